@@ -1,0 +1,75 @@
+# Lockstep. `make help` lists the targets; everything goes into .venv and build/, nothing is installed elsewhere.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PROTOC_VENV := build/protoc
+# Pinned to the letter: generated code must be reproducible. Its output runs on every protobuf and grpcio that
+# pyproject.toml admits, newer ones included.
+GRPC_TOOLS := grpcio-tools==1.71.2
+PROTOS := $(wildcard proto/lockstep/v1/*.proto proto/lockstep/wire/v1/*.proto)
+SERVICES := $(addprefix proto/lockstep/v1/,accounts.proto cluster.proto market_data.proto orders.proto replication.proto)
+GENERATED := clients/python
+CODE := stream sequencer engine replica gateway ops clients tests bench
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format bench proto proto-check clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Create .venv with everything in it (implied by the others)
+
+$(STAMP): pyproject.toml ops/setup/find-python
+	@python=$$(ops/setup/find-python) && echo "setup: $$($$python --version) ($$python)" && $$python -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## Real local cluster: trade, kill -9 the primary and the sequencer, prove that nothing was lost
+	@$(BIN)/lockstep demo
+
+test: $(STAMP) ## Tests (a few minutes)
+	@$(BIN)/python -m pytest -q -m 'not slow'
+
+test-all: $(STAMP) ## Tests, the slow ones included
+	@$(BIN)/python -m pytest -q
+
+lint: $(STAMP) proto-check ## Style, types and generated code
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy -p lockstep
+
+format: $(STAMP) ## Format the code
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+bench: $(STAMP) ## Throughput and latency of the engine and of a whole local cluster
+	@$(BIN)/python bench/reference_engine.py
+	@$(BIN)/lockstep bench cluster
+
+$(PROTOC_VENV)/.installed: Makefile $(STAMP)
+	@$(BIN)/python -m venv --clear $(PROTOC_VENV)
+	@$(PROTOC_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '$(GRPC_TOOLS)'
+	@touch $@
+
+# $(1): the folder that gets the generated code
+define protoc
+	@mkdir -p $(1)
+	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=$(1) $(PROTOS)
+	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Iproto --grpc_python_out=$(1) $(SERVICES)
+	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Isequencer/etcd --python_out=$(1)/lockstep/sequencer/etcd --pyi_out=$(1)/lockstep/sequencer/etcd sequencer/etcd/etcd_subset.proto
+endef
+
+proto: $(PROTOC_VENV)/.installed ## Generate the Python code of proto/
+	$(call protoc,$(GENERATED))
+
+proto-check: $(PROTOC_VENV)/.installed ## Check that the generated code is current
+	@rm -rf build/generated && mkdir -p build/generated/lockstep/sequencer/etcd
+	$(call protoc,build/generated)
+	@cd build/generated && find . -type f | sort | while read -r file; do \
+	  cmp -s "$$file" "../../$(GENERATED)/$$file" || { echo "$(GENERATED)/$$file is not what proto/ says; run 'make proto'"; exit 1; }; \
+	done
+
+clean: ## Remove everything that make has built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

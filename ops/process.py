@@ -1,0 +1,257 @@
+"""What every process of the cluster has: logs, an orderly end, and a gRPC server with health, reflection and status.
+
+Nothing here decides anything about trading. A process' `run` function puts these around its shell:
+
+* `configure_logging` once, first;
+* `StopRequest.install()`, whose `requested` the main loop reads;
+* `start_grpc_server` (or the asyncio twin in a gateway).
+
+`EnvironmentFault` is for what an operator can mend (a busy port, a directory of another cluster): its text names the
+thing and the remedy, and `run` turns it into exit code 1 without a traceback.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
+
+EXIT_OK: Final = 0
+EXIT_ENVIRONMENT: Final = 1
+EXIT_INVARIANT: Final = 3
+
+DIE_WITH_PARENT: Final = "LOCKSTEP_DIE_WITH_PARENT"
+"""Set to 1 by a supervisor that gives the child a pipe as standard input: its end asks the child to stop."""
+LOG_LEVEL: Final = "LOCKSTEP_LOG"
+
+_MAX_MESSAGE_BYTES: Final = 64 << 20
+
+SERVER_OPTIONS: Final[Sequence[tuple[str, int]]] = (
+    # A busy port must be an error, not a second server that gets half of the connections.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    # Clients may ping often: that is how they notice a hung server.
+    ("grpc.http2.min_ping_interval_without_data_ms", 100),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+CHANNEL_OPTIONS: Final[Sequence[tuple[str, int]]] = (
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    # A restarted peer must be reachable at once: the default back-off grows to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 250),
+    # Both are needed for a hung peer to be noticed: keepalive alone never fires in current gRPC.
+    ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 500),
+    ("grpc.http2.ping_timeout_ms", 500),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.enable_retries", 0),
+)
+"""Options for channels between the cluster's own processes."""
+
+StatusSource = Callable[[], cluster_pb2.GetStatusReply]
+SwitchPrimary = Callable[[cluster_pb2.SwitchPrimaryRequest, Any], cluster_pb2.SwitchPrimaryReply]
+
+
+class EnvironmentFault(Exception):
+    """Something outside the program is wrong; the text says what, and what to do about it."""
+
+
+def configure_logging(process: str) -> structlog.stdlib.BoundLogger:
+    """Log to standard error: readable on a terminal, JSON lines otherwise. Level from LOCKSTEP_LOG (default info)."""
+    level = logging.getLevelNamesMapping().get(os.environ.get(LOG_LEVEL, "info").upper(), logging.INFO)
+    renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(process=process, pid=os.getpid())
+    return logger
+
+
+class StopRequest:
+    """Asks the process to end in order: set by SIGTERM, SIGINT, the end of the parent, or the program itself."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.requested = False
+        """A plain attribute, so that a poll loop can read it every turn."""
+        self.reason = ""
+
+    @classmethod
+    def install(cls) -> "StopRequest":
+        """Catch the signals. Call it from the main thread."""
+        stop = cls()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda caught, _frame: stop.request(signal.Signals(caught).name))
+        if os.environ.get(DIE_WITH_PARENT) == "1":
+            threading.Thread(target=stop._watch_parent, name="parent-watch", daemon=True).start()
+        return stop
+
+    def request(self, reason: str) -> None:
+        """Ask for the end; the first reason is kept."""
+        self.reason = self.reason or reason
+        self.requested = True
+        self._event.set()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Block until the end is asked for; whether it is."""
+        return self._event.wait(timeout_s)
+
+    def _watch_parent(self) -> None:
+        # The parent never writes: the read returns only when its end of the pipe is closed, by whatever death.
+        while os.read(0, 4096):
+            pass
+        self.request("parent ended")
+
+
+class ClusterService(cluster_pb2_grpc.ClusterServicer):
+    """`lockstep.v1.Cluster` over a status callback; only a leading sequencer can switch the primary."""
+
+    def __init__(self, status: StatusSource, switch_primary: SwitchPrimary | None = None) -> None:
+        self._status = status
+        self._switch_primary = switch_primary
+
+    def GetStatus(  # noqa: N802 - gRPC's name
+        self, request: cluster_pb2.GetStatusRequest, context: Any
+    ) -> cluster_pb2.GetStatusReply:
+        """Status of this process."""
+        del request, context
+        return self._status()
+
+    def SwitchPrimary(  # noqa: N802 - gRPC's name
+        self, request: cluster_pb2.SwitchPrimaryRequest, context: Any
+    ) -> cluster_pb2.SwitchPrimaryReply:
+        """Hand the primary role to another in-sync engine."""
+        if self._switch_primary is None:
+            context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "this process does not lead the cluster; ask the leading sequencer (lockstep status shows it)",
+            )
+            raise AssertionError("abort returns never")
+        return self._switch_primary(request, context)
+
+
+class AioClusterService(cluster_pb2_grpc.ClusterServicer):
+    """`lockstep.v1.Cluster` for an asyncio server."""
+
+    def __init__(self, status: StatusSource) -> None:
+        self._status = status
+
+    async def GetStatus(  # noqa: N802 - gRPC's name
+        self, request: cluster_pb2.GetStatusRequest, context: Any
+    ) -> cluster_pb2.GetStatusReply:
+        """Status of this process."""
+        del request, context
+        return self._status()
+
+    async def SwitchPrimary(  # noqa: N802 - gRPC's name
+        self, request: cluster_pb2.SwitchPrimaryRequest, context: Any
+    ) -> cluster_pb2.SwitchPrimaryReply:
+        """Refused: a gateway leads nothing."""
+        del request
+        await context.abort(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "a gateway does not lead the cluster; ask the leading sequencer (lockstep status shows it)",
+        )
+        raise AssertionError("abort returns never")
+
+
+def start_grpc_server(
+    address: str,
+    register: Callable[[grpc.Server], None],
+    services: Sequence[str],
+    status: StatusSource,
+    *,
+    switch_primary: SwitchPrimary | None = None,
+    workers: int = 8,
+) -> grpc.Server:
+    """Start a threaded server with the given services, health, reflection and Cluster.
+
+    Raises:
+        EnvironmentFault: the address cannot be bound.
+    """
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="grpc")
+    server = grpc.server(pool, options=list(SERVER_OPTIONS))
+    register(server)
+    cluster_pb2_grpc.add_ClusterServicer_to_server(ClusterService(status, switch_primary), server)
+    probe = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(probe, server)
+    names = _service_names(services)
+    reflection.enable_server_reflection(names, server)
+    _bind(server, address)
+    server.start()
+    for name in ("", *services, _CLUSTER):
+        probe.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return server
+
+
+async def start_aio_grpc_server(
+    address: str,
+    register: Callable[[grpc.aio.Server], None],
+    services: Sequence[str],
+    status: StatusSource,
+) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
+    """Start an asyncio server with the given services, health, reflection and Cluster.
+
+    Health starts as NOT_SERVING; the caller sets it on the returned servicer when it can serve.
+
+    Raises:
+        EnvironmentFault: the address cannot be bound.
+    """
+    server = grpc.aio.server(options=list(SERVER_OPTIONS))
+    register(server)
+    cluster_pb2_grpc.add_ClusterServicer_to_server(AioClusterService(status), server)
+    probe = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(probe, server)
+    reflection.enable_server_reflection(_service_names(services), server)
+    _bind(server, address)
+    await server.start()
+    for name in ("", *services):
+        await probe.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+    return server, probe
+
+
+_CLUSTER: Final = "lockstep.v1.Cluster"
+
+
+def _service_names(services: Sequence[str]) -> tuple[str, ...]:
+    return (*services, _CLUSTER, health.SERVICE_NAME, reflection.SERVICE_NAME)
+
+
+def _bind(server: grpc.Server | grpc.aio.Server, address: str) -> None:
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise EnvironmentFault(_busy(address)) from error
+    if port == 0:
+        raise EnvironmentFault(_busy(address))
+
+
+def _busy(address: str) -> str:
+    return (
+        f"cannot listen on {address}: another program uses it, or the host name is not one of this machine; "
+        f"stop that program or choose another port in the cluster's configuration"
+    )
