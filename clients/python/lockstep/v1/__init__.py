@@ -1,0 +1,1 @@
+"""Generated from `proto/lockstep/v1` by `make proto`; see there for what the messages mean."""

@@ -1,0 +1,76 @@
+from lockstep.v1 import common_pb2 as _common_pb2
+from lockstep.v1 import orders_pb2 as _orders_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Position(_message.Message):
+    __slots__ = ("instrument", "quantity_lots", "reserved_lots")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_LOTS_FIELD_NUMBER: _ClassVar[int]
+    instrument: int
+    quantity_lots: int
+    reserved_lots: int
+    def __init__(self, instrument: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., reserved_lots: _Optional[int] = ...) -> None: ...
+
+class Account(_message.Message):
+    __slots__ = ("account", "name", "unlimited_cash", "unlimited_positions", "cash_micros", "reserved_micros", "positions")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    UNLIMITED_CASH_FIELD_NUMBER: _ClassVar[int]
+    UNLIMITED_POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    CASH_MICROS_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_MICROS_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    name: str
+    unlimited_cash: bool
+    unlimited_positions: bool
+    cash_micros: int
+    reserved_micros: int
+    positions: _containers.RepeatedCompositeFieldContainer[Position]
+    def __init__(self, account: _Optional[int] = ..., name: _Optional[str] = ..., unlimited_cash: bool = ..., unlimited_positions: bool = ..., cash_micros: _Optional[int] = ..., reserved_micros: _Optional[int] = ..., positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ...) -> None: ...
+
+class GetAccountRequest(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    def __init__(self, account: _Optional[int] = ...) -> None: ...
+
+class GetAccountReply(_message.Message):
+    __slots__ = ("stamp", "account")
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    stamp: _common_pb2.Stamp
+    account: Account
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., account: _Optional[_Union[Account, _Mapping]] = ...) -> None: ...
+
+class ListAccountsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListAccountsReply(_message.Message):
+    __slots__ = ("stamp", "accounts")
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    stamp: _common_pb2.Stamp
+    accounts: _containers.RepeatedCompositeFieldContainer[Account]
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ...) -> None: ...
+
+class ListOpenOrdersRequest(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    def __init__(self, account: _Optional[int] = ...) -> None: ...
+
+class ListOpenOrdersReply(_message.Message):
+    __slots__ = ("stamp", "orders")
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    stamp: _common_pb2.Stamp
+    orders: _containers.RepeatedCompositeFieldContainer[_orders_pb2.Order]
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ...) -> None: ...

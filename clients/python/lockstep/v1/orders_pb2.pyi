@@ -1,0 +1,389 @@
+from lockstep.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class IdempotencyKey(_message.Message):
+    __slots__ = ("session_id", "session_no")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_NO_FIELD_NUMBER: _ClassVar[int]
+    session_id: int
+    session_no: int
+    def __init__(self, session_id: _Optional[int] = ..., session_no: _Optional[int] = ...) -> None: ...
+
+class NewOrder(_message.Message):
+    __slots__ = ("account", "instrument", "side", "order_type", "tif", "stp", "flags", "client_order_id", "price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks", "tag")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TIF_FIELD_NUMBER: _ClassVar[int]
+    STP_FIELD_NUMBER: _ClassVar[int]
+    FLAGS_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    STOP_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    MIN_LOTS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_NS_FIELD_NUMBER: _ClassVar[int]
+    TRAIL_TICKS_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    instrument: int
+    side: _common_pb2.Side
+    order_type: _common_pb2.OrderType
+    tif: _common_pb2.TimeInForce
+    stp: _common_pb2.SelfTradePrevention
+    flags: int
+    client_order_id: int
+    price_ticks: int
+    quantity_lots: int
+    stop_price_ticks: int
+    display_lots: int
+    min_lots: int
+    expire_ns: int
+    trail_ticks: int
+    tag: int
+    def __init__(self, account: _Optional[int] = ..., instrument: _Optional[int] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., tif: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., stp: _Optional[_Union[_common_pb2.SelfTradePrevention, str]] = ..., flags: _Optional[int] = ..., client_order_id: _Optional[int] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., stop_price_ticks: _Optional[int] = ..., display_lots: _Optional[int] = ..., min_lots: _Optional[int] = ..., expire_ns: _Optional[int] = ..., trail_ticks: _Optional[int] = ..., tag: _Optional[int] = ...) -> None: ...
+
+class OrderRef(_message.Message):
+    __slots__ = ("account", "order_id", "client_order_id")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    order_id: int
+    client_order_id: int
+    def __init__(self, account: _Optional[int] = ..., order_id: _Optional[int] = ..., client_order_id: _Optional[int] = ...) -> None: ...
+
+class CancelOrder(_message.Message):
+    __slots__ = ("order",)
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    order: OrderRef
+    def __init__(self, order: _Optional[_Union[OrderRef, _Mapping]] = ...) -> None: ...
+
+class ReplaceOrder(_message.Message):
+    __slots__ = ("order", "price_ticks", "quantity_lots")
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    order: OrderRef
+    price_ticks: int
+    quantity_lots: int
+    def __init__(self, order: _Optional[_Union[OrderRef, _Mapping]] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ...) -> None: ...
+
+class MassCancelOrders(_message.Message):
+    __slots__ = ("account", "instrument", "side")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    instrument: int
+    side: _common_pb2.Side
+    def __init__(self, account: _Optional[int] = ..., instrument: _Optional[int] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ...) -> None: ...
+
+class DefineInstrument(_message.Message):
+    __slots__ = ("instrument",)
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    instrument: _common_pb2.Instrument
+    def __init__(self, instrument: _Optional[_Union[_common_pb2.Instrument, _Mapping]] = ...) -> None: ...
+
+class DefineAccount(_message.Message):
+    __slots__ = ("account", "name", "unlimited_cash", "unlimited_positions")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    UNLIMITED_CASH_FIELD_NUMBER: _ClassVar[int]
+    UNLIMITED_POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    name: str
+    unlimited_cash: bool
+    unlimited_positions: bool
+    def __init__(self, account: _Optional[int] = ..., name: _Optional[str] = ..., unlimited_cash: bool = ..., unlimited_positions: bool = ...) -> None: ...
+
+class AdjustCash(_message.Message):
+    __slots__ = ("account", "amount_micros")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_MICROS_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    amount_micros: int
+    def __init__(self, account: _Optional[int] = ..., amount_micros: _Optional[int] = ...) -> None: ...
+
+class AdjustPosition(_message.Message):
+    __slots__ = ("account", "instrument", "quantity_lots")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    instrument: int
+    quantity_lots: int
+    def __init__(self, account: _Optional[int] = ..., instrument: _Optional[int] = ..., quantity_lots: _Optional[int] = ...) -> None: ...
+
+class Command(_message.Message):
+    __slots__ = ("session_no", "new_order", "cancel", "replace", "mass_cancel", "define_instrument", "define_account", "adjust_cash", "adjust_position")
+    SESSION_NO_FIELD_NUMBER: _ClassVar[int]
+    NEW_ORDER_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    MASS_CANCEL_FIELD_NUMBER: _ClassVar[int]
+    DEFINE_INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    DEFINE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ADJUST_CASH_FIELD_NUMBER: _ClassVar[int]
+    ADJUST_POSITION_FIELD_NUMBER: _ClassVar[int]
+    session_no: int
+    new_order: NewOrder
+    cancel: CancelOrder
+    replace: ReplaceOrder
+    mass_cancel: MassCancelOrders
+    define_instrument: DefineInstrument
+    define_account: DefineAccount
+    adjust_cash: AdjustCash
+    adjust_position: AdjustPosition
+    def __init__(self, session_no: _Optional[int] = ..., new_order: _Optional[_Union[NewOrder, _Mapping]] = ..., cancel: _Optional[_Union[CancelOrder, _Mapping]] = ..., replace: _Optional[_Union[ReplaceOrder, _Mapping]] = ..., mass_cancel: _Optional[_Union[MassCancelOrders, _Mapping]] = ..., define_instrument: _Optional[_Union[DefineInstrument, _Mapping]] = ..., define_account: _Optional[_Union[DefineAccount, _Mapping]] = ..., adjust_cash: _Optional[_Union[AdjustCash, _Mapping]] = ..., adjust_position: _Optional[_Union[AdjustPosition, _Mapping]] = ...) -> None: ...
+
+class CommandBatch(_message.Message):
+    __slots__ = ("first_no", "count", "kind", "side", "order_type", "tif", "stp", "flags", "account", "instrument", "client_order_id", "order_id", "price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks", "tag")
+    FIRST_NO_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TIF_FIELD_NUMBER: _ClassVar[int]
+    STP_FIELD_NUMBER: _ClassVar[int]
+    FLAGS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    STOP_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    MIN_LOTS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_NS_FIELD_NUMBER: _ClassVar[int]
+    TRAIL_TICKS_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    first_no: int
+    count: int
+    kind: _containers.RepeatedScalarFieldContainer[_common_pb2.CommandKind]
+    side: _containers.RepeatedScalarFieldContainer[_common_pb2.Side]
+    order_type: _containers.RepeatedScalarFieldContainer[_common_pb2.OrderType]
+    tif: _containers.RepeatedScalarFieldContainer[_common_pb2.TimeInForce]
+    stp: _containers.RepeatedScalarFieldContainer[_common_pb2.SelfTradePrevention]
+    flags: _containers.RepeatedScalarFieldContainer[int]
+    account: _containers.RepeatedScalarFieldContainer[int]
+    instrument: _containers.RepeatedScalarFieldContainer[int]
+    client_order_id: _containers.RepeatedScalarFieldContainer[int]
+    order_id: _containers.RepeatedScalarFieldContainer[int]
+    price_ticks: _containers.RepeatedScalarFieldContainer[int]
+    quantity_lots: _containers.RepeatedScalarFieldContainer[int]
+    stop_price_ticks: _containers.RepeatedScalarFieldContainer[int]
+    display_lots: _containers.RepeatedScalarFieldContainer[int]
+    min_lots: _containers.RepeatedScalarFieldContainer[int]
+    expire_ns: _containers.RepeatedScalarFieldContainer[int]
+    trail_ticks: _containers.RepeatedScalarFieldContainer[int]
+    tag: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, first_no: _Optional[int] = ..., count: _Optional[int] = ..., kind: _Optional[_Iterable[_Union[_common_pb2.CommandKind, str]]] = ..., side: _Optional[_Iterable[_Union[_common_pb2.Side, str]]] = ..., order_type: _Optional[_Iterable[_Union[_common_pb2.OrderType, str]]] = ..., tif: _Optional[_Iterable[_Union[_common_pb2.TimeInForce, str]]] = ..., stp: _Optional[_Iterable[_Union[_common_pb2.SelfTradePrevention, str]]] = ..., flags: _Optional[_Iterable[int]] = ..., account: _Optional[_Iterable[int]] = ..., instrument: _Optional[_Iterable[int]] = ..., client_order_id: _Optional[_Iterable[int]] = ..., order_id: _Optional[_Iterable[int]] = ..., price_ticks: _Optional[_Iterable[int]] = ..., quantity_lots: _Optional[_Iterable[int]] = ..., stop_price_ticks: _Optional[_Iterable[int]] = ..., display_lots: _Optional[_Iterable[int]] = ..., min_lots: _Optional[_Iterable[int]] = ..., expire_ns: _Optional[_Iterable[int]] = ..., trail_ticks: _Optional[_Iterable[int]] = ..., tag: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("session_id", "last_seen", "next_no", "columnar")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_FIELD_NUMBER: _ClassVar[int]
+    NEXT_NO_FIELD_NUMBER: _ClassVar[int]
+    COLUMNAR_FIELD_NUMBER: _ClassVar[int]
+    session_id: int
+    last_seen: _common_pb2.EventId
+    next_no: int
+    columnar: bool
+    def __init__(self, session_id: _Optional[int] = ..., last_seen: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., next_no: _Optional[int] = ..., columnar: bool = ...) -> None: ...
+
+class SessionRequest(_message.Message):
+    __slots__ = ("hello", "command", "batch")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    command: Command
+    batch: CommandBatch
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., batch: _Optional[_Union[CommandBatch, _Mapping]] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("stamp", "gateway", "credit", "max_batch")
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    MAX_BATCH_FIELD_NUMBER: _ClassVar[int]
+    stamp: _common_pb2.Stamp
+    gateway: int
+    credit: int
+    max_batch: int
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., gateway: _Optional[int] = ..., credit: _Optional[int] = ..., max_batch: _Optional[int] = ...) -> None: ...
+
+class Reports(_message.Message):
+    __slots__ = ("stamp", "reports")
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    stamp: _common_pb2.Stamp
+    reports: _containers.RepeatedCompositeFieldContainer[_common_pb2.ExecutionReport]
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., reports: _Optional[_Iterable[_Union[_common_pb2.ExecutionReport, _Mapping]]] = ...) -> None: ...
+
+class ReportBatch(_message.Message):
+    __slots__ = ("stamp", "count", "seq", "index", "leg", "kind", "code", "side", "account", "instrument", "session_no", "order_id", "client_order_id", "price_ticks", "quantity_lots", "leaves_lots", "counterparty_order_id", "fee_micros", "flags", "timestamp_ns", "previous_price_ticks", "previous_leaves_lots")
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    LEG_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    SESSION_NO_FIELD_NUMBER: _ClassVar[int]
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    LEAVES_LOTS_FIELD_NUMBER: _ClassVar[int]
+    COUNTERPARTY_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    FEE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    FLAGS_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_NS_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_LEAVES_LOTS_FIELD_NUMBER: _ClassVar[int]
+    stamp: _common_pb2.Stamp
+    count: int
+    seq: _containers.RepeatedScalarFieldContainer[int]
+    index: _containers.RepeatedScalarFieldContainer[int]
+    leg: _containers.RepeatedScalarFieldContainer[int]
+    kind: _containers.RepeatedScalarFieldContainer[_common_pb2.EventKind]
+    code: _containers.RepeatedScalarFieldContainer[int]
+    side: _containers.RepeatedScalarFieldContainer[_common_pb2.Side]
+    account: _containers.RepeatedScalarFieldContainer[int]
+    instrument: _containers.RepeatedScalarFieldContainer[int]
+    session_no: _containers.RepeatedScalarFieldContainer[int]
+    order_id: _containers.RepeatedScalarFieldContainer[int]
+    client_order_id: _containers.RepeatedScalarFieldContainer[int]
+    price_ticks: _containers.RepeatedScalarFieldContainer[int]
+    quantity_lots: _containers.RepeatedScalarFieldContainer[int]
+    leaves_lots: _containers.RepeatedScalarFieldContainer[int]
+    counterparty_order_id: _containers.RepeatedScalarFieldContainer[int]
+    fee_micros: _containers.RepeatedScalarFieldContainer[int]
+    flags: _containers.RepeatedScalarFieldContainer[int]
+    timestamp_ns: _containers.RepeatedScalarFieldContainer[int]
+    previous_price_ticks: _containers.RepeatedScalarFieldContainer[int]
+    previous_leaves_lots: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., count: _Optional[int] = ..., seq: _Optional[_Iterable[int]] = ..., index: _Optional[_Iterable[int]] = ..., leg: _Optional[_Iterable[int]] = ..., kind: _Optional[_Iterable[_Union[_common_pb2.EventKind, str]]] = ..., code: _Optional[_Iterable[int]] = ..., side: _Optional[_Iterable[_Union[_common_pb2.Side, str]]] = ..., account: _Optional[_Iterable[int]] = ..., instrument: _Optional[_Iterable[int]] = ..., session_no: _Optional[_Iterable[int]] = ..., order_id: _Optional[_Iterable[int]] = ..., client_order_id: _Optional[_Iterable[int]] = ..., price_ticks: _Optional[_Iterable[int]] = ..., quantity_lots: _Optional[_Iterable[int]] = ..., leaves_lots: _Optional[_Iterable[int]] = ..., counterparty_order_id: _Optional[_Iterable[int]] = ..., fee_micros: _Optional[_Iterable[int]] = ..., flags: _Optional[_Iterable[int]] = ..., timestamp_ns: _Optional[_Iterable[int]] = ..., previous_price_ticks: _Optional[_Iterable[int]] = ..., previous_leaves_lots: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("stamp", "from_no", "code", "text", "retryable", "retry_after_ms")
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    FROM_NO_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    stamp: _common_pb2.Stamp
+    from_no: int
+    code: _common_pb2.Code
+    text: str
+    retryable: bool
+    retry_after_ms: int
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., from_no: _Optional[int] = ..., code: _Optional[_Union[_common_pb2.Code, str]] = ..., text: _Optional[str] = ..., retryable: bool = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
+
+class SessionResponse(_message.Message):
+    __slots__ = ("welcome", "reports", "report_batch", "refusal")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    REPORT_BATCH_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    welcome: Welcome
+    reports: Reports
+    report_batch: ReportBatch
+    refusal: Refusal
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., reports: _Optional[_Union[Reports, _Mapping]] = ..., report_batch: _Optional[_Union[ReportBatch, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+
+class PlaceRequest(_message.Message):
+    __slots__ = ("key", "order")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    key: IdempotencyKey
+    order: NewOrder
+    def __init__(self, key: _Optional[_Union[IdempotencyKey, _Mapping]] = ..., order: _Optional[_Union[NewOrder, _Mapping]] = ...) -> None: ...
+
+class CancelRequest(_message.Message):
+    __slots__ = ("key", "cancel")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    key: IdempotencyKey
+    cancel: CancelOrder
+    def __init__(self, key: _Optional[_Union[IdempotencyKey, _Mapping]] = ..., cancel: _Optional[_Union[CancelOrder, _Mapping]] = ...) -> None: ...
+
+class ReplaceRequest(_message.Message):
+    __slots__ = ("key", "replace")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    key: IdempotencyKey
+    replace: ReplaceOrder
+    def __init__(self, key: _Optional[_Union[IdempotencyKey, _Mapping]] = ..., replace: _Optional[_Union[ReplaceOrder, _Mapping]] = ...) -> None: ...
+
+class MassCancelRequest(_message.Message):
+    __slots__ = ("key", "mass_cancel")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MASS_CANCEL_FIELD_NUMBER: _ClassVar[int]
+    key: IdempotencyKey
+    mass_cancel: MassCancelOrders
+    def __init__(self, key: _Optional[_Union[IdempotencyKey, _Mapping]] = ..., mass_cancel: _Optional[_Union[MassCancelOrders, _Mapping]] = ...) -> None: ...
+
+class CommandReply(_message.Message):
+    __slots__ = ("stamp", "reports", "duplicate")
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    stamp: _common_pb2.Stamp
+    reports: _containers.RepeatedCompositeFieldContainer[_common_pb2.ExecutionReport]
+    duplicate: bool
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., reports: _Optional[_Iterable[_Union[_common_pb2.ExecutionReport, _Mapping]]] = ..., duplicate: bool = ...) -> None: ...
+
+class GetOrderRequest(_message.Message):
+    __slots__ = ("order",)
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    order: OrderRef
+    def __init__(self, order: _Optional[_Union[OrderRef, _Mapping]] = ...) -> None: ...
+
+class Order(_message.Message):
+    __slots__ = ("order_id", "client_order_id", "account", "instrument", "session_id", "side", "order_type", "tif", "price_ticks", "quantity_lots", "leaves_lots")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TIF_FIELD_NUMBER: _ClassVar[int]
+    PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    LEAVES_LOTS_FIELD_NUMBER: _ClassVar[int]
+    order_id: int
+    client_order_id: int
+    account: int
+    instrument: int
+    session_id: int
+    side: _common_pb2.Side
+    order_type: _common_pb2.OrderType
+    tif: _common_pb2.TimeInForce
+    price_ticks: int
+    quantity_lots: int
+    leaves_lots: int
+    def __init__(self, order_id: _Optional[int] = ..., client_order_id: _Optional[int] = ..., account: _Optional[int] = ..., instrument: _Optional[int] = ..., session_id: _Optional[int] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., tif: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., leaves_lots: _Optional[int] = ...) -> None: ...
+
+class GetOrderReply(_message.Message):
+    __slots__ = ("stamp", "order")
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    stamp: _common_pb2.Stamp
+    order: Order
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., order: _Optional[_Union[Order, _Mapping]] = ...) -> None: ...

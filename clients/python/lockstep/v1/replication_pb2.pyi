@@ -1,0 +1,159 @@
+from lockstep.v1 import accounts_pb2 as _accounts_pb2
+from lockstep.v1 import common_pb2 as _common_pb2
+from lockstep.v1 import orders_pb2 as _orders_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Tip(_message.Message):
+    __slots__ = ("epoch", "seq", "digest")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    seq: int
+    digest: bytes
+    def __init__(self, epoch: _Optional[int] = ..., seq: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
+
+class EpochEntry(_message.Message):
+    __slots__ = ("epoch", "first_seq")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    first_seq: int
+    def __init__(self, epoch: _Optional[int] = ..., first_seq: _Optional[int] = ...) -> None: ...
+
+class FenceRequest(_message.Message):
+    __slots__ = ("cluster_uuid", "epoch", "sequencer")
+    CLUSTER_UUID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCER_FIELD_NUMBER: _ClassVar[int]
+    cluster_uuid: str
+    epoch: int
+    sequencer: int
+    def __init__(self, cluster_uuid: _Optional[str] = ..., epoch: _Optional[int] = ..., sequencer: _Optional[int] = ...) -> None: ...
+
+class FenceReply(_message.Message):
+    __slots__ = ("accepted", "promised", "tip", "committed_seq", "timestamp_ns", "member")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    PROMISED_FIELD_NUMBER: _ClassVar[int]
+    TIP_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_NS_FIELD_NUMBER: _ClassVar[int]
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    accepted: bool
+    promised: int
+    tip: Tip
+    committed_seq: int
+    timestamp_ns: int
+    member: int
+    def __init__(self, accepted: bool = ..., promised: _Optional[int] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., committed_seq: _Optional[int] = ..., timestamp_ns: _Optional[int] = ..., member: _Optional[int] = ...) -> None: ...
+
+class FetchJournalRequest(_message.Message):
+    __slots__ = ("from_seq", "max_bytes")
+    FROM_SEQ_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    from_seq: int
+    max_bytes: int
+    def __init__(self, from_seq: _Optional[int] = ..., max_bytes: _Optional[int] = ...) -> None: ...
+
+class FetchJournalReply(_message.Message):
+    __slots__ = ("frames", "tip", "committed_seq", "epochs", "in_sync", "digest")
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    TIP_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    IN_SYNC_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    frames: _containers.RepeatedScalarFieldContainer[bytes]
+    tip: Tip
+    committed_seq: int
+    epochs: _containers.RepeatedCompositeFieldContainer[EpochEntry]
+    in_sync: bool
+    digest: bytes
+    def __init__(self, frames: _Optional[_Iterable[bytes]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., committed_seq: _Optional[int] = ..., epochs: _Optional[_Iterable[_Union[EpochEntry, _Mapping]]] = ..., in_sync: bool = ..., digest: _Optional[bytes] = ...) -> None: ...
+
+class FetchEventsRequest(_message.Message):
+    __slots__ = ("after", "session_id", "to_seq")
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    TO_SEQ_FIELD_NUMBER: _ClassVar[int]
+    after: _common_pb2.EventId
+    session_id: int
+    to_seq: int
+    def __init__(self, after: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., session_id: _Optional[int] = ..., to_seq: _Optional[int] = ...) -> None: ...
+
+class FetchEventsReply(_message.Message):
+    __slots__ = ("epoch", "events", "through_seq", "committed_seq")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    THROUGH_SEQ_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    events: bytes
+    through_seq: int
+    committed_seq: int
+    def __init__(self, epoch: _Optional[int] = ..., events: _Optional[bytes] = ..., through_seq: _Optional[int] = ..., committed_seq: _Optional[int] = ...) -> None: ...
+
+class FetchSnapshotRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class FetchSnapshotReply(_message.Message):
+    __slots__ = ("seq", "digest", "chunk", "total_bytes")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    digest: bytes
+    chunk: bytes
+    total_bytes: int
+    def __init__(self, seq: _Optional[int] = ..., digest: _Optional[bytes] = ..., chunk: _Optional[bytes] = ..., total_bytes: _Optional[int] = ...) -> None: ...
+
+class QueryRequest(_message.Message):
+    __slots__ = ("order", "account", "all_accounts", "open_orders", "instruments", "session_id", "books")
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ALL_ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    BOOKS_FIELD_NUMBER: _ClassVar[int]
+    order: _orders_pb2.OrderRef
+    account: int
+    all_accounts: bool
+    open_orders: int
+    instruments: bool
+    session_id: int
+    books: bool
+    def __init__(self, order: _Optional[_Union[_orders_pb2.OrderRef, _Mapping]] = ..., account: _Optional[int] = ..., all_accounts: bool = ..., open_orders: _Optional[int] = ..., instruments: bool = ..., session_id: _Optional[int] = ..., books: bool = ...) -> None: ...
+
+class BookState(_message.Message):
+    __slots__ = ("instrument", "orders")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    instrument: int
+    orders: _containers.RepeatedCompositeFieldContainer[_orders_pb2.Order]
+    def __init__(self, instrument: _Optional[int] = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ...) -> None: ...
+
+class QueryReply(_message.Message):
+    __slots__ = ("stamp", "primary", "orders", "accounts", "instruments", "session_last_no", "books")
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    PRIMARY_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_LAST_NO_FIELD_NUMBER: _ClassVar[int]
+    BOOKS_FIELD_NUMBER: _ClassVar[int]
+    stamp: _common_pb2.Stamp
+    primary: bool
+    orders: _containers.RepeatedCompositeFieldContainer[_orders_pb2.Order]
+    accounts: _containers.RepeatedCompositeFieldContainer[_accounts_pb2.Account]
+    instruments: _containers.RepeatedCompositeFieldContainer[_common_pb2.Instrument]
+    session_last_no: int
+    books: _containers.RepeatedCompositeFieldContainer[BookState]
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., primary: bool = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ..., accounts: _Optional[_Iterable[_Union[_accounts_pb2.Account, _Mapping]]] = ..., instruments: _Optional[_Iterable[_Union[_common_pb2.Instrument, _Mapping]]] = ..., session_last_no: _Optional[int] = ..., books: _Optional[_Iterable[_Union[BookState, _Mapping]]] = ...) -> None: ...

@@ -1,0 +1,1 @@
+"""The wire as the fast path sees it."""
