@@ -1,0 +1,78 @@
+"""Every code an order can be answered with, in one numeric range per stage.
+
+A refusal is a code, never an exception: it is part of the event stream, so it is journaled, digested and released
+like a fill. The range says who refused, which is the first thing that somebody reading a log wants to know:
+
+| range | stage | consumes the session number? |
+| --- | --- | --- |
+| 1000-1099 | gateway: request is malformed or not allowed | yes, once it is stamped as a REFUSED command |
+| 1100-1199 | gateway: come again (retryable) | no |
+| 2000-2099 | sequencer (retryable) | no |
+| 3000-3999 | pre-trade risk, inside the engine | yes |
+| 4000-4999 | engine | yes |
+| 5000-5999 | why an order left the book (not a refusal) | - |
+
+The enum `Code` of `proto/lockstep/v1/common.proto` has the same names and numbers; a test holds them equal.
+"""
+
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """Outcome code of a command or of an order. 0 is success."""
+
+    OK = 0
+
+    # 1000-1099 gateway: the request is wrong and stays wrong.
+    MALFORMED_BATCH = 1001
+    UNKNOWN_ENUM_VALUE = 1002
+    PRICE_OUT_OF_RANGE = 1003
+    QUANTITY_OUT_OF_RANGE = 1004
+    BATCH_TOO_LARGE = 1005
+    NOT_ENTITLED = 1006
+    UNAUTHENTICATED = 1007
+    SESSION_TAKEN_OVER = 1008
+    FIELD_OUT_OF_RANGE = 1009
+    MISSING_FIELD = 1010
+
+    # 1100-1199 gateway: nothing is wrong with the request; send it again.
+    SESSION_GAP = 1101
+    BUSY = 1102
+    UNAVAILABLE = 1103
+    SHUTTING_DOWN = 1104
+
+    # 2000-2099 sequencer: retryable as well.
+    NOT_LEADER = 2001
+    WINDOW_FULL = 2002
+    STALE_EPOCH = 2003
+    LINK_GAP = 2004
+
+    # 3000-3999 pre-trade risk.
+    UNKNOWN_ACCOUNT = 3001
+    INSUFFICIENT_CASH = 3002
+    INSUFFICIENT_POSITION = 3003
+
+    # 4000-4999 engine.
+    UNKNOWN_INSTRUMENT = 4001
+    BAD_PRICE = 4002
+    BAD_QUANTITY = 4003
+    DUPLICATE_ORDER_ID = 4004
+    UNKNOWN_ORDER = 4005
+    NOT_SUPPORTED = 4006
+    SESSION_OUT_OF_ORDER = 4007
+    ALREADY_DEFINED = 4008
+    OVERFLOW = 4009
+    UNKNOWN_COMMAND = 4010
+    BAD_DEFINITION = 4011
+
+    # 5000-5999 why an order ended without being filled.
+    CANCEL_REQUESTED = 5001
+    IOC_REMAINDER = 5002
+    FOK_UNFILLABLE = 5003
+    NO_LIQUIDITY = 5004
+    MASS_CANCEL = 5005
+
+
+def is_retryable(code: int) -> bool:
+    """Whether the same command may be sent again under the same session number."""
+    return 1100 <= code < 1200 or 2000 <= code < 2100

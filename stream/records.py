@@ -1,0 +1,314 @@
+"""Record layouts of the stream: one definition of every byte that is journaled, digested or sent between processes.
+
+All records are fixed size and little endian, so that a batch of them is one NumPy array, one slice of memory and one
+journal value, and no process on the hot path touches a single order in Python unless it has to decide about it. The
+native core declares the same structs; a test compares offsets.
+
+Units: `*_ticks` are integer multiples of an instrument's tick, `*_lots` integer multiples of its lot, `*_micros` are
+millionths of the currency unit, `*_ns` are nanoseconds since the Unix epoch (stamped time). No field is a float.
+
+Three overlays share the 128 bytes of a command; `kind` says which one is meant:
+
+* `COMMAND`: orders (`NEW_ORDER`, `CANCEL`, `REPLACE`, `MASS_CANCEL`, `REFUSED`);
+* `ADMIN`: reference data and accounts (`DEFINE_INSTRUMENT`, `DEFINE_ACCOUNT`, `ADJUST_CASH`, `ADJUST_POSITION`);
+* `CONTROL`: what the sequencer itself says in the stream (`EPOCH_START`, `GROW`, `GROW_REVOKED`).
+
+Growth rule: a new field takes reserved bytes or a new overlay; a field never moves. Anything else raises
+`LAYOUT_VERSION`, which every frame carries.
+"""
+
+from enum import IntEnum, IntFlag
+from typing import Final, NewType
+
+import numpy as np
+from numpy.typing import NDArray
+
+LAYOUT_VERSION: Final = 1
+
+Epoch = NewType("Epoch", int)
+Seq = NewType("Seq", int)
+
+# Engine member ids are bits of `CONTROL.in_sync`.
+MAX_MEMBER: Final = 63
+# Bounds of what a gateway lets into the stream. Products of two of them still fit 63 bits.
+MAX_PRICE_TICKS: Final = 2**40 - 1
+MAX_QUANTITY_LOTS: Final = 2**31 - 1
+I64_MAX: Final = 2**63 - 1
+
+
+class CommandKind(IntEnum):
+    """What a command asks for. Values below 64 are orders, 64-127 administration, 192 and above control."""
+
+    NEW_ORDER = 1
+    CANCEL = 2
+    REPLACE = 3
+    MASS_CANCEL = 4
+    REFUSED = 5
+    """A command that the gateway refused (code in `tag`): it takes its session number and yields one REJECTED."""
+
+    DEFINE_INSTRUMENT = 64
+    DEFINE_ACCOUNT = 65
+    ADJUST_CASH = 66
+    ADJUST_POSITION = 67
+
+    EPOCH_START = 192
+    GROW = 193
+    GROW_REVOKED = 194
+
+
+class Side(IntEnum):
+    """Side of an order."""
+
+    BUY = 1
+    SELL = 2
+
+
+class OrderType(IntEnum):
+    """How an order is priced."""
+
+    LIMIT = 1
+    MARKET = 2
+    STOP = 3
+    STOP_LIMIT = 4
+    TRAILING_STOP = 5
+
+
+class TimeInForce(IntEnum):
+    """How long an order may stand."""
+
+    DAY = 1
+    GTC = 2
+    IOC = 3
+    FOK = 4
+    GTD = 5
+    AT_OPEN = 6
+    AT_CLOSE = 7
+
+
+class SelfTradePrevention(IntEnum):
+    """What happens when an order would trade with one of its own account's."""
+
+    NONE = 0
+    CANCEL_NEWEST = 1
+    CANCEL_OLDEST = 2
+    CANCEL_BOTH = 3
+    DECREMENT = 4
+
+
+class OrderFlag(IntFlag):
+    """Bits of `COMMAND.flags` for orders."""
+
+    POST_ONLY = 1
+    HIDDEN = 2
+
+
+class AccountFlag(IntFlag):
+    """Bits of `ADMIN.flags` for DEFINE_ACCOUNT."""
+
+    UNLIMITED_CASH = 1
+    UNLIMITED_POSITIONS = 2
+
+
+class EventKind(IntEnum):
+    """What happened. Values below 64 concern orders, 64-127 administration, 192 and above control."""
+
+    ACCEPTED = 1
+    REJECTED = 2
+    TRADE = 3
+    CANCELED = 4
+    REPLACED = 5
+    CANCEL_REJECTED = 6
+    REPLACE_REJECTED = 7
+    DUPLICATE = 8
+    MASS_CANCELED = 9
+
+    INSTRUMENT_DEFINED = 64
+    ACCOUNT_DEFINED = 65
+    CASH_ADJUSTED = 66
+    POSITION_ADJUSTED = 67
+    ADMIN_REJECTED = 68
+
+    EPOCH_STARTED = 192
+    GROWN = 193
+    GROW_WITHDRAWN = 194
+
+
+class EventFlag(IntFlag):
+    """Bits of `EVENT.flags`."""
+
+    BOOKS = 1
+    """On ACCEPTED and REPLACED: what is left after matching rests in the book (limit order, DAY or GTC)."""
+    LOST_PRIORITY = 2
+    """On REPLACED: the order went behind its price level."""
+
+
+_COMMAND_HEAD = [
+    ("kind", "u1"),
+    ("side", "u1"),
+    ("order_type", "u1"),
+    ("tif", "u1"),
+    ("stp", "u1"),
+    ("flags", "u1"),
+    ("gateway", "<u2"),  # member id of the gateway that took the command in
+    ("session_id", "<u8"),
+    ("session_no", "<u8"),  # the session's own numbering: 1, 2, 3 ...
+    ("account", "<u4"),
+    ("instrument", "<u4"),
+    ("client_order_id", "<u8"),  # chosen by the client; unique among its account's live orders
+    ("order_id", "<u8"),  # exchange order id (the seq of its NEW_ORDER); 0: address by client_order_id
+]
+
+COMMAND: Final = np.dtype(
+    [
+        *_COMMAND_HEAD,
+        ("price_ticks", "<i8"),  # REPLACE: the new price
+        ("stop_price_ticks", "<i8"),
+        ("quantity_lots", "<i8"),  # REPLACE: the new open quantity
+        ("display_lots", "<i8"),
+        ("min_lots", "<i8"),
+        ("expire_ns", "<i8"),
+        ("trail_ticks", "<i8"),
+        ("amount_micros", "<i8"),
+        ("received_ns", "<i8"),  # gateway's clock; for latency figures only, nothing decides by it
+        ("tag", "<u8"),  # REFUSED: the code; otherwise free for the client
+    ]
+)
+
+ADMIN: Final = np.dtype(
+    [
+        *_COMMAND_HEAD,
+        ("name", "S32"),  # DEFINE_*: symbol or account name, ASCII
+        ("tick_micros", "<i8"),  # DEFINE_INSTRUMENT: currency micros of one tick of price, for one unit
+        ("lot_units", "<i8"),  # DEFINE_INSTRUMENT: units (shares) of one lot
+        ("quantity_lots", "<i8"),  # ADJUST_POSITION: signed
+        ("amount_micros", "<i8"),  # ADJUST_CASH: signed
+        ("received_ns", "<i8"),
+        ("tag", "<u8"),
+    ]
+)
+
+CONTROL: Final = np.dtype(
+    [
+        *_COMMAND_HEAD,
+        ("epoch", "<u8"),
+        ("in_sync", "<u8"),  # bit m: engine member m is in sync
+        ("primary", "<u2"),
+        ("member", "<u2"),  # GROW, GROW_REVOKED: the learner
+        ("sequencer", "<u2"),
+        ("cause", "<u2"),
+        ("_reserved", "V56"),
+    ]
+)
+
+EVENT: Final = np.dtype(
+    [
+        ("seq", "<u8"),  # (seq, index) is the event id: the same on every replica, for ever
+        ("index", "<u4"),
+        ("kind", "u1"),
+        ("side", "u1"),  # TRADE: the taker's
+        ("code", "<u2"),
+        ("instrument", "<u4"),
+        ("account", "<u4"),  # TRADE: this and the next five are the taker's
+        ("session_id", "<u8"),
+        ("session_no", "<u8"),  # the command that this answers; 0: not an answer
+        ("order_id", "<u8"),
+        ("client_order_id", "<u8"),
+        ("price_ticks", "<i8"),
+        ("quantity_lots", "<i8"),  # ACCEPTED, REPLACED: order quantity; TRADE: traded; CANCELED: taken off
+        ("leaves_lots", "<i8"),  # still open after this event
+        ("maker_order_id", "<u8"),
+        ("maker_client_order_id", "<u8"),
+        ("maker_session_id", "<u8"),
+        ("maker_account", "<u4"),
+        ("flags", "<u4"),
+        ("maker_leaves_lots", "<i8"),
+        ("timestamp_ns", "<i8"),
+        ("taker_fee_micros", "<i8"),
+        ("maker_fee_micros", "<i8"),
+        ("previous_price_ticks", "<i8"),  # REPLACED: before; DUPLICATE: seq of the original outcome, 0 if forgotten
+        ("previous_leaves_lots", "<i8"),  # REPLACED: open quantity before
+    ]
+)
+
+CONTROL_EVENT: Final = np.dtype(
+    [
+        ("seq", "<u8"),
+        ("index", "<u4"),
+        ("kind", "u1"),
+        ("side", "u1"),
+        ("code", "<u2"),
+        ("epoch", "<u8"),
+        ("in_sync", "<u8"),
+        ("primary", "<u2"),
+        ("member", "<u2"),
+        ("sequencer", "<u2"),
+        ("cause", "<u2"),
+        ("_reserved", "V80"),
+        ("timestamp_ns", "<i8"),
+        ("_reserved2", "V32"),
+    ]
+)
+
+DEFINITION_EVENT: Final = np.dtype(
+    [
+        ("seq", "<u8"),
+        ("index", "<u4"),
+        ("kind", "u1"),
+        ("side", "u1"),
+        ("code", "<u2"),
+        ("instrument", "<u4"),
+        ("account", "<u4"),
+        ("session_id", "<u8"),
+        ("session_no", "<u8"),
+        ("name", "S32"),
+        ("tick_micros", "<i8"),
+        ("lot_units", "<i8"),
+        ("quantity_lots", "<i8"),  # POSITION_ADJUSTED: position after
+        ("amount_micros", "<i8"),  # CASH_ADJUSTED: cash after
+        ("_reserved", "V4"),
+        ("flags", "<u4"),
+        ("_reserved2", "V8"),
+        ("timestamp_ns", "<i8"),
+        ("_reserved3", "V32"),
+    ]
+)
+
+Commands = NDArray[np.void]
+"""A one-dimensional array of dtype COMMAND (or an overlay of it)."""
+Events = NDArray[np.void]
+"""A one-dimensional array of dtype EVENT (or an overlay of it)."""
+
+for _dtype, _size in ((COMMAND, 128), (ADMIN, 128), (CONTROL, 128), (EVENT, 160), (CONTROL_EVENT, 160)):
+    if _dtype.itemsize != _size:
+        raise AssertionError(f"record layout of {_dtype.names} is {_dtype.itemsize} bytes, not {_size}")
+if DEFINITION_EVENT.itemsize != EVENT.itemsize or DEFINITION_EVENT.fields is None or EVENT.fields is None:
+    raise AssertionError(f"DEFINITION_EVENT is {DEFINITION_EVENT.itemsize} bytes, not {EVENT.itemsize}")
+
+
+def no_commands() -> Commands:
+    """An empty command array."""
+    return np.empty(0, dtype=COMMAND)
+
+
+def no_events() -> Events:
+    """An empty event array."""
+    return np.empty(0, dtype=EVENT)
+
+
+def members_to_bits(members: tuple[int, ...]) -> int:
+    """Bit set of engine member ids.
+
+    Raises:
+        ValueError: a member id is outside 1..63.
+    """
+    bits = 0
+    for member in members:
+        if not 1 <= member <= MAX_MEMBER:
+            raise ValueError(f"engine member id {member} is outside 1..{MAX_MEMBER}")
+        bits |= 1 << member
+    return bits
+
+
+def bits_to_members(bits: int) -> tuple[int, ...]:
+    """Engine member ids of a bit set, ascending."""
+    return tuple(member for member in range(1, MAX_MEMBER + 1) if bits >> member & 1)

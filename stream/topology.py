@@ -1,0 +1,208 @@
+"""Who belongs to a cluster, where they listen, and which link runs between which two of them.
+
+A cluster's topology is static configuration: the same file on every host. What changes at run time (who leads, who is
+in sync) lives in etcd and in the stream, never here.
+
+Every directed link is one Aeron publication with a stream id of its own (a dead or slow receiver then blocks only its
+own link). Two members on one host use shared memory, others UDP to the receiver's data port.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+
+
+class ProcessKind(IntEnum):
+    """What a process is; same numbers as `lockstep.v1.ProcessKind`."""
+
+    SEQUENCER = 1
+    ENGINE = 2
+    GATEWAY = 3
+
+
+class LinkKind(IntEnum):
+    """What a link carries: see the table in `lockstep.stream.frames`."""
+
+    SUBMIT = 1
+    RECEIPT = 2
+    STREAM = 3
+    ACK_TO_ENGINE = 4
+    ACK_TO_SEQUENCER = 5
+    RELEASE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One process of the cluster."""
+
+    kind: ProcessKind
+    id: int
+    """1..63, unique within its kind."""
+    host: str
+    grpc_port: int
+    watch_port: int
+    """TCP port of the liveness links (`lockstep.stream.watch`)."""
+    data_port: int = 0
+    """UDP port for links from other hosts; unused while every member is on one host."""
+    metrics_port: int = 0
+    """Prometheus port; 0: none."""
+    data_dir: Path = Path()
+    """Where an engine keeps its journal and a gateway its intake log."""
+    engine: str = "reference"
+    """Engine only: which implementation of the contract."""
+
+    @property
+    def name(self) -> str:
+        """Short name for people, e.g. `engine-2`."""
+        return f"{self.kind.name.lower()}-{self.id}"
+
+    @property
+    def grpc_address(self) -> str:
+        """`host:port` of the member's gRPC server."""
+        return f"{self.host}:{self.grpc_port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A trading system that may connect: who it is and what it may trade."""
+
+    name: str
+    token: str = field(repr=False)
+    number: int = 0
+    """Upper 32 bits of its session ids."""
+    accounts: tuple[int, ...] = ()
+    """Account ids that it may trade; empty: all."""
+    admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds. Nothing in the cluster grows without one of these."""
+
+    window_commands: int = 65_536
+    """Commands stamped and not yet acknowledged by every in-sync engine; beyond it the sequencer takes no more."""
+    retransmit_commands: int = 262_144
+    """Commands that the leading sequencer keeps to send again."""
+    batch_commands: int = 1024
+    """Commands in one stamped batch at the most."""
+    burst_commands: int = 2048
+    """Commands that an engine journals and applies in one go at the most (bounds its silence)."""
+    session_credit: int = 20_000
+    """Commands of one session that may be unanswered."""
+    client_batch: int = 2048
+    """Rows in one CommandBatch at the most."""
+    link_queue_bytes: int = 32 << 20
+    """Bytes that wait for a back-pressured link before frames are dropped (and later fetched again)."""
+    event_window_commands: int = 65_536
+    """Commands whose events an engine keeps in memory for gap fetches before it goes to disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Deadlines, all in milliseconds unless the name says otherwise. None of them decides safety."""
+
+    heartbeat_ms: int = 20
+    hang_ms: int = 200
+    """A peer that is silent for so long (or for much longer than usual, whichever is more) is taken for hung."""
+    fence_ms: int = 100
+    """How long a new leader waits for the in-sync engines' answers after the first one came."""
+    bootstrap_ms: int = 10_000
+    """How long the very first leader waits for all configured engines."""
+    etcd_timeout_ms: int = 1000
+    receipt_ms: int = 10
+    """Interval of the leader's receipts and of the primary's empty releases while nothing happens."""
+    resend_ms: int = 250
+    """A gateway sends unanswered commands again when neither a receipt nor an event has come for so long."""
+    rewind_ms: int = 20
+    """Least time between two requests for the same missing frame."""
+    park_us: int = 100
+    """Longest sleep of a busy process's poll loop, microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The whole cluster as configured."""
+
+    name: str
+    etcd_endpoints: tuple[str, ...]
+    aeron_dir: Path
+    sequencers: tuple[Member, ...]
+    engines: tuple[Member, ...]
+    gateways: tuple[Member, ...]
+    clients: tuple[Client, ...] = ()
+    """Empty: every client is let in and may do everything (development only)."""
+    ack_policy: str = "synced"
+    limits: Limits = Limits()
+    timing: Timing = Timing()
+    udp_mtu: int = 8192
+
+    def member(self, kind: ProcessKind, id: int) -> Member:
+        """A member by kind and id.
+
+        Raises:
+            KeyError: the topology has none such; the message lists those that it has.
+        """
+        members = self.members(kind)
+        for member in members:
+            if member.id == id:
+                return member
+        known = ", ".join(str(member.id) for member in members) or "none"
+        raise KeyError(f"cluster {self.name!r} has no {kind.name.lower()} {id}; it has: {known}")
+
+    def members(self, kind: ProcessKind) -> tuple[Member, ...]:
+        """All members of one kind."""
+        return {
+            ProcessKind.SEQUENCER: self.sequencers,
+            ProcessKind.ENGINE: self.engines,
+            ProcessKind.GATEWAY: self.gateways,
+        }[kind]
+
+    def link(self, kind: LinkKind, source: Member, target: Member) -> "LinkSpec":
+        """The link of one kind from one member to another."""
+        stream_id = kind * 10_000 + source.id * 100 + target.id
+        name = f"{source.name}>{target.name}/{kind.name.lower()}"
+        if source.host == target.host:
+            return LinkSpec(name, "aeron:ipc", stream_id)
+        channel = f"aeron:udp?endpoint={target.host}:{target.data_port}|mtu={self.udp_mtu}"
+        return LinkSpec(name, channel, stream_id)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSpec:
+    """Address of one directed link: an Aeron channel and stream id."""
+
+    name: str
+    channel: str
+    stream_id: int
+
+
+_ENDS = {
+    LinkKind.SUBMIT: (ProcessKind.GATEWAY, ProcessKind.SEQUENCER),
+    LinkKind.RECEIPT: (ProcessKind.SEQUENCER, ProcessKind.GATEWAY),
+    LinkKind.STREAM: (ProcessKind.SEQUENCER, ProcessKind.ENGINE),
+    LinkKind.ACK_TO_ENGINE: (ProcessKind.ENGINE, ProcessKind.ENGINE),
+    LinkKind.ACK_TO_SEQUENCER: (ProcessKind.ENGINE, ProcessKind.SEQUENCER),
+    LinkKind.RELEASE: (ProcessKind.ENGINE, ProcessKind.GATEWAY),
+}
+
+
+def outbound_links(topology: Topology, member: Member) -> dict[tuple[LinkKind, int], LinkSpec]:
+    """Links that a member publishes, by (kind, receiver's id)."""
+    return {
+        (kind, peer.id): topology.link(kind, member, peer)
+        for kind, (source, target) in _ENDS.items()
+        if source == member.kind
+        for peer in topology.members(target)
+        if peer != member
+    }
+
+
+def inbound_links(topology: Topology, member: Member) -> dict[tuple[LinkKind, int], LinkSpec]:
+    """Links that a member subscribes to, by (kind, sender's id)."""
+    return {
+        (kind, peer.id): topology.link(kind, peer, member)
+        for kind, (source, target) in _ENDS.items()
+        if target == member.kind
+        for peer in topology.members(source)
+        if peer != member
+    }
