@@ -1,0 +1,1 @@
+"""The matching engine: one contract (`lockstep.engine.contract`), and the implementations of it."""

@@ -1,0 +1,152 @@
+"""What a matching engine is to the rest of the cluster.
+
+An engine is a deterministic function from (state, stamped commands) to (state, events). It has no clock, no I/O and
+no randomness: two engines that were given the same stream have the same state and gave the same events, whichever
+implementation they are. That is checked at run time, batch by batch, by the digest chain.
+
+`lockstep.engine.reference` is the specification in plain Python.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from lockstep.stream.records import Commands, Events, Side
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """A live order, as a query sees it."""
+
+    order_id: int
+    client_order_id: int
+    account: int
+    instrument: int
+    session_id: int
+    side: Side
+    order_type: int
+    tif: int
+    price_ticks: int
+    quantity_lots: int
+    leaves_lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class PositionView:
+    """What an account holds of one instrument."""
+
+    instrument: int
+    quantity_lots: int
+    reserved_lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account's money and shares. Reserved is the part bound by resting orders."""
+
+    account: int
+    name: str
+    flags: int
+    cash_micros: int
+    reserved_micros: int
+    positions: tuple[PositionView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentView:
+    """A tradable instrument. One lot at one tick is worth `tick_micros * lot_units` currency micros."""
+
+    instrument: int
+    symbol: str
+    tick_micros: int
+    lot_units: int
+
+
+@dataclass(frozen=True, slots=True)
+class BookLevel:
+    """One price level: total open quantity and number of orders."""
+
+    price_ticks: int
+    quantity_lots: int
+    orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class BookView:
+    """Price levels of one instrument, best first."""
+
+    instrument: int
+    bids: tuple[BookLevel, ...]
+    asks: tuple[BookLevel, ...]
+
+
+class MatchingEngine(Protocol):
+    """The contract. All queries show the state after the last applied command."""
+
+    def apply(self, commands: Commands, *, first_seq: int, timestamp_ns: int) -> Events:
+        """Apply one stamped batch: command i has seq `first_seq + i`, all are stamped `timestamp_ns`.
+
+        Every command yields at least one event. Events are in order of (seq, index), index counting from 0 within
+        each seq. A command is validated completely before it changes anything.
+
+        Raises:
+            StreamGap: `first_seq` is not the one after the last applied, or time went backwards. The state is
+                unchanged; this is a broken invariant of the caller.
+        """
+        ...
+
+    @property
+    def last_seq(self) -> int:
+        """Seq of the last applied command, 0 before the first."""
+        ...
+
+    def state_digest(self) -> bytes:
+        """16 bytes over the whole canonical state; equal states have equal digests, whichever engine holds them."""
+        ...
+
+    def session_last_no(self, session_id: int) -> int:
+        """Last session number executed, 0 if none."""
+        ...
+
+    def order(self, order_id: int) -> OrderView | None:
+        """A live order by its exchange id."""
+        ...
+
+    def order_by_client_id(self, account: int, client_order_id: int) -> OrderView | None:
+        """A live order by the id that its account gave it."""
+        ...
+
+    def open_orders(self, account: int) -> tuple[OrderView, ...]:
+        """Live orders of an account in order of exchange id."""
+        ...
+
+    def account(self, account: int) -> AccountView | None:
+        """An account's balances."""
+        ...
+
+    def accounts(self) -> tuple[AccountView, ...]:
+        """All accounts in order of id."""
+        ...
+
+    def instruments(self) -> tuple[InstrumentView, ...]:
+        """All instruments in order of id."""
+        ...
+
+    def book(self, instrument: int, depth: int) -> BookView | None:
+        """The best `depth` levels of both sides; None for an unknown instrument."""
+        ...
+
+
+class StreamGap(Exception):
+    """The caller broke the contract of `MatchingEngine.apply`; a replica stops on it."""
+
+
+__all__ = [
+    "AccountView",
+    "BookLevel",
+    "BookView",
+    "InstrumentView",
+    "MatchingEngine",
+    "OrderView",
+    "PositionView",
+    "StreamGap",
+]

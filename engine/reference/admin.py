@@ -1,0 +1,125 @@
+"""Administrative commands: reference data, deposits and withdrawals; and the sequencer's own words in the stream.
+
+They are stamped like orders, so that they take effect at the same point of the stream on every replica.
+"""
+
+from typing import Any, Final
+
+from lockstep.engine.reference import events
+from lockstep.engine.reference.accounts import MAX_POSITION_LOTS, Account
+from lockstep.engine.reference.book import Book, Instrument
+from lockstep.engine.reference.rows import ADMIN_ROW, COMMAND_ROW, Emit, Row
+from lockstep.engine.reference.state import State
+from lockstep.stream.codes import Code
+from lockstep.stream.records import I64_MAX, AccountFlag, CommandKind, EventKind
+
+MAX_UNIT_MICROS: Final = 2**40
+"""Largest worth of one lot at one tick."""
+_KNOWN_ACCOUNT_FLAGS: Final = int(AccountFlag.UNLIMITED_CASH | AccountFlag.UNLIMITED_POSITIONS)
+_CONTROL_KINDS: Final = {
+    int(CommandKind.EPOCH_START): int(EventKind.EPOCH_STARTED),
+    int(CommandKind.GROW): int(EventKind.GROWN),
+    int(CommandKind.GROW_REVOKED): int(EventKind.GROW_WITHDRAWN),
+}
+
+
+def _overlay(row: Row) -> tuple[Any, ...]:
+    """The same 128 bytes, read as the ADMIN overlay: (name, tick, lot, quantity, amount)."""
+    return ADMIN_ROW.unpack(COMMAND_ROW.pack(*row))[13:18]
+
+
+def _name(field: bytes) -> bytes | None:
+    """A name without its padding; None unless it is 1 to 32 printable ASCII characters."""
+    name = field.rstrip(b"\0")
+    return name if name and all(0x20 <= byte <= 0x7E for byte in name) else None
+
+
+def define_instrument(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+    """DEFINE_INSTRUMENT. Defining the same once more is answered as the first time and changes nothing."""
+    field, tick_micros, lot_units, _, _ = _overlay(row)
+    instrument_id = row[10]
+    symbol = _name(field)
+    code = Code.OK
+    good_unit = tick_micros >= 1 and lot_units >= 1 and tick_micros * lot_units <= MAX_UNIT_MICROS
+    if not instrument_id or symbol is None or not good_unit:
+        code = Code.BAD_DEFINITION
+    else:
+        book = state.books.get(instrument_id)
+        if book is None and symbol not in state.symbols:
+            book = Book(Instrument(instrument_id, symbol, tick_micros, lot_units))
+            state.books[instrument_id] = state.symbols[symbol] = book
+        elif book is None or not book.instrument.is_defined_as(symbol, tick_micros, lot_units):
+            code = Code.ALREADY_DEFINED
+    kind = EventKind.ADMIN_REJECTED if code else EventKind.INSTRUMENT_DEFINED
+    emit(events.definition(seq, now_ns, row, kind, code=code, name=field, tick_micros=tick_micros, lot_units=lot_units))
+
+
+def define_account(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+    """DEFINE_ACCOUNT, with the account's flags in the head. Idempotent like DEFINE_INSTRUMENT."""
+    field = _overlay(row)[0]
+    account_id = row[9]
+    flags = row[5]
+    name = _name(field)
+    code = Code.OK
+    if not account_id or name is None or flags & ~_KNOWN_ACCOUNT_FLAGS:
+        code = Code.BAD_DEFINITION
+    else:
+        account = state.accounts.get(account_id)
+        if account is None and name not in state.account_names:
+            account = Account(account_id, name, flags)
+            state.accounts[account_id] = state.account_names[name] = account
+        elif account is None or account.name != name or account.flags != flags:
+            code = Code.ALREADY_DEFINED
+    kind = EventKind.ADMIN_REJECTED if code else EventKind.ACCOUNT_DEFINED
+    emit(events.definition(seq, now_ns, row, kind, code=code, name=field))
+
+
+def adjust_cash(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+    """ADJUST_CASH: a deposit (positive) or withdrawal (negative), within what is not reserved."""
+    amount = _overlay(row)[4]
+    account = state.accounts.get(row[9])
+    if account is None:
+        emit(events.definition(seq, now_ns, row, EventKind.ADMIN_REJECTED, code=Code.UNKNOWN_ACCOUNT))
+        return
+    cash = account.cash + amount
+    code = Code.OK
+    if cash < account.reserved and not account.unlimited_cash:
+        code = Code.INSUFFICIENT_CASH
+    elif max(cash, 0) + account.receivable > I64_MAX or account.reserved - min(cash, 0) > I64_MAX:
+        code = Code.OVERFLOW
+    if code:
+        emit(events.definition(seq, now_ns, row, EventKind.ADMIN_REJECTED, code=code, amount_micros=amount))
+        return
+    account.cash = cash
+    emit(events.definition(seq, now_ns, row, EventKind.CASH_ADJUSTED, amount_micros=cash))
+
+
+def adjust_position(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+    """ADJUST_POSITION: lots moved in (positive) or out (negative), within what is not reserved."""
+    lots = _overlay(row)[3]
+    account = state.accounts.get(row[9])
+    code = Code.OK
+    after = 0
+    if account is None:
+        code = Code.UNKNOWN_ACCOUNT
+    elif row[10] not in state.books:
+        code = Code.UNKNOWN_INSTRUMENT
+    else:
+        held = account.positions.get(row[10])
+        after = lots + (held.quantity if held is not None else 0)
+        reserved = held.reserved if held is not None else 0
+        if after < reserved and not account.unlimited_positions:
+            code = Code.INSUFFICIENT_POSITION
+        elif abs(after) > MAX_POSITION_LOTS:
+            code = Code.OVERFLOW
+        else:
+            account.position(row[10]).quantity = after
+    if code:
+        emit(events.definition(seq, now_ns, row, EventKind.ADMIN_REJECTED, code=code, quantity_lots=lots))
+        return
+    emit(events.definition(seq, now_ns, row, EventKind.POSITION_ADJUSTED, quantity_lots=after))
+
+
+def control(_state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+    """EPOCH_START, GROW, GROW_REVOKED: nothing to the books, but part of the event stream."""
+    emit(events.control(seq, now_ns, row, _CONTROL_KINDS[row[0]]))

@@ -1,0 +1,194 @@
+"""`ReferenceEngine`: the dispatch of stamped commands, and the queries of the contract.
+
+For each command: session check, then one handler from a table. Handlers live by subject in `orders.py` (with
+`book.py`, `accounts.py`) and `admin.py`; what they say is encoded in `events.py`.
+"""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Final
+
+import numpy as np
+
+from lockstep.engine.contract import AccountView, BookView, InstrumentView, OrderView, StreamGap
+from lockstep.engine.reference import admin, events, image, orders, views
+from lockstep.engine.reference.rows import COMMAND_ROW, KIND, SESSION_ID, SESSION_NO, Emit, Row
+from lockstep.engine.reference.sessions import Session
+from lockstep.engine.reference.state import State
+from lockstep.engine.snapshot_format import SnapshotError, decode_snapshot, encode_snapshot
+from lockstep.stream.codes import Code
+from lockstep.stream.digest import DIGEST_SIZE
+from lockstep.stream.records import EVENT, CommandKind, Commands, EventKind, Events
+
+Handler = Callable[[State, Row, int, int, Emit], None]
+
+FIRST_ADMIN: Final = 64
+END_ADMIN: Final = 128
+FIRST_CONTROL: Final = 192
+
+
+def _unknown_command(_state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+    """A kind that this version doesn't know: refused, not guessed."""
+    emit(events.refused(seq, now_ns, row, EventKind.REJECTED, Code.UNKNOWN_COMMAND))
+
+
+_BY_KIND: Final[dict[int, Handler]] = {
+    CommandKind.NEW_ORDER: orders.new_order,
+    CommandKind.CANCEL: orders.cancel,
+    CommandKind.REPLACE: orders.replace,
+    CommandKind.MASS_CANCEL: orders.mass_cancel,
+    CommandKind.REFUSED: orders.gateway_refusal,
+    CommandKind.DEFINE_INSTRUMENT: admin.define_instrument,
+    CommandKind.DEFINE_ACCOUNT: admin.define_account,
+    CommandKind.ADJUST_CASH: admin.adjust_cash,
+    CommandKind.ADJUST_POSITION: admin.adjust_position,
+    CommandKind.EPOCH_START: admin.control,
+    CommandKind.GROW: admin.control,
+    CommandKind.GROW_REVOKED: admin.control,
+}
+_HANDLERS: Final[tuple[Handler, ...]] = tuple(_BY_KIND.get(kind, _unknown_command) for kind in range(256))
+
+
+class ReferenceEngine:
+    """The specification of `MatchingEngine`. Not thread safe: one thread applies and queries."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self) -> None:
+        self._state = State()
+
+    @property
+    def state(self) -> State:
+        """The live state, for invariant checks; nobody else changes or keeps it."""
+        return self._state
+
+    @property
+    def last_seq(self) -> int:
+        """Seq of the last applied command, 0 before the first."""
+        return self._state.last_seq
+
+    def apply(self, commands: Commands, *, first_seq: int, timestamp_ns: int) -> Events:
+        """Apply one stamped batch; see `MatchingEngine.apply`. An empty batch changes nothing.
+
+        Raises:
+            StreamGap: `first_seq` is not the next, or time went backwards; nothing was applied.
+            ValueError: the array does not hold 128-byte command records.
+        """
+        state = self._state
+        if commands.dtype.itemsize != COMMAND_ROW.size:
+            raise ValueError(f"commands are records of {COMMAND_ROW.size} bytes, not {commands.dtype.itemsize}")
+        if first_seq != state.last_seq + 1:
+            raise StreamGap(f"batch starts at seq {first_seq}, but {state.last_seq + 1} is next")
+        if timestamp_ns < state.last_timestamp_ns:
+            raise StreamGap(f"time went back from {state.last_timestamp_ns} to {timestamp_ns} ns at seq {first_seq}")
+        out: list[bytes] = []
+        emit = out.append
+        sessions = state.sessions
+        handlers = _HANDLERS
+        seq = first_seq
+        for row in COMMAND_ROW.iter_unpack(commands.tobytes()):
+            session = sessions.get(row[SESSION_ID])
+            # A session's next number, by far the most frequent case; session 0 is never among the sessions.
+            if session is not None and row[SESSION_NO] == session.last_no + 1 and row[KIND] < FIRST_CONTROL:
+                session.last_no = row[SESSION_NO]
+                session.outcomes.append(seq)
+                handlers[row[KIND]](state, row, seq, timestamp_ns, emit)
+            else:
+                self._admit(row, seq, timestamp_ns, emit)
+            seq += 1
+        if seq != first_seq:
+            state.last_seq = seq - 1
+            state.last_timestamp_ns = timestamp_ns
+        return np.frombuffer(b"".join(out), dtype=EVENT)
+
+    def _admit(self, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+        """The session check of everything but the next number of a known session."""
+        state = self._state
+        kind, session_id, session_no = row[KIND], row[SESSION_ID], row[SESSION_NO]
+        if kind >= FIRST_CONTROL or (not session_id and kind >= FIRST_ADMIN):
+            _HANDLERS[kind](state, row, seq, now_ns, emit)
+            return
+        session = state.sessions.get(session_id)
+        last_no = session.last_no if session is not None else 0
+        if not session_id or session_no > last_no + 1:
+            emit(_out_of_order(row, seq, now_ns))
+        elif session_no <= last_no:
+            outcome = session.outcome_seq(session_no) if session is not None else 0
+            emit(events.duplicate(seq, now_ns, row, outcome))
+        else:
+            state.sessions[session_id] = Session(session_no, (seq,))
+            _HANDLERS[kind](state, row, seq, now_ns, emit)
+
+    def snapshot(self) -> bytes:
+        """The whole state in the canonical format of `lockstep.engine.snapshot_format`."""
+        return encode_snapshot(image.image_of(self._state))
+
+    @classmethod
+    def restore(cls, raw: bytes) -> "ReferenceEngine":
+        """An engine in the state of a snapshot.
+
+        Raises:
+            SnapshotError: the bytes are not a canonical snapshot of this version.
+        """
+        engine = cls()
+        engine._state = image.state_of(decode_snapshot(raw))
+        # The format is canonical, so what was understood must give the same bytes again.
+        if engine.snapshot() != raw:
+            raise SnapshotError("the snapshot is not in canonical form; fetch it again from another replica")
+        return engine
+
+    def state_digest(self) -> bytes:
+        """BLAKE2b-128 of `snapshot()`: equal states, equal digests, whichever engine."""
+        return blake2b(self.snapshot(), digest_size=DIGEST_SIZE).digest()
+
+    def session_last_no(self, session_id: int) -> int:
+        """Last session number executed, 0 if none."""
+        session = self._state.sessions.get(session_id)
+        return session.last_no if session is not None else 0
+
+    def order(self, order_id: int) -> OrderView | None:
+        """A live order by its exchange id."""
+        order = self._state.orders.get(order_id)
+        return views.order_view(order) if order is not None else None
+
+    def order_by_client_id(self, account: int, client_order_id: int) -> OrderView | None:
+        """A live order by the id that its account gave it."""
+        owner = self._state.accounts.get(account)
+        order = owner.by_client_id.get(client_order_id) if owner is not None else None
+        return views.order_view(order) if order is not None else None
+
+    def open_orders(self, account: int) -> tuple[OrderView, ...]:
+        """Live orders of an account in order of exchange id; none for an unknown account."""
+        owner = self._state.accounts.get(account)
+        return views.order_views(owner) if owner is not None else ()
+
+    def account(self, account: int) -> AccountView | None:
+        """An account's balances."""
+        owner = self._state.accounts.get(account)
+        return views.account_view(owner) if owner is not None else None
+
+    def accounts(self) -> tuple[AccountView, ...]:
+        """All accounts in order of id."""
+        return tuple(views.account_view(account) for _, account in sorted(self._state.accounts.items()))
+
+    def instruments(self) -> tuple[InstrumentView, ...]:
+        """All instruments in order of id."""
+        return tuple(views.instrument_view(book.instrument) for _, book in sorted(self._state.books.items()))
+
+    def book(self, instrument: int, depth: int) -> BookView | None:
+        """The best `depth` levels of both sides; None for an unknown instrument."""
+        book = self._state.books.get(instrument)
+        return views.book_view(book, depth) if book is not None else None
+
+
+def _out_of_order(row: Row, seq: int, now_ns: int) -> bytes:
+    """The refusal of a number that is not the session's next, in the shape of the command's own refusals."""
+    kind = row[KIND]
+    if FIRST_ADMIN <= kind < END_ADMIN:
+        return events.definition(seq, now_ns, row, EventKind.ADMIN_REJECTED, code=Code.SESSION_OUT_OF_ORDER)
+    outcome = EventKind.REJECTED
+    if kind == CommandKind.CANCEL:
+        outcome = EventKind.CANCEL_REJECTED
+    elif kind == CommandKind.REPLACE:
+        outcome = EventKind.REPLACE_REJECTED
+    return events.refused(seq, now_ns, row, outcome, Code.SESSION_OUT_OF_ORDER)

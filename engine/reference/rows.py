@@ -1,0 +1,28 @@
+"""Records as tuples: `struct` layouts of the dtypes in `lockstep.stream.records`.
+
+Reading a NumPy record field by field costs more than matching the order that it holds, so the engine unpacks whole
+records with precompiled structs (about 0.2 us each). The dtypes stay the only definition of a layout: a test holds
+these formats equal to them, field by field.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+COMMAND_ROW: Final = struct.Struct("<6BHQQIIQQ9qQ")
+ADMIN_ROW: Final = struct.Struct("<6BHQQIIQQ32s5qQ")
+CONTROL_ROW: Final = struct.Struct("<6BHQQIIQQQQHHHH56s")
+
+EVENT_ROW: Final = struct.Struct("<QIBBHIIQQQQqqqQQQIIqqqqqq")
+CONTROL_EVENT_ROW: Final = struct.Struct("<QIBBHQQHHHH80sq32s")
+DEFINITION_EVENT_ROW: Final = struct.Struct("<QIBBHIIQQ32sqqqq4sI8sq32s")
+
+Row = tuple[int, ...]
+"""One COMMAND record: the dtype's fields in their order."""
+Emit = Callable[[bytes], None]
+"""Takes one encoded EVENT record; the engine's list of results."""
+
+KIND: Final = 0
+SESSION_ID: Final = 7
+SESSION_NO: Final = 8
+"""Positions in a Row of what the dispatcher reads."""
