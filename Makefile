@@ -47,7 +47,7 @@ bench: $(STAMP) ## Throughput and latency of the engine and of a whole local clu
 	@$(BIN)/python bench/reference_engine.py
 	@$(BIN)/lockstep bench cluster
 
-$(PROTOC_VENV)/.installed: Makefile $(STAMP)
+$(PROTOC_VENV)/.installed: $(STAMP)
 	@$(BIN)/python -m venv --clear $(PROTOC_VENV)
 	@$(PROTOC_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '$(GRPC_TOOLS)'
 	@touch $@
@@ -57,7 +57,7 @@ define protoc
 	@mkdir -p $(1)
 	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=$(1) $(PROTOS)
 	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Iproto --grpc_python_out=$(1) $(SERVICES)
-	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Isequencer/etcd --python_out=$(1)/lockstep/sequencer/etcd --pyi_out=$(1)/lockstep/sequencer/etcd sequencer/etcd/etcd_subset.proto
+	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Iclients/python --python_out=$(1) --pyi_out=$(1) clients/python/lockstep/sequencer/etcd/etcd_subset.proto
 endef
 
 proto: $(PROTOC_VENV)/.installed ## Generate the Python code of proto/

@@ -1,0 +1,1 @@
+"""What a cluster on one machine needs besides its own processes."""

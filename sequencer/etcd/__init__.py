@@ -1,0 +1,44 @@
+"""The cluster's door to etcd: a small asyncio client, made for failover.
+
+`store` says what is promised, `client` keeps the promises on etcd's gRPC API. Written by ourselves because no published
+client has asyncio, TLS, several endpoints, deadlines per call, hedged writes, `hasleader` and token refresh together.
+"""
+
+from lockstep.sequencer.etcd.client import EtcdStore
+from lockstep.sequencer.etcd.options import EtcdOptions, TlsOptions
+from lockstep.sequencer.etcd.store import (
+    CasLost,
+    CasWon,
+    ConfigStore,
+    Deleted,
+    LeaseHandle,
+    MemberStatus,
+    MemberUnreachable,
+    StoreAmbiguous,
+    StoreClosed,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+    Versioned,
+    settle_ambiguous,
+)
+
+__all__ = [
+    "CasLost",
+    "CasWon",
+    "ConfigStore",
+    "Deleted",
+    "EtcdOptions",
+    "EtcdStore",
+    "LeaseHandle",
+    "MemberStatus",
+    "MemberUnreachable",
+    "StoreAmbiguous",
+    "StoreClosed",
+    "StoreError",
+    "StoreRefused",
+    "StoreUnavailable",
+    "TlsOptions",
+    "Versioned",
+    "settle_ambiguous",
+]
