@@ -1,0 +1,500 @@
+"""TCP liveness links: every process that decides watches its peers through one connection each.
+
+Its end of file (or reset) is immediate evidence of a crash: the kernel closes a killed process's sockets within a
+millisecond. What does not close a connection (a hang, a partition, a stopped process) shows as silence beyond an
+adaptive deadline (`detector.py`). Both sides send a heartbeat every interval; the server's carry its status.
+
+Polled, without threads: `WatchServer.poll` and `WatchSet.poll` cost one system call each when nothing happens. None of
+this decides anything: it reports evidence to the state machines.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import struct
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from lockstep.stream.detector import HeartbeatDetector
+
+_FRAME = struct.Struct("<IHHBB6xQQQQ")
+_MAGIC = 0x4857534C  # "LSWH"
+_VERSION = 1
+_PREFIX = struct.pack("<IH", _MAGIC, _VERSION)
+_READ_BYTES = 64 * _FRAME.size
+_MS = 1_000_000
+_INTERVAL_NS = 20 * _MS
+_SWEEP_NS = 2 * _MS
+_BACKLOG = 64
+# A watcher that neither speaks nor closes is beyond a partition; it comes back with a new connection.
+_WATCHER_SILENCE_NS = 5_000 * _MS
+_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK, errno.EINTR})
+
+
+class MalformedFrame(ValueError):
+    """A heartbeat of a foreign protocol or version."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """What a process says of itself in each heartbeat. `role`, `flags` and `aux` mean what the processes agree on."""
+
+    member: int
+    incarnation: int
+    role: int = 0
+    flags: int = 0
+    epoch: int = 0
+    seq: int = 0
+    aux: int = 0
+
+
+class DownReason(Enum):
+    """Why a peer counts as down."""
+
+    EOF = "eof"
+    """Its connection ended or was reset: it crashed or closed."""
+    HANG = "hang"
+    """Silence beyond the deadline: it hangs, is stopped, or is out of reach."""
+    REFUSED = "refused"
+    """Nothing listens at its address, or no route leads there. Not reported of a peer that is known to be gone."""
+    PROTOCOL = "protocol"
+    """What answers there is not a Lockstep process of this version."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerUp:
+    """The peer answers: for the first time, after it was down, or again in a new incarnation."""
+
+    name: str
+    incarnation: int
+    status: PeerStatus
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDown:
+    """The peer went down. `incarnation` is that of its last life seen; 0 if it never answered."""
+
+    name: str
+    reason: DownReason
+    incarnation: int
+
+
+PeerEvent = PeerUp | PeerDown
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """Times of one watched link, in ns. See `HeartbeatDetector` for floor, cap and factor."""
+
+    interval_ns: int = _INTERVAL_NS
+    floor_ns: int = 100 * _MS
+    cap_ns: int = 250 * _MS
+    factor: int = 4
+    connect_timeout_ns: int = 250 * _MS
+    """How long a connection may take to be made and to bring the first heartbeat."""
+    backoff_min_ns: int = 20 * _MS
+    backoff_max_ns: int = 500 * _MS
+    hang_retry_ns: int = 1_000 * _MS
+    """A connection silent for so long after its deadline is replaced (it may have died in a partition)."""
+
+
+def encode_status(status: PeerStatus) -> bytes:
+    """One heartbeat frame: little endian, fixed size."""
+    numbers = (status.incarnation, status.epoch, status.seq, status.aux)
+    return _FRAME.pack(_MAGIC, _VERSION, status.member, status.role, status.flags, *numbers)
+
+
+def decode_status(frame: bytes | bytearray, offset: int = 0) -> PeerStatus:
+    """Reads one frame at `offset`; raises MalformedFrame."""
+    magic, version, member, role, flags, incarnation, epoch, seq, aux = _FRAME.unpack_from(frame, offset)
+    if magic != _MAGIC or version != _VERSION:
+        raise MalformedFrame(f"heartbeat with magic {magic:#x} version {version}, not {_MAGIC:#x} version {_VERSION}")
+    return PeerStatus(member, incarnation, role, flags, epoch, seq, aux)
+
+
+class _Wire:
+    """One non-blocking connection that carries frames both ways."""
+
+    __slots__ = ("_inbox", "_outbox", "heard_ns", "send_due_ns", "sock")
+
+    def __init__(self, sock: socket.socket, now_ns: int) -> None:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = sock
+        self.heard_ns = now_ns
+        self.send_due_ns = now_ns
+        self._inbox = bytearray()  # less than one frame between calls
+        self._outbox = b""  # rest of a frame that the kernel took in part
+
+    def receive(self, now_ns: int) -> PeerStatus | None:
+        """The newest whole frame that has arrived, if any. Raises EOFError at the end, OSError, MalformedFrame."""
+        newest: PeerStatus | None = None
+        while True:
+            try:
+                chunk = self.sock.recv(_READ_BYTES)
+            except BlockingIOError:
+                return newest
+            if not chunk:
+                raise EOFError
+            self._inbox += chunk
+            whole = len(self._inbox) // _FRAME.size * _FRAME.size
+            if whole:
+                self.heard_ns = now_ns
+                newest = decode_status(self._inbox, whole - _FRAME.size)
+                del self._inbox[:whole]
+            # Foreign bytes are found even if they end before a whole frame.
+            if not _PREFIX.startswith(self._inbox[: len(_PREFIX)]):
+                raise MalformedFrame("not a heartbeat of this version")
+            if len(chunk) < _READ_BYTES:
+                return newest
+
+    def send(self, frame: bytes) -> None:
+        """Sends one frame, or nothing if the other side does not read: a late beat says nothing. Raises OSError."""
+        data = self._outbox or frame
+        try:
+            taken = self.sock.send(data)
+        except BlockingIOError:
+            return
+        self._outbox = data[taken:]
+
+
+class WatchServer:
+    """Lets peers watch this process. `host` and `port` to listen on (port 0: any; see `.port`).
+
+    Raises OSError if the address can't be bound; the text names it.
+    """
+
+    def __init__(self, host: str, port: int, member: int, incarnation: int, *, interval_ns: int = _INTERVAL_NS) -> None:
+        self._interval_ns = interval_ns
+        self._status = PeerStatus(member, incarnation)
+        self._frame = encode_status(self._status)
+        self._announce = False
+        self._wires: dict[int, _Wire] = {}
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._listener.bind((host, port))
+            self._listener.listen(_BACKLOG)
+        except OSError as error:
+            self._listener.close()
+            raise OSError(error.errno, f"cannot listen for watchers on {host}:{port}: {error.strerror}") from error
+        self._listener.setblocking(False)
+        self.port: int = self._listener.getsockname()[1]
+        self.malformed = 0
+        """Connections dropped because they did not speak the heartbeat protocol."""
+        self._epoll = select.epoll()
+        self._epoll.register(self._listener.fileno(), select.EPOLLIN)
+
+    @property
+    def watchers(self) -> int:
+        """How many peers are connected."""
+        return len(self._wires)
+
+    @property
+    def status(self) -> PeerStatus:
+        """What the heartbeats say now."""
+        return self._status
+
+    def set_status(self, role: int, epoch: int, seq: int, aux: int = 0, *, flags: int = 0) -> None:
+        """Sets what the heartbeats say; a new role, epoch or flags goes out with the next poll."""
+        before = self._status
+        self._status = PeerStatus(before.member, before.incarnation, role, flags, epoch, seq, aux)
+        self._frame = encode_status(self._status)
+        if (before.role, before.epoch, before.flags) != (role, epoch, flags):
+            self._announce = True
+
+    def poll(self, now_ns: int) -> int:
+        """Accepts, reads and sends what is due; returns the number of connections that had something."""
+        ready = self._epoll.poll(0)
+        for fd, _mask in ready:
+            if fd == self._listener.fileno():
+                self._accept(now_ns)
+            elif fd in self._wires:
+                self._read(fd, now_ns)
+        for fd, wire in list(self._wires.items()):
+            if self._announce or now_ns >= wire.send_due_ns:
+                wire.send_due_ns = now_ns + self._interval_ns
+                self._beat(fd, wire, now_ns)
+        self._announce = False
+        return len(ready)
+
+    def close(self) -> None:
+        """Ends every connection, which tells the watchers at once."""
+        for fd in list(self._wires):
+            self._drop(fd)
+        self._listener.close()
+        self._epoll.close()
+
+    def _accept(self, now_ns: int) -> None:
+        while True:
+            try:
+                sock, _address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except ConnectionAbortedError:
+                continue
+            self._wires[sock.fileno()] = _Wire(sock, now_ns)
+            self._epoll.register(sock.fileno(), select.EPOLLIN)
+
+    def _read(self, fd: int, now_ns: int) -> None:
+        try:
+            self._wires[fd].receive(now_ns)
+        except MalformedFrame:
+            self.malformed += 1
+            self._drop(fd)
+        except (EOFError, OSError):
+            self._drop(fd)
+
+    def _beat(self, fd: int, wire: _Wire, now_ns: int) -> None:
+        if now_ns - wire.heard_ns > _WATCHER_SILENCE_NS:
+            self._drop(fd)
+            return
+        try:
+            wire.send(self._frame)
+        except OSError:
+            self._drop(fd)
+
+    def _drop(self, fd: int) -> None:
+        self._wires.pop(fd).sock.close()
+
+
+class _Phase(Enum):
+    IDLE = auto()  # no connection; the next attempt is due at `_retry_ns`
+    CONNECTING = auto()
+    GREETING = auto()  # connected, no heartbeat yet
+    TALKING = auto()  # heartbeats have arrived; up or hung
+
+
+class PeerWatch:
+    """Watches one peer: connects, reconnects with backoff, reports PeerUp and PeerDown, each only on a change.
+
+    `identity` is what this side says of itself. The host name is resolved once, here. Poll it alone, or many through
+    a `WatchSet`. Raises OSError if the name does not resolve.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        port: int,
+        *,
+        identity: PeerStatus | None = None,
+        options: WatchOptions | None = None,
+    ) -> None:
+        self.name = name
+        self.status: PeerStatus | None = None
+        """The newest heartbeat's content; stays after the peer went down. None before the first."""
+        self.up = False
+        self.down_reason: DownReason | None = None
+        """Why it is down; None while it is up or was never tried."""
+        self._options = options or WatchOptions()
+        self._frame = encode_status(identity or PeerStatus(0, 0))
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        self._family, self._address = found[0], found[4]
+        self._phase = _Phase.IDLE
+        self._wire: _Wire | None = None
+        self._detector = self._new_detector()
+        self._retry_ns = 0
+        self._backoff_ns = self._options.backoff_min_ns
+        self._give_up_ns = 0  # when the current attempt counts as unanswered
+
+    @property
+    def sock(self) -> socket.socket | None:
+        """The present connection, for a selector; it changes only inside `poll`."""
+        return None if self._wire is None else self._wire.sock
+
+    @property
+    def connecting(self) -> bool:
+        """True while `sock` is to be watched for becoming writable."""
+        return self._phase is _Phase.CONNECTING
+
+    @property
+    def timeout_ns(self) -> int:
+        """The silence that the detector tolerates now."""
+        return self._detector.timeout_ns
+
+    def set_identity(self, identity: PeerStatus) -> None:
+        """Changes what this side says of itself."""
+        self._frame = encode_status(identity)
+
+    def poll(self, now_ns: int, *, readable: bool = True) -> list[PeerEvent]:
+        """Does what is due and returns what changed. `readable=False` saves the read (the selector saw nothing)."""
+        self._give_up_ns += self._detector.note_tick(now_ns)
+        events: list[PeerEvent] = []
+        if self._phase is _Phase.IDLE:
+            if now_ns < self._retry_ns:
+                return events
+            self._connect(now_ns, events)
+        elif self._phase is _Phase.CONNECTING and readable:
+            self._finish_connect(now_ns, events)
+        if readable and self._phase in (_Phase.GREETING, _Phase.TALKING):
+            self._read(now_ns, events)
+        self._check_deadlines(now_ns, events)
+        self._beat(now_ns, events)
+        return events
+
+    def close(self) -> None:
+        """Ends the connection; a later poll would connect again."""
+        if self._wire is not None:
+            self._wire.sock.close()
+            self._wire = None
+        self._phase = _Phase.IDLE
+
+    def _new_detector(self) -> HeartbeatDetector:
+        options = self._options
+        return HeartbeatDetector(
+            interval_ns=options.interval_ns, floor_ns=options.floor_ns, factor=options.factor, cap_ns=options.cap_ns
+        )
+
+    def _connect(self, now_ns: int, events: list[PeerEvent]) -> None:
+        sock = socket.socket(self._family, socket.SOCK_STREAM)
+        self._wire = _Wire(sock, now_ns)
+        self._phase = _Phase.CONNECTING
+        # A peer that is known to hang keeps its attempt longer: each new one takes a place in its backlog.
+        known_down = self.down_reason is not None
+        self._give_up_ns = now_ns + (self._options.hang_retry_ns if known_down else self._options.connect_timeout_ns)
+        self._finish_connect(now_ns, events)
+
+    def _finish_connect(self, now_ns: int, events: list[PeerEvent]) -> None:
+        assert self._wire is not None, "a connection attempt without a socket"
+        outcome = self._wire.sock.connect_ex(self._address)
+        if outcome in _IN_PROGRESS:
+            return
+        if outcome not in (0, errno.EISCONN):
+            self._lose(DownReason.REFUSED, now_ns, events)
+            return
+        self._phase = _Phase.GREETING
+        self._detector = self._new_detector()
+        self._detector.note_tick(now_ns)
+
+    def _read(self, now_ns: int, events: list[PeerEvent]) -> None:
+        assert self._wire is not None, "a phase with a connection but no socket"
+        try:
+            status = self._wire.receive(now_ns)
+        except (MalformedFrame, EOFError, OSError) as error:
+            reason = DownReason.PROTOCOL if isinstance(error, MalformedFrame) else DownReason.EOF
+            self._lose(reason, now_ns, events)
+            return
+        if status is None:
+            return
+        self._phase = _Phase.TALKING
+        self._detector.on_heartbeat(now_ns)
+        self._backoff_ns = self._options.backoff_min_ns
+        self.status = status
+        if not self.up:
+            self.up = True
+            self.down_reason = None
+            events.append(PeerUp(self.name, status.incarnation, status))
+
+    def _check_deadlines(self, now_ns: int, events: list[PeerEvent]) -> None:
+        if self._phase is _Phase.TALKING:
+            if not self._detector.expired(now_ns):
+                return
+            if self.up:
+                # The connection stays: a peer that only hung goes on with it.
+                self._report_down(DownReason.HANG, events)
+                self._give_up_ns = now_ns + self._options.hang_retry_ns
+            elif now_ns > self._give_up_ns:
+                self._lose(DownReason.HANG, now_ns, events)
+        elif self._phase in (_Phase.CONNECTING, _Phase.GREETING) and now_ns > self._give_up_ns:
+            if self.down_reason is None:
+                self._report_down(DownReason.HANG, events)
+                self._give_up_ns = now_ns + self._options.hang_retry_ns
+            else:
+                self._lose(DownReason.HANG, now_ns, events)
+
+    def _beat(self, now_ns: int, events: list[PeerEvent]) -> None:
+        if self._phase not in (_Phase.GREETING, _Phase.TALKING) or self._wire is None:
+            return
+        if now_ns < self._wire.send_due_ns:
+            return
+        self._wire.send_due_ns = now_ns + self._options.interval_ns
+        try:
+            self._wire.send(self._frame)
+        except OSError:
+            self._lose(DownReason.EOF, now_ns, events)
+
+    def _lose(self, reason: DownReason, now_ns: int, events: list[PeerEvent]) -> None:
+        """The connection is of no use any more: report, and try again after the backoff."""
+        self.close()
+        self._retry_ns = now_ns + self._backoff_ns
+        self._backoff_ns = min(2 * self._backoff_ns, self._options.backoff_max_ns)
+        self._report_down(reason, events)
+
+    def _report_down(self, reason: DownReason, events: list[PeerEvent]) -> None:
+        # A peer that hung and then is gone has crashed: stronger evidence, worth telling.
+        stronger = self.down_reason is DownReason.HANG and reason in (DownReason.EOF, DownReason.REFUSED)
+        if self.up or self.down_reason is None or stronger:
+            events.append(PeerDown(self.name, reason, 0 if self.status is None else self.status.incarnation))
+        if self.up or self.down_reason is None or reason is not DownReason.HANG:
+            self.down_reason = reason
+        self.up = False
+
+
+class WatchSet:
+    """Many watched peers behind one selector: a poll costs one system call when nothing happens."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._watches: dict[str, PeerWatch] = {}
+        self._registered: dict[str, tuple[socket.socket, int, bool]] = {}  # by name: socket, its number, connecting
+        self._names: dict[int, str] = {}  # by the socket's number
+        self._sweep_due_ns = 0
+
+    def add(self, watch: PeerWatch) -> PeerWatch:
+        """Adds a peer; raises ValueError if its name is taken."""
+        if watch.name in self._watches:
+            raise ValueError(f"peer {watch.name} is watched already")
+        self._watches[watch.name] = watch
+        self._sweep_due_ns = 0
+        return watch
+
+    def remove(self, name: str) -> None:
+        """Stops watching the peer and closes its connection; raises KeyError if it is not watched."""
+        watch = self._watches.pop(name)
+        watch.close()
+        self._register(watch)
+
+    def __getitem__(self, name: str) -> PeerWatch:
+        return self._watches[name]
+
+    def set_identity(self, identity: PeerStatus) -> None:
+        """Changes what this process says of itself to every peer."""
+        for watch in self._watches.values():
+            watch.set_identity(identity)
+
+    def poll(self, now_ns: int) -> list[PeerEvent]:
+        """Polls the peers if one has something or a sweep of the timers is due (every 2 ms); returns what changed."""
+        ready = [self._names[fd] for fd, _mask in self._epoll.poll(0)]
+        events: list[PeerEvent] = []
+        if not ready and now_ns < self._sweep_due_ns:
+            return events
+        self._sweep_due_ns = now_ns + _SWEEP_NS
+        for name, watch in self._watches.items():
+            events += watch.poll(now_ns, readable=name in ready)
+            sock, _fd, connecting = self._registered.get(name, (None, -1, watch.connecting))
+            if sock is not watch.sock or connecting is not watch.connecting:
+                self._register(watch)
+        return events
+
+    def close(self) -> None:
+        """Closes every connection and the selector."""
+        for watch in self._watches.values():
+            watch.close()
+        self._epoll.close()
+
+    def _register(self, watch: PeerWatch) -> None:
+        name, sock, connecting = watch.name, watch.sock, watch.connecting
+        before, fd, _connecting = self._registered.pop(name, (None, -1, False))
+        if before is not None:
+            del self._names[fd]
+            # A closed socket has left the selector by itself.
+            if before.fileno() == fd:
+                self._epoll.unregister(fd)
+        if sock is not None:
+            self._names[sock.fileno()] = name
+            self._registered[name] = (sock, sock.fileno(), connecting)
+            self._epoll.register(sock.fileno(), select.EPOLLOUT if connecting else select.EPOLLIN)

@@ -1,0 +1,72 @@
+"""The core modules keep the contract of docs/determinism.md: no clock, no I/O, no randomness, no floats, no sets' order."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CORE = (
+    "stream/codes.py",
+    "stream/detector.py",
+    "stream/digest.py",
+    "stream/frames.py",
+    "stream/records.py",
+    "engine/contract.py",
+    "engine/snapshot_format.py",
+    "engine/reference/*.py",
+)
+"""Everything that decides."""
+
+FORBIDDEN = frozenset(
+    {
+        "asyncio", "datetime", "grpc", "io", "logging", "multiprocessing", "os", "pathlib", "pyaeron", "queue",
+        "random", "rocksdict", "secrets", "select", "selectors", "signal", "socket", "structlog", "subprocess",
+        "sys", "tempfile", "threading", "time", "uuid",
+    }
+)  # fmt: skip
+
+
+def _core() -> list[Path]:
+    found = sorted(path for pattern in CORE for path in ROOT.glob(pattern))
+    assert len(found) >= len(CORE), "a pattern of CORE matches nothing"
+    return found
+
+
+def _imports(tree: ast.Module) -> list[tuple[int, str]]:
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names.append((node.lineno, node.module or ""))
+    return names
+
+
+@pytest.mark.parametrize("path", _core(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_core_module_has_no_clock_io_or_randomness(path: Path) -> None:
+    found = [(line, name) for line, name in _imports(ast.parse(path.read_text())) if name.split(".")[0] in FORBIDDEN]
+    assert not found, f"forbidden in a core module: {found}"
+
+
+@pytest.mark.parametrize("path", _core(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_core_module_computes_in_integers(path: Path) -> None:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float):
+            found.append((node.lineno, repr(node.value)))
+        if isinstance(node, ast.Div) or (isinstance(node, ast.Name) and node.id == "float"):
+            found.append((getattr(node, "lineno", 0), "true division or float()"))
+    assert not found, f"floating point in a core module: {found}"
+
+
+@pytest.mark.parametrize("path", _core(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_core_module_takes_no_order_from_sets_hashes_or_addresses(path: Path) -> None:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.For | ast.comprehension) and isinstance(node.iter, ast.Set | ast.SetComp):
+            found.append((getattr(node, "lineno", 0), "iterates over a set"))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("hash", "id"):
+            found.append((node.lineno, node.func.id))
+    assert not found, f"order that differs between processes: {found}"
