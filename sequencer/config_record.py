@@ -1,0 +1,196 @@
+"""The one etcd value that says who may do what, `/lockstep/<cluster>/config`, and every legal step to the next.
+
+All authority in a cluster is in this record; it changes only by compare-and-swap on its mod revision. So the rules that
+must not be broken whatever a sequencer believes are checked here, in the functions that make the next record: the last
+in-sync engine is never removed, only an in-sync engine becomes primary, an epoch never falls.
+
+Pure: a `plan_*` function returns the next record or raises `PlanRefused`.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Final
+
+from lockstep.stream.records import MAX_MEMBER
+
+_FIELDS: Final = {
+    "uuid": str,
+    "epoch": int,
+    "sequencer": int,
+    "primary": int,
+    "in_sync": list,
+    "learners": list,
+    "attempt": str,
+}
+
+
+class ConfigError(ValueError):
+    """The stored value is not a config record, or a record contradicts itself. The text says where."""
+
+
+class PlanRefused(ValueError):
+    """The step would break a rule of the protocol."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigRecord:
+    """The config key's value.
+
+    Raises:
+        ConfigError: a field is outside its bounds.
+    """
+
+    uuid: str
+    """Identity of the cluster, made once; guards against a foreign or wiped etcd."""
+    epoch: int
+    """>= 1; never falls."""
+    sequencer: int
+    """1..63: the only sequencer that may stamp under `epoch`."""
+    primary: int
+    """A member of `in_sync`."""
+    in_sync: tuple[int, ...]
+    """Ascending, never empty: engines that hold every committed command."""
+    learners: tuple[int, ...]
+    """Ascending, disjoint from `in_sync`."""
+    attempt: str
+    """Unique to the write that made this value, so that a writer recognises its own."""
+
+    def __post_init__(self) -> None:
+        if not self.uuid or not self.attempt:
+            raise ConfigError("config record: uuid and attempt must not be empty")
+        if not 1 <= self.epoch < 2**63:
+            raise ConfigError(f"config record: epoch {self.epoch} is outside 1..2^63")
+        if not self.in_sync:
+            raise ConfigError("config record: in_sync is empty")
+        for name in ("in_sync", "learners"):
+            members = getattr(self, name)
+            if list(members) != sorted(set(members)) or any(not 1 <= member <= MAX_MEMBER for member in members):
+                raise ConfigError(f"config record: {name} {members} must be ascending, unique, in 1..{MAX_MEMBER}")
+        if self.primary not in self.in_sync:
+            raise ConfigError(f"config record: primary {self.primary} is not among in_sync {self.in_sync}")
+        if any(member in self.in_sync for member in self.learners):
+            raise ConfigError(f"config record: in_sync {self.in_sync} and learners {self.learners} overlap")
+
+
+def config_key(cluster: str) -> bytes:
+    """Key of the config record."""
+    return f"/lockstep/{cluster}/config".encode()
+
+
+def presence_key(cluster: str, sequencer: int) -> bytes:
+    """Key that a live sequencer keeps under a lease. Evidence for humans and late starters, never authority."""
+    return f"/lockstep/{cluster}/presence/sequencer-{sequencer}".encode()
+
+
+def encode_config(record: ConfigRecord) -> bytes:
+    """The record as JSON."""
+    fields = {name: getattr(record, name) for name in _FIELDS}
+    return json.dumps(fields).encode()
+
+
+def decode_config(value: bytes) -> ConfigRecord:
+    """Read a stored value.
+
+    Raises:
+        ConfigError: it is not JSON, a field is missing or of the wrong type, or the record contradicts itself.
+    """
+    try:
+        fields = json.loads(value)
+    except ValueError as error:
+        raise ConfigError(f"config record is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise ConfigError("config record is not a JSON object")
+    for name, kind in _FIELDS.items():
+        if type(fields.get(name)) is not kind:
+            raise ConfigError(f"config record: field {name!r} is missing or not of type {kind.__name__}")
+    for name in ("in_sync", "learners"):
+        if any(type(member) is not int for member in fields[name]):
+            raise ConfigError(f"config record: {name} holds something else than integers")
+    return ConfigRecord(
+        uuid=fields["uuid"],
+        epoch=fields["epoch"],
+        sequencer=fields["sequencer"],
+        primary=fields["primary"],
+        in_sync=tuple(fields["in_sync"]),
+        learners=tuple(fields["learners"]),
+        attempt=fields["attempt"],
+    )
+
+
+def plan_bootstrap(
+    *, uuid: str, engines: tuple[int, ...], sequencer: int, highest_promised: int, attempt: str
+) -> ConfigRecord:
+    """The first record: every configured engine is in sync until it fails to come."""
+    members = tuple(sorted(engines))
+    if not members:
+        raise PlanRefused("a cluster needs at least one configured engine")
+    return ConfigRecord(
+        uuid=uuid,
+        epoch=highest_promised + 1,
+        sequencer=sequencer,
+        primary=members[0],
+        in_sync=members,
+        learners=(),
+        attempt=attempt,
+    )
+
+
+def plan_takeover(config: ConfigRecord, *, sequencer: int, highest_promised: int, attempt: str) -> ConfigRecord:
+    """A new reign: a higher epoch than any stored or promised, everything else as it was."""
+    return replace(config, epoch=max(config.epoch, highest_promised) + 1, sequencer=sequencer, attempt=attempt)
+
+
+def plan_fence_result(config: ConfigRecord, *, answered: tuple[int, ...], attempt: str) -> ConfigRecord:
+    """Remove the engines that did not answer the fence. The epoch stays: nothing has been opened under it."""
+    kept = tuple(member for member in config.in_sync if member in answered)
+    return _without(config, kept, config.primary if config.primary in kept else 0, config.epoch, attempt)
+
+
+def plan_shrink(config: ConfigRecord, *, lost: tuple[int, ...], prefer: tuple[int, ...], attempt: str) -> ConfigRecord:
+    """Remove lost engines under a new epoch. A lost primary's role goes to the first of `prefer` that stays in sync."""
+    if not any(member in config.in_sync for member in lost):
+        raise PlanRefused(f"engines {lost} are not in sync: nothing to remove")
+    kept = tuple(member for member in config.in_sync if member not in lost)
+    primary = config.primary
+    if primary not in kept:
+        primary = next((member for member in prefer if member in kept), 0)
+    return _without(config, kept, primary, config.epoch + 1, attempt)
+
+
+def plan_promote(config: ConfigRecord, *, primary: int, attempt: str) -> ConfigRecord:
+    """Hand the primary role to another in-sync engine under a new epoch."""
+    if primary not in config.in_sync:
+        raise PlanRefused(f"engine {primary} is not in sync (in sync: {_names(config.in_sync)})")
+    if primary == config.primary:
+        raise PlanRefused(f"engine {primary} is the primary already")
+    return replace(config, epoch=config.epoch + 1, primary=primary, attempt=attempt)
+
+
+def plan_grow(config: ConfigRecord, *, member: int, attempt: str) -> ConfigRecord:
+    """Take a learner in, once the stream has announced it and it has acknowledged that. The epoch stays."""
+    if member in config.in_sync:
+        raise PlanRefused(f"engine {member} is in sync already")
+    return replace(
+        config,
+        in_sync=tuple(sorted((*config.in_sync, member))),
+        learners=tuple(learner for learner in config.learners if learner != member),
+        attempt=attempt,
+    )
+
+
+def _without(config: ConfigRecord, kept: tuple[int, ...], primary: int, epoch: int, attempt: str) -> ConfigRecord:
+    if not kept:
+        raise PlanRefused(f"the last in-sync engine is never removed (in sync: {_names(config.in_sync)})")
+    removed = tuple(member for member in config.in_sync if member not in kept)
+    return replace(
+        config,
+        epoch=epoch,
+        primary=primary or kept[0],
+        in_sync=kept,
+        learners=tuple(sorted({*config.learners, *removed})),
+        attempt=attempt,
+    )
+
+
+def _names(members: tuple[int, ...]) -> str:
+    return ", ".join(str(member) for member in members)

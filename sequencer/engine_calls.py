@@ -1,0 +1,100 @@
+"""gRPC calls to the engines: Fence and FetchJournal. Answers arrive in the inbox as events.
+
+Channels are connected when an engine's liveness link comes up, not when a takeover needs them.
+"""
+
+import threading
+from typing import Any, Final
+
+import grpc
+
+from lockstep.ops.process import CHANNEL_OPTIONS
+from lockstep.sequencer import events as ev
+from lockstep.sequencer.store_link import Inbox
+from lockstep.stream.frames import Frame, FrameError, decode_frame
+from lockstep.stream.topology import Member
+from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, replication_pb2, replication_pb2_grpc
+
+_FENCE_TIMEOUT_S: Final = 0.5
+_FETCH_TIMEOUT_S: Final = 10.0
+# A channel that goes idle would have to connect first, in the middle of a takeover.
+_NEVER_IDLE: Final = (("grpc.client_idle_timeout_ms", 2**31 - 1),)
+
+
+class EngineCalls:
+    """One warm channel per engine."""
+
+    def __init__(self, engines: tuple[Member, ...], sequencer: int, inbox: Inbox) -> None:
+        self._sequencer = sequencer
+        self._inbox = inbox
+        self._channels = {
+            engine.id: grpc.insecure_channel(engine.grpc_address, options=[*CHANNEL_OPTIONS, *_NEVER_IDLE])
+            for engine in engines
+        }
+        self._stubs = {
+            engine: replication_pb2_grpc.ReplicationStub(channel) for engine, channel in self._channels.items()
+        }
+
+    def warm(self, engine: int) -> None:
+        """Connect now: a status call whose answer nobody needs."""
+        stub = cluster_pb2_grpc.ClusterStub(self._channels[engine])
+        stub.GetStatus.future(cluster_pb2.GetStatusRequest(), timeout=_FETCH_TIMEOUT_S, wait_for_ready=True)
+
+    def fence(self, order: ev.FenceOrder) -> None:
+        """Ask for a promise; ends in FenceAnswered or FenceFailed."""
+        request = replication_pb2.FenceRequest(cluster_uuid=order.uuid, epoch=order.epoch, sequencer=self._sequencer)
+        call = self._stubs[order.engine].Fence.future(request, timeout=_FENCE_TIMEOUT_S, wait_for_ready=True)
+        call.add_done_callback(lambda done: self._on_fence(order, done))
+
+    def fetch(self, order: ev.FetchOrder) -> None:
+        """Fetch journal frames in a thread of their own; ends in JournalFetched or JournalFetchFailed."""
+        threading.Thread(target=self._fetch, args=(order,), name="journal-fetch", daemon=True).start()
+
+    def close(self) -> None:
+        """End every call."""
+        for channel in self._channels.values():
+            channel.close()
+
+    def _on_fence(self, order: ev.FenceOrder, done: Any) -> None:
+        if done.cancelled():
+            self._inbox.put(ev.FenceFailed(order.engine, order.epoch, "cancelled"))
+            return
+        error = done.exception()
+        if error is not None:
+            self._inbox.put(ev.FenceFailed(order.engine, order.epoch, _describe(error)))
+            return
+        reply = done.result()
+        self._inbox.put(
+            ev.FenceAnswered(
+                engine=order.engine,
+                epoch=order.epoch,
+                accepted=reply.accepted,
+                promised=reply.promised,
+                tip_epoch=reply.tip.epoch,
+                tip_seq=reply.tip.seq,
+                tip_digest=reply.tip.digest,
+                committed_seq=reply.committed_seq,
+                timestamp_ns=reply.timestamp_ns,
+            )
+        )
+
+    def _fetch(self, order: ev.FetchOrder) -> None:
+        request = replication_pb2.FetchJournalRequest(from_seq=order.from_seq)
+        frames: list[Frame] = []
+        try:
+            call = self._stubs[order.engine].FetchJournal(request, timeout=_FETCH_TIMEOUT_S)
+            for reply in call:
+                frames += [decode_frame(raw) for raw in reply.frames]
+                if frames and frames[-1].last_seq >= order.to_seq:
+                    call.cancel()
+                    break
+        except (grpc.RpcError, FrameError) as error:
+            self._inbox.put(ev.JournalFetchFailed(order.engine, order.epoch, _describe(error)))
+            return
+        self._inbox.put(ev.JournalFetched(order.engine, order.epoch, tuple(frames)))
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
+        return f"{error.code().name}: {error.details()}"
+    return str(error)

@@ -1,0 +1,370 @@
+"""What a sequencer's state machine is told and what it answers: the seam between `machine` and `shell`.
+
+Events carry facts, never commands to the machine; effects are orders to the shell, never facts. All values are frozen.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from lockstep.sequencer.config_record import ConfigRecord
+from lockstep.stream.frames import Frame
+
+
+class Down(StrEnum):
+    """Why a watched peer counts as down."""
+
+    EOF = "eof"
+    """Its liveness link ended: it crashed or closed."""
+    HANG = "hang"
+    """Its liveness link is silent beyond the deadline."""
+    UNREACHED = "unreached"
+    """It was never reached since this process has started."""
+
+
+class EpochCause(IntEnum):
+    """Why an epoch began: `cause` of EPOCH_START."""
+
+    BOOTSTRAP = 1
+    SEQUENCER_LOST = 2
+    SEQUENCER_RESTARTED = 3
+    PRIMARY_LOST = 4
+    STANDBY_LOST = 5
+    SWITCHOVER = 6
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSeen:
+    """The config key, read or watched. `record` is None where it does not exist."""
+
+    record: ConfigRecord | None
+    mod_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CasWon:
+    """The swap was applied; its write has this revision."""
+
+    attempt: str
+    mod_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CasLost:
+    """The swap was not applied; this is what stands there instead."""
+
+    attempt: str
+    record: ConfigRecord | None
+    mod_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CasAmbiguous:
+    """The swap may or may not have been applied, or may be later."""
+
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDown:
+    """The swap was not applied and will not be: no etcd member could be reached."""
+
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceSeen:
+    """Whether another sequencer's leased key is in etcd."""
+
+    sequencer: int
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineUp:
+    """An engine answers on its liveness link; `epoch` is the highest it has promised."""
+
+    engine: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDown:
+    """An engine's liveness link is down."""
+
+    engine: int
+    reason: Down
+
+
+@dataclass(frozen=True, slots=True)
+class SequencerUp:
+    """Another sequencer answers on its liveness link."""
+
+    sequencer: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequencerDown:
+    """Another sequencer's liveness link is down."""
+
+    sequencer: int
+    reason: Down
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceAnswered:
+    """An engine's answer to `Fence(epoch)`."""
+
+    engine: int
+    epoch: int
+    accepted: bool
+    promised: int
+    tip_epoch: int = 0
+    tip_seq: int = 0
+    tip_digest: bytes = b""
+    committed_seq: int = 0
+    timestamp_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FenceFailed:
+    """No answer to `Fence(epoch)`; it may have been obeyed all the same."""
+
+    engine: int
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFetched:
+    """The journaled STREAM frames that were asked for, in order."""
+
+    engine: int
+    epoch: int
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFetchFailed:
+    """The frames could not be had."""
+
+    engine: int
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitReceived:
+    """A SUBMIT frame from a gateway."""
+
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class AckReceived:
+    """An ACK frame from an engine."""
+
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchPrimaryRequested:
+    """An operator wants another primary. `to` 0: the sequencer chooses."""
+
+    request: int
+    to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed, or a cycle of polling has ended: stamp what has come in and do what is due."""
+
+
+Event = (
+    ConfigSeen
+    | CasWon
+    | CasLost
+    | CasAmbiguous
+    | StoreDown
+    | PresenceSeen
+    | EngineUp
+    | EngineDown
+    | SequencerUp
+    | SequencerDown
+    | FenceAnswered
+    | FenceFailed
+    | JournalFetched
+    | JournalFetchFailed
+    | SubmitReceived
+    | AckReceived
+    | SwitchPrimaryRequested
+    | Tick
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cas:
+    """Write `record` if the config key's mod revision is `expected_mod_revision` (0: it must not exist)."""
+
+    record: ConfigRecord
+    expected_mod_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class FenceOrder:
+    """Send Fence(epoch) to an engine."""
+
+    engine: int
+    epoch: int
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOrder:
+    """Fetch the journal frames `from_seq..to_seq` from an engine."""
+
+    engine: int
+    epoch: int
+    from_seq: int
+    to_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSend:
+    """Send a STREAM frame to these engines."""
+
+    engines: tuple[int, ...]
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptSend:
+    """Send a RECEIPT frame to a gateway."""
+
+    gateway: int
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchAnswer:
+    """Outcome of a SwitchPrimary request. `refused` is empty where it was done."""
+
+    request: int
+    refused: str = ""
+    primary: int = 0
+    epoch: int = 0
+    seq: int = 0
+
+
+class Level(StrEnum):
+    """How loud a note is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line for the log: what happened, with fields."""
+
+    level: Level
+    what: str
+    fields: tuple[tuple[str, int | str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Orders to the shell, to be carried out in the order of the fields."""
+
+    streams: tuple[StreamSend, ...] = ()
+    """First: an epoch's record goes out before anything that speaks of it. In this order per engine."""
+    receipts: tuple[ReceiptSend, ...] = ()
+    cas: Cas | None = None
+    """At most one swap is under way at a time."""
+    read_config: bool = False
+    """Read the config key and report it as `ConfigSeen`, after an ambiguous swap."""
+    fences: tuple[FenceOrder, ...] = ()
+    fetch: FetchOrder | None = None
+    answers: tuple[SwitchAnswer, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+NOTHING = Effects()
+
+
+class Outbox:
+    """Collects the effects of one step."""
+
+    __slots__ = ("answers", "cas", "fences", "fetch", "notes", "read_config", "receipts", "streams", "touched")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin a new step."""
+        self.streams: list[StreamSend] = []
+        self.receipts: list[ReceiptSend] = []
+        self.cas: Cas | None = None
+        self.read_config = False
+        self.fences: list[FenceOrder] = []
+        self.fetch: FetchOrder | None = None
+        self.answers: list[SwitchAnswer] = []
+        self.notes: list[Note] = []
+        self.touched = False
+
+    def stream(self, engines: tuple[int, ...], frame: Frame) -> None:
+        """Order a STREAM frame."""
+        self.streams.append(StreamSend(engines, frame))
+        self.touched = True
+
+    def receipt(self, gateway: int, frame: Frame) -> None:
+        """Order a RECEIPT frame."""
+        self.receipts.append(ReceiptSend(gateway, frame))
+        self.touched = True
+
+    def swap(self, cas: Cas) -> None:
+        """Order the swap. A second one in a step is a broken invariant."""
+        assert self.cas is None, "two swaps in one step"
+        self.cas = cas
+        self.touched = True
+
+    def read(self) -> None:
+        """Order a read of the config."""
+        self.read_config = True
+        self.touched = True
+
+    def fence(self, order: FenceOrder) -> None:
+        """Order a fence."""
+        self.fences.append(order)
+        self.touched = True
+
+    def fetch_journal(self, order: FetchOrder) -> None:
+        """Order a fetch."""
+        self.fetch = order
+        self.touched = True
+
+    def answer(self, answer: SwitchAnswer) -> None:
+        """Answer a SwitchPrimary request."""
+        self.answers.append(answer)
+        self.touched = True
+
+    def note(self, what: str, level: Level = Level.INFO, **fields: int | str) -> None:
+        """Log a line."""
+        self.notes.append(Note(level, what, tuple(fields.items())))
+        self.touched = True
+
+    def effects(self) -> Effects:
+        """What was collected."""
+        if not self.touched:
+            return NOTHING
+        return Effects(
+            tuple(self.streams),
+            tuple(self.receipts),
+            self.cas,
+            self.read_config,
+            tuple(self.fences),
+            self.fetch,
+            tuple(self.answers),
+            tuple(self.notes),
+        )

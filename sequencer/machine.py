@@ -1,0 +1,480 @@
+"""The sequencer's state machine: from candidate over takeover to leader, and back.
+
+Pure: `step(event, now_ns) -> Effects`. `now_ns` is Unix time on a clock that never goes backwards; it stamps commands
+and measures deadlines. No clock, socket, thread or randomness in here, so that the same machine runs in production, in
+unit tests and in a simulated cluster.
+
+    CANDIDATE --claim--> CLAIMING --won--> FENCING --all answered--> (RECOVERING) --> LEADER
+                                            ^ |
+                                            | +--some silent--> NARROWING
+                                            +-------------------won--+
+
+Any state falls back to CANDIDATE when the config names another, or an engine has promised more. HALTED is final: the
+in-sync engines contradict each other and a human must look.
+"""
+
+from enum import Enum
+from typing import Final
+
+from lockstep.sequencer import events as ev
+from lockstep.sequencer.config_record import plan_bootstrap, plan_fence_result, plan_takeover
+from lockstep.sequencer.events import Down, Effects, EpochCause, Event, FetchOrder, Level, Outbox, SwitchAnswer
+from lockstep.sequencer.hold import ConfigHold, Purpose, Settled, StoreEvent, Verdict
+from lockstep.sequencer.membership import Proposal
+from lockstep.sequencer.peers import Peers
+from lockstep.sequencer.reign import Reign
+from lockstep.sequencer.settings import MS, Settings
+from lockstep.sequencer.takeover import Diverged, Recovery, Takeover, missing_part
+from lockstep.stream.frames import Frame
+
+_POLL_NS = 5 * MS
+_BOOTSTRAP_STAGGER_NS = 500 * MS
+_RANK_STAGGER_NS = 10 * MS
+
+
+class State(Enum):
+    """Where a sequencer stands."""
+
+    CANDIDATE = "candidate"
+    CLAIMING = "claiming"
+    """The swap that makes it leader is under way."""
+    FENCING = "fencing"
+    NARROWING = "narrowing"
+    """The swap that removes the engines that were silent is under way."""
+    RECOVERING = "recovering"
+    """The longest log is being fetched for those that lack its end."""
+    LEADER = "leader"
+    HALTED = "halted"
+
+
+TRANSITIONS: Final[dict[State, tuple[State, ...]]] = {
+    State.CANDIDATE: (State.CLAIMING,),
+    State.CLAIMING: (State.FENCING, State.CANDIDATE),
+    State.FENCING: (State.NARROWING, State.RECOVERING, State.LEADER, State.CANDIDATE, State.HALTED),
+    State.NARROWING: (State.FENCING, State.CANDIDATE),
+    State.RECOVERING: (State.FENCING, State.LEADER, State.CANDIDATE),
+    State.LEADER: (State.CANDIDATE,),
+    State.HALTED: (),
+}
+
+
+class BrokenInvariant(Exception):
+    """The machine contradicts itself: the process must stop."""
+
+
+class SequencerMachine:
+    """One sequencer. See the module."""
+
+    __slots__ = (
+        "_absent_since_ns", "_cause", "_claim_since_ns", "_jitter_turn", "_now_ns", "_out", "_settings", "_started_ns",
+        "hold", "ignored", "peers", "reign", "reigns", "state", "takeover", "why",
+    )  # fmt: skip
+
+    def __init__(self, settings: Settings, now_ns: int) -> None:
+        self._settings = settings
+        self._started_ns = now_ns
+        self._now_ns = now_ns
+        self._out = Outbox()
+        self._jitter_turn = 0
+        self._absent_since_ns: int | None = None
+        self._claim_since_ns = now_ns
+        self._cause = EpochCause.BOOTSTRAP
+        others = tuple(other for other in settings.sequencers if other != settings.member)
+        self.peers = Peers(settings.engines, others, now_ns)
+        self.hold = ConfigHold(settings.identity)
+        self.state = State.CANDIDATE
+        self.takeover: Takeover | None = None
+        """Set exactly in FENCING, NARROWING and RECOVERING."""
+        self.reign: Reign | None = None
+        """Set exactly in LEADER."""
+        self.why = "etcd was not heard yet"
+        """In one sentence, why it does not lead; empty if it does."""
+        self.ignored = 0
+        """Events that mean nothing in the state they came in."""
+        self.reigns = 0
+        """Times that it opened."""
+
+    @property
+    def due_ns(self) -> int:
+        """When the next Tick is due at the latest."""
+        return self.reign.due_ns if self.reign is not None else self._now_ns + _POLL_NS
+
+    @property
+    def work_due(self) -> bool:
+        """Whether a Tick would stamp commands now."""
+        return self.reign is not None and self.reign.work_due
+
+    @property
+    def epoch(self) -> int:
+        """Epoch of the config as this sequencer knows it; 0: unknown."""
+        return 0 if self.hold.config is None else self.hold.config.epoch
+
+    def step(self, event: Event, now_ns: int) -> Effects:
+        """Take one event in.
+
+        Raises:
+            BrokenInvariant: the machine found itself contradicted, and must stop.
+        """
+        now_ns = max(now_ns, self._now_ns)
+        self._now_ns = now_ns
+        if isinstance(event, ev.SubmitReceived):
+            if self.reign is None:
+                self.ignored += 1
+            else:
+                self.reign.on_submit(event.frame)
+            return ev.NOTHING
+        self._out.clear()
+        if self.state is not State.HALTED:
+            self._handle(event, now_ns)
+            self._go_on(now_ns)
+            self._check()
+        elif isinstance(event, ev.SwitchPrimaryRequested):
+            self._out.answer(SwitchAnswer(event.request, self.why))
+        return self._out.effects()
+
+    def _handle(self, event: Event, now_ns: int) -> None:
+        match event:
+            case ev.Tick():
+                if self.reign is not None:
+                    self.reign.on_tick(now_ns, self._out)
+            case ev.AckReceived():
+                self._on_ack(event, now_ns)
+            case ev.ConfigSeen() | ev.CasWon() | ev.CasLost() | ev.CasAmbiguous() | ev.StoreDown():
+                self._on_store(event, now_ns)
+            case ev.EngineUp(engine, epoch):
+                self.peers.on_up(self.peers.engines.get(engine), epoch, now_ns)
+                if self.takeover is not None:
+                    self.takeover.on_engine_up(engine, now_ns)
+            case ev.EngineDown(engine, reason):
+                self._on_engine_down(engine, reason, now_ns)
+            case ev.SequencerUp(sequencer, epoch):
+                self.peers.on_up(self.peers.sequencers.get(sequencer), epoch, now_ns)
+            case ev.SequencerDown(sequencer, reason):
+                self.peers.on_down(self.peers.sequencers.get(sequencer), reason, now_ns)
+            case ev.PresenceSeen(sequencer, present):
+                if sequencer in self.peers.sequencers:
+                    self.peers.sequencers[sequencer].present = present
+            case ev.FenceAnswered() | ev.FenceFailed() | ev.JournalFetched() | ev.JournalFetchFailed():
+                self._on_engine_answer(event, now_ns)
+            case ev.SwitchPrimaryRequested():
+                self._on_switch(event)
+
+    def _go_on(self, now_ns: int) -> None:
+        """Do what the present state calls for; level-triggered, after every event."""
+        if self.state is State.CANDIDATE:
+            self._consider(now_ns)
+        elif self.state is State.FENCING:
+            self._fence(now_ns)
+        elif self.state is State.RECOVERING:
+            self._fetch(now_ns)
+        elif self.state is State.LEADER:
+            self._reconfigure(now_ns)
+
+    # Candidate -------------------------------------------------------------------------------------------------------
+
+    def _consider(self, now_ns: int) -> None:
+        hold = self.hold
+        if hold.fault:
+            self.why = hold.fault
+        if not hold.may_propose(now_ns):
+            return
+        reason = self._reason_to_claim(now_ns)
+        if reason is None:
+            return
+        self._cause, self._claim_since_ns = reason
+        attempt, promised = hold.next_attempt(), self.peers.highest_promised
+        if hold.config is None:
+            record = plan_bootstrap(
+                uuid=self._settings.fresh_uuid,
+                engines=self._settings.engines,
+                sequencer=self._settings.member,
+                highest_promised=promised,
+                attempt=attempt,
+            )
+        else:
+            record = plan_takeover(
+                hold.config, sequencer=self._settings.member, highest_promised=promised, attempt=attempt
+            )
+        self._enter(State.CLAIMING, f"claiming epoch {record.epoch}")
+        self._out.note("claiming the cluster", epoch=record.epoch, cause=self._cause.name)
+        hold.propose(record, Purpose.TAKEOVER, now_ns, self._out)
+
+    def _reason_to_claim(self, now_ns: int) -> tuple[EpochCause, int] | None:
+        """Why to claim now, and since when that is known."""
+        config, me = self.hold.config, self._settings.member
+        if config is None:
+            if self._absent_since_ns is None:
+                self._absent_since_ns = now_ns
+            # All candidates start at about the same time: the first in the list normally leads.
+            wait_ns = self._settings.sequencers.index(me) * _BOOTSTRAP_STAGGER_NS
+            self.why = "the cluster has no config yet"
+            return (EpochCause.BOOTSTRAP, now_ns) if now_ns >= self._absent_since_ns + wait_ns else None
+        self._absent_since_ns = None
+        if config.sequencer == me:
+            return EpochCause.SEQUENCER_RESTARTED, now_ns
+        self.why = f"sequencer {config.sequencer} leads"
+        leader = self.peers.sequencers.get(config.sequencer)
+        rank_ns = self.peers.live_sequencers_before(me, config.sequencer) * _RANK_STAGGER_NS
+        if leader is None:
+            due_ns = self._started_ns + self._settings.timing.hang_ms * MS + rank_ns
+        elif leader.up:
+            return None
+        elif leader.lost:
+            due_ns = leader.since_ns + rank_ns
+        elif leader.present is not False:
+            # Merely not reached yet: etcd says that it lives, or has not said anything.
+            return None
+        else:
+            due_ns = leader.since_ns + self._settings.timing.hang_ms * MS + rank_ns
+        since_ns = self._started_ns if leader is None else leader.since_ns
+        return (EpochCause.SEQUENCER_LOST, since_ns) if now_ns >= due_ns else None
+
+    # Takeover --------------------------------------------------------------------------------------------------------
+
+    def _fence(self, now_ns: int) -> None:
+        takeover = self._takeover()
+        takeover.order_fences(now_ns, self._out)
+        answered = takeover.decided(self.peers, now_ns)
+        if not answered:
+            return
+        if answered == takeover.config.in_sync:
+            self._recover(now_ns)
+        elif self.hold.may_propose(now_ns):
+            record = plan_fence_result(takeover.config, answered=answered, attempt=self.hold.next_attempt())
+            self._enter(State.NARROWING, "removing engines that did not answer the fence")
+            self._out.note(
+                "engines did not answer the fence: removing them", Level.WARNING,
+                kept=str(record.in_sync), epoch=record.epoch,
+            )  # fmt: skip
+            self.hold.propose(record, Purpose.FENCE_RESULT, now_ns, self._out)
+
+    def _recover(self, now_ns: int) -> None:
+        takeover = self._takeover()
+        takeover.fence_done_ns = now_ns
+        try:
+            recovery = takeover.recovery()
+        except Diverged as error:
+            self._halt(str(error))
+            return
+        if recovery.lowest_seq == recovery.tip_seq:
+            self._open(recovery, (), now_ns)
+            return
+        self._enter(State.RECOVERING, f"fetching the log of engine {recovery.source}")
+        takeover.fetching = False
+        takeover.fetch_due_ns = now_ns
+        self._fetch(now_ns)
+
+    def _fetch(self, now_ns: int) -> None:
+        takeover = self._takeover()
+        if any(engine not in takeover.answers for engine in takeover.config.in_sync):
+            self._enter(State.FENCING, "an engine was lost during recovery")
+            self._fence(now_ns)
+            return
+        if takeover.fetching or now_ns < takeover.fetch_due_ns:
+            return
+        recovery = takeover.recovery()
+        takeover.fetching = True
+        self._out.fetch_journal(
+            FetchOrder(recovery.source, takeover.config.epoch, recovery.lowest_seq + 1, recovery.tip_seq)
+        )
+
+    def _on_engine_answer(
+        self, event: ev.FenceAnswered | ev.FenceFailed | ev.JournalFetched | ev.JournalFetchFailed, now_ns: int
+    ) -> None:
+        takeover = self.takeover
+        if takeover is None or event.epoch != takeover.config.epoch:
+            self.ignored += 1
+            if isinstance(event, ev.FenceAnswered):
+                self.peers.hear(event.promised)
+            return
+        if isinstance(event, ev.FenceAnswered):
+            self.peers.hear(event.promised)
+            if not event.accepted:
+                self._step_down(f"engine {event.engine} has promised epoch {event.promised}", now_ns)
+                return
+            takeover.on_answer(event, now_ns)
+        elif isinstance(event, ev.FenceFailed):
+            takeover.on_failed(event, now_ns)
+            self.why = f"engine {event.engine} does not answer the fence: {event.reason}"
+        elif self.state is not State.RECOVERING or not takeover.fetching:
+            self.ignored += 1
+        elif isinstance(event, ev.JournalFetched):
+            self._on_fetched(takeover, event, now_ns)
+        else:
+            self._on_fetch_failed(takeover, event.engine, event.reason, now_ns)
+
+    def _on_fetched(self, takeover: Takeover, event: ev.JournalFetched, now_ns: int) -> None:
+        recovery = takeover.recovery()
+        if event.engine != recovery.source:
+            self.ignored += 1
+            return
+        try:
+            frames = missing_part(event.frames, recovery)
+        except Diverged as error:
+            self._on_fetch_failed(takeover, event.engine, str(error), now_ns)
+            return
+        self._open(recovery, frames, now_ns)
+
+    def _on_fetch_failed(self, takeover: Takeover, engine: int, reason: str, now_ns: int) -> None:
+        self._out.note("the winner's log could not be fetched", Level.WARNING, engine=engine, why=reason)
+        if takeover.fetch_failed(now_ns):
+            takeover.withdraw(engine, now_ns)
+
+    def _open(self, recovery: Recovery, frames: tuple[Frame, ...], now_ns: int) -> None:
+        takeover = self._takeover()
+        acked = {engine: takeover.answers[engine].tip_seq for engine in takeover.config.in_sync}
+        self._enter(State.LEADER, "")
+        self.takeover = None
+        self.reigns += 1
+        self.reign = Reign(self._settings, self.peers, takeover.config, recovery, acked, now_ns)
+        self.reign.open(frames, takeover.cause, now_ns, self._out)
+        config = takeover.config
+        self._out.note(
+            "open", epoch=config.epoch, cause=takeover.cause.name, primary=config.primary, in_sync=str(config.in_sync),
+            seq=self.reign.window.tip, recovered=len(frames), claim_us=(takeover.won_ns - takeover.since_ns) // 1000,
+            fence_us=(takeover.fence_done_ns - takeover.won_ns) // 1000,
+            recover_us=(now_ns - takeover.fence_done_ns) // 1000, total_us=(now_ns - takeover.since_ns) // 1000,
+        )  # fmt: skip
+
+    # Leader ----------------------------------------------------------------------------------------------------------
+
+    def _on_ack(self, event: ev.AckReceived, now_ns: int) -> None:
+        if self.reign is None:
+            self.ignored += 1
+            return
+        reason = self.reign.on_ack(event.frame, now_ns, self._out)
+        if reason:
+            self._step_down(reason, now_ns)
+
+    def _on_switch(self, event: ev.SwitchPrimaryRequested) -> None:
+        if self.reign is None:
+            refusal: SwitchAnswer | None = SwitchAnswer(
+                event.request, f"sequencer {self._settings.member} does not lead ({self.why}): ask the one that does"
+            )
+        else:
+            refusal = self.reign.request_switch(event)
+        if refusal is not None:
+            self._out.answer(refusal)
+
+    def _reconfigure(self, now_ns: int) -> None:
+        reign = self.reign
+        assert reign is not None, "a leader without a reign"
+        if self.hold.in_flight is not None:
+            return
+        reign.withdraw_failed_growth(now_ns, self._out)
+        if not self.hold.may_propose(now_ns):
+            return
+        proposal = reign.plan(self.hold.next_attempt(), now_ns, self._out)
+        if proposal is None:
+            reign.announce_learner(now_ns, self._out)
+            return
+        self.hold.propose(proposal.record, proposal.purpose, now_ns, self._out)
+
+    def _on_engine_down(self, engine: int, reason: Down, now_ns: int) -> None:
+        peer = self.peers.engines.get(engine)
+        self.peers.on_down(peer, reason, now_ns)
+        if peer is None:
+            return
+        if self.takeover is not None and peer.crashed:
+            self.takeover.withdraw(engine, now_ns)
+        if self.reign is not None:
+            self.reign.agreement.forget(engine)
+            if reason is not Down.UNREACHED:
+                self._out.note("engine lost", Level.WARNING, engine=engine, reason=reason.value)
+
+    # The config ------------------------------------------------------------------------------------------------------
+
+    def _on_store(self, event: StoreEvent, now_ns: int) -> None:
+        settled = self.hold.on_event(event, now_ns, self._out)
+        if settled is not None:
+            self._on_settled(settled, now_ns)
+        current = self._own_config()
+        seen = self.hold.config
+        if current is not None and seen is not None and seen.attempt != current:
+            self._step_down(f"the config names sequencer {seen.sequencer} with epoch {seen.epoch}", now_ns)
+
+    def _on_settled(self, settled: Settled, now_ns: int) -> None:
+        won = settled.verdict is Verdict.WON
+        self._out.note(
+            "config swap", Level.INFO if won else Level.WARNING, purpose=settled.purpose.value,
+            verdict=settled.verdict.value, epoch=settled.record.epoch, took_us=settled.took_ns // 1000,
+        )  # fmt: skip
+        if settled.purpose is Purpose.TAKEOVER and self.state is State.CLAIMING:
+            if not won:
+                self._enter(State.CANDIDATE, f"the claim was {settled.verdict.value}")
+                return
+            self._enter(State.FENCING, "waiting for the engines' promises")
+            self.takeover = Takeover(
+                self._settings, settled.record, self._cause,
+                started_ns=self._started_ns, since_ns=self._claim_since_ns, now_ns=now_ns,
+            )  # fmt: skip
+        elif settled.purpose is Purpose.FENCE_RESULT and self.state is State.NARROWING:
+            # Engines may have come or gone in the meantime, so the fence's outcome is looked at once more.
+            self._enter(State.FENCING, f"removing silent engines: {settled.verdict.value}")
+            if won:
+                self._takeover().config = settled.record
+        elif self.reign is not None and settled.purpose in (Purpose.SHRINK, Purpose.SWITCH, Purpose.GROW):
+            if won:
+                self.reign.on_config(Proposal(settled.record, settled.purpose), now_ns, self._out)
+                self._note_epoch(settled)
+            elif settled.purpose is Purpose.SWITCH:
+                self.reign.refuse_switch("etcd did not take the change: try again", self._out)
+
+    def _note_epoch(self, settled: Settled) -> None:
+        config = settled.record
+        reign = self.reign
+        assert reign is not None, "an epoch without a reign"
+        self._out.note(
+            "config changed", purpose=settled.purpose.value, epoch=config.epoch, primary=config.primary,
+            in_sync=str(config.in_sync), learners=str(config.learners), seq=reign.window.tip,
+        )  # fmt: skip
+
+    def _own_config(self) -> str | None:
+        """Attempt name of the config that this sequencer acts under; None while it acts under none."""
+        if self.reign is not None:
+            return self.reign.config.attempt
+        return None if self.takeover is None else self.takeover.config.attempt
+
+    # States ----------------------------------------------------------------------------------------------------------
+
+    def _enter(self, state: State, why: str) -> None:
+        if state not in TRANSITIONS[self.state]:
+            raise BrokenInvariant(f"no way from {self.state.value} to {state.value} ({why})")
+        self.state = state
+        self.why = why
+
+    def _step_down(self, reason: str, now_ns: int) -> None:
+        self._out.note("stepping down", Level.WARNING, why=reason, state=self.state.value)
+        if self.reign is not None:
+            self.reign.refuse_switch("this sequencer no longer leads: ask the new leader", self._out)
+        self._enter(State.CANDIDATE, reason)
+        self.takeover = None
+        self.reign = None
+        jitter = self._settings.jitter_ns[self._jitter_turn % len(self._settings.jitter_ns)]
+        self._jitter_turn += 1
+        self.hold.not_before_ns = max(self.hold.not_before_ns, now_ns + jitter)
+
+    def _halt(self, why: str) -> None:
+        self._enter(State.HALTED, why)
+        self.takeover = None
+        self._out.note("HALTED: the in-sync engines contradict each other", Level.ERROR, why=why)
+
+    def _takeover(self) -> Takeover:
+        assert self.takeover is not None, f"state {self.state.value} without a takeover"
+        return self.takeover
+
+    def _check(self) -> None:
+        """The invariants written on the fields."""
+        taking_over = self.state in (State.FENCING, State.NARROWING, State.RECOVERING)
+        if taking_over != (self.takeover is not None) or (self.state is State.LEADER) != (self.reign is not None):
+            raise BrokenInvariant(f"state {self.state.value} with takeover {self.takeover} and reign {self.reign}")
+        reign = self.reign
+        if reign is not None and not (
+            reign.agreement.committed <= reign.window.tip
+            and reign.window.epoch == reign.config.epoch
+            and reign.config.sequencer == self._settings.member
+        ):
+            raise BrokenInvariant(
+                f"leader at epoch {reign.window.epoch}, config {reign.config}, committed {reign.agreement.committed}, "
+                f"tip {reign.window.tip}"
+            )

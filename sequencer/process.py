@@ -1,0 +1,192 @@
+"""A sequencer process: puts machine, shell, links, watches, etcd and gRPC together, and takes them apart in order."""
+
+import gc
+import queue
+import random
+import secrets
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import ExitStack
+from os import getpid
+from typing import Any, Final
+
+import grpc
+import structlog
+
+from lockstep.ops.process import (
+    EXIT_ENVIRONMENT,
+    EXIT_INVARIANT,
+    EXIT_OK,
+    EnvironmentFault,
+    StopRequest,
+    configure_logging,
+    start_grpc_server,
+)
+from lockstep.sequencer.clock import SteadyClock
+from lockstep.sequencer.engine_calls import EngineCalls
+from lockstep.sequencer.machine import BrokenInvariant, SequencerMachine
+from lockstep.sequencer.settings import MS, settings_of
+from lockstep.sequencer.shell import Ports, SequencerShell, StatusAsked, SwitchAsked, stamp_of
+from lockstep.sequencer.store_link import Inbox, StoreLink
+from lockstep.stream.idle import Idle
+from lockstep.stream.topology import LinkKind, LinkSpec, Member, ProcessKind, Topology, inbound_links, outbound_links
+from lockstep.stream.transport import DriverUnavailable, Link, Transport, wait_for_driver
+from lockstep.stream.watch import PeerStatus, PeerWatch, WatchOptions, WatchServer, WatchSet
+from lockstep.v1 import cluster_pb2
+
+_DRIVER_WAIT_S: Final = 5.0
+_STATUS_TIMEOUT_S: Final = 2.0
+_SWITCH_TIMEOUT_S: Final = 10.0
+# The loop must hand the interpreter over to the etcd and gRPC threads quickly, also under load (default: 5 ms).
+_SWITCH_INTERVAL_S: Final = 0.0005
+_JITTER_MS: Final = (10, 60)
+_STOP_GRACE_S: Final = 0.5
+
+
+def run(topology: Topology, member: Member) -> int:
+    """Run the sequencer until SIGTERM or SIGINT; returns the exit code."""
+    logger = configure_logging(member.name)
+    stop = StopRequest.install()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    try:
+        with ExitStack() as stack:
+            shell = _assemble(topology, member, stack, logger)
+            gc.collect()
+            gc.freeze()
+            logger.info("started", grpc=member.grpc_address, watch_port=member.watch_port)
+            shell.run(lambda: stop.requested)
+            logger.info("stopping", reason=stop.reason)
+    except EnvironmentFault as fault:
+        print(f"lockstep {member.name}: {fault}", file=sys.stderr)  # noqa: T201 - the one message for the operator
+        return EXIT_ENVIRONMENT
+    except (BrokenInvariant, AssertionError):
+        logger.exception("broken invariant: stopping")
+        return EXIT_INVARIANT
+    return EXIT_OK
+
+
+def _assemble(
+    topology: Topology, member: Member, stack: ExitStack, logger: structlog.stdlib.BoundLogger
+) -> SequencerShell:
+    incarnation = time.time_ns()
+    identity = f"{member.name}-{secrets.token_hex(6)}"
+    draw = random.SystemRandom()
+    settings = settings_of(
+        topology,
+        member.id,
+        identity=identity,
+        fresh_uuid=str(uuid.uuid4()),
+        jitter_ns=tuple(draw.randint(*_JITTER_MS) * MS for _ in range(16)),
+    )
+    inbox: Inbox = queue.SimpleQueue()
+    clock = SteadyClock()
+    ports = _open_ports(topology, member, incarnation, stack)
+    engines = EngineCalls(topology.engines, member.id, inbox)
+    stack.callback(engines.close)
+    store = StoreLink(topology, member.id, identity, inbox)
+    stack.callback(store.close)
+    store.start()
+    server = start_grpc_server(
+        member.grpc_address,
+        lambda _server: None,
+        (),
+        lambda: _ask_status(inbox),
+        switch_primary=_switch_primary(inbox),
+        workers=4,
+    )
+    stack.callback(lambda: server.stop(_STOP_GRACE_S).wait())
+    return SequencerShell(
+        SequencerMachine(settings, clock.at(time.monotonic_ns())),
+        ports,
+        store,
+        engines,
+        inbox,
+        clock=clock,
+        idle=Idle(max_park_us=max(20, topology.timing.park_us)),
+        logger=logger,
+        identity=cluster_pb2.GetStatusReply(
+            kind=cluster_pb2.PROCESS_KIND_SEQUENCER, member=member.id, incarnation=incarnation, pid=getpid()
+        ),
+    )
+
+
+def _open_ports(topology: Topology, member: Member, incarnation: int, stack: ExitStack) -> Ports:
+    timing, limits = topology.timing, topology.limits
+    try:
+        wait_for_driver(topology.aeron_dir, _DRIVER_WAIT_S)
+        transport = Transport(topology.aeron_dir)
+        stack.callback(transport.close)
+        outbound = {
+            key: transport.outbound(_link(spec), queue_limit_bytes=limits.link_queue_bytes)
+            for key, spec in outbound_links(topology, member).items()
+        }
+        inbound = {key: transport.inbound(_link(spec)) for key, spec in inbound_links(topology, member).items()}
+    except DriverUnavailable as error:
+        raise EnvironmentFault(str(error)) from error
+    options = WatchOptions(
+        interval_ns=timing.heartbeat_ms * MS,
+        floor_ns=timing.hang_ms * MS,
+        cap_ns=timing.hang_ms * MS * 5 // 4,
+    )
+    status = PeerStatus(member.id, incarnation)
+    watches = WatchSet()
+    stack.callback(watches.close)
+    watched = [*topology.engines, *(peer for peer in topology.sequencers if peer.id != member.id)]
+    try:
+        for peer in watched:
+            watches.add(PeerWatch(peer.name, peer.host, peer.watch_port, identity=status, options=options))
+        watch_server = WatchServer(
+            member.host, member.watch_port, member.id, incarnation, interval_ns=options.interval_ns
+        )
+    except OSError as error:
+        raise EnvironmentFault(
+            f"{error}: stop the program that uses the port, or correct the cluster's configuration"
+        ) from error
+    stack.callback(watch_server.close)
+
+    def of(kind: LinkKind) -> dict[int, Any]:
+        return {peer: end for (which, peer), end in (*outbound.items(), *inbound.items()) if which is kind}
+
+    return Ports(
+        transport=transport,
+        streams=of(LinkKind.STREAM),
+        receipts=of(LinkKind.RECEIPT),
+        acks=tuple(of(LinkKind.ACK_TO_SEQUENCER).values()),
+        submits=tuple(of(LinkKind.SUBMIT).values()),
+        watches=watches,
+        watch_server=watch_server,
+        peers={peer.name: (ProcessKind(peer.kind), peer.id) for peer in watched},
+    )
+
+
+def _link(spec: LinkSpec) -> Link:
+    return Link(spec.name, spec.channel, spec.stream_id)
+
+
+def _ask_status(inbox: Inbox) -> cluster_pb2.GetStatusReply:
+    reply: Future[cluster_pb2.GetStatusReply] = Future()
+    inbox.put(StatusAsked(reply))
+    return reply.result(_STATUS_TIMEOUT_S)
+
+
+def _switch_primary(inbox: Inbox) -> Callable[[cluster_pb2.SwitchPrimaryRequest, Any], cluster_pb2.SwitchPrimaryReply]:
+    def switch(request: cluster_pb2.SwitchPrimaryRequest, context: Any) -> cluster_pb2.SwitchPrimaryReply:
+        asked = SwitchAsked(request.to, Future())
+        inbox.put(asked)
+        try:
+            answer = asked.reply.result(_SWITCH_TIMEOUT_S)
+        except FutureTimeout:
+            context.abort(
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                f"not done within {_SWITCH_TIMEOUT_S:g} s (is etcd up?); `lockstep status` shows what came of it",
+            )
+            raise
+        if answer.refused:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, answer.refused)
+        return stamp_of(answer)
+
+    return switch

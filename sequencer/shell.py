@@ -1,0 +1,302 @@
+"""The sequencer's I/O around its state machine: one loop that polls, steps, and carries the effects out.
+
+All links, watches and the machine belong to the loop's thread. Other threads (etcd, gRPC) put events and questions into
+one inbox. While a takeover waits for etcd or the engines, the loop sleeps *in* the inbox, so that an answer wakes it at
+once; otherwise it parks between polls.
+"""
+
+import queue
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from lockstep.sequencer import events as ev
+from lockstep.sequencer.clock import SteadyClock
+from lockstep.sequencer.engine_calls import EngineCalls
+from lockstep.sequencer.machine import SequencerMachine, State
+from lockstep.sequencer.store_link import Inbox, StoreLink
+from lockstep.stream import watch
+from lockstep.stream.frames import FrameError, decode_frame, encode_frame
+from lockstep.stream.idle import Idle
+from lockstep.stream.topology import ProcessKind
+from lockstep.stream.transport import DriverState, DriverUnavailable, InboundLink, OutboundLink, Transport
+from lockstep.v1 import cluster_pb2, common_pb2
+
+_FRAGMENTS_PER_POLL: Final = 64
+_REBUILD_NS: Final = 100_000_000
+_WAIT_S: Final = 0.0005
+_WAITING: Final = (State.CLAIMING, State.FENCING, State.NARROWING, State.RECOVERING)
+_ROLES: Final = {
+    State.CANDIDATE: cluster_pb2.ROLE_CANDIDATE,
+    State.LEADER: cluster_pb2.ROLE_LEADER,
+    State.HALTED: cluster_pb2.ROLE_DIVERGED,
+}
+_DOWN: Final = {
+    watch.DownReason.EOF: ev.Down.EOF,
+    watch.DownReason.HANG: ev.Down.HANG,
+    watch.DownReason.REFUSED: ev.Down.UNREACHED,
+    watch.DownReason.PROTOCOL: ev.Down.UNREACHED,
+}
+
+
+@dataclass(slots=True)
+class StatusAsked:
+    """A gRPC thread wants the status."""
+
+    reply: "Future[cluster_pb2.GetStatusReply]"
+
+
+@dataclass(slots=True)
+class SwitchAsked:
+    """A gRPC thread wants another primary."""
+
+    to: int
+    reply: "Future[ev.SwitchAnswer]"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything that the loop polls or sends on."""
+
+    transport: Transport
+    streams: dict[int, OutboundLink]
+    receipts: dict[int, OutboundLink]
+    acks: tuple[InboundLink, ...]
+    submits: tuple[InboundLink, ...]
+    watches: watch.WatchSet
+    watch_server: watch.WatchServer
+    peers: dict[str, tuple[ProcessKind, int]]
+    """Watched peers by name."""
+
+
+class SequencerShell:
+    """One sequencer process's loop."""
+
+    def __init__(
+        self,
+        machine: SequencerMachine,
+        ports: Ports,
+        store: StoreLink,
+        engines: EngineCalls,
+        inbox: Inbox,
+        *,
+        clock: SteadyClock,
+        idle: Idle,
+        logger: structlog.stdlib.BoundLogger,
+        identity: cluster_pb2.GetStatusReply,
+    ) -> None:
+        self._machine = machine
+        self._ports = ports
+        self._store = store
+        self._engines = engines
+        self._inbox = inbox
+        self._clock = clock
+        self._idle = idle
+        self._logger = logger
+        self._identity = identity
+        self._now_ns = clock.at(time.monotonic_ns())
+        self._switches: dict[int, Future[ev.SwitchAnswer]] = {}
+        self._switch_no = 0
+        self._bad_frames = 0
+        self._rebuild_due_ns = 0
+        self._driver_lost = False
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Loop until `stopping` says so. Raises EnvironmentFault, BrokenInvariant."""
+        while not stopping():
+            work = self.turn()
+            if self._machine.state in _WAITING:
+                self._wait_in_inbox()
+            else:
+                self._idle.idle(work)
+
+    def turn(self) -> int:
+        """One cycle: poll everything, stamp, send; returns how many events came."""
+        monotonic_ns = time.monotonic_ns()
+        self._now_ns = self._clock.at(monotonic_ns)
+        ports, machine = self._ports, self._machine
+        work = self._drain_inbox()
+        for peer_event in ports.watches.poll(monotonic_ns):
+            work += 1
+            self._on_peer(peer_event)
+        for link in ports.acks:
+            work += link.poll(self._on_ack, _FRAGMENTS_PER_POLL)
+        for link in ports.submits:
+            work += link.poll(self._on_submit, _FRAGMENTS_PER_POLL)
+        if machine.work_due or self._now_ns >= machine.due_ns:
+            self._step(ev.Tick())
+        for outbound in ports.streams.values():
+            outbound.flush()
+        for outbound in ports.receipts.values():
+            outbound.flush()
+        self._announce()
+        ports.watch_server.poll(monotonic_ns)
+        self._check_driver(monotonic_ns)
+        return work
+
+    def _announce(self) -> None:
+        machine, reign = self._machine, self._machine.reign
+        seq, committed = (0, 0) if reign is None else (reign.window.tip, reign.agreement.committed)
+        role = _ROLES.get(machine.state, cluster_pb2.ROLE_TAKING_OVER)
+        self._ports.watch_server.set_status(role, machine.epoch, seq, committed)
+
+    def _step(self, event: ev.Event) -> None:
+        effects = self._machine.step(event, self._now_ns)
+        if effects is not ev.NOTHING:
+            self._perform(effects)
+
+    def _perform(self, effects: ev.Effects) -> None:
+        ports = self._ports
+        for stream in effects.streams:
+            raw = encode_frame(stream.frame)
+            for engine in stream.engines:
+                ports.streams[engine].send(raw)
+        for receipt in effects.receipts:
+            ports.receipts[receipt.gateway].send(encode_frame(receipt.frame))
+        if effects.cas is not None:
+            self._store.swap(effects.cas)
+        if effects.read_config:
+            self._store.read()
+        for fence in effects.fences:
+            self._engines.fence(fence)
+        if effects.fetch is not None:
+            self._engines.fetch(effects.fetch)
+        for answer in effects.answers:
+            waiting = self._switches.pop(answer.request, None)
+            if waiting is not None:
+                waiting.set_result(answer)
+        for note in effects.notes:
+            getattr(self._logger, note.level.value)(note.what, **dict(note.fields))
+
+    def _drain_inbox(self) -> int:
+        count = 0
+        while True:
+            try:
+                item = self._inbox.get_nowait()
+            except queue.Empty:
+                return count
+            count += 1
+            self._on_item(item)
+
+    def _wait_in_inbox(self) -> None:
+        try:
+            item = self._inbox.get(timeout=_WAIT_S)
+        except queue.Empty:
+            return
+        self._now_ns = self._clock.at(time.monotonic_ns())
+        self._on_item(item)
+
+    def _on_item(self, item: Any) -> None:
+        if isinstance(item, Exception):
+            raise item
+        if isinstance(item, StatusAsked):
+            item.reply.set_result(self._status())
+        elif isinstance(item, SwitchAsked):
+            self._switch_no += 1
+            self._switches[self._switch_no] = item.reply
+            self._step(ev.SwitchPrimaryRequested(self._switch_no, item.to))
+        else:
+            self._step(item)
+
+    def _on_peer(self, event: watch.PeerEvent) -> None:
+        kind, member = self._ports.peers[event.name]
+        if isinstance(event, watch.PeerUp):
+            epoch = event.status.epoch
+            if kind is ProcessKind.ENGINE:
+                self._engines.warm(member)
+                self._step(ev.EngineUp(member, epoch))
+            else:
+                self._step(ev.SequencerUp(member, epoch))
+            return
+        # A peer that never spoke was never reached, whatever ended the attempt.
+        reason = _DOWN[event.reason] if event.incarnation else ev.Down.UNREACHED
+        if kind is ProcessKind.ENGINE:
+            self._step(ev.EngineDown(member, reason))
+            if reason is ev.Down.EOF:
+                self._ports.streams[member].clear()
+        else:
+            self._step(ev.SequencerDown(member, reason))
+
+    def _on_ack(self, raw: bytes) -> None:
+        try:
+            received = decode_frame(raw)
+        except FrameError as error:
+            self._on_bad_frame(error)
+            return
+        self._step(ev.AckReceived(received))
+
+    def _on_submit(self, raw: bytes) -> None:
+        try:
+            received = decode_frame(raw)
+        except FrameError as error:
+            self._on_bad_frame(error)
+            return
+        self._step(ev.SubmitReceived(received))
+
+    def _on_bad_frame(self, error: FrameError) -> None:
+        self._bad_frames += 1
+        # Powers of two: a peer that sends nothing but rubbish does not fill the disk with log lines.
+        if self._bad_frames & (self._bad_frames - 1) == 0:
+            self._logger.warning("frame dropped", why=str(error), dropped=self._bad_frames)
+
+    def _check_driver(self, monotonic_ns: int) -> None:
+        transport = self._ports.transport
+        state = transport.check(monotonic_ns)
+        if state not in (DriverState.DEAD, DriverState.DETACHED) or monotonic_ns < self._rebuild_due_ns:
+            return
+        if not self._driver_lost:
+            self._logger.error("media driver lost", state=state.value, fault=transport.fault)
+        self._driver_lost = True
+        self._rebuild_due_ns = monotonic_ns + _REBUILD_NS
+        try:
+            transport.rebuild()
+        except DriverUnavailable:
+            return
+        self._driver_lost = False
+        self._logger.info("attached to the media driver again")
+
+    def _status(self) -> cluster_pb2.GetStatusReply:
+        machine = self._machine
+        reply = cluster_pb2.GetStatusReply()
+        reply.CopyFrom(self._identity)
+        reply.role = _ROLES.get(machine.state, cluster_pb2.ROLE_TAKING_OVER)
+        reply.epoch = machine.epoch
+        reply.why = machine.why
+        config, reign = machine.hold.config, machine.reign
+        if config is not None:
+            reply.primary = config.primary
+            reply.in_sync.extend(config.in_sync)
+            reply.learners.extend(config.learners)
+            reply.cluster_uuid = config.uuid
+        counters = {
+            "bad_frames": self._bad_frames,
+            "ignored_events": machine.ignored,
+            "reigns": machine.reigns,
+            "link_drops": sum(link.dropped for link in self._ports.streams.values()),
+        }
+        if reign is not None:
+            reply.seq = reign.window.tip
+            reply.committed_seq = reign.agreement.committed
+            reply.why = reign.agreement.diverged
+            counters |= {
+                "credit": reign.credit,
+                "queued": reign.intake.queued,
+                "resent_frames": reign.resent,
+                "submit_drops": reign.intake.dropped,
+                "submit_duplicates": reign.intake.duplicates,
+                "submit_gaps": reign.intake.gaps,
+            }
+        for name, value in counters.items():
+            reply.counters[name] = value
+        return reply
+
+
+def stamp_of(answer: ev.SwitchAnswer) -> cluster_pb2.SwitchPrimaryReply:
+    """The gRPC reply of a switch that was done."""
+    return cluster_pb2.SwitchPrimaryReply(
+        stamp=common_pb2.Stamp(epoch=answer.epoch, seq=answer.seq), primary=answer.primary
+    )

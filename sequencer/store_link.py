@@ -1,0 +1,189 @@
+"""etcd, seen from the main loop: swaps go in by a call, what comes of them arrives as an event in the inbox.
+
+The asyncio client lives in a thread of its own. Everything a takeover needs is warm before it is needed: one channel
+per member is connected, the config is watched and its revision known, the presence lease is held. A lease proves
+nothing here; it only tells a candidate that starts late that a leader it has not reached yet is probably alive.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from lockstep.ops.process import EnvironmentFault
+from lockstep.sequencer import events as ev
+from lockstep.sequencer.config_record import (
+    ConfigError,
+    ConfigRecord,
+    config_key,
+    decode_config,
+    encode_config,
+    presence_key,
+)
+from lockstep.sequencer.etcd import (
+    CasWon,
+    Deleted,
+    EtcdOptions,
+    EtcdStore,
+    StoreAmbiguous,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+    Versioned,
+)
+from lockstep.stream.topology import Topology
+
+_START_TIMEOUT_S: Final = 5.0
+_RETRY_S: Final = 0.05
+_LEASE_TTL_S: Final = 2
+_JOIN_S: Final = 3.0
+
+Inbox = queue.SimpleQueue[Any]
+
+
+class StoreLink:
+    """The thread that speaks with etcd. `inbox` gets events, or an EnvironmentFault that must end the process."""
+
+    def __init__(self, topology: Topology, member: int, identity: str, inbox: Inbox) -> None:
+        self._endpoints = topology.etcd_endpoints
+        self._key = config_key(topology.name)
+        self._presence = presence_key(topology.name, member)
+        self._watched = {
+            peer.id: presence_key(topology.name, peer.id) for peer in topology.sequencers if peer.id != member
+        }
+        self._identity = identity.encode()
+        self._timeout_s = topology.timing.etcd_timeout_ms / 1000
+        self._inbox = inbox
+        self._loop = asyncio.new_event_loop()
+        self._store: EtcdStore | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="etcd", daemon=True)
+
+    def start(self) -> None:
+        """Connect; the first event tells what stands in etcd."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Give the lease back and end the thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(_JOIN_S)
+
+    def swap(self, cas: ev.Cas) -> None:
+        """Start a compare-and-swap; ends in CasWon, CasLost, CasAmbiguous or StoreDown."""
+        self._loop.call_soon_threadsafe(lambda: self._spawn(self._swap(cas)))
+
+    def read(self) -> None:
+        """Start a read; ends in ConfigSeen, however long that takes."""
+        self._loop.call_soon_threadsafe(lambda: self._spawn(self._read()))
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._main())
+        finally:
+            self._loop.close()
+
+    async def _main(self) -> None:
+        try:
+            async with EtcdStore(EtcdOptions(endpoints=self._endpoints)) as store:
+                self._store = store
+                await self._first_read(store)
+                for work in (self._watch_config(store), self._keep_presence(store)):
+                    self._spawn(work)
+                for sequencer, key in self._watched.items():
+                    self._spawn(self._watch_presence(store, sequencer, key))
+                await self._stop.wait()
+                for task in tuple(self._tasks):
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+        except (StoreError, EnvironmentFault, ValueError) as error:
+            self._inbox.put(error if isinstance(error, EnvironmentFault) else EnvironmentFault(str(error)))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(self._guard(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """What an operator must mend ends the process, with its text."""
+        try:
+            await work
+        except (StoreRefused, ConfigError) as error:
+            self._inbox.put(EnvironmentFault(f"etcd at {', '.join(self._endpoints)}: {error}"))
+
+    async def _first_read(self, store: EtcdStore) -> None:
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                while True:
+                    try:
+                        await store.get(self._key)
+                    except StoreUnavailable:
+                        await asyncio.sleep(_RETRY_S)
+                    else:
+                        return
+        except TimeoutError:
+            raise EnvironmentFault(
+                f"etcd does not answer at {', '.join(self._endpoints)}: start it, or correct the etcd endpoints"
+            ) from None
+
+    async def _watch_config(self, store: EtcdStore) -> None:
+        async for state in store.watch(self._key):
+            self._inbox.put(ev.ConfigSeen(_record(state), state.mod_revision))
+
+    async def _watch_presence(self, store: EtcdStore, sequencer: int, key: bytes) -> None:
+        async for state in store.watch(key):
+            self._inbox.put(ev.PresenceSeen(sequencer, isinstance(state, Versioned)))
+
+    async def _keep_presence(self, store: EtcdStore) -> None:
+        while True:
+            try:
+                lease = await store.keep_lease(_LEASE_TTL_S)
+            except StoreUnavailable:
+                await asyncio.sleep(_RETRY_S)
+                continue
+            try:
+                await store.put(self._presence, self._identity, lease.id)
+                await lease.lost()
+            except (StoreUnavailable, StoreAmbiguous):
+                await asyncio.sleep(_RETRY_S)
+            finally:
+                await lease.close()
+
+    async def _swap(self, cas: ev.Cas) -> None:
+        store, record = self._store, cas.record
+        if store is None:
+            self._inbox.put(ev.StoreDown(record.attempt))
+            return
+        try:
+            outcome = await store.compare_and_swap(
+                self._key, cas.expected_mod_revision, encode_config(record), timeout_s=self._timeout_s
+            )
+        except StoreUnavailable:
+            self._inbox.put(ev.StoreDown(record.attempt))
+        except StoreAmbiguous:
+            self._inbox.put(ev.CasAmbiguous(record.attempt))
+        else:
+            if isinstance(outcome, CasWon):
+                self._inbox.put(ev.CasWon(record.attempt, outcome.mod_revision))
+            else:
+                current = outcome.current
+                revision = 0 if current is None else current.mod_revision
+                self._inbox.put(ev.CasLost(record.attempt, _record(current), revision))
+
+    async def _read(self) -> None:
+        while self._store is not None:
+            try:
+                current = await self._store.get(self._key)
+            except StoreUnavailable:
+                await asyncio.sleep(_RETRY_S)
+            else:
+                revision = 0 if current is None else current.mod_revision
+                self._inbox.put(ev.ConfigSeen(_record(current), revision))
+                return
+
+
+def _record(state: Versioned | Deleted | None) -> ConfigRecord | None:
+    return decode_config(state.value) if isinstance(state, Versioned) else None

@@ -1,0 +1,181 @@
+"""Between winning the config and opening: collect the fence's answers, decide who is in, and whose log wins.
+
+One in-sync engine's answer is enough to know every committed command, because each of them had to acknowledge it. So
+the longest log among those that answered wins, whoever else is silent; the silent ones are removed in etcd before
+anything is opened. Logs of in-sync engines are prefixes of each other; where they are not, the cluster has diverged,
+and a human looks.
+"""
+
+from dataclasses import dataclass
+
+from lockstep.sequencer.config_record import ConfigRecord
+from lockstep.sequencer.events import EpochCause, FenceAnswered, FenceFailed, FenceOrder, Outbox
+from lockstep.sequencer.peers import Peers
+from lockstep.sequencer.settings import MS, Settings
+from lockstep.stream.frames import Frame
+
+_RETRY_NS = 20 * MS
+# After a restart of everything the engines come one by one: those never reached yet get this long from our own start.
+_RESTART_GRACE_NS = 2_000 * MS
+_FETCH_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Whose log wins, and which part of it the others lack."""
+
+    source: int
+    lowest_seq: int
+    """Every in-sync engine has the stream up to here."""
+    tip_seq: int
+    tip_epoch: int
+    time_ns: int
+    """The last stamped time."""
+    committed_seq: int
+
+
+class Diverged(Exception):
+    """In-sync engines hold different histories: a broken invariant."""
+
+
+class Takeover:
+    """One attempt to open a reign under `config`, which this sequencer has written."""
+
+    __slots__ = (
+        "_due_ns", "_first_answer_ns", "_outstanding", "_settings", "_started_ns", "answers", "cause", "config",
+        "fence_done_ns", "fetch_due_ns", "fetch_failures", "fetching", "since_ns", "won_ns",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        settings: Settings,
+        config: ConfigRecord,
+        cause: EpochCause,
+        *,
+        started_ns: int,
+        since_ns: int,
+        now_ns: int,
+    ) -> None:
+        self._settings = settings
+        self._started_ns = started_ns  # of this process
+        self.config = config
+        self.cause = cause
+        self.since_ns = since_ns
+        """When the evidence for this takeover came."""
+        self.won_ns = now_ns
+        self.fence_done_ns = now_ns
+        self.answers: dict[int, FenceAnswered] = {}
+        """Accepted answers of in-sync engines that have not gone down since."""
+        self._outstanding: dict[int, int] = {}  # engine -> when it was asked
+        self._due_ns = dict.fromkeys(config.in_sync, now_ns)  # engine -> when to ask (again)
+        self._first_answer_ns: int | None = None
+        self.fetching = False
+        self.fetch_due_ns = now_ns
+        self.fetch_failures = 0
+
+    def order_fences(self, now_ns: int, out: Outbox) -> None:
+        """Ask every in-sync engine that has neither answered nor is being asked."""
+        for engine in self.config.in_sync:
+            if engine in self.answers or engine in self._outstanding or now_ns < self._due_ns.get(engine, 0):
+                continue
+            self._outstanding[engine] = now_ns
+            out.fence(FenceOrder(engine, self.config.epoch, self.config.uuid))
+
+    def on_answer(self, answer: FenceAnswered, now_ns: int) -> None:
+        """An engine of the in-sync set has promised."""
+        self._outstanding.pop(answer.engine, None)
+        if answer.engine not in self.config.in_sync:
+            return
+        self.answers[answer.engine] = answer
+        if self._first_answer_ns is None:
+            self._first_answer_ns = now_ns
+
+    def on_failed(self, event: FenceFailed, now_ns: int) -> None:
+        """Ask again a little later."""
+        self._outstanding.pop(event.engine, None)
+        self._due_ns[event.engine] = now_ns + _RETRY_NS
+
+    def on_engine_up(self, engine: int, now_ns: int) -> None:
+        """It can be asked now."""
+        self._due_ns[engine] = now_ns
+
+    def withdraw(self, engine: int, now_ns: int) -> None:
+        """An engine that had answered has gone: its answer no longer counts."""
+        self.answers.pop(engine, None)
+        self._due_ns[engine] = now_ns + _RETRY_NS
+
+    def decided(self, peers: Peers, now_ns: int) -> tuple[int, ...]:
+        """The engines to go on with; empty while the fence is not over."""
+        answered = tuple(engine for engine in self.config.in_sync if engine in self.answers)
+        if not answered or self._first_answer_ns is None:
+            return ()
+        silent = tuple(engine for engine in self.config.in_sync if engine not in answered)
+        timing = self._settings.timing
+        if self.cause is EpochCause.BOOTSTRAP:
+            deadline_ns = self.won_ns + timing.bootstrap_ms * MS
+        else:
+            silent = tuple(engine for engine in silent if not peers.engines[engine].crashed)
+            deadline_ns = self._first_answer_ns + timing.fence_ms * MS
+            if any(not peers.engines[engine].seen for engine in silent):
+                grace_ns = min(timing.bootstrap_ms * MS, _RESTART_GRACE_NS)
+                deadline_ns = max(deadline_ns, self._started_ns + grace_ns)
+        return answered if not silent or now_ns >= deadline_ns else ()
+
+    def recovery(self) -> Recovery:
+        """Whose log wins.
+
+        Raises:
+            Diverged: the answers contradict each other.
+        """
+        answers = [self.answers[engine] for engine in self.config.in_sync]
+        longest = max(answers, key=lambda answer: (answer.tip_seq, -answer.engine))
+        for answer in answers:
+            if answer.tip_seq == longest.tip_seq and answer.tip_digest != longest.tip_digest:
+                raise Diverged(
+                    f"engines {answer.engine} and {longest.engine} are in sync and have different digests at seq "
+                    f"{longest.tip_seq}"
+                )
+            if answer.tip_epoch > longest.tip_epoch:
+                raise Diverged(
+                    f"in-sync engine {answer.engine} ends in epoch {answer.tip_epoch} at seq {answer.tip_seq}, engine "
+                    f"{longest.engine} is still in epoch {longest.tip_epoch} at the later seq {longest.tip_seq}"
+                )
+        return Recovery(
+            source=longest.engine,
+            lowest_seq=min(answer.tip_seq for answer in answers),
+            tip_seq=longest.tip_seq,
+            tip_epoch=longest.tip_epoch,
+            time_ns=max(answer.timestamp_ns for answer in answers),
+            committed_seq=max(answer.committed_seq for answer in answers),
+        )
+
+    def fetch_failed(self, now_ns: int) -> bool:
+        """Try again a little later; true when the source should be given up."""
+        self.fetching = False
+        self.fetch_due_ns = now_ns + _RETRY_NS
+        self.fetch_failures += 1
+        return self.fetch_failures % _FETCH_TRIES == 0
+
+
+def missing_part(frames: tuple[Frame, ...], recovery: Recovery) -> tuple[Frame, ...]:
+    """The fetched frames that some in-sync engine lacks: contiguous from above the lowest tip to the winner's tip.
+
+    Raises:
+        Diverged: there is a gap, an overlap, or another end than the fence's answer said.
+    """
+    wanted: list[Frame] = []
+    expected = recovery.lowest_seq + 1
+    for one in frames:
+        if one.last_seq <= recovery.lowest_seq or one.first_seq > recovery.tip_seq:
+            continue
+        if one.first_seq != expected:
+            raise Diverged(
+                f"engine {recovery.source}'s journal has a batch at seq {one.first_seq} where {expected} was expected"
+            )
+        expected = one.last_seq + 1
+        wanted.append(one)
+    if expected != recovery.tip_seq + 1:
+        raise Diverged(
+            f"engine {recovery.source}'s journal ends at seq {expected - 1}, not at {recovery.tip_seq} as it said"
+        )
+    return tuple(wanted)

@@ -1,0 +1,94 @@
+"""The config value and its legal steps."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lockstep.sequencer.config_record import (
+    ConfigError,
+    ConfigRecord,
+    PlanRefused,
+    decode_config,
+    encode_config,
+    plan_fence_result,
+    plan_grow,
+    plan_promote,
+    plan_shrink,
+    plan_takeover,
+)
+
+Make = Callable[..., ConfigRecord]
+
+
+def test_config_survives_its_codec(make_config: Make) -> None:
+    record = make_config(learners=(3,))
+    assert decode_config(encode_config(record)) == record
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"epoch": "4"}, "epoch"),
+        ({"epoch": True}, "epoch"),
+        ({"in_sync": [1, "2"]}, "in_sync"),
+        ({"in_sync": []}, "in_sync is empty"),
+        ({"in_sync": [2, 1]}, "ascending"),
+        ({"learners": [2]}, "overlap"),
+        ({"primary": 3}, "primary 3"),
+        ({"epoch": 0}, "epoch 0"),
+        ({"uuid": ""}, "uuid"),
+    ],
+)
+def test_malformed_value_is_refused_with_the_field_named(make_config: Make, change: dict[str, Any], word: str) -> None:
+    value = json.loads(encode_config(make_config())) | change
+    with pytest.raises(ConfigError, match=word):
+        decode_config(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize("value", [b"", b"{", b"[]", b"\xff"])
+def test_value_that_is_no_json_object_is_refused(value: bytes) -> None:
+    with pytest.raises(ConfigError):
+        decode_config(value)
+
+
+def test_takeover_epoch_is_above_the_stored_and_the_promised(make_config: Make) -> None:
+    stored = make_config(epoch=4)
+    assert plan_takeover(stored, sequencer=2, highest_promised=2, attempt="a").epoch == 5
+    assert plan_takeover(stored, sequencer=2, highest_promised=9, attempt="a").epoch == 10
+
+
+def test_last_in_sync_engine_is_never_removed(make_config: Make) -> None:
+    stored = make_config()
+    with pytest.raises(PlanRefused, match="never removed"):
+        plan_shrink(stored, lost=(1, 2), prefer=(), attempt="a")
+    with pytest.raises(PlanRefused, match="never removed"):
+        plan_fence_result(stored, answered=(), attempt="a")
+
+
+def test_shrink_begins_a_new_epoch_and_keeps_a_living_primary(make_config: Make) -> None:
+    stored = make_config(in_sync=(1, 2, 3))
+    shrunk = plan_shrink(stored, lost=(2,), prefer=(1, 3), attempt="a")
+    assert (shrunk.epoch, shrunk.primary, shrunk.in_sync, shrunk.learners) == (5, 1, (1, 3), (2,))
+
+
+def test_promotion_takes_only_an_in_sync_engine(make_config: Make) -> None:
+    stored = make_config(learners=(3,))
+    assert plan_promote(stored, primary=2, attempt="a").primary == 2
+    with pytest.raises(PlanRefused, match="not in sync"):
+        plan_promote(stored, primary=3, attempt="a")
+    assert plan_shrink(stored, lost=(1,), prefer=(3, 2), attempt="a").primary == 2
+
+
+def test_grow_keeps_the_epoch(make_config: Make) -> None:
+    grown = plan_grow(make_config(learners=(3,)), member=3, attempt="a")
+    assert (grown.epoch, grown.in_sync, grown.learners) == (4, (1, 2, 3), ())
+    with pytest.raises(PlanRefused, match="already"):
+        plan_grow(grown, member=3, attempt="b")
+
+
+def test_record_that_contradicts_itself_cannot_be_made(make_config: Make) -> None:
+    with pytest.raises(ConfigError):
+        replace(make_config(), in_sync=(2,))

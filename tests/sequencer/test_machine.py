@@ -1,0 +1,368 @@
+"""Election, takeover and stepping down, rule by rule."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lockstep.sequencer import events as ev
+from lockstep.sequencer.machine import TRANSITIONS, State
+from lockstep.stream.frames import Frame, FrameFlag, FrameType, frame
+from lockstep.stream.records import COMMAND, CONTROL, CommandKind
+
+Build = Callable[..., Any]
+
+
+def journaled(first: int, count: int, *, epoch: int, time_ns: int) -> Frame:
+    """A batch as an engine's journal holds it."""
+    return frame(
+        FrameType.STREAM, sender=0, epoch=epoch, first_seq=first, records=np.zeros(count, COMMAND), timestamp_ns=time_ns
+    )
+
+
+def challenger(stage: Build, make_config: Build, **fields: Any) -> Any:
+    """Sequencer 2 as a candidate under sequencer 1, everything up."""
+    play = stage(member=2, **({"engines": fields.pop("engines")} if "engines" in fields else {}))
+    play.raise_curtain()
+    play.sees(make_config(**fields))
+    return play
+
+
+def test_first_sequencer_creates_the_config_with_all_engines_in_sync(stage: Build) -> None:
+    play = stage()
+    effects = play.sees(None)
+    assert effects.cas.expected_mod_revision == 0
+    record = effects.cas.record
+    assert (record.epoch, record.sequencer, record.primary, record.in_sync) == (1, 1, 1, (1, 2))
+
+
+def test_later_sequencer_waits_for_the_first_to_create_the_config(stage: Build) -> None:
+    play = stage(member=2)
+    assert play.sees(None).cas is None
+    play.pass_time(400)
+    assert play.pending_cas is None
+    play.pass_time(200)
+    assert play.pending_cas is not None
+
+
+def test_bootstrap_epoch_is_above_every_epoch_heard_of(stage: Build) -> None:
+    play = stage()
+    play.tell(ev.EngineUp(1, 41))
+    assert play.sees(None).cas.record.epoch == 42
+
+
+def test_bootstrap_waits_for_all_engines_and_then_lists_the_missing_as_learners(stage: Build) -> None:
+    play = stage()
+    play.sees(None)
+    play.wins()
+    play.promise(1)
+    play.pass_time(9_900)
+    assert play.machine.state is State.FENCING
+    play.pass_time(200)
+    assert play.pending_cas.record.in_sync == (1,)
+    assert play.pending_cas.record.learners == (2,)
+    play.wins()
+    assert play.machine.state is State.LEADER
+
+
+def test_takeover_fences_before_opening(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    effects = play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    assert effects.cas.record.epoch == 5
+    assert effects.fences == ()
+    effects = play.wins()
+    assert [(order.engine, order.epoch) for order in effects.fences] == [(1, 5), (2, 5)]
+    play.promise(1, 10)
+    assert play.machine.state is State.FENCING
+    assert not play.receipts()
+    assert not play.sent_to(1)
+    play.promise(2, 10)
+    assert play.machine.state is State.LEADER
+    kind, record = play.controls()[0]
+    assert kind is CommandKind.EPOCH_START
+    assert (record["epoch"], record["primary"], record["in_sync"], record["sequencer"]) == (5, 1, 0b110, 2)
+    assert record["cause"] == ev.EpochCause.SEQUENCER_LOST
+    first = play.sent_to(1)[0]
+    assert (first.first_seq, first.epoch, first.aux) == (11, 5, 5)
+    assert play.receipts()[0].flags & FrameFlag.OPEN
+
+
+def test_silent_engine_is_removed_in_etcd_before_the_stream_opens(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.wins()
+    play.promise(2, 10)
+    play.pass_time(95)
+    assert play.pending_cas is None
+    play.pass_time(10)
+    record = play.pending_cas.record
+    assert (record.epoch, record.in_sync, record.learners, record.primary) == (5, (2,), (1,), 2)
+    assert not play.sent_to(2)
+    play.wins()
+    assert play.machine.state is State.LEADER
+    assert play.controls()[0][1]["in_sync"] == 0b100
+
+
+def test_engine_known_to_have_crashed_is_not_waited_for(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.EngineDown(1, ev.Down.EOF), ev.SequencerDown(1, ev.Down.EOF))
+    play.wins()
+    play.promise(2, 10)
+    assert play.pending_cas.record.in_sync == (2,)
+
+
+def test_engine_never_reached_gets_a_grace_after_our_own_start(stage: Build, make_config: Build) -> None:
+    play = stage()
+    play.tell(ev.EngineUp(1, 4))
+    play.sees(make_config())
+    play.wins()
+    play.promise(1, 10)
+    play.pass_time(1_500)
+    assert play.pending_cas is None
+    play.promise(2, 10)
+    assert play.machine.state is State.LEADER
+
+
+def test_last_in_sync_engine_is_never_removed_by_a_fence(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.wins()
+    play.pass_time(20_000)
+    assert play.pending_cas is None
+    assert play.machine.state is State.FENCING
+
+
+def test_failed_fence_is_repeated(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.wins()
+    assert play.tell(ev.FenceFailed(1, 5, "UNAVAILABLE")).fences == ()
+    assert [order.engine for order in play.after(25).fences] == [1]
+
+
+def test_longest_log_wins_and_is_sent_again_under_its_original_stamps(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.wins()
+    play.promise(1, 10, tip_epoch=4)
+    effects = play.promise(2, 15, tip_epoch=4)
+    assert play.machine.state is State.RECOVERING
+    assert (effects.fetch.engine, effects.fetch.from_seq, effects.fetch.to_seq) == (2, 11, 15)
+    old = (journaled(11, 2, epoch=3, time_ns=100), journaled(13, 3, epoch=4, time_ns=200))
+    play.tell(ev.JournalFetched(2, 5, old))
+    resent = [(one.first_seq, one.count, one.epoch, one.timestamp_ns, one.aux) for one in play.sent_to(1)]
+    assert resent[:2] == [(11, 2, 3, 100, 5), (13, 3, 4, 200, 5)]
+    assert resent[2][:3] == (16, 1, 5)
+    assert [one.first_seq for one in play.sent_to(2)] == [16]
+
+
+def test_fetched_log_with_a_gap_is_not_used(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.wins()
+    play.promise(1, 10)
+    play.promise(2, 15)
+    play.tell(ev.JournalFetched(2, 5, (journaled(12, 4, epoch=4, time_ns=1),)))
+    assert play.machine.state is State.RECOVERING
+    assert play.after(25).fetch is not None
+
+
+def test_source_that_dies_during_recovery_is_removed_and_the_next_log_wins(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.wins()
+    play.promise(1, 10)
+    play.promise(2, 15)
+    play.tell(ev.EngineDown(2, ev.Down.EOF))
+    assert play.pending_cas.record.in_sync == (1,)
+    play.wins()
+    assert play.machine.state is State.LEADER
+    assert play.sent_to(1)[0].first_seq == 11
+
+
+def test_different_digests_at_one_tip_halt_for_good(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.wins()
+    play.promise(1, 10)
+    play.promise(2, 10, tip_digest=b"x" * 16)
+    assert play.machine.state is State.HALTED
+    assert "different digests at seq 10" in play.machine.why
+    assert play.after(10_000) is ev.NOTHING
+
+
+def test_time_never_goes_back_across_epochs(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    future_ns = play.now_ns + 3_600_000_000_000
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.wins()
+    play.promise(1, 10, timestamp_ns=future_ns)
+    play.promise(2, 10, timestamp_ns=future_ns)
+    play.submit(1, 3)
+    assert [one.timestamp_ns for one in play.sent_to(1)] == [future_ns, future_ns]
+
+
+def test_fence_refused_by_a_higher_promise_steps_down_and_comes_back_above_it(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.wins()
+    play.promise(1, 10, accepted=False, promised=9)
+    assert play.machine.state is State.CANDIDATE
+    play.pass_time(15)
+    assert play.pending_cas is None
+    play.pass_time(10)
+    assert play.pending_cas.record.epoch == 10
+
+
+def test_ambiguous_swap_is_read_again_and_counts_if_the_value_is_ours(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    mine = play.pending_cas.record
+    assert play.tell(ev.CasAmbiguous(mine.attempt)).read_config
+    assert play.machine.state is State.CLAIMING
+    play.sees(mine)
+    assert play.machine.state is State.FENCING
+
+
+def test_ambiguous_swap_that_was_not_applied_is_repeated_with_the_same_attempt(
+    stage: Build, make_config: Build
+) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    first = play.pending_cas
+    play.tell(ev.CasAmbiguous(first.record.attempt))
+    effects = play.tell(ev.ConfigSeen(make_config(), play.revision))
+    assert effects.cas == first
+
+
+def test_watch_that_is_faster_than_the_swaps_answer_settles_it_once(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    mine = play.pending_cas.record
+    assert len(play.sees(mine).fences) == 2
+    assert play.tell(ev.CasWon(mine.attempt, play.revision)).fences == ()
+    assert play.machine.state is State.FENCING
+
+
+def test_lost_swap_leaves_the_lead_to_the_winner(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.loses(make_config(epoch=5, sequencer=3, attempt="third.1"))
+    assert play.machine.state is State.CANDIDATE
+    play.pass_time(1_000)
+    assert play.pending_cas is None
+
+
+def test_candidate_does_not_take_over_a_leader_that_it_merely_has_not_reached(stage: Build, make_config: Build) -> None:
+    play = stage(member=2)
+    play.sees(make_config())
+    play.tell(ev.SequencerDown(1, ev.Down.UNREACHED), ev.PresenceSeen(1, True))
+    play.pass_time(5_000)
+    assert play.pending_cas is None
+
+
+def test_candidate_takes_over_an_unreached_leader_that_etcd_calls_gone(stage: Build, make_config: Build) -> None:
+    play = stage(member=2)
+    play.sees(make_config())
+    play.tell(ev.SequencerDown(1, ev.Down.UNREACHED), ev.PresenceSeen(1, False))
+    play.pass_time(150)
+    assert play.pending_cas is None
+    play.pass_time(100)
+    assert play.pending_cas is not None
+
+
+def test_candidate_behind_a_live_one_with_a_smaller_id_lets_it_go_first(stage: Build, make_config: Build) -> None:
+    play = stage(member=3)
+    play.raise_curtain()
+    play.sees(make_config())
+    assert play.tell(ev.SequencerDown(1, ev.Down.EOF)).cas is None
+    play.pass_time(10)
+    assert play.pending_cas is not None
+
+
+def test_leader_that_hung_and_resumed_is_left_alone(stage: Build, make_config: Build) -> None:
+    play = stage(member=3)
+    play.raise_curtain()
+    play.sees(make_config())
+    play.tell(ev.SequencerDown(1, ev.Down.HANG), ev.SequencerUp(1, 4))
+    play.pass_time(1_000)
+    assert play.pending_cas is None
+
+
+def test_restarted_leader_takes_its_own_cluster_over_under_a_new_epoch(stage: Build, make_config: Build) -> None:
+    play = stage()
+    assert play.sees(make_config()).cas.record.epoch == 5
+
+
+def test_leader_steps_down_when_the_config_names_another(stage: Build, make_config: Build) -> None:
+    play = stage()
+    play.lead()
+    play.sees(make_config(epoch=2, sequencer=2))
+    assert play.machine.state is State.CANDIDATE
+    before = len(play.receipts())
+    play.pass_time(100)
+    assert len(play.receipts()) == before
+
+
+def test_leader_steps_down_when_an_engine_has_promised_more(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.ack(1, play.tip, epoch=play.epoch + 1)
+    assert play.machine.state is State.CANDIDATE
+
+
+def test_older_look_at_the_config_is_ignored(stage: Build, make_config: Build) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.ConfigSeen(make_config(sequencer=2), 3))
+    assert play.machine.state is State.LEADER
+
+
+def test_config_of_another_cluster_or_a_wiped_etcd_stops_changes_but_not_trading(
+    stage: Build, make_config: Build
+) -> None:
+    play = stage()
+    play.lead()
+    play.sees(make_config(uuid="foreign", sequencer=2))
+    assert play.machine.state is State.LEADER
+    play.tell(ev.EngineDown(1, ev.Down.EOF))
+    assert play.pending_cas is None
+    assert "another cluster" in play.notes()
+    play.submit(1, 1)
+    assert play.sent_to(2)[-1].records["session_no"].tolist() == [1]
+
+
+def test_unreachable_etcd_keeps_the_leader_trading_and_the_change_waiting(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.EngineDown(2, ev.Down.EOF))
+    play.tell(ev.StoreDown(play.pending_cas.record.attempt))
+    play.pending_cas = None
+    play.submit(1, 2)
+    assert play.sent_to(1)[-1].count == 2
+    play.ack(1, play.tip)
+    assert play.committed < play.tip, "committed without the lost engine although etcd still lists it"
+    play.pass_time(60)
+    play.wins()
+    play.ack(1, play.tip)
+    assert play.committed == play.tip
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_but_the_final_one_can_be_left(state: State) -> None:
+    assert (TRANSITIONS[state] == ()) == (state is State.HALTED)
+
+
+def test_events_that_mean_nothing_in_a_state_change_nothing_and_are_counted(stage: Build) -> None:
+    play = stage()
+    play.tell(ev.JournalFetched(1, 1, ()), ev.FenceFailed(1, 1, "late"))
+    play.ack(1, 5, epoch=1)
+    assert play.machine.state is State.CANDIDATE
+    assert play.machine.ignored == 3
+
+
+def test_control_records_keep_the_layout_of_the_stream(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    assert play.sent_to(1)[0].records.view(CONTROL)["cause"][0] == ev.EpochCause.BOOTSTRAP

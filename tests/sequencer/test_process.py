@@ -1,0 +1,317 @@
+"""Two real sequencer processes, real etcd, real Aeron; the engines are fakes that speak the real protocol."""
+
+import json
+import os
+import pickle
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from lockstep.ops.local.etcd_server import LocalEtcd
+from lockstep.sequencer.events import EpochCause
+from lockstep.stream.driver import claim_path
+from lockstep.stream.frames import Frame, FrameFlag, FrameType, decode_frame, encode_frame, frame
+from lockstep.stream.records import COMMAND, CommandKind
+from lockstep.stream.topology import LinkKind, Member, ProcessKind, Timing, Topology
+from lockstep.stream.transport import DriverUnavailable, Link, Transport, wait_for_driver
+from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
+
+FAKE_ENGINE = Path(__file__).with_name("fake_engine.py")
+RUN_SEQUENCER = (
+    "import pickle, sys; from pathlib import Path; from lockstep.sequencer.process import run; "
+    "from lockstep.stream.topology import ProcessKind; topology = pickle.loads(Path(sys.argv[1]).read_bytes()); "
+    "sys.exit(run(topology, topology.member(ProcessKind.SEQUENCER, int(sys.argv[2]))))"
+)
+
+
+def free_ports(count: int) -> list[int]:
+    """TCP ports nobody uses at the moment."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Gateway:
+    """The test's own end of the SUBMIT and RECEIPT links."""
+
+    def __init__(self, topology: Topology) -> None:
+        me = topology.gateways[0]
+        self.transport = Transport(topology.aeron_dir)
+        self.submits: dict[int, Any] = {}
+        self.receipts: dict[int, Any] = {}
+        for peer in topology.sequencers:
+            out, back = topology.link(LinkKind.SUBMIT, me, peer), topology.link(LinkKind.RECEIPT, peer, me)
+            self.submits[peer.id] = self.transport.outbound(
+                Link(out.name, out.channel, out.stream_id), queue_limit_bytes=1 << 20
+            )
+            self.receipts[peer.id] = self.transport.inbound(Link(back.name, back.channel, back.stream_id))
+        self.last: dict[int, Frame] = {}
+        self.first_open_ns: dict[int, int] = {}
+
+    def poll(self) -> None:
+        """Take receipts in."""
+        for sequencer, link in self.receipts.items():
+            link.poll(lambda raw, sequencer=sequencer: self.on_receipt(sequencer, decode_frame(raw)), 64)
+
+    def on_receipt(self, sequencer: int, receipt: Frame) -> None:
+        """Remember the newest, and when each reign was first seen open."""
+        self.last[sequencer] = receipt
+        if receipt.flags & FrameFlag.OPEN:
+            self.first_open_ns.setdefault(receipt.timestamp_ns, time.monotonic_ns())
+
+    def wait(self, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+        """Poll until something holds."""
+        end = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end, f"waited in vain; last receipts {self.last}"
+            self.poll()
+            time.sleep(0.0002)
+
+    def submit(self, sequencer: int, first: int, count: int) -> None:
+        """Send commands under the reign that the sequencer's receipts name."""
+        receipt = self.last[sequencer]
+        records = np.zeros(count, COMMAND)
+        records["kind"] = CommandKind.NEW_ORDER
+        sent = frame(
+            FrameType.SUBMIT, sender=1, epoch=receipt.epoch, first_seq=first, records=records, aux=9,
+            timestamp_ns=receipt.timestamp_ns,
+        )  # fmt: skip
+        assert self.submits[sequencer].send(encode_frame(sent))
+
+
+class Cluster:
+    """Processes of one test."""
+
+    def __init__(self, directory: Path, endpoint: str) -> None:
+        ports = iter(free_ports(10))
+
+        def member(kind: ProcessKind, number: int) -> Member:
+            return Member(kind, number, "127.0.0.1", grpc_port=next(ports), watch_port=next(ports))
+
+        self.aeron_dir = Path("/dev/shm") / f"lockstep-test-{os.getpid()}-{directory.name}"
+        self.topology = Topology(
+            name=directory.name,
+            etcd_endpoints=(endpoint,),
+            aeron_dir=self.aeron_dir,
+            sequencers=tuple(member(ProcessKind.SEQUENCER, number) for number in (1, 2)),
+            engines=tuple(member(ProcessKind.ENGINE, number) for number in (1, 2)),
+            gateways=(member(ProcessKind.GATEWAY, 1),),
+            timing=Timing(),
+        )
+        self.file = directory / "topology.pickle"
+        self.file.write_bytes(pickle.dumps(self.topology))
+        self.directory = directory
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+        self.said: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.spawn("driver", "-m", "lockstep.stream.driver", "--dir", str(self.aeron_dir))
+        try:
+            wait_for_driver(self.aeron_dir, 60)
+        except DriverUnavailable:
+            self.close()
+            raise
+
+    def spawn(self, name: str, *arguments: str) -> None:
+        """Start a Python process; its log goes to a file."""
+        with (self.directory / f"{name}.log").open("a") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=log, text=True
+            )
+
+    def start_engine(self, number: int) -> None:
+        """Start a fake engine and listen to what it says."""
+        name = f"engine-{number}"
+        self.spawn(name, str(FAKE_ENGINE), str(self.file), str(number))
+        stream = self.processes[name].stdout
+        assert stream is not None
+
+        def listen() -> None:
+            for line in stream:
+                self.said.put({"engine": number, **json.loads(line)})
+
+        threading.Thread(target=listen, daemon=True).start()
+
+    def start_sequencer(self, number: int) -> None:
+        """Start a real sequencer."""
+        self.spawn(f"sequencer-{number}", "-c", RUN_SEQUENCER, str(self.file), str(number))
+
+    def kill(self, name: str) -> int:
+        """kill -9; returns the monotonic time of it."""
+        at_ns = time.monotonic_ns()
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+        return at_ns
+
+    def hears(self, engine: int, **wanted: Any) -> dict[str, Any]:
+        """Wait until an engine says a control record with these fields."""
+        end = time.monotonic() + 30
+        heard = []
+        while time.monotonic() < end:
+            try:
+                said = self.said.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            heard.append(said)
+            if said["engine"] == engine and all(said.get(name) == value for name, value in wanted.items()):
+                return said
+        raise AssertionError(f"engine {engine} never said {wanted}; heard {heard}; logs in {self.directory}")
+
+    def stub(self, sequencer: int) -> Any:
+        """Cluster service of a sequencer."""
+        address = self.topology.member(ProcessKind.SEQUENCER, sequencer).grpc_address
+        return cluster_pb2_grpc.ClusterStub(grpc.insecure_channel(address))
+
+    def status(
+        self, sequencer: int, wanted: Callable[[cluster_pb2.GetStatusReply], bool]
+    ) -> cluster_pb2.GetStatusReply:
+        """Ask a sequencer for its status until it is as wanted."""
+        end = time.monotonic() + 30
+        stub, reply = self.stub(sequencer), None
+        while time.monotonic() < end:
+            reply = stub.GetStatus(cluster_pb2.GetStatusRequest(), wait_for_ready=True, timeout=30)
+            if wanted(reply):
+                return reply
+            time.sleep(0.02)
+        raise AssertionError(f"sequencer {sequencer} never came to the wanted status; last {reply}")
+
+    def close(self) -> None:
+        """End everything that is left."""
+        for process in reversed(self.processes.values()):
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(3)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.aeron_dir, ignore_errors=True)
+        claim_path(self.aeron_dir).unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def etcd() -> Iterator[LocalEtcd]:
+    """One disposable etcd for the module."""
+    with tempfile.TemporaryDirectory() as directory, LocalEtcd.start(Path(directory)) as server:
+        yield server
+
+
+@pytest.fixture
+def cluster(etcd: LocalEtcd, tmp_path: Path) -> Iterator[Cluster]:
+    """Two fake engines and two sequencers, of which the first leads."""
+    directory = Path(tempfile.mkdtemp(dir=tmp_path))
+    made = Cluster(directory, etcd.endpoint)
+    try:
+        for number in (1, 2):
+            made.start_engine(number)
+            made.hears(number, kind="READY")
+        for number in (1, 2):
+            made.start_sequencer(number)
+        made.status(2, lambda _: True)
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def gateway(cluster: Cluster) -> Iterator[Gateway]:
+    """A gateway that has seen sequencer 1 open."""
+    made = Gateway(cluster.topology)
+    try:
+        made.wait(lambda: 1 in made.last and bool(made.last[1].flags & FrameFlag.OPEN))
+        yield made
+    finally:
+        made.transport.close()
+
+
+def test_cluster_survives_the_death_of_leader_and_primary(cluster: Cluster, gateway: Gateway) -> None:
+    start = cluster.hears(1, kind="EPOCH_START")
+    assert (start["epoch"], start["primary"], start["in_sync"], start["sequencer"]) == (1, 1, [1, 2], 1)
+    gateway.submit(1, 1, 100)
+    gateway.submit(1, 101, 50)
+    gateway.wait(lambda: gateway.last[1].first_seq == 151 and gateway.last[1].committed_seq == 151)
+    status = cluster.status(2, lambda reply: "sequencer 1 leads" in reply.why)
+    assert status.role == cluster_pb2.ROLE_CANDIDATE
+
+    # An operator switches the primary; only the leader can.
+    with pytest.raises(grpc.RpcError) as refused:
+        cluster.stub(2).SwitchPrimary(cluster_pb2.SwitchPrimaryRequest(to=2))
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert "sequencer 1 leads" in refused.value.details()
+    reply = cluster.stub(1).SwitchPrimary(cluster_pb2.SwitchPrimaryRequest())
+    assert (reply.primary, reply.stamp.epoch) == (2, 2)
+    said = cluster.hears(1, kind="EPOCH_START", epoch=2)
+    assert (said["primary"], said["in_sync"]) == (2, [1, 2])
+    time.sleep(0.3)
+
+    killed_ns = cluster.kill("sequencer-1")
+    gateway.wait(lambda: 3 in gateway.first_open_ns)
+    takeover_ms = (gateway.first_open_ns[3] - killed_ns) / 1e6
+    said = cluster.hears(1, kind="EPOCH_START", epoch=3)
+    assert (said["sequencer"], said["primary"], said["seq"], said["cause"]) == (2, 2, 153, EpochCause.SEQUENCER_LOST)
+    gateway.submit(2, 1, 10)
+    gateway.wait(lambda: gateway.last[2].committed_seq == 163)
+
+    killed_ns = cluster.kill("engine-2")
+    said = cluster.hears(1, kind="EPOCH_START", epoch=4)
+    promotion_ms = (said["at_ns"] - killed_ns) / 1e6
+    assert (said["primary"], said["in_sync"], said["cause"]) == (1, [1], EpochCause.PRIMARY_LOST)
+    assert said["seqs_contiguous"]
+    assert said["times_rise"]
+    gateway.submit(2, 11, 5)
+    gateway.wait(lambda: gateway.last[2].committed_seq == 169)
+    print(f"takeover of the sequencer {takeover_ms:.1f} ms, promotion of the standby {promotion_ms:.1f} ms")
+    assert takeover_ms < 300
+    assert promotion_ms < 300
+
+    # A sequencer that comes back finds a leader and stays a candidate.
+    cluster.start_sequencer(1)
+    status = cluster.status(1, lambda reply: "sequencer 2 leads" in reply.why)
+    assert (status.role, status.epoch, list(status.learners)) == (cluster_pb2.ROLE_CANDIDATE, 4, [2])
+    # An engine comes back with what its peer has journaled, and grows in again.
+    cluster.start_engine(2)
+    grown = cluster.hears(2, kind="GROW")
+    assert grown["member"] == 2
+    cluster.status(2, lambda reply: list(reply.in_sync) == [1, 2])
+
+
+def test_leader_that_was_stopped_finds_its_successor_and_does_no_harm(cluster: Cluster, gateway: Gateway) -> None:
+    process = cluster.processes["sequencer-1"]
+    stopped_ns = time.monotonic_ns()
+    process.send_signal(signal.SIGSTOP)
+    gateway.wait(lambda: 2 in gateway.first_open_ns)
+    assert (gateway.first_open_ns[2] - stopped_ns) / 1e6 < 1_000
+    process.send_signal(signal.SIGCONT)
+    status = cluster.status(1, lambda reply: reply.role == cluster_pb2.ROLE_CANDIDATE)
+    assert status.epoch == 2
+    gateway.submit(2, 1, 10)
+    gateway.wait(lambda: gateway.last[2].committed_seq == gateway.last[2].first_seq + 1)
+
+
+def test_unreachable_etcd_is_one_clear_message_and_exit_code_1(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    cluster = Cluster(Path(tempfile.mkdtemp(dir=tmp_path)), f"127.0.0.1:{port}")
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", RUN_SEQUENCER, str(cluster.file), "1"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    finally:
+        cluster.close()
+    assert ended.returncode == 1
+    assert f"etcd does not answer at 127.0.0.1:{port}" in ended.stderr
+    assert "Traceback" not in ended.stderr

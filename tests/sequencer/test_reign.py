@@ -1,0 +1,408 @@
+"""Stamping, window, retransmission, credit and reconfiguration of a leader."""
+
+from collections.abc import Callable
+from typing import Any
+
+from lockstep.sequencer import events as ev
+from lockstep.sequencer.machine import State
+from lockstep.stream.frames import FrameFlag
+from lockstep.stream.records import CommandKind
+
+Build = Callable[..., Any]
+
+
+def kinds(play: Any) -> list[CommandKind]:
+    """Kinds of control records, in order."""
+    return [kind for kind, _ in play.controls()]
+
+
+def test_commands_of_one_cycle_are_stamped_as_one_batch_as_the_gateway_wrote_them(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    reign = play.machine.reign
+    for gateway in (1, 2):
+        reign.on_submit(_submit_frame(play, 1, 3, gateway))
+    play.tell(ev.Tick())
+    batch = play.sent_to(1)[-1]
+    assert (batch.first_seq, batch.count) == (2, 6)
+    assert batch.records["session_no"].tolist() == [1, 2, 3, 1, 2, 3]
+    assert batch.records["gateway"].tolist() == [0] * 6
+
+
+def _submit_frame(play: Any, number: int, count: int, gateway: int) -> Any:
+    captured = []
+    original = play.tell
+    play.tell = lambda *events: captured.extend(events) or ev.NOTHING
+    play.submit(number, count, gateway=gateway)
+    play.tell = original
+    return captured[0].frame
+
+
+def test_batches_are_bounded(stage: Build) -> None:
+    play = stage(batch_commands=100)
+    play.lead()
+    play.submit(1, 250)
+    assert [one.count for one in play.sent_to(1)[1:]] == [100, 100, 50]
+
+
+def test_committed_is_what_every_in_sync_engine_acknowledged_with_equal_digests(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.submit(1, 10)
+    play.ack(1, 11)
+    assert play.committed == 1
+    play.ack(2, 11)
+    assert play.committed == 11
+
+
+def test_unequal_digests_stop_the_commit_and_are_loud(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.submit(1, 10)
+    play.ack(1, 11)
+    play.ack(2, 11, digest=b"!" * 16)
+    play.submit(11, 1)
+    play.ack_all(1, 2)
+    assert play.committed == 1
+    assert "DIVERGED" in play.notes()
+
+
+def test_acks_of_an_epoch_before_this_reign_do_not_count(stage: Build, make_config: Build) -> None:
+    play = stage(member=2)
+    play.raise_curtain()
+    play.sees(make_config())
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.wins()
+    play.promise(1, 10)
+    play.promise(2, 10)
+    play.ack(1, 11, epoch=4)
+    play.ack(2, 11, epoch=4)
+    assert play.committed == 0
+
+
+def test_full_window_gives_zero_credit_and_holds_what_came(stage: Build) -> None:
+    play = stage(window_commands=100)
+    play.lead()
+    play.submit(1, 60)
+    play.submit(61, 90)
+    assert play.tip == 101
+    play.after(11)
+    receipt = play.receipts()[-1]
+    assert receipt.aux == 0
+    assert receipt.first_seq == 151
+    play.ack_all(1, 2)
+    play.tell(ev.Tick())
+    assert play.tip == 151
+    play.ack_all(1, 2)
+    play.after(11)
+    assert play.receipts()[-1].aux == 50, "two gateways share the window"
+
+
+def test_queue_before_the_window_is_bounded_and_asks_again(stage: Build) -> None:
+    play = stage(window_commands=100)
+    play.lead()
+    play.submit(1, 100)
+    play.submit(101, 100)
+    play.submit(201, 100)
+    play.after(25)
+    assert play.receipts()[-1].first_seq == 201
+    assert not play.receipts()[-1].flags & FrameFlag.REWIND, "there is no room yet"
+    play.ack_all(1, 2)
+    play.after(25)
+    receipt = play.receipts()[-1]
+    assert receipt.flags & FrameFlag.REWIND
+    assert receipt.first_seq == 201
+
+
+def test_link_gap_is_answered_with_rewind_and_not_stamped(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.submit(1, 3)
+    play.submit(7, 3)
+    receipt = play.receipts()[-1]
+    assert receipt.flags & FrameFlag.REWIND
+    assert receipt.first_seq == 4
+    assert play.tip == 4
+
+
+def test_rewind_receipts_for_one_gap_are_rate_limited(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    for _ in range(5):
+        play.submit(7, 3)
+    assert sum(bool(one.flags & FrameFlag.REWIND) for one in play.receipts()) == 1
+
+
+def test_duplicate_link_numbers_are_taken_once(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.submit(1, 3)
+    play.submit(1, 3)
+    play.submit(2, 5)
+    numbers = [number for one in play.sent_to(1)[1:] for number in one.records["session_no"].tolist()]
+    assert numbers == [1, 2, 3, 4, 5, 6]
+
+
+def test_new_gateway_incarnation_begins_at_one_and_the_old_one_is_dropped(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.submit(1, 3, incarnation=5)
+    play.submit(1, 2, incarnation=6)
+    play.submit(4, 1, incarnation=5)
+    assert play.tip == 6
+    play.after(11)
+    receipt = play.receipts()[-1]
+    assert receipt.first_seq == 3
+    assert receipt.records.view("<u8").tolist() == [6]
+
+
+def test_submit_of_another_reign_is_dropped(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.submit(1, 3, reign=99)
+    assert play.tip == 1
+
+
+def test_rewind_of_an_engine_resends_what_follows(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    for number in range(1, 4):
+        play.submit(number, 1)
+    before = len(play.sent_to(2))
+    play.ack(2, 2, rewind=True)
+    assert [one.first_seq for one in play.sent_to(2)[before:]] == [3, 4]
+    assert play.sent_to(1)[-1].first_seq == 4
+
+
+def test_rewind_beyond_the_kept_frames_is_left_to_the_journal_fetch(stage: Build) -> None:
+    play = stage(retransmit_commands=2)
+    play.lead()
+    for number in range(1, 6):
+        play.submit(number, 1)
+    before = len(play.sent_to(2))
+    play.ack(2, 1, rewind=True)
+    assert len(play.sent_to(2)) == before
+
+
+def test_resent_frames_carry_the_leaders_present_epoch_beside_their_own(stage: Build) -> None:
+    play = stage(engines=(1, 2, 3))
+    play.lead()
+    play.submit(1, 1)
+    play.tell(ev.EngineDown(3, ev.Down.EOF))
+    play.wins()
+    before = len(play.sent_to(2))
+    play.ack(2, 1, rewind=True)
+    assert [(one.epoch, one.aux) for one in play.sent_to(2)[before:]] == [(1, 2), (2, 2)]
+
+
+def test_idle_leader_says_where_the_stream_stands(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    effects = play.after(11)
+    beat = effects.streams[0]
+    assert (beat.engines, beat.frame.count, beat.frame.first_seq, beat.frame.committed_seq) == ((1, 2), 0, 2, 1)
+    assert len(effects.receipts) == 2
+
+
+def test_death_of_the_primary_promotes_an_in_sync_engine_etcd_first(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    effects = play.tell(ev.EngineDown(1, ev.Down.EOF))
+    record = effects.cas.record
+    assert (record.epoch, record.primary, record.in_sync, record.learners) == (2, 2, (2,), (1,))
+    assert effects.streams == ()
+    play.wins()
+    start = play.sent_to(2)[-1]
+    assert (start.epoch, start.aux) == (2, 2)
+    assert play.machine.reign.office_epoch == 1
+    kind, said = kinds(play)[-1], play.sent_to(2)[-1]
+    assert kind is CommandKind.EPOCH_START
+    assert said.records["kind"][0] == CommandKind.EPOCH_START
+
+
+def test_promotion_takes_only_in_sync_engines(stage: Build) -> None:
+    play = stage(engines=(1, 2, 3))
+    play.lead()
+    play.tell(ev.EngineDown(2, ev.Down.EOF))
+    play.wins()
+    play.tell(ev.EngineUp(2, 0))
+    play.tell(ev.EngineDown(1, ev.Down.EOF))
+    assert play.pending_cas.record.primary == 3
+
+
+def test_last_in_sync_engine_is_never_removed_by_its_death(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.EngineDown(2, ev.Down.EOF))
+    play.wins()
+    play.ack(1, play.tip)
+    play.tell(ev.EngineDown(1, ev.Down.EOF))
+    play.pass_time(1_000)
+    assert play.pending_cas is None
+    assert play.machine.state is State.LEADER
+    assert "waiting for one to come back" in play.notes()
+
+
+def test_first_of_two_dead_engines_to_return_carries_on(stage: Build, make_config: Build) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.EngineDown(2, ev.Down.EOF))
+    play.tell(ev.StoreDown(play.pending_cas.record.attempt))
+    play.pending_cas = None
+    play.tell(ev.EngineDown(1, ev.Down.EOF))
+    play.pass_time(100)
+    assert play.pending_cas is None
+    play.tell(ev.EngineUp(2, 1))
+    assert play.pending_cas.record.in_sync == (2,)
+
+
+def test_engine_whose_acks_stand_still_while_another_gets_on_is_removed(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.submit(1, 5)
+    play.ack(1, 6)
+    play.pass_time(150)
+    assert play.pending_cas is None
+    play.pass_time(100)
+    assert play.pending_cas.record.in_sync == (1,)
+
+
+def test_own_pause_is_no_evidence_against_an_engine(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.submit(1, 5)
+    play.ack(1, 6)
+    play.after(5_000)
+    assert play.pending_cas is None
+
+
+def test_lost_shrink_steps_down(stage: Build, make_config: Build) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.EngineDown(1, ev.Down.EOF))
+    play.loses(make_config(epoch=2, sequencer=2))
+    assert play.machine.state is State.CANDIDATE
+
+
+def test_switch_hands_the_role_over_without_refusing_a_command(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    assert play.tell(ev.SwitchPrimaryRequested(77, 0)).cas.record.primary == 2
+    play.submit(1, 3)
+    effects = play.wins()
+    answer = effects.answers[0]
+    assert (answer.request, answer.refused, answer.primary, answer.epoch, answer.seq) == (77, "", 2, 2, 5)
+    assert play.controls()[-1][1]["cause"] == ev.EpochCause.SWITCHOVER
+    assert play.machine.hold.config.in_sync == (1, 2)
+
+
+def test_switch_is_refused_with_a_reason(stage: Build) -> None:
+    play = stage()
+    assert "does not lead" in play.tell(ev.SwitchPrimaryRequested(1, 2)).answers[0].refused
+    play.lead()
+    assert "primary already" in play.tell(ev.SwitchPrimaryRequested(2, 1)).answers[0].refused
+    assert "not in sync" in play.tell(ev.SwitchPrimaryRequested(3, 9)).answers[0].refused
+    play.tell(ev.SwitchPrimaryRequested(4, 2))
+    assert "under way" in play.tell(ev.SwitchPrimaryRequested(5, 2)).answers[0].refused
+
+
+def learner(stage: Build) -> Any:
+    """A leader whose engine 2 was removed and is up again."""
+    play = stage()
+    play.lead()
+    play.tell(ev.EngineDown(2, ev.Down.EOF))
+    play.wins()
+    play.ack(1, play.tip)
+    play.tell(ev.EngineUp(2, 2))
+    return play
+
+
+def test_learner_grows_in_the_stream_first_and_then_in_etcd(stage: Build) -> None:
+    play = learner(stage)
+    play.submit(1, 5)
+    play.ack(1, play.tip)
+    play.ack(2, play.tip)
+    assert kinds(play)[-1] is CommandKind.GROW
+    assert play.pending_cas is None
+    grown_at = play.tip
+    play.ack(1, grown_at)
+    assert play.committed == grown_at - 1, "the learner's ack is needed from its announcement on"
+    play.ack(2, grown_at)
+    assert play.committed == grown_at
+    record = play.pending_cas.record
+    assert (record.epoch, record.in_sync, record.learners) == (2, (1, 2), ())
+    play.wins()
+    assert play.machine.hold.config.in_sync == (1, 2)
+    assert play.machine.reign.required == (1, 2)
+
+
+def test_learner_with_another_digest_is_not_taken_in(stage: Build) -> None:
+    play = learner(stage)
+    play.submit(1, 5)
+    play.ack(1, play.tip)
+    play.ack(2, play.tip, digest=b"?" * 16)
+    play.pass_time(50)
+    assert CommandKind.GROW not in kinds(play)
+    assert play.machine.reign.agreement.diverged == ""
+
+
+def test_learner_that_acknowledged_before_the_in_sync_engine_is_compared_later(stage: Build) -> None:
+    play = learner(stage)
+    play.submit(1, 5)
+    play.ack(2, play.tip)
+    assert CommandKind.GROW not in kinds(play)
+    play.ack(1, play.tip)
+    assert kinds(play)[-1] is CommandKind.GROW
+
+
+def test_learner_too_far_behind_waits(stage: Build) -> None:
+    play = learner(stage)
+    at = play.tip
+    play.submit(1, 5_000)
+    play.ack(2, at)
+    assert CommandKind.GROW not in kinds(play)
+
+
+def test_announcement_is_revoked_when_the_learner_dies_before_etcd_lists_it(stage: Build) -> None:
+    play = learner(stage)
+    play.ack(2, play.tip)
+    assert kinds(play)[-1] is CommandKind.GROW
+    play.tell(ev.EngineDown(2, ev.Down.EOF))
+    assert kinds(play)[-1] is CommandKind.GROW_REVOKED
+    play.ack(1, play.tip)
+    assert play.committed == play.tip
+
+
+def test_announcement_is_not_revoked_while_its_swap_may_still_be_applied(stage: Build) -> None:
+    play = learner(stage)
+    play.ack(2, play.tip)
+    play.ack(2, play.tip)
+    grow = play.pending_cas.record
+    play.tell(ev.CasAmbiguous(grow.attempt), ev.EngineDown(2, ev.Down.EOF))
+    play.pass_time(3_000)
+    assert CommandKind.GROW_REVOKED not in kinds(play)
+    play.pending_cas = None
+    play.sees(grow)
+    assert play.pending_cas.record.in_sync == (1,), "now it is in sync and dead: removed like any other"
+
+
+def test_learner_that_does_not_answer_its_announcement_is_withdrawn(stage: Build) -> None:
+    play = learner(stage)
+    play.ack(2, play.tip)
+    play.pass_time(2_100)
+    assert kinds(play)[-1] is CommandKind.GROW_REVOKED
+
+
+def test_new_epoch_ends_an_open_announcement(stage: Build) -> None:
+    play = stage(engines=(1, 2, 3))
+    play.lead()
+    play.tell(ev.EngineDown(3, ev.Down.EOF))
+    play.wins()
+    play.ack_all(1, 2)
+    play.tell(ev.EngineUp(3, 2))
+    play.ack(3, play.tip)
+    assert play.machine.reign.membership.growth is not None
+    play.tell(ev.EngineDown(1, ev.Down.EOF))
+    play.wins()
+    assert play.machine.reign.membership.growth is None
+    assert play.machine.reign.required == (2,)

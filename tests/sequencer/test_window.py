@@ -1,0 +1,61 @@
+"""Stamping and the frames kept to be sent again."""
+
+import numpy as np
+
+from lockstep.sequencer.window import Window
+from lockstep.stream.records import COMMAND
+
+
+def window(limit: int = 1000, tip: int = 0, time_ns: int = 0) -> Window:
+    """A window of epoch 3."""
+    return Window(sender=1, epoch=3, tip=tip, time_ns=time_ns, limit=limit)
+
+
+def commands(count: int) -> np.ndarray:
+    """Empty commands."""
+    return np.zeros(count, COMMAND)
+
+
+def test_seqs_are_contiguous_and_time_stands_still_while_the_clock_is_behind() -> None:
+    stamps = window(tip=7, time_ns=500)
+    frames = [stamps.stamp(commands(count), now, 0) for count, now in ((2, 400), (3, 600), (1, 550))]
+    assert [(one.first_seq, one.timestamp_ns) for one in frames] == [(8, 500), (10, 600), (13, 600)]
+    assert stamps.tip == 13
+
+
+def test_frames_after_a_seq_begin_with_the_batch_that_holds_the_next() -> None:
+    stamps = window()
+    for _ in range(5):
+        stamps.stamp(commands(10), 1, 0)
+    found = stamps.after(20, 9, 15)
+    assert found is not None
+    assert [one.first_seq for one in found] == [21, 31]
+    assert {one.committed_seq for one in found} == {9}
+    inside = stamps.after(24, 0, 1)
+    assert inside is not None
+    assert inside[0].first_seq == 21
+    assert stamps.after(50, 0, 100) == ()
+
+
+def test_kept_frames_are_bounded_and_older_ones_are_gone() -> None:
+    stamps = window(limit=100)
+    for _ in range(5_000):
+        stamps.stamp(commands(10), 1, 0)
+    assert stamps.after(50_000 - 100, 0, 10**6) is not None
+    assert stamps.after(50_000 - 200, 0, 10**6) is None
+    assert len(stamps._frames) < 3_000
+
+
+def test_single_commands_are_bounded_by_frames_too() -> None:
+    stamps = window(limit=800)
+    for _ in range(900):
+        stamps.stamp(commands(1), 1, 0)
+    assert stamps.after(799, 0, 10**6) is None
+    found = stamps.after(800, 0, 10**6)
+    assert found is not None
+    assert len(found) == 100
+
+
+def test_heartbeat_names_the_next_seq() -> None:
+    beat = window(tip=41).heartbeat(40)
+    assert (beat.first_seq, beat.count, beat.committed_seq, beat.aux) == (42, 0, 40, 3)
