@@ -1,0 +1,98 @@
+"""Events and digests of applied batches: what can be computed from the journal, kept so that it needs not be.
+
+A database of its own, because it bypasses the write-ahead log, which RocksDB does not allow together with recycled log
+files, and those the journal needs for quick syncs. A crash loses the newest entries; replay makes them again.
+
+| column family | key | value |
+| --- | --- | --- |
+| events | first seq of the batch, big endian | EVENT records |
+| digests | last seq of the batch, big endian | 16 bytes |
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from rocksdict import Rdict, WriteBatch, WriteOptions
+
+from lockstep.replica.effects import AppliedBatch
+from lockstep.replica.rocks import MEMTABLE_BYTES, database_options, family_options, faults
+from lockstep.stream.digest import Digest
+
+_KEY: Final = struct.Struct(">Q")
+_FAMILIES: Final = ("events", "digests")
+_MAX_SEQ: Final = 2**64 - 1
+
+
+class Derived:
+    """Writes belong to one thread; reads may come from any. Raises JournalFault."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir / "derived"
+        with faults("open", self.path):
+            families = {"events": family_options(MEMTABLE_BYTES), "digests": family_options(4 << 20)}
+            self._db = Rdict(str(self.path), database_options(recycle_logs=0), families)
+            self._handles = {name: self._db.get_column_family_handle(name) for name in _FAMILIES}
+            self._events = self._db.get_column_family("events")
+            self._digests = self._db.get_column_family("digests")
+        self._volatile = WriteOptions()
+        self._volatile.disable_wal = True  # type: ignore[assignment, method-assign]  # the stub calls it a method
+
+    def keep(self, batches: tuple[AppliedBatch, ...]) -> None:
+        """Store events and digests of applied batches; not durable."""
+        batch = WriteBatch(raw_mode=True)
+        events, digests = self._handles["events"], self._handles["digests"]
+        for applied in batches:
+            batch.put(_KEY.pack(applied.first_seq), applied.events.tobytes(), events)
+            batch.put(_KEY.pack(applied.last_seq), applied.digest, digests)
+        with faults("write", self.path):
+            self._db.write(batch, self._volatile)
+
+    def events_from(self, from_seq: int) -> Iterator[tuple[int, bytes]]:
+        """(first seq, EVENT bytes) of stored batches in order, from the batch that holds `from_seq` on."""
+        with faults("read", self.path):
+            cursor = self._events.iter()
+            cursor.seek_for_prev(_KEY.pack(max(from_seq, 1)))
+            if not cursor.valid():
+                cursor.seek_to_first()
+            while cursor.valid():
+                yield _KEY.unpack(cursor.key())[0], cursor.value()
+                cursor.next()
+            cursor.status()
+
+    def digest(self, last_seq: int) -> Digest | None:
+        """Stored chain digest after the batch that ends at `last_seq`."""
+        with faults("read", self.path):
+            value = self._digests.get(_KEY.pack(last_seq))
+        return None if value is None else Digest(value)
+
+    def last_kept_seqs(self) -> tuple[int, int]:
+        """Keys of the newest stored events (a first seq) and of the newest stored digest (a last seq); 0 if none."""
+        return self._last_key(self._events), self._last_key(self._digests)
+
+    def truncate(self, after_seq: int) -> None:
+        """Delete everything after `after_seq`, durably."""
+        batch = WriteBatch(raw_mode=True)
+        for name in _FAMILIES:
+            batch.delete_range(_KEY.pack(after_seq + 1), _KEY.pack(_MAX_SEQ), self._handles[name])
+        with faults("write", self.path):
+            self._db.write(batch, self._volatile)
+            for name in _FAMILIES:
+                self._db.get_column_family(name).flush()
+
+    def close(self) -> None:
+        """Close it; what is in memory is flushed, so that the next start needs not store it again."""
+        with faults("close", self.path):
+            for family in (self._events, self._digests):
+                family.flush()
+            # Each family's object and handle keep the database open as well.
+            self._handles.clear()
+            for part in (self._events, self._digests, self._db):
+                part.close()
+
+    def _last_key(self, family: Rdict) -> int:
+        with faults("read", self.path):
+            cursor = family.iter()
+            cursor.seek_to_last()
+            return int(_KEY.unpack(cursor.key())[0]) if cursor.valid() else 0

@@ -1,0 +1,182 @@
+"""What goes into the replica's state machine and what comes out: events and effects, all of them plain values.
+
+The shell performs the fields of `Effects` from the top down. The order is part of the safety argument: nothing that
+another process could take for a promise or an acknowledgement leaves before the journal write above it is durable.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from lockstep.replica.divergence import EpochEntry
+from lockstep.stream.digest import Digest
+from lockstep.stream.frames import Frame
+from lockstep.stream.records import Events
+
+
+class Role(IntEnum):
+    """What an engine does now; same numbers as `lockstep.v1.Role`."""
+
+    LEARNER = 4
+    """Its log may be incomplete or is not required for a commit."""
+    STANDBY = 5
+    PRIMARY = 6
+    DIVERGED = 7
+    """It computed something else than a peer did. It acks and releases nothing any more."""
+
+
+# ---- events -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFrames:
+    """STREAM frames in the order in which they arrived, from any sequencer."""
+
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AckFrames:
+    """ACK frames of other engines in the order in which they arrived."""
+
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Journaled:
+    """The journal write of an earlier step is durable (as the ack policy defines it) through `seq`."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class FenceRequested:
+    """A sequencer that took over asks for the promise. `ticket` comes back in the answer."""
+
+    ticket: int
+    cluster_uuid: str
+    epoch: int
+    sequencer: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLog:
+    """A part of another engine's journal, as it was asked for by `FetchLog`.
+
+    `frames` start at the batch that holds the seq asked for; `digest` is the peer's chain digest after the last of
+    them. `cluster_uuid` is empty if the peer knows none yet.
+    """
+
+    peer: int
+    cluster_uuid: str
+    in_sync: bool
+    tip_seq: int
+    epochs: tuple[EpochEntry, ...]
+    frames: tuple[Frame, ...] = ()
+    digest: bytes = b""
+    committed_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLogFailed:
+    """The peer did not answer, or not in time."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = StreamFrames | AckFrames | Journaled | FenceRequested | PeerLog | PeerLogFailed | Tick
+
+
+# ---- effects ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JournalWrite:
+    """One atomic write. With `frames` the shell answers `Journaled` once it is durable."""
+
+    frames: tuple[Frame, ...] = ()
+    epochs: tuple[EpochEntry, ...] = ()
+    """Epochs that begin in `frames`."""
+    promise: tuple[int, int] | None = None
+    """(epoch, sequencer). Always synced, whatever the ack policy: safety hangs on it."""
+    cluster_uuid: str = ""
+    """To be stored as the identity of the directory; empty: unchanged."""
+    committed_seq: int = 0
+    """A hint for the next start; it may be stale but never too high."""
+
+
+@dataclass(frozen=True, slots=True)
+class FenceAnswer:
+    """What a Fence call gets. `refusal` is set if the caller belongs to another cluster."""
+
+    ticket: int
+    accepted: bool
+    promised: int
+    tip_epoch: int
+    tip_seq: int
+    digest: bytes
+    committed_seq: int
+    timestamp_ns: int
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedBatch:
+    """One stamped batch after the engine has executed it."""
+
+    epoch: int
+    first_seq: int
+    last_seq: int
+    events: Events = field(repr=False)
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """An ACK frame with the REWIND flag, for one sequencer only."""
+
+    sequencer: int
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLog:
+    """Ask one peer for its log from `from_seq`; the answer comes as `PeerLog` or `PeerLogFailed`."""
+
+    peer: int
+    from_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that a person reading the log wants to know."""
+
+    event: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What one step decided. The shell performs the fields in the order in which they stand here."""
+
+    journal: JournalWrite | None = None
+    """Durable before anything below is done."""
+    truncate_after: int | None = None
+    """Archive and delete the journal after this seq, then replace this machine by one restored from the journal."""
+    fence_answers: tuple[FenceAnswer, ...] = ()
+    ack: Frame | None = None
+    """To every other engine and to every sequencer."""
+    applied: tuple[AppliedBatch, ...] = ()
+    """To be kept for event fetches; need not be durable, replay makes them again."""
+    releases: tuple[Frame, ...] = ()
+    """To every gateway."""
+    rewind: Rewind | None = None
+    fetch: FetchLog | None = None
+    notices: tuple[Notice, ...] = ()
+
+
+NO_EFFECTS = Effects()

@@ -1,0 +1,104 @@
+"""Events of executed commands, for gateways and clients that missed some: the newest in memory, all in the journal.
+
+The main loop adds, gRPC threads read; only committed events may be read, and the reader says how far that is.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+import numpy as np
+
+from lockstep.replica.effects import AppliedBatch
+from lockstep.replica.journal import Journal
+from lockstep.stream.records import EVENT, EventKind, Events
+
+_FIRST_ADMIN: Final = int(EventKind.INSTRUMENT_DEFINED)
+_FIRST_CONTROL: Final = int(EventKind.EPOCH_STARTED)
+
+
+class EventStore:
+    """Window of the newest `window_commands` commands in front of the journal's stored events."""
+
+    def __init__(self, journal: Journal, window_commands: int) -> None:
+        self._journal = journal
+        self._window_commands = window_commands
+        self._window: deque[AppliedBatch] = deque()
+        self._lock = threading.Lock()
+
+    def add(self, batches: tuple[AppliedBatch, ...]) -> None:
+        """Take newly executed batches; contiguous with what came before."""
+        self._journal.derived.keep(batches)
+        with self._lock:
+            window = self._window
+            window.extend(batches)
+            oldest = window[-1].last_seq - self._window_commands
+            while window[0].last_seq <= oldest:
+                window.popleft()
+
+    def clear(self) -> None:
+        """Forget the window: the journal was truncated."""
+        with self._lock:
+            self._window.clear()
+
+    def read(self, from_seq: int, to_seq: int) -> Iterator[tuple[Events, int]]:
+        """(events, last seq covered) for batches of `from_seq..to_seq`, in order."""
+        if from_seq > to_seq:
+            return
+        with self._lock:
+            recent = self._recent(from_seq)
+        if recent is not None:
+            for batch in recent:
+                if batch.first_seq > to_seq:
+                    return
+                yield _clip(batch.events, from_seq, to_seq), min(batch.last_seq, to_seq)
+            return
+        for first_seq, raw in self._journal.derived.events_from(from_seq):
+            if first_seq > to_seq:
+                return
+            events = np.frombuffer(raw, dtype=EVENT)
+            last_seq = int(events["seq"][-1])
+            if last_seq >= from_seq:
+                yield _clip(events, from_seq, to_seq), min(last_seq, to_seq)
+
+    def _recent(self, from_seq: int) -> list[AppliedBatch] | None:
+        window = self._window
+        if not window or window[0].first_seq > from_seq:
+            return None
+        low, high = 0, len(window)
+        while low < high:
+            middle = (low + high) // 2
+            if window[middle].last_seq < from_seq:
+                low = middle + 1
+            else:
+                high = middle
+        return list(islice(window, low, None))
+
+
+def after_event(events: Events, seq: int, index: int) -> Events:
+    """Events with an id greater than (seq, index)."""
+    seqs = events["seq"]
+    if not len(events) or int(seqs[0]) > seq:
+        return events
+    later: Events = events[(seqs > seq) | ((seqs == seq) & (events["index"] > index))]
+    return later
+
+
+def of_session(events: Events, session_id: int) -> Events:
+    """Events that a session is told: its own, and those where it stands on the other side."""
+    kinds = events["kind"]
+    # The overlays of admin and control events have other fields at the place of these ids.
+    own = (events["session_id"] == session_id) & (kinds < _FIRST_CONTROL)
+    other = (events["maker_session_id"] == session_id) & (kinds < _FIRST_ADMIN)
+    told: Events = events[own | other]
+    return told
+
+
+def _clip(events: Events, from_seq: int, to_seq: int) -> Events:
+    seqs = events["seq"]
+    if not len(events) or (int(seqs[0]) >= from_seq and int(seqs[-1]) <= to_seq):
+        return events
+    clipped: Events = events[(seqs >= from_seq) & (seqs <= to_seq)]
+    return clipped

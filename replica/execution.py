@@ -1,0 +1,61 @@
+"""The applied half of a replica: the engine, its digest chain, and what the stream's control records say of roles."""
+
+import numpy as np
+
+from lockstep.engine.contract import MatchingEngine
+from lockstep.replica.commit import CommitGate
+from lockstep.replica.effects import AppliedBatch
+from lockstep.replica.log import control_records
+from lockstep.stream.digest import GENESIS, Digest, next_digest
+from lockstep.stream.frames import Frame
+from lockstep.stream.records import CommandKind
+
+_CONTROL_MIN = int(CommandKind.EPOCH_START)
+_EPOCH_START = int(CommandKind.EPOCH_START)
+_GROW = int(CommandKind.GROW)
+_GROW_REVOKED = int(CommandKind.GROW_REVOKED)
+
+
+class Execution:
+    """Executes journaled batches one after the other. Attributes are for reading only."""
+
+    __slots__ = ("applied_seq", "digest", "engine", "gate", "primary")
+
+    def __init__(self, engine: MatchingEngine, gate: CommitGate) -> None:
+        self.engine = engine
+        self.gate = gate
+        self.applied_seq = 0
+        self.digest: Digest = GENESIS
+        self.primary = 0
+        """Primary by the last EPOCH_START executed, 0 before the first."""
+
+    def execute(self, journaled: Frame, committed_seq: int) -> AppliedBatch:
+        """Execute one batch. Raises StreamGap if it does not follow."""
+        records = journaled.records
+        first_seq = journaled.first_seq
+        events = self.engine.apply(records, first_seq=first_seq, timestamp_ns=journaled.timestamp_ns)
+        self.digest = next_digest(
+            self.digest,
+            epoch=journaled.epoch,
+            first_seq=first_seq,
+            count=len(records),
+            timestamp_ns=journaled.timestamp_ns,
+            commands=memoryview(records.view(np.uint8)),
+            events=memoryview(events.view(np.uint8)),
+        )
+        self.applied_seq = journaled.last_seq
+        if int(records["kind"].max()) >= _CONTROL_MIN:
+            self._execute_control(journaled)
+        self.gate.on_applied(self.applied_seq, self.digest, committed_seq)
+        return AppliedBatch(journaled.epoch, first_seq, self.applied_seq, events, self.digest)
+
+    def _execute_control(self, journaled: Frame) -> None:
+        for offset, record in enumerate(control_records(journaled)):
+            kind = int(record["kind"])
+            if kind == _EPOCH_START:
+                self.gate.on_epoch_start(int(record["in_sync"]))
+                self.primary = int(record["primary"])
+            elif kind == _GROW:
+                self.gate.on_grow(journaled.first_seq + offset, int(record["member"]))
+            elif kind == _GROW_REVOKED:
+                self.gate.on_grow_revoked(int(record["member"]))

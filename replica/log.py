@@ -1,0 +1,97 @@
+"""What of the stream continues this replica's log, and what shows that the log itself is wrong.
+
+The journal may hold a tail that no reign kept: an engine that was cut off, crashed and came back. A frame that fits by
+its number alone proves nothing then. What proves that a frame continues the log:
+
+* it was stamped in the epoch of the own tip (an epoch is opened once, so both are of one history);
+* it opens a new epoch, and comes from the sequencer whose stream was followed so far or that fenced this engine;
+* the log is empty, or was compared with an in-sync peer's log up to the tip.
+
+Anything else sends the replica to its peers to compare (`divergence.py`).
+"""
+
+from enum import Enum, auto
+
+import numpy as np
+
+from lockstep.replica.divergence import EpochEntry, epoch_at
+from lockstep.stream.frames import Frame
+from lockstep.stream.records import CONTROL, CommandKind
+
+NO_SEQUENCER = 0
+ANY_SEQUENCER = -1
+_EPOCH_START = int(CommandKind.EPOCH_START)
+
+
+class Verdict(Enum):
+    """What a STREAM frame is to this log."""
+
+    NEXT = auto()
+    """It continues the log."""
+    OLD = auto()
+    """The log has it."""
+    GAP = auto()
+    """Something before it is missing."""
+    CONFLICT = auto()
+    """The leader has other records where this log has its own: the log's tail is divergent."""
+    UNPROVEN = auto()
+    """It fits by number, but nothing shows that the tail before it is the leader's."""
+
+
+class LogHead:
+    """The newest end of the journal, counting what is still on its way to the disk.
+
+    Invariants: epochs ascend in epoch and first seq; `timestamp_ns` never falls.
+    """
+
+    __slots__ = ("epochs", "follows", "seq", "timestamp_ns")
+
+    def __init__(self, seq: int = 0, timestamp_ns: int = 0, epochs: tuple[EpochEntry, ...] = ()) -> None:
+        self.seq = seq
+        self.timestamp_ns = timestamp_ns
+        self.epochs = list(epochs)
+        self.follows = NO_SEQUENCER
+        """The sequencer whose stream provably continues this log."""
+
+    @property
+    def epoch(self) -> int:
+        """Epoch of the last record, 0 if there is none."""
+        return self.epochs[-1].epoch if self.epochs else 0
+
+    def judge(self, frame: Frame) -> Verdict:
+        """What a STREAM frame of a leader that may be obeyed is to this log."""
+        expected = self.seq + 1
+        if frame.first_seq > expected:
+            return Verdict.GAP
+        if not len(frame.records):
+            return Verdict.OLD
+        if frame.first_seq < expected:
+            same = epoch_at(self.epochs, frame.first_seq) == frame.epoch and frame.last_seq < expected
+            return Verdict.OLD if same else Verdict.CONFLICT
+        if frame.epoch == self.epoch:
+            return Verdict.NEXT if frame.timestamp_ns >= self.timestamp_ns else Verdict.CONFLICT
+        if not self._opens_epoch(frame):
+            return Verdict.CONFLICT
+        proven = self.seq == 0 or self.follows in (frame.sender, ANY_SEQUENCER)
+        return Verdict.NEXT if proven else Verdict.UNPROVEN
+
+    def append(self, frame: Frame) -> EpochEntry | None:
+        """Take the frame as the new end; the epoch entry that it adds."""
+        entry = None
+        if frame.epoch > self.epoch:
+            entry = EpochEntry(frame.epoch, frame.first_seq)
+            self.epochs.append(entry)
+        self.seq = frame.last_seq
+        self.timestamp_ns = frame.timestamp_ns
+        return entry
+
+    def _opens_epoch(self, frame: Frame) -> bool:
+        if frame.epoch <= self.epoch or frame.timestamp_ns < self.timestamp_ns:
+            return False
+        first = control_records(frame)[0]
+        return int(first["kind"]) == _EPOCH_START and int(first["epoch"]) == frame.epoch
+
+
+def control_records(frame: Frame) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    """The frame's records under the CONTROL overlay."""
+    return frame.records.view(CONTROL)

@@ -1,0 +1,26 @@
+"""Effects under construction: what the handlers of one step put together before it is frozen."""
+
+from dataclasses import dataclass, field
+
+from lockstep.replica.divergence import EpochEntry
+from lockstep.replica.effects import AppliedBatch, FenceAnswer, FetchLog, Notice, Rewind
+from lockstep.stream.frames import Frame
+
+
+@dataclass(slots=True)
+class Outbox:
+    """See `Effects` for the meaning of the parts."""
+
+    frames: list[Frame] = field(default_factory=list)
+    epochs: list[EpochEntry] = field(default_factory=list)
+    applied: list[AppliedBatch] = field(default_factory=list)
+    releases: list[Frame] = field(default_factory=list)
+    fences: list[FenceAnswer] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    promise: bool = False
+    """The promise was raised and has to be stored."""
+    adopt_uuid: bool = False
+    """The cluster's uuid was learnt and has to be stored."""
+    truncate_after: int | None = None
+    fetch: FetchLog | None = None
+    rewind: Rewind | None = None

@@ -1,0 +1,212 @@
+"""An engine replica as a process: opens what the shell needs, replays the journal, runs the loop, ends in order."""
+
+import gc
+import os
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+from lockstep.engine.contract import MatchingEngine, StreamGap
+from lockstep.engine.reference import ReferenceEngine
+from lockstep.ops.process import (
+    EXIT_ENVIRONMENT,
+    EXIT_INVARIANT,
+    EXIT_OK,
+    EnvironmentFault,
+    StopRequest,
+    configure_logging,
+    start_grpc_server,
+)
+from lockstep.replica.effects import Notice
+from lockstep.replica.journal import BackgroundSync, Journal
+from lockstep.replica.machine import ReplicaMachine
+from lockstep.replica.restore import restore
+from lockstep.replica.rocks import JournalFault
+from lockstep.replica.service import ReplicationService, register
+from lockstep.replica.settings import BrokenInvariant, ReplicaOptions
+from lockstep.replica.shell import ReplicaShell
+from lockstep.replica.view import ReplicaView
+from lockstep.stream.idle import Idle
+from lockstep.stream.records import bits_to_members
+from lockstep.stream.topology import Member, Topology
+from lockstep.stream.transport import DriverState, DriverUnavailable, Transport, wait_for_driver
+from lockstep.stream.watch import WatchServer
+from lockstep.v1 import cluster_pb2
+
+_DRIVER_WAIT_S = 15.0
+_REBUILD_NS = 100_000_000
+_ACK_POLICIES = ("synced", "replicated")
+_LOUD = ("diverged", "tail_divergent", "tail_archived", "left_stream")
+
+_ENGINES: dict[str, Callable[[], MatchingEngine]] = {"reference": ReferenceEngine}
+
+
+def run(topology: Topology, member: Member) -> int:
+    """Run engine `member` until it is asked to stop; the exit code (0 orderly, 1 environment, 3 broken invariant)."""
+    logger = configure_logging(member.name)
+    stop = StopRequest.install()
+    try:
+        with _Process(topology, member, stop, logger) as process:
+            process.loop()
+    except (EnvironmentFault, JournalFault, DriverUnavailable) as fault:
+        logger.error("environment_fault", text=str(fault))
+        return EXIT_ENVIRONMENT
+    except (BrokenInvariant, StreamGap) as broken:
+        logger.critical("broken_invariant", text=str(broken), exc_info=True)
+        return EXIT_INVARIANT
+    logger.info("stopped", reason=stop.reason)
+    return EXIT_OK
+
+
+class _Process:
+    """Everything that the process holds, closed in the reverse order of opening."""
+
+    def __init__(self, topology: Topology, member: Member, stop: StopRequest, logger: Any) -> None:
+        self._topology = topology
+        self._member = member
+        self._stop = stop
+        self._logger = logger
+        self._closers: list[Callable[[], object]] = []
+        self._background: BackgroundSync | None = None
+        self._next_rebuild_ns = 0
+        self._driver_lost = False
+
+    def __enter__(self) -> "_Process":
+        try:
+            self._open()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def loop(self) -> None:
+        """Turns until the stop is requested."""
+        idle = Idle(max_park_us=max(self._topology.timing.park_us, 20))
+        stop, shell, now = self._stop, self._shell, time.monotonic_ns
+        while not stop.requested:
+            now_ns = now()
+            idle.idle(shell.turn(now_ns))
+            self._mind_driver(now_ns)
+            if self._background is not None and self._background.fault is not None:
+                raise self._background.fault
+
+    def _open(self) -> None:
+        topology, member = self._topology, self._member
+        if topology.ack_policy not in _ACK_POLICIES:
+            raise EnvironmentFault(
+                f"unknown ack_policy {topology.ack_policy!r}; known are {' and '.join(map(repr, _ACK_POLICIES))}"
+            )
+        self._journal = Journal(member.data_dir, member.id)
+        self._closers.append(self._journal.close)
+        started_ns = time.monotonic_ns()
+        machine = self._restore()
+        self._logger.info(
+            "replayed",
+            seq=machine.applied_seq,
+            ms=(time.monotonic_ns() - started_ns) // 1_000_000,
+            promised=machine.promised,
+            incarnation=self._journal.incarnation,
+        )
+        if topology.ack_policy == "replicated":
+            self._background = BackgroundSync(self._journal)
+            self._closers.append(self._background.close)
+        wait_for_driver(topology.aeron_dir, _DRIVER_WAIT_S)
+        self._transport = Transport(topology.aeron_dir)
+        self._closers.append(self._transport.close)
+        self._open_shell(machine)
+
+    def _open_shell(self, machine: ReplicaMachine) -> None:
+        topology, member = self._topology, self._member
+        try:
+            watch = WatchServer(member.host, member.watch_port, member.id, self._journal.incarnation)
+        except OSError as error:
+            raise EnvironmentFault(f"{error.strerror}; stop what uses it or change `watch_port`") from error
+        self._closers.append(watch.close)
+        self._shell = shell = ReplicaShell(
+            topology,
+            member,
+            journal=self._journal,
+            machine=machine,
+            rebuild=self._restore,
+            transport=self._transport,
+            watch=watch,
+            on_notice=self._on_notice,
+        )
+        self._closers.append(shell.close)
+        service = ReplicationService(member.id, self._journal, shell.events, lambda: shell.view, shell.post)
+        server = start_grpc_server(
+            member.grpc_address, register(service), ["lockstep.v1.Replication"], lambda: self._status(shell.view)
+        )
+        self._closers.append(lambda: server.stop(grace=0.2).wait())
+        # What exists now lives as long as the process; the rest is collected when the loop has nothing to do.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+
+    def _restore(self) -> ReplicaMachine:
+        timing = self._topology.timing
+        options = ReplicaOptions(
+            self._member.id,
+            tuple(engine.id for engine in self._topology.engines),
+            rewind_ns=timing.rewind_ms * 1_000_000,
+            repeat_ns=timing.receipt_ms * 1_000_000,
+        )
+        make = _ENGINES.get(self._member.engine)
+        if make is None:
+            known = ", ".join(repr(name) for name in _ENGINES)
+            raise EnvironmentFault(
+                f"{self._member.name} is configured with engine = {self._member.engine!r}, which is not "
+                f"installed; known: {known}"
+            )
+        return restore(self._journal, options, make(), self._give_up_if_stopped)
+
+    def _give_up_if_stopped(self) -> None:
+        if self._stop.requested:
+            raise EnvironmentFault(f"asked to stop ({self._stop.reason}) while the journal was replayed")
+
+    def _mind_driver(self, now_ns: int) -> None:
+        state = self._transport.check(now_ns)
+        if state in (DriverState.LIVE, DriverState.HUNG) or now_ns < self._next_rebuild_ns:
+            return
+        self._next_rebuild_ns = now_ns + _REBUILD_NS
+        if not self._driver_lost:
+            self._driver_lost = True
+            self._logger.warning("media_driver_lost", state=state.value, directory=str(self._topology.aeron_dir))
+        try:
+            self._transport.rebuild()
+        except DriverUnavailable:
+            return
+        self._driver_lost = False
+        self._logger.info("media_driver_back")
+
+    def _on_notice(self, notice: Notice) -> None:
+        log = self._logger.error if notice.event in _LOUD else self._logger.info
+        log(notice.event, detail=notice.detail)
+
+    def _status(self, view: ReplicaView) -> cluster_pb2.GetStatusReply:
+        engines = tuple(engine.id for engine in self._topology.engines)
+        in_sync = bits_to_members(view.in_sync_bits)
+        return cluster_pb2.GetStatusReply(
+            kind=cluster_pb2.ProcessKind.PROCESS_KIND_ENGINE,
+            member=self._member.id,
+            role=cast("cluster_pb2.Role", int(view.role)),
+            epoch=view.epoch,
+            seq=view.applied_seq,
+            committed_seq=view.committed_seq,
+            digest=view.digest,
+            primary=view.primary,
+            in_sync=in_sync,
+            learners=[engine for engine in engines if engine not in in_sync],
+            incarnation=self._journal.incarnation,
+            pid=os.getpid(),
+            cluster_uuid=view.cluster_uuid,
+            why=view.why,
+            counters=dict(view.counters),
+        )
+
+    def _close(self) -> None:
+        while self._closers:
+            self._closers.pop()()

@@ -1,0 +1,225 @@
+"""The engine's gRPC service `Replication`.
+
+What reads history (journal, events) runs on the server's threads against the journal and the published view. What needs
+the machine or the engine is posted to the main loop and awaited.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+import grpc
+import numpy as np
+
+from lockstep.replica.effects import FenceAnswer
+from lockstep.replica.events import EventStore, after_event, of_session
+from lockstep.replica.journal import Journal
+from lockstep.replica.rocks import JournalFault
+from lockstep.replica.view import ReplicaView
+from lockstep.stream.frames import decode_frame
+from lockstep.v1 import replication_pb2, replication_pb2_grpc
+
+UUID_KEY: Final = "lockstep-cluster-uuid"
+"""Metadata of FetchJournal, both ways: whose journal this is."""
+_CHUNK_BYTES: Final = 1 << 20
+_DEFAULT_TIMEOUT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class FenceCall:
+    """A Fence call that waits for the main loop."""
+
+    request: replication_pb2.FenceRequest
+    done: "Future[FenceAnswer]" = field(default_factory=Future)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryCall:
+    """A Query call; answered when the state that it shows is committed."""
+
+    request: replication_pb2.QueryRequest
+    done: "Future[replication_pb2.QueryReply]" = field(default_factory=Future)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot of a committed state."""
+
+    seq: int
+    digest: bytes
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotCall:
+    """A FetchSnapshot call; answered when the state that it shows is committed."""
+
+    done: "Future[Snapshot]" = field(default_factory=Future)
+
+
+Call = FenceCall | QueryCall | SnapshotCall
+
+
+class ReplicationService(replication_pb2_grpc.ReplicationServicer):
+    """See proto/lockstep/v1/replication.proto."""
+
+    def __init__(
+        self,
+        member: int,
+        journal: Journal,
+        events: EventStore,
+        view: Callable[[], ReplicaView],
+        post: Callable[[Call], None],
+    ) -> None:
+        self._member = member
+        self._journal = journal
+        self._events = events
+        self._view = view
+        self._post = post
+
+    def Fence(self, request: replication_pb2.FenceRequest, context: Any) -> replication_pb2.FenceReply:  # noqa: N802
+        """Promise; on disk before this returns."""
+        if not request.epoch or not request.sequencer or not request.cluster_uuid:
+            _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "cluster_uuid, epoch and sequencer have to be set")
+        call = FenceCall(request)
+        self._post(call)
+        answer = self._await(call.done, context)
+        if answer.refusal:
+            _abort(context, grpc.StatusCode.FAILED_PRECONDITION, answer.refusal)
+        return replication_pb2.FenceReply(
+            accepted=answer.accepted,
+            promised=answer.promised,
+            tip=replication_pb2.Tip(epoch=answer.tip_epoch, seq=answer.tip_seq, digest=answer.digest),
+            committed_seq=answer.committed_seq,
+            timestamp_ns=answer.timestamp_ns,
+            member=self._member,
+        )
+
+    def FetchJournal(  # noqa: N802
+        self, request: replication_pb2.FetchJournalRequest, context: Any
+    ) -> Iterator[replication_pb2.FetchJournalReply]:
+        """Frames as journaled up to what is applied now. The first reply comes even if there is no frame."""
+        view = self._view()
+        metadata = dict(context.invocation_metadata())
+        theirs = metadata.get(UUID_KEY, "")
+        if theirs and view.cluster_uuid and theirs != view.cluster_uuid:
+            text = f"engine {self._member} belongs to cluster {view.cluster_uuid}, the caller to {theirs}"
+            _abort(context, grpc.StatusCode.FAILED_PRECONDITION, text)
+        context.send_initial_metadata(((UUID_KEY, view.cluster_uuid),))
+        reply = self._journal_reply(view, first=True)
+        size = total = last_seq = 0
+        try:
+            for raw in self._journal.raw_frames(request.from_seq):
+                head = decode_frame(raw)
+                if head.last_seq > view.applied_seq or (request.max_bytes and total >= request.max_bytes):
+                    break
+                reply.frames.append(raw)
+                last_seq = head.last_seq
+                size += len(raw)
+                total += len(raw)
+                if size >= _CHUNK_BYTES:
+                    reply.digest = self._journal.derived.digest(last_seq) or b""
+                    yield reply
+                    reply, size = self._journal_reply(view, first=False), 0
+            if reply.frames or not total:
+                reply.digest = (self._journal.derived.digest(last_seq) or b"") if last_seq else view.digest
+                yield reply
+        except JournalFault as fault:
+            _abort(context, grpc.StatusCode.UNAVAILABLE, str(fault))
+
+    def FetchEvents(  # noqa: N802
+        self, request: replication_pb2.FetchEventsRequest, context: Any
+    ) -> Iterator[replication_pb2.FetchEventsReply]:
+        """Committed events after an id, of one session or of all."""
+        view = self._view()
+        to_seq = min(request.to_seq or view.committed_seq, view.committed_seq)
+        after = request.after
+        # With index 0xffffffff the whole seq is behind the caller; otherwise the rest of that seq may be missing.
+        chunks: list[bytes] = []
+        size, through, sent = 0, max(after.seq - 1, 0), False
+        try:
+            for events, last_seq in self._events.read(max(after.seq, 1), to_seq):
+                wanted = after_event(events, after.seq, after.index) if after.seq else events
+                if request.session_id:
+                    wanted = of_session(wanted, request.session_id)
+                if len(wanted):
+                    chunks.append(np.ascontiguousarray(wanted).tobytes())
+                    size += len(chunks[-1])
+                through = last_seq
+                if size >= _CHUNK_BYTES:
+                    yield _events_reply(view, chunks, through)
+                    chunks, size, sent = [], 0, True
+        except JournalFault as fault:
+            _abort(context, grpc.StatusCode.UNAVAILABLE, str(fault))
+        if chunks or not sent or through < to_seq:
+            yield _events_reply(view, chunks, to_seq)
+
+    def FetchSnapshot(  # noqa: N802
+        self, request: replication_pb2.FetchSnapshotRequest, context: Any
+    ) -> Iterator[replication_pb2.FetchSnapshotReply]:
+        """The engine's state as of a committed seq, in chunks."""
+        del request
+        call = SnapshotCall()
+        self._post(call)
+        snapshot = self._await(call.done, context)
+        content = snapshot.content
+        for start in range(0, max(len(content), 1), _CHUNK_BYTES):
+            yield replication_pb2.FetchSnapshotReply(
+                seq=snapshot.seq,
+                digest=snapshot.digest,
+                chunk=content[start : start + _CHUNK_BYTES],
+                total_bytes=len(content),
+            )
+
+    def Query(self, request: replication_pb2.QueryRequest, context: Any) -> replication_pb2.QueryReply:  # noqa: N802
+        """Committed state."""
+        if request.WhichOneof("query") is None:
+            _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the request asks for nothing: set one field of `query`")
+        call = QueryCall(request)
+        self._post(call)
+        return self._await(call.done, context)
+
+    def _journal_reply(self, view: ReplicaView, *, first: bool) -> replication_pb2.FetchJournalReply:
+        reply = replication_pb2.FetchJournalReply(
+            tip=view.tip(), committed_seq=view.committed_seq, in_sync=view.in_sync
+        )
+        if first:
+            reply.epochs.extend(
+                replication_pb2.EpochEntry(epoch=entry.epoch, first_seq=entry.first_seq)
+                for entry in view.epochs
+                if entry.first_seq <= view.applied_seq
+            )
+        return reply
+
+    def _await[T](self, future: "Future[T]", context: Any) -> T:
+        remaining = context.time_remaining()
+        timeout_s = min(_DEFAULT_TIMEOUT_S, remaining) if remaining is not None else _DEFAULT_TIMEOUT_S
+        try:
+            return future.result(timeout=max(timeout_s, 0.0))
+        except FutureTimeout:
+            future.cancel()
+            why = self._view().why
+            text = f"engine {self._member} could not answer from committed state in {timeout_s:.1f} s"
+            _abort(context, grpc.StatusCode.UNAVAILABLE, f"{text}: {why}" if why else text)
+
+
+def _events_reply(view: ReplicaView, chunks: list[bytes], through: int) -> replication_pb2.FetchEventsReply:
+    return replication_pb2.FetchEventsReply(
+        epoch=view.epoch, events=b"".join(chunks), through_seq=through, committed_seq=view.committed_seq
+    )
+
+
+def _abort(context: Any, code: grpc.StatusCode, text: str) -> NoReturn:
+    context.abort(code, text)
+    raise AssertionError("abort returns never")
+
+
+def register(service: ReplicationService) -> Callable[[grpc.Server], None]:
+    """What `start_grpc_server` calls to add the service."""
+
+    def add(server: grpc.Server) -> None:
+        replication_pb2_grpc.add_ReplicationServicer_to_server(service, server)
+
+    return add

@@ -1,0 +1,305 @@
+"""The replica's I/O around its machine: one thread polls links and the queue, feeds the machine, performs its effects.
+
+Everything that arrived while the last burst was on its way is one burst: one journal write, one sync, one ACK frame.
+gRPC threads and the peer fetcher only post into the queue.
+"""
+
+import gc
+import queue
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from lockstep.replica.answers import SnapshottingEngine, answer_query
+from lockstep.replica.effects import (
+    AckFrames,
+    Effects,
+    FenceAnswer,
+    FenceRequested,
+    Journaled,
+    Notice,
+    PeerLog,
+    PeerLogFailed,
+    Role,
+    StreamFrames,
+    Tick,
+)
+from lockstep.replica.events import EventStore
+from lockstep.replica.journal import Journal
+from lockstep.replica.machine import ReplicaMachine
+from lockstep.replica.peers import PeerFetcher
+from lockstep.replica.service import Call, FenceCall, QueryCall, Snapshot, SnapshotCall
+from lockstep.replica.view import ReplicaView, view_of
+from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame, encode_frame
+from lockstep.stream.topology import LinkKind, Member, Topology, inbound_links, outbound_links
+from lockstep.stream.transport import InboundLink, Link, OutboundLink, Transport
+from lockstep.stream.watch import WatchServer
+from lockstep.v1 import common_pb2
+
+_STREAM_FRAGMENTS: Final = 4
+_ACK_FRAGMENTS: Final = 64
+# Queries that wait for a commit; a replica that stalls must not pile them up.
+_MAX_WAITING: Final = 1024
+_TICK_NS: Final = 1_000_000
+_GC_NS: Final = 1_000_000_000
+
+Waiting = tuple[int, Callable[[], None]]
+
+
+class ReplicaShell:
+    """Owns the machine. All methods but `post` belong to the main loop's thread."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        member: Member,
+        *,
+        journal: Journal,
+        machine: ReplicaMachine,
+        rebuild: Callable[[], ReplicaMachine],
+        transport: Transport,
+        watch: WatchServer,
+        on_notice: Callable[[Notice], None],
+    ) -> None:
+        self.machine = machine
+        self.events = EventStore(journal, topology.limits.event_window_commands)
+        self._journal = journal
+        self._rebuild = rebuild
+        self._transport = transport
+        self._watch = watch
+        self._on_notice = on_notice
+        self._member = member
+        self._sync = topology.ack_policy == "synced"
+        self._burst_commands = topology.limits.burst_commands
+        self._inbox: queue.SimpleQueue[Call | PeerLog | PeerLogFailed] = queue.SimpleQueue()
+        self._waiting: list[Waiting] = []
+        self._fences: dict[int, FenceCall] = {}
+        self._ticket = 0
+        self._bad_frames = 0
+        self._next_gc_ns = 0
+        self._next_tick_ns = 0
+        peers = tuple(engine for engine in topology.engines if engine != member)
+        self._fetcher = PeerFetcher(peers, self._inbox.put)
+        self._open_links(topology, member)
+        self._batch: list[Frame] = []
+        self._acks: list[Frame] = []
+        self.view: ReplicaView = view_of(machine, ())
+
+    def _open_links(self, topology: Topology, member: Member) -> None:
+        limit = topology.limits.link_queue_bytes
+        self._streams: list[InboundLink] = []
+        self._peer_acks: list[InboundLink] = []
+        self._ack_links: list[OutboundLink] = []
+        self._sequencer_links: dict[int, OutboundLink] = {}
+        self._release_links: list[OutboundLink] = []
+        for (kind, _), spec in inbound_links(topology, member).items():
+            inbound = self._transport.inbound(Link(spec.name, spec.channel, spec.stream_id))
+            (self._streams if kind is LinkKind.STREAM else self._peer_acks).append(inbound)
+        for (kind, receiver), spec in outbound_links(topology, member).items():
+            link = self._transport.outbound(Link(spec.name, spec.channel, spec.stream_id), queue_limit_bytes=limit)
+            if kind is LinkKind.RELEASE:
+                self._release_links.append(link)
+                continue
+            self._ack_links.append(link)
+            if kind is LinkKind.ACK_TO_SEQUENCER:
+                self._sequencer_links[receiver] = link
+
+    # ---- one turn -----------------------------------------------------------------------------------------------
+
+    def post(self, call: Call) -> None:
+        """Hand a gRPC call to the main loop. From any thread."""
+        self._inbox.put(call)
+
+    def turn(self, now_ns: int) -> int:
+        """Poll everything once; returns the amount of work done.
+
+        Raises:
+            JournalFault, BrokenInvariant, StreamGap: the replica must stop.
+        """
+        work = self._poll_links(now_ns) + self._drain_inbox(now_ns)
+        if now_ns >= self._next_tick_ns:
+            self._next_tick_ns = now_ns + _TICK_NS
+            self._perform(self.machine.step(Tick(), now_ns), now_ns)
+        for link in (*self._ack_links, *self._release_links):
+            work += link.flush()
+        self._publish()
+        self._watch.poll(now_ns)
+        if self._waiting:
+            self._answer_waiting()
+        if not work and now_ns >= self._next_gc_ns:
+            # The collector never runs by itself: it would stop the process in the middle of a burst.
+            self._next_gc_ns = now_ns + _GC_NS
+            gc.collect(1)
+        return work
+
+    def _poll_links(self, now_ns: int) -> int:
+        commands = work = 0
+        batch = self._batch
+        for stream in self._streams:
+            while commands < self._burst_commands:
+                before = len(batch)
+                if not stream.poll(self._take_stream, _STREAM_FRAGMENTS):
+                    break
+                commands += sum(len(frame.records) for frame in batch[before:])
+        if batch:
+            work += len(batch)
+            self._batch = []
+            self._perform(self.machine.step(StreamFrames(tuple(batch)), now_ns), now_ns)
+        for link in self._peer_acks:
+            link.poll(self._take_ack, _ACK_FRAGMENTS)
+        if self._acks:
+            work += len(self._acks)
+            acks, self._acks = tuple(self._acks), []
+            self._perform(self.machine.step(AckFrames(acks), now_ns), now_ns)
+        return work
+
+    def _take_stream(self, raw: bytes) -> None:
+        self._take(raw, FrameType.STREAM, self._batch)
+
+    def _take_ack(self, raw: bytes) -> None:
+        self._take(raw, FrameType.ACK, self._acks)
+
+    def _take(self, raw: bytes, expected: FrameType, into: list[Frame]) -> None:
+        try:
+            frame = decode_frame(raw)
+        except FrameError:
+            self._bad_frames += 1
+            return
+        if frame.type is expected:
+            into.append(frame)
+        else:
+            self._bad_frames += 1
+
+    def _drain_inbox(self, now_ns: int) -> int:
+        work = 0
+        while True:
+            try:
+                item = self._inbox.get_nowait()
+            except queue.Empty:
+                return work
+            work += 1
+            if isinstance(item, (PeerLog, PeerLogFailed)):
+                self._perform(self.machine.step(item, now_ns), now_ns)
+            elif isinstance(item, FenceCall):
+                self._on_fence(item, now_ns)
+            elif isinstance(item, QueryCall):
+                self._on_query(item)
+            else:
+                self._on_snapshot(item)
+
+    # ---- effects ------------------------------------------------------------------------------------------------
+
+    def _perform(self, effects: Effects, now_ns: int) -> None:
+        """Performs the fields in the order in which `Effects` has them."""
+        journal = effects.journal
+        if journal is not None:
+            self._journal.write(journal, sync=self._sync)
+        for notice in effects.notices:
+            self._on_notice(notice)
+        if effects.truncate_after is not None:
+            self._truncate(effects.truncate_after)
+            return
+        for answer in effects.fence_answers:
+            self._answer_fence(answer)
+        if effects.ack is not None:
+            _broadcast(effects.ack, self._ack_links)
+        if effects.applied:
+            self.events.add(effects.applied)
+        for release in effects.releases:
+            _broadcast(release, self._release_links)
+        if effects.rewind is not None and effects.rewind.sequencer in self._sequencer_links:
+            self._sequencer_links[effects.rewind.sequencer].send(encode_frame(effects.rewind.frame))
+        if effects.fetch is not None:
+            self._fetcher.fetch(effects.fetch, self.machine.cluster_uuid)
+        if journal is not None and journal.frames:
+            self._perform(self.machine.step(Journaled(journal.frames[-1].last_seq), now_ns), now_ns)
+
+    def _truncate(self, after_seq: int) -> None:
+        archive = self._journal.truncate(after_seq)
+        self._on_notice(Notice("tail_archived", f"everything after seq {after_seq} was moved to {archive}"))
+        self.events.clear()
+        self.machine = self._rebuild()
+        self._on_notice(Notice("restored", f"replayed up to seq {self.machine.applied_seq}"))
+
+    def _on_fence(self, call: FenceCall, now_ns: int) -> None:
+        self._ticket += 1
+        self._fences[self._ticket] = call
+        request = call.request
+        event = FenceRequested(self._ticket, request.cluster_uuid, request.epoch, request.sequencer)
+        self._perform(self.machine.step(event, now_ns), now_ns)
+
+    def _answer_fence(self, answer: FenceAnswer) -> None:
+        call = self._fences.pop(answer.ticket, None)
+        if call is not None and call.done.set_running_or_notify_cancel():
+            call.done.set_result(answer)
+
+    # ---- queries ------------------------------------------------------------------------------------------------
+
+    def _engine(self) -> SnapshottingEngine:
+        engine: SnapshottingEngine = self.machine.execution.engine  # type: ignore[assignment]  # both engines have it
+        return engine
+
+    def _on_query(self, call: QueryCall) -> None:
+        if not call.done.set_running_or_notify_cancel():
+            return
+        machine = self.machine
+        reply = answer_query(call.request, self._engine())
+        reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.epoch, seq=machine.applied_seq))
+        reply.primary = machine.role is Role.PRIMARY
+        self._when_committed(machine.applied_seq, lambda: call.done.set_result(reply))
+
+    def _on_snapshot(self, call: SnapshotCall) -> None:
+        if not call.done.set_running_or_notify_cancel():
+            return
+        machine = self.machine
+        snapshot = Snapshot(machine.applied_seq, machine.digest, self._engine().snapshot())
+        self._when_committed(machine.applied_seq, lambda: call.done.set_result(snapshot))
+
+    def _when_committed(self, seq: int, answer: Callable[[], None]) -> None:
+        if seq <= self.machine.committed_seq:
+            answer()
+            return
+        self._waiting.append((seq, answer))
+        # The oldest callers have given up by then (each waits for seconds at the most).
+        del self._waiting[:-_MAX_WAITING]
+
+    def _answer_waiting(self) -> None:
+        committed = self.machine.committed_seq
+        due = [answer for seq, answer in self._waiting if seq <= committed]
+        if due:
+            self._waiting = [entry for entry in self._waiting if entry[0] > committed]
+            for answer in due:
+                answer()
+
+    # ---- status, end --------------------------------------------------------------------------------------------
+
+    def _publish(self) -> None:
+        machine = self.machine
+        before = self.view
+        if (
+            before.applied_seq != machine.applied_seq
+            or before.committed_seq != machine.committed_seq
+            or before.promised != machine.promised
+            or before.role is not machine.role
+            or before.why != machine.why()
+        ):
+            self.view = view_of(machine, self._counters())
+            view = self.view
+            self._watch.set_status(view.role, view.epoch, view.applied_seq, view.committed_seq)
+
+    def _counters(self) -> tuple[tuple[str, int], ...]:
+        dropped = sum(link.dropped for link in (*self._ack_links, *self._release_links))
+        return (
+            ("bad_frames", self._bad_frames),
+            ("dropped_frames", dropped),
+            ("stale_frames", self.machine.stale_frames),
+        )
+
+    def close(self) -> None:
+        """Ends the fetcher; journal, transport and watch server belong to the caller."""
+        self._fetcher.close()
+
+
+def _broadcast(frame: Frame, links: Iterable[OutboundLink]) -> None:
+    raw = encode_frame(frame)
+    for link in links:
+        link.send(raw)

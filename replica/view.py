@@ -1,0 +1,57 @@
+"""What the replica's other threads may know of it: one immutable value that the main loop replaces."""
+
+from dataclasses import dataclass
+
+from lockstep.replica.divergence import EpochTable, epoch_at
+from lockstep.replica.effects import Role
+from lockstep.replica.machine import ReplicaMachine
+from lockstep.stream.digest import Digest
+from lockstep.v1 import replication_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaView:
+    """The replica at the end of one turn of its main loop."""
+
+    role: Role
+    live: bool
+    in_sync: bool
+    """Live and required by the stream."""
+    promised: int
+    epoch: int
+    """Epoch of the last applied record."""
+    applied_seq: int
+    digest: Digest
+    committed_seq: int
+    primary: int
+    in_sync_bits: int
+    epochs: EpochTable
+    cluster_uuid: str
+    why: str
+    counters: tuple[tuple[str, int], ...] = ()
+
+    def tip(self) -> replication_pb2.Tip:
+        """The applied tip as a message."""
+        return replication_pb2.Tip(epoch=self.epoch, seq=self.applied_seq, digest=self.digest)
+
+
+def view_of(machine: ReplicaMachine, counters: tuple[tuple[str, int], ...]) -> ReplicaView:
+    """The machine as others may see it now."""
+    epochs = tuple(machine.head.epochs)
+    bits = machine.in_sync_bits
+    return ReplicaView(
+        machine.role,
+        machine.live,
+        machine.live and bool(bits >> machine.options.member & 1) and not machine.diverged,
+        machine.promised,
+        epoch_at(epochs, machine.applied_seq),
+        machine.applied_seq,
+        machine.digest,
+        machine.committed_seq,
+        machine.primary,
+        bits,
+        epochs,
+        machine.cluster_uuid,
+        machine.why(),
+        counters,
+    )

@@ -1,0 +1,35 @@
+"""Where two logs part."""
+
+import pytest
+
+from lockstep.replica.divergence import EpochEntry, PlanKind, common_seq, epoch_at, plan_catch_up
+
+E1, E2, E3 = EpochEntry(1, 1), EpochEntry(2, 11), EpochEntry(3, 21)
+
+
+@pytest.mark.parametrize(
+    ("own", "own_tip", "peer", "peer_tip", "kind", "common"),
+    [
+        ((), 0, (E1,), 9, PlanKind.APPEND, 0),
+        ((E1,), 9, (E1,), 9, PlanKind.APPEND, 9),
+        ((E1,), 9, (E1, E2), 15, PlanKind.APPEND, 9),
+        ((E1, E2), 15, (E1,), 9, PlanKind.WAIT, 9),
+        ((E1,), 14, (E1, E2), 12, PlanKind.TRUNCATE, 10),
+        ((E1, E2), 12, (E1,), 14, PlanKind.WAIT, 10),
+        ((E1, E2), 25, (E1, EpochEntry(3, 14)), 30, PlanKind.WAIT, 10),
+        ((E1, E2), 12, (E1, EpochEntry(3, 11)), 30, PlanKind.TRUNCATE, 10),
+        ((E1, E2, E3), 30, (E1, E2), 30, PlanKind.WAIT, 20),
+    ],
+)
+def test_plan_follows_the_higher_epoch_at_the_first_different_record(own, own_tip, peer, peer_tip, kind, common):
+    plan = plan_catch_up(own, own_tip, peer, peer_tip)
+    assert plan.kind is kind
+    assert plan.common_seq == common
+
+
+def test_common_seq_is_the_same_from_both_sides():
+    assert common_seq((E1, E2), 15, (E1, E3), 40) == common_seq((E1, E3), 40, (E1, E2), 15) == 10
+
+
+def test_epoch_at_a_seq_is_that_of_the_last_entry_at_or_before_it():
+    assert [epoch_at((E1, E2), seq) for seq in (0, 1, 10, 11, 99)] == [0, 1, 1, 2, 2]

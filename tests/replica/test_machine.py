@@ -1,0 +1,389 @@
+"""The replica's rules, one by one, without any I/O."""
+
+from dataclasses import replace
+
+import pytest
+
+from lockstep.replica.divergence import EpochEntry
+from lockstep.replica.effects import FenceRequested, Journaled, PeerLog, PeerLogFailed, Role, StreamFrames, Tick
+from lockstep.replica.settings import BrokenInvariant
+from lockstep.stream.frames import FrameFlag
+from lockstep.stream.records import CommandKind, members_to_bits
+
+FENCE_2 = FenceRequested(ticket=7, cluster_uuid="u", epoch=2, sequencer=2)
+
+
+def forged(ack, digest=b"x" * 16):
+    """The same ack with another digest."""
+    records = ack.records.copy()
+    records["digest"] = [digest] * len(records)
+    return replace(ack, records=records)
+
+
+def as_peer_log(node, peer, from_seq, in_sync=True):
+    machine = node.machine
+    frames = tuple(kept for kept in node.disk if kept.last_seq >= from_seq)
+    return PeerLog(
+        peer,
+        "u",
+        in_sync,
+        machine.applied_seq,
+        tuple(machine.head.epochs),
+        frames,
+        machine.digest,
+        machine.committed_seq,
+    )
+
+
+def test_stream_is_journaled_before_it_is_applied_or_acked(pair, sequencer):
+    _, standby = pair
+    effects = standby.step(StreamFrames((sequencer.commands(),)), journal=False)
+    assert effects.journal is not None
+    assert len(effects.journal.frames) == 1
+    assert effects.ack is None
+    assert not effects.applied
+    assert standby.machine.applied_seq == 1
+    assert standby.step(Tick()).ack is None or standby.machine.applied_seq == 1
+    after = standby.step(Journaled(4))
+    assert [int(seq) for seq in after.ack.records["last_seq"]] == [4]
+    assert bytes(after.ack.records["digest"][0]) == standby.machine.digest
+
+
+def test_journaled_frames_do_not_tell_who_sent_them(pair, sequencer):
+    _, standby = pair
+    (kept,) = standby.stream(sequencer.commands(committed_seq=1)).journal.frames
+    assert (kept.sender, kept.flags, kept.aux, kept.committed_seq) == (0, 0, 0, 0)
+    assert kept.epoch == 1
+    assert kept.timestamp_ns == sequencer.time_ns
+
+
+def test_one_burst_is_one_write_and_one_ack_with_an_entry_per_batch(pair, sequencer):
+    _, standby = pair
+    effects = standby.stream(sequencer.commands(2), sequencer.commands(5))
+    assert len(effects.journal.frames) == 2
+    assert [int(seq) for seq in effects.ack.records["last_seq"]] == [3, 8]
+
+
+def test_standby_rejects_frames_of_a_lower_leader_epoch(pair, sequencer):
+    _, standby = pair
+    standby.step(FENCE_2)
+    effects = standby.stream(sequencer.commands())
+    assert effects.journal is None
+    assert standby.machine.head.seq == 1
+    assert standby.machine.stale_frames == 1
+
+
+def test_promise_is_in_the_journal_write_that_precedes_the_fence_answer(pair):
+    _, standby = pair
+    effects = standby.step(FENCE_2)
+    assert effects.journal.promise == (2, 2)
+    assert effects.journal.cluster_uuid == "u"
+    (answer,) = effects.fence_answers
+    assert answer.accepted
+    assert (answer.tip_epoch, answer.tip_seq) == (1, 1)
+    assert answer.digest == standby.machine.digest
+
+
+def test_fence_with_the_same_promise_is_accepted_again_and_a_rival_is_refused(pair):
+    _, standby = pair
+    standby.step(FENCE_2)
+    assert standby.step(FENCE_2).fence_answers[0].accepted
+    rival = standby.step(replace(FENCE_2, sequencer=1)).fence_answers[0]
+    lower = standby.step(replace(FENCE_2, epoch=1, sequencer=1)).fence_answers[0]
+    assert not rival.accepted
+    assert not lower.accepted
+    assert lower.promised == 2
+
+
+def test_fence_of_another_cluster_is_refused_with_the_reason(pair):
+    _, standby = pair
+    standby.step(FENCE_2)
+    answer = standby.step(replace(FENCE_2, cluster_uuid="v", epoch=9)).fence_answers[0]
+    assert not answer.accepted
+    assert "another cluster" in answer.refusal
+    assert standby.machine.promised == 2
+
+
+def test_fence_answer_waits_for_what_is_on_its_way_to_the_disk(pair, sequencer):
+    _, standby = pair
+    standby.step(StreamFrames((sequencer.commands(),)), journal=False)
+    assert not standby.step(FENCE_2).fence_answers
+    (answer,) = standby.step(Journaled(4)).fence_answers
+    assert answer.tip_seq == 4
+    assert answer.digest == standby.machine.digest
+
+
+def test_stream_of_a_higher_leader_raises_the_promise_in_the_same_write(pair, sequencer):
+    _, standby = pair
+    write = standby.stream(sequencer.epoch_start(1, 2, primary=1, epoch=2)).journal
+    assert write.promise == (2, 1)
+    assert write.epochs == (EpochEntry(2, 2),)
+
+
+def test_release_comes_only_after_every_in_sync_engine_acked_the_same_digest(pair, sequencer):
+    primary, standby = pair
+    batch = sequencer.commands()
+    assert not any(released.count for released in primary.stream(batch).releases)
+    ack = standby.stream(batch).ack
+    (released,) = primary.acks(ack).releases
+    assert (released.first_seq, released.aux, released.count, released.committed_seq) == (2, 4, 3, 4)
+
+
+def test_standby_never_releases(pair, sequencer):
+    primary, standby = pair
+    batch = sequencer.commands()
+    ack = primary.stream(batch).ack
+    standby.stream(batch)
+    assert not standby.acks(ack).releases
+    assert standby.machine.committed_seq == 4
+
+
+def test_acks_that_arrive_before_the_own_journal_write_count_later(pair, sequencer):
+    primary, standby = pair
+    batch = sequencer.commands()
+    assert not primary.acks(standby.stream(batch).ack).releases
+    (released,) = primary.stream(batch).releases
+    assert released.aux == 4
+
+
+def test_different_digest_stops_release_and_acks(pair, sequencer):
+    primary, standby = pair
+    batch = sequencer.commands()
+    primary.stream(batch)
+    effects = primary.acks(forged(standby.stream(batch).ack))
+    assert primary.machine.role is Role.DIVERGED
+    assert effects.notices[0].event == "diverged"
+    later = primary.stream(sequencer.commands())
+    assert not effects.releases
+    assert later.journal is None
+    assert later.ack is None
+    assert primary.machine.committed_seq == 1
+
+
+def test_ack_about_a_record_that_was_stamped_again_later_is_ignored(pair, sequencer, new_sequencer):
+    primary, standby = pair
+    stale = forged(standby.stream(sequencer.commands(1)).ack)
+    primary.stream(new_sequencer(1, 2, 2).epoch_start(1, 2, primary=1))
+    primary.acks(stale)
+    assert primary.machine.role is Role.PRIMARY
+    assert primary.machine.committed_seq == 1
+
+
+def test_acks_of_a_reign_that_is_not_known_yet_prove_no_divergence(pair, sequencer, new_sequencer):
+    """A primary that was stopped wakes up to acks of a log that no longer is its own."""
+    primary, standby = pair
+    primary.stream(sequencer.commands(1))
+    standby.step(FENCE_2)
+    ack = standby.stream(new_sequencer(2, 2, 2).epoch_start(2, primary=2)).ack
+    assert int(ack.records["last_seq"][0]) == primary.machine.applied_seq
+    primary.acks(ack)
+    assert primary.machine.role is Role.PRIMARY
+
+
+def test_promoted_standby_releases_from_its_committed_seq_on(pair, sequencer):
+    primary, standby = pair
+    batch = sequencer.commands()
+    primary.stream(batch)
+    standby.stream(batch)
+    assert standby.machine.committed_seq == 1
+    released = standby.stream(sequencer.epoch_start(2, primary=2, epoch=2)).releases
+    assert standby.machine.role is Role.PRIMARY
+    assert (released[0].first_seq, released[-1].aux, released[0].epoch) == (2, 5, 2)
+
+
+def test_switchover_hands_the_uncommitted_seqs_to_the_new_primary(pair, sequencer):
+    primary, standby = pair
+    frames = (sequencer.commands(), sequencer.epoch_start(1, 2, primary=2, epoch=2))
+    one, two = primary.stream(*frames), standby.stream(*frames)
+    assert not primary.acks(two.ack).releases
+    assert standby.acks(one.ack).releases[0].first_seq == 2
+
+
+def test_in_sync_set_of_an_epoch_start_governs_older_uncommitted_seqs(pair, sequencer):
+    primary, _ = pair
+    primary.stream(sequencer.commands())
+    assert primary.machine.committed_seq == 1
+    primary.stream(sequencer.epoch_start(1, primary=1, epoch=2))
+    assert primary.machine.committed_seq == 5
+
+
+def test_grow_requires_the_learner_from_its_seq_on(sequencer, new_node):
+    primary, learner = new_node(1), new_node(2)
+    primary.stream(sequencer.epoch_start(1, primary=1), sequencer.commands())
+    assert primary.machine.committed_seq == 4
+    primary.stream(sequencer.control(CommandKind.GROW, member=2))
+    primary.stream(sequencer.commands())
+    assert primary.machine.committed_seq == 4
+    learner.stream(*[replace(kept, sender=1, aux=1) for kept in primary.disk])
+    assert learner.machine.role is Role.STANDBY
+    ack = learner.effects[-1].ack
+    assert primary.acks(ack).releases[-1].aux == 8
+
+
+def test_revoked_grow_no_longer_holds_the_commit_back(sequencer, new_node):
+    primary = new_node(1)
+    primary.stream(sequencer.epoch_start(1, primary=1), sequencer.control(CommandKind.GROW, member=2))
+    primary.stream(sequencer.commands())
+    assert primary.machine.committed_seq < 5
+    primary.stream(sequencer.control(CommandKind.GROW_REVOKED, member=2))
+    assert primary.machine.committed_seq == 6
+
+
+def test_removed_engine_becomes_a_learner_and_goes_on_acking(pair, sequencer):
+    _, standby = pair
+    effects = standby.stream(sequencer.epoch_start(1, primary=1, epoch=2))
+    assert standby.machine.role is Role.LEARNER
+    assert effects.ack is not None
+
+
+def test_gap_asks_for_a_rewind_at_most_every_rewind_ms(pair, sequencer):
+    _, standby = pair
+    sequencer.commands()
+    rewind = standby.stream(sequencer.commands()).rewind
+    assert rewind.sequencer == 1
+    assert rewind.frame.first_seq == 1
+    assert rewind.frame.flags == FrameFlag.REWIND
+    assert standby.stream(sequencer.heartbeat()).rewind is None
+    standby.wait(21)
+    assert standby.stream(sequencer.heartbeat()).rewind is not None
+
+
+def test_gap_that_the_sequencer_does_not_fill_is_fetched_from_a_peer(pair, sequencer):
+    primary, standby = pair
+    primary.stream(sequencer.commands())
+    for _ in range(12):
+        standby.wait(21)
+        effects = standby.stream(sequencer.heartbeat())
+    assert any(effects.fetch is not None for effects in standby.effects)
+    standby.step(as_peer_log(primary, 1, 2))
+    assert standby.machine.applied_seq == 4
+    assert standby.machine.role is Role.STANDBY
+    assert effects
+
+
+def test_repeated_frames_are_dropped_silently(pair, sequencer):
+    _, standby = pair
+    batch = sequencer.commands()
+    standby.stream(batch)
+    effects = standby.stream(batch, batch)
+    assert effects.journal is None
+    assert effects.rewind is None
+    assert standby.machine.head.seq == 4
+
+
+def test_idle_engine_repeats_its_newest_ack_and_the_primary_where_it_stands(pair):
+    primary, _ = pair
+    primary.wait(11)
+    effects = primary.step(Tick())
+    assert int(effects.ack.records["last_seq"][-1]) == 1
+    (empty,) = effects.releases
+    assert (empty.count, empty.first_seq, empty.aux) == (0, 2, 1)
+    assert primary.step(Tick()).ack is None
+
+
+def test_engine_with_a_conflicting_tail_leaves_the_stream_and_gives_up_the_tail(pair, sequencer, new_sequencer):
+    primary, standby = pair
+    primary.stream(sequencer.commands())
+    successor = new_sequencer(2, 2, 2)
+    standby.step(replace(FENCE_2, epoch=2))
+    standby.stream(successor.epoch_start(2, primary=2), successor.commands(1))
+    effects = primary.stream(replace(standby.disk[-2], sender=2, aux=2))
+    assert primary.machine.role is Role.LEARNER
+    assert effects.fetch.peer == 2
+    effects = primary.step(as_peer_log(standby, 2, 5))
+    assert effects.truncate_after == 1
+    primary.restart(keep_through=1)
+    primary.step(Tick())
+    primary.step(as_peer_log(standby, 2, 2))
+    assert primary.machine.digest == standby.machine.digest
+    assert primary.machine.live
+
+
+def test_restarted_engine_does_not_trust_a_frame_that_only_fits_by_number(pair, sequencer, new_sequencer):
+    _, standby = pair
+    standby.stream(sequencer.commands(1))
+    standby.restart()
+    foreign = new_sequencer(2, 3, 3)
+    assert standby.stream(foreign.epoch_start(1, primary=1)).ack is None
+    assert standby.machine.head.seq == 2
+    assert not standby.machine.live
+
+
+def test_restarted_engine_joins_the_stream_of_its_own_epoch_at_once(pair, sequencer):
+    _, standby = pair
+    standby.restart()
+    assert standby.machine.role is Role.LEARNER
+    standby.stream(sequencer.commands())
+    assert standby.machine.role is Role.STANDBY
+    assert standby.machine.applied_seq == 4
+
+
+def test_engine_that_was_alone_in_sync_is_primary_again_right_after_its_restart(sequencer, new_node):
+    node = new_node(1)
+    node.stream(sequencer.epoch_start(1, primary=1), sequencer.commands())
+    node.restart()
+    assert node.machine.role is Role.PRIMARY
+    assert node.machine.committed_seq == 4
+
+
+def test_learner_asks_the_next_peer_when_one_cannot_help(new_node):
+    learner = new_node(1, engines=(1, 2, 3))
+    assert learner.step(Tick()).fetch.peer == 2
+    learner.step(PeerLogFailed(2))
+    assert learner.step(Tick()).fetch is None
+    learner.wait(51)
+    assert learner.step(Tick()).fetch.peer == 3
+    learner.step(PeerLog(3, "u", False, 0, ()))
+    learner.wait(51)
+    assert learner.step(Tick()).fetch.peer == 2
+
+
+def test_learner_catches_up_from_nothing_and_knows_what_is_committed(pair, sequencer, new_node):
+    primary, standby = pair
+    batch = sequencer.commands()
+    primary.acks(standby.stream(batch).ack)
+    primary.stream(batch)
+    learner = new_node(2)
+    learner.step(Tick())
+    effects = learner.step(as_peer_log(primary, 1, 1))
+    assert learner.machine.live
+    assert learner.machine.committed_seq == 4
+    assert effects.ack is not None
+    assert learner.machine.digest == primary.machine.digest
+    assert learner.machine.cluster_uuid == "u"
+
+
+def test_learner_whose_equal_log_gives_another_digest_is_diverged(pair, new_node):
+    primary, _ = pair
+    learner = new_node(2)
+    learner.step(Tick())
+    learner.step(replace(as_peer_log(primary, 1, 1), digest=b"y" * 16))
+    assert learner.machine.role is Role.DIVERGED
+
+
+def test_committed_commands_are_never_truncated(pair, sequencer, new_sequencer):
+    primary, _ = pair
+    primary.stream(sequencer.epoch_start(1, primary=1, epoch=2))
+    assert primary.machine.committed_seq == 2
+    primary.stream(replace(new_sequencer(2, 5, 2).epoch_start(2, primary=2)))
+    effects = primary.step(PeerLog(2, "u", True, 2, (EpochEntry(1, 1), EpochEntry(5, 2))))
+    assert effects.truncate_after is None
+    assert primary.machine.role is Role.DIVERGED
+
+
+def test_replay_refuses_a_hole_in_the_journal(pair, sequencer, new_node):
+    primary, _ = pair
+    primary.stream(sequencer.commands(), sequencer.commands())
+    del primary.disk[1]
+    with pytest.raises(BrokenInvariant, match="does not follow"):
+        primary.restart()
+
+
+def test_two_engines_with_the_same_stream_have_the_same_digest(pair, sequencer):
+    primary, standby = pair
+    frames = [sequencer.commands(n) for n in (1, 4, 2)]
+    primary.stream(*frames)
+    for one in frames:
+        standby.stream(one)
+    assert primary.machine.digest == standby.machine.digest
+    assert standby.machine.in_sync_bits == members_to_bits((1, 2))
