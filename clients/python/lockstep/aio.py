@@ -1,0 +1,379 @@
+"""The asyncio client: single calls here, sessions in `lockstep.session`, market data in `lockstep.market_data`."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self, Unpack
+
+import grpc
+import grpc.aio
+
+from lockstep.channel import Channels, fatal_code, parse_addresses, refusal_code
+from lockstep.columns import ReportColumns
+from lockstep.enums import Code, Feed, Side
+from lockstep.errors import Refused, Unavailable
+from lockstep.market_data import AsyncSubscription
+from lockstep.orders import (
+    CommandRow,
+    OrderTerms,
+    Price,
+    cancel_row,
+    mass_cancel_row,
+    needs_reference,
+    new_order_row,
+    replace_row,
+)
+from lockstep.reference import Instrument, Reference, instrument_from_proto
+from lockstep.session import AsyncSession
+from lockstep.session_events import Checkpoint, SessionLimits
+from lockstep.session_shell import SessionShell, ShellOptions
+from lockstep.v1 import (
+    accounts_pb2,
+    accounts_pb2_grpc,
+    cluster_pb2,
+    cluster_pb2_grpc,
+    market_data_pb2,
+    market_data_pb2_grpc,
+    orders_pb2,
+    orders_pb2_grpc,
+)
+from lockstep.values import (
+    Account,
+    CommandResult,
+    GatewayStatus,
+    Order,
+    Report,
+    account_from_proto,
+    command_result,
+    order_from_proto,
+    report_from_proto,
+    status_from_proto,
+)
+
+_ATTEMPT_S: Final = 1.0
+_BACKOFF_FIRST_S: Final = 0.02
+_BACKOFF_MOST_S: Final = 0.2
+_MOST_ANONYMOUS: Final = 0x7FFE_FFFF
+
+
+@dataclass(slots=True)
+class _KeyLine:
+    """A numbered line of single calls: one in flight at a time, so that its numbers come in order."""
+
+    session_id: int
+    next_no: int = 1
+
+
+class AsyncClient:
+    """A client of one cluster, for asyncio.
+
+    Args:
+        addresses: one gateway's `host:port`, or several (a sequence, or with commas between); any of them will do.
+        token: the client's token; None where the cluster has no clients configured (development).
+        client_number: upper 32 bits of this client's session ids, as configured with the token.
+        credentials: `grpc.ssl_channel_credentials(...)` for TLS; None: plain text.
+        timeout_s: seconds that a single call tries for, over all gateways, before it raises Unavailable.
+
+    Example:
+        >>> async with AsyncClient("127.0.0.1:7450") as client:
+        ...     done = await client.place(account=1, instrument="ACME", side="buy", quantity_lots=10, price="101.50")
+        ...     await client.cancel(account=1, order_id=done.order_id)
+    """
+
+    def __init__(
+        self,
+        addresses: str | Sequence[str],
+        *,
+        token: str | None = None,
+        client_number: int | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout_s: float = 5.0,
+    ) -> None:
+        if client_number is None:
+            # Without configured clients nobody gives out numbers: chance keeps the session ids apart.
+            client_number = 0 if token else 1 + secrets.randbelow(_MOST_ANONYMOUS)
+        self.client_number = client_number
+        self.reference = Reference()
+        self._channels = Channels(parse_addresses(addresses), token=token, credentials=credentials)
+        self._timeout_s = timeout_s
+        self._address = 0
+        self._key_lines: list[_KeyLine] = []
+        self._shells: list[SessionShell] = []
+
+    async def __aenter__(self) -> Self:
+        """Itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections, and sessions that are still open (without waiting for answers)."""
+        for shell in self._shells:
+            await shell.close(0.0)
+        self._shells.clear()
+        await self._channels.close()
+
+    # ---- commands ----------------------------------------------------------------------------------------------
+
+    async def place(
+        self, *, account: int, instrument: str | int, side: Side | str, quantity_lots: int, **terms: Unpack[OrderTerms]
+    ) -> CommandResult:
+        """Place one order and wait for what it did; see `OrderTerms` for price, type, time in force and the rest.
+
+        Raises:
+            Refused: with the code and text of the refusal.
+            Unavailable: no answer in time; whether the order was executed is not known.
+        """
+        found = await self.resolve(instrument, tick_needed=needs_reference(terms))
+        row = new_order_row(
+            account=account,
+            instrument_id=found.id if found else int(instrument),
+            instrument=found,
+            side=side,
+            quantity_lots=quantity_lots,
+            terms=terms,
+        )
+        fields = {name: value for name, value in row._asdict().items() if name not in ("kind", "order_id")}
+        order = orders_pb2.NewOrder(**fields)
+        return await self._command(lambda key: ("Place", orders_pb2.PlaceRequest(key=key, order=order)))
+
+    async def cancel(self, *, account: int, order_id: int = 0, client_order_id: int = 0) -> CommandResult:
+        """Cancel one order, named by the exchange's id or by its account's. Raises as `place` does."""
+        row = cancel_row(account=account, order_id=order_id, client_order_id=client_order_id)
+        cancel = orders_pb2.CancelOrder(order=_order_ref(row))
+        return await self._command(lambda key: ("Cancel", orders_pb2.CancelRequest(key=key, cancel=cancel)))
+
+    async def replace(
+        self,
+        *,
+        account: int,
+        quantity_lots: int,
+        order_id: int = 0,
+        client_order_id: int = 0,
+        price: Price | None = None,
+        price_ticks: int | None = None,
+        instrument: str | int | None = None,
+    ) -> CommandResult:
+        """Give an order a new price and a new open quantity. `price` needs `instrument`. Raises as `place` does."""
+        found = None if instrument is None else await self.resolve(instrument, tick_needed=price is not None)
+        row = replace_row(
+            account=account,
+            order_id=order_id,
+            client_order_id=client_order_id,
+            price=price,
+            price_ticks=price_ticks,
+            quantity_lots=quantity_lots,
+            instrument=found,
+        )
+        change = orders_pb2.ReplaceOrder(
+            order=_order_ref(row), price_ticks=row.price_ticks, quantity_lots=row.quantity_lots
+        )
+        return await self._command(lambda key: ("Replace", orders_pb2.ReplaceRequest(key=key, replace=change)))
+
+    async def mass_cancel(
+        self, *, account: int, instrument: str | int = 0, side: Side | str | None = None
+    ) -> CommandResult:
+        """Cancel all orders of an account, of one instrument (0: all), of one side (None: both)."""
+        found = await self.resolve(instrument, tick_needed=False)
+        row = mass_cancel_row(account=account, instrument_id=found.id if found else int(instrument), side=side)
+        # The gateway checks the number; the generated class wants its enum, which an int is on the wire.
+        side_value: Any = row.side
+        orders = orders_pb2.MassCancelOrders(account=row.account, instrument=row.instrument, side=side_value)
+        return await self._command(
+            lambda key: ("MassCancel", orders_pb2.MassCancelRequest(key=key, mass_cancel=orders))
+        )
+
+    async def _command(self, request: Callable[[orders_pb2.IdempotencyKey], tuple[str, Any]]) -> CommandResult:
+        line = self._key_lines.pop() if self._key_lines else _KeyLine(self._new_session_id())
+        method, message = request(orders_pb2.IdempotencyKey(session_id=line.session_id, session_no=line.next_no))
+        # If this raises, it is not known whether the number was used: the line is not taken up again.
+        reply = await self._call(orders_pb2_grpc.OrderEntryStub, method, message)
+        line.next_no += 1
+        self._key_lines.append(line)
+        if not reply.reports:
+            raise Unavailable(f"{method} was executed, but the gateway has forgotten its reports; ask for the order")
+        rows = map(report_from_proto, reply.reports)
+        return command_result(rows, epoch=reply.stamp.epoch, duplicate=reply.duplicate).raise_for_refusal()
+
+    def _new_session_id(self) -> int:
+        return self.client_number << 32 | secrets.randbelow(2**32 - 1) + 1
+
+    # ---- queries -----------------------------------------------------------------------------------------------
+
+    async def order(self, *, account: int, order_id: int = 0, client_order_id: int = 0) -> Order | None:
+        """A live order; None if it is unknown, filled or canceled."""
+        row = cancel_row(account=account, order_id=order_id, client_order_id=client_order_id)
+        request = orders_pb2.GetOrderRequest(order=_order_ref(row))
+        try:
+            reply = await self._call(orders_pb2_grpc.OrderEntryStub, "GetOrder", request)
+        except Refused as refused:
+            if refused.code == Code.UNKNOWN_ORDER:
+                return None
+            raise
+        return order_from_proto(reply.order)
+
+    async def account(self, account: int) -> Account:
+        """Balances and positions. Raises Refused (UNKNOWN_ACCOUNT) if there is no such account."""
+        request = accounts_pb2.GetAccountRequest(account=account)
+        try:
+            reply = await self._call(accounts_pb2_grpc.AccountsStub, "GetAccount", request)
+        except Refused as refused:
+            if refused.code == Code.UNKNOWN_ORDER:
+                raise Refused(Code.UNKNOWN_ACCOUNT, refused.text) from refused
+            raise
+        return account_from_proto(reply.account, reply.stamp)
+
+    async def accounts(self) -> list[Account]:
+        """All accounts that this client may see."""
+        reply = await self._call(accounts_pb2_grpc.AccountsStub, "ListAccounts", accounts_pb2.ListAccountsRequest())
+        return [account_from_proto(row, reply.stamp) for row in reply.accounts]
+
+    async def open_orders(self, account: int) -> list[Order]:
+        """Live orders of an account."""
+        request = accounts_pb2.ListOpenOrdersRequest(account=account)
+        reply = await self._call(accounts_pb2_grpc.AccountsStub, "ListOpenOrders", request)
+        return [order_from_proto(row) for row in reply.orders]
+
+    async def instruments(self) -> list[Instrument]:
+        """All instruments, fetched anew."""
+        request = market_data_pb2.ListInstrumentsRequest()
+        reply = await self._call(market_data_pb2_grpc.MarketDataStub, "ListInstruments", request)
+        found = [instrument_from_proto(row) for row in reply.instruments]
+        self.reference.learn(found)
+        return found
+
+    async def status(self) -> GatewayStatus:
+        """What the gateway says of itself and of the cluster."""
+        reply = await self._call(cluster_pb2_grpc.ClusterStub, "GetStatus", cluster_pb2.GetStatusRequest())
+        return status_from_proto(reply)
+
+    async def resolve(self, instrument: str | int, *, tick_needed: bool) -> Instrument | None:
+        """An instrument by symbol or id, from the cache or a fresh list.
+
+        Returns:
+            None for an unknown id whose tick is not needed; the cluster will say what it thinks of it.
+
+        Raises:
+            Refused: UNKNOWN_INSTRUMENT, naming those that there are.
+        """
+        found = self.reference.find(instrument)
+        if found is not None or (isinstance(instrument, int) and not tick_needed):
+            return found
+        await self.instruments()
+        found = self.reference.find(instrument)
+        if found is None:
+            known = ", ".join(self.reference.symbols()[:20]) or "none"
+            raise Refused(Code.UNKNOWN_INSTRUMENT, f"no instrument {instrument!r}; there are: {known}")
+        return found
+
+    # ---- sessions and market data ------------------------------------------------------------------------------
+
+    async def session(
+        self,
+        *,
+        resume: Checkpoint | None = None,
+        linger_ms: float = 1.0,
+        batch_rows: int = 512,
+        max_unanswered: int = 16_384,
+        on_full: str = "block",
+        on_report: Callable[[Report], None] | None = None,
+        on_batch: Callable[[ReportColumns], None] | None = None,
+        timeout_s: float = 5.0,
+    ) -> AsyncSession:
+        """Open a trading session: numbered, batched, resumed by itself after any break.
+
+        Args:
+            resume: go on with a session from its checkpoint; None: a new session.
+            linger_ms: how long a command waits for company before it is sent.
+            batch_rows: commands that are sent at once without waiting.
+            max_unanswered: bound on commands without an answer.
+            on_full: at that bound, "block" until there is room, or "raise" SessionFull.
+            on_report: called for each report, in the event loop, instead of the iterators.
+            on_batch: called for each batch of reports as columns: the fast path.
+            timeout_s: seconds to wait for the first gateway's Welcome.
+
+        Raises:
+            ValueError: `on_full` is neither, or both callbacks are given.
+            Unavailable, Refused: no gateway took the session in.
+        """
+        if on_full not in ("block", "raise"):
+            raise ValueError(f'on_full={on_full!r}; use "block" or "raise"')
+        if on_report is not None and on_batch is not None:
+            raise ValueError("give on_report or on_batch, not both")
+        limits = SessionLimits(
+            max_unanswered=max_unanswered, batch_rows=batch_rows, linger_ns=round(linger_ms * 1_000_000)
+        )
+        shell = SessionShell(
+            self._channels,
+            resume or Checkpoint(self._new_session_id()),
+            limits,
+            ShellOptions(on_batch=on_batch if on_report is None else _by_row(on_report)),
+            resumed=resume is not None,
+        )
+        await shell.open(timeout_s)
+        self._shells = [known for known in self._shells if not known.machine.ended]
+        self._shells.append(shell)
+        return AsyncSession(self, shell, blocking=on_full == "block")
+
+    async def subscribe(
+        self,
+        instruments: Sequence[str | int] = (),
+        feeds: Sequence[Feed] = (Feed.L2,),
+        *,
+        depth: int = 0,
+    ) -> AsyncSubscription:
+        """Market data of some instruments (none named: of all). See `AsyncSubscription`."""
+        ids = []
+        for name in instruments:
+            found = await self.resolve(name, tick_needed=False)
+            ids.append(found.id if found else int(name))
+        return AsyncSubscription(self._channels, ids, feeds, depth)
+
+    # ---- one call, over all gateways ---------------------------------------------------------------------------
+
+    async def _call(self, stub: Callable[[Any], Any], method: str, request: Any) -> Any:
+        """One idempotent call: tried again at the next gateway, with jitter, until the client's timeout."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout_s
+        tries = 0
+        last = "silence"
+        while (left := deadline - loop.time()) > 0:
+            address = self._address
+            call: Callable[..., Awaitable[Any]] = getattr(stub(self._channels.channel(address)), method)
+            try:
+                return await call(request, timeout=min(left, _ATTEMPT_S), metadata=self._channels.metadata)
+            except grpc.aio.AioRpcError as error:
+                details = error.details() or error.code().name
+                code = fatal_code(error.code())
+                if code != Code.OK:
+                    raise Refused(refusal_code(error, code), f"{method}: {details}") from error
+                last = f"{self._channels.address(address)}: {error.code().name} {details}"
+            if self._address == address:
+                self._address += 1
+            pause_s = min(_BACKOFF_FIRST_S * 2**tries, _BACKOFF_MOST_S)
+            tries = min(tries + 1, 10)
+            jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients in time, keeps no secret
+            await asyncio.sleep(min(pause_s * jitter, max(0.0, deadline - loop.time())))
+        raise Unavailable(
+            f"{method}: no gateway answered within {self._timeout_s} s (last: {last}); check that the cluster runs and "
+            "that the address is right. Whether the command was executed is not known: ask for the order"
+        )
+
+
+def _order_ref(row: CommandRow) -> orders_pb2.OrderRef:
+    return orders_pb2.OrderRef(account=row.account, order_id=row.order_id, client_order_id=row.client_order_id)
+
+
+def _by_row(on_report: Callable[[Report], None]) -> Callable[[ReportColumns], None]:
+    def each(batch: ReportColumns) -> None:
+        for row in batch.rows():
+            on_report(row)
+
+    return each

@@ -1,0 +1,226 @@
+"""Order books as a subscriber keeps them, and the pure rules for when a feed is whole and when it has a gap."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from lockstep.enums import Feed, Side
+from lockstep.v1 import market_data_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One price level: total open quantity and number of orders."""
+
+    price_ticks: int
+    quantity_lots: int
+    orders: int
+
+
+class Book:
+    """Price levels of one instrument, kept up to date by its subscription. Read it between two updates.
+
+    Attributes:
+        instrument: whose book it is.
+        seq: history that it reflects.
+        epoch: fencing token of the gateway's last message.
+    """
+
+    __slots__ = ("_levels", "_prices", "epoch", "instrument", "seq")
+
+    def __init__(self, instrument: int) -> None:
+        self.instrument = instrument
+        self.seq = 0
+        self.epoch = 0
+        self._levels: dict[int, dict[int, Level]] = {Side.BUY: {}, Side.SELL: {}}
+        # Ascending for both sides; the best bid is the last, the best ask the first.
+        self._prices: dict[int, list[int]] = {Side.BUY: [], Side.SELL: []}
+
+    @property
+    def best_bid(self) -> Level | None:
+        """Highest price that somebody buys at."""
+        prices = self._prices[Side.BUY]
+        return self._levels[Side.BUY][prices[-1]] if prices else None
+
+    @property
+    def best_ask(self) -> Level | None:
+        """Lowest price that somebody sells at."""
+        prices = self._prices[Side.SELL]
+        return self._levels[Side.SELL][prices[0]] if prices else None
+
+    def bids(self, depth: int = 0) -> list[Level]:
+        """Best first; 0: all levels."""
+        prices = self._prices[Side.BUY][::-1]
+        levels = self._levels[Side.BUY]
+        return [levels[price] for price in (prices[:depth] if depth else prices)]
+
+    def asks(self, depth: int = 0) -> list[Level]:
+        """Best first; 0: all levels."""
+        prices = self._prices[Side.SELL]
+        levels = self._levels[Side.SELL]
+        return [levels[price] for price in (prices[:depth] if depth else prices)]
+
+    def apply_snapshot(self, bids: Iterable[Level], asks: Iterable[Level]) -> None:
+        """Forget everything and take this."""
+        for side, levels in ((Side.BUY, bids), (Side.SELL, asks)):
+            self._levels[side] = {level.price_ticks: level for level in levels if level.quantity_lots}
+            self._prices[side] = sorted(self._levels[side])
+
+    def apply_level(self, side: int, level: Level) -> None:
+        """Set one level to its new absolute values; zero quantity takes it off."""
+        levels, prices = self._levels[side], self._prices[side]
+        known = level.price_ticks in levels
+        if level.quantity_lots:
+            levels[level.price_ticks] = level
+            if not known:
+                prices.insert(bisect_left(prices, level.price_ticks), level.price_ticks)
+        elif known:
+            del levels[level.price_ticks]
+            del prices[bisect_left(prices, level.price_ticks)]
+
+    def __repr__(self) -> str:
+        """Instrument, seq and the best of both sides."""
+        return f"Book(instrument={self.instrument}, seq={self.seq}, bid={self.best_bid}, ask={self.best_ask})"
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Best bid and offer (L1). A side without an order is None."""
+
+    instrument: int
+    seq: int
+    epoch: int
+    bid: Level | None
+    ask: Level | None
+
+
+@dataclass(frozen=True, slots=True)
+class PublicTrade:
+    """A trade as everybody sees it; `aggressor` is the taker's side."""
+
+    instrument: int
+    seq: int
+    index: int
+    epoch: int
+    price_ticks: int
+    quantity_lots: int
+    aggressor: int
+    taker_order_id: int
+    maker_order_id: int
+    timestamp_ns: int
+
+
+MarketUpdate = Book | Quote | PublicTrade
+
+
+class FeedGap(Exception):
+    """A message is missing, or the gateway was left behind: subscribe again. The text says which."""
+
+
+_ANY: Final = -1
+
+
+class MarketMachine:
+    """Turns the messages of one subscription into books, quotes and trades that are whole, across connections.
+
+    Pure: no clock, no I/O. The shell calls `on_subscribed` for each new stream, `on_update` for each message, and
+    subscribes again when that raises FeedGap.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        """Highest epoch seen; messages of a lower one are not believed."""
+        self.books: dict[int, Book] = {}
+        self.trades_missed = 0
+        """How often trades may be missing: a trade that happened while no stream was open is not sent again."""
+        self._seqs: dict[tuple[int, int], int] = {}
+        self._last_trades: dict[int, tuple[int, int]] = {}
+
+    def on_subscribed(self) -> None:
+        """A new stream begins: each feed starts with a snapshot again."""
+        self._seqs.clear()
+
+    def on_update(self, update: market_data_pb2.MarketDataUpdate) -> MarketUpdate | None:
+        """Take one message; what it says to the subscriber, if anything.
+
+        Raises:
+            FeedGap: this message does not follow the one before; it was not applied.
+        """
+        epoch = update.stamp.epoch
+        if epoch < self.epoch:
+            raise FeedGap(f"gateway speaks of epoch {epoch}, but epoch {self.epoch} was seen: it was left behind")
+        kind = update.WhichOneof("update")
+        key = (update.instrument, update.feed)
+        last_seq = self._seqs.get(key, _ANY)
+        if last_seq == _ANY:
+            if kind == "book":
+                raise FeedGap(f"book of instrument {update.instrument} began without a snapshot")
+        elif kind != "snapshot" and update.previous_seq != last_seq:
+            raise FeedGap(
+                f"instrument {update.instrument}, feed {update.feed}: message follows seq {update.previous_seq}, "
+                f"but the last one seen was {last_seq}"
+            )
+        self.epoch = epoch
+        self._seqs[key] = update.seq
+        match kind:
+            case "snapshot" if update.feed == int(Feed.TRADES):
+                self._on_tape_begins(update)
+                return None
+            case "snapshot" | "book":
+                return self._on_book(update)
+            case "best":
+                return self._on_best(update)
+            case "trade":
+                return self._on_trade(update)
+            case _:
+                return None
+
+    def _on_book(self, update: market_data_pb2.MarketDataUpdate) -> Book:
+        book = self.books.get(update.instrument)
+        if book is None:
+            book = self.books[update.instrument] = Book(update.instrument)
+        if update.WhichOneof("update") == "snapshot":
+            book.apply_snapshot(map(_level, update.snapshot.bids), map(_level, update.snapshot.asks))
+        else:
+            for row in update.book.levels:
+                book.apply_level(row.side, _level(row))
+        book.seq = update.seq
+        book.epoch = update.stamp.epoch
+        return book
+
+    def _on_best(self, update: market_data_pb2.MarketDataUpdate) -> Quote:
+        best = update.best
+        bid = Level(best.bid_price_ticks, best.bid_quantity_lots, 0) if best.bid_quantity_lots else None
+        ask = Level(best.ask_price_ticks, best.ask_quantity_lots, 0) if best.ask_quantity_lots else None
+        return Quote(update.instrument, update.seq, update.stamp.epoch, bid, ask)
+
+    def _on_tape_begins(self, update: market_data_pb2.MarketDataUpdate) -> None:
+        """The empty snapshot of the trades feed: what happened up to its seq is not told."""
+        before = self._last_trades.get(update.instrument)
+        if before is not None and update.seq > before[0]:
+            self.trades_missed += 1
+
+    def _on_trade(self, update: market_data_pb2.MarketDataUpdate) -> PublicTrade | None:
+        trade = update.trade
+        event_id = (trade.event_id.seq, trade.event_id.index)
+        before = self._last_trades.get(update.instrument)
+        if before is not None and event_id <= before:
+            return None
+        self._last_trades[update.instrument] = event_id
+        return PublicTrade(
+            update.instrument,
+            event_id[0],
+            event_id[1],
+            update.stamp.epoch,
+            trade.price_ticks,
+            trade.quantity_lots,
+            trade.aggressor,
+            trade.taker_order_id,
+            trade.maker_order_id,
+            trade.timestamp_ns,
+        )
+
+
+def _level(row: market_data_pb2.PriceLevel) -> Level:
+    return Level(row.price_ticks, row.quantity_lots, row.orders)

@@ -1,0 +1,364 @@
+"""Orders and reports by columns: NumPy arrays whose memory is the wire's memory.
+
+A packed column of the wire is the little-endian array itself, so a batch of any size costs a few slices and no Python
+object a row (`lockstep.wire.v1.columns_pb2` declares the columns as bytes; the public messages of `lockstep.v1` stay
+the definition, and are what a batch that does not fit the shortcut is parsed with).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from itertools import repeat
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep.enums import CommandKind
+from lockstep.errors import ProtocolFault
+from lockstep.v1 import common_pb2, orders_pb2
+from lockstep.values import Report
+from lockstep.wire.v1 import columns_pb2
+
+IntColumn = NDArray[Any]
+
+COMMAND_DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    "kind": np.dtype("u1"),
+    "side": np.dtype("u1"),
+    "order_type": np.dtype("u1"),
+    "tif": np.dtype("u1"),
+    "stp": np.dtype("u1"),
+    "flags": np.dtype("u1"),
+    "account": np.dtype("<u4"),
+    "instrument": np.dtype("<u4"),
+    "client_order_id": np.dtype("<u8"),
+    "order_id": np.dtype("<u8"),
+    "price_ticks": np.dtype("<i8"),
+    "quantity_lots": np.dtype("<i8"),
+    "stop_price_ticks": np.dtype("<i8"),
+    "display_lots": np.dtype("<i8"),
+    "min_lots": np.dtype("<i8"),
+    "expire_ns": np.dtype("<i8"),
+    "trail_ticks": np.dtype("<i8"),
+    "tag": np.dtype("<u8"),
+}
+COMMAND_FIELDS: Final = tuple(COMMAND_DTYPES)
+
+REPORT_DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    "seq": np.dtype("<u8"),
+    "index": np.dtype("<u4"),
+    "leg": np.dtype("u1"),
+    "kind": np.dtype("u1"),
+    "code": np.dtype("<u4"),
+    "side": np.dtype("u1"),
+    "account": np.dtype("<u4"),
+    "instrument": np.dtype("<u4"),
+    "session_no": np.dtype("<u8"),
+    "order_id": np.dtype("<u8"),
+    "client_order_id": np.dtype("<u8"),
+    "price_ticks": np.dtype("<i8"),
+    "quantity_lots": np.dtype("<i8"),
+    "leaves_lots": np.dtype("<i8"),
+    "counterparty_order_id": np.dtype("<u8"),
+    "fee_micros": np.dtype("<i8"),
+    "flags": np.dtype("<u4"),
+    "timestamp_ns": np.dtype("<i8"),
+    "previous_price_ticks": np.dtype("<i8"),
+    "previous_leaves_lots": np.dtype("<i8"),
+}
+REPORT_FIELDS: Final = tuple(REPORT_DTYPES)
+
+# An absent column is all zero: a slice of one read-only array for all of them.
+_ZERO_BYTES: Final = bytes(8 * 65_536)
+
+ColumnLike = NDArray[Any] | Sequence[int] | int | None
+
+
+def _column(name: str, value: ColumnLike) -> IntColumn | None:
+    """One column as the wire's dtype; scalars become one row.
+
+    Raises:
+        TypeError: not integers. ValueError: a value does not fit, or more than one dimension.
+    """
+    if value is None:
+        return None
+    dtype = COMMAND_DTYPES[name]
+    array = np.asarray(value)
+    if array.dtype != dtype:
+        if array.size == 0:
+            return None
+        if array.dtype.kind not in "iub" and not isinstance(value, np.ndarray | int) and _all_integers(value):
+            # NumPy makes floats of a list with numbers on both sides of 2^63; as objects they stay exact.
+            array = np.array(value, dtype=object)
+        elif array.dtype.kind not in "iub":
+            raise TypeError(f"column {name} must hold integers, not {array.dtype}")
+        bounds = np.iinfo(dtype)
+        low, high = int(array.min()), int(array.max())
+        if low < bounds.min or high > bounds.max:
+            raise ValueError(f"column {name} holds {low}..{high}; it must be within {bounds.min}..{bounds.max}")
+        array = array.astype(dtype)
+    if array.ndim == 0:
+        return array.reshape(1)
+    if array.ndim != 1:
+        raise ValueError(f"column {name} has {array.ndim} dimensions; it must have one")
+    return array if array.size else None
+
+
+def _all_integers(values: Sequence[int]) -> bool:
+    return all(isinstance(value, int) for value in values)
+
+
+class CommandColumns:
+    """A batch of commands: each column an array of `count` rows, one value that holds for all, or nothing (zero).
+
+    The arrays are kept, not copied: don't change them after the batch was submitted.
+
+    Example:
+        >>> batch = CommandColumns(
+        ...     side=np.array([1, 2], "u1"), account=1, instrument=7, price_ticks=[100, 101], quantity_lots=[5, 5],
+        ...     order_type=1, tif=2,
+        ... )
+        >>> len(batch)
+        2
+    """
+
+    __slots__ = ("columns", "count")
+
+    def __init__(
+        self,
+        *,
+        count: int | None = None,
+        kind: ColumnLike = None,
+        side: ColumnLike = None,
+        order_type: ColumnLike = None,
+        tif: ColumnLike = None,
+        stp: ColumnLike = None,
+        flags: ColumnLike = None,
+        account: ColumnLike = None,
+        instrument: ColumnLike = None,
+        client_order_id: ColumnLike = None,
+        order_id: ColumnLike = None,
+        price_ticks: ColumnLike = None,
+        quantity_lots: ColumnLike = None,
+        stop_price_ticks: ColumnLike = None,
+        display_lots: ColumnLike = None,
+        min_lots: ColumnLike = None,
+        expire_ns: ColumnLike = None,
+        trail_ticks: ColumnLike = None,
+        tag: ColumnLike = None,
+    ) -> None:
+        """Make a batch. `count` is needed only if no column has a row for each command.
+
+        Raises:
+            TypeError: a column does not hold integers.
+            ValueError: a value does not fit its column, or the lengths differ; the text names the columns.
+        """
+        given = (
+            ("kind", kind), ("side", side), ("order_type", order_type), ("tif", tif), ("stp", stp), ("flags", flags),
+            ("account", account), ("instrument", instrument), ("client_order_id", client_order_id),
+            ("order_id", order_id), ("price_ticks", price_ticks), ("quantity_lots", quantity_lots),
+            ("stop_price_ticks", stop_price_ticks), ("display_lots", display_lots), ("min_lots", min_lots),
+            ("expire_ns", expire_ns), ("trail_ticks", trail_ticks), ("tag", tag),
+        )  # fmt: skip
+        columns: dict[str, IntColumn] = {}
+        longest = 1
+        for name, value in given:
+            column = None if value is None else _column(name, value)
+            if column is not None:
+                columns[name] = column
+                longest = max(longest, len(column))
+        self.count = longest if count is None else count
+        self.columns = columns
+        for name, column in columns.items():
+            if len(column) != self.count and len(column) != 1:
+                lengths = ", ".join(f"{key}: {len(rows)}" for key, rows in columns.items() if len(rows) != 1)
+                raise ValueError(
+                    f"column {name} has {len(column)} rows in a batch of {self.count} ({lengths}); give every column "
+                    "one row for each command, or one value for all"
+                )
+        if self.count < 1:
+            raise ValueError(f"a batch of {self.count} commands; it must have at least one")
+
+    def __len__(self) -> int:
+        """Number of commands."""
+        return self.count
+
+    @classmethod
+    def trusted(cls, columns: dict[str, IntColumn], count: int) -> "CommandColumns":
+        """From columns that are known to be right: dtypes of `COMMAND_DTYPES`, one row or `count` rows each."""
+        made = cls.__new__(cls)
+        made.columns = columns
+        made.count = count
+        return made
+
+    def slice(self, start: int, stop: int) -> "CommandColumns":
+        """Rows [start, stop) as views."""
+        if start == 0 and stop == self.count:
+            return self
+        count = stop - start
+        return CommandColumns.trusted(
+            {name: rows if len(rows) == 1 else rows[start:stop] for name, rows in self.columns.items()}, count
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence["CommandColumns"]) -> "CommandColumns":
+        """All rows of several batches, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        columns: dict[str, IntColumn] = {}
+        for name in COMMAND_FIELDS:
+            pieces = [part.columns.get(name) for part in parts]
+            if all(piece is None for piece in pieces):
+                continue
+            columns[name] = np.concatenate(
+                [_expand(name, piece, part.count) for piece, part in zip(pieces, parts, strict=True)]
+            )
+        return cls.trusted(columns, sum(part.count for part in parts))
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[tuple[int, ...]]) -> "CommandColumns":
+        """From tuples in the order of `COMMAND_FIELDS`, whose values are known to fit. Columns of zeros stay out."""
+        columns = {}
+        for (name, dtype), values in zip(COMMAND_DTYPES.items(), zip(*rows, strict=True), strict=True):
+            if any(values):
+                columns[name] = np.array(values, dtype)
+        return cls.trusted(columns, len(rows))
+
+    def encode(self, first_no: int) -> bytes:
+        """As a serialised `lockstep.v1.SessionRequest` whose rows are numbered from `first_no`."""
+        return _encode_request(columns_pb2.CommandBatch(first_no=first_no, count=self.count, **self._bytes()))
+
+    def _bytes(self) -> dict[str, Any]:
+        return {name: rows.tobytes() for name, rows in self.columns.items()}
+
+
+def _encode_request(batch: columns_pb2.CommandBatch) -> bytes:
+    return columns_pb2.SessionRequest(batch=batch).SerializeToString()
+
+
+def _expand(name: str, rows: IntColumn | None, count: int) -> IntColumn:
+    if rows is None:
+        # The wire's default of an absent column is zero, but for the kind it is a new order.
+        return np.full(count, int(CommandKind.NEW_ORDER) if name == "kind" else 0, COMMAND_DTYPES[name])
+    return rows if len(rows) == count else np.repeat(rows, count)
+
+
+def decode_command_batch(message: bytes) -> tuple[int, CommandColumns]:
+    """Twin of `CommandColumns.encode` (checkpoints are read with it).
+
+    Raises:
+        ProtocolFault: the message is not a batch of the right shape.
+    """
+    batch = columns_pb2.SessionRequest.FromString(message).batch
+    columns: dict[str, IntColumn] = {}
+    for name, dtype in COMMAND_DTYPES.items():
+        raw: bytes = getattr(batch, name)
+        if raw:
+            if len(raw) not in (dtype.itemsize, dtype.itemsize * batch.count):
+                raise ProtocolFault(f"column {name} of a saved batch has {len(raw)} bytes for {batch.count} rows")
+            columns[name] = np.frombuffer(raw, dtype)
+    return batch.first_no, CommandColumns.trusted(columns, batch.count)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportColumns:
+    """A batch of execution reports, in order of (seq, index, leg). All columns have `count` rows; don't write to them.
+
+    Fields are those of `Report`; `epoch` holds for all rows, `committed_seq` is the history that the batch reflects.
+    """
+
+    count: int
+    epoch: int
+    committed_seq: int
+    seq: IntColumn
+    index: IntColumn
+    leg: IntColumn
+    kind: IntColumn
+    code: IntColumn
+    side: IntColumn
+    account: IntColumn
+    instrument: IntColumn
+    session_no: IntColumn
+    order_id: IntColumn
+    client_order_id: IntColumn
+    price_ticks: IntColumn
+    quantity_lots: IntColumn
+    leaves_lots: IntColumn
+    counterparty_order_id: IntColumn
+    fee_micros: IntColumn
+    flags: IntColumn
+    timestamp_ns: IntColumn
+    previous_price_ticks: IntColumn
+    previous_leaves_lots: IntColumn
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return self.count
+
+    def take(self, mask: IntColumn) -> "ReportColumns":
+        """The rows where `mask` is true."""
+        columns = [getattr(self, name)[mask] for name in REPORT_FIELDS]
+        return ReportColumns(len(columns[0]), self.epoch, self.committed_seq, *columns)
+
+    def rows(self) -> list[Report]:
+        """Row by row, for those who don't need the speed."""
+        columns: list[list[int]] = [getattr(self, name).tolist() for name in REPORT_FIELDS]
+        return list(map(Report, *columns, repeat(self.epoch)))
+
+
+if tuple(field.name for field in fields(ReportColumns))[3:] != REPORT_FIELDS:
+    raise AssertionError("REPORT_FIELDS and ReportColumns are not in the same order")
+
+
+def report_columns(epoch: int, committed_seq: int, rows: dict[str, Sequence[int]], count: int) -> ReportColumns:
+    """From Python sequences; an absent column is zero."""
+    columns = [
+        np.array(rows[name], dtype) if name in rows else np.zeros(count, dtype) for name, dtype in REPORT_DTYPES.items()
+    ]
+    return ReportColumns(count, epoch, committed_seq, *columns)
+
+
+def decode_report_batch(batch: columns_pb2.ReportBatch, message: bytes) -> ReportColumns:
+    """The rows of a `SessionResponse` that holds a report batch.
+
+    Args:
+        batch: the fast twin's reading of it.
+        message: the whole serialised `SessionResponse`, for the slow way if the lengths don't fit.
+
+    Raises:
+        ProtocolFault: the columns have differing lengths.
+    """
+    count = batch.count
+    columns: list[IntColumn] = []
+    for name, dtype in REPORT_DTYPES.items():
+        raw: bytes = getattr(batch, name)
+        if not raw and count * dtype.itemsize <= len(_ZERO_BYTES):
+            columns.append(np.frombuffer(_ZERO_BYTES, dtype, count))
+        elif len(raw) == count * dtype.itemsize:
+            columns.append(np.frombuffer(raw, dtype))
+        else:
+            return _decode_public(orders_pb2.SessionResponse.FromString(message).report_batch)
+    stamp = common_pb2.Stamp.FromString(batch.stamp)
+    return ReportColumns(count, stamp.epoch, stamp.seq, *columns)
+
+
+def _decode_public(batch: orders_pb2.ReportBatch) -> ReportColumns:
+    """By the public message: a peer may legally split a packed field, or use more than one byte for a small number."""
+    columns: dict[str, Sequence[int]] = {}
+    for name in REPORT_FIELDS:
+        values = getattr(batch, name)
+        if not values:
+            continue
+        if len(values) != batch.count:
+            raise ProtocolFault(f"the gateway sent a report batch of {batch.count} rows with {len(values)} in {name}")
+        columns[name] = values
+    return report_columns(batch.stamp.epoch, batch.stamp.seq, columns, batch.count)
+
+
+def decode_reports(message: orders_pb2.Reports) -> ReportColumns:
+    """The rows of a row-wise `Reports` message."""
+    columns: dict[str, Sequence[int]] = {
+        name: [getattr(row, name) for row in message.reports] for name in REPORT_FIELDS if name not in ("seq", "index")
+    }
+    columns["seq"] = [row.event_id.seq for row in message.reports]
+    columns["index"] = [row.event_id.index for row in message.reports]
+    return report_columns(message.stamp.epoch, message.stamp.seq, columns, len(message.reports))

@@ -1,0 +1,281 @@
+"""A trading session for asyncio: numbers commands, batches them, goes on after any break."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from types import TracebackType
+from typing import Protocol, Self, Unpack
+
+from lockstep.admin import AdjustCash, AdjustPosition, AdminCommand, DefineAccount, DefineInstrument
+from lockstep.columns import CommandColumns, ReportColumns
+from lockstep.delivery import CommandHandle, last_id
+from lockstep.enums import Side
+from lockstep.errors import ReportsNotKept, SessionFull, Unavailable
+from lockstep.orders import (
+    CommandRow,
+    OrderTerms,
+    Price,
+    cancel_row,
+    mass_cancel_row,
+    needs_reference,
+    new_order_row,
+    replace_row,
+)
+from lockstep.reference import Instrument
+from lockstep.session_events import Checkpoint, ReportId
+from lockstep.session_machine import Counters
+from lockstep.session_shell import SessionShell
+from lockstep.values import Report
+
+_MICROS = 1_000_000
+
+
+class Resolver(Protocol):
+    """Finds instruments (the client does)."""
+
+    async def resolve(self, instrument: str | int, *, tick_needed: bool) -> Instrument | None:
+        """By symbol or id."""
+        ...
+
+
+def check_fits(count: int, limit: int) -> None:
+    """Raises ValueError if a batch can never be taken."""
+    if count > limit:
+        raise ValueError(
+            f"a batch of {count} commands in a session whose bound is {limit} unanswered: submit it in parts, or open "
+            "the session with a larger max_unanswered"
+        )
+
+
+def micros(name: str, amount: Price) -> int:
+    """Money in millionths.
+
+    Raises:
+        TypeError: a float. ValueError: finer than a millionth.
+    """
+    if isinstance(amount, float):
+        raise TypeError(f"{name} {amount!r} is a float; give a Decimal or a string")
+    value = Decimal(amount) * _MICROS
+    if value != value.to_integral_value():
+        raise ValueError(f"{name} {amount} is finer than a millionth of the currency unit")
+    return int(value)
+
+
+class AsyncSession:
+    """See `AsyncClient.session`. Commands get the numbers 1, 2, 3 ... in the order in which they are submitted.
+
+    Example:
+        >>> async with await client.session() as session:
+        ...     handle = await session.place(account=1, instrument="ACME", side="buy", quantity_lots=5, price="99.5")
+        ...     result = await handle
+    """
+
+    def __init__(self, resolver: Resolver, shell: SessionShell, *, blocking: bool) -> None:
+        self._resolver = resolver
+        self.shell = shell
+        """The I/O underneath (the blocking facade uses it)."""
+        self._blocking = blocking
+        self._room = asyncio.Event()
+        shell.on_room(self._room.set)
+
+    async def __aenter__(self) -> Self:
+        """Itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for answers (a few seconds), close.
+
+        Raises:
+            Unavailable: commands stayed unanswered (and no other exception is on its way).
+        """
+        why = self.shell.why_silent
+        checkpoint = await self.close()
+        if checkpoint.unanswered and error is None:
+            raise Unavailable(f"closed with commands unanswered: {why}; `close()` returns a checkpoint to go on from")
+
+    # ---- state -------------------------------------------------------------------------------------------------
+
+    @property
+    def session_id(self) -> int:
+        """Identity of the session in the cluster."""
+        return self.shell.machine.session_id
+
+    @property
+    def unanswered(self) -> int:
+        """Commands without an answer so far."""
+        return self.shell.machine.unanswered
+
+    @property
+    def epoch(self) -> int:
+        """Highest epoch that a report carried."""
+        return self.shell.machine.epoch
+
+    @property
+    def counters(self) -> Counters:
+        """What happened besides the plain flow."""
+        return self.shell.machine.counters
+
+    def checkpoint(self) -> Checkpoint:
+        """State to go on from in another process, as of the last report that was handed out here.
+
+        A checkpoint that was taken while commands were unanswered holds them; it is good for a restart only if no
+        command was submitted after it. `close()` returns the final one.
+        """
+        return self.shell.checkpoint()
+
+    async def close(self, drain_s: float = 5.0) -> Checkpoint:
+        """Wait up to `drain_s` seconds for answers and end the session here; orders stay in the book."""
+        return await self.shell.close(drain_s)
+
+    # ---- commands ----------------------------------------------------------------------------------------------
+
+    async def place(
+        self,
+        *,
+        account: int,
+        instrument: str | int,
+        side: Side | str,
+        quantity_lots: int,
+        track: bool = True,
+        **terms: Unpack[OrderTerms],
+    ) -> CommandHandle:
+        """Submit one order; it is sent within the linger time. `track=False` spares the handle's future.
+
+        Raises:
+            TypeError, ValueError: an argument is wrong. Refused: unknown symbol.
+            SessionEnded: the session was closed or failed. SessionFull: see `on_full`.
+        """
+        found = await self._resolver.resolve(instrument, tick_needed=needs_reference(terms))
+        row = new_order_row(
+            account=account,
+            instrument_id=found.id if found else int(instrument),
+            instrument=found,
+            side=side,
+            quantity_lots=quantity_lots,
+            terms=terms,
+        )
+        return await self.submit(row, track=track)
+
+    async def cancel(
+        self, *, account: int, order_id: int = 0, client_order_id: int = 0, track: bool = True
+    ) -> CommandHandle:
+        """Submit the cancel of one order, named by either id."""
+        row = cancel_row(account=account, order_id=order_id, client_order_id=client_order_id)
+        return await self.submit(row, track=track)
+
+    async def replace(
+        self,
+        *,
+        account: int,
+        quantity_lots: int,
+        order_id: int = 0,
+        client_order_id: int = 0,
+        price: Price | None = None,
+        price_ticks: int | None = None,
+        instrument: str | int | None = None,
+        track: bool = True,
+    ) -> CommandHandle:
+        """Submit a new price and open quantity for one order. A decimal `price` needs `instrument`."""
+        found = None
+        if instrument is not None:
+            found = await self._resolver.resolve(instrument, tick_needed=price is not None)
+        row = replace_row(
+            account=account,
+            order_id=order_id,
+            client_order_id=client_order_id,
+            price=price,
+            price_ticks=price_ticks,
+            quantity_lots=quantity_lots,
+            instrument=found,
+        )
+        return await self.submit(row, track=track)
+
+    async def mass_cancel(
+        self, *, account: int, instrument: str | int = 0, side: Side | str | None = None, track: bool = True
+    ) -> CommandHandle:
+        """Submit the cancel of all orders of an account (of one instrument, of one side)."""
+        found = await self._resolver.resolve(instrument, tick_needed=False)
+        row = mass_cancel_row(account=account, instrument_id=found.id if found else int(instrument), side=side)
+        return await self.submit(row, track=track)
+
+    async def define_instrument(self, *, id: int, symbol: str, tick: Price, lot_units: int = 1) -> CommandHandle:
+        """Make an instrument tradable; `tick` is money for one unit, e.g. "0.01". Needs the admin entitlement."""
+        return await self.submit(DefineInstrument(id, symbol, micros("tick", tick), lot_units))
+
+    async def define_account(
+        self, *, account: int, name: str, unlimited_cash: bool = False, unlimited_positions: bool = False
+    ) -> CommandHandle:
+        """Open an account. Needs the admin entitlement."""
+        return await self.submit(DefineAccount(account, name, unlimited_cash, unlimited_positions))
+
+    async def adjust_cash(self, *, account: int, amount: Price) -> CommandHandle:
+        """Pay in (positive) or out (negative). Needs the admin entitlement."""
+        return await self.submit(AdjustCash(account, micros("amount", amount)))
+
+    async def adjust_position(self, *, account: int, instrument: str | int, quantity_lots: int) -> CommandHandle:
+        """Deliver lots (positive) or take them out (negative). Needs the admin entitlement."""
+        found = await self._resolver.resolve(instrument, tick_needed=False)
+        return await self.submit(AdjustPosition(account, found.id if found else int(instrument), quantity_lots))
+
+    async def submit(self, command: CommandRow | AdminCommand, *, track: bool = True) -> CommandHandle:
+        """Submit one command as a value."""
+        if track:
+            return await self._when_room(lambda: self.shell.submit_tracked(command))
+        number = await self._when_room(lambda: self.shell.submit(command))
+        return CommandHandle(number, None)
+
+    async def submit_columns(self, batch: CommandColumns) -> int:
+        """Submit many commands at once: the fast path.
+
+        Returns:
+            The session number of the first row; row i has that number plus i.
+        """
+        check_fits(batch.count, self.shell.machine.limits.max_unanswered)
+        return await self._when_room(lambda: self.shell.submit(batch))
+
+    async def _when_room[T](self, attempt: Callable[[], T | None]) -> T:
+        while True:
+            self._room.clear()
+            done = attempt()
+            if done is not None:
+                return done
+            if not self._blocking:
+                raise SessionFull(f"no room: {self.shell.why_silent}; wait for answers, or raise max_unanswered")
+            await self._room.wait()
+
+    async def drain(self) -> None:
+        """Wait until everything is answered.
+
+        Raises:
+            SessionEnded: the session ended before.
+        """
+        machine = self.shell.machine
+        while machine.unanswered:
+            self._room.clear()
+            self.shell.raise_if_ended()
+            await self._room.wait()
+
+    # ---- reports -----------------------------------------------------------------------------------------------
+
+    async def batches(self) -> AsyncIterator[ReportColumns]:
+        """Reports as columns, in order, each once; ends when the session is closed.
+
+        Raises:
+            SessionEnded: the session failed. ReportsNotKept: they go to a callback, or came too long ago.
+        """
+        if self.shell.has_callback:
+            raise ReportsNotKept("this session's reports go to its callback; open one without to iterate")
+        async for batch in self.shell.queue.awaiting():
+            self.shell.queue.delivered = last_id(batch)
+            yield batch
+
+    async def reports(self) -> AsyncIterator[Report]:
+        """Reports row by row, otherwise like `batches`."""
+        if self.shell.has_callback:
+            raise ReportsNotKept("this session's reports go to its callback; open one without to iterate")
+        async for batch in self.shell.queue.awaiting():
+            for row in batch.rows():
+                self.shell.queue.delivered = ReportId(row.seq, row.index, row.leg)
+                yield row

@@ -1,0 +1,224 @@
+"""What goes into the session machine and what comes out: plain values, no I/O."""
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from lockstep.admin import AdminCommand, decode_admin, encode_admin
+from lockstep.columns import CommandColumns, ReportColumns, decode_command_batch
+from lockstep.errors import ProtocolFault
+from lockstep.wire.v1 import columns_pb2
+
+MAX_INDEX: Final = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ReportId:
+    """Position of a report row in a session's history. Rows come in strictly ascending order of it."""
+
+    seq: int = 0
+    index: int = 0
+    leg: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Numbered commands, kept until they are answered: `count` rows from `first_no` on."""
+
+    first_no: int
+    body: CommandColumns | AdminCommand
+
+    @property
+    def count(self) -> int:
+        """Commands in it."""
+        return self.body.count if isinstance(self.body, CommandColumns) else 1
+
+    @property
+    def end_no(self) -> int:
+        """Number after the last."""
+        return self.first_no + self.count
+
+    def part(self, start_no: int, stop_no: int) -> "Parcel":
+        """The commands numbered [start_no, stop_no)."""
+        if isinstance(self.body, CommandColumns):
+            return Parcel(start_no, self.body.slice(start_no - self.first_no, stop_no - self.first_no))
+        return self
+
+    def encode(self) -> bytes:
+        """As a serialised `SessionRequest`."""
+        if isinstance(self.body, CommandColumns):
+            return self.body.encode(self.first_no)
+        return encode_admin(self.body, self.first_no)
+
+
+def decode_parcel(message: bytes) -> Parcel:
+    """Twin of `Parcel.encode`."""
+    if columns_pb2.SessionRequest.FromString(message).WhichOneof("message") == "batch":
+        return Parcel(*decode_command_batch(message))
+    return Parcel(*decode_admin(message))
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything that another process needs to go on with a session: keep `to_json()` wherever you like.
+
+    `next_no` is the number after the last in `unanswered`; those are sent again first, which executes each of them
+    once at the most.
+    """
+
+    session_id: int
+    next_no: int = 1
+    last_seen: ReportId = ReportId()
+    epoch: int = 0
+    unanswered: tuple[Parcel, ...] = ()
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(
+            {
+                "version": 1,
+                "session_id": self.session_id,
+                "next_no": self.next_no,
+                "last_seen": [self.last_seen.seq, self.last_seen.index, self.last_seen.leg],
+                "epoch": self.epoch,
+                "unanswered": [base64.b64encode(parcel.encode()).decode() for parcel in self.unanswered],
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Checkpoint":
+        """Twin of `to_json`.
+
+        Raises:
+            ValueError: this is not a checkpoint, or of another version, or it is damaged.
+        """
+        try:
+            fields = json.loads(text)
+            if fields["version"] != 1:
+                raise ValueError(f"session checkpoint of version {fields['version']}; this package reads version 1")
+            return cls(
+                int(fields["session_id"]),
+                int(fields["next_no"]),
+                ReportId(*(int(part) for part in fields["last_seen"])),
+                int(fields["epoch"]),
+                tuple(decode_parcel(base64.b64decode(saved)) for saved in fields["unanswered"]),
+            )
+        except (KeyError, TypeError, json.JSONDecodeError, ProtocolFault) as error:
+            raise ValueError(f"not a session checkpoint ({error!r}); open a new session instead") from error
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """Bounds and pauses of a session. Times are nanoseconds."""
+
+    max_unanswered: int = 16_384
+    """Commands numbered and not answered at the most; beyond it nothing is taken."""
+    batch_rows: int = 512
+    """Rows that are sent at once without waiting for more (the gateway's own limit holds as well)."""
+    linger_ns: int = 1_000_000
+    """How long a command waits for company."""
+    welcome_ns: int = 1_000_000_000
+    """How long a gateway may take to say Welcome before the next address is tried."""
+    backoff_first_ns: int = 10_000_000
+    """Pause before the first try after a break, doubled with each further one."""
+    backoff_most_ns: int = 200_000_000
+    hold_first_ns: int = 1_000_000
+    """Pause after a retryable refusal, doubled with each further one while nothing is answered."""
+    hold_most_ns: int = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The owner wants the session to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """The time in `SessionMachine.deadline_ns` has come (or may have)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Welcomed:
+    """The gateway took the session in."""
+
+    conn: int
+    epoch: int
+    credit: int
+    max_batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """Reports arrived."""
+
+    conn: int
+    batch: ReportColumns
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalArrived:
+    """The gateway did not take commands."""
+
+    conn: int
+    from_no: int
+    code: int
+    text: str
+    retryable: bool
+    retry_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded:
+    """The connection is gone. `jitter_ppm` (0..999 999) is the shell's dice for the pause; `fatal`: don't try again."""
+
+    conn: int
+    reason: str
+    jitter_ppm: int
+    fatal_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The owner wants no more of it. What is unanswered stays unanswered."""
+
+
+SessionEvent = Opened | Ticked | Welcomed | Reported | RefusalArrived | StreamEnded | Closed
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open a stream to address `address` (an index, to be taken modulo their number) and say Hello."""
+
+    conn: int
+    address: int
+    session_id: int
+    last_seen: ReportId
+    next_no: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The session is over, for this reason."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What the shell has to do, in this order."""
+
+    disconnect: int = 0
+    """Give this connection up (cancel it, read nothing more from it); 0: none."""
+    connect: Connect | None = None
+    send: tuple[Parcel, ...] = ()
+    """Write these on the current connection, in order."""
+    reports: ReportColumns | None = None
+    """Hand these to the owner."""
+    answered: bool = False
+    """`SessionMachine.first_unanswered` moved: there is room again."""
+    failure: Failure | None = None
+
+
+NOTHING: Final = Effects()

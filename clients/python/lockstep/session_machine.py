@@ -1,0 +1,485 @@
+"""The client's side of a trading session as a pure machine: numbering, resending, resuming, dropping repeats.
+
+There is no clock, socket, thread or chance in here: the shell (`lockstep.session`) says what happened and what time it
+is, and does what `Effects` say. What the machine guarantees, whatever the connections do (lose, repeat, reorder):
+
+* commands leave in the order of their numbers, and a number always means the same command;
+* a command is kept, and sent again, until a report answers it: none is lost; the cluster executes a number once at
+  the most, so none is doubled;
+* report rows are handed out in strictly ascending (seq, index, leg): each once, none left out.
+
+How: an answer to number n answers all up to n, because the cluster executes a session's numbers in order and tells of
+them in order. After a break the session resumes from just before the last row it has, and what it gets twice it drops.
+A retryable refusal from number n on means go back to n, after a pause.
+
+A report of a lower epoch than one seen before comes from a gateway that was left behind; it is dropped *with its
+connection*, because what came later on that connection would otherwise leave a hole in the history.
+
+| state      | leaves by                                   | to         |
+| ---------- | ------------------------------------------- | ---------- |
+| NEW        | Opened                                      | WAITING    |
+| WAITING    | Ticked at the end of the pause              | CONNECTING |
+| CONNECTING | Welcomed                                    | OPEN       |
+| CONNECTING | StreamEnded, or no Welcome in time          | WAITING    |
+| OPEN       | StreamEnded, stale epoch, numbering lost    | WAITING    |
+| any        | refusal that is not retryable, fatal end    | FAILED     |
+| any        | Closed                                      | CLOSED     |
+"""
+
+from bisect import bisect_right
+from collections import deque
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+
+import numpy as np
+
+from lockstep.admin import AdminCommand
+from lockstep.columns import CommandColumns, IntColumn, ReportColumns
+from lockstep.enums import Code, EventKind, code_name
+from lockstep.session_events import (
+    MAX_INDEX,
+    NOTHING,
+    Checkpoint,
+    Closed,
+    Connect,
+    Effects,
+    Failure,
+    Opened,
+    Parcel,
+    RefusalArrived,
+    Reported,
+    ReportId,
+    SessionEvent,
+    SessionLimits,
+    StreamEnded,
+    Ticked,
+    Welcomed,
+)
+
+Piece = tuple[int, ...] | CommandColumns | AdminCommand
+"""What the owner submits: one command as a row of `COMMAND_FIELDS`, a batch, or an administrative command."""
+
+_RECONNECT_AFTER_GAPS: Final = 8
+_DUPLICATE: Final = int(EventKind.DUPLICATE)
+_OUT_OF_ORDER: Final = int(Code.SESSION_OUT_OF_ORDER)
+_NEVER: Final = 2**63 - 1
+
+
+class State(Enum):
+    """Where the session stands; see the table above."""
+
+    NEW = "new"
+    WAITING = "waiting"
+    CONNECTING = "connecting"
+    OPEN = "open"
+    FAILED = "failed"
+    CLOSED = "closed"
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened besides the plain flow, for people."""
+
+    connections: int = 0
+    refusals: int = 0
+    rows: int = 0
+    repeated_rows: int = 0
+    """Report rows that had been seen."""
+    duplicate_answers: int = 0
+    """DUPLICATE rows for commands that were answered already: the trace of a resend, not handed out."""
+    stale_epochs: int = 0
+    late_messages: int = 0
+    """Messages of a connection that was given up."""
+
+
+class SessionMachine:
+    """See the module's text. All times are nanoseconds of one monotonic clock of the shell."""
+
+    def __init__(self, checkpoint: Checkpoint, limits: SessionLimits | None = None) -> None:
+        self.session_id = checkpoint.session_id
+        self.limits = limits or SessionLimits()
+        self.state = State.NEW
+        self.failure: Failure | None = None
+        self.counters = Counters()
+        self.epoch = checkpoint.epoch
+        """Highest epoch that any report carried; never falls."""
+        self.last_seen = checkpoint.last_seen
+        """Last row handed out; never falls."""
+        self.next_no = checkpoint.next_no
+        """Number that the next command gets."""
+        self.conn = 0
+        """Current (or last) connection; each gets a number of its own, so that late messages are known as such."""
+        self._parcels: deque[Parcel] = deque(checkpoint.unanswered)
+        # Contiguous: _parcels cover [first unanswered or before, _cut_no), _pending cover [_cut_no, next_no).
+        self.first_unanswered = checkpoint.unanswered[0].first_no if checkpoint.unanswered else checkpoint.next_no
+        self._cut_no = checkpoint.next_no
+        self._cursor = self.first_unanswered
+        # Highest number ever sent, plus one: a report for a higher one is somebody else's command.
+        self._sent_no = checkpoint.next_no
+        self._numbered = bool(checkpoint.unanswered)
+        self._pending: list[Piece] = []
+        self._linger_at = _NEVER
+        self._connect_at = _NEVER
+        self._welcome_by = _NEVER
+        self._hold_until = 0
+        self._holds = 0
+        self._failed_tries = 0
+        self._address = 0
+        self._credit = 0
+        self._max_batch = 0
+        self._check_contiguous()
+
+    # ---- what the owner asks -----------------------------------------------------------------------------------
+
+    @property
+    def unanswered(self) -> int:
+        """Commands numbered and not answered; at most `limits.max_unanswered`."""
+        return self.next_no - self.first_unanswered
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will never take a command again."""
+        return self.state in (State.FAILED, State.CLOSED)
+
+    @property
+    def deadline_ns(self) -> int:
+        """When `Ticked` is due next."""
+        if self.state is State.WAITING:
+            return self._connect_at
+        if self.state is State.CONNECTING:
+            return self._welcome_by
+        if self.state is not State.OPEN or self._room() <= 0:
+            return _NEVER
+        if self._cursor < self._cut_no:
+            return self._hold_until
+        return max(self._hold_until, self._linger_at)
+
+    def submit(self, piece: Piece, now_ns: int) -> int | None:
+        """Number one piece (all its rows, in order); it leaves at a later `step`.
+
+        Returns:
+            The number of its first command, or None if there is no room for all of it now.
+        """
+        count = piece.count if isinstance(piece, CommandColumns) else 1
+        if self.ended or self.unanswered + count > self.limits.max_unanswered:
+            return None
+        first_no = self.next_no
+        self.next_no += count
+        self._numbered = True
+        if not self._pending:
+            self._linger_at = now_ns + self.limits.linger_ns
+        self._pending.append(piece)
+        if self.next_no - self._cut_no >= self.limits.batch_rows:
+            self._linger_at = now_ns
+        return first_no
+
+    def checkpoint(self, last_seen: ReportId | None = None) -> Checkpoint:
+        """State to go on from in another process; `last_seen`: the last row that the owner has dealt with."""
+        self._cut()
+        seen = self.last_seen if last_seen is None else last_seen
+        kept = tuple(
+            parcel.part(max(parcel.first_no, self.first_unanswered), parcel.end_no)
+            for parcel in self._parcels
+            if parcel.end_no > self.first_unanswered
+        )
+        return Checkpoint(self.session_id, self.next_no, seen, self.epoch, kept)
+
+    # ---- what happens ------------------------------------------------------------------------------------------
+
+    def step(self, event: SessionEvent, now_ns: int) -> Effects:
+        """Take one event; what to do about it, in order."""
+        match event:
+            case Reported():
+                effects = self._on_reported(event, now_ns)
+            case Ticked():
+                effects = self._on_ticked(now_ns)
+            case Welcomed():
+                effects = self._on_welcomed(event, now_ns)
+            case RefusalArrived():
+                effects = self._on_refusal(event, now_ns)
+            case StreamEnded():
+                effects = self._on_stream_ended(event, now_ns)
+            case Opened():
+                effects = self._on_opened(now_ns)
+            case Closed():
+                effects = self._enter_ended(State.CLOSED)
+        self._check_contiguous()
+        return effects
+
+    def _on_opened(self, now_ns: int) -> Effects:
+        if self.state is not State.NEW:
+            return NOTHING
+        self.state = State.WAITING
+        self._connect_at = now_ns
+        return self._on_ticked(now_ns)
+
+    def _on_ticked(self, now_ns: int) -> Effects:
+        if self.state is State.WAITING and now_ns >= self._connect_at:
+            return self._enter_connecting(now_ns)
+        if self.state is State.CONNECTING and now_ns >= self._welcome_by:
+            return self._enter_waiting(now_ns, jitter_ppm=0)
+        return self._with_sends(NOTHING, now_ns)
+
+    def _on_welcomed(self, event: Welcomed, now_ns: int) -> Effects:
+        if event.conn != self.conn or self.state is not State.CONNECTING:
+            self.counters.late_messages += 1
+            return NOTHING
+        self.state = State.OPEN
+        self._failed_tries = 0
+        self._holds = 0
+        self._hold_until = now_ns
+        # A gateway that names no bounds has none of its own.
+        self._credit = event.credit or self.limits.max_unanswered
+        self._max_batch = event.max_batch or self.limits.batch_rows
+        return self._with_sends(NOTHING, now_ns)
+
+    def _on_stream_ended(self, event: StreamEnded, now_ns: int) -> Effects:
+        if event.conn != self.conn or self.state not in (State.CONNECTING, State.OPEN):
+            return NOTHING
+        if event.fatal_code:
+            return self._enter_failed(event.fatal_code, event.reason)
+        return replace(self._enter_waiting(now_ns, event.jitter_ppm), disconnect=0)
+
+    def _on_refusal(self, event: RefusalArrived, now_ns: int) -> Effects:
+        if event.conn != self.conn or self.state not in (State.CONNECTING, State.OPEN):
+            self.counters.late_messages += 1
+            return NOTHING
+        self.counters.refusals += 1
+        if not event.retryable:
+            return self._enter_failed(event.code, event.text)
+        if self.state is State.CONNECTING or event.code == Code.SHUTTING_DOWN:
+            return self._enter_waiting(now_ns, jitter_ppm=0)
+        if event.from_no > self._sent_no:
+            text = f"the gateway expects number {event.from_no}, but only those below {self._sent_no} were ever sent"
+            return self._enter_failed(_OUT_OF_ORDER, f"{text}: another process uses session {self.session_id:#x}")
+        return self._go_back(event.from_no, event.retry_after_ms * 1_000_000, now_ns, event.code)
+
+    def _go_back(self, from_no: int, pause_ns: int, now_ns: int, code: int) -> Effects:
+        target = max(from_no, self.first_unanswered)
+        if target >= self._cursor:
+            # The gateway refused what was on its way when it refused the first: that one is being sent again already.
+            return NOTHING
+        self._cursor = target
+        own_pause_ns = min(self.limits.hold_first_ns << min(self._holds, 20), self.limits.hold_most_ns)
+        self._holds += 1
+        if code in (Code.SESSION_GAP, _OUT_OF_ORDER) and self._holds % _RECONNECT_AFTER_GAPS == 0:
+            return self._enter_waiting(now_ns, jitter_ppm=0)
+        self._hold_until = now_ns + max(own_pause_ns, pause_ns)
+        return NOTHING
+
+    # ---- reports -----------------------------------------------------------------------------------------------
+
+    def _on_reported(self, event: Reported, now_ns: int) -> Effects:
+        if event.conn != self.conn or self.state not in (State.CONNECTING, State.OPEN):
+            self.counters.late_messages += 1
+            return NOTHING
+        batch = event.batch
+        if batch.epoch < self.epoch:
+            self.counters.stale_epochs += 1
+            return self._enter_waiting(now_ns, jitter_ppm=0)
+        self.epoch = batch.epoch
+        fresh = self._drop_seen(batch)
+        if fresh is None:
+            return self._with_sends(NOTHING, now_ns)
+        last = fresh.count - 1
+        self.last_seen = ReportId(int(fresh.seq[last]), int(fresh.index[last]), int(fresh.leg[last]))
+        before = self.first_unanswered
+        out_of_order = bool((fresh.code == _OUT_OF_ORDER).any())
+        effects = self._advance(fresh, out_of_order=out_of_order)
+        if effects.failure is None:
+            if out_of_order:
+                # Not an outcome: an earlier number has to come first, and this one again after it.
+                effects = replace(effects, disconnect=self._go_back(0, 0, now_ns, _OUT_OF_ORDER).disconnect)
+            visible = self._visible(fresh, before, out_of_order=out_of_order)
+            if visible is not None:
+                self.counters.rows += visible.count
+            effects = self._with_sends(replace(effects, reports=visible), now_ns)
+        return effects
+
+    def _drop_seen(self, batch: ReportColumns) -> ReportColumns | None:
+        if batch.count == 0:
+            return None
+        seq, index, leg = batch.seq, batch.index, batch.leg
+        first = (int(seq[0]), int(index[0]), int(leg[0]))
+        seen = (self.last_seen.seq, self.last_seen.index, self.last_seen.leg)
+        if first > seen and _ascending(seq, index, leg):
+            return batch
+        keep = np.zeros(batch.count, bool)
+        rows = zip(seq.tolist(), index.tolist(), leg.tolist(), strict=True)
+        for position, row in enumerate(rows):
+            if row > seen:
+                keep[position] = True
+                seen = row
+        fresh = batch.take(keep)
+        self.counters.repeated_rows += batch.count - fresh.count
+        return fresh if fresh.count else None
+
+    def _advance(self, fresh: ReportColumns, *, out_of_order: bool) -> Effects:
+        """Take the answers: everything up to the highest number that a row of the session's own side names."""
+        own = fresh.session_no
+        if fresh.leg.any():
+            own = own[fresh.leg == 0]
+            if out_of_order:
+                own = own[fresh.code[fresh.leg == 0] != _OUT_OF_ORDER]
+        elif out_of_order:
+            own = own[fresh.code != _OUT_OF_ORDER]
+        answered_to = int(own.max()) + 1 if len(own) else 0
+        if answered_to <= self.first_unanswered:
+            return NOTHING
+        if answered_to > self._sent_no:
+            if self._numbered:
+                text = f"a report answers number {answered_to - 1}, which was never sent"
+                return self._enter_failed(_OUT_OF_ORDER, f"{text}: another process uses session {self.session_id:#x}")
+            # A session taken up again from an old checkpoint: go on behind what its former owner had executed.
+            self.next_no = self._cut_no = self._cursor = self._sent_no = answered_to
+        self.first_unanswered = answered_to
+        self._cursor = max(self._cursor, answered_to)
+        self._holds = 0
+        while self._parcels and self._parcels[0].end_no <= answered_to:
+            self._parcels.popleft()
+        return Effects(answered=True)
+
+    def _visible(self, fresh: ReportColumns, answered_before: int, *, out_of_order: bool) -> ReportColumns | None:
+        """Without the traces of resending: repeats of what is answered, and numbers that came too early."""
+        duplicate = fresh.kind == _DUPLICATE
+        if not out_of_order and not duplicate.any():
+            return fresh
+        hidden = fresh.code == _OUT_OF_ORDER
+        answered = answered_before - 1
+        numbers = fresh.session_no.tolist()
+        for position in range(fresh.count):
+            if hidden[position] or fresh.leg[position]:
+                continue
+            if duplicate[position] and numbers[position] <= answered:
+                hidden[position] = True
+                self.counters.duplicate_answers += 1
+            answered = max(answered, numbers[position])
+        visible = fresh.take(~hidden)
+        return visible if visible.count else None
+
+    # ---- sending -----------------------------------------------------------------------------------------------
+
+    def _room(self) -> int:
+        """Rows that may be sent now."""
+        return self.first_unanswered + self._credit - self._cursor
+
+    def _with_sends(self, effects: Effects, now_ns: int) -> Effects:
+        if self.state is not State.OPEN or now_ns < self._hold_until:
+            return effects
+        sends: list[Parcel] = []
+        while (room := self._room()) > 0:
+            if self._cursor == self._cut_no:
+                if now_ns < self._linger_at:
+                    break
+                self._cut()
+            position = bisect_right(self._parcels, self._cursor, key=_first_no) - 1
+            parcel = self._parcels[position]
+            stop_no = min(parcel.end_no, self._cursor + min(room, self._max_batch))
+            sends.append(parcel.part(self._cursor, stop_no))
+            self._cursor = stop_no
+        self._sent_no = max(self._sent_no, self._cursor)
+        return replace(effects, send=tuple(sends)) if sends else effects
+
+    def _cut(self) -> None:
+        """Make parcels of what is pending; neighbours are joined up to `batch_rows`."""
+        rows: list[tuple[int, ...]] = []
+        parts: list[CommandColumns] = []
+        held = 0
+
+        def close_rows() -> None:
+            if rows:
+                parts.append(CommandColumns.from_rows(rows))
+                rows.clear()
+
+        def close_parcel() -> None:
+            nonlocal held
+            close_rows()
+            if parts:
+                self._append(CommandColumns.concat(parts))
+                parts.clear()
+            held = 0
+
+        for piece in self._pending:
+            count = piece.count if isinstance(piece, CommandColumns) else 1
+            if held and held + count > self.limits.batch_rows:
+                close_parcel()
+            if isinstance(piece, tuple):
+                rows.append(piece)
+            elif isinstance(piece, CommandColumns):
+                close_rows()
+                parts.append(piece)
+            else:
+                close_parcel()
+                self._append(piece)
+                continue
+            held += count
+        close_parcel()
+        self._pending.clear()
+        self._linger_at = _NEVER
+
+    def _append(self, body: CommandColumns | AdminCommand) -> None:
+        parcel = Parcel(self._cut_no, body)
+        self._parcels.append(parcel)
+        self._cut_no = parcel.end_no
+
+    # ---- entering states ---------------------------------------------------------------------------------------
+
+    def _enter_connecting(self, now_ns: int) -> Effects:
+        self.state = State.CONNECTING
+        self.conn += 1
+        self.counters.connections += 1
+        self._welcome_by = now_ns + self.limits.welcome_ns
+        self._cursor = self.first_unanswered
+        last = self.last_seen
+        if last.seq and last.leg == 0:
+            # The second row of the same event may not have come yet, and a Hello can't name rows: ask for it again.
+            last = ReportId(last.seq, last.index - 1) if last.index else ReportId(last.seq - 1, MAX_INDEX)
+        return Effects(connect=Connect(self.conn, self._address, self.session_id, last, self.first_unanswered))
+
+    def _enter_waiting(self, now_ns: int, jitter_ppm: int) -> Effects:
+        """Pause before the next address. The pause is half fixed, half chance, so that clients don't come in step."""
+        self.state = State.WAITING
+        self._address += 1
+        pause_ns = min(self.limits.backoff_first_ns << min(self._failed_tries, 20), self.limits.backoff_most_ns)
+        self._failed_tries += 1
+        self._connect_at = now_ns + pause_ns // 2 + pause_ns * jitter_ppm // 2_000_000
+        return Effects(disconnect=self.conn)
+
+    def _enter_failed(self, code: int, text: str) -> Effects:
+        self.failure = Failure(code, text or code_name(code))
+        return replace(self._enter_ended(State.FAILED), failure=self.failure)
+
+    def _enter_ended(self, state: State) -> Effects:
+        if self.ended:
+            return NOTHING
+        connected = self.state in (State.CONNECTING, State.OPEN)
+        self.state = state
+        return Effects(disconnect=self.conn if connected else 0)
+
+    def _check_contiguous(self) -> None:
+        if not self.first_unanswered <= self._cursor <= self._cut_no <= self.next_no:
+            raise AssertionError(
+                f"session numbering broken: answered below {self.first_unanswered}, sent below {self._cursor}, "
+                f"cut below {self._cut_no}, next {self.next_no}"
+            )
+        if self._parcels and self._parcels[-1].end_no != self._cut_no:
+            raise AssertionError(f"parcels end at {self._parcels[-1].end_no}, not at {self._cut_no}")
+
+
+def _first_no(parcel: Parcel) -> int:
+    return parcel.first_no
+
+
+def _ascending(seq: IntColumn, index: IntColumn, leg: IntColumn) -> bool:
+    """Whether the rows are in strictly ascending order."""
+    if len(seq) < 2:
+        return True
+    before, after = seq[:-1], seq[1:]
+    if (after < before).any():
+        return False
+    same = after == before
+    if not same.any():
+        return True
+    place = (index.astype(np.uint64) << np.uint64(1)) | leg
+    return bool((place[1:] > place[:-1])[same].all())

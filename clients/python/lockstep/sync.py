@@ -1,0 +1,463 @@
+"""The blocking client: the asyncio one in a thread of its own, for programs without an event loop.
+
+Results, errors and guarantees are those of `lockstep.aio` and `lockstep.session`; only the waiting differs. All
+methods may be called from any thread. Callbacks (`on_report`, `on_batch`) run in the loop's thread: keep them short.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, Unpack
+
+import grpc
+
+from lockstep.admin import AdjustCash, AdjustPosition, AdminCommand, DefineAccount, DefineInstrument
+from lockstep.aio import AsyncClient
+from lockstep.book import Book, MarketUpdate
+from lockstep.columns import CommandColumns, ReportColumns
+from lockstep.delivery import CommandHandle, last_id
+from lockstep.enums import Feed, Side
+from lockstep.errors import ReportsNotKept, SessionFull, Unavailable
+from lockstep.market_data import AsyncSubscription
+from lockstep.orders import (
+    CommandRow,
+    OrderTerms,
+    Price,
+    cancel_row,
+    mass_cancel_row,
+    needs_reference,
+    new_order_row,
+    replace_row,
+)
+from lockstep.reference import Instrument
+from lockstep.session import AsyncSession, check_fits, micros
+from lockstep.session_events import Checkpoint, ReportId
+from lockstep.session_machine import Counters
+from lockstep.session_shell import SessionShell
+from lockstep.values import Account, CommandResult, GatewayStatus, Order, Report
+
+_LOOP_START_S: Final = 5.0
+
+
+class _LoopThread:
+    """An event loop in a daemon thread."""
+
+    def __init__(self, loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        self._loop_factory = loop_factory
+        self._started = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="lockstep-client", daemon=True)
+        self._thread.start()
+        self._started.wait(_LOOP_START_S)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+            self._loop = runner.get_loop()
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        self._started.set()
+        await self._stop.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether it still takes work."""
+        return self._loop is not None and not self._loop.is_closed()
+
+    def run[T](self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the loop and wait for it."""
+        if self._loop is None or self._loop.is_closed():
+            work.close()
+            raise Unavailable("the client is closed; make a new one")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        """End the loop and its thread."""
+        if self._loop is not None and self.running:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+
+
+class Client:
+    """A client of one cluster, blocking. Arguments as for `AsyncClient`; `loop_factory` may be uvloop's.
+
+    Example:
+        >>> with Client("127.0.0.1:7450") as client:
+        ...     done = client.place(account=1, instrument="ACME", side="buy", quantity_lots=10, price="101.50")
+        ...     client.cancel(account=1, order_id=done.order_id)
+    """
+
+    def __init__(
+        self,
+        addresses: str | Sequence[str],
+        *,
+        token: str | None = None,
+        client_number: int | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout_s: float = 5.0,
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+    ) -> None:
+        self._client = AsyncClient(
+            addresses, token=token, client_number=client_number, credentials=credentials, timeout_s=timeout_s
+        )
+        self._loop = _LoopThread(loop_factory)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections, and sessions that are still open (without waiting for answers)."""
+        if self._loop.running:
+            self._loop.run(self._client.close())
+            self._loop.close()
+
+    def place(
+        self, *, account: int, instrument: str | int, side: Side | str, quantity_lots: int, **terms: Unpack[OrderTerms]
+    ) -> CommandResult:
+        """Place one order and wait for what it did. See `AsyncClient.place`."""
+        return self._loop.run(
+            self._client.place(account=account, instrument=instrument, side=side, quantity_lots=quantity_lots, **terms)
+        )
+
+    def cancel(self, *, account: int, order_id: int = 0, client_order_id: int = 0) -> CommandResult:
+        """Cancel one order, named by either id."""
+        return self._loop.run(self._client.cancel(account=account, order_id=order_id, client_order_id=client_order_id))
+
+    def replace(
+        self,
+        *,
+        account: int,
+        quantity_lots: int,
+        order_id: int = 0,
+        client_order_id: int = 0,
+        price: Price | None = None,
+        price_ticks: int | None = None,
+        instrument: str | int | None = None,
+    ) -> CommandResult:
+        """Give an order a new price and a new open quantity. `price` needs `instrument`."""
+        return self._loop.run(
+            self._client.replace(
+                account=account,
+                quantity_lots=quantity_lots,
+                order_id=order_id,
+                client_order_id=client_order_id,
+                price=price,
+                price_ticks=price_ticks,
+                instrument=instrument,
+            )
+        )
+
+    def mass_cancel(self, *, account: int, instrument: str | int = 0, side: Side | str | None = None) -> CommandResult:
+        """Cancel all orders of an account, of one instrument (0: all), of one side (None: both)."""
+        return self._loop.run(self._client.mass_cancel(account=account, instrument=instrument, side=side))
+
+    def order(self, *, account: int, order_id: int = 0, client_order_id: int = 0) -> Order | None:
+        """A live order; None if it is unknown, filled or canceled."""
+        return self._loop.run(self._client.order(account=account, order_id=order_id, client_order_id=client_order_id))
+
+    def account(self, account: int) -> Account:
+        """Balances and positions."""
+        return self._loop.run(self._client.account(account))
+
+    def accounts(self) -> list[Account]:
+        """All accounts that this client may see."""
+        return self._loop.run(self._client.accounts())
+
+    def open_orders(self, account: int) -> list[Order]:
+        """Live orders of an account."""
+        return self._loop.run(self._client.open_orders(account))
+
+    def instruments(self) -> list[Instrument]:
+        """All instruments, fetched anew."""
+        return self._loop.run(self._client.instruments())
+
+    def status(self) -> GatewayStatus:
+        """What the gateway says of itself and of the cluster."""
+        return self._loop.run(self._client.status())
+
+    def resolve(self, instrument: str | int, *, tick_needed: bool = True) -> Instrument | None:
+        """An instrument by symbol or id, from the cache or a fresh list."""
+        found = self._client.reference.find(instrument)
+        if found is not None or (isinstance(instrument, int) and not tick_needed):
+            return found
+        return self._loop.run(self._client.resolve(instrument, tick_needed=tick_needed))
+
+    def session(
+        self,
+        *,
+        resume: Checkpoint | None = None,
+        linger_ms: float = 1.0,
+        batch_rows: int = 512,
+        max_unanswered: int = 16_384,
+        on_full: str = "block",
+        on_report: Callable[[Report], None] | None = None,
+        on_batch: Callable[[ReportColumns], None] | None = None,
+        timeout_s: float = 5.0,
+    ) -> "Session":
+        """Open a trading session. See `AsyncClient.session`; callbacks run in the loop's thread."""
+        opened = self._loop.run(
+            self._client.session(
+                resume=resume,
+                linger_ms=linger_ms,
+                batch_rows=batch_rows,
+                max_unanswered=max_unanswered,
+                on_full=on_full,
+                on_report=on_report,
+                on_batch=on_batch,
+                timeout_s=timeout_s,
+            )
+        )
+        return Session(self, self._loop, opened, blocking=on_full == "block")
+
+    def subscribe(
+        self, instruments: Sequence[str | int] = (), feeds: Sequence[Feed] = (Feed.L2,), *, depth: int = 0
+    ) -> "Subscription":
+        """Market data of some instruments (none named: of all)."""
+        return Subscription(self._loop, self._loop.run(self._client.subscribe(instruments, feeds, depth=depth)))
+
+
+class Session:
+    """A trading session, blocking. See `AsyncSession`.
+
+    Example:
+        >>> with client.session() as session:
+        ...     handle = session.place(account=1, instrument="ACME", side="buy", quantity_lots=5, price="99.5")
+        ...     handle.result(timeout=1.0)
+    """
+
+    def __init__(self, client: Client, loop: _LoopThread, session: AsyncSession, *, blocking: bool) -> None:
+        self._client = client
+        self._loop = loop
+        self._session = session
+        self._shell: SessionShell = session.shell
+        self._blocking = blocking
+        self._room = threading.Condition()
+        self._shell.on_room(self._tell_room)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for answers (a few seconds), close. See `AsyncSession.__aexit__`."""
+        self._loop.run(self._session.__aexit__(kind, error, trace))
+
+    def _tell_room(self) -> None:
+        with self._room:
+            self._room.notify_all()
+
+    @property
+    def session_id(self) -> int:
+        """Identity of the session in the cluster."""
+        return self._session.session_id
+
+    @property
+    def unanswered(self) -> int:
+        """Commands without an answer so far."""
+        return self._session.unanswered
+
+    @property
+    def epoch(self) -> int:
+        """Highest epoch that a report carried."""
+        return self._session.epoch
+
+    @property
+    def counters(self) -> Counters:
+        """What happened besides the plain flow."""
+        return self._session.counters
+
+    def checkpoint(self) -> Checkpoint:
+        """State to go on from in another process. See `AsyncSession.checkpoint`."""
+        return self._shell.checkpoint()
+
+    def close(self, drain_s: float = 5.0) -> Checkpoint:
+        """Wait up to `drain_s` seconds for answers and end the session here; orders stay in the book."""
+        return self._loop.run(self._session.close(drain_s))
+
+    def drain(self, timeout_s: float | None = None) -> None:
+        """Block until everything is answered.
+
+        Raises:
+            Unavailable: not within `timeout_s` seconds. SessionEnded: the session ended before.
+        """
+        with self._room:
+            answered = self._room.wait_for(
+                lambda: self._shell.machine.unanswered == 0 or self._shell.machine.ended, timeout_s
+            )
+        if self._shell.machine.unanswered:
+            self._shell.raise_if_ended()
+        if not answered:
+            raise Unavailable(f"not answered within {timeout_s} s: {self._shell.why_silent}")
+
+    def place(
+        self,
+        *,
+        account: int,
+        instrument: str | int,
+        side: Side | str,
+        quantity_lots: int,
+        track: bool = True,
+        **terms: Unpack[OrderTerms],
+    ) -> CommandHandle:
+        """Submit one order; it is sent within the linger time. See `AsyncSession.place`."""
+        found = self._client.resolve(instrument, tick_needed=needs_reference(terms))
+        row = new_order_row(
+            account=account,
+            instrument_id=found.id if found else int(instrument),
+            instrument=found,
+            side=side,
+            quantity_lots=quantity_lots,
+            terms=terms,
+        )
+        return self.submit(row, track=track)
+
+    def cancel(self, *, account: int, order_id: int = 0, client_order_id: int = 0, track: bool = True) -> CommandHandle:
+        """Submit the cancel of one order, named by either id."""
+        row = cancel_row(account=account, order_id=order_id, client_order_id=client_order_id)
+        return self.submit(row, track=track)
+
+    def replace(
+        self,
+        *,
+        account: int,
+        quantity_lots: int,
+        order_id: int = 0,
+        client_order_id: int = 0,
+        price: Price | None = None,
+        price_ticks: int | None = None,
+        instrument: str | int | None = None,
+        track: bool = True,
+    ) -> CommandHandle:
+        """Submit a new price and open quantity for one order. A decimal `price` needs `instrument`."""
+        found = None if instrument is None else self._client.resolve(instrument, tick_needed=price is not None)
+        row = replace_row(
+            account=account,
+            order_id=order_id,
+            client_order_id=client_order_id,
+            price=price,
+            price_ticks=price_ticks,
+            quantity_lots=quantity_lots,
+            instrument=found,
+        )
+        return self.submit(row, track=track)
+
+    def mass_cancel(
+        self, *, account: int, instrument: str | int = 0, side: Side | str | None = None, track: bool = True
+    ) -> CommandHandle:
+        """Submit the cancel of all orders of an account (of one instrument, of one side)."""
+        found = self._client.resolve(instrument, tick_needed=False)
+        row = mass_cancel_row(account=account, instrument_id=found.id if found else int(instrument), side=side)
+        return self.submit(row, track=track)
+
+    def define_instrument(self, *, id: int, symbol: str, tick: Price, lot_units: int = 1) -> CommandHandle:
+        """Make an instrument tradable; `tick` is money for one unit, e.g. "0.01". Needs the admin entitlement."""
+        return self.submit(DefineInstrument(id, symbol, micros("tick", tick), lot_units))
+
+    def define_account(
+        self, *, account: int, name: str, unlimited_cash: bool = False, unlimited_positions: bool = False
+    ) -> CommandHandle:
+        """Open an account. Needs the admin entitlement."""
+        return self.submit(DefineAccount(account, name, unlimited_cash, unlimited_positions))
+
+    def adjust_cash(self, *, account: int, amount: Price) -> CommandHandle:
+        """Pay in (positive) or out (negative). Needs the admin entitlement."""
+        return self.submit(AdjustCash(account, micros("amount", amount)))
+
+    def adjust_position(self, *, account: int, instrument: str | int, quantity_lots: int) -> CommandHandle:
+        """Deliver lots (positive) or take them out (negative). Needs the admin entitlement."""
+        found = self._client.resolve(instrument, tick_needed=False)
+        return self.submit(AdjustPosition(account, found.id if found else int(instrument), quantity_lots))
+
+    def submit(self, command: CommandRow | AdminCommand, *, track: bool = True) -> CommandHandle:
+        """Submit one command as a value."""
+        if track:
+            return self._when_room(lambda: self._shell.submit_tracked(command))
+        return CommandHandle(self._when_room(lambda: self._shell.submit(command)), None)
+
+    def submit_columns(self, batch: CommandColumns) -> int:
+        """Submit many commands at once: the fast path. Returns the session number of the first row."""
+        check_fits(batch.count, self._shell.machine.limits.max_unanswered)
+        return self._when_room(lambda: self._shell.submit(batch))
+
+    def _when_room[T](self, attempt: Callable[[], T | None]) -> T:
+        done = attempt()
+        if done is not None:
+            return done
+        if not self._blocking:
+            raise SessionFull(f"no room: {self._shell.why_silent}; wait for answers, or raise max_unanswered")
+        with self._room:
+            # Room is announced under the condition: none can be missed between the attempt and the wait.
+            while (done := attempt()) is None:
+                self._room.wait()
+        return done
+
+    def batches(self, timeout_s: float | None = None) -> Iterator[ReportColumns]:
+        """Reports as columns, in order, each once; ends with the session, or after `timeout_s` seconds of silence.
+
+        Raises:
+            SessionEnded: the session failed. ReportsNotKept: they go to a callback, or came too long ago.
+        """
+        if self._shell.has_callback:
+            raise ReportsNotKept("this session's reports go to its callback; open one without to iterate")
+        for batch in self._shell.queue.blocking(timeout_s):
+            self._shell.queue.delivered = last_id(batch)
+            yield batch
+
+    def reports(self, timeout_s: float | None = None) -> Iterator[Report]:
+        """Reports row by row, otherwise like `batches`."""
+        if self._shell.has_callback:
+            raise ReportsNotKept("this session's reports go to its callback; open one without to iterate")
+        for batch in self._shell.queue.blocking(timeout_s):
+            for row in batch.rows():
+                self._shell.queue.delivered = ReportId(row.seq, row.index, row.leg)
+                yield row
+
+
+class Subscription:
+    """Market data, blocking. See `AsyncSubscription`; books change only while you ask for the next update.
+
+    Example:
+        >>> for update in client.subscribe(["ACME"], feeds=[Feed.L1]):
+        ...     print(update.bid, update.ask)
+    """
+
+    def __init__(self, loop: _LoopThread, subscription: AsyncSubscription) -> None:
+        self._loop = loop
+        self._subscription = subscription
+
+    def __iter__(self) -> Iterator[MarketUpdate]:
+        """Updates without end; stop by leaving the loop, then `close`."""
+        while True:
+            yield self.next()
+
+    def next(self, timeout_s: float | None = None) -> MarketUpdate:
+        """The next update.
+
+        Raises:
+            Unavailable: none within `timeout_s` seconds (nothing is lost: ask again).
+        """
+        return self._loop.run(self._subscription.next(timeout_s))
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._loop.run(self._subscription.close())
+
+    def book(self, instrument: int) -> Book | None:
+        """The book as last updated (feed L2)."""
+        return self._subscription.book(instrument)
+
+    @property
+    def resubscriptions(self) -> int:
+        """How often it had to subscribe again."""
+        return self._subscription.resubscriptions

@@ -1,0 +1,139 @@
+"""Books that stay whole: snapshots, increments, gaps, breaks, gateways that were left behind."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lockstep import AsyncClient, Book, Feed, Level, PublicTrade, Refused
+from lockstep.book import FeedGap, MarketMachine
+from lockstep.v1 import common_pb2, market_data_pb2
+
+BUY, SELL = 1, 2
+
+
+def level(side: int, price: int, lots: int) -> market_data_pb2.PriceLevel:
+    return market_data_pb2.PriceLevel(side=side, price_ticks=price, quantity_lots=lots, orders=1)  # type: ignore[arg-type]
+
+
+def snapshot(seq: int, *levels: market_data_pb2.PriceLevel, epoch: int = 1) -> market_data_pb2.MarketDataUpdate:
+    book = market_data_pb2.BookSnapshot(
+        bids=[row for row in levels if row.side == BUY], asks=[row for row in levels if row.side == SELL]
+    )
+    stamp = common_pb2.Stamp(epoch=epoch, seq=seq)
+    return market_data_pb2.MarketDataUpdate(
+        stamp=stamp, instrument=7, feed=market_data_pb2.FEED_L2, seq=seq, snapshot=book
+    )
+
+
+def change(
+    seq: int, previous: int, *levels: market_data_pb2.PriceLevel, epoch: int = 1
+) -> market_data_pb2.MarketDataUpdate:
+    return market_data_pb2.MarketDataUpdate(
+        stamp=common_pb2.Stamp(epoch=epoch, seq=seq),
+        instrument=7,
+        feed=market_data_pb2.FEED_L2,
+        seq=seq,
+        previous_seq=previous,
+        book=market_data_pb2.BookUpdate(levels=levels),
+    )
+
+
+def trade(seq: int, index: int, previous: int) -> market_data_pb2.MarketDataUpdate:
+    return market_data_pb2.MarketDataUpdate(
+        stamp=common_pb2.Stamp(epoch=1, seq=seq),
+        instrument=7,
+        feed=market_data_pb2.FEED_TRADES,
+        seq=seq,
+        previous_seq=previous,
+        trade=market_data_pb2.Trade(event_id=common_pb2.EventId(seq=seq, index=index), price_ticks=5, quantity_lots=1),
+    )
+
+
+def test_book_follows_snapshot_and_increments() -> None:
+    machine = MarketMachine()
+    machine.on_update(snapshot(10, level(BUY, 99, 5), level(BUY, 98, 1), level(SELL, 101, 3)))
+    book = machine.on_update(change(12, 10, level(BUY, 99, 0), level(SELL, 100, 4), level(BUY, 97, 2)))
+    assert isinstance(book, Book)
+    assert book.bids() == [Level(98, 1, 1), Level(97, 2, 1)]
+    assert book.asks() == [Level(100, 4, 1), Level(101, 3, 1)]
+    assert (book.best_bid, book.best_ask, book.seq) == (Level(98, 1, 1), Level(100, 4, 1), 12)
+    assert book.bids(1) == [Level(98, 1, 1)]
+
+
+def test_increment_that_does_not_follow_is_a_gap_and_changes_nothing() -> None:
+    machine = MarketMachine()
+    machine.on_update(snapshot(10, level(BUY, 99, 5)))
+    with pytest.raises(FeedGap, match="follows seq 11"):
+        machine.on_update(change(12, 11, level(BUY, 99, 0)))
+    assert machine.books[7].best_bid == Level(99, 5, 1)
+
+
+def test_increment_without_a_snapshot_is_a_gap() -> None:
+    with pytest.raises(FeedGap, match="without a snapshot"):
+        MarketMachine().on_update(change(12, 11))
+
+
+def test_gateway_of_a_lower_epoch_is_not_believed() -> None:
+    machine = MarketMachine()
+    machine.on_update(snapshot(10, epoch=3))
+    machine.on_subscribed()
+    with pytest.raises(FeedGap, match="left behind"):
+        machine.on_update(snapshot(11, epoch=2))
+
+
+def tape(seq: int) -> market_data_pb2.MarketDataUpdate:
+    return market_data_pb2.MarketDataUpdate(
+        stamp=common_pb2.Stamp(epoch=1, seq=seq),
+        instrument=7,
+        feed=market_data_pb2.FEED_TRADES,
+        seq=seq,
+        snapshot=market_data_pb2.BookSnapshot(),
+    )
+
+
+def test_trades_are_told_once_and_a_break_that_may_have_cost_some_is_counted() -> None:
+    machine = MarketMachine()
+    assert machine.on_update(tape(4)) is None
+    assert isinstance(machine.on_update(trade(5, 1, 4)), PublicTrade)
+    assert isinstance(machine.on_update(trade(5, 2, 5)), PublicTrade)
+    machine.on_subscribed()
+    assert machine.on_update(tape(4)) is None
+    assert machine.on_update(trade(5, 2, 4)) is None
+    assert machine.trades_missed == 0
+    machine.on_subscribed()
+    assert machine.on_update(tape(8)) is None
+    assert isinstance(machine.on_update(trade(9, 0, 8)), PublicTrade)
+    assert machine.trades_missed == 1
+
+
+def test_gap_makes_the_subscription_subscribe_again_and_the_book_is_whole(
+    run_with_gateways: Callable[..., Any],
+) -> None:
+    async def body(first: Any, second: Any) -> None:
+        first.market_scripts = [[snapshot(10, level(BUY, 99, 5)), change(14, 12, level(BUY, 99, 1))]]
+        second.market_scripts = [[snapshot(14, level(BUY, 98, 7)), change(15, 14, level(SELL, 100, 1))], []]
+        first.market_scripts.append([snapshot(20, level(BUY, 50, 1))])
+        async with AsyncClient([first.address, second.address]) as client:
+            subscription = await client.subscribe(["ACME"], feeds=[Feed.L2])
+            seen = []
+            async for update in subscription:
+                assert isinstance(update, Book)
+                seen.append((update.seq, [row.price_ticks for row in update.bids()]))
+                if update.seq == 20:
+                    break
+            await subscription.close()
+        assert seen == [(10, [99]), (14, [98]), (15, [98]), (20, [50])]
+        assert subscription.resubscriptions == 2
+        assert list(first.subscriptions[0].instruments) == [7]
+
+    run_with_gateways(body, 2)
+
+
+def test_subscription_to_an_unknown_symbol_is_refused_at_once(run_with_gateways: Callable[..., Any]) -> None:
+    async def body(gateway: Any) -> None:
+        async with AsyncClient(gateway.address) as client:
+            with pytest.raises(Refused, match="UNKNOWN_INSTRUMENT"):
+                await client.subscribe(["NOPE"])
+
+    run_with_gateways(body)

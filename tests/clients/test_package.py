@@ -1,0 +1,53 @@
+"""What the base install promises: it needs nothing of the cluster, and its words are the wire's words."""
+
+import subprocess
+import sys
+
+import pytest
+
+import lockstep
+from lockstep import enums
+from lockstep.v1 import common_pb2, market_data_pb2
+
+CLUSTER = ("stream", "sequencer", "engine", "replica", "gateway", "ops")
+CLUSTER_PACKAGES = ("pyaeron", "rocksdict", "sortedcontainers", "crc32c", "uvloop", "click", "rich", "structlog")
+
+
+def test_importing_the_package_pulls_no_module_of_the_cluster() -> None:
+    script = "import sys, lockstep; print('\\n'.join(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    roots = {name.split(".")[0] for name in loaded}
+    assert "lockstep.session_machine" in loaded
+    assert not [name for name in loaded if name.startswith(tuple(f"lockstep.{part}" for part in CLUSTER))]
+    assert not roots & set(CLUSTER_PACKAGES)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "prefix"),
+    [
+        (enums.CommandKind, common_pb2.CommandKind, "COMMAND_KIND_"),
+        (enums.Side, common_pb2.Side, "SIDE_"),
+        (enums.OrderType, common_pb2.OrderType, "ORDER_TYPE_"),
+        (enums.TimeInForce, common_pb2.TimeInForce, "TIME_IN_FORCE_"),
+        (enums.SelfTradePrevention, common_pb2.SelfTradePrevention, "SELF_TRADE_PREVENTION_"),
+        (enums.EventKind, common_pb2.EventKind, "EVENT_KIND_"),
+        (enums.Feed, market_data_pb2.Feed, "FEED_"),
+        (enums.Code, common_pb2.Code, "CODE_"),
+    ],
+)
+def test_enums_have_the_wires_names_and_numbers(ours: type, theirs: object, prefix: str) -> None:
+    wire = {name.removeprefix(prefix): number for name, number in theirs.items()}  # type: ignore[attr-defined]
+    wire.pop("UNSPECIFIED", None)
+    assert {member.name: member.value for member in ours} == wire  # type: ignore[attr-defined]
+
+
+def test_everything_exported_exists() -> None:
+    assert all(hasattr(lockstep, name) for name in lockstep.__all__)
+
+
+def test_refusal_names_code_text_and_remedy() -> None:
+    assert str(lockstep.Refused(4005, "order 9")) == (
+        "UNKNOWN_ORDER (4005); order 9; remedy: the order is filled, canceled or another account's"
+    )
+    assert str(lockstep.Refused(4999)) == "code 4999 (4999)"

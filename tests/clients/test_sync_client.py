@@ -1,0 +1,133 @@
+"""The blocking client against a real gRPC server in another thread."""
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lockstep import (
+    Client,
+    CommandColumns,
+    EventKind,
+    Feed,
+    Quote,
+    Refused,
+    ReportsNotKept,
+    SessionEnded,
+    SessionFull,
+    Unavailable,
+)
+from lockstep.v1 import common_pb2, market_data_pb2
+
+
+def test_quick_start_works_as_written(gateway_thread: Any) -> None:
+    with Client(gateway_thread.address) as client:
+        done = client.place(account=1, instrument="ACME", side="buy", quantity_lots=10, price="101.50")
+        assert done.order_id > 0
+        assert done.outcome.price_ticks == 10_150
+        assert client.order(account=1, order_id=done.order_id) is None
+        with pytest.raises(Refused, match="INSUFFICIENT_CASH"):
+            client.place(account=1, instrument="ACME", side="buy", quantity_lots=13, price="101.50")
+
+
+def test_session_hands_out_rows_batches_and_handles(gateway_thread: Any) -> None:
+    with Client(gateway_thread.address) as client, client.session() as session:
+        handle = session.place(account=1, instrument="ACME", side="sell", quantity_lots=7, price="1")
+        assert handle.result(timeout=5).filled_lots == 0
+        ids = np.arange(1, 201, dtype=np.uint64)
+        assert session.submit_columns(CommandColumns(account=1, client_order_id=ids, quantity_lots=1)) == 2
+        session.drain(5)
+        rows = list(session.reports(timeout_s=0.1))
+        assert [row.kind for row in rows[:3]] == [EventKind.ACCEPTED, EventKind.TRADE, EventKind.TRADE]
+        assert len(rows) == 203
+
+
+def test_many_threads_share_one_session(gateway_thread: Any, exchange: Any) -> None:
+    with Client(gateway_thread.address) as client, client.session(max_unanswered=64) as session:
+        results: list[int] = []
+
+        def trade() -> None:
+            for _ in range(50):
+                handle = session.place(account=1, instrument=7, side="buy", quantity_lots=1, price_ticks=5)
+                results.append(handle.result(10).outcome.session_no - handle.session_no)
+
+        threads = [threading.Thread(target=trade) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert results == [0] * 200
+
+
+def test_full_session_blocks_until_there_is_room(gateway_thread: Any) -> None:
+    with Client(gateway_thread.address) as client, client.session(max_unanswered=8) as session:
+        for number in range(100):
+            session.place(account=1, instrument=7, side="buy", quantity_lots=1, price_ticks=number, track=False)
+        session.drain(5)
+
+
+def test_drain_and_handle_say_so_when_the_time_is_over(gateway_thread: Any) -> None:
+    gateway_thread.swallow_reports = True
+    with Client(gateway_thread.address) as client:
+        session = client.session(max_unanswered=1, on_full="raise")
+        handle = session.place(account=1, instrument=7, side="buy", quantity_lots=1, price_ticks=5)
+        with pytest.raises(Unavailable, match="command 1 is not answered after"):
+            handle.result(timeout=0.05)
+        with pytest.raises(Unavailable, match="1 commands unanswered"):
+            session.drain(0.05)
+        with pytest.raises(SessionFull):
+            session.cancel(account=1, order_id=5)
+        assert len(session.close(drain_s=0.05).unanswered) == 1
+        with pytest.raises(SessionEnded):
+            handle.result(1)
+        with pytest.raises(SessionEnded):
+            session.cancel(account=1, order_id=5)
+
+
+def test_callback_gets_columns_and_the_iterators_say_why_they_do_not(gateway_thread: Any) -> None:
+    seen: list[int] = []
+    with (
+        Client(gateway_thread.address) as client,
+        client.session(on_batch=lambda batch: seen.extend(batch.session_no.tolist())) as session,
+    ):
+        session.submit_columns(CommandColumns(count=30, quantity_lots=1))
+        session.drain(5)
+        with pytest.raises(ReportsNotKept, match="callback"):
+            next(iter(session.reports()))
+    assert seen == list(range(1, 31))
+
+
+def test_market_data_waits_no_longer_than_asked_and_loses_nothing_by_it(gateway_thread: Any) -> None:
+    best = market_data_pb2.BestBidOffer(bid_price_ticks=5, bid_quantity_lots=2)
+    update = market_data_pb2.MarketDataUpdate(
+        stamp=common_pb2.Stamp(epoch=1), instrument=7, feed=market_data_pb2.FEED_L1, seq=4, best=best
+    )
+    gateway_thread.market_scripts = [[update]]
+    with Client(gateway_thread.address) as client:
+        subscription = client.subscribe(["ACME"], feeds=[Feed.L1])
+        quote = subscription.next(timeout_s=5)
+        assert isinstance(quote, Quote)
+        assert quote.bid is not None
+        assert (quote.bid.price_ticks, quote.ask) == (5, None)
+        start = time.monotonic()
+        with pytest.raises(Unavailable, match="no market data"):
+            subscription.next(timeout_s=0.1)
+        assert time.monotonic() - start < 5
+        subscription.close()
+
+
+def test_address_without_port_and_wrong_options_are_named() -> None:
+    with pytest.raises(ValueError, match="has no port"):
+        Client("localhost")
+    with pytest.raises(ValueError, match="no gateway address"):
+        Client("")
+
+
+def test_closed_client_says_that_it_is_closed(gateway_thread: Any) -> None:
+    client = Client(gateway_thread.address)
+    client.close()
+    client.close()
+    with pytest.raises(Unavailable, match="client is closed"):
+        client.status()
