@@ -13,10 +13,17 @@ CLUSTER = ("stream", "sequencer", "engine", "replica", "gateway", "ops")
 CLUSTER_PACKAGES = ("pyaeron", "rocksdict", "sortedcontainers", "crc32c", "uvloop", "click", "rich", "structlog")
 
 
+def _modules_after(statement: str) -> list[str]:
+    script = f"{statement}\nimport sys\nprint(*sys.modules)"
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_a_process_of_the_cluster_does_not_import_the_client() -> None:
+    assert "lockstep.session_machine" not in _modules_after("import lockstep.replica.process")
+
+
 def test_importing_the_package_pulls_no_module_of_the_cluster() -> None:
-    script = "import sys, lockstep; print('\\n'.join(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    loaded = done.stdout.split()
+    loaded = _modules_after("from lockstep import *")
     roots = {name.split(".")[0] for name in loaded}
     assert "lockstep.session_machine" in loaded
     assert not [name for name in loaded if name.startswith(tuple(f"lockstep.{part}" for part in CLUSTER))]
@@ -44,6 +51,9 @@ def test_enums_have_the_wires_names_and_numbers(ours: type, theirs: object, pref
 
 def test_everything_exported_exists() -> None:
     assert all(hasattr(lockstep, name) for name in lockstep.__all__)
+    assert set(lockstep.__all__) <= set(dir(lockstep))
+    with pytest.raises(AttributeError, match="no attribute 'Clinet'"):
+        lockstep.Clinet  # noqa: B018
 
 
 def test_refusal_names_code_text_and_remedy() -> None:

@@ -8,40 +8,44 @@ Example:
     ...     client.place(account=1, instrument="ACME", side="buy", quantity_lots=10, price="101.50")
 """
 
-from lockstep.admin import AdjustCash, AdjustPosition, DefineAccount, DefineInstrument
-from lockstep.aio import AsyncClient
-from lockstep.book import Book, Level, PublicTrade, Quote
-from lockstep.columns import CommandColumns, ReportColumns
-from lockstep.delivery import CommandHandle
-from lockstep.enums import (
-    Code,
-    CommandKind,
-    EventKind,
-    Feed,
-    OrderFlag,
-    OrderType,
-    SelfTradePrevention,
-    Side,
-    TimeInForce,
-    code_name,
-    is_retryable,
-)
-from lockstep.errors import (
-    LockstepError,
-    ProtocolFault,
-    Refused,
-    ReportsNotKept,
-    SessionEnded,
-    SessionFull,
-    Unavailable,
-)
-from lockstep.market_data import AsyncSubscription
-from lockstep.orders import CommandRow, OrderTerms, price_to_ticks, ticks_to_price
-from lockstep.reference import Instrument
-from lockstep.session import AsyncSession
-from lockstep.session_events import Checkpoint, ReportId
-from lockstep.sync import Client, Session, Subscription
-from lockstep.values import Account, CommandResult, EventId, GatewayStatus, Order, Position, Report
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lockstep.admin import AdjustCash, AdjustPosition, DefineAccount, DefineInstrument
+    from lockstep.aio import AsyncClient
+    from lockstep.book import Book, Level, PublicTrade, Quote
+    from lockstep.columns import CommandColumns, ReportColumns
+    from lockstep.delivery import CommandHandle
+    from lockstep.enums import (
+        Code,
+        CommandKind,
+        EventKind,
+        Feed,
+        OrderFlag,
+        OrderType,
+        SelfTradePrevention,
+        Side,
+        TimeInForce,
+        code_name,
+        is_retryable,
+    )
+    from lockstep.errors import (
+        LockstepError,
+        ProtocolFault,
+        Refused,
+        ReportsNotKept,
+        SessionEnded,
+        SessionFull,
+        Unavailable,
+    )
+    from lockstep.market_data import AsyncSubscription
+    from lockstep.orders import CommandRow, OrderTerms, price_to_ticks, ticks_to_price
+    from lockstep.reference import Instrument
+    from lockstep.session import AsyncSession
+    from lockstep.session_events import Checkpoint, ReportId
+    from lockstep.sync import Client, Session, Subscription
+    from lockstep.values import Account, CommandResult, EventId, GatewayStatus, Order, Position, Report
 
 __all__ = [
     "Account",
@@ -94,3 +98,89 @@ __all__ = [
     "price_to_ticks",
     "ticks_to_price",
 ]
+
+# Names are loaded when they are first used: the cluster's own processes live in this namespace too, and an engine that
+# comes back after a crash should not spend its first moments importing the client.
+_HOMES = {
+    "lockstep.admin": (
+        "AdjustCash",
+        "AdjustPosition",
+        "DefineAccount",
+        "DefineInstrument",
+    ),
+    "lockstep.aio": ("AsyncClient",),
+    "lockstep.book": (
+        "Book",
+        "Level",
+        "PublicTrade",
+        "Quote",
+    ),
+    "lockstep.columns": (
+        "CommandColumns",
+        "ReportColumns",
+    ),
+    "lockstep.delivery": ("CommandHandle",),
+    "lockstep.enums": (
+        "Code",
+        "CommandKind",
+        "EventKind",
+        "Feed",
+        "OrderFlag",
+        "OrderType",
+        "SelfTradePrevention",
+        "Side",
+        "TimeInForce",
+        "code_name",
+        "is_retryable",
+    ),
+    "lockstep.errors": (
+        "LockstepError",
+        "ProtocolFault",
+        "Refused",
+        "ReportsNotKept",
+        "SessionEnded",
+        "SessionFull",
+        "Unavailable",
+    ),
+    "lockstep.market_data": ("AsyncSubscription",),
+    "lockstep.orders": (
+        "CommandRow",
+        "OrderTerms",
+        "price_to_ticks",
+        "ticks_to_price",
+    ),
+    "lockstep.reference": ("Instrument",),
+    "lockstep.session": ("AsyncSession",),
+    "lockstep.session_events": (
+        "Checkpoint",
+        "ReportId",
+    ),
+    "lockstep.sync": (
+        "Client",
+        "Session",
+        "Subscription",
+    ),
+    "lockstep.values": (
+        "Account",
+        "CommandResult",
+        "EventId",
+        "GatewayStatus",
+        "Order",
+        "Position",
+        "Report",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
