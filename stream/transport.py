@@ -95,7 +95,7 @@ def wait_for_driver(directory: Path | str, timeout_s: float) -> None:
     while driver_pid(Path(directory)) is None:
         if time.monotonic() >= give_up_s:
             raise DriverUnavailable(
-                f"no media driver runs in {directory}: start one with `lockstep driver --dir {directory}`"
+                f"no media driver runs in {directory}: start one with `lockstep driver --config FILE`"
             )
         time.sleep(_WAIT_STEP_S)
 

@@ -1,0 +1,89 @@
+"""`lockstep bench cluster`: latency and throughput of a whole cluster."""
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from lockstep.ops.bench_cluster import BenchPlan, BenchResult, run_bench
+from lockstep.ops.cli.options import address_option, expected_errors, json_option, make_console, write_json
+
+
+@click.group("bench")
+def command() -> None:
+    """Measure the cluster on this machine."""
+
+
+@command.command("cluster")
+@json_option
+@click.option(
+    "--rate", type=click.IntRange(10, 2_000_000), help="Orders offered a second; default 1000 single, 30000 batched."
+)
+@click.option(
+    "--duration",
+    "duration_s",
+    type=click.FloatRange(1, 3600),
+    default=10.0,
+    show_default=True,
+    help="Seconds of each phase, after two seconds of warming up.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["single", "batched", "both"]),
+    default="both",
+    show_default=True,
+    help="single: one order a message; batched: orders linger into columnar batches.",
+)
+@click.option(
+    "--sessions", type=click.IntRange(1, 64), default=4, show_default=True, help="Sessions that share the rate."
+)
+@click.option("--saturate", is_flag=True, help="Then raise the batched rate until the cluster does not follow.")
+@address_option("Measure a running cluster instead of one started for this (repeatable).")
+@expected_errors
+def cluster(
+    json_path: Path | None,
+    rate: int | None,
+    duration_s: float,
+    mode: str,
+    sessions: int,
+    saturate: bool,
+    addresses: tuple[str, ...],
+) -> int:
+    """Measure order-to-report latency and throughput of a whole cluster, open loop.
+
+    Orders are sent when they are due, whether or not earlier ones were answered, and latency counts from the time an
+    order was due. So a stall shows in every order that it held up (no coordinated omission).
+
+    Exit code 1 if an order stayed unanswered.
+    """
+    console = make_console(json_path)
+    plan = BenchPlan(
+        rate=rate,
+        duration_s=duration_s,
+        modes=("single", "batched") if mode == "both" else (mode,),
+        sessions=sessions,
+        saturate=saturate,
+        addresses=addresses,
+    )
+    result = run_bench(plan, lambda text: console.print(text, highlight=False))
+    console.print(_table(result))
+    console.print(f"mix: {result.mix}\nleft out: {result.left_out}", highlight=False)
+    write_json(json_path, result.to_json())
+    return 0 if all(not phase.unanswered for phase in result.phases) else 1
+
+
+def _table(result: BenchResult) -> Table:
+    table = Table(title="order to report, microseconds", title_justify="left", pad_edge=False)
+    for name in ("phase", "offered/s", "sent/s", "answered/s", "p50", "p90", "p99", "p99.9", "max", "CPU us/order"):
+        table.add_column(name, justify="left" if name == "phase" else "right")
+    for phase in result.phases:
+        cells = [f"{phase.latency_us.get(name, 0):.0f}" for name in ("p50", "p90", "p99", "p99.9", "max")]
+        table.add_row(
+            phase.name,
+            str(phase.offered_per_s),
+            str(phase.sent_per_s),
+            str(phase.answered_per_s),
+            *cells,
+            f"{sum(phase.cpu_us_per_order.values()):.1f}",
+        )
+    return table

@@ -1,0 +1,38 @@
+"""`lockstep driver`: this host's Aeron media driver."""
+
+from pathlib import Path
+
+import click
+
+from lockstep.ops.cli.options import config_option, expected_errors
+from lockstep.ops.cluster_view import all_members
+from lockstep.ops.config import load
+from lockstep.ops.process import StopRequest, configure_logging
+from lockstep.stream.driver import DriverOptions, run_driver
+
+_ACROSS_HOSTS_PARK_US = 100
+
+
+@click.command("driver")
+@config_option
+@expected_errors
+def command(config_path: Path) -> int:
+    """Run the media driver: one on each host, started before the other processes.
+
+    It carries the links between the processes of the cluster, in the directory `aeron_dir` of the configuration.
+    Processes notice when it dies and attach again to its successor by themselves.
+    """
+    topology = load(config_path)
+    log = configure_logging("driver")
+    stop = StopRequest.install()
+    several_hosts = len({member.host for member in all_members(topology)}) > 1
+    park_us = _ACROSS_HOSTS_PARK_US if several_hosts else DriverOptions().max_park_us
+    options = DriverOptions(udp_mtu_bytes=topology.udp_mtu, max_park_us=park_us)
+    run_driver(
+        topology.aeron_dir,
+        stop=lambda: stop.requested,
+        options=options,
+        on_ready=lambda: log.info("driver ready", directory=str(topology.aeron_dir)),
+    )
+    log.info("driver stopped", reason=stop.reason)
+    return 0

@@ -1,0 +1,25 @@
+"""`lockstep gateway`: one gateway process."""
+
+from pathlib import Path
+
+import click
+
+from lockstep.ops.cli.options import config_option, expected_errors, id_option, load_member
+from lockstep.stream.topology import ProcessKind
+
+
+@click.command("gateway")
+@config_option
+@id_option
+@expected_errors
+def command(config_path: Path, member_id: int) -> int:
+    """Run one gateway: what trading systems connect to.
+
+    It needs the media driver of this host (`lockstep driver`).
+
+    Stop it with SIGTERM or Ctrl-C. Logs go to standard error; LOCKSTEP_LOG sets the level (debug, info, warning).
+    """
+    # Imported late: the help must not pay for a whole process.
+    from lockstep.gateway.process import run
+
+    return run(*load_member(config_path, ProcessKind.GATEWAY, member_id))

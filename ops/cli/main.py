@@ -1,0 +1,93 @@
+"""The `lockstep` command: one module per subcommand, imported only when it is asked for.
+
+A process of the cluster starts through here, and a restarted engine's start-up time is time without redundancy, so
+that `lockstep engine` must not pay for what `lockstep bench` imports.
+
+Exit codes: 0 done; 1 something outside is in the way (a port, a file, a cluster that does not answer) or a proof
+failed; 2 the command line, the configuration or an input file is wrong; 3 a process found its own state wrong.
+Expected errors are one message on standard error, never a traceback.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Final
+
+import click
+
+COMMANDS: Final = {
+    "up": "lockstep.ops.cli.up",
+    "demo": "lockstep.ops.cli.demo",
+    "status": "lockstep.ops.cli.status",
+    "failover": "lockstep.ops.cli.failover",
+    "replay": "lockstep.ops.cli.replay",
+    "bench": "lockstep.ops.cli.bench",
+    "driver": "lockstep.ops.cli.driver",
+    "sequencer": "lockstep.ops.cli.sequencer",
+    "engine": "lockstep.ops.cli.engine",
+    "gateway": "lockstep.ops.cli.gateway",
+}
+"""Module of each command; its `command` is the click command."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names, in the order in which a newcomer meets them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a subcommand."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name]).command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=False,
+)
+@click.version_option(version("lockstep"), "--version", prog_name="lockstep", message="%(prog)s %(version)s")
+def cli() -> None:
+    """A replicated exchange that keeps trading when a machine dies.
+
+    Start with `lockstep demo` (one minute: a real cluster, killed twice, and the proof that nothing was lost), or
+    `lockstep up` and then, in another terminal, `lockstep status`.
+
+    Exit codes: 0 done, 1 something outside is in the way or a proof failed, 2 the command line, configuration or
+    input file is wrong.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: runs the command and exits with its code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    try:
+        code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Abort:
+        click.echo("lockstep: interrupted", err=True)
+        return 1
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output (such as `head`) has gone; nobody is left to tell.
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""What the subcommands share: common options, and how an expected error becomes one message and an exit code."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import grpc
+from rich.console import Console
+
+from lockstep.channel import parse_addresses
+from lockstep.errors import LockstepError
+from lockstep.ops.cluster_view import rpc_text
+from lockstep.ops.config import ConfigError, load
+from lockstep.ops.process import EXIT_ENVIRONMENT, EnvironmentFault
+from lockstep.ops.replay.flow import FlowError
+from lockstep.stream.driver import DriverRefused
+from lockstep.stream.topology import Member, ProcessKind, Topology
+
+DEFAULT_DATA_DIR: Final = Path("lockstep-data")
+DEFAULT_CONFIG: Final = DEFAULT_DATA_DIR / "cluster.toml"
+EXIT_USAGE: Final = 2
+
+config_option = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    help="Configuration file of the cluster.",
+)
+
+json_option = click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the result as JSON (- : stdout).",
+)
+
+_PLAIN_WIDTH: Final = 140
+
+
+def make_console(json_path: Path | None = None) -> Console:
+    """Where people read: standard error if standard output is taken by `--json -`; wide where nobody's window is."""
+    stderr = str(json_path) == "-"
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, width=None if terminal else _PLAIN_WIDTH)
+
+
+def _check_addresses(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        return ()
+    try:
+        return parse_addresses(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx=ctx, param=param) from None
+
+
+def address_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A repeatable `--address HOST:PORT`."""
+    return click.option(
+        "--address", "addresses", multiple=True, metavar="HOST:PORT", callback=_check_addresses, help=text
+    )
+
+
+id_option = click.option("--id", "member_id", type=int, required=True, help="Id of the process in the configuration.")
+
+
+class Failure(click.ClickException):
+    """An expected error: its message is shown, without a traceback. Exit code 1."""
+
+    exit_code = EXIT_ENVIRONMENT
+
+    def show(self, file: Any = None) -> None:
+        """One message on standard error."""
+        click.echo(f"lockstep: {self.format_message()}", file=file, err=True)
+
+
+class InputFault(Failure):
+    """The command line, the configuration or an input file is wrong. Exit code 2."""
+
+    exit_code = EXIT_USAGE
+
+
+def expected_errors[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Turn the errors that a command may meet into messages and exit codes."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (ConfigError, FlowError) as error:
+            raise InputFault(str(error)) from error
+        except (EnvironmentFault, DriverRefused, LockstepError, TimeoutError) as error:
+            raise Failure(str(error)) from error
+        except grpc.RpcError as error:
+            raise Failure(rpc_text(error)) from error
+        except PermissionError as error:
+            raise Failure(f"no permission: {error.filename}; choose another path") from error
+
+    return wrapped
+
+
+def load_member(config_path: Path, kind: ProcessKind, member_id: int) -> tuple[Topology, Member]:
+    """The configuration and the member that a process is to be.
+
+    Raises:
+        ConfigError: the file is wrong, or has no such member.
+    """
+    topology = load(config_path)
+    try:
+        return topology, topology.member(kind, member_id)
+    except KeyError as error:
+        raise ConfigError(f"{config_path}: {error.args[0]}; use one of those ids with --id") from None
+
+
+def write_json(path: Path | None, result: Mapping[str, object]) -> None:
+    """Write a result where `--json` said; nothing without it."""
+    if path is None:
+        return
+    text = json.dumps(result, indent=2) + "\n"
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputFault(f"{path}: can't be written: {error.strerror}; choose another --json file") from error

@@ -1,0 +1,51 @@
+"""How cluster status looks to people."""
+
+from rich.table import Table
+
+from lockstep.ops.cluster_view import ClusterStatus, MemberStatus
+
+_STYLES = {"leader": "bold green", "primary": "bold green", "serving": "green", "standby": "cyan", "candidate": "cyan"}
+
+
+def status_table(status: ClusterStatus, *, title: str) -> Table:
+    """One row for each process."""
+    table = Table(title=title, title_justify="left", pad_edge=False)
+    for name in ("process", "address", "role"):
+        table.add_column(name, no_wrap=True)
+    for name in ("epoch", "seq", "committed", "pid"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("digest", no_wrap=True)
+    table.add_column("remark", overflow="fold")
+    for member in status.members:
+        table.add_row(*_cells(member))
+    return table
+
+
+def _cells(member: MemberStatus) -> tuple[str, ...]:
+    reply = member.reply
+    if reply is None:
+        return (member.name, member.address, "[red]down[/]", "", "", "", "", "", member.error)
+    style = _STYLES.get(member.role, "yellow")
+    return (
+        member.name,
+        member.address,
+        f"[{style}]{member.role}[/]",
+        str(reply.epoch),
+        str(reply.seq),
+        str(reply.committed_seq),
+        str(reply.pid),
+        reply.digest.hex()[:8],
+        reply.why,
+    )
+
+
+def summary_line(status: ClusterStatus) -> str:
+    """Roles of the moment in one line; equal lines mean that nothing has changed."""
+    leader, primary = status.leader(), status.primary()
+    epoch = leader.reply.epoch if leader is not None and leader.reply is not None else 0
+    down = [member.name for member in status.members if member.reply is None]
+    return (
+        f"epoch {epoch}, leader {leader.name if leader else 'none'}, primary {primary.name if primary else 'none'}, "
+        f"in sync {', '.join(map(str, status.in_sync())) or 'none'}, serving gateways {status.serving_gateways()}"
+        + (f", down: {', '.join(down)}" if down else "")
+    )

@@ -1,0 +1,109 @@
+"""`lockstep up`: a whole cluster on this machine, in the foreground."""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+
+from lockstep.ops.cli.options import DEFAULT_DATA_DIR, expected_errors
+from lockstep.ops.cli.tables import status_table, summary_line
+from lockstep.ops.local.cluster import DEFAULT_PORT, ClusterPlan, Incident, LocalCluster
+from lockstep.ops.process import StopRequest
+
+_REFRESH_S = 0.5
+_SHOWN_INCIDENTS = 6
+
+
+@click.command("up")
+@click.option("--engines", type=click.IntRange(1, 9), default=2, show_default=True, help="Matching engine replicas.")
+@click.option("--gateways", type=click.IntRange(1, 9), default=1, show_default=True, help="Gateways.")
+@click.option(
+    "--port",
+    type=click.IntRange(1024, 65_500),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port of the first gateway; the other processes take the ports after it.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_DATA_DIR,
+    show_default=True,
+    help="Journals, logs and configuration. An existing one is continued.",
+)
+@click.option("--no-restart", is_flag=True, help="Leave processes down that die.")
+@expected_errors
+def command(engines: int, gateways: int, port: int, data_dir: Path, no_restart: bool) -> int:
+    """Start a whole cluster on this machine and keep it running until Ctrl-C.
+
+    Starts etcd, the media driver, two sequencers, the engines and the gateways, each as a process of its own, and shows
+    what they do. Kill one of them (kill -9 PID) and watch another take over; it is started again by itself.
+
+    The data directory keeps all journals: the next `up` continues where this one ended.
+    """
+    stop = StopRequest.install()
+    console = Console(stderr=False)
+    plan = ClusterPlan(engines=engines, gateways=gateways, port=port, data_dir=data_dir, restart=not no_restart)
+    live_table = sys.stdout.isatty()
+    printed = threading.Lock()
+
+    def on_incident(incident: Incident) -> None:
+        if not live_table:
+            with printed:
+                click.echo(_line(incident))
+
+    cluster = LocalCluster(plan, on_incident=on_incident)
+    click.echo(
+        f"starting 2 sequencers, {_count(engines, 'engine')}, {_count(gateways, 'gateway')} in {cluster.data_dir} ..."
+    )
+    try:
+        cluster.start(should_stop=lambda: stop.requested)
+        if not stop.requested:
+            _greet(cluster)
+            if live_table:
+                _show_table(cluster, stop, console)
+            else:
+                _show_lines(cluster, stop)
+        click.echo(f"stopping ({stop.reason})")
+    finally:
+        cluster.stop()
+    click.echo("stopped")
+    return 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _greet(cluster: LocalCluster) -> None:
+    click.echo(f"clients connect to: {', '.join(cluster.gateway_addresses)}")
+    click.echo(f"configuration:      {cluster.config_path}")
+    click.echo(f"data and logs:      {cluster.data_dir}")
+    click.echo("Ctrl-C stops the cluster.")
+
+
+def _show_table(cluster: LocalCluster, stop: StopRequest, console: Console) -> None:
+    with Live(console=console, refresh_per_second=4, transient=False) as live:
+        while not stop.requested:
+            status = cluster.status()
+            recent = "\n".join(_line(incident) for incident in cluster.incidents[-_SHOWN_INCIDENTS:])
+            live.update(Group(status_table(status, title=f"cluster in {cluster.data_dir}"), recent))
+            stop.wait(_REFRESH_S)
+
+
+def _show_lines(cluster: LocalCluster, stop: StopRequest) -> None:
+    last = ""
+    while not stop.requested:
+        line = summary_line(cluster.status())
+        if line != last:
+            click.echo(line)
+            last = line
+        stop.wait(_REFRESH_S)
+
+
+def _line(incident: Incident) -> str:
+    return f"{time.strftime('%H:%M:%S', time.localtime(incident.at))} {incident.name} {incident.text}"

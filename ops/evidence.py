@@ -1,0 +1,108 @@
+"""What each engine kept of a run, read over gRPC from every engine separately, so that they can be compared."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import grpc
+import numpy as np
+
+from lockstep.ops.cluster_view import StatusProbe, rpc_text
+from lockstep.ops.process import CHANNEL_OPTIONS, EnvironmentFault
+from lockstep.ops.proof import Balances
+from lockstep.stream.frames import decode_frame
+from lockstep.stream.records import EVENT, Commands, Events, no_commands, no_events
+from lockstep.stream.topology import Member, Topology
+from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
+
+_TIMEOUT_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEvidence:
+    """One engine's account of the whole run."""
+
+    engine: str
+    seq: int
+    digest: bytes
+    """Of the digest chain, after `seq`."""
+    journal: tuple[bytes, ...] = field(repr=False)
+    """Journaled frames."""
+    events: Events = field(repr=False)
+    balances: Balances = field(repr=False)
+    value_micros: Mapping[int, int]
+    """By instrument, what one lot at one tick is worth."""
+
+    def commands(self) -> Commands:
+        """All journaled commands, in order of seq."""
+        records = [decode_frame(raw).records for raw in self.journal]
+        return np.concatenate(records) if records else no_commands()
+
+
+def collect(topology: Topology, *, settle_s: float = 15.0) -> tuple[EngineEvidence, ...]:
+    """Read every engine once all of them stand at the same committed seq.
+
+    Raises:
+        EnvironmentFault: they don't get there in time, or one does not answer.
+    """
+    through = _wait_level(topology, settle_s)
+    found = []
+    for engine in topology.engines:
+        with grpc.insecure_channel(engine.grpc_address, options=list(CHANNEL_OPTIONS)) as channel:
+            try:
+                found.append(_read(engine, replication_pb2_grpc.ReplicationStub(channel), through))
+            except grpc.RpcError as error:
+                raise EnvironmentFault(f"{engine.name} does not give its history: {rpc_text(error)}") from error
+    return tuple(found)
+
+
+def _wait_level(topology: Topology, settle_s: float) -> int:
+    deadline = time.monotonic() + settle_s
+    engines = tuple((engine.name, engine.grpc_address) for engine in topology.engines)
+    with StatusProbe(engines) as probe:
+        while True:
+            status = probe.ask()
+            replies = [member.reply for member in status.members if member.reply is not None]
+            levels = {reply.seq for reply in replies} | {reply.committed_seq for reply in replies}
+            if len(replies) == len(engines) and len(levels) == 1:
+                return next(iter(levels))
+            if time.monotonic() > deadline:
+                seen = ", ".join(
+                    f"{m.name} {m.role} at {m.reply.seq} (committed {m.reply.committed_seq})"
+                    if m.reply
+                    else f"{m.name} down"
+                    for m in status.members
+                )
+                raise EnvironmentFault(f"the engines do not come to the same seq within {settle_s:g} s: {seen}")
+            time.sleep(0.05)
+
+
+def _read(engine: Member, stub: replication_pb2_grpc.ReplicationStub, through: int) -> EngineEvidence:
+    journal: list[bytes] = []
+    tip = replication_pb2.Tip()
+    fetch = replication_pb2.FetchJournalRequest(from_seq=1)
+    for part in stub.FetchJournal(fetch, timeout=_TIMEOUT_S):
+        journal.extend(part.frames)
+        tip = part.tip
+    events = [no_events()]
+    history = replication_pb2.FetchEventsRequest(after=common_pb2.EventId(), to_seq=through)
+    for piece in stub.FetchEvents(history, timeout=_TIMEOUT_S):
+        events.append(np.frombuffer(piece.events, dtype=EVENT))
+    accounts = stub.Query(replication_pb2.QueryRequest(all_accounts=True), timeout=_TIMEOUT_S).accounts
+    instruments = stub.Query(replication_pb2.QueryRequest(instruments=True), timeout=_TIMEOUT_S).instruments
+    lots = {
+        (account.account, position.instrument): position.quantity_lots
+        for account in accounts
+        for position in account.positions
+        if position.quantity_lots
+    }
+    return EngineEvidence(
+        engine=engine.name,
+        seq=tip.seq,
+        digest=tip.digest,
+        journal=tuple(journal),
+        events=np.concatenate(events),
+        balances=Balances({account.account: account.cash_micros for account in accounts}, dict(sorted(lots.items()))),
+        value_micros={item.id: item.tick_micros * item.lot_units for item in instruments},
+    )

@@ -1,0 +1,429 @@
+"""A whole cluster on this machine, as real processes: etcd, media driver, sequencers, engines, gateways.
+
+`lockstep up`, the demo, replays with `--local` and end-to-end tests all run on this supervisor. It writes the
+configuration file that a deployment would write by hand, starts each process by the same command line, restarts those
+that die, and kills them on request, which is what most callers are here for.
+
+The supervisor is no part of the safety argument: it never tells a process what happened to another one.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self
+
+from lockstep.ops import config
+from lockstep.ops.cluster_view import ClusterStatus, StatusProbe, all_members
+from lockstep.ops.local import resume
+from lockstep.ops.local.child import Child, describe_exit
+from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
+from lockstep.ops.local.ports import HOST, busy_ports, free_ports
+from lockstep.ops.process import EXIT_INVARIANT, EnvironmentFault
+from lockstep.stream.driver import default_directory, driver_pid
+from lockstep.stream.topology import Limits, Member, ProcessKind, Timing, Topology
+
+DEFAULT_PORT: Final = 7450
+_DRIVER: Final = "driver"
+_WATCH_S: Final = 0.05
+_ASK_S: Final = 0.2
+_FIRST_RESTART_S: Final = 0.2
+_LONGEST_RESTART_S: Final = 5.0
+_SHORT_LIFE_S: Final = 5.0
+_STOP_GRACE_S: Final = 4.0
+_DRIVER_GRACE_S: Final = 10.0
+
+
+PATIENT: Final = Timing(hang_ms=600)
+"""For busy development machines, slow now and then but not hung. A crash is noticed at once all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlan:
+    """What to start."""
+
+    engines: int = 2
+    gateways: int = 1
+    sequencers: int = 2
+    port: int | None = None
+    """Port of the first gateway; the other processes take the next ones. None: free ports."""
+    data_dir: Path | None = None
+    """None: a new temporary directory that is removed at the end."""
+    restart: bool = True
+    """Whether to start a process again that has died."""
+    limits: Limits = field(default_factory=Limits)
+    timing: Timing = field(default_factory=Timing)
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that happened to a child process."""
+
+    at: float
+    """Seconds since the Unix epoch."""
+    name: str
+    text: str
+
+
+@dataclass(slots=True)
+class _Restart:
+    """When a dead child is started again."""
+
+    due: float = 0.0
+    delay: float = _FIRST_RESTART_S
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What runs, in the order in which it was started."""
+
+    etcd: LocalEtcd | None = None
+    children: dict[str, Child] = field(default_factory=dict)
+    restarts: dict[str, _Restart] = field(default_factory=dict)
+    given_up: set[str] = field(default_factory=set)
+
+
+class LocalCluster:
+    """A running local cluster. Use it as a context manager, or call `start` and `stop`."""
+
+    def __init__(self, plan: ClusterPlan, *, on_incident: Callable[[Incident], None] | None = None) -> None:
+        self.plan = plan
+        self._temporary = plan.data_dir is None
+        self.data_dir = (plan.data_dir or Path(tempfile.mkdtemp(prefix="lockstep-"))).resolve()
+        self.config_path = self.data_dir / "cluster.toml"
+        self.incidents: list[Incident] = []
+        self._on_incident = on_incident
+        self._parts = _Parts()
+        self._lock: IO[str] | None = None
+        self._guard = threading.RLock()
+        self._watcher: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._topology: Topology | None = None
+        self._probe: StatusProbe | None = None
+
+    @property
+    def topology(self) -> Topology:
+        """The topology; there is one from `start` on."""
+        if self._topology is None:
+            raise RuntimeError("the cluster was not started")
+        return self._topology
+
+    @property
+    def gateway_addresses(self) -> tuple[str, ...]:
+        """Where clients connect."""
+        return tuple(gateway.grpc_address for gateway in self.topology.gateways)
+
+    def start(self, *, timeout_s: float = 40.0, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Start everything and wait until every gateway takes orders, or until `should_stop` says so.
+
+        Raises:
+            EnvironmentFault: something outside is in the way (busy port, directory in use, a process that ends at
+                once). Whatever was started is stopped again.
+        """
+        try:
+            self._lock = _lock_data_dir(self.data_dir)
+            ports = self._choose_ports()
+            found = resume.examine(self.data_dir, engines=self.plan.engines)
+            self._topology = self._plan_topology(ports)
+            heading = "Written by `lockstep up`; other commands read it through --config. Changes are overwritten."
+            self.config_path.write_text(config.render(self._topology, heading=heading), encoding="utf-8")
+            self._probe = StatusProbe.of(self._topology)
+            self._start_driver()
+            self._start_etcd(ports[-1])
+            if found is not None:
+                resume.restore(self._topology, found)
+            for member in all_members(self._topology):
+                self._add(
+                    member.name, member.kind.name.lower(), "--config", str(self.config_path), "--id", str(member.id)
+                )
+            self._wait_until_serving(timeout_s, should_stop)
+        except BaseException:
+            self.stop()
+            raise
+        self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        self._watcher.start()
+
+    def _choose_ports(self) -> tuple[int, ...]:
+        # The gateways' first, then a gRPC and a watch port for each process that needs one, then etcd's.
+        plan = self.plan
+        count = 2 * (plan.gateways + plan.sequencers + plan.engines) + 1
+        if plan.port is None:
+            return free_ports(count)
+        ports = tuple(range(plan.port, plan.port + count))
+        if ports[-1] > 65_535:
+            raise EnvironmentFault(f"port {plan.port} leaves no room for {count} ports; choose a lower --port")
+        busy = busy_ports(ports)
+        if busy:
+            others = f" (and {len(busy) - 1} more)" if len(busy) > 1 else ""
+            raise EnvironmentFault(
+                f"{HOST} port {busy[0]} is in use by another program{others}, perhaps another `lockstep up`; "
+                f"this cluster needs {ports[0]} to {ports[-1]}; stop that program, or choose another --port"
+            )
+        return ports
+
+    def _plan_topology(self, ports: tuple[int, ...]) -> Topology:
+        plan = self.plan
+        grpc_ports = iter(ports)
+        watch_ports = iter(ports[plan.gateways + plan.sequencers + plan.engines :])
+
+        def members(kind: ProcessKind, count: int) -> tuple[Member, ...]:
+            return tuple(
+                Member(
+                    kind=kind,
+                    id=i,
+                    host=HOST,
+                    grpc_port=next(grpc_ports),
+                    watch_port=next(watch_ports),
+                    data_dir=Path() if kind is ProcessKind.SEQUENCER else self.data_dir / f"{kind.name.lower()}-{i}",
+                )
+                for i in range(1, count + 1)
+            )
+
+        gateways = members(ProcessKind.GATEWAY, plan.gateways)
+        return Topology(
+            name="local",
+            etcd_endpoints=(f"{HOST}:{ports[-1]}",),
+            aeron_dir=default_directory(f"{os.getpid()}-{secrets.token_hex(3)}"),
+            sequencers=members(ProcessKind.SEQUENCER, plan.sequencers),
+            engines=members(ProcessKind.ENGINE, plan.engines),
+            gateways=gateways,
+            limits=plan.limits,
+            timing=plan.timing,
+        )
+
+    def _start_driver(self) -> None:
+        self._add(_DRIVER, "driver", "--config", str(self.config_path))
+        deadline = time.monotonic() + _DRIVER_GRACE_S
+        while driver_pid(self.topology.aeron_dir) is None:
+            self._fail_if_ended()
+            if time.monotonic() > deadline:
+                raise EnvironmentFault(
+                    f"the media driver is not ready after {_DRIVER_GRACE_S:g} s; see {self._log(_DRIVER)}"
+                )
+            time.sleep(0.01)
+
+    def _start_etcd(self, port: int) -> None:
+        directory = self.data_dir / "etcd"
+        directory.mkdir(exist_ok=True)
+        try:
+            self._parts.etcd = LocalEtcd.start(directory, port)
+        except EtcdError as error:
+            raise EnvironmentFault(str(error)) from error
+
+    def _add(self, name: str, *arguments: str) -> None:
+        child = Child(name, arguments, self._log(name))
+        self._parts.children[name] = child
+        self._parts.restarts[name] = _Restart()
+        child.start()
+
+    def _log(self, name: str) -> Path:
+        return self.data_dir / "logs" / f"{name}.log"
+
+    def _wait_until_serving(self, timeout_s: float, should_stop: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            self._fail_if_ended()
+            status = self.status(timeout_s=0.5)
+            if status.is_whole(self.topology) or should_stop():
+                return
+            if time.monotonic() > deadline:
+                raise EnvironmentFault(
+                    f"the cluster does not serve after {timeout_s:g} s: {'; '.join(status.lacks(self.topology))}; "
+                    f"logs: {self.data_dir / 'logs'}"
+                )
+            time.sleep(0.05)
+
+    def _fail_if_ended(self) -> None:
+        for child in self._parts.children.values():
+            code = child.exit_code()
+            if code is not None:
+                raise EnvironmentFault(
+                    f"{child.name} {describe_exit(code)} while starting: {child.last_words()} (log: {child.log_path})"
+                )
+
+    def status(self, *, timeout_s: float = 1.0) -> ClusterStatus:
+        """Ask every process; blocks up to the timeout."""
+        if self._probe is None:
+            raise RuntimeError("the cluster was not started")
+        return self._probe.ask(timeout_s=timeout_s)
+
+    def wait_until_whole(self, timeout_s: float) -> bool:
+        """Wait until every process answers, all engines are in sync and all gateways serve; whether that came."""
+        deadline = time.monotonic() + timeout_s
+        while not self.status().is_whole(self.topology):
+            if time.monotonic() > deadline:
+                return False
+            # Asking costs the cluster CPU time, and somebody may be measuring.
+            time.sleep(_ASK_S)
+        return True
+
+    def find(self, role: str) -> str:
+        """Name of the process that has a role now: `primary`, `sequencer` (the leader), `standby`, `gateway`.
+
+        Raises:
+            EnvironmentFault: no process says so.
+        """
+        status = self.status()
+        chosen = {
+            "primary": status.primary(),
+            "sequencer": status.leader(),
+            "standby": next((m for m in status.members if m.role == "standby"), None),
+            "gateway": next((m for m in status.members if m.role == "serving"), None),
+        }.get(role)
+        if chosen is None:
+            roles = ", ".join(f"{m.name} is {m.role}" for m in status.members)
+            raise EnvironmentFault(f"no process is {role} at the moment: {roles}")
+        return chosen.name
+
+    def kill(self, name: str) -> int:
+        """End a process (such as `engine-1`) with SIGKILL; its pid."""
+        with self._guard:
+            child = self._parts.children[name]
+            pid = child.pid
+            child.kill()
+            return pid
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a process a signal."""
+        self._parts.children[name].send(number)
+
+    def starts(self, name: str) -> int:
+        """How often a process was started."""
+        return self._parts.children[name].starts
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by name, etcd and driver included."""
+        pids = {name: child.pid for name, child in self._parts.children.items() if child.running}
+        if self._parts.etcd is not None and self._parts.etcd.running:
+            pids["etcd"] = self._parts.etcd.pid
+        return pids
+
+    def restart(self, name: str) -> None:
+        """Start a dead process again now."""
+        with self._guard:
+            child = self._parts.children[name]
+            if not child.running:
+                child.start()
+
+    def _watch(self) -> None:
+        reported: dict[str, int] = {}
+        while not self._stopping.wait(_WATCH_S):
+            with self._guard:
+                for name, child in self._parts.children.items():
+                    code = child.exit_code()
+                    if code is None or self._stopping.is_set():
+                        continue
+                    if reported.get(name) != child.starts:
+                        reported[name] = child.starts
+                        self._on_death(child, code)
+                    elif self.plan.restart and name not in self._parts.given_up:
+                        self._restart_when_due(child)
+
+    def _on_death(self, child: Child, code: int) -> None:
+        restart = self._parts.restarts[child.name]
+        now = time.monotonic()
+        short = now - child.started_at < _SHORT_LIFE_S
+        restart.delay = min(restart.delay * 2, _LONGEST_RESTART_S) if short else _FIRST_RESTART_S
+        restart.due = now + restart.delay
+        text = describe_exit(code)
+        if code == EXIT_INVARIANT:
+            # It found its own state wrong: somebody has to look at it before it may take part again.
+            self._parts.given_up.add(child.name)
+            text += f", a broken invariant, so it stays down; see {child.log_path}"
+        elif code > 0:
+            text += f": {child.last_words()}"
+        self._note(child.name, text)
+
+    def _restart_when_due(self, child: Child) -> None:
+        if time.monotonic() >= self._parts.restarts[child.name].due:
+            child.start()
+            self._note(child.name, f"started again (pid {child.pid})")
+
+    def _note(self, name: str, text: str) -> None:
+        incident = Incident(time.time(), name, text)
+        self.incidents.append(incident)
+        if self._on_incident is not None:
+            self._on_incident(incident)
+
+    def stop(self) -> None:
+        """Stop every process in order, with SIGKILL for those that don't; may be called again."""
+        self._stopping.set()
+        if self._watcher is not None:
+            self._watcher.join()
+            self._watcher = None
+        for group in ("gateway", "sequencer", "engine"):
+            self._stop_children([c for name, c in self._parts.children.items() if name.startswith(group)])
+        if self._parts.etcd is not None:
+            self._parts.etcd.stop()
+        self._stop_children(list(self._parts.children.values()))
+        if self._probe is not None:
+            self._probe.close()
+            self._probe = None
+        if self._topology is not None:
+            # A driver that had to be killed leaves its directory in memory.
+            shutil.rmtree(self._topology.aeron_dir, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+        if self._temporary:
+            shutil.rmtree(self.data_dir, ignore_errors=True)
+
+    def _stop_children(self, children: list[Child]) -> None:
+        for child in children:
+            child.send(signal.SIGTERM)
+            # A process under SIGSTOP would keep the SIGTERM pending for ever.
+            child.send(signal.SIGCONT)
+        deadline = time.monotonic() + _STOP_GRACE_S
+        for child in children:
+            if not child.wait(max(0.0, deadline - time.monotonic())):
+                child.kill()
+                self._note(child.name, f"did not stop within {_STOP_GRACE_S:g} s and was killed")
+            child.release()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _lock_data_dir(data_dir: Path) -> IO[str]:
+    """Hold a data directory against a second cluster.
+
+    Raises:
+        EnvironmentFault: another process holds it, or it can't be written.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "up.lock").open("a+", encoding="ascii")
+    except OSError as error:
+        raise EnvironmentFault(
+            f"data directory {data_dir} can't be used: {error.strerror}; choose another --data-dir"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        owner = lock.read().strip() or "unknown"
+        lock.close()
+        raise EnvironmentFault(
+            f"data directory {data_dir} is in use by another `lockstep up` (process {owner}); "
+            "stop that one, or choose another --data-dir"
+        ) from None
+    with contextlib.suppress(OSError):
+        lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock

@@ -1,0 +1,54 @@
+"""Ports of a local cluster: finding free ones, and telling a busy one before anything is started."""
+
+import random
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+HOST: Final = "127.0.0.1"
+_LOWEST: Final = 15_000
+_ATTEMPTS: Final = 200
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this TCP port of 127.0.0.1 now."""
+    with socket.socket() as probe:
+        # As the servers do: connections of a predecessor that are still closing don't make a port busy.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Ports of 127.0.0.1 that nothing listens on, in one block.
+
+    They lie below the range that the kernel gives to outgoing connections: a killed server's port must be free when it
+    comes back, and a client that dials a dead server of that range can even connect to itself.
+
+    Raises:
+        OSError: there are none.
+    """
+    highest = min(_ephemeral_low(), 32_768) - count
+    chance = random.SystemRandom()
+    for _ in range(_ATTEMPTS):
+        first = chance.randrange(_LOWEST, highest) if highest > _LOWEST else 0
+        block = tuple(range(first, first + count))
+        if first and all(is_free(port) for port in block):
+            return block
+    raise OSError(f"no block of {count} free ports between {_LOWEST} and {highest}")
+
+
+def busy_ports(ports: Sequence[int]) -> tuple[int, ...]:
+    """Those ports that something listens on."""
+    return tuple(port for port in ports if not is_free(port))
+
+
+def _ephemeral_low() -> int:
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError):
+        return 32_768

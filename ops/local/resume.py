@@ -1,0 +1,142 @@
+"""Continuing a data directory: the config record is built again from the journals of engines that do not run.
+
+The etcd of a local cluster is disposable, so that a start finds journals and no config record. Everything that the
+record said can be had from the journals, if *all* of them are there: the engine whose log has the highest (epoch, seq)
+at its end holds every committed command, because whoever was in sync in the last reign has its records, and a command
+was committed only with the acknowledgement of each of those. That engine alone becomes in sync; the others catch up
+as learners and drop what was never committed.
+
+A production cluster has an etcd that lasts and needs none of this.
+"""
+
+import asyncio
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lockstep.ops import config
+from lockstep.ops.process import EnvironmentFault
+from lockstep.replica.journal import JournalFault, JournalSummary, inspect
+from lockstep.sequencer.config_record import ConfigRecord, config_key, encode_config
+from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore, StoreError
+from lockstep.stream.topology import Topology
+
+_WRITE_TIMEOUT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the journals of a stopped cluster say."""
+
+    uuid: str
+    epoch: int
+    """No promise and no record is of a higher one."""
+    primary: int
+    """The engine with the longest log."""
+    engines: tuple[int, ...]
+
+
+def examine(data_dir: Path, *, engines: int) -> Found | None:
+    """Read the journals in a data directory; None if there is nothing to continue.
+
+    Args:
+        data_dir: of the whole cluster.
+        engines: how many engines are about to be started, numbered from 1.
+
+    Raises:
+        EnvironmentFault: journals are missing, can't be read, or are of different clusters.
+    """
+    found = _journals(data_dir)
+    known = {member: journal for member, journal in found.items() if journal.cluster_uuid}
+    if not known:
+        return None
+    _require_all(data_dir, set(known), engines)
+    uuids = {journal.cluster_uuid: member for member, journal in sorted(known.items(), reverse=True)}
+    if len(uuids) > 1:
+        first, second = sorted(uuids.values())[:2]
+        raise EnvironmentFault(
+            f"{data_dir}: the directories of engine {first} and engine {second} are of different clusters (a data "
+            "directory of another cluster); put the right one back, or choose another --data-dir"
+        )
+    longest = max(known, key=lambda member: (known[member].tip_epoch, known[member].tip_seq, -member))
+    epoch = max(max(journal.promised, journal.tip_epoch) for journal in known.values())
+    return Found(next(iter(uuids)), max(epoch, 1), longest, tuple(range(1, engines + 1)))
+
+
+def _journals(data_dir: Path) -> dict[int, JournalSummary]:
+    found = {}
+    for directory in sorted(data_dir.glob("engine-*")):
+        match = re.fullmatch(r"engine-(\d+)", directory.name)
+        if match is None or not directory.is_dir():
+            continue
+        try:
+            summary = inspect(directory)
+        except JournalFault as error:
+            raise EnvironmentFault(str(error)) from error
+        if summary is not None:
+            if summary.member != int(match[1]):
+                raise EnvironmentFault(
+                    f"{directory} holds the journal of engine {summary.member}; put each engine's directory back in "
+                    "its place, or choose another --data-dir"
+                )
+            found[summary.member] = summary
+    return found
+
+
+def _require_all(data_dir: Path, known: set[int], engines: int) -> None:
+    beyond = sorted(member for member in known if member > engines)
+    if beyond:
+        raise EnvironmentFault(
+            f"{data_dir} holds a cluster with engine {beyond[-1]}, and only {engines} would be started; "
+            f"use --engines {beyond[-1]} or more, or another --data-dir"
+        )
+    old = data_dir / "cluster.toml"
+    if not old.exists():
+        return
+    try:
+        before = config.load(old)
+    except config.ConfigError as error:
+        raise EnvironmentFault(f"{error}; it is written by `lockstep up`: restore it, or remove it") from error
+    missing = [engine.id for engine in before.engines if engine.id not in known]
+    if missing:
+        raise EnvironmentFault(
+            f"{data_dir} lacks the journal of engine {missing[0]}, which may hold the newest orders; "
+            "put its directory back, or choose another --data-dir"
+        )
+
+
+def restore(topology: Topology, found: Found) -> None:
+    """Write the config record into the new, empty etcd.
+
+    Raises:
+        EnvironmentFault: etcd does not take it.
+    """
+    record = ConfigRecord(
+        uuid=found.uuid,
+        epoch=found.epoch,
+        sequencer=topology.sequencers[0].id,
+        primary=found.primary,
+        in_sync=(found.primary,),
+        learners=tuple(member for member in found.engines if member != found.primary),
+        attempt=f"resume-{secrets.token_hex(8)}",
+    )
+    asyncio.run(_write(topology, record))
+
+
+async def _write(topology: Topology, record: ConfigRecord) -> None:
+    try:
+        async with EtcdStore(EtcdOptions(endpoints=topology.etcd_endpoints)) as store:
+            outcome = await store.compare_and_swap(
+                config_key(topology.name), 0, encode_config(record), None, _WRITE_TIMEOUT_S
+            )
+    except StoreError as error:
+        raise EnvironmentFault(
+            f"etcd at {topology.etcd_endpoints[0]} does not take the configuration: {error}"
+        ) from error
+    if not isinstance(outcome, CasWon):
+        raise EnvironmentFault(
+            f"etcd at {topology.etcd_endpoints[0]} already holds a configuration; it is not the one just started: "
+            "choose another --port"
+        )

@@ -1,0 +1,204 @@
+"""What came back from a replay: counted, checked for repeats and gaps, timed, and written to CSV.
+
+Fed with batches of report columns as they arrive, in the order of event ids. A trade comes as two rows, one for each
+side; the fill is written when both are here, with the order ids of the file.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+import numpy as np
+from hdrh.histogram import HdrHistogram
+
+from lockstep.columns import REPORT_FIELDS, ReportColumns
+from lockstep.enums import REFUSING_KINDS, Code, EventKind
+from lockstep.ops.latency import new_histogram, percentiles_us, record_us
+from lockstep.ops.replay.numbers import client_id_to_file, format_price
+
+FILL_COLUMNS: Final = (
+    "event_id",
+    "seq",
+    "epoch",
+    "instrument",
+    "taker_order_id",
+    "maker_order_id",
+    "price",
+    "quantity",
+)
+REPORT_COLUMNS: Final = ("event_id", *REPORT_FIELDS, "epoch")
+
+
+@dataclass(frozen=True, slots=True)
+class TradedInstrument:
+    """What the recording must know of an instrument."""
+
+    name: str
+    tick_micros: int
+    lot_units: int
+
+
+@dataclass(slots=True)
+class Sent:
+    """When which numbers of the session were sent: for latencies."""
+
+    first_numbers: list[int] = field(default_factory=list)
+    times_ns: list[int] = field(default_factory=list)
+
+    def add(self, first_no: int, now_ns: int) -> None:
+        """Commands from `first_no` on were due at `now_ns`."""
+        self.first_numbers.append(first_no)
+        self.times_ns.append(now_ns)
+
+
+class Recording:
+    """Accumulates what a session was handed. Use it as a context manager: it closes its files."""
+
+    def __init__(
+        self,
+        instruments: Mapping[int, TradedInstrument],
+        *,
+        first_no: int,
+        fills: Path | None = None,
+        reports: Path | None = None,
+    ) -> None:
+        """`first_no`: session number of the first command of the file; what came before (definitions) isn't counted."""
+        self._instruments = instruments
+        self._first_no = first_no
+        self._last_no = first_no - 1
+        self._last_id = (0, 0, -1)
+        self._open_fill: tuple[int, int] | None = None
+        self._open_row: list[Any] = []
+        self._files: list[IO[str]] = []
+        self._fills = self._writer(fills, FILL_COLUMNS)
+        self._reports = self._writer(reports, REPORT_COLUMNS)
+        self.sent = Sent()
+        self.histogram: HdrHistogram = new_histogram()
+        self.rows = 0
+        self.acknowledged = 0
+        self.fills = 0
+        self.filled_units = 0
+        self.duplicates = 0
+        self.gaps = 0
+        self.epochs: list[int] = []
+        self.refusals: Counter[str] = Counter()
+
+    def _writer(self, path: Path | None, columns: tuple[str, ...]) -> Any:
+        if path is None:
+            return None
+        file = path.open("w", encoding="utf-8", newline="")
+        self._files.append(file)
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        return writer
+
+    def on_batch(self, batch: ReportColumns, now_ns: int) -> None:
+        """Take the rows of one batch, which arrived at `now_ns`."""
+        self._check_order(batch)
+        if batch.epoch not in self.epochs:
+            self.epochs.append(batch.epoch)
+        self.rows += len(batch)
+        self._count_outcomes(batch, now_ns)
+        trades = batch.kind == EventKind.TRADE
+        if trades.any():
+            self._pair_trades(batch.take(trades))
+        if self._reports is not None:
+            self._write_reports(batch)
+
+    def _check_order(self, batch: ReportColumns) -> None:
+        # Rows within one batch are in order as well, or some client would see a repeat.
+        ids = np.stack([batch.seq, batch.index, batch.leg], axis=1).astype(np.uint64)
+        first = tuple(int(value) for value in ids[0])
+        if first <= self._last_id:
+            self.duplicates += 1
+        before, after = ids[:-1], ids[1:]
+        rising = (after[:, 0] > before[:, 0]) | (
+            (after[:, 0] == before[:, 0])
+            & ((after[:, 1] > before[:, 1]) | ((after[:, 1] == before[:, 1]) & (after[:, 2] > before[:, 2])))
+        )
+        self.duplicates += int((~rising).sum())
+        self._last_id = (int(ids[-1][0]), int(ids[-1][1]), int(ids[-1][2]))
+
+    def _count_outcomes(self, batch: ReportColumns, now_ns: int) -> None:
+        outcome = (batch.leg == 0) & (batch.index == 0) & (batch.session_no >= self._first_no)
+        outcome &= batch.kind != EventKind.DUPLICATE
+        numbers = batch.session_no[outcome].astype(np.int64)
+        if not len(numbers):
+            return
+        self.acknowledged += len(numbers)
+        expected = np.concatenate([[self._last_no], numbers[:-1]]) + 1
+        self.gaps += int(np.maximum(numbers - expected, 0).sum())
+        self._last_no = int(numbers[-1])
+        slot = np.searchsorted(np.asarray(self.sent.first_numbers), numbers, side="right") - 1
+        record_us(self.histogram, (now_ns - np.asarray(self.sent.times_ns)[slot]) // 1000)
+        refused = np.isin(batch.kind[outcome], list(REFUSING_KINDS))
+        for code, count in zip(*np.unique(batch.code[outcome][refused], return_counts=True), strict=True):
+            self.refusals[_code_name(int(code))] += int(count)
+
+    def _pair_trades(self, trades: ReportColumns) -> None:
+        columns = (
+            trades.seq,
+            trades.index,
+            trades.leg,
+            trades.instrument,
+            trades.client_order_id,
+            trades.price_ticks,
+            trades.quantity_lots,
+        )
+        for row in zip(*(column.tolist() for column in columns), strict=True):
+            event_id, leg, client_order_id = (row[0], row[1]), row[2], row[4]
+            if self._open_fill != event_id:
+                self.close_fill()
+                self._open_fill = event_id
+                self._open_row = self._fill_row(row, trades.epoch)
+            self._open_row[4 if leg == 0 else 5] = client_id_to_file(client_order_id)
+            if leg == 1:
+                self.close_fill()
+
+    def _fill_row(self, row: tuple[int, ...], epoch: int) -> list[Any]:
+        seq, index, _leg, instrument, _client_order_id, price_ticks, quantity_lots = row
+        traded = self._instruments.get(instrument, TradedInstrument(str(instrument), 1_000_000, 1))
+        units = quantity_lots * traded.lot_units
+        self.filled_units += units
+        price = format_price(price_ticks, traded.tick_micros)
+        # The other side stays empty where its order is not of this file.
+        return [f"{seq}-{index}", seq, epoch, traded.name, "", "", price, units]
+
+    def close_fill(self) -> None:
+        """Write the fill whose rows have come; call it once more at the end."""
+        if self._open_fill is None:
+            return
+        self.fills += 1
+        if self._fills is not None:
+            self._fills.writerow(self._open_row)
+        self._open_fill = None
+
+    def _write_reports(self, batch: ReportColumns) -> None:
+        columns = [getattr(batch, name).tolist() for name in REPORT_FIELDS]
+        epoch = batch.epoch
+        self._reports.writerows((f"{row[0]}-{row[1]}", *row, epoch) for row in zip(*columns, strict=True))
+
+    def latency_us(self) -> dict[str, float]:
+        """Percentiles of the time from sending a command to its first report, microseconds."""
+        return percentiles_us(self.histogram)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close_fill()
+        for file in self._files:
+            file.close()
+
+
+def _code_name(code: int) -> str:
+    try:
+        return Code(code).name
+    except ValueError:
+        return str(code)

@@ -1,0 +1,211 @@
+"""Sends a checked flow file through a cluster in one session, with faults on the way if wanted.
+
+One session keeps the file's order: the cluster executes a session's commands in the order of their numbers, whatever
+dies in between. So the fills are those of an undisturbed run, line for line.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from lockstep.aio import AsyncClient
+from lockstep.columns import CommandColumns, ReportColumns
+from lockstep.ops.process import EnvironmentFault
+from lockstep.ops.replay.flow import FlowChunk, FlowSummary, read_flow
+from lockstep.ops.replay.recording import Recording
+from lockstep.ops.replay.reference import ClusterIds, define
+from lockstep.session import AsyncSession
+
+_CHUNK_ROWS: Final = 512
+_PACED_INTERVAL_S: Final = 0.002
+_MAX_UNANSWERED: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A fault to inject: `target` is `primary`, `sequencer` or `gateway`, killed after `after` commands were sent."""
+
+    target: str
+    after: int
+
+
+class Executioner(Protocol):
+    """Who can kill a process of the cluster."""
+
+    def execute(self, target: str) -> dict[str, object]:
+        """Kill the process in that role with SIGKILL; blocks while the cluster could not stand it. What was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlan:
+    """What to send where."""
+
+    path: Path
+    summary: FlowSummary
+    addresses: Sequence[str]
+    token: str | None = None
+    client_number: int | None = None
+    rate: int = 0
+    """Commands a second; 0: as fast as the cluster takes them."""
+    kills: tuple[Kill, ...] = ()
+    fills: Path | None = None
+    reports: Path | None = None
+    drain_s: float = 60.0
+    """How long to wait for the answers after the last command."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """What came of it."""
+
+    commands: int
+    seconds: float
+    recording: Recording
+    kills: tuple[dict[str, object], ...]
+
+    @property
+    def complete(self) -> bool:
+        """Every command was answered, none twice, and nothing was missing in between."""
+        recording = self.recording
+        return recording.acknowledged == self.commands and not recording.duplicates and not recording.gaps
+
+    def to_json(self, summary: FlowSummary) -> dict[str, object]:
+        """For `--json`."""
+        recording = self.recording
+        return {
+            "commands": self.commands,
+            "by_action": dict(summary.by_action),
+            "acknowledged": recording.acknowledged,
+            "unanswered": self.commands - recording.acknowledged,
+            "refused": dict(recording.refusals),
+            "reports": recording.rows,
+            "fills": recording.fills,
+            "filled_quantity": recording.filled_units,
+            "duplicates": recording.duplicates,
+            "gaps": recording.gaps,
+            "epochs": recording.epochs,
+            "kills": list(self.kills),
+            "seconds": round(self.seconds, 3),
+            "throughput_per_s": round(self.commands / self.seconds) if self.seconds else 0,
+            "latency_us": recording.latency_us(),
+        }
+
+
+async def replay(plan: ReplayPlan, executioner: Executioner | None = None) -> ReplayResult:
+    """Send the file and wait for every answer.
+
+    Raises:
+        FlowError: the cluster has other definitions than the file.
+        Refused, Unavailable: the cluster does not take the session or the definitions.
+        EnvironmentFault: answers are missing after `drain_s`.
+    """
+    inbox = _Inbox()
+    async with AsyncClient(plan.addresses, token=plan.token, client_number=plan.client_number) as client:
+        session = await client.session(
+            on_batch=inbox.on_batch, max_unanswered=_MAX_UNANSWERED, batch_rows=_CHUNK_ROWS, timeout_s=5.0
+        )
+        ids = await define(client, session, plan.summary)
+        with Recording(ids.traded, first_no=ids.next_no, fills=plan.fills, reports=plan.reports) as recording:
+            inbox.recording = recording
+            started = time.monotonic()
+            kills = await _send(plan, session, ids, recording, executioner)
+            await _wait_answered(session, recording, plan)
+            seconds = time.monotonic() - started
+        await session.close()
+    return ReplayResult(plan.summary.commands, seconds, recording, tuple(kills))
+
+
+class _Inbox:
+    """Takes batches from the session's loop; before the recording begins they are answers to definitions."""
+
+    def __init__(self) -> None:
+        self.recording: Recording | None = None
+
+    def on_batch(self, batch: ReportColumns) -> None:
+        if self.recording is not None:
+            self.recording.on_batch(batch, time.monotonic_ns())
+
+
+async def _send(
+    plan: ReplayPlan,
+    session: AsyncSession,
+    ids: ClusterIds,
+    recording: Recording,
+    executioner: Executioner | None,
+) -> list[dict[str, object]]:
+    kills = sorted(plan.kills, key=lambda kill: kill.after)
+    done: list[dict[str, object]] = []
+    rows = _CHUNK_ROWS if not plan.rate else max(1, min(_CHUNK_ROWS, round(plan.rate * _PACED_INTERVAL_S)))
+    started = time.monotonic()
+    sent = 0
+    for chunk in read_flow(plan.path, plan.summary, chunk_rows=rows):
+        columns = to_columns(chunk, ids)
+        start = 0
+        while start < len(chunk):
+            stop = len(chunk)
+            if kills and sent + (stop - start) > kills[0].after:
+                stop = start + max(0, kills[0].after - sent)
+            if stop > start:
+                if plan.rate:
+                    await _sleep_until(started + sent / plan.rate)
+                await _submit(session, columns.slice(start, stop), recording)
+                sent += stop - start
+                start = stop
+            while kills and sent >= kills[0].after:
+                done.append(await _kill(kills.pop(0), sent, executioner))
+    return done
+
+
+async def _submit(session: AsyncSession, columns: CommandColumns, recording: Recording) -> None:
+    now_ns = time.monotonic_ns()
+    # No answer can come before the number is noted: answers are this loop's, and it is not left in between.
+    recording.sent.add(await session.submit_columns(columns), now_ns)
+
+
+async def _kill(kill: Kill, sent: int, executioner: Executioner | None) -> dict[str, object]:
+    if executioner is None:
+        raise EnvironmentFault("nothing can be killed in this cluster; use --local")
+    what = await asyncio.to_thread(executioner.execute, kill.target)
+    return {"target": kill.target, "after": kill.after, "sent": sent, **what}
+
+
+async def _sleep_until(at: float) -> None:
+    delay = at - time.monotonic()
+    if delay > 0:
+        await asyncio.sleep(delay)
+
+
+async def _wait_answered(session: AsyncSession, recording: Recording, plan: ReplayPlan) -> None:
+    try:
+        async with asyncio.timeout(plan.drain_s):
+            await session.drain()
+    except TimeoutError:
+        missing = plan.summary.commands - recording.acknowledged
+        raise EnvironmentFault(
+            f"{missing} of {plan.summary.commands} commands are not answered {plan.drain_s:g} s after the last one "
+            "was sent; `lockstep status` shows what the cluster lacks"
+        ) from None
+
+
+def to_columns(chunk: FlowChunk, ids: ClusterIds) -> CommandColumns:
+    """A chunk of the file as commands for a cluster."""
+    return CommandColumns(
+        count=len(chunk),
+        kind=chunk.kind,
+        side=chunk.side,
+        order_type=chunk.order_type,
+        tif=chunk.tif,
+        stp=chunk.stp,
+        flags=chunk.flags,
+        account=ids.accounts[chunk.account],
+        instrument=ids.instruments[chunk.instrument],
+        client_order_id=chunk.client_order_id,
+        price_ticks=chunk.price_ticks,
+        quantity_lots=chunk.quantity_lots,
+        stop_price_ticks=chunk.stop_price_ticks,
+        display_lots=chunk.display_lots,
+        min_lots=chunk.min_lots,
+    )

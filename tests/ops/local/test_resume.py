@@ -1,0 +1,73 @@
+"""Continuing a data directory: what is concluded from the journals of stopped engines, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lockstep.ops import config
+from lockstep.ops.local.resume import Found, examine
+from lockstep.ops.process import EnvironmentFault
+from lockstep.replica.divergence import EpochEntry
+from lockstep.replica.effects import JournalWrite
+from lockstep.replica.journal import Journal
+from lockstep.stream.frames import FrameType, frame
+from lockstep.stream.records import COMMAND
+
+EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
+
+
+def make_engine(
+    data_dir: Path, member: int, *, uuid: str = "u-1", epoch: int = 3, count: int = 5, promise: int = 3
+) -> None:
+    journal = Journal(data_dir / f"engine-{member}", member)
+    records = np.zeros(count, COMMAND)
+    stamped = frame(FrameType.STREAM, sender=0, epoch=epoch, first_seq=1, records=records, timestamp_ns=1)
+    write = JournalWrite(frames=(stamped,), epochs=(EpochEntry(epoch, 1),), promise=(promise, 1), cluster_uuid=uuid)
+    journal.write(write, sync=True)
+    journal.close()
+
+
+def test_empty_directory_has_nothing_to_continue(tmp_path: Path) -> None:
+    assert examine(tmp_path, engines=2) is None
+
+
+def test_engine_with_the_longest_log_of_the_last_epoch_is_chosen(tmp_path: Path) -> None:
+    make_engine(tmp_path, 1, epoch=3, count=9)
+    make_engine(tmp_path, 2, epoch=4, count=2, promise=7)
+    assert examine(tmp_path, engines=2) == Found("u-1", 7, 2, (1, 2))
+
+
+def test_new_engine_beside_the_known_ones_becomes_a_learner(tmp_path: Path) -> None:
+    make_engine(tmp_path, 1)
+    found = examine(tmp_path, engines=2)
+    assert found is not None
+    assert (found.primary, found.engines) == (1, (1, 2))
+
+
+def test_data_directory_of_another_cluster_is_refused(tmp_path: Path) -> None:
+    make_engine(tmp_path, 1, uuid="u-1")
+    make_engine(tmp_path, 2, uuid="u-2")
+    with pytest.raises(EnvironmentFault, match=r"engine 1 and engine 2 .* data directory of another cluster"):
+        examine(tmp_path, engines=2)
+
+
+def test_directories_that_changed_places_are_refused(tmp_path: Path) -> None:
+    make_engine(tmp_path, 1)
+    (tmp_path / "engine-1").rename(tmp_path / "engine-2")
+    with pytest.raises(EnvironmentFault, match="holds the journal of engine 1"):
+        examine(tmp_path, engines=2)
+
+
+def test_fewer_engines_than_journals_are_refused(tmp_path: Path) -> None:
+    make_engine(tmp_path, 1)
+    make_engine(tmp_path, 2)
+    with pytest.raises(EnvironmentFault, match="use --engines 2 or more"):
+        examine(tmp_path, engines=1)
+
+
+def test_missing_journal_is_refused_because_it_may_be_the_longest(tmp_path: Path) -> None:
+    make_engine(tmp_path, 1)
+    (tmp_path / "cluster.toml").write_text(EXAMPLE.read_text())
+    with pytest.raises(EnvironmentFault, match="lacks the journal of engine 2"):
+        examine(tmp_path, engines=2)

@@ -1,0 +1,107 @@
+"""What a replay makes of the reports that come back."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from lockstep.columns import ReportColumns, report_columns
+from lockstep.enums import EventKind
+from lockstep.ops.replay.recording import Recording, TradedInstrument
+
+INSTRUMENTS = {1: TradedInstrument("ABC", 10_000, 10)}
+FIRST = 3
+
+
+def batch(*rows: dict[str, int], epoch: int = 7) -> ReportColumns:
+    names = {name for row in rows for name in row}
+    return report_columns(epoch, 0, {name: [row.get(name, 0) for row in rows] for name in names}, len(rows))
+
+
+def accepted(seq: int, number: int) -> dict[str, int]:
+    return {"seq": seq, "kind": EventKind.ACCEPTED, "session_no": number}
+
+
+def trade(seq: int, leg: int, client_order_id: int, index: int = 1) -> dict[str, int]:
+    fields = {"seq": seq, "index": index, "leg": leg, "kind": EventKind.TRADE, "client_order_id": client_order_id}
+    return fields | {"instrument": 1, "price_ticks": 1234, "quantity_lots": 5}
+
+
+def recording(**paths: Path) -> Recording:
+    made = Recording(INSTRUMENTS, first_no=FIRST, **paths)
+    made.sent.add(FIRST, 1_000_000)
+    return made
+
+
+def test_both_legs_of_a_trade_make_one_fill_with_the_files_ids(tmp_path: Path) -> None:
+    out = tmp_path / "fills.csv"
+    with recording(fills=out) as found:
+        found.on_batch(batch(accepted(5, FIRST), trade(5, 0, 2**64 - 1)), 2_000_000)
+        found.on_batch(batch(trade(5, 1, 41), trade(5, 0, 2**64 - 1, index=2), trade(5, 1, 42, index=2)), 2_000_000)
+    rows = list(csv.DictReader(out.open()))
+    assert [(r["event_id"], r["taker_order_id"], r["maker_order_id"]) for r in rows] == [
+        ("5-1", "0", "41"),
+        ("5-2", "0", "42"),
+    ]
+    assert rows[0] | {"event_id": "", "taker_order_id": "", "maker_order_id": ""} == {
+        "event_id": "",
+        "seq": "5",
+        "epoch": "7",
+        "instrument": "ABC",
+        "taker_order_id": "",
+        "maker_order_id": "",
+        "price": "12.34",
+        "quantity": "50",
+    }
+    assert (found.fills, found.filled_units) == (2, 100)
+
+
+def test_side_of_somebody_elses_order_stays_empty(tmp_path: Path) -> None:
+    out = tmp_path / "fills.csv"
+    with recording(fills=out) as found:
+        found.on_batch(batch(trade(5, 1, 41)), 0)
+        found.on_batch(batch(trade(6, 0, 42)), 0)
+    rows = list(csv.DictReader(out.open()))
+    assert [(r["taker_order_id"], r["maker_order_id"]) for r in rows] == [("", "41"), ("42", "")]
+
+
+def test_repeat_and_gap_are_counted() -> None:
+    with recording() as found:
+        found.on_batch(batch(accepted(5, FIRST), accepted(6, FIRST + 1)), 2_000_000)
+        assert (found.duplicates, found.gaps) == (0, 0)
+        found.on_batch(batch(accepted(6, FIRST + 1)), 2_000_000)
+        found.on_batch(batch(accepted(9, FIRST + 4)), 2_000_000)
+    assert found.duplicates == 1
+    assert found.gaps == 2
+
+
+def test_definitions_before_the_file_do_not_count() -> None:
+    with recording() as found:
+        found.on_batch(batch(accepted(1, FIRST - 1)), 2_000_000)
+        found.on_batch(batch(accepted(2, FIRST)), 2_000_000)
+    assert (found.acknowledged, found.gaps) == (1, 0)
+
+
+def test_latency_counts_from_the_send_of_the_commands_own_chunk() -> None:
+    with recording() as found:
+        found.sent.add(FIRST + 1, 3_000_000)
+        found.on_batch(batch(accepted(5, FIRST), accepted(6, FIRST + 1)), 3_500_000)
+    assert found.latency_us()["max"] in range(2400, 2600)
+    assert found.latency_us()["p50"] in range(490, 510)
+
+
+def test_refusals_are_counted_by_name() -> None:
+    with recording() as found:
+        found.on_batch(batch({"seq": 5, "kind": EventKind.REJECTED, "code": 3002, "session_no": FIRST}), 2_000_000)
+    assert found.refusals == {"INSUFFICIENT_CASH": 1}
+
+
+def test_every_report_is_written(tmp_path: Path) -> None:
+    out = tmp_path / "reports.csv"
+    with recording(reports=out) as found:
+        found.on_batch(batch(accepted(5, FIRST), trade(5, 0, 9)), 2_000_000)
+    rows = list(csv.DictReader(out.open()))
+    assert [row["event_id"] for row in rows] == ["5-0", "5-1"]
+    assert rows[1]["client_order_id"] == "9"
+    assert rows[0]["epoch"] == "7"
+    assert np.array([int(row["seq"]) for row in rows]).tolist() == [5, 5]
