@@ -24,6 +24,8 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from lockstep.stream.doorbell import Doorbell, DoorbellTaken
+from lockstep.stream.topology import Member, Topology, can_ring
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
 EXIT_OK: Final = 0
@@ -89,6 +91,20 @@ def configure_logging(process: str) -> structlog.stdlib.BoundLogger:
     )
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(process=process, pid=os.getpid())
     return logger
+
+
+def open_doorbell(topology: Topology, member: Member) -> Doorbell:
+    """The doorbell that a member's loop sleeps on.
+
+    Raises:
+        EnvironmentFault: another process of this host has the same name.
+    """
+    try:
+        return Doorbell(
+            topology.aeron_dir, member.name, poll_us=None if can_ring(topology, member) else topology.timing.park_us
+        )
+    except DoorbellTaken as error:
+        raise EnvironmentFault(str(error)) from error
 
 
 class StopRequest:

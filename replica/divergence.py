@@ -60,8 +60,13 @@ def common_seq(own: EpochTable, own_tip: int, peer: EpochTable, peer_tip: int) -
     return min(own_end, peer_end)
 
 
-def plan_catch_up(own: EpochTable, own_tip: int, peer: EpochTable, peer_tip: int) -> Plan:
-    """What to do, given both logs' epoch tables and tips."""
+def plan_catch_up(own: EpochTable, own_tip: int, peer: EpochTable, peer_tip: int, promised: int = 0) -> Plan:
+    """What to do, given both logs' epoch tables and tips, and the epoch that the own engine has promised.
+
+    A peer whose log has not reached that epoch may be out of sync without knowing it, with a divergent tail of its own.
+    """
+    if epoch_at(peer, peer_tip) < promised:
+        return Plan(PlanKind.WAIT, common_seq(own, own_tip, peer, peer_tip))
     common = common_seq(own, own_tip, peer, peer_tip)
     if common == own_tip:
         return Plan(PlanKind.APPEND, common)

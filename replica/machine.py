@@ -20,7 +20,7 @@ import numpy as np
 from lockstep.engine.contract import MatchingEngine
 from lockstep.replica.catchup import CatchUp
 from lockstep.replica.commit import CommitGate, Mismatch
-from lockstep.replica.divergence import PlanKind, epoch_at, plan_catch_up
+from lockstep.replica.divergence import Plan, PlanKind, epoch_at, plan_catch_up
 from lockstep.replica.effects import (
     AckFrames,
     AppliedBatch,
@@ -323,9 +323,9 @@ class ReplicaMachine:
         if not self.cluster_uuid and log.cluster_uuid:
             self.cluster_uuid = log.cluster_uuid
             out.adopt_uuid = True
-        plan = plan_catch_up(tuple(self.head.epochs), self.head.seq, log.epochs, log.tip_seq)
-        if not log.in_sync or plan.kind is PlanKind.WAIT:
-            self._catch_up.in_vain(now_ns)
+        plan = plan_catch_up(tuple(self.head.epochs), self.head.seq, log.epochs, log.tip_seq, self.promised)
+        if not log.in_sync or plan.kind is PlanKind.WAIT or (self.live and plan == Plan(PlanKind.APPEND, log.tip_seq)):
+            self._catch_up.in_vain(now_ns)  # a live replica asks for missing frames: this peer misses them as well
         elif plan.kind is PlanKind.TRUNCATE:
             self._give_up_tail(plan.common_seq, log.peer, out)
         else:

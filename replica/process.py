@@ -15,6 +15,7 @@ from lockstep.ops.process import (
     EnvironmentFault,
     StopRequest,
     configure_logging,
+    open_doorbell,
     start_grpc_server,
 )
 from lockstep.replica.effects import Notice
@@ -26,7 +27,6 @@ from lockstep.replica.service import ReplicationService, register
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions
 from lockstep.replica.shell import ReplicaShell
 from lockstep.replica.view import ReplicaView
-from lockstep.stream.idle import Idle
 from lockstep.stream.records import bits_to_members
 from lockstep.stream.topology import Member, Topology
 from lockstep.stream.transport import DriverState, DriverUnavailable, Transport, wait_for_driver
@@ -84,11 +84,10 @@ class _Process:
 
     def loop(self) -> None:
         """Turns until the stop is requested."""
-        idle = Idle(max_park_us=max(self._topology.timing.park_us, 20))
-        stop, shell, now = self._stop, self._shell, time.monotonic_ns
+        bell, stop, shell, now = self._bell, self._stop, self._shell, time.monotonic_ns
         while not stop.requested:
             now_ns = now()
-            idle.idle(shell.turn(now_ns))
+            bell.idle(shell.turn(now_ns))
             self._mind_driver(now_ns)
             if self._background is not None and self._background.fault is not None:
                 raise self._background.fault
@@ -125,6 +124,9 @@ class _Process:
         except OSError as error:
             raise EnvironmentFault(f"{error.strerror}; stop what uses it or change `watch_port`") from error
         self._closers.append(watch.close)
+        self._bell = bell = open_doorbell(topology, member)
+        self._closers.append(bell.close)
+        bell.watch(watch.fileno())
         self._shell = shell = ReplicaShell(
             topology,
             member,
@@ -133,6 +135,7 @@ class _Process:
             rebuild=self._restore,
             transport=self._transport,
             watch=watch,
+            ring=bell.ring,
             on_notice=self._on_notice,
         )
         self._closers.append(shell.close)

@@ -31,7 +31,7 @@ from lockstep.replica.service import Call, FenceCall, QueryCall, Snapshot, Snaps
 from lockstep.replica.view import ReplicaView, view_of
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame, encode_frame
 from lockstep.stream.topology import LinkKind, Member, Topology, inbound_links, outbound_links
-from lockstep.stream.transport import InboundLink, Link, OutboundLink, Transport
+from lockstep.stream.transport import InboundLink, OutboundLink, Transport
 from lockstep.stream.watch import WatchServer
 from lockstep.v1 import common_pb2
 
@@ -58,6 +58,7 @@ class ReplicaShell:
         rebuild: Callable[[], ReplicaMachine],
         transport: Transport,
         watch: WatchServer,
+        ring: Callable[[], None],
         on_notice: Callable[[Notice], None],
     ) -> None:
         self.machine = machine
@@ -66,6 +67,7 @@ class ReplicaShell:
         self._rebuild = rebuild
         self._transport = transport
         self._watch = watch
+        self._ring = ring
         self._on_notice = on_notice
         self._member = member
         self._sync = topology.ack_policy == "synced"
@@ -78,7 +80,7 @@ class ReplicaShell:
         self._next_gc_ns = 0
         self._next_tick_ns = 0
         peers = tuple(engine for engine in topology.engines if engine != member)
-        self._fetcher = PeerFetcher(peers, self._inbox.put)
+        self._fetcher = PeerFetcher(peers, self._put)
         self._open_links(topology, member)
         self._batch: list[Frame] = []
         self._acks: list[Frame] = []
@@ -92,10 +94,10 @@ class ReplicaShell:
         self._sequencer_links: dict[int, OutboundLink] = {}
         self._release_links: list[OutboundLink] = []
         for (kind, _), spec in inbound_links(topology, member).items():
-            inbound = self._transport.inbound(Link(spec.name, spec.channel, spec.stream_id))
+            inbound = self._transport.inbound(spec)
             (self._streams if kind is LinkKind.STREAM else self._peer_acks).append(inbound)
         for (kind, receiver), spec in outbound_links(topology, member).items():
-            link = self._transport.outbound(Link(spec.name, spec.channel, spec.stream_id), queue_limit_bytes=limit)
+            link = self._transport.outbound(spec, queue_limit_bytes=limit)
             if kind is LinkKind.RELEASE:
                 self._release_links.append(link)
                 continue
@@ -107,7 +109,11 @@ class ReplicaShell:
 
     def post(self, call: Call) -> None:
         """Hand a gRPC call to the main loop. From any thread."""
-        self._inbox.put(call)
+        self._put(call)
+
+    def _put(self, item: Call | PeerLog | PeerLogFailed) -> None:
+        self._inbox.put(item)
+        self._ring()
 
     def turn(self, now_ns: int) -> int:
         """Poll everything once; returns the amount of work done.

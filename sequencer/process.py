@@ -1,7 +1,6 @@
 """A sequencer process: puts machine, shell, links, watches, etcd and gRPC together, and takes them apart in order."""
 
 import gc
-import queue
 import random
 import secrets
 import sys
@@ -24,6 +23,7 @@ from lockstep.ops.process import (
     EnvironmentFault,
     StopRequest,
     configure_logging,
+    open_doorbell,
     start_grpc_server,
 )
 from lockstep.sequencer.clock import SteadyClock
@@ -32,10 +32,10 @@ from lockstep.sequencer.machine import BrokenInvariant, SequencerMachine
 from lockstep.sequencer.settings import MS, settings_of
 from lockstep.sequencer.shell import Ports, SequencerShell, StatusAsked, SwitchAsked, stamp_of
 from lockstep.sequencer.store_link import Inbox, StoreLink
-from lockstep.stream.idle import Idle
-from lockstep.stream.topology import LinkKind, LinkSpec, Member, ProcessKind, Topology, inbound_links, outbound_links
-from lockstep.stream.transport import DriverUnavailable, Link, Transport, wait_for_driver
-from lockstep.stream.watch import PeerStatus, PeerWatch, WatchOptions, WatchServer, WatchSet
+from lockstep.stream.topology import LinkKind, Member, ProcessKind, Topology, inbound_links, outbound_links
+from lockstep.stream.transport import DriverUnavailable, Transport, wait_for_driver
+from lockstep.stream.watch import PeerStatus, PeerWatch, WatchOptions, WatchServer
+from lockstep.stream.watch_set import WatchSet
 from lockstep.v1 import cluster_pb2
 
 _DRIVER_WAIT_S: Final = 5.0
@@ -82,9 +82,13 @@ def _assemble(
         fresh_uuid=str(uuid.uuid4()),
         jitter_ns=tuple(draw.randint(*_JITTER_MS) * MS for _ in range(16)),
     )
-    inbox: Inbox = queue.SimpleQueue()
+    bell = open_doorbell(topology, member)
+    stack.callback(bell.close)
+    inbox = Inbox(bell.ring)
     clock = SteadyClock()
     ports = _open_ports(topology, member, incarnation, stack)
+    bell.watch(ports.watches.fileno())
+    bell.watch(ports.watch_server.fileno())
     engines = EngineCalls(topology.engines, member.id, inbox)
     stack.callback(engines.close)
     store = StoreLink(topology, member.id, identity, inbox)
@@ -106,7 +110,7 @@ def _assemble(
         engines,
         inbox,
         clock=clock,
-        idle=Idle(max_park_us=max(20, topology.timing.park_us)),
+        bell=bell,
         logger=logger,
         identity=cluster_pb2.GetStatusReply(
             kind=cluster_pb2.PROCESS_KIND_SEQUENCER, member=member.id, incarnation=incarnation, pid=getpid()
@@ -121,10 +125,10 @@ def _open_ports(topology: Topology, member: Member, incarnation: int, stack: Exi
         transport = Transport(topology.aeron_dir)
         stack.callback(transport.close)
         outbound = {
-            key: transport.outbound(_link(spec), queue_limit_bytes=limits.link_queue_bytes)
-            for key, spec in outbound_links(topology, member).items()
+            key: transport.outbound(link, queue_limit_bytes=limits.link_queue_bytes)
+            for key, link in outbound_links(topology, member).items()
         }
-        inbound = {key: transport.inbound(_link(spec)) for key, spec in inbound_links(topology, member).items()}
+        inbound = {key: transport.inbound(link) for key, link in inbound_links(topology, member).items()}
     except DriverUnavailable as error:
         raise EnvironmentFault(str(error)) from error
     options = WatchOptions(
@@ -161,10 +165,6 @@ def _open_ports(topology: Topology, member: Member, incarnation: int, stack: Exi
         watch_server=watch_server,
         peers={peer.name: (ProcessKind(peer.kind), peer.id) for peer in watched},
     )
-
-
-def _link(spec: LinkSpec) -> Link:
-    return Link(spec.name, spec.channel, spec.stream_id)
 
 
 def _ask_status(inbox: Inbox) -> cluster_pb2.GetStatusReply:

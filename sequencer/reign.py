@@ -93,6 +93,7 @@ class Reign:
 
     def open(self, recovered: tuple[Frame, ...], cause: EpochCause, now_ns: int, out: Outbox) -> None:
         """Bring the others to the winner's log under the original stamps, begin the epoch, and take commands."""
+        self._protect()
         self.window.recover(recovered)
         for engine in self.config.in_sync:
             self._send_after(engine, self.agreement.acked.get(engine, 0), out)
@@ -214,8 +215,13 @@ class Reign:
             return SwitchAnswer(request.request, f"engine {request.to} was lost in the meantime")
         return SwitchAnswer(request.request, primary=self.config.primary, epoch=self.window.epoch, seq=self.window.tip)
 
+    def _protect(self) -> None:
+        self.window.needed_after = self.agreement.lowest(self.required)
+
     def _flush(self, now_ns: int, out: Outbox) -> None:
         room = self.room
+        if self.intake.queued:
+            self._protect()
         while room > 0 and self.intake.queued:
             records = self.intake.take(min(room, self._settings.limits.batch_commands))
             room -= len(records)
@@ -235,6 +241,7 @@ class Reign:
             cause=cause,
         )
         before = self.window.tip
+        self._protect()
         stamped = self.window.stamp(record, now_ns, self.agreement.committed)
         self.agreement.on_stamped(before, now_ns)
         self._send(stamped, now_ns, out)

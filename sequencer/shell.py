@@ -1,11 +1,9 @@
 """The sequencer's I/O around its state machine: one loop that polls, steps, and carries the effects out.
 
 All links, watches and the machine belong to the loop's thread. Other threads (etcd, gRPC) put events and questions into
-one inbox. While a takeover waits for etcd or the engines, the loop sleeps *in* the inbox, so that an answer wakes it at
-once; otherwise it parks between polls.
+one inbox. The loop sleeps on its doorbell, which the peers on this host, the inbox and the liveness links ring.
 """
 
-import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -20,16 +18,15 @@ from lockstep.sequencer.engine_calls import EngineCalls
 from lockstep.sequencer.machine import SequencerMachine, State
 from lockstep.sequencer.store_link import Inbox, StoreLink
 from lockstep.stream import watch
+from lockstep.stream.doorbell import Doorbell
 from lockstep.stream.frames import FrameError, decode_frame, encode_frame
-from lockstep.stream.idle import Idle
 from lockstep.stream.topology import ProcessKind
 from lockstep.stream.transport import DriverState, DriverUnavailable, InboundLink, OutboundLink, Transport
+from lockstep.stream.watch_set import WatchSet
 from lockstep.v1 import cluster_pb2, common_pb2
 
 _FRAGMENTS_PER_POLL: Final = 64
 _REBUILD_NS: Final = 100_000_000
-_WAIT_S: Final = 0.0005
-_WAITING: Final = (State.CLAIMING, State.FENCING, State.NARROWING, State.RECOVERING)
 _ROLES: Final = {
     State.CANDIDATE: cluster_pb2.ROLE_CANDIDATE,
     State.LEADER: cluster_pb2.ROLE_LEADER,
@@ -67,7 +64,7 @@ class Ports:
     receipts: dict[int, OutboundLink]
     acks: tuple[InboundLink, ...]
     submits: tuple[InboundLink, ...]
-    watches: watch.WatchSet
+    watches: WatchSet
     watch_server: watch.WatchServer
     peers: dict[str, tuple[ProcessKind, int]]
     """Watched peers by name."""
@@ -85,7 +82,7 @@ class SequencerShell:
         inbox: Inbox,
         *,
         clock: SteadyClock,
-        idle: Idle,
+        bell: Doorbell,
         logger: structlog.stdlib.BoundLogger,
         identity: cluster_pb2.GetStatusReply,
     ) -> None:
@@ -95,7 +92,7 @@ class SequencerShell:
         self._engines = engines
         self._inbox = inbox
         self._clock = clock
-        self._idle = idle
+        self._bell = bell
         self._logger = logger
         self._identity = identity
         self._now_ns = clock.at(time.monotonic_ns())
@@ -108,11 +105,7 @@ class SequencerShell:
     def run(self, stopping: Callable[[], bool]) -> None:
         """Loop until `stopping` says so. Raises EnvironmentFault, BrokenInvariant."""
         while not stopping():
-            work = self.turn()
-            if self._machine.state in _WAITING:
-                self._wait_in_inbox()
-            else:
-                self._idle.idle(work)
+            self._bell.idle(self.turn())
 
     def turn(self) -> int:
         """One cycle: poll everything, stamp, send; returns how many events came."""
@@ -174,21 +167,10 @@ class SequencerShell:
 
     def _drain_inbox(self) -> int:
         count = 0
-        while True:
-            try:
-                item = self._inbox.get_nowait()
-            except queue.Empty:
-                return count
+        for item in self._inbox.take():
             count += 1
             self._on_item(item)
-
-    def _wait_in_inbox(self) -> None:
-        try:
-            item = self._inbox.get(timeout=_WAIT_S)
-        except queue.Empty:
-            return
-        self._now_ns = self._clock.at(time.monotonic_ns())
-        self._on_item(item)
+        return count
 
     def _on_item(self, item: Any) -> None:
         if isinstance(item, Exception):

@@ -8,7 +8,7 @@ nothing here; it only tells a candidate that starts late that a leader it has no
 import asyncio
 import queue
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from lockstep.ops.process import EnvironmentFault
@@ -39,7 +39,27 @@ _RETRY_S: Final = 0.05
 _LEASE_TTL_S: Final = 2
 _JOIN_S: Final = 3.0
 
-Inbox = queue.SimpleQueue[Any]
+
+class Inbox:
+    """Where other threads put events and questions for the loop; `ring` wakes it."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._ring = ring
+
+    def put(self, item: Any) -> None:
+        """From any thread."""
+        self._items.put(item)
+        self._ring()
+
+    def take(self) -> Iterator[Any]:
+        """What has come, oldest first, until nothing is left."""
+        while True:
+            try:
+                item = self._items.get_nowait()
+            except queue.Empty:
+                return
+            yield item
 
 
 class StoreLink:

@@ -19,7 +19,7 @@ _COMMANDS_PER_KEPT_FRAME = 8
 class Window:
     """Frames `oldest..tip` of the stream, contiguous. `tip` is the seq of the last stamped command."""
 
-    __slots__ = ("_firsts", "_frames", "_head", "_kept", "_limit", "_sender", "epoch", "time_ns", "tip")
+    __slots__ = ("_firsts", "_frames", "_head", "_kept", "_limit", "_sender", "epoch", "needed_after", "time_ns", "tip")
 
     def __init__(self, *, sender: int, epoch: int, tip: int, time_ns: int, limit: int) -> None:
         self._sender = sender
@@ -29,6 +29,9 @@ class Window:
         self.tip = tip
         self.time_ns = time_ns
         """The last stamped time."""
+        self.needed_after = 0
+        """Every in-sync engine holds the stream up to here; what follows is kept, whatever the limit says: if all of
+        them were lost at once, nobody else has it."""
         self._frames: list[Frame] = []
         self._firsts: list[int] = []
         self._head = 0  # index of the oldest kept frame
@@ -93,7 +96,7 @@ class Window:
         self._kept += one.count
         frame_limit = max(1, self._limit // _COMMANDS_PER_KEPT_FRAME)
         while self._kept > self._limit or len(self._frames) - self._head > frame_limit:
-            if self._head == len(self._frames) - 1:
+            if self._head == len(self._frames) - 1 or self._frames[self._head].last_seq > self.needed_after:
                 break
             self._kept -= self._frames[self._head].count
             self._head += 1

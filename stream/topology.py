@@ -157,23 +157,25 @@ class Topology:
             ProcessKind.GATEWAY: self.gateways,
         }[kind]
 
-    def link(self, kind: LinkKind, source: Member, target: Member) -> "LinkSpec":
+    def link(self, kind: LinkKind, source: Member, target: Member) -> "Link":
         """The link of one kind from one member to another."""
         stream_id = kind * 10_000 + source.id * 100 + target.id
         name = f"{source.name}>{target.name}/{kind.name.lower()}"
         if source.host == target.host:
-            return LinkSpec(name, "aeron:ipc", stream_id)
+            return Link(name, "aeron:ipc", stream_id, target.name)
         channel = f"aeron:udp?endpoint={target.host}:{target.data_port}|mtu={self.udp_mtu}"
-        return LinkSpec(name, channel, stream_id)
+        return Link(name, channel, stream_id)
 
 
 @dataclass(frozen=True, slots=True)
-class LinkSpec:
-    """Address of one directed link: an Aeron channel and stream id."""
+class Link:
+    """One directed link: an Aeron channel and stream id. Which end is which shows in how it is opened."""
 
     name: str
     channel: str
     stream_id: int
+    bell: str = ""
+    """Whose doorbell the sender rings after each message (`lockstep.stream.doorbell`); empty: nobody's."""
 
 
 _ENDS = {
@@ -186,7 +188,7 @@ _ENDS = {
 }
 
 
-def outbound_links(topology: Topology, member: Member) -> dict[tuple[LinkKind, int], LinkSpec]:
+def outbound_links(topology: Topology, member: Member) -> dict[tuple[LinkKind, int], Link]:
     """Links that a member publishes, by (kind, receiver's id)."""
     return {
         (kind, peer.id): topology.link(kind, member, peer)
@@ -197,7 +199,7 @@ def outbound_links(topology: Topology, member: Member) -> dict[tuple[LinkKind, i
     }
 
 
-def inbound_links(topology: Topology, member: Member) -> dict[tuple[LinkKind, int], LinkSpec]:
+def inbound_links(topology: Topology, member: Member) -> dict[tuple[LinkKind, int], Link]:
     """Links that a member subscribes to, by (kind, sender's id)."""
     return {
         (kind, peer.id): topology.link(kind, peer, member)
@@ -206,3 +208,8 @@ def inbound_links(topology: Topology, member: Member) -> dict[tuple[LinkKind, in
         for peer in topology.members(source)
         if peer != member
     }
+
+
+def can_ring(topology: Topology, member: Member) -> bool:
+    """Whether every sender of this member's links is on its host and can ring its doorbell."""
+    return all(link.bell for link in inbound_links(topology, member).values())

@@ -19,14 +19,15 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyaeron
 
+from lockstep.stream.doorbell import Ringer, bell_address
 from lockstep.stream.driver import claim_path, driver_pid, environment, lock_held
+from lockstep.stream.topology import Link
 
 _CLAIM_CHECK_NS = 20_000_000
 _HEARTBEAT_CHECK_NS = 100_000_000
@@ -69,18 +70,9 @@ class DriverState(Enum):
     """The driver lives but has cut this client off (this process was paused too long). `rebuild` attaches anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One directed link: who sends and who receives is known by which side opens it outbound and which inbound."""
-
-    name: str
-    channel: str
-    stream_id: int
-
-
-def ipc_link(name: str, stream_id: int) -> Link:
-    """A link between two processes of one host."""
-    return Link(name, "aeron:ipc", stream_id)
+def ipc_link(name: str, stream_id: int, bell: str = "") -> Link:
+    """A link between two processes of one host; `bell` is the receiver's name if it has a doorbell."""
+    return Link(name, "aeron:ipc", stream_id, bell)
 
 
 def udp_link(name: str, host: str, port: int, stream_id: int, mtu: int = 8192) -> Link:
@@ -103,10 +95,11 @@ def wait_for_driver(directory: Path | str, timeout_s: float) -> None:
 class OutboundLink:
     """The sending end of a link. Messages that leave arrive in order; see the module for which ones may be lost."""
 
-    __slots__ = ("_publication", "_queue", "_queue_limit_bytes", "dropped", "link", "pending_bytes", "sent")
+    __slots__ = ("_publication", "_queue", "_queue_limit_bytes", "_ringer", "dropped", "link", "pending_bytes", "sent")
 
-    def __init__(self, link: Link, queue_limit_bytes: int) -> None:
+    def __init__(self, link: Link, queue_limit_bytes: int, directory: Path) -> None:
         self.link = link
+        self._ringer = Ringer(bell_address(directory, link.bell)) if link.bell else None
         self._queue_limit_bytes = queue_limit_bytes
         self._publication: Any = None
         self._queue: deque[bytes] = deque()
@@ -187,6 +180,8 @@ class OutboundLink:
                 # The vectored call costs 0.9 us more.
                 result = publication.offer(buffers[0]) if len(buffers) == 1 else publication.offerv(buffers)
                 if result is True:
+                    if self._ringer is not None:
+                        self._ringer.ring()
                     return True
                 if result is not pyaeron.ADMIN_ACTION:
                     break
@@ -321,7 +316,7 @@ class Transport:
 
     def outbound(self, link: Link, *, queue_limit_bytes: int) -> OutboundLink:
         """Opens the sending end of `link`. Takes some ms. Raises DriverUnavailable."""
-        end = OutboundLink(link, queue_limit_bytes)
+        end = OutboundLink(link, queue_limit_bytes, self.directory)
         with self._driver_errors():
             end.attach(self._client)
         self._outbound.append(end)

@@ -4,8 +4,8 @@ Its end of file (or reset) is immediate evidence of a crash: the kernel closes a
 millisecond. What does not close a connection (a hang, a partition, a stopped process) shows as silence beyond an
 adaptive deadline (`detector.py`). Both sides send a heartbeat every interval; the server's carry its status.
 
-Polled, without threads: `WatchServer.poll` and `WatchSet.poll` cost one system call each when nothing happens. None of
-this decides anything: it reports evidence to the state machines.
+Polled, without threads: `WatchServer.poll` and `WatchSet.poll` (`watch_set.py`) cost one system call each when nothing
+happens. None of this decides anything: it reports evidence to the state machines.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ _PREFIX = struct.pack("<IH", _MAGIC, _VERSION)
 _READ_BYTES = 64 * _FRAME.size
 _MS = 1_000_000
 _INTERVAL_NS = 20 * _MS
-_SWEEP_NS = 2 * _MS
 _BACKLOG = 64
 # A watcher that neither speaks nor closes is beyond a partition; it comes back with a new connection.
 _WATCHER_SILENCE_NS = 5_000 * _MS
@@ -187,6 +186,10 @@ class WatchServer:
         """Connections dropped because they did not speak the heartbeat protocol."""
         self._epoll = select.epoll()
         self._epoll.register(self._listener.fileno(), select.EPOLLIN)
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when a poll has something to do besides its timers."""
+        return self._epoll.fileno()
 
     @property
     def watchers(self) -> int:
@@ -432,69 +435,3 @@ class PeerWatch:
         if self.up or self.down_reason is None or reason is not DownReason.HANG:
             self.down_reason = reason
         self.up = False
-
-
-class WatchSet:
-    """Many watched peers behind one selector: a poll costs one system call when nothing happens."""
-
-    def __init__(self) -> None:
-        self._epoll = select.epoll()
-        self._watches: dict[str, PeerWatch] = {}
-        self._registered: dict[str, tuple[socket.socket, int, bool]] = {}  # by name: socket, its number, connecting
-        self._names: dict[int, str] = {}  # by the socket's number
-        self._sweep_due_ns = 0
-
-    def add(self, watch: PeerWatch) -> PeerWatch:
-        """Adds a peer; raises ValueError if its name is taken."""
-        if watch.name in self._watches:
-            raise ValueError(f"peer {watch.name} is watched already")
-        self._watches[watch.name] = watch
-        self._sweep_due_ns = 0
-        return watch
-
-    def remove(self, name: str) -> None:
-        """Stops watching the peer and closes its connection; raises KeyError if it is not watched."""
-        watch = self._watches.pop(name)
-        watch.close()
-        self._register(watch)
-
-    def __getitem__(self, name: str) -> PeerWatch:
-        return self._watches[name]
-
-    def set_identity(self, identity: PeerStatus) -> None:
-        """Changes what this process says of itself to every peer."""
-        for watch in self._watches.values():
-            watch.set_identity(identity)
-
-    def poll(self, now_ns: int) -> list[PeerEvent]:
-        """Polls the peers if one has something or a sweep of the timers is due (every 2 ms); returns what changed."""
-        ready = [self._names[fd] for fd, _mask in self._epoll.poll(0)]
-        events: list[PeerEvent] = []
-        if not ready and now_ns < self._sweep_due_ns:
-            return events
-        self._sweep_due_ns = now_ns + _SWEEP_NS
-        for name, watch in self._watches.items():
-            events += watch.poll(now_ns, readable=name in ready)
-            sock, _fd, connecting = self._registered.get(name, (None, -1, watch.connecting))
-            if sock is not watch.sock or connecting is not watch.connecting:
-                self._register(watch)
-        return events
-
-    def close(self) -> None:
-        """Closes every connection and the selector."""
-        for watch in self._watches.values():
-            watch.close()
-        self._epoll.close()
-
-    def _register(self, watch: PeerWatch) -> None:
-        name, sock, connecting = watch.name, watch.sock, watch.connecting
-        before, fd, _connecting = self._registered.pop(name, (None, -1, False))
-        if before is not None:
-            del self._names[fd]
-            # A closed socket has left the selector by itself.
-            if before.fileno() == fd:
-                self._epoll.unregister(fd)
-        if sock is not None:
-            self._names[sock.fileno()] = name
-            self._registered[name] = (sock, sock.fileno(), connecting)
-            self._epoll.register(sock.fileno(), select.EPOLLOUT if connecting else select.EPOLLIN)

@@ -20,7 +20,7 @@ import pytest
 from lockstep.stream.frames import FrameFlag, decode_frame, encode_frame
 from lockstep.stream.records import EVENT, CommandKind
 from lockstep.stream.topology import LinkKind, inbound_links, outbound_links
-from lockstep.stream.transport import Link, Transport, wait_for_driver
+from lockstep.stream.transport import Transport, wait_for_driver
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, common_pb2, replication_pb2, replication_pb2_grpc
 
 ENGINE = Path(__file__).with_name("engine_process.py")
@@ -64,7 +64,7 @@ class Rig:
         for sequencer in self.topology.sequencers:
             for (kind, engine), found in outbound_links(self.topology, sequencer).items():
                 if kind is LinkKind.STREAM:
-                    link = Link(found.name, found.channel, found.stream_id)
+                    link = found
                     self.out[sequencer.id, engine] = self.transport.outbound(link, queue_limit_bytes=1 << 24)
             for (kind, _), found in inbound_links(self.topology, sequencer).items():
                 if kind is LinkKind.ACK_TO_SEQUENCER:
@@ -80,7 +80,7 @@ class Rig:
             self.cluster[engine.id] = cluster_pb2_grpc.ClusterStub(channel)
 
     def listen(self, found):
-        return self.transport.inbound(Link(found.name, found.channel, found.stream_id))
+        return self.transport.inbound(found)
 
     def spawn(self, key, *arguments):
         log = (self.data / f"{key}.log").open("ab")

@@ -21,7 +21,7 @@ from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import ACK_ENTRY, Frame, FrameFlag, FrameType, decode_frame, encode_frame, frame
 from lockstep.stream.records import CONTROL, CommandKind, bits_to_members
 from lockstep.stream.topology import LinkKind, ProcessKind, Topology, inbound_links, outbound_links
-from lockstep.stream.transport import Link, Transport
+from lockstep.stream.transport import Transport
 from lockstep.stream.watch import WatchServer
 from lockstep.v1 import cluster_pb2, replication_pb2, replication_pb2_grpc
 
@@ -39,12 +39,12 @@ class FakeEngine(replication_pb2_grpc.ReplicationServicer):
         self.rewind_due_ns = 0
         self.transport = Transport(topology.aeron_dir)
         self.inbound = [
-            self.transport.inbound(Link(spec.name, spec.channel, spec.stream_id))
+            self.transport.inbound(spec)
             for (kind, _), spec in inbound_links(topology, self.me).items()
             if kind is LinkKind.STREAM
         ]
         self.acks = [
-            self.transport.outbound(Link(spec.name, spec.channel, spec.stream_id), queue_limit_bytes=1 << 20)
+            self.transport.outbound(spec, queue_limit_bytes=1 << 20)
             for (kind, _), spec in outbound_links(topology, self.me).items()
             if kind is LinkKind.ACK_TO_SEQUENCER
         ]

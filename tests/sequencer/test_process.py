@@ -26,7 +26,7 @@ from lockstep.stream.driver import claim_path
 from lockstep.stream.frames import Frame, FrameFlag, FrameType, decode_frame, encode_frame, frame
 from lockstep.stream.records import COMMAND, CommandKind
 from lockstep.stream.topology import LinkKind, Member, ProcessKind, Timing, Topology
-from lockstep.stream.transport import DriverUnavailable, Link, Transport, wait_for_driver
+from lockstep.stream.transport import DriverUnavailable, Transport, wait_for_driver
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
 FAKE_ENGINE = Path(__file__).with_name("fake_engine.py")
@@ -56,10 +56,8 @@ class Gateway:
         self.receipts: dict[int, Any] = {}
         for peer in topology.sequencers:
             out, back = topology.link(LinkKind.SUBMIT, me, peer), topology.link(LinkKind.RECEIPT, peer, me)
-            self.submits[peer.id] = self.transport.outbound(
-                Link(out.name, out.channel, out.stream_id), queue_limit_bytes=1 << 20
-            )
-            self.receipts[peer.id] = self.transport.inbound(Link(back.name, back.channel, back.stream_id))
+            self.submits[peer.id] = self.transport.outbound(out, queue_limit_bytes=1 << 20)
+            self.receipts[peer.id] = self.transport.inbound(back)
         self.last: dict[int, Frame] = {}
         self.first_open_ns: dict[int, int] = {}
 

@@ -179,9 +179,21 @@ def test_rewind_beyond_the_kept_frames_is_left_to_the_journal_fetch(stage: Build
     play.lead()
     for number in range(1, 6):
         play.submit(number, 1)
+        play.ack(1, number)
+        play.ack(2, number)
     before = len(play.sent_to(2))
     play.ack(2, 1, rewind=True)
     assert len(play.sent_to(2)) == before
+
+
+def test_frames_that_an_in_sync_engine_lacks_are_kept_beyond_the_limit(stage: Build) -> None:
+    play = stage(retransmit_commands=2)
+    play.lead()
+    for number in range(1, 6):
+        play.submit(number, 1)
+    before = len(play.sent_to(2))
+    play.ack(2, 1, rewind=True)
+    assert [one.first_seq for one in play.sent_to(2)[before:]] == [2, 3, 4, 5, 6]
 
 
 def test_resent_frames_carry_the_leaders_present_epoch_beside_their_own(stage: Build) -> None:

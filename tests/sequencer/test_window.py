@@ -40,6 +40,7 @@ def test_frames_after_a_seq_begin_with_the_batch_that_holds_the_next() -> None:
 def test_kept_frames_are_bounded_and_older_ones_are_gone() -> None:
     stamps = window(limit=100)
     for _ in range(5_000):
+        stamps.needed_after = stamps.tip
         stamps.stamp(commands(10), 1, 0)
     assert stamps.after(50_000 - 100, 0, 10**6) is not None
     assert stamps.after(50_000 - 200, 0, 10**6) is None
@@ -49,11 +50,21 @@ def test_kept_frames_are_bounded_and_older_ones_are_gone() -> None:
 def test_single_commands_are_bounded_by_frames_too() -> None:
     stamps = window(limit=800)
     for _ in range(900):
+        stamps.needed_after = stamps.tip
         stamps.stamp(commands(1), 1, 0)
     assert stamps.after(799, 0, 10**6) is None
     found = stamps.after(800, 0, 10**6)
     assert found is not None
     assert len(found) == 100
+
+
+def test_frames_that_are_needed_are_kept_beyond_the_bounds() -> None:
+    stamps = window(limit=100)
+    stamps.needed_after = 40
+    for _ in range(50):
+        stamps.stamp(commands(10), 1, 0)
+    assert stamps.after(40, 0, 10**6) is not None
+    assert stamps.after(39, 0, 10**6) is None
 
 
 def test_heartbeat_names_the_next_seq() -> None:

@@ -23,10 +23,10 @@ from lockstep.stream.watch import (
     PeerUp,
     PeerWatch,
     WatchServer,
-    WatchSet,
     decode_status,
     encode_status,
 )
+from lockstep.stream.watch_set import WatchSet
 
 PEER = """
 import sys, time

@@ -1,0 +1,1 @@
+"""The gateway: where clients' commands come in and execution reports and market data go out."""

@@ -1,0 +1,149 @@
+"""One client's open session stream: what waits to be written to it, in which form, and how it ends.
+
+Reports wait as arrays and are put into messages only when the client's connection takes one. So a slow client gets few
+large messages, and a client that is too slow for good loses its stream, never a report: it opens it again and resumes.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from lockstep.gateway.reports import ReportRows, join, report_batch, report_messages, split, stamp_message
+from lockstep.gateway.sessions import Refused
+from lockstep.stream.codes import is_retryable
+from lockstep.v1 import common_pb2, orders_pb2
+from lockstep.wire.v1 import columns_pb2
+
+MAX_PENDING_ROWS: Final = 262_144
+_MAX_MESSAGE_ROWS: Final = 8192
+_MAX_MESSAGE_ROWS_PLAIN: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """How the gateway ends a stream."""
+
+    status: grpc.StatusCode
+    text: str
+
+
+class ClientStream:
+    """Rows in order of event id; `token` is unique among this gateway's streams."""
+
+    def __init__(self, token: int, session_id: int, *, columnar: bool) -> None:
+        self.token = token
+        self.session_id = session_id
+        self.columnar = columnar
+        self.wakeup = asyncio.Event()
+        self.drained = asyncio.Event()
+        """Set when nothing waits."""
+        self.drained.set()
+        self.past_known = asyncio.Event()
+        """Set when it is known whether the session had a past; no command of the stream is taken in before."""
+        self.end: StreamEnd | None = None
+        self.half_closed = False
+        """The client sends nothing more."""
+        self._urgent: list[bytes] = []
+        self._rows: list[ReportRows] = []
+        self._held: list[ReportRows] | None = None
+        self._count = 0
+
+    @property
+    def pending_rows(self) -> int:
+        """Report rows that wait."""
+        return self._count
+
+    def hold_live(self) -> None:
+        """Keep live reports back until `release_live`: older ones are being fetched."""
+        self._held = []
+
+    def release_live(self) -> None:
+        """The older reports are in: go on with the live ones."""
+        held, self._held = self._held or [], None
+        self._rows.extend(held)
+        self._notify()
+
+    @property
+    def resuming(self) -> bool:
+        """Between `hold_live` and `release_live`."""
+        return self._held is not None
+
+    def put_live(self, reports: ReportRows) -> None:
+        """Reports of a release."""
+        self._put(self._rows if self._held is None else self._held, reports)
+
+    def put_resumed(self, reports: ReportRows) -> None:
+        """Reports from before the stream was opened."""
+        self._put(self._rows, reports)
+
+    def _put(self, queue: list[ReportRows], reports: ReportRows) -> None:
+        if self.end is not None:
+            return
+        queue.append(reports)
+        self._count += len(reports)
+        if self._count > MAX_PENDING_ROWS:
+            self.finish(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"more than {MAX_PENDING_ROWS} reports wait for this client; open the session again and resume",
+            )
+        self._notify()
+
+    def welcome(self, stamp: common_pb2.Stamp, *, gateway: int, credit: int, max_batch: int) -> None:
+        """The first message of a stream."""
+        message = orders_pb2.Welcome(stamp=stamp, gateway=gateway, credit=credit, max_batch=max_batch)
+        self._say(columns_pb2.SessionResponse(welcome=message.SerializeToString()))
+
+    def refuse(self, stamp: common_pb2.Stamp, refused: Refused, text: str) -> None:
+        """Say that commands were not taken."""
+        message = orders_pb2.Refusal(
+            stamp=stamp,
+            from_no=refused.from_no,
+            code=int(refused.code),  # type: ignore[arg-type]  # same numbers
+            text=text,
+            retryable=is_retryable(refused.code),
+            retry_after_ms=refused.retry_after_ms,
+        )
+        self._say(columns_pb2.SessionResponse(refusal=message.SerializeToString()))
+
+    def _say(self, message: columns_pb2.SessionResponse) -> None:
+        self._urgent.append(message.SerializeToString())
+        self._notify()
+
+    def finish(self, status: grpc.StatusCode, text: str) -> None:
+        """End the stream; reports that wait are dropped (a resumed stream brings them again), refusals are said."""
+        if self.end is None:
+            self.end = StreamEnd(status, text)
+            self._rows.clear()
+            if self._held is not None:
+                self._held.clear()
+            self._count = 0
+        self._notify()
+
+    def _notify(self) -> None:
+        self.drained.clear()
+        self.wakeup.set()
+
+    def take(self, epoch: int, seq: int) -> list[bytes]:
+        """Messages to write now, stamped with what they reflect."""
+        messages, self._urgent = self._urgent, []
+        if self._rows:
+            rows, self._rows = join(self._rows), []
+            self._count -= len(rows)
+            messages += self._encode(rows, epoch, seq)
+        return messages
+
+    def _encode(self, rows: ReportRows, epoch: int, seq: int) -> list[bytes]:
+        stamp = stamp_message(epoch, seq)
+        if self.columnar:
+            raw = stamp.SerializeToString()
+            return [
+                columns_pb2.SessionResponse(report_batch=report_batch(part, raw)).SerializeToString()
+                for part in split(rows, _MAX_MESSAGE_ROWS)
+            ]
+        plain = []
+        for part in split(rows, _MAX_MESSAGE_ROWS_PLAIN):
+            reports = orders_pb2.Reports(stamp=stamp, reports=report_messages(part, epoch))
+            plain.append(orders_pb2.SessionResponse(reports=reports).SerializeToString())
+        return plain

@@ -1,0 +1,133 @@
+"""Asking the engines: queries of committed state, and events that RELEASE frames did not bring.
+
+Every engine can answer for committed events; for queries the primary comes first, because its state is the newest. An
+answer of a lower epoch than one seen comes from an engine that was left behind, and does not count.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+import grpc
+import numpy as np
+
+from lockstep.ops.process import CHANNEL_OPTIONS
+from lockstep.stream.records import EVENT, Events, no_events
+from lockstep.stream.topology import Member
+from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
+
+LAST_INDEX: Final = 2**32 - 1
+_QUERY_TIMEOUT_S: Final = 1.0
+_FETCH_TIMEOUT_S: Final = 10.0
+
+
+class EnginesUnavailable(Exception):
+    """No engine answered; the text says what each said."""
+
+
+class Engines:
+    """Connections to all engines of the cluster, made at once and kept."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._members = tuple(member.id for member in members)
+        self._channels = {
+            member.id: grpc.aio.insecure_channel(member.grpc_address, options=list(CHANNEL_OPTIONS))
+            for member in members
+        }
+        self._stubs: dict[int, Any] = {
+            member: replication_pb2_grpc.ReplicationStub(channel) for member, channel in self._channels.items()
+        }
+        self.primary = 0
+        """Engine to ask first; 0: not known."""
+
+    def _order(self, *, primary_first: bool) -> list[int]:
+        order = list(self._members)
+        if self.primary in order:
+            order.remove(self.primary)
+            order.insert(0 if primary_first else len(order), self.primary)
+        return order
+
+    async def query(
+        self, request: replication_pb2.QueryRequest, *, min_epoch: int = 0, primary_first: bool = True
+    ) -> replication_pb2.QueryReply:
+        """Committed state.
+
+        Raises:
+            EnginesUnavailable: none answered.
+        """
+        said = []
+        for member in self._order(primary_first=primary_first):
+            try:
+                reply: replication_pb2.QueryReply = await self._stubs[member].Query(request, timeout=_QUERY_TIMEOUT_S)
+            except grpc.aio.AioRpcError as error:
+                said.append(f"engine {member}: {error.code().name} {error.details()}")
+                continue
+            if reply.stamp.epoch < min_epoch:
+                said.append(f"engine {member}: answers of epoch {reply.stamp.epoch}, {min_epoch} was seen")
+                continue
+            return reply
+        raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
+
+    async def newest(self, request: replication_pb2.QueryRequest) -> replication_pb2.QueryReply:
+        """Ask all engines at once; the answer of the highest (epoch, seq).
+
+        Raises:
+            EnginesUnavailable: none answered.
+        """
+        calls = [self._stubs[member].Query(request, timeout=_QUERY_TIMEOUT_S) for member in self._members]
+        best: replication_pb2.QueryReply | None = None
+        said = []
+        for member, call in zip(self._members, calls, strict=True):
+            try:
+                reply: replication_pb2.QueryReply = await call
+            except grpc.aio.AioRpcError as error:
+                said.append(f"engine {member}: {error.code().name} {error.details()}")
+                continue
+            if best is None or (reply.stamp.epoch, reply.stamp.seq) > (best.stamp.epoch, best.stamp.seq):
+                best = reply
+        if best is None:
+            raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
+        return best
+
+    async def events(
+        self, *, after_seq: int, to_seq: int, after_index: int = LAST_INDEX, session_id: int = 0
+    ) -> AsyncIterator[Events]:
+        """Events after the given id up to and including `to_seq`, of one session or of all (0), in order.
+
+        If an engine fails on the way the next one goes on behind the last event.
+
+        Raises:
+            EnginesUnavailable: no engine (any more) has them all.
+        """
+        said = []
+        for member in self._order(primary_first=True):
+            after = common_pb2.EventId(seq=after_seq, index=after_index)
+            request = replication_pb2.FetchEventsRequest(after=after, session_id=session_id, to_seq=to_seq)
+            through = 0
+            try:
+                async for reply in self._stubs[member].FetchEvents(request, timeout=_FETCH_TIMEOUT_S):
+                    through = max(through, reply.through_seq)
+                    if reply.events:
+                        events = np.frombuffer(reply.events, dtype=EVENT)
+                        after_seq, after_index = int(events["seq"][-1]), int(events["index"][-1])
+                        yield events
+            except grpc.aio.AioRpcError as error:
+                said.append(f"engine {member}: {error.code().name} {error.details()}")
+                continue
+            if through >= to_seq:
+                return
+            said.append(f"engine {member}: has committed events up to {through} only")
+        raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
+
+    async def fetch(self, *, after_seq: int, to_seq: int) -> Events:
+        """All events of the seqs from `after_seq + 1` to `to_seq`, as one array.
+
+        Raises:
+            EnginesUnavailable: no engine has them all.
+        """
+        parts = [part async for part in self.events(after_seq=after_seq, to_seq=to_seq)]
+        return np.concatenate(parts) if parts else no_events()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for channel in self._channels.values():
+            await channel.close()

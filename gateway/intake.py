@@ -1,0 +1,103 @@
+"""The intake log: what this gateway has taken in and not yet seen answered, on disk.
+
+A command is written here before it leaves, so a gateway that is killed and started again sends the rest of it again,
+also where the client is gone by then. Not synced: it survives the death of the process, not that of the host; for the
+latter the client, who keeps what is unanswered, sends again.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from rocksdict import DBCompressionType, Options, Rdict, WriteBatch, WriteOptions
+
+from lockstep.ops.process import EnvironmentFault
+from lockstep.stream.records import COMMAND, LAYOUT_VERSION, Commands
+
+_KEY_BYTES: Final = 8
+_INCARNATION: Final = b"meta:incarnation"
+_OWNER: Final = b"meta:owner"
+_WRITE_BUFFER_BYTES: Final = 16 << 20
+
+
+class IntakeLog:
+    """Entries by ascending key; keys never repeat within one life of the log."""
+
+    def __init__(self, directory: Path, *, cluster: str, gateway: int, now_s: int, synced: bool = False) -> None:
+        """Open or create it. `now_s` (Unix seconds) makes the incarnation rise even if the directory was wiped.
+
+        Raises:
+            EnvironmentFault: the directory is in use, belongs to another gateway, or cannot be read.
+        """
+        self.directory = directory
+        options = Options(raw_mode=True)
+        options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+        options.set_compression_type(DBCompressionType.none())
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._db = Rdict(str(directory), options)
+        except Exception as error:  # the binding raises nothing narrower
+            raise EnvironmentFault(
+                f"cannot open the intake log {directory}: {error}; "
+                f"is another gateway running on it, or is the directory not writable?"
+            ) from error
+        self._write = WriteOptions()
+        self._write.sync = synced
+        self._check_owner(f"{cluster}/gateway-{gateway}/layout-{LAYOUT_VERSION}")
+        stored = self._db.get(_INCARNATION)
+        before = int.from_bytes(stored, "big") if stored is not None else 0
+        self.incarnation = max(before + 1, now_s)
+        """Number of this life of the gateway, greater than those of all before."""
+        self._db[_INCARNATION] = self.incarnation.to_bytes(8, "big")
+        self._forgotten = 0
+
+    def _check_owner(self, owner: str) -> None:
+        stored = self._db.get(_OWNER)
+        if stored is None:
+            self._db[_OWNER] = owner.encode()
+        elif stored != owner.encode():
+            self._db.close()
+            raise EnvironmentFault(
+                f"the intake log {self.directory} belongs to {stored.decode(errors='replace')}, not to {owner}; "
+                f"give this gateway a data_dir of its own"
+            )
+
+    def unanswered(self) -> list[tuple[int, Commands]]:
+        """What the log holds, oldest first.
+
+        Raises:
+            EnvironmentFault: an entry is damaged.
+        """
+        entries = []
+        cursor = self._db.iter()
+        cursor.seek_to_first()
+        while cursor.valid():
+            key, value = cursor.key(), cursor.value()
+            cursor.next()
+            if len(key) != _KEY_BYTES:
+                continue
+            if len(value) % COMMAND.itemsize:
+                raise EnvironmentFault(
+                    f"the intake log {self.directory} is damaged (an entry of {len(value)} bytes); move it away: "
+                    f"clients send again what is unanswered"
+                )
+            entries.append((int.from_bytes(key, "big"), np.frombuffer(value, dtype=COMMAND)))
+        if entries:
+            self._forgotten = entries[0][0] - 1
+        return entries
+
+    def write(self, entries: Sequence[tuple[int, Commands]], forget_through: int = 0) -> None:
+        """Add entries and drop those up to `forget_through` (0: none), in one write."""
+        batch = WriteBatch(raw_mode=True)
+        for key, records in entries:
+            batch.put(key.to_bytes(_KEY_BYTES, "big"), records.tobytes())
+        if forget_through > self._forgotten:
+            for key in range(self._forgotten + 1, forget_through + 1):
+                batch.delete(key.to_bytes(_KEY_BYTES, "big"))
+            self._forgotten = forget_through
+        self._db.write(batch, self._write)
+
+    def close(self) -> None:
+        """Close it; the log stays."""
+        self._db.close()

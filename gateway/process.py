@@ -1,0 +1,134 @@
+"""The gateway process: puts the parts together, and ends them in order."""
+
+import asyncio
+import gc
+import sys
+import time
+from contextlib import AsyncExitStack
+from typing import Final, Protocol
+
+import grpc
+import uvloop
+from grpc_health.v1 import health_pb2
+
+from lockstep.gateway import service_accounts, service_market_data, service_orders
+from lockstep.gateway.intake import IntakeLog
+from lockstep.gateway.machine import GatewayMachine, Settings
+from lockstep.gateway.poller import Poller
+from lockstep.gateway.shell import GatewayShell
+from lockstep.ops.process import (
+    EXIT_ENVIRONMENT,
+    EXIT_INVARIANT,
+    EXIT_OK,
+    EnvironmentFault,
+    StopRequest,
+    configure_logging,
+    start_aio_grpc_server,
+)
+from lockstep.stream.topology import Member, Topology
+from lockstep.stream.transport import DriverUnavailable, Transport, wait_for_driver
+from lockstep.stream.watch import WatchServer
+
+SERVICES: Final = (service_orders.SERVICE, service_accounts.SERVICE, service_market_data.SERVICE)
+_DRIVER_PATIENCE_S: Final = 10.0
+_STOP_GRACE_S: Final = 1.0
+_STOP_POLL_S: Final = 0.05
+# A full collection walks every object; what start-up made stays for good.
+_GC_THRESHOLDS: Final = (50_000, 50, 100)
+
+
+class _Service(Protocol):
+    def register(self, server: grpc.aio.Server) -> None: ...
+
+
+def run(topology: Topology, member: Member) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code."""
+    log = configure_logging(member.name)
+    stop = StopRequest.install()
+    try:
+        failure = uvloop.run(serve(topology, member, stop))
+    except (EnvironmentFault, DriverUnavailable) as fault:
+        print(f"{member.name}: {fault}", file=sys.stderr)  # noqa: T201 - what the operator is to read
+        return EXIT_ENVIRONMENT
+    if failure is not None:
+        log.error("broken invariant, stopping", exc_info=failure)
+        return EXIT_INVARIANT
+    log.info("stopped", reason=stop.reason)
+    return EXIT_OK
+
+
+async def serve(topology: Topology, member: Member, stop: StopRequest) -> BaseException | None:
+    """Run one gateway until `stop`; what broke, if it ended by itself.
+
+    Raises:
+        EnvironmentFault, DriverUnavailable: something that an operator can mend.
+    """
+    async with AsyncExitStack() as stack:
+        shell = await _start(topology, member, stack)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        # The request may come from a signal or from another thread: polled, as neither can wake this loop.
+        while not stop.requested and not shell.failed.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(_STOP_POLL_S)
+        return shell.failure
+
+
+async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> GatewayShell:
+    await asyncio.to_thread(wait_for_driver, topology.aeron_dir, _DRIVER_PATIENCE_S)
+    intake = IntakeLog(member.data_dir, cluster=topology.name, gateway=member.id, now_s=int(time.time()))
+    try:
+        stored = intake.unanswered()
+        watch = _watch_server(member, intake.incarnation)
+    except EnvironmentFault:
+        intake.close()
+        raise
+    stack.callback(watch.close)
+    limits, timing = topology.limits, topology.timing
+    settings = Settings(
+        gateway=member.id,
+        incarnation=intake.incarnation,
+        session_credit=limits.session_credit,
+        max_commands=limits.window_commands,
+        resend_ns=timing.resend_ms * 1_000_000,
+        rewind_ns=timing.rewind_ms * 1_000_000,
+    )
+    machine = GatewayMachine(settings)
+    machine.restore(stored)
+    shell = GatewayShell(topology, member, machine, intake, Transport(topology.aeron_dir))
+    stack.push_async_callback(shell.stop)
+    parts: tuple[_Service, ...] = (
+        service_orders.OrderEntryService(shell, time.time_ns),
+        service_accounts.AccountsService(shell),
+        service_market_data.MarketDataService(shell),
+    )
+
+    def register(server: grpc.aio.Server) -> None:
+        for part in parts:
+            part.register(server)
+
+    server, health = await start_aio_grpc_server(member.grpc_address, register, SERVICES, shell.status)
+    stack.push_async_callback(server.stop, _STOP_GRACE_S)
+    stack.push_async_callback(shell.end_streams)
+
+    def show(serving: bool) -> None:
+        reply = health_pb2.HealthCheckResponse
+        status = reply.SERVING if serving else reply.NOT_SERVING
+        shell.spawn(_set_health(health, status))
+
+    shell.on_serving = show
+    shell.start(Poller(topology, member, watch, shell.wake_from_poller))
+    return shell
+
+
+def _watch_server(member: Member, incarnation: int) -> WatchServer:
+    try:
+        return WatchServer(member.host, member.watch_port, member.id, incarnation)
+    except OSError as error:
+        remedy = "stop the program that uses it or choose another watch_port"
+        raise EnvironmentFault(f"{error.strerror}; {remedy}") from error
+
+
+async def _set_health(health: object, status: object) -> None:
+    for name in ("", *SERVICES):
+        await health.set(name, status)  # type: ignore[attr-defined]  # the package ships no types

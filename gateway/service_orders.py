@@ -1,0 +1,323 @@
+"""gRPC `OrderEntry`: the session stream, and single calls for those who have one order now and then."""
+
+import asyncio
+from typing import Any, Final
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep.gateway.calls import abort, abort_refused, authenticate, require_account
+from lockstep.gateway.client_stream import ClientStream
+from lockstep.gateway.engines import EnginesUnavailable
+from lockstep.gateway.entitlement import may_use_session
+from lockstep.gateway.reports import ReportRows, report_messages, route, stamp_message
+from lockstep.gateway.sessions import Refused, Session
+from lockstep.gateway.shell import REFUSAL_TEXTS, GatewayShell
+from lockstep.gateway.validation import ShapeError, build_records
+from lockstep.gateway.wire import ADMIN_COMMANDS, Request, Unparsable, admin_record, command_columns, decode_request
+from lockstep.stream.codes import Code
+from lockstep.stream.records import Commands, EventKind
+from lockstep.stream.topology import Client
+from lockstep.v1 import orders_pb2, replication_pb2
+
+SERVICE: Final = "lockstep.v1.OrderEntry"
+_ANSWER_TIMEOUT_S: Final = 5.0
+_GAP_PATIENCE_S: Final = 1.0
+_GAP_STEP_S: Final = 0.002
+_DUPLICATE: Final = int(EventKind.DUPLICATE)
+
+
+def _accounts(client: Client) -> NDArray[np.uint32] | None:
+    return np.array(client.accounts, dtype=np.uint32) if client.accounts else None
+
+
+class OrderEntryService:
+    """Handlers over one `GatewayShell`."""
+
+    def __init__(self, shell: GatewayShell, wall_clock_ns: Any) -> None:
+        self._shell = shell
+        self._wall_clock_ns = wall_clock_ns
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add the service. Session messages stay bytes up to here: they are read by the fast twin."""
+        reply = orders_pb2.CommandReply.SerializeToString
+        unary = {
+            "Place": (self.place, orders_pb2.PlaceRequest.FromString, reply),
+            "Cancel": (self.cancel, orders_pb2.CancelRequest.FromString, reply),
+            "Replace": (self.replace, orders_pb2.ReplaceRequest.FromString, reply),
+            "MassCancel": (self.mass_cancel, orders_pb2.MassCancelRequest.FromString, reply),
+            "GetOrder": (
+                self.get_order,
+                orders_pb2.GetOrderRequest.FromString,
+                orders_pb2.GetOrderReply.SerializeToString,
+            ),
+        }
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(call, request_deserializer=read, response_serializer=write)
+            for name, (call, read, write) in unary.items()
+        }
+        handlers["Session"] = grpc.stream_stream_rpc_method_handler(self.session)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+    # ---- the session stream --------------------------------------------------------------------------------------
+
+    async def session(self, requests: Any, context: Any) -> None:
+        """One stream, from Hello to its end."""
+        del requests
+        client = await authenticate(context, self._shell.entitlements)
+        stream = await self._open(client, context)
+        reader = asyncio.ensure_future(self._read(stream, client, context))
+        # The writer decides when it is over; a reader that broke is one of its reasons.
+        reader.add_done_callback(lambda _done: stream.wakeup.set())
+        try:
+            await self._write(stream, reader, context)
+        finally:
+            self._shell.close_stream(stream)
+            reader.cancel()
+            await asyncio.wait([reader])
+        if stream.end is not None:
+            await abort(context, stream.end.status, stream.end.text)
+
+    async def _open(self, client: Client, context: Any) -> ClientStream:
+        raw = await context.read()
+        if raw is grpc.aio.EOF:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the stream ended before a Hello")
+        try:
+            hello = decode_request(raw).hello
+        except Unparsable as error:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        if hello is None:
+            await abort(context, grpc.StatusCode.FAILED_PRECONDITION, "the first message of a session is Hello")
+        why_not = may_use_session(client, hello.session_id)
+        if why_not:
+            await abort(context, grpc.StatusCode.PERMISSION_DENIED, why_not)
+        if self._shell.stopping or self._shell.machine.downlink is None:
+            await abort(context, grpc.StatusCode.UNAVAILABLE, self._shell.why_not_serving())
+        opened = self._shell.open_stream(client.name, hello)
+        if isinstance(opened, Refused):
+            await abort_refused(context, opened, REFUSAL_TEXTS[opened.code])
+        self._shell.spawn(self._shell.resume(opened, hello.last_seen))
+        return opened
+
+    async def _write(self, stream: ClientStream, reader: "asyncio.Task[None]", context: Any) -> None:
+        machine = self._shell.machine
+        while True:
+            await stream.wakeup.wait()
+            stream.wakeup.clear()
+            for message in stream.take(machine.epoch, machine.delivered_seq):
+                await context.write(message)
+            if stream.pending_rows == 0:
+                stream.drained.set()
+            if stream.wakeup.is_set():
+                continue
+            if stream.end is not None:
+                stream.drained.set()
+                return
+            if reader.done():
+                reader.result()
+            if stream.half_closed and self._shell.has_all_answers(stream):
+                return
+
+    async def _read(self, stream: ClientStream, client: Client, context: Any) -> None:
+        accounts = _accounts(client)
+        await stream.past_known.wait()
+        while stream.end is None:
+            raw = await context.read()
+            if raw is grpc.aio.EOF:
+                stream.half_closed = True
+                stream.wakeup.set()
+                return
+            if stream.end is not None:
+                return
+            try:
+                request = decode_request(raw)
+                records = self._records(request, stream.session_id, client, accounts)
+            except Unparsable as error:
+                stream.finish(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+                return
+            except ShapeError as error:
+                stream.refuse(self._shell.stamp(), Refused(request.first_no, error.code), str(error))
+                continue
+            refused = self._shell.submit(stream.session_id, records)
+            if refused is not None:
+                stream.refuse(self._shell.stamp(), refused, REFUSAL_TEXTS[refused.code])
+
+    def _records(
+        self, request: Request, session_id: int, client: Client, accounts: NDArray[np.uint32] | None
+    ) -> Commands:
+        """Raises:
+        ShapeError, Unparsable: the message can't be taken at all.
+        """
+        now_ns = self._wall_clock_ns()
+        gateway = self._shell.member.id
+        command = request.command
+        if command is not None:
+            if command.session_no == 0:
+                raise ShapeError(Code.MALFORMED_BATCH, "session_no is 0; session numbers count from 1")
+            if command.WhichOneof("command") in ADMIN_COMMANDS:
+                return admin_record(
+                    command, session_id=session_id, gateway=gateway, allowed=client.admin, now_ns=now_ns
+                )
+            batch = command_columns(command)
+        elif request.batch is not None:
+            batch = request.batch
+        else:
+            raise Unparsable("Hello comes once, as the first message of a session")
+        return build_records(
+            batch,
+            session_id=session_id,
+            gateway=gateway,
+            accounts=accounts,
+            max_rows=self._shell.topology.limits.client_batch,
+            now_ns=now_ns,
+        )
+
+    # ---- single calls --------------------------------------------------------------------------------------------
+
+    async def place(self, request: orders_pb2.PlaceRequest, context: Any) -> orders_pb2.CommandReply:
+        """One new order."""
+        command = orders_pb2.Command(new_order=request.order) if request.HasField("order") else None
+        return await self._execute(request.key, command, "order", context)
+
+    async def cancel(self, request: orders_pb2.CancelRequest, context: Any) -> orders_pb2.CommandReply:
+        """Cancel one order."""
+        command = orders_pb2.Command(cancel=request.cancel) if request.HasField("cancel") else None
+        return await self._execute(request.key, command, "cancel", context)
+
+    async def replace(self, request: orders_pb2.ReplaceRequest, context: Any) -> orders_pb2.CommandReply:
+        """New terms for one order."""
+        command = orders_pb2.Command(replace=request.replace) if request.HasField("replace") else None
+        return await self._execute(request.key, command, "replace", context)
+
+    async def mass_cancel(self, request: orders_pb2.MassCancelRequest, context: Any) -> orders_pb2.CommandReply:
+        """Cancel all orders of an account."""
+        present = request.HasField("mass_cancel")
+        command = orders_pb2.Command(mass_cancel=request.mass_cancel) if present else None
+        return await self._execute(request.key, command, "mass_cancel", context)
+
+    async def _execute(
+        self, key: orders_pb2.IdempotencyKey, command: orders_pb2.Command | None, field: str, context: Any
+    ) -> orders_pb2.CommandReply:
+        client = await authenticate(context, self._shell.entitlements)
+        if command is None:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"the request has no {field}")
+        why = self._shell.why_not_serving()
+        if why:
+            code = Code.SHUTTING_DOWN if self._shell.stopping else Code.UNAVAILABLE
+            await abort_refused(context, Refused(0, code, 50), why)
+        keyed = key.session_id != 0 or key.session_no != 0
+        if keyed:
+            why_not = may_use_session(client, key.session_id)
+            if why_not:
+                await abort(context, grpc.StatusCode.PERMISSION_DENIED, why_not)
+            if key.session_no == 0:
+                await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "key.session_no is 0; numbers count from 1")
+        session_id = key.session_id if keyed else self._shell.own_session_id
+        sessions = self._shell.machine.sessions
+        session = await self._session(session_id, client.name if keyed else "", context)
+        if keyed and key.session_no > session.expected:
+            await self._wait_for_turn(session, key.session_no, context)
+        if sessions.get(session_id) is not session:
+            await abort_refused(context, Refused(0, Code.BUSY, 50), "too many sessions at once; try again")
+        # From here to the submission nothing else runs, so the number stays the next one.
+        command.session_no = key.session_no if keyed else session.expected
+        try:
+            records = self._records(Request(command=command), session_id, client, _accounts(client))
+        except ShapeError as error:
+            await abort_refused(context, Refused(0, error.code), str(error))
+        answer = self._shell.wait_for(session_id, command.session_no)
+        refused = self._shell.submit(session_id, records)
+        if refused is not None:
+            answer.cancel()
+            await abort_refused(context, refused, REFUSAL_TEXTS[refused.code])
+        return await self._reply(answer, session_id, command.session_no, context)
+
+    async def _session(self, session_id: int, client: str, context: Any) -> Session:
+        """The session, brought in from the engines if this gateway does not know it."""
+        sessions = self._shell.machine.sessions
+        session = sessions.get(session_id)
+        next_no = 1
+        if session is None:
+            try:
+                reply = await self._shell.engines.query(
+                    replication_pb2.QueryRequest(session_id=session_id), min_epoch=self._shell.machine.epoch
+                )
+            except EnginesUnavailable as error:
+                await abort_refused(context, Refused(0, Code.UNAVAILABLE, 50), f"no engine answers: {error}")
+            next_no = reply.session_last_no + 1
+        ensured = sessions.ensure(session_id, client, next_no)
+        if isinstance(ensured, Refused):
+            await abort_refused(context, ensured, REFUSAL_TEXTS[ensured.code])
+        return ensured
+
+    async def _wait_for_turn(self, session: Session, number: int, context: Any) -> None:
+        """Calls of one client may overtake each other on the way: give the earlier number a moment to come."""
+        waited_s = 0.0
+        while number > session.expected:
+            if waited_s >= _GAP_PATIENCE_S:
+                text = f"number {number} came, {session.expected} is the next of session {session.session_id}"
+                await abort_refused(context, Refused(session.expected, Code.SESSION_GAP), text)
+            await asyncio.sleep(_GAP_STEP_S)
+            waited_s += _GAP_STEP_S
+
+    async def _reply(
+        self, answer: "asyncio.Future[ReportRows]", session_id: int, number: int, context: Any
+    ) -> orders_pb2.CommandReply:
+        shell = self._shell
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                reports = await answer
+        except asyncio.CancelledError:
+            if not shell.stopping:
+                raise
+            text = "the gateway is being stopped; ask another one with the same key, it executes once"
+            await abort_refused(context, Refused(number, Code.SHUTTING_DOWN), text)
+        except TimeoutError:
+            text = f"not answered within {_ANSWER_TIMEOUT_S:.0f} s; ask again with the same key, it executes once"
+            await abort_refused(context, Refused(number, Code.UNAVAILABLE), text)
+        duplicate = bool(reports.rows["kind"][0] == _DUPLICATE)
+        if duplicate:
+            reports = await self._original(reports, session_id, number, context)
+        epoch = shell.machine.epoch
+        stamp = stamp_message(epoch, shell.machine.delivered_seq)
+        messages = report_messages(reports, epoch)
+        stamp.event_id.CopyFrom(messages[0].event_id)
+        return orders_pb2.CommandReply(stamp=stamp, reports=messages, duplicate=duplicate)
+
+    async def _original(self, reports: ReportRows, session_id: int, number: int, context: Any) -> ReportRows:
+        """The outcome that a DUPLICATE points to; the DUPLICATE itself where the engine has forgotten it."""
+        seq = int(reports.rows["previous_price_ticks"][0])
+        if seq == 0:
+            return reports
+        parts = []
+        try:
+            async for events in self._shell.engines.events(after_seq=seq - 1, to_seq=seq, session_id=session_id):
+                parts.append(events)
+        except EnginesUnavailable as error:
+            text = f"executed before, but its outcome can't be fetched now: {error}"
+            await abort_refused(context, Refused(number, Code.UNAVAILABLE, 50), text)
+        routed = route(np.concatenate(parts), session_id) if parts else None
+        if routed is None:
+            return reports
+        found = routed.of(0)
+        mine = found.rows["session_no"] == number
+        return ReportRows(found.rows[mine], found.legs[mine]) if mine.any() else reports
+
+    async def get_order(self, request: orders_pb2.GetOrderRequest, context: Any) -> orders_pb2.GetOrderReply:
+        """A live order."""
+        client = await authenticate(context, self._shell.entitlements)
+        order = request.order
+        if order.order_id == 0 and order.client_order_id == 0:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "name the order: order_id or client_order_id")
+        await require_account(context, client, order.account)
+        try:
+            reply = await self._shell.engines.query(
+                replication_pb2.QueryRequest(order=order), min_epoch=self._shell.machine.epoch
+            )
+        except EnginesUnavailable as error:
+            await abort(context, grpc.StatusCode.UNAVAILABLE, f"no engine answers: {error}")
+        mine = [found for found in reply.orders if order.account in (0, found.account)]
+        if not mine or (client.accounts and mine[0].account not in client.accounts):
+            await abort(context, grpc.StatusCode.NOT_FOUND, "no such live order: unknown, filled or canceled")
+        return orders_pb2.GetOrderReply(stamp=reply.stamp, order=mine[0])

@@ -1,0 +1,191 @@
+"""Numbering of client sessions, as one gateway sees it. Pure.
+
+A session's commands are numbered 1, 2, 3 ... by its client; the engine executes a number only if it is the next one.
+The gateway keeps the numbers contiguous on the way there, so that the engine never has to refuse for a gap:
+
+    answered < number < expected    in flight from this gateway; a repetition is dropped
+    number <= answered              executed; a repetition is passed on, and the engine answers DUPLICATE
+    number == expected              the next one
+    number > expected               SESSION_GAP, come again from `expected`
+
+What the gateway knows of a session is only a cache: a client may go to another gateway at any moment and come back.
+So `expected` and `answered` also follow the events that the engine answers with, whichever gateway took the command.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lockstep.stream.codes import Code
+
+GATEWAY_CLIENT_BASE: Final = 0x7FFF0000
+"""Client numbers from here on are the gateways' own (`base + gateway id`), for calls without an idempotency key."""
+NO_STREAM: Final = 0
+UNOWNED: Final = ""
+"""Owner of a session that is known from the intake log only: the first client entitled to its id gets it."""
+
+_RETRY_MS: Final = {Code.BUSY: 5, Code.UNAVAILABLE: 50, Code.SESSION_GAP: 0}
+
+
+def own_session_id(gateway: int, incarnation: int) -> int:
+    """Session of a gateway for the calls that bring no number of their own."""
+    return (GATEWAY_CLIENT_BASE + gateway) << 32 | incarnation & 0xFFFF_FFFF
+
+
+@dataclass(slots=True)
+class Session:
+    """One session. Invariant: `answered < expected`."""
+
+    session_id: int
+    client: str
+    expected: int
+    """The next number that was not taken in yet; at least 1."""
+    answered: int
+    """The highest number that an event has answered."""
+    stream: int = NO_STREAM
+    """Token of the stream that owns the session; NO_STREAM: none is open."""
+    refused_at: int = 0
+    """The number at which the client was told to come again; later ones are dropped until it came. 0: none."""
+
+    @property
+    def unanswered(self) -> int:
+        """Commands taken in and not answered."""
+        return self.expected - 1 - self.answered
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Commands from `from_no` on were not taken."""
+
+    from_no: int
+    code: Code
+    retry_after_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What becomes of a run of consecutive numbers: first `repeated`, then `dropped`, then `taken`, then the rest."""
+
+    repeated: int = 0
+    """Executed already: passed on so that the engine says DUPLICATE."""
+    dropped: int = 0
+    """In flight already."""
+    taken: int = 0
+    refused: Refused | None = None
+    """Why the rest was not taken; None also where the client has been told before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stream owns the session now."""
+
+    previous_stream: int
+    """Token of the stream that lost it, NO_STREAM if none was open."""
+    credit: int
+
+
+class SessionTable:
+    """All sessions that this gateway knows. Bounded: idle ones are forgotten, oldest first."""
+
+    def __init__(self, *, credit: int, max_sessions: int = 8192) -> None:
+        self._sessions: dict[int, Session] = {}
+        self._credit = credit
+        self._max_sessions = max_sessions
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def get(self, session_id: int) -> Session | None:
+        """A session by id; None if this gateway does not know it."""
+        return self._sessions.get(session_id)
+
+    def open(self, session_id: int, client: str, stream: int, next_no: int) -> Opened | Refused:
+        """A client's Hello on a stream. `next_no` is its first unanswered number.
+
+        NOT_ENTITLED if the session is another client's, BUSY if no more sessions fit.
+        """
+        session = self.ensure(session_id, client, next_no)
+        if isinstance(session, Refused):
+            return session
+        if next_no > session.expected:
+            # It was elsewhere meanwhile; what it counts as answered needs no answer here.
+            session.answered = next_no - 1
+            session.expected = next_no
+        previous, session.stream, session.refused_at = session.stream, stream, 0
+        return Opened(previous, self._credit)
+
+    def ensure(self, session_id: int, client: str, next_no: int) -> Session | Refused:
+        """The session, made with `next_no` as its next number if it is unknown."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            if session.client == UNOWNED:
+                session.client = client
+            return session if session.client == client else Refused(next_no, Code.NOT_ENTITLED)
+        if len(self._sessions) >= self._max_sessions and not self._forget_one():
+            return Refused(next_no, Code.BUSY, 1000)
+        session = Session(session_id, client, expected=max(1, next_no), answered=max(1, next_no) - 1)
+        self._sessions[session_id] = session
+        return session
+
+    def _forget_one(self) -> bool:
+        for session_id, session in self._sessions.items():
+            if session.stream == NO_STREAM and session.unanswered == 0:
+                del self._sessions[session_id]
+                return True
+        return False
+
+    def detach(self, session_id: int, stream: int) -> None:
+        """A stream ended. The session stays, with what is unanswered; a stream that lost it changes nothing."""
+        session = self._sessions.get(session_id)
+        if session is not None and session.stream == stream:
+            session.stream = NO_STREAM
+
+    def admit(self, session: Session, first_no: int, count: int, *, room: int, closed: Code | None) -> Admission:
+        """Decide about `count` commands numbered from `first_no`.
+
+        `room` is what the way to the sequencer still takes; `closed` says why it takes nothing at all. Nothing is
+        changed for what was not taken.
+        """
+        if first_no > session.expected:
+            return Admission(refused=self._tell(session, Code.SESSION_GAP))
+        end_no = first_no + count
+        repeated = max(0, min(end_no - 1, session.answered) - first_no + 1)
+        dropped = max(0, min(end_no, session.expected) - max(first_no, session.answered + 1))
+        fresh = count - repeated - dropped
+        if closed is not None:
+            told = self._tell(session, closed) if fresh else None
+            return Admission(0, dropped + repeated, 0, told)
+        if repeated > room:
+            return Admission(refused=Refused(first_no, Code.BUSY, _RETRY_MS[Code.BUSY]))
+        taken = max(0, min(fresh, room - repeated, self._credit - session.unanswered))
+        if fresh:
+            session.expected += taken
+        if taken == fresh:
+            if fresh:
+                session.refused_at = 0
+            return Admission(repeated, dropped, taken)
+        if taken:
+            session.refused_at = 0
+        return Admission(repeated, dropped, taken, self._tell(session, Code.BUSY))
+
+    def _tell(self, session: Session, code: Code) -> Refused | None:
+        """The refusal, once: what the client had sent before it heard of it follows, and is dropped in silence."""
+        gap = code is Code.SESSION_GAP
+        if gap and session.refused_at == session.expected:
+            return None
+        session.refused_at = session.expected
+        return Refused(session.expected, code, _RETRY_MS.get(code, 50))
+
+    def on_answers(self, session_ids: Sequence[int], numbers: Sequence[int]) -> None:
+        """Engines have executed these sessions up to these numbers (0: says nothing)."""
+        for session_id, number in zip(session_ids, numbers, strict=True):
+            session = self._sessions.get(session_id)
+            if session is not None and number > session.answered:
+                session.answered = number
+                session.expected = max(session.expected, number + 1)
+
+    def on_out_of_order(self, session_id: int, number: int) -> None:
+        """An engine refused a number as not the session's next: it is answered, but nothing beyond it is known."""
+        session = self._sessions.get(session_id)
+        if session is not None and session.answered < number < session.expected:
+            session.answered = number

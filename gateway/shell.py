@@ -1,0 +1,440 @@
+"""The gateway's I/O around `GatewayMachine`: links, intake log, engines, client streams. All in the asyncio loop.
+
+Order of work: a burst of frames from the poller is one step of the machine; commands that clients' messages bring in
+one turn of the loop leave together at its end, with one write to the intake log and as few frames as possible.
+"""
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import grpc
+import structlog
+
+from lockstep.gateway.client_stream import ClientStream
+from lockstep.gateway.engines import LAST_INDEX, Engines, EnginesUnavailable
+from lockstep.gateway.entitlement import Entitlements
+from lockstep.gateway.intake import IntakeLog
+from lockstep.gateway.machine import Effects, GatewayMachine
+from lockstep.gateway.market_hub import MarketHub
+from lockstep.gateway.poller import Poller
+from lockstep.gateway.reports import ReportRows, Routed, route, stamp_message
+from lockstep.gateway.sessions import Refused, own_session_id
+from lockstep.stream.codes import Code
+from lockstep.stream.frames import encode_frame
+from lockstep.stream.records import Commands, Events
+from lockstep.stream.topology import LinkKind, Member, Topology, outbound_links
+from lockstep.stream.transport import DriverState, DriverUnavailable, OutboundLink, Transport
+from lockstep.v1 import cluster_pb2, common_pb2, orders_pb2, replication_pb2
+
+TICK_S: Final = 0.005
+_SYNC_PAUSE_S: Final = 0.1
+_RETRY_PAUSE_S: Final = 0.05
+_RESUME_PATIENCE_S: Final = 3.0
+_RESUME_ROWS_AHEAD: Final = 32_768
+
+REFUSAL_TEXTS: Final = {
+    Code.SESSION_GAP: "a number was left out; send again from from_no",
+    Code.BUSY: "too many commands are unanswered; send again from from_no",
+    Code.UNAVAILABLE: "no sequencer leads the cluster at the moment; send again from from_no",
+    Code.SHUTTING_DOWN: "this gateway is being stopped; open the session at another one",
+    Code.NOT_ENTITLED: "the session belongs to another client",
+    Code.SESSION_TAKEN_OVER: "the session was opened on another stream",
+}
+
+
+class GatewayShell:
+    """See the module. Made, started and stopped in one asyncio loop."""
+
+    def __init__(
+        self, topology: Topology, member: Member, machine: GatewayMachine, intake: IntakeLog, transport: Transport
+    ) -> None:
+        self.topology = topology
+        self.member = member
+        self.machine = machine
+        self.entitlements = Entitlements(topology.clients)
+        self.engines = Engines(topology.engines)
+        self.market = MarketHub(self.engines, lambda: machine.delivered_seq)
+        self.own_session_id = own_session_id(member.id, machine.settings.incarnation)
+        self.stopping = False
+        self.failure: BaseException | None = None
+        """A broken invariant; the process must end."""
+        self.failed = asyncio.Event()
+        self.on_serving: Callable[[bool], None] = lambda _serving: None
+        """Called when the gateway begins or ceases to serve."""
+        self._serving = False
+        self._intake = intake
+        self._forget = self._forgotten = 0
+        self._transport = transport
+        self._submit_links: dict[int, OutboundLink] = {
+            peer: transport.outbound(spec, queue_limit_bytes=topology.limits.link_queue_bytes)
+            for (kind, peer), spec in outbound_links(topology, member).items()
+            if kind is LinkKind.SUBMIT
+        }
+        self._streams: dict[int, ClientStream] = {}
+        self._tokens = itertools.count(1)
+        self._waiters: dict[tuple[int, int], list[asyncio.Future[ReportRows]]] = {}
+        self._waiting_sessions: dict[int, int] = {}
+        self._poller: Poller | None = None
+        self._flush_scheduled = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._log = structlog.get_logger(process=member.name)
+        self.counters = {"frames_sent": 0, "commands": 0, "reports": 0, "refusals": 0, "send_failures": 0}
+
+    # ---- life ----------------------------------------------------------------------------------------------------
+
+    def start(self, poller: Poller) -> None:
+        """Begin to work; it serves as soon as an engine and a leading sequencer are heard of."""
+        self._poller = poller
+        poller.start()
+        self.spawn(self._synchronise())
+        self.spawn(self._tick_forever())
+
+    async def end_streams(self) -> None:
+        """Tell every client to go elsewhere; nothing is taken in from here on."""
+        self.stopping = True
+        for stream in list(self._streams.values()):
+            stream.finish(grpc.StatusCode.UNAVAILABLE, REFUSAL_TEXTS[Code.SHUTTING_DOWN])
+        self.market.end()
+        for futures in list(self._waiters.values()):
+            for future in list(futures):
+                future.cancel()
+
+    async def stop(self) -> None:
+        """End everything, in order. Call it when no call is open any more."""
+        await self.end_streams()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._poller is not None:
+            await asyncio.to_thread(self._poller.stop)
+        self._transport.close()
+        self._intake.close()
+        await self.engines.close()
+
+    def spawn(self, work: Any) -> None:
+        """Run a coroutine beside; an unexpected exception in it ends the process."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._fail(task.exception())
+
+    def _fail(self, failure: BaseException | None) -> None:
+        if self.failure is None:
+            self.failure = failure
+            self.failed.set()
+
+    async def _synchronise(self) -> None:
+        """Find out where the cluster stands; engines may come later than this gateway."""
+        request = replication_pb2.QueryRequest(instruments=True)
+        told = ""
+        while True:
+            try:
+                reply = await self.engines.newest(request)
+                break
+            except EnginesUnavailable as error:
+                if str(error) != told:
+                    told = str(error)
+                    self._log.info("waiting for the engines", said=told)
+            await asyncio.sleep(_SYNC_PAUSE_S)
+        self.machine.start(reply.stamp.seq, reply.stamp.epoch)
+        self._log.info("in step with the cluster", seq=reply.stamp.seq, epoch=reply.stamp.epoch)
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_ns = time.monotonic_ns()
+            self._check_links(now_ns)
+            self._perform(self.machine.on_tick(now_ns))
+            if self._forget > self._forgotten:
+                self._write_intake(())
+            self.market.on_tick(now_ns)
+            self._show_status(now_ns)
+            if self._poller is not None and self._poller.failure is not None:
+                self._fail(self._poller.failure)
+
+    def _check_links(self, now_ns: int) -> None:
+        if self._transport.check(now_ns) in (DriverState.DEAD, DriverState.DETACHED):
+            try:
+                self._transport.rebuild()
+                self._log.warning("attached to the media driver again")
+            except DriverUnavailable as error:
+                self._log.debug("media driver is away", said=str(error))
+            return
+        for link in self._submit_links.values():
+            link.flush()
+
+    def _show_status(self, now_ns: int) -> None:
+        serving = self.machine.why_closed(now_ns) is None and not self.stopping
+        if serving != self._serving:
+            self._serving = serving
+            self._log.info("serving" if serving else "waiting", why=self.why_not_serving())
+            self.on_serving(serving)
+        if self._poller is not None:
+            role = cluster_pb2.ROLE_SERVING if serving else cluster_pb2.ROLE_WAITING
+            status = (int(role), self.machine.epoch, self.machine.delivered_seq)
+            if status != self._poller.status:
+                self._poller.status = status
+
+    def why_not_serving(self) -> str:
+        """In one sentence; empty if it serves."""
+        if self.stopping:
+            return "this gateway is being stopped"
+        if self.machine.downlink is None:
+            return "no engine has told yet where the cluster stands"
+        if self.machine.why_closed(time.monotonic_ns()) is not None:
+            return "no sequencer leads the cluster at the moment"
+        return ""
+
+    # ---- frames and effects --------------------------------------------------------------------------------------
+
+    def wake_from_poller(self) -> None:
+        """Called in the poller's thread: frames are there."""
+        self._loop.call_soon_threadsafe(self._on_frames)
+
+    def _on_frames(self) -> None:
+        if self._poller is None or self.stopping:
+            return
+        frames = self._poller.take()
+        if frames:
+            self._perform(self.machine.on_frames(frames, time.monotonic_ns()))
+
+    def submit(self, session_id: int, records: Commands) -> Refused | None:
+        """Take commands in; what was not taken, if anything. They leave at the end of this turn of the loop."""
+        session = self.machine.sessions.get(session_id)
+        assert session is not None, "commands of a session that was never opened"
+        admission = self.machine.submit(session, records, time.monotonic_ns())
+        if (admission.taken or admission.repeated) and not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+        self.counters["commands"] += admission.taken
+        self.counters["refusals"] += admission.refused is not None
+        return admission.refused
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        if not self.stopping:
+            self._perform(self.machine.flush(time.monotonic_ns()))
+
+    def _perform(self, effects: Effects) -> None:
+        self._forget = max(self._forget, effects.forget_through)
+        if effects.store:
+            self._write_intake(effects.store)
+        if effects.sends:
+            self._send(effects)
+        if effects.new_reign:
+            leader = self.machine.uplink.leader
+            self._log.info("new leading sequencer", leader=str(leader), resent=self.machine.uplink.entries_resent)
+        if effects.events is not None:
+            self._deliver(effects.events, effects.routed)
+        if effects.fetch is not None:
+            self.spawn(self._fetch(effects.fetch.after_seq, effects.fetch.to_seq))
+
+    def _write_intake(self, entries: tuple[tuple[int, Commands], ...]) -> None:
+        self._intake.write(entries, self._forget)
+        self._forgotten = self._forget
+
+    def _send(self, effects: Effects) -> None:
+        link = self._submit_links.get(effects.sequencer)
+        for frame in effects.sends:
+            self.counters["frames_sent"] += 1
+            if link is None or not link.send(encode_frame(frame)):
+                self.counters["send_failures"] += 1
+                self.machine.uplink.on_send_failed(time.monotonic_ns())
+
+    def _deliver(self, events: Events, routed: Routed | None) -> None:
+        downlink = self.machine.downlink
+        assert downlink is not None, "events before the start"
+        self.engines.primary = downlink.primary or self.engines.primary
+        if routed is not None:
+            for position, session_id in enumerate(routed.sessions):
+                stream = self._streams.get(session_id)
+                waited = self._waiting_sessions.get(session_id)
+                if stream is None and waited is None:
+                    continue
+                reports = routed.of(position)
+                self.counters["reports"] += len(reports)
+                if stream is not None:
+                    stream.put_live(reports)
+                    if stream.half_closed:
+                        self.finish_if_answered(stream)
+                if waited is not None:
+                    self._answer_waiters(session_id, reports)
+        self.market.on_events(events, downlink.delivered_seq)
+
+    async def _fetch(self, after_seq: int, to_seq: int) -> None:
+        self._log.info("fetching events that were missed", after_seq=after_seq, to_seq=to_seq)
+        try:
+            events = await self.engines.fetch(after_seq=after_seq, to_seq=to_seq)
+        except EnginesUnavailable as error:
+            self._log.warning("missed events can't be fetched now", said=str(error))
+            await asyncio.sleep(_SYNC_PAUSE_S)
+            self.machine.on_fetch_failed()
+            return
+        self._perform(self.machine.on_fetched(events, to_seq))
+
+    # ---- client streams ------------------------------------------------------------------------------------------
+
+    def stamp(self) -> common_pb2.Stamp:
+        """Where the gateway's answers stand at the moment."""
+        return stamp_message(self.machine.epoch, self.machine.delivered_seq)
+
+    def open_stream(self, client: str, hello: orders_pb2.Hello) -> ClientStream | Refused:
+        """A client's Hello: its stream owns the session now, another one that did is ended."""
+        token = next(self._tokens)
+        opened = self.machine.sessions.open(hello.session_id, client, token, max(1, hello.next_no))
+        if isinstance(opened, Refused):
+            return opened
+        previous = self._streams.pop(hello.session_id, None)
+        if previous is not None:
+            refused = Refused(0, Code.SESSION_TAKEN_OVER)
+            previous.refuse(self.stamp(), refused, REFUSAL_TEXTS[refused.code])
+            previous.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[refused.code])
+        stream = ClientStream(token, hello.session_id, columnar=hello.columnar)
+        self._streams[hello.session_id] = stream
+        stream.welcome(
+            self.stamp(),
+            gateway=self.member.id,
+            credit=opened.credit,
+            max_batch=self.topology.limits.client_batch,
+        )
+        # From here on live reports wait; those up to this seq are fetched.
+        stream.hold_live()
+        return stream
+
+    def close_stream(self, stream: ClientStream) -> None:
+        """The stream ended; its session stays."""
+        if self._streams.get(stream.session_id) is stream:
+            del self._streams[stream.session_id]
+        self.machine.sessions.detach(stream.session_id, stream.token)
+
+    def finish_if_answered(self, stream: ClientStream) -> None:
+        """End a stream whose client has said all, once it has got all answers."""
+        session = self.machine.sessions.get(stream.session_id)
+        if session is None or session.unanswered == 0:
+            stream.wakeup.set()
+
+    def has_all_answers(self, stream: ClientStream) -> bool:
+        """Nothing of the session is unanswered, and nothing older is being fetched."""
+        session = self.machine.sessions.get(stream.session_id)
+        return (session is None or session.unanswered == 0) and not stream.resuming
+
+    async def resume(self, stream: ClientStream, last_seen: common_pb2.EventId) -> None:
+        """Bring a new stream the reports after `last_seen` that were delivered before it was opened."""
+        to_seq = self.machine.delivered_seq
+        after = (last_seen.seq, last_seen.index)
+        give_up_s = self._loop.time() + _RESUME_PATIENCE_S
+        while to_seq and after < (to_seq, LAST_INDEX):
+            try:
+                if after == (0, 0) and not stream.past_known.is_set() and await self._is_new(stream.session_id):
+                    break
+                stream.past_known.set()
+                async for events in self.engines.events(
+                    after_seq=after[0], after_index=after[1], to_seq=to_seq, session_id=stream.session_id
+                ):
+                    after = (int(events["seq"][-1]), int(events["index"][-1]))
+                    await self._put_resumed(stream, events)
+                    if stream.end is not None:
+                        return
+                break
+            except EnginesUnavailable as error:
+                # In the middle of a failover the engine that is left may not know yet what is committed.
+                stream.past_known.set()
+                if self._loop.time() > give_up_s:
+                    stream.finish(grpc.StatusCode.UNAVAILABLE, f"earlier reports can't be fetched now: {error}")
+                    return
+                await asyncio.sleep(_RETRY_PAUSE_S)
+        stream.past_known.set()
+        stream.release_live()
+
+    async def _put_resumed(self, stream: ClientStream, events: Events) -> None:
+        routed = route(events, stream.session_id)
+        if routed is not None:
+            self.machine.on_resumed(routed)
+            stream.put_resumed(routed.of(0))
+        while stream.pending_rows > _RESUME_ROWS_AHEAD and stream.end is None:
+            stream.drained.clear()
+            await stream.drained.wait()
+
+    async def _is_new(self, session_id: int) -> bool:
+        """Whether the session has no past: then all events need not be searched for it."""
+        reply = await self.engines.query(
+            replication_pb2.QueryRequest(session_id=session_id), min_epoch=self.machine.epoch
+        )
+        return reply.session_last_no == 0 and reply.stamp.seq >= self.machine.delivered_seq
+
+    # ---- unary calls ---------------------------------------------------------------------------------------------
+
+    def wait_for(self, session_id: int, number: int) -> asyncio.Future[ReportRows]:
+        """The reports of one command, once they come. Register before the command is submitted."""
+        future: asyncio.Future[ReportRows] = self._loop.create_future()
+        self._waiters.setdefault((session_id, number), []).append(future)
+        self._waiting_sessions[session_id] = self._waiting_sessions.get(session_id, 0) + 1
+        future.add_done_callback(lambda done: self._drop_waiter(session_id, number, done))
+        return future
+
+    def _drop_waiter(self, session_id: int, number: int, future: asyncio.Future[ReportRows]) -> None:
+        futures = self._waiters.get((session_id, number), [])
+        if future in futures:
+            futures.remove(future)
+        if not futures:
+            self._waiters.pop((session_id, number), None)
+        left = self._waiting_sessions[session_id] - 1
+        if left:
+            self._waiting_sessions[session_id] = left
+        else:
+            del self._waiting_sessions[session_id]
+
+    def _answer_waiters(self, session_id: int, reports: ReportRows) -> None:
+        numbers = reports.rows["session_no"]
+        for number in dict.fromkeys(numbers.tolist()):
+            futures = self._waiters.get((session_id, number))
+            if not futures:
+                continue
+            mine = numbers == number
+            first_seq = reports.rows["seq"][mine][0]
+            mine &= reports.rows["seq"] == first_seq
+            answer = ReportRows(reports.rows[mine], reports.legs[mine])
+            for future in list(futures):
+                if not future.done():
+                    future.set_result(answer)
+
+    def status(self) -> cluster_pb2.GetStatusReply:
+        """For `Cluster.GetStatus`."""
+        uplink = self.machine.uplink
+        why = self.why_not_serving()
+        counters = {
+            **self.counters,
+            "sessions": len(self.machine.sessions),
+            "streams": len(self._streams),
+            "subscribers": self.market.subscribers,
+            "unanswered": uplink.unanswered_commands,
+            "entries_resent": uplink.entries_resent,
+            "stale_receipts": uplink.stale_receipts,
+        }
+        if self.machine.downlink is not None:
+            downlink = self.machine.downlink
+            counters |= {"gaps": downlink.gaps, "repeats": downlink.repeats, "stale_releases": downlink.stale}
+        if self._poller is not None:
+            counters["damaged_frames"] = self._poller.damaged
+        return cluster_pb2.GetStatusReply(
+            kind=cluster_pb2.PROCESS_KIND_GATEWAY,
+            member=self.member.id,
+            role=cluster_pb2.ROLE_WAITING if why else cluster_pb2.ROLE_SERVING,
+            epoch=self.machine.epoch,
+            seq=self.machine.delivered_seq,
+            committed_seq=self.machine.delivered_seq,
+            primary=self.engines.primary,
+            incarnation=self.machine.settings.incarnation,
+            pid=os.getpid(),
+            counters=counters,
+            why=why,
+        )

@@ -1,0 +1,255 @@
+"""The way to the sequencer: link numbers, reigns, and sending again. Pure.
+
+Every command that was taken in stands here until it is answered and, if it was sent, until the sequencer has said that
+it got it. Entries keep the order in which the gateway took them in, so every session's commands stay in order however
+often they are sent again.
+
+* A *reign* is one term of office of one sequencer. With each new one, link numbers begin again at 1, and everything
+  unanswered is sent again before anything new.
+* A *receipt* says the next link number that the sequencer expects, and how many commands it lets come beyond it.
+  With REWIND a frame was lost on the way: everything from there on is sent again.
+* Without a leader entries are held back. Their number is bounded (`room`), so a client is refused (retryably) instead.
+
+The sequencer drops what it has, engines execute a session number once: sending too often is harmless.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from lockstep.gateway.sessions import UNOWNED, Session, SessionTable
+from lockstep.stream.codes import Code
+from lockstep.stream.frames import Frame, FrameFlag, FrameType, frame
+from lockstep.stream.records import Commands
+
+NO_LEADER: Final = 0
+_MS: Final = 1_000_000
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """Commands that travel in one SUBMIT frame."""
+
+    key: int
+    """Position in the intake log: 1, 2, 3 ..."""
+    records: Commands = field(repr=False)
+    runs: tuple[tuple[Session, int], ...]
+    """For each session in it: the highest number."""
+    link_no: int = 0
+    """Link number of the first command in the present reign; 0: not sent in it."""
+
+    @property
+    def answered(self) -> bool:
+        """Every command in it has been executed or refused."""
+        return all(number <= session.answered for session, number in self.runs)
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The sequencer in office."""
+
+    sequencer: int
+    reign: int
+    """Epoch in which it took office."""
+    epoch: int
+
+
+class Uplink:
+    """Entries in order: `_sent` in this reign, then `_waiting`.
+
+    Invariants: link numbers of `_sent` are contiguous and end below `_next_link`; `_acked_link <= _next_link`;
+    `_commands` counts those of all entries, `_waiting_commands` those of `_waiting`.
+    """
+
+    def __init__(
+        self,
+        gateway: int,
+        incarnation: int,
+        *,
+        max_commands: int,
+        resend_ns: int = 250 * _MS,
+        rewind_ns: int = 20 * _MS,
+        silence_ns: int = 1000 * _MS,
+        first_key: int = 1,
+    ) -> None:
+        """`silence_ns`: without a receipt for so long nothing new is taken in. `first_key`: of the intake log."""
+        self.gateway = gateway
+        self.incarnation = incarnation
+        self.leader: Leader | None = None
+        self.entries_resent = 0
+        self.stale_receipts = 0
+        self._max_commands = max_commands
+        self._resend_ns = resend_ns
+        self._rewind_ns = rewind_ns
+        self._silence_ns = silence_ns
+        self._next_key = first_key
+        self._reign = 0
+        self._sent: deque[Entry] = deque()
+        self._waiting: deque[Entry] = deque()
+        self._commands = 0
+        self._waiting_commands = 0
+        self._next_link = 1
+        self._acked_link = 1
+        self._credit = 0
+        self._heard_ns = 0
+        self._progress_ns = 0
+        self._rewound_to = 0
+        self._rewound_ns = 0
+
+    @property
+    def unanswered_commands(self) -> int:
+        """Commands that stand here."""
+        return self._commands
+
+    def closed(self, now_ns: int) -> Code | None:
+        """Why nothing new is taken in; None if it is."""
+        if self.leader is None or now_ns - self._heard_ns > self._silence_ns:
+            return Code.UNAVAILABLE
+        return None
+
+    def room(self) -> int:
+        """Commands that may be taken in now: the sequencer's credit, and the bound on what stands here."""
+        credit = self._credit - (self._next_link - self._acked_link) - self._waiting_commands
+        return max(0, min(credit, self._max_commands - self._commands))
+
+    def enqueue(self, records: Commands, runs: tuple[tuple[Session, int], ...]) -> Entry:
+        """Take commands in, behind all others. At most one frame's worth."""
+        entry = Entry(self._next_key, records, runs)
+        self._next_key += 1
+        self._waiting.append(entry)
+        self._waiting_commands += len(records)
+        self._commands += len(records)
+        return entry
+
+    def restore(self, stored: Iterable[tuple[int, Commands]], sessions: SessionTable) -> None:
+        """What the intake log of the former life still holds, oldest first. Call it before anything is taken in."""
+        for key, records in stored:
+            highest: dict[int, int] = {}
+            for session_id, number in zip(records["session_id"].tolist(), records["session_no"].tolist(), strict=True):
+                highest[session_id] = max(number, highest.get(session_id, 0))
+            # Stand-ins: nobody has said Hello for these sessions in this life. They follow the events by themselves.
+            runs = []
+            for session_id, number in highest.items():
+                session = sessions.get(session_id)
+                if session is None:
+                    first = int(records["session_no"][records["session_id"] == session_id].min())
+                    made = sessions.ensure(session_id, UNOWNED, first)
+                    session = made if isinstance(made, Session) else Session(session_id, UNOWNED, first, first - 1)
+                session.expected = max(session.expected, number + 1)
+                runs.append((session, number))
+            self._waiting.append(Entry(key, records, tuple(runs)))
+            self._waiting_commands += len(records)
+            self._commands += len(records)
+            self._next_key = key + 1
+
+    def on_receipt(self, receipt: Frame, now_ns: int) -> bool:
+        """A RECEIPT came; whether it began a new reign. Call `plan_sends` afterwards."""
+        reign = receipt.timestamp_ns
+        if reign < self._reign or (self.leader is not None and receipt.epoch < self.leader.epoch):
+            self.stale_receipts += 1
+            return False
+        if not receipt.flags & FrameFlag.OPEN:
+            if self.leader is not None and self.leader.sequencer == receipt.sender:
+                self.leader = None
+            return False
+        new = reign > self._reign
+        if new:
+            self._begin_reign(reign)
+            self._progress_ns = now_ns
+        self.leader = Leader(receipt.sender, reign, receipt.epoch)
+        self._heard_ns = now_ns
+        self._credit = receipt.aux
+        if not self._mine(receipt):
+            # The sequencer has not heard of this life yet: its numbers are those of the one before.
+            return new
+        if self._acked_link < receipt.first_seq <= self._next_link:
+            self._acked_link = receipt.first_seq
+            self._progress_ns = now_ns
+        if receipt.flags & FrameFlag.REWIND:
+            fresh = receipt.first_seq != self._rewound_to or now_ns - self._rewound_ns >= self._rewind_ns
+            if fresh and receipt.first_seq >= self._acked_link:
+                self._rewind(receipt.first_seq, now_ns)
+        return new
+
+    def _mine(self, receipt: Frame) -> bool:
+        """A receipt's payload, where it has one, is the incarnation that its link number belongs to."""
+        return len(receipt.records) != 8 or int.from_bytes(receipt.records.tobytes(), "little") == self.incarnation
+
+    def _begin_reign(self, reign: int) -> None:
+        self._reign = reign
+        entries = [*self._sent, *self._waiting]
+        self._sent.clear()
+        self._waiting = deque(entry for entry in entries if not entry.answered)
+        self.entries_resent += sum(entry.link_no != 0 for entry in self._waiting)
+        self._commands = self._waiting_commands = sum(len(entry.records) for entry in self._waiting)
+        for entry in self._waiting:
+            entry.link_no = 0
+        self._next_link = self._acked_link = 1
+        self._rewound_to = 0
+
+    def _rewind(self, link_no: int, now_ns: int) -> None:
+        """Everything from `link_no` on goes again under the numbers it had."""
+        self._rewound_to, self._rewound_ns = link_no, now_ns
+        self._progress_ns = now_ns
+        while self._sent and self._sent[-1].link_no >= link_no:
+            entry = self._sent.pop()
+            self._next_link = entry.link_no
+            self._waiting.appendleft(entry)
+            self._waiting_commands += len(entry.records)
+            self.entries_resent += 1
+
+    def on_send_failed(self, now_ns: int) -> None:
+        """The link dropped a frame: do not wait for the sequencer to miss it."""
+        self._progress_ns = min(self._progress_ns, now_ns - self._resend_ns + 5 * _MS)
+
+    def on_tick(self, now_ns: int) -> None:
+        """Send again what the sequencer has not confirmed for too long. Call `plan_sends` afterwards."""
+        if self.leader is None or self._acked_link == self._next_link:
+            self._progress_ns = now_ns
+        elif now_ns - self._progress_ns >= self._resend_ns:
+            self._rewind(self._acked_link, now_ns)
+
+    def plan_sends(self) -> tuple[Frame, ...]:
+        """SUBMIT frames to send now to `leader.sequencer`, in order; they count as sent."""
+        if self.leader is None or not self._waiting:
+            return ()
+        frames = []
+        while self._waiting:
+            entry = self._waiting[0]
+            in_flight = self._next_link - self._acked_link
+            # A frame larger than all credit still goes when nothing is under way, or it would never go.
+            if in_flight + len(entry.records) > self._credit and (in_flight or self._credit <= 0):
+                break
+            self._waiting.popleft()
+            self._waiting_commands -= len(entry.records)
+            entry.link_no = self._next_link
+            self._next_link += len(entry.records)
+            self._sent.append(entry)
+            frames.append(self._submit(entry))
+        return tuple(frames)
+
+    def _submit(self, entry: Entry) -> Frame:
+        assert self.leader is not None, "a SUBMIT without a leader"
+        return frame(
+            FrameType.SUBMIT,
+            sender=self.gateway,
+            epoch=self.leader.epoch,
+            first_seq=entry.link_no,
+            records=entry.records,
+            timestamp_ns=self.leader.reign,
+            aux=self.incarnation,
+        )
+
+    def forget_answered(self) -> int:
+        """Drop answered entries from the front; the intake log may forget up to the returned key (0: nothing new)."""
+        key = 0
+        while self._sent:
+            entry = self._sent[0]
+            # One that the sequencer has not confirmed may still be asked for again, by its link number.
+            if entry.link_no + len(entry.records) > self._acked_link or not entry.answered:
+                return key
+            self._sent.popleft()
+            self._commands -= len(entry.records)
+            key = entry.key
+        return key

@@ -1,0 +1,221 @@
+"""From columns to COMMAND records, checked a column at a time. Pure.
+
+Two kinds of fault:
+
+* The shape is wrong (a column with another number of rows, no rows, too many): `ShapeError`. Nothing can be said about
+  single commands, no session number is used.
+* A command is wrong (unknown enum value, number out of range, not entitled): it becomes a REFUSED record under its own
+  session number with the code in `tag`. So numbering stays contiguous and the refusal is part of the history.
+
+Only what an engine could not represent is refused here; whether a price or quantity makes sense is the engine's to say.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep.stream.codes import Code
+from lockstep.stream.records import (
+    COMMAND,
+    MAX_PRICE_TICKS,
+    MAX_QUANTITY_LOTS,
+    CommandKind,
+    Commands,
+    OrderFlag,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+)
+
+Column = NDArray[Any]
+
+COLUMN_TYPES: Final[Mapping[str, np.dtype[Any]]] = {
+    name: np.dtype(code)
+    for name, code in {
+        "kind": "u1",
+        "side": "u1",
+        "order_type": "u1",
+        "tif": "u1",
+        "stp": "u1",
+        "flags": "u1",
+        "account": "<u4",
+        "instrument": "<u4",
+        "client_order_id": "<u8",
+        "order_id": "<u8",
+        "price_ticks": "<i8",
+        "quantity_lots": "<i8",
+        "stop_price_ticks": "<i8",
+        "display_lots": "<i8",
+        "min_lots": "<i8",
+        "expire_ns": "<i8",
+        "trail_ticks": "<i8",
+        "tag": "<u8",
+    }.items()
+}
+"""Columns of a CommandBatch with their record types. Enums may come wider; values that do not fit are refused."""
+
+_U64_END: Final = 1 << 64
+_NEW: Final = int(CommandKind.NEW_ORDER)
+_CANCEL: Final = int(CommandKind.CANCEL)
+_REPLACE: Final = int(CommandKind.REPLACE)
+_MASS_CANCEL: Final = int(CommandKind.MASS_CANCEL)
+_REFUSED: Final = int(CommandKind.REFUSED)
+_ALL_FLAGS: Final = int(OrderFlag.POST_ONLY | OrderFlag.HIDDEN)
+
+
+class ShapeError(ValueError):
+    """The batch is refused whole. `code` says why in a word, the text in a sentence."""
+
+    def __init__(self, code: Code, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnBatch:
+    """Commands by columns: each column has `count` rows, or one for all. Absent columns have their default."""
+
+    first_no: int
+    count: int
+    columns: Mapping[str, Column]
+
+
+class _Marks:
+    """The first fault of each row."""
+
+    __slots__ = ("codes", "count")
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.codes: NDArray[np.uint64] | None = None
+
+    def add(self, mask: Any, code: Code) -> None:
+        """Mark the rows of `mask` (an array, or one bool for all) that have no mark yet."""
+        if not (mask.any() if isinstance(mask, np.ndarray) else mask):
+            return
+        if self.codes is None:
+            self.codes = np.zeros(self.count, dtype=np.uint64)
+        self.codes[(self.codes == 0) & mask] = code
+
+
+def check_shape(batch: ColumnBatch, max_rows: int) -> None:
+    """Raises:
+    ShapeError: see the class.
+    """
+    if batch.count == 0:
+        raise ShapeError(Code.MALFORMED_BATCH, "the batch has count 0; send at least one command")
+    if batch.count > max_rows:
+        raise ShapeError(
+            Code.BATCH_TOO_LARGE, f"the batch has {batch.count} commands; at most {max_rows} may come in one"
+        )
+    if batch.first_no == 0 or batch.first_no + batch.count > _U64_END:
+        raise ShapeError(Code.MALFORMED_BATCH, f"first_no is {batch.first_no}; session numbers count from 1")
+    for name, column in batch.columns.items():
+        if len(column) not in (1, batch.count):
+            raise ShapeError(
+                Code.MALFORMED_BATCH,
+                f"column {name} has {len(column)} rows in a batch of {batch.count}; send {batch.count}, 1 or none",
+            )
+
+
+def build_records(
+    batch: ColumnBatch,
+    *,
+    session_id: int,
+    gateway: int,
+    accounts: NDArray[np.uint32] | None,
+    max_rows: int,
+    now_ns: int,
+) -> Commands:
+    """The batch as COMMAND records; wrong rows as REFUSED. `accounts` are those that the client may use, None: all.
+
+    Raises:
+        ShapeError: the batch is refused whole.
+    """
+    check_shape(batch, max_rows)
+    columns = batch.columns
+    records = np.zeros(batch.count, dtype=COMMAND)
+    marks = _Marks(batch.count)
+    for name, column in columns.items():
+        wide = column.dtype.itemsize > COLUMN_TYPES[name].itemsize
+        if wide:
+            fits = (column >= 0) & (column <= 255)
+            marks.add(~fits, Code.FIELD_OUT_OF_RANGE if name == "flags" else Code.UNKNOWN_ENUM_VALUE)
+            column = np.where(fits, column, 0)
+        records[name] = column
+    if "kind" not in columns:
+        records["kind"] = _NEW
+    records["session_id"] = session_id
+    records["session_no"] = np.arange(batch.first_no, batch.first_no + batch.count, dtype=np.uint64)
+    records["gateway"] = gateway
+    records["received_ns"] = now_ns
+    mark_rows(records, columns, marks, accounts)
+    if marks.codes is not None:
+        refuse_rows(records, marks.codes)
+    return records
+
+
+def refuse_rows(records: Commands, codes: NDArray[np.uint64]) -> None:
+    """Turn the rows with a code into REFUSED records, which say nothing but whose command it was and why not."""
+    bad = codes != 0
+    for name in ("side", "order_type", "tif", "stp", "flags", "price_ticks", "quantity_lots", "stop_price_ticks"):
+        records[name][bad] = 0
+    for name in ("display_lots", "min_lots", "expire_ns", "trail_ticks"):
+        records[name][bad] = 0
+    records["kind"][bad] = _REFUSED
+    records["tag"][bad] = codes[bad]
+
+
+def mark_rows(
+    records: Commands, columns: Mapping[str, Column], marks: _Marks, accounts: NDArray[np.uint32] | None
+) -> None:
+    """Mark what is wrong with single rows. Only columns that came are looked at: defaults are in range."""
+    kind = records["kind"]
+    only_new = "kind" not in columns or bool((kind == _NEW).all())
+    new: Any = True if only_new else kind == _NEW
+    if not only_new:
+        marks.add((kind == 0) | (kind > _MASS_CANCEL), Code.UNKNOWN_ENUM_VALUE)
+    if accounts is not None:
+        marks.add(~np.isin(records["account"], accounts), Code.NOT_ENTITLED)
+    if only_new or new.any():
+        _mark_enums(records, new, marks)
+    if not only_new:
+        names_none = (records["order_id"] == 0) & (records["client_order_id"] == 0)
+        marks.add(names_none & ((kind == _CANCEL) | (kind == _REPLACE)), Code.MISSING_FIELD)
+        marks.add((kind == _MASS_CANCEL) & (records["side"] > Side.SELL), Code.UNKNOWN_ENUM_VALUE)
+    priced: Any = new if only_new else new | (kind == _REPLACE)
+    for name, limit, code in _RANGES:
+        if name in columns:
+            column = records[name]
+            marks.add(((column < 0) | (column > limit)) & priced, code)
+
+
+_RANGES: Final = (
+    ("price_ticks", MAX_PRICE_TICKS, Code.PRICE_OUT_OF_RANGE),
+    ("quantity_lots", MAX_QUANTITY_LOTS, Code.QUANTITY_OUT_OF_RANGE),
+    ("stop_price_ticks", MAX_PRICE_TICKS, Code.PRICE_OUT_OF_RANGE),
+    ("trail_ticks", MAX_PRICE_TICKS, Code.PRICE_OUT_OF_RANGE),
+    ("display_lots", MAX_QUANTITY_LOTS, Code.QUANTITY_OUT_OF_RANGE),
+    ("min_lots", MAX_QUANTITY_LOTS, Code.QUANTITY_OUT_OF_RANGE),
+    ("expire_ns", 2**63 - 1, Code.FIELD_OUT_OF_RANGE),
+)
+
+_ENUMS: Final = (
+    ("side", max(Side)),
+    ("order_type", max(OrderType)),
+    ("tif", max(TimeInForce)),
+)
+
+
+def _mark_enums(records: Commands, new: Any, marks: _Marks) -> None:
+    """Sides, types and so on of new orders; 0 is "unspecified", so the field is missing."""
+    for name, last in _ENUMS:
+        column = records[name]
+        marks.add((column == 0) & new, Code.MISSING_FIELD)
+        marks.add((column > last) & new, Code.UNKNOWN_ENUM_VALUE)
+    marks.add((records["stp"] > max(SelfTradePrevention)) & new, Code.UNKNOWN_ENUM_VALUE)
+    marks.add((records["flags"] > _ALL_FLAGS) & new, Code.FIELD_OUT_OF_RANGE)

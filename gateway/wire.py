@@ -1,0 +1,192 @@
+"""Messages of the session stream between bytes and arrays, by the fast twin of the public messages. Pure.
+
+The twin declares packed columns as `bytes` (see `proto/lockstep/wire/v1/columns.proto`). That holds only for the usual
+encoding: a peer may legally split a packed column, leave it unpacked, or send an enum value above 127. Then the twin
+would misread, so a batch is taken from it only if it has no unknown field, is exactly as long again when written as
+what came, and its byte columns stay below 128. Everything else is read by the public message.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from lockstep.gateway.validation import COLUMN_TYPES, Column, ColumnBatch, ShapeError
+from lockstep.stream.codes import Code
+from lockstep.stream.records import ADMIN, COMMAND, AccountFlag, CommandKind, Commands
+from lockstep.v1 import orders_pb2
+from lockstep.wire.v1 import columns_pb2
+
+_COLUMNS: Final = tuple((name, dtype, dtype.itemsize) for name, dtype in COLUMN_TYPES.items())
+_ENUMS: Final = frozenset(name for name, _dtype, size in _COLUMNS if size == 1)
+_CLIP: Final = 256
+
+
+class Unparsable(ValueError):
+    """The bytes are no SessionRequest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One message of a session stream; exactly one is set."""
+
+    hello: orders_pb2.Hello | None = None
+    command: orders_pb2.Command | None = None
+    batch: ColumnBatch | None = None
+
+    @property
+    def first_no(self) -> int:
+        """Number of the first command in it."""
+        if self.batch is not None:
+            return self.batch.first_no
+        return self.command.session_no if self.command is not None else 0
+
+
+def decode_request(raw: bytes) -> Request:
+    """Raises:
+    Unparsable: the bytes are no SessionRequest, or one without a message.
+    """
+    try:
+        twin = columns_pb2.SessionRequest.FromString(raw)
+        which = twin.WhichOneof("message")
+        if which == "batch":
+            batch = _read_twin(twin, len(raw))
+            if batch is None:
+                batch = _read_public(orders_pb2.SessionRequest.FromString(raw).batch)
+            return Request(batch=batch)
+        if which == "command":
+            return Request(command=orders_pb2.Command.FromString(twin.command))
+        if which == "hello":
+            return Request(hello=orders_pb2.Hello.FromString(twin.hello))
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise Unparsable(f"not a lockstep.v1.SessionRequest: {error}") from error
+    raise Unparsable("a SessionRequest holds one of hello, command and batch; this one holds none")
+
+
+def _read_twin(request: columns_pb2.SessionRequest, length: int) -> ColumnBatch | None:
+    """The batch without touching a row; None if the twin can't be trusted with it."""
+    request.DiscardUnknownFields()
+    if request.ByteSize() != length:
+        return None
+    batch = request.batch
+    count = batch.count
+    columns: dict[str, Column] = {}
+    for name, dtype, size in _COLUMNS:
+        raw: bytes = getattr(batch, name)
+        if not raw:
+            continue
+        if len(raw) != size * count and len(raw) != size:
+            return None
+        # For bytes objects `isascii` is the fastest test for values below 128.
+        if size == 1 and not raw.isascii():
+            return None
+        columns[name] = np.frombuffer(raw, dtype=dtype)
+    return ColumnBatch(batch.first_no, count, columns)
+
+
+def _read_public(batch: orders_pb2.CommandBatch) -> ColumnBatch:
+    """The batch by the public message; enum columns are wide, with what fits no byte cut to 256."""
+    columns: dict[str, Column] = {}
+    for name, dtype, _size in _COLUMNS:
+        values = getattr(batch, name)
+        if len(values) == 0:
+            continue
+        if name in _ENUMS:
+            columns[name] = np.clip(np.array(values, dtype=np.int64), -1, _CLIP)
+        else:
+            columns[name] = np.array(values, dtype=dtype)
+    return ColumnBatch(batch.first_no, batch.count, columns)
+
+
+def command_columns(command: orders_pb2.Command) -> ColumnBatch:
+    """A single order command as a batch of one.
+
+    Raises:
+        ShapeError: it holds nothing that belongs into a batch (see `admin_record`), or an order that is not named.
+    """
+    which = command.WhichOneof("command")
+    if which is None:
+        raise ShapeError(Code.MALFORMED_BATCH, "the command is empty; set one of its fields")
+    kind, fields = _row_of(which, getattr(command, which))
+    columns: dict[str, Column] = {"kind": np.array([kind], dtype=np.uint8)}
+    for name, value in fields.items():
+        if not value:
+            continue
+        if name in _ENUMS:
+            columns[name] = np.clip(np.array([value], dtype=np.int64), -1, _CLIP)
+        else:
+            columns[name] = np.array([value], dtype=COLUMN_TYPES[name])
+    return ColumnBatch(command.session_no, 1, columns)
+
+
+_NEW_ORDER_FIELDS: Final = tuple(name for name in COLUMN_TYPES if name not in ("kind", "order_id"))
+
+
+def _row_of(which: str, message: Any) -> tuple[CommandKind, dict[str, int]]:
+    if which == "new_order":
+        return CommandKind.NEW_ORDER, {name: getattr(message, name) for name in _NEW_ORDER_FIELDS}
+    if which == "mass_cancel":
+        fields = {"account": message.account, "instrument": message.instrument, "side": message.side}
+        return CommandKind.MASS_CANCEL, fields
+    order = message.order
+    named = {"account": order.account, "order_id": order.order_id, "client_order_id": order.client_order_id}
+    if which == "cancel":
+        return CommandKind.CANCEL, named
+    if which == "replace":
+        return CommandKind.REPLACE, {
+            **named,
+            "price_ticks": message.price_ticks,
+            "quantity_lots": message.quantity_lots,
+        }
+    raise ShapeError(Code.MALFORMED_BATCH, f"a {which} command has no columns")
+
+
+ADMIN_COMMANDS: Final = {
+    "define_instrument": CommandKind.DEFINE_INSTRUMENT,
+    "define_account": CommandKind.DEFINE_ACCOUNT,
+    "adjust_cash": CommandKind.ADJUST_CASH,
+    "adjust_position": CommandKind.ADJUST_POSITION,
+}
+_MAX_NAME_BYTES: Final = 32
+
+
+def admin_record(command: orders_pb2.Command, *, session_id: int, gateway: int, allowed: bool, now_ns: int) -> Commands:
+    """An administrative command as one record, viewed as COMMAND; REFUSED if it is not allowed or can't be told."""
+    which = command.WhichOneof("command")
+    record = np.zeros(1, dtype=ADMIN)
+    row = record[0]
+    row["kind"] = ADMIN_COMMANDS[which or ""]
+    row["session_id"], row["session_no"], row["gateway"] = session_id, command.session_no, gateway
+    row["received_ns"] = now_ns
+    code = Code.OK if allowed else Code.NOT_ENTITLED
+    name = ""
+    if which == "define_instrument":
+        instrument = command.define_instrument.instrument
+        row["instrument"], name = instrument.id, instrument.symbol
+        row["tick_micros"], row["lot_units"] = instrument.tick_micros, instrument.lot_units
+    elif which == "define_account":
+        account = command.define_account
+        row["account"], name = account.account, account.name
+        row["flags"] = AccountFlag.UNLIMITED_CASH * account.unlimited_cash
+        row["flags"] |= AccountFlag.UNLIMITED_POSITIONS * account.unlimited_positions
+    elif which == "adjust_cash":
+        row["account"], row["amount_micros"] = command.adjust_cash.account, command.adjust_cash.amount_micros
+    else:
+        adjust = command.adjust_position
+        row["account"], row["instrument"] = adjust.account, adjust.instrument
+        row["quantity_lots"] = adjust.quantity_lots
+    encoded = name.encode()
+    if len(encoded) > _MAX_NAME_BYTES or not name.isascii():
+        code = code or Code.FIELD_OUT_OF_RANGE
+    else:
+        row["name"] = encoded
+    records: NDArray[np.void] = record.view(COMMAND)
+    if code:
+        refused = np.zeros(1, dtype=COMMAND)
+        for field in ("session_id", "session_no", "gateway", "account", "instrument", "received_ns"):
+            refused[field] = records[field]
+        refused["kind"], refused["tag"] = CommandKind.REFUSED, code
+        return refused
+    return records

@@ -1,0 +1,115 @@
+"""The gateway's decisions as a whole, without any I/O."""
+
+import numpy as np
+import pytest
+
+from lockstep.gateway.machine import GatewayMachine, Settings
+from lockstep.stream.codes import Code
+from lockstep.stream.frames import FrameFlag, FrameType, frame
+from lockstep.stream.records import COMMAND, EVENT
+
+A, B = 10, 11
+
+
+def receipt(expected=1, reign=1, sender=1, credit=10_000):
+    return frame(
+        FrameType.RECEIPT, sender=sender, epoch=reign, first_seq=expected, timestamp_ns=reign, aux=credit,
+        flags=FrameFlag.OPEN,
+    )  # fmt: skip
+
+
+def commands(session_id, first_no, count):
+    records = np.zeros(count, dtype=COMMAND)
+    records["session_id"], records["session_no"] = session_id, np.arange(first_no, first_no + count)
+    return records
+
+
+def accepted(first_seq, session_id, *numbers):
+    events = np.zeros(len(numbers), dtype=EVENT)
+    events["seq"] = np.arange(first_seq, first_seq + len(numbers))
+    events["kind"], events["session_id"], events["session_no"] = 1, session_id, numbers
+    last = first_seq + len(numbers) - 1
+    return frame(FrameType.RELEASE, sender=1, epoch=1, first_seq=first_seq, records=events, aux=last)
+
+
+@pytest.fixture
+def machine():
+    made = GatewayMachine(Settings(gateway=1, incarnation=9))
+    made.start(0, 1)
+    for session_id in (A, B):
+        made.sessions.open(session_id, "", session_id, 1)
+    made.on_frames([receipt()], 0)
+    return made
+
+
+def submit(machine, session_id, first_no, count):
+    return machine.submit(machine.sessions.get(session_id), commands(session_id, first_no, count), 0)
+
+
+def test_commands_of_all_sessions_leave_in_one_frame_and_one_log_entry(machine):
+    submit(machine, A, 1, 2)
+    submit(machine, B, 1, 3)
+    effects = machine.flush(0)
+    assert [(key, len(records)) for key, records in effects.store] == [(1, 5)]
+    assert [(out.first_seq, out.records["session_id"].tolist()) for out in effects.sends] == [(1, [A, A, B, B, B])]
+    assert effects.sequencer == 1
+    assert machine.flush(0).sends == ()
+
+
+def test_frame_holds_at_most_1024_commands(machine):
+    submit(machine, A, 1, 1500)
+    submit(machine, B, 1, 1000)
+    effects = machine.flush(0)
+    assert [(out.first_seq, out.count) for out in effects.sends] == [(1, 1024), (1025, 1024), (2049, 452)]
+    numbers = np.concatenate([records for _key, records in effects.store])
+    assert numbers["session_no"][numbers["session_id"] == A].tolist() == list(range(1, 1501))
+
+
+def test_answered_and_confirmed_entries_leave_the_log(machine):
+    submit(machine, A, 1, 2)
+    machine.flush(0)
+    assert machine.on_frames([accepted(1, A, 1, 2)], 0).forget_through == 0, "the receipt is still out"
+    assert machine.on_frames([receipt(expected=3)], 0).forget_through == 1
+    assert machine.uplink.unanswered_commands == 0
+
+
+def test_new_reign_resends_before_anything_new(machine):
+    submit(machine, A, 1, 2)
+    machine.flush(0)
+    effects = machine.on_frames([receipt(reign=2, sender=2)], 0)
+    assert effects.new_reign
+    assert (effects.sequencer, [out.first_seq for out in effects.sends]) == (2, [1])
+    submit(machine, A, 3, 1)
+    assert [out.first_seq for out in machine.flush(0).sends] == [3]
+
+
+def test_nothing_is_taken_in_or_sent_before_the_start():
+    machine = GatewayMachine(Settings(gateway=1, incarnation=9))
+    machine.restore([(4, commands(A, 7, 2))])
+    machine.sessions.open(A, "", 1, 7)
+    assert machine.on_frames([receipt()], 0).sends == ()
+    assert machine.why_closed(0) is Code.UNAVAILABLE
+    machine.start(50, 1)
+    assert [out.first_seq for out in machine.on_tick(0).sends] == [1]
+
+
+def test_room_counts_what_was_taken_in_since_the_last_flush(machine):
+    machine.on_frames([receipt(credit=5)], 0)
+    assert submit(machine, A, 1, 3).taken == 3
+    admission = submit(machine, B, 1, 3)
+    assert admission.taken == 2
+    assert admission.refused is not None
+    assert admission.refused.code is Code.BUSY
+
+
+def test_same_inputs_give_the_same_effects():
+    def play():
+        machine = GatewayMachine(Settings(gateway=1, incarnation=9))
+        machine.start(0, 1)
+        machine.sessions.open(A, "", 1, 1)
+        trace = [machine.on_frames([receipt()], 0)]
+        submit(machine, A, 1, 4)
+        trace += [machine.flush(1), machine.on_frames([accepted(1, A, 1, 2)], 2), machine.on_tick(300_000_000)]
+        return [(len(step.store), [out.first_seq for out in step.sends], step.forget_through) for step in trace]
+
+    assert play() == play()

@@ -1,0 +1,126 @@
+"""The gateway as a process: waiting for the cluster, clients' tokens, its intake log, and its faults."""
+
+import dataclasses
+import pickle
+import subprocess
+import sys
+import time
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from lockstep.gateway.intake import IntakeLog
+from lockstep.stream.records import EventKind
+from lockstep.stream.topology import Client
+from lockstep.v1 import cluster_pb2, orders_pb2
+
+S1 = (1 << 32) | 5
+
+
+@pytest.fixture
+def make_gateway(gateway_type):
+    started = []
+
+    def make(topology):
+        gateway = gateway_type(topology)
+        gateway.start()
+        started.append(gateway)
+        return gateway
+
+    yield make
+    for gateway in started:
+        gateway.stop()
+
+
+def health(gateway):
+    stub = health_pb2_grpc.HealthStub(gateway.channel)
+    return stub.Check(health_pb2.HealthCheckRequest(), timeout=5, wait_for_ready=True).status
+
+
+def test_gateway_that_came_first_waits_and_then_serves(topology, stub_type, make_gateway):
+    gateway = make_gateway(topology)
+    gateway.wait_until(lambda status: status.role == cluster_pb2.ROLE_WAITING and "no engine" in status.why)
+    assert health(gateway) == health_pb2.HealthCheckResponse.NOT_SERVING
+    cluster = stub_type(topology)
+    cluster.start()
+    try:
+        gateway.wait_until(lambda status: "no sequencer" in status.why)
+        cluster.take_office(2)
+        gateway.wait_serving()
+        time.sleep(0.05)
+        assert health(gateway) == health_pb2.HealthCheckResponse.SERVING
+    finally:
+        cluster.stop()
+
+
+def test_what_the_intake_log_holds_is_sent_after_a_restart(topology, cluster, make_gateway, order):
+    first = make_gateway(topology)
+    first.wait_serving()
+    client = first.session(S1)
+    client.expect("welcome")
+    client.send(command=order(1))
+    client.rows(1)
+    cluster.hold_submits = True
+    client.send(command=order(2))
+    client.send(command=order(3))
+    first.wait_until(lambda status: status.counters["unanswered"] == 2)
+    client.close()
+    first.stop()
+    cluster.hold_submits = False
+    time.sleep(0.05)
+    cluster.take_office(1)
+    before = len(cluster.submits)
+    second = make_gateway(topology)
+    second.wait_serving()
+    second.wait_until(lambda status: status.counters["unanswered"] == 0)
+    sent = [no for submit in cluster.submits[before:] for no in submit.records["session_no"].tolist()]
+    assert sent == [2, 3]
+    resumed = second.session(S1, next_no=2)
+    resumed.expect("welcome")
+    assert [row.session_no for row in resumed.rows(3) if row.kind == EventKind.ACCEPTED] == [1, 2, 3]
+    resumed.close()
+
+
+def test_client_is_held_to_its_token_sessions_and_accounts(topology, cluster, make_gateway, order):
+    clients = (Client("alice", "secret", 1, (1,)), Client("bob", "other", 2, (2,)))
+    gateway = make_gateway(dataclasses.replace(topology, clients=clients))
+    gateway.wait_serving()
+    assert gateway.session(S1).ended() == grpc.StatusCode.UNAUTHENTICATED
+    assert gateway.session(S1, token="wrong").ended() == grpc.StatusCode.UNAUTHENTICATED
+    assert gateway.session(S1, token="other").ended() == grpc.StatusCode.PERMISSION_DENIED
+    client = gateway.session(S1, token="secret")
+    client.expect("welcome")
+    client.send(command=order(1, account=2))
+    client.send(command=order(2, account=1))
+    adjust = orders_pb2.AdjustCash(account=1, amount_micros=5)
+    client.send(command=orders_pb2.Command(session_no=3, adjust_cash=adjust))
+    assert [(row.kind, row.code) for row in client.rows(3)] == [(2, 1006), (1, 0), (2, 1006)]
+    client.close()
+
+
+def run_to_its_end(topology, member, tmp_path):
+    """`run` in a process of its own: (exit code, standard error)."""
+    (tmp_path / "arguments").write_bytes(pickle.dumps((topology, member)))
+    code = "import pickle, sys; from lockstep.gateway.process import run; sys.exit(run(*pickle.load(sys.stdin.buffer)))"
+    with (tmp_path / "arguments").open("rb") as arguments:
+        ended = subprocess.run(
+            [sys.executable, "-c", code], stdin=arguments, capture_output=True, text=True, timeout=30, check=False
+        )
+    return ended.returncode, ended.stderr
+
+
+def test_busy_port_ends_with_one_message_and_exit_code_1(topology, gateway, tmp_path):
+    other = dataclasses.replace(topology.gateways[0], data_dir=tmp_path / "other", watch_port=0)
+    code, message = run_to_its_end(topology, other, tmp_path)
+    assert code == 1
+    assert f"cannot listen on {other.grpc_address}" in message
+    assert "Traceback" not in message
+
+
+def test_data_directory_of_another_gateway_is_refused(topology, tmp_path):
+    member = topology.gateways[0]
+    IntakeLog(member.data_dir, cluster="elsewhere", gateway=3, now_s=1).close()
+    code, message = run_to_its_end(topology, member, tmp_path)
+    assert code == 1
+    assert "belongs to elsewhere/gateway-3" in message

@@ -1,0 +1,124 @@
+"""Market data through a real gateway: snapshots and increments that add up to the engine's own book."""
+
+import threading
+import time
+
+import grpc
+import pytest
+
+from lockstep.v1 import accounts_pb2, market_data_pb2, orders_pb2
+
+ALICE, BOB, ACME = 1, 2, 7
+S1 = (1 << 32) | 5
+L1, L2, TRADES = market_data_pb2.FEED_L1, market_data_pb2.FEED_L2, market_data_pb2.FEED_TRADES
+
+
+class Feed:
+    """A subscriber: keeps levels, best and trades, and checks the chain of seqs."""
+
+    def __init__(self, gateway, feeds, instruments=(ACME,)):
+        request = market_data_pb2.SubscribeRequest(instruments=instruments, feeds=feeds)
+        self.call = gateway.market.Subscribe(request)
+        self.levels, self.best, self.trades, self.seqs = {}, None, [], {}
+        self.count = len(feeds) * len(instruments)
+        self.ready = threading.Event()
+        self.thread = threading.Thread(target=self._read)
+        self.thread.start()
+        assert self.ready.wait(5)
+
+    def _read(self):
+        try:
+            for update in self.call:
+                assert update.previous_seq == self.seqs.get((update.instrument, update.feed), 0)
+                self.seqs[update.instrument, update.feed] = update.seq
+                which = update.WhichOneof("update")
+                if which == "snapshot":
+                    self.levels = {} if update.feed == L2 else self.levels
+                    for level in (*update.snapshot.bids, *update.snapshot.asks):
+                        self.levels[level.side, level.price_ticks] = (level.quantity_lots, level.orders)
+                elif which == "book":
+                    for level in update.book.levels:
+                        self.levels[level.side, level.price_ticks] = (level.quantity_lots, level.orders)
+                elif which == "best":
+                    self.best = update.best
+                else:
+                    self.trades.append(update.trade)
+                if len(self.seqs) == self.count:
+                    self.ready.set()
+        except grpc.RpcError:
+            self.ready.set()
+
+    def close(self):
+        self.call.cancel()
+        self.thread.join(5)
+
+
+def engine_levels(cluster):
+    with cluster.lock:
+        view = cluster.engine.book(ACME, 1000)
+    both = [(1, level) for level in view.bids] + [(2, level) for level in view.asks]
+    return {(side, level.price_ticks): (level.quantity_lots, level.orders) for side, level in both}
+
+
+def test_snapshot_and_increments_add_up_to_the_engines_book(gateway, cluster, order):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    for number in range(1, 6):
+        client.send(command=order(number, price_ticks=100 + number))
+    client.rows(5)
+    feed = Feed(gateway, [L1, L2, TRADES])
+    assert {key: value for key, value in feed.levels.items() if value[0]} == engine_levels(cluster)
+    client.send(command=order(6, side=2, account=BOB, price_ticks=104, quantity_lots=15))
+    client.send(command=order(7, side=2, account=BOB, price_ticks=110, quantity_lots=3))
+    ref = orders_pb2.OrderRef(account=ALICE, client_order_id=1)
+    cancel = orders_pb2.CancelOrder(order=ref)
+    client.send(command=orders_pb2.Command(session_no=8, cancel=cancel))
+    replace = orders_pb2.ReplaceOrder(
+        order=orders_pb2.OrderRef(account=ALICE, client_order_id=2), price_ticks=99, quantity_lots=50
+    )
+    client.send(command=orders_pb2.Command(session_no=9, replace=replace))
+    give_up = time.monotonic() + 5
+    while {key: value for key, value in feed.levels.items() if value[0]} != engine_levels(cluster) or not feed.trades:
+        assert time.monotonic() < give_up, (feed.levels, engine_levels(cluster))
+        time.sleep(0.005)
+    assert [(trade.price_ticks, trade.quantity_lots, trade.aggressor) for trade in feed.trades] == [
+        (105, 10, 2),
+        (104, 5, 2),
+    ]
+    assert (feed.best.bid_price_ticks, feed.best.bid_quantity_lots) == (104, 5)
+    assert (feed.best.ask_price_ticks, feed.best.ask_quantity_lots) == (110, 3)
+    assert gateway.status().counters["subscribers"] == 1
+    feed.close()
+    client.close()
+
+
+def test_instruments_are_listed(gateway):
+    listed = gateway.market.ListInstruments(market_data_pb2.ListInstrumentsRequest(), timeout=5)
+    assert [(found.id, found.symbol, found.tick_micros) for found in listed.instruments] == [(ACME, "ACME", 10_000)]
+
+
+@pytest.mark.parametrize(
+    ("request_fields", "status"),
+    [
+        ({"instruments": [99], "feeds": [L1]}, grpc.StatusCode.NOT_FOUND),
+        ({"feeds": []}, grpc.StatusCode.INVALID_ARGUMENT),
+        ({"feeds": [77]}, grpc.StatusCode.INVALID_ARGUMENT),
+    ],
+)
+def test_subscription_to_what_does_not_exist_is_refused(gateway, request_fields, status):
+    call = gateway.market.Subscribe(market_data_pb2.SubscribeRequest(**request_fields), timeout=5)
+    with pytest.raises(grpc.RpcError):
+        list(call)
+    assert call.code() == status
+
+
+def test_accounts_are_shown_as_the_engine_has_them(gateway, order):
+    gateway.orders.Place(orders_pb2.PlaceRequest(order=order(1).new_order), timeout=5)
+    reply = gateway.accounts.GetAccount(accounts_pb2.GetAccountRequest(account=ALICE), timeout=5)
+    assert (reply.account.name, reply.account.unlimited_cash) == ("alice", True)
+    assert reply.account.reserved_micros == 100 * 10 * 10_000
+    listed = gateway.accounts.ListAccounts(accounts_pb2.ListAccountsRequest(), timeout=5)
+    assert [account.account for account in listed.accounts] == [ALICE, BOB]
+    with pytest.raises(grpc.RpcError) as failed:
+        gateway.accounts.GetAccount(accounts_pb2.GetAccountRequest(account=55), timeout=5)
+    assert failed.value.code() == grpc.StatusCode.NOT_FOUND

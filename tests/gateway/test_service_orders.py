@@ -1,0 +1,302 @@
+"""Order entry through a real gateway: gRPC in front, Aeron links and a small cluster behind."""
+
+import time
+
+import grpc
+import pytest
+
+from lockstep.stream.codes import Code
+from lockstep.stream.records import EventKind
+from lockstep.v1 import accounts_pb2, common_pb2, orders_pb2
+
+ALICE, BOB, ACME = 1, 2, 7
+S1, S2 = (1 << 32) | 5, (2 << 32) | 6
+
+
+def batch(first_no, count, **columns):
+    defaults = {
+        "side": [1],
+        "order_type": [1],
+        "tif": [2],
+        "account": [ALICE],
+        "instrument": [ACME],
+        "price_ticks": [100],
+        "quantity_lots": [10],
+        "client_order_id": list(range(first_no, first_no + count)),
+    }
+    return orders_pb2.CommandBatch(first_no=first_no, count=count, **{**defaults, **columns})
+
+
+def kinds(rows):
+    return [(row.kind, row.session_no) for row in rows]
+
+
+def test_order_is_accepted_filled_and_canceled_on_both_sides(gateway, order):
+    alice, bob = gateway.session(S1), gateway.session(S2, columnar=True)
+    welcome = alice.expect("welcome")
+    assert (welcome.gateway, welcome.credit, welcome.max_batch) == (gateway.member.id, 20_000, 2048)
+    assert welcome.stamp.epoch == 1
+    bob.expect("welcome")
+    alice.send(command=order(1, quantity_lots=30))
+    (accepted,) = alice.rows(1)
+    assert (accepted.kind, accepted.session_no, accepted.leaves_lots) == (EventKind.ACCEPTED, 1, 30)
+    bob.send(batch=batch(1, 1, side=[2], account=[BOB], quantity_lots=[20]))
+    taken = bob.rows(2)
+    assert kinds(taken) == [(EventKind.ACCEPTED, 1), (EventKind.TRADE, 1)]
+    assert taken[1].counterparty_order_id == accepted.order_id
+    (made,) = alice.rows(1)
+    assert (made.kind, made.leg, made.session_no, made.side) == (EventKind.TRADE, 1, 0, 1)
+    assert (made.account, made.order_id, made.client_order_id) == (ALICE, accepted.order_id, 1)
+    assert (made.leaves_lots, made.quantity_lots) == (10, 20)
+    assert made.counterparty_order_id == taken[0].order_id
+    assert (made.event_id.seq, made.event_id.index) == (taken[1].event_id.seq, taken[1].event_id.index)
+    cancel = orders_pb2.CancelOrder(order=orders_pb2.OrderRef(account=ALICE, client_order_id=1))
+    alice.send(command=orders_pb2.Command(session_no=2, cancel=cancel))
+    (canceled,) = alice.rows(1)
+    assert (canceled.kind, canceled.quantity_lots, canceled.code) == (EventKind.CANCELED, 10, Code.CANCEL_REQUESTED)
+    alice.close()
+    bob.close()
+
+
+def test_stream_that_broke_is_resumed_from_the_last_event_seen(gateway, cluster, order):
+    first = gateway.session(S1)
+    first.expect("welcome")
+    for number in range(1, 6):
+        first.send(command=order(number))
+    seen = first.rows(5)[1].event_id
+    first.close()
+    again = gateway.session(S1, last_seen=seen, next_no=6)
+    again.expect("welcome")
+    again.send(command=order(6))
+    assert kinds(again.rows(4)) == [(EventKind.ACCEPTED, number) for number in (3, 4, 5, 6)]
+    again.close()
+
+
+def test_new_session_needs_no_search_of_the_past(gateway, cluster, order):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    client.send(command=order(1))
+    client.rows(1)
+    assert [fetch for fetch in cluster.fetches if fetch[2] == S1] == []
+    client.close()
+
+
+def test_unanswered_commands_are_sent_again_in_a_new_reign(gateway, cluster, order):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    client.send(command=order(1))
+    client.rows(1)
+    cluster.hold_submits = True
+    for number in range(2, 8):
+        client.send(command=order(number))
+    gateway.wait_until(lambda status: status.counters["unanswered"] == 6)
+    cluster.hold_submits = False
+    cluster.lose_submits = 1_000
+    time.sleep(0.02)
+    cluster.lose_submits = 0
+    cluster.take_office(2)
+    rows = client.rows(6)
+    assert kinds(rows) == [(EventKind.ACCEPTED, number) for number in range(2, 8)]
+    assert cluster.submits[-1].timestamp_ns == 2
+    gateway.wait_until(lambda status: status.counters["unanswered"] == 0)
+    client.close()
+
+
+def test_submit_that_was_lost_is_sent_again(gateway, cluster, order):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    cluster.lose_submits = 1
+    for number in range(1, 4):
+        client.send(command=order(number))
+        time.sleep(0.01)
+    assert kinds(client.rows(3)) == [(EventKind.ACCEPTED, number) for number in (1, 2, 3)]
+    client.close()
+
+
+def test_release_that_was_lost_is_fetched_from_an_engine(gateway, cluster, order):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    cluster.lose_releases = 1
+    client.send(command=order(1))
+    client.send(command=order(2))
+    assert kinds(client.rows(2)) == [(EventKind.ACCEPTED, 1), (EventKind.ACCEPTED, 2)]
+    assert any(fetch[2] == 0 for fetch in cluster.fetches)
+    client.close()
+
+
+def test_without_credit_a_command_is_refused_and_taken_when_it_comes_again(gateway, cluster, order):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    cluster.credit = 0
+    time.sleep(0.03)
+    client.send(command=order(1))
+    refusal = client.expect("refusal")
+    assert (refusal.code, refusal.from_no, refusal.retryable) == (Code.BUSY, 1, True)
+    cluster.credit = 1000
+    time.sleep(0.03)
+    client.send(command=order(1))
+    assert kinds(client.rows(1)) == [(EventKind.ACCEPTED, 1)]
+    client.close()
+
+
+def test_without_a_leader_commands_are_refused_as_unavailable(gateway, cluster, order):
+    cluster.leave_office()
+    gateway.wait_until(lambda status: "no sequencer" in status.why)
+    client = gateway.session(S1)
+    client.expect("welcome")
+    client.send(command=order(1))
+    assert client.expect("refusal").code == Code.UNAVAILABLE
+    with pytest.raises(grpc.RpcError) as failed:
+        gateway.orders.Place(orders_pb2.PlaceRequest(order=order(1).new_order), timeout=5)
+    assert failed.value.code() == grpc.StatusCode.UNAVAILABLE
+    client.close()
+
+
+def test_second_stream_takes_the_session_over(gateway, order):
+    first = gateway.session(S1)
+    first.expect("welcome")
+    second = gateway.session(S1)
+    second.expect("welcome")
+    assert first.expect("refusal").code == Code.SESSION_TAKEN_OVER
+    assert first.ended() == grpc.StatusCode.ABORTED
+    second.send(command=order(1))
+    assert kinds(second.rows(1)) == [(EventKind.ACCEPTED, 1)]
+    second.close()
+
+
+def test_number_that_was_left_out_is_asked_for_once(gateway, order):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    for number in (2, 3, 4):
+        client.send(command=order(number))
+    refusal = client.expect("refusal")
+    assert (refusal.code, refusal.from_no, refusal.retryable) == (Code.SESSION_GAP, 1, True)
+    client.send(command=order(1))
+    assert kinds(client.rows(1)) == [(EventKind.ACCEPTED, 1)]
+    client.close()
+
+
+def test_batch_of_a_wrong_shape_is_refused_whole_and_the_session_goes_on(gateway):
+    client = gateway.session(S1, columnar=True)
+    client.expect("welcome")
+    wrong = [
+        (batch(1, 3, price_ticks=[1, 2]), Code.MALFORMED_BATCH),
+        (batch(1, 0), Code.MALFORMED_BATCH),
+        (batch(0, 1), Code.MALFORMED_BATCH),
+        (orders_pb2.CommandBatch(first_no=1, count=5000, side=[1]), Code.BATCH_TOO_LARGE),
+    ]
+    for message, code in wrong:
+        client.send(batch=message)
+        refusal = client.expect("refusal")
+        assert (refusal.code, refusal.retryable) == (code, False), message
+        assert refusal.text
+    client.send(batch=batch(1, 2))
+    assert kinds(client.rows(2)) == [(EventKind.ACCEPTED, 1), (EventKind.ACCEPTED, 2)]
+    client.close()
+
+
+def test_wrong_commands_in_a_batch_are_refused_one_by_one_with_a_code(gateway):
+    client = gateway.session(S1, columnar=True)
+    client.expect("welcome")
+    client.send(
+        batch=batch(
+            1,
+            6,
+            side=[1, 9, 1, 1, 300, 1],
+            price_ticks=[100, 100, -1, 2**41, 100, 100],
+            account=[ALICE, ALICE, ALICE, ALICE, ALICE, 99],
+        )
+    )
+    rows = client.rows(6)
+    assert [row.session_no for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [row.code for row in rows] == [
+        Code.OK,
+        Code.UNKNOWN_ENUM_VALUE,
+        Code.PRICE_OUT_OF_RANGE,
+        Code.PRICE_OUT_OF_RANGE,
+        Code.UNKNOWN_ENUM_VALUE,
+        Code.UNKNOWN_ACCOUNT,
+    ]
+    client.send(batch=batch(7, 1))
+    assert kinds(client.rows(1)) == [(EventKind.ACCEPTED, 7)]
+    client.close()
+
+
+def test_unparsable_message_ends_the_stream_with_invalid_argument(gateway):
+    call = gateway.channel.stream_stream("/lockstep.v1.OrderEntry/Session")(
+        iter([orders_pb2.SessionRequest(hello=orders_pb2.Hello(session_id=S1)).SerializeToString(), b"\xff\xff\xff"])
+    )
+    with pytest.raises(grpc.RpcError):
+        list(call)
+    assert call.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_stream_without_hello_is_told_so(gateway, order):
+    call = gateway.orders.Session(iter([orders_pb2.SessionRequest(command=order(1))]))
+    with pytest.raises(grpc.RpcError):
+        list(call)
+    assert call.code() == grpc.StatusCode.FAILED_PRECONDITION
+
+
+def test_half_closed_stream_still_gets_its_answers(gateway, order):
+    requests = [orders_pb2.SessionRequest(hello=orders_pb2.Hello(session_id=S1, next_no=1))]
+    requests += [orders_pb2.SessionRequest(command=order(number)) for number in range(1, 4)]
+    rows = [row for response in gateway.orders.Session(iter(requests), timeout=5) for row in response.reports.reports]
+    assert kinds(rows) == [(EventKind.ACCEPTED, number) for number in (1, 2, 3)]
+
+
+def test_unary_calls_give_the_outcome(gateway, order):
+    placed = gateway.orders.Place(orders_pb2.PlaceRequest(order=order(5).new_order), timeout=5)
+    assert [row.kind for row in placed.reports] == [EventKind.ACCEPTED]
+    assert placed.stamp.event_id == placed.reports[0].event_id
+    ref = orders_pb2.OrderRef(account=ALICE, client_order_id=5)
+    found = gateway.orders.GetOrder(orders_pb2.GetOrderRequest(order=ref), timeout=5)
+    assert (found.order.price_ticks, found.order.leaves_lots) == (100, 10)
+    replace = orders_pb2.ReplaceOrder(order=ref, price_ticks=101, quantity_lots=4)
+    replaced = gateway.orders.Replace(orders_pb2.ReplaceRequest(replace=replace), timeout=5)
+    assert (replaced.reports[0].kind, replaced.reports[0].previous_price_ticks) == (EventKind.REPLACED, 100)
+    canceled = gateway.orders.Cancel(orders_pb2.CancelRequest(cancel=orders_pb2.CancelOrder(order=ref)), timeout=5)
+    assert canceled.reports[0].kind == EventKind.CANCELED
+    mass = orders_pb2.MassCancelOrders(account=ALICE)
+    ended = gateway.orders.MassCancel(orders_pb2.MassCancelRequest(mass_cancel=mass), timeout=5)
+    assert ended.reports[-1].kind == EventKind.MASS_CANCELED
+    with pytest.raises(grpc.RpcError) as failed:
+        gateway.orders.GetOrder(orders_pb2.GetOrderRequest(order=ref), timeout=5)
+    assert failed.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_unary_call_with_the_same_key_executes_once(gateway, cluster, order):
+    key = orders_pb2.IdempotencyKey(session_id=S1, session_no=1)
+    request = orders_pb2.PlaceRequest(key=key, order=order(1).new_order)
+    first = gateway.orders.Place(request, timeout=5)
+    again = gateway.orders.Place(request, timeout=5)
+    assert (first.duplicate, again.duplicate) == (False, True)
+    assert [row.event_id for row in again.reports] == [row.event_id for row in first.reports]
+    open_orders = gateway.accounts.ListOpenOrders(accounts_pb2.ListOpenOrdersRequest(account=ALICE), timeout=5)
+    assert len(open_orders.orders) == 1
+
+
+def test_unary_call_without_an_order_is_an_invalid_argument(gateway):
+    with pytest.raises(grpc.RpcError) as failed:
+        gateway.orders.Place(orders_pb2.PlaceRequest(), timeout=5)
+    assert failed.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_unary_call_with_a_wrong_field_is_refused_by_a_code(gateway, order):
+    wrong = orders_pb2.PlaceRequest(order=order(1, price_ticks=-5).new_order)
+    reply = gateway.orders.Place(wrong, timeout=5)
+    assert (reply.reports[0].kind, reply.reports[0].code) == (EventKind.REJECTED, Code.PRICE_OUT_OF_RANGE)
+
+
+def test_administration_goes_through_the_session(gateway):
+    client = gateway.session(S1, columnar=True)
+    client.expect("welcome")
+    symbol = common_pb2.Instrument(id=9, symbol="NEWCO", tick_micros=10_000, lot_units=1)
+    define = orders_pb2.DefineInstrument(instrument=symbol)
+    client.send(command=orders_pb2.Command(session_no=1, define_instrument=define))
+    too_long = orders_pb2.DefineAccount(account=4, name="x" * 33)
+    client.send(command=orders_pb2.Command(session_no=2, define_account=too_long))
+    defined, refused = client.rows(2)
+    assert (defined.kind, defined.instrument, defined.order_id) == (EventKind.INSTRUMENT_DEFINED, 9, 0)
+    assert (refused.kind, refused.code) == (EventKind.REJECTED, Code.FIELD_OUT_OF_RANGE)
+    client.close()

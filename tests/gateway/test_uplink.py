@@ -1,0 +1,200 @@
+"""Link numbers, reigns and sending again."""
+
+import numpy as np
+import pytest
+
+from lockstep.gateway.sessions import SessionTable
+from lockstep.gateway.uplink import Uplink
+from lockstep.stream.codes import Code
+from lockstep.stream.frames import FrameFlag, FrameType, frame
+from lockstep.stream.records import COMMAND
+
+MS = 1_000_000
+S = 5
+
+
+def receipt(*, sender=1, reign=1, epoch=None, expected=1, credit=1000, rewind=False, is_open=True, incarnation=9):
+    flags = (FrameFlag.OPEN if is_open else 0) | (FrameFlag.REWIND if rewind else 0)
+    return frame(
+        FrameType.RECEIPT,
+        sender=sender,
+        epoch=epoch or reign,
+        first_seq=expected,
+        records=np.frombuffer(incarnation.to_bytes(8, "little"), dtype="u1"),
+        timestamp_ns=reign,
+        aux=credit,
+        flags=flags,
+    )
+
+
+class Rig:
+    def __init__(self):
+        self.sessions = SessionTable(credit=1000)
+        self.sessions.open(S, "", 1, 1)
+        self.session = self.sessions.get(S)
+        self.uplink = Uplink(3, 9, max_commands=100, resend_ns=250 * MS, rewind_ns=20 * MS)
+        self.number = 0
+
+    def put(self, count):
+        records = np.zeros(count, dtype=COMMAND)
+        records["session_id"] = S
+        records["session_no"] = np.arange(self.number + 1, self.number + 1 + count)
+        self.number += count
+        self.session.expected = self.number + 1
+        self.uplink.enqueue(records, ((self.session, self.number),))
+
+    def sent(self):
+        return [(out.first_seq, out.count) for out in self.uplink.plan_sends()]
+
+
+@pytest.fixture
+def rig():
+    return Rig()
+
+
+def test_commands_wait_without_a_leader(rig):
+    rig.put(3)
+    assert rig.sent() == []
+    assert rig.uplink.closed(0) is Code.UNAVAILABLE
+    rig.uplink.on_receipt(receipt(), 0)
+    assert rig.sent() == [(1, 3)]
+    assert rig.uplink.closed(0) is None
+
+
+def test_frames_carry_gateway_incarnation_reign_and_epoch(rig):
+    rig.uplink.on_receipt(receipt(reign=4, epoch=6), 0)
+    rig.put(2)
+    (out,) = rig.uplink.plan_sends()
+    assert (out.sender, out.aux, out.timestamp_ns, out.epoch, out.first_seq) == (3, 9, 4, 6, 1)
+
+
+def test_new_reign_sends_all_unanswered_again_from_link_number_1_before_anything_new(rig):
+    rig.uplink.on_receipt(receipt(), 0)
+    for count in (3, 2):
+        rig.put(count)
+    assert rig.sent() == [(1, 3), (4, 2)]
+    rig.session.answered = 3
+    rig.put(4)
+    assert rig.uplink.on_receipt(receipt(sender=2, reign=2), 0)
+    resent = rig.uplink.plan_sends()
+    assert [(out.first_seq, out.records["session_no"].tolist()) for out in resent] == [(1, [4, 5]), (3, [6, 7, 8, 9])]
+    assert rig.uplink.leader.sequencer == 2
+
+
+def test_same_reign_with_a_new_epoch_keeps_the_link_numbers(rig):
+    rig.uplink.on_receipt(receipt(), 0)
+    rig.put(3)
+    rig.sent()
+    assert not rig.uplink.on_receipt(receipt(epoch=2, expected=4), 0)
+    rig.put(1)
+    assert rig.sent() == [(4, 1)]
+
+
+def test_receipt_of_an_older_reign_is_ignored(rig):
+    rig.uplink.on_receipt(receipt(sender=2, reign=3), 0)
+    rig.uplink.on_receipt(receipt(sender=1, reign=2, credit=0), 0)
+    assert rig.uplink.leader.sequencer == 2
+    assert rig.uplink.stale_receipts == 1
+
+
+def test_rewind_sends_again_under_the_same_numbers(rig):
+    rig.uplink.on_receipt(receipt(), 0)
+    for count in (3, 2, 4):
+        rig.put(count)
+    assert rig.sent() == [(1, 3), (4, 2), (6, 4)]
+    rig.uplink.on_receipt(receipt(expected=4, rewind=True), MS)
+    assert rig.sent() == [(4, 2), (6, 4)]
+    rig.uplink.on_receipt(receipt(expected=4, rewind=True), 2 * MS)
+    assert rig.sent() == [], "asked for the same again within the least time"
+    rig.uplink.on_receipt(receipt(expected=4, rewind=True), 30 * MS)
+    assert rig.sent() == [(4, 2), (6, 4)]
+
+
+def test_receipt_about_a_former_life_confirms_nothing(rig):
+    rig.uplink.on_receipt(receipt(), 0)
+    rig.put(3)
+    rig.sent()
+    rig.session.answered = 3
+    rig.uplink.on_receipt(receipt(expected=4, incarnation=8), 0)
+    assert rig.uplink.forget_answered() == 0
+    rig.uplink.on_receipt(receipt(expected=4), 0)
+    assert rig.uplink.forget_answered() == 1
+
+
+def test_credit_holds_frames_back(rig):
+    rig.uplink.on_receipt(receipt(credit=5), 0)
+    for count in (3, 2, 4):
+        rig.put(count)
+    assert rig.sent() == [(1, 3), (4, 2)]
+    assert rig.uplink.room() == 0
+    rig.uplink.on_receipt(receipt(expected=6, credit=5), 0)
+    assert rig.sent() == [(6, 4)]
+    assert rig.uplink.room() == 1
+
+
+def test_frame_larger_than_all_credit_goes_when_nothing_is_under_way(rig):
+    rig.uplink.on_receipt(receipt(credit=2), 0)
+    rig.put(4)
+    assert rig.sent() == [(1, 4)]
+
+
+def test_number_of_unanswered_commands_is_bounded(rig):
+    rig.uplink.on_receipt(receipt(), 0)
+    rig.put(90)
+    rig.sent()
+    rig.uplink.on_receipt(receipt(expected=91), 0)
+    assert rig.uplink.room() == 10
+
+
+def test_unconfirmed_frames_go_again_after_silence(rig):
+    rig.uplink.on_receipt(receipt(), 0)
+    rig.put(3)
+    rig.sent()
+    rig.uplink.on_tick(100 * MS)
+    assert rig.sent() == []
+    rig.uplink.on_tick(251 * MS)
+    assert rig.sent() == [(1, 3)]
+
+
+def test_frame_that_the_link_dropped_goes_again_soon(rig):
+    rig.uplink.on_receipt(receipt(), 0)
+    rig.put(3)
+    rig.sent()
+    rig.uplink.on_send_failed(10 * MS)
+    rig.uplink.on_tick(16 * MS)
+    assert rig.sent() == [(1, 3)]
+
+
+def test_leader_that_closed_or_fell_silent_takes_nothing_new(rig):
+    rig.uplink.on_receipt(receipt(), 0)
+    assert rig.uplink.closed(999 * MS) is None
+    assert rig.uplink.closed(1001 * MS) is Code.UNAVAILABLE
+    rig.uplink.on_receipt(receipt(is_open=False), MS)
+    assert rig.uplink.closed(MS) is Code.UNAVAILABLE
+
+
+def test_entries_are_forgotten_in_order_once_answered_and_confirmed(rig):
+    rig.uplink.on_receipt(receipt(), 0)
+    rig.put(3)
+    rig.put(2)
+    rig.sent()
+    rig.uplink.on_receipt(receipt(expected=6), 0)
+    assert rig.uplink.forget_answered() == 0
+    rig.session.answered = 4
+    assert rig.uplink.forget_answered() == 1
+    rig.session.answered = 5
+    assert rig.uplink.forget_answered() == 2
+    assert rig.uplink.unanswered_commands == 0
+
+
+def test_restored_entries_are_sent_first_and_their_sessions_belong_to_whom_comes(rig):
+    records = np.zeros(2, dtype=COMMAND)
+    records["session_id"], records["session_no"] = 77, [4, 5]
+    rig.uplink.restore([(12, records)], rig.sessions)
+    rig.put(1)
+    rig.uplink.on_receipt(receipt(), 0)
+    assert rig.sent() == [(1, 2), (3, 1)]
+    session = rig.sessions.get(77)
+    assert (session.answered, session.expected) == (3, 6)
+    rig.sessions.open(77, "alice", 2, 4)
+    assert session.client == "alice"

@@ -1,0 +1,92 @@
+"""Columns to records: what is refused whole, what row by row."""
+
+import numpy as np
+import pytest
+
+from lockstep.gateway.validation import COLUMN_TYPES, ColumnBatch, ShapeError, build_records
+from lockstep.stream.codes import Code
+from lockstep.stream.records import CommandKind
+
+GOOD = {"side": [1], "order_type": [1], "tif": [1], "account": [4], "instrument": [7], "price_ticks": [5]}
+
+
+def build(count, accounts=None, first_no=1, **columns):
+    arrays = {
+        name: np.array(values, dtype=np.int64 if max(values) > 255 and COLUMN_TYPES[name].itemsize == 1 else None)
+        for name, values in {**GOOD, **columns}.items()
+    }
+    for name, array in arrays.items():
+        if (array.dtype == np.int64 and COLUMN_TYPES[name].itemsize > 1) or (array.max() < 128 and array.min() >= 0):
+            arrays[name] = array.astype(COLUMN_TYPES[name])
+    batch = ColumnBatch(first_no, count, arrays)
+    return build_records(batch, session_id=9, gateway=2, accounts=accounts, max_rows=10, now_ns=77)
+
+
+def codes(records):
+    return [int(row["tag"]) if row["kind"] == CommandKind.REFUSED else 0 for row in records]
+
+
+def test_rows_are_numbered_and_single_values_hold_for_all():
+    records = build(3, first_no=8, quantity_lots=[1, 2, 3])
+    assert records["session_no"].tolist() == [8, 9, 10]
+    assert records["price_ticks"].tolist() == [5, 5, 5]
+    assert records["quantity_lots"].tolist() == [1, 2, 3]
+    assert set(records["kind"].tolist()) == {CommandKind.NEW_ORDER}
+    assert (records["session_id"] == 9).all()
+    assert (records["gateway"] == 2).all()
+    assert (records["received_ns"] == 77).all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"count": 2, "price_ticks": [1, 2, 3]}, Code.MALFORMED_BATCH),
+        ({"count": 0}, Code.MALFORMED_BATCH),
+        ({"count": 1, "first_no": 0}, Code.MALFORMED_BATCH),
+        ({"count": 2, "first_no": 2**64 - 1}, Code.MALFORMED_BATCH),
+        ({"count": 11}, Code.BATCH_TOO_LARGE),
+    ],
+)
+def test_wrong_shape_is_refused_whole(fields, code):
+    with pytest.raises(ShapeError) as refused:
+        build(**fields)
+    assert refused.value.code is code
+
+
+@pytest.mark.parametrize(
+    ("columns", "code"),
+    [
+        ({"side": [1, 0, 1]}, Code.MISSING_FIELD),
+        ({"side": [1, 3, 1]}, Code.UNKNOWN_ENUM_VALUE),
+        ({"order_type": [1, 6, 1]}, Code.UNKNOWN_ENUM_VALUE),
+        ({"tif": [1, 8, 1]}, Code.UNKNOWN_ENUM_VALUE),
+        ({"stp": [0, 5, 0]}, Code.UNKNOWN_ENUM_VALUE),
+        ({"tif": [1, 256, 1]}, Code.UNKNOWN_ENUM_VALUE),
+        ({"flags": [0, 4, 0]}, Code.FIELD_OUT_OF_RANGE),
+        ({"kind": [1, 5, 1]}, Code.UNKNOWN_ENUM_VALUE),
+        ({"kind": [1, 2, 1]}, Code.MISSING_FIELD),
+        ({"price_ticks": [1, -1, 1]}, Code.PRICE_OUT_OF_RANGE),
+        ({"price_ticks": [1, 2**40, 1]}, Code.PRICE_OUT_OF_RANGE),
+        ({"quantity_lots": [1, 2**31, 1]}, Code.QUANTITY_OUT_OF_RANGE),
+        ({"expire_ns": [1, -4, 1]}, Code.FIELD_OUT_OF_RANGE),
+    ],
+)
+def test_wrong_row_becomes_a_refused_record_and_its_neighbours_stay(columns, code):
+    records = build(3, **columns)
+    assert codes(records) == [0, code, 0]
+    assert records["session_no"].tolist() == [1, 2, 3]
+    refused = records[1]
+    assert (refused["account"], refused["instrument"], refused["price_ticks"], refused["side"]) == (4, 7, 0, 0)
+
+
+def test_account_that_is_not_the_clients_is_refused():
+    assert codes(build(2, accounts=np.array([4], dtype="u4"), account=[4, 5])) == [0, Code.NOT_ENTITLED]
+
+
+def test_cancel_needs_neither_side_nor_price_but_a_name():
+    records = build(2, kind=[2, 3], side=[0], order_type=[0], tif=[0], order_id=[11, 12], price_ticks=[-9, 5])
+    assert codes(records) == [0, 0]
+
+
+def test_first_fault_of_a_row_is_the_one_told():
+    assert codes(build(1, accounts=np.array([1], dtype="u4"), side=[3], price_ticks=[-1])) == [Code.NOT_ENTITLED]
