@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 
 from lockstep.ops.process import CHANNEL_OPTIONS
-from lockstep.stream.records import EVENT, Events, no_events
+from lockstep.stream.records import EVENT, Events, join_records, no_events
 from lockstep.stream.topology import Member
 from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 
@@ -125,7 +125,7 @@ class Engines:
             EnginesUnavailable: no engine has them all.
         """
         parts = [part async for part in self.events(after_seq=after_seq, to_seq=to_seq)]
-        return np.concatenate(parts) if parts else no_events()
+        return join_records(parts) if parts else no_events()
 
     async def close(self) -> None:
         """Close all connections."""

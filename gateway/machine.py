@@ -11,15 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-
 from lockstep.gateway.downlink import Delivery, Downlink, Fetch
 from lockstep.gateway.reports import Routed, route
 from lockstep.gateway.sessions import Admission, Session, SessionTable
 from lockstep.gateway.uplink import Uplink
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, FrameType
-from lockstep.stream.records import Commands, Events
+from lockstep.stream.records import Commands, Events, join_records
 
 MAX_FRAME: Final = 1024
 
@@ -127,7 +125,7 @@ class GatewayMachine:
         store = []
         for pieces in _cut(outbox):
             arrays = [records for _session, records in pieces]
-            joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+            joined = join_records(arrays)
             highest: dict[int, tuple[Session, int]] = {}
             for session, records in pieces:
                 number = int(records["session_no"][-1])
@@ -191,7 +189,7 @@ class GatewayMachine:
     def _deliver(self, delivery: Delivery, new_reign: bool) -> Effects:
         if not delivery.events:
             return self._with_sends(fetch=delivery.fetch, new_reign=new_reign)
-        events = delivery.events[0] if len(delivery.events) == 1 else np.concatenate(delivery.events)
+        events = join_records(delivery.events)
         routed = route(events)
         if routed is not None:
             self.sessions.on_answers(routed.sessions, routed.answered)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.stream.codes import Code
-from lockstep.stream.records import EVENT, EventKind, Events
+from lockstep.stream.records import EVENT, EventKind, Events, join_records
 from lockstep.v1 import common_pb2
 from lockstep.wire.v1 import columns_pb2
 
@@ -152,7 +152,7 @@ def join(parts: Sequence[ReportRows]) -> ReportRows:
     """Several runs of rows as one."""
     if len(parts) == 1:
         return parts[0]
-    return ReportRows(np.concatenate([part.rows for part in parts]), np.concatenate([part.legs for part in parts]))
+    return ReportRows(join_records([part.rows for part in parts]), np.concatenate([part.legs for part in parts]))
 
 
 def split(reports: ReportRows, max_rows: int) -> list[ReportRows]:

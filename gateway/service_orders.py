@@ -17,7 +17,7 @@ from lockstep.gateway.shell import REFUSAL_TEXTS, GatewayShell
 from lockstep.gateway.validation import ShapeError, build_records
 from lockstep.gateway.wire import ADMIN_COMMANDS, Request, Unparsable, admin_record, command_columns, decode_request
 from lockstep.stream.codes import Code
-from lockstep.stream.records import Commands, EventKind
+from lockstep.stream.records import Commands, EventKind, join_records
 from lockstep.stream.topology import Client
 from lockstep.v1 import orders_pb2, replication_pb2
 
@@ -297,7 +297,7 @@ class OrderEntryService:
         except EnginesUnavailable as error:
             text = f"executed before, but its outcome can't be fetched now: {error}"
             await abort_refused(context, Refused(number, Code.UNAVAILABLE, 50), text)
-        routed = route(np.concatenate(parts), session_id) if parts else None
+        routed = route(join_records(parts), session_id) if parts else None
         if routed is None:
             return reports
         found = routed.of(0)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockstep.ops.bench_load import MIX, LoadPlan
-from lockstep.ops.local.cluster import PATIENT, ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
 from lockstep.ops.process import EnvironmentFault
 
 LEFT_OUT: Final = (
@@ -85,7 +85,7 @@ def run_bench(plan: BenchPlan, say: Callable[[str], None]) -> BenchResult:
         phases = _phases(plan, plan.addresses, dict, say)
     else:
         say("starting a cluster")
-        with LocalCluster(ClusterPlan(timing=PATIENT)) as cluster:
+        with LocalCluster(ClusterPlan()) as cluster:
             phases = _phases(plan, cluster.gateway_addresses, cluster.pids, say)
     return BenchResult(tuple(phases), MIX, LEFT_OUT, os.cpu_count() or 0)
 

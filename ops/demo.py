@@ -17,7 +17,7 @@ from lockstep.admin import AdjustCash, AdjustPosition, AdminCommand, DefineAccou
 from lockstep.aio import AsyncClient
 from lockstep.ops.demo_trader import Tape, Trader
 from lockstep.ops.evidence import EngineEvidence, collect
-from lockstep.ops.local.cluster import PATIENT, ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
 from lockstep.ops.process import EnvironmentFault
 from lockstep.ops.proof import (
     Balances,
@@ -130,7 +130,7 @@ def run_demo(plan: DemoPlan, say: Callable[[str], None]) -> DemoResult:
     """
     started = time.monotonic()
     say("starting a cluster: etcd, media driver, 2 sequencers, 2 engines, 1 gateway")
-    with LocalCluster(ClusterPlan(data_dir=plan.data_dir, timing=PATIENT)) as cluster:
+    with LocalCluster(ClusterPlan(data_dir=plan.data_dir)) as cluster:
         say(f"it serves at {cluster.gateway_addresses[0]} after {time.monotonic() - started:.1f} s")
         traders, tape, kills = asyncio.run(_trade(plan, cluster, say))
         say("reading events, journals and balances from each engine")

@@ -11,7 +11,7 @@ import numpy as np
 
 from lockstep.replica.effects import AppliedBatch
 from lockstep.stream.frames import Frame, FrameType, frame
-from lockstep.stream.records import Events, no_events
+from lockstep.stream.records import Events, join_records, no_events
 
 TARGET_EVENTS: Final = 4096
 """Events in one frame as a rule."""
@@ -54,7 +54,7 @@ def release_frames(batches: Sequence[AppliedBatch], *, sender: int, epoch: int, 
 
 
 def _join(batches: list[AppliedBatch]) -> Events:
-    return batches[0].events if len(batches) == 1 else np.concatenate([batch.events for batch in batches])
+    return join_records([batch.events for batch in batches])
 
 
 def _split(batch: AppliedBatch) -> list[tuple[int, int, Events]]:

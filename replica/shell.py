@@ -35,7 +35,8 @@ from lockstep.stream.transport import InboundLink, OutboundLink, Transport
 from lockstep.stream.watch import WatchServer
 from lockstep.v1 import common_pb2
 
-_STREAM_FRAGMENTS: Final = 4
+# One at a time, so that a burst ends close to its limit.
+_STREAM_FRAGMENTS: Final = 1
 _ACK_FRAGMENTS: Final = 64
 # Queries that wait for a commit; a replica that stalls must not pile them up.
 _MAX_WAITING: Final = 1024
@@ -90,7 +91,7 @@ class ReplicaShell:
         limit = topology.limits.link_queue_bytes
         self._streams: list[InboundLink] = []
         self._peer_acks: list[InboundLink] = []
-        self._ack_links: list[OutboundLink] = []
+        self._ack_links: dict[tuple[LinkKind, int], OutboundLink] = {}
         self._sequencer_links: dict[int, OutboundLink] = {}
         self._release_links: list[OutboundLink] = []
         for (kind, _), spec in inbound_links(topology, member).items():
@@ -101,7 +102,7 @@ class ReplicaShell:
             if kind is LinkKind.RELEASE:
                 self._release_links.append(link)
                 continue
-            self._ack_links.append(link)
+            self._ack_links[kind, receiver] = link
             if kind is LinkKind.ACK_TO_SEQUENCER:
                 self._sequencer_links[receiver] = link
 
@@ -125,7 +126,7 @@ class ReplicaShell:
         if now_ns >= self._next_tick_ns:
             self._next_tick_ns = now_ns + _TICK_NS
             self._perform(self.machine.step(Tick(), now_ns), now_ns)
-        for link in (*self._ack_links, *self._release_links):
+        for link in (*self._ack_links.values(), *self._release_links):
             work += link.flush()
         self._publish()
         self._watch.poll(now_ns)
@@ -207,7 +208,10 @@ class ReplicaShell:
         for answer in effects.fence_answers:
             self._answer_fence(answer)
         if effects.ack is not None:
-            _broadcast(effects.ack, self._ack_links)
+            raw = encode_frame(effects.ack)
+            for receiver, link in self._ack_links.items():
+                # Only the primary waits for acknowledgements.
+                link.send(raw, ring=receiver == (LinkKind.ACK_TO_ENGINE, self.machine.primary))
         if effects.applied:
             self.events.add(effects.applied)
         for release in effects.releases:
@@ -293,7 +297,7 @@ class ReplicaShell:
             self._watch.set_status(view.role, view.epoch, view.applied_seq, view.committed_seq)
 
     def _counters(self) -> tuple[tuple[str, int], ...]:
-        dropped = sum(link.dropped for link in (*self._ack_links, *self._release_links))
+        dropped = sum(link.dropped for link in (*self._ack_links.values(), *self._release_links))
         return (
             ("bad_frames", self._bad_frames),
             ("dropped_frames", dropped),

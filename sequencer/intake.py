@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lockstep.stream.frames import Frame, FrameFlag, FrameType, frame
-from lockstep.stream.records import Commands
+from lockstep.stream.records import Commands, join_records
 
 _INCARNATION = np.dtype("<u8")
 
@@ -99,7 +99,7 @@ class Intake:
                 part = part[:limit]
             parts.append(part)
             limit -= len(part)
-        taken = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        taken = join_records(parts)
         self.queued -= len(taken)
         return taken
 

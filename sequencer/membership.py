@@ -16,6 +16,8 @@ from lockstep.sequencer.settings import MS, Settings
 
 GROW_LAG = 4096
 """Commands that a learner may be behind when it is announced."""
+# An engine whose heartbeats come but whose acks do not is slow before it is lost (a disk that stalls, a starved host).
+_STALL_PATIENCE = 5
 _GROW_PATIENCE_NS = 2_000 * MS
 _GROW_PAUSE_NS = 500 * MS
 
@@ -44,7 +46,7 @@ class Membership:
     __slots__ = ("_grow_not_before_ns", "_patience_ns", "growth", "stalled_on", "switch")
 
     def __init__(self, settings: Settings) -> None:
-        self._patience_ns = settings.timing.hang_ms * MS
+        self._patience_ns = _STALL_PATIENCE * settings.timing.hang_ms * MS
         self._grow_not_before_ns = 0
         self.growth: Growth | None = None
         self.switch: SwitchPrimaryRequested | None = None

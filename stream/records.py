@@ -17,6 +17,7 @@ Growth rule: a new field takes reserved bytes or a new overlay; a field never mo
 `LAYOUT_VERSION`, which every frame carries.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum, IntFlag
 from typing import Final, NewType
 
@@ -293,6 +294,16 @@ def no_commands() -> Commands:
 def no_events() -> Events:
     """An empty event array."""
     return np.empty(0, dtype=EVENT)
+
+
+def join_records(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
+    """One read-only array of the rows of several contiguous ones of the same dtype, of which there is at least one.
+
+    `np.concatenate` does the same a hundred times slower: for structured dtypes it works out the common one each time.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    return np.frombuffer(b"".join(part.data for part in parts), dtype=parts[0].dtype)
 
 
 def members_to_bits(members: tuple[int, ...]) -> int:

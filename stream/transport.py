@@ -115,8 +115,8 @@ class OutboundLink:
         """True while the link has a receiver, as far as Aeron knows; a dead one stays for the liveness time."""
         return bool(not self._publication.is_closed and self._publication.is_connected)
 
-    def send(self, *buffers: Buffer) -> bool:
-        """Sends the concatenation of `buffers` as one message.
+    def send(self, *buffers: Buffer, ring: bool = True) -> bool:
+        """Sends the concatenation of `buffers` as one message; `ring` False: the receiver need not wake up for it.
 
         True: offered, or queued behind back pressure (`flush` sends it later). False: dropped, because there is no
         receiver or the queue is full. Raises MessageTooLong.
@@ -125,6 +125,8 @@ class OutboundLink:
             outcome = self._offer(buffers)
             if outcome is True:
                 self.sent += 1
+                if ring and self._ringer is not None:
+                    self._ringer.ring()
                 return True
             if outcome is False:
                 self.dropped += 1
@@ -170,6 +172,8 @@ class OutboundLink:
             self._queue.popleft()
             self.pending_bytes -= len(message)
             self.sent += 1
+            if self._ringer is not None:
+                self._ringer.ring()
         return False
 
     def _offer(self, buffers: tuple[Buffer, ...]) -> bool | None:
@@ -180,8 +184,6 @@ class OutboundLink:
                 # The vectored call costs 0.9 us more.
                 result = publication.offer(buffers[0]) if len(buffers) == 1 else publication.offerv(buffers)
                 if result is True:
-                    if self._ringer is not None:
-                        self._ringer.ring()
                     return True
                 if result is not pyaeron.ADMIN_ACTION:
                     break

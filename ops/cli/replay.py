@@ -17,7 +17,7 @@ from lockstep.ops.cli.options import (
     write_json,
 )
 from lockstep.ops.config import load
-from lockstep.ops.local.cluster import PATIENT, ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
 from lockstep.ops.replay.faults import TARGETS, LocalExecutioner
 from lockstep.ops.replay.flow import FlowSummary, check_flow
 from lockstep.ops.replay.runner import Kill, ReplayPlan, ReplayResult, replay
@@ -120,7 +120,7 @@ def command(
 
 def _run(plan: ReplayPlan, *, local: bool, config_path: Path, json_path: Path | None) -> int:
     if local:
-        with LocalCluster(ClusterPlan(timing=PATIENT)) as cluster:
+        with LocalCluster(ClusterPlan()) as cluster:
             result = asyncio.run(replay(_at(plan, cluster.gateway_addresses), LocalExecutioner(cluster)))
     else:
         if not plan.addresses:

@@ -43,10 +43,6 @@ _STOP_GRACE_S: Final = 4.0
 _DRIVER_GRACE_S: Final = 10.0
 
 
-PATIENT: Final = Timing(hang_ms=600)
-"""For busy development machines, slow now and then but not hung. A crash is noticed at once all the same."""
-
-
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
     """What to start."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.ops.local.cluster import PATIENT, ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
 
 VECTORS = Path(__file__).resolve().parents[3] / "shared" / "vectors" / "flash1"
 
@@ -41,7 +41,7 @@ def run_cli() -> RunCli:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
     """A running local cluster."""
-    with LocalCluster(ClusterPlan(timing=PATIENT)) as running:
+    with LocalCluster(ClusterPlan()) as running:
         yield running
 
 

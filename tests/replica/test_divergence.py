@@ -27,6 +27,13 @@ def test_plan_follows_the_higher_epoch_at_the_first_different_record(own, own_ti
     assert plan.common_seq == common
 
 
+def test_peer_that_has_not_reached_the_promised_epoch_is_no_authority():
+    own = (EpochEntry(1, 1),)
+    stale = (EpochEntry(1, 1), EpochEntry(2, 5))
+    assert plan_catch_up(own, 4, stale, 9, promised=2).kind is PlanKind.APPEND
+    assert plan_catch_up(own, 4, stale, 9, promised=3).kind is PlanKind.WAIT
+
+
 def test_common_seq_is_the_same_from_both_sides():
     assert common_seq((E1, E2), 15, (E1, E3), 40) == common_seq((E1, E3), 40, (E1, E2), 15) == 10
 

@@ -273,9 +273,9 @@ def test_engine_whose_acks_stand_still_while_another_gets_on_is_removed(stage: B
     play.lead()
     play.submit(1, 5)
     play.ack(1, 6)
-    play.pass_time(150)
+    play.pass_time(900)
     assert play.pending_cas is None
-    play.pass_time(100)
+    play.pass_time(150)
     assert play.pending_cas.record.in_sync == (1,)
 
 

@@ -70,3 +70,13 @@ def test_member_ids_outside_the_bit_set_are_refused(member: int) -> None:
 def test_bounds_of_price_and_quantity_keep_their_product_in_71_bits_and_each_in_range() -> None:
     assert records.MAX_PRICE_TICKS * records.MAX_QUANTITY_LOTS < 2**71
     assert records.MAX_PRICE_TICKS < records.I64_MAX
+
+
+def test_joined_records_are_those_of_the_parts_in_order() -> None:
+    parts = [np.zeros(count, records.EVENT) for count in (2, 0, 3)]
+    for seq, part in enumerate(parts):
+        part["seq"] = seq
+    joined = records.join_records([parts[0], parts[1], parts[2][1:]])
+    assert joined.dtype == records.EVENT
+    assert joined["seq"].tolist() == [0, 0, 2, 2]
+    assert records.join_records(parts[:1]) is parts[0]

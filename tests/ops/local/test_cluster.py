@@ -12,7 +12,7 @@ import pytest
 
 from lockstep.admin import DefineAccount, DefineInstrument
 from lockstep.aio import AsyncClient
-from lockstep.ops.local.cluster import PATIENT, ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
 from lockstep.ops.process import EnvironmentFault
 
 
@@ -36,7 +36,7 @@ def accounts(addresses: tuple[str, ...]) -> list[str]:
 
 
 def test_cluster_survives_kills_and_its_data_directory_is_continued(tmp_path: Path) -> None:
-    plan = ClusterPlan(data_dir=tmp_path / "data", timing=PATIENT)
+    plan = ClusterPlan(data_dir=tmp_path / "data")
     with LocalCluster(plan) as cluster:
         define(cluster.gateway_addresses, 1)
         with pytest.raises(EnvironmentFault, match=rf"in use by another `lockstep up` \(process {os.getpid()}\)"):
