@@ -108,7 +108,7 @@ nb::object order_tuple(const State& state, Handle at) {
     const Order& order = state.orders[at];
     return nb::make_tuple(order.order_id, order.client_order_id, state.accounts[order.account].account,
                           state.books[order.book].instrument, order.session_id, order.side, order.order_type, order.tif,
-                          order.price, order.quantity, order.leaves);
+                          order.price, order.quantity, order.leaves, order.stop, order.display, order.shown);
 }
 
 nb::list open_orders(const State& state, u32 account) {
@@ -129,7 +129,7 @@ nb::bytes name_bytes(const char (&name)[32]) {
     return nb::bytes(text.data(), text.size());
 }
 
-// (account, name, flags, cash, reserved, [(instrument, lots, reserved)]) of each account, in order of id.
+// (account, name, flags, cash, reserved, status, [(instrument, lots, reserved, cost, realised)]) of each account.
 nb::list accounts(const State& state, const std::vector<Handle>& chosen) {
     std::unordered_map<Handle, nb::list> held;
     for (const Handle at : chosen) held.emplace(at, nb::list());
@@ -137,16 +137,17 @@ nb::list accounts(const State& state, const std::vector<Handle>& chosen) {
         snapshot::by_id(state.positions, [&](const Position& one) { return state.books[one.book].instrument; });
     for (const Handle at : by_instrument) {
         const Position& position = state.positions[at];
-        if (position.quantity == 0 && position.reserved == 0) continue;
+        if ((position.quantity | position.reserved | position.realised) == 0) continue;
         const auto owner = held.find(position.account);
         if (owner == held.end()) continue;
-        owner->second.append(nb::make_tuple(state.books[position.book].instrument, position.quantity, position.reserved));
+        owner->second.append(nb::make_tuple(state.books[position.book].instrument, position.quantity, position.reserved,
+                                            position.cost, position.realised));
     }
     nb::list rows;
     for (const Handle at : chosen) {
         const Account& account = state.accounts[at];
         rows.append(nb::make_tuple(account.account, name_bytes(account.name), account.flags, account.cash,
-                                   account.reserved, held.at(at)));
+                                   account.reserved, account.status, held.at(at)));
     }
     return rows;
 }
@@ -155,9 +156,22 @@ nb::list instruments(const State& state) {
     nb::list rows;
     for (const Handle at : snapshot::by_id(state.books, [](const Book& one) { return one.instrument; })) {
         const Book& book = state.books[at];
-        rows.append(nb::make_tuple(book.instrument, name_bytes(book.symbol), book.tick_micros, book.lot_units));
+        rows.append(nb::make_tuple(book.instrument, name_bytes(book.symbol), book.tick_micros, book.lot_units,
+                                   book.phase, book.last));
     }
     return rows;
+}
+
+// What a level displays: (lots, orders). Of icebergs the peaks, of hidden orders nothing.
+std::pair<i64, u32> displayed(const State& state, const Level& level) {
+    i64 lots = 0;
+    u32 count = 0;
+    for (Handle at = level.queues[0].head; at != kNone; at = state.links[at].next) {
+        const Order& order = state.orders[at];
+        lots += order.shown != 0 ? order.shown : order.leaves;
+        ++count;
+    }
+    return {lots, count};
 }
 
 // ([(price, lots, orders)] of the bids, of the asks), best first; None for an unknown instrument.
@@ -168,9 +182,11 @@ nb::object book_levels(const State& state, u32 instrument, i64 depth) {
     for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
         const Half& half = state.books[at].halves[side - 1];
         i64 left = depth;
-        for (Handle level = half.best; level != kNone && left > 0; level = state.worse(half, side, level), --left) {
-            const Level& one = state.levels[level];
-            halves[side - 1].append(nb::make_tuple(one.price, one.quantity, one.orders));
+        for (Handle level = half.best; level != kNone && left > 0; level = state.worse(half, side, level)) {
+            const auto [lots, count] = displayed(state, state.levels[level]);
+            if (count == 0) continue;
+            halves[side - 1].append(nb::make_tuple(state.levels[level].price, lots, count));
+            --left;
         }
     }
     return nb::make_tuple(halves[0], halves[1]);
@@ -218,6 +234,11 @@ NB_MODULE(_core, module) {
         .def("apply", &NativeCore::apply, nb::arg("commands"), nb::arg("first_seq"), nb::arg("timestamp_ns"))
         .def_prop_ro("last_seq", [](const NativeCore& self) { return self.engine.state().last_seq; })
         .def_prop_ro("last_timestamp_ns", [](const NativeCore& self) { return self.engine.state().last_timestamp_ns; })
+        .def_prop_ro("fees_micros",
+                     [](const NativeCore& self) {
+                         const u128 fees = self.engine.state().fees;
+                         return nb::make_tuple(static_cast<u64>(fees >> 64), static_cast<u64>(fees));
+                     })
         .def("snapshot",
              [](const NativeCore& self) {
                  snapshot::Bytes raw;

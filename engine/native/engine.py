@@ -7,7 +7,7 @@ array over the core's own memory (read-only, alive as long as anybody holds it).
 
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from lockstep.engine.native._core import NativeCore, SnapshotDamaged
 from lockstep.engine.snapshot_format import SnapshotError
 from lockstep.stream.digest import DIGEST_SIZE
 from lockstep.stream.records import COMMAND, EVENT, Commands, Events, Side, no_events
+
+if TYPE_CHECKING:
+    from lockstep.engine.native._core import AccountTuple
 
 _COMMAND_BYTES: Final = COMMAND.itemsize
 _ALL_DEPTH: Final = 2**62
@@ -72,6 +75,12 @@ class NativeEngine:
         if not commands.flags.c_contiguous:
             commands = np.ascontiguousarray(commands)
         return np.frombuffer(core.apply(commands, first_seq, timestamp_ns), dtype=EVENT)
+
+    @property
+    def fees_micros(self) -> int:
+        """All fees that were paid: with the cash of all accounts, this is what was ever paid in."""
+        high, low = self._core.fees_micros
+        return high << 64 | low
 
     def snapshot(self) -> bytes:
         """The whole state in the canonical format of `lockstep.engine.snapshot_format`."""
@@ -125,8 +134,8 @@ class NativeEngine:
     def instruments(self) -> tuple[InstrumentView, ...]:
         """All instruments in order of id."""
         return tuple(
-            InstrumentView(number, symbol.decode("ascii"), tick, lot)
-            for number, symbol, tick, lot in self._core.instruments()
+            InstrumentView(number, symbol.decode("ascii"), tick, lot, phase, last)
+            for number, symbol, tick, lot, phase, last in self._core.instruments()
         )
 
     def book(self, instrument: int, depth: int) -> BookView | None:
@@ -139,7 +148,8 @@ class NativeEngine:
 
 
 def _order_view(row: tuple[int, ...]) -> OrderView:
-    order_id, client_order_id, account, instrument, session_id, side, order_type, tif, price, quantity, leaves = row
+    order_id, client_order_id, account, instrument, session_id, side, order_type, tif, price, quantity, leaves = row[:11]
+    stop, display, shown = row[11:]
     return OrderView(
         order_id=order_id,
         client_order_id=client_order_id,
@@ -152,10 +162,13 @@ def _order_view(row: tuple[int, ...]) -> OrderView:
         price_ticks=price,
         quantity_lots=quantity,
         leaves_lots=leaves,
+        stop_price_ticks=stop,
+        display_lots=display,
+        shown_lots=shown,
     )
 
 
-def _account_view(row: tuple[int, bytes, int, int, int, list[tuple[int, int, int]]]) -> AccountView:
-    account, name, flags, cash, reserved, positions = row
+def _account_view(row: "AccountTuple") -> AccountView:
+    account, name, flags, cash, reserved, status, positions = row
     held = tuple(PositionView(*position) for position in positions)
-    return AccountView(account, name.decode("ascii"), flags, cash, reserved, held)
+    return AccountView(account, name.decode("ascii"), flags, cash, reserved, held, status)

@@ -8,13 +8,29 @@ import pytest
 
 from lockstep.engine.native import NativeEngine
 from lockstep.engine.reference import ReferenceEngine
-from lockstep.stream.records import ADMIN, COMMAND, CommandKind, Commands, Events, Side
+from lockstep.stream.records import (
+    ADMIN,
+    COMMAND,
+    LIMITS,
+    RULES,
+    SETTING,
+    TRANSFER,
+    CommandKind,
+    Commands,
+    Events,
+    OrderFlag,
+    OrderType,
+    Phase,
+    Side,
+    TimeInForce,
+)
 
 UNLIMITED = 3
 ACCOUNTS = {1: 0, 2: 0, 3: 0, 4: 1, 5: 2, 6: UNLIMITED}
 INSTRUMENTS = {1: (1, 1), 2: (5, 10), 3: (2**20, 2**20)}
 SESSIONS = 4
 I64 = 2**63 - 1
+FIRST_NS = 1_000
 RARE = np.array([0, 1, -1, 2**31 - 1, 2**31, 2**40 - 1, 2**40, 2**62, I64, -I64 - 1], dtype=np.int64)
 ORDER_KINDS = (CommandKind.NEW_ORDER, CommandKind.CANCEL, CommandKind.REPLACE, CommandKind.MASS_CANCEL)
 
@@ -29,7 +45,8 @@ def opening() -> Commands:
     rows = np.zeros(len(INSTRUMENTS) + len(ACCOUNTS) * (2 + len(INSTRUMENTS)), dtype=ADMIN)
     at = iter(range(len(rows)))
     for number, (tick, lot) in INSTRUMENTS.items():
-        rows[next(at)] = _admin(CommandKind.DEFINE_INSTRUMENT, instrument=number, name=b"I%d" % number, tick_micros=tick, lot_units=lot)
+        terms = {"name": b"I%d" % number, "tick_micros": tick, "lot_units": lot}
+        rows[next(at)] = _admin(CommandKind.DEFINE_INSTRUMENT, instrument=number, **terms)
     for number, flags in ACCOUNTS.items():
         rows[next(at)] = _admin(CommandKind.DEFINE_ACCOUNT, account=number, name=b"A%d" % number, flags=flags)
         rows[next(at)] = _admin(CommandKind.ADJUST_CASH, account=number, amount_micros=10**9)
@@ -54,13 +71,15 @@ def stream(count: int, seed: int, *, first_seq: int) -> Commands:
     rows = np.zeros(count, dtype=COMMAND)
     rows["kind"] = pick.choice(ORDER_KINDS, count, p=[0.6, 0.24, 0.155, 0.005])
     rows["side"] = pick.integers(Side.BUY, Side.SELL + 1, count)
-    rows["order_type"] = np.where(pick.random(count) < 0.9, 1, 2)
-    rows["tif"] = pick.choice([1, 2, 3, 4], count, p=[0.2, 0.6, 0.1, 0.1])
+    rows["order_type"] = pick.choice(list(OrderType), count, p=[0.82, 0.08, 0.04, 0.04, 0.02])
+    rows["tif"] = pick.choice(list(TimeInForce), count, p=[0.2, 0.5, 0.1, 0.1, 0.06, 0.02, 0.02])
     rows["account"] = pick.integers(1, len(ACCOUNTS) + 1, count)
     rows["instrument"] = pick.choice(list(INSTRUMENTS), count, p=[0.6, 0.35, 0.05])
     rows["client_order_id"] = pick.integers(0, 40, count)
+    limited = np.isin(rows["order_type"], (OrderType.LIMIT, OrderType.STOP_LIMIT))
+    protected = (rows["order_type"] == OrderType.MARKET) & (pick.random(count) < 0.3)
     rows["price_ticks"] = np.where(
-        (rows["order_type"] == 1) | (rows["kind"] == CommandKind.REPLACE), 1_000 + pick.integers(-15, 16, count), 0
+        limited | protected | (rows["kind"] == CommandKind.REPLACE), 1_000 + pick.integers(-15, 16, count), 0
     )
     rows["quantity_lots"] = pick.integers(1, 60, count)
     by_id = (rows["kind"] != CommandKind.NEW_ORDER) & (pick.random(count) < 0.4)
@@ -68,9 +87,40 @@ def stream(count: int, seed: int, *, first_seq: int) -> Commands:
     few = pick.random(count) < 0.5
     rows["instrument"][(rows["kind"] == CommandKind.MASS_CANCEL) & few] = 0
     rows["side"][(rows["kind"] == CommandKind.MASS_CANCEL) & ~few] = 0
+    _dress(rows, pick)
     _strew(rows, pick)
     _number(rows, pick)
     return rows
+
+
+def _dress(rows: Commands, pick: np.random.Generator) -> None:
+    """The optional fields of new orders, mostly where they may stand."""
+    count = len(rows)
+    new = rows["kind"] == CommandKind.NEW_ORDER
+    kind, tif = rows["order_type"], rows["tif"]
+
+    def some(share: float) -> Any:
+        return new & (pick.random(count) < share)
+
+    rows["stp"][new] = pick.choice(5, int(new.sum()), p=[0.6, 0.1, 0.1, 0.1, 0.1])
+    rows["tif"][(kind >= OrderType.STOP) & some(0.95)] = TimeInForce.GTC
+    rows["tif"][(kind == OrderType.MARKET) & (tif > TimeInForce.FOK) & some(0.9)] = TimeInForce.IOC
+    stops = np.isin(kind, (OrderType.STOP, OrderType.STOP_LIMIT)) & some(0.98)
+    rows["stop_price_ticks"][stops] = 1_000 + pick.integers(-20, 21, int(stops.sum()))
+    trails = (kind == OrderType.TRAILING_STOP) & some(0.98)
+    rows["trail_ticks"][trails] = pick.integers(1, 15, int(trails.sum()))
+    begun = trails & some(0.3)
+    rows["stop_price_ticks"][begun] = 1_000 + pick.integers(-20, 21, int(begun.sum()))
+    rests = (kind == OrderType.LIMIT) & np.isin(tif, (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD))
+    shapes = pick.random(count)
+    rows["flags"][new & rests & (shapes < 0.08)] = OrderFlag.POST_ONLY
+    rows["flags"][new & rests & (shapes > 0.92)] = OrderFlag.HIDDEN
+    icebergs = new & rests & (shapes > 0.2) & (shapes < 0.32)
+    rows["display_lots"][icebergs] = np.maximum(1, rows["quantity_lots"][icebergs] // pick.integers(1, 6))
+    least = new & (rests | (kind == OrderType.MARKET) | (tif == TimeInForce.IOC)) & (shapes > 0.4) & (shapes < 0.46)
+    rows["min_lots"][least] = np.maximum(1, rows["quantity_lots"][least] // pick.integers(1, 4))
+    dated = new & (tif == TimeInForce.GTD)
+    rows["expire_ns"][dated] = FIRST_NS + 7 * (np.flatnonzero(dated) // 200 + pick.integers(-2, 12, int(dated.sum())))
 
 
 def _strew(rows: Commands, pick: np.random.Generator) -> None:
@@ -94,17 +144,33 @@ def _strew(rows: Commands, pick: np.random.Generator) -> None:
 
 def _other(pick: np.random.Generator) -> Commands:
     """One administrative or control command, or one of an unknown kind."""
+    kinds = [int(kind) for kind in CommandKind]
+    weights = np.array([3.0 if kind in (CommandKind.TICK, CommandKind.SET_PHASE) else 1.0 for kind in kinds])
+    kind = int(pick.choice(kinds, p=weights / weights.sum())) if pick.random() < 0.95 else int(pick.integers(0, 256))
     row = np.zeros(1, dtype=ADMIN)
-    draw = int(pick.integers(0, 10))
-    kinds = list(CommandKind)
-    row["kind"] = int(pick.choice([int(kind) for kind in kinds])) if draw < 9 else pick.integers(0, 256)
-    if row["kind"][0] >= CommandKind.EPOCH_START:
+    row["kind"] = kind
+    if kind >= CommandKind.EPOCH_START:
         return np.frombuffer(row.tobytes()[:48] + pick.bytes(80), dtype=COMMAND)
-    row["kind"][row["kind"] == CommandKind.DEFINE_ACCOUNT] = pick.choice([65, 66])
     row["account"] = pick.integers(0, len(ACCOUNTS) + 3)
     row["instrument"] = pick.integers(0, len(INSTRUMENTS) + 3)
+    if kind in (CommandKind.SET_PHASE, CommandKind.SET_ACCOUNT_STATUS):
+        return _setting(row, pick)
+    if kind == CommandKind.SET_RISK_LIMITS:
+        return _limits(row, pick)
+    if kind in (CommandKind.SET_FEES, CommandKind.SET_PRICE_LIMITS):
+        return _rules(row, pick)
+    if kind == CommandKind.TRANSFER_POSITION:
+        moved = row.view(TRANSFER)
+        moved["to_account"] = pick.integers(0, len(ACCOUNTS) + 2)
+        moved["quantity_lots"] = pick.choice(RARE) if pick.random() < 0.1 else pick.integers(0, 2_000)
+        return moved.view(COMMAND)
+    if kind in (CommandKind.MASS_CANCEL, CommandKind.SESSION_CLOSED):
+        row["order_id"] = pick.choice([0, *range(1, SESSIONS + 2)])
+        row["account"] *= int(pick.integers(0, 2))
+        row["flags"] = pick.choice([0, 0, 0, 1, 2])
+        return row.view(COMMAND)
     row["flags"] = pick.choice([0, 0, 1, 2, 3, 4])
-    row["name"] = pick.choice([b"I1", b"A1", b"", b"new one", b"\x01", b"a\0b", b"x" * 32, b"I%d" % row["instrument"][0]])
+    row["name"] = pick.choice([b"I1", b"A1", b"", b"new", b"\x01", b"a\0b", b"x" * 32, b"I%d" % row["instrument"][0]])
     row["tick_micros"] = pick.choice([0, 1, 5, 2**20, I64])
     row["lot_units"] = pick.choice([0, 1, 10, 2**20, I64])
     big = pick.random() < 0.1
@@ -112,6 +178,49 @@ def _other(pick: np.random.Generator) -> Commands:
     row["amount_micros"] = pick.choice(RARE) if big else pick.integers(-(10**8), 2 * 10**8)
     row["tag"] = pick.choice([0, 1005, 2**16 - 1, 2**16])
     return row.view(COMMAND)
+
+
+def _setting(row: Commands, pick: np.random.Generator) -> Commands:
+    setting = row.view(SETTING)
+    if row["kind"][0] == CommandKind.SET_ACCOUNT_STATUS:
+        setting["value"] = pick.choice([0, 1, 2, 3, 4, 5], p=[0.65, 0.1, 0.08, 0.07, 0.08, 0.02])
+        return setting.view(COMMAND)
+    setting["value"] = pick.choice([int(Phase.CONTINUOUS), *range(9)])
+    setting["next_value"] = pick.choice([0, 0, 3, 3, 3, 6, 7, 8])
+    if setting["next_value"][0] or pick.random() < 0.05:
+        setting["until_ns"] = FIRST_NS + int(pick.integers(0, 3_000))
+    setting["reference_price_ticks"] = pick.choice([0, 0, 1_000, 990, -1, 2**40])
+    return setting.view(COMMAND)
+
+
+def _limits(row: Commands, pick: np.random.Generator) -> Commands:
+    limits = row.view(LIMITS)
+    for name, values in (
+        ("max_order_lots", (0, 0, 40, -1)),
+        ("max_order_micros", (0, 0, 50_000, 10**7)),
+        ("max_position_lots", (0, 0, 10_100, 12_000)),
+        ("max_orders_per_day", (0, 0, 500)),
+        ("max_orders_per_trade", (0, 0, 2, 4)),
+        ("max_concentration_ppm", (0, 0, 0, 0, 0, 0, 5)),
+    ):
+        limits[name] = pick.choice(values)
+    if pick.random() < 0.4:
+        limits["orders_per_second"], limits["burst_orders"] = pick.choice([1, 10**6, 10**8, 10**9]), pick.choice([1, 20])
+    return limits.view(COMMAND)
+
+
+def _rules(row: Commands, pick: np.random.Generator) -> Commands:
+    rules = row.view(RULES)
+    rules["maker_fee_ppm"] = pick.choice([0, 100, 777, 100_000, 100_001, -1])
+    rules["taker_fee_ppm"] = pick.choice([0, 300, 12_345, 100_000])
+    rules["band_ppm"] = pick.choice([0, 0, 8_000, 50_000, 10**6, 10**6 + 1])
+    rules["collar_ppm"] = pick.choice([0, 0, 5_000, 50_000, -1])
+    if pick.random() < 0.5:
+        rules["breaker_ppm"] = pick.choice([3_000, 10_000, 10**6 + 1])
+        rules["breaker_window_ns"] = pick.choice([1, 50, 1_000])
+        rules["breaker_pause_ns"] = pick.choice([1, 30, 100])
+        rules["breaker_phase"] = pick.choice([4, 5, 5, 3])
+    return rules.view(COMMAND)
 
 
 def _number(rows: Commands, pick: np.random.Generator) -> None:
@@ -140,7 +249,7 @@ class Pair:
     def __init__(self) -> None:
         self.native: Any = NativeEngine()
         self.reference: Any = ReferenceEngine()
-        self.now_ns = 1_000
+        self.now_ns = FIRST_NS
 
     def apply(self, rows: Commands) -> Events:
         """Apply one batch to both and compare."""
@@ -158,6 +267,7 @@ class Pair:
         assert self.native.snapshot() == raw
         assert self.native.state_digest() == self.reference.state_digest()
         assert self.native.last_seq == self.reference.last_seq
+        assert self.native.fees_micros == self.reference.fees_micros
         assert self.native.accounts() == self.reference.accounts()
         assert self.native.instruments() == self.reference.instruments()
         for view in self.reference.instruments():

@@ -113,12 +113,56 @@ inline void adjust_position(State& state, Step& step) {
         } else if (after > kMaxPositionLots || after < -kMaxPositionLots) {
             code = code::OVERFLOW_;
         } else {
-            state.positions[state.position_of(owner, book)].quantity = static_cast<i64>(after);
+            state.positions[state.position_of(owner, book)].adjust(static_cast<i64>(after));
         }
     }
     DefinitionEvent event =
         report::definition(step, code != 0 ? event_kind::ADMIN_REJECTED : event_kind::POSITION_ADJUSTED, code);
     event.quantity_lots = code != 0 ? lots : static_cast<i64>(after);
+    report::emit(step, event);
+}
+
+// TRANSFER_POSITION: shares from one account to another, at what they cost the giver.
+inline void transfer_position(State& state, Step& step) {
+    const TransferTerms& terms = step.command.transfer;
+    const i64 lots = terms.quantity_lots;
+    const Handle giver = state.find_account(step.head().account);
+    const Handle taker = state.find_account(terms.to_account);
+    const Handle book = state.find_book(step.head().instrument);
+    const bool known = giver != kNone && taker != kNone && book != kNone;
+    const Handle from = known ? state.find_position(giver, book) : kNone;
+    const Handle to = known ? state.find_position(taker, book) : kNone;
+    Code code = code::OK;
+    if (giver == kNone || taker == kNone) {
+        code = code::UNKNOWN_ACCOUNT;
+    } else if (book == kNone) {
+        code = code::UNKNOWN_INSTRUMENT;
+    } else if (giver == taker) {
+        code = code::BAD_DEFINITION;
+    } else if (lots < 1 || lots > kMaxPositionLots) {
+        code = code::BAD_QUANTITY;
+    } else if (from == kNone || lots > state.positions[from].quantity - state.positions[from].reserved) {
+        code = code::INSUFFICIENT_POSITION;
+    } else if (to != kNone && state.positions[to].quantity + lots > kMaxPositionLots) {
+        code = code::OVERFLOW_;
+    }
+    if (code != code::OK) {
+        DefinitionEvent event = report::definition(step, event_kind::ADMIN_REJECTED, code);
+        event.quantity_lots = lots;
+        report::emit(step, event);
+        return;
+    }
+    Position& given = state.positions[from];
+    const i64 cost = Position::share(given.cost, lots, given.quantity);
+    given.adjust(given.quantity - lots);
+    Position& taken = state.positions[state.position_of(taker, book)];
+    taken.trade(lots, cost);
+    DefinitionEvent event = report::definition(step, event_kind::POSITION_TRANSFERRED, code::OK);
+    event.quantity_lots = given.quantity;
+    report::emit(step, event);
+    event.index = step.index;
+    event.account = terms.to_account;
+    event.quantity_lots = taken.quantity;
     report::emit(step, event);
 }
 

@@ -10,7 +10,7 @@
 #pragma once
 
 #include "lockstep/admin.hpp"
-#include "lockstep/orders.hpp"
+#include "lockstep/settings.hpp"
 
 namespace lockstep {
 
@@ -110,9 +110,17 @@ private:
             case command_kind::DEFINE_ACCOUNT: return admin::define_account(state_, step);
             case command_kind::ADJUST_CASH: return admin::adjust_cash(state_, step);
             case command_kind::ADJUST_POSITION: return admin::adjust_position(state_, step);
+            case command_kind::SET_PHASE: return settings::set_phase(state_, step);
+            case command_kind::SET_ACCOUNT_STATUS: return settings::set_account_status(state_, step);
+            case command_kind::SET_RISK_LIMITS: return settings::set_risk_limits(state_, step);
+            case command_kind::SET_FEES: return settings::set_fees(state_, step);
+            case command_kind::SET_PRICE_LIMITS: return settings::set_price_limits(state_, step);
+            case command_kind::TRANSFER_POSITION: return admin::transfer_position(state_, step);
+            case command_kind::SESSION_CLOSED: return orders::session_closed(state_, step);
             case command_kind::EPOCH_START: return report::control(step, event_kind::EPOCH_STARTED);
             case command_kind::GROW: return report::control(step, event_kind::GROWN);
             case command_kind::GROW_REVOKED: return report::control(step, event_kind::GROW_WITHDRAWN);
+            case command_kind::TICK: return phases::tick(state_, step);
             // A kind that this version doesn't know: refused, not guessed.
             default: return report::refused(step, event_kind::REJECTED, code::UNKNOWN_COMMAND);
         }

@@ -9,7 +9,7 @@
 namespace lockstep::snapshot {
 
 inline constexpr char kMagic[8] = {'L', 'K', 'S', 'T', 'S', 'N', 'A', 'P'};
-inline constexpr u32 kVersion = 1;
+inline constexpr u32 kVersion = 2;
 
 // The bytes are not a snapshot that this version can restore.
 class Error : public std::runtime_error {
@@ -38,18 +38,43 @@ inline void put_session(Bytes& out, const Session& session) {
     for (u64 age = session.kept; age-- > 0;) put(out, session.outcomes[(session.last_no - age) % Session::kRemembered]);
 }
 
-inline void put_orders(Bytes& out, const State& state, const Book& book) {
+inline void put_order(Bytes& out, const State& state, Handle at) {
+    const Order& order = state.orders[at];
+    put(out, order.order_id, order.client_order_id, order.session_id, state.accounts[order.account].account,
+        state.books[order.book].instrument, order.side, order.order_type, order.tif, order.price, order.quantity,
+        order.leaves, order.place, order.stp, order.flags, order.display, order.shown, order.expire_ns, order.stop,
+        order.trail, order.lot_micros);
+}
+
+inline void put_orders(Bytes& out, const State& state, Handle number) {
     for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
-        const Half& half = book.halves[side == side::BUY ? 0 : 1];
+        const Half& half = state.books[number].halves[side - 1];
         for (Handle level = half.best; level != kNone; level = state.worse(half, side, level)) {
-            for (Handle at = state.levels[level].head; at != kNone; at = state.links[at].next) {
-                const Order& order = state.orders[at];
-                put(out, order.order_id, order.client_order_id, order.session_id, state.accounts[order.account].account,
-                    book.instrument, order.side, order.order_type, order.tif, order.price, order.quantity,
-                    order.leaves);
+            for (const Queue& queue : state.levels[level].queues) {
+                for (Handle at = queue.head; at != kNone; at = state.links[at].next) put_order(out, state, at);
             }
         }
     }
+    const Waiting& waiting = *state.waiting[number];
+    for (const Waiting::ByStop& stops : waiting.stops) {
+        for (const auto& [_, at] : stops) put_order(out, state, at);
+    }
+    for (const auto& [_, at] : waiting.for_close) put_order(out, state, at);
+}
+
+inline void put_instrument(Bytes& out, const Book& book) {
+    put(out, book.instrument, book.symbol, book.tick_micros, book.lot_units, book.phase, book.next_phase, book.until_ns,
+        book.reference, book.last, book.maker_fee_ppm, book.taker_fee_ppm, book.band_ppm, book.collar_ppm,
+        book.breaker_ppm, book.breaker_window_ns, book.breaker_pause_ns, book.breaker_phase, book.window_start_ns,
+        book.window_price);
+}
+
+inline void put_account(Bytes& out, const Account& account) {
+    const Limits& limits = account.limits;
+    put(out, account.account, account.flags, account.name, account.cash, account.status, limits.max_order_lots,
+        limits.max_order_micros, limits.max_position_lots, limits.max_orders_per_day, limits.orders_per_second,
+        limits.burst_orders, limits.max_orders_per_trade, limits.day, limits.day_orders, limits.day_trades,
+        limits.tat_ns);
 }
 
 inline Bytes encode(const State& state) {
@@ -59,26 +84,24 @@ inline Bytes encode(const State& state) {
     auto positions = by_id(state.positions, [&](const Position& one) {
         return u64{state.accounts[one.account].account} << 32 | state.books[one.book].instrument;
     });
-    std::erase_if(positions, [&](Handle at) { return state.positions[at].quantity == 0; });
-    constexpr std::size_t kOrderBytes = 59;
+    std::erase_if(positions, [&](Handle at) {
+        const Position& one = state.positions[at];
+        return (one.quantity | one.cost | one.realised) == 0;
+    });
+    constexpr std::size_t kOrderBytes = 110;
     Bytes out;
-    out.reserve(256 + state.by_order_id.size() * kOrderBytes + accounts.size() * 64 + sessions.size() * 2080);
-    put(out, kMagic, kVersion, state.last_seq, state.last_timestamp_ns, u64{books.size()}, u64{accounts.size()},
-        u64{positions.size()}, u64{sessions.size()}, u64{state.by_order_id.size()});
-    for (const Handle at : books) {
-        const Book& book = state.books[at];
-        put(out, book.instrument, book.symbol, book.tick_micros, book.lot_units);
-    }
-    for (const Handle at : accounts) {
-        const Account& account = state.accounts[at];
-        put(out, account.account, account.flags, account.name, account.cash);
-    }
+    out.reserve(256 + state.by_order_id.size() * kOrderBytes + accounts.size() * 192 + sessions.size() * 2080);
+    put(out, kMagic, kVersion, state.last_seq, state.last_timestamp_ns, state.fees, u64{books.size()},
+        u64{accounts.size()}, u64{positions.size()}, u64{sessions.size()}, u64{state.by_order_id.size()});
+    for (const Handle at : books) put_instrument(out, state.books[at]);
+    for (const Handle at : accounts) put_account(out, state.accounts[at]);
     for (const Handle at : positions) {
-        const Position& position = state.positions[at];
-        put(out, state.accounts[position.account].account, state.books[position.book].instrument, position.quantity);
+        const Position& one = state.positions[at];
+        put(out, state.accounts[one.account].account, state.books[one.book].instrument, one.quantity, one.cost,
+            one.realised);
     }
     for (const Handle at : sessions) put_session(out, state.sessions[at]);
-    for (const Handle at : books) put_orders(out, state, state.books[at]);
+    for (const Handle at : books) put_orders(out, state, at);
     return out;
 }
 
@@ -94,6 +117,10 @@ public:
         std::memcpy(&value, raw_.data() + at_, sizeof value);
         at_ += sizeof value;
         return value;
+    }
+    template <class... Fields>
+    void take_into(Fields&... fields) {
+        ((fields = take<Fields>()), ...);
     }
     void take_name(char (&name)[32]) {
         need(sizeof name);
@@ -132,7 +159,14 @@ inline void take_instrument(Reader& reader, State& state) {
     const i64 lot = reader.take<i64>();
     require(tick >= 1 && lot >= 1 && i128{tick} * lot <= kMaxUnitMicros, "snapshot has an instrument with a bad unit");
     require(state.find_book(id) == kNone, "snapshot defines an instrument twice");
-    state.add_book(id, symbol, text_of(symbol), tick, lot);
+    Book& book = state.books[state.add_book(id, symbol, text_of(symbol), tick, lot)];
+    reader.take_into(book.phase, book.next_phase, book.until_ns, book.reference, book.last, book.maker_fee_ppm,
+                     book.taker_fee_ppm, book.band_ppm, book.collar_ppm, book.breaker_ppm, book.breaker_window_ns,
+                     book.breaker_pause_ns, book.breaker_phase, book.window_start_ns, book.window_price);
+    book.set_fees(book.maker_fee_ppm, book.taker_fee_ppm);
+    require(book.fee_ppm <= settings::kMaxFeePpm && book.last >= 0 && book.last <= kMaxPriceTicks &&
+                book.reference >= 0 && book.reference <= kMaxPriceTicks,
+            "snapshot has an instrument with fees or prices out of range");
 }
 
 inline void take_account(Reader& reader, State& state) {
@@ -141,7 +175,14 @@ inline void take_account(Reader& reader, State& state) {
     char name[32];
     reader.take_name(name);
     require(state.find_account(id) == kNone, "snapshot defines an account twice");
-    state.accounts[state.add_account(id, name, text_of(name), flags)].cash = reader.take<i64>();
+    Account& account = state.accounts[state.add_account(id, name, text_of(name), flags)];
+    Limits& limits = account.limits;
+    reader.take_into(account.cash, account.status, limits.max_order_lots, limits.max_order_micros,
+                     limits.max_position_lots, limits.max_orders_per_day, limits.orders_per_second, limits.burst_orders,
+                     limits.max_orders_per_trade, limits.day, limits.day_orders, limits.day_trades, limits.tat_ns);
+    account.is_limited = (limits.max_order_lots | limits.max_order_micros | limits.max_position_lots |
+                          limits.max_orders_per_day | limits.orders_per_second | limits.burst_orders |
+                          limits.max_orders_per_trade) != 0;
 }
 
 inline Handle known_account(const State& state, u32 id) {
@@ -159,7 +200,8 @@ inline Handle known_book(const State& state, u32 id) {
 inline void take_position(Reader& reader, State& state) {
     const Handle account = known_account(state, reader.take<u32>());
     const Handle book = known_book(state, reader.take<u32>());
-    state.positions[state.position_of(account, book)].quantity = reader.take<i64>();
+    Position& position = state.positions[state.position_of(account, book)];
+    reader.take_into(position.quantity, position.cost, position.realised);
 }
 
 inline void take_session(Reader& reader, State& state) {
@@ -174,32 +216,40 @@ inline void take_session(Reader& reader, State& state) {
     }
 }
 
+inline bool is_live_order(const Order& order) {
+    const bool placed = order.place == kInBook         ? order.price >= 1 && order.order_type != order_type::MARKET
+                        : order.place == kWaitsForStop ? orders::is_price(order.stop)
+                                                       : order.place == kWaitsForClose;
+    return placed && (order.side == side::BUY || order.side == side::SELL) && order.price >= 0 &&
+           order.price <= kMaxPriceTicks && orders::is_quantity(order.quantity) && order.leaves >= 1 &&
+           order.leaves <= order.quantity && order.lot_micros >= 0 && order.display >= 0 && order.trail >= 0;
+}
+
 inline void take_order(Reader& reader, State& state) {
     Order order = {};
-    order.order_id = reader.take<u64>();
-    order.client_order_id = reader.take<u64>();
-    order.session_id = reader.take<u64>();
+    reader.take_into(order.order_id, order.client_order_id, order.session_id);
     order.account = known_account(state, reader.take<u32>());
     order.book = known_book(state, reader.take<u32>());
-    order.side = reader.take<u8>();
-    order.order_type = reader.take<u8>();
-    order.tif = reader.take<u8>();
-    order.price = reader.take<i64>();
-    order.quantity = reader.take<i64>();
-    order.leaves = reader.take<i64>();
+    i64 shown = 0;
+    reader.take_into(order.side, order.order_type, order.tif, order.price, order.quantity, order.leaves, order.place,
+                     order.stp, order.flags, order.display, shown, order.expire_ns, order.stop, order.trail,
+                     order.lot_micros);
     order.position = state.position_of(order.account, order.book);
-    const bool good = (order.side == side::BUY || order.side == side::SELL) &&
-                      orders::rests(order.order_type, order.tif) &&
-                      orders::terms_refusal(order.order_type, order.price, order.quantity) == code::OK &&
-                      order.leaves >= 1 && order.leaves <= order.quantity;
-    require(good, "snapshot has an order that can't rest");
+    require(is_live_order(order), "snapshot has an order that can't be live");
     require(state.find_order(order.order_id) == kNone, "snapshot has an order twice");
     require(state.find_client_order(order.account, order.client_order_id) == kNone, "snapshot has a client id twice");
     const Account& account = state.accounts[order.account];
-    const i128 value = i128{order.price} * order.leaves * state.books[order.book].unit_micros;
+    const i128 value = i128{order.lot_micros} * order.leaves;
     require(value + account.reserved <= kI64Max && value + account.receivable <= kI64Max,
             "snapshot has orders worth more than 64 bits");
-    state.place(state.file(order));
+    const Place where = static_cast<Place>(order.place);
+    const Handle at = state.file(order);
+    if (where == kInBook) {
+        state.place(at);
+        state.orders[at].shown = shown;
+    } else {
+        state.wait(at, where);
+    }
 }
 
 // Bring a new engine into the state of a snapshot.
@@ -217,6 +267,7 @@ inline void restore(Engine& engine, std::string_view raw) {
     }
     state.last_seq = reader.take<u64>();
     state.last_timestamp_ns = reader.take<i64>();
+    state.fees = reader.take<u128>();
     u64 counts[5];
     for (u64& count : counts) count = reader.take<u64>();
     void (*const takers[5])(Reader&, State&) = {take_instrument, take_account, take_position, take_session, take_order};
