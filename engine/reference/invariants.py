@@ -134,7 +134,7 @@ def _check_accounts(state: State, live: dict[int, Order]) -> None:
             _require(bound == position.reserved, f"account {number} reserves {position.reserved} of {instrument}")
             buying = sum(o.leaves for o in own.values() if o.side == Side.BUY and o.book is state.books[instrument])
             _require(buying == position.buying, f"account {number} counts {position.buying} to buy of {instrument}")
-            _require(position.cost >= 0 and (position.quantity or not position.cost), f"account {number} cost")
+            _require(position.cost >= 0 and (position.quantity != 0 or position.cost == 0), f"account {number} cost")
             _require(account.unlimited_positions or position.quantity >= bound, f"account {number} can't deliver")
         for order in own.values():
             mine = account.positions.get(order.book.instrument.instrument_id)
