@@ -47,6 +47,25 @@ class SelfTradePrevention(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SELF_TRADE_PREVENTION_CANCEL_BOTH: _ClassVar[SelfTradePrevention]
     SELF_TRADE_PREVENTION_DECREMENT: _ClassVar[SelfTradePrevention]
 
+class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PHASE_UNSPECIFIED: _ClassVar[Phase]
+    PHASE_PRE_OPEN: _ClassVar[Phase]
+    PHASE_OPENING_AUCTION: _ClassVar[Phase]
+    PHASE_CONTINUOUS: _ClassVar[Phase]
+    PHASE_HALT: _ClassVar[Phase]
+    PHASE_VOLATILITY_AUCTION: _ClassVar[Phase]
+    PHASE_CLOSING_AUCTION: _ClassVar[Phase]
+    PHASE_CLOSED: _ClassVar[Phase]
+
+class AccountStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACCOUNT_STATUS_ACTIVE: _ClassVar[AccountStatus]
+    ACCOUNT_STATUS_CLOSE_ONLY: _ClassVar[AccountStatus]
+    ACCOUNT_STATUS_RESTRICTED: _ClassVar[AccountStatus]
+    ACCOUNT_STATUS_BANNED: _ClassVar[AccountStatus]
+    ACCOUNT_STATUS_KILLED: _ClassVar[AccountStatus]
+
 class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     EVENT_KIND_UNSPECIFIED: _ClassVar[EventKind]
@@ -171,6 +190,19 @@ SELF_TRADE_PREVENTION_CANCEL_NEWEST: SelfTradePrevention
 SELF_TRADE_PREVENTION_CANCEL_OLDEST: SelfTradePrevention
 SELF_TRADE_PREVENTION_CANCEL_BOTH: SelfTradePrevention
 SELF_TRADE_PREVENTION_DECREMENT: SelfTradePrevention
+PHASE_UNSPECIFIED: Phase
+PHASE_PRE_OPEN: Phase
+PHASE_OPENING_AUCTION: Phase
+PHASE_CONTINUOUS: Phase
+PHASE_HALT: Phase
+PHASE_VOLATILITY_AUCTION: Phase
+PHASE_CLOSING_AUCTION: Phase
+PHASE_CLOSED: Phase
+ACCOUNT_STATUS_ACTIVE: AccountStatus
+ACCOUNT_STATUS_CLOSE_ONLY: AccountStatus
+ACCOUNT_STATUS_RESTRICTED: AccountStatus
+ACCOUNT_STATUS_BANNED: AccountStatus
+ACCOUNT_STATUS_KILLED: AccountStatus
 EVENT_KIND_UNSPECIFIED: EventKind
 EVENT_KIND_ACCEPTED: EventKind
 EVENT_KIND_REJECTED: EventKind
