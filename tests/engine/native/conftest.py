@@ -32,6 +32,14 @@ SESSIONS = 4
 I64 = 2**63 - 1
 FIRST_NS = 1_000
 RARE = np.array([0, 1, -1, 2**31 - 1, 2**31, 2**40 - 1, 2**40, 2**62, I64, -I64 - 1], dtype=np.int64)
+OFTEN = {
+    int(CommandKind.TICK): 8.0,
+    int(CommandKind.SET_PHASE): 10.0,
+    int(CommandKind.SET_ACCOUNT_STATUS): 10.0,
+    int(CommandKind.SET_FEES): 2.0,
+    int(CommandKind.SET_PRICE_LIMITS): 2.0,
+}
+"""How often administrative kinds come, others being 1: enough to undo what would stop all trading."""
 ORDER_KINDS = (CommandKind.NEW_ORDER, CommandKind.CANCEL, CommandKind.REPLACE, CommandKind.MASS_CANCEL)
 
 
@@ -69,7 +77,7 @@ def stream(count: int, seed: int, *, first_seq: int) -> Commands:
     """Random commands: mostly sensible orders on three small books, with everything else strewn in."""
     pick = np.random.default_rng(seed)
     rows = np.zeros(count, dtype=COMMAND)
-    rows["kind"] = pick.choice(ORDER_KINDS, count, p=[0.6, 0.24, 0.155, 0.005])
+    rows["kind"] = pick.choice(ORDER_KINDS, count, p=[0.7, 0.16, 0.1375, 0.0025])
     rows["side"] = pick.integers(Side.BUY, Side.SELL + 1, count)
     rows["order_type"] = pick.choice(list(OrderType), count, p=[0.82, 0.08, 0.04, 0.04, 0.02])
     rows["tif"] = pick.choice(list(TimeInForce), count, p=[0.2, 0.5, 0.1, 0.1, 0.06, 0.02, 0.02])
@@ -145,7 +153,7 @@ def _strew(rows: Commands, pick: np.random.Generator) -> None:
 def _other(pick: np.random.Generator) -> Commands:
     """One administrative or control command, or one of an unknown kind."""
     kinds = [int(kind) for kind in CommandKind]
-    weights = np.array([3.0 if kind in (CommandKind.TICK, CommandKind.SET_PHASE) else 1.0 for kind in kinds])
+    weights = np.array([OFTEN.get(kind, 1.0) for kind in kinds])
     kind = int(pick.choice(kinds, p=weights / weights.sum())) if pick.random() < 0.95 else int(pick.integers(0, 256))
     row = np.zeros(1, dtype=ADMIN)
     row["kind"] = kind
@@ -166,8 +174,9 @@ def _other(pick: np.random.Generator) -> Commands:
         return moved.view(COMMAND)
     if kind in (CommandKind.MASS_CANCEL, CommandKind.SESSION_CLOSED):
         row["order_id"] = pick.choice([0, *range(1, SESSIONS + 2)])
+        row["side"] = pick.choice([0, 0, 0, 1, 2])
         row["account"] *= int(pick.integers(0, 2))
-        row["flags"] = pick.choice([0, 0, 0, 1, 2])
+        row["flags"] = pick.choice([0] * 7 + [1, 2])
         return row.view(COMMAND)
     row["flags"] = pick.choice([0, 0, 1, 2, 3, 4])
     row["name"] = pick.choice([b"I1", b"A1", b"", b"new", b"\x01", b"a\0b", b"x" * 32, b"I%d" % row["instrument"][0]])
@@ -183,9 +192,9 @@ def _other(pick: np.random.Generator) -> Commands:
 def _setting(row: Commands, pick: np.random.Generator) -> Commands:
     setting = row.view(SETTING)
     if row["kind"][0] == CommandKind.SET_ACCOUNT_STATUS:
-        setting["value"] = pick.choice([0, 1, 2, 3, 4, 5], p=[0.65, 0.1, 0.08, 0.07, 0.08, 0.02])
+        setting["value"] = pick.choice([0, 1, 2, 3, 4, 5], p=[0.86, 0.04, 0.03, 0.03, 0.03, 0.01])
         return setting.view(COMMAND)
-    setting["value"] = pick.choice([int(Phase.CONTINUOUS), *range(9)])
+    setting["value"] = pick.choice([*[int(Phase.CONTINUOUS)] * 7, *range(9)])
     setting["next_value"] = pick.choice([0, 0, 3, 3, 3, 6, 7, 8])
     if setting["next_value"][0] or pick.random() < 0.05:
         setting["until_ns"] = FIRST_NS + int(pick.integers(0, 3_000))
@@ -199,7 +208,7 @@ def _limits(row: Commands, pick: np.random.Generator) -> Commands:
         ("max_order_lots", (0, 0, 40, -1)),
         ("max_order_micros", (0, 0, 50_000, 10**7)),
         ("max_position_lots", (0, 0, 10_100, 12_000)),
-        ("max_orders_per_day", (0, 0, 500)),
+        ("max_orders_per_day", (0, 0, 50)),
         ("max_orders_per_trade", (0, 0, 2, 4)),
         ("max_concentration_ppm", (0, 0, 0, 0, 0, 0, 5)),
     ):
