@@ -39,14 +39,39 @@ public:
     Flow make(std::size_t count) {
         Flow flow;
         define(flow.opening);
-        while (live_.size() < resting_) flow.opening.push_back(new_order(false));
+        for (const Command& command : flow.opening) follow(command);
+        while (live_.size() < resting_) follow(flow.opening.emplace_back(new_order(false)));
         flow.commands.reserve(count);
-        while (flow.commands.size() < count) flow.commands.push_back(any());
+        while (flow.commands.size() < count) follow(flow.commands.emplace_back(any()));
         return flow;
     }
 
 private:
     u64 below(u64 top) { return random_() % top; }
+
+    // Apply the command to an engine of our own, and forget the orders that it filled.
+    void follow(const Command& command) {
+        events_.clear();
+        shadow_.apply(&command, 1, shadow_.state().last_seq + 1, 1, events_);
+        for (std::size_t at = 0; at < events_.size(); ++at) {
+            const Event& event = events_.data()[at];
+            if (event.kind != event_kind::TRADE) continue;
+            if (event.maker_leaves_lots == 0) drop(event.maker_client_order_id);
+            if (event.leaves_lots == 0) drop(event.client_order_id);
+        }
+    }
+
+    void drop(u64 client_order_id) {
+        const auto found = slots_.find(client_order_id);
+        if (found == slots_.end()) return;
+        const std::size_t slot = found->second;
+        slots_.erase(found);
+        if (slot + 1 != live_.size()) {
+            live_[slot] = live_.back();
+            slots_[live_[slot].client_order_id] = slot;
+        }
+        live_.pop_back();
+    }
 
     Command admin(u8 kind, u32 account, u32 instrument) {
         Command command = {};
@@ -93,11 +118,13 @@ private:
         command.head.account = static_cast<u32>(1 + below(kAccounts));
         command.head.instrument = static_cast<u32>(1 + below(books_));
         command.head.client_order_id = ++client_order_id_;
-        const bool crosses = ioc || (live_.size() >= resting_ && below(10) == 0);
+        // The book stays about as large as it is: what is not canceled trades.
+        const bool crosses = ioc || (live_.size() >= resting_ && below(4) == 0);
         const i64 distance = crosses ? -2 : away();
         command.order.price_ticks = command.head.side == side::BUY ? kMid - distance : kMid + distance;
         command.order.quantity_lots = static_cast<i64>(1 + below(100));
         if (!ioc) {
+            slots_[client_order_id_] = live_.size();
             live_.push_back({command.head.account, command.head.instrument, client_order_id_, command.head.side});
         }
         return command;
@@ -106,8 +133,7 @@ private:
     Command any() {
         const u64 draw = below(100);
         if (draw < 52 || live_.empty()) return new_order(draw >= 50);
-        const std::size_t slot = below(live_.size());
-        const Live order = live_[slot];
+        const Live order = live_[below(live_.size())];
         Command command = numbered(draw < 92 ? command_kind::CANCEL : command_kind::REPLACE);
         command.head.account = order.account;
         command.head.instrument = order.instrument;
@@ -116,8 +142,7 @@ private:
             command.order.price_ticks = order.side == side::BUY ? kMid - away() : kMid + away();
             command.order.quantity_lots = static_cast<i64>(1 + below(100));
         } else {
-            live_[slot] = live_.back();
-            live_.pop_back();
+            drop(order.client_order_id);
         }
         return command;
     }
@@ -126,6 +151,9 @@ private:
     std::size_t resting_;
     std::mt19937_64 random_{1};
     std::vector<Live> live_;
+    std::unordered_map<u64, std::size_t> slots_;  // of live_, by client id
+    Engine shadow_;
+    EventBuffer events_;
     u64 session_no_ = 0;
     u64 client_order_id_ = 0;
 };
@@ -172,7 +200,7 @@ int main(int argc, char** argv) {
     const std::size_t count = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 1'000'000;
     const Flow flow = Maker(books, resting).make(count);
     Sizes sizes;
-    sizes.orders = resting + count / 4;
+    sizes.orders = resting + resting / 2;
     sizes.accounts = std::size_t{kAccounts} * (books + 1);
     std::vector<double> rates;
     for (int run = 0; run < 5; ++run) rates.push_back(throughput(flow, sizes));

@@ -30,7 +30,7 @@ public:
         if (count == 0) return;
         out.reserve(out.size() + count + count / 4);
         for (std::size_t at = 0; at < count; ++at) {
-            look_ahead(commands, at, count);
+            look_ahead(commands, at, count, first_seq);
             Step step{commands[at], first_seq + at, timestamp_ns, out};
             admit(step);
         }
@@ -39,16 +39,50 @@ public:
     }
 
 private:
-    static constexpr std::size_t kLookAhead = 8;
+    // Commands are looked at ahead of their turn, in three steps, so that what they need from memory is there in time:
+    // the slots of the id maps, then the order they name, then what that order points to. Hints only: a guess that is
+    // wrong, or outdated when its command's turn comes, costs nothing but a wasted prefetch.
+    static constexpr std::size_t kSlots = 12;
+    static constexpr std::size_t kOrder = 8;
+    static constexpr std::size_t kNeighbours = 4;
 
-    // Ask early for what a later command will need from memory.
-    void look_ahead(const Command* commands, std::size_t at, std::size_t count) const {
-        if (at + kLookAhead >= count) return;
-        const CommandHead& head = commands[at + kLookAhead].head;
-        if (head.order_id != 0) {
-            state_.by_order_id.prefetch(hash_id(head.order_id));
-        } else {
-            state_.by_client_id.prefetch(hash_pair(head.account, head.client_order_id));
+    static u32 hash_of(const CommandHead& head) {
+        return head.order_id != 0 ? hash_id(head.order_id) : hash_pair(head.account, head.client_order_id);
+    }
+    const IdMap& map_of(const CommandHead& head) const {
+        return head.order_id != 0 ? state_.by_order_id : state_.by_client_id;
+    }
+    static bool names_an_order(const CommandHead& head) {
+        return head.kind == command_kind::CANCEL || head.kind == command_kind::REPLACE;
+    }
+
+    void look_ahead(const Command* commands, std::size_t at, std::size_t count, u64 first_seq) const {
+        if (at + kSlots < count) {
+            const CommandHead& head = commands[at + kSlots].head;
+            map_of(head).prefetch(hash_of(head));
+            if (head.kind == command_kind::NEW_ORDER) state_.by_order_id.prefetch(hash_id(first_seq + at + kSlots));
+        }
+        if (at + kOrder < count && names_an_order(commands[at + kOrder].head)) {
+            const CommandHead& head = commands[at + kOrder].head;
+            if (const Handle order = map_of(head).guess(hash_of(head)); order != kNone) {
+                __builtin_prefetch(&state_.orders[order]);
+                __builtin_prefetch(&state_.orders[order].lot_micros);
+                __builtin_prefetch(&state_.links[order]);
+            }
+        }
+        if (at + kNeighbours < count && names_an_order(commands[at + kNeighbours].head)) {
+            const CommandHead& head = commands[at + kNeighbours].head;
+            if (const Handle order = map_of(head).guess(hash_of(head)); order != kNone) look_around(order);
+        }
+    }
+
+    void look_around(Handle at) const {
+        const Order& order = state_.orders[at];
+        const OrderLinks& link = state_.links[at];
+        state_.by_order_id.prefetch(hash_id(order.order_id));
+        if (order.level != kNone) __builtin_prefetch(&state_.levels[order.level]);
+        for (const Handle neighbour : {link.next, link.previous, link.account_next, link.account_previous}) {
+            if (neighbour != kNone) __builtin_prefetch(&state_.links[neighbour]);
         }
     }
 

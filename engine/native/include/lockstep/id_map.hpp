@@ -60,6 +60,14 @@ public:
 
     void prefetch(u32 hash) const { __builtin_prefetch(&table_.slots[hash & table_.mask]); }
 
+    // A handle that is probably the one under this hash, or none; nothing but a hint.
+    Handle guess(u32 hash) const {
+        const Slot slot = table_.slots[hash & table_.mask];
+        if (slot.hash == hash) return slot.handle;
+        const Slot next = table_.slots[(hash + 1) & table_.mask];
+        return next.hash == hash ? next.handle : kNone;
+    }
+
     std::size_t size() const { return table_.used + old_.used; }
 
 private:
