@@ -1,14 +1,13 @@
-from collections.abc import Buffer
-
 from lockstep.stream.records import Commands
 
 OrderTuple = tuple[int, ...]
 LevelTuple = tuple[int, int, int]
 AccountTuple = tuple[int, bytes, int, int, int, int, list[tuple[int, int, int, int, int]]]
 
-class SnapshotDamaged(ValueError): ...  # noqa: N818
+class SnapshotDamaged(ValueError): ...
 
-class EventMemory(Buffer): ...
+class EventMemory:
+    def __buffer__(self, flags: int, /) -> memoryview: ...
 
 class NativeCore:
     def __init__(self, *, orders: int, levels: int, accounts: int, instruments: int, sessions: int) -> None: ...

@@ -259,10 +259,8 @@ NB_MODULE(_core, module) {
                  const Handle at = self.engine.state().find_session(session);
                  return at != kNone ? self.engine.state().sessions[at].last_no : 0;
              })
-        .def("order",
-             [](const NativeCore& self, u64 order) {
-                 return order_tuple(self.engine.state(), self.engine.state().find_order(order));
-             })
+        .def("order", [](const NativeCore& self,
+                         u64 order) { return order_tuple(self.engine.state(), self.engine.state().find_order(order)); })
         .def("order_by_client_id",
              [](const NativeCore& self, u32 account, u64 client_order) -> nb::object {
                  const State& state = self.engine.state();
@@ -281,7 +279,8 @@ NB_MODULE(_core, module) {
         .def("accounts",
              [](const NativeCore& self) {
                  const State& state = self.engine.state();
-                 return accounts(state, snapshot::by_id(state.accounts, [](const Account& one) { return one.account; }));
+                 return accounts(state,
+                                 snapshot::by_id(state.accounts, [](const Account& one) { return one.account; }));
              })
         .def("instruments", [](const NativeCore& self) { return instruments(self.engine.state()); })
         .def("book", [](const NativeCore& self, u32 instrument, i64 depth) {

@@ -148,7 +148,9 @@ class NativeEngine:
 
 
 def _order_view(row: tuple[int, ...]) -> OrderView:
-    order_id, client_order_id, account, instrument, session_id, side, order_type, tif, price, quantity, leaves = row[:11]
+    order_id, client_order_id, account, instrument, session_id, side, order_type, tif, price, quantity, leaves = row[
+        :11
+    ]
     stop, display, shown = row[11:]
     return OrderView(
         order_id=order_id,

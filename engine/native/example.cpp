@@ -36,9 +36,12 @@ Command new_order(u64 session_no, u32 account, u8 side, i64 price, i64 lots) {
 
 int main() {
     Command commands[] = {
-        admin_command(command_kind::DEFINE_INSTRUMENT, "ACME", 0, 1), admin_command(command_kind::DEFINE_ACCOUNT, "alice", 1, 0),
-        admin_command(command_kind::DEFINE_ACCOUNT, "bob", 2, 0),     admin_command(command_kind::ADJUST_CASH, "", 1, 0),
-        admin_command(command_kind::ADJUST_POSITION, "", 2, 1),       new_order(1, 2, side::SELL, 101, 10),
+        admin_command(command_kind::DEFINE_INSTRUMENT, "ACME", 0, 1),
+        admin_command(command_kind::DEFINE_ACCOUNT, "alice", 1, 0),
+        admin_command(command_kind::DEFINE_ACCOUNT, "bob", 2, 0),
+        admin_command(command_kind::ADJUST_CASH, "", 1, 0),
+        admin_command(command_kind::ADJUST_POSITION, "", 2, 1),
+        new_order(1, 2, side::SELL, 101, 10),
         new_order(2, 1, side::BUY, 102, 4),
     };
     commands[0].admin.tick_micros = commands[0].admin.lot_units = 1;

@@ -78,7 +78,8 @@ private:
 };
 
 u8 some_kind(Random& random) {
-    constexpr u8 kKinds[] = {2, 2, 3, 3, 4, 5, 64, 65, 66, 66, 67, 67, 68, 68, 68, 69, 70, 71, 72, 73, 74, 195, 195, 192};
+    constexpr u8 kKinds[] = {2,  2,  3,  3,  4,  5,  64, 65, 66, 66,  67,  67,
+                             68, 68, 68, 69, 70, 71, 72, 73, 74, 195, 195, 192};
     if (random.below(100) < 70) return command_kind::NEW_ORDER;
     return kKinds[random.below(std::size(kKinds))];
 }
@@ -116,7 +117,8 @@ Command some_command(Random& random) {
         for (int at = 0; at < 8; ++at) words[at] = random.below(3) == 0 ? some_number(random) : 0;
         command.admin.quantity_lots = some_amount(random, 10'000);
         command.admin.amount_micros = some_amount(random, 1'000'000);
-        if (head.kind == command_kind::SET_PHASE) words[0] = static_cast<i64>(random.below(2) == 0 ? 3 : random.below(9));
+        if (head.kind == command_kind::SET_PHASE)
+            words[0] = static_cast<i64>(random.below(2) == 0 ? 3 : random.below(9));
         if (head.kind == command_kind::SET_ACCOUNT_STATUS) words[0] = static_cast<i64>(random.below(9) / 4);
     } else {
         command.order.price_ticks = 1 + static_cast<i64>(random.below(40));
@@ -178,6 +180,7 @@ int main(int argc, char** argv) {
         const std::vector<Command> commands = random_commands(seed * 1'000'003 + part, kPerRun);
         run(commands.data(), commands.size());
     }
-    std::printf("native_fuzz: %zu commands from seed %llu, nothing found\n", count, static_cast<unsigned long long>(seed));
+    std::printf("native_fuzz: %zu commands from seed %llu, nothing found\n", count,
+                static_cast<unsigned long long>(seed));
 }
 #endif

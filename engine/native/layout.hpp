@@ -20,7 +20,9 @@ struct Number {
 };
 
 #define LOCKSTEP_FIELD(record, type, base, field)                                                                  \
-    Field { record, #field, base + offsetof(type, field), sizeof(type::field), std::is_signed_v<decltype(type::field)> }
+    Field {                                                                                                        \
+        record, #field, base + offsetof(type, field), sizeof(type::field), std::is_signed_v<decltype(type::field)> \
+    }
 
 // Reserved bytes are left out.
 inline constexpr Field kFields[] = {

@@ -214,7 +214,8 @@ def _limits(row: Commands, pick: np.random.Generator) -> Commands:
     ):
         limits[name] = pick.choice(values)
     if pick.random() < 0.4:
-        limits["orders_per_second"], limits["burst_orders"] = pick.choice([1, 10**6, 10**8, 10**9]), pick.choice([1, 20])
+        limits["orders_per_second"] = pick.choice([1, 10**6, 10**8, 10**9])
+        limits["burst_orders"] = pick.choice([1, 20])
     return limits.view(COMMAND)
 
 

@@ -22,8 +22,8 @@ inline void define_instrument(State& state, Step& step) {
     const AdminTerms& terms = step.command.admin;
     const u32 id = step.head().instrument;
     std::optional<std::string> symbol = name_of(terms.name);
-    const bool good_unit = terms.tick_micros >= 1 && terms.lot_units >= 1 &&
-                           i128{terms.tick_micros} * terms.lot_units <= kMaxUnitMicros;
+    const bool good_unit =
+        terms.tick_micros >= 1 && terms.lot_units >= 1 && i128{terms.tick_micros} * terms.lot_units <= kMaxUnitMicros;
     Code code = code::OK;
     if (id == 0 || !symbol || !good_unit) {
         code = code::BAD_DEFINITION;

@@ -24,7 +24,8 @@ public:
         if (count > capacity_) enlarge(count);
     }
     Event& add() {
-        if (size_ == capacity_) [[unlikely]] enlarge(2 * capacity_ + 64);
+        if (size_ == capacity_) [[unlikely]]
+            enlarge(2 * capacity_ + 64);
         return events_[size_++];
     }
 
@@ -58,7 +59,9 @@ struct Asker {
     u64 session_no;
 };
 inline constexpr Asker kNobody = {0, 0};
-inline Asker asker_of(const Step& step) { return {step.head().session_id, step.head().session_no}; }
+inline Asker asker_of(const Step& step) {
+    return {step.head().session_id, step.head().session_no};
+}
 
 namespace report {
 
@@ -133,8 +136,8 @@ inline void trade(Step& step, const State& state, u64 session_no, const Order& t
     };
 }
 
-// CANCELED: `lots` of the order were taken off and nothing of it is open any more; `code` says why. With `leaves` > 0 it
-// is REDUCED: the order lives on with so many.
+// CANCELED: `lots` of the order were taken off and nothing of it is open any more; `code` says why. With `leaves` > 0
+// it is REDUCED: the order lives on with so many.
 inline void taken_off(Step& step, const State& state, const Asker& asker, const Order& order, i64 lots, Code code,
                       i64 leaves = 0) {
     step.out.add() = {
@@ -223,7 +226,9 @@ inline Event& echo(Step& step, u8 kind, Code code) {
 }
 
 // The command had no effect. `kind` is REJECTED, CANCEL_REJECTED or REPLACE_REJECTED.
-inline void refused(Step& step, u8 kind, Code code) { echo(step, kind, code); }
+inline void refused(Step& step, u8 kind, Code code) {
+    echo(step, kind, code);
+}
 
 // The session's number was executed before, at `outcome_seq` (0: forgotten).
 inline void duplicate(Step& step, u64 outcome_seq) {

@@ -17,7 +17,9 @@ inline u32 hash_id(u64 id) {
     return static_cast<u32>((id * 0x9E3779B97F4A7C15ULL) >> 32);
 }
 
-inline u32 hash_pair(u32 first, u64 second) { return hash_id(second ^ (u64{first} * 0xD6E8FEB86659FD93ULL)); }
+inline u32 hash_pair(u32 first, u64 second) {
+    return hash_id(second ^ (u64{first} * 0xD6E8FEB86659FD93ULL));
+}
 
 class IdMap {
 public:
@@ -40,8 +42,10 @@ public:
 
     // The key must not be in the map.
     void insert(u32 hash, Handle handle) {
-        if (2 * (table_.used + old_.used + 1) > table_.capacity()) [[unlikely]] grow();
-        if (old_.used != 0) [[unlikely]] move_some();
+        if (2 * (table_.used + old_.used + 1) > table_.capacity()) [[unlikely]]
+            grow();
+        if (old_.used != 0) [[unlikely]]
+            move_some();
         table_.put({hash, handle});
     }
 
@@ -91,8 +95,8 @@ private:
 
         Table() = default;
         explicit Table(std::size_t capacity)
-            : slots(static_cast<Slot*>(std::calloc(capacity, sizeof(Slot)))), mask(capacity - 1) {
-            if (!slots) throw std::bad_alloc();
+            : slots(static_cast<Slot*>(allocate(capacity * sizeof(Slot)))), mask(capacity - 1) {
+            std::memset(static_cast<void*>(slots.get()), 0, capacity * sizeof(Slot));
         }
         std::size_t capacity() const { return slots ? mask + 1 : 0; }
 

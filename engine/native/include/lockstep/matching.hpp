@@ -11,7 +11,9 @@
 
 namespace lockstep {
 
-inline bool reaches(u8 side, i64 limit, i64 price) { return side == side::BUY ? price <= limit : price >= limit; }
+inline bool reaches(u8 side, i64 limit, i64 price) {
+    return side == side::BUY ? price <= limit : price >= limit;
+}
 
 struct Band {
     i64 low;
@@ -137,7 +139,9 @@ inline Reach reach(const State& state, const Order& taker, i64 limit, i64 lots) 
 
 namespace matching {
 
-inline i64 fee_of(i64 value, u32 ppm) { return static_cast<i64>(i128{value} * ppm / kPpm); }
+inline i64 fee_of(i64 value, u32 ppm) {
+    return static_cast<i64>(i128{value} * ppm / kPpm);
+}
 
 // Take the fees of a trade of this worth.
 inline void charge(State& state, const Order& taker, const Order& maker, i64 value, u32 taker_ppm, u32 maker_ppm,

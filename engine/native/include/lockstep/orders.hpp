@@ -11,7 +11,9 @@ namespace lockstep::orders {
 // An iceberg shows at least this part of its quantity.
 inline constexpr i64 kDisplayRatio = 1000;
 
-inline bool rests_by_tif(u8 tif) { return tif == tif::DAY || tif == tif::GTC || tif == tif::GTD; }
+inline bool rests_by_tif(u8 tif) {
+    return tif == tif::DAY || tif == tif::GTC || tif == tif::GTD;
+}
 
 // Whether there is such an order: side, type and time in force.
 inline bool has_shape(const CommandHead& head) {
@@ -62,8 +64,12 @@ inline Code phase_refusal(u8 phase, const CommandHead& head, const OrderTerms& t
     return gathers && !post_only && terms.min_lots == 0 ? code::OK : code::WRONG_PHASE;
 }
 
-inline bool is_price(i64 ticks) { return ticks >= 1 && ticks <= kMaxPriceTicks; }
-inline bool is_quantity(i64 lots) { return lots >= 1 && lots <= kMaxQuantityLots; }
+inline bool is_price(i64 ticks) {
+    return ticks >= 1 && ticks <= kMaxPriceTicks;
+}
+inline bool is_quantity(i64 lots) {
+    return lots >= 1 && lots <= kMaxQuantityLots;
+}
 
 // Stop price to begin with: a trailing stop that came without one takes it from the last price.
 inline i64 first_stop(const Book& book, const CommandHead& head, const OrderTerms& terms) {

@@ -1,7 +1,7 @@
 // What follows from time and from trades: phases and their auctions, breakers, and stops that are set off.
 //
-// `aftermath` is called at the end of every command that may have moved a price. It sets off one stop at a time, so that
-// each sees the prices that the one before it has made, and it ends because each of them waits only once.
+// `aftermath` is called at the end of every command that may have moved a price. It sets off one stop at a time, so
+// that each sees the prices that the one before it has made, and it ends because each of them waits only once.
 #pragma once
 
 #include "lockstep/funds.hpp"
@@ -175,8 +175,7 @@ inline bool trigger(State& state, Handle at, Step& step) {
     const bool limited = order.order_type == order_type::STOP_LIMIT;
     state.displace(at);
     report::triggered(step, state, order, limited ? u32{event_flag::BOOKS} : 0);
-    const i128 worth =
-        limited ? i128{order.lot_micros} * order.leaves : funds::market_worth(state, order);
+    const i128 worth = limited ? i128{order.lot_micros} * order.leaves : funds::market_worth(state, order);
     const Code code = funds::funds_refusal(state, order, order.price, order.leaves, worth, {});
     if (code != code::OK) {
         report::taken_off(step, state, {order.session_id, 0}, order, order.leaves, code);

@@ -11,9 +11,29 @@
 #include <type_traits>
 #include <vector>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include "lockstep/records.hpp"
 
 namespace lockstep {
+
+// Memory for records. Large blocks lie on huge pages where the system has them: a book's records are read in no order,
+// and with small pages the look-up of addresses costs as much as the reads.
+inline void* allocate(std::size_t bytes) {
+    constexpr std::size_t kLine = 64;
+    constexpr std::size_t kHugePage = std::size_t{2} << 20;
+    const std::size_t unit = bytes >= kHugePage ? kHugePage : kLine;
+    const std::size_t size = (bytes + unit - 1) / unit * unit;
+    void* block = std::aligned_alloc(unit, size);
+    if (block == nullptr) throw std::bad_alloc();
+#ifdef __linux__
+    // Advice: it may be refused, and then the pages are small.
+    if (unit == kHugePage) static_cast<void>(madvise(block, size, MADV_HUGEPAGE));
+#endif
+    return block;
+}
 
 using Handle = u32;
 inline constexpr Handle kNone = 0;
@@ -68,11 +88,7 @@ public:
 private:
     void add_chunk() {
         chunks_.reserve(chunks_.size() + 1);
-        constexpr std::size_t kLine = 64;
-        const std::size_t bytes = (sizeof(T) * kChunk + kLine - 1) / kLine * kLine;
-        void* chunk = std::aligned_alloc(kLine, bytes);
-        if (chunk == nullptr) throw std::bad_alloc();
-        chunks_.push_back(static_cast<T*>(chunk));
+        chunks_.push_back(static_cast<T*>(allocate(sizeof(T) * kChunk)));
     }
 
     std::vector<T*> chunks_;

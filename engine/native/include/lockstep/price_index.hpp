@@ -10,8 +10,8 @@
 namespace lockstep {
 
 struct PriceNode {
-    u64 bits;            // bit d: child[d] is there
-    Handle child[64];    // of the lowest nodes: levels
+    u64 bits;          // bit d: child[d] is there
+    Handle child[64];  // of the lowest nodes: levels
 };
 using PriceNodes = Pool<PriceNode, 9>;
 
@@ -32,7 +32,8 @@ public:
 
     // The place for the level at a price, made if it is missing; kNone stands in a new one.
     Handle& slot(PriceNodes& nodes, i64 price) {
-        if (root_ == kNone || outside(price)) [[unlikely]] heighten(nodes, price);
+        if (root_ == kNone || outside(price)) [[unlikely]]
+            heighten(nodes, price);
         Handle at = root_;
         for (unsigned height = height_ - 1; height != 0; --height) {
             const unsigned digit = digit_of(price, height);

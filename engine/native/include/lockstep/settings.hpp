@@ -13,7 +13,9 @@ inline void refuse(Step& step, Code code) {
     report::emit(step, report::definition(step, event_kind::ADMIN_REJECTED, code));
 }
 
-inline bool within(i64 value, i64 low, i64 high) { return value >= low && value <= high; }
+inline bool within(i64 value, i64 low, i64 high) {
+    return value >= low && value <= high;
+}
 
 // SET_PHASE, for one instrument or (id 0) for all: also the operator's halt and resume.
 inline void set_phase(State& state, Step& step) {
@@ -53,8 +55,8 @@ inline void set_account_status(State& state, Step& step) {
 // SET_RISK_LIMITS: all of an account's limits at once. The counters go on while any limit is set.
 inline void set_risk_limits(State& state, Step& step) {
     const LimitTerms& terms = step.command.limits;
-    const i64 values[] = {terms.max_order_lots,    terms.max_order_micros, terms.max_position_lots,
-                          terms.max_orders_per_day, terms.orders_per_second, terms.burst_orders,
+    const i64 values[] = {terms.max_order_lots,      terms.max_order_micros,  terms.max_position_lots,
+                          terms.max_orders_per_day,  terms.orders_per_second, terms.burst_orders,
                           terms.max_orders_per_trade};
     const Handle at = state.find_account(step.head().account);
     const i64 rate = terms.orders_per_second;
@@ -100,10 +102,10 @@ inline void set_price_limits(State& state, Step& step) {
     if (at == kNone) return refuse(step, code::UNKNOWN_INSTRUMENT);
     const bool no_breaker =
         (terms.breaker_ppm | terms.breaker_window_ns | terms.breaker_pause_ns | terms.breaker_phase) == 0;
-    const bool good_breaker =
-        within(terms.breaker_ppm, 1, kMaxWidthPpm) && within(terms.breaker_window_ns, 1, kMaxDurationNs) &&
-        within(terms.breaker_pause_ns, 1, kMaxDurationNs) &&
-        (terms.breaker_phase == phase::HALT || terms.breaker_phase == phase::VOLATILITY_AUCTION);
+    const bool good_breaker = within(terms.breaker_ppm, 1, kMaxWidthPpm) &&
+                              within(terms.breaker_window_ns, 1, kMaxDurationNs) &&
+                              within(terms.breaker_pause_ns, 1, kMaxDurationNs) &&
+                              (terms.breaker_phase == phase::HALT || terms.breaker_phase == phase::VOLATILITY_AUCTION);
     if (!within(terms.band_ppm, 0, kMaxWidthPpm) || !within(terms.collar_ppm, 0, kMaxWidthPpm) ||
         !(no_breaker || good_breaker)) {
         return refuse(step, code::BAD_DEFINITION);

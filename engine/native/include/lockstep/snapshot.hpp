@@ -180,9 +180,9 @@ inline void take_account(Reader& reader, State& state) {
     reader.take_into(account.cash, account.status, limits.max_order_lots, limits.max_order_micros,
                      limits.max_position_lots, limits.max_orders_per_day, limits.orders_per_second, limits.burst_orders,
                      limits.max_orders_per_trade, limits.day, limits.day_orders, limits.day_trades, limits.tat_ns);
-    account.is_limited = (limits.max_order_lots | limits.max_order_micros | limits.max_position_lots |
-                          limits.max_orders_per_day | limits.orders_per_second | limits.burst_orders |
-                          limits.max_orders_per_trade) != 0;
+    account.is_limited =
+        (limits.max_order_lots | limits.max_order_micros | limits.max_position_lots | limits.max_orders_per_day |
+         limits.orders_per_second | limits.burst_orders | limits.max_orders_per_trade) != 0;
 }
 
 inline Handle known_account(const State& state, u32 id) {

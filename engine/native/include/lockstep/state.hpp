@@ -290,8 +290,8 @@ public:
         positions.reserve(sizes.accounts);
     }
 
-    Pool<Order, 12> orders;
-    Pool<OrderLinks, 12> links;  // by the order's handle
+    Pool<Order, 14> orders;
+    Pool<OrderLinks, 14> links;  // by the order's handle
     Pool<Level, 12> levels;
     PriceNodes nodes;
     Pool<Account, 8> accounts;
