@@ -120,6 +120,8 @@ class Order:
     @property
     def limit_key(self) -> int:
         """How far this order may go as a taker."""
+        if self.order_type == LIMIT:
+            return self.price if self.side == BUY else -self.price
         return self.book.limit_key(self.side, self.order_type, self.price)
 
     @property
