@@ -10,7 +10,7 @@ implementation they are. That is checked at run time, batch by batch, by the dig
 from dataclasses import dataclass
 from typing import Protocol
 
-from lockstep.stream.records import Commands, Events, Side
+from lockstep.stream.records import Commands, Events, Phase, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ class OrderView:
     price_ticks: int
     quantity_lots: int
     leaves_lots: int
+    stop_price_ticks: int = 0
+    display_lots: int = 0
+    shown_lots: int = 0
+    """What is left of an iceberg's present peak; 0 for other orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,9 @@ class PositionView:
     instrument: int
     quantity_lots: int
     reserved_lots: int
+    cost_micros: int = 0
+    """What the lots held were bought (short: sold) for, before fees; divided by them it is their average cost."""
+    realised_micros: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,8 @@ class AccountView:
     cash_micros: int
     reserved_micros: int
     positions: tuple[PositionView, ...]
+    status: int = 0
+    """An `AccountStatus`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +68,13 @@ class InstrumentView:
     symbol: str
     tick_micros: int
     lot_units: int
+    phase: int = int(Phase.CONTINUOUS)
+    last_price_ticks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class BookLevel:
-    """One price level: total open quantity and number of orders."""
+    """One price level: displayed quantity and number of displayed orders."""
 
     price_ticks: int
     quantity_lots: int
@@ -105,6 +116,11 @@ class MatchingEngine(Protocol):
 
     def session_last_no(self, session_id: int) -> int:
         """Last session number executed, 0 if none."""
+        ...
+
+    @property
+    def fees_micros(self) -> int:
+        """All fees that were paid: with the cash of all accounts, this is what was ever paid in."""
         ...
 
     def order(self, order_id: int) -> OrderView | None:

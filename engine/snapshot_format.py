@@ -3,17 +3,28 @@
 All numbers are little endian, nothing is padded to alignment, and nothing derived is stored (reservations, price
 levels and client-id maps follow from the orders). Sections stand one after the other:
 
-* header, once: magic `LKSTSNAP`, version u32, last_seq u64, last_timestamp_ns i64, then the number of rows of each of
-  the five sections, u64 each;
-* instruments, by id: id u32, symbol 32 bytes (NUL padded), tick_micros i64, lot_units i64;
-* accounts, by id: id u32, flags u32, name 32 bytes (NUL padded), cash_micros i64;
-* positions, by account and instrument: account u32, instrument u32, quantity_lots i64; none with 0 lots;
+* header, once: magic `LKSTSNAP`, version u32, last_seq u64, last_timestamp_ns i64, pot of fees in micros (16 bytes,
+  unsigned), then the number of rows of each of the five sections, u64 each;
+* instruments, by id: id u32, symbol 32 bytes (NUL padded), tick_micros i64, lot_units i64, phase u8, next_phase u8,
+  until_ns i64 (both 0 if none follows), reference price i64, last price i64, maker and taker fee ppm, band ppm, collar
+  ppm, breaker ppm, u32 each, breaker window_ns i64, breaker pause_ns i64, breaker phase u8, open window's start ns i64
+  and price i64 (both 0 if none is open);
+* accounts, by id: id u32, flags u32, name 32 bytes (NUL padded), cash_micros i64, status u8, the limits
+  (max_order_lots, max_order_micros, max_position_lots, max_orders_per_day, orders_per_second, burst_orders,
+  max_orders_per_trade) i64 each, the counters (day, orders of the day, trades of the day, tat ns)
+  i64 each, all 0 if there is no limit;
+* positions, by account and instrument: account u32, instrument u32, quantity_lots i64, cost_micros i64, realised_micros
+  i64; none with all three 0;
 * sessions, by id: id u64, last_no u64, k u32, then k = min(last_no, 256) outcome seqs u64, oldest first;
-* orders, by instrument, side (buys first) and priority: order_id u64, client_order_id u64, session_id u64, account u32,
-  instrument u32, side u8, order_type u8, tif u8, price_ticks i64, quantity_lots i64, leaves_lots i64.
+* orders, by instrument, place, side (buys first) and priority: order_id u64, client_order_id u64, session_id u64,
+  account u32, instrument u32, side u8, order_type u8, tif u8, price_ticks i64, quantity_lots i64, leaves_lots i64,
+  place u8 (0 book, 1 waits for its stop price, 2 waits for the closing auction), stp u8, flags u8, display_lots i64,
+  shown_lots i64 (an iceberg's peak in the book, else 0), expire_ns i64, stop_price_ticks i64 (as it stands now; of
+  triggered orders as it was), trail_ticks i64, lot_micros i64 (what one lot reserves).
 
-The order of the orders is their priority: best price first, then first come first served. The state digest of an
-engine is BLAKE2b-128 over these bytes.
+The order of the orders in the book is their priority: best price first; at one price the displayed ones in their queue,
+then the hidden ones in theirs. Stops: buys by (stop price, order id), sells by (-stop price, order id). Orders for the
+closing auction: by order id, both sides together. The state digest of an engine is BLAKE2b-128 over these bytes.
 """
 
 import struct
@@ -21,15 +32,16 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 MAGIC: Final = b"LKSTSNAP"
-VERSION: Final = 1
+VERSION: Final = 2
 
-_HEADER: Final = struct.Struct("<8sIQqQQQQQ")
-_INSTRUMENT: Final = struct.Struct("<I32sqq")
-_ACCOUNT: Final = struct.Struct("<II32sq")
-_POSITION: Final = struct.Struct("<IIq")
+_HEADER: Final = struct.Struct("<8sIQq16sQQQQQ")
+_INSTRUMENT: Final = struct.Struct("<I32sqqBBqqq5IqqBqq")
+_ACCOUNT: Final = struct.Struct("<II32sqB11q")
+_POSITION: Final = struct.Struct("<IIqqq")
 _SESSION: Final = struct.Struct("<QQI")
-_ORDER: Final = struct.Struct("<QQQIIBBBqqq")
+_ORDER: Final = struct.Struct("<QQQIIBBBqqqBBBqqqqqq")
 _SEQ_SIZE: Final = 8
+_FEES_SIZE: Final = 16
 MAX_OUTCOMES: Final = 256
 
 
@@ -44,6 +56,21 @@ class InstrumentRow(NamedTuple):
     symbol: bytes
     tick_micros: int
     lot_units: int
+    phase: int
+    next_phase: int
+    until_ns: int
+    reference_ticks: int
+    last_ticks: int
+    maker_fee_ppm: int
+    taker_fee_ppm: int
+    band_ppm: int
+    collar_ppm: int
+    breaker_ppm: int
+    breaker_window_ns: int
+    breaker_pause_ns: int
+    breaker_phase: int
+    window_start_ns: int
+    window_ticks: int
 
 
 class AccountRow(NamedTuple):
@@ -53,6 +80,18 @@ class AccountRow(NamedTuple):
     flags: int
     name: bytes
     cash_micros: int
+    status: int
+    max_order_lots: int
+    max_order_micros: int
+    max_position_lots: int
+    max_orders_per_day: int
+    orders_per_second: int
+    burst_orders: int
+    max_orders_per_trade: int
+    day: int
+    day_orders: int
+    day_trades: int
+    tat_ns: int
 
 
 class PositionRow(NamedTuple):
@@ -61,6 +100,8 @@ class PositionRow(NamedTuple):
     account: int
     instrument: int
     quantity_lots: int
+    cost_micros: int
+    realised_micros: int
 
 
 class SessionRow(NamedTuple):
@@ -72,7 +113,7 @@ class SessionRow(NamedTuple):
 
 
 class OrderRow(NamedTuple):
-    """A resting order."""
+    """A live order."""
 
     order_id: int
     client_order_id: int
@@ -85,6 +126,15 @@ class OrderRow(NamedTuple):
     price_ticks: int
     quantity_lots: int
     leaves_lots: int
+    place: int
+    stp: int
+    flags: int
+    display_lots: int
+    shown_lots: int
+    expire_ns: int
+    stop_price_ticks: int
+    trail_ticks: int
+    lot_micros: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +143,7 @@ class StateImage:
 
     last_seq: int
     last_timestamp_ns: int
+    fees_micros: int
     instruments: tuple[InstrumentRow, ...]
     accounts: tuple[AccountRow, ...]
     positions: tuple[PositionRow, ...]
@@ -103,7 +154,8 @@ class StateImage:
 def encode_snapshot(image: StateImage) -> bytes:
     """Bytes of a snapshot."""
     counts = map(len, (image.instruments, image.accounts, image.positions, image.sessions, image.orders))
-    parts = [_HEADER.pack(MAGIC, VERSION, image.last_seq, image.last_timestamp_ns, *counts)]
+    fees = image.fees_micros.to_bytes(_FEES_SIZE, "little")
+    parts = [_HEADER.pack(MAGIC, VERSION, image.last_seq, image.last_timestamp_ns, fees, *counts)]
     parts += [_INSTRUMENT.pack(*row) for row in image.instruments]
     parts += [_ACCOUNT.pack(*row) for row in image.accounts]
     parts += [_POSITION.pack(*row) for row in image.positions]
@@ -142,25 +194,26 @@ def decode_snapshot(raw: bytes) -> StateImage:
         SnapshotError: wrong magic, version or length.
     """
     reader = _Reader(raw)
-    magic, version, last_seq, last_timestamp_ns, *counts = _HEADER.unpack(reader.take(_HEADER.size))
+    magic, version, last_seq, last_timestamp_ns, fees, *counts = _HEADER.unpack(reader.take(_HEADER.size))
     if magic != MAGIC:
         raise SnapshotError("not an engine snapshot: it does not start with LKSTSNAP")
     if version != VERSION:
         raise SnapshotError(f"snapshot has version {version}, this program reads {VERSION}; use the one that wrote it")
     instruments = tuple(
-        InstrumentRow(number, symbol.rstrip(b"\0"), tick, lot)
-        for number, symbol, tick, lot in _INSTRUMENT.iter_unpack(reader.take(counts[0] * _INSTRUMENT.size))
+        InstrumentRow(number, symbol.rstrip(b"\0"), *rest)
+        for number, symbol, *rest in _INSTRUMENT.iter_unpack(reader.take(counts[0] * _INSTRUMENT.size))
     )
     accounts = tuple(
-        AccountRow(number, flags, name.rstrip(b"\0"), cash)
-        for number, flags, name, cash in _ACCOUNT.iter_unpack(reader.take(counts[1] * _ACCOUNT.size))
+        AccountRow(number, flags, name.rstrip(b"\0"), *rest)
+        for number, flags, name, *rest in _ACCOUNT.iter_unpack(reader.take(counts[1] * _ACCOUNT.size))
     )
     positions = tuple(map(PositionRow._make, _POSITION.iter_unpack(reader.take(counts[2] * _POSITION.size))))
     sessions = tuple(_session(reader) for _ in range(counts[3]))
     orders = tuple(map(OrderRow._make, _ORDER.iter_unpack(reader.take(counts[4] * _ORDER.size))))
     if reader.rest:
         raise SnapshotError(f"snapshot has {reader.rest} bytes after its end")
-    return StateImage(last_seq, last_timestamp_ns, instruments, accounts, positions, sessions, orders)
+    pot = int.from_bytes(fees, "little")
+    return StateImage(last_seq, last_timestamp_ns, pot, instruments, accounts, positions, sessions, orders)
 
 
 def _session(reader: _Reader) -> SessionRow:

@@ -7,11 +7,15 @@ native core declares the same structs; a test compares offsets.
 Units: `*_ticks` are integer multiples of an instrument's tick, `*_lots` integer multiples of its lot, `*_micros` are
 millionths of the currency unit, `*_ns` are nanoseconds since the Unix epoch (stamped time). No field is a float.
 
-Three overlays share the 128 bytes of a command; `kind` says which one is meant:
+These overlays share the 128 bytes of a command; `kind` says which one is meant:
 
-* `COMMAND`: orders (`NEW_ORDER`, `CANCEL`, `REPLACE`, `MASS_CANCEL`, `REFUSED`);
+* `COMMAND`: orders (`NEW_ORDER`, `CANCEL`, `REPLACE`, `MASS_CANCEL`, `REFUSED`) and `SESSION_CLOSED`;
 * `ADMIN`: reference data and accounts (`DEFINE_INSTRUMENT`, `DEFINE_ACCOUNT`, `ADJUST_CASH`, `ADJUST_POSITION`);
-* `CONTROL`: what the sequencer itself says in the stream (`EPOCH_START`, `GROW`, `GROW_REVOKED`).
+* `SETTING`: one value of an instrument or account (`SET_PHASE`, `SET_ACCOUNT_STATUS`);
+* `LIMITS`: an account's pre-trade limits (`SET_RISK_LIMITS`);
+* `RULES`: an instrument's fees and price limits (`SET_FEES`, `SET_PRICE_LIMITS`);
+* `TRANSFER`: shares from account to account (`TRANSFER_POSITION`);
+* `CONTROL`: what the sequencer itself says in the stream (`EPOCH_START`, `GROW`, `GROW_REVOKED`, `TICK`).
 
 Growth rule: a new field takes reserved bytes or a new overlay; a field never moves. Anything else raises
 `LAYOUT_VERSION`, which every frame carries.
@@ -51,10 +55,20 @@ class CommandKind(IntEnum):
     DEFINE_ACCOUNT = 65
     ADJUST_CASH = 66
     ADJUST_POSITION = 67
+    SET_PHASE = 68
+    SET_ACCOUNT_STATUS = 69
+    SET_RISK_LIMITS = 70
+    SET_FEES = 71
+    SET_PRICE_LIMITS = 72
+    TRANSFER_POSITION = 73
+    SESSION_CLOSED = 74
+    """Cancel on disconnect: a gateway says that the session in `order_id` is gone."""
 
     EPOCH_START = 192
     GROW = 193
     GROW_REVOKED = 194
+    TICK = 195
+    """Time has come to its stamp: what is due by then happens."""
 
 
 class Side(IntEnum):
@@ -103,6 +117,39 @@ class OrderFlag(IntFlag):
     HIDDEN = 2
 
 
+class MassCancelFlag(IntFlag):
+    """Bits of `COMMAND.flags` for MASS_CANCEL."""
+
+    BLOCK = 1
+    """Kill switch: the account gets status KILLED before its orders are canceled."""
+
+
+class Phase(IntEnum):
+    """What an instrument is open for. PRE_OPEN and the three auctions are *call* phases: orders gather, none trade."""
+
+    PRE_OPEN = 1
+    OPENING_AUCTION = 2
+    CONTINUOUS = 3
+    HALT = 4
+    VOLATILITY_AUCTION = 5
+    CLOSING_AUCTION = 6
+    CLOSED = 7
+
+
+class AccountStatus(IntEnum):
+    """What an account may do. Canceling is always allowed."""
+
+    ACTIVE = 0
+    CLOSE_ONLY = 1
+    """Orders only that lessen a position."""
+    RESTRICTED = 2
+    """No new orders; those that rest stay."""
+    BANNED = 3
+    """No new orders; those that rest were canceled."""
+    KILLED = 4
+    """As RESTRICTED, by the kill switch."""
+
+
 class AccountFlag(IntFlag):
     """Bits of `ADMIN.flags` for DEFINE_ACCOUNT."""
 
@@ -122,25 +169,45 @@ class EventKind(IntEnum):
     REPLACE_REJECTED = 7
     DUPLICATE = 8
     MASS_CANCELED = 9
+    REDUCED = 10
+    """Self-trade prevention took lots off; unlike CANCELED, the order lives on with `leaves_lots`."""
+    TRIGGERED = 11
+    """A stop order was set off; its trades follow."""
+    INDICATIVE = 12
+    """Of a running auction: price, volume, and in `leaves_lots` what would be left over on `side`."""
 
     INSTRUMENT_DEFINED = 64
     ACCOUNT_DEFINED = 65
     CASH_ADJUSTED = 66
     POSITION_ADJUSTED = 67
     ADMIN_REJECTED = 68
+    PHASE_CHANGED = 69
+    ACCOUNT_STATUS_SET = 70
+    RISK_LIMITS_SET = 71
+    FEES_SET = 72
+    PRICE_LIMITS_SET = 73
+    POSITION_TRANSFERRED = 74
 
     EPOCH_STARTED = 192
     GROWN = 193
     GROW_WITHDRAWN = 194
+    TICKED = 195
 
 
 class EventFlag(IntFlag):
     """Bits of `EVENT.flags`."""
 
     BOOKS = 1
-    """On ACCEPTED and REPLACED: what is left after matching rests in the book (limit order, DAY or GTC)."""
+    """On ACCEPTED and REPLACED: what is left after matching rests in the book (limit order, DAY, GTC, GTD; in a call
+    phase AT_OPEN and AT_CLOSE too). On TRIGGERED: the same of a STOP_LIMIT."""
     LOST_PRIORITY = 2
     """On REPLACED: the order went behind its price level."""
+    AUCTION = 4
+    """On TRADE: of an auction; the buyer stands in the taker's fields, the seller in the maker's."""
+    WAITS = 8
+    """On ACCEPTED: the order stands outside the book, until its stop price or the closing auction."""
+    UNSEEN = 16
+    """On ACCEPTED, REPLACED and TRIGGERED: not all of what rests is displayed (iceberg or hidden order)."""
 
 
 _COMMAND_HEAD = [
@@ -183,6 +250,64 @@ ADMIN: Final = np.dtype(
         ("lot_units", "<i8"),  # DEFINE_INSTRUMENT: units (shares) of one lot
         ("quantity_lots", "<i8"),  # ADJUST_POSITION: signed
         ("amount_micros", "<i8"),  # ADJUST_CASH: signed
+        ("received_ns", "<i8"),
+        ("tag", "<u8"),
+    ]
+)
+
+SETTING: Final = np.dtype(
+    [
+        *_COMMAND_HEAD,
+        ("value", "u1"),  # SET_PHASE: Phase; SET_ACCOUNT_STATUS: AccountStatus
+        ("next_value", "u1"),  # SET_PHASE: the phase that follows at until_ns; 0: none
+        ("_reserved", "V6"),
+        ("reference_price_ticks", "<i8"),  # SET_PHASE: new reference price; 0: as it is
+        ("until_ns", "<i8"),
+        ("_reserved2", "V40"),
+        ("received_ns", "<i8"),
+        ("tag", "<u8"),
+    ]
+)
+
+LIMITS: Final = np.dtype(
+    [
+        *_COMMAND_HEAD,
+        ("max_order_lots", "<i8"),  # 0, here and below: no such limit
+        ("max_order_micros", "<i8"),
+        ("max_position_lots", "<i8"),
+        ("max_orders_per_day", "<i8"),
+        ("orders_per_second", "<i8"),
+        ("burst_orders", "<i8"),
+        ("max_orders_per_trade", "<i8"),
+        ("max_concentration_ppm", "<i8"),
+        ("received_ns", "<i8"),
+        ("tag", "<u8"),
+    ]
+)
+
+RULES: Final = np.dtype(
+    [
+        *_COMMAND_HEAD,
+        ("maker_fee_ppm", "<i8"),  # SET_FEES: these two, in millionths of the trade's worth
+        ("taker_fee_ppm", "<i8"),
+        ("band_ppm", "<i8"),  # SET_PRICE_LIMITS: the other six; 0: no such limit
+        ("collar_ppm", "<i8"),
+        ("breaker_ppm", "<i8"),
+        ("breaker_window_ns", "<i8"),
+        ("breaker_pause_ns", "<i8"),
+        ("breaker_phase", "<i8"),
+        ("received_ns", "<i8"),
+        ("tag", "<u8"),
+    ]
+)
+
+TRANSFER: Final = np.dtype(
+    [
+        *_COMMAND_HEAD,  # account: the giver
+        ("to_account", "<u4"),
+        ("_reserved", "V4"),
+        ("quantity_lots", "<i8"),
+        ("_reserved2", "V48"),
         ("received_ns", "<i8"),
         ("tag", "<u8"),
     ]
@@ -274,16 +399,41 @@ DEFINITION_EVENT: Final = np.dtype(
     ]
 )
 
+SETTING_EVENT: Final = np.dtype(
+    [
+        ("seq", "<u8"),
+        ("index", "<u4"),
+        ("kind", "u1"),
+        ("side", "u1"),
+        ("code", "<u2"),
+        ("instrument", "<u4"),
+        ("account", "<u4"),
+        ("session_id", "<u8"),
+        ("session_no", "<u8"),
+        ("value", "<i8"),  # PHASE_CHANGED, ACCOUNT_STATUS_SET: now, and before
+        ("previous_value", "<i8"),
+        ("reference_price_ticks", "<i8"),
+        ("until_ns", "<i8"),
+        ("_reserved", "V36"),
+        ("flags", "<u4"),
+        ("_reserved2", "V8"),
+        ("timestamp_ns", "<i8"),
+        ("_reserved3", "V32"),
+    ]
+)
+
 Commands = NDArray[np.void]
 """A one-dimensional array of dtype COMMAND (or an overlay of it)."""
 Events = NDArray[np.void]
 """A one-dimensional array of dtype EVENT (or an overlay of it)."""
 
-for _dtype, _size in ((COMMAND, 128), (ADMIN, 128), (CONTROL, 128), (EVENT, 160), (CONTROL_EVENT, 160)):
-    if _dtype.itemsize != _size:
-        raise AssertionError(f"record layout of {_dtype.names} is {_dtype.itemsize} bytes, not {_size}")
-if DEFINITION_EVENT.itemsize != EVENT.itemsize or DEFINITION_EVENT.fields is None or EVENT.fields is None:
-    raise AssertionError(f"DEFINITION_EVENT is {DEFINITION_EVENT.itemsize} bytes, not {EVENT.itemsize}")
+for _dtypes, _size in (
+    ((COMMAND, ADMIN, SETTING, LIMITS, RULES, TRANSFER, CONTROL), 128),
+    ((EVENT, CONTROL_EVENT, DEFINITION_EVENT, SETTING_EVENT), 160),
+):
+    for _dtype in _dtypes:
+        if _dtype.itemsize != _size:
+            raise AssertionError(f"record layout of {_dtype.names} is {_dtype.itemsize} bytes, not {_size}")
 
 
 def no_commands() -> Commands:

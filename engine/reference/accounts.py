@@ -1,7 +1,8 @@
 """Cash, shares and what resting orders bind of them.
 
-A buy binds `price * lots * unit` of cash, a sell binds its lots; buying uses `cash - reserved`, selling uses
-`quantity - reserved`. So a trade can always be settled when it happens, and nothing that is not there is ever spent.
+A buy binds `lot_micros * lots` of cash (price and fees), a sell binds its lots; buying uses `cash - reserved`, selling
+uses `quantity - reserved`. So a trade can always be settled when it happens, and nothing that is not there is ever
+spent.
 
 Every balance stays within 64 bits, without a check on the way of a trade. Two bounds, checked at entry, do that:
 
@@ -20,18 +21,50 @@ from lockstep.stream.records import I64_MAX, AccountFlag, Side
 
 if TYPE_CHECKING:
     from lockstep.engine.reference.book import Order
+    from lockstep.engine.reference.limits import Limits
 
+BUY: Final = int(Side.BUY)
 MAX_POSITION_LOTS: Final = 2**62
 
 
 class Position:
-    """Lots held of one instrument; `reserved` is the sum of the open lots of the account's resting sells."""
+    """Lots held of one instrument, and what they cost.
 
-    __slots__ = ("quantity", "reserved")
+    `reserved` and `buying` are the open lots of the account's live sells and buys. `cost` is what the lots held were
+    bought (short: sold) for, `realised` the profit of those that were closed; both decide nothing.
+    """
+
+    __slots__ = ("buying", "cost", "quantity", "realised", "reserved")
 
     def __init__(self) -> None:
         self.quantity = 0
         self.reserved = 0
+        self.buying = 0
+        self.cost = 0
+        self.realised = 0
+
+    def trade(self, lots: int, value: int) -> None:
+        """Book a purchase (positive lots) or sale (negative) for `value` micros."""
+        held = self.quantity
+        self.quantity = held + lots
+        if held * lots >= 0:
+            self.cost = min(self.cost + value, I64_MAX)
+            return
+        closed = min(abs(lots), abs(held))
+        out = self.cost * closed // abs(held)
+        part = value * closed // abs(lots)
+        profit = part - out if lots < 0 else out - part
+        self.realised = max(-I64_MAX, min(self.realised + profit, I64_MAX))
+        self.cost = self.cost - out if abs(lots) <= abs(held) else min(value - part, I64_MAX)
+
+    def adjust(self, after: int) -> None:
+        """Set the lots without a trade: what goes takes its share of the cost along, what comes has cost nothing."""
+        held = self.quantity
+        self.quantity = after
+        if held * after <= 0:
+            self.cost = 0
+        elif abs(after) < abs(held):
+            self.cost -= self.cost * (abs(held) - abs(after)) // abs(held)
 
 
 class Account:
@@ -42,11 +75,13 @@ class Account:
         "by_client_id",
         "cash",
         "flags",
+        "limits",
         "name",
         "orders",
         "positions",
         "receivable",
         "reserved",
+        "status",
         "unlimited_cash",
         "unlimited_positions",
     )
@@ -57,6 +92,8 @@ class Account:
         self.flags = flags
         self.unlimited_cash = bool(flags & AccountFlag.UNLIMITED_CASH)
         self.unlimited_positions = bool(flags & AccountFlag.UNLIMITED_POSITIONS)
+        self.status = 0
+        self.limits: Limits | None = None
         self.cash = 0
         self.reserved = 0
         self.receivable = 0
@@ -101,10 +138,11 @@ class Account:
         return Code.OK
 
     def reserve(self, order: "Order", lots: int) -> None:
-        """Bind what `lots` of a resting order need; negative lots release it."""
-        value = order.price * lots * order.book.unit_micros
-        if order.side == Side.BUY:
+        """Bind what `lots` of a live order need; negative lots release it."""
+        value = order.lot_micros * lots
+        if order.side == BUY:
             self.reserved += value
+            order.position.buying += lots
         else:
             self.receivable += value
             order.position.reserved += lots

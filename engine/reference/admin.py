@@ -8,7 +8,8 @@ from typing import Any, Final
 from lockstep.engine.reference import events
 from lockstep.engine.reference.accounts import MAX_POSITION_LOTS, Account
 from lockstep.engine.reference.book import Book, Instrument
-from lockstep.engine.reference.rows import ADMIN_ROW, COMMAND_ROW, Emit, Row
+from lockstep.engine.reference.events import Output
+from lockstep.engine.reference.rows import ADMIN_ROW, COMMAND_ROW, TRANSFER_ROW, Row
 from lockstep.engine.reference.state import State
 from lockstep.stream.codes import Code
 from lockstep.stream.records import I64_MAX, AccountFlag, CommandKind, EventKind
@@ -34,7 +35,7 @@ def _name(field: bytes) -> bytes | None:
     return name if name and all(0x20 <= byte <= 0x7E for byte in name) else None
 
 
-def define_instrument(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+def define_instrument(state: State, row: Row, out: Output) -> None:
     """DEFINE_INSTRUMENT. Defining the same once more is answered as the first time and changes nothing."""
     field, tick_micros, lot_units, _, _ = _overlay(row)
     instrument_id = row[10]
@@ -51,10 +52,10 @@ def define_instrument(state: State, row: Row, seq: int, now_ns: int, emit: Emit)
         elif book is None or not book.instrument.is_defined_as(symbol, tick_micros, lot_units):
             code = Code.ALREADY_DEFINED
     kind = EventKind.ADMIN_REJECTED if code else EventKind.INSTRUMENT_DEFINED
-    emit(events.definition(seq, now_ns, row, kind, code=code, name=field, tick_micros=tick_micros, lot_units=lot_units))
+    events.definition(out, row, kind, code=code, name=field, tick_micros=tick_micros, lot_units=lot_units)
 
 
-def define_account(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+def define_account(state: State, row: Row, out: Output) -> None:
     """DEFINE_ACCOUNT, with the account's flags in the head. Idempotent like DEFINE_INSTRUMENT."""
     field = _overlay(row)[0]
     account_id = row[9]
@@ -71,15 +72,15 @@ def define_account(state: State, row: Row, seq: int, now_ns: int, emit: Emit) ->
         elif account is None or account.name != name or account.flags != flags:
             code = Code.ALREADY_DEFINED
     kind = EventKind.ADMIN_REJECTED if code else EventKind.ACCOUNT_DEFINED
-    emit(events.definition(seq, now_ns, row, kind, code=code, name=field))
+    events.definition(out, row, kind, code=code, name=field)
 
 
-def adjust_cash(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+def adjust_cash(state: State, row: Row, out: Output) -> None:
     """ADJUST_CASH: a deposit (positive) or withdrawal (negative), within what is not reserved."""
     amount = _overlay(row)[4]
     account = state.accounts.get(row[9])
     if account is None:
-        emit(events.definition(seq, now_ns, row, EventKind.ADMIN_REJECTED, code=Code.UNKNOWN_ACCOUNT))
+        events.definition(out, row, EventKind.ADMIN_REJECTED, code=Code.UNKNOWN_ACCOUNT)
         return
     cash = account.cash + amount
     code = Code.OK
@@ -88,13 +89,13 @@ def adjust_cash(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> No
     elif max(cash, 0) + account.receivable > I64_MAX or account.reserved - min(cash, 0) > I64_MAX:
         code = Code.OVERFLOW
     if code:
-        emit(events.definition(seq, now_ns, row, EventKind.ADMIN_REJECTED, code=code, amount_micros=amount))
+        events.definition(out, row, EventKind.ADMIN_REJECTED, code=code, amount_micros=amount)
         return
     account.cash = cash
-    emit(events.definition(seq, now_ns, row, EventKind.CASH_ADJUSTED, amount_micros=cash))
+    events.definition(out, row, EventKind.CASH_ADJUSTED, amount_micros=cash)
 
 
-def adjust_position(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+def adjust_position(state: State, row: Row, out: Output) -> None:
     """ADJUST_POSITION: lots moved in (positive) or out (negative), within what is not reserved."""
     lots = _overlay(row)[3]
     account = state.accounts.get(row[9])
@@ -113,13 +114,44 @@ def adjust_position(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -
         elif abs(after) > MAX_POSITION_LOTS:
             code = Code.OVERFLOW
         else:
-            account.position(row[10]).quantity = after
+            account.position(row[10]).adjust(after)
     if code:
-        emit(events.definition(seq, now_ns, row, EventKind.ADMIN_REJECTED, code=code, quantity_lots=lots))
+        events.definition(out, row, EventKind.ADMIN_REJECTED, code=code, quantity_lots=lots)
         return
-    emit(events.definition(seq, now_ns, row, EventKind.POSITION_ADJUSTED, quantity_lots=after))
+    events.definition(out, row, EventKind.POSITION_ADJUSTED, quantity_lots=after)
 
 
-def control(_state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+def transfer_position(state: State, row: Row, out: Output) -> None:
+    """TRANSFER_POSITION: shares from one account to another, at what they cost the giver."""
+    to_account, _, lots = TRANSFER_ROW.unpack(COMMAND_ROW.pack(*row))[13:16]
+    giver = state.accounts.get(row[9])
+    taker = state.accounts.get(to_account)
+    held = giver.positions.get(row[10]) if giver is not None else None
+    received = taker.positions.get(row[10]) if taker is not None else None
+    code = Code.OK
+    if giver is None or taker is None:
+        code = Code.UNKNOWN_ACCOUNT
+    elif row[10] not in state.books:
+        code = Code.UNKNOWN_INSTRUMENT
+    elif giver is taker:
+        code = Code.BAD_DEFINITION
+    elif not 1 <= lots <= MAX_POSITION_LOTS:
+        code = Code.BAD_QUANTITY
+    elif held is None or lots > held.quantity - held.reserved:
+        code = Code.INSUFFICIENT_POSITION
+    elif received is not None and received.quantity + lots > MAX_POSITION_LOTS:
+        code = Code.OVERFLOW
+    if code or held is None or taker is None:
+        events.definition(out, row, EventKind.ADMIN_REJECTED, code=code, quantity_lots=lots)
+        return
+    cost = held.cost * lots // held.quantity
+    held.adjust(held.quantity - lots)
+    position = taker.position(row[10])
+    position.trade(lots, cost)
+    events.definition(out, row, EventKind.POSITION_TRANSFERRED, quantity_lots=held.quantity)
+    events.definition(out, row, EventKind.POSITION_TRANSFERRED, account=to_account, quantity_lots=position.quantity)
+
+
+def control(_state: State, row: Row, out: Output) -> None:
     """EPOCH_START, GROW, GROW_REVOKED: nothing to the books, but part of the event stream."""
-    emit(events.control(seq, now_ns, row, _CONTROL_KINDS[row[0]]))
+    events.control(out, row, _CONTROL_KINDS[row[0]])

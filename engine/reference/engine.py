@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 
 from lockstep.engine.contract import AccountView, BookView, InstrumentView, OrderView, StreamGap
-from lockstep.engine.reference import admin, events, image, orders, views
-from lockstep.engine.reference.rows import COMMAND_ROW, KIND, SESSION_ID, SESSION_NO, Emit, Row
+from lockstep.engine.reference import admin, events, image, mass, orders, phases, settings, views
+from lockstep.engine.reference.events import Output
+from lockstep.engine.reference.rows import COMMAND_ROW, KIND, SESSION_ID, SESSION_NO, Row
 from lockstep.engine.reference.sessions import Session
 from lockstep.engine.reference.state import State
 from lockstep.engine.snapshot_format import SnapshotError, decode_snapshot, encode_snapshot
@@ -20,31 +21,39 @@ from lockstep.stream.codes import Code
 from lockstep.stream.digest import DIGEST_SIZE
 from lockstep.stream.records import EVENT, CommandKind, Commands, EventKind, Events
 
-Handler = Callable[[State, Row, int, int, Emit], None]
+Handler = Callable[[State, Row, Output], None]
 
 FIRST_ADMIN: Final = 64
 END_ADMIN: Final = 128
 FIRST_CONTROL: Final = 192
 
 
-def _unknown_command(_state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+def _unknown_command(_state: State, row: Row, out: Output) -> None:
     """A kind that this version doesn't know: refused, not guessed."""
-    emit(events.refused(seq, now_ns, row, EventKind.REJECTED, Code.UNKNOWN_COMMAND))
+    events.refused(out, row, EventKind.REJECTED, Code.UNKNOWN_COMMAND)
 
 
 _BY_KIND: Final[dict[int, Handler]] = {
     CommandKind.NEW_ORDER: orders.new_order,
     CommandKind.CANCEL: orders.cancel,
     CommandKind.REPLACE: orders.replace,
-    CommandKind.MASS_CANCEL: orders.mass_cancel,
+    CommandKind.MASS_CANCEL: mass.mass_cancel,
     CommandKind.REFUSED: orders.gateway_refusal,
     CommandKind.DEFINE_INSTRUMENT: admin.define_instrument,
     CommandKind.DEFINE_ACCOUNT: admin.define_account,
     CommandKind.ADJUST_CASH: admin.adjust_cash,
     CommandKind.ADJUST_POSITION: admin.adjust_position,
+    CommandKind.SET_PHASE: settings.set_phase,
+    CommandKind.SET_ACCOUNT_STATUS: settings.set_account_status,
+    CommandKind.SET_RISK_LIMITS: settings.set_risk_limits,
+    CommandKind.SET_FEES: settings.set_fees,
+    CommandKind.SET_PRICE_LIMITS: settings.set_price_limits,
+    CommandKind.TRANSFER_POSITION: admin.transfer_position,
+    CommandKind.SESSION_CLOSED: mass.session_closed,
     CommandKind.EPOCH_START: admin.control,
     CommandKind.GROW: admin.control,
     CommandKind.GROW_REVOKED: admin.control,
+    CommandKind.TICK: phases.tick,
 }
 _HANDLERS: Final[tuple[Handler, ...]] = tuple(_BY_KIND.get(kind, _unknown_command) for kind in range(256))
 
@@ -81,43 +90,45 @@ class ReferenceEngine:
             raise StreamGap(f"batch starts at seq {first_seq}, but {state.last_seq + 1} is next")
         if timestamp_ns < state.last_timestamp_ns:
             raise StreamGap(f"time went back from {state.last_timestamp_ns} to {timestamp_ns} ns at seq {first_seq}")
-        out: list[bytes] = []
-        emit = out.append
+        records: list[bytes] = []
+        out = Output(records.append, first_seq, timestamp_ns)
         sessions = state.sessions
         handlers = _HANDLERS
         seq = first_seq
         for row in COMMAND_ROW.iter_unpack(commands.tobytes()):
+            out.seq = seq
+            out.index = 0
             session = sessions.get(row[SESSION_ID])
             # A session's next number, by far the most frequent case; session 0 is never among the sessions.
             if session is not None and row[SESSION_NO] == session.last_no + 1 and row[KIND] < FIRST_CONTROL:
                 session.last_no = row[SESSION_NO]
                 session.outcomes.append(seq)
-                handlers[row[KIND]](state, row, seq, timestamp_ns, emit)
+                handlers[row[KIND]](state, row, out)
             else:
-                self._admit(row, seq, timestamp_ns, emit)
+                self._admit(row, out)
             seq += 1
         if seq != first_seq:
             state.last_seq = seq - 1
             state.last_timestamp_ns = timestamp_ns
-        return np.frombuffer(b"".join(out), dtype=EVENT)
+        return np.frombuffer(b"".join(records), dtype=EVENT)
 
-    def _admit(self, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+    def _admit(self, row: Row, out: Output) -> None:
         """The session check of everything but the next number of a known session."""
         state = self._state
         kind, session_id, session_no = row[KIND], row[SESSION_ID], row[SESSION_NO]
         if kind >= FIRST_CONTROL or (not session_id and kind >= FIRST_ADMIN):
-            _HANDLERS[kind](state, row, seq, now_ns, emit)
+            _HANDLERS[kind](state, row, out)
             return
         session = state.sessions.get(session_id)
         last_no = session.last_no if session is not None else 0
         if not session_id or session_no > last_no + 1:
-            emit(_out_of_order(row, seq, now_ns))
+            _refuse_out_of_order(row, out)
         elif session_no <= last_no:
             outcome = session.outcome_seq(session_no) if session is not None else 0
-            emit(events.duplicate(seq, now_ns, row, outcome))
+            events.duplicate(out, row, outcome)
         else:
-            state.sessions[session_id] = Session(session_no, (seq,))
-            _HANDLERS[kind](state, row, seq, now_ns, emit)
+            state.sessions[session_id] = Session(session_no, (out.seq,))
+            _HANDLERS[kind](state, row, out)
 
     def snapshot(self) -> bytes:
         """The whole state in the canonical format of `lockstep.engine.snapshot_format`."""
@@ -146,6 +157,11 @@ class ReferenceEngine:
         session = self._state.sessions.get(session_id)
         return session.last_no if session is not None else 0
 
+    @property
+    def fees_micros(self) -> int:
+        """All fees that were paid, in micros."""
+        return self._state.fees
+
     def order(self, order_id: int) -> OrderView | None:
         """A live order by its exchange id."""
         order = self._state.orders.get(order_id)
@@ -173,7 +189,7 @@ class ReferenceEngine:
 
     def instruments(self) -> tuple[InstrumentView, ...]:
         """All instruments in order of id."""
-        return tuple(views.instrument_view(book.instrument) for _, book in sorted(self._state.books.items()))
+        return tuple(views.instrument_view(book) for _, book in sorted(self._state.books.items()))
 
     def book(self, instrument: int, depth: int) -> BookView | None:
         """The best `depth` levels of both sides; None for an unknown instrument."""
@@ -181,14 +197,15 @@ class ReferenceEngine:
         return views.book_view(book, depth) if book is not None else None
 
 
-def _out_of_order(row: Row, seq: int, now_ns: int) -> bytes:
+def _refuse_out_of_order(row: Row, out: Output) -> None:
     """The refusal of a number that is not the session's next, in the shape of the command's own refusals."""
     kind = row[KIND]
     if FIRST_ADMIN <= kind < END_ADMIN:
-        return events.definition(seq, now_ns, row, EventKind.ADMIN_REJECTED, code=Code.SESSION_OUT_OF_ORDER)
+        events.definition(out, row, EventKind.ADMIN_REJECTED, code=Code.SESSION_OUT_OF_ORDER)
+        return
     outcome = EventKind.REJECTED
     if kind == CommandKind.CANCEL:
         outcome = EventKind.CANCEL_REJECTED
     elif kind == CommandKind.REPLACE:
         outcome = EventKind.REPLACE_REJECTED
-    return events.refused(seq, now_ns, row, outcome, Code.SESSION_OUT_OF_ORDER)
+    events.refused(out, row, outcome, Code.SESSION_OUT_OF_ORDER)

@@ -1,9 +1,8 @@
 """Engine state to snapshot content and back."""
 
-from collections.abc import Iterator
-
 from lockstep.engine.reference.accounts import Account
-from lockstep.engine.reference.book import Book, Instrument, Order
+from lockstep.engine.reference.book import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_STOP, Book, Instrument, Order
+from lockstep.engine.reference.limits import Limits
 from lockstep.engine.reference.sessions import Session
 from lockstep.engine.reference.state import State
 from lockstep.engine.snapshot_format import (
@@ -24,29 +23,40 @@ def image_of(state: State) -> StateImage:
     return StateImage(
         last_seq=state.last_seq,
         last_timestamp_ns=state.last_timestamp_ns,
-        instruments=tuple(
-            InstrumentRow(one.instrument_id, one.symbol, one.tick_micros, one.lot_units)
-            for one in (book.instrument for book in books)
-        ),
-        accounts=tuple(AccountRow(one.account_id, one.flags, one.name, one.cash) for one in accounts),
+        fees_micros=state.fees,
+        instruments=tuple(_instrument_row(book) for book in books),
+        accounts=tuple(_account_row(account) for account in accounts),
         positions=tuple(
-            PositionRow(account.account_id, instrument_id, position.quantity)
+            PositionRow(account.account_id, instrument_id, position.quantity, position.cost, position.realised)
             for account in accounts
             for instrument_id, position in sorted(account.positions.items())
-            if position.quantity
+            if position.quantity or position.cost or position.realised
         ),
         sessions=tuple(
             SessionRow(session_id, session.last_no, tuple(session.outcomes))
             for session_id, session in sorted(state.sessions.items())
         ),
-        orders=tuple(_order_row(order) for book in books for order in _by_priority(book)),
+        orders=tuple(_order_row(order) for book in books for order in book.live_orders()),
     )
 
 
-def _by_priority(book: Book) -> Iterator[Order]:
-    for half in (book.bids, book.asks):
-        for level in half.levels.values():
-            yield from level.orders.values()
+def _instrument_row(book: Book) -> InstrumentRow:
+    one = book.instrument
+    return InstrumentRow(
+        *(one.instrument_id, one.symbol, one.tick_micros, one.lot_units),
+        *(book.phase, book.next_phase, book.until_ns, book.reference, book.last),
+        *(book.maker_fee_ppm, book.taker_fee_ppm, book.band_ppm, book.collar_ppm),
+        *(book.breaker_ppm, book.breaker_window_ns, book.breaker_pause_ns, book.breaker_phase),
+        *(book.window_start_ns, book.window_price),
+    )
+
+
+def _account_row(one: Account) -> AccountRow:
+    limits = one.limits
+    numbers = (0,) * 11
+    if limits is not None:
+        numbers = (*limits.values, limits.day, limits.day_orders, limits.day_trades, limits.tat_ns)
+    return AccountRow(one.account_id, one.flags, one.name, one.cash, one.status, *numbers)
 
 
 def _order_row(order: Order) -> OrderRow:
@@ -62,6 +72,15 @@ def _order_row(order: Order) -> OrderRow:
         order.price,
         order.quantity,
         order.leaves,
+        order.place,
+        order.stp,
+        order.flags,
+        order.display,
+        order.shown,
+        order.expire_ns,
+        order.stop,
+        order.trail,
+        order.lot_micros,
     )
 
 
@@ -74,27 +93,61 @@ def state_of(image: StateImage) -> State:
     state = State()
     state.last_seq = image.last_seq
     state.last_timestamp_ns = image.last_timestamp_ns
+    state.fees = image.fees_micros
     for definition in image.instruments:
-        book = Book(Instrument(*definition))
+        book = _book_of(definition)
         state.books[definition.instrument] = state.symbols[definition.symbol] = book
     for owner in image.accounts:
         account = Account(owner.account, owner.name, owner.flags)
         account.cash = owner.cash_micros
+        account.status = owner.status
+        if any(owner[5:12]):
+            account.limits = Limits(owner[5:12])
+            account.limits.day, account.limits.day_orders, account.limits.day_trades, account.limits.tat_ns = owner[12:]
         state.accounts[owner.account] = state.account_names[owner.name] = account
     for session in image.sessions:
         state.sessions[session.session_id] = Session(session.last_no, session.outcomes)
     for held in image.positions:
         account, _ = _known(state, held)
-        account.position(held.instrument).quantity = held.quantity_lots
+        position = account.position(held.instrument)
+        position.quantity, position.cost, position.realised = held[2:]
     for row in image.orders:
         account, book = _known(state, row)
-        order = Order(
-            *(row.order_id, row.client_order_id, row.session_id, account, account.position(row.instrument), book),
-            *(row.side, row.order_type, row.tif, row.price_ticks, row.quantity_lots),
-        )
-        order.leaves = row.leaves_lots
-        state.rest(order)
+        _restore_order(state, account, book, row)
     return state
+
+
+def _book_of(row: InstrumentRow) -> Book:
+    book = Book(Instrument(row.instrument, row.symbol, row.tick_micros, row.lot_units))
+    book.phase, book.next_phase, book.until_ns = row.phase, row.next_phase, row.until_ns
+    book.reference, book.last = row.reference_ticks, row.last_ticks
+    book.set_fees(row.maker_fee_ppm, row.taker_fee_ppm)
+    book.band_ppm, book.collar_ppm, book.breaker_ppm = row.band_ppm, row.collar_ppm, row.breaker_ppm
+    book.breaker_window_ns, book.breaker_pause_ns = row.breaker_window_ns, row.breaker_pause_ns
+    book.breaker_phase = row.breaker_phase
+    book.window_start_ns, book.window_price = row.window_start_ns, row.window_ticks
+    return book
+
+
+def _restore_order(state: State, account: Account, book: Book, row: OrderRow) -> None:
+    order = Order(
+        *(row.order_id, row.client_order_id, row.session_id, account, account.position(row.instrument), book),
+        *(row.side, row.order_type, row.tif, row.price_ticks, row.quantity_lots, row.lot_micros),
+    )
+    order.leaves = row.leaves_lots
+    order.stp = row.stp
+    order.flags = row.flags
+    order.display = row.display_lots
+    order.expire_ns = row.expire_ns
+    order.stop = row.stop_price_ticks
+    order.trail = row.trail_ticks
+    if row.place == IN_BOOK:
+        state.rest(order)
+        order.shown = row.shown_lots
+    elif row.place in (WAITS_FOR_STOP, WAITS_FOR_CLOSE):
+        state.wait(order, row.place)
+    else:
+        raise SnapshotError(f"snapshot order {row.order_id} is at place {row.place}, which this program does not know")
 
 
 def _known(state: State, row: PositionRow | OrderRow) -> tuple[Account, Book]:

@@ -2,10 +2,10 @@
 
 from collections import Counter
 
-from lockstep.engine.reference.book import Book, Half, Order
+from lockstep.engine.reference.book import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_STOP, Book, Half, Order
 from lockstep.engine.reference.engine import ReferenceEngine
 from lockstep.engine.reference.state import State
-from lockstep.stream.records import I64_MAX, Side
+from lockstep.stream.records import I64_MAX, OrderFlag, Phase, Side, TimeInForce
 
 
 class InvariantBroken(AssertionError):
@@ -22,8 +22,8 @@ def check_invariants(
 ) -> None:
     """Check the whole state.
 
-    `cash_micros` and `lots` (by instrument) are what the sum over all accounts must be: trades only move cash and
-    shares between accounts, so it changes by ADJUST_CASH and ADJUST_POSITION alone.
+    `cash_micros` and `lots` (by instrument) are what the sum over all accounts and the pot of fees must be: trades
+    only move cash and shares between these, so it changes by ADJUST_CASH and ADJUST_POSITION alone.
 
     Raises:
         InvariantBroken: naming what does not hold.
@@ -33,11 +33,13 @@ def check_invariants(
     for number, book in state.books.items():
         _require(book.instrument.instrument_id == number, f"book {number} is filed under another id")
         _check_book(book, live)
-    _require(live == state.orders, "the map of live orders is not what rests in the books")
+    _require(live == state.orders, "the map of live orders is not what rests in the books or waits")
+    expiries = sorted((order.expire_ns, order.order_id) for order in live.values() if order.tif == TimeInForce.GTD)
+    _require(expiries == list(state.expiries), "the GTD orders are not filed under their expiries")
     _check_sessions(state)
     _check_accounts(state, live)
     if cash_micros is not None:
-        held = sum(account.cash for account in state.accounts.values())
+        held = sum(account.cash for account in state.accounts.values()) + state.fees
         _require(held == cash_micros, f"cash is not conserved: {held} micros, {cash_micros} were paid in")
     if lots is not None:
         total: Counter[int] = Counter()
@@ -52,7 +54,8 @@ def check_invariants(
 def _check_book(book: Book, live: dict[int, Order]) -> None:
     _check_half(book, book.bids, Side.BUY, live)
     _check_half(book, book.asks, Side.SELL, live)
-    if book.bids.best is not None and book.asks.best is not None:
+    _check_waiting(book, live)
+    if book.phase == Phase.CONTINUOUS and book.bids.best is not None and book.asks.best is not None:
         bid, ask = book.bids.best.price, book.asks.best.price
         _require(bid < ask, f"book {book.instrument.instrument_id} is crossed: {bid} >= {ask}")
 
@@ -61,18 +64,47 @@ def _check_half(book: Book, half: Half, side: Side, live: dict[int, Order]) -> N
     first = half.levels.peekitem(0)[1] if half.levels else None
     _require(half.best is first, f"best {side.name} of book {book.instrument.instrument_id} is stale")
     for key, level in half.levels.items():
-        _require(bool(level.orders), f"level {level.price} is empty")
+        everyone = list(level.by_priority())
+        _require(bool(everyone), f"level {level.price} is empty")
         _require(level.key == key == (-level.price if side == Side.BUY else level.price), f"level {level.price} key")
-        _require(
-            level.quantity == sum(order.leaves for order in level.orders.values()), f"level {level.price} quantity"
-        )
-        for order_id, order in level.orders.items():
-            what = f"order {order_id}"
-            _require(order.order_id == order_id and order_id not in live, f"{what} rests twice")
-            _require(order.level is level and order.book is book, f"{what} points to another place")
+        _require(level.quantity == sum(order.leaves for order in everyone), f"level {level.price} quantity")
+        _require(level.unseen == sum(order.is_unseen for order in everyone), f"level {level.price} unseen")
+        filed = [*level.orders, *level.hidden]
+        _require(filed == [order.order_id for order in everyone], f"level {level.price} files orders wrongly")
+        for order in everyone:
+            what = f"order {order.order_id}"
+            hidden = order.order_id in level.hidden
+            _require(order.order_id not in live, f"{what} rests twice")
+            _require(order.level is level and order.book is book and order.place == IN_BOOK, f"{what}: wrong place")
             _require(order.price == level.price and order.side == side, f"{what} rests at a wrong price or side")
             _require(0 < order.leaves <= order.quantity, f"{what} has {order.leaves} of {order.quantity} lots open")
-            live[order_id] = order
+            _require(hidden == bool(order.flags & OrderFlag.HIDDEN), f"{what} is in the wrong queue")
+            peak_is_good = 0 < order.shown <= min(order.display, order.leaves) if order.display else not order.shown
+            _require(peak_is_good, f"{what} shows {order.shown} of {order.leaves}, its peak is {order.display}")
+            live[order.order_id] = order
+
+
+def _check_waiting(book: Book, live: dict[int, Order]) -> None:
+    stops = book.stops
+    for place, side, waiting in (
+        (WAITS_FOR_STOP, Side.BUY, stops.buys),
+        (WAITS_FOR_STOP, Side.SELL, stops.sells),
+        (WAITS_FOR_CLOSE, 0, book.for_close),
+    ):
+        for order in waiting.values():
+            _require(order.order_id not in live, f"order {order.order_id} waits twice")
+            _require(order.place == place and order.book is book, f"order {order.order_id} waits at a wrong place")
+            _require(side in (0, order.side), f"order {order.order_id} waits on the wrong side")
+            live[order.order_id] = order
+    for side_of_stops, sign in ((stops.buys, 1), (stops.sells, -1)):
+        for key, order in side_of_stops.items():
+            _require(key == (sign * order.stop, order.order_id), f"stop order {order.order_id} is filed wrongly")
+    trailing = {o.order_id for o in (*stops.buys.values(), *stops.sells.values()) if o.trail}
+    _require(trailing == set(stops.trailing), f"book {book.instrument.instrument_id}: trailing stops")
+    if book.phase == Phase.CONTINUOUS and book.last:
+        due = stops.next(book.last)
+        _require(due is None, "a stop order that is reached waits on")
+    _require(list(book.for_close) == sorted(book.for_close), "orders for the close are not in order of arrival")
 
 
 def _check_sessions(state: State) -> None:
@@ -90,8 +122,8 @@ def _check_accounts(state: State, live: dict[int, Order]) -> None:
         _require(own == account.orders, f"account {number}: its map of live orders is wrong")
         by_client_id = {order.client_order_id: order for order in own.values() if order.client_order_id}
         _require(by_client_id == account.by_client_id, f"account {number}: its map of client ids is wrong")
-        buys = sum(o.price * o.leaves * o.book.unit_micros for o in own.values() if o.side == Side.BUY)
-        sells = sum(o.price * o.leaves * o.book.unit_micros for o in own.values() if o.side == Side.SELL)
+        buys = sum(o.lot_micros * o.leaves for o in own.values() if o.side == Side.BUY)
+        sells = sum(o.lot_micros * o.leaves for o in own.values() if o.side == Side.SELL)
         _require(buys == account.reserved, f"account {number} reserves {account.reserved}, its buys need {buys}")
         _require(sells == account.receivable, f"account {number}: receivable {account.receivable}, sells {sells}")
         _require(account.unlimited_cash or account.cash >= buys, f"account {number} can't pay for its orders")
@@ -100,6 +132,9 @@ def _check_accounts(state: State, live: dict[int, Order]) -> None:
         for instrument, position in account.positions.items():
             bound = sum(o.leaves for o in own.values() if o.side == Side.SELL and o.book is state.books[instrument])
             _require(bound == position.reserved, f"account {number} reserves {position.reserved} of {instrument}")
+            buying = sum(o.leaves for o in own.values() if o.side == Side.BUY and o.book is state.books[instrument])
+            _require(buying == position.buying, f"account {number} counts {position.buying} to buy of {instrument}")
+            _require(position.cost >= 0 and (position.quantity != 0 or position.cost == 0), f"account {number} cost")
             _require(account.unlimited_positions or position.quantity >= bound, f"account {number} can't deliver")
         for order in own.values():
             mine = account.positions.get(order.book.instrument.instrument_id)

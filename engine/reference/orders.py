@@ -1,6 +1,6 @@
 """Order commands: validate completely, then change state, then say what happened.
 
-Each handler is `(state, row, seq, now_ns, emit)`. The order of its checks is part of the specification (the table in
+Each handler is `(state, row, out)`. The order of its checks is part of the specification (the table in
 `docs/engine.md`): two engines must refuse the same command with the same code.
 """
 
@@ -8,174 +8,171 @@ from typing import Final
 
 from lockstep.engine.reference import events
 from lockstep.engine.reference.accounts import Account
-from lockstep.engine.reference.book import UNLIMITED_KEY, Book, Order
-from lockstep.engine.reference.rows import Emit, Row
-from lockstep.engine.reference.state import State
-from lockstep.stream.codes import Code
-from lockstep.stream.records import (
-    I64_MAX,
-    MAX_PRICE_TICKS,
-    MAX_QUANTITY_LOTS,
-    EventKind,
-    OrderType,
-    Side,
-    TimeInForce,
+from lockstep.engine.reference.book import (
+    BUY,
+    CONTINUOUS,
+    IN_BOOK,
+    LIMIT,
+    STOP_LIMIT,
+    WAITS_FOR_CLOSE,
+    WAITS_FOR_STOP,
+    Book,
+    Order,
 )
+from lockstep.engine.reference.events import Output
+from lockstep.engine.reference.funds import exposure_refusal, funds_refusal, market_worth, status_refusal
+from lockstep.engine.reference.matching import RESTS, enter
+from lockstep.engine.reference.phases import CLOSED, CLOSING_AUCTION, HALT, aftermath, set_off_stops
+from lockstep.engine.reference.rows import Row
+from lockstep.engine.reference.state import State
+from lockstep.engine.reference.terms import (
+    AT_CLOSE,
+    AT_OPEN,
+    DISPLAY_RATIO,
+    MARKET,
+    POST_ONLY,
+    SHAPES,
+    extras_fit,
+    terms_refusal,
+)
+from lockstep.stream.codes import Code
+from lockstep.stream.records import I64_MAX, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, EventKind, Phase
 
-# Plain ints: comparing an IntEnum member costs several times as much, and these are compared for every order.
-BUY: Final = int(Side.BUY)
-LIMIT: Final = int(OrderType.LIMIT)
-MARKET: Final = int(OrderType.MARKET)
-FOK: Final = int(TimeInForce.FOK)
 MAX_CODE: Final = 2**16 - 1
-
-_REMAINDER_FLAGS: Final[dict[tuple[int, int, int], int]] = {
-    (side, order_type, tif): (
-        events.BOOKS if order_type == OrderType.LIMIT and tif in (TimeInForce.DAY, TimeInForce.GTC) else 0
-    )
-    for side in (1, 2)
-    for order_type in (1, 2)
-    for tif in (1, 2, 3, 4)
-}
-"""All supported (side, type, time in force), and the flags of their ACCEPTED: whether a remainder rests."""
+_OPENING: Final = (int(Phase.PRE_OPEN), int(Phase.OPENING_AUCTION))
+_TAKES_NOTHING: Final = (HALT, CLOSED)
 
 
-def new_order(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+def new_order(state: State, row: Row, out: Output) -> None:
     """NEW_ORDER. The exchange id of the order is the seq of this command."""
-    _, side, order_type, tif, _, _, _, session_id, session_no, account_id, instrument_id, client_id = row[:12]
+    _, side, order_type, tif, stp, bits, _, session_id, session_no, account_id, instrument_id, client_id = row[:12]
     price = row[13]
     lots = row[15]
-    flags = _REMAINDER_FLAGS.get((side, order_type, tif))
     account = state.accounts.get(account_id)
     book = state.books.get(instrument_id)
-    # stp, flags; stop price; display and minimum quantity, expiry, trail: features this version does not have.
-    if flags is None or row[4] or row[5] or row[14] or row[16] or row[17] or row[18] or row[19]:
+    plain = not (stp or bits or row[14] or row[16] or row[17] or row[18] or row[19])
+    if (side, order_type, tif) not in SHAPES or not (plain or extras_fit(row)):
         code = Code.NOT_SUPPORTED
     elif account is None:
         code = Code.UNKNOWN_ACCOUNT
     elif book is None:
         code = Code.UNKNOWN_INSTRUMENT
     else:
-        code = _terms_refusal(order_type, price, lots)
+        code = Code.OK
+        if account.status:
+            code = status_refusal(account)
+        if code is Code.OK and not (book.phase == CONTINUOUS and tif != AT_OPEN):
+            code = _phase_refusal(book.phase, row)
         if code is Code.OK:
-            code = _entry_refusal(account, book, side, order_type, tif, price, lots, client_id)
+            code = terms_refusal(row, book, account, out.now_ns)
         if code is Code.OK:
-            position = account.position(instrument_id)
-            order = Order(seq, client_id, session_id, account, position, book, side, order_type, tif, price, lots)
-            emit(events.accepted(seq, now_ns, session_no, order, flags))
-            _execute(state, order, session_no, seq, now_ns, emit)
-            return
-    emit(events.refused(seq, now_ns, row, EventKind.REJECTED, code))
+            stop = row[14] or _first_stop(book, row)
+            worth, lot_micros = _worth(book, account, row, price or stop)
+            code = _entry_refusal(account, book, row, worth, out.now_ns)
+    if code is not Code.OK or account is None or book is None:
+        events.refused(out, row, EventKind.REJECTED, code)
+        return
+    position = account.position(instrument_id)
+    order = Order(
+        *(out.seq, client_id, session_id, account, position, book),
+        *(side, order_type, tif, price, lots, lot_micros),
+    )
+    if account.limits is not None:
+        account.limits.count_order(out.now_ns)
+    if not plain:
+        order.stp = stp
+        order.flags = bits
+        order.display = row[16]
+        order.expire_ns = row[18]
+        order.stop = stop
+        order.trail = row[19]
+    _admit(state, order, row[17], session_no, out)
 
 
-def _terms_refusal(order_type: int, price: int, lots: int) -> Code:
-    """What is wrong with quantity and price by themselves."""
-    if not 1 <= lots <= MAX_QUANTITY_LOTS:
-        return Code.BAD_QUANTITY
-    if order_type == LIMIT:
-        if not 1 <= price <= MAX_PRICE_TICKS:
-            return Code.BAD_PRICE
-    elif price:
-        return Code.BAD_PRICE
-    return Code.OK
-
-
-def _entry_refusal(
-    account: Account, book: Book, side: int, order_type: int, tif: int, price: int, lots: int, client_id: int
-) -> Code:
-    """Why an order with good terms can't be taken: its worth, its id, the account's funds."""
-    unit = book.unit_micros
-    if order_type == LIMIT:
-        value = price * lots * unit
+def _admit(state: State, order: Order, min_lots: int, session_no: int, out: Output) -> None:
+    """An order that passed all checks goes where it belongs: to the other side, into the book, or to wait."""
+    book = order.book
+    phase = book.phase
+    if order.stop:
+        events.accepted(out, session_no, order, events.WAITS)
+        state.wait(order, WAITS_FOR_STOP)
+        set_off_stops(state, book, out)
+    elif order.tif == AT_CLOSE and phase != CLOSING_AUCTION:
+        events.accepted(out, session_no, order, events.WAITS)
+        state.wait(order, WAITS_FOR_CLOSE)
+    elif phase != CONTINUOUS:
+        events.accepted(out, session_no, order, events.BOOKS)
+        state.rest(order)
     else:
-        # A market order has no limit to reserve by: it needs exactly what it would trade for, now.
-        filled, worth = book.opposite(side).reach(UNLIMITED_KEY, lots)
-        value = worth * unit if filled == lots or tif != FOK else 0
-    if value > I64_MAX:
+        events.accepted(out, session_no, order, events.BOOKS if (order.order_type, order.tif) in RESTS else 0)
+        before = book.last
+        if enter(state, order, session_no, out, min_lots) and (book.stops or book.breaker_ppm):
+            aftermath(state, book, before, out)
+
+
+def _phase_refusal(phase: int, row: Row) -> Code:
+    """Whether the instrument's phase takes such an order."""
+    order_type, tif = row[2], row[3]
+    if phase in _TAKES_NOTHING or (tif == AT_OPEN and phase not in _OPENING):
+        return Code.WRONG_PHASE
+    if phase == CONTINUOUS:
+        return Code.OK
+    if order_type == LIMIT:
+        gathers = (order_type, tif) in RESTS or tif in (AT_OPEN, AT_CLOSE)
+        return Code.OK if gathers and not row[5] & POST_ONLY and not row[17] else Code.WRONG_PHASE
+    return Code.WRONG_PHASE if order_type == MARKET else Code.OK
+
+
+def _first_stop(book: Book, row: Row) -> int:
+    """Stop price of a trailing stop that came without one."""
+    trail = row[19]
+    if not trail:
+        return 0
+    return book.last + trail if row[1] == BUY else book.last - trail
+
+
+def _worth(book: Book, account: Account, row: Row, price: int) -> tuple[int, int]:
+    """(worth of the whole order, what one lot reserves)."""
+    side, order_type, lots = row[1], row[2], row[15]
+    if order_type == MARKET:
+        limit_key = book.limit_key(side, order_type, row[13])
+        return market_worth(book, account, side, limit_key, row[3], lots, row[4]), 0
+    lot_micros = price * book.unit_micros
+    if book.fee_ppm:
+        lot_micros = book.lot_micros(side, price)
+    return lot_micros * lots, lot_micros
+
+
+def _entry_refusal(account: Account, book: Book, row: Row, worth: int, now_ns: int) -> Code:
+    """Why an order with good terms can't be taken: its worth, its id, the account's funds and limits."""
+    side, order_type, client_id, lots = row[1], row[2], row[11], row[15]
+    limits = account.limits
+    if worth > I64_MAX:
         return Code.OVERFLOW
+    if limits is not None and limits.max_order_micros and worth > limits.max_order_micros:
+        return Code.ORDER_WORTH_TOO_MUCH
     if client_id and client_id in account.by_client_id:
         return Code.DUPLICATE_ORDER_ID
-    position = account.positions.get(book.instrument.instrument_id)
-    if side == BUY:
-        return account.buy_refusal(value, lots, position, 0)
-    if order_type == LIMIT:
-        value = _most_proceeds(book, price, lots)
-    return account.sell_refusal(value, lots, position, 0, 0)
+    code = Code.OK
+    if account.status or limits is not None:
+        code = exposure_refusal(book, account, side, lots, 0)
+        if code is not Code.OK:
+            return code
+    price = row[13] if order_type in (LIMIT, STOP_LIMIT) else 0
+    code = funds_refusal(book, account, side, price, lots, worth, 0, 0)
+    if code is Code.OK and limits is not None:
+        code = limits.count_refusal(now_ns)
+    if code is Code.OK and row[5] & POST_ONLY and _crosses(book, side, price):
+        code = Code.WOULD_TRADE
+    return code
 
 
-def _most_proceeds(book: Book, price: int, lots: int) -> int:
-    """What a limit sell may bring in at the most: it trades at the best bid at the best."""
-    best = book.bids.best
-    return (best.price if best is not None and best.price > price else price) * lots * book.unit_micros
+def _crosses(book: Book, side: int, price: int) -> bool:
+    best = book.opposite(side).best
+    return best is not None and best.key <= book.limit_key(side, LIMIT, price)
 
 
-def _execute(state: State, order: Order, session_no: int, seq: int, now_ns: int, emit: Emit) -> None:
-    """Trade an order that is not in the book as far as it goes; then it rests, or its remainder is canceled.
-
-    The caller has emitted the event of index 0.
-    """
-    half = order.book.opposite(order.side)
-    best = half.best
-    limit_key = order.limit_key
-    index = 1
-    crosses = best is not None and best.key <= limit_key
-    if crosses and (order.tif != FOK or half.reach(limit_key, order.leaves)[0] == order.leaves):
-        index = _trade(state, order, limit_key, session_no, seq, now_ns, emit)
-    leaves = order.leaves
-    if not leaves:
-        return
-    if _REMAINDER_FLAGS[order.side, order.order_type, order.tif]:
-        state.rest(order)
-        return
-    if order.tif == FOK:
-        code = Code.FOK_UNFILLABLE
-    else:
-        code = Code.NO_LIQUIDITY if order.order_type == MARKET else Code.IOC_REMAINDER
-    order.leaves = 0
-    emit(events.canceled(seq, index, now_ns, order.session_id, session_no, order, leaves, code))
-
-
-def _trade(state: State, taker: Order, limit_key: int, session_no: int, seq: int, now_ns: int, emit: Emit) -> int:
-    """Match, settle and report; returns the index of the next event.
-
-    Everybody can pay: makers have reserved, and the taker was checked for the whole of what it may cost.
-    """
-    unit = taker.book.unit_micros
-    buying = taker.side == BUY
-    leaves = taker.leaves
-    total = 0
-    index = 1
-    for fill in taker.book.opposite(taker.side).take(limit_key, leaves):
-        maker, lots, maker_leaves = fill
-        value = maker.price * lots * unit
-        owner = maker.account
-        position = maker.position
-        if buying:
-            owner.cash += value
-            owner.receivable -= value
-            position.quantity -= lots
-            position.reserved -= lots
-        else:
-            owner.cash -= value
-            owner.reserved -= value
-            position.quantity += lots
-        total += value
-        leaves -= lots
-        emit(events.trade(seq, index, now_ns, session_no, taker, leaves, fill))
-        index += 1
-        if not maker_leaves:
-            state.forget(maker)
-    if buying:
-        taker.account.cash -= total
-        taker.position.quantity += taker.leaves - leaves
-    else:
-        taker.account.cash += total
-        taker.position.quantity -= taker.leaves - leaves
-    taker.leaves = leaves
-    return index
-
-
-def _addressed_order(state: State, row: Row) -> Order | None:
+def addressed_order(state: State, row: Row) -> Order | None:
     """The live order of the command's account that it names, by exchange id or else by client id."""
     account = state.accounts.get(row[9])
     if account is None:
@@ -185,33 +182,31 @@ def _addressed_order(state: State, row: Row) -> Order | None:
     return account.orders.get(order_id) if order_id else account.by_client_id.get(row[11])
 
 
-def cancel(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
-    """CANCEL: take a live order out of the book."""
-    order = _addressed_order(state, row)
+def cancel(state: State, row: Row, out: Output) -> None:
+    """CANCEL: take a live order out of its place."""
+    order = addressed_order(state, row)
     if order is None:
-        emit(events.refused(seq, now_ns, row, EventKind.CANCEL_REJECTED, Code.UNKNOWN_ORDER))
+        events.refused(out, row, EventKind.CANCEL_REJECTED, Code.UNKNOWN_ORDER)
         return
     state.withdraw(order)
-    emit(events.canceled(seq, 0, now_ns, row[7], row[8], order, order.leaves, Code.CANCEL_REQUESTED))
+    events.taken_off(out, row[7], row[8], order, order.leaves, Code.CANCEL_REQUESTED)
 
 
-def replace(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+def replace(state: State, row: Row, out: Output) -> None:
     """REPLACE: new price and new open quantity for a live order.
 
     Less at the same price keeps the order's place; anything else puts it behind, and may trade. The order belongs to
     the session that replaced it from then on, as that is the one that gets its further reports.
     """
-    order = _addressed_order(state, row)
+    order = addressed_order(state, row)
     if order is None:
-        emit(events.refused(seq, now_ns, row, EventKind.REPLACE_REJECTED, Code.UNKNOWN_ORDER))
+        events.refused(out, row, EventKind.REPLACE_REJECTED, Code.UNKNOWN_ORDER)
         return
     price = row[13]
     lots = row[15]
-    code = _terms_refusal(LIMIT, price, lots)
-    if code is Code.OK:
-        code = _replace_refusal(order, price, lots)
+    code = _replace_refusal(order, price, lots)
     if code is not Code.OK:
-        emit(events.refused(seq, now_ns, row, EventKind.REPLACE_REJECTED, code))
+        events.refused(out, row, EventKind.REPLACE_REJECTED, code)
         return
     previous = (order.session_id, order.price, order.leaves)
     order.session_id = row[7]
@@ -219,50 +214,74 @@ def replace(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
     if price == order.price and lots <= order.leaves:
         order.account.reserve(order, lots - order.leaves)
         order.book.own(order.side).reduce(order, lots)
-        emit(events.replaced(seq, now_ns, row[8], order, events.BOOKS, previous))
+        events.replaced(out, row[8], order, events.BOOKS, previous)
         return
     state.withdraw(order)
+    book = order.book
     order.price = price
     order.leaves = lots
-    emit(events.replaced(seq, now_ns, row[8], order, events.BOOKS | events.LOST_PRIORITY, previous))
-    _execute(state, order, row[8], seq, now_ns, emit)
+    order.lot_micros = book.lot_micros(order.side, price)
+    events.replaced(out, row[8], order, events.BOOKS | events.LOST_PRIORITY, previous)
+    if book.phase != CONTINUOUS:
+        state.rest(order)
+        return
+    before = book.last
+    if enter(state, order, row[8], out) and (book.stops or book.breaker_ppm):
+        aftermath(state, book, before, out)
 
 
 def _replace_refusal(order: Order, price: int, lots: int) -> Code:
     """Why an order can't have new terms; what it has reserved itself counts as free."""
     book = order.book
-    value = price * lots * book.unit_micros
-    if value > I64_MAX:
+    account = order.account
+    lessens = price == order.price and lots <= order.leaves
+    if order.place != IN_BOOK:
+        return Code.NOT_SUPPORTED
+    if account.status and not lessens:
+        code = status_refusal(account)
+        if code is not Code.OK:
+            return code
+    if book.phase in _TAKES_NOTHING:
+        return Code.WRONG_PHASE
+    if not 1 <= lots <= MAX_QUANTITY_LOTS:
+        return Code.BAD_QUANTITY
+    if not 1 <= price <= MAX_PRICE_TICKS:
+        return Code.BAD_PRICE
+    if not lessens:
+        code = _new_terms_refusal(order, price, lots)
+        if code is not Code.OK:
+            return code
+    worth = book.lot_micros(order.side, price) * lots
+    if worth > I64_MAX:
         return Code.OVERFLOW
-    freed = order.price * order.leaves * book.unit_micros
-    if order.side == BUY:
-        return order.account.buy_refusal(value, lots, order.position, freed)
-    value = _most_proceeds(book, price, lots)
-    return order.account.sell_refusal(value, lots, order.position, order.leaves, freed)
+    limits = account.limits
+    if not lessens and limits is not None and limits.max_order_micros and worth > limits.max_order_micros:
+        return Code.ORDER_WORTH_TOO_MUCH
+    if not lessens:
+        code = exposure_refusal(book, account, order.side, lots, order.leaves)
+        if code is not Code.OK:
+            return code
+    freed = order.lot_micros * order.leaves
+    code = funds_refusal(book, account, order.side, price, lots, worth, order.leaves, freed)
+    if code is Code.OK and not lessens and order.flags & POST_ONLY and book.phase == CONTINUOUS:
+        return Code.WOULD_TRADE if _crosses(book, order.side, price) else Code.OK
+    return code
 
 
-def mass_cancel(state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
-    """MASS_CANCEL: all live orders of an account, or only those of one instrument, one side, or both."""
-    account = state.accounts.get(row[9])
-    if account is None:
-        emit(events.refused(seq, now_ns, row, EventKind.REJECTED, Code.UNKNOWN_ACCOUNT))
-        return
-    side = row[1]
-    instrument_id = row[10]
-    index = 0
-    for order_id in sorted(account.orders):
-        order = account.orders[order_id]
-        if (side and order.side != side) or (instrument_id and order.book.instrument.instrument_id != instrument_id):
-            continue
-        state.withdraw(order)
-        emit(events.canceled(seq, index, now_ns, row[7], row[8], order, order.leaves, Code.MASS_CANCEL))
-        index += 1
-    emit(events.mass_canceled(seq, index, now_ns, row, index))
+def _new_terms_refusal(order: Order, price: int, lots: int) -> Code:
+    """Display quantity, price limits and size of an order that asks for more than it has."""
+    if order.display and lots > DISPLAY_RATIO * order.display:
+        return Code.BAD_DISPLAY
+    code = order.book.price_refusal(order.side, price)
+    limits = order.account.limits
+    if code is Code.OK and limits is not None and limits.max_order_lots and lots > limits.max_order_lots:
+        return Code.ORDER_TOO_LARGE
+    return code
 
 
-def gateway_refusal(_state: State, row: Row, seq: int, now_ns: int, emit: Emit) -> None:
+def gateway_refusal(_state: State, row: Row, out: Output) -> None:
     """REFUSED: a gateway said no; the stream keeps its answer, with the code from `tag`."""
     tag = row[22]
     # A tag that is no code (they have 16 bits) can't be passed on as one.
     code = tag if 0 < tag <= MAX_CODE else Code.UNKNOWN_COMMAND
-    emit(events.refused(seq, now_ns, row, EventKind.REJECTED, code))
+    events.refused(out, row, EventKind.REJECTED, code)

@@ -1,8 +1,15 @@
 """Everything that the engine knows between two commands. What is here, and nothing else, decides what comes next."""
 
+from typing import Final
+
+from sortedcontainers import SortedDict
+
 from lockstep.engine.reference.accounts import Account
-from lockstep.engine.reference.book import Book, Order
+from lockstep.engine.reference.book import IN_BOOK, WAITS_FOR_STOP, Book, Order
 from lockstep.engine.reference.sessions import Session
+from lockstep.stream.records import TimeInForce
+
+GTD: Final = int(TimeInForce.GTD)
 
 
 class State:
@@ -12,6 +19,8 @@ class State:
         "account_names",
         "accounts",
         "books",
+        "expiries",
+        "fees",
         "last_seq",
         "last_timestamp_ns",
         "orders",
@@ -27,29 +36,53 @@ class State:
         self.account_names: dict[bytes, Account] = {}
         self.books: dict[int, Book] = {}
         self.symbols: dict[bytes, Book] = {}
-        # Live orders by exchange id.
+        # Live orders by exchange id, and the GTD ones among them by (expiry, exchange id).
         self.orders: dict[int, Order] = {}
+        self.expiries: SortedDict[tuple[int, int], Order] = SortedDict()
+        # All fees that were ever paid, in micros.
+        self.fees = 0
 
     def rest(self, order: Order) -> None:
         """Put an order with open lots behind its price level, and bind what it needs."""
-        account = order.account
         order.book.own(order.side).add(order)
+        self._register(order)
+
+    def wait(self, order: Order, place: int) -> None:
+        """Keep an order outside the book until its stop price or the closing auction, and bind what it needs."""
+        order.place = place
+        if place == WAITS_FOR_STOP:
+            order.book.stops.add(order)
+        else:
+            order.book.for_close[order.order_id] = order
+        self._register(order)
+
+    def _register(self, order: Order) -> None:
+        account = order.account
         account.reserve(order, order.leaves)
         self.orders[order.order_id] = order
         account.orders[order.order_id] = order
         if order.client_order_id:
             account.by_client_id[order.client_order_id] = order
+        if order.tif == GTD:
+            self.expiries[order.expire_ns, order.order_id] = order
 
     def withdraw(self, order: Order) -> None:
-        """Take a resting order out of its book and release what it bound; its open lots stay readable."""
-        order.book.own(order.side).remove(order)
+        """Take a live order out of its place and release what it bound; its open lots stay readable."""
+        if order.place == IN_BOOK:
+            order.book.own(order.side).remove(order)
+        elif order.place == WAITS_FOR_STOP:
+            order.book.stops.remove(order)
+        else:
+            del order.book.for_close[order.order_id]
         order.account.reserve(order, -order.leaves)
         self.forget(order)
 
     def forget(self, order: Order) -> None:
-        """Drop an order that left its book from all maps; its client id is free again."""
+        """Drop an order that left its place from all maps; its client id is free again."""
         account = order.account
         del self.orders[order.order_id]
         del account.orders[order.order_id]
         if order.client_order_id:
             del account.by_client_id[order.client_order_id]
+        if order.tif == GTD:
+            del self.expiries[order.expire_ns, order.order_id]

@@ -4,7 +4,7 @@ from itertools import islice
 
 from lockstep.engine.contract import AccountView, BookLevel, BookView, InstrumentView, OrderView, PositionView
 from lockstep.engine.reference.accounts import Account
-from lockstep.engine.reference.book import Book, Half, Instrument, Order
+from lockstep.engine.reference.book import Book, Half, Order
 from lockstep.stream.records import Side
 
 
@@ -22,6 +22,9 @@ def order_view(order: Order) -> OrderView:
         price_ticks=order.price,
         quantity_lots=order.quantity,
         leaves_lots=order.leaves,
+        stop_price_ticks=order.stop,
+        display_lots=order.display,
+        shown_lots=order.shown,
     )
 
 
@@ -38,21 +41,25 @@ def account_view(account: Account) -> AccountView:
         flags=account.flags,
         cash_micros=account.cash,
         reserved_micros=account.reserved,
+        status=account.status,
         positions=tuple(
-            PositionView(instrument, position.quantity, position.reserved)
+            PositionView(instrument, position.quantity, position.reserved, position.cost, position.realised)
             for instrument, position in sorted(account.positions.items())
-            if position.quantity or position.reserved
+            if position.quantity or position.reserved or position.realised
         ),
     )
 
 
-def instrument_view(instrument: Instrument) -> InstrumentView:
-    """Reference data of an instrument."""
+def instrument_view(book: Book) -> InstrumentView:
+    """Reference data of an instrument, and its phase."""
+    instrument = book.instrument
     return InstrumentView(
         instrument.instrument_id,
         instrument.symbol.decode("ascii"),
         instrument.tick_micros,
         instrument.lot_units,
+        book.phase,
+        book.last,
     )
 
 
@@ -62,7 +69,14 @@ def book_view(book: Book, depth: int) -> BookView:
 
 
 def _levels(half: Half, depth: int) -> tuple[BookLevel, ...]:
-    return tuple(
-        BookLevel(level.price, level.quantity, len(level.orders))
-        for level in islice(half.levels.values(), max(depth, 0))
+    """What is displayed: of icebergs the peaks, of hidden orders nothing."""
+    seen = (
+        BookLevel(
+            level.price,
+            sum(order.shown or order.leaves for order in level.orders.values()) if level.unseen else level.quantity,
+            len(level.orders),
+        )
+        for level in half.levels.values()
+        if level.orders
     )
+    return tuple(islice(seen, max(depth, 0)))

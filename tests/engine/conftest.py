@@ -16,12 +16,18 @@ from lockstep.stream.records import (
     CONTROL,
     CONTROL_EVENT,
     DEFINITION_EVENT,
+    LIMITS,
+    RULES,
+    SETTING,
+    SETTING_EVENT,
+    TRANSFER,
     AccountFlag,
     CommandKind,
     Commands,
     EventKind,
     Events,
     OrderType,
+    Phase,
     Side,
     TimeInForce,
 )
@@ -30,6 +36,13 @@ ACME = 7
 ALICE, BOB, CAROL, HOUSE = 1, 2, 3, 9
 SESSION = 100
 UNLIMITED = int(AccountFlag.UNLIMITED_CASH | AccountFlag.UNLIMITED_POSITIONS)
+SETTINGS = (
+    EventKind.PHASE_CHANGED,
+    EventKind.ACCOUNT_STATUS_SET,
+    EventKind.RISK_LIMITS_SET,
+    EventKind.FEES_SET,
+    EventKind.PRICE_LIMITS_SET,
+)
 
 
 def command(kind: int, overlay: np.dtype[Any] = COMMAND, **fields: Any) -> Commands:
@@ -48,6 +61,8 @@ def decode(events: Events) -> list[SimpleNamespace]:
         row = events[at : at + 1]
         if row["kind"][0] >= EventKind.EPOCH_STARTED:
             row = row.view(CONTROL_EVENT)
+        elif row["kind"][0] in SETTINGS:
+            row = row.view(SETTING_EVENT)
         elif row["kind"][0] >= EventKind.INSTRUMENT_DEFINED:
             row = row.view(DEFINITION_EVENT)
         named = SimpleNamespace(**{name: row[name][0].item() for name in row.dtype.names or ()})
@@ -92,6 +107,9 @@ class Venue:
             elif event.kind == EventKind.POSITION_ADJUSTED:
                 key = (event.account, event.instrument)
                 self.lots[event.instrument] += event.quantity_lots - before.get(key, 0)
+        check_invariants(self.engine, cash_micros=self.cash, lots=self.lots)
+        # Nothing that decides may be missing in a snapshot: from here on a restored engine goes on.
+        self.engine = ReferenceEngine.restore(self.engine.snapshot())
         check_invariants(self.engine, cash_micros=self.cash, lots=self.lots)
         return events
 
@@ -154,6 +172,38 @@ class Venue:
 
     def control(self, kind: CommandKind, **fields: int) -> list[SimpleNamespace]:
         return self.send(command(kind, CONTROL, **fields), session=0)
+
+    def tick(self, now_ns: int | None = None) -> list[SimpleNamespace]:
+        """TICK, at a later time if one is given; without the TICKED at its end."""
+        if now_ns is not None:
+            self.now_ns = now_ns - 1
+        *events, end = self.control(CommandKind.TICK, epoch=3)
+        assert (end.kind, end.epoch) == (EventKind.TICKED, 3)
+        return events
+
+    def phase(self, phase: Phase, instrument: int = ACME, **fields: int) -> list[SimpleNamespace]:
+        row = command(CommandKind.SET_PHASE, SETTING, instrument=instrument, value=phase, **fields)
+        return self.send(row, session=0)
+
+    def status(self, account: int, status: int) -> list[SimpleNamespace]:
+        return self.send(command(CommandKind.SET_ACCOUNT_STATUS, SETTING, account=account, value=status), session=0)
+
+    def limits(self, account: int, **fields: int) -> list[SimpleNamespace]:
+        return self.send(command(CommandKind.SET_RISK_LIMITS, LIMITS, account=account, **fields), session=0)
+
+    def fees(self, maker_ppm: int, taker_ppm: int) -> list[SimpleNamespace]:
+        fields = {"instrument": ACME, "maker_fee_ppm": maker_ppm, "taker_fee_ppm": taker_ppm}
+        return self.send(command(CommandKind.SET_FEES, RULES, **fields), session=0)
+
+    def price_limits(self, **fields: int) -> list[SimpleNamespace]:
+        return self.send(command(CommandKind.SET_PRICE_LIMITS, RULES, instrument=ACME, **fields), session=0)
+
+    def transfer(self, account: int, to_account: int, lots: int, instrument: int = ACME) -> list[SimpleNamespace]:
+        fields = {"account": account, "instrument": instrument, "to_account": to_account, "quantity_lots": lots}
+        return self.send(command(CommandKind.TRANSFER_POSITION, TRANSFER, **fields), session=0)
+
+    def close_session(self, session: int) -> list[SimpleNamespace]:
+        return self.send(command(CommandKind.SESSION_CLOSED, order_id=session), session=0)
 
     def book(self, instrument: int = ACME) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
         """((price, lots, orders) of bids, of asks), best first."""

@@ -150,17 +150,17 @@ def test_damaged_snapshot_is_refused_by_name(venue: Any) -> None:
         ReferenceEngine.restore(raw + b"x")
     with pytest.raises(SnapshotError, match="LKSTSNAP"):
         ReferenceEngine.restore(b"X" + raw[1:])
-    with pytest.raises(SnapshotError, match="version 2"):
-        ReferenceEngine.restore(raw[:8] + struct.pack("<I", 2) + raw[12:])
+    with pytest.raises(SnapshotError, match="version 1"):
+        ReferenceEngine.restore(raw[:8] + struct.pack("<I", 1) + raw[12:])
     with pytest.raises(SnapshotError, match="cut short"):
         ReferenceEngine.restore(b"")
 
 
 def test_snapshot_that_is_not_canonical_is_refused(venue: Any) -> None:
     raw = busy(venue).engine.snapshot()
-    row = 4 + 4 + 32 + 8
-    header = struct.calcsize("<8sIQqQQQQQ")
-    at = header + 2 * 52
+    row = struct.calcsize("<II32sqB11q")
+    header = struct.calcsize("<8sIQq16sQQQQQ")
+    at = header + 2 * struct.calcsize("<I32sqqBBqqq5IqqBqq")
     swapped = raw[:at] + raw[at + row : at + 2 * row] + raw[at : at + row] + raw[at + 2 * row :]
     assert swapped != raw
     with pytest.raises(SnapshotError, match="canonical"):
@@ -169,7 +169,7 @@ def test_snapshot_that_is_not_canonical_is_refused(venue: Any) -> None:
 
 def test_snapshot_with_an_order_of_nobody_is_refused(venue: Any) -> None:
     raw = busy(venue).engine.snapshot()
-    order = struct.calcsize("<QQQIIBBBqqq")
+    order = struct.calcsize("<QQQIIBBBqqqBBBqqqqqq")
     at = len(raw) - order + 24
     with pytest.raises(SnapshotError, match="not in the snapshot"):
         ReferenceEngine.restore(raw[:at] + struct.pack("<I", 77) + raw[at + 4 :])

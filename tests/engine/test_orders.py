@@ -11,6 +11,7 @@ from lockstep.stream.records import (
     MAX_QUANTITY_LOTS,
     EventFlag,
     EventKind,
+    OrderFlag,
     OrderType,
     TimeInForce,
 )
@@ -132,29 +133,33 @@ def test_market_order_on_an_empty_book_is_canceled(venue: Any) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"order_type": OrderType.STOP},
-        {"order_type": OrderType.STOP_LIMIT},
-        {"order_type": OrderType.TRAILING_STOP},
         {"order_type": 0},
         {"order_type": 255},
-        {"tif": TIF.GTD},
-        {"tif": TIF.AT_OPEN},
-        {"tif": TIF.AT_CLOSE},
+        {"order_type": OrderType.MARKET, "tif": TIF.GTD},
+        {"order_type": OrderType.MARKET, "tif": TIF.AT_OPEN},
+        {"order_type": OrderType.STOP, "tif": TIF.IOC, "stop_price_ticks": 9},
+        {"order_type": OrderType.STOP, "trail_ticks": 9, "stop_price_ticks": 9},
+        {"order_type": OrderType.STOP_LIMIT, "flags": OrderFlag.POST_ONLY, "stop_price_ticks": 9},
+        {"order_type": OrderType.STOP_LIMIT, "min_lots": 1, "stop_price_ticks": 9},
         {"tif": 0},
         {"tif": 255},
         {"side": 0},
         {"side": 3},
-        {"stp": 1},
-        {"flags": 1},
+        {"stp": 5},
+        {"flags": 4},
         {"flags": 128},
-        {"display_lots": 1},
-        {"min_lots": 1},
+        {"flags": OrderFlag.POST_ONLY, "tif": TIF.IOC},
+        {"flags": OrderFlag.HIDDEN, "display_lots": 1},
+        {"flags": OrderFlag.POST_ONLY, "min_lots": 1},
+        {"display_lots": 1, "tif": TIF.FOK},
+        {"min_lots": 1, "tif": TIF.FOK},
+        {"min_lots": 1, "tif": TIF.AT_CLOSE},
         {"stop_price_ticks": 1},
         {"expire_ns": 1},
         {"trail_ticks": 1},
     ],
 )
-def test_what_this_version_does_not_have_is_not_supported(venue: Any, fields: dict[str, int]) -> None:
+def test_fields_that_do_not_make_an_order_are_not_supported(venue: Any, fields: dict[str, int]) -> None:
     (event,) = venue.new(ALICE, "B", 1, 100, cid=8, **fields)
     assert (event.kind, event.code, event.client_order_id) == (EventKind.REJECTED, Code.NOT_SUPPORTED, 8)
     assert venue.book() == ([], [])
@@ -174,8 +179,13 @@ def test_limit_order_without_a_price_is_refused(venue: Any) -> None:
     assert venue.new(HOUSE, "B", 1, order_type=OrderType.LIMIT)[0].code == Code.BAD_PRICE
 
 
-def test_market_order_with_a_price_is_refused(venue: Any) -> None:
-    assert venue.new(HOUSE, "B", 1, 100, order_type=OrderType.MARKET)[0].code == Code.BAD_PRICE
+def test_market_order_with_a_price_trades_no_further_than_that(venue: Any) -> None:
+    for cid, price in ((1, 100), (2, 101), (3, 102)):
+        venue.new(BOB, "S", 5, price, cid=cid)
+    events = venue.new(HOUSE, "B", 20, 101, order_type=OrderType.MARKET)
+    assert trades(events) == [(1, 5, 100), (2, 5, 101)]
+    assert (events[-1].code, events[-1].quantity_lots) == (Code.NO_LIQUIDITY, 10)
+    assert venue.new(HOUSE, "B", 1, -1, order_type=OrderType.MARKET)[0].code == Code.BAD_PRICE
 
 
 def test_largest_terms_are_accepted_if_their_worth_fits_64_bits(bare_venue: Any) -> None:
@@ -193,7 +203,7 @@ def test_order_worth_more_than_64_bits_is_refused(venue: Any, side: str) -> None
 
 def test_checks_run_in_the_documented_order(venue: Any) -> None:
     venue.new(ALICE, "B", 1, 10, cid=1)
-    wrong: dict[str, Any] = {"stp": 1, "instrument": 99}
+    wrong: dict[str, Any] = {"stp": 5, "instrument": 99}
     steps: list[tuple[Code, dict[str, Any]]] = [
         (Code.NOT_SUPPORTED, {"stp": 0}),
         (Code.UNKNOWN_ACCOUNT, {"account": ALICE}),

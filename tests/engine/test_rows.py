@@ -7,15 +7,32 @@ import numpy as np
 import pytest
 
 from lockstep.engine.reference import rows
-from lockstep.stream.records import ADMIN, COMMAND, CONTROL, CONTROL_EVENT, DEFINITION_EVENT, EVENT
+from lockstep.stream.records import (
+    ADMIN,
+    COMMAND,
+    CONTROL,
+    CONTROL_EVENT,
+    DEFINITION_EVENT,
+    EVENT,
+    LIMITS,
+    RULES,
+    SETTING,
+    SETTING_EVENT,
+    TRANSFER,
+)
 
 PAIRS = [
     (rows.COMMAND_ROW, COMMAND),
     (rows.ADMIN_ROW, ADMIN),
+    (rows.COMMAND_ROW, LIMITS),
+    (rows.COMMAND_ROW, RULES),
+    (rows.SETTING_ROW, SETTING),
+    (rows.TRANSFER_ROW, TRANSFER),
     (rows.CONTROL_ROW, CONTROL),
     (rows.EVENT_ROW, EVENT),
     (rows.CONTROL_EVENT_ROW, CONTROL_EVENT),
     (rows.DEFINITION_EVENT_ROW, DEFINITION_EVENT),
+    (rows.SETTING_EVENT_ROW, SETTING_EVENT),
 ]
 
 

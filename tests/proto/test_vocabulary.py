@@ -21,6 +21,8 @@ def _public(wrapper: EnumTypeWrapper, prefix: str) -> dict[str, int]:
         (common_pb2.OrderType, "ORDER_TYPE_", records.OrderType),
         (common_pb2.TimeInForce, "TIME_IN_FORCE_", records.TimeInForce),
         (common_pb2.SelfTradePrevention, "SELF_TRADE_PREVENTION_", records.SelfTradePrevention),
+        (common_pb2.Phase, "PHASE_", records.Phase),
+        (common_pb2.AccountStatus, "ACCOUNT_STATUS_", records.AccountStatus),
         (common_pb2.EventKind, "EVENT_KIND_", records.EventKind),
         (cluster_pb2.ProcessKind, "PROCESS_KIND_", topology.ProcessKind),
     ],

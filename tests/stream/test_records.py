@@ -5,8 +5,13 @@ import pytest
 
 from lockstep.stream import records
 
+COMMAND_OVERLAYS = [
+    *(records.ADMIN, records.SETTING, records.LIMITS, records.RULES, records.TRANSFER, records.CONTROL),
+]
+EVENT_OVERLAYS = [records.CONTROL_EVENT, records.DEFINITION_EVENT, records.SETTING_EVENT]
 
-@pytest.mark.parametrize("overlay", [records.ADMIN, records.CONTROL])
+
+@pytest.mark.parametrize("overlay", COMMAND_OVERLAYS)
 def test_command_overlays_share_the_head_of_a_command(overlay: np.dtype[np.void]) -> None:
     assert overlay.itemsize == records.COMMAND.itemsize == 128
     head = ("kind", "flags", "gateway", "session_id", "session_no", "account", "instrument", "order_id")
@@ -16,7 +21,7 @@ def test_command_overlays_share_the_head_of_a_command(overlay: np.dtype[np.void]
         assert overlay.fields[name] == records.COMMAND.fields[name]
 
 
-@pytest.mark.parametrize("overlay", [records.CONTROL_EVENT, records.DEFINITION_EVENT])
+@pytest.mark.parametrize("overlay", EVENT_OVERLAYS)
 def test_event_overlays_share_identity_and_time(overlay: np.dtype[np.void]) -> None:
     assert overlay.itemsize == records.EVENT.itemsize == 160
     for name in ("seq", "index", "kind", "side", "code", "timestamp_ns"):
@@ -26,7 +31,7 @@ def test_event_overlays_share_identity_and_time(overlay: np.dtype[np.void]) -> N
 
 
 def test_layouts_are_little_endian_and_without_padding() -> None:
-    for dtype in (records.COMMAND, records.ADMIN, records.CONTROL, records.EVENT, records.DEFINITION_EVENT):
+    for dtype in (records.COMMAND, records.EVENT, *COMMAND_OVERLAYS, *EVENT_OVERLAYS):
         assert dtype.fields is not None
         position = 0
         for name in dtype.names or ():

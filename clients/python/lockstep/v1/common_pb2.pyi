@@ -47,6 +47,25 @@ class SelfTradePrevention(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SELF_TRADE_PREVENTION_CANCEL_BOTH: _ClassVar[SelfTradePrevention]
     SELF_TRADE_PREVENTION_DECREMENT: _ClassVar[SelfTradePrevention]
 
+class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PHASE_UNSPECIFIED: _ClassVar[Phase]
+    PHASE_PRE_OPEN: _ClassVar[Phase]
+    PHASE_OPENING_AUCTION: _ClassVar[Phase]
+    PHASE_CONTINUOUS: _ClassVar[Phase]
+    PHASE_HALT: _ClassVar[Phase]
+    PHASE_VOLATILITY_AUCTION: _ClassVar[Phase]
+    PHASE_CLOSING_AUCTION: _ClassVar[Phase]
+    PHASE_CLOSED: _ClassVar[Phase]
+
+class AccountStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACCOUNT_STATUS_ACTIVE: _ClassVar[AccountStatus]
+    ACCOUNT_STATUS_CLOSE_ONLY: _ClassVar[AccountStatus]
+    ACCOUNT_STATUS_RESTRICTED: _ClassVar[AccountStatus]
+    ACCOUNT_STATUS_BANNED: _ClassVar[AccountStatus]
+    ACCOUNT_STATUS_KILLED: _ClassVar[AccountStatus]
+
 class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     EVENT_KIND_UNSPECIFIED: _ClassVar[EventKind]
@@ -59,14 +78,24 @@ class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_KIND_REPLACE_REJECTED: _ClassVar[EventKind]
     EVENT_KIND_DUPLICATE: _ClassVar[EventKind]
     EVENT_KIND_MASS_CANCELED: _ClassVar[EventKind]
+    EVENT_KIND_REDUCED: _ClassVar[EventKind]
+    EVENT_KIND_TRIGGERED: _ClassVar[EventKind]
+    EVENT_KIND_INDICATIVE: _ClassVar[EventKind]
     EVENT_KIND_INSTRUMENT_DEFINED: _ClassVar[EventKind]
     EVENT_KIND_ACCOUNT_DEFINED: _ClassVar[EventKind]
     EVENT_KIND_CASH_ADJUSTED: _ClassVar[EventKind]
     EVENT_KIND_POSITION_ADJUSTED: _ClassVar[EventKind]
     EVENT_KIND_ADMIN_REJECTED: _ClassVar[EventKind]
+    EVENT_KIND_PHASE_CHANGED: _ClassVar[EventKind]
+    EVENT_KIND_ACCOUNT_STATUS_SET: _ClassVar[EventKind]
+    EVENT_KIND_RISK_LIMITS_SET: _ClassVar[EventKind]
+    EVENT_KIND_FEES_SET: _ClassVar[EventKind]
+    EVENT_KIND_PRICE_LIMITS_SET: _ClassVar[EventKind]
+    EVENT_KIND_POSITION_TRANSFERRED: _ClassVar[EventKind]
     EVENT_KIND_EPOCH_STARTED: _ClassVar[EventKind]
     EVENT_KIND_GROWN: _ClassVar[EventKind]
     EVENT_KIND_GROW_WITHDRAWN: _ClassVar[EventKind]
+    EVENT_KIND_TICKED: _ClassVar[EventKind]
 
 class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -92,6 +121,18 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_UNKNOWN_ACCOUNT: _ClassVar[Code]
     CODE_INSUFFICIENT_CASH: _ClassVar[Code]
     CODE_INSUFFICIENT_POSITION: _ClassVar[Code]
+    CODE_ACCOUNT_CLOSE_ONLY: _ClassVar[Code]
+    CODE_ACCOUNT_RESTRICTED: _ClassVar[Code]
+    CODE_ACCOUNT_BANNED: _ClassVar[Code]
+    CODE_ACCOUNT_KILLED: _ClassVar[Code]
+    CODE_ORDER_TOO_LARGE: _ClassVar[Code]
+    CODE_ORDER_WORTH_TOO_MUCH: _ClassVar[Code]
+    CODE_POSITION_LIMIT: _ClassVar[Code]
+    CODE_DAILY_ORDER_LIMIT: _ClassVar[Code]
+    CODE_ORDER_RATE: _ClassVar[Code]
+    CODE_ORDER_TO_TRADE_RATIO: _ClassVar[Code]
+    CODE_CONCENTRATION_LIMIT: _ClassVar[Code]
+    CODE_PRICE_COLLAR: _ClassVar[Code]
     CODE_UNKNOWN_INSTRUMENT: _ClassVar[Code]
     CODE_BAD_PRICE: _ClassVar[Code]
     CODE_BAD_QUANTITY: _ClassVar[Code]
@@ -103,11 +144,25 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_OVERFLOW: _ClassVar[Code]
     CODE_UNKNOWN_COMMAND: _ClassVar[Code]
     CODE_BAD_DEFINITION: _ClassVar[Code]
+    CODE_WOULD_TRADE: _ClassVar[Code]
+    CODE_BAD_EXPIRY: _ClassVar[Code]
+    CODE_WRONG_PHASE: _ClassVar[Code]
+    CODE_OUTSIDE_BAND: _ClassVar[Code]
+    CODE_ORDERS_LIVE: _ClassVar[Code]
+    CODE_BAD_STOP_PRICE: _ClassVar[Code]
+    CODE_BAD_DISPLAY: _ClassVar[Code]
+    CODE_BAD_MINIMUM: _ClassVar[Code]
     CODE_CANCEL_REQUESTED: _ClassVar[Code]
     CODE_IOC_REMAINDER: _ClassVar[Code]
     CODE_FOK_UNFILLABLE: _ClassVar[Code]
     CODE_NO_LIQUIDITY: _ClassVar[Code]
     CODE_MASS_CANCEL: _ClassVar[Code]
+    CODE_SELF_TRADE: _ClassVar[Code]
+    CODE_MIN_QUANTITY: _ClassVar[Code]
+    CODE_EXPIRED: _ClassVar[Code]
+    CODE_DISCONNECTED: _ClassVar[Code]
+    CODE_AUCTION_ENDED: _ClassVar[Code]
+    CODE_ACCOUNT_BLOCKED: _ClassVar[Code]
 COMMAND_KIND_UNSPECIFIED: CommandKind
 COMMAND_KIND_NEW_ORDER: CommandKind
 COMMAND_KIND_CANCEL: CommandKind
@@ -135,6 +190,19 @@ SELF_TRADE_PREVENTION_CANCEL_NEWEST: SelfTradePrevention
 SELF_TRADE_PREVENTION_CANCEL_OLDEST: SelfTradePrevention
 SELF_TRADE_PREVENTION_CANCEL_BOTH: SelfTradePrevention
 SELF_TRADE_PREVENTION_DECREMENT: SelfTradePrevention
+PHASE_UNSPECIFIED: Phase
+PHASE_PRE_OPEN: Phase
+PHASE_OPENING_AUCTION: Phase
+PHASE_CONTINUOUS: Phase
+PHASE_HALT: Phase
+PHASE_VOLATILITY_AUCTION: Phase
+PHASE_CLOSING_AUCTION: Phase
+PHASE_CLOSED: Phase
+ACCOUNT_STATUS_ACTIVE: AccountStatus
+ACCOUNT_STATUS_CLOSE_ONLY: AccountStatus
+ACCOUNT_STATUS_RESTRICTED: AccountStatus
+ACCOUNT_STATUS_BANNED: AccountStatus
+ACCOUNT_STATUS_KILLED: AccountStatus
 EVENT_KIND_UNSPECIFIED: EventKind
 EVENT_KIND_ACCEPTED: EventKind
 EVENT_KIND_REJECTED: EventKind
@@ -145,14 +213,24 @@ EVENT_KIND_CANCEL_REJECTED: EventKind
 EVENT_KIND_REPLACE_REJECTED: EventKind
 EVENT_KIND_DUPLICATE: EventKind
 EVENT_KIND_MASS_CANCELED: EventKind
+EVENT_KIND_REDUCED: EventKind
+EVENT_KIND_TRIGGERED: EventKind
+EVENT_KIND_INDICATIVE: EventKind
 EVENT_KIND_INSTRUMENT_DEFINED: EventKind
 EVENT_KIND_ACCOUNT_DEFINED: EventKind
 EVENT_KIND_CASH_ADJUSTED: EventKind
 EVENT_KIND_POSITION_ADJUSTED: EventKind
 EVENT_KIND_ADMIN_REJECTED: EventKind
+EVENT_KIND_PHASE_CHANGED: EventKind
+EVENT_KIND_ACCOUNT_STATUS_SET: EventKind
+EVENT_KIND_RISK_LIMITS_SET: EventKind
+EVENT_KIND_FEES_SET: EventKind
+EVENT_KIND_PRICE_LIMITS_SET: EventKind
+EVENT_KIND_POSITION_TRANSFERRED: EventKind
 EVENT_KIND_EPOCH_STARTED: EventKind
 EVENT_KIND_GROWN: EventKind
 EVENT_KIND_GROW_WITHDRAWN: EventKind
+EVENT_KIND_TICKED: EventKind
 CODE_OK: Code
 CODE_MALFORMED_BATCH: Code
 CODE_UNKNOWN_ENUM_VALUE: Code
@@ -175,6 +253,18 @@ CODE_LINK_GAP: Code
 CODE_UNKNOWN_ACCOUNT: Code
 CODE_INSUFFICIENT_CASH: Code
 CODE_INSUFFICIENT_POSITION: Code
+CODE_ACCOUNT_CLOSE_ONLY: Code
+CODE_ACCOUNT_RESTRICTED: Code
+CODE_ACCOUNT_BANNED: Code
+CODE_ACCOUNT_KILLED: Code
+CODE_ORDER_TOO_LARGE: Code
+CODE_ORDER_WORTH_TOO_MUCH: Code
+CODE_POSITION_LIMIT: Code
+CODE_DAILY_ORDER_LIMIT: Code
+CODE_ORDER_RATE: Code
+CODE_ORDER_TO_TRADE_RATIO: Code
+CODE_CONCENTRATION_LIMIT: Code
+CODE_PRICE_COLLAR: Code
 CODE_UNKNOWN_INSTRUMENT: Code
 CODE_BAD_PRICE: Code
 CODE_BAD_QUANTITY: Code
@@ -186,11 +276,25 @@ CODE_ALREADY_DEFINED: Code
 CODE_OVERFLOW: Code
 CODE_UNKNOWN_COMMAND: Code
 CODE_BAD_DEFINITION: Code
+CODE_WOULD_TRADE: Code
+CODE_BAD_EXPIRY: Code
+CODE_WRONG_PHASE: Code
+CODE_OUTSIDE_BAND: Code
+CODE_ORDERS_LIVE: Code
+CODE_BAD_STOP_PRICE: Code
+CODE_BAD_DISPLAY: Code
+CODE_BAD_MINIMUM: Code
 CODE_CANCEL_REQUESTED: Code
 CODE_IOC_REMAINDER: Code
 CODE_FOK_UNFILLABLE: Code
 CODE_NO_LIQUIDITY: Code
 CODE_MASS_CANCEL: Code
+CODE_SELF_TRADE: Code
+CODE_MIN_QUANTITY: Code
+CODE_EXPIRED: Code
+CODE_DISCONNECTED: Code
+CODE_AUCTION_ENDED: Code
+CODE_ACCOUNT_BLOCKED: Code
 
 class EventId(_message.Message):
     __slots__ = ("seq", "index")

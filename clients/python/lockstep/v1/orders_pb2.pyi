@@ -77,14 +77,18 @@ class ReplaceOrder(_message.Message):
     def __init__(self, order: _Optional[_Union[OrderRef, _Mapping]] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ...) -> None: ...
 
 class MassCancelOrders(_message.Message):
-    __slots__ = ("account", "instrument", "side")
+    __slots__ = ("account", "instrument", "side", "session_id", "block")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     SIDE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
     account: int
     instrument: int
     side: _common_pb2.Side
-    def __init__(self, account: _Optional[int] = ..., instrument: _Optional[int] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ...) -> None: ...
+    session_id: int
+    block: bool
+    def __init__(self, account: _Optional[int] = ..., instrument: _Optional[int] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., session_id: _Optional[int] = ..., block: bool = ...) -> None: ...
 
 class DefineInstrument(_message.Message):
     __slots__ = ("instrument",)
@@ -122,8 +126,90 @@ class AdjustPosition(_message.Message):
     quantity_lots: int
     def __init__(self, account: _Optional[int] = ..., instrument: _Optional[int] = ..., quantity_lots: _Optional[int] = ...) -> None: ...
 
+class SetPhase(_message.Message):
+    __slots__ = ("instrument", "phase", "next_phase", "until_ns", "reference_price_ticks")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PHASE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    instrument: int
+    phase: _common_pb2.Phase
+    next_phase: _common_pb2.Phase
+    until_ns: int
+    reference_price_ticks: int
+    def __init__(self, instrument: _Optional[int] = ..., phase: _Optional[_Union[_common_pb2.Phase, str]] = ..., next_phase: _Optional[_Union[_common_pb2.Phase, str]] = ..., until_ns: _Optional[int] = ..., reference_price_ticks: _Optional[int] = ...) -> None: ...
+
+class SetAccountStatus(_message.Message):
+    __slots__ = ("account", "status")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    status: _common_pb2.AccountStatus
+    def __init__(self, account: _Optional[int] = ..., status: _Optional[_Union[_common_pb2.AccountStatus, str]] = ...) -> None: ...
+
+class SetRiskLimits(_message.Message):
+    __slots__ = ("account", "max_order_lots", "max_order_micros", "max_position_lots", "max_orders_per_day", "orders_per_second", "burst_orders", "max_orders_per_trade")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    MAX_ORDER_LOTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_ORDER_MICROS_FIELD_NUMBER: _ClassVar[int]
+    MAX_POSITION_LOTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_ORDERS_PER_DAY_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    BURST_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    MAX_ORDERS_PER_TRADE_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    max_order_lots: int
+    max_order_micros: int
+    max_position_lots: int
+    max_orders_per_day: int
+    orders_per_second: int
+    burst_orders: int
+    max_orders_per_trade: int
+    def __init__(self, account: _Optional[int] = ..., max_order_lots: _Optional[int] = ..., max_order_micros: _Optional[int] = ..., max_position_lots: _Optional[int] = ..., max_orders_per_day: _Optional[int] = ..., orders_per_second: _Optional[int] = ..., burst_orders: _Optional[int] = ..., max_orders_per_trade: _Optional[int] = ...) -> None: ...
+
+class SetFees(_message.Message):
+    __slots__ = ("instrument", "maker_fee_ppm", "taker_fee_ppm")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    MAKER_FEE_PPM_FIELD_NUMBER: _ClassVar[int]
+    TAKER_FEE_PPM_FIELD_NUMBER: _ClassVar[int]
+    instrument: int
+    maker_fee_ppm: int
+    taker_fee_ppm: int
+    def __init__(self, instrument: _Optional[int] = ..., maker_fee_ppm: _Optional[int] = ..., taker_fee_ppm: _Optional[int] = ...) -> None: ...
+
+class SetPriceLimits(_message.Message):
+    __slots__ = ("instrument", "band_ppm", "collar_ppm", "breaker_ppm", "breaker_window_ns", "breaker_pause_ns", "breaker_phase")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    BAND_PPM_FIELD_NUMBER: _ClassVar[int]
+    COLLAR_PPM_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_PPM_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_WINDOW_NS_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_PAUSE_NS_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_PHASE_FIELD_NUMBER: _ClassVar[int]
+    instrument: int
+    band_ppm: int
+    collar_ppm: int
+    breaker_ppm: int
+    breaker_window_ns: int
+    breaker_pause_ns: int
+    breaker_phase: _common_pb2.Phase
+    def __init__(self, instrument: _Optional[int] = ..., band_ppm: _Optional[int] = ..., collar_ppm: _Optional[int] = ..., breaker_ppm: _Optional[int] = ..., breaker_window_ns: _Optional[int] = ..., breaker_pause_ns: _Optional[int] = ..., breaker_phase: _Optional[_Union[_common_pb2.Phase, str]] = ...) -> None: ...
+
+class TransferPosition(_message.Message):
+    __slots__ = ("account", "to_account", "instrument", "quantity_lots")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    TO_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    to_account: int
+    instrument: int
+    quantity_lots: int
+    def __init__(self, account: _Optional[int] = ..., to_account: _Optional[int] = ..., instrument: _Optional[int] = ..., quantity_lots: _Optional[int] = ...) -> None: ...
+
 class Command(_message.Message):
-    __slots__ = ("session_no", "new_order", "cancel", "replace", "mass_cancel", "define_instrument", "define_account", "adjust_cash", "adjust_position")
+    __slots__ = ("session_no", "new_order", "cancel", "replace", "mass_cancel", "define_instrument", "define_account", "adjust_cash", "adjust_position", "set_phase", "set_account_status", "set_risk_limits", "set_fees", "set_price_limits", "transfer_position")
     SESSION_NO_FIELD_NUMBER: _ClassVar[int]
     NEW_ORDER_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +219,12 @@ class Command(_message.Message):
     DEFINE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     ADJUST_CASH_FIELD_NUMBER: _ClassVar[int]
     ADJUST_POSITION_FIELD_NUMBER: _ClassVar[int]
+    SET_PHASE_FIELD_NUMBER: _ClassVar[int]
+    SET_ACCOUNT_STATUS_FIELD_NUMBER: _ClassVar[int]
+    SET_RISK_LIMITS_FIELD_NUMBER: _ClassVar[int]
+    SET_FEES_FIELD_NUMBER: _ClassVar[int]
+    SET_PRICE_LIMITS_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_POSITION_FIELD_NUMBER: _ClassVar[int]
     session_no: int
     new_order: NewOrder
     cancel: CancelOrder
@@ -142,7 +234,13 @@ class Command(_message.Message):
     define_account: DefineAccount
     adjust_cash: AdjustCash
     adjust_position: AdjustPosition
-    def __init__(self, session_no: _Optional[int] = ..., new_order: _Optional[_Union[NewOrder, _Mapping]] = ..., cancel: _Optional[_Union[CancelOrder, _Mapping]] = ..., replace: _Optional[_Union[ReplaceOrder, _Mapping]] = ..., mass_cancel: _Optional[_Union[MassCancelOrders, _Mapping]] = ..., define_instrument: _Optional[_Union[DefineInstrument, _Mapping]] = ..., define_account: _Optional[_Union[DefineAccount, _Mapping]] = ..., adjust_cash: _Optional[_Union[AdjustCash, _Mapping]] = ..., adjust_position: _Optional[_Union[AdjustPosition, _Mapping]] = ...) -> None: ...
+    set_phase: SetPhase
+    set_account_status: SetAccountStatus
+    set_risk_limits: SetRiskLimits
+    set_fees: SetFees
+    set_price_limits: SetPriceLimits
+    transfer_position: TransferPosition
+    def __init__(self, session_no: _Optional[int] = ..., new_order: _Optional[_Union[NewOrder, _Mapping]] = ..., cancel: _Optional[_Union[CancelOrder, _Mapping]] = ..., replace: _Optional[_Union[ReplaceOrder, _Mapping]] = ..., mass_cancel: _Optional[_Union[MassCancelOrders, _Mapping]] = ..., define_instrument: _Optional[_Union[DefineInstrument, _Mapping]] = ..., define_account: _Optional[_Union[DefineAccount, _Mapping]] = ..., adjust_cash: _Optional[_Union[AdjustCash, _Mapping]] = ..., adjust_position: _Optional[_Union[AdjustPosition, _Mapping]] = ..., set_phase: _Optional[_Union[SetPhase, _Mapping]] = ..., set_account_status: _Optional[_Union[SetAccountStatus, _Mapping]] = ..., set_risk_limits: _Optional[_Union[SetRiskLimits, _Mapping]] = ..., set_fees: _Optional[_Union[SetFees, _Mapping]] = ..., set_price_limits: _Optional[_Union[SetPriceLimits, _Mapping]] = ..., transfer_position: _Optional[_Union[TransferPosition, _Mapping]] = ...) -> None: ...
 
 class CommandBatch(_message.Message):
     __slots__ = ("first_no", "count", "kind", "side", "order_type", "tif", "stp", "flags", "account", "instrument", "client_order_id", "order_id", "price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks", "tag")

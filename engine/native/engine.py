@@ -1,0 +1,176 @@
+"""`NativeEngine`: the contract of `lockstep.engine.contract` over the C++ core.
+
+This module turns plain tuples into the contract's frozen values and checks the caller's side of the contract;
+everything that decides is in `include/lockstep`. The GIL is released while a batch is applied, and the events are an
+array over the core's own memory (read-only, alive as long as anybody holds it).
+"""
+
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from lockstep.engine.contract import (
+    AccountView,
+    BookLevel,
+    BookView,
+    InstrumentView,
+    OrderView,
+    PositionView,
+    StreamGap,
+)
+from lockstep.engine.native._core import NativeCore, SnapshotDamaged
+from lockstep.engine.snapshot_format import SnapshotError
+from lockstep.stream.digest import DIGEST_SIZE
+from lockstep.stream.records import COMMAND, EVENT, Commands, Events, Side, no_events
+
+if TYPE_CHECKING:
+    from lockstep.engine.native._core import AccountTuple
+
+_COMMAND_BYTES: Final = COMMAND.itemsize
+_ALL_DEPTH: Final = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many records are set aside before the first command; everything grows beyond it, a chunk at a time."""
+
+    orders: int = 16_384
+    levels: int = 4_096
+    accounts: int = 256
+    instruments: int = 16
+    sessions: int = 16
+
+
+class NativeEngine:
+    """The native `MatchingEngine`. Not thread safe: one thread applies and queries."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, sizes: Sizes | None = None) -> None:
+        self._core = NativeCore(**asdict(sizes or Sizes()))
+
+    @property
+    def last_seq(self) -> int:
+        """Seq of the last applied command, 0 before the first."""
+        return self._core.last_seq
+
+    def apply(self, commands: Commands, *, first_seq: int, timestamp_ns: int) -> Events:
+        """Apply one stamped batch; see `MatchingEngine.apply`. An empty batch changes nothing.
+
+        Raises:
+            StreamGap: `first_seq` is not the next, or time went backwards; nothing was applied.
+            ValueError: the array does not hold 128-byte command records.
+        """
+        core = self._core
+        if commands.dtype.itemsize != _COMMAND_BYTES:
+            raise ValueError(f"commands are records of {_COMMAND_BYTES} bytes, not {commands.dtype.itemsize}")
+        if first_seq != core.last_seq + 1:
+            raise StreamGap(f"batch starts at seq {first_seq}, but {core.last_seq + 1} is next")
+        if timestamp_ns < core.last_timestamp_ns:
+            raise StreamGap(f"time went back from {core.last_timestamp_ns} to {timestamp_ns} ns at seq {first_seq}")
+        if not len(commands):
+            return no_events()
+        if not commands.flags.c_contiguous:
+            commands = np.ascontiguousarray(commands)
+        return np.frombuffer(core.apply(commands, first_seq, timestamp_ns), dtype=EVENT)
+
+    @property
+    def fees_micros(self) -> int:
+        """All fees that were paid: with the cash of all accounts, this is what was ever paid in."""
+        high, low = self._core.fees_micros
+        return high << 64 | low
+
+    def snapshot(self) -> bytes:
+        """The whole state in the canonical format of `lockstep.engine.snapshot_format`."""
+        return self._core.snapshot()
+
+    @classmethod
+    def restore(cls, raw: bytes, sizes: Sizes | None = None) -> "NativeEngine":
+        """An engine in the state of a snapshot.
+
+        Raises:
+            SnapshotError: the bytes are not a canonical snapshot of this version.
+        """
+        engine = cls(sizes)
+        try:
+            engine._core.restore(raw)
+        except SnapshotDamaged as damaged:
+            raise SnapshotError(str(damaged)) from None
+        return engine
+
+    def state_digest(self) -> bytes:
+        """BLAKE2b-128 of `snapshot()`: equal states, equal digests, whichever engine."""
+        return blake2b(self.snapshot(), digest_size=DIGEST_SIZE).digest()
+
+    def session_last_no(self, session_id: int) -> int:
+        """Last session number executed, 0 if none."""
+        return self._core.session_last_no(session_id)
+
+    def order(self, order_id: int) -> OrderView | None:
+        """A live order by its exchange id."""
+        row = self._core.order(order_id)
+        return _order_view(row) if row is not None else None
+
+    def order_by_client_id(self, account: int, client_order_id: int) -> OrderView | None:
+        """A live order by the id that its account gave it."""
+        row = self._core.order_by_client_id(account, client_order_id)
+        return _order_view(row) if row is not None else None
+
+    def open_orders(self, account: int) -> tuple[OrderView, ...]:
+        """Live orders of an account in order of exchange id; none for an unknown account."""
+        return tuple(map(_order_view, self._core.open_orders(account)))
+
+    def account(self, account: int) -> AccountView | None:
+        """An account's balances."""
+        rows = self._core.account(account)
+        return _account_view(rows[0]) if rows else None
+
+    def accounts(self) -> tuple[AccountView, ...]:
+        """All accounts in order of id."""
+        return tuple(map(_account_view, self._core.accounts()))
+
+    def instruments(self) -> tuple[InstrumentView, ...]:
+        """All instruments in order of id."""
+        return tuple(
+            InstrumentView(number, symbol.decode("ascii"), tick, lot, phase, last)
+            for number, symbol, tick, lot, phase, last in self._core.instruments()
+        )
+
+    def book(self, instrument: int, depth: int) -> BookView | None:
+        """The best `depth` levels of both sides; None for an unknown instrument."""
+        halves = self._core.book(instrument, min(depth, _ALL_DEPTH))
+        if halves is None:
+            return None
+        bids, asks = (tuple(BookLevel(*level) for level in half) for half in halves)
+        return BookView(instrument, bids, asks)
+
+
+def _order_view(row: tuple[int, ...]) -> OrderView:
+    order_id, client_order_id, account, instrument, session_id, side, order_type, tif, price, quantity, leaves = row[
+        :11
+    ]
+    stop, display, shown = row[11:]
+    return OrderView(
+        order_id=order_id,
+        client_order_id=client_order_id,
+        account=account,
+        instrument=instrument,
+        session_id=session_id,
+        side=Side(side),
+        order_type=order_type,
+        tif=tif,
+        price_ticks=price,
+        quantity_lots=quantity,
+        leaves_lots=leaves,
+        stop_price_ticks=stop,
+        display_lots=display,
+        shown_lots=shown,
+    )
+
+
+def _account_view(row: "AccountTuple") -> AccountView:
+    account, name, flags, cash, reserved, status, positions = row
+    held = tuple(PositionView(*position) for position in positions)
+    return AccountView(account, name.decode("ascii"), flags, cash, reserved, held, status)

@@ -1,0 +1,167 @@
+// `Engine`: stream continuity, the session check, and the dispatch of stamped commands to their handlers.
+//
+// Everything under `lockstep/` is a header without dependencies, so the core can be built into any C++20 program:
+//
+//     lockstep::Engine engine;
+//     lockstep::EventBuffer events;
+//     engine.apply(commands, count, first_seq, timestamp_ns, events);
+//
+// One thread uses an engine.
+#pragma once
+
+#include "lockstep/admin.hpp"
+#include "lockstep/settings.hpp"
+
+namespace lockstep {
+
+class Engine {
+public:
+    explicit Engine(const Sizes& sizes = {}) : state_(sizes) {}
+
+    State& state() { return state_; }
+    const State& state() const { return state_; }
+
+    // Apply one stamped batch: command i has seq `first_seq + i`. The events are added to `out`.
+    //
+    // Throws std::logic_error, with nothing changed, if `first_seq` is not the next or time went back.
+    void apply(const Command* commands, std::size_t count, u64 first_seq, i64 timestamp_ns, EventBuffer& out) {
+        if (first_seq != state_.last_seq + 1) throw std::logic_error("gap in the stream");
+        if (timestamp_ns < state_.last_timestamp_ns) throw std::logic_error("time went back");
+        if (count == 0) return;
+        out.reserve(out.size() + count + count / 4);
+        for (std::size_t at = 0; at < count; ++at) {
+            look_ahead(commands, at, count, first_seq);
+            Step step{commands[at], first_seq + at, timestamp_ns, out};
+            admit(step);
+        }
+        state_.last_seq = first_seq + count - 1;
+        state_.last_timestamp_ns = timestamp_ns;
+    }
+
+private:
+    // Commands are looked at ahead of their turn, in three steps, so that what they need from memory is there in time:
+    // the slots of the id maps, then the order they name, then what that order points to. Hints only: a guess that is
+    // wrong, or outdated when its command's turn comes, costs nothing but a wasted prefetch.
+    static constexpr std::size_t kSlots = 12;
+    static constexpr std::size_t kOrder = 8;
+    static constexpr std::size_t kNeighbours = 4;
+
+    static u32 hash_of(const CommandHead& head) {
+        return head.order_id != 0 ? hash_id(head.order_id) : hash_pair(head.account, head.client_order_id);
+    }
+    const IdMap& map_of(const CommandHead& head) const {
+        return head.order_id != 0 ? state_.by_order_id : state_.by_client_id;
+    }
+    static bool names_an_order(const CommandHead& head) {
+        return head.kind == command_kind::CANCEL || head.kind == command_kind::REPLACE;
+    }
+
+    void look_ahead(const Command* commands, std::size_t at, std::size_t count, u64 first_seq) const {
+        if (at + kSlots < count) {
+            const CommandHead& head = commands[at + kSlots].head;
+            map_of(head).prefetch(hash_of(head));
+            if (head.kind == command_kind::NEW_ORDER) state_.by_order_id.prefetch(hash_id(first_seq + at + kSlots));
+        }
+        if (at + kOrder < count && names_an_order(commands[at + kOrder].head)) {
+            const CommandHead& head = commands[at + kOrder].head;
+            if (const Handle order = map_of(head).guess(hash_of(head)); order != kNone) {
+                __builtin_prefetch(&state_.orders[order]);
+                __builtin_prefetch(&state_.orders[order].lot_micros);
+                __builtin_prefetch(&state_.links[order]);
+            }
+        }
+        if (at + kNeighbours < count && names_an_order(commands[at + kNeighbours].head)) {
+            const CommandHead& head = commands[at + kNeighbours].head;
+            if (const Handle order = map_of(head).guess(hash_of(head)); order != kNone) look_around(order);
+        }
+    }
+
+    void look_around(Handle at) const {
+        const Order& order = state_.orders[at];
+        const OrderLinks& link = state_.links[at];
+        state_.by_order_id.prefetch(hash_id(order.order_id));
+        if (order.level != kNone) __builtin_prefetch(&state_.levels[order.level]);
+        for (const Handle neighbour : {link.next, link.previous, link.account_next, link.account_previous}) {
+            if (neighbour != kNone) __builtin_prefetch(&state_.links[neighbour]);
+        }
+    }
+
+    // Exactly once in: a session's next number is executed, a lower one is a repetition, a higher one is refused.
+    void admit(Step& step) {
+        const CommandHead& head = step.head();
+        if (head.kind >= kFirstControl) {
+            dispatch(step);
+            return;
+        }
+        Session* session = session_of(head.session_id);
+        const u64 last_no = session != nullptr ? session->last_no : 0;
+        if (session != nullptr && head.session_no == last_no + 1 && head.session_no != 0) [[likely]] {
+            session->advance(step.seq);
+            dispatch(step);
+        } else if (head.session_id == 0 && head.kind >= kFirstAdmin) {
+            dispatch(step);
+        } else if (head.session_id == 0 || (head.session_no > last_no && head.session_no - last_no > 1)) {
+            out_of_order(step);
+        } else if (head.session_no <= last_no) {
+            report::duplicate(step, session != nullptr ? session->outcome_seq(head.session_no) : 0);
+        } else {
+            state_.add_session(head.session_id).advance(step.seq);
+            dispatch(step);
+        }
+    }
+
+    Session* session_of(u64 id) {
+        if (last_session_ != kNone && state_.sessions[last_session_].session_id == id) [[likely]] {
+            return &state_.sessions[last_session_];
+        }
+        const Handle at = state_.find_session(id);
+        if (at == kNone) return nullptr;
+        last_session_ = at;
+        return &state_.sessions[at];
+    }
+
+    // The refusal of a number that is not the session's next, in the shape of the command's own refusals.
+    static void out_of_order(Step& step) {
+        const u8 kind = step.head().kind;
+        if (kind >= kFirstAdmin && kind < kEndAdmin) {
+            report::emit(step, report::definition(step, event_kind::ADMIN_REJECTED, code::SESSION_OUT_OF_ORDER));
+            return;
+        }
+        u8 outcome = event_kind::REJECTED;
+        if (kind == command_kind::CANCEL) outcome = event_kind::CANCEL_REJECTED;
+        if (kind == command_kind::REPLACE) outcome = event_kind::REPLACE_REJECTED;
+        report::refused(step, outcome, code::SESSION_OUT_OF_ORDER);
+    }
+
+    void dispatch(Step& step) {
+        switch (step.head().kind) {
+            case command_kind::NEW_ORDER: return orders::new_order(state_, step);
+            case command_kind::CANCEL: return orders::cancel(state_, step);
+            case command_kind::REPLACE: return orders::replace(state_, step);
+            case command_kind::MASS_CANCEL: return orders::mass_cancel(state_, step);
+            case command_kind::REFUSED: return orders::gateway_refusal(step);
+            case command_kind::DEFINE_INSTRUMENT: return admin::define_instrument(state_, step);
+            case command_kind::DEFINE_ACCOUNT: return admin::define_account(state_, step);
+            case command_kind::ADJUST_CASH: return admin::adjust_cash(state_, step);
+            case command_kind::ADJUST_POSITION: return admin::adjust_position(state_, step);
+            case command_kind::SET_PHASE: return settings::set_phase(state_, step);
+            case command_kind::SET_ACCOUNT_STATUS: return settings::set_account_status(state_, step);
+            case command_kind::SET_RISK_LIMITS: return settings::set_risk_limits(state_, step);
+            case command_kind::SET_FEES: return settings::set_fees(state_, step);
+            case command_kind::SET_PRICE_LIMITS: return settings::set_price_limits(state_, step);
+            case command_kind::TRANSFER_POSITION: return admin::transfer_position(state_, step);
+            case command_kind::SESSION_CLOSED: return orders::session_closed(state_, step);
+            case command_kind::EPOCH_START: return report::control(step, event_kind::EPOCH_STARTED);
+            case command_kind::GROW: return report::control(step, event_kind::GROWN);
+            case command_kind::GROW_REVOKED: return report::control(step, event_kind::GROW_WITHDRAWN);
+            case command_kind::TICK: return phases::tick(state_, step);
+            // A kind that this version doesn't know: refused, not guessed.
+            default: return report::refused(step, event_kind::REJECTED, code::UNKNOWN_COMMAND);
+        }
+    }
+
+    State state_;
+    Handle last_session_ = kNone;  // the one found last
+};
+
+}  // namespace lockstep

@@ -1,0 +1,358 @@
+// Outcomes as EVENT records. One function per kind of event, so that what a kind carries is said in one place.
+//
+// Every event names the command that it answers. When the order concerned belongs to another session, that one stands
+// in `maker_session_id`. Reports about an order echo the order; refusals echo what the command said.
+#pragma once
+
+#include "lockstep/state.hpp"
+
+namespace lockstep {
+
+// A growing array of events. Its memory is kept from batch to batch by whoever owns it.
+class EventBuffer {
+public:
+    EventBuffer() = default;
+    EventBuffer(const EventBuffer&) = delete;
+    EventBuffer& operator=(const EventBuffer&) = delete;
+    ~EventBuffer() { std::free(events_); }
+
+    const Event* data() const { return events_; }
+    std::size_t size() const { return size_; }
+    void clear() { size_ = 0; }
+
+    void reserve(std::size_t count) {
+        if (count > capacity_) enlarge(count);
+    }
+    Event& add() {
+        if (size_ == capacity_) [[unlikely]]
+            enlarge(2 * capacity_ + 64);
+        return events_[size_++];
+    }
+
+private:
+    void enlarge(std::size_t count) {
+        void* larger = std::realloc(events_, count * sizeof(Event));
+        if (larger == nullptr) throw std::bad_alloc();
+        events_ = static_cast<Event*>(larger);
+        capacity_ = count;
+    }
+
+    Event* events_ = nullptr;
+    std::size_t size_ = 0;
+    std::size_t capacity_ = 0;
+};
+
+// One command on its way through the engine: its stamp, and where its events go.
+struct Step {
+    const Command& command;
+    u64 seq;
+    i64 now_ns;
+    EventBuffer& out;
+    u32 index = 0;  // of the next event
+
+    const CommandHead& head() const { return command.head; }
+};
+
+// Whom an event answers: session and its number, both 0 if nobody.
+struct Asker {
+    u64 session_id;
+    u64 session_no;
+};
+inline constexpr Asker kNobody = {0, 0};
+inline Asker asker_of(const Step& step) {
+    return {step.head().session_id, step.head().session_no};
+}
+
+namespace report {
+
+inline void accepted(Step& step, const State& state, const Order& order, u32 flags) {
+    if (order.is_unseen()) flags |= event_flag::UNSEEN;
+    step.out.add() = {
+        .seq = step.seq,
+        .index = step.index++,
+        .kind = event_kind::ACCEPTED,
+        .side = order.side,
+        .code = 0,
+        .instrument = state.books[order.book].instrument,
+        .account = state.accounts[order.account].account,
+        .session_id = order.session_id,
+        .session_no = step.head().session_no,
+        .order_id = order.order_id,
+        .client_order_id = order.client_order_id,
+        .price_ticks = order.price,
+        .quantity_lots = order.quantity,
+        .leaves_lots = order.quantity,
+        .maker_order_id = 0,
+        .maker_client_order_id = 0,
+        .maker_session_id = 0,
+        .maker_account = 0,
+        .flags = flags,
+        .maker_leaves_lots = 0,
+        .timestamp_ns = step.now_ns,
+        .taker_fee_micros = 0,
+        .maker_fee_micros = 0,
+        .previous_price_ticks = 0,
+        .previous_leaves_lots = 0,
+    };
+}
+
+// One match; both orders as they are after it.
+struct Deal {
+    i64 lots;
+    i64 price;
+    i64 taker_fee;
+    i64 maker_fee;
+    u32 flags;
+};
+
+inline void trade(Step& step, const State& state, u64 session_no, const Order& taker, const Order& maker,
+                  const Deal& deal) {
+    step.out.add() = {
+        .seq = step.seq,
+        .index = step.index++,
+        .kind = event_kind::TRADE,
+        .side = taker.side,
+        .code = 0,
+        .instrument = state.books[taker.book].instrument,
+        .account = state.accounts[taker.account].account,
+        .session_id = taker.session_id,
+        .session_no = session_no,
+        .order_id = taker.order_id,
+        .client_order_id = taker.client_order_id,
+        .price_ticks = deal.price,
+        .quantity_lots = deal.lots,
+        .leaves_lots = taker.leaves,
+        .maker_order_id = maker.order_id,
+        .maker_client_order_id = maker.client_order_id,
+        .maker_session_id = maker.session_id,
+        .maker_account = state.accounts[maker.account].account,
+        .flags = deal.flags,
+        .maker_leaves_lots = maker.leaves,
+        .timestamp_ns = step.now_ns,
+        .taker_fee_micros = deal.taker_fee,
+        .maker_fee_micros = deal.maker_fee,
+        .previous_price_ticks = 0,
+        .previous_leaves_lots = 0,
+    };
+}
+
+// CANCELED: `lots` of the order were taken off and nothing of it is open any more; `code` says why. With `leaves` > 0
+// it is REDUCED: the order lives on with so many.
+inline void taken_off(Step& step, const State& state, const Asker& asker, const Order& order, i64 lots, Code code,
+                      i64 leaves = 0) {
+    step.out.add() = {
+        .seq = step.seq,
+        .index = step.index++,
+        .kind = leaves != 0 ? u8{event_kind::REDUCED} : u8{event_kind::CANCELED},
+        .side = order.side,
+        .code = code,
+        .instrument = state.books[order.book].instrument,
+        .account = state.accounts[order.account].account,
+        .session_id = asker.session_id,
+        .session_no = asker.session_no,
+        .order_id = order.order_id,
+        .client_order_id = order.client_order_id,
+        .price_ticks = order.price,
+        .quantity_lots = lots,
+        .leaves_lots = leaves,
+        .maker_order_id = 0,
+        .maker_client_order_id = 0,
+        .maker_session_id = order.session_id != asker.session_id ? order.session_id : 0,
+        .maker_account = 0,
+        .flags = 0,
+        .maker_leaves_lots = 0,
+        .timestamp_ns = step.now_ns,
+        .taker_fee_micros = 0,
+        .maker_fee_micros = 0,
+        .previous_price_ticks = 0,
+        .previous_leaves_lots = 0,
+    };
+}
+
+struct Previous {
+    u64 session_id;
+    i64 price;
+    i64 leaves;
+};
+
+inline void replaced(Step& step, const State& state, const Order& order, u32 flags, const Previous& before) {
+    if (order.is_unseen()) flags |= event_flag::UNSEEN;
+    step.out.add() = {
+        .seq = step.seq,
+        .index = step.index++,
+        .kind = event_kind::REPLACED,
+        .side = order.side,
+        .code = 0,
+        .instrument = state.books[order.book].instrument,
+        .account = state.accounts[order.account].account,
+        .session_id = order.session_id,
+        .session_no = step.head().session_no,
+        .order_id = order.order_id,
+        .client_order_id = order.client_order_id,
+        .price_ticks = order.price,
+        .quantity_lots = order.leaves,
+        .leaves_lots = order.leaves,
+        .maker_order_id = 0,
+        .maker_client_order_id = 0,
+        .maker_session_id = before.session_id != order.session_id ? before.session_id : 0,
+        .maker_account = 0,
+        .flags = flags,
+        .maker_leaves_lots = 0,
+        .timestamp_ns = step.now_ns,
+        .taker_fee_micros = 0,
+        .maker_fee_micros = 0,
+        .previous_price_ticks = before.price,
+        .previous_leaves_lots = before.leaves,
+    };
+}
+
+// What refusals and DUPLICATE have in common: the command's own words.
+inline Event& echo(Step& step, u8 kind, Code code) {
+    const CommandHead& head = step.head();
+    Event& event = step.out.add();
+    event = {};
+    event.seq = step.seq;
+    event.index = step.index++;
+    event.kind = kind;
+    event.code = code;
+    event.instrument = head.instrument;
+    event.account = head.account;
+    event.session_id = head.session_id;
+    event.session_no = head.session_no;
+    event.order_id = head.order_id;
+    event.client_order_id = head.client_order_id;
+    event.timestamp_ns = step.now_ns;
+    return event;
+}
+
+// The command had no effect. `kind` is REJECTED, CANCEL_REJECTED or REPLACE_REJECTED.
+inline void refused(Step& step, u8 kind, Code code) {
+    echo(step, kind, code);
+}
+
+// The session's number was executed before, at `outcome_seq` (0: forgotten).
+inline void duplicate(Step& step, u64 outcome_seq) {
+    echo(step, event_kind::DUPLICATE, code::OK).previous_price_ticks = static_cast<i64>(outcome_seq);
+}
+
+// A stop order was set off.
+inline void triggered(Step& step, const State& state, const Order& order, u32 flags) {
+    Event& event = step.out.add();
+    event = {};
+    event.seq = step.seq;
+    event.index = step.index++;
+    event.kind = event_kind::TRIGGERED;
+    event.side = order.side;
+    event.instrument = state.books[order.book].instrument;
+    event.account = state.accounts[order.account].account;
+    event.session_id = order.session_id;
+    event.order_id = order.order_id;
+    event.client_order_id = order.client_order_id;
+    event.price_ticks = order.price;
+    event.quantity_lots = order.leaves;
+    event.leaves_lots = order.leaves;
+    event.flags = flags;
+    event.timestamp_ns = step.now_ns;
+    event.previous_price_ticks = order.stop;
+}
+
+// What an auction would give now; `imbalance` is demand - supply.
+inline void indicative(Step& step, const Book& book, i64 price, i64 volume, i64 imbalance) {
+    Event& event = step.out.add();
+    event = {};
+    event.seq = step.seq;
+    event.index = step.index++;
+    event.kind = event_kind::INDICATIVE;
+    if (imbalance != 0) event.side = imbalance > 0 ? u8{side::BUY} : u8{side::SELL};
+    event.instrument = book.instrument;
+    event.price_ticks = price;
+    event.quantity_lots = volume;
+    event.leaves_lots = imbalance < 0 ? -imbalance : imbalance;
+    event.timestamp_ns = step.now_ns;
+}
+
+// The end of a mass cancel: `count` orders went before it.
+inline void mass_canceled(Step& step, u32 count) {
+    Event& event = echo(step, event_kind::MASS_CANCELED, code::OK);
+    event.side = step.head().side;
+    event.order_id = 0;
+    event.quantity_lots = count;
+}
+
+// An administrative outcome; the caller fills in what the kind speaks of, the rest is 0.
+inline DefinitionEvent definition(const Step& step, u8 kind, Code code) {
+    const CommandHead& head = step.head();
+    DefinitionEvent event = {};
+    event.seq = step.seq;
+    event.index = step.index;
+    event.kind = kind;
+    event.code = code;
+    event.instrument = head.instrument;
+    event.account = head.account;
+    event.session_id = head.session_id;
+    event.session_no = head.session_no;
+    event.flags = head.flags;
+    event.timestamp_ns = step.now_ns;
+    return event;
+}
+
+template <class Overlay>
+void emit(Step& step, const Overlay& event) {
+    static_assert(sizeof(Overlay) == sizeof(Event));
+    std::memcpy(static_cast<void*>(&step.out.add()), &event, sizeof(Event));
+    ++step.index;
+}
+
+// A SET command other than SET_PHASE was obeyed.
+inline void setting(Step& step, u8 kind, i64 value = 0, i64 previous = 0) {
+    const CommandHead& head = step.head();
+    SettingEvent event = {};
+    event.seq = step.seq;
+    event.index = step.index;
+    event.kind = kind;
+    event.instrument = head.instrument;
+    event.account = head.account;
+    event.session_id = head.session_id;
+    event.session_no = head.session_no;
+    event.value = value;
+    event.previous_value = previous;
+    event.timestamp_ns = step.now_ns;
+    emit(step, event);
+}
+
+// The instrument is in another phase, or in the same with new terms.
+inline void phase_changed(Step& step, const Asker& asker, const Book& book, u8 previous) {
+    SettingEvent event = {};
+    event.seq = step.seq;
+    event.index = step.index;
+    event.kind = event_kind::PHASE_CHANGED;
+    event.instrument = book.instrument;
+    event.session_id = asker.session_id;
+    event.session_no = asker.session_no;
+    event.value = book.phase;
+    event.previous_value = previous;
+    event.reference_price_ticks = book.reference;
+    event.until_ns = book.until_ns;
+    event.timestamp_ns = step.now_ns;
+    emit(step, event);
+}
+
+// The sequencer's own word in the stream, passed on.
+inline void control(Step& step, u8 kind) {
+    const ControlTerms& said = step.command.control;
+    ControlEvent event = {};
+    event.seq = step.seq;
+    event.index = step.index;
+    event.kind = kind;
+    event.epoch = said.epoch;
+    event.in_sync = said.in_sync;
+    event.primary = said.primary;
+    event.member = said.member;
+    event.sequencer = said.sequencer;
+    event.cause = said.cause;
+    event.timestamp_ns = step.now_ns;
+    emit(step, event);
+}
+
+}  // namespace report
+}  // namespace lockstep

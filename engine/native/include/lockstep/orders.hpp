@@ -1,0 +1,435 @@
+// Order commands: validate completely, then change state, then say what happened.
+//
+// The order of the checks is part of the specification (`docs/engine.md`): every engine must refuse the same command
+// with the same code.
+#pragma once
+
+#include "lockstep/phases.hpp"
+
+namespace lockstep::orders {
+
+// An iceberg shows at least this part of its quantity.
+inline constexpr i64 kDisplayRatio = 1000;
+
+inline bool rests_by_tif(u8 tif) {
+    return tif == tif::DAY || tif == tif::GTC || tif == tif::GTD;
+}
+
+// Whether there is such an order: side, type and time in force.
+inline bool has_shape(const CommandHead& head) {
+    if (head.side != side::BUY && head.side != side::SELL) return false;
+    switch (head.order_type) {
+        case order_type::LIMIT: return head.tif >= tif::DAY && head.tif <= tif::AT_CLOSE;
+        case order_type::MARKET: return head.tif >= tif::DAY && head.tif <= tif::FOK;
+        case order_type::STOP:
+        case order_type::STOP_LIMIT:
+        case order_type::TRAILING_STOP: return rests_by_tif(head.tif);
+        default: return false;
+    }
+}
+
+// Whether the order has none of the optional fields.
+inline bool is_plain(const CommandHead& head, const OrderTerms& terms) {
+    return (head.stp | head.flags) == 0 &&
+           (terms.stop_price_ticks | terms.display_lots | terms.min_lots | terms.expire_ns | terms.trail_ticks) == 0;
+}
+
+// Whether the optional fields may stand with the type and time in force, and with each other.
+inline bool extras_fit(const CommandHead& head, const OrderTerms& terms) {
+    const u8 type = head.order_type;
+    const bool post_only = (head.flags & order_flag::POST_ONLY) != 0;
+    const bool hidden = (head.flags & order_flag::HIDDEN) != 0;
+    if (head.stp > stp::DECREMENT || (head.flags & ~(order_flag::POST_ONLY | order_flag::HIDDEN)) != 0) return false;
+    if (terms.expire_ns != 0 && head.tif != tif::GTD) return false;
+    if (terms.trail_ticks != 0 && type != order_type::TRAILING_STOP) return false;
+    if (terms.stop_price_ticks != 0 && (type == order_type::LIMIT || type == order_type::MARKET)) return false;
+    if (head.flags != 0 || terms.display_lots != 0) {
+        if (type != order_type::LIMIT || !rests_by_tif(head.tif) || (terms.display_lots != 0 && hidden)) return false;
+    }
+    if (terms.min_lots == 0) return true;
+    if (type == order_type::MARKET) return head.tif != tif::FOK;
+    return type == order_type::LIMIT && (rests_by_tif(head.tif) || head.tif == tif::IOC) && !post_only;
+}
+
+// Whether the instrument's phase takes such an order.
+inline Code phase_refusal(u8 phase, const CommandHead& head, const OrderTerms& terms) {
+    const bool opening = phase == phase::PRE_OPEN || phase == phase::OPENING_AUCTION;
+    if (phase == phase::HALT || phase == phase::CLOSED) return code::WRONG_PHASE;
+    if (head.tif == tif::AT_OPEN && !opening) return code::WRONG_PHASE;
+    if (phase == phase::CONTINUOUS) return code::OK;
+    if (head.order_type == order_type::MARKET) return code::WRONG_PHASE;
+    if (head.order_type != order_type::LIMIT) return code::OK;
+    const bool gathers = rests_by_tif(head.tif) || head.tif == tif::AT_OPEN || head.tif == tif::AT_CLOSE;
+    const bool post_only = (head.flags & order_flag::POST_ONLY) != 0;
+    return gathers && !post_only && terms.min_lots == 0 ? code::OK : code::WRONG_PHASE;
+}
+
+inline bool is_price(i64 ticks) {
+    return ticks >= 1 && ticks <= kMaxPriceTicks;
+}
+inline bool is_quantity(i64 lots) {
+    return lots >= 1 && lots <= kMaxQuantityLots;
+}
+
+// Stop price to begin with: a trailing stop that came without one takes it from the last price.
+inline i64 first_stop(const Book& book, const CommandHead& head, const OrderTerms& terms) {
+    if (terms.stop_price_ticks != 0 || terms.trail_ticks == 0) return terms.stop_price_ticks;
+    return head.side == side::BUY ? book.last + terms.trail_ticks : book.last - terms.trail_ticks;
+}
+
+inline bool stop_is_good(const Book& book, const CommandHead& head, const OrderTerms& terms) {
+    if (head.order_type == order_type::TRAILING_STOP) {
+        if (!is_price(terms.trail_ticks)) return false;
+        if (terms.stop_price_ticks == 0 && book.last == 0) return false;
+    }
+    return is_price(first_stop(book, head, terms));
+}
+
+// Why a limit is too far off: band, then collar.
+inline Code price_refusal(const Book& book, u8 side, i64 price) {
+    if (book.band_ppm != 0 && book.reference != 0) {
+        const Band band = around(book.reference, book.band_ppm);
+        if (price < band.low || price > band.high) return code::OUTSIDE_BAND;
+    }
+    const i64 center = book.last != 0 ? book.last : book.reference;
+    if (book.collar_ppm != 0 && center != 0) {
+        const Band collar = around(center, book.collar_ppm);
+        if (side == side::BUY ? price > collar.high : price < collar.low) return code::PRICE_COLLAR;
+    }
+    return code::OK;
+}
+
+// Quantity, prices, expiry, and what price limits and the account's order size say to them.
+inline Code terms_refusal(const Book& book, const Account& account, const Step& step) {
+    const CommandHead& head = step.head();
+    const OrderTerms& terms = step.command.order;
+    const i64 lots = terms.quantity_lots;
+    const i64 price = terms.price_ticks;
+    const u8 type = head.order_type;
+    const bool limited = type == order_type::LIMIT || type == order_type::STOP_LIMIT;
+    if (!is_quantity(lots)) return code::BAD_QUANTITY;
+    if (limited ? !is_price(price) : price != 0 && !(type == order_type::MARKET && is_price(price))) {
+        return code::BAD_PRICE;
+    }
+    if (type >= order_type::STOP && !stop_is_good(book, head, terms)) return code::BAD_STOP_PRICE;
+    const i64 display = terms.display_lots;
+    if (display != 0 && !(display >= 1 && display <= lots && lots <= i128{kDisplayRatio} * display)) {
+        return code::BAD_DISPLAY;
+    }
+    if (terms.min_lots < 0 || terms.min_lots > lots) return code::BAD_MINIMUM;
+    if (head.tif == tif::GTD && terms.expire_ns <= step.now_ns) return code::BAD_EXPIRY;
+    if (limited && (book.band_ppm | book.collar_ppm) != 0) {
+        const Code code = price_refusal(book, head.side, price);
+        if (code != code::OK) return code;
+    }
+    if (account.is_limited && account.limits.max_order_lots != 0 && lots > account.limits.max_order_lots) {
+        return code::ORDER_TOO_LARGE;
+    }
+    return code::OK;
+}
+
+inline bool crosses(const State& state, const Order& order, i64 price) {
+    const Handle best = state.books[order.book].halves[order.side == side::BUY ? 1 : 0].best;
+    return best != kNone && reaches(order.side, price, state.levels[best].price);
+}
+
+inline bool is_worth_too_much(const Account& account, i128 worth) {
+    return account.is_limited && account.limits.max_order_micros != 0 && worth > account.limits.max_order_micros;
+}
+
+// Why an order with good terms can't be taken: its worth, its id, the account's funds and limits.
+inline Code entry_refusal(const State& state, const Order& order, i128 worth, i64 now_ns) {
+    const Account& account = state.accounts[order.account];
+    const i64 lots = order.quantity;
+    if (worth > kI64Max) return code::OVERFLOW_;
+    if (is_worth_too_much(account, worth)) return code::ORDER_WORTH_TOO_MUCH;
+    if (state.find_client_order(order.account, order.client_order_id) != kNone) return code::DUPLICATE_ORDER_ID;
+    Code code = funds::exposure_refusal(state, order, lots, 0);
+    if (code != code::OK) return code;
+    const bool limited = order.order_type == order_type::LIMIT || order.order_type == order_type::STOP_LIMIT;
+    code = funds::funds_refusal(state, order, limited ? order.price : 0, lots, worth, {});
+    if (code == code::OK && account.is_limited) code = account.limits.count_refusal(now_ns);
+    if (code == code::OK && (order.flags & order_flag::POST_ONLY) != 0 && crosses(state, order, order.price)) {
+        code = code::WOULD_TRADE;
+    }
+    return code;
+}
+
+// The order that the command describes; its account and book are known.
+inline Order order_of(const State& state, const Step& step, Handle account, Handle book) {
+    const CommandHead& head = step.head();
+    const OrderTerms& terms = step.command.order;
+    Order order = {};
+    order.order_id = step.seq;
+    order.client_order_id = head.client_order_id;
+    order.session_id = head.session_id;
+    order.price = terms.price_ticks;
+    order.leaves = terms.quantity_lots;
+    order.account = account;
+    order.position = state.find_position(account, book);
+    order.book = book;
+    order.side = head.side;
+    order.order_type = head.order_type;
+    order.tif = head.tif;
+    order.stp = head.stp;
+    order.flags = head.flags;
+    order.quantity = terms.quantity_lots;
+    order.display = terms.display_lots;
+    order.expire_ns = terms.expire_ns;
+    order.stop = first_stop(state.books[book], head, terms);
+    order.trail = terms.trail_ticks;
+    return order;
+}
+
+// An order that passed all checks goes where it belongs: to the other side, into the book, or to wait.
+inline void admit(State& state, Order& order, Step& step) {
+    Book& book = state.books[order.book];
+    if (order.stop != 0) {
+        report::accepted(step, state, order, event_flag::WAITS);
+        state.wait(state.file(order), kWaitsForStop);
+        phases::set_off_stops(state, book, step);
+    } else if (order.tif == tif::AT_CLOSE && book.phase != phase::CLOSING_AUCTION) {
+        report::accepted(step, state, order, event_flag::WAITS);
+        state.wait(state.file(order), kWaitsForClose);
+    } else if (book.phase != phase::CONTINUOUS) {
+        report::accepted(step, state, order, event_flag::BOOKS);
+        state.place(state.file(order));
+    } else {
+        report::accepted(step, state, order, rests(order.order_type, order.tif) ? u32{event_flag::BOOKS} : 0);
+        const i64 before = book.last;
+        const i64 min_lots = step.command.order.min_lots;
+        if (matching::enter(state, order, kNone, step.head().session_no, step, min_lots)) {
+            phases::aftermath(state, book, before, step);
+        }
+    }
+}
+
+// NEW_ORDER. The exchange id of the order is the seq of this command.
+inline void new_order(State& state, Step& step) {
+    const CommandHead& head = step.head();
+    const OrderTerms& terms = step.command.order;
+    const Handle owner = state.find_account(head.account);
+    const Handle number = state.find_book(head.instrument);
+    Code code = code::OK;
+    if (!has_shape(head) || !(is_plain(head, terms) || extras_fit(head, terms))) {
+        code = code::NOT_SUPPORTED;
+    } else if (owner == kNone) {
+        code = code::UNKNOWN_ACCOUNT;
+    } else if (number == kNone) {
+        code = code::UNKNOWN_INSTRUMENT;
+    } else {
+        Account& account = state.accounts[owner];
+        const Book& book = state.books[number];
+        code = funds::status_refusal(account);
+        if (code == code::OK) code = phase_refusal(book.phase, head, terms);
+        if (code == code::OK) code = terms_refusal(book, account, step);
+        if (code == code::OK) {
+            Order order = order_of(state, step, owner, number);
+            i128 worth = 0;
+            i128 lot_micros = 0;
+            if (order.order_type == order_type::MARKET) {
+                worth = funds::market_worth(state, order);
+            } else {
+                lot_micros = lot_micros_of(book, order.side, order.price != 0 ? order.price : order.stop);
+                worth = lot_micros * order.quantity;
+            }
+            code = entry_refusal(state, order, worth, step.now_ns);
+            if (code == code::OK) {
+                order.lot_micros = static_cast<i64>(lot_micros);
+                if (order.position == kNone) order.position = state.position_of(owner, number);
+                if (account.is_limited) account.limits.count_order(step.now_ns);
+                admit(state, order, step);
+                return;
+            }
+        }
+    }
+    report::refused(step, event_kind::REJECTED, code);
+}
+
+// The live order of the command's account that it names, by exchange id or else by client id.
+inline Handle addressed_order(const State& state, const CommandHead& head) {
+    const Handle account = state.find_account(head.account);
+    if (account == kNone) return kNone;
+    if (head.order_id == 0) return state.find_client_order(account, head.client_order_id);
+    const Handle at = state.find_order(head.order_id);
+    return at != kNone && state.orders[at].account == account ? at : kNone;
+}
+
+// CANCEL: take a live order out of its place.
+inline void cancel(State& state, Step& step) {
+    const Handle at = addressed_order(state, step.head());
+    if (at == kNone) {
+        report::refused(step, event_kind::CANCEL_REJECTED, code::UNKNOWN_ORDER);
+        return;
+    }
+    const Order& order = state.orders[at];
+    state.displace(at);
+    report::taken_off(step, state, asker_of(step), order, order.leaves, code::CANCEL_REQUESTED);
+    state.forget(at);
+}
+
+// Display quantity, price limits and size of an order that asks for more than it has.
+inline Code new_terms_refusal(const State& state, const Order& order, i64 price, i64 lots) {
+    if (order.display != 0 && lots > i128{kDisplayRatio} * order.display) return code::BAD_DISPLAY;
+    const Code code = price_refusal(state.books[order.book], order.side, price);
+    if (code != code::OK) return code;
+    const Account& account = state.accounts[order.account];
+    const bool too_large =
+        account.is_limited && account.limits.max_order_lots != 0 && lots > account.limits.max_order_lots;
+    return too_large ? code::ORDER_TOO_LARGE : code::OK;
+}
+
+// Why an order can't have new terms; what it has reserved itself counts as free.
+inline Code replace_refusal(const State& state, const Order& order, i64 price, i64 lots) {
+    const Book& book = state.books[order.book];
+    const Account& account = state.accounts[order.account];
+    const bool lessens = price == order.price && lots <= order.leaves;
+    Code code = code::OK;
+    if (order.place != kInBook) return code::NOT_SUPPORTED;
+    if (!lessens) code = funds::status_refusal(account);
+    if (code != code::OK) return code;
+    if (book.phase == phase::HALT || book.phase == phase::CLOSED) return code::WRONG_PHASE;
+    if (!is_quantity(lots)) return code::BAD_QUANTITY;
+    if (!is_price(price)) return code::BAD_PRICE;
+    if (!lessens) code = new_terms_refusal(state, order, price, lots);
+    if (code != code::OK) return code;
+    const i128 worth = lot_micros_of(book, order.side, price) * lots;
+    if (worth > kI64Max) return code::OVERFLOW_;
+    if (!lessens) {
+        if (is_worth_too_much(account, worth)) return code::ORDER_WORTH_TOO_MUCH;
+        code = funds::exposure_refusal(state, order, lots, order.leaves);
+        if (code != code::OK) return code;
+    }
+    const funds::Freed freed = {order.leaves, i128{order.lot_micros} * order.leaves};
+    code = funds::funds_refusal(state, order, price, lots, worth, freed);
+    const bool post_only = !lessens && (order.flags & order_flag::POST_ONLY) != 0;
+    if (code == code::OK && post_only && book.phase == phase::CONTINUOUS && crosses(state, order, price)) {
+        return code::WOULD_TRADE;
+    }
+    return code;
+}
+
+// REPLACE: new price and new open quantity for a live order.
+//
+// Less at the same price keeps the order's place; anything else puts it behind, and may trade. The order belongs to
+// the session that replaced it from then on, as that is the one that gets its further reports.
+inline void replace(State& state, Step& step) {
+    const CommandHead& head = step.head();
+    const Handle at = addressed_order(state, head);
+    if (at == kNone) {
+        report::refused(step, event_kind::REPLACE_REJECTED, code::UNKNOWN_ORDER);
+        return;
+    }
+    Order& order = state.orders[at];
+    const i64 price = step.command.order.price_ticks;
+    const i64 lots = step.command.order.quantity_lots;
+    const Code code = replace_refusal(state, order, price, lots);
+    if (code != code::OK) {
+        report::refused(step, event_kind::REPLACE_REJECTED, code);
+        return;
+    }
+    const report::Previous previous = {order.session_id, order.price, order.leaves};
+    order.session_id = head.session_id;
+    order.quantity = lots;
+    if (price == order.price && lots <= order.leaves) {
+        state.reserve(order, lots - order.leaves);
+        state.reduce(order, lots);
+        report::replaced(step, state, order, event_flag::BOOKS, previous);
+        return;
+    }
+    Book& book = state.books[order.book];
+    state.displace(at);
+    order.price = price;
+    order.leaves = lots;
+    order.lot_micros = static_cast<i64>(lot_micros_of(book, order.side, price));
+    report::replaced(step, state, order, event_flag::BOOKS | event_flag::LOST_PRIORITY, previous);
+    if (book.phase != phase::CONTINUOUS) {
+        state.place(at);
+        return;
+    }
+    const i64 before = book.last;
+    if (matching::enter(state, order, at, head.session_no, step)) phases::aftermath(state, book, before, step);
+}
+
+// REFUSED: a gateway said no; the stream keeps its answer, with the code from `tag`.
+inline void gateway_refusal(Step& step) {
+    const u64 tag = step.command.order.tag;
+    // A tag that is no code (they have 16 bits) can't be passed on as one.
+    report::refused(step, event_kind::REJECTED,
+                    tag >= 1 && tag <= UINT16_MAX ? static_cast<Code>(tag) : Code{code::UNKNOWN_COMMAND});
+}
+
+// Take off orders; they are in order of exchange id.
+inline void cancel_all(State& state, const phases::Chosen& chosen, Code code, Step& step) {
+    for (const auto& [_, at] : chosen) {
+        const Order& order = state.orders[at];
+        state.displace(at);
+        report::taken_off(step, state, asker_of(step), order, order.leaves, code);
+        state.forget(at);
+    }
+}
+
+// An account's live orders that `is_chosen`, by exchange id.
+template <class IsChosen>
+phases::Chosen orders_of_account(const State& state, Handle account, IsChosen&& is_chosen) {
+    phases::Chosen chosen;
+    for (Handle at = state.accounts[account].orders; at != kNone; at = state.links[at].account_next) {
+        if (is_chosen(state.orders[at])) chosen.emplace_back(state.orders[at].order_id, at);
+    }
+    std::sort(chosen.begin(), chosen.end());
+    return chosen;
+}
+
+// A session's live orders that `is_chosen`, by exchange id. Sessions keep no list of their orders: this reads them all.
+template <class IsChosen>
+phases::Chosen orders_of_session(const State& state, u64 session_id, IsChosen&& is_chosen) {
+    phases::Chosen chosen;
+    for (Handle at = 1; at < state.orders.end(); ++at) {
+        const Order& order = state.orders[at];
+        if (order.place == kGone || order.session_id != session_id || !is_chosen(order)) continue;
+        chosen.emplace_back(order.order_id, at);
+    }
+    std::sort(chosen.begin(), chosen.end());
+    return chosen;
+}
+
+// MASS_CANCEL: all live orders of an account, an instrument, a session, a side, or what these have in common.
+inline void mass_cancel(State& state, Step& step) {
+    const CommandHead& head = step.head();
+    const Handle account = state.find_account(head.account);
+    if (account == kNone && (head.account != 0 || (head.instrument == 0 && head.order_id == 0))) {
+        report::refused(step, event_kind::REJECTED, code::UNKNOWN_ACCOUNT);
+        return;
+    }
+    if ((head.flags & ~mass_cancel_flag::BLOCK) != 0 || (head.flags != 0 && account == kNone)) {
+        report::refused(step, event_kind::REJECTED, code::NOT_SUPPORTED);
+        return;
+    }
+    if (head.flags != 0 && state.accounts[account].status != account_status::BANNED) {
+        state.accounts[account].status = account_status::KILLED;
+    }
+    const Handle book = head.instrument != 0 ? state.find_book(head.instrument) : kNone;
+    const auto is_chosen = [&](const Order& order) {
+        return (head.side == 0 || order.side == head.side) && (head.instrument == 0 || order.book == book) &&
+               (head.order_id == 0 || order.session_id == head.order_id);
+    };
+    phases::Chosen chosen;
+    if (account != kNone) {
+        chosen = orders_of_account(state, account, is_chosen);
+    } else if (book != kNone) {
+        chosen = phases::orders_of_book(state, book, is_chosen);
+    } else if (head.instrument == 0) {
+        chosen = orders_of_session(state, head.order_id, is_chosen);
+    }
+    cancel_all(state, chosen, code::MASS_CANCEL, step);
+    report::mass_canceled(step, static_cast<u32>(chosen.size()));
+}
+
+// SESSION_CLOSED: a gateway has lost a session that wants its orders canceled then.
+inline void session_closed(State& state, Step& step) {
+    const phases::Chosen chosen = orders_of_session(state, step.head().order_id, [](const Order&) { return true; });
+    cancel_all(state, chosen, code::DISCONNECTED, step);
+    report::mass_canceled(step, static_cast<u32>(chosen.size()));
+}
+
+}  // namespace lockstep::orders

@@ -1,0 +1,264 @@
+// What follows from time and from trades: phases and their auctions, breakers, and stops that are set off.
+//
+// `aftermath` is called at the end of every command that may have moved a price. It sets off one stop at a time, so
+// that each sees the prices that the one before it has made, and it ends because each of them waits only once.
+#pragma once
+
+#include "lockstep/funds.hpp"
+
+namespace lockstep::phases {
+
+inline bool is_auction(u8 phase) {
+    return phase == phase::OPENING_AUCTION || phase == phase::VOLATILITY_AUCTION || phase == phase::CLOSING_AUCTION;
+}
+
+struct Equilibrium {
+    i64 price;
+    i64 volume;
+    i64 imbalance;  // demand - supply
+};
+
+// The auction's result as the book stands; all 0 if nothing would trade.
+inline Equilibrium equilibrium(const State& state, const Book& book) {
+    const i64 reference = book.last != 0 ? book.last : book.reference;
+    std::map<i64, std::pair<i64, i64>> prices;  // (bid lots, ask lots) by price
+    i64 demand = 0;
+    for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
+        const Half& half = book.halves[side - 1];
+        for (Handle at = half.best; at != kNone; at = state.worse(half, side, at)) {
+            const Level& level = state.levels[at];
+            auto& lots = prices[level.price];
+            (side == side::BUY ? lots.first : lots.second) = level.quantity;
+            if (side == side::BUY) demand += level.quantity;
+        }
+    }
+    if (reference != 0) prices.try_emplace(reference);
+    Equilibrium best = {};
+    i64 supply = 0;
+    const auto rank = [reference](const Equilibrium& one) {
+        return std::tuple(-one.volume, Position::magnitude(one.imbalance), Position::magnitude(one.price - reference),
+                          one.price);
+    };
+    // Upwards: supply grows with each ask level reached, demand falls behind each bid level passed.
+    for (const auto& [price, lots] : prices) {
+        supply += lots.second;
+        const Equilibrium here = {price, std::min(demand, supply), demand - supply};
+        if (here.volume != 0 && (best.volume == 0 || rank(here) < rank(best))) best = here;
+        demand -= lots.first;
+    }
+    return best;
+}
+
+// Trade the book at its equilibrium; it is not crossed afterwards.
+inline void uncross(State& state, Book& book, const Asker& asker, Step& step) {
+    const Equilibrium at = equilibrium(state, book);
+    if (at.volume == 0) return;
+    while (true) {
+        const Handle bids = book.halves[0].best;
+        const Handle asks = book.halves[1].best;
+        if (bids == kNone || asks == kNone) break;
+        if (state.levels[bids].price < at.price || state.levels[asks].price > at.price) break;
+        const Handle buying = state.levels[bids].front();
+        const Handle selling = state.levels[asks].front();
+        Order& sell = state.orders[selling];
+        const i64 lots = std::min(state.orders[buying].leaves, sell.leaves);
+        const Account& seller = state.accounts[sell.account];
+        const i128 proceeds = i128{at.price} * lots * book.unit_micros;
+        const i128 due = i128{seller.receivable} - i128{sell.lot_micros} * lots + proceeds;
+        if (std::max<i64>(seller.cash, 0) + due > kI64Max) {
+            state.displace(selling);
+            report::taken_off(step, state, asker, sell, sell.leaves, code::OVERFLOW_);
+            state.forget(selling);
+            continue;
+        }
+        matching::trade_in_auction(state, book, buying, selling, lots, at.price, step);
+    }
+    book.last = book.reference = at.price;
+}
+
+inline void set_off_stops(State& state, Book& book, Step& step);
+
+using Chosen = std::vector<std::pair<u64, Handle>>;
+
+// An instrument's live orders that `is_chosen`, by exchange id.
+template <class IsChosen>
+Chosen orders_of_book(const State& state, Handle number, IsChosen&& is_chosen) {
+    Chosen chosen;
+    const auto consider = [&](Handle at) {
+        if (is_chosen(state.orders[at])) chosen.emplace_back(state.orders[at].order_id, at);
+    };
+    for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
+        const Half& half = state.books[number].halves[side - 1];
+        for (Handle level = half.best; level != kNone; level = state.worse(half, side, level)) {
+            for (const Queue& queue : state.levels[level].queues) {
+                for (Handle at = queue.head; at != kNone; at = state.links[at].next) consider(at);
+            }
+        }
+        for (const auto& [_, at] : state.waiting[number]->stops[side - 1]) consider(at);
+    }
+    for (const auto& [_, at] : state.waiting[number]->for_close) consider(at);
+    std::sort(chosen.begin(), chosen.end());
+    return chosen;
+}
+
+// The code with which a change between these phases ends orders of a time in force; OK if it doesn't.
+inline Code ending(u8 previous, u8 phase, u8 tif) {
+    const bool closed = phase == phase::CLOSED;
+    if (tif == tif::AT_OPEN && (phase == phase::CONTINUOUS || phase == phase::CLOSING_AUCTION || closed)) {
+        return code::AUCTION_ENDED;
+    }
+    const bool closing_over = previous == phase::CLOSING_AUCTION && phase != phase::CLOSING_AUCTION;
+    if (tif == tif::AT_CLOSE && (closed || closing_over)) return code::AUCTION_ENDED;
+    return tif == tif::DAY && closed ? code::EXPIRED : code::OK;
+}
+
+// Cancel the orders whose time in force ends with the change from `previous` to the present phase.
+inline void end_orders(State& state, const Book& book, Handle number, u8 previous, const Asker& asker, Step& step) {
+    const u8 phase = book.phase;
+    const bool any = ending(previous, phase, tif::AT_OPEN) != 0 || ending(previous, phase, tif::AT_CLOSE) != 0 ||
+                     ending(previous, phase, tif::DAY) != 0;
+    if (!any || book.live == 0) return;
+    const auto ended = orders_of_book(
+        state, number, [&](const Order& order) { return ending(previous, phase, order.tif) != code::OK; });
+    for (const auto& [_, at] : ended) {
+        const Order& order = state.orders[at];
+        state.displace(at);
+        report::taken_off(step, state, asker, order, order.leaves, ending(previous, phase, order.tif));
+        state.forget(at);
+    }
+}
+
+struct Schedule {
+    u8 phase;
+    u8 next_phase;
+    i64 until_ns;
+};
+
+// Bring an instrument into a phase, with everything that this entails, in the documented order.
+inline void change_phase(State& state, Book& book, const Schedule& schedule, const Asker& asker, Step& step) {
+    const Handle number = state.find_book(book.instrument);
+    const u8 previous = book.phase;
+    const u8 phase = schedule.phase;
+    book.phase = phase;
+    book.next_phase = schedule.next_phase;
+    book.until_ns = schedule.until_ns;
+    book.window_start_ns = book.window_price = 0;
+    report::phase_changed(step, asker, book, previous);
+    if (phase == phase::CONTINUOUS || (phase == phase::CLOSED && is_auction(previous))) {
+        uncross(state, book, asker, step);
+    }
+    end_orders(state, book, number, previous, asker, step);
+    if (phase == phase::CLOSING_AUCTION) {
+        for (const auto& [_, at] : std::exchange(state.waiting[number]->for_close, {})) state.join(at);
+    } else if (phase == phase::CONTINUOUS) {
+        set_off_stops(state, book, step);
+    }
+}
+
+// Pause an instrument whose price has moved too far within the window; `before` is the last price before the step.
+inline void check_breaker(State& state, Book& book, i64 before, Step& step) {
+    if (book.breaker_ppm == 0 || book.phase != phase::CONTINUOUS) return;
+    if (book.window_price == 0 || i128{step.now_ns} - book.window_start_ns >= book.breaker_window_ns) {
+        book.window_price = before != 0 ? before : book.last;
+        book.window_start_ns = step.now_ns;
+    }
+    const i128 moved = Position::magnitude(book.last - book.window_price);
+    if (moved * kPpm > i128{book.breaker_ppm} * book.window_price) {
+        const i64 until_ns = step.now_ns + book.breaker_pause_ns;
+        change_phase(state, book, {book.breaker_phase, phase::CONTINUOUS, until_ns}, kNobody, step);
+    }
+}
+
+// Let a waiting stop order go; whether it traded.
+inline bool trigger(State& state, Handle at, Step& step) {
+    Order& order = state.orders[at];
+    const bool limited = order.order_type == order_type::STOP_LIMIT;
+    state.displace(at);
+    report::triggered(step, state, order, limited ? u32{event_flag::BOOKS} : 0);
+    const i128 worth = limited ? i128{order.lot_micros} * order.leaves : funds::market_worth(state, order);
+    const Code code = funds::funds_refusal(state, order, order.price, order.leaves, worth, {});
+    if (code != code::OK) {
+        report::taken_off(step, state, {order.session_id, 0}, order, order.leaves, code);
+        state.forget(at);
+        return false;
+    }
+    return matching::enter(state, order, at, 0, step);
+}
+
+// Move the trailing stop prices after the last price; they never move away from it.
+inline void follow(State& state, Waiting& waiting, i64 last) {
+    std::vector<Handle> trailing;
+    for (const auto& [_, at] : waiting.trailing) trailing.push_back(at);
+    for (const Handle at : trailing) {
+        Order& order = state.orders[at];
+        const i64 stop = order.side == side::BUY ? std::min(order.stop, last + order.trail)
+                                                 : std::max(order.stop, last - order.trail);
+        if (stop == order.stop) continue;
+        state.remove_stop(at);
+        order.stop = stop;
+        state.add_stop(at);
+    }
+}
+
+// The order that is set off next at this last price.
+inline Handle next_stop(const Waiting& waiting, i64 last) {
+    const auto& buys = waiting.stops[0];
+    if (!buys.empty() && last >= buys.begin()->first.first) return buys.begin()->second;
+    const auto& sells = waiting.stops[1];
+    if (!sells.empty() && last <= -sells.begin()->first.first) return sells.begin()->second;
+    return kNone;
+}
+
+// The cascade: set off waiting stops one at a time while the last price reaches one.
+inline void set_off_stops(State& state, Book& book, Step& step) {
+    while (book.stops != 0 && book.phase == phase::CONTINUOUS && book.last != 0) {
+        Waiting& waiting = *state.waiting[state.find_book(book.instrument)];
+        if (!waiting.trailing.empty()) follow(state, waiting, book.last);
+        const Handle at = next_stop(waiting, book.last);
+        if (at == kNone) return;
+        const i64 before = book.last;
+        if (trigger(state, at, step)) check_breaker(state, book, before, step);
+    }
+}
+
+// After a matching step that traded, `before` being the last price before it: breaker, then stops.
+inline void aftermath(State& state, Book& book, i64 before, Step& step) {
+    check_breaker(state, book, before, step);
+    set_off_stops(state, book, step);
+}
+
+// Handles of all books in order of instrument id.
+inline std::vector<Handle> books_by_id(const State& state) {
+    std::vector<Handle> books;
+    for (Handle at = 1; at < state.books.end(); ++at) books.push_back(at);
+    std::sort(books.begin(), books.end(),
+              [&](Handle a, Handle b) { return state.books[a].instrument < state.books[b].instrument; });
+    return books;
+}
+
+// TICK: whatever is due by its stamp.
+inline void tick(State& state, Step& step) {
+    while (!state.expiries.empty() && state.expiries.begin()->first.first <= step.now_ns) {
+        const Handle at = state.expiries.begin()->second;
+        const Order& order = state.orders[at];
+        state.displace(at);
+        report::taken_off(step, state, kNobody, order, order.leaves, code::EXPIRED);
+        state.forget(at);
+    }
+    const std::vector<Handle> books = books_by_id(state);
+    for (const Handle at : books) {
+        Book& book = state.books[at];
+        if (book.next_phase != 0 && book.until_ns <= step.now_ns) {
+            change_phase(state, book, {book.next_phase, 0, 0}, kNobody, step);
+        }
+    }
+    for (const Handle at : books) {
+        const Book& book = state.books[at];
+        if (!is_auction(book.phase)) continue;
+        const Equilibrium now = equilibrium(state, book);
+        report::indicative(step, book, now.price, now.volume, now.imbalance);
+    }
+    report::control(step, event_kind::TICKED);
+}
+
+}  // namespace lockstep::phases

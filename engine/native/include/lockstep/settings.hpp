@@ -1,0 +1,124 @@
+// Administrative commands that set how an instrument or an account is traded: phases, fees, limits, status.
+#pragma once
+
+#include "lockstep/orders.hpp"
+
+namespace lockstep::settings {
+
+inline constexpr i64 kMaxFeePpm = 100'000;
+inline constexpr i64 kMaxWidthPpm = 1'000'000;
+inline constexpr i64 kMaxDurationNs = i64{1} << 50;
+
+inline void refuse(Step& step, Code code) {
+    report::emit(step, report::definition(step, event_kind::ADMIN_REJECTED, code));
+}
+
+inline bool within(i64 value, i64 low, i64 high) {
+    return value >= low && value <= high;
+}
+
+// SET_PHASE, for one instrument or (id 0) for all: also the operator's halt and resume.
+inline void set_phase(State& state, Step& step) {
+    const SettingTerms& terms = step.command.setting;
+    std::vector<Handle> books;
+    if (step.head().instrument == 0) {
+        books = phases::books_by_id(state);
+    } else if (const Handle at = state.find_book(step.head().instrument); at != kNone) {
+        books.push_back(at);
+    }
+    const bool good_schedule = terms.next_value != 0 ? terms.until_ns > step.now_ns : terms.until_ns == 0;
+    const bool good_phases = within(terms.value, phase::PRE_OPEN, phase::CLOSED) && terms.next_value <= phase::CLOSED;
+    if (books.empty()) return refuse(step, code::UNKNOWN_INSTRUMENT);
+    if (!good_phases || !good_schedule || !within(terms.reference_price_ticks, 0, kMaxPriceTicks)) {
+        return refuse(step, code::BAD_DEFINITION);
+    }
+    for (const Handle at : books) {
+        Book& book = state.books[at];
+        if (terms.reference_price_ticks != 0) book.reference = terms.reference_price_ticks;
+        phases::change_phase(state, book, {terms.value, terms.next_value, terms.until_ns}, asker_of(step), step);
+    }
+}
+
+// SET_ACCOUNT_STATUS; BANNED takes off the account's orders.
+inline void set_account_status(State& state, Step& step) {
+    const u8 status = step.command.setting.value;
+    const Handle at = state.find_account(step.head().account);
+    if (at == kNone) return refuse(step, code::UNKNOWN_ACCOUNT);
+    if (status > account_status::KILLED) return refuse(step, code::BAD_DEFINITION);
+    const u8 previous = std::exchange(state.accounts[at].status, status);
+    report::setting(step, event_kind::ACCOUNT_STATUS_SET, status, previous);
+    if (status != account_status::BANNED) return;
+    const auto all = orders::orders_of_account(state, at, [](const Order&) { return true; });
+    orders::cancel_all(state, all, code::ACCOUNT_BLOCKED, step);
+}
+
+// SET_RISK_LIMITS: all of an account's limits at once. The counters go on while any limit is set.
+inline void set_risk_limits(State& state, Step& step) {
+    const LimitTerms& terms = step.command.limits;
+    const i64 values[] = {terms.max_order_lots,      terms.max_order_micros,  terms.max_position_lots,
+                          terms.max_orders_per_day,  terms.orders_per_second, terms.burst_orders,
+                          terms.max_orders_per_trade};
+    const Handle at = state.find_account(step.head().account);
+    const i64 rate = terms.orders_per_second;
+    const i64 burst = terms.burst_orders;
+    if (at == kNone) return refuse(step, code::UNKNOWN_ACCOUNT);
+    const bool negative = std::any_of(std::begin(values), std::end(values), [](i64 value) { return value < 0; });
+    if (negative || terms.max_concentration_ppm != 0 || (rate != 0) != (burst != 0) ||
+        std::max(rate, burst) > Limits::kSecondNs) {
+        return refuse(step, code::BAD_DEFINITION);
+    }
+    Account& account = state.accounts[at];
+    account.is_limited = std::any_of(std::begin(values), std::end(values), [](i64 value) { return value != 0; });
+    if (!account.is_limited) account.limits = {};
+    account.limits.max_order_lots = terms.max_order_lots;
+    account.limits.max_order_micros = terms.max_order_micros;
+    account.limits.max_position_lots = terms.max_position_lots;
+    account.limits.max_orders_per_day = terms.max_orders_per_day;
+    account.limits.orders_per_second = rate;
+    account.limits.burst_orders = burst;
+    account.limits.max_orders_per_trade = terms.max_orders_per_trade;
+    report::setting(step, event_kind::RISK_LIMITS_SET);
+}
+
+// SET_FEES: an instrument's fee rates, while it has no live orders, as these have reserved by the old ones.
+inline void set_fees(State& state, Step& step) {
+    const RuleTerms& terms = step.command.rules;
+    const Handle at = state.find_book(step.head().instrument);
+    if (at == kNone) return refuse(step, code::UNKNOWN_INSTRUMENT);
+    if (!within(terms.maker_fee_ppm, 0, kMaxFeePpm) || !within(terms.taker_fee_ppm, 0, kMaxFeePpm)) {
+        return refuse(step, code::BAD_DEFINITION);
+    }
+    Book& book = state.books[at];
+    const bool same = terms.maker_fee_ppm == book.maker_fee_ppm && terms.taker_fee_ppm == book.taker_fee_ppm;
+    if (!same && book.live != 0) return refuse(step, code::ORDERS_LIVE);
+    book.set_fees(static_cast<u32>(terms.maker_fee_ppm), static_cast<u32>(terms.taker_fee_ppm));
+    report::setting(step, event_kind::FEES_SET);
+}
+
+// SET_PRICE_LIMITS: an instrument's band, collar and breaker.
+inline void set_price_limits(State& state, Step& step) {
+    const RuleTerms& terms = step.command.rules;
+    const Handle at = state.find_book(step.head().instrument);
+    if (at == kNone) return refuse(step, code::UNKNOWN_INSTRUMENT);
+    const bool no_breaker =
+        (terms.breaker_ppm | terms.breaker_window_ns | terms.breaker_pause_ns | terms.breaker_phase) == 0;
+    const bool good_breaker = within(terms.breaker_ppm, 1, kMaxWidthPpm) &&
+                              within(terms.breaker_window_ns, 1, kMaxDurationNs) &&
+                              within(terms.breaker_pause_ns, 1, kMaxDurationNs) &&
+                              (terms.breaker_phase == phase::HALT || terms.breaker_phase == phase::VOLATILITY_AUCTION);
+    if (!within(terms.band_ppm, 0, kMaxWidthPpm) || !within(terms.collar_ppm, 0, kMaxWidthPpm) ||
+        !(no_breaker || good_breaker)) {
+        return refuse(step, code::BAD_DEFINITION);
+    }
+    Book& book = state.books[at];
+    book.band_ppm = static_cast<u32>(terms.band_ppm);
+    book.collar_ppm = static_cast<u32>(terms.collar_ppm);
+    book.breaker_ppm = static_cast<u32>(terms.breaker_ppm);
+    book.breaker_window_ns = terms.breaker_window_ns;
+    book.breaker_pause_ns = terms.breaker_pause_ns;
+    book.breaker_phase = static_cast<u8>(terms.breaker_phase);
+    book.window_start_ns = book.window_price = 0;
+    report::setting(step, event_kind::PRICE_LIMITS_SET);
+}
+
+}  // namespace lockstep::settings

@@ -1,0 +1,282 @@
+// The canonical snapshot of `engine/snapshot_format.py`, written and read: same state, same bytes, whichever engine.
+#pragma once
+
+#include <algorithm>
+#include <string_view>
+
+#include "lockstep/engine.hpp"
+
+namespace lockstep::snapshot {
+
+inline constexpr char kMagic[8] = {'L', 'K', 'S', 'T', 'S', 'N', 'A', 'P'};
+inline constexpr u32 kVersion = 2;
+
+// The bytes are not a snapshot that this version can restore.
+class Error : public std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+using Bytes = std::string;
+
+template <class... Fields>
+void put(Bytes& out, const Fields&... fields) {
+    static_assert((std::is_trivially_copyable_v<Fields> && ...));
+    (out.append(reinterpret_cast<const char*>(&fields), sizeof fields), ...);
+}
+
+// Handles of a pool's records in order of their ids.
+template <class T, unsigned Bits, class IdOf>
+std::vector<Handle> by_id(const Pool<T, Bits>& pool, IdOf&& id_of) {
+    std::vector<Handle> handles(pool.end() - 1);
+    for (std::size_t at = 0; at < handles.size(); ++at) handles[at] = static_cast<Handle>(at + 1);
+    std::sort(handles.begin(), handles.end(), [&](Handle a, Handle b) { return id_of(pool[a]) < id_of(pool[b]); });
+    return handles;
+}
+
+inline void put_session(Bytes& out, const Session& session) {
+    put(out, session.session_id, session.last_no, session.kept);
+    for (u64 age = session.kept; age-- > 0;) put(out, session.outcomes[(session.last_no - age) % Session::kRemembered]);
+}
+
+inline void put_order(Bytes& out, const State& state, Handle at) {
+    const Order& order = state.orders[at];
+    put(out, order.order_id, order.client_order_id, order.session_id, state.accounts[order.account].account,
+        state.books[order.book].instrument, order.side, order.order_type, order.tif, order.price, order.quantity,
+        order.leaves, order.place, order.stp, order.flags, order.display, order.shown, order.expire_ns, order.stop,
+        order.trail, order.lot_micros);
+}
+
+inline void put_orders(Bytes& out, const State& state, Handle number) {
+    for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
+        const Half& half = state.books[number].halves[side - 1];
+        for (Handle level = half.best; level != kNone; level = state.worse(half, side, level)) {
+            for (const Queue& queue : state.levels[level].queues) {
+                for (Handle at = queue.head; at != kNone; at = state.links[at].next) put_order(out, state, at);
+            }
+        }
+    }
+    const Waiting& waiting = *state.waiting[number];
+    for (const Waiting::ByStop& stops : waiting.stops) {
+        for (const auto& [_, at] : stops) put_order(out, state, at);
+    }
+    for (const auto& [_, at] : waiting.for_close) put_order(out, state, at);
+}
+
+inline void put_instrument(Bytes& out, const Book& book) {
+    put(out, book.instrument, book.symbol, book.tick_micros, book.lot_units, book.phase, book.next_phase, book.until_ns,
+        book.reference, book.last, book.maker_fee_ppm, book.taker_fee_ppm, book.band_ppm, book.collar_ppm,
+        book.breaker_ppm, book.breaker_window_ns, book.breaker_pause_ns, book.breaker_phase, book.window_start_ns,
+        book.window_price);
+}
+
+inline void put_account(Bytes& out, const Account& account) {
+    const Limits& limits = account.limits;
+    put(out, account.account, account.flags, account.name, account.cash, account.status, limits.max_order_lots,
+        limits.max_order_micros, limits.max_position_lots, limits.max_orders_per_day, limits.orders_per_second,
+        limits.burst_orders, limits.max_orders_per_trade, limits.day, limits.day_orders, limits.day_trades,
+        limits.tat_ns);
+}
+
+inline Bytes encode(const State& state) {
+    const auto books = by_id(state.books, [](const Book& one) { return one.instrument; });
+    const auto accounts = by_id(state.accounts, [](const Account& one) { return one.account; });
+    const auto sessions = by_id(state.sessions, [](const Session& one) { return one.session_id; });
+    auto positions = by_id(state.positions, [&](const Position& one) {
+        return u64{state.accounts[one.account].account} << 32 | state.books[one.book].instrument;
+    });
+    std::erase_if(positions, [&](Handle at) {
+        const Position& one = state.positions[at];
+        return (one.quantity | one.cost | one.realised) == 0;
+    });
+    constexpr std::size_t kOrderBytes = 110;
+    Bytes out;
+    out.reserve(256 + state.by_order_id.size() * kOrderBytes + accounts.size() * 192 + sessions.size() * 2080);
+    put(out, kMagic, kVersion, state.last_seq, state.last_timestamp_ns, state.fees, u64{books.size()},
+        u64{accounts.size()}, u64{positions.size()}, u64{sessions.size()}, u64{state.by_order_id.size()});
+    for (const Handle at : books) put_instrument(out, state.books[at]);
+    for (const Handle at : accounts) put_account(out, state.accounts[at]);
+    for (const Handle at : positions) {
+        const Position& one = state.positions[at];
+        put(out, state.accounts[one.account].account, state.books[one.book].instrument, one.quantity, one.cost,
+            one.realised);
+    }
+    for (const Handle at : sessions) put_session(out, state.sessions[at]);
+    for (const Handle at : books) put_orders(out, state, at);
+    return out;
+}
+
+// Walks the bytes; running out of them is an Error.
+class Reader {
+public:
+    explicit Reader(std::string_view raw) : raw_(raw) {}
+
+    template <class T>
+    T take() {
+        T value;
+        need(sizeof value);
+        std::memcpy(&value, raw_.data() + at_, sizeof value);
+        at_ += sizeof value;
+        return value;
+    }
+    template <class... Fields>
+    void take_into(Fields&... fields) {
+        ((fields = take<Fields>()), ...);
+    }
+    void take_name(char (&name)[32]) {
+        need(sizeof name);
+        std::memcpy(name, raw_.data() + at_, sizeof name);
+        at_ += sizeof name;
+    }
+    std::size_t rest() const { return raw_.size() - at_; }
+
+private:
+    void need(std::size_t size) const {
+        if (rest() < size) {
+            throw Error("snapshot ends at byte " + std::to_string(raw_.size()) + ", " + std::to_string(at_ + size) +
+                        " expected; it is cut short");
+        }
+    }
+
+    std::string_view raw_;
+    std::size_t at_ = 0;
+};
+
+inline void require(bool condition, const char* message) {
+    if (!condition) throw Error(message);
+}
+
+inline std::string text_of(const char (&name)[32]) {
+    std::size_t length = sizeof name;
+    while (length != 0 && name[length - 1] == '\0') --length;
+    return std::string(name, length);
+}
+
+inline void take_instrument(Reader& reader, State& state) {
+    const u32 id = reader.take<u32>();
+    char symbol[32];
+    reader.take_name(symbol);
+    const i64 tick = reader.take<i64>();
+    const i64 lot = reader.take<i64>();
+    require(tick >= 1 && lot >= 1 && i128{tick} * lot <= kMaxUnitMicros, "snapshot has an instrument with a bad unit");
+    require(state.find_book(id) == kNone, "snapshot defines an instrument twice");
+    Book& book = state.books[state.add_book(id, symbol, text_of(symbol), tick, lot)];
+    reader.take_into(book.phase, book.next_phase, book.until_ns, book.reference, book.last, book.maker_fee_ppm,
+                     book.taker_fee_ppm, book.band_ppm, book.collar_ppm, book.breaker_ppm, book.breaker_window_ns,
+                     book.breaker_pause_ns, book.breaker_phase, book.window_start_ns, book.window_price);
+    book.set_fees(book.maker_fee_ppm, book.taker_fee_ppm);
+    require(book.fee_ppm <= settings::kMaxFeePpm && book.last >= 0 && book.last <= kMaxPriceTicks &&
+                book.reference >= 0 && book.reference <= kMaxPriceTicks,
+            "snapshot has an instrument with fees or prices out of range");
+}
+
+inline void take_account(Reader& reader, State& state) {
+    const u32 id = reader.take<u32>();
+    const u32 flags = reader.take<u32>();
+    char name[32];
+    reader.take_name(name);
+    require(state.find_account(id) == kNone, "snapshot defines an account twice");
+    Account& account = state.accounts[state.add_account(id, name, text_of(name), flags)];
+    Limits& limits = account.limits;
+    reader.take_into(account.cash, account.status, limits.max_order_lots, limits.max_order_micros,
+                     limits.max_position_lots, limits.max_orders_per_day, limits.orders_per_second, limits.burst_orders,
+                     limits.max_orders_per_trade, limits.day, limits.day_orders, limits.day_trades, limits.tat_ns);
+    account.is_limited =
+        (limits.max_order_lots | limits.max_order_micros | limits.max_position_lots | limits.max_orders_per_day |
+         limits.orders_per_second | limits.burst_orders | limits.max_orders_per_trade) != 0;
+}
+
+inline Handle known_account(const State& state, u32 id) {
+    const Handle at = state.find_account(id);
+    if (at == kNone) throw Error("snapshot row names account " + std::to_string(id) + ", which it does not have");
+    return at;
+}
+
+inline Handle known_book(const State& state, u32 id) {
+    const Handle at = state.find_book(id);
+    if (at == kNone) throw Error("snapshot row names instrument " + std::to_string(id) + ", which it does not have");
+    return at;
+}
+
+inline void take_position(Reader& reader, State& state) {
+    const Handle account = known_account(state, reader.take<u32>());
+    const Handle book = known_book(state, reader.take<u32>());
+    Position& position = state.positions[state.position_of(account, book)];
+    reader.take_into(position.quantity, position.cost, position.realised);
+}
+
+inline void take_session(Reader& reader, State& state) {
+    const u64 id = reader.take<u64>();
+    require(state.find_session(id) == kNone, "snapshot has a session twice");
+    Session& session = state.add_session(id);
+    session.last_no = reader.take<u64>();
+    session.kept = reader.take<u32>();
+    require(session.kept <= Session::kRemembered, "snapshot has a session with more than 256 outcomes");
+    for (u64 age = session.kept; age-- > 0;) {
+        session.outcomes[(session.last_no - age) % Session::kRemembered] = reader.take<u64>();
+    }
+}
+
+inline bool is_live_order(const Order& order) {
+    const bool placed = order.place == kInBook         ? order.price >= 1 && order.order_type != order_type::MARKET
+                        : order.place == kWaitsForStop ? orders::is_price(order.stop)
+                                                       : order.place == kWaitsForClose;
+    return placed && (order.side == side::BUY || order.side == side::SELL) && order.price >= 0 &&
+           order.price <= kMaxPriceTicks && orders::is_quantity(order.quantity) && order.leaves >= 1 &&
+           order.leaves <= order.quantity && order.lot_micros >= 0 && order.display >= 0 && order.trail >= 0;
+}
+
+inline void take_order(Reader& reader, State& state) {
+    Order order = {};
+    reader.take_into(order.order_id, order.client_order_id, order.session_id);
+    order.account = known_account(state, reader.take<u32>());
+    order.book = known_book(state, reader.take<u32>());
+    i64 shown = 0;
+    reader.take_into(order.side, order.order_type, order.tif, order.price, order.quantity, order.leaves, order.place,
+                     order.stp, order.flags, order.display, shown, order.expire_ns, order.stop, order.trail,
+                     order.lot_micros);
+    order.position = state.position_of(order.account, order.book);
+    require(is_live_order(order), "snapshot has an order that can't be live");
+    require(state.find_order(order.order_id) == kNone, "snapshot has an order twice");
+    require(state.find_client_order(order.account, order.client_order_id) == kNone, "snapshot has a client id twice");
+    const Account& account = state.accounts[order.account];
+    const i128 value = i128{order.lot_micros} * order.leaves;
+    require(value + account.reserved <= kI64Max && value + account.receivable <= kI64Max,
+            "snapshot has orders worth more than 64 bits");
+    const Place where = static_cast<Place>(order.place);
+    const Handle at = state.file(order);
+    if (where == kInBook) {
+        state.place(at);
+        state.orders[at].shown = shown;
+    } else {
+        state.wait(at, where);
+    }
+}
+
+// Bring a new engine into the state of a snapshot.
+inline void restore(Engine& engine, std::string_view raw) {
+    State& state = engine.state();
+    Reader reader(raw);
+    char magic[8];
+    if (reader.rest() < sizeof magic) throw Error("not an engine snapshot: it does not start with LKSTSNAP");
+    for (char& letter : magic) letter = reader.take<char>();
+    require(std::memcmp(magic, kMagic, sizeof magic) == 0, "not an engine snapshot: it does not start with LKSTSNAP");
+    const u32 version = reader.take<u32>();
+    if (version != kVersion) {
+        throw Error("snapshot has version " + std::to_string(version) + ", this program reads " +
+                    std::to_string(kVersion) + "; use the one that wrote it");
+    }
+    state.last_seq = reader.take<u64>();
+    state.last_timestamp_ns = reader.take<i64>();
+    state.fees = reader.take<u128>();
+    u64 counts[5];
+    for (u64& count : counts) count = reader.take<u64>();
+    void (*const takers[5])(Reader&, State&) = {take_instrument, take_account, take_position, take_session, take_order};
+    for (int section = 0; section < 5; ++section) {
+        for (u64 row = 0; row < counts[section]; ++row) takers[section](reader, state);
+    }
+    if (reader.rest() != 0) throw Error("snapshot has " + std::to_string(reader.rest()) + " bytes after its end");
+    // The format is canonical, so what was understood must give the same bytes again.
+    require(encode(state) == raw, "the snapshot is not in canonical form; fetch it again from another replica");
+}
+
+}  // namespace lockstep::snapshot

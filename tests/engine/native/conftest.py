@@ -1,0 +1,321 @@
+"""Seeded streams of commands that reach every branch of an engine, and a pair of engines that must agree on them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lockstep.engine.native import NativeEngine
+from lockstep.engine.reference import ReferenceEngine
+from lockstep.stream.records import (
+    ADMIN,
+    COMMAND,
+    LIMITS,
+    RULES,
+    SETTING,
+    TRANSFER,
+    CommandKind,
+    Commands,
+    Events,
+    OrderFlag,
+    OrderType,
+    Phase,
+    Side,
+    TimeInForce,
+)
+
+UNLIMITED = 3
+ACCOUNTS = {1: 0, 2: 0, 3: 0, 4: 1, 5: 2, 6: UNLIMITED}
+INSTRUMENTS = {1: (1, 1), 2: (5, 10), 3: (2**20, 2**20)}
+SESSIONS = 4
+I64 = 2**63 - 1
+FIRST_NS = 1_000
+RARE = np.array([0, 1, -1, 2**31 - 1, 2**31, 2**40 - 1, 2**40, 2**62, I64, -I64 - 1], dtype=np.int64)
+OFTEN = {
+    int(CommandKind.TICK): 8.0,
+    int(CommandKind.SET_PHASE): 10.0,
+    int(CommandKind.SET_ACCOUNT_STATUS): 10.0,
+    int(CommandKind.SET_FEES): 2.0,
+    int(CommandKind.SET_PRICE_LIMITS): 2.0,
+}
+"""How often administrative kinds come, others being 1: enough to undo what would stop all trading."""
+ORDER_KINDS = (CommandKind.NEW_ORDER, CommandKind.CANCEL, CommandKind.REPLACE, CommandKind.MASS_CANCEL)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long`: streams of a million commands and more."""
+    parser.addoption("--long", action="store_true", help="differential streams of a million commands and more")
+
+
+def opening() -> Commands:
+    """Instruments, accounts, cash and shares."""
+    rows = np.zeros(len(INSTRUMENTS) + len(ACCOUNTS) * (2 + len(INSTRUMENTS)), dtype=ADMIN)
+    at = iter(range(len(rows)))
+    for number, (tick, lot) in INSTRUMENTS.items():
+        terms = {"name": b"I%d" % number, "tick_micros": tick, "lot_units": lot}
+        rows[next(at)] = _admin(CommandKind.DEFINE_INSTRUMENT, instrument=number, **terms)
+    for number, flags in ACCOUNTS.items():
+        rows[next(at)] = _admin(CommandKind.DEFINE_ACCOUNT, account=number, name=b"A%d" % number, flags=flags)
+        rows[next(at)] = _admin(CommandKind.ADJUST_CASH, account=number, amount_micros=10**9)
+        for instrument in INSTRUMENTS:
+            rows[next(at)] = _admin(
+                CommandKind.ADJUST_POSITION, account=number, instrument=instrument, quantity_lots=10_000
+            )
+    return rows.view(COMMAND)
+
+
+def _admin(kind: int, **fields: Any) -> Any:
+    row = np.zeros(1, dtype=ADMIN)
+    row["kind"] = kind
+    for name, value in fields.items():
+        row[name] = value
+    return row[0]
+
+
+def stream(count: int, seed: int, *, first_seq: int) -> Commands:
+    """Random commands: mostly sensible orders on three small books, with everything else strewn in."""
+    pick = np.random.default_rng(seed)
+    rows = np.zeros(count, dtype=COMMAND)
+    rows["kind"] = pick.choice(ORDER_KINDS, count, p=[0.7, 0.16, 0.1375, 0.0025])
+    rows["side"] = pick.integers(Side.BUY, Side.SELL + 1, count)
+    rows["order_type"] = pick.choice(list(OrderType), count, p=[0.82, 0.08, 0.04, 0.04, 0.02])
+    rows["tif"] = pick.choice(list(TimeInForce), count, p=[0.2, 0.5, 0.1, 0.1, 0.06, 0.02, 0.02])
+    rows["account"] = pick.integers(1, len(ACCOUNTS) + 1, count)
+    rows["instrument"] = pick.choice(list(INSTRUMENTS), count, p=[0.6, 0.35, 0.05])
+    rows["client_order_id"] = pick.integers(0, 40, count)
+    limited = np.isin(rows["order_type"], (OrderType.LIMIT, OrderType.STOP_LIMIT))
+    protected = (rows["order_type"] == OrderType.MARKET) & (pick.random(count) < 0.3)
+    rows["price_ticks"] = np.where(
+        limited | protected | (rows["kind"] == CommandKind.REPLACE), 1_000 + pick.integers(-15, 16, count), 0
+    )
+    rows["quantity_lots"] = pick.integers(1, 60, count)
+    by_id = (rows["kind"] != CommandKind.NEW_ORDER) & (pick.random(count) < 0.4)
+    rows["order_id"] = np.where(by_id, first_seq + np.arange(count) - pick.integers(1, 60, count), 0).clip(0)
+    few = pick.random(count) < 0.5
+    rows["instrument"][(rows["kind"] == CommandKind.MASS_CANCEL) & few] = 0
+    rows["side"][(rows["kind"] == CommandKind.MASS_CANCEL) & ~few] = 0
+    _dress(rows, pick)
+    _strew(rows, pick)
+    _number(rows, pick)
+    return rows
+
+
+def _dress(rows: Commands, pick: np.random.Generator) -> None:
+    """The optional fields of new orders, mostly where they may stand."""
+    count = len(rows)
+    new = rows["kind"] == CommandKind.NEW_ORDER
+    kind, tif = rows["order_type"], rows["tif"]
+
+    def some(share: float) -> Any:
+        return new & (pick.random(count) < share)
+
+    rows["stp"][new] = pick.choice(5, int(new.sum()), p=[0.6, 0.1, 0.1, 0.1, 0.1])
+    rows["tif"][(kind >= OrderType.STOP) & some(0.95)] = TimeInForce.GTC
+    rows["tif"][(kind == OrderType.MARKET) & (tif > TimeInForce.FOK) & some(0.9)] = TimeInForce.IOC
+    stops = np.isin(kind, (OrderType.STOP, OrderType.STOP_LIMIT)) & some(0.98)
+    rows["stop_price_ticks"][stops] = 1_000 + pick.integers(-20, 21, int(stops.sum()))
+    trails = (kind == OrderType.TRAILING_STOP) & some(0.98)
+    rows["trail_ticks"][trails] = pick.integers(1, 15, int(trails.sum()))
+    begun = trails & some(0.3)
+    rows["stop_price_ticks"][begun] = 1_000 + pick.integers(-20, 21, int(begun.sum()))
+    rests = (kind == OrderType.LIMIT) & np.isin(tif, (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD))
+    shapes = pick.random(count)
+    rows["flags"][new & rests & (shapes < 0.08)] = OrderFlag.POST_ONLY
+    rows["flags"][new & rests & (shapes > 0.92)] = OrderFlag.HIDDEN
+    icebergs = new & rests & (shapes > 0.2) & (shapes < 0.32)
+    rows["display_lots"][icebergs] = np.maximum(1, rows["quantity_lots"][icebergs] // pick.integers(1, 6))
+    least = new & (rests | (kind == OrderType.MARKET) | (tif == TimeInForce.IOC)) & (shapes > 0.4) & (shapes < 0.46)
+    rows["min_lots"][least] = np.maximum(1, rows["quantity_lots"][least] // pick.integers(1, 4))
+    dated = new & (tif == TimeInForce.GTD)
+    rows["expire_ns"][dated] = FIRST_NS + 7 * (np.flatnonzero(dated) // 200 + pick.integers(-2, 12, int(dated.sum())))
+
+
+def _strew(rows: Commands, pick: np.random.Generator) -> None:
+    """Rare things: extreme and meaningless values, other kinds, raw bytes."""
+    count = len(rows)
+    for name in ("price_ticks", "quantity_lots"):
+        rare = pick.random(count) < 0.01
+        rows[name][rare] = pick.choice(RARE, int(rare.sum()))
+        spread = pick.random(count) < 0.02
+        rows[name][spread] = pick.integers(1, 2**40, int(spread.sum())) >> pick.integers(0, 40, int(spread.sum()))
+    for name, top in (("side", 4), ("order_type", 6), ("tif", 9), ("stp", 5), ("flags", 4), ("account", 9)):
+        rare = pick.random(count) < 0.003
+        rows[name][rare] = pick.integers(0, top, int(rare.sum()))
+    for name in ("stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks"):
+        rows[name][pick.random(count) < 0.001] = 7
+    for at in np.flatnonzero(pick.random(count) < 0.02):
+        rows[at : at + 1] = _other(pick)
+    for at in np.flatnonzero(pick.random(count) < 0.001):
+        rows[at : at + 1] = np.frombuffer(pick.bytes(COMMAND.itemsize), dtype=COMMAND)
+
+
+def _other(pick: np.random.Generator) -> Commands:
+    """One administrative or control command, or one of an unknown kind."""
+    kinds = [int(kind) for kind in CommandKind]
+    weights = np.array([OFTEN.get(kind, 1.0) for kind in kinds])
+    kind = int(pick.choice(kinds, p=weights / weights.sum())) if pick.random() < 0.95 else int(pick.integers(0, 256))
+    row = np.zeros(1, dtype=ADMIN)
+    row["kind"] = kind
+    if kind >= CommandKind.EPOCH_START:
+        return np.frombuffer(row.tobytes()[:48] + pick.bytes(80), dtype=COMMAND)
+    row["account"] = pick.integers(0, len(ACCOUNTS) + 3)
+    row["instrument"] = pick.integers(0, len(INSTRUMENTS) + 3)
+    if kind in (CommandKind.SET_PHASE, CommandKind.SET_ACCOUNT_STATUS):
+        return _setting(row, pick)
+    if kind == CommandKind.SET_RISK_LIMITS:
+        return _limits(row, pick)
+    if kind in (CommandKind.SET_FEES, CommandKind.SET_PRICE_LIMITS):
+        return _rules(row, pick)
+    if kind == CommandKind.TRANSFER_POSITION:
+        moved = row.view(TRANSFER)
+        moved["to_account"] = pick.integers(0, len(ACCOUNTS) + 2)
+        moved["quantity_lots"] = pick.choice(RARE) if pick.random() < 0.1 else pick.integers(0, 2_000)
+        return moved.view(COMMAND)
+    if kind in (CommandKind.MASS_CANCEL, CommandKind.SESSION_CLOSED):
+        row["order_id"] = pick.choice([0, *range(1, SESSIONS + 2)])
+        row["side"] = pick.choice([0, 0, 0, 1, 2])
+        row["account"] *= int(pick.integers(0, 2))
+        row["flags"] = pick.choice([0] * 7 + [1, 2])
+        return row.view(COMMAND)
+    row["flags"] = pick.choice([0, 0, 1, 2, 3, 4])
+    row["name"] = pick.choice([b"I1", b"A1", b"", b"new", b"\x01", b"a\0b", b"x" * 32, b"I%d" % row["instrument"][0]])
+    row["tick_micros"] = pick.choice([0, 1, 5, 2**20, I64])
+    row["lot_units"] = pick.choice([0, 1, 10, 2**20, I64])
+    big = pick.random() < 0.1
+    row["quantity_lots"] = pick.choice(RARE) if big else pick.integers(-5_000, 6_000)
+    row["amount_micros"] = pick.choice(RARE) if big else pick.integers(-(10**8), 2 * 10**8)
+    row["tag"] = pick.choice([0, 1005, 2**16 - 1, 2**16])
+    return row.view(COMMAND)
+
+
+def _setting(row: Commands, pick: np.random.Generator) -> Commands:
+    setting = row.view(SETTING)
+    if row["kind"][0] == CommandKind.SET_ACCOUNT_STATUS:
+        setting["value"] = pick.choice([0, 1, 2, 3, 4, 5], p=[0.86, 0.04, 0.03, 0.03, 0.03, 0.01])
+        return setting.view(COMMAND)
+    setting["value"] = pick.choice([*[int(Phase.CONTINUOUS)] * 7, *range(9)])
+    setting["next_value"] = pick.choice([0, 0, 3, 3, 3, 6, 7, 8])
+    if setting["next_value"][0] or pick.random() < 0.05:
+        setting["until_ns"] = FIRST_NS + int(pick.integers(0, 3_000))
+    setting["reference_price_ticks"] = pick.choice([0, 0, 1_000, 990, -1, 2**40])
+    return setting.view(COMMAND)
+
+
+def _limits(row: Commands, pick: np.random.Generator) -> Commands:
+    limits = row.view(LIMITS)
+    for name, values in (
+        ("max_order_lots", (0, 0, 40, -1)),
+        ("max_order_micros", (0, 0, 50_000, 10**7)),
+        ("max_position_lots", (0, 0, 10_100, 12_000)),
+        ("max_orders_per_day", (0, 0, 50)),
+        ("max_orders_per_trade", (0, 0, 2, 4)),
+        ("max_concentration_ppm", (0, 0, 0, 0, 0, 0, 5)),
+    ):
+        limits[name] = pick.choice(values)
+    if pick.random() < 0.4:
+        limits["orders_per_second"] = pick.choice([1, 10**6, 10**8, 10**9])
+        limits["burst_orders"] = pick.choice([1, 20])
+    return limits.view(COMMAND)
+
+
+def _rules(row: Commands, pick: np.random.Generator) -> Commands:
+    rules = row.view(RULES)
+    rules["maker_fee_ppm"] = pick.choice([0, 100, 777, 100_000, 100_001, -1])
+    rules["taker_fee_ppm"] = pick.choice([0, 300, 12_345, 100_000])
+    rules["band_ppm"] = pick.choice([0, 0, 8_000, 50_000, 10**6, 10**6 + 1])
+    rules["collar_ppm"] = pick.choice([0, 0, 5_000, 50_000, -1])
+    if pick.random() < 0.5:
+        rules["breaker_ppm"] = pick.choice([3_000, 10_000, 10**6 + 1])
+        rules["breaker_window_ns"] = pick.choice([1, 50, 1_000])
+        rules["breaker_pause_ns"] = pick.choice([1, 30, 100])
+        rules["breaker_phase"] = pick.choice([4, 5, 5, 3])
+    return rules.view(COMMAND)
+
+
+def _number(rows: Commands, pick: np.random.Generator) -> None:
+    """Session numbers, a few of them repeated, too high, or without a session."""
+    rows["session_id"] = pick.integers(1, SESSIONS + 1, len(rows))
+    rows["session_id"][pick.random(len(rows)) < 0.01] = 0
+    last = dict.fromkeys(range(SESSIONS + 1), 0)
+    oddities = pick.random(len(rows))
+    for at, (session, kind) in enumerate(zip(rows["session_id"].tolist(), rows["kind"].tolist(), strict=True)):
+        if session == 0 or kind >= 192:
+            continue
+        if oddities[at] < 0.004:
+            rows["session_no"][at] = max(0, last[session] - int(pick.integers(0, 300)))
+        elif oddities[at] < 0.006:
+            rows["session_no"][at] = last[session] + 2 + int(pick.integers(0, 3))
+        elif oddities[at] < 0.0065:
+            rows["session_no"][at] = 2**64 - 1
+        else:
+            last[session] += 1
+            rows["session_no"][at] = last[session]
+
+
+class Pair:
+    """Both engines, given the same; every batch's events are compared byte by byte."""
+
+    def __init__(self) -> None:
+        self.native: Any = NativeEngine()
+        self.reference: Any = ReferenceEngine()
+        self.now_ns = FIRST_NS
+
+    def apply(self, rows: Commands) -> Events:
+        """Apply one batch to both and compare."""
+        first_seq = self.reference.last_seq + 1
+        self.now_ns += 7
+        expected = self.reference.apply(rows, first_seq=first_seq, timestamp_ns=self.now_ns)
+        got = self.native.apply(rows, first_seq=first_seq, timestamp_ns=self.now_ns)
+        if got.tobytes() != expected.tobytes():
+            raise AssertionError(_difference(rows, got, expected, first_seq))
+        return expected
+
+    def compare_state(self) -> None:
+        """Snapshots are the same bytes, and so are all views."""
+        raw = self.reference.snapshot()
+        assert self.native.snapshot() == raw
+        assert self.native.state_digest() == self.reference.state_digest()
+        assert self.native.last_seq == self.reference.last_seq
+        assert self.native.fees_micros == self.reference.fees_micros
+        assert self.native.accounts() == self.reference.accounts()
+        assert self.native.instruments() == self.reference.instruments()
+        for view in self.reference.instruments():
+            assert self.native.book(view.instrument, 10_000) == self.reference.book(view.instrument, 10_000)
+        for account in self.reference.accounts():
+            assert self.native.open_orders(account.account) == self.reference.open_orders(account.account)
+
+
+def _difference(rows: Commands, got: Events, expected: Events, first_seq: int) -> str:
+    for at, want in enumerate(expected):
+        if at >= len(got) or got[at].tobytes() != want.tobytes():
+            answer = got[at] if at < len(got) else None
+            index = int(want["seq"]) - first_seq
+            return f"event {at}: command {rows[index]}\n native    {answer}\n reference {want}"
+    return f"native has {len(got)} events, reference {len(expected)}"
+
+
+@pytest.fixture
+def pair() -> Pair:
+    """Two engines after the opening commands."""
+    both = Pair()
+    both.apply(opening())
+    return both
+
+
+@pytest.fixture
+def make_pair() -> Callable[[], Pair]:
+    """For tests that need many pairs."""
+
+    def make() -> Pair:
+        both = Pair()
+        both.apply(opening())
+        return both
+
+    return make
+
+
+@pytest.fixture
+def make_stream() -> Callable[..., Commands]:
+    """The generator of random commands."""
+    return stream

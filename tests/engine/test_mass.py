@@ -1,0 +1,123 @@
+"""Mass cancel by account, instrument, session; kill switch; cancel on disconnect; account status."""
+
+from typing import Any
+
+import pytest
+
+from lockstep.stream.codes import Code
+from lockstep.stream.records import AccountStatus, EventKind, MassCancelFlag, Side
+
+ALICE, BOB, CAROL, HOUSE = 1, 2, 3, 9
+ACME, OTHER = 7, 8
+
+
+@pytest.fixture
+def busy(venue: Any) -> Any:
+    """Orders 1-5 by client id: two accounts, two instruments, two sessions; 5 is a waiting stop order."""
+    venue.define_instrument(OTHER, b"OTHER")
+    venue.new(ALICE, "B", 1, 90, cid=1)
+    venue.new(ALICE, "S", 1, 110, cid=2, session=200)
+    venue.new(BOB, "B", 1, 90, cid=3)
+    venue.new(BOB, "B", 1, 90, cid=4, instrument=OTHER, session=200)
+    venue.new(ALICE, "B", 1, cid=5, order_type=3, stop_price_ticks=120)
+    return venue
+
+
+def canceled(events: list[Any], code: Code) -> list[int]:
+    """Client ids in order; all canceled with this code, the end says how many."""
+    *parts, end = events
+    assert (end.kind, end.quantity_lots) == (EventKind.MASS_CANCELED, len(parts))
+    assert all((e.kind, e.code) == (EventKind.CANCELED, code) for e in parts)
+    return [e.client_order_id for e in parts]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"account": ALICE}, [1, 2, 5]),
+        ({"instrument": ACME}, [1, 2, 3, 5]),
+        ({"order_id": 200}, [2, 4]),
+        ({"order_id": 200, "instrument": OTHER}, [4]),
+        ({"instrument": ACME, "side": Side.SELL}, [2]),
+        ({"account": BOB, "order_id": 100}, [3]),
+    ],
+)
+def test_mass_cancel_takes_what_fits_all_that_is_given(busy: Any, fields: dict[str, int], expected: list[int]) -> None:
+    assert canceled(busy.mass_cancel(fields.pop("account", 0), **fields), Code.MASS_CANCEL) == expected
+
+
+def test_mass_cancel_without_any_scope_is_refused(busy: Any) -> None:
+    for fields in ({"account": 0}, {"account": 77, "instrument": ACME}, {"account": 0, "side": 1}):
+        (event,) = busy.mass_cancel(fields.pop("account"), **fields)
+        assert (event.kind, event.code) == (EventKind.REJECTED, Code.UNKNOWN_ACCOUNT)
+
+
+def test_kill_switch_cancels_and_blocks_until_it_is_lifted(busy: Any) -> None:
+    assert canceled(busy.mass_cancel(ALICE, flags=MassCancelFlag.BLOCK), Code.MASS_CANCEL) == [1, 2, 5]
+    assert busy.engine.account(ALICE).status == AccountStatus.KILLED
+    assert busy.new(ALICE, "B", 1, 90)[0].code == Code.ACCOUNT_KILLED
+    (event,) = busy.status(ALICE, AccountStatus.ACTIVE)
+    assert (event.kind, event.value, event.previous_value) == (EventKind.ACCOUNT_STATUS_SET, 0, AccountStatus.KILLED)
+    assert busy.new(ALICE, "B", 1, 90)[0].kind == EventKind.ACCEPTED
+
+
+def test_kill_switch_needs_an_account_and_leaves_a_ban(busy: Any) -> None:
+    assert busy.mass_cancel(0, instrument=ACME, flags=1)[0].code == Code.NOT_SUPPORTED
+    assert busy.mass_cancel(ALICE, flags=2)[0].code == Code.NOT_SUPPORTED
+    busy.status(ALICE, AccountStatus.BANNED)
+    busy.mass_cancel(ALICE, flags=1)
+    assert busy.engine.account(ALICE).status == AccountStatus.BANNED
+
+
+def test_disconnect_cancels_the_sessions_orders(busy: Any) -> None:
+    assert canceled(busy.close_session(200), Code.DISCONNECTED) == [2, 4]
+    assert canceled(busy.close_session(200), Code.DISCONNECTED) == []
+    assert canceled(busy.close_session(999), Code.DISCONNECTED) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (AccountStatus.RESTRICTED, Code.ACCOUNT_RESTRICTED),
+        (AccountStatus.BANNED, Code.ACCOUNT_BANNED),
+        (AccountStatus.KILLED, Code.ACCOUNT_KILLED),
+    ],
+)
+def test_barred_account_may_only_cancel_and_lessen(venue: Any, status: AccountStatus, code: Code) -> None:
+    venue.status(ALICE, status)
+    assert venue.new(ALICE, "B", 2, 90)[0].code == code
+    venue.status(ALICE, AccountStatus.ACTIVE)
+    venue.new(ALICE, "B", 2, 90, cid=1)
+    venue.new(ALICE, "B", 2, 90, cid=2)
+    events = venue.status(ALICE, status)
+    if status == AccountStatus.BANNED:
+        assert [(e.kind, e.code) for e in events[1:]] == [(EventKind.CANCELED, Code.ACCOUNT_BLOCKED)] * 2
+        return
+    assert venue.replace(ALICE, 1, 91, 1)[0].code == code
+    assert venue.replace(ALICE, 1, 90, 1)[0].kind == EventKind.REPLACED
+    assert venue.cancel(ALICE, 2)[0].kind == EventKind.CANCELED
+
+
+def test_close_only_account_may_only_lessen_its_position(venue: Any) -> None:
+    venue.status(ALICE, AccountStatus.CLOSE_ONLY)
+    assert venue.new(ALICE, "B", 1, 90)[0].code == Code.ACCOUNT_CLOSE_ONLY
+    assert venue.new(ALICE, "S", 101, 110)[0].code == Code.ACCOUNT_CLOSE_ONLY
+    assert venue.new(ALICE, "S", 60, 110, cid=1)[0].kind == EventKind.ACCEPTED
+    assert venue.new(ALICE, "S", 41, 110)[0].code == Code.ACCOUNT_CLOSE_ONLY
+    assert venue.replace(ALICE, 1, 110, 101)[0].code == Code.ACCOUNT_CLOSE_ONLY
+    assert venue.replace(ALICE, 1, 110, 100)[0].kind == EventKind.REPLACED
+
+
+def test_close_only_account_may_cover_what_it_is_short(venue: Any) -> None:
+    venue.new(BOB, "B", 10, 100)
+    venue.new(HOUSE, "S", 10, 100)
+    venue.status(HOUSE, AccountStatus.CLOSE_ONLY)
+    assert venue.new(HOUSE, "B", 6, 90)[0].kind == EventKind.ACCEPTED
+    assert venue.new(HOUSE, "B", 5, 90)[0].code == Code.ACCOUNT_CLOSE_ONLY
+    assert venue.new(HOUSE, "B", 4, 90)[0].kind == EventKind.ACCEPTED
+
+
+def test_unknown_account_and_status_are_refused(venue: Any) -> None:
+    assert venue.status(77, 0)[0].code == Code.UNKNOWN_ACCOUNT
+    (event,) = venue.status(ALICE, 5)
+    assert (event.kind, event.code) == (EventKind.ADMIN_REJECTED, Code.BAD_DEFINITION)
