@@ -35,6 +35,8 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 class BenchPlan:
     """What to measure."""
 
+    implementations: tuple[str, ...] = ("native",)
+    """Matching engines of the cluster that is started, in turn."""
     rate: int | None = None
     duration_s: float = 10.0
     modes: tuple[str, ...] = ("single", "batched")
@@ -85,9 +87,10 @@ def run_bench(plan: BenchPlan, say: Callable[[str], None]) -> BenchResult:
         phases = _phases(plan, plan.addresses, dict, say)
     else:
         say("starting a cluster")
-        with LocalCluster(ClusterPlan()) as cluster:
+        with LocalCluster(ClusterPlan(implementations=plan.implementations)) as cluster:
             phases = _phases(plan, cluster.gateway_addresses, cluster.pids, say)
-    return BenchResult(tuple(phases), MIX, LEFT_OUT, os.cpu_count() or 0)
+    engines = "" if plan.addresses else f"; matching engines: {', '.join(plan.implementations)}"
+    return BenchResult(tuple(phases), MIX + engines, LEFT_OUT, os.cpu_count() or 0)
 
 
 def _phases(

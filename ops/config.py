@@ -13,11 +13,11 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+from lockstep.engine.implementations import DEFAULT, NAMES
 from lockstep.stream.records import MAX_MEMBER
 from lockstep.stream.topology import Client, Limits, Member, ProcessKind, Timing, Topology
 
 ACK_POLICIES: Final = ("synced", "replicated")
-ENGINES: Final = ("reference",)
 
 
 class ConfigError(Exception):
@@ -57,7 +57,7 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("udp_mtu", "number", 8192),
     ),
     "sequencer": _MEMBER,
-    "engine": (*_MEMBER, Key("data_dir", "text", required=True), Key("engine", "text", "reference")),
+    "engine": (*_MEMBER, Key("data_dir", "text", required=True), Key("engine", "text", DEFAULT)),
     "gateway": (*_MEMBER, Key("data_dir", "text", required=True)),
     "client": (
         Key("name", "text", required=True),
@@ -195,10 +195,10 @@ def _check(topology: Topology, origin: str) -> None:
             f"{origin}: ack_policy {topology.ack_policy!r} is unknown; use one of: {', '.join(ACK_POLICIES)}"
         )
     for engine in topology.engines:
-        if engine.engine not in ENGINES:
+        if engine.engine not in NAMES:
             raise ConfigError(
                 f"{origin}: engine {engine.id} wants the unknown implementation {engine.engine!r}; "
-                f"use one of: {', '.join(ENGINES)}"
+                f"use one of: {', '.join(NAMES)}"
             )
     _check_zero(topology, origin)
     _check_ports(topology, origin)

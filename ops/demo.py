@@ -44,6 +44,8 @@ _RECOVERY_S: Final = 20.0
 class DemoPlan:
     """How much of everything."""
 
+    implementations: tuple[str, ...] = ("native", "reference")
+    """Matching engines, in turn."""
     traders: int = 4
     rate: int = 3000
     """Orders a second, of all traders together."""
@@ -130,7 +132,7 @@ def run_demo(plan: DemoPlan, say: Callable[[str], None]) -> DemoResult:
     """
     started = time.monotonic()
     say("starting a cluster: etcd, media driver, 2 sequencers, 2 engines, 1 gateway")
-    with LocalCluster(ClusterPlan(data_dir=plan.data_dir)) as cluster:
+    with LocalCluster(ClusterPlan(implementations=plan.implementations, data_dir=plan.data_dir)) as cluster:
         say(f"it serves at {cluster.gateway_addresses[0]} after {time.monotonic() - started:.1f} s")
         traders, tape, kills = asyncio.run(_trade(plan, cluster, say))
         say("reading events, journals and balances from each engine")

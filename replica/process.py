@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-from lockstep.engine.contract import MatchingEngine, StreamGap
-from lockstep.engine.reference import ReferenceEngine
+from lockstep.engine.contract import StreamGap
+from lockstep.engine.implementations import UnknownImplementation, implementation
 from lockstep.ops.process import (
     EXIT_ENVIRONMENT,
     EXIT_INVARIANT,
@@ -37,8 +37,6 @@ _DRIVER_WAIT_S = 15.0
 _REBUILD_NS = 100_000_000
 _ACK_POLICIES = ("synced", "replicated")
 _LOUD = ("diverged", "tail_divergent", "tail_archived", "left_stream")
-
-_ENGINES: dict[str, Callable[[], MatchingEngine]] = {"reference": ReferenceEngine}
 
 
 def run(topology: Topology, member: Member) -> int:
@@ -157,13 +155,10 @@ class _Process:
             rewind_ns=timing.rewind_ms * 1_000_000,
             repeat_ns=timing.receipt_ms * 1_000_000,
         )
-        make = _ENGINES.get(self._member.engine)
-        if make is None:
-            known = ", ".join(repr(name) for name in _ENGINES)
-            raise EnvironmentFault(
-                f"{self._member.name} is configured with engine = {self._member.engine!r}, which is not "
-                f"installed; known: {known}"
-            )
+        try:
+            make = implementation(self._member.engine)
+        except UnknownImplementation as error:
+            raise EnvironmentFault(f"{self._member.name}: {error}") from error
         return restore(self._journal, options, make(), self._give_up_if_stopped)
 
     def _give_up_if_stopped(self) -> None:

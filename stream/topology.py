@@ -48,8 +48,8 @@ class Member:
     """Prometheus port; 0: none."""
     data_dir: Path = Path()
     """Where an engine keeps its journal and a gateway its intake log."""
-    engine: str = "reference"
-    """Engine only: which implementation of the contract."""
+    engine: str = "native"
+    """Engine only: which implementation of the contract (`lockstep.engine.implementations`)."""
 
     @property
     def name(self) -> str:

@@ -6,7 +6,15 @@ import click
 from rich.table import Table
 
 from lockstep.ops.bench_cluster import BenchPlan, BenchResult, run_bench
-from lockstep.ops.cli.options import address_option, expected_errors, json_option, make_console, write_json
+from lockstep.ops.cli.options import (
+    IMPLEMENTATIONS,
+    address_option,
+    engine_option,
+    expected_errors,
+    json_option,
+    make_console,
+    write_json,
+)
 
 
 @click.group("bench")
@@ -16,6 +24,7 @@ def command() -> None:
 
 @command.command("cluster")
 @json_option
+@engine_option("native")
 @click.option(
     "--rate", type=click.IntRange(10, 2_000_000), help="Orders offered a second; default 1000 single, 30000 batched."
 )
@@ -42,6 +51,7 @@ def command() -> None:
 @expected_errors
 def cluster(
     json_path: Path | None,
+    engine: str,
     rate: int | None,
     duration_s: float,
     mode: str,
@@ -58,6 +68,7 @@ def cluster(
     """
     console = make_console(json_path)
     plan = BenchPlan(
+        IMPLEMENTATIONS[engine],
         rate=rate,
         duration_s=duration_s,
         modes=("single", "batched") if mode == "both" else (mode,),

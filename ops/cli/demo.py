@@ -7,12 +7,20 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from lockstep.ops.cli.options import expected_errors, json_option, make_console, write_json
+from lockstep.ops.cli.options import (
+    IMPLEMENTATIONS,
+    engine_option,
+    expected_errors,
+    json_option,
+    make_console,
+    write_json,
+)
 from lockstep.ops.demo import DemoPlan, DemoResult, run_demo
 
 
 @click.command("demo")
 @json_option
+@engine_option("mixed")
 @click.option("--rate", type=click.IntRange(100, 50_000), default=3000, show_default=True, help="Orders a second.")
 @click.option(
     "--calm",
@@ -25,7 +33,7 @@ from lockstep.ops.demo import DemoPlan, DemoResult, run_demo
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the order flow.")
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Keep journals and logs here.")
 @expected_errors
-def command(json_path: Path | None, rate: int, calm_s: float, seed: int, data_dir: Path | None) -> int:
+def command(json_path: Path | None, engine: str, rate: int, calm_s: float, seed: int, data_dir: Path | None) -> int:
     """Show that no order is lost when a machine dies: takes half a minute.
 
     Starts a real cluster on free ports in a temporary directory, trades through it from several sessions, kills the
@@ -40,7 +48,7 @@ def command(json_path: Path | None, rate: int, calm_s: float, seed: int, data_di
     def say(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - started:5.1f} s[/]  {text}", highlight=False)
 
-    result = run_demo(DemoPlan(rate=rate, calm_s=calm_s, seed=seed, data_dir=data_dir), say)
+    result = run_demo(DemoPlan(IMPLEMENTATIONS[engine], rate=rate, calm_s=calm_s, seed=seed, data_dir=data_dir), say)
     _show(result, console)
     write_json(json_path, result.to_json())
     return 0 if result.proven else 1

@@ -41,6 +41,20 @@ json_option = click.option(
     help="Write the result as JSON (- : stdout).",
 )
 
+IMPLEMENTATIONS: Final = {"native": ("native",), "reference": ("reference",), "mixed": ("native", "reference")}
+
+
+def engine_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--engine`: which matching engines a local cluster runs; a key of IMPLEMENTATIONS."""
+    return click.option(
+        "--engine",
+        type=click.Choice(tuple(IMPLEMENTATIONS)),
+        default=default,
+        show_default=True,
+        help="Matching engines: C++, plain Python (the specification), or in turn one of each.",
+    )
+
+
 _PLAIN_WIDTH: Final = 140
 
 

@@ -9,7 +9,7 @@ import click
 from rich.console import Console, Group
 from rich.live import Live
 
-from lockstep.ops.cli.options import DEFAULT_DATA_DIR, expected_errors
+from lockstep.ops.cli.options import DEFAULT_DATA_DIR, IMPLEMENTATIONS, engine_option, expected_errors
 from lockstep.ops.cli.tables import status_table, summary_line
 from lockstep.ops.local.cluster import DEFAULT_PORT, ClusterPlan, Incident, LocalCluster
 from lockstep.ops.process import StopRequest
@@ -20,6 +20,7 @@ _SHOWN_INCIDENTS = 6
 
 @click.command("up")
 @click.option("--engines", type=click.IntRange(1, 9), default=2, show_default=True, help="Matching engine replicas.")
+@engine_option("native")
 @click.option("--gateways", type=click.IntRange(1, 9), default=1, show_default=True, help="Gateways.")
 @click.option(
     "--port",
@@ -37,7 +38,7 @@ _SHOWN_INCIDENTS = 6
 )
 @click.option("--no-restart", is_flag=True, help="Leave processes down that die.")
 @expected_errors
-def command(engines: int, gateways: int, port: int, data_dir: Path, no_restart: bool) -> int:
+def command(engines: int, engine: str, gateways: int, port: int, data_dir: Path, no_restart: bool) -> int:
     """Start a whole cluster on this machine and keep it running until Ctrl-C.
 
     Starts etcd, the media driver, two sequencers, the engines and the gateways, each as a process of its own, and shows
@@ -47,7 +48,14 @@ def command(engines: int, gateways: int, port: int, data_dir: Path, no_restart: 
     """
     stop = StopRequest.install()
     console = Console(stderr=False)
-    plan = ClusterPlan(engines=engines, gateways=gateways, port=port, data_dir=data_dir, restart=not no_restart)
+    plan = ClusterPlan(
+        engines=engines,
+        implementations=IMPLEMENTATIONS[engine],
+        gateways=gateways,
+        port=port,
+        data_dir=data_dir,
+        restart=not no_restart,
+    )
     live_table = sys.stdout.isatty()
     printed = threading.Lock()
 

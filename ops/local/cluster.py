@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+from lockstep.engine.implementations import DEFAULT
 from lockstep.ops import config
 from lockstep.ops.cluster_view import ClusterStatus, StatusProbe, all_members
 from lockstep.ops.local import resume
@@ -54,6 +55,8 @@ class ClusterPlan:
     """Port of the first gateway; the other processes take the next ones. None: free ports."""
     data_dir: Path | None = None
     """None: a new temporary directory that is removed at the end."""
+    implementations: tuple[str, ...] = (DEFAULT,)
+    """Matching engine of engine 1, 2 ..., from the start again when there are more engines than names."""
     restart: bool = True
     """Whether to start a process again that has died."""
     limits: Limits = field(default_factory=Limits)
@@ -180,6 +183,7 @@ class LocalCluster:
                     grpc_port=next(grpc_ports),
                     watch_port=next(watch_ports),
                     data_dir=Path() if kind is ProcessKind.SEQUENCER else self.data_dir / f"{kind.name.lower()}-{i}",
+                    engine=self._implementation(i),
                 )
                 for i in range(1, count + 1)
             )
@@ -195,6 +199,10 @@ class LocalCluster:
             limits=plan.limits,
             timing=plan.timing,
         )
+
+    def _implementation(self, engine: int) -> str:
+        names = self.plan.implementations
+        return names[(engine - 1) % len(names)]
 
     def _start_driver(self) -> None:
         self._add(_DRIVER, "driver", "--config", str(self.config_path))

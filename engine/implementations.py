@@ -1,0 +1,38 @@
+"""The implementations of the contract by the names that the configuration uses."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Final
+
+from lockstep.engine.contract import MatchingEngine
+
+DEFAULT: Final = "native"
+
+_CLASSES: Final = {
+    "native": ("lockstep.engine.native", "NativeEngine"),
+    "reference": ("lockstep.engine.reference", "ReferenceEngine"),
+}
+
+NAMES: Final = tuple(_CLASSES)
+
+
+class UnknownImplementation(ValueError):
+    """There is no engine of that name here; the text says which there are."""
+
+
+def implementation(name: str) -> Callable[[], MatchingEngine]:
+    """What makes an engine of that name. It is imported only now: one process needs one of them.
+
+    Raises:
+        UnknownImplementation: no such name, or the native core was not built on this machine.
+    """
+    if name not in _CLASSES:
+        raise UnknownImplementation(f"unknown engine {name!r}; use one of: {', '.join(NAMES)}")
+    module, attribute = _CLASSES[name]
+    try:
+        found: Callable[[], MatchingEngine] = getattr(import_module(module), attribute)
+    except ImportError as error:
+        raise UnknownImplementation(
+            f"engine {name!r} is not built here ({error}); run `make setup`, or configure another: {', '.join(NAMES)}"
+        ) from error
+    return found
