@@ -14,7 +14,6 @@ from grpc_health.v1 import health_pb2
 from lockstep.gateway import service_accounts, service_market_data, service_orders
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine, Settings
-from lockstep.gateway.poller import Poller
 from lockstep.gateway.shell import GatewayShell
 from lockstep.ops.process import (
     EXIT_ENVIRONMENT,
@@ -95,7 +94,7 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     )
     machine = GatewayMachine(settings)
     machine.restore(stored)
-    shell = GatewayShell(topology, member, machine, intake, Transport(topology.aeron_dir))
+    shell = GatewayShell(topology, member, machine, intake, Transport(topology.aeron_dir), watch)
     stack.push_async_callback(shell.stop)
     parts: tuple[_Service, ...] = (
         service_orders.OrderEntryService(shell, time.time_ns),
@@ -117,7 +116,7 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
         shell.spawn(_set_health(health, status))
 
     shell.on_serving = show
-    shell.start(Poller(topology, member, watch, shell.wake_from_poller))
+    shell.start()
     return shell
 
 

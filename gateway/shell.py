@@ -1,6 +1,6 @@
 """The gateway's I/O around `GatewayMachine`: links, intake log, engines, client streams. All in the asyncio loop.
 
-Order of work: a burst of frames from the poller is one step of the machine; commands that clients' messages bring in
+Order of work: a burst of frames from the inlet is one step of the machine; commands that clients' messages bring in
 one turn of the loop leave together at its end, with one write to the intake log and as few frames as possible.
 """
 
@@ -17,20 +17,23 @@ import structlog
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.engines import LAST_INDEX, Engines, EnginesUnavailable
 from lockstep.gateway.entitlement import Entitlements
+from lockstep.gateway.inlet import Inlet
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import Effects, GatewayMachine
 from lockstep.gateway.market_hub import MarketHub
-from lockstep.gateway.poller import Poller
 from lockstep.gateway.reports import ReportRows, Routed, route, stamp_message
 from lockstep.gateway.sessions import Refused, own_session_id
 from lockstep.stream.codes import Code
-from lockstep.stream.frames import encode_frame
+from lockstep.stream.frames import Frame, encode_frame
 from lockstep.stream.records import Commands, Events
-from lockstep.stream.topology import LinkKind, Member, Topology, outbound_links
+from lockstep.stream.topology import LinkKind, Member, Topology, can_ring, outbound_links
 from lockstep.stream.transport import DriverState, DriverUnavailable, OutboundLink, Transport
+from lockstep.stream.watch import WatchServer
 from lockstep.v1 import cluster_pb2, common_pb2, orders_pb2, replication_pb2
 
 TICK_S: Final = 0.005
+# Where some sender is on another host, and cannot ring.
+_POLL_S: Final = 0.001
 _SYNC_PAUSE_S: Final = 0.1
 _RETRY_PAUSE_S: Final = 0.05
 _RESUME_PATIENCE_S: Final = 3.0
@@ -50,7 +53,13 @@ class GatewayShell:
     """See the module. Made, started and stopped in one asyncio loop."""
 
     def __init__(
-        self, topology: Topology, member: Member, machine: GatewayMachine, intake: IntakeLog, transport: Transport
+        self,
+        topology: Topology,
+        member: Member,
+        machine: GatewayMachine,
+        intake: IntakeLog,
+        transport: Transport,
+        watch: WatchServer,
     ) -> None:
         self.topology = topology
         self.member = member
@@ -78,7 +87,9 @@ class GatewayShell:
         self._tokens = itertools.count(1)
         self._waiters: dict[tuple[int, int], list[asyncio.Future[ReportRows]]] = {}
         self._waiting_sessions: dict[int, int] = {}
-        self._poller: Poller | None = None
+        self._watch = watch
+        self._inlet = Inlet(topology, member, transport, watch, self._on_frames)
+        self._tick_s = TICK_S if can_ring(topology, member) else _POLL_S
         self._flush_scheduled = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -87,10 +98,8 @@ class GatewayShell:
 
     # ---- life ----------------------------------------------------------------------------------------------------
 
-    def start(self, poller: Poller) -> None:
+    def start(self) -> None:
         """Begin to work; it serves as soon as an engine and a leading sequencer are heard of."""
-        self._poller = poller
-        poller.start()
         self.spawn(self._synchronise())
         self.spawn(self._tick_forever())
 
@@ -110,8 +119,7 @@ class GatewayShell:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._poller is not None:
-            await asyncio.to_thread(self._poller.stop)
+        self._inlet.close()
         self._transport.close()
         self._intake.close()
         await self.engines.close()
@@ -150,16 +158,16 @@ class GatewayShell:
 
     async def _tick_forever(self) -> None:
         while True:
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(self._tick_s)
             now_ns = time.monotonic_ns()
             self._check_links(now_ns)
+            self._inlet.poll()
+            self._watch.poll(now_ns)
             self._perform(self.machine.on_tick(now_ns))
             if self._forget > self._forgotten:
                 self._write_intake(())
             self.market.on_tick(now_ns)
             self._show_status(now_ns)
-            if self._poller is not None and self._poller.failure is not None:
-                self._fail(self._poller.failure)
 
     def _check_links(self, now_ns: int) -> None:
         if self._transport.check(now_ns) in (DriverState.DEAD, DriverState.DETACHED):
@@ -178,11 +186,8 @@ class GatewayShell:
             self._serving = serving
             self._log.info("serving" if serving else "waiting", why=self.why_not_serving())
             self.on_serving(serving)
-        if self._poller is not None:
-            role = cluster_pb2.ROLE_SERVING if serving else cluster_pb2.ROLE_WAITING
-            status = (int(role), self.machine.epoch, self.machine.delivered_seq)
-            if status != self._poller.status:
-                self._poller.status = status
+        role = cluster_pb2.ROLE_SERVING if serving else cluster_pb2.ROLE_WAITING
+        self._watch.set_status(int(role), self.machine.epoch, self.machine.delivered_seq)
 
     def why_not_serving(self) -> str:
         """In one sentence; empty if it serves."""
@@ -196,16 +201,15 @@ class GatewayShell:
 
     # ---- frames and effects --------------------------------------------------------------------------------------
 
-    def wake_from_poller(self) -> None:
-        """Called in the poller's thread: frames are there."""
-        self._loop.call_soon_threadsafe(self._on_frames)
-
-    def _on_frames(self) -> None:
-        if self._poller is None or self.stopping:
+    def _on_frames(self, frames: list[Frame]) -> None:
+        if self.stopping:
             return
-        frames = self._poller.take()
-        if frames:
+        try:
             self._perform(self.machine.on_frames(frames, time.monotonic_ns()))
+        except Exception as failure:
+            # Called by the loop itself, which would log it and go on.
+            self._fail(failure)
+            raise
 
     def submit(self, session_id: int, records: Commands) -> Refused | None:
         """Take commands in; what was not taken, if anything. They leave at the end of this turn of the loop."""
@@ -419,12 +423,11 @@ class GatewayShell:
             "unanswered": uplink.unanswered_commands,
             "entries_resent": uplink.entries_resent,
             "stale_receipts": uplink.stale_receipts,
+            "damaged_frames": self._inlet.damaged,
         }
         if self.machine.downlink is not None:
             downlink = self.machine.downlink
             counters |= {"gaps": downlink.gaps, "repeats": downlink.repeats, "stale_releases": downlink.stale}
-        if self._poller is not None:
-            counters["damaged_frames"] = self._poller.damaged
         return cluster_pb2.GetStatusReply(
             kind=cluster_pb2.PROCESS_KIND_GATEWAY,
             member=self.member.id,

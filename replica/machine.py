@@ -198,9 +198,9 @@ class ReplicaMachine:
         elif received.sender != self.promised_to:
             self.stale_frames += 1
             return
-        self._leader_committed = max(self._leader_committed, received.committed_seq)
-        verdict = self.head.judge(received)
-        if verdict is Verdict.NEXT:
+        if leader == self.head.epoch:  # before that its numbers may be about other records than this log's
+            self._leader_committed = max(self._leader_committed, received.committed_seq)
+        if (verdict := self.head.judge(received)) is Verdict.NEXT:
             if not self.live:
                 self._go_live(
                     received.sender, out, f"stream of sequencer {received.sender} continues seq {self.head.seq}"

@@ -57,6 +57,10 @@ class Doorbell:
         self._poll.register(self._socket, select.POLLIN)
         self._poller = None if poll_us is None else Idle(max_park_us=max(20, poll_us), quiet_park_us=max(1000, poll_us))
 
+    def fileno(self) -> int:
+        """Readable when somebody has rung."""
+        return self._socket.fileno()
+
     def watch(self, fd: int) -> None:
         """Wakes also when this descriptor becomes readable (an epoll's own descriptor will do)."""
         self._poll.register(fd, select.POLLIN)
@@ -70,7 +74,7 @@ class Doorbell:
         if self._poller is not None:
             self._poller.idle(0)
         elif self._poll.poll(MAX_WAIT_MS):
-            self._hear()
+            self.hear()
 
     def ring(self) -> None:
         """Ends the sleep of the owner, for other threads of this process."""
@@ -81,7 +85,8 @@ class Doorbell:
         self._socket.close()
         self._ringer.close()
 
-    def _hear(self) -> None:
+    def hear(self) -> None:
+        """Takes in the rings that wait, for an owner that waits for the descriptor itself."""
         try:
             while True:
                 self._socket.recv(1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lockstep.gateway.machine import GatewayMachine, Settings
+from lockstep.gateway.reports import route
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import FrameFlag, FrameType, frame
 from lockstep.stream.records import COMMAND, EVENT
@@ -113,3 +114,9 @@ def test_same_inputs_give_the_same_effects():
         return [(len(step.store), [out.first_seq for out in step.sends], step.forget_through) for step in trace]
 
     assert play() == play()
+
+
+def test_what_a_resuming_client_is_told_counts_as_answered(machine):
+    machine.sessions.open(30, "", 5, 31)
+    machine.on_resumed(route(accepted(1, 30, 31, 32, 33).records, 30))
+    assert submit(machine, 30, 34, 1).taken == 1

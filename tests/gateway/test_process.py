@@ -111,7 +111,7 @@ def run_to_its_end(topology, member, tmp_path):
 
 
 def test_busy_port_ends_with_one_message_and_exit_code_1(topology, gateway, tmp_path):
-    other = dataclasses.replace(topology.gateways[0], data_dir=tmp_path / "other", watch_port=0)
+    other = dataclasses.replace(topology.gateways[0], data_dir=tmp_path / "other", watch_port=0, id=63)
     code, message = run_to_its_end(topology, other, tmp_path)
     assert code == 1
     assert f"cannot listen on {other.grpc_address}" in message

@@ -261,6 +261,20 @@ def test_gap_that_the_sequencer_does_not_fill_is_fetched_from_a_peer(pair, seque
     assert effects
 
 
+def test_peer_that_misses_the_same_frames_is_passed_over(sequencer, new_node):
+    node = new_node(1, engines=(1, 2, 3))
+    node.stream(sequencer.epoch_start(1, 2, 3, primary=1), sequencer.commands(1))
+    sequencer.commands()
+    asked = []
+    for _ in range(16):
+        node.wait(60)
+        fetch = node.stream(sequencer.heartbeat()).fetch
+        if fetch is not None:
+            asked.append(fetch.peer)
+            node.step(PeerLog(fetch.peer, "", True, 2, (EpochEntry(1, 1),), (), node.machine.digest, 0))
+    assert asked[:3] == [2, 3, 2]
+
+
 def test_repeated_frames_are_dropped_silently(pair, sequencer):
     _, standby = pair
     batch = sequencer.commands()
