@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "failover": "lockstep.ops.cli.failover",
     "replay": "lockstep.ops.cli.replay",
     "bench": "lockstep.ops.cli.bench",
+    "sim": "lockstep.ops.cli.sim",
     "driver": "lockstep.ops.cli.driver",
     "sequencer": "lockstep.ops.cli.sequencer",
     "engine": "lockstep.ops.cli.engine",

@@ -1,0 +1,122 @@
+"""The audit at the end of a run: the committed history, executed once more, against what everybody was told.
+
+It is the outside checker: it takes the committed batches and what the clients wrote down, and nothing else.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from lockstep.engine.reference import ReferenceEngine
+from lockstep.engine.reference.invariants import check_invariants
+from lockstep.ops.simulation.client_host import ClientHost, Row
+from lockstep.ops.simulation.judge import Judge
+from lockstep.ops.simulation.world import Violation
+from lockstep.stream.codes import Code
+from lockstep.stream.digest import GENESIS, next_digest
+from lockstep.stream.records import EventKind, Events
+
+_TWO_SIDED = (EventKind.TRADE, EventKind.CANCELED, EventKind.REPLACED)
+
+
+def audit(judge: Judge, clients: Iterable[ClientHost], *, deposits: dict[tuple[int, int], int]) -> int:
+    """Check a finished run; the number of trades. `deposits`: (0, account) cash and (instrument, account) lots given.
+
+    Raises:
+        Violation: what differs.
+    """
+    engine = ReferenceEngine()
+    digest = GENESIS
+    told: dict[int, list[Row]] = {}
+    executed: dict[int, int] = {}
+    answers: dict[tuple[int, int], int] = {}
+    trades = 0
+    for position, frame in enumerate(judge.log):
+        events = engine.apply(frame.records, first_seq=frame.first_seq, timestamp_ns=frame.timestamp_ns)
+        digest = next_digest(
+            digest,
+            epoch=frame.epoch,
+            first_seq=frame.first_seq,
+            count=frame.count,
+            timestamp_ns=frame.timestamp_ns,
+            commands=frame.records.tobytes(),
+            events=events.tobytes(),
+        )
+        if digest != judge.digests[position]:
+            raise Violation(f"replay of the committed history gives another digest at seq {frame.last_seq}")
+        _check_released(judge, events)
+        trades += _collect(events, told, executed, answers)
+    for client in clients:
+        _check_client(client, told.get(client.session_id, []), executed, answers)
+    check_invariants(engine)
+    _check_conserved(engine, deposits)
+    return trades
+
+
+def _check_released(judge: Judge, events: Events) -> None:
+    for seq in dict.fromkeys(events["seq"].tolist()):
+        released = judge.released.get(seq)
+        if released is not None and released != events[events["seq"] == seq].tobytes():
+            raise Violation(f"wrong events were released for seq {seq}")
+
+
+def _collect(
+    events: Events, told: dict[int, list[Row]], executed: dict[int, int], answers: dict[tuple[int, int], int]
+) -> int:
+    """Who has to be told what, and which numbers were executed."""
+    trades = 0
+    for event in events:
+        kind = int(event["kind"])
+        if event["code"] == Code.SESSION_OUT_OF_ORDER:
+            raise Violation(f"seq {event['seq']}: a gateway let number {event['session_no']} overtake an earlier one")
+        if kind >= EventKind.EPOCH_STARTED or kind == EventKind.DUPLICATE:
+            continue
+        seq, index, session = int(event["seq"]), int(event["index"]), int(event["session_id"])
+        trades += kind == EventKind.TRADE
+        if session:
+            told.setdefault(session, []).append((seq, index, 0))
+            number = int(event["session_no"])
+            if number and answers.setdefault((session, number), seq) != seq:
+                raise Violation(f"number {number} of session {session:#x} was executed twice, at seq {seq} again")
+            if number > executed.get(session, 0) + 1:
+                raise Violation(
+                    f"number {number} of session {session:#x} was executed after {executed.get(session, 0)}"
+                )
+            executed[session] = max(executed.get(session, 0), number)
+        other = int(event["maker_session_id"]) if kind in _TWO_SIDED else 0
+        if other:
+            told.setdefault(other, []).append((seq, index, 1))
+    return trades
+
+
+def _check_client(
+    client: ClientHost, told: list[Row], executed: dict[int, int], answers: dict[tuple[int, int], int]
+) -> None:
+    for number, seq in client.answers.items():
+        if answers.get((client.session_id, number)) != seq:
+            raise Violation(f"{client.name}'s number {number} was acknowledged at seq {seq} and is not there")
+    done = executed.get(client.session_id, 0)
+    if client.done and done != client.machine.next_no - 1:
+        raise Violation(f"{client.name} gave {client.machine.next_no - 1} commands, {done} were executed")
+    known = client.seen if client.done else client.seen[: len(told)]
+    if known != told[: len(known)] or (client.done and len(known) != len(told)):
+        missing = [row for row in told if row not in client.seen]
+        extra = [row for row in client.seen if row not in told]
+        raise Violation(
+            f"{client.name} saw {len(client.seen)} of {len(told)} events; missing {missing[:3]}, extra {extra[:3]}"
+        )
+
+
+def _check_conserved(engine: ReferenceEngine, deposits: dict[tuple[int, int], int]) -> None:
+    """Money and shares only move."""
+    accounts = engine.accounts()
+    cash = sum(account.cash_micros for account in accounts)
+    given = int(np.sum([amount for (what, _), amount in deposits.items() if what == 0], dtype=np.int64))
+    if accounts and cash != given:
+        raise Violation(f"{given} micros were paid in, {cash} are there")
+    for instrument in engine.instruments():
+        number = instrument.instrument
+        lots = sum(p.quantity_lots for account in accounts for p in account.positions if p.instrument == number)
+        given_lots = sum(amount for (what, _), amount in deposits.items() if what == number)
+        if lots != given_lots:
+            raise Violation(f"{given_lots} lots of instrument {number} were delivered, {lots} are there")

@@ -1,0 +1,171 @@
+"""Simulated disks. What was written and not synced is gone after a power cut; a write is atomic, all or nothing.
+
+`Disk` answers as `lockstep.replica.journal.Journal` does, so that the real restore, event store and gRPC service of an
+engine run on it. Events and digests bypass the log in the real journal, so they are lost with the process here.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lockstep.replica.divergence import EpochEntry, EpochTable, epoch_at
+from lockstep.replica.effects import AppliedBatch, JournalWrite
+from lockstep.replica.journal import JournalSummary
+from lockstep.stream.digest import Digest
+from lockstep.stream.frames import Frame, encode_frame
+from lockstep.stream.records import Commands
+
+
+class Disk:
+    """One engine's disk; it outlives the engine's lives."""
+
+    def __init__(self, member: int) -> None:
+        self.member = member
+        self.path = Path(f"engine-{member}")
+        self.incarnation = 0
+        self.promise = (0, 0)
+        self.uuid = ""
+        self.committed_hint = 0
+        self.archived = 0
+        """Tails archived."""
+        self._frames: list[Frame] = []
+        self._firsts: list[int] = []
+        self._epochs: list[EpochEntry] = []
+        self._digests: dict[int, Digest] = {}
+        self._events: dict[int, bytes] = {}
+
+    @property
+    def derived(self) -> "Disk":
+        """The part that can be made again from the rest: events and digests."""
+        return self
+
+    def wipe(self) -> None:
+        """A new, empty disk."""
+        self.__init__(self.member)  # type: ignore[misc]  # the same disk object, as new
+
+    # ---- writing -------------------------------------------------------------------------------------------------
+
+    def write(self, write: JournalWrite) -> None:
+        """One atomic, synced write."""
+        for frame in write.frames:
+            self._frames.append(frame)
+            self._firsts.append(frame.first_seq)
+        self._epochs += write.epochs
+        if write.promise is not None:
+            self.promise = write.promise
+        if write.cluster_uuid:
+            self.uuid = write.cluster_uuid
+        if write.committed_seq:
+            self.committed_hint = write.committed_seq
+
+    def keep(self, batches: tuple[AppliedBatch, ...]) -> None:
+        """Store events and digests; gone with the process."""
+        for batch in batches:
+            self._digests[batch.last_seq] = batch.digest
+            self._events[batch.first_seq] = batch.events.tobytes()
+
+    def forget_volatile(self, keep: bool) -> None:
+        """The process died. Sometimes its memtables had been flushed before."""
+        if not keep:
+            self._digests.clear()
+            self._events.clear()
+
+    def truncate(self, after_seq: int) -> Path:
+        """Archive and delete the tail."""
+        cut = bisect_right(self._firsts, after_seq)
+        if cut and self._frames[cut - 1].last_seq > after_seq:
+            raise AssertionError(f"engine {self.member}: a batch lies across seq {after_seq}")
+        del self._frames[cut:], self._firsts[cut:]
+        self._epochs = [entry for entry in self._epochs if entry.first_seq <= after_seq]
+        self._digests = {seq: digest for seq, digest in self._digests.items() if seq <= after_seq}
+        self._events = {seq: raw for seq, raw in self._events.items() if seq <= after_seq}
+        self.archived += 1
+        return self.path / f"archive-{self.archived}"
+
+    # ---- reading, as Journal does --------------------------------------------------------------------------------
+
+    @property
+    def tip_seq(self) -> int:
+        """Last durable seq."""
+        return self._frames[-1].last_seq if self._frames else 0
+
+    def epoch_at(self, seq: int) -> int:
+        """Epoch of the record at a seq, 0 if there is none."""
+        return epoch_at(self._epochs, seq) if seq <= self.tip_seq else 0
+
+    def frame_at(self, seq: int) -> Frame | None:
+        """The batch that holds a seq."""
+        index = bisect_right(self._firsts, seq) - 1
+        if index < 0 or self._frames[index].last_seq < seq:
+            return None
+        return self._frames[index]
+
+    def frames(self, from_seq: int) -> Iterator[Frame]:
+        """Frames from the batch that holds `from_seq` on, as of now."""
+        index = bisect_right(self._firsts, from_seq) - 1
+        if index < 0 or self._frames[index].last_seq < from_seq:
+            index += 1
+        yield from self._frames[index:]
+
+    def raw_frames(self, from_seq: int) -> Iterator[bytes]:
+        """Like `frames`, encoded."""
+        for frame in self.frames(from_seq):
+            yield encode_frame(frame)
+
+    def events_from(self, from_seq: int) -> Iterator[tuple[int, bytes]]:
+        """Stored events, from the batch that holds `from_seq` on."""
+        firsts = sorted(self._events)
+        for first in firsts[max(0, bisect_right(firsts, from_seq) - 1) :]:
+            yield first, self._events[first]
+
+    def digest(self, last_seq: int) -> Digest | None:
+        """Stored digest."""
+        return self._digests.get(last_seq)
+
+    def last_kept_seqs(self) -> tuple[int, int]:
+        """Newest stored events (a first seq) and digest (a last seq)."""
+        return max(self._events, default=0), max(self._digests, default=0)
+
+    def epochs(self) -> EpochTable:
+        """The epoch table."""
+        return tuple(self._epochs)
+
+    def summary(self) -> JournalSummary:
+        """What it says of itself."""
+        last = self._frames[-1] if self._frames else None
+        return JournalSummary(
+            self.member,
+            self.uuid,
+            self.promise[0],
+            self.promise[1],
+            epoch_at(self._epochs, self.tip_seq),
+            self.tip_seq,
+            0 if last is None else last.timestamp_ns,
+            self.committed_hint,
+            self.incarnation,
+            tuple(self._epochs),
+        )
+
+
+class Intake:
+    """One gateway's intake log: not synced, so it survives the process and not the power."""
+
+    def __init__(self) -> None:
+        self.incarnation = 0
+        self._entries: list[tuple[int, Commands]] = []
+
+    def unanswered(self) -> list[tuple[int, Commands]]:
+        """What it holds, oldest first."""
+        return list(self._entries)
+
+    def write(self, entries: Sequence[tuple[int, Commands]], forget_through: int) -> None:
+        """Add entries and drop those up to `forget_through`."""
+        self._entries += entries
+        if forget_through and self._entries and self._entries[0][0] <= forget_through:
+            keys = [key for key, _records in self._entries]
+            del self._entries[: bisect_left(keys, forget_through + 1)]
+
+    def lose_tail(self, count: int) -> None:
+        """A power cut: the newest entries had not reached the disk."""
+        if count:
+            del self._entries[-count:]

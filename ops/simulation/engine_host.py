@@ -1,0 +1,384 @@
+"""A simulated engine process: the real replica machine, restore, event store and gRPC service, on a simulated disk.
+
+A journal write takes time. What stands below it in `Effects` is done when it is durable and not before; a crash in
+between finds the write done or not done.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, cast
+
+from lockstep.engine.reference import ReferenceEngine
+from lockstep.ops.simulation.disk import Disk
+from lockstep.ops.simulation.host import Host
+from lockstep.ops.simulation.kernel import MS, SECOND, US
+from lockstep.ops.simulation.network import Done
+from lockstep.ops.simulation.world import Violation, World
+from lockstep.replica.answers import answer_query
+from lockstep.replica.divergence import EpochEntry
+from lockstep.replica.effects import (
+    AckFrames,
+    Effects,
+    Event,
+    FenceAnswer,
+    FenceRequested,
+    FetchLog,
+    Journaled,
+    JournalWrite,
+    Notice,
+    PeerLog,
+    PeerLogFailed,
+    Role,
+    StreamFrames,
+    Tick,
+)
+from lockstep.replica.events import EventStore
+from lockstep.replica.journal import Journal
+from lockstep.replica.machine import ReplicaMachine
+from lockstep.replica.restore import restore
+from lockstep.replica.service import UUID_KEY, ReplicationService
+from lockstep.replica.settings import ReplicaOptions
+from lockstep.replica.view import ReplicaView, view_of
+from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
+from lockstep.v1 import common_pb2, replication_pb2
+
+_FETCH_TIMEOUT_NS: Final = 5 * SECOND
+_MAX_BYTES: Final = 4 << 20
+
+JournalAnswer = Callable[[list[replication_pb2.FetchJournalReply] | None, str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _FenceCall:
+    request: replication_pb2.FenceRequest
+    answer: Done
+
+
+@dataclass(frozen=True, slots=True)
+class _QueryCall:
+    request: replication_pb2.QueryRequest
+    answer: Done
+
+
+class _Aborted(Exception):
+    """A service method has refused."""
+
+
+class _Context:
+    """What the real service wants of a gRPC context."""
+
+    def __init__(self, uuid: str = "") -> None:
+        self._uuid = uuid
+        self.replied_uuid = ""
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        """The caller's metadata."""
+        return ((UUID_KEY, self._uuid),) if self._uuid else ()
+
+    def send_initial_metadata(self, metadata: tuple[tuple[str, str], ...]) -> None:
+        """The answer's metadata."""
+        self.replied_uuid = dict(metadata).get(UUID_KEY, "")
+
+    def abort(self, _code: object, text: str) -> NoReturn:
+        """Refuse."""
+        raise _Aborted(text)
+
+
+class EngineHost(Host):
+    """See the module."""
+
+    machine: ReplicaMachine
+    events: EventStore
+
+    def __init__(self, world: World, id: int) -> None:
+        super().__init__(world, "engine", id)
+        self.disk = Disk(id)
+        self.sync_ns = 300 * US
+        """How long a synced write takes, about."""
+        self.write_fails = False
+        """The next write fails, which ends the process."""
+        self.truncations = 0
+        self._pending: deque[Event | _FenceCall | _QueryCall] = deque()
+        self._writing: JournalWrite | None = None
+        self._view: ReplicaView | None = None
+        self._waiting: list[tuple[int, Callable[[], None]]] = []
+        self._fences: dict[int, Done] = {}
+        self._ticket = 0
+
+    # ---- life ----------------------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """State from the disk, by the real code."""
+        self.disk.incarnation += 1
+        self._pending.clear()
+        self._writing = None
+        self._view = None
+        self._waiting.clear()
+        self._fences.clear()
+        journal = cast("Journal", self.disk)
+        self.machine = self._restore()
+        self.events = EventStore(journal, self.world.topology.limits.event_window_commands)
+        self.service = ReplicationService(self.id, journal, self.events, lambda: self.view, self.post)
+        self.kernel.note(f"{self.name} has replayed up to {self.machine.applied_seq}, promised {self.machine.promised}")
+
+    def _restore(self) -> ReplicaMachine:
+        timing = self.world.topology.timing
+        options = ReplicaOptions(
+            self.id,
+            tuple(engine.id for engine in self.world.topology.engines),
+            rewind_ns=timing.rewind_ms * MS,
+            repeat_ns=timing.receipt_ms * MS,
+        )
+        return restore(cast("Journal", self.disk), options, ReferenceEngine(), lambda: None)
+
+    def on_crash(self) -> None:
+        """A write under way is on the disk, or is not."""
+        if self._writing is not None and self.kernel.chance(1, 2):
+            self._commit_write(self._writing)
+        self._writing = None
+        self.disk.forget_volatile(self.kernel.chance(1, 3))
+
+    def status_epoch(self) -> int:
+        """What its heartbeats say."""
+        return self.view.epoch
+
+    @property
+    def view(self) -> ReplicaView:
+        """What the process's other threads see: the state at the end of the last turn."""
+        if self._view is not None:
+            return self._view
+        return view_of(self.machine, ())
+
+    # ---- turns ---------------------------------------------------------------------------------------------------
+
+    def tick_ns(self) -> int:
+        """Its loop never sleeps long; a coarse clock will do here."""
+        return 15 * MS
+
+    def on_turn(self) -> None:
+        """Frames, then acks, then calls, then the time: like `ReplicaShell.turn`."""
+        inbox, self.inbox = self.inbox, []
+        streams: list[Frame] = []
+        acks: list[Frame] = []
+        calls: list[Any] = []
+        for item in inbox:
+            if not isinstance(item, Frame):
+                calls.append(item)
+            elif item.type is FrameType.STREAM:
+                streams.append(item)
+            else:
+                acks.append(item)
+        if streams or calls:
+            self._view = view_of(self.machine, ())
+        if streams:
+            self._pending.append(StreamFrames(tuple(streams)))
+        if acks:
+            self._pending.append(AckFrames(tuple(acks)))
+        self._pending.extend(calls)
+        self._pending.append(Tick())
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._pending and not self.busy and self.alive:
+            item = self._pending.popleft()
+            if isinstance(item, _FenceCall):
+                self._ticket += 1
+                self._fences[self._ticket] = item.answer
+                request = item.request
+                item = FenceRequested(self._ticket, request.cluster_uuid, request.epoch, request.sequencer)
+            elif isinstance(item, _QueryCall):
+                self._on_query(item)
+                continue
+            self._begin(self.machine.step(item, self.kernel.now_ns))
+        if not self.busy and self.alive:
+            self._view = None
+            self._answer_waiting()
+            if self.inbox:
+                self.wake()
+
+    def _begin(self, effects: Effects) -> None:
+        """Do the effects; where there is something to journal, first that, and the rest when it is durable."""
+        write = effects.journal
+        if write is None:
+            self._finish(effects)
+            return
+        if self.write_fails:
+            self.write_fails = False
+            self.kernel.note(f"{self.name}: the journal can't be written")
+            self._writing = write
+            self.crash()
+            return
+        self._writing = write
+        self.busy = True
+        delay_ns = self.kernel.between(self.sync_ns // 2, self.sync_ns * 2)
+        self.kernel.after(delay_ns, self._written, self.life, effects)
+
+    def _written(self, life: int, effects: Effects) -> None:
+        if life != self.life or not self.alive:
+            return
+        if self.paused:
+            self.kernel.after(5 * MS, self._written, life, effects)
+            return
+        assert effects.journal is not None, "a write without content"
+        self.busy = False
+        self._writing = None
+        self._commit_write(effects.journal)
+        self._after_write(effects)
+
+    def _commit_write(self, write: JournalWrite) -> None:
+        self.disk.write(write)
+        self.world.judge.on_journaled(self, write)
+
+    def _after_write(self, effects: Effects) -> None:
+        assert effects.journal is not None, "a write without content"
+        self._finish(effects)
+        if effects.journal.frames and effects.truncate_after is None:
+            self._pending.appendleft(Journaled(effects.journal.frames[-1].last_seq))
+        self._go_on()
+
+    def _finish(self, effects: Effects) -> None:
+        """The effects below the journal, in the order of their fields."""
+        world, network = self.world, self.world.network
+        for notice in effects.notices:
+            self._on_notice(notice)
+        if effects.truncate_after is not None:
+            self._truncate(effects.truncate_after)
+            return
+        for answer in effects.fence_answers:
+            self._answer_fence(answer)
+        if effects.ack is not None:
+            world.judge.on_ack(self.id, effects.ack)
+            others = [host for host in world.of_kind("engine") if host is not self]
+            network.send(self, [*others, *world.of_kind("sequencer")], effects.ack)
+        if effects.applied:
+            self.events.add(effects.applied)
+        if effects.releases:
+            gateways = world.of_kind("gateway")
+            for release in effects.releases:
+                world.judge.on_release(self, release)
+                network.send(self, gateways, release)
+        if effects.rewind is not None:
+            sequencer = world.hosts.get(f"sequencer-{effects.rewind.sequencer}")
+            if sequencer is not None:
+                network.send(self, [sequencer], effects.rewind.frame)
+        if effects.fetch is not None:
+            self._fetch(effects.fetch)
+        world.judge.on_engine_step(self)
+
+    def _on_notice(self, notice: Notice) -> None:
+        self.kernel.note(f"{self.name}: {notice.event}: {notice.detail}")
+        if notice.event == "diverged":
+            raise Violation(f"{self.name} diverged: {notice.detail}")
+
+    def _truncate(self, after_seq: int) -> None:
+        self.truncations += 1
+        self.disk.truncate(after_seq)
+        self.world.judge.on_truncated(self, after_seq)
+        self.events.clear()
+        self.machine = self._restore()
+
+    # ---- the service ---------------------------------------------------------------------------------------------
+
+    def serve_fence(self, request: replication_pb2.FenceRequest, answer: Done) -> None:
+        """`Replication.Fence`."""
+        self.post(_FenceCall(request, answer))
+
+    def _answer_fence(self, said: FenceAnswer) -> None:
+        answer = self._fences.pop(said.ticket)
+        if said.refusal:
+            answer(None, f"FAILED_PRECONDITION: {said.refusal}")
+            return
+        self.world.judge.on_fence_answer(self.id, said)
+        tip = replication_pb2.Tip(epoch=said.tip_epoch, seq=said.tip_seq, digest=said.digest)
+        reply = replication_pb2.FenceReply(
+            accepted=said.accepted,
+            promised=said.promised,
+            tip=tip,
+            committed_seq=said.committed_seq,
+            timestamp_ns=said.timestamp_ns,
+            member=self.id,
+        )
+        answer(reply, "")
+
+    def serve_fetch_journal(
+        self, request: replication_pb2.FetchJournalRequest, uuid: str, answer: JournalAnswer
+    ) -> None:
+        """`Replication.FetchJournal`, all replies at once."""
+        context = _Context(uuid)
+        try:
+            replies = list(self.service.FetchJournal(request, context))
+        except _Aborted as aborted:
+            answer(None, "", str(aborted))
+            return
+        answer(replies, context.replied_uuid, "")
+
+    def serve_fetch_events(self, request: replication_pb2.FetchEventsRequest, answer: Done) -> None:
+        """`Replication.FetchEvents`, all replies at once."""
+        try:
+            replies = list(self.service.FetchEvents(request, _Context()))
+        except _Aborted as aborted:
+            answer(None, str(aborted))
+            return
+        answer(replies, "")
+
+    def serve_query(self, request: replication_pb2.QueryRequest, answer: Done) -> None:
+        """`Replication.Query`."""
+        self.post(_QueryCall(request, answer))
+
+    def _on_query(self, call: _QueryCall) -> None:
+        machine = self.machine
+        reply = answer_query(call.request, cast("ReferenceEngine", machine.execution.engine))
+        reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.epoch, seq=machine.applied_seq))
+        reply.primary = machine.role is Role.PRIMARY
+        self._waiting.append((machine.applied_seq, lambda: call.answer(reply, "")))
+
+    def _answer_waiting(self) -> None:
+        if not self._waiting:
+            return
+        committed = self.machine.committed_seq
+        due = [answer for seq, answer in self._waiting if seq <= committed]
+        self._waiting = [entry for entry in self._waiting if entry[0] > committed]
+        for answer in due:
+            answer()
+
+    # ---- its own calls -------------------------------------------------------------------------------------------
+
+    def _fetch(self, order: FetchLog) -> None:
+        """Like `PeerFetcher`."""
+        request = replication_pb2.FetchJournalRequest(from_seq=order.from_seq, max_bytes=_MAX_BYTES)
+        uuid = self.machine.cluster_uuid
+
+        def done(said: tuple[list[replication_pb2.FetchJournalReply], str] | None, _failure: str) -> None:
+            if said is None or not said[0]:
+                self.post(PeerLogFailed(order.peer))
+                return
+            try:
+                self.post(_peer_log(order.peer, *said))
+            except FrameError:
+                self.post(PeerLogFailed(order.peer))
+
+        def ask(peer: Host, answer: Done) -> None:
+            assert isinstance(peer, EngineHost)
+            peer.serve_fetch_journal(
+                request,
+                uuid,
+                lambda replies, theirs, text: answer(None if replies is None else (replies, theirs), text),
+            )
+
+        peer = self.world.host("engine", order.peer)
+        self.world.network.call(self, peer, ask, done, timeout_ns=_FETCH_TIMEOUT_NS)
+
+
+def _peer_log(peer: int, replies: list[replication_pb2.FetchJournalReply], uuid: str) -> PeerLog:
+    first = replies[0]
+    return PeerLog(
+        peer,
+        uuid,
+        first.in_sync,
+        first.tip.seq,
+        tuple(EpochEntry(entry.epoch, entry.first_seq) for entry in first.epochs),
+        tuple(decode_frame(raw) for reply in replies for raw in reply.frames),
+        replies[-1].digest,
+        first.committed_seq,
+    )

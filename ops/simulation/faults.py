@@ -1,0 +1,295 @@
+"""What goes wrong: a schedule of faults, each with its end, drawn from the seed.
+
+Faults overlap freely. None of them breaks the protocol's assumptions: a disk keeps what was synced (only an engine that
+is not in sync may lose its disk), etcd is linearizable, and messages are neither forged nor damaged.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lockstep.ops.simulation.engine_host import EngineHost
+from lockstep.ops.simulation.gateway_host import GatewayHost
+from lockstep.ops.simulation.host import Host
+from lockstep.ops.simulation.kernel import MS, US
+from lockstep.ops.simulation.sequencer_host import SequencerHost
+from lockstep.ops.simulation.store import ETCD
+
+if TYPE_CHECKING:
+    from lockstep.ops.simulation.cluster import Cluster
+
+Undo = Callable[[], None]
+
+
+def _nothing() -> None:
+    """Nothing is left to undo."""
+
+
+class Faults:
+    """Injects and heals. `counts` says how often each kind was injected."""
+
+    def __init__(self, cluster: "Cluster") -> None:
+        self._cluster = cluster
+        self._kernel = cluster.kernel
+        self.counts: dict[str, int] = {}
+        self._open: list[list[Undo]] = []
+        self._kinds: tuple[tuple[int, str, Callable[[], Undo]], ...] = (
+            (14, "crash_engine", lambda: self._crash("engine")),
+            (10, "crash_sequencer", lambda: self._crash("sequencer")),
+            (6, "crash_gateway", lambda: self._crash("gateway")),
+            (3, "crash_client", lambda: self._crash("client")),
+            (3, "power_cut", self._power_cut),
+            (8, "crash_leader", self._crash_leader),
+            (8, "crash_primary", self._crash_primary),
+            (8, "pause", self._pause),
+            (6, "isolate", self._isolate),
+            (6, "partition", self._partition),
+            (5, "one_way_cut", self._one_way_cut),
+            (8, "cut_leader_off", self._cut_leader_off),
+            (8, "split_with_leader", self._split_with_leader),
+            (5, "link_cut", self._link_cut),
+            (7, "lossy_links", self._lossy_links),
+            (4, "driver_death", self._driver_death),
+            (5, "etcd_down", self._etcd_down),
+            (4, "etcd_slow", self._etcd_slow),
+            (6, "etcd_silent", self._etcd_silent),
+            (4, "slow_disk", self._slow_disk),
+            (3, "write_error", self._write_error),
+            (6, "clock_jump", self._clock_jump),
+            (7, "switch_primary", self._switch_primary),
+            (4, "reset_streams", self._reset_streams),
+            (2, "wiped_disk", self._wiped_disk),
+        )
+
+    def schedule(self, count: int, start_ns: int, length_ns: int) -> None:
+        """Plan `count` faults within `length_ns`."""
+        total = sum(weight for weight, _name, _inject in self._kinds)
+        for _ in range(count):
+            dice = self._kernel.between(1, total)
+            for weight, name, inject in self._kinds:
+                dice -= weight
+                if dice <= 0:
+                    delay_ns = start_ns + self._kernel.between(0, length_ns)
+                    self._kernel.after(delay_ns, self._inject, name, inject)
+                    break
+
+    def _inject(self, name: str, inject: Callable[[], Undo]) -> None:
+        self._kernel.note(f"fault: {name}")
+        self.counts[name] = self.counts.get(name, 0) + 1
+        cell = [inject()]
+        self._open.append(cell)
+        scale = self._kernel.between(0, 3)
+        low, high = ((1, 20), (20, 150), (150, 600), (400, 1200))[scale]
+        self._kernel.after(self._kernel.between(low, high) * MS, self._undo, cell, name)
+
+    def _undo(self, cell: list[Undo], name: str) -> None:
+        if cell:
+            self._kernel.note(f"healed: {name}")
+            cell.pop()()
+
+    def heal_all(self) -> None:
+        """End everything that is still wrong."""
+        for cell in self._open:
+            self._undo(cell, "last")
+        self._open.clear()
+        for host in self._cluster.hosts.values():
+            host.resume()
+            host.start()
+
+    # ---- processes -----------------------------------------------------------------------------------------------
+
+    def _pick(self, kind: str) -> Host:
+        hosts = self._cluster.of_kind(kind)
+        return hosts[self._kernel.between(0, len(hosts) - 1)]
+
+    def _kill(self, host: Host) -> Undo:
+        if isinstance(host, GatewayHost) and self._kernel.chance(1, 3):
+            host.intake.lose_tail(self._kernel.between(0, 4))
+        host.crash()
+        return host.start
+
+    def _crash(self, kind: str) -> Undo:
+        return self._kill(self._pick(kind))
+
+    def _crash_leader(self) -> Undo:
+        config = self._cluster.store.record
+        return self._kill(self._cluster.host("sequencer", config.sequencer if config else 1))
+
+    def _crash_primary(self) -> Undo:
+        config = self._cluster.store.record
+        return self._kill(self._cluster.host("engine", config.primary if config else 1))
+
+    def _power_cut(self) -> Undo:
+        kinds = ("engine",) if self._kernel.chance(1, 2) else ("engine", "sequencer", "gateway")
+        victims = [host for kind in kinds for host in self._cluster.of_kind(kind)]
+        undos = [self._kill(host) for host in victims]
+
+        def undo() -> None:
+            for restart in undos:
+                self._kernel.after(self._kernel.between(0, 80 * MS), restart)
+
+        return undo
+
+    def _pause(self) -> Undo:
+        host = self._pick(
+            ("engine", "sequencer", "gateway", "engine", "sequencer", "client")[self._kernel.between(0, 5)]
+        )
+        host.pause()
+        return host.resume
+
+    def _wiped_disk(self) -> Undo:
+        config = self._cluster.store.record
+        leader = self._cluster.host("sequencer", config.sequencer) if config else None
+        assert leader is None or isinstance(leader, SequencerHost)
+        for host in self._cluster.of_kind("engine"):
+            assert isinstance(host, EngineHost)
+            # Losing the disk of an engine that is in sync, or about to be, is beyond what the protocol promises.
+            if config is None or host.id in config.in_sync or self._cluster.is_growing(host.id):
+                continue
+            host.crash()
+            host.disk.wipe()
+            self._cluster.judge.on_wiped(host.id)
+            return host.start
+        return _nothing
+
+    def _switch_primary(self) -> Undo:
+        config = self._cluster.store.record
+        leader = self._cluster.host("sequencer", config.sequencer if config else 1)
+        assert isinstance(leader, SequencerHost)
+        leader.switch_primary(self._kernel.between(0, len(self._cluster.of_kind("engine"))))
+        return _nothing
+
+    # ---- network -------------------------------------------------------------------------------------------------
+
+    def _cut(self, pairs: list[tuple[str, str]]) -> Undo:
+        self._cluster.network.cut(pairs)
+        return lambda: self._cluster.network.mend(pairs)
+
+    def _names(self) -> list[str]:
+        return [*self._cluster.hosts, ETCD]
+
+    def _isolate(self) -> Undo:
+        kind = ("engine", "sequencer", "gateway")[self._kernel.between(0, 2)]
+        host = self._pick(kind)
+        others = [name for name in self._names() if name != host.name]
+        return self._cut([pair for name in others for pair in ((host.name, name), (name, host.name))])
+
+    def _partition(self) -> Undo:
+        names = self._names()
+        side = [self._kernel.chance(1, 2) for _ in names]
+        pairs = [
+            (a, b)
+            for a, side_a in zip(names, side, strict=True)
+            for b, side_b in zip(names, side, strict=True)
+            if side_a != side_b
+        ]
+        return self._cut(pairs)
+
+    def _one_way_cut(self) -> Undo:
+        host = self._pick(("engine", "sequencer", "gateway")[self._kernel.between(0, 2)])
+        others = [name for name in self._names() if name != host.name]
+        if self._kernel.chance(1, 2):
+            return self._cut([(host.name, name) for name in others])
+        return self._cut([(name, host.name) for name in others])
+
+    def _cut_leader_off(self) -> Undo:
+        """The leader goes on with engines and gateways, but etcd and its rivals don't see it: two leaders at once."""
+        config = self._cluster.store.record
+        leader = f"sequencer-{config.sequencer if config else 1}"
+        others = [ETCD, *(host.name for host in self._cluster.of_kind("sequencer") if host.name != leader)]
+        return self._cut([pair for name in others for pair in ((leader, name), (name, leader))])
+
+    def _split_with_leader(self) -> Undo:
+        """The leader and one engine against the rest: what that engine gets now is a tail that no reign keeps."""
+        config = self._cluster.store.record
+        engine = self._pick("engine").name
+        inside = (f"sequencer-{config.sequencer if config else 1}", engine)
+        outside = [name for name in self._names() if name not in inside and not name.startswith(("gateway", "client"))]
+        return self._cut([pair for a in inside for b in outside for pair in ((a, b), (b, a))])
+
+    def _link_cut(self) -> Undo:
+        names = self._names()
+        first = names[self._kernel.between(0, len(names) - 1)]
+        second = names[self._kernel.between(0, len(names) - 1)]
+        pairs = [(first, second)]
+        if self._kernel.chance(1, 2):
+            pairs.append((second, first))
+        return self._cut(pairs)
+
+    def _lossy_links(self) -> Undo:
+        network = self._cluster.network
+        names = list(self._cluster.hosts)
+        for source in names:
+            for target in names:
+                if source != target and self._kernel.chance(1, 3):
+                    network.lossy[source, target] = self._kernel.between(20, 500)
+        return network.lossy.clear
+
+    def _driver_death(self) -> Undo:
+        network = self._cluster.network
+        network.lose_driver()
+
+        def undo() -> None:
+            network.driver_down = False
+
+        return undo
+
+    def _reset_streams(self) -> Undo:
+        self._cluster.network.break_streams(self._pick(("client", "gateway")[self._kernel.between(0, 1)]))
+        return _nothing
+
+    # ---- etcd, disks, clocks -------------------------------------------------------------------------------------
+
+    def _etcd_down(self) -> Undo:
+        store = self._cluster.store
+        store.available = False
+
+        def undo() -> None:
+            store.available = True
+
+        return undo
+
+    def _etcd_slow(self) -> Undo:
+        store = self._cluster.store
+        store.slow_ns = self._kernel.between(20, 400) * MS
+
+        def undo() -> None:
+            store.slow_ns = 0
+
+        return undo
+
+    def _etcd_silent(self) -> Undo:
+        store = self._cluster.store
+        store.reply_loss = 700
+
+        def undo() -> None:
+            store.reply_loss = 0
+
+        return undo
+
+    def _slow_disk(self) -> Undo:
+        host = self._pick("engine")
+        assert isinstance(host, EngineHost)
+        host.sync_ns = self._kernel.between(5, 300) * MS
+
+        def undo() -> None:
+            host.sync_ns = 300 * US
+
+        return undo
+
+    def _write_error(self) -> Undo:
+        host = self._pick("engine")
+        assert isinstance(host, EngineHost)
+        host.write_fails = True
+
+        def undo() -> None:
+            host.write_fails = False
+            host.start()
+
+        return undo
+
+    def _clock_jump(self) -> Undo:
+        host = self._pick(("sequencer", "gateway")[self._kernel.between(0, 1)])
+        host.clock_skew_ns += self._kernel.between(-20_000, 20_000) * MS
+        if self._kernel.chance(1, 2):
+            return self._kill(host)
+        return _nothing

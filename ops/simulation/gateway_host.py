@@ -1,0 +1,320 @@
+"""A simulated gateway process: the real machine, the real session streams and their bytes, a simulated intake log."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import grpc
+import numpy as np
+
+from lockstep.gateway.client_stream import ClientStream
+from lockstep.gateway.engines import LAST_INDEX
+from lockstep.gateway.machine import Effects, GatewayMachine, Settings
+from lockstep.gateway.reports import route, stamp_message
+from lockstep.gateway.sessions import Refused
+from lockstep.gateway.validation import ShapeError, build_records
+from lockstep.gateway.wire import ADMIN_COMMANDS, Request, admin_record, command_columns, decode_request
+from lockstep.ops.simulation.disk import Intake
+from lockstep.ops.simulation.engine_host import EngineHost
+from lockstep.ops.simulation.host import Host
+from lockstep.ops.simulation.kernel import MS, SECOND, START_NS
+from lockstep.ops.simulation.network import Done, Pipe
+from lockstep.ops.simulation.world import World
+from lockstep.stream.codes import Code
+from lockstep.stream.frames import Frame
+from lockstep.stream.records import EVENT, Commands, Events, no_events
+from lockstep.v1 import common_pb2, orders_pb2, replication_pb2
+
+_QUERY_TIMEOUT_NS: Final = 1 * SECOND
+_FETCH_TIMEOUT_NS: Final = 10 * SECOND
+_SYNC_PAUSE_NS: Final = 100 * MS
+_RETRY_PAUSE_NS: Final = 50 * MS
+_RESUME_PATIENCE_NS: Final = 3 * SECOND
+_CLIENT: Final = "client"
+END: Final = b""
+"""The gateway's last message on a stream that it ends in order."""
+
+
+class GatewayHost(Host):
+    """See the module."""
+
+    machine: GatewayMachine
+
+    def __init__(self, world: World, id: int) -> None:
+        super().__init__(world, "gateway", id)
+        self.intake = Intake()
+        self._streams: dict[int, tuple[ClientStream, Pipe]] = {}
+        self._by_pipe: dict[Pipe, ClientStream] = {}
+        self._token = 0
+        self._forget = self._forgotten = 0
+        self._primary = 0
+
+    # ---- life ----------------------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """What the intake log holds is sent again."""
+        limits, timing = self.world.topology.limits, self.world.topology.timing
+        now_s = (self.wall_ns() - START_NS) // SECOND
+        self.intake.incarnation = max(self.intake.incarnation + 1, now_s)
+        self._streams.clear()
+        self._by_pipe.clear()
+        self._forget = self._forgotten = 0
+        self.machine = GatewayMachine(
+            Settings(
+                gateway=self.id,
+                incarnation=self.intake.incarnation,
+                session_credit=limits.session_credit,
+                max_commands=limits.window_commands,
+                resend_ns=timing.resend_ms * MS,
+                rewind_ns=timing.rewind_ms * MS,
+            )
+        )
+        self.machine.restore(self.intake.unanswered())
+        self._synchronise()
+
+    def _synchronise(self) -> None:
+        """Ask all engines where the cluster stands; the newest answer counts."""
+        request = replication_pb2.QueryRequest(instruments=True)
+        replies: list[replication_pb2.QueryReply | None] = []
+        engines = self.world.of_kind("engine")
+
+        def done(reply: replication_pb2.QueryReply | None, _failure: str) -> None:
+            replies.append(reply)
+            if len(replies) < len(engines):
+                return
+            best = max((one for one in replies if one), key=lambda one: (one.stamp.epoch, one.stamp.seq), default=None)
+            if best is None:
+                self.kernel.after(_SYNC_PAUSE_NS, self._again, self.life, self._synchronise)
+                return
+            self.machine.start(best.stamp.seq, best.stamp.epoch)
+            self.kernel.note(f"{self.name} in step at seq {best.stamp.seq}")
+
+        for engine in engines:
+            self._query(engine, request, done)
+
+    def _again(self, life: int, action: Callable[[], None]) -> None:
+        if self.alive and self.life == life:
+            action()
+
+    def _query(self, engine: Host, request: replication_pb2.QueryRequest, done: Done) -> None:
+        def ask(target: Host, answer: Done) -> None:
+            assert isinstance(target, EngineHost)
+            target.serve_query(request, answer)
+
+        self.world.network.call(self, engine, ask, done, timeout_ns=_QUERY_TIMEOUT_NS)
+
+    # ---- turns ---------------------------------------------------------------------------------------------------
+
+    def tick_ns(self) -> int:
+        """Coarser than the real 5 ms, which only repeats."""
+        return 20 * MS
+
+    def on_turn(self) -> None:
+        """One turn of the loop: frames, client messages, then what they brought leaves together."""
+        inbox, self.inbox = self.inbox, []
+        now_ns = self.kernel.now_ns
+        frames = [item for item in inbox if isinstance(item, Frame)]
+        if frames:
+            self._perform(self.machine.on_frames(frames, now_ns))
+        for item in inbox:
+            if isinstance(item, tuple):
+                if item[0] == "stream":
+                    self._on_message(item[1], item[2])
+                else:
+                    self._on_ended(item[1])
+        self._perform(self.machine.flush(now_ns))
+        self._perform(self.machine.on_tick(now_ns))
+        if self._forget > self._forgotten:
+            self._write_intake(())
+        self._write_streams()
+
+    def _perform(self, effects: Effects) -> None:
+        self._forget = max(self._forget, effects.forget_through)
+        if effects.store:
+            self._write_intake(effects.store)
+        target = self.world.hosts.get(f"sequencer-{effects.sequencer}")
+        for frame in effects.sends:
+            if target is not None:
+                self.world.network.send(self, [target], frame)
+        if effects.routed is not None:
+            for position, session_id in enumerate(effects.routed.sessions):
+                known = self._streams.get(session_id)
+                if known is not None:
+                    known[0].put_live(effects.routed.of(position))
+        if effects.fetch is not None:
+            self._fetch(effects.fetch.after_seq, effects.fetch.to_seq)
+
+    def _write_intake(self, entries: tuple[tuple[int, Commands], ...]) -> None:
+        self.intake.write(entries, self._forget)
+        self._forgotten = self._forget
+
+    # ---- events from the engines ---------------------------------------------------------------------------------
+
+    def _fetch(self, after_seq: int, to_seq: int) -> None:
+        def done(events: Events | None) -> None:
+            if events is None:
+                self.kernel.after(_SYNC_PAUSE_NS, self._again, self.life, self.machine.on_fetch_failed)
+                return
+            self._perform(self.machine.on_fetched(events, to_seq))
+            self._write_streams()
+
+        self._events((after_seq, LAST_INDEX), to_seq, 0, done)
+
+    def _events(
+        self, after: tuple[int, int], to_seq: int, session_id: int, done: Callable[[Events | None], None]
+    ) -> None:
+        """Like `Engines.events`: the primary first, the next where one can't go on; None if none can."""
+        downlink = self.machine.downlink
+        self._primary = (downlink.primary if downlink is not None else 0) or self._primary
+        engines = sorted(self.world.of_kind("engine"), key=lambda engine: (engine.id != self._primary, engine.id))
+        parts: list[Events] = []
+        self._next_engine(iter(engines), after, to_seq, session_id, parts, done)
+
+    def _next_engine(
+        self,
+        engines: Iterator[Host],
+        after: tuple[int, int],
+        to_seq: int,
+        session_id: int,
+        parts: list[Events],
+        done: Callable[[Events | None], None],
+    ) -> None:
+        engine = next(engines, None)
+        if engine is None:
+            done(None)
+            return
+        event_id = common_pb2.EventId(seq=after[0], index=after[1])
+        request = replication_pb2.FetchEventsRequest(after=event_id, session_id=session_id, to_seq=to_seq)
+
+        def answered(replies: list[replication_pb2.FetchEventsReply] | None, _failure: str) -> None:
+            last, through = after, 0
+            for reply in replies or ():
+                through = max(through, reply.through_seq)
+                if reply.events:
+                    events = np.frombuffer(reply.events, dtype=EVENT)
+                    parts.append(events)
+                    last = (int(events["seq"][-1]), int(events["index"][-1]))
+            if through >= to_seq:
+                done(np.concatenate(parts) if parts else no_events())
+            else:
+                self._next_engine(engines, last, to_seq, session_id, parts, done)
+
+        def ask(target: Host, answer: Done) -> None:
+            assert isinstance(target, EngineHost)
+            target.serve_fetch_events(request, answer)
+
+        self.world.network.call(self, engine, ask, answered, timeout_ns=_FETCH_TIMEOUT_NS)
+
+    # ---- client streams ------------------------------------------------------------------------------------------
+
+    def _on_message(self, pipe: Pipe, raw: bytes) -> None:
+        request = decode_request(raw)
+        stream = self._by_pipe.get(pipe)
+        if stream is None:
+            self._open(pipe, request)
+            return
+        if stream.end is not None:
+            return
+        try:
+            records = self._records(request, stream.session_id)
+        except ShapeError as error:
+            stream.refuse(self._stamp(), Refused(request.first_no, error.code), str(error))
+            return
+        session = self.machine.sessions.get(stream.session_id)
+        assert session is not None, "commands of a session that was never opened"
+        admission = self.machine.submit(session, records, self.kernel.now_ns)
+        if admission.refused is not None:
+            stream.refuse(self._stamp(), admission.refused, "")
+
+    def _records(self, request: Request, session_id: int) -> Commands:
+        now_ns = self.wall_ns()
+        command = request.command
+        if command is not None:
+            if command.WhichOneof("command") in ADMIN_COMMANDS:
+                return admin_record(command, session_id=session_id, gateway=self.id, allowed=True, now_ns=now_ns)
+            batch = command_columns(command)
+        else:
+            assert request.batch is not None, "a second Hello"
+            batch = request.batch
+        return build_records(
+            batch,
+            session_id=session_id,
+            gateway=self.id,
+            accounts=None,
+            max_rows=self.world.topology.limits.client_batch,
+            now_ns=now_ns,
+        )
+
+    def _stamp(self) -> common_pb2.Stamp:
+        return stamp_message(self.machine.epoch, self.machine.delivered_seq)
+
+    def _open(self, pipe: Pipe, request: Request) -> None:
+        hello = request.hello
+        if hello is None or self.machine.downlink is None:
+            pipe.end("UNAVAILABLE: not in step with the cluster yet")
+            return
+        self._token += 1
+        opened = self.machine.sessions.open(hello.session_id, _CLIENT, self._token, max(1, hello.next_no))
+        if isinstance(opened, Refused):
+            pipe.end(f"refused: {opened.code.name}")
+            return
+        previous = self._streams.pop(hello.session_id, None)
+        if previous is not None:
+            stream, old = previous
+            stream.refuse(self._stamp(), Refused(0, Code.SESSION_TAKEN_OVER), "")
+            stream.finish(grpc.StatusCode.ABORTED, "taken over")
+            self._write(stream, old)
+        stream = ClientStream(self._token, hello.session_id, columnar=hello.columnar)
+        self._streams[hello.session_id] = (stream, pipe)
+        self._by_pipe[pipe] = stream
+        stream.welcome(
+            self._stamp(), gateway=self.id, credit=opened.credit, max_batch=self.world.topology.limits.client_batch
+        )
+        stream.hold_live()
+        self._resume(stream, hello, self.machine.delivered_seq, self.kernel.now_ns + _RESUME_PATIENCE_NS)
+
+    def _resume(self, stream: ClientStream, hello: orders_pb2.Hello, to_seq: int, give_up_ns: int) -> None:
+        after = (hello.last_seen.seq, hello.last_seen.index)
+
+        def done(events: Events | None) -> None:
+            if stream.end is not None:
+                return
+            if events is None:
+                if self.kernel.now_ns > give_up_ns:
+                    stream.finish(grpc.StatusCode.UNAVAILABLE, "earlier reports can't be fetched now")
+                    self._write_streams()
+                else:
+                    again = lambda: self._resume(stream, hello, to_seq, give_up_ns)  # noqa: E731
+                    self.kernel.after(_RETRY_PAUSE_NS, self._again, self.life, again)
+                return
+            routed = route(events, stream.session_id) if len(events) else None
+            if routed is not None:
+                self.machine.on_resumed(routed)
+                stream.put_resumed(routed.of(0))
+            stream.release_live()
+            self._write_streams()
+
+        if not to_seq or after >= (to_seq, LAST_INDEX):
+            stream.release_live()
+        else:
+            self._events(after, to_seq, stream.session_id, done)
+
+    def _on_ended(self, pipe: Pipe) -> None:
+        stream = self._by_pipe.pop(pipe, None)
+        if stream is None:
+            return
+        known = self._streams.get(stream.session_id)
+        if known is not None and known[0] is stream:
+            del self._streams[stream.session_id]
+        self.machine.sessions.detach(stream.session_id, stream.token)
+
+    def _write_streams(self) -> None:
+        for stream, pipe in list(self._streams.values()):
+            if stream.wakeup.is_set():
+                self._write(stream, pipe)
+
+    def _write(self, stream: ClientStream, pipe: Pipe) -> None:
+        stream.wakeup.clear()
+        for message in stream.take(self.machine.epoch, self.machine.delivered_seq):
+            pipe.send(message, up=False)
+        if stream.end is not None:
+            pipe.send(END, up=False)

@@ -1,0 +1,149 @@
+"""A simulated sequencer process: the real machine, its effects done in the order of the real shell."""
+
+from typing import Any
+
+from lockstep.ops.simulation.engine_host import EngineHost
+from lockstep.ops.simulation.host import Host
+from lockstep.ops.simulation.kernel import MS
+from lockstep.ops.simulation.network import Done
+from lockstep.ops.simulation.world import Violation, World
+from lockstep.sequencer import events as ev
+from lockstep.sequencer.machine import SequencerMachine, State
+from lockstep.sequencer.settings import settings_of
+from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
+from lockstep.v1 import replication_pb2
+
+_FENCE_TIMEOUT_NS = 500 * MS
+_FETCH_TIMEOUT_NS = 10_000 * MS
+
+
+class SequencerHost(Host):
+    """See the module."""
+
+    machine: SequencerMachine
+
+    def __init__(self, world: World, id: int) -> None:
+        super().__init__(world, "sequencer", id)
+        self._offset_ns = 0
+        self._switches = 0
+
+    def now_ns(self) -> int:
+        """Its steady clock: the wall clock as it was when the process started, and from there on undisturbed."""
+        return self.kernel.now_ns + self._offset_ns
+
+    def status_epoch(self) -> int:
+        """What its heartbeats say."""
+        return self.machine.epoch
+
+    def tick_ns(self) -> int:
+        """As its machine asks for, not more often than a coarse clock allows."""
+        return max(6 * MS, self.machine.due_ns - self.now_ns())
+
+    def on_start(self) -> None:
+        """A new process knows nothing."""
+        self._offset_ns = self.clock_skew_ns
+        kernel = self.kernel
+        settings = settings_of(
+            self.world.topology,
+            self.id,
+            identity=f"{self.name}.{self.life}",
+            fresh_uuid=f"uuid-{self.name}-{self.life}",
+            jitter_ns=tuple(kernel.between(10, 60) * MS for _ in range(8)),
+        )
+        self.machine = SequencerMachine(settings, self.now_ns())
+
+    def switch_primary(self, to: int) -> None:
+        """An operator asks for another primary."""
+        self._switches += 1
+        self.post(ev.SwitchPrimaryRequested(self._switches, to))
+
+    def on_turn(self) -> None:
+        """Inbox, then acks, then submits, then the time: like `SequencerShell.turn`."""
+        inbox, self.inbox = self.inbox, []
+        acks: list[Frame] = []
+        submits: list[Frame] = []
+        for item in inbox:
+            if isinstance(item, Frame):
+                (acks if item.type is FrameType.ACK else submits).append(item)
+            else:
+                self._step(item)
+        for frame in acks:
+            self._step(ev.AckReceived(frame))
+        for frame in submits:
+            self._step(ev.SubmitReceived(frame))
+        if self.machine.work_due or self.now_ns() >= self.machine.due_ns:
+            self._step(ev.Tick())
+
+    def _step(self, event: Any) -> None:
+        effects = self.machine.step(event, self.now_ns())
+        if effects is not ev.NOTHING:
+            self._perform(effects)
+
+    def _perform(self, effects: ev.Effects) -> None:
+        world, network = self.world, self.world.network
+        for stream in effects.streams:
+            world.judge.on_stream(self.id, stream.frame)
+            network.send(self, [world.host("engine", engine) for engine in stream.engines], stream.frame)
+        for receipt in effects.receipts:
+            network.send(self, [world.host("gateway", receipt.gateway)], receipt.frame)
+        if effects.cas is not None:
+            world.store.swap(self, effects.cas)
+        if effects.read_config:
+            world.store.read(self)
+        for fence in effects.fences:
+            self._fence(fence)
+        if effects.fetch is not None:
+            self._fetch(effects.fetch)
+        for note in effects.notes:
+            self.kernel.note(f"{self.name}: {note.what} {dict(note.fields)}")
+        if self.machine.state is State.HALTED:
+            raise Violation(f"{self.name} halted: {self.machine.why}")
+
+    def _fence(self, order: ev.FenceOrder) -> None:
+        request = replication_pb2.FenceRequest(cluster_uuid=order.uuid, epoch=order.epoch, sequencer=self.id)
+
+        def done(reply: replication_pb2.FenceReply | None, failure: str) -> None:
+            if reply is None:
+                self.post(ev.FenceFailed(order.engine, order.epoch, failure))
+                return
+            tip = reply.tip
+            self.post(
+                ev.FenceAnswered(
+                    engine=order.engine,
+                    epoch=order.epoch,
+                    accepted=reply.accepted,
+                    promised=reply.promised,
+                    tip_epoch=tip.epoch,
+                    tip_seq=tip.seq,
+                    tip_digest=tip.digest,
+                    committed_seq=reply.committed_seq,
+                    timestamp_ns=reply.timestamp_ns,
+                )
+            )
+
+        def ask(engine: Host, answer: Done) -> None:
+            assert isinstance(engine, EngineHost)
+            engine.serve_fence(request, answer)
+
+        target = self.world.host("engine", order.engine)
+        self.world.network.call(self, target, ask, done, timeout_ns=_FENCE_TIMEOUT_NS, patient=True)
+
+    def _fetch(self, order: ev.FetchOrder) -> None:
+        request = replication_pb2.FetchJournalRequest(from_seq=order.from_seq)
+
+        def done(replies: list[replication_pb2.FetchJournalReply] | None, failure: str) -> None:
+            if replies is None:
+                self.post(ev.JournalFetchFailed(order.engine, order.epoch, failure))
+                return
+            try:
+                frames = tuple(decode_frame(raw) for reply in replies for raw in reply.frames)
+            except FrameError as error:
+                self.post(ev.JournalFetchFailed(order.engine, order.epoch, str(error)))
+                return
+            self.post(ev.JournalFetched(order.engine, order.epoch, frames))
+
+        def ask(engine: Host, answer: Done) -> None:
+            assert isinstance(engine, EngineHost)
+            engine.serve_fetch_journal(request, "", lambda replies, _uuid, failure: answer(replies, failure))
+
+        self.world.network.call(self, self.world.host("engine", order.engine), ask, done, timeout_ns=_FETCH_TIMEOUT_NS)

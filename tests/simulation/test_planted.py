@@ -1,0 +1,251 @@
+"""The simulation is tested itself: a bug planted into the protocol is found within a stated number of seeds.
+
+Each bug is one small change of a real state machine (or of the order in which its effects are done), of the kind that
+somebody could make. If one of these is no longer found, the simulation has lost an eye.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lockstep.engine.reference import engine as reference
+from lockstep.gateway.downlink import Downlink
+from lockstep.gateway.uplink import Uplink
+from lockstep.ops.simulation.disk import Disk
+from lockstep.ops.simulation.engine_host import EngineHost
+from lockstep.ops.simulation.run import simulate
+from lockstep.replica import execution
+from lockstep.replica.commit import CommitGate
+from lockstep.replica.effects import Journaled
+from lockstep.sequencer import events as ev
+from lockstep.sequencer import machine as sequencer_machine
+from lockstep.sequencer.config_record import plan_grow
+from lockstep.sequencer.hold import ConfigHold, Purpose
+from lockstep.sequencer.membership import Membership, Proposal
+from lockstep.sequencer.reign import Reign
+from lockstep.sequencer.takeover import Takeover
+from lockstep.sequencer.window import Window
+from lockstep.session_machine import SessionMachine
+from lockstep.stream.digest import GENESIS, next_digest
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+BUGS: dict[str, tuple[int, Plant]] = {}
+
+
+def bug(seeds: int) -> Callable[[Plant], Plant]:
+    """Register a bug, to be found within so many seeds."""
+
+    def register(plant: Plant) -> Plant:
+        BUGS[plant.__name__] = (seeds, plant)
+        return plant
+
+    return register
+
+
+@bug(3)
+def ack_before_journal_sync(patch: pytest.MonkeyPatch) -> None:
+    def begin(self: EngineHost, effects: Any) -> None:
+        write = effects.journal
+        self._finish(effects)
+        if write is not None:
+            self._writing = write
+            self.kernel.after(self.sync_ns, lambda: self._commit_write(write) if self._writing is write else None)
+            if write.frames:
+                self._pending.appendleft(Journaled(write.frames[-1].last_seq))
+
+    patch.setattr(EngineHost, "_begin", begin)
+
+
+@bug(3)
+def release_before_the_standbys_ack(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(CommitGate, "committed", lambda _self, applied, committed, _leader: max(applied, committed))
+
+
+@bug(10)
+def grow_in_etcd_first(patch: pytest.MonkeyPatch) -> None:
+    real = Membership.plan
+
+    def plan(self: Membership, config: Any, peers: Any, agreement: Any, attempt: str, now_ns: int) -> Any:
+        proposal = real(self, config, peers, agreement, attempt, now_ns)
+        if proposal is None and self.switch is None:
+            member = self.candidate(config, peers, agreement, agreement.committed, now_ns)
+            if member:
+                return Proposal(plan_grow(config, member=member, attempt=attempt), Purpose.GROW)
+        return proposal
+
+    patch.setattr(Membership, "plan", plan)
+
+
+@bug(10)
+def shrink_in_the_stream_first(patch: pytest.MonkeyPatch) -> None:
+    real = Reign.plan
+
+    def plan(self: Reign, attempt: str, now_ns: int, out: Any) -> Any:
+        proposal = real(self, attempt, now_ns, out)
+        if proposal is not None and proposal.purpose is Purpose.SHRINK:
+            self.config = proposal.record
+            self.begin_epoch(ev.EpochCause.STANDBY_LOST, now_ns, out)
+        return proposal
+
+    patch.setattr(Reign, "plan", plan)
+
+
+@bug(3)
+def promise_not_persisted(patch: pytest.MonkeyPatch) -> None:
+    real = Disk.write
+    patch.setattr(Disk, "write", lambda self, write: real(self, replace(write, promise=None)))
+
+
+@bug(40)
+def promotion_of_a_learner(patch: pytest.MonkeyPatch) -> None:
+    real = sequencer_machine.plan_takeover
+
+    def plan(config: Any, **arguments: Any) -> Any:
+        record = real(config, **arguments)
+        if not record.learners:
+            return record
+        everybody = tuple(sorted((*record.in_sync, *record.learners)))
+        return replace(record, in_sync=everybody, primary=record.learners[0], learners=())
+
+    patch.setattr(sequencer_machine, "plan_takeover", plan)
+
+
+@bug(20)
+def duplicate_executed(patch: pytest.MonkeyPatch) -> None:
+    real = reference.ReferenceEngine._admit
+
+    def admit(self: Any, row: Any, seq: int, now_ns: int, emit: Any) -> None:
+        session = self._state.sessions.get(row[reference.SESSION_ID])
+        if session is not None and 0 < row[reference.SESSION_NO] <= session.last_no and row[reference.KIND] < 64:
+            reference._HANDLERS[row[reference.KIND]](self._state, row, seq, now_ns, emit)
+        else:
+            real(self, row, seq, now_ns, emit)
+
+    patch.setattr(reference.ReferenceEngine, "_admit", admit)
+
+
+@bug(60)
+def gap_of_events_accepted(patch: pytest.MonkeyPatch) -> None:
+    def on_release(self: Downlink, release: Any) -> Any:
+        self.delivered_seq = max(self.delivered_seq, release.first_seq - 1)
+        return real(self, release)
+
+    real = Downlink.on_release
+    patch.setattr(Downlink, "on_release", on_release)
+
+
+@bug(30)
+def stamped_time_goes_back(patch: pytest.MonkeyPatch) -> None:
+    real = Window.stamp
+
+    def stamp(self: Window, records: Any, now_ns: int, committed_seq: int) -> Any:
+        self.time_ns = 0
+        return real(self, records, now_ns, committed_seq)
+
+    patch.setattr(Window, "stamp", stamp)
+
+
+@bug(40)
+def gateway_resends_out_of_order(patch: pytest.MonkeyPatch) -> None:
+    real = Uplink._begin_reign
+
+    def begin_reign(self: Uplink, reign: int) -> None:
+        real(self, reign)
+        self._waiting.reverse()
+
+    patch.setattr(Uplink, "_begin_reign", begin_reign)
+
+
+@bug(40)
+def gateway_forgets_what_is_unanswered(patch: pytest.MonkeyPatch) -> None:
+    real = Uplink._begin_reign
+
+    def begin_reign(self: Uplink, reign: int) -> None:
+        self._sent.clear()
+        real(self, reign)
+
+    patch.setattr(Uplink, "_begin_reign", begin_reign)
+
+
+@bug(3)
+def digest_not_chained(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(execution, "next_digest", lambda _previous, **stamp: next_digest(GENESIS, **stamp))
+
+
+@bug(60)
+def divergent_tail_not_truncated(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Disk, "truncate", lambda self, _after_seq: self.path)
+
+
+@bug(20)
+def client_takes_repeats(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(SessionMachine, "_drop_seen", lambda _self, batch: batch if batch.count else None)
+
+
+@bug(40)
+def ambiguous_swap_taken_for_won(patch: pytest.MonkeyPatch) -> None:
+    real = ConfigHold.on_event
+
+    def on_event(self: ConfigHold, event: Any, now_ns: int, out: Any) -> Any:
+        if isinstance(event, ev.CasAmbiguous):
+            event = ev.CasWon(event.attempt, self.mod_revision + 1)
+        return real(self, event, now_ns, out)
+
+    patch.setattr(ConfigHold, "on_event", on_event)
+
+
+@bug(20)
+def takeover_under_the_same_epoch(patch: pytest.MonkeyPatch) -> None:
+    real = sequencer_machine.plan_takeover
+
+    def plan(config: Any, **arguments: Any) -> Any:
+        return replace(real(config, **arguments), epoch=config.epoch)
+
+    patch.setattr(sequencer_machine, "plan_takeover", plan)
+
+
+@bug(60)
+def recovered_batches_stamped_anew(patch: pytest.MonkeyPatch) -> None:
+    real = Window.recover
+
+    def recover(self: Window, frames: Any) -> None:
+        real(self, tuple(replace(one, epoch=self.epoch) for one in frames))
+
+    patch.setattr(Window, "recover", recover)
+
+
+@bug(15)
+def announced_learner_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(CommitGate, "on_grow", lambda _self, _seq, _learner: None)
+
+
+@bug(150)
+def silent_engine_not_removed_before_opening(patch: pytest.MonkeyPatch) -> None:
+    real = Takeover.decided
+
+    def decided(self: Takeover, peers: Any, now_ns: int) -> tuple[int, ...]:
+        answered = real(self, peers, now_ns)
+        if answered and answered != self.config.in_sync:
+            # It opens with what it has; etcd goes on listing the silent ones.
+            self.config = replace(self.config, in_sync=answered, primary=answered[0])
+        return answered
+
+    patch.setattr(Takeover, "decided", decided)
+
+
+def find(seeds: int) -> str:
+    """The first violation, with its seed; empty if there is none."""
+    for seed in range(1, seeds + 1):
+        outcome = simulate(seed)
+        if outcome.violation:
+            return f"seed {seed}: {outcome.violation}"
+    return ""
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds, plant = BUGS[name]
+    plant(monkeypatch)
+    assert find(seeds), f"{name} was not found in {seeds} seeds"
