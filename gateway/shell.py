@@ -275,7 +275,7 @@ class GatewayShell:
         self.market.on_events(events, downlink.delivered_seq)
 
     async def _fetch(self, after_seq: int, to_seq: int) -> None:
-        self._log.info("fetching events that were missed", after_seq=after_seq, to_seq=to_seq)
+        started_ns = time.monotonic_ns()
         try:
             events = await self.engines.fetch(after_seq=after_seq, to_seq=to_seq)
         except EnginesUnavailable as error:
@@ -283,6 +283,8 @@ class GatewayShell:
             await asyncio.sleep(_SYNC_PAUSE_S)
             self.machine.on_fetch_failed()
             return
+        took_us = (time.monotonic_ns() - started_ns) // 1000
+        self._log.info("missed events fetched", after_seq=after_seq, to_seq=to_seq, took_us=took_us)
         self._perform(self.machine.on_fetched(events, to_seq))
 
     # ---- client streams ------------------------------------------------------------------------------------------

@@ -176,8 +176,10 @@ async def _trade(
             stop.set()
             await asyncio.gather(*flows)
         say("flow stopped; waiting for the last answers")
+        await asyncio.gather(*(trader.drain(_DRAIN_S) for trader in traders))
+        await asyncio.gather(*(trader.hear_out(_DRAIN_S) for trader in traders))
         for trader in traders:
-            await trader.close(_DRAIN_S)
+            await trader.close()
     return traders, tape, kills
 
 

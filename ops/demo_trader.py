@@ -61,10 +61,27 @@ class Trader:
             await self._session.submit_columns(self._orders(rows))
             self.sent += rows
 
-    async def close(self, drain_s: float) -> None:
-        """Wait for the answers, then close."""
+    async def drain(self, drain_s: float) -> None:
+        """Wait for the answers to all commands."""
+        assert self._session is not None
+        await asyncio.wait_for(self._session.drain(), drain_s)
+
+    async def hear_out(self, drain_s: float) -> None:
+        """Once all traders are drained: wait for what others' last orders did to this one's.
+
+        The answer to one more command, which concerns nobody else, comes behind all of that on the same stream.
+        """
+        assert self._session is not None
+        await self._session.submit_columns(
+            CommandColumns(count=1, account=self.account, kind=CommandKind.CANCEL, client_order_id=_NO_SUCH_ORDER)
+        )
+        self.sent += 1
+        await asyncio.wait_for(self._session.drain(), drain_s)
+
+    async def close(self) -> None:
+        """End the session."""
         if self._session is not None:
-            await self._session.close(drain_s)
+            await self._session.close()
 
     def seen(self) -> SeenRows:
         """Every report row in the order in which it came."""
@@ -99,6 +116,7 @@ class Trader:
         return (CommandKind.NEW_ORDER, side, OrderType.LIMIT, tif, instrument, self._next_id, price, lots)
 
 
+_NO_SUCH_ORDER: Final = 2**63
 _COLUMNS: Final = (
     "kind",
     "side",

@@ -181,9 +181,12 @@ class Gap:
 
 
 def longest_silence(
-    arrivals_ns: Sequence[int], kill_ns: int, *, others_ns: Sequence[int] = (), window_ns: int = 3_000_000_000
+    arrivals_ns: Sequence[int], kill_ns: int, *, others_ns: Sequence[int] = (), window_ns: int = 500_000_000
 ) -> Gap:
     """The longest silence that touches the time from a kill to `window_ns` after it.
+
+    A silence that begins in that time counts whole. What comes later belongs to the restart of the dead process, whose
+    start-up takes a good part of a small machine.
 
     Args:
         arrivals_ns: times at which reports came, ascending, of all sessions together.
