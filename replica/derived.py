@@ -10,6 +10,7 @@ files, and those the journal needs for quick syncs. A crash loses the newest ent
 """
 
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from lockstep.stream.digest import Digest
 _KEY: Final = struct.Struct(">Q")
 _FAMILIES: Final = ("events", "digests")
 _MAX_SEQ: Final = 2**64 - 1
+_PENDING_BATCHES: Final = 64
 
 
 class Derived:
@@ -36,21 +38,39 @@ class Derived:
             self._handles = {name: self._db.get_column_family_handle(name) for name in _FAMILIES}
             self._events = self._db.get_column_family("events")
             self._digests = self._db.get_column_family("digests")
+        self._lock = threading.Lock()
+        # A write of its own for each batch would cost more than everything else that is done for a lone order.
+        self._pending: list[AppliedBatch] = []
         self._volatile = WriteOptions()
         self._volatile.disable_wal = True  # type: ignore[assignment, method-assign]  # the stub calls it a method
 
     def keep(self, batches: tuple[AppliedBatch, ...]) -> None:
-        """Store events and digests of applied batches; not durable."""
+        """Store events and digests of applied batches, some time soon; not durable."""
+        with self._lock:
+            self._pending += batches
+            if len(self._pending) >= _PENDING_BATCHES:
+                self._write_pending()
+
+    def write_pending(self) -> None:
+        """Write what `keep` has put off. Readers see it before as well."""
+        with self._lock:
+            self._write_pending()
+
+    def _write_pending(self) -> None:
+        if not self._pending:
+            return
         batch = WriteBatch(raw_mode=True)
         events, digests = self._handles["events"], self._handles["digests"]
-        for applied in batches:
+        for applied in self._pending:
             batch.put(_KEY.pack(applied.first_seq), applied.events.tobytes(), events)
             batch.put(_KEY.pack(applied.last_seq), applied.digest, digests)
+        self._pending.clear()
         with faults("write", self.path):
             self._db.write(batch, self._volatile)
 
     def events_from(self, from_seq: int) -> Iterator[tuple[int, bytes]]:
         """(first seq, EVENT bytes) of stored batches in order, from the batch that holds `from_seq` on."""
+        self.write_pending()
         with faults("read", self.path):
             cursor = self._events.iter()
             cursor.seek_for_prev(_KEY.pack(max(from_seq, 1)))
@@ -63,16 +83,19 @@ class Derived:
 
     def digest(self, last_seq: int) -> Digest | None:
         """Stored chain digest after the batch that ends at `last_seq`."""
+        self.write_pending()
         with faults("read", self.path):
             value = self._digests.get(_KEY.pack(last_seq))
         return None if value is None else Digest(value)
 
     def last_kept_seqs(self) -> tuple[int, int]:
         """Keys of the newest stored events (a first seq) and of the newest stored digest (a last seq); 0 if none."""
+        self.write_pending()
         return self._last_key(self._events), self._last_key(self._digests)
 
     def truncate(self, after_seq: int) -> None:
         """Delete everything after `after_seq`, durably."""
+        self.write_pending()
         batch = WriteBatch(raw_mode=True)
         for name in _FAMILIES:
             batch.delete_range(_KEY.pack(after_seq + 1), _KEY.pack(_MAX_SEQ), self._handles[name])
@@ -83,6 +106,7 @@ class Derived:
 
     def close(self) -> None:
         """Close it; what is in memory is flushed, so that the next start needs not store it again."""
+        self.write_pending()
         with faults("close", self.path):
             for family in (self._events, self._digests):
                 family.flush()

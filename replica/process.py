@@ -124,7 +124,6 @@ class _Process:
         self._closers.append(watch.close)
         self._bell = bell = open_doorbell(topology, member)
         self._closers.append(bell.close)
-        bell.watch(watch.fileno())
         self._shell = shell = ReplicaShell(
             topology,
             member,

@@ -40,7 +40,8 @@ _STREAM_FRAGMENTS: Final = 1
 _ACK_FRAGMENTS: Final = 64
 # Queries that wait for a commit; a replica that stalls must not pile them up.
 _MAX_WAITING: Final = 1024
-_TICK_NS: Final = 1_000_000
+_TICK_NS: Final = 5_000_000
+_WATCH_NS: Final = 2_000_000
 _GC_NS: Final = 1_000_000_000
 
 Waiting = tuple[int, Callable[[], None]]
@@ -80,6 +81,7 @@ class ReplicaShell:
         self._bad_frames = 0
         self._next_gc_ns = 0
         self._next_tick_ns = 0
+        self._next_watch_ns = 0
         peers = tuple(engine for engine in topology.engines if engine != member)
         self._fetcher = PeerFetcher(peers, self._put)
         self._open_links(topology, member)
@@ -129,13 +131,16 @@ class ReplicaShell:
         for link in (*self._ack_links.values(), *self._release_links):
             work += link.flush()
         self._publish()
-        self._watch.poll(now_ns)
+        if now_ns >= self._next_watch_ns:
+            self._next_watch_ns = now_ns + _WATCH_NS
+            self._watch.poll(now_ns)
         if self._waiting:
             self._answer_waiting()
         if not work and now_ns >= self._next_gc_ns:
             # The collector never runs by itself: it would stop the process in the middle of a burst.
             self._next_gc_ns = now_ns + _GC_NS
             gc.collect(1)
+            self._journal.derived.write_pending()
         return work
 
     def _poll_links(self, now_ns: int) -> int:

@@ -89,7 +89,6 @@ def _assemble(
     clock = SteadyClock()
     ports = _open_ports(topology, member, incarnation, stack)
     bell.watch(ports.watches.fileno())
-    bell.watch(ports.watch_server.fileno())
     engines = EngineCalls(topology.engines, member.id, inbox)
     stack.callback(engines.close)
     store = StoreLink(topology, member.id, identity, inbox)

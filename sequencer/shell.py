@@ -27,6 +27,8 @@ from lockstep.v1 import cluster_pb2, common_pb2
 
 _FRAGMENTS_PER_POLL: Final = 64
 _REBUILD_NS: Final = 100_000_000
+# Nothing that the peers send to this process' own server is urgent.
+_WATCH_NS: Final = 2_000_000
 _ROLES: Final = {
     State.CANDIDATE: cluster_pb2.ROLE_CANDIDATE,
     State.LEADER: cluster_pb2.ROLE_LEADER,
@@ -100,6 +102,7 @@ class SequencerShell:
         self._switch_no = 0
         self._bad_frames = 0
         self._rebuild_due_ns = 0
+        self._watch_due_ns = 0
         self._driver_lost = False
 
     def run(self, stopping: Callable[[], bool]) -> None:
@@ -126,8 +129,10 @@ class SequencerShell:
             outbound.flush()
         for outbound in ports.receipts.values():
             outbound.flush()
-        self._announce()
-        ports.watch_server.poll(monotonic_ns)
+        if monotonic_ns >= self._watch_due_ns:
+            self._watch_due_ns = monotonic_ns + _WATCH_NS
+            self._announce()
+            ports.watch_server.poll(monotonic_ns)
         self._check_driver(monotonic_ns)
         return work
 
