@@ -12,15 +12,22 @@ SERVICES := $(addprefix proto/lockstep/v1/,accounts.proto cluster.proto market_d
 GENERATED := clients/python
 CODE := stream sequencer engine replica gateway ops clients tests bench
 
+NATIVE := $(wildcard engine/native/*.cpp engine/native/*.hpp engine/native/include/lockstep/*.hpp)
+CXX_STRICT := -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Werror \
+  -Iengine/native/include -Iengine/native
+SEEDS ?= 500
+ROUNDS ?= 5
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench proto proto-check clean
+.PHONY: help setup demo test test-all lint format bench sim chaos proto proto-check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Create .venv with everything in it (implied by the others)
 
-$(STAMP): pyproject.toml ops/setup/find-python
+# The native engine is compiled here, so its sources count too.
+$(STAMP): pyproject.toml CMakeLists.txt ops/setup/find-python $(NATIVE)
 	@python=$$(ops/setup/find-python) && echo "setup: $$($$python --version) ($$python)" && $$python -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
@@ -38,14 +45,25 @@ lint: $(STAMP) proto-check ## Style, types and generated code
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy -p lockstep
+	@for file in bench/native_bench.cpp engine/native/example.cpp engine/native/fuzz_driver.cpp; do \
+	  $(CXX) $(CXX_STRICT) -fsyntax-only $$file || exit 1; done
 
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-bench: $(STAMP) ## Throughput and latency of the engine and of a whole local cluster
+bench: $(STAMP) ## Throughput and latency: both engines, the C++ core alone, a whole local cluster
 	@$(BIN)/python bench/reference_engine.py
+	@$(BIN)/python bench/native_engine.py
+	@mkdir -p build && $(CXX) $(CXX_STRICT) -O3 bench/native_bench.cpp -o build/native_bench && build/native_bench
+	@$(CXX) $(CXX_STRICT) -O3 engine/native/example.cpp -o build/native_example && build/native_example
 	@$(BIN)/lockstep bench cluster
+
+sim: $(STAMP) ## The whole cluster simulated under faults (SEEDS=n, START=s)
+	@$(BIN)/lockstep sim --seeds $(SEEDS) --start $(or $(START),1)
+
+chaos: $(STAMP) ## The demo again and again, with other orders each time (ROUNDS=n)
+	@for seed in $$(seq 1 $(ROUNDS)); do echo "round $$seed"; $(BIN)/lockstep demo --seed $$seed || exit 1; done
 
 $(PROTOC_VENV)/.installed: $(STAMP)
 	@$(BIN)/python -m venv --clear $(PROTOC_VENV)

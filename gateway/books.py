@@ -1,19 +1,23 @@
 """Order books as the committed events draw them: levels, best prices and trades of every instrument. Pure.
 
 Kept by order, not by level, because events speak of orders. What an event says of an order's open quantity is absolute
-(`leaves_lots`), so applying it needs no memory of how it came there.
+(`leaves_lots`), so applying it needs no memory of how it came there. Only of an iceberg the present peak is counted
+along, by the rules of docs/engine.md, "Matching"; its size is told beside the events (`HiddenTerms`). Levels are what
+is displayed: hidden orders and orders that wait outside the book are in none.
 
 The books show the state between two bursts of events only. Within one, an order that trades on entry stands in its
 level for a moment (it is ACCEPTED before its trades are told); after it, it does not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
 from sortedcontainers import SortedDict
 
-from lockstep.stream.records import EventFlag, EventKind, Events, Side
+from lockstep.gateway.terms import PLAIN, HiddenTerms
+from lockstep.stream.records import EventFlag, EventKind, Events, Phase, Side
 
 _FIELDS: Final = (
     "kind",
@@ -35,12 +39,24 @@ _ACCEPTED: Final = int(EventKind.ACCEPTED)
 _TRADE: Final = int(EventKind.TRADE)
 _CANCELED: Final = int(EventKind.CANCELED)
 _REPLACED: Final = int(EventKind.REPLACED)
+_REDUCED: Final = int(EventKind.REDUCED)
+_TRIGGERED: Final = int(EventKind.TRIGGERED)
+_PHASE_CHANGED: Final = int(EventKind.PHASE_CHANGED)
+_KINDS: Final = (_ACCEPTED, _TRADE, _CANCELED, _REPLACED, _REDUCED, _TRIGGERED, _PHASE_CHANGED)
 _BOOKS: Final = int(EventFlag.BOOKS)
+_LOST_PRIORITY: Final = int(EventFlag.LOST_PRIORITY)
+_AUCTION: Final = int(EventFlag.AUCTION)
+_WAITS: Final = int(EventFlag.WAITS)
+_UNSEEN: Final = int(EventFlag.UNSEEN)
+_CLOSING_AUCTION: Final = int(Phase.CLOSING_AUCTION)
+_HIDDEN: Final = -1
+"""In place of a display quantity: nothing is displayed. 0: everything is."""
+_NO_TERMS: Final[Mapping[int, HiddenTerms]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One price level; no orders means that it is gone."""
+    """What one price level displays; no orders means that it is gone."""
 
     side: int
     price_ticks: int
@@ -67,6 +83,7 @@ class Print:
     price_ticks: int
     quantity_lots: int
     aggressor: int
+    """The taker's side; 0: the trade was an auction's."""
     taker_order_id: int
     maker_order_id: int
     timestamp_ns: int
@@ -74,13 +91,16 @@ class Print:
 
 @dataclass(frozen=True, slots=True)
 class RestingOrder:
-    """An order that a snapshot brings."""
+    """An order that a snapshot brings. It may also wait for the closing auction."""
 
     order_id: int
     instrument: int
     side: int
     price_ticks: int
     leaves_lots: int
+    terms: HiddenTerms = PLAIN
+    shown_lots: int = 0
+    """What is left of an iceberg's present peak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +115,7 @@ class BookChange:
 
 
 class _Book:
-    """Levels of one instrument: price -> [open lots, orders]. Invariant: no level without orders."""
+    """Levels of one instrument: price -> [displayed lots, orders]. Invariant: no level without orders."""
 
     __slots__ = ("asks", "best", "bids", "touched")
 
@@ -129,10 +149,18 @@ class Books:
         self.seq = seq
         """The last seq whose events are in."""
         self._books: dict[int, _Book] = {}
-        # Live orders: id -> [instrument, side, price, open lots].
+        # Orders in the book: id -> [instrument, side, price, open lots, display, displayed lots].
         self._orders: dict[int, list[int]] = {}
+        # Orders that wait for the closing auction: id -> (instrument, side, price, open lots).
+        self._for_close: dict[int, tuple[int, int, int, int]] = {}
         for order in orders:
-            self._rest(order.order_id, order.instrument, order.side, order.price_ticks, order.leaves_lots)
+            place = order.instrument, order.side, order.price_ticks, order.leaves_lots
+            if order.terms.at_close:
+                self._for_close[order.order_id] = place
+                continue
+            self._rest(order.order_id, *place, _display(order.terms))
+            if order.terms.display_lots:
+                self._set(order.order_id, order.leaves_lots, order.shown_lots)
         for book in self._books.values():
             book.touched.clear()
             book.best = book.find_best()
@@ -158,11 +186,15 @@ class Books:
         book = self._books.get(instrument)
         return Best() if book is None else book.find_best()
 
-    def apply(self, events: Events, through_seq: int) -> tuple[BookChange, ...]:
-        """Apply events in order (those up to `seq` are skipped); afterwards the books are as of `through_seq`."""
-        kinds = events["kind"]
-        wanted = (kinds == _ACCEPTED) | (kinds == _TRADE) | (kinds == _CANCELED) | (kinds == _REPLACED)
-        wanted &= events["seq"] > self.seq
+    def apply(
+        self, events: Events, through_seq: int, terms: Mapping[int, HiddenTerms] = _NO_TERMS
+    ) -> tuple[BookChange, ...]:
+        """Apply events in order (those up to `seq` are skipped); afterwards the books are as of `through_seq`.
+
+        Raises:
+            KeyError: `terms` lacks an order of `orders_with_hidden_terms`.
+        """
+        wanted = np.isin(events["kind"], _KINDS) & (events["seq"] > self.seq)
         rows = events[wanted]
         self.seq = max(self.seq, through_seq)
         touched: dict[int, list[Print]] = {}
@@ -172,51 +204,97 @@ class Books:
         ):
             prints = touched.setdefault(instrument, [])
             if kind == _TRADE:
-                prints.append(Print(seq, index, price, lots, side, order_id, maker, at))
-                self._set_leaves(maker, maker_leaves)
-                self._set_leaves(order_id, leaves)
-            elif kind == _CANCELED:
-                self._set_leaves(order_id, leaves)
+                auction = flags & _AUCTION
+                prints.append(Print(seq, index, price, lots, 0 if auction else side, order_id, maker, at))
+                if auction:
+                    self._lessen(maker, maker_leaves)
+                else:
+                    self._fill(maker, lots, maker_leaves)
+                self._lessen(order_id, leaves)
+            elif kind in (_CANCELED, _REDUCED):
+                self._lessen(order_id, leaves)
             elif kind == _REPLACED:
-                self._set_leaves(order_id, 0)
-                self._rest(order_id, instrument, side, price, leaves)
+                self._replace(order_id, price, leaves, flags)
+            elif kind == _PHASE_CHANGED:
+                # A SETTING_EVENT: its `value`, the phase, lies where others have the order id.
+                if order_id == _CLOSING_AUCTION:
+                    self._begin_closing(instrument)
             elif flags & _BOOKS:
-                self._rest(order_id, instrument, side, price, leaves)
+                display = _display(terms[order_id]) if flags & _UNSEEN else 0
+                self._rest(order_id, instrument, side, price, leaves, display)
+            elif flags & _WAITS and price and terms[order_id].at_close:
+                self._for_close[order_id] = (instrument, side, price, leaves)
         changes = (self._take_change(instrument, tuple(prints)) for instrument, prints in touched.items())
         return tuple(change for change in changes if change is not None)
 
-    def _rest(self, order_id: int, instrument: int, side: int, price: int, lots: int) -> None:
+    def _rest(self, order_id: int, instrument: int, side: int, price: int, lots: int, display: int) -> None:
         book = self._books.get(instrument)
         if book is None:
             book = self._books[instrument] = _Book()
-        self._orders[order_id] = [instrument, side, price, lots]
+        if display == _HIDDEN:
+            self._orders[order_id] = [instrument, side, price, lots, display, 0]
+            return
+        shown = min(display, lots) if display else lots
+        self._orders[order_id] = [instrument, side, price, lots, display, shown]
         levels = book.side(side)
         level = levels.get(price)
         if level is None:
-            levels[price] = [lots, 1]
+            levels[price] = [shown, 1]
         else:
-            level[0] += lots
+            level[0] += shown
             level[1] += 1
         book.touched[side, price] = None
 
-    def _set_leaves(self, order_id: int, leaves: int) -> None:
-        """The order has `leaves` open lots now. Orders that never rested (IOC, market) are not known here."""
+    def _lessen(self, order_id: int, leaves: int) -> None:
+        """The order has fewer open lots now, where it stands. Some never rested (IOC, market): not known here."""
         order = self._orders.get(order_id)
-        if order is None:
+        if order is not None:
+            self._set(order_id, leaves, min(order[5], leaves))
+        elif leaves == 0:
+            self._for_close.pop(order_id, None)
+
+    def _fill(self, order_id: int, lots: int, leaves: int) -> None:
+        """The order gave lots of what it displays; an iceberg whose peak is used up shows the next one."""
+        _instrument, _side, _price, _leaves, display, shown = self._orders[order_id]
+        if display != _HIDDEN:
+            shown -= lots
+            if not shown:
+                shown = min(display, leaves)
+        self._set(order_id, leaves, shown)
+
+    def _set(self, order_id: int, leaves: int, shown: int) -> None:
+        order = self._orders[order_id]
+        instrument, side, price, _leaves, display, before = order
+        if leaves == 0:
+            del self._orders[order_id]
+        else:
+            order[3], order[5] = leaves, shown
+        if display == _HIDDEN:
             return
-        instrument, side, price, before = order
         book = self._books[instrument]
         levels = book.side(side)
         level = levels[price]
-        level[0] += leaves - before
+        level[0] += shown - before
         if leaves == 0:
-            del self._orders[order_id]
             level[1] -= 1
             if level[1] == 0:
                 del levels[price]
-        else:
-            order[3] = leaves
         book.touched[side, price] = None
+
+    def _replace(self, order_id: int, price: int, leaves: int, flags: int) -> None:
+        if not flags & _LOST_PRIORITY:
+            self._lessen(order_id, leaves)
+            return
+        instrument, side, _price, _leaves, display, _shown = self._orders[order_id]
+        self._set(order_id, 0, 0)
+        self._rest(order_id, instrument, side, price, leaves, display)
+
+    def _begin_closing(self, instrument: int) -> None:
+        """What has waited for the closing auction comes to rest."""
+        for order_id, place in list(self._for_close.items()):
+            if place[0] == instrument:
+                del self._for_close[order_id]
+                self._rest(order_id, *place, 0)
 
     def _take_change(self, instrument: int, prints: tuple[Print, ...]) -> BookChange | None:
         book = self._books.get(instrument)
@@ -230,3 +308,7 @@ class Books:
         if not (levels or prints):
             return None
         return BookChange(instrument, levels, best if changed else None, prints)
+
+
+def _display(terms: HiddenTerms) -> int:
+    return _HIDDEN if terms.hidden else terms.display_lots

@@ -1,7 +1,8 @@
 """Which session gets which event, and events as execution reports. Pure; columns all the way, never a row.
 
-An event belongs to the session whose command it answers (leg 0), and to `maker_session_id` where that is set (leg 1):
-the maker of a trade, or the owner of an order that somebody else canceled or replaced. A session that stands on both
+An event belongs to the session whose command it answers, or whose order it tells of (leg 0), and to `maker_session_id`
+where that is set (leg 1): the maker of a trade, or the owner of an order that somebody else canceled, reduced or
+replaced, or that came to its end by itself (expired). A session that stands on both
 sides of a trade gets both rows, leg 0 first.
 """
 
@@ -21,9 +22,10 @@ _OPAQUE: Final = np.dtype(f"V{EVENT.itemsize}")
 _TRADE: Final = int(EventKind.TRADE)
 _CANCELED: Final = int(EventKind.CANCELED)
 _REPLACED: Final = int(EventKind.REPLACED)
+_REDUCED: Final = int(EventKind.REDUCED)
 _FIRST_ADMIN: Final = 64
 _FIRST_CONTROL: Final = 192
-_POSITION_ADJUSTED: Final = int(EventKind.POSITION_ADJUSTED)
+_POSITIONS: Final = (int(EventKind.POSITION_ADJUSTED), int(EventKind.POSITION_TRANSFERRED))
 
 REPORT_COLUMNS: Final = (
     ("seq", "seq", "<u8"),
@@ -88,7 +90,7 @@ def route(events: Events, only_session: int = 0) -> Routed | None:
     kind = events["kind"]
     ids = np.empty(2 * len(events), dtype=np.uint64)
     ids[0::2] = events["session_id"]
-    second = (kind == _TRADE) | (kind == _CANCELED) | (kind == _REPLACED)
+    second = (kind == _TRADE) | (kind == _CANCELED) | (kind == _REPLACED) | (kind == _REDUCED)
     ids[1::2] = np.where(second, events["maker_session_id"], 0)
     if kind.max(initial=0) >= _FIRST_CONTROL:
         ids[0::2][kind >= _FIRST_CONTROL] = 0
@@ -139,8 +141,11 @@ def _turn_legs(rows: Events, legs: NDArray[np.uint8]) -> None:
 
 
 def _plain_admin(rows: Events, admin: NDArray[np.bool_]) -> None:
-    """DEFINITION_EVENT lays a name over order fields: a report of it has none of them, but the position after."""
-    position = np.where(rows["kind"] == _POSITION_ADJUSTED, rows["maker_client_order_id"].view(np.int64), 0)
+    """DEFINITION_EVENT and SETTING_EVENT lay a name and values over order fields: a report has none of them.
+
+    It has the position after, in the quantity.
+    """
+    position = np.where(np.isin(rows["kind"], _POSITIONS), rows["maker_client_order_id"].view(np.int64), 0)
     for name in ("order_id", "client_order_id", "price_ticks", "leaves_lots", "maker_order_id"):
         rows[name][admin] = 0
     rows["quantity_lots"][admin] = position[admin]

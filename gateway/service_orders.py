@@ -171,6 +171,7 @@ class OrderEntryService:
             accounts=accounts,
             max_rows=self._shell.topology.limits.client_batch,
             now_ns=now_ns,
+            admin=client.admin,
         )
 
     # ---- single calls --------------------------------------------------------------------------------------------
@@ -191,7 +192,7 @@ class OrderEntryService:
         return await self._execute(request.key, command, "replace", context)
 
     async def mass_cancel(self, request: orders_pb2.MassCancelRequest, context: Any) -> orders_pb2.CommandReply:
-        """Cancel all orders of an account."""
+        """Cancel all orders of an account, an instrument, a session, a side, or what these have in common."""
         present = request.HasField("mass_cancel")
         command = orders_pb2.Command(mass_cancel=request.mass_cancel) if present else None
         return await self._execute(request.key, command, "mass_cancel", context)

@@ -24,6 +24,7 @@ from lockstep.stream.records import (
     MAX_QUANTITY_LOTS,
     CommandKind,
     Commands,
+    MassCancelFlag,
     OrderFlag,
     OrderType,
     SelfTradePrevention,
@@ -65,6 +66,7 @@ _REPLACE: Final = int(CommandKind.REPLACE)
 _MASS_CANCEL: Final = int(CommandKind.MASS_CANCEL)
 _REFUSED: Final = int(CommandKind.REFUSED)
 _ALL_FLAGS: Final = int(OrderFlag.POST_ONLY | OrderFlag.HIDDEN)
+_BLOCK: Final = int(MassCancelFlag.BLOCK)
 
 
 class ShapeError(ValueError):
@@ -130,8 +132,11 @@ def build_records(
     accounts: NDArray[np.uint32] | None,
     max_rows: int,
     now_ns: int,
+    admin: bool = False,
 ) -> Commands:
     """The batch as COMMAND records; wrong rows as REFUSED. `accounts` are those that the client may use, None: all.
+
+    `admin`: the client may also cancel for any account, for all of them at once, and use the kill switch.
 
     Raises:
         ShapeError: the batch is refused whole.
@@ -153,7 +158,7 @@ def build_records(
     records["session_no"] = np.arange(batch.first_no, batch.first_no + batch.count, dtype=np.uint64)
     records["gateway"] = gateway
     records["received_ns"] = now_ns
-    mark_rows(records, columns, marks, accounts)
+    mark_rows(records, columns, marks, accounts, admin=admin)
     if marks.codes is not None:
         refuse_rows(records, marks.codes)
     return records
@@ -171,7 +176,7 @@ def refuse_rows(records: Commands, codes: NDArray[np.uint64]) -> None:
 
 
 def mark_rows(
-    records: Commands, columns: Mapping[str, Column], marks: _Marks, accounts: NDArray[np.uint32] | None
+    records: Commands, columns: Mapping[str, Column], marks: _Marks, accounts: NDArray[np.uint32] | None, *, admin: bool
 ) -> None:
     """Mark what is wrong with single rows. Only columns that came are looked at: defaults are in range."""
     kind = records["kind"]
@@ -179,14 +184,21 @@ def mark_rows(
     new: Any = True if only_new else kind == _NEW
     if not only_new:
         marks.add((kind == 0) | (kind > _MASS_CANCEL), Code.UNKNOWN_ENUM_VALUE)
+    mass: Any = False if only_new else kind == _MASS_CANCEL
     if accounts is not None:
-        marks.add(~np.isin(records["account"], accounts), Code.NOT_ENTITLED)
+        foreign = ~np.isin(records["account"], accounts)
+        marks.add(foreign & ~mass if admin and not only_new else foreign, Code.NOT_ENTITLED)
+    if not only_new and not admin:
+        # Of everybody, or with the kill switch: what one client must not do to the others, nor undo by itself.
+        everybody = records["account"] == 0
+        marks.add(mass & (everybody | (records["flags"] & _BLOCK != 0)), Code.NOT_ENTITLED)
     if only_new or new.any():
         _mark_enums(records, new, marks)
     if not only_new:
         names_none = (records["order_id"] == 0) & (records["client_order_id"] == 0)
         marks.add(names_none & ((kind == _CANCEL) | (kind == _REPLACE)), Code.MISSING_FIELD)
-        marks.add((kind == _MASS_CANCEL) & (records["side"] > Side.SELL), Code.UNKNOWN_ENUM_VALUE)
+        marks.add(mass & (records["side"] > Side.SELL), Code.UNKNOWN_ENUM_VALUE)
+        marks.add(mass & (records["flags"] > _BLOCK), Code.FIELD_OUT_OF_RANGE)
     priced: Any = new if only_new else new | (kind == _REPLACE)
     for name, limit, code in _RANGES:
         if name in columns:

@@ -11,11 +11,23 @@ from typing import Any, Final
 
 import numpy as np
 from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
 
 from lockstep.gateway.validation import COLUMN_TYPES, Column, ColumnBatch, ShapeError
 from lockstep.stream.codes import Code
-from lockstep.stream.records import ADMIN, COMMAND, AccountFlag, CommandKind, Commands
+from lockstep.stream.records import (
+    ADMIN,
+    COMMAND,
+    LIMITS,
+    RULES,
+    SETTING,
+    TRANSFER,
+    AccountFlag,
+    AccountStatus,
+    CommandKind,
+    Commands,
+    MassCancelFlag,
+    Phase,
+)
 from lockstep.v1 import orders_pb2
 from lockstep.wire.v1 import columns_pb2
 
@@ -128,8 +140,13 @@ def _row_of(which: str, message: Any) -> tuple[CommandKind, dict[str, int]]:
     if which == "new_order":
         return CommandKind.NEW_ORDER, {name: getattr(message, name) for name in _NEW_ORDER_FIELDS}
     if which == "mass_cancel":
-        fields = {"account": message.account, "instrument": message.instrument, "side": message.side}
-        return CommandKind.MASS_CANCEL, fields
+        return CommandKind.MASS_CANCEL, {
+            "account": message.account,
+            "instrument": message.instrument,
+            "side": message.side,
+            "order_id": message.session_id,
+            "flags": MassCancelFlag.BLOCK * message.block,
+        }
     order = message.order
     named = {"account": order.account, "order_id": order.order_id, "client_order_id": order.client_order_id}
     if which == "cancel":
@@ -144,49 +161,84 @@ def _row_of(which: str, message: Any) -> tuple[CommandKind, dict[str, int]]:
 
 
 ADMIN_COMMANDS: Final = {
-    "define_instrument": CommandKind.DEFINE_INSTRUMENT,
-    "define_account": CommandKind.DEFINE_ACCOUNT,
-    "adjust_cash": CommandKind.ADJUST_CASH,
-    "adjust_position": CommandKind.ADJUST_POSITION,
+    "define_instrument": (CommandKind.DEFINE_INSTRUMENT, ADMIN),
+    "define_account": (CommandKind.DEFINE_ACCOUNT, ADMIN),
+    "adjust_cash": (CommandKind.ADJUST_CASH, ADMIN),
+    "adjust_position": (CommandKind.ADJUST_POSITION, ADMIN),
+    "set_phase": (CommandKind.SET_PHASE, SETTING),
+    "set_account_status": (CommandKind.SET_ACCOUNT_STATUS, SETTING),
+    "set_risk_limits": (CommandKind.SET_RISK_LIMITS, LIMITS),
+    "set_fees": (CommandKind.SET_FEES, RULES),
+    "set_price_limits": (CommandKind.SET_PRICE_LIMITS, RULES),
+    "transfer_position": (CommandKind.TRANSFER_POSITION, TRANSFER),
 }
+"""Fields of a Command that need the entitlement "admin", with the kind and the layout of their records."""
 _MAX_NAME_BYTES: Final = 32
 
 
 def admin_record(command: orders_pb2.Command, *, session_id: int, gateway: int, allowed: bool, now_ns: int) -> Commands:
-    """An administrative command as one record, viewed as COMMAND; REFUSED if it is not allowed or can't be told."""
-    which = command.WhichOneof("command")
-    record = np.zeros(1, dtype=ADMIN)
-    row = record[0]
-    row["kind"] = ADMIN_COMMANDS[which or ""]
-    row["session_id"], row["session_no"], row["gateway"] = session_id, command.session_no, gateway
-    row["received_ns"] = now_ns
-    code = Code.OK if allowed else Code.NOT_ENTITLED
-    name = ""
+    """An administrative command as one record, viewed as COMMAND; REFUSED if it is not allowed or can't be told.
+
+    Only what a record can't hold is refused; the engine judges the values.
+    """
+    which = command.WhichOneof("command") or ""
+    kind, layout = ADMIN_COMMANDS[which]
+    record = np.zeros(1, dtype=layout)
+    head = {"session_id": session_id, "session_no": command.session_no, "gateway": gateway, "received_ns": now_ns}
+    for name, value in {"kind": kind, **head}.items():
+        record[name] = value
+    code = _fill(record, which, getattr(command, which))
+    if not allowed:
+        code = Code.NOT_ENTITLED
+    records: Commands = record.view(COMMAND)
+    if not code:
+        return records
+    refused = np.zeros(1, dtype=COMMAND)
+    for name in ("account", "instrument", *head):
+        refused[name] = records[name]
+    refused["kind"], refused["tag"] = CommandKind.REFUSED, code
+    return refused
+
+
+def _fill(record: Commands, which: str, message: Any) -> Code:
+    """Put the message's fields into the record; why they can't be, if so."""
     if which == "define_instrument":
-        instrument = command.define_instrument.instrument
-        row["instrument"], name = instrument.id, instrument.symbol
-        row["tick_micros"], row["lot_units"] = instrument.tick_micros, instrument.lot_units
-    elif which == "define_account":
-        account = command.define_account
-        row["account"], name = account.account, account.name
-        row["flags"] = AccountFlag.UNLIMITED_CASH * account.unlimited_cash
-        row["flags"] |= AccountFlag.UNLIMITED_POSITIONS * account.unlimited_positions
-    elif which == "adjust_cash":
-        row["account"], row["amount_micros"] = command.adjust_cash.account, command.adjust_cash.amount_micros
-    else:
-        adjust = command.adjust_position
-        row["account"], row["instrument"] = adjust.account, adjust.instrument
-        row["quantity_lots"] = adjust.quantity_lots
-    encoded = name.encode()
-    if len(encoded) > _MAX_NAME_BYTES or not name.isascii():
-        code = code or Code.FIELD_OUT_OF_RANGE
-    else:
-        row["name"] = encoded
-    records: NDArray[np.void] = record.view(COMMAND)
-    if code:
-        refused = np.zeros(1, dtype=COMMAND)
-        for field in ("session_id", "session_no", "gateway", "account", "instrument", "received_ns"):
-            refused[field] = records[field]
-        refused["kind"], refused["tag"] = CommandKind.REFUSED, code
-        return refused
-    return records
+        instrument = message.instrument
+        record["instrument"] = instrument.id
+        record["tick_micros"], record["lot_units"] = instrument.tick_micros, instrument.lot_units
+        return _fill_name(record, instrument.symbol)
+    if which == "define_account":
+        record["account"] = message.account
+        record["flags"] = AccountFlag.UNLIMITED_CASH * message.unlimited_cash
+        record["flags"] |= AccountFlag.UNLIMITED_POSITIONS * message.unlimited_positions
+        return _fill_name(record, message.name)
+    if which == "set_phase":
+        record["instrument"] = message.instrument
+        record["until_ns"], record["reference_price_ticks"] = message.until_ns, message.reference_price_ticks
+        return _fill_phase(record, message.phase, message.next_phase)
+    if which == "set_account_status":
+        record["account"] = message.account
+        if not 0 <= message.status <= max(AccountStatus):
+            return Code.UNKNOWN_ENUM_VALUE
+        record["value"] = message.status
+        return Code.OK
+    for field in message.DESCRIPTOR.fields:
+        # Of all others the fields have the names that the record gives them.
+        record[field.name] = getattr(message, field.name)
+    return Code.OK
+
+
+def _fill_name(record: Commands, name: str) -> Code:
+    if len(name) > _MAX_NAME_BYTES or not name.isascii():
+        return Code.FIELD_OUT_OF_RANGE
+    record["name"] = name.encode()
+    return Code.OK
+
+
+def _fill_phase(record: Commands, phase: int, next_phase: int) -> Code:
+    if phase == 0:
+        return Code.MISSING_FIELD
+    if not (0 < phase <= max(Phase) and 0 <= next_phase <= max(Phase)):
+        return Code.UNKNOWN_ENUM_VALUE
+    record["value"], record["next_value"] = phase, next_phase
+    return Code.OK

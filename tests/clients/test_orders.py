@@ -4,8 +4,18 @@ from decimal import Decimal
 
 import pytest
 
-from lockstep import Instrument, OrderType, Side, TimeInForce, price_to_ticks, ticks_to_price
-from lockstep.orders import cancel_row, new_order_row
+from lockstep import (
+    Instrument,
+    OrderFlag,
+    OrderTerms,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+    price_to_ticks,
+    ticks_to_price,
+)
+from lockstep.orders import CommandRow, cancel_row, mass_cancel_row, needs_reference, new_order_row
 
 ACME = Instrument(7, "ACME", 10_000, 1)
 
@@ -60,3 +70,45 @@ def test_wrong_words_and_numbers_are_named() -> None:
         )
     with pytest.raises(ValueError, match="name the order"):
         cancel_row(account=1, order_id=0, client_order_id=0)
+
+
+def row(terms: OrderTerms) -> CommandRow:
+    return new_order_row(account=1, instrument_id=7, instrument=ACME, side="sell", quantity_lots=50, terms=terms)
+
+
+@pytest.mark.parametrize(
+    ("terms", "order_type", "tif"),
+    [
+        ({"stop_price": "1.00"}, OrderType.STOP, TimeInForce.GTC),
+        ({"stop_price_ticks": 100, "price": "0.99"}, OrderType.STOP_LIMIT, TimeInForce.GTC),
+        ({"trail": "0.05"}, OrderType.TRAILING_STOP, TimeInForce.GTC),
+        ({"trail_ticks": 5, "stop_price": "1.00", "tif": "day"}, OrderType.TRAILING_STOP, TimeInForce.DAY),
+        ({"price": "1.00", "expire_ns": 9}, OrderType.LIMIT, TimeInForce.GTD),
+        ({"price": "1.00", "order_type": "market"}, OrderType.MARKET, TimeInForce.IOC),
+        ({"price": "1.00", "tif": "at_close"}, OrderType.LIMIT, TimeInForce.AT_CLOSE),
+    ],
+)
+def test_type_and_time_in_force_follow_from_the_prices(
+    terms: OrderTerms, order_type: OrderType, tif: TimeInForce
+) -> None:
+    made = row(terms)
+    assert (made.order_type, made.tif) == (order_type, tif)
+
+
+def test_every_term_stands_in_its_field() -> None:
+    made = row({
+        "price": "1.00", "post_only": True, "display_lots": 10, "min_lots": 2, "expire_ns": 99, "stp": "decrement",
+        "client_order_id": 4, "tag": 6,
+    })  # fmt: skip
+    assert (made.flags, made.stp) == (OrderFlag.POST_ONLY, SelfTradePrevention.DECREMENT)
+    assert (made.display_lots, made.min_lots, made.expire_ns, made.client_order_id, made.tag) == (10, 2, 99, 4, 6)
+    trailing = row({"trail": "0.05", "stop_price": "2.00"})
+    assert (trailing.trail_ticks, trailing.stop_price_ticks) == (5, 200)
+    assert row({"price": "1.00", "hidden": True}).flags == OrderFlag.HIDDEN
+    assert needs_reference({"trail": "0.05"})
+    assert not needs_reference({"trail_ticks": 5})
+
+
+def test_mass_cancel_names_its_scope() -> None:
+    made = mass_cancel_row(account=1, instrument_id=7, side="buy", session_id=99, block=True)
+    assert (made.account, made.instrument, made.side, made.order_id, made.flags) == (1, 7, Side.BUY, 99, 1)

@@ -38,6 +38,8 @@ def test_importing_the_package_pulls_no_module_of_the_cluster() -> None:
         (enums.OrderType, common_pb2.OrderType, "ORDER_TYPE_"),
         (enums.TimeInForce, common_pb2.TimeInForce, "TIME_IN_FORCE_"),
         (enums.SelfTradePrevention, common_pb2.SelfTradePrevention, "SELF_TRADE_PREVENTION_"),
+        (enums.Phase, common_pb2.Phase, "PHASE_"),
+        (enums.AccountStatus, common_pb2.AccountStatus, "ACCOUNT_STATUS_"),
         (enums.EventKind, common_pb2.EventKind, "EVENT_KIND_"),
         (enums.Feed, market_data_pb2.Feed, "FEED_"),
         (enums.Code, common_pb2.Code, "CODE_"),

@@ -108,6 +108,19 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
                 )
         yield replication_pb2.FetchEventsReply(epoch=epoch, through_seq=to_seq, committed_seq=committed)
 
+    def FetchSnapshot(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+        with self._cluster.lock:
+            seq, content = self._cluster.engine.last_seq, self._cluster.engine.snapshot()
+        for part in (content[:100], content[100:]):
+            yield replication_pb2.FetchSnapshotReply(seq=seq, chunk=part, total_bytes=len(content))
+
+    def FetchJournal(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        with self._cluster.lock:
+            journal = [] if self._cluster.hide_journal else self._cluster.journal
+            frames = [kept for kept in journal if kept.last_seq >= request.from_seq]
+        # One frame a reading: a caller must be able to ask for the rest.
+        yield replication_pb2.FetchJournalReply(frames=map(encode_frame, frames[:1]), in_sync=True)
+
 
 class StubCluster:
     """Sequencers 1 and 2 and engine 1. Attributes that tests set take effect at once."""
@@ -123,9 +136,11 @@ class StubCluster:
         self.lose_submits = 0
         self.lose_releases = 0
         self.hold_submits = False
+        self.hide_journal = False
         self.submits: list[Frame] = []
         self.queries: list[str] = []
         self.fetches: list[tuple[int, int, int]] = []
+        self.journal: list[Frame] = []
         self._events: list[np.ndarray] = []
         self._next_link: dict[tuple[int, int], int] = {}
         self._incarnation = 0
@@ -257,6 +272,8 @@ class StubCluster:
     def _stamp(self, commands: np.ndarray) -> None:
         with self.lock:
             first = self.engine.last_seq + 1
+            stamped = frame(FrameType.STREAM, sender=0, epoch=self.epoch, first_seq=first, records=commands)
+            self.journal.append(stamped)
             self._events.append(self.engine.apply(commands, first_seq=first, timestamp_ns=time.time_ns()))
 
     def _receipt(self, flags: int) -> Frame:

@@ -11,11 +11,12 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from lockstep.gateway.intake import IntakeLog
+from lockstep.stream.codes import Code
 from lockstep.stream.records import EventKind
 from lockstep.stream.topology import Client
 from lockstep.v1 import cluster_pb2, orders_pb2
 
-S1 = (1 << 32) | 5
+S1, S2, ACME = (1 << 32) | 5, (2 << 32) | 6, 7
 
 
 @pytest.fixture
@@ -96,7 +97,46 @@ def test_client_is_held_to_its_token_sessions_and_accounts(topology, cluster, ma
     adjust = orders_pb2.AdjustCash(account=1, amount_micros=5)
     client.send(command=orders_pb2.Command(session_no=3, adjust_cash=adjust))
     assert [(row.kind, row.code) for row in client.rows(3)] == [(2, 1006), (1, 0), (2, 1006)]
+    refused = (
+        {"mass_cancel": orders_pb2.MassCancelOrders(account=0, instrument=ACME)},
+        {"mass_cancel": orders_pb2.MassCancelOrders(account=1, block=True)},
+        {"mass_cancel": orders_pb2.MassCancelOrders(account=2)},
+        {"set_phase": orders_pb2.SetPhase(phase=4)},
+        {"set_account_status": orders_pb2.SetAccountStatus(account=1)},
+    )
+    for number, fields in enumerate(refused, 4):
+        client.send(command=orders_pb2.Command(session_no=number, **fields))
+    client.send(batch=orders_pb2.CommandBatch(first_no=9, count=1, kind=[4], instrument=[ACME]))
+    assert [(row.kind, row.code) for row in client.rows(6)] == [(2, 1006)] * 6
+    client.send(command=orders_pb2.Command(session_no=10, mass_cancel=orders_pb2.MassCancelOrders(account=1)))
+    assert [row.kind for row in client.rows(2)] == [EventKind.CANCELED, EventKind.MASS_CANCELED]
     client.close()
+
+
+def test_admin_may_stop_everybody(topology, cluster, make_gateway, order):
+    clients = (Client("alice", "secret", 1, (1,)), Client("root", "other", 2, (3,), admin=True))
+    gateway = make_gateway(dataclasses.replace(topology, clients=clients))
+    gateway.wait_serving()
+    alice, root = gateway.session(S1, token="secret"), gateway.session(S2, token="other")
+    alice.expect("welcome")
+    root.expect("welcome")
+    alice.send(command=order(1, account=1))
+    alice.rows(1)
+    everybody = orders_pb2.MassCancelOrders(instrument=ACME)
+    root.send(command=orders_pb2.Command(session_no=1, mass_cancel=everybody))
+    assert [row.kind for row in root.rows(2)] == [EventKind.CANCELED, EventKind.MASS_CANCELED]
+    (canceled,) = alice.rows(1)
+    assert (canceled.kind, canceled.code, canceled.leg, canceled.session_no) == (
+        EventKind.CANCELED, Code.MASS_CANCEL, 1, 0,
+    )  # fmt: skip
+    root.send(command=orders_pb2.Command(session_no=2, mass_cancel=orders_pb2.MassCancelOrders(account=1, block=True)))
+    assert root.rows(1)[0].kind == EventKind.MASS_CANCELED
+    alice.send(command=order(2, account=1))
+    assert alice.rows(1)[0].code == Code.ACCOUNT_KILLED
+    root.send(command=order(3, account=1))
+    assert root.rows(1)[0].code == Code.NOT_ENTITLED
+    alice.close()
+    root.close()
 
 
 def run_to_its_end(topology, member, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 
 from lockstep.gateway.reports import ReportRows, join, route, split
 from lockstep.stream.codes import Code
-from lockstep.stream.records import CONTROL_EVENT, DEFINITION_EVENT, EVENT, EventKind
+from lockstep.stream.records import CONTROL_EVENT, DEFINITION_EVENT, EVENT, SETTING_EVENT, EventKind
 
 
 def event(**fields):
@@ -61,6 +61,33 @@ def test_owner_of_an_order_that_another_session_canceled_learns_it():
     assert (routed.of(1).rows["session_no"][0], routed.answered) == (0, (4, 0))
 
 
+def test_owner_of_an_order_that_another_session_reduced_learns_it():
+    routed = route(burst(event(seq=1, kind=EventKind.REDUCED, session_id=10, session_no=4, maker_session_id=20)))
+    assert (routed.sessions, ids(routed.of(1))) == ((10, 20), [(1, 0, 1)])
+    assert (routed.of(1).rows["session_no"][0], routed.answered) == (0, (4, 0))
+
+
+def test_owner_of_an_order_that_expired_learns_it():
+    routed = route(burst(event(seq=1, kind=EventKind.CANCELED, code=Code.EXPIRED, maker_session_id=20)))
+    assert (routed.sessions, routed.answered) == ((20,), (0,))
+
+
+def test_stop_order_that_another_session_set_off_is_told_to_its_own():
+    triggered = event(seq=1, index=2, kind=EventKind.TRIGGERED, session_id=20, previous_price_ticks=95)
+    routed = route(burst(trade(1, 1, taker=10, maker=30), triggered))
+    assert (routed.sessions, routed.answered) == ((10, 20, 30), (3, 0, 0))
+    assert routed.of(1).rows["previous_price_ticks"].tolist() == [95]
+
+
+def test_setting_shows_no_value_as_an_order():
+    changed = np.zeros(1, dtype=SETTING_EVENT)
+    changed["kind"], changed["seq"], changed["session_id"], changed["session_no"] = EventKind.PHASE_CHANGED, 1, 10, 1
+    changed["value"], changed["previous_value"], changed["until_ns"], changed["instrument"] = 4, 3, 77, 7
+    (row,) = route(changed.view(EVENT)).of(0).rows
+    assert [int(row[name]) for name in ("order_id", "client_order_id", "quantity_lots")] == [0, 0, 0]
+    assert int(row["instrument"]) == 7
+
+
 def test_out_of_order_refusal_answers_nothing_else():
     refused = event(seq=2, kind=EventKind.REJECTED, code=Code.SESSION_OUT_OF_ORDER, session_id=10, session_no=9)
     routed = route(burst(event(seq=1, kind=1, session_id=10, session_no=4), refused))
@@ -74,15 +101,15 @@ def test_control_events_are_nobodys():
 
 
 def test_definition_shows_no_name_as_numbers():
-    defined = np.zeros(2, dtype=DEFINITION_EVENT)
-    defined["kind"] = [EventKind.ACCOUNT_DEFINED, EventKind.POSITION_ADJUSTED]
-    defined["seq"], defined["session_id"], defined["session_no"] = [1, 2], 10, [1, 2]
-    defined["name"], defined["quantity_lots"], defined["amount_micros"] = b"alice-and-her-friends", [0, -40], 77
+    defined = np.zeros(3, dtype=DEFINITION_EVENT)
+    defined["kind"] = [EventKind.ACCOUNT_DEFINED, EventKind.POSITION_ADJUSTED, EventKind.POSITION_TRANSFERRED]
+    defined["seq"], defined["session_id"], defined["session_no"] = [1, 2, 3], 10, [1, 2, 3]
+    defined["name"], defined["quantity_lots"], defined["amount_micros"] = b"alice-and-her-friends", [0, -40, 5], 77
     rows = route(defined.view(EVENT)).of(0).rows
-    assert len(rows) == 2
-    assert rows["quantity_lots"].tolist() == [0, -40]
+    assert len(rows) == 3
+    assert rows["quantity_lots"].tolist() == [0, -40, 5]
     for name in ("order_id", "client_order_id", "price_ticks", "leaves_lots", "maker_order_id"):
-        assert rows[name].tolist() == [0, 0]
+        assert rows[name].tolist() == [0, 0, 0]
 
 
 def test_only_one_session_can_be_asked_for():

@@ -53,6 +53,10 @@ class Feed:
         self.thread.join(5)
 
 
+def displayed(feed):
+    return {key: value for key, value in feed.levels.items() if value[0]}
+
+
 def engine_levels(cluster):
     with cluster.lock:
         view = cluster.engine.book(ACME, 1000)
@@ -67,7 +71,7 @@ def test_snapshot_and_increments_add_up_to_the_engines_book(gateway, cluster, or
         client.send(command=order(number, price_ticks=100 + number))
     client.rows(5)
     feed = Feed(gateway, [L1, L2, TRADES])
-    assert {key: value for key, value in feed.levels.items() if value[0]} == engine_levels(cluster)
+    assert displayed(feed) == engine_levels(cluster)
     client.send(command=order(6, side=2, account=BOB, price_ticks=104, quantity_lots=15))
     client.send(command=order(7, side=2, account=BOB, price_ticks=110, quantity_lots=3))
     ref = orders_pb2.OrderRef(account=ALICE, client_order_id=1)
@@ -78,7 +82,7 @@ def test_snapshot_and_increments_add_up_to_the_engines_book(gateway, cluster, or
     )
     client.send(command=orders_pb2.Command(session_no=9, replace=replace))
     give_up = time.monotonic() + 5
-    while {key: value for key, value in feed.levels.items() if value[0]} != engine_levels(cluster) or not feed.trades:
+    while displayed(feed) != engine_levels(cluster) or not feed.trades:
         assert time.monotonic() < give_up, (feed.levels, engine_levels(cluster))
         time.sleep(0.005)
     assert [(trade.price_ticks, trade.quantity_lots, trade.aggressor) for trade in feed.trades] == [
@@ -89,6 +93,56 @@ def test_snapshot_and_increments_add_up_to_the_engines_book(gateway, cluster, or
     assert (feed.best.ask_price_ticks, feed.best.ask_quantity_lots) == (110, 3)
     assert gateway.status().counters["subscribers"] == 1
     feed.close()
+    client.close()
+
+
+def test_of_icebergs_and_hidden_orders_only_what_is_displayed_is_told(gateway, cluster, order):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    client.send(command=order(1, quantity_lots=30, display_lots=10))
+    client.rows(1)
+    feed = Feed(gateway, [L1, L2, TRADES])
+    assert feed.levels == {(1, 100): (10, 1)}
+    client.send(command=order(2, quantity_lots=50, price_ticks=103, flags=2))
+    client.send(command=order(3, quantity_lots=40, price_ticks=101, display_lots=15))
+    client.send(command=order(4, order_type=4, price_ticks=99, stop_price_ticks=110))
+    client.send(command=order(5, tif=7, price_ticks=98))
+    client.send(command=order(6, side=2, account=BOB, price_ticks=101, quantity_lots=90))
+    wanted = {(1, 100): (10, 1), (2, 101): (0, 0), (1, 101): (0, 0)}
+    give_up = time.monotonic() + 5
+    while displayed(feed) != engine_levels(cluster) or not feed.trades:
+        assert time.monotonic() < give_up, (feed.levels, engine_levels(cluster))
+        time.sleep(0.005)
+    assert feed.levels == {key: feed.levels.get(key, value) for key, value in wanted.items()}
+    assert [(trade.price_ticks, trade.quantity_lots) for trade in feed.trades] == [
+        (103, 50), (101, 15), (101, 15), (101, 10),
+    ]  # fmt: skip
+    assert (feed.best.bid_price_ticks, feed.best.bid_quantity_lots, feed.best.ask_quantity_lots) == (100, 10, 0)
+    feed.close()
+    client.close()
+
+
+def test_market_data_waits_for_the_terms_of_an_iceberg_and_then_goes_on_whole(gateway, cluster, order):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    feed = Feed(gateway, [L1, L2, TRADES])
+    cluster.hide_journal = True
+    client.send(command=order(1, quantity_lots=30, display_lots=10))
+    client.send(command=order(2, price_ticks=99))
+    client.rows(2)
+    client.send(command=order(3, side=2, account=BOB, quantity_lots=4))
+    client.rows(3)
+    late = Feed(gateway, [L2])
+    assert (feed.levels, feed.trades, late.levels) == ({}, [], {})
+    cluster.hide_journal = False
+    give_up = time.monotonic() + 5
+    while not feed.trades or any(displayed(one) != engine_levels(cluster) for one in (feed, late)):
+        assert time.monotonic() < give_up, (feed.levels, late.levels)
+        time.sleep(0.005)
+    assert engine_levels(cluster) == {(1, 100): (6, 1), (1, 99): (10, 1)}
+    assert [trade.quantity_lots for trade in feed.trades] == [4]
+    feed.close()
+    late.close()
     client.close()
 
 

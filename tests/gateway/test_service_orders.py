@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from lockstep.stream.codes import Code
-from lockstep.stream.records import EventKind
+from lockstep.stream.records import EventFlag, EventKind
 from lockstep.v1 import accounts_pb2, common_pb2, orders_pb2
 
 ALICE, BOB, ACME = 1, 2, 7
@@ -286,6 +286,38 @@ def test_unary_call_with_a_wrong_field_is_refused_by_a_code(gateway, order):
     wrong = orders_pb2.PlaceRequest(order=order(1, price_ticks=-5).new_order)
     reply = gateway.orders.Place(wrong, timeout=5)
     assert (reply.reports[0].kind, reply.reports[0].code) == (EventKind.REJECTED, Code.PRICE_OUT_OF_RANGE)
+
+
+def test_stop_that_another_session_set_off_and_what_it_did_are_told_to_its_own(gateway, order):
+    alice, bob = gateway.session(S1), gateway.session(S2)
+    alice.expect("welcome")
+    bob.expect("welcome")
+    alice.send(command=order(1, order_type=3, side=2, price_ticks=0, stop_price_ticks=95, quantity_lots=4))
+    assert [row.flags for row in alice.rows(1)] == [EventFlag.WAITS]
+    bob.send(batch=batch(1, 3, side=[1, 1, 2], account=[BOB], price_ticks=[95, 94, 95], stp=[0]))
+    bob.rows(6)
+    alice_rows = alice.rows(2)
+    assert kinds(alice_rows) == [(EventKind.TRIGGERED, 0), (EventKind.TRADE, 0)]
+    assert [row.previous_price_ticks for row in alice_rows] == [95, 0]
+    assert (alice_rows[1].leg, alice_rows[1].price_ticks, alice_rows[1].leaves_lots) == (0, 94, 0)
+    alice.close()
+    bob.close()
+
+
+def test_owner_learns_what_prevention_took_off_in_another_session(gateway, order):
+    alice, other = gateway.session(S1), gateway.session(S2)
+    alice.expect("welcome")
+    other.expect("welcome")
+    alice.send(command=order(1))
+    alice.rows(1)
+    other.send(batch=batch(1, 1, side=[2], quantity_lots=[4], stp=[4], client_order_id=[77]))
+    assert kinds(other.rows(3)) == [(EventKind.ACCEPTED, 1), (EventKind.REDUCED, 1), (EventKind.CANCELED, 1)]
+    (reduced,) = alice.rows(1)
+    assert (reduced.kind, reduced.code, reduced.leg, reduced.leaves_lots) == (
+        EventKind.REDUCED, Code.SELF_TRADE, 1, 6,
+    )  # fmt: skip
+    alice.close()
+    other.close()
 
 
 def test_administration_goes_through_the_session(gateway):

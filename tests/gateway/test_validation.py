@@ -10,7 +10,7 @@ from lockstep.stream.records import CommandKind
 GOOD = {"side": [1], "order_type": [1], "tif": [1], "account": [4], "instrument": [7], "price_ticks": [5]}
 
 
-def build(count, accounts=None, first_no=1, **columns):
+def build(count, accounts=None, first_no=1, admin=False, **columns):
     arrays = {
         name: np.array(values, dtype=np.int64 if max(values) > 255 and COLUMN_TYPES[name].itemsize == 1 else None)
         for name, values in {**GOOD, **columns}.items()
@@ -19,7 +19,7 @@ def build(count, accounts=None, first_no=1, **columns):
         if (array.dtype == np.int64 and COLUMN_TYPES[name].itemsize > 1) or (array.max() < 128 and array.min() >= 0):
             arrays[name] = array.astype(COLUMN_TYPES[name])
     batch = ColumnBatch(first_no, count, arrays)
-    return build_records(batch, session_id=9, gateway=2, accounts=accounts, max_rows=10, now_ns=77)
+    return build_records(batch, session_id=9, gateway=2, accounts=accounts, max_rows=10, now_ns=77, admin=admin)
 
 
 def codes(records):
@@ -90,3 +90,60 @@ def test_cancel_needs_neither_side_nor_price_but_a_name():
 
 def test_first_fault_of_a_row_is_the_one_told():
     assert codes(build(1, accounts=np.array([1], dtype="u4"), side=[3], price_ticks=[-1])) == [Code.NOT_ENTITLED]
+
+
+def test_every_term_of_an_order_passes_through():
+    terms = {
+        "order_type": [4], "tif": [5], "stp": [4], "flags": [3], "stop_price_ticks": [9], "display_lots": [4],
+        "min_lots": [2], "expire_ns": [2**62], "trail_ticks": [6],
+    }  # fmt: skip
+    (row,) = build(1, **terms)
+    assert row["kind"] == CommandKind.NEW_ORDER
+    assert {name: [int(row[name])] for name in terms} == terms
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("stop_price_ticks", 2**40, Code.PRICE_OUT_OF_RANGE),
+        ("trail_ticks", -1, Code.PRICE_OUT_OF_RANGE),
+        ("display_lots", 2**31, Code.QUANTITY_OUT_OF_RANGE),
+        ("min_lots", -1, Code.QUANTITY_OUT_OF_RANGE),
+    ],
+)
+def test_optional_term_out_of_range_is_refused(name, value, code):
+    assert codes(build(2, **{name: [0, value]})) == [0, code]
+
+
+# Mass cancels: the client's own account, another's, everybody's, and the kill switch on its own.
+MASS = {"kind": [4], "side": [0], "account": [4, 5, 0, 4], "flags": [0, 0, 0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("accounts", "admin", "expected"),
+    [
+        ([4], False, [0, Code.NOT_ENTITLED, Code.NOT_ENTITLED, Code.NOT_ENTITLED]),
+        (None, False, [0, 0, Code.NOT_ENTITLED, Code.NOT_ENTITLED]),
+        ([4], True, [0, 0, 0, 0]),
+        (None, True, [0, 0, 0, 0]),
+    ],
+)
+def test_mass_cancel_of_everybody_and_the_kill_switch_need_the_admin_entitlement(accounts, admin, expected):
+    allowed = None if accounts is None else np.array(accounts, dtype="u4")
+    assert codes(build(4, accounts=allowed, admin=admin, **MASS)) == expected
+
+
+def test_admin_of_some_accounts_places_orders_for_those_only():
+    accounts = np.array([4], dtype="u4")
+    rows = build(3, accounts=accounts, admin=True, kind=[1, 2, 4], account=[5], order_id=[9], flags=[0])
+    assert codes(rows) == [Code.NOT_ENTITLED, Code.NOT_ENTITLED, 0]
+    assert codes(build(1, accounts=accounts, admin=True, account=[5])) == [Code.NOT_ENTITLED]
+
+
+def test_mass_cancel_with_an_unknown_flag_is_refused():
+    assert codes(build(1, admin=True, kind=[4], flags=[2], account=[4])) == [Code.FIELD_OUT_OF_RANGE]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CommandKind if kind > CommandKind.MASS_CANCEL])
+def test_no_batch_brings_administration_or_control_into_the_stream(kind):
+    assert codes(build(2, kind=[1, int(kind)], admin=True)) == [0, Code.UNKNOWN_ENUM_VALUE]

@@ -5,8 +5,9 @@ import pytest
 
 from lockstep.gateway.reports import ReportRows, report_batch, report_messages
 from lockstep.gateway.validation import ShapeError, check_shape
-from lockstep.gateway.wire import Unparsable, command_columns, decode_request
-from lockstep.stream.records import EVENT
+from lockstep.gateway.wire import ADMIN_COMMANDS, Unparsable, admin_record, command_columns, decode_request
+from lockstep.stream.codes import Code
+from lockstep.stream.records import EVENT, LIMITS, RULES, SETTING, TRANSFER, CommandKind
 from lockstep.v1 import orders_pb2
 from lockstep.wire.v1 import columns_pb2
 
@@ -93,3 +94,100 @@ def test_report_batch_of_the_twin_is_read_by_the_public_message():
             assert column == [getattr(row, field.name) for row in plain], field.name
     again = orders_pb2.SessionResponse(report_batch=public).SerializeToString()
     assert orders_pb2.SessionResponse.FromString(again) == orders_pb2.SessionResponse.FromString(raw)
+
+
+def test_mass_cancel_carries_its_scope_and_the_kill_switch():
+    mass = orders_pb2.MassCancelOrders(account=3, instrument=7, side=2, session_id=99, block=True)
+    columns = command_columns(orders_pb2.Command(session_no=1, mass_cancel=mass)).columns
+    fields = ("kind", "account", "instrument", "side", "order_id", "flags")
+    assert [columns[name].tolist() for name in fields] == [[4], [3], [7], [2], [99], [1]]
+
+
+def record(*, allowed=True, **message):
+    command = orders_pb2.Command(session_no=6, **message)
+    return admin_record(command, session_id=9, gateway=2, allowed=allowed, now_ns=77)
+
+
+@pytest.mark.parametrize(
+    ("message", "layout", "fields"),
+    [
+        (
+            {
+                "set_phase": orders_pb2.SetPhase(
+                    instrument=7, phase=2, next_phase=3, until_ns=5, reference_price_ticks=4
+                )
+            },
+            SETTING,
+            {"kind": 68, "instrument": 7, "value": 2, "next_value": 3, "until_ns": 5, "reference_price_ticks": 4},
+        ),
+        (
+            {"set_account_status": orders_pb2.SetAccountStatus(account=3, status=4)},
+            SETTING,
+            {"kind": 69, "account": 3, "value": 4},
+        ),
+        (
+            {
+                "set_risk_limits": orders_pb2.SetRiskLimits(
+                    account=3, max_order_lots=1, max_order_micros=2, max_position_lots=3, max_orders_per_day=4,
+                    orders_per_second=5, burst_orders=6, max_orders_per_trade=-7,
+                )
+            },
+            LIMITS,
+            {
+                "kind": 70, "account": 3, "max_order_lots": 1, "max_order_micros": 2, "max_position_lots": 3,
+                "max_orders_per_day": 4, "orders_per_second": 5, "burst_orders": 6, "max_orders_per_trade": -7,
+            },
+        ),
+        (
+            {"set_fees": orders_pb2.SetFees(instrument=7, maker_fee_ppm=1, taker_fee_ppm=2)},
+            RULES,
+            {"kind": 71, "instrument": 7, "maker_fee_ppm": 1, "taker_fee_ppm": 2},
+        ),
+        (
+            {
+                "set_price_limits": orders_pb2.SetPriceLimits(
+                    instrument=7, band_ppm=1, collar_ppm=2, breaker_ppm=3, breaker_window_ns=4, breaker_pause_ns=5,
+                    breaker_phase=4,
+                )
+            },
+            RULES,
+            {
+                "kind": 72, "instrument": 7, "band_ppm": 1, "collar_ppm": 2, "breaker_ppm": 3, "breaker_window_ns": 4,
+                "breaker_pause_ns": 5, "breaker_phase": 4,
+            },
+        ),
+        (
+            {"transfer_position": orders_pb2.TransferPosition(account=3, to_account=4, instrument=7, quantity_lots=8)},
+            TRANSFER,
+            {"kind": 73, "account": 3, "to_account": 4, "instrument": 7, "quantity_lots": 8},
+        ),
+    ],
+)  # fmt: skip
+def test_administration_is_a_record_of_its_layout(message, layout, fields):
+    row = record(**message).view(layout)[0]
+    assert {name: int(row[name]) for name in fields} == fields
+    assert [int(row[name]) for name in ("session_id", "session_no", "gateway", "received_ns")] == [9, 6, 2, 77]
+
+
+def test_every_command_of_the_protocol_but_orders_needs_the_admin_entitlement():
+    (oneof,) = orders_pb2.Command.DESCRIPTOR.oneofs
+    orders = {"new_order", "cancel", "replace", "mass_cancel"}
+    assert {field.name for field in oneof.fields} - orders == set(ADMIN_COMMANDS)
+    for name in ADMIN_COMMANDS:
+        message = getattr(orders_pb2, "".join(part.title() for part in name.split("_")))()
+        (row,) = record(allowed=False, **{name: message})
+        assert (row["kind"], row["tag"], row["session_no"]) == (CommandKind.REFUSED, Code.NOT_ENTITLED, 6)
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"set_phase": orders_pb2.SetPhase(instrument=7)}, Code.MISSING_FIELD),
+        ({"set_phase": orders_pb2.SetPhase(phase=300)}, Code.UNKNOWN_ENUM_VALUE),
+        ({"set_phase": orders_pb2.SetPhase(phase=1, next_phase=-1)}, Code.UNKNOWN_ENUM_VALUE),
+        ({"set_account_status": orders_pb2.SetAccountStatus(account=7, status=256)}, Code.UNKNOWN_ENUM_VALUE),
+    ],
+)
+def test_enum_value_that_no_record_can_hold_is_refused(message, code):
+    (row,) = record(**message)
+    assert (row["kind"], row["tag"]) == (CommandKind.REFUSED, code)

@@ -1,4 +1,4 @@
-"""The core modules keep the contract of docs/determinism.md: no clock, no I/O, no randomness, no floats, no sets' order."""
+"""The core modules keep the contract of docs/determinism.md: no clock, I/O, randomness, floats, or order of sets."""
 
 import ast
 from pathlib import Path

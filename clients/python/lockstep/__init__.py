@@ -12,18 +12,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lockstep.admin import AdjustCash, AdjustPosition, DefineAccount, DefineInstrument
+    from lockstep.admin import (
+        AdjustCash,
+        AdjustPosition,
+        DefineAccount,
+        DefineInstrument,
+        SetAccountStatus,
+        SetFees,
+        SetPhase,
+        SetPriceLimits,
+        SetRiskLimits,
+        TransferPosition,
+    )
     from lockstep.aio import AsyncClient
     from lockstep.book import Book, Level, PublicTrade, Quote
     from lockstep.columns import CommandColumns, ReportColumns
     from lockstep.delivery import CommandHandle
     from lockstep.enums import (
+        AccountStatus,
         Code,
         CommandKind,
         EventKind,
         Feed,
         OrderFlag,
         OrderType,
+        Phase,
+        ReportFlag,
         SelfTradePrevention,
         Side,
         TimeInForce,
@@ -49,6 +63,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Account",
+    "AccountStatus",
     "AdjustCash",
     "AdjustPosition",
     "AsyncClient",
@@ -76,6 +91,7 @@ __all__ = [
     "OrderFlag",
     "OrderTerms",
     "OrderType",
+    "Phase",
     "Position",
     "ProtocolFault",
     "PublicTrade",
@@ -83,15 +99,22 @@ __all__ = [
     "Refused",
     "Report",
     "ReportColumns",
+    "ReportFlag",
     "ReportId",
     "ReportsNotKept",
     "SelfTradePrevention",
     "Session",
     "SessionEnded",
     "SessionFull",
+    "SetAccountStatus",
+    "SetFees",
+    "SetPhase",
+    "SetPriceLimits",
+    "SetRiskLimits",
     "Side",
     "Subscription",
     "TimeInForce",
+    "TransferPosition",
     "Unavailable",
     "code_name",
     "is_retryable",
@@ -107,6 +130,12 @@ _HOMES = {
         "AdjustPosition",
         "DefineAccount",
         "DefineInstrument",
+        "SetAccountStatus",
+        "SetFees",
+        "SetPhase",
+        "SetPriceLimits",
+        "SetRiskLimits",
+        "TransferPosition",
     ),
     "lockstep.aio": ("AsyncClient",),
     "lockstep.book": (
@@ -121,12 +150,15 @@ _HOMES = {
     ),
     "lockstep.delivery": ("CommandHandle",),
     "lockstep.enums": (
+        "AccountStatus",
         "Code",
         "CommandKind",
         "EventKind",
         "Feed",
         "OrderFlag",
         "OrderType",
+        "Phase",
+        "ReportFlag",
         "SelfTradePrevention",
         "Side",
         "TimeInForce",

@@ -1,7 +1,7 @@
 """Administrative commands as values: they travel in a session, numbered and executed once like an order."""
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 from lockstep.v1 import common_pb2, orders_pb2
 
@@ -45,7 +45,101 @@ class AdjustPosition:
     quantity_lots: int
 
 
-AdminCommand = DefineInstrument | DefineAccount | AdjustCash | AdjustPosition
+@dataclass(frozen=True, slots=True)
+class SetPhase:
+    """Bring an instrument (0: all) into a `lockstep.Phase`; with `next_phase`, into that one at `until_ns`."""
+
+    instrument: int
+    phase: int
+    next_phase: int = 0
+    until_ns: int = 0
+    """Nanoseconds since 1970; the cluster's own time decides."""
+    reference_price_ticks: int = 0
+    """New reference price of the price band and the auctions; 0: stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAccountStatus:
+    """Say what an account may do (a `lockstep.AccountStatus`); BANNED cancels its orders, too."""
+
+    account: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetRiskLimits:
+    """All pre-trade limits of an account at once; 0 is no limit."""
+
+    account: int
+    max_order_lots: int = 0
+    max_order_micros: int = 0
+    max_position_lots: int = 0
+    max_orders_per_day: int = 0
+    orders_per_second: int = 0
+    """Needs `burst_orders`, the number that may come at once."""
+    burst_orders: int = 0
+    max_orders_per_trade: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SetFees:
+    """Fee rates of an instrument, in millionths of a trade's worth. Refused while orders are live in it."""
+
+    instrument: int
+    maker_fee_ppm: int
+    taker_fee_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetPriceLimits:
+    """Price limits of an instrument, in millionths; 0 is no limit. A breaker needs all four of its values."""
+
+    instrument: int
+    band_ppm: int = 0
+    collar_ppm: int = 0
+    breaker_ppm: int = 0
+    breaker_window_ns: int = 0
+    breaker_pause_ns: int = 0
+    breaker_phase: int = 0
+    """Phase.HALT or Phase.VOLATILITY_AUCTION."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferPosition:
+    """Move lots from one account to another, with their part of the cost."""
+
+    account: int
+    to_account: int
+    instrument: int
+    quantity_lots: int
+
+
+AdminCommand = (
+    DefineInstrument
+    | DefineAccount
+    | AdjustCash
+    | AdjustPosition
+    | SetPhase
+    | SetAccountStatus
+    | SetRiskLimits
+    | SetFees
+    | SetPriceLimits
+    | TransferPosition
+)
+
+# Field of a Command -> value whose fields are called as those of the message.
+_VALUES: Final[dict[str, type[Any]]] = {
+    "define_account": DefineAccount,
+    "adjust_cash": AdjustCash,
+    "adjust_position": AdjustPosition,
+    "set_phase": SetPhase,
+    "set_account_status": SetAccountStatus,
+    "set_risk_limits": SetRiskLimits,
+    "set_fees": SetFees,
+    "set_price_limits": SetPriceLimits,
+    "transfer_position": TransferPosition,
+}
+_FIELDS: Final = {value: name for name, value in _VALUES.items()}
 
 
 def encode_admin(command: AdminCommand, session_no: int) -> bytes:
@@ -55,25 +149,23 @@ def encode_admin(command: AdminCommand, session_no: int) -> bytes:
         ValueError: a number or a name does not fit its field.
     """
     message = orders_pb2.Command(session_no=session_no)
-    match command:
-        case DefineInstrument(instrument, symbol, tick_micros, lot_units):
-            _check_name("symbol", symbol)
-            message.define_instrument.instrument.CopyFrom(
-                common_pb2.Instrument(id=instrument, symbol=symbol, tick_micros=tick_micros, lot_units=lot_units)
+    if isinstance(command, DefineInstrument):
+        _check_name("symbol", command.symbol)
+        message.define_instrument.instrument.CopyFrom(
+            common_pb2.Instrument(
+                id=command.instrument,
+                symbol=command.symbol,
+                tick_micros=command.tick_micros,
+                lot_units=command.lot_units,
             )
-        case DefineAccount(account, name, unlimited_cash, unlimited_positions):
-            _check_name("account name", name)
-            message.define_account.account = account
-            message.define_account.name = name
-            message.define_account.unlimited_cash = unlimited_cash
-            message.define_account.unlimited_positions = unlimited_positions
-        case AdjustCash(account, amount_micros):
-            message.adjust_cash.account = account
-            message.adjust_cash.amount_micros = amount_micros
-        case AdjustPosition(account, instrument, quantity_lots):
-            message.adjust_position.account = account
-            message.adjust_position.instrument = instrument
-            message.adjust_position.quantity_lots = quantity_lots
+        )
+    else:
+        if isinstance(command, DefineAccount):
+            _check_name("account name", command.name)
+        part = getattr(message, _FIELDS[type(command)])
+        part.SetInParent()
+        for field in fields(command):
+            setattr(part, field.name, getattr(command, field.name))
     return orders_pb2.SessionRequest(command=message).SerializeToString()
 
 
@@ -84,21 +176,15 @@ def decode_admin(message: bytes) -> tuple[int, AdminCommand]:
         ValueError: the message holds no administrative command.
     """
     command = orders_pb2.SessionRequest.FromString(message).command
-    no = command.session_no
-    match command.WhichOneof("command"):
-        case "define_instrument":
-            row = command.define_instrument.instrument
-            return no, DefineInstrument(row.id, row.symbol, row.tick_micros, row.lot_units)
-        case "define_account":
-            made = command.define_account
-            return no, DefineAccount(made.account, made.name, made.unlimited_cash, made.unlimited_positions)
-        case "adjust_cash":
-            return no, AdjustCash(command.adjust_cash.account, command.adjust_cash.amount_micros)
-        case "adjust_position":
-            moved = command.adjust_position
-            return no, AdjustPosition(moved.account, moved.instrument, moved.quantity_lots)
-        case other:
-            raise ValueError(f"a saved message holds {other!r}, not an administrative command")
+    which = command.WhichOneof("command") or ""
+    if which == "define_instrument":
+        row = command.define_instrument.instrument
+        return command.session_no, DefineInstrument(row.id, row.symbol, row.tick_micros, row.lot_units)
+    if which not in _VALUES:
+        raise ValueError(f"a saved message holds {which or 'nothing'!r}, not an administrative command")
+    value, part = _VALUES[which], getattr(command, which)
+    made: AdminCommand = value(*(getattr(part, field.name) for field in fields(value)))
+    return command.session_no, made
 
 
 def _check_name(what: str, name: str) -> None:

@@ -178,14 +178,27 @@ class AsyncClient:
         return await self._command(lambda key: ("Replace", orders_pb2.ReplaceRequest(key=key, replace=change)))
 
     async def mass_cancel(
-        self, *, account: int, instrument: str | int = 0, side: Side | str | None = None
+        self,
+        *,
+        account: int,
+        instrument: str | int = 0,
+        side: Side | str | None = None,
+        session_id: int = 0,
+        block: bool = False,
     ) -> CommandResult:
-        """Cancel all orders of an account, of one instrument (0: all), of one side (None: both)."""
+        """Cancel all orders of an account, of one instrument (0: all), side (None: both) and session (0: all).
+
+        Account 0, everybody's orders, and `block`, the kill switch (the account may not enter orders until its status
+        is set again), need the admin entitlement.
+        """
         found = await self.resolve(instrument, tick_needed=False)
-        row = mass_cancel_row(account=account, instrument_id=found.id if found else int(instrument), side=side)
+        number = found.id if found else int(instrument)
+        row = mass_cancel_row(account=account, instrument_id=number, side=side, session_id=session_id, block=block)
         # The gateway checks the number; the generated class wants its enum, which an int is on the wire.
         side_value: Any = row.side
-        orders = orders_pb2.MassCancelOrders(account=row.account, instrument=row.instrument, side=side_value)
+        orders = orders_pb2.MassCancelOrders(
+            account=row.account, instrument=row.instrument, side=side_value, session_id=row.order_id, block=block
+        )
         return await self._command(
             lambda key: ("MassCancel", orders_pb2.MassCancelRequest(key=key, mass_cancel=orders))
         )

@@ -11,7 +11,7 @@ from lockstep.v1 import market_data_pb2
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One price level: total open quantity and number of orders."""
+    """One price level as it is displayed: lots and number of orders, of icebergs the peak, no hidden orders."""
 
     price_ticks: int
     quantity_lots: int
@@ -97,7 +97,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class PublicTrade:
-    """A trade as everybody sees it; `aggressor` is the taker's side."""
+    """A trade as everybody sees it; `aggressor` is the taker's side, 0 in an auction."""
 
     instrument: int
     seq: int

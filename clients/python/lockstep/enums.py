@@ -62,6 +62,48 @@ class OrderFlag(IntFlag):
     HIDDEN = 2
 
 
+class Phase(IntEnum):
+    """What an instrument is open for. In PRE_OPEN and the auctions orders gather, none trade."""
+
+    PRE_OPEN = 1
+    OPENING_AUCTION = 2
+    CONTINUOUS = 3
+    HALT = 4
+    VOLATILITY_AUCTION = 5
+    CLOSING_AUCTION = 6
+    CLOSED = 7
+
+
+class AccountStatus(IntEnum):
+    """What an account may do; canceling always."""
+
+    ACTIVE = 0
+    CLOSE_ONLY = 1
+    """Orders only that lessen a position."""
+    RESTRICTED = 2
+    """No new orders; those that rest stay."""
+    BANNED = 3
+    """No new orders; those that rest were canceled."""
+    KILLED = 4
+    """As RESTRICTED, by the kill switch."""
+
+
+class ReportFlag(IntFlag):
+    """Bits of a report's `flags`, for the kinds that concern orders."""
+
+    NONE = 0
+    BOOKS = 1
+    """What is left after matching rests in the book."""
+    LOST_PRIORITY = 2
+    """On REPLACED: the order went behind its price level."""
+    AUCTION = 4
+    """On TRADE: of an auction. Nobody took: the buyer stands in the taker's place (leg 0)."""
+    WAITS = 8
+    """On ACCEPTED: the order stands outside the book, until its stop price or the closing auction."""
+    UNSEEN = 16
+    """Not all of what rests is displayed (iceberg or hidden order)."""
+
+
 class EventKind(IntEnum):
     """What happened."""
 
@@ -76,16 +118,29 @@ class EventKind(IntEnum):
     """The session number was executed before; the outcome of then stands."""
     MASS_CANCELED = 9
     """End of a mass cancel; `quantity_lots` counts the orders that it took off."""
+    REDUCED = 10
+    """Self-trade prevention took lots off; the order lives on with `leaves_lots`."""
+    TRIGGERED = 11
+    """A stop order was set off (`previous_price_ticks`: at which stop price); its trades follow."""
+    INDICATIVE = 12
+    """Of a running auction: price, volume, and in `leaves_lots` what would be left over on `side`."""
 
     INSTRUMENT_DEFINED = 64
     ACCOUNT_DEFINED = 65
     CASH_ADJUSTED = 66
     POSITION_ADJUSTED = 67
     ADMIN_REJECTED = 68
+    PHASE_CHANGED = 69
+    ACCOUNT_STATUS_SET = 70
+    RISK_LIMITS_SET = 71
+    FEES_SET = 72
+    PRICE_LIMITS_SET = 73
+    POSITION_TRANSFERRED = 74
 
     EPOCH_STARTED = 192
     GROWN = 193
     GROW_WITHDRAWN = 194
+    TICKED = 195
 
 
 REFUSING_KINDS = frozenset(
@@ -142,6 +197,18 @@ class Code(IntEnum):
     UNKNOWN_ACCOUNT = 3001
     INSUFFICIENT_CASH = 3002
     INSUFFICIENT_POSITION = 3003
+    ACCOUNT_CLOSE_ONLY = 3004
+    ACCOUNT_RESTRICTED = 3005
+    ACCOUNT_BANNED = 3006
+    ACCOUNT_KILLED = 3007
+    ORDER_TOO_LARGE = 3008
+    ORDER_WORTH_TOO_MUCH = 3009
+    POSITION_LIMIT = 3010
+    DAILY_ORDER_LIMIT = 3011
+    ORDER_RATE = 3012
+    ORDER_TO_TRADE_RATIO = 3013
+    CONCENTRATION_LIMIT = 3014
+    PRICE_COLLAR = 3015
 
     UNKNOWN_INSTRUMENT = 4001
     BAD_PRICE = 4002
@@ -154,12 +221,26 @@ class Code(IntEnum):
     OVERFLOW = 4009
     UNKNOWN_COMMAND = 4010
     BAD_DEFINITION = 4011
+    WOULD_TRADE = 4012
+    BAD_EXPIRY = 4013
+    WRONG_PHASE = 4014
+    OUTSIDE_BAND = 4015
+    ORDERS_LIVE = 4016
+    BAD_STOP_PRICE = 4017
+    BAD_DISPLAY = 4018
+    BAD_MINIMUM = 4019
 
     CANCEL_REQUESTED = 5001
     IOC_REMAINDER = 5002
     FOK_UNFILLABLE = 5003
     NO_LIQUIDITY = 5004
     MASS_CANCEL = 5005
+    SELF_TRADE = 5006
+    MIN_QUANTITY = 5007
+    EXPIRED = 5008
+    DISCONNECTED = 5009
+    AUCTION_ENDED = 5010
+    ACCOUNT_BLOCKED = 5011
 
 
 def code_name(code: int) -> str:

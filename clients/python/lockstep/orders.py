@@ -48,8 +48,13 @@ class OrderTerms(TypedDict, total=False):
     """Optional terms of an order; each has a default.
 
     Prices: `price` is money for one unit (Decimal, str or int), `price_ticks` the same in ticks; give one of them, or
-    none for a market order. `order_type` is LIMIT if there is a price, else MARKET; `tif` is GTC for a limit order,
-    else IOC. `client_order_id` must be unique among the account's live orders (0: none). `tag` is free for the client.
+    none for a market order. The same holds for `stop_price` and for `trail`, the distance of a trailing stop.
+
+    `order_type` follows from these: TRAILING_STOP with a trail, STOP or STOP_LIMIT with a stop price, else LIMIT with a
+    price, else MARKET. `tif` is GTD if there is an `expire_ns` (nanoseconds since 1970), IOC for a market order, else
+    GTC. `display_lots` makes an iceberg, `hidden` an order that is not displayed at all. `min_lots` must trade on
+    entry, or the order is canceled. `stp` says what happens if the order would trade with its own account's.
+    `client_order_id` must be unique among the account's live orders (0: none). `tag` is free for the client.
     """
 
     price: Price
@@ -65,6 +70,7 @@ class OrderTerms(TypedDict, total=False):
     display_lots: int
     min_lots: int
     expire_ns: int
+    trail: Price
     trail_ticks: int
     tag: int
 
@@ -98,7 +104,7 @@ def ticks_to_price(instrument: Instrument, ticks: int) -> Decimal:
 
 def needs_reference(terms: OrderTerms) -> bool:
     """Whether the terms hold a decimal price, which only the instrument's tick can tell in ticks."""
-    return terms.get("price") is not None or terms.get("stop_price") is not None
+    return any(terms.get(name) is not None for name in ("price", "stop_price", "trail"))
 
 
 def new_order_row(
@@ -117,16 +123,18 @@ def new_order_row(
     """
     price_ticks = _ticks("price", terms.get("price"), terms.get("price_ticks"), instrument)
     stop_ticks = _ticks("stop_price", terms.get("stop_price"), terms.get("stop_price_ticks"), instrument)
-    default_type = OrderType.MARKET if price_ticks is None else OrderType.LIMIT
-    order_type = _word(OrderType, "order_type", terms.get("order_type", default_type))
-    resting = order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+    trail_ticks = _ticks("trail", terms.get("trail"), terms.get("trail_ticks"), instrument)
+    default_type = _order_type(price_ticks, stop_ticks, trail_ticks)
+    order_type = word(OrderType, "order_type", terms.get("order_type", default_type))
+    default_tif = TimeInForce.IOC if order_type is OrderType.MARKET else TimeInForce.GTC
+    default_tif = TimeInForce.GTD if terms.get("expire_ns") else default_tif
     flags = (OrderFlag.POST_ONLY if terms.get("post_only") else 0) | (OrderFlag.HIDDEN if terms.get("hidden") else 0)
     return CommandRow(
         kind=int(CommandKind.NEW_ORDER),
-        side=int(_word(Side, "side", side)),
+        side=int(word(Side, "side", side)),
         order_type=int(order_type),
-        tif=int(_word(TimeInForce, "tif", terms.get("tif", TimeInForce.GTC if resting else TimeInForce.IOC))),
-        stp=int(_word(SelfTradePrevention, "stp", terms.get("stp", SelfTradePrevention.NONE))),
+        tif=int(word(TimeInForce, "tif", terms.get("tif", default_tif))),
+        stp=int(word(SelfTradePrevention, "stp", terms.get("stp", SelfTradePrevention.NONE))),
         flags=int(flags),
         account=_within("account", account, 0, _U32),
         instrument=_within("instrument", instrument_id, 0, _U32),
@@ -137,9 +145,17 @@ def new_order_row(
         display_lots=_within("display_lots", terms.get("display_lots", 0), 0, _I64),
         min_lots=_within("min_lots", terms.get("min_lots", 0), 0, _I64),
         expire_ns=_within("expire_ns", terms.get("expire_ns", 0), 0, _I64),
-        trail_ticks=_within("trail_ticks", terms.get("trail_ticks", 0), 0, _I64),
+        trail_ticks=_within("trail_ticks", trail_ticks or 0, 0, _I64),
         tag=_within("tag", terms.get("tag", 0), 0, _U64),
     )
+
+
+def _order_type(price_ticks: int | None, stop_ticks: int | None, trail_ticks: int | None) -> OrderType:
+    if trail_ticks:
+        return OrderType.TRAILING_STOP
+    if stop_ticks:
+        return OrderType.STOP if price_ticks is None else OrderType.STOP_LIMIT
+    return OrderType.MARKET if price_ticks is None else OrderType.LIMIT
 
 
 def cancel_row(*, account: int, order_id: int, client_order_id: int) -> CommandRow:
@@ -169,13 +185,20 @@ def replace_row(
     )
 
 
-def mass_cancel_row(*, account: int, instrument_id: int, side: Side | str | None) -> CommandRow:
-    """Cancel all orders of an account, of one instrument (0: all), of one side (None: both)."""
+def mass_cancel_row(
+    *, account: int, instrument_id: int, side: Side | str | None, session_id: int = 0, block: bool = False
+) -> CommandRow:
+    """Cancel all orders of an account, of one instrument (0: all), of one side (None: both), of one session (0: all).
+
+    Account 0, everybody's orders, and `block`, the kill switch, need the admin entitlement.
+    """
     return CommandRow(
         kind=int(CommandKind.MASS_CANCEL),
+        flags=int(block),
+        order_id=_within("session_id", session_id, 0, _U64),
         account=_within("account", account, 0, _U32),
         instrument=_within("instrument", instrument_id, 0, _U32),
-        side=0 if side is None else int(_word(Side, "side", side)),
+        side=0 if side is None else int(word(Side, "side", side)),
     )
 
 
@@ -207,7 +230,12 @@ def _within(name: str, value: int, low: int, high: int) -> int:
     return value
 
 
-def _word[E: IntEnum](words: type[E], name: str, value: E | str) -> E:
+def word[E: IntEnum](words: type[E], name: str, value: E | str) -> E:
+    """A member of an enum, from itself or its name in any case.
+
+    Raises:
+        ValueError: there is none; the text names those that there are.
+    """
     if isinstance(value, str):
         try:
             return words[value.upper()]

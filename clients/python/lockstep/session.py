@@ -1,12 +1,12 @@
 """A trading session for asyncio: numbers commands, batches them, goes on after any break."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from decimal import Decimal
+from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
-from typing import Protocol, Self, Unpack
+from typing import Any, Protocol, Self, Unpack
 
-from lockstep.admin import AdjustCash, AdjustPosition, AdminCommand, DefineAccount, DefineInstrument
+from lockstep.admin import AdminCommand
+from lockstep.administration import Administration
 from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.delivery import CommandHandle, last_id
 from lockstep.enums import Side
@@ -27,8 +27,6 @@ from lockstep.session_machine import Counters
 from lockstep.session_shell import SessionShell
 from lockstep.values import Report
 
-_MICROS = 1_000_000
-
 
 class Resolver(Protocol):
     """Finds instruments (the client does)."""
@@ -47,21 +45,7 @@ def check_fits(count: int, limit: int) -> None:
         )
 
 
-def micros(name: str, amount: Price) -> int:
-    """Money in millionths.
-
-    Raises:
-        TypeError: a float. ValueError: finer than a millionth.
-    """
-    if isinstance(amount, float):
-        raise TypeError(f"{name} {amount!r} is a float; give a Decimal or a string")
-    value = Decimal(amount) * _MICROS
-    if value != value.to_integral_value():
-        raise ValueError(f"{name} {amount} is finer than a millionth of the currency unit")
-    return int(value)
-
-
-class AsyncSession:
+class AsyncSession(Administration[Coroutine[Any, Any, CommandHandle]]):
     """See `AsyncClient.session`. Commands get the numbers 1, 2, 3 ... in the order in which they are submitted.
 
     Example:
@@ -193,31 +177,28 @@ class AsyncSession:
         return await self.submit(row, track=track)
 
     async def mass_cancel(
-        self, *, account: int, instrument: str | int = 0, side: Side | str | None = None, track: bool = True
+        self,
+        *,
+        account: int,
+        instrument: str | int = 0,
+        side: Side | str | None = None,
+        session_id: int = 0,
+        block: bool = False,
+        track: bool = True,
     ) -> CommandHandle:
-        """Submit the cancel of all orders of an account (of one instrument, of one side)."""
+        """Submit the cancel of all orders of an account (of one instrument, of one side, of one session).
+
+        Account 0, everybody's orders, and `block`, the kill switch, need the admin entitlement.
+        """
         found = await self._resolver.resolve(instrument, tick_needed=False)
-        row = mass_cancel_row(account=account, instrument_id=found.id if found else int(instrument), side=side)
+        number = found.id if found else int(instrument)
+        row = mass_cancel_row(account=account, instrument_id=number, side=side, session_id=session_id, block=block)
         return await self.submit(row, track=track)
 
-    async def define_instrument(self, *, id: int, symbol: str, tick: Price, lot_units: int = 1) -> CommandHandle:
-        """Make an instrument tradable; `tick` is money for one unit, e.g. "0.01". Needs the admin entitlement."""
-        return await self.submit(DefineInstrument(id, symbol, micros("tick", tick), lot_units))
-
-    async def define_account(
-        self, *, account: int, name: str, unlimited_cash: bool = False, unlimited_positions: bool = False
-    ) -> CommandHandle:
-        """Open an account. Needs the admin entitlement."""
-        return await self.submit(DefineAccount(account, name, unlimited_cash, unlimited_positions))
-
-    async def adjust_cash(self, *, account: int, amount: Price) -> CommandHandle:
-        """Pay in (positive) or out (negative). Needs the admin entitlement."""
-        return await self.submit(AdjustCash(account, micros("amount", amount)))
-
-    async def adjust_position(self, *, account: int, instrument: str | int, quantity_lots: int) -> CommandHandle:
-        """Deliver lots (positive) or take them out (negative). Needs the admin entitlement."""
+    async def administer(self, instrument: str | int, command: Callable[[int], AdminCommand]) -> CommandHandle:
+        """Submit what `command` makes of the instrument's id."""
         found = await self._resolver.resolve(instrument, tick_needed=False)
-        return await self.submit(AdjustPosition(account, found.id if found else int(instrument), quantity_lots))
+        return await self.submit(command(found.id if found else int(instrument)))
 
     async def submit(self, command: CommandRow | AdminCommand, *, track: bool = True) -> CommandHandle:
         """Submit one command as a value."""

@@ -12,7 +12,8 @@ from typing import Any, Final, Self, Unpack
 
 import grpc
 
-from lockstep.admin import AdjustCash, AdjustPosition, AdminCommand, DefineAccount, DefineInstrument
+from lockstep.admin import AdminCommand
+from lockstep.administration import Administration
 from lockstep.aio import AsyncClient
 from lockstep.book import Book, MarketUpdate
 from lockstep.columns import CommandColumns, ReportColumns
@@ -31,7 +32,7 @@ from lockstep.orders import (
     replace_row,
 )
 from lockstep.reference import Instrument
-from lockstep.session import AsyncSession, check_fits, micros
+from lockstep.session import AsyncSession, check_fits
 from lockstep.session_events import Checkpoint, ReportId
 from lockstep.session_machine import Counters
 from lockstep.session_shell import SessionShell
@@ -156,9 +157,21 @@ class Client:
             )
         )
 
-    def mass_cancel(self, *, account: int, instrument: str | int = 0, side: Side | str | None = None) -> CommandResult:
+    def mass_cancel(
+        self,
+        *,
+        account: int,
+        instrument: str | int = 0,
+        side: Side | str | None = None,
+        session_id: int = 0,
+        block: bool = False,
+    ) -> CommandResult:
         """Cancel all orders of an account, of one instrument (0: all), of one side (None: both)."""
-        return self._loop.run(self._client.mass_cancel(account=account, instrument=instrument, side=side))
+        return self._loop.run(
+            self._client.mass_cancel(
+                account=account, instrument=instrument, side=side, session_id=session_id, block=block
+            )
+        )
 
     def order(self, *, account: int, order_id: int = 0, client_order_id: int = 0) -> Order | None:
         """A live order; None if it is unknown, filled or canceled."""
@@ -225,7 +238,7 @@ class Client:
         return Subscription(self._loop, self._loop.run(self._client.subscribe(instruments, feeds, depth=depth)))
 
 
-class Session:
+class Session(Administration[CommandHandle]):
     """A trading session, blocking. See `AsyncSession`.
 
     Example:
@@ -353,31 +366,28 @@ class Session:
         return self.submit(row, track=track)
 
     def mass_cancel(
-        self, *, account: int, instrument: str | int = 0, side: Side | str | None = None, track: bool = True
+        self,
+        *,
+        account: int,
+        instrument: str | int = 0,
+        side: Side | str | None = None,
+        session_id: int = 0,
+        block: bool = False,
+        track: bool = True,
     ) -> CommandHandle:
-        """Submit the cancel of all orders of an account (of one instrument, of one side)."""
+        """Submit the cancel of all orders of an account (of one instrument, of one side, of one session).
+
+        Account 0, everybody's orders, and `block`, the kill switch, need the admin entitlement.
+        """
         found = self._client.resolve(instrument, tick_needed=False)
-        row = mass_cancel_row(account=account, instrument_id=found.id if found else int(instrument), side=side)
+        number = found.id if found else int(instrument)
+        row = mass_cancel_row(account=account, instrument_id=number, side=side, session_id=session_id, block=block)
         return self.submit(row, track=track)
 
-    def define_instrument(self, *, id: int, symbol: str, tick: Price, lot_units: int = 1) -> CommandHandle:
-        """Make an instrument tradable; `tick` is money for one unit, e.g. "0.01". Needs the admin entitlement."""
-        return self.submit(DefineInstrument(id, symbol, micros("tick", tick), lot_units))
-
-    def define_account(
-        self, *, account: int, name: str, unlimited_cash: bool = False, unlimited_positions: bool = False
-    ) -> CommandHandle:
-        """Open an account. Needs the admin entitlement."""
-        return self.submit(DefineAccount(account, name, unlimited_cash, unlimited_positions))
-
-    def adjust_cash(self, *, account: int, amount: Price) -> CommandHandle:
-        """Pay in (positive) or out (negative). Needs the admin entitlement."""
-        return self.submit(AdjustCash(account, micros("amount", amount)))
-
-    def adjust_position(self, *, account: int, instrument: str | int, quantity_lots: int) -> CommandHandle:
-        """Deliver lots (positive) or take them out (negative). Needs the admin entitlement."""
+    def administer(self, instrument: str | int, command: Callable[[int], AdminCommand]) -> CommandHandle:
+        """Submit what `command` makes of the instrument's id."""
         found = self._client.resolve(instrument, tick_needed=False)
-        return self.submit(AdjustPosition(account, found.id if found else int(instrument), quantity_lots))
+        return self.submit(command(found.id if found else int(instrument)))
 
     def submit(self, command: CommandRow | AdminCommand, *, track: bool = True) -> CommandHandle:
         """Submit one command as a value."""

@@ -20,8 +20,10 @@ class EventId:
 class Report:
     """One row of what happened to an order. `kind` and `code` are plain ints here; compare them with the enums.
 
-    `leg` is 0 for the session's own side (taker of a trade, owner of an order) and 1 for the maker of a trade.
-    `session_no` is 0 for what somebody else's command did to the order (a maker's fill).
+    `leg` is 0 for the session's own side (taker of a trade, owner of an order) and 1 for the maker of a trade, and for
+    the owner of an order that another session, or time, took off or changed. `session_no` is 0 for what something else
+    than a command of the session did to the order (a maker's fill, a stop that was set off, an auction's trade).
+    `flags`: see `ReportFlag`.
     """
 
     seq: int
@@ -110,8 +112,10 @@ class CommandResult:
 
     @property
     def leaves_lots(self) -> int:
-        """Still open after this command."""
-        return self.reports[-1].leaves_lots
+        """Still open of the order after this command."""
+        # Self-trade prevention and mass cancels tell of other orders of the session as well.
+        mine = self.order_id
+        return next(row.leaves_lots for row in reversed(self.reports) if row.order_id == mine)
 
     def raise_for_refusal(self) -> "CommandResult":
         """Itself.

@@ -1,0 +1,120 @@
+"""Administration of a venue through a session: one text of the calls for the asyncio session and the blocking one."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+
+from lockstep.admin import (
+    AdjustCash,
+    AdjustPosition,
+    AdminCommand,
+    DefineAccount,
+    DefineInstrument,
+    SetAccountStatus,
+    SetFees,
+    SetPhase,
+    SetPriceLimits,
+    SetRiskLimits,
+    TransferPosition,
+)
+from lockstep.enums import AccountStatus, Phase
+from lockstep.orders import Price, word
+
+_MICROS: Final = 1_000_000
+
+
+def micros(name: str, amount: Price) -> int:
+    """Money in millionths.
+
+    Raises:
+        TypeError: a float. ValueError: finer than a millionth.
+    """
+    if isinstance(amount, float):
+        raise TypeError(f"{name} {amount!r} is a float; give a Decimal or a string")
+    value = Decimal(amount) * _MICROS
+    if value != value.to_integral_value():
+        raise ValueError(f"{name} {amount} is finer than a millionth of the currency unit")
+    return int(value)
+
+
+class Administration[Handle](ABC):
+    """Each call submits one numbered command and gives its handle (asyncio: after `await`).
+
+    All need the admin entitlement; without it the outcome is a refusal, NOT_ENTITLED. The rules are in docs/engine.md,
+    "Administration".
+    """
+
+    @abstractmethod
+    def administer(self, instrument: str | int, command: Callable[[int], AdminCommand]) -> Handle:
+        """Submit what `command` makes of the instrument's id (0: none, or all)."""
+        ...
+
+    def define_instrument(self, *, id: int, symbol: str, tick: Price, lot_units: int = 1) -> Handle:
+        """Make an instrument tradable; `tick` is money for one unit, e.g. "0.01"."""
+        made = DefineInstrument(id, symbol, micros("tick", tick), lot_units)
+        return self.administer(0, lambda _: made)
+
+    def define_account(
+        self, *, account: int, name: str, unlimited_cash: bool = False, unlimited_positions: bool = False
+    ) -> Handle:
+        """Open an account."""
+        return self.administer(0, lambda _: DefineAccount(account, name, unlimited_cash, unlimited_positions))
+
+    def adjust_cash(self, *, account: int, amount: Price) -> Handle:
+        """Pay in (positive) or out (negative)."""
+        made = AdjustCash(account, micros("amount", amount))
+        return self.administer(0, lambda _: made)
+
+    def adjust_position(self, *, account: int, instrument: str | int, quantity_lots: int) -> Handle:
+        """Deliver lots (positive) or take them out (negative)."""
+        return self.administer(instrument, lambda number: AdjustPosition(account, number, quantity_lots))
+
+    def transfer_position(self, *, account: int, to_account: int, instrument: str | int, quantity_lots: int) -> Handle:
+        """Move lots from one account to another, with their part of the cost."""
+        return self.administer(instrument, lambda number: TransferPosition(account, to_account, number, quantity_lots))
+
+    def set_phase(
+        self,
+        phase: Phase | str,
+        *,
+        instrument: str | int = 0,
+        next_phase: Phase | str | None = None,
+        until_ns: int = 0,
+        reference_price_ticks: int = 0,
+    ) -> Handle:
+        """Bring an instrument (0: all) into a phase; with `next_phase`, into that one at `until_ns`."""
+        now = word(Phase, "phase", phase)
+        following = 0 if next_phase is None else int(word(Phase, "next_phase", next_phase))
+        return self.administer(
+            instrument, lambda number: SetPhase(number, int(now), following, until_ns, reference_price_ticks)
+        )
+
+    def set_account_status(self, *, account: int, status: AccountStatus | str) -> Handle:
+        """Say what an account may do; BANNED cancels its orders, too."""
+        made = SetAccountStatus(account, int(word(AccountStatus, "status", status)))
+        return self.administer(0, lambda _: made)
+
+    def set_risk_limits(self, limits: SetRiskLimits) -> Handle:
+        """All pre-trade limits of an account at once."""
+        return self.administer(0, lambda _: limits)
+
+    def set_fees(self, *, instrument: str | int, maker_fee_ppm: int, taker_fee_ppm: int) -> Handle:
+        """Fee rates in millionths of a trade's worth. Refused while orders are live in the instrument."""
+        return self.administer(instrument, lambda number: SetFees(number, maker_fee_ppm, taker_fee_ppm))
+
+    def set_price_limits(
+        self,
+        *,
+        instrument: str | int,
+        band_ppm: int = 0,
+        collar_ppm: int = 0,
+        breaker_ppm: int = 0,
+        breaker_window_ns: int = 0,
+        breaker_pause_ns: int = 0,
+        breaker_phase: Phase | str | None = None,
+    ) -> Handle:
+        """All price limits of an instrument at once, in millionths; 0 is none."""
+        phase = 0 if breaker_phase is None else int(word(Phase, "breaker_phase", breaker_phase))
+        breaker = (breaker_ppm, breaker_window_ns, breaker_pause_ns, phase)
+        return self.administer(instrument, lambda number: SetPriceLimits(number, band_ppm, collar_ppm, *breaker))

@@ -1,0 +1,250 @@
+"""Hypothesis looks for a shortest sequence of commands on which the engines differ, in events or in state."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from lockstep.stream.records import (
+    ADMIN,
+    COMMAND,
+    LIMITS,
+    RULES,
+    SETTING,
+    TRANSFER,
+    AccountStatus,
+    CommandKind,
+    MassCancelFlag,
+    OrderFlag,
+    OrderType,
+    Phase,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+)
+
+SESSION = 1
+ACCOUNTS = st.integers(1, 7)  # 1-3 funded, 4-6 unlimited in something, 7 unknown
+INSTRUMENTS = st.sampled_from([1, 1, 1, 2, 4])  # 4 is unknown
+CLIENT_IDS = st.integers(0, 6)
+SIDES = st.sampled_from(Side)
+PRICES = st.integers(996, 1_004)
+LOTS = st.integers(1, 30)
+RARE = st.sampled_from([0, -1, 2**31, 2**40, 2**62, -(2**63)])
+# `one_of` would take equal strategies for one and pick the rare values half of the time.
+MOSTLY_PRICES = st.integers(0, 14).flatmap(lambda at: PRICES if at else RARE)
+MOSTLY_LOTS = st.integers(0, 14).flatmap(lambda at: LOTS if at else RARE)
+SMALL = st.integers(1, 12)
+NS = st.integers(0, 200)
+PICKS = st.integers(0, 50)
+ACCOUNTS_KNOWN = range(1, 7)
+Setting = tuple[np.dtype[Any], int, dict[str, int]]
+"""Overlay, kind and fields of a command."""
+STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
+
+
+@st.composite
+def order_fields(draw: st.DrawFn) -> dict[str, int]:
+    """A new order of any type; most are well formed, so that they get as far as the book."""
+    order_type = draw(st.sampled_from([*[OrderType.LIMIT] * 4, *OrderType]))
+    fields: dict[str, int] = {
+        "order_type": order_type,
+        "tif": draw(st.sampled_from(TimeInForce)),
+        "stp": draw(st.sampled_from([SelfTradePrevention.NONE, *SelfTradePrevention])),
+        "quantity_lots": draw(MOSTLY_LOTS),
+    }
+    if order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+        fields["price_ticks"] = draw(MOSTLY_PRICES)
+    elif order_type == OrderType.MARKET and draw(st.booleans()):
+        fields["price_ticks"] = draw(PRICES)  # protection
+    if order_type in STOPS:
+        fields["stop_price_ticks"] = draw(PRICES)
+    if order_type == OrderType.TRAILING_STOP:
+        fields["trail_ticks"] = draw(SMALL)
+        fields["stop_price_ticks"] = draw(st.one_of(st.just(0), PRICES))
+    if order_type >= OrderType.STOP and fields["tif"] != TimeInForce.DAY:
+        fields["tif"] = TimeInForce.GTC
+    if order_type == OrderType.MARKET and fields["tif"] > TimeInForce.FOK:
+        fields["tif"] = TimeInForce.IOC
+    extra = (
+        draw(st.sampled_from(["", "", "flags", "display_lots", "min_lots"])) if order_type == OrderType.LIMIT else ""
+    )
+    if extra == "flags":
+        fields["flags"] = draw(st.sampled_from(OrderFlag))
+    elif extra:
+        fields[extra] = draw(SMALL)
+    return fields
+
+
+@st.composite
+def settings_of_the_market(draw: st.DrawFn) -> Setting:
+    """Phase, fees or price limits of an instrument."""
+    kind = draw(st.sampled_from([CommandKind.SET_PHASE, CommandKind.SET_FEES, CommandKind.SET_PRICE_LIMITS]))
+    instrument = draw(INSTRUMENTS)
+    if kind == CommandKind.SET_FEES:
+        maker, taker = draw(st.sampled_from([(0, 0), (777, 12_345), (100_000, 100_000), (-1, 0)]))
+        return RULES, kind, {"instrument": instrument, "maker_fee_ppm": maker, "taker_fee_ppm": taker}
+    if kind == CommandKind.SET_PRICE_LIMITS:
+        breaker = {"ppm": 2_000, "window_ns": 100, "pause_ns": 50, "phase": int(Phase.VOLATILITY_AUCTION)}
+        breakers = {f"breaker_{name}": value for name, value in breaker.items()} if draw(st.booleans()) else {}
+        limits = {"band_ppm": draw(st.sampled_from([0, 3_000])), "collar_ppm": draw(st.sampled_from([0, 3_000]))}
+        return RULES, kind, {"instrument": instrument, **limits, **breakers}
+    fields = {
+        "instrument": draw(st.sampled_from([0, 1, 2])),
+        "value": draw(st.sampled_from(Phase)),
+        "reference_price_ticks": draw(st.sampled_from([0, 1_000, 990])),
+    }
+    if draw(st.booleans()):
+        fields |= {"next_value": Phase.CONTINUOUS, "until_ns": draw(NS)}
+    return SETTING, kind, fields
+
+
+@st.composite
+def settings_of_accounts(draw: st.DrawFn) -> Setting:
+    """What concerns accounts and their orders at large."""
+    account = draw(ACCOUNTS)
+    kind = draw(
+        st.sampled_from(
+            [
+                CommandKind.SET_ACCOUNT_STATUS,
+                CommandKind.SET_RISK_LIMITS,
+                CommandKind.TRANSFER_POSITION,
+                CommandKind.ADJUST_CASH,
+                CommandKind.MASS_CANCEL,
+                CommandKind.SESSION_CLOSED,
+            ]
+        )
+    )
+    if kind == CommandKind.SET_ACCOUNT_STATUS:
+        status = draw(st.sampled_from([*[AccountStatus.ACTIVE] * 4, *AccountStatus]))
+        return SETTING, kind, {"account": account, "value": status}
+    if kind == CommandKind.SET_RISK_LIMITS:
+        name = draw(st.sampled_from(["max_order_lots", "max_position_lots", "max_orders_per_day"]))
+        burst = draw(st.integers(0, 3))
+        rate = {"orders_per_second": 10**7 if burst else 0, "burst_orders": burst}
+        return LIMITS, kind, {"account": account, name: draw(st.sampled_from([0, 0, 25, 10_010])), **rate}
+    if kind == CommandKind.TRANSFER_POSITION:
+        lots = draw(st.one_of(LOTS, RARE))
+        return (
+            TRANSFER,
+            kind,
+            {"account": account, "to_account": draw(ACCOUNTS), "instrument": 1, "quantity_lots": lots},
+        )
+    if kind == CommandKind.ADJUST_CASH:
+        return ADMIN, kind, {"account": account, "amount_micros": draw(st.one_of(st.integers(-(10**6), 10**6), RARE))}
+    if kind == CommandKind.SESSION_CLOSED:
+        return COMMAND, kind, {"order_id": draw(st.sampled_from([SESSION, 2]))}
+    flags = MassCancelFlag.BLOCK if draw(st.integers(0, 9)) == 0 else 0
+    return COMMAND, kind, {"account": account, "instrument": draw(st.integers(0, 2)), "flags": flags}
+
+
+class Engines(RuleBasedStateMachine):
+    """One command at a time to both; `Pair.apply` compares the events."""
+
+    make_pair: Callable[[], Any]
+
+    @initialize()
+    def open_market(self) -> None:
+        self.pair = type(self).make_pair()
+        self.session_no = 0
+
+    def send(self, overlay: np.dtype[Any], kind: int, **fields: int) -> None:
+        row = np.zeros(1, dtype=overlay)
+        self.session_no += 1
+        for name, value in {"kind": kind, "session_id": SESSION, "session_no": self.session_no, **fields}.items():
+            row[name] = value
+        self.pair.apply(row.view(COMMAND))
+
+    @rule(fields=order_fields(), account=ACCOUNTS, instrument=INSTRUMENTS, side=SIDES, client_id=CLIENT_IDS, ns=NS)
+    def new_order(
+        self, fields: dict[str, int], account: int, instrument: int, side: Side, client_id: int, ns: int
+    ) -> None:
+        if fields["tif"] == TimeInForce.GTD:
+            fields = {**fields, "expire_ns": self.pair.now_ns + ns}
+        names = {"account": account, "instrument": instrument, "side": side, "client_order_id": client_id}
+        self.send(COMMAND, CommandKind.NEW_ORDER, **names, **fields)
+
+    @rule(account=ACCOUNTS, side=SIDES, price=PRICES, lots=LOTS)
+    def plain_order(self, account: int, side: Side, price: int, lots: int) -> None:
+        """Something for the others to meet."""
+        terms = {"order_type": OrderType.LIMIT, "tif": TimeInForce.GTC, "price_ticks": price, "quantity_lots": lots}
+        self.send(COMMAND, CommandKind.NEW_ORDER, account=account, instrument=1, side=side, **terms)
+
+    def some_order(self, pick: int) -> dict[str, int]:
+        """Address of a live order, now and then of none."""
+        live = [view for account in ACCOUNTS_KNOWN for view in self.pair.reference.open_orders(account)]
+        if pick == 0 or not live:
+            return {"order_id": self.pair.reference.last_seq, "account": 1}
+        view = live[pick % len(live)]
+        return {"order_id": view.order_id, "account": view.account}
+
+    @rule(pick=PICKS)
+    def cancel(self, pick: int) -> None:
+        self.send(COMMAND, CommandKind.CANCEL, **self.some_order(pick))
+
+    @rule(pick=PICKS, price=MOSTLY_PRICES, lots=MOSTLY_LOTS)
+    def replace(self, pick: int, price: int, lots: int) -> None:
+        self.send(COMMAND, CommandKind.REPLACE, **self.some_order(pick), price_ticks=price, quantity_lots=lots)
+
+    @rule(pick=PICKS, lots=SMALL)
+    def lessen(self, pick: int, lots: int) -> None:
+        address = self.some_order(pick)
+        order = self.pair.reference.order(address["order_id"])
+        price, leaves = (order.price_ticks, order.leaves_lots) if order else (1_000, 1)
+        self.send(COMMAND, CommandKind.REPLACE, **address, price_ticks=price, quantity_lots=leaves - lots)
+
+    @rule(setting=settings_of_the_market())
+    def administer(self, setting: Setting) -> None:
+        overlay, kind, fields = setting
+        if "until_ns" in fields:
+            fields = {**fields, "until_ns": self.pair.now_ns + fields["until_ns"]}
+        self.send(overlay, kind, **fields)
+
+    @rule(setting=settings_of_accounts())
+    def administer_account(self, setting: Setting) -> None:
+        overlay, kind, fields = setting
+        self.send(overlay, kind, **fields)
+
+    @rule()
+    def reopen(self) -> None:
+        """What an operator does after a halt; otherwise most sequences would end in one."""
+        self.send(SETTING, CommandKind.SET_PHASE, instrument=1, value=Phase.CONTINUOUS)
+
+    @rule(ahead_ns=NS)
+    def tick(self, ahead_ns: int) -> None:
+        self.pair.now_ns += ahead_ns
+        row = np.zeros(1, dtype=COMMAND)
+        row["kind"] = CommandKind.TICK
+        self.pair.apply(row)
+
+    @invariant()
+    def states_are_equal(self) -> None:
+        assert self.pair.native.snapshot() == self.pair.reference.snapshot()
+        assert self.pair.native.state_digest() == self.pair.reference.state_digest()
+
+
+def search(make_pair: Callable[[], Any], examples: int, steps: int) -> None:
+    machine = type("Engines", (Engines,), {"make_pair": staticmethod(make_pair)})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_no_short_sequence_of_commands_tells_the_engines_apart(make_pair: Callable[[], Any]) -> None:
+    search(make_pair, examples=100, steps=80)
+
+
+@pytest.mark.slow
+def test_no_longer_sequence_of_commands_tells_the_engines_apart(make_pair: Callable[[], Any]) -> None:
+    search(make_pair, examples=500, steps=200)
