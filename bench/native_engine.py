@@ -1,6 +1,6 @@
 """Commands per second of the native engine as Python sees it, alone in one thread.
 
-Two flows, both prepared beforehand: the mixed flow of `reference_engine.py` (accounts and all checks on), and, if the
+Two flows, both prepared beforehand: the mixed flow of `lockstep bench matching` (accounts and all checks on) and, if the
 public flash1 vectors are there, a replay of their five flows (one unlimited account). Each figure is the median of
 several runs on fresh engines; decoding, session check, reservations, matching and events are inside the time.
 
@@ -11,14 +11,14 @@ import argparse
 import gzip
 import json
 import statistics
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from reference_engine import _definitions, mixed_flow
 
 from lockstep.engine.native import NativeEngine, Sizes
+from lockstep.ops.bench_matching import throughput
+from lockstep.ops.matching_flow import make_flow
 from lockstep.stream.records import ADMIN, COMMAND, CommandKind, Commands, OrderType, Side, TimeInForce
 
 VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors" / "flash1"
@@ -26,17 +26,9 @@ FLOWS = ("flash-crash", "normal", "static", "swing-25", "swing-40")
 BATCHES = (256, 4096)
 
 
-def rate(definitions: Commands, flow: Commands, batch: int) -> float:
-    """Commands per second of one run."""
-    engine = NativeEngine(Sizes(orders=65_536))
-    engine.apply(definitions, first_seq=1, timestamp_ns=1)
-    batches = [flow[at : at + batch] for at in range(0, len(flow), batch)]
-    seq = engine.last_seq + 1
-    start = time.perf_counter()
-    for rows in batches:
-        engine.apply(rows, first_seq=seq, timestamp_ns=2)
-        seq += len(rows)
-    return len(flow) / (time.perf_counter() - start)
+def engine() -> NativeEngine:
+    """A fresh engine with room for the orders of these flows."""
+    return NativeEngine(Sizes(orders=65_536))
 
 
 def flash1_market() -> Commands:
@@ -76,17 +68,16 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, default=VECTORS, help="folder of the flash1 vectors")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     arguments = parser.parse_args()
-    flows: dict[str, tuple[Commands, Commands]] = {
-        "mixed 50/40/8/2": (_definitions(), mixed_flow(arguments.commands, seed=1))
-    }
+    mixed = make_flow(arguments.commands)
+    flows: dict[str, tuple[Commands, Commands]] = {"mixed 50/40/8/2": (mixed.opening, mixed.commands)}
     for name in FLOWS:
         path = arguments.vectors / f"{name}_first20000_orders.csv.gz"
         if path.exists():
             flows[f"flash1 {name}"] = (flash1_market(), flash1_flow(path))
     figures: dict[str, Any] = {}
-    for name, (definitions, flow) in flows.items():
+    for name, (opening, flow) in flows.items():
         for batch in BATCHES:
-            rates = [rate(definitions, flow, batch) for _ in range(arguments.runs)]
+            rates = [throughput(engine, opening, flow, batch=batch) for _ in range(arguments.runs)]
             median = statistics.median(rates)
             figures[f"{name}, batches of {batch}"] = {"commands_per_s": round(median), "runs": list(map(round, rates))}
             print(f"{name:22} batches of {batch:4}: {median / 1e6:6.2f} M/s (best {max(rates) / 1e6:.2f})")

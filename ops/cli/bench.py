@@ -1,11 +1,13 @@
-"""`lockstep bench cluster`: latency and throughput of a whole cluster."""
+"""`lockstep bench`: latency and throughput of a whole cluster, and of the matching engines alone."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 from rich.table import Table
 
 from lockstep.ops.bench_cluster import BenchPlan, BenchResult, run_bench
+from lockstep.ops.bench_matching import MatchingFigures, MatchingPlan, machine, run_matching_bench
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
     address_option,
@@ -19,7 +21,7 @@ from lockstep.ops.cli.options import (
 
 @click.group("bench")
 def command() -> None:
-    """Measure the cluster on this machine."""
+    """Measure the cluster, or the matching engines alone, on this machine."""
 
 
 @command.command("cluster")
@@ -97,4 +99,61 @@ def _table(result: BenchResult) -> Table:
             *cells,
             f"{sum(phase.cpu_us_per_order.values()):.1f}",
         )
+    return table
+
+
+@command.command("matching")
+@json_option
+@click.option(
+    "--commands",
+    type=click.IntRange(1_000, 20_000_000),
+    default=500_000,
+    show_default=True,
+    help="Commands a run; the reference engine gets the first 100000 of them.",
+)
+@click.option("--books", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Instruments.")
+@click.option(
+    "--resting",
+    type=click.IntRange(0, 2_000_000),
+    default=10_000,
+    show_default=True,
+    help="Orders in the books, all together, before the first measured command.",
+)
+@click.option(
+    "--batch", type=click.IntRange(1, 65_536), default=256, show_default=True, help="Commands an apply, for throughput."
+)
+@click.option("--runs", type=click.IntRange(1, 100), default=5, show_default=True, help="Runs the median is taken of.")
+@expected_errors
+def matching(json_path: Path | None, commands: int, books: int, resting: int, batch: int, runs: int) -> int:
+    """Measure the matching engines alone: throughput, and the time of a single command.
+
+    The flow is new / cancel / replace / IOC in the shares 50 / 40 / 8 / 2, with funded accounts and all checks on. It
+    is made before the clock starts, from a fixed seed. Latencies include the call from Python.
+    """
+    console = make_console(json_path)
+    plan = MatchingPlan(commands=commands, books=books, resting=resting, batch=batch, runs=runs)
+    figures = run_matching_bench(plan, lambda text: console.print(text, highlight=False))
+    console.print(_matching_table(figures))
+    about = machine()
+    console.print(f"mix: {next(iter(figures.values())).mix}\nleft out: {about['left_out']}", highlight=False)
+    write_json(json_path, {**{name: asdict(row) for name, row in figures.items()}, "machine": about})
+    return 0
+
+
+def _matching_table(figures: dict[str, MatchingFigures]) -> Table:
+    table = Table(title="one engine, one thread; nanoseconds a command", title_justify="left", pad_edge=False)
+    for name in ("engine", "commands/s", "p50", "p99", "p99.9", "books", "resting", "trades", "missed"):
+        table.add_column(name, justify="left" if name == "engine" else "right")
+    for name, row in figures.items():
+        cells = (
+            row.commands_per_s,
+            row.ns_p50,
+            row.ns_p99,
+            row.ns_p999,
+            row.books,
+            row.resting,
+            row.trades,
+            row.missed,
+        )
+        table.add_row(name, *map(str, cells))
     return table
