@@ -19,7 +19,7 @@ SEEDS ?= 500
 ROUNDS ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench sim chaos proto proto-check clean
+.PHONY: help setup demo test test-all conformance lint format bench sim chaos proto proto-check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: $(STAMP) ## Tests (a few minutes)
 test-all: $(STAMP) ## Tests, the slow ones included
 	@$(BIN)/python -m pytest -q
 
+conformance: $(STAMP) ## The long comparisons of the engines, with each other and with independent judges
+	@$(BIN)/python -m pytest -q -m slow tests/conformance tests/engine
+
 lint: $(STAMP) proto-check ## Style, types and generated code
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
@@ -57,6 +60,7 @@ bench: $(STAMP) ## Throughput and latency: both engines, the C++ core alone, a w
 	@$(BIN)/python bench/native_engine.py
 	@mkdir -p build && $(CXX) $(CXX_STRICT) -O3 bench/native_bench.cpp -o build/native_bench && build/native_bench
 	@$(CXX) $(CXX_STRICT) -O3 engine/native/example.cpp -o build/native_example && build/native_example
+	@$(BIN)/lockstep bench matching
 	@$(BIN)/lockstep bench cluster
 
 sim: $(STAMP) ## The whole cluster simulated under faults (SEEDS=n, START=s)

@@ -1,7 +1,7 @@
 """Commands per second of the native engine as Python sees it, alone in one thread.
 
-Two flows, both prepared beforehand: the mixed flow of `lockstep bench matching` (accounts and all checks on) and, if the
-public flash1 vectors are there, a replay of their five flows (one unlimited account). Each figure is the median of
+Two flows, both prepared beforehand: the mixed flow of `lockstep bench matching` (accounts and all checks on) and, if
+the public flash1 vectors are there, a replay of their five flows (one unlimited account). Each figure is the median of
 several runs on fresh engines; decoding, session check, reservations, matching and events are inside the time.
 
     .venv/bin/python bench/native_engine.py [--commands N] [--runs N] [--vectors FOLDER] [--json FILE]
