@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,3 +124,12 @@ def test_replay_to_nowhere_names_the_address(run_cli: Callable, tmp_path: Path) 
     flow.write_text(HEADER + "\n")
     assert_clear(run_cli("replay", flow, "--address", "127.0.0.1:1"), 1, "127.0.0.1:1")
     assert_clear(run_cli("replay", flow, "--address", "nonsense"), 2, "nonsense")
+
+
+def test_a_base_install_is_told_what_the_command_line_needs() -> None:
+    script = "import sys; sys.modules['click'] = None\nfrom lockstep.ops.cli.entry import main\nsys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "lockstep: the command line needs the package click, which a client does not: pip install 'lockstep[cluster]'\n"
+    )
