@@ -296,7 +296,7 @@ class Transport:
     Raises DriverUnavailable if no driver is ready in `directory`; `wait_for_driver` waits for one.
     """
 
-    def __init__(self, directory: Path | str, *, driver_timeout_s: float = 3.0, hang_ms: int = 500) -> None:
+    def __init__(self, directory: Path | str, *, driver_timeout_s: float = 10.0, hang_ms: int = 500) -> None:
         self.directory = Path(directory)
         self._driver_timeout_ms = int(driver_timeout_s * 1000)
         self._hang_ms = hang_ms
