@@ -44,6 +44,46 @@ class ClusterStub(object):
                 request_serializer=lockstep_dot_v1_dot_cluster__pb2.SwitchPrimaryRequest.SerializeToString,
                 response_deserializer=lockstep_dot_v1_dot_cluster__pb2.SwitchPrimaryReply.FromString,
                 _registered_method=True)
+        self.SetAutomaticFailover = channel.unary_unary(
+                '/lockstep.v1.Cluster/SetAutomaticFailover',
+                request_serializer=lockstep_dot_v1_dot_cluster__pb2.SetAutomaticFailoverRequest.SerializeToString,
+                response_deserializer=lockstep_dot_v1_dot_cluster__pb2.OperatorReply.FromString,
+                _registered_method=True)
+        self.SetAckPolicy = channel.unary_unary(
+                '/lockstep.v1.Cluster/SetAckPolicy',
+                request_serializer=lockstep_dot_v1_dot_cluster__pb2.SetAckPolicyRequest.SerializeToString,
+                response_deserializer=lockstep_dot_v1_dot_cluster__pb2.OperatorReply.FromString,
+                _registered_method=True)
+        self.FenceMember = channel.unary_unary(
+                '/lockstep.v1.Cluster/FenceMember',
+                request_serializer=lockstep_dot_v1_dot_cluster__pb2.FenceMemberRequest.SerializeToString,
+                response_deserializer=lockstep_dot_v1_dot_cluster__pb2.OperatorReply.FromString,
+                _registered_method=True)
+        self.ForceFailover = channel.unary_unary(
+                '/lockstep.v1.Cluster/ForceFailover',
+                request_serializer=lockstep_dot_v1_dot_cluster__pb2.ForceFailoverRequest.SerializeToString,
+                response_deserializer=lockstep_dot_v1_dot_cluster__pb2.OperatorReply.FromString,
+                _registered_method=True)
+        self.GetHistory = channel.unary_unary(
+                '/lockstep.v1.Cluster/GetHistory',
+                request_serializer=lockstep_dot_v1_dot_cluster__pb2.GetHistoryRequest.SerializeToString,
+                response_deserializer=lockstep_dot_v1_dot_cluster__pb2.GetHistoryReply.FromString,
+                _registered_method=True)
+        self.Reinit = channel.unary_unary(
+                '/lockstep.v1.Cluster/Reinit',
+                request_serializer=lockstep_dot_v1_dot_cluster__pb2.ReinitRequest.SerializeToString,
+                response_deserializer=lockstep_dot_v1_dot_cluster__pb2.OperatorReply.FromString,
+                _registered_method=True)
+        self.TakeSnapshot = channel.unary_unary(
+                '/lockstep.v1.Cluster/TakeSnapshot',
+                request_serializer=lockstep_dot_v1_dot_cluster__pb2.TakeSnapshotRequest.SerializeToString,
+                response_deserializer=lockstep_dot_v1_dot_cluster__pb2.TakeSnapshotReply.FromString,
+                _registered_method=True)
+        self.ListSnapshots = channel.unary_unary(
+                '/lockstep.v1.Cluster/ListSnapshots',
+                request_serializer=lockstep_dot_v1_dot_cluster__pb2.ListSnapshotsRequest.SerializeToString,
+                response_deserializer=lockstep_dot_v1_dot_cluster__pb2.ListSnapshotsReply.FromString,
+                _registered_method=True)
 
 
 class ClusterServicer(object):
@@ -62,6 +102,64 @@ class ClusterServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetAutomaticFailover(self, request, context):
+        """The following four are answered by the leading sequencer; they change the config record in etcd first.
+        Switches automatic failover off or on. While it is off, losses stall the cluster instead of reconfiguring it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAckPolicy(self, request, context):
+        """Changes when an acknowledgement counts as durable, from a stamped seq on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FenceMember(self, request, context):
+        """Takes an engine out of the in-sync set and keeps it out, or lets it in again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForceFailover(self, request, context):
+        """Makes an engine primary although it may lack committed commands. Answered by any sequencer. Only with
+        accept_data_loss; recorded in the stream and in the history.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetHistory(self, request, context):
+        """Every epoch of the cluster: when, why, who, and how long commands waited. Answered by any sequencer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reinit(self, request, context):
+        """The following are answered by engines.
+        Archives this engine's journal and has it come back by snapshot and catch-up. Refused by an in-sync engine.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TakeSnapshot(self, request, context):
+        """Has the snapshotter beside this engine take a snapshot now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSnapshots(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ClusterServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -74,6 +172,46 @@ def add_ClusterServicer_to_server(servicer, server):
                     servicer.SwitchPrimary,
                     request_deserializer=lockstep_dot_v1_dot_cluster__pb2.SwitchPrimaryRequest.FromString,
                     response_serializer=lockstep_dot_v1_dot_cluster__pb2.SwitchPrimaryReply.SerializeToString,
+            ),
+            'SetAutomaticFailover': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAutomaticFailover,
+                    request_deserializer=lockstep_dot_v1_dot_cluster__pb2.SetAutomaticFailoverRequest.FromString,
+                    response_serializer=lockstep_dot_v1_dot_cluster__pb2.OperatorReply.SerializeToString,
+            ),
+            'SetAckPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAckPolicy,
+                    request_deserializer=lockstep_dot_v1_dot_cluster__pb2.SetAckPolicyRequest.FromString,
+                    response_serializer=lockstep_dot_v1_dot_cluster__pb2.OperatorReply.SerializeToString,
+            ),
+            'FenceMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.FenceMember,
+                    request_deserializer=lockstep_dot_v1_dot_cluster__pb2.FenceMemberRequest.FromString,
+                    response_serializer=lockstep_dot_v1_dot_cluster__pb2.OperatorReply.SerializeToString,
+            ),
+            'ForceFailover': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForceFailover,
+                    request_deserializer=lockstep_dot_v1_dot_cluster__pb2.ForceFailoverRequest.FromString,
+                    response_serializer=lockstep_dot_v1_dot_cluster__pb2.OperatorReply.SerializeToString,
+            ),
+            'GetHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHistory,
+                    request_deserializer=lockstep_dot_v1_dot_cluster__pb2.GetHistoryRequest.FromString,
+                    response_serializer=lockstep_dot_v1_dot_cluster__pb2.GetHistoryReply.SerializeToString,
+            ),
+            'Reinit': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reinit,
+                    request_deserializer=lockstep_dot_v1_dot_cluster__pb2.ReinitRequest.FromString,
+                    response_serializer=lockstep_dot_v1_dot_cluster__pb2.OperatorReply.SerializeToString,
+            ),
+            'TakeSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeSnapshot,
+                    request_deserializer=lockstep_dot_v1_dot_cluster__pb2.TakeSnapshotRequest.FromString,
+                    response_serializer=lockstep_dot_v1_dot_cluster__pb2.TakeSnapshotReply.SerializeToString,
+            ),
+            'ListSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSnapshots,
+                    request_deserializer=lockstep_dot_v1_dot_cluster__pb2.ListSnapshotsRequest.FromString,
+                    response_serializer=lockstep_dot_v1_dot_cluster__pb2.ListSnapshotsReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -130,6 +268,222 @@ class Cluster(object):
             '/lockstep.v1.Cluster/SwitchPrimary',
             lockstep_dot_v1_dot_cluster__pb2.SwitchPrimaryRequest.SerializeToString,
             lockstep_dot_v1_dot_cluster__pb2.SwitchPrimaryReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAutomaticFailover(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lockstep.v1.Cluster/SetAutomaticFailover',
+            lockstep_dot_v1_dot_cluster__pb2.SetAutomaticFailoverRequest.SerializeToString,
+            lockstep_dot_v1_dot_cluster__pb2.OperatorReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAckPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lockstep.v1.Cluster/SetAckPolicy',
+            lockstep_dot_v1_dot_cluster__pb2.SetAckPolicyRequest.SerializeToString,
+            lockstep_dot_v1_dot_cluster__pb2.OperatorReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FenceMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lockstep.v1.Cluster/FenceMember',
+            lockstep_dot_v1_dot_cluster__pb2.FenceMemberRequest.SerializeToString,
+            lockstep_dot_v1_dot_cluster__pb2.OperatorReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForceFailover(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lockstep.v1.Cluster/ForceFailover',
+            lockstep_dot_v1_dot_cluster__pb2.ForceFailoverRequest.SerializeToString,
+            lockstep_dot_v1_dot_cluster__pb2.OperatorReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lockstep.v1.Cluster/GetHistory',
+            lockstep_dot_v1_dot_cluster__pb2.GetHistoryRequest.SerializeToString,
+            lockstep_dot_v1_dot_cluster__pb2.GetHistoryReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reinit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lockstep.v1.Cluster/Reinit',
+            lockstep_dot_v1_dot_cluster__pb2.ReinitRequest.SerializeToString,
+            lockstep_dot_v1_dot_cluster__pb2.OperatorReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lockstep.v1.Cluster/TakeSnapshot',
+            lockstep_dot_v1_dot_cluster__pb2.TakeSnapshotRequest.SerializeToString,
+            lockstep_dot_v1_dot_cluster__pb2.TakeSnapshotReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lockstep.v1.Cluster/ListSnapshots',
+            lockstep_dot_v1_dot_cluster__pb2.ListSnapshotsRequest.SerializeToString,
+            lockstep_dot_v1_dot_cluster__pb2.ListSnapshotsReply.FromString,
             options,
             channel_credentials,
             insecure,
