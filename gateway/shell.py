@@ -24,6 +24,7 @@ from lockstep.gateway.machine import Effects, GatewayMachine
 from lockstep.gateway.market_hub import MarketHub
 from lockstep.gateway.reports import ReportRows, Routed, route, stamp_message
 from lockstep.gateway.sessions import Refused, own_session_id
+from lockstep.ops.metrics.gateway import GatewayFigures
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, encode_frame
 from lockstep.stream.records import Commands, Events
@@ -101,6 +102,7 @@ class GatewayShell:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger(process=member.name)
+        self.figures = GatewayFigures()
         self.counters = {"frames_sent": 0, "commands": 0, "reports": 0, "refusals": 0, "send_failures": 0}
 
     # ---- life ----------------------------------------------------------------------------------------------------
@@ -211,6 +213,7 @@ class GatewayShell:
     def _on_frames(self, frames: list[Frame]) -> None:
         if self.stopping:
             return
+        self.figures.on_frames(frames)
         try:
             self._perform(self.machine.on_frames(frames, time.monotonic_ns()))
         except Exception as failure:
@@ -226,6 +229,7 @@ class GatewayShell:
         if (admission.taken or admission.repeated) and self._flush_due is None:
             idle = self.machine.uplink.all_answered
             self._plan_flush(_SUBMIT_INTERVAL_S if idle else _SUBMIT_WAIT_S)
+        self.figures.on_submit(admission)
         self.counters["commands"] += admission.taken
         self.counters["refusals"] += admission.refused is not None
         return admission.refused
@@ -250,6 +254,7 @@ class GatewayShell:
         self._forget = max(self._forget, effects.forget_through)
         if effects.store:
             self._write_intake(effects.store)
+            self.figures.on_stored(effects.store)
         if effects.sends:
             self._send(effects)
         if effects.new_reign:
@@ -292,6 +297,7 @@ class GatewayShell:
                         self.finish_if_answered(stream)
                 if waited is not None:
                     self._answer_waiters(session_id, reports)
+        self.figures.on_delivered(len(events), self.machine.sessions)
         self.market.on_events(events, downlink.delivered_seq)
 
     async def _fetch(self, after_seq: int, to_seq: int) -> None:

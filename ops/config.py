@@ -45,6 +45,7 @@ _MEMBER: Final = (
     Key("grpc_port", "port", required=True),
     Key("watch_port", "port", required=True),
     Key("data_port", "port", 0),
+    Key("metrics_port", "port", 0),
 )
 
 SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
@@ -231,7 +232,11 @@ def _check_ports(topology: Topology, origin: str) -> None:
     taken = [
         (f"{m.host}:{port}", f"{name} of {m.name}")
         for m in members
-        for name, port in (("grpc_port", m.grpc_port), ("watch_port", m.watch_port))
+        for name, port in (
+            ("grpc_port", m.grpc_port),
+            ("watch_port", m.watch_port),
+            ("metrics_port", m.metrics_port),
+        )
         if port
     ]
     _unique(origin, "address", taken)

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from lockstep.engine.contract import StreamGap
 from lockstep.engine.implementations import UnknownImplementation, implementation
+from lockstep.ops.metrics.server import serve as serve_metrics
 from lockstep.ops.process import (
     EXIT_ENVIRONMENT,
     EXIT_INVARIANT,
@@ -141,6 +142,7 @@ class _Process:
             member.grpc_address, register(service), ["lockstep.v1.Replication"], lambda: self._status(shell.view)
         )
         self._closers.append(lambda: server.stop(grace=0.2).wait())
+        self._closers.append(serve_metrics(member, lambda: shell.figures.families(shell.view, self._transport)))
         # What exists now lives as long as the process; the rest is collected when the loop has nothing to do.
         gc.collect()
         gc.freeze()

@@ -6,9 +6,11 @@ gRPC threads and the peer fetcher only post into the queue.
 
 import gc
 import queue
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from lockstep.ops.metrics.engine import EngineFigures
 from lockstep.replica.answers import SnapshottingEngine, answer_query
 from lockstep.replica.effects import (
     AckFrames,
@@ -79,6 +81,7 @@ class ReplicaShell:
         self._fences: dict[int, FenceCall] = {}
         self._ticket = 0
         self._bad_frames = 0
+        self.figures = EngineFigures()
         self._next_gc_ns = 0
         self._next_tick_ns = 0
         self._next_watch_ns = 0
@@ -128,6 +131,7 @@ class ReplicaShell:
         if now_ns >= self._next_tick_ns:
             self._next_tick_ns = now_ns + _TICK_NS
             self._perform(self.machine.step(Tick(), now_ns), now_ns)
+            self.figures.trading.on_tick(now_ns)
         for link in (*self._ack_links.values(), *self._release_links):
             work += link.flush()
         self._publish()
@@ -204,7 +208,9 @@ class ReplicaShell:
         """Performs the fields in the order in which `Effects` has them."""
         journal = effects.journal
         if journal is not None:
+            began_ns = time.monotonic_ns()
             self._journal.write(journal, sync=self._sync)
+            self.figures.journal.add(time.monotonic_ns() - began_ns)
         for notice in effects.notices:
             self._on_notice(notice)
         if effects.truncate_after is not None:
@@ -219,14 +225,20 @@ class ReplicaShell:
                 link.send(raw, ring=receiver == (LinkKind.ACK_TO_ENGINE, self.machine.primary))
         if effects.applied:
             self.events.add(effects.applied)
+            self.figures.on_acked(effects.applied, self.machine.role)
         for release in effects.releases:
             _broadcast(release, self._release_links)
+        if effects.releases:
+            self.figures.on_released(effects.releases)
         if effects.rewind is not None and effects.rewind.sequencer in self._sequencer_links:
             self._sequencer_links[effects.rewind.sequencer].send(encode_frame(effects.rewind.frame))
         if effects.fetch is not None:
             self._fetcher.fetch(effects.fetch, self.machine.cluster_uuid)
         if journal is not None and journal.frames:
-            self._perform(self.machine.step(Journaled(journal.frames[-1].last_seq), now_ns), now_ns)
+            began_ns = time.monotonic_ns()
+            applied = self.machine.step(Journaled(journal.frames[-1].last_seq), now_ns)
+            self.figures.apply.add(time.monotonic_ns() - began_ns)
+            self._perform(applied, now_ns)
 
     def _truncate(self, after_seq: int) -> None:
         archive = self._journal.truncate(after_seq)

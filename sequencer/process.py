@@ -16,6 +16,7 @@ from typing import Any, Final
 import grpc
 import structlog
 
+from lockstep.ops.metrics.server import serve as serve_metrics
 from lockstep.ops.process import (
     EXIT_ENVIRONMENT,
     EXIT_INVARIANT,
@@ -103,8 +104,9 @@ def _assemble(
         workers=4,
     )
     stack.callback(lambda: server.stop(_STOP_GRACE_S).wait())
-    return SequencerShell(
-        SequencerMachine(settings, clock.at(time.monotonic_ns())),
+    machine = SequencerMachine(settings, clock.at(time.monotonic_ns()))
+    shell = SequencerShell(
+        machine,
         ports,
         store,
         engines,
@@ -116,6 +118,9 @@ def _assemble(
             kind=cluster_pb2.PROCESS_KIND_SEQUENCER, member=member.id, incarnation=incarnation, pid=getpid()
         ),
     )
+    configured = tuple(engine.id for engine in topology.engines)
+    stack.callback(serve_metrics(member, lambda: shell.figures.families(machine, ports, store, configured)))
+    return shell
 
 
 def _open_ports(topology: Topology, member: Member, incarnation: int, stack: ExitStack) -> Ports:

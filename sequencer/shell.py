@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import structlog
 
+from lockstep.ops.metrics.sequencer import SequencerFigures
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.clock import SteadyClock
 from lockstep.sequencer.engine_calls import EngineCalls
@@ -100,6 +101,7 @@ class SequencerShell:
         self._now_ns = clock.at(time.monotonic_ns())
         self._switches: dict[int, Future[ev.SwitchAnswer]] = {}
         self._switch_no = 0
+        self.figures = SequencerFigures()
         self._bad_frames = 0
         self._rebuild_due_ns = 0
         self._watch_due_ns = 0
@@ -125,6 +127,7 @@ class SequencerShell:
             work += link.poll(self._on_submit, _FRAGMENTS_PER_POLL)
         if machine.work_due or self._now_ns >= machine.due_ns:
             self._step(ev.Tick())
+        self.figures.on_turn(machine)
         for outbound in ports.streams.values():
             outbound.flush()
         for outbound in ports.receipts.values():
@@ -150,6 +153,7 @@ class SequencerShell:
     def _perform(self, effects: ev.Effects) -> None:
         ports = self._ports
         for stream in effects.streams:
+            self.figures.on_stream(stream.frame)
             raw = encode_frame(stream.frame)
             for engine in stream.engines:
                 ports.streams[engine].send(raw)
@@ -222,10 +226,12 @@ class SequencerShell:
         except FrameError as error:
             self._on_bad_frame(error)
             return
+        self.figures.on_submit()
         self._step(ev.SubmitReceived(received))
 
     def _on_bad_frame(self, error: FrameError) -> None:
         self._bad_frames += 1
+        self.figures.bad_frames = self._bad_frames
         # Powers of two: a peer that sends nothing but rubbish does not fill the disk with log lines.
         if self._bad_frames & (self._bad_frames - 1) == 0:
             self._logger.warning("frame dropped", why=str(error), dropped=self._bad_frames)

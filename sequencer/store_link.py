@@ -76,6 +76,8 @@ class StoreLink:
         self._timeout_s = topology.timing.etcd_timeout_ms / 1000
         self._inbox = inbox
         self._loop = asyncio.new_event_loop()
+        self.reachable = False
+        """Whether the presence lease is held, so etcd answers. From any thread."""
         self._store: EtcdStore | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
@@ -166,10 +168,12 @@ class StoreLink:
                 continue
             try:
                 await store.put(self._presence, self._identity, lease.id)
+                self.reachable = True
                 await lease.lost()
             except (StoreUnavailable, StoreAmbiguous):
                 await asyncio.sleep(_RETRY_S)
             finally:
+                self.reachable = False
                 await lease.close()
 
     async def _swap(self, cas: ev.Cas) -> None:

@@ -44,6 +44,8 @@ class Member:
     """TCP port of the liveness links (`lockstep.stream.watch`)."""
     data_port: int = 0
     """UDP port for links from other hosts; unused while every member is on one host."""
+    metrics_port: int = field(default=0, kw_only=True)
+    """TCP port of the Prometheus exposition; 0: none."""
     data_dir: Path = Path()
     """Where an engine keeps its journal and a gateway its intake log."""
     engine: str = "native"

@@ -11,6 +11,7 @@ from rich.live import Live
 
 from lockstep.ops.cli.options import DEFAULT_DATA_DIR, IMPLEMENTATIONS, engine_option, expected_errors
 from lockstep.ops.cli.tables import status_table, summary_line
+from lockstep.ops.cluster_view import all_members
 from lockstep.ops.local.cluster import DEFAULT_PORT, ClusterPlan, Incident, LocalCluster
 from lockstep.ops.process import StopRequest
 
@@ -91,7 +92,13 @@ def _greet(cluster: LocalCluster) -> None:
     click.echo(f"clients connect to: {', '.join(cluster.gateway_addresses)}")
     click.echo(f"configuration:      {cluster.config_path}")
     click.echo(f"data and logs:      {cluster.data_dir}")
+    for name, address in _metrics(cluster).items():
+        click.echo(f"metrics:            http://{address}/metrics ({name})")
     click.echo("Ctrl-C stops the cluster.")
+
+
+def _metrics(cluster: LocalCluster) -> dict[str, str]:
+    return {member.name: f"{member.host}:{member.metrics_port}" for member in all_members(cluster.topology)}
 
 
 def _show_table(cluster: LocalCluster, stop: StopRequest, console: Console) -> None:
@@ -99,7 +106,8 @@ def _show_table(cluster: LocalCluster, stop: StopRequest, console: Console) -> N
         while not stop.requested:
             status = cluster.status()
             recent = "\n".join(_line(incident) for incident in cluster.incidents[-_SHOWN_INCIDENTS:])
-            live.update(Group(status_table(status, title=f"cluster in {cluster.data_dir}"), recent))
+            title = f"cluster in {cluster.data_dir}"
+            live.update(Group(status_table(status, title=title, metrics=_metrics(cluster)), recent))
             stop.wait(_REFRESH_S)
 
 

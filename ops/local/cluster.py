@@ -152,9 +152,9 @@ class LocalCluster:
         self._watcher.start()
 
     def _choose_ports(self) -> tuple[int, ...]:
-        # The gateways' first, then a gRPC and a watch port for each process that needs one, then etcd's.
+        # The gateways' first, then gRPC, watch and metrics ports for each process that needs one, then etcd's.
         plan = self.plan
-        count = 2 * (plan.gateways + plan.sequencers + plan.engines) + 1
+        count = 3 * (plan.gateways + plan.sequencers + plan.engines) + 1
         if plan.port is None:
             return free_ports(count)
         ports = tuple(range(plan.port, plan.port + count))
@@ -172,7 +172,9 @@ class LocalCluster:
     def _plan_topology(self, ports: tuple[int, ...]) -> Topology:
         plan = self.plan
         grpc_ports = iter(ports)
-        watch_ports = iter(ports[plan.gateways + plan.sequencers + plan.engines :])
+        processes = plan.gateways + plan.sequencers + plan.engines
+        watch_ports = iter(ports[processes:])
+        metrics_ports = iter(ports[2 * processes :])
 
         def members(kind: ProcessKind, count: int) -> tuple[Member, ...]:
             return tuple(
@@ -182,6 +184,7 @@ class LocalCluster:
                     host=HOST,
                     grpc_port=next(grpc_ports),
                     watch_port=next(watch_ports),
+                    metrics_port=next(metrics_ports),
                     data_dir=Path() if kind is ProcessKind.SEQUENCER else self.data_dir / f"{kind.name.lower()}-{i}",
                     engine=self._implementation(i),
                 )
