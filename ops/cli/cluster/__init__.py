@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "halt": f"{_HERE}.trading:halt",
     "resume-trading": f"{_HERE}.trading:resume_trading",
     "kill-switch": f"{_HERE}.kill_switch",
+    "journal": f"{_HERE}.journal",
     "is-primary": f"{_HERE}.is_primary",
 }
 """Where each command is."""
