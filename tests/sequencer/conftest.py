@@ -181,6 +181,7 @@ class Stage:
         engines = tuple(self.machine.peers.engines)
         for engine in engines:
             self.promise(engine)
+        self.wins()  # the founding is over
         self.ack_all(*engines)
 
 
@@ -196,10 +197,11 @@ def config(**fields: object) -> ConfigRecord:
 def stage() -> Callable[..., Stage]:
     """Make a stage: `stage(member=2, engines=(1, 2, 3), window_commands=...)`."""
 
-    def build(member: int = 1, engines: tuple[int, ...] = (1, 2), **limits: int) -> Stage:
+    def build(member: int = 1, engines: tuple[int, ...] = (1, 2), tick_ms: int = 0, **limits: int) -> Stage:
         settings = Settings(
             member=member, identity=f"sequencer-{member}-x", fresh_uuid="the-cluster", sequencers=(1, 2, 3),
-            engines=engines, gateways=(1, 2), limits=Limits(**limits), timing=Timing(), jitter_ns=(20 * MS,),
+            engines=engines, gateways=(1, 2), limits=Limits(**limits), timing=Timing(tick_ms=tick_ms),
+            jitter_ns=(20 * MS,),
         )  # fmt: skip
         return Stage(SequencerMachine(settings, START_NS))
 
