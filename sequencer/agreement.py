@@ -8,7 +8,7 @@ committed seq follows it. Digests are chained, so agreement at one seq is agreem
 from collections import deque
 
 from lockstep.stream.digest import DIGEST_SIZE
-from lockstep.stream.frames import Frame
+from lockstep.stream.frames import Frame, FrameFlag
 
 # Digests kept for comparing: twice what a learner may lag when it is taken in, in batches.
 _KEPT = 8192
@@ -42,6 +42,9 @@ class Agreement:
         if engine not in required:
             if seqs:
                 self._claims[engine] = (seqs[-1], digests[-1])
+            return
+        if ack.flags & FrameFlag.UNJOINED:
+            # Listed, and with a new journal: it is being taken in, or has lost its disk.
             return
         for seq, digest in zip(seqs, digests, strict=True):
             known = self._digests.get(seq)

@@ -114,6 +114,7 @@ class Reign:
         """Take an ack in; returns why this leader must step down, if it must."""
         if ack.sender not in self._peers.engines:
             return ""
+        self._peers.engines[ack.sender].journal = ack.aux
         if ack.epoch > self.window.epoch:
             self._peers.hear(ack.epoch)
             return f"engine {ack.sender} has promised epoch {ack.epoch}, this leader's is {self.window.epoch}"
@@ -178,7 +179,7 @@ class Reign:
         if not member:
             return
         held = self.agreement.learner_at(member)
-        self._stamp_control(CommandKind.GROW, now_ns, out, member=member)
+        self._stamp_control(CommandKind.GROW, now_ns, out, member=member, journal=self._peers.engines[member].journal)
         self.membership.begin_growth(member, self.window.tip, now_ns)
         self.agreement.admit(member, held, now_ns)
         out.note("learner announced in the stream", engine=member, seq=self.window.tip)
@@ -230,7 +231,9 @@ class Reign:
             self.agreement.on_stamped(before, now_ns)
             self._send(stamped, now_ns, out)
 
-    def _stamp_control(self, kind: CommandKind, now_ns: int, out: Outbox, *, member: int = 0, cause: int = 0) -> None:
+    def _stamp_control(
+        self, kind: CommandKind, now_ns: int, out: Outbox, *, member: int = 0, cause: int = 0, journal: int = 0
+    ) -> None:
         record = control_record(
             kind,
             epoch=self.window.epoch,
@@ -239,6 +242,7 @@ class Reign:
             sequencer=self._settings.member,
             member=member,
             cause=cause,
+            journal=journal,
         )
         before = self.window.tip
         self._protect()

@@ -107,7 +107,15 @@ class Window:
 
 
 def control_record(
-    kind: CommandKind, *, epoch: int, in_sync_bits: int, primary: int, sequencer: int, member: int = 0, cause: int = 0
+    kind: CommandKind,
+    *,
+    epoch: int,
+    in_sync_bits: int,
+    primary: int,
+    sequencer: int,
+    member: int = 0,
+    cause: int = 0,
+    journal: int = 0,
 ) -> Commands:
     """One record by which the sequencer itself speaks in the stream."""
     record = np.zeros(1, dtype=CONTROL)
@@ -118,4 +126,5 @@ def control_record(
     record["member"] = member
     record["sequencer"] = sequencer
     record["cause"] = cause
+    record["journal"] = journal
     return record.view(COMMAND)
