@@ -11,7 +11,7 @@ others are the odd ones, and once they are out of the config the rest goes on.
 from collections import deque
 
 from lockstep.stream.digest import DIGEST_SIZE
-from lockstep.stream.frames import Frame
+from lockstep.stream.frames import Frame, FrameFlag
 from lockstep.stream.records import bits_to_members
 
 # Digests kept for comparing: twice what a learner may lag when it is taken in, in batches.
@@ -23,7 +23,7 @@ class Agreement:
 
     __slots__ = (
         "_claims", "_digests", "_order", "_others", "_voters", "acked", "committed", "confirmed", "diverged",
-        "diverged_ns", "heard_ns", "progress_ns",
+        "diverged_ns", "heard_ns", "progress_ns", "unjoined",
     )  # fmt: skip
 
     def __init__(self, acked: dict[int, int], committed: int, now_ns: int) -> None:
@@ -40,6 +40,8 @@ class Agreement:
         """When each engine last got on or had nothing to do."""
         self.heard_ns = dict.fromkeys(acked, now_ns)
         """When each engine's last ack came."""
+        self.unjoined: dict[int, int] = {}
+        """Required engines that acknowledge with a new journal, and when they said so last."""
         self._claims: dict[int, tuple[int, bytes]] = {}  # newest ack of each engine that is not required
         self._digests: dict[int, bytes] = {}  # of the required engine that came first, by seq
         self._voters: dict[int, int] = {}  # bit set of the engines that said the same, by seq
@@ -57,6 +59,11 @@ class Agreement:
             if seqs:
                 self._claims[engine] = (seqs[-1], digests[-1])
             return
+        if ack.flags & FrameFlag.UNJOINED:
+            # Listed, and with a new journal: it is being taken in, or has lost its disk.
+            self.unjoined[engine] = now_ns
+            return
+        self.unjoined.pop(engine, None)
         bit = 1 << engine
         for seq, digest in zip(seqs, digests, strict=True):
             known = self._digests.get(seq)

@@ -343,7 +343,8 @@ class SequencerMachine:
         config = takeover.config
         cause = EpochCause.DATA_LOSS_ACCEPTED if config.data_loss else takeover.cause
         gap_ns = 0 if cause is EpochCause.BOOTSTRAP else now_ns - takeover.since_ns
-        self.reign.open(frames, cause, now_ns, self._out, gap_ns=gap_ns)
+        journal = takeover.answers[config.primary].journal if config.data_loss else 0
+        self.reign.open(frames, cause, now_ns, self._out, gap_ns=gap_ns, journal=journal)
         self._overrides.opened(config, self.reign.window.tip, self._out)
         self._out.note(
             "open", epoch=config.epoch, cause=cause.name, primary=config.primary, in_sync=str(config.in_sync),
@@ -363,15 +364,11 @@ class SequencerMachine:
             self._step_down(reason, now_ns)
 
     def _on_operator(self, wish: ev.OperatorRequest, now_ns: int) -> None:
-        config, me = self.hold.config, self._settings.member
         if self.reign is not None and not isinstance(wish, ev.ForceFailoverRequested):
             self.reign.request(wish, self._out)
             return
         reigning = self.reign is not None and not self.reign.why
-        leader_lost = config is not None and not self.peers.sequencer_up(config.sequencer) and config.sequencer != me
-        refusal = self._overrides.take(
-            wish, config, self.peers, now_ns, reigning=reigning, leader_lost=leader_lost, why=self.why
-        )
+        refusal = self._overrides.take(wish, self.hold.config, self.peers, now_ns, reigning=reigning, why=self.why)
         if refusal:
             self._out.answer(OperatorAnswer(wish.request, refusal))
 

@@ -136,6 +136,9 @@ class Membership:
         self._grow_not_before_ns = now_ns + _GROW_PAUSE_NS
 
     def _lost(self, config: ConfigRecord, peers: Peers, agreement: Agreement, now_ns: int) -> tuple[int, ...]:
-        alive = tuple(member for member in config.in_sync if not peers.engines[member].lost)
+        # An engine that was listed with one journal and speaks with a new one has lost its disk.
+        alive = tuple(
+            member for member in config.in_sync if not peers.engines[member].lost and member not in agreement.unjoined
+        )
         stalled = agreement.stalled(alive, now_ns, self._patience_ns)
         return tuple(member for member in config.in_sync if member not in alive or member in stalled)

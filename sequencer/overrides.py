@@ -45,7 +45,6 @@ class Overrides:
         now_ns: int,
         *,
         reigning: bool,
-        leader_lost: bool,
         why: str,
     ) -> str:
         """Take an order in; returns its refusal. `reigning`: this sequencer leads, and nothing stalls it."""
@@ -64,12 +63,15 @@ class Overrides:
                 except PlanRefused as error:
                     return str(error)
             self.force = wish
-        elif isinstance(wish, FailoverModeRequested) and wish.automatic and leader_lost:
+        elif isinstance(wish, FailoverModeRequested) and wish.automatic and self._leader_lost(config, peers):
             self.resume = wish
         else:
             return f"sequencer {self._member} does not lead ({why}): ask the one that does"
         self._give_up_ns = now_ns + _PATIENCE_NS
         return ""
+
+    def _leader_lost(self, config: ConfigRecord, peers: Peers) -> bool:
+        return config.sequencer != self._member and not peers.sequencer_up(config.sequencer)
 
     def claim(self, now_ns: int) -> Claim | None:
         """The claim that a forced failover makes now."""

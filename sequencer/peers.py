@@ -17,6 +17,9 @@ class PeerState:
     present: bool | None = None
     """Other sequencers: whether their leased key is in etcd; None: not known yet."""
 
+    journal: int = 0
+    """Engines: identity of the journal, from its newest ack; 0: not heard yet."""
+
     @property
     def seen(self) -> bool:
         """Whether it was ever reached since this process started."""

@@ -107,22 +107,32 @@ class Reign:
         return min(self._stream_due_ns, min(receipts, default=self._stream_due_ns))
 
     def open(
-        self, recovered: tuple[Frame, ...], cause: EpochCause, now_ns: int, out: Outbox, *, gap_ns: int = 0
+        self,
+        recovered: tuple[Frame, ...],
+        cause: EpochCause,
+        now_ns: int,
+        out: Outbox,
+        *,
+        gap_ns: int = 0,
+        journal: int = 0,
     ) -> None:
-        """Bring the others to the winner's log under the original stamps, begin the epoch, and take commands."""
+        """Bring the others to the winner's log under the original stamps, begin the epoch, and take commands.
+
+        `journal`: of the engine that an operator's word alone makes in sync, although it is not joined; else 0.
+        """
         self._protect()
         self.window.recover(recovered)
         for engine in self.config.in_sync:
             self._send_after(engine, self.agreement.acked.get(engine, 0), out)
-        self.begin_epoch(cause, now_ns, out, gap_ns=gap_ns)
+        self.begin_epoch(cause, now_ns, out, gap_ns=gap_ns, journal=journal)
         self._receipts(now_ns, out, everyone=True)
 
-    def begin_epoch(self, cause: EpochCause, now_ns: int, out: Outbox, *, gap_ns: int = 0) -> None:
+    def begin_epoch(self, cause: EpochCause, now_ns: int, out: Outbox, *, gap_ns: int = 0, journal: int = 0) -> None:
         """Stamp EPOCH_START of the present config. A growth that was open ends: the record does not list it."""
         self.membership.growth = None
         config = self.config
         self.window.epoch = config.epoch
-        self._stamp_control(CommandKind.EPOCH_START, now_ns, out, cause=cause)
+        self._stamp_control(CommandKind.EPOCH_START, now_ns, out, cause=cause, journal=journal)
         out.opened(
             EpochOpened(
                 epoch=config.epoch,
@@ -144,6 +154,7 @@ class Reign:
         """Take an ack in; returns why this leader must step down, if it must."""
         if ack.sender not in self._peers.engines:
             return ""
+        self._peers.engines[ack.sender].journal = ack.aux
         if ack.epoch > self.window.epoch:
             self._peers.hear(ack.epoch)
             return f"engine {ack.sender} has promised epoch {ack.epoch}, this leader's is {self.window.epoch}"
@@ -232,7 +243,7 @@ class Reign:
         if not member:
             return
         held = self.agreement.learner_at(member)
-        self._stamp_control(CommandKind.GROW, now_ns, out, member=member)
+        self._stamp_control(CommandKind.GROW, now_ns, out, member=member, journal=self._peers.engines[member].journal)
         self.membership.begin_growth(member, self.window.tip, now_ns)
         self.agreement.admit(member, held, now_ns)
         out.note("learner announced in the stream", engine=member, seq=self.window.tip)
@@ -290,7 +301,9 @@ class Reign:
         self._stamp_control(CommandKind.TICK, now_ns, out)
         self._time_stamped_ns, self._time_stamped_seq = now_ns, self.window.tip
 
-    def _stamp_control(self, kind: CommandKind, now_ns: int, out: Outbox, *, member: int = 0, cause: int = 0) -> None:
+    def _stamp_control(
+        self, kind: CommandKind, now_ns: int, out: Outbox, *, member: int = 0, cause: int = 0, journal: int = 0
+    ) -> None:
         record = control_record(
             kind,
             epoch=self.window.epoch,
@@ -300,6 +313,7 @@ class Reign:
             member=member,
             cause=cause,
             policy=self.config.ack_policy if kind is CommandKind.EPOCH_START else 0,
+            journal=journal,
         )
         before = self.window.tip
         self._protect()

@@ -116,6 +116,7 @@ def control_record(
     member: int = 0,
     cause: int = 0,
     policy: int = 0,
+    journal: int = 0,
 ) -> Commands:
     """One record by which the sequencer itself speaks in the stream."""
     record = np.zeros(1, dtype=CONTROL)
@@ -127,4 +128,5 @@ def control_record(
     record["sequencer"] = sequencer
     record["cause"] = cause
     record["policy"] = policy
+    record["journal"] = journal
     return record.view(COMMAND)

@@ -332,7 +332,9 @@ CONTROL: Final = np.dtype(
         ("sequencer", "<u2"),
         ("cause", "<u2"),
         ("policy", "u1"),  # EPOCH_START: AckPolicy in force from this seq on
-        ("_reserved", "V55"),
+        ("_reserved", "V7"),
+        ("journal", "<u8"),  # GROW: identity of the journal that it takes in; EPOCH_START: only when that is forced
+        ("_reserved2", "V40"),
     ]
 )
 

@@ -84,8 +84,9 @@ class Stage:
         return self.tell(replace(answer, **fields))  # type: ignore[arg-type]
 
     def ack(
-        self, engine: int, seq: int, *, digest: bytes | None = None, epoch: int | None = None, rewind: bool = False
-    ) -> ev.Effects:
+        self, engine: int, seq: int, *, digest: bytes | None = None, epoch: int | None = None, rewind: bool = False,
+        unjoined: bool = False,
+    ) -> ev.Effects:  # fmt: skip
         """An engine acknowledges a seq, or asks for what follows it."""
         entries = np.zeros(0 if rewind else 1, dtype=ACK_ENTRY)
         if not rewind:
@@ -93,7 +94,7 @@ class Stage:
             entries["digest"] = np.void(digest_at(seq) if digest is None else digest)
         acked = frame(
             FrameType.ACK, sender=engine, epoch=self.epoch if epoch is None else epoch, first_seq=seq, records=entries,
-            flags=FrameFlag.REWIND if rewind else 0,
+            flags=FrameFlag.REWIND * rewind | FrameFlag.UNJOINED * unjoined,
         )  # fmt: skip
         return self.tell(ev.AckReceived(acked))
 

@@ -344,3 +344,13 @@ def test_every_engine_that_is_not_eligible_has_a_reason(stage: Build) -> None:
     play.tell(ev.EngineDown(2, ev.Down.EOF), ev.EngineDown(3, ev.Down.HANG))
     assert "does not answer" in why_not_eligible(config, peers, 2, behind=0)
     assert "does not answer" in why_not_eligible(config, peers, 3, behind=0)
+
+
+def test_in_sync_engine_that_speaks_with_a_new_journal_is_removed_and_confirms_nothing(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.submit(1, 5)
+    play.ack(1, 6)
+    play.ack(2, 6, unjoined=True)
+    assert play.committed == 1
+    assert play.pending_cas.record.in_sync == (1,)

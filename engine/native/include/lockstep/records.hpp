@@ -117,7 +117,9 @@ struct ControlTerms {
     u16 sequencer;
     u16 cause;
     u8 policy;
-    u8 reserved[55];
+    u8 reserved[7];
+    u64 journal;
+    u8 reserved2[40];
 };
 
 // One command; `head.kind` says which overlay is meant.
