@@ -26,6 +26,7 @@ from lockstep.replica.rocks import JournalFault
 from lockstep.replica.service import ReplicationService, register
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions
 from lockstep.replica.shell import ReplicaShell
+from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.view import ReplicaView
 from lockstep.stream.records import bits_to_members
 from lockstep.stream.topology import Member, Topology
@@ -97,6 +98,7 @@ class _Process:
                 f"unknown ack_policy {topology.ack_policy!r}; known are {' and '.join(map(repr, _ACK_POLICIES))}"
             )
         self._journal = Journal(member.data_dir, member.id)
+        self._snapshots = SnapshotStore(member.data_dir)
         self._closers.append(self._journal.close)
         started_ns = time.monotonic_ns()
         machine = self._restore()
@@ -158,7 +160,7 @@ class _Process:
             make = implementation(self._member.engine)
         except UnknownImplementation as error:
             raise EnvironmentFault(f"{self._member.name}: {error}") from error
-        return restore(self._journal, options, make(), self._give_up_if_stopped)
+        return restore(self._journal, options, make, self._give_up_if_stopped, self._snapshots)
 
     def _give_up_if_stopped(self) -> None:
         if self._stop.requested:

@@ -9,7 +9,7 @@ import queue
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from lockstep.replica.answers import SnapshottingEngine, answer_query
+from lockstep.replica.answers import answer_query
 from lockstep.replica.effects import (
     AckFrames,
     Effects,
@@ -72,7 +72,6 @@ class ReplicaShell:
         self._ring = ring
         self._on_notice = on_notice
         self._member = member
-        self._sync = topology.ack_policy == "synced"
         self._burst_commands = topology.limits.burst_commands
         self._inbox: queue.SimpleQueue[Call | PeerLog | PeerLogFailed] = queue.SimpleQueue()
         self._waiting: list[Waiting] = []
@@ -204,7 +203,7 @@ class ReplicaShell:
         """Performs the fields in the order in which `Effects` has them."""
         journal = effects.journal
         if journal is not None:
-            self._journal.write(journal, sync=self._sync)
+            self._journal.write(journal, sync=journal.synced)
         for notice in effects.notices:
             self._on_notice(notice)
         if effects.truncate_after is not None:
@@ -239,7 +238,7 @@ class ReplicaShell:
         self._ticket += 1
         self._fences[self._ticket] = call
         request = call.request
-        event = FenceRequested(self._ticket, request.cluster_uuid, request.epoch, request.sequencer)
+        event = FenceRequested(self._ticket, request.cluster_uuid, request.epoch, request.sequencer, request.settled)
         self._perform(self.machine.step(event, now_ns), now_ns)
 
     def _answer_fence(self, answer: FenceAnswer) -> None:
@@ -249,15 +248,11 @@ class ReplicaShell:
 
     # ---- queries ------------------------------------------------------------------------------------------------
 
-    def _engine(self) -> SnapshottingEngine:
-        engine: SnapshottingEngine = self.machine.execution.engine  # type: ignore[assignment]  # both engines have it
-        return engine
-
     def _on_query(self, call: QueryCall) -> None:
         if not call.done.set_running_or_notify_cancel():
             return
         machine = self.machine
-        reply = answer_query(call.request, self._engine())
+        reply = answer_query(call.request, machine.execution.engine)
         reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.epoch, seq=machine.applied_seq))
         reply.primary = machine.role is Role.PRIMARY
         self._when_committed(machine.applied_seq, lambda: call.done.set_result(reply))
@@ -266,7 +261,7 @@ class ReplicaShell:
         if not call.done.set_running_or_notify_cancel():
             return
         machine = self.machine
-        snapshot = Snapshot(machine.applied_seq, machine.digest, self._engine().snapshot())
+        snapshot = Snapshot(machine.applied_seq, machine.digest, machine.execution.engine.snapshot())
         self._when_committed(machine.applied_seq, lambda: call.done.set_result(snapshot))
 
     def _when_committed(self, seq: int, answer: Callable[[], None]) -> None:
