@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "kill-switch": f"{_HERE}.kill_switch",
     "journal": f"{_HERE}.journal",
     "is-primary": f"{_HERE}.is_primary",
+    "doctor": f"{_HERE}.doctor",
 }
 """Where each command is."""
 
