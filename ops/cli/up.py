@@ -102,12 +102,14 @@ def _metrics(cluster: LocalCluster) -> dict[str, str]:
 
 
 def _show_table(cluster: LocalCluster, stop: StopRequest, console: Console) -> None:
+    title = f"cluster in {cluster.data_dir}"
+    # All are on this host: the port is enough, and narrow.
+    ports = {name: f":{address.rpartition(':')[2]}" for name, address in _metrics(cluster).items()}
     with Live(console=console, refresh_per_second=4, transient=False) as live:
         while not stop.requested:
             status = cluster.status()
             recent = "\n".join(_line(incident) for incident in cluster.incidents[-_SHOWN_INCIDENTS:])
-            title = f"cluster in {cluster.data_dir}"
-            live.update(Group(status_table(status, title=title, metrics=_metrics(cluster)), recent))
+            live.update(Group(status_table(status, title=title, metrics=ports), recent))
             stop.wait(_REFRESH_S)
 
 
