@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "demo": "lockstep.ops.cli.demo",
     "status": "lockstep.ops.cli.status",
     "failover": "lockstep.ops.cli.failover",
+    "reconcile": "lockstep.ops.cli.reconcile",
     "replay": "lockstep.ops.cli.replay",
     "bench": "lockstep.ops.cli.bench",
     "sim": "lockstep.ops.cli.sim",
