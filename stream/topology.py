@@ -123,6 +123,25 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconciler:
+    """How the reconciler of the cluster runs (`lockstep.ops.reconcile`); it is no member."""
+
+    data_dir: Path = Path("reconciler")
+    key_file: Path = Path("reconciler/key.pem")
+    """Ed25519 key that certificates are signed with."""
+    client_logs: Path = Path("client-logs")
+    """Directory of the logs that clients write (`log_dir` of the SDK)."""
+    engine: str = "reference"
+    """Implementation that executes the journal again; best another than the replicas'."""
+    orphan_policy: str = "flag"
+    orphan_seconds: int = 5
+    pass_ms: int = 500
+    certificate_seconds: int = 60
+    metrics_port: int = 0
+    """Port of 127.0.0.1 where Prometheus reads its figures; 0: none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """The whole cluster as configured."""
 
@@ -138,6 +157,7 @@ class Topology:
     limits: Limits = Limits()
     timing: Timing = Timing()
     udp_mtu: int = 8192
+    reconciler: Reconciler = Reconciler()
 
     def member(self, kind: ProcessKind, id: int) -> Member:
         """A member by kind and id.

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "demo": "lockstep.ops.cli.demo",
     "status": "lockstep.ops.cli.cluster.status",
     "cluster": "lockstep.ops.cli.cluster",
+    "reconcile": "lockstep.ops.cli.reconcile",
     "replay": "lockstep.ops.cli.replay",
     "bench": "lockstep.ops.cli.bench",
     "sim": "lockstep.ops.cli.sim",

@@ -37,9 +37,12 @@ _SHOWN_INCIDENTS = 6
     show_default=True,
     help="Journals, logs and configuration. An existing one is continued.",
 )
+@click.option("--reconcile", is_flag=True, help="Run a reconciler beside; see `lockstep reconcile`.")
 @click.option("--no-restart", is_flag=True, help="Leave processes down that die.")
 @expected_errors
-def command(engines: int, engine: str, gateways: int, port: int, data_dir: Path, no_restart: bool) -> int:
+def command(
+    engines: int, engine: str, gateways: int, port: int, data_dir: Path, reconcile: bool, no_restart: bool
+) -> int:
     """Start a whole cluster on this machine and keep it running until Ctrl-C.
 
     Starts etcd, the media driver, two sequencers, the engines and the gateways, each as a process of its own, and shows
@@ -55,6 +58,7 @@ def command(engines: int, engine: str, gateways: int, port: int, data_dir: Path,
         gateways=gateways,
         port=port,
         data_dir=data_dir,
+        reconcile=reconcile,
         restart=not no_restart,
     )
     live_table = sys.stdout.isatty()
@@ -94,6 +98,10 @@ def _greet(cluster: LocalCluster) -> None:
     click.echo(f"data and logs:      {cluster.data_dir}")
     for name, address in _metrics(cluster).items():
         click.echo(f"metrics:            http://{address}/metrics ({name})")
+    if cluster.plan.reconcile:
+        reconciler = cluster.topology.reconciler
+        click.echo(f"reconciler:         figures at 127.0.0.1:{reconciler.metrics_port}, client logs in ", nl=False)
+        click.echo(str(reconciler.client_logs))
     click.echo("Ctrl-C stops the cluster.")
 
 

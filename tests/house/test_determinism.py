@@ -46,6 +46,10 @@ CORE = (
     "gateway/sessions.py",
     "gateway/uplink.py",
     "gateway/validation.py",
+    "ops/reconcile/books.py",
+    "ops/reconcile/checks.py",
+    "ops/reconcile/rules.py",
+    "ops/reconcile/twin.py",
     "clients/python/lockstep/session_machine.py",
     "clients/python/lockstep/session_events.py",
 )
