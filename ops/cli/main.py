@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "replay": "lockstep.ops.cli.replay",
     "bench": "lockstep.ops.cli.bench",
     "sim": "lockstep.ops.cli.sim",
+    "chaos": "lockstep.ops.cli.chaos",
     "driver": "lockstep.ops.cli.driver",
     "sequencer": "lockstep.ops.cli.sequencer",
     "engine": "lockstep.ops.cli.engine",
