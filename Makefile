@@ -16,7 +16,8 @@ NATIVE := $(wildcard engine/native/*.cpp engine/native/*.hpp engine/native/inclu
 CXX_STRICT := -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Werror \
   -Iengine/native/include -Iengine/native
 SEEDS ?= 500
-ROUNDS ?= 5
+SEED ?= 1
+DURATION ?= 120
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all conformance lint format bench sim chaos proto proto-check dashboards clean
@@ -66,8 +67,9 @@ bench: $(STAMP) ## Throughput and latency: both engines, the C++ core alone, a w
 sim: $(STAMP) ## The whole cluster simulated under faults (SEEDS=n, START=s)
 	@$(BIN)/lockstep sim --seeds $(SEEDS) --start $(or $(START),1)
 
-chaos: $(STAMP) ## The demo again and again, with other orders each time (ROUNDS=n)
-	@for seed in $$(seq 1 $(ROUNDS)); do echo "round $$seed"; $(BIN)/lockstep demo --seed $$seed || exit 1; done
+chaos: $(STAMP) ## Faults on the processes of a real cluster under load, and the proof (SEED=s, DURATION=seconds)
+	@mkdir -p build
+	@$(BIN)/lockstep chaos --seed $(SEED) --duration $(DURATION) --json build/chaos.json --html build/chaos.html
 
 $(PROTOC_VENV)/.installed: $(STAMP)
 	@$(BIN)/python -m venv --clear $(PROTOC_VENV)

@@ -31,10 +31,10 @@ from lockstep.ops.proof import (
 )
 from lockstep.stream.records import CommandKind, EventKind
 
-_INSTRUMENTS: Final = ((1, "ACME"), (2, "GLOBEX"))
+INSTRUMENTS: Final = ((1, "ACME"), (2, "GLOBEX"))
 _TICK_MICROS: Final = 10_000
-_CASH_MICROS: Final = 1_000_000_000 * 1_000_000
-_LOTS: Final = 1_000_000
+CASH_MICROS: Final = 1_000_000_000 * 1_000_000
+LOTS: Final = 1_000_000
 _ROWS: Final = 6
 _DRAIN_S: Final = 20.0
 _RECOVERY_S: Final = 20.0
@@ -152,13 +152,13 @@ async def _trade(
     plan: DemoPlan, cluster: LocalCluster, say: Callable[[str], None]
 ) -> tuple[list[Trader], Tape, list[_Kill]]:
     tape = Tape()
-    instruments = tuple(number for number, _ in _INSTRUMENTS)
+    instruments = tuple(number for number, _ in INSTRUMENTS)
     traders = [
         Trader(account=i + 1, instruments=instruments, seed=plan.seed * 1000 + i, tape=tape)
         for i in range(plan.traders)
     ]
     async with AsyncClient(cluster.gateway_addresses) as client:
-        await _fund(client, plan.traders)
+        await fund(client, plan.traders)
         for trader in traders:
             await trader.open(client)
         stop = asyncio.Event()
@@ -183,16 +183,26 @@ async def _trade(
     return traders, tape, kills
 
 
-async def _fund(client: AsyncClient, accounts: int) -> None:
+async def fund(client: AsyncClient, accounts: int) -> int:
+    """Define the instruments, and accounts 1 to `accounts` with cash and shares; id of the session that did it."""
     session = await client.session(timeout_s=10.0)
-    commands: list[AdminCommand] = [DefineInstrument(number, symbol, _TICK_MICROS) for number, symbol in _INSTRUMENTS]
+    commands: list[AdminCommand] = [DefineInstrument(number, symbol, _TICK_MICROS) for number, symbol in INSTRUMENTS]
     for account in range(1, accounts + 1):
-        commands += [DefineAccount(account, f"TRADER-{account}"), AdjustCash(account, _CASH_MICROS)]
-        commands += [AdjustPosition(account, number, _LOTS) for number, _ in _INSTRUMENTS]
+        commands += [DefineAccount(account, f"TRADER-{account}"), AdjustCash(account, CASH_MICROS)]
+        commands += [AdjustPosition(account, number, LOTS) for number, _ in INSTRUMENTS]
     handles = [await session.submit(command) for command in commands]
     for handle in handles:
         await handle
     await session.close()
+    return session.session_id
+
+
+def opening_balances(accounts: Sequence[int]) -> Balances:
+    """What `fund` gave them."""
+    return Balances(
+        dict.fromkeys(accounts, CASH_MICROS),
+        {(account, number): LOTS for account in accounts for number, _ in INSTRUMENTS},
+    )
 
 
 async def _kill_both(plan: DemoPlan, cluster: LocalCluster, say: Callable[[str], None]) -> list[_Kill]:
@@ -298,10 +308,7 @@ def _journal_checks(traders: Sequence[Trader], evidence: Sequence[EngineEvidence
 
 
 def _money_checks(traders: Sequence[Trader], evidence: Sequence[EngineEvidence]) -> tuple[Check, ...]:
-    opening = Balances(
-        {trader.account: _CASH_MICROS for trader in traders},
-        {(trader.account, number): _LOTS for trader in traders for number, _ in _INSTRUMENTS},
-    )
+    opening = opening_balances([trader.account for trader in traders])
     first = evidence[0]
     booked = book_trades(opening, first.events, value_micros=first.value_micros)
     same = all(engine.balances == booked for engine in evidence)

@@ -30,73 +30,23 @@ class Tape:
         self.arrivals_ns: list[int] = []
 
 
-class Trader:
-    """One session's flow and its own record of it."""
+class OrderFlow:
+    """A seeded stream of orders, cancels and replacements of one account."""
 
-    def __init__(self, *, account: int, instruments: tuple[int, ...], seed: int, tape: Tape) -> None:
-        self.account = account
-        self.sent = 0
-        """Commands numbered so far, this session's definitions not counted: it makes none."""
-        self.session_id = 0
+    def __init__(self, *, account: int, instruments: tuple[int, ...], seed: int) -> None:
+        self._account = account
         self._instruments = instruments
         self._chance = random.Random(seed)  # noqa: S311 - a repeatable flow, not a secret
-        self._tape = tape
-        self._batches: list[SeenRows] = []
         self._next_id = 1
         self._recent: list[int] = []
-        self._session: AsyncSession | None = None
 
-    async def open(self, client: AsyncClient) -> None:
-        """Open the session."""
-        self._session = await client.session(on_batch=self._on_batch, linger_ms=0.5, timeout_s=10.0)
-        self.session_id = self._session.session_id
-
-    async def run(self, *, rows: int, interval_s: float, offset_s: float, stop: asyncio.Event) -> None:
-        """Send `rows` commands every `interval_s` until `stop`."""
-        assert self._session is not None
-        due = time.monotonic() + offset_s
-        while not stop.is_set():
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            due += interval_s
-            await self._session.submit_columns(self._orders(rows))
-            self.sent += rows
-
-    async def drain(self, drain_s: float) -> None:
-        """Wait for the answers to all commands."""
-        assert self._session is not None
-        await asyncio.wait_for(self._session.drain(), drain_s)
-
-    async def hear_out(self, drain_s: float) -> None:
-        """Once all traders are drained: wait for what others' last orders did to this one's.
-
-        The answer to one more command, which concerns nobody else, comes behind all of that on the same stream.
-        """
-        assert self._session is not None
-        await self._session.submit_columns(
-            CommandColumns(count=1, account=self.account, kind=CommandKind.CANCEL, client_order_id=_NO_SUCH_ORDER)
-        )
-        self.sent += 1
-        await asyncio.wait_for(self._session.drain(), drain_s)
-
-    async def close(self) -> None:
-        """End the session."""
-        if self._session is not None:
-            await self._session.close()
-
-    def seen(self) -> SeenRows:
-        """Every report row in the order in which it came."""
-        return np.concatenate([np.zeros(0, SEEN), *self._batches])
-
-    def _on_batch(self, batch: ReportColumns) -> None:
-        self._tape.arrivals_ns.append(time.monotonic_ns())
-        self._batches.append(seen_rows(batch))
-
-    def _orders(self, rows: int) -> CommandColumns:
+    def next(self, rows: int) -> CommandColumns:
+        """The next commands."""
         columns: dict[str, list[int]] = {name: [] for name in _COLUMNS}
         for _ in range(rows):
             for name, value in zip(_COLUMNS, self._order(), strict=True):
                 columns[name].append(value)
-        return CommandColumns(count=rows, account=self.account, **columns)
+        return CommandColumns(count=rows, account=self._account, **columns)
 
     def _order(self) -> tuple[int, ...]:
         dice = self._chance.random()
@@ -114,6 +64,67 @@ class Trader:
         if tif is TimeInForce.GTC:
             self._recent = [*self._recent[-_RECENT:], self._next_id]
         return (CommandKind.NEW_ORDER, side, OrderType.LIMIT, tif, instrument, self._next_id, price, lots)
+
+    def harmless(self) -> CommandColumns:
+        """A command that concerns nobody else."""
+        return CommandColumns(count=1, account=self._account, kind=CommandKind.CANCEL, client_order_id=_NO_SUCH_ORDER)
+
+
+class Trader:
+    """One session's flow and its own record of it."""
+
+    def __init__(self, *, account: int, instruments: tuple[int, ...], seed: int, tape: Tape) -> None:
+        self.account = account
+        self.sent = 0
+        """Commands numbered so far, this session's definitions not counted: it makes none."""
+        self.session_id = 0
+        self._flow = OrderFlow(account=account, instruments=instruments, seed=seed)
+        self._tape = tape
+        self._batches: list[SeenRows] = []
+        self._session: AsyncSession | None = None
+
+    async def open(self, client: AsyncClient) -> None:
+        """Open the session."""
+        self._session = await client.session(on_batch=self._on_batch, linger_ms=0.5, timeout_s=10.0)
+        self.session_id = self._session.session_id
+
+    async def run(self, *, rows: int, interval_s: float, offset_s: float, stop: asyncio.Event) -> None:
+        """Send `rows` commands every `interval_s` until `stop`."""
+        assert self._session is not None
+        due = time.monotonic() + offset_s
+        while not stop.is_set():
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            due += interval_s
+            await self._session.submit_columns(self._flow.next(rows))
+            self.sent += rows
+
+    async def drain(self, drain_s: float) -> None:
+        """Wait for the answers to all commands."""
+        assert self._session is not None
+        await asyncio.wait_for(self._session.drain(), drain_s)
+
+    async def hear_out(self, drain_s: float) -> None:
+        """Once all traders are drained: wait for what others' last orders did to this one's.
+
+        The answer to one more command, which concerns nobody else, comes behind all of that on the same stream.
+        """
+        assert self._session is not None
+        await self._session.submit_columns(self._flow.harmless())
+        self.sent += 1
+        await asyncio.wait_for(self._session.drain(), drain_s)
+
+    async def close(self) -> None:
+        """End the session."""
+        if self._session is not None:
+            await self._session.close()
+
+    def seen(self) -> SeenRows:
+        """Every report row in the order in which it came."""
+        return np.concatenate([np.zeros(0, SEEN), *self._batches])
+
+    def _on_batch(self, batch: ReportColumns) -> None:
+        self._tape.arrivals_ns.append(time.monotonic_ns())
+        self._batches.append(seen_rows(batch))
 
 
 _NO_SUCH_ORDER: Final = 2**63

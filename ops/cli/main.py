@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "bench": "lockstep.ops.cli.bench",
     "sim": "lockstep.ops.cli.sim",
     "metrics-targets": "lockstep.ops.cli.metrics_targets",
+    "chaos": "lockstep.ops.cli.chaos",
     "driver": "lockstep.ops.cli.driver",
     "sequencer": "lockstep.ops.cli.sequencer",
     "engine": "lockstep.ops.cli.engine",

@@ -62,6 +62,8 @@ class ClusterPlan:
     """Whether to run a reconciler beside, with its figures on a port of its own."""
     restart: bool = True
     """Whether to start a process again that has died."""
+    etcd_endpoints: tuple[str, ...] = ()
+    """An etcd that runs already; empty: one is started here."""
     limits: Limits = field(default_factory=Limits)
     timing: Timing = field(default_factory=Timing)
 
@@ -92,6 +94,9 @@ class _Parts:
     children: dict[str, Child] = field(default_factory=dict)
     restarts: dict[str, _Restart] = field(default_factory=dict)
     given_up: set[str] = field(default_factory=set)
+    """Ended with a broken invariant."""
+    held: set[str] = field(default_factory=set)
+    """Stay down until somebody starts them."""
 
 
 class LocalCluster:
@@ -140,7 +145,8 @@ class LocalCluster:
             self.config_path.write_text(config.render(self._topology, heading=heading), encoding="utf-8")
             self._probe = StatusProbe.of(self._topology)
             self._start_driver()
-            self._start_etcd(ports[-1])
+            if not self.plan.etcd_endpoints:
+                self._start_etcd(ports[-1])
             if found is not None:
                 resume.restore(self._topology, found)
             for member in all_members(self._topology):
@@ -157,7 +163,7 @@ class LocalCluster:
         self._watcher.start()
 
     def _choose_ports(self) -> tuple[int, ...]:
-        # The gateways' first, then gRPC, watch and metrics ports of each process that has them, the reconciler's, etcd's.
+        # The gateways' first, then gRPC, watch and metrics ports of all that have them, the reconciler's, etcd's.
         plan = self.plan
         count = 3 * (plan.gateways + plan.sequencers + plan.engines) + plan.reconcile + 1
         if plan.port is None:
@@ -199,7 +205,7 @@ class LocalCluster:
         gateways = members(ProcessKind.GATEWAY, plan.gateways)
         return Topology(
             name="local",
-            etcd_endpoints=(f"{HOST}:{ports[-1]}",),
+            etcd_endpoints=plan.etcd_endpoints or (f"{HOST}:{ports[-1]}",),
             aeron_dir=default_directory(f"{os.getpid()}-{secrets.token_hex(3)}"),
             sequencers=members(ProcessKind.SEQUENCER, plan.sequencers),
             engines=members(ProcessKind.ENGINE, plan.engines),
@@ -325,9 +331,20 @@ class LocalCluster:
             pids["etcd"] = self._parts.etcd.pid
         return pids
 
+    def kill_and_hold(self, name: str) -> None:
+        """End a process with SIGKILL; it stays down until `restart`."""
+        with self._guard:
+            self._parts.held.add(name)
+            self._parts.children[name].kill()
+
+    def broken(self) -> tuple[str, ...]:
+        """Processes that ended because they found their own state wrong."""
+        return tuple(sorted(self._parts.given_up))
+
     def restart(self, name: str) -> None:
         """Start a dead process again now."""
         with self._guard:
+            self._parts.held.discard(name)
             child = self._parts.children[name]
             if not child.running:
                 child.start()
@@ -343,7 +360,7 @@ class LocalCluster:
                     if reported.get(name) != child.starts:
                         reported[name] = child.starts
                         self._on_death(child, code)
-                    elif self.plan.restart and name not in self._parts.given_up:
+                    elif self.plan.restart and name not in self._parts.given_up | self._parts.held:
                         self._restart_when_due(child)
 
     def _on_death(self, child: Child, code: int) -> None:

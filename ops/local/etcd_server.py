@@ -160,6 +160,7 @@ class LocalEtcd:
     """Whether a later `start(..., disposable=False)` in the same directory may continue with its data."""
     _process: subprocess.Popen[bytes] = field(repr=False)
     _lock: IO[bytes] = field(repr=False)
+    _command: Sequence[str] = field(repr=False)
 
     @staticmethod
     def start(
@@ -247,6 +248,16 @@ class LocalEtcd:
         self._process.kill()
         self._process.wait()
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, if the process still exists."""
+        if self.running:
+            self._process.send_signal(number)
+
+    def start_again(self) -> None:
+        """Start a killed server on the store that it had; does not wait. Raises `EtcdUnfit`."""
+        _require_sound(self.binary)
+        self._process = _run(self._command, self.data_dir, "ab")
+
     def __enter__(self) -> Self:
         return self
 
@@ -277,11 +288,15 @@ class LocalEtcdCluster:
         binary: EtcdBinary | None = None,
         extra_flags: Sequence[str] = (),
         ready_timeout_s: float = _READY_TIMEOUT_S,
+        ports: Sequence[int] = (),
     ) -> Self:
-        """Start all members and wait until each knows the leader. Blocks. Raises as `LocalEtcd.start`."""
+        """Start all members and wait until each knows the leader. Blocks. Raises as `LocalEtcd.start`.
+
+        `ports`: two for each member; none: any that are free.
+        """
         chosen = binary or find_etcd()
         token = secrets.token_hex(8)
-        ports = _free_ports(2 * size)
+        ports = ports or _free_ports(2 * size)
         seats = []
         for number in range(size):
             store = data_dir / f"member-{number}" / f"disposable-{token}"
@@ -349,23 +364,27 @@ def _spawn(
     resumable: bool,
 ) -> LocalEtcd:
     arguments = [f"--{name}={value}" for name, value in flags.items()]
+    command = [*_die_with_parent(), str(binary.path), *arguments, *extra_flags]
+    endpoint = flags["advertise-client-urls"].removeprefix("http://")
+    return LocalEtcd(binary, data_dir, endpoint, resumable, _run(command, data_dir, "wb"), lock, command)
+
+
+def _run(command: Sequence[str], data_dir: Path, mode: str) -> subprocess.Popen[bytes]:
     # etcd refuses to start when a variable ETCD_X contradicts the flag --x.
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("ETCD_") or name == "ETCD_UNSUPPORTED_ARCH"
     }
-    with (data_dir / "etcd.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*_die_with_parent(), str(binary.path), *arguments, *extra_flags],
+    with (data_dir / "etcd.log").open(mode) as log:
+        return subprocess.Popen(
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             env=environment,
             start_new_session=True,  # Ctrl-C is for the parent, which then stops etcd last
         )
-    endpoint = flags["advertise-client-urls"].removeprefix("http://")
-    return LocalEtcd(binary, data_dir, endpoint, resumable, process, lock)
 
 
 def _flags(seat: _Seat, seats: Sequence[_Seat], token: str) -> dict[str, str]:
@@ -395,13 +414,17 @@ def _choose_store(binary: EtcdBinary, data_dir: Path, disposable: bool) -> tuple
             shutil.rmtree(leftover)
         token = secrets.token_hex(8)
         return data_dir / f"disposable-{token}", token
+    _require_sound(binary)
+    # The token only matters at the first start, when the store is made; later etcd reads it from the store.
+    return data_dir / "kept", secrets.token_hex(8)
+
+
+def _require_sound(binary: EtcdBinary) -> None:
     if not binary.version.keeps_writes:
         raise EtcdUnfit(
             f"etcd {binary.version} ({binary.path}) can lose acknowledged writes when killed, so its data must not be "
             f"kept: use disposable=True, or put 3.4.22+ or 3.5.6+ on the PATH"
         )
-    # The token only matters at the first start, when the store is made; later etcd reads it from the store.
-    return data_dir / "kept", secrets.token_hex(8)
 
 
 def _lock_directory(data_dir: Path) -> IO[bytes]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from lockstep.ops.reconcile.replicas import Panel, Peer
 from lockstep.ops.reconcile.rules import Break, Rule
 from lockstep.ops.reconcile.setup import AuditSetup, Intakes
 from lockstep.ops.reconcile.sources import Balances, SourceAway, SourceDamaged, decode
-from lockstep.ops.reconcile.twin import EngineType, Executed, Start, StreamBroken, Twin
+from lockstep.ops.reconcile.twin import Executed, Start, StreamBroken, Twin
 from lockstep.ops.reconcile.work import BLOCK_SEQS, Work
 from lockstep.stream.records import CONTROL, CommandKind, Events
 
@@ -72,7 +72,7 @@ class Auditor:
         self._work = Work(setup.data_dir)
         self._downstream = Downstream(setup.downstream or setup.data_dir / "downstream.db")
         self._key = load_key(setup.key_file or setup.data_dir / "key.pem")
-        self._engine_type = cast(EngineType, implementation(setup.engine))
+        self._engine_type = implementation(setup.engine)
         self._intakes = Intakes(setup.intakes)
         self._clients = ClientLogs(setup.client_logs, self._work)
         self._asked: dict[str, Balances] = {}

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from lockstep.engine.implementations import implementation
 from lockstep.ops.reconcile.books import Ledger
 from lockstep.ops.reconcile.certificate import Certificate, RangeFigures, state_figures
 from lockstep.ops.reconcile.sources import ColdJournal, SourceDamaged, decode
-from lockstep.ops.reconcile.twin import EngineType, Start, StreamBroken, Twin
+from lockstep.ops.reconcile.twin import Start, StreamBroken, Twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def _execute(
     source: ColdJournal, body: dict[str, Any], engine: str, on_progress: Callable[[int], None]
 ) -> tuple[RangeFigures, Twin, Ledger]:
     from_seq, to_seq = int(body["from_seq"]), int(body["to_seq"])
-    twin = Twin(cast(EngineType, implementation(engine)), Start())
+    twin = Twin(implementation(engine), Start())
     ledger = Ledger()
     figures = RangeFigures.after(Start())
     while twin.seq < to_seq:

@@ -1,0 +1,236 @@
+"""Faults done to real processes. Each call returns what was done, or why it was left out, and undoes what it holds.
+
+A fault is left out, after some waiting, if the cluster could not go on after it, or if nobody has the role that it is
+meant for: a run that must heal is not the place for what is known to need an operator.
+"""
+
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import grpc
+
+from lockstep.ops.chaos.disks import SmallDisk
+from lockstep.ops.chaos.etcd_members import SIZE, EtcdMembers
+from lockstep.ops.chaos.schedule import Fault, Kind
+from lockstep.ops.chaos.targets import ROLES, TAKES_AN_ENGINE, can_lose, find_target
+from lockstep.ops.cluster_view import ClusterStatus, StatusProbe, rpc_text
+from lockstep.ops.local.cluster import LocalCluster
+
+_ASK_S: Final = 0.4
+_STEP_S: Final = 0.1
+_PATIENCE_S: Final = 20.0
+_SHRINK_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a fault. Times are nanoseconds of the monotonic clock."""
+
+    fault: Fault
+    target: str
+    began_ns: int
+    ended_ns: int
+    left_out: str = ""
+    """Why it was not done; empty if it was."""
+
+
+class LeftOut(Exception):
+    """The fault is not done; the text says why."""
+
+
+class Injector:
+    """Does faults to one cluster. Several may be under way, each on a thread of its own."""
+
+    def __init__(
+        self,
+        cluster: LocalCluster,
+        etcd: EtcdMembers,
+        small_disk: tuple[str, SmallDisk] | None,
+        on_target: Callable[[Fault, str], None],
+    ) -> None:
+        """`small_disk`: the engine that has one, and it; `on_target`: told what is about to be hit."""
+        self._cluster = cluster
+        self._etcd = etcd
+        self._small_disk = small_disk
+        self._on_target = on_target
+        self._probe = StatusProbe.of(cluster.topology)
+        self._actions: Mapping[str, Callable[[Fault, str], None]] = {
+            "kill": self._kill,
+            "pause": self._pause,
+            "restart": self._restart,
+        }
+        self._special: Mapping[Kind, Callable[[Fault, str], None]] = {
+            Kind.KILL_ETCD_MEMBER: self._kill_etcd_member,
+            Kind.PAUSE_ETCD_MEMBER: self._pause_etcd_member,
+            Kind.ETCD_WITHOUT_QUORUM: self._etcd_without_quorum,
+            Kind.SWITCHOVER: self._switch_over,
+            Kind.FULL_DISK: self._full_disk,
+            Kind.READ_ONLY_JOURNAL: self._read_only_journal,
+            Kind.WIPED_DISK: self._wiped_disk,
+        }
+
+    def perform(self, fault: Fault) -> Done:
+        """Do a fault and undo it after its time."""
+        began_ns = time.monotonic_ns()
+        target = ""
+        try:
+            target = self._wait_for_target(fault)
+            began_ns = time.monotonic_ns()
+            self._on_target(fault, target)
+            action = self._special.get(fault.kind) or self._actions[fault.kind.value.split("_")[0]]
+            action(fault, target)
+        except LeftOut as reason:
+            return Done(fault, target, began_ns, time.monotonic_ns(), str(reason))
+        return Done(fault, target, began_ns, time.monotonic_ns())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._probe.close()
+
+    def _wait_for_target(self, fault: Fault) -> str:
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            target, missing = self._target(fault)
+            if not missing:
+                return target
+            if time.monotonic() > deadline:
+                raise LeftOut(f"{missing} for {_PATIENCE_S:g} s")
+            time.sleep(_STEP_S)
+
+    def _target(self, fault: Fault) -> tuple[str, str]:
+        """Whom the fault hits now, and what stands against it."""
+        if fault.kind in (Kind.KILL_ETCD_MEMBER, Kind.PAUSE_ETCD_MEMBER):
+            whole = "" if self._etcd.all_run() else "a member of etcd is down already"
+            return f"etcd-{fault.pick % SIZE}", whole
+        if fault.kind is Kind.ETCD_WITHOUT_QUORUM:
+            return "etcd", ""
+        if fault.kind is Kind.SWITCHOVER:
+            return "primary", ""
+        status = self._ask()
+        if fault.kind in (Kind.FULL_DISK, Kind.READ_ONLY_JOURNAL):
+            assert self._small_disk is not None, "planned only if there is one"
+            target: str | None = self._small_disk[0]
+        else:
+            target = find_target(ROLES[fault.kind], status, self._cluster.topology, fault.pick)
+        if target is None:
+            return "", f"nobody was {ROLES[fault.kind]}"
+        if fault.kind in TAKES_AN_ENGINE and not can_lose(status, self._cluster.topology, target):
+            return target, f"no other engine than {target} was in sync"
+        return target, ""
+
+    def _ask(self) -> ClusterStatus:
+        return self._probe.ask(timeout_s=_ASK_S)
+
+    # ---- processes by role ---------------------------------------------------------------------------------------
+
+    def _kill(self, fault: Fault, target: str) -> None:
+        del fault
+        self._cluster.kill(target)
+
+    def _pause(self, fault: Fault, target: str) -> None:
+        self._cluster.signal(target, signal.SIGSTOP)
+        time.sleep(fault.hold_ms / 1000)
+        self._cluster.signal(target, signal.SIGCONT)
+
+    def _restart(self, fault: Fault, target: str) -> None:
+        del fault
+        # The supervisor starts it again, as it does after any death.
+        self._cluster.signal(target, signal.SIGTERM)
+
+    def _switch_over(self, fault: Fault, target: str) -> None:
+        del fault, target
+        deadline = time.monotonic() + _PATIENCE_S
+        why = "no sequencer led"
+        while time.monotonic() < deadline:
+            leader = self._ask().leader()
+            if leader is not None:
+                try:
+                    self._probe.switch_primary(leader.address, 0)
+                except grpc.RpcError as error:
+                    why = rpc_text(error)
+                else:
+                    return
+            time.sleep(_STEP_S)
+        raise LeftOut(f"{why} for {_PATIENCE_S:g} s")
+
+    # ---- etcd ----------------------------------------------------------------------------------------------------
+
+    def _kill_etcd_member(self, fault: Fault, target: str) -> None:
+        place = int(target.rpartition("-")[2])
+        self._etcd.kill(place)
+        time.sleep(fault.hold_ms / 1000)
+        self._etcd.start_again(place)
+
+    def _pause_etcd_member(self, fault: Fault, target: str) -> None:
+        place = int(target.rpartition("-")[2])
+        self._etcd.pause(place)
+        time.sleep(fault.hold_ms / 1000)
+        self._etcd.resume(place)
+
+    def _etcd_without_quorum(self, fault: Fault, target: str) -> None:
+        del target
+        places = [(fault.pick + offset) % SIZE for offset in range(SIZE // 2 + 1)]
+        for place in places:
+            self._etcd.pause(place)
+        time.sleep(fault.hold_ms / 1000)
+        for place in places:
+            self._etcd.resume(place)
+
+    # ---- disks ---------------------------------------------------------------------------------------------------
+
+    def _full_disk(self, fault: Fault, target: str) -> None:
+        disk = self._disk()
+        before = self._cluster.starts(target)
+        disk.fill()
+        try:
+            time.sleep(fault.hold_ms / 1000)
+            if self._cluster.starts(target) == before:
+                # Its files had room of their own so far; a start needs new ones.
+                self._cluster.kill(target)
+                time.sleep(fault.hold_ms / 1000)
+        finally:
+            disk.free()
+
+    def _read_only_journal(self, fault: Fault, target: str) -> None:
+        disk = self._disk()
+        disk.make_read_only()
+        try:
+            self._cluster.kill(target)
+            time.sleep(fault.hold_ms / 1000)
+        finally:
+            disk.make_writable()
+
+    def _disk(self) -> SmallDisk:
+        assert self._small_disk is not None, "planned only if there is one"
+        return self._small_disk[1]
+
+    def _wiped_disk(self, fault: Fault, target: str) -> None:
+        """The disk of an engine that is *not* in sync any more: an in-sync engine's journal may be the only one."""
+        del fault
+        engine = next(member for member in self._cluster.topology.engines if member.name == target)
+        self._cluster.kill_and_hold(target)
+        try:
+            deadline = time.monotonic() + _SHRINK_S
+            while True:
+                in_sync = self._ask().in_sync()
+                if in_sync and engine.id not in in_sync:
+                    break
+                if time.monotonic() > deadline:
+                    raise LeftOut(f"{target} was killed, and stayed listed as in sync for {_SHRINK_S:g} s")
+                time.sleep(_STEP_S)
+            _wipe(engine.data_dir)
+        finally:
+            self._cluster.restart(target)
+
+
+def _wipe(directory: Path) -> None:
+    for entry in directory.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

@@ -1,0 +1,282 @@
+"""A chaos run: a real cluster, clients that write everything down, a schedule of faults, and the checker at the end.
+
+Order of things: what can go wrong here is found out first (root, file systems, which etcd), then everything is
+started, then load and faults run side by side, then the cluster has to become whole by itself, then the clients wait
+for their last answers, and only then is anything judged.
+"""
+
+import asyncio
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from lockstep.aio import AsyncClient
+from lockstep.ops.chaos.clients import ClientProcesses
+from lockstep.ops.chaos.disks import SmallDisk, enter_private_mounts
+from lockstep.ops.chaos.etcd_members import EtcdMembers
+from lockstep.ops.chaos.findings import ChaosResult, count_answers, describe_faults
+from lockstep.ops.chaos.inject import Done, Injector
+from lockstep.ops.chaos.load import LoadPlan
+from lockstep.ops.chaos.monitor import HealthMonitor
+from lockstep.ops.chaos.schedule import Fault, Kind, Schedule, plan_faults
+from lockstep.ops.checker.history import SessionHistory, load_histories
+from lockstep.ops.checker.verdict import Verdict, check_run
+from lockstep.ops.demo import INSTRUMENTS, fund, opening_balances
+from lockstep.ops.evidence import EngineEvidence, collect
+from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.etcd_server import EtcdBinary, EtcdError, find_etcd
+from lockstep.ops.process import EnvironmentFault
+
+_ROWS: Final = 6
+_CONVERGE_S: Final = 60.0
+_DRAIN_S: Final = 60
+_DISK_ENGINE: Final = 2
+_DISK_FAULTS: Final = (Kind.FULL_DISK, Kind.READ_ONLY_JOURNAL)
+_THREADS: Final = 16
+_NO_NETWORK: Final = "all processes of a local cluster share one host, and talk through its memory"
+_NO_CLOCK: Final = "a process can't have a wall clock of its own here; `lockstep sim` has clocks that are wrong"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ChaosPlan:
+    """How much of everything."""
+
+    seed: int = 1
+    duration_s: int = 120
+    replicas: int = 3
+    rate: int = 1000
+    """Orders a second, of all clients together."""
+    processes: int = 2
+    sessions: int = 2
+    """Of each client process."""
+    etcd: Path | None = None
+    """The etcd to use; None: as `find_etcd` finds it."""
+    data_dir: Path | None = None
+    """Where everything is kept; None: a temporary directory that is removed."""
+
+    @property
+    def accounts(self) -> tuple[int, ...]:
+        """One for each session."""
+        return tuple(range(1, self.processes * self.sessions + 1))
+
+
+def run_chaos(plan: ChaosPlan, say: Say) -> ChaosResult:
+    """Run it all. Call it from the main thread, before other threads are started.
+
+    Raises:
+        EnvironmentFault: the cluster does not start, or the data directory can't be used.
+    """
+    with ExitStack() as stack:
+        base = _data_dir(plan, stack)
+        # Children of etcd's die with the thread that started them, so these threads have to outlive them.
+        pool = stack.enter_context(ThreadPoolExecutor(_THREADS, thread_name_prefix="fault"))
+        not_run, disk = _try_disk(base, stack)
+        etcd = _find_etcd(plan.etcd)
+        if not etcd.version.keeps_writes:
+            text = f"etcd {etcd.version} may lose what it acknowledged when killed; give a sound one with --etcd"
+            not_run[Kind.KILL_ETCD_MEMBER] = text
+        schedule = plan_faults(plan.seed, duration_ms=plan.duration_s * 1000, not_run=not_run)
+        members = stack.enter_context(EtcdMembers(base / "etcd-members", etcd))
+        say(f"starting a cluster: etcd {etcd.version} of 3, 2 sequencers, {plan.replicas} engines, 2 gateways")
+        cluster = stack.enter_context(_cluster(plan, base, members))
+        return _Run(plan, say, cluster, schedule, pool).go(members, disk, base)
+
+
+def _data_dir(plan: ChaosPlan, stack: ExitStack) -> Path:
+    if plan.data_dir is None:
+        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockstep-chaos-")))
+    directory = plan.data_dir.resolve()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        used = any(directory.iterdir())
+    except OSError as error:
+        raise EnvironmentFault(f"{directory} can't be used: {error.strerror}; choose another --data-dir") from error
+    if used:
+        raise EnvironmentFault(f"{directory} is not empty; a run starts from nothing: choose another --data-dir")
+    return directory
+
+
+def _find_etcd(path: Path | None) -> EtcdBinary:
+    try:
+        return find_etcd(path)
+    except EtcdError as error:
+        raise EnvironmentFault(str(error)) from error
+
+
+def _try_disk(base: Path, stack: ExitStack) -> tuple[dict[Kind, str], SmallDisk | None]:
+    """A small disk for one engine, if this machine lets us have one; else why its faults can't be run."""
+    not_run = {Kind.PARTITION: _NO_NETWORK, Kind.LATENCY: _NO_NETWORK, Kind.CLOCK_SKEW: _NO_CLOCK}
+    reason = enter_private_mounts()
+    if not reason:
+        try:
+            disk = SmallDisk(base / f"engine-{_DISK_ENGINE}", base / "small-disk.ext4")
+        except EnvironmentFault as error:
+            reason = str(error)
+        else:
+            stack.callback(disk.close)
+            return not_run, disk
+    return not_run | dict.fromkeys(_DISK_FAULTS, reason), None
+
+
+def _cluster(plan: ChaosPlan, base: Path, etcd: EtcdMembers) -> LocalCluster:
+    return LocalCluster(
+        ClusterPlan(
+            engines=plan.replicas,
+            gateways=2,
+            sequencers=2,
+            implementations=("native", "reference"),
+            data_dir=base,
+            etcd_endpoints=etcd.endpoints,
+        )
+    )
+
+
+class _Run:
+    """One run on a cluster that has started."""
+
+    def __init__(
+        self, plan: ChaosPlan, say: Say, cluster: LocalCluster, schedule: Schedule, pool: ThreadPoolExecutor
+    ) -> None:
+        self._plan = plan
+        self._say = say
+        self._cluster = cluster
+        self._schedule = schedule
+        self._pool = pool
+        self._problems: list[str] = []
+
+    def go(self, etcd: EtcdMembers, disk: SmallDisk | None, base: Path) -> ChaosResult:
+        """Load, faults, healing, verdict."""
+        began = time.monotonic()
+        funder = asyncio.run(self._fund())
+        monitor = HealthMonitor(self._cluster.topology)
+        small = (f"engine-{_DISK_ENGINE}", disk) if disk is not None else None
+        injector = Injector(self._cluster, etcd, small, self._announce)
+        with ClientProcesses(self._load_plans(base / "histories"), base / "logs") as clients:
+            clients.start()
+            monitor.start()
+            started_ns = time.monotonic_ns()
+            self._say(f"{len(self._schedule.faults)} faults are planned; {self._plan.rate} orders a second flow")
+            try:
+                done = self._faults(injector, started_ns)
+                converged = self._heal()
+                late = clients.finish(_DRAIN_S)
+            finally:
+                monitor.stop()
+                injector.close()
+        for name in late:
+            self._problems.append(f"{name} did not get all its answers; see logs/{name}.log")
+        histories = load_histories(base / "histories")
+        verdict = self._judge(histories, funder)
+        broken = self._cluster.broken()
+        self._problems += [f"{name} stopped: it found its own state wrong" for name in broken]
+        return ChaosResult(
+            seed=self._plan.seed,
+            replicas=self._plan.replicas,
+            duration_s=time.monotonic() - began,
+            faults=describe_faults([d for d in done if not d.left_out], histories, monitor.samples, started_ns),
+            left_out=tuple(d for d in done if d.left_out),
+            not_run=self._schedule.not_run,
+            verdict=verdict,
+            problems=tuple(self._problems),
+            health={
+                "cluster_healed": converged,
+                "no_process_broke": not broken,
+                "clients_served": not late and len(histories) == len(self._plan.accounts),
+            },
+            per_bucket=count_answers(histories, started_ns),
+        )
+
+    async def _fund(self) -> int:
+        async with AsyncClient(self._cluster.gateway_addresses) as client:
+            return await fund(client, len(self._plan.accounts))
+
+    def _load_plans(self, directory: Path) -> tuple[LoadPlan, ...]:
+        plan = self._plan
+        addresses = self._cluster.gateway_addresses
+        first = LoadPlan(
+            addresses=addresses,
+            accounts=(),
+            instruments=tuple(number for number, _ in INSTRUMENTS),
+            seed=plan.seed,
+            rows=_ROWS,
+            interval_ms=max(1, 1000 * _ROWS * len(plan.accounts) // plan.rate),
+            drain_s=_DRAIN_S,
+            directory=str(directory),
+        )
+        return tuple(
+            replace(
+                first,
+                accounts=plan.accounts[number * plan.sessions : (number + 1) * plan.sessions],
+                # Each process begins at another gateway.
+                addresses=(*addresses[number % len(addresses) :], *addresses[: number % len(addresses)]),
+            )
+            for number in range(plan.processes)
+        )
+
+    # ---- faults --------------------------------------------------------------------------------------------------
+
+    def _faults(self, injector: Injector, started_ns: int) -> list[Done]:
+        under_way: list[Future[Done]] = []
+        end_ns = started_ns + self._plan.duration_s * 1_000_000_000
+        late_ns = 0
+        for fault in self._schedule.faults:
+            due_ns = started_ns + fault.at_ms * 1_000_000 + late_ns
+            _sleep_until(due_ns)
+            # What had to wait pushes what comes after it, so that the pauses for healing stay.
+            late_ns += time.monotonic_ns() - due_ns
+            if time.monotonic_ns() > end_ns:
+                break
+            under_way.append(self._pool.submit(injector.perform, fault))
+            self._wait_for_order(under_way)
+        _sleep_until(end_ns)
+        return [future.result() for future in under_way]
+
+    @staticmethod
+    def _wait_for_order(under_way: Sequence[Future[Done]]) -> None:
+        """Two faults may overlap, and a third waits: more at once is no longer told apart afterwards."""
+        while sum(not future.done() for future in under_way) > 1:
+            time.sleep(0.02)
+
+    def _announce(self, fault: Fault, target: str) -> None:
+        self._say(f"fault {fault.number}: {fault.kind.value} ({target})")
+
+    def _heal(self) -> bool:
+        for name in self._cluster.pids():
+            if name != "etcd":
+                self._cluster.signal(name, signal.SIGCONT)
+        self._say("no more faults; the cluster has to become whole")
+        if self._cluster.wait_until_whole(_CONVERGE_S):
+            return True
+        lacks = "; ".join(self._cluster.status().lacks(self._cluster.topology))
+        self._problems.append(f"not whole {_CONVERGE_S:g} s after the last fault: {lacks}")
+        return False
+
+    # ---- verdict -------------------------------------------------------------------------------------------------
+
+    def _judge(self, histories: tuple[SessionHistory, ...], funder: int) -> Verdict | None:
+        self._say("reading journals, events and balances of each engine")
+        evidence = self._evidence()
+        if not evidence:
+            return None
+        self._say("executing the journal by the specification and checking every promise")
+        opening = opening_balances(self._plan.accounts)
+        return check_run(histories, evidence, opening=opening, others=frozenset({funder}))
+
+    def _evidence(self) -> tuple[EngineEvidence, ...]:
+        try:
+            return collect(self._cluster.topology)
+        except EnvironmentFault as error:
+            self._problems.append(str(error))
+            return ()
+
+
+def _sleep_until(at_ns: int) -> None:
+    time.sleep(max(0, at_ns - time.monotonic_ns()) / 1e9)

