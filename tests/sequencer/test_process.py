@@ -217,8 +217,10 @@ def cluster(etcd: LocalEtcd, tmp_path: Path) -> Iterator[Cluster]:
         for number in (1, 2):
             made.start_engine(number)
             made.hears(number, kind="READY")
-        for number in (1, 2):
-            made.start_sequencer(number)
+        # One after the other: on a busy machine the second may have started first, and would lead.
+        made.start_sequencer(1)
+        made.status(1, lambda reply: reply.role == cluster_pb2.ROLE_LEADER)
+        made.start_sequencer(2)
         made.status(2, lambda _: True)
         yield made
     finally:
