@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from lockstep.engine.implementations import DEFAULT, NAMES
 from lockstep.stream.records import MAX_MEMBER
-from lockstep.stream.topology import Client, Limits, Member, ProcessKind, Reconciler, Timing, Topology
+from lockstep.stream.topology import Client, Limits, Member, ProcessKind, Reconciler, Snapshots, Timing, Topology
 
 ACK_POLICIES: Final = ("synced", "replicated")
 ORPHAN_POLICIES: Final = ("flag", "resubmit", "cancel")
@@ -36,7 +36,7 @@ class Key:
     required: bool = False
 
 
-def _tunables(cls: type[Limits] | type[Timing]) -> tuple[Key, ...]:
+def _tunables(cls: type[Limits] | type[Timing] | type[Snapshots]) -> tuple[Key, ...]:
     return tuple(Key(f.name, "number", f.default) for f in fields(cls) if f.default is not MISSING)
 
 
@@ -80,6 +80,7 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
     ),
     "limits": _tunables(Limits),
     "timing": _tunables(Timing),
+    "snapshots": _tunables(Snapshots),
 }
 """Every section and key there is. `sequencer`, `engine`, `gateway` and `client` are repeated sections."""
 
@@ -144,6 +145,7 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         ack_policy=cluster["ack_policy"],
         limits=Limits(**sections.one("limits")),
         timing=Timing(**sections.one("timing")),
+        snapshots=Snapshots(**sections.one("snapshots")),
         udp_mtu=cluster["udp_mtu"],
         reconciler=_reconciler(sections.one("reconciler"), base),
     )
@@ -258,6 +260,8 @@ def _check_zero(topology: Topology, origin: str) -> None:
         for f in fields(values):
             if getattr(values, f.name) == 0 and f.name != "tick_ms":
                 raise ConfigError(f"{origin}: {f.name!r} in [{section}] must be 1 or more")
+    if topology.snapshots.keep == 0:
+        raise ConfigError(f"{origin}: 'keep' in [snapshots] must be 1 or more")
 
 
 def _check_ports(topology: Topology, origin: str) -> None:
@@ -317,7 +321,11 @@ def render(topology: Topology, *, heading: str) -> str:
     reconciler = {key.name: getattr(topology.reconciler, key.name) for key in SECTIONS["reconciler"]}
     reconciler |= {name: str(Path(reconciler[name]).absolute()) for name in _RECONCILER_PATHS}
     lines += _render_row("[reconciler]", reconciler, SECTIONS["reconciler"])
-    for section, values in (("limits", topology.limits), ("timing", topology.timing)):
+    for section, values in (
+        ("limits", topology.limits),
+        ("timing", topology.timing),
+        ("snapshots", topology.snapshots),
+    ):
         lines += _render_row(f"[{section}]", {f.name: getattr(values, f.name) for f in fields(values)}, ())
     return "\n".join(lines) + "\n"
 

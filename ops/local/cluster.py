@@ -31,7 +31,7 @@ from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
 from lockstep.ops.local.ports import HOST, busy_ports, free_ports
 from lockstep.ops.process import EXIT_INVARIANT, EnvironmentFault
 from lockstep.stream.driver import default_directory, driver_pid
-from lockstep.stream.topology import Limits, Member, ProcessKind, Reconciler, Timing, Topology
+from lockstep.stream.topology import Limits, Member, ProcessKind, Reconciler, Snapshots, Timing, Topology
 
 DEFAULT_PORT: Final = 7450
 _DRIVER: Final = "driver"
@@ -66,6 +66,7 @@ class ClusterPlan:
     """An etcd that runs already; empty: one is started here."""
     limits: Limits = field(default_factory=Limits)
     timing: Timing = field(default_factory=Timing)
+    snapshots: Snapshots = field(default_factory=Snapshots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,10 @@ class LocalCluster:
                 self._add(
                     member.name, member.kind.name.lower(), "--config", str(self.config_path), "--id", str(member.id)
                 )
+            for engine in self._topology.engines:
+                self._add(
+                    f"snapshotter-{engine.id}", "snapshotter", "--config", str(self.config_path), "--id", str(engine.id)
+                )
             if self.plan.reconcile:
                 self._add(_RECONCILER, "reconcile", "run", "--config", str(self.config_path))
             self._wait_until_serving(timeout_s, should_stop)
@@ -218,6 +223,7 @@ class LocalCluster:
                 client_logs=self.data_dir / "client-logs",
                 metrics_port=ports[-2] if plan.reconcile else 0,
             ),
+            snapshots=plan.snapshots,
         )
 
     def _implementation(self, engine: int) -> str:
