@@ -224,7 +224,7 @@ def _check_counts(topology: Topology, origin: str) -> None:
 def _check_zero(topology: Topology, origin: str) -> None:
     for section, values in (("limits", topology.limits), ("timing", topology.timing)):
         for f in fields(values):
-            if getattr(values, f.name) == 0:
+            if getattr(values, f.name) == 0 and f.name != "tick_ms":
                 raise ConfigError(f"{origin}: {f.name!r} in [{section}] must be 1 or more")
     if topology.snapshots.keep == 0:
         raise ConfigError(f"{origin}: 'keep' in [snapshots] must be 1 or more")

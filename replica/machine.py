@@ -165,6 +165,7 @@ class ReplicaMachine(Standing):
         mismatch = self.gate.compare_ahead(self.applied_seq, self.head.epochs)
         if mismatch is not None:
             self._on_mismatch(mismatch, out)
+        self._weigh(out)
         if not self._pending:
             out.fences += [self._answer(request) for request in self._fences]
             self._fences.clear()
@@ -198,10 +199,21 @@ class ReplicaMachine(Standing):
             # Its tail may be divergent; comparing the logs comes first.
             return
         if self.in_sync_bits >> self.options.member & 1:
-            self._stop(text, out)
+            self._on_contradiction(mismatch.member, text, out)
         else:
             # Not required: its log, not its engine, is the likelier culprit, and comparing the logs will tell.
             self._leave_stream(out, text)
+
+    def _on_contradiction(self, member: int, text: str, out: Outbox) -> None:
+        news = self._contradictions.note(member, text)
+        self._weigh(out)
+        if news and not self.diverged:
+            out.notices.append(Notice("contradicted", text))
+
+    def _weigh(self, out: Outbox) -> None:
+        wrong = self._contradictions.verdict(self.in_sync_bits)
+        if wrong:
+            self._stop(wrong, out)
 
     def _on_fence(self, request: FenceRequested, out: Outbox) -> None:
         if self.cluster_uuid and request.cluster_uuid != self.cluster_uuid:
@@ -311,8 +323,13 @@ class ReplicaMachine(Standing):
             self._finish_catch_up(out)
 
     def _check_expected(self, out: Outbox) -> None:
+        expected = self._catch_up.expected
         wrong = self._catch_up.check(self.applied_seq, self.digest)
-        if wrong:
+        if not wrong or expected is None:
+            return
+        if self.in_sync_bits >> expected.peer & 1:
+            self._on_contradiction(expected.peer, wrong, out)
+        else:
             self._stop(wrong, out)
 
     def _finish_catch_up(self, out: Outbox) -> None:

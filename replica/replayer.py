@@ -67,5 +67,6 @@ class Replayer:
             execution.gate.in_sync,
             execution.primary,
             execution.policy,
+            execution.sequencer,
         )
         return encode_snapshot_file(cluster_uuid, base, execution.engine.snapshot())

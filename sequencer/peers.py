@@ -69,6 +69,11 @@ class Peers:
         """An epoch was heard of."""
         self.highest_promised = max(self.highest_promised, epoch)
 
+    def sequencer_up(self, member: int) -> bool:
+        """Whether another sequencer answers."""
+        peer = self.sequencers.get(member)
+        return peer is not None and peer.up
+
     def live_sequencers_before(self, member: int, excluded: int) -> int:
         """How many live candidates have a smaller id."""
         return sum(1 for other, peer in self.sequencers.items() if other < member and other != excluded and peer.up)

@@ -6,14 +6,10 @@ import secrets
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import ExitStack
 from os import getpid
 from typing import Any, Final
 
-import grpc
 import structlog
 
 from lockstep.ops.process import (
@@ -29,8 +25,9 @@ from lockstep.ops.process import (
 from lockstep.sequencer.clock import SteadyClock
 from lockstep.sequencer.engine_calls import EngineCalls
 from lockstep.sequencer.machine import BrokenInvariant, SequencerMachine
+from lockstep.sequencer.operations import ask_status, operations
 from lockstep.sequencer.settings import MS, settings_of
-from lockstep.sequencer.shell import Ports, SequencerShell, StatusAsked, SwitchAsked, stamp_of
+from lockstep.sequencer.shell import Ports, SequencerShell
 from lockstep.sequencer.store_link import Inbox, StoreLink
 from lockstep.stream.topology import LinkKind, Member, ProcessKind, Topology, inbound_links, outbound_links
 from lockstep.stream.transport import DriverUnavailable, Transport, wait_for_driver
@@ -39,8 +36,6 @@ from lockstep.stream.watch_set import WatchSet
 from lockstep.v1 import cluster_pb2
 
 _DRIVER_WAIT_S: Final = 5.0
-_STATUS_TIMEOUT_S: Final = 2.0
-_SWITCH_TIMEOUT_S: Final = 10.0
 # The loop must hand the interpreter over to the etcd and gRPC threads quickly, also under load (default: 5 ms).
 _SWITCH_INTERVAL_S: Final = 0.0005
 _HANG_CAP: Final = 10
@@ -98,8 +93,8 @@ def _assemble(
         member.grpc_address,
         lambda _server: None,
         (),
-        lambda: _ask_status(inbox),
-        switch_primary=_switch_primary(inbox),
+        lambda: ask_status(inbox),
+        operations=operations(inbox, store),
         workers=4,
     )
     stack.callback(lambda: server.stop(_STOP_GRACE_S).wait())
@@ -166,28 +161,3 @@ def _open_ports(topology: Topology, member: Member, incarnation: int, stack: Exi
         watch_server=watch_server,
         peers={peer.name: (ProcessKind(peer.kind), peer.id) for peer in watched},
     )
-
-
-def _ask_status(inbox: Inbox) -> cluster_pb2.GetStatusReply:
-    reply: Future[cluster_pb2.GetStatusReply] = Future()
-    inbox.put(StatusAsked(reply))
-    return reply.result(_STATUS_TIMEOUT_S)
-
-
-def _switch_primary(inbox: Inbox) -> Callable[[cluster_pb2.SwitchPrimaryRequest, Any], cluster_pb2.SwitchPrimaryReply]:
-    def switch(request: cluster_pb2.SwitchPrimaryRequest, context: Any) -> cluster_pb2.SwitchPrimaryReply:
-        asked = SwitchAsked(request.to, Future())
-        inbox.put(asked)
-        try:
-            answer = asked.reply.result(_SWITCH_TIMEOUT_S)
-        except FutureTimeout:
-            context.abort(
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-                f"not done within {_SWITCH_TIMEOUT_S:g} s (is etcd up?); `lockstep status` shows what came of it",
-            )
-            raise
-        if answer.refused:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, answer.refused)
-        return stamp_of(answer)
-
-    return switch

@@ -115,6 +115,7 @@ def control_record(
     sequencer: int,
     member: int = 0,
     cause: int = 0,
+    policy: int = 0,
     journal: int = 0,
 ) -> Commands:
     """One record by which the sequencer itself speaks in the stream."""
@@ -126,5 +127,6 @@ def control_record(
     record["member"] = member
     record["sequencer"] = sequencer
     record["cause"] = cause
+    record["policy"] = policy
     record["journal"] = journal
     return record.view(COMMAND)

@@ -113,6 +113,9 @@ class Timing:
     """A gateway sends unanswered commands again when neither a receipt nor an event has come for so long."""
     rewind_ms: int = 20
     """Least time between two requests for the same missing frame."""
+    tick_ms: int = 100
+    """How often the leader stamps the time while commands come; once a second while none do. 0: never, and then nothing
+    happens that waits for a time (expiry of orders, scheduled phases)."""
     park_us: int = 100
     """Longest sleep of a busy process's poll loop, microseconds."""
 

@@ -186,8 +186,8 @@ def restart(json_path: Path | None, commands: int, tail: int, engine: str, whole
     figures = run_restart_bench(plan, lambda text: console.print(text, highlight=False))
     console.print(
         f"{figures.engine}: {figures.commands} journaled commands, snapshot of {figures.snapshot_bytes} bytes and "
-        f"{figures.tail} commands after it: {figures.total_ms} ms ({figures.open_ms} to open, {figures.load_ms} to load)"
-        + (f"; whole journal: {figures.replay_ms} ms" if whole else ""),
+        f"{figures.tail} commands after it: {figures.total_ms} ms ({figures.open_ms} to open, "
+        f"{figures.load_ms} to load)" + (f"; whole journal: {figures.replay_ms} ms" if whole else ""),
         highlight=False,
     )
     console.print(f"left out: {figures.left_out}", highlight=False)

@@ -1,5 +1,6 @@
 """A simulated sequencer process: the real machine, its effects done in the order of the real shell."""
 
+from collections.abc import Callable
 from typing import Any
 
 from lockstep.ops.simulation.engine_host import EngineHost
@@ -25,7 +26,7 @@ class SequencerHost(Host):
     def __init__(self, world: World, id: int) -> None:
         super().__init__(world, "sequencer", id)
         self._offset_ns = 0
-        self._switches = 0
+        self._orders = 0
 
     def now_ns(self) -> int:
         """Its steady clock: the wall clock as it was when the process started, and from there on undisturbed."""
@@ -52,10 +53,10 @@ class SequencerHost(Host):
         )
         self.machine = SequencerMachine(settings, self.now_ns())
 
-    def switch_primary(self, to: int) -> None:
-        """An operator asks for another primary."""
-        self._switches += 1
-        self.post(ev.SwitchPrimaryRequested(self._switches, to))
+    def order(self, make: Callable[[int], ev.OperatorRequest]) -> None:
+        """An operator orders something; `make` gives it a number."""
+        self._orders += 1
+        self.post(make(self._orders))
 
     def on_turn(self) -> None:
         """Inbox, then acks, then submits, then the time: like `SequencerShell.turn`."""
@@ -100,7 +101,9 @@ class SequencerHost(Host):
             raise Violation(f"{self.name} halted: {self.machine.why}")
 
     def _fence(self, order: ev.FenceOrder) -> None:
-        request = replication_pb2.FenceRequest(cluster_uuid=order.uuid, epoch=order.epoch, sequencer=self.id)
+        request = replication_pb2.FenceRequest(
+            cluster_uuid=order.uuid, epoch=order.epoch, sequencer=self.id, settled=order.settled
+        )
 
         def done(reply: replication_pb2.FenceReply | None, failure: str) -> None:
             if reply is None:
@@ -118,6 +121,8 @@ class SequencerHost(Host):
                     tip_digest=tip.digest,
                     committed_seq=reply.committed_seq,
                     timestamp_ns=reply.timestamp_ns,
+                    blank=reply.blank,
+                    journal=reply.journal,
                 )
             )
 

@@ -63,7 +63,7 @@ def test_blank_engine_alone_in_the_required_set_commits_nothing_and_is_not_live_
 
 
 def base_at(seq, *epochs):
-    return Base(seq, Digest(b"s" * 16), 9_000, tuple(EpochEntry(*entry) for entry in epochs), 0b10, 1, 0)
+    return Base(seq, Digest(b"s" * 16), 9_000, tuple(EpochEntry(*entry) for entry in epochs), 0b10, 1, 0, 1)
 
 
 def test_learner_takes_a_snapshot_where_the_peers_journal_begins_later(new_node):
