@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from lockstep.engine.implementations import DEFAULT, NAMES
 from lockstep.stream.records import MAX_MEMBER
-from lockstep.stream.topology import Client, Limits, Member, ProcessKind, Timing, Topology
+from lockstep.stream.topology import Client, Limits, Member, ProcessKind, Snapshots, Timing, Topology
 
 ACK_POLICIES: Final = ("synced", "replicated")
 
@@ -35,7 +35,7 @@ class Key:
     required: bool = False
 
 
-def _tunables(cls: type[Limits] | type[Timing]) -> tuple[Key, ...]:
+def _tunables(cls: type[Limits] | type[Timing] | type[Snapshots]) -> tuple[Key, ...]:
     return tuple(Key(f.name, "number", f.default) for f in fields(cls) if f.default is not MISSING)
 
 
@@ -67,6 +67,7 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
     ),
     "limits": _tunables(Limits),
     "timing": _tunables(Timing),
+    "snapshots": _tunables(Snapshots),
 }
 """Every section and key there is. `sequencer`, `engine`, `gateway` and `client` are repeated sections."""
 
@@ -131,6 +132,7 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         ack_policy=cluster["ack_policy"],
         limits=Limits(**sections.one("limits")),
         timing=Timing(**sections.one("timing")),
+        snapshots=Snapshots(**sections.one("snapshots")),
         udp_mtu=cluster["udp_mtu"],
     )
     _check(topology, origin)
@@ -224,6 +226,8 @@ def _check_zero(topology: Topology, origin: str) -> None:
         for f in fields(values):
             if getattr(values, f.name) == 0 and f.name != "tick_ms":
                 raise ConfigError(f"{origin}: {f.name!r} in [{section}] must be 1 or more")
+    if topology.snapshots.keep == 0:
+        raise ConfigError(f"{origin}: 'keep' in [snapshots] must be 1 or more")
 
 
 def _check_ports(topology: Topology, origin: str) -> None:
@@ -276,7 +280,11 @@ def render(topology: Topology, *, heading: str) -> str:
         row = {key.name: getattr(client, key.name) for key in SECTIONS["client"]}
         row["accounts"] = list(client.accounts)
         lines += _render_row("[[client]]", row, SECTIONS["client"])
-    for section, values in (("limits", topology.limits), ("timing", topology.timing)):
+    for section, values in (
+        ("limits", topology.limits),
+        ("timing", topology.timing),
+        ("snapshots", topology.snapshots),
+    ):
         lines += _render_row(f"[{section}]", {f.name: getattr(values, f.name) for f in fields(values)}, ())
     return "\n".join(lines) + "\n"
 

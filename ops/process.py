@@ -213,9 +213,10 @@ def start_grpc_server(
     status: StatusSource,
     *,
     operations: Mapping[str, Operation] | None = None,
+    cluster: ClusterService | None = None,
     workers: int = 8,
 ) -> grpc.Server:
-    """Start a threaded server with the given services, health, reflection and Cluster.
+    """Start a threaded server with the given services, health, reflection and Cluster (`cluster` if it can do more).
 
     Raises:
         EnvironmentFault: the address cannot be bound.
@@ -223,7 +224,7 @@ def start_grpc_server(
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="grpc")
     server = grpc.server(pool, options=list(SERVER_OPTIONS))
     register(server)
-    cluster_pb2_grpc.add_ClusterServicer_to_server(ClusterService(status, operations), server)
+    cluster_pb2_grpc.add_ClusterServicer_to_server(cluster or ClusterService(status, operations), server)
     probe = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(probe, server)
     names = _service_names(services)

@@ -199,9 +199,10 @@ class FetchSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """Begin anew from the snapshot at `seq`: the log is equal to its history up to `common_seq`."""
+    """Begin anew from a snapshot that has come: the own log is equal to its history up to `common_seq`."""
 
-    seq: int
+    base: Base
+    cluster_uuid: str
     common_seq: int
 
 

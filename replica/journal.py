@@ -18,7 +18,6 @@ import json
 import os
 import secrets
 import struct
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ from lockstep.replica.rocks import MEMTABLE_BYTES, JournalFault, database_option
 from lockstep.replica.settings import Base
 from lockstep.stream.frames import Frame, FrameError, decode_frame, encode_frame
 
-__all__ = ["LAYOUT", "BackgroundSync", "Journal", "JournalFault", "JournalSummary", "inspect", "journal_path"]
+__all__ = ["LAYOUT", "Journal", "JournalFault", "JournalSummary", "archive_all", "inspect", "journal_path"]
 
 LAYOUT: Final = 1
 _KEY: Final = struct.Struct(">Q")
@@ -428,31 +427,25 @@ class Journal:
         return 0 if value is None else int(_KEY.unpack(value)[0])
 
 
-class BackgroundSync:
-    """Syncs a journal every few ms from a thread of its own: the ack policy `replicated`."""
+def archive_all(data_dir: Path) -> Path:
+    """Move the journal of an engine that does not run, and all that belongs to it, into its archive; where that is.
 
-    def __init__(self, journal: Journal, interval_s: float = 0.005) -> None:
-        self._journal = journal
-        self._interval_s = interval_s
-        self._stop = threading.Event()
-        self.fault: JournalFault | None = None
-        """Why it ended, if a sync failed; the owner must stop."""
-        self._thread = threading.Thread(target=self._run, name="journal-sync", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Ends after one more sync."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            while not self._stop.wait(self._interval_s):
-                if self._journal.unsynced:
-                    self._journal.sync()
-            self._journal.sync()
-        except JournalFault as fault:
-            self.fault = fault
+    Raises:
+        JournalFault: it can't be moved.
+    """
+    folder = data_dir / "archive"
+    try:
+        folder.mkdir(exist_ok=True)
+        taken = {path.name for path in folder.iterdir()}
+        target = next(folder / f"reinit-{n}" for n in range(1, len(taken) + 2) if f"reinit-{n}" not in taken)
+        target.mkdir()
+        # The journal last: without it the rest is nobody's.
+        for name in ("snapshots", "derived", "journal"):
+            if (data_dir / name).exists():
+                (data_dir / name).rename(target / name)
+    except OSError as error:
+        raise JournalFault(f"cannot move {data_dir} into its archive: {error.strerror}; check the disk") from error
+    return target
 
 
 def inspect(data_dir: Path) -> JournalSummary | None:

@@ -276,7 +276,7 @@ class ReplicaMachine(Standing):
         if common < self.committed_seq:
             self._give_up_tail(common, event.peer, out)  # which stops instead
             return
-        out.install = Install(base.seq, common)
+        out.install = Install(base, event.cluster_uuid, common)
         text = f"a snapshot of engine {event.peer} at seq {base.seq} takes the place of the log up to {self.head.seq}"
         out.notices.append(Notice("snapshot_received", text))
 

@@ -18,12 +18,15 @@ from lockstep.ops.process import (
     open_doorbell,
     start_grpc_server,
 )
+from lockstep.replica.administration import EngineClusterService
+from lockstep.replica.background_sync import BackgroundSync
 from lockstep.replica.effects import Notice
-from lockstep.replica.journal import BackgroundSync, Journal
+from lockstep.replica.housekeeping import Housekeeping
+from lockstep.replica.journal import Journal, archive_all
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.restore import restore
 from lockstep.replica.rocks import JournalFault
-from lockstep.replica.service import ReplicationService, register
+from lockstep.replica.service import CutOrder, ReplicationService, register
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions
 from lockstep.replica.shell import ReplicaShell
 from lockstep.replica.snapshots import SnapshotStore
@@ -37,7 +40,7 @@ from lockstep.v1 import cluster_pb2
 _DRIVER_WAIT_S = 15.0
 _REBUILD_NS = 100_000_000
 _ACK_POLICIES = ("synced", "replicated")
-_LOUD = ("diverged", "tail_divergent", "tail_archived", "left_stream")
+_LOUD = ("snapshot_rejected", "snapshots_not_kept", "diverged", "tail_divergent", "tail_archived", "left_stream")
 
 
 def run(topology: Topology, member: Member) -> int:
@@ -45,8 +48,13 @@ def run(topology: Topology, member: Member) -> int:
     logger = configure_logging(member.name)
     stop = StopRequest.install()
     try:
-        with _Process(topology, member, stop, logger) as process:
-            process.loop()
+        again = True
+        while again:
+            with _Process(topology, member, stop, logger) as process:
+                process.loop()
+            again = process.reinit and not stop.requested
+            if again:
+                logger.warning("reinit", archive=str(archive_all(member.data_dir)))
     except (EnvironmentFault, JournalFault, DriverUnavailable) as fault:
         logger.error("environment_fault", text=str(fault))
         return EXIT_ENVIRONMENT
@@ -66,7 +74,8 @@ class _Process:
         self._stop = stop
         self._logger = logger
         self._closers: list[Callable[[], object]] = []
-        self._background: BackgroundSync | None = None
+        self.reinit = False
+        """An operator has asked to begin anew."""
         self._next_rebuild_ns = 0
         self._driver_lost = False
 
@@ -84,11 +93,11 @@ class _Process:
     def loop(self) -> None:
         """Turns until the stop is requested."""
         bell, stop, shell, now = self._bell, self._stop, self._shell, time.monotonic_ns
-        while not stop.requested:
+        while not (stop.requested or self.reinit):
             now_ns = now()
             bell.idle(shell.turn(now_ns))
             self._mind_driver(now_ns)
-            if self._background is not None and self._background.fault is not None:
+            if self._background.fault is not None:
                 raise self._background.fault
 
     def _open(self) -> None:
@@ -109,9 +118,8 @@ class _Process:
             promised=machine.promised,
             incarnation=self._journal.incarnation,
         )
-        if topology.ack_policy == "replicated":
-            self._background = BackgroundSync(self._journal)
-            self._closers.append(self._background.close)
+        self._background = BackgroundSync(self._journal)
+        self._closers.append(self._background.close)
         wait_for_driver(topology.aeron_dir, _DRIVER_WAIT_S)
         self._transport = Transport(topology.aeron_dir)
         self._closers.append(self._transport.close)
@@ -130,6 +138,7 @@ class _Process:
             topology,
             member,
             journal=self._journal,
+            store=self._snapshots,
             machine=machine,
             rebuild=self._restore,
             transport=self._transport,
@@ -138,15 +147,39 @@ class _Process:
             on_notice=self._on_notice,
         )
         self._closers.append(shell.close)
-        service = ReplicationService(member.id, self._journal, shell.events, lambda: shell.view, shell.post)
+        service = ReplicationService(
+            member.id, self._journal, shell.events, lambda: shell.view, shell.post, self._snapshots
+        )
+        self._housekeeping = Housekeeping(
+            topology,
+            member,
+            journal=self._journal,
+            store=self._snapshots,
+            view=lambda: shell.view,
+            cut=lambda seq: shell.post(CutOrder(seq)),
+            on_notice=self._on_notice,
+        )
+        self._closers.append(self._housekeeping.close)
+        administration = EngineClusterService(self._own_status, self._snapshots, lambda: shell.view, self._ask_reinit)
         server = start_grpc_server(
-            member.grpc_address, register(service), ["lockstep.v1.Replication"], lambda: self._status(shell.view)
+            member.grpc_address,
+            register(service),
+            ["lockstep.v1.Replication"],
+            self._own_status,
+            cluster=administration,
         )
         self._closers.append(lambda: server.stop(grace=0.2).wait())
         # What exists now lives as long as the process; the rest is collected when the loop has nothing to do.
         gc.collect()
         gc.freeze()
         gc.disable()
+
+    def _own_status(self) -> cluster_pb2.GetStatusReply:
+        return self._status(self._shell.view)
+
+    def _ask_reinit(self) -> None:
+        self.reinit = True
+        self._bell.ring()
 
     def _restore(self) -> ReplicaMachine:
         timing = self._topology.timing
@@ -204,6 +237,20 @@ class _Process:
             cluster_uuid=view.cluster_uuid,
             why=view.why,
             counters=dict(view.counters),
+            ack_policy=cast("cluster_pb2.AckPolicy", view.policy),
+            journal=self._journal_state(view),
+        )
+
+    def _journal_state(self, view: ReplicaView) -> cluster_pb2.JournalState:
+        verified = self._housekeeping.verified
+        done, total = self._shell.restore_progress
+        return cluster_pb2.JournalState(
+            first_seq=self._journal.base_seq + 1,
+            snapshot_seq=max(verified, default=0),
+            oldest_snapshot_seq=min(verified, default=0),
+            restore_bytes=done,
+            restore_total_bytes=total,
+            blank=not view.joined,
         )
 
     def _close(self) -> None:

@@ -77,20 +77,31 @@ def _start(
         base_seq=summary.base_seq,
     )
     for head in found:
-        if head.seq != summary.base_seq and not _derived_reaches(journal, head):
-            continue
-        assert snapshots is not None, "a head without its source"
-        try:
-            state = decode_snapshot_file(snapshots.read(head.seq))[1]
-            return head.base, make.restore(state)
-        except (SnapshotDamaged, SnapshotError):
-            continue  # an older one, or the whole journal, leads to the same state
-    if summary.base_seq:
-        raise JournalFault(
-            f"journal {journal.path} begins after seq {summary.base_seq}, and no snapshot beside it can be read; move "
-            "the engine's data directory away, the engine then fetches everything from its peers"
-        )
-    return None, make()
+        if head.seq == summary.base_seq or _derived_reaches(journal, head):
+            engine = _engine_at(head, make, snapshots)
+            if engine is not None:
+                return head.base, engine
+    if not summary.base_seq:
+        return None, make()
+    # The journal's beginning is gone, and so are events that only its replay could make again: peers have them.
+    for head in reversed(found):
+        engine = _engine_at(head, make, snapshots)
+        if engine is not None:
+            journal.derived.drop_through(head.seq)
+            return head.base, engine
+    raise JournalFault(
+        f"journal {journal.path} begins after seq {summary.base_seq}, and no snapshot beside it can be read; move the "
+        "engine's data directory away, the engine then fetches everything from its peers"
+    )
+
+
+def _engine_at(head: SnapshotHead, make: EngineType, snapshots: SnapshotSource | None) -> MatchingEngine | None:
+    """The engine of a snapshot; None if the file is damaged: an older one, or the journal, leads to the same state."""
+    assert snapshots is not None, "a head without its source"
+    try:
+        return make.restore(decode_snapshot_file(snapshots.read(head.seq))[1])
+    except (SnapshotDamaged, SnapshotError):
+        return None
 
 
 def _derived_reaches(journal: Journal, head: SnapshotHead) -> bool:

@@ -17,6 +17,8 @@ from lockstep.replica.effects import FenceAnswer
 from lockstep.replica.events import EventStore, after_event, of_session
 from lockstep.replica.journal import Journal
 from lockstep.replica.rocks import JournalFault
+from lockstep.replica.snapshot_file import SnapshotDamaged, decode_head
+from lockstep.replica.snapshots import SnapshotSource
 from lockstep.replica.view import ReplicaView
 from lockstep.stream.frames import decode_frame
 from lockstep.v1 import replication_pb2, replication_pb2_grpc
@@ -25,6 +27,7 @@ UUID_KEY: Final = "lockstep-cluster-uuid"
 """Metadata of FetchJournal, both ways: whose journal this is."""
 _CHUNK_BYTES: Final = 1 << 20
 _DEFAULT_TIMEOUT_S: Final = 5.0
+_WHOLE_SEQ: Final = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,13 @@ class QueryCall:
 
 
 @dataclass(frozen=True, slots=True)
+class CutOrder:
+    """The journal may be cut up to this seq."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A snapshot of a committed state."""
 
@@ -59,7 +69,7 @@ class SnapshotCall:
     done: "Future[Snapshot]" = field(default_factory=Future)
 
 
-Call = FenceCall | QueryCall | SnapshotCall
+Call = FenceCall | QueryCall | SnapshotCall | CutOrder
 
 
 class ReplicationService(replication_pb2_grpc.ReplicationServicer):
@@ -72,12 +82,14 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
         events: EventStore,
         view: Callable[[], ReplicaView],
         post: Callable[[Call], None],
+        snapshots: SnapshotSource,
     ) -> None:
         self._member = member
         self._journal = journal
         self._events = events
         self._view = view
         self._post = post
+        self._snapshots = snapshots
 
     def Fence(self, request: replication_pb2.FenceRequest, context: Any) -> replication_pb2.FenceReply:  # noqa: N802
         """Promise; on disk before this returns."""
@@ -109,6 +121,8 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
         if theirs and view.cluster_uuid and theirs != view.cluster_uuid:
             text = f"engine {self._member} belongs to cluster {view.cluster_uuid}, the caller to {theirs}"
             _abort(context, grpc.StatusCode.FAILED_PRECONDITION, text)
+        if request.from_seq <= self._journal.base_seq and self._journal.base_seq:
+            _abort(context, grpc.StatusCode.OUT_OF_RANGE, self._behind("journal", request.from_seq))
         context.send_initial_metadata(((UUID_KEY, view.cluster_uuid),))
         reply = self._journal_reply(view, first=True)
         size = total = last_seq = 0
@@ -134,10 +148,15 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
     def FetchEvents(  # noqa: N802
         self, request: replication_pb2.FetchEventsRequest, context: Any
     ) -> Iterator[replication_pb2.FetchEventsReply]:
-        """Committed events after an id, of one session or of all."""
+        """Committed events after an id, of one session or of all. OUT_OF_RANGE: the journal was cut behind them."""
         view = self._view()
         to_seq = min(request.to_seq or view.committed_seq, view.committed_seq)
         after = request.after
+        begin = after.seq + 1 if after.index == _WHOLE_SEQ else max(after.seq, 1)
+        if begin <= min(to_seq, self._journal.base_seq) or (
+            self._journal.base_seq and begin < (self._journal.derived.first_seq or begin)
+        ):
+            _abort(context, grpc.StatusCode.OUT_OF_RANGE, self._behind("events", begin))
         # With index 0xffffffff the whole seq is behind the caller; otherwise the rest of that seq may be missing.
         chunks: list[bytes] = []
         size, through, sent = 0, max(after.seq - 1, 0), False
@@ -161,8 +180,10 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
     def FetchSnapshot(  # noqa: N802
         self, request: replication_pb2.FetchSnapshotRequest, context: Any
     ) -> Iterator[replication_pb2.FetchSnapshotReply]:
-        """The engine's state as of a committed seq, in chunks."""
-        del request
+        """The engine's state as of a committed seq, or a stored snapshot file, in chunks."""
+        if request.stored:
+            yield from self._stored_snapshot(request, context)
+            return
         call = SnapshotCall()
         self._post(call)
         snapshot = self._await(call.done, context)
@@ -175,6 +196,32 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
                 total_bytes=len(content),
             )
 
+    def _stored_snapshot(
+        self, request: replication_pb2.FetchSnapshotRequest, context: Any
+    ) -> Iterator[replication_pb2.FetchSnapshotReply]:
+        seqs = self._snapshots.verified_seqs()
+        if not seqs or (request.seq and request.seq not in seqs):
+            what = f"at seq {request.seq}" if request.seq else "yet"
+            _abort(context, grpc.StatusCode.NOT_FOUND, f"engine {self._member} has no verified snapshot {what}")
+        try:
+            raw = self._snapshots.read(request.seq or seqs[-1])
+            head = decode_head(raw)
+        except SnapshotDamaged as damage:
+            _abort(context, grpc.StatusCode.NOT_FOUND, f"engine {self._member}'s snapshot can't be read: {damage}")
+        for start in range(min(request.offset, len(raw) - 1), len(raw), _CHUNK_BYTES):
+            yield replication_pb2.FetchSnapshotReply(
+                seq=head.seq,
+                digest=head.base.digest,
+                chunk=raw[start : start + _CHUNK_BYTES],
+                total_bytes=len(raw),
+            )
+
+    def _behind(self, what: str, seq: int) -> str:
+        return (
+            f"engine {self._member} no longer has the {what} at seq {seq}: its journal was cut after seq "
+            f"{self._journal.base_seq}; a snapshot holds the state of then"
+        )
+
     def Query(self, request: replication_pb2.QueryRequest, context: Any) -> replication_pb2.QueryReply:  # noqa: N802
         """Committed state."""
         if request.WhichOneof("query") is None:
@@ -185,7 +232,11 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
 
     def _journal_reply(self, view: ReplicaView, *, first: bool) -> replication_pb2.FetchJournalReply:
         reply = replication_pb2.FetchJournalReply(
-            tip=view.tip(), committed_seq=view.committed_seq, in_sync=view.in_sync
+            tip=view.tip(),
+            committed_seq=view.committed_seq,
+            in_sync=view.in_sync,
+            first_seq=self._journal.base_seq + 1,
+            snapshot_seq=max(self._snapshots.verified_seqs(), default=0) if first else 0,
         )
         if first:
             reply.epochs.extend(

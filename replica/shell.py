@@ -15,10 +15,9 @@ from lockstep.replica.effects import (
     Effects,
     FenceAnswer,
     FenceRequested,
+    Install,
     Journaled,
     Notice,
-    PeerLog,
-    PeerLogFailed,
     Role,
     StreamFrames,
     Tick,
@@ -26,8 +25,9 @@ from lockstep.replica.effects import (
 from lockstep.replica.events import EventStore
 from lockstep.replica.journal import Journal
 from lockstep.replica.machine import ReplicaMachine
-from lockstep.replica.peers import PeerFetcher
-from lockstep.replica.service import Call, FenceCall, QueryCall, Snapshot, SnapshotCall
+from lockstep.replica.peers import FromPeer, PeerFetcher
+from lockstep.replica.service import Call, CutOrder, FenceCall, QueryCall, Snapshot, SnapshotCall
+from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.view import ReplicaView, view_of
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame, encode_frame
 from lockstep.stream.topology import LinkKind, Member, Topology, inbound_links, outbound_links
@@ -56,6 +56,7 @@ class ReplicaShell:
         member: Member,
         *,
         journal: Journal,
+        store: SnapshotStore,
         machine: ReplicaMachine,
         rebuild: Callable[[], ReplicaMachine],
         transport: Transport,
@@ -66,6 +67,8 @@ class ReplicaShell:
         self.machine = machine
         self.events = EventStore(journal, topology.limits.event_window_commands)
         self._journal = journal
+        self._store = store
+        self._noted_committed = 0
         self._rebuild = rebuild
         self._transport = transport
         self._watch = watch
@@ -73,7 +76,7 @@ class ReplicaShell:
         self._on_notice = on_notice
         self._member = member
         self._burst_commands = topology.limits.burst_commands
-        self._inbox: queue.SimpleQueue[Call | PeerLog | PeerLogFailed] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Call | FromPeer] = queue.SimpleQueue()
         self._waiting: list[Waiting] = []
         self._fences: dict[int, FenceCall] = {}
         self._ticket = 0
@@ -82,7 +85,7 @@ class ReplicaShell:
         self._next_tick_ns = 0
         self._next_watch_ns = 0
         peers = tuple(engine for engine in topology.engines if engine != member)
-        self._fetcher = PeerFetcher(peers, self._put)
+        self._fetcher = PeerFetcher(peers, store, self._put)
         self._open_links(topology, member)
         self._batch: list[Frame] = []
         self._acks: list[Frame] = []
@@ -113,7 +116,7 @@ class ReplicaShell:
         """Hand a gRPC call to the main loop. From any thread."""
         self._put(call)
 
-    def _put(self, item: Call | PeerLog | PeerLogFailed) -> None:
+    def _put(self, item: Call | FromPeer) -> None:
         self._inbox.put(item)
         self._ring()
 
@@ -140,6 +143,9 @@ class ReplicaShell:
             self._next_gc_ns = now_ns + _GC_NS
             gc.collect(1)
             self._journal.derived.write_pending()
+            if self.machine.committed_seq > self._noted_committed:
+                self._noted_committed = self.machine.committed_seq
+                self._journal.note_committed(self._noted_committed)
         return work
 
     def _poll_links(self, now_ns: int) -> int:
@@ -188,12 +194,15 @@ class ReplicaShell:
             except queue.Empty:
                 return work
             work += 1
-            if isinstance(item, (PeerLog, PeerLogFailed)):
+            if isinstance(item, FromPeer):
                 self._perform(self.machine.step(item, now_ns), now_ns)
             elif isinstance(item, FenceCall):
                 self._on_fence(item, now_ns)
             elif isinstance(item, QueryCall):
                 self._on_query(item)
+            elif isinstance(item, CutOrder):
+                self._journal.drop_through(item.seq)
+                self._on_notice(Notice("journal_cut", f"it begins after seq {item.seq} now"))
             else:
                 self._on_snapshot(item)
 
@@ -208,6 +217,9 @@ class ReplicaShell:
             self._on_notice(notice)
         if effects.truncate_after is not None:
             self._truncate(effects.truncate_after)
+            return
+        if effects.install is not None:
+            self._install(effects.install)
             return
         for answer in effects.fence_answers:
             self._answer_fence(answer)
@@ -224,15 +236,33 @@ class ReplicaShell:
             self._sequencer_links[effects.rewind.sequencer].send(encode_frame(effects.rewind.frame))
         if effects.fetch is not None:
             self._fetcher.fetch(effects.fetch, self.machine.cluster_uuid)
+        if effects.fetch_snapshot is not None:
+            self._fetcher.fetch_snapshot(effects.fetch_snapshot)
         if journal is not None and journal.frames:
             self._perform(self.machine.step(Journaled(journal.frames[-1].last_seq), now_ns), now_ns)
 
     def _truncate(self, after_seq: int) -> None:
         archive = self._journal.truncate(after_seq)
+        self._store.remove_after(after_seq)
         self._on_notice(Notice("tail_archived", f"everything after seq {after_seq} was moved to {archive}"))
         self.events.clear()
         self.machine = self._rebuild()
         self._on_notice(Notice("restored", f"replayed up to seq {self.machine.applied_seq}"))
+
+    def _install(self, order: Install) -> None:
+        self._store.remove_after(order.common_seq)
+        self._store.adopt(order.base.seq)
+        archive = self._journal.begin_after(order.base, order.cluster_uuid, order.common_seq)
+        if self.machine.head.seq > order.common_seq:
+            self._on_notice(Notice("tail_archived", f"everything after seq {order.common_seq} was moved to {archive}"))
+        self.events.clear()
+        self.machine = self._rebuild()
+        self._on_notice(Notice("restored", f"from a peer's snapshot at seq {self.machine.applied_seq}"))
+
+    @property
+    def restore_progress(self) -> tuple[int, int]:
+        """Bytes of a snapshot that is being fetched, so far and in all; 0 while none is."""
+        return self._fetcher.progress
 
     def _on_fence(self, call: FenceCall, now_ns: int) -> None:
         self._ticket += 1

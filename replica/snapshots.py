@@ -4,8 +4,10 @@
 appears whole or not at all: it is written under another name, synced, renamed, and its folder synced.
 """
 
+import contextlib
+import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -50,6 +52,10 @@ class SnapshotSource(Protocol):
 
     def heads(self) -> tuple[SnapshotHead, ...]:
         """Heads of all verified ones, ascending in seq."""
+        ...
+
+    def verified_seqs(self) -> tuple[int, ...]:
+        """Seqs of all verified ones, ascending."""
         ...
 
     def read(self, seq: int) -> bytes:
@@ -175,6 +181,34 @@ class SnapshotStore:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    # ---- whose they are ------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def tend(self) -> Iterator[None]:
+        """Be the one snapshotter of this engine.
+
+        Raises:
+            SnapshotFault: there is another.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SnapshotFault(f"another snapshotter works in {self.folder}; stop that one") from None
+            yield
+
+    def tended(self) -> bool:
+        """Whether a snapshotter is at work."""
+        try:
+            with (self.folder / "lock").open("r") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
 
     # ---- asking for one -----------------------------------------------------------------------------------------
 

@@ -29,6 +29,11 @@ class ReplicaView:
     cluster_uuid: str
     why: str
     counters: tuple[tuple[str, int], ...] = ()
+    member: int = 0
+    joined: bool = True
+    """The cluster has taken the journal in."""
+    policy: int = 0
+    """Acknowledgement policy in force at `applied_seq`."""
 
     def tip(self) -> replication_pb2.Tip:
         """The applied tip as a message."""
@@ -54,4 +59,7 @@ def view_of(machine: ReplicaMachine, counters: tuple[tuple[str, int], ...]) -> R
         machine.cluster_uuid,
         machine.why(),
         counters,
+        machine.options.member,
+        machine.joined,
+        machine.execution.policy,
     )

@@ -121,6 +121,21 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshots:
+    """When the snapshotter beside each engine takes one, and what is kept."""
+
+    every_commands: int = 1_000_000
+    """A snapshot is due after so many commands; 0: never by count."""
+    every_s: int = 600
+    """A snapshot is due after so many seconds with anything new; 0: never by time."""
+    keep: int = 3
+    """Verified snapshots that are kept, at least 1."""
+    journal_keep_commands: int = 10_000_000
+    """Commands that a journal keeps at least; what is older is cut once every engine has it in all its snapshots.
+    0: a journal is never cut."""
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """The whole cluster as configured."""
 
@@ -135,6 +150,7 @@ class Topology:
     ack_policy: str = "synced"
     limits: Limits = Limits()
     timing: Timing = Timing()
+    snapshots: Snapshots = Snapshots()
     udp_mtu: int = 8192
 
     def member(self, kind: ProcessKind, id: int) -> Member:

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "driver": "lockstep.ops.cli.driver",
     "sequencer": "lockstep.ops.cli.sequencer",
     "engine": "lockstep.ops.cli.engine",
+    "snapshotter": "lockstep.ops.cli.snapshotter",
     "gateway": "lockstep.ops.cli.gateway",
 }
 """Module of each command; its `command` is the click command."""

@@ -31,7 +31,7 @@ from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
 from lockstep.ops.local.ports import HOST, busy_ports, free_ports
 from lockstep.ops.process import EXIT_INVARIANT, EnvironmentFault
 from lockstep.stream.driver import default_directory, driver_pid
-from lockstep.stream.topology import Limits, Member, ProcessKind, Timing, Topology
+from lockstep.stream.topology import Limits, Member, ProcessKind, Snapshots, Timing, Topology
 
 DEFAULT_PORT: Final = 7450
 _DRIVER: Final = "driver"
@@ -61,6 +61,7 @@ class ClusterPlan:
     """Whether to start a process again that has died."""
     limits: Limits = field(default_factory=Limits)
     timing: Timing = field(default_factory=Timing)
+    snapshots: Snapshots = field(default_factory=Snapshots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,10 @@ class LocalCluster:
                 self._add(
                     member.name, member.kind.name.lower(), "--config", str(self.config_path), "--id", str(member.id)
                 )
+            for engine in self._topology.engines:
+                self._add(
+                    f"snapshotter-{engine.id}", "snapshotter", "--config", str(self.config_path), "--id", str(engine.id)
+                )
             self._wait_until_serving(timeout_s, should_stop)
         except BaseException:
             self.stop()
@@ -198,6 +203,7 @@ class LocalCluster:
             gateways=gateways,
             limits=plan.limits,
             timing=plan.timing,
+            snapshots=plan.snapshots,
         )
 
     def _implementation(self, engine: int) -> str:

@@ -60,7 +60,13 @@ def examine(data_dir: Path, *, engines: int) -> Found | None:
             f"{data_dir}: the directories of engine {first} and engine {second} are of different clusters (a data "
             "directory of another cluster); put the right one back, or choose another --data-dir"
         )
-    longest = max(known, key=lambda member: (known[member].tip_epoch, known[member].tip_seq, -member))
+    # A journal that was being filled after its disk was lost may look complete and not be.
+    joined = [member for member in known if known[member].joined]
+    if not joined:
+        raise EnvironmentFault(
+            f"{data_dir}: no engine's journal was ever taken into the cluster; choose another --data-dir"
+        )
+    longest = max(joined, key=lambda member: (known[member].tip_epoch, known[member].tip_seq, -member))
     epoch = max(max(journal.promised, journal.tip_epoch) for journal in known.values())
     return Found(next(iter(uuids)), max(epoch, 1), longest, tuple(range(1, engines + 1)))
 

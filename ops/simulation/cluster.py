@@ -11,6 +11,7 @@ from lockstep.ops.simulation.judge import Judge
 from lockstep.ops.simulation.kernel import MS, Kernel
 from lockstep.ops.simulation.network import Network
 from lockstep.ops.simulation.sequencer_host import SequencerHost
+from lockstep.ops.simulation.snapshot_round import SnapshotRound
 from lockstep.ops.simulation.store import Store
 from lockstep.ops.simulation.watching import Watching
 from lockstep.ops.simulation.world import World
@@ -50,6 +51,7 @@ class Cluster(World):
 
     def start(self) -> None:
         """Start every process, at about the same time."""
+        SnapshotRound(self.kernel, self.engines, self._slowest).begin()
         for host in self.hosts.values():
             if host.kind != "client":
                 self.kernel.after(self.kernel.between(0, 60_000_000), host.start)
@@ -67,6 +69,11 @@ class Cluster(World):
             if flight is not None and engine in flight.record.in_sync:
                 return True
         return False
+
+    def _slowest(self) -> int:
+        """Up to which seq every gateway and every client has been told everything."""
+        told = [client.seen[-1][0] if client.seen else 0 for client in self.clients]
+        return min(told + [gateway.machine.delivered_seq if gateway.life else 0 for gateway in self.gateways])
 
     def why_not_converged(self) -> str:
         """What is missing until everything is answered and every engine is in sync; empty if nothing is."""

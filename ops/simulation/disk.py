@@ -39,6 +39,7 @@ class Disk:
         """Verified snapshot files by seq."""
         self.incoming = b""
         """A snapshot file that was fetched and is not installed yet."""
+        self._flushed_seq = 0
         self._frames: list[Frame] = []
         self._firsts: list[int] = []
         self._epochs: list[EpochEntry] = []
@@ -86,8 +87,11 @@ class Disk:
     def forget_volatile(self, keep: bool) -> None:
         """The process died. Sometimes its memtables had been flushed before."""
         if not keep:
-            self._digests.clear()
-            self._events.clear()
+            self._forget(lambda seq: seq <= self._flushed_seq)
+
+    def flush(self) -> None:
+        """Store events and digests for good."""
+        self._flushed_seq = max(self._digests, default=0)
 
     def truncate(self, after_seq: int) -> Path:
         """Archive and delete the tail."""

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, cast
 
+import grpc
+
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.ops.simulation.disk import Disk
 from lockstep.ops.simulation.host import Host
@@ -24,11 +26,15 @@ from lockstep.replica.effects import (
     FenceAnswer,
     FenceRequested,
     FetchLog,
+    FetchSnapshot,
+    Install,
     Journaled,
     JournalWrite,
     Notice,
     PeerLog,
+    PeerLogBehind,
     PeerLogFailed,
+    PeerSnapshot,
     Role,
     StreamFrames,
     Tick,
@@ -36,9 +42,13 @@ from lockstep.replica.effects import (
 from lockstep.replica.events import EventStore
 from lockstep.replica.journal import Journal
 from lockstep.replica.machine import ReplicaMachine
+from lockstep.replica.replayer import Replayer
 from lockstep.replica.restore import restore
+from lockstep.replica.retention import plan_cut
 from lockstep.replica.service import UUID_KEY, ReplicationService
 from lockstep.replica.settings import ReplicaOptions
+from lockstep.replica.snapshot_file import decode_head, decode_snapshot_file
+from lockstep.replica.snapshots import usable
 from lockstep.replica.view import ReplicaView, view_of
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
 from lockstep.v1 import common_pb2, replication_pb2
@@ -80,9 +90,9 @@ class _Context:
         """The answer's metadata."""
         self.replied_uuid = dict(metadata).get(UUID_KEY, "")
 
-    def abort(self, _code: object, text: str) -> NoReturn:
+    def abort(self, code: grpc.StatusCode, text: str) -> NoReturn:
         """Refuse."""
-        raise _Aborted(text)
+        raise _Aborted(f"{code.name}: {text}")
 
 
 class EngineHost(Host):
@@ -99,6 +109,8 @@ class EngineHost(Host):
         self.write_fails = False
         """The next write fails, which ends the process."""
         self.truncations = 0
+        self.installed = 0
+        """Snapshots of peers that were installed."""
         self._pending: deque[Event | _FenceCall | _QueryCall] = deque()
         self._writing: JournalWrite | None = None
         self._view: ReplicaView | None = None
@@ -119,7 +131,7 @@ class EngineHost(Host):
         journal = cast("Journal", self.disk)
         self.machine = self._restore()
         self.events = EventStore(journal, self.world.topology.limits.event_window_commands)
-        self.service = ReplicationService(self.id, journal, self.events, lambda: self.view, self.post)
+        self.service = ReplicationService(self.id, journal, self.events, lambda: self.view, self.post, self.disk)
         self.kernel.note(f"{self.name} has replayed up to {self.machine.applied_seq}, promised {self.machine.promised}")
 
     def _restore(self) -> ReplicaMachine:
@@ -248,6 +260,9 @@ class EngineHost(Host):
         if effects.truncate_after is not None:
             self._truncate(effects.truncate_after)
             return
+        if effects.install is not None:
+            self._install(effects.install)
+            return
         for answer in effects.fence_answers:
             self._answer_fence(answer)
         if effects.ack is not None:
@@ -267,6 +282,8 @@ class EngineHost(Host):
                 network.send(self, [sequencer], effects.rewind.frame)
         if effects.fetch is not None:
             self._fetch(effects.fetch)
+        if effects.fetch_snapshot is not None:
+            self._fetch_snapshot(effects.fetch_snapshot)
         world.judge.on_engine_step(self)
 
     def _on_notice(self, notice: Notice) -> None:
@@ -280,6 +297,57 @@ class EngineHost(Host):
         self.world.judge.on_truncated(self, after_seq)
         self.events.clear()
         self.machine = self._restore()
+
+    def _install(self, order: Install) -> None:
+        """Begin anew from a peer's snapshot."""
+        self.installed += 1
+        disk = self.disk
+        disk.snapshots = {seq: raw for seq, raw in disk.snapshots.items() if seq <= order.common_seq}
+        disk.snapshots[order.base.seq] = disk.incoming
+        disk.begin_after(order.base, order.cluster_uuid, order.common_seq)
+        self.world.judge.on_installed(self)
+        self.events.clear()
+        self.machine = self._restore()
+
+    # ---- the snapshotter beside it -------------------------------------------------------------------------------
+
+    def take_snapshot(self, keep: int) -> None:
+        """What `SnapshotTaker` does: replay what is committed, write it down, and see it reproduced."""
+        disk = self.disk
+        older = usable(
+            disk.heads(),
+            cluster_uuid=disk.uuid,
+            epochs=disk.epochs(),
+            tip_seq=disk.committed_hint,
+            base_seq=disk.base_seq,
+        )
+        if not disk.uuid or (disk.base_seq and not older):
+            return
+        replayer = Replayer(ReferenceEngine, disk.read(older[0].seq) if older else b"")
+        start = replayer.seq
+        for journaled in disk.frames(start + 1):
+            if journaled.last_seq > disk.committed_hint:
+                break
+            replayer.run(journaled)
+        if replayer.seq == start:
+            return
+        raw = replayer.snapshot(disk.uuid)
+        self.world.judge.on_snapshot(self, decode_head(raw), raw)
+        disk.snapshots[replayer.seq] = raw
+        if self.alive:
+            disk.flush()
+        for seq in disk.verified_seqs()[:-keep]:
+            del disk.snapshots[seq]
+        self.kernel.note(f"{self.name}: snapshot at seq {replayer.seq}")
+
+    def cut(self, oldest: dict[int, int], keep_commands: int) -> None:
+        """What `Housekeeping` does: cut the journal's head as far as no engine needs it."""
+        engines = tuple(engine.id for engine in self.world.topology.engines)
+        committed = self.machine.committed_seq
+        seq = plan_cut(oldest, engines=engines, committed_seq=committed, keep_commands=keep_commands)
+        if seq > self.disk.base_seq:
+            self.kernel.note(f"{self.name}: journal cut after seq {seq}")
+            self.disk.drop_through(seq)
 
     # ---- the service ---------------------------------------------------------------------------------------------
 
@@ -327,6 +395,16 @@ class EngineHost(Host):
             return
         answer(replies, "")
 
+    def serve_snapshot(self, answer: Done) -> None:
+        """`Replication.FetchSnapshot` of a stored file, all replies at once."""
+        request = replication_pb2.FetchSnapshotRequest(stored=True)
+        try:
+            replies = list(self.service.FetchSnapshot(request, _Context()))
+        except _Aborted as aborted:
+            answer(None, str(aborted))
+            return
+        answer(b"".join(reply.chunk for reply in replies), "")
+
     def serve_query(self, request: replication_pb2.QueryRequest, answer: Done) -> None:
         """`Replication.Query`."""
         self.post(_QueryCall(request, answer))
@@ -354,7 +432,10 @@ class EngineHost(Host):
         request = replication_pb2.FetchJournalRequest(from_seq=order.from_seq, max_bytes=_MAX_BYTES)
         uuid = self.machine.cluster_uuid
 
-        def done(said: tuple[list[replication_pb2.FetchJournalReply], str] | None, _failure: str) -> None:
+        def done(said: tuple[list[replication_pb2.FetchJournalReply], str] | None, failure: str) -> None:
+            if failure.startswith(grpc.StatusCode.OUT_OF_RANGE.name):
+                self.post(PeerLogBehind(order.peer))
+                return
             if said is None or not said[0]:
                 self.post(PeerLogFailed(order.peer))
                 return
@@ -374,6 +455,24 @@ class EngineHost(Host):
         peer = self.world.host("engine", order.peer)
         self.world.network.call(self, peer, ask, done, timeout_ns=_FETCH_TIMEOUT_NS)
 
+    def _fetch_snapshot(self, order: FetchSnapshot) -> None:
+        """Like `PeerFetcher`."""
+
+        def done(raw: bytes | None, _failure: str) -> None:
+            if raw is None:
+                self.post(PeerLogFailed(order.peer))
+                return
+            head, _state = decode_snapshot_file(raw)
+            self.disk.incoming = raw
+            self.post(PeerSnapshot(order.peer, head.cluster_uuid, head.base))
+
+        def ask(peer: Host, answer: Done) -> None:
+            assert isinstance(peer, EngineHost)
+            peer.serve_snapshot(answer)
+
+        peer = self.world.host("engine", order.peer)
+        self.world.network.call(self, peer, ask, done, timeout_ns=_FETCH_TIMEOUT_NS)
+
 
 def _peer_log(peer: int, replies: list[replication_pb2.FetchJournalReply], uuid: str) -> PeerLog:
     first = replies[0]
@@ -386,4 +485,5 @@ def _peer_log(peer: int, replies: list[replication_pb2.FetchJournalReply], uuid:
         tuple(decode_frame(raw) for reply in replies for raw in reply.frames),
         replies[-1].digest,
         first.committed_seq,
+        first.snapshot_seq,
     )

@@ -15,6 +15,7 @@ from lockstep.ops.simulation.disk import Disk
 from lockstep.ops.simulation.engine_host import EngineHost
 from lockstep.ops.simulation.world import Violation, World
 from lockstep.replica.effects import FenceAnswer, JournalWrite
+from lockstep.replica.snapshot_file import SnapshotHead
 from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.stream.frames import Frame, FrameFlag
 from lockstep.stream.records import CONTROL, CommandKind
@@ -53,6 +54,8 @@ class Judge:
         self._index: dict[int, int] = {}  # first seq -> position in `log`
         self.committed_seq = 0
         self.committed_epoch = 0
+        self.snapshots: dict[int, bytes] = {}
+        """Snapshot files by seq, as they were first taken."""
         self.released: dict[int, bytes] = {}
         """Events by seq, as they first left the cluster."""
 
@@ -134,6 +137,18 @@ class Judge:
         """An engine that was not in sync got an empty disk: what it promised before is gone, which hurts nobody."""
         self._promised.pop(engine, None)
         self._compared.pop(engine, None)
+
+    def on_installed(self, host: EngineHost) -> None:
+        """An engine that was not in sync began anew from a snapshot."""
+        self._compared[host.id] = host.disk.base_seq
+        self._check_in_sync("it installed a snapshot")
+
+    def on_snapshot(self, host: EngineHost, head: SnapshotHead, raw: bytes) -> None:
+        """A snapshot was taken: of committed state only, and all engines' at one seq are equal."""
+        if head.seq > self.committed_seq:
+            raise Violation(f"{host.name} takes a snapshot at seq {head.seq}, committed is {self.committed_seq}")
+        if self.snapshots.setdefault(head.seq, raw) != raw:
+            raise Violation(f"{host.name} takes another snapshot at seq {head.seq} than an engine before it")
 
     def on_truncated(self, host: EngineHost, after_seq: int) -> None:
         """An engine gave up a tail."""

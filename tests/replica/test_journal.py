@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from lockstep.engine.reference import ReferenceEngine
+from lockstep.replica.background_sync import BackgroundSync
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import AppliedBatch, JournalWrite
-from lockstep.replica.journal import BackgroundSync, Journal, inspect
+from lockstep.replica.journal import Journal, inspect
 from lockstep.replica.restore import restore
 from lockstep.replica.rocks import JournalFault
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions

@@ -24,7 +24,7 @@ from lockstep.stream.transport import Transport, wait_for_driver
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, common_pb2, replication_pb2, replication_pb2_grpc
 
 ENGINE = Path(__file__).with_name("engine_process.py")
-DEADLINE_S = 15
+DEADLINE_S = 40
 
 
 def free_ports(count):

@@ -1,0 +1,49 @@
+"""When the simulated snapshotters work: drawn from the seed, apart from the dice of everything else."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from lockstep.ops.simulation.engine_host import EngineHost
+from lockstep.ops.simulation.kernel import MS, Kernel
+
+
+class SnapshotRound:
+    """Now and then one engine's snapshotter takes a snapshot; in some runs journals are cut behind them."""
+
+    def __init__(self, kernel: Kernel, engines: Sequence[EngineHost], slowest: Callable[[], int]) -> None:
+        """`slowest`: up to which seq every gateway and client has been told everything."""
+        self._kernel = kernel
+        self._engines = engines
+        self._slowest = slowest
+        self._dice = Random(kernel.seed ^ 0x5AFE)  # noqa: S311 - repeatable on purpose
+        self._pause_ms = self._dice.choice((60, 150, 400))
+        self._keep = self._dice.randint(1, 3)
+        self._cuts = self._dice.random() < 0.5
+        self._keep_commands = self._dice.choice((1, 10, 40))
+
+    def begin(self) -> None:
+        """Start going round. One run in four has no snapshots at all."""
+        if self._dice.random() < 0.75:
+            self._next()
+
+    def _next(self) -> None:
+        self._kernel.after(self._dice.randint(self._pause_ms // 2, self._pause_ms * 2) * MS, self._work)
+
+    def _work(self) -> None:
+        host = self._dice.choice(self._engines)
+        if not host.paused:
+            host.take_snapshot(self._keep)
+        if self._cuts and self._dice.random() < 0.5:
+            self._cut()
+        self._next()
+
+    def _cut(self) -> None:
+        # An engine that does not answer stops the cutting, and none cuts while it is waiting for its disk.
+        if not all(host.responsive for host in self._engines):
+            return
+        oldest = {host.id: min(host.disk.verified_seqs(), default=0) for host in self._engines}
+        host = self._dice.choice(self._engines)
+        if not host.busy:
+            # What journals keep has to be more than any gateway or client may be behind: then its events are there.
+            behind = host.machine.committed_seq - self._slowest()
+            host.cut(oldest, max(self._keep_commands, behind + 1))

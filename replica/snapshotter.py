@@ -1,0 +1,190 @@
+"""Takes snapshots beside a live engine: a process of its own that executes the engine's journal once more.
+
+It reads the journal as a RocksDB secondary, so the engine neither pauses nor knows; it runs at a low priority and only
+when a snapshot is due. It goes no further than what the journal says is committed. A snapshot counts once it is
+verified: the one before, restored from its file into another engine, and the commands since then give the same bytes.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from lockstep.engine.contract import EngineType, StreamGap
+from lockstep.engine.implementations import UnknownImplementation, implementation
+from lockstep.ops.process import (
+    EXIT_ENVIRONMENT,
+    EXIT_INVARIANT,
+    EXIT_OK,
+    EnvironmentFault,
+    StopRequest,
+    configure_logging,
+)
+from lockstep.replica.journal import Journal, journal_path
+from lockstep.replica.replayer import Replayer
+from lockstep.replica.rocks import JournalFault
+from lockstep.replica.settings import BrokenInvariant
+from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_head
+from lockstep.replica.snapshots import REJECTED, UNVERIFIED, VERIFIED, SnapshotFault, SnapshotStore, usable
+from lockstep.stream.topology import Member, Snapshots, Topology
+
+_POLL_S: Final = 0.5
+_NICE: Final = 15
+_SECOND_NS: Final = 1_000_000_000
+
+
+class Stopped(Exception):
+    """The process was asked to stop in the middle of a replay."""
+
+
+class SnapshotTaker:
+    """Takes, verifies and retires the snapshots of one journal. One thread.
+
+    `alive` is called now and then in a long replay and may raise.
+    """
+
+    def __init__(
+        self, journal: Journal, store: SnapshotStore, make: EngineType, plan: Snapshots, alive: Callable[[], None]
+    ) -> None:
+        self._journal = journal
+        self._store = store
+        self._make = make
+        self._plan = plan
+        self._alive = alive
+        self._replayer: Replayer | None = None
+        self._identity = 0
+        self._taken_at_ns: int | None = None
+
+    def turn(self, now_ns: int) -> SnapshotHead | None:
+        """Take a snapshot if one is due; what was taken. `now_ns` is a monotonic clock.
+
+        Raises:
+            BrokenInvariant: the snapshot was not reproduced by executing the same commands again.
+            JournalFault, SnapshotFault: a file can't be read or written.
+        """
+        journal = self._journal
+        journal.catch_up()
+        uuid, committed = journal.cluster_uuid, journal.committed_hint
+        if self._taken_at_ns is None:
+            self._taken_at_ns = now_ns
+        if not uuid:
+            return None
+        newest = max(self._store.verified_seqs(), default=0)
+        asked = self._store.asked()
+        if committed <= newest or not (asked or self._due(committed - newest, now_ns)):
+            return None
+        replayer = self._current_replayer()
+        if replayer is None:
+            return None
+        self._run(replayer, committed)
+        if replayer.seq <= newest:
+            return None
+        self._taken_at_ns = now_ns
+        return self._take(replayer, uuid)
+
+    def _due(self, commands: int, now_ns: int) -> bool:
+        plan = self._plan
+        by_count = plan.every_commands > 0 and commands >= plan.every_commands
+        since_ns = now_ns - (self._taken_at_ns or 0)
+        return by_count or (plan.every_s > 0 and since_ns >= plan.every_s * _SECOND_NS)
+
+    def _current_replayer(self) -> Replayer | None:
+        """The engine of before, if the journal is still the same one and still leads on from it."""
+        journal, replayer = self._journal, self._replayer
+        if replayer is not None and (journal.identity != self._identity or replayer.seq < journal.base_seq):
+            replayer = None
+        if replayer is None:
+            self._identity = journal.identity
+            start = self._older_snapshot(journal.committed_hint)
+            if start is None and journal.base_seq:
+                return None  # the engine is fetching the snapshot that its journal begins with
+            replayer = Replayer(self._make, b"" if start is None else self._store.read(start.seq))
+        self._replayer = replayer
+        return replayer
+
+    def _older_snapshot(self, below_seq: int) -> SnapshotHead | None:
+        journal = self._journal
+        found = usable(
+            self._store.heads(),
+            cluster_uuid=journal.cluster_uuid,
+            epochs=journal.epochs(),
+            tip_seq=below_seq,
+            base_seq=journal.base_seq,
+        )
+        return found[0] if found else None
+
+    def _run(self, replayer: Replayer, through_seq: int) -> None:
+        for journaled in self._journal.frames(replayer.seq + 1):
+            if journaled.last_seq > through_seq:
+                return
+            replayer.run(journaled)
+            self._alive()
+
+    def _take(self, replayer: Replayer, uuid: str) -> SnapshotHead:
+        older = self._older_snapshot(replayer.seq - 1)
+        raw = replayer.snapshot(uuid)
+        seq = replayer.seq
+        self._store.write(raw, seq, verified=False)
+        again = Replayer(self._make, b"" if older is None else self._store.read(older.seq))
+        self._run(again, seq)
+        if again.seq != seq or again.snapshot(uuid) != raw:
+            self._store.mark(seq, UNVERIFIED, REJECTED)
+            start = 0 if older is None else older.seq
+            raise BrokenInvariant(
+                f"the snapshot at seq {seq} was not reproduced by executing the journal from seq {start} once more: "
+                f"the digests are {replayer.digest.hex()} and {again.digest.hex()}; both files and the journal are kept"
+            )
+        self._store.mark(seq, UNVERIFIED, VERIFIED)
+        self._store.retire(self._plan.keep)
+        return decode_head(raw)
+
+
+def run(topology: Topology, member: Member) -> int:
+    """Take snapshots beside engine `member` until asked to stop; the exit code, as of an engine."""
+    logger = configure_logging(f"snapshotter-{member.id}")
+    stop = StopRequest.install()
+    os.nice(_NICE)
+    try:
+        make = implementation(member.engine)
+        while not stop.requested:
+            _follow(topology, member, make, stop, logger)
+            stop.wait(_POLL_S)
+    except Stopped:
+        pass
+    except (EnvironmentFault, SnapshotFault, UnknownImplementation) as fault:
+        logger.error("environment_fault", text=str(fault))
+        return EXIT_ENVIRONMENT
+    except (BrokenInvariant, StreamGap) as broken:
+        logger.critical("broken_invariant", text=str(broken), exc_info=True)
+        return EXIT_INVARIANT
+    logger.info("stopped", reason=stop.reason)
+    return EXIT_OK
+
+
+def _follow(topology: Topology, member: Member, make: EngineType, stop: StopRequest, logger: Any) -> None:
+    """Follow one journal until it is gone (a new disk, a reinit), or the stop."""
+    if not (journal_path(member.data_dir) / "CURRENT").exists():
+        return
+    store = SnapshotStore(member.data_dir)
+
+    def alive() -> None:
+        if stop.requested:
+            raise Stopped
+
+    try:
+        with store.tend():
+            journal = Journal(member.data_dir, member.id, follow_in=member.data_dir / "snapshotter")
+            try:
+                taker = SnapshotTaker(journal, store, make, topology.snapshots, alive)
+                while not stop.requested and (journal_path(member.data_dir) / "CURRENT").exists():
+                    started_ns = time.monotonic_ns()
+                    head = taker.turn(started_ns)
+                    if head is not None:
+                        took_ms = (time.monotonic_ns() - started_ns) // 1_000_000
+                        logger.info("snapshot", seq=head.seq, epoch=head.epoch, bytes=head.file_bytes, ms=took_ms)
+                    stop.wait(_POLL_S)
+            finally:
+                journal.close()
+    except (JournalFault, SnapshotDamaged) as fault:
+        # The engine has moved the journal away, or writes it for the first time: look again.
+        logger.warning("journal_not_followed", text=str(fault))

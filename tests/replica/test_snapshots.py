@@ -1,0 +1,255 @@
+"""Snapshot files, the folder that holds them, and starting from one."""
+
+import dataclasses
+
+import pytest
+
+from lockstep.engine.native import NativeEngine
+from lockstep.engine.reference import ReferenceEngine
+from lockstep.replica.divergence import EpochEntry
+from lockstep.replica.effects import JournalWrite
+from lockstep.replica.journal import Journal
+from lockstep.replica.replayer import Replayer
+from lockstep.replica.restore import restore
+from lockstep.replica.retention import plan_cut
+from lockstep.replica.rocks import JournalFault
+from lockstep.replica.settings import Base, BrokenInvariant, ReplicaOptions
+from lockstep.replica.snapshot_file import SnapshotDamaged, decode_head, decode_snapshot_file, encode_snapshot_file
+from lockstep.replica.snapshots import SnapshotFault, SnapshotStore, check_file, usable
+from lockstep.replica.snapshotter import SnapshotTaker
+from lockstep.stream.digest import Digest
+from lockstep.stream.topology import Snapshots
+
+BASE = Base(7, Digest(b"d" * 16), 5_000, (EpochEntry(1, 1), EpochEntry(3, 6)), 0b110, 2, 1)
+EAGER = Snapshots(every_commands=1, every_s=0, keep=2)
+
+
+def filled(data_dir, sequencer, batches=5):
+    """A journal of an EPOCH_START and some batches of four, all of them committed, with events and digests."""
+    journal = Journal(data_dir, 1)
+    frames = [sequencer.epoch_start(1, primary=1), *(sequencer.commands(4) for _ in range(batches))]
+    journal.write(JournalWrite((frames[0],), (EpochEntry(1, 1),), (1, 1), "uuid-1", 0, joined=True), sync=True)
+    for made in frames[1:]:
+        journal.write(JournalWrite((made,), committed_seq=made.first_seq - 1), sync=True)
+    journal.note_committed(frames[-1].last_seq)
+    started(journal, None)
+    return journal
+
+
+def started(journal, store, engine=ReferenceEngine):
+    return restore(journal, ReplicaOptions(1, (1, 2)), engine, lambda: None, store)
+
+
+def taker_of(data_dir, tmp_path, plan=EAGER, engine=ReferenceEngine):
+    follower = Journal(data_dir, 1, follow_in=tmp_path / "follower")
+    return follower, SnapshotTaker(follower, SnapshotStore(data_dir), engine, plan, lambda: None)
+
+
+def test_file_says_what_was_written():
+    raw = encode_snapshot_file("uuid-1", BASE, b"state")
+    head, state = decode_snapshot_file(raw)
+    assert (head.cluster_uuid, head.base, state) == ("uuid-1", BASE, b"state")
+    assert (head.seq, head.epoch, head.file_bytes) == (7, 3, len(raw))
+
+
+@pytest.mark.parametrize("at", [0, 9, 20, 60, 100, -1])
+def test_any_damaged_byte_is_noticed(at):
+    raw = bytearray(encode_snapshot_file("uuid-1", BASE, b"state"))
+    raw[at] ^= 0x10
+    with pytest.raises(SnapshotDamaged):
+        decode_snapshot_file(bytes(raw))
+
+
+def test_cut_short_file_is_noticed():
+    raw = encode_snapshot_file("uuid-1", BASE, b"state")
+    for length in (0, 10, 40, len(raw) - 1):
+        with pytest.raises(SnapshotDamaged):
+            decode_snapshot_file(raw[:length])
+
+
+def test_epoch_table_that_does_not_lead_to_the_seq_is_refused():
+    for epochs in ((EpochEntry(1, 1), EpochEntry(3, 8)),):
+        with pytest.raises(SnapshotDamaged, match="epoch table"):
+            decode_head(encode_snapshot_file("u", dataclasses.replace(BASE, epochs=epochs), b""))
+
+
+def test_only_snapshots_of_the_journals_own_history_are_usable():
+    head = decode_head(encode_snapshot_file("u", BASE, b""))
+    history = {"cluster_uuid": "u", "epochs": (*BASE.epochs, EpochEntry(4, 9)), "tip_seq": 12, "base_seq": 0}
+    assert usable([head], **history) == (head,)
+    assert usable([head], **history | {"cluster_uuid": ""}) == (head,)
+    assert not usable([head], **history | {"cluster_uuid": "other"})
+    assert not usable([head], **history | {"tip_seq": 6})
+    assert not usable([head], **history | {"base_seq": 8})
+    assert not usable([head], **history | {"epochs": (EpochEntry(1, 1), EpochEntry(4, 9))})
+    assert not usable([head], **history | {"epochs": (EpochEntry(1, 1), EpochEntry(2, 6))})
+
+
+def test_store_keeps_the_newest_verified_ones(tmp_path):
+    store = SnapshotStore(tmp_path)
+    for seq in (7, 17, 27):
+        raw = encode_snapshot_file("u", dataclasses.replace(BASE, seq=seq), b"state")
+        store.write(raw, seq, verified=seq != 17)
+    store.write(b"damaged", 37, verified=True)
+    assert [(stored.seq, stored.verified) for stored in store.stored()] == [(7, True), (17, False), (27, True)]
+    assert store.retire(2) == (7, 17)
+    assert store.verified_seqs() == (27, 37)
+    store.remove_after(30)
+    assert [head.seq for head in store.heads()] == [27]
+    assert check_file(store.path(27)).seq == 27
+    store.path(27).write_bytes(b"x")
+    with pytest.raises(SnapshotFault, match="delete it"):
+        check_file(store.path(27))
+
+
+def test_only_one_snapshotter_works_beside_an_engine(tmp_path):
+    store = SnapshotStore(tmp_path)
+    assert not store.tended()
+    with store.tend():
+        assert store.tended()
+        with pytest.raises(SnapshotFault, match="another snapshotter"), SnapshotStore(tmp_path).tend():
+            pass
+    assert not store.tended()
+
+
+def test_both_engines_take_the_same_snapshot_while_the_journal_is_open_and_growing(tmp_path, sequencer):
+    journal = filled(tmp_path / "data", sequencer)
+    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    assert taker.turn(1).seq == 21
+    first = SnapshotStore(tmp_path / "data").read(21)
+    assert taker.turn(2) is None
+    journal.write(JournalWrite((sequencer.commands(4),), committed_seq=21), sync=False)
+    assert taker.turn(3) is None  # what is not known to be committed is not taken
+    journal.note_committed(25)
+    assert taker.turn(4).seq == 25
+    follower.close()
+    native = Replayer(NativeEngine)
+    for journaled in journal.frames(1):
+        if journaled.last_seq <= 21:
+            native.run(journaled)
+    assert native.snapshot("uuid-1") == first
+    journal.close()
+
+
+def test_snapshots_come_when_due_or_asked_for(tmp_path, sequencer):
+    journal = filled(tmp_path / "data", sequencer)
+    store = SnapshotStore(tmp_path / "data")
+    follower, taker = taker_of(tmp_path / "data", tmp_path, Snapshots(every_commands=100, every_s=10, keep=1))
+    assert taker.turn(0) is None
+    store.ask()
+    assert taker.turn(1).seq == 21
+    journal.write(JournalWrite((sequencer.commands(4),), committed_seq=21), sync=True)
+    journal.note_committed(25)
+    assert taker.turn(9_000_000_000) is None
+    assert taker.turn(10_000_000_001).seq == 25
+    assert store.verified_seqs() == (25,)
+    follower.close()
+    journal.close()
+
+
+def test_snapshot_that_is_not_reproduced_is_rejected_loudly(tmp_path, sequencer, monkeypatch):
+    journal = filled(tmp_path / "data", sequencer)
+    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    calls = []
+
+    def snapshot(self, uuid):
+        calls.append(1)
+        return real(self, uuid) + b"!" * len(calls)
+
+    real = Replayer.snapshot
+    monkeypatch.setattr(Replayer, "snapshot", snapshot)
+    with pytest.raises(BrokenInvariant, match="not reproduced"):
+        taker.turn(1)
+    assert not SnapshotStore(tmp_path / "data").verified_seqs()
+    assert [path.suffix for path in (tmp_path / "data" / "snapshots").iterdir()] == [".rejected"]
+    follower.close()
+    journal.close()
+
+
+@pytest.mark.parametrize("engine", [ReferenceEngine, NativeEngine])
+def test_start_from_a_snapshot_and_the_tail_is_the_start_from_the_journal(tmp_path, sequencer, engine):
+    journal = filled(tmp_path / "data", sequencer, batches=3)
+    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker.turn(1)
+    follower.close()
+    for _ in range(2):
+        journal.write(JournalWrite((sequencer.commands(4),)), sync=True)
+    whole = started(journal, None, engine)
+    store = SnapshotStore(tmp_path / "data")
+    replayed = []
+    frames = journal.frames
+    journal.frames = lambda from_seq: (replayed.append(from_seq), frames(from_seq))[1]
+    quick = started(journal, store, engine)
+    assert replayed[-1] == 14
+    assert (quick.applied_seq, quick.digest, quick.head.epochs) == (21, whole.digest, whole.head.epochs)
+    assert (quick.primary, quick.in_sync_bits, quick.joined) == (1, 2, True)
+    assert quick.execution.engine.state_digest() == whole.execution.engine.state_digest()
+    journal.close()
+
+
+def test_damaged_snapshot_is_passed_over_and_one_of_another_history_stops_the_start(tmp_path, sequencer):
+    journal = filled(tmp_path / "data", sequencer)
+    store = SnapshotStore(tmp_path / "data")
+    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker.turn(1)
+    follower.close()
+    raw = store.read(21)
+    store.path(21).write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    assert started(journal, store).applied_seq == 21
+    head, state = decode_snapshot_file(raw)
+    other = dataclasses.replace(head.base, digest=Digest(b"x" * 16))
+    store.write(encode_snapshot_file("uuid-1", other, state), 21, verified=True)
+    with pytest.raises(BrokenInvariant, match="seq 21"):
+        started(journal, store)
+    journal.close()
+
+
+def test_journal_whose_head_was_cut_starts_from_a_snapshot_and_not_without(tmp_path, sequencer):
+    journal = filled(tmp_path / "data", sequencer)
+    store = SnapshotStore(tmp_path / "data")
+    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker.turn(1)
+    follower.close()
+    with pytest.raises(JournalFault, match="lies across"):
+        journal.drop_through(7)
+    journal.drop_through(9)
+    assert [kept.first_seq for kept in journal.frames(1)] == [10, 14, 18]
+    assert journal.derived.first_seq == 10
+    journal.close()
+    again = Journal(tmp_path / "data", 1)
+    assert (again.base_seq, again.derived.first_seq, again.summary().tip_seq) == (9, 10, 21)
+    assert started(again, store).applied_seq == 21
+    with pytest.raises(JournalFault, match="begins after seq 9"):
+        started(again, None)
+    again.close()
+
+
+def test_journal_begins_anew_after_a_peers_snapshot(tmp_path, sequencer):
+    journal = filled(tmp_path / "data", sequencer)
+    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    head = taker.turn(1)
+    follower.close()
+    raw = SnapshotStore(tmp_path / "data").read(21)
+    journal.close()
+    blank = Journal(tmp_path / "other", 2)
+    assert not blank.summary().joined
+    assert blank.identity != journal.identity
+    store = SnapshotStore(tmp_path / "other")
+    store.write(raw, 21, verified=True)
+    blank.begin_after(head.base, "uuid-1", 0)
+    summary = blank.summary()
+    assert (summary.tip_seq, summary.base_seq, summary.cluster_uuid, summary.joined) == (21, 21, "uuid-1", False)
+    assert (summary.epochs, summary.tip_epoch, summary.promised) == (head.base.epochs, 1, 1)
+    machine = restore(blank, ReplicaOptions(2, (1, 2)), ReferenceEngine, lambda: None, store)
+    assert (machine.applied_seq, machine.committed_seq, machine.digest) == (21, 21, head.base.digest)
+    assert not machine.joined
+    blank.close()
+
+
+def test_head_is_cut_only_behind_what_every_engine_can_be_restored_from():
+    engines = (1, 2, 3)
+    assert plan_cut({1: 50, 2: 40, 3: 60}, engines=engines, committed_seq=100, keep_commands=10) == 40
+    assert plan_cut({1: 50, 2: 40, 3: 60}, engines=engines, committed_seq=100, keep_commands=61) == 0
+    assert plan_cut({1: 50, 2: 40, 3: 0}, engines=engines, committed_seq=100, keep_commands=10) == 0
+    assert plan_cut({1: 50, 2: 40}, engines=engines, committed_seq=100, keep_commands=10) == 0
+    assert plan_cut({1: 50, 2: 40, 3: 60}, engines=engines, committed_seq=100, keep_commands=0) == 0
