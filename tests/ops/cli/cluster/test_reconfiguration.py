@@ -58,6 +58,32 @@ def test_reinit_of_an_in_sync_engine_is_refused(operate: Operate) -> None:
     assert "lockstep cluster fence 1" in done.text
 
 
+def test_a_snapshot_is_taken_listed_and_after_the_engines_end_verified(
+    operate: Operate, bare: Operate, cluster: LocalCluster
+) -> None:
+    taken = operate("snapshot", "take", 1)
+    assert taken.code == 0, taken.text
+    assert taken.result["verified"]
+    listed = operate("snapshot", "list")
+    assert listed.code == 0, listed.text
+    assert taken.result["seq"] in [one["seq"] for one in listed.result["snapshots"]["engine-1"]]
+    assert operate("snapshot", "take", 9).code == 2
+    assert bare("snapshot", "verify", cluster.data_dir / "engine-1").code == 1
+
+
+def test_reinit_brings_an_engine_back_from_its_peers(operate: Operate, cluster: LocalCluster) -> None:
+    assert operate("fence", 3).code == 0
+    dry = operate("reinit", 3, "--dry-run")
+    assert "archives its journal" in dry.text
+    declined = operate("reinit", 3, stdin="n\n")
+    assert (declined.code, "Nothing was changed" in declined.text) == (3, True)
+    done = operate("reinit", 3, "--force")
+    assert done.code == 0, done.text
+    assert list((cluster.data_dir / "engine-3" / "archive").glob("reinit-*"))
+    assert operate("fence", 3, "--lift").code == 0
+    wait_in_sync(operate, 1, 2, 3)
+
+
 def test_history_names_the_operators_changes(operate: Operate) -> None:
     epochs = operate("history").result["epochs"]
     assert [epoch["cause"] for epoch in epochs[:2]] == ["bootstrap", "ack_policy_changed"]
@@ -106,6 +132,25 @@ def test_the_last_resort_needs_the_loss_to_be_accepted(operate: Operate, cluster
     assert "COMMITTED COMMANDS" in done.text
     assert operate("status").result["primary"] == f"engine-{other}"
     assert operate("history").result["epochs"][-1]["cause"] == "data_loss_accepted"
+
+
+def test_snapshots_beside_cold_journals_are_what_execution_comes_to(
+    operate: Operate, bare: Operate, cluster: LocalCluster
+) -> None:
+    listed = operate("snapshot", "list")
+    assert listed.code == 1
+    if "engine-1" in cluster.pids():
+        cluster.kill("engine-1")
+    folder = cluster.data_dir / "engine-1" / "snapshots"
+    done = bare("snapshot", "verify", cluster.data_dir / "engine-1")
+    assert done.code == 0, done.text
+    assert "equal to what execution comes to" in done.text
+    newest = max(folder.glob("*.snapshot"))
+    raw = bytearray(newest.read_bytes())
+    raw[-1] ^= 1
+    newest.write_bytes(bytes(raw))
+    spoilt = bare("snapshot", "verify", cluster.data_dir / "engine-1")
+    assert (spoilt.code, f"{newest.name}: WRONG" in spoilt.text) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["switchover", "pause", "fence"])
