@@ -305,8 +305,8 @@ def _failover_without_loss(view: ClusterView, candidate: int, survivors: tuple[i
         fence=lost,
         address=view.leader_address,
         reasons=reasons,
-        consequence=f"{_names(lost)} leave the in-sync set and stay out until `lockstep cluster fence ID --lift`; "
-        f"engine-{chosen} is primary; no committed command is lost",
+        consequence=f"no longer in sync, until `lockstep cluster fence ID --lift`: {_names(lost)}; "
+        f"primary: engine-{chosen}; no committed command is lost",
     )
 
 

@@ -163,7 +163,13 @@ def verify_journal(directory: Path, engine_name: str, json_path: Path | None) ->
             f"{directory}: FAULT at seq {verdict.fault_seq}: {verdict.fault}. Keep the directory; compare it with "
             "another engine's (`journal diff`), and bring the engine back with `lockstep cluster reinit`"
         )
-    console.print("sound")
+    if verdict.digests_compared:
+        console.print("sound")
+    else:
+        console.print(
+            "sound in itself; of what the engine had computed nothing is kept (it was killed), so compare the digest "
+            "with another engine's at the same seq"
+        )
     return 0
 
 
@@ -213,6 +219,8 @@ def diff(left: Path, right: Path, json_path: Path | None) -> int:
     write_json(json_path, _comparison_json(found))
     if found.difference is None:
         console.print(_lengths(found, names), highlight=False)
+        if not found.digests_compared:
+            console.print("one of them keeps no digests: what came of the commands was not compared; `journal verify`")
         return 0
     console.print(f"first difference at seq {found.difference.seq}: {found.difference.kind.value}", highlight=False)
     for name, text in zip(names, (found.difference.left, found.difference.right), strict=True):
