@@ -26,10 +26,7 @@ class EngineClusterService(ClusterService):
         view: Callable[[], ReplicaView],
         reinit: Callable[[], None],
     ) -> None:
-        super().__init__(
-            status,
-            {"ListSnapshots": self.ListSnapshots, "TakeSnapshot": self.TakeSnapshot, "Reinit": self.Reinit},
-        )
+        super().__init__(status)
         self._store = store
         self._view = view
         self._reinit = reinit

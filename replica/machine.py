@@ -80,6 +80,8 @@ class ReplicaMachine(Standing):
             raise BrokenInvariant(f"promise {self.promised} is below the journal's epoch {self.head.epoch}")
         self.head.follows = self.promised_to or NO_SEQUENCER
         self.live = self.joined and self.in_sync_bits == 1 << self.options.member
+        if self.live:
+            self._proven = self.promised
         self._advance_commit(None)
         self._role = self.role
 
@@ -131,6 +133,7 @@ class ReplicaMachine(Standing):
                 )
             self.head.follows = received.sender
             self._receive(received, out)
+            self._proven = leader
         elif verdict is Verdict.GAP:
             self._gap_from = received.sender
         elif verdict in (Verdict.CONFLICT, Verdict.UNPROVEN) and self.live:
@@ -165,6 +168,7 @@ class ReplicaMachine(Standing):
         mismatch = self.gate.compare_ahead(self.applied_seq, self.head.epochs)
         if mismatch is not None:
             self._on_mismatch(mismatch, out)
+        self._weigh(out)
         if not self._pending:
             out.fences += [self._answer(request) for request in self._fences]
             self._fences.clear()
@@ -198,10 +202,21 @@ class ReplicaMachine(Standing):
             # Its tail may be divergent; comparing the logs comes first.
             return
         if self.in_sync_bits >> self.options.member & 1:
-            self._stop(text, out)
+            self._on_contradiction(mismatch.member, text, out)
         else:
             # Not required: its log, not its engine, is the likelier culprit, and comparing the logs will tell.
             self._leave_stream(out, text)
+
+    def _on_contradiction(self, member: int, text: str, out: Outbox) -> None:
+        news = self._contradictions.note(member, text)
+        self._weigh(out)
+        if news and not self.diverged:
+            out.notices.append(Notice("contradicted", text))
+
+    def _weigh(self, out: Outbox) -> None:
+        wrong = self._contradictions.verdict(self.in_sync_bits)
+        if wrong:
+            self._stop(wrong, out)
 
     def _on_fence(self, request: FenceRequested, out: Outbox) -> None:
         if self.cluster_uuid and request.cluster_uuid != self.cluster_uuid:
@@ -311,8 +326,13 @@ class ReplicaMachine(Standing):
             self._finish_catch_up(out)
 
     def _check_expected(self, out: Outbox) -> None:
+        expected = self._catch_up.expected
         wrong = self._catch_up.check(self.applied_seq, self.digest)
-        if wrong:
+        if not wrong or expected is None:
+            return
+        if self.in_sync_bits >> expected.peer & 1:
+            self._on_contradiction(expected.peer, wrong, out)
+        else:
             self._stop(wrong, out)
 
     def _finish_catch_up(self, out: Outbox) -> None:
@@ -320,6 +340,7 @@ class ReplicaMachine(Standing):
             return
         self._catch_up.target_seq = 0
         self._rewinds = 0
+        self._proven = self.head.epoch
         if not self.live:
             self._go_live(ANY_SEQUENCER, out, f"caught up with an in-sync engine at seq {self.applied_seq}")
 
@@ -401,7 +422,8 @@ class ReplicaMachine(Standing):
 
     def _effects(self, out: Outbox, now_ns: int) -> Effects:
         ack = None
-        if self._ack_entries and self.live and not self.diverged:
+        # Under a promise to a leader of whom nothing fits yet, the own tail may be divergent: it must not speak of it.
+        if self._ack_entries and self.live and not self.diverged and self._proven == self.promised:
             ack = self._ack_frame(self._ack_entries)
             self._next_repeat_ns = now_ns + self.options.repeat_ns
         self._ack_entries = []

@@ -11,6 +11,7 @@ import numpy as np
 from lockstep.engine.contract import MatchingEngine
 from lockstep.replica.catchup import CatchUp
 from lockstep.replica.commit import CommitGate
+from lockstep.replica.contradiction import Contradictions
 from lockstep.replica.divergence import epoch_at
 from lockstep.replica.effects import AppliedBatch, FenceAnswer, FenceRequested, Role
 from lockstep.replica.execution import Execution
@@ -47,6 +48,7 @@ class Standing:
         self.joined = self.gate.joined = restored.joined
         """Whether the cluster has taken this journal in. Until then no ack of this engine counts for a commit."""
         peers = tuple(engine for engine in options.engines if engine != options.member)
+        self._contradictions = Contradictions()
         self._catch_up = CatchUp(peers, options.fetch_retry_ns)
         self._pending: deque[Frame] = deque()
         self._uncommitted: deque[AppliedBatch] = deque()
@@ -58,6 +60,7 @@ class Standing:
         self._joining = False  # taken in, and not stored yet
         self._role = Role.LEARNER
         self._ack_entries: list[tuple[int, bytes]] = []
+        self._proven = 0  # the reign to whose stream the log was shown to belong: its leader's epoch
         self._next_repeat_ns = 0
         self._next_rewind_ns = 0
         self._rewinds = 0

@@ -17,6 +17,7 @@ from lockstep.ops.simulation.host import Host
 from lockstep.ops.simulation.kernel import MS, SECOND, US
 from lockstep.ops.simulation.network import Done
 from lockstep.ops.simulation.world import Violation, World
+from lockstep.ops.simulation.wrong_engine import WrongEngine
 from lockstep.replica.answers import answer_query
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import (
@@ -109,6 +110,8 @@ class EngineHost(Host):
         self.write_fails = False
         """The next write fails, which ends the process."""
         self.truncations = 0
+        self.wrong = False
+        """Its engine computes something else than the others' from now on."""
         self.installed = 0
         """Snapshots of peers that were installed."""
         self._pending: deque[Event | _FenceCall | _QueryCall] = deque()
@@ -143,7 +146,7 @@ class EngineHost(Host):
             repeat_ns=timing.receipt_ms * MS,
             snapshot_gap=40,
         )
-        return restore(cast("Journal", self.disk), options, ReferenceEngine, lambda: None, self.disk)
+        return restore(cast("Journal", self.disk), options, WrongEngine(lambda: self.wrong), lambda: None, self.disk)
 
     def on_crash(self) -> None:
         """A write under way is on the disk, or is not."""
@@ -288,7 +291,7 @@ class EngineHost(Host):
 
     def _on_notice(self, notice: Notice) -> None:
         self.kernel.note(f"{self.name}: {notice.event}: {notice.detail}")
-        if notice.event == "diverged":
+        if notice.event == "diverged" and not self.wrong:
             raise Violation(f"{self.name} diverged: {notice.detail}")
 
     def _truncate(self, after_seq: int) -> None:

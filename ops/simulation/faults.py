@@ -1,11 +1,13 @@
 """What goes wrong: a schedule of faults, each with its end, drawn from the seed.
 
-Faults overlap freely. None of them breaks the protocol's assumptions: a disk keeps what was synced (only an engine that
-is not in sync may lose its disk), etcd is linearizable, and messages are neither forged nor damaged.
+Faults overlap freely, but for a wrong engine: where one is, the others are left alone, because of two that are left
+nobody could tell who is right. What operators have switched off is switched on again at the end. None of the faults
+breaks the protocol's assumptions: a disk keeps what was synced (only an engine that is not in sync may lose its disk),
+etcd is linearizable, and messages are neither forged nor damaged.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lockstep.ops.simulation.engine_host import EngineHost
 from lockstep.ops.simulation.gateway_host import GatewayHost
@@ -13,11 +15,19 @@ from lockstep.ops.simulation.host import Host
 from lockstep.ops.simulation.kernel import MS, US
 from lockstep.ops.simulation.sequencer_host import SequencerHost
 from lockstep.ops.simulation.store import ETCD
+from lockstep.sequencer import events as ev
+from lockstep.stream.records import AckPolicy
 
 if TYPE_CHECKING:
     from lockstep.ops.simulation.cluster import Cluster
 
 Undo = Callable[[], None]
+
+# What may go wrong beside a wrong engine.
+_SPARE_ENGINES: Final = (
+    "crash_sequencer", "crash_leader", "crash_gateway", "crash_client", "etcd_down", "etcd_slow", "etcd_silent",
+    "reset_streams", "switch_primary",
+)  # fmt: skip
 
 
 def _nothing() -> None:
@@ -56,16 +66,27 @@ class Faults:
             (3, "write_error", self._write_error),
             (6, "clock_jump", self._clock_jump),
             (7, "switch_primary", self._switch_primary),
+            (4, "pause_failover", self._pause_failover),
+            (4, "fence_member", self._fence_member),
+            (3, "ack_policy", self._ack_policy),
+            (8, "slow_links", self._slow_links),
             (4, "reset_streams", self._reset_streams),
             (2, "wiped_disk", self._wiped_disk),
         )
 
     def schedule(self, count: int, start_ns: int, length_ns: int) -> None:
         """Plan `count` faults within `length_ns`."""
-        total = sum(weight for weight, _name, _inject in self._kinds)
+        kinds = self._kinds
+        engines = self._cluster.of_kind("engine")
+        if len(engines) > 2 and self._kernel.chance(1, 5):
+            kinds = tuple(kind for kind in kinds if kind[1] in _SPARE_ENGINES)
+            victim = engines[self._kernel.between(0, len(engines) - 1)]
+            delay_ns = start_ns + self._kernel.between(100 * MS, length_ns // 2)
+            self._kernel.after(delay_ns, self._inject, "wrong_engine", lambda: self._wrong_engine(victim))
+        total = sum(weight for weight, _name, _inject in kinds)
         for _ in range(count):
             dice = self._kernel.between(1, total)
-            for weight, name, inject in self._kinds:
+            for weight, name, inject in kinds:
                 dice -= weight
                 if dice <= 0:
                     delay_ns = start_ns + self._kernel.between(0, length_ns)
@@ -94,6 +115,70 @@ class Faults:
         for host in self._cluster.hosts.values():
             host.resume()
             host.start()
+        self._set_right()
+
+    # ---- operators -----------------------------------------------------------------------------------------------
+
+    def _set_right(self) -> None:
+        """The operator at the end of the day: everything that was switched off is switched on, until it is done."""
+        config = self._cluster.store.record
+        if config is not None:
+            if config.paused:
+                for number in range(1, len(self._cluster.of_kind("sequencer")) + 1):
+                    self._order(number, lambda request: ev.FailoverModeRequested(request, automatic=True))
+            for member in config.fenced:
+                host = self._cluster.host("engine", member)
+                assert isinstance(host, EngineHost)
+                if host.wrong:
+                    self._replace(host)
+                self._lift(config.sequencer, member)
+        self._kernel.after(200 * MS, self._set_right)
+
+    def _lift(self, sequencer: int, member: int) -> None:
+        self._order(sequencer, lambda request: ev.MemberFenceRequested(request, member, fenced=False))
+
+    def _order(self, sequencer: int, make: Callable[[int], ev.OperatorRequest]) -> None:
+        host = self._cluster.host("sequencer", sequencer)
+        assert isinstance(host, SequencerHost)
+        if host.alive:
+            host.order(make)
+
+    def _order_leader(self, make: Callable[[int], ev.OperatorRequest]) -> None:
+        config = self._cluster.store.record
+        self._order(config.sequencer if config else 1, make)
+
+    def _switch_primary(self) -> Undo:
+        to = self._kernel.between(0, len(self._cluster.of_kind("engine")))
+        self._order_leader(lambda request: ev.SwitchPrimaryRequested(request, to))
+        return _nothing
+
+    def _pause_failover(self) -> Undo:
+        self._order_leader(lambda request: ev.FailoverModeRequested(request, automatic=False))
+        return lambda: self._order_leader(lambda request: ev.FailoverModeRequested(request, automatic=True))
+
+    def _fence_member(self) -> Undo:
+        member = self._pick("engine").id
+        self._order_leader(lambda request: ev.MemberFenceRequested(request, member, fenced=True))
+        return lambda: self._order_leader(lambda request: ev.MemberFenceRequested(request, member, fenced=False))
+
+    def _ack_policy(self) -> Undo:
+        self._order_leader(lambda request: ev.AckPolicyRequested(request, AckPolicy.REPLICATED))
+        return lambda: self._order_leader(lambda request: ev.AckPolicyRequested(request, AckPolicy.SYNCED))
+
+    def _wrong_engine(self, host: Host) -> Undo:
+        config = self._cluster.store.record
+        assert isinstance(host, EngineHost)
+        if config is not None and len(config.in_sync) > 2 and host.id in config.in_sync and not config.paused:
+            host.wrong = True
+        return _nothing
+
+    def _replace(self, host: EngineHost) -> None:
+        """The wrong engine is repaired and starts anew."""
+        host.crash()
+        host.wrong = False
+        host.disk.wipe()
+        self._cluster.judge.on_wiped(host.id)
+        host.start()
 
     # ---- processes -----------------------------------------------------------------------------------------------
 
@@ -149,13 +234,6 @@ class Faults:
             host.disk.wipe()
             self._cluster.judge.on_wiped(host.id)
             return host.start
-        return _nothing
-
-    def _switch_primary(self) -> Undo:
-        config = self._cluster.store.record
-        leader = self._cluster.host("sequencer", config.sequencer if config else 1)
-        assert isinstance(leader, SequencerHost)
-        leader.switch_primary(self._kernel.between(0, len(self._cluster.of_kind("engine"))))
         return _nothing
 
     # ---- network -------------------------------------------------------------------------------------------------
@@ -223,6 +301,18 @@ class Faults:
                 if source != target and self._kernel.chance(1, 3):
                     network.lossy[source, target] = self._kernel.between(20, 500)
         return network.lossy.clear
+
+    def _slow_links(self) -> Undo:
+        """What sequencers say arrives late: a new leader's first record long after the promise that it asked for."""
+        network, kernel = self._cluster.network, self._kernel
+        slow = [self._pick("sequencer").name] if kernel.chance(1, 2) else [
+            host.name for host in self._cluster.of_kind("sequencer")
+        ]  # fmt: skip
+        delay_ns = kernel.between(5, 250) * MS
+        for source in slow:
+            for target in self._cluster.of_kind("engine"):
+                network.slow[source, target.name] = delay_ns
+        return network.slow.clear
 
     def _driver_death(self) -> Undo:
         network = self._cluster.network

@@ -29,6 +29,7 @@ _FETCH_TIMEOUT_NS: Final = 10 * SECOND
 _SYNC_PAUSE_NS: Final = 100 * MS
 _RETRY_PAUSE_NS: Final = 50 * MS
 _RESUME_PATIENCE_NS: Final = 3 * SECOND
+_SUBMIT_INTERVAL_NS: Final = 2 * MS
 _CLIENT: Final = "client"
 END: Final = b""
 """The gateway's last message on a stream that it ends in order."""
@@ -45,8 +46,10 @@ class GatewayHost(Host):
         self._streams: dict[int, tuple[ClientStream, Pipe]] = {}
         self._by_pipe: dict[Pipe, ClientStream] = {}
         self._token = 0
+        self._held: dict[Pipe, list[bytes]] = {}  # messages of streams whose session's past is not known yet
         self._forget = self._forgotten = 0
         self._primary = 0
+        self._flushed_ns = 0
 
     # ---- life ----------------------------------------------------------------------------------------------------
 
@@ -57,7 +60,9 @@ class GatewayHost(Host):
         self.intake.incarnation = max(self.intake.incarnation + 1, now_s)
         self._streams.clear()
         self._by_pipe.clear()
+        self._held.clear()
         self._forget = self._forgotten = 0
+        self._flushed_ns = 0
         self.machine = GatewayMachine(
             Settings(
                 gateway=self.id,
@@ -121,7 +126,12 @@ class GatewayHost(Host):
                     self._on_message(item[1], item[2])
                 else:
                     self._on_ended(item[1])
-        self._perform(self.machine.flush(now_ns))
+        # Commands that follow closely wait for company, as in `GatewayShell.submit`.
+        if now_ns >= self._flushed_ns + _SUBMIT_INTERVAL_NS:
+            self._flushed_ns = now_ns
+            self._perform(self.machine.flush(now_ns))
+        elif any(not isinstance(item, Frame) for item in inbox):
+            self.kernel.after(self._flushed_ns + _SUBMIT_INTERVAL_NS - now_ns, self._again, self.life, self.wake)
         self._perform(self.machine.on_tick(now_ns))
         if self._forget > self._forgotten:
             self._write_intake(())
@@ -214,6 +224,9 @@ class GatewayHost(Host):
             return
         if stream.end is not None:
             return
+        if not stream.past_known.is_set():
+            self._held.setdefault(pipe, []).append(raw)
+            return
         try:
             records = self._records(request, stream.session_id)
         except ShapeError as error:
@@ -294,12 +307,48 @@ class GatewayHost(Host):
             self._write_streams()
 
         if not to_seq or after >= (to_seq, LAST_INDEX):
+            self._past_known(stream)
             stream.release_live()
+        elif after == (0, 0) and not stream.past_known.is_set():
+            self._ask_if_new(stream, lambda: self._events(after, to_seq, stream.session_id, done))
         else:
+            self._past_known(stream)
             self._events(after, to_seq, stream.session_id, done)
+
+    def _ask_if_new(self, stream: ClientStream, fetch: Callable[[], None]) -> None:
+        """A session without a past has no events to be fetched."""
+        request = replication_pb2.QueryRequest(session_id=stream.session_id)
+        engines = self.world.of_kind("engine")
+        asked = next((engine for engine in engines if engine.id == self._primary), engines[0])
+
+        def done(reply: replication_pb2.QueryReply | None, _failure: str) -> None:
+            if stream.end is not None:
+                return
+            self._past_known(stream)
+            machine = self.machine
+            new = reply is not None and reply.session_last_no == 0 and reply.stamp.epoch >= machine.epoch
+            if new and reply is not None and reply.stamp.seq >= machine.delivered_seq:
+                stream.release_live()
+                self._write_streams()
+            else:
+                fetch()
+
+        self._query(asked, request, done)
+
+    def _past_known(self, stream: ClientStream) -> None:
+        """From here on its commands are taken."""
+        if stream.past_known.is_set():
+            return
+        stream.past_known.set()
+        pipe = next((pipe for pipe, one in self._by_pipe.items() if one is stream), None)
+        if pipe is not None:
+            for raw in self._held.pop(pipe, ()):
+                self._on_message(pipe, raw)
+            self.wake()
 
     def _on_ended(self, pipe: Pipe) -> None:
         stream = self._by_pipe.pop(pipe, None)
+        self._held.pop(pipe, None)
         if stream is None:
             return
         known = self._streams.get(stream.session_id)

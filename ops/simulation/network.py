@@ -112,6 +112,8 @@ class Network:
         """After the healing: nothing is lost or late any more."""
         self.lossy: dict[tuple[str, str], int] = {}
         """Frames lost per thousand, by link."""
+        self.slow: dict[tuple[str, str], int] = {}
+        """Delay added to every frame, ns, by link."""
         self.driver_down = False
         self.on_cut_change: Callable[[], None] = lambda: None
         self._generation = 0  # of the media driver
@@ -175,7 +177,8 @@ class Network:
                     self.frames_lost += 1
                     continue
             key = (source.name, source.life, target.name)
-            due_ns = max(self._last_ns.get(key, 0), kernel.now_ns + self.delay_ns())
+            late_ns = self.slow.get((source.name, target.name), 0) if self.slow else 0
+            due_ns = max(self._last_ns.get(key, 0), kernel.now_ns + self.delay_ns() + late_ns)
             self._last_ns[key] = due_ns
             kernel.after(
                 due_ns - kernel.now_ns, self._arrive, source, target, target.life, self._generation,

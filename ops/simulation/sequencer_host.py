@@ -1,5 +1,6 @@
 """A simulated sequencer process: the real machine, its effects done in the order of the real shell."""
 
+from collections.abc import Callable
 from typing import Any
 
 from lockstep.ops.simulation.engine_host import EngineHost
@@ -25,7 +26,7 @@ class SequencerHost(Host):
     def __init__(self, world: World, id: int) -> None:
         super().__init__(world, "sequencer", id)
         self._offset_ns = 0
-        self._switches = 0
+        self._orders = 0
 
     def now_ns(self) -> int:
         """Its steady clock: the wall clock as it was when the process started, and from there on undisturbed."""
@@ -52,10 +53,10 @@ class SequencerHost(Host):
         )
         self.machine = SequencerMachine(settings, self.now_ns())
 
-    def switch_primary(self, to: int) -> None:
-        """An operator asks for another primary."""
-        self._switches += 1
-        self.post(ev.SwitchPrimaryRequested(self._switches, to))
+    def order(self, make: Callable[[int], ev.OperatorRequest]) -> None:
+        """An operator orders something; `make` gives it a number."""
+        self._orders += 1
+        self.post(make(self._orders))
 
     def on_turn(self) -> None:
         """Inbox, then acks, then submits, then the time: like `SequencerShell.turn`."""

@@ -19,8 +19,10 @@ from lockstep.ops.simulation.run import simulate
 from lockstep.replica import execution
 from lockstep.replica.commit import CommitGate
 from lockstep.replica.effects import Journaled
+from lockstep.replica.machine import ReplicaMachine
 from lockstep.sequencer import events as ev
 from lockstep.sequencer import machine as sequencer_machine
+from lockstep.sequencer.agreement import Agreement
 from lockstep.sequencer.config_record import plan_grow
 from lockstep.sequencer.hold import ConfigHold, Purpose
 from lockstep.sequencer.membership import Membership, Proposal
@@ -219,6 +221,53 @@ def recovered_batches_stamped_anew(patch: pytest.MonkeyPatch) -> None:
 @bug(15)
 def announced_learner_not_waited_for(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(CommitGate, "on_grow", lambda _self, _seq, _learner: None)
+
+
+@bug(150)
+def lower_epoch_accepted(patch: pytest.MonkeyPatch) -> None:
+    real = ReplicaMachine._on_stream
+
+    def on_stream(self: ReplicaMachine, received: Any, out: Any) -> None:
+        # Whoever sends it, a frame that fits is taken.
+        if received.aux < self.promised and received.sender != self.promised_to:
+            self.head.follows = received.sender
+            promised = self.promised, self.promised_to
+            self.promised, self.promised_to = received.aux, received.sender
+            real(self, received, out)
+            self.promised, self.promised_to = max(promised, (self.promised, self.promised_to))
+        else:
+            real(self, received, out)
+
+    patch.setattr(ReplicaMachine, "_on_stream", on_stream)
+
+
+@bug(60)
+def odd_one_of_three_not_removed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Agreement, "odd", lambda _self, _required: ())
+
+
+@bug(60)
+def majority_removed_instead_of_the_odd_one(patch: pytest.MonkeyPatch) -> None:
+    real = Agreement.odd
+
+    def odd(self: Agreement, required: Any) -> Any:
+        found = real(self, required)
+        return tuple(engine for engine in required if engine not in found) if found else ()
+
+    patch.setattr(Agreement, "odd", odd)
+
+
+@bug(60)
+def release_goes_on_when_digests_differ(patch: pytest.MonkeyPatch) -> None:
+    real = CommitGate._compare
+
+    def compare(self: CommitGate, member: int, peer: Any, ack: Any, epochs: Any) -> Any:
+        mismatch = real(self, member, peer, ack, epochs)
+        if mismatch is not None:
+            peer.verified_seq = max(peer.verified_seq, ack[0])
+        return None
+
+    patch.setattr(CommitGate, "_compare", compare)
 
 
 @bug(150)
