@@ -15,9 +15,14 @@ from typing import Final, Self
 import numpy as np
 from rocksdict import AccessType, Rdict
 
+from lockstep.engine.contract import EngineType, MatchingEngine
+from lockstep.engine.snapshot_format import SnapshotError
 from lockstep.ops.process import EnvironmentFault
 from lockstep.replica.journal import Journal, JournalSummary, journal_path
 from lockstep.replica.rocks import MEMTABLE_BYTES, database_options, family_options, faults
+from lockstep.replica.settings import Base
+from lockstep.replica.snapshot_file import SnapshotDamaged, decode_snapshot_file
+from lockstep.replica.snapshots import SnapshotStore, usable
 from lockstep.stream.records import EVENT, Events
 
 _KEY: Final = struct.Struct(">Q")
@@ -80,6 +85,34 @@ class ColdJournal:
     def events(self, first_seq: int) -> Events | None:
         """The events of the batch that begins at `first_seq`, as the engine computed them; None if not kept."""
         return self._derived.events(first_seq)
+
+    def begin(self, make: EngineType) -> tuple[Base | None, MatchingEngine]:
+        """Where its execution can begin, and an engine that stands there.
+
+        At seq 1, or where the journal was cut at the oldest snapshot that continues to it.
+
+        Raises:
+            NoJournal: its beginning is gone, and no readable snapshot beside it leads on.
+        """
+        summary = self.summary
+        if not summary.base_seq:
+            return None, make()
+        store = SnapshotStore(self.data_dir)
+        heads = usable(
+            store.heads(),
+            cluster_uuid=summary.cluster_uuid,
+            epochs=summary.epochs,
+            tip_seq=summary.tip_seq,
+            base_seq=summary.base_seq,
+        )
+        for head in reversed(heads):
+            try:
+                return head.base, make.restore(decode_snapshot_file(store.read(head.seq))[1])
+            except (SnapshotDamaged, SnapshotError):
+                continue
+        raise NoJournal(
+            f"{self.data_dir}: the journal begins after seq {summary.base_seq}, and no snapshot beside it can be read"
+        )
 
     def close(self) -> None:
         """Close it."""

@@ -10,7 +10,7 @@ Pure but for what `source` reads.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -18,10 +18,9 @@ from lockstep.engine.contract import MatchingEngine
 from lockstep.ops.operator.history import EpochBegun, from_frame
 from lockstep.replica.divergence import EpochTable, epoch_at
 from lockstep.replica.journal import JournalSummary
+from lockstep.replica.settings import Base
 from lockstep.stream.digest import GENESIS, Digest, next_digest
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
-
-_REPORT_BATCHES: Final = 1024
 
 
 class JournalSource(Protocol):
@@ -40,17 +39,6 @@ class JournalSource(Protocol):
 
     def digest(self, last_seq: int) -> bytes | None:
         """Stored digest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where execution begins: a snapshot's state, or nothing at all."""
-
-    seq: int
-    epoch: int
-    timestamp_ns: int
-    digest: Digest
-    load: Callable[[MatchingEngine], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,33 +77,32 @@ class _Fault(Exception):
 class _Check:
     """One run over a journal."""
 
-    def __init__(self, source: JournalSource, engine: MatchingEngine, start: Start | None) -> None:
+    def __init__(self, source: JournalSource, engine: MatchingEngine, base: Base | None) -> None:
         self._source = source
         self._engine = engine
         self._table: EpochTable = source.summary.epochs
-        self.from_seq = start.seq + 1 if start is not None else 1
+        self.from_seq = base.seq + 1 if base is not None else 1
         self.seq = self.from_seq - 1
-        self.epoch = start.epoch if start is not None else 0
-        self.digest = start.digest if start is not None else GENESIS
-        self._timestamp_ns = start.timestamp_ns if start is not None else 0
+        self.epoch = epoch_at(base.epochs, base.seq) if base is not None else 0
+        self.digest = base.digest if base is not None else GENESIS
+        self._timestamp_ns = base.timestamp_ns if base is not None else 0
         self.batches = self.commands = self.compared = 0
         self.epochs: list[EpochBegun] = []
-        if start is not None:
-            start.load(engine)
 
-    def take(self, raw: bytes) -> None:
-        """Check one entry. Raises _Fault."""
+    def take(self, raw: bytes) -> bool:
+        """Check one entry; whether it was not executed before. Raises _Fault."""
         try:
             batch = decode_frame(raw)
         except FrameError as error:
             raise _Fault(self.seq + 1, f"the entry is damaged: {error}") from error
         if batch.last_seq < self.from_seq:
-            return
+            return False
         self._check_place(batch)
         self._check_stamp(batch)
         self._execute(batch)
         self.batches += 1
         self.commands += batch.count
+        return True
 
     def _check_place(self, batch: Frame) -> None:
         if batch.type is not FrameType.STREAM or not batch.count:
@@ -179,21 +166,26 @@ class _Check:
 def verify(
     source: JournalSource,
     engine: MatchingEngine,
-    start: Start | None = None,
-    on_progress: Callable[[int], None] = lambda _: None,
+    base: Base | None = None,
+    on_batch: Callable[[int, Digest], None] = lambda _seq, _digest: None,
 ) -> Verdict:
-    """Check a whole journal. `engine` is fresh; `on_progress` is told the seq reached now and then.
+    """Check a whole journal.
+
+    Args:
+        source: the journal.
+        engine: a fresh one, or one that has a snapshot's state.
+        base: what the chain was at that snapshot; None: execution begins at seq 1.
+        on_batch: is told the seq and the chain digest after each proved batch; the engine stands there.
 
     Raises:
         JournalFault: the database itself can't be read.
     """
-    check = _Check(source, engine, start)
+    check = _Check(source, engine, base)
     fault = _Fault(0, "")
     try:
         for raw in source.raw_batches(check.from_seq):
-            check.take(raw)
-            if check.batches % _REPORT_BATCHES == 0:
-                on_progress(check.seq)
+            if check.take(raw):
+                on_batch(check.seq, check.digest)
         check.finish()
     except _Fault as found:
         fault = found

@@ -93,7 +93,7 @@ def objections(engine: EngineSeen) -> str:
     if not engine.in_sync:
         return f"is not in sync, so it may lack committed commands ({_behind(engine)})"
     if engine.leader_objects:
-        return engine.leader_objects
+        return f"is not eligible, says the leading sequencer: {engine.leader_objects}"
     if engine.lag > CAUGHT_UP_COMMANDS:
         return f"is {engine.lag} commands behind and still catching up"
     return ""
@@ -305,13 +305,14 @@ def _failover_without_loss(view: ClusterView, candidate: int, survivors: tuple[i
         fence=lost,
         address=view.leader_address,
         reasons=reasons,
-        consequence=f"{_names(lost)} leave the in-sync set and stay out until `lockstep cluster fence ID --lift`; "
-        f"engine-{chosen} is primary; no committed command is lost",
+        consequence=f"no longer in sync, until `lockstep cluster fence ID --lift`: {_names(lost)}; "
+        f"primary: engine-{chosen}; no committed command is lost",
     )
 
 
 def _failover_with_loss(view: ClusterView, candidate: int, accepted: bool) -> FailoverPlan | Refusal:
-    usable = [engine for engine in view.engines if engine.up and engine.digest_equal and not engine.fenced]
+    # What an operator has fenced goes on only if an operator names it.
+    usable = [e for e in view.engines if e.up and e.digest_equal and (not e.fenced or e.member == candidate)]
     reasons = tuple(_loss_reason(view, engine) for engine in view.engines)
     gone = _names(view.in_sync) if view.in_sync else "the in-sync engines"
     start = f"start {gone} again: then nothing is lost"
@@ -357,8 +358,10 @@ def _failover_with_loss(view: ClusterView, candidate: int, accepted: bool) -> Fa
 def _loss_reason(view: ClusterView, engine: EngineSeen) -> Reason:
     if not engine.up:
         return Reason(engine.member, False, f"does not answer ({engine.error})")
-    if engine.fenced or not engine.digest_equal:
+    if not engine.digest_equal:
         return Reason(engine.member, False, objections(engine))
+    if engine.fenced:
+        return Reason(engine.member, False, f"is fenced; --candidate {engine.member} takes it all the same")
     lacking = max(0, view.committed_seq - engine.seq)
     known = (
         f"lacks {lacking} commands known to be committed" if lacking else "lacks nothing that is known to be committed"

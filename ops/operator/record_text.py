@@ -53,12 +53,14 @@ def describe_command(record: Any) -> str:
     """One COMMAND record; fields that are zero are left out."""
     number = int(record["kind"])
     name = _name(CommandKind, number)
+    if number == CommandKind.TICK:
+        return name
     if number >= _FIRST_CONTROL:
         row = _overlay(record, CONTROL)
         members = ",".join(map(str, bits_to_members(int(row["in_sync"]))))
         cause = int(row["cause"])
         text = f"{name} epoch={row['epoch']} sequencer={row['sequencer']} primary={row['primary']} in_sync={members}"
-        return text + (f" cause={cause_name(cause)}" if cause else "") + _fields(row, ("member",))
+        return text + (f" cause={cause_name(cause)}" if cause else "") + _fields(row, ("member", "policy"))
     head = _fields(record, _HEAD_FIELDS)
     found = next((value for kind, value in _OVERLAYS.items() if kind == number), None)
     if found is not None:

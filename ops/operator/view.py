@@ -179,7 +179,8 @@ def _answer(
     digests: dict[tuple[int, int], bytes],
     seq: int,
 ) -> EngineSeen:
-    leader_agrees = told is None or told.digest_equal or not told.acked_seq
+    # Of a learner the leader only says that it was not compared yet.
+    leader_agrees = told is None or told.digest_equal or not (seen.in_sync and told.acked_seq)
     return replace(
         seen,
         up=True,

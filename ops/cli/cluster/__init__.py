@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "resume-trading": f"{_HERE}.trading:resume_trading",
     "kill-switch": f"{_HERE}.kill_switch",
     "journal": f"{_HERE}.journal",
+    "snapshot": f"{_HERE}.snapshot",
     "is-primary": f"{_HERE}.is_primary",
     "doctor": f"{_HERE}.doctor",
 }

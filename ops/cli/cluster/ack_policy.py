@@ -32,6 +32,8 @@ def command(policy: str | None, config_path: Path, dry_run: bool, json_path: Pat
             method="SetAckPolicy",
             request=cluster_pb2.SetAckPolicyRequest(policy=f"ACK_POLICY_{policy.upper()}"),
             done=f"the ack policy is {policy}",
-            until=lambda _, view: view.ack_policy == policy,
+            until=lambda _, view: (
+                view.ack_policy == policy and all(e.epoch == view.epoch for e in view.engines if e.up and e.in_sync)
+            ),
             dry_run=dry_run,
         )

@@ -36,7 +36,8 @@ def command() -> None:
 
 
 @contextmanager
-def _opened(directory: Path) -> Iterator[ColdJournal]:
+def opened(directory: Path) -> Iterator[ColdJournal]:
+    """A stopped engine's journal, with its errors as messages and exit codes."""
     try:
         with ColdJournal(directory) as journal:
             yield journal
@@ -55,7 +56,7 @@ def _opened(directory: Path) -> Iterator[ColdJournal]:
 def dump(directory: Path, from_seq: int | None, limit: int, json_path: Path | None) -> int:
     """Show what a journal holds: identity, tip, promise, digest, epochs, and some of its commands."""
     console = make_console(json_path)
-    with _opened(directory) as journal:
+    with opened(directory) as journal:
         summary = journal.summary
         try:
             epochs = _epochs(journal)
@@ -142,9 +143,10 @@ def verify_journal(directory: Path, engine_name: str, json_path: Path | None) ->
         make = implementation(engine_name)
     except UnknownImplementation as error:
         raise InputFault(str(error)) from error
-    with _opened(directory) as journal, console.status("executing"):
+    with opened(directory) as journal, console.status("executing"):
         name, tip = journal.name, journal.summary.tip_seq
-        verdict = verify(journal, make())
+        base, engine = journal.begin(make)
+        verdict = verify(journal, engine, base)
     took_s = time.monotonic() - started
     console.print(
         f"{name}: {verdict.commands} commands in {verdict.batches} batches executed by the {engine_name} engine in "
@@ -161,7 +163,13 @@ def verify_journal(directory: Path, engine_name: str, json_path: Path | None) ->
             f"{directory}: FAULT at seq {verdict.fault_seq}: {verdict.fault}. Keep the directory; compare it with "
             "another engine's (`journal diff`), and bring the engine back with `lockstep cluster reinit`"
         )
-    console.print("sound")
+    if verdict.digests_compared:
+        console.print("sound")
+    else:
+        console.print(
+            "sound in itself; of what the engine had computed nothing is kept (it was killed), so compare the digest "
+            "with another engine's at the same seq"
+        )
     return 0
 
 
@@ -192,7 +200,7 @@ def diff(left: Path, right: Path, json_path: Path | None) -> int:
     Exit code 0 if neither contradicts the other (one may be longer), 1 if they part.
     """
     console = make_console(json_path)
-    with _opened(left) as one, _opened(right) as other:
+    with opened(left) as one, opened(right) as other:
         if one.summary.cluster_uuid != other.summary.cluster_uuid:
             raise InputFault(
                 f"{left} and {right} are of different clusters ({one.summary.cluster_uuid} and "
@@ -211,6 +219,8 @@ def diff(left: Path, right: Path, json_path: Path | None) -> int:
     write_json(json_path, _comparison_json(found))
     if found.difference is None:
         console.print(_lengths(found, names), highlight=False)
+        if not found.digests_compared:
+            console.print("one of them keeps no digests: what came of the commands was not compared; `journal verify`")
         return 0
     console.print(f"first difference at seq {found.difference.seq}: {found.difference.kind.value}", highlight=False)
     for name, text in zip(names, (found.difference.left, found.difference.right), strict=True):

@@ -13,7 +13,9 @@ from lockstep.ops.cli.cluster.steps import (
     operator_errors,
 )
 from lockstep.ops.cli.options import config_option, json_option
+from lockstep.ops.cluster_view import ClusterStatus
 from lockstep.ops.operator.plans import plan_reinit
+from lockstep.ops.operator.view import ClusterView
 from lockstep.v1 import cluster_pb2
 
 
@@ -32,25 +34,25 @@ def command(member: int, config_path: Path, force: bool, dry_run: bool, json_pat
     """
     with open_work(config_path, json_path) as work:
         before = work.view.engine(member)
-        incarnation = _incarnation(work.status, member)
+        seq = before.seq if before is not None else 0
+        left = False
 
-        def restarted(status: object, _: object) -> bool:
-            now = _incarnation(status, member)
-            return now not in (0, incarnation)
+        def back(_: ClusterStatus, view: ClusterView) -> bool:
+            nonlocal left
+            engine = view.engine(member)
+            up = engine is not None and engine.up
+            # It lets go of its address while it archives; after that it is the new one that answers.
+            left = left or not up or (engine is not None and engine.seq < seq)
+            return left and up
 
         return carry_out(
             work,
             plan_reinit(work.view, member),
             method="Reinit",
             request=cluster_pb2.ReinitRequest(),
-            done=f"engine-{member} (was at seq {before.seq if before is not None else 0}) starts afresh",
-            until=restarted,
+            done=f"engine-{member} (was at seq {seq}) starts afresh",
+            until=back,
             dry_run=dry_run,
             ask_first=True,
             force=force,
         )
-
-
-def _incarnation(status: object, member: int) -> int:
-    rows = getattr(status, "members", ())
-    return next((r.reply.incarnation for r in rows if r.name == f"engine-{member}" and r.reply is not None), 0)

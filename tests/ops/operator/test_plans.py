@@ -162,6 +162,12 @@ def test_failover_never_goes_on_with_a_diverged_or_silent_engine(make_view: Make
     )
 
 
+def test_failover_goes_on_with_a_fenced_engine_only_if_it_is_named(make_view: MakeView) -> None:
+    view = make_view(2, {1: DOWN, 2: {"in_sync": False, "fenced": True}}, in_sync=(1,))
+    refused(plan_failover(view, accept_data_loss=True), "no engine answers that could go on", "--candidate 2")
+    assert isinstance(plan_failover(view, 2, accept_data_loss=True), FailoverPlan)
+
+
 def test_pause_and_resume_change_only_what_is_not_so_already(make_view: MakeView) -> None:
     assert isinstance(plan_pause(make_view(), paused=True), ChangePlan)
     assert isinstance(plan_pause(make_view(), paused=False), NoChange)

@@ -84,3 +84,11 @@ def test_what_the_leader_says_of_an_engine_counts(topology: Topology) -> None:
     seen = view_of(ClusterStatus(rows), topology).engine(2)
     assert seen is not None
     assert (seen.digest_equal, seen.leader_objects) == (False, "its disk stalls")
+
+
+def test_a_learner_that_the_leader_has_not_compared_yet_contradicts_nobody(topology: Topology) -> None:
+    told = [cluster_pb2.EngineView(member=2, acked_seq=9, digest_equal=False)]
+    rows = (leader(engines=told, in_sync=[1]), engine(2, cluster_pb2.ROLE_LEARNER))
+    seen = view_of(ClusterStatus(rows), topology).engine(2)
+    assert seen is not None
+    assert seen.digest_equal
