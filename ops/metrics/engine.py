@@ -59,6 +59,8 @@ class EngineFigures:
             "Role code, as in lockstep.v1.Role: 4 learner, 5 standby, 6 primary, 7 diverged.",
             int(seen.role),
         )
+        # What a former primary had not released is another one's business.
+        waiting_ns = self.release.oldest_ns(time.monotonic_ns()) if seen.role is Role.PRIMARY else 0
         yield gauge("lockstep_epoch", "Epoch of the newest applied record.", seen.epoch)
         yield gauge("lockstep_engine_promised_epoch", "Highest epoch promised to a sequencer.", seen.promised)
         yield gauge("lockstep_engine_in_sync", "1: the stream requires this engine's acknowledgement.", seen.in_sync)
@@ -72,7 +74,7 @@ class EngineFigures:
         yield gauge(
             "lockstep_engine_release_waiting_seconds",
             "For how long the oldest applied command of the primary has waited for its release; 0: none waits.",
-            self.release.oldest_ns(time.monotonic_ns()) / 1e9,
+            waiting_ns / 1e9,
         )
         yield gauge(
             "lockstep_driver_up", "1: the media driver is attached and beats.", transport.state is DriverState.LIVE

@@ -82,7 +82,7 @@ class GatewayFigures:
         """Frames came; a RELEASE of a new epoch ends the silence that a failover causes."""
         now_ns = time.monotonic_ns()
         for frame in frames:
-            if frame.type is FrameType.RELEASE:
+            if frame.type is FrameType.RELEASE and frame.epoch >= self._epoch:
                 if frame.epoch > self._epoch:
                     if self._epoch:
                         self.last_gap_ns = now_ns - self._released_ns

@@ -89,6 +89,7 @@ class SequencerFigures:
         if machine.state is not self._state:
             self._on_state(machine.state)
         if reign is None:
+            self._came_ns = 0
             return
         if not reign.intake.queued:
             self._came_ns = 0
@@ -102,7 +103,7 @@ class SequencerFigures:
         if state is State.LEADER:
             self.takeover.add(time.monotonic_ns() - self._claim_ns)
         if self._state is State.LEADER:
-            self._came_ns = self._tip = self._committed = 0
+            self._tip = self._committed = 0
             self.commit.clear()
         self._state = state
 

@@ -82,7 +82,7 @@ class RunningPrometheus:
         """Names of the alerts that fire now."""
         return {alert["labels"]["alertname"] for alert in self._get("alerts")["alerts"] if alert["state"] == "firing"}
 
-    def wait_for(self, what: str, condition: Callable[[], bool], timeout_s: float = 90) -> None:
+    def wait_for(self, what: str, condition: Callable[[], bool], timeout_s: float = 150) -> None:
         """Until the condition holds; fails after the timeout with what fires."""
         deadline = time.monotonic() + timeout_s
         while not condition():

@@ -4,6 +4,7 @@ There is no reconciler among the processes that `LocalCluster` starts; its figur
 and the server that a reconciler uses.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -27,6 +28,8 @@ LOAD_S = 600
 RATE = 200
 # Enough for rates over a minute to stand on many samples.
 DATA_S = 20
+# On a busy machine everything takes its time; nothing here is about speed.
+PATIENCE_S = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,10 @@ def watched(start_prometheus: Callable[[str], Any]) -> Iterator[Watched]:
     served = MetricsServer("127.0.0.1", 0, figures.families)
     labels = {"cluster": "local", "kind": "reconciler", "member": "reconciler-1"}
     reconciler = {"targets": [f"127.0.0.1:{served.port}"], "labels": labels}
-    with LocalCluster(ClusterPlan(restart=False)) as cluster:
+    with contextlib.ExitStack() as stack:
+        cluster = LocalCluster(ClusterPlan(restart=False))
+        cluster.start(timeout_s=PATIENCE_S)
+        stack.callback(cluster.stop)
         prometheus = start_prometheus(json.dumps([*json.loads(scrape_targets(cluster.topology)), reconciler]))
         command = [sys.executable, "-m", "lockstep.ops.cli.main", "bench", "cluster", "--mode", "single"]
         command += ["--rate", str(RATE), "--duration", str(LOAD_S), "--address", cluster.gateway_addresses[0]]
@@ -125,25 +131,29 @@ def _metrics(expression: str) -> set[str]:
 def test_the_figures_agree_with_each_other(watched: Watched) -> None:
     """The same commands, counted by three processes on their own."""
     prometheus = watched.prometheus
-    rates = [
-        sum(prometheus.values(f"rate({metric}[20s])"))
-        for metric in (
-            "lockstep_gateway_commands_total",
-            "lockstep_sequencer_commands_total",
-            'lockstep_engine_commands_total{member="engine-1"}',
-        )
-    ]
-    assert min(rates) == pytest.approx(max(rates), rel=0.25), rates
-    assert max(rates) > RATE / 4
+    counters = (
+        "lockstep_gateway_commands_total",
+        "lockstep_sequencer_commands_total",
+        'lockstep_engine_commands_total{member="engine-1"}',
+    )
+
+    def agree() -> bool:
+        rates = [sum(prometheus.values(f"rate({counter}[20s])")) for counter in counters]
+        return min(rates) > RATE / 20 and max(rates) < 1.2 * min(rates)
+
+    prometheus.wait_for("agreement", agree)
 
 
 def test_killing_the_primary_fires_the_failover_alerts(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
     prometheus, cluster = watched.prometheus, watched.cluster
-    assert not prometheus.firing() & {"LockstepFailover", "LockstepProcessDown", "LockstepEngineLost"}
+    lost = 'sum (lockstep_sequencer_epochs_total{cause="primary_lost"})'
+    alert = 'ALERTS{alertname="LockstepFailover", cause="primary_lost", alertstate="firing"}'
+    before = prometheus.values(lost)
+    assert not prometheus.firing() & {"LockstepProcessDown", "LockstepNoRedundancy"}
     primary = cluster.find("primary")
     began = time.monotonic()
     cluster.kill(primary)
-    prometheus.wait_for("failover alert", lambda: "LockstepFailover" in prometheus.firing())
+    prometheus.wait_for("failover alert", lambda: prometheus.values(lost) > before and bool(prometheus.query(alert)))
     after_s = time.monotonic() - began
     others = {"LockstepProcessDown", "LockstepEngineLost", "LockstepNoRedundancy"}
     prometheus.wait_for("alerts of the lost engine", lambda: others <= prometheus.firing())
@@ -155,7 +165,7 @@ def test_killing_the_primary_fires_the_failover_alerts(watched: Watched, capsys:
             f"{gaps[0] * 1000:.0f} ms; then {', '.join(sorted(others))}"
         )
     cluster.restart(primary)
-    assert cluster.wait_until_whole(60)
+    assert cluster.wait_until_whole(PATIENCE_S)
     prometheus.wait_for("end of the alerts", lambda: not others & prometheus.firing())
 
 
@@ -167,7 +177,7 @@ def test_killing_the_leader_fires_the_alert_with_its_cause_and_fills_the_last_pa
     asked = queries(after_failover=True)
     watched.prometheus.wait_for("data of failovers", lambda: not without_data(watched, asked), 20)
     watched.cluster.restart(leader)
-    assert watched.cluster.wait_until_whole(60)
+    assert watched.cluster.wait_until_whole(PATIENCE_S)
 
 
 def test_a_hung_etcd_fires_its_alerts_while_trading_goes_on(watched: Watched) -> None:

@@ -1,5 +1,7 @@
 """The exposition server as Prometheus sees it."""
 
+import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -46,6 +48,19 @@ def test_a_scrape_reads_every_family_and_the_process_itself(server: MetricsServe
     assert samples["lockstep_hop_seconds_bucket", ("0.001",)] == 0
     assert samples["lockstep_hop_seconds_bucket", ("0.0015",)] == 2
     assert samples["process_open_fds", ()] > 0
+
+
+def test_closing_is_immediate_and_frees_the_port() -> None:
+    first = MetricsServer("127.0.0.1", 0, some_families)
+    get(first)
+    with socket.create_connection(("127.0.0.1", first.port)):
+        # A reader that asks for nothing.
+        began = time.monotonic()
+        first.close()
+        assert time.monotonic() - began < 2
+    again = MetricsServer("127.0.0.1", first.port, some_families)
+    get(again)
+    again.close()
 
 
 def test_any_other_path_is_not_found(server: MetricsServer) -> None:

@@ -1,0 +1,139 @@
+"""What the processes' figures count, and what they leave out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lockstep.gateway.sessions import Admission, Refused, Session, SessionTable
+from lockstep.ops import config
+from lockstep.ops.metrics.engine import EngineFigures
+from lockstep.ops.metrics.gateway import GatewayFigures
+from lockstep.ops.metrics.sequencer import SequencerFigures
+from lockstep.replica.effects import AppliedBatch, Role
+from lockstep.sequencer.events import EpochCause
+from lockstep.sequencer.machine import SequencerMachine
+from lockstep.sequencer.settings import settings_of
+from lockstep.sequencer.window import control_record
+from lockstep.stream.codes import Code
+from lockstep.stream.digest import Digest
+from lockstep.stream.frames import Frame, FrameType, frame
+from lockstep.stream.records import COMMAND, EVENT, CommandKind, Commands
+
+EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
+
+
+def stream(first_seq: int, count: int, *, epoch: int = 1, leader_epoch: int = 1) -> Frame:
+    records = np.zeros(count, COMMAND)
+    return frame(FrameType.STREAM, sender=1, epoch=epoch, first_seq=first_seq, records=records, aux=leader_epoch)
+
+
+def commands(session: int, first: int, count: int) -> Commands:
+    made = np.zeros(count, COMMAND)
+    made["session_id"] = session
+    made["session_no"] = np.arange(first, first + count)
+    return made
+
+
+def release(epoch: int) -> Frame:
+    return frame(FrameType.RELEASE, sender=1, epoch=epoch, first_seq=1)
+
+
+def test_frames_sent_again_and_those_of_former_reigns_are_not_counted_as_stamped() -> None:
+    figures = SequencerFigures()
+    for sent in (stream(1, 10), stream(11, 5), stream(1, 10), stream(16, 4, epoch=1, leader_epoch=2)):
+        figures.on_stream(sent)
+    assert (figures.batches, figures.commands) == (2, 15)
+
+
+@pytest.mark.parametrize("cause", EpochCause)
+def test_the_first_record_of_an_epoch_tells_its_cause(cause: EpochCause) -> None:
+    figures = SequencerFigures()
+    start = control_record(CommandKind.EPOCH_START, epoch=3, in_sync_bits=6, primary=1, sequencer=1, cause=int(cause))
+    figures.on_stream(frame(FrameType.STREAM, sender=1, epoch=3, first_seq=1, records=start, aux=3))
+    figures.on_stream(stream(2, 5, epoch=3, leader_epoch=3))
+    assert figures.epochs == {other.name.lower(): int(other is cause) for other in EpochCause}
+
+
+def test_commands_that_come_while_it_does_not_lead_do_not_age() -> None:
+    settings = settings_of(config.load(EXAMPLE), 1, identity="a", fresh_uuid="b", jitter_ns=(1,))
+    figures = SequencerFigures()
+    figures.on_submit()
+    figures.on_turn(SequencerMachine(settings, 1))
+    figures.on_stream(stream(1, 1))
+    assert sum(figures.stamp.counts) == 0
+
+
+def applied(first_seq: int, last_seq: int) -> AppliedBatch:
+    return AppliedBatch(1, first_seq, last_seq, np.zeros(last_seq - first_seq + 1, EVENT), Digest(bytes(16)))
+
+
+def test_the_primary_times_each_command_until_its_release() -> None:
+    figures = EngineFigures()
+    figures.on_acked((applied(1, 3), applied(4, 8)), Role.PRIMARY)
+    rows = np.zeros(3, EVENT)
+    figures.on_released((frame(FrameType.RELEASE, sender=1, epoch=1, first_seq=1, records=rows, aux=7),))
+    assert sum(figures.release.latencies.counts) == 0
+    figures.on_released((frame(FrameType.RELEASE, sender=1, epoch=1, first_seq=8, records=rows, aux=8),))
+    assert sum(figures.release.latencies.counts) == 8
+    assert (figures.commands, figures.batches) == (8, 2)
+
+
+def test_an_engine_that_is_not_primary_waits_for_no_release() -> None:
+    figures = EngineFigures()
+    figures.on_acked((applied(1, 1),), Role.PRIMARY)
+    figures.on_acked((applied(2, 2),), Role.STANDBY)
+    assert figures.release.oldest_ns(10**18) == 0
+
+
+def test_an_empty_release_times_nothing() -> None:
+    figures = EngineFigures()
+    figures.on_released((frame(FrameType.RELEASE, sender=1, epoch=1, first_seq=1),))
+    assert sum(figures.stamp_to_release.counts) == 0
+
+
+def open_session(table: SessionTable, number: int) -> Session:
+    session = table.ensure(number, "desk", 1)
+    assert isinstance(session, Session)
+    return session
+
+
+def test_a_burst_is_timed_once_its_last_command_is_answered() -> None:
+    sessions, figures = SessionTable(credit=100), GatewayFigures()
+    session = open_session(sessions, 7)
+    figures.on_submit(Admission(taken=4))
+    figures.on_stored(((1, commands(7, 1, 4)),))
+    assert sum(figures.store.counts) == 4
+    session.answered = 3
+    figures.on_delivered(3, sessions)
+    assert sum(figures.report.counts) == 0
+    session.answered = 4
+    figures.on_delivered(1, sessions)
+    assert sum(figures.report.counts) == 4
+    assert figures.events == 4
+
+
+def test_commands_of_a_session_that_is_gone_hold_nothing_up() -> None:
+    sessions, figures = SessionTable(credit=100), GatewayFigures()
+    open_session(sessions, 8).answered = 2
+    figures.on_stored(((1, commands(7, 1, 4)), (2, commands(8, 1, 2))))
+    figures.on_delivered(1, sessions)
+    assert sum(figures.report.counts) == 2
+
+
+def test_a_message_that_is_refused_whole_starts_no_clock() -> None:
+    figures = GatewayFigures()
+    figures.on_submit(Admission(refused=Refused(1, Code.BUSY)))
+    figures.on_stored(((1, commands(7, 1, 1)),))
+    assert figures.refusals["busy"] == 1
+    assert figures.store.sum_ns == 0
+
+
+def test_the_gap_is_counted_at_a_new_epoch_only() -> None:
+    figures = GatewayFigures()
+    figures.on_frames((release(1), release(1)))
+    assert sum(figures.gap.counts) == 0
+    figures.on_frames((release(2),))
+    figures.on_frames((release(1), release(2)))
+    assert sum(figures.gap.counts) == 1
+    assert figures.last_gap_ns == figures.gap.sum_ns > 0
