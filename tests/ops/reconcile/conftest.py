@@ -7,18 +7,24 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lockstep.admin import AdjustCash, AdjustPosition, DefineAccount, DefineInstrument, SetFees
 from lockstep.aio import AsyncClient
 from lockstep.columns import CommandColumns
+from lockstep.engine.native import NativeEngine
 from lockstep.enums import CommandKind, OrderType, Side, TimeInForce
 from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
 from lockstep.ops.reconcile.auditor import Auditor, PassResult
 from lockstep.ops.reconcile.case_file import BreakRecord, CaseFile
 from lockstep.ops.reconcile.setup import AuditSetup
 from lockstep.ops.reconcile.sources import ColdJournal
+from lockstep.replica.effects import AppliedBatch, JournalWrite
+from lockstep.replica.journal import Journal
 from lockstep.session import AsyncSession
+from lockstep.stream.digest import GENESIS, next_digest
+from lockstep.stream.frames import Frame
 
 ROUNDS = 40
 
@@ -172,3 +178,69 @@ TradeFlow = Callable[[AsyncSession, AsyncSession, int], object]
 def flow() -> tuple[Callable[[AsyncClient], object], TradeFlow, Callable[..., object]]:
     """(fund, trade, hear out) for tests that run a cluster of their own."""
     return fund, trade, hear_out
+
+
+class Tamper:
+    """Changes journals as no process of the cluster does."""
+
+    @staticmethod
+    def frames_of(data_dir: Path) -> list[Frame]:
+        """All batches of a journal."""
+        journal = Journal(data_dir, 0, read_only=True)
+        frames = list(journal.frames(1))
+        journal.close()
+        return frames
+
+    @staticmethod
+    def an_order(frames: list[Frame]) -> tuple[Frame, int]:
+        """A batch in the middle with an order in it, and the order's place there."""
+        for frame in frames[len(frames) // 2 :]:
+            places = np.flatnonzero(frame.records["kind"] == CommandKind.NEW_ORDER)
+            if len(places):
+                return frame, int(places[0])
+        raise AssertionError("no order in the journal")
+
+    @staticmethod
+    def altered(frame: Frame, place: int) -> Frame:
+        """The batch with another quantity in one order."""
+        records = frame.records.copy()
+        records["quantity_lots"][place] += 1
+        return Frame(frame.type, frame.sender, frame.epoch, frame.first_seq, records, frame.timestamp_ns)
+
+    def own_way(self, data_dir: Path, member: int) -> int:
+        """Let a replica execute another order in the middle and go on, as if nothing were wrong; the order's seq."""
+        frames = self.frames_of(data_dir)
+        frame, place = self.an_order(frames)
+        history = [self.altered(each, place) if each.first_seq == frame.first_seq else each for each in frames]
+        self.execute(data_dir, member, history)
+        return frame.first_seq + place
+
+    def execute(self, data_dir: Path, member: int, history: list[Frame], *, wrong_from: int = 2**63) -> None:
+        """Put batches into a journal with what they lead to; from a seq on, with digests of wrong events."""
+        engine, digest, batches = NativeEngine(), GENESIS, []
+        for each in history:
+            events = engine.apply(each.records, first_seq=each.first_seq, timestamp_ns=each.timestamp_ns)
+            if each.first_seq <= wrong_from <= each.last_seq:
+                events = events.copy()
+                events["quantity_lots"][-1] += 1
+            digest = next_digest(
+                digest,
+                epoch=each.epoch,
+                first_seq=each.first_seq,
+                count=each.count,
+                timestamp_ns=each.timestamp_ns,
+                commands=each.records.tobytes(),
+                events=events.tobytes(),
+            )
+            batches.append(AppliedBatch(each.epoch, each.first_seq, each.last_seq, events, digest))
+        journal = Journal(data_dir, member)
+        journal.write(JournalWrite(frames=tuple(history)), sync=True)
+        journal.derived.truncate(0)
+        journal.derived.keep(tuple(batches))
+        journal.close()
+
+
+@pytest.fixture
+def tamper() -> Tamper:
+    """See the class."""
+    return Tamper()

@@ -11,13 +11,11 @@ from rocksdict import Options, Rdict
 
 from lockstep.client_log import ROW, ClientLog, ClientLogReader, Sent, Told
 from lockstep.columns import CommandColumns
-from lockstep.engine.native import NativeEngine
 from lockstep.gateway.intake import IntakeLog
 from lockstep.ops.reconcile.downstream import dump
 from lockstep.replica.effects import AppliedBatch, JournalWrite
 from lockstep.replica.journal import Journal
 from lockstep.session_events import Checkpoint, Parcel
-from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import Frame, encode_frame
 from lockstep.stream.records import COMMAND, CommandKind
 
@@ -25,28 +23,6 @@ from lockstep.stream.records import COMMAND, CommandKind
 def downstream_change(files, statement: str) -> None:
     with closing(sqlite3.connect(files.downstream)) as db, db:
         assert db.execute(statement).rowcount == 1
-
-
-def frames_of(data_dir: Path) -> list[Frame]:
-    journal = Journal(data_dir, 0, read_only=True)
-    frames = list(journal.frames(1))
-    journal.close()
-    return frames
-
-
-def an_order(frames: list[Frame], *, after: float = 0.5) -> tuple[Frame, int]:
-    """A batch in the middle with an order in it, and the order's place there."""
-    for frame in frames[int(len(frames) * after) :]:
-        places = np.flatnonzero(frame.records["kind"] == CommandKind.NEW_ORDER)
-        if len(places):
-            return frame, int(places[0])
-    raise AssertionError("no order in the journal")
-
-
-def altered(frame: Frame, place: int) -> Frame:
-    records = frame.records.copy()
-    records["quantity_lots"][place] += 1
-    return Frame(frame.type, frame.sender, frame.epoch, frame.first_seq, records, frame.timestamp_ns)
 
 
 def rewrite(data_dir: Path, change: Frame, member: int) -> None:
@@ -126,8 +102,8 @@ def test_edited_journal_byte_is_found_by_r9(files) -> None:
     assert row.subject.startswith("engine-2 ")
 
 
-def test_journal_that_ends_too_early_is_found_by_r9(files) -> None:
-    frames = frames_of(files.root / "engine-2")
+def test_journal_that_ends_too_early_is_found_by_r9(files, tamper) -> None:
+    frames = tamper.frames_of(files.root / "engine-2")
     journal = Journal(files.root / "engine-2", 2)
     journal.truncate(frames[len(frames) // 2].last_seq)
     journal.close()
@@ -135,8 +111,8 @@ def test_journal_that_ends_too_early_is_found_by_r9(files) -> None:
     assert row.subject == "engine-2 end"
 
 
-def test_entry_that_is_no_batch_is_found_by_r9(files) -> None:
-    frame, _place = an_order(frames_of(files.root / "engine-1"))
+def test_entry_that_is_no_batch_is_found_by_r9(files, tamper) -> None:
+    frame, _place = tamper.an_order(tamper.frames_of(files.root / "engine-1"))
     raw = bytearray(encode_frame(frame))
     raw[100] ^= 1
     directory = str(files.root / "engine-1" / "journal")
@@ -151,9 +127,9 @@ def test_entry_that_is_no_batch_is_found_by_r9(files) -> None:
     assert "CRC32C" in row.detail
 
 
-def test_command_edited_with_its_crc_is_found_by_r10_at_that_command_and_blamed_on_the_right_replica(files) -> None:
-    frame, place = an_order(frames_of(files.root / "engine-1"))
-    rewrite(files.root / "engine-1", altered(frame, place), 1)
+def test_command_edited_with_its_crc_is_found_by_r10_at_that_command_and_in_the_right_replica(files, tamper) -> None:
+    frame, place = tamper.an_order(tamper.frames_of(files.root / "engine-1"))
+    rewrite(files.root / "engine-1", tamper.altered(frame, place), 1)
     result, breaks, certificate = files.reconcile()
     row = only(breaks, "R10")
     assert row.subject == f"engine-1 seq {frame.first_seq + place}"
@@ -162,48 +138,23 @@ def test_command_edited_with_its_crc_is_found_by_r10_at_that_command_and_blamed_
     assert not certificate
 
 
-def test_edited_command_of_a_lone_journal_is_found_by_r10_and_nothing_behind_it_is_believed(files) -> None:
-    frame, place = an_order(frames_of(files.root / "engine-1"))
-    rewrite(files.root / "engine-1", altered(frame, place), 1)
+def test_edited_command_of_a_lone_journal_is_found_by_r10_and_nothing_behind_it_is_believed(files, tamper) -> None:
+    frame, place = tamper.an_order(tamper.frames_of(files.root / "engine-1"))
+    rewrite(files.root / "engine-1", tamper.altered(frame, place), 1)
     result, breaks, _certificate = files.reconcile("engine-1")
     assert only(breaks, "R10").seq == frame.first_seq
     assert result.halted
     assert not result.caught_up
 
 
-def replica_that_went_its_own_way(data_dir: Path, frames: list[Frame], member: int) -> int:
-    """Let a replica execute another order in the middle and go on from there, as if nothing were wrong; its seq."""
-    frame, place = an_order(frames)
-    history = [altered(each, place) if each.first_seq == frame.first_seq else each for each in frames]
-    engine, digest, batches = NativeEngine(), GENESIS, []
-    for each in history:
-        events = engine.apply(each.records, first_seq=each.first_seq, timestamp_ns=each.timestamp_ns)
-        digest = next_digest(
-            digest,
-            epoch=each.epoch,
-            first_seq=each.first_seq,
-            count=each.count,
-            timestamp_ns=each.timestamp_ns,
-            commands=each.records.tobytes(),
-            events=events.tobytes(),
-        )
-        batches.append(AppliedBatch(each.epoch, each.first_seq, each.last_seq, events, digest))
-    journal = Journal(data_dir, member)
-    journal.write(JournalWrite(frames=tuple(history)), sync=True)
-    journal.derived.truncate(0)
-    journal.derived.keep(tuple(batches))
-    journal.close()
-    return frame.first_seq + place
-
-
-def test_diverged_replica_is_found_by_r10_at_the_first_divergent_command(files) -> None:
-    seq = replica_that_went_its_own_way(files.root / "engine-2", frames_of(files.root / "engine-2"), 2)
+def test_diverged_replica_is_found_by_r10_at_the_first_divergent_command(files, tamper) -> None:
+    seq = tamper.own_way(files.root / "engine-2", 2)
     assert only(files.reconcile()[1], "R10").subject == f"engine-2 seq {seq}"
 
 
-def test_replica_that_computed_something_else_is_found_by_r11(files) -> None:
+def test_replica_that_computed_something_else_is_found_by_r11(files, tamper) -> None:
     journal = Journal(files.root / "engine-2", 2)
-    middle = frames_of(files.root / "engine-1")[-20]
+    middle = tamper.frames_of(files.root / "engine-1")[-20]
     wrong = b"\1" * 16
     database = journal.derived
     events = next(raw for first, raw in database.events_from(middle.first_seq) if first == middle.first_seq)
