@@ -74,7 +74,6 @@ class Auditor:
         self._key = load_key(setup.key_file or setup.data_dir / "key.pem")
         self._engine_type = implementation(setup.engine)
         self._intakes = Intakes(setup.intakes)
-        self._clients = ClientLogs(setup.client_logs, self._work)
         self._asked: dict[str, Balances] = {}
         self._halted = ""
         self._audited_block = 0
@@ -83,7 +82,9 @@ class Auditor:
         start, range_text = self._work.start()
         if start.seq > self._downstream.seq:
             # The copy was moved away, or is another: what it lacks follows from the journals, so all is done again.
+            self._work.clear()
             start, range_text = Start(), ""
+        self._clients = ClientLogs(setup.client_logs, self._work)
         self._begin(start)
         if range_text:
             self._range = RangeFigures.from_json(range_text)
@@ -285,11 +286,13 @@ class Auditor:
         if self._downstream.seq == self._twin.seq:
             breaks += self._ledger.compare("downstream", self._downstream.balances(), self._twin.seq)
             breaks += compare_fills(self._downstream.fills(0, -1), self._downstream.stray_fills())
-        whole = self._twin.seq // BLOCK_SEQS
-        for _ in range(whole if everything else min(whole, self.setup.audit_blocks)):
-            block = self._audited_block % whole
+        if self._downstream.seq < self._twin.seq:
+            return breaks
+        blocks = self._twin.seq // BLOCK_SEQS + 1
+        for _ in range(blocks if everything else min(blocks, self.setup.audit_blocks)):
+            block = self._audited_block % blocks
             self._audited_block = block + 1
-            first, last = block * BLOCK_SEQS, (block + 1) * BLOCK_SEQS - 1
+            first, last = block * BLOCK_SEQS, min((block + 1) * BLOCK_SEQS - 1, self._twin.seq)
             copied = self._downstream.fills(first, last)
             if (len(copied), fill_sum(copied)) != self._work.fill_sum(block):
                 breaks += self._what_differs(first, last, block)

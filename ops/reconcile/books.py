@@ -94,12 +94,12 @@ class Ledger:
         kinds = events["kind"]
         booked = (kinds == EventKind.TRADE) | ((kinds >= EventKind.INSTRUMENT_DEFINED) & (kinds < _FIRST_CONTROL))
         found: list[Break] = []
+        definitions = events.view(DEFINITION_EVENT)
         for position in np.flatnonzero(booked).tolist():
-            event = events[position : position + 1]
             if int(kinds[position]) == EventKind.TRADE:
-                self._trade(event[0])
+                self._trade(events[position])
             else:
-                found += self._adjust(frame, event.view(DEFINITION_EVENT)[0])
+                found += self._adjust(frame, definitions[position])
         return found
 
     def _add(self, account: int, instrument: int, amount: int) -> int:

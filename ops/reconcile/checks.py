@@ -51,6 +51,8 @@ def fills_of(events: Events) -> Fills:
 
 def compare_fills(expected: Fills, found: Fills) -> list[Break]:
     """R5, R6, R7: what the journal leads to against the downstream copy of the same range, both by event id."""
+    if expected.tobytes() == found.tobytes():
+        return []
     truth = {(int(row["seq"]), int(row["index"])): row for row in expected}
     breaks = []
     for row in found:

@@ -89,32 +89,30 @@ class Downstream:
         wanted = (kinds == EventKind.TRADE) | (
             (kinds >= EventKind.INSTRUMENT_DEFINED) & (kinds <= EventKind.POSITION_TRANSFERRED)
         )
+        units = dict(self._db.execute("SELECT instrument, micros FROM units").fetchall())
+        # Fills move balances; adjustments say what they are then, so what was moved before no longer counts.
+        moved: dict[tuple[int, int], int] = {}
+        definitions = np.ascontiguousarray(events).view(DEFINITION_EVENT)
         for place in np.flatnonzero(wanted).tolist():
-            event = events[place : place + 1]
             kind = int(kinds[place])
             if kind == EventKind.TRADE:
-                self._db.executemany(_ADD, list(self._moves(event[0])))
+                for account, instrument, amount in _moves(events[place], units):
+                    moved[account, instrument] = moved.get((account, instrument), 0) + amount
                 continue
-            change = event.view(DEFINITION_EVENT)[0]
+            change = definitions[place]
             account, instrument = int(change["account"]), int(change["instrument"])
             if kind == EventKind.INSTRUMENT_DEFINED:
-                unit = int(change["tick_micros"]) * int(change["lot_units"])
-                self._db.execute("INSERT OR REPLACE INTO units VALUES (?,?)", (instrument, unit))
+                units[instrument] = int(change["tick_micros"]) * int(change["lot_units"])
+                self._db.execute("INSERT OR REPLACE INTO units VALUES (?,?)", (instrument, units[instrument]))
             elif kind == EventKind.CASH_ADJUSTED:
-                self._db.execute(_SET, (account, 0, int(change["amount_micros"])))
+                self._state(moved, account, 0, int(change["amount_micros"]))
             elif kind in (EventKind.POSITION_ADJUSTED, EventKind.POSITION_TRANSFERRED):
-                self._db.execute(_SET, (account, instrument, int(change["quantity_lots"])))
+                self._state(moved, account, instrument, int(change["quantity_lots"]))
+        self._db.executemany(_ADD, [(*key, amount) for key, amount in moved.items()])
 
-    def _moves(self, trade: Any) -> Iterator[tuple[int, int, int]]:
-        instrument, lots = int(trade["instrument"]), int(trade["quantity_lots"])
-        (unit,) = self._db.execute("SELECT micros FROM units WHERE instrument = ?", (instrument,)).fetchone()
-        value = int(trade["price_ticks"]) * lots * int(unit)
-        sign = 1 if int(trade["side"]) == Side.BUY else -1
-        taker, maker = int(trade["account"]), int(trade["maker_account"])
-        yield taker, 0, -sign * value - int(trade["taker_fee_micros"])
-        yield maker, 0, sign * value - int(trade["maker_fee_micros"])
-        yield taker, instrument, sign * lots
-        yield maker, instrument, -sign * lots
+    def _state(self, moved: dict[tuple[int, int], int], account: int, instrument: int, amount: int) -> None:
+        moved.pop((account, instrument), None)
+        self._db.execute(_SET, (account, instrument, amount))
 
     def fills(self, first_seq: int, last_seq: int) -> Fills:
         """Fills of a range of seqs, in order of event id."""
@@ -137,6 +135,17 @@ class Downstream:
     def close(self) -> None:
         """Close it."""
         self._db.close()
+
+
+def _moves(trade: Any, units: dict[int, int]) -> Iterator[tuple[int, int, int]]:
+    instrument, lots = int(trade["instrument"]), int(trade["quantity_lots"])
+    value = int(trade["price_ticks"]) * lots * units[instrument]
+    sign = 1 if int(trade["side"]) == Side.BUY else -1
+    taker, maker = int(trade["account"]), int(trade["maker_account"])
+    yield taker, 0, -sign * value - int(trade["taker_fee_micros"])
+    yield maker, 0, sign * value - int(trade["maker_fee_micros"])
+    yield taker, instrument, sign * lots
+    yield maker, instrument, -sign * lots
 
 
 def dump(path: Path) -> list[tuple[int, ...]]:

@@ -84,6 +84,11 @@ class Work:
         self._db.execute("COMMIT")
         self._db.execute("BEGIN")
 
+    def clear(self) -> None:
+        """Forget everything."""
+        for table in ("start", "expected", "clients", "fill_sums"):
+            self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of this function
+
     def close(self) -> None:
         """Give up what came after the last checkpoint, and close."""
         self._db.execute("ROLLBACK")

@@ -1,0 +1,97 @@
+"""A session's log holds what was sent and told, survives being cut off, and tells damage from being cut off."""
+
+import numpy as np
+import pytest
+
+from lockstep.client_log import ROW, ClientLog, ClientLogFault, ClientLogReader, Resumed, Sent, Told
+from lockstep.columns import CommandColumns
+from lockstep.session_events import Checkpoint, Parcel, ReportId
+
+SESSION = (3 << 32) + 1
+
+
+class Batch:
+    """What `told` reads of report columns."""
+
+    def __init__(self, *seqs, kind=1):
+        for name in ROW.names:
+            setattr(self, name, np.zeros(len(seqs), np.int64))
+        self.seq = np.array(seqs, np.uint64)
+        self.kind = np.full(len(seqs), kind, np.uint8)
+        self.quantity_lots = np.arange(len(seqs)) + 5
+        self.leg = np.zeros(len(seqs), np.uint8)
+
+    def __len__(self):
+        return len(self.seq)
+
+
+def parcel(first_no, count):
+    return Parcel(first_no, CommandColumns(count=count, kind=1, account=1))
+
+
+@pytest.fixture
+def written(tmp_path):
+    with ClientLog(tmp_path, Checkpoint(SESSION), resumed=False) as log:
+        log.sent((parcel(1, 3), parcel(4, 1)))
+        log.told(Batch(10, 11))
+    return log.path
+
+
+def test_what_was_written_is_read_in_order(written) -> None:
+    reader = ClientLogReader(written)
+    first, second, told = reader.blocks()
+    assert reader.session_id == SESSION
+    assert [(block.first_no, block.count) for block in (first, second)] == [(1, 3), (4, 1)]
+    assert isinstance(told, Told)
+    assert told.rows["seq"].tolist() == [10, 11]
+    assert told.rows["quantity_lots"].tolist() == [5, 6]
+
+
+def test_fields_of_orders_are_left_out_of_other_reports(tmp_path) -> None:
+    with ClientLog(tmp_path, Checkpoint(SESSION), resumed=False) as log:
+        log.told(Batch(10, kind=66))
+    (told,) = ClientLogReader(log.path).blocks()
+    assert told.rows["quantity_lots"].tolist() == [0]
+
+
+def test_reader_goes_on_where_it_ended(written) -> None:
+    reader = ClientLogReader(written)
+    assert len(list(reader.blocks())) == 3
+    assert list(reader.blocks()) == []
+    with ClientLog(written.parent, Checkpoint(SESSION, last_seen=ReportId(11, 0, 0)), resumed=True) as log:
+        log.sent((parcel(5, 1),))
+    resumed, sent = reader.blocks()
+    assert resumed == Resumed(ReportId(11, 0, 0))
+    assert isinstance(sent, Sent)
+    assert ClientLogReader(written, reader.offset).offset == reader.offset
+
+
+def test_block_that_was_cut_short_is_left_out_and_written_over(written) -> None:
+    raw = written.read_bytes()
+    written.write_bytes(raw[:-5])
+    assert len(list(ClientLogReader(written).blocks())) == 2
+    with ClientLog(written.parent, Checkpoint(SESSION), resumed=True) as log:
+        log.told(Batch(10))
+    assert [type(block) for block in ClientLogReader(written).blocks()] == [Sent, Sent, Resumed, Told]
+
+
+def test_damaged_block_is_named(written) -> None:
+    raw = bytearray(written.read_bytes())
+    raw[-1] ^= 1
+    written.write_bytes(raw)
+    with pytest.raises(ClientLogFault, match="CRC"):
+        list(ClientLogReader(written).blocks())
+
+
+def test_log_of_another_session_is_not_continued(written) -> None:
+    other = written.with_name(f"session-{SESSION + 1}.clog")
+    written.rename(other)
+    with pytest.raises(ClientLogFault, match=f"log of session {SESSION}"):
+        ClientLog(other.parent, Checkpoint(SESSION + 1), resumed=False)
+
+
+def test_file_that_is_no_log_is_refused(tmp_path) -> None:
+    path = tmp_path / "x.clog"
+    path.write_bytes(b"something else altogether")
+    with pytest.raises(ClientLogFault, match="no client log"):
+        ClientLogReader(path)

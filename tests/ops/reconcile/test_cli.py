@@ -1,0 +1,94 @@
+"""`lockstep reconcile` as an operator and an auditor run it."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def broken(clean):
+    """Files with a doubled fill in the downstream copy."""
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(clean.downstream)) as db, db:
+        db.execute("INSERT INTO fills VALUES (999999999, 0, 1, 1, 5, 5, 1, 5, 0, 2, 6, 0, 0)")
+    return clean
+
+
+def test_files_are_reconciled_certified_and_verified(files, run_cli) -> None:
+    engines = [part for name in ("engine-1", "engine-2") for part in ("--journal", files.root / name)]
+    logs = ["--client-logs", files.root / "client-logs", "--intake", files.gateway]
+    done = run_cli("reconcile", "run", *engines, *logs, "--data-dir", files.own)
+    assert done.returncode == 0, done.stderr
+    assert "clean: certificate for seq 1 to" in done.stdout
+    status = run_cli("reconcile", "status", "--data-dir", files.own, "--json", "-")
+    assert status.returncode == 0
+    facts = json.loads(status.stdout)
+    assert facts["compared"] == {
+        "replicas": ["engine-1", "engine-2"],
+        "gateways": ["gateway-1"],
+        "client_logs": 2,
+        "downstream_seq": facts["verified_seq"],
+    }
+    file = files.root / "certificate.json"
+    assert run_cli("reconcile", "certificate", "--data-dir", files.own, "--out", file).returncode == 0
+    assert run_cli("reconcile", "verify", file, *engines).returncode == 0
+    wrong_key = run_cli("reconcile", "verify", file, *engines, "--fingerprint", "00")
+    assert (wrong_key.returncode, "another key" in wrong_key.stderr) == (1, True)
+
+
+def test_journal_that_was_changed_does_not_bear_the_certificate_out(clean, run_cli, tamper) -> None:
+    seq = tamper.own_way(clean.root / "engine-2", 2)
+    file = clean.root / "certificate.json"
+    run_cli("reconcile", "certificate", "--data-dir", clean.own, "--out", file)
+    done = run_cli(
+        "reconcile", "verify", file, "--journal", clean.root / "engine-1", "--journal", clean.root / "engine-2"
+    )
+    assert done.returncode == 1
+    assert "engine-1: bears it out" in done.stdout
+    assert "engine-2: DOES NOT BEAR IT OUT" in done.stdout
+    assert "end_digest: the certificate says" in done.stdout
+    assert f"engine-1 and engine-2 part at seq {seq}" in done.stdout
+
+
+def test_changed_certificate_is_refused_as_input(clean, run_cli) -> None:
+    file = clean.root / "certificate.json"
+    run_cli("reconcile", "certificate", "--data-dir", clean.own, "--out", file)
+    file.write_text(file.read_text().replace('"fills": ', '"fills": 1'))
+    done = run_cli("reconcile", "verify", file, "--journal", clean.root / "engine-1")
+    assert done.returncode == 2
+    assert "changed after it was signed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_break_is_listed_explained_resolved_and_found_again(broken, run_cli) -> None:
+    run = ("reconcile", "run", "--journal", broken.root / "engine-1", "--data-dir", broken.own)
+    own = ("--data-dir", broken.own)
+    assert run_cli(*run).returncode == 1
+    assert "R7 open  fill 999999999.0" in run_cli("reconcile", "breaks", *own).stdout
+    assert run_cli("reconcile", "status", *own).returncode == 1
+    explained = run_cli("reconcile", "explain", 1, "planted", *own)
+    assert (explained.returncode, "R7 explained" in explained.stdout) == (0, True)
+    assert run_cli(*run).returncode == 0
+    assert "R7 resolved" in run_cli("reconcile", "resolve", 1, "not really", *own).stdout
+    assert run_cli("reconcile", "breaks", *own).stdout == "no breaks\n"
+    assert run_cli(*run).returncode == 1
+    assert "R7 open" in run_cli("reconcile", "breaks", *own).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("run", "--journal", "nowhere"), 2, "--journal needs --data-dir"),
+        (("run", "--journal", "nowhere", "--data-dir", "own"), 1, "holds no journal"),
+        (("status", "--data-dir", "nowhere"), 1, "lockstep reconcile run"),
+        (("certificate", "--data-dir", "nowhere"), 1, "lockstep reconcile run"),
+        (("verify", "nowhere.json", "--journal", "x"), 2, "nowhere.json"),
+    ],
+)
+def test_mistake_is_one_message(run_cli, tmp_path, arguments, code, text) -> None:
+    done = run_cli("reconcile", *arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
