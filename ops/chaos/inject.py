@@ -25,7 +25,7 @@ from lockstep.ops.local.cluster import LocalCluster
 
 _ASK_S: Final = 0.4
 _STEP_S: Final = 0.1
-_PATIENCE_S: Final = 20.0
+_PATIENCE_S: Final = 10.0
 _SHRINK_S: Final = 5.0
 _GOING_DOWN_S: Final = 3.0
 _DELAY_MS: Final = 20

@@ -38,7 +38,7 @@ from lockstep.ops.process import EnvironmentFault
 
 _ROWS: Final = 6
 _START_S: Final = 60.0
-_HEAL_S: Final = 1.2
+_HEAL_S: Final = 1.0
 """How much longer than planned a fault waits for the ones before it to be healed."""
 _CONVERGE_S: Final = 60.0
 _DRAIN_S: Final = 60

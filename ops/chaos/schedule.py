@@ -86,7 +86,7 @@ class Schedule:
     """Kinds that can't happen here, and why."""
 
 
-def plan_faults(seed: int, *, duration_ms: int, not_run: Mapping[Kind, str], interval_ms: int = 2200) -> Schedule:
+def plan_faults(seed: int, *, duration_ms: int, not_run: Mapping[Kind, str], interval_ms: int = 2000) -> Schedule:
     """The schedule of a seed. `interval_ms`: mean time between faults that are meant to heal before the next."""
     chance = random.Random(seed)  # noqa: S311 - a repeatable schedule, not a secret
     possible = [kind for kind in Kind if kind not in not_run]
