@@ -40,8 +40,8 @@ _ROWS: Final = 6
 _START_S: Final = 60.0
 _HEAL_S: Final = 1.0
 """How much longer than planned a fault waits for the ones before it to be healed."""
-_CONVERGE_S: Final = 60.0
-_DRAIN_S: Final = 60
+_CONVERGE_S: Final = 120.0
+_DRAIN_S: Final = 90
 _DISK_ENGINE: Final = 2
 _DISK_FAULTS: Final = (Kind.FULL_DISK, Kind.READ_ONLY_JOURNAL)
 _THREADS: Final = 16
