@@ -20,7 +20,7 @@ SEED ?= 1
 DURATION ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all conformance lint format bench sim chaos proto proto-check clean
+.PHONY: help setup demo test test-all conformance lint format bench sim chaos proto proto-check dashboards clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ proto-check: $(PROTOC_VENV)/.installed ## Check that the generated code is curre
 	@cd build/generated && find . -type f | sort | while read -r file; do \
 	  cmp -s "$$file" "../../$(GENERATED)/$$file" || { echo "$(GENERATED)/$$file is not what proto/ says; run 'make proto'"; exit 1; }; \
 	done
+
+dashboards: $(STAMP) ## Write the JSON of the Grafana dashboards
+	@$(BIN)/python -m lockstep.ops.dashboards.generate
 
 clean: ## Remove everything that make has built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

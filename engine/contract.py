@@ -110,6 +110,10 @@ class MatchingEngine(Protocol):
         """Seq of the last applied command, 0 before the first."""
         ...
 
+    def snapshot(self) -> bytes:
+        """The whole state in canonical bytes (`lockstep.engine.snapshot_format`)."""
+        ...
+
     def state_digest(self) -> bytes:
         """16 bytes over the whole canonical state; equal states have equal digests, whichever engine holds them."""
         ...
@@ -152,6 +156,22 @@ class MatchingEngine(Protocol):
         ...
 
 
+class EngineType(Protocol):
+    """The class of an engine."""
+
+    def __call__(self) -> MatchingEngine:
+        """An engine in which nothing has happened."""
+        ...
+
+    def restore(self, raw: bytes) -> MatchingEngine:
+        """An engine in the state of a snapshot.
+
+        Raises:
+            SnapshotError: the bytes are not a canonical snapshot of this version.
+        """
+        ...
+
+
 class StreamGap(Exception):
     """The caller broke the contract of `MatchingEngine.apply`; a replica stops on it."""
 
@@ -160,6 +180,7 @@ __all__ = [
     "AccountView",
     "BookLevel",
     "BookView",
+    "EngineType",
     "InstrumentView",
     "MatchingEngine",
     "OrderView",

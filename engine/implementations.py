@@ -1,10 +1,9 @@
 """The implementations of the contract by the names that the configuration uses."""
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import Final
 
-from lockstep.engine.contract import MatchingEngine
+from lockstep.engine.contract import EngineType
 
 DEFAULT: Final = "native"
 
@@ -20,8 +19,8 @@ class UnknownImplementation(ValueError):
     """There is no engine of that name here; the text says which there are."""
 
 
-def implementation(name: str) -> Callable[[], MatchingEngine]:
-    """What makes an engine of that name. It is imported only now: one process needs one of them.
+def implementation(name: str) -> EngineType:
+    """The class of the engine of that name. It is imported only now: one process needs one of them.
 
     Raises:
         UnknownImplementation: no such name, or the native core was not built on this machine.
@@ -30,7 +29,7 @@ def implementation(name: str) -> Callable[[], MatchingEngine]:
         raise UnknownImplementation(f"unknown engine {name!r}; use one of: {', '.join(NAMES)}")
     module, attribute = _CLASSES[name]
     try:
-        found: Callable[[], MatchingEngine] = getattr(import_module(module), attribute)
+        found: EngineType = getattr(import_module(module), attribute)
     except ImportError as error:
         raise UnknownImplementation(
             f"engine {name!r} is not built here ({error}); run `make setup`, or configure another: {', '.join(NAMES)}"

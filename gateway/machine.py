@@ -76,6 +76,11 @@ class GatewayMachine:
         self._outbox_commands = 0
 
     @property
+    def frame_full(self) -> bool:
+        """What waits for `flush` fills a frame."""
+        return self._outbox_commands >= MAX_FRAME
+
+    @property
     def delivered_seq(self) -> int:
         """The last seq whose events were delivered; 0 before `start`."""
         return 0 if self.downlink is None else self.downlink.delivered_seq

@@ -15,6 +15,7 @@ from lockstep.gateway import service_accounts, service_market_data, service_orde
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.shell import GatewayShell
+from lockstep.ops.metrics.server import serve as serve_metrics
 from lockstep.ops.process import (
     EXIT_ENVIRONMENT,
     EXIT_INVARIANT,
@@ -94,8 +95,10 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     )
     machine = GatewayMachine(settings)
     machine.restore(stored)
-    shell = GatewayShell(topology, member, machine, intake, Transport(topology.aeron_dir), watch)
+    transport = Transport(topology.aeron_dir)
+    shell = GatewayShell(topology, member, machine, intake, transport, watch)
     stack.push_async_callback(shell.stop)
+    stack.callback(serve_metrics(member, lambda: shell.figures.families(shell.status(), transport)))
     parts: tuple[_Service, ...] = (
         service_orders.OrderEntryService(shell, time.time_ns),
         service_accounts.AccountsService(shell),

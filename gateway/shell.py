@@ -1,8 +1,8 @@
 """The gateway's I/O around `GatewayMachine`: links, intake log, engines, client streams. All in the asyncio loop.
 
 Order of work: a burst of frames from the inlet is one step of the machine; commands that clients' messages bring in
-one turn of the loop, or within two milliseconds of the frame before, leave together, with one write to the intake log
-and as few frames as possible.
+one turn of the loop, or while the frame before is under way (see `_SUBMIT_WAIT_S`), leave together, with one write to
+the intake log and as few frames as possible.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from lockstep.gateway.machine import Effects, GatewayMachine
 from lockstep.gateway.market_hub import MarketHub
 from lockstep.gateway.reports import ReportRows, Routed, route, stamp_message
 from lockstep.gateway.sessions import Refused, own_session_id
+from lockstep.ops.metrics.gateway import GatewayFigures
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, encode_frame
 from lockstep.stream.records import Commands, Events
@@ -32,12 +33,14 @@ from lockstep.stream.transport import DriverState, DriverUnavailable, OutboundLi
 from lockstep.stream.watch import WatchServer
 from lockstep.v1 import cluster_pb2, common_pb2, orders_pb2, replication_pb2
 
-TICK_S: Final = 0.005
+TICK_S: Final = 0.010
 # Where some sender is on another host, and cannot ring.
 _POLL_S: Final = 0.001
-# A frame wakes four processes and costs two synced writes, whatever it holds. So one that comes sooner after the last
-# waits for company: a lone order never does, a thousand a second go by twos.
-_SUBMIT_INTERVAL_S: Final = 0.002
+# A frame wakes four processes and costs two synced writes, whatever it holds. So commands wait for company while the
+# frame before them is under way, but not for longer than this; and frames keep a least distance. A lone order never
+# waits, and the busier the cluster, the fewer and larger its frames.
+_SUBMIT_INTERVAL_S: Final = 0.003
+_SUBMIT_WAIT_S: Final = 0.005
 _SYNC_PAUSE_S: Final = 0.1
 _RETRY_PAUSE_S: Final = 0.05
 _RESUME_PATIENCE_S: Final = 3.0
@@ -94,11 +97,12 @@ class GatewayShell:
         self._watch = watch
         self._inlet = Inlet(topology, member, transport, watch, self._on_frames)
         self._tick_s = TICK_S if can_ring(topology, member) else _POLL_S
-        self._flush_scheduled = False
+        self._flush_due: asyncio.TimerHandle | asyncio.Handle | None = None
         self._flushed_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger(process=member.name)
+        self.figures = GatewayFigures()
         self.counters = {"frames_sent": 0, "commands": 0, "reports": 0, "refusals": 0, "send_failures": 0}
 
     # ---- life ----------------------------------------------------------------------------------------------------
@@ -209,6 +213,7 @@ class GatewayShell:
     def _on_frames(self, frames: list[Frame]) -> None:
         if self.stopping:
             return
+        self.figures.on_frames(frames)
         try:
             self._perform(self.machine.on_frames(frames, time.monotonic_ns()))
         except Exception as failure:
@@ -221,19 +226,26 @@ class GatewayShell:
         session = self.machine.sessions.get(session_id)
         assert session is not None, "commands of a session that was never opened"
         admission = self.machine.submit(session, records, time.monotonic_ns())
-        if (admission.taken or admission.repeated) and not self._flush_scheduled:
-            self._flush_scheduled = True
-            wait_s = self._flushed_s + _SUBMIT_INTERVAL_S - self._loop.time()
-            if wait_s > 0:
-                self._loop.call_later(wait_s, self._flush)
-            else:
-                self._loop.call_soon(self._flush)
+        if (admission.taken or admission.repeated) and self._flush_due is None:
+            idle = self.machine.uplink.all_answered
+            self._plan_flush(_SUBMIT_INTERVAL_S if idle else _SUBMIT_WAIT_S)
+        self.figures.on_submit(admission)
         self.counters["commands"] += admission.taken
         self.counters["refusals"] += admission.refused is not None
         return admission.refused
 
+    def _plan_flush(self, distance_s: float) -> None:
+        """Have the next frame leave so long after the last, at the end of this turn of the loop at the earliest."""
+        if self._flush_due is not None:
+            self._flush_due.cancel()
+        wait_s = self._flushed_s + distance_s - self._loop.time()
+        if wait_s <= 0 or self.machine.frame_full:
+            self._flush_due = self._loop.call_soon(self._flush)
+        else:
+            self._flush_due = self._loop.call_later(wait_s, self._flush)
+
     def _flush(self) -> None:
-        self._flush_scheduled = False
+        self._flush_due = None
         self._flushed_s = self._loop.time()
         if not self.stopping:
             self._perform(self.machine.flush(time.monotonic_ns()))
@@ -242,6 +254,7 @@ class GatewayShell:
         self._forget = max(self._forget, effects.forget_through)
         if effects.store:
             self._write_intake(effects.store)
+            self.figures.on_stored(effects.store)
         if effects.sends:
             self._send(effects)
         if effects.new_reign:
@@ -249,6 +262,8 @@ class GatewayShell:
             self._log.info("new leading sequencer", leader=str(leader), resent=self.machine.uplink.entries_resent)
         if effects.events is not None:
             self._deliver(effects.events, effects.routed)
+            if self._flush_due is not None and self.machine.uplink.all_answered:
+                self._plan_flush(_SUBMIT_INTERVAL_S)
         if effects.fetch is not None:
             self.spawn(self._fetch(effects.fetch.after_seq, effects.fetch.to_seq))
 
@@ -282,6 +297,7 @@ class GatewayShell:
                         self.finish_if_answered(stream)
                 if waited is not None:
                     self._answer_waiters(session_id, reports)
+        self.figures.on_delivered(len(events), self.machine.sessions)
         self.market.on_events(events, downlink.delivered_seq)
 
     async def _fetch(self, after_seq: int, to_seq: int) -> None:

@@ -102,6 +102,11 @@ class Uplink:
         """Commands that stand here."""
         return self._commands
 
+    @property
+    def all_answered(self) -> bool:
+        """Nothing that was sent is still under way."""
+        return not self._waiting and (not self._sent or self._sent[-1].answered)
+
     def closed(self, now_ns: int) -> Code | None:
         """Why nothing new is taken in; None if it is."""
         if self.leader is None or now_ns - self._heard_ns > self._silence_ns:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from lockstep.gateway.validation import COLUMN_TYPES, Column, ColumnBatch, ShapeError
+from lockstep.gateway.validation import COLUMN_TYPES, Column, ColumnBatch, RowBatch, ShapeError
 from lockstep.stream.codes import Code
 from lockstep.stream.records import (
     ADMIN,
@@ -32,6 +32,7 @@ from lockstep.v1 import orders_pb2
 from lockstep.wire.v1 import columns_pb2
 
 _COLUMNS: Final = tuple((name, dtype, dtype.itemsize) for name, dtype in COLUMN_TYPES.items())
+_FIELDS: Final = tuple((name, dtype.itemsize, dtype.kind == "i") for name, dtype in COLUMN_TYPES.items())
 _ENUMS: Final = frozenset(name for name, _dtype, size in _COLUMNS if size == 1)
 _CLIP: Final = 256
 
@@ -46,7 +47,7 @@ class Request:
 
     hello: orders_pb2.Hello | None = None
     command: orders_pb2.Command | None = None
-    batch: ColumnBatch | None = None
+    batch: ColumnBatch | RowBatch | None = None
 
     @property
     def first_no(self) -> int:
@@ -77,13 +78,15 @@ def decode_request(raw: bytes) -> Request:
     raise Unparsable("a SessionRequest holds one of hello, command and batch; this one holds none")
 
 
-def _read_twin(request: columns_pb2.SessionRequest, length: int) -> ColumnBatch | None:
+def _read_twin(request: columns_pb2.SessionRequest, length: int) -> ColumnBatch | RowBatch | None:
     """The batch without touching a row; None if the twin can't be trusted with it."""
     request.DiscardUnknownFields()
     if request.ByteSize() != length:
         return None
     batch = request.batch
     count = batch.count
+    if count == 1:
+        return _read_row(batch)
     columns: dict[str, Column] = {}
     for name, dtype, size in _COLUMNS:
         raw: bytes = getattr(batch, name)
@@ -96,6 +99,18 @@ def _read_twin(request: columns_pb2.SessionRequest, length: int) -> ColumnBatch 
             return None
         columns[name] = np.frombuffer(raw, dtype=dtype)
     return ColumnBatch(batch.first_no, count, columns)
+
+
+def _read_row(batch: columns_pb2.CommandBatch) -> RowBatch | None:
+    row: dict[str, int] = {}
+    for name, size, signed in _FIELDS:
+        raw: bytes = getattr(batch, name)
+        if not raw:
+            continue
+        if len(raw) != size or (size == 1 and not raw.isascii()):
+            return None
+        row[name] = int.from_bytes(raw, "little", signed=signed)
+    return RowBatch(batch.first_no, row)
 
 
 def _read_public(batch: orders_pb2.CommandBatch) -> ColumnBatch:
@@ -112,7 +127,7 @@ def _read_public(batch: orders_pb2.CommandBatch) -> ColumnBatch:
     return ColumnBatch(batch.first_no, batch.count, columns)
 
 
-def command_columns(command: orders_pb2.Command) -> ColumnBatch:
+def command_columns(command: orders_pb2.Command) -> ColumnBatch | RowBatch:
     """A single order command as a batch of one.
 
     Raises:

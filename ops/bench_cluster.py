@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from lockstep.ops.bench_load import MIX, LoadPlan
 from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.machine_watch import MachineStalls, MachineWatch
 from lockstep.ops.process import EnvironmentFault
 
 LEFT_OUT: Final = (
@@ -57,10 +59,18 @@ class Phase:
     orders: int
     unanswered: int
     latency_us: Mapping[str, float]
+    p99_by_second_us: Sequence[int]
+    machine_stalls: MachineStalls | None
+    """The machine's own, which no cluster can do anything about; None: could not be seen (no real-time priority)."""
     cpu_us_per_order: Mapping[str, float]
     """By process, user and system; only for a cluster that was started for this."""
     refused: Mapping[str, int]
     fills: int
+
+    @property
+    def usual_p99_us(self) -> float:
+        """Median of the p99 of the single seconds: what a second without a stall of the machine looks like."""
+        return median(self.p99_by_second_us) if self.p99_by_second_us else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +139,17 @@ def _measure(
         before: dict[str, float] = {}
         result: dict[str, Any] = {}
         cpu: dict[str, float] = {}
+        watch: MachineWatch | None = None
+        stalls: MachineStalls | None = None
         for line in process.stdout:
             message = json.loads(line)
             watched = {**pids(), "load generator": process.pid}
             if message["event"] == "measuring":
+                watch = MachineWatch()
                 before = _cpu_seconds(watched)
             elif message["event"] == "measured":
                 after = _cpu_seconds(watched)
+                stalls = watch.stop() if watch is not None else None
                 cpu = {name: after[name] - before[name] for name in after if name in before}
             else:
                 result = message
@@ -151,6 +165,8 @@ def _measure(
         orders=orders,
         unanswered=result["unanswered"],
         latency_us=result["latency_us"],
+        p99_by_second_us=result["p99_by_second_us"],
+        machine_stalls=stalls,
         cpu_us_per_order={name: round(seconds * 1e6 / orders, 2) for name, seconds in cpu.items()} if orders else {},
         refused=result["refused"],
         fills=result["fills"],

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 import uvloop
+from numpy.typing import NDArray
 
 from lockstep.admin import AdminCommand, DefineAccount, DefineInstrument
 from lockstep.aio import AsyncClient
@@ -31,6 +32,7 @@ from lockstep.enums import (
 )
 from lockstep.errors import LockstepError
 from lockstep.ops.latency import new_histogram, percentiles_us, record_us
+from lockstep.ops.pacing import Pacer
 from lockstep.session import AsyncSession
 
 MIX: Final = (
@@ -46,6 +48,8 @@ _DRAIN_S: Final = 15.0
 _RECENT: Final = 512
 _BLOCK: Final = 64
 _MAX_BATCH: Final = 2048
+_COUNTED_AT_ONCE: Final = 32_768
+_NONE: Final = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,6 @@ class LoadSession:
 
     def __init__(self, account: int, seed: int) -> None:
         self.account = account
-        self.histogram: Any = new_histogram()
         self.answered = 0
         self.fills = 0
         self.orders = 0
@@ -79,6 +82,10 @@ class LoadSession:
         self._taken = 0
         self._due_ns = np.zeros(1 << 16, np.int64)
         self._last_no = 0
+        self.seconds: dict[int, list[NDArray[np.int64]]] = {}
+        """Latencies in microseconds by the second in which the order was due; put into a histogram in the end."""
+        self._arrived: list[tuple[int, ReportColumns]] = []
+        self._arrived_rows = 0
         self._session: AsyncSession | None = None
 
     async def open(self, client: AsyncClient, *, linger_ms: float) -> None:
@@ -120,21 +127,36 @@ class LoadSession:
             await self._session.close(0.1)
 
     def _on_batch(self, batch: ReportColumns) -> None:
-        now_ns = time.monotonic_ns()
-        outcome = (batch.index == 0) & (batch.leg == 0) & (batch.session_no > 0)
-        if not self.first_measured:
+        # Timed now, counted later and many at once: counting must not compete with the cluster for the cores.
+        if self.first_measured:
+            self._arrived.append((time.monotonic_ns(), batch))
+            self._arrived_rows += len(batch.index)
+            if self._arrived_rows >= _COUNTED_AT_ONCE:
+                self.count()
+
+    def count(self) -> None:
+        """Bring the figures up to date with the reports that have come."""
+        arrived, self._arrived, self._arrived_rows = self._arrived, [], 0
+        if not arrived:
             return
-        outcome &= batch.session_no >= self.first_measured
-        numbers = batch.session_no[outcome].astype(np.int64)
-        self.fills += int(((batch.kind == EventKind.TRADE) & (batch.leg == 0)).sum())
-        if not len(numbers):
-            return
+        rows = [len(batch.index) for _, batch in arrived]
+        came_ns = np.repeat([now_ns for now_ns, _ in arrived], rows)
+        number, kind, code, leg, index = (
+            np.concatenate([getattr(batch, name) for _, batch in arrived])
+            for name in ("session_no", "kind", "code", "leg", "index")
+        )
+        outcome = (index == 0) & (leg == 0) & (number >= self.first_measured)
+        numbers = number[outcome].astype(np.int64)
+        self.fills += int(((kind == EventKind.TRADE) & (leg == 0)).sum())
         self.answered += len(numbers)
-        record_us(self.histogram, (now_ns - self._due_ns[numbers]) // 1000)
-        refused = np.isin(batch.kind[outcome], _REFUSING)
-        if refused.any():
-            for code, count in zip(*np.unique(batch.code[outcome][refused], return_counts=True), strict=True):
-                self.refused[code_name(int(code))] += int(count)
+        due_ns = self._due_ns[numbers]
+        latency_us = (came_ns[outcome] - due_ns) // 1000
+        second = due_ns // 1_000_000_000
+        for one in np.unique(second).tolist():
+            self.seconds.setdefault(one, []).append(latency_us[second == one])
+        refused = np.isin(kind[outcome], _REFUSING)
+        for value, count in zip(*np.unique(code[outcome][refused], return_counts=True), strict=True):
+            self.refused[code_name(int(value))] += int(count)
 
     def _orders(self, count: int) -> CommandColumns:
         """The next orders of the mix, cut from blocks: making them one by one would cost more than sending them."""
@@ -192,13 +214,17 @@ async def run_load(plan: LoadPlan) -> dict[str, Any]:
         _tell({"event": "measuring"})
         started = time.monotonic()
         await _offer(plan, sessions, plan.duration_s)
-        answered_in_time = sum(session.answered for session in sessions)
         seconds = time.monotonic() - started
+        for session in sessions:
+            session.count()
+        answered_in_time = sum(session.answered for session in sessions)
         _tell({"event": "measured"})
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_S):
                 for session in sessions:
                     await session.drain()
+        for session in sessions:
+            session.count()
         result = _sum_up(sessions, seconds, answered_in_time)
         for session in sessions:
             await session.close()
@@ -222,30 +248,30 @@ async def _define(client: AsyncClient, sessions: int) -> int:
 
 async def _offer(plan: LoadPlan, sessions: Sequence[LoadSession], seconds: float) -> None:
     total = round(plan.rate * seconds)
-    start_ns = time.monotonic_ns()
     step_ns = 1e9 / plan.rate
     # A turn is one message of one session: one order, or what has become due since the last turn.
     turn_ns = step_ns if plan.mode == "single" else _BATCH_INTERVAL_S * 1e9 / len(sessions)
     sent = turn = 0
+    pacer = Pacer()
+    start_ns = time.monotonic_ns()
     while sent < total:
-        # Sleeping also when late gives the loop to the answers. What was missed is caught up, timed from its due time.
-        await asyncio.sleep(max(0.0, (start_ns + turn * turn_ns - time.monotonic_ns()) / 1e9))
+        # A turn of the loop also when late, for the answers. What was missed is caught up, timed from its due time.
+        await pacer.until(round(start_ns + turn * turn_ns))
         due = min(total, int((time.monotonic_ns() - start_ns) / step_ns) + 1)
         rows = min(due - sent, 1 if plan.mode == "single" else _MAX_BATCH)
-        if rows <= 0:
-            # Woken too early, by timers of whole milliseconds: the same turn again, lest its order waits for the next.
-            continue
-        times = [round(start_ns + (sent + i) * step_ns) for i in range(rows)]
-        await sessions[turn % len(sessions)].send(times)
-        sent += rows
+        if rows > 0:
+            times = [round(start_ns + (sent + i) * step_ns) for i in range(rows)]
+            await sessions[turn % len(sessions)].send(times)
+            sent += rows
         turn += 1
+    pacer.close()
 
 
 def _sum_up(sessions: Sequence[LoadSession], seconds: float, answered_in_time: int) -> dict[str, Any]:
     histogram = new_histogram()
     refused: Counter[str] = Counter()
     for session in sessions:
-        histogram.add(session.histogram)
+        record_us(histogram, np.concatenate([part for parts in session.seconds.values() for part in parts] or [_NONE]))
         refused.update(session.refused)
     return {
         "event": "result",
@@ -254,9 +280,23 @@ def _sum_up(sessions: Sequence[LoadSession], seconds: float, answered_in_time: i
         "answered_in_time": answered_in_time,
         "unanswered": sum(session.unanswered for session in sessions),
         "latency_us": percentiles_us(histogram),
+        "p99_by_second_us": _p99_by_second(sessions),
         "refused": dict(refused),
         "fills": sum(session.fills for session in sessions),
     }
+
+
+def _p99_by_second(sessions: Sequence[LoadSession]) -> list[int]:
+    """p99 of each whole second of the phase, in order: shows which seconds the machine was busy with something else."""
+    seconds = sorted({second for session in sessions for second in session.seconds})
+    return [
+        int(
+            np.percentile(
+                np.concatenate([part for session in sessions for part in session.seconds.get(second, [])]), 99
+            )
+        )
+        for second in seconds[1:-1]
+    ]
 
 
 def _tell(message: dict[str, Any]) -> None:

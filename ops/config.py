@@ -15,9 +15,10 @@ from typing import Any, Final
 
 from lockstep.engine.implementations import DEFAULT, NAMES
 from lockstep.stream.records import MAX_MEMBER
-from lockstep.stream.topology import Client, Limits, Member, ProcessKind, Timing, Topology
+from lockstep.stream.topology import Client, Limits, Member, ProcessKind, Reconciler, Timing, Topology
 
 ACK_POLICIES: Final = ("synced", "replicated")
+ORPHAN_POLICIES: Final = ("flag", "resubmit", "cancel")
 
 
 class ConfigError(Exception):
@@ -45,6 +46,7 @@ _MEMBER: Final = (
     Key("grpc_port", "port", required=True),
     Key("watch_port", "port", required=True),
     Key("data_port", "port", 0),
+    Key("metrics_port", "port", 0),
 )
 
 SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
@@ -64,6 +66,17 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("number", "number", required=True),
         Key("accounts", "list of numbers", []),
         Key("admin", "yes/no", False),
+    ),
+    "reconciler": (
+        Key("data_dir", "text", "reconciler"),
+        Key("key_file", "text", "reconciler/key.pem"),
+        Key("client_logs", "text", "client-logs"),
+        Key("engine", "text", "reference"),
+        Key("orphan_policy", "text", "flag"),
+        Key("orphan_seconds", "number", 5),
+        Key("pass_ms", "number", 500),
+        Key("certificate_seconds", "number", 60),
+        Key("metrics_port", "port", 0),
     ),
     "limits": _tunables(Limits),
     "timing": _tunables(Timing),
@@ -132,6 +145,7 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         limits=Limits(**sections.one("limits")),
         timing=Timing(**sections.one("timing")),
         udp_mtu=cluster["udp_mtu"],
+        reconciler=_reconciler(sections.one("reconciler"), base),
     )
     _check(topology, origin)
     return topology
@@ -187,8 +201,28 @@ def _members(sections: _Sections, section: str, kind: ProcessKind, base: Path) -
     return tuple(members)
 
 
+_RECONCILER_PATHS: Final = ("data_dir", "key_file", "client_logs")
+
+
+def _reconciler(row: dict[str, Any], base: Path) -> Reconciler:
+    return Reconciler(**{name: base / value if name in _RECONCILER_PATHS else value for name, value in row.items()})
+
+
+def _check_reconciler(topology: Topology, origin: str) -> None:
+    wanted = topology.reconciler
+    for key, value, known in (
+        ("engine", wanted.engine, NAMES),
+        ("orphan_policy", wanted.orphan_policy, ORPHAN_POLICIES),
+    ):
+        if value not in known:
+            raise ConfigError(f"{origin}: {key} {value!r} in [reconciler] is unknown; use one of: {', '.join(known)}")
+    if not wanted.pass_ms or not wanted.orphan_seconds:
+        raise ConfigError(f"{origin}: 'pass_ms' and 'orphan_seconds' in [reconciler] must be 1 or more")
+
+
 def _check(topology: Topology, origin: str) -> None:
     _check_counts(topology, origin)
+    _check_reconciler(topology, origin)
     if topology.ack_policy not in ACK_POLICIES:
         raise ConfigError(
             f"{origin}: ack_policy {topology.ack_policy!r} is unknown; use one of: {', '.join(ACK_POLICIES)}"
@@ -222,7 +256,7 @@ def _check_counts(topology: Topology, origin: str) -> None:
 def _check_zero(topology: Topology, origin: str) -> None:
     for section, values in (("limits", topology.limits), ("timing", topology.timing)):
         for f in fields(values):
-            if getattr(values, f.name) == 0:
+            if getattr(values, f.name) == 0 and f.name != "tick_ms":
                 raise ConfigError(f"{origin}: {f.name!r} in [{section}] must be 1 or more")
 
 
@@ -231,7 +265,11 @@ def _check_ports(topology: Topology, origin: str) -> None:
     taken = [
         (f"{m.host}:{port}", f"{name} of {m.name}")
         for m in members
-        for name, port in (("grpc_port", m.grpc_port), ("watch_port", m.watch_port))
+        for name, port in (
+            ("grpc_port", m.grpc_port),
+            ("watch_port", m.watch_port),
+            ("metrics_port", m.metrics_port),
+        )
         if port
     ]
     _unique(origin, "address", taken)
@@ -276,6 +314,9 @@ def render(topology: Topology, *, heading: str) -> str:
         row = {key.name: getattr(client, key.name) for key in SECTIONS["client"]}
         row["accounts"] = list(client.accounts)
         lines += _render_row("[[client]]", row, SECTIONS["client"])
+    reconciler = {key.name: getattr(topology.reconciler, key.name) for key in SECTIONS["reconciler"]}
+    reconciler |= {name: str(Path(reconciler[name]).absolute()) for name in _RECONCILER_PATHS}
+    lines += _render_row("[reconciler]", reconciler, SECTIONS["reconciler"])
     for section, values in (("limits", topology.limits), ("timing", topology.timing)):
         lines += _render_row(f"[{section}]", {f.name: getattr(values, f.name) for f in fields(values)}, ())
     return "\n".join(lines) + "\n"

@@ -15,9 +15,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import grpc
 import structlog
@@ -66,7 +66,25 @@ CHANNEL_OPTIONS: Final[Sequence[tuple[str, int]]] = (
 """Options for channels between the cluster's own processes."""
 
 StatusSource = Callable[[], cluster_pb2.GetStatusReply]
-SwitchPrimary = Callable[[cluster_pb2.SwitchPrimaryRequest, Any], cluster_pb2.SwitchPrimaryReply]
+Operation = Callable[[Any, Any], Any]
+"""Serves one method of `lockstep.v1.Cluster`: `(request, context) -> reply`."""
+
+
+OPERATIONS: Final = (
+    "SwitchPrimary",
+    "SetAutomaticFailover",
+    "SetAckPolicy",
+    "FenceMember",
+    "ForceFailover",
+    "GetHistory",
+    "Reinit",
+    "TakeSnapshot",
+    "ListSnapshots",
+)
+_ELSEWHERE: Final = (
+    "this process does not lead the cluster and does not do that: ask the leading sequencer (lockstep status shows "
+    "it), or for snapshots and reinit an engine"
+)
 
 
 class EnvironmentFault(Exception):
@@ -144,11 +162,13 @@ class StopRequest:
 
 
 class ClusterService(cluster_pb2_grpc.ClusterServicer):
-    """`lockstep.v1.Cluster` over a status callback; only a leading sequencer can switch the primary."""
+    """`lockstep.v1.Cluster` over a status callback and the operations that this process has, by method name."""
 
-    def __init__(self, status: StatusSource, switch_primary: SwitchPrimary | None = None) -> None:
+    def __init__(self, status: StatusSource, operations: Mapping[str, Operation] | None = None) -> None:
         self._status = status
-        self._switch_primary = switch_primary
+        served = operations or {}
+        for name in OPERATIONS:
+            setattr(self, name, served.get(name, _not_here))
 
     def GetStatus(  # noqa: N802 - gRPC's name
         self, request: cluster_pb2.GetStatusRequest, context: Any
@@ -157,24 +177,26 @@ class ClusterService(cluster_pb2_grpc.ClusterServicer):
         del request, context
         return self._status()
 
-    def SwitchPrimary(  # noqa: N802 - gRPC's name
-        self, request: cluster_pb2.SwitchPrimaryRequest, context: Any
-    ) -> cluster_pb2.SwitchPrimaryReply:
-        """Hand the primary role to another in-sync engine."""
-        if self._switch_primary is None:
-            context.abort(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                "this process does not lead the cluster; ask the leading sequencer (lockstep status shows it)",
-            )
-            raise AssertionError("abort returns never")
-        return self._switch_primary(request, context)
+
+def _not_here(request: Any, context: Any) -> NoReturn:
+    del request
+    context.abort(grpc.StatusCode.FAILED_PRECONDITION, _ELSEWHERE)
+    raise AssertionError("abort returns never")
+
+
+async def _not_here_either(request: Any, context: Any) -> NoReturn:
+    del request
+    await context.abort(grpc.StatusCode.FAILED_PRECONDITION, _ELSEWHERE)
+    raise AssertionError("abort returns never")
 
 
 class AioClusterService(cluster_pb2_grpc.ClusterServicer):
-    """`lockstep.v1.Cluster` for an asyncio server."""
+    """`lockstep.v1.Cluster` for an asyncio server: the status, and no operations."""
 
     def __init__(self, status: StatusSource) -> None:
         self._status = status
+        for name in OPERATIONS:
+            setattr(self, name, _not_here_either)
 
     async def GetStatus(  # noqa: N802 - gRPC's name
         self, request: cluster_pb2.GetStatusRequest, context: Any
@@ -183,17 +205,6 @@ class AioClusterService(cluster_pb2_grpc.ClusterServicer):
         del request, context
         return self._status()
 
-    async def SwitchPrimary(  # noqa: N802 - gRPC's name
-        self, request: cluster_pb2.SwitchPrimaryRequest, context: Any
-    ) -> cluster_pb2.SwitchPrimaryReply:
-        """Refused: a gateway leads nothing."""
-        del request
-        await context.abort(
-            grpc.StatusCode.FAILED_PRECONDITION,
-            "a gateway does not lead the cluster; ask the leading sequencer (lockstep status shows it)",
-        )
-        raise AssertionError("abort returns never")
-
 
 def start_grpc_server(
     address: str,
@@ -201,7 +212,7 @@ def start_grpc_server(
     services: Sequence[str],
     status: StatusSource,
     *,
-    switch_primary: SwitchPrimary | None = None,
+    operations: Mapping[str, Operation] | None = None,
     workers: int = 8,
 ) -> grpc.Server:
     """Start a threaded server with the given services, health, reflection and Cluster.
@@ -212,7 +223,7 @@ def start_grpc_server(
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="grpc")
     server = grpc.server(pool, options=list(SERVER_OPTIONS))
     register(server)
-    cluster_pb2_grpc.add_ClusterServicer_to_server(ClusterService(status, switch_primary), server)
+    cluster_pb2_grpc.add_ClusterServicer_to_server(ClusterService(status, operations), server)
     probe = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(probe, server)
     names = _service_names(services)

@@ -1,7 +1,7 @@
 """Answers to gateways' queries, built from the engine's views: state as protocol messages, nothing decided."""
 
 from collections.abc import Iterable
-from typing import Protocol, cast
+from typing import cast
 
 from lockstep.engine.contract import AccountView, InstrumentView, MatchingEngine, OrderView
 from lockstep.engine.snapshot_format import OrderRow, decode_snapshot
@@ -9,15 +9,7 @@ from lockstep.stream.records import AccountFlag
 from lockstep.v1 import accounts_pb2, common_pb2, orders_pb2, replication_pb2
 
 
-class SnapshottingEngine(MatchingEngine, Protocol):
-    """An engine that can write its state down (`lockstep.engine.snapshot_format`)."""
-
-    def snapshot(self) -> bytes:
-        """The whole state in canonical bytes."""
-        ...
-
-
-def answer_query(request: replication_pb2.QueryRequest, engine: SnapshottingEngine) -> replication_pb2.QueryReply:
+def answer_query(request: replication_pb2.QueryRequest, engine: MatchingEngine) -> replication_pb2.QueryReply:
     """The state after the last applied command. The caller adds stamp and role, and waits until it is committed."""
     reply = replication_pb2.QueryReply()
     query = request.WhichOneof("query")
@@ -45,7 +37,7 @@ def answer_query(request: replication_pb2.QueryRequest, engine: SnapshottingEngi
     return reply
 
 
-def _books(engine: SnapshottingEngine) -> Iterable[replication_pb2.BookState]:
+def _books(engine: MatchingEngine) -> Iterable[replication_pb2.BookState]:
     # Only the snapshot lists the orders of a level by priority: a replaced order stands behind younger ones.
     books = {view.instrument: replication_pb2.BookState(instrument=view.instrument) for view in engine.instruments()}
     for row in decode_snapshot(engine.snapshot()).orders:

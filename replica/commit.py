@@ -12,7 +12,7 @@ import numpy as np
 
 from lockstep.replica.divergence import EpochEntry, epoch_at
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import Frame
+from lockstep.stream.frames import Frame, FrameFlag
 
 # Own digests that are kept behind the committed seq, for peers that ack late.
 _HISTORY_BATCHES: Final = 4096
@@ -50,10 +50,12 @@ class CommitGate:
     Invariants: segments ascend by first seq; verified_seq of a peer never passes the own applied seq.
     """
 
-    __slots__ = ("_digests", "_member", "_peers", "_segments")
+    __slots__ = ("_digests", "_member", "_peers", "_segments", "joined")
 
     def __init__(self, member: int, engines: tuple[int, ...]) -> None:
         self._member = member
+        self.joined = True
+        """Whether the own acks count. Those of a journal that the cluster has not taken in yet do not."""
         self._peers = {engine: _Peer() for engine in engines if engine != member}
         self._digests: dict[int, Digest] = {}
         # Who is required, from which seq on. Empty before the first EPOCH_START.
@@ -92,7 +94,7 @@ class CommitGate:
     def on_ack(self, frame: Frame, applied_seq: int, epochs: list[EpochEntry]) -> Mismatch | None:
         """Another engine's acks. A mismatch is only told of an engine that is required."""
         peer = self._peers.get(frame.sender)
-        if peer is None or not len(frame.records):
+        if peer is None or not len(frame.records) or frame.flags & FrameFlag.UNJOINED:
             return None
         seqs = frame.records["last_seq"]
         newest = int(np.searchsorted(seqs, applied_seq, side="right")) - 1
@@ -129,7 +131,7 @@ class CommitGate:
         reached = committed_seq
         for i, segment in enumerate(self._segments):
             others = [peer.verified_seq for member, peer in self._peers.items() if segment.in_sync >> member & 1]
-            if segment.in_sync >> self._member & 1:
+            if segment.in_sync >> self._member & 1 and self.joined:
                 bound = min([applied_seq, *others])
             else:
                 bound = min(applied_seq, leader_seq, max(others, default=0))

@@ -39,6 +39,8 @@ class Derived:
             self._events = self._db.get_column_family("events")
             self._digests = self._db.get_column_family("digests")
         self._lock = threading.Lock()
+        self.first_seq = self._first_key()
+        """First seq of the oldest events kept; 0: none are. What came before is not known here any more."""
         # A write of its own for each batch would cost more than everything else that is done for a lone order.
         self._pending: list[AppliedBatch] = []
         self._volatile = WriteOptions()
@@ -47,6 +49,7 @@ class Derived:
     def keep(self, batches: tuple[AppliedBatch, ...]) -> None:
         """Store events and digests of applied batches, some time soon; not durable."""
         with self._lock:
+            self.first_seq = self.first_seq or batches[0].first_seq
             self._pending += batches
             if len(self._pending) >= _PENDING_BATCHES:
                 self._write_pending()
@@ -103,6 +106,26 @@ class Derived:
             self._db.write(batch, self._volatile)
             for name in _FAMILIES:
                 self._db.get_column_family(name).flush()
+        if self.first_seq > after_seq:
+            self.first_seq = 0
+
+    def drop_through(self, seq: int) -> None:
+        """Delete everything up to `seq`, a batch's end; not durable."""
+        self.write_pending()
+        batch = WriteBatch(raw_mode=True)
+        for name in _FAMILIES:
+            batch.delete_range(_KEY.pack(0), _KEY.pack(seq + 1), self._handles[name])
+        if self.first_seq and self.first_seq <= seq:
+            self.first_seq = seq + 1
+        with faults("write", self.path):
+            self._db.write(batch, self._volatile)
+
+    def flush(self) -> None:
+        """Have what is stored on the disk, so that a start needs not go back before it. From any thread."""
+        self.write_pending()
+        with faults("flush", self.path):
+            for family in (self._events, self._digests):
+                family.flush()
 
     def close(self) -> None:
         """Close it; what is in memory is flushed, so that the next start needs not store it again."""
@@ -114,6 +137,12 @@ class Derived:
             self._handles.clear()
             for part in (self._events, self._digests, self._db):
                 part.close()
+
+    def _first_key(self) -> int:
+        with faults("read", self.path):
+            cursor = self._events.iter()
+            cursor.seek_to_first()
+            return int(_KEY.unpack(cursor.key())[0]) if cursor.valid() else 0
 
     def _last_key(self, family: Rdict) -> int:
         with faults("read", self.path):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from lockstep.replica.divergence import EpochEntry
+from lockstep.replica.settings import Base
 from lockstep.stream.digest import Digest
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import Events
@@ -56,6 +57,8 @@ class FenceRequested:
     cluster_uuid: str
     epoch: int
     sequencer: int
+    settled: bool = False
+    """The cluster was opened before, so a blank journal means a lost disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,31 @@ class PeerLog:
     frames: tuple[Frame, ...] = ()
     digest: bytes = b""
     committed_seq: int = 0
+    snapshot_seq: int = 0
+    """Of the peer's newest verified snapshot; 0: it has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class PeerLogFailed:
-    """The peer did not answer, or not in time."""
+    """The peer did not answer, or not in time; or its snapshot could not be had."""
 
     peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLogBehind:
+    """The peer's journal begins later than the seq asked for: what is before is in its snapshots only."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSnapshot:
+    """A peer's snapshot has come, whole and checked, and lies beside the journal."""
+
+    peer: int
+    cluster_uuid: str
+    base: Base
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +109,17 @@ class Tick:
     """Time has passed."""
 
 
-Event = StreamFrames | AckFrames | Journaled | FenceRequested | PeerLog | PeerLogFailed | Tick
+Event = (
+    StreamFrames
+    | AckFrames
+    | Journaled
+    | FenceRequested
+    | PeerLog
+    | PeerLogFailed
+    | PeerLogBehind
+    | PeerSnapshot
+    | Tick
+)
 
 
 # ---- effects ----------------------------------------------------------------------------------------------------
@@ -107,6 +138,10 @@ class JournalWrite:
     """To be stored as the identity of the directory; empty: unchanged."""
     committed_seq: int = 0
     """A hint for the next start; it may be stale but never too high."""
+    joined: bool = False
+    """The cluster has taken this journal in: to be stored, synced."""
+    synced: bool = True
+    """Whether `frames` have to be synced before they are acked; False only under the policy REPLICATED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +157,10 @@ class FenceAnswer:
     committed_seq: int
     timestamp_ns: int
     refusal: str = ""
+    blank: bool = False
+    """The journal was not taken into the cluster yet: what it holds is no in-sync log."""
+    journal: int = 0
+    """Identity of the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +191,21 @@ class FetchLog:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchSnapshot:
+    """Ask one peer for a snapshot; the answer comes as `PeerSnapshot` or `PeerLogFailed`."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """Begin anew from the snapshot at `seq`: the log is equal to its history up to `common_seq`."""
+
+    seq: int
+    common_seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something that a person reading the log wants to know."""
 
@@ -167,6 +221,8 @@ class Effects:
     """Durable before anything below is done."""
     truncate_after: int | None = None
     """Archive and delete the journal after this seq, then replace this machine by one restored from the journal."""
+    install: Install | None = None
+    """Archive the journal after `common_seq`, have it begin after the snapshot, then replace this machine."""
     fence_answers: tuple[FenceAnswer, ...] = ()
     ack: Frame | None = None
     """To every other engine and to every sequencer."""
@@ -176,6 +232,7 @@ class Effects:
     """To every gateway."""
     rewind: Rewind | None = None
     fetch: FetchLog | None = None
+    fetch_snapshot: FetchSnapshot | None = None
     notices: tuple[Notice, ...] = ()
 
 

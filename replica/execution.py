@@ -6,9 +6,10 @@ from lockstep.engine.contract import MatchingEngine
 from lockstep.replica.commit import CommitGate
 from lockstep.replica.effects import AppliedBatch
 from lockstep.replica.log import control_records
+from lockstep.replica.settings import Base
 from lockstep.stream.digest import GENESIS, Digest, next_digest
 from lockstep.stream.frames import Frame
-from lockstep.stream.records import CommandKind
+from lockstep.stream.records import AckPolicy, CommandKind
 
 _CONTROL_MIN = int(CommandKind.EPOCH_START)
 _EPOCH_START = int(CommandKind.EPOCH_START)
@@ -19,15 +20,27 @@ _GROW_REVOKED = int(CommandKind.GROW_REVOKED)
 class Execution:
     """Executes journaled batches one after the other. Attributes are for reading only."""
 
-    __slots__ = ("applied_seq", "digest", "engine", "gate", "primary")
+    __slots__ = ("_journal", "_member", "applied_seq", "digest", "engine", "gate", "policy", "primary", "taken_in")
 
-    def __init__(self, engine: MatchingEngine, gate: CommitGate) -> None:
+    def __init__(
+        self, engine: MatchingEngine, gate: CommitGate, base: Base | None = None, *, member: int = 0, journal: int = 0
+    ) -> None:
         self.engine = engine
         self.gate = gate
+        self._member, self._journal = member, journal
         self.applied_seq = 0
         self.digest: Digest = GENESIS
         self.primary = 0
         """Primary by the last EPOCH_START executed, 0 before the first."""
+        self.policy = int(AckPolicy.SYNCED)
+        """Acknowledgement policy by the last EPOCH_START executed."""
+        self.taken_in = False
+        """A control record has named the own journal: the cluster has taken it in."""
+        if base is not None:
+            self.applied_seq, self.digest = base.seq, base.digest
+            self.primary, self.policy = base.primary, base.policy
+            gate.on_epoch_start(base.in_sync)
+            gate.on_applied(base.seq, base.digest, base.seq)
 
     def execute(self, journaled: Frame, committed_seq: int) -> AppliedBatch:
         """Execute one batch. Raises StreamGap if it does not follow."""
@@ -55,7 +68,16 @@ class Execution:
             if kind == _EPOCH_START:
                 self.gate.on_epoch_start(int(record["in_sync"]))
                 self.primary = int(record["primary"])
+                self.policy = int(record["policy"])
+                # Only a forced one names a journal: that of the engine which is to go on alone.
+                self.taken_in |= self._names_own_journal(record)
             elif kind == _GROW:
-                self.gate.on_grow(journaled.first_seq + offset, int(record["member"]))
+                member = int(record["member"])
+                self.gate.on_grow(journaled.first_seq + offset, member)
+                # A GROW of the same engine with another disk is history: it says nothing of this journal.
+                self.taken_in |= member == self._member and self._names_own_journal(record)
             elif kind == _GROW_REVOKED:
                 self.gate.on_grow_revoked(int(record["member"]))
+
+    def _names_own_journal(self, record: np.void) -> bool:
+        return self._journal != 0 and int(record["journal"]) == self._journal

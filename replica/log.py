@@ -16,10 +16,11 @@ import numpy as np
 
 from lockstep.replica.divergence import EpochEntry, epoch_at
 from lockstep.stream.frames import Frame
-from lockstep.stream.records import CONTROL, CommandKind
+from lockstep.stream.records import CONTROL, AckPolicy, CommandKind
 
 NO_SEQUENCER = 0
 ANY_SEQUENCER = -1
+_SYNCED = int(AckPolicy.SYNCED)
 _EPOCH_START = int(CommandKind.EPOCH_START)
 
 
@@ -44,14 +45,18 @@ class LogHead:
     Invariants: epochs ascend in epoch and first seq; `timestamp_ns` never falls.
     """
 
-    __slots__ = ("epochs", "follows", "seq", "timestamp_ns")
+    __slots__ = ("epochs", "follows", "policy", "seq", "timestamp_ns")
 
-    def __init__(self, seq: int = 0, timestamp_ns: int = 0, epochs: tuple[EpochEntry, ...] = ()) -> None:
+    def __init__(
+        self, seq: int = 0, timestamp_ns: int = 0, epochs: tuple[EpochEntry, ...] = (), policy: int = _SYNCED
+    ) -> None:
         self.seq = seq
         self.timestamp_ns = timestamp_ns
         self.epochs = list(epochs)
         self.follows = NO_SEQUENCER
         """The sequencer whose stream provably continues this log."""
+        self.policy = policy
+        """Acknowledgement policy (`AckPolicy`) of the last EPOCH_START; SYNCED before the first."""
 
     @property
     def epoch(self) -> int:
@@ -81,6 +86,7 @@ class LogHead:
         if frame.epoch > self.epoch:
             entry = EpochEntry(frame.epoch, frame.first_seq)
             self.epochs.append(entry)
+            self.policy = int(control_records(frame)[0]["policy"])
         self.seq = frame.last_seq
         self.timestamp_ns = frame.timestamp_ns
         return entry

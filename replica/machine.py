@@ -11,128 +11,48 @@ A replica is *live* when its log provably is what the leader has (`log.py`); oth
 neither acks nor releases. `now_ns` is a monotonic clock and decides only when something is repeated.
 """
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
-
-from lockstep.engine.contract import MatchingEngine
-from lockstep.replica.catchup import CatchUp
-from lockstep.replica.commit import CommitGate, Mismatch
-from lockstep.replica.divergence import Plan, PlanKind, epoch_at, plan_catch_up
+from lockstep.replica.commit import Mismatch
+from lockstep.replica.divergence import Plan, PlanKind, common_seq, plan_catch_up
 from lockstep.replica.effects import (
     AckFrames,
     AppliedBatch,
     Effects,
     Event,
-    FenceAnswer,
     FenceRequested,
+    FetchSnapshot,
+    Install,
     Journaled,
     JournalWrite,
     Notice,
     PeerLog,
+    PeerLogBehind,
     PeerLogFailed,
+    PeerSnapshot,
     Rewind,
     Role,
     StreamFrames,
 )
-from lockstep.replica.execution import Execution
-from lockstep.replica.log import ANY_SEQUENCER, NO_SEQUENCER, LogHead, Verdict, control_records
+from lockstep.replica.log import ANY_SEQUENCER, NO_SEQUENCER, Verdict, control_records
 from lockstep.replica.outbox import Outbox
 from lockstep.replica.release import release_frames
-from lockstep.replica.settings import BrokenInvariant, ReplicaOptions, Restored
-from lockstep.stream.digest import Digest
-from lockstep.stream.frames import ACK_ENTRY, Frame, FrameFlag, FrameType, frame
+from lockstep.replica.settings import BrokenInvariant
+from lockstep.replica.standing import Standing
+from lockstep.stream.frames import Frame, FrameFlag
+from lockstep.stream.records import AckPolicy
 
 # Rewind requests without an answer after which the replica asks its peers: the frames have left the leader's window.
 _REWINDS_BEFORE_FETCH = 10
-_EARLY_ACKS = 256
+_SYNCED = int(AckPolicy.SYNCED)
 
 
-class ReplicaMachine:
-    """One engine replica. After an effect `truncate_after` the machine is spent: restore a new one from the journal.
+class ReplicaMachine(Standing):
+    """One engine replica. After an effect `truncate_after` or `install` it is spent: restore a new one from the disk.
 
     Attributes are for reading only.
     """
-
-    def __init__(self, options: ReplicaOptions, engine: MatchingEngine, restored: Restored | None = None) -> None:
-        restored = restored or Restored()
-        self.options = options
-        self.head = LogHead()
-        self.committed_seq = 0
-        """0..applied_seq, never falls."""
-        self.promised, self.promised_to = restored.promise
-        """No sequencer of a lower epoch is obeyed; at or above the epoch of every record."""
-        self.cluster_uuid = restored.cluster_uuid
-        self.live = False
-        self.diverged = ""
-        """Why it stopped for good; empty while it has not."""
-        self.stale_frames = 0
-        """Frames dropped because their sequencer was deposed."""
-        self.gate = CommitGate(options.member, options.engines)
-        self.execution = Execution(engine, self.gate)
-        peers = tuple(engine for engine in options.engines if engine != options.member)
-        self._catch_up = CatchUp(peers, options.fetch_retry_ns)
-        self._pending: deque[Frame] = deque()
-        self._uncommitted: deque[AppliedBatch] = deque()
-        self._fences: list[FenceRequested] = []
-        self._restored_committed = restored.committed_seq
-        self._leader_committed = 0
-        # Acks of an epoch whose first record is not here yet: until then they may be about other records.
-        self._early_acks: deque[Frame] = deque(maxlen=_EARLY_ACKS)
-        self._role = Role.LEARNER
-        self._ack_entries: list[tuple[int, bytes]] = []
-        self._next_repeat_ns = 0
-        self._next_rewind_ns = 0
-        self._rewinds = 0
-        self._gap_from = NO_SEQUENCER
-
-    # ---- reading ------------------------------------------------------------------------------------------------
-
-    @property
-    def role(self) -> Role:
-        """What this engine does now."""
-        if self.diverged:
-            return Role.DIVERGED
-        if not self.live or not self.in_sync_bits >> self.options.member & 1:
-            return Role.LEARNER
-        return Role.PRIMARY if self.primary == self.options.member else Role.STANDBY
-
-    @property
-    def applied_seq(self) -> int:
-        """0..head.seq: last seq journaled and executed."""
-        return self.execution.applied_seq
-
-    @property
-    def digest(self) -> Digest:
-        """Chain digest at `applied_seq`."""
-        return self.execution.digest
-
-    @property
-    def primary(self) -> int:
-        """Primary by the last EPOCH_START executed, 0 before the first."""
-        return self.execution.primary
-
-    @property
-    def in_sync_bits(self) -> int:
-        """Engines whose acks the newest seq needs, as the stream says."""
-        return self.gate.in_sync
-
-    @property
-    def epoch(self) -> int:
-        """Epoch of the last record received."""
-        return self.head.epoch
-
-    def why(self) -> str:
-        """In one sentence why it does not serve; empty if it does."""
-        if self.diverged:
-            return self.diverged
-        if self._role is not Role.LEARNER:
-            return ""
-        if not self.live:
-            return f"catching up: its log ends at {self.head.seq} and is not yet known to be the leader's"
-        return "caught up; waits until the sequencer takes it into the in-sync set"
 
     # ---- start --------------------------------------------------------------------------------------------------
 
@@ -159,7 +79,7 @@ class ReplicaMachine:
         if self.promised < self.head.epoch:
             raise BrokenInvariant(f"promise {self.promised} is below the journal's epoch {self.head.epoch}")
         self.head.follows = self.promised_to or NO_SEQUENCER
-        self.live = self.in_sync_bits == 1 << self.options.member
+        self.live = self.joined and self.in_sync_bits == 1 << self.options.member
         self._advance_commit(None)
         self._role = self.role
 
@@ -181,6 +101,10 @@ class ReplicaMachine:
             self._on_peer_log(event, out, now_ns)
         elif isinstance(event, PeerLogFailed):
             self._catch_up.in_vain(now_ns)
+        elif isinstance(event, PeerLogBehind):
+            self._on_peer_behind(event, out, now_ns)
+        elif isinstance(event, PeerSnapshot):
+            self._on_peer_snapshot(event, out, now_ns)
         self._advance_commit(out)
         self._on_time(out, now_ns)
         self._note_role(out)
@@ -223,6 +147,8 @@ class ReplicaMachine:
         self._pending.append(received)
         self._gap_from = NO_SEQUENCER
         self._rewinds = 0
+        # This write makes durable what came before it, too, so one frame under SYNCED is enough.
+        out.synced = out.synced or self.head.policy == _SYNCED
         # Journals are equal byte by byte, so nothing that depends on who sent it is kept.
         out.frames.append(replace(received, sender=0, flags=0, aux=0, committed_seq=0))
 
@@ -239,6 +165,7 @@ class ReplicaMachine:
         mismatch = self.gate.compare_ahead(self.applied_seq, self.head.epochs)
         if mismatch is not None:
             self._on_mismatch(mismatch, out)
+        self._weigh(out)
         if not self._pending:
             out.fences += [self._answer(request) for request in self._fences]
             self._fences.clear()
@@ -247,7 +174,12 @@ class ReplicaMachine:
     def _execute(self, journaled: Frame) -> AppliedBatch:
         batch = self.execution.execute(journaled, self.committed_seq)
         self._uncommitted.append(batch)
+        if self.execution.taken_in and not self.joined:
+            self._join()
         return batch
+
+    def _join(self) -> None:
+        self.joined = self.gate.joined = self._joining = True
 
     def _on_acks(self, frames: Iterable[Frame], out: Outbox) -> None:
         for ack in frames:
@@ -267,10 +199,21 @@ class ReplicaMachine:
             # Its tail may be divergent; comparing the logs comes first.
             return
         if self.in_sync_bits >> self.options.member & 1:
-            self._stop(text, out)
+            self._on_contradiction(mismatch.member, text, out)
         else:
             # Not required: its log, not its engine, is the likelier culprit, and comparing the logs will tell.
             self._leave_stream(out, text)
+
+    def _on_contradiction(self, member: int, text: str, out: Outbox) -> None:
+        news = self._contradictions.note(member, text)
+        self._weigh(out)
+        if news and not self.diverged:
+            out.notices.append(Notice("contradicted", text))
+
+    def _weigh(self, out: Outbox) -> None:
+        wrong = self._contradictions.verdict(self.in_sync_bits)
+        if wrong:
+            self._stop(wrong, out)
 
     def _on_fence(self, request: FenceRequested, out: Outbox) -> None:
         if self.cluster_uuid and request.cluster_uuid != self.cluster_uuid:
@@ -289,6 +232,8 @@ class ReplicaMachine:
         elif request.epoch < self.promised or request.sequencer != self.promised_to:
             out.fences.append(self._answer(request))
             return
+        if not request.settled and not self.joined:
+            self._join()
         if not self.diverged:
             self._go_live(request.sequencer, out, f"fenced by sequencer {request.sequencer} for epoch {request.epoch}")
             self.head.follows = request.sequencer
@@ -297,19 +242,6 @@ class ReplicaMachine:
             self._fences.append(request)
         else:
             out.fences.append(self._answer(request))
-
-    def _answer(self, request: FenceRequested) -> FenceAnswer:
-        accepted = request.epoch == self.promised and request.sequencer == self.promised_to
-        return FenceAnswer(
-            request.ticket,
-            accepted,
-            self.promised,
-            epoch_at(self.head.epochs, self.applied_seq),
-            self.applied_seq,
-            self.digest,
-            self.committed_seq,
-            self.head.timestamp_ns,
-        )
 
     # ---- catching up --------------------------------------------------------------------------------------------
 
@@ -328,8 +260,37 @@ class ReplicaMachine:
             self._catch_up.in_vain(now_ns)  # a live replica asks for missing frames: this peer misses them as well
         elif plan.kind is PlanKind.TRUNCATE:
             self._give_up_tail(plan.common_seq, log.peer, out)
+        elif not self.live and log.snapshot_seq >= self.head.seq + self.options.snapshot_gap:
+            self._order_snapshot(log.peer, out)
         else:
             self._append_from(log, out, now_ns)
+
+    def _on_peer_behind(self, event: PeerLogBehind, out: Outbox, now_ns: int) -> None:
+        self._catch_up.under_way = False
+        if self.live or self.diverged:
+            self._catch_up.in_vain(now_ns)
+        else:
+            self._order_snapshot(event.peer, out)
+
+    def _order_snapshot(self, peer: int, out: Outbox) -> None:
+        self._catch_up.under_way = True
+        out.fetch_snapshot = FetchSnapshot(peer)
+
+    def _on_peer_snapshot(self, event: PeerSnapshot, out: Outbox, now_ns: int) -> None:
+        """A snapshot is of a committed state, which is true whatever became of the peer since."""
+        self._catch_up.under_way = False
+        base = event.base
+        foreign = bool(self.cluster_uuid) and event.cluster_uuid != self.cluster_uuid
+        if foreign or self.live or self.diverged or self._pending or base.seq <= self.head.seq:
+            self._catch_up.in_vain(now_ns)
+            return
+        common = common_seq(tuple(self.head.epochs), self.head.seq, base.epochs, base.seq)
+        if common < self.committed_seq:
+            self._give_up_tail(common, event.peer, out)  # which stops instead
+            return
+        out.install = Install(base.seq, common)
+        text = f"a snapshot of engine {event.peer} at seq {base.seq} takes the place of the log up to {self.head.seq}"
+        out.notices.append(Notice("snapshot_received", text))
 
     def _give_up_tail(self, common_seq: int, peer: int, out: Outbox) -> None:
         if common_seq < self.committed_seq:
@@ -362,8 +323,13 @@ class ReplicaMachine:
             self._finish_catch_up(out)
 
     def _check_expected(self, out: Outbox) -> None:
+        expected = self._catch_up.expected
         wrong = self._catch_up.check(self.applied_seq, self.digest)
-        if wrong:
+        if not wrong or expected is None:
+            return
+        if self.in_sync_bits >> expected.peer & 1:
+            self._on_contradiction(expected.peer, wrong, out)
+        else:
             self._stop(wrong, out)
 
     def _finish_catch_up(self, out: Outbox) -> None:
@@ -420,7 +386,7 @@ class ReplicaMachine:
             )
 
     def _on_time(self, out: Outbox, now_ns: int) -> None:
-        if self.diverged or out.truncate_after is not None:
+        if self.diverged or out.truncate_after is not None or out.install is not None:
             return
         if self._gap_from != NO_SEQUENCER and now_ns >= self._next_rewind_ns and not self._pending:
             if self.live or self._catch_up.failed:
@@ -428,7 +394,7 @@ class ReplicaMachine:
                 self._rewinds += 1
                 out.rewind = Rewind(self._gap_from, self._ack_frame((), FrameFlag.REWIND))
             self._gap_from = NO_SEQUENCER
-        if self._wants_fetch() and not self._pending:
+        if self._wants_fetch() and not self._pending and out.fetch_snapshot is None:
             out.fetch = self._catch_up.ask(self.head.seq + 1, now_ns)
         if now_ns >= self._next_repeat_ns and self.live and self.applied_seq:
             self._next_repeat_ns = now_ns + self.options.repeat_ns
@@ -438,18 +404,6 @@ class ReplicaMachine:
                 out.releases += release_frames(
                     [], sender=self.options.member, epoch=self.epoch, committed_seq=self.committed_seq
                 )
-
-    def _ack_frame(self, entries: Iterable[tuple[int, bytes]], flags: int = 0) -> Frame:
-        records = np.array(list(entries), dtype=ACK_ENTRY)
-        return frame(
-            FrameType.ACK,
-            sender=self.options.member,
-            epoch=self.promised,
-            first_seq=self.applied_seq,
-            records=records,
-            committed_seq=self.committed_seq,
-            flags=flags,
-        )
 
     def _note_role(self, out: Outbox) -> None:
         role = self.role
@@ -469,32 +423,27 @@ class ReplicaMachine:
             self._next_repeat_ns = now_ns + self.options.repeat_ns
         self._ack_entries = []
         journal = None
-        if out.frames or out.promise or out.adopt_uuid:
+        joined, self._joining = self._joining, False
+        if out.frames or out.promise or out.adopt_uuid or joined:
             journal = JournalWrite(
                 tuple(out.frames),
                 tuple(out.epochs),
                 (self.promised, self.promised_to) if out.promise else None,
                 self.cluster_uuid if out.adopt_uuid else "",
                 self.committed_seq,
+                joined,
+                synced=out.synced,
             )
         return Effects(
             journal,
             out.truncate_after,
+            out.install,
             tuple(out.fences),
             ack,
             tuple(out.applied),
             tuple(out.releases),
             out.rewind,
             out.fetch,
+            out.fetch_snapshot,
             tuple(out.notices),
         )
-
-    def _check(self) -> None:
-        if not self.committed_seq <= self.applied_seq <= self.head.seq:
-            raise BrokenInvariant(
-                f"committed {self.committed_seq} <= applied {self.applied_seq} <= received {self.head.seq} is not so"
-            )
-        if self.promised < self.head.epoch:
-            raise BrokenInvariant(f"promise {self.promised} is below the log's epoch {self.head.epoch}")
-        if not self._pending and self.applied_seq != self.head.seq:
-            raise BrokenInvariant(f"received {self.head.seq}, applied {self.applied_seq}, and nothing is under way")

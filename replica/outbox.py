@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from lockstep.replica.divergence import EpochEntry
-from lockstep.replica.effects import AppliedBatch, FenceAnswer, FetchLog, Notice, Rewind
+from lockstep.replica.effects import AppliedBatch, FenceAnswer, FetchLog, FetchSnapshot, Install, Notice, Rewind
 from lockstep.stream.frames import Frame
 
 
@@ -21,6 +21,10 @@ class Outbox:
     """The promise was raised and has to be stored."""
     adopt_uuid: bool = False
     """The cluster's uuid was learnt and has to be stored."""
+    synced: bool = False
+    """One of `frames` is under the policy SYNCED."""
     truncate_after: int | None = None
+    install: Install | None = None
     fetch: FetchLog | None = None
+    fetch_snapshot: FetchSnapshot | None = None
     rewind: Rewind | None = None

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from lockstep.engine.contract import StreamGap
 from lockstep.engine.implementations import UnknownImplementation, implementation
+from lockstep.ops.metrics.server import serve as serve_metrics
 from lockstep.ops.process import (
     EXIT_ENVIRONMENT,
     EXIT_INVARIANT,
@@ -26,6 +27,7 @@ from lockstep.replica.rocks import JournalFault
 from lockstep.replica.service import ReplicationService, register
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions
 from lockstep.replica.shell import ReplicaShell
+from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.view import ReplicaView
 from lockstep.stream.records import bits_to_members
 from lockstep.stream.topology import Member, Topology
@@ -97,6 +99,7 @@ class _Process:
                 f"unknown ack_policy {topology.ack_policy!r}; known are {' and '.join(map(repr, _ACK_POLICIES))}"
             )
         self._journal = Journal(member.data_dir, member.id)
+        self._snapshots = SnapshotStore(member.data_dir)
         self._closers.append(self._journal.close)
         started_ns = time.monotonic_ns()
         machine = self._restore()
@@ -141,6 +144,7 @@ class _Process:
             member.grpc_address, register(service), ["lockstep.v1.Replication"], lambda: self._status(shell.view)
         )
         self._closers.append(lambda: server.stop(grace=0.2).wait())
+        self._closers.append(serve_metrics(member, lambda: shell.figures.families(shell.view, self._transport)))
         # What exists now lives as long as the process; the rest is collected when the loop has nothing to do.
         gc.collect()
         gc.freeze()
@@ -158,7 +162,7 @@ class _Process:
             make = implementation(self._member.engine)
         except UnknownImplementation as error:
             raise EnvironmentFault(f"{self._member.name}: {error}") from error
-        return restore(self._journal, options, make(), self._give_up_if_stopped)
+        return restore(self._journal, options, make, self._give_up_if_stopped, self._snapshots)
 
     def _give_up_if_stopped(self) -> None:
         if self._stop.requested:

@@ -1,31 +1,51 @@
-"""A machine from the journal: every frame once more through a fresh engine, checked against the stored digests."""
+"""A machine from the disk: the newest snapshot that the journal continues, then every later frame once more.
+
+The replay is checked against the stored digests. What a crash took from the stored events and digests is made again by
+the replay, so a snapshot is started from only if nothing before it is missing.
+"""
 
 from collections.abc import Callable
 
-from lockstep.engine.contract import MatchingEngine
+from lockstep.engine.contract import EngineType, MatchingEngine
+from lockstep.engine.snapshot_format import SnapshotError
 from lockstep.replica.effects import AppliedBatch
-from lockstep.replica.journal import Journal
+from lockstep.replica.journal import Journal, JournalSummary
 from lockstep.replica.machine import ReplicaMachine
-from lockstep.replica.settings import BrokenInvariant, ReplicaOptions, Restored
+from lockstep.replica.rocks import JournalFault
+from lockstep.replica.settings import Base, BrokenInvariant, ReplicaOptions, Restored
+from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_snapshot_file
+from lockstep.replica.snapshots import SnapshotSource, usable
 
 _KEEP_BATCHES = 256
 
 
 def restore(
-    journal: Journal, options: ReplicaOptions, engine: MatchingEngine, alive: Callable[[], None]
+    journal: Journal,
+    options: ReplicaOptions,
+    make: EngineType,
+    alive: Callable[[], None],
+    snapshots: SnapshotSource | None = None,
 ) -> ReplicaMachine:
     """The machine as it was when the journal was last written. `alive` is called now and then: a replay may be long.
 
     Raises:
         BrokenInvariant: the journal has a hole, or the engine now computes something else than it did.
-        JournalFault: an entry is damaged.
+        JournalFault: an entry is damaged, or no snapshot leads to the journal's beginning.
     """
     summary = journal.summary()
-    restored = Restored((summary.promised, summary.promised_to), summary.cluster_uuid, summary.committed_seq)
+    base, engine = _start(journal, summary, make, snapshots)
+    restored = Restored(
+        (summary.promised, summary.promised_to),
+        summary.cluster_uuid,
+        summary.committed_seq,
+        summary.journal,
+        summary.joined,
+        base,
+    )
     machine = ReplicaMachine(options, engine, restored)
     kept_events, kept_digests = journal.derived.last_kept_seqs()
     missing: list[AppliedBatch] = []
-    for journaled in journal.frames(1):
+    for journaled in journal.frames(machine.applied_seq + 1):
         batch = machine.replay(journaled)
         stored = journal.derived.digest(batch.last_seq) if batch.last_seq <= kept_digests else None
         if stored is not None and stored != batch.digest:
@@ -43,3 +63,50 @@ def restore(
         journal.derived.keep(tuple(missing))
     machine.start()
     return machine
+
+
+def _start(
+    journal: Journal, summary: JournalSummary, make: EngineType, snapshots: SnapshotSource | None
+) -> tuple[Base | None, MatchingEngine]:
+    """State to begin with: the newest snapshot that can be read, or nothing at all."""
+    found = usable(
+        () if snapshots is None else snapshots.heads(),
+        cluster_uuid=summary.cluster_uuid,
+        epochs=summary.epochs,
+        tip_seq=summary.tip_seq,
+        base_seq=summary.base_seq,
+    )
+    for head in found:
+        if head.seq != summary.base_seq and not _derived_reaches(journal, head):
+            continue
+        assert snapshots is not None, "a head without its source"
+        try:
+            state = decode_snapshot_file(snapshots.read(head.seq))[1]
+            return head.base, make.restore(state)
+        except (SnapshotDamaged, SnapshotError):
+            continue  # an older one, or the whole journal, leads to the same state
+    if summary.base_seq:
+        raise JournalFault(
+            f"journal {journal.path} begins after seq {summary.base_seq}, and no snapshot beside it can be read; move "
+            "the engine's data directory away, the engine then fetches everything from its peers"
+        )
+    return None, make()
+
+
+def _derived_reaches(journal: Journal, head: SnapshotHead) -> bool:
+    """Whether events and digests up to a snapshot are all there, and tell the same history.
+
+    Raises:
+        BrokenInvariant: the snapshot's digest is not the one that was computed when its last batch was first executed.
+    """
+    stored = journal.derived.digest(head.seq)
+    if stored is None:
+        return False
+    if stored != head.base.digest:
+        raise BrokenInvariant(
+            f"the snapshot at seq {head.seq} beside {journal.path} has digest {head.base.digest.hex()}; when the batch "
+            f"was first executed it was {stored.hex()}: the engine has changed its behaviour, or a file was changed"
+        )
+    last = next(journal.frames(head.seq), None)
+    kept_events, _ = journal.derived.last_kept_seqs()
+    return last is not None and last.last_seq == head.seq and kept_events >= last.first_seq

@@ -95,6 +95,8 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
             committed_seq=answer.committed_seq,
             timestamp_ns=answer.timestamp_ns,
             member=self._member,
+            blank=answer.blank,
+            journal=answer.journal,
         )
 
     def FetchJournal(  # noqa: N802

@@ -6,10 +6,12 @@ gRPC threads and the peer fetcher only post into the queue.
 
 import gc
 import queue
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from lockstep.replica.answers import SnapshottingEngine, answer_query
+from lockstep.ops.metrics.engine import EngineFigures
+from lockstep.replica.answers import answer_query
 from lockstep.replica.effects import (
     AckFrames,
     Effects,
@@ -72,13 +74,13 @@ class ReplicaShell:
         self._ring = ring
         self._on_notice = on_notice
         self._member = member
-        self._sync = topology.ack_policy == "synced"
         self._burst_commands = topology.limits.burst_commands
         self._inbox: queue.SimpleQueue[Call | PeerLog | PeerLogFailed] = queue.SimpleQueue()
         self._waiting: list[Waiting] = []
         self._fences: dict[int, FenceCall] = {}
         self._ticket = 0
         self._bad_frames = 0
+        self.figures = EngineFigures()
         self._next_gc_ns = 0
         self._next_tick_ns = 0
         self._next_watch_ns = 0
@@ -128,6 +130,7 @@ class ReplicaShell:
         if now_ns >= self._next_tick_ns:
             self._next_tick_ns = now_ns + _TICK_NS
             self._perform(self.machine.step(Tick(), now_ns), now_ns)
+            self.figures.trading.on_tick(now_ns)
         for link in (*self._ack_links.values(), *self._release_links):
             work += link.flush()
         self._publish()
@@ -204,7 +207,9 @@ class ReplicaShell:
         """Performs the fields in the order in which `Effects` has them."""
         journal = effects.journal
         if journal is not None:
-            self._journal.write(journal, sync=self._sync)
+            began_ns = time.monotonic_ns()
+            self._journal.write(journal, sync=journal.synced)
+            self.figures.journal.add(time.monotonic_ns() - began_ns)
         for notice in effects.notices:
             self._on_notice(notice)
         if effects.truncate_after is not None:
@@ -219,14 +224,20 @@ class ReplicaShell:
                 link.send(raw, ring=receiver == (LinkKind.ACK_TO_ENGINE, self.machine.primary))
         if effects.applied:
             self.events.add(effects.applied)
+            self.figures.on_acked(effects.applied, self.machine.role)
         for release in effects.releases:
             _broadcast(release, self._release_links)
+        if effects.releases:
+            self.figures.on_released(effects.releases)
         if effects.rewind is not None and effects.rewind.sequencer in self._sequencer_links:
             self._sequencer_links[effects.rewind.sequencer].send(encode_frame(effects.rewind.frame))
         if effects.fetch is not None:
             self._fetcher.fetch(effects.fetch, self.machine.cluster_uuid)
         if journal is not None and journal.frames:
-            self._perform(self.machine.step(Journaled(journal.frames[-1].last_seq), now_ns), now_ns)
+            began_ns = time.monotonic_ns()
+            applied = self.machine.step(Journaled(journal.frames[-1].last_seq), now_ns)
+            self.figures.apply.add(time.monotonic_ns() - began_ns)
+            self._perform(applied, now_ns)
 
     def _truncate(self, after_seq: int) -> None:
         archive = self._journal.truncate(after_seq)
@@ -239,7 +250,7 @@ class ReplicaShell:
         self._ticket += 1
         self._fences[self._ticket] = call
         request = call.request
-        event = FenceRequested(self._ticket, request.cluster_uuid, request.epoch, request.sequencer)
+        event = FenceRequested(self._ticket, request.cluster_uuid, request.epoch, request.sequencer, request.settled)
         self._perform(self.machine.step(event, now_ns), now_ns)
 
     def _answer_fence(self, answer: FenceAnswer) -> None:
@@ -249,15 +260,11 @@ class ReplicaShell:
 
     # ---- queries ------------------------------------------------------------------------------------------------
 
-    def _engine(self) -> SnapshottingEngine:
-        engine: SnapshottingEngine = self.machine.execution.engine  # type: ignore[assignment]  # both engines have it
-        return engine
-
     def _on_query(self, call: QueryCall) -> None:
         if not call.done.set_running_or_notify_cancel():
             return
         machine = self.machine
-        reply = answer_query(call.request, self._engine())
+        reply = answer_query(call.request, machine.execution.engine)
         reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.epoch, seq=machine.applied_seq))
         reply.primary = machine.role is Role.PRIMARY
         self._when_committed(machine.applied_seq, lambda: call.done.set_result(reply))
@@ -266,7 +273,7 @@ class ReplicaShell:
         if not call.done.set_running_or_notify_cancel():
             return
         machine = self.machine
-        snapshot = Snapshot(machine.applied_seq, machine.digest, self._engine().snapshot())
+        snapshot = Snapshot(machine.applied_seq, machine.digest, machine.execution.engine.snapshot())
         self._when_committed(machine.applied_seq, lambda: call.done.set_result(snapshot))
 
     def _when_committed(self, seq: int, answer: Callable[[], None]) -> None:

@@ -42,7 +42,7 @@ def view_of(machine: ReplicaMachine, counters: tuple[tuple[str, int], ...]) -> R
     return ReplicaView(
         machine.role,
         machine.live,
-        machine.live and bool(bits >> machine.options.member & 1) and not machine.diverged,
+        machine.in_sync,
         machine.promised,
         epoch_at(epochs, machine.applied_seq),
         machine.applied_seq,

@@ -3,12 +3,16 @@
 Two marks per engine. `acked`: it holds the stream up to there, by its own word or by its answer to the fence; the
 window follows it. `confirmed`: it acknowledged that in this reign with a digest that no in-sync engine contradicts; the
 committed seq follows it. Digests are chained, so agreement at one seq is agreement about everything before it.
+
+Where digests differ at a seq, nothing more is confirmed. If most of the required engines have one digest there, the
+others are the odd ones, and once they are out of the config the rest goes on.
 """
 
 from collections import deque
 
 from lockstep.stream.digest import DIGEST_SIZE
-from lockstep.stream.frames import Frame
+from lockstep.stream.frames import Frame, FrameFlag
+from lockstep.stream.records import bits_to_members
 
 # Digests kept for comparing: twice what a learner may lag when it is taken in, in batches.
 _KEPT = 8192
@@ -17,7 +21,10 @@ _KEPT = 8192
 class Agreement:
     """Acks of one reign."""
 
-    __slots__ = ("_claims", "_digests", "_order", "acked", "committed", "confirmed", "diverged", "progress_ns")
+    __slots__ = (
+        "_claims", "_digests", "_order", "_others", "_voters", "acked", "committed", "confirmed", "diverged",
+        "diverged_ns", "heard_ns", "progress_ns", "unjoined",
+    )  # fmt: skip
 
     def __init__(self, acked: dict[int, int], committed: int, now_ns: int) -> None:
         self.acked = dict(acked)
@@ -26,16 +33,25 @@ class Agreement:
         self.committed = committed
         """Highest seq confirmed by every required engine; never falls."""
         self.diverged = ""
-        """What disagreed; from then on nothing more is committed."""
+        """What disagrees; while something does, nothing more is committed."""
+        self.diverged_ns = now_ns
+        """Since when."""
         self.progress_ns = dict.fromkeys(acked, now_ns)
         """When each engine last got on or had nothing to do."""
+        self.heard_ns = dict.fromkeys(acked, now_ns)
+        """When each engine's last ack came."""
+        self.unjoined: dict[int, int] = {}
+        """Required engines that acknowledge with a new journal, and when they said so last."""
         self._claims: dict[int, tuple[int, bytes]] = {}  # newest ack of each engine that is not required
-        self._digests: dict[int, bytes] = {}  # of in-sync engines, by seq
+        self._digests: dict[int, bytes] = {}  # of the required engine that came first, by seq
+        self._voters: dict[int, int] = {}  # bit set of the engines that said the same, by seq
+        self._others: dict[int, dict[bytes, int]] = {}  # other digests at a seq, and who said them
         self._order: deque[int] = deque()
 
     def on_ack(self, ack: Frame, required: tuple[int, ...], now_ns: int) -> None:
         """Take an ACK frame of this reign in."""
         engine = ack.sender
+        self.heard_ns[engine] = now_ns
         seqs: list[int] = ack.records["last_seq"].tolist()
         raw = ack.records["digest"].tobytes()
         digests = [raw[start : start + DIGEST_SIZE] for start in range(0, len(raw), DIGEST_SIZE)]
@@ -43,12 +59,20 @@ class Agreement:
             if seqs:
                 self._claims[engine] = (seqs[-1], digests[-1])
             return
+        if ack.flags & FrameFlag.UNJOINED:
+            # Listed, and with a new journal: it is being taken in, or has lost its disk.
+            self.unjoined[engine] = now_ns
+            return
+        self.unjoined.pop(engine, None)
+        bit = 1 << engine
         for seq, digest in zip(seqs, digests, strict=True):
             known = self._digests.get(seq)
             if known is None:
-                self._remember(seq, digest)
-            elif known != digest and not self.diverged:
-                self.diverged = f"engine {engine} has another digest at seq {seq} than the engine that came first"
+                self._remember(seq, digest, bit)
+            elif known == digest:
+                self._voters[seq] |= bit
+            else:
+                self._contradict(seq, digest, engine, now_ns)
         if ack.first_seq > self.acked.get(engine, 0):
             self.acked[engine] = ack.first_seq
             self.progress_ns[engine] = now_ns
@@ -70,6 +94,19 @@ class Agreement:
         seq, digest = self._claims.get(engine, (0, b""))
         return seq if self._digests.get(seq) == digest else 0
 
+    def claimed(self, engine: int) -> int:
+        """Newest seq that an engine has acknowledged that is not required; 0: none."""
+        return self._claims.get(engine, (0, b""))[0]
+
+    @property
+    def contradicting(self) -> tuple[int, ...]:
+        """Engines that said another digest somewhere than the one that came first, ascending."""
+        bits = 0
+        for others in self._others.values():
+            for theirs in others.values():
+                bits |= theirs
+        return bits_to_members(bits)
+
     def admit(self, engine: int, seq: int, now_ns: int) -> None:
         """A learner becomes required; it holds the stream up to `seq`."""
         self.acked[engine] = seq
@@ -80,6 +117,35 @@ class Agreement:
     def forget(self, engine: int) -> None:
         """An engine went down: what it claimed belongs to its former life."""
         self._claims.pop(engine, None)
+
+    def odd(self, required: tuple[int, ...]) -> tuple[int, ...]:
+        """Engines whose digest differs from the one that most of the required engines have; empty: undecided."""
+        for seq, others in self._others.items():
+            odd = odd_ones({self._digests[seq]: self._voters[seq], **others}, required)
+            if odd:
+                return odd
+        return ()
+
+    def resolve(self, odd: tuple[int, ...]) -> None:
+        """The odd ones are out: what they said no longer counts."""
+        kept = ~sum(1 << engine for engine in odd)
+        for seq in list(self._digests):
+            ballots = {self._digests[seq]: self._voters[seq], **self._others.get(seq, {})}
+            left = {digest: bits & kept for digest, bits in ballots.items() if bits & kept}
+            self._others.pop(seq, None)
+            if not left:
+                del self._digests[seq], self._voters[seq]
+                continue
+            first, *rest = left
+            self._digests[seq], self._voters[seq] = first, left[first]
+            if rest:
+                self._others[seq] = {digest: left[digest] for digest in rest}
+        self._order = deque(seq for seq in self._order if seq in self._digests)
+        for engine in odd:
+            self.confirmed.pop(engine, None)
+            self._claims.pop(engine, None)
+        if not self._others:
+            self.diverged = ""
 
     def stalled(self, required: tuple[int, ...], now_ns: int, patience_ns: int) -> tuple[int, ...]:
         """Engines that have not got on for `patience_ns` while another has."""
@@ -101,8 +167,33 @@ class Agreement:
         for engine in self.progress_ns:
             self.progress_ns[engine] = now_ns
 
-    def _remember(self, seq: int, digest: bytes) -> None:
+    def _remember(self, seq: int, digest: bytes, bit: int) -> None:
         self._digests[seq] = digest
+        self._voters[seq] = bit
         self._order.append(seq)
         if len(self._order) > _KEPT:
-            del self._digests[self._order.popleft()]
+            oldest = self._order.popleft()
+            del self._digests[oldest], self._voters[oldest]
+            self._others.pop(oldest, None)
+
+    def _contradict(self, seq: int, digest: bytes, engine: int, now_ns: int) -> None:
+        others = self._others.setdefault(seq, {})
+        others[digest] = others.get(digest, 0) | 1 << engine
+        if not self.diverged:
+            self.diverged_ns = now_ns
+            self.diverged = f"engine {engine} has another digest at seq {seq} than the engine that came first"
+
+
+def odd_ones(ballots: dict[bytes, int], voters: tuple[int, ...]) -> tuple[int, ...]:
+    """Voters with another digest than the one that more than half of all `voters` have, if there is such a one.
+
+    `ballots`: bit set of engines by digest.
+    """
+    for digest, bits in ballots.items():
+        against = 0
+        for other, theirs in ballots.items():
+            against |= theirs if other != digest else 0
+        agreeing = sum(1 for voter in voters if (bits & ~against) >> voter & 1)
+        if agreeing * 2 > len(voters):
+            return tuple(voter for voter in voters if against >> voter & 1)
+    return ()

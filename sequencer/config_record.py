@@ -2,16 +2,17 @@
 
 All authority in a cluster is in this record; it changes only by compare-and-swap on its mod revision. So the rules that
 must not be broken whatever a sequencer believes are checked here, in the functions that make the next record: the last
-in-sync engine is never removed, only an in-sync engine becomes primary, an epoch never falls.
+in-sync engine is never removed, only an in-sync engine becomes primary, an epoch never falls. The one exception, an
+operator's `plan_force`, says so in the record until the stream has said it.
 
 Pure: a `plan_*` function returns the next record or raises `PlanRefused`.
 """
 
 import json
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
-from lockstep.stream.records import MAX_MEMBER
+from lockstep.stream.records import MAX_MEMBER, AckPolicy
 
 _FIELDS: Final = {
     "uuid": str,
@@ -21,6 +22,14 @@ _FIELDS: Final = {
     "in_sync": list,
     "learners": list,
     "attempt": str,
+}
+# Later additions: a record written before them reads as if they had these values.
+_OPTIONAL: Final[dict[str, Any]] = {
+    "ack_policy": "synced",
+    "paused": False,
+    "fenced": [],
+    "founding": False,
+    "data_loss": False,
 }
 
 
@@ -54,6 +63,16 @@ class ConfigRecord:
     """Ascending, disjoint from `in_sync`."""
     attempt: str
     """Unique to the write that made this value, so that a writer recognises its own."""
+    ack_policy: AckPolicy = AckPolicy.SYNCED
+    """When an engine may acknowledge; the stream says from which seq on."""
+    paused: bool = False
+    """Automatic failover is off: nobody but the same sequencer takes over, no engine is removed for being lost."""
+    fenced: tuple[int, ...] = ()
+    """Ascending, disjoint from `in_sync`: engines that are kept out until an operator lets them in again."""
+    founding: bool = False
+    """No reign has been opened yet: an engine with a blank journal has lost nothing."""
+    data_loss: bool = False
+    """An operator gave commands up that an engine outside may hold, and no EPOCH_START has said so yet."""
 
     def __post_init__(self) -> None:
         if not self.uuid or not self.attempt:
@@ -62,14 +81,16 @@ class ConfigRecord:
             raise ConfigError(f"config record: epoch {self.epoch} is outside 1..2^63")
         if not self.in_sync:
             raise ConfigError("config record: in_sync is empty")
-        for name in ("in_sync", "learners"):
+        for name in ("in_sync", "learners", "fenced"):
             members = getattr(self, name)
             if list(members) != sorted(set(members)) or any(not 1 <= member <= MAX_MEMBER for member in members):
                 raise ConfigError(f"config record: {name} {members} must be ascending, unique, in 1..{MAX_MEMBER}")
         if self.primary not in self.in_sync:
             raise ConfigError(f"config record: primary {self.primary} is not among in_sync {self.in_sync}")
-        if any(member in self.in_sync for member in self.learners):
-            raise ConfigError(f"config record: in_sync {self.in_sync} and learners {self.learners} overlap")
+        for name in ("learners", "fenced"):
+            members = getattr(self, name)
+            if any(member in self.in_sync for member in members):
+                raise ConfigError(f"config record: in_sync {self.in_sync} and {name} {members} overlap")
 
 
 def config_key(cluster: str) -> bytes:
@@ -84,7 +105,8 @@ def presence_key(cluster: str, sequencer: int) -> bytes:
 
 def encode_config(record: ConfigRecord) -> bytes:
     """The record as JSON."""
-    fields = {name: getattr(record, name) for name in _FIELDS}
+    fields = {name: getattr(record, name) for name in (*_FIELDS, *_OPTIONAL)}
+    fields["ack_policy"] = record.ack_policy.name.lower()
     return json.dumps(fields).encode()
 
 
@@ -95,15 +117,18 @@ def decode_config(value: bytes) -> ConfigRecord:
         ConfigError: it is not JSON, a field is missing or of the wrong type, or the record contradicts itself.
     """
     try:
-        fields = json.loads(value)
+        fields: Any = json.loads(value)
     except ValueError as error:
         raise ConfigError(f"config record is not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise ConfigError("config record is not a JSON object")
-    for name, kind in _FIELDS.items():
+    fields = {**_OPTIONAL, **fields}
+    for name, kind in (_FIELDS | {name: type(value) for name, value in _OPTIONAL.items()}).items():
         if type(fields.get(name)) is not kind:
             raise ConfigError(f"config record: field {name!r} is missing or not of type {kind.__name__}")
-    for name in ("in_sync", "learners"):
+    if fields["ack_policy"].upper() not in AckPolicy.__members__:
+        raise ConfigError(f"config record: ack_policy {fields['ack_policy']!r} is unknown")
+    for name in ("in_sync", "learners", "fenced"):
         if any(type(member) is not int for member in fields[name]):
             raise ConfigError(f"config record: {name} holds something else than integers")
     return ConfigRecord(
@@ -114,11 +139,28 @@ def decode_config(value: bytes) -> ConfigRecord:
         in_sync=tuple(fields["in_sync"]),
         learners=tuple(fields["learners"]),
         attempt=fields["attempt"],
+        ack_policy=AckPolicy[fields["ack_policy"].upper()],
+        paused=fields["paused"],
+        fenced=tuple(fields["fenced"]),
+        founding=fields["founding"],
+        data_loss=fields["data_loss"],
     )
 
 
+def history_key(cluster: str, epoch: int = 0) -> bytes:
+    """Key of one epoch's line of history; without an epoch, the prefix of them all. A record for people only."""
+    prefix = f"/lockstep/{cluster}/history/"
+    return (prefix + f"{epoch:020d}" if epoch else prefix).encode()
+
+
 def plan_bootstrap(
-    *, uuid: str, engines: tuple[int, ...], sequencer: int, highest_promised: int, attempt: str
+    *,
+    uuid: str,
+    engines: tuple[int, ...],
+    sequencer: int,
+    highest_promised: int,
+    attempt: str,
+    ack_policy: AckPolicy = AckPolicy.SYNCED,
 ) -> ConfigRecord:
     """The first record: every configured engine is in sync until it fails to come."""
     members = tuple(sorted(engines))
@@ -132,6 +174,8 @@ def plan_bootstrap(
         in_sync=members,
         learners=(),
         attempt=attempt,
+        ack_policy=ack_policy,
+        founding=True,
     )
 
 
@@ -140,10 +184,16 @@ def plan_takeover(config: ConfigRecord, *, sequencer: int, highest_promised: int
     return replace(config, epoch=max(config.epoch, highest_promised) + 1, sequencer=sequencer, attempt=attempt)
 
 
-def plan_fence_result(config: ConfigRecord, *, answered: tuple[int, ...], attempt: str) -> ConfigRecord:
-    """Remove the engines that did not answer the fence. The epoch stays: nothing has been opened under it."""
+def plan_fence_result(
+    config: ConfigRecord, *, answered: tuple[int, ...], attempt: str, odd: tuple[int, ...] = ()
+) -> ConfigRecord:
+    """Remove the engines that did not answer the fence, keep the `odd` ones out for good, and end the founding.
+
+    The epoch stays: nothing has been opened under it.
+    """
     kept = tuple(member for member in config.in_sync if member in answered)
-    return _without(config, kept, config.primary if config.primary in kept else 0, config.epoch, attempt)
+    narrowed = _without(config, kept, config.primary if config.primary in kept else 0, config.epoch, attempt)
+    return replace(narrowed, founding=False, fenced=tuple(sorted({*config.fenced, *odd})))
 
 
 def plan_shrink(config: ConfigRecord, *, lost: tuple[int, ...], prefer: tuple[int, ...], attempt: str) -> ConfigRecord:
@@ -170,11 +220,59 @@ def plan_grow(config: ConfigRecord, *, member: int, attempt: str) -> ConfigRecor
     """Take a learner in, once the stream has announced it and it has acknowledged that. The epoch stays."""
     if member in config.in_sync:
         raise PlanRefused(f"engine {member} is in sync already")
+    if member in config.fenced:
+        raise PlanRefused(f"engine {member} is fenced")
     return replace(
         config,
         in_sync=tuple(sorted((*config.in_sync, member))),
         learners=tuple(learner for learner in config.learners if learner != member),
         attempt=attempt,
+    )
+
+
+def plan_evict(config: ConfigRecord, *, members: tuple[int, ...], attempt: str) -> ConfigRecord:
+    """Remove engines under a new epoch and keep them out: an operator's order, or the odd ones of a contradiction."""
+    shrunk = plan_shrink(config, lost=members, prefer=config.in_sync, attempt=attempt)
+    return replace(shrunk, fenced=tuple(sorted({*config.fenced, *members})))
+
+
+def plan_fenced(config: ConfigRecord, *, member: int, fenced: bool, attempt: str) -> ConfigRecord:
+    """Keep an engine out that is not in sync, or let one in again. The epoch stays."""
+    if fenced and member in config.in_sync:
+        raise PlanRefused(f"engine {member} is in sync: it has to be evicted")
+    members = {*config.fenced, member} if fenced else {*config.fenced} - {member}
+    return replace(config, fenced=tuple(sorted(members)), attempt=attempt)
+
+
+def plan_paused(config: ConfigRecord, *, paused: bool, attempt: str) -> ConfigRecord:
+    """Switch automatic failover off or on. The epoch stays."""
+    return replace(config, paused=paused, attempt=attempt)
+
+
+def plan_policy(config: ConfigRecord, *, policy: AckPolicy, attempt: str) -> ConfigRecord:
+    """Acknowledge in another way, under a new epoch."""
+    return replace(config, epoch=config.epoch + 1, ack_policy=policy, attempt=attempt)
+
+
+def plan_settled(config: ConfigRecord, *, attempt: str) -> ConfigRecord:
+    """The stream has told of the data loss. The epoch stays."""
+    return replace(config, data_loss=False, attempt=attempt)
+
+
+def plan_force(config: ConfigRecord, *, to: int, sequencer: int, highest_promised: int, attempt: str) -> ConfigRecord:
+    """A new reign of one engine alone, whatever it lacks: only on an operator's word that data may be lost."""
+    others = {*config.in_sync, *config.learners} - {to}
+    return replace(
+        config,
+        epoch=max(config.epoch, highest_promised) + 1,
+        sequencer=sequencer,
+        primary=to,
+        in_sync=(to,),
+        learners=tuple(sorted(others)),
+        fenced=tuple(member for member in config.fenced if member != to),
+        attempt=attempt,
+        founding=False,
+        data_loss=True,
     )
 
 

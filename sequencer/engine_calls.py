@@ -42,7 +42,9 @@ class EngineCalls:
 
     def fence(self, order: ev.FenceOrder) -> None:
         """Ask for a promise; ends in FenceAnswered or FenceFailed."""
-        request = replication_pb2.FenceRequest(cluster_uuid=order.uuid, epoch=order.epoch, sequencer=self._sequencer)
+        request = replication_pb2.FenceRequest(
+            cluster_uuid=order.uuid, epoch=order.epoch, sequencer=self._sequencer, settled=order.settled
+        )
         call = self._stubs[order.engine].Fence.future(request, timeout=_FENCE_TIMEOUT_S, wait_for_ready=True)
         call.add_done_callback(lambda done: self._on_fence(order, done))
 
@@ -75,6 +77,8 @@ class EngineCalls:
                 tip_digest=reply.tip.digest,
                 committed_seq=reply.committed_seq,
                 timestamp_ns=reply.timestamp_ns,
+                blank=reply.blank,
+                journal=reply.journal,
             )
         )
 

@@ -8,6 +8,7 @@ from enum import IntEnum, StrEnum
 
 from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.stream.frames import Frame
+from lockstep.stream.records import AckPolicy
 
 
 class Down(StrEnum):
@@ -30,6 +31,12 @@ class EpochCause(IntEnum):
     PRIMARY_LOST = 4
     STANDBY_LOST = 5
     SWITCHOVER = 6
+    ACK_POLICY_CHANGED = 7
+    DATA_LOSS_ACCEPTED = 8
+    """An operator made an engine primary that may lack committed commands."""
+    MEMBER_FENCED = 9
+    REPLICA_DIVERGED = 10
+    """Most in-sync engines agree, another has computed something else and was removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,10 @@ class FenceAnswered:
     tip_digest: bytes = b""
     committed_seq: int = 0
     timestamp_ns: int = 0
+    blank: bool = False
+    """Its journal is new and no part of this cluster's history: what it held is gone."""
+    journal: int = 0
+    """Identity of its journal; 0: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +187,44 @@ class SwitchPrimaryRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class FailoverModeRequested:
+    """An operator switches automatic failover off or on."""
+
+    request: int
+    automatic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AckPolicyRequested:
+    """An operator wants another acknowledgement policy."""
+
+    request: int
+    policy: AckPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFenceRequested:
+    """An operator wants an engine out for good, or (`fenced` false) let in again."""
+
+    request: int
+    member: int
+    fenced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForceFailoverRequested:
+    """An operator wants this engine alone in sync, and accepts that commands may be lost."""
+
+    request: int
+    to: int
+
+
+OperatorRequest = (
+    SwitchPrimaryRequested | FailoverModeRequested | AckPolicyRequested | MemberFenceRequested | ForceFailoverRequested
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed, or a cycle of polling has ended: stamp what has come in and do what is due."""
 
@@ -197,7 +246,7 @@ Event = (
     | JournalFetchFailed
     | SubmitReceived
     | AckReceived
-    | SwitchPrimaryRequested
+    | OperatorRequest
     | Tick
 )
 
@@ -217,6 +266,8 @@ class FenceOrder:
     engine: int
     epoch: int
     uuid: str
+    settled: bool = True
+    """The cluster has been opened once: a blank journal has lost what it held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,14 +297,30 @@ class ReceiptSend:
 
 
 @dataclass(frozen=True, slots=True)
-class SwitchAnswer:
-    """Outcome of a SwitchPrimary request. `refused` is empty where it was done."""
+class OperatorAnswer:
+    """Outcome of an operator's request. `refused` is empty where it was done."""
 
     request: int
     refused: str = ""
     primary: int = 0
     epoch: int = 0
     seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochOpened:
+    """One line of the cluster's history."""
+
+    epoch: int
+    first_seq: int
+    """Seq of its EPOCH_START."""
+    timestamp_ns: int
+    cause: EpochCause
+    sequencer: int
+    primary: int
+    in_sync: tuple[int, ...]
+    gap_ns: int
+    """From the first evidence of the loss to the stamping; 0 where nothing was lost."""
 
 
 class Level(StrEnum):
@@ -286,7 +353,9 @@ class Effects:
     """Read the config key and report it as `ConfigSeen`, after an ambiguous swap."""
     fences: tuple[FenceOrder, ...] = ()
     fetch: FetchOrder | None = None
-    answers: tuple[SwitchAnswer, ...] = ()
+    answers: tuple[OperatorAnswer, ...] = ()
+    history: tuple[EpochOpened, ...] = ()
+    """To be written down for people, at leisure."""
     notes: tuple[Note, ...] = ()
 
 
@@ -296,7 +365,9 @@ NOTHING = Effects()
 class Outbox:
     """Collects the effects of one step."""
 
-    __slots__ = ("answers", "cas", "fences", "fetch", "notes", "read_config", "receipts", "streams", "touched")
+    __slots__ = (
+        "answers", "cas", "fences", "fetch", "history", "notes", "read_config", "receipts", "streams", "touched",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.clear()
@@ -309,7 +380,8 @@ class Outbox:
         self.read_config = False
         self.fences: list[FenceOrder] = []
         self.fetch: FetchOrder | None = None
-        self.answers: list[SwitchAnswer] = []
+        self.answers: list[OperatorAnswer] = []
+        self.history: list[EpochOpened] = []
         self.notes: list[Note] = []
         self.touched = False
 
@@ -344,9 +416,14 @@ class Outbox:
         self.fetch = order
         self.touched = True
 
-    def answer(self, answer: SwitchAnswer) -> None:
-        """Answer a SwitchPrimary request."""
+    def answer(self, answer: OperatorAnswer) -> None:
+        """Answer an operator's request."""
         self.answers.append(answer)
+        self.touched = True
+
+    def opened(self, line: EpochOpened) -> None:
+        """Write a line of history."""
+        self.history.append(line)
         self.touched = True
 
     def note(self, what: str, level: Level = Level.INFO, **fields: int | str) -> None:
@@ -366,5 +443,6 @@ class Outbox:
             tuple(self.fences),
             self.fetch,
             tuple(self.answers),
+            tuple(self.history),
             tuple(self.notes),
         )

@@ -32,6 +32,9 @@ class Purpose(Enum):
     SHRINK = "shrink"
     SWITCH = "switch"
     GROW = "grow"
+    EVICT = "evict"
+    """Engines leave and are kept out."""
+    SETTING = "setting"
 
 
 class Verdict(Enum):

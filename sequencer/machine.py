@@ -9,18 +9,26 @@ unit tests and in a simulated cluster.
                                             | +--some silent--> NARROWING
                                             +-------------------won--+
 
-Any state falls back to CANDIDATE when the config names another, or an engine has promised more. HALTED is final: the
-in-sync engines contradict each other and a human must look.
+Any state falls back to CANDIDATE when the config names another, or an engine has promised more. HALTED ends only by an
+operator's forced failover: the in-sync engines contradict each other and a human must look.
 """
 
 from enum import Enum
 from typing import Final
 
 from lockstep.sequencer import events as ev
-from lockstep.sequencer.config_record import plan_bootstrap, plan_fence_result, plan_takeover
-from lockstep.sequencer.events import Down, Effects, EpochCause, Event, FetchOrder, Level, Outbox, SwitchAnswer
+from lockstep.sequencer.candidacy import Candidacy, Claim
+from lockstep.sequencer.config_record import (
+    ConfigRecord,
+    plan_bootstrap,
+    plan_fence_result,
+    plan_force,
+    plan_paused,
+    plan_takeover,
+)
+from lockstep.sequencer.events import Down, Effects, EpochCause, Event, FetchOrder, Level, OperatorAnswer, Outbox
 from lockstep.sequencer.hold import ConfigHold, Purpose, Settled, StoreEvent, Verdict
-from lockstep.sequencer.membership import Proposal
+from lockstep.sequencer.overrides import Overrides
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.reign import Reign
 from lockstep.sequencer.settings import MS, Settings
@@ -28,8 +36,6 @@ from lockstep.sequencer.takeover import Diverged, Recovery, Takeover, missing_pa
 from lockstep.stream.frames import Frame
 
 _POLL_NS = 5 * MS
-_BOOTSTRAP_STAGGER_NS = 500 * MS
-_RANK_STAGGER_NS = 10 * MS
 
 
 class State(Enum):
@@ -54,7 +60,7 @@ TRANSITIONS: Final[dict[State, tuple[State, ...]]] = {
     State.NARROWING: (State.FENCING, State.CANDIDATE),
     State.RECOVERING: (State.FENCING, State.LEADER, State.CANDIDATE),
     State.LEADER: (State.CANDIDATE,),
-    State.HALTED: (),
+    State.HALTED: (State.CANDIDATE,),
 }
 
 
@@ -66,8 +72,8 @@ class SequencerMachine:
     """One sequencer. See the module."""
 
     __slots__ = (
-        "_absent_since_ns", "_cause", "_claim_since_ns", "_jitter_turn", "_now_ns", "_out", "_settings", "_started_ns",
-        "hold", "ignored", "peers", "reign", "reigns", "state", "takeover", "why",
+        "_candidacy", "_claim", "_jitter_turn", "_now_ns", "_out", "_overrides", "_settings", "_started_ns", "hold",
+        "ignored", "peers", "reign", "reigns", "state", "takeover", "why",
     )  # fmt: skip
 
     def __init__(self, settings: Settings, now_ns: int) -> None:
@@ -76,11 +82,11 @@ class SequencerMachine:
         self._now_ns = now_ns
         self._out = Outbox()
         self._jitter_turn = 0
-        self._absent_since_ns: int | None = None
-        self._claim_since_ns = now_ns
-        self._cause = EpochCause.BOOTSTRAP
+        self._claim = Claim(EpochCause.BOOTSTRAP, now_ns)
+        self._overrides = Overrides(settings)
         others = tuple(other for other in settings.sequencers if other != settings.member)
         self.peers = Peers(settings.engines, others, now_ns)
+        self._candidacy = Candidacy(settings, self.peers, now_ns)
         self.hold = ConfigHold(settings.identity)
         self.state = State.CANDIDATE
         self.takeover: Takeover | None = None
@@ -98,6 +104,11 @@ class SequencerMachine:
     def due_ns(self) -> int:
         """When the next Tick is due at the latest."""
         return self.reign.due_ns if self.reign is not None else self._now_ns + _POLL_NS
+
+    @property
+    def now_ns(self) -> int:
+        """Time of the last event."""
+        return self._now_ns
 
     @property
     def work_due(self) -> bool:
@@ -124,12 +135,12 @@ class SequencerMachine:
                 self.reign.on_submit(event.frame)
             return ev.NOTHING
         self._out.clear()
-        if self.state is not State.HALTED:
+        if self.state is not State.HALTED or isinstance(event, ev.ForceFailoverRequested):
             self._handle(event, now_ns)
             self._go_on(now_ns)
             self._check()
-        elif isinstance(event, ev.SwitchPrimaryRequested):
-            self._out.answer(SwitchAnswer(event.request, self.why))
+        elif isinstance(event, ev.OperatorRequest):
+            self._out.answer(OperatorAnswer(event.request, self.why))
         return self._out.effects()
 
     def _handle(self, event: Event, now_ns: int) -> None:
@@ -156,11 +167,16 @@ class SequencerMachine:
                     self.peers.sequencers[sequencer].present = present
             case ev.FenceAnswered() | ev.FenceFailed() | ev.JournalFetched() | ev.JournalFetchFailed():
                 self._on_engine_answer(event, now_ns)
-            case ev.SwitchPrimaryRequested():
-                self._on_switch(event)
+            case _:
+                assert not isinstance(event, ev.SubmitReceived), "taken in by step"
+                self._on_operator(event, now_ns)
 
     def _go_on(self, now_ns: int) -> None:
         """Do what the present state calls for; level-triggered, after every event."""
+        self._overrides.expire(now_ns, self._out)
+        if self._overrides.force is not None and self.hold.in_flight is None and self.state is not State.CANDIDATE:
+            self._step_down("an operator forces a failover", now_ns)
+            self.hold.not_before_ns = now_ns
         if self.state is State.CANDIDATE:
             self._consider(now_ns)
         elif self.state is State.FENCING:
@@ -173,80 +189,77 @@ class SequencerMachine:
     # Candidate -------------------------------------------------------------------------------------------------------
 
     def _consider(self, now_ns: int) -> None:
-        hold = self.hold
+        hold, overrides = self.hold, self._overrides
         if hold.fault:
             self.why = hold.fault
         if not hold.may_propose(now_ns):
             return
-        reason = self._reason_to_claim(now_ns)
-        if reason is None:
+        claim = overrides.claim(now_ns)
+        if claim is None:
+            claim = self._candidacy.reason(hold.config, now_ns, resume=overrides.resume is not None)
+            self.why = self._candidacy.why
+        if claim is None:
             return
-        self._cause, self._claim_since_ns = reason
-        attempt, promised = hold.next_attempt(), self.peers.highest_promised
-        if hold.config is None:
-            record = plan_bootstrap(
-                uuid=self._settings.fresh_uuid,
-                engines=self._settings.engines,
-                sequencer=self._settings.member,
-                highest_promised=promised,
-                attempt=attempt,
-            )
-        else:
-            record = plan_takeover(
-                hold.config, sequencer=self._settings.member, highest_promised=promised, attempt=attempt
-            )
+        self._claim = claim
+        record = self._plan_claim(hold.config)
         self._enter(State.CLAIMING, f"claiming epoch {record.epoch}")
-        self._out.note("claiming the cluster", epoch=record.epoch, cause=self._cause.name)
+        self._out.note("claiming the cluster", epoch=record.epoch, cause=claim.cause.name)
         hold.propose(record, Purpose.TAKEOVER, now_ns, self._out)
 
-    def _reason_to_claim(self, now_ns: int) -> tuple[EpochCause, int] | None:
-        """Why to claim now, and since when that is known."""
-        config, me = self.hold.config, self._settings.member
+    def _plan_claim(self, config: ConfigRecord | None) -> ConfigRecord:
+        settings, overrides = self._settings, self._overrides
+        me, attempt, promised = settings.member, self.hold.next_attempt(), self.peers.highest_promised
         if config is None:
-            if self._absent_since_ns is None:
-                self._absent_since_ns = now_ns
-            # All candidates start at about the same time: the first in the list normally leads.
-            wait_ns = self._settings.sequencers.index(me) * _BOOTSTRAP_STAGGER_NS
-            self.why = "the cluster has no config yet"
-            return (EpochCause.BOOTSTRAP, now_ns) if now_ns >= self._absent_since_ns + wait_ns else None
-        self._absent_since_ns = None
-        if config.sequencer == me:
-            return EpochCause.SEQUENCER_RESTARTED, now_ns
-        self.why = f"sequencer {config.sequencer} leads"
-        leader = self.peers.sequencers.get(config.sequencer)
-        rank_ns = self.peers.live_sequencers_before(me, config.sequencer) * _RANK_STAGGER_NS
-        if leader is None:
-            due_ns = self._started_ns + self._settings.timing.hang_ms * MS + rank_ns
-        elif leader.up:
-            return None
-        elif leader.lost:
-            due_ns = leader.since_ns + rank_ns
-        elif leader.present is not False:
-            # Merely not reached yet: etcd says that it lives, or has not said anything.
-            return None
-        else:
-            due_ns = leader.since_ns + self._settings.timing.hang_ms * MS + rank_ns
-        since_ns = self._started_ns if leader is None else leader.since_ns
-        return (EpochCause.SEQUENCER_LOST, since_ns) if now_ns >= due_ns else None
+            return plan_bootstrap(
+                uuid=settings.fresh_uuid,
+                engines=settings.engines,
+                sequencer=me,
+                highest_promised=promised,
+                attempt=attempt,
+                ack_policy=settings.ack_policy,
+            )
+        if overrides.force is not None:
+            return plan_force(config, to=overrides.force.to, sequencer=me, highest_promised=promised, attempt=attempt)
+        if overrides.resume is not None:
+            config = plan_paused(config, paused=False, attempt=attempt)
+        return plan_takeover(config, sequencer=me, highest_promised=promised, attempt=attempt)
 
     # Takeover --------------------------------------------------------------------------------------------------------
 
     def _fence(self, now_ns: int) -> None:
         takeover = self._takeover()
+        config = takeover.config
         takeover.order_fences(now_ns, self._out)
+        self.why = takeover.why_waiting() or self.why
         answered = takeover.decided(self.peers, now_ns)
         if not answered:
             return
-        if answered == takeover.config.in_sync:
+        contradiction = takeover.contradiction()
+        if contradiction is not None and not contradiction.odd:
+            self.why = contradiction.why
+            # Another answer may tell who is right.
+            if all(engine in takeover.answers or engine in takeover.blank for engine in config.in_sync):
+                self._halt(contradiction.why)
+            return
+        odd = () if contradiction is None else contradiction.odd
+        kept = tuple(engine for engine in answered if engine not in odd)
+        if kept == config.in_sync and not config.founding:
             self._recover(now_ns)
+        elif config.paused and kept != config.in_sync:
+            self.why = f"automatic failover is off: waiting for all of {config.in_sync}, only {kept} can go on"
         elif self.hold.may_propose(now_ns):
-            record = plan_fence_result(takeover.config, answered=answered, attempt=self.hold.next_attempt())
-            self._enter(State.NARROWING, "removing engines that did not answer the fence")
+            self._narrow(takeover, kept, odd, now_ns)
+
+    def _narrow(self, takeover: Takeover, kept: tuple[int, ...], odd: tuple[int, ...], now_ns: int) -> None:
+        config = takeover.config
+        record = plan_fence_result(config, answered=kept, odd=odd, attempt=self.hold.next_attempt())
+        self._enter(State.NARROWING, "removing engines that did not answer the fence")
+        if kept != config.in_sync:
             self._out.note(
-                "engines did not answer the fence: removing them", Level.WARNING,
-                kept=str(record.in_sync), epoch=record.epoch,
+                "in-sync engines did not answer the fence, or contradict the others: removing them", Level.WARNING,
+                kept=str(record.in_sync), epoch=record.epoch, odd=str(odd),
             )  # fmt: skip
-            self.hold.propose(record, Purpose.FENCE_RESULT, now_ns, self._out)
+        self.hold.propose(record, Purpose.FENCE_RESULT, now_ns, self._out)
 
     def _recover(self, now_ns: int) -> None:
         takeover = self._takeover()
@@ -327,10 +340,14 @@ class SequencerMachine:
         self.takeover = None
         self.reigns += 1
         self.reign = Reign(self._settings, self.peers, takeover.config, recovery, acked, now_ns)
-        self.reign.open(frames, takeover.cause, now_ns, self._out)
         config = takeover.config
+        cause = EpochCause.DATA_LOSS_ACCEPTED if config.data_loss else takeover.cause
+        gap_ns = 0 if cause is EpochCause.BOOTSTRAP else now_ns - takeover.since_ns
+        journal = takeover.answers[config.primary].journal if config.data_loss else 0
+        self.reign.open(frames, cause, now_ns, self._out, gap_ns=gap_ns, journal=journal)
+        self._overrides.opened(config, self.reign.window.tip, self._out)
         self._out.note(
-            "open", epoch=config.epoch, cause=takeover.cause.name, primary=config.primary, in_sync=str(config.in_sync),
+            "open", epoch=config.epoch, cause=cause.name, primary=config.primary, in_sync=str(config.in_sync),
             seq=self.reign.window.tip, recovered=len(frames), claim_us=(takeover.won_ns - takeover.since_ns) // 1000,
             fence_us=(takeover.fence_done_ns - takeover.won_ns) // 1000,
             recover_us=(now_ns - takeover.fence_done_ns) // 1000, total_us=(now_ns - takeover.since_ns) // 1000,
@@ -346,15 +363,14 @@ class SequencerMachine:
         if reason:
             self._step_down(reason, now_ns)
 
-    def _on_switch(self, event: ev.SwitchPrimaryRequested) -> None:
-        if self.reign is None:
-            refusal: SwitchAnswer | None = SwitchAnswer(
-                event.request, f"sequencer {self._settings.member} does not lead ({self.why}): ask the one that does"
-            )
-        else:
-            refusal = self.reign.request_switch(event)
-        if refusal is not None:
-            self._out.answer(refusal)
+    def _on_operator(self, wish: ev.OperatorRequest, now_ns: int) -> None:
+        if self.reign is not None and not isinstance(wish, ev.ForceFailoverRequested):
+            self.reign.request(wish, self._out)
+            return
+        reigning = self.reign is not None and not self.reign.why
+        refusal = self._overrides.take(wish, self.hold.config, self.peers, now_ns, reigning=reigning, why=self.why)
+        if refusal:
+            self._out.answer(OperatorAnswer(wish.request, refusal))
 
     def _reconfigure(self, now_ns: int) -> None:
         reign = self.reign
@@ -405,20 +421,21 @@ class SequencerMachine:
                 return
             self._enter(State.FENCING, "waiting for the engines' promises")
             self.takeover = Takeover(
-                self._settings, settled.record, self._cause,
-                started_ns=self._started_ns, since_ns=self._claim_since_ns, now_ns=now_ns,
+                self._settings, settled.record, self._claim.cause,
+                started_ns=self._started_ns, since_ns=self._claim.since_ns, now_ns=now_ns,
             )  # fmt: skip
+            self._overrides.claimed(settled.record)
         elif settled.purpose is Purpose.FENCE_RESULT and self.state is State.NARROWING:
             # Engines may have come or gone in the meantime, so the fence's outcome is looked at once more.
             self._enter(State.FENCING, f"removing silent engines: {settled.verdict.value}")
             if won:
                 self._takeover().config = settled.record
-        elif self.reign is not None and settled.purpose in (Purpose.SHRINK, Purpose.SWITCH, Purpose.GROW):
+        elif self.reign is not None and settled.purpose not in (Purpose.TAKEOVER, Purpose.FENCE_RESULT):
             if won:
-                self.reign.on_config(Proposal(settled.record, settled.purpose), now_ns, self._out)
+                self.reign.on_config(settled.purpose, settled.record, now_ns, self._out)
                 self._note_epoch(settled)
-            elif settled.purpose is Purpose.SWITCH:
-                self.reign.refuse_switch("etcd did not take the change: try again", self._out)
+            elif settled.purpose in (Purpose.SWITCH, Purpose.EVICT, Purpose.SETTING):
+                self.reign.refuse_wish("etcd did not take the change: try again", self._out)
 
     def _note_epoch(self, settled: Settled) -> None:
         config = settled.record
@@ -446,7 +463,7 @@ class SequencerMachine:
     def _step_down(self, reason: str, now_ns: int) -> None:
         self._out.note("stepping down", Level.WARNING, why=reason, state=self.state.value)
         if self.reign is not None:
-            self.reign.refuse_switch("this sequencer no longer leads: ask the new leader", self._out)
+            self.reign.refuse_wish("this sequencer no longer leads: ask the new leader", self._out)
         self._enter(State.CANDIDATE, reason)
         self.takeover = None
         self.reign = None

@@ -8,11 +8,12 @@ learner). Shrink goes to etcd first and then into the stream; grow into the stre
 from dataclasses import dataclass
 
 from lockstep.sequencer.agreement import Agreement
-from lockstep.sequencer.config_record import ConfigRecord, PlanRefused, plan_grow, plan_promote, plan_shrink
-from lockstep.sequencer.events import SwitchAnswer, SwitchPrimaryRequested
+from lockstep.sequencer.config_record import ConfigRecord, PlanRefused, plan_evict, plan_grow, plan_settled, plan_shrink
+from lockstep.sequencer.events import EpochCause, OperatorRequest
 from lockstep.sequencer.hold import Purpose
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.settings import MS, Settings
+from lockstep.sequencer.wishes import Proposal, concrete, plan_wish
 
 GROW_LAG = 4096
 """Commands that a learner may be behind when it is announced."""
@@ -32,75 +33,82 @@ class Growth:
     since_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """The next config to write."""
-
-    record: ConfigRecord
-    purpose: Purpose
-
-
 class Membership:
-    """Changes of one reign. At most one growth and one requested switch are open."""
+    """Changes of one reign. At most one growth and one operator's wish are open."""
 
-    __slots__ = ("_grow_not_before_ns", "_patience_ns", "growth", "stalled_on", "switch")
+    __slots__ = ("_grow_not_before_ns", "_patience_ns", "growth", "stalled_on", "wish")
 
     def __init__(self, settings: Settings) -> None:
         self._patience_ns = _STALL_PATIENCE * settings.timing.hang_ms * MS
         self._grow_not_before_ns = 0
         self.growth: Growth | None = None
-        self.switch: SwitchPrimaryRequested | None = None
+        self.wish: OperatorRequest | None = None
+        """What an operator has asked for and has not been answered."""
         self.stalled_on: tuple[int, ...] = ()
-        """Lost in-sync engines that can't be removed, because no other is left."""
+        """Lost in-sync engines that can't be removed: no other is left, or automatic failover is off."""
 
     def required(self, config: ConfigRecord) -> tuple[int, ...]:
         """Engines whose ack a new command needs."""
         return config.in_sync if self.growth is None else (*config.in_sync, self.growth.member)
 
-    def request(self, event: SwitchPrimaryRequested, config: ConfigRecord, peers: Peers) -> SwitchAnswer | None:
-        """Take a switch request in; returns its refusal, if it can't be done."""
-        if self.switch is not None:
-            return SwitchAnswer(event.request, "another switch of the primary is under way: try again later")
-        to = event.to
-        if to == 0:
-            live = [member for member in config.in_sync if member != config.primary and peers.engines[member].up]
-            if not live:
-                return SwitchAnswer(
-                    event.request, f"no other in-sync engine is up (in sync: {config.in_sync}): wait for one to rejoin"
-                )
-            to = live[0]
-        try:
-            plan_promote(config, primary=to, attempt="probe")
-        except PlanRefused as error:
-            return SwitchAnswer(event.request, str(error))
-        if not peers.engines[to].up:
-            return SwitchAnswer(event.request, f"engine {to} does not answer: it can't become primary now")
-        self.switch = SwitchPrimaryRequested(event.request, to)
-        return None
+    def request(self, wish: OperatorRequest, config: ConfigRecord, peers: Peers) -> None:
+        """Take an operator's wish in.
+
+        Raises:
+            PlanRefused: it can't be done; the text says why.
+        """
+        if self.wish is not None:
+            raise PlanRefused("another operator's command is under way: try again later")
+        self.wish = concrete(wish, config, peers)
 
     def plan(
         self, config: ConfigRecord, peers: Peers, agreement: Agreement, attempt: str, now_ns: int
     ) -> Proposal | None:
-        """The change to write next, if any."""
+        """The change to write next, if any.
+
+        Raises:
+            PlanRefused: the open wish can't be fulfilled any more.
+        """
+        if agreement.diverged and not config.paused:
+            odd = tuple(member for member in agreement.odd(self.required(config)) if member in config.in_sync)
+            if odd:
+                record = plan_evict(config, members=odd, attempt=attempt)
+                return Proposal(record, Purpose.EVICT, EpochCause.REPLICA_DIVERGED, agreement.diverged_ns)
         lost = self._lost(config, peers, agreement, now_ns)
-        if lost:
-            left = tuple(member for member in config.in_sync if member not in lost)
-            if left:
-                self.stalled_on = ()
-                return Proposal(plan_shrink(config, lost=lost, prefer=left, attempt=attempt), Purpose.SHRINK)
+        left = tuple(member for member in config.in_sync if member not in lost)
+        # Where engines contradict each other, a lost one may be the one that tells who is right.
+        if lost and left and not config.paused and not agreement.diverged:
+            self.stalled_on = ()
+            return self._plan_shrink(config, peers, agreement, lost, left, attempt)
         self.stalled_on = lost
-        if self.switch is not None:
-            return Proposal(plan_promote(config, primary=self.switch.to, attempt=attempt), Purpose.SWITCH)
+        if self.wish is not None:
+            return plan_wish(self.wish, config, attempt)
         growth = self.growth
         if growth is not None and agreement.confirmed.get(growth.member, 0) >= growth.seq and not agreement.diverged:
             return Proposal(plan_grow(config, member=growth.member, attempt=attempt), Purpose.GROW)
+        if config.data_loss:
+            return Proposal(plan_settled(config, attempt=attempt), Purpose.SETTING)
         return None
 
-    def growth_failed(self, peers: Peers, agreement: Agreement, now_ns: int) -> bool:
-        """Whether the announced learner is down, or has not acknowledged its announcement in time."""
+    def _plan_shrink(
+        self, config: ConfigRecord, peers: Peers, agreement: Agreement, lost: tuple[int, ...], left: tuple[int, ...],
+        attempt: str,
+    ) -> Proposal:  # fmt: skip
+        record = plan_shrink(config, lost=lost, prefer=left, attempt=attempt)
+        cause = EpochCause.PRIMARY_LOST if config.primary in lost else EpochCause.STANDBY_LOST
+        since = [
+            peers.engines[member].since_ns if peers.engines[member].lost else agreement.progress_ns.get(member, 0)
+            for member in lost
+        ]
+        return Proposal(record, Purpose.SHRINK, cause, min(since))
+
+    def growth_failed(self, config: ConfigRecord, peers: Peers, agreement: Agreement, now_ns: int) -> bool:
+        """Whether the announced learner is down, fenced, perhaps wrong, or did not acknowledge its announcement."""
         growth = self.growth
         if growth is None:
             return False
+        if growth.member in config.fenced or agreement.diverged:
+            return True
         if peers.engines[growth.member].lost:
             return True
         unanswered = agreement.confirmed.get(growth.member, 0) < growth.seq
@@ -111,7 +119,7 @@ class Membership:
         if self.growth is not None or now_ns < self._grow_not_before_ns or agreement.diverged or self.stalled_on:
             return 0
         for engine, peer in peers.engines.items():
-            if engine in config.in_sync or not peer.up:
+            if engine in config.in_sync or engine in config.fenced or not peer.up:
                 continue
             agreed_at = agreement.learner_at(engine)
             if agreed_at and tip - agreed_at <= GROW_LAG:
@@ -128,6 +136,9 @@ class Membership:
         self._grow_not_before_ns = now_ns + _GROW_PAUSE_NS
 
     def _lost(self, config: ConfigRecord, peers: Peers, agreement: Agreement, now_ns: int) -> tuple[int, ...]:
-        alive = tuple(member for member in config.in_sync if not peers.engines[member].lost)
+        # An engine that was listed with one journal and speaks with a new one has lost its disk.
+        alive = tuple(
+            member for member in config.in_sync if not peers.engines[member].lost and member not in agreement.unjoined
+        )
         stalled = agreement.stalled(alive, now_ns, self._patience_ns)
         return tuple(member for member in config.in_sync if member not in alive or member in stalled)

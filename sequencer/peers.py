@@ -17,6 +17,9 @@ class PeerState:
     present: bool | None = None
     """Other sequencers: whether their leased key is in etcd; None: not known yet."""
 
+    journal: int = 0
+    """Engines: identity of the journal, from its newest ack; 0: not heard yet."""
+
     @property
     def seen(self) -> bool:
         """Whether it was ever reached since this process started."""
@@ -65,6 +68,11 @@ class Peers:
     def hear(self, epoch: int) -> None:
         """An epoch was heard of."""
         self.highest_promised = max(self.highest_promised, epoch)
+
+    def sequencer_up(self, member: int) -> bool:
+        """Whether another sequencer answers."""
+        peer = self.sequencers.get(member)
+        return peer is not None and peer.up
 
     def live_sequencers_before(self, member: int, excluded: int) -> int:
         """How many live candidates have a smaller id."""

@@ -6,16 +6,13 @@ import secrets
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import ExitStack
 from os import getpid
 from typing import Any, Final
 
-import grpc
 import structlog
 
+from lockstep.ops.metrics.server import serve as serve_metrics
 from lockstep.ops.process import (
     EXIT_ENVIRONMENT,
     EXIT_INVARIANT,
@@ -29,8 +26,9 @@ from lockstep.ops.process import (
 from lockstep.sequencer.clock import SteadyClock
 from lockstep.sequencer.engine_calls import EngineCalls
 from lockstep.sequencer.machine import BrokenInvariant, SequencerMachine
+from lockstep.sequencer.operations import ask_status, operations
 from lockstep.sequencer.settings import MS, settings_of
-from lockstep.sequencer.shell import Ports, SequencerShell, StatusAsked, SwitchAsked, stamp_of
+from lockstep.sequencer.shell import Ports, SequencerShell
 from lockstep.sequencer.store_link import Inbox, StoreLink
 from lockstep.stream.topology import LinkKind, Member, ProcessKind, Topology, inbound_links, outbound_links
 from lockstep.stream.transport import DriverUnavailable, Transport, wait_for_driver
@@ -39,8 +37,6 @@ from lockstep.stream.watch_set import WatchSet
 from lockstep.v1 import cluster_pb2
 
 _DRIVER_WAIT_S: Final = 5.0
-_STATUS_TIMEOUT_S: Final = 2.0
-_SWITCH_TIMEOUT_S: Final = 10.0
 # The loop must hand the interpreter over to the etcd and gRPC threads quickly, also under load (default: 5 ms).
 _SWITCH_INTERVAL_S: Final = 0.0005
 _HANG_CAP: Final = 10
@@ -98,13 +94,14 @@ def _assemble(
         member.grpc_address,
         lambda _server: None,
         (),
-        lambda: _ask_status(inbox),
-        switch_primary=_switch_primary(inbox),
+        lambda: ask_status(inbox),
+        operations=operations(inbox, store),
         workers=4,
     )
     stack.callback(lambda: server.stop(_STOP_GRACE_S).wait())
-    return SequencerShell(
-        SequencerMachine(settings, clock.at(time.monotonic_ns())),
+    machine = SequencerMachine(settings, clock.at(time.monotonic_ns()))
+    shell = SequencerShell(
+        machine,
         ports,
         store,
         engines,
@@ -116,6 +113,9 @@ def _assemble(
             kind=cluster_pb2.PROCESS_KIND_SEQUENCER, member=member.id, incarnation=incarnation, pid=getpid()
         ),
     )
+    configured = tuple(engine.id for engine in topology.engines)
+    stack.callback(serve_metrics(member, lambda: shell.figures.families(machine, ports, store, configured)))
+    return shell
 
 
 def _open_ports(topology: Topology, member: Member, incarnation: int, stack: ExitStack) -> Ports:
@@ -166,28 +166,3 @@ def _open_ports(topology: Topology, member: Member, incarnation: int, stack: Exi
         watch_server=watch_server,
         peers={peer.name: (ProcessKind(peer.kind), peer.id) for peer in watched},
     )
-
-
-def _ask_status(inbox: Inbox) -> cluster_pb2.GetStatusReply:
-    reply: Future[cluster_pb2.GetStatusReply] = Future()
-    inbox.put(StatusAsked(reply))
-    return reply.result(_STATUS_TIMEOUT_S)
-
-
-def _switch_primary(inbox: Inbox) -> Callable[[cluster_pb2.SwitchPrimaryRequest, Any], cluster_pb2.SwitchPrimaryReply]:
-    def switch(request: cluster_pb2.SwitchPrimaryRequest, context: Any) -> cluster_pb2.SwitchPrimaryReply:
-        asked = SwitchAsked(request.to, Future())
-        inbox.put(asked)
-        try:
-            answer = asked.reply.result(_SWITCH_TIMEOUT_S)
-        except FutureTimeout:
-            context.abort(
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-                f"not done within {_SWITCH_TIMEOUT_S:g} s (is etcd up?); `lockstep status` shows what came of it",
-            )
-            raise
-        if answer.refused:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, answer.refused)
-        return stamp_of(answer)
-
-    return switch

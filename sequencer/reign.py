@@ -5,15 +5,24 @@ leader's, so no fence is needed between them. The reign is named after the epoch
 """
 
 from lockstep.sequencer.agreement import Agreement
-from lockstep.sequencer.config_record import ConfigRecord
-from lockstep.sequencer.events import EpochCause, Level, Outbox, SwitchAnswer, SwitchPrimaryRequested
+from lockstep.sequencer.config_record import ConfigRecord, PlanRefused
+from lockstep.sequencer.events import (
+    EpochCause,
+    EpochOpened,
+    Level,
+    OperatorAnswer,
+    OperatorRequest,
+    Outbox,
+    SwitchPrimaryRequested,
+)
 from lockstep.sequencer.hold import Purpose
 from lockstep.sequencer.intake import Intake
-from lockstep.sequencer.membership import Membership, Proposal
+from lockstep.sequencer.membership import Membership
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.settings import MS, Settings
 from lockstep.sequencer.takeover import Recovery
 from lockstep.sequencer.window import Window, control_record
+from lockstep.sequencer.wishes import Proposal, is_fulfilled
 from lockstep.stream.frames import Frame, FrameFlag
 from lockstep.stream.records import CommandKind, members_to_bits
 
@@ -22,14 +31,17 @@ _RESEND_BUDGET = 16_384
 # A receipt goes out early once so many commands were taken, so that credit does not run dry between two.
 _EARLY_RECEIPT = 4096
 _SELF_PAUSE_NS = 50 * MS
+# While nothing is stamped, the time is: an idle cluster's journal grows by some 20 MB a day.
+_IDLE_TICK_NS = 1_000 * MS
 
 
 class Reign:
     """See the module. Open from the moment it is made."""
 
     __slots__ = (
-        "_gateway_count", "_peers", "_resend_due_ns", "_settings", "_stream_due_ns", "_tick_ns", "agreement", "config",
-        "intake", "membership", "office_epoch", "resent", "window",
+        "_gateway_count", "_peers", "_proposed", "_resend_due_ns", "_settings", "_stream_due_ns", "_tick_ns",
+        "_time_stamped_ns", "_time_stamped_seq", "agreement", "config", "intake", "membership", "office_epoch",
+        "resent", "window",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +75,9 @@ class Reign:
         self._tick_ns = now_ns
         self._stream_due_ns = now_ns
         self._resend_due_ns: dict[int, int] = {}
+        self._time_stamped_ns = now_ns
+        self._time_stamped_seq = 0
+        self._proposed: Proposal | None = None
 
     @property
     def required(self) -> tuple[int, ...]:
@@ -91,20 +106,45 @@ class Reign:
         receipts = (link.receipt_due_ns for link in self.intake.links.values())
         return min(self._stream_due_ns, min(receipts, default=self._stream_due_ns))
 
-    def open(self, recovered: tuple[Frame, ...], cause: EpochCause, now_ns: int, out: Outbox) -> None:
-        """Bring the others to the winner's log under the original stamps, begin the epoch, and take commands."""
+    def open(
+        self,
+        recovered: tuple[Frame, ...],
+        cause: EpochCause,
+        now_ns: int,
+        out: Outbox,
+        *,
+        gap_ns: int = 0,
+        journal: int = 0,
+    ) -> None:
+        """Bring the others to the winner's log under the original stamps, begin the epoch, and take commands.
+
+        `journal`: of the engine that an operator's word alone makes in sync, although it is not joined; else 0.
+        """
         self._protect()
         self.window.recover(recovered)
         for engine in self.config.in_sync:
             self._send_after(engine, self.agreement.acked.get(engine, 0), out)
-        self.begin_epoch(cause, now_ns, out)
+        self.begin_epoch(cause, now_ns, out, gap_ns=gap_ns, journal=journal)
         self._receipts(now_ns, out, everyone=True)
 
-    def begin_epoch(self, cause: EpochCause, now_ns: int, out: Outbox) -> None:
+    def begin_epoch(self, cause: EpochCause, now_ns: int, out: Outbox, *, gap_ns: int = 0, journal: int = 0) -> None:
         """Stamp EPOCH_START of the present config. A growth that was open ends: the record does not list it."""
         self.membership.growth = None
-        self.window.epoch = self.config.epoch
-        self._stamp_control(CommandKind.EPOCH_START, now_ns, out, cause=cause)
+        config = self.config
+        self.window.epoch = config.epoch
+        self._stamp_control(CommandKind.EPOCH_START, now_ns, out, cause=cause, journal=journal)
+        out.opened(
+            EpochOpened(
+                epoch=config.epoch,
+                first_seq=self.window.tip,
+                timestamp_ns=self.window.time_ns,
+                cause=cause,
+                sequencer=config.sequencer,
+                primary=config.primary,
+                in_sync=config.in_sync,
+                gap_ns=gap_ns,
+            )
+        )
 
     def on_submit(self, submitted: Frame) -> None:
         """Take commands in; the next tick stamps them."""
@@ -114,6 +154,7 @@ class Reign:
         """Take an ack in; returns why this leader must step down, if it must."""
         if ack.sender not in self._peers.engines:
             return ""
+        self._peers.engines[ack.sender].journal = ack.aux
         if ack.epoch > self.window.epoch:
             self._peers.hear(ack.epoch)
             return f"engine {ack.sender} has promised epoch {ack.epoch}, this leader's is {self.window.epoch}"
@@ -143,20 +184,30 @@ class Reign:
             self.agreement.excuse(now_ns)
         self._tick_ns = now_ns
         self._flush(now_ns, out)
+        self._stamp_time(now_ns, out)
         if now_ns >= self._stream_due_ns:
             self._send(self.window.heartbeat(self.agreement.committed), now_ns, out)
         self._receipts(now_ns, out)
 
-    def request_switch(self, event: SwitchPrimaryRequested) -> SwitchAnswer | None:
-        """Take an operator's request in; returns its refusal."""
-        return self.membership.request(event, self.config, self._peers)
+    def request(self, wish: OperatorRequest, out: Outbox) -> None:
+        """Take an operator's wish in; it is answered now or when it has come true."""
+        # Who asks for a switch expects that something changes, and is told if it can't.
+        fulfilled = not isinstance(wish, SwitchPrimaryRequested) and is_fulfilled(wish, self.config)
+        if fulfilled and self.membership.wish is None:
+            out.answer(OperatorAnswer(wish.request, primary=self.config.primary, epoch=self.window.epoch))
+            return
+        try:
+            self.membership.request(wish, self.config, self._peers)
+        except PlanRefused as error:
+            out.answer(OperatorAnswer(wish.request, str(error)))
 
     def withdraw_failed_growth(self, now_ns: int, out: Outbox) -> None:
         """Take a learner that died, or does not follow, out of the stream again. Only while no swap is under way."""
         growth = self.membership.growth
-        if growth is None or not self.membership.growth_failed(self._peers, self.agreement, now_ns):
+        if growth is None or not self.membership.growth_failed(self.config, self._peers, self.agreement, now_ns):
             return
         self.membership.end_growth(now_ns)
+        self.agreement.resolve((growth.member,))
         self._stamp_control(CommandKind.GROW_REVOKED, now_ns, out, member=growth.member)
         out.note("learner withdrawn from the stream", Level.WARNING, engine=growth.member, seq=self.window.tip)
         self.agreement.commit(self.required)
@@ -164,13 +215,27 @@ class Reign:
     def plan(self, attempt: str, now_ns: int, out: Outbox) -> Proposal | None:
         """The config change to write now, if any."""
         before = self.membership.stalled_on
-        proposal = self.membership.plan(self.config, self._peers, self.agreement, attempt, now_ns)
+        try:
+            proposal = self.membership.plan(self.config, self._peers, self.agreement, attempt, now_ns)
+        except PlanRefused as error:
+            self.refuse_wish(str(error), out)
+            return None
         if self.membership.stalled_on and not before:
-            out.note(
-                "every in-sync engine is lost: waiting for one to come back", Level.ERROR,
-                engines=str(self.membership.stalled_on),
-            )  # fmt: skip
+            out.note("stalled", Level.ERROR, why=self.why)
+        self._proposed = proposal
         return proposal
+
+    @property
+    def why(self) -> str:
+        """In one sentence, why nothing is committed; empty: no reason is known."""
+        lost = ", ".join(str(engine) for engine in self.membership.stalled_on)
+        if self.agreement.diverged:
+            return f"DIVERGED: {self.agreement.diverged}"
+        if not lost:
+            return ""
+        if self.config.paused:
+            return f"in-sync engines are lost ({lost}) and automatic failover is off: bring them back, or switch it on"
+        return f"every in-sync engine is lost ({lost}): waiting for one to come back"
 
     def announce_learner(self, now_ns: int, out: Outbox) -> None:
         """Begin the growth of a learner that has caught up: in the stream, before etcd hears of it."""
@@ -178,42 +243,38 @@ class Reign:
         if not member:
             return
         held = self.agreement.learner_at(member)
-        self._stamp_control(CommandKind.GROW, now_ns, out, member=member)
+        self._stamp_control(CommandKind.GROW, now_ns, out, member=member, journal=self._peers.engines[member].journal)
         self.membership.begin_growth(member, self.window.tip, now_ns)
         self.agreement.admit(member, held, now_ns)
         out.note("learner announced in the stream", engine=member, seq=self.window.tip)
 
-    def on_config(self, proposal: Proposal, now_ns: int, out: Outbox) -> None:
+    def on_config(self, purpose: Purpose, record: ConfigRecord, now_ns: int, out: Outbox) -> None:
         """A swap of this reign was won: the stream follows."""
-        before, self.config = self.config, proposal.record
-        membership = self.membership
-        if proposal.purpose is Purpose.GROW:
-            membership.end_growth(now_ns)
-            out.note("learner is in sync", engines=str(self.config.in_sync))
+        before, self.config = self.config, record
+        proposed, self._proposed = self._proposed, None
+        if purpose is Purpose.GROW:
+            self.membership.end_growth(now_ns)
+            out.note("learner is in sync", engines=str(record.in_sync))
             return
-        if proposal.purpose is Purpose.SWITCH:
-            self.begin_epoch(EpochCause.SWITCHOVER, now_ns, out)
-        else:
-            lost_primary = before.primary not in self.config.in_sync
-            cause = EpochCause.PRIMARY_LOST if lost_primary else EpochCause.STANDBY_LOST
-            self.begin_epoch(cause, now_ns, out)
+        if purpose in (Purpose.EVICT, Purpose.SHRINK):
+            self.agreement.resolve(tuple(member for member in before.in_sync if member not in record.in_sync))
+        if proposed is not None and proposed.cause is not None:
+            gap_ns = now_ns - proposed.since_ns if proposed.since_ns else 0
+            self.begin_epoch(proposed.cause, now_ns, out, gap_ns=gap_ns)
         self.agreement.commit(self.required)
-        if membership.switch is not None:
-            done = membership.switch.to == self.config.primary
-            if done or membership.switch.to not in self.config.in_sync:
-                out.answer(self._switch_answer(membership.switch, done))
-                membership.switch = None
+        self._answer_wish(0 if record.epoch == before.epoch else self.window.tip, out)
 
-    def refuse_switch(self, why: str, out: Outbox) -> None:
-        """The open switch request can't be done now."""
-        if self.membership.switch is not None:
-            out.answer(SwitchAnswer(self.membership.switch.request, why))
-            self.membership.switch = None
+    def refuse_wish(self, why: str, out: Outbox) -> None:
+        """The open wish can't be fulfilled now."""
+        if self.membership.wish is not None:
+            out.answer(OperatorAnswer(self.membership.wish.request, why))
+            self.membership.wish = None
 
-    def _switch_answer(self, request: SwitchPrimaryRequested, done: bool) -> SwitchAnswer:
-        if not done:
-            return SwitchAnswer(request.request, f"engine {request.to} was lost in the meantime")
-        return SwitchAnswer(request.request, primary=self.config.primary, epoch=self.window.epoch, seq=self.window.tip)
+    def _answer_wish(self, seq: int, out: Outbox) -> None:
+        wish = self.membership.wish
+        if wish is not None and is_fulfilled(wish, self.config):
+            self.membership.wish = None
+            out.answer(OperatorAnswer(wish.request, primary=self.config.primary, epoch=self.window.epoch, seq=seq))
 
     def _protect(self) -> None:
         self.window.needed_after = self.agreement.lowest(self.required)
@@ -230,7 +291,19 @@ class Reign:
             self.agreement.on_stamped(before, now_ns)
             self._send(stamped, now_ns, out)
 
-    def _stamp_control(self, kind: CommandKind, now_ns: int, out: Outbox, *, member: int = 0, cause: int = 0) -> None:
+    def _stamp_time(self, now_ns: int, out: Outbox) -> None:
+        """TICK: what waits for a time happens in it. Nobody waits so exactly that an idle cluster must be kept busy."""
+        tick_ns = self._settings.timing.tick_ms * MS
+        if self.window.tip == self._time_stamped_seq:
+            tick_ns = max(tick_ns, _IDLE_TICK_NS) if tick_ns else 0
+        if not tick_ns or now_ns < self._time_stamped_ns + tick_ns or not self.room or self.why:
+            return
+        self._stamp_control(CommandKind.TICK, now_ns, out)
+        self._time_stamped_ns, self._time_stamped_seq = now_ns, self.window.tip
+
+    def _stamp_control(
+        self, kind: CommandKind, now_ns: int, out: Outbox, *, member: int = 0, cause: int = 0, journal: int = 0
+    ) -> None:
         record = control_record(
             kind,
             epoch=self.window.epoch,
@@ -239,6 +312,8 @@ class Reign:
             sequencer=self._settings.member,
             member=member,
             cause=cause,
+            policy=self.config.ack_policy if kind is CommandKind.EPOCH_START else 0,
+            journal=journal,
         )
         before = self.window.tip
         self._protect()

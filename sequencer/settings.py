@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lockstep.stream.records import AckPolicy
 from lockstep.stream.topology import Limits, ProcessKind, Timing, Topology
 
 MS = 1_000_000
@@ -22,6 +23,8 @@ class Settings:
     gateways: tuple[int, ...]
     limits: Limits
     timing: Timing
+    ack_policy: AckPolicy = AckPolicy.SYNCED
+    """Of a cluster that this sequencer creates; afterwards the config says it."""
     jitter_ns: tuple[int, ...] = (0,)
     """Random waits between repeated attempts, used in turn."""
 
@@ -49,5 +52,6 @@ def settings_of(
         gateways=ids(ProcessKind.GATEWAY),
         limits=topology.limits,
         timing=topology.timing,
+        ack_policy=AckPolicy[topology.ack_policy.upper()],
         jitter_ns=jitter_ns,
     )

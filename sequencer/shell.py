@@ -12,10 +12,13 @@ from typing import Any, Final
 
 import structlog
 
+from lockstep.ops.metrics.sequencer import SequencerFigures
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.clock import SteadyClock
 from lockstep.sequencer.engine_calls import EngineCalls
-from lockstep.sequencer.machine import SequencerMachine, State
+from lockstep.sequencer.machine import SequencerMachine
+from lockstep.sequencer.operations import OperatorAsked, StatusAsked
+from lockstep.sequencer.status import fill_status, role_of
 from lockstep.sequencer.store_link import Inbox, StoreLink
 from lockstep.stream import watch
 from lockstep.stream.doorbell import Doorbell
@@ -23,38 +26,18 @@ from lockstep.stream.frames import FrameError, decode_frame, encode_frame
 from lockstep.stream.topology import ProcessKind
 from lockstep.stream.transport import DriverState, DriverUnavailable, InboundLink, OutboundLink, Transport
 from lockstep.stream.watch_set import WatchSet
-from lockstep.v1 import cluster_pb2, common_pb2
+from lockstep.v1 import cluster_pb2
 
 _FRAGMENTS_PER_POLL: Final = 64
 _REBUILD_NS: Final = 100_000_000
 # Nothing that the peers send to this process' own server is urgent.
 _WATCH_NS: Final = 2_000_000
-_ROLES: Final = {
-    State.CANDIDATE: cluster_pb2.ROLE_CANDIDATE,
-    State.LEADER: cluster_pb2.ROLE_LEADER,
-    State.HALTED: cluster_pb2.ROLE_DIVERGED,
-}
 _DOWN: Final = {
     watch.DownReason.EOF: ev.Down.EOF,
     watch.DownReason.HANG: ev.Down.HANG,
     watch.DownReason.REFUSED: ev.Down.UNREACHED,
     watch.DownReason.PROTOCOL: ev.Down.UNREACHED,
 }
-
-
-@dataclass(slots=True)
-class StatusAsked:
-    """A gRPC thread wants the status."""
-
-    reply: "Future[cluster_pb2.GetStatusReply]"
-
-
-@dataclass(slots=True)
-class SwitchAsked:
-    """A gRPC thread wants another primary."""
-
-    to: int
-    reply: "Future[ev.SwitchAnswer]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +81,9 @@ class SequencerShell:
         self._logger = logger
         self._identity = identity
         self._now_ns = clock.at(time.monotonic_ns())
-        self._switches: dict[int, Future[ev.SwitchAnswer]] = {}
-        self._switch_no = 0
+        self.figures = SequencerFigures()
+        self._asked: dict[int, Future[ev.OperatorAnswer]] = {}
+        self._asked_no = 0
         self._bad_frames = 0
         self._rebuild_due_ns = 0
         self._watch_due_ns = 0
@@ -125,6 +109,7 @@ class SequencerShell:
             work += link.poll(self._on_submit, _FRAGMENTS_PER_POLL)
         if machine.work_due or self._now_ns >= machine.due_ns:
             self._step(ev.Tick())
+        self.figures.on_turn(machine)
         for outbound in ports.streams.values():
             outbound.flush()
         for outbound in ports.receipts.values():
@@ -139,8 +124,7 @@ class SequencerShell:
     def _announce(self) -> None:
         machine, reign = self._machine, self._machine.reign
         seq, committed = (0, 0) if reign is None else (reign.window.tip, reign.agreement.committed)
-        role = _ROLES.get(machine.state, cluster_pb2.ROLE_TAKING_OVER)
-        self._ports.watch_server.set_status(role, machine.epoch, seq, committed)
+        self._ports.watch_server.set_status(role_of(machine), machine.epoch, seq, committed)
 
     def _step(self, event: ev.Event) -> None:
         effects = self._machine.step(event, self._now_ns)
@@ -150,6 +134,7 @@ class SequencerShell:
     def _perform(self, effects: ev.Effects) -> None:
         ports = self._ports
         for stream in effects.streams:
+            self.figures.on_stream(stream.frame)
             raw = encode_frame(stream.frame)
             for engine in stream.engines:
                 ports.streams[engine].send(raw)
@@ -164,9 +149,11 @@ class SequencerShell:
         if effects.fetch is not None:
             self._engines.fetch(effects.fetch)
         for answer in effects.answers:
-            waiting = self._switches.pop(answer.request, None)
+            waiting = self._asked.pop(answer.request, None)
             if waiting is not None:
                 waiting.set_result(answer)
+        for line in effects.history:
+            self._store.record(line)
         for note in effects.notes:
             getattr(self._logger, note.level.value)(note.what, **dict(note.fields))
 
@@ -182,10 +169,10 @@ class SequencerShell:
             raise item
         if isinstance(item, StatusAsked):
             item.reply.set_result(self._status())
-        elif isinstance(item, SwitchAsked):
-            self._switch_no += 1
-            self._switches[self._switch_no] = item.reply
-            self._step(ev.SwitchPrimaryRequested(self._switch_no, item.to))
+        elif isinstance(item, OperatorAsked):
+            self._asked_no += 1
+            self._asked[self._asked_no] = item.reply
+            self._step(item.make(self._asked_no))
         else:
             self._step(item)
 
@@ -222,10 +209,12 @@ class SequencerShell:
         except FrameError as error:
             self._on_bad_frame(error)
             return
+        self.figures.on_submit()
         self._step(ev.SubmitReceived(received))
 
     def _on_bad_frame(self, error: FrameError) -> None:
         self._bad_frames += 1
+        self.figures.bad_frames = self._bad_frames
         # Powers of two: a peer that sends nothing but rubbish does not fill the disk with log lines.
         if self._bad_frames & (self._bad_frames - 1) == 0:
             self._logger.warning("frame dropped", why=str(error), dropped=self._bad_frames)
@@ -250,40 +239,11 @@ class SequencerShell:
         machine = self._machine
         reply = cluster_pb2.GetStatusReply()
         reply.CopyFrom(self._identity)
-        reply.role = _ROLES.get(machine.state, cluster_pb2.ROLE_TAKING_OVER)
-        reply.epoch = machine.epoch
-        reply.why = machine.why
-        config, reign = machine.hold.config, machine.reign
-        if config is not None:
-            reply.primary = config.primary
-            reply.in_sync.extend(config.in_sync)
-            reply.learners.extend(config.learners)
-            reply.cluster_uuid = config.uuid
         counters = {
             "bad_frames": self._bad_frames,
             "ignored_events": machine.ignored,
             "reigns": machine.reigns,
             "link_drops": sum(link.dropped for link in self._ports.streams.values()),
         }
-        if reign is not None:
-            reply.seq = reign.window.tip
-            reply.committed_seq = reign.agreement.committed
-            reply.why = reign.agreement.diverged
-            counters |= {
-                "credit": reign.credit,
-                "queued": reign.intake.queued,
-                "resent_frames": reign.resent,
-                "submit_drops": reign.intake.dropped,
-                "submit_duplicates": reign.intake.duplicates,
-                "submit_gaps": reign.intake.gaps,
-            }
-        for name, value in counters.items():
-            reply.counters[name] = value
+        fill_status(reply, machine, counters)
         return reply
-
-
-def stamp_of(answer: ev.SwitchAnswer) -> cluster_pb2.SwitchPrimaryReply:
-    """The gRPC reply of a switch that was done."""
-    return cluster_pb2.SwitchPrimaryReply(
-        stamp=common_pb2.Stamp(epoch=answer.epoch, seq=answer.seq), primary=answer.primary
-    )

@@ -19,6 +19,7 @@ from lockstep.sequencer.config_record import (
     config_key,
     decode_config,
     encode_config,
+    history_key,
     presence_key,
 )
 from lockstep.sequencer.etcd import (
@@ -32,10 +33,12 @@ from lockstep.sequencer.etcd import (
     StoreUnavailable,
     Versioned,
 )
+from lockstep.sequencer.history import decode_history, encode_history
 from lockstep.stream.topology import Topology
 
 _START_TIMEOUT_S: Final = 5.0
 _RETRY_S: Final = 0.05
+_HISTORY_RETRY_S: Final = 1.0
 _LEASE_TTL_S: Final = 2
 _JOIN_S: Final = 3.0
 
@@ -67,6 +70,7 @@ class StoreLink:
 
     def __init__(self, topology: Topology, member: int, identity: str, inbox: Inbox) -> None:
         self._endpoints = topology.etcd_endpoints
+        self._cluster = topology.name
         self._key = config_key(topology.name)
         self._presence = presence_key(topology.name, member)
         self._watched = {
@@ -76,6 +80,8 @@ class StoreLink:
         self._timeout_s = topology.timing.etcd_timeout_ms / 1000
         self._inbox = inbox
         self._loop = asyncio.new_event_loop()
+        self.reachable = False
+        """Whether the presence lease is held, so etcd answers. From any thread."""
         self._store: EtcdStore | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
@@ -98,6 +104,18 @@ class StoreLink:
     def read(self) -> None:
         """Start a read; ends in ConfigSeen, however long that takes."""
         self._loop.call_soon_threadsafe(lambda: self._spawn(self._read()))
+
+    def record(self, line: ev.EpochOpened) -> None:
+        """Write a line of history down, some time; what etcd does not take while this process lives is left out."""
+        self._loop.call_soon_threadsafe(lambda: self._spawn(self._record(line)))
+
+    def history(self, timeout_s: float) -> tuple[ev.EpochOpened, ...]:
+        """All lines of history, oldest first. From any thread.
+
+        Raises:
+            StoreError, TimeoutError: etcd does not answer.
+        """
+        return asyncio.run_coroutine_threadsafe(self._history(), self._loop).result(timeout_s)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -151,7 +169,7 @@ class StoreLink:
 
     async def _watch_config(self, store: EtcdStore) -> None:
         async for state in store.watch(self._key):
-            self._inbox.put(ev.ConfigSeen(_record(state), state.mod_revision))
+            self._inbox.put(ev.ConfigSeen(_config(state), state.mod_revision))
 
     async def _watch_presence(self, store: EtcdStore, sequencer: int, key: bytes) -> None:
         async for state in store.watch(key):
@@ -166,10 +184,12 @@ class StoreLink:
                 continue
             try:
                 await store.put(self._presence, self._identity, lease.id)
+                self.reachable = True
                 await lease.lost()
             except (StoreUnavailable, StoreAmbiguous):
                 await asyncio.sleep(_RETRY_S)
             finally:
+                self.reachable = False
                 await lease.close()
 
     async def _swap(self, cas: ev.Cas) -> None:
@@ -191,7 +211,7 @@ class StoreLink:
             else:
                 current = outcome.current
                 revision = 0 if current is None else current.mod_revision
-                self._inbox.put(ev.CasLost(record.attempt, _record(current), revision))
+                self._inbox.put(ev.CasLost(record.attempt, _config(current), revision))
 
     async def _read(self) -> None:
         while self._store is not None:
@@ -201,9 +221,26 @@ class StoreLink:
                 await asyncio.sleep(_RETRY_S)
             else:
                 revision = 0 if current is None else current.mod_revision
-                self._inbox.put(ev.ConfigSeen(_record(current), revision))
+                self._inbox.put(ev.ConfigSeen(_config(current), revision))
                 return
 
+    async def _record(self, line: ev.EpochOpened) -> None:
+        key, value = history_key(self._cluster, line.epoch), encode_history(line)
+        while True:
+            try:
+                if self._store is not None:
+                    await self._store.put(key, value)
+                    return
+            except (StoreUnavailable, StoreAmbiguous):
+                pass  # writing the same line twice is harmless
+            await asyncio.sleep(_HISTORY_RETRY_S)
 
-def _record(state: Versioned | Deleted | None) -> ConfigRecord | None:
+    async def _history(self) -> tuple[ev.EpochOpened, ...]:
+        if self._store is None:
+            raise StoreUnavailable("not connected")
+        found = await self._store.get_prefix(history_key(self._cluster))
+        return tuple(decode_history(one.value) for one in found)
+
+
+def _config(state: Versioned | Deleted | None) -> ConfigRecord | None:
     return decode_config(state.value) if isinstance(state, Versioned) else None

@@ -3,11 +3,15 @@
 One in-sync engine's answer is enough to know every committed command, because each of them had to acknowledge it. So
 the longest log among those that answered wins, whoever else is silent; the silent ones are removed in etcd before
 anything is opened. Logs of in-sync engines are prefixes of each other; where they are not, the cluster has diverged,
-and a human looks.
+and a human looks, unless most of the in-sync engines agree: then the odd ones are removed like silent ones.
+
+An engine with a blank journal was wiped: what it acknowledged is gone, so its answer says nothing. Only before the
+first reign of all is a blank journal complete.
 """
 
 from dataclasses import dataclass
 
+from lockstep.sequencer.agreement import odd_ones
 from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.sequencer.events import EpochCause, FenceAnswered, FenceFailed, FenceOrder, Outbox
 from lockstep.sequencer.peers import Peers
@@ -17,6 +21,7 @@ from lockstep.stream.frames import Frame
 _RETRY_NS = 20 * MS
 # After a restart of everything the engines come one by one: those never reached yet get this long from our own start.
 _RESTART_GRACE_NS = 2_000 * MS
+_BLANK_RETRY_NS = 500 * MS
 _FETCH_TRIES = 3
 
 
@@ -38,12 +43,21 @@ class Diverged(Exception):
     """In-sync engines hold different histories: a broken invariant."""
 
 
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """In-sync engines have different digests at one seq."""
+
+    why: str
+    odd: tuple[int, ...]
+    """Those that most of the others contradict; empty: it is not known who is right."""
+
+
 class Takeover:
     """One attempt to open a reign under `config`, which this sequencer has written."""
 
     __slots__ = (
-        "_due_ns", "_first_answer_ns", "_outstanding", "_settings", "_started_ns", "answers", "cause", "config",
-        "fence_done_ns", "fetch_due_ns", "fetch_failures", "fetching", "since_ns", "won_ns",
+        "_due_ns", "_first_answer_ns", "_outstanding", "_settings", "_started_ns", "answers", "blank", "cause",
+        "config", "fence_done_ns", "fetch_due_ns", "fetch_failures", "fetching", "since_ns", "won_ns",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +80,8 @@ class Takeover:
         self.fence_done_ns = now_ns
         self.answers: dict[int, FenceAnswered] = {}
         """Accepted answers of in-sync engines that have not gone down since."""
+        self.blank: dict[int, FenceAnswered] = {}
+        """Answers of engines that have lost their journal."""
         self._outstanding: dict[int, int] = {}  # engine -> when it was asked
         self._due_ns = dict.fromkeys(config.in_sync, now_ns)  # engine -> when to ask (again)
         self._first_answer_ns: int | None = None
@@ -79,13 +95,19 @@ class Takeover:
             if engine in self.answers or engine in self._outstanding or now_ns < self._due_ns.get(engine, 0):
                 continue
             self._outstanding[engine] = now_ns
-            out.fence(FenceOrder(engine, self.config.epoch, self.config.uuid))
+            out.fence(FenceOrder(engine, self.config.epoch, self.config.uuid, settled=not self.config.founding))
 
     def on_answer(self, answer: FenceAnswered, now_ns: int) -> None:
         """An engine of the in-sync set has promised."""
         self._outstanding.pop(answer.engine, None)
         if answer.engine not in self.config.in_sync:
             return
+        # An operator who accepts the loss of data may go on with what a wiped engine has fetched since.
+        if answer.blank and not (self.config.data_loss and answer.tip_seq):
+            self.blank[answer.engine] = answer
+            self._due_ns[answer.engine] = now_ns + _BLANK_RETRY_NS
+            return
+        self.blank.pop(answer.engine, None)
         self.answers[answer.engine] = answer
         if self._first_answer_ns is None:
             self._first_answer_ns = now_ns
@@ -102,6 +124,7 @@ class Takeover:
     def withdraw(self, engine: int, now_ns: int) -> None:
         """An engine that had answered has gone: its answer no longer counts."""
         self.answers.pop(engine, None)
+        self.blank.pop(engine, None)
         self._due_ns[engine] = now_ns + _RETRY_NS
 
     def decided(self, peers: Peers, now_ns: int) -> tuple[int, ...]:
@@ -114,12 +137,38 @@ class Takeover:
         if self.cause is EpochCause.BOOTSTRAP:
             deadline_ns = self.won_ns + timing.bootstrap_ms * MS
         else:
-            silent = tuple(engine for engine in silent if not peers.engines[engine].crashed)
+            silent = tuple(
+                engine for engine in silent if not peers.engines[engine].crashed and engine not in self.blank
+            )
             deadline_ns = self._first_answer_ns + timing.fence_ms * MS
             if any(not peers.engines[engine].seen for engine in silent):
                 grace_ns = min(timing.bootstrap_ms * MS, _RESTART_GRACE_NS)
                 deadline_ns = max(deadline_ns, self._started_ns + grace_ns)
         return answered if not silent or now_ns >= deadline_ns else ()
+
+    def contradiction(self) -> Contradiction | None:
+        """Whether answers that end at one seq have different digests."""
+        ballots: dict[int, dict[bytes, int]] = {}
+        for engine in self.config.in_sync:
+            answer = self.answers.get(engine)
+            if answer is not None:
+                at = ballots.setdefault(answer.tip_seq, {})
+                at[answer.tip_digest] = at.get(answer.tip_digest, 0) | 1 << engine
+        for seq, digests in ballots.items():
+            if len(digests) > 1:
+                why = f"in-sync engines {self.config.in_sync} have different digests at seq {seq}"
+                return Contradiction(why, odd_ones(digests, self.config.in_sync))
+        return None
+
+    def why_waiting(self) -> str:
+        """In one sentence, what keeps it from going on when nobody with a log has answered; empty: just the answers."""
+        names = ", ".join(str(engine) for engine in self.blank)
+        if self.answers or not names:
+            return ""
+        return (
+            f"engine {names} is listed as in sync and its journal is blank: its disk was lost; wait for another "
+            "in-sync engine, or force a failover and accept the loss"
+        )
 
     def recovery(self) -> Recovery:
         """Whose log wins.
@@ -130,11 +179,6 @@ class Takeover:
         answers = [self.answers[engine] for engine in self.config.in_sync]
         longest = max(answers, key=lambda answer: (answer.tip_seq, -answer.engine))
         for answer in answers:
-            if answer.tip_seq == longest.tip_seq and answer.tip_digest != longest.tip_digest:
-                raise Diverged(
-                    f"engines {answer.engine} and {longest.engine} are in sync and have different digests at seq "
-                    f"{longest.tip_seq}"
-                )
             if answer.tip_epoch > longest.tip_epoch:
                 raise Diverged(
                     f"in-sync engine {answer.engine} ends in epoch {answer.tip_epoch} at seq {answer.tip_seq}, engine "

@@ -107,7 +107,16 @@ class Window:
 
 
 def control_record(
-    kind: CommandKind, *, epoch: int, in_sync_bits: int, primary: int, sequencer: int, member: int = 0, cause: int = 0
+    kind: CommandKind,
+    *,
+    epoch: int,
+    in_sync_bits: int,
+    primary: int,
+    sequencer: int,
+    member: int = 0,
+    cause: int = 0,
+    policy: int = 0,
+    journal: int = 0,
 ) -> Commands:
     """One record by which the sequencer itself speaks in the stream."""
     record = np.zeros(1, dtype=CONTROL)
@@ -118,4 +127,6 @@ def control_record(
     record["member"] = member
     record["sequencer"] = sequencer
     record["cause"] = cause
+    record["policy"] = policy
+    record["journal"] = journal
     return record.view(COMMAND)

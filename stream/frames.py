@@ -8,7 +8,7 @@ meaning is in the table; CRC32C covers the header (with the CRC field zero) and 
 | SUBMIT | gateway -> sequencer | gateway's view | link number of the first command | link incarnation | - | COMMAND |
 | RECEIPT | sequencer -> gateway | the leader's | next link number expected | credit (commands) | committed | - |
 | STREAM | sequencer -> engine; journal | stamping epoch | first seq | - | committed so far | COMMAND |
-| ACK | engine -> engine, sequencer | engine's current | last seq acked | - | committed, as known | ACK_ENTRY |
+| ACK | engine -> engine, sequencer | engine's current | last seq acked | its journal | committed, known | ACK_ENTRY |
 | RELEASE | primary -> gateway | primary's | first seq covered | last seq covered | committed | EVENT |
 
 A link number counts the commands that one gateway incarnation has sent to one sequencer, from 1, so that a lost frame
@@ -54,6 +54,8 @@ class FrameFlag(IntFlag):
     """RECEIPT: the sequencer leads and takes commands. Without it: it does not, keep them."""
     REWIND = 2
     """RECEIPT: a frame was missing; send again from `first_seq`."""
+    UNJOINED = 4
+    """ACK: its journal is new and was not taken into the cluster yet; the ack counts for no commit."""
 
 
 class FrameError(ValueError):

@@ -150,6 +150,15 @@ class AccountStatus(IntEnum):
     """As RESTRICTED, by the kill switch."""
 
 
+class AckPolicy(IntEnum):
+    """When an engine may acknowledge a batch; same numbers as `lockstep.v1.AckPolicy`."""
+
+    SYNCED = 0
+    """On every in-sync engine's disk, synced."""
+    REPLICATED = 1
+    """In every in-sync engine's memory; its disk is synced in the background."""
+
+
 class AccountFlag(IntFlag):
     """Bits of `ADMIN.flags` for DEFINE_ACCOUNT."""
 
@@ -322,7 +331,10 @@ CONTROL: Final = np.dtype(
         ("member", "<u2"),  # GROW, GROW_REVOKED: the learner
         ("sequencer", "<u2"),
         ("cause", "<u2"),
-        ("_reserved", "V56"),
+        ("policy", "u1"),  # EPOCH_START: AckPolicy in force from this seq on
+        ("_reserved", "V7"),
+        ("journal", "<u8"),  # GROW: identity of the journal that it takes in; EPOCH_START: only when that is forced
+        ("_reserved2", "V40"),
     ]
 )
 

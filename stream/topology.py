@@ -44,6 +44,8 @@ class Member:
     """TCP port of the liveness links (`lockstep.stream.watch`)."""
     data_port: int = 0
     """UDP port for links from other hosts; unused while every member is on one host."""
+    metrics_port: int = field(default=0, kw_only=True)
+    """TCP port of the Prometheus exposition; 0: none."""
     data_dir: Path = Path()
     """Where an engine keeps its journal and a gateway its intake log."""
     engine: str = "native"
@@ -113,8 +115,30 @@ class Timing:
     """A gateway sends unanswered commands again when neither a receipt nor an event has come for so long."""
     rewind_ms: int = 20
     """Least time between two requests for the same missing frame."""
+    tick_ms: int = 100
+    """How often the leader stamps the time while commands come; once a second while none do. 0: never, and then nothing
+    happens that waits for a time (expiry of orders, scheduled phases)."""
     park_us: int = 100
     """Longest sleep of a busy process's poll loop, microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """How the reconciler of the cluster runs (`lockstep.ops.reconcile`); it is no member."""
+
+    data_dir: Path = Path("reconciler")
+    key_file: Path = Path("reconciler/key.pem")
+    """Ed25519 key that certificates are signed with."""
+    client_logs: Path = Path("client-logs")
+    """Directory of the logs that clients write (`log_dir` of the SDK)."""
+    engine: str = "reference"
+    """Implementation that executes the journal again; best another than the replicas'."""
+    orphan_policy: str = "flag"
+    orphan_seconds: int = 5
+    pass_ms: int = 500
+    certificate_seconds: int = 60
+    metrics_port: int = 0
+    """Port of 127.0.0.1 where Prometheus reads its figures; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +157,7 @@ class Topology:
     limits: Limits = Limits()
     timing: Timing = Timing()
     udp_mtu: int = 8192
+    reconciler: Reconciler = Reconciler()
 
     def member(self, kind: ProcessKind, id: int) -> Member:
         """A member by kind and id.

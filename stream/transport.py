@@ -316,6 +316,11 @@ class Transport:
         """What Aeron's client last complained of, for the log; may follow the state by a moment; empty if nothing."""
         return self._fault
 
+    @property
+    def state(self) -> DriverState:
+        """What the last `check` found. From any thread."""
+        return self._state
+
     def outbound(self, link: Link, *, queue_limit_bytes: int) -> OutboundLink:
         """Opens the sending end of `link`. Takes some ms. Raises DriverUnavailable."""
         end = OutboundLink(link, queue_limit_bytes, self.directory)

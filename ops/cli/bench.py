@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from lockstep.ops.bench_cluster import BenchPlan, BenchResult, run_bench
+from lockstep.ops.bench_cluster import BenchPlan, BenchResult, Phase, run_bench
 from lockstep.ops.bench_matching import MatchingFigures, MatchingPlan, machine, run_matching_bench
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
@@ -80,14 +80,28 @@ def cluster(
     )
     result = run_bench(plan, lambda text: console.print(text, highlight=False))
     console.print(_table(result))
+    console.print("usual p99: the median of the single seconds' p99", highlight=False)
+    for phase in result.phases:
+        console.print(f"{phase.name}: {_machine_text(phase)}", highlight=False)
     console.print(f"mix: {result.mix}\nleft out: {result.left_out}", highlight=False)
     write_json(json_path, result.to_json())
     return 0 if all(not phase.unanswered for phase in result.phases) else 1
 
 
+def _machine_text(phase: Phase) -> str:
+    stalls = phase.machine_stalls
+    if stalls is None:
+        return "stalls of the machine itself could not be seen (no real-time priority)"
+    return (
+        f"the machine itself stood still {stalls.count} times for more than 5 ms meanwhile "
+        f"(together {stalls.total_ms:.0f} ms, at the longest {stalls.longest_ms:.0f} ms)"
+    )
+
+
 def _table(result: BenchResult) -> Table:
     table = Table(title="order to report, microseconds", title_justify="left", pad_edge=False)
-    for name in ("phase", "offered/s", "sent/s", "answered/s", "p50", "p90", "p99", "p99.9", "max", "CPU us/order"):
+    figures = ("p50", "p90", "p99", "usual p99", "p99.9", "max", "CPU us/order")
+    for name in ("phase", "offered/s", "sent/s", "answered/s", *figures):
         table.add_column(name, justify="left" if name == "phase" else "right")
     for phase in result.phases:
         cells = [f"{phase.latency_us.get(name, 0):.0f}" for name in ("p50", "p90", "p99", "p99.9", "max")]
@@ -96,7 +110,9 @@ def _table(result: BenchResult) -> Table:
             str(phase.offered_per_s),
             str(phase.sent_per_s),
             str(phase.answered_per_s),
-            *cells,
+            *cells[:3],
+            f"{phase.usual_p99_us:.0f}",
+            *cells[3:],
             f"{sum(phase.cpu_us_per_order.values()):.1f}",
         )
     return table

@@ -8,7 +8,6 @@ failed; 2 the command line, the configuration or an input file is wrong; 3 a pro
 Expected errors are one message on standard error, never a traceback.
 """
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,8 @@ from importlib.metadata import version
 from typing import Final
 
 import click
+
+from lockstep.ops.cli.lazy_group import LazyGroup
 
 # Before anything imports gRPC. Its newer event engine hands every message of an asyncio server through threads of its
 # own, which costs a third more CPU for each (measured with grpcio 1.85); servers keep to the poller until it does not.
@@ -26,11 +27,13 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 COMMANDS: Final = {
     "up": "lockstep.ops.cli.up",
     "demo": "lockstep.ops.cli.demo",
-    "status": "lockstep.ops.cli.status",
-    "failover": "lockstep.ops.cli.failover",
+    "status": "lockstep.ops.cli.cluster.status",
+    "cluster": "lockstep.ops.cli.cluster",
+    "reconcile": "lockstep.ops.cli.reconcile",
     "replay": "lockstep.ops.cli.replay",
     "bench": "lockstep.ops.cli.bench",
     "sim": "lockstep.ops.cli.sim",
+    "metrics-targets": "lockstep.ops.cli.metrics_targets",
     "chaos": "lockstep.ops.cli.chaos",
     "driver": "lockstep.ops.cli.driver",
     "sequencer": "lockstep.ops.cli.sequencer",
@@ -40,26 +43,9 @@ COMMANDS: Final = {
 """Module of each command; its `command` is the click command."""
 
 
-class LazyGroup(click.Group):
-    """A group that imports a subcommand when it is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names, in the order in which a newcomer meets them."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a subcommand."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        command = importlib.import_module(COMMANDS[cmd_name]).command
-        assert isinstance(command, click.Command)
-        return command
-
-
 @click.group(
     cls=LazyGroup,
+    modules=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=False,
 )
@@ -68,7 +54,7 @@ def cli() -> None:
     """A replicated exchange that keeps trading when a machine dies.
 
     Start with `lockstep demo` (one minute: a real cluster, killed twice, and the proof that nothing was lost), or
-    `lockstep up` and then, in another terminal, `lockstep status`.
+    `lockstep up` and then, in another terminal, `lockstep cluster status`.
 
     Exit codes: 0 done, 1 something outside is in the way or a proof failed, 2 the command line, configuration or
     input file is wrong.

@@ -1,5 +1,7 @@
 """How cluster status looks to people."""
 
+from collections.abc import Mapping
+
 from rich.table import Table
 
 from lockstep.ops.cluster_view import ClusterStatus, MemberStatus
@@ -7,17 +9,20 @@ from lockstep.ops.cluster_view import ClusterStatus, MemberStatus
 _STYLES = {"leader": "bold green", "primary": "bold green", "serving": "green", "standby": "cyan", "candidate": "cyan"}
 
 
-def status_table(status: ClusterStatus, *, title: str) -> Table:
-    """One row for each process."""
+def status_table(status: ClusterStatus, *, title: str, metrics: Mapping[str, str] | None = None) -> Table:
+    """One row for each process. `metrics`: where its metrics are served, by name; None: no such column."""
     table = Table(title=title, title_justify="left", pad_edge=False)
     for name in ("process", "address", "role"):
         table.add_column(name, no_wrap=True)
     for name in ("epoch", "seq", "committed", "pid"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("digest", no_wrap=True)
+    if metrics is not None:
+        table.add_column("metrics", no_wrap=True)
     table.add_column("remark", overflow="fold")
     for member in status.members:
-        table.add_row(*_cells(member))
+        *cells, remark = _cells(member)
+        table.add_row(*cells, *([] if metrics is None else [metrics.get(member.name, "")]), remark)
     return table
 
 

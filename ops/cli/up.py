@@ -11,6 +11,7 @@ from rich.live import Live
 
 from lockstep.ops.cli.options import DEFAULT_DATA_DIR, IMPLEMENTATIONS, engine_option, expected_errors
 from lockstep.ops.cli.tables import status_table, summary_line
+from lockstep.ops.cluster_view import all_members
 from lockstep.ops.local.cluster import DEFAULT_PORT, ClusterPlan, Incident, LocalCluster
 from lockstep.ops.process import StopRequest
 
@@ -36,9 +37,12 @@ _SHOWN_INCIDENTS = 6
     show_default=True,
     help="Journals, logs and configuration. An existing one is continued.",
 )
+@click.option("--reconcile", is_flag=True, help="Run a reconciler beside; see `lockstep reconcile`.")
 @click.option("--no-restart", is_flag=True, help="Leave processes down that die.")
 @expected_errors
-def command(engines: int, engine: str, gateways: int, port: int, data_dir: Path, no_restart: bool) -> int:
+def command(
+    engines: int, engine: str, gateways: int, port: int, data_dir: Path, reconcile: bool, no_restart: bool
+) -> int:
     """Start a whole cluster on this machine and keep it running until Ctrl-C.
 
     Starts etcd, the media driver, two sequencers, the engines and the gateways, each as a process of its own, and shows
@@ -54,6 +58,7 @@ def command(engines: int, engine: str, gateways: int, port: int, data_dir: Path,
         gateways=gateways,
         port=port,
         data_dir=data_dir,
+        reconcile=reconcile,
         restart=not no_restart,
     )
     live_table = sys.stdout.isatty()
@@ -91,15 +96,28 @@ def _greet(cluster: LocalCluster) -> None:
     click.echo(f"clients connect to: {', '.join(cluster.gateway_addresses)}")
     click.echo(f"configuration:      {cluster.config_path}")
     click.echo(f"data and logs:      {cluster.data_dir}")
+    for name, address in _metrics(cluster).items():
+        click.echo(f"metrics:            http://{address}/metrics ({name})")
+    if cluster.plan.reconcile:
+        reconciler = cluster.topology.reconciler
+        click.echo(f"reconciler:         figures at 127.0.0.1:{reconciler.metrics_port}, client logs in ", nl=False)
+        click.echo(str(reconciler.client_logs))
     click.echo("Ctrl-C stops the cluster.")
 
 
+def _metrics(cluster: LocalCluster) -> dict[str, str]:
+    return {member.name: f"{member.host}:{member.metrics_port}" for member in all_members(cluster.topology)}
+
+
 def _show_table(cluster: LocalCluster, stop: StopRequest, console: Console) -> None:
+    title = f"cluster in {cluster.data_dir}"
+    # All are on this host: the port is enough, and narrow.
+    ports = {name: f":{address.rpartition(':')[2]}" for name, address in _metrics(cluster).items()}
     with Live(console=console, refresh_per_second=4, transient=False) as live:
         while not stop.requested:
             status = cluster.status()
             recent = "\n".join(_line(incident) for incident in cluster.incidents[-_SHOWN_INCIDENTS:])
-            live.update(Group(status_table(status, title=f"cluster in {cluster.data_dir}"), recent))
+            live.update(Group(status_table(status, title=title, metrics=ports), recent))
             stop.wait(_REFRESH_S)
 
 

@@ -31,10 +31,11 @@ from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
 from lockstep.ops.local.ports import HOST, busy_ports, free_ports
 from lockstep.ops.process import EXIT_INVARIANT, EnvironmentFault
 from lockstep.stream.driver import default_directory, driver_pid
-from lockstep.stream.topology import Limits, Member, ProcessKind, Timing, Topology
+from lockstep.stream.topology import Limits, Member, ProcessKind, Reconciler, Timing, Topology
 
 DEFAULT_PORT: Final = 7450
 _DRIVER: Final = "driver"
+_RECONCILER: Final = "reconciler"
 _WATCH_S: Final = 0.05
 _ASK_S: Final = 0.2
 _FIRST_RESTART_S: Final = 0.2
@@ -57,6 +58,8 @@ class ClusterPlan:
     """None: a new temporary directory that is removed at the end."""
     implementations: tuple[str, ...] = (DEFAULT,)
     """Matching engine of engine 1, 2 ..., from the start again when there are more engines than names."""
+    reconcile: bool = False
+    """Whether to run a reconciler beside, with its figures on a port of its own."""
     restart: bool = True
     """Whether to start a process again that has died."""
     etcd_endpoints: tuple[str, ...] = ()
@@ -148,6 +151,8 @@ class LocalCluster:
                 resume.restore(self._topology, found)
             for member in all_members(self._topology):
                 self._add_member(member)
+            if self.plan.reconcile:
+                self._add(_RECONCILER, "reconcile", "run", "--config", str(self.config_path))
             self._wait_until_serving(timeout_s, should_stop)
         except BaseException:
             self.stop()
@@ -156,9 +161,9 @@ class LocalCluster:
         self._watcher.start()
 
     def _choose_ports(self) -> tuple[int, ...]:
-        # The gateways' first, then a gRPC and a watch port for each process that needs one, then etcd's.
+        # The gateways' first, then gRPC, watch and metrics ports of all that have them, the reconciler's, etcd's.
         plan = self.plan
-        count = 2 * (plan.gateways + plan.sequencers + plan.engines) + 1
+        count = 3 * (plan.gateways + plan.sequencers + plan.engines) + plan.reconcile + 1
         if plan.port is None:
             return free_ports(count)
         ports = tuple(range(plan.port, plan.port + count))
@@ -176,7 +181,9 @@ class LocalCluster:
     def _plan_topology(self, ports: tuple[int, ...]) -> Topology:
         plan = self.plan
         grpc_ports = iter(ports)
-        watch_ports = iter(ports[plan.gateways + plan.sequencers + plan.engines :])
+        processes = plan.gateways + plan.sequencers + plan.engines
+        watch_ports = iter(ports[processes:])
+        metrics_ports = iter(ports[2 * processes :])
 
         def members(kind: ProcessKind, count: int) -> tuple[Member, ...]:
             return tuple(
@@ -186,6 +193,7 @@ class LocalCluster:
                     host=HOST,
                     grpc_port=next(grpc_ports),
                     watch_port=next(watch_ports),
+                    metrics_port=next(metrics_ports),
                     data_dir=Path() if kind is ProcessKind.SEQUENCER else self.data_dir / f"{kind.name.lower()}-{i}",
                     engine=self._implementation(i),
                 )
@@ -202,6 +210,12 @@ class LocalCluster:
             gateways=gateways,
             limits=plan.limits,
             timing=plan.timing,
+            reconciler=Reconciler(
+                data_dir=self.data_dir / _RECONCILER,
+                key_file=self.data_dir / _RECONCILER / "key.pem",
+                client_logs=self.data_dir / "client-logs",
+                metrics_port=ports[-2] if plan.reconcile else 0,
+            ),
         )
 
     def _implementation(self, engine: int) -> str:
@@ -387,7 +401,8 @@ class LocalCluster:
         if self._watcher is not None:
             self._watcher.join()
             self._watcher = None
-        for group in ("gateway", "sequencer", "engine"):
+        # The reconciler between: it looks once more at engines that get nothing new.
+        for group in ("gateway", _RECONCILER, "sequencer", "engine"):
             self._stop_children([c for name, c in self._parts.children.items() if name.startswith(group)])
         if self._parts.etcd is not None:
             self._parts.etcd.stop()

@@ -5,12 +5,14 @@ engine run on it. Events and digests bypass the log in the real journal, so they
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lockstep.replica.divergence import EpochEntry, EpochTable, epoch_at
 from lockstep.replica.effects import AppliedBatch, JournalWrite
 from lockstep.replica.journal import JournalSummary
+from lockstep.replica.settings import Base
+from lockstep.replica.snapshot_file import SnapshotHead, decode_head
 from lockstep.stream.digest import Digest
 from lockstep.stream.frames import Frame, encode_frame
 from lockstep.stream.records import Commands
@@ -28,6 +30,15 @@ class Disk:
         self.committed_hint = 0
         self.archived = 0
         """Tails archived."""
+        self.generation = 0
+        """How often the disk was replaced."""
+        self.joined = False
+        self.base_seq = 0
+        """The seq before the first frame."""
+        self.snapshots: dict[int, bytes] = {}
+        """Verified snapshot files by seq."""
+        self.incoming = b""
+        """A snapshot file that was fetched and is not installed yet."""
         self._frames: list[Frame] = []
         self._firsts: list[int] = []
         self._epochs: list[EpochEntry] = []
@@ -41,7 +52,14 @@ class Disk:
 
     def wipe(self) -> None:
         """A new, empty disk."""
+        generation = self.generation + 1
         self.__init__(self.member)  # type: ignore[misc]  # the same disk object, as new
+        self.generation = generation
+
+    @property
+    def identity(self) -> int:
+        """Identity of the journal on it."""
+        return self.member * 1000 + self.generation + 1
 
     # ---- writing -------------------------------------------------------------------------------------------------
 
@@ -57,6 +75,7 @@ class Disk:
             self.uuid = write.cluster_uuid
         if write.committed_seq:
             self.committed_hint = write.committed_seq
+        self.joined |= write.joined
 
     def keep(self, batches: tuple[AppliedBatch, ...]) -> None:
         """Store events and digests; gone with the process."""
@@ -82,12 +101,59 @@ class Disk:
         self.archived += 1
         return self.path / f"archive-{self.archived}"
 
+    def drop_through(self, seq: int) -> None:
+        """Delete everything up to a batch's end."""
+        if seq <= self.base_seq:
+            return
+        cut = bisect_right(self._firsts, seq)
+        if cut and self._frames[cut - 1].last_seq > seq:
+            raise AssertionError(f"engine {self.member}: a batch lies across seq {seq}")
+        del self._frames[:cut], self._firsts[:cut]
+        self.base_seq = seq
+        self._forget(lambda one: one > seq)
+
+    def begin_after(self, base: Base, cluster_uuid: str, common_seq: int) -> Path:
+        """Begin anew after a snapshot."""
+        archive = self.truncate(common_seq)
+        self._frames.clear()
+        self._firsts.clear()
+        self._forget(lambda _one: False)
+        self._epochs = list(base.epochs)
+        self.base_seq = self.committed_hint = base.seq
+        self.uuid = cluster_uuid
+        if self.promise[0] < base.epochs[-1].epoch:
+            self.promise = (base.epochs[-1].epoch, self.promise[1])
+        return archive
+
+    def _forget(self, keep: Callable[[int], bool]) -> None:
+        self._digests = {seq: digest for seq, digest in self._digests.items() if keep(seq)}
+        self._events = {seq: raw for seq, raw in self._events.items() if keep(seq)}
+
+    # ---- snapshots, as SnapshotStore does ------------------------------------------------------------------------
+
+    def heads(self) -> tuple[SnapshotHead, ...]:
+        """Heads of all snapshots, ascending."""
+        return tuple(decode_head(self.snapshots[seq]) for seq in sorted(self.snapshots))
+
+    def verified_seqs(self) -> tuple[int, ...]:
+        """Seqs of all snapshots, ascending."""
+        return tuple(sorted(self.snapshots))
+
+    def read(self, seq: int) -> bytes:
+        """The whole file."""
+        return self.snapshots[seq]
+
     # ---- reading, as Journal does --------------------------------------------------------------------------------
 
     @property
     def tip_seq(self) -> int:
         """Last durable seq."""
-        return self._frames[-1].last_seq if self._frames else 0
+        return self._frames[-1].last_seq if self._frames else self.base_seq
+
+    @property
+    def first_seq(self) -> int:
+        """Of the oldest events kept; 0: none are."""
+        return min(self._events, default=0)
 
     def epoch_at(self, seq: int) -> int:
         """Epoch of the record at a seq, 0 if there is none."""
@@ -144,6 +210,9 @@ class Disk:
             self.committed_hint,
             self.incarnation,
             tuple(self._epochs),
+            self.identity,
+            self.joined,
+            self.base_seq,
         )
 
 

@@ -129,8 +129,9 @@ class EngineHost(Host):
             tuple(engine.id for engine in self.world.topology.engines),
             rewind_ns=timing.rewind_ms * MS,
             repeat_ns=timing.receipt_ms * MS,
+            snapshot_gap=40,
         )
-        return restore(cast("Journal", self.disk), options, ReferenceEngine(), lambda: None)
+        return restore(cast("Journal", self.disk), options, ReferenceEngine, lambda: None, self.disk)
 
     def on_crash(self) -> None:
         """A write under way is on the disk, or is not."""
@@ -186,7 +187,9 @@ class EngineHost(Host):
                 self._ticket += 1
                 self._fences[self._ticket] = item.answer
                 request = item.request
-                item = FenceRequested(self._ticket, request.cluster_uuid, request.epoch, request.sequencer)
+                item = FenceRequested(
+                    self._ticket, request.cluster_uuid, request.epoch, request.sequencer, request.settled
+                )
             elif isinstance(item, _QueryCall):
                 self._on_query(item)
                 continue
@@ -298,6 +301,8 @@ class EngineHost(Host):
             committed_seq=said.committed_seq,
             timestamp_ns=said.timestamp_ns,
             member=self.id,
+            blank=said.blank,
+            journal=said.journal,
         )
         answer(reply, "")
 

@@ -100,7 +100,9 @@ class SequencerHost(Host):
             raise Violation(f"{self.name} halted: {self.machine.why}")
 
     def _fence(self, order: ev.FenceOrder) -> None:
-        request = replication_pb2.FenceRequest(cluster_uuid=order.uuid, epoch=order.epoch, sequencer=self.id)
+        request = replication_pb2.FenceRequest(
+            cluster_uuid=order.uuid, epoch=order.epoch, sequencer=self.id, settled=order.settled
+        )
 
         def done(reply: replication_pb2.FenceReply | None, failure: str) -> None:
             if reply is None:
@@ -118,6 +120,8 @@ class SequencerHost(Host):
                     tip_digest=tip.digest,
                     committed_seq=reply.committed_seq,
                     timestamp_ns=reply.timestamp_ns,
+                    blank=reply.blank,
+                    journal=reply.journal,
                 )
             )
 

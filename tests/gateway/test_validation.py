@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lockstep.gateway.validation import COLUMN_TYPES, ColumnBatch, ShapeError, build_records
+from lockstep.gateway.validation import COLUMN_TYPES, ColumnBatch, RowBatch, ShapeError, build_records
 from lockstep.stream.codes import Code
 from lockstep.stream.records import CommandKind
 
@@ -147,3 +149,43 @@ def test_mass_cancel_with_an_unknown_flag_is_refused():
 @pytest.mark.parametrize("kind", [kind for kind in CommandKind if kind > CommandKind.MASS_CANCEL])
 def test_no_batch_brings_administration_or_control_into_the_stream(kind):
     assert codes(build(2, kind=[1, int(kind)], admin=True)) == [0, Code.UNKNOWN_ENUM_VALUE]
+
+
+INTERESTING = {
+    "kind": [0, 1, 2, 3, 4, 5, 127],
+    "side": [0, 1, 2, 3],
+    "order_type": [0, 1, 5, 6],
+    "tif": [0, 1, 7, 8],
+    "stp": [0, 4, 5],
+    "flags": [0, 1, 2, 3, 4, 127],
+    "account": [0, 4, 5],
+    "instrument": [0, 7],
+    "client_order_id": [0, 2**64 - 1],
+    "order_id": [0, 9],
+    **{
+        name: [-1, 0, 1, 2**31 - 1, 2**31, 2**40, 2**62, 2**63 - 1]
+        for name in ("price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns")
+    },
+    "trail_ticks": [0, -5, 2**63 - 1],
+    "tag": [0, 3, 2**64 - 1],
+}
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    row=st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in INTERESTING.items()}),
+    accounts=st.sampled_from([None, [4], [4, 5]]),
+    admin=st.booleans(),
+)
+def test_a_lone_command_becomes_the_record_that_a_column_of_one_row_becomes(row, accounts, admin):
+    allowed = None if accounts is None else np.array(accounts, dtype=np.uint32)
+    terms = {"session_id": 9, "gateway": 2, "accounts": allowed, "max_rows": 10, "now_ns": 77, "admin": admin}
+    columns = {name: np.array([value], dtype=COLUMN_TYPES[name]) for name, value in row.items()}
+    by_columns = build_records(ColumnBatch(3, 1, columns), **terms)
+    by_fields = build_records(RowBatch(3, row), **terms)
+    assert by_fields.tobytes() == by_columns.tobytes()
+
+
+def test_a_lone_command_numbered_zero_is_refused_whole():
+    with pytest.raises(ShapeError):
+        build_records(RowBatch(0, {}), session_id=9, gateway=2, accounts=None, max_rows=10, now_ns=77)

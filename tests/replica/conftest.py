@@ -104,12 +104,14 @@ class Node:
         return Effects(
             write,
             effects.truncate_after if effects.truncate_after is not None else after.truncate_after,
+            effects.install or after.install,
             effects.fence_answers + after.fence_answers,
             after.ack,
             after.applied,
             effects.releases + after.releases,
             effects.rewind or after.rewind,
             effects.fetch or after.fetch,
+            effects.fetch_snapshot or after.fetch_snapshot,
             effects.notices + after.notices,
         )
 

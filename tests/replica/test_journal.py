@@ -51,7 +51,7 @@ def write_stream(journal, sequencer, batches=3):
 
 def reopened(data_dir):
     journal = Journal(data_dir, 1)
-    machine = restore(journal, ReplicaOptions(1, (1,)), ReferenceEngine(), lambda: None)
+    machine = restore(journal, ReplicaOptions(1, (1,)), ReferenceEngine, lambda: None)
     return journal, machine
 
 

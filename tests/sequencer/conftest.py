@@ -84,8 +84,9 @@ class Stage:
         return self.tell(replace(answer, **fields))  # type: ignore[arg-type]
 
     def ack(
-        self, engine: int, seq: int, *, digest: bytes | None = None, epoch: int | None = None, rewind: bool = False
-    ) -> ev.Effects:
+        self, engine: int, seq: int, *, digest: bytes | None = None, epoch: int | None = None, rewind: bool = False,
+        unjoined: bool = False,
+    ) -> ev.Effects:  # fmt: skip
         """An engine acknowledges a seq, or asks for what follows it."""
         entries = np.zeros(0 if rewind else 1, dtype=ACK_ENTRY)
         if not rewind:
@@ -93,7 +94,7 @@ class Stage:
             entries["digest"] = np.void(digest_at(seq) if digest is None else digest)
         acked = frame(
             FrameType.ACK, sender=engine, epoch=self.epoch if epoch is None else epoch, first_seq=seq, records=entries,
-            flags=FrameFlag.REWIND if rewind else 0,
+            flags=FrameFlag.REWIND * rewind | FrameFlag.UNJOINED * unjoined,
         )  # fmt: skip
         return self.tell(ev.AckReceived(acked))
 
@@ -181,6 +182,7 @@ class Stage:
         engines = tuple(self.machine.peers.engines)
         for engine in engines:
             self.promise(engine)
+        self.wins()  # the founding is over
         self.ack_all(*engines)
 
 
@@ -196,10 +198,11 @@ def config(**fields: object) -> ConfigRecord:
 def stage() -> Callable[..., Stage]:
     """Make a stage: `stage(member=2, engines=(1, 2, 3), window_commands=...)`."""
 
-    def build(member: int = 1, engines: tuple[int, ...] = (1, 2), **limits: int) -> Stage:
+    def build(member: int = 1, engines: tuple[int, ...] = (1, 2), tick_ms: int = 0, **limits: int) -> Stage:
         settings = Settings(
             member=member, identity=f"sequencer-{member}-x", fresh_uuid="the-cluster", sequencers=(1, 2, 3),
-            engines=engines, gateways=(1, 2), limits=Limits(**limits), timing=Timing(), jitter_ns=(20 * MS,),
+            engines=engines, gateways=(1, 2), limits=Limits(**limits), timing=Timing(tick_ms=tick_ms),
+            jitter_ns=(20 * MS,),
         )  # fmt: skip
         return Stage(SequencerMachine(settings, START_NS))
 

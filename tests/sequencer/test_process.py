@@ -109,7 +109,7 @@ class Cluster:
             sequencers=tuple(member(ProcessKind.SEQUENCER, number) for number in (1, 2)),
             engines=tuple(member(ProcessKind.ENGINE, number) for number in (1, 2)),
             gateways=(member(ProcessKind.GATEWAY, 1),),
-            timing=Timing(),
+            timing=Timing(tick_ms=0),
         )
         self.file = directory / "topology.pickle"
         self.file.write_bytes(pickle.dumps(self.topology))
@@ -217,8 +217,10 @@ def cluster(etcd: LocalEtcd, tmp_path: Path) -> Iterator[Cluster]:
         for number in (1, 2):
             made.start_engine(number)
             made.hears(number, kind="READY")
-        for number in (1, 2):
-            made.start_sequencer(number)
+        # One after the other: on a busy machine the second may have started first, and would lead.
+        made.start_sequencer(1)
+        made.status(1, lambda reply: reply.role == cluster_pb2.ROLE_LEADER)
+        made.start_sequencer(2)
         made.status(2, lambda _: True)
         yield made
     finally:
@@ -285,6 +287,44 @@ def test_cluster_survives_the_death_of_leader_and_primary(cluster: Cluster, gate
     grown = cluster.hears(2, kind="GROW")
     assert grown["member"] == 2
     cluster.status(2, lambda reply: list(reply.in_sync) == [1, 2])
+
+
+def test_operator_commands_reach_etcd_stream_status_and_history(cluster: Cluster, gateway: Gateway) -> None:
+    gateway.submit(1, 1, 10)
+    gateway.wait(lambda: gateway.last[1].committed_seq == 11)
+    leader, candidate = cluster.stub(1), cluster.stub(2)
+    reply = leader.SetAckPolicy(cluster_pb2.SetAckPolicyRequest(policy=cluster_pb2.ACK_POLICY_REPLICATED))
+    assert (reply.epoch, reply.seq) == (2, 12)
+    assert cluster.hears(1, kind="EPOCH_START", epoch=2)["cause"] == EpochCause.ACK_POLICY_CHANGED
+    assert leader.SetAutomaticFailover(cluster_pb2.SetAutomaticFailoverRequest(enabled=False)).epoch == 2
+    reply = leader.FenceMember(cluster_pb2.FenceMemberRequest(member=1, fenced=True))
+    assert cluster.hears(2, kind="EPOCH_START", epoch=3)["in_sync"] == [2]
+    for sequencer in (1, 2):
+        status = cluster.status(sequencer, lambda reply: reply.epoch == 3)
+        assert (status.ack_policy, status.paused, list(status.fenced)) == (1, True, [1])
+    views = {view.member: view for view in cluster.status(1, lambda reply: len(reply.engines) == 2).engines}
+    assert "fenced" in views[1].why_not_eligible
+    assert "is the primary" in views[2].why_not_eligible
+    with pytest.raises(grpc.RpcError) as refused:
+        leader.FenceMember(cluster_pb2.FenceMemberRequest(member=2, fenced=True))
+    assert "last one in sync" in refused.value.details()
+    with pytest.raises(grpc.RpcError) as refused:
+        candidate.ForceFailover(cluster_pb2.ForceFailoverRequest(to=1))
+    assert "accept_data_loss" in refused.value.details()
+
+    # The only in-sync engine dies, and nobody may go on without it but on an operator's word.
+    cluster.kill("engine-2")
+    reply = candidate.ForceFailover(cluster_pb2.ForceFailoverRequest(to=1, accept_data_loss=True))
+    said = cluster.hears(1, kind="EPOCH_START", epoch=reply.epoch)
+    assert (said["in_sync"], said["sequencer"], said["cause"]) == ([1], 2, EpochCause.DATA_LOSS_ACCEPTED)
+    end = time.monotonic() + 30
+    while True:
+        history = leader.GetHistory(cluster_pb2.GetHistoryRequest(from_epoch=2)).entries
+        if [entry.cause for entry in history] == ["ACK_POLICY_CHANGED", "MEMBER_FENCED", "DATA_LOSS_ACCEPTED"]:
+            break
+        assert time.monotonic() < end, history
+        time.sleep(0.05)
+    assert history[-1].gap_ns > 0
 
 
 def test_leader_that_was_stopped_finds_its_successor_and_does_no_harm(cluster: Cluster, gateway: Gateway) -> None:

@@ -418,3 +418,104 @@ def test_new_epoch_ends_an_open_announcement(stage: Build) -> None:
     play.wins()
     assert play.machine.reign.membership.growth is None
     assert play.machine.reign.required == (2,)
+
+
+def test_time_is_stamped_often_while_commands_come_and_seldom_while_none_do(stage: Build) -> None:
+    play = stage(tick_ms=100)
+    play.lead()
+    play.pass_time(95)
+    assert CommandKind.TICK not in kinds(play)
+    for number in range(1, 101):
+        play.submit(number, 1)
+        play.ack_all(1, 2)
+        play.after(10)
+    busy = kinds(play).count(CommandKind.TICK)
+    assert 8 <= busy <= 11
+    for _ in range(30):
+        play.pass_time(100)
+        play.ack_all(1, 2)
+    assert 2 <= kinds(play).count(CommandKind.TICK) - busy <= 4
+
+
+def test_no_time_is_stamped_while_the_cluster_stalls(stage: Build) -> None:
+    play = stage(tick_ms=100)
+    play.lead()
+    play.tell(ev.EngineDown(2, ev.Down.EOF))
+    play.wins()
+    play.tell(ev.EngineDown(1, ev.Down.EOF))
+    tip = play.tip
+    play.pass_time(5000)
+    assert play.tip == tip
+
+
+def test_odd_one_of_three_is_removed_and_kept_out_and_the_rest_goes_on(stage: Build) -> None:
+    play = stage(engines=(1, 2, 3))
+    play.lead()
+    play.submit(1, 5)
+    play.ack(1, 6, digest=b"!" * 16)
+    play.ack(2, 6)
+    assert play.pending_cas is None, "one against one decides nothing"
+    play.ack(3, 6)
+    assert play.committed == 1
+    record = play.pending_cas.record
+    assert (record.in_sync, record.primary, record.fenced) == ((2, 3), 2, (1,))
+    play.wins()
+    assert play.controls()[-1][1]["cause"] == ev.EpochCause.REPLICA_DIVERGED
+    play.ack_all(2, 3)
+    assert play.committed == play.tip
+    play.ack(1, play.tip)
+    play.pass_time(3000)
+    assert play.machine.reign.membership.growth is None
+
+
+def test_two_against_two_stops_for_good(stage: Build) -> None:
+    play = stage(engines=(1, 2, 3, 4))
+    play.lead()
+    play.submit(1, 5)
+    for engine in (1, 2):
+        play.ack(engine, 6, digest=b"!" * 16)
+    for engine in (3, 4):
+        play.ack(engine, 6)
+    play.pass_time(3000)
+    assert play.pending_cas is None
+    assert play.committed == 1
+
+
+def test_while_two_contradict_each_other_the_third_is_waited_for(stage: Build) -> None:
+    play = stage(engines=(1, 2, 3))
+    play.lead()
+    play.submit(1, 5)
+    play.ack(1, 6, digest=b"!" * 16)
+    play.ack(2, 6)
+    play.tell(ev.EngineDown(3, ev.Down.EOF))
+    play.pass_time(3000)
+    assert play.pending_cas is None, "the one that could tell who is right was removed"
+    play.tell(ev.EngineUp(3, 1))
+    play.ack(3, 6)
+    assert play.pending_cas.record.in_sync == (2, 3)
+
+
+def test_wrong_digest_of_an_engine_that_has_left_contradicts_nobody(stage: Build) -> None:
+    play = stage(engines=(1, 2, 3))
+    play.lead()
+    play.submit(1, 5)
+    play.ack(1, 6, digest=b"!" * 16)
+    play.tell(ev.EngineDown(1, ev.Down.EOF))
+    play.wins()
+    play.ack(2, 6)
+    play.ack(3, 6)
+    play.ack_all(2, 3)
+    assert play.committed == play.tip
+
+
+def test_laggard_of_three_is_removed_while_its_heartbeats_come(stage: Build) -> None:
+    play = stage(engines=(1, 2, 3))
+    play.lead()
+    for number in range(1, 400):
+        play.submit(number, 1)
+        for engine in (1, 2):
+            play.ack(engine, play.tip)
+        play.after(5)
+        if play.pending_cas is not None:
+            break
+    assert play.pending_cas.record.in_sync == (1, 2)

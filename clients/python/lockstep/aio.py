@@ -5,6 +5,7 @@ import random
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
@@ -12,6 +13,7 @@ import grpc
 import grpc.aio
 
 from lockstep.channel import Channels, fatal_code, parse_addresses, refusal_code
+from lockstep.client_log import ClientLog
 from lockstep.columns import ReportColumns
 from lockstep.enums import Code, Feed, Side
 from lockstep.errors import Refused, Unavailable
@@ -299,6 +301,7 @@ class AsyncClient:
         on_report: Callable[[Report], None] | None = None,
         on_batch: Callable[[ReportColumns], None] | None = None,
         timeout_s: float = 5.0,
+        log_dir: Path | str | None = None,
     ) -> AsyncSession:
         """Open a trading session: numbered, batched, resumed by itself after any break.
 
@@ -311,6 +314,7 @@ class AsyncClient:
             on_report: called for each report, in the event loop, instead of the iterators.
             on_batch: called for each batch of reports as columns: the fast path.
             timeout_s: seconds to wait for the first gateway's Welcome.
+            log_dir: keep a `ClientLog` of this session in that directory, for audits; None: none.
 
         Raises:
             ValueError: `on_full` is neither, or both callbacks are given.
@@ -323,11 +327,13 @@ class AsyncClient:
         limits = SessionLimits(
             max_unanswered=max_unanswered, batch_rows=batch_rows, linger_ns=round(linger_ms * 1_000_000)
         )
+        checkpoint = resume or Checkpoint(self._new_session_id())
+        log = ClientLog(Path(log_dir), checkpoint, resumed=resume is not None) if log_dir is not None else None
         shell = SessionShell(
             self._channels,
-            resume or Checkpoint(self._new_session_id()),
+            checkpoint,
             limits,
-            ShellOptions(on_batch=on_batch if on_report is None else _by_row(on_report)),
+            ShellOptions(on_batch=on_batch if on_report is None else _by_row(on_report), log=log),
             resumed=resume is not None,
         )
         await shell.open(timeout_s)

@@ -18,6 +18,7 @@ import grpc
 import grpc.aio
 
 from lockstep.channel import Channels, fatal_code
+from lockstep.client_log import ClientLog
 from lockstep.columns import ReportColumns, decode_report_batch, decode_reports
 from lockstep.delivery import BatchCallback, CommandHandle, Handles, ReportQueue, last_id
 from lockstep.errors import LockstepError, ProtocolFault, Refused, SessionEnded, Unavailable
@@ -52,6 +53,8 @@ class ShellOptions:
     """Called in the loop's thread for each batch of reports; replaces the queue behind the iterators."""
     settle_s: float = 0.1
     """After taking up a checkpoint: how long it must be quiet before new commands are numbered."""
+    log: ClientLog | None = None
+    """Where it is written down what was sent and told; the shell closes it."""
 
 
 class SessionShell:
@@ -167,6 +170,8 @@ class SessionShell:
         except TimeoutError:
             tried = ", ".join(self._channels.addresses)
             self._step(Closed())
+            if self._options.log is not None:
+                self._options.log.close()
             raise Unavailable(
                 f"no gateway took the session within {timeout_s} s (tried {tried}; last: "
                 f"{self._last_break or 'silence'}); check that the cluster runs and that the address is right"
@@ -227,6 +232,8 @@ class SessionShell:
             self._conversation = self._loop.create_task(self._converse(effects.connect, self._outbox))
             self._conversation.add_done_callback(self._on_conversation_done)
         if effects.send:
+            if self._options.log is not None:
+                self._options.log.sent(effects.send)
             self._outbox.parcels.extend(effects.send)
             self._outbox.filled.set()
         if effects.reports is not None:
@@ -238,6 +245,9 @@ class SessionShell:
             self._tell_room()
 
     def _deliver(self, batch: ReportColumns) -> None:
+        # Written down first: what the owner acts on must stand in his log.
+        if self._options.log is not None:
+            self._options.log.told(batch)
         # The owner may ask for a checkpoint as soon as a handle is done, so the rows are his before that.
         if self._options.on_batch is not None:
             self._options.on_batch(batch)
@@ -254,6 +264,8 @@ class SessionShell:
         if self._error is not None:
             return
         self._error = error
+        if self._options.log is not None:
+            self._options.log.close()
         if failed:
             ended = SessionEnded(f"the session failed: {error}")
             ended.__cause__ = error

@@ -7,6 +7,7 @@ methods may be called from any thread. Callbacks (`on_report`, `on_batch`) run i
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
@@ -215,6 +216,7 @@ class Client:
         on_report: Callable[[Report], None] | None = None,
         on_batch: Callable[[ReportColumns], None] | None = None,
         timeout_s: float = 5.0,
+        log_dir: Path | str | None = None,
     ) -> "Session":
         """Open a trading session. See `AsyncClient.session`; callbacks run in the loop's thread."""
         opened = self._loop.run(
@@ -227,6 +229,7 @@ class Client:
                 on_report=on_report,
                 on_batch=on_batch,
                 timeout_s=timeout_s,
+                log_dir=log_dir,
             )
         )
         return Session(self, self._loop, opened, blocking=on_full == "block")

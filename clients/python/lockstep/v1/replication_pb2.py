@@ -27,7 +27,7 @@ from lockstep.v1 import common_pb2 as lockstep_dot_v1_dot_common__pb2
 from lockstep.v1 import orders_pb2 as lockstep_dot_v1_dot_orders__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dlockstep/v1/replication.proto\x12\x0blockstep.v1\x1a\x1alockstep/v1/accounts.proto\x1a\x18lockstep/v1/common.proto\x1a\x18lockstep/v1/orders.proto\"1\n\x03Tip\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0b\n\x03seq\x18\x02 \x01(\x06\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\".\n\nEpochEntry\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x11\n\tfirst_seq\x18\x02 \x01(\x06\"F\n\x0c\x46\x65nceRequest\x12\x14\n\x0c\x63luster_uuid\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x06\x12\x11\n\tsequencer\x18\x03 \x01(\x07\"\x8c\x01\n\nFenceReply\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x10\n\x08promised\x18\x02 \x01(\x06\x12\x1d\n\x03tip\x18\x03 \x01(\x0b\x32\x10.lockstep.v1.Tip\x12\x15\n\rcommitted_seq\x18\x04 \x01(\x06\x12\x14\n\x0ctimestamp_ns\x18\x05 \x01(\x10\x12\x0e\n\x06member\x18\x06 \x01(\x07\":\n\x13\x46\x65tchJournalRequest\x12\x10\n\x08\x66rom_seq\x18\x01 \x01(\x06\x12\x11\n\tmax_bytes\x18\x02 \x01(\x06\"\xa3\x01\n\x11\x46\x65tchJournalReply\x12\x0e\n\x06\x66rames\x18\x01 \x03(\x0c\x12\x1d\n\x03tip\x18\x02 \x01(\x0b\x32\x10.lockstep.v1.Tip\x12\x15\n\rcommitted_seq\x18\x03 \x01(\x06\x12\'\n\x06\x65pochs\x18\x04 \x03(\x0b\x32\x17.lockstep.v1.EpochEntry\x12\x0f\n\x07in_sync\x18\x05 \x01(\x08\x12\x0e\n\x06\x64igest\x18\x06 \x01(\x0c\"]\n\x12\x46\x65tchEventsRequest\x12#\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x14.lockstep.v1.EventId\x12\x12\n\nsession_id\x18\x02 \x01(\x06\x12\x0e\n\x06to_seq\x18\x03 \x01(\x06\"]\n\x10\x46\x65tchEventsReply\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x0c\x12\x13\n\x0bthrough_seq\x18\x03 \x01(\x06\x12\x15\n\rcommitted_seq\x18\x04 \x01(\x06\"\x16\n\x14\x46\x65tchSnapshotRequest\"U\n\x12\x46\x65tchSnapshotReply\x12\x0b\n\x03seq\x18\x01 \x01(\x06\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x06\"\xbf\x01\n\x0cQueryRequest\x12&\n\x05order\x18\x01 \x01(\x0b\x32\x15.lockstep.v1.OrderRefH\x00\x12\x11\n\x07\x61\x63\x63ount\x18\x02 \x01(\x07H\x00\x12\x16\n\x0c\x61ll_accounts\x18\x03 \x01(\x08H\x00\x12\x15\n\x0bopen_orders\x18\x04 \x01(\x07H\x00\x12\x15\n\x0binstruments\x18\x05 \x01(\x08H\x00\x12\x14\n\nsession_id\x18\x06 \x01(\x06H\x00\x12\x0f\n\x05\x62ooks\x18\x07 \x01(\x08H\x00\x42\x07\n\x05query\"C\n\tBookState\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\"\n\x06orders\x18\x02 \x03(\x0b\x32\x12.lockstep.v1.Order\"\xfa\x01\n\nQueryReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x0f\n\x07primary\x18\x02 \x01(\x08\x12\"\n\x06orders\x18\x03 \x03(\x0b\x32\x12.lockstep.v1.Order\x12&\n\x08\x61\x63\x63ounts\x18\x04 \x03(\x0b\x32\x14.lockstep.v1.Account\x12,\n\x0binstruments\x18\x05 \x03(\x0b\x32\x17.lockstep.v1.Instrument\x12\x17\n\x0fsession_last_no\x18\x06 \x01(\x06\x12%\n\x05\x62ooks\x18\x07 \x03(\x0b\x32\x16.lockstep.v1.BookState2\x83\x03\n\x0bReplication\x12;\n\x05\x46\x65nce\x12\x19.lockstep.v1.FenceRequest\x1a\x17.lockstep.v1.FenceReply\x12R\n\x0c\x46\x65tchJournal\x12 .lockstep.v1.FetchJournalRequest\x1a\x1e.lockstep.v1.FetchJournalReply0\x01\x12O\n\x0b\x46\x65tchEvents\x12\x1f.lockstep.v1.FetchEventsRequest\x1a\x1d.lockstep.v1.FetchEventsReply0\x01\x12U\n\rFetchSnapshot\x12!.lockstep.v1.FetchSnapshotRequest\x1a\x1f.lockstep.v1.FetchSnapshotReply0\x01\x12;\n\x05Query\x12\x19.lockstep.v1.QueryRequest\x1a\x17.lockstep.v1.QueryReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dlockstep/v1/replication.proto\x12\x0blockstep.v1\x1a\x1alockstep/v1/accounts.proto\x1a\x18lockstep/v1/common.proto\x1a\x18lockstep/v1/orders.proto\"1\n\x03Tip\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0b\n\x03seq\x18\x02 \x01(\x06\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\".\n\nEpochEntry\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x11\n\tfirst_seq\x18\x02 \x01(\x06\"W\n\x0c\x46\x65nceRequest\x12\x14\n\x0c\x63luster_uuid\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x06\x12\x11\n\tsequencer\x18\x03 \x01(\x07\x12\x0f\n\x07settled\x18\x04 \x01(\x08\"\xac\x01\n\nFenceReply\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x10\n\x08promised\x18\x02 \x01(\x06\x12\x1d\n\x03tip\x18\x03 \x01(\x0b\x32\x10.lockstep.v1.Tip\x12\x15\n\rcommitted_seq\x18\x04 \x01(\x06\x12\x14\n\x0ctimestamp_ns\x18\x05 \x01(\x10\x12\x0e\n\x06member\x18\x06 \x01(\x07\x12\r\n\x05\x62lank\x18\x07 \x01(\x08\x12\x0f\n\x07journal\x18\x08 \x01(\x06\":\n\x13\x46\x65tchJournalRequest\x12\x10\n\x08\x66rom_seq\x18\x01 \x01(\x06\x12\x11\n\tmax_bytes\x18\x02 \x01(\x06\"\xcc\x01\n\x11\x46\x65tchJournalReply\x12\x0e\n\x06\x66rames\x18\x01 \x03(\x0c\x12\x1d\n\x03tip\x18\x02 \x01(\x0b\x32\x10.lockstep.v1.Tip\x12\x15\n\rcommitted_seq\x18\x03 \x01(\x06\x12\'\n\x06\x65pochs\x18\x04 \x03(\x0b\x32\x17.lockstep.v1.EpochEntry\x12\x0f\n\x07in_sync\x18\x05 \x01(\x08\x12\x0e\n\x06\x64igest\x18\x06 \x01(\x0c\x12\x11\n\tfirst_seq\x18\x07 \x01(\x06\x12\x14\n\x0csnapshot_seq\x18\x08 \x01(\x06\"]\n\x12\x46\x65tchEventsRequest\x12#\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x14.lockstep.v1.EventId\x12\x12\n\nsession_id\x18\x02 \x01(\x06\x12\x0e\n\x06to_seq\x18\x03 \x01(\x06\"]\n\x10\x46\x65tchEventsReply\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x0c\x12\x13\n\x0bthrough_seq\x18\x03 \x01(\x06\x12\x15\n\rcommitted_seq\x18\x04 \x01(\x06\"C\n\x14\x46\x65tchSnapshotRequest\x12\x0e\n\x06stored\x18\x01 \x01(\x08\x12\x0b\n\x03seq\x18\x02 \x01(\x06\x12\x0e\n\x06offset\x18\x03 \x01(\x06\"U\n\x12\x46\x65tchSnapshotReply\x12\x0b\n\x03seq\x18\x01 \x01(\x06\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x06\"\xbf\x01\n\x0cQueryRequest\x12&\n\x05order\x18\x01 \x01(\x0b\x32\x15.lockstep.v1.OrderRefH\x00\x12\x11\n\x07\x61\x63\x63ount\x18\x02 \x01(\x07H\x00\x12\x16\n\x0c\x61ll_accounts\x18\x03 \x01(\x08H\x00\x12\x15\n\x0bopen_orders\x18\x04 \x01(\x07H\x00\x12\x15\n\x0binstruments\x18\x05 \x01(\x08H\x00\x12\x14\n\nsession_id\x18\x06 \x01(\x06H\x00\x12\x0f\n\x05\x62ooks\x18\x07 \x01(\x08H\x00\x42\x07\n\x05query\"C\n\tBookState\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\"\n\x06orders\x18\x02 \x03(\x0b\x32\x12.lockstep.v1.Order\"\xfa\x01\n\nQueryReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x0f\n\x07primary\x18\x02 \x01(\x08\x12\"\n\x06orders\x18\x03 \x03(\x0b\x32\x12.lockstep.v1.Order\x12&\n\x08\x61\x63\x63ounts\x18\x04 \x03(\x0b\x32\x14.lockstep.v1.Account\x12,\n\x0binstruments\x18\x05 \x03(\x0b\x32\x17.lockstep.v1.Instrument\x12\x17\n\x0fsession_last_no\x18\x06 \x01(\x06\x12%\n\x05\x62ooks\x18\x07 \x03(\x0b\x32\x16.lockstep.v1.BookState2\x83\x03\n\x0bReplication\x12;\n\x05\x46\x65nce\x12\x19.lockstep.v1.FenceRequest\x1a\x17.lockstep.v1.FenceReply\x12R\n\x0c\x46\x65tchJournal\x12 .lockstep.v1.FetchJournalRequest\x1a\x1e.lockstep.v1.FetchJournalReply0\x01\x12O\n\x0b\x46\x65tchEvents\x12\x1f.lockstep.v1.FetchEventsRequest\x1a\x1d.lockstep.v1.FetchEventsReply0\x01\x12U\n\rFetchSnapshot\x12!.lockstep.v1.FetchSnapshotRequest\x1a\x1f.lockstep.v1.FetchSnapshotReply0\x01\x12;\n\x05Query\x12\x19.lockstep.v1.QueryRequest\x1a\x17.lockstep.v1.QueryReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,27 +39,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EPOCHENTRY']._serialized_start=177
   _globals['_EPOCHENTRY']._serialized_end=223
   _globals['_FENCEREQUEST']._serialized_start=225
-  _globals['_FENCEREQUEST']._serialized_end=295
-  _globals['_FENCEREPLY']._serialized_start=298
-  _globals['_FENCEREPLY']._serialized_end=438
-  _globals['_FETCHJOURNALREQUEST']._serialized_start=440
-  _globals['_FETCHJOURNALREQUEST']._serialized_end=498
-  _globals['_FETCHJOURNALREPLY']._serialized_start=501
-  _globals['_FETCHJOURNALREPLY']._serialized_end=664
-  _globals['_FETCHEVENTSREQUEST']._serialized_start=666
-  _globals['_FETCHEVENTSREQUEST']._serialized_end=759
-  _globals['_FETCHEVENTSREPLY']._serialized_start=761
-  _globals['_FETCHEVENTSREPLY']._serialized_end=854
-  _globals['_FETCHSNAPSHOTREQUEST']._serialized_start=856
-  _globals['_FETCHSNAPSHOTREQUEST']._serialized_end=878
-  _globals['_FETCHSNAPSHOTREPLY']._serialized_start=880
-  _globals['_FETCHSNAPSHOTREPLY']._serialized_end=965
-  _globals['_QUERYREQUEST']._serialized_start=968
-  _globals['_QUERYREQUEST']._serialized_end=1159
-  _globals['_BOOKSTATE']._serialized_start=1161
-  _globals['_BOOKSTATE']._serialized_end=1228
-  _globals['_QUERYREPLY']._serialized_start=1231
-  _globals['_QUERYREPLY']._serialized_end=1481
-  _globals['_REPLICATION']._serialized_start=1484
-  _globals['_REPLICATION']._serialized_end=1871
+  _globals['_FENCEREQUEST']._serialized_end=312
+  _globals['_FENCEREPLY']._serialized_start=315
+  _globals['_FENCEREPLY']._serialized_end=487
+  _globals['_FETCHJOURNALREQUEST']._serialized_start=489
+  _globals['_FETCHJOURNALREQUEST']._serialized_end=547
+  _globals['_FETCHJOURNALREPLY']._serialized_start=550
+  _globals['_FETCHJOURNALREPLY']._serialized_end=754
+  _globals['_FETCHEVENTSREQUEST']._serialized_start=756
+  _globals['_FETCHEVENTSREQUEST']._serialized_end=849
+  _globals['_FETCHEVENTSREPLY']._serialized_start=851
+  _globals['_FETCHEVENTSREPLY']._serialized_end=944
+  _globals['_FETCHSNAPSHOTREQUEST']._serialized_start=946
+  _globals['_FETCHSNAPSHOTREQUEST']._serialized_end=1013
+  _globals['_FETCHSNAPSHOTREPLY']._serialized_start=1015
+  _globals['_FETCHSNAPSHOTREPLY']._serialized_end=1100
+  _globals['_QUERYREQUEST']._serialized_start=1103
+  _globals['_QUERYREQUEST']._serialized_end=1294
+  _globals['_BOOKSTATE']._serialized_start=1296
+  _globals['_BOOKSTATE']._serialized_end=1363
+  _globals['_QUERYREPLY']._serialized_start=1366
+  _globals['_QUERYREPLY']._serialized_end=1616
+  _globals['_REPLICATION']._serialized_start=1619
+  _globals['_REPLICATION']._serialized_end=2006
 # @@protoc_insertion_point(module_scope)

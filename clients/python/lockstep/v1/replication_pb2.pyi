@@ -27,30 +27,36 @@ class EpochEntry(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., first_seq: _Optional[int] = ...) -> None: ...
 
 class FenceRequest(_message.Message):
-    __slots__ = ("cluster_uuid", "epoch", "sequencer")
+    __slots__ = ("cluster_uuid", "epoch", "sequencer", "settled")
     CLUSTER_UUID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQUENCER_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
     cluster_uuid: str
     epoch: int
     sequencer: int
-    def __init__(self, cluster_uuid: _Optional[str] = ..., epoch: _Optional[int] = ..., sequencer: _Optional[int] = ...) -> None: ...
+    settled: bool
+    def __init__(self, cluster_uuid: _Optional[str] = ..., epoch: _Optional[int] = ..., sequencer: _Optional[int] = ..., settled: bool = ...) -> None: ...
 
 class FenceReply(_message.Message):
-    __slots__ = ("accepted", "promised", "tip", "committed_seq", "timestamp_ns", "member")
+    __slots__ = ("accepted", "promised", "tip", "committed_seq", "timestamp_ns", "member", "blank", "journal")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     PROMISED_FIELD_NUMBER: _ClassVar[int]
     TIP_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_SEQ_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_NS_FIELD_NUMBER: _ClassVar[int]
     MEMBER_FIELD_NUMBER: _ClassVar[int]
+    BLANK_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
     accepted: bool
     promised: int
     tip: Tip
     committed_seq: int
     timestamp_ns: int
     member: int
-    def __init__(self, accepted: bool = ..., promised: _Optional[int] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., committed_seq: _Optional[int] = ..., timestamp_ns: _Optional[int] = ..., member: _Optional[int] = ...) -> None: ...
+    blank: bool
+    journal: int
+    def __init__(self, accepted: bool = ..., promised: _Optional[int] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., committed_seq: _Optional[int] = ..., timestamp_ns: _Optional[int] = ..., member: _Optional[int] = ..., blank: bool = ..., journal: _Optional[int] = ...) -> None: ...
 
 class FetchJournalRequest(_message.Message):
     __slots__ = ("from_seq", "max_bytes")
@@ -61,20 +67,24 @@ class FetchJournalRequest(_message.Message):
     def __init__(self, from_seq: _Optional[int] = ..., max_bytes: _Optional[int] = ...) -> None: ...
 
 class FetchJournalReply(_message.Message):
-    __slots__ = ("frames", "tip", "committed_seq", "epochs", "in_sync", "digest")
+    __slots__ = ("frames", "tip", "committed_seq", "epochs", "in_sync", "digest", "first_seq", "snapshot_seq")
     FRAMES_FIELD_NUMBER: _ClassVar[int]
     TIP_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_SEQ_FIELD_NUMBER: _ClassVar[int]
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     IN_SYNC_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_SEQ_FIELD_NUMBER: _ClassVar[int]
     frames: _containers.RepeatedScalarFieldContainer[bytes]
     tip: Tip
     committed_seq: int
     epochs: _containers.RepeatedCompositeFieldContainer[EpochEntry]
     in_sync: bool
     digest: bytes
-    def __init__(self, frames: _Optional[_Iterable[bytes]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., committed_seq: _Optional[int] = ..., epochs: _Optional[_Iterable[_Union[EpochEntry, _Mapping]]] = ..., in_sync: bool = ..., digest: _Optional[bytes] = ...) -> None: ...
+    first_seq: int
+    snapshot_seq: int
+    def __init__(self, frames: _Optional[_Iterable[bytes]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., committed_seq: _Optional[int] = ..., epochs: _Optional[_Iterable[_Union[EpochEntry, _Mapping]]] = ..., in_sync: bool = ..., digest: _Optional[bytes] = ..., first_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ...) -> None: ...
 
 class FetchEventsRequest(_message.Message):
     __slots__ = ("after", "session_id", "to_seq")
@@ -99,8 +109,14 @@ class FetchEventsReply(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., events: _Optional[bytes] = ..., through_seq: _Optional[int] = ..., committed_seq: _Optional[int] = ...) -> None: ...
 
 class FetchSnapshotRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("stored", "seq", "offset")
+    STORED_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    stored: bool
+    seq: int
+    offset: int
+    def __init__(self, stored: bool = ..., seq: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class FetchSnapshotReply(_message.Message):
     __slots__ = ("seq", "digest", "chunk", "total_bytes")

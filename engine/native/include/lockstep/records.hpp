@@ -116,7 +116,10 @@ struct ControlTerms {
     u16 member;
     u16 sequencer;
     u16 cause;
-    u8 reserved[56];
+    u8 policy;
+    u8 reserved[7];
+    u64 journal;
+    u8 reserved2[40];
 };
 
 // One command; `head.kind` says which overlay is meant.

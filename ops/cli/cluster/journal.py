@@ -1,0 +1,247 @@
+"""`lockstep cluster journal`: look at the journals of engines that do not run, and judge them."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.table import Table
+
+from lockstep.engine.implementations import DEFAULT, NAMES, UnknownImplementation, implementation
+from lockstep.ops.cli.cluster.tables import history_table, time_text
+from lockstep.ops.cli.options import Failure, InputFault, expected_errors, json_option, make_console, write_json
+from lockstep.ops.operator.cold import ColdJournal, NoJournal
+from lockstep.ops.operator.history import EpochBegun, from_frame
+from lockstep.ops.operator.journal_check import Verdict, verify
+from lockstep.ops.operator.journal_diff import Comparison, compare
+from lockstep.ops.operator.record_text import describe_command
+from lockstep.replica.rocks import JournalFault
+from lockstep.stream.frames import FrameError, decode_frame
+
+_LAST: Final = 10
+
+directory_type = click.Path(path_type=Path, file_okay=False, exists=True)
+
+
+@click.group("journal")
+def command() -> None:
+    """Look at the journals of stopped engines, check and compare them.
+
+    DIR is an engine's data directory, such as lockstep-data/engine-1. Nothing is written to it. An engine that runs is
+    refused.
+    """
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[ColdJournal]:
+    try:
+        with ColdJournal(directory) as journal:
+            yield journal
+    except NoJournal as error:
+        raise InputFault(str(error)) from error
+    except JournalFault as error:
+        raise Failure(str(error)) from error
+
+
+@command.command("dump")
+@click.argument("directory", metavar="DIR", type=directory_type)
+@click.option("--from", "from_seq", type=click.IntRange(1), help="First command to list; default: the last ten.")
+@click.option("--limit", type=click.IntRange(0), default=_LAST, show_default=True, help="Commands to list at the most.")
+@json_option
+@expected_errors
+def dump(directory: Path, from_seq: int | None, limit: int, json_path: Path | None) -> int:
+    """Show what a journal holds: identity, tip, promise, digest, epochs, and some of its commands."""
+    console = make_console(json_path)
+    with _opened(directory) as journal:
+        summary = journal.summary
+        try:
+            epochs = _epochs(journal)
+            commands = _commands(journal, from_seq, limit)
+        except FrameError as error:
+            raise Failure(
+                f"{directory}: an entry is damaged: {error}; `journal verify` says where, and the engine can be "
+                "brought back with `lockstep cluster reinit`"
+            ) from error
+        digest = journal.digest(summary.tip_seq)
+    facts = {
+        "member": summary.member,
+        "cluster_uuid": summary.cluster_uuid,
+        "tip_seq": summary.tip_seq,
+        "tip_epoch": summary.tip_epoch,
+        "tip_time": time_text(summary.timestamp_ns),
+        "committed_seq_at_least": summary.committed_seq,
+        "promised_epoch": summary.promised,
+        "promised_to": summary.promised_to,
+        "incarnation": summary.incarnation,
+        "digest": digest.hex() if digest is not None else "",
+    }
+    table = Table(title=f"journal in {directory}", title_justify="left", pad_edge=False, show_header=False)
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), str(value) or "not kept")
+    console.print(table)
+    console.print(history_table(epochs, title="epochs"))
+    for seq, epoch, text in commands:
+        console.print(f"{seq:>10}  {epoch:>4}  {text}", highlight=False)
+    write_json(
+        json_path,
+        {
+            **facts,
+            "epochs": [epoch.to_json() for epoch in epochs],
+            "commands": [{"seq": seq, "epoch": epoch, "command": text} for seq, epoch, text in commands],
+        },
+    )
+    return 0
+
+
+def _epochs(journal: ColdJournal) -> tuple[EpochBegun, ...]:
+    found = []
+    for entry in journal.summary.epochs:
+        raw = next(journal.raw_batches(entry.first_seq), None)
+        begun = from_frame(decode_frame(raw)) if raw is not None else None
+        if begun is not None and begun.epoch == entry.epoch:
+            found.append(begun)
+    return tuple(found)
+
+
+def _commands(journal: ColdJournal, from_seq: int | None, limit: int) -> list[tuple[int, int, str]]:
+    rows: deque[tuple[int, int, str]] = deque(maxlen=limit)
+    start = from_seq if from_seq is not None else max(1, journal.summary.tip_seq - limit + 1)
+    for raw in journal.raw_batches(start):
+        batch = decode_frame(raw)
+        for seq in range(max(start, batch.first_seq), batch.last_seq + 1):
+            if seq >= start + limit:
+                return list(rows)
+            rows.append((seq, batch.epoch, describe_command(batch.records[seq - batch.first_seq])))
+    return list(rows)
+
+
+@command.command("verify")
+@click.argument("directory", metavar="DIR", type=directory_type)
+@click.option(
+    "--engine",
+    "engine_name",
+    type=click.Choice(NAMES),
+    default=DEFAULT,
+    show_default=True,
+    help="Implementation that executes it; take the other one than the engine ran for an independent judge.",
+)
+@json_option
+@expected_errors
+def verify_journal(directory: Path, engine_name: str, json_path: Path | None) -> int:
+    """Execute a journal again and prove that it is what the engine wrote and did.
+
+    Checks each entry's CRC, that no seq is missing, epochs and stamped times, and that a fresh engine comes to the
+    digest that the engine had stored. Exit code 1 at the first fault, with its seq.
+    """
+    console = make_console(json_path)
+    started = time.monotonic()
+    try:
+        make = implementation(engine_name)
+    except UnknownImplementation as error:
+        raise InputFault(str(error)) from error
+    with _opened(directory) as journal, console.status("executing"):
+        name, tip = journal.name, journal.summary.tip_seq
+        verdict = verify(journal, make())
+    took_s = time.monotonic() - started
+    console.print(
+        f"{name}: {verdict.commands} commands in {verdict.batches} batches executed by the {engine_name} engine in "
+        f"{took_s:.1f} s; proved from seq {verdict.from_seq} to {verdict.seq} of {tip}, epochs "
+        f"{', '.join(str(begun.epoch) for begun in verdict.epochs) or 'none'}",
+        highlight=False,
+    )
+    console.print(
+        f"digest {verdict.digest.hex()}; {verdict.digests_compared} stored digests are equal", highlight=False
+    )
+    write_json(json_path, {"directory": str(directory), **_verdict_json(verdict), "seconds": round(took_s, 3)})
+    if not verdict.sound:
+        raise Failure(
+            f"{directory}: FAULT at seq {verdict.fault_seq}: {verdict.fault}. Keep the directory; compare it with "
+            "another engine's (`journal diff`), and bring the engine back with `lockstep cluster reinit`"
+        )
+    console.print("sound")
+    return 0
+
+
+def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "sound": verdict.sound,
+        "from_seq": verdict.from_seq,
+        "seq": verdict.seq,
+        "epoch": verdict.epoch,
+        "commands": verdict.commands,
+        "batches": verdict.batches,
+        "digest": verdict.digest.hex(),
+        "digests_compared": verdict.digests_compared,
+        "epochs": [begun.to_json() for begun in verdict.epochs],
+        "fault": verdict.fault,
+        "fault_seq": verdict.fault_seq,
+    }
+
+
+@command.command("diff")
+@click.argument("left", metavar="DIR", type=directory_type)
+@click.argument("right", metavar="DIR", type=directory_type)
+@json_option
+@expected_errors
+def diff(left: Path, right: Path, json_path: Path | None) -> int:
+    """Find the first command at which two journals part: other command, other stamp, or other outcome.
+
+    Exit code 0 if neither contradicts the other (one may be longer), 1 if they part.
+    """
+    console = make_console(json_path)
+    with _opened(left) as one, _opened(right) as other:
+        if one.summary.cluster_uuid != other.summary.cluster_uuid:
+            raise InputFault(
+                f"{left} and {right} are of different clusters ({one.summary.cluster_uuid} and "
+                f"{other.summary.cluster_uuid}); name two engines of one cluster"
+            )
+        try:
+            found = compare(one, other)
+        except FrameError as error:
+            raise Failure(f"an entry is damaged: {error}; `journal verify` on each directory says which") from error
+        names = (one.name, other.name)
+    console.print(
+        f"equal from seq {found.from_seq} to {found.equal_through}: {found.commands} commands, "
+        f"{found.digests_compared} digests",
+        highlight=False,
+    )
+    write_json(json_path, _comparison_json(found))
+    if found.difference is None:
+        console.print(_lengths(found, names), highlight=False)
+        return 0
+    console.print(f"first difference at seq {found.difference.seq}: {found.difference.kind.value}", highlight=False)
+    for name, text in zip(names, (found.difference.left, found.difference.right), strict=True):
+        console.print(f"  {name}: {text}", highlight=False)
+    return 1
+
+
+def _lengths(found: Comparison, names: tuple[str, str]) -> str:
+    if found.left_tip == found.right_tip:
+        return "the journals are equal"
+    shorter = names[0] if found.left_tip < found.right_tip else names[1]
+    low, high = sorted((found.left_tip, found.right_tip))
+    return f"{shorter} ends {high - low} commands earlier, at seq {low}; what both hold is equal"
+
+
+def _comparison_json(found: Comparison) -> dict[str, Any]:
+    difference = found.difference
+    return {
+        "agree": found.agree,
+        "from_seq": found.from_seq,
+        "equal_through": found.equal_through,
+        "commands": found.commands,
+        "digests_compared": found.digests_compared,
+        "left_tip": found.left_tip,
+        "right_tip": found.right_tip,
+        "difference": None
+        if difference is None
+        else {
+            "kind": difference.kind.value,
+            "seq": difference.seq,
+            "left": difference.left,
+            "right": difference.right,
+        },
+    }

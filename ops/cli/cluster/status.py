@@ -1,0 +1,104 @@
+"""`lockstep cluster status`: what every process says about itself, and what that makes of the cluster."""
+
+import time
+from pathlib import Path
+
+import click
+from rich.console import Group
+from rich.live import Live
+
+from lockstep.ops.cli.cluster.tables import headline, status_json, topology_table
+from lockstep.ops.cli.options import (
+    address_option,
+    config_option,
+    expected_errors,
+    json_option,
+    make_console,
+    write_json,
+)
+from lockstep.ops.cli.tables import status_table
+from lockstep.ops.cluster_view import ClusterStatus, StatusProbe
+from lockstep.ops.config import load
+from lockstep.ops.operator.view import view_of
+from lockstep.stream.topology import Topology
+
+
+@click.command("status")
+@config_option
+@address_option("Ask only this process (repeatable).")
+@json_option
+@click.option(
+    "--watch",
+    "watch_s",
+    type=click.FloatRange(0.1, 3600),
+    is_flag=False,
+    flag_value=1.0,
+    metavar="[SECONDS]",
+    help="Show it again and again until Ctrl-C; without a terminal, a line for each change.",
+)
+@click.option("--timeout", "timeout_s", type=float, default=2.0, show_default=True, help="Seconds to wait for answers.")
+@expected_errors
+def command(
+    config_path: Path, addresses: tuple[str, ...], json_path: Path | None, watch_s: float | None, timeout_s: float
+) -> int:
+    """Show topology, roles, epoch, seq, lag, in-sync set, digests and ack policy.
+
+    Asks all processes of the configuration file, or only those named by --address. Exit code 1 if one does not answer.
+    With --json - the status is JSON on standard output, one document each time.
+    """
+    if addresses:
+        return _some(addresses, json_path, timeout_s)
+    topology = load(config_path)
+    with StatusProbe.of(topology) as probe:
+        if watch_s is None:
+            status = probe.ask(timeout_s=timeout_s)
+            _show(status, topology, json_path)
+        else:
+            status = _watch(probe, topology, json_path, watch_s, timeout_s)
+    return _code(status)
+
+
+def _some(addresses: tuple[str, ...], json_path: Path | None, timeout_s: float) -> int:
+    with StatusProbe(tuple(("", address) for address in addresses)) as probe:
+        status = probe.ask(timeout_s=timeout_s)
+    if str(json_path) != "-":
+        make_console().print(status_table(status, title="processes"))
+    write_json(json_path, {"members": [member.to_json() for member in status.members]})
+    return _code(status)
+
+
+def _code(status: ClusterStatus) -> int:
+    return 0 if all(member.reply is not None for member in status.members) else 1
+
+
+def _show(status: ClusterStatus, topology: Topology, json_path: Path | None) -> None:
+    view = view_of(status, topology)
+    if str(json_path) != "-":
+        console = make_console()
+        console.print(topology_table(status, view, title=f"cluster {topology.name}"))
+        console.print(headline(view), highlight=False)
+    write_json(json_path, status_json(status, view))
+
+
+def _watch(
+    probe: StatusProbe, topology: Topology, json_path: Path | None, interval_s: float, timeout_s: float
+) -> ClusterStatus:
+    console = make_console(json_path)
+    status = probe.ask(timeout_s=timeout_s)
+    last = ""
+    try:
+        with Live(console=console, auto_refresh=False, transient=False) as live:
+            while True:
+                view = view_of(status, topology)
+                line = headline(view)
+                if console.is_terminal:
+                    title = f"cluster {topology.name} at {time.strftime('%H:%M:%S')} (Ctrl-C ends)"
+                    live.update(Group(topology_table(status, view, title=title), line), refresh=True)
+                elif line != last:
+                    click.echo(f"{time.strftime('%H:%M:%S')} {line}", err=str(json_path) == "-")
+                last = line
+                write_json(json_path, status_json(status, view))
+                time.sleep(interval_s)
+                status = probe.ask(timeout_s=timeout_s)
+    except KeyboardInterrupt:
+        return status

@@ -1,0 +1,77 @@
+"""What commands that trade-side operators use have in common: an administrator's session, and before and after."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import grpc
+import numpy as np
+
+from lockstep.errors import Refused as CommandRefused
+from lockstep.errors import Unavailable
+from lockstep.ops.cli.cluster.steps import Refused, Unknown
+from lockstep.ops.config import load
+from lockstep.ops.process import CHANNEL_OPTIONS
+from lockstep.stream.records import SETTING_EVENT, EventKind
+from lockstep.stream.topology import Topology
+from lockstep.sync import Client, Session
+from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
+from lockstep.values import CommandResult
+
+_TIMEOUT_S: Final = 10.0
+_SETTINGS: Final = (EventKind.PHASE_CHANGED, EventKind.ACCOUNT_STATUS_SET)
+
+token_option = click.option(
+    "--token",
+    envvar="LOCKSTEP_TOKEN",
+    show_envvar=True,
+    help="Token of an administrator; default: that of the first [[client]] with admin = true in the configuration.",
+)
+
+
+@contextmanager
+def venue(config_path: Path, token: str | None) -> Iterator[tuple[Topology, Client, Session]]:
+    """A session with the administrator's entitlement.
+
+    Raises:
+        Refused: the cluster refuses a command or the token. Unknown: no gateway answers.
+    """
+    topology = load(config_path)
+    chosen = token or next((client.token for client in topology.clients if client.admin), None)
+    addresses = tuple(gateway.grpc_address for gateway in topology.gateways)
+    try:
+        with Client(addresses, token=chosen, timeout_s=_TIMEOUT_S) as client:
+            session = client.session(timeout_s=_TIMEOUT_S)
+            try:
+                yield topology, client, session
+            finally:
+                session.close(0.5)
+    except CommandRefused as error:
+        raise Refused(f"the cluster refuses: {error}. Nothing was changed") from error
+    except (Unavailable, TimeoutError) as error:
+        raise Unknown(f"{error or 'no answer in time'}; it may have been done or not") from error
+
+
+def result_of(handle: Any) -> CommandResult:
+    """The outcome of a command, waited for. Raises what `venue` translates."""
+    result: CommandResult = handle.result(_TIMEOUT_S)
+    return result
+
+
+def value_before(topology: Topology, seq: int, name: Callable[[int], str]) -> str:
+    """What a phase or status was before the command at `seq` set it; "?" if no engine tells."""
+    request = replication_pb2.FetchEventsRequest(after=common_pb2.EventId(seq=seq - 1, index=2**32 - 1), to_seq=seq)
+    for engine in topology.engines:
+        with grpc.insecure_channel(engine.grpc_address, options=list(CHANNEL_OPTIONS)) as channel:
+            stub = replication_pb2_grpc.ReplicationStub(channel)
+            try:
+                raw = b"".join(reply.events for reply in stub.FetchEvents(request, timeout=2.0))
+            except grpc.RpcError:
+                continue
+        events = np.frombuffer(raw, SETTING_EVENT)
+        found = events[(events["seq"] == seq) & np.isin(events["kind"], _SETTINGS)]
+        if len(found):
+            return name(int(found[0]["previous_value"]))
+    return "?"

@@ -1,0 +1,1 @@
+"""Grafana dashboards as code. `json/` is what Grafana loads; `make dashboards` writes it."""

@@ -1,0 +1,1 @@
+"""What the processes measure of themselves, and how Prometheus gets it (see `ops/DESIGN.md`)."""

@@ -1,0 +1,24 @@
+"""What Prometheus has to scrape, from the cluster's configuration, in the format of its `file_sd_configs`."""
+
+import json
+
+from lockstep.ops.cluster_view import all_members
+from lockstep.stream.topology import Topology
+
+
+def scrape_targets(topology: Topology) -> str:
+    """JSON: each process with a `metrics_port`, and each etcd member, which serves /metrics beside its clients.
+
+    The labels `cluster`, `kind` and `member` are those that rules and dashboards select by.
+    """
+    rows = [
+        (f"{member.host}:{member.metrics_port}", member.kind.name.lower(), member.name)
+        for member in all_members(topology)
+        if member.metrics_port
+    ]
+    rows += [(address, "etcd", f"etcd-{number}") for number, address in enumerate(topology.etcd_endpoints, 1)]
+    groups = [
+        {"targets": [address], "labels": {"cluster": topology.name, "kind": kind, "member": member}}
+        for address, kind, member in rows
+    ]
+    return json.dumps(groups, indent=2) + "\n"

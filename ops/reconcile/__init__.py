@@ -1,0 +1,1 @@
+"""The reconciler: proves continuously that clients, gateways, journals, replicas and a downstream copy agree."""

@@ -1,0 +1,156 @@
+"""The reconciler process: passes in a steady rhythm, figures for Prometheus, and an orderly end."""
+
+import fcntl
+import sys
+import time
+from pathlib import Path
+from typing import IO, Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from lockstep.ops.process import EXIT_ENVIRONMENT, EXIT_OK, EnvironmentFault, StopRequest, configure_logging
+from lockstep.ops.reconcile.auditor import Auditor, PassResult
+from lockstep.ops.reconcile.case_file import BreakState, CaseFile
+from lockstep.ops.reconcile.orphans import OrphanDesk
+from lockstep.ops.reconcile.setup import FLAG, AuditSetup
+from lockstep.ops.reconcile.sources import LiveEngine
+from lockstep.stream.topology import Topology
+
+_SECOND_NS: Final = 1_000_000_000
+
+
+class Figures:
+    """What Prometheus reads; the names are part of the interface (dashboards and alerts use them)."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._open = Gauge("lockstep_reconcile_breaks_open", "Open breaks of a rule", ["rule"], registry=self.registry)
+        self._verified = Gauge(
+            "lockstep_reconcile_verified_seq", "Everything up to this command was checked", registry=self.registry
+        )
+        self._certificates = Counter(
+            "lockstep_reconcile_certificates", "Certificates issued by this process", registry=self.registry
+        )
+        self._pass_seconds = Gauge(
+            "lockstep_reconcile_last_pass_seconds", "Length of the last pass", registry=self.registry
+        )
+
+    def show(self, result: PassResult, case: CaseFile) -> None:
+        """After each pass."""
+        for rule, number in case.counts(BreakState.OPEN).items():
+            self._open.labels(rule=rule).set(number)
+        self._verified.set(result.verified_seq)
+        self._pass_seconds.set(result.seconds)
+
+    def certified(self) -> None:
+        """After each certificate."""
+        self._certificates.inc()
+
+
+def setup_of(topology: Topology, *, replicas: bool = True) -> AuditSetup:
+    """What the configuration says. Without `replicas` nothing is connected to."""
+    wanted = topology.reconciler
+    return AuditSetup(
+        data_dir=wanted.data_dir,
+        cluster=topology.name,
+        replicas=tuple(LiveEngine(engine) for engine in topology.engines) if replicas else (),
+        intakes=tuple((gateway.name, gateway.data_dir) for gateway in topology.gateways),
+        client_logs=(wanted.client_logs,),
+        key_file=wanted.key_file,
+        engine=wanted.engine,
+        orphan_ns=wanted.orphan_seconds * _SECOND_NS,
+        orphan_policy=wanted.orphan_policy,
+    )
+
+
+def hold_directory(directory: Path) -> IO[str]:
+    """Hold a reconciler's directory against a second one, until the result is closed.
+
+    Raises:
+        EnvironmentFault: another reconciler works in it, or it can't be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "reconciler.lock").open("a", encoding="ascii")
+    except OSError as error:
+        raise EnvironmentFault(f"{directory} can't be used: {error.strerror}; choose another data_dir") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise EnvironmentFault(
+            f"another reconciler works in {directory}; stop that one, or choose another --data-dir"
+        ) from None
+    return lock
+
+
+def run(topology: Topology) -> int:
+    """Reconcile until SIGTERM or SIGINT; the exit code."""
+    log = configure_logging("reconciler")
+    stop = StopRequest.install()
+    wanted = topology.reconciler
+    try:
+        with hold_directory(wanted.data_dir):
+            figures = Figures()
+            if wanted.metrics_port:
+                _serve(figures, wanted.metrics_port)
+            _work(topology, figures, stop, log)
+    except EnvironmentFault as fault:
+        print(f"reconciler: {fault}", file=sys.stderr)  # noqa: T201 - what the operator is to read
+        return EXIT_ENVIRONMENT
+    log.info("stopped", reason=stop.reason)
+    return EXIT_OK
+
+
+def _serve(figures: Figures, port: int) -> None:
+    try:
+        start_http_server(port, addr="127.0.0.1", registry=figures.registry)
+    except OSError as error:
+        raise EnvironmentFault(
+            f"cannot listen on 127.0.0.1:{port}: {error.strerror}; choose another metrics_port in [reconciler]"
+        ) from error
+
+
+def _work(topology: Topology, figures: Figures, stop: StopRequest, log: structlog.stdlib.BoundLogger) -> None:
+    wanted = topology.reconciler
+    case = CaseFile(wanted.data_dir, create=True)
+    desk = OrphanDesk(topology, wanted.orphan_policy) if wanted.orphan_policy != FLAG else None
+    auditor = Auditor(setup_of(topology), case, desk.act if desk is not None else None)
+    try:
+        _follow(auditor, case, figures, stop, wanted.pass_ms / 1000, wanted.certificate_seconds, log)
+    finally:
+        auditor.close()
+        case.close()
+        if desk is not None:
+            desk.close()
+
+
+def _follow(
+    auditor: Auditor,
+    case: CaseFile,
+    figures: Figures,
+    stop: StopRequest,
+    pause_s: float,
+    certificate_s: int,
+    log: structlog.stdlib.BoundLogger,
+) -> None:
+    due_s = time.monotonic() + certificate_s
+    said = ""
+    while True:
+        result = auditor.run_pass()
+        figures.show(result, case)
+        if result.found:
+            log.warning("breaks found", number=result.found, verified_seq=result.verified_seq)
+        if result.halted != said:
+            said = result.halted
+            log.error("halted", why=said)
+        ending = stop.requested
+        if (ending or time.monotonic() >= due_s) and auditor.certify(result):
+            figures.certified()
+            due_s = time.monotonic() + certificate_s
+        if ending:
+            return
+        # One that lags works on without a pause.
+        if result.verified_seq >= result.target_seq or result.halted:
+            stop.wait(pause_s)

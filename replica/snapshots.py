@@ -1,0 +1,243 @@
+"""The snapshots of one engine: files beside its journal, and which of them may be started from.
+
+`<seq>.snapshot` was verified by re-execution (or came from a peer that had); `<seq>.unverified` was not yet. A file
+appears whole or not at all: it is written under another name, synced, renamed, and its folder synced.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from lockstep.replica.divergence import EpochTable
+from lockstep.replica.snapshot_file import (
+    MAX_HEAD_BYTES,
+    SnapshotDamaged,
+    SnapshotHead,
+    decode_head,
+    decode_snapshot_file,
+)
+
+VERIFIED: Final = ".snapshot"
+UNVERIFIED: Final = ".unverified"
+REJECTED: Final = ".rejected"
+_FIRST_READ: Final = 64 << 10
+
+
+class SnapshotFault(RuntimeError):
+    """Snapshots can't be read or written; the text names the file and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSnapshot:
+    """One snapshot file."""
+
+    head: SnapshotHead
+    path: Path
+    verified: bool
+    taken_ns: int
+    """When the file was written, Unix time."""
+
+    @property
+    def seq(self) -> int:
+        """The last seq that the state has executed."""
+        return self.head.seq
+
+
+class SnapshotSource(Protocol):
+    """Where a replica that starts finds verified snapshots."""
+
+    def heads(self) -> tuple[SnapshotHead, ...]:
+        """Heads of all verified ones, ascending in seq."""
+        ...
+
+    def read(self, seq: int) -> bytes:
+        """The whole file of a verified one. Raises SnapshotDamaged if it is not there."""
+        ...
+
+
+class SnapshotStore:
+    """The snapshots in one engine's data directory. Several processes may look; each file has one writer."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.folder = data_dir / "snapshots"
+
+    # ---- reading ------------------------------------------------------------------------------------------------
+
+    def stored(self) -> tuple[StoredSnapshot, ...]:
+        """All readable ones, ascending in seq; files that are damaged are left out."""
+        found = []
+        for path in self._paths(VERIFIED, UNVERIFIED):
+            try:
+                head, taken_ns = _read_head(path)
+            except (SnapshotDamaged, FileNotFoundError):
+                continue  # started from it is never; the next snapshot takes its place
+            found.append(StoredSnapshot(head, path, path.suffix == VERIFIED, taken_ns))
+        return tuple(found)
+
+    def heads(self) -> tuple[SnapshotHead, ...]:
+        """Heads of the verified ones, ascending in seq."""
+        return tuple(one.head for one in self.stored() if one.verified)
+
+    def verified_seqs(self) -> tuple[int, ...]:
+        """Seqs of the verified ones, ascending, by their names alone."""
+        return tuple(int(path.stem) for path in self._paths(VERIFIED))
+
+    def read(self, seq: int) -> bytes:
+        """The whole file of a verified one, as it is.
+
+        Raises:
+            SnapshotDamaged: there is none.
+        """
+        try:
+            return self.path(seq).read_bytes()
+        except OSError as error:
+            raise SnapshotDamaged(f"{self.path(seq)}: {error.strerror}") from error
+
+    def path(self, seq: int, suffix: str = VERIFIED) -> Path:
+        """Where a snapshot lies, or would."""
+        return self.folder / f"{seq:020d}{suffix}"
+
+    @property
+    def incoming(self) -> Path:
+        """Where a snapshot that is being fetched from a peer grows."""
+        return self.folder / "incoming.part"
+
+    def _paths(self, *suffixes: str) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if path.suffix in suffixes and path.stem.isdigit())
+
+    # ---- writing ------------------------------------------------------------------------------------------------
+
+    def write(self, raw: bytes, seq: int, *, verified: bool) -> Path:
+        """Store a snapshot, durably.
+
+        Raises:
+            SnapshotFault: the disk does not take it.
+        """
+        path = self.path(seq, VERIFIED if verified else UNVERIFIED)
+        part = path.with_suffix(".part")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            part.rename(path)
+            self._sync_folder()
+        except OSError as error:
+            raise SnapshotFault(f"cannot write snapshot {path}: {error.strerror}; check the disk") from error
+        return path
+
+    def mark(self, seq: int, before: str, after: str) -> None:
+        """Rename a snapshot from one suffix to another, durably.
+
+        Raises:
+            SnapshotFault: it can't be.
+        """
+        try:
+            self.path(seq, before).rename(self.path(seq, after))
+            self._sync_folder()
+        except OSError as error:
+            raise SnapshotFault(
+                f"cannot rename snapshot {self.path(seq, before)}: {error.strerror}; check the disk"
+            ) from error
+
+    def adopt(self, seq: int) -> None:
+        """Take the file that was fetched as the snapshot at `seq`. It is on the disk already, synced."""
+        try:
+            self.incoming.rename(self.path(seq))
+            self._sync_folder()
+        except OSError as error:
+            raise SnapshotFault(f"cannot keep {self.incoming}: {error.strerror}; check the disk") from error
+
+    def retire(self, keep: int) -> tuple[int, ...]:
+        """Delete all but the newest `keep` verified ones, and unverified ones older than the newest; what went."""
+        verified = self._paths(VERIFIED)
+        newest = int(verified[-1].stem) if verified else 0
+        gone = verified[:-keep] if keep else []
+        gone += [path for path in self._paths(UNVERIFIED) if int(path.stem) <= newest]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return tuple(int(path.stem) for path in gone)
+
+    def remove_after(self, seq: int) -> None:
+        """Delete snapshots beyond `seq`: of a history that was given up."""
+        for path in self._paths(VERIFIED, UNVERIFIED):
+            if int(path.stem) > seq:
+                path.unlink(missing_ok=True)
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    # ---- asking for one -----------------------------------------------------------------------------------------
+
+    def ask(self) -> None:
+        """Ask the snapshotter beside this engine for a snapshot now."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "request").touch()
+
+    def asked(self) -> bool:
+        """Whether somebody has asked since this was called last."""
+        try:
+            (self.folder / "request").unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def usable(
+    heads: Sequence[SnapshotHead], *, cluster_uuid: str, epochs: EpochTable, tip_seq: int, base_seq: int
+) -> tuple[SnapshotHead, ...]:
+    """Those snapshots from which a journal can be continued, newest first.
+
+    It is told by the epoch table: a snapshot whose table is the journal's up to its seq is of the journal's history.
+
+    Args:
+        heads: of verified snapshots.
+        cluster_uuid: of the journal, empty if it knows none.
+        epochs: the journal's epoch table.
+        tip_seq: the journal's last seq.
+        base_seq: the seq before the journal's first one.
+    """
+    found = [
+        head
+        for head in heads
+        if base_seq <= head.seq <= tip_seq
+        and cluster_uuid in ("", head.cluster_uuid)
+        and head.base.epochs == tuple(entry for entry in epochs if entry.first_seq <= head.seq)
+    ]
+    return tuple(sorted(found, key=lambda head: -head.seq))
+
+
+def check_file(path: Path) -> SnapshotHead:
+    """Read a whole snapshot file and check it.
+
+    Raises:
+        SnapshotFault: it can't be read, or is damaged; the text names the file.
+    """
+    try:
+        return decode_snapshot_file(path.read_bytes())[0]
+    except OSError as error:
+        raise SnapshotFault(f"{path}: {error.strerror}") from error
+    except SnapshotDamaged as damage:
+        raise SnapshotFault(f"{path}: {damage}; delete it, another snapshot takes its place") from damage
+
+
+def _read_head(path: Path) -> tuple[SnapshotHead, int]:
+    with path.open("rb") as file:
+        start = file.read(_FIRST_READ)
+        try:
+            head = decode_head(start)
+        except SnapshotDamaged:
+            head = decode_head(start + file.read(MAX_HEAD_BYTES))  # an epoch table of thousands
+        status = os.fstat(file.fileno())
+    if status.st_size != head.file_bytes:
+        raise SnapshotDamaged(f"{status.st_size} bytes where its head says {head.file_bytes}")
+    return head, status.st_mtime_ns

@@ -1,0 +1,156 @@
+"""What a replica is at a moment: the state that its machine keeps, what can be read of it, and its invariants.
+
+`machine.py` moves it on.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+import numpy as np
+
+from lockstep.engine.contract import MatchingEngine
+from lockstep.replica.catchup import CatchUp
+from lockstep.replica.commit import CommitGate
+from lockstep.replica.contradiction import Contradictions
+from lockstep.replica.divergence import epoch_at
+from lockstep.replica.effects import AppliedBatch, FenceAnswer, FenceRequested, Role
+from lockstep.replica.execution import Execution
+from lockstep.replica.log import NO_SEQUENCER, LogHead
+from lockstep.replica.settings import BrokenInvariant, ReplicaOptions, Restored
+from lockstep.stream.digest import Digest
+from lockstep.stream.frames import ACK_ENTRY, Frame, FrameFlag, FrameType, frame
+
+_EARLY_ACKS = 256
+
+
+class Standing:
+    """What `ReplicaMachine` is made of. Attributes are for reading only."""
+
+    def __init__(self, options: ReplicaOptions, engine: MatchingEngine, restored: Restored | None = None) -> None:
+        restored = restored or Restored()
+        self.options = options
+        base = restored.base
+        self.head = LogHead() if base is None else LogHead(base.seq, base.timestamp_ns, base.epochs, base.policy)
+        self.committed_seq = self.head.seq
+        """0..applied_seq, never falls."""
+        self.promised, self.promised_to = restored.promise
+        """No sequencer of a lower epoch is obeyed; at or above the epoch of every record."""
+        self.cluster_uuid = restored.cluster_uuid
+        self.live = False
+        self.diverged = ""
+        """Why it stopped for good; empty while it has not."""
+        self.stale_frames = 0
+        """Frames dropped because their sequencer was deposed."""
+        self.gate = CommitGate(options.member, options.engines)
+        self.execution = Execution(engine, self.gate, base, member=options.member, journal=restored.journal)
+        self.journal = restored.journal
+        """Identity of the journal."""
+        self.joined = self.gate.joined = restored.joined
+        """Whether the cluster has taken this journal in. Until then no ack of this engine counts for a commit."""
+        peers = tuple(engine for engine in options.engines if engine != options.member)
+        self._contradictions = Contradictions()
+        self._catch_up = CatchUp(peers, options.fetch_retry_ns)
+        self._pending: deque[Frame] = deque()
+        self._uncommitted: deque[AppliedBatch] = deque()
+        self._fences: list[FenceRequested] = []
+        self._restored_committed = restored.committed_seq
+        self._leader_committed = 0
+        # Acks of an epoch whose first record is not here yet: until then they may be about other records.
+        self._early_acks: deque[Frame] = deque(maxlen=_EARLY_ACKS)
+        self._joining = False  # taken in, and not stored yet
+        self._role = Role.LEARNER
+        self._ack_entries: list[tuple[int, bytes]] = []
+        self._next_repeat_ns = 0
+        self._next_rewind_ns = 0
+        self._rewinds = 0
+        self._gap_from = NO_SEQUENCER
+
+    # ---- reading ------------------------------------------------------------------------------------------------
+
+    @property
+    def role(self) -> Role:
+        """What this engine does now."""
+        if self.diverged:
+            return Role.DIVERGED
+        if not self.in_sync:
+            return Role.LEARNER
+        return Role.PRIMARY if self.primary == self.options.member else Role.STANDBY
+
+    @property
+    def in_sync(self) -> bool:
+        """Live, required by the stream, and with a journal that the cluster has taken in."""
+        return self.live and self.joined and bool(self.in_sync_bits >> self.options.member & 1) and not self.diverged
+
+    @property
+    def applied_seq(self) -> int:
+        """0..head.seq: last seq journaled and executed."""
+        return self.execution.applied_seq
+
+    @property
+    def digest(self) -> Digest:
+        """Chain digest at `applied_seq`."""
+        return self.execution.digest
+
+    @property
+    def primary(self) -> int:
+        """Primary by the last EPOCH_START executed, 0 before the first."""
+        return self.execution.primary
+
+    @property
+    def in_sync_bits(self) -> int:
+        """Engines whose acks the newest seq needs, as the stream says."""
+        return self.gate.in_sync
+
+    @property
+    def epoch(self) -> int:
+        """Epoch of the last record received."""
+        return self.head.epoch
+
+    def why(self) -> str:
+        """In one sentence why it does not serve; empty if it does."""
+        if self.diverged:
+            return self.diverged
+        if self._role is not Role.LEARNER:
+            return ""
+        if not self.live:
+            new = "" if self.joined else "new journal, "
+            return f"{new}catching up: its log ends at {self.head.seq} and is not yet known to be the leader's"
+        return "caught up; waits until the sequencer takes it into the in-sync set"
+
+    def _answer(self, request: FenceRequested) -> FenceAnswer:
+        accepted = request.epoch == self.promised and request.sequencer == self.promised_to
+        return FenceAnswer(
+            request.ticket,
+            accepted,
+            self.promised,
+            epoch_at(self.head.epochs, self.applied_seq),
+            self.applied_seq,
+            self.digest,
+            self.committed_seq,
+            self.head.timestamp_ns,
+            blank=not self.joined,
+            journal=self.journal,
+        )
+
+    def _ack_frame(self, entries: Iterable[tuple[int, bytes]], flags: int = 0) -> Frame:
+        records = np.array(list(entries), dtype=ACK_ENTRY)
+        return frame(
+            FrameType.ACK,
+            sender=self.options.member,
+            epoch=self.promised,
+            first_seq=self.applied_seq,
+            records=records,
+            committed_seq=self.committed_seq,
+            aux=self.journal,
+            flags=flags | (0 if self.joined else int(FrameFlag.UNJOINED)),
+        )
+
+    def _check(self) -> None:
+        if not self.committed_seq <= self.applied_seq <= self.head.seq:
+            raise BrokenInvariant(
+                f"committed {self.committed_seq} <= applied {self.applied_seq} <= received {self.head.seq} is not so"
+            )
+        if self.promised < self.head.epoch:
+            raise BrokenInvariant(f"promise {self.promised} is below the log's epoch {self.head.epoch}")
+        if not self._pending and self.applied_seq != self.head.seq:
+            raise BrokenInvariant(f"received {self.head.seq}, applied {self.applied_seq}, and nothing is under way")

@@ -1,0 +1,195 @@
+"""A real Prometheus on a live cluster under load: every panel and every alert is asked, and failures are planted.
+
+There is no reconciler among the processes that `LocalCluster` starts; its figures are served from here, by the class
+and the server that a reconciler uses.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from lockstep.ops.dashboards.generate import DASHBOARDS
+from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.metrics.reconciler import ReconcilerFigures
+from lockstep.ops.metrics.server import MetricsServer
+from lockstep.ops.metrics.targets import scrape_targets
+
+LOAD_S = 600
+RATE = 200
+# Enough for rates over a minute to stand on many samples.
+DATA_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A cluster under load, and the Prometheus that watches it."""
+
+    cluster: LocalCluster
+    prometheus: Any
+    figures: ReconcilerFigures
+
+
+def queries(*, after_failover: bool) -> list[tuple[str, str]]:
+    """(panel, expression) with the variables filled in."""
+    return [
+        (
+            f"{dashboard.title}: {panel.title}",
+            query.expression.replace("$cluster", "local").replace("$__rate_interval", "20s"),
+        )
+        for dashboard in DASHBOARDS
+        for panel in dashboard.panels
+        for query in panel.queries
+        if query.after_failover is after_failover
+    ]
+
+
+def without_data(watched: Watched, asked: list[tuple[str, str]]) -> list[str]:
+    return [f"{panel}: {expression}" for panel, expression in asked if not watched.prometheus.values(expression)]
+
+
+@pytest.fixture(scope="module")
+def watched(start_prometheus: Callable[[str], Any]) -> Iterator[Watched]:
+    figures = ReconcilerFigures(("orphan", "duplicate"))
+    served = MetricsServer("127.0.0.1", 0, figures.families)
+    labels = {"cluster": "local", "kind": "reconciler", "member": "reconciler-1"}
+    reconciler = {"targets": [f"127.0.0.1:{served.port}"], "labels": labels}
+    with LocalCluster(ClusterPlan(restart=False)) as cluster:
+        prometheus = start_prometheus(json.dumps([*json.loads(scrape_targets(cluster.topology)), reconciler]))
+        command = [sys.executable, "-m", "lockstep.ops.cli.main", "bench", "cluster", "--mode", "single"]
+        command += ["--rate", str(RATE), "--duration", str(LOAD_S), "--address", cluster.gateway_addresses[0]]
+        load = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
+            prometheus.wait_for("trades", lambda: any(prometheus.values("lockstep:trades:rate1m > 0")))
+            time.sleep(DATA_S)
+            yield Watched(cluster, prometheus, figures)
+        finally:
+            # The load generator is a process of its own below it.
+            os.killpg(load.pid, signal.SIGKILL)
+            load.wait()
+            served.close()
+
+
+def test_every_target_is_scraped(watched: Watched) -> None:
+    up = {sample["metric"]["member"]: sample["value"][1] for sample in watched.prometheus.query("up")}
+    names = {"sequencer-1", "sequencer-2", "engine-1", "engine-2", "gateway-1", "etcd-1", "reconciler-1"}
+    assert up == dict.fromkeys(names, "1")
+
+
+def test_every_panel_shows_data(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = queries(after_failover=False)
+    empty = without_data(watched, asked)
+    panels = sum(len(dashboard.panels) for dashboard in DASHBOARDS)
+    later = len(queries(after_failover=True))
+    with capsys.disabled():
+        print(
+            f"\n{len(DASHBOARDS)} dashboards, {panels} panels, {len(asked) + later} queries: "
+            f"{len(asked) - len(empty)} of {len(asked)} have data under load, {later} are asked after the failover"
+        )
+    assert not empty, "\n".join(empty)
+
+
+def test_every_rule_evaluates_and_recorded_ones_have_data(watched: Watched) -> None:
+    rules = watched.prometheus.rules()
+    assert {rule["name"]: rule.get("lastError", "") for rule in rules if rule["health"] != "ok"} == {}
+    recorded = [rule["name"] for rule in rules if rule["type"] == "recording"]
+    assert recorded
+    assert [name for name in recorded if not watched.prometheus.values(name)] == []
+    for rule in rules:
+        if rule["type"] == "alerting":
+            watched.prometheus.query(rule["query"])
+
+
+def test_what_alerts_compare_exists(watched: Watched) -> None:
+    """An alert on a metric that nobody serves would be silent for ever."""
+    served = {
+        sample["metric"]["__name__"] for sample in watched.prometheus.query('{__name__=~"lockstep.*|up|process.*"}')
+    }
+    rules = watched.prometheus.rules()
+    named = {name for rule in rules for name in _metrics(rule["query"])}
+    assert named - served == set()
+
+
+def _metrics(expression: str) -> set[str]:
+    return set(re.findall(r"\b(?:lockstep[_:][\w:]+|process_\w+|up)\b", expression))
+
+
+def test_the_figures_agree_with_each_other(watched: Watched) -> None:
+    """The same commands, counted by three processes on their own."""
+    prometheus = watched.prometheus
+    rates = [
+        sum(prometheus.values(f"rate({metric}[20s])"))
+        for metric in (
+            "lockstep_gateway_commands_total",
+            "lockstep_sequencer_commands_total",
+            'lockstep_engine_commands_total{member="engine-1"}',
+        )
+    ]
+    assert min(rates) == pytest.approx(max(rates), rel=0.25), rates
+    assert max(rates) > RATE / 4
+
+
+def test_killing_the_primary_fires_the_failover_alerts(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
+    prometheus, cluster = watched.prometheus, watched.cluster
+    assert not prometheus.firing() & {"LockstepFailover", "LockstepProcessDown", "LockstepEngineLost"}
+    primary = cluster.find("primary")
+    began = time.monotonic()
+    cluster.kill(primary)
+    prometheus.wait_for("failover alert", lambda: "LockstepFailover" in prometheus.firing())
+    after_s = time.monotonic() - began
+    others = {"LockstepProcessDown", "LockstepEngineLost", "LockstepNoRedundancy"}
+    prometheus.wait_for("alerts of the lost engine", lambda: others <= prometheus.firing())
+    gaps = prometheus.values("lockstep_gateway_last_gap_seconds")
+    assert 0 < gaps[0] < 60
+    with capsys.disabled():
+        print(
+            f"\nLockstepFailover fired {after_s:.1f} s after the kill of {primary} (scrapes each second), gap "
+            f"{gaps[0] * 1000:.0f} ms; then {', '.join(sorted(others))}"
+        )
+    cluster.restart(primary)
+    assert cluster.wait_until_whole(60)
+    prometheus.wait_for("end of the alerts", lambda: not others & prometheus.firing())
+
+
+def test_killing_the_leader_fires_the_alert_with_its_cause_and_fills_the_last_panels(watched: Watched) -> None:
+    leader = watched.cluster.find("sequencer")
+    watched.cluster.kill(leader)
+    cause = 'ALERTS{alertname="LockstepFailover", cause="sequencer_lost", alertstate="firing"}'
+    watched.prometheus.wait_for("failover alert", lambda: bool(watched.prometheus.query(cause)))
+    asked = queries(after_failover=True)
+    watched.prometheus.wait_for("data of failovers", lambda: not without_data(watched, asked), 20)
+    watched.cluster.restart(leader)
+    assert watched.cluster.wait_until_whole(60)
+
+
+def test_a_hung_etcd_fires_its_alerts_while_trading_goes_on(watched: Watched) -> None:
+    etcd = watched.cluster.pids()["etcd"]
+    os.kill(etcd, signal.SIGSTOP)
+    try:
+        wanted = {"LockstepEtcdDown", "LockstepEtcdMemberDown"}
+        watched.prometheus.wait_for("etcd alerts", lambda: wanted <= watched.prometheus.firing())
+        assert sum(watched.prometheus.values("rate(lockstep_sequencer_commands_total[10s])")) > 0
+    finally:
+        os.kill(etcd, signal.SIGCONT)
+    watched.prometheus.wait_for("end of the etcd alert", lambda: "LockstepEtcdDown" not in watched.prometheus.firing())
+
+
+def test_a_hung_media_driver_fires_its_alert(watched: Watched) -> None:
+    watched.cluster.signal("driver", signal.SIGSTOP)
+    try:
+        watched.prometheus.wait_for("driver alert", lambda: "LockstepDriverDown" in watched.prometheus.firing())
+    finally:
+        watched.cluster.signal("driver", signal.SIGCONT)
+
+
+def test_an_open_break_fires_its_alert(watched: Watched) -> None:
+    watched.figures.breaks_open["orphan"] = 1
+    watched.prometheus.wait_for("break alert", lambda: "LockstepReconcileBreaks" in watched.prometheus.firing())

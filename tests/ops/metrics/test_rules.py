@@ -1,0 +1,145 @@
+"""The shipped rules: promtool accepts them, each alert fires in the case it is for, and none while all is well."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Promtool = Callable[..., subprocess.CompletedProcess[str]]
+Series = dict[str, str]
+
+C = 'cluster="x"'
+SEQUENCER = f'{C}, kind="sequencer", member="sequencer-1", job="lockstep"'
+ENGINE = f'{C}, kind="engine", member="engine-1", job="lockstep"'
+GATEWAY = f'{C}, kind="gateway", member="gateway-1", job="lockstep"'
+ETCD = f'{C}, kind="etcd", member="etcd-1", job="lockstep"'
+RECONCILER = f'{C}, kind="reconciler", member="reconciler-1", job="lockstep"'
+
+HEALTHY: Series = {
+    **{f"up{{{labels}}}": "1x90" for labels in (SEQUENCER, ENGINE, GATEWAY, ETCD, RECONCILER)},
+    **{f"process_start_time_seconds{{{labels}}}": "5x90" for labels in (SEQUENCER, ENGINE, GATEWAY)},
+    **{f"lockstep_driver_up{{{labels}}}": "1x90" for labels in (SEQUENCER, ENGINE, GATEWAY)},
+    f'lockstep_sequencer_epochs_total{{{SEQUENCER}, cause="primary_lost"}}': "0x90",
+    f'lockstep_sequencer_epochs_total{{{SEQUENCER}, cause="switchover"}}': "0x40 1x50",
+    f"lockstep_sequencer_leads{{{SEQUENCER}}}": "1x90",
+    f"lockstep_sequencer_in_sync_engines{{{SEQUENCER}}}": "2x90",
+    f"lockstep_sequencer_configured_engines{{{SEQUENCER}}}": "2x90",
+    f"lockstep_digests_equal{{{SEQUENCER}}}": "1x90",
+    f"lockstep_etcd_up{{{SEQUENCER}}}": "1x90",
+    f'lockstep_sequencer_engine_lag{{{SEQUENCER}, engine="engine-1"}}': "500x90",
+    f'lockstep_sequencer_engine_in_sync{{{SEQUENCER}, engine="engine-1"}}': "1x90",
+    f"lockstep_sequencer_link_drops_total{{{SEQUENCER}}}": "0x90",
+    f"lockstep_sequencer_bad_frames_total{{{SEQUENCER}}}": "0x90",
+    f"lockstep_sequencer_commands_total{{{SEQUENCER}}}": "0+1000x90",
+    f'lockstep_refusals_total{{{ENGINE}, code="unknown_order"}}': "0+100x90",
+    f"lockstep_role{{{ENGINE}}}": "6x90",
+    f"lockstep_engine_diverged{{{ENGINE}}}": "0x90",
+    f"lockstep_engine_release_waiting_seconds{{{ENGINE}}}": "0.002x90",
+    f"lockstep_engine_committed_seq{{{ENGINE}}}": "0+1000x90",
+    f"lockstep_gateway_release_silence_seconds{{{GATEWAY}}}": "0.01x90",
+    f"lockstep_gateway_serving{{{GATEWAY}}}": "1x90",
+    f'lockstep_gateway_refusals_total{{{GATEWAY}, code="busy"}}': "0x90",
+    f"lockstep_gateway_epoch_gap_seconds_count{{{GATEWAY}}}": "0x40 1x50",
+    f'lockstep_gateway_epoch_gap_seconds_bucket{{{GATEWAY}, le="0.3"}}': "0x40 1x50",
+    f'lockstep_gateway_submit_to_report_seconds_bucket{{{GATEWAY}, le="0.005"}}': "0+1000x90",
+    f'lockstep_gateway_submit_to_report_seconds_bucket{{{GATEWAY}, le="+Inf"}}': "0+1000x90",
+    f'lockstep_reconcile_breaks_open{{{RECONCILER}, rule="orphan"}}': "0x90",
+    f"lockstep_reconcile_verified_seq{{{RECONCILER}}}": "0+1000x90",
+}
+"""Ten samples a minute for nine minutes (one each 6 s)."""
+
+PLANTED: dict[str, Series] = {
+    "LockstepFailover": {f'lockstep_sequencer_epochs_total{{{SEQUENCER}, cause="primary_lost"}}': "0x70 1x20"},
+    "LockstepNoLeader": {f"lockstep_sequencer_leads{{{SEQUENCER}}}": "1x70 0x20"},
+    "LockstepTwoLeaders": {f'lockstep_sequencer_leads{{{C}, kind="sequencer", member="sequencer-2"}}': "1x90"},
+    "LockstepNoPrimary": {f"lockstep_role{{{ENGINE}}}": "6x70 5x20"},
+    "LockstepProcessDown": {f"up{{{GATEWAY}}}": "1x70 0x20"},
+    "LockstepEngineLost": {f"lockstep_sequencer_in_sync_engines{{{SEQUENCER}}}": "2x70 1x20"},
+    "LockstepNoRedundancy": {f"lockstep_sequencer_in_sync_engines{{{SEQUENCER}}}": "2x70 1x20"},
+    "LockstepDigestsDiffer": {f"lockstep_digests_equal{{{SEQUENCER}}}": "1x85 0x5"},
+    "LockstepReleaseStalled": {f"lockstep_engine_release_waiting_seconds{{{ENGINE}}}": "0x80 0+6x10"},
+    "LockstepGatewaySilent": {f"lockstep_gateway_release_silence_seconds{{{GATEWAY}}}": "0x80 0+6x10"},
+    "LockstepGatewayNotServing": {f"lockstep_gateway_serving{{{GATEWAY}}}": "1x80 0x10"},
+    "LockstepEngineLag": {
+        f'lockstep_sequencer_engine_lag{{{SEQUENCER}, engine="engine-1"}}': "0x70 30000x20",
+    },
+    "LockstepEtcdDown": {f"lockstep_etcd_up{{{SEQUENCER}}}": "1x70 0x20"},
+    "LockstepEtcdMemberDown": {f"up{{{ETCD}}}": "1x70 0x20"},
+    "LockstepDriverDown": {f"lockstep_driver_up{{{ENGINE}}}": "1x70 0x20"},
+    "LockstepRefusalsHigh": {f'lockstep_refusals_total{{{ENGINE}, code="unknown_order"}}': "0+400x90"},
+    "LockstepPushback": {f'lockstep_gateway_refusals_total{{{GATEWAY}, code="busy"}}': "0+60x90"},
+    "LockstepGapOverBudget": {f"lockstep_gateway_epoch_gap_seconds_count{{{GATEWAY}}}": "0x40 1x30 2x20"},
+    "LockstepLatencyOverBudget": {
+        f'lockstep_gateway_submit_to_report_seconds_bucket{{{GATEWAY}, le="0.005"}}': "0+900x90",
+        f'lockstep_gateway_submit_to_report_seconds_bucket{{{GATEWAY}, le="0.05"}}': "0+1000x90",
+    },
+    "LockstepFramesDropped": {f"lockstep_sequencer_link_drops_total{{{SEQUENCER}}}": "0x70 9x20"},
+    "LockstepRestarting": {f"process_start_time_seconds{{{GATEWAY}}}": "5x50 6x5 7x5 8x5 9x5 10x20"},
+    "LockstepReconcileBreaks": {f'lockstep_reconcile_breaks_open{{{RECONCILER}, rule="orphan"}}': "0x80 1x10"},
+    "LockstepReconcileBehind": {f"lockstep_reconcile_verified_seq{{{RECONCILER}}}": "0+1000x20 20000x70"},
+}
+"""For each alert, what is otherwise than in HEALTHY."""
+
+
+def alert_names(deploy: Path) -> list[str]:
+    return re.findall(r"- alert: (\w+)", (deploy / "rules.yml").read_text())
+
+
+def run_case(
+    promtool: Promtool, deploy: Path, tmp_path: Path, series: Series, expression: str, samples: object
+) -> None:
+    case = {
+        "rule_files": [str(deploy / "rules.yml")],
+        "evaluation_interval": "6s",
+        "tests": [
+            {
+                "interval": "6s",
+                "input_series": [{"series": name, "values": values} for name, values in series.items()],
+                "promql_expr_test": [{"expr": expression, "eval_time": "9m", "exp_samples": samples}],
+            }
+        ],
+    }
+    path = tmp_path / "case.json"
+    path.write_text(json.dumps(case))
+    done = promtool("test", "rules", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_accepts_configuration_and_rules(promtool: Promtool, deploy: Path, tmp_path: Path) -> None:
+    for name in ("prometheus.yml", "rules.yml"):
+        (tmp_path / name).write_text((deploy / name).read_text())
+    (tmp_path / "targets.json").write_text("[]")
+    done = promtool("check", "config", tmp_path / "prometheus.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "rules found" in done.stdout
+
+
+def test_no_alert_fires_in_a_healthy_cluster(promtool: Promtool, deploy: Path, tmp_path: Path) -> None:
+    run_case(promtool, deploy, tmp_path, HEALTHY, 'count by (alertname) (ALERTS{alertstate="firing"})', [])
+
+
+def test_every_alert_has_a_planted_case(deploy: Path) -> None:
+    assert sorted(PLANTED) == sorted(alert_names(deploy))
+
+
+@pytest.mark.parametrize("alert", PLANTED)
+def test_alert_fires_in_the_case_it_is_for(promtool: Promtool, deploy: Path, tmp_path: Path, alert: str) -> None:
+    expression = f'count by (alertname) (ALERTS{{alertname="{alert}", alertstate="firing"}})'
+    fired = [{"labels": f'{{alertname="{alert}"}}', "value": 1}]
+    run_case(promtool, deploy, tmp_path, HEALTHY | PLANTED[alert], expression, fired)
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert(deploy: Path) -> None:
+    runbooks = deploy.parents[2] / "docs" / "runbooks"
+    assert {path.stem for path in runbooks.glob("*.md")} == set(alert_names(deploy))
+    for path in runbooks.glob("*.md"):
+        text = path.read_text()
+        assert text.startswith(f"# {path.stem}\n")
+        assert all(f"## {part}\n" in text for part in ("What it means", "Look at", "Do"))
+        for link in re.findall(r"\]\((\w+\.md)\)", text):
+            assert (runbooks / link).exists(), f"{path.name} links to {link}"
+    named = re.findall(r"runbook: docs/runbooks/(\w+)\.md", (deploy / "rules.yml").read_text())
+    assert named == alert_names(deploy)

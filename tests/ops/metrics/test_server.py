@@ -1,0 +1,58 @@
+"""The exposition server as Prometheus sees it."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from lockstep.ops.metrics.families import Families, counters, gauge, histogram
+from lockstep.ops.metrics.server import MetricsServer
+from lockstep.ops.metrics.tally import Latencies
+from lockstep.ops.process import EnvironmentFault
+
+
+def some_families() -> Families:
+    latencies = Latencies()
+    latencies.add(1_500_000, 2)
+    yield gauge("lockstep_epoch", "Epoch.", 7)
+    yield counters("lockstep_things_total", "Things.", "what", {"a": 1, "b": 2})
+    yield histogram("lockstep_hop_seconds", "A hop.", latencies)
+
+
+@pytest.fixture
+def server() -> Iterator[MetricsServer]:
+    running = MetricsServer("127.0.0.1", 0, some_families)
+    yield running
+    running.close()
+
+
+def get(server: MetricsServer, path: str = "/metrics") -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def test_a_scrape_reads_every_family_and_the_process_itself(server: MetricsServer) -> None:
+    samples = {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(get(server))
+        for sample in family.samples
+    }
+    assert samples["lockstep_epoch", ()] == 7
+    assert samples["lockstep_things_total", ("b",)] == 2
+    assert samples["lockstep_hop_seconds_count", ()] == 2
+    assert samples["lockstep_hop_seconds_sum", ()] == pytest.approx(0.003)
+    assert samples["lockstep_hop_seconds_bucket", ("0.001",)] == 0
+    assert samples["lockstep_hop_seconds_bucket", ("0.0015",)] == 2
+    assert samples["process_open_fds", ()] > 0
+
+
+def test_any_other_path_is_not_found(server: MetricsServer) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(server, "/else")
+
+
+def test_a_busy_port_is_an_error_that_names_it_and_the_remedy(server: MetricsServer) -> None:
+    with pytest.raises(EnvironmentFault, match=rf"127.0.0.1:{server.port}.*metrics_port"):
+        MetricsServer("127.0.0.1", server.port, some_families)

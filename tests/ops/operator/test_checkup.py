@@ -1,0 +1,132 @@
+"""What the doctor makes of facts: every finding that is not well says what to do."""
+
+from collections.abc import Callable
+
+import pytest
+
+from lockstep.ops.operator import checkup
+from lockstep.ops.operator.checkup import ClockFacts, DiskFacts, DriverFacts, Finding, Grade, PortFacts
+from lockstep.sequencer.etcd import MemberStatus, MemberUnreachable
+
+GIB = 1 << 30
+
+
+def etcd(version: str = "3.5.16", *, leader_id: int = 1, cluster_id: int = 7) -> MemberStatus:
+    return MemberStatus(
+        endpoint="h:1",
+        version=version,
+        member_id=1,
+        cluster_id=cluster_id,
+        leader_id=leader_id,
+        raft_term=1,
+        raft_index=1,
+    )
+
+
+def grades(findings: tuple[Finding, ...]) -> list[Grade]:
+    for finding in findings:
+        assert bool(finding.remedy) is (finding.grade is not Grade.OK), finding
+    return [finding.grade for finding in findings]
+
+
+@pytest.mark.parametrize(
+    ("version", "grade"),
+    [
+        ("3.5.16", Grade.OK),
+        ("3.5.6", Grade.OK),
+        ("3.5.5", Grade.WARNING),
+        ("3.5.0", Grade.WARNING),
+        ("3.4.23", Grade.OK),
+        ("3.4.21", Grade.WARNING),
+        ("3.3.1", Grade.WARNING),
+        ("3.6.0-rc.1", Grade.OK),
+    ],
+)
+def test_etcd_versions_that_lose_writes_are_named(version: str, grade: Grade) -> None:
+    assert grades(checkup.judge_etcd([etcd(version)] * 3, "")) == [grade] * 3
+
+
+def test_etcd_without_quorum_or_of_two_clusters_is_a_fault() -> None:
+    down = MemberUnreachable(endpoint="h:2", reason="no answer")
+    assert grades(checkup.judge_etcd([etcd(leader_id=0), down, down], "")).count(Grade.FAULT) == 3
+    assert Grade.FAULT in grades(checkup.judge_etcd([etcd(), etcd(cluster_id=8), etcd()], ""))
+    assert Grade.FAULT in grades(checkup.judge_etcd([etcd()] * 3, "config record is not JSON"))
+
+
+def test_a_single_etcd_is_a_warning() -> None:
+    assert grades(checkup.judge_etcd([etcd()], "")) == [Grade.OK, Grade.WARNING]
+
+
+def test_a_process_of_another_cluster_is_a_fault() -> None:
+    found = checkup.judge_identity("u", [("engine-1", "u"), ("engine-2", "v"), ("gateway-1", "")])
+    assert [finding.subject for finding in found] == ["engine-2"]
+    assert grades(found) == [Grade.FAULT]
+
+
+def test_the_driver_matters_only_where_a_member_runs() -> None:
+    def judged(**facts: object) -> list[Grade]:
+        return grades(
+            checkup.judge_driver(DriverFacts(**{"directory": "d", "pid": 5, "free_bytes": GIB, "needed": True} | facts))
+        )
+
+    assert judged() == [Grade.OK]
+    assert judged(pid=0) == [Grade.FAULT]
+    assert judged(pid=0, needed=False) == []
+    assert judged(free_bytes=1 << 20) == [Grade.OK, Grade.WARNING]
+
+
+@pytest.mark.parametrize(
+    ("facts", "grade"),
+    [
+        ({}, Grade.OK),
+        ({"exists": False}, Grade.WARNING),
+        ({"fault": "can't be written: Read-only file system"}, Grade.FAULT),
+        ({"free_bytes": GIB // 2}, Grade.FAULT),
+        ({"free_bytes": 5 * GIB}, Grade.WARNING),
+        ({"sync_us": 9000}, Grade.WARNING),
+    ],
+)
+def test_disks_are_judged_by_room_and_by_the_time_of_a_synced_write(facts: dict[str, object], grade: Grade) -> None:
+    well = {"owner": "engine-1", "path": "/d", "exists": True, "free_bytes": 50 * GIB, "total_bytes": 100 * GIB}
+    assert grades((checkup.judge_disk(DiskFacts(**well | {"sync_us": 300} | facts)),)) == [grade]
+
+
+def test_a_port_that_a_stranger_holds_is_told_from_one_that_nobody_has() -> None:
+    def judged(*, connects: bool, answers: bool) -> Finding:
+        return checkup.judge_port(
+            PortFacts(owner="engine-1", address="h:1", purpose="gRPC", connects=connects, answers=answers)
+        )
+
+    assert grades((judged(connects=True, answers=True),)) == [Grade.OK]
+    assert "another program" in judged(connects=True, answers=False).text
+    assert "nobody listens" in judged(connects=False, answers=False).text
+
+
+def test_a_clock_behind_stamped_time_is_a_fault() -> None:
+    def judged(synchronized: bool | None, ahead_ns: int) -> list[Grade]:
+        now = 10**18
+        return grades(
+            checkup.judge_clock(ClockFacts(synchronized=synchronized, newest_stamp_ns=now + ahead_ns, now_ns=now))
+        )
+
+    assert judged(True, -(10**9)) == [Grade.OK, Grade.OK]
+    assert judged(False, 0) == [Grade.WARNING, Grade.OK]
+    assert judged(None, 10**9) == [Grade.FAULT]
+
+
+def test_versions_and_buffers_are_compared_with_what_is_wanted() -> None:
+    rows = [("a", "1.0", ""), ("b", "", ">=2"), ("c", "1.0", "c>=2")]
+    assert grades(checkup.judge_versions(rows)) == [Grade.OK, Grade.FAULT, Grade.WARNING]
+    assert grades(checkup.judge_network(False, 0, 0)) == []
+    assert grades(checkup.judge_network(True, 212_992, 212_992)) == [Grade.WARNING]
+    assert grades(checkup.judge_network(True, 1 << 22, 1 << 22)) == [Grade.OK]
+
+
+def test_roles_are_judged_engine_by_engine(make_view: Callable) -> None:
+    assert grades(checkup.judge_roles(make_view())) == [Grade.OK]
+    assert grades(checkup.judge_roles(make_view(leader=0))) == [Grade.FAULT]
+    assert grades(checkup.judge_roles(make_view(paused=True))) == [Grade.OK, Grade.WARNING]
+    assert grades(checkup.judge_roles(make_view(why="diverged"))) == [Grade.FAULT]
+    assert Grade.FAULT in grades(checkup.judge_roles(make_view(changes={2: {"digest_equal": False}})))
+    alone = make_view(2, {2: {"in_sync": False, "fenced": True}})
+    assert [f.subject for f in checkup.judge_roles(alone)] == ["leader", "engine-2", "redundancy"]

@@ -1,0 +1,90 @@
+"""Engines with different digests: two stop both, of three the odd one stops and the others go on without it."""
+
+from dataclasses import replace
+
+import pytest
+
+from lockstep.replica.contradiction import Contradictions
+from lockstep.replica.effects import Role
+from lockstep.stream.records import members_to_bits
+
+
+def wrong(ack):
+    """The same ack with another digest."""
+    records = ack.records.copy()
+    records["digest"] = [b"x" * 16] * len(records)
+    return replace(ack, records=records)
+
+
+@pytest.fixture
+def trio(sequencer, new_node):
+    """Engines 1 (primary), 2 and 3 in sync in epoch 1; seq 1 is committed everywhere."""
+    nodes = [new_node(member, (1, 2, 3)) for member in (1, 2, 3)]
+    first = sequencer.epoch_start(1, 2, 3, primary=1)
+    acks = [node.stream(first).ack for node in nodes]
+    for node in nodes:
+        node.acks(*(ack for ack in acks if ack.sender != node.member))
+    assert [node.machine.committed_seq for node in nodes] == [1, 1, 1]
+    return nodes
+
+
+def test_one_that_a_minority_contradicts_goes_on_without_a_release(trio, sequencer):
+    one, two, three = trio
+    batch = sequencer.commands()
+    one.stream(batch)
+    effects = one.acks(wrong(three.stream(batch).ack))
+    assert effects.notices[0].event == "contradicted"
+    one.acks(two.stream(batch).ack)
+    assert one.machine.role is Role.PRIMARY
+    assert one.machine.committed_seq == 1
+    assert one.stream(sequencer.commands()).ack is not None
+
+
+def test_the_others_go_on_once_the_odd_one_is_out(trio, sequencer):
+    one, two, three = trio
+    batch = sequencer.commands()
+    one.stream(batch)
+    one.acks(two.stream(batch).ack, wrong(three.stream(batch).ack))
+    start = sequencer.epoch_start(1, 2, primary=1, epoch=2)
+    one.stream(start)
+    released = one.acks(two.stream(start).ack).releases
+    assert released
+    assert one.machine.committed_seq == one.machine.applied_seq
+
+
+def test_odd_one_stops(trio, sequencer):
+    one, two, three = trio
+    batch = sequencer.commands()
+    three.stream(batch)
+    three.acks(wrong(one.stream(batch).ack))
+    assert three.machine.role is Role.STANDBY
+    three.acks(wrong(two.stream(batch).ack))
+    assert three.machine.role is Role.DIVERGED
+
+
+def test_two_that_are_left_and_contradict_each_other_stop(trio, sequencer):
+    one, _, three = trio
+    batch = sequencer.commands()
+    one.stream(batch)
+    one.acks(wrong(three.stream(batch).ack))
+    one.stream(sequencer.epoch_start(1, 3, primary=1, epoch=2))
+    assert one.machine.role is Role.DIVERGED
+
+
+@pytest.mark.parametrize(
+    ("in_sync", "contradicting", "stops"),
+    [((1, 2), (2,), True), ((1, 2, 3), (2,), False), ((1, 2, 3), (2, 3), True), ((1, 2, 3, 4), (2, 3), True)],
+)
+def test_half_of_the_in_sync_set_is_enough_to_stop(in_sync, contradicting, stops):
+    contradictions = Contradictions()
+    for member in contradicting:
+        assert contradictions.note(member, f"engine {member} differs")
+    assert bool(contradictions.verdict(members_to_bits(in_sync))) is stops
+
+
+def test_engine_that_has_left_the_in_sync_set_contradicts_nobody():
+    contradictions = Contradictions()
+    contradictions.note(3, "engine 3 differs")
+    assert contradictions.verdict(members_to_bits((1, 2, 3))) == ""
+    assert contradictions.verdict(members_to_bits((1, 2))) == ""
+    assert contradictions.verdict(members_to_bits((1, 3))) == "", "its next life was blamed for the former"
