@@ -17,6 +17,7 @@ from lockstep.stream.topology import Member, Topology
 from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 
 _TIMEOUT_S: Final = 30.0
+_LAST_INDEX: Final = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +79,45 @@ def _wait_level(topology: Topology, settle_s: float) -> int:
             time.sleep(0.05)
 
 
+def _first_kept(stub: replication_pb2_grpc.ReplicationStub, through: int) -> int:
+    """First seq that an engine's journal holds: later than 1 if it started from a snapshot.
+
+    Found by asking: an engine refuses what lies before with OUT_OF_RANGE.
+    """
+    low, high = 1, through + 1
+    while low < high:
+        # The beginning first, which nearly every journal holds.
+        seq = low if low == 1 else (low + high) // 2
+        if _holds(stub, seq):
+            high = seq
+        else:
+            low = seq + 1
+    return low
+
+
+def _holds(stub: replication_pb2_grpc.ReplicationStub, seq: int) -> bool:
+    fetch = replication_pb2.FetchJournalRequest(from_seq=seq, max_bytes=1)
+    try:
+        for _ in stub.FetchJournal(fetch, timeout=_TIMEOUT_S):
+            pass
+    except grpc.RpcError as error:
+        if error.code() == grpc.StatusCode.OUT_OF_RANGE:
+            return False
+        raise
+    return True
+
+
 def _read(engine: Member, stub: replication_pb2_grpc.ReplicationStub, through: int) -> EngineEvidence:
     journal: list[bytes] = []
     tip = replication_pb2.Tip()
-    fetch = replication_pb2.FetchJournalRequest(from_seq=1)
+    begin = _first_kept(stub, through)
+    fetch = replication_pb2.FetchJournalRequest(from_seq=begin)
     for part in stub.FetchJournal(fetch, timeout=_TIMEOUT_S):
         journal.extend(part.frames)
         tip = part.tip
     events = [no_events()]
-    history = replication_pb2.FetchEventsRequest(after=common_pb2.EventId(), to_seq=through)
+    before = common_pb2.EventId(seq=begin - 1, index=_LAST_INDEX) if begin > 1 else common_pb2.EventId()
+    history = replication_pb2.FetchEventsRequest(after=before, to_seq=through)
     for piece in stub.FetchEvents(history, timeout=_TIMEOUT_S):
         events.append(np.frombuffer(piece.events, dtype=EVENT))
     accounts = stub.Query(replication_pb2.QueryRequest(all_accounts=True), timeout=_TIMEOUT_S).accounts

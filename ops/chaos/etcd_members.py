@@ -19,11 +19,11 @@ class EtcdMembers:
         EnvironmentFault: it does not start.
     """
 
-    def __init__(self, directory: Path, binary: EtcdBinary) -> None:
+    def __init__(self, directory: Path, binary: EtcdBinary, host: str) -> None:
         # Not among the ports of outgoing connections: a killed member wants its own back.
         ports = free_ports(2 * SIZE)
         try:
-            self._cluster = LocalEtcdCluster.start(directory, SIZE, binary=binary, ports=ports)
+            self._cluster = LocalEtcdCluster.start(directory, SIZE, binary=binary, ports=ports, host=host)
         except EtcdError as error:
             raise EnvironmentFault(str(error)) from error
 

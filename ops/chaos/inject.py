@@ -6,6 +6,7 @@ meant for: a run that must heal is not the place for what is known to need an op
 
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import grpc
 
 from lockstep.ops.chaos.disks import SmallDisk
 from lockstep.ops.chaos.etcd_members import SIZE, EtcdMembers
+from lockstep.ops.chaos.hosts import Hosts
 from lockstep.ops.chaos.schedule import Fault, Kind
 from lockstep.ops.chaos.targets import ROLES, TAKES_AN_ENGINE, can_lose, find_target
 from lockstep.ops.cluster_view import ClusterStatus, StatusProbe, rpc_text
@@ -23,8 +25,10 @@ from lockstep.ops.local.cluster import LocalCluster
 
 _ASK_S: Final = 0.4
 _STEP_S: Final = 0.1
-_PATIENCE_S: Final = 20.0
+_PATIENCE_S: Final = 10.0
 _SHRINK_S: Final = 5.0
+_GOING_DOWN_S: Final = 3.0
+_DELAY_MS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +55,18 @@ class Injector:
         cluster: LocalCluster,
         etcd: EtcdMembers,
         small_disk: tuple[str, SmallDisk] | None,
+        hosts: Hosts | None,
         on_target: Callable[[Fault, str], None],
     ) -> None:
         """`small_disk`: the engine that has one, and it; `on_target`: told what is about to be hit."""
         self._cluster = cluster
         self._etcd = etcd
         self._small_disk = small_disk
+        self._hosts = hosts
         self._on_target = on_target
         self._probe = StatusProbe.of(cluster.topology)
+        self._choosing = threading.Lock()
+        self._taken: dict[str, float] = {}
         self._actions: Mapping[str, Callable[[Fault, str], None]] = {
             "kill": self._kill,
             "pause": self._pause,
@@ -72,6 +80,9 @@ class Injector:
             Kind.FULL_DISK: self._full_disk,
             Kind.READ_ONLY_JOURNAL: self._read_only_journal,
             Kind.WIPED_DISK: self._wiped_disk,
+            Kind.PARTITION_HOST: self._partition_host,
+            Kind.PARTITION_MESH: self._partition_mesh,
+            Kind.LATENCY: self._latency,
         }
 
     def perform(self, fault: Fault) -> Done:
@@ -95,9 +106,13 @@ class Injector:
     def _wait_for_target(self, fault: Fault) -> str:
         deadline = time.monotonic() + _PATIENCE_S
         while True:
-            target, missing = self._target(fault)
-            if not missing:
-                return target
+            # One at a time, so that two faults can't each count on the engine that the other is about to end.
+            with self._choosing:
+                target, missing = self._target(fault)
+                if not missing:
+                    if fault.kind in TAKES_AN_ENGINE:
+                        self._taken[target] = time.monotonic()
+                    return target
             if time.monotonic() > deadline:
                 raise LeftOut(f"{missing} for {_PATIENCE_S:g} s")
             time.sleep(_STEP_S)
@@ -111,6 +126,16 @@ class Injector:
             return "etcd", ""
         if fault.kind is Kind.SWITCHOVER:
             return "primary", ""
+        if fault.kind in (Kind.PARTITION_HOST, Kind.LATENCY):
+            return f"host-{1 + fault.pick % self._network().count}", ""
+        if fault.kind is Kind.PARTITION_MESH:
+            return "hosts", ""
+        return self._process(fault)
+
+    def _process(self, fault: Fault) -> tuple[str, str]:
+        if ROLES.get(fault.kind) == "driver":
+            drivers = self._cluster.drivers
+            return drivers[fault.pick % len(drivers)], ""
         status = self._ask()
         if fault.kind in (Kind.FULL_DISK, Kind.READ_ONLY_JOURNAL):
             assert self._small_disk is not None, "planned only if there is one"
@@ -119,9 +144,16 @@ class Injector:
             target = find_target(ROLES[fault.kind], status, self._cluster.topology, fault.pick)
         if target is None:
             return "", f"nobody was {ROLES[fault.kind]}"
-        if fault.kind in TAKES_AN_ENGINE and not can_lose(status, self._cluster.topology, target):
+        if fault.kind in TAKES_AN_ENGINE and not can_lose(
+            status, self._cluster.topology, target, without=self._recently_taken()
+        ):
             return target, f"no other engine than {target} was in sync"
         return target, ""
+
+    def _recently_taken(self) -> frozenset[str]:
+        """Engines that may be on their way down, though they still answer."""
+        now = time.monotonic()
+        return frozenset(name for name, at in self._taken.items() if now - at < _GOING_DOWN_S)
 
     def _ask(self) -> ClusterStatus:
         return self._probe.ask(timeout_s=_ASK_S)
@@ -180,6 +212,30 @@ class Injector:
         time.sleep(fault.hold_ms / 1000)
         for place in places:
             self._etcd.resume(place)
+
+    # ---- network -------------------------------------------------------------------------------------------------
+
+    def _partition_host(self, fault: Fault, target: str) -> None:
+        number = int(target.rpartition("-")[2])
+        self._network().cut(number)
+        time.sleep(fault.hold_ms / 1000)
+        self._network().join(number)
+
+    def _partition_mesh(self, fault: Fault, target: str) -> None:
+        del target
+        self._network().set_apart(True)
+        time.sleep(fault.hold_ms / 1000)
+        self._network().set_apart(False)
+
+    def _latency(self, fault: Fault, target: str) -> None:
+        number = int(target.rpartition("-")[2])
+        self._network().delay(number, _DELAY_MS)
+        time.sleep(fault.hold_ms / 1000)
+        self._network().delay(number, 0)
+
+    def _network(self) -> Hosts:
+        assert self._hosts is not None, "planned only if there are several"
+        return self._hosts
 
     # ---- disks ---------------------------------------------------------------------------------------------------
 

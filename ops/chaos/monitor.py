@@ -36,6 +36,12 @@ class HealthMonitor:
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
         self._thread.start()
 
+    def wait_until_whole(self, timeout_s: float) -> None:
+        """Wait for a look that finds everything well, but not for longer."""
+        deadline = time.monotonic() + timeout_s
+        while (not self.samples or not self.samples[-1].whole) and time.monotonic() < deadline:
+            time.sleep(_INTERVAL_S / 5)
+
     def stop(self) -> None:
         """End; may be called again."""
         self._stop.set()

@@ -21,6 +21,8 @@ from lockstep.ops.chaos.clients import ClientProcesses
 from lockstep.ops.chaos.disks import SmallDisk, enter_private_mounts
 from lockstep.ops.chaos.etcd_members import EtcdMembers
 from lockstep.ops.chaos.findings import ChaosResult, count_answers, describe_faults
+from lockstep.ops.chaos.hosted import HostedCluster
+from lockstep.ops.chaos.hosts import OUTSIDE, Hosts
 from lockstep.ops.chaos.inject import Done, Injector
 from lockstep.ops.chaos.load import LoadPlan
 from lockstep.ops.chaos.monitor import HealthMonitor
@@ -31,15 +33,20 @@ from lockstep.ops.demo import INSTRUMENTS, fund, opening_balances
 from lockstep.ops.evidence import EngineEvidence, collect
 from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
 from lockstep.ops.local.etcd_server import EtcdBinary, EtcdError, find_etcd
+from lockstep.ops.local.ports import HOST
 from lockstep.ops.process import EnvironmentFault
 
 _ROWS: Final = 6
-_CONVERGE_S: Final = 60.0
-_DRAIN_S: Final = 60
+_START_S: Final = 60.0
+_HEAL_S: Final = 1.0
+"""How much longer than planned a fault waits for the ones before it to be healed."""
+_CONVERGE_S: Final = 120.0
+_DRAIN_S: Final = 90
 _DISK_ENGINE: Final = 2
 _DISK_FAULTS: Final = (Kind.FULL_DISK, Kind.READ_ONLY_JOURNAL)
 _THREADS: Final = 16
-_NO_NETWORK: Final = "all processes of a local cluster share one host, and talk through its memory"
+_NETWORK_FAULTS: Final = (Kind.PARTITION_HOST, Kind.PARTITION_MESH, Kind.LATENCY)
+_ONE_HOST: Final = "all processes are on one host, and talk through its memory"
 _NO_CLOCK: Final = "a process can't have a wall clock of its own here; `lockstep sim` has clocks that are wrong"
 
 Say = Callable[[str], None]
@@ -57,6 +64,8 @@ class ChaosPlan:
     processes: int = 2
     sessions: int = 2
     """Of each client process."""
+    hosts: int = 3
+    """Network namespaces; 1: everything on this host, also where this machine does not allow them."""
     etcd: Path | None = None
     """The etcd to use; None: as `find_etcd` finds it."""
     data_dir: Path | None = None
@@ -76,18 +85,53 @@ def run_chaos(plan: ChaosPlan, say: Say) -> ChaosResult:
     """
     with ExitStack() as stack:
         base = _data_dir(plan, stack)
+        site = _prepare(plan, base, stack)
+        schedule = plan_faults(plan.seed, duration_ms=plan.duration_s * 1000, not_run=site.not_run)
         # Children of etcd's die with the thread that started them, so these threads have to outlive them.
         pool = stack.enter_context(ThreadPoolExecutor(_THREADS, thread_name_prefix="fault"))
-        not_run, disk = _try_disk(base, stack)
-        etcd = _find_etcd(plan.etcd)
-        if not etcd.version.keeps_writes:
-            text = f"etcd {etcd.version} may lose what it acknowledged when killed; give a sound one with --etcd"
-            not_run[Kind.KILL_ETCD_MEMBER] = text
-        schedule = plan_faults(plan.seed, duration_ms=plan.duration_s * 1000, not_run=not_run)
-        members = stack.enter_context(EtcdMembers(base / "etcd-members", etcd))
-        say(f"starting a cluster: etcd {etcd.version} of 3, 2 sequencers, {plan.replicas} engines, 2 gateways")
-        cluster = stack.enter_context(_cluster(plan, base, members))
-        return _Run(plan, say, cluster, schedule, pool).go(members, disk, base)
+        address = OUTSIDE if site.hosts is not None else HOST
+        members = stack.enter_context(EtcdMembers(base / "etcd-members", site.etcd, address))
+        where = f"on {site.hosts.count} hosts" if site.hosts is not None else "on one host"
+        say(f"starting a cluster {where}: etcd {site.etcd.version} of 3, {plan.replicas} engines, 2 of the others")
+        cluster = _cluster(plan, base, members, site.hosts)
+        stack.callback(cluster.stop)
+        cluster.start(timeout_s=_START_S)
+        return _Run(plan, say, cluster, schedule, pool).go(members, site, base)
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What this machine lets us do."""
+
+    not_run: dict[Kind, str]
+    disk: SmallDisk | None
+    hosts: Hosts | None
+    etcd: EtcdBinary
+
+
+def _prepare(plan: ChaosPlan, base: Path, stack: ExitStack) -> _Site:
+    """Find out what can go wrong here. Namespaces come before any other thread is started."""
+    not_run = {Kind.CLOCK_SKEW: _NO_CLOCK}
+    hosts = None
+    if plan.hosts == 1:
+        not_run |= dict.fromkeys(_NETWORK_FAULTS, _ONE_HOST)
+    else:
+        try:
+            hosts = stack.enter_context(Hosts(plan.hosts))
+        except EnvironmentFault as error:
+            not_run |= dict.fromkeys(_NETWORK_FAULTS, str(error))
+    if hosts is not None and hosts.no_delay:
+        not_run[Kind.LATENCY] = hosts.no_delay
+    try:
+        disk = _make_disk(base, stack)
+    except EnvironmentFault as error:
+        not_run |= dict.fromkeys(_DISK_FAULTS, str(error))
+        disk = None
+    etcd = _find_etcd(plan.etcd)
+    if not etcd.version.keeps_writes:
+        text = f"etcd {etcd.version} may lose what it acknowledged when killed; give a sound one with --etcd"
+        not_run[Kind.KILL_ETCD_MEMBER] = text
+    return _Site(not_run, disk, hosts, etcd)
 
 
 def _data_dir(plan: ChaosPlan, stack: ExitStack) -> Path:
@@ -111,32 +155,25 @@ def _find_etcd(path: Path | None) -> EtcdBinary:
         raise EnvironmentFault(str(error)) from error
 
 
-def _try_disk(base: Path, stack: ExitStack) -> tuple[dict[Kind, str], SmallDisk | None]:
-    """A small disk for one engine, if this machine lets us have one; else why its faults can't be run."""
-    not_run = {Kind.PARTITION: _NO_NETWORK, Kind.LATENCY: _NO_NETWORK, Kind.CLOCK_SKEW: _NO_CLOCK}
+def _make_disk(base: Path, stack: ExitStack) -> SmallDisk:
     reason = enter_private_mounts()
-    if not reason:
-        try:
-            disk = SmallDisk(base / f"engine-{_DISK_ENGINE}", base / "small-disk.ext4")
-        except EnvironmentFault as error:
-            reason = str(error)
-        else:
-            stack.callback(disk.close)
-            return not_run, disk
-    return not_run | dict.fromkeys(_DISK_FAULTS, reason), None
+    if reason:
+        raise EnvironmentFault(reason)
+    disk = SmallDisk(base / f"engine-{_DISK_ENGINE}", base / "small-disk.ext4")
+    stack.callback(disk.close)
+    return disk
 
 
-def _cluster(plan: ChaosPlan, base: Path, etcd: EtcdMembers) -> LocalCluster:
-    return LocalCluster(
-        ClusterPlan(
-            engines=plan.replicas,
-            gateways=2,
-            sequencers=2,
-            implementations=("native", "reference"),
-            data_dir=base,
-            etcd_endpoints=etcd.endpoints,
-        )
+def _cluster(plan: ChaosPlan, base: Path, etcd: EtcdMembers, hosts: Hosts | None) -> LocalCluster:
+    wanted = ClusterPlan(
+        engines=plan.replicas,
+        gateways=2,
+        sequencers=2,
+        implementations=("native", "reference"),
+        data_dir=base,
+        etcd_endpoints=etcd.endpoints,
     )
+    return LocalCluster(wanted) if hosts is None else HostedCluster(wanted, hosts)
 
 
 class _Run:
@@ -152,20 +189,20 @@ class _Run:
         self._pool = pool
         self._problems: list[str] = []
 
-    def go(self, etcd: EtcdMembers, disk: SmallDisk | None, base: Path) -> ChaosResult:
+    def go(self, etcd: EtcdMembers, site: _Site, base: Path) -> ChaosResult:
         """Load, faults, healing, verdict."""
         began = time.monotonic()
         funder = asyncio.run(self._fund())
         monitor = HealthMonitor(self._cluster.topology)
-        small = (f"engine-{_DISK_ENGINE}", disk) if disk is not None else None
-        injector = Injector(self._cluster, etcd, small, self._announce)
+        small = (f"engine-{_DISK_ENGINE}", site.disk) if site.disk is not None else None
+        injector = Injector(self._cluster, etcd, small, site.hosts, self._announce)
         with ClientProcesses(self._load_plans(base / "histories"), base / "logs") as clients:
             clients.start()
             monitor.start()
             started_ns = time.monotonic_ns()
             self._say(f"{len(self._schedule.faults)} faults are planned; {self._plan.rate} orders a second flow")
             try:
-                done = self._faults(injector, started_ns)
+                done = self._faults(injector, monitor, started_ns)
                 converged = self._heal()
                 late = clients.finish(_DRAIN_S)
             finally:
@@ -223,13 +260,15 @@ class _Run:
 
     # ---- faults --------------------------------------------------------------------------------------------------
 
-    def _faults(self, injector: Injector, started_ns: int) -> list[Done]:
+    def _faults(self, injector: Injector, monitor: HealthMonitor, started_ns: int) -> list[Done]:
         under_way: list[Future[Done]] = []
         end_ns = started_ns + self._plan.duration_s * 1_000_000_000
         late_ns = 0
         for fault in self._schedule.faults:
             due_ns = started_ns + fault.at_ms * 1_000_000 + late_ns
             _sleep_until(due_ns)
+            if not fault.overlaps:
+                monitor.wait_until_whole(_HEAL_S)
             # What had to wait pushes what comes after it, so that the pauses for healing stay.
             late_ns += time.monotonic_ns() - due_ns
             if time.monotonic_ns() > end_ns:

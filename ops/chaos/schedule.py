@@ -38,7 +38,8 @@ class Kind(StrEnum):
     FULL_DISK = "full_disk"
     READ_ONLY_JOURNAL = "read_only_journal"
     WIPED_DISK = "wiped_disk"
-    PARTITION = "partition"
+    PARTITION_HOST = "partition_host"
+    PARTITION_MESH = "partition_mesh"
     LATENCY = "latency"
     CLOCK_SKEW = "clock_skew"
 
@@ -54,7 +55,8 @@ _HOLD_MS: Final[Mapping[Kind, tuple[int, int]]] = {
     Kind.ETCD_WITHOUT_QUORUM: (500, 2000),
     Kind.FULL_DISK: (500, 1500),
     Kind.READ_ONLY_JOURNAL: (500, 1500),
-    Kind.PARTITION: (300, 2000),
+    Kind.PARTITION_HOST: (300, 2000),
+    Kind.PARTITION_MESH: (300, 2000),
     Kind.LATENCY: (500, 2000),
 }
 
@@ -71,6 +73,8 @@ class Fault:
     """How long it lasts, where it does not end by itself."""
     pick: int
     """Chooses among several that have the role."""
+    overlaps: bool = False
+    """Whether it is meant to fall into what the one before has broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +86,22 @@ class Schedule:
     """Kinds that can't happen here, and why."""
 
 
-def plan_faults(seed: int, *, duration_ms: int, not_run: Mapping[Kind, str], interval_ms: int = 2200) -> Schedule:
+def plan_faults(seed: int, *, duration_ms: int, not_run: Mapping[Kind, str], interval_ms: int = 2000) -> Schedule:
     """The schedule of a seed. `interval_ms`: mean time between faults that are meant to heal before the next."""
     chance = random.Random(seed)  # noqa: S311 - a repeatable schedule, not a secret
     possible = [kind for kind in Kind if kind not in not_run]
     faults: list[Fault] = []
     bag: list[Kind] = []
     at_ms = _FIRST_MS
+    overlaps = False
     while at_ms <= duration_ms - _QUIET_END_MS and possible:
         if not bag:
             bag = chance.sample(possible, len(possible))
         kind = bag.pop()
         hold_ms = chance.randint(*_HOLD_MS.get(kind, _PAUSE_MS))
-        faults.append(Fault(len(faults) + 1, kind, at_ms, hold_ms, chance.randrange(1 << 16)))
-        if chance.randrange(100) < _OVERLAP_PERCENT:
+        faults.append(Fault(len(faults) + 1, kind, at_ms, hold_ms, chance.randrange(1 << 16), overlaps))
+        overlaps = chance.randrange(100) < _OVERLAP_PERCENT
+        if overlaps:
             at_ms += chance.randint(*_OVERLAP_MS)
         else:
             at_ms += chance.randint(interval_ms * 7 // 10, interval_ms * 13 // 10)

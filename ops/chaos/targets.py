@@ -26,7 +26,7 @@ ROLES: Final[Mapping[Kind, str]] = {
     Kind.RESTART_GATEWAY: "gateway",
     Kind.WIPED_DISK: "standby",
 }
-"""Role of the process that is hit, of those faults that hit one by its role."""
+"""Role of the process that is hit, of those faults that hit one by its role. A driver is no member, and has none."""
 
 TAKES_AN_ENGINE: Final = frozenset(
     {
@@ -43,9 +43,7 @@ TAKES_AN_ENGINE: Final = frozenset(
 
 
 def find_target(role: str, status: ClusterStatus, topology: Topology, pick: int) -> str | None:
-    """Name of a process that has a role now; None if there is none."""
-    if role == "driver":
-        return "driver"
+    """Name of a member that has a role now; None if there is none."""
     names = _candidates(role, status, topology)
     return names[pick % len(names)] if names else None
 
@@ -73,6 +71,6 @@ def living_engines(status: ClusterStatus, topology: Topology) -> tuple[str, ...]
     return tuple(engine.name for engine in topology.engines if engine.id in in_sync and engine.name in answering)
 
 
-def can_lose(status: ClusterStatus, topology: Topology, engine: str) -> bool:
-    """Whether trading goes on without an engine."""
-    return any(name != engine for name in living_engines(status, topology))
+def can_lose(status: ClusterStatus, topology: Topology, engine: str, *, without: frozenset[str] = frozenset()) -> bool:
+    """Whether trading goes on without an engine, and `without` some more."""
+    return any(name != engine and name not in without for name in living_engines(status, topology))

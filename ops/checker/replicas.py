@@ -9,23 +9,39 @@ from lockstep.ops.checker.model import Model
 from lockstep.ops.checker.promises import Promise, Violation
 from lockstep.ops.evidence import EngineEvidence
 from lockstep.ops.proof import Balances, book_trades, repeated_fills, totals
+from lockstep.stream.frames import decode_frame
 from lockstep.stream.records import EventKind, Events, Side
 
 
+def first_seq(replica: EngineEvidence) -> int:
+    """Where a replica's journal begins: later than at 1 if it started from a snapshot, or was cut behind one."""
+    return decode_frame(replica.journal[0]).first_seq if replica.journal else replica.seq + 1
+
+
 def longest(replicas: Sequence[EngineEvidence]) -> EngineEvidence:
-    """The replica with the most batches: the others' journals have to be beginnings of its own."""
-    return max(replicas, key=lambda replica: len(replica.journal))
+    """The replica with the most history: of those whose journal begins at 1, the one with the most batches."""
+    return max(replicas, key=lambda replica: (-first_seq(replica), len(replica.journal)))
 
 
 def check_streams(replicas: Sequence[EngineEvidence]) -> list[Violation]:
-    """Byte by byte, each journal is as far as it goes the longest one."""
+    """Byte by byte, each journal is a run of batches of the longest one."""
     first = longest(replicas)
+    places = {decode_frame(raw).first_seq: place for place, raw in enumerate(first.journal)}
     found = []
     for replica in replicas:
-        pairs = zip(replica.journal, first.journal, strict=False)
+        begin = places.get(first_seq(replica))
+        if begin is None:
+            if replica.journal:
+                text = (
+                    f"{replica.engine}'s journal begins at seq {first_seq(replica)}, no batch of {first.engine}'s does"
+                )
+                found.append(Violation(Promise.ONE_STREAM, 1, text))
+            continue
+        pairs = zip(replica.journal, first.journal[begin:], strict=False)
         differ = [place for place, (mine, theirs) in enumerate(pairs) if mine != theirs]
+        differ += range(len(first.journal) - begin, len(replica.journal))
         if differ:
-            text = f"journals of {replica.engine} and {first.engine} differ from batch {differ[0]} on"
+            text = f"journals of {replica.engine} and {first.engine} differ from batch {begin + differ[0]} on"
             found.append(Violation(Promise.ONE_STREAM, len(differ), text))
     return found
 
@@ -34,7 +50,8 @@ def check_histories(replicas: Sequence[EngineEvidence], model: Model) -> list[Vi
     """Events and digest of each replica against the specification's."""
     found = []
     for replica in replicas:
-        expected = model.events[model.events["seq"] <= replica.seq]
+        seqs = model.events["seq"]
+        expected = model.events[(seqs >= first_seq(replica)) & (seqs <= replica.seq)]
         wrong = _first_difference(replica.events, expected)
         if wrong is not None:
             text = f"events of {replica.engine} are not those of the specification from seq {wrong} on"

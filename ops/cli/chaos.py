@@ -21,6 +21,13 @@ from lockstep.ops.cli.options import InputFault, expected_errors, json_option, m
 @click.option("--replicas", type=click.IntRange(2, 7), default=3, show_default=True, help="Engines.")
 @click.option("--rate", type=click.IntRange(10, 20_000), default=1000, show_default=True, help="Orders a second.")
 @click.option(
+    "--hosts",
+    type=click.IntRange(1, 7),
+    default=3,
+    show_default=True,
+    help="Network namespaces that the processes are spread over, if root allows; 1: none.",
+)
+@click.option(
     "--etcd",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
@@ -37,6 +44,7 @@ def command(
     duration_s: int,
     replicas: int,
     rate: int,
+    hosts: int,
     etcd: Path | None,
     json_path: Path | None,
     html_path: Path | None,
@@ -58,7 +66,7 @@ def command(
     def say(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}", highlight=False)
 
-    plan = ChaosPlan(seed, duration_s, replicas, rate, etcd=etcd, data_dir=data_dir)
+    plan = ChaosPlan(seed, duration_s, replicas, rate, hosts=hosts, etcd=etcd, data_dir=data_dir)
     result = run_chaos(plan, say)
     _show(result, console)
     write_json(json_path, result.to_json())

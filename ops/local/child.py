@@ -30,6 +30,8 @@ class Child:
     arguments: Sequence[str]
     """Of the `lockstep` command."""
     log_path: Path
+    prefix: Sequence[str] = ()
+    """Command that runs the command it is given, in place of itself."""
     starts: int = 0
     started_at: float = 0.0
     """Monotonic seconds."""
@@ -42,7 +44,7 @@ class Child:
         environment = {**os.environ, DIE_WITH_PARENT: "1"}
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "lockstep.ops.cli.main", *self.arguments],
+                [*self.prefix, sys.executable, "-m", "lockstep.ops.cli.main", *self.arguments],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -151,9 +151,7 @@ class LocalCluster:
             if found is not None:
                 resume.restore(self._topology, found)
             for member in all_members(self._topology):
-                self._add(
-                    member.name, member.kind.name.lower(), "--config", str(self.config_path), "--id", str(member.id)
-                )
+                self._add_member(member)
             for engine in self._topology.engines:
                 self._add(
                     f"snapshotter-{engine.id}", "snapshotter", "--config", str(self.config_path), "--id", str(engine.id)
@@ -249,11 +247,14 @@ class LocalCluster:
         except EtcdError as error:
             raise EnvironmentFault(str(error)) from error
 
-    def _add(self, name: str, *arguments: str) -> None:
-        child = Child(name, arguments, self._log(name))
+    def _add(self, name: str, *arguments: str, prefix: tuple[str, ...] = ()) -> None:
+        child = Child(name, arguments, self._log(name), prefix)
         self._parts.children[name] = child
         self._parts.restarts[name] = _Restart()
         child.start()
+
+    def _add_member(self, member: Member) -> None:
+        self._add(member.name, member.kind.name.lower(), "--config", str(self.config_path), "--id", str(member.id))
 
     def _log(self, name: str) -> Path:
         return self.data_dir / "logs" / f"{name}.log"
@@ -325,6 +326,11 @@ class LocalCluster:
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a process a signal."""
         self._parts.children[name].send(number)
+
+    @property
+    def drivers(self) -> tuple[str, ...]:
+        """Names of the media drivers, one for each host."""
+        return (_DRIVER,)
 
     def starts(self, name: str) -> int:
         """How often a process was started."""

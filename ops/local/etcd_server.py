@@ -138,14 +138,15 @@ class _Seat:
     client_port: int
     peer_port: int
     store: Path
+    host: str = "127.0.0.1"
 
     @property
     def client_url(self) -> str:
-        return f"http://127.0.0.1:{self.client_port}"
+        return f"http://{self.host}:{self.client_port}"
 
     @property
     def peer_url(self) -> str:
-        return f"http://127.0.0.1:{self.peer_port}"
+        return f"http://{self.host}:{self.peer_port}"
 
 
 @dataclass(slots=True)
@@ -289,10 +290,11 @@ class LocalEtcdCluster:
         extra_flags: Sequence[str] = (),
         ready_timeout_s: float = _READY_TIMEOUT_S,
         ports: Sequence[int] = (),
+        host: str = "127.0.0.1",
     ) -> Self:
         """Start all members and wait until each knows the leader. Blocks. Raises as `LocalEtcd.start`.
 
-        `ports`: two for each member; none: any that are free.
+        `ports`: two for each member; none: any that are free. `host`: an address of this machine.
         """
         chosen = binary or find_etcd()
         token = secrets.token_hex(8)
@@ -300,7 +302,7 @@ class LocalEtcdCluster:
         seats = []
         for number in range(size):
             store = data_dir / f"member-{number}" / f"disposable-{token}"
-            seats.append(_Seat(f"member-{number}", ports[2 * number], ports[2 * number + 1], store))
+            seats.append(_Seat(f"member-{number}", ports[2 * number], ports[2 * number + 1], store, host))
         with contextlib.ExitStack() as started:
             members = []
             for seat in seats:

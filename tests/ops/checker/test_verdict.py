@@ -171,6 +171,30 @@ def test_a_journal_with_other_bytes_is_found(good_run: Any, place: int) -> None:
     assert good_run.with_replica(journal=tuple(journal)).broken() == {"one_stream"}
 
 
+def test_a_replica_that_started_from_a_snapshot_holds_only_what_came_after(good_run: Any) -> None:
+    journal, events = good_run.replicas[1].journal, good_run.replicas[1].events
+    begin = decode_frame(journal[12]).first_seq
+    later = good_run.with_replica(journal=journal[12:], events=events[events["seq"] >= begin])
+    assert later.broken() == set()
+    assert good_run.with_replica(journal=journal[12:]).broken() == {"one_history"}
+    assert good_run.with_replica(events=events[events["seq"] >= begin]).broken() == {"one_history"}
+    swapped = replace(later, replicas=later.replicas[::-1])
+    assert swapped.broken() == set()
+
+
+def test_a_journal_whose_batches_begin_elsewhere_is_found(good_run: Any) -> None:
+    journal, events = list(good_run.replicas[1].journal[12:]), good_run.replicas[1].events
+    batch = decode_frame(journal[0])
+    journal[0] = encode_frame(replace(batch, first_seq=batch.first_seq + 1, records=batch.records[1:]))
+    spoilt = good_run.with_replica(journal=tuple(journal), events=events[events["seq"] > batch.first_seq])
+    assert spoilt.broken() == {"one_stream"}
+
+
+def test_without_a_whole_journal_nothing_is_proven(good_run: Any) -> None:
+    cut = [replace(replica, journal=replica.journal[5:]) for replica in good_run.replicas]
+    assert "one_stream" in replace(good_run, replicas=tuple(cut)).broken()
+
+
 def test_a_gap_in_the_stream_is_found(good_run: Any) -> None:
     journal = good_run.replicas[0].journal
     holed = (*journal[:10], *journal[11:])
