@@ -36,7 +36,7 @@ void check(const State& state) {
     for (Handle at = 1; at < state.accounts.end(); ++at) {
         const Account& account = state.accounts[at];
         require(account.reserved >= 0 && account.receivable >= 0, "an account has negative reservations");
-        require(account.unlimited_cash() || account.cash >= account.reserved, "an account can't pay for its orders");
+        require(account.borrows() || account.cash >= account.reserved, "an account can't pay for its orders");
     }
 }
 

@@ -17,6 +17,7 @@ from lockstep.stream.records import (
     CONTROL_EVENT,
     DEFINITION_EVENT,
     LIMITS,
+    ORDER_EVENT,
     RULES,
     SETTING,
     SETTING_EVENT,
@@ -42,7 +43,13 @@ SETTINGS = (
     EventKind.RISK_LIMITS_SET,
     EventKind.FEES_SET,
     EventKind.PRICE_LIMITS_SET,
+    EventKind.MARGIN_SET,
+    EventKind.INDEX_SET,
+    EventKind.MARKET_BREAKER_SET,
+    EventKind.MARKET_HALTED,
+    EventKind.MARGIN_CALLED,
 )
+ORDERS = (EventKind.ACCEPTED, EventKind.REPLACED, EventKind.TRIGGERED)
 
 
 def command(kind: int, overlay: np.dtype[Any] = COMMAND, **fields: Any) -> Commands:
@@ -61,6 +68,8 @@ def decode(events: Events) -> list[SimpleNamespace]:
         row = events[at : at + 1]
         if row["kind"][0] >= EventKind.EPOCH_STARTED:
             row = row.view(CONTROL_EVENT)
+        elif row["kind"][0] in ORDERS:
+            row = row.view(ORDER_EVENT)
         elif row["kind"][0] in SETTINGS:
             row = row.view(SETTING_EVENT)
         elif row["kind"][0] >= EventKind.INSTRUMENT_DEFINED:

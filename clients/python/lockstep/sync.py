@@ -143,6 +143,7 @@ class Client:
         price: Price | None = None,
         price_ticks: int | None = None,
         instrument: str | int | None = None,
+        stop_price_ticks: int = 0,
     ) -> CommandResult:
         """Give an order a new price and a new open quantity. `price` needs `instrument`."""
         return self._loop.run(
@@ -154,6 +155,7 @@ class Client:
                 price=price,
                 price_ticks=price_ticks,
                 instrument=instrument,
+                stop_price_ticks=stop_price_ticks,
             )
         )
 
@@ -350,6 +352,7 @@ class Session(Administration[CommandHandle]):
         price: Price | None = None,
         price_ticks: int | None = None,
         instrument: str | int | None = None,
+        stop_price_ticks: int = 0,
         track: bool = True,
     ) -> CommandHandle:
         """Submit a new price and open quantity for one order. A decimal `price` needs `instrument`."""
@@ -362,6 +365,7 @@ class Session(Administration[CommandHandle]):
             price_ticks=price_ticks,
             quantity_lots=quantity_lots,
             instrument=found,
+            stop_price_ticks=stop_price_ticks,
         )
         return self.submit(row, track=track)
 
