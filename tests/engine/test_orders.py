@@ -265,7 +265,7 @@ def test_filled_orders_leave_nothing_behind(venue: Any) -> None:
         venue.new(BOB, "S", 2, 100, cid=1)
         venue.new(BOB, "B", 2, 100, cid=1)
         venue.new(ALICE, "S", 2, 100, cid=1)
-    state = venue.engine.state
+    state = venue.state
     assert not state.orders
     assert not any(account.orders or account.by_client_id for account in state.accounts.values())
     assert not any(book.bids.levels or book.asks.levels for book in state.books.values())

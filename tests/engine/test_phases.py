@@ -204,8 +204,8 @@ def test_instrument_0_means_all(venue: Any) -> None:
     ],
 )
 def test_phases_that_make_no_sense_are_refused(venue: Any, fields: dict[str, int]) -> None:
-    phase = fields.pop("value", Phase.HALT)
-    assert venue.phase(phase, **fields)[0].code == Code.BAD_DEFINITION
+    terms = {"value": Phase.HALT} | fields
+    assert venue.phase(terms.pop("value"), **terms)[0].code == Code.BAD_DEFINITION
     assert venue.phase(Phase.HALT, 99)[0].code == Code.UNKNOWN_INSTRUMENT
 
 

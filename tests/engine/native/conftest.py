@@ -52,6 +52,7 @@ OFTEN = {
     int(CommandKind.SET_FEES): 2.0,
     int(CommandKind.SET_PRICE_LIMITS): 2.0,
     int(CommandKind.SET_INDEX): 2.0,
+    int(CommandKind.SET_MARGIN): 6.0,
 }
 """How often administrative kinds come, others being 1: enough to undo what would stop all trading."""
 ORDER_KINDS = (CommandKind.NEW_ORDER, CommandKind.CANCEL, CommandKind.REPLACE, CommandKind.MASS_CANCEL)
@@ -79,7 +80,7 @@ def opening() -> Commands:
                 CommandKind.ADJUST_POSITION,
                 account=number,
                 instrument=instrument,
-                quantity_lots=20 if flags & MARGIN else 10_000,
+                quantity_lots=20 * (instrument < 3) if flags & MARGIN else 10_000,
             )
     return rows.view(COMMAND)
 
@@ -257,7 +258,7 @@ def _rules(row: Commands, pick: np.random.Generator) -> Commands:
 def _market(row: Commands, pick: np.random.Generator) -> Commands:
     market = row.view(MARKET)
     market["initial_margin_ppm"], market["maintenance_margin_ppm"] = pick.choice(
-        [(500_000, 250_000), (10**6, 900_000), (20_000, 10_000), (250_000, 250_001), (10**7, 1)]
+        [(500_000, 250_000), (10**6, 900_000), (20_000, 10_000), (250_000, 250_001), (10**7, 9 * 10**6)]
     )
     market["index_weight"] = pick.choice([0, 1, 3, 2**30, 2**30 + 1, -1], p=[0.1, 0.4, 0.3, 0.1, 0.05, 0.05])
     market["close_price_ticks"] = pick.choice([0, 1_000, 1_005, 2**40])
