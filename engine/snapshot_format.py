@@ -4,17 +4,20 @@ All numbers are little endian, nothing is padded to alignment, and nothing deriv
 levels and client-id maps follow from the orders). Sections stand one after the other:
 
 * header, once: magic `LKSTSNAP`, version u32, last_seq u64, last_timestamp_ns i64, pot of fees in micros (16 bytes,
-  unsigned), then the number of rows of each of the five sections, u64 each;
+  unsigned), the market's breaker: levels 1 to 3 ppm u32 each, pause_ns i64, day i64 and level u8 reached, until_ns i64;
+  then the number of rows of each of the five sections, u64 each;
 * instruments, by id: id u32, symbol 32 bytes (NUL padded), tick_micros i64, lot_units i64, phase u8, next_phase u8,
-  until_ns i64 (both 0 if none follows), reference price i64, last price i64, maker and taker fee ppm, band ppm, collar
-  ppm, breaker ppm, u32 each, breaker window_ns i64, breaker pause_ns i64, breaker phase u8, open window's start ns i64
-  and price i64 (both 0 if none is open);
+  until_ns i64 (both 0 if none follows), reference price i64, last price i64, maker fee ppm i32, taker fee ppm, band
+  ppm, collar ppm, breaker ppm, u32 each, breaker window_ns i64, breaker pause_ns i64, breaker phase u8, open window's
+  start ns i64 and price i64 (both 0 if none is open), initial and maintenance margin ppm u32 each, index weight i64,
+  previous close i64;
 * accounts, by id: id u32, flags u32, name 32 bytes (NUL padded), cash_micros i64, status u8, the limits
   (max_order_lots, max_order_micros, max_position_lots, max_orders_per_day, orders_per_second, burst_orders,
-  max_orders_per_trade) i64 each, the counters (day, orders of the day, trades of the day, tat ns)
-  i64 each, all 0 if there is no limit;
+  max_orders_per_trade, max_concentration_ppm) i64 each, the counters (day, orders of the day, trades of the day, tat
+  ns) i64 each, all 0 if there is no limit, business days of the four latest day trades i64 each, oldest first, under
+  margin call u8;
 * positions, by account and instrument: account u32, instrument u32, quantity_lots i64, cost_micros i64, realised_micros
-  i64; none with all three 0;
+  i64, business day of its opening i64; none with all four 0;
 * sessions, by id: id u64, last_no u64, k u32, then k = min(last_no, 256) outcome seqs u64, oldest first;
 * orders, by instrument, place, side (buys first) and priority: order_id u64, client_order_id u64, session_id u64,
   account u32, instrument u32, side u8, order_type u8, tif u8, price_ticks i64, quantity_lots i64, leaves_lots i64,
@@ -24,7 +27,8 @@ levels and client-id maps follow from the orders). Sections stand one after the 
 
 The order of the orders in the book is their priority: best price first; at one price the displayed ones in their queue,
 then the hidden ones in theirs. Stops: buys by (stop price, order id), sells by (-stop price, order id). Orders for the
-closing auction: by order id, both sides together. The state digest of an engine is BLAKE2b-128 over these bytes.
+closing auction: as they came to wait, both sides together. The state digest of an engine is BLAKE2b-128 over these
+bytes.
 """
 
 import struct
@@ -32,12 +36,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 MAGIC: Final = b"LKSTSNAP"
-VERSION: Final = 2
+VERSION: Final = 3
 
-_HEADER: Final = struct.Struct("<8sIQq16sQQQQQ")
-_INSTRUMENT: Final = struct.Struct("<I32sqqBBqqq5IqqBqq")
-_ACCOUNT: Final = struct.Struct("<II32sqB11q")
-_POSITION: Final = struct.Struct("<IIqqq")
+_HEADER: Final = struct.Struct("<8sIQq16s3IqqBqQQQQQ")
+_INSTRUMENT: Final = struct.Struct("<I32sqqBBqqqi4IqqBqqIIqq")
+_ACCOUNT: Final = struct.Struct("<II32sqB16qB")
+_POSITION: Final = struct.Struct("<IIqqqq")
 _SESSION: Final = struct.Struct("<QQI")
 _ORDER: Final = struct.Struct("<QQQIIBBBqqqBBBqqqqqq")
 _SEQ_SIZE: Final = 8
@@ -47,6 +51,18 @@ MAX_OUTCOMES: Final = 256
 
 class SnapshotError(ValueError):
     """The bytes are not a snapshot that this version can restore."""
+
+
+class MarketRow(NamedTuple):
+    """The market-wide breaker: its terms, the level reached and on which day, and until when the market is halted."""
+
+    level1_ppm: int
+    level2_ppm: int
+    level3_ppm: int
+    pause_ns: int
+    day: int
+    level: int
+    until_ns: int
 
 
 class InstrumentRow(NamedTuple):
@@ -71,6 +87,10 @@ class InstrumentRow(NamedTuple):
     breaker_phase: int
     window_start_ns: int
     window_ticks: int
+    initial_margin_ppm: int
+    maintenance_margin_ppm: int
+    index_weight: int
+    close_ticks: int
 
 
 class AccountRow(NamedTuple):
@@ -88,10 +108,16 @@ class AccountRow(NamedTuple):
     orders_per_second: int
     burst_orders: int
     max_orders_per_trade: int
+    max_concentration_ppm: int
     day: int
     day_orders: int
     day_trades: int
     tat_ns: int
+    day_trade1: int
+    day_trade2: int
+    day_trade3: int
+    day_trade4: int
+    margin_called: int
 
 
 class PositionRow(NamedTuple):
@@ -102,6 +128,7 @@ class PositionRow(NamedTuple):
     quantity_lots: int
     cost_micros: int
     realised_micros: int
+    opened_day: int
 
 
 class SessionRow(NamedTuple):
@@ -144,6 +171,7 @@ class StateImage:
     last_seq: int
     last_timestamp_ns: int
     fees_micros: int
+    market: MarketRow
     instruments: tuple[InstrumentRow, ...]
     accounts: tuple[AccountRow, ...]
     positions: tuple[PositionRow, ...]
@@ -155,7 +183,7 @@ def encode_snapshot(image: StateImage) -> bytes:
     """Bytes of a snapshot."""
     counts = map(len, (image.instruments, image.accounts, image.positions, image.sessions, image.orders))
     fees = image.fees_micros.to_bytes(_FEES_SIZE, "little")
-    parts = [_HEADER.pack(MAGIC, VERSION, image.last_seq, image.last_timestamp_ns, fees, *counts)]
+    parts = [_HEADER.pack(MAGIC, VERSION, image.last_seq, image.last_timestamp_ns, fees, *image.market, *counts)]
     parts += [_INSTRUMENT.pack(*row) for row in image.instruments]
     parts += [_ACCOUNT.pack(*row) for row in image.accounts]
     parts += [_POSITION.pack(*row) for row in image.positions]
@@ -194,7 +222,8 @@ def decode_snapshot(raw: bytes) -> StateImage:
         SnapshotError: wrong magic, version or length.
     """
     reader = _Reader(raw)
-    magic, version, last_seq, last_timestamp_ns, fees, *counts = _HEADER.unpack(reader.take(_HEADER.size))
+    magic, version, last_seq, last_timestamp_ns, fees, *rest = _HEADER.unpack(reader.take(_HEADER.size))
+    market, counts = MarketRow(*rest[:7]), rest[7:]
     if magic != MAGIC:
         raise SnapshotError("not an engine snapshot: it does not start with LKSTSNAP")
     if version != VERSION:
@@ -213,7 +242,7 @@ def decode_snapshot(raw: bytes) -> StateImage:
     if reader.rest:
         raise SnapshotError(f"snapshot has {reader.rest} bytes after its end")
     pot = int.from_bytes(fees, "little")
-    return StateImage(last_seq, last_timestamp_ns, pot, instruments, accounts, positions, sessions, orders)
+    return StateImage(last_seq, last_timestamp_ns, pot, market, instruments, accounts, positions, sessions, orders)
 
 
 def _session(reader: _Reader) -> SessionRow:

@@ -2,22 +2,30 @@
 
 Kept by order, not by level, because events speak of orders. What an event says of an order's open quantity is absolute
 (`leaves_lots`), so applying it needs no memory of how it came there. Only of an iceberg the present peak is counted
-along, by the rules of docs/engine.md, "Matching"; its size is told beside the events (`HiddenTerms`). Levels are what
-is displayed: hidden orders and orders that wait outside the book are in none.
+along, by the rules of docs/engine.md, "Matching"; its size stands in the order's ORDER_EVENT. Levels are what is
+displayed: hidden orders and orders that wait outside the book are in none.
 
 The books show the state between two bursts of events only. Within one, an order that trades on entry stands in its
 level for a moment (it is ACCEPTED before its trades are told); after it, it does not.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from sortedcontainers import SortedDict
 
-from lockstep.gateway.terms import PLAIN, HiddenTerms
-from lockstep.stream.records import EventFlag, EventKind, Events, Phase, Side
+from lockstep.stream.records import (
+    ORDER_EVENT,
+    EventFlag,
+    EventKind,
+    Events,
+    OrderFlag,
+    Phase,
+    Side,
+    TimeInForce,
+)
 
 _FIELDS: Final = (
     "kind",
@@ -34,6 +42,8 @@ _FIELDS: Final = (
     "index",
     "timestamp_ns",
 )
+_TERMS: Final = ("tif", "order_flags", "display_lots")
+"""Read from the ORDER_EVENT overlay; of other kinds they say nothing."""
 _BUY: Final = int(Side.BUY)
 _ACCEPTED: Final = int(EventKind.ACCEPTED)
 _TRADE: Final = int(EventKind.TRADE)
@@ -47,11 +57,11 @@ _BOOKS: Final = int(EventFlag.BOOKS)
 _LOST_PRIORITY: Final = int(EventFlag.LOST_PRIORITY)
 _AUCTION: Final = int(EventFlag.AUCTION)
 _WAITS: Final = int(EventFlag.WAITS)
-_UNSEEN: Final = int(EventFlag.UNSEEN)
+_HIDDEN_FLAG: Final = int(OrderFlag.HIDDEN)
+_AT_CLOSE: Final = int(TimeInForce.AT_CLOSE)
 _CLOSING_AUCTION: Final = int(Phase.CLOSING_AUCTION)
 _HIDDEN: Final = -1
 """In place of a display quantity: nothing is displayed. 0: everything is."""
-_NO_TERMS: Final[Mapping[int, HiddenTerms]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,11 @@ class RestingOrder:
     side: int
     price_ticks: int
     leaves_lots: int
-    terms: HiddenTerms = PLAIN
+    display_lots: int = 0
+    """Size of an iceberg's peak; 0: no iceberg."""
+    hidden: bool = False
+    at_close: bool = False
+    """It comes to rest when the closing auction begins."""
     shown_lots: int = 0
     """What is left of an iceberg's present peak."""
 
@@ -155,11 +169,11 @@ class Books:
         self._for_close: dict[int, tuple[int, int, int, int]] = {}
         for order in orders:
             place = order.instrument, order.side, order.price_ticks, order.leaves_lots
-            if order.terms.at_close:
+            if order.at_close:
                 self._for_close[order.order_id] = place
                 continue
-            self._rest(order.order_id, *place, _display(order.terms))
-            if order.terms.display_lots:
+            self._rest(order.order_id, *place, _HIDDEN if order.hidden else order.display_lots)
+            if order.display_lots:
                 self._set(order.order_id, order.leaves_lots, order.shown_lots)
         for book in self._books.values():
             book.touched.clear()
@@ -186,22 +200,20 @@ class Books:
         book = self._books.get(instrument)
         return Best() if book is None else book.find_best()
 
-    def apply(
-        self, events: Events, through_seq: int, terms: Mapping[int, HiddenTerms] = _NO_TERMS
-    ) -> tuple[BookChange, ...]:
-        """Apply events in order (those up to `seq` are skipped); afterwards the books are as of `through_seq`.
-
-        Raises:
-            KeyError: `terms` lacks an order of `orders_with_hidden_terms`.
-        """
+    def apply(self, events: Events, through_seq: int) -> tuple[BookChange, ...]:
+        """Apply events in order (those up to `seq` are skipped); afterwards the books are as of `through_seq`."""
         wanted = np.isin(events["kind"], _KINDS) & (events["seq"] > self.seq)
         rows = events[wanted]
         self.seq = max(self.seq, through_seq)
         touched: dict[int, list[Print]] = {}
         columns = [rows[name].tolist() for name in _FIELDS]
-        for kind, instrument, side, order_id, price, lots, leaves, maker, maker_leaves, flags, seq, index, at in zip(
-            *columns, strict=True
-        ):
+        told = rows.view(ORDER_EVENT)
+        terms = zip(*(told[name].tolist() for name in _TERMS), strict=True)
+        for kind, instrument, side, order_id, price, lots, leaves, maker, maker_leaves, flags, seq, index, at, (
+            tif,
+            order_flags,
+            display,
+        ) in zip(*columns, terms, strict=True):
             prints = touched.setdefault(instrument, [])
             if kind == _TRADE:
                 auction = flags & _AUCTION
@@ -213,16 +225,16 @@ class Books:
                 self._lessen(order_id, leaves)
             elif kind in (_CANCELED, _REDUCED):
                 self._lessen(order_id, leaves)
-            elif kind == _REPLACED:
+            elif kind == _REPLACED and not flags & _WAITS:
                 self._replace(order_id, price, leaves, flags)
             elif kind == _PHASE_CHANGED:
                 # A SETTING_EVENT: its `value`, the phase, lies where others have the order id.
                 if order_id == _CLOSING_AUCTION:
                     self._begin_closing(instrument)
             elif flags & _BOOKS:
-                display = _display(terms[order_id]) if flags & _UNSEEN else 0
-                self._rest(order_id, instrument, side, price, leaves, display)
-            elif flags & _WAITS and price and terms[order_id].at_close:
+                hidden = order_flags & _HIDDEN_FLAG
+                self._rest(order_id, instrument, side, price, leaves, _HIDDEN if hidden else display)
+            elif flags & _WAITS and tif == _AT_CLOSE:
                 self._for_close[order_id] = (instrument, side, price, leaves)
         changes = (self._take_change(instrument, tuple(prints)) for instrument, prints in touched.items())
         return tuple(change for change in changes if change is not None)
@@ -308,7 +320,3 @@ class Books:
         if not (levels or prints):
             return None
         return BookChange(instrument, levels, best if changed else None, prints)
-
-
-def _display(terms: HiddenTerms) -> int:
-    return _HIDDEN if terms.hidden else terms.display_lots

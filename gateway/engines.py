@@ -4,15 +4,13 @@ Every engine can answer for committed events; for queries the primary comes firs
 answer of a lower epoch than one seen comes from an engine that was left behind, and does not count.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import grpc
 import numpy as np
 
-from lockstep.gateway.terms import CommandId, HiddenTerms, read_terms
 from lockstep.ops.process import CHANNEL_OPTIONS
-from lockstep.stream.frames import decode_frame
 from lockstep.stream.records import EVENT, Events, join_records, no_events
 from lockstep.stream.topology import Member
 from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
@@ -20,7 +18,6 @@ from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 LAST_INDEX: Final = 2**32 - 1
 _QUERY_TIMEOUT_S: Final = 1.0
 _FETCH_TIMEOUT_S: Final = 10.0
-_JOURNAL_BYTES: Final = 1 << 20
 
 
 class EnginesUnavailable(Exception):
@@ -152,39 +149,6 @@ class Engines:
                 return seq, content
             said.append(f"engine {member}: sent {len(content)} bytes of a snapshot of {total}")
         raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
-
-    async def terms(self, wanted: Mapping[int, CommandId]) -> dict[int, HiddenTerms]:
-        """Terms of orders whose ACCEPTED is committed, from the journals.
-
-        Raises:
-            EnginesUnavailable: no engine has all their commands.
-        """
-        found: dict[int, HiddenTerms] = {}
-        said = []
-        for member in self._order(primary_first=False):
-            try:
-                while len(found) < len(wanted):
-                    missing = {order_id: command for order_id, command in wanted.items() if order_id not in found}
-                    more = await self._journaled(member, missing)
-                    if not more:
-                        said.append(f"engine {member}: does not have order {min(missing)} in its journal")
-                        break
-                    found |= more
-            except grpc.aio.AioRpcError as error:
-                said.append(f"engine {member}: {error.code().name} {error.details()}")
-            if len(found) == len(wanted):
-                return found
-        raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
-
-    async def _journaled(self, member: int, wanted: Mapping[int, CommandId]) -> dict[int, HiddenTerms]:
-        """What one bounded reading of an engine's journal, from the first wanted order on, tells of them."""
-        found: dict[int, HiddenTerms] = {}
-        request = replication_pb2.FetchJournalRequest(from_seq=min(wanted), max_bytes=_JOURNAL_BYTES)
-        async for reply in self._stubs[member].FetchJournal(request, timeout=_FETCH_TIMEOUT_S):
-            for raw in reply.frames:
-                journaled = decode_frame(raw)
-                found |= read_terms(journaled.records, journaled.first_seq, wanted)
-        return found
 
     async def close(self) -> None:
         """Close all connections."""

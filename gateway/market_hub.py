@@ -3,26 +3,21 @@
 Keeping books costs about as much as everything else that a gateway does with an event, so a gateway without market-data
 subscribers keeps none. The first subscriber makes it load the live orders from an engine (a standby where there is one:
 the primary has better things to do) and follow the events from there on.
-
-A burst that brings an order which is not displayed in full has to wait until the order's terms were read from an
-engine's journal (see `terms.py`), and with it all later bursts: market data comes some milliseconds later then, whole.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from lockstep.engine.snapshot_format import OrderRow, StateImage, decode_snapshot
+from lockstep.engine.snapshot_format import StateImage, decode_snapshot
 from lockstep.gateway.books import Books, RestingOrder
 from lockstep.gateway.engines import Engines, EnginesUnavailable
 from lockstep.gateway.market import Subscription
-from lockstep.gateway.terms import CommandId, HiddenTerms, orders_with_hidden_terms
 from lockstep.stream.records import EventKind, Events, OrderFlag
 
 _MAX_BUFFERED_EVENTS: Final = 1_000_000
 _INSTRUMENT_DEFINED: Final = int(EventKind.INSTRUMENT_DEFINED)
 _IDLE_NS: Final = 30_000_000_000
-_RETRY_PAUSE_S: Final = 0.05
 _IN_BOOK: Final = 0
 _WAITS_FOR_CLOSE: Final = 2
 
@@ -39,10 +34,6 @@ class MarketHub:
         self._subscribers: dict[Subscription, asyncio.Event] = {}
         self._buffer: list[tuple[Events, int]] | None = None
         self._buffered = 0
-        # Bursts that wait for the terms of an order, their events' number, and who fetches the terms.
-        self._backlog: list[tuple[Events, int]] = []
-        self._backlogged = 0
-        self._worker: asyncio.Task[None] | None = None
         self._loading = asyncio.Lock()
         self._idle_since_ns = 0
 
@@ -77,9 +68,6 @@ class MarketHub:
 
     def end(self) -> None:
         """Wake all subscribers: the gateway is being stopped."""
-        if self._worker is not None:
-            self._worker.cancel()
-            self._worker = None
         for wake in self._subscribers.values():
             wake.set()
 
@@ -117,40 +105,7 @@ class MarketHub:
             subscription.begin(new)
             if subscription.waiting:
                 wake.set()
-        if not self._backlog and not orders_with_hidden_terms(events, books.seq):
-            self._apply(books, events, through_seq, {})
-            return
-        self._backlog.append((events, through_seq))
-        self._backlogged += len(events)
-        if self._backlogged > _MAX_BUFFERED_EVENTS:
-            # No engine has told the terms for long. Who subscribes again begins with a snapshot.
-            for subscription, wake in self._subscribers.items():
-                subscription.overflowed = True
-                wake.set()
-            self._drop_books()
-        elif self._worker is None:
-            self._worker = asyncio.ensure_future(self._work_off(books))
-
-    async def _work_off(self, books: Books) -> None:
-        """Apply what waits, in order, as soon as the terms are there."""
-        while self._backlog:
-            taken = len(self._backlog)
-            wanted: dict[int, CommandId] = {}
-            for events, _through_seq in self._backlog[:taken]:
-                wanted |= orders_with_hidden_terms(events, books.seq)
-            try:
-                terms = await self._engines.terms(wanted) if wanted else {}
-            except EnginesUnavailable:
-                await asyncio.sleep(_RETRY_PAUSE_S)
-                continue
-            done, self._backlog = self._backlog[:taken], self._backlog[taken:]
-            for events, through_seq in done:
-                self._backlogged -= len(events)
-                self._apply(books, events, through_seq, terms)
-        self._worker = None
-
-    def _apply(self, books: Books, events: Events, through_seq: int, terms: dict[int, HiddenTerms]) -> None:
-        changes = books.apply(events, through_seq, terms)
+        changes = books.apply(events, through_seq)
         for subscription, wake in self._subscribers.items():
             for change in changes:
                 subscription.on_change(change)
@@ -164,21 +119,12 @@ class MarketHub:
         return new
 
     def on_tick(self, now_ns: int) -> None:
-        """Drop the books when nobody has subscribed for a while. Raises what broke while a backlog was worked off."""
-        if self._worker is not None and self._worker.done():
-            self._worker.result()
+        """Drop the books when nobody has subscribed for a while."""
         if self.books is None or self._subscribers or self._loading.locked():
             self._idle_since_ns = now_ns
         elif now_ns - self._idle_since_ns > _IDLE_NS:
-            self._drop_books()
-
-    def _drop_books(self) -> None:
-        if self._worker is not None:
-            self._worker.cancel()
-            self._worker = None
-        self.books = None
-        self.instruments = {}
-        self._backlog, self._backlogged = [], 0
+            self.books = None
+            self.instruments = {}
 
 
 def resting_orders(image: StateImage) -> Iterable[RestingOrder]:
@@ -186,8 +132,5 @@ def resting_orders(image: StateImage) -> Iterable[RestingOrder]:
     for row in image.orders:
         if row.place in (_IN_BOOK, _WAITS_FOR_CLOSE):
             place = row.order_id, row.instrument, row.side, row.price_ticks, row.leaves_lots
-            yield RestingOrder(*place, _terms(row), row.shown_lots)
-
-
-def _terms(row: OrderRow) -> HiddenTerms:
-    return HiddenTerms(row.display_lots, bool(row.flags & OrderFlag.HIDDEN), row.place == _WAITS_FOR_CLOSE)
+            hidden, at_close = bool(row.flags & OrderFlag.HIDDEN), row.place == _WAITS_FOR_CLOSE
+            yield RestingOrder(*place, row.display_lots, hidden, at_close, row.shown_lots)

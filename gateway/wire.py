@@ -18,6 +18,7 @@ from lockstep.stream.records import (
     ADMIN,
     COMMAND,
     LIMITS,
+    MARKET,
     RULES,
     SETTING,
     TRANSFER,
@@ -171,6 +172,7 @@ def _row_of(which: str, message: Any) -> tuple[CommandKind, dict[str, int]]:
             **named,
             "price_ticks": message.price_ticks,
             "quantity_lots": message.quantity_lots,
+            "stop_price_ticks": message.stop_price_ticks,
         }
     raise ShapeError(Code.MALFORMED_BATCH, f"a {which} command has no columns")
 
@@ -186,6 +188,9 @@ ADMIN_COMMANDS: Final = {
     "set_fees": (CommandKind.SET_FEES, RULES),
     "set_price_limits": (CommandKind.SET_PRICE_LIMITS, RULES),
     "transfer_position": (CommandKind.TRANSFER_POSITION, TRANSFER),
+    "set_margin": (CommandKind.SET_MARGIN, MARKET),
+    "set_index": (CommandKind.SET_INDEX, MARKET),
+    "set_market_breaker": (CommandKind.SET_MARKET_BREAKER, MARKET),
 }
 """Fields of a Command that need the entitlement "admin", with the kind and the layout of their records."""
 _MAX_NAME_BYTES: Final = 32
@@ -226,6 +231,8 @@ def _fill(record: Commands, which: str, message: Any) -> Code:
         record["account"] = message.account
         record["flags"] = AccountFlag.UNLIMITED_CASH * message.unlimited_cash
         record["flags"] |= AccountFlag.UNLIMITED_POSITIONS * message.unlimited_positions
+        record["flags"] |= AccountFlag.MARGIN * message.margin | AccountFlag.SHORT_SALES * message.short_sales
+        record["flags"] |= AccountFlag.DAY_TRADE_RULE * message.day_trade_rule
         return _fill_name(record, message.name)
     if which == "set_phase":
         record["instrument"] = message.instrument

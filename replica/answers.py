@@ -58,6 +58,9 @@ def _order(order: OrderView | OrderRow) -> orders_pb2.Order:
         price_ticks=order.price_ticks,
         quantity_lots=order.quantity_lots,
         leaves_lots=order.leaves_lots,
+        stop_price_ticks=order.stop_price_ticks,
+        display_lots=order.display_lots,
+        shown_lots=order.shown_lots,
     )
 
 
@@ -69,11 +72,17 @@ def _account(account: AccountView) -> accounts_pb2.Account:
         unlimited_positions=bool(account.flags & AccountFlag.UNLIMITED_POSITIONS),
         cash_micros=account.cash_micros,
         reserved_micros=account.reserved_micros,
+        status=cast("common_pb2.AccountStatus", account.status),
+        margin=bool(account.flags & AccountFlag.MARGIN),
+        short_sales=bool(account.flags & AccountFlag.SHORT_SALES),
+        day_trade_rule=bool(account.flags & AccountFlag.DAY_TRADE_RULE),
         positions=[
             accounts_pb2.Position(
                 instrument=position.instrument,
                 quantity_lots=position.quantity_lots,
                 reserved_lots=position.reserved_lots,
+                cost_micros=position.cost_micros,
+                realised_micros=position.realised_micros,
             )
             for position in account.positions
         ],
@@ -86,4 +95,6 @@ def _instrument(instrument: InstrumentView) -> common_pb2.Instrument:
         symbol=instrument.symbol,
         tick_micros=instrument.tick_micros,
         lot_units=instrument.lot_units,
+        phase=cast("common_pb2.Phase", instrument.phase),
+        last_price_ticks=instrument.last_price_ticks,
     )

@@ -14,8 +14,12 @@ These overlays share the 128 bytes of a command; `kind` says which one is meant:
 * `SETTING`: one value of an instrument or account (`SET_PHASE`, `SET_ACCOUNT_STATUS`);
 * `LIMITS`: an account's pre-trade limits (`SET_RISK_LIMITS`);
 * `RULES`: an instrument's fees and price limits (`SET_FEES`, `SET_PRICE_LIMITS`);
+* `MARKET`: margin rates, and the index with its breaker (`SET_MARGIN`, `SET_INDEX`, `SET_MARKET_BREAKER`);
 * `TRANSFER`: shares from account to account (`TRANSFER_POSITION`);
 * `CONTROL`: what the sequencer itself says in the stream (`EPOCH_START`, `GROW`, `GROW_REVOKED`, `TICK`).
+
+Of the 160 bytes of an event, `ORDER_EVENT` (`ACCEPTED`, `REPLACED`, `TRIGGERED`) says the order's terms where a `TRADE`
+speaks of its maker; `CONTROL_EVENT`, `DEFINITION_EVENT` and `SETTING_EVENT` belong to the commands of like names.
 
 Growth rule: a new field takes reserved bytes or a new overlay; a field never moves. Anything else raises
 `LAYOUT_VERSION`, which every frame carries.
@@ -27,6 +31,12 @@ from typing import Final, NewType
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lockstep.stream.event_layouts import CONTROL_EVENT as CONTROL_EVENT
+from lockstep.stream.event_layouts import DEFINITION_EVENT as DEFINITION_EVENT
+from lockstep.stream.event_layouts import EVENT as EVENT
+from lockstep.stream.event_layouts import ORDER_EVENT as ORDER_EVENT
+from lockstep.stream.event_layouts import SETTING_EVENT as SETTING_EVENT
 
 LAYOUT_VERSION: Final = 1
 
@@ -63,6 +73,10 @@ class CommandKind(IntEnum):
     TRANSFER_POSITION = 73
     SESSION_CLOSED = 74
     """Cancel on disconnect: a gateway says that the session in `order_id` is gone."""
+    SET_MARGIN = 75
+    SET_INDEX = 76
+    """An instrument's weight in the index of the market, and its previous close."""
+    SET_MARKET_BREAKER = 77
 
     EPOCH_START = 192
     GROW = 193
@@ -164,6 +178,12 @@ class AccountFlag(IntFlag):
 
     UNLIMITED_CASH = 1
     UNLIMITED_POSITIONS = 2
+    MARGIN = 4
+    """It trades on margin: what it owns secures what it owes."""
+    SHORT_SALES = 8
+    """A margin account that may sell what it does not have."""
+    DAY_TRADE_RULE = 16
+    """It is held to the pattern-day-trader rule."""
 
 
 class EventKind(IntEnum):
@@ -196,6 +216,13 @@ class EventKind(IntEnum):
     FEES_SET = 72
     PRICE_LIMITS_SET = 73
     POSITION_TRANSFERRED = 74
+    MARGIN_SET = 75
+    INDEX_SET = 76
+    MARKET_BREAKER_SET = 77
+    MARKET_HALTED = 78
+    """The index has fallen to a level of the market's breaker."""
+    MARGIN_CALLED = 79
+    """A margin account's equity (`value`) fell under its maintenance margin (`previous_value`), or is back at it."""
 
     EPOCH_STARTED = 192
     GROWN = 193
@@ -214,7 +241,7 @@ class EventFlag(IntFlag):
     AUCTION = 4
     """On TRADE: of an auction; the buyer stands in the taker's fields, the seller in the maker's."""
     WAITS = 8
-    """On ACCEPTED: the order stands outside the book, until its stop price or the closing auction."""
+    """On ACCEPTED and REPLACED: the order stands outside the book, until its stop price or the closing auction."""
     UNSEEN = 16
     """On ACCEPTED, REPLACED and TRIGGERED: not all of what rests is displayed (iceberg or hidden order)."""
 
@@ -310,6 +337,22 @@ RULES: Final = np.dtype(
     ]
 )
 
+MARKET: Final = np.dtype(
+    [
+        *_COMMAND_HEAD,
+        ("initial_margin_ppm", "<i8"),  # SET_MARGIN: these two, in millionths of a position's worth
+        ("maintenance_margin_ppm", "<i8"),
+        ("index_weight", "<i8"),  # SET_INDEX: these two; 0: not in the index
+        ("close_price_ticks", "<i8"),  # 0: as it is
+        ("level1_ppm", "<i8"),  # SET_MARKET_BREAKER: the other four; 0: no such level
+        ("level2_ppm", "<i8"),
+        ("level3_ppm", "<i8"),
+        ("pause_ns", "<i8"),
+        ("received_ns", "<i8"),
+        ("tag", "<u8"),
+    ]
+)
+
 TRANSFER: Final = np.dtype(
     [
         *_COMMAND_HEAD,  # account: the giver
@@ -339,110 +382,14 @@ CONTROL: Final = np.dtype(
     ]
 )
 
-EVENT: Final = np.dtype(
-    [
-        ("seq", "<u8"),  # (seq, index) is the event id: the same on every replica, for ever
-        ("index", "<u4"),
-        ("kind", "u1"),
-        ("side", "u1"),  # TRADE: the taker's
-        ("code", "<u2"),
-        ("instrument", "<u4"),
-        ("account", "<u4"),  # TRADE: this and the next five are the taker's
-        ("session_id", "<u8"),
-        ("session_no", "<u8"),  # the command that this answers; 0: not an answer
-        ("order_id", "<u8"),
-        ("client_order_id", "<u8"),
-        ("price_ticks", "<i8"),
-        ("quantity_lots", "<i8"),  # ACCEPTED, REPLACED: order quantity; TRADE: traded; CANCELED: taken off
-        ("leaves_lots", "<i8"),  # still open after this event
-        ("maker_order_id", "<u8"),
-        ("maker_client_order_id", "<u8"),
-        ("maker_session_id", "<u8"),
-        ("maker_account", "<u4"),
-        ("flags", "<u4"),
-        ("maker_leaves_lots", "<i8"),
-        ("timestamp_ns", "<i8"),
-        ("taker_fee_micros", "<i8"),
-        ("maker_fee_micros", "<i8"),
-        ("previous_price_ticks", "<i8"),  # REPLACED: before; DUPLICATE: seq of the original outcome, 0 if forgotten
-        ("previous_leaves_lots", "<i8"),  # REPLACED: open quantity before
-    ]
-)
-
-CONTROL_EVENT: Final = np.dtype(
-    [
-        ("seq", "<u8"),
-        ("index", "<u4"),
-        ("kind", "u1"),
-        ("side", "u1"),
-        ("code", "<u2"),
-        ("epoch", "<u8"),
-        ("in_sync", "<u8"),
-        ("primary", "<u2"),
-        ("member", "<u2"),
-        ("sequencer", "<u2"),
-        ("cause", "<u2"),
-        ("_reserved", "V80"),
-        ("timestamp_ns", "<i8"),
-        ("_reserved2", "V32"),
-    ]
-)
-
-DEFINITION_EVENT: Final = np.dtype(
-    [
-        ("seq", "<u8"),
-        ("index", "<u4"),
-        ("kind", "u1"),
-        ("side", "u1"),
-        ("code", "<u2"),
-        ("instrument", "<u4"),
-        ("account", "<u4"),
-        ("session_id", "<u8"),
-        ("session_no", "<u8"),
-        ("name", "S32"),
-        ("tick_micros", "<i8"),
-        ("lot_units", "<i8"),
-        ("quantity_lots", "<i8"),  # POSITION_ADJUSTED: position after
-        ("amount_micros", "<i8"),  # CASH_ADJUSTED: cash after
-        ("_reserved", "V4"),
-        ("flags", "<u4"),
-        ("_reserved2", "V8"),
-        ("timestamp_ns", "<i8"),
-        ("_reserved3", "V32"),
-    ]
-)
-
-SETTING_EVENT: Final = np.dtype(
-    [
-        ("seq", "<u8"),
-        ("index", "<u4"),
-        ("kind", "u1"),
-        ("side", "u1"),
-        ("code", "<u2"),
-        ("instrument", "<u4"),
-        ("account", "<u4"),
-        ("session_id", "<u8"),
-        ("session_no", "<u8"),
-        ("value", "<i8"),  # PHASE_CHANGED, ACCOUNT_STATUS_SET: now, and before
-        ("previous_value", "<i8"),
-        ("reference_price_ticks", "<i8"),
-        ("until_ns", "<i8"),
-        ("_reserved", "V36"),
-        ("flags", "<u4"),
-        ("_reserved2", "V8"),
-        ("timestamp_ns", "<i8"),
-        ("_reserved3", "V32"),
-    ]
-)
-
 Commands = NDArray[np.void]
 """A one-dimensional array of dtype COMMAND (or an overlay of it)."""
 Events = NDArray[np.void]
 """A one-dimensional array of dtype EVENT (or an overlay of it)."""
 
 for _dtypes, _size in (
-    ((COMMAND, ADMIN, SETTING, LIMITS, RULES, TRANSFER, CONTROL), 128),
-    ((EVENT, CONTROL_EVENT, DEFINITION_EVENT, SETTING_EVENT), 160),
+    ((COMMAND, ADMIN, SETTING, LIMITS, RULES, MARKET, TRANSFER, CONTROL), 128),
+    ((EVENT, ORDER_EVENT, CONTROL_EVENT, DEFINITION_EVENT, SETTING_EVENT), 160),
 ):
     for _dtype in _dtypes:
         if _dtype.itemsize != _size:

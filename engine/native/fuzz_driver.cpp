@@ -36,7 +36,7 @@ void check(const State& state) {
     for (Handle at = 1; at < state.accounts.end(); ++at) {
         const Account& account = state.accounts[at];
         require(account.reserved >= 0 && account.receivable >= 0, "an account has negative reservations");
-        require(account.unlimited_cash() || account.cash >= account.reserved, "an account can't pay for its orders");
+        require(account.borrows() || account.cash >= account.reserved, "an account can't pay for its orders");
     }
 }
 
@@ -79,7 +79,7 @@ private:
 
 u8 some_kind(Random& random) {
     constexpr u8 kKinds[] = {2,  2,  3,  3,  4,  5,  64, 65, 66, 66,  67,  67,
-                             68, 68, 68, 69, 70, 71, 72, 73, 74, 195, 195, 192};
+                             68, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 195, 195, 192};
     if (random.below(100) < 70) return command_kind::NEW_ORDER;
     return kKinds[random.below(std::size(kKinds))];
 }
@@ -113,6 +113,7 @@ Command some_command(Random& random) {
         command.admin.name[0] = static_cast<char>('a' + random.below(6));
         command.admin.tick_micros = some_number(random);
         command.admin.lot_units = some_number(random);
+        if (head.kind == command_kind::DEFINE_ACCOUNT) head.flags = static_cast<u8>(random.below(32));
     } else if (head.kind >= kFirstAdmin) {
         for (int at = 0; at < 8; ++at) words[at] = random.below(3) == 0 ? some_number(random) : 0;
         command.admin.quantity_lots = some_amount(random, 10'000);
@@ -120,6 +121,15 @@ Command some_command(Random& random) {
         if (head.kind == command_kind::SET_PHASE)
             words[0] = static_cast<i64>(random.below(2) == 0 ? 3 : random.below(9));
         if (head.kind == command_kind::SET_ACCOUNT_STATUS) words[0] = static_cast<i64>(random.below(9) / 4);
+        if (head.kind == command_kind::SET_INDEX) {
+            command.market.index_weight = static_cast<i64>(random.below(5));
+            command.market.close_price_ticks = static_cast<i64>(random.below(60));
+        }
+        if (head.kind == command_kind::SET_MARKET_BREAKER) {
+            command.market = {};
+            command.market.level2_ppm = static_cast<i64>(1 + random.below(500'000));
+            command.market.pause_ns = static_cast<i64>(1 + random.below(60));
+        }
     } else {
         command.order.price_ticks = 1 + static_cast<i64>(random.below(40));
         command.order.quantity_lots = some_number(random);

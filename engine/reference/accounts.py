@@ -31,10 +31,12 @@ class Position:
     """Lots held of one instrument, and what they cost.
 
     `reserved` and `buying` are the open lots of the account's live sells and buys. `cost` is what the lots held were
-    bought (short: sold) for, `realised` the profit of those that were closed; both decide nothing.
+    bought (short: sold) for, `realised` the profit of those that were closed; both decide nothing. `opened` is the
+    business day of the latest trade that opened or enlarged it and was not closed by a day trade (0: none), if its
+    account is held to the day-trade rule.
     """
 
-    __slots__ = ("buying", "cost", "quantity", "realised", "reserved")
+    __slots__ = ("buying", "cost", "opened", "quantity", "realised", "reserved")
 
     def __init__(self) -> None:
         self.quantity = 0
@@ -42,6 +44,7 @@ class Position:
         self.buying = 0
         self.cost = 0
         self.realised = 0
+        self.opened = 0
 
     def trade(self, lots: int, value: int) -> None:
         """Book a purchase (positive lots) or sale (negative) for `value` micros."""
@@ -72,26 +75,36 @@ class Account:
 
     __slots__ = (
         "account_id",
+        "borrows",
         "by_client_id",
         "cash",
+        "day_trade_rule",
+        "day_trades",
         "flags",
+        "goes_short",
         "limits",
+        "margin",
+        "margin_called",
         "name",
         "orders",
         "positions",
         "receivable",
         "reserved",
         "status",
-        "unlimited_cash",
-        "unlimited_positions",
     )
 
     def __init__(self, account_id: int, name: bytes, flags: int) -> None:
         self.account_id = account_id
         self.name = name
         self.flags = flags
-        self.unlimited_cash = bool(flags & AccountFlag.UNLIMITED_CASH)
-        self.unlimited_positions = bool(flags & AccountFlag.UNLIMITED_POSITIONS)
+        self.margin = bool(flags & AccountFlag.MARGIN)
+        self.day_trade_rule = bool(flags & AccountFlag.DAY_TRADE_RULE)
+        # Whether its cash, and its positions, may go below zero.
+        self.borrows = bool(flags & (AccountFlag.UNLIMITED_CASH | AccountFlag.MARGIN))
+        self.goes_short = bool(flags & (AccountFlag.UNLIMITED_POSITIONS | AccountFlag.SHORT_SALES))
+        # Business days of the four latest day trades, oldest first; 0: none.
+        self.day_trades = (0, 0, 0, 0)
+        self.margin_called = False
         self.status = 0
         self.limits: Limits | None = None
         self.cash = 0
@@ -115,7 +128,7 @@ class Account:
         `freed` is what the order itself has reserved until now (replace).
         """
         reserved = self.reserved - freed
-        if self.unlimited_cash:
+        if self.borrows:
             if reserved + value - min(self.cash, 0) > I64_MAX:
                 return Code.OVERFLOW
         elif value > self.cash - reserved:
@@ -128,7 +141,7 @@ class Account:
         """Why a sell of `lots` that may bring in `value` micros can't be taken; OK if it can."""
         held = position.quantity if position is not None else 0
         reserved = position.reserved - freed_lots if position is not None else 0
-        if not self.unlimited_positions:
+        if not self.goes_short:
             if lots > held - reserved:
                 return Code.INSUFFICIENT_POSITION
         elif lots - held > MAX_POSITION_LOTS:

@@ -5,7 +5,7 @@ They are stamped like orders, so that they take effect at the same point of the 
 
 from typing import Any, Final
 
-from lockstep.engine.reference import events
+from lockstep.engine.reference import events, margin
 from lockstep.engine.reference.accounts import MAX_POSITION_LOTS, Account
 from lockstep.engine.reference.book import Book, Instrument
 from lockstep.engine.reference.events import Output
@@ -16,7 +16,10 @@ from lockstep.stream.records import I64_MAX, AccountFlag, CommandKind, EventKind
 
 MAX_UNIT_MICROS: Final = 2**40
 """Largest worth of one lot at one tick."""
-_KNOWN_ACCOUNT_FLAGS: Final = int(AccountFlag.UNLIMITED_CASH | AccountFlag.UNLIMITED_POSITIONS)
+_UNLIMITED: Final = int(AccountFlag.UNLIMITED_CASH | AccountFlag.UNLIMITED_POSITIONS)
+_MARGIN: Final = int(AccountFlag.MARGIN)
+_SHORT_SALES: Final = int(AccountFlag.SHORT_SALES)
+_KNOWN_ACCOUNT_FLAGS: Final = _UNLIMITED | _MARGIN | _SHORT_SALES | int(AccountFlag.DAY_TRADE_RULE)
 _CONTROL_KINDS: Final = {
     int(CommandKind.EPOCH_START): int(EventKind.EPOCH_STARTED),
     int(CommandKind.GROW): int(EventKind.GROWN),
@@ -55,6 +58,13 @@ def define_instrument(state: State, row: Row, out: Output) -> None:
     events.definition(out, row, kind, code=code, name=field, tick_micros=tick_micros, lot_units=lot_units)
 
 
+def _are_flags(flags: int) -> bool:
+    """Whether an account may have these flags together."""
+    if flags & ~_KNOWN_ACCOUNT_FLAGS:
+        return False
+    return not flags & _UNLIMITED if flags & _MARGIN else not flags & _SHORT_SALES
+
+
 def define_account(state: State, row: Row, out: Output) -> None:
     """DEFINE_ACCOUNT, with the account's flags in the head. Idempotent like DEFINE_INSTRUMENT."""
     field = _overlay(row)[0]
@@ -62,7 +72,7 @@ def define_account(state: State, row: Row, out: Output) -> None:
     flags = row[5]
     name = _name(field)
     code = Code.OK
-    if not account_id or name is None or flags & ~_KNOWN_ACCOUNT_FLAGS:
+    if not account_id or name is None or not _are_flags(flags):
         code = Code.BAD_DEFINITION
     else:
         account = state.accounts.get(account_id)
@@ -84,8 +94,10 @@ def adjust_cash(state: State, row: Row, out: Output) -> None:
         return
     cash = account.cash + amount
     code = Code.OK
-    if cash < account.reserved and not account.unlimited_cash:
+    if cash < account.reserved and not account.borrows:
         code = Code.INSUFFICIENT_CASH
+    elif account.margin and amount < 0 and margin.equity(state, account) + amount < margin.initial(state, account):
+        code = Code.INSUFFICIENT_MARGIN
     elif max(cash, 0) + account.receivable > I64_MAX or account.reserved - min(cash, 0) > I64_MAX:
         code = Code.OVERFLOW
     if code:
@@ -109,7 +121,7 @@ def adjust_position(state: State, row: Row, out: Output) -> None:
         held = account.positions.get(row[10])
         after = lots + (held.quantity if held is not None else 0)
         reserved = held.reserved if held is not None else 0
-        if after < reserved and not account.unlimited_positions:
+        if after < reserved and not account.goes_short:
             code = Code.INSUFFICIENT_POSITION
         elif abs(after) > MAX_POSITION_LOTS:
             code = Code.OVERFLOW

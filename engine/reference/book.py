@@ -17,17 +17,20 @@ from sortedcontainers import SortedDict
 from lockstep.engine.reference.accounts import Account, Position
 from lockstep.engine.reference.stops import Stops
 from lockstep.stream.codes import Code
-from lockstep.stream.records import OrderFlag, OrderType, Phase, SelfTradePrevention, Side
+from lockstep.stream.records import MAX_PRICE_TICKS, OrderFlag, OrderType, Phase, SelfTradePrevention, Side
 
 UNLIMITED_KEY: Final = 2**63
 """Limit key of a market order: worse than every price."""
 PPM: Final = 10**6
+DEFAULT_MARGIN_PPM: Final = (500_000, 250_000)
+"""Initial and maintenance margin of an instrument that was told no other."""
 IN_BOOK, WAITS_FOR_STOP, WAITS_FOR_CLOSE = 0, 1, 2
 """Places of a live order."""
 BUY: Final = int(Side.BUY)
 CONTINUOUS: Final = int(Phase.CONTINUOUS)
 HIDDEN: Final = int(OrderFlag.HIDDEN)
 LIMIT: Final = int(OrderType.LIMIT)
+MARKET: Final = int(OrderType.MARKET)
 STOP_LIMIT: Final = int(OrderType.STOP_LIMIT)
 _DECREMENT: Final = int(SelfTradePrevention.DECREMENT)
 _OLDEST: Final = int(SelfTradePrevention.CANCEL_OLDEST)
@@ -322,11 +325,15 @@ class Book:
         "breaker_phase",
         "breaker_ppm",
         "breaker_window_ns",
+        "close",
         "collar_ppm",
         "fee_ppm",
         "for_close",
+        "index_weight",
+        "initial_ppm",
         "instrument",
         "last",
+        "maintenance_ppm",
         "maker_fee_ppm",
         "next_phase",
         "phase",
@@ -345,7 +352,7 @@ class Book:
         self.bids = Half()
         self.asks = Half()
         self.stops = Stops()
-        # AT_CLOSE orders that wait for the closing auction, by order id, which is their order of arrival.
+        # AT_CLOSE orders that wait for the closing auction, by order id, in the order in which they will rest.
         self.for_close: dict[int, Order] = {}
         self.phase = CONTINUOUS
         self.next_phase = self.until_ns = 0
@@ -355,19 +362,36 @@ class Book:
         self.breaker_ppm = self.breaker_window_ns = self.breaker_pause_ns = self.breaker_phase = 0
         # The breaker's open window; price 0: none is open.
         self.window_start_ns = self.window_price = 0
+        self.initial_ppm, self.maintenance_ppm = DEFAULT_MARGIN_PPM
+        # Part of the market's index, and the close that it is measured from.
+        self.index_weight = self.close = 0
 
     def set_fees(self, maker_ppm: int, taker_ppm: int) -> None:
-        """Rates in millionths of a trade's worth. Only while no order is live: reservations depend on them."""
+        """Rates in millionths of a trade's worth, a rebate below 0. Only while no order is live: they reserve by it."""
         self.maker_fee_ppm = maker_ppm
         self.taker_fee_ppm = taker_ppm
         self.fee_ppm = max(maker_ppm, taker_ppm)
 
     def lot_micros(self, side: int, price: int) -> int:
-        """What one lot of an order at this price reserves: a buy its price and the highest fee, rounded up."""
+        """What one lot of an order at this price reserves: a buy its price and the highest fee, rounded up.
+
+        Of a sell it is the most that it brings in as a maker: its price and the rebate, rounded up.
+        """
         value = price * self.unit_micros
-        if side == BUY and self.fee_ppm:
-            value += -(-value * self.fee_ppm // PPM)
-        return value
+        ppm = self.fee_ppm if side == BUY else max(-self.maker_fee_ppm, 0)
+        return value - -value * ppm // PPM
+
+    @property
+    def mark(self) -> int:
+        """Price at which positions are valued; 0: not known."""
+        return self.last or self.reference
+
+    def gathering_price(self, side: int, protection: int) -> int:
+        """Price at which a market order stands in an auction; 0: nothing limits what it would cost."""
+        key = self.limit_key(side, MARKET, protection)
+        if side == BUY:
+            return min(key, MAX_PRICE_TICKS) if key < UNLIMITED_KEY else 0
+        return max(-key, 1)
 
     def limit_key(self, side: int, order_type: int, price: int) -> int:
         """How far a taker may go: its limit; what has none is held by the band."""

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from lockstep.engine.contract import AccountView, BookView, InstrumentView, OrderView, StreamGap
-from lockstep.engine.reference import admin, events, image, mass, orders, phases, settings, views
+from lockstep.engine.reference import admin, events, image, mass, orders, phases, replace, settings, views
 from lockstep.engine.reference.events import Output
 from lockstep.engine.reference.rows import COMMAND_ROW, KIND, SESSION_ID, SESSION_NO, Row
 from lockstep.engine.reference.sessions import Session
@@ -36,7 +36,7 @@ def _unknown_command(_state: State, row: Row, out: Output) -> None:
 _BY_KIND: Final[dict[int, Handler]] = {
     CommandKind.NEW_ORDER: orders.new_order,
     CommandKind.CANCEL: orders.cancel,
-    CommandKind.REPLACE: orders.replace,
+    CommandKind.REPLACE: replace.replace,
     CommandKind.MASS_CANCEL: mass.mass_cancel,
     CommandKind.REFUSED: orders.gateway_refusal,
     CommandKind.DEFINE_INSTRUMENT: admin.define_instrument,
@@ -50,6 +50,9 @@ _BY_KIND: Final[dict[int, Handler]] = {
     CommandKind.SET_PRICE_LIMITS: settings.set_price_limits,
     CommandKind.TRANSFER_POSITION: admin.transfer_position,
     CommandKind.SESSION_CLOSED: mass.session_closed,
+    CommandKind.SET_MARGIN: settings.set_margin,
+    CommandKind.SET_INDEX: settings.set_index,
+    CommandKind.SET_MARKET_BREAKER: settings.set_market_breaker,
     CommandKind.EPOCH_START: admin.control,
     CommandKind.GROW: admin.control,
     CommandKind.GROW_REVOKED: admin.control,

@@ -14,6 +14,7 @@ from lockstep.engine.reference.rows import (
     CONTROL_ROW,
     DEFINITION_EVENT_ROW,
     EVENT_ROW,
+    ORDER_EVENT_ROW,
     SETTING_EVENT_ROW,
     Emit,
     Row,
@@ -21,6 +22,7 @@ from lockstep.engine.reference.rows import (
 from lockstep.stream.records import EventFlag, EventKind
 
 _pack = EVENT_ROW.pack
+_pack_order = ORDER_EVENT_ROW.pack
 
 _ACCEPTED = int(EventKind.ACCEPTED)
 _TRADE = int(EventKind.TRADE)
@@ -58,10 +60,11 @@ def accepted(out: Output, session_no: int, order: Order, flags: int) -> None:
     if order.display or order.flags & HIDDEN:
         flags |= UNSEEN
     out.append(
-        _pack(
+        _pack_order(
             *(out.seq, 0, _ACCEPTED, order.side, 0, order.book.instrument.instrument_id, order.account.account_id),
             *(order.session_id, session_no, order.order_id, order.client_order_id, order.price, lots, lots),
-            *(0, 0, 0, 0, flags, 0, out.now_ns, 0, 0, 0, 0),
+            *(b"", order.stop, 0, order.order_type, order.tif, order.stp, order.flags, flags, order.display),
+            *(out.now_ns, b"", order.expire_ns, 0, 0),
         )
     )
     out.index = 1
@@ -130,10 +133,12 @@ def replaced(out: Output, session_no: int, order: Order, flags: int, previous: t
     if order.is_unseen:
         flags |= UNSEEN
     out.append(
-        _pack(
+        _pack_order(
             *(out.seq, 0, _REPLACED, order.side, 0, order.book.instrument.instrument_id, order.account.account_id),
             *(order.session_id, session_no, order.order_id, order.client_order_id, order.price, lots, lots),
-            *(0, 0, owner if owner != order.session_id else 0, 0, flags, 0, out.now_ns, 0, 0, price, leaves),
+            *(b"", order.stop, owner if owner != order.session_id else 0),
+            *(order.order_type, order.tif, order.stp, order.flags, flags, order.display),
+            *(out.now_ns, b"", order.expire_ns, price, leaves),
         )
     )
     out.index = 1
@@ -143,11 +148,12 @@ def triggered(out: Output, order: Order, flags: int) -> None:
     """A stop order was set off."""
     lots = order.leaves
     out.append(
-        _pack(
+        _pack_order(
             *(out.seq, out.index, _TRIGGERED, order.side, 0),
             *(order.book.instrument.instrument_id, order.account.account_id),
             *(order.session_id, 0, order.order_id, order.client_order_id, order.price, lots, lots),
-            *(0, 0, 0, 0, flags, 0, out.now_ns, 0, 0, order.stop, 0),
+            *(b"", order.stop, 0, order.order_type, order.tif, order.stp, order.flags, flags, order.display),
+            *(out.now_ns, b"", order.expire_ns, order.stop, 0),
         )
     )
     out.index += 1
@@ -226,6 +232,17 @@ def setting(out: Output, row: Row, kind: int, value: int = 0, previous: int = 0)
         SETTING_EVENT_ROW.pack(
             *(out.seq, out.index, kind, 0, 0, row[10], row[9], row[7], row[8]),
             *(value, previous, 0, 0, b"", 0, b"", out.now_ns, b""),
+        )
+    )
+    out.index += 1
+
+
+def notice(out: Output, kind: int, value: int, previous: int, *, account: int = 0, until_ns: int = 0) -> None:
+    """What came to pass without anybody's asking: MARKET_HALTED, MARGIN_CALLED."""
+    out.append(
+        SETTING_EVENT_ROW.pack(
+            *(out.seq, out.index, kind, 0, 0, 0, account, 0, 0),
+            *(value, previous, 0, until_ns, b"", 0, b"", out.now_ns, b""),
         )
     )
     out.index += 1

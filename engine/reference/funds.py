@@ -2,8 +2,10 @@
 
 from typing import Final
 
+from lockstep.engine.reference import margin
 from lockstep.engine.reference.accounts import Account
 from lockstep.engine.reference.book import PPM, Book
+from lockstep.engine.reference.state import State
 from lockstep.stream.codes import Code
 from lockstep.stream.records import I64_MAX, AccountStatus, OrderType, Side, TimeInForce
 
@@ -33,35 +35,61 @@ def market_worth(book: Book, account: Account, side: int, limit_key: int, tif: i
 
 
 def funds_refusal(
-    book: Book, account: Account, side: int, price: int, lots: int, worth: int, freed_lots: int, freed: int
+    state: State,
+    book: Book,
+    account: Account,
+    side: int,
+    price: int,
+    lots: int,
+    worth: int,
+    freed_lots: int,
+    freed: int,
 ) -> Code:
-    """Funds and range of balances; `price` is 0 if the order has no limit. `freed_*` is what it has reserved itself."""
+    """Funds and range of balances; `price` is 0 if the order has no limit. `freed_*` is what it has reserved itself.
+
+    Margin is looked at beside this (`margin.refusal`), as it does not concern orders that lessen.
+    """
     if worth > I64_MAX:
         return Code.OVERFLOW
+    if account.margin:
+        code = margin.refusal(state, book, account, side, lots, worth, freed_lots)
+        if code is not Code.OK:
+            return code
+    return range_refusal(book, account, side, price, lots, worth, freed_lots, freed)
+
+
+def range_refusal(
+    book: Book, account: Account, side: int, price: int, lots: int, worth: int, freed_lots: int, freed: int
+) -> Code:
+    """`funds_refusal` without margin, for a worth within 64 bits."""
     position = account.positions.get(book.instrument.instrument_id)
     if side == BUY:
         return account.buy_refusal(worth, lots, position, freed)
     if price:
         # A limit sell trades at the best bid at the best.
         best = book.bids.best
-        worth = (best.price if best is not None and best.price > price else price) * lots * book.unit_micros
+        worth = book.lot_micros(side, best.price if best is not None and best.price > price else price) * lots
     return account.sell_refusal(worth, lots, position, freed_lots, freed)
 
 
-def exposure_refusal(book: Book, account: Account, side: int, lots: int, freed_lots: int) -> Code:
-    """CLOSE_ONLY, then the position limit."""
-    if account.status != CLOSE_ONLY and account.limits is None:
+def exposure_refusal(
+    state: State, book: Book, account: Account, side: int, lots: int, worth: int, freed_lots: int, now_ns: int
+) -> Code:
+    """What the account may hold: CLOSE_ONLY, position limit, day-trade rule, concentration."""
+    limits = account.limits
+    if account.status != CLOSE_ONLY and limits is None and not account.day_trade_rule:
         return Code.OK
-    position = account.positions.get(book.instrument.instrument_id)
-    held = position.quantity if position is not None else 0
-    if side == BUY:
-        after = held + (position.buying if position is not None else 0) - freed_lots + lots
-    else:
-        after = (position.reserved if position is not None else 0) - freed_lots + lots - held
-    # `after` is the position on the order's own side if all its live orders of that side are filled.
+    after = margin.after(book, account, side, lots, freed_lots)
     if account.status == CLOSE_ONLY and after > 0:
         return Code.ACCOUNT_CLOSE_ONLY
-    limits = account.limits
     if limits is not None and limits.max_position_lots and after > limits.max_position_lots:
         return Code.POSITION_LIMIT
+    if after <= 0:
+        return Code.OK
+    if account.day_trade_rule and margin.is_day_trader(state, account, now_ns):
+        return Code.DAY_TRADER
+    if limits is not None and limits.max_concentration_ppm:
+        exposure = margin.exposure(book, lots, worth, after)
+        if exposure * PPM > limits.max_concentration_ppm * margin.equity(state, account):
+            return Code.CONCENTRATION_LIMIT
     return Code.OK

@@ -1,6 +1,6 @@
 """Engine state to snapshot content and back."""
 
-from lockstep.engine.reference.accounts import Account
+from lockstep.engine.reference.accounts import Account, Position
 from lockstep.engine.reference.book import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_STOP, Book, Instrument, Order
 from lockstep.engine.reference.limits import Limits
 from lockstep.engine.reference.sessions import Session
@@ -8,6 +8,7 @@ from lockstep.engine.reference.state import State
 from lockstep.engine.snapshot_format import (
     AccountRow,
     InstrumentRow,
+    MarketRow,
     OrderRow,
     PositionRow,
     SessionRow,
@@ -20,17 +21,19 @@ def image_of(state: State) -> StateImage:
     """All of the state, in canonical order."""
     accounts = [account for _, account in sorted(state.accounts.items())]
     books = [book for _, book in sorted(state.books.items())]
+    market = state.market
     return StateImage(
         last_seq=state.last_seq,
         last_timestamp_ns=state.last_timestamp_ns,
         fees_micros=state.fees,
+        market=MarketRow(*market.levels, market.pause_ns, market.day, market.level, market.until_ns),
         instruments=tuple(_instrument_row(book) for book in books),
         accounts=tuple(_account_row(account) for account in accounts),
         positions=tuple(
-            PositionRow(account.account_id, instrument_id, position.quantity, position.cost, position.realised)
+            PositionRow(account.account_id, instrument_id, *_position_numbers(position))
             for account in accounts
             for instrument_id, position in sorted(account.positions.items())
-            if position.quantity or position.cost or position.realised
+            if any(_position_numbers(position))
         ),
         sessions=tuple(
             SessionRow(session_id, session.last_no, tuple(session.outcomes))
@@ -38,6 +41,10 @@ def image_of(state: State) -> StateImage:
         ),
         orders=tuple(_order_row(order) for book in books for order in book.live_orders()),
     )
+
+
+def _position_numbers(position: Position) -> tuple[int, int, int, int]:
+    return position.quantity, position.cost, position.realised, position.opened
 
 
 def _instrument_row(book: Book) -> InstrumentRow:
@@ -48,15 +55,17 @@ def _instrument_row(book: Book) -> InstrumentRow:
         *(book.maker_fee_ppm, book.taker_fee_ppm, book.band_ppm, book.collar_ppm),
         *(book.breaker_ppm, book.breaker_window_ns, book.breaker_pause_ns, book.breaker_phase),
         *(book.window_start_ns, book.window_price),
+        *(book.initial_ppm, book.maintenance_ppm, book.index_weight, book.close),
     )
 
 
 def _account_row(one: Account) -> AccountRow:
     limits = one.limits
-    numbers = (0,) * 11
+    numbers = (0,) * 12
     if limits is not None:
         numbers = (*limits.values, limits.day, limits.day_orders, limits.day_trades, limits.tat_ns)
-    return AccountRow(one.account_id, one.flags, one.name, one.cash, one.status, *numbers)
+    days = one.day_trades
+    return AccountRow(one.account_id, one.flags, one.name, one.cash, one.status, *numbers, *days, one.margin_called)
 
 
 def _order_row(order: Order) -> OrderRow:
@@ -94,6 +103,9 @@ def state_of(image: StateImage) -> State:
     state.last_seq = image.last_seq
     state.last_timestamp_ns = image.last_timestamp_ns
     state.fees = image.fees_micros
+    market = image.market
+    state.market.set(market[:3], market.pause_ns)
+    state.market.day, state.market.level, state.market.until_ns = market[4:]
     for definition in image.instruments:
         book = _book_of(definition)
         state.books[definition.instrument] = state.symbols[definition.symbol] = book
@@ -101,16 +113,20 @@ def state_of(image: StateImage) -> State:
         account = Account(owner.account, owner.name, owner.flags)
         account.cash = owner.cash_micros
         account.status = owner.status
-        if any(owner[5:12]):
-            account.limits = Limits(owner[5:12])
-            account.limits.day, account.limits.day_orders, account.limits.day_trades, account.limits.tat_ns = owner[12:]
+        if any(owner[5:13]):
+            account.limits = Limits(owner[5:13])
+            account.limits.day, account.limits.day_orders, account.limits.day_trades, account.limits.tat_ns = owner[
+                13:17
+            ]
+        account.day_trades = owner[17:21]
+        account.margin_called = bool(owner.margin_called)
         state.accounts[owner.account] = state.account_names[owner.name] = account
     for session in image.sessions:
         state.sessions[session.session_id] = Session(session.last_no, session.outcomes)
     for held in image.positions:
         account, _ = _known(state, held)
         position = account.position(held.instrument)
-        position.quantity, position.cost, position.realised = held[2:]
+        position.quantity, position.cost, position.realised, position.opened = held[2:]
     for row in image.orders:
         account, book = _known(state, row)
         _restore_order(state, account, book, row)
@@ -126,6 +142,8 @@ def _book_of(row: InstrumentRow) -> Book:
     book.breaker_window_ns, book.breaker_pause_ns = row.breaker_window_ns, row.breaker_pause_ns
     book.breaker_phase = row.breaker_phase
     book.window_start_ns, book.window_price = row.window_start_ns, row.window_ticks
+    book.initial_ppm, book.maintenance_ppm = row.initial_margin_ppm, row.maintenance_margin_ppm
+    book.index_weight, book.close = row.index_weight, row.close_ticks
     return book
 
 

@@ -104,7 +104,6 @@ def _check_waiting(book: Book, live: dict[int, Order]) -> None:
     if book.phase == Phase.CONTINUOUS and book.last:
         due = stops.next(book.last)
         _require(due is None, "a stop order that is reached waits on")
-    _require(list(book.for_close) == sorted(book.for_close), "orders for the close are not in order of arrival")
 
 
 def _check_sessions(state: State) -> None:
@@ -126,7 +125,7 @@ def _check_accounts(state: State, live: dict[int, Order]) -> None:
         sells = sum(o.lot_micros * o.leaves for o in own.values() if o.side == Side.SELL)
         _require(buys == account.reserved, f"account {number} reserves {account.reserved}, its buys need {buys}")
         _require(sells == account.receivable, f"account {number}: receivable {account.receivable}, sells {sells}")
-        _require(account.unlimited_cash or account.cash >= buys, f"account {number} can't pay for its orders")
+        _require(account.borrows or account.cash >= buys, f"account {number} can't pay for its orders")
         _require(max(account.cash, 0) + sells <= I64_MAX, f"account {number} can overflow by selling")
         _require(buys - min(account.cash, 0) <= I64_MAX, f"account {number} can overflow by buying")
         for instrument, position in account.positions.items():
@@ -135,7 +134,7 @@ def _check_accounts(state: State, live: dict[int, Order]) -> None:
             buying = sum(o.leaves for o in own.values() if o.side == Side.BUY and o.book is state.books[instrument])
             _require(buying == position.buying, f"account {number} counts {position.buying} to buy of {instrument}")
             _require(position.cost >= 0 and (position.quantity != 0 or position.cost == 0), f"account {number} cost")
-            _require(account.unlimited_positions or position.quantity >= bound, f"account {number} can't deliver")
+            _require(account.goes_short or position.quantity >= bound, f"account {number} can't deliver")
         for order in own.values():
             mine = account.positions.get(order.book.instrument.instrument_id)
             _require(mine is order.position, f"order {order.order_id} points to another position")

@@ -11,9 +11,9 @@ from lockstep.stream.codes import Code
 DAY_NS: Final = 86_400 * 10**9
 SECOND_NS: Final = 10**9
 
-LimitValues = tuple[int, int, int, int, int, int, int]
+LimitValues = tuple[int, int, int, int, int, int, int, int]
 """max_order_lots, max_order_micros, max_position_lots, max_orders_per_day, orders_per_second, burst_orders,
-max_orders_per_trade; 0 is no limit."""
+max_orders_per_trade, max_concentration_ppm; 0 is no limit."""
 
 
 class Limits:
@@ -24,6 +24,7 @@ class Limits:
         "day",
         "day_orders",
         "day_trades",
+        "max_concentration_ppm",
         "max_order_lots",
         "max_order_micros",
         "max_orders_per_day",
@@ -41,14 +42,15 @@ class Limits:
     def set(self, values: LimitValues) -> None:
         """New limits; the counters go on."""
         self.max_order_lots, self.max_order_micros, self.max_position_lots = values[:3]
-        self.max_orders_per_day, self.orders_per_second, self.burst_orders, self.max_orders_per_trade = values[3:]
+        self.max_orders_per_day, self.orders_per_second, self.burst_orders = values[3:6]
+        self.max_orders_per_trade, self.max_concentration_ppm = values[6:]
 
     @property
     def values(self) -> LimitValues:
         """The limits alone."""
         return (
             *(self.max_order_lots, self.max_order_micros, self.max_position_lots, self.max_orders_per_day),
-            *(self.orders_per_second, self.burst_orders, self.max_orders_per_trade),
+            *(self.orders_per_second, self.burst_orders, self.max_orders_per_trade, self.max_concentration_ppm),
         )
 
     def count_refusal(self, now_ns: int) -> Code:

@@ -8,6 +8,7 @@ from typing import Final
 from lockstep.engine.reference import events
 from lockstep.engine.reference.book import LIMIT, PPM, STOP_LIMIT, Half, Order
 from lockstep.engine.reference.events import Output
+from lockstep.engine.reference.margin import note_trade
 from lockstep.engine.reference.state import State
 from lockstep.stream.codes import Code
 from lockstep.stream.records import SelfTradePrevention, Side, TimeInForce
@@ -91,6 +92,7 @@ def _settle(
     """Book and report a trade at the maker's price, whose lots are off both orders already."""
     price = maker.price
     book = taker.book
+    _note_day_trades(taker, maker, lots if taker.side == BUY else -lots, out)
     value = price * lots * book.unit_micros
     fees = _NO_FEES
     owner = maker.account
@@ -121,10 +123,18 @@ def _settle(
     events.trade(out, session_no, taker, maker, lots, price, fees, 0)
 
 
+def _note_day_trades(order: Order, other: Order, lots: int, out: Output) -> None:
+    """Before a trade is booked in which `order` buys `lots` (below 0: sells)."""
+    if other.account.day_trade_rule:
+        note_trade(other.account, other.position, -lots, out.now_ns)
+    if order.account.day_trade_rule:
+        note_trade(order.account, order.position, lots, out.now_ns)
+
+
 def charge(state: State, taker: Order, maker: Order, value: int, rates: tuple[int, int]) -> tuple[int, int]:
-    """Take the fees of a trade of this worth; (taker's, maker's)."""
+    """Take the fees of a trade of this worth; (taker's, maker's). A rebate is a negative one."""
     taker_fee = value * rates[0] // PPM
-    maker_fee = value * rates[1] // PPM
+    maker_fee = value * rates[1] // PPM if rates[1] >= 0 else -(value * -rates[1] // PPM)
     taker.account.cash -= taker_fee
     maker.account.cash -= maker_fee
     state.fees += taker_fee + maker_fee
@@ -162,11 +172,13 @@ def trade_in_auction(state: State, buy: Order, sell: Order, lots: int, price: in
             half.remove(order)
             order.leaves = 0
             state.forget(order)
+    _note_day_trades(buy, sell, lots, out)
     sell.account.cash += value
     sell.position.trade(-lots, value)
     buy.account.cash -= value
     buy.position.trade(lots, value)
-    fees = charge(state, buy, sell, value, (book.maker_fee_ppm, book.maker_fee_ppm))
+    rate = max(book.maker_fee_ppm, 0)
+    fees = charge(state, buy, sell, value, (rate, rate))
     for account in (sell.account, buy.account):
         if account.limits is not None:
             account.limits.count_trade(out.now_ns)

@@ -11,9 +11,8 @@ from lockstep.engine.reference.accounts import Account
 from lockstep.engine.reference.book import (
     BUY,
     CONTINUOUS,
-    IN_BOOK,
     LIMIT,
-    STOP_LIMIT,
+    MARKET,
     WAITS_FOR_CLOSE,
     WAITS_FOR_STOP,
     Book,
@@ -28,19 +27,20 @@ from lockstep.engine.reference.state import State
 from lockstep.engine.reference.terms import (
     AT_CLOSE,
     AT_OPEN,
-    DISPLAY_RATIO,
-    MARKET,
+    FOK,
+    IOC,
     POST_ONLY,
     SHAPES,
     extras_fit,
+    gathers,
     terms_refusal,
 )
 from lockstep.stream.codes import Code
-from lockstep.stream.records import I64_MAX, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, EventKind, Phase
+from lockstep.stream.records import I64_MAX, EventKind, Phase
 
 MAX_CODE: Final = 2**16 - 1
 _OPENING: Final = (int(Phase.PRE_OPEN), int(Phase.OPENING_AUCTION))
-_TAKES_NOTHING: Final = (HALT, CLOSED)
+TAKES_NOTHING: Final = (HALT, CLOSED)
 
 
 def new_order(state: State, row: Row, out: Output) -> None:
@@ -67,8 +67,10 @@ def new_order(state: State, row: Row, out: Output) -> None:
             code = terms_refusal(row, book, account, out.now_ns)
         if code is Code.OK:
             stop = row[14] or _first_stop(book, row)
+            if order_type == MARKET and gathers(book, tif):
+                price = book.gathering_price(side, price)
             worth, lot_micros = _worth(book, account, row, price or stop)
-            code = _entry_refusal(account, book, row, worth, out.now_ns)
+            code = _entry_refusal(state, account, book, row, price, worth, out.now_ns)
     if code is not Code.OK or account is None or book is None:
         events.refused(out, row, EventKind.REJECTED, code)
         return
@@ -106,21 +108,23 @@ def _admit(state: State, order: Order, min_lots: int, session_no: int, out: Outp
     else:
         events.accepted(out, session_no, order, events.BOOKS if (order.order_type, order.tif) in RESTS else 0)
         before = book.last
-        if enter(state, order, session_no, out, min_lots) and (book.stops or book.breaker_ppm):
+        if enter(state, order, session_no, out, min_lots) and (book.stops or book.breaker_ppm or book.index_weight):
             aftermath(state, book, before, out)
 
 
 def _phase_refusal(phase: int, row: Row) -> Code:
     """Whether the instrument's phase takes such an order."""
     order_type, tif = row[2], row[3]
-    if phase in _TAKES_NOTHING or (tif == AT_OPEN and phase not in _OPENING):
+    if phase in TAKES_NOTHING or (tif == AT_OPEN and phase not in _OPENING):
         return Code.WRONG_PHASE
     if phase == CONTINUOUS:
         return Code.OK
     if order_type == LIMIT:
-        gathers = (order_type, tif) in RESTS or tif in (AT_OPEN, AT_CLOSE)
-        return Code.OK if gathers and not row[5] & POST_ONLY and not row[17] else Code.WRONG_PHASE
-    return Code.WRONG_PHASE if order_type == MARKET else Code.OK
+        stays = (order_type, tif) in RESTS or tif in (AT_OPEN, AT_CLOSE)
+        return Code.OK if stays and not row[5] & POST_ONLY and not row[17] else Code.WRONG_PHASE
+    if order_type == MARKET:
+        return Code.OK if tif not in (IOC, FOK) and not row[17] else Code.WRONG_PHASE
+    return Code.OK
 
 
 def _first_stop(book: Book, row: Row) -> int:
@@ -134,7 +138,7 @@ def _first_stop(book: Book, row: Row) -> int:
 def _worth(book: Book, account: Account, row: Row, price: int) -> tuple[int, int]:
     """(worth of the whole order, what one lot reserves)."""
     side, order_type, lots = row[1], row[2], row[15]
-    if order_type == MARKET:
+    if order_type == MARKET and not gathers(book, row[3]):
         limit_key = book.limit_key(side, order_type, row[13])
         return market_worth(book, account, side, limit_key, row[3], lots, row[4]), 0
     lot_micros = price * book.unit_micros
@@ -143,7 +147,7 @@ def _worth(book: Book, account: Account, row: Row, price: int) -> tuple[int, int
     return lot_micros * lots, lot_micros
 
 
-def _entry_refusal(account: Account, book: Book, row: Row, worth: int, now_ns: int) -> Code:
+def _entry_refusal(state: State, account: Account, book: Book, row: Row, price: int, worth: int, now_ns: int) -> Code:
     """Why an order with good terms can't be taken: its worth, its id, the account's funds and limits."""
     side, order_type, client_id, lots = row[1], row[2], row[11], row[15]
     limits = account.limits
@@ -154,20 +158,22 @@ def _entry_refusal(account: Account, book: Book, row: Row, worth: int, now_ns: i
     if client_id and client_id in account.by_client_id:
         return Code.DUPLICATE_ORDER_ID
     code = Code.OK
-    if account.status or limits is not None:
-        code = exposure_refusal(book, account, side, lots, 0)
+    if account.status or limits is not None or account.day_trade_rule:
+        code = exposure_refusal(state, book, account, side, lots, worth, 0, now_ns)
         if code is not Code.OK:
             return code
-    price = row[13] if order_type in (LIMIT, STOP_LIMIT) else 0
-    code = funds_refusal(book, account, side, price, lots, worth, 0, 0)
+    if order_type == MARKET and not gathers(book, row[3]):
+        price = 0
+    code = funds_refusal(state, book, account, side, price, lots, worth, 0, 0)
     if code is Code.OK and limits is not None:
         code = limits.count_refusal(now_ns)
-    if code is Code.OK and row[5] & POST_ONLY and _crosses(book, side, price):
+    if code is Code.OK and row[5] & POST_ONLY and crosses(book, side, price):
         code = Code.WOULD_TRADE
     return code
 
 
-def _crosses(book: Book, side: int, price: int) -> bool:
+def crosses(book: Book, side: int, price: int) -> bool:
+    """Whether an order with this limit would trade at once."""
     best = book.opposite(side).best
     return best is not None and best.key <= book.limit_key(side, LIMIT, price)
 
@@ -190,93 +196,6 @@ def cancel(state: State, row: Row, out: Output) -> None:
         return
     state.withdraw(order)
     events.taken_off(out, row[7], row[8], order, order.leaves, Code.CANCEL_REQUESTED)
-
-
-def replace(state: State, row: Row, out: Output) -> None:
-    """REPLACE: new price and new open quantity for a live order.
-
-    Less at the same price keeps the order's place; anything else puts it behind, and may trade. The order belongs to
-    the session that replaced it from then on, as that is the one that gets its further reports.
-    """
-    order = addressed_order(state, row)
-    if order is None:
-        events.refused(out, row, EventKind.REPLACE_REJECTED, Code.UNKNOWN_ORDER)
-        return
-    price = row[13]
-    lots = row[15]
-    code = _replace_refusal(order, price, lots)
-    if code is not Code.OK:
-        events.refused(out, row, EventKind.REPLACE_REJECTED, code)
-        return
-    previous = (order.session_id, order.price, order.leaves)
-    order.session_id = row[7]
-    order.quantity = lots
-    if price == order.price and lots <= order.leaves:
-        order.account.reserve(order, lots - order.leaves)
-        order.book.own(order.side).reduce(order, lots)
-        events.replaced(out, row[8], order, events.BOOKS, previous)
-        return
-    state.withdraw(order)
-    book = order.book
-    order.price = price
-    order.leaves = lots
-    order.lot_micros = book.lot_micros(order.side, price)
-    events.replaced(out, row[8], order, events.BOOKS | events.LOST_PRIORITY, previous)
-    if book.phase != CONTINUOUS:
-        state.rest(order)
-        return
-    before = book.last
-    if enter(state, order, row[8], out) and (book.stops or book.breaker_ppm):
-        aftermath(state, book, before, out)
-
-
-def _replace_refusal(order: Order, price: int, lots: int) -> Code:
-    """Why an order can't have new terms; what it has reserved itself counts as free."""
-    book = order.book
-    account = order.account
-    lessens = price == order.price and lots <= order.leaves
-    if order.place != IN_BOOK:
-        return Code.NOT_SUPPORTED
-    if account.status and not lessens:
-        code = status_refusal(account)
-        if code is not Code.OK:
-            return code
-    if book.phase in _TAKES_NOTHING:
-        return Code.WRONG_PHASE
-    if not 1 <= lots <= MAX_QUANTITY_LOTS:
-        return Code.BAD_QUANTITY
-    if not 1 <= price <= MAX_PRICE_TICKS:
-        return Code.BAD_PRICE
-    if not lessens:
-        code = _new_terms_refusal(order, price, lots)
-        if code is not Code.OK:
-            return code
-    worth = book.lot_micros(order.side, price) * lots
-    if worth > I64_MAX:
-        return Code.OVERFLOW
-    limits = account.limits
-    if not lessens and limits is not None and limits.max_order_micros and worth > limits.max_order_micros:
-        return Code.ORDER_WORTH_TOO_MUCH
-    if not lessens:
-        code = exposure_refusal(book, account, order.side, lots, order.leaves)
-        if code is not Code.OK:
-            return code
-    freed = order.lot_micros * order.leaves
-    code = funds_refusal(book, account, order.side, price, lots, worth, order.leaves, freed)
-    if code is Code.OK and not lessens and order.flags & POST_ONLY and book.phase == CONTINUOUS:
-        return Code.WOULD_TRADE if _crosses(book, order.side, price) else Code.OK
-    return code
-
-
-def _new_terms_refusal(order: Order, price: int, lots: int) -> Code:
-    """Display quantity, price limits and size of an order that asks for more than it has."""
-    if order.display and lots > DISPLAY_RATIO * order.display:
-        return Code.BAD_DISPLAY
-    code = order.book.price_refusal(order.side, price)
-    limits = order.account.limits
-    if code is Code.OK and limits is not None and limits.max_order_lots and lots > limits.max_order_lots:
-        return Code.ORDER_TOO_LARGE
-    return code
 
 
 def gateway_refusal(_state: State, row: Row, out: Output) -> None:

@@ -6,11 +6,12 @@ that each sees the prices that the one before it has made, and it ends because e
 
 from typing import Final
 
-from lockstep.engine.reference import events
+from lockstep.engine.reference import events, margin
 from lockstep.engine.reference.auction import equilibrium, uncross
-from lockstep.engine.reference.book import CONTINUOUS, PPM, STOP_LIMIT, Book, Order
+from lockstep.engine.reference.book import CONTINUOUS, MARKET, PPM, STOP_LIMIT, Book, Order
 from lockstep.engine.reference.events import Output
 from lockstep.engine.reference.funds import funds_refusal, market_worth
+from lockstep.engine.reference.limits import DAY_NS
 from lockstep.engine.reference.matching import enter
 from lockstep.engine.reference.rows import Row
 from lockstep.engine.reference.state import State
@@ -20,11 +21,13 @@ from lockstep.stream.records import EventKind, Phase, TimeInForce
 CLOSED: Final = int(Phase.CLOSED)
 HALT: Final = int(Phase.HALT)
 CLOSING_AUCTION: Final = int(Phase.CLOSING_AUCTION)
+VOLATILITY_AUCTION: Final = int(Phase.VOLATILITY_AUCTION)
 AUCTIONS: Final = (int(Phase.OPENING_AUCTION), int(Phase.VOLATILITY_AUCTION), CLOSING_AUCTION)
 DAY: Final = int(TimeInForce.DAY)
 AT_OPEN: Final = int(TimeInForce.AT_OPEN)
 AT_CLOSE: Final = int(TimeInForce.AT_CLOSE)
 NOBODY: Final = (0, 0)
+_CLOSING_LEVEL: Final = 3
 Session = tuple[int, int]
 """(session id, session number) of the command at work."""
 
@@ -40,8 +43,11 @@ def tick(state: State, row: Row, out: Output) -> None:
         events.taken_off(out, 0, 0, order, order.leaves, Code.EXPIRED)
     books = [book for _, book in sorted(state.books.items())]
     for book in books:
-        if book.next_phase and book.until_ns <= out.now_ns:
+        # A schedule does not bring an instrument out of a halt of the whole market.
+        held = book.next_phase == CONTINUOUS and out.now_ns < state.market.until_ns
+        if book.next_phase and book.until_ns <= out.now_ns and not held:
             change_phase(state, book, book.next_phase, 0, 0, NOBODY, out)
+    margin.call(state, out)
     for book in books:
         if book.phase in AUCTIONS:
             events.indicative(out, book, *equilibrium(book))
@@ -65,6 +71,8 @@ def change_phase(
         for order in list(book.for_close.values()):
             del book.for_close[order.order_id]
             book.own(order.side).add(order)
+    elif phase == CLOSED and previous != CLOSED:
+        book.close = book.last or book.close
     elif phase == CONTINUOUS:
         set_off_stops(state, book, out)
 
@@ -81,14 +89,20 @@ def _end_orders(state: State, book: Book, previous: int, session: Session, out: 
         ended[DAY] = Code.EXPIRED
     if not ended:
         return
-    for order in sorted((o for o in book.live_orders() if o.tif in ended), key=lambda o: o.order_id):
+    for order in sorted((o for o in book.live_orders() if _tif(o) in ended), key=lambda o: o.order_id):
         state.withdraw(order)
-        events.taken_off(out, *session, order, order.leaves, ended[order.tif])
+        events.taken_off(out, *session, order, order.leaves, ended[_tif(order)])
+
+
+def _tif(order: Order) -> int:
+    """When an order ends. A market order that gathers is there for the next uncross, whatever it said."""
+    return AT_OPEN if order.order_type == MARKET and order.tif != AT_CLOSE else order.tif
 
 
 def aftermath(state: State, book: Book, before: int, out: Output) -> None:
     """After a matching step that traded, `before` being the last price before it: breaker, then stops."""
     _check_breaker(state, book, before, out)
+    _check_market(state, book, out)
     if book.stops:
         set_off_stops(state, book, out)
 
@@ -103,6 +117,7 @@ def set_off_stops(state: State, book: Book, out: Output) -> None:
         before = book.last
         if _trigger(state, order, out):
             _check_breaker(state, book, before, out)
+            _check_market(state, book, out)
 
 
 def _trigger(state: State, order: Order, out: Output) -> bool:
@@ -115,7 +130,7 @@ def _trigger(state: State, order: Order, out: Output) -> bool:
         worth = order.lot_micros * lots
     else:
         worth = market_worth(book, order.account, order.side, order.limit_key, order.tif, lots, order.stp)
-    code = funds_refusal(book, order.account, order.side, order.price, lots, worth, 0, 0)
+    code = funds_refusal(state, book, order.account, order.side, order.price, lots, worth, 0, 0)
     if code is not Code.OK:
         order.leaves = 0
         events.taken_off(out, order.session_id, 0, order, lots, code)
@@ -134,3 +149,26 @@ def _check_breaker(state: State, book: Book, before: int, out: Output) -> None:
     if abs(last - book.window_price) * PPM > book.breaker_ppm * book.window_price:
         until_ns = out.now_ns + book.breaker_pause_ns
         change_phase(state, book, book.breaker_phase, CONTINUOUS, until_ns, NOBODY, out)
+
+
+def _check_market(state: State, book: Book, out: Output) -> None:
+    """Halt or close the whole market, if this instrument's trade took the index down to a level not reached before."""
+    market = state.market
+    if not (book.index_weight and book.close and any(market.levels)):
+        return
+    level, previous = market.level_of(state.books.values()), market.level_reached(out.now_ns)
+    if level <= previous:
+        return
+    market.level, market.day = level, out.now_ns // DAY_NS
+    books = [one for _, one in sorted(state.books.items())]
+    if level == _CLOSING_LEVEL:
+        events.notice(out, EventKind.MARKET_HALTED, level, previous)
+        for one in books:
+            if one.phase != CLOSED:
+                change_phase(state, one, CLOSED, 0, 0, NOBODY, out)
+        return
+    market.until_ns = out.now_ns + market.pause_ns
+    events.notice(out, EventKind.MARKET_HALTED, level, previous, until_ns=market.until_ns)
+    for one in books:
+        if one.phase in (CONTINUOUS, VOLATILITY_AUCTION):
+            change_phase(state, one, HALT, CONTINUOUS, market.until_ns, NOBODY, out)

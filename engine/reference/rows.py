@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import Final
 
 COMMAND_ROW: Final = struct.Struct("<6BHQQIIQQ9qQ")
-"""LIMITS and RULES have the same shape: their values are 13 to 20 of a Row."""
+"""LIMITS, RULES and MARKET have the same shape: their values are 13 to 20 of a Row."""
 ADMIN_ROW: Final = struct.Struct("<6BHQQIIQQ32s5qQ")
 SETTING_ROW: Final = struct.Struct("<6BHQQIIQQBB6sqq40sqQ")
 TRANSFER_ROW: Final = struct.Struct("<6BHQQIIQQI4sq48sqQ")
 CONTROL_ROW: Final = struct.Struct("<6BHQQIIQQQQHHHHB7sQQ32s")
 
 EVENT_ROW: Final = struct.Struct("<QIBBHIIQQQQqqqQQQIIqqqqqq")
+ORDER_EVENT_ROW: Final = struct.Struct("<QIBBHIIQQQQqqq8sqQ4BIqq8sqqq")
 CONTROL_EVENT_ROW: Final = struct.Struct("<QIBBHQQHHHH80sq32s")
 DEFINITION_EVENT_ROW: Final = struct.Struct("<QIBBHIIQQ32sqqqq4sI8sq32s")
 SETTING_EVENT_ROW: Final = struct.Struct("<QIBBHIIQQqqqq36sI8sq32s")

@@ -15,6 +15,9 @@ from lockstep.stream.records import MAX_PRICE_TICKS, AccountStatus, EventKind, P
 MAX_FEE_PPM: Final = 100_000
 MAX_WIDTH_PPM: Final = 10**6
 MAX_DURATION_NS: Final = 2**50
+MAX_MARGIN_PPM: Final = 10**7
+MAX_INDEX_WEIGHT: Final = 2**30
+MAX_CONCENTRATION_PPM: Final = 10**9
 _BREAKER_PHASES: Final = (int(Phase.HALT), int(Phase.VOLATILITY_AUCTION))
 
 
@@ -58,12 +61,17 @@ def set_account_status(state: State, row: Row, out: Output) -> None:
 
 def set_risk_limits(state: State, row: Row, out: Output) -> None:
     """SET_RISK_LIMITS: all of an account's limits at once."""
-    values = row[13], row[14], row[15], row[16], row[17], row[18], row[19]
+    values = row[13], row[14], row[15], row[16], row[17], row[18], row[19], row[20]
     account = state.accounts.get(row[9])
     rate, burst, concentration = row[17], row[18], row[20]
     if account is None:
         _refuse(out, row, Code.UNKNOWN_ACCOUNT)
-    elif min(values) < 0 or concentration or bool(rate) != bool(burst) or max(rate, burst) > SECOND_NS:
+    elif (
+        min(values) < 0
+        or concentration > MAX_CONCENTRATION_PPM
+        or bool(rate) != bool(burst)
+        or max(rate, burst) > SECOND_NS
+    ):
         _refuse(out, row, Code.BAD_DEFINITION)
     else:
         if not any(values):
@@ -81,7 +89,8 @@ def set_fees(state: State, row: Row, out: Output) -> None:
     book = state.books.get(row[10])
     if book is None:
         _refuse(out, row, Code.UNKNOWN_INSTRUMENT)
-    elif not 0 <= maker_ppm <= MAX_FEE_PPM or not 0 <= taker_ppm <= MAX_FEE_PPM:
+    elif not -taker_ppm <= maker_ppm <= MAX_FEE_PPM or not 0 <= taker_ppm <= MAX_FEE_PPM:
+        # A rebate is paid from the taker's fee of the same trade.
         _refuse(out, row, Code.BAD_DEFINITION)
     elif (maker_ppm, taker_ppm) != (book.maker_fee_ppm, book.taker_fee_ppm) and next(book.live_orders(), None):
         _refuse(out, row, Code.ORDERS_LIVE)
@@ -110,3 +119,44 @@ def set_price_limits(state: State, row: Row, out: Output) -> None:
         book.breaker_window_ns, book.breaker_pause_ns, book.breaker_phase = window_ns, pause_ns, phase
         book.window_start_ns = book.window_price = 0
         events.setting(out, row, EventKind.PRICE_LIMITS_SET)
+
+
+def set_margin(state: State, row: Row, out: Output) -> None:
+    """SET_MARGIN: an instrument's initial and maintenance margin."""
+    initial, maintenance = row[13:15]
+    book = state.books.get(row[10])
+    if book is None:
+        _refuse(out, row, Code.UNKNOWN_INSTRUMENT)
+    elif not 1 <= maintenance <= initial <= MAX_MARGIN_PPM:
+        _refuse(out, row, Code.BAD_DEFINITION)
+    else:
+        book.initial_ppm, book.maintenance_ppm = initial, maintenance
+        events.setting(out, row, EventKind.MARGIN_SET)
+
+
+def set_index(state: State, row: Row, out: Output) -> None:
+    """SET_INDEX: an instrument's part of the index, and its previous close."""
+    weight, close = row[15:17]
+    book = state.books.get(row[10])
+    if book is None:
+        _refuse(out, row, Code.UNKNOWN_INSTRUMENT)
+    elif not 0 <= weight <= MAX_INDEX_WEIGHT or not 0 <= close <= MAX_PRICE_TICKS:
+        _refuse(out, row, Code.BAD_DEFINITION)
+    else:
+        book.index_weight = weight
+        book.close = close or book.close
+        events.setting(out, row, EventKind.INDEX_SET)
+
+
+def set_market_breaker(state: State, row: Row, out: Output) -> None:
+    """SET_MARKET_BREAKER: at which falls of the index the whole market halts or closes."""
+    levels = row[17], row[18], row[19]
+    pause_ns = row[20]
+    wanted = [ppm for ppm in levels if ppm]
+    rising = all(low < high for low, high in zip([0, *wanted], wanted, strict=False))
+    good_pause = 1 <= pause_ns <= MAX_DURATION_NS if levels[0] or levels[1] else not pause_ns
+    if not rising or max(levels) > MAX_WIDTH_PPM or not good_pause:
+        _refuse(out, row, Code.BAD_DEFINITION)
+    else:
+        state.market.set(levels, pause_ns)
+        events.setting(out, row, EventKind.MARKET_BREAKER_SET)

@@ -6,6 +6,7 @@ from sortedcontainers import SortedDict
 
 from lockstep.engine.reference.accounts import Account
 from lockstep.engine.reference.book import IN_BOOK, WAITS_FOR_STOP, Book, Order
+from lockstep.engine.reference.market import Market
 from lockstep.engine.reference.sessions import Session
 from lockstep.stream.records import TimeInForce
 
@@ -23,6 +24,7 @@ class State:
         "fees",
         "last_seq",
         "last_timestamp_ns",
+        "market",
         "orders",
         "sessions",
         "symbols",
@@ -41,6 +43,7 @@ class State:
         self.expiries: SortedDict[tuple[int, int], Order] = SortedDict()
         # All fees that were ever paid, in micros.
         self.fees = 0
+        self.market = Market()
 
     def rest(self, order: Order) -> None:
         """Put an order with open lots behind its price level, and bind what it needs."""

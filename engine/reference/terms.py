@@ -3,7 +3,7 @@
 from typing import Final
 
 from lockstep.engine.reference.accounts import Account
-from lockstep.engine.reference.book import BUY, LIMIT, STOP_LIMIT, Book
+from lockstep.engine.reference.book import BUY, CONTINUOUS, LIMIT, MARKET, STOP_LIMIT, Book
 from lockstep.engine.reference.rows import Row
 from lockstep.stream.codes import Code
 from lockstep.stream.records import (
@@ -15,7 +15,6 @@ from lockstep.stream.records import (
     TimeInForce,
 )
 
-MARKET: Final = int(OrderType.MARKET)
 STOP: Final = int(OrderType.STOP)
 TRAILING_STOP: Final = int(OrderType.TRAILING_STOP)
 GTD: Final = int(TimeInForce.GTD)
@@ -31,7 +30,7 @@ DISPLAY_RATIO: Final = 1000
 _RESTING: Final = (int(TimeInForce.DAY), int(TimeInForce.GTC), GTD)
 _TIFS: Final[dict[int, tuple[int, ...]]] = {
     LIMIT: (1, 2, 3, 4, 5, 6, 7),
-    MARKET: (1, 2, 3, 4),
+    MARKET: (1, 2, 3, 4, 6, 7),
     STOP: _RESTING,
     STOP_LIMIT: _RESTING,
     TRAILING_STOP: _RESTING,
@@ -53,7 +52,7 @@ def extras_fit(row: Row) -> bool:
     if not minimum:
         return True
     if order_type == MARKET:
-        return tif != FOK
+        return tif not in (FOK, AT_OPEN, AT_CLOSE)
     return order_type == LIMIT and (tif in _RESTING or tif == IOC) and not bits & POST_ONLY
 
 
@@ -66,6 +65,8 @@ def terms_refusal(row: Row, book: Book, account: Account, now_ns: int) -> Code:
         if not 1 <= price <= MAX_PRICE_TICKS:
             return Code.BAD_PRICE
     elif not 0 <= price <= (MAX_PRICE_TICKS if order_type == MARKET else 0):
+        return Code.BAD_PRICE
+    if order_type == MARKET and gathers(book, row[3]) and not book.gathering_price(row[1], price):
         return Code.BAD_PRICE
     if order_type >= STOP and not _stop_is_good(row, book):
         return Code.BAD_STOP_PRICE
@@ -84,6 +85,11 @@ def terms_refusal(row: Row, book: Book, account: Account, now_ns: int) -> Code:
     if limits is not None and limits.max_order_lots and lots > limits.max_order_lots:
         return Code.ORDER_TOO_LARGE
     return Code.OK
+
+
+def gathers(book: Book, tif: int) -> bool:
+    """Whether an order that is not a stop order goes into an auction instead of trading at once."""
+    return tif == AT_CLOSE or book.phase != CONTINUOUS
 
 
 def _stop_is_good(row: Row, book: Book) -> bool:

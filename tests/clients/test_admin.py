@@ -10,6 +10,9 @@ from lockstep.admin import (
     DefineInstrument,
     SetAccountStatus,
     SetFees,
+    SetIndex,
+    SetMargin,
+    SetMarketBreaker,
     SetPhase,
     SetPriceLimits,
     SetRiskLimits,
@@ -22,14 +25,18 @@ from lockstep.v1 import orders_pb2
 COMMANDS: list[AdminCommand] = [
     DefineInstrument(7, "ACME", 10_000, 2),
     DefineAccount(1, "alice", True, False),
+    DefineAccount(2, "bob", False, False, True, True, True),
     AdjustCash(1, -5),
     AdjustPosition(1, 7, -6),
     SetPhase(7, 2, 3, 4, 5),
     SetAccountStatus(0, 0),
-    SetRiskLimits(1, 2, 3, 4, 5, 6, 7, 8),
+    SetRiskLimits(1, 2, 3, 4, 5, 6, 7, 8, 9),
     SetFees(7, 1, 2),
     SetPriceLimits(7, 1, 2, 3, 4, 5, 6),
     TransferPosition(1, 2, 7, 9),
+    SetMargin(7, 2, 1),
+    SetIndex(7, 3, 4),
+    SetMarketBreaker(1, 2, 3, 4),
 ]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lockstep import AsyncClient, Client, Phase, SetRiskLimits
+from lockstep import AsyncClient, Client, Phase, SetMarketBreaker, SetRiskLimits
 from lockstep.administration import Administration, micros
 from lockstep.v1 import common_pb2
 from lockstep.v1 import orders_pb2 as pb
@@ -22,6 +22,10 @@ def calls(session: Administration[Any]) -> Iterator[Any]:
     yield session.set_account_status(account=4, status="close_only")
     yield session.set_risk_limits(SetRiskLimits(4, max_order_lots=10))
     yield session.set_fees(instrument="ACME", maker_fee_ppm=1, taker_fee_ppm=2)
+    yield session.define_account(account=5, name="eve", margin=True, short_sales=True, day_trade_rule=True)
+    yield session.set_margin(instrument=7, initial_margin_ppm=2, maintenance_margin_ppm=1)
+    yield session.set_index(instrument="ACME", index_weight=3, close_price_ticks=4)
+    yield session.set_market_breaker(SetMarketBreaker(level1_ppm=70_000, pause_ns=9))
     yield session.set_price_limits(instrument=7, band_ppm=3, breaker_phase="volatility_auction")
 
 
@@ -37,6 +41,10 @@ EXPECTED = [
     {"set_account_status": pb.SetAccountStatus(account=4, status=1)},  # type: ignore[arg-type]
     {"set_risk_limits": pb.SetRiskLimits(account=4, max_order_lots=10)},
     {"set_fees": pb.SetFees(instrument=7, maker_fee_ppm=1, taker_fee_ppm=2)},
+    {"define_account": pb.DefineAccount(account=5, name="eve", margin=True, short_sales=True, day_trade_rule=True)},
+    {"set_margin": pb.SetMargin(instrument=7, initial_margin_ppm=2, maintenance_margin_ppm=1)},
+    {"set_index": pb.SetIndex(instrument=7, index_weight=3, close_price_ticks=4)},
+    {"set_market_breaker": pb.SetMarketBreaker(level1_ppm=70_000, pause_ns=9)},
     {"set_price_limits": pb.SetPriceLimits(instrument=7, band_ppm=3, breaker_phase=5)},  # type: ignore[arg-type]
 ]  # fmt: skip
 

@@ -72,7 +72,9 @@ def test_impossible_instrument_is_refused(bare_venue: Any, number: int, name: by
     assert bare_venue.engine.instruments() == ()
 
 
-@pytest.mark.parametrize(("number", "name", "flags"), [(0, b"A", 0), (1, b"", 0), (1, b"\n", 0), (1, b"A", 4)])
+@pytest.mark.parametrize(
+    ("number", "name", "flags"), [(0, b"A", 0), (1, b"", 0), (1, b"\n", 0), (1, b"A", 5), (1, b"A", 8), (1, b"A", 32)]
+)
 def test_impossible_account_is_refused(bare_venue: Any, number: int, name: bytes, flags: int) -> None:
     assert outcome(bare_venue.define_account(number, name, flags)) == BAD
     assert bare_venue.engine.accounts() == ()

@@ -92,7 +92,7 @@ def test_larger_quantity_or_another_price_loses_priority(venue: Any, price: int,
     venue.new(CAROL, "B", 10, 100, cid=2)
     (event,) = venue.replace(ALICE, 1, price, lots)
     assert event.flags == EventFlag.BOOKS | EventFlag.LOST_PRIORITY
-    level = venue.engine.state.books[ACME].bids.levels[-price]
+    level = venue.state.books[ACME].bids.levels[-price]
     assert [order.client_order_id for order in level.orders.values()][1:] == [1]
 
 

@@ -89,7 +89,7 @@ def test_counters_go_on_when_limits_change_and_end_when_there_are_none(venue: An
         {"orders_per_second": 1},
         {"burst_orders": 1},
         {"orders_per_second": 10**9 + 1, "burst_orders": 1},
-        {"max_concentration_ppm": 1},
+        {"max_concentration_ppm": -1},
     ],
 )
 def test_limits_that_make_no_sense_are_refused(venue: Any, fields: dict[str, int]) -> None:

@@ -136,7 +136,7 @@ def test_market_order_on_an_empty_book_is_canceled(venue: Any) -> None:
         {"order_type": 0},
         {"order_type": 255},
         {"order_type": OrderType.MARKET, "tif": TIF.GTD},
-        {"order_type": OrderType.MARKET, "tif": TIF.AT_OPEN},
+        {"order_type": OrderType.MARKET, "tif": TIF.AT_OPEN, "min_lots": 1},
         {"order_type": OrderType.STOP, "tif": TIF.IOC, "stop_price_ticks": 9},
         {"order_type": OrderType.STOP, "trail_ticks": 9, "stop_price_ticks": 9},
         {"order_type": OrderType.STOP_LIMIT, "flags": OrderFlag.POST_ONLY, "stop_price_ticks": 9},
@@ -265,7 +265,7 @@ def test_filled_orders_leave_nothing_behind(venue: Any) -> None:
         venue.new(BOB, "S", 2, 100, cid=1)
         venue.new(BOB, "B", 2, 100, cid=1)
         venue.new(ALICE, "S", 2, 100, cid=1)
-    state = venue.engine.state
+    state = venue.state
     assert not state.orders
     assert not any(account.orders or account.by_client_id for account in state.accounts.values())
     assert not any(book.bids.levels or book.asks.levels for book in state.books.values())

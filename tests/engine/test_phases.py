@@ -68,7 +68,8 @@ def test_call_phases_gather_orders_without_trading(venue: Any, phase: Phase) -> 
         {"tif": TIF.FOK},
         {"flags": OrderFlag.POST_ONLY},
         {"min_lots": 1},
-        {"order_type": OrderType.MARKET},
+        {"order_type": OrderType.MARKET, "tif": TIF.IOC},
+        {"order_type": OrderType.MARKET, "min_lots": 1},
     ):
         assert venue.new(HOUSE, "B", 5, 100, **fields)[0].code == Code.WRONG_PHASE
     (event,) = venue.replace(HOUSE, 1, 101, 6)
@@ -203,10 +204,54 @@ def test_instrument_0_means_all(venue: Any) -> None:
     ],
 )
 def test_phases_that_make_no_sense_are_refused(venue: Any, fields: dict[str, int]) -> None:
-    phase = fields.pop("value", Phase.HALT)
-    assert venue.phase(phase, **fields)[0].code == Code.BAD_DEFINITION
+    terms = {"value": Phase.HALT} | fields
+    assert venue.phase(terms.pop("value"), **terms)[0].code == Code.BAD_DEFINITION
     assert venue.phase(Phase.HALT, 99)[0].code == Code.UNKNOWN_INSTRUMENT
 
 
 def test_all_instruments_where_there_is_none_are_unknown(bare_venue: Any) -> None:
     assert bare_venue.phase(Phase.HALT, 0)[0].code == Code.UNKNOWN_INSTRUMENT
+
+
+@pytest.mark.parametrize("phase", CALLS)
+def test_market_orders_gather_at_the_price_they_are_held_to_and_end_with_the_auction(venue: Any, phase: Phase) -> None:
+    venue.phase(phase, reference_price_ticks=100)
+    venue.price_limits(band_ppm=100_000)
+    (bought,) = venue.new(ALICE, "B", 5, cid=1)
+    assert (bought.price_ticks, bought.flags) == (110, EventFlag.BOOKS)
+    venue.new(BOB, "S", 3, 99)
+    (sold,) = venue.new(CAROL, "S", 1, order_type=OrderType.MARKET, price_ticks=95)
+    assert sold.price_ticks == 95, "protection"
+    assert venue.replace(ALICE, 1, 105, 5)[0].code == Code.NOT_SUPPORTED
+    events = venue.phase(Phase.CONTINUOUS)
+    assert [(e.price_ticks, e.quantity_lots) for e in events if e.kind == EventKind.TRADE] == [(100, 1), (100, 3)]
+    ended = [(e.client_order_id, e.quantity_lots, e.code) for e in events if e.kind == EventKind.CANCELED]
+    assert ended == [(1, 1, Code.AUCTION_ENDED)]
+
+
+def test_market_buy_that_nothing_limits_can_not_gather(venue: Any) -> None:
+    venue.phase(Phase.PRE_OPEN)
+    assert venue.new(HOUSE, "B", 5)[0].code == Code.BAD_PRICE
+    assert venue.new(HOUSE, "S", 5)[0].price_ticks == 1
+    assert venue.new(HOUSE, "B", 5, order_type=OrderType.MARKET, price_ticks=7)[0].price_ticks == 7
+
+
+def test_market_order_for_the_close_waits_and_trades_there(venue: Any) -> None:
+    (event,) = venue.new(ALICE, "B", 5, 102, cid=1, order_type=OrderType.MARKET, tif=TIF.AT_CLOSE)
+    assert event.flags == EventFlag.WAITS
+    venue.new(BOB, "S", 5, 101, cid=2)
+    assert not trades(venue.phase(Phase.CLOSING_AUCTION))
+    assert [t[2:] for t in trades(venue.phase(Phase.CLOSED))] == [(5, 101)]
+
+
+def test_orders_for_the_close_can_be_replaced_and_an_increase_goes_behind(venue: Any) -> None:
+    for cid in (1, 2, 3):
+        venue.new(HOUSE, "B", 5, 100, cid=cid, tif=TIF.AT_CLOSE)
+    (more,) = venue.replace(HOUSE, 1, 100, 6)
+    assert (more.kind, more.flags) == (EventKind.REPLACED, EventFlag.WAITS | EventFlag.LOST_PRIORITY)
+    (less,) = venue.replace(HOUSE, 2, 100, 4)
+    assert less.flags == EventFlag.WAITS
+    assert venue.replace(HOUSE, 3, 100, 4, stop_price_ticks=9)[0].code == Code.NOT_SUPPORTED
+    venue.new(BOB, "S", 15, 100, cid=9, tif=TIF.AT_CLOSE)
+    venue.phase(Phase.CLOSING_AUCTION)
+    assert [t[0] for t in trades(venue.phase(Phase.CLOSED))] == [2, 3, 1]

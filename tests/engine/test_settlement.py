@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lockstep.stream.codes import Code
-from lockstep.stream.records import EventKind, OrderType
+from lockstep.stream.records import EventKind, OrderType, Phase
 
 ALICE, BOB, CAROL, HOUSE = 1, 2, 3, 9
 ACME = 7
@@ -123,3 +123,21 @@ def test_transfers_that_can_not_be_are_refused(
 def test_transfer_beyond_the_largest_position_is_an_overflow(venue: Any) -> None:
     venue.move_in(HOUSE, 2**62)
     assert venue.transfer(HOUSE, ALICE, 2**62)[0].code == Code.OVERFLOW
+
+
+def test_rebate_is_paid_to_the_maker_from_the_takers_fee(venue: Any) -> None:
+    assert venue.fees(-2_501, 2_500)[0].code == Code.BAD_DEFINITION
+    assert venue.fees(-1_000, 2_500)[0].code == Code.OK
+    trade = deal(venue, ALICE, BOB, 7, 101)
+    assert (trade.maker_fee_micros, trade.taker_fee_micros) == (-7, 17)
+    assert venue.cash_of(BOB) == (100_000 + 7_070 + 7, 0)
+    assert venue.engine.fees_micros == 10
+
+
+def test_auction_pays_no_rebate(venue: Any) -> None:
+    venue.fees(-1_000, 2_500)
+    venue.phase(Phase.PRE_OPEN)
+    venue.new(ALICE, "B", 7, 101)
+    venue.new(BOB, "S", 7, 101)
+    (trade,) = [e for e in venue.phase(Phase.CONTINUOUS) if e.kind == EventKind.TRADE]
+    assert (trade.maker_fee_micros, trade.taker_fee_micros) == (0, 0)

@@ -130,9 +130,27 @@ def test_bad_stop_prices_are_refused(venue: Any, fields: dict[str, int]) -> None
     assert venue.new(HOUSE, "S", 1, **fields)[0].code == Code.BAD_STOP_PRICE
 
 
-def test_waiting_stop_can_be_canceled_and_not_replaced(venue: Any) -> None:
+def test_waiting_stop_gets_another_stop_price_and_quantity(venue: Any) -> None:
     stop(venue, ALICE, "S", 5, 95, cid=1)
-    assert venue.replace(ALICE, 1, 95, 4)[0].code == Code.NOT_SUPPORTED
+    assert venue.replace(ALICE, 1, 95, 4)[0].code == Code.BAD_PRICE
+    assert venue.replace(ALICE, 1, 0, 4, stop_price_ticks=2**40)[0].code == Code.BAD_STOP_PRICE
+    (less,) = venue.replace(ALICE, 1, 0, 4)
+    assert (less.kind, less.flags, less.leaves_lots) == (EventKind.REPLACED, EventFlag.WAITS, 4)
+    assert venue.lots_of(ALICE) == (100, 4)
+    venue.replace(ALICE, 1, 0, 8, stop_price_ticks=97)
+    assert venue.engine.order_by_client_id(ALICE, 1).stop_price_ticks == 97
+    assert venue.lots_of(ALICE) == (100, 8)
+
+
+def test_replaced_stop_whose_price_is_reached_already_is_set_off_at_once(venue: Any) -> None:
+    trade_at(venue, 100)
+    stop(venue, ALICE, "S", 5, 95, cid=1)
+    events = venue.replace(ALICE, 1, 0, 5, stop_price_ticks=100)
+    assert [e.kind for e in events] == [EventKind.REPLACED, EventKind.TRIGGERED, EventKind.CANCELED]
+
+
+def test_waiting_stop_can_be_canceled(venue: Any) -> None:
+    stop(venue, ALICE, "S", 5, 95, cid=1)
     assert venue.cancel(ALICE, 1)[0].kind == EventKind.CANCELED
     assert venue.lots_of(ALICE) == (100, 0)
 

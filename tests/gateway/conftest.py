@@ -114,13 +114,6 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
         for part in (content[:100], content[100:]):
             yield replication_pb2.FetchSnapshotReply(seq=seq, chunk=part, total_bytes=len(content))
 
-    def FetchJournal(self, request: Any, _context: Any) -> Any:  # noqa: N802
-        with self._cluster.lock:
-            journal = [] if self._cluster.hide_journal else self._cluster.journal
-            frames = [kept for kept in journal if kept.last_seq >= request.from_seq]
-        # One frame a reading: a caller must be able to ask for the rest.
-        yield replication_pb2.FetchJournalReply(frames=map(encode_frame, frames[:1]), in_sync=True)
-
 
 class StubCluster:
     """Sequencers 1 and 2 and engine 1. Attributes that tests set take effect at once."""
@@ -136,7 +129,6 @@ class StubCluster:
         self.lose_submits = 0
         self.lose_releases = 0
         self.hold_submits = False
-        self.hide_journal = False
         self.submits: list[Frame] = []
         self.queries: list[str] = []
         self.fetches: list[tuple[int, int, int]] = []

@@ -10,7 +10,6 @@ from lockstep.engine.implementations import NAMES, implementation
 from lockstep.engine.snapshot_format import decode_snapshot
 from lockstep.gateway.books import Books
 from lockstep.gateway.market_hub import resting_orders
-from lockstep.gateway.terms import orders_with_hidden_terms, read_terms
 from lockstep.stream.records import (
     ADMIN,
     COMMAND,
@@ -110,7 +109,9 @@ def burst(pick, now_ns, session_no):
             row = record(CommandKind.CANCEL, **named)
         elif draw < 0.95:
             price, lots = pick.randint(95, 105), pick.randint(1, 30)
-            row = record(CommandKind.REPLACE, **named, price_ticks=price, quantity_lots=lots)
+            stop = pick.choice((0, 0, 0, pick.randint(94, 106)))
+            price *= not stop or pick.randint(0, 1)
+            row = record(CommandKind.REPLACE, **named, price_ticks=price, quantity_lots=lots, stop_price_ticks=stop)
         else:
             row = administer(pick)
         if row["kind"] < 64:
@@ -145,8 +146,7 @@ def test_books_from_events_are_the_engines_after_every_burst(name, seed):
         events = engine.apply(commands, first_seq=first_seq, timestamp_ns=now_ns)
         seen.update(events["kind"].tolist())
         flags |= int(np.bitwise_or.reduce(events["flags"][events["kind"] < 64], initial=0))
-        terms = read_terms(commands, first_seq, orders_with_hidden_terms(events, books.seq))
-        for change in books.apply(events, engine.last_seq, terms):
+        for change in books.apply(events, engine.last_seq):
             for level in change.levels:
                 told[change.instrument][level.side - 1][level.price_ticks] = (level.quantity_lots, level.orders)
             assert change.best in (None, books.best(change.instrument))

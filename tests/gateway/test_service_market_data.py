@@ -122,30 +122,6 @@ def test_of_icebergs_and_hidden_orders_only_what_is_displayed_is_told(gateway, c
     client.close()
 
 
-def test_market_data_waits_for_the_terms_of_an_iceberg_and_then_goes_on_whole(gateway, cluster, order):
-    client = gateway.session(S1)
-    client.expect("welcome")
-    feed = Feed(gateway, [L1, L2, TRADES])
-    cluster.hide_journal = True
-    client.send(command=order(1, quantity_lots=30, display_lots=10))
-    client.send(command=order(2, price_ticks=99))
-    client.rows(2)
-    client.send(command=order(3, side=2, account=BOB, quantity_lots=4))
-    client.rows(3)
-    late = Feed(gateway, [L2])
-    assert (feed.levels, feed.trades, late.levels) == ({}, [], {})
-    cluster.hide_journal = False
-    give_up = time.monotonic() + 5
-    while not feed.trades or any(displayed(one) != engine_levels(cluster) for one in (feed, late)):
-        assert time.monotonic() < give_up, (feed.levels, late.levels)
-        time.sleep(0.005)
-    assert engine_levels(cluster) == {(1, 100): (6, 1), (1, 99): (10, 1)}
-    assert [trade.quantity_lots for trade in feed.trades] == [4]
-    feed.close()
-    late.close()
-    client.close()
-
-
 def test_instruments_are_listed(gateway):
     listed = gateway.market.ListInstruments(market_data_pb2.ListInstrumentsRequest(), timeout=5)
     assert [(found.id, found.symbol, found.tick_micros) for found in listed.instruments] == [(ACME, "ACME", 10_000)]

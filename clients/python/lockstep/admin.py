@@ -26,6 +26,11 @@ class DefineAccount:
     name: str
     unlimited_cash: bool = False
     unlimited_positions: bool = False
+    margin: bool = False
+    short_sales: bool = False
+    """Needs `margin`."""
+    day_trade_rule: bool = False
+    """Pattern day traders need an equity of 25 000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +84,16 @@ class SetRiskLimits:
     """Needs `burst_orders`, the number that may come at once."""
     burst_orders: int = 0
     max_orders_per_trade: int = 0
+    max_concentration_ppm: int = 0
+    """Worth of a position, in millionths of the account's equity."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetFees:
-    """Fee rates of an instrument, in millionths of a trade's worth. Refused while orders are live in it."""
+    """Fee rates of an instrument, in millionths of a trade's worth; a maker's below 0 is a rebate.
+
+    Refused while orders are live in it.
+    """
 
     instrument: int
     maker_fee_ppm: int
@@ -114,6 +124,37 @@ class TransferPosition:
     quantity_lots: int
 
 
+@dataclass(frozen=True, slots=True)
+class SetMargin:
+    """Margin rates of an instrument, in millionths of a position's worth."""
+
+    instrument: int
+    initial_margin_ppm: int
+    maintenance_margin_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetIndex:
+    """An instrument's weight in the index of the market (0: none); `close_price_ticks` 0: as it is."""
+
+    instrument: int
+    index_weight: int
+    close_price_ticks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SetMarketBreaker:
+    """Falls of the index, in millionths of the previous close, at which the whole market halts; 0: no such level.
+
+    Levels 1 and 2 halt it for `pause_ns`, level 3 closes it.
+    """
+
+    level1_ppm: int = 0
+    level2_ppm: int = 0
+    level3_ppm: int = 0
+    pause_ns: int = 0
+
+
 AdminCommand = (
     DefineInstrument
     | DefineAccount
@@ -125,6 +166,9 @@ AdminCommand = (
     | SetFees
     | SetPriceLimits
     | TransferPosition
+    | SetMargin
+    | SetIndex
+    | SetMarketBreaker
 )
 
 # Field of a Command -> value whose fields are called as those of the message.
@@ -138,6 +182,9 @@ _VALUES: Final[dict[str, type[Any]]] = {
     "set_fees": SetFees,
     "set_price_limits": SetPriceLimits,
     "transfer_position": TransferPosition,
+    "set_margin": SetMargin,
+    "set_index": SetIndex,
+    "set_market_breaker": SetMarketBreaker,
 }
 _FIELDS: Final = {value: name for name, value in _VALUES.items()}
 

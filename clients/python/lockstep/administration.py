@@ -13,6 +13,9 @@ from lockstep.admin import (
     DefineInstrument,
     SetAccountStatus,
     SetFees,
+    SetIndex,
+    SetMargin,
+    SetMarketBreaker,
     SetPhase,
     SetPriceLimits,
     SetRiskLimits,
@@ -56,10 +59,19 @@ class Administration[Handle](ABC):
         return self.administer(0, lambda _: made)
 
     def define_account(
-        self, *, account: int, name: str, unlimited_cash: bool = False, unlimited_positions: bool = False
+        self,
+        *,
+        account: int,
+        name: str,
+        unlimited_cash: bool = False,
+        unlimited_positions: bool = False,
+        margin: bool = False,
+        short_sales: bool = False,
+        day_trade_rule: bool = False,
     ) -> Handle:
         """Open an account."""
-        return self.administer(0, lambda _: DefineAccount(account, name, unlimited_cash, unlimited_positions))
+        made = DefineAccount(account, name, unlimited_cash, unlimited_positions, margin, short_sales, day_trade_rule)
+        return self.administer(0, lambda _: made)
 
     def adjust_cash(self, *, account: int, amount: Price) -> Handle:
         """Pay in (positive) or out (negative)."""
@@ -118,3 +130,15 @@ class Administration[Handle](ABC):
         phase = 0 if breaker_phase is None else int(word(Phase, "breaker_phase", breaker_phase))
         breaker = (breaker_ppm, breaker_window_ns, breaker_pause_ns, phase)
         return self.administer(instrument, lambda number: SetPriceLimits(number, band_ppm, collar_ppm, *breaker))
+
+    def set_margin(self, *, instrument: str | int, initial_margin_ppm: int, maintenance_margin_ppm: int) -> Handle:
+        """Margin rates of an instrument, in millionths of a position's worth."""
+        return self.administer(instrument, lambda number: SetMargin(number, initial_margin_ppm, maintenance_margin_ppm))
+
+    def set_index(self, *, instrument: str | int, index_weight: int, close_price_ticks: int = 0) -> Handle:
+        """An instrument's weight in the index of the market (0: none), and its previous close (0: as it is)."""
+        return self.administer(instrument, lambda number: SetIndex(number, index_weight, close_price_ticks))
+
+    def set_market_breaker(self, breaker: SetMarketBreaker) -> Handle:
+        """At which falls of the index the whole market halts or closes."""
+        return self.administer(0, lambda _: breaker)

@@ -162,6 +162,7 @@ class AsyncClient:
         price: Price | None = None,
         price_ticks: int | None = None,
         instrument: str | int | None = None,
+        stop_price_ticks: int = 0,
     ) -> CommandResult:
         """Give an order a new price and a new open quantity. `price` needs `instrument`. Raises as `place` does."""
         found = None if instrument is None else await self.resolve(instrument, tick_needed=price is not None)
@@ -173,9 +174,13 @@ class AsyncClient:
             price_ticks=price_ticks,
             quantity_lots=quantity_lots,
             instrument=found,
+            stop_price_ticks=stop_price_ticks,
         )
         change = orders_pb2.ReplaceOrder(
-            order=_order_ref(row), price_ticks=row.price_ticks, quantity_lots=row.quantity_lots
+            order=_order_ref(row),
+            price_ticks=row.price_ticks,
+            quantity_lots=row.quantity_lots,
+            stop_price_ticks=row.stop_price_ticks,
         )
         return await self._command(lambda key: ("Replace", orders_pb2.ReplaceRequest(key=key, replace=change)))
 

@@ -99,7 +99,7 @@ class ReportFlag(IntFlag):
     AUCTION = 4
     """On TRADE: of an auction. Nobody took: the buyer stands in the taker's place (leg 0)."""
     WAITS = 8
-    """On ACCEPTED: the order stands outside the book, until its stop price or the closing auction."""
+    """On ACCEPTED and REPLACED: the order stands outside the book, until its stop price or the closing auction."""
     UNSEEN = 16
     """Not all of what rests is displayed (iceberg or hidden order)."""
 
@@ -136,6 +136,11 @@ class EventKind(IntEnum):
     FEES_SET = 72
     PRICE_LIMITS_SET = 73
     POSITION_TRANSFERRED = 74
+    MARGIN_SET = 75
+    INDEX_SET = 76
+    MARKET_BREAKER_SET = 77
+    MARKET_HALTED = 78
+    MARGIN_CALLED = 79
 
     EPOCH_STARTED = 192
     GROWN = 193
@@ -209,6 +214,10 @@ class Code(IntEnum):
     ORDER_TO_TRADE_RATIO = 3013
     CONCENTRATION_LIMIT = 3014
     PRICE_COLLAR = 3015
+    SHORT_SALE = 3016
+    INSUFFICIENT_MARGIN = 3017
+    MARGIN_CALL = 3018
+    DAY_TRADER = 3019
 
     UNKNOWN_INSTRUMENT = 4001
     BAD_PRICE = 4002

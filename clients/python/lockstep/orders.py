@@ -172,15 +172,19 @@ def replace_row(
     price_ticks: int | None,
     quantity_lots: int,
     instrument: Instrument | None,
+    stop_price_ticks: int = 0,
 ) -> CommandRow:
-    """New price and new open quantity for one order, named by either id."""
+    """New price and new open quantity for one order, named by either id; a new stop price for one that waits for it."""
     ticks = _ticks("price", price, price_ticks, instrument)
+    if ticks is None and stop_price_ticks:
+        ticks = 0
     if ticks is None:
         raise ValueError("a replace needs the order's new price: price=... (with instrument=...) or price_ticks=...")
     return CommandRow(
         kind=int(CommandKind.REPLACE),
         price_ticks=_within("price_ticks", ticks, -_I64, _I64),
         quantity_lots=_within("quantity_lots", quantity_lots, -_I64, _I64),
+        stop_price_ticks=_within("stop_price_ticks", stop_price_ticks, -_I64, _I64),
         **_order_ref(account, order_id, client_order_id),
     )
 

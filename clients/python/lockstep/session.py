@@ -159,6 +159,7 @@ class AsyncSession(Administration[Coroutine[Any, Any, CommandHandle]]):
         price: Price | None = None,
         price_ticks: int | None = None,
         instrument: str | int | None = None,
+        stop_price_ticks: int = 0,
         track: bool = True,
     ) -> CommandHandle:
         """Submit a new price and open quantity for one order. A decimal `price` needs `instrument`."""
@@ -173,6 +174,7 @@ class AsyncSession(Administration[Coroutine[Any, Any, CommandHandle]]):
             price_ticks=price_ticks,
             quantity_lots=quantity_lots,
             instrument=found,
+            stop_price_ticks=stop_price_ticks,
         )
         return await self.submit(row, track=track)
 

@@ -144,6 +144,7 @@ class Client:
         price: Price | None = None,
         price_ticks: int | None = None,
         instrument: str | int | None = None,
+        stop_price_ticks: int = 0,
     ) -> CommandResult:
         """Give an order a new price and a new open quantity. `price` needs `instrument`."""
         return self._loop.run(
@@ -155,6 +156,7 @@ class Client:
                 price=price,
                 price_ticks=price_ticks,
                 instrument=instrument,
+                stop_price_ticks=stop_price_ticks,
             )
         )
 
@@ -353,6 +355,7 @@ class Session(Administration[CommandHandle]):
         price: Price | None = None,
         price_ticks: int | None = None,
         instrument: str | int | None = None,
+        stop_price_ticks: int = 0,
         track: bool = True,
     ) -> CommandHandle:
         """Submit a new price and open quantity for one order. A decimal `price` needs `instrument`."""
@@ -365,6 +368,7 @@ class Session(Administration[CommandHandle]):
             price_ticks=price_ticks,
             quantity_lots=quantity_lots,
             instrument=found,
+            stop_price_ticks=stop_price_ticks,
         )
         return self.submit(row, track=track)
 

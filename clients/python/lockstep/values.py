@@ -149,6 +149,10 @@ class Order:
     price_ticks: int
     quantity_lots: int
     leaves_lots: int
+    stop_price_ticks: int = 0
+    display_lots: int = 0
+    shown_lots: int = 0
+    """What is left of an iceberg's present peak."""
 
 
 def order_from_proto(row: orders_pb2.Order) -> Order:
@@ -165,6 +169,9 @@ def order_from_proto(row: orders_pb2.Order) -> Order:
         row.price_ticks,
         row.quantity_lots,
         row.leaves_lots,
+        row.stop_price_ticks,
+        row.display_lots,
+        row.shown_lots,
     )
 
 
@@ -175,6 +182,9 @@ class Position:
     instrument: int
     quantity_lots: int
     reserved_lots: int
+    cost_micros: int = 0
+    """What the lots held were bought (short: sold) for, before fees."""
+    realised_micros: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +200,11 @@ class Account:
     positions: tuple[Position, ...]
     seq: int
     epoch: int
+    status: int = 0
+    """A `lockstep.AccountStatus`."""
+    margin: bool = False
+    short_sales: bool = False
+    day_trade_rule: bool = False
 
 
 def account_from_proto(row: accounts_pb2.Account, stamp: common_pb2.Stamp) -> Account:
@@ -201,9 +216,16 @@ def account_from_proto(row: accounts_pb2.Account, stamp: common_pb2.Stamp) -> Ac
         row.unlimited_positions,
         row.cash_micros,
         row.reserved_micros,
-        tuple(Position(p.instrument, p.quantity_lots, p.reserved_lots) for p in row.positions),
+        tuple(
+            Position(p.instrument, p.quantity_lots, p.reserved_lots, p.cost_micros, p.realised_micros)
+            for p in row.positions
+        ),
         stamp.seq,
         stamp.epoch,
+        row.status,
+        row.margin,
+        row.short_sales,
+        row.day_trade_rule,
     )
 
 

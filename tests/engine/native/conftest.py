@@ -12,9 +12,11 @@ from lockstep.stream.records import (
     ADMIN,
     COMMAND,
     LIMITS,
+    MARKET,
     RULES,
     SETTING,
     TRANSFER,
+    AccountFlag,
     CommandKind,
     Commands,
     Events,
@@ -26,7 +28,18 @@ from lockstep.stream.records import (
 )
 
 UNLIMITED = 3
-ACCOUNTS = {1: 0, 2: 0, 3: 0, 4: 1, 5: 2, 6: UNLIMITED}
+MARGIN, SHORT, DAY_TRADER = AccountFlag.MARGIN, AccountFlag.SHORT_SALES, AccountFlag.DAY_TRADE_RULE
+ACCOUNTS = {
+    1: 0,
+    2: 0,
+    3: int(DAY_TRADER),
+    4: 1,
+    5: 2,
+    6: UNLIMITED,
+    7: int(MARGIN),
+    8: int(MARGIN | SHORT),
+    9: int(MARGIN | SHORT | DAY_TRADER),
+}
 INSTRUMENTS = {1: (1, 1), 2: (5, 10), 3: (2**20, 2**20)}
 SESSIONS = 4
 I64 = 2**63 - 1
@@ -38,6 +51,8 @@ OFTEN = {
     int(CommandKind.SET_ACCOUNT_STATUS): 10.0,
     int(CommandKind.SET_FEES): 2.0,
     int(CommandKind.SET_PRICE_LIMITS): 2.0,
+    int(CommandKind.SET_INDEX): 2.0,
+    int(CommandKind.SET_MARGIN): 6.0,
 }
 """How often administrative kinds come, others being 1: enough to undo what would stop all trading."""
 ORDER_KINDS = (CommandKind.NEW_ORDER, CommandKind.CANCEL, CommandKind.REPLACE, CommandKind.MASS_CANCEL)
@@ -57,10 +72,15 @@ def opening() -> Commands:
         rows[next(at)] = _admin(CommandKind.DEFINE_INSTRUMENT, instrument=number, **terms)
     for number, flags in ACCOUNTS.items():
         rows[next(at)] = _admin(CommandKind.DEFINE_ACCOUNT, account=number, name=b"A%d" % number, flags=flags)
-        rows[next(at)] = _admin(CommandKind.ADJUST_CASH, account=number, amount_micros=10**9)
+        rows[next(at)] = _admin(
+            CommandKind.ADJUST_CASH, account=number, amount_micros=2 * 10**6 if flags & MARGIN else 10**9
+        )
         for instrument in INSTRUMENTS:
             rows[next(at)] = _admin(
-                CommandKind.ADJUST_POSITION, account=number, instrument=instrument, quantity_lots=10_000
+                CommandKind.ADJUST_POSITION,
+                account=number,
+                instrument=instrument,
+                quantity_lots=20 * (instrument < 3) if flags & MARGIN else 10_000,
             )
     return rows.view(COMMAND)
 
@@ -139,7 +159,7 @@ def _strew(rows: Commands, pick: np.random.Generator) -> None:
         rows[name][rare] = pick.choice(RARE, int(rare.sum()))
         spread = pick.random(count) < 0.02
         rows[name][spread] = pick.integers(1, 2**40, int(spread.sum())) >> pick.integers(0, 40, int(spread.sum()))
-    for name, top in (("side", 4), ("order_type", 6), ("tif", 9), ("stp", 5), ("flags", 4), ("account", 9)):
+    for name, top in (("side", 4), ("order_type", 6), ("tif", 9), ("stp", 5), ("flags", 4), ("account", 12)):
         rare = pick.random(count) < 0.003
         rows[name][rare] = pick.integers(0, top, int(rare.sum()))
     for name in ("stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks"):
@@ -167,6 +187,8 @@ def _other(pick: np.random.Generator) -> Commands:
         return _limits(row, pick)
     if kind in (CommandKind.SET_FEES, CommandKind.SET_PRICE_LIMITS):
         return _rules(row, pick)
+    if kind in (CommandKind.SET_MARGIN, CommandKind.SET_INDEX, CommandKind.SET_MARKET_BREAKER):
+        return _market(row, pick)
     if kind == CommandKind.TRANSFER_POSITION:
         moved = row.view(TRANSFER)
         moved["to_account"] = pick.integers(0, len(ACCOUNTS) + 2)
@@ -178,7 +200,7 @@ def _other(pick: np.random.Generator) -> Commands:
         row["account"] *= int(pick.integers(0, 2))
         row["flags"] = pick.choice([0] * 7 + [1, 2])
         return row.view(COMMAND)
-    row["flags"] = pick.choice([0, 0, 1, 2, 3, 4])
+    row["flags"] = pick.choice([0, 0, 1, 2, 3, 4, 8, 12, 28, 32])
     row["name"] = pick.choice([b"I1", b"A1", b"", b"new", b"\x01", b"a\0b", b"x" * 32, b"I%d" % row["instrument"][0]])
     row["tick_micros"] = pick.choice([0, 1, 5, 2**20, I64])
     row["lot_units"] = pick.choice([0, 1, 10, 2**20, I64])
@@ -210,7 +232,7 @@ def _limits(row: Commands, pick: np.random.Generator) -> Commands:
         ("max_position_lots", (0, 0, 10_100, 12_000)),
         ("max_orders_per_day", (0, 0, 50)),
         ("max_orders_per_trade", (0, 0, 2, 4)),
-        ("max_concentration_ppm", (0, 0, 0, 0, 0, 0, 5)),
+        ("max_concentration_ppm", (0, 0, 0, 5, 300_000, 900_000, 10**9 + 1)),
     ):
         limits[name] = pick.choice(values)
     if pick.random() < 0.4:
@@ -221,7 +243,7 @@ def _limits(row: Commands, pick: np.random.Generator) -> Commands:
 
 def _rules(row: Commands, pick: np.random.Generator) -> Commands:
     rules = row.view(RULES)
-    rules["maker_fee_ppm"] = pick.choice([0, 100, 777, 100_000, 100_001, -1])
+    rules["maker_fee_ppm"] = pick.choice([0, 100, 777, 100_000, 100_001, -1, -200, -12_345])
     rules["taker_fee_ppm"] = pick.choice([0, 300, 12_345, 100_000])
     rules["band_ppm"] = pick.choice([0, 0, 8_000, 50_000, 10**6, 10**6 + 1])
     rules["collar_ppm"] = pick.choice([0, 0, 5_000, 50_000, -1])
@@ -231,6 +253,20 @@ def _rules(row: Commands, pick: np.random.Generator) -> Commands:
         rules["breaker_pause_ns"] = pick.choice([1, 30, 100])
         rules["breaker_phase"] = pick.choice([4, 5, 5, 3])
     return rules.view(COMMAND)
+
+
+def _market(row: Commands, pick: np.random.Generator) -> Commands:
+    market = row.view(MARKET)
+    market["initial_margin_ppm"], market["maintenance_margin_ppm"] = pick.choice(
+        [(500_000, 250_000), (10**6, 900_000), (20_000, 10_000), (250_000, 250_001), (10**7, 9 * 10**6)]
+    )
+    market["index_weight"] = pick.choice([0, 1, 3, 2**30, 2**30 + 1, -1], p=[0.1, 0.4, 0.3, 0.1, 0.05, 0.05])
+    market["close_price_ticks"] = pick.choice([0, 1_000, 1_005, 2**40])
+    level = int(pick.choice([0, 1_000, 3_000]))
+    market["level1_ppm"], market["level2_ppm"] = level, 2 * level
+    market["level3_ppm"] = pick.choice([0, 4 * level, 10**6 + 1], p=[0.6, 0.3, 0.1])
+    market["pause_ns"] = pick.choice([0, 5, 40]) if level else int(pick.random() < 0.05)
+    return market.view(COMMAND)
 
 
 def _number(rows: Commands, pick: np.random.Generator) -> None:
@@ -260,11 +296,12 @@ class Pair:
         self.native: Any = NativeEngine()
         self.reference: Any = ReferenceEngine()
         self.now_ns = FIRST_NS
+        self.step_ns = 7
 
     def apply(self, rows: Commands) -> Events:
         """Apply one batch to both and compare."""
         first_seq = self.reference.last_seq + 1
-        self.now_ns += 7
+        self.now_ns += self.step_ns
         expected = self.reference.apply(rows, first_seq=first_seq, timestamp_ns=self.now_ns)
         got = self.native.apply(rows, first_seq=first_seq, timestamp_ns=self.now_ns)
         if got.tobytes() != expected.tobytes():

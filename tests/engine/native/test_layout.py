@@ -12,8 +12,9 @@ GROUPS = sorted({group for group, *_ in _core.codes()})
 
 
 def test_every_record_layout_is_known_to_the_core() -> None:
-    overlays = {"COMMAND", "ADMIN", "SETTING", "LIMITS", "RULES", "TRANSFER", "CONTROL"}
-    assert set(RECORDS) == overlays | {"EVENT", "CONTROL_EVENT", "DEFINITION_EVENT", "SETTING_EVENT"}
+    overlays = {"COMMAND", "ADMIN", "SETTING", "LIMITS", "RULES", "MARKET", "TRANSFER", "CONTROL"}
+    events = {"EVENT", "ORDER_EVENT", "CONTROL_EVENT", "DEFINITION_EVENT", "SETTING_EVENT"}
+    assert set(RECORDS) == overlays | events
 
 
 @pytest.mark.parametrize("record", RECORDS)

@@ -8,17 +8,21 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Position(_message.Message):
-    __slots__ = ("instrument", "quantity_lots", "reserved_lots")
+    __slots__ = ("instrument", "quantity_lots", "reserved_lots", "cost_micros", "realised_micros")
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     QUANTITY_LOTS_FIELD_NUMBER: _ClassVar[int]
     RESERVED_LOTS_FIELD_NUMBER: _ClassVar[int]
+    COST_MICROS_FIELD_NUMBER: _ClassVar[int]
+    REALISED_MICROS_FIELD_NUMBER: _ClassVar[int]
     instrument: int
     quantity_lots: int
     reserved_lots: int
-    def __init__(self, instrument: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., reserved_lots: _Optional[int] = ...) -> None: ...
+    cost_micros: int
+    realised_micros: int
+    def __init__(self, instrument: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., reserved_lots: _Optional[int] = ..., cost_micros: _Optional[int] = ..., realised_micros: _Optional[int] = ...) -> None: ...
 
 class Account(_message.Message):
-    __slots__ = ("account", "name", "unlimited_cash", "unlimited_positions", "cash_micros", "reserved_micros", "positions")
+    __slots__ = ("account", "name", "unlimited_cash", "unlimited_positions", "cash_micros", "reserved_micros", "positions", "status", "margin", "short_sales", "day_trade_rule")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     UNLIMITED_CASH_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +30,10 @@ class Account(_message.Message):
     CASH_MICROS_FIELD_NUMBER: _ClassVar[int]
     RESERVED_MICROS_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
+    SHORT_SALES_FIELD_NUMBER: _ClassVar[int]
+    DAY_TRADE_RULE_FIELD_NUMBER: _ClassVar[int]
     account: int
     name: str
     unlimited_cash: bool
@@ -33,7 +41,11 @@ class Account(_message.Message):
     cash_micros: int
     reserved_micros: int
     positions: _containers.RepeatedCompositeFieldContainer[Position]
-    def __init__(self, account: _Optional[int] = ..., name: _Optional[str] = ..., unlimited_cash: bool = ..., unlimited_positions: bool = ..., cash_micros: _Optional[int] = ..., reserved_micros: _Optional[int] = ..., positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ...) -> None: ...
+    status: _common_pb2.AccountStatus
+    margin: bool
+    short_sales: bool
+    day_trade_rule: bool
+    def __init__(self, account: _Optional[int] = ..., name: _Optional[str] = ..., unlimited_cash: bool = ..., unlimited_positions: bool = ..., cash_micros: _Optional[int] = ..., reserved_micros: _Optional[int] = ..., positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., status: _Optional[_Union[_common_pb2.AccountStatus, str]] = ..., margin: bool = ..., short_sales: bool = ..., day_trade_rule: bool = ...) -> None: ...
 
 class GetAccountRequest(_message.Message):
     __slots__ = ("account",)

@@ -92,6 +92,11 @@ class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_KIND_FEES_SET: _ClassVar[EventKind]
     EVENT_KIND_PRICE_LIMITS_SET: _ClassVar[EventKind]
     EVENT_KIND_POSITION_TRANSFERRED: _ClassVar[EventKind]
+    EVENT_KIND_MARGIN_SET: _ClassVar[EventKind]
+    EVENT_KIND_INDEX_SET: _ClassVar[EventKind]
+    EVENT_KIND_MARKET_BREAKER_SET: _ClassVar[EventKind]
+    EVENT_KIND_MARKET_HALTED: _ClassVar[EventKind]
+    EVENT_KIND_MARGIN_CALLED: _ClassVar[EventKind]
     EVENT_KIND_EPOCH_STARTED: _ClassVar[EventKind]
     EVENT_KIND_GROWN: _ClassVar[EventKind]
     EVENT_KIND_GROW_WITHDRAWN: _ClassVar[EventKind]
@@ -133,6 +138,10 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_ORDER_TO_TRADE_RATIO: _ClassVar[Code]
     CODE_CONCENTRATION_LIMIT: _ClassVar[Code]
     CODE_PRICE_COLLAR: _ClassVar[Code]
+    CODE_SHORT_SALE: _ClassVar[Code]
+    CODE_INSUFFICIENT_MARGIN: _ClassVar[Code]
+    CODE_MARGIN_CALL: _ClassVar[Code]
+    CODE_DAY_TRADER: _ClassVar[Code]
     CODE_UNKNOWN_INSTRUMENT: _ClassVar[Code]
     CODE_BAD_PRICE: _ClassVar[Code]
     CODE_BAD_QUANTITY: _ClassVar[Code]
@@ -227,6 +236,11 @@ EVENT_KIND_RISK_LIMITS_SET: EventKind
 EVENT_KIND_FEES_SET: EventKind
 EVENT_KIND_PRICE_LIMITS_SET: EventKind
 EVENT_KIND_POSITION_TRANSFERRED: EventKind
+EVENT_KIND_MARGIN_SET: EventKind
+EVENT_KIND_INDEX_SET: EventKind
+EVENT_KIND_MARKET_BREAKER_SET: EventKind
+EVENT_KIND_MARKET_HALTED: EventKind
+EVENT_KIND_MARGIN_CALLED: EventKind
 EVENT_KIND_EPOCH_STARTED: EventKind
 EVENT_KIND_GROWN: EventKind
 EVENT_KIND_GROW_WITHDRAWN: EventKind
@@ -265,6 +279,10 @@ CODE_ORDER_RATE: Code
 CODE_ORDER_TO_TRADE_RATIO: Code
 CODE_CONCENTRATION_LIMIT: Code
 CODE_PRICE_COLLAR: Code
+CODE_SHORT_SALE: Code
+CODE_INSUFFICIENT_MARGIN: Code
+CODE_MARGIN_CALL: Code
+CODE_DAY_TRADER: Code
 CODE_UNKNOWN_INSTRUMENT: Code
 CODE_BAD_PRICE: Code
 CODE_BAD_QUANTITY: Code
@@ -315,16 +333,20 @@ class Stamp(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., seq: _Optional[int] = ..., event_id: _Optional[_Union[EventId, _Mapping]] = ...) -> None: ...
 
 class Instrument(_message.Message):
-    __slots__ = ("id", "symbol", "tick_micros", "lot_units")
+    __slots__ = ("id", "symbol", "tick_micros", "lot_units", "phase", "last_price_ticks")
     ID_FIELD_NUMBER: _ClassVar[int]
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     TICK_MICROS_FIELD_NUMBER: _ClassVar[int]
     LOT_UNITS_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    LAST_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
     id: int
     symbol: str
     tick_micros: int
     lot_units: int
-    def __init__(self, id: _Optional[int] = ..., symbol: _Optional[str] = ..., tick_micros: _Optional[int] = ..., lot_units: _Optional[int] = ...) -> None: ...
+    phase: Phase
+    last_price_ticks: int
+    def __init__(self, id: _Optional[int] = ..., symbol: _Optional[str] = ..., tick_micros: _Optional[int] = ..., lot_units: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., last_price_ticks: _Optional[int] = ...) -> None: ...
 
 class ExecutionReport(_message.Message):
     __slots__ = ("event_id", "epoch", "leg", "kind", "code", "side", "account", "instrument", "session_no", "order_id", "client_order_id", "price_ticks", "quantity_lots", "leaves_lots", "counterparty_order_id", "fee_micros", "flags", "timestamp_ns", "previous_price_ticks", "previous_leaves_lots")

@@ -67,14 +67,16 @@ class CancelOrder(_message.Message):
     def __init__(self, order: _Optional[_Union[OrderRef, _Mapping]] = ...) -> None: ...
 
 class ReplaceOrder(_message.Message):
-    __slots__ = ("order", "price_ticks", "quantity_lots")
+    __slots__ = ("order", "price_ticks", "quantity_lots", "stop_price_ticks")
     ORDER_FIELD_NUMBER: _ClassVar[int]
     PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
     QUANTITY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    STOP_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
     order: OrderRef
     price_ticks: int
     quantity_lots: int
-    def __init__(self, order: _Optional[_Union[OrderRef, _Mapping]] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ...) -> None: ...
+    stop_price_ticks: int
+    def __init__(self, order: _Optional[_Union[OrderRef, _Mapping]] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., stop_price_ticks: _Optional[int] = ...) -> None: ...
 
 class MassCancelOrders(_message.Message):
     __slots__ = ("account", "instrument", "side", "session_id", "block")
@@ -97,16 +99,22 @@ class DefineInstrument(_message.Message):
     def __init__(self, instrument: _Optional[_Union[_common_pb2.Instrument, _Mapping]] = ...) -> None: ...
 
 class DefineAccount(_message.Message):
-    __slots__ = ("account", "name", "unlimited_cash", "unlimited_positions")
+    __slots__ = ("account", "name", "unlimited_cash", "unlimited_positions", "margin", "short_sales", "day_trade_rule")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     UNLIMITED_CASH_FIELD_NUMBER: _ClassVar[int]
     UNLIMITED_POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
+    SHORT_SALES_FIELD_NUMBER: _ClassVar[int]
+    DAY_TRADE_RULE_FIELD_NUMBER: _ClassVar[int]
     account: int
     name: str
     unlimited_cash: bool
     unlimited_positions: bool
-    def __init__(self, account: _Optional[int] = ..., name: _Optional[str] = ..., unlimited_cash: bool = ..., unlimited_positions: bool = ...) -> None: ...
+    margin: bool
+    short_sales: bool
+    day_trade_rule: bool
+    def __init__(self, account: _Optional[int] = ..., name: _Optional[str] = ..., unlimited_cash: bool = ..., unlimited_positions: bool = ..., margin: bool = ..., short_sales: bool = ..., day_trade_rule: bool = ...) -> None: ...
 
 class AdjustCash(_message.Message):
     __slots__ = ("account", "amount_micros")
@@ -149,7 +157,7 @@ class SetAccountStatus(_message.Message):
     def __init__(self, account: _Optional[int] = ..., status: _Optional[_Union[_common_pb2.AccountStatus, str]] = ...) -> None: ...
 
 class SetRiskLimits(_message.Message):
-    __slots__ = ("account", "max_order_lots", "max_order_micros", "max_position_lots", "max_orders_per_day", "orders_per_second", "burst_orders", "max_orders_per_trade")
+    __slots__ = ("account", "max_order_lots", "max_order_micros", "max_position_lots", "max_orders_per_day", "orders_per_second", "burst_orders", "max_orders_per_trade", "max_concentration_ppm")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     MAX_ORDER_LOTS_FIELD_NUMBER: _ClassVar[int]
     MAX_ORDER_MICROS_FIELD_NUMBER: _ClassVar[int]
@@ -158,6 +166,7 @@ class SetRiskLimits(_message.Message):
     ORDERS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     BURST_ORDERS_FIELD_NUMBER: _ClassVar[int]
     MAX_ORDERS_PER_TRADE_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONCENTRATION_PPM_FIELD_NUMBER: _ClassVar[int]
     account: int
     max_order_lots: int
     max_order_micros: int
@@ -166,7 +175,8 @@ class SetRiskLimits(_message.Message):
     orders_per_second: int
     burst_orders: int
     max_orders_per_trade: int
-    def __init__(self, account: _Optional[int] = ..., max_order_lots: _Optional[int] = ..., max_order_micros: _Optional[int] = ..., max_position_lots: _Optional[int] = ..., max_orders_per_day: _Optional[int] = ..., orders_per_second: _Optional[int] = ..., burst_orders: _Optional[int] = ..., max_orders_per_trade: _Optional[int] = ...) -> None: ...
+    max_concentration_ppm: int
+    def __init__(self, account: _Optional[int] = ..., max_order_lots: _Optional[int] = ..., max_order_micros: _Optional[int] = ..., max_position_lots: _Optional[int] = ..., max_orders_per_day: _Optional[int] = ..., orders_per_second: _Optional[int] = ..., burst_orders: _Optional[int] = ..., max_orders_per_trade: _Optional[int] = ..., max_concentration_ppm: _Optional[int] = ...) -> None: ...
 
 class SetFees(_message.Message):
     __slots__ = ("instrument", "maker_fee_ppm", "taker_fee_ppm")
@@ -196,6 +206,38 @@ class SetPriceLimits(_message.Message):
     breaker_phase: _common_pb2.Phase
     def __init__(self, instrument: _Optional[int] = ..., band_ppm: _Optional[int] = ..., collar_ppm: _Optional[int] = ..., breaker_ppm: _Optional[int] = ..., breaker_window_ns: _Optional[int] = ..., breaker_pause_ns: _Optional[int] = ..., breaker_phase: _Optional[_Union[_common_pb2.Phase, str]] = ...) -> None: ...
 
+class SetMargin(_message.Message):
+    __slots__ = ("instrument", "initial_margin_ppm", "maintenance_margin_ppm")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_MARGIN_PPM_FIELD_NUMBER: _ClassVar[int]
+    MAINTENANCE_MARGIN_PPM_FIELD_NUMBER: _ClassVar[int]
+    instrument: int
+    initial_margin_ppm: int
+    maintenance_margin_ppm: int
+    def __init__(self, instrument: _Optional[int] = ..., initial_margin_ppm: _Optional[int] = ..., maintenance_margin_ppm: _Optional[int] = ...) -> None: ...
+
+class SetIndex(_message.Message):
+    __slots__ = ("instrument", "index_weight", "close_price_ticks")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    INDEX_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    instrument: int
+    index_weight: int
+    close_price_ticks: int
+    def __init__(self, instrument: _Optional[int] = ..., index_weight: _Optional[int] = ..., close_price_ticks: _Optional[int] = ...) -> None: ...
+
+class SetMarketBreaker(_message.Message):
+    __slots__ = ("level1_ppm", "level2_ppm", "level3_ppm", "pause_ns")
+    LEVEL1_PPM_FIELD_NUMBER: _ClassVar[int]
+    LEVEL2_PPM_FIELD_NUMBER: _ClassVar[int]
+    LEVEL3_PPM_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_NS_FIELD_NUMBER: _ClassVar[int]
+    level1_ppm: int
+    level2_ppm: int
+    level3_ppm: int
+    pause_ns: int
+    def __init__(self, level1_ppm: _Optional[int] = ..., level2_ppm: _Optional[int] = ..., level3_ppm: _Optional[int] = ..., pause_ns: _Optional[int] = ...) -> None: ...
+
 class TransferPosition(_message.Message):
     __slots__ = ("account", "to_account", "instrument", "quantity_lots")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -209,7 +251,7 @@ class TransferPosition(_message.Message):
     def __init__(self, account: _Optional[int] = ..., to_account: _Optional[int] = ..., instrument: _Optional[int] = ..., quantity_lots: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("session_no", "new_order", "cancel", "replace", "mass_cancel", "define_instrument", "define_account", "adjust_cash", "adjust_position", "set_phase", "set_account_status", "set_risk_limits", "set_fees", "set_price_limits", "transfer_position")
+    __slots__ = ("session_no", "new_order", "cancel", "replace", "mass_cancel", "define_instrument", "define_account", "adjust_cash", "adjust_position", "set_phase", "set_account_status", "set_risk_limits", "set_fees", "set_price_limits", "transfer_position", "set_margin", "set_index", "set_market_breaker")
     SESSION_NO_FIELD_NUMBER: _ClassVar[int]
     NEW_ORDER_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
@@ -225,6 +267,9 @@ class Command(_message.Message):
     SET_FEES_FIELD_NUMBER: _ClassVar[int]
     SET_PRICE_LIMITS_FIELD_NUMBER: _ClassVar[int]
     TRANSFER_POSITION_FIELD_NUMBER: _ClassVar[int]
+    SET_MARGIN_FIELD_NUMBER: _ClassVar[int]
+    SET_INDEX_FIELD_NUMBER: _ClassVar[int]
+    SET_MARKET_BREAKER_FIELD_NUMBER: _ClassVar[int]
     session_no: int
     new_order: NewOrder
     cancel: CancelOrder
@@ -240,7 +285,10 @@ class Command(_message.Message):
     set_fees: SetFees
     set_price_limits: SetPriceLimits
     transfer_position: TransferPosition
-    def __init__(self, session_no: _Optional[int] = ..., new_order: _Optional[_Union[NewOrder, _Mapping]] = ..., cancel: _Optional[_Union[CancelOrder, _Mapping]] = ..., replace: _Optional[_Union[ReplaceOrder, _Mapping]] = ..., mass_cancel: _Optional[_Union[MassCancelOrders, _Mapping]] = ..., define_instrument: _Optional[_Union[DefineInstrument, _Mapping]] = ..., define_account: _Optional[_Union[DefineAccount, _Mapping]] = ..., adjust_cash: _Optional[_Union[AdjustCash, _Mapping]] = ..., adjust_position: _Optional[_Union[AdjustPosition, _Mapping]] = ..., set_phase: _Optional[_Union[SetPhase, _Mapping]] = ..., set_account_status: _Optional[_Union[SetAccountStatus, _Mapping]] = ..., set_risk_limits: _Optional[_Union[SetRiskLimits, _Mapping]] = ..., set_fees: _Optional[_Union[SetFees, _Mapping]] = ..., set_price_limits: _Optional[_Union[SetPriceLimits, _Mapping]] = ..., transfer_position: _Optional[_Union[TransferPosition, _Mapping]] = ...) -> None: ...
+    set_margin: SetMargin
+    set_index: SetIndex
+    set_market_breaker: SetMarketBreaker
+    def __init__(self, session_no: _Optional[int] = ..., new_order: _Optional[_Union[NewOrder, _Mapping]] = ..., cancel: _Optional[_Union[CancelOrder, _Mapping]] = ..., replace: _Optional[_Union[ReplaceOrder, _Mapping]] = ..., mass_cancel: _Optional[_Union[MassCancelOrders, _Mapping]] = ..., define_instrument: _Optional[_Union[DefineInstrument, _Mapping]] = ..., define_account: _Optional[_Union[DefineAccount, _Mapping]] = ..., adjust_cash: _Optional[_Union[AdjustCash, _Mapping]] = ..., adjust_position: _Optional[_Union[AdjustPosition, _Mapping]] = ..., set_phase: _Optional[_Union[SetPhase, _Mapping]] = ..., set_account_status: _Optional[_Union[SetAccountStatus, _Mapping]] = ..., set_risk_limits: _Optional[_Union[SetRiskLimits, _Mapping]] = ..., set_fees: _Optional[_Union[SetFees, _Mapping]] = ..., set_price_limits: _Optional[_Union[SetPriceLimits, _Mapping]] = ..., transfer_position: _Optional[_Union[TransferPosition, _Mapping]] = ..., set_margin: _Optional[_Union[SetMargin, _Mapping]] = ..., set_index: _Optional[_Union[SetIndex, _Mapping]] = ..., set_market_breaker: _Optional[_Union[SetMarketBreaker, _Mapping]] = ...) -> None: ...
 
 class CommandBatch(_message.Message):
     __slots__ = ("first_no", "count", "kind", "side", "order_type", "tif", "stp", "flags", "account", "instrument", "client_order_id", "order_id", "price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks", "tag")
@@ -453,7 +501,7 @@ class GetOrderRequest(_message.Message):
     def __init__(self, order: _Optional[_Union[OrderRef, _Mapping]] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("order_id", "client_order_id", "account", "instrument", "session_id", "side", "order_type", "tif", "price_ticks", "quantity_lots", "leaves_lots")
+    __slots__ = ("order_id", "client_order_id", "account", "instrument", "session_id", "side", "order_type", "tif", "price_ticks", "quantity_lots", "leaves_lots", "stop_price_ticks", "display_lots", "shown_lots")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -465,6 +513,9 @@ class Order(_message.Message):
     PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
     QUANTITY_LOTS_FIELD_NUMBER: _ClassVar[int]
     LEAVES_LOTS_FIELD_NUMBER: _ClassVar[int]
+    STOP_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    SHOWN_LOTS_FIELD_NUMBER: _ClassVar[int]
     order_id: int
     client_order_id: int
     account: int
@@ -476,7 +527,10 @@ class Order(_message.Message):
     price_ticks: int
     quantity_lots: int
     leaves_lots: int
-    def __init__(self, order_id: _Optional[int] = ..., client_order_id: _Optional[int] = ..., account: _Optional[int] = ..., instrument: _Optional[int] = ..., session_id: _Optional[int] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., tif: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., leaves_lots: _Optional[int] = ...) -> None: ...
+    stop_price_ticks: int
+    display_lots: int
+    shown_lots: int
+    def __init__(self, order_id: _Optional[int] = ..., client_order_id: _Optional[int] = ..., account: _Optional[int] = ..., instrument: _Optional[int] = ..., session_id: _Optional[int] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., tif: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., leaves_lots: _Optional[int] = ..., stop_price_ticks: _Optional[int] = ..., display_lots: _Optional[int] = ..., shown_lots: _Optional[int] = ...) -> None: ...
 
 class GetOrderReply(_message.Message):
     __slots__ = ("stamp", "order")

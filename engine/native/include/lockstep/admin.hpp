@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "lockstep/events.hpp"
+#include "lockstep/margin.hpp"
 
 namespace lockstep::admin {
 
@@ -44,6 +44,15 @@ inline void define_instrument(State& state, Step& step) {
     report::emit(step, event);
 }
 
+// Whether an account may have these flags together.
+inline bool are_flags(u8 flags) {
+    constexpr u8 kUnlimited = account_flag::UNLIMITED_CASH | account_flag::UNLIMITED_POSITIONS;
+    constexpr u8 kMargin = account_flag::MARGIN | account_flag::SHORT_SALES;
+    if ((flags & ~(kUnlimited | kMargin | account_flag::DAY_TRADE_RULE)) != 0) return false;
+    if ((flags & account_flag::MARGIN) != 0) return (flags & kUnlimited) == 0;
+    return (flags & account_flag::SHORT_SALES) == 0;
+}
+
 // DEFINE_ACCOUNT, with the account's flags in the head. Idempotent like DEFINE_INSTRUMENT.
 inline void define_account(State& state, Step& step) {
     const AdminTerms& terms = step.command.admin;
@@ -51,7 +60,7 @@ inline void define_account(State& state, Step& step) {
     const u8 flags = step.head().flags;
     std::optional<std::string> name = name_of(terms.name);
     Code code = code::OK;
-    if (id == 0 || !name || (flags & ~(account_flag::UNLIMITED_CASH | account_flag::UNLIMITED_POSITIONS)) != 0) {
+    if (id == 0 || !name || !are_flags(flags)) {
         code = code::BAD_DEFINITION;
     } else {
         const Handle at = state.find_account(id);
@@ -79,8 +88,11 @@ inline void adjust_cash(State& state, Step& step) {
     Account& account = state.accounts[at];
     const i128 cash = i128{account.cash} + amount;
     Code code = code::OK;
-    if (cash < account.reserved && !account.unlimited_cash()) {
+    if (cash < account.reserved && !account.borrows()) {
         code = code::INSUFFICIENT_CASH;
+    } else if (account.is_on_margin() && amount < 0 &&
+               margin::equity(state, account) + amount < margin::initial(state, account)) {
+        code = code::INSUFFICIENT_MARGIN;
     } else if (std::max<i128>(cash, 0) + account.receivable > kI64Max ||
                account.reserved - std::min<i128>(cash, 0) > kI64Max) {
         code = code::OVERFLOW_;
@@ -108,7 +120,7 @@ inline void adjust_position(State& state, Step& step) {
         const Handle at = state.find_position(owner, book);
         const Position held = at != kNone ? state.positions[at] : Position{};
         after = i128{lots} + held.quantity;
-        if (after < held.reserved && !state.accounts[owner].unlimited_positions()) {
+        if (after < held.reserved && !state.accounts[owner].goes_short()) {
             code = code::INSUFFICIENT_POSITION;
         } else if (after > kMaxPositionLots || after < -kMaxPositionLots) {
             code = code::OVERFLOW_;

@@ -137,7 +137,7 @@ private:
         switch (step.head().kind) {
             case command_kind::NEW_ORDER: return orders::new_order(state_, step);
             case command_kind::CANCEL: return orders::cancel(state_, step);
-            case command_kind::REPLACE: return orders::replace(state_, step);
+            case command_kind::REPLACE: return replacing::replace(state_, step);
             case command_kind::MASS_CANCEL: return orders::mass_cancel(state_, step);
             case command_kind::REFUSED: return orders::gateway_refusal(step);
             case command_kind::DEFINE_INSTRUMENT: return admin::define_instrument(state_, step);
@@ -151,6 +151,9 @@ private:
             case command_kind::SET_PRICE_LIMITS: return settings::set_price_limits(state_, step);
             case command_kind::TRANSFER_POSITION: return admin::transfer_position(state_, step);
             case command_kind::SESSION_CLOSED: return orders::session_closed(state_, step);
+            case command_kind::SET_MARGIN: return settings::set_margin(state_, step);
+            case command_kind::SET_INDEX: return settings::set_index(state_, step);
+            case command_kind::SET_MARKET_BREAKER: return settings::set_market_breaker(state_, step);
             case command_kind::EPOCH_START: return report::control(step, event_kind::EPOCH_STARTED);
             case command_kind::GROW: return report::control(step, event_kind::GROWN);
             case command_kind::GROW_REVOKED: return report::control(step, event_kind::GROW_WITHDRAWN);

@@ -65,35 +65,58 @@ inline Asker asker_of(const Step& step) {
 
 namespace report {
 
-inline void accepted(Step& step, const State& state, const Order& order, u32 flags) {
+struct Previous {
+    u64 session_id;
+    i64 price;
+    i64 leaves;
+};
+
+// ACCEPTED, REPLACED and TRIGGERED tell the order's terms (OrderEvent) where a TRADE speaks of its maker. Written as an
+// Event, as that is one store of each word.
+inline void told(Step& step, const State& state, const Order& order, u8 kind, u64 session_no, i64 lots, u32 flags,
+                 const Previous& before) {
     if (order.is_unseen()) flags |= event_flag::UNSEEN;
     step.out.add() = {
         .seq = step.seq,
         .index = step.index++,
-        .kind = event_kind::ACCEPTED,
+        .kind = kind,
         .side = order.side,
         .code = 0,
         .instrument = state.books[order.book].instrument,
         .account = state.accounts[order.account].account,
         .session_id = order.session_id,
-        .session_no = step.head().session_no,
+        .session_no = session_no,
         .order_id = order.order_id,
         .client_order_id = order.client_order_id,
         .price_ticks = order.price,
-        .quantity_lots = order.quantity,
-        .leaves_lots = order.quantity,
+        .quantity_lots = lots,
+        .leaves_lots = lots,
         .maker_order_id = 0,
-        .maker_client_order_id = 0,
-        .maker_session_id = 0,
-        .maker_account = 0,
+        .maker_client_order_id = static_cast<u64>(order.stop),
+        .maker_session_id = before.session_id != order.session_id ? before.session_id : 0,
+        .maker_account = u32{order.order_type} | u32{order.tif} << 8 | u32{order.stp} << 16 | u32{order.flags} << 24,
         .flags = flags,
-        .maker_leaves_lots = 0,
+        .maker_leaves_lots = order.display,
         .timestamp_ns = step.now_ns,
         .taker_fee_micros = 0,
-        .maker_fee_micros = 0,
-        .previous_price_ticks = 0,
-        .previous_leaves_lots = 0,
+        .maker_fee_micros = order.expire_ns,
+        .previous_price_ticks = before.price,
+        .previous_leaves_lots = before.leaves,
     };
+}
+
+inline void accepted(Step& step, const State& state, const Order& order, u32 flags) {
+    told(step, state, order, event_kind::ACCEPTED, step.head().session_no, order.quantity, flags,
+         {order.session_id, 0, 0});
+}
+
+inline void replaced(Step& step, const State& state, const Order& order, u32 flags, const Previous& before) {
+    told(step, state, order, event_kind::REPLACED, step.head().session_no, order.leaves, flags, before);
+}
+
+// A stop order was set off.
+inline void triggered(Step& step, const State& state, const Order& order, u32 flags) {
+    told(step, state, order, event_kind::TRIGGERED, 0, order.leaves, flags, {order.session_id, order.stop, 0});
 }
 
 // One match; both orders as they are after it.
@@ -169,43 +192,6 @@ inline void taken_off(Step& step, const State& state, const Asker& asker, const 
     };
 }
 
-struct Previous {
-    u64 session_id;
-    i64 price;
-    i64 leaves;
-};
-
-inline void replaced(Step& step, const State& state, const Order& order, u32 flags, const Previous& before) {
-    if (order.is_unseen()) flags |= event_flag::UNSEEN;
-    step.out.add() = {
-        .seq = step.seq,
-        .index = step.index++,
-        .kind = event_kind::REPLACED,
-        .side = order.side,
-        .code = 0,
-        .instrument = state.books[order.book].instrument,
-        .account = state.accounts[order.account].account,
-        .session_id = order.session_id,
-        .session_no = step.head().session_no,
-        .order_id = order.order_id,
-        .client_order_id = order.client_order_id,
-        .price_ticks = order.price,
-        .quantity_lots = order.leaves,
-        .leaves_lots = order.leaves,
-        .maker_order_id = 0,
-        .maker_client_order_id = 0,
-        .maker_session_id = before.session_id != order.session_id ? before.session_id : 0,
-        .maker_account = 0,
-        .flags = flags,
-        .maker_leaves_lots = 0,
-        .timestamp_ns = step.now_ns,
-        .taker_fee_micros = 0,
-        .maker_fee_micros = 0,
-        .previous_price_ticks = before.price,
-        .previous_leaves_lots = before.leaves,
-    };
-}
-
 // What refusals and DUPLICATE have in common: the command's own words.
 inline Event& echo(Step& step, u8 kind, Code code) {
     const CommandHead& head = step.head();
@@ -233,27 +219,6 @@ inline void refused(Step& step, u8 kind, Code code) {
 // The session's number was executed before, at `outcome_seq` (0: forgotten).
 inline void duplicate(Step& step, u64 outcome_seq) {
     echo(step, event_kind::DUPLICATE, code::OK).previous_price_ticks = static_cast<i64>(outcome_seq);
-}
-
-// A stop order was set off.
-inline void triggered(Step& step, const State& state, const Order& order, u32 flags) {
-    Event& event = step.out.add();
-    event = {};
-    event.seq = step.seq;
-    event.index = step.index++;
-    event.kind = event_kind::TRIGGERED;
-    event.side = order.side;
-    event.instrument = state.books[order.book].instrument;
-    event.account = state.accounts[order.account].account;
-    event.session_id = order.session_id;
-    event.order_id = order.order_id;
-    event.client_order_id = order.client_order_id;
-    event.price_ticks = order.price;
-    event.quantity_lots = order.leaves;
-    event.leaves_lots = order.leaves;
-    event.flags = flags;
-    event.timestamp_ns = step.now_ns;
-    event.previous_price_ticks = order.stop;
 }
 
 // What an auction would give now; `imbalance` is demand - supply.
@@ -316,6 +281,20 @@ inline void setting(Step& step, u8 kind, i64 value = 0, i64 previous = 0) {
     event.session_no = head.session_no;
     event.value = value;
     event.previous_value = previous;
+    event.timestamp_ns = step.now_ns;
+    emit(step, event);
+}
+
+// What came to pass without anybody's asking: MARKET_HALTED, MARGIN_CALLED.
+inline void notice(Step& step, u8 kind, u32 account, i64 value, i64 previous, i64 until_ns) {
+    SettingEvent event = {};
+    event.seq = step.seq;
+    event.index = step.index;
+    event.kind = kind;
+    event.account = account;
+    event.value = value;
+    event.previous_value = previous;
+    event.until_ns = until_ns;
     event.timestamp_ns = step.now_ns;
     emit(step, event);
 }

@@ -34,7 +34,7 @@ struct Freed {
 
 inline Code buy_refusal(const Account& account, i128 value, i64 lots, const Position& position, i128 freed) {
     const i128 reserved = account.reserved - freed;
-    if (account.unlimited_cash()) {
+    if (account.borrows()) {
         if (reserved + value - std::min<i64>(account.cash, 0) > kI64Max) return code::OVERFLOW_;
     } else if (value > account.cash - reserved) {
         return code::INSUFFICIENT_CASH;
@@ -43,7 +43,7 @@ inline Code buy_refusal(const Account& account, i128 value, i64 lots, const Posi
 }
 
 inline Code sell_refusal(const Account& account, i128 value, i64 lots, const Position& position, const Freed& freed) {
-    if (!account.unlimited_positions()) {
+    if (!account.goes_short()) {
         if (lots > position.quantity - (position.reserved - freed.lots)) return code::INSUFFICIENT_POSITION;
     } else if (lots - position.quantity > kMaxPositionLots) {
         return code::OVERFLOW_;
@@ -52,40 +52,47 @@ inline Code sell_refusal(const Account& account, i128 value, i64 lots, const Pos
     return after > kI64Max ? code::OVERFLOW_ : code::OK;
 }
 
-// The position of an order's account, or an empty one if there is none yet.
-inline const Position& position_of(const State& state, const Order& order) {
-    static constexpr Position kEmpty = {};
-    return order.position != kNone ? state.positions[order.position] : kEmpty;
-}
-
-// Funds and range of balances for `lots` at `price`, which is 0 if the order has no limit.
-inline Code funds_refusal(const State& state, const Order& order, i64 price, i64 lots, i128 worth, const Freed& freed) {
-    if (worth > kI64Max) return code::OVERFLOW_;
+// `funds_refusal` without margin, for a worth within 64 bits.
+inline Code range_refusal(const State& state, const Order& order, i64 price, i64 lots, i128 worth, const Freed& freed) {
     const Account& account = state.accounts[order.account];
-    const Position& position = position_of(state, order);
+    const Position& position = margin::position_of(state, order);
     if (order.side == side::BUY) return buy_refusal(account, worth, lots, position, freed.micros);
     if (price != 0) {
         // A limit sell trades at the best bid at the best.
         const Book& book = state.books[order.book];
         const Handle best = book.halves[0].best;
         if (best != kNone) price = std::max(price, state.levels[best].price);
-        worth = i128{price} * lots * book.unit_micros;
+        worth = lot_micros_of(book, order.side, price) * lots;
     }
     return sell_refusal(account, worth, lots, position, freed);
 }
 
-// CLOSE_ONLY, then the position limit.
-inline Code exposure_refusal(const State& state, const Order& order, i64 lots, i64 freed_lots) {
+// Funds and range of balances for `lots` at `price`, which is 0 if the order has no limit.
+inline Code funds_refusal(const State& state, const Order& order, i64 price, i64 lots, i128 worth, const Freed& freed) {
+    if (worth > kI64Max) return code::OVERFLOW_;
+    if (state.accounts[order.account].is_on_margin()) {
+        const Code code = margin::refusal(state, order, lots, worth, freed.lots);
+        if (code != code::OK) return code;
+    }
+    return range_refusal(state, order, price, lots, worth, freed);
+}
+
+// What the account may hold: CLOSE_ONLY, position limit, day-trade rule, concentration.
+inline Code exposure_refusal(const State& state, const Order& order, i64 lots, i128 worth, i64 freed_lots, i64 now_ns) {
     const Account& account = state.accounts[order.account];
     const bool close_only = account.status == account_status::CLOSE_ONLY;
-    if (!close_only && !account.is_limited) return code::OK;
-    const Position& position = position_of(state, order);
-    // The position on the order's own side if all its live orders of that side are filled.
-    const i128 after = order.side == side::BUY ? i128{position.quantity} + position.buying - freed_lots + lots
-                                               : i128{position.reserved} - freed_lots + lots - position.quantity;
+    if (!close_only && !account.is_limited && !account.has_day_trade_rule()) return code::OK;
+    const Limits& limits = account.limits;
+    const i128 after = margin::after(margin::position_of(state, order), order.side, lots, freed_lots);
     if (close_only && after > 0) return code::ACCOUNT_CLOSE_ONLY;
-    if (account.is_limited && account.limits.max_position_lots != 0 && after > account.limits.max_position_lots) {
-        return code::POSITION_LIMIT;
+    if (limits.max_position_lots != 0 && after > limits.max_position_lots) return code::POSITION_LIMIT;
+    if (after <= 0) return code::OK;
+    if (account.has_day_trade_rule() && margin::is_day_trader(state, account, now_ns)) return code::DAY_TRADER;
+    if (limits.max_concentration_ppm != 0) {
+        const i128 exposure = margin::exposure(state.books[order.book], lots, worth, after);
+        if (exposure * kPpm > limits.max_concentration_ppm * margin::equity(state, account)) {
+            return code::CONCENTRATION_LIMIT;
+        }
     }
     return code::OK;
 }

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <deque>
 
-#include "lockstep/events.hpp"
+#include "lockstep/margin.hpp"
 
 namespace lockstep {
 
@@ -46,11 +46,14 @@ inline bool rests(u8 type, u8 tif) {
            (tif == tif::DAY || tif == tif::GTC || tif == tif::GTD);
 }
 
-// What one lot of an order at this price reserves: a buy its price and the highest fee, rounded up.
+// What one lot of an order at this price reserves: a buy its price and the highest fee, rounded up. Of a sell it is the
+// most that it brings in as a maker: its price and the rebate, rounded up.
 inline i128 lot_micros_of(const Book& book, u8 side, i64 price) {
     const i128 value = i128{price} * book.unit_micros;
-    if (side != side::BUY || book.fee_ppm == 0) return value;
-    return value + (value * book.fee_ppm + (kPpm - 1)) / kPpm;
+    if (book.fee_ppm == 0) return value;
+    const i64 ppm = side == side::BUY ? i64{book.fee_ppm} : std::max<i64>(-i64{book.maker_fee_ppm}, 0);
+    if (ppm == 0) return value;
+    return value + (value * ppm + (kPpm - 1)) / kPpm;
 }
 
 namespace paper {
@@ -139,18 +142,19 @@ inline Reach reach(const State& state, const Order& taker, i64 limit, i64 lots) 
 
 namespace matching {
 
-inline i64 fee_of(i64 value, u32 ppm) {
+// Rounded towards zero; a rebate is a negative fee.
+inline i64 fee_of(i64 value, i64 ppm) {
     return static_cast<i64>(i128{value} * ppm / kPpm);
 }
 
 // Take the fees of a trade of this worth.
-inline void charge(State& state, const Order& taker, const Order& maker, i64 value, u32 taker_ppm, u32 maker_ppm,
+inline void charge(State& state, const Order& taker, const Order& maker, i64 value, i64 taker_ppm, i64 maker_ppm,
                    report::Deal& deal) {
     deal.taker_fee = fee_of(value, taker_ppm);
     deal.maker_fee = fee_of(value, maker_ppm);
     state.accounts[taker.account].cash -= deal.taker_fee;
     state.accounts[maker.account].cash -= deal.maker_fee;
-    state.fees += static_cast<u128>(deal.taker_fee) + static_cast<u128>(deal.maker_fee);
+    state.fees += static_cast<u128>(i128{deal.taker_fee} + deal.maker_fee);
 }
 
 // Book and report a trade at the maker's price, whose lots are off both orders already.
@@ -161,6 +165,7 @@ inline void settle(State& state, Book& book, const Order& taker, const Order& ma
     Account& account = state.accounts[taker.account];
     Position& given = state.positions[maker.position];
     Position& taken = state.positions[taker.position];
+    margin::note_trades(account, taken, owner, given, taker.side == side::BUY ? lots : -lots, step.now_ns);
     if (taker.side == side::BUY) {
         owner.cash += value;
         owner.receivable -= maker.lot_micros * lots;
@@ -290,12 +295,14 @@ inline void trade_in_auction(State& state, Book& book, Handle buying, Handle sel
     }
     Account& seller = state.accounts[sell.account];
     Account& buyer = state.accounts[buy.account];
+    margin::note_trades(buyer, state.positions[buy.position], seller, state.positions[sell.position], lots, step.now_ns);
     seller.cash += value;
     state.positions[sell.position].trade(-lots, value);
     buyer.cash -= value;
     state.positions[buy.position].trade(lots, value);
     report::Deal deal = {lots, price, 0, 0, event_flag::AUCTION};
-    charge(state, buy, sell, value, book.maker_fee_ppm, book.maker_fee_ppm, deal);
+    const i64 rate = std::max(book.maker_fee_ppm, 0);
+    charge(state, buy, sell, value, rate, rate, deal);
     if (seller.is_limited) seller.limits.count_trade(step.now_ns);
     if (buyer.is_limited) buyer.limits.count_trade(step.now_ns);
     report::trade(step, state, 0, buy, sell, deal);

@@ -20,7 +20,7 @@ inline bool has_shape(const CommandHead& head) {
     if (head.side != side::BUY && head.side != side::SELL) return false;
     switch (head.order_type) {
         case order_type::LIMIT: return head.tif >= tif::DAY && head.tif <= tif::AT_CLOSE;
-        case order_type::MARKET: return head.tif >= tif::DAY && head.tif <= tif::FOK;
+        case order_type::MARKET: return head.tif >= tif::DAY && head.tif <= tif::AT_CLOSE && head.tif != tif::GTD;
         case order_type::STOP:
         case order_type::STOP_LIMIT:
         case order_type::TRAILING_STOP: return rests_by_tif(head.tif);
@@ -47,7 +47,7 @@ inline bool extras_fit(const CommandHead& head, const OrderTerms& terms) {
         if (type != order_type::LIMIT || !rests_by_tif(head.tif) || (terms.display_lots != 0 && hidden)) return false;
     }
     if (terms.min_lots == 0) return true;
-    if (type == order_type::MARKET) return head.tif != tif::FOK;
+    if (type == order_type::MARKET) return head.tif <= tif::IOC;
     return type == order_type::LIMIT && (rests_by_tif(head.tif) || head.tif == tif::IOC) && !post_only;
 }
 
@@ -57,11 +57,26 @@ inline Code phase_refusal(u8 phase, const CommandHead& head, const OrderTerms& t
     if (phase == phase::HALT || phase == phase::CLOSED) return code::WRONG_PHASE;
     if (head.tif == tif::AT_OPEN && !opening) return code::WRONG_PHASE;
     if (phase == phase::CONTINUOUS) return code::OK;
-    if (head.order_type == order_type::MARKET) return code::WRONG_PHASE;
+    if (head.order_type == order_type::MARKET) {
+        const bool at_once = head.tif == tif::IOC || head.tif == tif::FOK;
+        return at_once || terms.min_lots != 0 ? code::WRONG_PHASE : code::OK;
+    }
     if (head.order_type != order_type::LIMIT) return code::OK;
-    const bool gathers = rests_by_tif(head.tif) || head.tif == tif::AT_OPEN || head.tif == tif::AT_CLOSE;
+    const bool stays = rests_by_tif(head.tif) || head.tif == tif::AT_OPEN || head.tif == tif::AT_CLOSE;
     const bool post_only = (head.flags & order_flag::POST_ONLY) != 0;
-    return gathers && !post_only && terms.min_lots == 0 ? code::OK : code::WRONG_PHASE;
+    return stays && !post_only && terms.min_lots == 0 ? code::OK : code::WRONG_PHASE;
+}
+
+// Whether an order that is not a stop order goes into an auction instead of trading at once.
+inline bool gathers(const Book& book, u8 tif) {
+    return tif == tif::AT_CLOSE || book.phase != phase::CONTINUOUS;
+}
+
+// Price at which a market order stands in an auction, 0 if nothing limits what it would cost.
+inline i64 gathering_price(const Book& book, u8 side, i64 protection) {
+    const i64 limit = limit_of(book, side, order_type::MARKET, protection);
+    if (side == side::SELL) return std::max<i64>(limit, 1);
+    return limit == INT64_MAX ? 0 : std::min(limit, kMaxPriceTicks);
 }
 
 inline bool is_price(i64 ticks) {
@@ -111,6 +126,9 @@ inline Code terms_refusal(const Book& book, const Account& account, const Step& 
     if (limited ? !is_price(price) : price != 0 && !(type == order_type::MARKET && is_price(price))) {
         return code::BAD_PRICE;
     }
+    if (type == order_type::MARKET && gathers(book, head.tif) && gathering_price(book, head.side, price) == 0) {
+        return code::BAD_PRICE;
+    }
     if (type >= order_type::STOP && !stop_is_good(book, head, terms)) return code::BAD_STOP_PRICE;
     const i64 display = terms.display_lots;
     if (display != 0 && !(display >= 1 && display <= lots && lots <= i128{kDisplayRatio} * display)) {
@@ -137,6 +155,11 @@ inline bool is_worth_too_much(const Account& account, i128 worth) {
     return account.is_limited && account.limits.max_order_micros != 0 && worth > account.limits.max_order_micros;
 }
 
+// A market order that trades now, so that it reserves nothing.
+inline bool is_at_once(const Book& book, const Order& order) {
+    return order.order_type == order_type::MARKET && !gathers(book, order.tif);
+}
+
 // Why an order with good terms can't be taken: its worth, its id, the account's funds and limits.
 inline Code entry_refusal(const State& state, const Order& order, i128 worth, i64 now_ns) {
     const Account& account = state.accounts[order.account];
@@ -144,10 +167,9 @@ inline Code entry_refusal(const State& state, const Order& order, i128 worth, i6
     if (worth > kI64Max) return code::OVERFLOW_;
     if (is_worth_too_much(account, worth)) return code::ORDER_WORTH_TOO_MUCH;
     if (state.find_client_order(order.account, order.client_order_id) != kNone) return code::DUPLICATE_ORDER_ID;
-    Code code = funds::exposure_refusal(state, order, lots, 0);
+    Code code = funds::exposure_refusal(state, order, lots, worth, 0, now_ns);
     if (code != code::OK) return code;
-    const bool limited = order.order_type == order_type::LIMIT || order.order_type == order_type::STOP_LIMIT;
-    code = funds::funds_refusal(state, order, limited ? order.price : 0, lots, worth, {});
+    code = funds::funds_refusal(state, order, is_at_once(state.books[order.book], order) ? 0 : order.price, lots, worth, {});
     if (code == code::OK && account.is_limited) code = account.limits.count_refusal(now_ns);
     if (code == code::OK && (order.flags & order_flag::POST_ONLY) != 0 && crosses(state, order, order.price)) {
         code = code::WOULD_TRADE;
@@ -178,6 +200,9 @@ inline Order order_of(const State& state, const Step& step, Handle account, Hand
     order.expire_ns = terms.expire_ns;
     order.stop = first_stop(state.books[book], head, terms);
     order.trail = terms.trail_ticks;
+    if (order.order_type == order_type::MARKET && gathers(state.books[book], order.tif)) {
+        order.price = gathering_price(state.books[book], order.side, order.price);
+    }
     return order;
 }
 
@@ -227,7 +252,7 @@ inline void new_order(State& state, Step& step) {
             Order order = order_of(state, step, owner, number);
             i128 worth = 0;
             i128 lot_micros = 0;
-            if (order.order_type == order_type::MARKET) {
+            if (is_at_once(book, order)) {
                 worth = funds::market_worth(state, order);
             } else {
                 lot_micros = lot_micros_of(book, order.side, order.price != 0 ? order.price : order.stop);
@@ -266,89 +291,6 @@ inline void cancel(State& state, Step& step) {
     state.displace(at);
     report::taken_off(step, state, asker_of(step), order, order.leaves, code::CANCEL_REQUESTED);
     state.forget(at);
-}
-
-// Display quantity, price limits and size of an order that asks for more than it has.
-inline Code new_terms_refusal(const State& state, const Order& order, i64 price, i64 lots) {
-    if (order.display != 0 && lots > i128{kDisplayRatio} * order.display) return code::BAD_DISPLAY;
-    const Code code = price_refusal(state.books[order.book], order.side, price);
-    if (code != code::OK) return code;
-    const Account& account = state.accounts[order.account];
-    const bool too_large =
-        account.is_limited && account.limits.max_order_lots != 0 && lots > account.limits.max_order_lots;
-    return too_large ? code::ORDER_TOO_LARGE : code::OK;
-}
-
-// Why an order can't have new terms; what it has reserved itself counts as free.
-inline Code replace_refusal(const State& state, const Order& order, i64 price, i64 lots) {
-    const Book& book = state.books[order.book];
-    const Account& account = state.accounts[order.account];
-    const bool lessens = price == order.price && lots <= order.leaves;
-    Code code = code::OK;
-    if (order.place != kInBook) return code::NOT_SUPPORTED;
-    if (!lessens) code = funds::status_refusal(account);
-    if (code != code::OK) return code;
-    if (book.phase == phase::HALT || book.phase == phase::CLOSED) return code::WRONG_PHASE;
-    if (!is_quantity(lots)) return code::BAD_QUANTITY;
-    if (!is_price(price)) return code::BAD_PRICE;
-    if (!lessens) code = new_terms_refusal(state, order, price, lots);
-    if (code != code::OK) return code;
-    const i128 worth = lot_micros_of(book, order.side, price) * lots;
-    if (worth > kI64Max) return code::OVERFLOW_;
-    if (!lessens) {
-        if (is_worth_too_much(account, worth)) return code::ORDER_WORTH_TOO_MUCH;
-        code = funds::exposure_refusal(state, order, lots, order.leaves);
-        if (code != code::OK) return code;
-    }
-    const funds::Freed freed = {order.leaves, i128{order.lot_micros} * order.leaves};
-    code = funds::funds_refusal(state, order, price, lots, worth, freed);
-    const bool post_only = !lessens && (order.flags & order_flag::POST_ONLY) != 0;
-    if (code == code::OK && post_only && book.phase == phase::CONTINUOUS && crosses(state, order, price)) {
-        return code::WOULD_TRADE;
-    }
-    return code;
-}
-
-// REPLACE: new price and new open quantity for a live order.
-//
-// Less at the same price keeps the order's place; anything else puts it behind, and may trade. The order belongs to
-// the session that replaced it from then on, as that is the one that gets its further reports.
-inline void replace(State& state, Step& step) {
-    const CommandHead& head = step.head();
-    const Handle at = addressed_order(state, head);
-    if (at == kNone) {
-        report::refused(step, event_kind::REPLACE_REJECTED, code::UNKNOWN_ORDER);
-        return;
-    }
-    Order& order = state.orders[at];
-    const i64 price = step.command.order.price_ticks;
-    const i64 lots = step.command.order.quantity_lots;
-    const Code code = replace_refusal(state, order, price, lots);
-    if (code != code::OK) {
-        report::refused(step, event_kind::REPLACE_REJECTED, code);
-        return;
-    }
-    const report::Previous previous = {order.session_id, order.price, order.leaves};
-    order.session_id = head.session_id;
-    order.quantity = lots;
-    if (price == order.price && lots <= order.leaves) {
-        state.reserve(order, lots - order.leaves);
-        state.reduce(order, lots);
-        report::replaced(step, state, order, event_flag::BOOKS, previous);
-        return;
-    }
-    Book& book = state.books[order.book];
-    state.displace(at);
-    order.price = price;
-    order.leaves = lots;
-    order.lot_micros = static_cast<i64>(lot_micros_of(book, order.side, price));
-    report::replaced(step, state, order, event_flag::BOOKS | event_flag::LOST_PRIORITY, previous);
-    if (book.phase != phase::CONTINUOUS) {
-        state.place(at);
-        return;
-    }
-    const i64 before = book.last;
-    if (matching::enter(state, order, at, head.session_no, step)) phases::aftermath(state, book, before, step);
 }
 
 // REFUSED: a gateway said no; the stream keeps its answer, with the code from `tag`.

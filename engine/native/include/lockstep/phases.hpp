@@ -74,6 +74,7 @@ inline void uncross(State& state, Book& book, const Asker& asker, Step& step) {
         matching::trade_in_auction(state, book, buying, selling, lots, at.price, step);
     }
     book.last = book.reference = at.price;
+    if (book.index_weight != 0) state.market.reindex(book);
 }
 
 inline void set_off_stops(State& state, Book& book, Step& step);
@@ -119,11 +120,11 @@ inline void end_orders(State& state, const Book& book, Handle number, u8 previou
                      ending(previous, phase, tif::DAY) != 0;
     if (!any || book.live == 0) return;
     const auto ended = orders_of_book(
-        state, number, [&](const Order& order) { return ending(previous, phase, order.tif) != code::OK; });
+        state, number, [&](const Order& order) { return ending(previous, phase, order.ends_as()) != code::OK; });
     for (const auto& [_, at] : ended) {
         const Order& order = state.orders[at];
         state.displace(at);
-        report::taken_off(step, state, asker, order, order.leaves, ending(previous, phase, order.tif));
+        report::taken_off(step, state, asker, order, order.leaves, ending(previous, phase, order.ends_as()));
         state.forget(at);
     }
 }
@@ -150,6 +151,9 @@ inline void change_phase(State& state, Book& book, const Schedule& schedule, con
     end_orders(state, book, number, previous, asker, step);
     if (phase == phase::CLOSING_AUCTION) {
         for (const auto& [_, at] : std::exchange(state.waiting[number]->for_close, {})) state.join(at);
+    } else if (phase == phase::CLOSED && previous != phase::CLOSED) {
+        if (book.last != 0) book.close = book.last;
+        if (book.index_weight != 0) state.market.reindex(book);
     } else if (phase == phase::CONTINUOUS) {
         set_off_stops(state, book, step);
     }
@@ -166,6 +170,44 @@ inline void check_breaker(State& state, Book& book, i64 before, Step& step) {
     if (moved * kPpm > i128{book.breaker_ppm} * book.window_price) {
         const i64 until_ns = step.now_ns + book.breaker_pause_ns;
         change_phase(state, book, {book.breaker_phase, phase::CONTINUOUS, until_ns}, kNobody, step);
+    }
+}
+
+// Handles of all books in order of instrument id.
+inline std::vector<Handle> books_by_id(const State& state) {
+    std::vector<Handle> books;
+    for (Handle at = 1; at < state.books.end(); ++at) books.push_back(at);
+    std::sort(books.begin(), books.end(),
+              [&](Handle a, Handle b) { return state.books[a].instrument < state.books[b].instrument; });
+    return books;
+}
+
+// Halt or close the whole market, if this instrument's trade took the index down to a level not reached before.
+inline void check_market(State& state, Book& book, Step& step) {
+    if (!book.is_in_index()) return;
+    Market& market = state.market;
+    market.reindex(book);
+    if (!market.is_set()) return;
+    const u8 level = market.level_now();
+    const u8 previous = market.level_reached(step.now_ns);
+    if (level <= previous) return;
+    market.level = level;
+    market.day = Limits::day_of(step.now_ns);
+    constexpr u8 kClosingLevel = 3;
+    if (level == kClosingLevel) {
+        report::notice(step, event_kind::MARKET_HALTED, 0, level, previous, 0);
+        for (const Handle at : books_by_id(state)) {
+            Book& one = state.books[at];
+            if (one.phase != phase::CLOSED) change_phase(state, one, {phase::CLOSED, 0, 0}, kNobody, step);
+        }
+        return;
+    }
+    market.until_ns = step.now_ns + market.pause_ns;
+    report::notice(step, event_kind::MARKET_HALTED, 0, level, previous, market.until_ns);
+    for (const Handle at : books_by_id(state)) {
+        Book& one = state.books[at];
+        if (one.phase != phase::CONTINUOUS && one.phase != phase::VOLATILITY_AUCTION) continue;
+        change_phase(state, one, {phase::HALT, phase::CONTINUOUS, market.until_ns}, kNobody, step);
     }
 }
 
@@ -217,23 +259,17 @@ inline void set_off_stops(State& state, Book& book, Step& step) {
         const Handle at = next_stop(waiting, book.last);
         if (at == kNone) return;
         const i64 before = book.last;
-        if (trigger(state, at, step)) check_breaker(state, book, before, step);
+        if (!trigger(state, at, step)) continue;
+        check_breaker(state, book, before, step);
+        check_market(state, book, step);
     }
 }
 
 // After a matching step that traded, `before` being the last price before it: breaker, then stops.
 inline void aftermath(State& state, Book& book, i64 before, Step& step) {
     check_breaker(state, book, before, step);
+    check_market(state, book, step);
     set_off_stops(state, book, step);
-}
-
-// Handles of all books in order of instrument id.
-inline std::vector<Handle> books_by_id(const State& state) {
-    std::vector<Handle> books;
-    for (Handle at = 1; at < state.books.end(); ++at) books.push_back(at);
-    std::sort(books.begin(), books.end(),
-              [&](Handle a, Handle b) { return state.books[a].instrument < state.books[b].instrument; });
-    return books;
 }
 
 // TICK: whatever is due by its stamp.
@@ -248,10 +284,13 @@ inline void tick(State& state, Step& step) {
     const std::vector<Handle> books = books_by_id(state);
     for (const Handle at : books) {
         Book& book = state.books[at];
-        if (book.next_phase != 0 && book.until_ns <= step.now_ns) {
+        // A schedule does not bring an instrument out of a halt of the whole market.
+        const bool held = book.next_phase == phase::CONTINUOUS && step.now_ns < state.market.until_ns;
+        if (book.next_phase != 0 && book.until_ns <= step.now_ns && !held) {
             change_phase(state, book, {book.next_phase, 0, 0}, kNobody, step);
         }
     }
+    margin::call(state, step);
     for (const Handle at : books) {
         const Book& book = state.books[at];
         if (!is_auction(book.phase)) continue;

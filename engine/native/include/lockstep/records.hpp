@@ -15,6 +15,7 @@ using u8 = std::uint8_t;
 using u16 = std::uint16_t;
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
+using i32 = std::int32_t;
 using i64 = std::int64_t;
 __extension__ using i128 = __int128;
 __extension__ using u128 = unsigned __int128;
@@ -100,6 +101,20 @@ struct RuleTerms {
     u64 tag;
 };
 
+// SET_MARGIN, SET_INDEX, SET_MARKET_BREAKER.
+struct MarketTerms {
+    i64 initial_margin_ppm;
+    i64 maintenance_margin_ppm;
+    i64 index_weight;
+    i64 close_price_ticks;
+    i64 level1_ppm;
+    i64 level2_ppm;
+    i64 level3_ppm;
+    i64 pause_ns;
+    i64 received_ns;
+    u64 tag;
+};
+
 struct TransferTerms {
     u32 to_account;
     u8 reserved[4];
@@ -132,6 +147,7 @@ struct Command {
         SettingTerms setting;
         LimitTerms limits;
         RuleTerms rules;
+        MarketTerms market;
         TransferTerms transfer;
         ControlTerms control;
     };
@@ -161,6 +177,38 @@ struct Event {
     i64 timestamp_ns;
     i64 taker_fee_micros;
     i64 maker_fee_micros;
+    i64 previous_price_ticks;
+    i64 previous_leaves_lots;
+};
+
+// ACCEPTED, REPLACED, TRIGGERED: the order's terms stand where a TRADE speaks of its maker.
+struct OrderEvent {
+    u64 seq;
+    u32 index;
+    u8 kind;
+    u8 side;
+    u16 code;
+    u32 instrument;
+    u32 account;
+    u64 session_id;
+    u64 session_no;
+    u64 order_id;
+    u64 client_order_id;
+    i64 price_ticks;
+    i64 quantity_lots;
+    i64 leaves_lots;
+    u8 reserved[8];
+    i64 stop_price_ticks;
+    u64 maker_session_id;
+    u8 order_type;
+    u8 tif;
+    u8 stp;
+    u8 order_flags;
+    u32 flags;
+    i64 display_lots;
+    i64 timestamp_ns;
+    u8 reserved2[8];
+    i64 expire_ns;
     i64 previous_price_ticks;
     i64 previous_leaves_lots;
 };
@@ -226,6 +274,7 @@ struct SettingEvent {
 };
 
 static_assert(sizeof(SettingTerms) == 80 && sizeof(LimitTerms) == 80 && sizeof(RuleTerms) == 80);
+static_assert(sizeof(MarketTerms) == 80 && sizeof(OrderEvent) == 160 && offsetof(OrderEvent, flags) == 108);
 static_assert(sizeof(TransferTerms) == 80 && sizeof(SettingEvent) == 160);
 static_assert(offsetof(SettingEvent, timestamp_ns) == 120);
 static_assert(sizeof(CommandHead) == 48 && sizeof(OrderTerms) == 80 && sizeof(AdminTerms) == 80);
@@ -241,6 +290,8 @@ inline constexpr i64 kMaxQuantityLots = (i64{1} << 31) - 1;
 inline constexpr i64 kMaxPositionLots = i64{1} << 62;
 inline constexpr i64 kMaxUnitMicros = i64{1} << 40;
 inline constexpr i64 kPpm = 1'000'000;
+inline constexpr u32 kInitialMarginPpm = 500'000;  // of an instrument that was told no other
+inline constexpr u32 kMaintenanceMarginPpm = 250'000;
 inline constexpr i64 kI64Max = INT64_MAX;
 
 }  // namespace lockstep

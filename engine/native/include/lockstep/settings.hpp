@@ -1,13 +1,16 @@
 // Administrative commands that set how an instrument or an account is traded: phases, fees, limits, status.
 #pragma once
 
-#include "lockstep/orders.hpp"
+#include "lockstep/replace.hpp"
 
 namespace lockstep::settings {
 
 inline constexpr i64 kMaxFeePpm = 100'000;
 inline constexpr i64 kMaxWidthPpm = 1'000'000;
 inline constexpr i64 kMaxDurationNs = i64{1} << 50;
+inline constexpr i64 kMaxMarginPpm = 10'000'000;
+inline constexpr i64 kMaxIndexWeight = i64{1} << 30;
+inline constexpr i64 kMaxConcentrationPpm = 1'000'000'000;
 
 inline void refuse(Step& step, Code code) {
     report::emit(step, report::definition(step, event_kind::ADMIN_REJECTED, code));
@@ -57,13 +60,13 @@ inline void set_risk_limits(State& state, Step& step) {
     const LimitTerms& terms = step.command.limits;
     const i64 values[] = {terms.max_order_lots,      terms.max_order_micros,  terms.max_position_lots,
                           terms.max_orders_per_day,  terms.orders_per_second, terms.burst_orders,
-                          terms.max_orders_per_trade};
+                          terms.max_orders_per_trade, terms.max_concentration_ppm};
     const Handle at = state.find_account(step.head().account);
     const i64 rate = terms.orders_per_second;
     const i64 burst = terms.burst_orders;
     if (at == kNone) return refuse(step, code::UNKNOWN_ACCOUNT);
     const bool negative = std::any_of(std::begin(values), std::end(values), [](i64 value) { return value < 0; });
-    if (negative || terms.max_concentration_ppm != 0 || (rate != 0) != (burst != 0) ||
+    if (negative || terms.max_concentration_ppm > kMaxConcentrationPpm || (rate != 0) != (burst != 0) ||
         std::max(rate, burst) > Limits::kSecondNs) {
         return refuse(step, code::BAD_DEFINITION);
     }
@@ -77,6 +80,7 @@ inline void set_risk_limits(State& state, Step& step) {
     account.limits.orders_per_second = rate;
     account.limits.burst_orders = burst;
     account.limits.max_orders_per_trade = terms.max_orders_per_trade;
+    account.limits.max_concentration_ppm = terms.max_concentration_ppm;
     report::setting(step, event_kind::RISK_LIMITS_SET);
 }
 
@@ -85,13 +89,15 @@ inline void set_fees(State& state, Step& step) {
     const RuleTerms& terms = step.command.rules;
     const Handle at = state.find_book(step.head().instrument);
     if (at == kNone) return refuse(step, code::UNKNOWN_INSTRUMENT);
-    if (!within(terms.maker_fee_ppm, 0, kMaxFeePpm) || !within(terms.taker_fee_ppm, 0, kMaxFeePpm)) {
+    // A rebate is paid from the taker's fee of the same trade.
+    if (!within(terms.taker_fee_ppm, 0, kMaxFeePpm) ||
+        !within(terms.maker_fee_ppm, -terms.taker_fee_ppm, kMaxFeePpm)) {
         return refuse(step, code::BAD_DEFINITION);
     }
     Book& book = state.books[at];
     const bool same = terms.maker_fee_ppm == book.maker_fee_ppm && terms.taker_fee_ppm == book.taker_fee_ppm;
     if (!same && book.live != 0) return refuse(step, code::ORDERS_LIVE);
-    book.set_fees(static_cast<u32>(terms.maker_fee_ppm), static_cast<u32>(terms.taker_fee_ppm));
+    book.set_fees(static_cast<i32>(terms.maker_fee_ppm), static_cast<u32>(terms.taker_fee_ppm));
     report::setting(step, event_kind::FEES_SET);
 }
 
@@ -119,6 +125,56 @@ inline void set_price_limits(State& state, Step& step) {
     book.breaker_phase = static_cast<u8>(terms.breaker_phase);
     book.window_start_ns = book.window_price = 0;
     report::setting(step, event_kind::PRICE_LIMITS_SET);
+}
+
+// SET_MARGIN: an instrument's initial and maintenance margin.
+inline void set_margin(State& state, Step& step) {
+    const MarketTerms& terms = step.command.market;
+    const Handle at = state.find_book(step.head().instrument);
+    if (at == kNone) return refuse(step, code::UNKNOWN_INSTRUMENT);
+    if (!within(terms.initial_margin_ppm, 1, kMaxMarginPpm) ||
+        !within(terms.maintenance_margin_ppm, 1, terms.initial_margin_ppm)) {
+        return refuse(step, code::BAD_DEFINITION);
+    }
+    state.books[at].initial_ppm = static_cast<u32>(terms.initial_margin_ppm);
+    state.books[at].maintenance_ppm = static_cast<u32>(terms.maintenance_margin_ppm);
+    report::setting(step, event_kind::MARGIN_SET);
+}
+
+// SET_INDEX: an instrument's part of the index, and its previous close.
+inline void set_index(State& state, Step& step) {
+    const MarketTerms& terms = step.command.market;
+    const Handle at = state.find_book(step.head().instrument);
+    if (at == kNone) return refuse(step, code::UNKNOWN_INSTRUMENT);
+    if (!within(terms.index_weight, 0, kMaxIndexWeight) || !within(terms.close_price_ticks, 0, kMaxPriceTicks)) {
+        return refuse(step, code::BAD_DEFINITION);
+    }
+    Book& book = state.books[at];
+    book.index_weight = terms.index_weight;
+    if (terms.close_price_ticks != 0) book.close = terms.close_price_ticks;
+    state.market.reindex(book);
+    report::setting(step, event_kind::INDEX_SET);
+}
+
+// SET_MARKET_BREAKER: at which falls of the index the whole market halts or closes.
+inline void set_market_breaker(State& state, Step& step) {
+    const MarketTerms& terms = step.command.market;
+    const i64 levels[] = {terms.level1_ppm, terms.level2_ppm, terms.level3_ppm};
+    i64 lowest = 1;
+    bool rising = true;
+    for (const i64 level : levels) {
+        if (level == 0) continue;
+        rising = rising && within(level, lowest, kMaxWidthPpm);
+        lowest = level + 1;
+    }
+    const bool pauses = levels[0] != 0 || levels[1] != 0;
+    if (!rising || (pauses ? !within(terms.pause_ns, 1, kMaxDurationNs) : terms.pause_ns != 0)) {
+        return refuse(step, code::BAD_DEFINITION);
+    }
+    for (int at = 0; at < 3; ++at) state.market.levels[at] = static_cast<u32>(levels[at]);
+    state.market.pause_ns = terms.pause_ns;
+    state.market.day = state.market.level = 0;
+    report::setting(step, event_kind::MARKET_BREAKER_SET);
 }
 
 }  // namespace lockstep::settings

@@ -9,7 +9,7 @@
 namespace lockstep::snapshot {
 
 inline constexpr char kMagic[8] = {'L', 'K', 'S', 'T', 'S', 'N', 'A', 'P'};
-inline constexpr u32 kVersion = 2;
+inline constexpr u32 kVersion = 3;
 
 // The bytes are not a snapshot that this version can restore.
 class Error : public std::runtime_error {
@@ -66,15 +66,15 @@ inline void put_instrument(Bytes& out, const Book& book) {
     put(out, book.instrument, book.symbol, book.tick_micros, book.lot_units, book.phase, book.next_phase, book.until_ns,
         book.reference, book.last, book.maker_fee_ppm, book.taker_fee_ppm, book.band_ppm, book.collar_ppm,
         book.breaker_ppm, book.breaker_window_ns, book.breaker_pause_ns, book.breaker_phase, book.window_start_ns,
-        book.window_price);
+        book.window_price, book.initial_ppm, book.maintenance_ppm, book.index_weight, book.close);
 }
 
 inline void put_account(Bytes& out, const Account& account) {
     const Limits& limits = account.limits;
     put(out, account.account, account.flags, account.name, account.cash, account.status, limits.max_order_lots,
         limits.max_order_micros, limits.max_position_lots, limits.max_orders_per_day, limits.orders_per_second,
-        limits.burst_orders, limits.max_orders_per_trade, limits.day, limits.day_orders, limits.day_trades,
-        limits.tat_ns);
+        limits.burst_orders, limits.max_orders_per_trade, limits.max_concentration_ppm, limits.day,
+        limits.day_orders, limits.day_trades, limits.tat_ns, account.day_trades, u8{account.margin_called});
 }
 
 inline Bytes encode(const State& state) {
@@ -86,19 +86,20 @@ inline Bytes encode(const State& state) {
     });
     std::erase_if(positions, [&](Handle at) {
         const Position& one = state.positions[at];
-        return (one.quantity | one.cost | one.realised) == 0;
+        return (one.quantity | one.cost | one.realised | one.opened) == 0;
     });
     constexpr std::size_t kOrderBytes = 110;
     Bytes out;
     out.reserve(256 + state.by_order_id.size() * kOrderBytes + accounts.size() * 192 + sessions.size() * 2080);
-    put(out, kMagic, kVersion, state.last_seq, state.last_timestamp_ns, state.fees, u64{books.size()},
-        u64{accounts.size()}, u64{positions.size()}, u64{sessions.size()}, u64{state.by_order_id.size()});
+    const Market& market = state.market;
+    put(out, kMagic, kVersion, state.last_seq, state.last_timestamp_ns, state.fees, market.levels, market.pause_ns,
+        market.day, market.level, market.until_ns, u64{books.size()}, u64{accounts.size()}, u64{positions.size()}, u64{sessions.size()}, u64{state.by_order_id.size()});
     for (const Handle at : books) put_instrument(out, state.books[at]);
     for (const Handle at : accounts) put_account(out, state.accounts[at]);
     for (const Handle at : positions) {
         const Position& one = state.positions[at];
         put(out, state.accounts[one.account].account, state.books[one.book].instrument, one.quantity, one.cost,
-            one.realised);
+            one.realised, one.opened);
     }
     for (const Handle at : sessions) put_session(out, state.sessions[at]);
     for (const Handle at : books) put_orders(out, state, at);
@@ -162,11 +163,18 @@ inline void take_instrument(Reader& reader, State& state) {
     Book& book = state.books[state.add_book(id, symbol, text_of(symbol), tick, lot)];
     reader.take_into(book.phase, book.next_phase, book.until_ns, book.reference, book.last, book.maker_fee_ppm,
                      book.taker_fee_ppm, book.band_ppm, book.collar_ppm, book.breaker_ppm, book.breaker_window_ns,
-                     book.breaker_pause_ns, book.breaker_phase, book.window_start_ns, book.window_price);
+                     book.breaker_pause_ns, book.breaker_phase, book.window_start_ns, book.window_price,
+                     book.initial_ppm, book.maintenance_ppm, book.index_weight, book.close);
     book.set_fees(book.maker_fee_ppm, book.taker_fee_ppm);
     require(book.fee_ppm <= settings::kMaxFeePpm && book.last >= 0 && book.last <= kMaxPriceTicks &&
                 book.reference >= 0 && book.reference <= kMaxPriceTicks,
             "snapshot has an instrument with fees or prices out of range");
+    require(settings::within(book.maker_fee_ppm, -i64{book.taker_fee_ppm}, settings::kMaxFeePpm) &&
+                book.initial_ppm <= settings::kMaxMarginPpm && book.maintenance_ppm <= settings::kMaxMarginPpm &&
+                settings::within(book.index_weight, 0, settings::kMaxIndexWeight) &&
+                settings::within(book.close, 0, kMaxPriceTicks),
+            "snapshot has an instrument with a rebate, margin or index out of range");
+    state.market.reindex(book);
 }
 
 inline void take_account(Reader& reader, State& state) {
@@ -179,10 +187,14 @@ inline void take_account(Reader& reader, State& state) {
     Limits& limits = account.limits;
     reader.take_into(account.cash, account.status, limits.max_order_lots, limits.max_order_micros,
                      limits.max_position_lots, limits.max_orders_per_day, limits.orders_per_second, limits.burst_orders,
-                     limits.max_orders_per_trade, limits.day, limits.day_orders, limits.day_trades, limits.tat_ns);
+                     limits.max_orders_per_trade, limits.max_concentration_ppm, limits.day, limits.day_orders,
+                     limits.day_trades, limits.tat_ns);
+    for (i64& day : account.day_trades) reader.take_into(day);
+    account.margin_called = reader.take<u8>() != 0;
     account.is_limited =
         (limits.max_order_lots | limits.max_order_micros | limits.max_position_lots | limits.max_orders_per_day |
-         limits.orders_per_second | limits.burst_orders | limits.max_orders_per_trade) != 0;
+         limits.orders_per_second | limits.burst_orders | limits.max_orders_per_trade |
+         limits.max_concentration_ppm) != 0;
 }
 
 inline Handle known_account(const State& state, u32 id) {
@@ -201,7 +213,7 @@ inline void take_position(Reader& reader, State& state) {
     const Handle account = known_account(state, reader.take<u32>());
     const Handle book = known_book(state, reader.take<u32>());
     Position& position = state.positions[state.position_of(account, book)];
-    reader.take_into(position.quantity, position.cost, position.realised);
+    reader.take_into(position.quantity, position.cost, position.realised, position.opened);
 }
 
 inline void take_session(Reader& reader, State& state) {
@@ -217,7 +229,7 @@ inline void take_session(Reader& reader, State& state) {
 }
 
 inline bool is_live_order(const Order& order) {
-    const bool placed = order.place == kInBook         ? order.price >= 1 && order.order_type != order_type::MARKET
+    const bool placed = order.place == kInBook         ? order.price >= 1
                         : order.place == kWaitsForStop ? orders::is_price(order.stop)
                                                        : order.place == kWaitsForClose;
     return placed && (order.side == side::BUY || order.side == side::SELL) && order.price >= 0 &&
@@ -268,6 +280,9 @@ inline void restore(Engine& engine, std::string_view raw) {
     state.last_seq = reader.take<u64>();
     state.last_timestamp_ns = reader.take<i64>();
     state.fees = reader.take<u128>();
+    Market& market = state.market;
+    for (u32& level : market.levels) level = reader.take<u32>();
+    reader.take_into(market.pause_ns, market.day, market.level, market.until_ns);
     u64 counts[5];
     for (u64& count : counts) count = reader.take<u64>();
     void (*const takers[5])(Reader&, State&) = {take_instrument, take_account, take_position, take_session, take_order};

@@ -1,7 +1,5 @@
-// Everything the engine knows between two commands: accounts, sessions, books and resting orders, in pools.
-//
-// Records point to each other by handle. What a command touches most lies together: an order's first cache line is
-// what a trade needs, and the links of all lists an order is in are 16 bytes apart from it, four orders to a line.
+// Everything the engine knows between two commands, in pools; the one place where an order enters and leaves books,
+// lists and maps.
 #pragma once
 
 #include <map>
@@ -10,259 +8,10 @@
 #include <unordered_map>
 #include <utility>
 
-#include "lockstep/codes.hpp"
+#include "lockstep/entities.hpp"
 #include "lockstep/id_map.hpp"
-#include "lockstep/price_index.hpp"
 
 namespace lockstep {
-
-// Where a live order is; `kGone` marks records that hold none.
-enum Place : u8 { kInBook = 0, kWaitsForStop = 1, kWaitsForClose = 2, kGone = 255 };
-
-// An order from its acceptance on. It is live while it rests in a level or waits.
-struct alignas(64) Order {
-    u64 order_id;
-    u64 client_order_id;
-    u64 session_id;
-    i64 price;
-    i64 leaves;
-    Handle level;
-    Handle account;
-    Handle position;
-    Handle book;
-    u8 side;
-    u8 order_type;
-    u8 tif;
-    u8 stp;
-    u8 flags;
-    u8 place;
-    u8 unused[2];
-    // Second line.
-    i64 lot_micros;  // what one lot reserves while the order is live (buy), or brings in at the least (sell)
-    i64 quantity;
-    i64 display;  // iceberg: the size of a peak
-    i64 shown;    // iceberg in the book: what is left of the present peak
-    i64 expire_ns;
-    i64 stop;
-    i64 trail;
-    i64 unused2;
-
-    bool is_hidden() const { return (flags & order_flag::HIDDEN) != 0; }
-    bool is_unseen() const { return display != 0 || is_hidden(); }
-};
-static_assert(sizeof(Order) == 128);
-
-// Neighbours in the level's queue and in the account's list of live orders.
-struct OrderLinks {
-    Handle next;
-    Handle previous;
-    Handle account_next;
-    Handle account_previous;
-};
-
-struct Queue {
-    Handle head;
-    Handle tail;
-};
-
-// All orders at one price, first come first served: queues[0] are the displayed ones, queues[1] the hidden ones, which
-// come after all of those. `quantity` is the sum of all open lots, never 0.
-struct Level {
-    i64 price;
-    i64 quantity;
-    Queue queues[2];
-    u32 orders;
-    u32 unused;
-
-    Handle front() const { return queues[0].head != kNone ? queues[0].head : queues[1].head; }
-};
-
-struct Half {
-    PriceIndex index;
-    Handle best = kNone;  // the level at the best price
-};
-
-// One instrument's market. `halves[0]` are the bids, `halves[1]` the asks; in CONTINUOUS they are never crossed
-// between two commands.
-struct Book {
-    u32 instrument;
-    u32 fee_ppm;      // the greater of the two rates
-    i64 unit_micros;  // worth of one lot at one tick
-    i64 last;         // price of the latest trade, 0 before the first
-    i64 reference;
-    Half halves[2];
-    u8 phase;
-    u8 next_phase;
-    u8 breaker_phase;
-    u8 has_band;  // band_ppm is set
-    u32 maker_fee_ppm;
-    u32 taker_fee_ppm;
-    u32 band_ppm;
-    u32 collar_ppm;
-    u32 breaker_ppm;
-    u32 live;   // orders that rest or wait
-    u32 stops;  // orders that wait for a stop price
-    i64 until_ns;
-    i64 breaker_window_ns;
-    i64 breaker_pause_ns;
-    i64 window_start_ns;  // of the breaker's open window
-    i64 window_price;     // 0: none is open
-    i64 tick_micros;
-    i64 lot_units;
-    char symbol[32];
-
-    void set_fees(u32 maker_ppm, u32 taker_ppm) {
-        maker_fee_ppm = maker_ppm;
-        taker_fee_ppm = taker_ppm;
-        fee_ppm = maker_ppm > taker_ppm ? maker_ppm : taker_ppm;
-    }
-};
-
-// Orders outside the book of one instrument, in the order in which they are set off.
-struct Waiting {
-    using ByStop = std::map<std::pair<i64, u64>, Handle>;  // buys by (stop, id), sells by (-stop, id)
-    ByStop stops[2];
-    std::map<u64, Handle> trailing;
-    std::map<u64, Handle> for_close;
-};
-
-// Lots held of one instrument, and what they cost. `reserved` and `buying` are the open lots of the account's live
-// sells and buys. `cost` and `realised` decide nothing.
-struct Position {
-    Handle account;
-    Handle book;
-    i64 quantity;
-    i64 reserved;
-    i64 buying;
-    i64 cost;
-    i64 realised;
-
-    // Book a purchase (positive lots) or sale (negative) for `value` micros.
-    void trade(i64 lots, i64 value) {
-        const i64 held = quantity;
-        quantity = held + lots;
-        if (held == 0 || (held > 0) == (lots > 0)) {
-            if (__builtin_add_overflow(cost, value, &cost)) cost = kI64Max;
-            return;
-        }
-        const i64 size = magnitude(lots);
-        const i64 had = magnitude(held);
-        const i64 closed = size < had ? size : had;
-        const i64 out = share(cost, closed, had);
-        const i64 part = share(value, closed, size);
-        const i128 profit = i128{realised} + (lots < 0 ? i128{part} - out : i128{out} - part);
-        realised = static_cast<i64>(profit > kI64Max ? kI64Max : profit < -kI64Max ? -kI64Max : profit);
-        cost = size <= had ? cost - out : value - part;
-    }
-    // Set the lots without a trade: what goes takes its share of the cost along, what comes has cost nothing.
-    void adjust(i64 after) {
-        const i64 held = quantity;
-        quantity = after;
-        if (held == 0 || after == 0 || (held > 0) != (after > 0)) {
-            cost = 0;
-        } else if (magnitude(after) < magnitude(held)) {
-            cost -= share(cost, magnitude(held) - magnitude(after), magnitude(held));
-        }
-    }
-    // floor(whole * part / of); all at least 0, part <= of.
-    static i64 share(i64 whole, i64 part, i64 of) {
-        if (part == of) return whole;
-        i64 product = 0;
-        if (!__builtin_mul_overflow(whole, part, &product)) return product / of;
-        return static_cast<i64>(i128{whole} * part / of);
-    }
-    static i64 magnitude(i64 lots) { return lots < 0 ? -lots : lots; }
-};
-
-// Pre-trade limits (0 is none) and the counters that they are held against. Counters exist while a limit is set.
-struct Limits {
-    static constexpr i64 kDayNs = 86'400'000'000'000;
-    static constexpr i64 kSecondNs = 1'000'000'000;
-
-    i64 max_order_lots;
-    i64 max_order_micros;
-    i64 max_position_lots;
-    i64 max_orders_per_day;
-    i64 orders_per_second;
-    i64 burst_orders;
-    i64 max_orders_per_trade;
-    i64 day;
-    i64 day_orders;
-    i64 day_trades;
-    i64 tat_ns;
-
-    static i64 day_of(i64 now_ns) { return now_ns / kDayNs - (now_ns % kDayNs < 0 ? 1 : 0); }
-
-    // Why one more order is too many; counts nothing.
-    Code count_refusal(i64 now_ns) const {
-        const bool today = day_of(now_ns) == day;
-        const i64 orders = today ? day_orders : 0;
-        const i64 trades = today ? day_trades : 0;
-        if (max_orders_per_day != 0 && orders >= max_orders_per_day) return code::DAILY_ORDER_LIMIT;
-        if (orders_per_second != 0 &&
-            i128{tat_ns} - now_ns > i128{burst_orders - 1} * (kSecondNs / orders_per_second)) {
-            return code::ORDER_RATE;
-        }
-        if (max_orders_per_trade != 0 && orders + 1 > i128{max_orders_per_trade} * (trades > 1 ? trades : 1)) {
-            return code::ORDER_TO_TRADE_RATIO;
-        }
-        return code::OK;
-    }
-    void count_order(i64 now_ns) {
-        roll(now_ns);
-        ++day_orders;
-        if (orders_per_second != 0) tat_ns = (tat_ns > now_ns ? tat_ns : now_ns) + kSecondNs / orders_per_second;
-    }
-    void count_trade(i64 now_ns) {
-        roll(now_ns);
-        ++day_trades;
-    }
-
-private:
-    void roll(i64 now_ns) {
-        if (day_of(now_ns) == day) return;
-        day = day_of(now_ns);
-        day_orders = day_trades = 0;
-    }
-};
-
-// `reserved` is bound by live buys, `receivable` is the worth of live sells (both micros).
-struct Account {
-    u32 account;
-    u32 flags;
-    i64 cash;
-    i64 reserved;
-    i64 receivable;
-    Handle orders;  // list of live orders
-    u32 live;       // their number
-    u8 status;
-    bool is_limited;  // `limits` are in force
-    u8 unused[6];
-    char name[32];
-    Limits limits;
-
-    bool unlimited_cash() const { return (flags & account_flag::UNLIMITED_CASH) != 0; }
-    bool unlimited_positions() const { return (flags & account_flag::UNLIMITED_POSITIONS) != 0; }
-};
-
-// The seq at which number n was executed stands at `outcomes[n % 256]`, for the latest `kept` numbers.
-struct Session {
-    static constexpr u32 kRemembered = 256;
-    u64 session_id;
-    u64 last_no;
-    u32 kept;
-    u32 unused;
-    u64 outcomes[kRemembered];
-
-    void advance(u64 seq) {
-        ++last_no;
-        outcomes[last_no % kRemembered] = seq;
-        if (kept < kRemembered) ++kept;
-    }
-    u64 outcome_seq(u64 session_no) const {
-        return last_no - session_no < kept ? outcomes[session_no % kRemembered] : 0;
-    }
-};
 
 // What is set aside before the first command. Everything grows beyond it.
 struct Sizes {
@@ -312,6 +61,9 @@ public:
     std::vector<std::unique_ptr<Waiting>> waiting;
     std::map<std::pair<i64, u64>, Handle> expiries;
     u128 fees = 0;  // all that were ever paid, in micros
+    std::map<u32, Handle> margin_accounts;  // by id
+    Market market = {};
+    u64 last_queue_no = 0;
 
     u64 last_seq = 0;
     i64 last_timestamp_ns = 0;
@@ -354,6 +106,7 @@ public:
         std::memcpy(account.name, name, sizeof account.name);
         account_ids.insert(hash_id(id), at);
         account_names.emplace(std::move(text), at);
+        if (account.is_on_margin()) margin_accounts.emplace(id, at);
         return at;
     }
     Handle add_book(u32 id, const char (&symbol)[32], std::string text, i64 tick_micros, i64 lot_units) {
@@ -366,6 +119,8 @@ public:
         book.lot_units = lot_units;
         book.unit_micros = tick_micros * lot_units;
         book.phase = phase::CONTINUOUS;
+        book.initial_ppm = kInitialMarginPpm;
+        book.maintenance_ppm = kMaintenanceMarginPpm;
         waiting.resize(at + std::size_t{1});
         waiting[at] = std::make_unique<Waiting>();
         instrument_ids.insert(hash_id(id), at);
@@ -467,7 +222,8 @@ public:
         if (where == kWaitsForStop) {
             add_stop(at);
         } else {
-            waiting[orders[at].book]->for_close.emplace(orders[at].order_id, at);
+            orders[at].queue_no = ++last_queue_no;
+            waiting[orders[at].book]->for_close.emplace(orders[at].queue_no, at);
         }
         reserve(orders[at], orders[at].leaves);
     }
@@ -505,7 +261,7 @@ public:
         } else if (order.place == kWaitsForStop) {
             remove_stop(at);
         } else {
-            waiting[order.book]->for_close.erase(order.order_id);
+            waiting[order.book]->for_close.erase(order.queue_no);
         }
         reserve(order, -order.leaves);
     }
@@ -571,7 +327,8 @@ private:
     }
     Handle add_position(Handle account, Handle book) {
         const Handle at = positions.take();
-        positions[at] = {account, book, 0, 0, 0, 0, 0};
+        positions[at] = {account, book, accounts[account].positions, 0, 0, 0, 0, 0, 0, 0};
+        accounts[account].positions = at;
         position_ids.insert(hash_pair(account, book), at);
         return at;
     }

@@ -1,0 +1,110 @@
+// REPLACE: new terms for a live order, in the book or waiting. Checks first, as for a new order.
+#pragma once
+
+#include "lockstep/orders.hpp"
+
+namespace lockstep::replacing {
+
+struct Wanted {
+    i64 price;
+    i64 stop;
+    i64 lots;
+    bool lessens;  // so that the order keeps its place
+};
+
+// Quantity and prices by themselves.
+inline Code terms_refusal(const Order& order, const Wanted& wanted) {
+    const bool limited = order.order_type == order_type::LIMIT || order.order_type == order_type::STOP_LIMIT;
+    if (!orders::is_quantity(wanted.lots)) return code::BAD_QUANTITY;
+    if (limited ? !orders::is_price(wanted.price) : wanted.price != 0) return code::BAD_PRICE;
+    return wanted.stop != 0 && !orders::is_price(wanted.stop) ? code::BAD_STOP_PRICE : code::OK;
+}
+
+// Display quantity, price limits and size of an order that asks for more than it has.
+inline Code new_terms_refusal(const State& state, const Order& order, const Wanted& wanted) {
+    if (order.display != 0 && wanted.lots > i128{orders::kDisplayRatio} * order.display) return code::BAD_DISPLAY;
+    if (wanted.price != 0) {
+        const Code code = orders::price_refusal(state.books[order.book], order.side, wanted.price);
+        if (code != code::OK) return code;
+    }
+    const Account& account = state.accounts[order.account];
+    const bool too_large =
+        account.is_limited && account.limits.max_order_lots != 0 && wanted.lots > account.limits.max_order_lots;
+    return too_large ? code::ORDER_TOO_LARGE : code::OK;
+}
+
+// Why an order can't have new terms; what it has reserved itself counts as free.
+inline Code refusal(const State& state, const Order& order, const Wanted& wanted, i64 now_ns) {
+    const Book& book = state.books[order.book];
+    const Account& account = state.accounts[order.account];
+    Code code = code::OK;
+    if (order.order_type == order_type::MARKET) return code::NOT_SUPPORTED;
+    if (wanted.stop != 0 && order.place != kWaitsForStop) return code::NOT_SUPPORTED;
+    if (!wanted.lessens) code = funds::status_refusal(account);
+    if (code != code::OK) return code;
+    if (book.phase == phase::HALT || book.phase == phase::CLOSED) return code::WRONG_PHASE;
+    code = terms_refusal(order, wanted);
+    if (code == code::OK && !wanted.lessens) code = new_terms_refusal(state, order, wanted);
+    if (code != code::OK) return code;
+    const i64 stop = wanted.stop != 0 ? wanted.stop : order.stop;
+    const i128 worth = lot_micros_of(book, order.side, wanted.price != 0 ? wanted.price : stop) * wanted.lots;
+    const funds::Freed freed = {order.leaves, i128{order.lot_micros} * order.leaves};
+    if (worth > kI64Max) return code::OVERFLOW_;
+    if (wanted.lessens) return funds::range_refusal(state, order, wanted.price, wanted.lots, worth, freed);
+    if (orders::is_worth_too_much(account, worth)) return code::ORDER_WORTH_TOO_MUCH;
+    code = funds::exposure_refusal(state, order, wanted.lots, worth, order.leaves, now_ns);
+    if (code == code::OK) code = funds::funds_refusal(state, order, wanted.price, wanted.lots, worth, freed);
+    const bool post_only = (order.flags & order_flag::POST_ONLY) != 0 && book.phase == phase::CONTINUOUS;
+    if (code == code::OK && post_only && orders::crosses(state, order, wanted.price)) return code::WOULD_TRADE;
+    return code;
+}
+
+inline void lessen(State& state, Order& order, i64 lots, const report::Previous& previous, Step& step) {
+    const bool resting = order.place == kInBook;
+    state.reserve(order, lots - order.leaves);
+    if (resting) state.reduce(order, lots);
+    order.leaves = lots;
+    report::replaced(step, state, order, resting ? event_flag::BOOKS : event_flag::WAITS, previous);
+}
+
+// New price and new open quantity, and for an order that waits for it a new stop price.
+//
+// Less at the same price keeps the order's place; anything else puts it behind, and may trade. The order belongs to
+// the session that replaced it from then on, as that is the one that gets its further reports.
+inline void replace(State& state, Step& step) {
+    const CommandHead& head = step.head();
+    const OrderTerms& terms = step.command.order;
+    const Handle at = orders::addressed_order(state, head);
+    if (at == kNone) return report::refused(step, event_kind::REPLACE_REJECTED, code::UNKNOWN_ORDER);
+    Order& order = state.orders[at];
+    const bool same_stop = terms.stop_price_ticks == 0 || terms.stop_price_ticks == order.stop;
+    const bool lessens = terms.price_ticks == order.price && terms.quantity_lots <= order.leaves && same_stop;
+    const Wanted wanted = {terms.price_ticks, terms.stop_price_ticks, terms.quantity_lots, lessens};
+    const Code code = refusal(state, order, wanted, step.now_ns);
+    if (code != code::OK) return report::refused(step, event_kind::REPLACE_REJECTED, code);
+    const report::Previous previous = {order.session_id, order.price, order.leaves};
+    order.session_id = head.session_id;
+    order.quantity = wanted.lots;
+    if (lessens) return lessen(state, order, wanted.lots, previous, step);
+    Book& book = state.books[order.book];
+    const Place place = static_cast<Place>(order.place);
+    state.displace(at);
+    order.price = wanted.price;
+    if (wanted.stop != 0) order.stop = wanted.stop;
+    order.leaves = wanted.lots;
+    order.lot_micros = static_cast<i64>(lot_micros_of(book, order.side, order.price != 0 ? order.price : order.stop));
+    if (place != kInBook) {
+        // Orders for the closing auction are in a queue; those that wait for a stop price are not.
+        const u32 lost = place == kWaitsForStop ? 0 : u32{event_flag::LOST_PRIORITY};
+        report::replaced(step, state, order, event_flag::WAITS | lost, previous);
+        state.wait(at, place);
+        if (place == kWaitsForStop) phases::set_off_stops(state, book, step);
+        return;
+    }
+    report::replaced(step, state, order, event_flag::BOOKS | event_flag::LOST_PRIORITY, previous);
+    if (book.phase != phase::CONTINUOUS) return state.place(at);
+    const i64 before = book.last;
+    if (matching::enter(state, order, at, head.session_no, step)) phases::aftermath(state, book, before, step);
+}
+
+}  // namespace lockstep::replacing
