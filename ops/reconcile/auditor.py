@@ -31,7 +31,7 @@ from lockstep.ops.reconcile.downstream import Downstream
 from lockstep.ops.reconcile.replicas import Panel, Peer
 from lockstep.ops.reconcile.rules import Break, Rule
 from lockstep.ops.reconcile.setup import AuditSetup, Intakes
-from lockstep.ops.reconcile.sources import Balances, SourceAway, SourceDamaged, decode
+from lockstep.ops.reconcile.sources import Balances, SourceAway, SourceCut, SourceDamaged, decode
 from lockstep.ops.reconcile.twin import EngineType, Executed, Start, StreamBroken, Twin
 from lockstep.ops.reconcile.work import BLOCK_SEQS, Work
 from lockstep.stream.records import CONTROL, CommandKind, Events
@@ -154,16 +154,15 @@ class Auditor:
             return
         for peer in self._panel.ready(1):
             try:
-                raw = peer.source.raw_frames(1, 2**63)
-                if not raw or decode(peer.name, raw[0]).first_seq == 1:
+                if _begins_at_first(peer):
                     return
                 start = peer.source.snapshot()
             except (SourceAway, SourceDamaged):
                 continue
             if start is None:
                 raise EnvironmentFault(
-                    f"the journal of {peer.name} begins at seq {decode(peer.name, raw[0]).first_seq} and there is no "
-                    "state to start from; reconcile with the cluster running, or from a journal that is whole"
+                    f"the journal of {peer.name} does not reach back to the first command and there is no state to "
+                    "start from; reconcile with the cluster running, or from a journal that is whole"
                 )
             self._begin(start)
             self._downstream.start_at(start.seq, dict(self._ledger.amounts), self._ledger.unit_micros)
@@ -200,6 +199,11 @@ class Auditor:
         while self._twin.seq < to_seq:
             chunk = self._panel.next_chunk(self._twin, to_seq)
             if chunk is None:
+                if self._panel.cut:
+                    self._halt(
+                        f"{self._panel.cut}: what follows seq {self._twin.seq} was cut before it was verified; "
+                        "go on from a replica's state with a new data_dir"
+                    )
                 break
             done: list[Executed] = []
             try:
@@ -433,6 +437,14 @@ class Auditor:
         self._intakes.close()
         for peer in self._panel.peers:
             peer.source.close()
+
+
+def _begins_at_first(peer: Peer) -> bool:
+    try:
+        raw = peer.source.raw_frames(1, 2**63)
+    except SourceCut:
+        return False
+    return not raw or decode(peer.name, raw[0]).first_seq == 1
 
 
 def open_sources(paths: Iterable[Path], opener: Callable[[Path], Any]) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from lockstep.ops.reconcile.checks import first_different_record
 from lockstep.ops.reconcile.rules import Break, Rule
-from lockstep.ops.reconcile.sources import ReplicaSource, SourceAway, SourceDamaged, Tip, decode
+from lockstep.ops.reconcile.sources import ReplicaSource, SourceAway, SourceCut, SourceDamaged, Tip, decode
 from lockstep.ops.reconcile.twin import Executed, StreamBroken, Twin, first_difference
 from lockstep.stream.frames import HEADER_SIZE, Frame
 
@@ -58,6 +58,8 @@ class Panel:
     peers: list[Peer]
     breaks: list[Break] = field(default_factory=list)
     """Found since the owner last took them."""
+    cut: str = ""
+    """Which journal does not hold what was asked for last, in words; empty if all do."""
 
     def take_breaks(self) -> list[Break]:
         """What was found since the last call."""
@@ -66,6 +68,7 @@ class Panel:
 
     def refresh(self) -> None:
         """Ask every replica how far it is."""
+        self.cut = ""
         for peer in self.peers:
             peer.tip, peer.away = None, ""
             try:
@@ -129,6 +132,9 @@ class Panel:
                         f"journal of {peer.name} has no batch that starts at seq {from_seq}: after it comes one of "
                         f"{first.first_seq}..{first.last_seq}"
                     )
+        except SourceCut as error:
+            self.cut = peer.away = str(error)
+            return []
         except SourceAway as error:
             peer.tip, peer.away = None, str(error)
             return []
@@ -248,6 +254,13 @@ class Panel:
                 continue
             try:
                 self._follow(peer, lead, through_seq)
+            except SourceCut as error:
+                # What it had is gone; the chain says that it was the same.
+                digest = lead.source.digest_at(through_seq)
+                if digest is not None and peer.source.digest_at(through_seq) == digest:
+                    peer.checked_seq = through_seq
+                else:
+                    peer.away = str(error)
             except SourceAway as error:
                 peer.tip, peer.away = None, str(error)
             except SourceDamaged as error:
