@@ -31,7 +31,7 @@ from lockstep.ops.reconcile.downstream import Downstream
 from lockstep.ops.reconcile.replicas import Panel, Peer
 from lockstep.ops.reconcile.rules import Break, Rule
 from lockstep.ops.reconcile.setup import AuditSetup, Intakes
-from lockstep.ops.reconcile.sources import Balances, SourceAway, SourceCut, SourceDamaged, decode
+from lockstep.ops.reconcile.sources import Balances, SourceAway, SourceDamaged
 from lockstep.ops.reconcile.twin import EngineType, Executed, Start, StreamBroken, Twin
 from lockstep.ops.reconcile.work import BLOCK_SEQS, Work
 from lockstep.stream.records import CONTROL, CommandKind, Events
@@ -74,6 +74,7 @@ class Auditor:
         self._key = load_key(setup.key_file or setup.data_dir / "key.pem")
         self._engine_type = cast(EngineType, implementation(setup.engine))
         self._intakes = Intakes(setup.intakes)
+        self._clients = ClientLogs(setup.client_logs, self._work)
         self._asked: dict[str, Balances] = {}
         self._halted = ""
         self._audited_block = 0
@@ -82,9 +83,9 @@ class Auditor:
         start, range_text = self._work.start()
         if start.seq > self._downstream.seq:
             # The copy was moved away, or is another: what it lacks follows from the journals, so all is done again.
-            self._work.clear()
             start, range_text = Start(), ""
-        self._clients = ClientLogs(setup.client_logs, self._work)
+            self._work.clear()
+            self._clients = ClientLogs(setup.client_logs, self._work)
         self._begin(start)
         if range_text:
             self._range = RangeFigures.from_json(range_text)
@@ -154,7 +155,7 @@ class Auditor:
             return
         for peer in self._panel.ready(1):
             try:
-                if _begins_at_first(peer):
+                if peer.begins_at_first():
                     return
                 start = peer.source.snapshot()
             except (SourceAway, SourceDamaged):
@@ -437,14 +438,6 @@ class Auditor:
         self._intakes.close()
         for peer in self._panel.peers:
             peer.source.close()
-
-
-def _begins_at_first(peer: Peer) -> bool:
-    try:
-        raw = peer.source.raw_frames(1, 2**63)
-    except SourceCut:
-        return False
-    return not raw or decode(peer.name, raw[0]).first_seq == 1
 
 
 def open_sources(paths: Iterable[Path], opener: Callable[[Path], Any]) -> tuple[Any, ...]:

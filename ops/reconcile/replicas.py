@@ -42,6 +42,14 @@ class Peer:
         """Whether it answers, is in sync and does not differ."""
         return self.tip is not None and self.tip.in_sync and not self.diverged_seq
 
+    def begins_at_first(self) -> bool:
+        """Whether its journal reaches back to the first command. Raises SourceAway or SourceDamaged."""
+        try:
+            raw = self.source.raw_frames(1, 2**63)
+        except SourceCut:
+            return False
+        return not raw or decode(self.name, raw[0]).first_seq == 1
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
