@@ -31,7 +31,7 @@ from lockstep.ops.reconcile.downstream import Downstream
 from lockstep.ops.reconcile.replicas import Panel, Peer
 from lockstep.ops.reconcile.rules import Break, Rule
 from lockstep.ops.reconcile.setup import AuditSetup, Intakes
-from lockstep.ops.reconcile.sources import Balances, SourceAway, SourceDamaged, decode
+from lockstep.ops.reconcile.sources import Balances, SourceAway, SourceDamaged
 from lockstep.ops.reconcile.twin import Executed, Start, StreamBroken, Twin
 from lockstep.ops.reconcile.work import BLOCK_SEQS, Work
 from lockstep.stream.records import CONTROL, CommandKind, Events
@@ -74,6 +74,7 @@ class Auditor:
         self._key = load_key(setup.key_file or setup.data_dir / "key.pem")
         self._engine_type = implementation(setup.engine)
         self._intakes = Intakes(setup.intakes)
+        self._clients = ClientLogs(setup.client_logs, self._work)
         self._asked: dict[str, Balances] = {}
         self._halted = ""
         self._audited_block = 0
@@ -82,9 +83,9 @@ class Auditor:
         start, range_text = self._work.start()
         if start.seq > self._downstream.seq:
             # The copy was moved away, or is another: what it lacks follows from the journals, so all is done again.
-            self._work.clear()
             start, range_text = Start(), ""
-        self._clients = ClientLogs(setup.client_logs, self._work)
+            self._work.clear()
+            self._clients = ClientLogs(setup.client_logs, self._work)
         self._begin(start)
         if range_text:
             self._range = RangeFigures.from_json(range_text)
@@ -154,16 +155,15 @@ class Auditor:
             return
         for peer in self._panel.ready(1):
             try:
-                raw = peer.source.raw_frames(1, 2**63)
-                if not raw or decode(peer.name, raw[0]).first_seq == 1:
+                if peer.begins_at_first():
                     return
                 start = peer.source.snapshot()
             except (SourceAway, SourceDamaged):
                 continue
             if start is None:
                 raise EnvironmentFault(
-                    f"the journal of {peer.name} begins at seq {decode(peer.name, raw[0]).first_seq} and there is no "
-                    "state to start from; reconcile with the cluster running, or from a journal that is whole"
+                    f"the journal of {peer.name} does not reach back to the first command and there is no state to "
+                    "start from; reconcile with the cluster running, or from a journal that is whole"
                 )
             self._begin(start)
             self._downstream.start_at(start.seq, dict(self._ledger.amounts), self._ledger.unit_micros)
@@ -200,6 +200,11 @@ class Auditor:
         while self._twin.seq < to_seq:
             chunk = self._panel.next_chunk(self._twin, to_seq)
             if chunk is None:
+                if self._panel.cut:
+                    self._halt(
+                        f"{self._panel.cut}: what follows seq {self._twin.seq} was cut before it was verified; "
+                        "go on from a replica's state with a new data_dir"
+                    )
                 break
             done: list[Executed] = []
             try:

@@ -13,7 +13,7 @@ import numpy as np
 
 from lockstep.ops.reconcile.checks import first_different_record
 from lockstep.ops.reconcile.rules import Break, Rule
-from lockstep.ops.reconcile.sources import ReplicaSource, SourceAway, SourceDamaged, Tip, decode
+from lockstep.ops.reconcile.sources import ReplicaSource, SourceAway, SourceCut, SourceDamaged, Tip, decode
 from lockstep.ops.reconcile.twin import Executed, StreamBroken, Twin, first_difference
 from lockstep.stream.frames import HEADER_SIZE, Frame
 
@@ -42,6 +42,14 @@ class Peer:
         """Whether it answers, is in sync and does not differ."""
         return self.tip is not None and self.tip.in_sync and not self.diverged_seq
 
+    def begins_at_first(self) -> bool:
+        """Whether its journal reaches back to the first command. Raises SourceAway or SourceDamaged."""
+        try:
+            raw = self.source.raw_frames(1, 2**63)
+        except SourceCut:
+            return False
+        return not raw or decode(self.name, raw[0]).first_seq == 1
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -58,6 +66,8 @@ class Panel:
     peers: list[Peer]
     breaks: list[Break] = field(default_factory=list)
     """Found since the owner last took them."""
+    cut: str = ""
+    """Which journal does not hold what was asked for last, in words; empty if all do."""
 
     def take_breaks(self) -> list[Break]:
         """What was found since the last call."""
@@ -66,6 +76,7 @@ class Panel:
 
     def refresh(self) -> None:
         """Ask every replica how far it is."""
+        self.cut = ""
         for peer in self.peers:
             peer.tip, peer.away = None, ""
             try:
@@ -129,6 +140,9 @@ class Panel:
                         f"journal of {peer.name} has no batch that starts at seq {from_seq}: after it comes one of "
                         f"{first.first_seq}..{first.last_seq}"
                     )
+        except SourceCut as error:
+            self.cut = peer.away = str(error)
+            return []
         except SourceAway as error:
             peer.tip, peer.away = None, str(error)
             return []
@@ -248,6 +262,13 @@ class Panel:
                 continue
             try:
                 self._follow(peer, lead, through_seq)
+            except SourceCut as error:
+                # What it had is gone; the chain says that it was the same.
+                digest = lead.source.digest_at(through_seq)
+                if digest is not None and peer.source.digest_at(through_seq) == digest:
+                    peer.checked_seq = through_seq
+                else:
+                    peer.away = str(error)
             except SourceAway as error:
                 peer.tip, peer.away = None, str(error)
             except SourceDamaged as error:

@@ -37,6 +37,10 @@ class SourceAway(Exception):
     """It does not answer now; ask again later. The text says why."""
 
 
+class SourceCut(SourceAway):
+    """It holds what was asked for no more: its journal was cut behind a snapshot. The text says where."""
+
+
 class SourceDamaged(Exception):
     """It can't be read: an entry is damaged. The text names the journal."""
 
@@ -157,11 +161,14 @@ class LiveEngine:
         after = common_pb2.EventId(seq=from_seq - 1, index=_LAST_INDEX)
         return self._join(replication_pb2.FetchEventsRequest(after=after, to_seq=to_seq))
 
-    def _join(self, request: replication_pb2.FetchEventsRequest) -> Events:
+    def _join(self, request: replication_pb2.FetchEventsRequest) -> Events | None:
         try:
             parts = [part.events for part in self._stub.FetchEvents(request, timeout=_TIMEOUT_S)]
         except grpc.RpcError as error:
-            raise self._fault(error) from error
+            fault = self._fault(error)
+            if isinstance(fault, SourceCut):
+                return None
+            raise fault from error
         return np.frombuffer(b"".join(parts), dtype=EVENT)
 
     def session_events(self, session_id: int, to_seq: int) -> Iterator[Events] | None:
@@ -193,6 +200,8 @@ class LiveEngine:
 
     def _fault(self, error: grpc.RpcError) -> SourceAway | SourceDamaged:
         details = str(error.details() or "") if isinstance(error, grpc.Call) else ""
+        if isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.OUT_OF_RANGE:
+            return SourceCut(f"{self.name}: {details}")
         if "journal" in details and ("damaged" in details or "cannot read" in details):
             return SourceDamaged(f"{self.name}: {details}")
         return SourceAway(f"{self.name}: {rpc_text(error)}")

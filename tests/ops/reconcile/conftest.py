@@ -16,6 +16,7 @@ from lockstep.columns import CommandColumns
 from lockstep.engine.native import NativeEngine
 from lockstep.enums import CommandKind, OrderType, Side, TimeInForce
 from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.process import EnvironmentFault
 from lockstep.ops.reconcile.auditor import Auditor, PassResult
 from lockstep.ops.reconcile.case_file import BreakRecord, CaseFile
 from lockstep.ops.reconcile.setup import AuditSetup
@@ -130,8 +131,14 @@ async def _run(cluster: LocalCluster, logs: Path) -> None:
 @contextmanager
 def run_cluster(plan: ClusterPlan) -> Iterator[LocalCluster]:
     """A cluster that may take its time to start: other tests may run on this host."""
-    cluster = LocalCluster(plan)
-    cluster.start(timeout_s=180)
+    for last in (False, False, True):
+        cluster = LocalCluster(plan)
+        try:
+            cluster.start(timeout_s=180)
+            break
+        except EnvironmentFault:
+            if last:
+                raise
     try:
         yield cluster
     finally:

@@ -12,7 +12,7 @@ from lockstep.ops.process import EnvironmentFault
 from lockstep.ops.reconcile.auditor import Auditor
 from lockstep.ops.reconcile.case_file import CaseFile
 from lockstep.ops.reconcile.replicas import Panel, Peer
-from lockstep.ops.reconcile.sources import ColdJournal, Tip
+from lockstep.ops.reconcile.sources import ColdJournal, SourceCut, Tip
 from lockstep.ops.reconcile.twin import Start, Twin
 from lockstep.replica.journal import journal_path
 from lockstep.replica.rocks import MEMTABLE_BYTES, database_options, family_options
@@ -109,6 +109,11 @@ class Truncated(Running):
     def snapshot(self) -> Start | None:
         return self._state
 
+    def raw_frames(self, from_seq: int, to_seq: int) -> list[bytes]:
+        if self._state is not None and from_seq <= self._state.seq:
+            raise SourceCut(f"{self.name}: begins behind seq {self._state.seq}")
+        return super().raw_frames(from_seq, to_seq)
+
 
 def cut_beginning(data_dir: Path, before_seq: int) -> None:
     families = {"commands": family_options(MEMTABLE_BYTES), "meta": family_options(1 << 20)}
@@ -137,6 +142,37 @@ def test_where_journals_begin_late_the_certificate_begins_behind_a_replicas_stat
         assert result.caught_up
         assert case.breaks() == []
         assert f'"from_seq": {twin.seq + 1}' in auditor.certify(result)
+
+
+def test_history_that_was_cut_before_it_was_verified_halts_the_reconciler(files, tamper) -> None:
+    frames = tamper.frames_of(files.root / "engine-1")
+    twin = Twin(NativeEngine, Start())
+    done = [twin.execute(frame) for frame in frames[: len(frames) // 2]]
+    files.setup("engine-1").replicas[0].close()
+    first = replace(
+        files.setup("engine-2"), replicas=(Running(files.root / "engine-2", done[10].frame.last_seq),), client_logs=()
+    )
+    with closing(CaseFile(files.own, create=True)) as case:
+        with closing(Auditor(first, case)) as auditor:
+            assert auditor.run_pass().verified_seq == done[10].frame.last_seq
+        cut = Truncated(files.root / "engine-1", frames[-1].last_seq, twin.position())
+        with closing(Auditor(replace(first, replicas=(cut,)), case)) as auditor:
+            result = auditor.run_pass()
+            assert "was cut before it was verified" in result.halted
+            assert not auditor.certify(result)
+
+
+def test_replica_whose_journal_was_cut_is_compared_by_its_chain(files, panel_of) -> None:
+    twin = Twin(NativeEngine, Start())
+    whole = ColdJournal(files.root / "engine-1")
+    seq = whole.tip().applied_seq
+    cut = Truncated(files.root / "engine-2", seq, Start(seq=seq))
+    panel = panel_of(whole, cut)
+    twin = follow(panel, seq)
+    assert panel.peers[1].checked_seq == 0
+    panel.follow_up(twin.seq)
+    assert panel.peers[1].checked_seq == seq
+    assert panel.take_breaks() == []
 
 
 def test_late_beginning_without_a_state_is_said_with_the_remedy(files, tamper) -> None:
