@@ -42,6 +42,7 @@ _FIRST_RESTART_S: Final = 0.2
 _LONGEST_RESTART_S: Final = 5.0
 _SHORT_LIFE_S: Final = 5.0
 _STOP_GRACE_S: Final = 4.0
+# A starved machine starts even this one late, and waiting costs nothing.
 _DRIVER_GRACE_S: Final = 30.0
 
 

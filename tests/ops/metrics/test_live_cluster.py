@@ -59,6 +59,13 @@ def without_data(watched: Watched, asked: list[tuple[str, str]]) -> list[str]:
     return [f"{panel}: {expression}" for panel, expression in asked if not watched.prometheus.values(expression)]
 
 
+def wait_until_whole(cluster: LocalCluster) -> None:
+    if not cluster.wait_until_whole(PATIENCE_S):
+        lacks = cluster.status().lacks(cluster.topology)
+        logs = {path.name: path.read_text()[-3000:] for path in (cluster.data_dir / "logs").glob("*.log")}
+        pytest.fail(f"{lacks}; {cluster.incidents}; {json.dumps(logs, indent=1)}")
+
+
 @pytest.fixture(scope="module")
 def watched(start_prometheus: Callable[[str], Any]) -> Iterator[Watched]:
     figures = ReconcilerFigures(("orphan", "duplicate"))
@@ -148,8 +155,9 @@ def test_killing_the_primary_fires_the_failover_alerts(watched: Watched, capsys:
     prometheus, cluster = watched.prometheus, watched.cluster
     lost = 'sum (lockstep_sequencer_epochs_total{cause="primary_lost"})'
     alert = 'ALERTS{alertname="LockstepFailover", cause="primary_lost", alertstate="firing"}'
+    # A busy machine may just have put an engine out of the in-sync set; the last one has no successor.
+    wait_until_whole(cluster)
     before = prometheus.values(lost)
-    assert not prometheus.firing() & {"LockstepProcessDown", "LockstepNoRedundancy"}
     primary = cluster.find("primary")
     began = time.monotonic()
     cluster.kill(primary)
@@ -165,11 +173,12 @@ def test_killing_the_primary_fires_the_failover_alerts(watched: Watched, capsys:
             f"{gaps[0] * 1000:.0f} ms; then {', '.join(sorted(others))}"
         )
     cluster.restart(primary)
-    assert cluster.wait_until_whole(PATIENCE_S)
+    wait_until_whole(cluster)
     prometheus.wait_for("end of the alerts", lambda: not others & prometheus.firing())
 
 
 def test_killing_the_leader_fires_the_alert_with_its_cause_and_fills_the_last_panels(watched: Watched) -> None:
+    wait_until_whole(watched.cluster)
     leader = watched.cluster.find("sequencer")
     watched.cluster.kill(leader)
     cause = 'ALERTS{alertname="LockstepFailover", cause="sequencer_lost", alertstate="firing"}'
@@ -177,7 +186,7 @@ def test_killing_the_leader_fires_the_alert_with_its_cause_and_fills_the_last_pa
     asked = queries(after_failover=True)
     watched.prometheus.wait_for("data of failovers", lambda: not without_data(watched, asked), 20)
     watched.cluster.restart(leader)
-    assert watched.cluster.wait_until_whole(PATIENCE_S)
+    wait_until_whole(watched.cluster)
 
 
 def test_a_hung_etcd_fires_its_alerts_while_trading_goes_on(watched: Watched) -> None:
