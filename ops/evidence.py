@@ -107,14 +107,27 @@ def _holds(stub: replication_pb2_grpc.ReplicationStub, seq: int) -> bool:
     return True
 
 
-def _read(engine: Member, stub: replication_pb2_grpc.ReplicationStub, through: int) -> EngineEvidence:
+def _read_journal(
+    stub: replication_pb2_grpc.ReplicationStub, begin: int, through: int
+) -> tuple[tuple[bytes, ...], bytes]:
+    """Frames from `begin` to `through`, which ends a batch, and the digest there.
+
+    The stream goes on meanwhile: time alone is a command.
+    """
     journal: list[bytes] = []
-    tip = replication_pb2.Tip()
-    begin = _first_kept(stub, through)
     fetch = replication_pb2.FetchJournalRequest(from_seq=begin)
     for part in stub.FetchJournal(fetch, timeout=_TIMEOUT_S):
-        journal.extend(part.frames)
-        tip = part.tip
+        journal.extend(raw for raw in part.frames if decode_frame(raw).last_seq <= through)
+    last = replication_pb2.FetchJournalRequest(from_seq=max(through, 1), max_bytes=1)
+    digest = b""
+    for part in stub.FetchJournal(last, timeout=_TIMEOUT_S):
+        digest = part.digest
+    return tuple(journal), digest
+
+
+def _read(engine: Member, stub: replication_pb2_grpc.ReplicationStub, through: int) -> EngineEvidence:
+    begin = _first_kept(stub, through)
+    journal, digest = _read_journal(stub, begin, through)
     events = [no_events()]
     before = common_pb2.EventId(seq=begin - 1, index=_LAST_INDEX) if begin > 1 else common_pb2.EventId()
     history = replication_pb2.FetchEventsRequest(after=before, to_seq=through)
@@ -130,9 +143,9 @@ def _read(engine: Member, stub: replication_pb2_grpc.ReplicationStub, through: i
     }
     return EngineEvidence(
         engine=engine.name,
-        seq=tip.seq,
-        digest=tip.digest,
-        journal=tuple(journal),
+        seq=through,
+        digest=digest,
+        journal=journal,
         events=np.concatenate(events),
         balances=Balances({account.account: account.cash_micros for account in accounts}, dict(sorted(lots.items()))),
         value_micros={item.id: item.tick_micros * item.lot_units for item in instruments},

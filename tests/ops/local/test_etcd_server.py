@@ -186,3 +186,15 @@ def _exists(pid: int) -> bool:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
     return False
+
+
+def test_a_killed_server_goes_on_with_its_store_only_if_it_keeps_what_it_acknowledged(tmp_path: Path) -> None:
+    with LocalEtcd.start(tmp_path) as server:
+        server.kill()
+        if not server.binary.version.keeps_writes:
+            with pytest.raises(EtcdUnfit, match="disposable"):
+                server.start_again()
+            return
+        server.start_again()
+        server.wait_ready()
+        assert server.running
