@@ -232,9 +232,9 @@ class Journal:
         batch.put(b"base_seq", _KEY.pack(base.seq), meta)
         batch.put(b"committed_seq", _KEY.pack(base.seq), meta)
         batch.put(b"cluster_uuid", cluster_uuid.encode(), meta)
-        promised, promised_to = self._promise()
+        promised, _ = self._promise()
         if promised < base.epochs[-1].epoch:
-            batch.put(b"promise", _PROMISE.pack(base.epochs[-1].epoch, promised_to), meta)
+            batch.put(b"promise", _PROMISE.pack(base.epochs[-1].epoch, 0), meta)
         self._write(batch, self._synced)
         self.base_seq = base.seq
         return archive
