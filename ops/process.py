@@ -166,9 +166,8 @@ class ClusterService(cluster_pb2_grpc.ClusterServicer):
 
     def __init__(self, status: StatusSource, operations: Mapping[str, Operation] | None = None) -> None:
         self._status = status
-        served = operations or {}
-        for name in OPERATIONS:
-            setattr(self, name, served.get(name, _not_here))
+        for name, operation in (operations or {}).items():
+            setattr(self, name, operation)
 
     def GetStatus(  # noqa: N802 - gRPC's name
         self, request: cluster_pb2.GetStatusRequest, context: Any
@@ -178,25 +177,11 @@ class ClusterService(cluster_pb2_grpc.ClusterServicer):
         return self._status()
 
 
-def _not_here(request: Any, context: Any) -> NoReturn:
-    del request
-    context.abort(grpc.StatusCode.FAILED_PRECONDITION, _ELSEWHERE)
-    raise AssertionError("abort returns never")
-
-
-async def _not_here_either(request: Any, context: Any) -> NoReturn:
-    del request
-    await context.abort(grpc.StatusCode.FAILED_PRECONDITION, _ELSEWHERE)
-    raise AssertionError("abort returns never")
-
-
 class AioClusterService(cluster_pb2_grpc.ClusterServicer):
     """`lockstep.v1.Cluster` for an asyncio server: the status, and no operations."""
 
     def __init__(self, status: StatusSource) -> None:
         self._status = status
-        for name in OPERATIONS:
-            setattr(self, name, _not_here_either)
 
     async def GetStatus(  # noqa: N802 - gRPC's name
         self, request: cluster_pb2.GetStatusRequest, context: Any
@@ -204,6 +189,23 @@ class AioClusterService(cluster_pb2_grpc.ClusterServicer):
         """Status of this process."""
         del request, context
         return self._status()
+
+
+def _not_here(service: ClusterService, request: Any, context: Any) -> NoReturn:
+    del service, request
+    context.abort(grpc.StatusCode.FAILED_PRECONDITION, _ELSEWHERE)
+    raise AssertionError("abort returns never")
+
+
+async def _not_here_either(service: AioClusterService, request: Any, context: Any) -> NoReturn:
+    del service, request
+    await context.abort(grpc.StatusCode.FAILED_PRECONDITION, _ELSEWHERE)
+    raise AssertionError("abort returns never")
+
+
+for _name in OPERATIONS:
+    setattr(ClusterService, _name, _not_here)
+    setattr(AioClusterService, _name, _not_here_either)
 
 
 def start_grpc_server(

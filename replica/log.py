@@ -4,7 +4,8 @@ The journal may hold a tail that no reign kept: an engine that was cut off, cras
 its number alone proves nothing then. What proves that a frame continues the log:
 
 * it was stamped in the epoch of the own tip (an epoch is opened once, so both are of one history);
-* it opens a new epoch, and comes from the sequencer whose stream was followed so far or that fenced this engine;
+* it opens a new epoch, and names the epoch of the own tip as that of the record before it, or (where it names none)
+  comes from the sequencer whose stream was followed so far or that fenced this engine;
 * the log is empty, or was compared with an in-sync peer's log up to the tip.
 
 Anything else sends the replica to its peers to compare (`divergence.py`).
@@ -77,6 +78,10 @@ class LogHead:
             return Verdict.NEXT if frame.timestamp_ns >= self.timestamp_ns else Verdict.CONFLICT
         if not self._opens_epoch(frame):
             return Verdict.CONFLICT
+        previous = int(control_records(frame)[0]["previous"])
+        if previous:
+            # Number and epoch name one record for ever, so nothing else has to be known of the sender.
+            return Verdict.NEXT if previous == self.epoch else Verdict.CONFLICT
         proven = self.seq == 0 or self.follows in (frame.sender, ANY_SEQUENCER)
         return Verdict.NEXT if proven else Verdict.UNPROVEN
 

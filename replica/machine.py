@@ -80,6 +80,8 @@ class ReplicaMachine(Standing):
             raise BrokenInvariant(f"promise {self.promised} is below the journal's epoch {self.head.epoch}")
         self.head.follows = self.promised_to or NO_SEQUENCER
         self.live = self.joined and self.in_sync_bits == 1 << self.options.member
+        if self.live:
+            self._proven = self.promised
         self._advance_commit(None)
         self._role = self.role
 
@@ -131,6 +133,7 @@ class ReplicaMachine(Standing):
                 )
             self.head.follows = received.sender
             self._receive(received, out)
+            self._proven = leader
         elif verdict is Verdict.GAP:
             self._gap_from = received.sender
         elif verdict in (Verdict.CONFLICT, Verdict.UNPROVEN) and self.live:
@@ -337,6 +340,7 @@ class ReplicaMachine(Standing):
             return
         self._catch_up.target_seq = 0
         self._rewinds = 0
+        self._proven = self.head.epoch
         if not self.live:
             self._go_live(ANY_SEQUENCER, out, f"caught up with an in-sync engine at seq {self.applied_seq}")
 
@@ -418,7 +422,8 @@ class ReplicaMachine(Standing):
 
     def _effects(self, out: Outbox, now_ns: int) -> Effects:
         ack = None
-        if self._ack_entries and self.live and not self.diverged:
+        # Under a promise to a leader of whom nothing fits yet, the own tail may be divergent: it must not speak of it.
+        if self._ack_entries and self.live and not self.diverged and self._proven == self.promised:
             ack = self._ack_frame(self._ack_entries)
             self._next_repeat_ns = now_ns + self.options.repeat_ns
         self._ack_entries = []

@@ -60,6 +60,7 @@ class Standing:
         self._joining = False  # taken in, and not stored yet
         self._role = Role.LEARNER
         self._ack_entries: list[tuple[int, bytes]] = []
+        self._proven = 0  # the reign to whose stream the log was shown to belong: its leader's epoch
         self._next_repeat_ns = 0
         self._next_rewind_ns = 0
         self._rewinds = 0

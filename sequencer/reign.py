@@ -64,6 +64,7 @@ class Reign:
             sender=settings.member,
             epoch=config.epoch,
             tip=recovery.tip_seq,
+            tip_epoch=recovery.tip_epoch,
             time_ns=recovery.time_ns,
             limit=limits.retransmit_commands,
         )
@@ -314,6 +315,7 @@ class Reign:
             cause=cause,
             policy=self.config.ack_policy if kind is CommandKind.EPOCH_START else 0,
             journal=journal,
+            previous=self.window.tip_epoch if kind is CommandKind.EPOCH_START else 0,
         )
         before = self.window.tip
         self._protect()

@@ -19,14 +19,19 @@ _COMMANDS_PER_KEPT_FRAME = 8
 class Window:
     """Frames `oldest..tip` of the stream, contiguous. `tip` is the seq of the last stamped command."""
 
-    __slots__ = ("_firsts", "_frames", "_head", "_kept", "_limit", "_sender", "epoch", "needed_after", "time_ns", "tip")
+    __slots__ = (
+        "_firsts", "_frames", "_head", "_kept", "_limit", "_sender", "epoch", "needed_after", "time_ns", "tip",
+        "tip_epoch",
+    )  # fmt: skip
 
-    def __init__(self, *, sender: int, epoch: int, tip: int, time_ns: int, limit: int) -> None:
+    def __init__(self, *, sender: int, epoch: int, tip: int, time_ns: int, limit: int, tip_epoch: int = 0) -> None:
         self._sender = sender
         self._limit = limit  # commands, >= 1
         self.epoch = epoch
         """Epoch of the next stamp; never falls."""
         self.tip = tip
+        self.tip_epoch = tip_epoch
+        """Epoch in which the record at `tip` was stamped; 0: there is none, or it is unknown."""
         self.time_ns = time_ns
         """The last stamped time."""
         self.needed_after = 0
@@ -55,7 +60,7 @@ class Window:
             committed_seq=committed_seq,
             aux=self.epoch,
         )
-        self.tip = stamped.last_seq
+        self.tip, self.tip_epoch = stamped.last_seq, self.epoch
         self._keep(stamped)
         return stamped
 
@@ -117,6 +122,7 @@ def control_record(
     cause: int = 0,
     policy: int = 0,
     journal: int = 0,
+    previous: int = 0,
 ) -> Commands:
     """One record by which the sequencer itself speaks in the stream."""
     record = np.zeros(1, dtype=CONTROL)
@@ -129,4 +135,5 @@ def control_record(
     record["cause"] = cause
     record["policy"] = policy
     record["journal"] = journal
+    record["previous"] = previous
     return record.view(COMMAND)

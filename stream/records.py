@@ -334,7 +334,8 @@ CONTROL: Final = np.dtype(
         ("policy", "u1"),  # EPOCH_START: AckPolicy in force from this seq on
         ("_reserved", "V7"),
         ("journal", "<u8"),  # GROW: identity of the journal that it takes in; EPOCH_START: only when that is forced
-        ("_reserved2", "V40"),
+        ("previous", "<u8"),  # EPOCH_START: epoch of the record before it; 0: unknown, or there is none
+        ("_reserved2", "V32"),
     ]
 )
 

@@ -14,7 +14,7 @@ COMMAND_ROW: Final = struct.Struct("<6BHQQIIQQ9qQ")
 ADMIN_ROW: Final = struct.Struct("<6BHQQIIQQ32s5qQ")
 SETTING_ROW: Final = struct.Struct("<6BHQQIIQQBB6sqq40sqQ")
 TRANSFER_ROW: Final = struct.Struct("<6BHQQIIQQI4sq48sqQ")
-CONTROL_ROW: Final = struct.Struct("<6BHQQIIQQQQHHHHB7sQ40s")
+CONTROL_ROW: Final = struct.Struct("<6BHQQIIQQQQHHHHB7sQQ32s")
 
 EVENT_ROW: Final = struct.Struct("<QIBBHIIQQQQqqqQQQIIqqqqqq")
 CONTROL_EVENT_ROW: Final = struct.Struct("<QIBBHQQHHHH80sq32s")

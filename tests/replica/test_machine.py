@@ -401,3 +401,27 @@ def test_two_engines_with_the_same_stream_have_the_same_digest(pair, sequencer):
         standby.stream(one)
     assert primary.machine.digest == standby.machine.digest
     assert standby.machine.in_sync_bits == members_to_bits((1, 2))
+
+
+def test_epoch_that_follows_another_record_is_not_taken_even_from_the_sequencer_that_fenced(
+    pair, sequencer, new_sequencer
+):
+    primary, _ = pair
+    primary.stream(sequencer.commands())
+    primary.step(FenceRequested(1, "u", 3, 2))
+    leader = new_sequencer(2, 4, 5, 50_000)
+    start = leader.control(CommandKind.EPOCH_START, in_sync=members_to_bits((1,)), primary=1, previous=3)
+    effects = primary.stream(start)
+    assert primary.machine.head.seq == 4
+    assert effects.notices[0].event == "left_stream"
+
+
+def test_engine_does_not_speak_of_its_log_to_a_leader_of_whom_nothing_fits_yet(pair, sequencer, new_sequencer):
+    primary, _ = pair
+    primary.stream(sequencer.commands())
+    primary.step(FenceRequested(1, "u", 3, 2))
+    primary.wait(50)
+    assert primary.step(Tick()).ack is None
+    leader = new_sequencer(2, 3, 5, 50_000)
+    start = leader.control(CommandKind.EPOCH_START, in_sync=members_to_bits((1,)), primary=1, previous=1)
+    assert primary.stream(start).ack.records["last_seq"].tolist() == [5]

@@ -119,7 +119,8 @@ struct ControlTerms {
     u8 policy;
     u8 reserved[7];
     u64 journal;
-    u8 reserved2[40];
+    u64 previous;
+    u8 reserved2[32];
 };
 
 // One command; `head.kind` says which overlay is meant.
