@@ -118,7 +118,8 @@ class ReplicaMachine(Standing):
         if leader < self.promised or received.epoch > leader or self.diverged:
             self.stale_frames += 1
             return
-        if leader > self.promised:
+        # After a snapshot the epoch is known and not whose it is; only one sequencer ever speaks for an epoch.
+        if leader > self.promised or not self.promised_to:
             self.promised, self.promised_to = leader, received.sender
             out.promise = True
         elif received.sender != self.promised_to:
@@ -229,7 +230,7 @@ class ReplicaMachine(Standing):
         if not self.cluster_uuid:
             self.cluster_uuid = request.cluster_uuid
             out.adopt_uuid = True
-        if request.epoch > self.promised:
+        if request.epoch > self.promised or (request.epoch == self.promised and not self.promised_to):
             self.promised, self.promised_to = request.epoch, request.sequencer
             out.promise = True
         elif request.epoch < self.promised or request.sequencer != self.promised_to:

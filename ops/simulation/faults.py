@@ -2,8 +2,8 @@
 
 Faults overlap freely, but for a wrong engine: where one is, the others are left alone, because of two that are left
 nobody could tell who is right. What operators have switched off is switched on again at the end. None of the faults
-breaks the protocol's assumptions: a disk keeps what was synced (only an engine that is not in sync may lose its disk),
-etcd is linearizable, and messages are neither forged nor damaged.
+breaks the protocol's assumptions: a disk keeps what was synced, but for one that is lost as a whole, and never the last
+whole one of the in-sync engines; etcd is linearizable, and messages are neither forged nor damaged.
 """
 
 from collections.abc import Callable
@@ -72,6 +72,7 @@ class Faults:
             (8, "slow_links", self._slow_links),
             (4, "reset_streams", self._reset_streams),
             (2, "wiped_disk", self._wiped_disk),
+            (4, "lost_disk", self._lost_disk),
         )
 
     def schedule(self, count: int, start_ns: int, length_ns: int) -> None:
@@ -126,11 +127,11 @@ class Faults:
             if config.paused:
                 for number in range(1, len(self._cluster.of_kind("sequencer")) + 1):
                     self._order(number, lambda request: ev.FailoverModeRequested(request, automatic=True))
-            for member in config.fenced:
-                host = self._cluster.host("engine", member)
+            for host in self._cluster.of_kind("engine"):
                 assert isinstance(host, EngineHost)
-                if host.wrong:
+                if host.wrong and host.id not in config.in_sync:
                     self._replace(host)
+            for member in config.fenced:
                 self._lift(config.sequencer, member)
         self._kernel.after(200 * MS, self._set_right)
 
@@ -227,7 +228,7 @@ class Faults:
         assert leader is None or isinstance(leader, SequencerHost)
         for host in self._cluster.of_kind("engine"):
             assert isinstance(host, EngineHost)
-            # Losing the disk of an engine that is in sync, or about to be, is beyond what the protocol promises.
+            # An engine that is about to be in sync is no longer a learner for the one who announced it.
             if config is None or host.id in config.in_sync or self._cluster.is_growing(host.id):
                 continue
             host.crash()
@@ -235,6 +236,40 @@ class Faults:
             self._cluster.judge.on_wiped(host.id)
             return host.start
         return _nothing
+
+    def _lost_disk(self) -> Undo:
+        """An in-sync engine loses its disk. Another one, alive and with a joined journal, must be left."""
+        config, judge = self._cluster.store.record, self._cluster.judge
+        if config is None or config.founding:
+            return _nothing
+        whole: list[EngineHost] = []
+        for member in config.in_sync:
+            host = self._cluster.host("engine", member)
+            assert isinstance(host, EngineHost)
+            if host.alive and host.disk.joined and not host.wrong:
+                whole.append(host)
+        if len(whole) < 2 or any(self._cluster.is_growing(host.id) for host in whole):
+            return _nothing
+        victim = whole[self._kernel.between(0, len(whole) - 1)]
+        victim.crash()
+        victim.disk.wipe()
+        judge.on_wiped(victim.id)
+        if self._kernel.chance(1, 2):
+            # It is back before anybody has noticed.
+            victim.start()
+            return _nothing
+        # Everything goes down, and it is the first to be back.
+        leader = self._cluster.host("sequencer", config.sequencer)
+        others = [leader, *(host for host in whole if host is not victim)]
+        for other in others:
+            other.crash()
+        self._kernel.after(self._kernel.between(1, 30) * MS, victim.start)
+
+        def undo() -> None:
+            for other in others:
+                other.start()
+
+        return undo
 
     # ---- network -------------------------------------------------------------------------------------------------
 

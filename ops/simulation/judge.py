@@ -46,6 +46,7 @@ class Judge:
         self._stamp_times: dict[int, int] = {}
         self._promised: dict[int, int] = {}
         self._compared: dict[int, int] = {}
+        self._wiped: dict[int, bool] = {}  # engines with a new disk that the config has listed ever since
         self._config: ConfigRecord | None = None
         self.log: list[Frame] = []
         """The committed history."""
@@ -98,6 +99,7 @@ class Judge:
         if before is not None and record.epoch == before.epoch and record.sequencer != before.sequencer:
             raise Violation(f"epoch {record.epoch} has two sequencers in the config")
         self._config = record
+        self._wiped = {member: True for member in self._wiped if member in record.in_sync}
         self._check_in_sync("the config lists it")
 
     # ---- engines -------------------------------------------------------------------------------------------------
@@ -134,9 +136,13 @@ class Judge:
         self._promised[engine] = epoch
 
     def on_wiped(self, engine: int) -> None:
-        """An engine that was not in sync got an empty disk: what it promised before is gone, which hurts nobody."""
+        """An engine got an empty disk: what it promised before is gone, and what it held if it was in sync.
+
+        The config may go on listing it for a while; that nobody believes it then shows in what is committed.
+        """
         self._promised.pop(engine, None)
         self._compared.pop(engine, None)
+        self._wiped[engine] = True
 
     def on_installed(self, host: EngineHost) -> None:
         """An engine that was not in sync began anew from a snapshot."""
@@ -200,6 +206,8 @@ class Judge:
         if config is None or not self.committed_seq:
             return
         for member in config.in_sync:
+            if member in self._wiped:
+                continue
             disk = self._disk(member)
             if disk.tip_seq < self.committed_seq or disk.epoch_at(self.committed_seq) != self.committed_epoch:
                 raise Violation(

@@ -425,3 +425,16 @@ def test_engine_does_not_speak_of_its_log_to_a_leader_of_whom_nothing_fits_yet(p
     leader = new_sequencer(2, 3, 5, 50_000)
     start = leader.control(CommandKind.EPOCH_START, in_sync=members_to_bits((1,)), primary=1, previous=1)
     assert primary.stream(start).ack.records["last_seq"].tolist() == [5]
+
+
+def test_promise_whose_owner_is_unknown_belongs_to_the_first_that_speaks_for_its_epoch(pair, sequencer):
+    primary, _ = pair
+    primary.stream(sequencer.commands())
+    primary.promise = (1, 0)
+    primary.restart()
+    assert primary.step(replace(FENCE_2, epoch=1, sequencer=1)).fence_answers[0].accepted
+    primary.restart()
+    primary.promise = (1, 0)
+    primary.restart()
+    effects = primary.stream(sequencer.commands())
+    assert effects.journal.promise == (1, 1)

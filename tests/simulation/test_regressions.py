@@ -14,6 +14,8 @@ FOUND = {
     182: "two engines that had left the in-sync set asked each other, for ever, for frames that both lacked",
     1030: "an engine copied a divergent tail from another that did not know yet that it was out, as committed",
     520: "a gateway did not learn the answers that it told a resuming client, and waited for commands that never come",
+    3087: "an engine acknowledged a divergent tail to a leader that had removed it, and stopped another engine",
+    5001: "an engine that started from a snapshot did not know whose the epoch was, and dropped every frame",
 }
 
 
