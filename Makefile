@@ -20,7 +20,7 @@ SEED ?= 1
 DURATION ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all conformance lint format bench sim chaos proto proto-check dashboards clean
+.PHONY: help setup demo test test-all conformance native-checks lint format bench sim chaos proto proto-check dashboards clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,33 @@ test-all: $(STAMP) ## Tests, the slow ones included
 
 conformance: $(STAMP) ## The long comparisons of the engines, with each other and with independent judges
 	@$(BIN)/python -m pytest -q -m slow tests/conformance tests/engine
+
+# The runtimes come first: the interpreter that loads the sanitized extension is not built with them.
+SANITIZERS = $(shell $(CXX) -print-file-name=libasan.so) $(shell $(CXX) -print-file-name=libubsan.so)
+
+build/sanitized/_core.so: $(STAMP) $(NATIVE) engine/native/build-core
+	@engine/native/build-core $(BIN)/python $@ -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+	  -fno-sanitize-recover=all
+
+build/sanitized/fuzz: $(NATIVE)
+	@mkdir -p build/sanitized
+	@$(CXX) $(CXX_STRICT) -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+	  engine/native/fuzz_driver.cpp -o $@
+
+native-checks: build/sanitized/_core.so build/sanitized/fuzz ## The native core under sanitizers, a fuzzer, clang-tidy
+	@build/sanitized/fuzz 1 400000
+	@LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=tests \
+	  timeout 300 $(BIN)/python -m pytest -q -p native_core --native-core build/sanitized/_core.so \
+	  tests/engine/native/test_flash1_vectors.py tests/engine/native/test_engine.py \
+	  'tests/engine/native/test_differential.py::test_random_streams_give_the_same_events_and_state[0]'
+	@if command -v clang++ >/dev/null; then \
+	  clang++ -std=c++20 -O1 -g1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -DLOCKSTEP_LIBFUZZER \
+	    -Iengine/native/include -Iengine/native engine/native/fuzz_driver.cpp -o build/sanitized/libfuzzer && \
+	  build/sanitized/libfuzzer -max_total_time=15 -max_len=16384 -verbosity=0 -print_final_stats=1; \
+	else echo "native-checks: no clang++, so libFuzzer did not run"; fi
+	@if command -v clang-tidy >/dev/null; then \
+	  clang-tidy --quiet engine/native/fuzz_driver.cpp -- -std=c++20 -Iengine/native/include -Iengine/native; \
+	else echo "native-checks: no clang-tidy here"; fi
 
 lint: $(STAMP) proto-check ## Style, types and generated code
 	@$(BIN)/ruff check $(CODE)

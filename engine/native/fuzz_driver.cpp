@@ -159,6 +159,7 @@ std::vector<Command> random_commands(u64 seed, std::size_t count) {
 #ifdef LOCKSTEP_LIBFUZZER
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     std::vector<Command> commands(size / sizeof(Command));
+    if (commands.empty()) return 0;
     std::memcpy(static_cast<void*>(commands.data()), data, commands.size() * sizeof(Command));
     u64 session_no = 0;
     for (Command& command : commands) {
@@ -173,13 +174,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
 }
 #else
-int main(int argc, char** argv) {
+// An exception that gets out of here is a finding like any other.
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
     char* end = nullptr;
     const u64 seed = argc > 1 ? std::strtoull(argv[1], &end, 10) : 1;
     if (argc > 1 && *end != '\0') {
         std::ifstream file(argv[1], std::ios::binary);
         const std::string raw((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
         std::vector<Command> commands(raw.size() / sizeof(Command));
+        if (commands.empty()) return 0;
         std::memcpy(static_cast<void*>(commands.data()), raw.data(), commands.size() * sizeof(Command));
         run(commands.data(), commands.size());
         return 0;

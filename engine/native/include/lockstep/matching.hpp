@@ -144,7 +144,12 @@ namespace matching {
 
 // Rounded towards zero; a rebate is a negative fee.
 inline i64 fee_of(i64 value, i64 ppm) {
+#ifdef LOCKSTEP_PLANTED_BUG
+    // Only in a build that a test makes to see it found out: rounded to the nearest.
+    return static_cast<i64>((i128{value} * ppm + kPpm / 2) / kPpm);
+#else
     return static_cast<i64>(i128{value} * ppm / kPpm);
+#endif
 }
 
 // Take the fees of a trade of this worth.
