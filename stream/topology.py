@@ -145,7 +145,7 @@ class Reconciler:
 class Snapshots:
     """When the snapshotter beside each engine takes one, and what is kept."""
 
-    every_commands: int = 1_000_000
+    every_commands: int = 500_000
     """A snapshot is due after so many commands; 0: never by count."""
     every_s: int = 600
     """A snapshot is due after so many seconds with anything new; 0: never by time."""
