@@ -215,10 +215,9 @@ def start_grpc_server(
     status: StatusSource,
     *,
     operations: Mapping[str, Operation] | None = None,
-    cluster: ClusterService | None = None,
     workers: int = 8,
 ) -> grpc.Server:
-    """Start a threaded server with the given services, health, reflection and Cluster (`cluster` if it can do more).
+    """Start a threaded server with the given services, health, reflection and Cluster.
 
     Raises:
         EnvironmentFault: the address cannot be bound.
@@ -226,8 +225,7 @@ def start_grpc_server(
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="grpc")
     server = grpc.server(pool, options=list(SERVER_OPTIONS))
     register(server)
-    service = cluster or ClusterService(status, operations)
-    cluster_pb2_grpc.add_ClusterServicer_to_server(service, server)
+    cluster_pb2_grpc.add_ClusterServicer_to_server(ClusterService(status, operations), server)
     probe = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(probe, server)
     names = _service_names(services)

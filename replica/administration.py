@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import grpc
 
-from lockstep.ops.process import ClusterService, StatusSource
+from lockstep.ops.process import Operation
 from lockstep.replica.effects import Role
 from lockstep.replica.snapshots import SnapshotStore, StoredSnapshot
 from lockstep.replica.view import ReplicaView
@@ -16,31 +16,28 @@ _TAKE_TIMEOUT_S: Final = 30.0
 _LOOK_S: Final = 0.05
 
 
-class EngineClusterService(ClusterService):
-    """`lockstep.v1.Cluster` of an engine. `reinit` asks the main loop to begin anew."""
+class EngineAdministration:
+    """An engine's part of `lockstep.v1.Cluster`. `reinit` asks the main loop to begin anew."""
 
-    def __init__(
-        self,
-        status: StatusSource,
-        store: SnapshotStore,
-        view: Callable[[], ReplicaView],
-        reinit: Callable[[], None],
-    ) -> None:
-        super().__init__(status)
+    def __init__(self, store: SnapshotStore, view: Callable[[], ReplicaView], reinit: Callable[[], None]) -> None:
         self._store = store
         self._view = view
         self._reinit = reinit
 
-    def ListSnapshots(  # noqa: N802 - gRPC's name
-        self, request: cluster_pb2.ListSnapshotsRequest, context: Any
-    ) -> cluster_pb2.ListSnapshotsReply:
+    def operations(self) -> dict[str, Operation]:
+        """What `start_grpc_server` serves, by method name."""
+        return {
+            "ListSnapshots": self.list_snapshots,
+            "TakeSnapshot": self.take_snapshot,
+            "Reinit": self.begin_anew,
+        }
+
+    def list_snapshots(self, request: cluster_pb2.ListSnapshotsRequest, context: Any) -> cluster_pb2.ListSnapshotsReply:
         """All snapshots beside this engine, ascending in seq."""
         del request, context
         return cluster_pb2.ListSnapshotsReply(snapshots=[_message(stored) for stored in self._store.stored()])
 
-    def TakeSnapshot(  # noqa: N802 - gRPC's name
-        self, request: cluster_pb2.TakeSnapshotRequest, context: Any
-    ) -> cluster_pb2.TakeSnapshotReply:
+    def take_snapshot(self, request: cluster_pb2.TakeSnapshotRequest, context: Any) -> cluster_pb2.TakeSnapshotReply:
         """A verified snapshot that holds everything that is committed now."""
         del request
         view = self._view()
@@ -65,9 +62,7 @@ class EngineClusterService(ClusterService):
         )
         raise AssertionError("abort returns never")
 
-    def Reinit(  # noqa: N802 - gRPC's name
-        self, request: cluster_pb2.ReinitRequest, context: Any
-    ) -> cluster_pb2.OperatorReply:
+    def begin_anew(self, request: cluster_pb2.ReinitRequest, context: Any) -> cluster_pb2.OperatorReply:
         """Archive journal and snapshots, and come back by snapshot and catch-up."""
         del request
         view = self._view()

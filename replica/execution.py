@@ -20,7 +20,18 @@ _GROW_REVOKED = int(CommandKind.GROW_REVOKED)
 class Execution:
     """Executes journaled batches one after the other. Attributes are for reading only."""
 
-    __slots__ = ("_journal", "_member", "applied_seq", "digest", "engine", "gate", "policy", "primary", "taken_in")
+    __slots__ = (
+        "_journal",
+        "_member",
+        "applied_seq",
+        "digest",
+        "engine",
+        "gate",
+        "policy",
+        "primary",
+        "sequencer",
+        "taken_in",
+    )
 
     def __init__(
         self, engine: MatchingEngine, gate: CommitGate, base: Base | None = None, *, member: int = 0, journal: int = 0
@@ -34,11 +45,13 @@ class Execution:
         """Primary by the last EPOCH_START executed, 0 before the first."""
         self.policy = int(AckPolicy.SYNCED)
         """Acknowledgement policy by the last EPOCH_START executed."""
+        self.sequencer = 0
+        """Who stamped the last EPOCH_START executed."""
         self.taken_in = False
         """A control record has named the own journal: the cluster has taken it in."""
         if base is not None:
             self.applied_seq, self.digest = base.seq, base.digest
-            self.primary, self.policy = base.primary, base.policy
+            self.primary, self.policy, self.sequencer = base.primary, base.policy, base.sequencer
             gate.on_epoch_start(base.in_sync)
             gate.on_applied(base.seq, base.digest, base.seq)
 
@@ -69,6 +82,7 @@ class Execution:
                 self.gate.on_epoch_start(int(record["in_sync"]))
                 self.primary = int(record["primary"])
                 self.policy = int(record["policy"])
+                self.sequencer = int(record["sequencer"])
                 # Only a forced one names a journal: that of the engine which is to go on alone.
                 self.taken_in |= self._names_own_journal(record)
             elif kind == _GROW:

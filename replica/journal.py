@@ -232,9 +232,8 @@ class Journal:
         batch.put(b"base_seq", _KEY.pack(base.seq), meta)
         batch.put(b"committed_seq", _KEY.pack(base.seq), meta)
         batch.put(b"cluster_uuid", cluster_uuid.encode(), meta)
-        promised, promised_to = self._promise()
-        if promised < base.epochs[-1].epoch:
-            batch.put(b"promise", _PROMISE.pack(base.epochs[-1].epoch, promised_to), meta)
+        if self._promise()[0] < base.epochs[-1].epoch:
+            batch.put(b"promise", _PROMISE.pack(base.epochs[-1].epoch, base.sequencer), meta)
         self._write(batch, self._synced)
         self.base_seq = base.seq
         return archive

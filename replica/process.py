@@ -18,7 +18,7 @@ from lockstep.ops.process import (
     open_doorbell,
     start_grpc_server,
 )
-from lockstep.replica.administration import EngineClusterService
+from lockstep.replica.administration import EngineAdministration
 from lockstep.replica.background_sync import BackgroundSync
 from lockstep.replica.effects import Notice
 from lockstep.replica.housekeeping import Housekeeping
@@ -160,13 +160,13 @@ class _Process:
             on_notice=self._on_notice,
         )
         self._closers.append(self._housekeeping.close)
-        administration = EngineClusterService(self._own_status, self._snapshots, lambda: shell.view, self._ask_reinit)
+        administration = EngineAdministration(self._snapshots, lambda: shell.view, self._ask_reinit)
         server = start_grpc_server(
             member.grpc_address,
             register(service),
             ["lockstep.v1.Replication"],
             self._own_status,
-            cluster=administration,
+            operations=administration.operations(),
         )
         self._closers.append(lambda: server.stop(grace=0.2).wait())
         # What exists now lives as long as the process; the rest is collected when the loop has nothing to do.

@@ -3,6 +3,7 @@
 from lockstep.engine.contract import EngineType
 from lockstep.replica.commit import CommitGate
 from lockstep.replica.divergence import EpochTable
+from lockstep.replica.effects import AppliedBatch
 from lockstep.replica.execution import Execution
 from lockstep.replica.log import LogHead
 from lockstep.replica.settings import Base, BrokenInvariant
@@ -41,7 +42,7 @@ class Replayer:
         """Epochs that begin at or before `seq`."""
         return tuple(self._head.epochs)
 
-    def run(self, journaled: Frame) -> None:
+    def run(self, journaled: Frame) -> AppliedBatch:
         """Execute the next batch.
 
         Raises:
@@ -53,7 +54,7 @@ class Replayer:
                 f"{self._head.epoch}"
             )
         self._head.append(journaled)
-        self._execution.execute(journaled, journaled.last_seq)
+        return self._execution.execute(journaled, journaled.last_seq)
 
     def snapshot(self, cluster_uuid: str) -> bytes:
         """A snapshot file as of `seq`, at least one batch after the beginning."""
@@ -66,5 +67,6 @@ class Replayer:
             execution.gate.in_sync,
             execution.primary,
             execution.policy,
+            execution.sequencer,
         )
         return encode_snapshot_file(cluster_uuid, base, execution.engine.snapshot())

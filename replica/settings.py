@@ -46,6 +46,8 @@ class Base:
     primary: int
     policy: int
     """Acknowledgement policy (`AckPolicy`) in force at `seq`."""
+    sequencer: int
+    """Who opened the epoch of `seq`: a journal that begins here has to have promised that epoch to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ on who took it, or when.
 
 | part | content |
 | --- | --- |
-| fixed | magic `LKSTFILE`, version u32, bytes of the whole head u32, seq u64, epoch u64, chain digest 16 bytes, stamped time i64, in-sync bits u64, primary u32, ack policy u32, bytes of the state u64, bytes of the uuid u32, entries of the epoch table u32 |
+| fixed | magic `LKSTFILE`, version u32, bytes of the whole head u32, seq u64, epoch u64, chain digest 16 bytes, stamped time i64, in-sync bits u64, primary u32, ack policy u32, sequencer u32, bytes of the state u64, bytes of the uuid u32, entries of the epoch table u32 |
 | uuid | of the cluster |
 | epoch table | epoch u64, first seq u64, for each epoch that begins at or before seq |
 | checksums | BLAKE2b-256 of the state, then BLAKE2b-128 of the head before it |
@@ -25,7 +25,7 @@ from lockstep.stream.digest import Digest
 
 MAGIC: Final = b"LKSTFILE"
 VERSION: Final = 1
-_FIXED: Final = struct.Struct("<8sIIQQ16sqQIIQII")
+_FIXED: Final = struct.Struct("<8sIIQQ16sqQIIIQII")
 _EPOCH: Final = struct.Struct("<QQ")
 _STATE_SUM: Final = 32
 _HEAD_SUM: Final = 16
@@ -80,6 +80,7 @@ def encode_snapshot_file(cluster_uuid: str, base: Base, state: bytes) -> bytes:
                 base.in_sync,
                 base.primary,
                 base.policy,
+                base.sequencer,
                 len(state),
                 len(uuid),
                 len(base.epochs),
@@ -121,7 +122,7 @@ def decode_head(raw: bytes) -> SnapshotHead:
         raise SnapshotDamaged("shorter than its head")
     if hashlib.blake2b(raw[: size - _HEAD_SUM], digest_size=_HEAD_SUM).digest() != raw[size - _HEAD_SUM : size]:
         raise SnapshotDamaged("the checksum of its head is wrong")
-    _, _, _, seq, epoch, digest, timestamp_ns, in_sync, primary, policy, state_bytes, uuid_bytes, entries = (
+    _, _, _, seq, epoch, digest, timestamp_ns, in_sync, primary, policy, sequencer, state_bytes, uuid_bytes, entries = (
         _FIXED.unpack_from(raw)
     )
     table = _FIXED.size + uuid_bytes
@@ -133,7 +134,7 @@ def decode_head(raw: bytes) -> SnapshotHead:
         raise SnapshotDamaged(f"its epoch table does not lead to epoch {epoch} at seq {seq}")
     return SnapshotHead(
         raw[_FIXED.size : table].decode(errors="replace"),
-        Base(seq, Digest(digest), timestamp_ns, epochs, in_sync, primary, policy),
+        Base(seq, Digest(digest), timestamp_ns, epochs, in_sync, primary, policy, sequencer),
         size,
         state_bytes,
         raw[end : end + _STATE_SUM],

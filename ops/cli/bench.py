@@ -8,6 +8,7 @@ from rich.table import Table
 
 from lockstep.ops.bench_cluster import BenchPlan, BenchResult, run_bench
 from lockstep.ops.bench_matching import MatchingFigures, MatchingPlan, machine, run_matching_bench
+from lockstep.ops.bench_restart import RestartPlan, run_restart_bench
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
     address_option,
@@ -157,3 +158,38 @@ def _matching_table(figures: dict[str, MatchingFigures]) -> Table:
         )
         table.add_row(name, *map(str, cells))
     return table
+
+
+@command.command("restart")
+@json_option
+@click.option(
+    "--commands",
+    type=click.IntRange(20_000, 100_000_000),
+    default=1_000_000,
+    show_default=True,
+    help="Commands in the journal (about 400 bytes of disk each, while it runs).",
+)
+@click.option(
+    "--tail",
+    type=click.IntRange(0, 10_000_000),
+    default=100_000,
+    show_default=True,
+    help="Commands after the snapshot.",
+)
+@click.option("--engine", type=click.Choice(("native", "reference")), default="native", show_default=True)
+@click.option("--whole", is_flag=True, help="Also measure the start from the whole journal, without a snapshot.")
+@expected_errors
+def restart(json_path: Path | None, commands: int, tail: int, engine: str, whole: bool) -> int:
+    """Measure how long an engine takes from its data directory to its state in memory."""
+    console = make_console(json_path)
+    plan = RestartPlan(commands=commands, tail=min(tail, commands // 2), engine=engine, whole=whole)
+    figures = run_restart_bench(plan, lambda text: console.print(text, highlight=False))
+    console.print(
+        f"{figures.engine}: {figures.commands} journaled commands, snapshot of {figures.snapshot_bytes} bytes and "
+        f"{figures.tail} commands after it: {figures.total_ms} ms ({figures.open_ms} to open, "
+        f"{figures.load_ms} to load)" + (f"; whole journal: {figures.replay_ms} ms" if whole else ""),
+        highlight=False,
+    )
+    console.print(f"left out: {figures.left_out}", highlight=False)
+    write_json(json_path, asdict(figures))
+    return 0

@@ -11,7 +11,7 @@ from lockstep.ops.simulation.judge import Judge
 from lockstep.ops.simulation.kernel import MS, Kernel
 from lockstep.ops.simulation.network import Network
 from lockstep.ops.simulation.sequencer_host import SequencerHost
-from lockstep.ops.simulation.snapshot_round import SnapshotRound
+from lockstep.ops.simulation.snapshot_round import DiskLoss, SnapshotRound
 from lockstep.ops.simulation.store import Store
 from lockstep.ops.simulation.watching import Watching
 from lockstep.ops.simulation.world import World
@@ -52,6 +52,7 @@ class Cluster(World):
     def start(self) -> None:
         """Start every process, at about the same time."""
         SnapshotRound(self.kernel, self.engines, self._slowest).begin()
+        DiskLoss(self, self.engines).begin()
         for host in self.hosts.values():
             if host.kind != "client":
                 self.kernel.after(self.kernel.between(0, 60_000_000), host.start)

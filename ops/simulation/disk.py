@@ -126,7 +126,7 @@ class Disk:
         self.base_seq = self.committed_hint = base.seq
         self.uuid = cluster_uuid
         if self.promise[0] < base.epochs[-1].epoch:
-            self.promise = (base.epochs[-1].epoch, self.promise[1])
+            self.promise = (base.epochs[-1].epoch, base.sequencer)
         return archive
 
     def _forget(self, keep: Callable[[int], bool]) -> None:

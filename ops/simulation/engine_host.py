@@ -110,10 +110,10 @@ class EngineHost(Host):
         self.write_fails = False
         """The next write fails, which ends the process."""
         self.truncations = 0
-        self.wrong = False
-        """Its engine computes something else than the others' from now on."""
         self.installed = 0
         """Snapshots of peers that were installed."""
+        self.wrong = False
+        """Its engine computes something else than the others' from now on."""
         self._pending: deque[Event | _FenceCall | _QueryCall] = deque()
         self._writing: JournalWrite | None = None
         self._view: ReplicaView | None = None

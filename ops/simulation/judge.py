@@ -54,6 +54,7 @@ class Judge:
         self._index: dict[int, int] = {}  # first seq -> position in `log`
         self.committed_seq = 0
         self.committed_epoch = 0
+        self._wiped: set[int] = set()
         self.snapshots: dict[int, bytes] = {}
         """Snapshot files by seq, as they were first taken."""
         self.released: dict[int, bytes] = {}
@@ -98,6 +99,7 @@ class Judge:
         if before is not None and record.epoch == before.epoch and record.sequencer != before.sequencer:
             raise Violation(f"epoch {record.epoch} has two sequencers in the config")
         self._config = record
+        self._wiped &= set(record.in_sync)
         self._check_in_sync("the config lists it")
 
     # ---- engines -------------------------------------------------------------------------------------------------
@@ -134,7 +136,8 @@ class Judge:
         self._promised[engine] = epoch
 
     def on_wiped(self, engine: int) -> None:
-        """An engine that was not in sync got an empty disk: what it promised before is gone, which hurts nobody."""
+        """An engine got an empty disk: what it promised is gone. Until it leaves the config it lacks everything."""
+        self._wiped.add(engine)
         self._promised.pop(engine, None)
         self._compared.pop(engine, None)
 
@@ -201,6 +204,8 @@ class Judge:
             return
         for member in config.in_sync:
             disk = self._disk(member)
+            if member in self._wiped:
+                continue
             if disk.tip_seq < self.committed_seq or disk.epoch_at(self.committed_seq) != self.committed_epoch:
                 raise Violation(
                     f"engine {member} is in sync and lacks committed seq {self.committed_seq} of epoch "

@@ -1,10 +1,11 @@
-"""When the simulated snapshotters work: drawn from the seed, apart from the dice of everything else."""
+"""When the simulated snapshotters work and disks are lost: drawn from the seed, apart from the dice of all else."""
 
 from collections.abc import Callable, Sequence
 from random import Random
 
 from lockstep.ops.simulation.engine_host import EngineHost
 from lockstep.ops.simulation.kernel import MS, Kernel
+from lockstep.ops.simulation.world import World
 
 
 class SnapshotRound:
@@ -47,3 +48,31 @@ class SnapshotRound:
             # What journals keep has to be more than any gateway or client may be behind: then its events are there.
             behind = host.machine.committed_seq - self._slowest()
             host.cut(oldest, max(self._keep_commands, behind + 1))
+
+
+class DiskLoss:
+    """In some runs an engine that is in sync loses its disk while another one that is in sync has its own."""
+
+    def __init__(self, world: World, engines: Sequence[EngineHost]) -> None:
+        self._world = world
+        self._engines = engines
+        self._dice = Random(world.kernel.seed ^ 0xD15C)  # noqa: S311 - repeatable on purpose
+
+    def begin(self) -> None:
+        """Plan it, in one run of four."""
+        if self._dice.random() < 0.25:
+            self._world.kernel.after(self._dice.randint(200, 1_100) * MS, self._lose)
+
+    def _lose(self) -> None:
+        config = self._world.store.record
+        if config is None or config.founding or any(host.wrong for host in self._engines):
+            return
+        whole = [host for host in self._engines if host.id in config.in_sync and host.disk.joined]
+        if len(whole) < 2:
+            return
+        host = self._dice.choice(whole)
+        self._world.kernel.note(f"fault: {host.name} loses its disk while it is in sync")
+        host.crash()
+        host.disk.wipe()
+        self._world.judge.on_wiped(host.id)
+        self._world.kernel.after(self._dice.choice((1, 30, 300)) * MS, host.start)

@@ -13,13 +13,16 @@ import pytest
 from lockstep.engine.reference import engine as reference
 from lockstep.gateway.downlink import Downlink
 from lockstep.gateway.uplink import Uplink
+from lockstep.ops.simulation import engine_host
 from lockstep.ops.simulation.disk import Disk
 from lockstep.ops.simulation.engine_host import EngineHost
 from lockstep.ops.simulation.run import simulate
-from lockstep.replica import execution
+from lockstep.replica import execution, replayer
 from lockstep.replica.commit import CommitGate
 from lockstep.replica.effects import Journaled
 from lockstep.replica.machine import ReplicaMachine
+from lockstep.replica.snapshot_file import encode_snapshot_file
+from lockstep.replica.standing import Standing
 from lockstep.sequencer import events as ev
 from lockstep.sequencer import machine as sequencer_machine
 from lockstep.sequencer.agreement import Agreement
@@ -32,6 +35,7 @@ from lockstep.sequencer.window import Window
 from lockstep.session_machine import SessionMachine
 from lockstep.stream.digest import GENESIS, next_digest
 
+_REAL_ACK = Standing._ack_frame
 Plant = Callable[[pytest.MonkeyPatch], None]
 BUGS: dict[str, tuple[int, Plant]] = {}
 
@@ -282,6 +286,49 @@ def silent_engine_not_removed_before_opening(patch: pytest.MonkeyPatch) -> None:
         return answered
 
     patch.setattr(Takeover, "decided", decided)
+
+
+@bug(120)
+def blank_journal_believed(patch: pytest.MonkeyPatch) -> None:
+    real = EngineHost._answer_fence
+    patch.setattr(EngineHost, "_answer_fence", lambda self, said: real(self, replace(said, blank=False)))
+    patch.setattr(Standing, "_ack_frame", _joined_ack)
+
+
+def _joined_ack(self: Standing, entries: Any, flags: int = 0) -> Any:
+    joined, self.joined = self.joined, True
+    try:
+        return _REAL_ACK(self, entries, flags)
+    finally:
+        self.joined = joined
+
+
+@bug(10)
+def snapshot_without_epoch_table(patch: pytest.MonkeyPatch) -> None:
+    def encode(uuid: str, base: Any, state: bytes) -> bytes:
+        return encode_snapshot_file(uuid, replace(base, epochs=base.epochs[-1:]), state)
+
+    patch.setattr(replayer, "encode_snapshot_file", encode)
+
+
+@bug(10)
+def snapshot_of_what_is_not_committed(patch: pytest.MonkeyPatch) -> None:
+    real = EngineHost.take_snapshot
+
+    def take(self: EngineHost, keep: int) -> None:
+        hint, self.disk.committed_hint = self.disk.committed_hint, self.disk.tip_seq
+        real(self, keep)
+        self.disk.committed_hint = hint
+
+    patch.setattr(EngineHost, "take_snapshot", take)
+
+
+@bug(60)
+def journal_cut_behind_the_own_snapshot_only(patch: pytest.MonkeyPatch) -> None:
+    def plan(oldest: Any, *, engines: Any, committed_seq: int, keep_commands: int) -> int:
+        return max(oldest.values())
+
+    patch.setattr(engine_host, "plan_cut", plan)
 
 
 def find(seeds: int) -> str:

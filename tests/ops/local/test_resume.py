@@ -18,12 +18,19 @@ EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
 
 
 def make_engine(
-    data_dir: Path, member: int, *, uuid: str = "u-1", epoch: int = 3, count: int = 5, promise: int = 3
+    data_dir: Path,
+    member: int,
+    *,
+    uuid: str = "u-1",
+    epoch: int = 3,
+    count: int = 5,
+    promise: int = 3,
+    joined: bool = True,
 ) -> None:
     journal = Journal(data_dir / f"engine-{member}", member)
     records = np.zeros(count, COMMAND)
     stamped = frame(FrameType.STREAM, sender=0, epoch=epoch, first_seq=1, records=records, timestamp_ns=1)
-    write = JournalWrite(frames=(stamped,), epochs=(EpochEntry(epoch, 1),), promise=(promise, 1), cluster_uuid=uuid)
+    write = JournalWrite((stamped,), (EpochEntry(epoch, 1),), (promise, 1), uuid, joined=joined)
     journal.write(write, sync=True)
     journal.close()
 
@@ -36,6 +43,14 @@ def test_engine_with_the_longest_log_of_the_last_epoch_is_chosen(tmp_path: Path)
     make_engine(tmp_path, 1, epoch=3, count=9)
     make_engine(tmp_path, 2, epoch=4, count=2, promise=7)
     assert examine(tmp_path, engines=2) == Found("u-1", 7, 2, (1, 2))
+
+
+def test_journal_that_was_never_taken_in_is_not_chosen(tmp_path: Path) -> None:
+    make_engine(tmp_path, 1, epoch=3, count=9)
+    make_engine(tmp_path, 2, epoch=4, count=9, joined=False)
+    found = examine(tmp_path, engines=2)
+    assert found is not None
+    assert found.primary == 1
 
 
 def test_new_engine_beside_the_known_ones_becomes_a_learner(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""A replica whose journal is new to the cluster, snapshots of peers, and the ack policy, without any I/O."""
+
+from lockstep.engine.reference import ReferenceEngine
+from lockstep.replica.divergence import EpochEntry
+from lockstep.replica.effects import FenceRequested, Install, PeerLog, PeerLogBehind, PeerSnapshot, Role, Tick
+from lockstep.replica.machine import ReplicaMachine
+from lockstep.replica.settings import Base, ReplicaOptions, Restored
+from lockstep.stream.digest import Digest
+from lockstep.stream.frames import FrameFlag
+from lockstep.stream.records import AckPolicy, CommandKind
+
+
+def blank(new_node, member=2, journal=77):
+    """An engine with a new, empty disk."""
+    node = new_node(member)
+    restored = Restored(journal=journal, joined=False)
+    node.machine = ReplicaMachine(ReplicaOptions(member, node.engines), ReferenceEngine(), restored)
+    node.machine.start()
+    return node
+
+
+def test_blank_journal_says_so_in_a_settled_cluster_and_its_acks_do_not_count(new_node, sequencer):
+    primary, wiped = new_node(1), blank(new_node)
+    first = sequencer.epoch_start(1, 2, primary=1)
+    primary.stream(first)
+    (answer,) = wiped.step(FenceRequested(1, "uuid-1", 1, 1, settled=True)).fence_answers
+    assert (answer.accepted, answer.blank, answer.journal) == (True, True, 77)
+    said = wiped.stream(first).ack
+    assert (said.first_seq, said.aux, said.flags & FrameFlag.UNJOINED) == (1, 77, FrameFlag.UNJOINED)
+    primary.acks(said)
+    assert primary.machine.committed_seq == 0
+    assert wiped.machine.role is Role.LEARNER
+
+
+def test_new_journal_is_taken_in_by_the_first_fence_of_a_new_cluster(new_node):
+    node = blank(new_node)
+    effects = node.step(FenceRequested(1, "uuid-1", 1, 1, settled=False))
+    assert effects.journal.joined
+    assert not effects.fence_answers[0].blank
+
+
+def test_only_a_growth_that_names_the_own_journal_takes_it_in(new_node, sequencer):
+    node = blank(new_node)
+    node.step(FenceRequested(1, "uuid-1", 1, 1, settled=True))
+    node.stream(sequencer.epoch_start(1, primary=1), sequencer.control(CommandKind.GROW, member=2, journal=76))
+    node.stream(sequencer.control(CommandKind.GROW, member=2))
+    assert not node.machine.joined
+    effects = node.stream(sequencer.control(CommandKind.GROW, member=2, journal=77))
+    assert node.machine.joined
+    assert effects.ack.flags == 0
+    assert any(each.journal is not None and each.journal.joined for each in node.effects)
+    assert node.machine.role is Role.STANDBY
+
+
+def test_blank_engine_alone_in_the_required_set_commits_nothing_and_is_not_live_by_itself(new_node, sequencer):
+    node = blank(new_node)
+    node.step(FenceRequested(1, "uuid-1", 1, 1, settled=True))
+    node.stream(sequencer.epoch_start(2, primary=2), sequencer.commands(3))
+    assert (node.machine.committed_seq, node.machine.role) == (0, Role.LEARNER)
+
+
+# ---- snapshots of peers ---------------------------------------------------------------------------------------------
+
+
+def base_at(seq, *epochs):
+    return Base(seq, Digest(b"s" * 16), 9_000, tuple(EpochEntry(*entry) for entry in epochs), 0b10, 1, 0, 1)
+
+
+def test_learner_takes_a_snapshot_where_the_peers_journal_begins_later(new_node):
+    node = blank(new_node)
+    assert node.step(Tick()).fetch.from_seq == 1
+    assert node.step(PeerLogBehind(1)).fetch_snapshot.peer == 1
+    node.wait(1_000)
+    assert node.step(Tick()).fetch is None  # one request at a time
+    base = base_at(40, (1, 1))
+    assert node.step(PeerSnapshot(1, "uuid-1", base)).install == Install(base, "uuid-1", 0)
+
+
+def test_learner_takes_a_snapshot_that_is_far_ahead(new_node):
+    node = blank(new_node)
+    node.step(Tick())
+    far = PeerLog(1, "uuid-1", True, 300_000, (EpochEntry(1, 1),), (), b"", 0, 200_000)
+    assert node.step(far).fetch_snapshot.peer == 1
+
+
+def test_snapshot_that_is_of_no_use_is_left_and_the_next_peer_asked(new_node, sequencer):
+    node = new_node(2)
+    node.machine.cluster_uuid = "uuid-1"
+    node.step(Tick())
+    node.step(PeerLogBehind(1))
+    assert node.step(PeerSnapshot(1, "other", base_at(40, (1, 1)))).install is None
+    node.wait(1_000)
+    assert node.step(Tick()).fetch is not None
+
+
+def test_divergent_tail_is_archived_before_a_snapshot_takes_its_place(new_node, sequencer):
+    node = new_node(2)
+    node.stream(sequencer.epoch_start(1, 2, primary=1), sequencer.commands(5))
+    node.restart()
+    node.step(Tick())
+    node.step(PeerLogBehind(1))
+    base = base_at(40, (1, 1), (2, 4))
+    assert node.step(PeerSnapshot(1, "uuid-1", base)).install == Install(base, "uuid-1", 3)
+
+
+def test_snapshot_that_contradicts_what_is_committed_here_stops_the_engine(pair, sequencer):
+    _, standby = pair
+    standby.restart()
+    standby.machine.committed_seq = 1
+    standby.step(Tick())
+    standby.step(PeerLogBehind(1))
+    effects = standby.step(PeerSnapshot(1, "uuid-1", base_at(40, (2, 1))))
+    assert effects.install is None
+    assert "committed commands were lost" in standby.machine.diverged
+
+
+# ---- acknowledgement policy -----------------------------------------------------------------------------------------
+
+
+def test_a_write_is_synced_unless_all_of_it_is_under_the_policy_replicated(new_node, sequencer):
+    node = new_node(1)
+    assert node.stream(sequencer.epoch_start(1, primary=1)).journal.synced
+    assert node.stream(sequencer.commands(2)).journal.synced
+    sequencer.epoch = sequencer.leader = 2
+    relaxed = sequencer.control(CommandKind.EPOCH_START, in_sync=2, primary=1, policy=AckPolicy.REPLICATED)
+    node.step(FenceRequested(1, "uuid-1", 2, 1))
+    assert not node.stream(relaxed).journal.synced
+    assert not node.stream(sequencer.commands(2)).journal.synced
+    assert node.machine.execution.policy == AckPolicy.REPLICATED
+    node.restart()
+    assert node.machine.head.policy == AckPolicy.REPLICATED
+    node.step(FenceRequested(2, "uuid-1", 3, 1))
+    assert node.stream(sequencer.epoch_start(1, primary=1, epoch=3)).journal.synced
