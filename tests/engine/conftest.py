@@ -19,6 +19,7 @@ from lockstep.stream.records import (
     CONTROL_EVENT,
     DEFINITION_EVENT,
     LIMITS,
+    MARKET,
     ORDER_EVENT,
     RULES,
     SETTING,
@@ -216,6 +217,10 @@ class Venue:
 
     def price_limits(self, **fields: int) -> list[SimpleNamespace]:
         return self.send(command(CommandKind.SET_PRICE_LIMITS, RULES, instrument=ACME, **fields), session=0)
+
+    def market(self, kind: CommandKind, **fields: int) -> list[SimpleNamespace]:
+        """SET_MARGIN, SET_INDEX, SET_MARKET_BREAKER."""
+        return self.send(command(kind, MARKET, **fields), session=0)
 
     def transfer(self, account: int, to_account: int, lots: int, instrument: int = ACME) -> list[SimpleNamespace]:
         fields = {"account": account, "instrument": instrument, "to_account": to_account, "quantity_lots": lots}

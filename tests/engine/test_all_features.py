@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from lockstep.stream.records import EventKind, Phase
+from lockstep.stream.records import AccountFlag, CommandKind, EventKind, Phase
 
 ACME, OTHER = 7, 8
-ACCOUNTS = (1, 2, 3, 9)
+ACCOUNTS = (1, 2, 9, 9, 20, 21)
+ON_MARGIN = ((20, AccountFlag.MARGIN), (21, AccountFlag.MARGIN | AccountFlag.SHORT_SALES | AccountFlag.DAY_TRADE_RULE))
 
 
 def new_order(venue: Any, pick: random.Random) -> list[Any]:
@@ -18,7 +19,7 @@ def new_order(venue: Any, pick: random.Random) -> list[Any]:
     order_type = pick.choices((1, 2, 3, 4, 5), (60, 10, 10, 10, 10))[0]
     tif = pick.choices((1, 2, 3, 4, 5, 6, 7), (20, 40, 10, 8, 12, 4, 6))[0]
     lots = pick.randint(1, 40)
-    fields: dict[str, Any] = {"order_type": order_type, "tif": tif, "stp": pick.choice((0, 0, 1, 2, 3, 4))}
+    fields: dict[str, Any] = {"order_type": order_type, "tif": tif, "stp": pick.choice((0, 1, 2, 3, 4, 4, 4))}
     if order_type > 2:
         fields["tif"] = tif = pick.choice((1, 2, 5))
         fields["stop_price_ticks"] = pick.randint(90, 110)
@@ -57,7 +58,22 @@ def administer(venue: Any, pick: random.Random) -> list[Any]:
             account, max_order_lots=35, max_position_lots=200, max_orders_per_trade=pick.randint(0, 9)
         ),
         lambda: venue.limits(account),
-        lambda: venue.fees(pick.randint(0, 5_000), pick.randint(0, 5_000)),
+        lambda: venue.limits(account, max_concentration_ppm=pick.randint(1, 10**6)),
+        lambda: venue.fees(pick.randint(-3_000, 5_000), pick.randint(0, 5_000)),
+        lambda: venue.market(
+            CommandKind.SET_MARGIN,
+            instrument=ACME,
+            initial_margin_ppm=pick.randint(300_000, 10**6),
+            maintenance_margin_ppm=pick.randint(1, 300_000),
+        ),
+        lambda: venue.market(
+            CommandKind.SET_INDEX,
+            instrument=pick.choice((ACME, OTHER)),
+            index_weight=pick.randint(0, 3),
+            close_price_ticks=103,
+        ),
+        lambda: venue.market(CommandKind.SET_MARKET_BREAKER, level1_ppm=20_000, level2_ppm=50_000, pause_ns=40),
+        lambda: venue.market(CommandKind.SET_MARKET_BREAKER),
         lambda: venue.price_limits(band_ppm=pick.choice((0, 40_000)), collar_ppm=pick.choice((0, 50_000))),
         lambda: venue.price_limits(
             breaker_ppm=30_000,
@@ -77,15 +93,21 @@ def test_random_commands_over_all_features_keep_all_invariants(make_venue: Calla
     pick = random.Random(seed)
     venue = make_venue()
     venue.define_instrument(OTHER, b"OTHER", tick=3, lot=1)
+    for number, flags in ON_MARGIN:
+        venue.define_account(number, b"m%d" % number, flags)
+        venue.pay_in(number, 20_000)
     seen: Counter[EventKind] = Counter()
-    for _ in range(700):
+    for _ in range(1_200):
         draw = pick.random()
         if draw < 0.68:
             events = new_order(venue, pick)
         elif draw < 0.73:
             events = venue.cancel(pick.choice(ACCOUNTS), pick.randint(0, 12))
         elif draw < 0.91:
-            events = venue.replace(pick.choice(ACCOUNTS), pick.randint(1, 12), pick.randint(95, 105), 9)
+            stop = pick.choice((0, 0, pick.randint(90, 110)))
+            price = pick.randint(95, 105) * (not stop or pick.randint(0, 1))
+            terms = {"stop_price_ticks": stop}
+            events = venue.replace(pick.choice(ACCOUNTS), pick.randint(1, 12), price, 9, **terms)
         else:
             events = administer(venue, pick)
         seen.update(event.kind for event in events)
