@@ -142,11 +142,10 @@ class Faults:
         judge = self._cluster.judge
         if not all(judge.has_lost_its_disk(member) for member in config.in_sync):
             return
-        for engine in self._cluster.of_kind("engine"):
-            if engine.id not in config.in_sync and judge.holds_everything(engine.id):
-                to = engine.id
-                self._order(config.sequencer, lambda request: ev.ForceFailoverRequested(request, to))
-                return
+        engines = [engine.id for engine in self._cluster.of_kind("engine") if engine.id not in config.in_sync]
+        to = next((engine for engine in engines if judge.holds_everything(engine)), 0)
+        if to:
+            self._order(config.sequencer, lambda request: ev.ForceFailoverRequested(request, to))
 
     def _lift(self, sequencer: int, member: int) -> None:
         self._order(sequencer, lambda request: ev.MemberFenceRequested(request, member, fenced=False))
