@@ -238,7 +238,8 @@ class ReplicaMachine(Standing):
             return
         if not request.settled and not self.joined:
             self._join()
-        if not self.diverged:
+        # A journal that is not joined holds nothing that the leader counts on: it has to catch up first.
+        if not self.diverged and self.joined:
             self._go_live(request.sequencer, out, f"fenced by sequencer {request.sequencer} for epoch {request.epoch}")
             self.head.follows = request.sequencer
         # The answer tells the tip and its digest, so what is on its way to the disk has to get there first.

@@ -174,8 +174,9 @@ class SequencerMachine:
     def _go_on(self, now_ns: int) -> None:
         """Do what the present state calls for; level-triggered, after every event."""
         self._overrides.expire(now_ns, self._out)
-        if self._overrides.force is not None and self.hold.in_flight is None and self.state is not State.CANDIDATE:
-            self._step_down("an operator forces a failover", now_ns)
+        anew = self._overrides.begin_anew(None if self.takeover is None else self.takeover.config)
+        if anew and self.hold.in_flight is None and self.state is not State.CANDIDATE:
+            self._step_down("an operator has decided otherwise", now_ns)
             self.hold.not_before_ns = now_ns
         if self.state is State.CANDIDATE:
             self._consider(now_ns)

@@ -1,7 +1,7 @@
 """What an operator can ask of a sequencer that does not lead, or that leads and can't go on.
 
 Two things only: a forced failover, which any sequencer carries out by claiming the cluster for one engine alone; and
-automatic failover switched on again while the leader is lost, which is the permission to claim. Both are claims under
+automatic failover switched on again while nobody can lead, which is the permission to claim. Both are claims under
 another plan, so everything after the claim is the usual takeover. An order that could not be begun in time is dropped:
 it must not come true when nobody expects it any more.
 """
@@ -63,15 +63,20 @@ class Overrides:
                 except PlanRefused as error:
                     return str(error)
             self.force = wish
-        elif isinstance(wish, FailoverModeRequested) and wish.automatic and self._leader_lost(config, peers):
+        elif isinstance(wish, FailoverModeRequested) and wish.automatic and self._stuck(config, peers):
             self.resume = wish
         else:
             return f"sequencer {self._member} does not lead ({why}): ask the one that does"
         self._give_up_ns = now_ns + _PATIENCE_NS
         return ""
 
-    def _leader_lost(self, config: ConfigRecord, peers: Peers) -> bool:
-        return config.sequencer != self._member and not peers.sequencer_up(config.sequencer)
+    def _stuck(self, config: ConfigRecord, peers: Peers) -> bool:
+        """The leader is lost, or is this sequencer, which waits for engines that it may not remove."""
+        return config.sequencer == self._member or not peers.sequencer_up(config.sequencer)
+
+    def begin_anew(self, config: ConfigRecord | None) -> bool:
+        """Whether a takeover of `config` (None: there is none) has to make way for the open order."""
+        return self.force is not None or (self.resume is not None and config is not None and config.paused)
 
     def claim(self, now_ns: int) -> Claim | None:
         """The claim that a forced failover makes now."""

@@ -16,6 +16,7 @@ from lockstep.ops.simulation.kernel import MS, US
 from lockstep.ops.simulation.sequencer_host import SequencerHost
 from lockstep.ops.simulation.store import ETCD
 from lockstep.sequencer import events as ev
+from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.stream.records import AckPolicy
 
 if TYPE_CHECKING:
@@ -131,9 +132,20 @@ class Faults:
                 assert isinstance(host, EngineHost)
                 if host.wrong and host.id not in config.in_sync:
                     self._replace(host)
+            self._force_if_nobody_is_left(config)
             for member in config.fenced:
                 self._lift(config.sequencer, member)
         self._kernel.after(200 * MS, self._set_right)
+
+    def _force_if_nobody_is_left(self, config: ConfigRecord) -> None:
+        """All that are listed have lost their disks, and another, lost to the leader for a moment, has everything."""
+        judge = self._cluster.judge
+        if not all(judge.has_lost_its_disk(member) for member in config.in_sync):
+            return
+        engines = [engine.id for engine in self._cluster.of_kind("engine") if engine.id not in config.in_sync]
+        to = next((engine for engine in engines if judge.holds_everything(engine)), 0)
+        if to:
+            self._order(config.sequencer, lambda request: ev.ForceFailoverRequested(request, to))
 
     def _lift(self, sequencer: int, member: int) -> None:
         self._order(sequencer, lambda request: ev.MemberFenceRequested(request, member, fenced=False))

@@ -209,11 +209,20 @@ class Judge:
             if member in self._wiped:
                 continue
             disk = self._disk(member)
-            if disk.tip_seq < self.committed_seq or disk.epoch_at(self.committed_seq) != self.committed_epoch:
+            if not self.holds_everything(member):
                 raise Violation(
                     f"engine {member} is in sync and lacks committed seq {self.committed_seq} of epoch "
                     f"{self.committed_epoch} (its disk ends at {disk.tip_seq}): {occasion}"
                 )
+
+    def has_lost_its_disk(self, member: int) -> bool:
+        """Whether the config lists an engine whose disk is new."""
+        return member in self._wiped
+
+    def holds_everything(self, member: int) -> bool:
+        """Whether an engine's disk holds everything that is committed."""
+        disk = self._disk(member)
+        return disk.tip_seq >= self.committed_seq and disk.epoch_at(self.committed_seq) == self.committed_epoch
 
     def on_release(self, host: EngineHost, frame: Frame) -> None:
         """Events leave the cluster: only committed ones, and always the same ones."""

@@ -354,3 +354,22 @@ def test_in_sync_engine_that_speaks_with_a_new_journal_is_removed_and_confirms_n
     play.ack(2, 6, unjoined=True)
     assert play.committed == 1
     assert play.pending_cas.record.in_sync == (1,)
+
+
+def test_switching_automatic_failover_on_frees_a_takeover_that_waits_for_an_engine(
+    stage: Build, make_config: Build
+) -> None:
+    play = stage(member=1)
+    play.raise_curtain()
+    play.sees(make_config(paused=True))
+    play.wins()
+    play.promise(1, 10)
+    play.promise(2, 0, blank=True)
+    assert play.pending_cas is None
+    play.tell(ev.FailoverModeRequested(4, automatic=True))
+    play.wins()
+    play.promise(1, 10)
+    play.promise(2, 0, blank=True)
+    (answer,) = play.wins().answers
+    assert (answer.request, answer.refused) == (4, "")
+    assert play.machine.reign.config.in_sync == (1,)

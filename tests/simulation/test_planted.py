@@ -75,7 +75,7 @@ def grow_in_etcd_first(patch: pytest.MonkeyPatch) -> None:
 
     def plan(self: Membership, config: Any, peers: Any, agreement: Any, attempt: str, now_ns: int) -> Any:
         proposal = real(self, config, peers, agreement, attempt, now_ns)
-        if proposal is None and self.switch is None:
+        if proposal is None and self.wish is None:
             member = self.candidate(config, peers, agreement, agreement.committed, now_ns)
             if member:
                 return Proposal(plan_grow(config, member=member, attempt=attempt), Purpose.GROW)
@@ -122,12 +122,12 @@ def promotion_of_a_learner(patch: pytest.MonkeyPatch) -> None:
 def duplicate_executed(patch: pytest.MonkeyPatch) -> None:
     real = reference.ReferenceEngine._admit
 
-    def admit(self: Any, row: Any, seq: int, now_ns: int, emit: Any) -> None:
+    def admit(self: Any, row: Any, out: Any) -> None:
         session = self._state.sessions.get(row[reference.SESSION_ID])
         if session is not None and 0 < row[reference.SESSION_NO] <= session.last_no and row[reference.KIND] < 64:
-            reference._HANDLERS[row[reference.KIND]](self._state, row, seq, now_ns, emit)
+            reference._HANDLERS[row[reference.KIND]](self._state, row, out)
         else:
-            real(self, row, seq, now_ns, emit)
+            real(self, row, out)
 
     patch.setattr(reference.ReferenceEngine, "_admit", admit)
 
@@ -350,4 +350,8 @@ def find(seeds: int) -> str:
 def test_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds, plant = BUGS[name]
     plant(monkeypatch)
-    assert find(seeds), f"{name} was not found in {seeds} seeds"
+    found = find(seeds)
+    assert found, f"{name} was not found in {seeds} seeds"
+    # A plant that no longer fits the code breaks it in another way, and shows nothing.
+    assert "TypeError" not in found, found
+    assert "AttributeError" not in found, found

@@ -16,6 +16,8 @@ FOUND = {
     520: "a gateway did not learn the answers that it told a resuming client, and waited for commands that never come",
     3087: "an engine acknowledged a divergent tail to a leader that had removed it, and stopped another engine",
     5001: "an engine that started from a snapshot did not know whose the epoch was, and dropped every frame",
+    20183: "a paused takeover that waited for an engine with a lost disk did not let automatic failover be switched on",
+    9355: "a wiped engine took a fence for proof of its empty log, and asked the leader in vain, for ever",
 }
 
 
