@@ -181,9 +181,18 @@ class Faults:
     def _wrong_engine(self, host: Host) -> Undo:
         config = self._cluster.store.record
         assert isinstance(host, EngineHost)
-        if config is not None and len(config.in_sync) > 2 and host.id in config.in_sync and not config.paused:
+        if config is None or len(config.in_sync) < 3 or host.id not in config.in_sync or config.paused:
+            return _nothing
+        # The others must be able to outvote it: listed is not enough, a lost disk has no vote.
+        if all(self._whole(member) for member in config.in_sync):
             host.wrong = True
         return _nothing
+
+    def _whole(self, member: int) -> bool:
+        """An engine that lives, has its journal and computes what it should."""
+        host = self._cluster.host("engine", member)
+        assert isinstance(host, EngineHost)
+        return host.alive and host.disk.joined and not host.wrong
 
     def _replace(self, host: EngineHost) -> None:
         """The wrong engine is repaired and starts anew."""
@@ -254,13 +263,9 @@ class Faults:
         config, judge = self._cluster.store.record, self._cluster.judge
         if config is None or config.founding:
             return _nothing
-        whole: list[EngineHost] = []
-        for member in config.in_sync:
-            host = self._cluster.host("engine", member)
-            assert isinstance(host, EngineHost)
-            if host.alive and host.disk.joined and not host.wrong:
-                whole.append(host)
-        if len(whole) < 2 or any(self._cluster.is_growing(host.id) for host in whole):
+        engines = [host for host in self._cluster.of_kind("engine") if isinstance(host, EngineHost)]
+        whole = [host for host in engines if host.id in config.in_sync and self._whole(host.id)]
+        if len(whole) < 2 or any(host.wrong or self._cluster.is_growing(host.id) for host in engines):
             return _nothing
         victim = whole[self._kernel.between(0, len(whole) - 1)]
         victim.crash()

@@ -274,7 +274,7 @@ def release_goes_on_when_digests_differ(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(CommitGate, "_compare", compare)
 
 
-@bug(40)
+@bug(150)
 def blank_in_sync_engine_believed(patch: pytest.MonkeyPatch) -> None:
     real = Takeover.on_answer
     patch.setattr(Takeover, "on_answer", lambda self, answer, now_ns: real(self, replace(answer, blank=False), now_ns))
