@@ -174,8 +174,8 @@ class SequencerMachine:
     def _go_on(self, now_ns: int) -> None:
         """Do what the present state calls for; level-triggered, after every event."""
         self._overrides.expire(now_ns, self._out)
-        if self._overrides.force is not None and self.hold.in_flight is None and self.state is not State.CANDIDATE:
-            self._step_down("an operator forces a failover", now_ns)
+        if (urgent := self._overrides.urgent) and self.hold.in_flight is None and self.state is not State.CANDIDATE:
+            self._step_down(urgent, now_ns)
             self.hold.not_before_ns = now_ns
         if self.state is State.CANDIDATE:
             self._consider(now_ns)

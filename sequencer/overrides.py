@@ -1,9 +1,9 @@
 """What an operator can ask of a sequencer that does not lead, or that leads and can't go on.
 
 Two things only: a forced failover, which any sequencer carries out by claiming the cluster for one engine alone; and
-automatic failover switched on again while the leader is lost, which is the permission to claim. Both are claims under
-another plan, so everything after the claim is the usual takeover. An order that could not be begun in time is dropped:
-it must not come true when nobody expects it any more.
+automatic failover switched on again while the leader is lost, or is kept from opening by a lost engine, which is the
+permission to claim. Both are claims under another plan, so everything after the claim is the usual takeover. An order
+that could not be begun in time is dropped: it must not come true when nobody expects it any more.
 """
 
 from lockstep.sequencer.candidacy import Claim
@@ -70,8 +70,16 @@ class Overrides:
         self._give_up_ns = now_ns + _PATIENCE_NS
         return ""
 
+    @property
+    def urgent(self) -> str:
+        """Why a takeover under way has to begin again under another plan; empty if it has not."""
+        if self.force is not None:
+            return "an operator forces a failover"
+        return "" if self.resume is None else "an operator switches automatic failover on"
+
     def _leader_lost(self, config: ConfigRecord, peers: Peers) -> bool:
-        return config.sequencer != self._member and not peers.sequencer_up(config.sequencer)
+        # The own takeover, too, can wait for engines that only automatic failover may leave out.
+        return config.sequencer == self._member or not peers.sequencer_up(config.sequencer)
 
     def claim(self, now_ns: int) -> Claim | None:
         """The claim that a forced failover makes now."""
