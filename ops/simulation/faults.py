@@ -169,7 +169,12 @@ class Faults:
     def _wrong_engine(self, host: Host) -> Undo:
         config = self._cluster.store.record
         assert isinstance(host, EngineHost)
-        if config is not None and len(config.in_sync) > 2 and host.id in config.in_sync and not config.paused:
+        if config is None or config.paused or host.id not in config.in_sync:
+            return _nothing
+        # Two right ones, each with its own disk, have to be there to outvote it.
+        engines = [self._cluster.host("engine", member) for member in config.in_sync]
+        whole = [one for one in engines if isinstance(one, EngineHost) and one.alive and one.disk.joined]
+        if len(whole) > 2:
             host.wrong = True
         return _nothing
 
