@@ -16,12 +16,22 @@ from lockstep.stream.topology import Member
 from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 
 LAST_INDEX: Final = 2**32 - 1
+FIRST_SEQ_KEY: Final = "lockstep-first-seq"
 _QUERY_TIMEOUT_S: Final = 1.0
 _FETCH_TIMEOUT_S: Final = 10.0
 
 
 class EnginesUnavailable(Exception):
     """No engine answered; the text says what each said."""
+
+
+class EventsGone(EnginesUnavailable):
+    """No engine has the events, and some say that they were cut from their journals for good."""
+
+    def __init__(self, text: str, first_seq: int) -> None:
+        super().__init__(text)
+        self.first_seq = first_seq
+        """From this seq on events can be had; 0: not told."""
 
 
 class Engines:
@@ -96,9 +106,11 @@ class Engines:
         If an engine fails on the way the next one goes on behind the last event.
 
         Raises:
-            EnginesUnavailable: no engine (any more) has them all.
+            EventsGone: no engine has them all, and they were cut from journals.
+            EnginesUnavailable: no engine has them all just now.
         """
         said = []
+        begins: list[int] = []
         for member in self._order(primary_first=True):
             after = common_pb2.EventId(seq=after_seq, index=after_index)
             request = replication_pb2.FetchEventsRequest(after=after, session_id=session_id, to_seq=to_seq)
@@ -112,10 +124,14 @@ class Engines:
                         yield events
             except grpc.aio.AioRpcError as error:
                 said.append(f"engine {member}: {error.code().name} {error.details()}")
+                if error.code() is grpc.StatusCode.OUT_OF_RANGE:
+                    begins.append(_first_seq(error))
                 continue
             if through >= to_seq:
                 return
             said.append(f"engine {member}: has committed events up to {through} only")
+        if begins:
+            raise EventsGone("; ".join(said), min(begins))
         raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
 
     async def fetch(self, *, after_seq: int, to_seq: int) -> Events:
@@ -154,3 +170,8 @@ class Engines:
         """Close all connections."""
         for channel in self._channels.values():
             await channel.close()
+
+
+def _first_seq(error: grpc.aio.AioRpcError) -> int:
+    told = dict(error.trailing_metadata() or ()).get(FIRST_SEQ_KEY, "")
+    return int(told) if str(told).isdigit() else 0

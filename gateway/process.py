@@ -63,15 +63,17 @@ async def serve(topology: Topology, member: Member, stop: StopRequest) -> BaseEx
     Raises:
         EnvironmentFault, DriverUnavailable: something that an operator can mend.
     """
-    async with AsyncExitStack() as stack:
-        shell = await _start(topology, member, stack)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
-        # The request may come from a signal or from another thread: polled, as neither can wake this loop.
-        while not stop.requested and not shell.failed.is_set():  # noqa: ASYNC110
-            await asyncio.sleep(_STOP_POLL_S)
-        return shell.failure
+    while True:
+        async with AsyncExitStack() as stack:
+            shell = await _start(topology, member, stack)
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*_GC_THRESHOLDS)
+            # The request may come from a signal or from another thread: polled, as neither can wake this loop.
+            while not (stop.requested or shell.failed.is_set() or shell.left_behind):  # noqa: ASYNC110
+                await asyncio.sleep(_STOP_POLL_S)
+        if stop.requested or not shell.left_behind:
+            return shell.failure
 
 
 async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> GatewayShell:

@@ -16,13 +16,14 @@ import grpc
 import structlog
 
 from lockstep.gateway.client_stream import ClientStream
-from lockstep.gateway.engines import LAST_INDEX, Engines, EnginesUnavailable
+from lockstep.gateway.engines import Engines, EnginesUnavailable, EventsGone
 from lockstep.gateway.entitlement import Entitlements
 from lockstep.gateway.inlet import Inlet
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import Effects, GatewayMachine
 from lockstep.gateway.market_hub import MarketHub
-from lockstep.gateway.reports import ReportRows, Routed, route, stamp_message
+from lockstep.gateway.reports import ReportRows, Routed, stamp_message
+from lockstep.gateway.resuming import resume
 from lockstep.gateway.sessions import Refused, own_session_id
 from lockstep.ops.metrics.gateway import GatewayFigures
 from lockstep.stream.codes import Code
@@ -42,9 +43,8 @@ _POLL_S: Final = 0.001
 _SUBMIT_INTERVAL_S: Final = 0.003
 _SUBMIT_WAIT_S: Final = 0.005
 _SYNC_PAUSE_S: Final = 0.1
-_RETRY_PAUSE_S: Final = 0.05
-_RESUME_PATIENCE_S: Final = 3.0
-_RESUME_ROWS_AHEAD: Final = 32_768
+# An engine that does not answer now may still have what the others have cut.
+_GONE_PATIENCE_S: Final = 3.0
 
 REFUSAL_TEXTS: Final = {
     Code.SESSION_GAP: "a number was left out; send again from from_no",
@@ -79,6 +79,9 @@ class GatewayShell:
         self.failure: BaseException | None = None
         """A broken invariant; the process must end."""
         self.failed = asyncio.Event()
+        self.left_behind = False
+        """Events that it needs were cut from every journal: it has to start anew at what is committed now."""
+        self._gone_since_s = 0.0
         self.on_serving: Callable[[bool], None] = lambda _serving: None
         """Called when the gateway begins or ceases to serve."""
         self._serving = False
@@ -156,11 +159,15 @@ class GatewayShell:
         while True:
             try:
                 reply = await self.engines.newest(request)
-                break
+                # An engine without an epoch has a new disk, and knows nothing of where the cluster stands.
+                if reply.stamp.epoch:
+                    break
+                said = "the engines that answer have no history yet"
             except EnginesUnavailable as error:
-                if str(error) != told:
-                    told = str(error)
-                    self._log.info("waiting for the engines", said=told)
+                said = str(error)
+            if said != told:
+                told = said
+                self._log.info("waiting for the engines", said=told)
             await asyncio.sleep(_SYNC_PAUSE_S)
         self.machine.start(reply.stamp.seq, reply.stamp.epoch)
         self._log.info("in step with the cluster", seq=reply.stamp.seq, epoch=reply.stamp.epoch)
@@ -306,12 +313,29 @@ class GatewayShell:
             events = await self.engines.fetch(after_seq=after_seq, to_seq=to_seq)
         except EnginesUnavailable as error:
             self._log.warning("missed events can't be fetched now", said=str(error))
+            if isinstance(error, EventsGone) and self._is_left_behind(error, after_seq):
+                return
             await asyncio.sleep(_SYNC_PAUSE_S)
             self.machine.on_fetch_failed()
             return
+        self._gone_since_s = 0.0
         took_us = (time.monotonic_ns() - started_ns) // 1000
         self._log.info("missed events fetched", after_seq=after_seq, to_seq=to_seq, took_us=took_us)
         self._perform(self.machine.on_fetched(events, to_seq))
+
+    def _is_left_behind(self, gone: EventsGone, after_seq: int) -> bool:
+        now_s = self._loop.time()
+        self._gone_since_s = self._gone_since_s or now_s
+        if now_s - self._gone_since_s < _GONE_PATIENCE_S:
+            return False
+        self.left_behind = True
+        self._log.error(
+            "events were cut from every journal before this gateway had them: starting anew at what is committed now; "
+            "clients resume, or are told from where to reconcile",
+            after_seq=after_seq,
+            first_seq=gone.first_seq,
+        )
+        return True
 
     # ---- client streams ------------------------------------------------------------------------------------------
 
@@ -361,47 +385,7 @@ class GatewayShell:
 
     async def resume(self, stream: ClientStream, last_seen: common_pb2.EventId) -> None:
         """Bring a new stream the reports after `last_seen` that were delivered before it was opened."""
-        to_seq = self.machine.delivered_seq
-        after = (last_seen.seq, last_seen.index)
-        give_up_s = self._loop.time() + _RESUME_PATIENCE_S
-        while to_seq and after < (to_seq, LAST_INDEX):
-            try:
-                if after == (0, 0) and not stream.past_known.is_set() and await self._is_new(stream.session_id):
-                    break
-                stream.past_known.set()
-                async for events in self.engines.events(
-                    after_seq=after[0], after_index=after[1], to_seq=to_seq, session_id=stream.session_id
-                ):
-                    after = (int(events["seq"][-1]), int(events["index"][-1]))
-                    await self._put_resumed(stream, events)
-                    if stream.end is not None:
-                        return
-                break
-            except EnginesUnavailable as error:
-                # In the middle of a failover the engine that is left may not know yet what is committed.
-                stream.past_known.set()
-                if self._loop.time() > give_up_s:
-                    stream.finish(grpc.StatusCode.UNAVAILABLE, f"earlier reports can't be fetched now: {error}")
-                    return
-                await asyncio.sleep(_RETRY_PAUSE_S)
-        stream.past_known.set()
-        stream.release_live()
-
-    async def _put_resumed(self, stream: ClientStream, events: Events) -> None:
-        routed = route(events, stream.session_id)
-        if routed is not None:
-            self.machine.on_resumed(routed)
-            stream.put_resumed(routed.of(0))
-        while stream.pending_rows > _RESUME_ROWS_AHEAD and stream.end is None:
-            stream.drained.clear()
-            await stream.drained.wait()
-
-    async def _is_new(self, session_id: int) -> bool:
-        """Whether the session has no past: then all events need not be searched for it."""
-        reply = await self.engines.query(
-            replication_pb2.QueryRequest(session_id=session_id), min_epoch=self.machine.epoch
-        )
-        return reply.session_last_no == 0 and reply.stamp.seq >= self.machine.delivered_seq
+        await resume(stream, last_seen, self.engines, self.machine)
 
     # ---- unary calls ---------------------------------------------------------------------------------------------
 

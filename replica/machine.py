@@ -272,10 +272,13 @@ class ReplicaMachine(Standing):
 
     def _on_peer_behind(self, event: PeerLogBehind, out: Outbox, now_ns: int) -> None:
         self._catch_up.under_way = False
-        if self.live or self.diverged:
+        if self.diverged or not self._wants_fetch():
             self._catch_up.in_vain(now_ns)
-        else:
-            self._order_snapshot(event.peer, out)
+            return
+        if self.live:
+            # Neither the leader nor this peer has the frames any more: a fence does not bring them.
+            self._leave_stream(out, f"what follows seq {self.head.seq} was cut from engine {event.peer}'s journal")
+        self._order_snapshot(event.peer, out)
 
     def _order_snapshot(self, peer: int, out: Outbox) -> None:
         self._catch_up.under_way = True

@@ -5,6 +5,7 @@ the replay, so a snapshot is started from only if nothing before it is missing.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from lockstep.engine.contract import EngineType, MatchingEngine
 from lockstep.engine.snapshot_format import SnapshotError
@@ -13,7 +14,7 @@ from lockstep.replica.journal import Journal, JournalSummary
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.rocks import JournalFault
 from lockstep.replica.settings import Base, BrokenInvariant, ReplicaOptions, Restored
-from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_snapshot_file
+from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, check_snapshot_file, decode_head
 from lockstep.replica.snapshots import SnapshotSource, usable
 
 _KEEP_BATCHES = 256
@@ -98,10 +99,16 @@ def _start(
 def _engine_at(head: SnapshotHead, make: EngineType, snapshots: SnapshotSource | None) -> MatchingEngine | None:
     """The engine of a snapshot; None if the file is damaged: an older one, or the journal, leads to the same state."""
     assert snapshots is not None, "a head without its source"
-    try:
-        return make.restore(decode_snapshot_file(snapshots.read(head.seq))[1])
-    except (SnapshotDamaged, SnapshotError):
-        return None
+    # The checksum takes as long as the restoring, and neither holds the interpreter: side by side.
+    with ThreadPoolExecutor(1, thread_name_prefix="snapshot-checksum") as pool:
+        try:
+            raw = snapshots.read(head.seq)
+            checked = pool.submit(check_snapshot_file, raw)
+            engine = make.restore(raw[decode_head(raw).head_bytes :])
+            checked.result()
+        except (SnapshotDamaged, SnapshotError):
+            return None
+    return engine
 
 
 def _derived_reaches(journal: Journal, head: SnapshotHead) -> bool:

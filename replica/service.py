@@ -25,6 +25,8 @@ from lockstep.v1 import replication_pb2, replication_pb2_grpc
 
 UUID_KEY: Final = "lockstep-cluster-uuid"
 """Metadata of FetchJournal, both ways: whose journal this is."""
+FIRST_SEQ_KEY: Final = "lockstep-first-seq"
+"""Trailing metadata of FetchEvents that ends with OUT_OF_RANGE: the oldest seq whose events are kept."""
 _CHUNK_BYTES: Final = 1 << 20
 _DEFAULT_TIMEOUT_S: Final = 5.0
 _WHOLE_SEQ: Final = 2**32 - 1
@@ -156,6 +158,8 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
         if begin <= min(to_seq, self._journal.base_seq) or (
             self._journal.base_seq and begin < (self._journal.derived.first_seq or begin)
         ):
+            first_seq = max(self._journal.base_seq + 1, self._journal.derived.first_seq)
+            context.set_trailing_metadata(((FIRST_SEQ_KEY, str(first_seq)),))
             _abort(context, grpc.StatusCode.OUT_OF_RANGE, self._behind("events", begin))
         # With index 0xffffffff the whole seq is behind the caller; otherwise the rest of that seq may be missing.
         chunks: list[bytes] = []

@@ -147,10 +147,20 @@ def decode_snapshot_file(raw: bytes) -> tuple[SnapshotHead, bytes]:
     Raises:
         SnapshotDamaged: it is not whole, or not what was written.
     """
+    head = check_snapshot_file(raw)
+    return head, raw[head.head_bytes :]
+
+
+def check_snapshot_file(raw: bytes) -> SnapshotHead:
+    """The head of a whole file that is checked to its last byte; without a copy of the state.
+
+    Raises:
+        SnapshotDamaged: it is not whole, or not what was written.
+    """
     head = decode_head(raw)
-    state = raw[head.head_bytes :]
+    state = memoryview(raw)[head.head_bytes :]
     if len(state) != head.state_bytes:
         raise SnapshotDamaged(f"{len(state)} bytes of state where its head says {head.state_bytes}")
     if hashlib.blake2b(state, digest_size=_STATE_SUM).digest() != head.state_checksum:
         raise SnapshotDamaged("the checksum of its state is wrong")
-    return head, state
+    return head

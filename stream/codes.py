@@ -34,6 +34,7 @@ class Code(IntEnum):
     SESSION_TAKEN_OVER = 1008
     FIELD_OUT_OF_RANGE = 1009
     MISSING_FIELD = 1010
+    REPORTS_GONE = 1011
 
     # 1100-1199 gateway: nothing is wrong with the request; send it again.
     SESSION_GAP = 1101

@@ -51,8 +51,10 @@ class Cluster(World):
 
     def start(self) -> None:
         """Start every process, at about the same time."""
+        for engine in self.engines:
+            engine.slowest = self._slowest
         SnapshotRound(self.kernel, self.engines, self._slowest).begin()
-        DiskLoss(self, self.engines).begin()
+        DiskLoss(self, self.engines, self.is_growing).begin()
         for host in self.hosts.values():
             if host.kind != "client":
                 self.kernel.after(self.kernel.between(0, 60_000_000), host.start)

@@ -91,6 +91,9 @@ class _Context:
         """The answer's metadata."""
         self.replied_uuid = dict(metadata).get(UUID_KEY, "")
 
+    def set_trailing_metadata(self, metadata: object) -> None:
+        """Nobody reads it here."""
+
     def abort(self, code: grpc.StatusCode, text: str) -> NoReturn:
         """Refuse."""
         raise _Aborted(f"{code.name}: {text}")
@@ -114,6 +117,8 @@ class EngineHost(Host):
         """Snapshots of peers that were installed."""
         self.wrong = False
         """Its engine computes something else than the others' from now on."""
+        self.slowest: Callable[[], int] = lambda: 0
+        """Up to which seq every gateway and every client has been told everything."""
         self._pending: deque[Event | _FenceCall | _QueryCall] = deque()
         self._writing: JournalWrite | None = None
         self._view: ReplicaView | None = None
@@ -387,6 +392,9 @@ class EngineHost(Host):
         except _Aborted as aborted:
             answer(None, "", str(aborted))
             return
+        # Where a snapshot takes a log's place, its events go; a client that is behind could not be told them any more.
+        if replies[0].snapshot_seq > self.slowest():
+            replies[0].snapshot_seq = 0
         answer(replies, context.replied_uuid, "")
 
     def serve_fetch_events(self, request: replication_pb2.FetchEventsRequest, answer: Done) -> None:

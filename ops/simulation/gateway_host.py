@@ -28,6 +28,7 @@ _QUERY_TIMEOUT_NS: Final = 1 * SECOND
 _FETCH_TIMEOUT_NS: Final = 10 * SECOND
 _SYNC_PAUSE_NS: Final = 100 * MS
 _RETRY_PAUSE_NS: Final = 50 * MS
+_GONE_PATIENCE_NS: Final = 3 * SECOND
 _RESUME_PATIENCE_NS: Final = 3 * SECOND
 _SUBMIT_INTERVAL_NS: Final = 2 * MS
 _CLIENT: Final = "client"
@@ -50,6 +51,8 @@ class GatewayHost(Host):
         self._forget = self._forgotten = 0
         self._primary = 0
         self._flushed_ns = 0
+        self._gone = False  # the last events asked for were cut from a journal
+        self._gone_since_ns = 0
 
     # ---- life ----------------------------------------------------------------------------------------------------
 
@@ -62,7 +65,7 @@ class GatewayHost(Host):
         self._by_pipe.clear()
         self._held.clear()
         self._forget = self._forgotten = 0
-        self._flushed_ns = 0
+        self._flushed_ns = self._gone_since_ns = 0
         self.machine = GatewayMachine(
             Settings(
                 gateway=self.id,
@@ -87,7 +90,7 @@ class GatewayHost(Host):
             if len(replies) < len(engines):
                 return
             best = max((one for one in replies if one), key=lambda one: (one.stamp.epoch, one.stamp.seq), default=None)
-            if best is None:
+            if best is None or not best.stamp.epoch:
                 self.kernel.after(_SYNC_PAUSE_NS, self._again, self.life, self._synchronise)
                 return
             self.machine.start(best.stamp.seq, best.stamp.epoch)
@@ -162,8 +165,15 @@ class GatewayHost(Host):
     def _fetch(self, after_seq: int, to_seq: int) -> None:
         def done(events: Events | None) -> None:
             if events is None:
+                self._gone_since_ns = self._gone_since_ns or self.kernel.now_ns
+                if self._gone and self.kernel.now_ns - self._gone_since_ns > _GONE_PATIENCE_NS:
+                    self.kernel.note(f"{self.name} was left behind by every journal")
+                    self.crash()
+                    self.start()
+                    return
                 self.kernel.after(_SYNC_PAUSE_NS, self._again, self.life, self.machine.on_fetch_failed)
                 return
+            self._gone_since_ns = 0
             self._perform(self.machine.on_fetched(events, to_seq))
             self._write_streams()
 
@@ -177,6 +187,7 @@ class GatewayHost(Host):
         self._primary = (downlink.primary if downlink is not None else 0) or self._primary
         engines = sorted(self.world.of_kind("engine"), key=lambda engine: (engine.id != self._primary, engine.id))
         parts: list[Events] = []
+        self._gone = False
         self._next_engine(iter(engines), after, to_seq, session_id, parts, done)
 
     def _next_engine(
@@ -195,7 +206,8 @@ class GatewayHost(Host):
         event_id = common_pb2.EventId(seq=after[0], index=after[1])
         request = replication_pb2.FetchEventsRequest(after=event_id, session_id=session_id, to_seq=to_seq)
 
-        def answered(replies: list[replication_pb2.FetchEventsReply] | None, _failure: str) -> None:
+        def answered(replies: list[replication_pb2.FetchEventsReply] | None, failure: str) -> None:
+            self._gone |= failure.startswith(grpc.StatusCode.OUT_OF_RANGE.name)
             last, through = after, 0
             for reply in replies or ():
                 through = max(through, reply.through_seq)

@@ -53,9 +53,11 @@ class SnapshotRound:
 class DiskLoss:
     """In some runs an engine that is in sync loses its disk while another one that is in sync has its own."""
 
-    def __init__(self, world: World, engines: Sequence[EngineHost]) -> None:
+    def __init__(self, world: World, engines: Sequence[EngineHost], changing: Callable[[int], bool]) -> None:
+        """`changing`: whether a leader is about to write a config that counts on this engine."""
         self._world = world
         self._engines = engines
+        self._changing = changing
         self._dice = Random(world.kernel.seed ^ 0xD15C)  # noqa: S311 - repeatable on purpose
 
     def begin(self) -> None:
@@ -67,8 +69,9 @@ class DiskLoss:
         config = self._world.store.record
         if config is None or config.founding or any(host.wrong for host in self._engines):
             return
-        whole = [host for host in self._engines if host.id in config.in_sync and host.disk.joined]
-        if len(whole) < 2:
+        whole = [host for host in self._engines if host.alive and host.id in config.in_sync and host.disk.joined]
+        # A config under way may leave the victim as the only one in sync: only an operator could mend that.
+        if len(whole) < 2 or any(self._changing(host.id) for host in whole):
             return
         host = self._dice.choice(whole)
         self._world.kernel.note(f"fault: {host.name} loses its disk while it is in sync")

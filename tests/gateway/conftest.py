@@ -31,6 +31,7 @@ from lockstep.engine.reference import ReferenceEngine
 from lockstep.gateway.process import serve
 from lockstep.ops.process import StopRequest
 from lockstep.replica.answers import answer_query
+from lockstep.replica.service import FIRST_SEQ_KEY
 from lockstep.stream.driver import claim_path, default_directory
 from lockstep.stream.frames import Frame, FrameFlag, FrameType, decode_frame, encode_frame, frame
 from lockstep.stream.records import ADMIN, COMMAND, CONTROL, EVENT, AccountFlag, CommandKind
@@ -88,7 +89,10 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
         self._cluster.queries.append(request.WhichOneof("query"))
         return reply
 
-    def FetchEvents(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    def FetchEvents(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.after.seq < self._cluster.cut_after:
+            context.set_trailing_metadata(((FIRST_SEQ_KEY, str(self._cluster.cut_after + 1)),))
+            context.abort(grpc.StatusCode.OUT_OF_RANGE, "cut")
         with self._cluster.lock:
             events = self._cluster.history()
             committed, epoch = self._cluster.engine.last_seq, self._cluster.epoch
@@ -128,6 +132,8 @@ class StubCluster:
         self.credit = 65_536
         self.lose_submits = 0
         self.lose_releases = 0
+        self.cut_after = 0
+        """Events of seqs up to this one can't be fetched any more."""
         self.hold_submits = False
         self.submits: list[Frame] = []
         self.queries: list[str] = []

@@ -46,7 +46,6 @@ def test_gateway_that_came_first_waits_and_then_serves(topology, stub_type, make
     cluster = stub_type(topology)
     cluster.start()
     try:
-        gateway.wait_until(lambda status: "no sequencer" in status.why)
         cluster.take_office(2)
         gateway.wait_serving()
         time.sleep(0.05)
@@ -81,6 +80,38 @@ def test_what_the_intake_log_holds_is_sent_after_a_restart(topology, cluster, ma
     resumed.expect("welcome")
     assert [row.session_no for row in resumed.rows(3) if row.kind == EventKind.ACCEPTED] == [1, 2, 3]
     resumed.close()
+
+
+def test_gateway_left_behind_by_every_journal_starts_anew_and_tells_clients_from_where_to_reconcile(
+    topology, cluster, make_gateway, order
+):
+    gateway = make_gateway(topology)
+    gateway.wait_serving()
+    client = gateway.session(S1)
+    client.expect("welcome")
+    client.send(command=order(1))
+    (accepted, *_) = client.rows(1)
+    before = gateway.status()
+    cluster.lose_releases = 1
+    cluster.cut_after = before.seq + 1
+    client.send(command=order(2))
+    # The client is sent away, not left in the dark, and the gateway comes back in another life.
+    assert client.ended(30) == grpc.StatusCode.UNAVAILABLE
+    gateway.wait_until(lambda status: status.incarnation > before.incarnation, 30)
+    gateway.wait_serving()
+    assert gateway.status().seq > before.seq
+    resumed = gateway.session(S1, next_no=2, last_seen={"seq": accepted.event_id.seq, "index": accepted.event_id.index})
+    resumed.expect("welcome")
+    refusal = resumed.expect("refusal", 30)
+    assert (refusal.code, refusal.retryable) == (Code.REPORTS_GONE, False)
+    assert f"before seq {cluster.cut_after + 1}" in refusal.text
+    assert resumed.ended() == grpc.StatusCode.OUT_OF_RANGE
+    other = gateway.session(S2)
+    other.expect("welcome")
+    other.send(command=order(1, client_order_id=9))
+    assert other.rows(1)[0].session_no == 1
+    for each in (client, resumed, other):
+        each.close()
 
 
 def test_client_is_held_to_its_token_sessions_and_accounts(topology, cluster, make_gateway, order):

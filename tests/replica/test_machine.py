@@ -5,7 +5,16 @@ from dataclasses import replace
 import pytest
 
 from lockstep.replica.divergence import EpochEntry
-from lockstep.replica.effects import FenceRequested, Journaled, PeerLog, PeerLogFailed, Role, StreamFrames, Tick
+from lockstep.replica.effects import (
+    FenceRequested,
+    Journaled,
+    PeerLog,
+    PeerLogBehind,
+    PeerLogFailed,
+    Role,
+    StreamFrames,
+    Tick,
+)
 from lockstep.replica.settings import BrokenInvariant
 from lockstep.stream.frames import FrameFlag
 from lockstep.stream.records import CommandKind, members_to_bits
@@ -438,3 +447,22 @@ def test_promise_whose_owner_is_unknown_belongs_to_the_first_that_speaks_for_its
     primary.restart()
     effects = primary.stream(sequencer.commands())
     assert effects.journal.promise == (1, 1)
+
+
+def test_fenced_engine_whose_missing_frames_were_cut_everywhere_takes_a_snapshot(sequencer, new_node):
+    node = new_node(2)
+    node.step(FenceRequested(1, "uuid-1", 1, 1, settled=True))
+    assert node.machine.live
+    sequencer.next_seq = 50
+    fetch = snapshot = None
+    for _ in range(100):
+        node.wait(60)
+        effects = node.stream(sequencer.heartbeat())
+        if effects.fetch is not None:
+            fetch = effects.fetch
+            snapshot = node.step(PeerLogBehind(fetch.peer)).fetch_snapshot
+            break
+    assert fetch is not None
+    assert snapshot is not None
+    assert snapshot.peer == fetch.peer
+    assert not node.machine.live

@@ -11,6 +11,7 @@ _REMEDIES = {
     Code.NOT_ENTITLED: "use an account that this client's token is entitled to, or ask for the entitlement",
     Code.UNAUTHENTICATED: "pass the token of a configured client: Client(..., token=...)",
     Code.SESSION_TAKEN_OVER: "another connection opened the same session id; open a session of your own",
+    Code.REPORTS_GONE: "ask for the orders and accounts as they are now, reconcile, and open a new session",
     Code.BATCH_TOO_LARGE: "send fewer rows in one batch",
     Code.UNKNOWN_ACCOUNT: "define the account first, or correct its number",
     Code.UNKNOWN_INSTRUMENT: "define the instrument first, or correct its id",

@@ -114,3 +114,66 @@ def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path) -
                 return len(await client.accounts())
 
         assert asyncio.run(names()) >= acknowledged > 300
+
+
+def test_disks_are_lost_engines_start_afresh_and_the_ack_policy_changes_while_orders_go_on(tmp_path: Path) -> None:
+    plan = ClusterPlan(data_dir=tmp_path / "data", engines=3, restart=False, snapshots=PLAN)
+    with LocalCluster(plan) as cluster:
+        topology = cluster.topology
+        members = {member.name: member for member in (*topology.engines, *topology.sequencers)}
+        stubs = {
+            name: cluster_pb2_grpc.ClusterStub(grpc.insecure_channel(member.grpc_address))
+            for name, member in members.items()
+        }
+
+        def status(name):
+            return stubs[name].GetStatus(cluster_pb2.GetStatusRequest(), timeout=5, wait_for_ready=True)
+
+        def leader():
+            return stubs[cluster.find("sequencer")]
+
+        load = Load(cluster.gateway_addresses)
+        until(lambda: all(status(engine.name).journal.first_seq > 150 for engine in topology.engines), "cut journals")
+
+        # An engine that is in sync loses its disk and is back at once; the other two go on.
+        lost = next(engine for engine in topology.engines if cluster.find("standby") == engine.name)
+        before = load.acknowledged
+        cluster.kill(lost.name)
+        shutil.rmtree(lost.data_dir)
+        cluster.restart(lost.name)
+        until(lambda: not status(lost.name).journal.blank and cluster.wait_until_whole(1), "the new disk is in sync")
+        until(lambda: load.acknowledged > before, "orders go on")
+
+        # Another one starts afresh because an operator says so; what it had is in its archive.
+        fresh = next(e for e in topology.engines if e != lost and e.name != cluster.find("primary"))
+        fence = cluster_pb2.FenceMemberRequest(member=fresh.id, fenced=True)
+        until(lambda: leader().FenceMember(fence, timeout=10), "the engine is out")
+        until(lambda: fresh.id not in status(lost.name).in_sync, "the engine knows that it is out")
+        until(lambda: stubs[fresh.name].Reinit(cluster_pb2.ReinitRequest(), timeout=10), "the engine starts afresh")
+        until(lambda: status(fresh.name).journal.blank, "its journal is a new one")
+        lift = cluster_pb2.FenceMemberRequest(member=fresh.id, fenced=False)
+        until(lambda: leader().FenceMember(lift, timeout=10), "the engine is let in")
+        until(lambda: not status(fresh.name).journal.blank and cluster.wait_until_whole(1), "it is in sync again")
+        assert (fresh.data_dir / "archive" / "reinit-1" / "journal" / "CURRENT").exists()
+
+        for policy in (cluster_pb2.ACK_POLICY_REPLICATED, cluster_pb2.ACK_POLICY_SYNCED):
+            before = load.acknowledged
+            until(
+                lambda policy=policy: leader().SetAckPolicy(cluster_pb2.SetAckPolicyRequest(policy=policy), timeout=10),
+                "the ack policy is changed",
+            )
+            until(
+                lambda policy=policy: all(status(engine.name).ack_policy == policy for engine in topology.engines),
+                "every engine has heard of it",
+            )
+            until(lambda before=before: load.acknowledged > before + 50, "orders go on under it")
+
+        acknowledged = load.end()
+        until(lambda: len({status(engine.name).seq for engine in topology.engines}) == 1, "all engines at one seq")
+        assert len({status(engine.name).digest for engine in topology.engines}) == 1
+
+        async def names() -> int:
+            async with AsyncClient(cluster.gateway_addresses) as client:
+                return len(await client.accounts())
+
+        assert asyncio.run(names()) == acknowledged > 300

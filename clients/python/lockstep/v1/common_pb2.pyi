@@ -115,6 +115,7 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_SESSION_TAKEN_OVER: _ClassVar[Code]
     CODE_FIELD_OUT_OF_RANGE: _ClassVar[Code]
     CODE_MISSING_FIELD: _ClassVar[Code]
+    CODE_REPORTS_GONE: _ClassVar[Code]
     CODE_SESSION_GAP: _ClassVar[Code]
     CODE_BUSY: _ClassVar[Code]
     CODE_UNAVAILABLE: _ClassVar[Code]
@@ -256,6 +257,7 @@ CODE_UNAUTHENTICATED: Code
 CODE_SESSION_TAKEN_OVER: Code
 CODE_FIELD_OUT_OF_RANGE: Code
 CODE_MISSING_FIELD: Code
+CODE_REPORTS_GONE: Code
 CODE_SESSION_GAP: Code
 CODE_BUSY: Code
 CODE_UNAVAILABLE: Code
