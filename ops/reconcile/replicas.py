@@ -133,6 +133,9 @@ class Panel:
     def _read(self, peer: Peer, from_seq: int, to_seq: int) -> list[bytes]:
         try:
             raw = peer.source.raw_frames(from_seq, to_seq)
+            if raw and decode(peer.name, raw[0]).first_seq != from_seq:
+                # It may have been cut while it was read; then it says so now.
+                raw = peer.source.raw_frames(from_seq, to_seq)
             if raw:
                 first = decode(peer.name, raw[0])
                 if first.first_seq != from_seq:
