@@ -21,6 +21,9 @@ from lockstep.ops.reconcile.sources import LiveEngine
 from lockstep.stream.topology import Topology
 
 _SECOND_NS: Final = 1_000_000_000
+_LAST_PASSES_S: Final = 1.5
+"""Who supervises it gives it a few seconds for its end."""
+_BETWEEN_LAST_S: Final = 0.1
 
 
 def _show(figures: ReconcilerFigures, result: PassResult, case: CaseFile) -> None:
@@ -110,6 +113,7 @@ def _follow(
     log: structlog.stdlib.BoundLogger,
 ) -> None:
     due_s = time.monotonic() + certificate_s
+    end_s = 0.0
     said = ""
     while True:
         result = auditor.run_pass()
@@ -124,7 +128,12 @@ def _follow(
             figures.certificates += 1
             due_s = time.monotonic() + certificate_s
         if ending:
-            return
+            end_s = end_s or time.monotonic() + _LAST_PASSES_S
+            # An engine that did not answer just then must not cost the last certificate.
+            if result.caught_up or result.halted or time.monotonic() > end_s:
+                return
+            time.sleep(_BETWEEN_LAST_S)
+            continue
         # One that lags works on without a pause.
         if result.verified_seq >= result.target_seq or result.halted:
             stop.wait(pause_s)
