@@ -123,7 +123,7 @@ class Auditor:
             most = 1 << 62 if everything else self.setup.pass_commands
             breaks += self._follow(min(target, self._twin.seq + most))
             self._panel.follow_up(self._twin.seq)
-            self._panel.compare_uncommitted(self._twin.seq)
+            self._panel.compare_uncommitted(self._twin)
         breaks += self._panel.take_breaks()
         breaks += self._look_downstream(everything=everything)
         breaks += self._ledger.compare("execution", holdings_of(self._twin.engine.accounts()), self._twin.seq)
