@@ -76,6 +76,7 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("orphan_seconds", "number", 5),
         Key("pass_ms", "number", 500),
         Key("certificate_seconds", "number", 60),
+        Key("host", "text", "127.0.0.1"),
         Key("metrics_port", "port", 0),
     ),
     "limits": _tunables(Limits),

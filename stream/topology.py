@@ -137,8 +137,10 @@ class Reconciler:
     orphan_seconds: int = 5
     pass_ms: int = 500
     certificate_seconds: int = 60
+    host: str = "127.0.0.1"
+    """Address of the host it runs on, where Prometheus reads its figures."""
     metrics_port: int = 0
-    """Port of 127.0.0.1 where Prometheus reads its figures; 0: none."""
+    """0: no figures are served."""
 
 
 @dataclass(frozen=True, slots=True)

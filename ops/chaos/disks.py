@@ -6,6 +6,7 @@ happens to us the kernel takes the mount away with the last of our processes.
 
 import contextlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,7 @@ class SmallDisk:
 
     def __init__(self, mount_point: Path, image: Path) -> None:
         self.mount_point = mount_point
+        self._image = image
         self._read_only = False
         mount_point.mkdir(parents=True, exist_ok=True)
         with image.open("wb") as file:
@@ -77,10 +79,17 @@ class SmallDisk:
             # Lazily: a process that came up in the meantime may hold a file of it.
             _call("umount", "-l", str(self.mount_point))
 
-    def close(self) -> None:
-        """Unmount."""
+    def close(self, *, keep: bool = False) -> None:
+        """Unmount. With `keep` the files stay where they were seen, on the file system below, without the image."""
         self.make_writable()
+        copy = self.mount_point.with_name(f"{self.mount_point.name}.copy")
+        if keep:
+            shutil.copytree(self.mount_point, copy)
         _call("umount", "-l", str(self.mount_point))
+        if keep:
+            self.mount_point.rmdir()
+            copy.rename(self.mount_point)
+            self._image.unlink()
 
 
 def _call(*command: str) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lockstep.ops.chaos.inject import Done
 from lockstep.ops.chaos.monitor import Sample, healthy_after_ms, was_whole
+from lockstep.ops.chaos.reconciled import Reconciliation
 from lockstep.ops.chaos.schedule import Kind
 from lockstep.ops.checker.history import SessionHistory, heard_times
 from lockstep.ops.checker.promises import Promise
@@ -68,6 +69,8 @@ class ChaosResult:
     """Validators beside the checker's promises."""
     per_bucket: tuple[int, ...] = field(repr=False)
     """Answers heard in each tenth of a second from the start of the load on."""
+    reconciliation: Reconciliation | None = None
+    """None: no reconciler ran beside."""
 
     @property
     def validators(self) -> dict[str, bool]:
@@ -115,6 +118,7 @@ class ChaosResult:
             "left_out": [{"fault": done.fault.kind.value, "why": done.left_out} for done in self.left_out],
             "violations": [{"promise": v.promise.value, "count": v.count, "text": v.text} for v in violations],
             "problems": list(self.problems),
+            "reconciliation": self.reconciliation.to_json() if self.reconciliation is not None else None,
             "timeline": [finding.to_json() for finding in self.faults],
         }
 

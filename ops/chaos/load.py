@@ -49,6 +49,8 @@ class LoadPlan:
     """How long to wait for answers at the end."""
     directory: str
     """Where the histories go."""
+    client_logs: str = ""
+    """Where the SDK writes a log of each session for the reconciler; empty: it writes none."""
 
     def to_json(self) -> str:
         """As the process' only argument."""
@@ -83,7 +85,8 @@ class _Recorder:
 
     async def open(self, client: AsyncClient) -> None:
         """Open the session."""
-        self._session = await client.session(on_batch=self._on_batch, linger_ms=0.5, timeout_s=_OPEN_S)
+        log_dir = Path(self._plan.client_logs) if self._plan.client_logs else None
+        self._session = await client.session(on_batch=self._on_batch, linger_ms=0.5, timeout_s=_OPEN_S, log_dir=log_dir)
 
     async def trade(self, offset_s: float, stop: asyncio.Event) -> None:
         """Send what is due until `stop`, whether or not anything comes back."""

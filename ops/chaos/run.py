@@ -26,6 +26,7 @@ from lockstep.ops.chaos.hosts import OUTSIDE, Hosts
 from lockstep.ops.chaos.inject import Done, Injector
 from lockstep.ops.chaos.load import LoadPlan
 from lockstep.ops.chaos.monitor import HealthMonitor
+from lockstep.ops.chaos.reconciled import ONE_CERTIFICATE_S, Reconciliation, finish
 from lockstep.ops.chaos.schedule import Fault, Kind, Schedule, plan_faults
 from lockstep.ops.checker.history import SessionHistory, load_histories
 from lockstep.ops.checker.verdict import Verdict, check_run
@@ -70,6 +71,8 @@ class ChaosPlan:
     """The etcd to use; None: as `find_etcd` finds it."""
     data_dir: Path | None = None
     """Where everything is kept; None: a temporary directory that is removed."""
+    reconcile: bool = False
+    """Whether a reconciler runs beside, and certifies at the end."""
 
     @property
     def accounts(self) -> tuple[int, ...]:
@@ -123,7 +126,7 @@ def _prepare(plan: ChaosPlan, base: Path, stack: ExitStack) -> _Site:
     if hosts is not None and hosts.no_delay:
         not_run[Kind.LATENCY] = hosts.no_delay
     try:
-        disk = _make_disk(base, stack)
+        disk = _make_disk(base, stack, keep=plan.data_dir is not None)
     except EnvironmentFault as error:
         not_run |= dict.fromkeys(_DISK_FAULTS, str(error))
         disk = None
@@ -155,12 +158,12 @@ def _find_etcd(path: Path | None) -> EtcdBinary:
         raise EnvironmentFault(str(error)) from error
 
 
-def _make_disk(base: Path, stack: ExitStack) -> SmallDisk:
+def _make_disk(base: Path, stack: ExitStack, *, keep: bool) -> SmallDisk:
     reason = enter_private_mounts()
     if reason:
         raise EnvironmentFault(reason)
     disk = SmallDisk(base / f"engine-{_DISK_ENGINE}", base / "small-disk.ext4")
-    stack.callback(disk.close)
+    stack.callback(disk.close, keep=keep)
     return disk
 
 
@@ -172,6 +175,8 @@ def _cluster(plan: ChaosPlan, base: Path, etcd: EtcdMembers, hosts: Hosts | None
         implementations=("native", "reference"),
         data_dir=base,
         etcd_endpoints=etcd.endpoints,
+        reconcile=plan.reconcile,
+        certificate_seconds=ONE_CERTIFICATE_S,
     )
     return LocalCluster(wanted) if hosts is None else HostedCluster(wanted, hosts)
 
@@ -212,6 +217,7 @@ class _Run:
             self._problems.append(f"{name} did not get all its answers; see logs/{name}.log")
         histories = load_histories(base / "histories")
         verdict = self._judge(histories, funder)
+        reconciliation = self._reconcile()
         broken = self._cluster.broken()
         self._problems += [f"{name} stopped: it found its own state wrong" for name in broken]
         return ChaosResult(
@@ -227,7 +233,9 @@ class _Run:
                 "cluster_healed": converged,
                 "no_process_broke": not broken,
                 "clients_served": not late and len(histories) == len(self._plan.accounts),
+                **({"reconciled": reconciliation.clean} if reconciliation is not None else {}),
             },
+            reconciliation=reconciliation,
             per_bucket=count_answers(histories, started_ns),
         )
 
@@ -247,6 +255,7 @@ class _Run:
             interval_ms=max(1, 1000 * _ROWS * len(plan.accounts) // plan.rate),
             drain_s=_DRAIN_S,
             directory=str(directory),
+            client_logs=str(self._cluster.topology.reconciler.client_logs) if plan.reconcile else "",
         )
         return tuple(
             replace(
@@ -308,6 +317,16 @@ class _Run:
         self._say("executing the journal by the specification and checking every promise")
         opening = opening_balances(self._plan.accounts)
         return check_run(histories, evidence, opening=opening, others=frozenset({funder}))
+
+    def _reconcile(self) -> Reconciliation | None:
+        if not self._plan.reconcile:
+            return None
+        self._say("the reconciler catches up, the cluster stops, and what was verified is certified")
+        found = finish(self._cluster)
+        self._problems += [f"the reconciler found {text}" for text in found.breaks]
+        if found.why_none:
+            self._problems.append(f"the reconciler issued no certificate: {found.why_none}")
+        return found
 
     def _evidence(self) -> tuple[EngineEvidence, ...]:
         try:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lockstep.ops.chaos.findings import ChaosResult
+from lockstep.ops.chaos.reconciled import Reconciliation
 from lockstep.ops.chaos.report import render_report
 from lockstep.ops.chaos.run import ChaosPlan, run_chaos
 from lockstep.ops.cli.options import InputFault, expected_errors, json_option, make_console, write_json
@@ -38,6 +39,9 @@ from lockstep.ops.cli.options import InputFault, expected_errors, json_option, m
     "--html", "html_path", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a report."
 )
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Keep journals and logs here.")
+@click.option(
+    "--reconcile", is_flag=True, help="Run a reconciler beside, and have it certify the run. Needs --data-dir."
+)
 @expected_errors
 def command(
     seed: int,
@@ -49,6 +53,7 @@ def command(
     json_path: Path | None,
     html_path: Path | None,
     data_dir: Path | None,
+    reconcile: bool,
 ) -> int:
     """Kill, stop and starve the processes of a real cluster under load, and check that nothing was lost.
 
@@ -61,12 +66,14 @@ def command(
     """
     console = make_console(json_path)
     _require_writable(html_path)
+    if reconcile and data_dir is None:
+        raise InputFault("--reconcile needs --data-dir: a directory for the journals and the certificate")
     began = time.monotonic()
 
     def say(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}", highlight=False)
 
-    plan = ChaosPlan(seed, duration_s, replicas, rate, hosts=hosts, etcd=etcd, data_dir=data_dir)
+    plan = ChaosPlan(seed, duration_s, replicas, rate, hosts=hosts, etcd=etcd, data_dir=data_dir, reconcile=reconcile)
     result = run_chaos(plan, say)
     _show(result, console)
     write_json(json_path, result.to_json())
@@ -104,8 +111,20 @@ def _show(result: ChaosResult, console: Console) -> None:
         )
     gaps = result.gaps_ms()
     console.print(f"silence around a fault: p50 {gaps['p50']} ms, p99 {gaps['p99']} ms, longest {gaps['max']} ms")
+    if result.reconciliation is not None:
+        _show_reconciliation(result.reconciliation, console)
     for problem in result.problems:
         console.print(f"[red]{problem}[/]", soft_wrap=True)
+
+
+def _show_reconciliation(found: Reconciliation, console: Console) -> None:
+    console.print(
+        f"reconciler: verified up to seq {found.verified_seq}; breaks: {len(found.breaks)} open, {found.resolved} "
+        "that ended by themselves"
+    )
+    if found.certificate:
+        text = f"certificate: seq {found.from_seq} to {found.to_seq}, key {found.fingerprint}: {found.certificate}"
+        console.print(text, soft_wrap=True, highlight=False)
 
 
 def _show_faults(result: ChaosResult, console: Console) -> None:

@@ -287,7 +287,8 @@ def certificate_command(config_path: Path, data_dir: Path | None, out: Path | No
 def verify_command(certificate: Path, journals: tuple[Path, ...], fingerprint: str | None, engine: str) -> int:
     """Verify CERTIFICATE from journals alone: check the signature, execute them, compute every figure again.
 
-    Exit code 1 if a journal does not bear it out, 2 if it is no certificate or the signature is wrong.
+    Exit code 1 if a journal does not bear it out, or none holds enough to bear it out as a whole; 2 if it is no
+    certificate or the signature is wrong.
     """
     from lockstep.ops.reconcile.certificate import CertificateFault, read_certificate
     from lockstep.ops.reconcile.verify import first_divergent_command, verify_journal
@@ -304,12 +305,23 @@ def verify_command(certificate: Path, journals: tuple[Path, ...], fingerprint: s
     click.echo(f"{body['fills']} fills, end digest {body['end_digest']}")
     verdicts = [verify_journal(claimed, path, engine) for path in journals]
     for verdict in verdicts:
-        outcome = "bears it out" if not verdict.differs else "DOES NOT BEAR IT OUT"
-        click.echo(f"journal      {verdict.journal}: {outcome} ({verdict.commands} commands executed)")
-        for text in verdict.differs:
-            click.echo(f"             {text}")
+        _print_verdict(verdict)
     wrong = any(verdict.differs for verdict in verdicts)
     if wrong and len(journals) > 1:
         parting = first_divergent_command(journals, int(body["to_seq"]))
         click.echo(f"journals     {parting or 'are equal to each other'}")
-    return 1 if wrong else 0
+    return 1 if wrong or not any(verdict.bears_out for verdict in verdicts) else 0
+
+
+def _print_verdict(verdict: Any) -> None:
+    began = f" behind the snapshot at seq {verdict.after_seq}" if verdict.after_seq else ""
+    if verdict.differs:
+        outcome = "DOES NOT BEAR IT OUT"
+    elif verdict.bears_out:
+        outcome = "bears it out"
+    else:
+        outcome = "bears its end out" if verdict.commands else "can't say"
+    click.echo(f"journal      {verdict.journal}: {outcome} ({verdict.commands} commands executed{began})")
+    for text in (*verdict.differs, verdict.lacks):
+        if text:
+            click.echo(f"             {text}")

@@ -61,6 +61,8 @@ class ClusterPlan:
     """Matching engine of engine 1, 2 ..., from the start again when there are more engines than names."""
     reconcile: bool = False
     """Whether to run a reconciler beside, with its figures on a port of its own."""
+    certificate_seconds: int = 60
+    """Least time between two of its certificates; there is one when it stops in any case."""
     restart: bool = True
     """Whether to start a process again that has died."""
     etcd_endpoints: tuple[str, ...] = ()
@@ -220,6 +222,7 @@ class LocalCluster:
                 data_dir=self.data_dir / _RECONCILER,
                 key_file=self.data_dir / _RECONCILER / "key.pem",
                 client_logs=self.data_dir / "client-logs",
+                certificate_seconds=plan.certificate_seconds,
                 metrics_port=ports[-2] if plan.reconcile else 0,
             ),
             snapshots=plan.snapshots,

@@ -7,7 +7,7 @@ from lockstep.stream.topology import Topology
 
 
 def scrape_targets(topology: Topology) -> str:
-    """JSON: each process with a `metrics_port`, and each etcd member, which serves /metrics beside its clients.
+    """JSON: each process with a `metrics_port`, the reconciler too, and each etcd member, which serves /metrics itself.
 
     The labels `cluster`, `kind` and `member` are those that rules and dashboards select by.
     """
@@ -16,6 +16,9 @@ def scrape_targets(topology: Topology) -> str:
         for member in all_members(topology)
         if member.metrics_port
     ]
+    reconciler = topology.reconciler
+    if reconciler.metrics_port:
+        rows.append((f"{reconciler.host}:{reconciler.metrics_port}", "reconciler", "reconciler"))
     rows += [(address, "etcd", f"etcd-{number}") for number, address in enumerate(topology.etcd_endpoints, 1)]
     groups = [
         {"targets": [address], "labels": {"cluster": topology.name, "kind": kind, "member": member}}

@@ -123,7 +123,7 @@ class Auditor:
             most = 1 << 62 if everything else self.setup.pass_commands
             breaks += self._follow(min(target, self._twin.seq + most))
             self._panel.follow_up(self._twin.seq)
-            self._panel.compare_uncommitted(self._twin.seq)
+            self._panel.compare_uncommitted(self._twin)
         breaks += self._panel.take_breaks()
         breaks += self._look_downstream(everything=everything)
         breaks += self._ledger.compare("execution", holdings_of(self._twin.engine.accounts()), self._twin.seq)
@@ -153,23 +153,38 @@ class Auditor:
         """Start from a replica's state where journals do not reach back to the first command."""
         if self._twin.seq or self._downstream.seq:
             return
+        start = self._state_to_start_from()
+        if start is None:
+            return
+        self._begin(start)
+        # Before the copy begins: after a crash in between all is done again, and nothing stands behind a gap.
+        self._checkpoint()
+        self._downstream.start_at(start.seq, dict(self._ledger.amounts), self._ledger.unit_micros)
+        for peer in self._panel.peers:
+            peer.checked_seq = start.seq
+
+    def _state_to_start_from(self) -> Start | None:
+        """None: a journal reaches back to the first command, or nobody answers."""
+        found: list[Start] = []
+        without = ""
         for peer in self._panel.ready(1):
             try:
                 if peer.begins_at_first():
-                    return
-                start = peer.source.snapshot()
+                    return None
+                # Running engines tell their state of now: one of them is enough.
+                start = None if found and peer.source.live else peer.source.snapshot()
             except (SourceAway, SourceDamaged):
                 continue
-            if start is None:
-                raise EnvironmentFault(
-                    f"the journal of {peer.name} does not reach back to the first command and there is no state to "
-                    "start from; reconcile with the cluster running, or from a journal that is whole"
-                )
-            self._begin(start)
-            self._downstream.start_at(start.seq, dict(self._ledger.amounts), self._ledger.unit_micros)
-            for other in self._panel.peers:
-                other.checked_seq = start.seq
-            return
+            if start is not None:
+                found.append(start)
+            elif not found:
+                without = peer.name
+        if without and not found:
+            raise EnvironmentFault(
+                f"the journal of {without} does not reach back to the first command and there is no state to "
+                "start from; reconcile with the cluster running, or from a journal that is whole"
+            )
+        return min(found, key=lambda start: start.seq, default=None)
 
     def _ask_balances(self) -> None:
         for peer in self._panel.peers:

@@ -3,49 +3,33 @@
 import fcntl
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
+from lockstep.ops.metrics.reconciler import ReconcilerFigures
+from lockstep.ops.metrics.server import MetricsServer
 from lockstep.ops.process import EXIT_ENVIRONMENT, EXIT_OK, EnvironmentFault, StopRequest, configure_logging
 from lockstep.ops.reconcile.auditor import Auditor, PassResult
 from lockstep.ops.reconcile.case_file import BreakState, CaseFile
 from lockstep.ops.reconcile.orphans import OrphanDesk
+from lockstep.ops.reconcile.rules import Rule
 from lockstep.ops.reconcile.setup import FLAG, AuditSetup
 from lockstep.ops.reconcile.sources import LiveEngine
 from lockstep.stream.topology import Topology
 
 _SECOND_NS: Final = 1_000_000_000
+_LAST_PASSES_S: Final = 1.5
+"""Who supervises it gives it a few seconds for its end."""
+_BETWEEN_LAST_S: Final = 0.1
 
 
-class Figures:
-    """What Prometheus reads; the names are part of the interface (dashboards and alerts use them)."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._open = Gauge("lockstep_reconcile_breaks_open", "Open breaks of a rule", ["rule"], registry=self.registry)
-        self._verified = Gauge(
-            "lockstep_reconcile_verified_seq", "Everything up to this command was checked", registry=self.registry
-        )
-        self._certificates = Counter(
-            "lockstep_reconcile_certificates", "Certificates issued by this process", registry=self.registry
-        )
-        self._pass_seconds = Gauge(
-            "lockstep_reconcile_last_pass_seconds", "Length of the last pass", registry=self.registry
-        )
-
-    def show(self, result: PassResult, case: CaseFile) -> None:
-        """After each pass."""
-        for rule, number in case.counts(BreakState.OPEN).items():
-            self._open.labels(rule=rule).set(number)
-        self._verified.set(result.verified_seq)
-        self._pass_seconds.set(result.seconds)
-
-    def certified(self) -> None:
-        """After each certificate."""
-        self._certificates.inc()
+def _show(figures: ReconcilerFigures, result: PassResult, case: CaseFile) -> None:
+    figures.breaks_open.update(case.counts(BreakState.OPEN))
+    figures.verified_seq = result.verified_seq
+    figures.last_pass_ns = int(result.seconds * _SECOND_NS)
 
 
 def setup_of(topology: Topology, *, replicas: bool = True) -> AuditSetup:
@@ -92,10 +76,12 @@ def run(topology: Topology) -> int:
     wanted = topology.reconciler
     try:
         with hold_directory(wanted.data_dir):
-            figures = Figures()
-            if wanted.metrics_port:
-                _serve(figures, wanted.metrics_port)
-            _work(topology, figures, stop, log)
+            figures = ReconcilerFigures(Rule)
+            with ExitStack() as served:
+                if wanted.metrics_port:
+                    server = MetricsServer(wanted.host, wanted.metrics_port, figures.families)
+                    served.callback(server.close)
+                _work(topology, figures, stop, log)
     except EnvironmentFault as fault:
         print(f"reconciler: {fault}", file=sys.stderr)  # noqa: T201 - what the operator is to read
         return EXIT_ENVIRONMENT
@@ -103,16 +89,7 @@ def run(topology: Topology) -> int:
     return EXIT_OK
 
 
-def _serve(figures: Figures, port: int) -> None:
-    try:
-        start_http_server(port, addr="127.0.0.1", registry=figures.registry)
-    except OSError as error:
-        raise EnvironmentFault(
-            f"cannot listen on 127.0.0.1:{port}: {error.strerror}; choose another metrics_port in [reconciler]"
-        ) from error
-
-
-def _work(topology: Topology, figures: Figures, stop: StopRequest, log: structlog.stdlib.BoundLogger) -> None:
+def _work(topology: Topology, figures: ReconcilerFigures, stop: StopRequest, log: structlog.stdlib.BoundLogger) -> None:
     wanted = topology.reconciler
     case = CaseFile(wanted.data_dir, create=True)
     desk = OrphanDesk(topology, wanted.orphan_policy) if wanted.orphan_policy != FLAG else None
@@ -129,17 +106,18 @@ def _work(topology: Topology, figures: Figures, stop: StopRequest, log: structlo
 def _follow(
     auditor: Auditor,
     case: CaseFile,
-    figures: Figures,
+    figures: ReconcilerFigures,
     stop: StopRequest,
     pause_s: float,
     certificate_s: int,
     log: structlog.stdlib.BoundLogger,
 ) -> None:
     due_s = time.monotonic() + certificate_s
+    end_s = 0.0
     said = ""
     while True:
         result = auditor.run_pass()
-        figures.show(result, case)
+        _show(figures, result, case)
         if result.found:
             log.warning("breaks found", number=result.found, verified_seq=result.verified_seq)
         if result.halted != said:
@@ -147,10 +125,15 @@ def _follow(
             log.error("halted", why=said)
         ending = stop.requested
         if (ending or time.monotonic() >= due_s) and auditor.certify(result):
-            figures.certified()
+            figures.certificates += 1
             due_s = time.monotonic() + certificate_s
         if ending:
-            return
+            end_s = end_s or time.monotonic() + _LAST_PASSES_S
+            # An engine that did not answer just then must not cost the last certificate.
+            if result.caught_up or result.halted or time.monotonic() > end_s:
+                return
+            time.sleep(_BETWEEN_LAST_S)
+            continue
         # One that lags works on without a pause.
         if result.verified_seq >= result.target_seq or result.halted:
             stop.wait(pause_s)

@@ -15,6 +15,7 @@ from lockstep.ops.reconcile.checks import first_different_record
 from lockstep.ops.reconcile.rules import Break, Rule
 from lockstep.ops.reconcile.sources import ReplicaSource, SourceAway, SourceCut, SourceDamaged, Tip, decode
 from lockstep.ops.reconcile.twin import Executed, StreamBroken, Twin, first_difference
+from lockstep.stream.digest import Digest
 from lockstep.stream.frames import HEADER_SIZE, Frame
 
 _LAGGARD_CHUNKS: Final = 16
@@ -68,6 +69,8 @@ class Panel:
     """Found since the owner last took them."""
     cut: str = ""
     """Which journal does not hold what was asked for last, in words; empty if all do."""
+    _executed: dict[str, Digest | None] = field(default_factory=dict)
+    """By batch on which replicas differ: what the own execution leads to."""
 
     def take_breaks(self) -> list[Break]:
         """What was found since the last call."""
@@ -133,6 +136,9 @@ class Panel:
     def _read(self, peer: Peer, from_seq: int, to_seq: int) -> list[bytes]:
         try:
             raw = peer.source.raw_frames(from_seq, to_seq)
+            if raw and decode(peer.name, raw[0]).first_seq != from_seq:
+                # It may have been cut while it was read; then it says so now.
+                raw = peer.source.raw_frames(from_seq, to_seq)
             if raw:
                 first = decode(peer.name, raw[0])
                 if first.first_seq != from_seq:
@@ -277,7 +283,13 @@ class Panel:
     def _follow(self, peer: Peer, lead: Peer, through_seq: int) -> None:
         mine, right = peer.source.digest_at(through_seq), lead.source.digest_at(through_seq)
         if mine is not None and right is not None and mine != right:
-            self._first_divergence(peer, lead, peer.checked_seq, through_seq, committed=True)
+            verified, other = self._first_divergence(peer, lead, peer.checked_seq, through_seq)
+            if verified and verified == other:
+                frame = decode(lead.name, verified)
+                peer.diverged_seq = frame.first_seq
+                self._results_differ(peer, lead.name, frame, own=True)
+            elif verified and other:
+                self._blame(peer, lead.name, verified, other, stored=True)
             return
         for _ in range(_LAGGARD_CHUNKS):
             from_seq = peer.checked_seq + 1
@@ -294,25 +306,57 @@ class Panel:
                     return
             peer.checked_seq = decode(peer.name, theirs[common - 1]).last_seq
 
-    def compare_uncommitted(self, verified_seq: int) -> None:
-        """Find replicas whose results differ at commands that can't be committed for that very reason."""
-        ready = self.ready(verified_seq + 1)
-        if len(ready) < 2 or not all(peer.source.live for peer in ready):
-            return
-        lead = ready[0]
-        for peer in ready[1:]:
+    def compare_uncommitted(self, twin: Twin) -> None:
+        """Find replicas whose results differ at commands that are not committed, or not by them, for that very reason.
+
+        Such a replica says that it is not in sync. One that is not for another reason may hold other commands, the tail
+        of a leader that lost its office: that is no break, and given up by itself.
+        """
+        answering = [peer for peer in self.peers if peer.source.live and peer.tip is not None and not peer.diverged_seq]
+        answering.sort(key=lambda peer: (not peer.usable, -peer.checked_seq))
+        for peer in answering[1:]:
+            lead = answering[0]
             assert lead.tip is not None
             assert peer.tip is not None
             level = min(lead.tip.applied_seq, peer.tip.applied_seq)
+            if level <= min(peer.checked_seq, lead.checked_seq):
+                continue
             try:
                 mine, right = peer.source.digest_at(level), lead.source.digest_at(level)
                 if mine is not None and right is not None and mine != right:
-                    low = min(peer.checked_seq, lead.checked_seq)
-                    self._first_divergence(peer, lead, low, level, committed=False)
+                    self._apart_unreleased(twin, peer, lead, level)
             except (SourceAway, SourceDamaged) as error:
                 peer.away = str(error)
 
-    def _first_divergence(self, peer: Peer, lead: Peer, low: int, high: int, *, committed: bool) -> None:
+    def _apart_unreleased(self, twin: Twin, peer: Peer, lead: Peer, level: int) -> None:
+        low = min(peer.checked_seq, lead.checked_seq)
+        ours, theirs = self._first_divergence(peer, lead, low, level)
+        if ours != theirs or not ours:
+            return
+        frame = decode(lead.name, ours)
+        key = f"{frame.epoch}.{frame.first_seq}"
+        if key not in self._executed:
+            self._executed[key] = _digest_ahead(twin, lead, frame)
+        for one, other in ((peer, lead), (lead, peer)):
+            own = self._executed[key]
+            if own is not None and one.source.digest_at(frame.last_seq) == own:
+                continue
+            if own is None and one is lead:
+                continue
+            self._results_differ(one, other.name, frame, own=own is not None)
+
+    def _results_differ(self, peer: Peer, other: str, frame: Frame, *, own: bool) -> None:
+        place = f"seq {frame.first_seq}..{frame.last_seq}"
+        text = f"{place}: of the same commands it stored another digest than {other}"
+        text += ", and than the own execution leads to" if own else ""
+        if peer.tip is not None and not peer.tip.in_sync:
+            text += "; it is not in sync and releases nothing"
+        subject = f"{peer.name} seq {frame.first_seq}"
+        self.breaks.append(Break(Rule.RESULTS_DIFFER, subject, text, frame.first_seq))
+
+    def _first_divergence(self, peer: Peer, lead: Peer, low: int, high: int) -> tuple[bytes, bytes]:
+        """The first batches, the lead's and the peer's, after which the digests differ; empty where it has none."""
+
         def equal_at(seq: int) -> bool:
             found = lead.source.raw_frames(seq, 2**63)
             end = decode(lead.name, found[0]).last_seq
@@ -320,21 +364,21 @@ class Panel:
 
         seq = first_difference(low, high, equal_at)
         ours, theirs = lead.source.raw_frames(seq, 2**63), peer.source.raw_frames(seq, 2**63)
-        if not ours or not theirs:
-            return
-        if ours[0] != theirs[0]:
-            # Not committed, it may be the tail of a leader that lost its office: that is given up by itself.
-            if committed:
-                self._blame(peer, lead.name, ours[0], theirs[0], stored=True)
-            return
-        frame = decode(lead.name, ours[0])
-        if committed:
-            peer.diverged_seq = frame.first_seq
-        state = "" if committed else "; it was not released"
-        text = f"seq {frame.first_seq}..{frame.last_seq}: {lead.name} and {peer.name} stored different digests of the "
-        text += f"same commands{state}"
-        subject = f"{peer.name} seq {frame.first_seq}"
-        self.breaks.append(Break(Rule.RESULTS_DIFFER, subject, text, frame.first_seq))
+        return ours[0] if ours else b"", theirs[0] if theirs else b""
+
+
+def _digest_ahead(twin: Twin, lead: Peer, frame: Frame) -> Digest | None:
+    """The digest after a batch that may lie ahead of the twin, executed on a copy; None if it lies behind."""
+    if frame.first_seq <= twin.seq:
+        return None
+    ahead = twin.copy()
+    while ahead.seq < frame.last_seq:
+        for raw in lead.source.raw_frames(ahead.seq + 1, frame.last_seq):
+            try:
+                ahead.execute(decode(lead.name, raw))
+            except StreamBroken:
+                return None
+    return ahead.digest
 
 
 def _confirmed(twin: Twin, raw: bytes, peers: Iterable[Peer]) -> bool:

@@ -6,7 +6,7 @@ survive. What the engine sends are the bytes that it reads back from its journal
 recycle theirs and are followed in place (`intake_reader.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -21,6 +21,8 @@ from lockstep.ops.reconcile.books import holdings_of
 from lockstep.ops.reconcile.twin import Start
 from lockstep.replica.journal import Journal, journal_path
 from lockstep.replica.rocks import MEMTABLE_BYTES, JournalFault, database_options, family_options, faults
+from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_snapshot_file
+from lockstep.replica.snapshots import SnapshotStore, usable
 from lockstep.stream.digest import Digest
 from lockstep.stream.frames import Frame, FrameError, decode_frame
 from lockstep.stream.records import EVENT, Events
@@ -96,7 +98,7 @@ class ReplicaSource(Protocol):
         ...
 
     def snapshot(self) -> Start | None:
-        """A state to start from; None if it has none."""
+        """A state to start from where its journal does not reach back to the first command; None if it has none."""
         ...
 
     def close(self) -> None:
@@ -237,11 +239,19 @@ class ColdJournal:
         """Identity of the cluster that the journal belongs to."""
         return self._summary.cluster_uuid
 
+    @property
+    def base_seq(self) -> int:
+        """The seq before the first one that the journal holds: what is up to there is in snapshots only."""
+        return self._summary.base_seq
+
     def tip(self) -> Tip:
         summary = self._summary
-        return Tip(summary.tip_seq, summary.committed_seq, True, summary.cluster_uuid)
+        # Until the cluster took it in, a journal is no account of what was committed, whatever it holds.
+        return Tip(summary.tip_seq, summary.committed_seq, summary.joined, summary.cluster_uuid)
 
     def raw_frames(self, from_seq: int, to_seq: int) -> list[bytes]:
+        if from_seq <= self.base_seq:
+            raise SourceCut(f"{self.name}: its journal was cut after seq {self.base_seq}")
         found: list[bytes] = []
         size = 0
         try:
@@ -289,6 +299,31 @@ class ColdJournal:
         return None
 
     def snapshot(self) -> Start | None:
+        # The oldest, so that as much as possible is executed.
+        return self._first_readable(reversed(self._usable_heads()))
+
+    def snapshot_before(self, seq: int) -> Start | None:
+        """The newest state that is no later than a seq; None if there is none."""
+        return self._first_readable(head for head in self._usable_heads() if head.seq <= seq)
+
+    def _usable_heads(self) -> tuple[SnapshotHead, ...]:
+        summary = self._summary
+        return usable(
+            SnapshotStore(self.data_dir).heads(),
+            cluster_uuid=summary.cluster_uuid,
+            epochs=summary.epochs,
+            tip_seq=summary.tip_seq,
+            base_seq=summary.base_seq,
+        )
+
+    def _first_readable(self, heads: Iterable[SnapshotHead]) -> Start | None:
+        store = SnapshotStore(self.data_dir)
+        for head in heads:
+            try:
+                _, state = decode_snapshot_file(store.read(head.seq))
+            except SnapshotDamaged:
+                continue
+            return Start(head.seq, head.epoch, head.base.timestamp_ns, head.base.digest, state)
         return None
 
     def close(self) -> None:

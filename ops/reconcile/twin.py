@@ -108,7 +108,11 @@ class Twin:
         Raises:
             StreamBroken: the batch does not follow.
         """
-        return Twin(self._engine_type, self.position()).execute(frame).digest
+        return self.copy().execute(frame).digest
+
+    def copy(self) -> "Twin":
+        """One that stands where this one does, and goes on by itself."""
+        return Twin(self._engine_type, self.position())
 
 
 def first_difference(low: int, high: int, equal_at: Callable[[int], bool]) -> int:

@@ -1,14 +1,11 @@
-"""A real Prometheus on a live cluster under load: every panel and every alert is asked, and failures are planted.
-
-There is no reconciler among the processes that `LocalCluster` starts; its figures are served from here, by the class
-and the server that a reconciler uses.
-"""
+"""A real Prometheus on a live cluster under load: every panel and every alert is asked, and failures are planted."""
 
 import contextlib
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -20,9 +17,8 @@ import pytest
 
 from lockstep.ops.dashboards.generate import DASHBOARDS
 from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
-from lockstep.ops.metrics.reconciler import ReconcilerFigures
-from lockstep.ops.metrics.server import MetricsServer
 from lockstep.ops.metrics.targets import scrape_targets
+from lockstep.ops.reconcile.case_file import BreakState, CaseFile
 
 LOAD_S = 600
 RATE = 200
@@ -38,7 +34,6 @@ class Watched:
 
     cluster: LocalCluster
     prometheus: Any
-    figures: ReconcilerFigures
 
 
 def queries(*, after_failover: bool) -> list[tuple[str, str]]:
@@ -68,32 +63,27 @@ def wait_until_whole(cluster: LocalCluster) -> None:
 
 @pytest.fixture(scope="module")
 def watched(start_prometheus: Callable[[str], Any]) -> Iterator[Watched]:
-    figures = ReconcilerFigures(("orphan", "duplicate"))
-    served = MetricsServer("127.0.0.1", 0, figures.families)
-    labels = {"cluster": "local", "kind": "reconciler", "member": "reconciler-1"}
-    reconciler = {"targets": [f"127.0.0.1:{served.port}"], "labels": labels}
     with contextlib.ExitStack() as stack:
-        cluster = LocalCluster(ClusterPlan(restart=False))
+        cluster = LocalCluster(ClusterPlan(restart=False, reconcile=True))
         cluster.start(timeout_s=PATIENCE_S)
         stack.callback(cluster.stop)
-        prometheus = start_prometheus(json.dumps([*json.loads(scrape_targets(cluster.topology)), reconciler]))
+        prometheus = start_prometheus(scrape_targets(cluster.topology))
         command = [sys.executable, "-m", "lockstep.ops.cli.main", "bench", "cluster", "--mode", "single"]
         command += ["--rate", str(RATE), "--duration", str(LOAD_S), "--address", cluster.gateway_addresses[0]]
         load = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
         try:
             prometheus.wait_for("trades", lambda: any(prometheus.values("lockstep:trades:rate1m > 0")))
             time.sleep(DATA_S)
-            yield Watched(cluster, prometheus, figures)
+            yield Watched(cluster, prometheus)
         finally:
             # The load generator is a process of its own below it.
             os.killpg(load.pid, signal.SIGKILL)
             load.wait()
-            served.close()
 
 
 def test_every_target_is_scraped(watched: Watched) -> None:
     up = {sample["metric"]["member"]: sample["value"][1] for sample in watched.prometheus.query("up")}
-    names = {"sequencer-1", "sequencer-2", "engine-1", "engine-2", "gateway-1", "etcd-1", "reconciler-1"}
+    names = {"sequencer-1", "sequencer-2", "engine-1", "engine-2", "gateway-1", "etcd-1", "reconciler"}
     assert up == dict.fromkeys(names, "1")
 
 
@@ -209,6 +199,23 @@ def test_a_hung_media_driver_fires_its_alert(watched: Watched) -> None:
         watched.cluster.signal("driver", signal.SIGCONT)
 
 
-def test_an_open_break_fires_its_alert(watched: Watched) -> None:
-    watched.figures.breaks_open["orphan"] = 1
-    watched.prometheus.wait_for("break alert", lambda: "LockstepReconcileBreaks" in watched.prometheus.firing())
+def test_a_doubled_fill_downstream_fires_the_alert_of_its_rule(watched: Watched) -> None:
+    """The reconciler finds it while it runs, and says so to Prometheus; resolved, the alert ends."""
+    downstream = watched.cluster.topology.reconciler.data_dir / "downstream.db"
+    with contextlib.closing(sqlite3.connect(downstream, timeout=60)) as db, db:
+        seq, index = db.execute("SELECT seq, event_index FROM fills ORDER BY seq LIMIT 1").fetchone()
+        db.execute(
+            "INSERT INTO fills SELECT seq, event_index + 1000, instrument, side, price_ticks, quantity_lots, account, "
+            "order_id, taker_fee_micros, maker_account, maker_order_id, maker_fee_micros, timestamp_ns FROM fills "
+            "WHERE seq = ? AND event_index = ?",
+            (seq, index),
+        )
+    alert = 'ALERTS{alertname="LockstepReconcileBreaks", rule="R7", alertstate="firing"}'
+    watched.prometheus.wait_for("break alert", lambda: bool(watched.prometheus.query(alert)))
+    assert watched.prometheus.values('lockstep_reconcile_breaks_open{rule="R7"}') == [1]
+    with contextlib.closing(sqlite3.connect(downstream, timeout=60)) as db, db:
+        db.execute("DELETE FROM fills WHERE seq = ? AND event_index = ?", (seq, index + 1000))
+    with contextlib.closing(CaseFile(downstream.parent)) as case:
+        for row in case.breaks():
+            case.change(row.id, BreakState.RESOLVED, "the row was deleted")
+    watched.prometheus.wait_for("end of the alert", lambda: not watched.prometheus.query(alert))

@@ -82,10 +82,11 @@ def test_results_that_differ_and_were_not_released_are_found_by_r11_at_their_bat
     tamper.execute(files.root / "engine-2", 2, frames, wrong_from=wrong.first_seq)
     panel = panel_of(*(Running(files.root / name, wrong.first_seq - 1) for name in ("engine-1", "engine-2")))
     twin = follow(panel, panel.target())
-    panel.compare_uncommitted(twin.seq)
+    panel.compare_uncommitted(twin)
     (found,) = panel.take_breaks()
     assert (found.rule, found.seq) == ("R11", wrong.first_seq)
-    assert "not released" in found.detail
+    assert found.subject == f"engine-2 seq {wrong.first_seq}"
+    assert "than engine-1, and than the own execution" in found.detail
 
 
 def test_different_commands_that_are_not_committed_are_no_break(files, panel_of, tamper) -> None:
@@ -94,7 +95,7 @@ def test_different_commands_that_are_not_committed_are_no_break(files, panel_of,
     before = max(frame.last_seq for frame in frames if frame.last_seq < seq)
     panel = panel_of(*(Running(files.root / name, before) for name in ("engine-1", "engine-2")))
     twin = follow(panel, panel.target())
-    panel.compare_uncommitted(twin.seq)
+    panel.compare_uncommitted(twin)
     assert twin.seq == before
     assert panel.take_breaks() == []
 
@@ -204,3 +205,22 @@ def test_bounded_passes_reach_the_same_end(files) -> None:
         assert passes > 3
         assert case.breaks() == []
         assert auditor.certify(result)
+
+
+def test_wrong_results_of_the_first_replica_are_told_from_right_ones_by_the_own_execution(
+    files, panel_of, tamper
+) -> None:
+    frames = tamper.frames_of(files.root / "engine-1")
+    wrong = frames[len(frames) // 2]
+    tamper.execute(files.root / "engine-1", 1, frames, wrong_from=wrong.first_seq)
+    # As two engines are that found their digests different: neither is in sync any more, nothing behind is committed.
+    panel = panel_of(*(Running(files.root / name, frames[-60].last_seq) for name in ("engine-1", "engine-2")))
+    twin = follow(panel, panel.target())
+    for peer in panel.peers:
+        peer.tip = replace(peer.tip, in_sync=False)
+    assert twin.seq < wrong.first_seq - 1
+    for _pass in range(2):
+        panel.compare_uncommitted(twin)
+        (found,) = panel.take_breaks()
+        assert (found.rule, found.subject) == ("R11", f"engine-1 seq {wrong.first_seq}")
+        assert "not in sync" in found.detail
