@@ -15,6 +15,9 @@ FOUND = {
     1030: "an engine copied a divergent tail from another that did not know yet that it was out, as committed",
     520: "a gateway did not learn the answers that it told a resuming client, and waited for commands that never come",
     3087: "an engine acknowledged a divergent tail to a leader that had removed it, and stopped another engine",
+    700244: "a gateway believed an engine with a new disk about where the cluster stands, and asked for what was cut",
+    700838: "a fenced engine with a new disk never took a snapshot, although every journal had been cut",
+    701584: "nobody could switch automatic failover on while the leader's takeover waited for just that",
     5001: "an engine that started from a snapshot did not know whose the epoch was, and dropped every frame",
 }
 
