@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from rich.console import Console
 from rich.table import Table
 
 from lockstep.engine.implementations import DEFAULT, NAMES, UnknownImplementation, implementation
 from lockstep.ops.cli.cluster.tables import history_table, time_text
 from lockstep.ops.cli.options import Failure, InputFault, expected_errors, json_option, make_console, write_json
+from lockstep.ops.operator.archive import SUFFIX, archived_batches
 from lockstep.ops.operator.cold import ColdJournal, NoJournal
 from lockstep.ops.operator.history import EpochBegun, from_frame
 from lockstep.ops.operator.journal_check import Verdict, verify
@@ -48,14 +50,19 @@ def opened(directory: Path) -> Iterator[ColdJournal]:
 
 
 @command.command("dump")
-@click.argument("directory", metavar="DIR", type=directory_type)
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True))
 @click.option("--from", "from_seq", type=click.IntRange(1), help="First command to list; default: the last ten.")
 @click.option("--limit", type=click.IntRange(0), default=_LAST, show_default=True, help="Commands to list at the most.")
 @json_option
 @expected_errors
 def dump(directory: Path, from_seq: int | None, limit: int, json_path: Path | None) -> int:
-    """Show what a journal holds: identity, tip, promise, digest, epochs, and some of its commands."""
+    """Show what a journal holds: identity, tip, promise, digest, epochs, and some of its commands.
+
+    Instead of DIR it takes an archived tail, DIR/archive/*.frames: commands that an engine gave up again.
+    """
     console = make_console(json_path)
+    if directory.is_file():
+        return _dump_archive(console, directory, from_seq, limit, json_path)
     with opened(directory) as journal:
         summary = journal.summary
         try:
@@ -94,6 +101,29 @@ def dump(directory: Path, from_seq: int | None, limit: int, json_path: Path | No
             "commands": [{"seq": seq, "epoch": epoch, "command": text} for seq, epoch, text in commands],
         },
     )
+    return 0
+
+
+def _dump_archive(console: Console, path: Path, from_seq: int | None, limit: int, json_path: Path | None) -> int:
+    if path.suffix != SUFFIX:
+        raise InputFault(
+            f"{path} is no archived tail; name an engine's data directory, or a file {SUFFIX} in its archive"
+        )
+    try:
+        rows = [
+            (batch.first_seq + at, batch.epoch, describe_command(record))
+            for batch in archived_batches(path)
+            for at, record in enumerate(batch.records)
+        ]
+    except FrameError as error:
+        raise Failure(f"{path}: {error}; read what is whole of it in {path.with_suffix('.jsonl')}") from error
+    shown = [row for row in rows if from_seq is None or row[0] >= from_seq]
+    shown = shown[:limit] if from_seq is not None else shown[max(0, len(shown) - limit) :]
+    console.print(f"{path}: {len(rows)} commands" + (f", seq {rows[0][0]} to {rows[-1][0]}" if rows else ""))
+    for seq, epoch, text in shown:
+        console.print(f"{seq:>10}  {epoch:>4}  {text}", highlight=False)
+    commands = [{"seq": seq, "epoch": epoch, "command": text} for seq, epoch, text in shown]
+    write_json(json_path, {"archive": str(path), "count": len(rows), "commands": commands})
     return 0
 
 

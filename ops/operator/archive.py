@@ -1,0 +1,27 @@
+"""Tails of journals that were given up: the archives that `Journal.truncate` writes, read back batch by batch."""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from lockstep.stream.frames import Frame, FrameError, decode_frame
+
+SUFFIX: Final = ".frames"
+_LENGTH: Final = struct.Struct("<I")
+
+
+def archived_batches(path: Path) -> Iterator[Frame]:
+    """The batches in the order of the journal that they were cut from.
+
+    Raises:
+        FrameError: the file is damaged or cut short.
+        OSError: it can't be read.
+    """
+    with path.open("rb") as file:
+        while head := file.read(_LENGTH.size):
+            length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
+            raw = file.read(length)
+            if not length or len(raw) < length:
+                raise FrameError("the file is cut short")
+            yield decode_frame(raw)
