@@ -269,12 +269,7 @@ class Panel:
             try:
                 self._follow(peer, lead, through_seq)
             except SourceCut as error:
-                # What it had is gone; the chain says that it was the same.
-                digest = lead.source.digest_at(through_seq)
-                if digest is not None and peer.source.digest_at(through_seq) == digest:
-                    peer.checked_seq = through_seq
-                else:
-                    peer.away = str(error)
+                peer.away = str(error)
             except SourceAway as error:
                 peer.tip, peer.away = None, str(error)
             except SourceDamaged as error:
@@ -282,6 +277,20 @@ class Panel:
 
     def _follow(self, peer: Peer, lead: Peer, through_seq: int) -> None:
         mine, right = peer.source.digest_at(through_seq), lead.source.digest_at(through_seq)
+        base = min(max(_base_seq(peer), _base_seq(lead)), through_seq)
+        if peer.checked_seq < base:
+            # What one of them had is gone. The chain, which goes on from it, tells whether it was the same.
+            if mine is None or right is None:
+                raise SourceCut(f"{peer.name}: what it held up to seq {base} was cut, and it stored no digests since")
+            if mine != right and peer.source.digest_at(base) != lead.source.digest_at(base):
+                peer.diverged_seq = peer.checked_seq + 1
+                text = (
+                    f"its chain of digests is another than that of {lead.name} from before seq {base} on, which was cut"
+                )
+                subject = f"{peer.name} seq {peer.diverged_seq}"
+                self.breaks.append(Break(Rule.JOURNALS_DIFFER, subject, text, peer.diverged_seq))
+                return
+            peer.checked_seq = base
         if mine is not None and right is not None and mine != right:
             verified, other = self._first_divergence(peer, lead, peer.checked_seq, through_seq)
             if verified and verified == other:
@@ -365,6 +374,10 @@ class Panel:
         seq = first_difference(low, high, equal_at)
         ours, theirs = lead.source.raw_frames(seq, 2**63), peer.source.raw_frames(seq, 2**63)
         return ours[0] if ours else b"", theirs[0] if theirs else b""
+
+
+def _base_seq(peer: Peer) -> int:
+    return peer.tip.first_seq - 1 if peer.tip is not None else 0
 
 
 def _digest_ahead(twin: Twin, lead: Peer, frame: Frame) -> Digest | None:

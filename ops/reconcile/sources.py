@@ -56,6 +56,8 @@ class Tip:
     """As far as it knows; of a journal at rest, what was written down last."""
     in_sync: bool
     uuid: str
+    first_seq: int = 1
+    """Where its journal begins; what is before was cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class LiveEngine:
         except grpc.RpcError as error:
             raise self._fault(error) from error
         self._uuid = uuid if isinstance(uuid, str) else uuid.decode()
-        return Tip(reply.tip.seq, reply.committed_seq, reply.in_sync, self._uuid)
+        return Tip(reply.tip.seq, reply.committed_seq, reply.in_sync, self._uuid, reply.first_seq)
 
     def raw_frames(self, from_seq: int, to_seq: int) -> list[bytes]:
         request = replication_pb2.FetchJournalRequest(from_seq=from_seq, max_bytes=CHUNK_BYTES)
@@ -247,7 +249,7 @@ class ColdJournal:
     def tip(self) -> Tip:
         summary = self._summary
         # Until the cluster took it in, a journal is no account of what was committed, whatever it holds.
-        return Tip(summary.tip_seq, summary.committed_seq, summary.joined, summary.cluster_uuid)
+        return Tip(summary.tip_seq, summary.committed_seq, summary.joined, summary.cluster_uuid, summary.base_seq + 1)
 
     def raw_frames(self, from_seq: int, to_seq: int) -> list[bytes]:
         if from_seq <= self.base_seq:

@@ -107,6 +107,9 @@ class Truncated(Running):
         super().__init__(data_dir, committed_seq)
         self._state = state
 
+    def tip(self) -> Tip:
+        return replace(super().tip(), first_seq=self._state.seq + 1 if self._state is not None else 1)
+
     def snapshot(self) -> Start | None:
         return self._state
 
@@ -174,6 +177,22 @@ def test_replica_whose_journal_was_cut_is_compared_by_its_chain(files, panel_of)
     panel.follow_up(twin.seq)
     assert panel.peers[1].checked_seq == seq
     assert panel.take_breaks() == []
+
+
+@pytest.mark.parametrize("before_the_cut", [True, False])
+def test_replica_that_went_its_own_way_is_found_by_r10_though_its_journal_was_cut(
+    files, panel_of, tamper, before_the_cut
+) -> None:
+    seq = tamper.own_way(files.root / "engine-2", 2)
+    last = [frame.last_seq for frame in tamper.frames_of(files.root / "engine-2")]
+    base = min(end for end in last if end > seq) if before_the_cut else max(end for end in last if end < seq - 20)
+    whole = ColdJournal(files.root / "engine-1")
+    panel = panel_of(whole, Truncated(files.root / "engine-2", whole.tip().applied_seq, Start(seq=base)))
+    twin = follow(panel, whole.tip().applied_seq)
+    panel.follow_up(twin.seq)
+    (found,) = panel.take_breaks()
+    assert found.rule == "R10"
+    assert found.subject == ("engine-2 seq 1" if before_the_cut else f"engine-2 seq {seq}")
 
 
 def test_late_beginning_without_a_state_is_said_with_the_remedy(files, tamper) -> None:

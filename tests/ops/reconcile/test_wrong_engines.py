@@ -73,6 +73,7 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     process.wait(PATIENCE_S)
 
 
+@pytest.mark.slow
 def test_wrong_answer_about_a_balance_is_found_by_r8_in_the_replica_that_gave_it(tmp_path, running) -> None:
     with running(ClusterPlan(restart=False, data_dir=tmp_path / "cluster")) as cluster:
         trade(cluster, open_market, lambda client: cross(client, 2, 100))
