@@ -169,7 +169,9 @@ class Faults:
     def _wrong_engine(self, host: Host) -> Undo:
         config = self._cluster.store.record
         assert isinstance(host, EngineHost)
-        if config is not None and len(config.in_sync) > 2 and host.id in config.in_sync and not config.paused:
+        # Where another one has lost its disk, two are left, and of two nobody can tell who is right.
+        whole = all(engine.disk.joined for engine in self._cluster.engines)
+        if config is not None and len(config.in_sync) > 2 and host.id in config.in_sync and not config.paused and whole:
             host.wrong = True
         return _nothing
 
