@@ -5,7 +5,7 @@ levels and client-id maps follow from the orders). Sections stand one after the 
 
 * header, once: magic `LKSTSNAP`, version u32, last_seq u64, last_timestamp_ns i64, pot of fees in micros (16 bytes,
   unsigned), the market's breaker: levels 1 to 3 ppm u32 each, pause_ns i64, day i64 and level u8 reached, until_ns i64;
-  then the number of rows of each of the five sections, u64 each;
+  then the number of rows of each of the six sections, u64 each;
 * instruments, by id: id u32, symbol 32 bytes (NUL padded), tick_micros i64, lot_units i64, phase u8, next_phase u8,
   until_ns i64 (both 0 if none follows), reference price i64, last price i64, maker fee ppm i32, taker fee ppm, band
   ppm, collar ppm, breaker ppm, u32 each, breaker window_ns i64, breaker pause_ns i64, breaker phase u8, open window's
@@ -19,6 +19,7 @@ levels and client-id maps follow from the orders). Sections stand one after the 
 * positions, by account and instrument: account u32, instrument u32, quantity_lots i64, cost_micros i64, realised_micros
   i64, business day of its opening i64; none with all four 0;
 * sessions, by id: id u64, last_no u64, k u32, then k = min(last_no, 256) outcome seqs u64, oldest first;
+* owners, by session: session id u64, gateway u16 that may close it (cancel on disconnect);
 * orders, by instrument, place, side (buys first) and priority: order_id u64, client_order_id u64, session_id u64,
   account u32, instrument u32, side u8, order_type u8, tif u8, price_ticks i64, quantity_lots i64, leaves_lots i64,
   place u8 (0 book, 1 waits for its stop price, 2 waits for the closing auction), stp u8, flags u8, display_lots i64,
@@ -36,13 +37,14 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 MAGIC: Final = b"LKSTSNAP"
-VERSION: Final = 3
+VERSION: Final = 4
 
-_HEADER: Final = struct.Struct("<8sIQq16s3IqqBqQQQQQ")
+_HEADER: Final = struct.Struct("<8sIQq16s3IqqBqQQQQQQ")
 _INSTRUMENT: Final = struct.Struct("<I32sqqBBqqqi4IqqBqqIIqq")
 _ACCOUNT: Final = struct.Struct("<II32sqB16qB")
 _POSITION: Final = struct.Struct("<IIqqqq")
 _SESSION: Final = struct.Struct("<QQI")
+_OWNER: Final = struct.Struct("<QH")
 _ORDER: Final = struct.Struct("<QQQIIBBBqqqBBBqqqqqq")
 _SEQ_SIZE: Final = 8
 _FEES_SIZE: Final = 16
@@ -139,6 +141,13 @@ class SessionRow(NamedTuple):
     outcomes: tuple[int, ...]
 
 
+class OwnerRow(NamedTuple):
+    """The gateway at which a session is whose orders are to be canceled when it is lost."""
+
+    session_id: int
+    gateway: int
+
+
 class OrderRow(NamedTuple):
     """A live order."""
 
@@ -176,12 +185,14 @@ class StateImage:
     accounts: tuple[AccountRow, ...]
     positions: tuple[PositionRow, ...]
     sessions: tuple[SessionRow, ...]
+    owners: tuple[OwnerRow, ...]
     orders: tuple[OrderRow, ...]
 
 
 def encode_snapshot(image: StateImage) -> bytes:
     """Bytes of a snapshot."""
-    counts = map(len, (image.instruments, image.accounts, image.positions, image.sessions, image.orders))
+    sections = (image.instruments, image.accounts, image.positions, image.sessions, image.owners, image.orders)
+    counts = map(len, sections)
     fees = image.fees_micros.to_bytes(_FEES_SIZE, "little")
     parts = [_HEADER.pack(MAGIC, VERSION, image.last_seq, image.last_timestamp_ns, fees, *image.market, *counts)]
     parts += [_INSTRUMENT.pack(*row) for row in image.instruments]
@@ -191,6 +202,7 @@ def encode_snapshot(image: StateImage) -> bytes:
         kept = len(session.outcomes)
         parts.append(_SESSION.pack(session.session_id, session.last_no, kept))
         parts.append(struct.pack(f"<{kept}Q", *session.outcomes))
+    parts += [_OWNER.pack(*row) for row in image.owners]
     parts += [_ORDER.pack(*row) for row in image.orders]
     return b"".join(parts)
 
@@ -238,11 +250,13 @@ def decode_snapshot(raw: bytes) -> StateImage:
     )
     positions = tuple(map(PositionRow._make, _POSITION.iter_unpack(reader.take(counts[2] * _POSITION.size))))
     sessions = tuple(_session(reader) for _ in range(counts[3]))
-    orders = tuple(map(OrderRow._make, _ORDER.iter_unpack(reader.take(counts[4] * _ORDER.size))))
+    owners = tuple(map(OwnerRow._make, _OWNER.iter_unpack(reader.take(counts[4] * _OWNER.size))))
+    orders = tuple(map(OrderRow._make, _ORDER.iter_unpack(reader.take(counts[5] * _ORDER.size))))
     if reader.rest:
         raise SnapshotError(f"snapshot has {reader.rest} bytes after its end")
     pot = int.from_bytes(fees, "little")
-    return StateImage(last_seq, last_timestamp_ns, pot, market, instruments, accounts, positions, sessions, orders)
+    sections = (instruments, accounts, positions, sessions, owners, orders)
+    return StateImage(last_seq, last_timestamp_ns, pot, market, *sections)
 
 
 def _session(reader: _Reader) -> SessionRow:

@@ -1,8 +1,9 @@
 """The intake log: what this gateway has taken in and not yet seen answered, on disk.
 
 A command is written here before it leaves, so a gateway that is killed and started again sends the rest of it again,
-also where the client is gone by then. Not synced: it survives the death of the process, not that of the host; for the
-latter the client, who keeps what is unanswered, sends again.
+also where the client is gone by then. Beside the commands stand the sessions that want their orders canceled when their
+client is gone. Not synced: it survives the death of the process, not that of the host; for the latter the client, who
+keeps what is unanswered, sends again.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,10 @@ from lockstep.ops.process import EnvironmentFault
 from lockstep.stream.records import COMMAND, LAYOUT_VERSION, Commands
 
 _KEY_BYTES: Final = 8
+_GRACE_BYTES: Final = 4
 _INCARNATION: Final = b"meta:incarnation"
 _OWNER: Final = b"meta:owner"
+_WATCHED: Final = b"watched:"
 _WRITE_BUFFER_BYTES: Final = 16 << 20
 
 
@@ -87,8 +90,36 @@ class IntakeLog:
             self._forgotten = entries[0][0] - 1
         return entries
 
-    def write(self, entries: Sequence[tuple[int, Commands]], forget_through: int = 0) -> None:
-        """Add entries and drop those up to `forget_through` (0: none), in one write."""
+    def watched(self) -> list[tuple[int, int]]:
+        """(session, milliseconds) of those with cancel on disconnect, by session.
+
+        Raises:
+            EnvironmentFault: an entry is damaged.
+        """
+        sessions = []
+        cursor = self._db.iter()
+        cursor.seek(_WATCHED)
+        while cursor.valid() and cursor.key().startswith(_WATCHED):
+            session_id, grace_ms = cursor.key()[len(_WATCHED) :], cursor.value()
+            cursor.next()
+            if len(session_id) != _KEY_BYTES or len(grace_ms) != _GRACE_BYTES:
+                raise EnvironmentFault(
+                    f"the intake log {self.directory} is damaged (a watched session of {len(session_id)} and "
+                    f"{len(grace_ms)} bytes); move it away: clients send again what is unanswered"
+                )
+            sessions.append((int.from_bytes(session_id, "big"), int.from_bytes(grace_ms, "big")))
+        return sessions
+
+    def write(
+        self,
+        entries: Sequence[tuple[int, Commands]],
+        forget_through: int = 0,
+        watched: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """Add entries and drop those up to `forget_through` (0: none), in one write.
+
+        `watched`: (session, milliseconds; 0: forget it) for `watched()` of the next life.
+        """
         batch = WriteBatch(raw_mode=True)
         for key, records in entries:
             batch.put(key.to_bytes(_KEY_BYTES, "big"), records.tobytes())
@@ -96,6 +127,12 @@ class IntakeLog:
             for key in range(self._forgotten + 1, forget_through + 1):
                 batch.delete(key.to_bytes(_KEY_BYTES, "big"))
             self._forgotten = forget_through
+        for session_id, grace_ms in watched:
+            name = _WATCHED + session_id.to_bytes(_KEY_BYTES, "big")
+            if grace_ms:
+                batch.put(name, grace_ms.to_bytes(_GRACE_BYTES, "big"))
+            else:
+                batch.delete(name)
         self._db.write(batch, self._write)
 
     def close(self) -> None:

@@ -11,15 +11,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
+from lockstep.gateway.disconnects import Announcement, Disconnects
 from lockstep.gateway.downlink import Delivery, Downlink, Fetch
 from lockstep.gateway.reports import Routed, route
-from lockstep.gateway.sessions import Admission, Session, SessionTable
+from lockstep.gateway.sessions import Admission, Opened, Refused, Session, SessionTable, own_session_id
 from lockstep.gateway.uplink import Uplink
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, FrameType
-from lockstep.stream.records import Commands, Events, join_records
+from lockstep.stream.records import COMMAND, Commands, Events, join_records
 
 MAX_FRAME: Final = 1024
+_FULL_RETRY_MS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Effects:
 
     store: tuple[tuple[int, Commands], ...] = field(default=(), repr=False)
     """(key, commands) for the intake log, before they are sent."""
+    watched: tuple[tuple[int, int], ...] = ()
+    """(session, milliseconds; 0: no more) that want cancel on disconnect, for the intake log, in the same write."""
     sends: tuple[Frame, ...] = field(default=(), repr=False)
     """SUBMIT frames for `sequencer`."""
     sequencer: int = 0
@@ -72,6 +78,8 @@ class GatewayMachine:
             first_key=first_key,
         )
         self.downlink: Downlink | None = None
+        self.disconnects = Disconnects()
+        self._own: Session | None = None
         self._outbox: list[tuple[Session, Commands]] = []
         self._outbox_commands = 0
 
@@ -90,14 +98,43 @@ class GatewayMachine:
         """The highest epoch under which events were released."""
         return 0 if self.downlink is None else self.downlink.epoch
 
-    def start(self, committed_seq: int, epoch: int) -> None:
-        """The cluster's committed seq at the moment: live delivery begins behind it."""
+    @property
+    def own_session_id(self) -> int:
+        """The session of what this gateway says by itself, and of calls that bring no number of their own."""
+        return own_session_id(self.settings.gateway, self.settings.incarnation)
+
+    def start(self, committed_seq: int, epoch: int, *, own_last_no: int = 0) -> None:
+        """The cluster's committed seq at the moment: live delivery begins behind it.
+
+        `own_last_no`: the last number of `own_session_id` that was executed; 0 unless a life had no intake log.
+        """
         self.downlink = Downlink(committed_seq)
         self.downlink.epoch = epoch
+        self._own = self.sessions.add_own(self.own_session_id, own_last_no + 1)
 
-    def restore(self, stored: Iterable[tuple[int, Commands]]) -> None:
-        """What the intake log of the former life still holds."""
+    def restore(self, stored: Iterable[tuple[int, Commands]], watched: Iterable[tuple[int, int]] = ()) -> None:
+        """What the intake log of the former life still holds: commands, and sessions with cancel on disconnect."""
         self.uplink.restore(stored, self.sessions)
+        self.disconnects.restore(watched)
+
+    def open_session(
+        self, session_id: int, client: str, stream: int, next_no: int, *, cancel_on_disconnect_ms: int = 0
+    ) -> Opened | Refused:
+        """A client's Hello on a stream; see `SessionTable.open`.
+
+        What is to be said of it leaves before the stream's first command, or with the next tick.
+        """
+        if cancel_on_disconnect_ms and self.disconnects.is_full(session_id):
+            return Refused(next_no, Code.BUSY, _FULL_RETRY_MS)
+        opened = self.sessions.open(session_id, client, stream, next_no)
+        if isinstance(opened, Opened):
+            self.disconnects.on_hello(session_id, cancel_on_disconnect_ms)
+        return opened
+
+    def close_stream(self, session_id: int, stream: int, now_ns: int) -> None:
+        """A stream ended, in whichever way."""
+        if self.sessions.detach(session_id, stream):
+            self.disconnects.on_lost(session_id, now_ns)
 
     def why_closed(self, now_ns: int) -> Code | None:
         """Why no command is taken in now; None if they are."""
@@ -105,6 +142,11 @@ class GatewayMachine:
 
     def submit(self, session: Session, records: Commands, now_ns: int) -> Admission:
         """Take in commands of one session, numbered one after the other, as far as numbering and room allow."""
+        if session is not self._own:
+            self._announce(now_ns)
+        return self._take_in(session, records, now_ns)
+
+    def _take_in(self, session: Session, records: Commands, now_ns: int) -> Admission:
         room = self.uplink.room() - self._outbox_commands
         first_no = int(records["session_no"][0])
         admission = self.sessions.admit(
@@ -120,6 +162,17 @@ class GatewayMachine:
     def _put(self, session: Session, records: Commands) -> None:
         self._outbox.append((session, records))
         self._outbox_commands += len(records)
+
+    def _announce(self, now_ns: int) -> bool:
+        """Take in what is to be said of sessions, as far as there is room; whether it was anything."""
+        planned = self.disconnects.plan(now_ns)
+        if not planned or self._own is None:
+            return False
+        records = _announcement_records(planned, self._own, self.settings.gateway)
+        taken = self._take_in(self._own, records, now_ns).taken
+        for announcement in planned[:taken]:
+            self.disconnects.on_taken(announcement)
+        return taken > 0
 
     def flush(self, now_ns: int) -> Effects:
         """Commands taken in since the last call go out."""
@@ -138,12 +191,13 @@ class GatewayMachine:
                 highest[session.session_id] = (session, number if known is None else max(number, known[1]))
             entry = self.uplink.enqueue(joined, tuple(highest.values()))
             store.append((entry.key, joined))
-        return self._with_sends(store=tuple(store))
+        return self._with_sends(store=tuple(store), watched=self.disconnects.take_changes())
 
     def _with_sends(
         self,
         *,
         store: tuple[tuple[int, Commands], ...] = (),
+        watched: tuple[tuple[int, int], ...] = (),
         events: Events | None = None,
         routed: Routed | None = None,
         fetch: Fetch | None = None,
@@ -154,6 +208,7 @@ class GatewayMachine:
         leader = self.uplink.leader
         return Effects(
             store=store,
+            watched=watched,
             sends=sends,
             sequencer=0 if leader is None else leader.sequencer,
             forget_through=self.uplink.forget_answered(),
@@ -205,7 +260,23 @@ class GatewayMachine:
     def on_tick(self, now_ns: int) -> Effects:
         """Call it every few milliseconds."""
         self.uplink.on_tick(now_ns)
-        return self._with_sends()
+        if self.why_closed(now_ns) is None:
+            self.disconnects.begin(now_ns)
+            if self._announce(now_ns):
+                return self.flush(now_ns)
+        # A session may have gone without a command: then nothing else writes that down.
+        return self._with_sends(watched=() if self._outbox else self.disconnects.take_changes())
+
+
+def _announcement_records(planned: list[Announcement], own: Session, gateway: int) -> Commands:
+    """As the next commands of the gateway's own session."""
+    records = np.zeros(len(planned), dtype=COMMAND)
+    records["kind"] = [announcement.kind for announcement in planned]
+    records["gateway"] = gateway
+    records["session_id"] = own.session_id
+    records["session_no"] = np.arange(own.expected, own.expected + len(planned))
+    records["order_id"] = [announcement.session_id for announcement in planned]
+    return records
 
 
 def _cut(outbox: list[tuple[Session, Commands]]) -> Iterable[list[tuple[Session, Commands]]]:

@@ -80,7 +80,7 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     await asyncio.to_thread(wait_for_driver, topology.aeron_dir, _DRIVER_PATIENCE_S)
     intake = IntakeLog(member.data_dir, cluster=topology.name, gateway=member.id, now_s=int(time.time()))
     try:
-        stored = intake.unanswered()
+        stored, watched = intake.unanswered(), intake.watched()
         watch = _watch_server(member, intake.incarnation)
     except EnvironmentFault:
         intake.close()
@@ -96,7 +96,7 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
         rewind_ns=timing.rewind_ms * 1_000_000,
     )
     machine = GatewayMachine(settings)
-    machine.restore(stored)
+    machine.restore(stored, watched)
     transport = Transport(topology.aeron_dir)
     shell = GatewayShell(topology, member, machine, intake, transport, watch)
     stack.push_async_callback(shell.stop)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lockstep.gateway.calls import abort, abort_refused, authenticate, require_account
 from lockstep.gateway.client_stream import ClientStream
+from lockstep.gateway.disconnects import MAX_GRACE_MS
 from lockstep.gateway.engines import EnginesUnavailable
 from lockstep.gateway.entitlement import may_use_session
 from lockstep.gateway.reports import ReportRows, report_messages, route, stamp_message
@@ -92,6 +93,9 @@ class OrderEntryService:
         why_not = may_use_session(client, hello.session_id)
         if why_not:
             await abort(context, grpc.StatusCode.PERMISSION_DENIED, why_not)
+        if hello.cancel_on_disconnect_ms > MAX_GRACE_MS:
+            text = f"cancel_on_disconnect_ms is {hello.cancel_on_disconnect_ms}; at most {MAX_GRACE_MS}, or 0 for off"
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text)
         if self._shell.stopping or self._shell.machine.downlink is None:
             await abort(context, grpc.StatusCode.UNAVAILABLE, self._shell.why_not_serving())
         opened = self._shell.open_stream(client.name, hello)

@@ -21,6 +21,8 @@ from lockstep.stream.codes import Code
 GATEWAY_CLIENT_BASE: Final = 0x7FFF0000
 """Client numbers from here on are the gateways' own (`base + gateway id`), for calls without an idempotency key."""
 NO_STREAM: Final = 0
+OWN_STREAM: Final = -1
+"""In place of a token: the gateway's own session, which is never forgotten."""
 UNOWNED: Final = ""
 """Owner of a session that is known from the intake log only: the first client entitled to its id gets it."""
 
@@ -127,6 +129,12 @@ class SessionTable:
         self._sessions[session_id] = session
         return session
 
+    def add_own(self, session_id: int, next_no: int) -> Session:
+        """The gateway's own session; it stays as long as the table."""
+        session = Session(session_id, UNOWNED, expected=next_no, answered=next_no - 1, stream=OWN_STREAM)
+        self._sessions[session_id] = session
+        return session
+
     def _forget_one(self) -> bool:
         for session_id, session in self._sessions.items():
             if session.stream == NO_STREAM and session.unanswered == 0:
@@ -134,11 +142,16 @@ class SessionTable:
                 return True
         return False
 
-    def detach(self, session_id: int, stream: int) -> None:
-        """A stream ended. The session stays, with what is unanswered; a stream that lost it changes nothing."""
+    def detach(self, session_id: int, stream: int) -> bool:
+        """A stream ended; whether the session has none any more. It stays, with what is unanswered.
+
+        A stream that lost the session changes nothing.
+        """
         session = self._sessions.get(session_id)
-        if session is not None and session.stream == stream:
-            session.stream = NO_STREAM
+        if session is None or session.stream != stream:
+            return False
+        session.stream = NO_STREAM
+        return True
 
     def admit(self, session: Session, first_no: int, count: int, *, room: int, closed: Code | None) -> Admission:
         """Decide about `count` commands numbered from `first_no`.

@@ -24,7 +24,7 @@ from lockstep.gateway.machine import Effects, GatewayMachine
 from lockstep.gateway.market_hub import MarketHub
 from lockstep.gateway.reports import ReportRows, Routed, stamp_message
 from lockstep.gateway.resuming import resume
-from lockstep.gateway.sessions import Refused, own_session_id
+from lockstep.gateway.sessions import Refused
 from lockstep.ops.metrics.gateway import GatewayFigures
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, encode_frame
@@ -74,7 +74,7 @@ class GatewayShell:
         self.entitlements = Entitlements(topology.clients)
         self.engines = Engines(topology.engines)
         self.market = MarketHub(self.engines, lambda: machine.delivered_seq)
-        self.own_session_id = own_session_id(member.id, machine.settings.incarnation)
+        self.own_session_id = machine.own_session_id
         self.stopping = False
         self.failure: BaseException | None = None
         """A broken invariant; the process must end."""
@@ -154,7 +154,7 @@ class GatewayShell:
 
     async def _synchronise(self) -> None:
         """Find out where the cluster stands; engines may come later than this gateway."""
-        request = replication_pb2.QueryRequest(instruments=True)
+        request = replication_pb2.QueryRequest(session_id=self.own_session_id)
         told = ""
         while True:
             try:
@@ -169,7 +169,7 @@ class GatewayShell:
                 told = said
                 self._log.info("waiting for the engines", said=told)
             await asyncio.sleep(_SYNC_PAUSE_S)
-        self.machine.start(reply.stamp.seq, reply.stamp.epoch)
+        self.machine.start(reply.stamp.seq, reply.stamp.epoch, own_last_no=reply.session_last_no)
         self._log.info("in step with the cluster", seq=reply.stamp.seq, epoch=reply.stamp.epoch)
 
     async def _tick_forever(self) -> None:
@@ -181,7 +181,7 @@ class GatewayShell:
             self._watch.poll(now_ns)
             self._perform(self.machine.on_tick(now_ns))
             if self._forget > self._forgotten:
-                self._write_intake(())
+                self._write_intake((), ())
             self.market.on_tick(now_ns)
             self._show_status(now_ns)
 
@@ -259,8 +259,9 @@ class GatewayShell:
 
     def _perform(self, effects: Effects) -> None:
         self._forget = max(self._forget, effects.forget_through)
+        if effects.store or effects.watched:
+            self._write_intake(effects.store, effects.watched)
         if effects.store:
-            self._write_intake(effects.store)
             self.figures.on_stored(effects.store)
         if effects.sends:
             self._send(effects)
@@ -274,8 +275,8 @@ class GatewayShell:
         if effects.fetch is not None:
             self.spawn(self._fetch(effects.fetch.after_seq, effects.fetch.to_seq))
 
-    def _write_intake(self, entries: tuple[tuple[int, Commands], ...]) -> None:
-        self._intake.write(entries, self._forget)
+    def _write_intake(self, entries: tuple[tuple[int, Commands], ...], watched: tuple[tuple[int, int], ...]) -> None:
+        self._intake.write(entries, self._forget, watched)
         self._forgotten = self._forget
 
     def _send(self, effects: Effects) -> None:
@@ -346,7 +347,13 @@ class GatewayShell:
     def open_stream(self, client: str, hello: orders_pb2.Hello) -> ClientStream | Refused:
         """A client's Hello: its stream owns the session now, another one that did is ended."""
         token = next(self._tokens)
-        opened = self.machine.sessions.open(hello.session_id, client, token, max(1, hello.next_no))
+        opened = self.machine.open_session(
+            hello.session_id,
+            client,
+            token,
+            max(1, hello.next_no),
+            cancel_on_disconnect_ms=hello.cancel_on_disconnect_ms,
+        )
         if isinstance(opened, Refused):
             return opened
         previous = self._streams.pop(hello.session_id, None)
@@ -370,7 +377,7 @@ class GatewayShell:
         """The stream ended; its session stays."""
         if self._streams.get(stream.session_id) is stream:
             del self._streams[stream.session_id]
-        self.machine.sessions.detach(stream.session_id, stream.token)
+        self.machine.close_stream(stream.session_id, stream.token, time.monotonic_ns())
 
     def finish_if_answered(self, stream: ClientStream) -> None:
         """End a stream whose client has said all, once it has got all answers."""
@@ -432,6 +439,8 @@ class GatewayShell:
             "sessions": len(self.machine.sessions),
             "streams": len(self._streams),
             "subscribers": self.market.subscribers,
+            "cancel_on_disconnect": len(self.machine.disconnects),
+            "lost_sessions": self.machine.disconnects.lost,
             "unanswered": uplink.unanswered_commands,
             "entries_resent": uplink.entries_resent,
             "stale_receipts": uplink.stale_receipts,

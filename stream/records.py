@@ -9,7 +9,7 @@ millionths of the currency unit, `*_ns` are nanoseconds since the Unix epoch (st
 
 These overlays share the 128 bytes of a command; `kind` says which one is meant:
 
-* `COMMAND`: orders (`NEW_ORDER`, `CANCEL`, `REPLACE`, `MASS_CANCEL`, `REFUSED`) and `SESSION_CLOSED`;
+* `COMMAND`: orders (`NEW_ORDER`, `CANCEL`, `REPLACE`, `MASS_CANCEL`, `REFUSED`), `SESSION_OPENED`, `SESSION_CLOSED`;
 * `ADMIN`: reference data and accounts (`DEFINE_INSTRUMENT`, `DEFINE_ACCOUNT`, `ADJUST_CASH`, `ADJUST_POSITION`);
 * `SETTING`: one value of an instrument or account (`SET_PHASE`, `SET_ACCOUNT_STATUS`);
 * `LIMITS`: an account's pre-trade limits (`SET_RISK_LIMITS`);
@@ -72,11 +72,13 @@ class CommandKind(IntEnum):
     SET_PRICE_LIMITS = 72
     TRANSFER_POSITION = 73
     SESSION_CLOSED = 74
-    """Cancel on disconnect: a gateway says that the session in `order_id` is gone."""
+    """Cancel on disconnect: a gateway says that the session in `order_id` is gone; it counts if that gateway has it."""
     SET_MARGIN = 75
     SET_INDEX = 76
     """An instrument's weight in the index of the market, and its previous close."""
     SET_MARKET_BREAKER = 77
+    SESSION_OPENED = 78
+    """Cancel on disconnect: the session in `order_id` is at the gateway in `gateway` now."""
 
     EPOCH_START = 192
     GROW = 193
@@ -223,6 +225,8 @@ class EventKind(IntEnum):
     """The index has fallen to a level of the market's breaker."""
     MARGIN_CALLED = 79
     """A margin account's equity (`value`) fell under its maintenance margin (`previous_value`), or is back at it."""
+    SESSION_OPENED = 80
+    """A session is at gateway `value` now; before at `previous_value` (0: at none that cancels for it)."""
 
     EPOCH_STARTED = 192
     GROWN = 193

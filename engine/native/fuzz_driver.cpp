@@ -79,7 +79,7 @@ private:
 
 u8 some_kind(Random& random) {
     constexpr u8 kKinds[] = {2,  2,  3,  3,  4,  5,  64, 65, 66, 66,  67,  67,
-                             68, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 195, 195, 192};
+                             68, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 195, 195, 192};
     if (random.below(100) < 70) return command_kind::NEW_ORDER;
     return kKinds[random.below(std::size(kKinds))];
 }
@@ -121,6 +121,10 @@ Command some_command(Random& random) {
         if (head.kind == command_kind::SET_PHASE)
             words[0] = static_cast<i64>(random.below(2) == 0 ? 3 : random.below(9));
         if (head.kind == command_kind::SET_ACCOUNT_STATUS) words[0] = static_cast<i64>(random.below(9) / 4);
+        if (head.kind == command_kind::SESSION_OPENED || head.kind == command_kind::SESSION_CLOSED) {
+            head.order_id = 1;
+            head.gateway = static_cast<u16>(1 + random.below(2));
+        }
         if (head.kind == command_kind::SET_INDEX) {
             command.market.index_weight = static_cast<i64>(random.below(5));
             command.market.close_price_ticks = static_cast<i64>(random.below(60));

@@ -49,6 +49,7 @@ _BY_KIND: Final[dict[int, Handler]] = {
     CommandKind.SET_FEES: settings.set_fees,
     CommandKind.SET_PRICE_LIMITS: settings.set_price_limits,
     CommandKind.TRANSFER_POSITION: admin.transfer_position,
+    CommandKind.SESSION_OPENED: mass.session_opened,
     CommandKind.SESSION_CLOSED: mass.session_closed,
     CommandKind.SET_MARGIN: settings.set_margin,
     CommandKind.SET_INDEX: settings.set_index,

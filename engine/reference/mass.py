@@ -36,9 +36,21 @@ def mass_cancel(state: State, row: Row, out: Output) -> None:
     events.mass_canceled(out, row, cancel_all(state, chosen, row, Code.MASS_CANCEL, out))
 
 
+def session_opened(state: State, row: Row, out: Output) -> None:
+    """SESSION_OPENED: from here on this gateway's word counts about the session's end."""
+    gateway, session_id = row[6], row[12]
+    previous = state.owners.get(session_id, 0)
+    state.owners[session_id] = gateway
+    events.setting(out, row, EventKind.SESSION_OPENED, gateway, previous)
+
+
 def session_closed(state: State, row: Row, out: Output) -> None:
-    """SESSION_CLOSED: a gateway has lost a session that wants its orders canceled then."""
-    chosen = [order for order in state.orders.values() if order.session_id == row[12]]
+    """SESSION_CLOSED: a gateway has lost a session that wants its orders canceled then. It may be elsewhere by now."""
+    gateway, session_id = row[6], row[12]
+    chosen: list[Order] = []
+    if state.owners.get(session_id) == gateway:
+        del state.owners[session_id]
+        chosen = [order for order in state.orders.values() if order.session_id == session_id]
     events.mass_canceled(out, row, cancel_all(state, chosen, row, Code.DISCONNECTED, out))
 
 

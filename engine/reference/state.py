@@ -26,6 +26,7 @@ class State:
         "last_timestamp_ns",
         "market",
         "orders",
+        "owners",
         "sessions",
         "symbols",
     )
@@ -34,6 +35,8 @@ class State:
         self.last_seq = 0
         self.last_timestamp_ns = 0
         self.sessions: dict[int, Session] = {}
+        # Sessions that want their orders canceled when they are lost: the gateway that may say so.
+        self.owners: dict[int, int] = {}
         self.accounts: dict[int, Account] = {}
         self.account_names: dict[bytes, Account] = {}
         self.books: dict[int, Book] = {}

@@ -19,8 +19,17 @@ from lockstep.stream.records import EventKind, Events
 _TWO_SIDED = (EventKind.TRADE, EventKind.CANCELED, EventKind.REPLACED)
 
 
-def audit(judge: Judge, clients: Iterable[ClientHost], *, deposits: dict[tuple[int, int], int]) -> int:
-    """Check a finished run; the number of trades. `deposits`: (0, account) cash and (instrument, account) lots given.
+def audit(
+    judge: Judge,
+    clients: Iterable[ClientHost],
+    *,
+    deposits: dict[tuple[int, int], int],
+    left: ClientHost | None = None,
+) -> int:
+    """Check a finished run; the number of trades.
+
+    `deposits`: (0, account) cash and (instrument, account) lots given. `left`: a client with cancel on disconnect that
+    went away for good.
 
     Raises:
         Violation: what differs.
@@ -50,6 +59,10 @@ def audit(judge: Judge, clients: Iterable[ClientHost], *, deposits: dict[tuple[i
         _check_client(client, told.get(client.session_id, []), executed, answers)
     check_invariants(engine)
     _check_conserved(engine, deposits)
+    if left is not None:
+        alive = [order_id for order_id, order in engine.state.orders.items() if order.session_id == left.session_id]
+        if alive:
+            raise Violation(f"{left.name} left, and its orders {alive[:5]} are still there")
     return trades
 
 

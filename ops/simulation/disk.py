@@ -226,19 +226,39 @@ class Intake:
     def __init__(self) -> None:
         self.incarnation = 0
         self._entries: list[tuple[int, Commands]] = []
+        self._watched: dict[int, int] = {}
+        self._watched_before: dict[int, dict[int, int]] = {}  # by the key of the entry that came with the change
+
+    def watched(self) -> list[tuple[int, int]]:
+        """(session, milliseconds) of those with cancel on disconnect, by session."""
+        return sorted(self._watched.items())
 
     def unanswered(self) -> list[tuple[int, Commands]]:
         """What it holds, oldest first."""
         return list(self._entries)
 
-    def write(self, entries: Sequence[tuple[int, Commands]], forget_through: int) -> None:
-        """Add entries and drop those up to `forget_through`."""
+    def write(
+        self, entries: Sequence[tuple[int, Commands]], forget_through: int, watched: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        """Add entries and drop those up to `forget_through`; `watched`: (session, milliseconds; 0: forget it)."""
+        if entries and watched:
+            self._watched_before[entries[0][0]] = dict(self._watched)
         self._entries += entries
+        for session_id, grace_ms in watched:
+            if grace_ms:
+                self._watched[session_id] = grace_ms
+            else:
+                self._watched.pop(session_id, None)
         if forget_through and self._entries and self._entries[0][0] <= forget_through:
+            self._watched_before = {key: old for key, old in self._watched_before.items() if key > forget_through}
             keys = [key for key, _records in self._entries]
             del self._entries[: bisect_left(keys, forget_through + 1)]
 
     def lose_tail(self, count: int) -> None:
         """A power cut: the newest entries had not reached the disk."""
-        if count:
+        if count and self._entries:
+            first_lost = self._entries[-count:][0][0]
             del self._entries[-count:]
+            undone = [key for key in self._watched_before if key >= first_lost]
+            if undone:
+                self._watched = self._watched_before[min(undone)]

@@ -76,12 +76,12 @@ class GatewayHost(Host):
                 rewind_ns=timing.rewind_ms * MS,
             )
         )
-        self.machine.restore(self.intake.unanswered())
+        self.machine.restore(self.intake.unanswered(), self.intake.watched())
         self._synchronise()
 
     def _synchronise(self) -> None:
         """Ask all engines where the cluster stands; the newest answer counts."""
-        request = replication_pb2.QueryRequest(instruments=True)
+        request = replication_pb2.QueryRequest(session_id=self.machine.own_session_id)
         replies: list[replication_pb2.QueryReply | None] = []
         engines = self.world.of_kind("engine")
 
@@ -93,7 +93,7 @@ class GatewayHost(Host):
             if best is None or not best.stamp.epoch:
                 self.kernel.after(_SYNC_PAUSE_NS, self._again, self.life, self._synchronise)
                 return
-            self.machine.start(best.stamp.seq, best.stamp.epoch)
+            self.machine.start(best.stamp.seq, best.stamp.epoch, own_last_no=best.session_last_no)
             self.kernel.note(f"{self.name} in step at seq {best.stamp.seq}")
 
         for engine in engines:
@@ -137,13 +137,13 @@ class GatewayHost(Host):
             self.kernel.after(self._flushed_ns + _SUBMIT_INTERVAL_NS - now_ns, self._again, self.life, self.wake)
         self._perform(self.machine.on_tick(now_ns))
         if self._forget > self._forgotten:
-            self._write_intake(())
+            self._write_intake((), ())
         self._write_streams()
 
     def _perform(self, effects: Effects) -> None:
         self._forget = max(self._forget, effects.forget_through)
-        if effects.store:
-            self._write_intake(effects.store)
+        if effects.store or effects.watched:
+            self._write_intake(effects.store, effects.watched)
         target = self.world.hosts.get(f"sequencer-{effects.sequencer}")
         for frame in effects.sends:
             if target is not None:
@@ -156,8 +156,8 @@ class GatewayHost(Host):
         if effects.fetch is not None:
             self._fetch(effects.fetch.after_seq, effects.fetch.to_seq)
 
-    def _write_intake(self, entries: tuple[tuple[int, Commands], ...]) -> None:
-        self.intake.write(entries, self._forget)
+    def _write_intake(self, entries: tuple[tuple[int, Commands], ...], watched: tuple[tuple[int, int], ...]) -> None:
+        self.intake.write(entries, self._forget, watched)
         self._forgotten = self._forget
 
     # ---- events from the engines ---------------------------------------------------------------------------------
@@ -278,7 +278,13 @@ class GatewayHost(Host):
             pipe.end("UNAVAILABLE: not in step with the cluster yet")
             return
         self._token += 1
-        opened = self.machine.sessions.open(hello.session_id, _CLIENT, self._token, max(1, hello.next_no))
+        opened = self.machine.open_session(
+            hello.session_id,
+            _CLIENT,
+            self._token,
+            max(1, hello.next_no),
+            cancel_on_disconnect_ms=hello.cancel_on_disconnect_ms,
+        )
         if isinstance(opened, Refused):
             pipe.end(f"refused: {opened.code.name}")
             return
@@ -366,7 +372,7 @@ class GatewayHost(Host):
         known = self._streams.get(stream.session_id)
         if known is not None and known[0] is stream:
             del self._streams[stream.session_id]
-        self.machine.sessions.detach(stream.session_id, stream.token)
+        self.machine.close_stream(stream.session_id, stream.token, self.kernel.now_ns)
 
     def _write_streams(self) -> None:
         for stream, pipe in list(self._streams.values()):

@@ -15,6 +15,8 @@ from lockstep.ops.simulation.world import Violation
 _PEACE_NS: Final = 40 * SECOND
 """Time to converge after everything is healed, at the most."""
 _SETTLE_NS: Final = 300 * MS
+_CLOSE_NS: Final = 2 * SECOND
+"""Time beyond its own in which the orders of a client that left are canceled, in peace."""
 _ENCODED_EVERY: Final = 8
 """In one seed of so many, frames travel as bytes."""
 
@@ -89,4 +91,14 @@ def _run(kernel: Kernel, cluster: Cluster, faults: Faults) -> int:
     if why:
         raise Violation(f"not converged {_PEACE_NS // SECOND} s after the last fault: {why}")
     kernel.run(kernel.now_ns + _SETTLE_NS, lambda: False)
-    return audit(cluster.judge, cluster.clients, deposits=deposits)
+    leaver = cluster.clients[0]
+    if not leaver.grace_ms:
+        return audit(cluster.judge, cluster.clients, deposits=deposits)
+    leaver.crash()
+    if kernel.seed % 2:
+        # Nor must the gateways have forgotten it when they come back.
+        for gateway in cluster.gateways:
+            gateway.crash()
+            kernel.after(_SETTLE_NS, gateway.start)
+    kernel.run(kernel.now_ns + leaver.grace_ms * MS + _CLOSE_NS, lambda: False)
+    return audit(cluster.judge, cluster.clients, deposits=deposits, left=leaver)

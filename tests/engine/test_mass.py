@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from lockstep.engine.snapshot_format import decode_snapshot
 from lockstep.stream.codes import Code
 from lockstep.stream.records import AccountStatus, EventKind, MassCancelFlag, Side
 
@@ -71,9 +72,40 @@ def test_kill_switch_needs_an_account_and_leaves_a_ban(busy: Any) -> None:
 
 
 def test_disconnect_cancels_the_sessions_orders(busy: Any) -> None:
-    assert canceled(busy.close_session(200), Code.DISCONNECTED) == [2, 4]
+    (event,) = busy.open_session(200, gateway=3)
+    assert (event.kind, event.value, event.previous_value) == (EventKind.SESSION_OPENED, 3, 0)
+    assert canceled(busy.close_session(200, gateway=3), Code.DISCONNECTED) == [2, 4]
+    assert canceled(busy.close_session(200, gateway=3), Code.DISCONNECTED) == []
+    assert canceled(busy.close_session(999, gateway=3), Code.DISCONNECTED) == []
+
+
+def test_session_that_no_gateway_has_keeps_its_orders(busy: Any) -> None:
     assert canceled(busy.close_session(200), Code.DISCONNECTED) == []
-    assert canceled(busy.close_session(999), Code.DISCONNECTED) == []
+
+
+def test_gateway_that_a_session_left_cannot_close_it(busy: Any) -> None:
+    busy.open_session(200, gateway=1)
+    (event,) = busy.open_session(200, gateway=2)
+    assert (event.value, event.previous_value) == (2, 1)
+    assert canceled(busy.close_session(200, gateway=1), Code.DISCONNECTED) == []
+    assert canceled(busy.close_session(200, gateway=2), Code.DISCONNECTED) == [2, 4]
+
+
+def test_closed_session_is_forgotten_until_it_is_opened_again(busy: Any) -> None:
+    busy.open_session(200)
+    busy.close_session(200)
+    assert decode_snapshot(busy.engine.snapshot()).owners == ()
+    busy.new(ALICE, "B", 1, 90, session=200)
+    assert canceled(busy.close_session(200), Code.DISCONNECTED) == []
+    busy.open_session(200)
+    assert decode_snapshot(busy.engine.snapshot()).owners == ((200, 1),)
+    assert len(canceled(busy.close_session(200), Code.DISCONNECTED)) == 1
+
+
+def test_gateway_of_a_session_survives_a_snapshot(busy: Any) -> None:
+    busy.open_session(200, gateway=2)
+    busy.engine = type(busy.engine).restore(busy.engine.snapshot())
+    assert canceled(busy.close_session(200, gateway=2), Code.DISCONNECTED) == [2, 4]
 
 
 @pytest.mark.parametrize(

@@ -60,3 +60,14 @@ def test_log_in_use_is_refused_with_a_remedy(reopen, tmp_path):
     reopen()
     with pytest.raises(EnvironmentFault, match="another gateway running on it"):
         IntakeLog(tmp_path / "intake", cluster="c", gateway=1, now_s=1)
+
+
+def test_watched_sessions_survive_a_restart_until_they_are_forgotten(reopen):
+    log = reopen()
+    log.write([(1, commands(1))], watched=[(7, 500), (2**63 + 5, 3_600_000)])
+    log.write([], watched=[(9, 1), (7, 700)])
+    log = reopen()
+    assert held(log) == [(1, [1])]
+    assert log.watched() == [(7, 700), (9, 1), (2**63 + 5, 3_600_000)]
+    log.write([], watched=[(9, 0), (7, 0)])
+    assert reopen().watched() == [(2**63 + 5, 3_600_000)]

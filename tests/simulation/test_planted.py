@@ -14,7 +14,7 @@ from lockstep.engine.reference import engine as reference
 from lockstep.gateway.downlink import Downlink
 from lockstep.gateway.uplink import Uplink
 from lockstep.ops.simulation import engine_host
-from lockstep.ops.simulation.disk import Disk
+from lockstep.ops.simulation.disk import Disk, Intake
 from lockstep.ops.simulation.engine_host import EngineHost
 from lockstep.ops.simulation.run import simulate
 from lockstep.replica import execution, replayer
@@ -335,6 +335,11 @@ def journal_cut_behind_the_own_snapshot_only(patch: pytest.MonkeyPatch) -> None:
         return max(oldest.values())
 
     patch.setattr(engine_host, "plan_cut", plan)
+
+
+@bug(20)
+def gateway_forgets_whose_orders_to_cancel(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Intake, "watched", lambda _self: [])
 
 
 def find(seeds: int) -> str:

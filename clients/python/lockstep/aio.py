@@ -307,6 +307,7 @@ class AsyncClient:
         on_batch: Callable[[ReportColumns], None] | None = None,
         timeout_s: float = 5.0,
         log_dir: Path | str | None = None,
+        cancel_on_disconnect_s: float | None = None,
     ) -> AsyncSession:
         """Open a trading session: numbered, batched, resumed by itself after any break.
 
@@ -320,9 +321,11 @@ class AsyncClient:
             on_batch: called for each batch of reports as columns: the fast path.
             timeout_s: seconds to wait for the first gateway's Welcome.
             log_dir: keep a `ClientLog` of this session in that directory, for audits; None: none.
+            cancel_on_disconnect_s: have all its orders canceled when no stream of it has been open for so many seconds
+                (0.001 to 3600), whether it broke or was closed; None: they stay.
 
         Raises:
-            ValueError: `on_full` is neither, or both callbacks are given.
+            ValueError: `on_full` is neither, both callbacks are given, or `cancel_on_disconnect_s` is out of range.
             Unavailable, Refused: no gateway took the session in.
         """
         if on_full not in ("block", "raise"):
@@ -330,7 +333,10 @@ class AsyncClient:
         if on_report is not None and on_batch is not None:
             raise ValueError("give on_report or on_batch, not both")
         limits = SessionLimits(
-            max_unanswered=max_unanswered, batch_rows=batch_rows, linger_ns=round(linger_ms * 1_000_000)
+            max_unanswered=max_unanswered,
+            batch_rows=batch_rows,
+            linger_ns=round(linger_ms * 1_000_000),
+            cancel_on_disconnect_ms=_grace_ms(cancel_on_disconnect_s),
         )
         checkpoint = resume or Checkpoint(self._new_session_id())
         log = ClientLog(Path(log_dir), checkpoint, resumed=resume is not None) if log_dir is not None else None
@@ -393,6 +399,14 @@ class AsyncClient:
 
 def _order_ref(row: CommandRow) -> orders_pb2.OrderRef:
     return orders_pb2.OrderRef(account=row.account, order_id=row.order_id, client_order_id=row.client_order_id)
+
+
+def _grace_ms(cancel_on_disconnect_s: float | None) -> int:
+    if cancel_on_disconnect_s is None:
+        return 0
+    if not 0.001 <= cancel_on_disconnect_s <= 3600:
+        raise ValueError(f"cancel_on_disconnect_s={cancel_on_disconnect_s}; use 0.001 to 3600 seconds, or None for off")
+    return round(cancel_on_disconnect_s * 1000)
 
 
 def _by_row(on_report: Callable[[Report], None]) -> Callable[[ReportColumns], None]:

@@ -141,6 +141,7 @@ class EventKind(IntEnum):
     MARKET_BREAKER_SET = 77
     MARKET_HALTED = 78
     MARGIN_CALLED = 79
+    SESSION_OPENED = 80
 
     EPOCH_STARTED = 192
     GROWN = 193

@@ -110,7 +110,7 @@ class AsyncSession(Administration[Coroutine[Any, Any, CommandHandle]]):
         return self.shell.checkpoint()
 
     async def close(self, drain_s: float = 5.0) -> Checkpoint:
-        """Wait up to `drain_s` seconds for answers and end the session here; orders stay in the book."""
+        """Wait up to `drain_s` seconds for answers and end it here; orders stay, but for `cancel_on_disconnect_s`."""
         return await self.shell.close(drain_s)
 
     # ---- commands ----------------------------------------------------------------------------------------------

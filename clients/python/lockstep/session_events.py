@@ -126,6 +126,8 @@ class SessionLimits:
     hold_first_ns: int = 1_000_000
     """Pause after a retryable refusal, doubled with each further one while nothing is answered."""
     hold_most_ns: int = 100_000_000
+    cancel_on_disconnect_ms: int = 0
+    """Milliseconds without an open stream after which the gateway cancels the session's orders; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,7 @@ class Connect:
     session_id: int
     last_seen: ReportId
     next_no: int
+    cancel_on_disconnect_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

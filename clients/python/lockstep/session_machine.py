@@ -435,7 +435,8 @@ class SessionMachine:
         if last.seq and last.leg == 0:
             # The second row of the same event may not have come yet, and a Hello can't name rows: ask for it again.
             last = ReportId(last.seq, last.index - 1) if last.index else ReportId(last.seq - 1, MAX_INDEX)
-        return Effects(connect=Connect(self.conn, self._address, self.session_id, last, self.first_unanswered))
+        grace_ms = self.limits.cancel_on_disconnect_ms
+        return Effects(connect=Connect(self.conn, self._address, self.session_id, last, self._cursor, grace_ms))
 
     def _enter_waiting(self, now_ns: int, jitter_ppm: int) -> Effects:
         """Pause before the next address. The pause is half fixed, half chance, so that clients don't come in step."""

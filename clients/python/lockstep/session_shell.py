@@ -360,7 +360,12 @@ async def _write(call: Any, outbox: _Outbox) -> None:
 
 
 def _hello(connect: Connect) -> bytes:
-    hello = orders_pb2.Hello(session_id=connect.session_id, next_no=connect.next_no, columnar=True)
+    hello = orders_pb2.Hello(
+        session_id=connect.session_id,
+        next_no=connect.next_no,
+        columnar=True,
+        cancel_on_disconnect_ms=connect.cancel_on_disconnect_ms,
+    )
     hello.last_seen.seq = connect.last_seen.seq
     hello.last_seen.index = connect.last_seen.index
     return orders_pb2.SessionRequest(hello=hello).SerializeToString()

@@ -219,6 +219,7 @@ class Client:
         on_batch: Callable[[ReportColumns], None] | None = None,
         timeout_s: float = 5.0,
         log_dir: Path | str | None = None,
+        cancel_on_disconnect_s: float | None = None,
     ) -> "Session":
         """Open a trading session. See `AsyncClient.session`; callbacks run in the loop's thread."""
         opened = self._loop.run(
@@ -232,6 +233,7 @@ class Client:
                 on_batch=on_batch,
                 timeout_s=timeout_s,
                 log_dir=log_dir,
+                cancel_on_disconnect_s=cancel_on_disconnect_s,
             )
         )
         return Session(self, self._loop, opened, blocking=on_full == "block")
@@ -300,7 +302,7 @@ class Session(Administration[CommandHandle]):
         return self._shell.checkpoint()
 
     def close(self, drain_s: float = 5.0) -> Checkpoint:
-        """Wait up to `drain_s` seconds for answers and end the session here; orders stay in the book."""
+        """Wait up to `drain_s` seconds for answers and end it here; orders stay, but for `cancel_on_disconnect_s`."""
         return self._loop.run(self._session.close(drain_s))
 
     def drain(self, timeout_s: float | None = None) -> None:

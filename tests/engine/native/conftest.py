@@ -194,8 +194,9 @@ def _other(pick: np.random.Generator) -> Commands:
         moved["to_account"] = pick.integers(0, len(ACCOUNTS) + 2)
         moved["quantity_lots"] = pick.choice(RARE) if pick.random() < 0.1 else pick.integers(0, 2_000)
         return moved.view(COMMAND)
-    if kind in (CommandKind.MASS_CANCEL, CommandKind.SESSION_CLOSED):
+    if kind in (CommandKind.MASS_CANCEL, CommandKind.SESSION_OPENED, CommandKind.SESSION_CLOSED):
         row["order_id"] = pick.choice([0, *range(1, SESSIONS + 2)])
+        row["gateway"] = pick.integers(0, 3)
         row["side"] = pick.choice([0, 0, 0, 1, 2])
         row["account"] *= int(pick.integers(0, 2))
         row["flags"] = pick.choice([0] * 7 + [1, 2])

@@ -115,6 +115,7 @@ def settings_of_accounts(draw: st.DrawFn) -> Setting:
                 CommandKind.TRANSFER_POSITION,
                 CommandKind.ADJUST_CASH,
                 CommandKind.MASS_CANCEL,
+                CommandKind.SESSION_OPENED,
                 CommandKind.SESSION_CLOSED,
             ]
         )
@@ -136,8 +137,8 @@ def settings_of_accounts(draw: st.DrawFn) -> Setting:
         )
     if kind == CommandKind.ADJUST_CASH:
         return ADMIN, kind, {"account": account, "amount_micros": draw(st.one_of(st.integers(-(10**6), 10**6), RARE))}
-    if kind == CommandKind.SESSION_CLOSED:
-        return COMMAND, kind, {"order_id": draw(st.sampled_from([SESSION, 2]))}
+    if kind in (CommandKind.SESSION_OPENED, CommandKind.SESSION_CLOSED):
+        return COMMAND, kind, {"order_id": draw(st.sampled_from([SESSION, 2])), "gateway": draw(st.integers(1, 2))}
     flags = MassCancelFlag.BLOCK if draw(st.integers(0, 9)) == 0 else 0
     return COMMAND, kind, {"account": account, "instrument": draw(st.integers(0, 2)), "flags": flags}
 

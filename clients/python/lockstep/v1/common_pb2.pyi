@@ -97,6 +97,7 @@ class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_KIND_MARKET_BREAKER_SET: _ClassVar[EventKind]
     EVENT_KIND_MARKET_HALTED: _ClassVar[EventKind]
     EVENT_KIND_MARGIN_CALLED: _ClassVar[EventKind]
+    EVENT_KIND_SESSION_OPENED: _ClassVar[EventKind]
     EVENT_KIND_EPOCH_STARTED: _ClassVar[EventKind]
     EVENT_KIND_GROWN: _ClassVar[EventKind]
     EVENT_KIND_GROW_WITHDRAWN: _ClassVar[EventKind]
@@ -242,6 +243,7 @@ EVENT_KIND_INDEX_SET: EventKind
 EVENT_KIND_MARKET_BREAKER_SET: EventKind
 EVENT_KIND_MARKET_HALTED: EventKind
 EVENT_KIND_MARGIN_CALLED: EventKind
+EVENT_KIND_SESSION_OPENED: EventKind
 EVENT_KIND_EPOCH_STARTED: EventKind
 EVENT_KIND_GROWN: EventKind
 EVENT_KIND_GROW_WITHDRAWN: EventKind

@@ -150,6 +150,7 @@ private:
             case command_kind::SET_FEES: return settings::set_fees(state_, step);
             case command_kind::SET_PRICE_LIMITS: return settings::set_price_limits(state_, step);
             case command_kind::TRANSFER_POSITION: return admin::transfer_position(state_, step);
+            case command_kind::SESSION_OPENED: return orders::session_opened(state_, step);
             case command_kind::SESSION_CLOSED: return orders::session_closed(state_, step);
             case command_kind::SET_MARGIN: return settings::set_margin(state_, step);
             case command_kind::SET_INDEX: return settings::set_index(state_, step);

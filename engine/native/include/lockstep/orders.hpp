@@ -367,9 +367,23 @@ inline void mass_cancel(State& state, Step& step) {
     report::mass_canceled(step, static_cast<u32>(chosen.size()));
 }
 
-// SESSION_CLOSED: a gateway has lost a session that wants its orders canceled then.
+// SESSION_OPENED: from here on this gateway's word counts about the session's end.
+inline void session_opened(State& state, Step& step) {
+    const CommandHead& head = step.head();
+    u16& owner = state.owners[head.order_id];
+    const u16 previous = owner;
+    owner = head.gateway;
+    report::setting(step, event_kind::SESSION_OPENED, head.gateway, previous);
+}
+
+// SESSION_CLOSED: a gateway has lost a session that wants its orders canceled then. It may be elsewhere by now.
 inline void session_closed(State& state, Step& step) {
-    const phases::Chosen chosen = orders_of_session(state, step.head().order_id, [](const Order&) { return true; });
+    const CommandHead& head = step.head();
+    phases::Chosen chosen;
+    if (const auto owner = state.owners.find(head.order_id); owner != state.owners.end() && owner->second == head.gateway) {
+        state.owners.erase(owner);
+        chosen = orders_of_session(state, head.order_id, [](const Order&) { return true; });
+    }
     cancel_all(state, chosen, code::DISCONNECTED, step);
     report::mass_canceled(step, static_cast<u32>(chosen.size()));
 }

@@ -9,7 +9,7 @@
 namespace lockstep::snapshot {
 
 inline constexpr char kMagic[8] = {'L', 'K', 'S', 'T', 'S', 'N', 'A', 'P'};
-inline constexpr u32 kVersion = 3;
+inline constexpr u32 kVersion = 4;
 
 // The bytes are not a snapshot that this version can restore.
 class Error : public std::runtime_error {
@@ -93,7 +93,8 @@ inline Bytes encode(const State& state) {
     out.reserve(256 + state.by_order_id.size() * kOrderBytes + accounts.size() * 192 + sessions.size() * 2080);
     const Market& market = state.market;
     put(out, kMagic, kVersion, state.last_seq, state.last_timestamp_ns, state.fees, market.levels, market.pause_ns,
-        market.day, market.level, market.until_ns, u64{books.size()}, u64{accounts.size()}, u64{positions.size()}, u64{sessions.size()}, u64{state.by_order_id.size()});
+        market.day, market.level, market.until_ns, u64{books.size()}, u64{accounts.size()}, u64{positions.size()}, u64{sessions.size()},
+        u64{state.owners.size()}, u64{state.by_order_id.size()});
     for (const Handle at : books) put_instrument(out, state.books[at]);
     for (const Handle at : accounts) put_account(out, state.accounts[at]);
     for (const Handle at : positions) {
@@ -102,6 +103,7 @@ inline Bytes encode(const State& state) {
             one.realised, one.opened);
     }
     for (const Handle at : sessions) put_session(out, state.sessions[at]);
+    for (const auto& [session_id, gateway] : state.owners) put(out, session_id, gateway);
     for (const Handle at : books) put_orders(out, state, at);
     return out;
 }
@@ -228,6 +230,11 @@ inline void take_session(Reader& reader, State& state) {
     }
 }
 
+inline void take_owner(Reader& reader, State& state) {
+    const u64 session_id = reader.take<u64>();
+    require(state.owners.emplace(session_id, reader.take<u16>()).second, "snapshot has a session's gateway twice");
+}
+
 inline bool is_live_order(const Order& order) {
     const bool placed = order.place == kInBook         ? order.price >= 1
                         : order.place == kWaitsForStop ? orders::is_price(order.stop)
@@ -283,10 +290,11 @@ inline void restore(Engine& engine, std::string_view raw) {
     Market& market = state.market;
     for (u32& level : market.levels) level = reader.take<u32>();
     reader.take_into(market.pause_ns, market.day, market.level, market.until_ns);
-    u64 counts[5];
+    u64 counts[6];
     for (u64& count : counts) count = reader.take<u64>();
-    void (*const takers[5])(Reader&, State&) = {take_instrument, take_account, take_position, take_session, take_order};
-    for (int section = 0; section < 5; ++section) {
+    void (*const takers[])(Reader&, State&) = {take_instrument, take_account, take_position,
+                                               take_session,    take_owner,   take_order};
+    for (int section = 0; section < 6; ++section) {
         for (u64 row = 0; row < counts[section]; ++row) takers[section](reader, state);
     }
     if (reader.rest() != 0) throw Error("snapshot has " + std::to_string(reader.rest()) + " bytes after its end");

@@ -1,0 +1,201 @@
+"""Cancel on disconnect, as the gateway decides it: what it says of which session, when, and what it keeps of that."""
+
+import numpy as np
+import pytest
+
+from lockstep.gateway import disconnects
+from lockstep.gateway.machine import GatewayMachine, Settings
+from lockstep.gateway.sessions import Opened, Refused
+from lockstep.stream.codes import Code
+from lockstep.stream.frames import FrameFlag, FrameType, frame
+from lockstep.stream.records import COMMAND, CommandKind
+
+A, B, MS = 10, 11, 1_000_000
+OPENED, CLOSED = int(CommandKind.SESSION_OPENED), int(CommandKind.SESSION_CLOSED)
+
+
+class Rig:
+    """A machine with a leader, a clock, and an intake log in a dict."""
+
+    def __init__(self, incarnation=9, watched=()):
+        self.now_ms = 0
+        self.machine = GatewayMachine(Settings(gateway=3, incarnation=incarnation))
+        self.machine.restore((), watched)
+        self.watched = dict(watched)
+        self.said = []
+        self.tokens = 0
+
+    def lead(self):
+        receipt = frame(
+            FrameType.RECEIPT, sender=1, epoch=1, first_seq=1, timestamp_ns=1, aux=10_000, flags=FrameFlag.OPEN
+        )
+        self._perform(self.machine.on_frames([receipt], self.now_ms * MS))
+
+    def start(self):
+        self.machine.start(0, 1)
+        self.lead()
+        return self
+
+    def hello(self, session_id, grace_ms):
+        self.tokens += 1
+        opened = self.machine.open_session(session_id, "", self.tokens, 1, cancel_on_disconnect_ms=grace_ms)
+        assert isinstance(opened, Opened)
+        return self.tokens
+
+    def lose(self, session_id, token):
+        self.machine.close_stream(session_id, token, self.now_ms * MS)
+
+    def submit(self, session_id, count=1):
+        records = np.zeros(count, dtype=COMMAND)
+        session = self.machine.sessions.get(session_id)
+        records["kind"], records["session_id"], records["gateway"] = CommandKind.NEW_ORDER, session_id, 3
+        records["session_no"] = np.arange(session.expected, session.expected + count)
+        self.machine.submit(session, records, self.now_ms * MS)
+        self._perform(self.machine.flush(self.now_ms * MS))
+
+    def tick(self, ms=0):
+        """Let so much time pass; what was said since the last call: (kind, session)."""
+        self.now_ms += ms
+        self.lead()
+        self._perform(self.machine.on_tick(self.now_ms * MS))
+        said, self.said = self.said, []
+        return said
+
+    def _perform(self, effects):
+        for session_id, grace_ms in effects.watched:
+            if grace_ms:
+                self.watched[session_id] = grace_ms
+            else:
+                del self.watched[session_id]
+        for _key, records in effects.store:
+            own = records["session_id"] == self.machine.own_session_id
+            assert (records["gateway"][own] == 3).all()
+            self.said += [
+                (int(row["kind"]), int(row["order_id"]) if mine else int(row["session_id"]))
+                for row, mine in zip(records, own, strict=True)
+            ]
+
+
+@pytest.fixture
+def rig():
+    return Rig().start()
+
+
+def test_session_without_it_is_never_spoken_of(rig):
+    token = rig.hello(A, 0)
+    rig.lose(A, token)
+    assert rig.tick(10_000_000) == []
+    assert rig.watched == {}
+
+
+def test_lost_session_is_closed_after_its_time_and_once(rig):
+    token = rig.hello(A, 500)
+    assert rig.tick() == [(OPENED, A)]
+    assert rig.watched == {A: 500}
+    assert rig.tick(10_000) == []
+    rig.lose(A, token)
+    assert rig.tick(499) == []
+    assert rig.tick(1) == [(CLOSED, A)]
+    assert rig.watched == {}
+    assert rig.tick(10_000) == []
+
+
+def test_what_is_said_is_numbered_in_the_gateways_own_session():
+    rig = Rig()
+    rig.machine.start(0, 1, own_last_no=4)
+    rig.lead()
+    for session_id in (A, B):
+        rig.hello(session_id, 500)
+    effects = rig.machine.on_tick(0)
+    ((_key, records),) = effects.store
+    assert records["session_id"].tolist() == [rig.machine.own_session_id] * 2
+    assert records["session_no"].tolist() == [5, 6]
+    assert [len(sent.records) for sent in effects.sends] == [2]
+
+
+def test_session_is_opened_before_its_first_command_leaves(rig):
+    rig.hello(A, 500)
+    rig.submit(A)
+    assert rig.tick() == [(OPENED, A), (int(CommandKind.NEW_ORDER), A)]
+
+
+def test_session_that_comes_back_in_time_is_not_closed(rig):
+    token = rig.hello(A, 500)
+    rig.lose(A, token)
+    rig.tick(400)
+    rig.hello(A, 500)
+    assert rig.tick(10_000) == [(OPENED, A)]
+
+
+def test_stream_that_lost_its_session_to_another_does_not_count(rig):
+    first = rig.hello(A, 500)
+    rig.hello(A, 500)
+    rig.lose(A, first)
+    assert rig.tick(10_000) == [(OPENED, A)]
+
+
+def test_each_hello_is_said_because_the_session_may_have_been_elsewhere(rig):
+    token = rig.hello(A, 500)
+    assert rig.tick() == [(OPENED, A)]
+    rig.lose(A, token)
+    rig.hello(A, 700)
+    assert rig.tick() == [(OPENED, A)]
+    assert rig.watched == {A: 700}
+
+
+def test_hello_without_it_ends_it(rig):
+    token = rig.hello(A, 500)
+    rig.tick()
+    rig.lose(A, token)
+    token = rig.hello(A, 0)
+    rig.lose(A, token)
+    assert rig.tick(10_000) == []
+    assert rig.watched == {}
+
+
+def test_without_a_leader_it_waits_and_the_client_may_still_come_back():
+    rig = Rig()
+    rig.machine.start(0, 1)
+    token = rig.hello(A, 500)
+    rig.machine.on_tick(0)
+    assert rig.watched == {}
+    rig.lose(A, token)
+    rig.now_ms = 600
+    rig.machine.on_tick(600 * MS)
+    token = rig.hello(A, 500)
+    assert rig.tick() == [(OPENED, A)]
+    assert rig.watched == {A: 500}
+
+
+def test_next_life_gives_every_session_its_whole_time_from_when_it_serves(rig):
+    rig.hello(A, 500)
+    rig.hello(B, 500)
+    rig.tick()
+    again = Rig(incarnation=10, watched=rig.watched.items())
+    again.now_ms = 90_000
+    assert again.tick() == []
+    again.start()
+    assert again.tick() == []
+    again.hello(B, 500)
+    assert again.tick(499) == [(OPENED, B)]
+    assert again.tick(1) == [(CLOSED, A)]
+    assert again.watched == {B: 500}
+
+
+def test_numbers_of_single_calls_and_of_its_own_words_do_not_collide(rig):
+    """Both are of the gateway's own session."""
+    rig.hello(A, 500)
+    rig.submit(rig.machine.own_session_id)
+    assert rig.tick() == [(int(CommandKind.NEW_ORDER), 0), (OPENED, A)]
+    assert rig.machine.sessions.get(rig.machine.own_session_id).expected == 3
+
+
+def test_more_sessions_than_it_can_watch_are_refused_retryably(rig, monkeypatch):
+    monkeypatch.setattr(disconnects, "MAX_WATCHED", 1)
+    rig.hello(A, 500)
+    refused = rig.machine.open_session(B, "", 77, 1, cancel_on_disconnect_ms=500)
+    assert isinstance(refused, Refused)
+    assert refused.code is Code.BUSY
+    assert rig.machine.sessions.get(B) is None
+    rig.hello(A, 500)
+    rig.hello(B, 0)
