@@ -309,7 +309,7 @@ def _joined_ack(self: Standing, entries: Any, flags: int = 0) -> Any:
         self.joined = joined
 
 
-@bug(10)
+@bug(20)
 def snapshot_without_epoch_table(patch: pytest.MonkeyPatch) -> None:
     def encode(uuid: str, base: Any, state: bytes) -> bytes:
         return encode_snapshot_file(uuid, replace(base, epochs=base.epochs[-1:]), state)
