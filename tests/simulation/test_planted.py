@@ -190,7 +190,7 @@ def client_takes_repeats(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SessionMachine, "_drop_seen", lambda _self, batch: batch if batch.count else None)
 
 
-@bug(40)
+@bug(80)
 def ambiguous_swap_taken_for_won(patch: pytest.MonkeyPatch) -> None:
     real = ConfigHold.on_event
 
@@ -212,7 +212,7 @@ def takeover_under_the_same_epoch(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sequencer_machine, "plan_takeover", plan)
 
 
-@bug(60)
+@bug(90)
 def recovered_batches_stamped_anew(patch: pytest.MonkeyPatch) -> None:
     real = Window.recover
 
@@ -309,7 +309,7 @@ def _joined_ack(self: Standing, entries: Any, flags: int = 0) -> Any:
         self.joined = joined
 
 
-@bug(10)
+@bug(20)
 def snapshot_without_epoch_table(patch: pytest.MonkeyPatch) -> None:
     def encode(uuid: str, base: Any, state: bytes) -> bytes:
         return encode_snapshot_file(uuid, replace(base, epochs=base.epochs[-1:]), state)
