@@ -267,7 +267,8 @@ class GatewayShell:
             self._send(effects)
         if effects.new_reign:
             leader = self.machine.uplink.leader
-            self._log.info("new leading sequencer", leader=str(leader), resent=self.machine.uplink.entries_resent)
+            total = self.machine.uplink.entries_resent
+            self._log.info("new leading sequencer", leader=str(leader), resent_since_start=total)
         if effects.events is not None:
             self._deliver(effects.events, effects.routed)
             if self._flush_due is not None and self.machine.uplink.all_answered:

@@ -25,6 +25,8 @@ from lockstep.stream.records import Commands
 
 NO_LEADER: Final = 0
 _MS: Final = 1_000_000
+_LONGEST_BACKOFF: Final = 3
+"""Doublings of the wait before everything goes again, while nothing is confirmed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +80,7 @@ class Uplink:
         self.incarnation = incarnation
         self.leader: Leader | None = None
         self.entries_resent = 0
+        """Since the start; an entry counts each time."""
         self.stale_receipts = 0
         self._max_commands = max_commands
         self._resend_ns = resend_ns
@@ -96,6 +99,7 @@ class Uplink:
         self._progress_ns = 0
         self._rewound_to = 0
         self._rewound_ns = 0
+        self._fruitless = 0  # times in a row that everything went again and nothing was confirmed
 
     @property
     def unanswered_commands(self) -> int:
@@ -163,6 +167,9 @@ class Uplink:
             self._begin_reign(reign)
             self._progress_ns = now_ns
         self.leader = Leader(receipt.sender, reign, receipt.epoch)
+        if new or now_ns - self._heard_ns > self._resend_ns:
+            # It can be heard again, so it hears again.
+            self._fruitless = 0
         self._heard_ns = now_ns
         self._credit = receipt.aux
         if not self._mine(receipt):
@@ -171,6 +178,7 @@ class Uplink:
         if self._acked_link < receipt.first_seq <= self._next_link:
             self._acked_link = receipt.first_seq
             self._progress_ns = now_ns
+            self._fruitless = 0
         if receipt.flags & FrameFlag.REWIND:
             fresh = receipt.first_seq != self._rewound_to or now_ns - self._rewound_ns >= self._rewind_ns
             if fresh and receipt.first_seq >= self._acked_link:
@@ -206,13 +214,16 @@ class Uplink:
 
     def on_send_failed(self, now_ns: int) -> None:
         """The link dropped a frame: do not wait for the sequencer to miss it."""
-        self._progress_ns = min(self._progress_ns, now_ns - self._resend_ns + 5 * _MS)
+        # But a link that drops everything must not be filled again and again.
+        if not self._fruitless:
+            self._progress_ns = min(self._progress_ns, now_ns - self._resend_ns + 5 * _MS)
 
     def on_tick(self, now_ns: int) -> None:
         """Send again what the sequencer has not confirmed for too long. Call `plan_sends` afterwards."""
         if self.leader is None or self._acked_link == self._next_link:
             self._progress_ns = now_ns
-        elif now_ns - self._progress_ns >= self._resend_ns:
+        elif now_ns - self._progress_ns >= self._resend_ns << self._fruitless:
+            self._fruitless = min(self._fruitless + 1, _LONGEST_BACKOFF)
             self._rewind(self._acked_link, now_ns)
 
     def plan_sends(self) -> tuple[Frame, ...]:

@@ -1,4 +1,6 @@
-"""When a candidate claims the cluster: on evidence of the leader's death, in turn, not against an operator's word.
+"""When a candidate claims the cluster: on evidence of the leader's death, in turn, not against an operator's word, and
+only if it could lead: it reaches an in-sync engine, and its media driver lives. One that could not would depose a
+leader that works, again and again.
 
 Nothing here is about safety. Two that claim at once cost a failed swap; one that claims too soon costs a pause.
 """
@@ -12,6 +14,10 @@ from lockstep.sequencer.settings import MS, Settings
 
 _BOOTSTRAP_STAGGER_NS = 500 * MS
 _RANK_STAGGER_NS = 10 * MS
+# Where all processes share one driver, the leader that was mute is back at about the same time: it goes on, not we.
+_DRIVER_GRACE = 3
+_LONGEST_BACKOFF = 5
+"""Doublings of the pause between takeovers that come to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +29,59 @@ class Claim:
     """Since when it is known."""
 
 
+class Driver:
+    """What is known of this host's media driver."""
+
+    __slots__ = ("_hang_ns", "_since_ns", "up")
+
+    def __init__(self, settings: Settings) -> None:
+        self._hang_ns = settings.timing.hang_ms * MS
+        self.up = True
+        """A process starts only with a live driver."""
+        self._since_ns: int | None = None  # when `up` last changed; None: it never did
+
+    def on_change(self, up: bool, now_ns: int) -> None:
+        """It was lost, or is back."""
+        if up is not self.up:
+            self.up, self._since_ns = up, now_ns
+
+    def mute(self, now_ns: int) -> bool:
+        """Lost for so long that others are to know."""
+        return not self.up and self._since_ns is not None and now_ns >= self._since_ns + self._hang_ns
+
+    def steady(self, now_ns: int) -> bool:
+        """Live, and not just back."""
+        return self.up and (self._since_ns is None or now_ns >= self._since_ns + _DRIVER_GRACE * self._hang_ns)
+
+
+class Backoff:
+    """How long to wait after stepping down: two that depose each other before either opens would go on for ever."""
+
+    __slots__ = ("_fruitless", "_jitter_ns", "_turn")
+
+    def __init__(self, jitter_ns: tuple[int, ...]) -> None:
+        self._jitter_ns = jitter_ns
+        self._turn = 0
+        self._fruitless = 0  # takeovers in a row that did not get to open
+
+    def pause_ns(self, *, opened: bool) -> int:
+        """The next pause, ns. `opened`: what has ended now was a reign, not only an attempt at one."""
+        jitter_ns = self._jitter_ns[self._turn % len(self._jitter_ns)]
+        self._turn += 1
+        pause_ns = jitter_ns << min(self._fruitless, _LONGEST_BACKOFF)
+        self._fruitless = 0 if opened else self._fruitless + 1
+        return jitter_ns if opened else pause_ns
+
+
 class Candidacy:
     """What a candidate waits for. `why` says it in one sentence."""
 
-    __slots__ = ("_absent_since_ns", "_peers", "_settings", "_started_ns", "why")
+    __slots__ = ("_absent_since_ns", "_driver", "_peers", "_settings", "_started_ns", "why")
 
-    def __init__(self, settings: Settings, peers: Peers, now_ns: int) -> None:
+    def __init__(self, settings: Settings, peers: Peers, driver: Driver, now_ns: int) -> None:
         self._settings = settings
         self._peers = peers
+        self._driver = driver
         self._started_ns = now_ns
         self._absent_since_ns: int | None = None
         self.why = ""
@@ -50,7 +101,7 @@ class Candidacy:
         if config.sequencer == me:
             return Claim(EpochCause.SEQUENCER_RESTARTED, now_ns)
         self.why = f"sequencer {config.sequencer} leads"
-        due_ns = self._leader_lost_ns(config.sequencer)
+        due_ns = self._leader_lost_ns(config.sequencer, now_ns)
         if due_ns is None or now_ns < due_ns:
             return None
         if config.paused and not resume:
@@ -59,14 +110,24 @@ class Candidacy:
                 "restart it, or switch automatic failover on"
             )
             return None
+        if not resume and not self.reaches_any(config.in_sync):
+            self.why = (
+                f"sequencer {config.sequencer}, which leads, is lost to this one, but so are all in-sync engines "
+                f"{config.in_sync}: it may lead where they are"
+            )
+            return None
         return Claim(EpochCause.SEQUENCER_LOST, self.lost_since_ns(config.sequencer))
+
+    def reaches_any(self, engines: tuple[int, ...]) -> bool:
+        """Whether one of these engines, at least, would hear this sequencer's fence."""
+        return any(self._peers.engines[engine].up for engine in engines if engine in self._peers.engines)
 
     def lost_since_ns(self, sequencer: int) -> int:
         """Since when another sequencer is gone, as far as this one can know."""
         leader = self._peers.sequencers.get(sequencer)
         return self._started_ns if leader is None else leader.since_ns
 
-    def _leader_lost_ns(self, sequencer: int) -> int | None:
+    def _leader_lost_ns(self, sequencer: int, now_ns: int) -> int | None:
         """When the leader may be taken for lost; None: not now."""
         leader = self._peers.sequencers.get(sequencer)
         rank_ns = self._peers.live_sequencers_before(self._settings.member, sequencer) * _RANK_STAGGER_NS
@@ -74,7 +135,7 @@ class Candidacy:
         if leader is None:
             return self._started_ns + patience_ns + rank_ns
         if leader.up:
-            return None
+            return leader.since_ns + rank_ns if leader.mute and self._driver.steady(now_ns) else None
         if leader.lost:
             return leader.since_ns + rank_ns
         if leader.present is not False:

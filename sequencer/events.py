@@ -118,6 +118,24 @@ class SequencerDown:
     reason: Down
 
 
+@dataclass(frozen=True, slots=True)
+class SequencerMute:
+    """Another sequencer says that its media driver is lost (it can send nothing), or is back."""
+
+    sequencer: int
+    mute: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DriverDown:
+    """This host's media driver is lost: no frame comes or goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverUp:
+    """This process is attached to a live media driver again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FenceAnswered:
     """An engine's answer to `Fence(epoch)`."""
@@ -240,6 +258,9 @@ Event = (
     | EngineDown
     | SequencerUp
     | SequencerDown
+    | SequencerMute
+    | DriverDown
+    | DriverUp
     | FenceAnswered
     | FenceFailed
     | JournalFetched

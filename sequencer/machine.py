@@ -17,15 +17,8 @@ from enum import Enum
 from typing import Final
 
 from lockstep.sequencer import events as ev
-from lockstep.sequencer.candidacy import Candidacy, Claim
-from lockstep.sequencer.config_record import (
-    ConfigRecord,
-    plan_bootstrap,
-    plan_fence_result,
-    plan_force,
-    plan_paused,
-    plan_takeover,
-)
+from lockstep.sequencer.candidacy import Backoff, Candidacy, Claim, Driver
+from lockstep.sequencer.config_record import plan_fence_result
 from lockstep.sequencer.events import Down, Effects, EpochCause, Event, FetchOrder, Level, OperatorAnswer, Outbox
 from lockstep.sequencer.hold import ConfigHold, Purpose, Settled, StoreEvent, Verdict
 from lockstep.sequencer.overrides import Overrides
@@ -72,8 +65,8 @@ class SequencerMachine:
     """One sequencer. See the module."""
 
     __slots__ = (
-        "_candidacy", "_claim", "_jitter_turn", "_now_ns", "_out", "_overrides", "_settings", "_started_ns", "hold",
-        "ignored", "peers", "reign", "reigns", "state", "takeover", "why",
+        "_backoff", "_candidacy", "_claim", "_now_ns", "_out", "_overrides", "_settings", "_started_ns",
+        "driver", "hold", "ignored", "peers", "reign", "reigns", "state", "takeover", "why",
     )  # fmt: skip
 
     def __init__(self, settings: Settings, now_ns: int) -> None:
@@ -81,12 +74,13 @@ class SequencerMachine:
         self._started_ns = now_ns
         self._now_ns = now_ns
         self._out = Outbox()
-        self._jitter_turn = 0
+        self._backoff = Backoff(settings.jitter_ns)
         self._claim = Claim(EpochCause.BOOTSTRAP, now_ns)
         self._overrides = Overrides(settings)
         others = tuple(other for other in settings.sequencers if other != settings.member)
         self.peers = Peers(settings.engines, others, now_ns)
-        self._candidacy = Candidacy(settings, self.peers, now_ns)
+        self.driver = Driver(settings)
+        self._candidacy = Candidacy(settings, self.peers, self.driver, now_ns)
         self.hold = ConfigHold(settings.identity)
         self.state = State.CANDIDATE
         self.takeover: Takeover | None = None
@@ -114,6 +108,11 @@ class SequencerMachine:
     def work_due(self) -> bool:
         """Whether a Tick would stamp commands now."""
         return self.reign is not None and self.reign.work_due
+
+    @property
+    def mute(self) -> bool:
+        """Whether its media driver is lost for so long that another one should lead."""
+        return self.driver.mute(self._now_ns)
 
     @property
     def epoch(self) -> int:
@@ -162,6 +161,10 @@ class SequencerMachine:
                 self.peers.on_up(self.peers.sequencers.get(sequencer), epoch, now_ns)
             case ev.SequencerDown(sequencer, reason):
                 self.peers.on_down(self.peers.sequencers.get(sequencer), reason, now_ns)
+            case ev.SequencerMute(sequencer, mute):
+                self.peers.on_mute(sequencer, mute, now_ns)
+            case ev.DriverDown() | ev.DriverUp():
+                self.driver.on_change(isinstance(event, ev.DriverUp), now_ns)
             case ev.PresenceSeen(sequencer, present):
                 if sequencer in self.peers.sequencers:
                     self.peers.sequencers[sequencer].present = present
@@ -195,6 +198,9 @@ class SequencerMachine:
             self.why = hold.fault
         if not hold.may_propose(now_ns):
             return
+        if not self.driver.up:
+            self.why = "this host's media driver is lost: start it"
+            return
         claim = overrides.claim(now_ns)
         if claim is None:
             claim = self._candidacy.reason(hold.config, now_ns, resume=overrides.resume is not None)
@@ -202,28 +208,10 @@ class SequencerMachine:
         if claim is None:
             return
         self._claim = claim
-        record = self._plan_claim(hold.config)
+        record = overrides.plan_claim(hold.config, self.peers.highest_promised, hold.next_attempt())
         self._enter(State.CLAIMING, f"claiming epoch {record.epoch}")
         self._out.note("claiming the cluster", epoch=record.epoch, cause=claim.cause.name)
         hold.propose(record, Purpose.TAKEOVER, now_ns, self._out)
-
-    def _plan_claim(self, config: ConfigRecord | None) -> ConfigRecord:
-        settings, overrides = self._settings, self._overrides
-        me, attempt, promised = settings.member, self.hold.next_attempt(), self.peers.highest_promised
-        if config is None:
-            return plan_bootstrap(
-                uuid=settings.fresh_uuid,
-                engines=settings.engines,
-                sequencer=me,
-                highest_promised=promised,
-                attempt=attempt,
-                ack_policy=settings.ack_policy,
-            )
-        if overrides.force is not None:
-            return plan_force(config, to=overrides.force.to, sequencer=me, highest_promised=promised, attempt=attempt)
-        if overrides.resume is not None:
-            config = plan_paused(config, paused=False, attempt=attempt)
-        return plan_takeover(config, sequencer=me, highest_promised=promised, attempt=attempt)
 
     # Takeover --------------------------------------------------------------------------------------------------------
 
@@ -376,7 +364,8 @@ class SequencerMachine:
     def _reconfigure(self, now_ns: int) -> None:
         reign = self.reign
         assert reign is not None, "a leader without a reign"
-        if self.hold.in_flight is not None:
+        # Without a driver it hears no ack, so what it would decide on is old; and it may be deposed any moment.
+        if self.hold.in_flight is not None or not self.driver.up:
             return
         reign.withdraw_failed_growth(now_ns, self._out)
         if not self.hold.may_propose(now_ns):
@@ -466,11 +455,10 @@ class SequencerMachine:
         if self.reign is not None:
             self.reign.refuse_wish("this sequencer no longer leads: ask the new leader", self._out)
         self._enter(State.CANDIDATE, reason)
+        pause_ns = self._backoff.pause_ns(opened=self.reign is not None)
+        self.hold.not_before_ns = max(self.hold.not_before_ns, now_ns + pause_ns)
         self.takeover = None
         self.reign = None
-        jitter = self._settings.jitter_ns[self._jitter_turn % len(self._settings.jitter_ns)]
-        self._jitter_turn += 1
-        self.hold.not_before_ns = max(self.hold.not_before_ns, now_ns + jitter)
 
     def _halt(self, why: str) -> None:
         self._enter(State.HALTED, why)

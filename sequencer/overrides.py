@@ -7,7 +7,14 @@ it must not come true when nobody expects it any more.
 """
 
 from lockstep.sequencer.candidacy import Claim
-from lockstep.sequencer.config_record import ConfigRecord, PlanRefused
+from lockstep.sequencer.config_record import (
+    ConfigRecord,
+    PlanRefused,
+    plan_bootstrap,
+    plan_force,
+    plan_paused,
+    plan_takeover,
+)
 from lockstep.sequencer.events import (
     EpochCause,
     FailoverModeRequested,
@@ -26,9 +33,10 @@ _PATIENCE_NS = 10_000 * MS
 class Overrides:
     """At most one order of each kind is open."""
 
-    __slots__ = ("_claimed", "_give_up_ns", "_member", "force", "resume")
+    __slots__ = ("_claimed", "_give_up_ns", "_member", "_settings", "force", "resume")
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._member = settings.member
         self._give_up_ns = 0
         self._claimed: OperatorRequest | None = None
@@ -81,6 +89,24 @@ class Overrides:
     def claim(self, now_ns: int) -> Claim | None:
         """The claim that a forced failover makes now."""
         return None if self.force is None else Claim(EpochCause.DATA_LOSS_ACCEPTED, now_ns)
+
+    def plan_claim(self, config: ConfigRecord | None, promised: int, attempt: str) -> ConfigRecord:
+        """The config that a claim writes, as the open order wants it, if there is one."""
+        settings, me = self._settings, self._member
+        if config is None:
+            return plan_bootstrap(
+                uuid=settings.fresh_uuid,
+                engines=settings.engines,
+                sequencer=me,
+                highest_promised=promised,
+                attempt=attempt,
+                ack_policy=settings.ack_policy,
+            )
+        if self.force is not None:
+            return plan_force(config, to=self.force.to, sequencer=me, highest_promised=promised, attempt=attempt)
+        if self.resume is not None:
+            config = plan_paused(config, paused=False, attempt=attempt)
+        return plan_takeover(config, sequencer=me, highest_promised=promised, attempt=attempt)
 
     def claimed(self, record: ConfigRecord) -> None:
         """A claim was won: it was the open order's, if the record is as that wanted it."""

@@ -17,6 +17,8 @@ class PeerState:
     present: bool | None = None
     """Other sequencers: whether their leased key is in etcd; None: not known yet."""
 
+    mute: bool = False
+    """Other sequencers: it lives, and says that its media driver is lost."""
     journal: int = 0
     """Engines: identity of the journal, from its newest ack; 0: not heard yet."""
 
@@ -51,7 +53,7 @@ class Peers:
         """A peer answers. None: a peer that is not configured."""
         if peer is None:
             return
-        peer.up, peer.since_ns = True, now_ns
+        peer.up, peer.since_ns, peer.mute = True, now_ns, False
         self.hear(epoch)
 
     def on_down(self, peer: PeerState | None, reason: Down, now_ns: int) -> None:
@@ -63,7 +65,13 @@ class Peers:
             reason = peer.down if not peer.up else Down.EOF
         if peer.up or peer.down is Down.UNREACHED:
             peer.since_ns = now_ns
-        peer.up, peer.down = False, reason
+        peer.up, peer.down, peer.mute = False, reason, False
+
+    def on_mute(self, sequencer: int, mute: bool, now_ns: int) -> None:
+        """Another sequencer speaks of its media driver."""
+        peer = self.sequencers.get(sequencer)
+        if peer is not None and peer.up and peer.mute is not mute:
+            peer.mute, peer.since_ns = mute, now_ns
 
     def hear(self, epoch: int) -> None:
         """An epoch was heard of."""
@@ -76,4 +84,8 @@ class Peers:
 
     def live_sequencers_before(self, member: int, excluded: int) -> int:
         """How many live candidates have a smaller id."""
-        return sum(1 for other, peer in self.sequencers.items() if other < member and other != excluded and peer.up)
+        return sum(
+            1
+            for other, peer in self.sequencers.items()
+            if other < member and other != excluded and peer.up and not peer.mute
+        )

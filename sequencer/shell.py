@@ -30,6 +30,8 @@ from lockstep.v1 import cluster_pb2
 
 _FRAGMENTS_PER_POLL: Final = 64
 _REBUILD_NS: Final = 100_000_000
+MUTE_FLAG: Final = 1
+"""In a sequencer's heartbeats: its media driver is lost."""
 # Nothing that the peers send to this process' own server is urgent.
 _WATCH_NS: Final = 2_000_000
 _DOWN: Final = {
@@ -88,6 +90,7 @@ class SequencerShell:
         self._rebuild_due_ns = 0
         self._watch_due_ns = 0
         self._driver_lost = False
+        self._mute: dict[str, bool] = {}  # what the machine was told of the other sequencers
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Loop until `stopping` says so. Raises EnvironmentFault, BrokenInvariant."""
@@ -118,13 +121,25 @@ class SequencerShell:
             self._watch_due_ns = monotonic_ns + _WATCH_NS
             self._announce()
             ports.watch_server.poll(monotonic_ns)
+            self._look_for_mute()
         self._check_driver(monotonic_ns)
         return work
 
     def _announce(self) -> None:
         machine, reign = self._machine, self._machine.reign
         seq, committed = (0, 0) if reign is None else (reign.window.tip, reign.agreement.committed)
-        self._ports.watch_server.set_status(role_of(machine), machine.epoch, seq, committed)
+        flags = MUTE_FLAG if machine.mute else 0
+        self._ports.watch_server.set_status(role_of(machine), machine.epoch, seq, committed, flags=flags)
+
+    def _look_for_mute(self) -> None:
+        for name, (kind, member) in self._ports.peers.items():
+            status = self._ports.watches[name].status
+            if kind is not ProcessKind.SEQUENCER or status is None:
+                continue
+            mute = bool(status.flags & MUTE_FLAG)
+            if mute is not self._mute.get(name, False):
+                self._mute[name] = mute
+                self._step(ev.SequencerMute(member, mute))
 
     def _step(self, event: ev.Event) -> None:
         effects = self._machine.step(event, self._now_ns)
@@ -184,6 +199,8 @@ class SequencerShell:
                 self._engines.warm(member)
                 self._step(ev.EngineUp(member, epoch))
             else:
+                # What it says of its driver is told anew.
+                self._mute.pop(event.name, None)
                 self._step(ev.SequencerUp(member, epoch))
             return
         # A peer that never spoke was never reached, whatever ended the attempt.
@@ -226,6 +243,7 @@ class SequencerShell:
             return
         if not self._driver_lost:
             self._logger.error("media driver lost", state=state.value, fault=transport.fault)
+            self._step(ev.DriverDown())
         self._driver_lost = True
         self._rebuild_due_ns = monotonic_ns + _REBUILD_NS
         try:
@@ -233,6 +251,7 @@ class SequencerShell:
         except DriverUnavailable:
             return
         self._driver_lost = False
+        self._step(ev.DriverUp())
         self._logger.info("attached to the media driver again")
 
     def _status(self) -> cluster_pb2.GetStatusReply:

@@ -117,6 +117,9 @@ class Host:
         """The epoch in its heartbeats; 0: it sends none."""
         return 0
 
+    mute = False
+    """Its heartbeats say that its media driver is lost."""
+
     def on_start(self) -> None:
         """Build the machine from what the disk holds."""
 

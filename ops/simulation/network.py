@@ -115,6 +115,8 @@ class Network:
         self.slow: dict[tuple[str, str], int] = {}
         """Delay added to every frame, ns, by link."""
         self.driver_down = False
+        self.mute: dict[str, bool] = {}
+        """Hosts (by process name) whose media driver is lost: their links carry nothing."""
         self.on_cut_change: Callable[[], None] = lambda: None
         self._generation = 0  # of the media driver
         self._cuts: dict[tuple[str, str], int] = {}
@@ -163,12 +165,16 @@ class Network:
         self.driver_down = True
         self._generation += 1
 
+    def has_driver(self, host: Host) -> bool:
+        """Whether the media driver of this process' machine lives."""
+        return not self.driver_down and not self.mute.get(host.name, False)
+
     def send(self, source: Host, targets: list[Host], frame: Frame) -> None:
         """Send a frame on a link to each of `targets`."""
         raw = encode_frame(frame) if self.encode else None
         kernel = self.kernel
         for target in targets:
-            if not target.alive or self.driver_down:
+            if not target.alive or not self.has_driver(source) or not self.has_driver(target):
                 self.frames_lost += 1
                 continue
             if self.lossy:
@@ -186,7 +192,8 @@ class Network:
             )  # fmt: skip
 
     def _arrive(self, source: Host, target: Host, life: int, generation: int, message: Frame | bytes) -> None:
-        if not target.alive or target.life != life or generation != self._generation:
+        gone = not target.alive or target.life != life or generation != self._generation
+        if gone or (self.mute and not (self.has_driver(source) and self.has_driver(target))):
             self.frames_lost += 1
             return
         if self._cuts and self._cuts.get((source.name, target.name)):

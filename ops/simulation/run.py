@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from lockstep.ops.simulation import last_act
 from lockstep.ops.simulation.audit import audit
 from lockstep.ops.simulation.cluster import Cluster
 from lockstep.ops.simulation.faults import Faults
@@ -85,11 +86,10 @@ def _run(kernel: Kernel, cluster: Cluster, faults: Faults) -> int:
     kernel.note("peace")
     faults.heal_all()
     cluster.network.calm = True
-    end_ns = kernel.now_ns + _PEACE_NS
-    kernel.run(end_ns, lambda: not cluster.why_not_converged())
-    why = cluster.why_not_converged()
-    if why:
-        raise Violation(f"not converged {_PEACE_NS // SECOND} s after the last fault: {why}")
+    _converge(kernel, cluster)
+    if kernel.seed % last_act.EVERY == 5:
+        last_act.play(kernel, cluster, kernel.seed)
+        _converge(kernel, cluster)
     kernel.run(kernel.now_ns + _SETTLE_NS, lambda: False)
     leaver = cluster.clients[0]
     if not leaver.grace_ms:
@@ -102,3 +102,10 @@ def _run(kernel: Kernel, cluster: Cluster, faults: Faults) -> int:
             kernel.after(_SETTLE_NS, gateway.start)
     kernel.run(kernel.now_ns + leaver.grace_ms * MS + _CLOSE_NS, lambda: False)
     return audit(cluster.judge, cluster.clients, deposits=deposits, left=leaver)
+
+
+def _converge(kernel: Kernel, cluster: Cluster) -> None:
+    kernel.run(kernel.now_ns + _PEACE_NS, lambda: not cluster.why_not_converged())
+    why = cluster.why_not_converged()
+    if why:
+        raise Violation(f"not converged {_PEACE_NS // SECOND} s after the last fault: {why}")

@@ -27,6 +27,9 @@ class SequencerHost(Host):
         super().__init__(world, "sequencer", id)
         self._offset_ns = 0
         self._orders = 0
+        self.mute = False
+        """What its heartbeats say of its media driver."""
+        self._driver_known = True
 
     def now_ns(self) -> int:
         """Its steady clock: the wall clock as it was when the process started, and from there on undisturbed."""
@@ -52,6 +55,7 @@ class SequencerHost(Host):
             jitter_ns=tuple(kernel.between(10, 60) * MS for _ in range(8)),
         )
         self.machine = SequencerMachine(settings, self.now_ns())
+        self.mute, self._driver_known = False, True
 
     def order(self, make: Callable[[int], ev.OperatorRequest]) -> None:
         """An operator orders something; `make` gives it a number."""
@@ -60,6 +64,10 @@ class SequencerHost(Host):
 
     def on_turn(self) -> None:
         """Inbox, then acks, then submits, then the time: like `SequencerShell.turn`."""
+        driver = self.world.network.has_driver(self)
+        if driver is not self._driver_known:
+            self._driver_known = driver
+            self._step(ev.DriverUp() if driver else ev.DriverDown())
         inbox, self.inbox = self.inbox, []
         acks: list[Frame] = []
         submits: list[Frame] = []
@@ -74,6 +82,9 @@ class SequencerHost(Host):
             self._step(ev.SubmitReceived(frame))
         if self.machine.work_due or self.now_ns() >= self.machine.due_ns:
             self._step(ev.Tick())
+        if self.machine.mute is not self.mute:
+            self.mute = self.machine.mute
+            self.world.watching.on_change(self)
 
     def _step(self, event: Any) -> None:
         effects = self.machine.step(event, self.now_ns())

@@ -22,6 +22,8 @@ class _Watch:
     peer: Host
     watcher_life: int
     up: bool = False
+    mute: bool = False
+    """What the watcher knows of the peer's media driver."""
     known_life: int = 0
     told_down: bool = False
     broken_since_ns: int | None = None
@@ -83,6 +85,7 @@ class Watching:
             self._down(watch, ev.Down.EOF)
         elif path and peer.responsive:
             watch.broken_since_ns = None
+            self._hear_mute(watch)
         elif watch.broken_since_ns is None:
             watch.broken_since_ns = kernel.now_ns
             patience_ns = kernel.between(_HANG_LOW_NS, _HANG_HIGH_NS)
@@ -116,7 +119,15 @@ class Watching:
         watch.broken_since_ns = None
         epoch = peer.status_epoch()
         event = ev.EngineUp(peer.id, epoch) if peer.kind == "engine" else ev.SequencerUp(peer.id, epoch)
+        watch.mute = False
         self._post(watch, event)
+        self._hear_mute(watch)
+
+    def _hear_mute(self, watch: _Watch) -> None:
+        peer = watch.peer
+        if watch.mute is not peer.mute:
+            watch.mute = peer.mute
+            self._post(watch, ev.SequencerMute(peer.id, peer.mute))
 
     def _down(self, watch: _Watch, reason: ev.Down) -> None:
         watch.up = False

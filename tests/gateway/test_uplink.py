@@ -165,6 +165,23 @@ def test_frame_that_the_link_dropped_goes_again_soon(rig):
     assert rig.sent() == [(1, 3)]
 
 
+@pytest.mark.parametrize("dropped", [False, True], ids=["lost on the way", "dropped by the link"])
+def test_what_a_mute_leader_does_not_confirm_goes_again_ever_more_seldom_until_it_is_heard(rig, dropped):
+    rig.uplink.on_receipt(receipt(), 0)
+    for _ in range(3):
+        rig.put(1)
+    rig.sent()
+    for now_ns in range(0, 10_000 * MS, 5 * MS):
+        rig.uplink.on_tick(now_ns)
+        if rig.sent() and dropped:
+            rig.uplink.on_send_failed(now_ns)
+    resent = rig.uplink.entries_resent
+    assert 15 <= resent <= 24, "three entries, five to eight times in ten seconds"
+    rig.uplink.on_receipt(receipt(), 10_000 * MS)
+    rig.uplink.on_tick(10_250 * MS)
+    assert rig.uplink.entries_resent == resent + 3
+
+
 def test_leader_that_closed_or_fell_silent_takes_nothing_new(rig):
     rig.uplink.on_receipt(receipt(), 0)
     assert rig.uplink.closed(999 * MS) is None

@@ -265,7 +265,7 @@ def test_candidate_does_not_take_over_a_leader_that_it_merely_has_not_reached(st
 def test_candidate_takes_over_an_unreached_leader_that_etcd_calls_gone(stage: Build, make_config: Build) -> None:
     play = stage(member=2)
     play.sees(make_config())
-    play.tell(ev.SequencerDown(1, ev.Down.UNREACHED), ev.PresenceSeen(1, False))
+    play.tell(ev.EngineUp(1, 4), ev.SequencerDown(1, ev.Down.UNREACHED), ev.PresenceSeen(1, False))
     play.pass_time(150)
     assert play.pending_cas is None
     play.pass_time(100)

@@ -24,8 +24,9 @@ from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.snapshot_file import encode_snapshot_file
 from lockstep.replica.standing import Standing
 from lockstep.sequencer import events as ev
-from lockstep.sequencer import machine as sequencer_machine
+from lockstep.sequencer import overrides as sequencer_overrides
 from lockstep.sequencer.agreement import Agreement
+from lockstep.sequencer.candidacy import Backoff, Candidacy, Driver
 from lockstep.sequencer.config_record import plan_grow
 from lockstep.sequencer.hold import ConfigHold, Purpose
 from lockstep.sequencer.membership import Membership, Proposal
@@ -106,7 +107,7 @@ def promise_not_persisted(patch: pytest.MonkeyPatch) -> None:
 
 @bug(40)
 def promotion_of_a_learner(patch: pytest.MonkeyPatch) -> None:
-    real = sequencer_machine.plan_takeover
+    real = sequencer_overrides.plan_takeover
 
     def plan(config: Any, **arguments: Any) -> Any:
         record = real(config, **arguments)
@@ -115,7 +116,7 @@ def promotion_of_a_learner(patch: pytest.MonkeyPatch) -> None:
         everybody = tuple(sorted((*record.in_sync, *record.learners)))
         return replace(record, in_sync=everybody, primary=record.learners[0], learners=())
 
-    patch.setattr(sequencer_machine, "plan_takeover", plan)
+    patch.setattr(sequencer_overrides, "plan_takeover", plan)
 
 
 @bug(20)
@@ -204,12 +205,12 @@ def ambiguous_swap_taken_for_won(patch: pytest.MonkeyPatch) -> None:
 
 @bug(20)
 def takeover_under_the_same_epoch(patch: pytest.MonkeyPatch) -> None:
-    real = sequencer_machine.plan_takeover
+    real = sequencer_overrides.plan_takeover
 
     def plan(config: Any, **arguments: Any) -> Any:
         return replace(real(config, **arguments), epoch=config.epoch)
 
-    patch.setattr(sequencer_machine, "plan_takeover", plan)
+    patch.setattr(sequencer_overrides, "plan_takeover", plan)
 
 
 @bug(90)
@@ -340,6 +341,21 @@ def journal_cut_behind_the_own_snapshot_only(patch: pytest.MonkeyPatch) -> None:
 @bug(20)
 def gateway_forgets_whose_orders_to_cancel(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Intake, "watched", lambda _self: [])
+
+
+@bug(21)
+def claims_without_a_link_to_an_in_sync_engine(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Candidacy, "reaches_any", lambda _self, _engines: True)
+
+
+@bug(21)
+def no_backoff_after_fruitless_takeovers(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Backoff, "pause_ns", lambda self, *, opened: self._jitter_ns[0] if opened else self._jitter_ns[-1])
+
+
+@bug(29)
+def mute_leader_stays(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Driver, "mute", lambda _self, _now_ns: False)
 
 
 def find(seeds: int) -> str:

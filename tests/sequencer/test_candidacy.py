@@ -1,0 +1,87 @@
+"""Who claims, and who does not: a candidate that could not lead leaves the one alone that does."""
+
+from collections.abc import Callable
+from typing import Any
+
+from lockstep.sequencer import events as ev
+from lockstep.sequencer.candidacy import Backoff
+from lockstep.sequencer.machine import State
+from lockstep.sequencer.settings import MS
+
+Build = Callable[..., Any]
+
+
+def challenger(stage: Build, make_config: Build, **fields: Any) -> Any:
+    """Sequencer 2 as a candidate under sequencer 1, everything up."""
+    play = stage(member=2)
+    play.raise_curtain()
+    play.sees(make_config(**fields))
+    return play
+
+
+def test_candidate_cut_from_every_in_sync_engine_does_not_claim(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config, in_sync=(1,), learners=(2,))
+    play.tell(ev.EngineDown(1, ev.Down.HANG), ev.SequencerDown(1, ev.Down.HANG))
+    play.pass_time(3_000)
+    assert play.pending_cas is None
+    assert "it may lead where they are" in play.machine.why
+    play.tell(ev.EngineUp(1, 4))
+    assert play.pending_cas.record.epoch == 5
+
+
+def test_named_leader_claims_again_without_a_link_to_an_engine(stage: Build, make_config: Build) -> None:
+    play = stage(member=1)
+    play.sees(make_config())
+    assert play.pending_cas.record.epoch == 5
+
+
+def test_candidate_takes_over_from_a_leader_that_says_it_is_mute(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.SequencerMute(1, True))
+    assert play.pending_cas.record.sequencer == 2
+
+
+def test_nobody_claims_without_a_live_driver_of_its_own(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    play.tell(ev.DriverDown(), ev.SequencerMute(1, True))
+    play.pass_time(2_000)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.pass_time(500)
+    assert play.pending_cas is None
+    assert "media driver is lost" in play.machine.why
+    play.tell(ev.DriverUp())
+    assert play.pending_cas is not None
+
+
+def test_leader_that_was_mute_goes_on_when_the_shared_driver_is_back(stage: Build, make_config: Build) -> None:
+    rival = challenger(stage, make_config)
+    rival.tell(ev.DriverDown(), ev.SequencerMute(1, True))
+    rival.pass_time(1_000)
+    rival.tell(ev.DriverUp())
+    rival.pass_time(400)
+    rival.tell(ev.SequencerMute(1, False))
+    rival.pass_time(1_000)
+    assert rival.pending_cas is None
+
+
+def test_leader_without_a_driver_is_mute_after_the_hang_deadline_and_changes_no_config(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.DriverDown(), ev.EngineDown(2, ev.Down.EOF))
+    play.pass_time(150)
+    assert not play.machine.mute
+    play.pass_time(60)
+    assert play.machine.mute
+    assert play.pending_cas is None
+    play.tell(ev.DriverUp())
+    assert not play.machine.mute
+    assert play.machine.state is State.LEADER
+    assert play.pending_cas.record.in_sync == (1,)
+
+
+def test_pause_doubles_with_each_takeover_that_came_to_nothing_and_begins_anew_after_a_reign() -> None:
+    backoff = Backoff((20 * MS,))
+    pauses = [backoff.pause_ns(opened=False) // MS for _ in range(8)]
+    assert pauses == [20, 40, 80, 160, 320, 640, 640, 640]
+    assert backoff.pause_ns(opened=True) == 20 * MS
+    assert backoff.pause_ns(opened=False) == 20 * MS
