@@ -39,6 +39,11 @@ def new_order(venue: Any, pick: random.Random) -> list[Any]:
     return list(venue.new(pick.choice(ACCOUNTS), pick.choice("BS"), lots, price, **terms, **fields))
 
 
+def lose(venue: Any, session: int) -> list[Any]:
+    """A session's only gateway loses it."""
+    return [*venue.open_session(session), *venue.close_session(session)]
+
+
 def administer(venue: Any, pick: random.Random) -> list[Any]:
     """Any command but NEW_ORDER, CANCEL, REPLACE."""
     account, other = pick.choice(ACCOUNTS), pick.choice(ACCOUNTS)
@@ -53,8 +58,7 @@ def administer(venue: Any, pick: random.Random) -> list[Any]:
         lambda: venue.mass_cancel(account, side=1, flags=pick.randint(0, 1)),
         lambda: venue.status(account, pick.choice((0, 0, 0, 1, 2, 3))),
         *[lambda: [event for number in ACCOUNTS for event in venue.status(number, 0)]] * 3,
-        lambda: venue.open_session(pick.choice((100, 200)), pick.choice((1, 2))),
-        lambda: venue.close_session(pick.choice((100, 200)), pick.choice((1, 2))),
+        lambda: lose(venue, pick.choice((100, 200))),
         lambda: venue.limits(
             account, max_order_lots=35, max_position_lots=200, max_orders_per_trade=pick.randint(0, 9)
         ),
