@@ -30,6 +30,7 @@ from lockstep.stream.records import CommandKind, members_to_bits
 _RESEND_BUDGET = 16_384
 # A receipt goes out early once so many commands were taken, so that credit does not run dry between two.
 _EARLY_RECEIPT = 4096
+# A tick that comes so much later than it was due shows that this process stood still.
 _SELF_PAUSE_NS = 50 * MS
 # While nothing is stamped, the time is: an idle cluster's journal grows by some 20 MB a day.
 _IDLE_TICK_NS = 1_000 * MS
@@ -39,7 +40,7 @@ class Reign:
     """See the module. Open from the moment it is made."""
 
     __slots__ = (
-        "_gateway_count", "_peers", "_proposed", "_resend_due_ns", "_settings", "_stream_due_ns", "_tick_ns",
+        "_gateway_count", "_peers", "_proposed", "_resend_due_ns", "_settings", "_stream_due_ns",
         "_time_stamped_ns", "_time_stamped_seq", "agreement", "config", "intake", "membership", "office_epoch",
         "resent", "window",
     )  # fmt: skip
@@ -73,7 +74,6 @@ class Reign:
         self.membership = Membership(settings)
         self.resent = 0
         """Frames sent again on request."""
-        self._tick_ns = now_ns
         self._stream_due_ns = now_ns
         self._resend_due_ns: dict[int, int] = {}
         self._time_stamped_ns = now_ns
@@ -181,9 +181,8 @@ class Reign:
 
     def on_tick(self, now_ns: int, out: Outbox) -> None:
         """Stamp what has come in, then say what is due."""
-        if now_ns - self._tick_ns > _SELF_PAUSE_NS:
+        if now_ns - self.due_ns > _SELF_PAUSE_NS:
             self.agreement.excuse(now_ns)
-        self._tick_ns = now_ns
         self._flush(now_ns, out)
         self._stamp_time(now_ns, out)
         if now_ns >= self._stream_due_ns:
