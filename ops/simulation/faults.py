@@ -14,6 +14,7 @@ from lockstep.ops.simulation.gateway_host import GatewayHost
 from lockstep.ops.simulation.host import Host
 from lockstep.ops.simulation.kernel import MS, US
 from lockstep.ops.simulation.sequencer_host import SequencerHost
+from lockstep.ops.simulation.snapshot_round import history_elsewhere
 from lockstep.ops.simulation.store import ETCD
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.config_record import ConfigRecord
@@ -265,9 +266,10 @@ class Faults:
             return _nothing
         engines = [host for host in self._cluster.of_kind("engine") if isinstance(host, EngineHost)]
         whole = [host for host in engines if host.id in config.in_sync and self._whole(host.id)]
-        if len(whole) < 2 or any(host.wrong or self._cluster.is_growing(host.id) for host in engines):
+        victims = [host for host in whole if history_elsewhere(host, whole)]
+        if not victims or any(host.wrong or self._cluster.is_growing(host.id) for host in engines):
             return _nothing
-        victim = whole[self._kernel.between(0, len(whole) - 1)]
+        victim = victims[self._kernel.between(0, len(victims) - 1)]
         victim.crash()
         victim.disk.wipe()
         judge.on_wiped(victim.id)

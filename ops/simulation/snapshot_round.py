@@ -50,6 +50,11 @@ class SnapshotRound:
             host.cut(oldest, max(self._keep_commands, behind + 1))
 
 
+def history_elsewhere(victim: EngineHost, engines: Sequence[EngineHost]) -> bool:
+    """Whether another of the engines holds all that this one holds: a client that was away may need what is older."""
+    return any(one is not victim and one.disk.base_seq <= victim.disk.base_seq for one in engines)
+
+
 class DiskLoss:
     """In some runs an engine that is in sync loses its disk while another one that is in sync has its own."""
 
@@ -71,9 +76,10 @@ class DiskLoss:
             return
         whole = [host for host in self._engines if host.alive and host.id in config.in_sync and host.disk.joined]
         # A config under way may leave the victim as the only one in sync: only an operator could mend that.
-        if len(whole) < 2 or any(self._changing(host.id) for host in whole):
+        victims = [host for host in whole if history_elsewhere(host, whole)]
+        if not victims or any(self._changing(host.id) for host in whole):
             return
-        host = self._dice.choice(whole)
+        host = self._dice.choice(victims)
         self._world.kernel.note(f"fault: {host.name} loses its disk while it is in sync")
         host.crash()
         host.disk.wipe()
