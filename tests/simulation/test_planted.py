@@ -281,20 +281,6 @@ def blank_in_sync_engine_believed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Takeover, "on_answer", lambda self, answer, now_ns: real(self, replace(answer, blank=False), now_ns))
 
 
-@bug(150)
-def silent_engine_not_removed_before_opening(patch: pytest.MonkeyPatch) -> None:
-    real = Takeover.decided
-
-    def decided(self: Takeover, peers: Any, now_ns: int) -> tuple[int, ...]:
-        answered = real(self, peers, now_ns)
-        if answered and answered != self.config.in_sync:
-            # It opens with what it has; etcd goes on listing the silent ones.
-            self.config = replace(self.config, in_sync=answered, primary=answered[0])
-        return answered
-
-    patch.setattr(Takeover, "decided", decided)
-
-
 @bug(120)
 def blank_journal_believed(patch: pytest.MonkeyPatch) -> None:
     real = EngineHost._answer_fence

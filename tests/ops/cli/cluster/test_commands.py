@@ -54,9 +54,9 @@ def test_status_shows_topology_roles_and_policy(operate: Operate) -> None:
 
 def test_status_watch_tells_of_changes_until_it_is_interrupted(cluster: LocalCluster) -> None:
     arguments = ["cluster", "status", "--watch", "0.2", "--config", str(cluster.config_path)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "lockstep.ops.cli.main", *arguments], stdout=subprocess.PIPE, text=True
-    ) as watching:
+    # A shell's background job ignores Ctrl-C, and so would everything that the tests start in one.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "lockstep.ops.cli.main", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         assert "primary engine-1" in watching.stdout.readline()
         time.sleep(0.5)
