@@ -30,8 +30,9 @@ class MachineWatch:
     """Watches from its making to `stop`, at the cost of about half a percent of a core."""
 
     def __init__(self) -> None:
+        # Without the folder of this file in the path: its modules would stand in for the library's of the same name.
         self._process = subprocess.Popen(
-            [sys.executable, "-S", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-SP", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def stop(self) -> MachineStalls | None:
