@@ -163,7 +163,8 @@ def run(topology: Topology, member: Member) -> int:
 
 def _follow(topology: Topology, member: Member, make: EngineType, stop: StopRequest, logger: Any) -> None:
     """Follow one journal until it is gone (a new disk, a reinit), or the stop."""
-    if not (journal_path(member.data_dir) / "CURRENT").exists():
+    database = _database(member)
+    if not database:
         return
     store = SnapshotStore(member.data_dir)
 
@@ -176,7 +177,7 @@ def _follow(topology: Topology, member: Member, make: EngineType, stop: StopRequ
             journal = Journal(member.data_dir, member.id, follow_in=member.data_dir / "snapshotter")
             try:
                 taker = SnapshotTaker(journal, store, make, topology.snapshots, alive)
-                while not stop.requested and (journal_path(member.data_dir) / "CURRENT").exists():
+                while not stop.requested and _database(member) == database:
                     started_ns = time.monotonic_ns()
                     head = taker.turn(started_ns)
                     if head is not None:
@@ -188,3 +189,15 @@ def _follow(topology: Topology, member: Member, make: EngineType, stop: StopRequ
     except (JournalFault, SnapshotDamaged) as fault:
         # The engine has moved the journal away, or writes it for the first time: look again.
         logger.warning("journal_not_followed", text=str(fault))
+
+
+def _database(member: Member) -> bytes:
+    """What RocksDB calls the journal that is there now, unique to it; empty: there is none.
+
+    A new disk may be filled before anybody has seen that the old journal was gone.
+    """
+    path = journal_path(member.data_dir)
+    try:
+        return (path / "IDENTITY").read_bytes() if (path / "CURRENT").exists() else b""
+    except FileNotFoundError:
+        return b""
