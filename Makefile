@@ -59,9 +59,8 @@ build/sanitized/fuzz: $(NATIVE)
 
 native-checks: build/sanitized/_core.so build/sanitized/fuzz ## The native core under sanitizers, a fuzzer, clang-tidy
 	@build/sanitized/fuzz 1 400000
-	# Without the tests of damaged snapshots: they expect exceptions of the extension that is installed.
 	@LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=tests \
-	  timeout 300 $(BIN)/python -m pytest -q -p native_core --native-core build/sanitized/_core.so -k 'not damaged_snapshot' \
+	  timeout 300 $(BIN)/python -m pytest -q -p native_core --native-core build/sanitized/_core.so \
 	  tests/engine/native/test_flash1_vectors.py tests/engine/native/test_engine.py \
 	  'tests/engine/native/test_differential.py::test_random_streams_give_the_same_events_and_state[0]'
 	@if command -v clang++ >/dev/null; then \

@@ -14,7 +14,14 @@ NAME = "lockstep.engine.native._core"
 
 
 def use(path: str) -> None:
-    """Load the extension before anybody imports the installed one."""
+    """Load the extension before anybody imports the installed one.
+
+    Raises:
+        RuntimeError: somebody has imported it already. The two would share their types, so the other build would stand
+            in the place of the installed one and never run.
+    """
+    if NAME in sys.modules:
+        raise RuntimeError(f"{NAME} was imported before {path} could take its place")
     loader = ExtensionFileLoader(NAME, path)
     spec = importlib.util.spec_from_loader(NAME, loader)
     assert spec is not None
@@ -28,9 +35,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--native-core", help="another build of the native core")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Before any test module is imported."""
-    path = config.getoption("--native-core")
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Before any conftest is imported: those of the engine's tests import the core."""
+    path = early_config.known_args_namespace.native_core
     if path:
         use(path)
 
