@@ -8,23 +8,24 @@ on who took it, or when.
 | fixed | magic `LKSTFILE`, version u32, bytes of the whole head u32, seq u64, epoch u64, chain digest 16 bytes, stamped time i64, in-sync bits u64, primary u32, ack policy u32, sequencer u32, bytes of the state u64, bytes of the uuid u32, entries of the epoch table u32 |
 | uuid | of the cluster |
 | epoch table | epoch u64, first seq u64, for each epoch that begins at or before seq |
-| checksums | BLAKE2b-256 of the state, then BLAKE2b-128 of the head before it |
+| checksums | BLAKE3-256 of the state, then BLAKE3-128 of the head before it |
 | state | `lockstep.engine.snapshot_format` |
 
 The epoch table is not decoration: by it a replica tells whether its journal, or a peer's, continues this state.
 """  # noqa: E501 - a table
 
-import hashlib
 import struct
 from dataclasses import dataclass
 from typing import Final
+
+from blake3 import blake3
 
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.settings import Base
 from lockstep.stream.digest import Digest
 
 MAGIC: Final = b"LKSTFILE"
-VERSION: Final = 1
+VERSION: Final = 2
 _FIXED: Final = struct.Struct("<8sIIQQ16sqQIIIQII")
 _EPOCH: Final = struct.Struct("<QQ")
 _STATE_SUM: Final = 32
@@ -87,10 +88,10 @@ def encode_snapshot_file(cluster_uuid: str, base: Base, state: bytes) -> bytes:
             ),
             uuid,
             *(_EPOCH.pack(entry.epoch, entry.first_seq) for entry in base.epochs),
-            hashlib.blake2b(state, digest_size=_STATE_SUM).digest(),
+            blake3(state).digest(length=_STATE_SUM),
         )
     )
-    return head + hashlib.blake2b(head, digest_size=_HEAD_SUM).digest() + state
+    return head + blake3(head).digest(length=_HEAD_SUM) + state
 
 
 def head_size(start: bytes) -> int:
@@ -120,7 +121,7 @@ def decode_head(raw: bytes) -> SnapshotHead:
     size = head_size(raw)
     if len(raw) < size:
         raise SnapshotDamaged("shorter than its head")
-    if hashlib.blake2b(raw[: size - _HEAD_SUM], digest_size=_HEAD_SUM).digest() != raw[size - _HEAD_SUM : size]:
+    if blake3(raw[: size - _HEAD_SUM]).digest(length=_HEAD_SUM) != raw[size - _HEAD_SUM : size]:
         raise SnapshotDamaged("the checksum of its head is wrong")
     _, _, _, seq, epoch, digest, timestamp_ns, in_sync, primary, policy, sequencer, state_bytes, uuid_bytes, entries = (
         _FIXED.unpack_from(raw)
@@ -161,6 +162,6 @@ def check_snapshot_file(raw: bytes) -> SnapshotHead:
     state = memoryview(raw)[head.head_bytes :]
     if len(state) != head.state_bytes:
         raise SnapshotDamaged(f"{len(state)} bytes of state where its head says {head.state_bytes}")
-    if hashlib.blake2b(state, digest_size=_STATE_SUM).digest() != head.state_checksum:
+    if blake3(state).digest(length=_STATE_SUM) != head.state_checksum:
         raise SnapshotDamaged("the checksum of its state is wrong")
     return head
