@@ -1,7 +1,7 @@
 """The gateway's I/O around `GatewayMachine`: links, intake log, engines, client streams. All in the asyncio loop.
 
 Order of work: a burst of frames from the inlet is one step of the machine; commands that clients' messages bring in
-one turn of the loop, or while the frame before is under way (see `_SUBMIT_WAIT_S`), leave together, with one write to
+one turn of the loop, or too soon after the frame before (see `_SUBMIT_INTERVAL_S`), leave together, with one write to
 the intake log and as few frames as possible.
 """
 
@@ -37,11 +37,12 @@ from lockstep.v1 import cluster_pb2, common_pb2, orders_pb2, replication_pb2
 TICK_S: Final = 0.010
 # Where some sender is on another host, and cannot ring.
 _POLL_S: Final = 0.001
-# A frame wakes four processes and costs two synced writes, whatever it holds. So commands wait for company while the
-# frame before them is under way, but not for longer than this; and frames keep a least distance. A lone order never
-# waits, and the busier the cluster, the fewer and larger its frames.
+# A frame wakes four processes and costs two synced writes, whatever it holds. So frames keep a least distance, which
+# grows with the number of those that are under way: a lone order never waits, and the busier the cluster, the fewer
+# and larger its frames.
 _SUBMIT_INTERVAL_S: Final = 0.003
-_SUBMIT_WAIT_S: Final = 0.005
+_SUBMIT_WAIT_S: Final = 0.002
+_SUBMIT_MOST_S: Final = 0.015
 _SYNC_PAUSE_S: Final = 0.1
 # An engine that does not answer now may still have what the others have cut.
 _GONE_PATIENCE_S: Final = 3.0
@@ -234,18 +235,18 @@ class GatewayShell:
         assert session is not None, "commands of a session that was never opened"
         admission = self.machine.submit(session, records, time.monotonic_ns())
         if (admission.taken or admission.repeated) and self._flush_due is None:
-            idle = self.machine.uplink.all_answered
-            self._plan_flush(_SUBMIT_INTERVAL_S if idle else _SUBMIT_WAIT_S)
+            self._plan_flush()
         self.figures.on_submit(admission)
         self.counters["commands"] += admission.taken
         self.counters["refusals"] += admission.refused is not None
         return admission.refused
 
-    def _plan_flush(self, distance_s: float) -> None:
-        """Have the next frame leave so long after the last, at the end of this turn of the loop at the earliest."""
+    def _plan_flush(self) -> None:
+        """Have the next frame leave when it is time, at the end of this turn of the loop at the earliest."""
         if self._flush_due is not None:
             self._flush_due.cancel()
-        wait_s = self._flushed_s + distance_s - self._loop.time()
+        distance_s = _SUBMIT_INTERVAL_S + _SUBMIT_WAIT_S * self.machine.uplink.frames_under_way
+        wait_s = self._flushed_s + min(distance_s, _SUBMIT_MOST_S) - self._loop.time()
         if wait_s <= 0 or self.machine.frame_full:
             self._flush_due = self._loop.call_soon(self._flush)
         else:
@@ -271,8 +272,8 @@ class GatewayShell:
             self._log.info("new leading sequencer", leader=str(leader), resent_since_start=total)
         if effects.events is not None:
             self._deliver(effects.events, effects.routed)
-            if self._flush_due is not None and self.machine.uplink.all_answered:
-                self._plan_flush(_SUBMIT_INTERVAL_S)
+            if self._flush_due is not None:
+                self._plan_flush()
         if effects.fetch is not None:
             self.spawn(self._fetch(effects.fetch.after_seq, effects.fetch.to_seq))
 

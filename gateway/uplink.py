@@ -107,9 +107,9 @@ class Uplink:
         return self._commands
 
     @property
-    def all_answered(self) -> bool:
-        """Nothing that was sent is still under way."""
-        return not self._waiting and (not self._sent or self._sent[-1].answered)
+    def frames_under_way(self) -> int:
+        """Frames that are not answered yet, those included that wait for credit."""
+        return len(self._waiting) + sum(not entry.answered for entry in self._sent)
 
     def closed(self, now_ns: int) -> Code | None:
         """Why nothing new is taken in; None if it is."""

@@ -46,7 +46,7 @@ _REACH_TICKS: Final = 20
 _BATCH_INTERVAL_S: Final = 0.002
 _DRAIN_S: Final = 15.0
 _RECENT: Final = 512
-_BLOCK: Final = 64
+_BLOCK: Final = 1024
 _MAX_BATCH: Final = 2048
 _COUNTED_AT_ONCE: Final = 32_768
 _NONE: Final = np.zeros(0, np.int64)
@@ -94,7 +94,7 @@ class LoadSession:
             on_batch=self._on_batch, linger_ms=linger_ms, batch_rows=1024, max_unanswered=200_000, timeout_s=10.0
         )
 
-    async def send(self, due_ns: Sequence[int]) -> None:
+    async def send(self, due_ns: NDArray[np.int64]) -> None:
         """Send one order for each time that has come."""
         assert self._session is not None
         count = len(due_ns)
@@ -174,7 +174,9 @@ class LoadSession:
         ids = np.zeros(count, np.uint64)
         fresh = int(new.sum())
         ids[new] = np.arange(self._next_id, self._next_id + fresh, dtype=np.uint64)
-        recent = np.maximum(1, self._next_id - 1 - chance.integers(0, _RECENT, count - fresh))
+        # Counted back from the order before each, wherever the block begins.
+        before = self._next_id - 1 + np.cumsum(new)[~new]
+        recent = np.maximum(1, before - chance.integers(0, _RECENT, count - fresh))
         ids[~new] = recent.astype(np.uint64)
         self._next_id += fresh
         offset = chance.integers(1, _REACH_TICKS + 1, count)
@@ -260,7 +262,7 @@ async def _offer(plan: LoadPlan, sessions: Sequence[LoadSession], seconds: float
         due = min(total, int((time.monotonic_ns() - start_ns) / step_ns) + 1)
         rows = min(due - sent, 1 if plan.mode == "single" else _MAX_BATCH)
         if rows > 0:
-            times = [round(start_ns + (sent + i) * step_ns) for i in range(rows)]
+            times = start_ns + (np.arange(sent, sent + rows) * step_ns).astype(np.int64)
             await sessions[turn % len(sessions)].send(times)
             sent += rows
         turn += 1

@@ -72,6 +72,29 @@ def test_a_single_command_lingers_for_company() -> None:
     assert (parcel.first_no, ids(parcel)) == (1, [1, 2])
 
 
+def test_while_many_messages_are_under_way_commands_wait_for_an_answer() -> None:
+    machine = opened(SessionLimits(batch_rows=4, most_under_way=2, linger_ns=0))
+    for number in (1, 2):
+        machine.submit(row(number), 0)
+        assert len(machine.step(Ticked(), 0).send) == 1
+    for number in (3, 4):
+        machine.submit(row(number), 0)
+        assert machine.step(Ticked(), 0) == NOTHING
+    assert machine.deadline_ns > 1 << 60, "a timer would find nothing to do"
+    (parcel,) = machine.step(Reported(1, accepted(1, 1)), 0).send
+    assert ids(parcel) == [3, 4]
+
+
+def test_a_full_batch_waits_for_no_answer() -> None:
+    machine = opened(SessionLimits(batch_rows=2, most_under_way=1, linger_ns=0))
+    machine.submit(row(1), 0)
+    machine.step(Ticked(), 0)
+    for number in (2, 3):
+        machine.submit(row(number), 7)
+    assert machine.deadline_ns == 7
+    assert [parcel.count for parcel in machine.step(Ticked(), 7).send] == [2]
+
+
 def test_a_full_batch_does_not_linger() -> None:
     machine = opened()
     for number in range(1, 5):

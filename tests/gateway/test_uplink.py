@@ -190,6 +190,16 @@ def test_leader_that_closed_or_fell_silent_takes_nothing_new(rig):
     assert rig.uplink.closed(MS) is Code.UNAVAILABLE
 
 
+def test_frames_under_way_are_those_that_are_not_answered(rig):
+    rig.uplink.on_receipt(receipt(credit=5), 0)
+    for _ in range(3):
+        rig.put(2)
+    assert rig.sent() == [(1, 2), (3, 2)], "the third waits for credit"
+    assert rig.uplink.frames_under_way == 3
+    rig.session.answered = 2
+    assert rig.uplink.frames_under_way == 2
+
+
 def test_entries_are_forgotten_in_order_once_answered_and_confirmed(rig):
     rig.uplink.on_receipt(receipt(), 0)
     rig.put(3)

@@ -118,6 +118,9 @@ class SessionLimits:
     """Rows that are sent at once without waiting for more (the gateway's own limit holds as well)."""
     linger_ns: int = 1_000_000
     """How long a command waits for company."""
+    most_under_way: int = 4
+    """Messages under way at which further commands wait for an answer, or for `batch_rows` of them: messages then grow
+    with the load, instead of becoming more."""
     welcome_ns: int = 1_000_000_000
     """How long a gateway may take to say Welcome before the next address is tried."""
     backoff_first_ns: int = 10_000_000

@@ -153,7 +153,15 @@ class SessionMachine:
             return _NEVER
         if self._cursor < self._cut_no:
             return self._hold_until
-        return max(self._hold_until, self._linger_at)
+        return max(self._hold_until, self._ripe_at)
+
+    @property
+    def _ripe_at(self) -> int:
+        """When what is pending may leave; an answer may make it earlier."""
+        crowded = len(self._parcels) >= self.limits.most_under_way
+        if crowded and self.next_no - self._cut_no < self.limits.batch_rows:
+            return _NEVER
+        return self._linger_at
 
     def submit(self, piece: Piece, now_ns: int) -> int | None:
         """Number one piece (all its rows, in order); it leaves at a later `step`.
@@ -370,7 +378,7 @@ class SessionMachine:
         sends: list[Parcel] = []
         while (room := self._room()) > 0:
             if self._cursor == self._cut_no:
-                if now_ns < self._linger_at:
+                if now_ns < self._ripe_at:
                     break
                 self._cut()
             position = bisect_right(self._parcels, self._cursor, key=_first_no) - 1
