@@ -10,6 +10,7 @@ Nothing here decides anything about trading. A process' `run` function puts thes
 thing and the remedy, and `run` turns it into exit code 1 without a traceback.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -17,6 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -89,6 +91,18 @@ _ELSEWHERE: Final = (
 
 class EnvironmentFault(Exception):
     """Something outside the program is wrong; the text says what, and what to do about it."""
+
+
+def give_way(nice: int) -> None:
+    """Lower this process' priority to `nice`, against the other processes of the machine as well.
+
+    Linux shares the CPU out among sessions first (sched_autogroup), and every process that a supervisor starts has a
+    session of its own: there `nice` alone changes nothing.
+    """
+    os.nice(nice)
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError), Path("/proc/self/autogroup").open("w") as group:
+            group.write(str(nice))
 
 
 def configure_logging(process: str) -> structlog.stdlib.BoundLogger:

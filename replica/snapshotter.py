@@ -5,7 +5,6 @@ when a snapshot is due. It goes no further than what the journal says is committ
 verified: the one before, restored from its file into another engine, and the commands since then give the same bytes.
 """
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -19,6 +18,7 @@ from lockstep.ops.process import (
     EnvironmentFault,
     StopRequest,
     configure_logging,
+    give_way,
 )
 from lockstep.replica.journal import Journal, journal_path
 from lockstep.replica.replayer import Replayer
@@ -29,7 +29,7 @@ from lockstep.replica.snapshots import REJECTED, UNVERIFIED, VERIFIED, SnapshotF
 from lockstep.stream.topology import Member, Snapshots, Topology
 
 _POLL_S: Final = 0.5
-_NICE: Final = 15
+_NICE: Final = 10
 _SECOND_NS: Final = 1_000_000_000
 
 
@@ -143,7 +143,7 @@ def run(topology: Topology, member: Member) -> int:
     """Take snapshots beside engine `member` until asked to stop; the exit code, as of an engine."""
     logger = configure_logging(f"snapshotter-{member.id}")
     stop = StopRequest.install()
-    os.nice(_NICE)
+    give_way(_NICE)
     try:
         make = implementation(member.engine)
         while not stop.requested:
