@@ -32,8 +32,8 @@ class Settings:
 
     gateway: int
     incarnation: int
-    session_credit: int = 20_000
-    max_commands: int = 65_536
+    session_credit: int = 8_192
+    max_commands: int = 32_768
     resend_ns: int = 250_000_000
     rewind_ns: int = 20_000_000
 

@@ -79,21 +79,21 @@ class Client:
 class Limits:
     """Bounds. Nothing in the cluster grows without one of these."""
 
-    window_commands: int = 65_536
+    window_commands: int = 32_768
     """Commands stamped and not yet acknowledged by every in-sync engine; beyond it the sequencer takes no more."""
     retransmit_commands: int = 262_144
     """Commands that the leading sequencer keeps to send again."""
-    batch_commands: int = 512
+    batch_commands: int = 2_048
     """Commands in one stamped batch at the most."""
-    burst_commands: int = 512
+    burst_commands: int = 2_048
     """Commands that an engine journals and applies in one go at the most (bounds its silence)."""
-    session_credit: int = 20_000
+    session_credit: int = 8_192
     """Commands of one session that may be unanswered."""
     client_batch: int = 2048
     """Rows in one CommandBatch at the most."""
     link_queue_bytes: int = 32 << 20
     """Bytes that wait for a back-pressured link before frames are dropped (and later fetched again)."""
-    event_window_commands: int = 65_536
+    event_window_commands: int = 32_768
     """Commands whose events an engine keeps in memory for gap fetches before it goes to disk."""
 
 

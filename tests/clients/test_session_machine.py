@@ -230,11 +230,21 @@ def test_retryable_refusal_goes_back_once_whatever_follows_it() -> None:
     machine.submit(CommandColumns(client_order_id=np.arange(1, 13)), 0)
     machine.step(Ticked(), 0)
     for _ in range(3):
-        machine.step(RefusalArrived(1, 5, Code.BUSY, "", True, 2), 0)
+        machine.step(RefusalArrived(1, 5, Code.UNAVAILABLE, "", True, 2), 0)
     assert machine.deadline_ns == 2 * MS
     assert machine.step(Ticked(), 2 * MS - 1) == NOTHING
     sent = machine.step(Ticked(), 2 * MS).send
     assert [number for parcel in sent for number in ids(parcel)] == list(range(5, 13))
+
+
+def test_what_a_busy_gateway_took_bounds_what_is_under_way_until_answers_widen_it() -> None:
+    machine = opened(SessionLimits(batch_rows=4, max_unanswered=100))
+    machine.submit(CommandColumns(client_order_id=np.arange(1, 41)), 0)
+    assert sum(parcel.count for parcel in machine.step(Ticked(), 0).send) == 40
+    machine.step(RefusalArrived(1, 17, Code.BUSY, "", True, 2), 0)
+    assert machine.step(Ticked(), 2 * MS) == NOTHING, "16 were taken: now 12 may be under way"
+    sent = machine.step(Reported(1, accepted(1, 16)), 2 * MS).send
+    assert (sent[0].first_no, sum(parcel.count for parcel in sent)) == (17, 14), "12, and an eighth of the 16 answered"
 
 
 def test_pause_after_refusals_grows_until_something_is_answered() -> None:

@@ -34,7 +34,7 @@ def kinds(rows):
 def test_order_is_accepted_filled_and_canceled_on_both_sides(gateway, order):
     alice, bob = gateway.session(S1), gateway.session(S2, columnar=True)
     welcome = alice.expect("welcome")
-    assert (welcome.gateway, welcome.credit, welcome.max_batch) == (gateway.member.id, 20_000, 2048)
+    assert (welcome.gateway, welcome.credit, welcome.max_batch) == (gateway.member.id, 8192, 2048)
     assert welcome.stamp.epoch == 1
     bob.expect("welcome")
     alice.send(command=order(1, quantity_lots=30))

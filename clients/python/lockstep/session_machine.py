@@ -127,6 +127,8 @@ class SessionMachine:
         self._failed_tries = 0
         self._address = 0
         self._credit = 0
+        # Within the credit: what the gateway has room for beside its other clients, found as TCP finds it.
+        self._window = 0
         self._max_batch = 0
         self._check_contiguous()
 
@@ -238,7 +240,7 @@ class SessionMachine:
         self._holds = 0
         self._hold_until = now_ns
         # A gateway that names no bounds has none of its own.
-        self._credit = event.credit or self.limits.max_unanswered
+        self._credit = self._window = event.credit or self.limits.max_unanswered
         self._max_batch = event.max_batch or self.limits.batch_rows
         return self._with_sends(NOTHING, now_ns)
 
@@ -269,6 +271,8 @@ class SessionMachine:
             # The gateway refused what was on its way when it refused the first: that one is being sent again already.
             return NOTHING
         self._cursor = target
+        if code == Code.BUSY:
+            self._window = max(self.limits.batch_rows, (target - self.first_unanswered) * 3 // 4)
         own_pause_ns = min(self.limits.hold_first_ns << min(self._holds, 20), self.limits.hold_most_ns)
         self._holds += 1
         if code in (Code.SESSION_GAP, _OUT_OF_ORDER) and self._holds % _RECONNECT_AFTER_GAPS == 0:
@@ -341,6 +345,7 @@ class SessionMachine:
                 return self._enter_failed(_OUT_OF_ORDER, f"{text}: another process uses session {self.session_id:#x}")
             # A session taken up again from an old checkpoint: go on behind what its former owner had executed.
             self.next_no = self._cut_no = self._cursor = self._sent_no = answered_to
+        self._window = min(self._credit, self._window + (answered_to - self.first_unanswered + 7) // 8)
         self.first_unanswered = answered_to
         self._cursor = max(self._cursor, answered_to)
         self._holds = 0
@@ -370,7 +375,7 @@ class SessionMachine:
 
     def _room(self) -> int:
         """Rows that may be sent now."""
-        return self.first_unanswered + self._credit - self._cursor
+        return self.first_unanswered + min(self._credit, self._window) - self._cursor
 
     def _with_sends(self, effects: Effects, now_ns: int) -> Effects:
         if self.state is not State.OPEN or now_ns < self._hold_until:
