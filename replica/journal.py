@@ -34,7 +34,8 @@ from lockstep.stream.frames import Frame, FrameError, decode_frame, encode_frame
 
 __all__ = ["LAYOUT", "Journal", "JournalFault", "JournalSummary", "archive_all", "inspect", "journal_path"]
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
+"""2: the digest chain is BLAKE3."""
 _KEY: Final = struct.Struct(">Q")
 _PROMISE: Final = struct.Struct("<QQ")
 _FAMILIES: Final = ("commands", "meta")
@@ -358,6 +359,11 @@ class Journal:
         if layout > LAYOUT:
             raise JournalFault(
                 f"journal {self.path} has layout {layout}, this program knows {LAYOUT}; start a newer lockstep"
+            )
+        if 0 < layout < LAYOUT:
+            raise JournalFault(
+                f"journal {self.path} has layout {layout}, and its digests can't be continued in layout {LAYOUT}; finish "
+                "the day with the lockstep that wrote it, then begin with an empty data directory"
             )
         stored = self._int("member")
         if stored and member and stored != member:

@@ -117,6 +117,14 @@ def test_newer_layout_is_refused(tmp_path, monkeypatch):
         Journal(tmp_path, 1)
 
 
+def test_older_layout_is_refused_because_its_digests_cannot_be_continued(tmp_path, monkeypatch):
+    monkeypatch.setattr("lockstep.replica.journal.LAYOUT", 1)
+    Journal(tmp_path, 1).close()
+    monkeypatch.undo()
+    with pytest.raises(JournalFault, match="layout 1, and its digests"):
+        Journal(tmp_path, 1)
+
+
 def test_unusable_data_directory_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalFault, match="cannot create data directory"):
