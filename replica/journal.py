@@ -362,8 +362,8 @@ class Journal:
             )
         if 0 < layout < LAYOUT:
             raise JournalFault(
-                f"journal {self.path} has layout {layout}, and its digests can't be continued in layout {LAYOUT}; finish "
-                "the day with the lockstep that wrote it, then begin with an empty data directory"
+                f"journal {self.path} has layout {layout}, and its digests can't be continued in layout {LAYOUT}; "
+                "finish the day with the lockstep that wrote it, then begin with an empty data directory"
             )
         stored = self._int("member")
         if stored and member and stored != member:
