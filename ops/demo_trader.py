@@ -118,6 +118,18 @@ class Trader:
         if self._session is not None:
             await self._session.close()
 
+    @property
+    def unanswered(self) -> int:
+        """Commands without an answer."""
+        assert self._session is not None
+        return self._session.unanswered
+
+    @property
+    def refusals(self) -> int:
+        """Times that a gateway told this session to wait and send again."""
+        assert self._session is not None
+        return self._session.counters.refusals
+
     def seen(self) -> SeenRows:
         """Every report row in the order in which it came."""
         return np.concatenate([np.zeros(0, SEEN), *self._batches])

@@ -7,6 +7,7 @@ import click
 from rich.table import Table
 
 from lockstep.ops.bench_cluster import BenchPlan, BenchResult, Phase, run_bench
+from lockstep.ops.bench_failover import FAULTS, LEFT_OUT, FailoverPlan, FailoverResult, run_failover_bench
 from lockstep.ops.bench_matching import MatchingFigures, MatchingPlan, machine, run_matching_bench
 from lockstep.ops.bench_restart import RestartPlan, run_restart_bench
 from lockstep.ops.cli.options import (
@@ -116,6 +117,47 @@ def _table(result: BenchResult) -> Table:
             *cells[3:],
             f"{sum(phase.cpu_us_per_order.values()):.1f}",
         )
+    return table
+
+
+@command.command("failover")
+@json_option
+@engine_option("native")
+@click.option(
+    "--rounds", type=click.IntRange(1, 1000), default=5, show_default=True, help="Times that each fault happens."
+)
+@click.option(
+    "--fault", "faults", type=click.Choice(tuple(FAULTS)), multiple=True, help="Only this one (repeatable); else all."
+)
+@click.option(
+    "--rate", type=click.IntRange(100, 50_000), default=3000, show_default=True, help="Orders a second meanwhile."
+)
+@expected_errors
+def failover(json_path: Path | None, engine: str, rounds: int, faults: tuple[str, ...], rate: int) -> int:
+    """Measure how long clients hear nothing when a process that leads is killed, hangs, or is relieved.
+
+    Exit code 1 if an order stayed unanswered.
+    """
+    console = make_console(json_path)
+    plan = FailoverPlan(IMPLEMENTATIONS[engine], rounds=rounds, faults=faults or tuple(FAULTS), rate=rate)
+    result = run_failover_bench(plan, lambda text: console.print(text, highlight=False))
+    console.print(_failover_table(result))
+    console.print(
+        f"{result.orders} orders, {result.unanswered} unanswered, {result.refused_by_gateways} times told to send "
+        f"again; usual silence between reports: 99 % under {result.usual_p99_ms} ms\nleft out: {LEFT_OUT}",
+        highlight=False,
+    )
+    write_json(json_path, result.to_json())
+    return 1 if result.unanswered else 0
+
+
+def _failover_table(result: FailoverResult) -> Table:
+    table = Table(title="silence of all clients, milliseconds", title_justify="left", pad_edge=False)
+    for name in ("what", "times", "p50", "p99", "max", "budget p99", "within"):
+        table.add_column(name, justify="left" if name == "what" else "right")
+    for row in result.figures.values():
+        cells = (len(row.silences_ms), row.p50_ms, row.p99_ms, row.max_ms, f"{row.budget_p99_ms:g}")
+        table.add_row(row.what, *map(str, cells), "yes" if row.within_budget else "no")
     return table
 
 
