@@ -304,6 +304,18 @@ def snapshot_without_epoch_table(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(replayer, "encode_snapshot_file", encode)
 
 
+@bug(30)
+def journal_joined_without_its_cluster(patch: pytest.MonkeyPatch) -> None:
+    def execute(self: ReplicaMachine, journaled: Any) -> Any:
+        batch = self.execution.execute(journaled, self.committed_seq)
+        self._uncommitted.append(batch)
+        if self.execution.taken_in and not self.joined:
+            self._join()
+        return batch
+
+    patch.setattr(ReplicaMachine, "_execute", execute)
+
+
 @bug(10)
 def snapshot_of_what_is_not_committed(patch: pytest.MonkeyPatch) -> None:
     real = EngineHost.take_snapshot
