@@ -51,6 +51,8 @@ class MemberStatus:
             "cluster_uuid": reply.cluster_uuid,
             "counters": dict(reply.counters),
             "why": reply.why,
+            "restore_bytes": reply.journal.restore_bytes,
+            "restore_total_bytes": reply.journal.restore_total_bytes,
         }
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from lockstep.engine.contract import MatchingEngine
 from lockstep.replica.commit import CommitGate
 from lockstep.replica.effects import AppliedBatch
-from lockstep.replica.log import control_records
+from lockstep.replica.log import control_records, named_cluster
 from lockstep.replica.settings import Base
 from lockstep.stream.digest import GENESIS, Digest, next_digest
 from lockstep.stream.frames import Frame
@@ -24,6 +24,7 @@ class Execution:
         "_journal",
         "_member",
         "applied_seq",
+        "cluster_uuid",
         "digest",
         "engine",
         "gate",
@@ -49,6 +50,8 @@ class Execution:
         """Who stamped the last EPOCH_START executed."""
         self.taken_in = False
         """A control record has named the own journal: the cluster has taken it in."""
+        self.cluster_uuid = ""
+        """The cluster that the last EPOCH_START or GROW executed names; empty: none did."""
         if base is not None:
             self.applied_seq, self.digest = base.seq, base.digest
             self.primary, self.policy, self.sequencer = base.primary, base.policy, base.sequencer
@@ -83,10 +86,12 @@ class Execution:
                 self.primary = int(record["primary"])
                 self.policy = int(record["policy"])
                 self.sequencer = int(record["sequencer"])
+                self.cluster_uuid = named_cluster(record) or self.cluster_uuid
                 # Only a forced one names a journal: that of the engine which is to go on alone.
                 self.taken_in |= self._names_own_journal(record)
             elif kind == _GROW:
                 member = int(record["member"])
+                self.cluster_uuid = named_cluster(record) or self.cluster_uuid
                 self.gate.on_grow(journaled.first_seq + offset, member)
                 # A GROW of the same engine with another disk is history: it says nothing of this journal.
                 self.taken_in |= member == self._member and self._names_own_journal(record)

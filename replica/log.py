@@ -17,6 +17,7 @@ import numpy as np
 
 from lockstep.replica.divergence import EpochEntry, epoch_at
 from lockstep.stream.frames import Frame
+from lockstep.stream.identity import join_uuid
 from lockstep.stream.records import CONTROL, AckPolicy, CommandKind
 
 NO_SEQUENCER = 0
@@ -85,6 +86,12 @@ class LogHead:
         proven = self.seq == 0 or self.follows in (frame.sender, ANY_SEQUENCER)
         return Verdict.NEXT if proven else Verdict.UNPROVEN
 
+    def opened_by(self, frame: Frame) -> str:
+        """The uuid of the cluster in whose name a frame opens a new epoch; empty: it opens none, or names none."""
+        if frame.epoch <= self.epoch or not len(frame.records) or not self._opens_epoch(frame):
+            return ""
+        return named_cluster(control_records(frame)[0])
+
     def append(self, frame: Frame) -> EpochEntry | None:
         """Take the frame as the new end; the epoch entry that it adds."""
         entry = None
@@ -101,6 +108,11 @@ class LogHead:
             return False
         first = control_records(frame)[0]
         return int(first["kind"]) == _EPOCH_START and int(first["epoch"]) == frame.epoch
+
+
+def named_cluster(record: np.void) -> str:
+    """The uuid of the cluster that an EPOCH_START or GROW names; empty: it names none."""
+    return join_uuid(int(record["cluster_high"]), int(record["cluster_low"]))
 
 
 def control_records(frame: Frame) -> np.ndarray[tuple[int], np.dtype[np.void]]:

@@ -115,7 +115,7 @@ class ReplicaMachine(Standing):
 
     def _on_stream(self, received: Frame, out: Outbox) -> None:
         leader = received.aux
-        if leader < self.promised or received.epoch > leader or self.diverged:
+        if leader < self.promised or received.epoch > leader or self.diverged or self._is_foreign(received, out):
             self.stale_frames += 1
             return
         # After a snapshot the epoch is known and not whose it is; only one sequencer ever speaks for an epoch.
@@ -139,6 +139,16 @@ class ReplicaMachine(Standing):
             self._gap_from = received.sender
         elif verdict in (Verdict.CONFLICT, Verdict.UNPROVEN) and self.live:
             self._leave_stream(out, f"{verdict.name.lower()} at seq {received.first_seq} of epoch {received.epoch}")
+
+    def _is_foreign(self, received: Frame, out: Outbox) -> bool:
+        theirs = self.head.opened_by(received)
+        if not theirs or theirs == self.cluster_uuid or not self.cluster_uuid:
+            return False
+        if theirs != self._foreign:
+            self._foreign = theirs
+            text = f"sequencer {received.sender} leads cluster {theirs}, this journal is of {self.cluster_uuid}"
+            out.notices.append(Notice("foreign_stream", text))
+        return True
 
     def _receive(self, received: Frame, out: Outbox) -> None:
         entry = self.head.append(received)
@@ -178,7 +188,11 @@ class ReplicaMachine(Standing):
     def _execute(self, journaled: Frame) -> AppliedBatch:
         batch = self.execution.execute(journaled, self.committed_seq)
         self._uncommitted.append(batch)
-        if self.execution.taken_in and not self.joined:
+        if self.execution.cluster_uuid and not self.cluster_uuid:
+            self.cluster_uuid = self.execution.cluster_uuid
+            self._naming = True
+        # A journal that does not know its cluster would obey any: it is not the cluster's yet.
+        if self.execution.taken_in and not self.joined and self.cluster_uuid:
             self._join()
         return batch
 
@@ -434,12 +448,13 @@ class ReplicaMachine(Standing):
         self._ack_entries = []
         journal = None
         joined, self._joining = self._joining, False
-        if out.frames or out.promise or out.adopt_uuid or joined:
+        named, self._naming = self._naming or out.adopt_uuid, False
+        if out.frames or out.promise or named or joined:
             journal = JournalWrite(
                 tuple(out.frames),
                 tuple(out.epochs),
                 (self.promised, self.promised_to) if out.promise else None,
-                self.cluster_uuid if out.adopt_uuid else "",
+                self.cluster_uuid if named else "",
                 self.committed_seq,
                 joined,
                 synced=out.synced,

@@ -21,7 +21,13 @@ from lockstep.v1 import replication_pb2, replication_pb2_grpc
 _MAX_BYTES: Final = 512 << 10
 _TIMEOUT_S: Final = 5.0
 _SNAPSHOT_TIMEOUT_S: Final = 600.0
-
+# On a slow link a ping waits behind the snapshot: taken for a dead peer, it would break off every transfer.
+_PATIENCE_MS: Final = 10_000
+_PATIENT_OPTIONS: Final = {
+    **dict(CHANNEL_OPTIONS),
+    "grpc.keepalive_timeout_ms": _PATIENCE_MS,
+    "grpc.http2.ping_timeout_ms": _PATIENCE_MS,
+}
 
 FromPeer = PeerLog | PeerLogFailed | PeerLogBehind | PeerSnapshot
 
@@ -31,7 +37,7 @@ class PeerFetcher:
 
     def __init__(self, peers: tuple[Member, ...], store: SnapshotStore, post: Callable[[FromPeer], None]) -> None:
         self._peers = {peer.id: peer for peer in peers}
-        self._channels: dict[int, grpc.Channel] = {}
+        self._channels: dict[tuple[int, bool], grpc.Channel] = {}
         self._store = store
         self._post = post
         self._partial = (0, 0)  # peer and seq of a snapshot of which a part is there
@@ -113,7 +119,7 @@ class PeerFetcher:
         self._partial = (request.peer, 0)
         with path.open("r+b" if offset else "wb") as file:
             file.seek(offset)
-            for reply in self._stub(request.peer).FetchSnapshot(wanted, timeout=_SNAPSHOT_TIMEOUT_S):
+            for reply in self._stub(request.peer, patient=True).FetchSnapshot(wanted, timeout=_SNAPSHOT_TIMEOUT_S):
                 file.write(reply.chunk)
                 self._partial = (request.peer, reply.seq)
                 self.progress = (file.tell(), reply.total_bytes)
@@ -123,8 +129,9 @@ class PeerFetcher:
         self._partial = (0, 0)  # whatever it is: a damaged one is fetched anew
         return decode_snapshot_file(path.read_bytes())[0]
 
-    def _stub(self, peer: int) -> replication_pb2_grpc.ReplicationStub:
-        if peer not in self._channels:
+    def _stub(self, peer: int, *, patient: bool = False) -> replication_pb2_grpc.ReplicationStub:
+        if (peer, patient) not in self._channels:
             address = self._peers[peer].grpc_address
-            self._channels[peer] = grpc.insecure_channel(address, options=list(CHANNEL_OPTIONS))
-        return replication_pb2_grpc.ReplicationStub(self._channels[peer])
+            options = list(_PATIENT_OPTIONS.items()) if patient else list(CHANNEL_OPTIONS)
+            self._channels[peer, patient] = grpc.insecure_channel(address, options=options)
+        return replication_pb2_grpc.ReplicationStub(self._channels[peer, patient])

@@ -237,11 +237,18 @@ class _Process:
             incarnation=self._journal.incarnation,
             pid=os.getpid(),
             cluster_uuid=view.cluster_uuid,
-            why=view.why,
+            why=self._why(view),
             counters=dict(view.counters),
             ack_policy=cast("cluster_pb2.AckPolicy", view.policy),
             journal=self._journal_state(view),
         )
+
+    def _why(self, view: ReplicaView) -> str:
+        """Why it does not serve, with how far the transfer is that may take longest of all."""
+        done, total = self._shell.restore_progress
+        if not total:
+            return view.why
+        return f"{view.why}; a peer's snapshot: {done / 1e6:.1f} of {total / 1e6:.1f} MB ({100 * done // total} %)"
 
     def _journal_state(self, view: ReplicaView) -> cluster_pb2.JournalState:
         verified = self._housekeeping.verified

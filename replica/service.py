@@ -28,6 +28,8 @@ UUID_KEY: Final = "lockstep-cluster-uuid"
 FIRST_SEQ_KEY: Final = "lockstep-first-seq"
 """Trailing metadata of FetchEvents that ends with OUT_OF_RANGE: the oldest seq whose events are kept."""
 _CHUNK_BYTES: Final = 1 << 20
+# Of a stored snapshot: what a slow link has brought is kept, and shown, in steps of so much.
+_FILE_CHUNK_BYTES: Final = 1 << 18
 _DEFAULT_TIMEOUT_S: Final = 5.0
 _WHOLE_SEQ: Final = 2**32 - 1
 
@@ -212,11 +214,11 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
             head = decode_head(raw)
         except SnapshotDamaged as damage:
             _abort(context, grpc.StatusCode.NOT_FOUND, f"engine {self._member}'s snapshot can't be read: {damage}")
-        for start in range(min(request.offset, len(raw) - 1), len(raw), _CHUNK_BYTES):
+        for start in range(min(request.offset, len(raw) - 1), len(raw), _FILE_CHUNK_BYTES):
             yield replication_pb2.FetchSnapshotReply(
                 seq=head.seq,
                 digest=head.base.digest,
-                chunk=raw[start : start + _CHUNK_BYTES],
+                chunk=raw[start : start + _FILE_CHUNK_BYTES],
                 total_bytes=len(raw),
             )
 

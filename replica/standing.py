@@ -36,6 +36,7 @@ class Standing:
         self.promised, self.promised_to = restored.promise
         """No sequencer of a lower epoch is obeyed; at or above the epoch of every record."""
         self.cluster_uuid = restored.cluster_uuid
+        """The cluster that the journal belongs to; empty until a fence, a peer or the stream has said it."""
         self.live = False
         self.diverged = ""
         """Why it stopped for good; empty while it has not."""
@@ -58,6 +59,8 @@ class Standing:
         # Acks of an epoch whose first record is not here yet: until then they may be about other records.
         self._early_acks: deque[Frame] = deque(maxlen=_EARLY_ACKS)
         self._joining = False  # taken in, and not stored yet
+        self._naming = False  # learnt from the stream which cluster it is, and not stored yet
+        self._foreign = ""  # another cluster whose stream came here
         self._role = Role.LEARNER
         self._ack_entries: list[tuple[int, bytes]] = []
         self._proven = 0  # the reign to whose stream the log was shown to belong: its leader's epoch

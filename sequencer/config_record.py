@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from lockstep.stream.identity import split_uuid
 from lockstep.stream.records import MAX_MEMBER, AckPolicy
 
 _FIELDS: Final = {
@@ -75,8 +76,12 @@ class ConfigRecord:
     """An operator gave commands up that an engine outside may hold, and no EPOCH_START has said so yet."""
 
     def __post_init__(self) -> None:
-        if not self.uuid or not self.attempt:
-            raise ConfigError("config record: uuid and attempt must not be empty")
+        try:
+            split_uuid(self.uuid)
+        except ValueError as error:
+            raise ConfigError(f"config record: uuid: {error}") from error
+        if not self.attempt:
+            raise ConfigError("config record: attempt must not be empty")
         if not 1 <= self.epoch < 2**63:
             raise ConfigError(f"config record: epoch {self.epoch} is outside 1..2^63")
         if not self.in_sync:

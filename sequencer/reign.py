@@ -24,6 +24,7 @@ from lockstep.sequencer.takeover import Recovery
 from lockstep.sequencer.window import Window, control_record
 from lockstep.sequencer.wishes import Proposal, is_fulfilled
 from lockstep.stream.frames import Frame, FrameFlag
+from lockstep.stream.identity import split_uuid
 from lockstep.stream.records import CommandKind, members_to_bits
 
 # Sent again in one go at the most, in commands: 2 MiB, so that a link's queue always has room for it.
@@ -304,6 +305,7 @@ class Reign:
     def _stamp_control(
         self, kind: CommandKind, now_ns: int, out: Outbox, *, member: int = 0, cause: int = 0, journal: int = 0
     ) -> None:
+        names_cluster = kind in (CommandKind.EPOCH_START, CommandKind.GROW)
         record = control_record(
             kind,
             epoch=self.window.epoch,
@@ -315,6 +317,7 @@ class Reign:
             policy=self.config.ack_policy if kind is CommandKind.EPOCH_START else 0,
             journal=journal,
             previous=self.window.tip_epoch if kind is CommandKind.EPOCH_START else 0,
+            cluster=split_uuid(self.config.uuid) if names_cluster else (0, 0),
         )
         before = self.window.tip
         self._protect()

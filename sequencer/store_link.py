@@ -29,6 +29,7 @@ from lockstep.sequencer.etcd import (
     EtcdStore,
     StoreAmbiguous,
     StoreError,
+    StoreLeaseEnded,
     StoreRefused,
     StoreUnavailable,
     Versioned,
@@ -186,7 +187,8 @@ class StoreLink:
                 await store.put(self._presence, self._identity, lease.id)
                 self.reachable = True
                 await lease.lost()
-            except (StoreUnavailable, StoreAmbiguous):
+            except (StoreUnavailable, StoreAmbiguous, StoreLeaseEnded):
+                # Ended already: this process, or its machine, stood still after the lease was granted.
                 await asyncio.sleep(_RETRY_S)
             finally:
                 self.reachable = False

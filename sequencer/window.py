@@ -123,8 +123,9 @@ def control_record(
     policy: int = 0,
     journal: int = 0,
     previous: int = 0,
+    cluster: tuple[int, int] = (0, 0),
 ) -> Commands:
-    """One record by which the sequencer itself speaks in the stream."""
+    """One record by which the sequencer itself speaks in the stream. `cluster`: see `split_uuid`."""
     record = np.zeros(1, dtype=CONTROL)
     record["kind"] = kind
     record["epoch"] = epoch
@@ -136,4 +137,5 @@ def control_record(
     record["policy"] = policy
     record["journal"] = journal
     record["previous"] = previous
+    record["cluster_high"], record["cluster_low"] = cluster
     return record.view(COMMAND)

@@ -382,7 +382,9 @@ CONTROL: Final = np.dtype(
         ("_reserved", "V7"),
         ("journal", "<u8"),  # GROW: identity of the journal that it takes in; EPOCH_START: only when that is forced
         ("previous", "<u8"),  # EPOCH_START: epoch of the record before it; 0: unknown, or there is none
-        ("_reserved2", "V32"),
+        ("cluster_high", "<u8"),  # EPOCH_START, GROW: the cluster's uuid (`identity.py`); 0 in both: not named
+        ("cluster_low", "<u8"),
+        ("_reserved2", "V16"),
     ]
 )
 

@@ -196,6 +196,8 @@ inline constexpr Field kFields[] = {
     LOCKSTEP_FIELD("CONTROL", ControlTerms, sizeof(CommandHead), policy),
     LOCKSTEP_FIELD("CONTROL", ControlTerms, sizeof(CommandHead), journal),
     LOCKSTEP_FIELD("CONTROL", ControlTerms, sizeof(CommandHead), previous),
+    LOCKSTEP_FIELD("CONTROL", ControlTerms, sizeof(CommandHead), cluster_high),
+    LOCKSTEP_FIELD("CONTROL", ControlTerms, sizeof(CommandHead), cluster_low),
     LOCKSTEP_FIELD("EVENT", Event, 0, seq),
     LOCKSTEP_FIELD("EVENT", Event, 0, index),
     LOCKSTEP_FIELD("EVENT", Event, 0, kind),

@@ -67,6 +67,8 @@ class ChaosPlan:
     """Of each client process."""
     hosts: int = 3
     """Network namespaces; 1: everything on this host, also where this machine does not allow them."""
+    only: tuple[Kind, ...] = ()
+    """Kinds of faults to draw from; empty: all."""
     etcd: Path | None = None
     """The etcd to use; None: as `find_etcd` finds it."""
     data_dir: Path | None = None
@@ -89,7 +91,8 @@ def run_chaos(plan: ChaosPlan, say: Say) -> ChaosResult:
     with ExitStack() as stack:
         base = _data_dir(plan, stack)
         site = _prepare(plan, base, stack)
-        schedule = plan_faults(plan.seed, duration_ms=plan.duration_s * 1000, not_run=site.not_run)
+        _require_possible(plan.only, site.not_run)
+        schedule = plan_faults(plan.seed, duration_ms=plan.duration_s * 1000, not_run=site.not_run, only=plan.only)
         # Children of etcd's die with the thread that started them, so these threads have to outlive them.
         pool = stack.enter_context(ThreadPoolExecutor(_THREADS, thread_name_prefix="fault"))
         address = OUTSIDE if site.hosts is not None else HOST
@@ -135,6 +138,13 @@ def _prepare(plan: ChaosPlan, base: Path, stack: ExitStack) -> _Site:
         text = f"etcd {etcd.version} may lose what it acknowledged when killed; give a sound one with --etcd"
         not_run[Kind.KILL_ETCD_MEMBER] = text
     return _Site(not_run, disk, hosts, etcd)
+
+
+def _require_possible(only: tuple[Kind, ...], not_run: dict[Kind, str]) -> None:
+    """Raises EnvironmentFault: a fault was asked for that this machine does not allow."""
+    for kind in only:
+        if kind in not_run:
+            raise EnvironmentFault(f"{kind.value} can't be run here: {not_run[kind]}; leave out --only {kind.value}")
 
 
 def _data_dir(plan: ChaosPlan, stack: ExitStack) -> Path:

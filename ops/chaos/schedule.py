@@ -86,10 +86,21 @@ class Schedule:
     """Kinds that can't happen here, and why."""
 
 
-def plan_faults(seed: int, *, duration_ms: int, not_run: Mapping[Kind, str], interval_ms: int = 2000) -> Schedule:
-    """The schedule of a seed. `interval_ms`: mean time between faults that are meant to heal before the next."""
+def plan_faults(
+    seed: int,
+    *,
+    duration_ms: int,
+    not_run: Mapping[Kind, str],
+    only: tuple[Kind, ...] = (),
+    interval_ms: int = 2000,
+) -> Schedule:
+    """The schedule of a seed.
+
+    `only`: the kinds to draw from; empty: all. `interval_ms`: mean time between faults that are meant to heal before
+    the next.
+    """
     chance = random.Random(seed)  # noqa: S311 - a repeatable schedule, not a secret
-    possible = [kind for kind in Kind if kind not in not_run]
+    possible = [kind for kind in Kind if kind not in not_run and (not only or kind in only)]
     faults: list[Fault] = []
     bag: list[Kind] = []
     at_ms = _FIRST_MS

@@ -11,6 +11,7 @@ from lockstep.ops.chaos.findings import ChaosResult
 from lockstep.ops.chaos.reconciled import Reconciliation
 from lockstep.ops.chaos.report import render_report
 from lockstep.ops.chaos.run import ChaosPlan, run_chaos
+from lockstep.ops.chaos.schedule import Kind
 from lockstep.ops.cli.options import InputFault, expected_errors, json_option, make_console, write_json
 
 
@@ -27,6 +28,13 @@ from lockstep.ops.cli.options import InputFault, expected_errors, json_option, m
     default=3,
     show_default=True,
     help="Network namespaces that the processes are spread over, if root allows; 1: none.",
+)
+@click.option(
+    "--only",
+    type=click.Choice([kind.value for kind in Kind]),
+    multiple=True,
+    metavar="FAULT",
+    help="Run this kind of fault and no other; may be given several times.",
 )
 @click.option(
     "--etcd",
@@ -49,6 +57,7 @@ def command(
     replicas: int,
     rate: int,
     hosts: int,
+    only: tuple[str, ...],
     etcd: Path | None,
     json_path: Path | None,
     html_path: Path | None,
@@ -73,7 +82,10 @@ def command(
     def say(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}", highlight=False)
 
-    plan = ChaosPlan(seed, duration_s, replicas, rate, hosts=hosts, etcd=etcd, data_dir=data_dir, reconcile=reconcile)
+    plan = ChaosPlan(
+        seed, duration_s, replicas, rate, hosts=hosts, only=tuple(Kind(name) for name in only), etcd=etcd,
+        data_dir=data_dir, reconcile=reconcile,
+    )  # fmt: skip
     result = run_chaos(plan, say)
     _show(result, console)
     write_json(json_path, result.to_json())

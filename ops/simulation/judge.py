@@ -110,7 +110,9 @@ class Judge:
         return host.disk
 
     def on_journaled(self, host: EngineHost, write: JournalWrite) -> None:
-        """Something became durable: it is what a sequencer stamped."""
+        """Something became durable: it is what a sequencer stamped, and a joined journal knows its cluster."""
+        if host.disk.joined and not host.disk.uuid:
+            raise Violation(f"{host.name}'s journal is joined, and does not know to which cluster")
         for frame in write.frames:
             if self._stamped.get((frame.epoch, frame.first_seq)) != _batch(frame):
                 raise Violation(f"{host.name} journals a batch at seq {frame.first_seq} that nobody stamped")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from lockstep.ops.simulation import last_act
+from lockstep.ops.simulation import aimed, last_act
 from lockstep.ops.simulation.audit import audit
 from lockstep.ops.simulation.cluster import Cluster
 from lockstep.ops.simulation.faults import Faults
@@ -89,6 +89,9 @@ def _run(kernel: Kernel, cluster: Cluster, faults: Faults) -> int:
     _converge(kernel, cluster)
     if kernel.seed % last_act.EVERY == 5:
         last_act.play(kernel, cluster, kernel.seed)
+        _converge(kernel, cluster)
+    if aimed.is_due(kernel.seed):
+        aimed.play(kernel, cluster)
         _converge(kernel, cluster)
     kernel.run(kernel.now_ns + _SETTLE_NS, lambda: False)
     leaver = cluster.clients[0]

@@ -51,7 +51,7 @@ class SequencerHost(Host):
             self.world.topology,
             self.id,
             identity=f"{self.name}.{self.life}",
-            fresh_uuid=f"uuid-{self.name}-{self.life}",
+            fresh_uuid=f"{self.id:08x}-0000-4000-8000-{self.life:012x}",
             jitter_ns=tuple(kernel.between(10, 60) * MS for _ in range(8)),
         )
         self.machine = SequencerMachine(settings, self.now_ns())

@@ -27,6 +27,8 @@ class Store:
         """Added to every request."""
         self.reply_loss = 0
         """Answers lost, per thousand."""
+        self.swallow = 0
+        """So many of the next swaps are neither done nor answered."""
         self._value: bytes | None = None
         self.revision = 0
         """Mod revision of the key."""
@@ -55,6 +57,10 @@ class Store:
         kernel, life = self._kernel, host.life
         timeout_ns = self._world.topology.timing.etcd_timeout_ms * MS
         attempt = cas.record.attempt
+        if self.swallow:
+            self.swallow -= 1
+            self._later(host, life, timeout_ns, ev.CasAmbiguous(attempt))
+            return
         if not self._reached(host):
             if kernel.chance(1, 2):
                 self._later(host, life, self._delay_ns(), ev.StoreDown(attempt))

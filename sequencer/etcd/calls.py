@@ -15,9 +15,15 @@ from collections.abc import Awaitable, Callable, Iterable
 import grpc
 
 from lockstep.sequencer.etcd import etcd_subset_pb2 as pb
-from lockstep.sequencer.etcd.member import Member, Metadata, Verdict, describe, judge
+from lockstep.sequencer.etcd.member import Member, Metadata, Verdict, describe, judge, names_ended_lease
 from lockstep.sequencer.etcd.options import EtcdOptions
-from lockstep.sequencer.etcd.store import StoreAmbiguous, StoreError, StoreRefused, StoreUnavailable
+from lockstep.sequencer.etcd.store import (
+    StoreAmbiguous,
+    StoreError,
+    StoreLeaseEnded,
+    StoreRefused,
+    StoreUnavailable,
+)
 
 type Attempt[Answer] = Callable[[Member, float, Metadata], Awaitable[Answer]]
 """One try: (member, seconds left, metadata) -> answer."""
@@ -230,7 +236,8 @@ class Caller:
             if verdict is Verdict.LOGIN and self._options.user is not None:
                 await self.renew_or_wait(token)
                 raise _TryAgain from error
-            raise StoreRefused(f"etcd {trail.last_error}") from error
+            refusal = StoreLeaseEnded if names_ended_lease(error) else StoreRefused
+            raise refusal(f"etcd {trail.last_error}") from error
         trail.unsettled -= 1
         return answer
 

@@ -53,6 +53,11 @@ def judge(error: grpc.aio.AioRpcError) -> Verdict:
     return Verdict.TRANSIENT
 
 
+def names_ended_lease(error: grpc.aio.AioRpcError) -> bool:
+    """Whether a refused write named a lease that is no more."""
+    return error.code() is grpc.StatusCode.NOT_FOUND and "lease not found" in (error.details() or "")
+
+
 def describe(error: grpc.aio.AioRpcError) -> str:
     """One line for a person: status code and the server's words."""
     return f"{error.code().name}: {error.details() or 'no details'}"

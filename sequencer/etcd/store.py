@@ -32,6 +32,10 @@ class StoreRefused(StoreError):
     """The store understood and says no (permission, credentials, malformed request). Repeating does not help."""
 
 
+class StoreLeaseEnded(StoreRefused):
+    """The lease that a write names has ended, perhaps while its holder stood still: take another one."""
+
+
 class StoreClosed(StoreError):
     """This store object was closed by its owner."""
 

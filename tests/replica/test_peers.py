@@ -1,7 +1,11 @@
 """Fetching a snapshot from another engine over gRPC, also when that engine dies in the middle."""
 
 import queue
+import socket
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import grpc
 import pytest
@@ -78,6 +82,47 @@ def test_transfer_that_broke_off_goes_on_where_it_ended(peers, fetcher, tmp_path
     assert peers[0].asked == [(0, 0), (7, 3 * CHUNK)]
     assert SnapshotStore(tmp_path).incoming.read_bytes() == peers[0].raw
     assert shell.progress == (0, 0)
+
+
+class StallingLink:
+    """Passes one TCP connection on to a server; after so many bytes from it, nothing moves for a while."""
+
+    def __init__(self, port, stall_after, stall_s):
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._target, self._stall_after, self._stall_s = port, stall_after, stall_s
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        caller, _ = self._listener.accept()
+        server = socket.create_connection(("127.0.0.1", self._target))
+        threading.Thread(target=self._pass_on, args=(caller, server), daemon=True).start()
+        self._pass_on(server, caller, self._stall_after)
+
+    def _pass_on(self, source, target, stall_after=1 << 60):
+        passed = 0
+        with suppress(OSError):
+            while received := source.recv(1 << 14):
+                if passed < stall_after <= passed + len(received):
+                    time.sleep(self._stall_s)
+                passed += len(received)
+                target.sendall(received)
+            target.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self._listener.close()
+
+
+def test_transfer_over_a_link_that_is_slower_than_a_ping_is_not_broken_off(peers, tmp_path):
+    link = StallingLink(peers[0].port, CHUNK, stall_s=2.5)
+    member = Member(ProcessKind.ENGINE, 1, "127.0.0.1", link.port, 0, data_dir=tmp_path)
+    answers = queue.SimpleQueue()
+    shell = PeerFetcher((member,), SnapshotStore(tmp_path), answers.put)
+    shell.fetch_snapshot(FetchSnapshot(1))
+    assert answers.get(timeout=30) == PeerSnapshot(1, "uuid-1", BASE)
+    assert peers[0].asked == [(0, 0)]
+    shell.close()
+    link.close()
 
 
 def test_transfer_begins_anew_at_another_peer_when_the_first_one_dies_in_the_middle(peers, fetcher, tmp_path):

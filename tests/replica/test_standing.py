@@ -7,7 +7,10 @@ from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.settings import Base, ReplicaOptions, Restored
 from lockstep.stream.digest import Digest
 from lockstep.stream.frames import FrameFlag
+from lockstep.stream.identity import split_uuid
 from lockstep.stream.records import AckPolicy, CommandKind
+
+CLUSTER = "c1a5e000-0000-4000-8000-000000000001"
 
 
 def blank(new_node, member=2, journal=77):
@@ -50,6 +53,39 @@ def test_only_a_growth_that_names_the_own_journal_takes_it_in(new_node, sequence
     assert effects.ack.flags == 0
     assert any(each.journal is not None and each.journal.joined for each in node.effects)
     assert node.machine.role is Role.STANDBY
+
+
+def test_journal_fed_by_the_stream_alone_learns_its_cluster_before_it_is_joined(new_node, sequencer):
+    node = blank(new_node)
+    high, low = split_uuid(CLUSTER)
+    grow = {"member": 2, "journal": 77}
+    node.stream(sequencer.epoch_start(1, primary=1), sequencer.control(CommandKind.GROW, **grow))
+    assert not node.machine.joined  # neither record names the cluster
+    node.stream(sequencer.control(CommandKind.GROW, cluster_high=high, cluster_low=low, **grow))
+    writes = [effects.journal for effects in node.effects if effects.journal is not None]
+    assert node.machine.joined
+    assert [write.cluster_uuid for write in writes if write.joined or write.cluster_uuid] == [CLUSTER]
+
+
+def test_epoch_start_tells_the_cluster_also_when_it_is_replayed(new_node, sequencer):
+    node = new_node(2)
+    high, low = split_uuid(CLUSTER)
+    node.stream(sequencer.control(CommandKind.EPOCH_START, in_sync=2, primary=1, cluster_high=high, cluster_low=low))
+    assert node.machine.cluster_uuid == CLUSTER
+    node.restart()  # as if the name had not reached the disk
+    assert node.machine.cluster_uuid == CLUSTER
+    assert node.step(Tick()).journal.cluster_uuid == CLUSTER
+
+
+def test_stream_of_another_cluster_is_dropped_and_told_of_once(pair, sequencer):
+    _, standby = pair
+    standby.step(FenceRequested(1, CLUSTER, 1, 1))
+    high, low = split_uuid(CLUSTER)
+    sequencer.epoch = sequencer.leader = 9
+    foreign = sequencer.control(CommandKind.EPOCH_START, cluster_high=high, cluster_low=low + 1)
+    effects = standby.stream(foreign, foreign)
+    assert (standby.machine.promised, standby.machine.head.seq, standby.machine.stale_frames) == (1, 1, 2)
+    assert [notice.event for notice in effects.notices] == ["foreign_stream"]
 
 
 def test_blank_engine_alone_in_the_required_set_commits_nothing_and_is_not_live_by_itself(new_node, sequencer):

@@ -186,10 +186,13 @@ class Stage:
         self.ack_all(*engines)
 
 
+CLUSTER = "c1a5e000-0000-4000-8000-000000000001"
+
+
 def config(**fields: object) -> ConfigRecord:
     """A config of a cluster of two engines that sequencer 1 leads in epoch 4."""
     base = ConfigRecord(
-        uuid="the-cluster", epoch=4, sequencer=1, primary=1, in_sync=(1, 2), learners=(), attempt="somebody.1"
+        uuid=CLUSTER, epoch=4, sequencer=1, primary=1, in_sync=(1, 2), learners=(), attempt="somebody.1"
     )
     return replace(base, **fields)  # type: ignore[arg-type]
 
@@ -200,7 +203,7 @@ def stage() -> Callable[..., Stage]:
 
     def build(member: int = 1, engines: tuple[int, ...] = (1, 2), tick_ms: int = 0, **limits: int) -> Stage:
         settings = Settings(
-            member=member, identity=f"sequencer-{member}-x", fresh_uuid="the-cluster", sequencers=(1, 2, 3),
+            member=member, identity=f"sequencer-{member}-x", fresh_uuid=CLUSTER, sequencers=(1, 2, 3),
             engines=engines, gateways=(1, 2), limits=Limits(**limits), timing=Timing(tick_ms=tick_ms),
             jitter_ns=(20 * MS,),
         )  # fmt: skip

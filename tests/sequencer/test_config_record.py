@@ -40,6 +40,7 @@ def test_config_survives_its_codec(make_config: Make) -> None:
         ({"primary": 3}, "primary 3"),
         ({"epoch": 0}, "epoch 0"),
         ({"uuid": ""}, "uuid"),
+        ({"uuid": "my-cluster"}, "'my-cluster' is not a uuid"),
     ],
 )
 def test_malformed_value_is_refused_with_the_field_named(make_config: Make, change: dict[str, Any], word: str) -> None:

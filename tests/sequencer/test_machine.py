@@ -324,7 +324,7 @@ def test_config_of_another_cluster_or_a_wiped_etcd_stops_changes_but_not_trading
 ) -> None:
     play = stage()
     play.lead()
-    play.sees(make_config(uuid="foreign", sequencer=2))
+    play.sees(make_config(uuid="c1a5e000-0000-4000-8000-000000000002", sequencer=2))
     assert play.machine.state is State.LEADER
     play.tell(ev.EngineDown(1, ev.Down.EOF))
     assert play.pending_cas is None

@@ -29,6 +29,7 @@ from lockstep.sequencer.agreement import Agreement
 from lockstep.sequencer.candidacy import Backoff, Candidacy, Driver
 from lockstep.sequencer.config_record import plan_grow
 from lockstep.sequencer.hold import ConfigHold, Purpose
+from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.membership import Membership, Proposal
 from lockstep.sequencer.reign import Reign
 from lockstep.sequencer.takeover import Takeover
@@ -191,7 +192,7 @@ def client_takes_repeats(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SessionMachine, "_drop_seen", lambda _self, batch: batch if batch.count else None)
 
 
-@bug(80)
+@bug(40)
 def ambiguous_swap_taken_for_won(patch: pytest.MonkeyPatch) -> None:
     real = ConfigHold.on_event
 
@@ -213,7 +214,7 @@ def takeover_under_the_same_epoch(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sequencer_overrides, "plan_takeover", plan)
 
 
-@bug(90)
+@bug(40)
 def recovered_batches_stamped_anew(patch: pytest.MonkeyPatch) -> None:
     real = Window.recover
 
@@ -228,7 +229,7 @@ def announced_learner_not_waited_for(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(CommitGate, "on_grow", lambda _self, _seq, _learner: None)
 
 
-@bug(150)
+@bug(50)
 def lower_epoch_accepted(patch: pytest.MonkeyPatch) -> None:
     real = ReplicaMachine._on_stream
 
@@ -275,13 +276,28 @@ def release_goes_on_when_digests_differ(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(CommitGate, "_compare", compare)
 
 
-@bug(150)
+@bug(45)
 def blank_in_sync_engine_believed(patch: pytest.MonkeyPatch) -> None:
     real = Takeover.on_answer
     patch.setattr(Takeover, "on_answer", lambda self, answer, now_ns: real(self, replace(answer, blank=False), now_ns))
 
 
-@bug(120)
+@bug(20)
+def silent_engine_not_removed_before_opening(patch: pytest.MonkeyPatch) -> None:
+    real = SequencerMachine._narrow
+
+    def narrow(self: SequencerMachine, takeover: Takeover, kept: Any, odd: Any, now_ns: int) -> None:
+        if takeover.config.founding:
+            real(self, takeover, kept, odd, now_ns)
+            return
+        # It opens with what it has; etcd goes on listing the silent ones.
+        takeover.config = replace(takeover.config, in_sync=kept, primary=kept[0])
+        self._recover(now_ns)
+
+    patch.setattr(SequencerMachine, "_narrow", narrow)
+
+
+@bug(45)
 def blank_journal_believed(patch: pytest.MonkeyPatch) -> None:
     real = EngineHost._answer_fence
     patch.setattr(EngineHost, "_answer_fence", lambda self, said: real(self, replace(said, blank=False)))
@@ -302,6 +318,18 @@ def snapshot_without_epoch_table(patch: pytest.MonkeyPatch) -> None:
         return encode_snapshot_file(uuid, replace(base, epochs=base.epochs[-1:]), state)
 
     patch.setattr(replayer, "encode_snapshot_file", encode)
+
+
+@bug(50)
+def journal_joined_without_its_cluster(patch: pytest.MonkeyPatch) -> None:
+    def execute(self: ReplicaMachine, journaled: Any) -> Any:
+        batch = self.execution.execute(journaled, self.committed_seq)
+        self._uncommitted.append(batch)
+        if self.execution.taken_in and not self.joined:
+            self._join()
+        return batch
+
+    patch.setattr(ReplicaMachine, "_execute", execute)
 
 
 @bug(10)

@@ -12,6 +12,8 @@ from lockstep.sequencer.config_record import plan_bootstrap, plan_takeover
 from lockstep.stream.frames import Frame, FrameType, frame
 from lockstep.stream.records import COMMAND
 
+CLUSTER = "c1a5e000-0000-4000-8000-000000000001"
+
 
 @pytest.fixture
 def cluster() -> Cluster:
@@ -61,7 +63,7 @@ def test_cut_is_one_way_and_adds_up(cluster: Cluster) -> None:
 
 def test_swap_with_an_old_revision_is_lost(cluster: Cluster) -> None:
     store, host = cluster.store, cluster.sequencers[0]
-    first = plan_bootstrap(uuid="u", engines=(1, 2), sequencer=1, highest_promised=0, attempt="a")
+    first = plan_bootstrap(uuid=CLUSTER, engines=(1, 2), sequencer=1, highest_promised=0, attempt="a")
     store.swap(host, ev.Cas(first, 0))
     run(cluster, 50)
     store.swap(host, ev.Cas(plan_takeover(first, sequencer=2, highest_promised=0, attempt="b"), 0))
@@ -74,7 +76,7 @@ def test_swap_with_an_old_revision_is_lost(cluster: Cluster) -> None:
 def test_silent_swap_is_ambiguous_and_was_done(cluster: Cluster) -> None:
     store, host = cluster.store, cluster.sequencers[0]
     store.reply_loss = 1000
-    record = plan_bootstrap(uuid="u", engines=(1, 2), sequencer=1, highest_promised=0, attempt="a")
+    record = plan_bootstrap(uuid=CLUSTER, engines=(1, 2), sequencer=1, highest_promised=0, attempt="a")
     store.swap(host, ev.Cas(record, 0))
     run(cluster, 3000)
     assert ev.CasAmbiguous("a") in host.inbox

@@ -45,3 +45,10 @@ def test_pauses_last_from_a_twentieth_of_a_second_to_two_seconds() -> None:
     pauses = [fault.hold_ms for fault in faults if fault.kind.value.startswith("pause_")]
     assert min(pauses) >= 50
     assert max(pauses) <= 2000
+
+
+def test_only_the_kinds_that_were_asked_for_are_planned() -> None:
+    only = (Kind.KILL_DRIVER, Kind.PARTITION_MESH)
+    schedule = plan_faults(1, duration_ms=60_000, not_run={}, only=only)
+    assert {fault.kind for fault in schedule.faults} == set(only)
+    assert not schedule.not_run

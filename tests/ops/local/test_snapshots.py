@@ -2,64 +2,20 @@
 
 import asyncio
 import shutil
-import threading
-import time
 from pathlib import Path
 
 import grpc
 import pytest
 
-from lockstep.admin import DefineAccount
 from lockstep.aio import AsyncClient
 from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
 from lockstep.stream.topology import Snapshots
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, common_pb2, replication_pb2, replication_pb2_grpc
 
 PLAN = Snapshots(every_commands=150, every_s=0, keep=2, journal_keep_commands=50)
-PATIENCE_S = 90
 
 
-class Load:
-    """Defines accounts one after the other until it is stopped; `acknowledged` counts the answers."""
-
-    def __init__(self, addresses: tuple[str, ...]) -> None:
-        self._addresses = addresses
-        self._stop = threading.Event()
-        self.acknowledged = 0
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._go()), daemon=True)
-        self._thread.start()
-
-    async def _go(self) -> None:
-        async with AsyncClient(self._addresses) as client:
-            session = await client.session(timeout_s=30.0)
-            while not self._stop.is_set():
-                number = self.acknowledged + 1
-                await (await session.submit(DefineAccount(number, f"A{number}")))
-                self.acknowledged = number
-                await asyncio.sleep(0.002)
-            await session.close()
-
-    def end(self) -> int:
-        self._stop.set()
-        self._thread.join(PATIENCE_S)
-        assert not self._thread.is_alive(), "a command was never answered"
-        return self.acknowledged
-
-
-def until(condition, what):
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        try:
-            found = condition()
-        except grpc.RpcError:
-            found = None
-        if found:
-            return found
-        time.sleep(0.1)
-    return pytest.fail(f"never happened: {what}")
-
-
-def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path) -> None:
+def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path, start_load, until) -> None:
     plan = ClusterPlan(
         data_dir=tmp_path / "data", implementations=("native", "reference"), restart=False, snapshots=PLAN
     )
@@ -71,7 +27,7 @@ def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path) -
         def status(member):
             return stubs[member].GetStatus(cluster_pb2.GetStatusRequest(), timeout=5, wait_for_ready=True)
 
-        load = Load(cluster.gateway_addresses)
+        load = start_load(cluster.gateway_addresses)
         until(lambda: all(status(member).journal.first_seq > 150 for member in stubs), "both journals are cut")
         with pytest.raises(grpc.RpcError) as refused:
             list(
@@ -104,7 +60,7 @@ def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path) -
         cluster.kill(lost.name)
         until(lambda: lost.id not in status(3 - lost.id).in_sync, "the standby is out of sync again")
         cluster.restart(lost.name)
-        assert cluster.wait_until_whole(PATIENCE_S)
+        assert cluster.wait_until_whole(90)
         acknowledged = load.end()
         until(lambda: status(1).seq == status(2).seq, "both engines at one seq")
         assert status(1).digest == status(2).digest
@@ -116,7 +72,7 @@ def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path) -
         assert asyncio.run(names()) >= acknowledged > 300
 
 
-def test_disks_are_lost_engines_start_afresh_and_the_ack_policy_changes_while_orders_go_on(tmp_path: Path) -> None:
+def test_disks_are_lost_and_the_ack_policy_changes_while_orders_go_on(tmp_path: Path, start_load, until) -> None:
     plan = ClusterPlan(data_dir=tmp_path / "data", engines=3, restart=False, snapshots=PLAN)
     with LocalCluster(plan) as cluster:
         topology = cluster.topology
@@ -132,7 +88,7 @@ def test_disks_are_lost_engines_start_afresh_and_the_ack_policy_changes_while_or
         def leader():
             return stubs[cluster.find("sequencer")]
 
-        load = Load(cluster.gateway_addresses)
+        load = start_load(cluster.gateway_addresses)
         until(lambda: all(status(engine.name).journal.first_seq > 150 for engine in topology.engines), "cut journals")
 
         # An engine that is in sync loses its disk and is back at once; the other two go on.

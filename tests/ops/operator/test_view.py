@@ -19,6 +19,9 @@ def topology(tmp_path) -> Topology:
     return Topology("t", ("h:1",), tmp_path, *(members(kind) for kind in ProcessKind))
 
 
+CLUSTER = "c1a5e000-0000-4000-8000-000000000001"
+
+
 def answer(name: str, **fields: object) -> MemberStatus:
     kind, _, member = name.partition("-")
     number = {"sequencer": SEQUENCER, "engine": ENGINE}[kind]
@@ -53,7 +56,7 @@ def test_lag_counts_from_the_leaders_last_stamp(topology: Topology) -> None:
 
 
 def test_without_a_leader_the_config_record_says_who_is_in_sync(topology: Topology) -> None:
-    record = ConfigRecord(uuid="u", epoch=7, sequencer=1, primary=2, in_sync=(2,), learners=(1,), attempt="a")
+    record = ConfigRecord(uuid=CLUSTER, epoch=7, sequencer=1, primary=2, in_sync=(2,), learners=(1,), attempt="a")
     rows = (silent("sequencer-1"), engine(1, cluster_pb2.ROLE_STANDBY), silent("engine-2"))
     view = view_of(ClusterStatus(rows), topology, record)
     assert (view.leader, view.epoch, view.primary, view.in_sync) == (0, 7, 2, (2,))

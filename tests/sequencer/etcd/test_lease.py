@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lockstep.ops.local.etcd_server import LocalEtcd
-from lockstep.sequencer.etcd import Deleted, EtcdOptions, EtcdStore, Versioned
+from lockstep.sequencer.etcd import Deleted, EtcdOptions, EtcdStore, StoreLeaseEnded, Versioned
 from lockstep.sequencer.etcd import etcd_subset_pb2 as pb
 
 
@@ -44,6 +44,17 @@ def test_holder_knows_that_its_lease_is_lost_when_etcd_is_gone_for_the_ttl(
             os.kill(server.pid, fault)
             await asyncio.wait_for(lease.lost(), lease.ttl_s + 0.5)
             assert not lease.alive
+
+    asyncio.run(scenario())
+
+
+def test_write_under_a_lease_that_has_ended_is_told_apart_from_other_refusals(options: EtcdOptions, key: bytes) -> None:
+    async def scenario() -> None:
+        async with EtcdStore(options) as store:
+            lease = await store.keep_lease(1)
+            await lease.close()
+            with pytest.raises(StoreLeaseEnded, match="lease not found"):
+                await store.put(key, b"member", lease.id)
 
     asyncio.run(scenario())
 

@@ -135,7 +135,9 @@ struct ControlTerms {
     u8 reserved[7];
     u64 journal;
     u64 previous;
-    u8 reserved2[32];
+    u64 cluster_high;
+    u64 cluster_low;
+    u8 reserved2[16];
 };
 
 // One command; `head.kind` says which overlay is meant.

@@ -1,0 +1,174 @@
+"""Last acts that aim at one rule each, in six of sixteen runs: what the storm of `faults` hits too seldom.
+
+The cluster has converged before, and has to converge again. What an act leaves to chance comes from dice of its own, so
+all other seeds stay what they were.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from lockstep.ops.simulation.cluster import Cluster
+from lockstep.ops.simulation.engine_host import EngineHost
+from lockstep.ops.simulation.host import Host
+from lockstep.ops.simulation.kernel import MS, Kernel
+from lockstep.ops.simulation.sequencer_host import SequencerHost
+from lockstep.ops.simulation.snapshot_round import history_elsewhere
+from lockstep.ops.simulation.world import Violation
+from lockstep.sequencer import events as ev
+from lockstep.sequencer.config_record import ConfigRecord
+
+EVERY: Final = 16
+_PATIENCE_NS: Final = 3_000 * MS
+_FETCHES_FAIL_NS: Final = 8_000 * MS
+
+
+class _Stage:
+    """A cluster that has converged, as an act needs it."""
+
+    def __init__(self, kernel: Kernel, cluster: Cluster) -> None:
+        self.kernel, self.cluster = kernel, cluster
+        self.dice = Random(kernel.seed ^ 0xA17ED)  # noqa: S311 - repeatable on purpose
+
+    @property
+    def config(self) -> ConfigRecord:
+        """The present one."""
+        record = self.cluster.store.record
+        if record is None:
+            raise Violation("a cluster that has converged has no config")
+        return record
+
+    @property
+    def leader(self) -> SequencerHost:
+        """The sequencer that the config names."""
+        return self.cluster.sequencers[self.config.sequencer - 1]
+
+    def an_engine(self) -> EngineHost:
+        """Any; all are in sync."""
+        return self.dice.choice(self.cluster.engines)
+
+    def wait(self, ms: int) -> None:
+        """Let so much time pass."""
+        self.kernel.run(self.kernel.now_ns + ms * MS, lambda: False)
+
+    def wait_until(self, condition: Callable[[], bool], patience_ns: int = _PATIENCE_NS) -> None:
+        """Let time pass until something has come, but no longer than for some seconds."""
+        self.kernel.run(self.kernel.now_ns + patience_ns, condition)
+
+    def cut(self, one: Host, others: list[str]) -> Callable[[], None]:
+        """Cut one off from others; the remedy."""
+        pairs = [pair for other in others for pair in ((one.name, other), (other, one.name))]
+        self.cluster.network.cut(pairs)
+        return lambda: self.cluster.network.mend(pairs)
+
+
+def _swap_is_swallowed(stage: _Stage) -> None:
+    """etcd never does the swap that takes a lost engine out, and never answers: nobody may act as if it had."""
+    victim = stage.an_engine()
+    stage.cluster.store.swallow = 1
+    victim.crash()
+    stage.wait(2_000)
+    stage.cluster.store.swallow = 0
+    victim.start()
+
+
+def _silent_at_the_fence(stage: _Stage) -> None:
+    """The leader dies while an in-sync engine hangs: it is out in etcd before anything is opened without it."""
+    victim, leader = stage.an_engine(), stage.leader
+    victim.pause()
+    leader.crash()
+    stage.wait(stage.dice.choice((500, 1_000)))
+    victim.resume()
+    leader.start()
+
+
+def _short_follower(stage: _Stage) -> None:
+    """One engine misses the leader's last records: the next leader gives it those, under their own stamps."""
+    victim, leader = stage.an_engine(), stage.leader
+    epoch = stage.config.epoch
+    stage.cluster.network.lossy[leader.name, victim.name] = 1_000
+    leader.order(lambda request: ev.SwitchPrimaryRequested(request, 0))
+    stage.wait_until(lambda: stage.config.epoch > epoch)
+    stage.wait(5)
+    leader.crash()
+    stage.cluster.network.lossy.clear()
+    stage.wait(500)
+    leader.start()
+
+
+def _lost_disk_is_first_back(stage: _Stage) -> None:
+    """Everything is down, and the first engine to be back is an in-sync one with a new disk: it knows nothing."""
+    engines = stage.cluster.engines
+    victims = [host for host in engines if history_elsewhere(host, engines)]
+    if not victims:
+        return
+    victim = stage.dice.choice(victims)
+    down: list[Host] = [*engines, *stage.cluster.sequencers]
+    for host in down:
+        host.crash()
+    victim.disk.wipe()
+    stage.cluster.judge.on_wiped(victim.id)
+    for host in (victim, *stage.cluster.sequencers):
+        host.start()
+    # Longer than a takeover waits for engines that it has not seen since its own start.
+    stage.wait(2_600)
+    for host in down:
+        host.start()
+
+
+def _deposed_leader_goes_on(stage: _Stage) -> None:
+    """A leader that is cut off from etcd and its rivals stamps on, and the new one's first record is late."""
+    leader = stage.leader
+    rivals = [host for host in stage.cluster.sequencers if host is not leader]
+    engines = [host.name for host in stage.cluster.engines]
+    mend = stage.cut(leader, ["etcd", *(host.name for host in rivals)])
+    for rival in rivals:
+        for engine in engines:
+            stage.cluster.network.slow[rival.name, engine] = 1_500 * MS
+    stage.wait(2_500)
+    stage.cluster.network.slow.clear()
+    mend()
+
+
+def _new_disk_is_filled_by_the_stream(stage: _Stage) -> None:
+    """An engine with a new disk reaches no other engine: what it knows when it is taken in, the stream has told it."""
+    engines = stage.cluster.engines
+    victims = [host for host in engines if history_elsewhere(host, engines)]
+    if not victims:
+        return
+    victim = stage.dice.choice(victims)
+    victim.crash()
+    stage.wait_until(lambda: victim.id not in stage.config.in_sync)
+    if victim.id in stage.config.in_sync:
+        # A swap from before, still under way, has taken the others out: the cluster waits for this one.
+        victim.start()
+        return
+    victim.disk.wipe()
+    stage.cluster.judge.on_wiped(victim.id)
+    mend = stage.cut(victim, [host.name for host in engines if host is not victim])
+    victim.start()
+    # It asks its peers first, and they time out.
+    stage.wait_until(lambda: victim.id in stage.config.in_sync, _FETCHES_FAIL_NS)
+    mend()
+
+
+_ACTS: Final = {
+    1: _swap_is_swallowed,
+    3: _silent_at_the_fence,
+    7: _short_follower,
+    9: _lost_disk_is_first_back,
+    11: _deposed_leader_goes_on,
+    15: _new_disk_is_filled_by_the_stream,
+}
+
+
+def is_due(seed: int) -> bool:
+    """Whether this run has such an act."""
+    return seed % EVERY in _ACTS
+
+
+def play(kernel: Kernel, cluster: Cluster) -> None:
+    """Raises Violation. The cluster has converged before; it is healed afterwards."""
+    act = _ACTS[kernel.seed % EVERY]
+    kernel.note(f"last act: {act.__name__[1:]}")
+    act(_Stage(kernel, cluster))
