@@ -58,9 +58,15 @@ class ClientHost(Host):
         """Every report row in the order in which it was handed out: (seq, index, leg)."""
         self.answers: dict[int, int] = {}
         """Seq of the answer by session number."""
+        self.given_on: dict[int, int] = {}
+        """The latest connection when a piece was given, by its first session number."""
         self._checkpoint = Checkpoint(self.session_id)
         self._pipe: Pipe | None = None
         self._timer_ns = _NEVER
+
+    def connection_of(self, number: int) -> int:
+        """The connection at the time when a command was given; it was never sent on an earlier one."""
+        return self.given_on[max(first_no for first_no in self.given_on if first_no <= number)]
 
     @property
     def done(self) -> bool:
@@ -103,8 +109,10 @@ class ClientHost(Host):
         now_ns = self.kernel.now_ns
         gave = False
         while self.flow and self.flow_due_ns[0] <= now_ns:
-            if self.machine.submit(self.flow[0], now_ns) is None:
+            first_no = self.machine.submit(self.flow[0], now_ns)
+            if first_no is None:
                 break
+            self.given_on[first_no] = self.machine.connection
             self.flow.popleft()
             self.flow_due_ns.popleft()
             gave = True
@@ -148,7 +156,7 @@ class ClientHost(Host):
             self._pipe.end("replaced")
         gateway = self.world.host("gateway", self._addresses[connect.address % len(self._addresses)])
         self._pipe = self.world.network.connect(self, gateway, connect.conn)
-        self._pipe.send(hello_message(connect), up=True)
+        self._pipe.send(hello_message(connect, self.machine.number_connection(self.wall_ns() // MS)), up=True)
 
     def _on_message(self, pipe: Pipe, message: bytes) -> None:
         if message == END:
