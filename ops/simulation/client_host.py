@@ -45,8 +45,8 @@ class ClientHost(Host):
         self.session_id = id << 32 | 7
         self._addresses = addresses
         # No dice: the other seeds, those that once found a bug among them, keep their runs.
-        self.grace_ms = _GRACES_MS[id % 3] if world.kernel.seed % 7 > 4 else 0
-        """Its cancel on disconnect, in two of seven seeds; 0: off."""
+        self.grace_ms = _GRACES_MS[id % 3] if world.kernel.seed % 7 > 3 else 0
+        """Its cancel on disconnect, in three of seven seeds; 0: off."""
         self._limits = SessionLimits(
             max_unanswered=world.kernel.between(16, 200), batch_rows=64, cancel_on_disconnect_ms=self.grace_ms
         )
@@ -63,6 +63,11 @@ class ClientHost(Host):
         self._checkpoint = Checkpoint(self.session_id)
         self._pipe: Pipe | None = None
         self._timer_ns = _NEVER
+
+    @property
+    def gateway(self) -> Host | None:
+        """Where its stream is, or is being opened."""
+        return None if self._pipe is None else self._pipe.gateway
 
     def connection_of(self, number: int) -> int:
         """The connection at the time when a command was given; it was never sent on an earlier one."""

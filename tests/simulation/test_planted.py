@@ -336,7 +336,7 @@ def _plant_handler(patch: pytest.MonkeyPatch, kind: CommandKind, handler: Any) -
     patch.setattr(reference, "_HANDLERS", (*reference._HANDLERS[:kind], handler, *reference._HANDLERS[kind + 1 :]))
 
 
-@bug(900)
+@bug(40)
 def late_word_of_an_earlier_connection_counts(patch: pytest.MonkeyPatch) -> None:
     def opened(state: Any, row: Any, out: Any) -> None:
         previous = state.owners.get(row[12], (0, 0))[1]
@@ -346,7 +346,7 @@ def late_word_of_an_earlier_connection_counts(patch: pytest.MonkeyPatch) -> None
     _plant_handler(patch, CommandKind.SESSION_OPENED, opened)
 
 
-@bug(900)
+@bug(40)
 def end_of_any_connection_counts(patch: pytest.MonkeyPatch) -> None:
     def closed(state: Any, row: Any, out: Any) -> None:
         chosen = [order for order in state.orders.values() if order.session_id == row[12]]
