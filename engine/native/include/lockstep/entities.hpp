@@ -299,8 +299,8 @@ struct Market {
     }
 };
 
-// Cancel on disconnect: the highest connection of a session that was opened, and the gateway that may say that it is gone;
-// 0: it has said so.
+// Cancel on disconnect: the highest connection of a session that was opened, and the gateway that may say that it is
+// gone; 0: it has said so.
 struct Owner {
     u64 connection = 0;
     u16 gateway = 0;

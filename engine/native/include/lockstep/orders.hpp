@@ -387,7 +387,8 @@ inline void session_closed(State& state, Step& step) {
     const CommandHead& head = step.head();
     phases::Chosen chosen;
     const auto owner = state.owners.find(head.order_id);
-    if (head.gateway != 0 && owner != state.owners.end() && owner->second == Owner{head.client_order_id, head.gateway}) {
+    const Owner speaker = {head.client_order_id, head.gateway};
+    if (speaker.gateway != 0 && owner != state.owners.end() && owner->second == speaker) {
         owner->second.gateway = 0;
         chosen = orders_of_session(state, head.order_id, [](const Order&) { return true; });
     }
