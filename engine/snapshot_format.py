@@ -19,7 +19,8 @@ levels and client-id maps follow from the orders). Sections stand one after the 
 * positions, by account and instrument: account u32, instrument u32, quantity_lots i64, cost_micros i64, realised_micros
   i64, business day of its opening i64; none with all four 0;
 * sessions, by id: id u64, last_no u64, k u32, then k = min(last_no, 256) outcome seqs u64, oldest first;
-* owners, by session: session id u64, gateway u16 that may close it (cancel on disconnect);
+* owners (cancel on disconnect), by session: session id u64, its highest connection u64, gateway u16 that may close it
+  (0: has closed it);
 * orders, by instrument, place, side (buys first) and priority: order_id u64, client_order_id u64, session_id u64,
   account u32, instrument u32, side u8, order_type u8, tif u8, price_ticks i64, quantity_lots i64, leaves_lots i64,
   place u8 (0 book, 1 waits for its stop price, 2 waits for the closing auction), stp u8, flags u8, display_lots i64,
@@ -37,14 +38,14 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 MAGIC: Final = b"LKSTSNAP"
-VERSION: Final = 4
+VERSION: Final = 5
 
 _HEADER: Final = struct.Struct("<8sIQq16s3IqqBqQQQQQQ")
 _INSTRUMENT: Final = struct.Struct("<I32sqqBBqqqi4IqqBqqIIqq")
 _ACCOUNT: Final = struct.Struct("<II32sqB16qB")
 _POSITION: Final = struct.Struct("<IIqqqq")
 _SESSION: Final = struct.Struct("<QQI")
-_OWNER: Final = struct.Struct("<QH")
+_OWNER: Final = struct.Struct("<QQH")
 _ORDER: Final = struct.Struct("<QQQIIBBBqqqBBBqqqqqq")
 _SEQ_SIZE: Final = 8
 _FEES_SIZE: Final = 16
@@ -142,9 +143,10 @@ class SessionRow(NamedTuple):
 
 
 class OwnerRow(NamedTuple):
-    """The gateway at which a session is whose orders are to be canceled when it is lost."""
+    """A session whose orders are to be canceled when it is lost: its latest connection, and where that is; 0: lost."""
 
     session_id: int
+    connection: int
     gateway: int
 
 

@@ -16,6 +16,7 @@ RETRY_METADATA: Final = "lockstep-retry-after-ms"
 _STATUS: Final = {
     Code.NOT_ENTITLED: grpc.StatusCode.PERMISSION_DENIED,
     Code.SESSION_GAP: grpc.StatusCode.ABORTED,
+    Code.STALE_CONNECTION: grpc.StatusCode.ABORTED,
 }
 
 

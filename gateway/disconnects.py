@@ -1,8 +1,9 @@
 """Cancel on disconnect: which sessions want it, and when the gateway has to say that one of them is gone. Pure.
 
 The gateway says two things about a session, both as numbered commands of its own session: SESSION_OPENED when it says
-Hello here, SESSION_CLOSED when its stream has ended and none was opened here within the time that it named. Whether
-the second one counts is decided in the sequenced state: not if another gateway has said SESSION_OPENED meanwhile.
+Hello here, SESSION_CLOSED when its stream has ended and none was opened here within the time that it named. Both name
+the connection, which the client numbers: what they do is decided in the sequenced state, where the highest number that
+was opened counts, so that what comes late of an earlier connection does nothing.
 
 Who is watched is written to the intake log together with the command that says so (`take_changes`), so a gateway that
 is killed goes on with it: every session has its whole time again, from the moment at which it could say Hello.
@@ -26,34 +27,46 @@ class Announcement:
     kind: CommandKind
     """SESSION_OPENED or SESSION_CLOSED."""
     session_id: int
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is kept of a session with cancel on disconnect."""
+
+    session_id: int
+    grace_ms: int
+    """0: it is not watched any more."""
+    connection: int
+    """The one that it said Hello with here."""
 
 
 class Disconnects:
     """Sessions that want their orders canceled when their client is gone.
 
-    Invariants: `_grace_ms` has all sessions of the other maps, but those that `_changes` drops; those of `_due_ns` and
-    `_returning` have no stream open here.
+    Invariants: `_watched` has all sessions of the other maps, but those that `_changes` drops; those of `_due_ns` and
+    `_returning` have no stream open here. The connection of a session that is watched only rises.
     """
 
     def __init__(self) -> None:
-        self._grace_ms: dict[int, int] = {}
+        self._watched: dict[int, Watch] = {}
         self._due_ns: dict[int, int] = {}
-        self._returning: dict[int, int] = {}
+        self._returning: dict[int, Watch] = {}
         self._said_hello: dict[int, None] = {}
-        self._changes: dict[int, int] = {}
+        self._changes: dict[int, Watch] = {}
 
     def __len__(self) -> int:
-        return len(self._grace_ms)
+        return len(self._watched)
 
     @property
     def lost(self) -> int:
         """Sessions without a stream here whose time runs."""
         return len(self._due_ns)
 
-    def restore(self, stored: Iterable[tuple[int, int]]) -> None:
-        """(session, milliseconds) of the former life. Their time begins with `begin`."""
-        self._grace_ms.update(stored)
-        self._returning = dict(self._grace_ms)
+    def restore(self, stored: Iterable[Watch]) -> None:
+        """Sessions of the former life. Their time begins with `begin`."""
+        self._watched.update((watch.session_id, watch) for watch in stored)
+        self._returning = dict(self._watched)
 
     def begin(self, now_ns: int) -> None:
         """Clients can say Hello from now on. Calls after the first change nothing."""
@@ -64,44 +77,74 @@ class Disconnects:
 
     def is_full(self, session_id: int) -> bool:
         """No more sessions are watched, and this is not one of them."""
-        return len(self._grace_ms) >= MAX_WATCHED and session_id not in self._grace_ms
+        return len(self._watched) >= MAX_WATCHED and session_id not in self._watched
 
-    def on_hello(self, session_id: int, grace_ms: int) -> None:
+    def is_stale(self, session_id: int, connection: int) -> bool:
+        """The session said Hello here with that number or a higher one."""
+        watch = self._watched.get(session_id)
+        return watch is not None and connection <= watch.connection
+
+    def is_unsaid(self, session_id: int) -> bool:
+        """SESSION_OPENED has to leave before any command of the session."""
+        return session_id in self._said_hello
+
+    def on_hello(self, session_id: int, grace_ms: int, connection: int) -> None:
         """A stream of the session was opened here. `grace_ms` 0: it does not want this, or not any more."""
         self._due_ns.pop(session_id, None)
         self._returning.pop(session_id, None)
         if grace_ms:
-            self._grace_ms[session_id] = grace_ms
+            self._watched[session_id] = Watch(session_id, grace_ms, connection)
             self._said_hello[session_id] = None
-        elif self._grace_ms.pop(session_id, None) is not None:
-            self._said_hello.pop(session_id, None)
-            self._changes[session_id] = 0
+        else:
+            self._forget(session_id)
 
     def on_lost(self, session_id: int, now_ns: int) -> None:
         """Its stream ended, and no other one is open here."""
-        grace_ms = self._grace_ms.get(session_id)
-        if grace_ms is not None:
-            self._due_ns[session_id] = now_ns + grace_ms * _NS_PER_MS
+        watch = self._watched.get(session_id)
+        if watch is not None:
+            self._due_ns[session_id] = now_ns + watch.grace_ms * _NS_PER_MS
+
+    def on_said(self, session_id: int, *, has_it: bool, connection: int) -> bool:
+        """A SESSION_OPENED of this gateway came back: the session's highest connection, and whether it is here.
+
+        Whether the stream that is open here is one that the client has left: it is not watched any more then.
+        """
+        watch = self._watched.get(session_id)
+        if watch is None or connection < watch.connection or (has_it and connection == watch.connection):
+            return False
+        self._due_ns.pop(session_id, None)
+        self._returning.pop(session_id, None)
+        self._forget(session_id)
+        return True
+
+    def _forget(self, session_id: int) -> None:
+        watch = self._watched.pop(session_id, None)
+        if watch is not None:
+            self._said_hello.pop(session_id, None)
+            self._changes[session_id] = Watch(session_id, 0, watch.connection)
 
     def plan(self, now_ns: int) -> list[Announcement]:
         """What is to be said by now, in order; it is due until it is taken."""
         if not self._said_hello and not self._due_ns:
             return []
-        said = [Announcement(CommandKind.SESSION_OPENED, session_id) for session_id in self._said_hello]
         over = [session_id for session_id, due_ns in self._due_ns.items() if due_ns <= now_ns]
-        return said + [Announcement(CommandKind.SESSION_CLOSED, session_id) for session_id in over]
+        return [
+            Announcement(kind, session_id, self._watched[session_id].connection)
+            for kind, sessions in ((CommandKind.SESSION_OPENED, self._said_hello), (CommandKind.SESSION_CLOSED, over))
+            for session_id in sessions
+        ]
 
     def on_taken(self, announcement: Announcement) -> None:
         """It is on its way to the sequencer, with `take_changes` in the same write."""
         session_id = announcement.session_id
         if announcement.kind is CommandKind.SESSION_OPENED:
             del self._said_hello[session_id]
-            self._changes[session_id] = self._grace_ms[session_id]
+            self._changes[session_id] = self._watched[session_id]
         else:
-            del self._due_ns[session_id], self._grace_ms[session_id]
-            self._changes[session_id] = 0
+            del self._due_ns[session_id]
+            self._forget(session_id)
 
-    def take_changes(self) -> tuple[tuple[int, int], ...]:
-        """(session, milliseconds; 0: forget it) to be written with what was taken up to here."""
-        changes, self._changes = tuple(self._changes.items()), {}
+    def take_changes(self) -> tuple[Watch, ...]:
+        """To be written with what was taken up to here."""
+        changes, self._changes = tuple(self._changes.values()), {}
         return changes

@@ -6,6 +6,7 @@ client is gone. Not synced: it survives the death of the process, not that of th
 keeps what is unanswered, sends again.
 """
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -13,11 +14,12 @@ from typing import Final
 import numpy as np
 from rocksdict import DBCompressionType, Options, Rdict, WriteBatch, WriteOptions
 
+from lockstep.gateway.disconnects import Watch
 from lockstep.ops.process import EnvironmentFault
 from lockstep.stream.records import COMMAND, LAYOUT_VERSION, Commands
 
 _KEY_BYTES: Final = 8
-_GRACE_BYTES: Final = 4
+_WATCH: Final = struct.Struct(">IQ")
 _INCARNATION: Final = b"meta:incarnation"
 _OWNER: Final = b"meta:owner"
 _WATCHED: Final = b"watched:"
@@ -90,8 +92,8 @@ class IntakeLog:
             self._forgotten = entries[0][0] - 1
         return entries
 
-    def watched(self) -> list[tuple[int, int]]:
-        """(session, milliseconds) of those with cancel on disconnect, by session.
+    def watched(self) -> list[Watch]:
+        """Sessions with cancel on disconnect, by session.
 
         Raises:
             EnvironmentFault: an entry is damaged.
@@ -100,25 +102,25 @@ class IntakeLog:
         cursor = self._db.iter()
         cursor.seek(_WATCHED)
         while cursor.valid() and cursor.key().startswith(_WATCHED):
-            session_id, grace_ms = cursor.key()[len(_WATCHED) :], cursor.value()
+            session_id, watch = cursor.key()[len(_WATCHED) :], cursor.value()
             cursor.next()
-            if len(session_id) != _KEY_BYTES or len(grace_ms) != _GRACE_BYTES:
+            if len(session_id) != _KEY_BYTES or len(watch) != _WATCH.size:
                 raise EnvironmentFault(
                     f"the intake log {self.directory} is damaged (a watched session of {len(session_id)} and "
-                    f"{len(grace_ms)} bytes); move it away: clients send again what is unanswered"
+                    f"{len(watch)} bytes); move it away: clients send again what is unanswered"
                 )
-            sessions.append((int.from_bytes(session_id, "big"), int.from_bytes(grace_ms, "big")))
+            sessions.append(Watch(int.from_bytes(session_id, "big"), *_WATCH.unpack(watch)))
         return sessions
 
     def write(
         self,
         entries: Sequence[tuple[int, Commands]],
         forget_through: int = 0,
-        watched: Sequence[tuple[int, int]] = (),
+        watched: Sequence[Watch] = (),
     ) -> None:
         """Add entries and drop those up to `forget_through` (0: none), in one write.
 
-        `watched`: (session, milliseconds; 0: forget it) for `watched()` of the next life.
+        `watched`: changes of what `watched()` of the next life gives.
         """
         batch = WriteBatch(raw_mode=True)
         for key, records in entries:
@@ -127,10 +129,10 @@ class IntakeLog:
             for key in range(self._forgotten + 1, forget_through + 1):
                 batch.delete(key.to_bytes(_KEY_BYTES, "big"))
             self._forgotten = forget_through
-        for session_id, grace_ms in watched:
-            name = _WATCHED + session_id.to_bytes(_KEY_BYTES, "big")
-            if grace_ms:
-                batch.put(name, grace_ms.to_bytes(_GRACE_BYTES, "big"))
+        for watch in watched:
+            name = _WATCHED + watch.session_id.to_bytes(_KEY_BYTES, "big")
+            if watch.grace_ms:
+                batch.put(name, _WATCH.pack(watch.grace_ms, watch.connection))
             else:
                 batch.delete(name)
         self._db.write(batch, self._write)

@@ -13,14 +13,14 @@ from typing import Final
 
 import numpy as np
 
-from lockstep.gateway.disconnects import Announcement, Disconnects
+from lockstep.gateway.disconnects import Announcement, Disconnects, Watch
 from lockstep.gateway.downlink import Delivery, Downlink, Fetch
 from lockstep.gateway.reports import Routed, route
 from lockstep.gateway.sessions import Admission, Opened, Refused, Session, SessionTable, own_session_id
 from lockstep.gateway.uplink import Uplink
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, FrameType
-from lockstep.stream.records import COMMAND, Commands, Events, join_records
+from lockstep.stream.records import COMMAND, SETTING_EVENT, Commands, EventKind, Events, join_records
 
 MAX_FRAME: Final = 1024
 _FULL_RETRY_MS: Final = 1000
@@ -44,8 +44,8 @@ class Effects:
 
     store: tuple[tuple[int, Commands], ...] = field(default=(), repr=False)
     """(key, commands) for the intake log, before they are sent."""
-    watched: tuple[tuple[int, int], ...] = ()
-    """(session, milliseconds; 0: no more) that want cancel on disconnect, for the intake log, in the same write."""
+    watched: tuple[Watch, ...] = ()
+    """Sessions with cancel on disconnect that have changed, for the intake log, in the same write."""
     sends: tuple[Frame, ...] = field(default=(), repr=False)
     """SUBMIT frames for `sequencer`."""
     sequencer: int = 0
@@ -55,6 +55,8 @@ class Effects:
     """Newly committed events, each delivered once, in order."""
     routed: Routed | None = field(default=None, repr=False)
     """`events` by session."""
+    left: tuple[int, ...] = ()
+    """Sessions whose streams here are to be ended: their client has opened a later connection elsewhere."""
     fetch: Fetch | None = None
     """Committed events to ask an engine for."""
     new_reign: bool = False
@@ -112,23 +114,32 @@ class GatewayMachine:
         self.downlink.epoch = epoch
         self._own = self.sessions.add_own(self.own_session_id, own_last_no + 1)
 
-    def restore(self, stored: Iterable[tuple[int, Commands]], watched: Iterable[tuple[int, int]] = ()) -> None:
+    def restore(self, stored: Iterable[tuple[int, Commands]], watched: Iterable[Watch] = ()) -> None:
         """What the intake log of the former life still holds: commands, and sessions with cancel on disconnect."""
         self.uplink.restore(stored, self.sessions)
         self.disconnects.restore(watched)
 
     def open_session(
-        self, session_id: int, client: str, stream: int, next_no: int, *, cancel_on_disconnect_ms: int = 0
+        self,
+        session_id: int,
+        client: str,
+        stream: int,
+        next_no: int,
+        *,
+        cancel_on_disconnect_ms: int = 0,
+        connection: int = 0,
     ) -> Opened | Refused:
-        """A client's Hello on a stream; see `SessionTable.open`.
+        """A client's Hello on a stream; see `SessionTable.open`. With cancel on disconnect, `connection` is at least 1.
 
         What is to be said of it leaves before the stream's first command, or with the next tick.
         """
         if cancel_on_disconnect_ms and self.disconnects.is_full(session_id):
             return Refused(next_no, Code.BUSY, _FULL_RETRY_MS)
+        if cancel_on_disconnect_ms and self.disconnects.is_stale(session_id, connection):
+            return Refused(next_no, Code.STALE_CONNECTION)
         opened = self.sessions.open(session_id, client, stream, next_no)
         if isinstance(opened, Opened):
-            self.disconnects.on_hello(session_id, cancel_on_disconnect_ms)
+            self.disconnects.on_hello(session_id, cancel_on_disconnect_ms, connection)
         return opened
 
     def close_stream(self, session_id: int, stream: int, now_ns: int) -> None:
@@ -142,16 +153,16 @@ class GatewayMachine:
 
     def submit(self, session: Session, records: Commands, now_ns: int) -> Admission:
         """Take in commands of one session, numbered one after the other, as far as numbering and room allow."""
-        if session is not self._own:
-            self._announce(now_ns)
-        return self._take_in(session, records, now_ns)
+        if session is self._own:
+            return self._take_in(session, records, self.why_closed(now_ns))
+        self._announce(now_ns)
+        unsaid = Code.BUSY if self.disconnects.is_unsaid(session.session_id) else None
+        return self._take_in(session, records, self.why_closed(now_ns) or unsaid)
 
-    def _take_in(self, session: Session, records: Commands, now_ns: int) -> Admission:
+    def _take_in(self, session: Session, records: Commands, closed: Code | None) -> Admission:
         room = self.uplink.room() - self._outbox_commands
         first_no = int(records["session_no"][0])
-        admission = self.sessions.admit(
-            session, first_no, len(records), room=max(0, room), closed=self.why_closed(now_ns)
-        )
+        admission = self.sessions.admit(session, first_no, len(records), room=max(0, room), closed=closed)
         start = admission.repeated + admission.dropped
         if admission.repeated:
             self._put(session, records[: admission.repeated])
@@ -169,7 +180,7 @@ class GatewayMachine:
         if not planned or self._own is None:
             return False
         records = _announcement_records(planned, self._own, self.settings.gateway)
-        taken = self._take_in(self._own, records, now_ns).taken
+        taken = self._take_in(self._own, records, self.why_closed(now_ns)).taken
         for announcement in planned[:taken]:
             self.disconnects.on_taken(announcement)
         return taken > 0
@@ -197,9 +208,10 @@ class GatewayMachine:
         self,
         *,
         store: tuple[tuple[int, Commands], ...] = (),
-        watched: tuple[tuple[int, int], ...] = (),
+        watched: tuple[Watch, ...] = (),
         events: Events | None = None,
         routed: Routed | None = None,
+        left: tuple[int, ...] = (),
         fetch: Fetch | None = None,
         new_reign: bool = False,
     ) -> Effects:
@@ -214,6 +226,7 @@ class GatewayMachine:
             forget_through=self.uplink.forget_answered(),
             events=events,
             routed=routed,
+            left=left,
             fetch=fetch,
             new_reign=new_reign,
         )
@@ -251,11 +264,27 @@ class GatewayMachine:
             return self._with_sends(fetch=delivery.fetch, new_reign=new_reign)
         events = join_records(delivery.events)
         routed = route(events)
+        left: tuple[int, ...] = ()
         if routed is not None:
+            if len(self.disconnects) and self.own_session_id in routed.sessions:
+                left = self._left(events)
             self.sessions.on_answers(routed.sessions, routed.answered)
             for session_id, number in routed.out_of_order:
                 self.sessions.on_out_of_order(session_id, number)
-        return self._with_sends(events=events, routed=routed, fetch=delivery.fetch, new_reign=new_reign)
+        return self._with_sends(events=events, routed=routed, left=left, fetch=delivery.fetch, new_reign=new_reign)
+
+    def _left(self, events: Events) -> tuple[int, ...]:
+        """Sessions of which this gateway's own SESSION_OPENED came too late: a later connection of them is known."""
+        said = (events["kind"] == EventKind.SESSION_OPENED) & (events["session_id"] == self.own_session_id)
+        here = self.settings.gateway
+        rows = np.frombuffer(events[said].tobytes(), dtype=SETTING_EVENT)
+        return tuple(
+            int(row["of_session"])
+            for row in rows
+            if self.disconnects.on_said(
+                int(row["of_session"]), has_it=int(row["value"]) == here, connection=int(row["connection"])
+            )
+        )
 
     def on_tick(self, now_ns: int) -> Effects:
         """Call it every few milliseconds."""
@@ -276,6 +305,7 @@ def _announcement_records(planned: list[Announcement], own: Session, gateway: in
     records["session_id"] = own.session_id
     records["session_no"] = np.arange(own.expected, own.expected + len(planned))
     records["order_id"] = [announcement.session_id for announcement in planned]
+    records["client_order_id"] = [announcement.connection for announcement in planned]
     return records
 
 

@@ -96,6 +96,9 @@ class OrderEntryService:
         if hello.cancel_on_disconnect_ms > MAX_GRACE_MS:
             text = f"cancel_on_disconnect_ms is {hello.cancel_on_disconnect_ms}; at most {MAX_GRACE_MS}, or 0 for off"
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text)
+        if hello.cancel_on_disconnect_ms and not hello.connection:
+            text = "cancel_on_disconnect_ms needs a connection number, higher than in all Hellos of the session before"
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text)
         if self._shell.stopping or self._shell.machine.downlink is None:
             await abort(context, grpc.StatusCode.UNAVAILABLE, self._shell.why_not_serving())
         opened = self._shell.open_stream(client.name, hello)

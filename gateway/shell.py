@@ -16,6 +16,7 @@ import grpc
 import structlog
 
 from lockstep.gateway.client_stream import ClientStream
+from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.engines import Engines, EnginesUnavailable, EventsGone
 from lockstep.gateway.entitlement import Entitlements
 from lockstep.gateway.inlet import Inlet
@@ -54,6 +55,7 @@ REFUSAL_TEXTS: Final = {
     Code.SHUTTING_DOWN: "this gateway is being stopped; open the session at another one",
     Code.NOT_ENTITLED: "the session belongs to another client",
     Code.SESSION_TAKEN_OVER: "the session was opened on another stream",
+    Code.STALE_CONNECTION: "the session has a later connection; say Hello with a higher connection number",
 }
 
 
@@ -274,10 +276,14 @@ class GatewayShell:
             self._deliver(effects.events, effects.routed)
             if self._flush_due is not None:
                 self._plan_flush()
+        for session_id in effects.left:
+            stream = self._streams.get(session_id)
+            if stream is not None:
+                stream.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[Code.STALE_CONNECTION])
         if effects.fetch is not None:
             self.spawn(self._fetch(effects.fetch.after_seq, effects.fetch.to_seq))
 
-    def _write_intake(self, entries: tuple[tuple[int, Commands], ...], watched: tuple[tuple[int, int], ...]) -> None:
+    def _write_intake(self, entries: tuple[tuple[int, Commands], ...], watched: tuple[Watch, ...]) -> None:
         self._intake.write(entries, self._forget, watched)
         self._forgotten = self._forget
 
@@ -355,6 +361,7 @@ class GatewayShell:
             token,
             max(1, hello.next_no),
             cancel_on_disconnect_ms=hello.cancel_on_disconnect_ms,
+            connection=hello.connection,
         )
         if isinstance(opened, Refused):
             return opened

@@ -226,8 +226,10 @@ class SequencerMachine:
         contradiction = takeover.contradiction()
         if contradiction is not None and not contradiction.odd:
             self.why = contradiction.why
-            # Another answer may tell who is right.
-            if all(engine in takeover.answers or engine in takeover.blank for engine in config.in_sync):
+            # Another answer may tell who is right, or the acknowledgements of all at the end of the log.
+            if contradiction.undecided and answered == config.in_sync and not config.founding:
+                self._recover(now_ns)
+            elif all(engine in takeover.answers or engine in takeover.blank for engine in config.in_sync):
                 self._halt(contradiction.why)
             return
         odd = () if contradiction is None else contradiction.odd

@@ -79,8 +79,9 @@ class Overrides:
         return ""
 
     def _stuck(self, config: ConfigRecord, peers: Peers) -> bool:
-        """The leader is lost, or is this sequencer, which waits for engines that it may not remove."""
-        return config.sequencer == self._member or not peers.sequencer_up(config.sequencer)
+        """The leader is lost or mute, or is this sequencer, which waits for engines that it may not remove."""
+        leader = config.sequencer
+        return leader == self._member or not peers.sequencer_up(leader) or peers.sequencers[leader].mute
 
     def begin_anew(self, config: ConfigRecord | None) -> bool:
         """Whether a takeover of `config` (None: there is none) has to make way for the open order."""

@@ -50,6 +50,8 @@ class Contradiction:
     why: str
     odd: tuple[int, ...]
     """Those that most of the others contradict; empty: it is not known who is right."""
+    undecided: bool
+    """Nobody is odd, and an engine that ends elsewhere may decide when it has the same log."""
 
 
 class Takeover:
@@ -157,8 +159,13 @@ class Takeover:
         for seq, digests in ballots.items():
             if len(digests) > 1:
                 why = f"in-sync engines {self.config.in_sync} have different digests at seq {seq}"
-                return Contradiction(why, odd_ones(digests, self.config.in_sync))
+                odd = odd_ones(digests, self.config.in_sync)
+                return Contradiction(why, odd, undecided=not odd and len(ballots) > 1 and self._same_log(seq))
         return None
+
+    def _same_log(self, seq: int) -> bool:
+        """Whether those that end there have executed the same commands: their results differ, not their logs."""
+        return len({answer.tip_epoch for answer in self.answers.values() if answer.tip_seq == seq}) == 1
 
     def why_waiting(self) -> str:
         """In one sentence, what keeps it from going on when nobody with a log has answered; empty: just the answers."""

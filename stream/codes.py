@@ -41,6 +41,7 @@ class Code(IntEnum):
     BUSY = 1102
     UNAVAILABLE = 1103
     SHUTTING_DOWN = 1104
+    STALE_CONNECTION = 1105
 
     # 2000-2099 sequencer: retryable as well.
     NOT_LEADER = 2001

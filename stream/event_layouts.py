@@ -125,7 +125,9 @@ SETTING_EVENT: Final = np.dtype(
         ("previous_value", "<i8"),
         ("reference_price_ticks", "<i8"),
         ("until_ns", "<i8"),
-        ("_reserved", "V36"),
+        ("of_session", "<u8"),  # SESSION_OPENED: which one, and the highest connection of it that was opened
+        ("connection", "<u8"),
+        ("_reserved", "V20"),
         ("flags", "<u4"),
         ("_reserved2", "V8"),
         ("timestamp_ns", "<i8"),

@@ -72,13 +72,15 @@ class CommandKind(IntEnum):
     SET_PRICE_LIMITS = 72
     TRANSFER_POSITION = 73
     SESSION_CLOSED = 74
-    """Cancel on disconnect: a gateway says that the session in `order_id` is gone; it counts if that gateway has it."""
+    """Cancel on disconnect: a gateway says that the session in `order_id` is gone, whose connection in
+    `client_order_id` it had; it counts if that is the session's latest one."""
     SET_MARGIN = 75
     SET_INDEX = 76
     """An instrument's weight in the index of the market, and its previous close."""
     SET_MARKET_BREAKER = 77
     SESSION_OPENED = 78
-    """Cancel on disconnect: the session in `order_id` is at the gateway in `gateway` now."""
+    """Cancel on disconnect: the session in `order_id` is at the gateway in `gateway` now, by the connection in
+    `client_order_id`, unless a later one of it (a higher number) was opened before."""
 
     EPOCH_START = 192
     GROW = 193
@@ -226,7 +228,8 @@ class EventKind(IntEnum):
     MARGIN_CALLED = 79
     """A margin account's equity (`value`) fell under its maintenance margin (`previous_value`), or is back at it."""
     SESSION_OPENED = 80
-    """A session is at gateway `value` now; before at `previous_value` (0: at none that cancels for it)."""
+    """Session `of_session` is at gateway `value` now, by `connection`; before at `previous_value` (0: at none that
+    cancels for it). If the command had no effect, both are who has it."""
 
     EPOCH_STARTED = 192
     GROWN = 193

@@ -124,6 +124,7 @@ Command some_command(Random& random) {
         if (head.kind == command_kind::SESSION_OPENED || head.kind == command_kind::SESSION_CLOSED) {
             head.order_id = 1;
             head.gateway = static_cast<u16>(1 + random.below(2));
+            head.client_order_id = random.below(2) == 0 ? random.below(4) : random.below(400);
         }
         if (head.kind == command_kind::SET_INDEX) {
             command.market.index_weight = static_cast<i64>(random.below(5));

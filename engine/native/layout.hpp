@@ -290,6 +290,8 @@ inline constexpr Field kFields[] = {
     LOCKSTEP_FIELD("SETTING_EVENT", SettingEvent, 0, previous_value),
     LOCKSTEP_FIELD("SETTING_EVENT", SettingEvent, 0, reference_price_ticks),
     LOCKSTEP_FIELD("SETTING_EVENT", SettingEvent, 0, until_ns),
+    LOCKSTEP_FIELD("SETTING_EVENT", SettingEvent, 0, of_session),
+    LOCKSTEP_FIELD("SETTING_EVENT", SettingEvent, 0, connection),
     LOCKSTEP_FIELD("SETTING_EVENT", SettingEvent, 0, flags),
     LOCKSTEP_FIELD("SETTING_EVENT", SettingEvent, 0, timestamp_ns),
 };

@@ -34,6 +34,7 @@ _INDICATIVE = int(EventKind.INDICATIVE)
 _DUPLICATE = int(EventKind.DUPLICATE)
 _MASS_CANCELED = int(EventKind.MASS_CANCELED)
 _PHASE_CHANGED = int(EventKind.PHASE_CHANGED)
+_SESSION_OPENED = int(EventKind.SESSION_OPENED)
 
 BOOKS: Final = int(EventFlag.BOOKS)
 LOST_PRIORITY: Final = int(EventFlag.LOST_PRIORITY)
@@ -231,7 +232,18 @@ def setting(out: Output, row: Row, kind: int, value: int = 0, previous: int = 0)
     out.append(
         SETTING_EVENT_ROW.pack(
             *(out.seq, out.index, kind, 0, 0, row[10], row[9], row[7], row[8]),
-            *(value, previous, 0, 0, b"", 0, b"", out.now_ns, b""),
+            *(value, previous, 0, 0, 0, 0, b"", 0, b"", out.now_ns, b""),
+        )
+    )
+    out.index += 1
+
+
+def session_opened(out: Output, row: Row, gateway: int, previous: int, connection: int) -> None:
+    """Which gateway has the session in `order_id` now, and had it before; its highest connection."""
+    out.append(
+        SETTING_EVENT_ROW.pack(
+            *(out.seq, out.index, _SESSION_OPENED, 0, 0, row[10], row[9], row[7], row[8]),
+            *(gateway, previous, 0, 0, row[12], connection, b"", 0, b"", out.now_ns, b""),
         )
     )
     out.index += 1
@@ -242,7 +254,7 @@ def notice(out: Output, kind: int, value: int, previous: int, *, account: int = 
     out.append(
         SETTING_EVENT_ROW.pack(
             *(out.seq, out.index, kind, 0, 0, 0, account, 0, 0),
-            *(value, previous, 0, until_ns, b"", 0, b"", out.now_ns, b""),
+            *(value, previous, 0, until_ns, 0, 0, b"", 0, b"", out.now_ns, b""),
         )
     )
     out.index += 1
@@ -253,7 +265,7 @@ def phase_changed(out: Output, session: tuple[int, int], book: Book, previous: i
     out.append(
         SETTING_EVENT_ROW.pack(
             *(out.seq, out.index, _PHASE_CHANGED, 0, 0, book.instrument.instrument_id, 0, *session),
-            *(book.phase, previous, book.reference, book.until_ns, b"", 0, b"", out.now_ns, b""),
+            *(book.phase, previous, book.reference, book.until_ns, 0, 0, b"", 0, b"", out.now_ns, b""),
         )
     )
     out.index += 1

@@ -40,7 +40,7 @@ def image_of(state: State) -> StateImage:
             SessionRow(session_id, session.last_no, tuple(session.outcomes))
             for session_id, session in sorted(state.sessions.items())
         ),
-        owners=tuple(OwnerRow(*owner) for owner in sorted(state.owners.items())),
+        owners=tuple(OwnerRow(session_id, *owner) for session_id, owner in sorted(state.owners.items())),
         orders=tuple(_order_row(order) for book in books for order in book.live_orders()),
     )
 
@@ -125,7 +125,7 @@ def state_of(image: StateImage) -> State:
         state.accounts[owner.account] = state.account_names[owner.name] = account
     for session in image.sessions:
         state.sessions[session.session_id] = Session(session.last_no, session.outcomes)
-    state.owners = {owner.session_id: owner.gateway for owner in image.owners}
+    state.owners = {owner.session_id: (owner.connection, owner.gateway) for owner in image.owners}
     for held in image.positions:
         account, _ = _known(state, held)
         position = account.position(held.instrument)

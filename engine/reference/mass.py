@@ -37,19 +37,25 @@ def mass_cancel(state: State, row: Row, out: Output) -> None:
 
 
 def session_opened(state: State, row: Row, out: Output) -> None:
-    """SESSION_OPENED: from here on this gateway's word counts about the session's end."""
-    gateway, session_id = row[6], row[12]
-    previous = state.owners.get(session_id, 0)
-    state.owners[session_id] = gateway
-    events.setting(out, row, EventKind.SESSION_OPENED, gateway, previous)
+    """SESSION_OPENED: this connection's end is the session's, unless a later one was opened before."""
+    gateway, connection, session_id = row[6], row[11], row[12]
+    latest, previous = state.owners.get(session_id, (0, 0))
+    if connection > latest:
+        state.owners[session_id] = (connection, gateway)
+        events.session_opened(out, row, gateway, previous, connection)
+    else:
+        events.session_opened(out, row, previous, previous, latest)
 
 
 def session_closed(state: State, row: Row, out: Output) -> None:
-    """SESSION_CLOSED: a gateway has lost a session that wants its orders canceled then. It may be elsewhere by now."""
-    gateway, session_id = row[6], row[12]
+    """SESSION_CLOSED: a gateway has lost a session that wants its orders canceled then. It may be elsewhere by now.
+
+    Its latest connection is kept: what is said late of it, or of an earlier one, must not open the session again.
+    """
+    gateway, connection, session_id = row[6], row[11], row[12]
     chosen: list[Order] = []
-    if state.owners.get(session_id) == gateway:
-        del state.owners[session_id]
+    if gateway and state.owners.get(session_id) == (connection, gateway):
+        state.owners[session_id] = (connection, 0)
         chosen = [order for order in state.orders.values() if order.session_id == session_id]
     events.mass_canceled(out, row, cancel_all(state, chosen, row, Code.DISCONNECTED, out))
 

@@ -20,7 +20,7 @@ EVENT_ROW: Final = struct.Struct("<QIBBHIIQQQQqqqQQQIIqqqqqq")
 ORDER_EVENT_ROW: Final = struct.Struct("<QIBBHIIQQQQqqq8sqQ4BIqq8sqqq")
 CONTROL_EVENT_ROW: Final = struct.Struct("<QIBBHQQHHHH80sq32s")
 DEFINITION_EVENT_ROW: Final = struct.Struct("<QIBBHIIQQ32sqqqq4sI8sq32s")
-SETTING_EVENT_ROW: Final = struct.Struct("<QIBBHIIQQqqqq36sI8sq32s")
+SETTING_EVENT_ROW: Final = struct.Struct("<QIBBHIIQQqqqqQQ20sI8sq32s")
 
 Row = tuple[int, ...]
 """One COMMAND record: the dtype's fields in their order."""

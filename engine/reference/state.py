@@ -35,8 +35,9 @@ class State:
         self.last_seq = 0
         self.last_timestamp_ns = 0
         self.sessions: dict[int, Session] = {}
-        # Sessions that want their orders canceled when they are lost: the gateway that may say so.
-        self.owners: dict[int, int] = {}
+        # Sessions that want (or wanted) their orders canceled when they are lost: the highest connection that was
+        # opened, and the gateway that may say that it is gone; 0: it has said so.
+        self.owners: dict[int, tuple[int, int]] = {}
         self.accounts: dict[int, Account] = {}
         self.account_names: dict[bytes, Account] = {}
         self.books: dict[int, Book] = {}

@@ -83,6 +83,8 @@ def describe_event(event: Any) -> str:
     if number in (EventKind.PHASE_CHANGED, EventKind.ACCOUNT_STATUS_SET):
         names = ("account", "instrument", "value", "previous_value", "until_ns")
         return name + _fields(_overlay(event, SETTING_EVENT), names)
+    if number == EventKind.SESSION_OPENED:
+        return name + _fields(_overlay(event, SETTING_EVENT), ("of_session", "connection", "value", "previous_value"))
     return name + _fields(event, _EVENT_FIELDS)
 
 

@@ -3,7 +3,7 @@
 It is the outside checker: it takes the committed batches and what the clients wrote down, and nothing else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,14 +14,15 @@ from lockstep.ops.simulation.judge import Judge
 from lockstep.ops.simulation.world import Violation
 from lockstep.stream.codes import Code
 from lockstep.stream.digest import GENESIS, next_digest
-from lockstep.stream.records import EventKind, Events
+from lockstep.stream.frames import Frame
+from lockstep.stream.records import CommandKind, EventKind, Events
 
 _TWO_SIDED = (EventKind.TRADE, EventKind.CANCELED, EventKind.REPLACED)
 
 
 def audit(
     judge: Judge,
-    clients: Iterable[ClientHost],
+    clients: Sequence[ClientHost],
     *,
     deposits: dict[tuple[int, int], int],
     left: ClientHost | None = None,
@@ -40,6 +41,7 @@ def audit(
     executed: dict[int, int] = {}
     answers: dict[tuple[int, int], int] = {}
     trades = 0
+    departures = _Departures(clients)
     for position, frame in enumerate(judge.log):
         events = engine.apply(frame.records, first_seq=frame.first_seq, timestamp_ns=frame.timestamp_ns)
         digest = next_digest(
@@ -55,6 +57,7 @@ def audit(
             raise Violation(f"replay of the committed history gives another digest at seq {frame.last_seq}")
         _check_released(judge, events)
         trades += _collect(events, told, executed, answers)
+        departures.check(frame, events)
     for client in clients:
         _check_client(client, told.get(client.session_id, []), executed, answers)
     check_invariants(engine)
@@ -64,6 +67,37 @@ def audit(
         if alive:
             raise Violation(f"{left.name} left, and its orders {alive[:5]} are still there")
     return trades
+
+
+class _Departures:
+    """Cancel on disconnect: the end of a connection cancels nothing once a later one of the session is known."""
+
+    def __init__(self, clients: Sequence[ClientHost]) -> None:
+        self._clients = {client.session_id: client for client in clients}
+        self._opened: dict[int, int] = {}  # the highest connection, by session
+        self._given: dict[int, tuple[int, int]] = {}  # (session, number) by order id
+
+    def check(self, frame: Frame, events: Events) -> None:
+        for event in events[events["kind"] == EventKind.ACCEPTED]:
+            self._given[int(event["order_id"])] = (int(event["session_id"]), int(event["session_no"]))
+        kinds = frame.records["kind"]
+        for place in np.flatnonzero((kinds == CommandKind.SESSION_OPENED) | (kinds == CommandKind.SESSION_CLOSED)):
+            session, connection = (int(frame.records[field][place]) for field in ("order_id", "client_order_id"))
+            latest = self._opened.setdefault(session, 0)
+            if kinds[place] == CommandKind.SESSION_OPENED:
+                self._opened[session] = max(latest, connection)
+                continue
+            seq = frame.first_seq + int(place)
+            gone = events[(events["seq"] == seq) & (events["kind"] == EventKind.CANCELED)]
+            if len(gone) and connection < latest:
+                raise Violation(f"seq {seq} cancels orders of session {session:#x}, which has come back before")
+            for order_id in gone["order_id"].tolist():
+                owner, number = self._given[order_id]
+                if owner != session or self._clients[session].connection_of(number) > connection:
+                    raise Violation(
+                        f"seq {seq} says that a connection of session {session:#x} has ended, and cancels order "
+                        f"{order_id}, which was given on a later one"
+                    )
 
 
 def _check_released(judge: Judge, events: Events) -> None:

@@ -45,8 +45,8 @@ class ClientHost(Host):
         self.session_id = id << 32 | 7
         self._addresses = addresses
         # No dice: the other seeds, those that once found a bug among them, keep their runs.
-        self.grace_ms = _GRACES_MS[id % 3] if world.kernel.seed % 7 > 4 else 0
-        """Its cancel on disconnect, in two of seven seeds; 0: off."""
+        self.grace_ms = _GRACES_MS[id % 3] if world.kernel.seed % 7 > 3 else 0
+        """Its cancel on disconnect, in three of seven seeds; 0: off."""
         self._limits = SessionLimits(
             max_unanswered=world.kernel.between(16, 200), batch_rows=64, cancel_on_disconnect_ms=self.grace_ms
         )
@@ -58,9 +58,20 @@ class ClientHost(Host):
         """Every report row in the order in which it was handed out: (seq, index, leg)."""
         self.answers: dict[int, int] = {}
         """Seq of the answer by session number."""
+        self.given_on: dict[int, int] = {}
+        """The latest connection when a piece was given, by its first session number."""
         self._checkpoint = Checkpoint(self.session_id)
         self._pipe: Pipe | None = None
         self._timer_ns = _NEVER
+
+    @property
+    def gateway(self) -> Host | None:
+        """Where its stream is, or is being opened."""
+        return None if self._pipe is None else self._pipe.gateway
+
+    def connection_of(self, number: int) -> int:
+        """The connection at the time when a command was given; it was never sent on an earlier one."""
+        return self.given_on[max(first_no for first_no in self.given_on if first_no <= number)]
 
     @property
     def done(self) -> bool:
@@ -103,8 +114,10 @@ class ClientHost(Host):
         now_ns = self.kernel.now_ns
         gave = False
         while self.flow and self.flow_due_ns[0] <= now_ns:
-            if self.machine.submit(self.flow[0], now_ns) is None:
+            first_no = self.machine.submit(self.flow[0], now_ns)
+            if first_no is None:
                 break
+            self.given_on[first_no] = self.machine.connection
             self.flow.popleft()
             self.flow_due_ns.popleft()
             gave = True
@@ -148,7 +161,7 @@ class ClientHost(Host):
             self._pipe.end("replaced")
         gateway = self.world.host("gateway", self._addresses[connect.address % len(self._addresses)])
         self._pipe = self.world.network.connect(self, gateway, connect.conn)
-        self._pipe.send(hello_message(connect), up=True)
+        self._pipe.send(hello_message(connect, self.machine.number_connection(self.wall_ns() // MS)), up=True)
 
     def _on_message(self, pipe: Pipe, message: bytes) -> None:
         if message == END:

@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from lockstep.gateway.disconnects import Watch
 from lockstep.replica.divergence import EpochEntry, EpochTable, epoch_at
 from lockstep.replica.effects import AppliedBatch, JournalWrite
 from lockstep.replica.journal import JournalSummary
@@ -226,29 +227,29 @@ class Intake:
     def __init__(self) -> None:
         self.incarnation = 0
         self._entries: list[tuple[int, Commands]] = []
-        self._watched: dict[int, int] = {}
-        self._watched_before: dict[int, dict[int, int]] = {}  # by the key of the entry that came with the change
+        self._watched: dict[int, Watch] = {}
+        self._watched_before: dict[int, dict[int, Watch]] = {}  # by the key of the entry that came with the change
 
-    def watched(self) -> list[tuple[int, int]]:
-        """(session, milliseconds) of those with cancel on disconnect, by session."""
-        return sorted(self._watched.items())
+    def watched(self) -> list[Watch]:
+        """Sessions with cancel on disconnect, by session."""
+        return [watch for _session_id, watch in sorted(self._watched.items())]
 
     def unanswered(self) -> list[tuple[int, Commands]]:
         """What it holds, oldest first."""
         return list(self._entries)
 
     def write(
-        self, entries: Sequence[tuple[int, Commands]], forget_through: int, watched: Sequence[tuple[int, int]] = ()
+        self, entries: Sequence[tuple[int, Commands]], forget_through: int, watched: Sequence[Watch] = ()
     ) -> None:
-        """Add entries and drop those up to `forget_through`; `watched`: (session, milliseconds; 0: forget it)."""
+        """Add entries and drop those up to `forget_through`; `watched`: changes."""
         if entries and watched:
             self._watched_before[entries[0][0]] = dict(self._watched)
         self._entries += entries
-        for session_id, grace_ms in watched:
-            if grace_ms:
-                self._watched[session_id] = grace_ms
+        for watch in watched:
+            if watch.grace_ms:
+                self._watched[watch.session_id] = watch
             else:
-                self._watched.pop(session_id, None)
+                self._watched.pop(watch.session_id, None)
         if forget_through and self._entries and self._entries[0][0] <= forget_through:
             self._watched_before = {key: old for key, old in self._watched_before.items() if key > forget_through}
             keys = [key for key, _records in self._entries]

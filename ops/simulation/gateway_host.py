@@ -7,6 +7,7 @@ import grpc
 import numpy as np
 
 from lockstep.gateway.client_stream import ClientStream
+from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.engines import LAST_INDEX
 from lockstep.gateway.machine import Effects, GatewayMachine, Settings
 from lockstep.gateway.reports import route, stamp_message
@@ -153,10 +154,13 @@ class GatewayHost(Host):
                 known = self._streams.get(session_id)
                 if known is not None:
                     known[0].put_live(effects.routed.of(position))
+        for session_id in effects.left:
+            if session_id in self._streams:
+                self._streams[session_id][0].finish(grpc.StatusCode.ABORTED, "the session has a later connection")
         if effects.fetch is not None:
             self._fetch(effects.fetch.after_seq, effects.fetch.to_seq)
 
-    def _write_intake(self, entries: tuple[tuple[int, Commands], ...], watched: tuple[tuple[int, int], ...]) -> None:
+    def _write_intake(self, entries: tuple[tuple[int, Commands], ...], watched: tuple[Watch, ...]) -> None:
         self.intake.write(entries, self._forget, watched)
         self._forgotten = self._forget
 
@@ -284,6 +288,7 @@ class GatewayHost(Host):
             self._token,
             max(1, hello.next_no),
             cancel_on_disconnect_ms=hello.cancel_on_disconnect_ms,
+            connection=hello.connection,
         )
         if isinstance(opened, Refused):
             pipe.end(f"refused: {opened.code.name}")

@@ -5,10 +5,13 @@ nothing else is wrong. Two hosts, one sequencer and one engine on each, at least
 
 * the leader's host loses its media driver: another sequencer, on a host with a live one, has opened before long;
 * the hosts don't reach each other, but etcd: few epochs are begun, however long that lasts.
+
+And in every other run with cancel on disconnect: a gateway says late that a client is there, which has left.
 """
 
 from typing import Final
 
+from lockstep.ops.simulation.client_host import ClientHost
 from lockstep.ops.simulation.cluster import Cluster
 from lockstep.ops.simulation.kernel import MS, SECOND, Kernel
 from lockstep.ops.simulation.world import Violation
@@ -17,6 +20,8 @@ from lockstep.sequencer.machine import State
 EVERY: Final = 8
 _LENGTH_NS: Final = 3 * SECOND
 _MUTE_NS: Final = 1_500 * MS
+_MOVE_NS: Final = 100 * MS
+"""A client has found another gateway by then."""
 _MOST_EPOCHS: Final = 15
 """A takeover, its shrink, and some that come to nothing in a symmetric split; a duel makes twenty in a second."""
 
@@ -54,3 +59,26 @@ def _split_hosts(kernel: Kernel, cluster: Cluster) -> None:
     cluster.network.cut(pairs)
     kernel.run(kernel.now_ns + _LENGTH_NS, lambda: False)
     cluster.network.mend(pairs)
+
+
+def say_late(kernel: Kernel, cluster: Cluster, client: ClientHost) -> None:
+    """A client's gateway can't send, is killed, and says when it is back what it had to say of the client before.
+
+    The client has gone to another one meanwhile. What must come of it is the audit's matter: it keeps its orders while
+    it is there, and loses them when it is not.
+    """
+    gateway = client.gateway
+    if gateway is None or len(cluster.gateways) < 2:
+        return
+    kernel.note(f"last act: {gateway.name} speaks of {client.name} late")
+    pairs = [(gateway.name, sequencer.name) for sequencer in cluster.sequencers]
+    cluster.network.cut(pairs)
+    for _ in cluster.gateways:
+        # Once around all of them, and back.
+        cluster.network.break_streams(client)
+        kernel.run(kernel.now_ns + _MOVE_NS, lambda: False)
+    gateway.crash()
+    cluster.network.mend(pairs)
+    kernel.run(kernel.now_ns + _MOVE_NS, lambda: False)
+    gateway.start()
+    kernel.run(kernel.now_ns + client.grace_ms * MS + _MUTE_NS, lambda: False)

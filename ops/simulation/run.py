@@ -97,6 +97,9 @@ def _run(kernel: Kernel, cluster: Cluster, faults: Faults) -> int:
     leaver = cluster.clients[0]
     if not leaver.grace_ms:
         return audit(cluster.judge, cluster.clients, deposits=deposits)
+    if not kernel.seed % 2:
+        last_act.say_late(kernel, cluster, leaver)
+        _converge(kernel, cluster)
     leaver.crash()
     if kernel.seed % 2:
         # Nor must the gateways have forgotten it when they come back.

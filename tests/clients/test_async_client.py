@@ -177,6 +177,8 @@ def test_stream_that_breaks_is_resumed_at_the_next_gateway_and_nothing_is_lost_o
         assert [order.client_order_id for order in executed] == list(range(1, 1001))
         assert len(first.hellos) + len(second.hellos) == 3
         assert second.hellos[0].last_seen.seq > 0
+        numbers = [hello.connection for hello in (first.hellos[0], second.hellos[0], first.hellos[1])]
+        assert numbers == sorted(set(numbers))
 
     run_with_gateways(body, 2)
 

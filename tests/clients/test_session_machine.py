@@ -1,5 +1,6 @@
 """The session machine alone: no gRPC, no clock; then a whole world of lost, repeated and late messages around it."""
 
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -322,6 +323,19 @@ def test_checkpoint_holds_what_is_unanswered_and_survives_json() -> None:
     sent = again.step(Welcomed(1, 1, 0, 0), 0).send
     assert [(parcel.first_no, parcel.count) for parcel in sent] == [(3, 2), (5, 1), (6, 1)]
     assert sent[1].body == DefineAccount(3, "three", unlimited_cash=True)
+
+
+def test_connection_numbers_rise_whatever_the_clock_says_and_over_lives() -> None:
+    machine = opened()
+    assert [machine.number_connection(wall_ms) for wall_ms in (500, 500, 400, 900)] == [500, 501, 502, 900]
+    again = SessionMachine(Checkpoint.from_json(machine.checkpoint().to_json()), LIMITS)
+    assert again.number_connection(100) == 901
+
+
+def test_checkpoint_without_a_connection_number_is_taken() -> None:
+    fields = json.loads(Checkpoint(77, 3).to_json())
+    del fields["connection"]
+    assert Checkpoint.from_json(json.dumps(fields)) == Checkpoint(77, 3)
 
 
 def test_damaged_checkpoint_is_refused_in_words() -> None:

@@ -227,11 +227,13 @@ class Venue:
         fields = {"account": account, "instrument": instrument, "to_account": to_account, "quantity_lots": lots}
         return self.send(command(CommandKind.TRANSFER_POSITION, TRANSFER, **fields), session=0)
 
-    def open_session(self, session: int, gateway: int = 1) -> list[SimpleNamespace]:
-        return self.send(command(CommandKind.SESSION_OPENED, order_id=session, gateway=gateway), session=0)
+    def open_session(self, session: int, gateway: int = 1, *, connection: int = 1) -> list[SimpleNamespace]:
+        fields = {"order_id": session, "gateway": gateway, "client_order_id": connection}
+        return self.send(command(CommandKind.SESSION_OPENED, **fields), session=0)
 
-    def close_session(self, session: int, gateway: int = 1) -> list[SimpleNamespace]:
-        return self.send(command(CommandKind.SESSION_CLOSED, order_id=session, gateway=gateway), session=0)
+    def close_session(self, session: int, gateway: int = 1, *, connection: int = 1) -> list[SimpleNamespace]:
+        fields = {"order_id": session, "gateway": gateway, "client_order_id": connection}
+        return self.send(command(CommandKind.SESSION_CLOSED, **fields), session=0)
 
     def book(self, instrument: int = ACME) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
         """((price, lots, orders) of bids, of asks), best first."""

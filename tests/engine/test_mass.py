@@ -71,9 +71,15 @@ def test_kill_switch_needs_an_account_and_leaves_a_ban(busy: Any) -> None:
     assert busy.engine.account(ALICE).status == AccountStatus.BANNED
 
 
+def opened(events: list[Any]) -> tuple[int, int, int, int]:
+    """(session, its connection, the gateway that has it, the one before) of a SESSION_OPENED."""
+    (event,) = events
+    assert event.kind == EventKind.SESSION_OPENED
+    return event.of_session, event.connection, event.value, event.previous_value
+
+
 def test_disconnect_cancels_the_sessions_orders(busy: Any) -> None:
-    (event,) = busy.open_session(200, gateway=3)
-    assert (event.kind, event.value, event.previous_value) == (EventKind.SESSION_OPENED, 3, 0)
+    assert opened(busy.open_session(200, gateway=3)) == (200, 1, 3, 0)
     assert canceled(busy.close_session(200, gateway=3), Code.DISCONNECTED) == [2, 4]
     assert canceled(busy.close_session(200, gateway=3), Code.DISCONNECTED) == []
     assert canceled(busy.close_session(999, gateway=3), Code.DISCONNECTED) == []
@@ -81,31 +87,56 @@ def test_disconnect_cancels_the_sessions_orders(busy: Any) -> None:
 
 def test_session_that_no_gateway_has_keeps_its_orders(busy: Any) -> None:
     assert canceled(busy.close_session(200), Code.DISCONNECTED) == []
+    assert canceled(busy.close_session(200, gateway=0, connection=0), Code.DISCONNECTED) == []
 
 
 def test_gateway_that_a_session_left_cannot_close_it(busy: Any) -> None:
-    busy.open_session(200, gateway=1)
-    (event,) = busy.open_session(200, gateway=2)
-    assert (event.value, event.previous_value) == (2, 1)
-    assert canceled(busy.close_session(200, gateway=1), Code.DISCONNECTED) == []
-    assert canceled(busy.close_session(200, gateway=2), Code.DISCONNECTED) == [2, 4]
+    busy.open_session(200, gateway=1, connection=1)
+    assert opened(busy.open_session(200, gateway=2, connection=2)) == (200, 2, 2, 1)
+    assert canceled(busy.close_session(200, gateway=1, connection=1), Code.DISCONNECTED) == []
+    assert canceled(busy.close_session(200, gateway=1, connection=2), Code.DISCONNECTED) == []
+    assert canceled(busy.close_session(200, gateway=2, connection=2), Code.DISCONNECTED) == [2, 4]
 
 
-def test_closed_session_is_forgotten_until_it_is_opened_again(busy: Any) -> None:
-    busy.open_session(200)
-    busy.close_session(200)
+def test_earlier_connection_that_is_announced_late_changes_nothing(busy: Any) -> None:
+    busy.open_session(200, gateway=1, connection=8)
+    assert opened(busy.open_session(200, gateway=2, connection=7)) == (200, 8, 1, 1)
+    assert opened(busy.open_session(200, gateway=2, connection=8)) == (200, 8, 1, 1)
+    assert canceled(busy.close_session(200, gateway=2, connection=7), Code.DISCONNECTED) == []
+    assert canceled(busy.close_session(200, gateway=2, connection=8), Code.DISCONNECTED) == []
+    assert canceled(busy.close_session(200, gateway=1, connection=8), Code.DISCONNECTED) == [2, 4]
+
+
+def test_connection_that_ended_at_its_own_gateway_does_not_end_the_next_one(busy: Any) -> None:
+    busy.open_session(200, connection=2**64 - 2)
+    busy.open_session(200, connection=2**64 - 1)
+    assert canceled(busy.close_session(200, connection=2**64 - 2), Code.DISCONNECTED) == []
+    assert canceled(busy.close_session(200, connection=2**64 - 1), Code.DISCONNECTED) == [2, 4]
+
+
+def test_connection_without_a_number_opens_nothing(busy: Any) -> None:
+    assert opened(busy.open_session(200, connection=0)) == (200, 0, 0, 0)
     assert decode_snapshot(busy.engine.snapshot()).owners == ()
+
+
+def test_closed_session_is_opened_by_a_later_connection_only(busy: Any) -> None:
+    busy.open_session(200, connection=5)
+    busy.close_session(200, connection=5)
+    assert decode_snapshot(busy.engine.snapshot()).owners == ((200, 5, 0),)
     busy.new(ALICE, "B", 1, 90, session=200)
-    assert canceled(busy.close_session(200), Code.DISCONNECTED) == []
-    busy.open_session(200)
-    assert decode_snapshot(busy.engine.snapshot()).owners == ((200, 1),)
-    assert len(canceled(busy.close_session(200), Code.DISCONNECTED)) == 1
+    assert canceled(busy.close_session(200, connection=5), Code.DISCONNECTED) == []
+    assert opened(busy.open_session(200, connection=5)) == (200, 5, 0, 0)
+    assert canceled(busy.close_session(200, connection=5), Code.DISCONNECTED) == []
+    assert opened(busy.open_session(200, connection=6)) == (200, 6, 1, 0)
+    assert decode_snapshot(busy.engine.snapshot()).owners == ((200, 6, 1),)
+    assert len(canceled(busy.close_session(200, connection=6), Code.DISCONNECTED)) == 1
 
 
-def test_gateway_of_a_session_survives_a_snapshot(busy: Any) -> None:
-    busy.open_session(200, gateway=2)
+def test_connection_of_a_session_survives_a_snapshot(busy: Any) -> None:
+    busy.open_session(200, gateway=2, connection=9)
     busy.engine = type(busy.engine).restore(busy.engine.snapshot())
-    assert canceled(busy.close_session(200, gateway=2), Code.DISCONNECTED) == [2, 4]
+    assert opened(busy.open_session(200, gateway=3, connection=8)) == (200, 9, 2, 2)
+    assert canceled(busy.close_session(200, gateway=2, connection=9), Code.DISCONNECTED) == [2, 4]
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,11 @@ class StubCluster:
         rows["tick_micros"], rows["lot_units"] = [10_000, 0, 0], [1, 0, 0]
         rows["flags"] = AccountFlag.UNLIMITED_CASH | AccountFlag.UNLIMITED_POSITIONS
         rows["flags"][0] = 0
-        self.call(lambda: self._stamp(rows.view(COMMAND)))
+        self.stamp(rows.view(COMMAND))
+
+    def stamp(self, commands: np.ndarray) -> None:
+        """Commands that come from elsewhere."""
+        self.call(lambda: self._stamp(commands))
 
     def history(self) -> np.ndarray:
         return np.concatenate(self._events) if self._events else np.empty(0, dtype=EVENT)

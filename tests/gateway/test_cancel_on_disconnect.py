@@ -3,10 +3,11 @@
 import time
 
 import grpc
+import numpy as np
 import pytest
 
 from lockstep.stream.codes import Code
-from lockstep.stream.records import CommandKind, EventKind
+from lockstep.stream.records import COMMAND, CommandKind, EventKind
 
 S1, S2 = (1 << 32) | 5, (2 << 32) | 6
 GRACE_MS = 400
@@ -36,7 +37,7 @@ def live_orders(cluster):
 
 @pytest.fixture
 def client(gateway, order):
-    opened = gateway.session(S1, cancel_on_disconnect_ms=GRACE_MS)
+    opened = gateway.session(S1, cancel_on_disconnect_ms=GRACE_MS, connection=1)
     opened.expect("welcome")
     opened.send(command=order(1))
     opened.rows(1)
@@ -65,7 +66,7 @@ def test_orders_of_a_session_are_canceled_when_its_time_is_over(gateway, cluster
 def test_client_that_comes_back_in_time_keeps_its_orders(gateway, cluster, client):
     client.close()
     gateway.wait_until(lambda status: status.counters["lost_sessions"] == 1)
-    back = gateway.session(S1, next_no=2, cancel_on_disconnect_ms=GRACE_MS)
+    back = gateway.session(S1, next_no=2, cancel_on_disconnect_ms=GRACE_MS, connection=2)
     back.expect("welcome")
     time.sleep(2 * GRACE_MS / 1000)
     assert live_orders(cluster) == 1
@@ -88,7 +89,7 @@ def test_gateway_that_is_started_again_closes_who_does_not_come_back(topology, c
     first.start()
     first.wait_serving()
     for session_id in (S1, S2):
-        client = first.session(session_id, cancel_on_disconnect_ms=1500)
+        client = first.session(session_id, cancel_on_disconnect_ms=1500, connection=1)
         client.expect("welcome")
         client.send(command=order(1, client_order_id=session_id))
         client.rows(1)
@@ -98,13 +99,39 @@ def test_gateway_that_is_started_again_closes_who_does_not_come_back(topology, c
     second.start()
     try:
         second.wait_serving()
-        back = second.session(S2, next_no=2, cancel_on_disconnect_ms=1500)
+        back = second.session(S2, next_no=2, cancel_on_disconnect_ms=1500, connection=2)
         back.expect("welcome")
         wait_for(lambda: live_orders(cluster) == 1)
         assert closings(cluster) == [S1]
         back.close()
     finally:
         second.stop()
+
+
+def test_connection_that_the_client_has_left_is_ended(gateway, cluster):
+    """Another gateway has said that a later one was opened there."""
+    other = np.zeros(1, dtype=COMMAND)
+    other["kind"], other["gateway"], other["order_id"], other["client_order_id"] = CommandKind.SESSION_OPENED, 77, S1, 8
+    cluster.stamp(other)
+    late = gateway.session(S1, cancel_on_disconnect_ms=GRACE_MS, connection=7)
+    late.expect("welcome")
+    assert late.ended() == grpc.StatusCode.ABORTED
+    assert "higher connection number" in late.error.details()
+    gateway.wait_until(lambda status: status.counters["cancel_on_disconnect"] == 0)
+    assert closings(cluster) == []
+
+
+def test_hello_with_too_low_a_number_is_refused_and_may_come_again_with_a_higher_one(gateway, client):
+    late = gateway.session(S1, next_no=2, cancel_on_disconnect_ms=GRACE_MS, connection=1)
+    assert late.ended() == grpc.StatusCode.ABORTED
+    assert "STALE_CONNECTION" in late.error.details()
+    client.close()
+
+
+def test_hello_without_a_number_is_refused(gateway):
+    client = gateway.session(S1, cancel_on_disconnect_ms=GRACE_MS)
+    assert client.ended() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "connection number" in client.error.details()
 
 
 def test_time_that_is_too_long_is_refused_with_the_bound(gateway):

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from lockstep.gateway import disconnects
+from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.sessions import Opened, Refused
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import FrameFlag, FrameType, frame
-from lockstep.stream.records import COMMAND, CommandKind
+from lockstep.stream.records import COMMAND, EVENT, SETTING_EVENT, CommandKind, EventKind
 
 A, B, MS = 10, 11, 1_000_000
 OPENED, CLOSED = int(CommandKind.SESSION_OPENED), int(CommandKind.SESSION_CLOSED)
@@ -21,9 +22,11 @@ class Rig:
         self.now_ms = 0
         self.machine = GatewayMachine(Settings(gateway=3, incarnation=incarnation))
         self.machine.restore((), watched)
-        self.watched = dict(watched)
+        self.watched = {watch.session_id: watch for watch in watched}
         self.said = []
+        self.left = []
         self.tokens = 0
+        self.seq = 0
 
     def lead(self):
         receipt = frame(
@@ -36,11 +39,33 @@ class Rig:
         self.lead()
         return self
 
-    def hello(self, session_id, grace_ms):
+    def hello(self, session_id, grace_ms, connection=None):
+        """A Hello, with a higher number than all before if none is given; the stream's token."""
         self.tokens += 1
-        opened = self.machine.open_session(session_id, "", self.tokens, 1, cancel_on_disconnect_ms=grace_ms)
+        number = self.tokens if connection is None else connection
+        opened = self.machine.open_session(
+            session_id, "", self.tokens, 1, cancel_on_disconnect_ms=grace_ms, connection=number
+        )
         assert isinstance(opened, Opened)
         return self.tokens
+
+    def answer(self, session_id, connection, gateway, *, no=1):
+        """The cluster tells this gateway who has the session now."""
+        self.seq += 1
+        event = np.zeros(1, dtype=SETTING_EVENT)
+        event["seq"], event["kind"] = self.seq, EventKind.SESSION_OPENED
+        event["session_id"], event["session_no"] = self.machine.own_session_id, no
+        event["of_session"], event["connection"], event["value"] = session_id, connection, gateway
+        release = frame(
+            FrameType.RELEASE,
+            sender=1,
+            epoch=1,
+            first_seq=self.seq,
+            timestamp_ns=1,
+            aux=self.seq,
+            records=event.view(EVENT),
+        )
+        self._perform(self.machine.on_frames([release], self.now_ms * MS))
 
     def lose(self, session_id, token):
         self.machine.close_stream(session_id, token, self.now_ms * MS)
@@ -62,11 +87,12 @@ class Rig:
         return said
 
     def _perform(self, effects):
-        for session_id, grace_ms in effects.watched:
-            if grace_ms:
-                self.watched[session_id] = grace_ms
+        self.left += effects.left
+        for watch in effects.watched:
+            if watch.grace_ms:
+                self.watched[watch.session_id] = watch
             else:
-                del self.watched[session_id]
+                del self.watched[watch.session_id]
         for _key, records in effects.store:
             own = records["session_id"] == self.machine.own_session_id
             assert (records["gateway"][own] == 3).all()
@@ -91,7 +117,7 @@ def test_session_without_it_is_never_spoken_of(rig):
 def test_lost_session_is_closed_after_its_time_and_once(rig):
     token = rig.hello(A, 500)
     assert rig.tick() == [(OPENED, A)]
-    assert rig.watched == {A: 500}
+    assert rig.watched == {A: Watch(A, 500, 1)}
     assert rig.tick(10_000) == []
     rig.lose(A, token)
     assert rig.tick(499) == []
@@ -140,7 +166,7 @@ def test_each_hello_is_said_because_the_session_may_have_been_elsewhere(rig):
     rig.lose(A, token)
     rig.hello(A, 700)
     assert rig.tick() == [(OPENED, A)]
-    assert rig.watched == {A: 700}
+    assert rig.watched == {A: Watch(A, 700, 2)}
 
 
 def test_hello_without_it_ends_it(rig):
@@ -164,22 +190,22 @@ def test_without_a_leader_it_waits_and_the_client_may_still_come_back():
     rig.machine.on_tick(600 * MS)
     token = rig.hello(A, 500)
     assert rig.tick() == [(OPENED, A)]
-    assert rig.watched == {A: 500}
+    assert rig.watched == {A: Watch(A, 500, 2)}
 
 
 def test_next_life_gives_every_session_its_whole_time_from_when_it_serves(rig):
     rig.hello(A, 500)
     rig.hello(B, 500)
     rig.tick()
-    again = Rig(incarnation=10, watched=rig.watched.items())
+    again = Rig(incarnation=10, watched=rig.watched.values())
     again.now_ms = 90_000
     assert again.tick() == []
     again.start()
     assert again.tick() == []
-    again.hello(B, 500)
+    again.hello(B, 500, connection=3)
     assert again.tick(499) == [(OPENED, B)]
     assert again.tick(1) == [(CLOSED, A)]
-    assert again.watched == {B: 500}
+    assert again.watched == {B: Watch(B, 500, 3)}
 
 
 def test_numbers_of_single_calls_and_of_its_own_words_do_not_collide(rig):
@@ -193,9 +219,78 @@ def test_numbers_of_single_calls_and_of_its_own_words_do_not_collide(rig):
 def test_more_sessions_than_it_can_watch_are_refused_retryably(rig, monkeypatch):
     monkeypatch.setattr(disconnects, "MAX_WATCHED", 1)
     rig.hello(A, 500)
-    refused = rig.machine.open_session(B, "", 77, 1, cancel_on_disconnect_ms=500)
+    refused = rig.machine.open_session(B, "", 77, 1, cancel_on_disconnect_ms=500, connection=77)
     assert isinstance(refused, Refused)
     assert refused.code is Code.BUSY
     assert rig.machine.sessions.get(B) is None
     rig.hello(A, 500)
     rig.hello(B, 0)
+
+
+def test_what_is_said_names_the_connection(rig):
+    token = rig.hello(A, 500, connection=70)
+    (opened,) = rig.machine.on_tick(0).store[0][1]
+    rig.lose(A, token)
+    (closed,) = rig.machine.on_tick(500 * MS).store[0][1]
+    assert [(int(row["kind"]), int(row["client_order_id"])) for row in (opened, closed)] == [(OPENED, 70), (CLOSED, 70)]
+
+
+def test_hello_of_an_earlier_connection_does_not_take_the_session_from_a_later_one(rig):
+    rig.hello(A, 500, connection=8)
+    for late in (7, 8):
+        refused = rig.machine.open_session(A, "", 77, 1, cancel_on_disconnect_ms=500, connection=late)
+        assert isinstance(refused, Refused)
+        assert refused.code is Code.STALE_CONNECTION
+    assert rig.machine.sessions.get(A).stream == 1
+    assert rig.tick() == [(OPENED, A)]
+
+
+def test_connection_of_the_former_life_counts():
+    again = Rig(watched=[Watch(A, 500, 8)]).start()
+    refused = again.machine.open_session(A, "", 77, 1, cancel_on_disconnect_ms=500, connection=8)
+    assert isinstance(refused, Refused)
+    again.hello(A, 500, connection=9)
+    assert again.tick(10_000) == [(OPENED, A)]
+
+
+def test_stream_that_its_client_has_left_is_ended_and_never_closed(rig):
+    rig.hello(A, 500, connection=8)
+    rig.tick()
+    rig.answer(A, 9, 4)
+    assert rig.left == [A]
+    rig.lose(A, 1)
+    assert rig.tick(10_000) == []
+    assert rig.watched == {}
+
+
+def test_number_that_another_gateway_has_is_no_connection_of_this_one(rig):
+    rig.hello(A, 500, connection=8)
+    rig.tick()
+    rig.answer(A, 8, 4)
+    assert rig.left == [A]
+
+
+def test_answer_about_an_earlier_connection_leaves_the_later_one_alone(rig):
+    rig.hello(A, 500, connection=8)
+    rig.tick()
+    token = rig.hello(A, 500, connection=9)
+    rig.tick()
+    rig.answer(A, 8, 3)
+    rig.answer(A, 9, 3, no=2)
+    assert rig.left == []
+    rig.lose(A, token)
+    assert rig.tick(500) == [(CLOSED, A)]
+
+
+def test_no_command_goes_before_the_word_that_the_session_is_here():
+    """There may be room for the command and none for the gateway's own session."""
+    rig = Rig()
+    rig.machine.sessions = type(rig.machine.sessions)(credit=1)
+    rig.start()
+    rig.submit(rig.machine.own_session_id)
+    rig.hello(A, 500)
+    rig.submit(A)
+    assert rig.tick() == [(int(CommandKind.NEW_ORDER), 0)]
+    rig.answer(B, 1, 3)
+    rig.submit(A)
+    assert rig.tick() == [(OPENED, A), (int(CommandKind.NEW_ORDER), A)]

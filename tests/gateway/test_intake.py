@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.intake import IntakeLog
 from lockstep.ops.process import EnvironmentFault
 from lockstep.stream.records import COMMAND
@@ -64,10 +65,11 @@ def test_log_in_use_is_refused_with_a_remedy(reopen, tmp_path):
 
 def test_watched_sessions_survive_a_restart_until_they_are_forgotten(reopen):
     log = reopen()
-    log.write([(1, commands(1))], watched=[(7, 500), (2**63 + 5, 3_600_000)])
-    log.write([], watched=[(9, 1), (7, 700)])
+    far = Watch(2**63 + 5, 3_600_000, 2**64 - 1)
+    log.write([(1, commands(1))], watched=[Watch(7, 500, 1), far])
+    log.write([], watched=[Watch(9, 1, 2), Watch(7, 700, 3)])
     log = reopen()
     assert held(log) == [(1, [1])]
-    assert log.watched() == [(7, 700), (9, 1), (2**63 + 5, 3_600_000)]
-    log.write([], watched=[(9, 0), (7, 0)])
-    assert reopen().watched() == [(2**63 + 5, 3_600_000)]
+    assert log.watched() == [Watch(7, 700, 3), Watch(9, 1, 2), far]
+    log.write([], watched=[Watch(9, 0, 2), Watch(7, 0, 3)])
+    assert reopen().watched() == [far]

@@ -40,5 +40,6 @@ def test_public_command_kinds_are_the_order_kinds_of_the_stream() -> None:
 def test_retryable_codes_are_exactly_those_that_use_no_session_number() -> None:
     retryable = {code.name for code in codes.Code if codes.is_retryable(code)}
     assert retryable == {
-        "SESSION_GAP", "BUSY", "UNAVAILABLE", "SHUTTING_DOWN", "NOT_LEADER", "WINDOW_FULL", "STALE_EPOCH", "LINK_GAP",
+        "SESSION_GAP", "BUSY", "UNAVAILABLE", "SHUTTING_DOWN", "STALE_CONNECTION",
+        "NOT_LEADER", "WINDOW_FULL", "STALE_EPOCH", "LINK_GAP",
     }  # fmt: skip

@@ -395,3 +395,34 @@ def test_two_of_three_that_contradict_each_other_wait_for_the_third(stage: Build
     assert play.pending_cas is None
     play.tell(ev.EngineUp(3, 4))
     assert play.promise(3, 10).cas.record.in_sync == (2, 3)
+
+
+def test_engine_with_a_shorter_log_decides_between_two_that_contradict_each_other(
+    stage: Build, make_config: Build
+) -> None:
+    play = stage(member=1, engines=(1, 2, 3))
+    play.raise_curtain()
+    play.sees(make_config(in_sync=(1, 2, 3)))
+    play.wins()
+    play.promise(1, 10, tip_digest=b"?" * 16)
+    play.promise(2, 7)
+    assert play.promise(3, 10).fetch.from_seq == 8
+    play.tell(ev.JournalFetched(1, play.epoch, (journaled(8, 3, epoch=1, time_ns=1),)))
+    assert play.machine.state is State.LEADER
+    assert [one.first_seq for one in play.sent_to(2)][:2] == [8, 11]
+    play.ack(1, play.tip, digest=b"?" * 16)
+    play.ack(2, play.tip)
+    assert play.committed < play.tip, "released before it is known who is right"
+    play.ack(3, play.tip)
+    assert (play.pending_cas.record.in_sync, play.pending_cas.record.fenced) == ((2, 3), (1,))
+
+
+def test_two_histories_of_one_seq_halt_it_whatever_a_third_engine_holds(stage: Build, make_config: Build) -> None:
+    play = stage(member=1, engines=(1, 2, 3))
+    play.raise_curtain()
+    play.sees(make_config(in_sync=(1, 2, 3)))
+    play.wins()
+    play.promise(1, 10, tip_epoch=2, tip_digest=b"?" * 16)
+    play.promise(2, 7)
+    play.promise(3, 10)
+    assert play.machine.state is State.HALTED

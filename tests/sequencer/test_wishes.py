@@ -121,6 +121,19 @@ def test_switching_automatic_failover_on_lets_a_candidate_replace_the_lost_leade
     assert not play.machine.reign.config.paused
 
 
+def test_failover_is_switched_on_at_a_candidate_while_the_leader_is_mute(stage: Build, make_config: Build) -> None:
+    play = stage(member=2)
+    play.sees(make_config(sequencer=1, paused=True))
+    play.tell(ev.EngineUp(1, 4), ev.EngineUp(2, 4), ev.SequencerUp(1, 4))
+    assert "does not lead" in play.tell(ev.FailoverModeRequested(1, automatic=True)).answers[0].refused
+    play.tell(ev.SequencerMute(1, True))
+    play.pass_time(1_000)
+    assert play.pending_cas is None
+    play.tell(ev.FailoverModeRequested(2, automatic=True))
+    play.pass_time(100)
+    assert (play.pending_cas.record.sequencer, play.pending_cas.record.paused) == (2, False)
+
+
 def test_order_that_could_not_be_begun_in_time_is_dropped(stage: Build, make_config: Build) -> None:
     play = stage(member=2)
     play.raise_curtain()

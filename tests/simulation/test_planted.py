@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lockstep.engine.reference import engine as reference
+from lockstep.engine.reference import events, mass
 from lockstep.gateway.downlink import Downlink
 from lockstep.gateway.uplink import Uplink
 from lockstep.ops.simulation import engine_host
@@ -35,7 +36,9 @@ from lockstep.sequencer.reign import Reign
 from lockstep.sequencer.takeover import Takeover
 from lockstep.sequencer.window import Window
 from lockstep.session_machine import SessionMachine
+from lockstep.stream.codes import Code
 from lockstep.stream.digest import GENESIS, next_digest
+from lockstep.stream.records import CommandKind
 
 _REAL_ACK = Standing._ack_frame
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -355,6 +358,29 @@ def journal_cut_behind_the_own_snapshot_only(patch: pytest.MonkeyPatch) -> None:
 @bug(20)
 def gateway_forgets_whose_orders_to_cancel(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Intake, "watched", lambda _self: [])
+
+
+def _plant_handler(patch: pytest.MonkeyPatch, kind: CommandKind, handler: Any) -> None:
+    patch.setattr(reference, "_HANDLERS", (*reference._HANDLERS[:kind], handler, *reference._HANDLERS[kind + 1 :]))
+
+
+@bug(40)
+def late_word_of_an_earlier_connection_counts(patch: pytest.MonkeyPatch) -> None:
+    def opened(state: Any, row: Any, out: Any) -> None:
+        previous = state.owners.get(row[12], (0, 0))[1]
+        state.owners[row[12]] = (row[11], row[6])
+        events.session_opened(out, row, row[6], previous, row[11])
+
+    _plant_handler(patch, CommandKind.SESSION_OPENED, opened)
+
+
+@bug(40)
+def end_of_any_connection_counts(patch: pytest.MonkeyPatch) -> None:
+    def closed(state: Any, row: Any, out: Any) -> None:
+        chosen = [order for order in state.orders.values() if order.session_id == row[12]]
+        events.mass_canceled(out, row, mass.cancel_all(state, chosen, row, Code.DISCONNECTED, out))
+
+    _plant_handler(patch, CommandKind.SESSION_CLOSED, closed)
 
 
 @bug(21)

@@ -20,6 +20,9 @@ FOUND = {
     701584: "nobody could switch automatic failover on while the leader's takeover waited for just that",
     5001: "an engine that started from a snapshot did not know whose the epoch was, and dropped every frame",
     20183: "a paused takeover that waited for an engine with a lost disk did not let automatic failover be switched on",
+    1854: "a killed gateway's late word took a session from the gateway to which its client had gone meanwhile",
+    1912: "two of three engines contradicted each other at the end of the log, the third had less of it: nobody led",
+    5597: "failover could not be switched on at a candidate while the leader was mute",
     9355: "a wiped engine took a fence for proof of its empty log, and asked the leader in vain, for ever",
 }
 

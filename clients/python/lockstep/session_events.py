@@ -72,6 +72,8 @@ class Checkpoint:
     last_seen: ReportId = ReportId()
     epoch: int = 0
     unanswered: tuple[Parcel, ...] = ()
+    connection: int = 0
+    """Number of the last connection; see `SessionMachine.number_connection`."""
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -83,6 +85,7 @@ class Checkpoint:
                 "last_seen": [self.last_seen.seq, self.last_seen.index, self.last_seen.leg],
                 "epoch": self.epoch,
                 "unanswered": [base64.b64encode(parcel.encode()).decode() for parcel in self.unanswered],
+                "connection": self.connection,
             }
         )
 
@@ -103,6 +106,7 @@ class Checkpoint:
                 ReportId(*(int(part) for part in fields["last_seen"])),
                 int(fields["epoch"]),
                 tuple(decode_parcel(base64.b64decode(saved)) for saved in fields["unanswered"]),
+                int(fields.get("connection", 0)),
             )
         except (KeyError, TypeError, json.JSONDecodeError, ProtocolFault) as error:
             raise ValueError(f"not a session checkpoint ({error!r}); open a new session instead") from error

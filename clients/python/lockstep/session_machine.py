@@ -108,6 +108,8 @@ class SessionMachine:
         """Last row handed out; never falls."""
         self.next_no = checkpoint.next_no
         """Number that the next command gets."""
+        self.connection = checkpoint.connection
+        """Number of the last Hello, over all lives of the session; never falls."""
         self.conn = 0
         """Current (or last) connection; each gets a number of its own, so that late messages are known as such."""
         self._parcels: deque[Parcel] = deque(checkpoint.unanswered)
@@ -193,7 +195,16 @@ class SessionMachine:
             for parcel in self._parcels
             if parcel.end_no > self.first_unanswered
         )
-        return Checkpoint(self.session_id, self.next_no, seen, self.epoch, kept)
+        return Checkpoint(self.session_id, self.next_no, seen, self.epoch, kept, self.connection)
+
+    def number_connection(self, wall_ms: int) -> int:
+        """The number of a Hello that is said now: higher than all before.
+
+        `wall_ms`: Unix time in milliseconds. It keeps the numbers rising where a checkpoint is older than the session's
+        last connection; a clock that is behind only delays the session until it has caught up with that.
+        """
+        self.connection = max(self.connection + 1, wall_ms)
+        return self.connection
 
     # ---- what happens ------------------------------------------------------------------------------------------
 

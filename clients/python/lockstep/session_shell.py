@@ -283,7 +283,9 @@ class SessionShell:
         writer: asyncio.Task[None] | None = None
         status, reason = grpc.StatusCode.OK, "the gateway ended the stream"
         try:
-            await call.write(_hello(connect))
+            with self._lock:
+                connection = self.machine.number_connection(time.time_ns() // 1_000_000)
+            await call.write(_hello(connect, connection))
             writer = self._loop.create_task(_write(call, outbox))
             while (message := await call.read()) is not grpc.aio.EOF:
                 self._on_message(connect.conn, message)
@@ -359,12 +361,13 @@ async def _write(call: Any, outbox: _Outbox) -> None:
         return
 
 
-def _hello(connect: Connect) -> bytes:
+def _hello(connect: Connect, connection: int) -> bytes:
     hello = orders_pb2.Hello(
         session_id=connect.session_id,
         next_no=connect.next_no,
         columnar=True,
         cancel_on_disconnect_ms=connect.cancel_on_disconnect_ms,
+        connection=connection,
     )
     hello.last_seen.seq = connect.last_seen.seq
     hello.last_seen.index = connect.last_seen.index

@@ -166,6 +166,10 @@ def _strew(rows: Commands, pick: np.random.Generator) -> None:
         rows[name][pick.random(count) < 0.001] = 7
     for at in np.flatnonzero(pick.random(count) < 0.02):
         rows[at : at + 1] = _other(pick)
+    # Connections count up slowly, and some come late.
+    (opened,) = np.nonzero(np.isin(rows["kind"], (CommandKind.SESSION_OPENED, CommandKind.SESSION_CLOSED)))
+    rows["client_order_id"][opened] = 1 + np.arange(len(opened)) // 16 - (rows["instrument"][opened] == 1)
+    rows["gateway"][opened] = (rows["gateway"][opened] + 1) // 2
     for at in np.flatnonzero(pick.random(count) < 0.001):
         rows[at : at + 1] = np.frombuffer(pick.bytes(COMMAND.itemsize), dtype=COMMAND)
 

@@ -35,6 +35,7 @@ SIDES = st.sampled_from(Side)
 PRICES = st.integers(996, 1_004)
 LOTS = st.integers(1, 30)
 RARE = st.sampled_from([0, -1, 2**31, 2**40, 2**62, -(2**63)])
+RARE_CONNECTIONS = st.sampled_from([2**32, 2**63, 2**64 - 1])
 # `one_of` would take equal strategies for one and pick the rare values half of the time.
 MOSTLY_PRICES = st.integers(0, 14).flatmap(lambda at: PRICES if at else RARE)
 MOSTLY_LOTS = st.integers(0, 14).flatmap(lambda at: LOTS if at else RARE)
@@ -138,7 +139,9 @@ def settings_of_accounts(draw: st.DrawFn) -> Setting:
     if kind == CommandKind.ADJUST_CASH:
         return ADMIN, kind, {"account": account, "amount_micros": draw(st.one_of(st.integers(-(10**6), 10**6), RARE))}
     if kind in (CommandKind.SESSION_OPENED, CommandKind.SESSION_CLOSED):
-        return COMMAND, kind, {"order_id": draw(st.sampled_from([SESSION, 2])), "gateway": draw(st.integers(1, 2))}
+        connection = draw(st.one_of(st.integers(0, 4), RARE_CONNECTIONS))
+        at = {"gateway": draw(st.integers(0, 2)), "client_order_id": connection}
+        return COMMAND, kind, {"order_id": draw(st.sampled_from([SESSION, 2])), **at}
     flags = MassCancelFlag.BLOCK if draw(st.integers(0, 9)) == 0 else 0
     return COMMAND, kind, {"account": account, "instrument": draw(st.integers(0, 2)), "flags": flags}
 

@@ -121,6 +121,7 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_BUSY: _ClassVar[Code]
     CODE_UNAVAILABLE: _ClassVar[Code]
     CODE_SHUTTING_DOWN: _ClassVar[Code]
+    CODE_STALE_CONNECTION: _ClassVar[Code]
     CODE_NOT_LEADER: _ClassVar[Code]
     CODE_WINDOW_FULL: _ClassVar[Code]
     CODE_STALE_EPOCH: _ClassVar[Code]
@@ -264,6 +265,7 @@ CODE_SESSION_GAP: Code
 CODE_BUSY: Code
 CODE_UNAVAILABLE: Code
 CODE_SHUTTING_DOWN: Code
+CODE_STALE_CONNECTION: Code
 CODE_NOT_LEADER: Code
 CODE_WINDOW_FULL: Code
 CODE_STALE_EPOCH: Code

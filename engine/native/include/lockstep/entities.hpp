@@ -299,6 +299,15 @@ struct Market {
     }
 };
 
+// Cancel on disconnect: the highest connection of a session that was opened, and the gateway that may say that it is
+// gone; 0: it has said so.
+struct Owner {
+    u64 connection = 0;
+    u16 gateway = 0;
+
+    friend bool operator==(const Owner&, const Owner&) = default;
+};
+
 // The seq at which number n was executed stands at `outcomes[n % 256]`, for the latest `kept` numbers.
 struct Session {
     static constexpr u32 kRemembered = 256;

@@ -285,6 +285,25 @@ inline void setting(Step& step, u8 kind, i64 value = 0, i64 previous = 0) {
     emit(step, event);
 }
 
+// Which gateway has the session in `order_id` now, and had it before; its highest connection.
+inline void session_opened(Step& step, u16 gateway, u16 previous, u64 connection) {
+    const CommandHead& head = step.head();
+    SettingEvent event = {};
+    event.seq = step.seq;
+    event.index = step.index;
+    event.kind = event_kind::SESSION_OPENED;
+    event.instrument = head.instrument;
+    event.account = head.account;
+    event.session_id = head.session_id;
+    event.session_no = head.session_no;
+    event.value = gateway;
+    event.previous_value = previous;
+    event.of_session = head.order_id;
+    event.connection = connection;
+    event.timestamp_ns = step.now_ns;
+    emit(step, event);
+}
+
 // What came to pass without anybody's asking: MARKET_HALTED, MARGIN_CALLED.
 inline void notice(Step& step, u8 kind, u32 account, i64 value, i64 previous, i64 until_ns) {
     SettingEvent event = {};

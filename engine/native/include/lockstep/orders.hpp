@@ -367,21 +367,29 @@ inline void mass_cancel(State& state, Step& step) {
     report::mass_canceled(step, static_cast<u32>(chosen.size()));
 }
 
-// SESSION_OPENED: from here on this gateway's word counts about the session's end.
+// SESSION_OPENED: this connection's end is the session's, unless a later one was opened before.
 inline void session_opened(State& state, Step& step) {
     const CommandHead& head = step.head();
-    u16& owner = state.owners[head.order_id];
-    const u16 previous = owner;
-    owner = head.gateway;
-    report::setting(step, event_kind::SESSION_OPENED, head.gateway, previous);
+    const u64 connection = head.client_order_id;
+    const auto known = state.owners.find(head.order_id);
+    const Owner before = known != state.owners.end() ? known->second : Owner{};
+    if (connection > before.connection) {
+        state.owners[head.order_id] = {connection, head.gateway};
+        report::session_opened(step, head.gateway, before.gateway, connection);
+    } else {
+        report::session_opened(step, before.gateway, before.gateway, before.connection);
+    }
 }
 
 // SESSION_CLOSED: a gateway has lost a session that wants its orders canceled then. It may be elsewhere by now.
+// Its latest connection is kept: what is said late of it, or of an earlier one, must not open the session again.
 inline void session_closed(State& state, Step& step) {
     const CommandHead& head = step.head();
     phases::Chosen chosen;
-    if (const auto owner = state.owners.find(head.order_id); owner != state.owners.end() && owner->second == head.gateway) {
-        state.owners.erase(owner);
+    const auto owner = state.owners.find(head.order_id);
+    const Owner speaker = {head.client_order_id, head.gateway};
+    if (speaker.gateway != 0 && owner != state.owners.end() && owner->second == speaker) {
+        owner->second.gateway = 0;
         chosen = orders_of_session(state, head.order_id, [](const Order&) { return true; });
     }
     cancel_all(state, chosen, code::DISCONNECTED, step);

@@ -268,7 +268,9 @@ struct SettingEvent {
     i64 previous_value;
     i64 reference_price_ticks;
     i64 until_ns;
-    u8 reserved[36];
+    u64 of_session;
+    u64 connection;
+    u8 reserved[20];
     u32 flags;
     u8 reserved2[8];
     i64 timestamp_ns;

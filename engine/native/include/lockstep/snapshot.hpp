@@ -9,7 +9,7 @@
 namespace lockstep::snapshot {
 
 inline constexpr char kMagic[8] = {'L', 'K', 'S', 'T', 'S', 'N', 'A', 'P'};
-inline constexpr u32 kVersion = 4;
+inline constexpr u32 kVersion = 5;
 
 // The bytes are not a snapshot that this version can restore.
 class Error : public std::runtime_error {
@@ -103,7 +103,7 @@ inline Bytes encode(const State& state) {
             one.realised, one.opened);
     }
     for (const Handle at : sessions) put_session(out, state.sessions[at]);
-    for (const auto& [session_id, gateway] : state.owners) put(out, session_id, gateway);
+    for (const auto& [session_id, owner] : state.owners) put(out, session_id, owner.connection, owner.gateway);
     for (const Handle at : books) put_orders(out, state, at);
     return out;
 }
@@ -232,7 +232,9 @@ inline void take_session(Reader& reader, State& state) {
 
 inline void take_owner(Reader& reader, State& state) {
     const u64 session_id = reader.take<u64>();
-    require(state.owners.emplace(session_id, reader.take<u16>()).second, "snapshot has a session's gateway twice");
+    Owner owner = {};
+    reader.take_into(owner.connection, owner.gateway);
+    require(state.owners.emplace(session_id, owner).second, "snapshot has a session's gateway twice");
 }
 
 inline bool is_live_order(const Order& order) {

@@ -62,7 +62,7 @@ public:
     std::map<std::pair<i64, u64>, Handle> expiries;
     u128 fees = 0;  // all that were ever paid, in micros
     std::map<u32, Handle> margin_accounts;  // by id
-    std::map<u64, u16> owners;  // sessions to be canceled when lost: the gateway that may say so
+    std::map<u64, Owner> owners;  // by session
     Market market = {};
     u64 last_queue_no = 0;
 
