@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "lockstep/entities.hpp"
 #include "lockstep/id_map.hpp"
