@@ -53,20 +53,22 @@ public:
         return leaf.child[digit];
     }
 
-    // Remove a price that is there; nodes that become empty are given back, except the root.
-    void erase(PriceNodes& nodes, i64 price) {
-        Handle path[kHighest] = {};
+    // Remove a price that is there; nodes that become empty are given back, except the root. If the price was the lowest
+    // of all (`up`) or the highest, the result is the level at the one that now is.
+    Handle erase(PriceNodes& nodes, i64 price, bool up) {
+        Handle path[kHighest];
         Handle at = root_;
         for (unsigned height = height_ - 1; height != 0; --height) {
             path[height] = at;
             at = nodes[at].child[digit_of(price, height)];
         }
-        path[0] = at;
-        for (unsigned height = 0; height != height_; ++height) {
-            PriceNode& node = nodes[path[height]];
+        for (unsigned height = 0;; at = path[height]) {
+            PriceNode& node = nodes[at];
             node.bits &= ~(u64{1} << digit_of(price, height));
-            if (node.bits != 0 || path[height] == root_) return;
-            nodes.give_back(path[height]);
+            // What was next to an outermost price is outermost under the first node that is not empty.
+            if (node.bits != 0) return outermost(nodes, at, height, up);
+            if (++height == height_) return kNone;
+            nodes.give_back(at);
         }
     }
 
@@ -94,9 +96,7 @@ public:
             at = node.child[digit];
         }
         if (turn == kNone) return kNone;
-        at = nodes[turn].child[first_of(turn_bits, up)];
-        while (turn_height-- > 0) at = nodes[at].child[first_of(nodes[at].bits, up)];
-        return at;
+        return outermost(nodes, nodes[turn].child[first_of(turn_bits, up)], turn_height - 1, up);
     }
 
 private:
@@ -108,6 +108,13 @@ private:
     }
     static unsigned first_of(u64 bits, bool up) {
         return static_cast<unsigned>(up ? std::countr_zero(bits) : 63 - std::countl_zero(bits));
+    }
+    // The level at the lowest (`up`) or highest price under a node.
+    static Handle outermost(const PriceNodes& nodes, Handle at, unsigned height, bool up) {
+        for (;; --height) {
+            at = nodes[at].child[first_of(nodes[at].bits, up)];
+            if (height == 0) return at;
+        }
     }
     bool outside(i64 price) const { return price >> (kDigitBits * height_) != 0; }
 

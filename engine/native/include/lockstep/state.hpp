@@ -286,10 +286,9 @@ public:
 
     // Remove an empty level.
     void drop(Half& half, u8 side, Handle at) {
-        const i64 price = levels[at].price;
-        half.index.erase(nodes, price);
+        const Handle next = half.index.erase(nodes, levels[at].price, side == side::SELL);
         levels.give_back(at);
-        if (half.best == at) half.best = half.index.next(nodes, price, side == side::SELL);
+        if (half.best == at) half.best = next;
     }
 
     // The level behind this one in priority.
