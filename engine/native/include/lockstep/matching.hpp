@@ -273,7 +273,7 @@ inline bool enter(State& state, Order& order, Handle filed, u64 session_no, Step
     }
     if (order.leaves != 0) {
         if (rests(order.order_type, order.tif)) {
-            state.place(filed != kNone ? filed : state.file(order));
+            state.place(filed != kNone ? filed : state.file());
             return traded;
         }
         const Code why = order.order_type == order_type::LIMIT ? code::IOC_REMAINDER : code::NO_LIQUIDITY;

@@ -245,7 +245,8 @@ inline bool is_live_order(const Order& order) {
 }
 
 inline void take_order(Reader& reader, State& state) {
-    Order order = {};
+    Order& order = state.draft();
+    order = {};
     reader.take_into(order.order_id, order.client_order_id, order.session_id);
     order.account = known_account(state, reader.take<u32>());
     order.book = known_book(state, reader.take<u32>());
@@ -262,7 +263,7 @@ inline void take_order(Reader& reader, State& state) {
     require(value + account.reserved <= kI64Max && value + account.receivable <= kI64Max,
             "snapshot has orders worth more than 64 bits");
     const Place where = static_cast<Place>(order.place);
-    const Handle at = state.file(order);
+    const Handle at = state.file();
     if (where == kInBook) {
         state.place(at);
         state.orders[at].shown = shown;

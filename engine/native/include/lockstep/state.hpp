@@ -38,6 +38,7 @@ public:
         nodes.reserve(sizes.levels / 16);
         accounts.reserve(sizes.accounts);
         positions.reserve(sizes.accounts);
+        draft_ = blank_order();
     }
 
     Pool<Order, 14> orders;
@@ -139,11 +140,13 @@ public:
         return session;
     }
 
-    // Keep an accepted order that is to rest or wait, and file it under its ids.
-    Handle file(const Order& order) {
-        const Handle at = orders.take();
-        while (links.end() <= at) links.take();
-        orders[at] = order;
+    // The record that orders are written to before they are accepted. Nothing knows of it until it is filed.
+    Order& draft() { return orders[draft_]; }
+
+    // Keep the draft, which is to rest or wait, and file it under its ids.
+    Handle file() {
+        const Handle at = std::exchange(draft_, blank_order());
+        const Order& order = orders[at];
         Account& account = accounts[order.account];
         OrderLinks& link = links[at];
         link.account_next = account.orders;
@@ -299,6 +302,14 @@ public:
     static bool is_better(u8 side, i64 price, i64 than) { return side == side::BUY ? price > than : price < than; }
 
 private:
+    Handle draft_ = kNone;
+
+    Handle blank_order() {
+        const Handle at = orders.take();
+        while (links.end() <= at) links.take();
+        orders[at].place = kGone;
+        return at;
+    }
     static std::pair<i64, u64> stop_key(const Order& order) {
         return {order.side == side::BUY ? order.stop : -order.stop, order.order_id};
     }
