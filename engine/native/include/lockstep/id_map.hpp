@@ -62,7 +62,7 @@ public:
         old_.remove(at);
     }
 
-    void prefetch(u32 hash) const { __builtin_prefetch(&table_.slots[hash & table_.mask]); }
+    void prefetch(u32 hash) const { fetch(&table_.slots[hash & table_.mask]); }
 
     // A handle that is probably the one under this hash, or none; nothing but a hint.
     Handle guess(u32 hash) const {
