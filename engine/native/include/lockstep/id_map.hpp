@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <stdexcept>
+#include <vector>
 
 #include "lockstep/pool.hpp"
 
@@ -154,6 +155,33 @@ private:
     Table table_;
     Table old_;
     std::size_t cursor_ = 0;
+};
+
+// From the numbers that an operator gives to handles. Most begin at 1 and go up, so the low ones are looked up in an
+// array as long as the highest of them.
+class NumberMap {
+public:
+    explicit NumberMap(std::size_t expected = 0) : low_(std::min(expected + 1, kLow)) {}
+
+    template <class IsKey>
+    Handle find(u32 number, IsKey&& is_key) const {
+        if (number < low_.size()) [[likely]]
+            return low_[number];
+        return number < kLow ? kNone : high_.find(hash_id(number), is_key);
+    }
+
+    // The number must not be in the map.
+    void insert(u32 number, Handle handle) {
+        if (number >= kLow) return high_.insert(hash_id(number), handle);
+        if (number >= low_.size()) low_.resize(number + std::size_t{1});
+        low_[number] = handle;
+    }
+
+private:
+    static constexpr std::size_t kLow = std::size_t{1} << 16;
+
+    std::vector<Handle> low_;
+    IdMap high_;
 };
 
 }  // namespace lockstep

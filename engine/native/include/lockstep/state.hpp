@@ -28,8 +28,8 @@ public:
     explicit State(const Sizes& sizes)
         : by_order_id(sizes.orders),
           by_client_id(sizes.orders),
-          account_ids(sizes.accounts),
-          instrument_ids(sizes.instruments),
+          account_numbers(sizes.accounts),
+          instrument_numbers(sizes.instruments),
           session_ids(sizes.sessions),
           position_ids(sizes.accounts) {
         orders.reserve(sizes.orders);
@@ -52,8 +52,8 @@ public:
 
     IdMap by_order_id;
     IdMap by_client_id;
-    IdMap account_ids;
-    IdMap instrument_ids;
+    NumberMap account_numbers;
+    NumberMap instrument_numbers;
     IdMap session_ids;
     IdMap position_ids;
     std::unordered_map<std::string, Handle> account_names;
@@ -72,10 +72,10 @@ public:
     i64 last_timestamp_ns = 0;
 
     Handle find_account(u32 id) const {
-        return account_ids.find(hash_id(id), [&](Handle at) { return accounts[at].account == id; });
+        return account_numbers.find(id, [&](Handle at) { return accounts[at].account == id; });
     }
     Handle find_book(u32 id) const {
-        return instrument_ids.find(hash_id(id), [&](Handle at) { return books[at].instrument == id; });
+        return instrument_numbers.find(id, [&](Handle at) { return books[at].instrument == id; });
     }
     Handle find_session(u64 id) const {
         return session_ids.find(hash_id(id), [&](Handle at) { return sessions[at].session_id == id; });
@@ -107,7 +107,7 @@ public:
         account.account = id;
         account.flags = flags;
         std::memcpy(account.name, name, sizeof account.name);
-        account_ids.insert(hash_id(id), at);
+        account_numbers.insert(id, at);
         account_names.emplace(std::move(text), at);
         if (account.is_on_margin()) margin_accounts.emplace(id, at);
         return at;
@@ -126,7 +126,7 @@ public:
         book.maintenance_ppm = kMaintenanceMarginPpm;
         waiting.resize(at + std::size_t{1});
         waiting[at] = std::make_unique<Waiting>();
-        instrument_ids.insert(hash_id(id), at);
+        instrument_numbers.insert(id, at);
         symbols.emplace(std::move(text), at);
         return at;
     }
