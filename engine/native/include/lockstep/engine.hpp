@@ -31,7 +31,8 @@ public:
         out.reserve(out.size() + count + count / 4);
         const bool ahead = is_beyond_caches();
         for (std::size_t at = 0; at < count; ++at) {
-            if (ahead) look_ahead(commands, at, count, first_seq);
+            if (at + kSlots < count) look_at_slots(commands[at + kSlots].head, first_seq + at + kSlots);
+            if (ahead) look_at_orders(commands, at, count);
             Step step{commands[at], first_seq + at, timestamp_ns, out};
             admit(step);
         }
@@ -46,7 +47,7 @@ private:
     static constexpr std::size_t kSlots = 12;
     static constexpr std::size_t kOrder = 8;
     static constexpr std::size_t kNeighbours = 4;
-    // With fewer orders and books than these, what commands need is near anyway, and looking costs more than it saves.
+    // With fewer orders and books than these, all but the slots is near anyway, and looking costs more than it saves.
     static constexpr std::size_t kManyOrders = 16384;
     static constexpr Handle kManyBooks = 256;
 
@@ -64,12 +65,12 @@ private:
         return head.kind == command_kind::CANCEL || head.kind == command_kind::REPLACE;
     }
 
-    void look_ahead(const Command* commands, std::size_t at, std::size_t count, u64 first_seq) const {
-        if (at + kSlots < count) {
-            const CommandHead& head = commands[at + kSlots].head;
-            map_of(head).prefetch(hash_of(head));
-            if (head.kind == command_kind::NEW_ORDER) state_.by_order_id.prefetch(hash_id(first_seq + at + kSlots));
-        }
+    void look_at_slots(const CommandHead& head, u64 seq) const {
+        map_of(head).prefetch(hash_of(head));
+        if (head.kind == command_kind::NEW_ORDER) state_.by_order_id.prefetch(hash_id(seq));
+    }
+
+    void look_at_orders(const Command* commands, std::size_t at, std::size_t count) const {
         if (at + kOrder < count) {
             const CommandHead& head = commands[at + kOrder].head;
             if (!names_an_order(head)) {
