@@ -1,8 +1,8 @@
-// From price to price level, and from a level to the next one: a radix tree of 64-way nodes with a bitmap in each.
+// From price to price level, and to the level next to a price: a radix tree of 64-way nodes with a bitmap in each.
 //
 // The tree of one side of a book is as high as its largest price needs (3 nodes up to 262 143 ticks, 7 at most), so
 // finding, adding, removing and "next worse price" are a few bit operations whatever the number of levels, and nothing
-// is ever re-centred or rebalanced. The best level itself is cached by `Half` in `book.hpp`.
+// is ever re-centred or rebalanced. The levels themselves are a list, and the best is at its head in `Half`.
 #pragma once
 
 #include "lockstep/pool.hpp"
@@ -11,6 +11,8 @@ namespace lockstep {
 
 struct PriceNode {
     u64 bits;          // bit d: child[d] is there
+    Handle above;      // none of the root
+    u32 unused;
     Handle child[64];  // of the lowest nodes: levels
 };
 using PriceNodes = Pool<PriceNode, 9>;
@@ -30,8 +32,9 @@ public:
         }
     }
 
-    // The place for the level at a price, made if it is missing; kNone stands in a new one.
-    Handle& slot(PriceNodes& nodes, i64 price) {
+    // The place for the level at a price, made if it is missing; kNone stands in a new one. `leaf` is the node that it
+    // is in.
+    Handle& slot(PriceNodes& nodes, i64 price, Handle& leaf) {
         if (root_ == kNone || outside(price)) [[unlikely]]
             heighten(nodes, price);
         Handle at = root_;
@@ -39,36 +42,32 @@ public:
             const unsigned digit = digit_of(price, height);
             if ((nodes[at].bits >> digit & 1) == 0) {
                 const Handle below = make(nodes);
+                nodes[below].above = at;
                 nodes[at].child[digit] = below;
                 nodes[at].bits |= u64{1} << digit;
             }
             at = nodes[at].child[digit];
         }
-        PriceNode& leaf = nodes[at];
+        leaf = at;
+        PriceNode& node = nodes[at];
         const unsigned digit = digit_of(price, 0);
-        if ((leaf.bits >> digit & 1) == 0) {
-            leaf.bits |= u64{1} << digit;
-            leaf.child[digit] = kNone;
+        if ((node.bits >> digit & 1) == 0) {
+            node.bits |= u64{1} << digit;
+            node.child[digit] = kNone;
         }
-        return leaf.child[digit];
+        return node.child[digit];
     }
 
-    // Remove a price that is there; nodes that become empty are given back, except the root. If the price was the lowest
-    // of all (`up`) or the highest, the result is the level at the one that now is.
-    Handle erase(PriceNodes& nodes, i64 price, bool up) {
-        Handle path[kHighest];
-        Handle at = root_;
-        for (unsigned height = height_ - 1; height != 0; --height) {
-            path[height] = at;
-            at = nodes[at].child[digit_of(price, height)];
-        }
-        for (unsigned height = 0;; at = path[height]) {
+    // Remove a price that is there, from its leaf; nodes that become empty are given back, except the root.
+    void erase(PriceNodes& nodes, Handle leaf, i64 price) {
+        Handle at = leaf;
+        for (unsigned height = 0;; ++height) {
             PriceNode& node = nodes[at];
             node.bits &= ~(u64{1} << digit_of(price, height));
-            // What was next to an outermost price is outermost under the first node that is not empty.
-            if (node.bits != 0) return outermost(nodes, at, height, up);
-            if (++height == height_) return kNone;
+            if (node.bits != 0 || at == root_) return;
+            const Handle above = node.above;
             nodes.give_back(at);
+            at = above;
         }
     }
 
@@ -96,7 +95,9 @@ public:
             at = node.child[digit];
         }
         if (turn == kNone) return kNone;
-        return outermost(nodes, nodes[turn].child[first_of(turn_bits, up)], turn_height - 1, up);
+        at = nodes[turn].child[first_of(turn_bits, up)];
+        while (turn_height-- > 0) at = nodes[at].child[first_of(nodes[at].bits, up)];
+        return at;
     }
 
 private:
@@ -109,18 +110,12 @@ private:
     static unsigned first_of(u64 bits, bool up) {
         return static_cast<unsigned>(up ? std::countr_zero(bits) : 63 - std::countl_zero(bits));
     }
-    // The level at the lowest (`up`) or highest price under a node.
-    static Handle outermost(const PriceNodes& nodes, Handle at, unsigned height, bool up) {
-        for (;; --height) {
-            at = nodes[at].child[first_of(nodes[at].bits, up)];
-            if (height == 0) return at;
-        }
-    }
     bool outside(i64 price) const { return price >> (kDigitBits * height_) != 0; }
 
     static Handle make(PriceNodes& nodes) {
         const Handle at = nodes.take();
         nodes[at].bits = 0;
+        nodes[at].above = kNone;
         return at;
     }
 
@@ -131,6 +126,7 @@ private:
                 const Handle above = make(nodes);
                 nodes[above].bits = 1;
                 nodes[above].child[0] = root_;
+                nodes[root_].above = above;
                 root_ = above;
             }
             ++height_;

@@ -49,7 +49,7 @@ inline void put_order(Bytes& out, const State& state, Handle at) {
 inline void put_orders(Bytes& out, const State& state, Handle number) {
     for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
         const Half& half = state.books[number].halves[side - 1];
-        for (Handle level = half.best; level != kNone; level = state.worse(half, side, level)) {
+        for (Handle level = half.best; level != kNone; level = state.levels[level].worse) {
             for (const Queue& queue : state.levels[level].queues) {
                 for (Handle at = queue.head; at != kNone; at = state.links[at].next) put_order(out, state, at);
             }

@@ -201,15 +201,9 @@ public:
     void join(Handle at) {
         Order& order = orders[at];
         Half& half = own(order);
-        Handle& slot = half.index.slot(nodes, order.price);
-        if (slot == kNone) {
-            slot = levels.take();
-            levels[slot] = {order.price, 0, {}, 0, 0};
-            if (half.best == kNone || is_better(order.side, order.price, levels[half.best].price)) half.best = slot;
-        }
-        order.level = slot;
+        order.level = level_at(half, order.side, order.price);
         order.place = kInBook;
-        Level& level = levels[slot];
+        Level& level = levels[order.level];
         append(level.queues[order.is_hidden() ? 1 : 0], at);
         level.quantity += order.leaves;
         ++level.orders;
@@ -254,7 +248,7 @@ public:
         detach(level.queues[order.is_hidden() ? 1 : 0], at);
         level.quantity -= order.leaves;
         order.shown = 0;
-        if (--level.orders == 0) drop(own(order), order.side, order.level);
+        if (--level.orders == 0) drop(own(order), order.level);
         order.level = kNone;
     }
 
@@ -287,22 +281,35 @@ public:
         append(queue, at);
     }
 
-    // Remove an empty level.
-    void drop(Half& half, u8 side, Handle at) {
-        const Handle next = half.index.erase(nodes, levels[at].price, side == side::SELL);
-        levels.give_back(at);
-        if (half.best == at) half.best = next;
-    }
-
-    // The level behind this one in priority.
-    Handle worse(const Half& half, u8 side, Handle at) const {
-        return half.index.next(nodes, levels[at].price, side == side::SELL);
-    }
-
     static bool is_better(u8 side, i64 price, i64 than) { return side == side::BUY ? price > than : price < than; }
 
 private:
     Handle draft_ = kNone;
+
+    // The level at a price, made if there is none.
+    Handle level_at(Half& half, u8 side, i64 price) {
+        Handle leaf = kNone;
+        Handle& slot = half.index.slot(nodes, price, leaf);
+        if (slot != kNone) return slot;
+        const Handle at = slot = levels.take();
+        Handle better = kNone;
+        if (half.best != kNone && !is_better(side, price, levels[half.best].price)) {
+            better = half.index.next(nodes, price, side == side::BUY);
+        }
+        Handle& behind = better != kNone ? levels[better].worse : half.best;
+        levels[at] = {price, 0, {}, 0, better, behind, leaf};
+        if (behind != kNone) levels[behind].better = at;
+        behind = at;
+        return at;
+    }
+    // Remove an empty level.
+    void drop(Half& half, Handle at) {
+        const Level& level = levels[at];
+        (level.better != kNone ? levels[level.better].worse : half.best) = level.worse;
+        if (level.worse != kNone) levels[level.worse].better = level.better;
+        half.index.erase(nodes, level.leaf, level.price);
+        levels.give_back(at);
+    }
 
     Handle blank_order() {
         const Handle at = orders.take();
