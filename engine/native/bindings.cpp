@@ -182,7 +182,7 @@ nb::object book_levels(const State& state, u32 instrument, i64 depth) {
     for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
         const Half& half = state.books[at].halves[side - 1];
         i64 left = depth;
-        for (Handle level = half.best; level != kNone && left > 0; level = state.worse(half, side, level)) {
+        for (Handle level = half.best; level != kNone && left > 0; level = state.levels[level].worse) {
             const auto [lots, count] = displayed(state, state.levels[level]);
             if (count == 0) continue;
             halves[side - 1].append(nb::make_tuple(state.levels[level].price, lots, count));

@@ -97,6 +97,24 @@ def test_prices_at_both_ends_of_the_range_are_found_again(pair: Any) -> None:
     pair.compare_state()
 
 
+def test_accounts_and_instruments_are_found_by_numbers_of_any_size(pair: Any) -> None:
+    numbers = (7_000, 65_535, 65_536, 2**32 - 1)
+    rows = np.zeros(2 * len(numbers), dtype=ADMIN)
+    rows["kind"] = np.repeat((CommandKind.DEFINE_INSTRUMENT, CommandKind.DEFINE_ACCOUNT), len(numbers))
+    rows["instrument"][: len(numbers)] = rows["account"][len(numbers) :] = numbers
+    rows["name"] = [b"N%d" % at for at in range(len(rows))]
+    rows["flags"][len(numbers) :] = 3
+    rows["tick_micros"][: len(numbers)] = rows["lot_units"][: len(numbers)] = 1
+    pair.apply(rows.view(COMMAND))
+    trading = orders(2 * len(numbers) + 1)
+    trading["account"][: 2 * len(numbers)] = np.repeat(numbers, 2)
+    trading["instrument"][: 2 * len(numbers)] = np.tile(numbers, 2)
+    trading["account"][-1] = 65_537
+    pair.apply(trading)
+    pair.compare_state()
+    assert all(len(pair.native.open_orders(number)) == 2 for number in numbers)
+
+
 @pytest.mark.parametrize("damage", ["cut", "magic", "version", "tail", "order"])
 def test_damaged_snapshot_is_refused_with_a_reason(pair: Any, damage: str) -> None:
     pair.apply(orders(5))

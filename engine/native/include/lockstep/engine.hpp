@@ -29,8 +29,10 @@ public:
         if (timestamp_ns < state_.last_timestamp_ns) throw std::logic_error("time went back");
         if (count == 0) return;
         out.reserve(out.size() + count + count / 4);
+        const bool ahead = is_beyond_caches();
         for (std::size_t at = 0; at < count; ++at) {
-            look_ahead(commands, at, count, first_seq);
+            if (at + kSlots < count) look_at_slots(commands[at + kSlots].head, first_seq + at + kSlots);
+            if (ahead) look_at_orders(commands, at, count);
             Step step{commands[at], first_seq + at, timestamp_ns, out};
             admit(step);
         }
@@ -45,6 +47,13 @@ private:
     static constexpr std::size_t kSlots = 12;
     static constexpr std::size_t kOrder = 8;
     static constexpr std::size_t kNeighbours = 4;
+    // With fewer orders and books than these, all but the slots is near anyway, and looking costs more than it saves.
+    static constexpr std::size_t kManyOrders = 16384;
+    static constexpr Handle kManyBooks = 256;
+
+    bool is_beyond_caches() const {
+        return state_.by_order_id.size() >= kManyOrders || state_.books.end() > kManyBooks;
+    }
 
     static u32 hash_of(const CommandHead& head) {
         return head.order_id != 0 ? hash_id(head.order_id) : hash_pair(head.account, head.client_order_id);
@@ -56,33 +65,60 @@ private:
         return head.kind == command_kind::CANCEL || head.kind == command_kind::REPLACE;
     }
 
-    void look_ahead(const Command* commands, std::size_t at, std::size_t count, u64 first_seq) const {
-        if (at + kSlots < count) {
-            const CommandHead& head = commands[at + kSlots].head;
-            map_of(head).prefetch(hash_of(head));
-            if (head.kind == command_kind::NEW_ORDER) state_.by_order_id.prefetch(hash_id(first_seq + at + kSlots));
-        }
-        if (at + kOrder < count && names_an_order(commands[at + kOrder].head)) {
+    void look_at_slots(const CommandHead& head, u64 seq) const {
+        map_of(head).prefetch(hash_of(head));
+        if (head.kind == command_kind::NEW_ORDER) state_.by_order_id.prefetch(hash_id(seq));
+    }
+
+    void look_at_orders(const Command* commands, std::size_t at, std::size_t count) const {
+        if (at + kOrder < count) {
             const CommandHead& head = commands[at + kOrder].head;
-            if (const Handle order = map_of(head).guess(hash_of(head)); order != kNone) {
-                __builtin_prefetch(&state_.orders[order]);
-                __builtin_prefetch(&state_.orders[order].lot_micros);
-                __builtin_prefetch(&state_.links[order]);
+            if (!names_an_order(head)) {
+                look_at_market(head);
+            } else if (const Handle order = map_of(head).guess(hash_of(head)); order != kNone) {
+                fetch(&state_.orders[order]);
+                fetch(&state_.orders[order].lot_micros);
+                fetch(&state_.links[order]);
             }
         }
-        if (at + kNeighbours < count && names_an_order(commands[at + kNeighbours].head)) {
+        if (at + kNeighbours < count) {
             const CommandHead& head = commands[at + kNeighbours].head;
-            if (const Handle order = map_of(head).guess(hash_of(head)); order != kNone) look_around(order);
+            if (!names_an_order(head)) {
+                look_at_position(head);
+            } else if (const Handle order = map_of(head).guess(hash_of(head)); order != kNone) look_around(order);
+        }
+    }
+
+    // What a new order meets: its instrument's book, and its account's position there.
+    void look_at_market(const CommandHead& head) const {
+        const Handle account = state_.find_account(head.account);
+        const Handle book = state_.find_book(head.instrument);
+        if (account == kNone || book == kNone) return;
+        fetch(&state_.books[book]);
+        fetch(&state_.books[book].phase);
+        state_.position_ids.prefetch(hash_pair(account, book));
+    }
+    void look_at_position(const CommandHead& head) const {
+        const Handle account = state_.find_account(head.account);
+        const Handle book = state_.find_book(head.instrument);
+        if (account == kNone || book == kNone) return;
+        if (const Handle at = state_.position_ids.guess(hash_pair(account, book)); at != kNone) {
+            fetch(&state_.positions[at]);
+        }
+        for (const Half& half : state_.books[book].halves) {
+            if (half.best != kNone) fetch(&state_.levels[half.best]);
         }
     }
 
     void look_around(Handle at) const {
         const Order& order = state_.orders[at];
+        fetch(&state_.books[order.book]);
+        fetch(&state_.positions[order.position]);
         const OrderLinks& link = state_.links[at];
         state_.by_order_id.prefetch(hash_id(order.order_id));
-        if (order.level != kNone) __builtin_prefetch(&state_.levels[order.level]);
+        if (order.level != kNone) fetch(&state_.levels[order.level]);
         for (const Handle neighbour : {link.next, link.previous, link.account_next, link.account_previous}) {
-            if (neighbour != kNone) __builtin_prefetch(&state_.links[neighbour]);
+            if (neighbour != kNone) fetch(&state_.links[neighbour]);
         }
     }
 

@@ -72,7 +72,9 @@ struct Level {
     i64 quantity;
     Queue queues[2];
     u32 orders;
-    u32 unused;
+    Handle better;  // neighbours in the order of priority
+    Handle worse;
+    Handle leaf;  // where the side's index has it
 
     Handle front() const { return queues[0].head != kNone ? queues[0].head : queues[1].head; }
 };

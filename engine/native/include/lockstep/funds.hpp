@@ -29,14 +29,18 @@ inline i128 market_worth(const State& state, const Order& order) {
 // What the order itself has reserved until now (replace).
 struct Freed {
     i64 lots = 0;
-    i128 micros = 0;
+    i64 micros = 0;
 };
 
-inline Code buy_refusal(const Account& account, i128 value, i64 lots, const Position& position, i128 freed) {
-    const i128 reserved = account.reserved - freed;
+// The sums of balances here are in 64 bits, and say if they don't fit: that is a refusal.
+
+inline Code buy_refusal(const Account& account, i64 value, i64 lots, const Position& position, const Freed& freed) {
+    const i64 reserved = account.reserved - freed.micros;
+    i64 sum = 0;
     if (account.borrows()) {
-        if (reserved + value - std::min<i64>(account.cash, 0) > kI64Max) return code::OVERFLOW_;
-    } else if (value > account.cash - reserved) {
+        if (__builtin_add_overflow(reserved, value, &sum)) return code::OVERFLOW_;
+        if (__builtin_sub_overflow(sum, std::min<i64>(account.cash, 0), &sum)) return code::OVERFLOW_;
+    } else if (__builtin_sub_overflow(account.cash, reserved, &sum) || value > sum) {
         return code::INSUFFICIENT_CASH;
     }
     return position.quantity + lots > kMaxPositionLots ? code::OVERFLOW_ : code::OK;
@@ -48,15 +52,17 @@ inline Code sell_refusal(const Account& account, i128 value, i64 lots, const Pos
     } else if (lots - position.quantity > kMaxPositionLots) {
         return code::OVERFLOW_;
     }
-    const i128 after = i128{std::max<i64>(account.cash, 0)} + account.receivable - freed.micros + value;
-    return after > kI64Max ? code::OVERFLOW_ : code::OK;
+    i64 sum = std::max<i64>(account.cash, 0);
+    if (__builtin_add_overflow(sum, account.receivable - freed.micros, &sum)) return code::OVERFLOW_;
+    if (value > kI64Max || __builtin_add_overflow(sum, static_cast<i64>(value), &sum)) return code::OVERFLOW_;
+    return code::OK;
 }
 
 // `funds_refusal` without margin, for a worth within 64 bits.
 inline Code range_refusal(const State& state, const Order& order, i64 price, i64 lots, i128 worth, const Freed& freed) {
     const Account& account = state.accounts[order.account];
     const Position& position = margin::position_of(state, order);
-    if (order.side == side::BUY) return buy_refusal(account, worth, lots, position, freed.micros);
+    if (order.side == side::BUY) return buy_refusal(account, static_cast<i64>(worth), lots, position, freed);
     if (price != 0) {
         // A limit sell trades at the best bid at the best.
         const Book& book = state.books[order.book];
@@ -77,11 +83,15 @@ inline Code funds_refusal(const State& state, const Order& order, i64 price, i64
     return range_refusal(state, order, price, lots, worth, freed);
 }
 
-// What the account may hold: CLOSE_ONLY, position limit, day-trade rule, concentration.
+// Whether anything but its funds restricts what the account may hold.
+inline bool has_exposure_rules(const Account& account) {
+    return account.is_limited || account.status == account_status::CLOSE_ONLY || account.has_day_trade_rule();
+}
+
+// What such an account may hold: CLOSE_ONLY, position limit, day-trade rule, concentration.
 inline Code exposure_refusal(const State& state, const Order& order, i64 lots, i128 worth, i64 freed_lots, i64 now_ns) {
     const Account& account = state.accounts[order.account];
     const bool close_only = account.status == account_status::CLOSE_ONLY;
-    if (!close_only && !account.is_limited && !account.has_day_trade_rule()) return code::OK;
     const Limits& limits = account.limits;
     const i128 after = margin::after(margin::position_of(state, order), order.side, lots, freed_lots);
     if (close_only && after > 0) return code::ACCOUNT_CLOSE_ONLY;

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <stdexcept>
+#include <vector>
 
 #include "lockstep/pool.hpp"
 
@@ -62,7 +63,7 @@ public:
         old_.remove(at);
     }
 
-    void prefetch(u32 hash) const { __builtin_prefetch(&table_.slots[hash & table_.mask]); }
+    void prefetch(u32 hash) const { fetch(&table_.slots[hash & table_.mask]); }
 
     // A handle that is probably the one under this hash, or none; nothing but a hint.
     Handle guess(u32 hash) const {
@@ -154,6 +155,33 @@ private:
     Table table_;
     Table old_;
     std::size_t cursor_ = 0;
+};
+
+// From the numbers that an operator gives to handles. Most begin at 1 and go up, so the low ones are looked up in an
+// array as long as the highest of them.
+class NumberMap {
+public:
+    explicit NumberMap(std::size_t expected = 0) : low_(std::min(expected + 1, kLow)) {}
+
+    template <class IsKey>
+    Handle find(u32 number, IsKey&& is_key) const {
+        if (number < low_.size()) [[likely]]
+            return low_[number];
+        return number < kLow ? kNone : high_.find(hash_id(number), is_key);
+    }
+
+    // The number must not be in the map.
+    void insert(u32 number, Handle handle) {
+        if (number >= kLow) return high_.insert(hash_id(number), handle);
+        if (number >= low_.size()) low_.resize(number + std::size_t{1});
+        low_[number] = handle;
+    }
+
+private:
+    static constexpr std::size_t kLow = std::size_t{1} << 16;
+
+    std::vector<Handle> low_;
+    IdMap high_;
 };
 
 }  // namespace lockstep

@@ -118,11 +118,10 @@ inline i64 reach_among_own(const State& state, const Level& level, Handle accoun
 inline Reach reach(const State& state, const Order& taker, i64 limit, i64 lots) {
     const bool buying = taker.side == side::BUY;
     const Half& half = state.books[taker.book].halves[buying ? 1 : 0];
-    const u8 makers = buying ? side::SELL : side::BUY;
     i64 wanted = lots;
     i64 filled = 0;
     i128 worth = 0;
-    for (Handle at = half.best; at != kNone && wanted != 0; at = state.worse(half, makers, at)) {
+    for (Handle at = half.best; at != kNone && wanted != 0; at = state.levels[at].worse) {
         const Level& level = state.levels[at];
         if (!reaches(taker.side, limit, level.price)) break;
         i64 taken = 0;
@@ -273,7 +272,7 @@ inline bool enter(State& state, Order& order, Handle filed, u64 session_no, Step
     }
     if (order.leaves != 0) {
         if (rests(order.order_type, order.tif)) {
-            state.place(filed != kNone ? filed : state.file(order));
+            state.place(filed != kNone ? filed : state.file());
             return traded;
         }
         const Code why = order.order_type == order_type::LIMIT ? code::IOC_REMAINDER : code::NO_LIQUIDITY;

@@ -53,10 +53,10 @@ inline bool extras_fit(const CommandHead& head, const OrderTerms& terms) {
 
 // Whether the instrument's phase takes such an order.
 inline Code phase_refusal(u8 phase, const CommandHead& head, const OrderTerms& terms) {
+    if (phase == phase::CONTINUOUS) return head.tif == tif::AT_OPEN ? code::WRONG_PHASE : code::OK;
     const bool opening = phase == phase::PRE_OPEN || phase == phase::OPENING_AUCTION;
     if (phase == phase::HALT || phase == phase::CLOSED) return code::WRONG_PHASE;
     if (head.tif == tif::AT_OPEN && !opening) return code::WRONG_PHASE;
-    if (phase == phase::CONTINUOUS) return code::OK;
     if (head.order_type == order_type::MARKET) {
         const bool at_once = head.tif == tif::IOC || head.tif == tif::FOK;
         return at_once || terms.min_lots != 0 ? code::WRONG_PHASE : code::OK;
@@ -79,6 +79,9 @@ inline i64 gathering_price(const Book& book, u8 side, i64 protection) {
     return limit == INT64_MAX ? 0 : std::min(limit, kMaxPriceTicks);
 }
 
+inline bool has_limit(u8 type) {
+    return type == order_type::LIMIT || type == order_type::STOP_LIMIT;
+}
 inline bool is_price(i64 ticks) {
     return ticks >= 1 && ticks <= kMaxPriceTicks;
 }
@@ -114,16 +117,14 @@ inline Code price_refusal(const Book& book, u8 side, i64 price) {
     return code::OK;
 }
 
-// Quantity, prices, expiry, and what price limits and the account's order size say to them.
-inline Code terms_refusal(const Book& book, const Account& account, const Step& step) {
+// Quantity, prices and expiry of an order that is not a plain limit order without an end.
+inline Code special_terms_refusal(const Book& book, const Step& step) {
     const CommandHead& head = step.head();
     const OrderTerms& terms = step.command.order;
     const i64 lots = terms.quantity_lots;
     const i64 price = terms.price_ticks;
     const u8 type = head.order_type;
-    const bool limited = type == order_type::LIMIT || type == order_type::STOP_LIMIT;
-    if (!is_quantity(lots)) return code::BAD_QUANTITY;
-    if (limited ? !is_price(price) : price != 0 && !(type == order_type::MARKET && is_price(price))) {
+    if (has_limit(type) ? !is_price(price) : price != 0 && !(type == order_type::MARKET && is_price(price))) {
         return code::BAD_PRICE;
     }
     if (type == order_type::MARKET && gathers(book, head.tif) && gathering_price(book, head.side, price) == 0) {
@@ -135,8 +136,21 @@ inline Code terms_refusal(const Book& book, const Account& account, const Step& 
         return code::BAD_DISPLAY;
     }
     if (terms.min_lots < 0 || terms.min_lots > lots) return code::BAD_MINIMUM;
-    if (head.tif == tif::GTD && terms.expire_ns <= step.now_ns) return code::BAD_EXPIRY;
-    if (limited && (book.band_ppm | book.collar_ppm) != 0) {
+    return head.tif == tif::GTD && terms.expire_ns <= step.now_ns ? code::BAD_EXPIRY : code::OK;
+}
+
+// Quantity, prices, expiry, and what price limits and the account's order size say to them.
+inline Code terms_refusal(const Book& book, const Account& account, const Step& step, bool plain) {
+    const CommandHead& head = step.head();
+    const i64 lots = step.command.order.quantity_lots;
+    const i64 price = step.command.order.price_ticks;
+    if (!is_quantity(lots)) return code::BAD_QUANTITY;
+    if (plain && head.order_type == order_type::LIMIT && head.tif != tif::GTD) [[likely]] {
+        if (!is_price(price)) return code::BAD_PRICE;
+    } else if (const Code code = special_terms_refusal(book, step); code != code::OK) {
+        return code;
+    }
+    if ((book.band_ppm | book.collar_ppm) != 0 && has_limit(head.order_type)) {
         const Code code = price_refusal(book, head.side, price);
         if (code != code::OK) return code;
     }
@@ -167,7 +181,8 @@ inline Code entry_refusal(const State& state, const Order& order, i128 worth, i6
     if (worth > kI64Max) return code::OVERFLOW_;
     if (is_worth_too_much(account, worth)) return code::ORDER_WORTH_TOO_MUCH;
     if (state.find_client_order(order.account, order.client_order_id) != kNone) return code::DUPLICATE_ORDER_ID;
-    Code code = funds::exposure_refusal(state, order, lots, worth, 0, now_ns);
+    Code code = code::OK;
+    if (funds::has_exposure_rules(account)) code = funds::exposure_refusal(state, order, lots, worth, 0, now_ns);
     if (code != code::OK) return code;
     code = funds::funds_refusal(state, order, is_at_once(state.books[order.book], order) ? 0 : order.price, lots, worth, {});
     if (code == code::OK && account.is_limited) code = account.limits.count_refusal(now_ns);
@@ -177,16 +192,17 @@ inline Code entry_refusal(const State& state, const Order& order, i128 worth, i6
     return code;
 }
 
-// The order that the command describes; its account and book are known.
-inline Order order_of(const State& state, const Step& step, Handle account, Handle book) {
+// The order that the command describes, in the state's draft; its account and book are known.
+inline Order& draft_of(State& state, const Step& step, Handle account, Handle book) {
     const CommandHead& head = step.head();
     const OrderTerms& terms = step.command.order;
-    Order order = {};
+    Order& order = state.draft();
     order.order_id = step.seq;
     order.client_order_id = head.client_order_id;
     order.session_id = head.session_id;
     order.price = terms.price_ticks;
     order.leaves = terms.quantity_lots;
+    order.level = kNone;
     order.account = account;
     order.position = state.find_position(account, book);
     order.book = book;
@@ -195,11 +211,14 @@ inline Order order_of(const State& state, const Step& step, Handle account, Hand
     order.tif = head.tif;
     order.stp = head.stp;
     order.flags = head.flags;
+    order.lot_micros = 0;
     order.quantity = terms.quantity_lots;
     order.display = terms.display_lots;
+    order.shown = 0;
     order.expire_ns = terms.expire_ns;
     order.stop = first_stop(state.books[book], head, terms);
     order.trail = terms.trail_ticks;
+    order.queue_no = 0;
     if (order.order_type == order_type::MARKET && gathers(state.books[book], order.tif)) {
         order.price = gathering_price(state.books[book], order.side, order.price);
     }
@@ -211,14 +230,14 @@ inline void admit(State& state, Order& order, Step& step) {
     Book& book = state.books[order.book];
     if (order.stop != 0) {
         report::accepted(step, state, order, event_flag::WAITS);
-        state.wait(state.file(order), kWaitsForStop);
+        state.wait(state.file(), kWaitsForStop);
         phases::set_off_stops(state, book, step);
     } else if (order.tif == tif::AT_CLOSE && book.phase != phase::CLOSING_AUCTION) {
         report::accepted(step, state, order, event_flag::WAITS);
-        state.wait(state.file(order), kWaitsForClose);
+        state.wait(state.file(), kWaitsForClose);
     } else if (book.phase != phase::CONTINUOUS) {
         report::accepted(step, state, order, event_flag::BOOKS);
-        state.place(state.file(order));
+        state.place(state.file());
     } else {
         report::accepted(step, state, order, rests(order.order_type, order.tif) ? u32{event_flag::BOOKS} : 0);
         const i64 before = book.last;
@@ -236,7 +255,8 @@ inline void new_order(State& state, Step& step) {
     const Handle owner = state.find_account(head.account);
     const Handle number = state.find_book(head.instrument);
     Code code = code::OK;
-    if (!has_shape(head) || !(is_plain(head, terms) || extras_fit(head, terms))) {
+    const bool plain = is_plain(head, terms);
+    if (!has_shape(head) || !(plain || extras_fit(head, terms))) {
         code = code::NOT_SUPPORTED;
     } else if (owner == kNone) {
         code = code::UNKNOWN_ACCOUNT;
@@ -247,9 +267,9 @@ inline void new_order(State& state, Step& step) {
         const Book& book = state.books[number];
         code = funds::status_refusal(account);
         if (code == code::OK) code = phase_refusal(book.phase, head, terms);
-        if (code == code::OK) code = terms_refusal(book, account, step);
+        if (code == code::OK) code = terms_refusal(book, account, step, plain);
         if (code == code::OK) {
-            Order order = order_of(state, step, owner, number);
+            Order& order = draft_of(state, step, owner, number);
             i128 worth = 0;
             i128 lot_micros = 0;
             if (is_at_once(book, order)) {

@@ -25,7 +25,7 @@ inline Equilibrium equilibrium(const State& state, const Book& book) {
     i64 demand = 0;
     for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
         const Half& half = book.halves[side - 1];
-        for (Handle at = half.best; at != kNone; at = state.worse(half, side, at)) {
+        for (Handle at = half.best; at != kNone; at = state.levels[at].worse) {
             const Level& level = state.levels[at];
             auto& lots = prices[level.price];
             (side == side::BUY ? lots.first : lots.second) = level.quantity;
@@ -90,7 +90,7 @@ Chosen orders_of_book(const State& state, Handle number, IsChosen&& is_chosen) {
     };
     for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
         const Half& half = state.books[number].halves[side - 1];
-        for (Handle level = half.best; level != kNone; level = state.worse(half, side, level)) {
+        for (Handle level = half.best; level != kNone; level = state.levels[level].worse) {
             for (const Queue& queue : state.levels[level].queues) {
                 for (Handle at = queue.head; at != kNone; at = state.links[at].next) consider(at);
             }

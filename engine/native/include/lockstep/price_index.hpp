@@ -1,8 +1,8 @@
-// From price to price level, and from a level to the next one: a radix tree of 64-way nodes with a bitmap in each.
+// From price to price level, and to the level next to a price: a radix tree of 64-way nodes with a bitmap in each.
 //
 // The tree of one side of a book is as high as its largest price needs (3 nodes up to 262 143 ticks, 7 at most), so
 // finding, adding, removing and "next worse price" are a few bit operations whatever the number of levels, and nothing
-// is ever re-centred or rebalanced. The best level itself is cached by `Half` in `book.hpp`.
+// is ever re-centred or rebalanced. The levels themselves are a list, and the best is at its head in `Half`.
 #pragma once
 
 #include "lockstep/pool.hpp"
@@ -11,6 +11,8 @@ namespace lockstep {
 
 struct PriceNode {
     u64 bits;          // bit d: child[d] is there
+    Handle above;      // none of the root
+    u32 unused;
     Handle child[64];  // of the lowest nodes: levels
 };
 using PriceNodes = Pool<PriceNode, 9>;
@@ -30,8 +32,9 @@ public:
         }
     }
 
-    // The place for the level at a price, made if it is missing; kNone stands in a new one.
-    Handle& slot(PriceNodes& nodes, i64 price) {
+    // The place for the level at a price, made if it is missing; kNone stands in a new one. `leaf` is the node that it
+    // is in.
+    Handle& slot(PriceNodes& nodes, i64 price, Handle& leaf) {
         if (root_ == kNone || outside(price)) [[unlikely]]
             heighten(nodes, price);
         Handle at = root_;
@@ -39,34 +42,32 @@ public:
             const unsigned digit = digit_of(price, height);
             if ((nodes[at].bits >> digit & 1) == 0) {
                 const Handle below = make(nodes);
+                nodes[below].above = at;
                 nodes[at].child[digit] = below;
                 nodes[at].bits |= u64{1} << digit;
             }
             at = nodes[at].child[digit];
         }
-        PriceNode& leaf = nodes[at];
+        leaf = at;
+        PriceNode& node = nodes[at];
         const unsigned digit = digit_of(price, 0);
-        if ((leaf.bits >> digit & 1) == 0) {
-            leaf.bits |= u64{1} << digit;
-            leaf.child[digit] = kNone;
+        if ((node.bits >> digit & 1) == 0) {
+            node.bits |= u64{1} << digit;
+            node.child[digit] = kNone;
         }
-        return leaf.child[digit];
+        return node.child[digit];
     }
 
-    // Remove a price that is there; nodes that become empty are given back, except the root.
-    void erase(PriceNodes& nodes, i64 price) {
-        Handle path[kHighest] = {};
-        Handle at = root_;
-        for (unsigned height = height_ - 1; height != 0; --height) {
-            path[height] = at;
-            at = nodes[at].child[digit_of(price, height)];
-        }
-        path[0] = at;
-        for (unsigned height = 0; height != height_; ++height) {
-            PriceNode& node = nodes[path[height]];
+    // Remove a price that is there, from its leaf; nodes that become empty are given back, except the root.
+    void erase(PriceNodes& nodes, Handle leaf, i64 price) {
+        Handle at = leaf;
+        for (unsigned height = 0;; ++height) {
+            PriceNode& node = nodes[at];
             node.bits &= ~(u64{1} << digit_of(price, height));
-            if (node.bits != 0 || path[height] == root_) return;
-            nodes.give_back(path[height]);
+            if (node.bits != 0 || at == root_) return;
+            const Handle above = node.above;
+            nodes.give_back(at);
+            at = above;
         }
     }
 
@@ -114,6 +115,7 @@ private:
     static Handle make(PriceNodes& nodes) {
         const Handle at = nodes.take();
         nodes[at].bits = 0;
+        nodes[at].above = kNone;
         return at;
     }
 
@@ -124,6 +126,7 @@ private:
                 const Handle above = make(nodes);
                 nodes[above].bits = 1;
                 nodes[above].child[0] = root_;
+                nodes[root_].above = above;
                 root_ = above;
             }
             ++height_;

@@ -48,11 +48,13 @@ inline Code refusal(const State& state, const Order& order, const Wanted& wanted
     if (code != code::OK) return code;
     const i64 stop = wanted.stop != 0 ? wanted.stop : order.stop;
     const i128 worth = lot_micros_of(book, order.side, wanted.price != 0 ? wanted.price : stop) * wanted.lots;
-    const funds::Freed freed = {order.leaves, i128{order.lot_micros} * order.leaves};
+    const funds::Freed freed = {order.leaves, order.lot_micros * order.leaves};
     if (worth > kI64Max) return code::OVERFLOW_;
     if (wanted.lessens) return funds::range_refusal(state, order, wanted.price, wanted.lots, worth, freed);
     if (orders::is_worth_too_much(account, worth)) return code::ORDER_WORTH_TOO_MUCH;
-    code = funds::exposure_refusal(state, order, wanted.lots, worth, order.leaves, now_ns);
+    if (funds::has_exposure_rules(account)) {
+        code = funds::exposure_refusal(state, order, wanted.lots, worth, order.leaves, now_ns);
+    }
     if (code == code::OK) code = funds::funds_refusal(state, order, wanted.price, wanted.lots, worth, freed);
     const bool post_only = (order.flags & order_flag::POST_ONLY) != 0 && book.phase == phase::CONTINUOUS;
     if (code == code::OK && post_only && orders::crosses(state, order, wanted.price)) return code::WOULD_TRADE;

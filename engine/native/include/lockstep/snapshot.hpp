@@ -49,7 +49,7 @@ inline void put_order(Bytes& out, const State& state, Handle at) {
 inline void put_orders(Bytes& out, const State& state, Handle number) {
     for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
         const Half& half = state.books[number].halves[side - 1];
-        for (Handle level = half.best; level != kNone; level = state.worse(half, side, level)) {
+        for (Handle level = half.best; level != kNone; level = state.levels[level].worse) {
             for (const Queue& queue : state.levels[level].queues) {
                 for (Handle at = queue.head; at != kNone; at = state.links[at].next) put_order(out, state, at);
             }
@@ -247,7 +247,8 @@ inline bool is_live_order(const Order& order) {
 }
 
 inline void take_order(Reader& reader, State& state) {
-    Order order = {};
+    Order& order = state.draft();
+    order = {};
     reader.take_into(order.order_id, order.client_order_id, order.session_id);
     order.account = known_account(state, reader.take<u32>());
     order.book = known_book(state, reader.take<u32>());
@@ -264,7 +265,7 @@ inline void take_order(Reader& reader, State& state) {
     require(value + account.reserved <= kI64Max && value + account.receivable <= kI64Max,
             "snapshot has orders worth more than 64 bits");
     const Place where = static_cast<Place>(order.place);
-    const Handle at = state.file(order);
+    const Handle at = state.file();
     if (where == kInBook) {
         state.place(at);
         state.orders[at].shown = shown;

@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "lockstep/entities.hpp"
 #include "lockstep/id_map.hpp"
@@ -27,8 +28,8 @@ public:
     explicit State(const Sizes& sizes)
         : by_order_id(sizes.orders),
           by_client_id(sizes.orders),
-          account_ids(sizes.accounts),
-          instrument_ids(sizes.instruments),
+          account_numbers(sizes.accounts),
+          instrument_numbers(sizes.instruments),
           session_ids(sizes.sessions),
           position_ids(sizes.accounts) {
         orders.reserve(sizes.orders);
@@ -37,6 +38,7 @@ public:
         nodes.reserve(sizes.levels / 16);
         accounts.reserve(sizes.accounts);
         positions.reserve(sizes.accounts);
+        draft_ = blank_order();
     }
 
     Pool<Order, 14> orders;
@@ -50,8 +52,8 @@ public:
 
     IdMap by_order_id;
     IdMap by_client_id;
-    IdMap account_ids;
-    IdMap instrument_ids;
+    NumberMap account_numbers;
+    NumberMap instrument_numbers;
     IdMap session_ids;
     IdMap position_ids;
     std::unordered_map<std::string, Handle> account_names;
@@ -70,10 +72,10 @@ public:
     i64 last_timestamp_ns = 0;
 
     Handle find_account(u32 id) const {
-        return account_ids.find(hash_id(id), [&](Handle at) { return accounts[at].account == id; });
+        return account_numbers.find(id, [&](Handle at) { return accounts[at].account == id; });
     }
     Handle find_book(u32 id) const {
-        return instrument_ids.find(hash_id(id), [&](Handle at) { return books[at].instrument == id; });
+        return instrument_numbers.find(id, [&](Handle at) { return books[at].instrument == id; });
     }
     Handle find_session(u64 id) const {
         return session_ids.find(hash_id(id), [&](Handle at) { return sessions[at].session_id == id; });
@@ -105,7 +107,7 @@ public:
         account.account = id;
         account.flags = flags;
         std::memcpy(account.name, name, sizeof account.name);
-        account_ids.insert(hash_id(id), at);
+        account_numbers.insert(id, at);
         account_names.emplace(std::move(text), at);
         if (account.is_on_margin()) margin_accounts.emplace(id, at);
         return at;
@@ -124,7 +126,7 @@ public:
         book.maintenance_ppm = kMaintenanceMarginPpm;
         waiting.resize(at + std::size_t{1});
         waiting[at] = std::make_unique<Waiting>();
-        instrument_ids.insert(hash_id(id), at);
+        instrument_numbers.insert(id, at);
         symbols.emplace(std::move(text), at);
         return at;
     }
@@ -138,11 +140,13 @@ public:
         return session;
     }
 
-    // Keep an accepted order that is to rest or wait, and file it under its ids.
-    Handle file(const Order& order) {
-        const Handle at = orders.take();
-        while (links.end() <= at) links.take();
-        orders[at] = order;
+    // The record that orders are written to before they are accepted. Nothing knows of it until it is filed.
+    Order& draft() { return orders[draft_]; }
+
+    // Keep the draft, which is to rest or wait, and file it under its ids.
+    Handle file() {
+        const Handle at = std::exchange(draft_, blank_order());
+        const Order& order = orders[at];
         Account& account = accounts[order.account];
         OrderLinks& link = links[at];
         link.account_next = account.orders;
@@ -197,15 +201,9 @@ public:
     void join(Handle at) {
         Order& order = orders[at];
         Half& half = own(order);
-        Handle& slot = half.index.slot(nodes, order.price);
-        if (slot == kNone) {
-            slot = levels.take();
-            levels[slot] = {order.price, 0, {}, 0, 0};
-            if (half.best == kNone || is_better(order.side, order.price, levels[half.best].price)) half.best = slot;
-        }
-        order.level = slot;
+        order.level = level_at(half, order.side, order.price);
         order.place = kInBook;
-        Level& level = levels[slot];
+        Level& level = levels[order.level];
         append(level.queues[order.is_hidden() ? 1 : 0], at);
         level.quantity += order.leaves;
         ++level.orders;
@@ -250,7 +248,7 @@ public:
         detach(level.queues[order.is_hidden() ? 1 : 0], at);
         level.quantity -= order.leaves;
         order.shown = 0;
-        if (--level.orders == 0) drop(own(order), order.side, order.level);
+        if (--level.orders == 0) drop(own(order), order.level);
         order.level = kNone;
     }
 
@@ -283,22 +281,42 @@ public:
         append(queue, at);
     }
 
-    // Remove an empty level.
-    void drop(Half& half, u8 side, Handle at) {
-        const i64 price = levels[at].price;
-        half.index.erase(nodes, price);
-        levels.give_back(at);
-        if (half.best == at) half.best = half.index.next(nodes, price, side == side::SELL);
-    }
-
-    // The level behind this one in priority.
-    Handle worse(const Half& half, u8 side, Handle at) const {
-        return half.index.next(nodes, levels[at].price, side == side::SELL);
-    }
-
     static bool is_better(u8 side, i64 price, i64 than) { return side == side::BUY ? price > than : price < than; }
 
 private:
+    Handle draft_ = kNone;
+
+    // The level at a price, made if there is none.
+    Handle level_at(Half& half, u8 side, i64 price) {
+        Handle leaf = kNone;
+        Handle& slot = half.index.slot(nodes, price, leaf);
+        if (slot != kNone) return slot;
+        const Handle at = slot = levels.take();
+        Handle better = kNone;
+        if (half.best != kNone && !is_better(side, price, levels[half.best].price)) {
+            better = half.index.next(nodes, price, side == side::BUY);
+        }
+        Handle& behind = better != kNone ? levels[better].worse : half.best;
+        levels[at] = {price, 0, {}, 0, better, behind, leaf};
+        if (behind != kNone) levels[behind].better = at;
+        behind = at;
+        return at;
+    }
+    // Remove an empty level.
+    void drop(Half& half, Handle at) {
+        const Level& level = levels[at];
+        (level.better != kNone ? levels[level.better].worse : half.best) = level.worse;
+        if (level.worse != kNone) levels[level.worse].better = level.better;
+        half.index.erase(nodes, level.leaf, level.price);
+        levels.give_back(at);
+    }
+
+    Handle blank_order() {
+        const Handle at = orders.take();
+        while (links.end() <= at) links.take();
+        orders[at].place = kGone;
+        return at;
+    }
     static std::pair<i64, u64> stop_key(const Order& order) {
         return {order.side == side::BUY ? order.stop : -order.stop, order.order_id};
     }
