@@ -21,8 +21,8 @@ from lockstep.ops.process import (
     EXIT_INVARIANT,
     EXIT_OK,
     EnvironmentFault,
+    ProcessLog,
     StopRequest,
-    configure_logging,
     start_aio_grpc_server,
 )
 from lockstep.stream.topology import Member, Topology
@@ -43,7 +43,7 @@ class _Service(Protocol):
 
 def run(topology: Topology, member: Member) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
-    log = configure_logging(member.name)
+    log = ProcessLog(member.name)
     stop = StopRequest.install()
     try:
         failure = uvloop.run(serve(topology, member, stop))
@@ -51,7 +51,7 @@ def run(topology: Topology, member: Member) -> int:
         print(f"{member.name}: {fault}", file=sys.stderr)  # noqa: T201 - what the operator is to read
         return EXIT_ENVIRONMENT
     if failure is not None:
-        log.error("broken invariant, stopping", exc_info=failure)
+        log.error("broken invariant, stopping", error=failure)
         return EXIT_INVARIANT
     log.info("stopped", reason=stop.reason)
     return EXIT_OK

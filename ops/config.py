@@ -14,14 +14,24 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockstep.engine.implementations import DEFAULT, NAMES
-from lockstep.stream.records import MAX_MEMBER
-from lockstep.stream.topology import Client, Limits, Member, ProcessKind, Reconciler, Snapshots, Timing, Topology
+from lockstep.ops.faults import BadInput
+from lockstep.stream.topology import (
+    MAX_MEMBER,
+    Client,
+    Limits,
+    Member,
+    ProcessKind,
+    Reconciler,
+    Snapshots,
+    Timing,
+    Topology,
+)
 
 ACK_POLICIES: Final = ("synced", "replicated")
 ORPHAN_POLICIES: Final = ("flag", "resubmit", "cancel")
 
 
-class ConfigError(Exception):
+class ConfigError(BadInput):
     """The configuration can't be used. The text names the file, the key and the remedy."""
 
 

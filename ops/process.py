@@ -1,8 +1,8 @@
-"""What every process of the cluster has: logs, an orderly end, and a gRPC server with health, reflection and status.
+"""What every process of the cluster has: a log, an orderly end, and a gRPC server with health, reflection and status.
 
 Nothing here decides anything about trading. A process' `run` function puts these around its shell:
 
-* `configure_logging` once, first;
+* a `ProcessLog`, first;
 * `StopRequest.install()`, whose `requested` the main loop reads;
 * `start_grpc_server` (or the asyncio twin in a gateway).
 
@@ -10,31 +10,23 @@ Nothing here decides anything about trading. A process' `run` function puts thes
 thing and the remedy, and `run` turns it into exit code 1 without a traceback.
 """
 
-import logging
-import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NoReturn
 
 import grpc
-import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from lockstep.ops.faults import EXIT_ENVIRONMENT as EXIT_ENVIRONMENT
+from lockstep.ops.faults import EXIT_INVARIANT as EXIT_INVARIANT
+from lockstep.ops.faults import EXIT_OK as EXIT_OK
+from lockstep.ops.faults import EnvironmentFault as EnvironmentFault
+from lockstep.ops.process_log import ProcessLog as ProcessLog
+from lockstep.ops.stop_request import StopRequest as StopRequest
 from lockstep.stream.doorbell import Doorbell, DoorbellTaken
 from lockstep.stream.topology import Member, Topology, can_ring
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
-
-EXIT_OK: Final = 0
-EXIT_ENVIRONMENT: Final = 1
-EXIT_INVARIANT: Final = 3
-
-DIE_WITH_PARENT: Final = "LOCKSTEP_DIE_WITH_PARENT"
-"""Set to 1 by a supervisor that gives the child a pipe as standard input: its end asks the child to stop."""
-LOG_LEVEL: Final = "LOCKSTEP_LOG"
 
 _MAX_MESSAGE_BYTES: Final = 64 << 20
 
@@ -87,30 +79,6 @@ _ELSEWHERE: Final = (
 )
 
 
-class EnvironmentFault(Exception):
-    """Something outside the program is wrong; the text says what, and what to do about it."""
-
-
-def configure_logging(process: str) -> structlog.stdlib.BoundLogger:
-    """Log to standard error: readable on a terminal, JSON lines otherwise. Level from LOCKSTEP_LOG (default info)."""
-    level = logging.getLevelNamesMapping().get(os.environ.get(LOG_LEVEL, "info").upper(), logging.INFO)
-    renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger(process=process, pid=os.getpid())
-    return logger
-
-
 def open_doorbell(topology: Topology, member: Member) -> Doorbell:
     """The doorbell that a member's loop sleeps on.
 
@@ -123,42 +91,6 @@ def open_doorbell(topology: Topology, member: Member) -> Doorbell:
         )
     except DoorbellTaken as error:
         raise EnvironmentFault(str(error)) from error
-
-
-class StopRequest:
-    """Asks the process to end in order: set by SIGTERM, SIGINT, the end of the parent, or the program itself."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self.requested = False
-        """A plain attribute, so that a poll loop can read it every turn."""
-        self.reason = ""
-
-    @classmethod
-    def install(cls) -> "StopRequest":
-        """Catch the signals. Call it from the main thread."""
-        stop = cls()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda caught, _frame: stop.request(signal.Signals(caught).name))
-        if os.environ.get(DIE_WITH_PARENT) == "1":
-            threading.Thread(target=stop._watch_parent, name="parent-watch", daemon=True).start()
-        return stop
-
-    def request(self, reason: str) -> None:
-        """Ask for the end; the first reason is kept."""
-        self.reason = self.reason or reason
-        self.requested = True
-        self._event.set()
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Block until the end is asked for; whether it is."""
-        return self._event.wait(timeout_s)
-
-    def _watch_parent(self) -> None:
-        # The parent never writes: the read returns only when its end of the pipe is closed, by whatever death.
-        while os.read(0, 4096):
-            pass
-        self.request("parent ended")
 
 
 class ClusterService(cluster_pb2_grpc.ClusterServicer):

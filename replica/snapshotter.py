@@ -12,14 +12,9 @@ from typing import Any, Final
 
 from lockstep.engine.contract import EngineType, StreamGap
 from lockstep.engine.implementations import UnknownImplementation, implementation
-from lockstep.ops.process import (
-    EXIT_ENVIRONMENT,
-    EXIT_INVARIANT,
-    EXIT_OK,
-    EnvironmentFault,
-    StopRequest,
-    configure_logging,
-)
+from lockstep.ops.faults import EXIT_ENVIRONMENT, EXIT_INVARIANT, EXIT_OK, EnvironmentFault
+from lockstep.ops.process_log import ProcessLog
+from lockstep.ops.stop_request import StopRequest
 from lockstep.replica.journal import Journal, journal_path
 from lockstep.replica.replayer import Replayer
 from lockstep.replica.rocks import JournalFault
@@ -141,7 +136,7 @@ class SnapshotTaker:
 
 def run(topology: Topology, member: Member) -> int:
     """Take snapshots beside engine `member` until asked to stop; the exit code, as of an engine."""
-    logger = configure_logging(f"snapshotter-{member.id}")
+    logger = ProcessLog(f"snapshotter-{member.id}")
     stop = StopRequest.install()
     os.nice(_NICE)
     try:
@@ -155,7 +150,7 @@ def run(topology: Topology, member: Member) -> int:
         logger.error("environment_fault", text=str(fault))
         return EXIT_ENVIRONMENT
     except (BrokenInvariant, StreamGap) as broken:
-        logger.critical("broken_invariant", text=str(broken), exc_info=True)
+        logger.critical("broken_invariant", error=broken)
         return EXIT_INVARIANT
     logger.info("stopped", reason=stop.reason)
     return EXIT_OK

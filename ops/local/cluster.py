@@ -24,7 +24,7 @@ from typing import IO, Final, Self
 
 from lockstep.engine.implementations import DEFAULT
 from lockstep.ops import config
-from lockstep.ops.cluster_view import ClusterStatus, StatusProbe, all_members
+from lockstep.ops.cluster_view import ClusterStatus, StatusProbe
 from lockstep.ops.local import resume
 from lockstep.ops.local.child import Child, describe_exit
 from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
@@ -153,7 +153,7 @@ class LocalCluster:
                 self._start_etcd(ports[-1])
             if found is not None:
                 resume.restore(self._topology, found)
-            for member in all_members(self._topology):
+            for member in self._topology.all_members():
                 self._add_member(member)
             for engine in self._topology.engines:
                 self._add(

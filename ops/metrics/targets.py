@@ -2,7 +2,6 @@
 
 import json
 
-from lockstep.ops.cluster_view import all_members
 from lockstep.stream.topology import Topology
 
 
@@ -13,7 +12,7 @@ def scrape_targets(topology: Topology) -> str:
     """
     rows = [
         (f"{member.host}:{member.metrics_port}", member.kind.name.lower(), member.name)
-        for member in all_members(topology)
+        for member in topology.all_members()
         if member.metrics_port
     ]
     reconciler = topology.reconciler

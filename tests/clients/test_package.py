@@ -10,7 +10,7 @@ from lockstep import enums
 from lockstep.v1 import common_pb2, market_data_pb2
 
 CLUSTER = ("stream", "sequencer", "engine", "replica", "gateway", "ops")
-CLUSTER_PACKAGES = ("pyaeron", "rocksdict", "sortedcontainers", "crc32c", "uvloop", "click", "rich", "structlog")
+CLUSTER_PACKAGES = ("pyaeron", "rocksdict", "sortedcontainers", "crc32c", "uvloop", "click", "rich")
 
 
 def _modules_after(statement: str) -> list[str]:
