@@ -68,7 +68,12 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("udp_mtu", "number", 8192),
     ),
     "sequencer": _MEMBER,
-    "engine": (*_MEMBER, Key("data_dir", "text", required=True), Key("engine", "text", DEFAULT)),
+    "engine": (
+        *_MEMBER,
+        Key("snapshotter_metrics_port", "port", 0),
+        Key("data_dir", "text", required=True),
+        Key("engine", "text", DEFAULT),
+    ),
     "gateway": (*_MEMBER, Key("data_dir", "text", required=True)),
     "client": (
         Key("name", "text", required=True),
@@ -284,6 +289,7 @@ def _check_ports(topology: Topology, origin: str) -> None:
             ("grpc_port", m.grpc_port),
             ("watch_port", m.watch_port),
             ("metrics_port", m.metrics_port),
+            ("snapshotter_metrics_port", m.snapshotter_metrics_port),
         )
         if port
     ]

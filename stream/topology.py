@@ -50,6 +50,8 @@ class Member:
     """UDP port for links from other hosts; unused while every member is on one host."""
     metrics_port: int = field(default=0, kw_only=True)
     """TCP port of the Prometheus exposition; 0: none."""
+    snapshotter_metrics_port: int = field(default=0, kw_only=True)
+    """Engine only: the same of the snapshotter beside it."""
     data_dir: Path = Path()
     """Where an engine keeps its journal and a gateway its intake log."""
     engine: str = "native"

@@ -169,9 +169,10 @@ class LocalCluster:
         self._watcher.start()
 
     def _choose_ports(self) -> tuple[int, ...]:
-        # The gateways' first, then gRPC, watch and metrics ports of all that have them, the reconciler's, etcd's.
+        # The gateways' first, then gRPC, watch and metrics ports of all that have them, the snapshotters', the
+        # reconciler's, etcd's.
         plan = self.plan
-        count = 3 * (plan.gateways + plan.sequencers + plan.engines) + plan.reconcile + 1
+        count = 3 * (plan.gateways + plan.sequencers + plan.engines) + plan.engines + plan.reconcile + 1
         if plan.port is None:
             return free_ports(count)
         ports = tuple(range(plan.port, plan.port + count))
@@ -192,6 +193,7 @@ class LocalCluster:
         processes = plan.gateways + plan.sequencers + plan.engines
         watch_ports = iter(ports[processes:])
         metrics_ports = iter(ports[2 * processes :])
+        snapshotter_ports = iter(ports[3 * processes :])
 
         def members(kind: ProcessKind, count: int) -> tuple[Member, ...]:
             return tuple(
@@ -202,6 +204,7 @@ class LocalCluster:
                     grpc_port=next(grpc_ports),
                     watch_port=next(watch_ports),
                     metrics_port=next(metrics_ports),
+                    snapshotter_metrics_port=next(snapshotter_ports) if kind is ProcessKind.ENGINE else 0,
                     data_dir=Path() if kind is ProcessKind.SEQUENCER else self.data_dir / f"{kind.name.lower()}-{i}",
                     engine=self._implementation(i),
                 )
