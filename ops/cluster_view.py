@@ -7,7 +7,7 @@ from typing import Final, Self
 
 import grpc
 
-from lockstep.ops.process import CHANNEL_OPTIONS
+from lockstep.ops.channel_options import CHANNEL_OPTIONS
 from lockstep.stream.topology import Topology
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 

@@ -18,6 +18,8 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from lockstep.ops.channel_options import CHANNEL_OPTIONS as CHANNEL_OPTIONS
+from lockstep.ops.channel_options import MAX_MESSAGE_BYTES
 from lockstep.ops.faults import EXIT_ENVIRONMENT as EXIT_ENVIRONMENT
 from lockstep.ops.faults import EXIT_INVARIANT as EXIT_INVARIANT
 from lockstep.ops.faults import EXIT_OK as EXIT_OK
@@ -28,34 +30,16 @@ from lockstep.stream.doorbell import Doorbell, DoorbellTaken
 from lockstep.stream.topology import Member, Topology, can_ring
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
-_MAX_MESSAGE_BYTES: Final = 64 << 20
-
 SERVER_OPTIONS: Final[Sequence[tuple[str, int]]] = (
     # A busy port must be an error, not a second server that gets half of the connections.
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     # Clients may ping often: that is how they notice a hung server.
     ("grpc.http2.min_ping_interval_without_data_ms", 100),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
 )
-
-CHANNEL_OPTIONS: Final[Sequence[tuple[str, int]]] = (
-    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-    # A restarted peer must be reachable at once: the default back-off grows to two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 250),
-    # Both are needed for a hung peer to be noticed: keepalive alone never fires in current gRPC.
-    ("grpc.keepalive_time_ms", 1000),
-    ("grpc.keepalive_timeout_ms", 500),
-    ("grpc.http2.ping_timeout_ms", 500),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.enable_retries", 0),
-)
-"""Options for channels between the cluster's own processes."""
 
 StatusSource = Callable[[], cluster_pb2.GetStatusReply]
 Operation = Callable[[Any, Any], Any]

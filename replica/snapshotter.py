@@ -153,6 +153,8 @@ class SnapshotTaker:
             )
         self._store.mark(seq, UNVERIFIED, VERIFIED)
         self._store.retire(self._plan.keep)
+        # Who asks goes on asking until a snapshot is far enough: what was asked meanwhile this one may have answered.
+        self._store.asked()
         self._note_newest(seq)
         return decode_head(raw)
 

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "engine": "lockstep.ops.cli.engine",
     "snapshotter": "lockstep.ops.cli.snapshotter",
     "gateway": "lockstep.ops.cli.gateway",
+    "completion": "lockstep.ops.cli.completion",
 }
 """Module of each command; its `command` is the click command."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_DATA_DIR: Final = Path("lockstep-data")
 DEFAULT_CONFIG: Final = DEFAULT_DATA_DIR / "cluster.toml"
+CONFIG_VARIABLE: Final = "LOCKSTEP_CONFIG"
 
 config_option = click.option(
     "--config",
@@ -30,6 +31,8 @@ config_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     default=DEFAULT_CONFIG,
     show_default=True,
+    envvar=CONFIG_VARIABLE,
+    show_envvar=True,
     help="Configuration file of the cluster.",
 )
 

@@ -132,6 +132,22 @@ def test_both_engines_take_the_same_snapshot_while_the_journal_is_open_and_growi
     journal.close()
 
 
+def test_asking_again_while_a_snapshot_is_taken_does_not_take_two(tmp_path, sequencer):
+    journal = filled(tmp_path / "data", sequencer)
+    store = SnapshotStore(tmp_path / "data")
+    follower = Journal(tmp_path / "data", 1, follow_in=tmp_path / "follower")
+    plan = Snapshots(every_commands=0, every_s=0)
+    # `alive` is called in the middle of the work: there the operator's call asks once more.
+    taker = SnapshotTaker(follower, store, ReferenceEngine, plan, store.ask, SnapshotterFigures())
+    store.ask()
+    assert taker.turn(1).seq == 21
+    journal.write(JournalWrite((sequencer.commands(4),), committed_seq=21), sync=True)
+    journal.note_committed(25)
+    assert taker.turn(2) is None
+    follower.close()
+    journal.close()
+
+
 def test_figures_follow_what_the_taker_does(tmp_path, sequencer):
     journal = filled(tmp_path / "data", sequencer)
     follower = Journal(tmp_path / "data", 1, follow_in=tmp_path / "follower")
