@@ -18,6 +18,11 @@ def test_the_driver_needs_none_of_the_heavy_libraries() -> None:
     assert not imported("import lockstep.ops.cli.main, lockstep.ops.cli.driver") & HEAVY
 
 
+def test_the_snapshotter_talks_to_nobody_and_needs_no_grpc() -> None:
+    found = imported("import lockstep.ops.cli.main, lockstep.ops.cli.snapshotter, lockstep.replica.snapshotter")
+    assert not found & {"grpc", "google", "rich", "asyncio"}
+
+
 @pytest.mark.parametrize("module", ["sequencer.process", "replica.process", "gateway.process", "replica.snapshotter"])
 def test_no_process_of_the_cluster_imports_what_draws_tables(module: str) -> None:
     found = imported(f"import lockstep.ops.cli.main, lockstep.ops.cli.options, lockstep.{module}")
