@@ -1,9 +1,11 @@
 """The implementations of the contract by the names that the configuration uses."""
 
 from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from lockstep.engine.contract import EngineType
+if TYPE_CHECKING:
+    # Names and their check are for everybody who reads a configuration; records (and NumPy) are for engines.
+    from lockstep.engine.contract import EngineType
 
 DEFAULT: Final = "native"
 
@@ -19,7 +21,7 @@ class UnknownImplementation(ValueError):
     """There is no engine of that name here; the text says which there are."""
 
 
-def implementation(name: str) -> EngineType:
+def implementation(name: str) -> "EngineType":
     """The class of the engine of that name. It is imported only now: one process needs one of them.
 
     Raises:

@@ -22,7 +22,7 @@ from lockstep.ops.process import (
     EXIT_OK,
     EnvironmentFault,
     StopRequest,
-    configure_logging,
+    open_log,
     start_aio_grpc_server,
 )
 from lockstep.stream.topology import Member, Topology
@@ -43,7 +43,7 @@ class _Service(Protocol):
 
 def run(topology: Topology, member: Member) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
-    log = configure_logging(member.name)
+    log = open_log(member.name)
     stop = StopRequest.install()
     try:
         failure = uvloop.run(serve(topology, member, stop))

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import grpc
-import structlog
 
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.disconnects import Watch
@@ -27,6 +26,7 @@ from lockstep.gateway.reports import ReportRows, Routed, stamp_message
 from lockstep.gateway.resuming import resume
 from lockstep.gateway.sessions import Refused
 from lockstep.ops.metrics.gateway import GatewayFigures
+from lockstep.ops.process_log import open_log
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, encode_frame
 from lockstep.stream.records import Commands, Events
@@ -107,7 +107,7 @@ class GatewayShell:
         self._flushed_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._log = structlog.get_logger(process=member.name)
+        self._log = open_log(member.name)
         self.figures = GatewayFigures()
         self.counters = {"frames_sent": 0, "commands": 0, "reports": 0, "refusals": 0, "send_failures": 0}
 

@@ -7,8 +7,8 @@ from typing import Final, Self
 
 import grpc
 
-from lockstep.ops.process import CHANNEL_OPTIONS
-from lockstep.stream.topology import Member, ProcessKind, Topology
+from lockstep.ops.channel_options import CHANNEL_OPTIONS
+from lockstep.stream.topology import Topology
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
 ROLES: Final[Mapping[int, str]] = {
@@ -123,7 +123,7 @@ class StatusProbe:
     @classmethod
     def of(cls, topology: Topology) -> Self:
         """A probe of all members of a topology."""
-        return cls(tuple((m.name, m.grpc_address) for m in all_members(topology)))
+        return cls(tuple((m.name, m.grpc_address) for m in topology.all_members()))
 
     def ask(self, *, timeout_s: float = 1.0) -> ClusterStatus:
         """Ask all of them at once; blocks up to the timeout."""
@@ -165,11 +165,6 @@ class StatusProbe:
 def _name_of(reply: cluster_pb2.GetStatusReply) -> str:
     kind = cluster_pb2.ProcessKind.Name(reply.kind).removeprefix("PROCESS_KIND_").lower()
     return f"{kind}-{reply.member}"
-
-
-def all_members(topology: Topology) -> tuple[Member, ...]:
-    """Every process: sequencers, engines, gateways."""
-    return tuple(member for kind in ProcessKind for member in topology.members(kind))
 
 
 def rpc_text(error: grpc.RpcError) -> str:

@@ -14,14 +14,24 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockstep.engine.implementations import DEFAULT, NAMES
-from lockstep.stream.records import MAX_MEMBER
-from lockstep.stream.topology import Client, Limits, Member, ProcessKind, Reconciler, Snapshots, Timing, Topology
+from lockstep.ops.faults import BadInput
+from lockstep.stream.topology import (
+    MAX_MEMBER,
+    Client,
+    Limits,
+    Member,
+    ProcessKind,
+    Reconciler,
+    Snapshots,
+    Timing,
+    Topology,
+)
 
 ACK_POLICIES: Final = ("synced", "replicated")
 ORPHAN_POLICIES: Final = ("flag", "resubmit", "cancel")
 
 
-class ConfigError(Exception):
+class ConfigError(BadInput):
     """The configuration can't be used. The text names the file, the key and the remedy."""
 
 
@@ -58,7 +68,12 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("udp_mtu", "number", 8192),
     ),
     "sequencer": _MEMBER,
-    "engine": (*_MEMBER, Key("data_dir", "text", required=True), Key("engine", "text", DEFAULT)),
+    "engine": (
+        *_MEMBER,
+        Key("snapshotter_metrics_port", "port", 0),
+        Key("data_dir", "text", required=True),
+        Key("engine", "text", DEFAULT),
+    ),
     "gateway": (*_MEMBER, Key("data_dir", "text", required=True)),
     "client": (
         Key("name", "text", required=True),
@@ -274,6 +289,7 @@ def _check_ports(topology: Topology, origin: str) -> None:
             ("grpc_port", m.grpc_port),
             ("watch_port", m.watch_port),
             ("metrics_port", m.metrics_port),
+            ("snapshotter_metrics_port", m.snapshotter_metrics_port),
         )
         if port
     ]

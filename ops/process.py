@@ -1,8 +1,8 @@
-"""What every process of the cluster has: logs, an orderly end, and a gRPC server with health, reflection and status.
+"""What every process of the cluster has: a log, an orderly end, and a gRPC server with health, reflection and status.
 
 Nothing here decides anything about trading. A process' `run` function puts these around its shell:
 
-* `configure_logging` once, first;
+* `open_log`, first;
 * `StopRequest.install()`, whose `requested` the main loop reads;
 * `start_grpc_server` (or the asyncio twin in a gateway).
 
@@ -10,62 +10,37 @@ Nothing here decides anything about trading. A process' `run` function puts thes
 thing and the remedy, and `run` turns it into exit code 1 without a traceback.
 """
 
-import contextlib
-import logging
-import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import grpc
-import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from lockstep.ops.channel_options import CHANNEL_OPTIONS as CHANNEL_OPTIONS
+from lockstep.ops.channel_options import MAX_MESSAGE_BYTES
+from lockstep.ops.faults import EXIT_ENVIRONMENT as EXIT_ENVIRONMENT
+from lockstep.ops.faults import EXIT_INVARIANT as EXIT_INVARIANT
+from lockstep.ops.faults import EXIT_OK as EXIT_OK
+from lockstep.ops.faults import EnvironmentFault as EnvironmentFault
+from lockstep.ops.process_log import ProcessLog as ProcessLog
+from lockstep.ops.process_log import open_log as open_log
+from lockstep.ops.stop_request import StopRequest as StopRequest
 from lockstep.stream.doorbell import Doorbell, DoorbellTaken
 from lockstep.stream.topology import Member, Topology, can_ring
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
-EXIT_OK: Final = 0
-EXIT_ENVIRONMENT: Final = 1
-EXIT_INVARIANT: Final = 3
-
-DIE_WITH_PARENT: Final = "LOCKSTEP_DIE_WITH_PARENT"
-"""Set to 1 by a supervisor that gives the child a pipe as standard input: its end asks the child to stop."""
-LOG_LEVEL: Final = "LOCKSTEP_LOG"
-
-_MAX_MESSAGE_BYTES: Final = 64 << 20
-
 SERVER_OPTIONS: Final[Sequence[tuple[str, int]]] = (
     # A busy port must be an error, not a second server that gets half of the connections.
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     # Clients may ping often: that is how they notice a hung server.
     ("grpc.http2.min_ping_interval_without_data_ms", 100),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
 )
-
-CHANNEL_OPTIONS: Final[Sequence[tuple[str, int]]] = (
-    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-    # A restarted peer must be reachable at once: the default back-off grows to two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 250),
-    # Both are needed for a hung peer to be noticed: keepalive alone never fires in current gRPC.
-    ("grpc.keepalive_time_ms", 1000),
-    ("grpc.keepalive_timeout_ms", 500),
-    ("grpc.http2.ping_timeout_ms", 500),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.enable_retries", 0),
-)
-"""Options for channels between the cluster's own processes."""
 
 StatusSource = Callable[[], cluster_pb2.GetStatusReply]
 Operation = Callable[[Any, Any], Any]
@@ -89,42 +64,6 @@ _ELSEWHERE: Final = (
 )
 
 
-class EnvironmentFault(Exception):
-    """Something outside the program is wrong; the text says what, and what to do about it."""
-
-
-def give_way(nice: int) -> None:
-    """Lower this process' priority to `nice`, against the other processes of the machine as well.
-
-    Linux shares the CPU out among sessions first (sched_autogroup), and every process that a supervisor starts has a
-    session of its own: there `nice` alone changes nothing.
-    """
-    os.nice(nice)
-    if os.getsid(0) == os.getpid():
-        with contextlib.suppress(OSError), Path("/proc/self/autogroup").open("w") as group:
-            group.write(str(nice))
-
-
-def configure_logging(process: str) -> structlog.stdlib.BoundLogger:
-    """Log to standard error: readable on a terminal, JSON lines otherwise. Level from LOCKSTEP_LOG (default info)."""
-    level = logging.getLevelNamesMapping().get(os.environ.get(LOG_LEVEL, "info").upper(), logging.INFO)
-    renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger(process=process, pid=os.getpid())
-    return logger
-
-
 def open_doorbell(topology: Topology, member: Member) -> Doorbell:
     """The doorbell that a member's loop sleeps on.
 
@@ -137,42 +76,6 @@ def open_doorbell(topology: Topology, member: Member) -> Doorbell:
         )
     except DoorbellTaken as error:
         raise EnvironmentFault(str(error)) from error
-
-
-class StopRequest:
-    """Asks the process to end in order: set by SIGTERM, SIGINT, the end of the parent, or the program itself."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self.requested = False
-        """A plain attribute, so that a poll loop can read it every turn."""
-        self.reason = ""
-
-    @classmethod
-    def install(cls) -> "StopRequest":
-        """Catch the signals. Call it from the main thread."""
-        stop = cls()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda caught, _frame: stop.request(signal.Signals(caught).name))
-        if os.environ.get(DIE_WITH_PARENT) == "1":
-            threading.Thread(target=stop._watch_parent, name="parent-watch", daemon=True).start()
-        return stop
-
-    def request(self, reason: str) -> None:
-        """Ask for the end; the first reason is kept."""
-        self.reason = self.reason or reason
-        self.requested = True
-        self._event.set()
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Block until the end is asked for; whether it is."""
-        return self._event.wait(timeout_s)
-
-    def _watch_parent(self) -> None:
-        # The parent never writes: the read returns only when its end of the pipe is closed, by whatever death.
-        while os.read(0, 4096):
-            pass
-        self.request("parent ended")
 
 
 class ClusterService(cluster_pb2_grpc.ClusterServicer):

@@ -4,7 +4,7 @@ import gc
 import os
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from lockstep.engine.contract import StreamGap
 from lockstep.engine.implementations import UnknownImplementation, implementation
@@ -14,9 +14,10 @@ from lockstep.ops.process import (
     EXIT_INVARIANT,
     EXIT_OK,
     EnvironmentFault,
+    ProcessLog,
     StopRequest,
-    configure_logging,
     open_doorbell,
+    open_log,
     start_grpc_server,
 )
 from lockstep.replica.administration import EngineAdministration
@@ -46,7 +47,7 @@ _LOUD = ("snapshot_rejected", "snapshots_not_kept", "diverged", "tail_divergent"
 
 def run(topology: Topology, member: Member) -> int:
     """Run engine `member` until it is asked to stop; the exit code (0 orderly, 1 environment, 3 broken invariant)."""
-    logger = configure_logging(member.name)
+    logger = open_log(member.name)
     stop = StopRequest.install()
     try:
         again = True
@@ -60,7 +61,7 @@ def run(topology: Topology, member: Member) -> int:
         logger.error("environment_fault", text=str(fault))
         return EXIT_ENVIRONMENT
     except (BrokenInvariant, StreamGap) as broken:
-        logger.critical("broken_invariant", text=str(broken), exc_info=True)
+        logger.critical("broken_invariant", exc_info=broken)
         return EXIT_INVARIANT
     logger.info("stopped", reason=stop.reason)
     return EXIT_OK
@@ -69,7 +70,7 @@ def run(topology: Topology, member: Member) -> int:
 class _Process:
     """Everything that the process holds, closed in the reverse order of opening."""
 
-    def __init__(self, topology: Topology, member: Member, stop: StopRequest, logger: Any) -> None:
+    def __init__(self, topology: Topology, member: Member, stop: StopRequest, logger: ProcessLog) -> None:
         self._topology = topology
         self._member = member
         self._stop = stop

@@ -6,20 +6,18 @@ verified: the one before, restored from its file into another engine, and the co
 """
 
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Final
 
 from lockstep.engine.contract import EngineType, StreamGap
 from lockstep.engine.implementations import UnknownImplementation, implementation
-from lockstep.ops.process import (
-    EXIT_ENVIRONMENT,
-    EXIT_INVARIANT,
-    EXIT_OK,
-    EnvironmentFault,
-    StopRequest,
-    configure_logging,
-    give_way,
-)
+from lockstep.ops.faults import EXIT_ENVIRONMENT, EXIT_INVARIANT, EXIT_OK, EnvironmentFault
+from lockstep.ops.metrics.server import MetricsServer
+from lockstep.ops.metrics.snapshotter import SnapshotterFigures
+from lockstep.ops.priority import give_way
+from lockstep.ops.process_log import ProcessLog, open_log
+from lockstep.ops.stop_request import StopRequest
 from lockstep.replica.journal import Journal, journal_path
 from lockstep.replica.replayer import Replayer
 from lockstep.replica.rocks import JournalFault
@@ -44,13 +42,21 @@ class SnapshotTaker:
     """
 
     def __init__(
-        self, journal: Journal, store: SnapshotStore, make: EngineType, plan: Snapshots, alive: Callable[[], None]
+        self,
+        journal: Journal,
+        store: SnapshotStore,
+        make: EngineType,
+        plan: Snapshots,
+        alive: Callable[[], None],
+        figures: SnapshotterFigures,
     ) -> None:
         self._journal = journal
         self._store = store
         self._make = make
         self._plan = plan
         self._alive = alive
+        self._figures = figures
+        self._known_newest = -1
         self._replayer: Replayer | None = None
         self._identity = 0
         self._taken_at_ns: int | None = None
@@ -70,8 +76,10 @@ class SnapshotTaker:
         if not uuid:
             return None
         newest = max(self._store.verified_seqs(), default=0)
-        asked = self._store.asked()
-        if committed <= newest or not (asked or self._due(committed - newest, now_ns)):
+        self._note_newest(newest)
+        wanted = committed > newest and (self._store.asked() or self._due(committed - newest, now_ns))
+        self._figures.on_looked(committed, wanted=wanted, now_ns=now_ns)
+        if not wanted:
             return None
         replayer = self._current_replayer()
         if replayer is None:
@@ -81,6 +89,14 @@ class SnapshotTaker:
             return None
         self._taken_at_ns = now_ns
         return self._take(replayer, uuid)
+
+    def _note_newest(self, seq: int) -> None:
+        if seq == self._known_newest:
+            return
+        self._known_newest = seq
+        stored = {found.seq: found for found in self._store.stored() if found.verified}
+        if seq in stored:
+            self._figures.on_newest(seq, stored[seq].taken_ns, stored[seq].head.file_bytes)
 
     def _due(self, commands: int, now_ns: int) -> bool:
         plan = self._plan
@@ -118,6 +134,7 @@ class SnapshotTaker:
             if journaled.last_seq > through_seq:
                 return
             replayer.run(journaled)
+            self._figures.replayed_seq = replayer.seq
             self._alive()
 
     def _take(self, replayer: Replayer, uuid: str) -> SnapshotHead:
@@ -136,32 +153,53 @@ class SnapshotTaker:
             )
         self._store.mark(seq, UNVERIFIED, VERIFIED)
         self._store.retire(self._plan.keep)
+        # Who asks goes on asking until a snapshot is far enough: what was asked meanwhile this one may have answered.
+        self._store.asked()
+        self._note_newest(seq)
         return decode_head(raw)
 
 
 def run(topology: Topology, member: Member) -> int:
     """Take snapshots beside engine `member` until asked to stop; the exit code, as of an engine."""
-    logger = configure_logging(f"snapshotter-{member.id}")
+    logger = open_log(f"snapshotter-{member.id}")
     stop = StopRequest.install()
     give_way(_NICE)
+    figures = SnapshotterFigures()
     try:
         make = implementation(member.engine)
-        while not stop.requested:
-            _follow(topology, member, make, stop, logger)
-            stop.wait(_POLL_S)
+        with _served(member, figures):
+            while not stop.requested:
+                _follow(topology, member, make, figures, stop, logger)
+                stop.wait(_POLL_S)
     except Stopped:
         pass
     except (EnvironmentFault, SnapshotFault, UnknownImplementation) as fault:
         logger.error("environment_fault", text=str(fault))
         return EXIT_ENVIRONMENT
     except (BrokenInvariant, StreamGap) as broken:
-        logger.critical("broken_invariant", text=str(broken), exc_info=True)
+        logger.critical("broken_invariant", exc_info=broken)
         return EXIT_INVARIANT
     logger.info("stopped", reason=stop.reason)
     return EXIT_OK
 
 
-def _follow(topology: Topology, member: Member, make: EngineType, stop: StopRequest, logger: Any) -> None:
+@contextmanager
+def _served(member: Member, figures: SnapshotterFigures) -> Iterator[None]:
+    if not member.snapshotter_metrics_port:
+        yield
+        return
+    with closing(MetricsServer(member.host, member.snapshotter_metrics_port, figures.families)):
+        yield
+
+
+def _follow(
+    topology: Topology,
+    member: Member,
+    make: EngineType,
+    figures: SnapshotterFigures,
+    stop: StopRequest,
+    logger: ProcessLog,
+) -> None:
     """Follow one journal until it is gone (a new disk, a reinit), or the stop."""
     database = _database(member)
     if not database:
@@ -176,18 +214,21 @@ def _follow(topology: Topology, member: Member, make: EngineType, stop: StopRequ
         with store.tend():
             journal = Journal(member.data_dir, member.id, follow_in=member.data_dir / "snapshotter")
             try:
-                taker = SnapshotTaker(journal, store, make, topology.snapshots, alive)
+                taker = SnapshotTaker(journal, store, make, topology.snapshots, alive, figures)
                 while not stop.requested and _database(member) == database:
                     started_ns = time.monotonic_ns()
                     head = taker.turn(started_ns)
                     if head is not None:
-                        took_ms = (time.monotonic_ns() - started_ns) // 1_000_000
+                        took_ns = time.monotonic_ns() - started_ns
+                        figures.on_taken(took_ns)
+                        took_ms = took_ns // 1_000_000
                         logger.info("snapshot", seq=head.seq, epoch=head.epoch, bytes=head.file_bytes, ms=took_ms)
                     stop.wait(_POLL_S)
             finally:
                 journal.close()
     except (JournalFault, SnapshotDamaged) as fault:
         # The engine has moved the journal away, or writes it for the first time: look again.
+        figures.on_fault(time.monotonic_ns())
         logger.warning("journal_not_followed", text=str(fault))
 
 

@@ -10,17 +10,16 @@ from contextlib import ExitStack
 from os import getpid
 from typing import Any, Final
 
-import structlog
-
 from lockstep.ops.metrics.server import serve as serve_metrics
 from lockstep.ops.process import (
     EXIT_ENVIRONMENT,
     EXIT_INVARIANT,
     EXIT_OK,
     EnvironmentFault,
+    ProcessLog,
     StopRequest,
-    configure_logging,
     open_doorbell,
+    open_log,
     start_grpc_server,
 )
 from lockstep.sequencer.clock import SteadyClock
@@ -46,7 +45,7 @@ _STOP_GRACE_S: Final = 0.5
 
 def run(topology: Topology, member: Member) -> int:
     """Run the sequencer until SIGTERM or SIGINT; returns the exit code."""
-    logger = configure_logging(member.name)
+    logger = open_log(member.name)
     stop = StopRequest.install()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:
@@ -60,15 +59,13 @@ def run(topology: Topology, member: Member) -> int:
     except EnvironmentFault as fault:
         print(f"lockstep {member.name}: {fault}", file=sys.stderr)  # noqa: T201 - the one message for the operator
         return EXIT_ENVIRONMENT
-    except (BrokenInvariant, AssertionError):
-        logger.exception("broken invariant: stopping")
+    except (BrokenInvariant, AssertionError) as broken:
+        logger.critical("broken invariant: stopping", exc_info=broken)
         return EXIT_INVARIANT
     return EXIT_OK
 
 
-def _assemble(
-    topology: Topology, member: Member, stack: ExitStack, logger: structlog.stdlib.BoundLogger
-) -> SequencerShell:
+def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: ProcessLog) -> SequencerShell:
     incarnation = time.time_ns()
     identity = f"{member.name}-{secrets.token_hex(6)}"
     draw = random.SystemRandom()

@@ -10,9 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
-
 from lockstep.ops.metrics.sequencer import SequencerFigures
+from lockstep.ops.process_log import ProcessLog
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.clock import SteadyClock
 from lockstep.sequencer.engine_calls import EngineCalls
@@ -70,7 +69,7 @@ class SequencerShell:
         *,
         clock: SteadyClock,
         bell: Doorbell,
-        logger: structlog.stdlib.BoundLogger,
+        logger: ProcessLog,
         identity: cluster_pb2.GetStatusReply,
     ) -> None:
         self._machine = machine

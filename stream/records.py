@@ -37,14 +37,13 @@ from lockstep.stream.event_layouts import DEFINITION_EVENT as DEFINITION_EVENT
 from lockstep.stream.event_layouts import EVENT as EVENT
 from lockstep.stream.event_layouts import ORDER_EVENT as ORDER_EVENT
 from lockstep.stream.event_layouts import SETTING_EVENT as SETTING_EVENT
+from lockstep.stream.topology import MAX_MEMBER as MAX_MEMBER
 
 LAYOUT_VERSION: Final = 1
 
 Epoch = NewType("Epoch", int)
 Seq = NewType("Seq", int)
 
-# Engine member ids are bits of `CONTROL.in_sync`.
-MAX_MEMBER: Final = 63
 # Bounds of what a gateway lets into the stream. Products of two of them still fit 63 bits.
 MAX_PRICE_TICKS: Final = 2**40 - 1
 MAX_QUANTITY_LOTS: Final = 2**31 - 1

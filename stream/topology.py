@@ -10,6 +10,10 @@ own link). Two members on one host use shared memory, others UDP to the receiver
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
+from typing import Final
+
+MAX_MEMBER: Final = 63
+"""Engine member ids are bits of `in_sync` in the stream's control records."""
 
 
 class ProcessKind(IntEnum):
@@ -46,6 +50,8 @@ class Member:
     """UDP port for links from other hosts; unused while every member is on one host."""
     metrics_port: int = field(default=0, kw_only=True)
     """TCP port of the Prometheus exposition; 0: none."""
+    snapshotter_metrics_port: int = field(default=0, kw_only=True)
+    """Engine only: the same of the snapshotter beside it."""
     data_dir: Path = Path()
     """Where an engine keeps its journal and a gateway its intake log."""
     engine: str = "native"
@@ -197,6 +203,10 @@ class Topology:
             ProcessKind.ENGINE: self.engines,
             ProcessKind.GATEWAY: self.gateways,
         }[kind]
+
+    def all_members(self) -> tuple[Member, ...]:
+        """Every process: sequencers, engines, gateways."""
+        return tuple(member for kind in ProcessKind for member in self.members(kind))
 
     def link(self, kind: LinkKind, source: Member, target: Member) -> "Link":
         """The link of one kind from one member to another."""

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from lockstep.ops.cli.options import config_option, expected_errors
-from lockstep.ops.cluster_view import all_members
 from lockstep.ops.config import load
-from lockstep.ops.process import StopRequest, configure_logging
+from lockstep.ops.process_log import open_log
+from lockstep.ops.stop_request import StopRequest
 from lockstep.stream.driver import DriverOptions, run_driver
 
 _ACROSS_HOSTS_PARK_US = 100
@@ -23,9 +23,9 @@ def command(config_path: Path) -> int:
     Processes notice when it dies and attach again to its successor by themselves.
     """
     topology = load(config_path)
-    log = configure_logging("driver")
+    log = open_log("driver")
     stop = StopRequest.install()
-    several_hosts = len({member.host for member in all_members(topology)}) > 1
+    several_hosts = len({member.host for member in topology.all_members()}) > 1
     park_us = _ACROSS_HOSTS_PARK_US if several_hosts else DriverOptions().max_park_us
     options = DriverOptions(udp_mtu_bytes=topology.udp_mtu, max_park_us=park_us)
     run_driver(

@@ -1,13 +1,35 @@
-"""A command group that imports a subcommand only when it is used."""
+"""Command groups: one whose list of commands is whole sentences, and one that imports a subcommand when it is used."""
 
 import importlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import click
 
+_SENTENCE: Final = 200
+"""Longer than any command's first sentence: what click would cut, wraps."""
 
-class LazyGroup(click.Group):
+
+class PlainGroup(click.Group):
+    """Lists its commands in the order of their definition, each with its whole first sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names, in the order in which a newcomer meets them."""
+        del ctx
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands."""
+        rows = []
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                rows.append((name, command.get_short_help_str(_SENTENCE)))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class LazyGroup(PlainGroup):
     """`modules`: where each subcommand is, as `module` (its attribute `command`) or `module:attribute`."""
 
     def __init__(self, *args: Any, modules: Mapping[str, str], **kwargs: Any) -> None:
@@ -15,7 +37,7 @@ class LazyGroup(click.Group):
         self._modules = modules
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names, in the order in which a newcomer meets them."""
+        """Names, in the order of `modules`; nothing is imported."""
         del ctx
         return list(self._modules)
 

@@ -11,7 +11,6 @@ Expected errors are one message on standard error, never a traceback.
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Final
 
 import click
@@ -40,6 +39,7 @@ COMMANDS: Final = {
     "engine": "lockstep.ops.cli.engine",
     "snapshotter": "lockstep.ops.cli.snapshotter",
     "gateway": "lockstep.ops.cli.gateway",
+    "completion": "lockstep.ops.cli.completion",
 }
 """Module of each command; its `command` is the click command."""
 
@@ -50,7 +50,7 @@ COMMANDS: Final = {
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=False,
 )
-@click.version_option(version("lockstep"), "--version", prog_name="lockstep", message="%(prog)s %(version)s")
+@click.version_option(None, "--version", package_name="lockstep", prog_name="lockstep", message="%(prog)s %(version)s")
 def cli() -> None:
     """A replicated exchange that keeps trading when a machine dies.
 

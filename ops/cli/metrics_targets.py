@@ -21,7 +21,8 @@ from lockstep.ops.metrics.targets import scrape_targets
 def command(config_path: Path, output: Path | None) -> int:
     """Print the scrape targets of a cluster for Prometheus (file_sd_configs).
 
-    Every process of the configuration with a metrics_port, and every etcd member.
+    Every process of the configuration with a metrics_port, every snapshotter with a snapshotter_metrics_port, and every
+    etcd member.
     """
     text = scrape_targets(load(config_path))
     if output is None:

@@ -1,28 +1,29 @@
-"""What the subcommands share: common options, and how an expected error becomes one message and an exit code."""
+"""What the subcommands share: common options, and how an expected error becomes one message and an exit code.
+
+Every process of the cluster starts through here, so that gRPC and rich are imported only by who needs them.
+"""
 
 import functools
 import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-import grpc
-from rich.console import Console
 
-from lockstep.channel import parse_addresses
 from lockstep.errors import LockstepError
-from lockstep.ops.cluster_view import rpc_text
 from lockstep.ops.config import ConfigError, load
-from lockstep.ops.process import EXIT_ENVIRONMENT, EnvironmentFault
-from lockstep.ops.replay.flow import FlowError
+from lockstep.ops.faults import EXIT_ENVIRONMENT, EXIT_USAGE, BadInput, EnvironmentFault
 from lockstep.stream.driver import DriverRefused
 from lockstep.stream.topology import Member, ProcessKind, Topology
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 DEFAULT_DATA_DIR: Final = Path("lockstep-data")
 DEFAULT_CONFIG: Final = DEFAULT_DATA_DIR / "cluster.toml"
-EXIT_USAGE: Final = 2
+CONFIG_VARIABLE: Final = "LOCKSTEP_CONFIG"
 
 config_option = click.option(
     "--config",
@@ -30,6 +31,8 @@ config_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     default=DEFAULT_CONFIG,
     show_default=True,
+    envvar=CONFIG_VARIABLE,
+    show_envvar=True,
     help="Configuration file of the cluster.",
 )
 
@@ -58,8 +61,10 @@ def engine_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., 
 _PLAIN_WIDTH: Final = 140
 
 
-def make_console(json_path: Path | None = None) -> Console:
+def make_console(json_path: Path | None = None) -> "Console":
     """Where people read: standard error if standard output is taken by `--json -`; wide where nobody's window is."""
+    from rich.console import Console
+
     stderr = str(json_path) == "-"
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
     return Console(stderr=stderr, width=None if terminal else _PLAIN_WIDTH)
@@ -68,6 +73,8 @@ def make_console(json_path: Path | None = None) -> Console:
 def _check_addresses(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     if not value:
         return ()
+    from lockstep.channel import parse_addresses
+
     try:
         return parse_addresses(value)
     except ValueError as error:
@@ -107,16 +114,26 @@ def expected_errors[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except (ConfigError, FlowError) as error:
+        except BadInput as error:
             raise InputFault(str(error)) from error
         except (EnvironmentFault, DriverRefused, LockstepError, TimeoutError) as error:
             raise Failure(str(error)) from error
-        except grpc.RpcError as error:
-            raise Failure(rpc_text(error)) from error
         except PermissionError as error:
             raise Failure(f"no permission: {error.filename}; choose another path") from error
+        except _rpc_error() as error:
+            from lockstep.ops.cluster_view import rpc_text
+
+            raise Failure(rpc_text(error)) from error
 
     return wrapped
+
+
+def _rpc_error() -> type[Exception]:
+    # Asked for only when an error has arrived that is none of the others.
+    import grpc
+
+    error: type[Exception] = grpc.RpcError
+    return error
 
 
 def load_member(config_path: Path, kind: ProcessKind, member_id: int) -> tuple[Topology, Member]:

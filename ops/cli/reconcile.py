@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
+from lockstep.ops.cli.lazy_group import PlainGroup
 from lockstep.ops.cli.options import (
     Failure,
     InputFault,
@@ -19,6 +19,7 @@ from lockstep.ops.cli.options import (
     make_console,
     write_json,
 )
+from lockstep.ops.cli.tables import plain_table
 from lockstep.ops.config import load
 from lockstep.ops.reconcile.case_file import BreakRecord, BreakState, CaseFile, NoSuchBreak
 from lockstep.ops.reconcile.rules import TITLES, Rule
@@ -34,7 +35,7 @@ def _directory(config_path: Path, data_dir: Path | None) -> Path:
     return data_dir if data_dir is not None else load(config_path).reconciler.data_dir
 
 
-@click.group("reconcile")
+@click.group("reconcile", cls=PlainGroup)
 def command() -> None:
     """Prove that clients, gateways, journals, replicas and a downstream copy agree.
 
@@ -120,7 +121,14 @@ def _once(setup: Any) -> int:
             result = auditor.run_pass(everything=True)
             certificate = auditor.certify(result)
         open_breaks = [row for row in case.breaks() if row.state == BreakState.OPEN]
-        click.echo(f"verified up to seq {result.verified_seq} of {result.target_seq} in {result.seconds:.1f} s")
+        if result.target_seq:
+            click.echo(f"verified up to seq {result.verified_seq} of {result.target_seq} in {result.seconds:.1f} s")
+        else:
+            click.echo(
+                "no replica tells what is committed, so nothing was verified now (before: up to seq "
+                f"{result.verified_seq}); is the cluster up? Of a stopped one, name the files: "
+                "--journal DIR --data-dir OWN"
+            )
         for row in open_breaks:
             click.echo(f"{row.rule} break {row.id}: {row.subject}: {row.detail}")
         if result.halted:
@@ -150,7 +158,7 @@ def status_command(config_path: Path, data_dir: Path | None, json_path: Path | N
     if str(json_path) != "-":
         console = make_console()
         _print_facts(facts, last)
-        table = Table(title="rules", title_justify="left", pad_edge=False)
+        table = plain_table("rules")
         for name in ("rule", "what must be true", "open", "explained", "resolved"):
             table.add_column(name)
         for rule in Rule:
@@ -254,7 +262,9 @@ def certificate_command(config_path: Path, data_dir: Path | None, out: Path | No
         for from_seq, to_seq, _text in certificates:
             click.echo(f"seq {from_seq} to {to_seq}")
         return 0
-    text = certificates[-1][2]
+    from_seq, to_seq, text = certificates[-1]
+    if why:
+        click.echo(f"lockstep: this is the newest; since then none was issued: {why}", err=True)
     if out is None:
         click.echo(text, nl=False)
         return 0
@@ -262,6 +272,7 @@ def certificate_command(config_path: Path, data_dir: Path | None, out: Path | No
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputFault(f"{out}: can't be written: {error.strerror}; choose another --out file") from error
+    click.echo(f"certificate for seq {from_seq} to {to_seq} in {out}; key {json.loads(text)['fingerprint']}")
     return 0
 
 
@@ -295,7 +306,9 @@ def verify_command(certificate: Path, journals: tuple[Path, ...], fingerprint: s
 
     try:
         claimed = read_certificate(certificate.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, CertificateFault) as error:
+    except OSError as error:
+        raise InputFault(f"{certificate}: can't be read: {error.strerror}") from error
+    except (UnicodeDecodeError, CertificateFault) as error:
         raise InputFault(f"{certificate}: {error}") from error
     body = claimed.body
     click.echo(f"signature    good; key {claimed.fingerprint}")

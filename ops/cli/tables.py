@@ -9,9 +9,17 @@ from lockstep.ops.cluster_view import ClusterStatus, MemberStatus
 _STYLES = {"leader": "bold green", "primary": "bold green", "serving": "green", "standby": "cyan", "candidate": "cyan"}
 
 
+def plain_table(title: str, *, header: bool = True) -> Table:
+    """A table without lines: narrow, and whole where it is pasted into a ticket."""
+    return Table(
+        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0),
+        show_header=header,
+    )  # fmt: skip
+
+
 def status_table(status: ClusterStatus, *, title: str, metrics: Mapping[str, str] | None = None) -> Table:
     """One row for each process. `metrics`: where its metrics are served, by name; None: no such column."""
-    table = Table(title=title, title_justify="left", pad_edge=False)
+    table = plain_table(title)
     for name in ("process", "address", "role"):
         table.add_column(name, no_wrap=True)
     for name in ("epoch", "seq", "committed", "pid"):

@@ -11,9 +11,8 @@ from rich.live import Live
 
 from lockstep.ops.cli.options import DEFAULT_DATA_DIR, IMPLEMENTATIONS, engine_option, expected_errors
 from lockstep.ops.cli.tables import status_table, summary_line
-from lockstep.ops.cluster_view import all_members
 from lockstep.ops.local.cluster import DEFAULT_PORT, ClusterPlan, Incident, LocalCluster
-from lockstep.ops.process import StopRequest
+from lockstep.ops.stop_request import StopRequest
 
 _REFRESH_S = 0.5
 _SHOWN_INCIDENTS = 6
@@ -96,7 +95,7 @@ def _greet(cluster: LocalCluster) -> None:
     click.echo(f"clients connect to: {', '.join(cluster.gateway_addresses)}")
     click.echo(f"configuration:      {cluster.config_path}")
     click.echo(f"data and logs:      {cluster.data_dir}")
-    for name, address in _metrics(cluster).items():
+    for name, address in (_metrics(cluster) | _snapshotters(cluster)).items():
         click.echo(f"metrics:            http://{address}/metrics ({name})")
     if cluster.plan.reconcile:
         reconciler = cluster.topology.reconciler
@@ -106,7 +105,12 @@ def _greet(cluster: LocalCluster) -> None:
 
 
 def _metrics(cluster: LocalCluster) -> dict[str, str]:
-    return {member.name: f"{member.host}:{member.metrics_port}" for member in all_members(cluster.topology)}
+    return {member.name: f"{member.host}:{member.metrics_port}" for member in cluster.topology.all_members()}
+
+
+def _snapshotters(cluster: LocalCluster) -> dict[str, str]:
+    engines = cluster.topology.engines
+    return {f"snapshotter-{engine.id}": f"{engine.host}:{engine.snapshotter_metrics_port}" for engine in engines}
 
 
 def _show_table(cluster: LocalCluster, stop: StopRequest, console: Console) -> None:

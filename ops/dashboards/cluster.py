@@ -156,6 +156,46 @@ CLUSTER_DASHBOARD: Final = Dashboard(
             ),
         ),
         Panel(
+            "Age of snapshots",
+            "Since the newest verified snapshot of each engine was written.",
+            "s",
+            (
+                Query(f"time() - (lockstep_snapshotter_snapshot_time_seconds{{{CLUSTER}}} > 0)", "{{member}}"),
+                value("lockstep_snapshotter_overdue_seconds", "{{member}} overdue for"),
+            ),
+        ),
+        Panel(
+            "Commands behind the newest snapshot",
+            "What an engine replays when it starts.",
+            "none",
+            (value("lockstep_snapshotter_behind_commands"),),
+        ),
+        Panel(
+            "Positions of snapshotters",
+            "Seq of the newest verified snapshot, and how far the snapshotter's own engine has executed.",
+            "none",
+            (
+                value("lockstep_snapshotter_snapshot_seq", "{{member}} newest"),
+                value("lockstep_snapshotter_replayed_seq", "{{member}} executed"),
+            ),
+        ),
+        Panel(
+            "Snapshots taken",
+            "Snapshots taken and verified in the last hour; failures to read a journal or a snapshot.",
+            "none",
+            (
+                Query(f"increase(lockstep_snapshotter_snapshots_total{{{CLUSTER}}}[1h])", "{{member}}"),
+                Query(f"increase(lockstep_snapshotter_faults_total{{{CLUSTER}}}[1h])", "{{member}} failures"),
+            ),
+        ),
+        Panel(
+            "What a snapshot takes",
+            "Replay, writing and verification of the last one.",
+            "s",
+            (value("lockstep_snapshotter_last_duration_seconds"),),
+        ),
+        Panel("Size of snapshots", "The newest one.", "bytes", (value("lockstep_snapshotter_snapshot_bytes"),)),
+        Panel(
             "CPU",
             "Cores used by each process.",
             "none",

@@ -1,6 +1,7 @@
 """Write the dashboards' JSON: `python -m lockstep.ops.dashboards.generate`. A test holds the files current."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +25,19 @@ def render(dashboard: Dashboard) -> str:
     return json.dumps(to_json(dashboard), indent=1) + "\n"
 
 
+def counts() -> str:
+    """How many there are of what."""
+    panels = [panel for dashboard in DASHBOARDS for panel in dashboard.panels]
+    queries = sum(len(panel.queries) for panel in panels)
+    return f"{len(DASHBOARDS)} dashboards, {len(panels)} panels, {queries} queries"
+
+
 def main() -> None:
-    """Write all of them."""
+    """Write all of them, and say how many."""
     FOLDER.mkdir(exist_ok=True)
     for dashboard in DASHBOARDS:
         (FOLDER / file_name(dashboard)).write_text(render(dashboard), encoding="utf-8")
+    sys.stdout.write(counts() + "\n")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from typing import IO, Final, Self
 
 from lockstep.engine.implementations import DEFAULT
 from lockstep.ops import config
-from lockstep.ops.cluster_view import ClusterStatus, StatusProbe, all_members
+from lockstep.ops.cluster_view import ClusterStatus, StatusProbe
 from lockstep.ops.local import resume
 from lockstep.ops.local.child import Child, describe_exit
 from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
@@ -153,7 +153,7 @@ class LocalCluster:
                 self._start_etcd(ports[-1])
             if found is not None:
                 resume.restore(self._topology, found)
-            for member in all_members(self._topology):
+            for member in self._topology.all_members():
                 self._add_member(member)
             for engine in self._topology.engines:
                 self._add(
@@ -169,9 +169,10 @@ class LocalCluster:
         self._watcher.start()
 
     def _choose_ports(self) -> tuple[int, ...]:
-        # The gateways' first, then gRPC, watch and metrics ports of all that have them, the reconciler's, etcd's.
+        # The gateways' first, then gRPC, watch and metrics ports of all that have them, the snapshotters', the
+        # reconciler's, etcd's.
         plan = self.plan
-        count = 3 * (plan.gateways + plan.sequencers + plan.engines) + plan.reconcile + 1
+        count = 3 * (plan.gateways + plan.sequencers + plan.engines) + plan.engines + plan.reconcile + 1
         if plan.port is None:
             return free_ports(count)
         ports = tuple(range(plan.port, plan.port + count))
@@ -192,6 +193,7 @@ class LocalCluster:
         processes = plan.gateways + plan.sequencers + plan.engines
         watch_ports = iter(ports[processes:])
         metrics_ports = iter(ports[2 * processes :])
+        snapshotter_ports = iter(ports[3 * processes :])
 
         def members(kind: ProcessKind, count: int) -> tuple[Member, ...]:
             return tuple(
@@ -202,6 +204,7 @@ class LocalCluster:
                     grpc_port=next(grpc_ports),
                     watch_port=next(watch_ports),
                     metrics_port=next(metrics_ports),
+                    snapshotter_metrics_port=next(snapshotter_ports) if kind is ProcessKind.ENGINE else 0,
                     data_dir=Path() if kind is ProcessKind.SEQUENCER else self.data_dir / f"{kind.name.lower()}-{i}",
                     engine=self._implementation(i),
                 )

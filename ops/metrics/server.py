@@ -17,8 +17,8 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from lockstep.ops.faults import EnvironmentFault
 from lockstep.ops.metrics.families import Families
-from lockstep.ops.process import EnvironmentFault
 from lockstep.stream.topology import Member
 
 PATH: Final = "/metrics"

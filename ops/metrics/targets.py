@@ -2,19 +2,23 @@
 
 import json
 
-from lockstep.ops.cluster_view import all_members
 from lockstep.stream.topology import Topology
 
 
 def scrape_targets(topology: Topology) -> str:
-    """JSON: each process with a `metrics_port`, the reconciler too, and each etcd member, which serves /metrics itself.
+    """JSON: each process with a port for it, snapshotters and the reconciler too, and each etcd member by itself.
 
     The labels `cluster`, `kind` and `member` are those that rules and dashboards select by.
     """
     rows = [
         (f"{member.host}:{member.metrics_port}", member.kind.name.lower(), member.name)
-        for member in all_members(topology)
+        for member in topology.all_members()
         if member.metrics_port
+    ]
+    rows += [
+        (f"{engine.host}:{engine.snapshotter_metrics_port}", "snapshotter", f"snapshotter-{engine.id}")
+        for engine in topology.engines
+        if engine.snapshotter_metrics_port
     ]
     reconciler = topology.reconciler
     if reconciler.metrics_port:

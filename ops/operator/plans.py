@@ -95,7 +95,7 @@ def objections(engine: EngineSeen) -> str:
     if engine.leader_objects:
         return f"is not eligible, says the leading sequencer: {engine.leader_objects}"
     if engine.lag > CAUGHT_UP_COMMANDS:
-        return f"is {engine.lag} commands behind and still catching up"
+        return f"is {_commands(engine.lag)} behind and still catching up"
     return ""
 
 
@@ -364,11 +364,15 @@ def _loss_reason(view: ClusterView, engine: EngineSeen) -> Reason:
         return Reason(engine.member, False, f"is fenced; --candidate {engine.member} takes it all the same")
     lacking = max(0, view.committed_seq - engine.seq)
     known = (
-        f"lacks {lacking} commands known to be committed" if lacking else "lacks nothing that is known to be committed"
+        f"lacks {_commands(lacking)} known to be committed"
+        if lacking
+        else "lacks nothing that is known to be committed"
     )
-    return Reason(
-        engine.member, True, f"answers, stands at epoch {engine.epoch} seq {engine.seq}: {known} to be committed"
-    )
+    return Reason(engine.member, True, f"answers, stands at epoch {engine.epoch} seq {engine.seq}: {known}")
+
+
+def _commands(count: int) -> str:
+    return f"{count} command{'s' if count != 1 else ''}"
 
 
 def _unknown(view: ClusterView, member: int) -> Refusal | None:
@@ -416,7 +420,7 @@ def _how_to_rejoin(view: ClusterView) -> str:
 
 
 def _behind(engine: EngineSeen) -> str:
-    return f"{engine.lag} commands behind" if engine.lag else "nothing behind"
+    return f"{_commands(engine.lag)} behind" if engine.lag else "nothing behind"
 
 
 def _lag(view: ClusterView, member: int) -> int:

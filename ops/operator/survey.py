@@ -17,7 +17,7 @@ from typing import Final
 
 import grpc
 
-from lockstep.ops.cluster_view import ClusterStatus, all_members
+from lockstep.ops.cluster_view import ClusterStatus
 from lockstep.ops.operator.checkup import (
     ClockFacts,
     DiskFacts,
@@ -63,14 +63,14 @@ def survey(topology: Topology, status: ClusterStatus) -> tuple[Finding, ...]:
     findings += judge_clock(_clock(status))
     findings += [judge_disk(_disk(member)) for member in _here(topology) if member.kind is not ProcessKind.SEQUENCER]
     findings += [judge_port(facts) for facts in _ports(topology, status)]
-    hosts = {member.host for member in all_members(topology)}
+    hosts = {member.host for member in topology.all_members()}
     findings += judge_network(len(hosts) > 1, _kernel("rmem_max"), _kernel("wmem_max"))
     findings += judge_versions(_versions())
     return tuple(findings)
 
 
 def _here(topology: Topology) -> tuple[Member, ...]:
-    return tuple(member for member in all_members(topology) if _is_here(member.host))
+    return tuple(member for member in topology.all_members() if _is_here(member.host))
 
 
 def _is_here(host: str) -> bool:
@@ -131,7 +131,7 @@ def _sync_us(path: Path) -> int:
 def _ports(topology: Topology, status: ClusterStatus) -> list[PortFacts]:
     answered = {row.name: row.reply is not None for row in status.members}
     found = []
-    for member in all_members(topology):
+    for member in topology.all_members():
         up = answered.get(member.name, False)
         grpc_up = up or _connects(member.host, member.grpc_port)
         found.append(

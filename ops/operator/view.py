@@ -6,11 +6,14 @@ etcd does (if the caller read it), and else the engine of the highest epoch.
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from lockstep.ops.cluster_view import ClusterStatus, MemberStatus
-from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.stream.topology import Member, Topology
 from lockstep.v1 import cluster_pb2
+
+if TYPE_CHECKING:
+    from lockstep.sequencer.config_record import ConfigRecord
 
 ACK_POLICIES = ("synced", "replicated")
 """Names by `lockstep.v1.AckPolicy`."""
@@ -87,7 +90,7 @@ class ClusterView:
         return tuple(engine.member for engine in self.engines if engine.member != self.primary)
 
 
-def view_of(status: ClusterStatus, topology: Topology, record: ConfigRecord | None = None) -> ClusterView:
+def view_of(status: ClusterStatus, topology: Topology, record: "ConfigRecord | None" = None) -> ClusterView:
     """One picture of all answers. `record`: the config in etcd, for where no sequencer leads."""
     rows = {row.name: row for row in status.members}
     leader = status.leader()
@@ -132,7 +135,7 @@ def _voice(status: ClusterStatus, leader: MemberStatus | None) -> cluster_pb2.Ge
 
 
 def _authority(
-    voice: cluster_pb2.GetStatusReply | None, leader: MemberStatus | None, record: ConfigRecord | None
+    voice: cluster_pb2.GetStatusReply | None, leader: MemberStatus | None, record: "ConfigRecord | None"
 ) -> tuple[tuple[int, ...], int]:
     if leader is None and record is not None:
         return record.in_sync, record.primary

@@ -202,5 +202,7 @@ def read_certificate(text: str) -> Certificate:
     except CertificateFault:
         raise
     except (ValueError, KeyError, TypeError) as error:
-        raise CertificateFault(f"not a certificate of a reconciler ({error!r})") from error
+        raise CertificateFault(
+            "this is no certificate of a reconciler; name a file of its folder `certificates`"
+        ) from error
     return Certificate(body, fingerprint(public))

@@ -7,11 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final
 
-import structlog
-
 from lockstep.ops.metrics.reconciler import ReconcilerFigures
 from lockstep.ops.metrics.server import MetricsServer
-from lockstep.ops.process import EXIT_ENVIRONMENT, EXIT_OK, EnvironmentFault, StopRequest, configure_logging
+from lockstep.ops.process import EXIT_ENVIRONMENT, EXIT_OK, EnvironmentFault, ProcessLog, StopRequest, open_log
 from lockstep.ops.reconcile.auditor import Auditor, PassResult
 from lockstep.ops.reconcile.case_file import BreakState, CaseFile
 from lockstep.ops.reconcile.orphans import OrphanDesk
@@ -71,7 +69,7 @@ def hold_directory(directory: Path) -> IO[str]:
 
 def run(topology: Topology) -> int:
     """Reconcile until SIGTERM or SIGINT; the exit code."""
-    log = configure_logging("reconciler")
+    log = open_log("reconciler")
     stop = StopRequest.install()
     wanted = topology.reconciler
     try:
@@ -89,7 +87,7 @@ def run(topology: Topology) -> int:
     return EXIT_OK
 
 
-def _work(topology: Topology, figures: ReconcilerFigures, stop: StopRequest, log: structlog.stdlib.BoundLogger) -> None:
+def _work(topology: Topology, figures: ReconcilerFigures, stop: StopRequest, log: ProcessLog) -> None:
     wanted = topology.reconciler
     case = CaseFile(wanted.data_dir, create=True)
     desk = OrphanDesk(topology, wanted.orphan_policy) if wanted.orphan_policy != FLAG else None
@@ -110,7 +108,7 @@ def _follow(
     stop: StopRequest,
     pause_s: float,
     certificate_s: int,
-    log: structlog.stdlib.BoundLogger,
+    log: ProcessLog,
 ) -> None:
     due_s = time.monotonic() + certificate_s
     end_s = 0.0

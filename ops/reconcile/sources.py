@@ -6,6 +6,7 @@ survive. What the engine sends are the bytes that it reads back from its journal
 recycle theirs and are followed in place (`intake_reader.py`).
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 CHUNK_BYTES: Final = 1 << 20
 _TIMEOUT_S: Final = 20.0
 _SHORT_TIMEOUT_S: Final = 3.0
+_LEARN_S: Final = 1.0
+_LEARN_POLL_S: Final = 0.01
 _LAST_INDEX: Final = 2**32 - 1
 
 
@@ -166,25 +169,40 @@ class LiveEngine:
         return self._join(replication_pb2.FetchEventsRequest(after=after, to_seq=to_seq))
 
     def _join(self, request: replication_pb2.FetchEventsRequest) -> Events | None:
-        try:
-            parts = [part.events for part in self._stub.FetchEvents(request, timeout=_TIMEOUT_S)]
-        except grpc.RpcError as error:
-            fault = self._fault(error)
-            if isinstance(fault, SourceCut):
-                return None
-            raise fault from error
-        return np.frombuffer(b"".join(parts), dtype=EVENT)
+        # What another replica knows to be committed, this one may learn a moment later; until then it keeps it back.
+        deadline = time.monotonic() + _LEARN_S
+        while True:
+            try:
+                parts = list(self._stub.FetchEvents(request, timeout=_TIMEOUT_S))
+            except grpc.RpcError as error:
+                fault = self._fault(error)
+                if isinstance(fault, SourceCut):
+                    return None
+                raise fault from error
+            through = parts[-1].through_seq if parts else 0
+            if through >= request.to_seq:
+                return np.frombuffer(b"".join(part.events for part in parts), dtype=EVENT)
+            if time.monotonic() > deadline:
+                raise self._not_told(through, request.to_seq)
+            time.sleep(_LEARN_POLL_S)
+
+    def _not_told(self, through: int, to_seq: int) -> SourceAway:
+        return SourceAway(f"{self.name}: it knows up to seq {through} to be committed, and {to_seq} was asked for")
 
     def session_events(self, session_id: int, to_seq: int) -> Iterator[Events] | None:
         request = replication_pb2.FetchEventsRequest(session_id=session_id, to_seq=to_seq)
         return self._each(request)
 
     def _each(self, request: replication_pb2.FetchEventsRequest) -> Iterator[Events]:
+        through = 0
         try:
             for part in self._stub.FetchEvents(request, timeout=_TIMEOUT_S):
+                through = part.through_seq
                 yield np.frombuffer(part.events, dtype=EVENT)
         except grpc.RpcError as error:
             raise self._fault(error) from error
+        if through < request.to_seq:
+            raise self._not_told(through, request.to_seq)
 
     def balances(self) -> Balances | None:
         request = replication_pb2.QueryRequest(all_accounts=True)

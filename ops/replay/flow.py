@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lockstep.ops.faults import BadInput
 from lockstep.ops.replay.numbers import MICROS, U64_MAX, file_id_to_client, format_micros
 from lockstep.stream.records import (
     I64_MAX,
@@ -57,7 +58,7 @@ _NAME: Final = re.compile(r"[!-~]{1,32}\Z")
 _PRICE_CACHE: Final = 200_000
 
 
-class FlowError(Exception):
+class FlowError(BadInput):
     """The flow file can't be used. The text names the file, the line and the remedy."""
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from lockstep.engine.native import NativeEngine
 from lockstep.engine.reference import ReferenceEngine
+from lockstep.ops.metrics.snapshotter import SnapshotterFigures
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
@@ -42,7 +43,7 @@ def started(journal, store, engine=ReferenceEngine):
 
 def taker_of(data_dir, tmp_path, plan=EAGER, engine=ReferenceEngine):
     follower = Journal(data_dir, 1, follow_in=tmp_path / "follower")
-    return follower, SnapshotTaker(follower, SnapshotStore(data_dir), engine, plan, lambda: None)
+    return follower, SnapshotTaker(follower, SnapshotStore(data_dir), engine, plan, lambda: None, SnapshotterFigures())
 
 
 def test_file_says_what_was_written():
@@ -128,6 +129,41 @@ def test_both_engines_take_the_same_snapshot_while_the_journal_is_open_and_growi
         if journaled.last_seq <= 21:
             native.run(journaled)
     assert native.snapshot("uuid-1") == first
+    journal.close()
+
+
+def test_asking_again_while_a_snapshot_is_taken_does_not_take_two(tmp_path, sequencer):
+    journal = filled(tmp_path / "data", sequencer)
+    store = SnapshotStore(tmp_path / "data")
+    follower = Journal(tmp_path / "data", 1, follow_in=tmp_path / "follower")
+    plan = Snapshots(every_commands=0, every_s=0)
+    # `alive` is called in the middle of the work: there the operator's call asks once more.
+    taker = SnapshotTaker(follower, store, ReferenceEngine, plan, store.ask, SnapshotterFigures())
+    store.ask()
+    assert taker.turn(1).seq == 21
+    journal.write(JournalWrite((sequencer.commands(4),), committed_seq=21), sync=True)
+    journal.note_committed(25)
+    assert taker.turn(2) is None
+    follower.close()
+    journal.close()
+
+
+def test_figures_follow_what_the_taker_does(tmp_path, sequencer):
+    journal = filled(tmp_path / "data", sequencer)
+    follower = Journal(tmp_path / "data", 1, follow_in=tmp_path / "follower")
+    figures = SnapshotterFigures()
+    store = SnapshotStore(tmp_path / "data")
+    taker = SnapshotTaker(follower, store, ReferenceEngine, EAGER, lambda: None, figures)
+    head = taker.turn(1)
+    assert (figures.following, figures.committed_seq, figures.replayed_seq) == (True, 21, 21)
+    (stored,) = store.stored()
+    assert (figures.seq, figures.size_bytes, figures.taken_ns) == (21, head.file_bytes, stored.taken_ns)
+    follower.close()
+    # Another process begins with what is there.
+    follower, figures = Journal(tmp_path / "data", 1, follow_in=tmp_path / "follower"), SnapshotterFigures()
+    assert SnapshotTaker(follower, store, ReferenceEngine, EAGER, lambda: None, figures).turn(2) is None
+    assert (figures.seq, figures.taken_ns) == (21, stored.taken_ns)
+    follower.close()
     journal.close()
 
 

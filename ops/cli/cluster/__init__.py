@@ -33,7 +33,7 @@ COMMANDS: Final = {
 def command() -> None:
     """Operate a cluster: look, switch over, fence, repair, examine.
 
-    Commands that change something show the topology before and after, say why they refuse, and take --dry-run.
+    Commands that change who does what show the topology before and after, say why they refuse, and take --dry-run.
 
     \b
     Exit codes:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.table import Table
 
 from lockstep.ops.cli.options import config_option, expected_errors, json_option, make_console, write_json
+from lockstep.ops.cli.tables import plain_table
 from lockstep.ops.cluster_view import StatusProbe
 from lockstep.ops.config import load
 from lockstep.ops.operator.checkup import Grade
@@ -31,7 +31,7 @@ def command(config_path: Path, show_all: bool, json_path: Path | None) -> int:
     with StatusProbe.of(topology) as probe:
         status = probe.ask(timeout_s=2.0)
     findings = survey(topology, status)
-    table = Table(title=f"cluster {topology.name}", title_justify="left", pad_edge=False)
+    table = plain_table(f"cluster {topology.name}")
     for name in ("area", "subject", "", "finding", "what to do"):
         table.add_column(name, no_wrap=name in ("area", ""), overflow="fold")
     for finding in findings:

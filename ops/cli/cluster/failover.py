@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from lockstep.ops.cli.cluster.arguments import complete_engine, read_engine
 from lockstep.ops.cli.cluster.steps import (
     Work,
     confirm,
@@ -11,7 +12,6 @@ from lockstep.ops.cli.cluster.steps import (
     force_option,
     open_work,
     operator_errors,
-    read_engine,
     refuse,
 )
 from lockstep.ops.cli.cluster.tables import reasons_table
@@ -24,7 +24,11 @@ from lockstep.v1 import cluster_pb2
 @click.command("failover")
 @config_option
 @click.option(
-    "--candidate", callback=read_engine, metavar="ENGINE", help="Engine that goes on; default: the one that holds most."
+    "--candidate",
+    callback=read_engine,
+    shell_complete=complete_engine,
+    metavar="ENGINE",
+    help="Engine that goes on; default: the one that holds most.",
 )
 @click.option(
     "--accept-data-loss",
@@ -46,7 +50,7 @@ def command(
 
     A healthy cluster is refused (exit code 3): use `switchover`.
     """
-    with open_work(config_path, json_path) as work:
+    with open_work(config_path, json_path, candidate) as work:
         plan = plan_failover(work.view, candidate, accept_data_loss=accept_data_loss)
         if isinstance(plan, Refusal):
             refuse(work, plan)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from lockstep.ops.cli.cluster.steps import carry_out, dry_run_option, engine_argument, open_work, operator_errors
+from lockstep.ops.cli.cluster.arguments import engine_argument
+from lockstep.ops.cli.cluster.steps import carry_out, dry_run_option, open_work, operator_errors
 from lockstep.ops.cli.options import config_option, json_option
 from lockstep.ops.operator.plans import plan_fence
 from lockstep.v1 import cluster_pb2
@@ -24,7 +25,7 @@ def command(member: int, config_path: Path, lift: bool, dry_run: bool, json_path
     If it is the primary, another in-sync engine takes the role first. The last in-sync engine is refused.
     """
     fenced = not lift
-    with open_work(config_path, json_path) as work:
+    with open_work(config_path, json_path, member) as work:
         return carry_out(
             work,
             plan_fence(work.view, member, fenced=fenced),

@@ -27,4 +27,6 @@ def command(config_path: Path, from_epoch: int, json_path: Path | None) -> int:
     with open_work(config_path, json_path) as work:
         epochs = read_history(work.desk.topology, work.view, from_epoch)
         work.console.print(history_table(epochs, title=f"epochs of cluster {work.view.name}"))
-        return work.finish(f"{len(epochs)} epochs", epochs=[epoch.to_json() for epoch in epochs])
+        return work.finish(
+            f"{len(epochs)} epoch{'s' * (len(epochs) != 1)}", epochs=[epoch.to_json() for epoch in epochs]
+        )

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from lockstep.ops.cli.cluster.steps import EXIT_UNKNOWN, engine_argument
-from lockstep.ops.cli.options import InputFault, config_option, expected_errors
+from lockstep.ops.cli.cluster.arguments import EXIT_UNKNOWN, check_engine, engine_argument
+from lockstep.ops.cli.options import config_option, expected_errors
 from lockstep.ops.cluster_view import StatusProbe
 from lockstep.ops.config import load
 from lockstep.ops.operator.view import view_of
@@ -24,13 +24,12 @@ def command(member: int, config_path: Path, timeout_s: float, quiet: bool) -> in
     former primary therefore counts as none.
     """
     topology = load(config_path)
+    check_engine(topology, member)
     with StatusProbe.of(topology) as probe:
         status = probe.ask(timeout_s=timeout_s)
     view = view_of(status, topology)
     engine = view.engine(member)
-    if engine is None:
-        known = ", ".join(str(one.member) for one in view.engines)
-        raise InputFault(f"cluster {topology.name} has no engine {member}; it has: {known}")
+    assert engine is not None
     claims = engine.role == "primary"
     confirmed = not view.leader or view.primary == member
     text, code = ("yes", 0) if claims and confirmed else (f"no: it is {engine.role}", 1)

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from lockstep.engine.implementations import DEFAULT, NAMES, UnknownImplementation, implementation
 from lockstep.ops.cli.cluster.tables import history_table, time_text
+from lockstep.ops.cli.lazy_group import PlainGroup
 from lockstep.ops.cli.options import Failure, InputFault, expected_errors, json_option, make_console, write_json
+from lockstep.ops.cli.tables import plain_table
 from lockstep.ops.operator.archive import SUFFIX, archived_batches
 from lockstep.ops.operator.cold import ColdJournal, NoJournal
 from lockstep.ops.operator.history import EpochBegun, from_frame
@@ -28,7 +29,7 @@ _LAST: Final = 10
 directory_type = click.Path(path_type=Path, file_okay=False, exists=True)
 
 
-@click.group("journal")
+@click.group("journal", cls=PlainGroup)
 def command() -> None:
     """Look at the journals of stopped engines, check and compare them.
 
@@ -86,7 +87,7 @@ def dump(directory: Path, from_seq: int | None, limit: int, json_path: Path | No
         "incarnation": summary.incarnation,
         "digest": digest.hex() if digest is not None else "",
     }
-    table = Table(title=f"journal in {directory}", title_justify="left", pad_edge=False, show_header=False)
+    table = plain_table(f"journal in {directory}", header=False)
     for name, value in facts.items():
         table.add_row(name.replace("_", " "), str(value) or "not kept")
     console.print(table)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
+from lockstep.ops.cli.cluster.arguments import engine_argument
 from lockstep.ops.cli.cluster.steps import (
     carry_out,
     dry_run_option,
-    engine_argument,
     force_option,
     open_work,
     operator_errors,
@@ -32,7 +32,7 @@ def command(member: int, config_path: Path, force: bool, dry_run: bool, json_pat
     For an engine whose disk is suspect, or that diverged and was examined. Refused by an in-sync engine: fence it
     first. Nothing is deleted. Returns when the engine answers again; `status --watch` shows how far it is.
     """
-    with open_work(config_path, json_path) as work:
+    with open_work(config_path, json_path, member) as work:
         before = work.view.engine(member)
         seq = before.seq if before is not None else 0
         left = False

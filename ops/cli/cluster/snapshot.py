@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 import grpc
-from rich.table import Table
 
 from lockstep.engine.implementations import DEFAULT, NAMES, UnknownImplementation, implementation
+from lockstep.ops.cli.cluster.arguments import engine_argument
 from lockstep.ops.cli.cluster.journal import directory_type, opened
-from lockstep.ops.cli.cluster.steps import Refused, Work, engine_argument, open_work, operator_errors
+from lockstep.ops.cli.cluster.steps import Refused, Work, open_work, operator_errors
 from lockstep.ops.cli.cluster.tables import time_text
+from lockstep.ops.cli.lazy_group import PlainGroup
 from lockstep.ops.cli.options import (
     Failure,
     InputFault,
@@ -20,13 +21,14 @@ from lockstep.ops.cli.options import (
     make_console,
     write_json,
 )
+from lockstep.ops.cli.tables import plain_table
 from lockstep.ops.cluster_view import rpc_text
 from lockstep.ops.operator.calls import ask, change
 from lockstep.ops.operator.snapshot_check import SnapshotVerdict, verify_snapshots
 from lockstep.v1 import cluster_pb2
 
 
-@click.group("snapshot")
+@click.group("snapshot", cls=PlainGroup)
 def command() -> None:
     """List the engines' snapshots, have one taken, verify those of a stopped engine.
 
@@ -40,7 +42,7 @@ def command() -> None:
 @expected_errors
 def list_snapshots(config_path: Path, json_path: Path | None) -> int:
     """List the snapshots beside every engine that answers. Exit code 1 if one does not."""
-    table = Table(title="snapshots", title_justify="left", pad_edge=False)
+    table = plain_table("snapshots")
     for name in ("engine", "seq", "epoch", "taken (UTC)", "bytes", "digest", "verified"):
         table.add_column(name, justify="right" if name in ("seq", "epoch", "bytes") else "left", no_wrap=True)
     found: dict[str, object] = {}
@@ -57,7 +59,8 @@ def list_snapshots(config_path: Path, json_path: Path | None) -> int:
                 table.add_row(engine.name, *_cells(one))
             found[engine.name] = [_json(one) for one in reply.snapshots]
         work.console.print(table)
-        work.finish(f"{sum(1 for _ in table.rows) - silent} snapshots", snapshots=found)
+        count = len(table.rows) - silent
+        work.finish(f"{count} snapshot{'s' * (count != 1)}", snapshots=found)
     return 1 if silent else 0
 
 
@@ -71,7 +74,7 @@ def take(member: int, config_path: Path, json_path: Path | None) -> int:
 
     The live engine does not pause: the snapshotter beside it replays the journal.
     """
-    with open_work(config_path, json_path) as work:
+    with open_work(config_path, json_path, member) as work:
         address = _address(work, member)
         reply = change(address, "TakeSnapshot", cluster_pb2.TakeSnapshotRequest(), timeout_s=35.0)
         one = reply.snapshot
@@ -84,9 +87,7 @@ def take(member: int, config_path: Path, json_path: Path | None) -> int:
 
 def _address(work: Work, member: int) -> str:
     engine = work.view.engine(member)
-    if engine is None:
-        known = ", ".join(str(one.member) for one in work.view.engines)
-        raise InputFault(f"cluster {work.view.name} has no engine {member}; it has: {known}")
+    assert engine is not None
     if not engine.up:
         raise Refused(f"engine-{member} does not answer ({engine.error}). Nothing was changed; start it first")
     return engine.address

@@ -75,7 +75,7 @@ def _show(status: ClusterStatus, topology: Topology, json_path: Path | None) -> 
     view = view_of(status, topology)
     if str(json_path) != "-":
         console = make_console()
-        console.print(topology_table(status, view, title=f"cluster {topology.name}"))
+        console.print(topology_table(status, view, title=f"cluster {topology.name}", width=console.width))
         console.print(headline(view), highlight=False)
     write_json(json_path, status_json(status, view))
 
@@ -93,7 +93,8 @@ def _watch(
                 line = headline(view)
                 if console.is_terminal:
                     title = f"cluster {topology.name} at {time.strftime('%H:%M:%S')} (Ctrl-C ends)"
-                    live.update(Group(topology_table(status, view, title=title), line), refresh=True)
+                    table = topology_table(status, view, title=title, width=console.width)
+                    live.update(Group(table, line), refresh=True)
                 elif line != last:
                     click.echo(f"{time.strftime('%H:%M:%S')} {line}", err=str(json_path) == "-")
                 last = line

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 import click
 from rich.console import Console
 
+from lockstep.ops.cli.cluster.arguments import EXIT_REFUSED, EXIT_UNKNOWN, check_engine
 from lockstep.ops.cli.cluster.tables import headline, reasons_table, topology_table
 from lockstep.ops.cli.options import Failure, expected_errors, make_console, write_json
 from lockstep.ops.cluster_view import ClusterStatus
@@ -18,8 +19,6 @@ from lockstep.ops.operator.calls import CallRefused, Desk, OutcomeUnknown, chang
 from lockstep.ops.operator.plans import ChangePlan, NoChange, Refusal
 from lockstep.ops.operator.view import ClusterView
 
-EXIT_REFUSED: Final = 3
-EXIT_UNKNOWN: Final = 4
 SETTLE_S: Final = 10.0
 """How long a change may take to show in what the processes say."""
 
@@ -55,19 +54,6 @@ def operator_errors[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
-def read_engine(ctx: click.Context, param: click.Parameter, value: str | None) -> int:
-    """Callback of options and arguments that name an engine: `2` or `engine-2`; 0 without a value."""
-    if value is None:
-        return 0
-    text = value.removeprefix("engine-")
-    if not text.isdecimal():
-        raise click.BadParameter(f"{value!r} is not an engine: give its id, such as 2 or engine-2", ctx, param)
-    return int(text)
-
-
-engine_argument = click.argument("member", callback=read_engine, metavar="ENGINE")
-
-
 @dataclass(slots=True)
 class Work:
     """One command's view of its cluster."""
@@ -81,7 +67,9 @@ class Work:
 
     def show(self, title: str) -> None:
         """The topology as last seen."""
-        self.console.print(topology_table(self.status, self.view, title=f"{title}: {headline(self.view)}"))
+        self.console.print(
+            topology_table(self.status, self.view, title=f"{title}: {headline(self.view)}", width=self.console.width)
+        )
 
     def look(self) -> ClusterView:
         """Look again."""
@@ -107,9 +95,15 @@ class Work:
 
 
 @contextmanager
-def open_work(config_path: Path, json_path: Path | None) -> Iterator[Work]:
-    """Read the configuration and look at the cluster."""
+def open_work(config_path: Path, json_path: Path | None, member: int = 0) -> Iterator[Work]:
+    """Read the configuration and look at the cluster. `member`: an engine that the command line named; 0: none.
+
+    Raises:
+        InputFault: the configuration has no such engine.
+    """
     topology = load(config_path)
+    if member:
+        check_engine(topology, member)
     with Desk(topology) as desk:
         status, view = desk.look()
         yield Work(desk, make_console(json_path), json_path, status, view)
@@ -117,7 +111,7 @@ def open_work(config_path: Path, json_path: Path | None) -> Iterator[Work]:
 
 def refuse(work: Work, refusal: Refusal, *, title: str = "why, for each engine") -> NoReturn:
     """Say why not, engine by engine, and end with exit code 3."""
-    work.console.print(topology_table(work.status, work.view, title=f"now: {headline(work.view)}"))
+    work.show("now")
     if refusal.reasons:
         work.console.print(reasons_table(refusal.reasons, title=title))
     write_json(

@@ -7,7 +7,8 @@ from typing import Final
 
 import click
 
-from lockstep.ops.cli.cluster.steps import Work, dry_run_option, open_work, operator_errors, read_engine, refuse
+from lockstep.ops.cli.cluster.arguments import complete_engine, read_engine
+from lockstep.ops.cli.cluster.steps import Work, dry_run_option, open_work, operator_errors, refuse
 from lockstep.ops.cli.cluster.tables import reasons_table
 from lockstep.ops.cli.options import config_option, json_option
 from lockstep.ops.operator.calls import change
@@ -30,6 +31,7 @@ def _read_time(ctx: click.Context, param: click.Parameter, value: str | None) ->
 @click.option(
     "--candidate",
     callback=read_engine,
+    shell_complete=complete_engine,
     metavar="ENGINE",
     help="Engine that becomes primary; default: the least behind.",
 )
@@ -67,7 +69,7 @@ def command(
     a few milliseconds. A candidate that is still catching up is waited for. Refused (exit code 3) where the switch
     would not be safe; use `failover` for a cluster that is not healthy.
     """
-    with open_work(config_path, json_path) as work:
+    with open_work(config_path, json_path, candidate) as work:
         if explain:
             return _explain(work)
         if at is not None and not dry_run:

@@ -2,15 +2,22 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from lockstep.ops.cli.tables import plain_table
 from lockstep.ops.cluster_view import ClusterStatus, MemberStatus
-from lockstep.ops.operator.history import EpochBegun
-from lockstep.ops.operator.plans import Reason
 from lockstep.ops.operator.view import ClusterView, EngineSeen
 
+if TYPE_CHECKING:
+    from lockstep.ops.operator.history import EpochBegun
+    from lockstep.ops.operator.plans import Reason
+
+_WITH_ADDRESS: Final = 100
 _STYLES: Final = {
     "leader": "bold green",
     "primary": "bold green",
@@ -22,28 +29,35 @@ _STYLES: Final = {
 }
 
 
-def topology_table(status: ClusterStatus, view: ClusterView, *, title: str) -> Table:
-    """One row for each process."""
-    table = Table(title=title, title_justify="left", pad_edge=False)
-    for name in ("process", "address", "role"):
+def topology_table(status: ClusterStatus, view: ClusterView, *, title: str, width: int) -> Group:
+    """One row for each process, and below what each has to remark. No addresses where `width` is too small."""
+    shows_address = width >= _WITH_ADDRESS
+    table = plain_table("")
+    table.title = None
+    for name in ("process", *(("address",) if shows_address else ()), "role"):
         table.add_column(name, no_wrap=True)
     for name in ("epoch", "seq", "lag", "committed"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("in sync", no_wrap=True)
     table.add_column("pid", justify="right", no_wrap=True)
     table.add_column("digest", no_wrap=True)
-    table.add_column("remark", overflow="fold")
     engines = {engine.name: engine for engine in view.engines}
+    remarks = []
     for member in status.members:
-        table.add_row(*_cells(member, engines.get(member.name)))
-    return table
+        engine = engines.get(member.name)
+        name, address, *cells = _cells(member, engine)
+        table.add_row(name, *((address,) if shows_address else ()), *cells)
+        remark = _remark(member.reply.why if member.reply is not None else member.error, engine)
+        if remark:
+            remarks.append(Text.from_markup(f"  {member.name}: {remark}"))
+    return Group(Text(title), table, *remarks)
 
 
 def _cells(member: MemberStatus, engine: EngineSeen | None) -> tuple[str, ...]:
     role = f"[{_STYLES.get(member.role, 'yellow')}]{member.role}[/]"
     reply = member.reply
     if reply is None:
-        return (member.name, member.address, role, "", "", "", "", _sync(engine), "", "", member.error)
+        return (member.name, member.address, role, "", "", "", "", _sync(engine), "", "")
     return (
         member.name,
         member.address,
@@ -55,7 +69,6 @@ def _cells(member: MemberStatus, engine: EngineSeen | None) -> tuple[str, ...]:
         _sync(engine),
         str(reply.pid),
         reply.digest.hex()[:8],
-        _remark(reply.why, engine),
     )
 
 
@@ -68,8 +81,12 @@ def _sync(engine: EngineSeen | None) -> str:
 
 
 def _remark(why: str, engine: EngineSeen | None) -> str:
+    why = escape(why)
     if engine is not None and not engine.digest_equal:
         return f"[bold red]DIGEST DIFFERS[/] {why}".strip()
+    if engine is not None and engine.fenced and engine.up:
+        # Its own words would have the operator wait for what does not come by itself.
+        return f"fenced: it stays out until `lockstep cluster fence {engine.member} --lift`"
     return why
 
 
@@ -115,9 +132,9 @@ def status_json(status: ClusterStatus, view: ClusterView) -> dict[str, object]:
     }
 
 
-def reasons_table(reasons: Iterable[Reason], *, title: str) -> Table:
+def reasons_table(reasons: "Iterable[Reason]", *, title: str) -> Table:
     """Each engine, and why it can or can't."""
-    table = Table(title=title, title_justify="left", pad_edge=False)
+    table = plain_table(title)
     table.add_column("engine", no_wrap=True)
     table.add_column("eligible", no_wrap=True)
     table.add_column("why", overflow="fold")
@@ -126,9 +143,9 @@ def reasons_table(reasons: Iterable[Reason], *, title: str) -> Table:
     return table
 
 
-def history_table(epochs: Iterable[EpochBegun], *, title: str) -> Table:
+def history_table(epochs: "Iterable[EpochBegun]", *, title: str) -> Table:
     """One row for each epoch."""
-    table = Table(title=title, title_justify="left", pad_edge=False)
+    table = plain_table(title)
     for name, side in (("epoch", "right"), ("began (UTC)", "left"), ("cause", "left"), ("gap ms", "right")):
         table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True)
     for name in ("first seq", "sequencer", "primary"):

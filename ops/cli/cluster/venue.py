@@ -11,9 +11,10 @@ import numpy as np
 
 from lockstep.errors import Refused as CommandRefused
 from lockstep.errors import Unavailable
+from lockstep.ops.channel_options import CHANNEL_OPTIONS
 from lockstep.ops.cli.cluster.steps import Refused, Unknown
+from lockstep.ops.cli.options import Failure
 from lockstep.ops.config import load
-from lockstep.ops.process import CHANNEL_OPTIONS
 from lockstep.stream.records import SETTING_EVENT, EventKind
 from lockstep.stream.topology import Topology
 from lockstep.sync import Client, Session
@@ -36,14 +37,14 @@ def venue(config_path: Path, token: str | None) -> Iterator[tuple[Topology, Clie
     """A session with the administrator's entitlement.
 
     Raises:
-        Refused: the cluster refuses a command or the token. Unknown: no gateway answers.
+        Refused: the cluster refuses a command or the token. Failure: no gateway takes it. Unknown: no answer came.
     """
     topology = load(config_path)
     chosen = token or next((client.token for client in topology.clients if client.admin), None)
     addresses = tuple(gateway.grpc_address for gateway in topology.gateways)
     try:
         with Client(addresses, token=chosen, timeout_s=_TIMEOUT_S) as client:
-            session = client.session(timeout_s=_TIMEOUT_S)
+            session = _open(client, addresses)
             try:
                 yield topology, client, session
             finally:
@@ -52,6 +53,16 @@ def venue(config_path: Path, token: str | None) -> Iterator[tuple[Topology, Clie
         raise Refused(f"the cluster refuses: {error}. Nothing was changed") from error
     except (Unavailable, TimeoutError) as error:
         raise Unknown(f"{error or 'no answer in time'}; it may have been done or not") from error
+
+
+def _open(client: Client, addresses: tuple[str, ...]) -> Session:
+    try:
+        return client.session(timeout_s=_TIMEOUT_S)
+    except (Unavailable, TimeoutError) as error:
+        raise Failure(
+            f"no gateway took the command within {_TIMEOUT_S:g} s (tried {', '.join(addresses)}), so nothing was "
+            "changed; `lockstep cluster status` shows which gateways serve, and why others do not"
+        ) from error
 
 
 def result_of(handle: Any) -> CommandResult:

@@ -3,8 +3,12 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard as GrafanaDashboard
 
 from lockstep.ops.dashboards.generate import DASHBOARDS, FOLDER, file_name, render
 from lockstep.ops.dashboards.model import Dashboard, to_json
@@ -36,6 +40,36 @@ def test_every_query_is_of_the_chosen_cluster_only(dashboard: Dashboard) -> None
             selectors = re.findall(r"\b(?:lockstep|up|process|etcd)[\w:]*(\{[^}]*\})?", query.expression)
             assert selectors
             assert all('cluster="$cluster"' in selector for selector in selectors if selector), query.expression
+
+
+# Grafana knows these; the models of its core do not: annotations are the Prometheus plug-in's, `definition` is the
+# editor's.
+NOT_MODELLED = re.compile(r"\.annotations\.list\[0\]\.(title|text)Format|\.templating\.list\[1\]\.definition")
+
+
+def lost(written: Any, read: Any, path: str = "") -> list[str]:
+    """What is in one document and not, or otherwise, in the other."""
+    if isinstance(written, dict) and isinstance(read, dict):
+        return [row for key, value in written.items() for row in lost(value, read.get(key), f"{path}.{key}")]
+    if isinstance(written, list) and isinstance(read, list) and len(written) == len(read):
+        return [row for i, (a, b) in enumerate(zip(written, read, strict=True)) for row in lost(a, b, f"{path}[{i}]")]
+    return [] if written == read else [f"{path}: {written!r}, read as {read!r}"]
+
+
+@each_dashboard
+def test_grafanas_own_models_know_every_key_and_value(dashboard: Dashboard) -> None:
+    register_default_plugins()
+    written = json.loads(render(dashboard))
+    read = json.loads(JSONEncoder(sort_keys=True).encode(GrafanaDashboard.from_json(written)))
+    assert [row for row in lost(written, read) if not NOT_MODELLED.match(row)] == []
+
+
+def test_a_misspelt_key_of_a_panel_would_be_noticed() -> None:
+    register_default_plugins()
+    written = json.loads(render(DASHBOARDS[0]))
+    written["panels"][0]["options"]["colourMode"] = "value"
+    read = json.loads(JSONEncoder(sort_keys=True).encode(GrafanaDashboard.from_json(written)))
+    assert ".panels[0].options.colourMode: 'value', read as None" in lost(written, read)
 
 
 @each_dashboard

@@ -19,6 +19,8 @@ from lockstep.ops.dashboards.generate import DASHBOARDS
 from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
 from lockstep.ops.metrics.targets import scrape_targets
 from lockstep.ops.reconcile.case_file import BreakState, CaseFile
+from lockstep.replica.snapshots import SnapshotStore
+from lockstep.stream.topology import Snapshots
 
 LOAD_S = 600
 RATE = 200
@@ -64,7 +66,7 @@ def wait_until_whole(cluster: LocalCluster) -> None:
 @pytest.fixture(scope="module")
 def watched(start_prometheus: Callable[[str], Any]) -> Iterator[Watched]:
     with contextlib.ExitStack() as stack:
-        cluster = LocalCluster(ClusterPlan(restart=False, reconcile=True))
+        cluster = LocalCluster(ClusterPlan(restart=False, reconcile=True, snapshots=Snapshots(every_commands=1000)))
         cluster.start(timeout_s=PATIENCE_S)
         stack.callback(cluster.stop)
         prometheus = start_prometheus(scrape_targets(cluster.topology))
@@ -84,6 +86,7 @@ def watched(start_prometheus: Callable[[str], Any]) -> Iterator[Watched]:
 def test_every_target_is_scraped(watched: Watched) -> None:
     up = {sample["metric"]["member"]: sample["value"][1] for sample in watched.prometheus.query("up")}
     names = {"sequencer-1", "sequencer-2", "engine-1", "engine-2", "gateway-1", "etcd-1", "reconciler"}
+    names |= {"snapshotter-1", "snapshotter-2"}
     assert up == dict.fromkeys(names, "1")
 
 
@@ -139,6 +142,26 @@ def test_the_figures_agree_with_each_other(watched: Watched) -> None:
         return min(rates) > RATE / 20 and max(rates) < 1.2 * min(rates)
 
     prometheus.wait_for("agreement", agree)
+
+
+def test_the_figures_of_a_snapshotter_are_those_of_its_files(watched: Watched) -> None:
+    prometheus = watched.prometheus
+    store = SnapshotStore(watched.cluster.topology.engines[0].data_dir)
+    of_one = '{member="snapshotter-1"}'
+
+    def agree() -> bool:
+        newest = store.stored()[-1:]
+        seen = [
+            prometheus.values(f"lockstep_snapshotter_{name}{of_one}")
+            for name in ("snapshot_seq", "snapshot_bytes", "snapshot_time_seconds")
+        ]
+        return [[float(s.seq), float(s.head.file_bytes), s.taken_ns / 1e9] for s in newest] == [
+            [values[0] for values in seen]
+        ]
+
+    prometheus.wait_for("the newest snapshot", agree)
+    assert prometheus.values(f"lockstep_snapshotter_snapshots_total{of_one}")[0] >= 1
+    assert prometheus.values(f"lockstep_snapshotter_following{of_one}") == [1]
 
 
 def test_killing_the_primary_fires_the_failover_alerts(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:

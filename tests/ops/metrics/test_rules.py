@@ -17,9 +17,10 @@ ENGINE = f'{C}, kind="engine", member="engine-1", job="lockstep"'
 GATEWAY = f'{C}, kind="gateway", member="gateway-1", job="lockstep"'
 ETCD = f'{C}, kind="etcd", member="etcd-1", job="lockstep"'
 RECONCILER = f'{C}, kind="reconciler", member="reconciler-1", job="lockstep"'
+SNAPSHOTTER = f'{C}, kind="snapshotter", member="snapshotter-1", job="lockstep"'
 
 HEALTHY: Series = {
-    **{f"up{{{labels}}}": "1x90" for labels in (SEQUENCER, ENGINE, GATEWAY, ETCD, RECONCILER)},
+    **{f"up{{{labels}}}": "1x90" for labels in (SEQUENCER, ENGINE, GATEWAY, ETCD, RECONCILER, SNAPSHOTTER)},
     **{f"process_start_time_seconds{{{labels}}}": "5x90" for labels in (SEQUENCER, ENGINE, GATEWAY)},
     **{f"lockstep_driver_up{{{labels}}}": "1x90" for labels in (SEQUENCER, ENGINE, GATEWAY)},
     f'lockstep_sequencer_epochs_total{{{SEQUENCER}, cause="primary_lost"}}': "0x90",
@@ -48,6 +49,8 @@ HEALTHY: Series = {
     f'lockstep_gateway_submit_to_report_seconds_bucket{{{GATEWAY}, le="+Inf"}}': "0+1000x90",
     f'lockstep_reconcile_breaks_open{{{RECONCILER}, rule="orphan"}}': "0x90",
     f"lockstep_reconcile_verified_seq{{{RECONCILER}}}": "0+1000x90",
+    # One that took nearly as long as it may.
+    f"lockstep_snapshotter_overdue_seconds{{{SNAPSHOTTER}}}": "346+6x89 0",
 }
 """Ten samples a minute for nine minutes (one each 6 s)."""
 
@@ -78,6 +81,7 @@ PLANTED: dict[str, Series] = {
     },
     "LockstepFramesDropped": {f"lockstep_sequencer_link_drops_total{{{SEQUENCER}}}": "0x70 9x20"},
     "LockstepRestarting": {f"process_start_time_seconds{{{GATEWAY}}}": "5x50 6x5 7x5 8x5 9x5 10x20"},
+    "LockstepSnapshotOverdue": {f"lockstep_snapshotter_overdue_seconds{{{SNAPSHOTTER}}}": "400+6x90"},
     "LockstepReconcileBreaks": {f'lockstep_reconcile_breaks_open{{{RECONCILER}, rule="orphan"}}': "0x80 1x10"},
     "LockstepReconcileBehind": {f"lockstep_reconcile_verified_seq{{{RECONCILER}}}": "0+1000x20 20000x70"},
 }

@@ -16,13 +16,13 @@ def broken(clean):
     return clean
 
 
-def test_files_are_reconciled_certified_and_verified(files, run_cli) -> None:
+def test_files_are_reconciled_certified_and_verified(files, run_here) -> None:
     engines = [part for name in ("engine-1", "engine-2") for part in ("--journal", files.root / name)]
     logs = ["--client-logs", files.root / "client-logs", "--intake", files.gateway]
-    done = run_cli("reconcile", "run", *engines, *logs, "--data-dir", files.own)
+    done = run_here("reconcile", "run", *engines, *logs, "--data-dir", files.own)
     assert done.returncode == 0, done.stderr
     assert "clean: certificate for seq 1 to" in done.stdout
-    status = run_cli("reconcile", "status", "--data-dir", files.own, "--json", "-")
+    status = run_here("reconcile", "status", "--data-dir", files.own, "--json", "-")
     assert status.returncode == 0
     facts = json.loads(status.stdout)
     assert facts["compared"] == {
@@ -32,17 +32,17 @@ def test_files_are_reconciled_certified_and_verified(files, run_cli) -> None:
         "downstream_seq": facts["verified_seq"],
     }
     file = files.root / "certificate.json"
-    assert run_cli("reconcile", "certificate", "--data-dir", files.own, "--out", file).returncode == 0
-    assert run_cli("reconcile", "verify", file, *engines).returncode == 0
-    wrong_key = run_cli("reconcile", "verify", file, *engines, "--fingerprint", "00")
+    assert run_here("reconcile", "certificate", "--data-dir", files.own, "--out", file).returncode == 0
+    assert run_here("reconcile", "verify", file, *engines).returncode == 0
+    wrong_key = run_here("reconcile", "verify", file, *engines, "--fingerprint", "00")
     assert (wrong_key.returncode, "another key" in wrong_key.stderr) == (1, True)
 
 
-def test_journal_that_was_changed_does_not_bear_the_certificate_out(clean, run_cli, tamper) -> None:
+def test_journal_that_was_changed_does_not_bear_the_certificate_out(clean, run_here, tamper) -> None:
     seq = tamper.own_way(clean.root / "engine-2", 2)
     file = clean.root / "certificate.json"
-    run_cli("reconcile", "certificate", "--data-dir", clean.own, "--out", file)
-    done = run_cli(
+    run_here("reconcile", "certificate", "--data-dir", clean.own, "--out", file)
+    done = run_here(
         "reconcile", "verify", file, "--journal", clean.root / "engine-1", "--journal", clean.root / "engine-2"
     )
     assert done.returncode == 1
@@ -52,29 +52,29 @@ def test_journal_that_was_changed_does_not_bear_the_certificate_out(clean, run_c
     assert f"engine-1 and engine-2 part at seq {seq}" in done.stdout
 
 
-def test_changed_certificate_is_refused_as_input(clean, run_cli) -> None:
+def test_changed_certificate_is_refused_as_input(clean, run_here) -> None:
     file = clean.root / "certificate.json"
-    run_cli("reconcile", "certificate", "--data-dir", clean.own, "--out", file)
+    run_here("reconcile", "certificate", "--data-dir", clean.own, "--out", file)
     file.write_text(file.read_text().replace('"fills": ', '"fills": 1'))
-    done = run_cli("reconcile", "verify", file, "--journal", clean.root / "engine-1")
+    done = run_here("reconcile", "verify", file, "--journal", clean.root / "engine-1")
     assert done.returncode == 2
     assert "changed after it was signed" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_break_is_listed_explained_resolved_and_found_again(broken, run_cli) -> None:
+def test_break_is_listed_explained_resolved_and_found_again(broken, run_here) -> None:
     run = ("reconcile", "run", "--journal", broken.root / "engine-1", "--data-dir", broken.own)
     own = ("--data-dir", broken.own)
-    assert run_cli(*run).returncode == 1
-    assert "R7 open  fill 999999999.0" in run_cli("reconcile", "breaks", *own).stdout
-    assert run_cli("reconcile", "status", *own).returncode == 1
-    explained = run_cli("reconcile", "explain", 1, "planted", *own)
+    assert run_here(*run).returncode == 1
+    assert "R7 open  fill 999999999.0" in run_here("reconcile", "breaks", *own).stdout
+    assert run_here("reconcile", "status", *own).returncode == 1
+    explained = run_here("reconcile", "explain", 1, "planted", *own)
     assert (explained.returncode, "R7 explained" in explained.stdout) == (0, True)
-    assert run_cli(*run).returncode == 0
-    assert "R7 resolved" in run_cli("reconcile", "resolve", 1, "not really", *own).stdout
-    assert run_cli("reconcile", "breaks", *own).stdout == "no breaks\n"
-    assert run_cli(*run).returncode == 1
-    assert "R7 open" in run_cli("reconcile", "breaks", *own).stdout
+    assert run_here(*run).returncode == 0
+    assert "R7 resolved" in run_here("reconcile", "resolve", 1, "not really", *own).stdout
+    assert run_here("reconcile", "breaks", *own).stdout == "no breaks\n"
+    assert run_here(*run).returncode == 1
+    assert "R7 open" in run_here("reconcile", "breaks", *own).stdout
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,9 @@ def test_break_is_listed_explained_resolved_and_found_again(broken, run_cli) -> 
         (("verify", "nowhere.json", "--journal", "x"), 2, "nowhere.json"),
     ],
 )
-def test_mistake_is_one_message(run_cli, tmp_path, arguments, code, text) -> None:
-    done = run_cli("reconcile", *arguments, cwd=tmp_path)
+def test_mistake_is_one_message(run_here, monkeypatch, tmp_path, arguments, code, text) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run_here("reconcile", *arguments)
     assert done.returncode == code
     assert text in done.stderr
     assert "Traceback" not in done.stderr

@@ -58,9 +58,9 @@ class Cut:
 class Operator:
     """What is done to the cluster between two pieces of trading; each waits until it is done."""
 
-    def __init__(self, cluster: LocalCluster, run_cli) -> None:
+    def __init__(self, cluster: LocalCluster, run_here) -> None:
         self._cluster = cluster
-        self._run_cli = run_cli
+        self._run_cli = run_here
 
     def operate(self, *words: object) -> None:
         done = self._run_cli("cluster", *words, "--config", self._cluster.config_path)
@@ -120,12 +120,12 @@ async def live(cluster: LocalCluster, operator: Operator, flow) -> tuple[str, st
 
 
 @pytest.fixture(scope="module")
-def cut(tmp_path_factory, flow, running, run_cli) -> Cut:
+def cut(tmp_path_factory, flow, running, run_here) -> Cut:
     """See `live`; the cluster is stopped."""
     root = tmp_path_factory.mktemp("cut") / "cluster"
     plan = ClusterPlan(implementations=("native", "reference"), data_dir=root, snapshots=SMALL, restart=False)
     with running(plan) as cluster:
-        first, second = asyncio.run(live(cluster, Operator(cluster, run_cli), flow))
+        first, second = asyncio.run(live(cluster, Operator(cluster, run_here), flow))
     return Cut(root, first, second)
 
 
@@ -156,10 +156,10 @@ def test_range_behind_a_snapshot_is_borne_out_by_cut_journals(cut: Cut, engine: 
         assert 0 < verdict.after_seq < figures_of(cut.second)["from_seq"]
 
 
-def test_of_a_range_that_was_cut_only_its_end_is_borne_out_and_that_is_said(cut: Cut, run_cli, tmp_path) -> None:
+def test_of_a_range_that_was_cut_only_its_end_is_borne_out_and_that_is_said(cut: Cut, run_here, tmp_path) -> None:
     file = tmp_path / "certificate.json"
     file.write_text(cut.first)
-    done = run_cli("reconcile", "verify", file, *(part for n in ENGINES for part in ("--journal", cut.root / n)))
+    done = run_here("reconcile", "verify", file, *(part for n in ENGINES for part in ("--journal", cut.root / n)))
     assert done.returncode == 1
     assert done.stdout.count("bears its end out") == 2
     assert "its journal was cut, so counts and fills were not computed again" in done.stdout

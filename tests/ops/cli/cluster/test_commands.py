@@ -100,7 +100,9 @@ def test_switchover_to_the_primary_is_refused_with_the_reason_of_each_engine(ope
     assert done.code == 3
     assert "engine-3 is the primary already. Nothing was changed. What to do:" in done.text
     assert [row["eligible"] for row in done.result["engines"]] == [True, True, False]
-    assert operate("switchover", "--candidate", 9).code == 3
+    absent = operate("switchover", "--candidate", 9)
+    assert absent.code == 2
+    assert "no engine-9; use one of: engine-1, engine-2, engine-3" in absent.text
     assert operate("switchover", "--at", "yesterday").code == 2
 
 

@@ -4,9 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from lockstep.ops import config
+
+EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
 SCRIPT = "from lockstep.ops.cli.main import cli; cli(prog_name='lockstep')"
 
 
@@ -36,6 +40,19 @@ def test_commands_options_and_values_are_completed(complete: Callable[[str], lis
     assert complete("lockstep cluster switchover --ca") == ["--candidate"]
     assert complete("lockstep cluster ack-policy r") == ["replicated"]
     assert complete("lockstep cluster journal v") == ["verify"]
+
+
+def test_engines_of_the_configuration_are_completed(complete: Callable[[str], list[str]]) -> None:
+    assert complete(f"lockstep cluster fence --config {EXAMPLE} eng") == ["engine-1", "engine-2"]
+    assert not any(complete("lockstep cluster fence --config nowhere.toml eng"))
+
+
+def test_the_completion_command_prints_what_a_shell_reads() -> None:
+    for shell, told in (("bash", "complete -o nosort"), ("zsh", "compdef"), ("fish", "complete --no-files")):
+        command = [sys.executable, "-m", "lockstep.ops.cli.main", "completion", shell]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert told in done.stdout
+        assert "_LOCKSTEP_COMPLETE" in done.stdout
 
 
 def test_bash_gets_a_script_to_source() -> None:

@@ -1,4 +1,4 @@
-"""What every process of the cluster has."""
+"""A process that gives way."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ AUTOGROUP = Path("/proc/self/autogroup")
 
 def _run(*, session_of_its_own: bool) -> list[str]:
     code = (
-        "import os; from pathlib import Path; from lockstep.ops.process import give_way; give_way(7); "
+        "import os; from pathlib import Path; from lockstep.ops.priority import give_way; give_way(7); "
         "print(os.nice(0)); print(Path('/proc/self/autogroup').read_text().split()[-1])"
     )
     command = [sys.executable, "-c", code]

@@ -1,0 +1,16 @@
+"""How a process ends, and the errors that an operator can mend. It imports nothing: every process begins with it."""
+
+from typing import Final
+
+EXIT_OK: Final = 0
+EXIT_ENVIRONMENT: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INVARIANT: Final = 3
+
+
+class EnvironmentFault(Exception):
+    """Something outside the program is wrong; the text says what, and what to do about it."""
+
+
+class BadInput(Exception):
+    """The configuration or an input file can't be used; the text names the file, the place and the remedy."""
