@@ -14,7 +14,7 @@ COMMAND_ROW: Final = struct.Struct("<6BHQQIIQQ9qQ")
 ADMIN_ROW: Final = struct.Struct("<6BHQQIIQQ32s5qQ")
 SETTING_ROW: Final = struct.Struct("<6BHQQIIQQBB6sqq40sqQ")
 TRANSFER_ROW: Final = struct.Struct("<6BHQQIIQQI4sq48sqQ")
-CONTROL_ROW: Final = struct.Struct("<6BHQQIIQQQQHHHHB7sQQ32s")
+CONTROL_ROW: Final = struct.Struct("<6BHQQIIQQQQHHHHB7s4Q16s")
 
 EVENT_ROW: Final = struct.Struct("<QIBBHIIQQQQqqqQQQIIqqqqqq")
 ORDER_EVENT_ROW: Final = struct.Struct("<QIBBHIIQQQQqqq8sqQ4BIqq8sqqq")

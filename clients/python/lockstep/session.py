@@ -22,8 +22,7 @@ from lockstep.orders import (
     replace_row,
 )
 from lockstep.reference import Instrument
-from lockstep.session_events import Checkpoint, ReportId
-from lockstep.session_machine import Counters
+from lockstep.session_events import Checkpoint, Counters, ReportId
 from lockstep.session_shell import SessionShell
 from lockstep.values import Report
 

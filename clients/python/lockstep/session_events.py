@@ -232,3 +232,19 @@ class Effects:
 
 
 NOTHING: Final = Effects()
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened besides the plain flow, for people."""
+
+    connections: int = 0
+    refusals: int = 0
+    rows: int = 0
+    repeated_rows: int = 0
+    """Report rows that had been seen."""
+    duplicate_answers: int = 0
+    """DUPLICATE rows for commands that were answered already: the trace of a resend, not handed out."""
+    stale_epochs: int = 0
+    late_messages: int = 0
+    """Messages of a connection that was given up."""

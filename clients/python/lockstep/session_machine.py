@@ -28,7 +28,7 @@ connection*, because what came later on that connection would otherwise leave a 
 
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 
@@ -43,6 +43,7 @@ from lockstep.session_events import (
     Checkpoint,
     Closed,
     Connect,
+    Counters,
     Effects,
     Failure,
     Opened,
@@ -75,22 +76,6 @@ class State(Enum):
     OPEN = "open"
     FAILED = "failed"
     CLOSED = "closed"
-
-
-@dataclass(slots=True)
-class Counters:
-    """What happened besides the plain flow, for people."""
-
-    connections: int = 0
-    refusals: int = 0
-    rows: int = 0
-    repeated_rows: int = 0
-    """Report rows that had been seen."""
-    duplicate_answers: int = 0
-    """DUPLICATE rows for commands that were answered already: the trace of a resend, not handed out."""
-    stale_epochs: int = 0
-    late_messages: int = 0
-    """Messages of a connection that was given up."""
 
 
 class SessionMachine:

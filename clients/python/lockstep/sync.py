@@ -34,8 +34,7 @@ from lockstep.orders import (
 )
 from lockstep.reference import Instrument
 from lockstep.session import AsyncSession, check_fits
-from lockstep.session_events import Checkpoint, ReportId
-from lockstep.session_machine import Counters
+from lockstep.session_events import Checkpoint, Counters, ReportId
 from lockstep.session_shell import SessionShell
 from lockstep.values import Account, CommandResult, GatewayStatus, Order, Report
 
