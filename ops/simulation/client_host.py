@@ -47,8 +47,13 @@ class ClientHost(Host):
         # No dice: the other seeds, those that once found a bug among them, keep their runs.
         self.grace_ms = _GRACES_MS[id % 3] if world.kernel.seed % 7 > 3 else 0
         """Its cancel on disconnect, in three of seven seeds; 0: off."""
+        # Where one message may be under way, commands wait for answers all the time.
+        under_way = 1 if world.kernel.seed % 13 == 12 else SessionLimits().most_under_way
         self._limits = SessionLimits(
-            max_unanswered=world.kernel.between(16, 200), batch_rows=64, cancel_on_disconnect_ms=self.grace_ms
+            max_unanswered=world.kernel.between(16, 200),
+            batch_rows=64,
+            most_under_way=under_way,
+            cancel_on_disconnect_ms=self.grace_ms,
         )
         self.flow: deque[Piece] = deque()
         """Commands that it is going to give, in order."""
