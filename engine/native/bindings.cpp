@@ -208,6 +208,8 @@ Sizes sizes_of(std::size_t orders, std::size_t levels, std::size_t accounts, std
 }  // namespace
 
 NB_MODULE(_core, module) {
+    // A process that froze the garbage collector ends with its engine alive; nanobind would call that a leak, in its log.
+    nb::set_leak_warnings(false);
     module.doc() = "The native matching core. Use lockstep.engine.native.NativeEngine.";
     static PyType_Slot event_slots[] = {
         {Py_bf_getbuffer, reinterpret_cast<void*>(get_event_buffer)},
