@@ -99,7 +99,7 @@ class Limits:
     """Rows in one CommandBatch at the most."""
     link_queue_bytes: int = 32 << 20
     """Bytes that wait for a back-pressured link before frames are dropped (and later fetched again)."""
-    event_window_commands: int = 32_768
+    event_window_commands: int = 65_536
     """Commands whose events an engine keeps in memory for gap fetches before it goes to disk."""
 
 
