@@ -125,10 +125,10 @@ def _measure(
     plan: BenchPlan, mode: str, rate: int, addresses: Sequence[str], pids: Callable[[], dict[str, int]]
 ) -> Phase:
     load = LoadPlan(tuple(addresses), mode, rate, plan.duration_s, _WARM_UP_S, plan.sessions, time.time_ns() % 2**31)
-    # This module's own environment, without anything that would bind the generator to our standard input.
+    # Its end of our pipe tells the generator that we have ended, however that came.
     process = subprocess.Popen(
         [sys.executable, "-m", "lockstep.ops.bench_load", json.dumps(asdict(load))],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         # What a client that cares for its own CPU would set (clients/python/README.md).

@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -306,10 +308,17 @@ def _tell(message: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def _end_with_parent() -> None:
+    # Nobody ever writes there: the read returns when the other end is closed.
+    os.read(0, 1)
+    os._exit(1)
+
+
 def main() -> int:
     """Run the plan given as JSON in the first argument."""
     fields = json.loads(sys.argv[1])
     plan = LoadPlan(**{**fields, "addresses": tuple(fields["addresses"])})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _tell(uvloop.run(run_load(plan)))
     except LockstepError as error:
