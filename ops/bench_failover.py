@@ -18,8 +18,8 @@ from typing import Final
 import numpy as np
 
 from lockstep.aio import AsyncClient
-from lockstep.ops.demo import INSTRUMENTS, fund
-from lockstep.ops.demo_trader import Tape, Trader
+from lockstep.ops.demo import INSTRUMENTS, fund, wait_whole
+from lockstep.ops.demo_trader import Tape, Trader, trading
 from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
 from lockstep.ops.operator.calls import change
 from lockstep.ops.process import EnvironmentFault
@@ -42,7 +42,6 @@ _TRADERS: Final = 4
 _ROWS: Final = 6
 _CALM_S: Final = 1.0
 _HUNG_S: Final = 2.0
-_WHOLE_S: Final = 30.0
 _DRAIN_S: Final = 20.0
 
 
@@ -119,25 +118,14 @@ async def _measure(plan: FailoverPlan, cluster: LocalCluster, say: Callable[[str
         await fund(client, _TRADERS)
         for trader in traders:
             await trader.open(client)
-        stop = asyncio.Event()
-        interval_s = _TRADERS * _ROWS / plan.rate
-        flows = [
-            asyncio.create_task(
-                trader.run(rows=_ROWS, interval_s=interval_s, offset_s=i * interval_s / _TRADERS, stop=stop)
-            )
-            for i, trader in enumerate(traders)
-        ]
-        try:
+        async with trading(traders, rate=plan.rate, rows=_ROWS):
             for number in range(plan.rounds):
                 for fault in plan.faults:
-                    await _wait_whole(cluster, fault)
+                    await wait_whole(cluster, f"before {fault}")
                     await asyncio.sleep(_CALM_S)
                     happened.append((fault, await _do(cluster, fault)))
                 say(f"round {number + 1} of {plan.rounds} done")
-            await _wait_whole(cluster, "the end")
-        finally:
-            stop.set()
-            await asyncio.gather(*flows)
+            await wait_whole(cluster, "after the last fault")
         with contextlib.suppress(TimeoutError):
             await asyncio.gather(*(trader.drain(_DRAIN_S) for trader in traders))
         unanswered = sum(trader.unanswered for trader in traders)
@@ -175,12 +163,6 @@ def _switch(cluster: LocalCluster) -> int:
     change(leader.address, "SwitchPrimary", request)
     time.sleep(_CALM_S)
     return at_ns
-
-
-async def _wait_whole(cluster: LocalCluster, before: str) -> None:
-    if not await asyncio.to_thread(cluster.wait_until_whole, _WHOLE_S):
-        lacks = "; ".join(cluster.status().lacks(cluster.topology))
-        raise EnvironmentFault(f"before {before} the cluster is not whole within {_WHOLE_S:g} s: {lacks}")
 
 
 def _sum_up(

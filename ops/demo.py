@@ -15,7 +15,7 @@ import numpy as np
 
 from lockstep.admin import AdjustCash, AdjustPosition, AdminCommand, DefineAccount, DefineInstrument
 from lockstep.aio import AsyncClient
-from lockstep.ops.demo_trader import Tape, Trader
+from lockstep.ops.demo_trader import Tape, Trader, trading
 from lockstep.ops.evidence import EngineEvidence, collect
 from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
 from lockstep.ops.process import EnvironmentFault
@@ -161,20 +161,9 @@ async def _trade(
         await fund(client, plan.traders)
         for trader in traders:
             await trader.open(client)
-        stop = asyncio.Event()
-        interval_s = plan.traders * _ROWS / plan.rate
         say(f"trading: {plan.traders} sessions, {plan.rate} orders a second")
-        flows = [
-            asyncio.create_task(
-                trader.run(rows=_ROWS, interval_s=interval_s, offset_s=i * interval_s / plan.traders, stop=stop)
-            )
-            for i, trader in enumerate(traders)
-        ]
-        try:
+        async with trading(traders, rate=plan.rate, rows=_ROWS):
             kills = await _kill_both(plan, cluster, say)
-        finally:
-            stop.set()
-            await asyncio.gather(*flows)
         say("flow stopped; waiting for the last answers")
         await asyncio.gather(*(trader.drain(_DRAIN_S) for trader in traders))
         await asyncio.gather(*(trader.hear_out(_DRAIN_S) for trader in traders))
@@ -210,7 +199,7 @@ async def _kill_both(plan: DemoPlan, cluster: LocalCluster, say: Callable[[str],
     for kind in ("primary", "sequencer"):
         await asyncio.sleep(plan.calm_s)
         # With no standby in sync a killed primary could only be waited for.
-        await _wait_whole(cluster, f"before the kill of the {kind}")
+        await wait_whole(cluster, f"before the kill of the {kind}")
         process = await asyncio.to_thread(cluster.find, kind)
         at_ns = time.monotonic_ns()
         pid = await asyncio.to_thread(cluster.kill, process)
@@ -219,14 +208,19 @@ async def _kill_both(plan: DemoPlan, cluster: LocalCluster, say: Callable[[str],
         say(f"kill -9 {pid}: {process}, {role}")
         # Our own questions about recovery must not disturb what is measured.
         await asyncio.sleep(0.5)
-        await _wait_whole(cluster, f"after the kill of {process}")
+        await wait_whole(cluster, f"after the kill of {process}")
         took = (time.monotonic_ns() - at_ns) / 1e9
         say(f"{process} was started again and everything is in sync {took:.1f} s after the kill; trading never stopped")
     await asyncio.sleep(plan.calm_s)
     return kills
 
 
-async def _wait_whole(cluster: LocalCluster, when: str) -> None:
+async def wait_whole(cluster: LocalCluster, when: str) -> None:
+    """Wait until everything is in sync and serves.
+
+    Raises:
+        EnvironmentFault: that did not come; the text begins with `when`.
+    """
     if not await asyncio.to_thread(cluster.wait_until_whole, _RECOVERY_S):
         lacks = "; ".join(cluster.status().lacks(cluster.topology))
         raise EnvironmentFault(

@@ -7,6 +7,8 @@ would to a market that does not stop.
 import asyncio
 import random
 import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import numpy as np
@@ -137,6 +139,24 @@ class Trader:
     def _on_batch(self, batch: ReportColumns) -> None:
         self._tape.arrivals_ns.append(time.monotonic_ns())
         self._batches.append(seen_rows(batch))
+
+
+@asynccontextmanager
+async def trading(traders: Sequence[Trader], *, rate: int, rows: int) -> AsyncIterator[None]:
+    """While it is entered, all traders send: `rows` commands at a time, together `rate` a second, in turn."""
+    stop = asyncio.Event()
+    interval_s = len(traders) * rows / rate
+    flows = [
+        asyncio.create_task(
+            trader.run(rows=rows, interval_s=interval_s, offset_s=i * interval_s / len(traders), stop=stop)
+        )
+        for i, trader in enumerate(traders)
+    ]
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.gather(*flows)
 
 
 _NO_SUCH_ORDER: Final = 2**63

@@ -20,6 +20,7 @@ from lockstep.ops import config
 from lockstep.ops.cli.cluster.tables import status_json
 from lockstep.ops.local.child import Child
 from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.operator.stored_config import read_config
 from lockstep.ops.operator.view import view_of
 from lockstep.replica.journal import Journal
 from lockstep.stream.topology import Limits, Snapshots, Timing
@@ -141,6 +142,9 @@ def test_cluster_waits_for_its_last_in_sync_engine_and_resumes_with_all_it_ackno
     while time.monotonic() < deadline:
         assert all(watched.status(name).role in following for name in outsiders)
         assert watched.status(rival).role != cluster_pb2.ROLE_LEADER
+        held = read_config(cluster.topology).record
+        assert held is not None
+        assert held.in_sync == (int(last.removeprefix("engine-")),)
         time.sleep(0.1)
     assert load.acknowledged == stood_at
 
