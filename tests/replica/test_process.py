@@ -173,6 +173,8 @@ def trading(rig):
         assert rig.fence(engine, 1, 1).accepted
     rig.send(leader.epoch_start(1, 2, primary=1), leader.commands(10), leader.commands(5))
     rig.until(rig.released_through(16), "release of the first commands")
+    # The release says what both engines hold; that it is committed a standby reads a frame later.
+    rig.until(lambda: all(rig.status(engine).committed_seq == 16 for engine in (1, 2)), "commit known to both engines")
     return rig, leader
 
 

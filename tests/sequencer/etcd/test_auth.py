@@ -51,7 +51,8 @@ def test_refreshed_token_never_expires_and_an_expired_one_is_replaced_on_demand(
             assert on_demand._caller.token != before[1]
 
     asyncio.run(scenario())
-    assert not caplog.records
+    # gRPC's own poller may still speak, through asyncio, of a loop that an earlier test has closed.
+    assert not [record for record in caplog.records if record.name.startswith("lockstep")]
 
 
 def test_wrong_or_missing_credentials_are_refused_by_name(alice: EtcdOptions) -> None:
