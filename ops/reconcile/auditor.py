@@ -128,10 +128,10 @@ class Auditor:
         breaks += self._look_downstream(everything=everything)
         breaks += self._ledger.compare("execution", holdings_of(self._twin.engine.accounts()), self._twin.seq)
         breaks += self._clients.compare(self._twin.seq)
-        found = self.case.found(breaks)
+        found = self.case.found(breaks, looked_ns=now_ns)
         if self._twin.seq >= target > 0 and not self._halted:
             found += self._look_for_unknown(waiting, now_ns)
-            found += self.case.found(self._short_journals(target))
+            found += self.case.found(self._short_journals(target), looked_ns=now_ns)
         result = PassResult(self._twin.seq, target, found, time.monotonic() - began, self._halted)
         if self._twin.seq - self._checkpoint_seq >= self.setup.checkpoint_commands:
             self._checkpoint()
@@ -354,7 +354,7 @@ class Auditor:
             broken = orphan_break(entry, now_ns)
             outcome = self._act(entry) if self._act is not None else ""
             found.append(Break(broken.rule, broken.subject, f"{broken.detail}; {outcome}") if outcome else broken)
-        fresh = self.case.found(found)
+        fresh = self.case.found(found, looked_ns=now_ns)
         self.case.settle(Rule.ORPHAN, found, "the command is in the stream, or its gateway holds it no more")
         held_by_gateways = {(entry.session_id, entry.session_no) for entry in waiting}
 
@@ -362,7 +362,7 @@ class Auditor:
             return known(session_id, session_no) or (session_id, session_no) in held_by_gateways
 
         lost = self._clients.unanswered(known, held, now_ns=now_ns, after_ns=after_ns)
-        fresh += self.case.found(lost)
+        fresh += self.case.found(lost, looked_ns=now_ns)
         self.case.settle(Rule.LOST_COMMAND, lost, "the command is in the stream, or a gateway holds it")
         return fresh
 

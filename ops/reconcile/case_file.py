@@ -2,7 +2,8 @@
 
 The reconciler writes; the command line reads, and moves breaks on. A break is *open* when a rule finds it; an operator
 *explains* it (known, looked into) and *resolves* it (mended). Rules that look at everything in each pass resolve their
-breaks themselves when these are gone. What is found again after it was resolved is open again. Nothing is ever deleted.
+breaks themselves when these are gone. What is found again by a look that began after it was resolved is open again.
+Nothing is ever deleted.
 """
 
 import json
@@ -81,14 +82,22 @@ class CaseFile:
         except (sqlite3.Error, OSError) as error:
             raise EnvironmentFault(f"{path} can't be used: {error}; check the reconciler's data_dir") from error
 
-    def found(self, breaks: Iterable[Break]) -> int:
-        """Write breaks down; how many are new or open again."""
+    def found(self, breaks: Iterable[Break], *, looked_ns: int | None = None) -> int:
+        """Write breaks down; how many are new or open again.
+
+        Args:
+            breaks: what rules found.
+            looked_ns: Unix time at which the look began (None: now). It may have seen what was mended and resolved
+                since; that stays resolved.
+        """
         fresh = 0
         now_ns = time.time_ns()
+        looked_ns = now_ns if looked_ns is None else looked_ns
         room = _MOST_BREAKS - int(self._db.execute("SELECT COUNT(*) FROM breaks").fetchone()[0])
         self._db.execute("BEGIN IMMEDIATE")
         for each in breaks:
-            row = self._db.execute("SELECT id, state FROM breaks WHERE key = ?", (each.key,)).fetchone()
+            query = "SELECT id, state, changed_ns FROM breaks WHERE key = ?"
+            row = self._db.execute(query, (each.key,)).fetchone()
             if row is None and room > 0:
                 room -= 1
                 fresh += 1
@@ -98,7 +107,7 @@ class CaseFile:
                     (each.key, each.rule, each.subject, each.detail, each.seq, BreakState.OPEN, *[now_ns] * 3),
                 )
             elif row is not None:
-                again = row[1] == BreakState.RESOLVED
+                again = row[1] == BreakState.RESOLVED and row[2] <= looked_ns
                 fresh += again
                 state = BreakState.OPEN if again else row[1]
                 self._db.execute(

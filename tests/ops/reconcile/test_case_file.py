@@ -1,5 +1,6 @@
 """Breaks live through open, explained and resolved; what comes back is open again; nothing is lost by a restart."""
 
+import time
 from contextlib import closing
 
 import pytest
@@ -41,6 +42,15 @@ def test_resolved_break_that_is_found_again_is_open_again(case) -> None:
     assert case.breaks(all_states=False) == []
     assert case.found([ONE]) == 1
     assert states(case) == [(1, "R6", "open")]
+
+
+def test_break_resolved_while_a_look_was_under_way_is_not_opened_by_it(case) -> None:
+    case.found([ONE])
+    began_ns = time.time_ns()
+    case.change(1, BreakState.RESOLVED, "row repaired")
+    assert case.found([ONE], looked_ns=began_ns) == 0
+    assert states(case) == [(1, "R6", "resolved")]
+    assert case.found([ONE], looked_ns=time.time_ns()) == 1
 
 
 def test_break_that_a_complete_look_does_not_find_any_more_is_resolved_with_a_note(case) -> None:

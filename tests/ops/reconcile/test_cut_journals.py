@@ -43,7 +43,7 @@ class Cut:
 
     root: Path
     first: str
-    """Of a range that was cut since."""
+    """Of a range whose beginning is cut, and whose end is behind a snapshot of each engine."""
     second: str
     """Of the range behind it, which is still there."""
 
@@ -75,12 +75,10 @@ class Operator:
         cluster.restart(standby)
         assert cluster.wait_until_whole(PATIENCE_S)
 
-    def wait_for_cuts(self, beyond: int) -> None:
-        def first_seqs() -> list[int]:
-            members = self._cluster.status().members
-            return [m.reply.journal.first_seq for m in members if m.name in ENGINES and m.reply is not None]
-
-        until(lambda: len(first_seqs()) == 2 and min(first_seqs()) > beyond, f"journals cut beyond seq {beyond}")
+    def cut_beyond(self, seq: int) -> bool:
+        members = self._cluster.status().members
+        first = [m.reply.journal.first_seq for m in members if m.name in ENGINES and m.reply is not None]
+        return len(first) == 2 and min(first) > seq
 
     def reconcile(self, *, certify: bool = False) -> str:
         own = self._cluster.topology.reconciler.data_dir
@@ -108,9 +106,15 @@ async def live(cluster: LocalCluster, operator: Operator, flow) -> tuple[str, st
             await trade(seller, buyer, 8)
             await asyncio.to_thread(step)
             await asyncio.to_thread(operator.reconcile)
-        await trade(seller, buyer, 15)
+        # No more at once than the kept snapshots are apart: what is cut has to be verified before.
+        give_up = time.monotonic() + PATIENCE_S
+        while not await asyncio.to_thread(operator.cut_beyond, 300):
+            assert time.monotonic() < give_up, f"the journals were not cut within {PATIENCE_S} s"
+            await trade(seller, buyer, 2)
+            await asyncio.to_thread(operator.reconcile)
+            await asyncio.sleep(0.5)
+        await trade(seller, buyer, 2)
         first = await asyncio.to_thread(operator.reconcile, certify=True)
-        await asyncio.to_thread(operator.wait_for_cuts, 300)
         await trade(seller, buyer, 2)
         await hear_out(seller, buyer)
         second = await asyncio.to_thread(operator.reconcile, certify=True)
