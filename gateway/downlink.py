@@ -22,6 +22,8 @@ class Fetch:
 
     after_seq: int
     to_seq: int
+    engine: int
+    """The one that released last: it has them, and it lives, while the primary of before may hang."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Downlink:
             return None
         self._fetching = True
         self.gaps += 1
-        return Fetch(self.delivered_seq, min(to_seq, self.delivered_seq + _MAX_FETCH_SEQS))
+        return Fetch(self.delivered_seq, min(to_seq, self.delivered_seq + _MAX_FETCH_SEQS), self.primary)
 
     def _take(self, release: Frame) -> tuple[Events, ...]:
         if release.aux <= self.delivered_seq:

@@ -49,12 +49,9 @@ class Engines:
         self.primary = 0
         """Engine to ask first; 0: not known."""
 
-    def _order(self, *, primary_first: bool) -> list[int]:
-        order = list(self._members)
-        if self.primary in order:
-            order.remove(self.primary)
-            order.insert(0 if primary_first else len(order), self.primary)
-        return order
+    def _order(self, *, first: int = 0, last: int = 0) -> list[int]:
+        """All engines; `first` and `last` where they are named (0: whichever)."""
+        return sorted(self._members, key=lambda member: (member != first, member == last))
 
     async def query(
         self, request: replication_pb2.QueryRequest, *, min_epoch: int = 0, primary_first: bool = True
@@ -65,7 +62,8 @@ class Engines:
             EnginesUnavailable: none answered.
         """
         said = []
-        for member in self._order(primary_first=primary_first):
+        order = self._order(first=self.primary) if primary_first else self._order(last=self.primary)
+        for member in order:
             try:
                 reply: replication_pb2.QueryReply = await self._stubs[member].Query(request, timeout=_QUERY_TIMEOUT_S)
             except grpc.aio.AioRpcError as error:
@@ -99,11 +97,12 @@ class Engines:
         return best
 
     async def events(
-        self, *, after_seq: int, to_seq: int, after_index: int = LAST_INDEX, session_id: int = 0
+        self, *, after_seq: int, to_seq: int, after_index: int = LAST_INDEX, session_id: int = 0, first: int = 0
     ) -> AsyncIterator[Events]:
         """Events after the given id up to and including `to_seq`, of one session or of all (0), in order.
 
-        If an engine fails on the way the next one goes on behind the last event.
+        If an engine fails on the way the next one goes on behind the last event. `first` is asked first (0: the
+        primary).
 
         Raises:
             EventsGone: no engine has them all, and they were cut from journals.
@@ -111,7 +110,7 @@ class Engines:
         """
         said = []
         begins: list[int] = []
-        for member in self._order(primary_first=True):
+        for member in self._order(first=first or self.primary):
             after = common_pb2.EventId(seq=after_seq, index=after_index)
             request = replication_pb2.FetchEventsRequest(after=after, session_id=session_id, to_seq=to_seq)
             through = 0
@@ -134,13 +133,13 @@ class Engines:
             raise EventsGone("; ".join(said), min(begins))
         raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
 
-    async def fetch(self, *, after_seq: int, to_seq: int) -> Events:
-        """All events of the seqs from `after_seq + 1` to `to_seq`, as one array.
+    async def fetch(self, *, after_seq: int, to_seq: int, first: int = 0) -> Events:
+        """All events of the seqs from `after_seq + 1` to `to_seq`, as one array; `first`: engine to ask first.
 
         Raises:
             EnginesUnavailable: no engine has them all.
         """
-        parts = [part async for part in self.events(after_seq=after_seq, to_seq=to_seq)]
+        parts = [part async for part in self.events(after_seq=after_seq, to_seq=to_seq, first=first)]
         return join_records(parts) if parts else no_events()
 
     async def snapshot(self) -> tuple[int, bytes]:
@@ -150,7 +149,7 @@ class Engines:
             EnginesUnavailable: none answered.
         """
         said = []
-        for member in self._order(primary_first=False):
+        for member in self._order(last=self.primary):
             request = replication_pb2.FetchSnapshotRequest()
             chunks, seq, total = [], 0, -1
             try:

@@ -10,12 +10,14 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, Final
 
 import grpc
 
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.disconnects import Watch
+from lockstep.gateway.downlink import Fetch
 from lockstep.gateway.engines import Engines, EnginesUnavailable, EventsGone
 from lockstep.gateway.entitlement import Entitlements
 from lockstep.gateway.inlet import Inlet
@@ -281,7 +283,7 @@ class GatewayShell:
             if stream is not None:
                 stream.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[Code.STALE_CONNECTION])
         if effects.fetch is not None:
-            self.spawn(self._fetch(effects.fetch.after_seq, effects.fetch.to_seq))
+            self.spawn(self._fetch(effects.fetch))
 
     def _write_intake(self, entries: tuple[tuple[int, Commands], ...], watched: tuple[Watch, ...]) -> None:
         self._intake.write(entries, self._forget, watched)
@@ -316,21 +318,21 @@ class GatewayShell:
         self.figures.on_delivered(len(events), self.machine.sessions)
         self.market.on_events(events, downlink.delivered_seq)
 
-    async def _fetch(self, after_seq: int, to_seq: int) -> None:
+    async def _fetch(self, wanted: Fetch) -> None:
         started_ns = time.monotonic_ns()
         try:
-            events = await self.engines.fetch(after_seq=after_seq, to_seq=to_seq)
+            events = await self.engines.fetch(after_seq=wanted.after_seq, to_seq=wanted.to_seq, first=wanted.engine)
         except EnginesUnavailable as error:
             self._log.warning("missed events can't be fetched now", said=str(error))
-            if isinstance(error, EventsGone) and self._is_left_behind(error, after_seq):
+            if isinstance(error, EventsGone) and self._is_left_behind(error, wanted.after_seq):
                 return
             await asyncio.sleep(_SYNC_PAUSE_S)
             self.machine.on_fetch_failed()
             return
         self._gone_since_s = 0.0
         took_us = (time.monotonic_ns() - started_ns) // 1000
-        self._log.info("missed events fetched", after_seq=after_seq, to_seq=to_seq, took_us=took_us)
-        self._perform(self.machine.on_fetched(events, to_seq))
+        self._log.info("missed events fetched", **asdict(wanted), took_us=took_us)
+        self._perform(self.machine.on_fetched(events, wanted.to_seq))
 
     def _is_left_behind(self, gone: EventsGone, after_seq: int) -> bool:
         now_s = self._loop.time()

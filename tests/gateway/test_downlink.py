@@ -45,7 +45,7 @@ def test_release_of_a_lower_epoch_is_dropped():
 
 def test_gap_is_fetched_and_what_came_meanwhile_follows_it():
     downlink = Downlink(10)
-    assert downlink.on_release(release(13, 13, 13)).fetch == Fetch(10, 12)
+    assert downlink.on_release(release(13, 13, 13)).fetch == Fetch(10, 12, engine=1)
     assert downlink.on_release(release(14, 14, 14)).fetch is None
     assert seqs(downlink.on_fetched(events(11, 12), 12)) == [11, 12, 13, 14]
     assert downlink.delivered_seq == 14
@@ -53,7 +53,7 @@ def test_gap_is_fetched_and_what_came_meanwhile_follows_it():
 
 def test_empty_release_shows_that_something_is_missing():
     downlink = Downlink(10)
-    assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12)
+    assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12, engine=1)
     assert seqs(downlink.on_fetched(events(11, 12), 12)) == [11, 12]
 
 
@@ -63,15 +63,21 @@ def test_second_gap_behind_the_first_is_fetched_next():
     downlink.on_release(release(15, 15, 15))
     delivery = downlink.on_fetched(events(11), 11)
     assert seqs(delivery) == [11, 12]
-    assert delivery.fetch == Fetch(12, 14)
+    assert delivery.fetch == Fetch(12, 14, engine=1)
     assert seqs(downlink.on_fetched(events(13, 14), 14)) == [13, 14, 15]
+
+
+def test_gap_that_a_new_primary_shows_is_fetched_from_it():
+    downlink = Downlink(10)
+    downlink.on_release(release(11, 11, 11))
+    assert downlink.on_release(release(14, 14, 14, epoch=2, sender=2)).fetch == Fetch(11, 13, engine=2)
 
 
 def test_fetch_that_failed_is_asked_again_by_the_next_release():
     downlink = Downlink(10)
     downlink.on_release(release(12, 12, 12))
     downlink.on_fetch_failed()
-    assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12)
+    assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12, engine=1)
 
 
 def test_live_release_that_closes_the_gap_makes_the_fetched_events_repeats():
@@ -84,4 +90,4 @@ def test_live_release_that_closes_the_gap_makes_the_fetched_events_repeats():
 
 def test_long_gap_is_fetched_in_steps():
     downlink = Downlink(0)
-    assert downlink.on_release(release(1_000_000, 999_999)).fetch == Fetch(0, 65_536)
+    assert downlink.on_release(release(1_000_000, 999_999)).fetch == Fetch(0, 65_536, engine=1)
