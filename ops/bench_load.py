@@ -73,7 +73,8 @@ class LoadSession:
 
     def __init__(self, account: int, seed: int) -> None:
         self.account = account
-        self.answered = 0
+        self.answered_in_time = 0
+        """Orders answered before the end of the phase."""
         self.fills = 0
         self.orders = 0
         self.first_measured = 0
@@ -88,6 +89,7 @@ class LoadSession:
         """Latencies in microseconds by the second in which the order was due; put into a histogram in the end."""
         self._arrived: list[tuple[int, ReportColumns]] = []
         self._arrived_rows = 0
+        self._ended_ns = 2**63 - 1
         self._session: AsyncSession | None = None
 
     async def open(self, client: AsyncClient, *, linger_ms: float) -> None:
@@ -111,6 +113,10 @@ class LoadSession:
     def measure(self) -> None:
         """From the next order on, count."""
         self.first_measured = self._last_no + 1
+
+    def end(self, now_ns: int) -> None:
+        """The phase is over: what is answered from here on is late."""
+        self._ended_ns = now_ns
 
     @property
     def unanswered(self) -> int:
@@ -150,7 +156,7 @@ class LoadSession:
         outcome = (index == 0) & (leg == 0) & (number >= self.first_measured)
         numbers = number[outcome].astype(np.int64)
         self.fills += int(((kind == EventKind.TRADE) & (leg == 0)).sum())
-        self.answered += len(numbers)
+        self.answered_in_time += int((came_ns[outcome] <= self._ended_ns).sum())
         due_ns = self._due_ns[numbers]
         latency_us = (came_ns[outcome] - due_ns) // 1000
         second = due_ns // 1_000_000_000
@@ -220,16 +226,16 @@ async def run_load(plan: LoadPlan) -> dict[str, Any]:
         await _offer(plan, sessions, plan.duration_s)
         seconds = time.monotonic() - started
         for session in sessions:
-            session.count()
-        answered_in_time = sum(session.answered for session in sessions)
+            session.end(time.monotonic_ns())
         _tell({"event": "measured"})
+        # Nothing is counted before the last answer has come: it would wait, and be timed, behind the counting.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_S):
                 for session in sessions:
                     await session.drain()
         for session in sessions:
             session.count()
-        result = _sum_up(sessions, seconds, answered_in_time)
+        result = _sum_up(sessions, seconds)
         for session in sessions:
             await session.close()
     return result
@@ -271,7 +277,7 @@ async def _offer(plan: LoadPlan, sessions: Sequence[LoadSession], seconds: float
     pacer.close()
 
 
-def _sum_up(sessions: Sequence[LoadSession], seconds: float, answered_in_time: int) -> dict[str, Any]:
+def _sum_up(sessions: Sequence[LoadSession], seconds: float) -> dict[str, Any]:
     histogram = new_histogram()
     refused: Counter[str] = Counter()
     for session in sessions:
@@ -281,7 +287,7 @@ def _sum_up(sessions: Sequence[LoadSession], seconds: float, answered_in_time: i
         "event": "result",
         "seconds": seconds,
         "orders": sum(session.orders for session in sessions),
-        "answered_in_time": answered_in_time,
+        "answered_in_time": sum(session.answered_in_time for session in sessions),
         "unanswered": sum(session.unanswered for session in sessions),
         "latency_us": percentiles_us(histogram),
         "p99_by_second_us": _p99_by_second(sessions),
