@@ -77,9 +77,15 @@ class HostedCluster(LocalCluster):
                 time.sleep(0.01)
 
     def _add_member(self, member: Member) -> None:
+        self._add_on_host_of(member, member.name, member.kind.name.lower())
+
+    def _add_snapshotter(self, engine: Member) -> None:
+        self._add_on_host_of(engine, f"snapshotter-{engine.id}", "snapshotter")
+
+    def _add_on_host_of(self, member: Member, name: str, command: str) -> None:
         number = self.host_of(member)
         arguments = ("--config", str(self._config_of(number)), "--id", str(member.id))
-        self._add(member.name, member.kind.name.lower(), *arguments, prefix=self._hosts.prefix(number))
+        self._add(name, command, *arguments, prefix=self._hosts.prefix(number))
 
     def _config_of(self, number: int) -> Path:
         return self.data_dir / f"cluster-host-{number}.toml"

@@ -156,9 +156,7 @@ class LocalCluster:
             for member in self._topology.all_members():
                 self._add_member(member)
             for engine in self._topology.engines:
-                self._add(
-                    f"snapshotter-{engine.id}", "snapshotter", "--config", str(self.config_path), "--id", str(engine.id)
-                )
+                self._add_snapshotter(engine)
             if self.plan.reconcile:
                 self._add(_RECONCILER, "reconcile", "run", "--config", str(self.config_path))
             self._wait_until_serving(timeout_s, should_stop)
@@ -263,6 +261,10 @@ class LocalCluster:
     def _add_member(self, member: Member) -> None:
         self._add(member.name, member.kind.name.lower(), "--config", str(self.config_path), "--id", str(member.id))
 
+    def _add_snapshotter(self, engine: Member) -> None:
+        name = f"snapshotter-{engine.id}"
+        self._add(name, "snapshotter", "--config", str(self.config_path), "--id", str(engine.id))
+
     def _log(self, name: str) -> Path:
         return self.data_dir / "logs" / f"{name}.log"
 
@@ -359,6 +361,17 @@ class LocalCluster:
     def broken(self) -> tuple[str, ...]:
         """Processes that ended because they found their own state wrong."""
         return tuple(sorted(self._parts.given_up))
+
+    def unsettled(self) -> tuple[str, ...]:
+        """Processes that do not run, or that ended soon after their last start and have not run for long since."""
+        now = time.monotonic()
+        with self._guard:
+            return tuple(
+                name
+                for name, child in self._parts.children.items()
+                if not child.running
+                or (self._parts.restarts[name].delay > _FIRST_RESTART_S and now - child.started_at < _SHORT_LIFE_S)
+            )
 
     def restart(self, name: str) -> None:
         """Start a dead process again now."""
