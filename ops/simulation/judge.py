@@ -46,7 +46,7 @@ class Judge:
         self._stamp_times: dict[int, int] = {}
         self._promised: dict[int, int] = {}
         self._compared: dict[int, int] = {}
-        self._wiped: dict[int, bool] = {}  # engines with a new disk that the config has listed ever since
+        self._wiped: set[int] = set()  # engines that got a new disk and have not held all that is committed since
         self._config: ConfigRecord | None = None
         self.log: list[Frame] = []
         """The committed history."""
@@ -99,7 +99,10 @@ class Judge:
         if before is not None and record.epoch == before.epoch and record.sequencer != before.sequencer:
             raise Violation(f"epoch {record.epoch} has two sequencers in the config")
         self._config = record
-        self._wiped = {member: True for member in self._wiped if member in record.in_sync}
+        # One that was taken in has caught up before; one that was listed all the time has not.
+        self._wiped = {
+            member for member in self._wiped if member in record.in_sync and not self.holds_everything(member)
+        }
         self._check_in_sync("the config lists it")
 
     # ---- engines -------------------------------------------------------------------------------------------------
@@ -144,7 +147,7 @@ class Judge:
         """
         self._promised.pop(engine, None)
         self._compared.pop(engine, None)
-        self._wiped[engine] = True
+        self._wiped.add(engine)
 
     def on_installed(self, host: EngineHost) -> None:
         """An engine that was not in sync began anew from a snapshot."""
@@ -218,7 +221,7 @@ class Judge:
                 )
 
     def has_lost_its_disk(self, member: int) -> bool:
-        """Whether the config lists an engine whose disk is new."""
+        """Whether an engine that the config lists has a new disk, and not on it what is committed."""
         return member in self._wiped
 
     def holds_everything(self, member: int) -> bool:
