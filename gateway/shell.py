@@ -1,8 +1,8 @@
 """The gateway's I/O around `GatewayMachine`: links, intake log, engines, client streams. All in the asyncio loop.
 
 Order of work: a burst of frames from the inlet is one step of the machine; commands that clients' messages bring in
-one turn of the loop, or too soon after the frame before (see `_SUBMIT_INTERVAL_S`), leave together, with one write to
-the intake log and as few frames as possible.
+one turn of the loop, or while the frames before are under way (see `_FRAME_PATIENCE_S`), leave together, with one write
+to the intake log and as few frames as possible.
 """
 
 import asyncio
@@ -40,12 +40,11 @@ from lockstep.v1 import cluster_pb2, common_pb2, orders_pb2, replication_pb2
 TICK_S: Final = 0.010
 # Where some sender is on another host, and cannot ring.
 _POLL_S: Final = 0.001
-# A frame wakes four processes and costs two synced writes, whatever it holds. So frames keep a least distance, which
-# grows with the number of those that are under way: a lone order never waits, and the busier the cluster, the fewer
-# and larger its frames.
-_SUBMIT_INTERVAL_S: Final = 0.003
-_SUBMIT_WAIT_S: Final = 0.002
-_SUBMIT_MOST_S: Final = 0.015
+# A frame wakes four processes and costs two synced writes, whatever it holds. So the next one leaves when those under
+# way are answered, and waits no longer than this for each of them: a lone order never waits, and the busier the
+# cluster, the fewer and larger its frames.
+_FRAME_PATIENCE_S: Final = 0.004
+_LONGEST_PATIENCE_S: Final = 0.015
 _SYNC_PAUSE_S: Final = 0.1
 # An engine that does not answer now may still have what the others have cut.
 _GONE_PATIENCE_S: Final = 3.0
@@ -249,8 +248,8 @@ class GatewayShell:
         """Have the next frame leave when it is time, at the end of this turn of the loop at the earliest."""
         if self._flush_due is not None:
             self._flush_due.cancel()
-        distance_s = _SUBMIT_INTERVAL_S + _SUBMIT_WAIT_S * self.machine.uplink.frames_under_way
-        wait_s = self._flushed_s + min(distance_s, _SUBMIT_MOST_S) - self._loop.time()
+        patience_s = min(_FRAME_PATIENCE_S * self.machine.uplink.frames_under_way, _LONGEST_PATIENCE_S)
+        wait_s = self._flushed_s + patience_s - self._loop.time()
         if wait_s <= 0 or self.machine.frame_full:
             self._flush_due = self._loop.call_soon(self._flush)
         else:
