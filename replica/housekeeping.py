@@ -89,6 +89,7 @@ class Housekeeping:
         if good:
             # Also for digests that were not there to compare with: of a snapshot that came from a peer.
             self._journal.derived.flush()
+            self._store.note_startable(max(good))
             self._on_notice(Notice("snapshot", f"snapshots at seq {', '.join(map(str, good))} can be started from"))
         self._known = frozenset(self._store.verified_seqs())
         self.verified = tuple(sorted(self._known))

@@ -1,6 +1,6 @@
-"""How far the head of a journal may be cut: never behind what any configured engine could still need. Pure."""
+"""What may be deleted: the head of a journal, and snapshots. Never what any engine could still need. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def plan_cut(oldest: Mapping[int, int], *, engines: tuple[int, ...], committed_seq: int, keep_commands: int) -> int:
@@ -20,3 +20,20 @@ def plan_cut(oldest: Mapping[int, int], *, engines: tuple[int, ...], committed_s
     lowest = min((oldest.get(engine, 0) for engine in engines), default=0)
     # Snapshots end with a batch, other seqs may not: so it is a snapshot's seq or nothing.
     return lowest if lowest <= committed_seq - keep_commands else 0
+
+
+def plan_retirement(seqs: Sequence[int], *, keep: int, startable_seq: int) -> tuple[int, ...]:
+    """Snapshots to delete.
+
+    An engine starts from a snapshot only if its stored events reach it, or clients that missed some could not be told
+    them any more. Those it has flushed some time after the snapshot was taken, and not while it was down: until then
+    the newest one that they are known to reach stays as well.
+
+    Args:
+        seqs: of all verified snapshots, ascending.
+        keep: how many stay; 0: all.
+        startable_seq: the newest snapshot that the engine said to be reached by what it has flushed; 0: none.
+    """
+    kept = set(seqs[-keep:] if keep else seqs)
+    kept.update([seq for seq in seqs if seq <= startable_seq][-1:])
+    return tuple(seq for seq in seqs if seq not in kept)

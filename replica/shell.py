@@ -264,6 +264,8 @@ class ReplicaShell:
     def _install(self, order: Install) -> None:
         self._store.remove_after(order.common_seq)
         self._store.adopt(order.base.seq)
+        # Nothing comes before it in the new journal.
+        self._store.note_startable(order.base.seq)
         archive = self._journal.begin_after(order.base, order.cluster_uuid, order.common_seq)
         if self.machine.head.seq > order.common_seq:
             self._on_notice(Notice("tail_archived", f"everything after seq {order.common_seq} was moved to {archive}"))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from lockstep.replica.divergence import EpochTable
+from lockstep.replica.retention import plan_retirement
 from lockstep.replica.snapshot_file import (
     MAX_HEAD_BYTES,
     SnapshotDamaged,
@@ -24,6 +25,7 @@ from lockstep.replica.snapshot_file import (
 VERIFIED: Final = ".snapshot"
 UNVERIFIED: Final = ".unverified"
 REJECTED: Final = ".rejected"
+_STARTABLE: Final = "startable"
 _FIRST_READ: Final = 64 << 10
 
 
@@ -160,10 +162,10 @@ class SnapshotStore:
             raise SnapshotFault(f"cannot keep {self.incoming}: {error.strerror}; check the disk") from error
 
     def retire(self, keep: int) -> tuple[int, ...]:
-        """Delete all but the newest `keep` verified ones, and unverified ones older than the newest; what went."""
-        verified = self._paths(VERIFIED)
-        newest = int(verified[-1].stem) if verified else 0
-        gone = verified[:-keep] if keep else []
+        """Delete verified ones as `plan_retirement` says, and unverified ones older than the newest; what went."""
+        seqs = self.verified_seqs()
+        newest = max(seqs, default=0)
+        gone = [self.path(seq) for seq in plan_retirement(seqs, keep=keep, startable_seq=self.startable_seq)]
         gone += [path for path in self._paths(UNVERIFIED) if int(path.stem) <= newest]
         for path in gone:
             path.unlink(missing_ok=True)
@@ -171,9 +173,37 @@ class SnapshotStore:
 
     def remove_after(self, seq: int) -> None:
         """Delete snapshots beyond `seq`: of a history that was given up."""
+        if self.startable_seq > seq:
+            self.note_startable(seq)
         for path in self._paths(VERIFIED, UNVERIFIED):
             if int(path.stem) > seq:
                 path.unlink(missing_ok=True)
+
+    @property
+    def startable_seq(self) -> int:
+        """The newest snapshot that the engine's flushed events and digests are known to reach; 0: none is."""
+        try:
+            return int((self.folder / _STARTABLE).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
+
+    def note_startable(self, seq: int) -> None:
+        """Events and digests up to a snapshot are on the disk.
+
+        Raises:
+            SnapshotFault: it can't be written down.
+        """
+        path = self.folder / _STARTABLE
+        part = path.with_suffix(".part")
+        try:
+            with part.open("w", encoding="ascii") as file:
+                file.write(str(seq))
+                file.flush()
+                os.fsync(file.fileno())
+            part.rename(path)
+            self._sync_folder()
+        except OSError as error:
+            raise SnapshotFault(f"cannot write {path}: {error.strerror}; check the disk") from error
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self.folder, os.O_RDONLY)

@@ -40,6 +40,8 @@ class Disk:
         """Verified snapshot files by seq."""
         self.incoming = b""
         """A snapshot file that was fetched and is not installed yet."""
+        self.startable_seq = 0
+        """The newest snapshot that flushed events and digests are known to reach."""
         self._flushed_seq = 0
         self._frames: list[Frame] = []
         self._firsts: list[int] = []
@@ -103,6 +105,7 @@ class Disk:
         self._epochs = [entry for entry in self._epochs if entry.first_seq <= after_seq]
         self._digests = {seq: digest for seq, digest in self._digests.items() if seq <= after_seq}
         self._events = {seq: raw for seq, raw in self._events.items() if seq <= after_seq}
+        self._flushed_seq = min(self._flushed_seq, after_seq)
         self.archived += 1
         return self.path / f"archive-{self.archived}"
 
@@ -125,6 +128,7 @@ class Disk:
         self._forget(lambda _one: False)
         self._epochs = list(base.epochs)
         self.base_seq = self.committed_hint = base.seq
+        self._flushed_seq = 0
         self.uuid = cluster_uuid
         if self.promise[0] < base.epochs[-1].epoch:
             self.promise = (base.epochs[-1].epoch, base.sequencer)

@@ -45,7 +45,7 @@ from lockstep.replica.journal import Journal
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.replayer import Replayer
 from lockstep.replica.restore import restore
-from lockstep.replica.retention import plan_cut
+from lockstep.replica.retention import plan_cut, plan_retirement
 from lockstep.replica.service import UUID_KEY, ReplicationService
 from lockstep.replica.settings import ReplicaOptions
 from lockstep.replica.snapshot_file import decode_head, decode_snapshot_file
@@ -302,6 +302,7 @@ class EngineHost(Host):
     def _truncate(self, after_seq: int) -> None:
         self.truncations += 1
         self.disk.truncate(after_seq)
+        self.disk.startable_seq = min(self.disk.startable_seq, after_seq)
         self.world.judge.on_truncated(self, after_seq)
         self.events.clear()
         self.machine = self._restore()
@@ -312,6 +313,7 @@ class EngineHost(Host):
         disk = self.disk
         disk.snapshots = {seq: raw for seq, raw in disk.snapshots.items() if seq <= order.common_seq}
         disk.snapshots[order.base.seq] = disk.incoming
+        disk.startable_seq = order.base.seq
         disk.begin_after(order.base, order.cluster_uuid, order.common_seq)
         self.world.judge.on_installed(self)
         self.events.clear()
@@ -344,7 +346,8 @@ class EngineHost(Host):
         disk.snapshots[replayer.seq] = raw
         if self.alive:
             disk.flush()
-        for seq in disk.verified_seqs()[:-keep]:
+            disk.startable_seq = replayer.seq
+        for seq in plan_retirement(disk.verified_seqs(), keep=keep, startable_seq=disk.startable_seq):
             del disk.snapshots[seq]
         self.kernel.note(f"{self.name}: snapshot at seq {replayer.seq}")
 

@@ -12,7 +12,7 @@ from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
 from lockstep.replica.replayer import Replayer
 from lockstep.replica.restore import restore
-from lockstep.replica.retention import plan_cut
+from lockstep.replica.retention import plan_cut, plan_retirement
 from lockstep.replica.rocks import JournalFault
 from lockstep.replica.settings import Base, BrokenInvariant, ReplicaOptions
 from lockstep.replica.snapshot_file import SnapshotDamaged, decode_head, decode_snapshot_file, encode_snapshot_file
@@ -84,6 +84,36 @@ def test_only_snapshots_of_the_journals_own_history_are_usable():
     assert not usable([head], **history | {"base_seq": 8})
     assert not usable([head], **history | {"epochs": (EpochEntry(1, 1), EpochEntry(4, 9))})
     assert not usable([head], **history | {"epochs": (EpochEntry(1, 1), EpochEntry(2, 6))})
+
+
+@pytest.mark.parametrize(
+    ("keep", "startable", "gone"),
+    [
+        (1, 0, (7, 17, 27)),  # nothing was ever started from: the journal is whole
+        (1, 37, (7, 17, 27)),
+        (1, 30, (7, 17)),  # the newest one was taken of an engine that was down
+        (1, 17, (7, 27)),
+        (2, 17, (7,)),
+        (3, 7, ()),
+        (0, 37, ()),
+    ],
+)
+def test_newest_snapshot_that_flushed_events_reach_always_stays(keep, startable, gone):
+    assert plan_retirement((7, 17, 27, 37), keep=keep, startable_seq=startable) == gone
+
+
+def test_what_is_startable_is_written_down_and_ends_with_the_history_it_is_of(tmp_path):
+    store = SnapshotStore(tmp_path)
+    assert store.startable_seq == 0
+    for seq in (7, 17, 27):
+        raw = encode_snapshot_file("u", dataclasses.replace(BASE, seq=seq), b"state")
+        store.write(raw, seq, verified=True)
+    store.note_startable(17)
+    assert SnapshotStore(tmp_path).startable_seq == 17
+    assert store.retire(1) == (7,)
+    store.remove_after(12)
+    assert store.startable_seq == 12
+    assert store.verified_seqs() == ()
 
 
 def test_store_keeps_the_newest_verified_ones(tmp_path):
