@@ -23,7 +23,7 @@ class Agreement:
 
     __slots__ = (
         "_claims", "_digests", "_order", "_others", "_voters", "acked", "committed", "confirmed", "diverged",
-        "diverged_ns", "heard_ns", "progress_ns", "unjoined",
+        "diverged_ns", "heard_ns", "progress_ns", "returning", "unjoined",
     )  # fmt: skip
 
     def __init__(self, acked: dict[int, int], committed: int, now_ns: int) -> None:
@@ -42,6 +42,9 @@ class Agreement:
         """When each engine's last ack came."""
         self.unjoined: dict[int, int] = {}
         """Required engines that acknowledge with a new journal, and when they said so last."""
+        self.returning: set[int] = set()
+        """Engines that were lost in this reign and have not acknowledged anything since: whether they still have what
+        they held is not known, also where their links are up again."""
         self._claims: dict[int, tuple[int, bytes]] = {}  # newest ack of each engine that is not required
         self._digests: dict[int, bytes] = {}  # of the required engine that came first, by seq
         self._voters: dict[int, int] = {}  # bit set of the engines that said the same, by seq

@@ -387,6 +387,8 @@ class SequencerMachine:
             self.takeover.withdraw(engine, now_ns)
         if self.reign is not None:
             self.reign.agreement.forget(engine)
+            if peer.lost:
+                self.reign.agreement.returning.add(engine)
             if reason is not Down.UNREACHED:
                 self._out.note("engine lost", Level.WARNING, engine=engine, reason=reason.value)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lockstep.sequencer.agreement import Agreement
 from lockstep.sequencer.config_record import ConfigRecord, PlanRefused, plan_evict, plan_grow, plan_settled, plan_shrink
-from lockstep.sequencer.events import EpochCause, OperatorRequest
+from lockstep.sequencer.events import EpochCause, MemberFenceRequested, OperatorRequest, SwitchPrimaryRequested
 from lockstep.sequencer.hold import Purpose
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.settings import MS, Settings
@@ -82,6 +82,7 @@ class Membership:
             return self._plan_shrink(config, peers, agreement, lost, left, attempt)
         self.stalled_on = lost
         if self.wish is not None:
+            _check_left(self.wish, config, lost)
             return plan_wish(self.wish, config, attempt)
         growth = self.growth
         if growth is not None and agreement.confirmed.get(growth.member, 0) >= growth.seq and not agreement.diverged:
@@ -136,9 +137,23 @@ class Membership:
         self._grow_not_before_ns = now_ns + _GROW_PAUSE_NS
 
     def _lost(self, config: ConfigRecord, peers: Peers, agreement: Agreement, now_ns: int) -> tuple[int, ...]:
-        # An engine that was listed with one journal and speaks with a new one has lost its disk.
-        alive = tuple(
-            member for member in config.in_sync if not peers.engines[member].lost and member not in agreement.unjoined
-        )
+        # An engine that was listed with one journal and speaks with a new one has lost its disk; one that is back and
+        # has not spoken yet may have.
+        doubtful = agreement.returning.union(agreement.unjoined)
+        alive = tuple(member for member in config.in_sync if not peers.engines[member].lost and member not in doubtful)
         stalled = agreement.stalled(alive, now_ns, self._patience_ns)
         return tuple(member for member in config.in_sync if member not in alive or member in stalled)
+
+
+def _check_left(wish: OperatorRequest, config: ConfigRecord, lost: tuple[int, ...]) -> None:
+    """Who is to carry the cluster on after a wish must not be lost.
+
+    Raises:
+        PlanRefused: nobody that is left, or the one that is to lead, has been heard.
+    """
+    match wish:
+        case MemberFenceRequested(_, member, True) if member in config.in_sync:
+            if all(other in lost for other in config.in_sync if other != member):
+                raise PlanRefused(f"no other in-sync engine acknowledges: without engine {member} trading would stop")
+        case SwitchPrimaryRequested(_, to) if to in lost:
+            raise PlanRefused(f"engine {to} does not acknowledge: it can't become primary now")

@@ -172,6 +172,9 @@ class Reign:
                     engine=ack.sender, seq=ack.first_seq, tip=self.window.tip,
                 )  # fmt: skip
             return ""
+        if self._peers.engines[ack.sender].up:
+            # While it is down, this is what it sent before.
+            self.agreement.returning.discard(ack.sender)
         was_diverged = self.agreement.diverged
         required = self.required
         self.agreement.on_ack(ack, required, now_ns)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.machine import State
 from lockstep.stream.frames import FrameFlag
@@ -265,7 +267,56 @@ def test_first_of_two_dead_engines_to_return_carries_on(stage: Build, make_confi
     play.pass_time(100)
     assert play.pending_cas is None
     play.tell(ev.EngineUp(2, 1))
+    # Whether it still has its journal is not known before it has spoken.
+    play.pass_time(100)
+    assert play.pending_cas is None
+    play.ack(2, 1)
+    play.pass_time(10)
     assert play.pending_cas.record.in_sync == (2,)
+
+
+def test_word_of_an_engine_that_was_under_way_when_it_died_proves_nothing(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.EngineDown(2, ev.Down.EOF))
+    play.tell(ev.StoreDown(play.pending_cas.record.attempt))
+    play.pending_cas = None
+    play.ack(2, 1)
+    play.tell(ev.EngineUp(2, 1))
+    play.tell(ev.EngineDown(1, ev.Down.EOF))
+    play.pass_time(100)
+    assert play.pending_cas is None
+
+
+def test_engine_is_not_fenced_in_favour_of_one_that_came_back_and_has_not_spoken(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.EngineDown(2, ev.Down.EOF))
+    play.tell(ev.StoreDown(play.pending_cas.record.attempt))
+    play.pending_cas = None
+    play.tell(ev.EngineUp(2, 1))
+    play.tell(ev.MemberFenceRequested(1, 1, fenced=True))
+    play.pass_time(100)
+    assert play.pending_cas.record.in_sync == (1,)
+
+
+@pytest.mark.parametrize(
+    "wish", [ev.MemberFenceRequested(1, 1, fenced=True), ev.SwitchPrimaryRequested(1, 2)], ids=["fence", "switch"]
+)
+def test_without_automatic_failover_too_nothing_is_left_to_an_engine_that_has_not_spoken(
+    stage: Build, wish: ev.OperatorRequest
+) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.FailoverModeRequested(7, automatic=False))
+    play.wins()
+    play.tell(ev.EngineDown(2, ev.Down.EOF))
+    play.tell(ev.EngineUp(2, 1))
+    answer = play.tell(wish).answers[0]
+    assert "acknowledge" in answer.refused
+    play.ack(2, 1)
+    play.tell(wish)
+    assert play.pending_cas.record.primary == 2
 
 
 def test_engine_whose_acks_stand_still_while_another_gets_on_is_removed(stage: Build) -> None:

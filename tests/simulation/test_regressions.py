@@ -23,6 +23,10 @@ FOUND = {
     1854: "a killed gateway's late word took a session from the gateway to which its client had gone meanwhile",
     1912: "two of three engines contradicted each other at the end of the log, the third had less of it: nobody led",
     5597: "failover could not be switched on at a candidate while the leader was mute",
+    22800: "the one snapshot that was kept was taken of a dead engine, and the events before it had not been flushed",
+    23881: "the same, and a client missed them",
+    24408: "an operator could fence the engine that was whole in favour of one with a new disk that had not spoken",
+    26225: "as 22800, after other faults",
     21035: "the judge took an engine with a new disk for empty for ever, and the operator forced a failover from it",
     9355: "a wiped engine took a fence for proof of its empty log, and asked the leader in vain, for ever",
 }
