@@ -95,6 +95,7 @@ class Disk:
     def flush(self) -> None:
         """Store events and digests for good."""
         self._flushed_seq = max(self._digests, default=0)
+        self.startable_seq = max((seq for seq in self.snapshots if seq <= self._flushed_seq), default=0)
 
     def truncate(self, after_seq: int) -> Path:
         """Archive and delete the tail."""
@@ -106,6 +107,7 @@ class Disk:
         self._digests = {seq: digest for seq, digest in self._digests.items() if seq <= after_seq}
         self._events = {seq: raw for seq, raw in self._events.items() if seq <= after_seq}
         self._flushed_seq = min(self._flushed_seq, after_seq)
+        self.startable_seq = min(self.startable_seq, after_seq)
         self.archived += 1
         return self.path / f"archive-{self.archived}"
 
@@ -127,7 +129,7 @@ class Disk:
         self._firsts.clear()
         self._forget(lambda _one: False)
         self._epochs = list(base.epochs)
-        self.base_seq = self.committed_hint = base.seq
+        self.base_seq = self.committed_hint = self.startable_seq = base.seq
         self._flushed_seq = 0
         self.uuid = cluster_uuid
         if self.promise[0] < base.epochs[-1].epoch:

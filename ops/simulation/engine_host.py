@@ -302,7 +302,6 @@ class EngineHost(Host):
     def _truncate(self, after_seq: int) -> None:
         self.truncations += 1
         self.disk.truncate(after_seq)
-        self.disk.startable_seq = min(self.disk.startable_seq, after_seq)
         self.world.judge.on_truncated(self, after_seq)
         self.events.clear()
         self.machine = self._restore()
@@ -313,7 +312,6 @@ class EngineHost(Host):
         disk = self.disk
         disk.snapshots = {seq: raw for seq, raw in disk.snapshots.items() if seq <= order.common_seq}
         disk.snapshots[order.base.seq] = disk.incoming
-        disk.startable_seq = order.base.seq
         disk.begin_after(order.base, order.cluster_uuid, order.common_seq)
         self.world.judge.on_installed(self)
         self.events.clear()
@@ -346,7 +344,6 @@ class EngineHost(Host):
         disk.snapshots[replayer.seq] = raw
         if self.alive:
             disk.flush()
-            disk.startable_seq = replayer.seq
         for seq in plan_retirement(disk.verified_seqs(), keep=keep, startable_seq=disk.startable_seq):
             del disk.snapshots[seq]
         self.kernel.note(f"{self.name}: snapshot at seq {replayer.seq}")
