@@ -139,12 +139,15 @@ class Faults:
         self._kernel.after(200 * MS, self._set_right)
 
     def _force_if_nobody_is_left(self, config: ConfigRecord) -> None:
-        """All that are listed have lost their disks, and another, lost to the leader for a moment, has everything."""
-        judge = self._cluster.judge
-        if not all(judge.has_lost_its_disk(member) for member in config.in_sync):
+        """All that are listed have lost their disks, and another, lost to the leader for a moment, has everything.
+
+        Also where those have caught up since: a journal that the cluster has not taken in proves nothing to it.
+        """
+        judge, engines = self._cluster.judge, self._cluster.engines
+        if config.founding or any(engine.disk.joined for engine in engines if engine.id in config.in_sync):
             return
-        engines = [engine.id for engine in self._cluster.of_kind("engine") if engine.id not in config.in_sync]
-        to = next((engine for engine in engines if judge.holds_everything(engine)), 0)
+        others = [engine.id for engine in engines if engine.id not in config.in_sync]
+        to = next((engine for engine in others if judge.holds_everything(engine)), 0)
         if to:
             self._order(config.sequencer, lambda request: ev.ForceFailoverRequested(request, to))
 

@@ -220,10 +220,6 @@ class Judge:
                     f"{self.committed_epoch} (its disk ends at {disk.tip_seq}): {occasion}"
                 )
 
-    def has_lost_its_disk(self, member: int) -> bool:
-        """Whether an engine that the config lists has a new disk, and not on it what is committed."""
-        return member in self._wiped
-
     def holds_everything(self, member: int) -> bool:
         """Whether an engine's disk holds everything that is committed."""
         disk = self._disk(member)

@@ -26,6 +26,7 @@ FOUND = {
     22800: "the one snapshot that was kept was taken of a dead engine, and the events before it had not been flushed",
     23881: "the same, and a client missed them",
     24408: "an operator could fence the engine that was whole in favour of one with a new disk that had not spoken",
+    26836: "the operator did not see that the engine that was left had a new disk, which the cluster does not believe",
     26225: "as 22800, after other faults",
     21035: "the judge took an engine with a new disk for empty for ever, and the operator forced a failover from it",
     9355: "a wiped engine took a fence for proof of its empty log, and asked the leader in vain, for ever",
