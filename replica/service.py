@@ -42,6 +42,10 @@ class FenceCall:
     done: "Future[FenceAnswer]" = field(default_factory=Future)
 
 
+class HistoryGivenUp(Exception):
+    """What was to be told when it is committed was of a tail that this engine has given up."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueryCall:
     """A Query call; answered when the state that it shows is committed."""
@@ -257,6 +261,9 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
         timeout_s = min(_DEFAULT_TIMEOUT_S, remaining) if remaining is not None else _DEFAULT_TIMEOUT_S
         try:
             return future.result(timeout=max(timeout_s, 0.0))
+        except HistoryGivenUp:
+            text = f"engine {self._member} has given up the commands after which it was to tell its state: ask again"
+            _abort(context, grpc.StatusCode.UNAVAILABLE, text)
         except FutureTimeout:
             future.cancel()
             why = self._view().why

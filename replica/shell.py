@@ -8,7 +8,8 @@ import gc
 import queue
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from concurrent.futures import Future
+from typing import Any, Final
 
 from lockstep.ops.metrics.engine import EngineFigures
 from lockstep.replica.answers import answer_query
@@ -28,8 +29,9 @@ from lockstep.replica.events import EventStore
 from lockstep.replica.journal import Journal
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.peers import FromPeer, PeerFetcher
-from lockstep.replica.service import Call, CutOrder, FenceCall, QueryCall, Snapshot, SnapshotCall
+from lockstep.replica.service import Call, CutOrder, FenceCall, HistoryGivenUp, QueryCall, Snapshot, SnapshotCall
 from lockstep.replica.snapshots import SnapshotStore
+from lockstep.replica.untold import Untold
 from lockstep.replica.view import ReplicaView, view_of
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame, encode_frame
 from lockstep.stream.topology import LinkKind, Member, Topology, inbound_links, outbound_links
@@ -40,13 +42,12 @@ from lockstep.v1 import common_pb2
 # One at a time, so that a burst ends close to its limit.
 _STREAM_FRAGMENTS: Final = 1
 _ACK_FRAGMENTS: Final = 64
-# Queries that wait for a commit; a replica that stalls must not pile them up.
-_MAX_WAITING: Final = 1024
 _TICK_NS: Final = 5_000_000
 _WATCH_NS: Final = 2_000_000
 _GC_NS: Final = 1_000_000_000
 
-Waiting = tuple[int, Callable[[], None]]
+Answer = tuple["Future[Any]", object]
+"""Who waits for it, and the answer."""
 
 
 class ReplicaShell:
@@ -79,7 +80,7 @@ class ReplicaShell:
         self._member = member
         self._burst_commands = topology.limits.burst_commands
         self._inbox: queue.SimpleQueue[Call | FromPeer] = queue.SimpleQueue()
-        self._waiting: list[Waiting] = []
+        self._untold: Untold[Answer] = Untold()
         self._fences: dict[int, FenceCall] = {}
         self._ticket = 0
         self._bad_frames = 0
@@ -140,8 +141,9 @@ class ReplicaShell:
         if now_ns >= self._next_watch_ns:
             self._next_watch_ns = now_ns + _WATCH_NS
             self._watch.poll(now_ns)
-        if self._waiting:
-            self._answer_waiting()
+        if self._untold:
+            for done, answer in self._untold.due(self.machine.committed_seq):
+                done.set_result(answer)
         if not work and now_ns >= self._next_gc_ns:
             # The collector never runs by itself: it would stop the process in the middle of a burst.
             self._next_gc_ns = now_ns + _GC_NS
@@ -256,6 +258,7 @@ class ReplicaShell:
     def _truncate(self, after_seq: int) -> None:
         archive = self._journal.truncate(after_seq)
         self._store.remove_after(after_seq)
+        self._give_up_after(after_seq)
         self._on_notice(Notice("tail_archived", f"everything after seq {after_seq} was moved to {archive}"))
         self.events.clear()
         self.machine = self._rebuild()
@@ -263,6 +266,7 @@ class ReplicaShell:
 
     def _install(self, order: Install) -> None:
         self._store.remove_after(order.common_seq)
+        self._give_up_after(order.common_seq)
         self._store.adopt(order.base.seq)
         # Nothing comes before it in the new journal.
         self._store.note_startable(order.base.seq)
@@ -299,30 +303,24 @@ class ReplicaShell:
         reply = answer_query(call.request, machine.execution.engine)
         reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.epoch, seq=machine.applied_seq))
         reply.primary = machine.role is Role.PRIMARY
-        self._when_committed(machine.applied_seq, lambda: call.done.set_result(reply))
+        self._when_committed(machine.applied_seq, call.done, reply)
 
     def _on_snapshot(self, call: SnapshotCall) -> None:
         if not call.done.set_running_or_notify_cancel():
             return
         machine = self.machine
         snapshot = Snapshot(machine.applied_seq, machine.digest, machine.execution.engine.snapshot())
-        self._when_committed(machine.applied_seq, lambda: call.done.set_result(snapshot))
+        self._when_committed(machine.applied_seq, call.done, snapshot)
 
-    def _when_committed(self, seq: int, answer: Callable[[], None]) -> None:
+    def _when_committed[T](self, seq: int, done: "Future[T]", answer: T) -> None:
         if seq <= self.machine.committed_seq:
-            answer()
+            done.set_result(answer)
             return
-        self._waiting.append((seq, answer))
-        # The oldest callers have given up by then (each waits for seconds at the most).
-        del self._waiting[:-_MAX_WAITING]
+        self._untold.add(seq, (done, answer))
 
-    def _answer_waiting(self) -> None:
-        committed = self.machine.committed_seq
-        due = [answer for seq, answer in self._waiting if seq <= committed]
-        if due:
-            self._waiting = [entry for entry in self._waiting if entry[0] > committed]
-            for answer in due:
-                answer()
+    def _give_up_after(self, seq: int) -> None:
+        for done, _ in self._untold.give_up_after(seq):
+            done.set_exception(HistoryGivenUp())
 
     # ---- status, end --------------------------------------------------------------------------------------------
 

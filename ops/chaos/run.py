@@ -36,6 +36,7 @@ from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
 from lockstep.ops.local.etcd_server import EtcdBinary, EtcdError, find_etcd
 from lockstep.ops.local.ports import HOST
 from lockstep.ops.process import EnvironmentFault
+from lockstep.stream.topology import Snapshots
 
 _ROWS: Final = 6
 _START_S: Final = 60.0
@@ -43,6 +44,8 @@ _HEAL_S: Final = 1.0
 """How much longer than planned a fault waits for the ones before it to be healed."""
 _CONVERGE_S: Final = 120.0
 _STEP_S: Final = 0.1
+# Often enough that engines come back from several of them; journals are kept whole for the checker.
+_SNAPSHOTS: Final = Snapshots(every_commands=25_000)
 _DRAIN_S: Final = 90
 _DISK_ENGINE: Final = 2
 _DISK_FAULTS: Final = (Kind.FULL_DISK, Kind.READ_ONLY_JOURNAL)
@@ -186,6 +189,7 @@ def _cluster(plan: ChaosPlan, base: Path, etcd: EtcdMembers, hosts: Hosts | None
         implementations=("native", "reference"),
         data_dir=base,
         etcd_endpoints=etcd.endpoints,
+        snapshots=_SNAPSHOTS,
         reconcile=plan.reconcile,
         certificate_seconds=ONE_CERTIFICATE_S,
     )

@@ -50,6 +50,7 @@ from lockstep.replica.service import UUID_KEY, ReplicationService
 from lockstep.replica.settings import ReplicaOptions
 from lockstep.replica.snapshot_file import decode_head, decode_snapshot_file
 from lockstep.replica.snapshots import usable
+from lockstep.replica.untold import Untold
 from lockstep.replica.view import ReplicaView, view_of
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
 from lockstep.v1 import common_pb2, replication_pb2
@@ -122,7 +123,7 @@ class EngineHost(Host):
         self._pending: deque[Event | _FenceCall | _QueryCall] = deque()
         self._writing: JournalWrite | None = None
         self._view: ReplicaView | None = None
-        self._waiting: list[tuple[int, Callable[[], None]]] = []
+        self._untold: Untold[tuple[Done, replication_pb2.QueryReply, bytes]] = Untold()
         self._fences: dict[int, Done] = {}
         self._ticket = 0
 
@@ -134,7 +135,7 @@ class EngineHost(Host):
         self._pending.clear()
         self._writing = None
         self._view = None
-        self._waiting.clear()
+        self._untold = Untold()
         self._fences.clear()
         journal = cast("Journal", self.disk)
         self.machine = self._restore()
@@ -167,9 +168,7 @@ class EngineHost(Host):
     @property
     def view(self) -> ReplicaView:
         """What the process's other threads see: the state at the end of the last turn."""
-        if self._view is not None:
-            return self._view
-        return view_of(self.machine, ())
+        return self._view if self._view is not None else view_of(self.machine, ())
 
     # ---- turns ---------------------------------------------------------------------------------------------------
 
@@ -216,7 +215,7 @@ class EngineHost(Host):
             self._begin(self.machine.step(item, self.kernel.now_ns))
         if not self.busy and self.alive:
             self._view = None
-            self._answer_waiting()
+            self._tell()
             if self.inbox:
                 self.wake()
 
@@ -302,6 +301,7 @@ class EngineHost(Host):
     def _truncate(self, after_seq: int) -> None:
         self.truncations += 1
         self.disk.truncate(after_seq)
+        self._give_up_after(after_seq)
         self.world.judge.on_truncated(self, after_seq)
         self.events.clear()
         self.machine = self._restore()
@@ -313,6 +313,7 @@ class EngineHost(Host):
         disk.snapshots = {seq: raw for seq, raw in disk.snapshots.items() if seq <= order.common_seq}
         disk.snapshots[order.base.seq] = disk.incoming
         disk.begin_after(order.base, order.cluster_uuid, order.common_seq)
+        self._give_up_after(order.common_seq)
         self.world.judge.on_installed(self)
         self.events.clear()
         self.machine = self._restore()
@@ -399,22 +400,12 @@ class EngineHost(Host):
 
     def serve_fetch_events(self, request: replication_pb2.FetchEventsRequest, answer: Done) -> None:
         """`Replication.FetchEvents`, all replies at once."""
-        try:
-            replies = list(self.service.FetchEvents(request, _Context()))
-        except _Aborted as aborted:
-            answer(None, str(aborted))
-            return
-        answer(replies, "")
+        _answer_with(answer, lambda: list(self.service.FetchEvents(request, _Context())))
 
     def serve_snapshot(self, answer: Done) -> None:
         """`Replication.FetchSnapshot` of a stored file, all replies at once."""
         request = replication_pb2.FetchSnapshotRequest(stored=True)
-        try:
-            replies = list(self.service.FetchSnapshot(request, _Context()))
-        except _Aborted as aborted:
-            answer(None, str(aborted))
-            return
-        answer(b"".join(reply.chunk for reply in replies), "")
+        _answer_with(answer, lambda: b"".join(one.chunk for one in self.service.FetchSnapshot(request, _Context())))
 
     def serve_query(self, request: replication_pb2.QueryRequest, answer: Done) -> None:
         """`Replication.Query`."""
@@ -425,16 +416,16 @@ class EngineHost(Host):
         reply = answer_query(call.request, cast("ReferenceEngine", machine.execution.engine))
         reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.epoch, seq=machine.applied_seq))
         reply.primary = machine.role is Role.PRIMARY
-        self._waiting.append((machine.applied_seq, lambda: call.answer(reply, "")))
+        self._untold.add(machine.applied_seq, (call.answer, reply, machine.digest))
 
-    def _answer_waiting(self) -> None:
-        if not self._waiting:
-            return
-        committed = self.machine.committed_seq
-        due = [answer for seq, answer in self._waiting if seq <= committed]
-        self._waiting = [entry for entry in self._waiting if entry[0] > committed]
-        for answer in due:
-            answer()
+    def _tell(self) -> None:
+        for answer, reply, digest in self._untold.due(self.machine.committed_seq):
+            self.world.judge.on_told(self, reply.stamp.seq, digest)
+            answer(reply, "")
+
+    def _give_up_after(self, seq: int) -> None:
+        for answer, _, _ in self._untold.give_up_after(seq):
+            answer(None, "UNAVAILABLE: given up")
 
     # ---- its own calls -------------------------------------------------------------------------------------------
 
@@ -498,3 +489,12 @@ def _peer_log(peer: int, replies: list[replication_pb2.FetchJournalReply], uuid:
         first.committed_seq,
         first.snapshot_seq,
     )
+
+
+def _answer_with(answer: Done, ask: Callable[[], Any]) -> None:
+    try:
+        told = ask()
+    except _Aborted as aborted:
+        answer(None, str(aborted))
+        return
+    answer(told, "")

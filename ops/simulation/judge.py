@@ -53,6 +53,7 @@ class Judge:
         self.digests: list[bytes] = []
         """Digest after each batch of `log`."""
         self._index: dict[int, int] = {}  # first seq -> position in `log`
+        self._ends: dict[int, bytes] = {}  # digest by last seq
         self.committed_seq = 0
         self.committed_epoch = 0
         self.snapshots: dict[int, bytes] = {}
@@ -203,6 +204,7 @@ class Judge:
         self._index[frame.first_seq] = len(self.log)
         self.log.append(frame)
         self.digests.append(digest)
+        self._ends[frame.last_seq] = digest
         self.committed_seq, self.committed_epoch = frame.last_seq, frame.epoch
         return True
 
@@ -224,6 +226,13 @@ class Judge:
         """Whether an engine's disk holds everything that is committed."""
         disk = self._disk(member)
         return disk.tip_seq >= self.committed_seq and disk.epoch_at(self.committed_seq) == self.committed_epoch
+
+    def on_told(self, host: EngineHost, seq: int, digest: bytes) -> None:
+        """An engine tells its state after a command: of the history that is committed, and no other."""
+        if seq > self.committed_seq:
+            raise Violation(f"{host.name} tells its state at seq {seq}, committed is {self.committed_seq}")
+        if self._ends.get(seq, digest) != digest:
+            raise Violation(f"{host.name} tells the state at seq {seq} of a history that was given up")
 
     def on_release(self, host: EngineHost, frame: Frame) -> None:
         """Events leave the cluster: only committed ones, and always the same ones."""

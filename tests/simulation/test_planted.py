@@ -398,6 +398,11 @@ def mute_leader_stays(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Driver, "mute", lambda _self, _now_ns: False)
 
 
+@bug(151)
+def state_of_a_given_up_tail_told(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(EngineHost, "_give_up_after", lambda _self, _seq: None)
+
+
 def find(seeds: int) -> str:
     """The first violation, with its seed; empty if there is none."""
     for seed in range(1, seeds + 1):
