@@ -226,8 +226,11 @@ def _follow(
                     stop.wait(_POLL_S)
             finally:
                 journal.close()
-    except (JournalFault, SnapshotDamaged) as fault:
-        # The engine has moved the journal away, or writes it for the first time: look again.
+    except (JournalFault, SnapshotDamaged, SnapshotFault, BrokenInvariant, StreamGap) as fault:
+        if not isinstance(fault, JournalFault | SnapshotDamaged) and _database(member) == database:
+            raise
+        # The engine has moved the journal away, or writes it for the first time, or the disk was replaced in the middle
+        # of a replay, so that half of it was one journal's and half another's: look again.
         figures.on_fault(time.monotonic_ns())
         logger.warning("journal_not_followed", text=str(fault))
 

@@ -1,5 +1,6 @@
 """Snapshot files, the folder that holds them, and starting from one."""
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -7,9 +8,12 @@ import pytest
 from lockstep.engine.native import NativeEngine
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.ops.metrics.snapshotter import SnapshotterFigures
+from lockstep.ops.process_log import open_log
+from lockstep.ops.stop_request import StopRequest
+from lockstep.replica import snapshotter
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import JournalWrite
-from lockstep.replica.journal import Journal
+from lockstep.replica.journal import Journal, journal_path
 from lockstep.replica.replayer import Replayer
 from lockstep.replica.restore import restore
 from lockstep.replica.retention import plan_cut, plan_retirement
@@ -19,7 +23,7 @@ from lockstep.replica.snapshot_file import SnapshotDamaged, decode_head, decode_
 from lockstep.replica.snapshots import SnapshotFault, SnapshotStore, check_file, usable
 from lockstep.replica.snapshotter import SnapshotTaker
 from lockstep.stream.digest import Digest
-from lockstep.stream.topology import Snapshots
+from lockstep.stream.topology import Member, ProcessKind, Snapshots, Topology
 
 BASE = Base(7, Digest(b"d" * 16), 5_000, (EpochEntry(1, 1), EpochEntry(3, 6)), 0b110, 2, 1, 4)
 EAGER = Snapshots(every_commands=1, every_s=0, keep=2)
@@ -320,3 +324,23 @@ def test_head_is_cut_only_behind_what_every_engine_can_be_restored_from():
     assert plan_cut({1: 50, 2: 40, 3: 0}, engines=engines, committed_seq=100, keep_commands=10) == 0
     assert plan_cut({1: 50, 2: 40}, engines=engines, committed_seq=100, keep_commands=10) == 0
     assert plan_cut({1: 50, 2: 40, 3: 60}, engines=engines, committed_seq=100, keep_commands=0) == 0
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_journal_that_is_replaced_in_the_middle_of_a_replay_breaks_nothing(tmp_path, monkeypatch, replaced):
+    member = Member(ProcessKind.ENGINE, 1, "127.0.0.1", 0, 0, data_dir=tmp_path)
+    Journal(tmp_path, 1).close()
+    identity = journal_path(tmp_path) / "IDENTITY"
+
+    def turn(_taker, _now_ns):
+        if replaced:
+            identity.write_text("another")
+        raise BrokenInvariant("batch 9 of epoch 2 does not follow seq 5 of epoch 1")
+
+    monkeypatch.setattr(SnapshotTaker, "turn", turn)
+    topology = Topology("t", ("e",), tmp_path, (), (member,), ())
+    broken = contextlib.nullcontext() if replaced else pytest.raises(BrokenInvariant)
+    with broken:
+        snapshotter._follow(
+            topology, member, ReferenceEngine, SnapshotterFigures(), StopRequest(), open_log("snapshotter-1")
+        )
