@@ -126,17 +126,7 @@ class SnapshotStore:
             SnapshotFault: the disk does not take it.
         """
         path = self.path(seq, VERIFIED if verified else UNVERIFIED)
-        part = path.with_suffix(".part")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            part.rename(path)
-            self._sync_folder()
-        except OSError as error:
-            raise SnapshotFault(f"cannot write snapshot {path}: {error.strerror}; check the disk") from error
+        self._put(path, raw)
         return path
 
     def mark(self, seq: int, before: str, after: str) -> None:
@@ -193,11 +183,15 @@ class SnapshotStore:
         Raises:
             SnapshotFault: it can't be written down.
         """
-        path = self.folder / _STARTABLE
+        self._put(self.folder / _STARTABLE, str(seq).encode("ascii"))
+
+    def _put(self, path: Path, raw: bytes) -> None:
+        """Write a file that appears whole or not at all."""
         part = path.with_suffix(".part")
         try:
-            with part.open("w", encoding="ascii") as file:
-                file.write(str(seq))
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                file.write(raw)
                 file.flush()
                 os.fsync(file.fileno())
             part.rename(path)

@@ -130,7 +130,7 @@ class GatewayHost(Host):
                     self._on_message(item[1], item[2])
                 else:
                     self._on_ended(item[1])
-        # Commands that follow closely wait for company, as in `GatewayShell.submit`.
+        # Commands that follow closely wait for company; how long, `GatewayShell` takes from the frames under way.
         if now_ns >= self._flushed_ns + _SUBMIT_INTERVAL_NS:
             self._flushed_ns = now_ns
             self._perform(self.machine.flush(now_ns))
