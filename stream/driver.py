@@ -6,8 +6,9 @@ holds up another's links. Three things are added to the driver itself:
 * Explicit timeouts. Aeron's defaults keep a dead subscriber for 10 s. They are set here, through the environment,
   which the C driver reads once when it starts (measured: a subscriber killed with -9 is gone after 1.4 s with the
   defaults below). Nothing may infer a failure from them: they only bound how long a dead process costs memory.
-* A claim file, `<directory>.pid`, locked while the driver lives. The kernel drops the lock with the process, so one
-  `fcntl` call tells a client whether its driver lives. Aeron's own clients notice nothing for seconds.
+* A claim file, `<directory>.pid`, with two locks: one byte is held by the process that has the directory, the next
+  byte once its driver is ready and the file names it. The kernel drops both with the process, so one `fcntl` call
+  tells a client whether its driver lives. Aeron's own clients notice nothing for seconds.
 * Care with the directory, because the driver deletes it at start: one that is not Aeron's is refused.
 
 Use a directory in `/dev/shm` (`default_directory`). On a disk the kernel writes dirty pages back under the mapped
@@ -37,8 +38,11 @@ import pyaeron
 
 _KIB = 1024
 _MIB = 1024 * _KIB
-# struct flock of 64-bit Linux: type, whence, start, length (0: to the end), pid (must be 0 for these locks).
+# struct flock of 64-bit Linux: type, whence, start, length, pid (must be 0 for these locks).
 _FLOCK = struct.Struct("hhqqi4x")
+_OWNED_BYTE = 0
+# Apart from the first, because a driver that takes over has the file before it can replace its predecessor's text.
+_READY_BYTE = 1
 _POLL_S = 0.05
 _OWN_FILES = frozenset({"cnc.dat", "loss-report.dat", "publications", "images"})
 # How many links' buffers the file system must have room for. Buffers are sparse: without the room, touching one
@@ -110,9 +114,9 @@ def claim_path(directory: Path) -> Path:
     return directory.with_name(directory.name + ".pid")
 
 
-def lock_held(fd: int) -> bool:
-    """True while some process holds the claim that `fd` refers to. One system call, takes no lock."""
-    answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+def ready_held(fd: int) -> bool:
+    """True while a ready driver holds the claim that `fd` refers to. One system call, takes no lock."""
+    answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _lock_of(_READY_BYTE))
     return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
 
@@ -123,10 +127,15 @@ def driver_pid(directory: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        claim = os.read(fd, 64)
-        return int(claim.split()[0]) if claim and lock_held(fd) else None
+        # The lock first: text read before it could be that of a predecessor.
+        claim = os.read(fd, 64) if ready_held(fd) else b""
+        return int(claim.split()[0]) if claim else None
     finally:
         os.close(fd)
+
+
+def _lock_of(byte: int) -> bytes:
+    return _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
 
 
 def driver_environment(options: DriverOptions) -> dict[str, str]:
@@ -186,6 +195,7 @@ def run_driver(
             # The claim names its owner only now: before, clients could still meet a predecessor's files. The time
             # makes it unique, so that a client sees a new driver even where it missed the death of the old one.
             os.pwrite(fd, f"{os.getpid()} {time.time_ns()}\n".encode(), 0)
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _lock_of(_READY_BYTE))
             if on_ready is not None:
                 on_ready()
             _wait(stop)
@@ -205,15 +215,15 @@ def _wait(stop: threading.Event | Callable[[], bool]) -> None:
 
 @contextlib.contextmanager
 def _claimed(directory: Path) -> Iterator[int]:
-    """Holds the directory's claim file, locked and empty; removes it at the end."""
+    """Holds the directory's claim file, its first byte locked, empty; removes it at the end."""
     path = claim_path(directory)
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _lock_of(_OWNED_BYTE))
         except BlockingIOError:
-            owner = os.read(fd, 64).split()[:1]
+            owner = os.read(fd, 64).split()[:1] if ready_held(fd) else []
             os.close(fd)
             who = f"process {owner[0].decode()}" if owner else "a process that is starting or stopping"
             raise DriverRefused(

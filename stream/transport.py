@@ -26,7 +26,7 @@ from typing import Any, Protocol
 import pyaeron
 
 from lockstep.stream.doorbell import Ringer, bell_address
-from lockstep.stream.driver import claim_path, driver_pid, environment, lock_held
+from lockstep.stream.driver import claim_path, driver_pid, environment, ready_held
 from lockstep.stream.topology import Link
 
 _CLAIM_CHECK_NS = 20_000_000
@@ -345,7 +345,7 @@ class Transport:
         """
         if now_ns >= self._next_claim_check_ns and self._state in (DriverState.LIVE, DriverState.HUNG):
             self._next_claim_check_ns = now_ns + _CLAIM_CHECK_NS
-            if os.pread(self._claim_fd, 64, 0) != self._claim or not lock_held(self._claim_fd):
+            if os.pread(self._claim_fd, 64, 0) != self._claim or not ready_held(self._claim_fd):
                 self._state = DriverState.DEAD
             elif self._client.is_closed:
                 self._state = DriverState.DETACHED
@@ -385,6 +385,7 @@ class Transport:
             self._claim_fd = os.open(claim_path(self.directory), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             raise DriverUnavailable(f"the media driver in {self.directory} has just ended: start it again") from None
+        # A driver that goes between this and the attaching shows in `check`: its claim is no longer held.
         self._claim = os.pread(self._claim_fd, 64, 0)
         try:
             with self._driver_errors(), environment(_CLIENT_ENVIRONMENT):
@@ -429,6 +430,6 @@ class Transport:
             raise DriverUnavailable(f"the media driver in {self.directory} does not answer: {error}") from error
         except pyaeron.AeronError as error:
             # A dying driver shows in several errors; a live driver's refusal (a bad channel) is the caller's.
-            if self._client is None or self._client.is_closed or not lock_held(self._claim_fd):
+            if self._client is None or self._client.is_closed or not ready_held(self._claim_fd):
                 raise DriverUnavailable(f"the media driver in {self.directory} went away: {error}") from error
             raise

@@ -76,6 +76,24 @@ def test_a_killed_driver_leaves_a_directory_that_the_next_takes_over(driver: Any
     assert driver_pid(driver.directory) == driver.process.pid != first
 
 
+def test_a_predecessors_claim_names_nobody_while_its_successor_starts(tmp_path: Path) -> None:
+    directory = tmp_path / "aeron"
+    claim_path(directory).write_text("12345 678\n", encoding="ascii")
+    seen: list[int | None] = []
+
+    def look(*_: object) -> None:
+        claim_path(directory).write_text("12345 678\n", encoding="ascii")  # as before the successor emptied it
+        seen.append(driver_pid(directory))
+        with pytest.raises(DriverRefused, match="a process that is starting or stopping"):
+            run_driver(directory, stop=never)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lockstep.stream.driver._require_room", look)
+        run_driver(directory, stop=never)
+    assert seen == [None]
+    assert not claim_path(directory).exists()
+
+
 def test_a_directory_with_other_files_is_refused_and_kept(tmp_path: Path) -> None:
     precious = tmp_path / "aeron" / "precious.txt"
     precious.parent.mkdir()
