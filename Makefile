@@ -12,7 +12,7 @@ SERVICES := $(addprefix proto/lockstep/v1/,accounts.proto cluster.proto market_d
 GENERATED := clients/python
 CODE := stream sequencer engine replica gateway ops clients tests bench
 
-NATIVE := $(wildcard engine/native/*.cpp engine/native/*.hpp engine/native/include/lockstep/*.hpp)
+NATIVE := $(wildcard engine/native/*.cpp engine/native/*.hpp engine/native/include/lockstep/*.hpp) ops/chaos/skewed_clock.cpp
 CXX_STRICT := -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Werror \
   -Iengine/native/include -Iengine/native
 SEEDS ?= 500
@@ -76,7 +76,7 @@ lint: $(STAMP) proto-check ## Style, types and generated code
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy -p lockstep
-	@for file in bench/native_bench.cpp engine/native/example.cpp engine/native/fuzz_driver.cpp; do \
+	@for file in bench/native_bench.cpp engine/native/example.cpp engine/native/fuzz_driver.cpp ops/chaos/skewed_clock.cpp; do \
 	  $(CXX) $(CXX_STRICT) -fsyntax-only $$file || exit 1; done
 
 format: $(STAMP) ## Format the code
@@ -96,7 +96,8 @@ sim: $(STAMP) ## The whole cluster simulated under faults (SEEDS=n, START=s)
 
 chaos: $(STAMP) ## Faults on the processes of a real cluster under load, and the proof (SEED=s, DURATION=seconds)
 	@mkdir -p build
-	@$(BIN)/lockstep chaos --seed $(SEED) --duration $(DURATION) --json build/chaos.json --html build/chaos.html
+	@ops/setup/get-tools etcd || true
+	@PATH="$(CURDIR)/build/tools/usr/bin:$$PATH" $(BIN)/lockstep chaos --seed $(SEED) --duration $(DURATION) --json build/chaos.json --html build/chaos.html
 
 $(PROTOC_VENV)/.installed: $(STAMP)
 	@$(BIN)/python -m venv --clear $(PROTOC_VENV)

@@ -5,11 +5,13 @@ Member i of each kind is on host i, counted round and round.
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from lockstep.ops import config
+from lockstep.ops.chaos.clocks import HostClock
 from lockstep.ops.chaos.hosts import Hosts
 from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
 from lockstep.ops.process import EnvironmentFault
@@ -24,9 +26,11 @@ _DRIVER_S: Final = 30.0
 class HostedCluster(LocalCluster):
     """See the module; otherwise as its base."""
 
-    def __init__(self, plan: ClusterPlan, hosts: Hosts) -> None:
+    def __init__(self, plan: ClusterPlan, hosts: Hosts, clocks: Sequence[HostClock] = ()) -> None:
+        """`clocks`: of each host; none: all have this machine's."""
         super().__init__(plan)
         self._hosts = hosts
+        self._clocks = clocks
 
     @property
     def drivers(self) -> tuple[str, ...]:
@@ -68,7 +72,7 @@ class HostedCluster(LocalCluster):
             own = replace(self.topology, aeron_dir=self._aeron_dir(number))
             heading = f"Host {number} of a chaos run; the hosts differ in aeron_dir alone."
             self._config_of(number).write_text(config.render(own, heading=heading), encoding="utf-8")
-            self._add(name, "driver", "--config", str(self._config_of(number)), prefix=self._hosts.prefix(number))
+            self._add(name, "driver", "--config", str(self._config_of(number)), prefix=self._prefix(number))
         deadline = time.monotonic() + _DRIVER_S
         for number, name in enumerate(self.drivers, 1):
             while driver_pid(self._aeron_dir(number)) is None:
@@ -85,7 +89,11 @@ class HostedCluster(LocalCluster):
     def _add_on_host_of(self, member: Member, name: str, command: str) -> None:
         number = self.host_of(member)
         arguments = ("--config", str(self._config_of(number)), "--id", str(member.id))
-        self._add(name, command, *arguments, prefix=self._hosts.prefix(number))
+        self._add(name, command, *arguments, prefix=self._prefix(number))
+
+    def _prefix(self, number: int) -> tuple[str, ...]:
+        clock = self._clocks[number - 1].prefix() if self._clocks else ()
+        return (*self._hosts.prefix(number), *clock)
 
     def _config_of(self, number: int) -> Path:
         return self.data_dir / f"cluster-host-{number}.toml"

@@ -8,16 +8,17 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import grpc
 
+from lockstep.ops.chaos.clocks import HostClock
 from lockstep.ops.chaos.disks import SmallDisk
 from lockstep.ops.chaos.etcd_members import SIZE, EtcdMembers
-from lockstep.ops.chaos.hosts import Hosts
+from lockstep.ops.chaos.hosts import Hosts, Wire
 from lockstep.ops.chaos.schedule import Fault, Kind
 from lockstep.ops.chaos.targets import ROLES, TAKES_AN_ENGINE, can_lose, find_target
 from lockstep.ops.cluster_view import ClusterStatus, StatusProbe, rpc_text
@@ -28,7 +29,14 @@ _STEP_S: Final = 0.1
 _PATIENCE_S: Final = 10.0
 _SHRINK_S: Final = 5.0
 _GOING_DOWN_S: Final = 3.0
-_DELAY_MS: Final = 20
+_WIRES: Final[Mapping[Kind, Wire]] = {
+    Kind.LATENCY: Wire(delay_ms=20),
+    Kind.PACKET_LOSS: Wire(loss=0.1),
+    Kind.PACKET_REORDERING: Wire(jitter_ms=5),
+}
+_OF_A_HOST: Final = frozenset({Kind.PARTITION_HOST, Kind.CLOCK_SKEW, *_WIRES})
+# From what NTP would slew to what a dead battery leaves.
+_SKEWS_MS: Final = (100, 2_000, 30_000, 3_600_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +64,19 @@ class Injector:
         etcd: EtcdMembers,
         small_disk: tuple[str, SmallDisk] | None,
         hosts: Hosts | None,
+        clocks: Sequence[HostClock],
         on_target: Callable[[Fault, str], None],
     ) -> None:
-        """`small_disk`: the engine that has one, and it; `on_target`: told what is about to be hit."""
+        """Who can be hit.
+
+        `small_disk`: the engine that has one, and it; `clocks`: of each host; `on_target`: told what is about to be
+        hit.
+        """
         self._cluster = cluster
         self._etcd = etcd
         self._small_disk = small_disk
         self._hosts = hosts
+        self._clocks = clocks
         self._on_target = on_target
         self._probe = StatusProbe.of(cluster.topology)
         self._choosing = threading.Lock()
@@ -82,7 +96,8 @@ class Injector:
             Kind.WIPED_DISK: self._wiped_disk,
             Kind.PARTITION_HOST: self._partition_host,
             Kind.PARTITION_MESH: self._partition_mesh,
-            Kind.LATENCY: self._latency,
+            **dict.fromkeys(_WIRES, self._bad_wire),
+            Kind.CLOCK_SKEW: self._clock_skew,
         }
 
     def perform(self, fault: Fault) -> Done:
@@ -126,8 +141,9 @@ class Injector:
             return "etcd", ""
         if fault.kind is Kind.SWITCHOVER:
             return "primary", ""
-        if fault.kind in (Kind.PARTITION_HOST, Kind.LATENCY):
-            return f"host-{1 + fault.pick % self._network().count}", ""
+        if fault.kind in _OF_A_HOST:
+            host = f"host-{1 + fault.pick % self._network().count}"
+            return f"{host}, {_skew_ms(fault) / 1000:+g} s" if fault.kind is Kind.CLOCK_SKEW else host, ""
         if fault.kind is Kind.PARTITION_MESH:
             return "hosts", ""
         return self._process(fault)
@@ -216,7 +232,7 @@ class Injector:
     # ---- network -------------------------------------------------------------------------------------------------
 
     def _partition_host(self, fault: Fault, target: str) -> None:
-        number = int(target.rpartition("-")[2])
+        number = _host_number(target)
         self._network().cut(number)
         time.sleep(fault.hold_ms / 1000)
         self._network().join(number)
@@ -227,11 +243,17 @@ class Injector:
         time.sleep(fault.hold_ms / 1000)
         self._network().set_apart(False)
 
-    def _latency(self, fault: Fault, target: str) -> None:
-        number = int(target.rpartition("-")[2])
-        self._network().delay(number, _DELAY_MS)
+    def _bad_wire(self, fault: Fault, target: str) -> None:
+        number = _host_number(target)
+        self._network().put_on_bad_wire(number, _WIRES[fault.kind])
         time.sleep(fault.hold_ms / 1000)
-        self._network().delay(number, 0)
+        self._network().put_on_good_wire(number)
+
+    def _clock_skew(self, fault: Fault, target: str) -> None:
+        clock = self._clocks[_host_number(target) - 1]
+        clock.step(_skew_ms(fault))
+        time.sleep(fault.hold_ms / 1000)
+        clock.step(0)
 
     def _network(self) -> Hosts:
         assert self._hosts is not None, "planned only if there are several"
@@ -282,6 +304,15 @@ class Injector:
             _wipe(engine.data_dir)
         finally:
             self._cluster.restart(target)
+
+
+def _host_number(target: str) -> int:
+    return int(target.partition(",")[0].removeprefix("host-"))
+
+
+def _skew_ms(fault: Fault) -> int:
+    size = _SKEWS_MS[fault.pick >> 9 & 3]
+    return size if fault.pick >> 8 & 1 else -size
 
 
 def _wipe(directory: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Final
 
 from lockstep.aio import AsyncClient
 from lockstep.ops.chaos.clients import ClientProcesses
+from lockstep.ops.chaos.clocks import HostClock
 from lockstep.ops.chaos.disks import SmallDisk, enter_private_mounts
 from lockstep.ops.chaos.etcd_members import EtcdMembers
 from lockstep.ops.chaos.findings import ChaosResult, count_answers, describe_faults
@@ -50,9 +51,9 @@ _DRAIN_S: Final = 90
 _DISK_ENGINE: Final = 2
 _DISK_FAULTS: Final = (Kind.FULL_DISK, Kind.READ_ONLY_JOURNAL)
 _THREADS: Final = 16
-_NETWORK_FAULTS: Final = (Kind.PARTITION_HOST, Kind.PARTITION_MESH, Kind.LATENCY)
-_ONE_HOST: Final = "all processes are on one host, and talk through its memory"
-_NO_CLOCK: Final = "a process can't have a wall clock of its own here; `lockstep sim` has clocks that are wrong"
+_BAD_WIRES: Final = (Kind.LATENCY, Kind.PACKET_LOSS, Kind.PACKET_REORDERING)
+_NETWORK_FAULTS: Final = (Kind.PARTITION_HOST, Kind.PARTITION_MESH, *_BAD_WIRES)
+_ONE_HOST: Final = "all processes are on one host: they talk through its memory, and have its clock"
 
 Say = Callable[[str], None]
 
@@ -103,7 +104,7 @@ def run_chaos(plan: ChaosPlan, say: Say) -> ChaosResult:
         members = stack.enter_context(EtcdMembers(base / "etcd-members", site.etcd, address))
         where = f"on {site.hosts.count} hosts" if site.hosts is not None else "on one host"
         say(f"starting a cluster {where}: etcd {site.etcd.version} of 3, {plan.replicas} engines, 2 of the others")
-        cluster = _cluster(plan, base, members, site.hosts)
+        cluster = _cluster(plan, base, members, site)
         stack.callback(cluster.stop)
         cluster.start(timeout_s=_START_S)
         return _Run(plan, say, cluster, schedule, pool).go(members, site, base)
@@ -116,22 +117,29 @@ class _Site:
     not_run: dict[Kind, str]
     disk: SmallDisk | None
     hosts: Hosts | None
+    clocks: tuple[HostClock, ...]
     etcd: EtcdBinary
 
 
 def _prepare(plan: ChaosPlan, base: Path, stack: ExitStack) -> _Site:
     """Find out what can go wrong here. Namespaces come before any other thread is started."""
-    not_run = {Kind.CLOCK_SKEW: _NO_CLOCK}
+    not_run: dict[Kind, str] = {}
     hosts = None
     if plan.hosts == 1:
-        not_run |= dict.fromkeys(_NETWORK_FAULTS, _ONE_HOST)
+        not_run |= dict.fromkeys((*_NETWORK_FAULTS, Kind.CLOCK_SKEW), _ONE_HOST)
     else:
         try:
             hosts = stack.enter_context(Hosts(plan.hosts))
         except EnvironmentFault as error:
-            not_run |= dict.fromkeys(_NETWORK_FAULTS, str(error))
-    if hosts is not None and hosts.no_delay:
-        not_run[Kind.LATENCY] = hosts.no_delay
+            not_run |= dict.fromkeys((*_NETWORK_FAULTS, Kind.CLOCK_SKEW), str(error))
+    if hosts is not None and hosts.no_bad_wires:
+        not_run |= dict.fromkeys(_BAD_WIRES, hosts.no_bad_wires)
+    clocks: tuple[HostClock, ...] = ()
+    if hosts is not None:
+        try:
+            clocks = tuple(HostClock(base / f"clock-{number}") for number in range(1, hosts.count + 1))
+        except EnvironmentFault as error:
+            not_run[Kind.CLOCK_SKEW] = str(error)
     try:
         disk = _make_disk(base, stack, keep=plan.data_dir is not None)
     except EnvironmentFault as error:
@@ -141,7 +149,7 @@ def _prepare(plan: ChaosPlan, base: Path, stack: ExitStack) -> _Site:
     if not etcd.version.keeps_writes:
         text = f"etcd {etcd.version} may lose what it acknowledged when killed; give a sound one with --etcd"
         not_run[Kind.KILL_ETCD_MEMBER] = text
-    return _Site(not_run, disk, hosts, etcd)
+    return _Site(not_run, disk, hosts, clocks, etcd)
 
 
 def _require_possible(only: tuple[Kind, ...], not_run: dict[Kind, str]) -> None:
@@ -181,7 +189,7 @@ def _make_disk(base: Path, stack: ExitStack, *, keep: bool) -> SmallDisk:
     return disk
 
 
-def _cluster(plan: ChaosPlan, base: Path, etcd: EtcdMembers, hosts: Hosts | None) -> LocalCluster:
+def _cluster(plan: ChaosPlan, base: Path, etcd: EtcdMembers, site: _Site) -> LocalCluster:
     wanted = ClusterPlan(
         engines=plan.replicas,
         gateways=2,
@@ -193,7 +201,7 @@ def _cluster(plan: ChaosPlan, base: Path, etcd: EtcdMembers, hosts: Hosts | None
         reconcile=plan.reconcile,
         certificate_seconds=ONE_CERTIFICATE_S,
     )
-    return LocalCluster(wanted) if hosts is None else HostedCluster(wanted, hosts)
+    return LocalCluster(wanted) if site.hosts is None else HostedCluster(wanted, site.hosts, site.clocks)
 
 
 class _Run:
@@ -215,7 +223,7 @@ class _Run:
         funder = asyncio.run(self._fund())
         monitor = HealthMonitor(self._cluster.topology)
         small = (f"engine-{_DISK_ENGINE}", site.disk) if site.disk is not None else None
-        injector = Injector(self._cluster, etcd, small, site.hosts, self._announce)
+        injector = Injector(self._cluster, etcd, small, site.hosts, site.clocks, self._announce)
         with ClientProcesses(self._load_plans(base / "histories"), base / "logs") as clients:
             clients.start()
             monitor.start()

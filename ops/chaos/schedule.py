@@ -41,6 +41,8 @@ class Kind(StrEnum):
     PARTITION_HOST = "partition_host"
     PARTITION_MESH = "partition_mesh"
     LATENCY = "latency"
+    PACKET_LOSS = "packet_loss"
+    PACKET_REORDERING = "packet_reordering"
     CLOCK_SKEW = "clock_skew"
 
 
@@ -58,6 +60,9 @@ _HOLD_MS: Final[Mapping[Kind, tuple[int, int]]] = {
     Kind.PARTITION_HOST: (300, 2000),
     Kind.PARTITION_MESH: (300, 2000),
     Kind.LATENCY: (500, 2000),
+    Kind.PACKET_LOSS: (500, 2000),
+    Kind.PACKET_REORDERING: (500, 2000),
+    Kind.CLOCK_SKEW: (1000, 5000),
 }
 
 

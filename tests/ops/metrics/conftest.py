@@ -23,9 +23,9 @@ Sample = dict[str, Any]
 
 def find_tool(name: str) -> Path:
     """A tool of Prometheus, from the PATH or build/; skips where there is none."""
-    found = shutil.which(name) or shutil.which(name, path=str(ROOT / "build" / "prometheus" / "usr" / "bin"))
+    found = shutil.which(name) or shutil.which(name, path=str(ROOT / "build" / "tools" / "usr" / "bin"))
     if found is None:
-        pytest.skip(f"THERE IS NO {name}: the rules and panels were NOT checked (ops/setup/get-prometheus fetches it)")
+        pytest.skip(f"THERE IS NO {name}: the rules and panels were NOT checked (ops/setup/get-tools fetches it)")
     return Path(found)
 
 
