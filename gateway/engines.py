@@ -1,9 +1,11 @@
 """Asking the engines: queries of committed state, and events that RELEASE frames did not bring.
 
-Every engine can answer for committed events; for queries the primary comes first, because its state is the newest. An
-answer of a lower epoch than one seen comes from an engine that was left behind, and does not count.
+Every engine can answer for committed events; for queries the primary comes first, because its state is the newest, and
+the next one soon after, because an engine that hangs keeps its connection. An answer of a lower epoch or seq than one
+that was told comes from an engine that was left behind, and does not count.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -18,6 +20,8 @@ from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 LAST_INDEX: Final = 2**32 - 1
 FIRST_SEQ_KEY: Final = "lockstep-first-seq"
 _QUERY_TIMEOUT_S: Final = 1.0
+# Well above what a live engine takes under load, and below the silence that counts as a hang.
+_ASK_NEXT_AFTER_S: Final = 0.1
 _FETCH_TIMEOUT_S: Final = 10.0
 
 
@@ -54,26 +58,45 @@ class Engines:
         return sorted(self._members, key=lambda member: (member != first, member == last))
 
     async def query(
-        self, request: replication_pb2.QueryRequest, *, min_epoch: int = 0, primary_first: bool = True
+        self, request: replication_pb2.QueryRequest, *, min_epoch: int = 0, min_seq: int = 0
     ) -> replication_pb2.QueryReply:
-        """Committed state.
+        """Committed state of `min_epoch` and `min_seq`, or newer.
 
         Raises:
-            EnginesUnavailable: none answered.
+            EnginesUnavailable: none answered that has it.
         """
-        said = []
-        order = self._order(first=self.primary) if primary_first else self._order(last=self.primary)
-        for member in order:
-            try:
-                reply: replication_pb2.QueryReply = await self._stubs[member].Query(request, timeout=_QUERY_TIMEOUT_S)
-            except grpc.aio.AioRpcError as error:
-                said.append(f"engine {member}: {error.code().name} {error.details()}")
-                continue
-            if reply.stamp.epoch < min_epoch:
-                said.append(f"engine {member}: answers of epoch {reply.stamp.epoch}, {min_epoch} was seen")
-                continue
-            return reply
+        said: list[str] = []
+        left = self._order(first=self.primary)
+        asked: set[asyncio.Task[replication_pb2.QueryReply]] = set()
+        try:
+            while left or asked:
+                if left:
+                    asked.add(asyncio.create_task(self._ask(left.pop(0), request, min_epoch, min_seq)))
+                patience_s = _ASK_NEXT_AFTER_S if left else None
+                answered, asked = await asyncio.wait(asked, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+                for call in answered:
+                    if isinstance(error := call.exception(), EnginesUnavailable):
+                        said.append(str(error))
+                for call in answered:
+                    if not isinstance(call.exception(), EnginesUnavailable):
+                        return call.result()
+        finally:
+            for call in asked:
+                call.cancel()
         raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
+
+    async def _ask(
+        self, member: int, request: replication_pb2.QueryRequest, min_epoch: int, min_seq: int
+    ) -> replication_pb2.QueryReply:
+        try:
+            reply: replication_pb2.QueryReply = await self._stubs[member].Query(request, timeout=_QUERY_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            raise EnginesUnavailable(f"engine {member}: {error.code().name} {error.details()}") from None
+        if reply.stamp.epoch < min_epoch:
+            raise EnginesUnavailable(f"engine {member}: answers of epoch {reply.stamp.epoch}, {min_epoch} was seen")
+        if reply.stamp.seq < min_seq:
+            raise EnginesUnavailable(f"engine {member}: answers of seq {reply.stamp.seq}, {min_seq} was seen")
+        return reply
 
     async def newest(self, request: replication_pb2.QueryRequest) -> replication_pb2.QueryReply:
         """Ask all engines at once; the answer of the highest (epoch, seq).

@@ -25,7 +25,7 @@ class AccountsService(accounts_pb2_grpc.AccountsServicer):
 
     async def _query(self, request: replication_pb2.QueryRequest, context: Any) -> replication_pb2.QueryReply:
         try:
-            return await self._shell.engines.query(request, min_epoch=self._shell.machine.epoch)
+            return await self._shell.query(request)
         except EnginesUnavailable as error:
             await abort(context, grpc.StatusCode.UNAVAILABLE, f"no engine answers: {error}")
 

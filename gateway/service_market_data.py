@@ -30,9 +30,7 @@ class MarketDataService(market_data_pb2_grpc.MarketDataServicer):
         del request
         await authenticate(context, self._shell.entitlements)
         try:
-            reply = await self._shell.engines.query(
-                replication_pb2.QueryRequest(instruments=True), min_epoch=self._shell.machine.epoch
-            )
+            reply = await self._shell.query(replication_pb2.QueryRequest(instruments=True))
         except EnginesUnavailable as error:
             await abort(context, grpc.StatusCode.UNAVAILABLE, f"no engine answers: {error}")
         return market_data_pb2.ListInstrumentsReply(stamp=reply.stamp, instruments=reply.instruments)

@@ -248,9 +248,7 @@ class OrderEntryService:
         next_no = 1
         if session is None:
             try:
-                reply = await self._shell.engines.query(
-                    replication_pb2.QueryRequest(session_id=session_id), min_epoch=self._shell.machine.epoch
-                )
+                reply = await self._shell.query(replication_pb2.QueryRequest(session_id=session_id))
             except EnginesUnavailable as error:
                 await abort_refused(context, Refused(0, Code.UNAVAILABLE, 50), f"no engine answers: {error}")
             next_no = reply.session_last_no + 1
@@ -320,9 +318,7 @@ class OrderEntryService:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "name the order: order_id or client_order_id")
         await require_account(context, client, order.account)
         try:
-            reply = await self._shell.engines.query(
-                replication_pb2.QueryRequest(order=order), min_epoch=self._shell.machine.epoch
-            )
+            reply = await self._shell.query(replication_pb2.QueryRequest(order=order))
         except EnginesUnavailable as error:
             await abort(context, grpc.StatusCode.UNAVAILABLE, f"no engine answers: {error}")
         mine = [found for found in reply.orders if order.account in (0, found.account)]

@@ -156,6 +156,15 @@ class GatewayShell:
             self.failure = failure
             self.failed.set()
 
+    async def query(self, request: replication_pb2.QueryRequest) -> replication_pb2.QueryReply:
+        """Committed state, as new as everything that clients of this gateway have been told, or newer.
+
+        Raises:
+            EnginesUnavailable: no engine answered that has it.
+        """
+        machine = self.machine
+        return await self.engines.query(request, min_epoch=machine.epoch, min_seq=machine.delivered_seq)
+
     async def _synchronise(self) -> None:
         """Find out where the cluster stands; engines may come later than this gateway."""
         request = replication_pb2.QueryRequest(session_id=self.own_session_id)

@@ -1,26 +1,33 @@
-"""Which engine is asked first."""
+"""Which engine is asked first, which next, and whose answer counts."""
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
-from lockstep.gateway.engines import Engines
+from lockstep.gateway.engines import Engines, EnginesUnavailable
 from lockstep.stream.records import EVENT
 from lockstep.stream.topology import Member, ProcessKind
-from lockstep.v1 import replication_pb2, replication_pb2_grpc
+from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 
 
 class Replication(replication_pb2_grpc.ReplicationServicer):
-    """Has one event a seq; says nothing as long as `go` is not set."""
+    """Has one event a seq, and state as of `stamp`; says nothing as long as `go` is not set."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
+        self.stamp = common_pb2.Stamp(epoch=3, seq=100)
+
+    def Query(self, _request: Any, _context: Any) -> replication_pb2.QueryReply:  # noqa: N802
+        self.go.wait(10)
+        return replication_pb2.QueryReply(stamp=self.stamp)
 
     def FetchEvents(self, request: Any, _context: Any) -> Any:  # noqa: N802
         self.go.wait(10)
@@ -29,28 +36,75 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
         yield replication_pb2.FetchEventsReply(events=events.tobytes(), through_seq=request.to_seq)
 
 
+@dataclass
+class Cluster:
+    """Two engines; the first one, the primary, hangs until its `go` is set."""
+
+    members: tuple[Member, ...]
+    primary: Replication
+    standby: Replication
+
+
 @pytest.fixture
-def members() -> Iterator[tuple[Member, ...]]:
-    """Engine 1 hangs, engine 2 answers."""
-    hung, alive = Replication(), Replication()
-    alive.go.set()
+def cluster() -> Iterator[Cluster]:
+    primary, standby = Replication(), Replication()
+    standby.go.set()
     made, servers = [], []
-    for number, engine in enumerate((hung, alive), start=1):
+    for number, engine in enumerate((primary, standby), start=1):
         server = grpc.server(ThreadPoolExecutor(2))
         replication_pb2_grpc.add_ReplicationServicer_to_server(engine, server)
         port = server.add_insecure_port("127.0.0.1:0")
         made.append(Member(ProcessKind.ENGINE, number, "127.0.0.1", grpc_port=port, watch_port=0))
         server.start()
         servers.append(server)
-    yield tuple(made)
-    hung.go.set()
+    yield Cluster(tuple(made), primary, standby)
+    primary.go.set()
     for server in servers:
         server.stop(None).wait()
 
 
-def test_gap_is_filled_by_the_engine_that_showed_it_while_the_primary_of_before_hangs(members) -> None:
+def query(cluster: Cluster, **least: int) -> tuple[common_pb2.Stamp, float]:
+    """What the answer is stamped with, and how many seconds it took."""
+
+    async def scenario() -> tuple[common_pb2.Stamp, float]:
+        engines = Engines(cluster.members)
+        engines.primary = 1
+        began = time.monotonic()
+        try:
+            reply = await engines.query(replication_pb2.QueryRequest(account=1), **least)
+            return reply.stamp, time.monotonic() - began
+        finally:
+            await engines.close()
+
+    return asyncio.run(scenario())
+
+
+def test_the_primary_answers_where_it_lives(cluster: Cluster) -> None:
+    cluster.primary.go.set()
+    cluster.primary.stamp.seq = 101
+    stamp, _ = query(cluster)
+    assert stamp.seq == 101
+
+
+def test_another_engine_answers_for_a_primary_that_hangs_without_its_timeout(cluster: Cluster) -> None:
+    stamp, took_s = query(cluster, min_epoch=3, min_seq=100)
+    assert (stamp.epoch, stamp.seq) == (3, 100)
+    assert took_s < 0.9
+
+
+@pytest.mark.parametrize(("least", "why"), [({"min_seq": 101}, "of seq 100"), ({"min_epoch": 4}, "of epoch 3")])
+def test_an_answer_older_than_what_was_told_does_not_count(cluster: Cluster, least: dict[str, int], why: str) -> None:
+    with pytest.raises(EnginesUnavailable, match=f"engine 2: answers {why}.*engine 1: DEADLINE_EXCEEDED"):
+        query(cluster, **least)
+    cluster.primary.stamp.epoch, cluster.primary.stamp.seq = 4, 101
+    cluster.primary.go.set()
+    stamp, _ = query(cluster, **least)
+    assert (stamp.epoch, stamp.seq) == (4, 101)
+
+
+def test_gap_is_filled_by_the_engine_that_showed_it_while_the_primary_of_before_hangs(cluster: Cluster) -> None:
     async def scenario() -> None:
-        engines = Engines(members)
+        engines = Engines(cluster.members)
         engines.primary = 1
         # The hung one would be waited for until its connection is given up.
         async with asyncio.timeout(5.0):
