@@ -3,16 +3,24 @@
 RELEASE frames come from whichever engine is primary. After a failover the new one repeats from its own committed seq
 on; an old one that does not know yet that it was replaced carries an older epoch and is dropped. What is missing is
 fetched: every engine keeps all committed events.
+
+An operator may have had the cluster go on without commands that were told (rule 7). Seqs then mean other commands than
+they did, so each frame names the record before its first, by epoch, and a gap is fetched only after an engine was asked
+whether what was delivered before it still is history.
 """
 
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
 from lockstep.stream.frames import Frame
-from lockstep.stream.records import Events
+from lockstep.stream.records import CONTROL_EVENT, EventKind, Events
 
 _MAX_HELD_EVENTS: Final = 131_072
 _MAX_FETCH_SEQS: Final = 65_536
+_MAX_EPOCHS: Final = 256
+_EPOCH_STARTED: Final = int(EventKind.EPOCH_STARTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +32,10 @@ class Fetch:
     to_seq: int
     engine: int
     """The one that released last: it has them, and it lives, while the primary of before may hang."""
+    epoch: int
+    """Highest epoch heard of: an engine of a lower one may be of another history."""
+    told_epoch: int
+    """Epoch under which `after_seq` was delivered. If lower than `epoch`: to be asked first whether it still counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +44,21 @@ class Delivery:
 
     events: tuple[Events, ...] = field(default=(), repr=False)
     fetch: Fetch | None = None
+    parted: bool = False
+    """The cluster goes on without some of what was delivered: nothing more can follow it."""
 
 
 class Downlink:
     """Invariant: everything up to and including `delivered_seq` has been delivered, nothing beyond it."""
 
-    def __init__(self, delivered_seq: int) -> None:
+    def __init__(self, delivered_seq: int, epoch: int = 0) -> None:
+        """`epoch`: the one under which `delivered_seq` was committed, as far as is known."""
         self.delivered_seq = delivered_seq
-        self.epoch = 0
+        self.epoch = epoch
         """Highest epoch that a RELEASE carried."""
+        self._told_epoch = epoch
+        # (first seq, epoch) of what was delivered, as far back as it is known, ascending.
+        self._stamped: list[tuple[int, int]] = []
         self.primary = 0
         """Engine that released under it; 0: none heard yet."""
         self.repeats = 0
@@ -55,12 +73,38 @@ class Downlink:
         if release.epoch < self.epoch:
             self.stale += 1
             return Delivery()
+        if self._parts(release):
+            return Delivery(parted=True)
         self.epoch = release.epoch
         self.primary = release.sender
         if release.first_seq > self.delivered_seq + 1:
             self._hold(release)
             return Delivery(fetch=self._plan_fetch(release.first_seq - 1))
         return Delivery(self._take(release))
+
+    def _parts(self, release: Frame) -> bool:
+        """Whether the frame is of a history that differs from what was delivered, as far as both are known."""
+        before = release.first_seq - 1
+        if not release.parent_epoch or before > self.delivered_seq:
+            return False
+        if not self._stamped:
+            # What was delivered in an earlier life is not known here (its clients ask for themselves), until a frame
+            # tells all epochs up to it.
+            if max(release.aux, before) >= self.delivered_seq:
+                begun = [entry for entry in _epochs_of(release.records) if entry[0] <= self.delivered_seq]
+                self._stamped = [(before, release.parent_epoch), *begun]
+            return False
+        theirs, through = release.parent_epoch, min(release.aux, self.delivered_seq)
+        if through > before:
+            theirs = next((epoch for seq, epoch in reversed(_epochs_of(release.records)) if seq <= through), theirs)
+        ours = next((epoch for seq, epoch in reversed(self._stamped) if seq <= through), theirs)
+        return ours != theirs
+
+    def _delivered(self, events: Events, through_seq: int) -> None:
+        self.delivered_seq = through_seq
+        self._told_epoch = self.epoch
+        self._stamped += _epochs_of(events)
+        del self._stamped[:-_MAX_EPOCHS]
 
     def _hold(self, release: Frame) -> None:
         # What does not fit is fetched later like any other gap.
@@ -73,7 +117,8 @@ class Downlink:
             return None
         self._fetching = True
         self.gaps += 1
-        return Fetch(self.delivered_seq, min(to_seq, self.delivered_seq + _MAX_FETCH_SEQS), self.primary)
+        to_seq = min(to_seq, self.delivered_seq + _MAX_FETCH_SEQS)
+        return Fetch(self.delivered_seq, to_seq, self.primary, self.epoch, self._told_epoch)
 
     def _take(self, release: Frame) -> tuple[Events, ...]:
         if release.aux <= self.delivered_seq:
@@ -82,7 +127,7 @@ class Downlink:
         events = release.records
         if release.first_seq <= self.delivered_seq:
             events = events[events["seq"] > self.delivered_seq]
-        self.delivered_seq = release.aux
+        self._delivered(events, release.aux)
         return (events,) if len(events) else ()
 
     def on_fetched(self, events: Events, through_seq: int) -> Delivery:
@@ -93,13 +138,15 @@ class Downlink:
             fresh = events[(events["seq"] > self.delivered_seq) & (events["seq"] <= through_seq)]
             if len(fresh):
                 parts.append(fresh)
-            self.delivered_seq = through_seq
+            self._delivered(fresh, through_seq)
         held, self._held, self._held_events = self._held, [], 0
         fetch: Fetch | None = None
         for release in held:
             if release.first_seq > self.delivered_seq + 1:
                 self._hold(release)
                 fetch = fetch or self._plan_fetch(release.first_seq - 1)
+            elif self._parts(release):
+                return Delivery(parted=True)
             else:
                 parts.extend(self._take(release))
         return Delivery(tuple(parts), fetch)
@@ -108,3 +155,12 @@ class Downlink:
         """No engine could be asked: the next RELEASE, at the latest an empty one, shows the gap again."""
         self._fetching = False
         return Delivery()
+
+
+def _epochs_of(events: Events) -> list[tuple[int, int]]:
+    """(seq, epoch) of the epochs that begin among some events."""
+    begins = events["kind"] == _EPOCH_STARTED
+    if not begins.any():
+        return []
+    rows = np.frombuffer(events[begins].tobytes(), dtype=CONTROL_EVENT)
+    return [(int(row["seq"]), int(row["epoch"])) for row in rows]

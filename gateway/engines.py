@@ -98,6 +98,16 @@ class Engines:
             raise EnginesUnavailable(f"engine {member}: answers of seq {reply.stamp.seq}, {min_seq} was seen")
         return reply
 
+    async def parted_at(self, *, told_epoch: int, told_seq: int, min_epoch: int) -> int:
+        """The first seq at which history differs from what was told up to `told_seq`; 0: it is the same.
+
+        Raises:
+            EnginesUnavailable: none answered that has heard of `min_epoch`.
+        """
+        told = replication_pb2.Told(epoch=told_epoch, seq=told_seq)
+        reply = await self.query(replication_pb2.QueryRequest(told=told), min_epoch=min_epoch)
+        return reply.parted_at
+
     async def newest(self, request: replication_pb2.QueryRequest) -> replication_pb2.QueryReply:
         """Ask all engines at once; the answer of the highest (epoch, seq).
 
@@ -120,12 +130,19 @@ class Engines:
         return best
 
     async def events(
-        self, *, after_seq: int, to_seq: int, after_index: int = LAST_INDEX, session_id: int = 0, first: int = 0
+        self,
+        *,
+        after_seq: int,
+        to_seq: int,
+        after_index: int = LAST_INDEX,
+        session_id: int = 0,
+        first: int = 0,
+        min_epoch: int = 0,
     ) -> AsyncIterator[Events]:
         """Events after the given id up to and including `to_seq`, of one session or of all (0), in order.
 
         If an engine fails on the way the next one goes on behind the last event. `first` is asked first (0: the
-        primary).
+        primary); one that has not heard of `min_epoch` does not count: it may be of a history that was given up.
 
         Raises:
             EventsGone: no engine has them all, and they were cut from journals.
@@ -137,8 +154,12 @@ class Engines:
             after = common_pb2.EventId(seq=after_seq, index=after_index)
             request = replication_pb2.FetchEventsRequest(after=after, session_id=session_id, to_seq=to_seq)
             through = 0
+            call = self._stubs[member].FetchEvents(request, timeout=_FETCH_TIMEOUT_S)
             try:
-                async for reply in self._stubs[member].FetchEvents(request, timeout=_FETCH_TIMEOUT_S):
+                async for reply in call:
+                    if reply.epoch < min_epoch:
+                        call.cancel()
+                        break
                     through = max(through, reply.through_seq)
                     if reply.events:
                         events = np.frombuffer(reply.events, dtype=EVENT)
@@ -151,18 +172,19 @@ class Engines:
                 continue
             if through >= to_seq:
                 return
-            said.append(f"engine {member}: has committed events up to {through} only")
+            said.append(f"engine {member}: has committed events of epoch {min_epoch} up to {through} only")
         if begins:
             raise EventsGone("; ".join(said), min(begins))
         raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
 
-    async def fetch(self, *, after_seq: int, to_seq: int, first: int = 0) -> Events:
-        """All events of the seqs from `after_seq + 1` to `to_seq`, as one array; `first`: engine to ask first.
+    async def fetch(self, *, after_seq: int, to_seq: int, first: int = 0, min_epoch: int = 0) -> Events:
+        """All events of the seqs from `after_seq + 1` to `to_seq`, as one array; see `events`.
 
         Raises:
             EnginesUnavailable: no engine has them all.
         """
-        parts = [part async for part in self.events(after_seq=after_seq, to_seq=to_seq, first=first)]
+        wanted = self.events(after_seq=after_seq, to_seq=to_seq, first=first, min_epoch=min_epoch)
+        parts = [part async for part in wanted]
         return join_records(parts) if parts else no_events()
 
     async def snapshot(self) -> tuple[int, bytes]:

@@ -59,6 +59,8 @@ class Effects:
     """Sessions whose streams here are to be ended: their client has opened a later connection elsewhere."""
     fetch: Fetch | None = None
     """Committed events to ask an engine for."""
+    parted: bool = False
+    """The cluster goes on without some of what was delivered here: this gateway has to start anew."""
     new_reign: bool = False
 
 
@@ -110,8 +112,7 @@ class GatewayMachine:
 
         `own_last_no`: the last number of `own_session_id` that was executed; 0 unless a life had no intake log.
         """
-        self.downlink = Downlink(committed_seq)
-        self.downlink.epoch = epoch
+        self.downlink = Downlink(committed_seq, epoch)
         self._own = self.sessions.add_own(self.own_session_id, own_last_no + 1)
 
     def restore(self, stored: Iterable[tuple[int, Commands]], watched: Iterable[Watch] = ()) -> None:
@@ -213,6 +214,7 @@ class GatewayMachine:
         routed: Routed | None = None,
         left: tuple[int, ...] = (),
         fetch: Fetch | None = None,
+        parted: bool = False,
         new_reign: bool = False,
     ) -> Effects:
         # Before the start an answer could pass unseen, behind which a command would wait for ever.
@@ -228,6 +230,7 @@ class GatewayMachine:
             routed=routed,
             left=left,
             fetch=fetch,
+            parted=parted,
             new_reign=new_reign,
         )
 
@@ -243,6 +246,8 @@ class GatewayMachine:
                 delivery = self.downlink.on_release(came)
                 parts.extend(delivery.events)
                 fetch = fetch or delivery.fetch
+                if delivery.parted:
+                    return self._with_sends(parted=True)
         return self._deliver(Delivery(tuple(parts), fetch), new_reign)
 
     def on_fetched(self, events: Events, through_seq: int) -> Effects:
@@ -260,6 +265,8 @@ class GatewayMachine:
             self.downlink.on_fetch_failed()
 
     def _deliver(self, delivery: Delivery, new_reign: bool) -> Effects:
+        if delivery.parted:
+            return self._with_sends(parted=True)
         if not delivery.events:
             return self._with_sends(fetch=delivery.fetch, new_reign=new_reign)
         events = join_records(delivery.events)

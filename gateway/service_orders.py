@@ -104,7 +104,7 @@ class OrderEntryService:
         opened = self._shell.open_stream(client.name, hello)
         if isinstance(opened, Refused):
             await abort_refused(context, opened, REFUSAL_TEXTS[opened.code])
-        self._shell.spawn(self._shell.resume(opened, hello.last_seen))
+        self._shell.spawn(self._shell.resume(opened, hello))
         return opened
 
     async def _write(self, stream: ClientStream, reader: "asyncio.Task[None]", context: Any) -> None:

@@ -10,7 +10,6 @@ import itertools
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, Final
 
 import grpc
@@ -18,12 +17,13 @@ import grpc
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.downlink import Fetch
-from lockstep.gateway.engines import Engines, EnginesUnavailable, EventsGone
+from lockstep.gateway.engines import Engines, EnginesUnavailable
 from lockstep.gateway.entitlement import Entitlements
 from lockstep.gateway.inlet import Inlet
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import Effects, GatewayMachine
 from lockstep.gateway.market_hub import MarketHub
+from lockstep.gateway.missed_events import MissedEvents
 from lockstep.gateway.reports import ReportRows, Routed, stamp_message
 from lockstep.gateway.resuming import resume
 from lockstep.gateway.sessions import Refused
@@ -46,8 +46,6 @@ _POLL_S: Final = 0.001
 _FRAME_PATIENCE_S: Final = 0.004
 _LONGEST_PATIENCE_S: Final = 0.015
 _SYNC_PAUSE_S: Final = 0.1
-# An engine that does not answer now may still have what the others have cut.
-_GONE_PATIENCE_S: Final = 3.0
 
 REFUSAL_TEXTS: Final = {
     Code.SESSION_GAP: "a number was left out; send again from from_no",
@@ -83,9 +81,6 @@ class GatewayShell:
         self.failure: BaseException | None = None
         """A broken invariant; the process must end."""
         self.failed = asyncio.Event()
-        self.left_behind = False
-        """Events that it needs were cut from every journal: it has to start anew at what is committed now."""
-        self._gone_since_s = 0.0
         self.on_serving: Callable[[bool], None] = lambda _serving: None
         """Called when the gateway begins or ceases to serve."""
         self._serving = False
@@ -109,6 +104,7 @@ class GatewayShell:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._log = open_log(member.name)
+        self._missed = MissedEvents(self.engines, self._log)
         self.figures = GatewayFigures()
         self.counters = {"frames_sent": 0, "commands": 0, "reports": 0, "refusals": 0, "send_failures": 0}
 
@@ -118,6 +114,11 @@ class GatewayShell:
         """Begin to work; it serves as soon as an engine and a leading sequencer are heard of."""
         self.spawn(self._synchronise())
         self.spawn(self._tick_forever())
+
+    @property
+    def left_behind(self) -> bool:
+        """It can't go on from what it has delivered, and has to start anew at what is committed now."""
+        return self._missed.left_behind
 
     async def end_streams(self) -> None:
         """Tell every client to go elsewhere; nothing is taken in from here on."""
@@ -290,7 +291,9 @@ class GatewayShell:
             stream = self._streams.get(session_id)
             if stream is not None:
                 stream.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[Code.STALE_CONNECTION])
-        if effects.fetch is not None:
+        if effects.parted:
+            self._missed.told_of_lost(self.machine.delivered_seq, self.machine.epoch)
+        elif effects.fetch is not None:
             self.spawn(self._fetch(effects.fetch))
 
     def _write_intake(self, entries: tuple[tuple[int, Commands], ...], watched: tuple[Watch, ...]) -> None:
@@ -327,34 +330,11 @@ class GatewayShell:
         self.market.on_events(events, downlink.delivered_seq)
 
     async def _fetch(self, wanted: Fetch) -> None:
-        started_ns = time.monotonic_ns()
-        try:
-            events = await self.engines.fetch(after_seq=wanted.after_seq, to_seq=wanted.to_seq, first=wanted.engine)
-        except EnginesUnavailable as error:
-            self._log.warning("missed events can't be fetched now", said=str(error))
-            if isinstance(error, EventsGone) and self._is_left_behind(error, wanted.after_seq):
-                return
-            await asyncio.sleep(_SYNC_PAUSE_S)
+        events = await self._missed.fetch(wanted)
+        if events is not None:
+            self._perform(self.machine.on_fetched(events, wanted.to_seq))
+        elif not self.left_behind:
             self.machine.on_fetch_failed()
-            return
-        self._gone_since_s = 0.0
-        took_us = (time.monotonic_ns() - started_ns) // 1000
-        self._log.info("missed events fetched", **asdict(wanted), took_us=took_us)
-        self._perform(self.machine.on_fetched(events, wanted.to_seq))
-
-    def _is_left_behind(self, gone: EventsGone, after_seq: int) -> bool:
-        now_s = self._loop.time()
-        self._gone_since_s = self._gone_since_s or now_s
-        if now_s - self._gone_since_s < _GONE_PATIENCE_S:
-            return False
-        self.left_behind = True
-        self._log.error(
-            "events were cut from every journal before this gateway had them: starting anew at what is committed now; "
-            "clients resume, or are told from where to reconcile",
-            after_seq=after_seq,
-            first_seq=gone.first_seq,
-        )
-        return True
 
     # ---- client streams ------------------------------------------------------------------------------------------
 
@@ -409,9 +389,9 @@ class GatewayShell:
         session = self.machine.sessions.get(stream.session_id)
         return (session is None or session.unanswered == 0) and not stream.resuming
 
-    async def resume(self, stream: ClientStream, last_seen: common_pb2.EventId) -> None:
-        """Bring a new stream the reports after `last_seen` that were delivered before it was opened."""
-        await resume(stream, last_seen, self.engines, self.machine)
+    async def resume(self, stream: ClientStream, hello: orders_pb2.Hello) -> None:
+        """Bring a new stream the reports after those of the Hello that were delivered before it was opened."""
+        await resume(stream, hello, self.engines, self.machine)
 
     # ---- unary calls ---------------------------------------------------------------------------------------------
 

@@ -1,16 +1,22 @@
 """Answers to gateways' queries, built from the engine's views: state as protocol messages, nothing decided."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from lockstep.engine.contract import AccountView, InstrumentView, MatchingEngine, OrderView
 from lockstep.engine.snapshot_format import OrderRow, decode_snapshot
+from lockstep.replica.divergence import EpochEntry, parted_at
 from lockstep.stream.records import AccountFlag
 from lockstep.v1 import accounts_pb2, common_pb2, orders_pb2, replication_pb2
 
 
-def answer_query(request: replication_pb2.QueryRequest, engine: MatchingEngine) -> replication_pb2.QueryReply:
-    """The state after the last applied command. The caller adds stamp and role, and waits until it is committed."""
+def answer_query(
+    request: replication_pb2.QueryRequest, engine: MatchingEngine, epochs: Sequence[EpochEntry] = ()
+) -> replication_pb2.QueryReply:
+    """The state after the last applied command. The caller adds stamp and role, and waits until it is committed.
+
+    `epochs`: the log's epoch table.
+    """
     reply = replication_pb2.QueryReply()
     query = request.WhichOneof("query")
     if query == "order":
@@ -34,6 +40,8 @@ def answer_query(request: replication_pb2.QueryRequest, engine: MatchingEngine) 
         reply.session_last_no = engine.session_last_no(request.session_id)
     elif query == "books":
         reply.books.extend(_books(engine))
+    elif query == "told":
+        reply.parted_at = parted_at(epochs, request.told.epoch, request.told.seq)
     return reply
 
 

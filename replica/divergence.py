@@ -6,6 +6,7 @@ compared. Where they part, the record of the higher epoch is right: its sequence
 so knew every committed command; what the other log has there was never committed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -45,6 +46,18 @@ def epoch_at(table: EpochTable | list[EpochEntry], seq: int) -> int:
     for entry in reversed(table):
         if entry.first_seq <= seq:
             return entry.epoch
+    return 0
+
+
+def parted_at(table: Sequence[EpochEntry], told_epoch: int, told_seq: int) -> int:
+    """First seq of this history that is not what was told up to `told_seq` under epochs up to `told_epoch`; 0: none.
+
+    What is told is committed, and every later epoch begins behind all that was committed before it, unless an operator
+    accepted the loss of some.
+    """
+    for entry in table:
+        if entry.epoch > told_epoch:
+            return entry.first_seq if entry.first_seq <= told_seq else 0
     return 0
 
 

@@ -404,9 +404,7 @@ class ReplicaMachine(Standing):
             return
         self.committed_seq = done[-1].last_seq
         if out is not None and self.role is Role.PRIMARY:
-            out.releases += release_frames(
-                done, sender=self.options.member, epoch=self.epoch, committed_seq=self.committed_seq
-            )
+            out.releases += self._release(done)
 
     def _on_time(self, out: Outbox, now_ns: int) -> None:
         if self.diverged or out.truncate_after is not None or out.install is not None:
@@ -424,9 +422,12 @@ class ReplicaMachine(Standing):
             if not self._ack_entries:
                 self._ack_entries.append((self.applied_seq, self.digest))
             if self.role is Role.PRIMARY and not out.releases:
-                out.releases += release_frames(
-                    [], sender=self.options.member, epoch=self.epoch, committed_seq=self.committed_seq
-                )
+                out.releases += self._release([])
+
+    def _release(self, batches: list[AppliedBatch]) -> list[Frame]:
+        return release_frames(
+            batches, self.head.epochs, sender=self.options.member, epoch=self.epoch, committed_seq=self.committed_seq
+        )
 
     def _note_role(self, out: Outbox) -> None:
         role = self.role

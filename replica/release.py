@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from lockstep.replica.divergence import EpochEntry, epoch_at
 from lockstep.replica.effects import AppliedBatch
 from lockstep.stream.frames import Frame, FrameType, frame
 from lockstep.stream.records import Events, join_records, no_events
@@ -19,8 +20,13 @@ MAX_EVENTS: Final = 6144
 """Events in one frame at the most: 960 KiB, below Aeron's limit of one eighth of a term."""
 
 
-def release_frames(batches: Sequence[AppliedBatch], *, sender: int, epoch: int, committed_seq: int) -> list[Frame]:
-    """Frames for newly committed batches; without any, one empty frame that says where the primary stands."""
+def release_frames(
+    batches: Sequence[AppliedBatch], epochs: list[EpochEntry], *, sender: int, epoch: int, committed_seq: int
+) -> list[Frame]:
+    """Frames for newly committed batches; without any, one empty frame that says where the primary stands.
+
+    `epochs`: the log's epoch table.
+    """
 
     def build(first_seq: int, last_seq: int, events: Events) -> Frame:
         return frame(
@@ -29,6 +35,7 @@ def release_frames(batches: Sequence[AppliedBatch], *, sender: int, epoch: int, 
             epoch=epoch,
             first_seq=first_seq,
             records=events,
+            timestamp_ns=epoch_at(epochs, first_seq - 1),
             committed_seq=committed_seq,
             aux=last_seq,
         )

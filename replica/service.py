@@ -272,8 +272,10 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
 
 
 def _events_reply(view: ReplicaView, chunks: list[bytes], through: int) -> replication_pb2.FetchEventsReply:
+    # As in the stamps of queries: the epoch of the last record received.
+    epoch = view.epochs[-1].epoch if view.epochs else 0
     return replication_pb2.FetchEventsReply(
-        epoch=view.epoch, events=b"".join(chunks), through_seq=through, committed_seq=view.committed_seq
+        epoch=epoch, events=b"".join(chunks), through_seq=through, committed_seq=view.committed_seq
     )
 
 

@@ -300,7 +300,7 @@ class ReplicaShell:
         if not call.done.set_running_or_notify_cancel():
             return
         machine = self.machine
-        reply = answer_query(call.request, machine.execution.engine)
+        reply = answer_query(call.request, machine.execution.engine, machine.head.epochs)
         reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.epoch, seq=machine.applied_seq))
         reply.primary = machine.role is Role.PRIMARY
         self._when_committed(machine.applied_seq, call.done, reply)

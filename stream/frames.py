@@ -1,7 +1,8 @@
 """Frames: what one link carries in one message, and what one journal entry holds.
 
 A frame is a 64-byte header and a payload of fixed-size records. The header fields are the same for all types, their
-meaning is in the table; CRC32C covers the header (with the CRC field zero) and the payload.
+meaning is in the table; CRC32C covers the header (with the CRC field zero) and the payload. `timestamp_ns` is the
+stamped time of a STREAM frame, and the parent epoch of a RELEASE.
 
 | type | link | epoch | first_seq | aux | committed_seq | payload |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -94,6 +95,12 @@ class Frame:
     def last_seq(self) -> int:
         """Seq of the last record of a STREAM frame (`first_seq - 1` when it is empty)."""
         return self.first_seq + len(self.records) - 1
+
+    @property
+    def parent_epoch(self) -> int:
+        """RELEASE: epoch in which the record before `first_seq` was stamped; 0: not known. With that seq it names one
+        record for ever, and so the whole history up to it."""
+        return self.timestamp_ns
 
 
 def frame(

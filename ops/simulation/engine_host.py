@@ -413,7 +413,7 @@ class EngineHost(Host):
 
     def _on_query(self, call: _QueryCall) -> None:
         machine = self.machine
-        reply = answer_query(call.request, cast("ReferenceEngine", machine.execution.engine))
+        reply = answer_query(call.request, cast("ReferenceEngine", machine.execution.engine), machine.head.epochs)
         reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.epoch, seq=machine.applied_seq))
         reply.primary = machine.role is Role.PRIMARY
         self._untold.add(machine.applied_seq, (call.answer, reply, machine.digest))

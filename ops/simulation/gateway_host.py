@@ -19,7 +19,7 @@ from lockstep.ops.simulation.engine_host import EngineHost
 from lockstep.ops.simulation.host import Host
 from lockstep.ops.simulation.kernel import MS, SECOND, START_NS
 from lockstep.ops.simulation.network import Done, Pipe
-from lockstep.ops.simulation.world import World
+from lockstep.ops.simulation.world import Violation, World
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import EVENT, Commands, Events, no_events
@@ -157,6 +157,8 @@ class GatewayHost(Host):
         for session_id in effects.left:
             if session_id in self._streams:
                 self._streams[session_id][0].finish(grpc.StatusCode.ABORTED, "the session has a later connection")
+        if effects.parted:
+            raise Violation(f"{self.name} takes what it delivered for lost, and no operator gave anything up")
         if effects.fetch is not None:
             self._fetch(effects.fetch.after_seq, effects.fetch.to_seq)
 
@@ -306,7 +308,22 @@ class GatewayHost(Host):
             self._stamp(), gateway=self.id, credit=opened.credit, max_batch=self.world.topology.limits.client_batch
         )
         stream.hold_live()
+        self._ask_if_lost(hello)
         self._resume(stream, hello, self.machine.delivered_seq, self.kernel.now_ns + _RESUME_PATIENCE_NS)
+
+    def _ask_if_lost(self, hello: orders_pb2.Hello) -> None:
+        """What a client was told under a lower epoch is asked for; here nothing is ever given up."""
+        epoch = self.machine.epoch
+        if not hello.last_seen.seq or not 0 < hello.last_epoch < epoch:
+            return
+
+        def done(reply: replication_pb2.QueryReply | None, _failure: str) -> None:
+            if reply is not None and reply.stamp.epoch >= epoch and reply.parted_at:
+                raise Violation(f"{self.name} takes seq {hello.last_seen.seq} of a client for lost")
+
+        told = replication_pb2.Told(epoch=hello.last_epoch, seq=hello.last_seen.seq)
+        for engine in self.world.of_kind("engine"):
+            self._query(engine, replication_pb2.QueryRequest(told=told), done)
 
     def _resume(self, stream: ClientStream, hello: orders_pb2.Hello, to_seq: int, give_up_ns: int) -> None:
         after = (hello.last_seen.seq, hello.last_seen.index)

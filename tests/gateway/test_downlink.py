@@ -1,10 +1,10 @@
-"""Events once each, in order, without gaps."""
+"""Events once each, in order, without gaps, and of one history."""
 
 import numpy as np
 
 from lockstep.gateway.downlink import Downlink, Fetch
 from lockstep.stream.frames import FrameType, frame
-from lockstep.stream.records import EVENT
+from lockstep.stream.records import CONTROL_EVENT, EVENT, EventKind
 
 
 def events(*seqs):
@@ -13,8 +13,15 @@ def events(*seqs):
     return made
 
 
-def release(first, last, *seqs, epoch=1, sender=1):
-    return frame(FrameType.RELEASE, sender=sender, epoch=epoch, first_seq=first, records=events(*seqs), aux=last)
+def release(first, last, *seqs, epoch=1, sender=1, parent=0, begins=()):
+    """`begins`: (seq, epoch) of the EPOCH_STARTED among the events."""
+    records = events(*seqs)
+    for seq, started in begins:
+        row = records[seqs.index(seq) : seqs.index(seq) + 1].view(CONTROL_EVENT)
+        row["kind"], row["epoch"] = EventKind.EPOCH_STARTED, started
+    return frame(
+        FrameType.RELEASE, sender=sender, epoch=epoch, first_seq=first, records=records, aux=last, timestamp_ns=parent
+    )
 
 
 def seqs(delivery):
@@ -45,7 +52,7 @@ def test_release_of_a_lower_epoch_is_dropped():
 
 def test_gap_is_fetched_and_what_came_meanwhile_follows_it():
     downlink = Downlink(10)
-    assert downlink.on_release(release(13, 13, 13)).fetch == Fetch(10, 12, engine=1)
+    assert downlink.on_release(release(13, 13, 13)).fetch == Fetch(10, 12, engine=1, epoch=1, told_epoch=0)
     assert downlink.on_release(release(14, 14, 14)).fetch is None
     assert seqs(downlink.on_fetched(events(11, 12), 12)) == [11, 12, 13, 14]
     assert downlink.delivered_seq == 14
@@ -53,7 +60,7 @@ def test_gap_is_fetched_and_what_came_meanwhile_follows_it():
 
 def test_empty_release_shows_that_something_is_missing():
     downlink = Downlink(10)
-    assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12, engine=1)
+    assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12, engine=1, epoch=1, told_epoch=0)
     assert seqs(downlink.on_fetched(events(11, 12), 12)) == [11, 12]
 
 
@@ -63,21 +70,23 @@ def test_second_gap_behind_the_first_is_fetched_next():
     downlink.on_release(release(15, 15, 15))
     delivery = downlink.on_fetched(events(11), 11)
     assert seqs(delivery) == [11, 12]
-    assert delivery.fetch == Fetch(12, 14, engine=1)
+    assert delivery.fetch == Fetch(12, 14, engine=1, epoch=1, told_epoch=1)
     assert seqs(downlink.on_fetched(events(13, 14), 14)) == [13, 14, 15]
 
 
 def test_gap_that_a_new_primary_shows_is_fetched_from_it():
     downlink = Downlink(10)
     downlink.on_release(release(11, 11, 11))
-    assert downlink.on_release(release(14, 14, 14, epoch=2, sender=2)).fetch == Fetch(11, 13, engine=2)
+    assert downlink.on_release(release(14, 14, 14, epoch=2, sender=2)).fetch == Fetch(
+        11, 13, engine=2, epoch=2, told_epoch=1
+    )
 
 
 def test_fetch_that_failed_is_asked_again_by_the_next_release():
     downlink = Downlink(10)
     downlink.on_release(release(12, 12, 12))
     downlink.on_fetch_failed()
-    assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12, engine=1)
+    assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12, engine=1, epoch=1, told_epoch=0)
 
 
 def test_live_release_that_closes_the_gap_makes_the_fetched_events_repeats():
@@ -90,4 +99,73 @@ def test_live_release_that_closes_the_gap_makes_the_fetched_events_repeats():
 
 def test_long_gap_is_fetched_in_steps():
     downlink = Downlink(0)
-    assert downlink.on_release(release(1_000_000, 999_999)).fetch == Fetch(0, 65_536, engine=1)
+    assert downlink.on_release(release(1_000_000, 999_999)).fetch == Fetch(0, 65_536, engine=1, epoch=1, told_epoch=0)
+
+
+def test_a_new_epoch_behind_what_was_delivered_is_the_same_history():
+    downlink = Downlink(10, epoch=1)
+    assert seqs(downlink.on_release(release(11, 12, 11, 12, parent=1))) == [11, 12]
+    # The new primary repeats, then its epoch begins.
+    delivery = downlink.on_release(release(12, 14, 12, 13, 14, epoch=2, sender=2, parent=1, begins=[(13, 2)]))
+    assert (seqs(delivery), delivery.parted) == ([13, 14], False)
+    assert not downlink.on_release(release(15, 14, epoch=2, sender=2, parent=2)).parted
+    assert not downlink.on_release(release(12, 14, 12, 13, 14, epoch=2, sender=2, parent=1, begins=[(13, 2)])).parted
+    assert seqs(downlink.on_release(release(15, 15, 15, epoch=2, sender=2, parent=2))) == [15]
+
+
+def test_a_repeat_that_covers_the_beginning_of_a_life_and_of_an_epoch_is_the_same_history():
+    downlink = Downlink(20, epoch=3)
+    covering = release(15, 21, *range(15, 22), epoch=3, parent=2, begins=[(18, 3)])
+    assert seqs(downlink.on_release(covering)) == [21]
+    assert not downlink.on_release(release(15, 21, *range(15, 22), epoch=3, parent=2, begins=[(18, 3)])).parted
+    assert not downlink.on_release(release(22, 21, epoch=3, parent=3)).parted
+
+
+def test_a_primary_that_is_behind_at_the_beginning_of_a_life_says_nothing_of_what_it_lacks():
+    downlink = Downlink(20, epoch=3)
+    assert not downlink.on_release(release(12, 11, epoch=3, sender=2, parent=2)).parted
+    assert not downlink.on_release(release(21, 20, epoch=3, parent=3)).parted
+    assert not downlink.on_release(release(12, 11, epoch=3, sender=2, parent=2)).parted
+    assert downlink.on_release(release(21, 20, epoch=4, parent=4)).parted
+
+
+def delivered_to_14():
+    """Seqs 11 and 12 were stamped in epoch 1, 13 and 14 in epoch 2."""
+    downlink = Downlink(10, epoch=1)
+    downlink.on_release(release(11, 14, 11, 12, 13, 14, epoch=2, parent=1, begins=[(13, 2)]))
+    assert downlink.delivered_seq == 14
+    return downlink
+
+
+def test_a_shorter_history_shows_in_an_empty_release():
+    assert delivered_to_14().on_release(release(13, 12, epoch=3, sender=2, parent=3)).parted
+    assert delivered_to_14().on_release(release(15, 14, epoch=3, sender=2, parent=3)).parted
+
+
+def test_a_shorter_history_shows_in_what_looks_like_a_repeat():
+    repeat = release(12, 13, 12, 13, epoch=3, sender=2, parent=1, begins=[(13, 3)])
+    assert delivered_to_14().on_release(repeat).parted
+    # Its epoch begins where only commands of the one before were known: they are others now.
+    early = release(11, 12, 11, 12, epoch=3, sender=2, parent=1, begins=[(12, 3)])
+    assert delivered_to_14().on_release(early).parted
+
+
+def test_another_history_that_has_grown_past_what_was_delivered_is_not_taken_for_its_continuation():
+    downlink = delivered_to_14()
+    delivery = downlink.on_release(release(15, 16, 15, 16, epoch=3, sender=2, parent=3))
+    assert (seqs(delivery), delivery.parted, downlink.delivered_seq) == ([], True, 14)
+
+
+def test_a_gap_in_a_new_epoch_names_the_epoch_under_which_was_delivered_what_is_before_it():
+    downlink = delivered_to_14()
+    fetch = downlink.on_release(release(17, 17, 17, epoch=4, sender=2, parent=4)).fetch
+    assert fetch == Fetch(14, 16, engine=2, epoch=4, told_epoch=2)
+    began_in_between = release(15, 16, 15, 16, begins=[(15, 4)]).records
+    assert seqs(downlink.on_fetched(began_in_between, 16)) == [15, 16, 17]
+    assert downlink.on_release(release(20, 20, 20, epoch=4, sender=2, parent=4)).fetch.told_epoch == 4
+
+
+def test_what_was_held_behind_a_gap_is_not_delivered_if_the_gap_was_of_another_history():
+    downlink = delivered_to_14()
+    downlink.on_release(release(17, 17, 17, epoch=4, sender=2, parent=4))
+    assert downlink.on_fetched(events(15, 16), 16).parted

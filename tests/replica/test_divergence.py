@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.replica.divergence import EpochEntry, PlanKind, common_seq, epoch_at, plan_catch_up
+from lockstep.replica.divergence import EpochEntry, PlanKind, common_seq, epoch_at, parted_at, plan_catch_up
 
 E1, E2, E3 = EpochEntry(1, 1), EpochEntry(2, 11), EpochEntry(3, 21)
 
@@ -40,3 +40,24 @@ def test_common_seq_is_the_same_from_both_sides():
 
 def test_epoch_at_a_seq_is_that_of_the_last_entry_at_or_before_it():
     assert [epoch_at((E1, E2), seq) for seq in (0, 1, 10, 11, 99)] == [0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("told_epoch", "told_seq", "first_void"),
+    [
+        (1, 10, 0),  # epoch 3 begins behind it
+        (1, 11, 11),  # another record stands there now
+        (1, 500, 11),
+        (2, 15, 11),  # told under an epoch that this history never had
+        (3, 15, 0),
+        (3, 20, 20),
+        (4, 500, 0),
+        (9, 500, 0),
+        (0, 5, 1),
+    ],
+)
+def test_what_was_told_is_history_if_no_later_epoch_begins_before_it(
+    told_epoch: int, told_seq: int, first_void: int
+) -> None:
+    table = (EpochEntry(1, 1), EpochEntry(3, 11), EpochEntry(4, 20))
+    assert parted_at(table, told_epoch, told_seq) == first_void

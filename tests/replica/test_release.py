@@ -15,7 +15,7 @@ def batch(first_seq, counts):
 
 
 def ranges(batches):
-    frames = release_frames(batches, sender=1, epoch=1, committed_seq=batches[-1].last_seq)
+    frames = release_frames(batches, [], sender=1, epoch=1, committed_seq=batches[-1].last_seq)
     for made in frames:
         assert len(made.records) <= MAX_EVENTS
         assert set(made.records["seq"].tolist()) == set(range(made.first_seq, made.aux + 1))
@@ -45,5 +45,5 @@ def test_command_with_more_events_than_a_frame_holds_is_left_to_the_gap_fetch():
 
 
 def test_without_batches_an_empty_frame_says_where_the_primary_stands():
-    (empty,) = release_frames([], sender=1, epoch=2, committed_seq=7)
+    (empty,) = release_frames([], [], sender=1, epoch=2, committed_seq=7)
     assert (empty.count, empty.first_seq, empty.aux) == (0, 8, 7)

@@ -205,6 +205,8 @@ class Connect:
     last_seen: ReportId
     next_no: int
     cancel_on_disconnect_ms: int = 0
+    last_epoch: int = 0
+    """Epoch under which `last_seen` was told; 0: nothing was."""
 
 
 @dataclass(frozen=True, slots=True)

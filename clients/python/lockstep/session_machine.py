@@ -445,7 +445,9 @@ class SessionMachine:
             # The second row of the same event may not have come yet, and a Hello can't name rows: ask for it again.
             last = ReportId(last.seq, last.index - 1) if last.index else ReportId(last.seq - 1, MAX_INDEX)
         grace_ms = self.limits.cancel_on_disconnect_ms
-        return Effects(connect=Connect(self.conn, self._address, self.session_id, last, self._cursor, grace_ms))
+        return Effects(
+            connect=Connect(self.conn, self._address, self.session_id, last, self._cursor, grace_ms, self.epoch)
+        )
 
     def _enter_waiting(self, now_ns: int, jitter_ppm: int) -> Effects:
         """Pause before the next address. The pause is half fixed, half chance, so that clients don't come in step."""

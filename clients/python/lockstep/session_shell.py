@@ -368,6 +368,7 @@ def _hello(connect: Connect, connection: int) -> bytes:
         columnar=True,
         cancel_on_disconnect_ms=connect.cancel_on_disconnect_ms,
         connection=connection,
+        last_epoch=connect.last_epoch,
     )
     hello.last_seen.seq = connect.last_seen.seq
     hello.last_seen.index = connect.last_seen.index

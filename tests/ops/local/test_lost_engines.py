@@ -9,13 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import grpc
 import pytest
 
+from lockstep import SessionEnded
 from lockstep.admin import DefineAccount
-from lockstep.aio import AsyncClient
+from lockstep.aio import AsyncClient, AsyncSession
 from lockstep.ops import config
 from lockstep.ops.cli.cluster.tables import status_json
 from lockstep.ops.local.child import Child
@@ -300,3 +302,49 @@ def test_snapshot_transfer_is_seen_and_survives_the_death_of_the_peer_that_serve
         acknowledged = load.end()
         until(watched.at_one_seq, "all engines at one seq with one digest")
         assert watched.account_names() == acknowledged + 8_000
+
+
+def test_commands_that_an_operator_gave_up_are_told_to_be_void_to_those_who_were_told_of_them(
+    tmp_path: Path, run_cli, until
+) -> None:
+    plan = ClusterPlan(data_dir=tmp_path / "data", engines=2, restart=False, timing=Timing(hang_ms=400))
+    with LocalCluster(plan) as cluster:
+
+        async def define(session: AsyncSession, first: int, count: int = 20) -> None:
+            for number in range(first, first + count):
+                await asyncio.wait_for(await session.submit(DefineAccount(number, f"A{number}")), 30)
+
+        async def accounts(client: AsyncClient) -> list[int]:
+            return [account.account for account in await client.accounts()]
+
+        async def go() -> None:
+            async with AsyncClient(cluster.gateway_addresses) as client:
+                knows, knows_not = await client.session(timeout_s=30.0), await client.session(timeout_s=30.0)
+                await define(knows, 1)
+                await define(knows_not, 101)
+                left_out, last = cluster.find("standby"), cluster.find("primary")
+                cluster.kill(left_out)
+                await asyncio.to_thread(until, lambda: len(cluster.status().in_sync()) == 1, "one engine goes on alone")
+                await define(knows, 21)
+
+                # The only engine that has them dies, and the leader that could still bring them to the other.
+                leader = cluster.find("sequencer")
+                cluster.kill(last)
+                cluster.kill(leader)
+                cluster.restart(left_out)
+                forced = ("--candidate", left_out, "--force", "--accept-data-loss", "--config", cluster.config_path)
+                failover = partial(run_cli, "cluster", "failover", *forced)
+                await asyncio.to_thread(until, lambda: failover().returncode == 0, "the other goes on without them")
+
+                with pytest.raises(SessionEnded, match=r"REPORTS_GONE.*what was told from seq \d+ on is void"):
+                    await define(knows, 41)
+                assert await accounts(client) == [*range(1, 21), *range(101, 121)]
+                # Nothing that this one was told of is gone: it goes on, with its numbers and all.
+                await define(knows_not, 121)
+                anew = await client.session(timeout_s=30.0)
+                await define(anew, 21)
+                assert await accounts(client) == [*range(1, 41), *range(101, 141)]
+
+        asyncio.run(go())
+        log = (cluster.data_dir / "logs" / "gateway-1.log").read_text()
+        assert log.count("goes on without commands that were told here") == 1

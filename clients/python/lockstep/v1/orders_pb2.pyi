@@ -335,20 +335,22 @@ class CommandBatch(_message.Message):
     def __init__(self, first_no: _Optional[int] = ..., count: _Optional[int] = ..., kind: _Optional[_Iterable[_Union[_common_pb2.CommandKind, str]]] = ..., side: _Optional[_Iterable[_Union[_common_pb2.Side, str]]] = ..., order_type: _Optional[_Iterable[_Union[_common_pb2.OrderType, str]]] = ..., tif: _Optional[_Iterable[_Union[_common_pb2.TimeInForce, str]]] = ..., stp: _Optional[_Iterable[_Union[_common_pb2.SelfTradePrevention, str]]] = ..., flags: _Optional[_Iterable[int]] = ..., account: _Optional[_Iterable[int]] = ..., instrument: _Optional[_Iterable[int]] = ..., client_order_id: _Optional[_Iterable[int]] = ..., order_id: _Optional[_Iterable[int]] = ..., price_ticks: _Optional[_Iterable[int]] = ..., quantity_lots: _Optional[_Iterable[int]] = ..., stop_price_ticks: _Optional[_Iterable[int]] = ..., display_lots: _Optional[_Iterable[int]] = ..., min_lots: _Optional[_Iterable[int]] = ..., expire_ns: _Optional[_Iterable[int]] = ..., trail_ticks: _Optional[_Iterable[int]] = ..., tag: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("session_id", "last_seen", "next_no", "columnar", "cancel_on_disconnect_ms", "connection")
+    __slots__ = ("session_id", "last_seen", "next_no", "columnar", "cancel_on_disconnect_ms", "connection", "last_epoch")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     LAST_SEEN_FIELD_NUMBER: _ClassVar[int]
     NEXT_NO_FIELD_NUMBER: _ClassVar[int]
     COLUMNAR_FIELD_NUMBER: _ClassVar[int]
     CANCEL_ON_DISCONNECT_MS_FIELD_NUMBER: _ClassVar[int]
     CONNECTION_FIELD_NUMBER: _ClassVar[int]
+    LAST_EPOCH_FIELD_NUMBER: _ClassVar[int]
     session_id: int
     last_seen: _common_pb2.EventId
     next_no: int
     columnar: bool
     cancel_on_disconnect_ms: int
     connection: int
-    def __init__(self, session_id: _Optional[int] = ..., last_seen: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., next_no: _Optional[int] = ..., columnar: bool = ..., cancel_on_disconnect_ms: _Optional[int] = ..., connection: _Optional[int] = ...) -> None: ...
+    last_epoch: int
+    def __init__(self, session_id: _Optional[int] = ..., last_seen: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., next_no: _Optional[int] = ..., columnar: bool = ..., cancel_on_disconnect_ms: _Optional[int] = ..., connection: _Optional[int] = ..., last_epoch: _Optional[int] = ...) -> None: ...
 
 class SessionRequest(_message.Message):
     __slots__ = ("hello", "command", "batch")

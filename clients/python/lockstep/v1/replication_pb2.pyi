@@ -131,7 +131,7 @@ class FetchSnapshotReply(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., digest: _Optional[bytes] = ..., chunk: _Optional[bytes] = ..., total_bytes: _Optional[int] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
-    __slots__ = ("order", "account", "all_accounts", "open_orders", "instruments", "session_id", "books")
+    __slots__ = ("order", "account", "all_accounts", "open_orders", "instruments", "session_id", "books", "told")
     ORDER_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     ALL_ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
@@ -139,6 +139,7 @@ class QueryRequest(_message.Message):
     INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     BOOKS_FIELD_NUMBER: _ClassVar[int]
+    TOLD_FIELD_NUMBER: _ClassVar[int]
     order: _orders_pb2.OrderRef
     account: int
     all_accounts: bool
@@ -146,7 +147,16 @@ class QueryRequest(_message.Message):
     instruments: bool
     session_id: int
     books: bool
-    def __init__(self, order: _Optional[_Union[_orders_pb2.OrderRef, _Mapping]] = ..., account: _Optional[int] = ..., all_accounts: bool = ..., open_orders: _Optional[int] = ..., instruments: bool = ..., session_id: _Optional[int] = ..., books: bool = ...) -> None: ...
+    told: Told
+    def __init__(self, order: _Optional[_Union[_orders_pb2.OrderRef, _Mapping]] = ..., account: _Optional[int] = ..., all_accounts: bool = ..., open_orders: _Optional[int] = ..., instruments: bool = ..., session_id: _Optional[int] = ..., books: bool = ..., told: _Optional[_Union[Told, _Mapping]] = ...) -> None: ...
+
+class Told(_message.Message):
+    __slots__ = ("epoch", "seq")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    seq: int
+    def __init__(self, epoch: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class BookState(_message.Message):
     __slots__ = ("instrument", "orders")
@@ -157,7 +167,7 @@ class BookState(_message.Message):
     def __init__(self, instrument: _Optional[int] = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ...) -> None: ...
 
 class QueryReply(_message.Message):
-    __slots__ = ("stamp", "primary", "orders", "accounts", "instruments", "session_last_no", "books")
+    __slots__ = ("stamp", "primary", "orders", "accounts", "instruments", "session_last_no", "books", "parted_at")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     PRIMARY_FIELD_NUMBER: _ClassVar[int]
     ORDERS_FIELD_NUMBER: _ClassVar[int]
@@ -165,6 +175,7 @@ class QueryReply(_message.Message):
     INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
     SESSION_LAST_NO_FIELD_NUMBER: _ClassVar[int]
     BOOKS_FIELD_NUMBER: _ClassVar[int]
+    PARTED_AT_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     primary: bool
     orders: _containers.RepeatedCompositeFieldContainer[_orders_pb2.Order]
@@ -172,4 +183,5 @@ class QueryReply(_message.Message):
     instruments: _containers.RepeatedCompositeFieldContainer[_common_pb2.Instrument]
     session_last_no: int
     books: _containers.RepeatedCompositeFieldContainer[BookState]
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., primary: bool = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ..., accounts: _Optional[_Iterable[_Union[_accounts_pb2.Account, _Mapping]]] = ..., instruments: _Optional[_Iterable[_Union[_common_pb2.Instrument, _Mapping]]] = ..., session_last_no: _Optional[int] = ..., books: _Optional[_Iterable[_Union[BookState, _Mapping]]] = ...) -> None: ...
+    parted_at: int
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., primary: bool = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ..., accounts: _Optional[_Iterable[_Union[_accounts_pb2.Account, _Mapping]]] = ..., instruments: _Optional[_Iterable[_Union[_common_pb2.Instrument, _Mapping]]] = ..., session_last_no: _Optional[int] = ..., books: _Optional[_Iterable[_Union[BookState, _Mapping]]] = ..., parted_at: _Optional[int] = ...) -> None: ...
