@@ -86,6 +86,13 @@ class LogHead:
         proven = self.seq == 0 or self.follows in (frame.sender, ANY_SEQUENCER)
         return Verdict.NEXT if proven else Verdict.UNPROVEN
 
+    def ends_where(self, frame: Frame) -> bool:
+        """Whether an empty frame says that its leader's stream ends with this log's last record.
+
+        Only one sequencer stamps in an epoch, so seq and epoch name one record, and with it all before it.
+        """
+        return not len(frame.records) and self.seq > 0 and (frame.epoch, frame.first_seq) == (self.epoch, self.seq + 1)
+
     def opened_by(self, frame: Frame) -> str:
         """The uuid of the cluster in whose name a frame opens a new epoch; empty: it opens none, or names none."""
         if frame.epoch <= self.epoch or not len(frame.records) or not self._opens_epoch(frame):

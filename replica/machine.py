@@ -137,6 +137,10 @@ class ReplicaMachine(Standing):
             self._proven = leader
         elif verdict is Verdict.GAP:
             self._gap_from = received.sender
+        elif not self.live and self.head.ends_where(received):
+            # Where nobody gives a command, no further frame would ever come to prove it.
+            self._go_live(received.sender, out, f"sequencer {received.sender} stands at seq {self.head.seq} too")
+            self._proven = leader
         elif verdict in (Verdict.CONFLICT, Verdict.UNPROVEN) and self.live:
             self._leave_stream(out, f"{verdict.name.lower()} at seq {received.first_seq} of epoch {received.epoch}")
 

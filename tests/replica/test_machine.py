@@ -341,6 +341,32 @@ def test_restarted_engine_joins_the_stream_of_its_own_epoch_at_once(pair, sequen
     assert standby.machine.applied_seq == 4
 
 
+def test_engines_that_lost_power_together_go_on_where_the_leader_stands_without_a_new_command(pair, sequencer):
+    primary, standby = pair
+    commands = sequencer.commands()
+    for node in pair:
+        node.stream(commands)
+        node.restart()
+        assert not node.machine.live
+        said = node.stream(sequencer.heartbeat())
+        assert [notice.event for notice in said.notices if notice.event == "live"] == ["live"]
+        assert said.ack.records["last_seq"].tolist()[-1] == commands.last_seq
+    primary.acks(standby.effects[-1].ack)
+    standby.acks(primary.effects[-1].ack)
+    assert primary.machine.committed_seq == commands.last_seq
+
+
+def test_heartbeat_proves_nothing_of_a_log_that_ends_elsewhere_or_in_another_epoch(pair, sequencer, new_sequencer):
+    _, standby = pair
+    standby.stream(sequencer.commands())
+    standby.restart()
+    ahead, behind = (new_sequencer(1, 1, sequencer.next_seq + step) for step in (1, -1))
+    later_epoch = new_sequencer(1, 2, sequencer.next_seq)
+    for foreign in (ahead, behind, later_epoch):
+        standby.stream(foreign.heartbeat())
+        assert not standby.machine.live
+
+
 def test_engine_that_was_alone_in_sync_is_primary_again_right_after_its_restart(sequencer, new_node):
     node = new_node(1)
     node.stream(sequencer.epoch_start(1, primary=1), sequencer.commands())

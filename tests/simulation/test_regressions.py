@@ -29,6 +29,7 @@ FOUND = {
     26836: "the operator did not see that the engine that was left had a new disk, which the cluster does not believe",
     26225: "as 22800, after other faults",
     21035: "the judge took an engine with a new disk for empty for ever, and the operator forced a failover from it",
+    14521: "engines that lost power together waited for a command to tell that their logs end where the leader stands",
     9355: "a wiped engine took a fence for proof of its empty log, and asked the leader in vain, for ever",
 }
 
