@@ -5,8 +5,8 @@ on; an old one that does not know yet that it was replaced carries an older epoc
 fetched: every engine keeps all committed events.
 
 An operator may have had the cluster go on without commands that were told (rule 7). Seqs then mean other commands than
-they did, so each frame names the record before its first, by epoch, and a gap is fetched only after an engine was asked
-whether what was delivered before it still is history.
+they did. So each frame names the record before its first, by epoch, and an engine that is asked for a gap is told under
+which epoch was delivered what comes before it.
 """
 
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Fetch:
     epoch: int
     """Highest epoch heard of: an engine of a lower one may be of another history."""
     told_epoch: int
-    """Epoch under which `after_seq` was delivered. If lower than `epoch`: to be asked first whether it still counts."""
+    """Epoch under which `after_seq` was delivered; the engine says whether that is its history."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,10 @@ class EventsGone(EnginesUnavailable):
         """From this seq on events can be had; 0: not told."""
 
 
+class HistoryParted(EnginesUnavailable):
+    """The cluster goes on without some of what was told before the events that were asked for."""
+
+
 class Engines:
     """Connections to all engines of the cluster, made at once and kept."""
 
@@ -138,13 +142,16 @@ class Engines:
         session_id: int = 0,
         first: int = 0,
         min_epoch: int = 0,
+        told_epoch: int = 0,
     ) -> AsyncIterator[Events]:
         """Events after the given id up to and including `to_seq`, of one session or of all (0), in order.
 
         If an engine fails on the way the next one goes on behind the last event. `first` is asked first (0: the
         primary); one that has not heard of `min_epoch` does not count: it may be of a history that was given up.
+        `told_epoch`: the one under which the given id was told; 0: not known.
 
         Raises:
+            HistoryParted: the given id is no longer history.
             EventsGone: no engine has them all, and they were cut from journals.
             EnginesUnavailable: no engine has them all just now.
         """
@@ -152,7 +159,9 @@ class Engines:
         begins: list[int] = []
         for member in self._order(first=first or self.primary):
             after = common_pb2.EventId(seq=after_seq, index=after_index)
-            request = replication_pb2.FetchEventsRequest(after=after, session_id=session_id, to_seq=to_seq)
+            request = replication_pb2.FetchEventsRequest(
+                after=after, session_id=session_id, to_seq=to_seq, told_epoch=told_epoch
+            )
             through = 0
             call = self._stubs[member].FetchEvents(request, timeout=_FETCH_TIMEOUT_S)
             try:
@@ -164,9 +173,12 @@ class Engines:
                     if reply.events:
                         events = np.frombuffer(reply.events, dtype=EVENT)
                         after_seq, after_index = int(events["seq"][-1]), int(events["index"][-1])
+                        told_epoch = 0  # from here on it is what was just fetched
                         yield events
             except grpc.aio.AioRpcError as error:
                 said.append(f"engine {member}: {error.code().name} {error.details()}")
+                if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+                    raise HistoryParted(said[-1]) from None
                 if error.code() is grpc.StatusCode.OUT_OF_RANGE:
                     begins.append(_first_seq(error))
                 continue
@@ -177,13 +189,17 @@ class Engines:
             raise EventsGone("; ".join(said), min(begins))
         raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
 
-    async def fetch(self, *, after_seq: int, to_seq: int, first: int = 0, min_epoch: int = 0) -> Events:
+    async def fetch(
+        self, *, after_seq: int, to_seq: int, first: int = 0, min_epoch: int = 0, told_epoch: int = 0
+    ) -> Events:
         """All events of the seqs from `after_seq + 1` to `to_seq`, as one array; see `events`.
 
         Raises:
             EnginesUnavailable: no engine has them all.
         """
-        wanted = self.events(after_seq=after_seq, to_seq=to_seq, first=first, min_epoch=min_epoch)
+        wanted = self.events(
+            after_seq=after_seq, to_seq=to_seq, first=first, min_epoch=min_epoch, told_epoch=told_epoch
+        )
         parts = [part async for part in wanted]
         return join_records(parts) if parts else no_events()
 

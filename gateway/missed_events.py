@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from lockstep.gateway.downlink import Fetch
-from lockstep.gateway.engines import Engines, EnginesUnavailable, EventsGone
+from lockstep.gateway.engines import Engines, EnginesUnavailable, EventsGone, HistoryParted
 from lockstep.stream.records import Events
 
 _PAUSE_S: Final = 0.1
@@ -32,14 +32,16 @@ class MissedEvents:
         """The events; None if they can't be had now (after a pause), or at all (`left_behind`)."""
         started_ns = time.monotonic_ns()
         try:
-            if wanted.told_epoch < wanted.epoch and await self._engines.parted_at(
-                told_epoch=wanted.told_epoch, told_seq=wanted.after_seq, min_epoch=wanted.epoch
-            ):
-                self.told_of_lost(wanted.after_seq, wanted.epoch)
-                return None
             events = await self._engines.fetch(
-                after_seq=wanted.after_seq, to_seq=wanted.to_seq, first=wanted.engine, min_epoch=wanted.epoch
+                after_seq=wanted.after_seq,
+                to_seq=wanted.to_seq,
+                first=wanted.engine,
+                min_epoch=wanted.epoch,
+                told_epoch=wanted.told_epoch,
             )
+        except HistoryParted:
+            self.told_of_lost(wanted.after_seq, wanted.epoch)
+            return None
         except EnginesUnavailable as error:
             self._log.warning("missed events can't be fetched now", said=str(error))
             if not isinstance(error, EventsGone) or not self._given_up(error, wanted.after_seq):

@@ -236,7 +236,11 @@ class GatewayShell:
             return
         self.figures.on_frames(frames)
         try:
-            self._perform(self.machine.on_frames(frames, time.monotonic_ns()))
+            effects = self.machine.on_frames(frames, time.monotonic_ns())
+            # Before anything is asked of an engine: the one that releases lives, the primary of before may hang.
+            if self.machine.downlink is not None:
+                self.engines.primary = self.machine.downlink.primary or self.engines.primary
+            self._perform(effects)
         except Exception as failure:
             # Called by the loop itself, which would log it and go on.
             self._fail(failure)
@@ -311,7 +315,6 @@ class GatewayShell:
     def _deliver(self, events: Events, routed: Routed | None) -> None:
         downlink = self.machine.downlink
         assert downlink is not None, "events before the start"
-        self.engines.primary = downlink.primary or self.engines.primary
         if routed is not None:
             for position, session_id in enumerate(routed.sessions):
                 stream = self._streams.get(session_id)

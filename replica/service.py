@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 import grpc
 import numpy as np
 
+from lockstep.replica.divergence import parted_at
 from lockstep.replica.effects import FenceAnswer
 from lockstep.replica.events import EventStore, after_event, of_session
 from lockstep.replica.journal import Journal
@@ -156,10 +157,17 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
     def FetchEvents(  # noqa: N802
         self, request: replication_pb2.FetchEventsRequest, context: Any
     ) -> Iterator[replication_pb2.FetchEventsReply]:
-        """Committed events after an id, of one session or of all. OUT_OF_RANGE: the journal was cut behind them."""
+        """Committed events after an id, of one session or of all.
+
+        OUT_OF_RANGE: the journal was cut behind them; FAILED_PRECONDITION: what comes before them was given up.
+        """
         view = self._view()
         to_seq = min(request.to_seq or view.committed_seq, view.committed_seq)
         after = request.after
+        parted = parted_at(view.epochs, request.told_epoch, after.seq) if request.told_epoch else 0
+        if parted:
+            text = f"history is another one from seq {parted} on than what was told under epoch {request.told_epoch}"
+            _abort(context, grpc.StatusCode.FAILED_PRECONDITION, text)
         begin = after.seq + 1 if after.index == _WHOLE_SEQ else max(after.seq, 1)
         if begin <= min(to_seq, self._journal.base_seq) or (
             self._journal.base_seq and begin < (self._journal.derived.first_seq or begin)

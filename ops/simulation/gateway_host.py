@@ -8,6 +8,7 @@ import numpy as np
 
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.disconnects import Watch
+from lockstep.gateway.downlink import Fetch
 from lockstep.gateway.engines import LAST_INDEX
 from lockstep.gateway.machine import Effects, GatewayMachine, Settings
 from lockstep.gateway.reports import route, stamp_message
@@ -160,7 +161,7 @@ class GatewayHost(Host):
         if effects.parted:
             raise Violation(f"{self.name} takes what it delivered for lost, and no operator gave anything up")
         if effects.fetch is not None:
-            self._fetch(effects.fetch.after_seq, effects.fetch.to_seq)
+            self._fetch(effects.fetch)
 
     def _write_intake(self, entries: tuple[tuple[int, Commands], ...], watched: tuple[Watch, ...]) -> None:
         self.intake.write(entries, self._forget, watched)
@@ -168,7 +169,7 @@ class GatewayHost(Host):
 
     # ---- events from the engines ---------------------------------------------------------------------------------
 
-    def _fetch(self, after_seq: int, to_seq: int) -> None:
+    def _fetch(self, wanted: Fetch) -> None:
         def done(events: Events | None) -> None:
             if events is None:
                 self._gone_since_ns = self._gone_since_ns or self.kernel.now_ns
@@ -180,13 +181,19 @@ class GatewayHost(Host):
                 self.kernel.after(_SYNC_PAUSE_NS, self._again, self.life, self.machine.on_fetch_failed)
                 return
             self._gone_since_ns = 0
-            self._perform(self.machine.on_fetched(events, to_seq))
+            self._perform(self.machine.on_fetched(events, wanted.to_seq))
             self._write_streams()
 
-        self._events((after_seq, LAST_INDEX), to_seq, 0, done)
+        self._events((wanted.after_seq, LAST_INDEX), wanted.to_seq, 0, done, told_epoch=wanted.told_epoch)
 
     def _events(
-        self, after: tuple[int, int], to_seq: int, session_id: int, done: Callable[[Events | None], None]
+        self,
+        after: tuple[int, int],
+        to_seq: int,
+        session_id: int,
+        done: Callable[[Events | None], None],
+        *,
+        told_epoch: int = 0,
     ) -> None:
         """Like `Engines.events`: the primary first, the next where one can't go on; None if none can."""
         downlink = self.machine.downlink
@@ -194,7 +201,7 @@ class GatewayHost(Host):
         engines = sorted(self.world.of_kind("engine"), key=lambda engine: (engine.id != self._primary, engine.id))
         parts: list[Events] = []
         self._gone = False
-        self._next_engine(iter(engines), after, to_seq, session_id, parts, done)
+        self._next_engine(iter(engines), after, to_seq, session_id, parts, done, told_epoch)
 
     def _next_engine(
         self,
@@ -204,15 +211,20 @@ class GatewayHost(Host):
         session_id: int,
         parts: list[Events],
         done: Callable[[Events | None], None],
+        told_epoch: int,
     ) -> None:
         engine = next(engines, None)
         if engine is None:
             done(None)
             return
         event_id = common_pb2.EventId(seq=after[0], index=after[1])
-        request = replication_pb2.FetchEventsRequest(after=event_id, session_id=session_id, to_seq=to_seq)
+        request = replication_pb2.FetchEventsRequest(
+            after=event_id, session_id=session_id, to_seq=to_seq, told_epoch=told_epoch
+        )
 
         def answered(replies: list[replication_pb2.FetchEventsReply] | None, failure: str) -> None:
+            if failure.startswith(grpc.StatusCode.FAILED_PRECONDITION.name):
+                raise Violation(f"{self.name} is told that what it delivered was given up: {failure}")
             self._gone |= failure.startswith(grpc.StatusCode.OUT_OF_RANGE.name)
             last, through = after, 0
             for reply in replies or ():
@@ -224,7 +236,7 @@ class GatewayHost(Host):
             if through >= to_seq:
                 done(np.concatenate(parts) if parts else no_events())
             else:
-                self._next_engine(engines, last, to_seq, session_id, parts, done)
+                self._next_engine(engines, last, to_seq, session_id, parts, done, 0 if parts else told_epoch)
 
         def ask(target: Host, answer: Done) -> None:
             assert isinstance(target, EngineHost)

@@ -11,9 +11,12 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+import structlog
 
+from lockstep.gateway.downlink import Fetch
 from lockstep.gateway.engines import Engines, EnginesUnavailable
-from lockstep.stream.records import EVENT
+from lockstep.gateway.missed_events import MissedEvents
+from lockstep.stream.records import EVENT, Events
 from lockstep.stream.topology import Member, ProcessKind
 from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 
@@ -24,16 +27,22 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
     def __init__(self) -> None:
         self.go = threading.Event()
         self.stamp = common_pb2.Stamp(epoch=3, seq=100)
+        self.parted = False
+        """What is asked for follows something that was given up."""
 
     def Query(self, _request: Any, _context: Any) -> replication_pb2.QueryReply:  # noqa: N802
         self.go.wait(10)
         return replication_pb2.QueryReply(stamp=self.stamp)
 
-    def FetchEvents(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    def FetchEvents(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.go.wait(10)
+        if self.parted and request.told_epoch:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "another history")
         events = np.zeros(request.to_seq - request.after.seq, dtype=EVENT)
         events["seq"] = np.arange(request.after.seq + 1, request.to_seq + 1)
-        yield replication_pb2.FetchEventsReply(events=events.tobytes(), through_seq=request.to_seq)
+        yield replication_pb2.FetchEventsReply(
+            epoch=self.stamp.epoch, events=events.tobytes(), through_seq=request.to_seq
+        )
 
 
 @dataclass
@@ -113,3 +122,34 @@ def test_gap_is_filled_by_the_engine_that_showed_it_while_the_primary_of_before_
         await engines.close()
 
     asyncio.run(scenario())
+
+
+def missed(cluster: Cluster, wanted: Fetch) -> tuple[Events | None, MissedEvents]:
+    async def scenario() -> tuple[Events | None, MissedEvents]:
+        engines = Engines(cluster.members)
+        events = MissedEvents(engines, structlog.get_logger())
+        try:
+            return await events.fetch(wanted), events
+        finally:
+            await engines.close()
+
+    return asyncio.run(scenario())
+
+
+def test_gap_behind_what_was_given_up_is_not_filled_and_the_gateway_starts_anew(cluster: Cluster) -> None:
+    wanted = Fetch(after_seq=3, to_seq=6, engine=2, epoch=3, told_epoch=2)
+    events, state = missed(cluster, wanted)
+    assert events is not None
+    assert (events["seq"].tolist(), state.left_behind) == ([4, 5, 6], False)
+    cluster.standby.parted = True
+    events, state = missed(cluster, wanted)
+    assert (events, state.left_behind) == (None, True)
+
+
+def test_gap_is_not_filled_by_an_engine_that_has_not_heard_of_the_epoch(cluster: Cluster) -> None:
+    cluster.primary.go.set()
+    cluster.primary.stamp.epoch = 2
+    wanted = Fetch(after_seq=3, to_seq=6, engine=1, epoch=3, told_epoch=2)
+    cluster.standby.parted = True
+    _, state = missed(cluster, wanted)
+    assert state.left_behind  # it was the other one that was believed
