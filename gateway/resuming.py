@@ -84,6 +84,8 @@ def _refuse_lost(stream: ClientStream, parted_at: int, machine: GatewayMachine) 
         f"{machine.epoch})"
     )
     _refuse(stream, text, machine)
+    # The stream has ended, so that no command is taken any more; who waits to read them may go.
+    stream.past_known.set()
 
 
 def _refuse(stream: ClientStream, text: str, machine: GatewayMachine) -> None:
