@@ -36,8 +36,13 @@ $(STAMP): pyproject.toml CMakeLists.txt ops/setup/find-python $(NATIVE)
 demo: $(STAMP) ## Real local cluster: trade, kill -9 the primary and the sequencer, prove that nothing was lost
 	@$(BIN)/lockstep demo
 
-test: $(STAMP) ## Tests (a few minutes)
-	@$(BIN)/python -m pytest -q -m 'not slow'
+# These compute and wait for nothing: on all cores. The others have the machine to themselves, and the clusters they start.
+COMPUTED := tests/simulation tests/engine
+
+test: $(STAMP) ## Tests (some minutes; fetches a Prometheus and an etcd for those that need one)
+	@ops/setup/get-tools || true
+	@$(BIN)/python -m pytest -q -m 'not slow' -n auto --dist worksteal $(COMPUTED)
+	@$(BIN)/python -m pytest -q -m 'not slow' $(addprefix --ignore=,$(COMPUTED))
 
 test-all: $(STAMP) ## Tests, the slow ones included
 	@$(BIN)/python -m pytest -q
