@@ -1,5 +1,7 @@
 """Columns are the wire's bytes: what the fast twin writes, the public messages read, and the other way round."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -103,6 +105,90 @@ def test_values_that_do_not_fit_are_named_and_never_wrapped() -> None:
         CommandColumns(price_ticks=[1.5])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="at least one"):
         CommandColumns(count=0)
+
+
+EMPTY = [np.array([], "u4"), np.array([]), np.zeros(0, "<i8"), np.array([], object), [], (), range(0)]
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+@pytest.mark.parametrize("name", COMMAND_FIELDS)
+def test_empty_column_is_refused_and_never_one_row_of_zeros(name: str, empty: Any) -> None:
+    others: list[dict[str, Any]] = [{}, {"account": 1}, {"account": [1, 2]}, {"account": np.array([], "u4")}]
+    for other in others:
+        for count in ({}, {"count": 1}, {"count": 2}):
+            columns = {"kind": 4, **other, **count, name: empty}
+            with pytest.raises((ValueError, TypeError), match="column"):
+                CommandColumns(**columns)
+
+
+def test_mass_cancel_of_an_empty_list_of_instruments_cancels_nothing() -> None:
+    with pytest.raises(ValueError, match="column instrument is empty; a batch must have at least one command"):
+        CommandColumns(kind=4, account=1, instrument=np.array([], "u4"))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"account": [1], "instrument": [7, 8]},
+        {"account": np.array([1], "u4"), "instrument": np.array([7, 8, 9], "u4")},
+        {"account": [1, 2], "instrument": [7, 8, 9]},
+        {"account": [1, 2], "instrument": [7, 8], "count": 3},
+        {"account": [1, 2], "count": 1},
+    ],
+)
+def test_arrays_of_differing_lengths_are_refused_also_those_of_one_row(columns: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"rows in a batch of"):
+        CommandColumns(kind=4, **columns)
+
+
+def test_one_value_for_all_is_a_scalar_or_one_row_beside_a_count() -> None:
+    for one in (7, np.uint32(7), np.array(7)):
+        batch = CommandColumns(account=one, price_ticks=[1, 2, 3])
+        assert (batch.count, len(batch.columns["account"])) == (3, 1)
+    assert CommandColumns(account=[7], count=3).count == 3
+    assert CommandColumns(account=[7], instrument=[1]).count == 1
+    assert CommandColumns(account=7).count == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        True, np.True_, [True, 2], [True], (1, np.True_), np.array([True]), 1.0, [1.0], np.array([1.0]),
+        np.array([np.nan]), "1", ["1"], [1, None], [None], np.array([1], object),
+        np.ma.array([1, 2], mask=[True, False]), {"a": 1}, {1, 2},
+        (n for n in (1, 2)),
+    ],
+)  # fmt: skip
+def test_column_of_anything_but_integers_is_a_type_error(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="column price_ticks"):
+        CommandColumns(price_ticks=wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("price_ticks", 2**63), ("price_ticks", [2**64, -1]), ("tag", -1), ("tag", 2**64), ("tag", [2**64, 1]),
+        ("account", 2**32), ("flags", 128), ("flags", np.array([1, 200], "u1")), ("side", [255]), ("kind", 10**30),
+        ("price_ticks", [[1, 2]]), ("price_ticks", np.zeros((2, 2), "<i8")), ("price_ticks", np.zeros((0, 2), "<i8")),
+    ],
+)  # fmt: skip
+def test_number_that_its_column_cannot_hold_is_a_value_error(name: str, wrong: Any) -> None:
+    with pytest.raises(ValueError, match=f"column {name} (holds|has)"):
+        CommandColumns(**{name: wrong})
+
+
+def test_numbers_on_both_sides_of_2_to_63_stay_exact() -> None:
+    for tags in ([2**64 - 1, 0], [np.uint64(2**64 - 1), 5], (2**63, 2**63 - 1)):
+        assert CommandColumns(tag=tags).columns["tag"].tolist() == [int(tag) for tag in tags]
+    assert CommandColumns(tag=2**64 - 1).columns["tag"].tolist() == [2**64 - 1]
+
+
+@pytest.mark.parametrize("wrong", [True, 2.0, "2"])
+def test_count_is_an_integer(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="count must be an integer"):
+        CommandColumns(count=wrong, account=1)
+    with pytest.raises(ValueError, match="count -1 is outside"):
+        CommandColumns(count=-1)
 
 
 def test_rows_and_columns_make_the_same_message() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lockstep.arguments import U32, integer
 from lockstep.enums import CommandKind
 from lockstep.errors import ProtocolFault
 from lockstep.v1 import common_pb2, orders_pb2
@@ -42,6 +43,12 @@ COMMAND_DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "tag": np.dtype("<u8"),
 }
 COMMAND_FIELDS: Final = tuple(COMMAND_DTYPES)
+# A number of one byte stands for itself on the wire only below 128: its packed columns are varints.
+COMMAND_BOUNDS: Final = {
+    name: (0, 127) if dtype.itemsize == 1 else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    for name, dtype in COMMAND_DTYPES.items()
+}
+"""Least and highest value of each field."""
 
 REPORT_DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "seq": np.dtype("<u8"),
@@ -73,38 +80,65 @@ _ZERO_BYTES: Final = bytes(8 * 65_536)
 ColumnLike = NDArray[Any] | Sequence[int] | int | None
 
 
-def _column(name: str, value: ColumnLike) -> IntColumn | None:
-    """One column as the wire's dtype; scalars become one row.
+def _column(name: str, value: ColumnLike) -> IntColumn:
+    """One column as the wire's dtype; a single value has no dimension.
 
     Raises:
-        TypeError: not integers. ValueError: a value does not fit, or more than one dimension.
+        TypeError: not integers. ValueError: empty, a value does not fit, or more than one dimension.
     """
-    if value is None:
-        return None
     dtype = COMMAND_DTYPES[name]
-    array = np.asarray(value)
-    if array.dtype != dtype:
-        if array.size == 0:
-            return None
-        if array.dtype.kind not in "iub" and not isinstance(value, np.ndarray | int) and _all_integers(value):
-            # NumPy makes floats of a list with numbers on both sides of 2^63; as objects they stay exact.
-            array = np.array(value, dtype=object)
-        elif array.dtype.kind not in "iub":
-            raise TypeError(f"column {name} must hold integers, not {array.dtype}")
-        bounds = np.iinfo(dtype)
-        low, high = int(array.min()), int(array.max())
-        if low < bounds.min or high > bounds.max:
-            raise ValueError(f"column {name} holds {low}..{high}; it must be within {bounds.min}..{bounds.max}")
-        array = array.astype(dtype)
-    if array.ndim == 0:
-        return array.reshape(1)
-    if array.ndim != 1:
+    array = _integers(name, value)
+    if array.ndim > 1:
         raise ValueError(f"column {name} has {array.ndim} dimensions; it must have one")
-    return array if array.size else None
+    if array.size == 0:
+        raise ValueError(f"column {name} is empty; a batch must have at least one command, or is not sent at all")
+    if array.dtype != dtype:
+        _check_bounds(name, int(array.min()), int(array.max()))
+        array = array.astype(dtype)
+    elif dtype.itemsize == 1 and not array.tobytes().isascii():
+        # For bytes objects `isascii` is the fastest test for values below 128.
+        _check_bounds(name, int(array.min()), int(array.max()))
+    return array
 
 
-def _all_integers(values: Sequence[int]) -> bool:
-    return all(isinstance(value, int) for value in values)
+def _integers(name: str, value: ColumnLike) -> IntColumn:
+    """As an array of integers (of objects, where they are on both sides of 2^63)."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"column {name} is a masked array, whose masked rows would be sent; give the rows that count")
+    array = np.asarray(value)
+    if array.dtype.kind in "iu":
+        # NumPy makes integers of a list with both bools and integers.
+        if not isinstance(value, list | tuple) or array.ndim > 1 or not any(isinstance(row, _BOOLS) for row in value):
+            return array
+    elif array.size == 0 and not isinstance(value, np.ndarray):
+        # An empty list has no type.
+        return array
+    elif not isinstance(value, np.ndarray | int) and _all_integers(value):
+        # NumPy makes floats of a list with numbers on both sides of 2^63; as objects they stay exact.
+        return np.array(value, dtype=object)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        # Too large for any of NumPy's types.
+        return np.array(value, dtype=object)
+    raise TypeError(f"column {name} must hold integers, not {_kind_of(array)}")
+
+
+_BOOLS: Final = (bool, np.bool_)
+
+
+def _kind_of(array: IntColumn) -> str:
+    return "bool" if array.dtype.kind in "iub" else str(array.dtype)
+
+
+def _check_bounds(name: str, low: int, high: int) -> None:
+    least, most = COMMAND_BOUNDS[name]
+    if low < least or high > most:
+        raise ValueError(f"column {name} holds {low}..{high}; it must be within {least}..{most}")
+
+
+def _all_integers(values: object) -> bool:
+    return isinstance(values, Sequence) and all(
+        isinstance(value, int | np.integer) and not isinstance(value, bool) for value in values
+    )
 
 
 class CommandColumns:
@@ -159,24 +193,21 @@ class CommandColumns:
             ("stop_price_ticks", stop_price_ticks), ("display_lots", display_lots), ("min_lots", min_lots),
             ("expire_ns", expire_ns), ("trail_ticks", trail_ticks), ("tag", tag),
         )  # fmt: skip
-        columns: dict[str, IntColumn] = {}
-        longest = 1
-        for name, value in given:
-            column = None if value is None else _column(name, value)
-            if column is not None:
-                columns[name] = column
-                longest = max(longest, len(column))
-        self.count = longest if count is None else count
-        self.columns = columns
-        for name, column in columns.items():
-            if len(column) != self.count and len(column) != 1:
-                lengths = ", ".join(f"{key}: {len(rows)}" for key, rows in columns.items() if len(rows) != 1)
-                raise ValueError(
-                    f"column {name} has {len(column)} rows in a batch of {self.count} ({lengths}); give every column "
-                    "one row for each command, or one value for all"
-                )
+        columns = {name: _column(name, value) for name, value in given if value is not None}
+        # One value for all is a scalar; an array has a row for each command, also if it happens to have one only.
+        rows = {name: len(column) for name, column in columns.items() if column.ndim}
+        self.count = max(rows.values(), default=1) if count is None else integer("count", count, 0, U32)
         if self.count < 1:
             raise ValueError(f"a batch of {self.count} commands; it must have at least one")
+        self.columns = {name: column if column.ndim else column.reshape(1) for name, column in columns.items()}
+        for name, length in rows.items():
+            # With a count it is certain how many are meant, so that one row can only be one for all.
+            if length != self.count and not (length == 1 and count is not None):
+                lengths = ", ".join(f"{key}: {found}" for key, found in rows.items())
+                raise ValueError(
+                    f"column {name} has {length} rows in a batch of {self.count} ({lengths}); give every column "
+                    "one row for each command, or one value for all"
+                )
 
     def __len__(self) -> int:
         """Number of commands."""
