@@ -1,7 +1,13 @@
 """Administrative commands as values and as messages."""
 
+from dataclasses import fields, replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
 import pytest
 
+from lockstep import Side
 from lockstep.admin import (
     AdjustCash,
     AdjustPosition,
@@ -17,6 +23,7 @@ from lockstep.admin import (
     SetPriceLimits,
     SetRiskLimits,
     TransferPosition,
+    checked_admin,
     decode_admin,
     encode_admin,
 )
@@ -61,3 +68,46 @@ def test_message_that_is_no_administration_is_named() -> None:
         decode_admin(orders_pb2.SessionRequest(command=command).SerializeToString())
     with pytest.raises(ValueError, match="printable ASCII"):
         encode_admin(DefineAccount(1, "\n"), 1)
+
+
+def wrong_values(name: str, good: Any) -> list[Any]:
+    """Values that a field of this kind must not take."""
+    if isinstance(good, bool):
+        return ["false", "", 0, 1, None, 1.0]
+    if isinstance(good, str):
+        return ["", "x" * 33, "AÇME", "A\n", "A\x00", None, b"ACME", 7]
+    if name in ("phase", "next_phase", "breaker_phase", "status"):
+        return [-1, 99, 2**63, True, 1.0, "halt", None, Side.SELL]
+    far = 2**32 if name in ("account", "to_account", "instrument") else 2**63
+    return [far, -far - 1, -far * 2**70, True, 2.5, 1e18, float("nan"), "1", None, Decimal(1)]
+
+
+FIELDS = [
+    pytest.param(command, field.name, id=f"{type(command).__name__}.{field.name}")
+    for command in {type(command): command for command in COMMANDS}.values()
+    for field in fields(command)
+]
+
+
+@pytest.mark.parametrize(("command", "name"), FIELDS)
+def test_command_with_a_value_that_the_wire_cannot_hold_cannot_be_made(command: Any, name: str) -> None:
+    for wrong in wrong_values(name, getattr(command, name)):
+        with pytest.raises((TypeError, ValueError), match=rf"^{name} "):
+            replace(command, **{name: wrong})
+
+
+@pytest.mark.parametrize(("command", "name"), FIELDS)
+def test_numbers_and_flags_of_numpy_become_plain_ones(command: Any, name: str) -> None:
+    good = getattr(command, name)
+    if isinstance(good, str):
+        return
+    made = replace(command, **{name: np.bool_(good) if isinstance(good, bool) else np.int64(good)})
+    assert made == command
+    assert type(getattr(made, name)) is type(good)
+    assert decode_admin(encode_admin(made, 5)) == (5, made)
+
+
+def test_what_is_no_administrative_command_is_named() -> None:
+    for wrong in (None, 7, {"account": 1}, DefineAccount):
+        with pytest.raises(TypeError, match="must be a CommandRow or an administrative command"):
+            checked_admin(wrong)  # type: ignore[arg-type]

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
         Unavailable,
     )
     from lockstep.market_data import AsyncSubscription
-    from lockstep.orders import CommandRow, OrderTerms, price_to_ticks, ticks_to_price
+    from lockstep.orders import CommandRow, MarketTerms, OrderTerms, price_to_ticks, ticks_to_price
     from lockstep.reference import Instrument
     from lockstep.session import AsyncSession
     from lockstep.session_events import Checkpoint, ReportId
@@ -90,6 +90,7 @@ __all__ = [
     "Instrument",
     "Level",
     "LockstepError",
+    "MarketTerms",
     "Order",
     "OrderFlag",
     "OrderTerms",
@@ -186,6 +187,7 @@ _HOMES = {
     "lockstep.market_data": ("AsyncSubscription",),
     "lockstep.orders": (
         "CommandRow",
+        "MarketTerms",
         "OrderTerms",
         "price_to_ticks",
         "ticks_to_price",

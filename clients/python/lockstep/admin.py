@@ -1,15 +1,31 @@
 """Administrative commands as values: they travel in a session, numbered and executed once like an order."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from enum import Enum
 from typing import Any, Final
 
-from lockstep.v1 import common_pb2, orders_pb2
+from google.protobuf.descriptor import FieldDescriptor
 
-_MAX_NAME: Final = 32
+from lockstep.arguments import I64, U32, flag, integer, name_text
+from lockstep.v1 import common_pb2, orders_pb2
 
 
 @dataclass(frozen=True, slots=True)
-class DefineInstrument:
+class _Checked:
+    """A value whose fields are in the range of its message's: one that the wire can't hold can't be made.
+
+    Raises:
+        TypeError: a field is of another type. ValueError: it is out of range, or a name that is none.
+    """
+
+    def __post_init__(self) -> None:
+        for name, check in _CHECKS[type(self)].items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
+
+
+@dataclass(frozen=True, slots=True)
+class DefineInstrument(_Checked):
     """Make an instrument tradable. One lot at one tick is worth `tick_micros * lot_units` micros of currency."""
 
     instrument: int
@@ -19,7 +35,7 @@ class DefineInstrument:
 
 
 @dataclass(frozen=True, slots=True)
-class DefineAccount:
+class DefineAccount(_Checked):
     """Open an account; the unlimited flags waive the funds checks (market makers, tests)."""
 
     account: int
@@ -34,7 +50,7 @@ class DefineAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class AdjustCash:
+class AdjustCash(_Checked):
     """Pay in (positive) or out (negative)."""
 
     account: int
@@ -42,7 +58,7 @@ class AdjustCash:
 
 
 @dataclass(frozen=True, slots=True)
-class AdjustPosition:
+class AdjustPosition(_Checked):
     """Deliver lots to an account (positive) or take them out (negative)."""
 
     account: int
@@ -51,7 +67,7 @@ class AdjustPosition:
 
 
 @dataclass(frozen=True, slots=True)
-class SetPhase:
+class SetPhase(_Checked):
     """Bring an instrument (0: all) into a `lockstep.Phase`; with `next_phase`, into that one at `until_ns`."""
 
     instrument: int
@@ -64,7 +80,7 @@ class SetPhase:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAccountStatus:
+class SetAccountStatus(_Checked):
     """Say what an account may do (a `lockstep.AccountStatus`); BANNED cancels its orders, too."""
 
     account: int
@@ -72,7 +88,7 @@ class SetAccountStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class SetRiskLimits:
+class SetRiskLimits(_Checked):
     """All pre-trade limits of an account at once; 0 is no limit."""
 
     account: int
@@ -89,7 +105,7 @@ class SetRiskLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class SetFees:
+class SetFees(_Checked):
     """Fee rates of an instrument, in millionths of a trade's worth; a maker's below 0 is a rebate.
 
     Refused while orders are live in it.
@@ -101,7 +117,7 @@ class SetFees:
 
 
 @dataclass(frozen=True, slots=True)
-class SetPriceLimits:
+class SetPriceLimits(_Checked):
     """Price limits of an instrument, in millionths; 0 is no limit. A breaker needs all four of its values."""
 
     instrument: int
@@ -115,7 +131,7 @@ class SetPriceLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferPosition:
+class TransferPosition(_Checked):
     """Move lots from one account to another, with their part of the cost."""
 
     account: int
@@ -125,7 +141,7 @@ class TransferPosition:
 
 
 @dataclass(frozen=True, slots=True)
-class SetMargin:
+class SetMargin(_Checked):
     """Margin rates of an instrument, in millionths of a position's worth."""
 
     instrument: int
@@ -134,7 +150,7 @@ class SetMargin:
 
 
 @dataclass(frozen=True, slots=True)
-class SetIndex:
+class SetIndex(_Checked):
     """An instrument's weight in the index of the market (0: none); `close_price_ticks` 0: as it is."""
 
     instrument: int
@@ -143,7 +159,7 @@ class SetIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class SetMarketBreaker:
+class SetMarketBreaker(_Checked):
     """Falls of the index, in millionths of the previous close, at which the whole market halts; 0: no such level.
 
     Levels 1 and 2 halt it for `pause_ns`, level 3 closes it.
@@ -188,16 +204,75 @@ _VALUES: Final[dict[str, type[Any]]] = {
 }
 _FIELDS: Final = {value: name for name, value in _VALUES.items()}
 
+Check = Callable[[str, Any], Any]
 
-def encode_admin(command: AdminCommand, session_no: int) -> bytes:
-    """As a serialised `lockstep.v1.SessionRequest`.
+
+def _u32(name: str, value: object) -> int:
+    return integer(name, value, 0, U32)
+
+
+def _i64(name: str, value: object) -> int:
+    return integer(name, value, -I64, I64)
+
+
+def _of_enum(enum: Any) -> Check:
+    words, known = enum.name, enum.values_by_number
+
+    def check(name: str, value: object) -> int:
+        if isinstance(value, Enum) and type(value).__name__ != words:
+            raise TypeError(f"{name} must be a {words}, not {value!s} of {type(value).__name__}")
+        number = _i64(name, value)
+        if number not in known:
+            raise ValueError(f"{name} {number} is no {words}; there are: {sorted(known)}")
+        return number
+
+    return check
+
+
+_BY_TYPE: Final[dict[int, Check]] = {
+    FieldDescriptor.TYPE_FIXED32: _u32,
+    FieldDescriptor.TYPE_SFIXED64: _i64,
+    FieldDescriptor.TYPE_BOOL: flag,
+    FieldDescriptor.TYPE_STRING: name_text,
+}
+
+
+def _checks_of(message: Any, value: type[Any]) -> dict[str, Check]:
+    checks = {}
+    for field in fields(value):
+        # An instrument calls its own id so.
+        own_id = value is DefineInstrument and field.name == "instrument"
+        on_wire = message.fields_by_name["id" if own_id else field.name]
+        by_type = _BY_TYPE.get(on_wire.type)
+        checks[field.name] = _of_enum(on_wire.enum_type) if by_type is None else by_type
+    return checks
+
+
+_CHECKS: Final[dict[type[Any], dict[str, Check]]] = {
+    DefineInstrument: _checks_of(common_pb2.Instrument.DESCRIPTOR, DefineInstrument),
+    **{
+        value: _checks_of(orders_pb2.Command.DESCRIPTOR.fields_by_name[name].message_type, value)
+        for name, value in _VALUES.items()
+    },
+}
+"""By kind of command and name of field: gives the plain value, or raises. The messages themselves say what fits."""
+
+
+def checked_admin(command: AdminCommand) -> AdminCommand:
+    """Itself.
 
     Raises:
-        ValueError: a number or a name does not fit its field.
+        TypeError: it is no administrative command.
     """
+    if type(command) not in _CHECKS:
+        raise TypeError(f"a command must be a CommandRow or an administrative command, not {command!r}")
+    return command
+
+
+def encode_admin(command: AdminCommand, session_no: int) -> bytes:
+    """As a serialised `lockstep.v1.SessionRequest`; that it can be said was checked when the command was made."""
     message = orders_pb2.Command(session_no=session_no)
     if isinstance(command, DefineInstrument):
-        _check_name("symbol", command.symbol)
         message.define_instrument.instrument.CopyFrom(
             common_pb2.Instrument(
                 id=command.instrument,
@@ -207,8 +282,6 @@ def encode_admin(command: AdminCommand, session_no: int) -> bytes:
             )
         )
     else:
-        if isinstance(command, DefineAccount):
-            _check_name("account name", command.name)
         part = getattr(message, _FIELDS[type(command)])
         part.SetInParent()
         for field in fields(command):
@@ -232,8 +305,3 @@ def decode_admin(message: bytes) -> tuple[int, AdminCommand]:
     value, part = _VALUES[which], getattr(command, which)
     made: AdminCommand = value(*(getattr(part, field.name) for field in fields(value)))
     return command.session_no, made
-
-
-def _check_name(what: str, name: str) -> None:
-    if not 1 <= len(name) <= _MAX_NAME or not name.isascii() or not name.isprintable():
-        raise ValueError(f"{what} {name!r}: it must be 1 to {_MAX_NAME} printable ASCII characters")

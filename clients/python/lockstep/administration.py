@@ -2,8 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from decimal import Decimal
-from typing import Final
 
 from lockstep.admin import (
     AdjustCash,
@@ -21,24 +19,9 @@ from lockstep.admin import (
     SetRiskLimits,
     TransferPosition,
 )
+from lockstep.arguments import Price, micros, word
 from lockstep.enums import AccountStatus, Phase
-from lockstep.orders import Price, word
-
-_MICROS: Final = 1_000_000
-
-
-def micros(name: str, amount: Price) -> int:
-    """Money in millionths.
-
-    Raises:
-        TypeError: a float. ValueError: finer than a millionth.
-    """
-    if isinstance(amount, float):
-        raise TypeError(f"{name} {amount!r} is a float; give a Decimal or a string")
-    value = Decimal(amount) * _MICROS
-    if value != value.to_integral_value():
-        raise ValueError(f"{name} {amount} is finer than a millionth of the currency unit")
-    return int(value)
+from lockstep.keywords import named_arguments
 
 
 class Administration[Handle](ABC):
@@ -53,11 +36,13 @@ class Administration[Handle](ABC):
         """Submit what `command` makes of the instrument's id (0: none, or all)."""
         ...
 
+    @named_arguments
     def define_instrument(self, *, id: int, symbol: str, tick: Price, lot_units: int = 1) -> Handle:
         """Make an instrument tradable; `tick` is money for one unit, e.g. "0.01"."""
         made = DefineInstrument(id, symbol, micros("tick", tick), lot_units)
         return self.administer(0, lambda _: made)
 
+    @named_arguments
     def define_account(
         self,
         *,
@@ -73,19 +58,23 @@ class Administration[Handle](ABC):
         made = DefineAccount(account, name, unlimited_cash, unlimited_positions, margin, short_sales, day_trade_rule)
         return self.administer(0, lambda _: made)
 
+    @named_arguments
     def adjust_cash(self, *, account: int, amount: Price) -> Handle:
         """Pay in (positive) or out (negative)."""
         made = AdjustCash(account, micros("amount", amount))
         return self.administer(0, lambda _: made)
 
+    @named_arguments
     def adjust_position(self, *, account: int, instrument: str | int, quantity_lots: int) -> Handle:
         """Deliver lots (positive) or take them out (negative)."""
         return self.administer(instrument, lambda number: AdjustPosition(account, number, quantity_lots))
 
+    @named_arguments
     def transfer_position(self, *, account: int, to_account: int, instrument: str | int, quantity_lots: int) -> Handle:
         """Move lots from one account to another, with their part of the cost."""
         return self.administer(instrument, lambda number: TransferPosition(account, to_account, number, quantity_lots))
 
+    @named_arguments
     def set_phase(
         self,
         phase: Phase | str,
@@ -102,19 +91,23 @@ class Administration[Handle](ABC):
             instrument, lambda number: SetPhase(number, int(now), following, until_ns, reference_price_ticks)
         )
 
+    @named_arguments
     def set_account_status(self, *, account: int, status: AccountStatus | str) -> Handle:
         """Say what an account may do; BANNED cancels its orders, too."""
         made = SetAccountStatus(account, int(word(AccountStatus, "status", status)))
         return self.administer(0, lambda _: made)
 
+    @named_arguments
     def set_risk_limits(self, limits: SetRiskLimits) -> Handle:
         """All pre-trade limits of an account at once."""
         return self.administer(0, lambda _: limits)
 
+    @named_arguments
     def set_fees(self, *, instrument: str | int, maker_fee_ppm: int, taker_fee_ppm: int) -> Handle:
         """Fee rates in millionths of a trade's worth. Refused while orders are live in the instrument."""
         return self.administer(instrument, lambda number: SetFees(number, maker_fee_ppm, taker_fee_ppm))
 
+    @named_arguments
     def set_price_limits(
         self,
         *,
@@ -131,14 +124,17 @@ class Administration[Handle](ABC):
         breaker = (breaker_ppm, breaker_window_ns, breaker_pause_ns, phase)
         return self.administer(instrument, lambda number: SetPriceLimits(number, band_ppm, collar_ppm, *breaker))
 
+    @named_arguments
     def set_margin(self, *, instrument: str | int, initial_margin_ppm: int, maintenance_margin_ppm: int) -> Handle:
         """Margin rates of an instrument, in millionths of a position's worth."""
         return self.administer(instrument, lambda number: SetMargin(number, initial_margin_ppm, maintenance_margin_ppm))
 
+    @named_arguments
     def set_index(self, *, instrument: str | int, index_weight: int, close_price_ticks: int = 0) -> Handle:
         """An instrument's weight in the index of the market (0: none), and its previous close (0: as it is)."""
         return self.administer(instrument, lambda number: SetIndex(number, index_weight, close_price_ticks))
 
+    @named_arguments
     def set_market_breaker(self, breaker: SetMarketBreaker) -> Handle:
         """At which falls of the index the whole market halts or closes."""
         return self.administer(0, lambda _: breaker)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,20 +12,22 @@ from typing import Any, Final, Self, Unpack
 import grpc
 import grpc.aio
 
+from lockstep.arguments import U32, Price, bearer_token, instrument_name, integer, span, word
 from lockstep.channel import Channels, fatal_code, parse_addresses, refusal_code
 from lockstep.client_log import ClientLog
 from lockstep.columns import ReportColumns
 from lockstep.enums import Code, Feed, Side
 from lockstep.errors import Refused, Unavailable
+from lockstep.keywords import named_arguments
 from lockstep.market_data import AsyncSubscription
+from lockstep.market_orders import MarketOrders
 from lockstep.orders import (
     CommandRow,
     OrderTerms,
-    Price,
     cancel_row,
+    draft_order,
+    instrument_id,
     mass_cancel_row,
-    needs_reference,
-    new_order_row,
     replace_row,
 )
 from lockstep.reference import Instrument, Reference, instrument_from_proto
@@ -58,6 +60,7 @@ from lockstep.values import (
 _ATTEMPT_S: Final = 1.0
 _BACKOFF_FIRST_S: Final = 0.02
 _BACKOFF_MOST_S: Final = 0.2
+_LONGEST_S: Final = 1_000_000
 _MOST_ANONYMOUS: Final = 0x7FFE_FFFF
 
 
@@ -69,7 +72,7 @@ class _KeyLine:
     next_no: int = 1
 
 
-class AsyncClient:
+class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]]):
     """A client of one cluster, for asyncio.
 
     Args:
@@ -94,13 +97,14 @@ class AsyncClient:
         credentials: grpc.ChannelCredentials | None = None,
         timeout_s: float = 5.0,
     ) -> None:
+        token = bearer_token(token)
         if client_number is None:
             # Without configured clients nobody gives out numbers: chance keeps the session ids apart.
             client_number = 0 if token else 1 + secrets.randbelow(_MOST_ANONYMOUS)
-        self.client_number = client_number
+        self.client_number = integer("client_number", client_number, 0, U32)
         self.reference = Reference()
         self._channels = Channels(parse_addresses(addresses), token=token, credentials=credentials)
-        self._timeout_s = timeout_s
+        self._timeout_s = span("timeout_s", timeout_s, 0, _LONGEST_S)
         self._address = 0
         self._key_lines: list[_KeyLine] = []
         self._shells: list[SessionShell] = []
@@ -124,34 +128,34 @@ class AsyncClient:
 
     # ---- commands ----------------------------------------------------------------------------------------------
 
+    @named_arguments
     async def place(
         self, *, account: int, instrument: str | int, side: Side | str, quantity_lots: int, **terms: Unpack[OrderTerms]
     ) -> CommandResult:
         """Place one order and wait for what it did; see `OrderTerms` for price, type, time in force and the rest.
 
+        An order without a price is a market order only if it says so (`order_type="market"`, or `place_market`).
+
         Raises:
+            TypeError, ValueError: an argument is wrong, or one that there is not; nothing was sent.
             Refused: with the code and text of the refusal.
             Unavailable: no answer in time; whether the order was executed is not known.
         """
-        found = await self.resolve(instrument, tick_needed=needs_reference(terms))
-        row = new_order_row(
-            account=account,
-            instrument_id=found.id if found else int(instrument),
-            instrument=found,
-            side=side,
-            quantity_lots=quantity_lots,
-            terms=terms,
-        )
+        draft = draft_order(account=account, side=side, quantity_lots=quantity_lots, terms=terms)
+        found = await self.resolve(instrument, tick_needed=draft.needs_tick)
+        row = draft.row(instrument_id(found, instrument), found)
         fields = {name: value for name, value in row._asdict().items() if name not in ("kind", "order_id")}
         order = orders_pb2.NewOrder(**fields)
         return await self._command(lambda key: ("Place", orders_pb2.PlaceRequest(key=key, order=order)))
 
+    @named_arguments
     async def cancel(self, *, account: int, order_id: int = 0, client_order_id: int = 0) -> CommandResult:
         """Cancel one order, named by the exchange's id or by its account's. Raises as `place` does."""
         row = cancel_row(account=account, order_id=order_id, client_order_id=client_order_id)
         cancel = orders_pb2.CancelOrder(order=_order_ref(row))
         return await self._command(lambda key: ("Cancel", orders_pb2.CancelRequest(key=key, cancel=cancel)))
 
+    @named_arguments
     async def replace(
         self,
         *,
@@ -162,7 +166,7 @@ class AsyncClient:
         price: Price | None = None,
         price_ticks: int | None = None,
         instrument: str | int | None = None,
-        stop_price_ticks: int = 0,
+        stop_price_ticks: int | None = None,
     ) -> CommandResult:
         """Give an order a new price and a new open quantity. `price` needs `instrument`. Raises as `place` does."""
         found = None if instrument is None else await self.resolve(instrument, tick_needed=price is not None)
@@ -184,6 +188,7 @@ class AsyncClient:
         )
         return await self._command(lambda key: ("Replace", orders_pb2.ReplaceRequest(key=key, replace=change)))
 
+    @named_arguments
     async def mass_cancel(
         self,
         *,
@@ -199,12 +204,16 @@ class AsyncClient:
         is set again), need the admin entitlement.
         """
         found = await self.resolve(instrument, tick_needed=False)
-        number = found.id if found else int(instrument)
+        number = instrument_id(found, instrument)
         row = mass_cancel_row(account=account, instrument_id=number, side=side, session_id=session_id, block=block)
         # The gateway checks the number; the generated class wants its enum, which an int is on the wire.
         side_value: Any = row.side
         orders = orders_pb2.MassCancelOrders(
-            account=row.account, instrument=row.instrument, side=side_value, session_id=row.order_id, block=block
+            account=row.account,
+            instrument=row.instrument,
+            side=side_value,
+            session_id=row.order_id,
+            block=bool(row.flags),
         )
         return await self._command(
             lambda key: ("MassCancel", orders_pb2.MassCancelRequest(key=key, mass_cancel=orders))
@@ -227,6 +236,7 @@ class AsyncClient:
 
     # ---- queries -----------------------------------------------------------------------------------------------
 
+    @named_arguments
     async def order(self, *, account: int, order_id: int = 0, client_order_id: int = 0) -> Order | None:
         """A live order; None if it is unknown, filled or canceled."""
         row = cancel_row(account=account, order_id=order_id, client_order_id=client_order_id)
@@ -241,7 +251,7 @@ class AsyncClient:
 
     async def account(self, account: int) -> Account:
         """Balances and positions. Raises Refused (UNKNOWN_ACCOUNT) if there is no such account."""
-        request = accounts_pb2.GetAccountRequest(account=account)
+        request = accounts_pb2.GetAccountRequest(account=integer("account", account, 0, U32))
         try:
             reply = await self._call(accounts_pb2_grpc.AccountsStub, "GetAccount", request)
         except Refused as refused:
@@ -257,7 +267,7 @@ class AsyncClient:
 
     async def open_orders(self, account: int) -> list[Order]:
         """Live orders of an account."""
-        request = accounts_pb2.ListOpenOrdersRequest(account=account)
+        request = accounts_pb2.ListOpenOrdersRequest(account=integer("account", account, 0, U32))
         reply = await self._call(accounts_pb2_grpc.AccountsStub, "ListOpenOrders", request)
         return [order_from_proto(row) for row in reply.orders]
 
@@ -283,6 +293,7 @@ class AsyncClient:
         Raises:
             Refused: UNKNOWN_INSTRUMENT, naming those that there are.
         """
+        instrument = instrument_name(instrument)
         found = self.reference.find(instrument)
         if found is not None or (isinstance(instrument, int) and not tick_needed):
             return found
@@ -332,10 +343,11 @@ class AsyncClient:
             raise ValueError(f'on_full={on_full!r}; use "block" or "raise"')
         if on_report is not None and on_batch is not None:
             raise ValueError("give on_report or on_batch, not both")
+        timeout_s = span("timeout_s", timeout_s, 0, _LONGEST_S)
         limits = SessionLimits(
-            max_unanswered=max_unanswered,
-            batch_rows=batch_rows,
-            linger_ns=round(linger_ms * 1_000_000),
+            max_unanswered=integer("max_unanswered", max_unanswered, 1, U32),
+            batch_rows=integer("batch_rows", batch_rows, 1, U32),
+            linger_ns=round(span("linger_ms", linger_ms, 0, _LONGEST_S) * 1_000_000),
             cancel_on_disconnect_ms=_grace_ms(cancel_on_disconnect_s),
         )
         checkpoint = resume or Checkpoint(self._new_session_id())
@@ -359,11 +371,19 @@ class AsyncClient:
         *,
         depth: int = 0,
     ) -> AsyncSubscription:
-        """Market data of some instruments (none named: of all). See `AsyncSubscription`."""
+        """Market data of some instruments (none named: of all). See `AsyncSubscription`.
+
+        Raises:
+            TypeError, ValueError: an argument is wrong. Refused: unknown symbol.
+        """
+        if isinstance(instruments, str) or isinstance(feeds, str):
+            raise TypeError('instruments and feeds are sequences; for one of them write ["ACME"], feeds=[Feed.L2]')
+        feeds = [word(Feed, "feed", feed) for feed in feeds]
+        depth = integer("depth", depth, 0, U32)
         ids = []
         for name in instruments:
             found = await self.resolve(name, tick_needed=False)
-            ids.append(found.id if found else int(name))
+            ids.append(instrument_id(found, name))
         return AsyncSubscription(self._channels, ids, feeds, depth)
 
     # ---- one call, over all gateways ---------------------------------------------------------------------------
@@ -404,9 +424,7 @@ def _order_ref(row: CommandRow) -> orders_pb2.OrderRef:
 def _grace_ms(cancel_on_disconnect_s: float | None) -> int:
     if cancel_on_disconnect_s is None:
         return 0
-    if not 0.001 <= cancel_on_disconnect_s <= 3600:
-        raise ValueError(f"cancel_on_disconnect_s={cancel_on_disconnect_s}; use 0.001 to 3600 seconds, or None for off")
-    return round(cancel_on_disconnect_s * 1000)
+    return round(span("cancel_on_disconnect_s", cancel_on_disconnect_s, 0.001, 3600) * 1000)
 
 
 def _by_row(on_report: Callable[[Report], None]) -> Callable[[ReportColumns], None]:

@@ -1,5 +1,6 @@
 """Connections to gateways: addresses, channel options, and what a gRPC status means to a client."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
+_PORT: Final = re.compile(r"\d{1,5}", re.ASCII)
 _CODE_METADATA: Final = "lockstep-code"
 SESSION_METHOD: Final = "/lockstep.v1.OrderEntry/Session"
 
@@ -57,15 +59,17 @@ def parse_addresses(addresses: str | Sequence[str]) -> tuple[str, ...]:
     """`host:port` of one or several gateways; a string may hold several, with commas between.
 
     Raises:
-        ValueError: none, or one without a port.
+        TypeError: not strings. ValueError: none, or one without a port of 1 to 65535.
     """
     parts = addresses.split(",") if isinstance(addresses, str) else addresses
+    if not all(isinstance(part, str) for part in parts):
+        raise TypeError(f"gateway addresses must be strings, not {addresses!r}")
     found = tuple(part.strip() for part in parts if part.strip())
     if not found:
         raise ValueError('no gateway address; give one or several, e.g. Client("127.0.0.1:7450")')
     for address in found:
         _, colon, port = address.rpartition(":")
-        if not colon or not port.isdigit():
+        if not colon or not _PORT.fullmatch(port) or not 1 <= int(port) <= 65_535:
             raise ValueError(f'gateway address {address!r} has no port; write it like "127.0.0.1:7450"')
     return found
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from lockstep.arguments import from_micros
 from lockstep.v1 import common_pb2
 
 
@@ -19,7 +20,7 @@ class Instrument:
     @property
     def tick(self) -> Decimal:
         """Size of one tick in currency."""
-        return Decimal(self.tick_micros).scaleb(-6).normalize()
+        return from_micros(self.tick_micros)
 
 
 def instrument_from_proto(row: common_pb2.Instrument) -> Instrument:

@@ -5,20 +5,23 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, Self, Unpack
 
-from lockstep.admin import AdminCommand
+from lockstep.admin import AdminCommand, checked_admin
 from lockstep.administration import Administration
+from lockstep.arguments import Price, flag
 from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.delivery import CommandHandle, last_id
 from lockstep.enums import Side
 from lockstep.errors import ReportsNotKept, SessionFull, Unavailable
+from lockstep.keywords import named_arguments
+from lockstep.market_orders import MarketOrders
 from lockstep.orders import (
     CommandRow,
     OrderTerms,
-    Price,
     cancel_row,
+    checked_row,
+    draft_order,
+    instrument_id,
     mass_cancel_row,
-    needs_reference,
-    new_order_row,
     replace_row,
 )
 from lockstep.reference import Instrument
@@ -35,8 +38,20 @@ class Resolver(Protocol):
         ...
 
 
-def check_fits(count: int, limit: int) -> None:
-    """Raises ValueError if a batch can never be taken."""
+def checked_command(command: CommandRow | AdminCommand) -> CommandRow | AdminCommand:
+    """A command that the caller made himself, as one that the wire can hold.
+
+    Raises:
+        TypeError, ValueError: it can't.
+    """
+    return checked_row(command) if isinstance(command, tuple) else checked_admin(command)
+
+
+def check_fits(batch: CommandColumns, limit: int) -> None:
+    """Raises TypeError if it is no batch, ValueError if it can never be taken."""
+    if not isinstance(batch, CommandColumns):
+        raise TypeError(f"submit_columns takes CommandColumns, not {type(batch).__name__}; submit takes one command")
+    count = batch.count
     if count > limit:
         raise ValueError(
             f"a batch of {count} commands in a session whose bound is {limit} unanswered: submit it in parts, or open "
@@ -44,7 +59,9 @@ def check_fits(count: int, limit: int) -> None:
         )
 
 
-class AsyncSession(Administration[Coroutine[Any, Any, CommandHandle]]):
+class AsyncSession(
+    Administration[Coroutine[Any, Any, CommandHandle]], MarketOrders[Coroutine[Any, Any, CommandHandle]]
+):
     """See `AsyncClient.session`. Commands get the numbers 1, 2, 3 ... in the order in which they are submitted.
 
     Example:
@@ -114,6 +131,7 @@ class AsyncSession(Administration[Coroutine[Any, Any, CommandHandle]]):
 
     # ---- commands ----------------------------------------------------------------------------------------------
 
+    @named_arguments
     async def place(
         self,
         *,
@@ -126,28 +144,25 @@ class AsyncSession(Administration[Coroutine[Any, Any, CommandHandle]]):
     ) -> CommandHandle:
         """Submit one order; it is sent within the linger time. `track=False` spares the handle's future.
 
+        An order without a price is a market order only if it says so (`order_type="market"`, or `place_market`).
+
         Raises:
             TypeError, ValueError: an argument is wrong. Refused: unknown symbol.
             SessionEnded: the session was closed or failed. SessionFull: see `on_full`.
         """
-        found = await self._resolver.resolve(instrument, tick_needed=needs_reference(terms))
-        row = new_order_row(
-            account=account,
-            instrument_id=found.id if found else int(instrument),
-            instrument=found,
-            side=side,
-            quantity_lots=quantity_lots,
-            terms=terms,
-        )
-        return await self.submit(row, track=track)
+        draft = draft_order(account=account, side=side, quantity_lots=quantity_lots, terms=terms)
+        found = await self._resolver.resolve(instrument, tick_needed=draft.needs_tick)
+        return await self._submit(draft.row(instrument_id(found, instrument), found), track=track)
 
+    @named_arguments
     async def cancel(
         self, *, account: int, order_id: int = 0, client_order_id: int = 0, track: bool = True
     ) -> CommandHandle:
         """Submit the cancel of one order, named by either id."""
         row = cancel_row(account=account, order_id=order_id, client_order_id=client_order_id)
-        return await self.submit(row, track=track)
+        return await self._submit(row, track=track)
 
+    @named_arguments
     async def replace(
         self,
         *,
@@ -158,7 +173,7 @@ class AsyncSession(Administration[Coroutine[Any, Any, CommandHandle]]):
         price: Price | None = None,
         price_ticks: int | None = None,
         instrument: str | int | None = None,
-        stop_price_ticks: int = 0,
+        stop_price_ticks: int | None = None,
         track: bool = True,
     ) -> CommandHandle:
         """Submit a new price and open quantity for one order. A decimal `price` needs `instrument`."""
@@ -175,8 +190,9 @@ class AsyncSession(Administration[Coroutine[Any, Any, CommandHandle]]):
             instrument=found,
             stop_price_ticks=stop_price_ticks,
         )
-        return await self.submit(row, track=track)
+        return await self._submit(row, track=track)
 
+    @named_arguments
     async def mass_cancel(
         self,
         *,
@@ -192,18 +208,26 @@ class AsyncSession(Administration[Coroutine[Any, Any, CommandHandle]]):
         Account 0, everybody's orders, and `block`, the kill switch, need the admin entitlement.
         """
         found = await self._resolver.resolve(instrument, tick_needed=False)
-        number = found.id if found else int(instrument)
+        number = instrument_id(found, instrument)
         row = mass_cancel_row(account=account, instrument_id=number, side=side, session_id=session_id, block=block)
-        return await self.submit(row, track=track)
+        return await self._submit(row, track=track)
 
     async def administer(self, instrument: str | int, command: Callable[[int], AdminCommand]) -> CommandHandle:
         """Submit what `command` makes of the instrument's id."""
         found = await self._resolver.resolve(instrument, tick_needed=False)
-        return await self.submit(command(found.id if found else int(instrument)))
+        return await self._submit(checked_admin(command(instrument_id(found, instrument))), track=True)
 
     async def submit(self, command: CommandRow | AdminCommand, *, track: bool = True) -> CommandHandle:
-        """Submit one command as a value."""
-        if track:
+        """Submit one command as a value.
+
+        Raises:
+            TypeError, ValueError: the wire can't hold it. SessionEnded, SessionFull: as `place`.
+        """
+        return await self._submit(checked_command(command), track=track)
+
+    async def _submit(self, command: CommandRow | AdminCommand, *, track: bool) -> CommandHandle:
+        """What has been checked."""
+        if flag("track", track):
             return await self._when_room(lambda: self.shell.submit_tracked(command))
         number = await self._when_room(lambda: self.shell.submit(command))
         return CommandHandle(number, None)
@@ -214,7 +238,7 @@ class AsyncSession(Administration[Coroutine[Any, Any, CommandHandle]]):
         Returns:
             The session number of the first row; row i has that number plus i.
         """
-        check_fits(batch.count, self.shell.machine.limits.max_unanswered)
+        check_fits(batch, self.shell.machine.limits.max_unanswered)
         return await self._when_room(lambda: self.shell.submit(batch))
 
     async def _when_room[T](self, attempt: Callable[[], T | None]) -> T:

@@ -13,27 +13,29 @@ from typing import Any, Final, Self, Unpack
 
 import grpc
 
-from lockstep.admin import AdminCommand
+from lockstep.admin import AdminCommand, checked_admin
 from lockstep.administration import Administration
 from lockstep.aio import AsyncClient
+from lockstep.arguments import Price, flag, instrument_name
 from lockstep.book import Book, MarketUpdate
 from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.delivery import CommandHandle, last_id
 from lockstep.enums import Feed, Side
 from lockstep.errors import ReportsNotKept, SessionFull, Unavailable
+from lockstep.keywords import named_arguments
 from lockstep.market_data import AsyncSubscription
+from lockstep.market_orders import MarketOrders
 from lockstep.orders import (
     CommandRow,
     OrderTerms,
-    Price,
     cancel_row,
+    draft_order,
+    instrument_id,
     mass_cancel_row,
-    needs_reference,
-    new_order_row,
     replace_row,
 )
 from lockstep.reference import Instrument
-from lockstep.session import AsyncSession, check_fits
+from lockstep.session import AsyncSession, check_fits, checked_command
 from lockstep.session_events import Checkpoint, Counters, ReportId
 from lockstep.session_shell import SessionShell
 from lockstep.values import Account, CommandResult, GatewayStatus, Order, Report
@@ -81,7 +83,7 @@ class _LoopThread:
             self._thread.join()
 
 
-class Client:
+class Client(MarketOrders[CommandResult]):
     """A client of one cluster, blocking. Arguments as for `AsyncClient`; `loop_factory` may be uvloop's.
 
     Example:
@@ -121,6 +123,7 @@ class Client:
             self._loop.run(self._client.close())
             self._loop.close()
 
+    @named_arguments
     def place(
         self, *, account: int, instrument: str | int, side: Side | str, quantity_lots: int, **terms: Unpack[OrderTerms]
     ) -> CommandResult:
@@ -129,10 +132,12 @@ class Client:
             self._client.place(account=account, instrument=instrument, side=side, quantity_lots=quantity_lots, **terms)
         )
 
+    @named_arguments
     def cancel(self, *, account: int, order_id: int = 0, client_order_id: int = 0) -> CommandResult:
         """Cancel one order, named by either id."""
         return self._loop.run(self._client.cancel(account=account, order_id=order_id, client_order_id=client_order_id))
 
+    @named_arguments
     def replace(
         self,
         *,
@@ -143,7 +148,7 @@ class Client:
         price: Price | None = None,
         price_ticks: int | None = None,
         instrument: str | int | None = None,
-        stop_price_ticks: int = 0,
+        stop_price_ticks: int | None = None,
     ) -> CommandResult:
         """Give an order a new price and a new open quantity. `price` needs `instrument`."""
         return self._loop.run(
@@ -159,6 +164,7 @@ class Client:
             )
         )
 
+    @named_arguments
     def mass_cancel(
         self,
         *,
@@ -175,6 +181,7 @@ class Client:
             )
         )
 
+    @named_arguments
     def order(self, *, account: int, order_id: int = 0, client_order_id: int = 0) -> Order | None:
         """A live order; None if it is unknown, filled or canceled."""
         return self._loop.run(self._client.order(account=account, order_id=order_id, client_order_id=client_order_id))
@@ -201,6 +208,7 @@ class Client:
 
     def resolve(self, instrument: str | int, *, tick_needed: bool = True) -> Instrument | None:
         """An instrument by symbol or id, from the cache or a fresh list."""
+        instrument = instrument_name(instrument)
         found = self._client.reference.find(instrument)
         if found is not None or (isinstance(instrument, int) and not tick_needed):
             return found
@@ -244,7 +252,7 @@ class Client:
         return Subscription(self._loop, self._loop.run(self._client.subscribe(instruments, feeds, depth=depth)))
 
 
-class Session(Administration[CommandHandle]):
+class Session(Administration[CommandHandle], MarketOrders[CommandHandle]):
     """A trading session, blocking. See `AsyncSession`.
 
     Example:
@@ -319,6 +327,7 @@ class Session(Administration[CommandHandle]):
         if not answered:
             raise Unavailable(f"not answered within {timeout_s} s: {self._shell.why_silent}")
 
+    @named_arguments
     def place(
         self,
         *,
@@ -330,22 +339,17 @@ class Session(Administration[CommandHandle]):
         **terms: Unpack[OrderTerms],
     ) -> CommandHandle:
         """Submit one order; it is sent within the linger time. See `AsyncSession.place`."""
-        found = self._client.resolve(instrument, tick_needed=needs_reference(terms))
-        row = new_order_row(
-            account=account,
-            instrument_id=found.id if found else int(instrument),
-            instrument=found,
-            side=side,
-            quantity_lots=quantity_lots,
-            terms=terms,
-        )
-        return self.submit(row, track=track)
+        draft = draft_order(account=account, side=side, quantity_lots=quantity_lots, terms=terms)
+        found = self._client.resolve(instrument, tick_needed=draft.needs_tick)
+        return self._submit(draft.row(instrument_id(found, instrument), found), track=track)
 
+    @named_arguments
     def cancel(self, *, account: int, order_id: int = 0, client_order_id: int = 0, track: bool = True) -> CommandHandle:
         """Submit the cancel of one order, named by either id."""
         row = cancel_row(account=account, order_id=order_id, client_order_id=client_order_id)
-        return self.submit(row, track=track)
+        return self._submit(row, track=track)
 
+    @named_arguments
     def replace(
         self,
         *,
@@ -356,7 +360,7 @@ class Session(Administration[CommandHandle]):
         price: Price | None = None,
         price_ticks: int | None = None,
         instrument: str | int | None = None,
-        stop_price_ticks: int = 0,
+        stop_price_ticks: int | None = None,
         track: bool = True,
     ) -> CommandHandle:
         """Submit a new price and open quantity for one order. A decimal `price` needs `instrument`."""
@@ -371,8 +375,9 @@ class Session(Administration[CommandHandle]):
             instrument=found,
             stop_price_ticks=stop_price_ticks,
         )
-        return self.submit(row, track=track)
+        return self._submit(row, track=track)
 
+    @named_arguments
     def mass_cancel(
         self,
         *,
@@ -388,24 +393,27 @@ class Session(Administration[CommandHandle]):
         Account 0, everybody's orders, and `block`, the kill switch, need the admin entitlement.
         """
         found = self._client.resolve(instrument, tick_needed=False)
-        number = found.id if found else int(instrument)
+        number = instrument_id(found, instrument)
         row = mass_cancel_row(account=account, instrument_id=number, side=side, session_id=session_id, block=block)
-        return self.submit(row, track=track)
+        return self._submit(row, track=track)
 
     def administer(self, instrument: str | int, command: Callable[[int], AdminCommand]) -> CommandHandle:
         """Submit what `command` makes of the instrument's id."""
         found = self._client.resolve(instrument, tick_needed=False)
-        return self.submit(command(found.id if found else int(instrument)))
+        return self._submit(checked_admin(command(instrument_id(found, instrument))), track=True)
 
     def submit(self, command: CommandRow | AdminCommand, *, track: bool = True) -> CommandHandle:
-        """Submit one command as a value."""
-        if track:
+        """Submit one command as a value. See `AsyncSession.submit`."""
+        return self._submit(checked_command(command), track=track)
+
+    def _submit(self, command: CommandRow | AdminCommand, *, track: bool) -> CommandHandle:
+        if flag("track", track):
             return self._when_room(lambda: self._shell.submit_tracked(command))
         return CommandHandle(self._when_room(lambda: self._shell.submit(command)), None)
 
     def submit_columns(self, batch: CommandColumns) -> int:
         """Submit many commands at once: the fast path. Returns the session number of the first row."""
-        check_fits(batch.count, self._shell.machine.limits.max_unanswered)
+        check_fits(batch, self._shell.machine.limits.max_unanswered)
         return self._when_room(lambda: self._shell.submit(batch))
 
     def _when_room[T](self, attempt: Callable[[], T | None]) -> T:
