@@ -108,7 +108,7 @@ def _phases(
 ) -> list[Phase]:
     phases = []
     for mode in plan.modes:
-        rate = plan.rate or _DEFAULT_RATES[mode]
+        rate = _DEFAULT_RATES[mode] if plan.rate is None else plan.rate
         say(f"{mode}: {rate} orders a second for {plan.duration_s:g} s")
         phases.append(_measure(plan, mode, rate, addresses, pids))
     rate = phases[-1].offered_per_s if phases else _DEFAULT_RATES["batched"]

@@ -389,7 +389,7 @@ class _Reader:
     def _order_price(self, order_type: int, price: str, instrument: int) -> int:
         if order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
             return self._price(price, instrument, "price")
-        if price and (not _DECIMAL.match(price) or float(price) != 0):
+        if price and (not _DECIMAL.match(price) or price.strip("0.")):
             raise self._error(f"price {price!r} on a {OrderType(order_type).name.lower()} order", "leave it empty")
         return 0
 

@@ -1,0 +1,130 @@
+"""Numbers that may be absent are asked for with `is None`, and money is parsed in one place."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lockstep.orders import OrderTerms
+
+from .test_size import ROOT, _sources
+
+MONEY = "clients/python/lockstep/arguments.py"
+SDK = ROOT / "clients/python/lockstep"
+NUMBERS = {"int", "float", "Decimal", "Price"}
+TERMS = frozenset(OrderTerms.__annotations__)
+
+
+def may_be_absent(annotation: ast.expr | None) -> bool:
+    """Whether it is a union of None and a number."""
+    parts, more = [], [annotation]
+    while more:
+        part = more.pop()
+        if isinstance(part, ast.BinOp):
+            more += [part.left, part.right]
+        else:
+            parts.append(part)
+    none = any(isinstance(part, ast.Constant) and part.value is None for part in parts)
+    return none and any(isinstance(part, ast.Name) and part.id in NUMBERS for part in parts)
+
+
+def deciding_expressions(tree: ast.AST) -> Iterator[ast.expr]:
+    """Expressions whose truth decides something; `x or 0` is left out, which makes no difference of 0."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If | ast.While | ast.IfExp):
+            yield node.test
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            yield node.operand
+        elif isinstance(node, ast.comprehension):
+            yield from node.ifs
+        elif isinstance(node, ast.BoolOp):
+            last = node.values[-1]
+            zero = isinstance(last, ast.Constant) and last.value == 0 and isinstance(node.op, ast.Or)
+            yield from () if zero else node.values[:-1]
+
+
+def truth_tests_of_numbers(source: str, *, fields: frozenset[str] = frozenset()) -> list[str]:
+    """Where a number that may be absent is tested for truth: an argument, a local, one of `fields`, an order's term."""
+    found = []
+    for function in ast.walk(ast.parse(source)):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        arguments = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
+        names = {argument.arg for argument in arguments if may_be_absent(argument.annotation)}
+        names |= {
+            node.target.id
+            for node in ast.walk(function)
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and may_be_absent(node.annotation)
+        }
+        for test in deciding_expressions(function):
+            match test:
+                case ast.Name(name) if name in names:
+                    found.append(f"{test.lineno} {name}")
+                case ast.Attribute(attr=name) if name in fields:
+                    found.append(f"{test.lineno} .{name}")
+                case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(value=name), *_]) if name in TERMS:
+                    found.append(f"{test.lineno} get({name!r})")
+    return found
+
+
+def optional_fields(source: str) -> frozenset[str]:
+    """Fields of classes, and terms of orders, that may be absent."""
+    return TERMS | {
+        node.target.id
+        for owner in ast.walk(ast.parse(source))
+        if isinstance(owner, ast.ClassDef)
+        for node in owner.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and may_be_absent(node.annotation)
+    }
+
+
+def program_sources() -> list[Path]:
+    return [path for path in _sources() if not path.is_relative_to(ROOT / "tests")]
+
+
+def test_no_number_that_may_be_absent_is_tested_for_truth() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{place}"
+        for path in program_sources()
+        for place in truth_tests_of_numbers(
+            path.read_text(), fields=optional_fields(path.read_text()) if path.is_relative_to(SDK) else frozenset()
+        )
+    ]
+    assert not found, f"0 counts as absent here; ask `is None`: {found}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "if stop: pass",
+        "return 1 if stop else 2",
+        "return stop or price",
+        "return not stop",
+        "while stop and price: pass",
+        "return [1 for _ in () if stop]",
+        "return 1 if terms.get('stop_price') else 2",
+        "return terms.get('trail_ticks', 0) or default",
+        "if self.expiry: pass",
+    ],
+)
+def test_each_way_of_testing_such_a_number_for_truth_is_found(body: str) -> None:
+    source = f"def call(self, terms, price: int, default: int, stop: Price | None = None):\n    {body}\n"
+    assert len(truth_tests_of_numbers(source, fields=frozenset({"expiry"}))) == 1
+    allowed = (
+        "def call(stop: int | None = None, lots: int = 0):\n    return stop or 0 if stop is None and lots else stop\n"
+    )
+    assert truth_tests_of_numbers(allowed) == []
+
+
+def test_decimals_are_made_and_reckoned_with_in_one_place() -> None:
+    found = []
+    for path in program_sources():
+        if path == ROOT / MONEY:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+                name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+                if name in ("Decimal", "getcontext", "setcontext", "localcontext", "quantize", "normalize", "scaleb"):
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno} {name}")
+    assert not found, f"there the caller's decimal context decides; use {MONEY}: {found}"
