@@ -197,6 +197,21 @@ def test_rows_and_columns_make_the_same_message() -> None:
     assert CommandColumns.from_rows(rows).encode(3) == columns.encode(3)
 
 
+@pytest.mark.parametrize("name", COMMAND_FIELDS)
+def test_rows_made_by_hand_are_checked_field_by_field(name: str) -> None:
+    good = CommandRow(kind=1)
+    for wrong in (-(2**64), 2**64, True, 1.5, "1", None):
+        with pytest.raises((TypeError, ValueError), match=rf"^{name} "):
+            CommandColumns.from_rows([good, good._replace(**{name: wrong})])  # type: ignore[arg-type]
+
+
+def test_no_rows_and_rows_of_another_length_are_no_batch() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        CommandColumns.from_rows([])
+    with pytest.raises(ValueError, match="shorter"):
+        CommandColumns.from_rows([(1, 2)])
+
+
 def test_arrays_of_the_right_type_are_not_copied() -> None:
     prices = np.array([1, 2, 3], dtype="<i8")
     batch = CommandColumns(price_ticks=prices)

@@ -345,6 +345,27 @@ def test_damaged_checkpoint_is_refused_in_words() -> None:
         Checkpoint.from_json('{"version": 2}')
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("session_id", [0, -1, 2**64, "77", 77.0, True, None]),
+        ("next_no", [0, -1, 2**64, "3", 3.5, 2]),
+        ("last_seen", [[1, 2], [-1, 0, 0], [1, 2**32, 0], ["1", 0, 0], 5, None]),
+        ("epoch", [-1, 2**64, "1"]),
+        ("connection", [-1, 2**64, "1"]),
+        ("unanswered", ["x", ["!"], ["AAAA"], ["/////w=="], [None], 5, "second before first"]),
+    ],
+)
+def test_checkpoint_that_was_damaged_is_refused_when_it_is_read(name: str, values: list[object]) -> None:
+    parcels = (Parcel(1, CommandColumns(account=1)), Parcel(2, CommandColumns(account=2)))
+    good = json.loads(Checkpoint(77, 3, unanswered=parcels).to_json())
+    assert Checkpoint.from_json(json.dumps(good)).next_no == 3
+    for value in values:
+        wrong = good["unanswered"][::-1] if value == "second before first" else value
+        with pytest.raises(ValueError, match=r"not a session checkpoint|outside|not an administrative command|base64"):
+            Checkpoint.from_json(json.dumps({**good, name: wrong}))
+
+
 def test_closed_session_does_nothing_more() -> None:
     machine = opened()
     assert machine.step(Closed(), 0).disconnect == 1

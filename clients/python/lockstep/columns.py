@@ -247,6 +247,23 @@ class CommandColumns:
 
     @classmethod
     def from_rows(cls, rows: Sequence[tuple[int, ...]]) -> "CommandColumns":
+        """From tuples in the order of `COMMAND_FIELDS` (such as `CommandRow`).
+
+        Raises:
+            TypeError: a value is no integer. ValueError: it does not fit its field, a row has another length, or there
+            is no row.
+        """
+        if not rows:
+            raise ValueError("a batch of 0 commands; it must have at least one")
+        fields = tuple(COMMAND_BOUNDS.items())
+        checked = [
+            tuple(integer(name, value, *bounds) for (name, bounds), value in zip(fields, row, strict=True))
+            for row in rows
+        ]
+        return cls.trusted_rows(checked)
+
+    @classmethod
+    def trusted_rows(cls, rows: Sequence[tuple[int, ...]]) -> "CommandColumns":
         """From tuples in the order of `COMMAND_FIELDS`, whose values are known to fit. Columns of zeros stay out."""
         columns = {}
         for (name, dtype), values in zip(COMMAND_DTYPES.items(), zip(*rows, strict=True), strict=True):

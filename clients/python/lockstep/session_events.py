@@ -5,7 +5,10 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from google.protobuf.message import DecodeError
+
 from lockstep.admin import AdminCommand, decode_admin, encode_admin
+from lockstep.arguments import U64, integer
 from lockstep.columns import CommandColumns, ReportColumns, decode_command_batch
 from lockstep.errors import ProtocolFault
 from lockstep.wire.v1 import columns_pb2
@@ -100,16 +103,26 @@ class Checkpoint:
             fields = json.loads(text)
             if fields["version"] != 1:
                 raise ValueError(f"session checkpoint of version {fields['version']}; this package reads version 1")
-            return cls(
-                int(fields["session_id"]),
-                int(fields["next_no"]),
-                ReportId(*(int(part) for part in fields["last_seen"])),
-                int(fields["epoch"]),
-                tuple(decode_parcel(base64.b64decode(saved)) for saved in fields["unanswered"]),
-                int(fields.get("connection", 0)),
+            checkpoint = cls(
+                integer("session_id", fields["session_id"], 1, U64),
+                integer("next_no", fields["next_no"], 1, U64),
+                _report_id(*fields["last_seen"]),
+                integer("epoch", fields["epoch"], 0, U64),
+                tuple(decode_parcel(base64.b64decode(saved, validate=True)) for saved in fields["unanswered"]),
+                integer("connection", fields.get("connection", 0), 0, U64),
             )
-        except (KeyError, TypeError, json.JSONDecodeError, ProtocolFault) as error:
+        except (KeyError, TypeError, json.JSONDecodeError, ProtocolFault, DecodeError) as error:
             raise ValueError(f"not a session checkpoint ({error!r}); open a new session instead") from error
+        ends = (*(parcel.first_no for parcel in checkpoint.unanswered[1:]), checkpoint.next_no)
+        if any(parcel.end_no != end for parcel, end in zip(checkpoint.unanswered, ends, strict=False)):
+            raise ValueError("not a session checkpoint (its commands are not numbered in a row); open a new session")
+        return checkpoint
+
+
+def _report_id(seq: object, index: object, leg: object) -> ReportId:
+    return ReportId(
+        integer("seq", seq, 0, U64), integer("index", index, 0, MAX_INDEX), integer("leg", leg, 0, MAX_INDEX)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -398,7 +398,7 @@ class SessionMachine:
 
         def close_rows() -> None:
             if rows:
-                parts.append(CommandColumns.from_rows(rows))
+                parts.append(CommandColumns.trusted_rows(rows))
                 rows.clear()
 
         def close_parcel() -> None:
