@@ -9,8 +9,9 @@ The books show the state between two bursts of events only. Within one, an order
 level for a moment (it is ACCEPTED before its trades are told); after it, it does not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -45,6 +46,7 @@ _FIELDS: Final = (
 _TERMS: Final = ("tif", "order_flags", "display_lots")
 """Read from the ORDER_EVENT overlay; of other kinds they say nothing."""
 _BUY: Final = int(Side.BUY)
+_SELL: Final = int(Side.SELL)
 _ACCEPTED: Final = int(EventKind.ACCEPTED)
 _TRADE: Final = int(EventKind.TRADE)
 _CANCELED: Final = int(EventKind.CANCELED)
@@ -188,12 +190,34 @@ class Books:
         book = self._books.get(instrument)
         if book is None:
             return (), ()
-        bids, asks = list(reversed(book.bids)), list(book.asks)
-        if depth:
-            bids, asks = bids[:depth], asks[:depth]
-        return tuple(book.level(_BUY, price) for price in bids), tuple(
-            book.level(int(Side.SELL), price) for price in asks
-        )
+        most = depth or None
+        bids, asks = islice(reversed(book.bids), most), islice(book.asks, most)
+        return tuple(book.level(_BUY, price) for price in bids), tuple(book.level(_SELL, price) for price in asks)
+
+    def level(self, instrument: int, side: int, price_ticks: int) -> Level:
+        """What the level displays now."""
+        book = self._books.get(instrument)
+        return Level(side, price_ticks, 0, 0) if book is None else book.level(side, price_ticks)
+
+    def reach(self, instrument: int, side: int, depth: int) -> int | None:
+        """Price of the last of the best `depth` levels; None: there are fewer, or no depth is set (0)."""
+        book = self._books.get(instrument)
+        if book is None or not depth or len(book.side(side)) < depth:
+            return None
+        price: int = book.side(side).peekitem(-depth if side == _BUY else depth - 1)[0]
+        return price
+
+    def levels_behind(self, instrument: int, side: int, price_ticks: int, through: int | None) -> Iterator[Level]:
+        """Levels worse than the price, down to and including the one at `through` (None: to the last), best first."""
+        book = self._books.get(instrument)
+        if book is None:
+            return
+        if side == _BUY:
+            prices = book.bids.irange(through, price_ticks, (True, False), reverse=True)
+        else:
+            prices = book.asks.irange(price_ticks, through, (False, True))
+        for price in prices:
+            yield book.level(side, price)
 
     def best(self, instrument: int) -> Best:
         """Best bid and offer."""

@@ -1,8 +1,9 @@
 """What one market-data subscriber still has to be told. Pure.
 
 Book changes are conflated: a level or a best price that changes twice before the subscriber reads has its last value
-told once, and a subscriber for whom too many levels wait gets a new snapshot instead. Trades are never conflated;
-their queue is bounded, and a subscriber that lets it overflow must subscribe again.
+told once, and a subscriber for whom too many levels wait gets a new snapshot instead. A subscriber with a limited depth
+has exactly the best levels of each side after each message (see `depth.py`). Trades are never conflated; their queue is
+bounded, and a subscriber that lets it overflow must subscribe again.
 
 Each message of an instrument and feed names the seq of the one before it, so that a subscriber sees for itself that it
 has missed none.
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from lockstep.gateway.books import Best, BookChange, Books, Level, Print
+from lockstep.gateway.depth import Window
 from lockstep.v1 import common_pb2, market_data_pb2
 
 L1: Final = market_data_pb2.FEED_L1
@@ -19,7 +21,6 @@ L2: Final = market_data_pb2.FEED_L2
 TRADES: Final = market_data_pb2.FEED_TRADES
 FEEDS: Final = (L1, L2, TRADES)
 
-_MAX_LEVELS: Final = 4096
 _MAX_PRINTS: Final = 65_536
 
 Update = market_data_pb2.MarketDataUpdate
@@ -29,14 +30,15 @@ class Subscription:
     """Invariant: an instrument has a snapshot told or waiting before any change of it is told."""
 
     def __init__(self, instruments: Iterable[int], feeds: Iterable[int], depth: int) -> None:
-        """No instruments: all, later ones too. `depth`: levels a side in snapshots, 0: all."""
+        """No instruments: all, later ones too. `depth`: levels a side, 0: all."""
         self._wanted = frozenset(instruments)
         self._feeds = tuple(feed for feed in FEEDS if feed in tuple(feeds))
         self._depth = depth
-        # In order of first change. Values: None for a snapshot, else what changed.
+        # Instruments of which a snapshot, levels or the best prices are to be told, in order of first change.
         self._snapshots: dict[int, None] = {}
-        self._levels: dict[int, dict[tuple[int, int], Level]] = {}
-        self._best: dict[int, Best] = {}
+        self._levels: dict[int, None] = {}
+        self._best: dict[int, None] = {}
+        self._windows: dict[int, Window] = {}
         self._prints: list[tuple[int, Print]] = []
         self._told: dict[tuple[int, int], int] = {}
         self._known: dict[int, None] = {}
@@ -70,15 +72,16 @@ class Subscription:
 
     def _add_book(self, instrument: int, change: BookChange) -> None:
         if L1 in self._feeds and change.best is not None:
-            self._best[instrument] = change.best
+            self._best[instrument] = None
         if L2 in self._feeds and change.levels:
-            levels = self._levels.setdefault(instrument, {})
-            for level in change.levels:
-                levels[level.side, level.price_ticks] = level
-            if len(levels) > _MAX_LEVELS:
-                del self._levels[instrument]
+            window = self._windows[instrument]
+            window.touch(change.levels)
+            if window.overflowed:
+                self._levels.pop(instrument, None)
                 self._best.pop(instrument, None)
                 self._snapshots[instrument] = None
+            elif window.touched:
+                self._levels[instrument] = None
 
     @property
     def waiting(self) -> bool:
@@ -90,10 +93,11 @@ class Subscription:
         updates: list[Update] = []
         for instrument in self._snapshots:
             updates += self._snapshot(books, instrument, epoch)
-        for instrument, best in self._best.items():
-            updates.append(self._update(epoch, instrument, L1, books.seq, best=_best(best)))
-        for instrument, levels in self._levels.items():
-            changed = market_data_pb2.BookUpdate(levels=[_level(level) for level in levels.values()])
+        for instrument in self._best:
+            updates.append(self._update(epoch, instrument, L1, books.seq, best=_best(books.best(instrument))))
+        for instrument in self._levels:
+            levels = self._windows[instrument].take(books, instrument)
+            changed = market_data_pb2.BookUpdate(levels=map(_level, levels))
             updates.append(self._update(epoch, instrument, L2, books.seq, book=changed))
         for instrument, trade in self._prints:
             updates.append(self._update(epoch, instrument, TRADES, trade.seq, trade=_trade(trade)))
@@ -106,7 +110,8 @@ class Subscription:
             best = _best(books.best(instrument))
             updates.append(self._update(epoch, instrument, L1, books.seq, best=best))
         if L2 in self._feeds:
-            bids, asks = books.levels(instrument, self._depth)
+            window = self._windows.setdefault(instrument, Window(self._depth))
+            bids, asks = window.begin(books, instrument)
             both = market_data_pb2.BookSnapshot(bids=map(_level, bids), asks=map(_level, asks))
             updates.append(self._update(epoch, instrument, L2, books.seq, snapshot=both))
         if TRADES in self._feeds and (instrument, TRADES) not in self._told:

@@ -61,6 +61,22 @@ def test_book_follows_snapshot_and_increments() -> None:
     assert book.bids(1) == [Level(98, 1, 1)]
 
 
+@pytest.mark.parametrize("depth", range(6))
+def test_book_is_read_to_any_depth_best_first(depth: int) -> None:
+    machine = MarketMachine()
+    rows = [level(BUY, price, 1) for price in (5, 9, 7)] + [level(SELL, price, 1) for price in (15, 11, 13)]
+    book = machine.on_update(snapshot(10, *rows))
+    assert isinstance(book, Book)
+    assert [row.price_ticks for row in book.bids(depth)] == [9, 7, 5][: depth or None]
+    assert [row.price_ticks for row in book.asks(depth)] == [11, 13, 15][: depth or None]
+
+
+def test_book_is_not_read_to_a_negative_depth() -> None:
+    for read in (Book(7).bids, Book(7).asks):
+        with pytest.raises(ValueError, match="depth=-1; use a number of levels"):
+            read(-1)
+
+
 def test_increment_that_does_not_follow_is_a_gap_and_changes_nothing() -> None:
     machine = MarketMachine()
     machine.on_update(snapshot(10, level(BUY, 99, 5)))

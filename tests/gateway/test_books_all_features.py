@@ -6,9 +6,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from lockstep.book import MarketMachine
 from lockstep.engine.implementations import NAMES, implementation
 from lockstep.engine.snapshot_format import decode_snapshot
 from lockstep.gateway.books import Books
+from lockstep.gateway.market import L1, L2, Subscription
 from lockstep.gateway.market_hub import resting_orders
 from lockstep.stream.records import (
     ADMIN,
@@ -161,3 +163,66 @@ def test_books_from_events_are_the_engines_after_every_burst(name, seed):
     kinds = {EventKind.TRADE, EventKind.REDUCED, EventKind.TRIGGERED, EventKind.REPLACED, EventKind.PHASE_CHANGED}
     assert not kinds - set(seen)
     assert flags == EventFlag.BOOKS | EventFlag.LOST_PRIORITY | EventFlag.AUCTION | EventFlag.WAITS | EventFlag.UNSEEN
+
+
+class Subscriber:
+    """A client of the package at the other end of a gateway's subscription."""
+
+    def __init__(self, depth):
+        self.depth = depth
+        self.machine = MarketMachine()
+        self.quotes = {}
+        self.subscribe(INSTRUMENTS)
+
+    def subscribe(self, instruments):
+        self.subscription = Subscription((), (L1, L2), self.depth)
+        self.subscription.begin(instruments)
+        self.machine.on_subscribed()
+
+    def take(self, books):
+        for update in self.subscription.take(books, 1):
+            told = self.machine.on_update(update)
+            if update.feed == L1:
+                self.quotes[update.instrument] = told
+
+    def check(self, engine):
+        for number in INSTRUMENTS:
+            book, quote = self.machine.books[number], self.quotes[number]
+            shown = [
+                [(row.price_ticks, row.quantity_lots, row.orders) for row in half]
+                for half in (book.bids(), book.asks())
+            ]
+            wanted = levels_of(engine, number)
+            assert shown == [half[: self.depth or None] for half in wanted]
+            best = [half and (half[0][0], half[0][1]) for half in wanted]
+            assert [side and (side.price_ticks, side.quantity_lots) for side in (quote.bid, quote.ask)] == [
+                side or None for side in best
+            ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_subscribers_of_any_depth_have_the_engines_best_levels_through_conflation_and_failover(seed):
+    pick = random.Random(seed)
+    engine = implementation("native")()
+    engine.apply(np.concatenate(list(opening())), first_seq=1, timestamp_ns=1)
+    books = Books(engine.last_seq)
+    subscribers = [Subscriber(depth) for depth in (0, 1, 2, 3, 5, 50)]
+    session_no, deepest = 1, 0
+    for turn in range(300):
+        now_ns = 10 + 7 * turn
+        commands, session_no = burst(pick, now_ns, session_no)
+        events = engine.apply(commands, first_seq=engine.last_seq + 1, timestamp_ns=now_ns)
+        for change in books.apply(events, engine.last_seq):
+            for subscriber in subscribers:
+                subscriber.subscription.on_change(change)
+        for subscriber in pick.sample(subscribers, 3):
+            subscriber.take(books)
+            subscriber.check(engine)
+        deepest = max(deepest, *(len(half) for number in INSTRUMENTS for half in levels_of(engine, number)))
+        if turn % 60 == 59:
+            # The gateway is lost; at another one all begin anew, with what their books showed before.
+            books = Books(engine.last_seq, resting_orders(decode_snapshot(engine.snapshot())))
+            for subscriber in subscribers:
+                subscriber.subscribe(INSTRUMENTS)
+            subscribers.append(Subscriber(pick.randint(1, 6)))
+    assert deepest > 5

@@ -1,9 +1,11 @@
 """What a subscriber is told, fast or slow."""
 
+import numpy as np
 import pytest
 
 from lockstep.gateway.books import Best, BookChange, Books, Level, Print, RestingOrder
 from lockstep.gateway.market import L1, L2, TRADES, Subscription
+from lockstep.stream.records import EVENT, EventKind
 
 ACME, OTHER = 7, 8
 
@@ -51,11 +53,15 @@ def test_changes_are_conflated_for_a_slow_subscriber(books):
     subscription = Subscription([], [L1, L2], 0)
     subscription.begin([ACME])
     subscription.take(books, 1)
-    for lots in range(1, 50):
-        subscription.on_change(change(lots=lots, best=Best(100, lots)))
+    for lots in range(4, -1, -1):
+        row = np.zeros(1, dtype=EVENT)
+        row["kind"], row["instrument"], row["side"], row["price_ticks"] = EventKind.REDUCED, ACME, 1, 100
+        row["seq"], row["order_id"], row["leaves_lots"] = books.seq + 1, 1, max(lots, 2)
+        for changed in books.apply(row, books.seq + 1):
+            subscription.on_change(changed)
     best, levels = subscription.take(books, 1)
-    assert best.best.bid_quantity_lots == 49
-    assert [level.quantity_lots for level in levels.book.levels] == [49]
+    assert best.best.bid_quantity_lots == 2
+    assert [level.quantity_lots for level in levels.book.levels] == [2]
 
 
 def test_subscriber_far_behind_gets_a_new_snapshot(books):

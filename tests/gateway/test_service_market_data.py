@@ -16,8 +16,8 @@ L1, L2, TRADES = market_data_pb2.FEED_L1, market_data_pb2.FEED_L2, market_data_p
 class Feed:
     """A subscriber: keeps levels, best and trades, and checks the chain of seqs."""
 
-    def __init__(self, gateway, feeds, instruments=(ACME,)):
-        request = market_data_pb2.SubscribeRequest(instruments=instruments, feeds=feeds)
+    def __init__(self, gateway, feeds, instruments=(ACME,), **wanted):
+        request = market_data_pb2.SubscribeRequest(instruments=instruments, feeds=feeds, **wanted)
         self.call = gateway.market.Subscribe(request)
         self.levels, self.best, self.trades, self.seqs = {}, None, [], {}
         self.count = len(feeds) * len(instruments)
@@ -118,6 +118,32 @@ def test_of_icebergs_and_hidden_orders_only_what_is_displayed_is_told(gateway, c
         (103, 50), (101, 15), (101, 15), (101, 10),
     ]  # fmt: skip
     assert (feed.best.bid_price_ticks, feed.best.bid_quantity_lots, feed.best.ask_quantity_lots) == (100, 10, 0)
+    feed.close()
+    client.close()
+
+
+def test_limited_depth_is_kept_when_the_best_levels_go_and_come(gateway, order):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    for number, price in enumerate((100, 99, 98, 97), 1):
+        client.send(command=order(number, price_ticks=price))
+    client.rows(4)
+    feed = Feed(gateway, [L2], depth=2)
+    assert sorted(displayed(feed)) == [(1, 99), (1, 100)]
+
+    def until(*prices):
+        give_up = time.monotonic() + 5
+        while sorted(displayed(feed)) != [(1, price) for price in prices]:
+            assert time.monotonic() < give_up, feed.levels
+            time.sleep(0.005)
+
+    for number in (1, 2):
+        ref = orders_pb2.OrderRef(account=ALICE, client_order_id=number)
+        client.send(command=orders_pb2.Command(session_no=4 + number, cancel=orders_pb2.CancelOrder(order=ref)))
+    until(97, 98)
+    client.send(command=order(7, price_ticks=50))
+    client.send(command=order(8, price_ticks=103))
+    until(98, 103)
     feed.close()
     client.close()
 

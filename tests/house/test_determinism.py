@@ -40,6 +40,8 @@ CORE = (
     "ops/operator/plans.py",
     "ops/operator/view.py",
     "gateway/books.py",
+    "gateway/depth.py",
+    "gateway/market.py",
     "gateway/downlink.py",
     "gateway/entitlement.py",
     "gateway/machine.py",

@@ -50,16 +50,26 @@ class Book:
         return self._levels[Side.SELL][prices[0]] if prices else None
 
     def bids(self, depth: int = 0) -> list[Level]:
-        """Best first; 0: all levels."""
-        prices = self._prices[Side.BUY][::-1]
-        levels = self._levels[Side.BUY]
-        return [levels[price] for price in (prices[:depth] if depth else prices)]
+        """Best first; 0: all levels.
+
+        Raises:
+            ValueError: negative depth.
+        """
+        prices = self._prices[Side.BUY]
+        return self._rows(Side.BUY, prices[: -_most(depth, prices) - 1 : -1])
 
     def asks(self, depth: int = 0) -> list[Level]:
-        """Best first; 0: all levels."""
+        """Best first; 0: all levels.
+
+        Raises:
+            ValueError: negative depth.
+        """
         prices = self._prices[Side.SELL]
-        levels = self._levels[Side.SELL]
-        return [levels[price] for price in (prices[:depth] if depth else prices)]
+        return self._rows(Side.SELL, prices[: _most(depth, prices)])
+
+    def _rows(self, side: int, prices: list[int]) -> list[Level]:
+        levels = self._levels[side]
+        return [levels[price] for price in prices]
 
     def apply_snapshot(self, bids: Iterable[Level], asks: Iterable[Level]) -> None:
         """Forget everything and take this."""
@@ -224,3 +234,9 @@ class MarketMachine:
 
 def _level(row: market_data_pb2.PriceLevel) -> Level:
     return Level(row.price_ticks, row.quantity_lots, row.orders)
+
+
+def _most(depth: int, prices: list[int]) -> int:
+    if depth < 0:
+        raise ValueError(f"depth={depth}; use a number of levels, or 0 for all")
+    return depth or len(prices)
