@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from lockstep import AsyncClient, Book, Feed, Level, PublicTrade, Refused
+from lockstep import AsyncClient, Book, Feed, Level, PublicTrade, Refused, TradesMissed
 from lockstep.book import FeedGap, MarketMachine
 from lockstep.v1 import common_pb2, market_data_pb2
 
 BUY, SELL = 1, 2
+LAST_INDEX = 2**32 - 1
 
 
 def level(side: int, price: int, lots: int) -> market_data_pb2.PriceLevel:
@@ -118,9 +119,109 @@ def test_trades_are_told_once_and_a_break_that_may_have_cost_some_is_counted() -
     assert machine.on_update(trade(5, 2, 4)) is None
     assert machine.trades_missed == 0
     machine.on_subscribed()
-    assert machine.on_update(tape(8)) is None
+    assert machine.on_update(tape(8)) == TradesMissed(
+        5, 2, 8, 0, 1, "the gateway did not go on where the stream before ended"
+    )
     assert isinstance(machine.on_update(trade(9, 0, 8)), PublicTrade)
     assert machine.trades_missed == 1
+
+
+def progress(seq: int, epoch: int = 1) -> market_data_pb2.MarketDataUpdate:
+    return market_data_pb2.MarketDataUpdate(
+        stamp=common_pb2.Stamp(epoch=epoch, seq=seq), feed=market_data_pb2.FEED_TRADES, seq=seq, trades_through=seq
+    )
+
+
+def missed(after: int, through: int, void_from: int = 0, epoch: int = 1) -> market_data_pb2.MarketDataUpdate:
+    return market_data_pb2.MarketDataUpdate(
+        stamp=common_pb2.Stamp(epoch=epoch, seq=through),
+        feed=market_data_pb2.FEED_TRADES,
+        seq=through,
+        missed=market_data_pb2.TradesMissed(
+            after=common_pb2.EventId(seq=after, index=LAST_INDEX),
+            through_seq=through,
+            void_from_seq=void_from,
+            text="why",
+        ),
+    )
+
+
+def resumes_from(machine: MarketMachine) -> tuple[int, int, int]:
+    request = market_data_pb2.SubscribeRequest()
+    machine.fill_in(request)
+    return request.last_seen.seq, request.last_seen.index, request.last_epoch
+
+
+def test_next_stream_is_asked_to_begin_where_the_last_one_ended() -> None:
+    machine = MarketMachine()
+    request = market_data_pb2.SubscribeRequest()
+    machine.fill_in(request)
+    assert not request.HasField("last_seen")
+    machine.on_update(tape(4))
+    assert resumes_from(machine) == (4, LAST_INDEX, 1)
+    machine.on_update(trade(6, 3, 4))
+    assert resumes_from(machine) == (6, 3, 1)
+    machine.on_update(progress(9, epoch=2))
+    assert resumes_from(machine) == (9, LAST_INDEX, 2)
+    machine.on_subscribed()
+    begins = tape(9)
+    begins.stamp.epoch = 2
+    assert machine.on_update(begins) is None
+    assert resumes_from(machine) == (9, LAST_INDEX, 2)
+    assert machine.trades_missed == 0
+
+
+def test_trades_told_again_after_a_break_are_handed_out_once() -> None:
+    machine = MarketMachine()
+    for message in (tape(4), trade(5, 1, 4), trade(6, 0, 5)):
+        machine.on_update(message)
+    machine.on_subscribed()
+    told = [machine.on_update(message) for message in (tape(4), trade(5, 1, 4), trade(6, 0, 5), trade(6, 1, 6))]
+    assert [(row.seq, row.index) for row in told if isinstance(row, PublicTrade)] == [(6, 1)]
+
+
+def test_what_cannot_be_had_is_handed_out_in_its_place() -> None:
+    machine = MarketMachine()
+    for message in (tape(4), trade(5, 1, 4)):
+        machine.on_update(message)
+    machine.on_subscribed()
+    assert machine.on_update(missed(5, 80)) == TradesMissed(5, LAST_INDEX, 80, 0, 1, "why")
+    assert resumes_from(machine) == (80, LAST_INDEX, 1)
+    assert machine.on_update(tape(5)) is None
+    assert isinstance(machine.on_update(trade(81, 0, 5)), PublicTrade)
+    assert machine.trades_missed == 1
+
+
+def test_trades_of_the_history_that_took_the_place_of_void_ones_are_handed_out() -> None:
+    machine = MarketMachine()
+    for message in (tape(4), trade(5, 1, 4), trade(8, 0, 5)):
+        machine.on_update(message)
+    machine.on_subscribed()
+    void = machine.on_update(missed(6, 6, void_from=7, epoch=2))
+    assert void == TradesMissed(6, LAST_INDEX, 6, 7, 2, "why")
+    assert resumes_from(machine) == (6, LAST_INDEX, 2)
+    begins, new = tape(6), trade(7, 0, 6)
+    begins.stamp.epoch = new.stamp.epoch = 2
+    assert machine.on_update(begins) is None
+    assert isinstance(machine.on_update(new), PublicTrade)
+    assert resumes_from(machine) == (7, 0, 2)
+
+
+def test_subscription_goes_on_with_the_trades_where_it_was_cut_off(run_with_gateways: Callable[..., Any]) -> None:
+    async def body(first: Any, second: Any) -> None:
+        first.market_scripts = [[tape(4), trade(5, 1, 4)], []]
+        second.market_scripts = [[tape(5), trade(5, 2, 5), missed(5, 30), trade(31, 0, 5)]]
+        async with AsyncClient([first.address, second.address]) as client:
+            subscription = await client.subscribe(["ACME"], feeds=[Feed.TRADES])
+            seen = [await subscription.next(5) for _ in range(4)]
+            await subscription.close()
+        assert [type(update) for update in seen] == [PublicTrade, PublicTrade, TradesMissed, PublicTrade]
+        assert subscription.trades_missed == 1
+        begun, resumed = first.subscriptions[0], second.subscriptions[0]
+        assert not begun.HasField("last_seen")
+        assert (resumed.last_seen.seq, resumed.last_seen.index, resumed.last_epoch) == (5, 1, 1)
+
+    run_with_gateways(body, 2)
 
 
 def test_gap_makes_the_subscription_subscribe_again_and_the_book_is_whole(

@@ -17,6 +17,7 @@ from lockstep import (
     ReportsNotKept,
     SessionEnded,
     SessionFull,
+    TradesMissed,
     Unavailable,
 )
 from lockstep.v1 import common_pb2, market_data_pb2
@@ -115,6 +116,17 @@ def test_market_data_waits_no_longer_than_asked_and_loses_nothing_by_it(gateway_
         with pytest.raises(Unavailable, match="no market data"):
             subscription.next(timeout_s=0.1)
         assert time.monotonic() - start < 5
+        subscription.close()
+
+
+def test_trades_that_cannot_be_had_are_said_by_the_blocking_client_too(gateway_thread: Any) -> None:
+    gone = market_data_pb2.TradesMissed(after=common_pb2.EventId(seq=5), through_seq=80, text="cut")
+    stamp, feed = common_pb2.Stamp(epoch=1), market_data_pb2.FEED_TRADES
+    gateway_thread.market_scripts = [[market_data_pb2.MarketDataUpdate(stamp=stamp, feed=feed, seq=80, missed=gone)]]
+    with Client(gateway_thread.address) as client:
+        subscription = client.subscribe(["ACME"], feeds=[Feed.TRADES])
+        assert subscription.next(timeout_s=5) == TradesMissed(5, 0, 80, 0, 1, "cut")
+        assert (subscription.trades_missed, subscription.last_break) == (1, "")
         subscription.close()
 
 

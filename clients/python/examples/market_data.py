@@ -5,7 +5,7 @@
 import asyncio
 import sys
 
-from lockstep import AsyncClient, Book, Feed, PublicTrade
+from lockstep import AsyncClient, Book, Feed, PublicTrade, TradesMissed
 
 
 async def main(address: str, symbol: str) -> None:
@@ -16,6 +16,8 @@ async def main(address: str, symbol: str) -> None:
                 print(f"seq {update.seq}: bid {update.best_bid} ask {update.best_ask}")
             elif isinstance(update, PublicTrade):
                 print(f"seq {update.seq}: traded {update.quantity_lots} lots at {update.price_ticks} ticks")
+            elif isinstance(update, TradesMissed):
+                print(f"trades after seq {update.after_seq} up to {update.through_seq} can't be had: {update.text}")
 
 
 if __name__ == "__main__":

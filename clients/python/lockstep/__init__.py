@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         TransferPosition,
     )
     from lockstep.aio import AsyncClient
-    from lockstep.book import Book, Level, PublicTrade, Quote
+    from lockstep.book import Book, Level, PublicTrade, Quote, TradesMissed
     from lockstep.columns import CommandColumns, ReportColumns
     from lockstep.delivery import CommandHandle
     from lockstep.enums import (
@@ -121,6 +121,7 @@ __all__ = [
     "Side",
     "Subscription",
     "TimeInForce",
+    "TradesMissed",
     "TransferPosition",
     "Unavailable",
     "code_name",
@@ -153,6 +154,7 @@ _HOMES = {
         "Level",
         "PublicTrade",
         "Quote",
+        "TradesMissed",
     ),
     "lockstep.columns": (
         "CommandColumns",

@@ -121,7 +121,25 @@ class PublicTrade:
     timestamp_ns: int
 
 
-MarketUpdate = Book | Quote | PublicTrade
+@dataclass(frozen=True, slots=True)
+class TradesMissed:
+    """Trades after the event `after_seq`, `after_index` up to `through_seq` can't be had; perhaps there were none.
+
+    Attributes:
+        void_from_seq: not 0: trades that were handed out from this seq on are void, because an operator had to let the
+            cluster go on without them. What was traded instead follows.
+        text: why.
+    """
+
+    after_seq: int
+    after_index: int
+    through_seq: int
+    void_from_seq: int
+    epoch: int
+    text: str
+
+
+MarketUpdate = Book | Quote | PublicTrade | TradesMissed
 
 
 class FeedGap(Exception):
@@ -129,6 +147,7 @@ class FeedGap(Exception):
 
 
 _ANY: Final = -1
+_LAST_INDEX: Final = 2**32 - 1
 
 
 class MarketMachine:
@@ -143,13 +162,24 @@ class MarketMachine:
         """Highest epoch seen; messages of a lower one are not believed."""
         self.books: dict[int, Book] = {}
         self.trades_missed = 0
-        """How often trades may be missing: a trade that happened while no stream was open is not sent again."""
+        """How often trades could not be had; each time a `TradesMissed` was handed out."""
         self._seqs: dict[tuple[int, int], int] = {}
         self._last_trades: dict[int, tuple[int, int]] = {}
+        # All trades up to this event were handed out, or found missing; under which epoch that was said.
+        self._through: tuple[int, int] | None = None
+        self._through_epoch = 0
+        self._resumed: tuple[int, int] = (0, 0)
 
     def on_subscribed(self) -> None:
-        """A new stream begins: each feed starts with a snapshot again."""
+        """A new stream begins: each feed starts with a snapshot again, and the trades where they ended."""
         self._seqs.clear()
+        self._resumed = self._through or (0, 0)
+
+    def fill_in(self, request: market_data_pb2.SubscribeRequest) -> None:
+        """Have the next stream of trades begin where the one before ended."""
+        if self._through is not None:
+            request.last_seen.seq, request.last_seen.index = self._through
+            request.last_epoch = self._through_epoch
 
     def on_update(self, update: market_data_pb2.MarketDataUpdate) -> MarketUpdate | None:
         """Take one message; what it says to the subscriber, if anything.
@@ -160,7 +190,16 @@ class MarketMachine:
         epoch = update.stamp.epoch
         if epoch < self.epoch:
             raise FeedGap(f"gateway speaks of epoch {epoch}, but epoch {self.epoch} was seen: it was left behind")
+        told = self._on_message(update)
+        if update.trades_through:
+            self._pass((update.trades_through, _LAST_INDEX), epoch)
+        return told
+
+    def _on_message(self, update: market_data_pb2.MarketDataUpdate) -> MarketUpdate | None:
         kind = update.WhichOneof("update")
+        if kind == "missed" or kind is None:
+            self.epoch = update.stamp.epoch
+            return self._on_missed(update) if kind else None
         key = (update.instrument, update.feed)
         last_seq = self._seqs.get(key, _ANY)
         if last_seq == _ANY:
@@ -171,12 +210,11 @@ class MarketMachine:
                 f"instrument {update.instrument}, feed {update.feed}: message follows seq {update.previous_seq}, "
                 f"but the last one seen was {last_seq}"
             )
-        self.epoch = epoch
+        self.epoch = update.stamp.epoch
         self._seqs[key] = update.seq
         match kind:
             case "snapshot" if update.feed == int(Feed.TRADES):
-                self._on_tape_begins(update)
-                return None
+                return self._on_tape_begins(update)
             case "snapshot" | "book":
                 return self._on_book(update)
             case "best":
@@ -205,19 +243,45 @@ class MarketMachine:
         ask = Level(best.ask_price_ticks, best.ask_quantity_lots, 0) if best.ask_quantity_lots else None
         return Quote(update.instrument, update.seq, update.stamp.epoch, bid, ask)
 
-    def _on_tape_begins(self, update: market_data_pb2.MarketDataUpdate) -> None:
-        """The empty snapshot of the trades feed: what happened up to its seq is not told."""
-        before = self._last_trades.get(update.instrument)
+    def _on_tape_begins(self, update: market_data_pb2.MarketDataUpdate) -> TradesMissed | None:
+        """The empty snapshot of the trades feed: what happened up to its seq is not told on this stream."""
+        epoch, before = update.stamp.epoch, self._through
+        missed = None
         if before is not None and update.seq > before[0]:
+            text = "the gateway did not go on where the stream before ended"
+            missed = TradesMissed(*before, update.seq, 0, epoch, text)
             self.trades_missed += 1
+        if before is None or missed is not None:
+            self._pass((update.seq, _LAST_INDEX), epoch)
+        return missed
+
+    def _on_missed(self, update: market_data_pb2.MarketDataUpdate) -> TradesMissed:
+        missed, epoch = update.missed, update.stamp.epoch
+        void_from = missed.void_from_seq
+        if void_from:
+            last = (void_from - 1, _LAST_INDEX)
+            self._through = min(self._through or last, last)
+            self._resumed = min(self._resumed, last)
+            self._last_trades = {key: min(event_id, last) for key, event_id in self._last_trades.items()}
+        if (missed.after.seq, missed.after.index) < (missed.through_seq, _LAST_INDEX):
+            self._pass((missed.through_seq, _LAST_INDEX), epoch)
+        self._through_epoch = epoch
+        self.trades_missed += 1
+        after = missed.after
+        return TradesMissed(after.seq, after.index, missed.through_seq, void_from, epoch, missed.text)
+
+    def _pass(self, event_id: tuple[int, int], epoch: int) -> None:
+        if self._through is None or event_id > self._through:
+            self._through = event_id
+        self._through_epoch = epoch
 
     def _on_trade(self, update: market_data_pb2.MarketDataUpdate) -> PublicTrade | None:
         trade = update.trade
         event_id = (trade.event_id.seq, trade.event_id.index)
-        before = self._last_trades.get(update.instrument)
-        if before is not None and event_id <= before:
+        if event_id <= max(self._last_trades.get(update.instrument, (0, 0)), self._resumed):
             return None
         self._last_trades[update.instrument] = event_id
+        self._pass(event_id, update.stamp.epoch)
         return PublicTrade(
             update.instrument,
             event_id[0],

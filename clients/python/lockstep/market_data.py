@@ -30,6 +30,7 @@ class AsyncSubscription:
         self._request = market_data_pb2.SubscribeRequest(
             instruments=instruments, feeds=[feed.name_on_wire for feed in feeds], depth=depth
         )
+        self._tape = Feed.TRADES in feeds
         self._machine = MarketMachine()
         self._updates = self._run()
         self._next: asyncio.Task[MarketUpdate] | None = None
@@ -40,7 +41,11 @@ class AsyncSubscription:
 
     @property
     def trades_missed(self) -> int:
-        """How often trades may be missing after a break; books and quotes are whole again by their snapshots."""
+        """How often trades could not be had after a break; each time a `TradesMissed` was handed out, with which.
+
+        Trades that can be had are handed out after a break, in order, each once. Books and quotes are whole again by
+        their snapshots.
+        """
         return self._machine.trades_missed
 
     def book(self, instrument: int) -> Book | None:
@@ -85,6 +90,8 @@ class AsyncSubscription:
         address = 0
         while True:
             stub = market_data_pb2_grpc.MarketDataStub(self._channels.channel(address))
+            if self._tape:
+                self._machine.fill_in(self._request)
             call = stub.Subscribe(self._request, metadata=self._channels.metadata)
             self._machine.on_subscribed()
             try:

@@ -487,3 +487,13 @@ class Subscription:
     def resubscriptions(self) -> int:
         """How often it had to subscribe again."""
         return self._subscription.resubscriptions
+
+    @property
+    def last_break(self) -> str:
+        """Why it did the last time."""
+        return self._subscription.last_break
+
+    @property
+    def trades_missed(self) -> int:
+        """How often trades could not be had after a break. See `AsyncSubscription.trades_missed`."""
+        return self._subscription.trades_missed

@@ -31,14 +31,18 @@ class ListInstrumentsReply(_message.Message):
     def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., instruments: _Optional[_Iterable[_Union[_common_pb2.Instrument, _Mapping]]] = ...) -> None: ...
 
 class SubscribeRequest(_message.Message):
-    __slots__ = ("instruments", "feeds", "depth")
+    __slots__ = ("instruments", "feeds", "depth", "last_seen", "last_epoch")
     INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
     FEEDS_FIELD_NUMBER: _ClassVar[int]
     DEPTH_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_FIELD_NUMBER: _ClassVar[int]
+    LAST_EPOCH_FIELD_NUMBER: _ClassVar[int]
     instruments: _containers.RepeatedScalarFieldContainer[int]
     feeds: _containers.RepeatedScalarFieldContainer[Feed]
     depth: int
-    def __init__(self, instruments: _Optional[_Iterable[int]] = ..., feeds: _Optional[_Iterable[_Union[Feed, str]]] = ..., depth: _Optional[int] = ...) -> None: ...
+    last_seen: _common_pb2.EventId
+    last_epoch: int
+    def __init__(self, instruments: _Optional[_Iterable[int]] = ..., feeds: _Optional[_Iterable[_Union[Feed, str]]] = ..., depth: _Optional[int] = ..., last_seen: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., last_epoch: _Optional[int] = ...) -> None: ...
 
 class PriceLevel(_message.Message):
     __slots__ = ("side", "price_ticks", "quantity_lots", "orders")
@@ -96,8 +100,20 @@ class Trade(_message.Message):
     timestamp_ns: int
     def __init__(self, event_id: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., aggressor: _Optional[_Union[_common_pb2.Side, str]] = ..., taker_order_id: _Optional[int] = ..., maker_order_id: _Optional[int] = ..., timestamp_ns: _Optional[int] = ...) -> None: ...
 
+class TradesMissed(_message.Message):
+    __slots__ = ("after", "through_seq", "void_from_seq", "text")
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    THROUGH_SEQ_FIELD_NUMBER: _ClassVar[int]
+    VOID_FROM_SEQ_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    after: _common_pb2.EventId
+    through_seq: int
+    void_from_seq: int
+    text: str
+    def __init__(self, after: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., through_seq: _Optional[int] = ..., void_from_seq: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
+
 class MarketDataUpdate(_message.Message):
-    __slots__ = ("stamp", "instrument", "feed", "seq", "previous_seq", "snapshot", "book", "best", "trade")
+    __slots__ = ("stamp", "instrument", "feed", "seq", "previous_seq", "snapshot", "book", "best", "trade", "missed", "trades_through")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     FEED_FIELD_NUMBER: _ClassVar[int]
@@ -107,6 +123,8 @@ class MarketDataUpdate(_message.Message):
     BOOK_FIELD_NUMBER: _ClassVar[int]
     BEST_FIELD_NUMBER: _ClassVar[int]
     TRADE_FIELD_NUMBER: _ClassVar[int]
+    MISSED_FIELD_NUMBER: _ClassVar[int]
+    TRADES_THROUGH_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     instrument: int
     feed: Feed
@@ -116,4 +134,6 @@ class MarketDataUpdate(_message.Message):
     book: BookUpdate
     best: BestBidOffer
     trade: Trade
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., instrument: _Optional[int] = ..., feed: _Optional[_Union[Feed, str]] = ..., seq: _Optional[int] = ..., previous_seq: _Optional[int] = ..., snapshot: _Optional[_Union[BookSnapshot, _Mapping]] = ..., book: _Optional[_Union[BookUpdate, _Mapping]] = ..., best: _Optional[_Union[BestBidOffer, _Mapping]] = ..., trade: _Optional[_Union[Trade, _Mapping]] = ...) -> None: ...
+    missed: TradesMissed
+    trades_through: int
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., instrument: _Optional[int] = ..., feed: _Optional[_Union[Feed, str]] = ..., seq: _Optional[int] = ..., previous_seq: _Optional[int] = ..., snapshot: _Optional[_Union[BookSnapshot, _Mapping]] = ..., book: _Optional[_Union[BookUpdate, _Mapping]] = ..., best: _Optional[_Union[BestBidOffer, _Mapping]] = ..., trade: _Optional[_Union[Trade, _Mapping]] = ..., missed: _Optional[_Union[TradesMissed, _Mapping]] = ..., trades_through: _Optional[int] = ...) -> None: ...

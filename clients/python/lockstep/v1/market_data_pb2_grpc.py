@@ -60,6 +60,10 @@ class MarketDataServicer(object):
         """For each instrument and feed first a snapshot, then increments without a gap. `previous_seq` of an increment is
         the `seq` of the message of the same instrument and feed before it; a client for which that does not hold has
         missed one and subscribes again.
+
+        Trades come in strictly increasing event id, whichever their instruments are, each once. A client whose stream ended
+        says how far it got (`last_seen`) and is told the trades that it missed, in order, before later ones; where some
+        can't be told any more, a `missed` says so in their place.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
