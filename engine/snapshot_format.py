@@ -35,7 +35,10 @@ bytes.
 
 import struct
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 MAGIC: Final = b"LKSTSNAP"
 VERSION: Final = 5
@@ -175,6 +178,12 @@ class OrderRow(NamedTuple):
     lot_micros: int
 
 
+_NUMPY_TYPES: Final = {"Q": "<u8", "I": "<u4", "B": "u1", "q": "<i8"}
+_ORDER_COLUMNS: Final = np.dtype(
+    [(name, _NUMPY_TYPES[letter]) for name, letter in zip(OrderRow._fields, _ORDER.format[1:], strict=True)]
+)
+
+
 @dataclass(frozen=True, slots=True)
 class StateImage:
     """A snapshot's content. The writer puts all rows into the documented order."""
@@ -236,12 +245,8 @@ def decode_snapshot(raw: bytes) -> StateImage:
         SnapshotError: wrong magic, version or length.
     """
     reader = _Reader(raw)
-    magic, version, last_seq, last_timestamp_ns, fees, *rest = _HEADER.unpack(reader.take(_HEADER.size))
+    last_seq, last_timestamp_ns, fees, *rest = _header(reader)
     market, counts = MarketRow(*rest[:7]), rest[7:]
-    if magic != MAGIC:
-        raise SnapshotError("not an engine snapshot: it does not start with LKSTSNAP")
-    if version != VERSION:
-        raise SnapshotError(f"snapshot has version {version}, this program reads {VERSION}; use the one that wrote it")
     instruments = tuple(
         InstrumentRow(number, symbol.rstrip(b"\0"), *rest)
         for number, symbol, *rest in _INSTRUMENT.iter_unpack(reader.take(counts[0] * _INSTRUMENT.size))
@@ -259,6 +264,44 @@ def decode_snapshot(raw: bytes) -> StateImage:
     pot = int.from_bytes(fees, "little")
     sections = (instruments, accounts, positions, sessions, owners, orders)
     return StateImage(last_seq, last_timestamp_ns, pot, market, *sections)
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersImage:
+    """What books are made of, without an object for each row: `orders` has the fields of `OrderRow`."""
+
+    last_seq: int
+    instruments: tuple[int, ...]
+    orders: NDArray[Any]
+
+
+def decode_orders(raw: bytes) -> OrdersImage:
+    """The instruments and the orders of a snapshot.
+
+    Raises:
+        SnapshotError: see `decode_snapshot`.
+    """
+    reader = _Reader(raw)
+    last_seq, _timestamp_ns, _fees, *rest = _header(reader)
+    instruments, accounts, positions, sessions, owners, orders = rest[7:]
+    numbers = tuple(row[0] for row in _INSTRUMENT.iter_unpack(reader.take(instruments * _INSTRUMENT.size)))
+    reader.take(accounts * _ACCOUNT.size + positions * _POSITION.size)
+    for _ in range(sessions):
+        _session(reader)
+    reader.take(owners * _OWNER.size)
+    rows = np.frombuffer(reader.take(orders * _ORDER.size), dtype=_ORDER_COLUMNS)
+    if reader.rest:
+        raise SnapshotError(f"snapshot has {reader.rest} bytes after its end")
+    return OrdersImage(last_seq, numbers, rows)
+
+
+def _header(reader: _Reader) -> tuple[Any, ...]:
+    magic, version, *rest = _HEADER.unpack(reader.take(_HEADER.size))
+    if magic != MAGIC:
+        raise SnapshotError("not an engine snapshot: it does not start with LKSTSNAP")
+    if version != VERSION:
+        raise SnapshotError(f"snapshot has version {version}, this program reads {VERSION}; use the one that wrote it")
+    return tuple(rest)
 
 
 def _session(reader: _Reader) -> SessionRow:

@@ -12,7 +12,7 @@ level for a moment (it is ACCEPTED before its trades are told); after it, it doe
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from sortedcontainers import SortedDict
@@ -43,6 +43,10 @@ _FIELDS: Final = (
     "index",
     "timestamp_ns",
 )
+_TRADE_FIELDS: Final = (
+    "instrument", "seq", "index", "price_ticks", "quantity_lots", "side", "order_id", "maker_order_id", "timestamp_ns",
+    "flags",
+)  # fmt: skip
 _TERMS: Final = ("tif", "order_flags", "display_lots")
 """Read from the ORDER_EVENT overlay; of other kinds they say nothing."""
 _BUY: Final = int(Side.BUY)
@@ -66,8 +70,7 @@ _HIDDEN: Final = -1
 """In place of a display quantity: nothing is displayed. 0: everything is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """What one price level displays; no orders means that it is gone."""
 
     side: int
@@ -76,8 +79,7 @@ class Level:
     orders: int
 
 
-@dataclass(frozen=True, slots=True)
-class Best:
+class Best(NamedTuple):
     """Best bid and offer. Quantity 0: no order on that side."""
 
     bid_price_ticks: int = 0
@@ -101,8 +103,7 @@ class Print:
     timestamp_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class RestingOrder:
+class RestingOrder(NamedTuple):
     """An order that a snapshot brings. It may also wait for the closing auction."""
 
     order_id: int
@@ -169,6 +170,11 @@ class Books:
         self._orders: dict[int, list[int]] = {}
         # Orders that wait for the closing auction: id -> (instrument, side, price, open lots).
         self._for_close: dict[int, tuple[int, int, int, int]] = {}
+        self.load(orders)
+        self.begin()
+
+    def load(self, orders: Iterable[RestingOrder]) -> None:
+        """More orders of the snapshot that the books begin with; `begin` ends it."""
         for order in orders:
             place = order.instrument, order.side, order.price_ticks, order.leaves_lots
             if order.at_close:
@@ -177,6 +183,9 @@ class Books:
             self._rest(order.order_id, *place, _HIDDEN if order.hidden else order.display_lots)
             if order.display_lots:
                 self._set(order.order_id, order.leaves_lots, order.shown_lots)
+
+    def begin(self) -> None:
+        """The snapshot is in: what comes from here on is a change."""
         for book in self._books.values():
             book.touched.clear()
             book.best = book.find_best()
@@ -344,3 +353,24 @@ class Books:
         if not (levels or prints):
             return None
         return BookChange(instrument, levels, best if changed else None, prints)
+
+
+def trades_of(events: Events, instruments: Iterable[int] = ()) -> list[tuple[int, Print]]:
+    """(Instrument, trade) of all trades among the events, in order; of some instruments, or of all (none named)."""
+    wanted = events["kind"] == _TRADE
+    named = tuple(instruments)
+    if named:
+        wanted &= np.isin(events["instrument"], named)
+    rows = events[wanted]
+    columns = (rows[name].tolist() for name in _TRADE_FIELDS)
+    found = []
+    for instrument, seq, index, price, lots, side, taker, maker, at, flags in zip(*columns, strict=True):
+        aggressor = 0 if flags & _AUCTION else side
+        found.append((instrument, Print(seq, index, price, lots, aggressor, taker, maker, at)))
+    return found
+
+
+def merge_trades(changes: Iterable[BookChange]) -> list[tuple[int, Print]]:
+    """(Instrument, trade) of one burst's changes, in order of event id."""
+    trades = [(change.instrument, trade) for change in changes for trade in change.prints]
+    return sorted(trades, key=lambda row: (row[1].seq, row[1].index))

@@ -43,12 +43,11 @@ class Window:
         # Levels within the reach that changed since, in order of first change.
         self._touched: dict[tuple[int, int], None] = {}
 
-    def begin(self, books: Books, instrument: int) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
-        """All that is to be seen now, as (bids, asks), best first: the subscriber forgets what it had."""
+    def begin(self, books: Books, instrument: int) -> None:
+        """The subscriber is told all that is to be seen now, and forgets what it had."""
         self._touched.clear()
         for side in _SIDES:
             self._reaches[side] = books.reach(instrument, side, self._depth)
-        return books.levels(instrument, self._depth)
 
     def touch(self, levels: Iterable[Level]) -> None:
         """These levels changed. Those beyond the reach are looked up if they move in."""

@@ -2,75 +2,97 @@
 
 Book changes are conflated: a level or a best price that changes twice before the subscriber reads has its last value
 told once, and a subscriber for whom too many levels wait gets a new snapshot instead. A subscriber with a limited depth
-has exactly the best levels of each side after each message (see `depth.py`). Trades are never conflated; their queue is
-bounded, and a subscriber that lets it overflow must subscribe again.
+has exactly the best levels of each side after each message (see `depth.py`). Trades are never conflated (see
+`tape.py`); their queue is bounded, and a subscriber that lets it overflow must subscribe again, from the last it has.
 
 Each message of an instrument and feed names the seq of the one before it, so that a subscriber sees for itself that it
 has missed none.
+
+What is told is taken in turns of bounded work: a subscriber to everything has thousands of books to be told at once.
 """
 
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from lockstep.gateway.books import Best, BookChange, Books, Level, Print
+from lockstep.gateway.books import BookChange, Print
 from lockstep.gateway.depth import Window
-from lockstep.v1 import common_pb2, market_data_pb2
+from lockstep.gateway.encodings import (
+    FEEDS,
+    L1,
+    L2,
+    TRADES,
+    Encodings,
+    encode_best,
+    encode_head,
+    encode_missed,
+    encode_through,
+)
+from lockstep.gateway.tape import EventKey, Missed, Tape, TapeState
+from lockstep.v1 import market_data_pb2
 
-L1: Final = market_data_pb2.FEED_L1
-L2: Final = market_data_pb2.FEED_L2
-TRADES: Final = market_data_pb2.FEED_TRADES
-FEEDS: Final = (L1, L2, TRADES)
-
-_MAX_PRINTS: Final = 65_536
-
-Update = market_data_pb2.MarketDataUpdate
+MOST_IN_TURN: Final = 1_000
+"""Levels, and messages at about ten levels each, that one `take` makes at the most, but for its last message."""
+_MESSAGE_COST: Final = 10
+_EMPTY_BOOK: Final = market_data_pb2.MarketDataUpdate(snapshot=market_data_pb2.BookSnapshot()).SerializeToString()
 
 
 class Subscription:
     """Invariant: an instrument has a snapshot told or waiting before any change of it is told."""
 
-    def __init__(self, instruments: Iterable[int], feeds: Iterable[int], depth: int) -> None:
-        """No instruments: all, later ones too. `depth`: levels a side, 0: all."""
-        self._wanted = frozenset(instruments)
-        self._feeds = tuple(feed for feed in FEEDS if feed in tuple(feeds))
+    def __init__(
+        self, instruments: Iterable[int], feeds: Iterable[int], depth: int, last_seen: EventKey | None = None
+    ) -> None:
+        """No instruments: all, later ones too. `depth`: levels a side, 0: all. `last_seen`: see `Tape`."""
+        self.wanted = frozenset(instruments)
+        """Instruments; empty: all."""
+        wanted_feeds = tuple(feeds)
+        self._feeds = tuple(feed for feed in FEEDS if feed in wanted_feeds)
         self._depth = depth
-        # Instruments of which a snapshot, levels or the best prices are to be told, in order of first change.
-        self._snapshots: dict[int, None] = {}
-        self._levels: dict[int, None] = {}
-        self._best: dict[int, None] = {}
+        # Instruments of which something is to be told, in order of first change.
+        self._snapshots: OrderedDict[int, None] = OrderedDict()
+        self._levels: OrderedDict[int, None] = OrderedDict()
+        self._best: OrderedDict[int, None] = OrderedDict()
+        self._tapes: OrderedDict[int, None] = OrderedDict()
         self._windows: dict[int, Window] = {}
-        self._prints: list[tuple[int, Print]] = []
         self._told: dict[tuple[int, int], int] = {}
         self._known: dict[int, None] = {}
-        self.overflowed = False
-        """Too many trades wait: the stream must end."""
+        self._through = 0
+        self.tape = Tape(last_seen)
+
+    @property
+    def has_tape(self) -> bool:
+        """Whether trades are told."""
+        return TRADES in self._feeds
 
     def wants(self, instrument: int) -> bool:
         """Whether it is subscribed to the instrument."""
-        return not self._wanted or instrument in self._wanted
+        return not self.wanted or instrument in self.wanted
 
     def begin(self, instruments: Iterable[int]) -> None:
         """Owe a snapshot of each of these instruments that is wanted and was not begun before."""
         for instrument in instruments:
             if self.wants(instrument) and instrument not in self._known:
                 self._known[instrument] = None
-                self._snapshots[instrument] = None
+                if L1 in self._feeds or L2 in self._feeds:
+                    self._snapshots[instrument] = None
+                if self.has_tape:
+                    self._tapes[instrument] = None
 
-    def on_change(self, change: BookChange) -> None:
-        """One burst's effect on an instrument."""
+    def on_burst(self, changes: Iterable[BookChange], trades: Sequence[tuple[int, Print]]) -> None:
+        """One burst's effect on the books, and its trades in order of event id, each with its instrument."""
+        for change in changes:
+            if self.wants(change.instrument):
+                self._on_change(change)
+        if self.has_tape and trades:
+            self.tape.on_live(trade for trade in trades if self.wants(trade[0]))
+
+    def _on_change(self, change: BookChange) -> None:
         instrument = change.instrument
-        if not self.wants(instrument):
-            return
         if instrument not in self._known:
             self.begin((instrument,))
-        if instrument not in self._snapshots:
-            self._add_book(instrument, change)
-        # Trades of a burst that the snapshot covers are told: the snapshot has none.
-        if TRADES in self._feeds and change.prints:
-            self._prints.extend((instrument, trade) for trade in change.prints)
-            self.overflowed = self.overflowed or len(self._prints) > _MAX_PRINTS
-
-    def _add_book(self, instrument: int, change: BookChange) -> None:
+        if instrument in self._snapshots:
+            return
         if L1 in self._feeds and change.best is not None:
             self._best[instrument] = None
         if L2 in self._feeds and change.levels:
@@ -86,96 +108,113 @@ class Subscription:
     @property
     def waiting(self) -> bool:
         """Something is to be told."""
-        return bool(self._snapshots or self._levels or self._best or self._prints)
+        return bool(self._snapshots or self._levels or self._best or self._tapes_wait or len(self.tape))
 
-    def take(self, books: Books, epoch: int) -> list[Update]:
-        """All that is to be told, as of `books`."""
-        updates: list[Update] = []
-        for instrument in self._snapshots:
-            updates += self._snapshot(books, instrument, epoch)
-        for instrument in self._best:
-            updates.append(self._update(epoch, instrument, L1, books.seq, best=_best(books.best(instrument))))
-        for instrument in self._levels:
-            levels = self._windows[instrument].take(books, instrument)
-            changed = market_data_pb2.BookUpdate(levels=map(_level, levels))
-            updates.append(self._update(epoch, instrument, L2, books.seq, book=changed))
-        for instrument, trade in self._prints:
-            updates.append(self._update(epoch, instrument, TRADES, trade.seq, trade=_trade(trade)))
-        self._snapshots, self._best, self._levels, self._prints = {}, {}, {}, []
-        return updates
+    @property
+    def _tapes_wait(self) -> bool:
+        # Where the tape begins again is not known as long as what was seen is in doubt.
+        return bool(self._tapes) and self.tape.state is not TapeState.DOUBT
 
-    def _snapshot(self, books: Books, instrument: int, epoch: int) -> list[Update]:
-        updates = []
-        if L1 in self._feeds:
-            best = _best(books.best(instrument))
-            updates.append(self._update(epoch, instrument, L1, books.seq, best=best))
-        if L2 in self._feeds:
-            window = self._windows.setdefault(instrument, Window(self._depth))
-            bids, asks = window.begin(books, instrument)
-            both = market_data_pb2.BookSnapshot(bids=map(_level, bids), asks=map(_level, asks))
-            updates.append(self._update(epoch, instrument, L2, books.seq, snapshot=both))
-        if TRADES in self._feeds and (instrument, TRADES) not in self._told:
-            # The tape has no past; its empty snapshot says where it begins.
-            first = min((trade.seq for number, trade in self._prints if number == instrument), default=books.seq + 1)
-            empty = market_data_pb2.BookSnapshot()
-            updates.append(self._update(epoch, instrument, TRADES, first - 1, snapshot=empty))
-        return updates
+    def take(self, view: Encodings, epoch: int, *, most: int = MOST_IN_TURN, progress: bool = False) -> list[bytes]:
+        """Messages of what is to be told, as of the books: some of it, if `waiting` is still true afterwards.
 
-    def _update(
+        `progress`: if there is nothing else, how far the trades were told.
+        """
+        turn = _Turn(view, epoch, most)
+        self._take_best(turn)
+        self._take_levels(turn)
+        self._take_trades(turn)
+        self._take_snapshots(turn)
+        self._tell_progress(turn, alone=progress)
+        return turn.messages
+
+    def _take_best(self, turn: "_Turn") -> None:
+        while self._best and turn.room > 0:
+            instrument, _ = self._best.popitem(last=False)
+            self._say(turn, instrument, L1, encode_best(turn.books.best(instrument)))
+
+    def _take_levels(self, turn: "_Turn") -> None:
+        while self._levels and turn.room > 0:
+            instrument, _ = self._levels.popitem(last=False)
+            levels = self._windows[instrument].take(turn.books, instrument)
+            body = turn.view.change(instrument, self._depth, self._told[instrument, L2], levels)
+            self._say(turn, instrument, L2, body, levels=len(levels))
+
+    def _take_trades(self, turn: "_Turn") -> None:
+        if self.tape.state is TapeState.DOUBT:
+            return
+        while len(self.tape) and turn.room > 0:
+            self._take_trade(turn, self.tape.take())
+        while self._tapes and turn.room > 0:
+            instrument, _ = self._tapes.popitem(last=False)
+            self._say(turn, instrument, TRADES, _EMPTY_BOOK, seq=self.tape.began[0])
+
+    def _take_trade(self, turn: "_Turn", told: tuple[int, Print] | Missed) -> None:
+        if isinstance(told, Missed):
+            turn.add(encode_head(turn.epoch, 0, TRADES, seq=told.through_seq, previous_seq=0) + encode_missed(told))
+            return
+        instrument, trade = told
+        if instrument in self._tapes:
+            del self._tapes[instrument]
+            self._say(turn, instrument, TRADES, _EMPTY_BOOK, seq=self.tape.began[0])
+        event_id = trade.seq, trade.index
+        self._say(turn, instrument, TRADES, turn.view.trade(trade), seq=trade.seq, event_id=event_id)
+
+    def _take_snapshots(self, turn: "_Turn") -> None:
+        while self._snapshots and turn.room > 0:
+            instrument, _ = self._snapshots.popitem(last=False)
+            if L1 in self._feeds:
+                self._say(turn, instrument, L1, encode_best(turn.books.best(instrument)))
+            if L2 in self._feeds:
+                window = self._windows.setdefault(instrument, Window(self._depth))
+                window.begin(turn.books, instrument)
+                made = turn.view.encoded_levels
+                body = turn.view.book(instrument, self._depth)
+                self._say(turn, instrument, L2, body, levels=turn.view.encoded_levels - made)
+
+    def _tell_progress(self, turn: "_Turn", *, alone: bool) -> None:
+        seq = turn.books.seq
+        if not self.has_tape or self.tape.state is not TapeState.LIVE or len(self.tape) or seq <= self._through:
+            return
+        if turn.messages:
+            turn.messages[-1] += encode_through(seq)
+        elif alone:
+            turn.add(encode_head(turn.epoch, 0, TRADES, seq=seq, previous_seq=0) + encode_through(seq))
+        else:
+            return
+        self._through = seq
+
+    def _say(
         self,
-        epoch: int,
+        turn: "_Turn",
         instrument: int,
         feed: market_data_pb2.Feed,
-        seq: int,
+        body: bytes,
         *,
-        snapshot: market_data_pb2.BookSnapshot | None = None,
-        book: market_data_pb2.BookUpdate | None = None,
-        best: market_data_pb2.BestBidOffer | None = None,
-        trade: market_data_pb2.Trade | None = None,
-    ) -> Update:
+        levels: int = 0,
+        seq: int | None = None,
+        event_id: EventKey | None = None,
+    ) -> None:
+        seq = turn.books.seq if seq is None else seq
         previous = self._told.get((instrument, feed), 0)
         self._told[instrument, feed] = seq
-        stamp = common_pb2.Stamp(epoch=epoch, seq=seq)
-        if trade is not None:
-            stamp.event_id.CopyFrom(trade.event_id)
-        return Update(
-            stamp=stamp,
-            instrument=instrument,
-            feed=feed,
-            seq=seq,
-            previous_seq=previous,
-            snapshot=snapshot,
-            book=book,
-            best=best,
-            trade=trade,
-        )
+        head = encode_head(turn.epoch, instrument, feed, seq=seq, previous_seq=previous, event_id=event_id)
+        turn.add(head + body, levels)
 
 
-def _level(level: Level) -> market_data_pb2.PriceLevel:
-    return market_data_pb2.PriceLevel(
-        side=level.side,  # type: ignore[arg-type]  # same numbers
-        price_ticks=level.price_ticks,
-        quantity_lots=level.quantity_lots,
-        orders=level.orders,
-    )
+class _Turn:
+    """Messages made in one `take`, and how much work there is room for."""
 
+    __slots__ = ("books", "epoch", "messages", "room", "view")
 
-def _best(best: Best) -> market_data_pb2.BestBidOffer:
-    return market_data_pb2.BestBidOffer(
-        bid_price_ticks=best.bid_price_ticks,
-        bid_quantity_lots=best.bid_quantity_lots,
-        ask_price_ticks=best.ask_price_ticks,
-        ask_quantity_lots=best.ask_quantity_lots,
-    )
+    def __init__(self, view: Encodings, epoch: int, most: int) -> None:
+        self.view = view
+        self.books = view.books
+        self.epoch = epoch
+        self.room = most
+        self.messages: list[bytes] = []
 
-
-def _trade(trade: Print) -> market_data_pb2.Trade:
-    return market_data_pb2.Trade(
-        event_id=common_pb2.EventId(seq=trade.seq, index=trade.index),
-        price_ticks=trade.price_ticks,
-        quantity_lots=trade.quantity_lots,
-        aggressor=trade.aggressor,  # type: ignore[arg-type]  # same numbers
-        taker_order_id=trade.taker_order_id,
-        maker_order_id=trade.maker_order_id,
-        timestamp_ns=trade.timestamp_ns,
-    )
+    def add(self, message: bytes, levels: int = 0) -> None:
+        """One more message, and how many levels were put into bytes for it."""
+        self.messages.append(message)
+        self.room -= _MESSAGE_COST + levels

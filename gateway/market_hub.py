@@ -3,61 +3,84 @@
 Keeping books costs about as much as everything else that a gateway does with an event, so a gateway without market-data
 subscribers keeps none. The first subscriber makes it load the live orders from an engine (a standby where there is one:
 the primary has better things to do) and follow the events from there on.
+
+Orders go through the same loop. So what takes long is done in turns: the books are loaded a thousand orders at a time,
+and of what all subscribers together have to be told, one turn's work is done every few milliseconds.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from lockstep.engine.snapshot_format import StateImage, decode_snapshot
-from lockstep.gateway.books import Books, RestingOrder
+from lockstep.engine.snapshot_format import OrdersImage, SnapshotError, decode_orders
+from lockstep.gateway.books import Books, RestingOrder, merge_trades
+from lockstep.gateway.encodings import Encodings
 from lockstep.gateway.engines import Engines, EnginesUnavailable
 from lockstep.gateway.market import Subscription
 from lockstep.stream.records import EventKind, Events, OrderFlag
 
 _MAX_BUFFERED_EVENTS: Final = 1_000_000
+_ORDERS_IN_TURN: Final = 500
+_EVENTS_IN_TURN: Final = 500
+_TURN_PAUSE_S: Final = 0.002
 _INSTRUMENT_DEFINED: Final = int(EventKind.INSTRUMENT_DEFINED)
 _IDLE_NS: Final = 30_000_000_000
 _IN_BOOK: Final = 0
 _WAITS_FOR_CLOSE: Final = 2
+_COLUMNS: Final = (
+    "order_id", "instrument", "side", "price_ticks", "leaves_lots", "display_lots", "shown_lots", "flags", "place",
+)  # fmt: skip
 
 
 class MarketHub:
-    """`books` is None while nobody subscribes. All in the loop's thread."""
+    """`view` is None while nobody subscribes. All in the loop's thread."""
 
     def __init__(self, engines: Engines, delivered_seq: Callable[[], int]) -> None:
         self._engines = engines
         self._delivered_seq = delivered_seq
-        self.books: Books | None = None
+        self.view: Encodings | None = None
         self.instruments: dict[int, None] = {}
         """Instruments known while books are kept."""
         self._subscribers: dict[Subscription, asyncio.Event] = {}
-        self._buffer: list[tuple[Events, int]] | None = None
+        self._buffer: deque[tuple[Events, int]] | None = None
         self._buffered = 0
+        self._buffer_lost = False
         self._loading = asyncio.Lock()
+        self._turn = asyncio.Lock()
         self._idle_since_ns = 0
+
+    @property
+    def books(self) -> Books | None:
+        """All books, or None while none are kept."""
+        return None if self.view is None else self.view.books
 
     @property
     def subscribers(self) -> int:
         """Open subscriptions."""
         return len(self._subscribers)
 
-    async def subscribe(self, subscription: Subscription, wanted: Iterable[int]) -> asyncio.Event | list[int]:
+    async def subscribe(
+        self, subscription: Subscription, wanted: Iterable[int], *, in_doubt: bool = False
+    ) -> asyncio.Event | list[int]:
         """Begin to feed a subscription; the event is set whenever something waits in it.
 
-        A list instead: instruments of `wanted` that do not exist.
+        A list instead: instruments of `wanted` that do not exist. `in_doubt`: see `Tape.begin`.
 
         Raises:
             EnginesUnavailable: the books can't be loaded now.
         """
         wake = asyncio.Event()
         async with self._loading:
-            if self.books is None:
+            if self.view is None:
                 await self._load()
+            assert self.view is not None, "books were loaded"
             unknown = [instrument for instrument in wanted if instrument not in self.instruments]
             if unknown:
                 return unknown
+            # At one moment: what comes from here on is told live, and what was before is not.
             self._subscribers[subscription] = wake
+            subscription.tape.begin(self.view.books.seq, in_doubt=in_doubt)
             subscription.begin(self.instruments)
         wake.set()
         return wake
@@ -71,44 +94,72 @@ class MarketHub:
         for wake in self._subscribers.values():
             wake.set()
 
+    async def take(self, subscription: Subscription, epoch: int, *, progress: bool = False) -> list[bytes]:
+        """Messages of what a subscription is to be told: all, or a part, when it is this subscription's turn.
+
+        A part is made at the most every few milliseconds, for all subscribers together.
+        """
+        assert self.view is not None, "books were dropped under a subscriber"
+        messages = subscription.take(self.view, epoch, progress=progress)
+        if subscription.waiting:
+            async with self._turn:
+                await asyncio.sleep(_TURN_PAUSE_S)
+        return messages
+
     async def _load(self) -> None:
         from_seq = self._delivered_seq()
-        self._buffer, self._buffered = [], 0
+        self._buffer, self._buffered, self._buffer_lost = deque(), 0, False
         try:
             seq, content = await self._engines.snapshot()
-            image = await asyncio.to_thread(decode_snapshot, content)
-            bursts: list[tuple[Events, int]] = []
+            try:
+                image = await asyncio.to_thread(decode_orders, content)
+            except SnapshotError as error:
+                raise EnginesUnavailable(f"an engine's snapshot can't be read: {error}") from error
+            del content
             if seq < from_seq:
-                bursts.append((await self._engines.fetch(after_seq=seq, to_seq=from_seq), from_seq))
-            if self._buffered > _MAX_BUFFERED_EVENTS:
-                raise EnginesUnavailable("too many events came while the books were loaded; try again")
-            bursts += self._buffer
+                missing = await self._engines.fetch(after_seq=seq, to_seq=from_seq)
+                self._buffer.appendleft((missing, from_seq))
+                self._buffered += len(missing)
+            self.instruments = dict.fromkeys(image.instruments)
+            view = Encodings(await _load_orders(seq, image))
+            await self._catch_up(view)
+            # No event comes between the last that was buffered and the first that is taken in as it comes.
+            self.view = view
         finally:
             self._buffer = None
-        self.instruments = {row.instrument: None for row in image.instruments}
-        self.books = Books(seq, resting_orders(image))
-        for events, through_seq in bursts:
-            self._take_in(self.books, events, through_seq)
+
+    async def _catch_up(self, view: Encodings) -> None:
+        assert self._buffer is not None, "events are buffered while books are loaded"
+        room = _EVENTS_IN_TURN
+        while self._buffer:
+            if self._buffer_lost:
+                raise EnginesUnavailable("too many events came while the books were loaded; try again")
+            events, through_seq = self._buffer.popleft()
+            self._buffered -= len(events)
+            self._take_in(view, events, through_seq)
+            room -= len(events)
+            if room <= 0:
+                await asyncio.sleep(_TURN_PAUSE_S)
+                room = _EVENTS_IN_TURN
 
     def on_events(self, events: Events, through_seq: int) -> None:
         """A burst was delivered."""
         if self._buffer is not None:
             self._buffered += len(events)
-            if self._buffered <= _MAX_BUFFERED_EVENTS:
+            self._buffer_lost = self._buffer_lost or self._buffered > _MAX_BUFFERED_EVENTS
+            if not self._buffer_lost:
                 self._buffer.append((events, through_seq))
-        if self.books is not None:
-            self._take_in(self.books, events, through_seq)
+        if self.view is not None:
+            self._take_in(self.view, events, through_seq)
 
-    def _take_in(self, books: Books, events: Events, through_seq: int) -> None:
+    def _take_in(self, view: Encodings, events: Events, through_seq: int) -> None:
         new = self._learn_instruments(events)
+        changes = view.books.apply(events, through_seq)
+        trades = merge_trades(changes)
+        view.on_changed(change.instrument for change in changes if change.levels)
         for subscription, wake in self._subscribers.items():
             subscription.begin(new)
-            if subscription.waiting:
-                wake.set()
-        changes = books.apply(events, through_seq)
-        for subscription, wake in self._subscribers.items():
-            for change in changes:
-                subscription.on_change(change)
+            subscription.on_burst(changes, trades)
             if subscription.waiting:
                 wake.set()
 
@@ -120,17 +171,27 @@ class MarketHub:
 
     def on_tick(self, now_ns: int) -> None:
         """Drop the books when nobody has subscribed for a while."""
-        if self.books is None or self._subscribers or self._loading.locked():
+        if self.view is None or self._subscribers or self._loading.locked():
             self._idle_since_ns = now_ns
         elif now_ns - self._idle_since_ns > _IDLE_NS:
-            self.books = None
+            self.view = None
             self.instruments = {}
 
 
-def resting_orders(image: StateImage) -> Iterable[RestingOrder]:
-    """What of a snapshot the books are made of: not the stop orders that wait."""
-    for row in image.orders:
-        if row.place in (_IN_BOOK, _WAITS_FOR_CLOSE):
-            place = row.order_id, row.instrument, row.side, row.price_ticks, row.leaves_lots
-            hidden, at_close = bool(row.flags & OrderFlag.HIDDEN), row.place == _WAITS_FOR_CLOSE
-            yield RestingOrder(*place, row.display_lots, hidden, at_close, row.shown_lots)
+async def _load_orders(seq: int, image: OrdersImage) -> Books:
+    books = Books(seq)
+    for first in range(0, len(image.orders), _ORDERS_IN_TURN):
+        books.load(resting_orders(image, first, first + _ORDERS_IN_TURN))
+        await asyncio.sleep(_TURN_PAUSE_S)
+    books.begin()
+    return books
+
+
+def resting_orders(image: OrdersImage, first: int = 0, end: int | None = None) -> Iterator[RestingOrder]:
+    """What of a snapshot's orders, or of some of them, the books are made of: not the stop orders that wait."""
+    rows = image.orders[first:end]
+    rows = rows[(rows["place"] == _IN_BOOK) | (rows["place"] == _WAITS_FOR_CLOSE)]
+    columns = (rows[name].tolist() for name in _COLUMNS)
+    for order_id, instrument, side, price, leaves, display, shown, flags, place in zip(*columns, strict=True):
+        hidden, at_close = bool(flags & OrderFlag.HIDDEN), place == _WAITS_FOR_CLOSE
+        yield RestingOrder(order_id, instrument, side, price, leaves, display, hidden, at_close, shown)

@@ -1,19 +1,25 @@
 """gRPC `MarketData`: reference data, and books and trades as snapshot and increments."""
 
+import asyncio
 from typing import Any, Final
 
 import grpc
 
 from lockstep.gateway.calls import abort, authenticate
+from lockstep.gateway.encodings import FEEDS, TRADES
 from lockstep.gateway.engines import EnginesUnavailable
-from lockstep.gateway.market import FEEDS, Subscription
+from lockstep.gateway.market import Subscription
 from lockstep.gateway.shell import GatewayShell
-from lockstep.v1 import market_data_pb2, market_data_pb2_grpc, replication_pb2
+from lockstep.gateway.tape import EventKey, TapeState
+from lockstep.v1 import market_data_pb2, replication_pb2
 
 SERVICE: Final = "lockstep.v1.MarketData"
+_PROGRESS_S: Final = 1.0
+_BEHIND_PATIENCE_S: Final = 3.0
+_BEHIND_PAUSE_S: Final = 0.02
 
 
-class MarketDataService(market_data_pb2_grpc.MarketDataServicer):
+class MarketDataService:
     """Any client may see all instruments."""
 
     def __init__(self, shell: GatewayShell) -> None:
@@ -21,9 +27,19 @@ class MarketDataService(market_data_pb2_grpc.MarketDataServicer):
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the service."""
-        market_data_pb2_grpc.add_MarketDataServicer_to_server(self, server)
+        handlers = {
+            "ListInstruments": grpc.unary_unary_rpc_method_handler(
+                self.list_instruments,
+                request_deserializer=market_data_pb2.ListInstrumentsRequest.FromString,
+                response_serializer=market_data_pb2.ListInstrumentsReply.SerializeToString,
+            ),
+            "Subscribe": grpc.unary_stream_rpc_method_handler(
+                self.subscribe, request_deserializer=market_data_pb2.SubscribeRequest.FromString
+            ),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
-    async def ListInstruments(  # noqa: N802 - gRPC's name
+    async def list_instruments(
         self, request: market_data_pb2.ListInstrumentsRequest, context: Any
     ) -> market_data_pb2.ListInstrumentsReply:
         """All instruments."""
@@ -35,10 +51,8 @@ class MarketDataService(market_data_pb2_grpc.MarketDataServicer):
             await abort(context, grpc.StatusCode.UNAVAILABLE, f"no engine answers: {error}")
         return market_data_pb2.ListInstrumentsReply(stamp=reply.stamp, instruments=reply.instruments)
 
-    async def Subscribe(  # noqa: N802 - gRPC's name
-        self, request: market_data_pb2.SubscribeRequest, context: Any
-    ) -> None:
-        """Snapshots, then increments until the client ends it."""
+    async def subscribe(self, request: market_data_pb2.SubscribeRequest, context: Any) -> None:
+        """Snapshots, then increments until the client ends it. Messages are written as the bytes that they are."""
         await authenticate(context, self._shell.entitlements)
         unknown_feeds = [feed for feed in request.feeds if feed not in FEEDS]
         if unknown_feeds or not request.feeds:
@@ -47,29 +61,72 @@ class MarketDataService(market_data_pb2_grpc.MarketDataServicer):
         shell = self._shell
         if shell.stopping or shell.machine.downlink is None:
             await abort(context, grpc.StatusCode.UNAVAILABLE, shell.why_not_serving())
-        subscription = Subscription(request.instruments, request.feeds, request.depth)
+        last_seen = await self._last_seen(request, context)
+        subscription = Subscription(request.instruments, request.feeds, request.depth, last_seen)
+        in_doubt = last_seen is not None and 0 < request.last_epoch < shell.machine.epoch
         try:
-            wake = await shell.market.subscribe(subscription, request.instruments)
+            wake = await shell.market.subscribe(subscription, request.instruments, in_doubt=in_doubt)
         except EnginesUnavailable as error:
             await abort(context, grpc.StatusCode.UNAVAILABLE, f"the books can't be loaded now: {error}")
         if isinstance(wake, list):
             await abort(context, grpc.StatusCode.NOT_FOUND, f"unknown instruments {wake}; see ListInstruments")
+        bringing = asyncio.ensure_future(shell.missed_trades.bring(subscription, wake, request.last_epoch))
+        # A fetch that ends, or breaks, is one of the reasons to look.
+        bringing.add_done_callback(lambda _done: wake.set())
         try:
-            await self._feed(subscription, wake, context)
+            await self._feed(subscription, wake, bringing, context)
         finally:
             shell.market.unsubscribe(subscription)
+            bringing.cancel()
 
-    async def _feed(self, subscription: Subscription, wake: Any, context: Any) -> None:
+    async def _last_seen(self, request: market_data_pb2.SubscribeRequest, context: Any) -> EventKey | None:
+        """Which trade the client has last, if it goes on with a tape. A gateway that is behind the client waits."""
+        if not request.HasField("last_seen"):
+            return None
+        machine = self._shell.machine
+        if TRADES not in request.feeds:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "last_seen is of FEED_TRADES; ask for it too")
+        seen = request.last_seen.seq, request.last_seen.index
+        give_up_s = asyncio.get_running_loop().time() + _BEHIND_PATIENCE_S
+        while request.last_epoch > machine.epoch or (
+            request.last_epoch in (0, machine.epoch) and seen[0] > machine.delivered_seq
+        ):
+            if asyncio.get_running_loop().time() > give_up_s:
+                text = (
+                    f"this gateway is at seq {machine.delivered_seq} of epoch {machine.epoch}, last_seen is seq "
+                    f"{seen[0]} of epoch {request.last_epoch}: ask another gateway, or leave last_seen out if the "
+                    "cluster is a new one"
+                )
+                await abort(context, grpc.StatusCode.UNAVAILABLE, text)
+            await asyncio.sleep(_BEHIND_PAUSE_S)
+        return seen
+
+    async def _feed(
+        self, subscription: Subscription, wake: asyncio.Event, bringing: "asyncio.Future[str]", context: Any
+    ) -> None:
         shell = self._shell
         while not shell.stopping:
-            await wake.wait()
+            progress = await _wait(wake, _PROGRESS_S)
             wake.clear()
-            if subscription.overflowed:
-                await abort(
-                    context, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many trades wait for this client; subscribe again"
-                )
-            books = shell.market.books
-            assert books is not None, "books were dropped under a subscriber"
-            for update in subscription.take(books, shell.machine.epoch):
-                await context.write(update)
+            while not shell.stopping:
+                for message in await shell.market.take(subscription, shell.machine.epoch, progress=progress):
+                    await context.write(message)
+                overflowed = subscription.tape.state is TapeState.OVERFLOWED and not len(subscription.tape)
+                if overflowed or not subscription.waiting:
+                    break
+            if subscription.tape.state is TapeState.OVERFLOWED:
+                text = "too many trades wait for this client; subscribe again, with last_seen, for the others"
+                await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+            if bringing.done() and bringing.result():
+                await abort(context, grpc.StatusCode.UNAVAILABLE, bringing.result())
         await abort(context, grpc.StatusCode.UNAVAILABLE, shell.why_not_serving())
+
+
+async def _wait(wake: asyncio.Event, limit_s: float) -> bool:
+    """Wait for the event; whether the time was over first."""
+    try:
+        async with asyncio.timeout(limit_s):
+            await wake.wait()
+    except TimeoutError:
+        return True
+    return False

@@ -24,6 +24,7 @@ from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import Effects, GatewayMachine
 from lockstep.gateway.market_hub import MarketHub
 from lockstep.gateway.missed_events import MissedEvents
+from lockstep.gateway.missed_trades import MissedTrades
 from lockstep.gateway.reports import ReportRows, Routed, stamp_message
 from lockstep.gateway.resuming import resume
 from lockstep.gateway.sessions import Refused
@@ -76,6 +77,7 @@ class GatewayShell:
         self.entitlements = Entitlements(topology.clients)
         self.engines = Engines(topology.engines)
         self.market = MarketHub(self.engines, lambda: machine.delivered_seq)
+        self.missed_trades = MissedTrades(self.engines, lambda: machine.epoch)
         self.own_session_id = machine.own_session_id
         self.stopping = False
         self.failure: BaseException | None = None

@@ -8,9 +8,10 @@ import pytest
 
 from lockstep.book import MarketMachine
 from lockstep.engine.implementations import NAMES, implementation
-from lockstep.engine.snapshot_format import decode_snapshot
+from lockstep.engine.snapshot_format import decode_orders
 from lockstep.gateway.books import Books
-from lockstep.gateway.market import L1, L2, Subscription
+from lockstep.gateway.encodings import L1, L2, Encodings
+from lockstep.gateway.market import Subscription
 from lockstep.gateway.market_hub import resting_orders
 from lockstep.stream.records import (
     ADMIN,
@@ -26,6 +27,7 @@ from lockstep.stream.records import (
     Side,
     TimeInForce,
 )
+from lockstep.v1 import market_data_pb2
 
 INSTRUMENTS, ACCOUNTS = (7, 8), (1, 2, 3)
 UNLIMITED = AccountFlag.UNLIMITED_CASH | AccountFlag.UNLIMITED_POSITIONS
@@ -159,7 +161,7 @@ def test_books_from_events_are_the_engines_after_every_burst(name, seed):
                 assert {price: row for price, row in half.items() if row[1]} == {row[0]: row[1:] for row in want}
         if turn % 50 == 49:
             # Somebody subscribes at another gateway: it begins in the middle, with a snapshot.
-            books = Books(engine.last_seq, resting_orders(decode_snapshot(engine.snapshot())))
+            books = Books(engine.last_seq, resting_orders(decode_orders(engine.snapshot())))
     kinds = {EventKind.TRADE, EventKind.REDUCED, EventKind.TRIGGERED, EventKind.REPLACED, EventKind.PHASE_CHANGED}
     assert not kinds - set(seen)
     assert flags == EventFlag.BOOKS | EventFlag.LOST_PRIORITY | EventFlag.AUCTION | EventFlag.WAITS | EventFlag.UNSEEN
@@ -179,8 +181,9 @@ class Subscriber:
         self.subscription.begin(instruments)
         self.machine.on_subscribed()
 
-    def take(self, books):
-        for update in self.subscription.take(books, 1):
+    def take(self, view):
+        for message in self.subscription.take(view, 1):
+            update = market_data_pb2.MarketDataUpdate.FromString(message)
             told = self.machine.on_update(update)
             if update.feed == L1:
                 self.quotes[update.instrument] = told
@@ -205,23 +208,24 @@ def test_subscribers_of_any_depth_have_the_engines_best_levels_through_conflatio
     pick = random.Random(seed)
     engine = implementation("native")()
     engine.apply(np.concatenate(list(opening())), first_seq=1, timestamp_ns=1)
-    books = Books(engine.last_seq)
+    view = Encodings(Books(engine.last_seq))
     subscribers = [Subscriber(depth) for depth in (0, 1, 2, 3, 5, 50)]
     session_no, deepest = 1, 0
     for turn in range(300):
         now_ns = 10 + 7 * turn
         commands, session_no = burst(pick, now_ns, session_no)
         events = engine.apply(commands, first_seq=engine.last_seq + 1, timestamp_ns=now_ns)
-        for change in books.apply(events, engine.last_seq):
-            for subscriber in subscribers:
-                subscriber.subscription.on_change(change)
+        changes = view.books.apply(events, engine.last_seq)
+        view.on_changed(change.instrument for change in changes)
+        for subscriber in subscribers:
+            subscriber.subscription.on_burst(changes, ())
         for subscriber in pick.sample(subscribers, 3):
-            subscriber.take(books)
+            subscriber.take(view)
             subscriber.check(engine)
         deepest = max(deepest, *(len(half) for number in INSTRUMENTS for half in levels_of(engine, number)))
         if turn % 60 == 59:
             # The gateway is lost; at another one all begin anew, with what their books showed before.
-            books = Books(engine.last_seq, resting_orders(decode_snapshot(engine.snapshot())))
+            view = Encodings(Books(engine.last_seq, resting_orders(decode_orders(engine.snapshot()))))
             for subscriber in subscribers:
                 subscriber.subscribe(INSTRUMENTS)
             subscribers.append(Subscriber(pick.randint(1, 6)))

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from lockstep.gateway.books import Books, RestingOrder
 from lockstep.gateway.depth import is_within
-from lockstep.gateway.market import L1, L2, Subscription
+from lockstep.gateway.encodings import L1, L2, Encodings
+from lockstep.gateway.market import Subscription
 from lockstep.stream.records import EVENT, EventFlag, EventKind
+from lockstep.v1 import market_data_pb2
 
 ACME, OTHER = 7, 8
 BUY, SELL = 1, 2
@@ -21,6 +23,7 @@ class Venue:
     def __init__(self):
         self.orders = {}
         self.books = Books(0)
+        self.view = Encodings(self.books)
 
     def step(self, *changes):
         """One burst of (instrument, side, price): an order comes; at a negative price the oldest one goes."""
@@ -37,7 +40,9 @@ class Venue:
                 gone = next((number for number, at in self.orders.items() if at == (instrument, side, -price)), 0)
                 self.orders.pop(gone, None)
                 row["kind"], row["order_id"] = EventKind.CANCELED, gone
-        return self.books.apply(rows, seq)
+        made = self.books.apply(rows, seq)
+        self.view.on_changed(change.instrument for change in made)
+        return made
 
     def best(self, instrument, side, depth):
         """(price, lots) of the best levels, from the orders alone."""
@@ -59,8 +64,9 @@ class Reader:
         self.levels = {}
         self.best = {}
 
-    def take(self, books):
-        updates = self.subscription.take(books, 1)
+    def take(self, venue):
+        raw = self.subscription.take(venue.view, 1)
+        updates = [market_data_pb2.MarketDataUpdate.FromString(message) for message in raw]
         self.apply(updates)
         return updates
 
@@ -112,15 +118,15 @@ def test_fast_slow_and_late_subscribers_of_every_depth_see_exactly_their_levels(
     for number, (burst, takes) in enumerate(turns):
         if number < len(depths):
             readers.append(Reader([OTHER] if depths[number] % 2 else [], depths[number]))
-        for change in venue.step(*burst):
-            for reader in readers:
-                reader.subscription.on_change(change)
+        changes = venue.step(*burst)
+        for reader in readers:
+            reader.subscription.on_burst(changes, ())
         for place in takes:
             reader = readers[place % len(readers)]
-            reader.take(venue.books)
+            reader.take(venue)
             reader.check(venue)
     for reader in readers:
-        reader.take(venue.books)
+        reader.take(venue)
         reader.check(venue)
 
 
@@ -136,14 +142,13 @@ def venue():
 
 
 def tell(venue, reader, *changes):
-    for change in venue.step(*changes):
-        reader.subscription.on_change(change)
-    reader.take(venue.books)
+    reader.subscription.on_burst(venue.step(*changes), ())
+    reader.take(venue)
 
 
 def test_levels_behind_those_that_go_move_into_the_window(venue):
     reader = Reader([ACME], 2)
-    reader.take(venue.books)
+    reader.take(venue)
     assert bids(reader) == [100, 99]
     tell(venue, reader, (ACME, BUY, -100), (ACME, BUY, -99))
     assert bids(reader) == [98, 97]
@@ -154,7 +159,7 @@ def test_levels_behind_those_that_go_move_into_the_window(venue):
 
 def test_level_that_is_pushed_out_of_the_window_is_told_as_gone(venue):
     reader = Reader([ACME], 2)
-    reader.take(venue.books)
+    reader.take(venue)
     tell(venue, reader, (ACME, BUY, 101))
     assert bids(reader) == [101, 100]
     tell(venue, reader, (ACME, BUY, 99), (ACME, BUY, -101))
@@ -164,15 +169,14 @@ def test_level_that_is_pushed_out_of_the_window_is_told_as_gone(venue):
 
 def test_what_happens_beyond_a_full_window_is_not_told(venue):
     reader = Reader([ACME], 2)
-    reader.take(venue.books)
-    for change in venue.step((ACME, BUY, 96), (ACME, BUY, -97)):
-        reader.subscription.on_change(change)
+    reader.take(venue)
+    reader.subscription.on_burst(venue.step((ACME, BUY, 96), (ACME, BUY, -97)), ())
     assert not reader.subscription.waiting
 
 
 def test_window_that_has_room_takes_in_whatever_comes_until_it_is_full(venue):
     reader = Reader([ACME], 6)
-    reader.take(venue.books)
+    reader.take(venue)
     tell(venue, reader, (ACME, BUY, 10))
     tell(venue, reader, (ACME, BUY, 5), (ACME, BUY, 6), (ACME, BUY, 7))
     assert bids(reader) == [100, 99, 98, 97, 10, 7]
@@ -180,11 +184,10 @@ def test_window_that_has_room_takes_in_whatever_comes_until_it_is_full(venue):
 
 def test_subscriber_for_whom_too_much_waits_gets_a_snapshot_of_its_window(venue):
     reader = Reader([ACME], 3)
-    reader.take(venue.books)
+    reader.take(venue)
     for price in range(101, 101 + MOST_TOUCHED + 1):
-        for change in venue.step((ACME, BUY, price)):
-            reader.subscription.on_change(change)
-    updates = reader.take(venue.books)
+        reader.subscription.on_burst(venue.step((ACME, BUY, price)), ())
+    updates = reader.take(venue)
     assert [(update.feed, update.WhichOneof("update")) for update in updates] == [(L1, "best"), (L2, "snapshot")]
     assert [level.price_ticks for level in updates[1].snapshot.bids] == [4197, 4196, 4195]
     tell(venue, reader, (ACME, BUY, -4197))

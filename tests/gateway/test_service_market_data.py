@@ -4,9 +4,14 @@ import threading
 import time
 
 import grpc
+import numpy as np
 import pytest
 
-from lockstep.v1 import accounts_pb2, market_data_pb2, orders_pb2
+from lockstep import Client, PublicTrade, TradesMissed
+from lockstep import Feed as PackageFeed
+from lockstep.gateway import service_market_data
+from lockstep.stream.records import COMMAND, CommandKind, EventKind
+from lockstep.v1 import accounts_pb2, common_pb2, market_data_pb2, orders_pb2
 
 ALICE, BOB, ACME = 1, 2, 7
 S1 = (1 << 32) | 5
@@ -146,6 +151,127 @@ def test_limited_depth_is_kept_when_the_best_levels_go_and_come(gateway, order):
     until(98, 103)
     feed.close()
     client.close()
+
+
+def trade_once(client, order, first_no):
+    """Two orders that trade; the next free number."""
+    client.send(command=order(first_no, price_ticks=100))
+    client.send(command=order(first_no + 1, side=2, account=BOB, price_ticks=100))
+    client.rows(4)
+    return first_no + 2
+
+
+def read_trades(gateway, count, **resume):
+    """(Ids of trades, missed) of a stream, up to that many of both."""
+    request = market_data_pb2.SubscribeRequest(instruments=[ACME], feeds=[TRADES], **resume)
+    call = gateway.market.Subscribe(request, timeout=10)
+    seen, missed = [], []
+    for update in call:
+        if update.HasField("trade"):
+            seen.append((update.trade.event_id.seq, update.trade.event_id.index))
+        elif update.HasField("missed"):
+            missed.append((update.missed.after.seq, update.missed.through_seq))
+        if len(seen) + len(missed) == count:
+            break
+    call.cancel()
+    return seen, missed
+
+
+def test_returning_subscriber_gets_the_trades_that_it_missed_once_then_the_live_ones(gateway, cluster, order):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    feed = Feed(gateway, [TRADES])
+    number = 1
+    for _ in range(6):
+        number = trade_once(client, order, number)
+    give_up = time.monotonic() + 5
+    while len(feed.trades) < 6:
+        assert time.monotonic() < give_up, feed.trades
+        time.sleep(0.005)
+    feed.close()
+    ids = [trade.event_id for trade in feed.trades]
+    keys = [(event_id.seq, event_id.index) for event_id in ids]
+    assert keys == sorted(set(keys))
+    for have in (1, 3, 6):
+        # A trade comes while the others are fetched, or after it.
+        more = threading.Timer(0.1, trade_once, (client, order, number))
+        more.start()
+        seen, missed = read_trades(gateway, len(keys) - have + 1, last_seen=ids[have - 1])
+        more.join()
+        number += 2
+        assert seen[:-1] == keys[have:]
+        assert seen[-1] > keys[-1]
+        assert not missed
+        keys.append(seen[-1])
+    cluster.cut_after = ids[3].seq
+    seen, missed = read_trades(gateway, 1 + len(keys[4:]), last_seen=ids[1])
+    assert (missed, seen) == ([(ids[1].seq, ids[3].seq)], keys[4:])
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "text"),
+    [
+        ({"feeds": [L2]}, grpc.StatusCode.INVALID_ARGUMENT, "ask for it too"),
+        ({"feeds": [TRADES]}, grpc.StatusCode.UNAVAILABLE, "last_seen is seq 999 of epoch 0"),
+        ({"feeds": [TRADES], "last_epoch": 44}, grpc.StatusCode.UNAVAILABLE, "of epoch 44: ask another gateway"),
+    ],
+)
+def test_where_a_subscriber_says_it_was_has_to_be_in_the_history(gateway, fields, status, text, monkeypatch):
+    monkeypatch.setattr(service_market_data, "_BEHIND_PATIENCE_S", 0.05)
+    request = market_data_pb2.SubscribeRequest(instruments=[ACME], last_seen=common_pb2.EventId(seq=999), **fields)
+    call = gateway.market.Subscribe(request, timeout=5)
+    with pytest.raises(grpc.RpcError):
+        list(call)
+    assert call.code() == status
+    assert text in call.details()
+
+
+def test_client_of_the_package_has_every_trade_once_when_its_gateway_was_down(
+    gateway, gateway_type, topology, cluster, order
+):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    seen = []
+    with Client(topology.gateways[0].grpc_address) as trader:
+        subscription = trader.subscribe(["ACME"], feeds=[PackageFeed.L1, PackageFeed.TRADES])
+
+        def read(count):
+            while len(seen) < count:
+                update = subscription.next(timeout_s=15)
+                assert not isinstance(update, TradesMissed)
+                if isinstance(update, PublicTrade):
+                    seen.append((update.seq, update.index))
+
+        # A subscription is open when it has brought something.
+        subscription.next(timeout_s=15)
+        number = trade_once(client, order, 1)
+        read(1)
+        client.close()
+        gateway.stop()
+        # Trades while no gateway is there: they come from elsewhere.
+        rows = np.zeros(8, dtype=COMMAND)
+        rows["kind"], rows["session_id"], rows["session_no"] = CommandKind.NEW_ORDER, S1, range(number, number + 8)
+        rows["instrument"], rows["account"], rows["side"] = ACME, ALICE, [1, 2] * 4
+        rows["order_type"], rows["tif"], rows["price_ticks"], rows["quantity_lots"] = 1, 2, 100, 10
+        cluster.stamp(rows)
+        again = gateway_type(topology)
+        again.start()
+        try:
+            again.wait_serving()
+            read(5)
+            client = again.session(S1, next_no=number + 8)
+            client.expect("welcome")
+            trade_once(client, order, number + 8)
+            read(6)
+            client.close()
+            subscription.close()
+        finally:
+            again.stop()
+    history = cluster.history()
+    traded = history[history["kind"] == EventKind.TRADE]
+    assert seen == list(zip(traded["seq"].tolist(), traded["index"].tolist(), strict=True))
+    assert (subscription.trades_missed, subscription.resubscriptions > 0) == (0, True)
 
 
 def test_instruments_are_listed(gateway):

@@ -1,0 +1,265 @@
+"""Books are loaded and told in turns that leave room for orders, and nothing that comes meanwhile is left out."""
+
+import asyncio
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from lockstep.engine.reference import ReferenceEngine
+from lockstep.engine.snapshot_format import (
+    InstrumentRow,
+    MarketRow,
+    OrderRow,
+    SnapshotError,
+    StateImage,
+    decode_orders,
+    decode_snapshot,
+    encode_snapshot,
+)
+from lockstep.gateway import market_hub
+from lockstep.gateway.books import Books
+from lockstep.gateway.encodings import L2, TRADES
+from lockstep.gateway.engines import EnginesUnavailable
+from lockstep.gateway.market import Subscription
+from lockstep.gateway.market_hub import MarketHub, resting_orders
+from lockstep.stream.records import EVENT, EventFlag, EventKind
+from lockstep.v1 import market_data_pb2
+
+INSTRUMENTS, LEVELS, SEQ = 60, 100, 1_000_000
+
+
+def order_row(order_id, instrument, side, price, **fields):
+    row = dict.fromkeys(OrderRow._fields, 0) | {
+        "order_id": order_id, "instrument": instrument, "side": side, "price_ticks": price,
+        "quantity_lots": 5, "leaves_lots": 5,
+    }  # fmt: skip
+    return OrderRow(**{**row, **fields})
+
+
+def snapshot():
+    instruments = tuple(
+        InstrumentRow(number, b"I%d" % number, *(0,) * (len(InstrumentRow._fields) - 2))
+        for number in range(1, INSTRUMENTS + 1)
+    )
+    orders = tuple(
+        order_row(number * 1000 + level, number, 1, 10_000 - level)
+        for number in range(1, INSTRUMENTS + 1)
+        for level in range(LEVELS)
+    )
+    image = StateImage(SEQ, 1, 0, MarketRow(0, 0, 0, 0, 0, 0, 0), instruments, (), (), (), (), orders)
+    return encode_snapshot(image)
+
+
+class Engines:
+    """Gives its snapshot when `allowed` is set."""
+
+    def __init__(self):
+        self.content = snapshot()
+        self.allowed = asyncio.Event()
+        self.allowed.set()
+        self.snapshots = 0
+        self.asked = asyncio.Event()
+
+    async def snapshot(self):
+        self.snapshots += 1
+        self.asked.set()
+        await self.allowed.wait()
+        return SEQ, self.content
+
+    async def fetch(self, *, after_seq, to_seq):
+        return np.concatenate([accepted(seq, 1, 20_000 + seq - SEQ) for seq in range(after_seq + 1, to_seq + 1)])
+
+
+def accepted(seq, instrument, price):
+    row = np.zeros(1, dtype=EVENT)
+    row["kind"], row["flags"], row["side"] = EventKind.ACCEPTED, EventFlag.BOOKS, 1
+    row["seq"], row["order_id"], row["instrument"], row["price_ticks"] = seq, seq, instrument, price
+    row["quantity_lots"] = row["leaves_lots"] = 1
+    return row
+
+
+class Client:
+    """Reads all that its subscription is told."""
+
+    def __init__(self, hub, feeds=(L2,)):
+        self.hub = hub
+        self.subscription = Subscription((), feeds, 0)
+        self.bids = {}
+        self.updates = []
+        self.turns = []
+
+    async def read(self):
+        await self.hub.subscribe(self.subscription, ())
+        await self.take()
+
+    async def take(self):
+        while self.subscription.waiting:
+            messages = await self.hub.take(self.subscription, 1)
+            self.turns.append(len(messages))
+            for message in messages:
+                update = market_data_pb2.MarketDataUpdate.FromString(message)
+                self.updates.append(update)
+                for level in (*update.snapshot.bids, *update.book.levels):
+                    self.bids[update.instrument, level.price_ticks] = level.quantity_lots
+
+
+def run(body):
+    async def main():
+        return await asyncio.wait_for(body(), 30)
+
+    return asyncio.run(main())
+
+
+async def spin(turns, look):
+    """Another task of the same loop: what there is to see at each of its turns."""
+    while True:
+        turns.append(look())
+        await asyncio.sleep(0)
+
+
+def test_loop_gets_its_turn_while_books_are_loaded_and_told(monkeypatch: pytest.MonkeyPatch):
+    loaded, made = [0], [0]
+    load, encode = Books.load, market_hub.Encodings.book
+
+    def count_orders(books, orders):
+        rows = list(orders)
+        loaded[0] += len(rows)
+        load(books, rows)
+
+    def count_levels(view, instrument, depth):
+        before = view.encoded_levels
+        body = encode(view, instrument, depth)
+        made[0] += view.encoded_levels - before
+        return body
+
+    monkeypatch.setattr(Books, "load", count_orders)
+    monkeypatch.setattr(market_hub.Encodings, "book", count_levels)
+
+    async def body():
+        hub = MarketHub(Engines(), lambda: SEQ)
+        client = Client(hub)
+        turns = []
+        other = asyncio.ensure_future(spin(turns, lambda: (loaded[0], made[0])))
+        await client.read()
+        other.cancel()
+        return client, turns
+
+    client, turns = run(body)
+    assert len(client.bids) == INSTRUMENTS * LEVELS == loaded[0] == made[0]
+    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(turns)]
+    assert max(orders for orders, _ in steps) <= 500
+    assert max(levels for _, levels in steps) <= 1_000 + LEVELS
+
+
+def test_many_subscribers_at_once_share_one_load_and_one_encoding():
+    async def body():
+        hub = MarketHub(engines := Engines(), lambda: SEQ)
+        clients = [Client(hub) for _ in range(5)]
+        await asyncio.gather(*(client.read() for client in clients))
+        return engines, hub, clients
+
+    engines, hub, clients = run(body)
+    assert engines.snapshots == 1
+    assert hub.view.encoded_levels == INSTRUMENTS * LEVELS
+    assert all(len(client.bids) == INSTRUMENTS * LEVELS for client in clients)
+
+
+def test_what_comes_while_books_are_loaded_and_told_is_in_them():
+    async def body():
+        engines = Engines()
+        engines.allowed.clear()
+        # The gateway was three commands ahead of the engine that gave the snapshot.
+        hub = MarketHub(engines, lambda: SEQ + 3)
+        client = Client(hub)
+        reading = asyncio.ensure_future(client.read())
+        await engines.asked.wait()
+        seq = SEQ + 3
+        expected = {(1, 20_000 + step) for step in (1, 2, 3)}
+        while not reading.done():
+            seq += 1
+            expected.add((seq % INSTRUMENTS + 1, 30_000 + seq - SEQ))
+            hub.on_events(accepted(seq, seq % INSTRUMENTS + 1, 30_000 + seq - SEQ), seq)
+            engines.allowed.set()
+            await asyncio.sleep(0.001)
+        await client.take()
+        return hub, client, expected, seq
+
+    hub, client, expected, seq = run(body)
+    assert hub.books.seq == seq
+    assert {key for key in client.bids if key[1] > 10_000} == expected
+    assert len(client.bids) == INSTRUMENTS * LEVELS + len(expected)
+
+
+def test_more_than_can_be_kept_while_books_are_loaded_makes_the_load_fail_and_the_next_one_works(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(market_hub, "_MAX_BUFFERED_EVENTS", 5)
+
+    async def body():
+        engines = Engines()
+        engines.allowed.clear()
+        hub = MarketHub(engines, lambda: SEQ)
+        reading = asyncio.ensure_future(Client(hub).read())
+        await engines.asked.wait()
+        for seq in range(SEQ + 1, SEQ + 8):
+            hub.on_events(accepted(seq, 1, 40_000), seq)
+        engines.allowed.set()
+        with pytest.raises(EnginesUnavailable, match="too many events came"):
+            await reading
+        assert hub.view is None
+        again = Client(hub)
+        await again.read()
+        return again
+
+    assert len(run(body).bids) == INSTRUMENTS * LEVELS
+
+
+def test_snapshot_that_cannot_be_read_is_the_engines_fault_and_not_the_gateways_end():
+    async def body():
+        engines = Engines()
+        engines.content = engines.content[:-1]
+        with pytest.raises(EnginesUnavailable, match="cut short"):
+            await Client(MarketHub(engines, lambda: SEQ)).read()
+
+    run(body)
+
+
+def test_tape_begins_at_the_moment_of_the_subscription():
+    async def body():
+        hub = MarketHub(Engines(), lambda: SEQ)
+        await Client(hub).read()
+        client = Client(hub, (TRADES,))
+        for seq in range(SEQ + 1, SEQ + 6):
+            if seq == SEQ + 3:
+                await client.read()
+            row = accepted(seq, 7, 100)
+            row["kind"] = EventKind.TRADE
+            row["maker_order_id"] = 7 * 1000 + seq - SEQ
+            row["maker_leaves_lots"], row["order_id"], row["leaves_lots"] = 4, seq, 0
+            hub.on_events(row, seq)
+        await client.take()
+        return client
+
+    client = run(body)
+    assert [update.seq for update in client.updates if update.HasField("trade")] == [SEQ + 3, SEQ + 4, SEQ + 5]
+    assert {update.seq for update in client.updates if update.HasField("snapshot")} == {SEQ + 2}
+
+
+def test_orders_of_a_snapshot_are_the_same_as_columns_and_as_rows():
+    content = snapshot()
+    columns, rows = decode_orders(content), decode_snapshot(content)
+    assert (columns.last_seq, columns.instruments) == (SEQ, tuple(row.instrument for row in rows.instruments))
+    assert [tuple(row) for row in columns.orders.tolist()] == [tuple(row) for row in rows.orders]
+    engine = ReferenceEngine()
+    assert decode_orders(engine.snapshot()).instruments == ()
+    for broken in (content[:50], content[:-1], content + b"\0", b"X" + content[1:]):
+        with pytest.raises(SnapshotError):
+            decode_orders(broken)
+
+
+def test_only_what_rests_or_waits_for_the_close_is_loaded():
+    rows = tuple(order_row(place + 1, 1, 1, 100, place=place) for place in range(3))
+    image = StateImage(SEQ, 1, 0, MarketRow(0, 0, 0, 0, 0, 0, 0), (), (), (), (), (), rows)
+    found = list(resting_orders(decode_orders(encode_snapshot(image))))
+    assert [(order.order_id, order.at_close) for order in found] == [(1, False), (3, True)]
