@@ -166,8 +166,8 @@ class Books:
         self.seq = seq
         """The last seq whose events are in."""
         self._books: dict[int, _Book] = {}
-        # Orders in the book: id -> [instrument, side, price, open lots, display, displayed lots].
-        self._orders: dict[int, list[int]] = {}
+        # Orders in the book: id -> (instrument, side, price, open lots, display, displayed lots).
+        self._orders: dict[int, tuple[int, int, int, int, int, int]] = {}
         # Orders that wait for the closing auction: id -> (instrument, side, price, open lots).
         self._for_close: dict[int, tuple[int, int, int, int]] = {}
         self.load(orders)
@@ -277,10 +277,10 @@ class Books:
         if book is None:
             book = self._books[instrument] = _Book()
         if display == _HIDDEN:
-            self._orders[order_id] = [instrument, side, price, lots, display, 0]
+            self._orders[order_id] = (instrument, side, price, lots, display, 0)
             return
         shown = min(display, lots) if display else lots
-        self._orders[order_id] = [instrument, side, price, lots, display, shown]
+        self._orders[order_id] = (instrument, side, price, lots, display, shown)
         levels = book.side(side)
         level = levels.get(price)
         if level is None:
@@ -308,12 +308,11 @@ class Books:
         self._set(order_id, leaves, shown)
 
     def _set(self, order_id: int, leaves: int, shown: int) -> None:
-        order = self._orders[order_id]
-        instrument, side, price, _leaves, display, before = order
+        instrument, side, price, _leaves, display, before = self._orders[order_id]
         if leaves == 0:
             del self._orders[order_id]
         else:
-            order[3], order[5] = leaves, shown
+            self._orders[order_id] = (instrument, side, price, leaves, display, shown)
         if display == _HIDDEN:
             return
         book = self._books[instrument]

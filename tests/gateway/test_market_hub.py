@@ -21,7 +21,7 @@ from lockstep.gateway import market_hub
 from lockstep.gateway.books import Books
 from lockstep.gateway.encodings import L2, TRADES
 from lockstep.gateway.engines import EnginesUnavailable
-from lockstep.gateway.market import Subscription
+from lockstep.gateway.market import MOST_IN_TURN, Subscription
 from lockstep.gateway.market_hub import MarketHub, resting_orders
 from lockstep.stream.records import EVENT, EventFlag, EventKind
 from lockstep.v1 import market_data_pb2
@@ -148,8 +148,8 @@ def test_loop_gets_its_turn_while_books_are_loaded_and_told(monkeypatch: pytest.
     client, turns = run(body)
     assert len(client.bids) == INSTRUMENTS * LEVELS == loaded[0] == made[0]
     steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(turns)]
-    assert max(orders for orders, _ in steps) <= 500
-    assert max(levels for _, levels in steps) <= 1_000 + LEVELS
+    assert max(orders for orders, _ in steps) <= market_hub._ORDERS_IN_TURN
+    assert max(levels for _, levels in steps) <= MOST_IN_TURN + LEVELS
 
 
 def test_many_subscribers_at_once_share_one_load_and_one_encoding():
