@@ -119,9 +119,7 @@ def test_trades_are_told_once_and_a_break_that_may_have_cost_some_is_counted() -
     assert machine.on_update(trade(5, 2, 4)) is None
     assert machine.trades_missed == 0
     machine.on_subscribed()
-    assert machine.on_update(tape(8)) == TradesMissed(
-        5, 2, 8, 0, 1, "the gateway did not go on where the stream before ended"
-    )
+    assert machine.on_update(tape(8)) == TradesMissed(7, 5, 2, 8, 1)
     assert isinstance(machine.on_update(trade(9, 0, 8)), PublicTrade)
     assert machine.trades_missed == 1
 
@@ -185,7 +183,7 @@ def test_what_cannot_be_had_is_handed_out_in_its_place() -> None:
     for message in (tape(4), trade(5, 1, 4)):
         machine.on_update(message)
     machine.on_subscribed()
-    assert machine.on_update(missed(5, 80)) == TradesMissed(5, LAST_INDEX, 80, 0, 1, "why")
+    assert machine.on_update(missed(5, 80)) == TradesMissed(0, 5, LAST_INDEX, 80, 1, 0, "why")
     assert resumes_from(machine) == (80, LAST_INDEX, 1)
     assert machine.on_update(tape(5)) is None
     assert isinstance(machine.on_update(trade(81, 0, 5)), PublicTrade)
@@ -198,7 +196,7 @@ def test_trades_of_the_history_that_took_the_place_of_void_ones_are_handed_out()
         machine.on_update(message)
     machine.on_subscribed()
     void = machine.on_update(missed(6, 6, void_from=7, epoch=2))
-    assert void == TradesMissed(6, LAST_INDEX, 6, 7, 2, "why")
+    assert void == TradesMissed(0, 6, LAST_INDEX, 6, 2, 7, "why")
     assert resumes_from(machine) == (6, LAST_INDEX, 2)
     begins, new = tape(6), trade(7, 0, 6)
     begins.stamp.epoch = new.stamp.epoch = 2

@@ -125,7 +125,7 @@ def test_trades_that_cannot_be_had_are_said_by_the_blocking_client_too(gateway_t
     gateway_thread.market_scripts = [[market_data_pb2.MarketDataUpdate(stamp=stamp, feed=feed, seq=80, missed=gone)]]
     with Client(gateway_thread.address) as client:
         subscription = client.subscribe(["ACME"], feeds=[Feed.TRADES])
-        assert subscription.next(timeout_s=5) == TradesMissed(5, 0, 80, 0, 1, "cut")
+        assert subscription.next(timeout_s=5) == TradesMissed(0, 5, 0, 80, 1, 0, "cut")
         assert (subscription.trades_missed, subscription.last_break) == (1, "")
         subscription.close()
 

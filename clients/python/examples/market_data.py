@@ -17,7 +17,7 @@ async def main(address: str, symbol: str) -> None:
             elif isinstance(update, PublicTrade):
                 print(f"seq {update.seq}: traded {update.quantity_lots} lots at {update.price_ticks} ticks")
             elif isinstance(update, TradesMissed):
-                print(f"trades after seq {update.after_seq} up to {update.through_seq} can't be had: {update.text}")
+                print(f"trades after seq {update.after_seq} up to {update.until_seq} can't be had: {update.text}")
 
 
 if __name__ == "__main__":

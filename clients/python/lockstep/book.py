@@ -123,20 +123,24 @@ class PublicTrade:
 
 @dataclass(frozen=True, slots=True)
 class TradesMissed:
-    """Trades after the event `after_seq`, `after_index` up to `through_seq` can't be had; perhaps there were none.
+    """After a break: trades may be missing here, those with after < (seq, index) and seq <= until_seq.
 
     Attributes:
+        instrument: whose; 0: of all instruments of the subscription.
+        after_seq, after_index: event id up to which trades were told.
+        until_seq: history up to which nothing is told; the trades behind it follow.
         void_from_seq: not 0: trades that were handed out from this seq on are void, because an operator had to let the
             cluster go on without them. What was traded instead follows.
-        text: why.
+        text: why, where the gateway says so.
     """
 
+    instrument: int
     after_seq: int
     after_index: int
-    through_seq: int
-    void_from_seq: int
+    until_seq: int
     epoch: int
-    text: str
+    void_from_seq: int = 0
+    text: str = ""
 
 
 MarketUpdate = Book | Quote | PublicTrade | TradesMissed
@@ -168,12 +172,13 @@ class MarketMachine:
         # All trades up to this event were handed out, or found missing; under which epoch that was said.
         self._through: tuple[int, int] | None = None
         self._through_epoch = 0
-        self._resumed: tuple[int, int] = (0, 0)
+        # Where that stood when the present stream began; None: there was none before.
+        self._resumed: tuple[int, int] | None = None
 
     def on_subscribed(self) -> None:
         """A new stream begins: each feed starts with a snapshot again, and the trades where they ended."""
         self._seqs.clear()
-        self._resumed = self._through or (0, 0)
+        self._resumed = self._through
 
     def fill_in(self, request: market_data_pb2.SubscribeRequest) -> None:
         """Have the next stream of trades begin where the one before ended."""
@@ -245,15 +250,14 @@ class MarketMachine:
 
     def _on_tape_begins(self, update: market_data_pb2.MarketDataUpdate) -> TradesMissed | None:
         """The empty snapshot of the trades feed: what happened up to its seq is not told on this stream."""
-        epoch, before = update.stamp.epoch, self._through
-        missed = None
-        if before is not None and update.seq > before[0]:
-            text = "the gateway did not go on where the stream before ended"
-            missed = TradesMissed(*before, update.seq, 0, epoch, text)
-            self.trades_missed += 1
-        if before is None or missed is not None:
+        epoch, before = update.stamp.epoch, self._resumed
+        if self._through is None or update.seq > self._through[0]:
             self._pass((update.seq, _LAST_INDEX), epoch)
-        return missed
+        if before is None or update.seq <= before[0]:
+            return None
+        # A gateway that does not go on where the stream before ended.
+        self.trades_missed += 1
+        return TradesMissed(update.instrument, *before, update.seq, epoch)
 
     def _on_missed(self, update: market_data_pb2.MarketDataUpdate) -> TradesMissed:
         missed, epoch = update.missed, update.stamp.epoch
@@ -261,14 +265,16 @@ class MarketMachine:
         if void_from:
             last = (void_from - 1, _LAST_INDEX)
             self._through = min(self._through or last, last)
-            self._resumed = min(self._resumed, last)
+            self._resumed = min(self._resumed or last, last)
             self._last_trades = {key: min(event_id, last) for key, event_id in self._last_trades.items()}
         if (missed.after.seq, missed.after.index) < (missed.through_seq, _LAST_INDEX):
             self._pass((missed.through_seq, _LAST_INDEX), epoch)
         self._through_epoch = epoch
         self.trades_missed += 1
         after = missed.after
-        return TradesMissed(after.seq, after.index, missed.through_seq, void_from, epoch, missed.text)
+        return TradesMissed(
+            update.instrument, after.seq, after.index, missed.through_seq, epoch, void_from, missed.text
+        )
 
     def _pass(self, event_id: tuple[int, int], epoch: int) -> None:
         if self._through is None or event_id > self._through:
@@ -278,7 +284,7 @@ class MarketMachine:
     def _on_trade(self, update: market_data_pb2.MarketDataUpdate) -> PublicTrade | None:
         trade = update.trade
         event_id = (trade.event_id.seq, trade.event_id.index)
-        if event_id <= max(self._last_trades.get(update.instrument, (0, 0)), self._resumed):
+        if event_id <= max(self._last_trades.get(update.instrument, (0, 0)), self._resumed or (0, 0)):
             return None
         self._last_trades[update.instrument] = event_id
         self._pass(event_id, update.stamp.epoch)
