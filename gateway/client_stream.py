@@ -11,6 +11,7 @@ from typing import Final
 import grpc
 
 from lockstep.gateway.reports import ReportRows, join, report_batch, report_messages, split, stamp_message
+from lockstep.gateway.resumption import LAST_INDEX, Resumption
 from lockstep.gateway.sessions import Refused
 from lockstep.stream.codes import is_retryable
 from lockstep.v1 import common_pb2, orders_pb2
@@ -19,6 +20,11 @@ from lockstep.wire.v1 import columns_pb2
 MAX_PENDING_ROWS: Final = 262_144
 _MAX_MESSAGE_ROWS: Final = 8192
 _MAX_MESSAGE_ROWS_PLAIN: Final = 1024
+_BOTH_LEGS: Final = 255
+
+
+class RowsOutOfOrder(RuntimeError):
+    """A broken invariant: a report would go out twice, or behind a later one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +36,17 @@ class StreamEnd:
 
 
 class ClientStream:
-    """Rows in order of event id; `token` is unique among this gateway's streams."""
+    """Live reports wait from its making on, until its resumption lets them go.
 
-    def __init__(self, token: int, session_id: int, *, columnar: bool) -> None:
+    Invariant: rows leave in strictly increasing (seq, index, leg), all of them behind what the client has seen.
+    `token` is unique among this gateway's streams.
+    """
+
+    def __init__(self, token: int, session_id: int, resumption: Resumption, *, columnar: bool) -> None:
         self.token = token
         self.session_id = session_id
         self.columnar = columnar
+        self.resumption = resumption
         self.wakeup = asyncio.Event()
         self.drained = asyncio.Event()
         """Set when nothing waits."""
@@ -43,45 +54,73 @@ class ClientStream:
         self.past_known = asyncio.Event()
         """Set when it is known whether the session had a past; no command of the stream is taken in before."""
         self.end: StreamEnd | None = None
+        self.closed = False
+        """Nobody reads it any more."""
         self.half_closed = False
         """The client sends nothing more."""
         self._urgent: list[bytes] = []
         self._rows: list[ReportRows] = []
-        self._held: list[ReportRows] | None = None
+        self._held: list[ReportRows] | None = []
         self._count = 0
+        # The last row that went into `_rows`, or what the client has seen, both its legs.
+        self._last = (*resumption.seen, _BOTH_LEGS)
+        self._ahead = resumption.seen > (resumption.boundary, LAST_INDEX)
 
     @property
     def pending_rows(self) -> int:
         """Report rows that wait."""
         return self._count
 
-    def hold_live(self) -> None:
-        """Keep live reports back until `release_live`: older ones are being fetched."""
-        self._held = []
+    @property
+    def over(self) -> bool:
+        """Nothing more is to be put in."""
+        return self.closed or self.end is not None
+
+    @property
+    def resuming(self) -> bool:
+        """Live reports wait."""
+        return self._held is not None
 
     def release_live(self) -> None:
         """The older reports are in: go on with the live ones."""
         held, self._held = self._held or [], None
-        self._rows.extend(held)
+        for reports in held:
+            self._append(reports)
         self._notify()
 
-    @property
-    def resuming(self) -> bool:
-        """Between `hold_live` and `release_live`."""
-        return self._held is not None
-
     def put_live(self, reports: ReportRows) -> None:
-        """Reports of a release."""
-        self._put(self._rows if self._held is None else self._held, reports)
+        """Reports of a release, behind the boundary of the resumption."""
+        if self._ahead:
+            # Another gateway was faster, and has told them.
+            unseen = self._unseen(reports)
+            self._ahead = not len(unseen)
+            reports = unseen
+        self._put(reports, held=self._held is not None)
 
     def put_resumed(self, reports: ReportRows) -> None:
-        """Reports from before the stream was opened."""
-        self._put(self._rows, reports)
+        """Reports up to the boundary."""
+        self._put(reports, held=False)
 
-    def _put(self, queue: list[ReportRows], reports: ReportRows) -> None:
-        if self.end is not None:
+    def _unseen(self, reports: ReportRows) -> ReportRows:
+        seq, index = self.resumption.seen
+        rows = reports.rows
+        later = (rows["seq"] > seq) | ((rows["seq"] == seq) & (rows["index"] > index))
+        return ReportRows(rows[later], reports.legs[later])
+
+    def _append(self, reports: ReportRows) -> None:
+        first, last = _row_id(reports, 0), _row_id(reports, -1)
+        if first <= self._last:
+            raise RowsOutOfOrder(f"session {self.session_id:#x}: row {first} is to follow row {self._last}")
+        self._last = last
+        self._rows.append(reports)
+
+    def _put(self, reports: ReportRows, *, held: bool) -> None:
+        if self.over or not len(reports):
             return
-        queue.append(reports)
+        if held and self._held is not None:
+            self._held.append(reports)
+        else:
+            self._append(reports)
         self._count += len(reports)
         if self._count > MAX_PENDING_ROWS:
             self.finish(
@@ -121,6 +160,13 @@ class ClientStream:
             self._count = 0
         self._notify()
 
+    def close(self) -> None:
+        """Nobody reads it any more: who waits for room gets on."""
+        self.closed = True
+        self._rows.clear()
+        self._held, self._count = None, 0
+        self.drained.set()
+
     def _notify(self) -> None:
         self.drained.clear()
         self.wakeup.set()
@@ -147,3 +193,8 @@ class ClientStream:
             reports = orders_pb2.Reports(stamp=stamp, reports=report_messages(part, epoch))
             plain.append(orders_pb2.SessionResponse(reports=reports).SerializeToString())
         return plain
+
+
+def _row_id(reports: ReportRows, place: int) -> tuple[int, int, int]:
+    row = reports.rows[place]
+    return int(row["seq"]), int(row["index"]), int(reports.legs[place])

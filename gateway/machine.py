@@ -16,6 +16,7 @@ import numpy as np
 from lockstep.gateway.disconnects import Announcement, Disconnects, Watch
 from lockstep.gateway.downlink import Delivery, Downlink, Fetch
 from lockstep.gateway.reports import Routed, route
+from lockstep.gateway.resumption import EventId, Resumption
 from lockstep.gateway.sessions import Admission, Opened, Refused, Session, SessionTable, own_session_id
 from lockstep.gateway.uplink import Uplink
 from lockstep.stream.codes import Code
@@ -65,6 +66,13 @@ class Effects:
 
 
 NOTHING: Final = Effects()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStream(Opened):
+    """A stream owns its session now: what is delivered from here on is live to it, all before is its resumption's."""
+
+    resumption: Resumption
 
 
 class GatewayMachine:
@@ -129,19 +137,24 @@ class GatewayMachine:
         *,
         cancel_on_disconnect_ms: int = 0,
         connection: int = 0,
-    ) -> Opened | Refused:
+        last_seen: EventId = (0, 0),
+        last_epoch: int = 0,
+    ) -> OpenedStream | Refused:
         """A client's Hello on a stream; see `SessionTable.open`. With cancel on disconnect, `connection` is at least 1.
 
-        What is to be said of it leaves before the stream's first command, or with the next tick.
+        What is to be said of it leaves before the stream's first command, or with the next tick. `last_seen`: the last
+        event that the client knows, told under `last_epoch` (0: not known).
         """
         if cancel_on_disconnect_ms and self.disconnects.is_full(session_id):
             return Refused(next_no, Code.BUSY, _FULL_RETRY_MS)
         if cancel_on_disconnect_ms and self.disconnects.is_stale(session_id, connection):
             return Refused(next_no, Code.STALE_CONNECTION)
         opened = self.sessions.open(session_id, client, stream, next_no)
-        if isinstance(opened, Opened):
-            self.disconnects.on_hello(session_id, cancel_on_disconnect_ms, connection)
-        return opened
+        if isinstance(opened, Refused):
+            return opened
+        self.disconnects.on_hello(session_id, cancel_on_disconnect_ms, connection)
+        resumption = Resumption(self.delivered_seq, seen=last_seen, told_epoch=last_epoch)
+        return OpenedStream(opened.previous_stream, opened.credit, resumption)
 
     def close_stream(self, session_id: int, stream: int, now_ns: int) -> None:
         """A stream ended, in whichever way."""

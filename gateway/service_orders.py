@@ -104,7 +104,7 @@ class OrderEntryService:
         opened = self._shell.open_stream(client.name, hello)
         if isinstance(opened, Refused):
             await abort_refused(context, opened, REFUSAL_TEXTS[opened.code])
-        self._shell.spawn(self._shell.resume(opened, hello))
+        self._shell.spawn(self._shell.resume(opened))
         return opened
 
     async def _write(self, stream: ClientStream, reader: "asyncio.Task[None]", context: Any) -> None:
@@ -297,8 +297,11 @@ class OrderEntryService:
         if seq == 0:
             return reports
         parts = []
+        epoch = self._shell.machine.epoch
         try:
-            async for events in self._shell.engines.events(after_seq=seq - 1, to_seq=seq, session_id=session_id):
+            async for events in self._shell.engines.events(
+                after_seq=seq - 1, to_seq=seq, session_id=session_id, min_epoch=epoch
+            ):
                 parts.append(events)
         except EnginesUnavailable as error:
             text = f"executed before, but its outcome can't be fetched now: {error}"

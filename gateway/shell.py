@@ -357,6 +357,8 @@ class GatewayShell:
             max(1, hello.next_no),
             cancel_on_disconnect_ms=hello.cancel_on_disconnect_ms,
             connection=hello.connection,
+            last_seen=(hello.last_seen.seq, hello.last_seen.index),
+            last_epoch=hello.last_epoch,
         )
         if isinstance(opened, Refused):
             return opened
@@ -365,7 +367,7 @@ class GatewayShell:
             refused = Refused(0, Code.SESSION_TAKEN_OVER)
             previous.refuse(self.stamp(), refused, REFUSAL_TEXTS[refused.code])
             previous.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[refused.code])
-        stream = ClientStream(token, hello.session_id, columnar=hello.columnar)
+        stream = ClientStream(token, hello.session_id, opened.resumption, columnar=hello.columnar)
         self._streams[hello.session_id] = stream
         stream.welcome(
             self.stamp(),
@@ -373,12 +375,11 @@ class GatewayShell:
             credit=opened.credit,
             max_batch=self.topology.limits.client_batch,
         )
-        # From here on live reports wait; those up to this seq are fetched.
-        stream.hold_live()
         return stream
 
     def close_stream(self, stream: ClientStream) -> None:
         """The stream ended; its session stays."""
+        stream.close()
         if self._streams.get(stream.session_id) is stream:
             del self._streams[stream.session_id]
         self.machine.close_stream(stream.session_id, stream.token, time.monotonic_ns())
@@ -394,9 +395,9 @@ class GatewayShell:
         session = self.machine.sessions.get(stream.session_id)
         return (session is None or session.unanswered == 0) and not stream.resuming
 
-    async def resume(self, stream: ClientStream, hello: orders_pb2.Hello) -> None:
-        """Bring a new stream the reports after those of the Hello that were delivered before it was opened."""
-        await resume(stream, hello, self.engines, self.machine)
+    async def resume(self, stream: ClientStream) -> None:
+        """Bring a new stream the reports after those of its Hello that were delivered before it was opened."""
+        await resume(stream, self.engines, self.machine)
 
     # ---- unary calls ---------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 It is the outside checker: it takes the committed batches and what the clients wrote down, and nothing else.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,26 +12,29 @@ from lockstep.engine.reference import ReferenceEngine
 from lockstep.engine.reference.invariants import check_invariants
 from lockstep.ops.simulation.client_host import ClientHost, Row
 from lockstep.ops.simulation.judge import Judge
+from lockstep.ops.simulation.stream_judge import Told
 from lockstep.ops.simulation.world import Violation
 from lockstep.stream.codes import Code
 from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import CommandKind, EventKind, Events
 
-_TWO_SIDED = (EventKind.TRADE, EventKind.CANCELED, EventKind.REPLACED)
+_TWO_SIDED = (EventKind.TRADE, EventKind.CANCELED, EventKind.REPLACED, EventKind.REDUCED)
+_BOTH_LEGS = 255
 
 
 def audit(
     judge: Judge,
     clients: Sequence[ClientHost],
+    streams: Sequence[Told],
     *,
     deposits: dict[tuple[int, int], int],
     left: ClientHost | None = None,
 ) -> int:
     """Check a finished run; the number of trades.
 
-    `deposits`: (0, account) cash and (instrument, account) lots given. `left`: a client with cancel on disconnect that
-    went away for good.
+    `streams`: what was written to each session stream. `deposits`: (0, account) cash and (instrument, account) lots
+    given. `left`: a client with cancel on disconnect that went away for good.
 
     Raises:
         Violation: what differs.
@@ -38,6 +42,7 @@ def audit(
     engine = ReferenceEngine()
     digest = GENESIS
     told: dict[int, list[Row]] = {}
+    wire: dict[int, list[Row]] = {}  # with what only points to an outcome of before
     executed: dict[int, int] = {}
     answers: dict[tuple[int, int], int] = {}
     trades = 0
@@ -57,9 +62,12 @@ def audit(
             raise Violation(f"replay of the committed history gives another digest at seq {frame.last_seq}")
         _check_released(judge, events)
         trades += _collect(events, told, executed, answers)
+        _collect_wire(events, wire)
         departures.check(frame, events)
     for client in clients:
         _check_client(client, told.get(client.session_id, []), executed, answers)
+    for stream in streams:
+        _check_stream(stream, wire.get(stream.session_id, []))
     check_invariants(engine)
     _check_conserved(engine, deposits)
     if left is not None:
@@ -136,6 +144,16 @@ def _collect(
     return trades
 
 
+def _collect_wire(events: Events, wire: dict[int, list[Row]]) -> None:
+    """Every row of every session, as a stream has to tell it."""
+    columns = (events[name].tolist() for name in ("kind", "seq", "index", "session_id", "maker_session_id"))
+    for kind, seq, index, session, other in zip(*columns, strict=True):
+        if session and kind < EventKind.EPOCH_STARTED:
+            wire.setdefault(session, []).append((seq, index, 0))
+        if other and kind in _TWO_SIDED:
+            wire.setdefault(other, []).append((seq, index, 1))
+
+
 def _check_client(
     client: ClientHost, told: list[Row], executed: dict[int, int], answers: dict[tuple[int, int], int]
 ) -> None:
@@ -151,6 +169,18 @@ def _check_client(
         extra = [row for row in client.seen if row not in told]
         raise Violation(
             f"{client.name} saw {len(client.seen)} of {len(told)} events; missing {missing[:3]}, extra {extra[:3]}"
+        )
+
+
+def _check_stream(stream: Told, told: list[Row]) -> None:
+    """A stream begins behind what its client has seen and leaves nothing out as far as it goes."""
+    start = bisect_right(told, (*stream.seen, _BOTH_LEGS))
+    wanted = told[start : start + len(stream.rows)]
+    if stream.rows != wanted:
+        place = next((at for at, row in enumerate(wanted) if stream.rows[at] != row), len(wanted))
+        raise Violation(
+            f"{stream.name}: as row {place + 1} it told {stream.rows[place]}, due was "
+            f"{wanted[place] if place < len(wanted) else 'none'}"
         )
 
 

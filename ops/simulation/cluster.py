@@ -13,6 +13,7 @@ from lockstep.ops.simulation.network import Network
 from lockstep.ops.simulation.sequencer_host import SequencerHost
 from lockstep.ops.simulation.snapshot_round import DiskLoss, SnapshotRound
 from lockstep.ops.simulation.store import Store
+from lockstep.ops.simulation.stream_judge import StreamJudge
 from lockstep.ops.simulation.watching import Watching
 from lockstep.ops.simulation.world import World
 from lockstep.replica.effects import Role
@@ -33,6 +34,8 @@ class Cluster(World):
         self.store = Store(self)
         self.watching = Watching(self)
         self.judge = Judge(self)
+        self.stream_judge = StreamJudge(self.judge)
+        self.network.on_stream_message = self.stream_judge.on_message
         self.network.on_cut_change = self.watching.on_cut_change
         topology = self.topology
         self.sequencers = [SequencerHost(self, member.id) for member in topology.sequencers]

@@ -9,9 +9,24 @@ import numpy as np
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.downlink import Fetch
-from lockstep.gateway.engines import LAST_INDEX
 from lockstep.gateway.machine import Effects, GatewayMachine, Settings
-from lockstep.gateway.reports import route, stamp_message
+from lockstep.gateway.reports import stamp_message
+from lockstep.gateway.resuming import perform, put_fetched
+from lockstep.gateway.resumption import (
+    LAST_INDEX,
+    Ask,
+    AskEvents,
+    AskLastNumber,
+    AskWhetherLost,
+    Began,
+    Compared,
+    Counted,
+    Event,
+    Failed,
+    Fetched,
+    FetchedAll,
+    Ticked,
+)
 from lockstep.gateway.sessions import Refused
 from lockstep.gateway.validation import ShapeError, build_records
 from lockstep.gateway.wire import ADMIN_COMMANDS, Request, admin_record, command_columns, decode_request
@@ -24,14 +39,13 @@ from lockstep.ops.simulation.world import Violation, World
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import EVENT, Commands, Events, no_events
-from lockstep.v1 import common_pb2, orders_pb2, replication_pb2
+from lockstep.v1 import common_pb2, replication_pb2
 
 _QUERY_TIMEOUT_NS: Final = 1 * SECOND
 _FETCH_TIMEOUT_NS: Final = 10 * SECOND
 _SYNC_PAUSE_NS: Final = 100 * MS
-_RETRY_PAUSE_NS: Final = 50 * MS
 _GONE_PATIENCE_NS: Final = 3 * SECOND
-_RESUME_PATIENCE_NS: Final = 3 * SECOND
+_TASK_DELAY_NS: Final = MS // 2
 _SUBMIT_INTERVAL_NS: Final = 2 * MS
 _CLIENT: Final = "client"
 END: Final = b""
@@ -184,7 +198,14 @@ class GatewayHost(Host):
             self._perform(self.machine.on_fetched(events, wanted.to_seq))
             self._write_streams()
 
-        self._events((wanted.after_seq, LAST_INDEX), wanted.to_seq, 0, done, told_epoch=wanted.told_epoch)
+        self._events(
+            (wanted.after_seq, LAST_INDEX),
+            wanted.to_seq,
+            0,
+            done,
+            min_epoch=wanted.epoch,
+            told_epoch=wanted.told_epoch,
+        )
 
     def _events(
         self,
@@ -193,15 +214,19 @@ class GatewayHost(Host):
         session_id: int,
         done: Callable[[Events | None], None],
         *,
+        min_epoch: int,
         told_epoch: int = 0,
     ) -> None:
         """Like `Engines.events`: the primary first, the next where one can't go on; None if none can."""
-        downlink = self.machine.downlink
-        self._primary = (downlink.primary if downlink is not None else 0) or self._primary
-        engines = sorted(self.world.of_kind("engine"), key=lambda engine: (engine.id != self._primary, engine.id))
         parts: list[Events] = []
         self._gone = False
-        self._next_engine(iter(engines), after, to_seq, session_id, parts, done, told_epoch)
+        engines = iter(self._engines_to_ask())
+        self._next_engine(engines, after, to_seq, session_id, parts, done, min_epoch, told_epoch)
+
+    def _engines_to_ask(self) -> list[Host]:
+        downlink = self.machine.downlink
+        self._primary = (downlink.primary if downlink is not None else 0) or self._primary
+        return sorted(self.world.of_kind("engine"), key=lambda engine: (engine.id != self._primary, engine.id))
 
     def _next_engine(
         self,
@@ -211,6 +236,7 @@ class GatewayHost(Host):
         session_id: int,
         parts: list[Events],
         done: Callable[[Events | None], None],
+        min_epoch: int,
         told_epoch: int,
     ) -> None:
         engine = next(engines, None)
@@ -228,6 +254,8 @@ class GatewayHost(Host):
             self._gone |= failure.startswith(grpc.StatusCode.OUT_OF_RANGE.name)
             last, through = after, 0
             for reply in replies or ():
+                if reply.epoch < min_epoch:
+                    break  # it may be of a history that was given up
                 through = max(through, reply.through_seq)
                 if reply.events:
                     events = np.frombuffer(reply.events, dtype=EVENT)
@@ -236,7 +264,8 @@ class GatewayHost(Host):
             if through >= to_seq:
                 done(np.concatenate(parts) if parts else no_events())
             else:
-                self._next_engine(engines, last, to_seq, session_id, parts, done, 0 if parts else told_epoch)
+                told = 0 if parts else told_epoch
+                self._next_engine(engines, last, to_seq, session_id, parts, done, min_epoch, told)
 
         def ask(target: Host, answer: Done) -> None:
             assert isinstance(target, EngineHost)
@@ -303,6 +332,8 @@ class GatewayHost(Host):
             max(1, hello.next_no),
             cancel_on_disconnect_ms=hello.cancel_on_disconnect_ms,
             connection=hello.connection,
+            last_seen=(hello.last_seen.seq, hello.last_seen.index),
+            last_epoch=hello.last_epoch,
         )
         if isinstance(opened, Refused):
             pipe.end(f"refused: {opened.code.name}")
@@ -313,85 +344,98 @@ class GatewayHost(Host):
             stream.refuse(self._stamp(), Refused(0, Code.SESSION_TAKEN_OVER), "")
             stream.finish(grpc.StatusCode.ABORTED, "taken over")
             self._write(stream, old)
-        stream = ClientStream(self._token, hello.session_id, columnar=hello.columnar)
+        stream = ClientStream(self._token, hello.session_id, opened.resumption, columnar=hello.columnar)
         self._streams[hello.session_id] = (stream, pipe)
         self._by_pipe[pipe] = stream
         stream.welcome(
             self._stamp(), gateway=self.id, credit=opened.credit, max_batch=self.world.topology.limits.client_batch
         )
-        stream.hold_live()
-        self._ask_if_lost(hello)
-        self._resume(stream, hello, self.machine.delivered_seq, self.kernel.now_ns + _RESUME_PATIENCE_NS)
+        # A task that is spawned in a busy loop gets its first turn late; events are delivered meanwhile.
+        self.kernel.after(_TASK_DELAY_NS, self._again, self.life, lambda: self._resume(stream, Began()))
 
-    def _ask_if_lost(self, hello: orders_pb2.Hello) -> None:
-        """What a client was told under a lower epoch is asked for; here nothing is ever given up."""
-        epoch = self.machine.epoch
-        if not hello.last_seen.seq or not 0 < hello.last_epoch < epoch:
+    # ---- resuming: the real machine, over simulated calls ----------------------------------------------------------
+
+    def _resume(self, stream: ClientStream, event: Event) -> None:
+        if stream.over:
             return
+        machine, resumption = self.machine, stream.resumption
+        effects = resumption.step(event, self.kernel.now_ns, epoch=machine.epoch, delivered_seq=machine.delivered_seq)
+        knew = stream.past_known.is_set()
+        perform(stream, machine, effects)
+        if stream.past_known.is_set() and not knew:
+            self._take_held(stream)
+        if effects.end is not None and effects.end.code is Code.REPORTS_GONE:
+            raise Violation(f"{self.name} refuses session {stream.session_id:#x}: {effects.end.text}")
+        self._write_streams()
+        if effects.ask is not None:
+            self._ask(stream, effects.ask)
+        elif effects.deadline_ns:
+            delay_ns = max(0, effects.deadline_ns - self.kernel.now_ns)
+            self.kernel.after(delay_ns, self._again, self.life, lambda: self._resume(stream, Ticked()))
 
-        def done(reply: replication_pb2.QueryReply | None, _failure: str) -> None:
-            if reply is not None and reply.stamp.epoch >= epoch and reply.parted_at:
-                raise Violation(f"{self.name} takes seq {hello.last_seen.seq} of a client for lost")
+    def _ask(self, stream: ClientStream, ask: Ask) -> None:
+        match ask:
+            case AskWhetherLost():
+                told = replication_pb2.Told(epoch=ask.told_epoch, seq=ask.told_seq)
+                request = replication_pb2.QueryRequest(told=told)
+                self._query_any(
+                    request, ask.min_epoch, lambda reply: self._resume(stream, Compared(reply.parted_at)), stream
+                )
+            case AskLastNumber():
+                request = replication_pb2.QueryRequest(session_id=stream.session_id)
+                self._query_any(
+                    request,
+                    ask.min_epoch,
+                    lambda reply: self._resume(stream, Counted(reply.session_last_no, reply.stamp.seq)),
+                    stream,
+                )
+            case AskEvents():
+                self._events(
+                    ask.after,
+                    ask.to_seq,
+                    stream.session_id,
+                    lambda events: self._on_resumed(stream, events),
+                    min_epoch=ask.min_epoch,
+                )
 
-        told = replication_pb2.Told(epoch=hello.last_epoch, seq=hello.last_seen.seq)
-        for engine in self.world.of_kind("engine"):
-            self._query(engine, replication_pb2.QueryRequest(told=told), done)
+    def _query_any(
+        self,
+        request: replication_pb2.QueryRequest,
+        min_epoch: int,
+        done: Callable[[replication_pb2.QueryReply], None],
+        stream: ClientStream,
+    ) -> None:
+        """The primary first, another one if it can't answer; one that has not heard of the epoch does not count."""
+        engines = iter(self._engines_to_ask())
 
-    def _resume(self, stream: ClientStream, hello: orders_pb2.Hello, to_seq: int, give_up_ns: int) -> None:
-        after = (hello.last_seen.seq, hello.last_seen.index)
-
-        def done(events: Events | None) -> None:
-            if stream.end is not None:
-                return
-            if events is None:
-                if self.kernel.now_ns > give_up_ns:
-                    stream.finish(grpc.StatusCode.UNAVAILABLE, "earlier reports can't be fetched now")
-                    self._write_streams()
-                else:
-                    again = lambda: self._resume(stream, hello, to_seq, give_up_ns)  # noqa: E731
-                    self.kernel.after(_RETRY_PAUSE_NS, self._again, self.life, again)
-                return
-            routed = route(events, stream.session_id) if len(events) else None
-            if routed is not None:
-                self.machine.on_resumed(routed)
-                stream.put_resumed(routed.of(0))
-            stream.release_live()
-            self._write_streams()
-
-        if not to_seq or after >= (to_seq, LAST_INDEX):
-            self._past_known(stream)
-            stream.release_live()
-        elif after == (0, 0) and not stream.past_known.is_set():
-            self._ask_if_new(stream, lambda: self._events(after, to_seq, stream.session_id, done))
-        else:
-            self._past_known(stream)
-            self._events(after, to_seq, stream.session_id, done)
-
-    def _ask_if_new(self, stream: ClientStream, fetch: Callable[[], None]) -> None:
-        """A session without a past has no events to be fetched."""
-        request = replication_pb2.QueryRequest(session_id=stream.session_id)
-        engines = self.world.of_kind("engine")
-        asked = next((engine for engine in engines if engine.id == self._primary), engines[0])
-
-        def done(reply: replication_pb2.QueryReply | None, _failure: str) -> None:
-            if stream.end is not None:
-                return
-            self._past_known(stream)
-            machine = self.machine
-            new = reply is not None and reply.session_last_no == 0 and reply.stamp.epoch >= machine.epoch
-            if new and reply is not None and reply.stamp.seq >= machine.delivered_seq:
-                stream.release_live()
-                self._write_streams()
+        def ask_next() -> None:
+            engine = next(engines, None)
+            if engine is None:
+                self._resume(stream, Failed("no engine answers"))
             else:
-                fetch()
+                self._query(engine, request, answered)
 
-        self._query(asked, request, done)
+        def answered(reply: replication_pb2.QueryReply | None, _failure: str) -> None:
+            if reply is None or reply.stamp.epoch < min_epoch:
+                ask_next()
+            else:
+                done(reply)
 
-    def _past_known(self, stream: ClientStream) -> None:
-        """From here on its commands are taken."""
-        if stream.past_known.is_set():
+        ask_next()
+
+    def _on_resumed(self, stream: ClientStream, events: Events | None) -> None:
+        if stream.over:
             return
-        stream.past_known.set()
+        if events is None:
+            self._resume(stream, Failed("no engine has them all"))
+            return
+        if len(events):
+            put_fetched(stream, events, self.machine)
+            self._resume(stream, Fetched((int(events["seq"][-1]), int(events["index"][-1]))))
+        self._resume(stream, FetchedAll())
+
+    def _take_held(self, stream: ClientStream) -> None:
+        """What the client sent before its commands were taken."""
         pipe = next((pipe for pipe, one in self._by_pipe.items() if one is stream), None)
         if pipe is not None:
             for raw in self._held.pop(pipe, ()):
@@ -403,6 +447,7 @@ class GatewayHost(Host):
         self._held.pop(pipe, None)
         if stream is None:
             return
+        stream.close()
         known = self._streams.get(stream.session_id)
         if known is not None and known[0] is stream:
             del self._streams[stream.session_id]

@@ -64,6 +64,7 @@ class Pipe:
         if not self.open:
             return
         kernel = self.network.kernel
+        self.network.on_stream_message(self, message, up)
         due_ns = max(self._last_ns[up], kernel.now_ns + self.network.delay_ns())
         self._last_ns[up] = due_ns
         self._queues[up].append(message)
@@ -118,6 +119,8 @@ class Network:
         self.mute: dict[str, bool] = {}
         """Hosts (by process name) whose media driver is lost: their links carry nothing."""
         self.on_cut_change: Callable[[], None] = lambda: None
+        self.on_stream_message: Callable[[Pipe, bytes, bool], None] = lambda _pipe, _message, _up: None
+        """Sees what is written to a client's stream; the last says whether it goes to the gateway."""
         self._generation = 0  # of the media driver
         self._cuts: dict[tuple[str, str], int] = {}
         self._last_ns: dict[tuple[str, int, str], int] = {}

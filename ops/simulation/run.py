@@ -96,7 +96,7 @@ def _run(kernel: Kernel, cluster: Cluster, faults: Faults) -> int:
     kernel.run(kernel.now_ns + _SETTLE_NS, lambda: False)
     leaver = cluster.clients[0]
     if not leaver.grace_ms:
-        return audit(cluster.judge, cluster.clients, deposits=deposits)
+        return audit(cluster.judge, cluster.clients, cluster.stream_judge.streams, deposits=deposits)
     if not kernel.seed % 2:
         last_act.say_late(kernel, cluster, leaver)
         _converge(kernel, cluster)
@@ -107,7 +107,7 @@ def _run(kernel: Kernel, cluster: Cluster, faults: Faults) -> int:
             gateway.crash()
             kernel.after(_SETTLE_NS, gateway.start)
     kernel.run(kernel.now_ns + leaver.grace_ms * MS + _CLOSE_NS, lambda: False)
-    return audit(cluster.judge, cluster.clients, deposits=deposits, left=leaver)
+    return audit(cluster.judge, cluster.clients, cluster.stream_judge.streams, deposits=deposits, left=leaver)
 
 
 def _converge(kernel: Kernel, cluster: Cluster) -> None:

@@ -30,8 +30,10 @@ def set_up(clients: list[ClientHost], now_ns: int) -> dict[tuple[int, int], int]
     return deposits
 
 
-def give_orders(kernel: Kernel, client: ClientHost, count: int, start_ns: int, length_ns: int) -> None:
-    """Some `count` orders of one client, spread over `length_ns`, single ones and batches mixed."""
+def give_orders(
+    kernel: Kernel, client: ClientHost, count: int, start_ns: int, length_ns: int, *, given: int = 0
+) -> None:
+    """Some `count` orders of one client, spread over `length_ns`, single ones and batches mixed; `given` before."""
     times = sorted(start_ns + kernel.between(0, length_ns) for _ in range(count))
     number = 0
     while number < count:
@@ -39,7 +41,7 @@ def give_orders(kernel: Kernel, client: ClientHost, count: int, start_ns: int, l
         rows = []
         for _ in range(size):
             number += 1
-            rows.append(_order(kernel, client.id, number))
+            rows.append(_order(kernel, client.id, given + number))
         client.flow.append(rows[0] if size == 1 else CommandColumns.from_rows(rows))
         client.flow_due_ns.append(times[min(number, count) - 1] if kernel.chance(4, 5) else start_ns + 5 * MS)
     # In order of time, as a client gives one after the other.

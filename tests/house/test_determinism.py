@@ -46,6 +46,7 @@ CORE = (
     "gateway/downlink.py",
     "gateway/entitlement.py",
     "gateway/machine.py",
+    "gateway/resumption.py",
     "gateway/sessions.py",
     "gateway/tape.py",
     "gateway/uplink.py",

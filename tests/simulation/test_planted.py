@@ -12,7 +12,9 @@ import pytest
 
 from lockstep.engine.reference import engine as reference
 from lockstep.engine.reference import events, mass
+from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.downlink import Downlink
+from lockstep.gateway.resumption import Began, Resumption
 from lockstep.gateway.uplink import Uplink
 from lockstep.ops.simulation import engine_host
 from lockstep.ops.simulation.disk import Disk, Intake
@@ -401,6 +403,49 @@ def mute_leader_stays(patch: pytest.MonkeyPatch) -> None:
 @bug(151)
 def state_of_a_given_up_tail_told(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(EngineHost, "_give_up_after", lambda _self, _seq: None)
+
+
+def _blind_streams(patch: pytest.MonkeyPatch) -> None:
+    """The streams' own check is off, so that the judge has to see it."""
+    patch.setattr(ClientStream, "_append", lambda self, reports: self._rows.append(reports))
+
+
+@bug(20)
+def boundary_of_a_resumption_read_late(patch: pytest.MonkeyPatch) -> None:
+    real = Resumption.step
+
+    def step(self: Resumption, event: Any, now_ns: int, *, epoch: int, delivered_seq: int) -> Any:
+        if isinstance(event, Began):
+            self.boundary = delivered_seq
+        return real(self, event, now_ns, epoch=epoch, delivered_seq=delivered_seq)
+
+    patch.setattr(Resumption, "step", step)
+    _blind_streams(patch)
+
+
+@bug(20)
+def live_reports_not_held_while_older_ones_are_fetched(patch: pytest.MonkeyPatch) -> None:
+    real = ClientStream._put
+    patch.setattr(ClientStream, "_put", lambda self, reports, **_held: real(self, reports, held=False))
+    _blind_streams(patch)
+
+
+@bug(20)
+def resumed_stream_forgets_what_came_meanwhile(patch: pytest.MonkeyPatch) -> None:
+    real = ClientStream.release_live
+
+    def release(self: ClientStream) -> None:
+        assert self._held is not None
+        self._held.clear()
+        real(self)
+
+    patch.setattr(ClientStream, "release_live", release)
+
+
+@bug(20)
+def gateway_that_is_behind_tells_again_what_its_client_has_seen(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ClientStream, "_unseen", lambda _self, reports: reports)
+    _blind_streams(patch)
 
 
 def find(seeds: int) -> str:

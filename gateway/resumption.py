@@ -1,0 +1,262 @@
+"""A stream that takes a session up: which earlier reports it owes its client, and when live ones may go out. Pure.
+
+The boundary is taken when the stream takes the session, in the same step of the gateway's machine, and never moves:
+every report up to it is fetched from the engines, every report behind it is live and waits. So no report can be both,
+and none can be neither.
+
+| state  | what it waits for | leaves by | to |
+| --- | --- | --- | --- |
+| NEW    | its first step | Began | the first of the others that applies |
+| DOUBT  | an engine's word on whether what the client was told is still history | Compared, the same | onwards |
+|        |  | Compared, another one | ENDED (REPORTS_GONE) |
+| BEHIND | this gateway's delivery of what the client was told elsewhere | Ticked, once it is there | onwards |
+| PAST   | an engine's word on whether the session has executed anything | Counted, nothing | LIVE |
+|        |  | Counted, or Failed | FETCH |
+| FETCH  | the events after the last one seen, up to the boundary | FetchedAll | LIVE |
+| any    | an engine that can answer | Failed, for too long | ENDED |
+
+Commands of the stream are taken from FETCH or LIVE on: not while it is open whether its client lives in the same
+history, nor while a session counts as new because it has given none.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from lockstep.stream.codes import Code
+
+EventId = tuple[int, int]
+"""(seq, index)"""
+LAST_INDEX: Final = 2**32 - 1
+"""Behind every event of its seq."""
+RETRY_PAUSE_NS: Final = 50_000_000
+LOOK_AGAIN_NS: Final = 10_000_000
+PATIENCE_NS: Final = 3_000_000_000
+"""How long nothing may be had before the stream ends; its client comes again."""
+
+
+class State(Enum):
+    """See the table above."""
+
+    NEW = "new"
+    DOUBT = "doubt"
+    BEHIND = "behind"
+    PAST = "past"
+    FETCH = "fetch"
+    LIVE = "live"
+    ENDED = "ended"
+
+
+# ---- what is asked, of an engine that has heard of `min_epoch` ---------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AskWhetherLost:
+    """Is what was told up to `told_seq` under `told_epoch` still history? Answered by `Compared`."""
+
+    told_epoch: int
+    told_seq: int
+    min_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskLastNumber:
+    """The session's last executed number. Answered by `Counted`."""
+
+    min_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskEvents:
+    """The session's events after an id, up to and including a seq. Answered by `Fetched`, at last `FetchedAll`."""
+
+    after: EventId
+    to_seq: int
+    min_epoch: int
+
+
+Ask = AskWhetherLost | AskLastNumber | AskEvents
+"""`Failed` answers each of them, if no engine can."""
+
+
+# ---- what happens ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The stream is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """The deadline of the last effects has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The first seq at which history differs from what the client was told; 0: it does not."""
+
+    parted_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The session's last executed number, as of a seq."""
+
+    last_no: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Events up to this one came, and were put into the stream."""
+
+    last: EventId
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedAll:
+    """There are no more up to the boundary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No engine can answer just now; `gone`: it was cut from every journal, up to before `first_seq` (0: not told)."""
+
+    text: str
+    gone: bool = False
+    first_seq: int = 0
+
+
+Event = Began | Ticked | Compared | Counted | Fetched | FetchedAll | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The stream ends. REPORTS_GONE is said as a refusal; UNAVAILABLE asks the client to come again."""
+
+    code: Code
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What is to be done, in the order of the fields."""
+
+    end: End | None = None
+    take_commands: bool = False
+    """From here on the stream's commands are taken in."""
+    release: bool = False
+    """From here on live reports go out: first those that waited."""
+    ask: Ask | None = None
+    deadline_ns: int = 0
+    """When `Ticked` is due; 0: an answer is awaited, or it is over."""
+
+
+NOTHING: Final = Effects()
+
+
+class Resumption:
+    """One stream's way from its Hello to live reports. See the module.
+
+    Invariant: `seen <= after`; `boundary` never changes; once LIVE or ENDED nothing is asked any more.
+    """
+
+    def __init__(self, boundary: int, *, seen: EventId = (0, 0), told_epoch: int = 0) -> None:
+        """`boundary`: the last seq delivered when the stream took the session. `seen`, `told_epoch`: of its Hello."""
+        self.boundary = boundary
+        self.seen = seen
+        """The last event that the client knows: it is told later ones only, wherever they come from."""
+        self.after = seen
+        """The last event fetched."""
+        self.state = State.NEW
+        self.takes_commands = False
+        self._told_epoch = told_epoch
+        self._give_up_ns = 0
+
+    @property
+    def over(self) -> bool:
+        """Nothing is left to do."""
+        return self.state in (State.LIVE, State.ENDED)
+
+    def step(self, event: Event, now_ns: int, *, epoch: int, delivered_seq: int) -> Effects:
+        """Take one event. `epoch`, `delivered_seq`: where the gateway stands at the moment."""
+        if self.over:
+            return NOTHING
+        match event:
+            case Failed():
+                return self._on_failed(event, now_ns)
+            case Compared() if event.parted_at:
+                return self._end(
+                    Code.REPORTS_GONE,
+                    f"what was told from seq {event.parted_at} on is void: an operator had to let the cluster go on "
+                    f"without it (epoch {epoch})",
+                )
+            case Fetched():
+                self.after = max(self.after, event.last)
+                self._give_up_ns = now_ns + PATIENCE_NS
+                return NOTHING
+            case FetchedAll():
+                return self._go_live()
+            case Counted() if not event.last_no and event.seq >= self.boundary:
+                return self._go_live()
+            case Counted():
+                self.takes_commands = True
+            case Compared():
+                self._told_epoch = epoch
+            case Began():
+                self._give_up_ns = now_ns + PATIENCE_NS
+            case Ticked():
+                pass
+        return self._go_on(now_ns, epoch, delivered_seq)
+
+    def _go_on(self, now_ns: int, epoch: int, delivered_seq: int) -> Effects:
+        """The first thing that still stands between the client and its live reports."""
+        if self.seen[0] and 0 < self._told_epoch < epoch:
+            # Told under a lower epoch: what the client has seen may have been given up since (rule 7).
+            self.state = State.DOUBT
+            return Effects(ask=AskWhetherLost(self._told_epoch, self.seen[0], epoch))
+        if self.seen[0] > delivered_seq or self._told_epoch > epoch:
+            return self._wait_behind(now_ns, epoch, delivered_seq)
+        if not self.boundary or self.after >= (self.boundary, LAST_INDEX):
+            return self._go_live()
+        if self.after == (0, 0) and not self.takes_commands:
+            self.state = State.PAST
+            return Effects(ask=AskLastNumber(epoch))
+        self.state = State.FETCH
+        return Effects(take_commands=self._open(), ask=AskEvents(self.after, self.boundary, epoch))
+
+    def _wait_behind(self, now_ns: int, epoch: int, delivered_seq: int) -> Effects:
+        self.state = State.BEHIND
+        if now_ns >= self._give_up_ns:
+            return self._end(
+                Code.UNAVAILABLE,
+                f"this gateway has delivered seq {delivered_seq} of epoch {epoch}, its client was told seq "
+                f"{self.seen[0]} of epoch {self._told_epoch}: it is behind, try another one or come again",
+            )
+        return Effects(deadline_ns=now_ns + LOOK_AGAIN_NS)
+
+    def _on_failed(self, failed: Failed, now_ns: int) -> Effects:
+        if now_ns >= self._give_up_ns and failed.gone:
+            first = failed.first_seq
+            return self._end(
+                Code.REPORTS_GONE,
+                f"the reports after seq {self.after[0]} were cut from every engine's journal, the oldest that are kept "
+                f"are of seq {first}: what happened to this session before seq {first} can't be told any more",
+            )
+        if now_ns >= self._give_up_ns:
+            return self._end(Code.UNAVAILABLE, f"earlier reports can't be fetched now: {failed.text}")
+        # In the middle of a failover the engine that is left may not know yet what is committed.
+        return Effects(take_commands=self.state is State.PAST and self._open(), deadline_ns=now_ns + RETRY_PAUSE_NS)
+
+    def _open(self) -> bool:
+        self.takes_commands = True
+        return True
+
+    def _go_live(self) -> Effects:
+        self.state = State.LIVE
+        return Effects(take_commands=self._open(), release=True)
+
+    def _end(self, code: Code, text: str) -> Effects:
+        self.state = State.ENDED
+        return Effects(end=End(code, text))
