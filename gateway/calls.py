@@ -8,30 +8,58 @@ from lockstep.gateway.entitlement import Entitlements, Unauthenticated, may_trad
 from lockstep.gateway.sessions import Refused
 from lockstep.stream.codes import Code, is_retryable
 from lockstep.stream.topology import Client
+from lockstep.v1 import common_pb2
 
 CODE_METADATA: Final = "lockstep-code"
-"""Trailing metadata: the numeric `Code` of a refusal that ended a unary call."""
+"""Trailing metadata of every call that failed: the numeric `Code`."""
 RETRY_METADATA: Final = "lockstep-retry-after-ms"
+"""Trailing metadata of every call that failed: how long to wait before the same is tried again; 0: no need to."""
+EPOCH_METADATA: Final = "lockstep-epoch"
+SEQ_METADATA: Final = "lockstep-seq"
+"""Trailing metadata of NOT_FOUND: the stamp of the answer that there is none."""
 
 _STATUS: Final = {
     Code.NOT_ENTITLED: grpc.StatusCode.PERMISSION_DENIED,
     Code.SESSION_GAP: grpc.StatusCode.ABORTED,
     Code.STALE_CONNECTION: grpc.StatusCode.ABORTED,
 }
+_CODES: Final = {
+    grpc.StatusCode.UNAUTHENTICATED: Code.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED: Code.NOT_ENTITLED,
+    grpc.StatusCode.INVALID_ARGUMENT: Code.FIELD_OUT_OF_RANGE,
+    grpc.StatusCode.FAILED_PRECONDITION: Code.MISSING_FIELD,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Code.BUSY,
+    grpc.StatusCode.UNAVAILABLE: Code.UNAVAILABLE,
+}
+"""What a status says where nothing more exact is known."""
+_RETRY_MS: Final = {Code.UNAVAILABLE: 50, Code.SHUTTING_DOWN: 50, Code.BUSY: 5}
 
 
-async def abort(context: Any, status: grpc.StatusCode, text: str) -> NoReturn:
-    """End the call."""
-    await context.abort(status, text)
+async def abort(
+    context: Any,
+    status: grpc.StatusCode,
+    text: str,
+    code: Code | None = None,
+    *,
+    stamp: common_pb2.Stamp | None = None,
+    retry_after_ms: int | None = None,
+) -> NoReturn:
+    """End the call. The metadata always names a code; with a `stamp` also where the answer stands."""
+    said = _CODES[status] if code is None else code
+    pause_ms = _RETRY_MS.get(said, 0) if retry_after_ms is None else retry_after_ms
+    metadata = [(CODE_METADATA, str(int(said))), (RETRY_METADATA, str(pause_ms))]
+    if stamp is not None:
+        metadata += [(EPOCH_METADATA, str(stamp.epoch)), (SEQ_METADATA, str(stamp.seq))]
+    await context.abort(status, text, tuple(metadata))
     raise AssertionError("abort returns never")
 
 
 async def abort_refused(context: Any, refused: Refused, text: str) -> NoReturn:
     """End a unary call with a refusal: UNAVAILABLE if it may be tried again as it is, else by what was wrong."""
     default = grpc.StatusCode.UNAVAILABLE if is_retryable(refused.code) else grpc.StatusCode.INVALID_ARGUMENT
-    metadata = ((CODE_METADATA, str(int(refused.code))), (RETRY_METADATA, str(refused.retry_after_ms)))
-    await context.abort(_STATUS.get(refused.code, default), f"{refused.code.name}: {text}", metadata)
-    raise AssertionError("abort returns never")
+    status = _STATUS.get(refused.code, default)
+    named = f"{refused.code.name}: {text}"
+    await abort(context, status, named, refused.code, retry_after_ms=refused.retry_after_ms)
 
 
 async def authenticate(context: Any, entitlements: Entitlements) -> Client:

@@ -13,7 +13,7 @@ import grpc
 from lockstep.gateway.reports import ReportRows, join, report_batch, report_messages, split, stamp_message
 from lockstep.gateway.resumption import LAST_INDEX, Resumption
 from lockstep.gateway.sessions import Refused
-from lockstep.stream.codes import is_retryable
+from lockstep.stream.codes import Code, is_retryable
 from lockstep.v1 import common_pb2, orders_pb2
 from lockstep.wire.v1 import columns_pb2
 
@@ -33,6 +33,7 @@ class StreamEnd:
 
     status: grpc.StatusCode
     text: str
+    code: Code
 
 
 class ClientStream:
@@ -126,6 +127,7 @@ class ClientStream:
             self.finish(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 f"more than {MAX_PENDING_ROWS} reports wait for this client; open the session again and resume",
+                Code.BUSY,
             )
         self._notify()
 
@@ -150,10 +152,10 @@ class ClientStream:
         self._urgent.append(message.SerializeToString())
         self._notify()
 
-    def finish(self, status: grpc.StatusCode, text: str) -> None:
+    def finish(self, status: grpc.StatusCode, text: str, code: Code = Code.UNAVAILABLE) -> None:
         """End the stream; reports that wait are dropped (a resumed stream brings them again), refusals are said."""
         if self.end is None:
-            self.end = StreamEnd(status, text)
+            self.end = StreamEnd(status, text, code)
             self._rows.clear()
             if self._held is not None:
                 self._held.clear()

@@ -69,9 +69,9 @@ def _end(stream: ClientStream, end: End, machine: GatewayMachine) -> None:
     if end.code is Code.REPORTS_GONE:
         stamp = stamp_message(machine.epoch, machine.delivered_seq)
         stream.refuse(stamp, Refused(0, end.code), end.text)
-        stream.finish(grpc.StatusCode.OUT_OF_RANGE, end.text)
+        stream.finish(grpc.StatusCode.OUT_OF_RANGE, end.text, end.code)
     else:
-        stream.finish(grpc.StatusCode.UNAVAILABLE, end.text)
+        stream.finish(grpc.StatusCode.UNAVAILABLE, end.text, end.code)
     # The stream has ended, so that no command is taken any more; who waits to read them may go.
     stream.past_known.set()
 

@@ -8,6 +8,7 @@ from lockstep.gateway.calls import abort, authenticate, require_account
 from lockstep.gateway.engines import EnginesUnavailable
 from lockstep.gateway.entitlement import may_trade
 from lockstep.gateway.shell import GatewayShell
+from lockstep.stream.codes import Code
 from lockstep.v1 import accounts_pb2, accounts_pb2_grpc, replication_pb2
 
 SERVICE: Final = "lockstep.v1.Accounts"
@@ -37,7 +38,8 @@ class AccountsService(accounts_pb2_grpc.AccountsServicer):
         await require_account(context, client, request.account)
         reply = await self._query(replication_pb2.QueryRequest(account=request.account), context)
         if not reply.accounts:
-            await abort(context, grpc.StatusCode.NOT_FOUND, f"there is no account {request.account}")
+            text = f"there is no account {request.account}"
+            await abort(context, grpc.StatusCode.NOT_FOUND, text, Code.UNKNOWN_ACCOUNT, stamp=reply.stamp)
         return accounts_pb2.GetAccountReply(stamp=reply.stamp, account=reply.accounts[0])
 
     async def ListAccounts(  # noqa: N802 - gRPC's name

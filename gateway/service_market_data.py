@@ -11,6 +11,7 @@ from lockstep.gateway.engines import EnginesUnavailable
 from lockstep.gateway.market import Subscription
 from lockstep.gateway.shell import GatewayShell
 from lockstep.gateway.tape import EventKey, TapeState
+from lockstep.stream.codes import Code
 from lockstep.v1 import market_data_pb2, replication_pb2
 
 SERVICE: Final = "lockstep.v1.MarketData"
@@ -69,7 +70,8 @@ class MarketDataService:
         except EnginesUnavailable as error:
             await abort(context, grpc.StatusCode.UNAVAILABLE, f"the books can't be loaded now: {error}")
         if isinstance(wake, list):
-            await abort(context, grpc.StatusCode.NOT_FOUND, f"unknown instruments {wake}; see ListInstruments")
+            text = f"unknown instruments {wake}; see ListInstruments"
+            await abort(context, grpc.StatusCode.NOT_FOUND, text, Code.UNKNOWN_INSTRUMENT, stamp=shell.stamp())
         bringing = asyncio.ensure_future(shell.missed_trades.bring(subscription, wake, request.last_epoch))
         # A fetch that ends, or breaks, is one of the reasons to look.
         bringing.add_done_callback(lambda _done: wake.set())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lockstep.gateway.calls import abort, abort_refused, authenticate, require_account
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.disconnects import MAX_GRACE_MS
-from lockstep.gateway.engines import EnginesUnavailable
+from lockstep.gateway.engines import EnginesUnavailable, EventsGone
 from lockstep.gateway.entitlement import may_use_session
 from lockstep.gateway.reports import ReportRows, report_messages, route, stamp_message
 from lockstep.gateway.sessions import Refused, Session
@@ -78,16 +78,18 @@ class OrderEntryService:
             reader.cancel()
             await asyncio.wait([reader])
         if stream.end is not None:
-            await abort(context, stream.end.status, stream.end.text)
+            await abort(context, stream.end.status, stream.end.text, stream.end.code)
 
     async def _open(self, client: Client, context: Any) -> ClientStream:
         raw = await context.read()
         if raw is grpc.aio.EOF:
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the stream ended before a Hello")
+            await abort(
+                context, grpc.StatusCode.INVALID_ARGUMENT, "the stream ended before a Hello", Code.MISSING_FIELD
+            )
         try:
             hello = decode_request(raw).hello
         except Unparsable as error:
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error), Code.MALFORMED_BATCH)
         if hello is None:
             await abort(context, grpc.StatusCode.FAILED_PRECONDITION, "the first message of a session is Hello")
         why_not = may_use_session(client, hello.session_id)
@@ -98,9 +100,10 @@ class OrderEntryService:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text)
         if hello.cancel_on_disconnect_ms and not hello.connection:
             text = "cancel_on_disconnect_ms needs a connection number, higher than in all Hellos of the session before"
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text)
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text, Code.MISSING_FIELD)
         if self._shell.stopping or self._shell.machine.downlink is None:
-            await abort(context, grpc.StatusCode.UNAVAILABLE, self._shell.why_not_serving())
+            code = Code.SHUTTING_DOWN if self._shell.stopping else Code.UNAVAILABLE
+            await abort(context, grpc.StatusCode.UNAVAILABLE, self._shell.why_not_serving(), code)
         opened = self._shell.open_stream(client.name, hello)
         if isinstance(opened, Refused):
             await abort_refused(context, opened, REFUSAL_TEXTS[opened.code])
@@ -141,7 +144,7 @@ class OrderEntryService:
                 request = decode_request(raw)
                 records = self._records(request, stream.session_id, client, accounts)
             except Unparsable as error:
-                stream.finish(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+                stream.finish(grpc.StatusCode.INVALID_ARGUMENT, str(error), Code.MALFORMED_BATCH)
                 return
             except ShapeError as error:
                 stream.refuse(self._shell.stamp(), Refused(request.first_no, error.code), str(error))
@@ -209,7 +212,7 @@ class OrderEntryService:
     ) -> orders_pb2.CommandReply:
         client = await authenticate(context, self._shell.entitlements)
         if command is None:
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"the request has no {field}")
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"the request has no {field}", Code.MISSING_FIELD)
         why = self._shell.why_not_serving()
         if why:
             code = Code.SHUTTING_DOWN if self._shell.stopping else Code.UNAVAILABLE
@@ -220,12 +223,17 @@ class OrderEntryService:
             if why_not:
                 await abort(context, grpc.StatusCode.PERMISSION_DENIED, why_not)
             if key.session_no == 0:
-                await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "key.session_no is 0; numbers count from 1")
+                text = "key.session_no is 0; numbers count from 1"
+                await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text, Code.MISSING_FIELD)
         session_id = key.session_id if keyed else self._shell.own_session_id
         sessions = self._shell.machine.sessions
         session = await self._session(session_id, client.name if keyed else "", context)
         if keyed and key.session_no > session.expected:
             await self._wait_for_turn(session, key.session_no, context)
+        if keyed and session.answered < key.session_no < session.expected:
+            # Under way already. What it is answered with is this call's outcome only if it is the same command, and
+            # that the engine says when it gets it again.
+            await self._answer(self._shell.wait_for(session_id, key.session_no), key.session_no, context)
         if sessions.get(session_id) is not session:
             await abort_refused(context, Refused(0, Code.BUSY, 50), "too many sessions at once; try again")
         # From here to the submission nothing else runs, so the number stays the next one.
@@ -271,17 +279,7 @@ class OrderEntryService:
         self, answer: "asyncio.Future[ReportRows]", session_id: int, number: int, context: Any
     ) -> orders_pb2.CommandReply:
         shell = self._shell
-        try:
-            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-                reports = await answer
-        except asyncio.CancelledError:
-            if not shell.stopping:
-                raise
-            text = "the gateway is being stopped; ask another one with the same key, it executes once"
-            await abort_refused(context, Refused(number, Code.SHUTTING_DOWN), text)
-        except TimeoutError:
-            text = f"not answered within {_ANSWER_TIMEOUT_S:.0f} s; ask again with the same key, it executes once"
-            await abort_refused(context, Refused(number, Code.UNAVAILABLE), text)
+        reports = await self._answer(answer, number, context)
         duplicate = bool(reports.rows["kind"][0] == _DUPLICATE)
         if duplicate:
             reports = await self._original(reports, session_id, number, context)
@@ -291,8 +289,21 @@ class OrderEntryService:
         stamp.event_id.CopyFrom(messages[0].event_id)
         return orders_pb2.CommandReply(stamp=stamp, reports=messages, duplicate=duplicate)
 
+    async def _answer(self, answer: "asyncio.Future[ReportRows]", number: int, context: Any) -> ReportRows:
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                return await answer
+        except asyncio.CancelledError:
+            if not self._shell.stopping:
+                raise
+            text = "the gateway is being stopped; ask another one with the same key, it executes once"
+            await abort_refused(context, Refused(number, Code.SHUTTING_DOWN), text)
+        except TimeoutError:
+            text = f"not answered within {_ANSWER_TIMEOUT_S:.0f} s; ask again with the same key, it executes once"
+            await abort_refused(context, Refused(number, Code.UNAVAILABLE), text)
+
     async def _original(self, reports: ReportRows, session_id: int, number: int, context: Any) -> ReportRows:
-        """The outcome that a DUPLICATE points to; the DUPLICATE itself where the engine has forgotten it."""
+        """The outcome that a DUPLICATE points to; the DUPLICATE itself where that is forgotten, or cut from journals."""
         seq = int(reports.rows["previous_price_ticks"][0])
         if seq == 0:
             return reports
@@ -303,6 +314,8 @@ class OrderEntryService:
                 after_seq=seq - 1, to_seq=seq, session_id=session_id, min_epoch=epoch
             ):
                 parts.append(events)
+        except EventsGone:
+            return reports
         except EnginesUnavailable as error:
             text = f"executed before, but its outcome can't be fetched now: {error}"
             await abort_refused(context, Refused(number, Code.UNAVAILABLE, 50), text)
@@ -318,7 +331,8 @@ class OrderEntryService:
         client = await authenticate(context, self._shell.entitlements)
         order = request.order
         if order.order_id == 0 and order.client_order_id == 0:
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "name the order: order_id or client_order_id")
+            text = "name the order: order_id or client_order_id"
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text, Code.MISSING_FIELD)
         await require_account(context, client, order.account)
         try:
             reply = await self._shell.query(replication_pb2.QueryRequest(order=order))
@@ -326,5 +340,6 @@ class OrderEntryService:
             await abort(context, grpc.StatusCode.UNAVAILABLE, f"no engine answers: {error}")
         mine = [found for found in reply.orders if order.account in (0, found.account)]
         if not mine or (client.accounts and mine[0].account not in client.accounts):
-            await abort(context, grpc.StatusCode.NOT_FOUND, "no such live order: unknown, filled or canceled")
+            text = "no such live order: unknown, filled or canceled"
+            await abort(context, grpc.StatusCode.NOT_FOUND, text, Code.UNKNOWN_ORDER, stamp=reply.stamp)
         return orders_pb2.GetOrderReply(stamp=reply.stamp, order=mine[0])

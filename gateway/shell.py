@@ -126,7 +126,7 @@ class GatewayShell:
         """Tell every client to go elsewhere; nothing is taken in from here on."""
         self.stopping = True
         for stream in list(self._streams.values()):
-            stream.finish(grpc.StatusCode.UNAVAILABLE, REFUSAL_TEXTS[Code.SHUTTING_DOWN])
+            stream.finish(grpc.StatusCode.UNAVAILABLE, REFUSAL_TEXTS[Code.SHUTTING_DOWN], Code.SHUTTING_DOWN)
         self.market.end()
         for futures in list(self._waiters.values()):
             for future in list(futures):
@@ -296,7 +296,8 @@ class GatewayShell:
         for session_id in effects.left:
             stream = self._streams.get(session_id)
             if stream is not None:
-                stream.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[Code.STALE_CONNECTION])
+                code = Code.STALE_CONNECTION
+                stream.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[code], code)
         if effects.parted:
             self._missed.told_of_lost(self.machine.delivered_seq, self.machine.epoch)
         elif effects.fetch is not None:
@@ -366,7 +367,7 @@ class GatewayShell:
         if previous is not None:
             refused = Refused(0, Code.SESSION_TAKEN_OVER)
             previous.refuse(self.stamp(), refused, REFUSAL_TEXTS[refused.code])
-            previous.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[refused.code])
+            previous.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[refused.code], refused.code)
         stream = ClientStream(token, hello.session_id, opened.resumption, columnar=hello.columnar)
         self._streams[hello.session_id] = stream
         stream.welcome(

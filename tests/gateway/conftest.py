@@ -85,6 +85,8 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
         with self._cluster.lock:
             reply = answer_query(request, self._cluster.engine)
             reply.stamp.epoch, reply.stamp.seq = self._cluster.epoch, self._cluster.engine.last_seq
+            if request.WhichOneof("query") == "told":
+                reply.parted_at = self._cluster.parted_at
         reply.primary = True
         self._cluster.queries.append(request.WhichOneof("query"))
         return reply
@@ -134,6 +136,8 @@ class StubCluster:
         self.lose_releases = 0
         self.cut_after = 0
         """Events of seqs up to this one can't be fetched any more."""
+        self.parted_at = 0
+        """What an engine says of the history that a client was told under an earlier epoch; 0: it is the same."""
         self.hold_submits = False
         self.submits: list[Frame] = []
         self.queries: list[str] = []
@@ -437,21 +441,29 @@ def _as_rows(batch: orders_pb2.ReportBatch) -> list[common_pb2.ExecutionReport]:
     return rows
 
 
-@pytest.fixture
-def topology(aeron_dir: Path, tmp_path: Path) -> Topology:
-    def member(kind: ProcessKind, id: int) -> Member:
-        return Member(kind, id, "127.0.0.1", free_port(), free_port(), data_dir=tmp_path / f"{kind.name}-{id}")
+@pytest.fixture(scope="session")
+def make_topology(aeron_dir: Path) -> Callable[[Path], Topology]:
+    def make(directory: Path) -> Topology:
+        def member(kind: ProcessKind, id: int) -> Member:
+            return Member(kind, id, "127.0.0.1", free_port(), free_port(), data_dir=directory / f"{kind.name}-{id}")
 
-    return Topology(
-        name="test",
-        etcd_endpoints=(),
-        aeron_dir=aeron_dir,
-        sequencers=(member(ProcessKind.SEQUENCER, 1), member(ProcessKind.SEQUENCER, 2)),
-        engines=(member(ProcessKind.ENGINE, 1),),
-        # A number of its own for every test: the driver keeps a link for a while, with what nobody has read.
-        gateways=(member(ProcessKind.GATEWAY, next(_gateway_ids)),),
-        timing=Timing(resend_ms=100),
-    )
+        return Topology(
+            name="test",
+            etcd_endpoints=(),
+            aeron_dir=aeron_dir,
+            sequencers=(member(ProcessKind.SEQUENCER, 1), member(ProcessKind.SEQUENCER, 2)),
+            engines=(member(ProcessKind.ENGINE, 1),),
+            # A number of its own for every test: the driver keeps a link for a while, with what nobody has read.
+            gateways=(member(ProcessKind.GATEWAY, next(_gateway_ids)),),
+            timing=Timing(resend_ms=100),
+        )
+
+    return make
+
+
+@pytest.fixture
+def topology(make_topology: Callable[[Path], Topology], tmp_path: Path) -> Topology:
+    return make_topology(tmp_path)
 
 
 @pytest.fixture
@@ -498,11 +510,11 @@ def order() -> Callable[..., orders_pb2.Command]:
     return new_order
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def gateway_type() -> type[GatewayUnderTest]:
     return GatewayUnderTest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def stub_type() -> type[StubCluster]:
     return StubCluster

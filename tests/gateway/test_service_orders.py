@@ -245,6 +245,17 @@ def test_half_closed_stream_still_gets_its_answers(gateway, order):
     assert kinds(rows) == [(EventKind.ACCEPTED, number) for number in (1, 2, 3)]
 
 
+def test_gateway_that_is_stopped_sends_its_clients_elsewhere(gateway, order):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    client.send(command=order(1))
+    client.rows(1)
+    gateway.stop_request.request("test")
+    assert client.ended() == grpc.StatusCode.UNAVAILABLE
+    assert int(dict(client.call.trailing_metadata())["lockstep-code"]) == Code.SHUTTING_DOWN
+    client.close()
+
+
 def test_unary_calls_give_the_outcome(gateway, order):
     placed = gateway.orders.Place(orders_pb2.PlaceRequest(order=order(5).new_order), timeout=5)
     assert [row.kind for row in placed.reports] == [EventKind.ACCEPTED]

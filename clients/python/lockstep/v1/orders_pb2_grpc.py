@@ -71,16 +71,18 @@ class OrderEntryServicer(object):
 
     def Session(self, request_iterator, context):
         """One trading session. The client says Hello, then sends commands numbered 1, 2, 3 ... within the session; the
-        gateway answers with Welcome and then with reports in strictly increasing event id. The stream may break at any
-        moment: the client opens it again, at any gateway, says from which event on, and sends again what is unanswered.
-        A number is executed once at the most, whatever is sent again.
+        gateway answers with Welcome and then with reports in strictly increasing (seq, index, leg), each once. The stream may
+        break at any moment: the client opens it again, at any gateway, says from which event on, and sends again what is
+        unanswered. A number is executed once at the most, whatever is sent again. Of two streams at one gateway the later one
+        has the session; the earlier one is told SESSION_TAKEN_OVER and ends with ABORTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Place(self, request, context):
-        """Single calls, each with an idempotency key: the same key gives the same outcome, executed once.
+        """Single calls, each with an idempotency key: the same key gives the same outcome, executed once. UNAVAILABLE after
+        five seconds without an answer: it may still be executed, and the same key tells.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +107,7 @@ class OrderEntryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetOrder(self, request, context):
-        """A live order as of the stamp; NOT_FOUND if it is unknown, filled or canceled.
+        """A live order as of the stamp; NOT_FOUND (with a stamp, too) if it is unknown, filled or canceled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

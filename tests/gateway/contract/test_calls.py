@@ -1,0 +1,279 @@
+"""docs/client-protocol.md, single calls: keys, replies, statuses and metadata; and market data's numbers."""
+
+import time
+
+import grpc
+import pytest
+
+from lockstep.gateway import service_orders
+from lockstep.stream.codes import Code
+from lockstep.stream.records import EventKind
+from lockstep.v1 import accounts_pb2, common_pb2, market_data_pb2, orders_pb2
+
+SELL = 2
+ACCEPTED, TRADE, DUPLICATE = EventKind.ACCEPTED, EventKind.TRADE, EventKind.DUPLICATE
+L1, L2, TRADES = market_data_pb2.FEED_L1, market_data_pb2.FEED_L2, market_data_pb2.FEED_TRADES
+
+
+def kinds(reply):
+    return [row.kind for row in reply.reports]
+
+
+def event_ids(reply):
+    return [(row.event_id.seq, row.event_id.index) for row in reply.reports]
+
+
+# ---- keys ----------------------------------------------------------------------------------------------------------
+
+
+def test_same_key_gives_the_same_outcome_and_executes_once(desk):
+    first = desk.place(1)
+    again = desk.place(1)
+    assert (first.duplicate, again.duplicate) == (False, True)
+    assert event_ids(first) == event_ids(again)
+    assert kinds(again) == [ACCEPTED]
+    orders = desk.gateway.accounts.ListOpenOrders(accounts_pb2.ListOpenOrdersRequest(account=desk.alice), timeout=5)
+    assert len(orders.orders) == 1
+
+
+def test_same_key_while_the_first_is_under_way_gives_its_outcome_as_well(desk):
+    desk.cluster.hold_submits = True
+    request = orders_pb2.PlaceRequest(order=desk.new_order(), key=desk.key(1))
+    calls = [desk.gateway.orders.Place.future(request, timeout=8) for _ in range(3)]
+    desk.gateway.wait_until(lambda status: status.counters["unanswered"] >= 1)
+    desk.cluster.hold_submits = False
+    replies = [call.result() for call in calls]
+    assert len({tuple(event_ids(reply)) for reply in replies}) == 1
+    assert [kinds(reply) for reply in replies] == [[ACCEPTED]] * 3
+    assert sum(not reply.duplicate for reply in replies) == 1
+
+
+def test_call_without_a_key_is_executed_each_time(desk):
+    first, second = desk.place(), desk.place()
+    assert (first.duplicate, second.duplicate) == (False, False)
+    assert first.reports[0].order_id != second.reports[0].order_id
+
+
+def test_refused_call_keeps_its_outcome_too(desk):
+    first = desk.place(1, quantity_lots=0)
+    again = desk.place(1, quantity_lots=0)
+    assert [row.code for row in again.reports] == [Code.BAD_QUANTITY]
+    assert (again.duplicate, event_ids(again)) == (True, event_ids(first))
+
+
+def test_first_outcome_is_given_for_the_latest_256_numbers_and_duplicate_alone_before(desk):
+    first = desk.place(1)
+    client = desk.stream(next_no=2, last_seen=first.reports[0].event_id)
+    client.send(batch=orders_pb2.CommandBatch(
+        first_no=2, count=256, side=[1], order_type=[1], tif=[2], account=[desk.alice], instrument=[desk.instrument],
+        price_ticks=[50], quantity_lots=[1],
+    ))  # fmt: skip
+    client.rows(256)
+    oldest = desk.place(2, price_ticks=50, quantity_lots=1)
+    assert (oldest.duplicate, kinds(oldest), oldest.reports[0].session_no) == (True, [ACCEPTED], 2)
+    forgotten = desk.place(1)
+    assert (forgotten.duplicate, kinds(forgotten)) == (True, [DUPLICATE])
+    assert (forgotten.reports[0].session_no, forgotten.reports[0].previous_price_ticks) == (1, 0)
+
+
+def test_outcome_whose_reports_were_cut_is_duplicate_alone_with_its_seq(desk):
+    first = desk.place(1)
+    seq = first.reports[0].event_id.seq
+    desk.cluster.cut_after = seq
+    try:
+        again = desk.place(1)
+    finally:
+        desk.cluster.cut_after = 0
+    assert (again.duplicate, kinds(again), again.reports[0].previous_price_ticks) == (True, [DUPLICATE], seq)
+
+
+# ---- what a reply holds --------------------------------------------------------------------------------------------
+
+
+def test_reply_holds_what_answers_the_command_and_not_the_sessions_own_maker_leg(desk):
+    stream = desk.stream()
+    desk.place(1)
+    reply = desk.place(2, side=SELL, account=desk.bob)
+    assert [(row.kind, row.leg, row.session_no) for row in reply.reports] == [(ACCEPTED, 0, 2), (TRADE, 0, 2)]
+    assert event_ids(desk.place(2, side=SELL, account=desk.bob)) == event_ids(reply)
+    told = stream.rows(4)
+    assert [(row.kind, row.leg) for row in told] == [(ACCEPTED, 0), (ACCEPTED, 0), (TRADE, 0), (TRADE, 1)]
+
+
+def test_stamp_of_a_reply_names_its_first_event_and_is_not_behind_it(desk):
+    reply = desk.place(1)
+    assert reply.stamp.event_id == reply.reports[0].event_id
+    assert reply.stamp.seq >= reply.reports[-1].event_id.seq
+    assert reply.stamp.epoch == reply.reports[0].epoch == desk.cluster.epoch
+
+
+def test_query_after_a_reply_shows_what_the_reply_told(desk):
+    reply = desk.place(1)
+    ref = orders_pb2.OrderRef(account=desk.alice, order_id=reply.reports[0].order_id)
+    found = desk.gateway.orders.GetOrder(orders_pb2.GetOrderRequest(order=ref), timeout=5)
+    assert found.stamp.seq >= reply.stamp.event_id.seq
+    assert (found.order.order_id, found.order.session_id) == (ref.order_id, desk.s1)
+
+
+# ---- statuses and metadata -----------------------------------------------------------------------------------------
+
+
+def place(desk, **request):
+    return lambda: desk.gateway.orders.Place(orders_pb2.PlaceRequest(**request), timeout=8)
+
+
+def get_order(desk, **ref):
+    request = orders_pb2.GetOrderRequest(order=orders_pb2.OrderRef(**ref))
+    return lambda: desk.gateway.orders.GetOrder(request, timeout=5)
+
+
+def subscribe(desk, **request):
+    return lambda: list(desk.gateway.market.Subscribe(market_data_pb2.SubscribeRequest(**request), timeout=5))
+
+
+def account(desk, number):
+    return lambda: desk.gateway.accounts.GetAccount(accounts_pb2.GetAccountRequest(account=number), timeout=5)
+
+
+STATUS = grpc.StatusCode
+FAILURES = {
+    "no order": (lambda desk: place(desk), STATUS.INVALID_ARGUMENT, Code.MISSING_FIELD),
+    "key without number": (
+        lambda desk: place(desk, order=desk.new_order(), key={"session_id": desk.s1}),
+        STATUS.INVALID_ARGUMENT,
+        Code.MISSING_FIELD,
+    ),
+    "key of no session": (
+        lambda desk: place(desk, order=desk.new_order(), key={"session_no": 1}),
+        STATUS.PERMISSION_DENIED,
+        Code.NOT_ENTITLED,
+    ),
+    "gap": (
+        lambda desk: place(desk, order=desk.new_order(), key=desk.key(7)), STATUS.ABORTED, Code.SESSION_GAP,
+    ),
+    "order not named": (lambda desk: get_order(desk), STATUS.INVALID_ARGUMENT, Code.MISSING_FIELD),
+    "order not found": (
+        lambda desk: get_order(desk, account=desk.alice, order_id=2**40), STATUS.NOT_FOUND, Code.UNKNOWN_ORDER,
+    ),
+    "account not found": (lambda desk: account(desk, 2**31), STATUS.NOT_FOUND, Code.UNKNOWN_ACCOUNT),
+    "no feed": (lambda desk: subscribe(desk), STATUS.INVALID_ARGUMENT, Code.FIELD_OUT_OF_RANGE),
+    "instrument not found": (
+        lambda desk: subscribe(desk, instruments=[2**31], feeds=[L1]), STATUS.NOT_FOUND, Code.UNKNOWN_INSTRUMENT,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_every_failed_call_names_a_code_and_a_pause(desk, failure, monkeypatch, case):
+    monkeypatch.setattr(service_orders, "_GAP_PATIENCE_S", 0.05)
+    call, status, code = FAILURES[case]
+    failed, told = failure(call(desk))
+    assert (failed, int(told["lockstep-code"])) == (status, code)
+    assert int(told["lockstep-retry-after-ms"]) == 0
+    assert ("lockstep-seq" in told) is (status is STATUS.NOT_FOUND)
+
+
+def test_not_found_says_as_of_when(desk, failure):
+    reply = desk.place(1)
+    calls = (
+        get_order(desk, account=desk.alice, order_id=2**40),
+        account(desk, 2**31),
+        subscribe(desk, instruments=[2**31], feeds=[L2]),
+    )
+    for call in calls:
+        _status, told = failure(call)
+        assert int(told["lockstep-epoch"]) == desk.cluster.epoch
+        assert int(told["lockstep-seq"]) >= reply.stamp.event_id.seq
+
+
+def test_without_a_leader_calls_are_unavailable_with_a_pause(desk, failure):
+    desk.cluster.leave_office()
+    try:
+        desk.gateway.wait_until(lambda status: "no sequencer" in status.why)
+        status, told = failure(lambda: desk.place(1))
+    finally:
+        desk.cluster.take_office(1)
+        desk.gateway.wait_serving()
+    assert (status, int(told["lockstep-code"])) == (grpc.StatusCode.UNAVAILABLE, Code.UNAVAILABLE)
+    assert int(told["lockstep-retry-after-ms"]) == 50
+    assert kinds(desk.place(1)) == [ACCEPTED]
+
+
+def test_key_may_come_a_moment_before_the_one_below_it(desk):
+    second = desk.gateway.orders.Place.future(
+        orders_pb2.PlaceRequest(order=desk.new_order(), key=desk.key(2)), timeout=8
+    )
+    time.sleep(0.05)
+    assert kinds(desk.place(1)) == [ACCEPTED]
+    assert kinds(second.result()) == [ACCEPTED]
+
+
+def test_call_that_is_not_answered_in_time_is_unavailable_and_its_key_gives_the_outcome_later(
+    desk, failure, monkeypatch
+):
+    assert service_orders._ANSWER_TIMEOUT_S == 5.0, "docs/client-protocol.md says so"
+    monkeypatch.setattr(service_orders, "_ANSWER_TIMEOUT_S", 0.2)
+    desk.cluster.hold_submits = True
+    status, told = failure(lambda: desk.place(1))
+    desk.cluster.hold_submits = False
+    assert (status, int(told["lockstep-code"])) == (grpc.StatusCode.UNAVAILABLE, Code.UNAVAILABLE)
+    monkeypatch.undo()
+    assert kinds(desk.place(1)) == [ACCEPTED]
+
+
+# ---- market data ---------------------------------------------------------------------------------------------------
+
+
+def first_updates(desk, feeds, count):
+    request = market_data_pb2.SubscribeRequest(instruments=[desk.instrument], feeds=feeds)
+    call = desk.gateway.market.Subscribe(request, timeout=8)
+    return call, [next(call) for _ in range(count)]
+
+
+def test_each_feed_begins_with_previous_seq_0_and_goes_on_from_the_seq_before(desk):
+    call, first = first_updates(desk, [L1, L2, TRADES], 3)
+    seqs = {update.feed: update.seq for update in first}
+    assert {update.previous_seq for update in first} == {0}
+    desk.place()
+    desk.place(side=SELL, account=desk.bob, quantity_lots=3)
+    trade = None
+    while trade is None:
+        update = next(call)
+        assert update.previous_seq == seqs[update.feed]
+        seqs[update.feed] = update.seq
+        trade = update.trade if update.WhichOneof("update") == "trade" else None
+    call.cancel()
+    assert (trade.price_ticks, trade.quantity_lots) == (100, 3)
+
+
+def test_book_of_a_seq_holds_every_event_up_to_that_seq(desk):
+    placed = desk.place().reports[0].event_id.seq
+    call, (update,) = first_updates(desk, [L2], 1)
+    assert update.seq >= placed
+    assert update.stamp.seq == update.seq
+    assert [(level.price_ticks, level.quantity_lots) for level in update.snapshot.bids] == [(100, 10)]
+    canceled = desk.gateway.orders.Cancel(
+        orders_pb2.CancelRequest(cancel={"order": {"account": desk.alice, "order_id": placed}}), timeout=5
+    )
+    gone = next(call)
+    call.cancel()
+    assert gone.seq >= canceled.reports[0].event_id.seq
+    assert [(level.price_ticks, level.quantity_lots) for level in gone.book.levels] == [(100, 0)]
+
+
+def test_best_prices_begin_with_the_present_ones_and_trades_with_an_empty_snapshot(desk):
+    desk.place()
+    desk.place(side=SELL, account=desk.bob, quantity_lots=4)
+    call, updates = first_updates(desk, [L1, TRADES], 2)
+    call.cancel()
+    first = {update.feed: update for update in updates}
+    assert (first[L1].best.bid_price_ticks, first[L1].best.bid_quantity_lots) == (100, 6)
+    assert first[TRADES].snapshot == market_data_pb2.BookSnapshot()
+    assert first[TRADES].WhichOneof("update") == "snapshot"
+
+
+def test_instruments_of_all_replies_carry_their_stamp(desk):
+    reply = desk.gateway.market.ListInstruments(market_data_pb2.ListInstrumentsRequest(), timeout=5)
+    assert desk.instrument in [instrument.id for instrument in reply.instruments]
+    assert isinstance(reply.stamp, common_pb2.Stamp)
+    assert reply.stamp.epoch == desk.cluster.epoch
