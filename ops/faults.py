@@ -6,6 +6,8 @@ EXIT_OK: Final = 0
 EXIT_ENVIRONMENT: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INVARIANT: Final = 3
+EXIT_DAMAGED: Final = 4
+"""Stored data is damaged and nobody else is known to hold it: starting again does not help by itself."""
 
 
 class EnvironmentFault(Exception):

@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection
 
 from lockstep.ops.channel_options import CHANNEL_OPTIONS as CHANNEL_OPTIONS
 from lockstep.ops.channel_options import MAX_MESSAGE_BYTES
+from lockstep.ops.faults import EXIT_DAMAGED as EXIT_DAMAGED
 from lockstep.ops.faults import EXIT_ENVIRONMENT as EXIT_ENVIRONMENT
 from lockstep.ops.faults import EXIT_INVARIANT as EXIT_INVARIANT
 from lockstep.ops.faults import EXIT_OK as EXIT_OK

@@ -15,7 +15,7 @@ from lockstep.replica.effects import Notice
 from lockstep.replica.journal import Journal
 from lockstep.replica.retention import plan_cut
 from lockstep.replica.rocks import JournalFault
-from lockstep.replica.snapshot_file import SnapshotDamaged, decode_head
+from lockstep.replica.snapshot_file import SnapshotDamaged, check_snapshot_file
 from lockstep.replica.snapshots import REJECTED, VERIFIED, SnapshotFault, SnapshotStore
 from lockstep.replica.view import ReplicaView
 from lockstep.stream.topology import Member, Topology
@@ -97,8 +97,9 @@ class Housekeeping:
     def _is_ours(self, seq: int) -> bool:
         own = self._journal.derived.digest(seq)
         try:
-            theirs = decode_head(self._store.read(seq)).base.digest
-        except SnapshotDamaged:
+            theirs = check_snapshot_file(self._store.read(seq)).base.digest
+        except SnapshotDamaged as damage:
+            self._set_aside(seq, damage)
             return False
         if own is None or own == theirs:
             return True
@@ -106,6 +107,23 @@ class Housekeeping:
         text = f"the snapshot at seq {seq} has digest {theirs.hex()}, this engine computed {own.hex()}: not used"
         self._on_notice(Notice("snapshot_rejected", text))
         return False
+
+    def _set_aside(self, seq: int, damage: SnapshotDamaged) -> None:
+        if not self._store.path(seq).exists():
+            return
+        self._store.mark(seq, VERIFIED, REJECTED)
+        self._on_notice(Notice("snapshot_damaged", f"the snapshot at seq {seq} is damaged ({damage}): not used"))
+
+    def _can_be_started_from(self) -> bool:
+        """Whether every snapshot is still what was written: what is cut from the journal is in them alone."""
+        whole = True
+        for seq in self._store.verified_seqs():
+            try:
+                check_snapshot_file(self._store.read(seq))
+            except SnapshotDamaged as damage:
+                self._set_aside(seq, damage)
+                whole = False
+        return whole
 
     def _plan_cut(self) -> None:
         oldest = {self._member.id: min(self.verified, default=0)}
@@ -123,5 +141,5 @@ class Housekeeping:
             committed_seq=self._view().committed_seq,
             keep_commands=self._keep_commands,
         )
-        if seq > self._journal.base_seq:
+        if seq > self._journal.base_seq and self._can_be_started_from():
             self._cut(seq)

@@ -10,29 +10,40 @@ Column families:
 The base seq is the one before the first that the journal holds: what is up to there is in snapshots only. The epoch
 table is never cut. A new journal draws a random identity and is `blank` until the cluster has taken it in.
 
-One burst is one WriteBatch and one sync. A write that fails leaves it unknown what is on the disk, so it is terminal:
-every later write raises as well. What can be computed from the journal is in `derived.py`.
+One burst is one WriteBatch and one sync, then one mark in the witness (`evidence.py`): what a journal held is told a
+second time, and a journal that lacks some of it is never opened for writing. A write that fails leaves it unknown what
+is on the disk, so it is terminal: every later write raises as well. What can be computed from the journal is in
+`derived.py`.
 """
 
-import json
-import os
 import secrets
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rocksdict import AccessType, Rdict, ReadOptions, WriteBatch, WriteOptions
 
+from lockstep.replica.archive import archive_tail
 from lockstep.replica.derived import Derived
 from lockstep.replica.divergence import EpochEntry, EpochTable, epoch_at
 from lockstep.replica.effects import JournalWrite
-from lockstep.replica.rocks import MEMTABLE_BYTES, JournalFault, database_options, family_options, faults
+from lockstep.replica.evidence import Mark, Tip, Verdict, Wholeness
+from lockstep.replica.marks import JournalSummary, Marks, check_owner, examine, journal_path
+from lockstep.replica.rocks import (
+    MEMTABLE_BYTES,
+    JournalDamaged,
+    JournalFault,
+    database_options,
+    family_options,
+    faults,
+)
 from lockstep.replica.settings import Base
+from lockstep.replica.witness import Said, witness_path
 from lockstep.stream.frames import Frame, FrameError, decode_frame, encode_frame
 
-__all__ = ["LAYOUT", "Journal", "JournalFault", "JournalSummary", "archive_all", "inspect", "journal_path"]
+__all__ = ["LAYOUT", "Journal", "JournalFault", "JournalSummary", "inspect", "journal_path"]
 
 LAYOUT: Final = 2
 """2: the digest chain is BLAKE3."""
@@ -44,51 +55,38 @@ _EPOCH_END: Final = b"epoch0"
 _MAX_SEQ: Final = 2**64 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class JournalSummary:
-    """What a journal says of itself without being replayed."""
-
-    member: int
-    cluster_uuid: str
-    """Empty if it never met a sequencer."""
-    promised: int
-    promised_to: int
-    tip_epoch: int
-    tip_seq: int
-    timestamp_ns: int
-    committed_seq: int
-    """A hint: what was known to be committed at the last write; it may be too low."""
-    incarnation: int
-    epochs: EpochTable
-    journal: int = 0
-    """Its identity: a random number, drawn when it was created."""
-    joined: bool = True
-    """The cluster has taken it in. What a journal holds before that is no in-sync log."""
-    base_seq: int = 0
-    """The seq before the first one that it holds."""
-
-
-def journal_path(data_dir: Path) -> Path:
-    """Where the journal lies in an engine's data directory."""
-    return data_dir / "journal"
-
-
 class Journal:
     """One open journal. Writes belong to one thread; reads may come from any.
 
     Raises:
-        JournalFault: the directory is locked, belongs to another engine, has a newer layout, or is damaged.
+        JournalFault: the directory is locked, belongs to another engine, or has a newer layout.
+        JournalDamaged: it lacks something that it held, or can't be read. Nothing was changed.
     """
 
-    def __init__(self, data_dir: Path, member: int, *, read_only: bool = False, follow_in: Path | None = None) -> None:
-        """`follow_in`: read beside the writing process, with own files in this folder; `catch_up` shows the news."""
+    def __init__(
+        self,
+        data_dir: Path,
+        member: int,
+        *,
+        read_only: bool = False,
+        follow_in: Path | None = None,
+        disown: bool = False,
+    ) -> None:
+        """`follow_in`: read beside the writing process, with own files in this folder; `catch_up` shows the news.
+
+        `disown`: take what is there for what it is, as a journal that the cluster has not taken in.
+        """
         read_only = read_only or follow_in is not None
         self.data_dir = data_dir
         self.path = journal_path(data_dir)
         self._fault: JournalFault | None = None
         self._derived: Derived | None = None
+        self._marks: Marks | None = None
+        said, verdict = Said(None, same_boot=False, count=0, damaged=0), Verdict(Wholeness.WHOLE)
         if not read_only:
             self._make_directory()
+            said, verdict = (said, Verdict(Wholeness.UNSYNCED)) if disown else examine(data_dir, member, inspect)
+        self.notices: list[tuple[str, str]] = []  # what was found and mended when it was opened: (event, text)
         with faults("open", self.path):
             families = {"commands": family_options(MEMTABLE_BYTES), "meta": family_options(1 << 20)}
             access = AccessType.read_only(False) if read_only else AccessType.read_write()
@@ -104,19 +102,23 @@ class Journal:
         self._unsynced = WriteOptions()
         self.unsynced = False
         """Something was written since the last sync."""
+        self.mark: Mark | None = None
+        """What was acknowledged when it was open before, if all of it is here."""
         try:
             self._check_identity(member, read_only)
+            self.member = self._int("member")
+            self.incarnation = self._int("incarnation")
+            self.identity = self._int("journal")
+            """Random number, drawn when the journal was created."""
+            self.base_seq = self._int("base_seq")
+            """The seq before the first one that it holds."""
+            if not read_only:
+                self._bear_witness(said, verdict)
+                self._derived = Derived(data_dir, self.identity)
+                self._check_derived(verdict)
         except JournalFault:
             self.close()
             raise
-        if not read_only:
-            self._derived = Derived(data_dir)
-        self.member = self._int("member")
-        self.incarnation = self._int("incarnation")
-        self.identity = self._int("journal")
-        """Random number, drawn when the journal was created."""
-        self.base_seq = self._int("base_seq")
-        """The seq before the first one that it holds."""
 
     @property
     def derived(self) -> Derived:
@@ -124,10 +126,18 @@ class Journal:
         assert self._derived is not None, "opened for reading only"
         return self._derived
 
+    @property
+    def marks(self) -> Marks:
+        """What the witness is told; a journal that was opened for reading only has none."""
+        assert self._marks is not None, "opened for reading only"
+        return self._marks
+
     # ---- writing ------------------------------------------------------------------------------------------------
 
-    def write(self, write: JournalWrite, *, sync: bool) -> None:
+    def write(self, write: JournalWrite, *, sync: bool, applied: tuple[int, bytes] = (0, b"")) -> None:
         """One atomic write; durable on return if `sync` or if it holds a promise or the cluster's identity.
+
+        `applied`: up to which seq the journal was executed before, and the chain digest there; kept beside the journal.
 
         Raises:
             JournalFault: it failed, or an earlier one did. The replica must stop.
@@ -149,6 +159,8 @@ class Journal:
             batch.delete(b"blank", meta)
         must_sync = sync or write.promise is not None or bool(write.cluster_uuid) or write.joined
         self._write(batch, self._synced if must_sync else self._unsynced)
+        with self._terminal():
+            self.marks.on_write(write, synced=must_sync, applied=applied)
         self.unsynced = not must_sync
 
     def note_committed(self, committed_seq: int) -> None:
@@ -161,12 +173,11 @@ class Journal:
         """Make everything written so far durable. May be called from another thread than the writer's."""
         self._raise_fault()
         self.unsynced = False
-        try:
+        tip = self.marks.tip
+        with self._terminal():
             with faults("sync", self.path):
                 self._db.flush_wal(True)
-        except JournalFault as fault:
-            self._fault = fault
-            raise
+            self.marks.on_sync(tip)
 
     def truncate(self, after_seq: int) -> Path:
         """Archive everything after `after_seq` as frames and as readable JSON lines, then delete it.
@@ -182,7 +193,20 @@ class Journal:
                 f"journal {self.path}: batch {tail[0].first_seq}..{tail[0].last_seq} lies across seq {after_seq}; "
                 "the journals of this cluster have different batches, which must never be"
             )
-        archive = self._archive(after_seq, tail)
+        archive = archive_tail(self.data_dir, f"{self.incarnation}-{after_seq}", tail)
+        self.give_up_after(after_seq)
+        return archive
+
+    def give_up_after(self, after_seq: int) -> None:
+        """Delete everything after a batch's end, and do not keep it anywhere.
+
+        Raises:
+            JournalFault: the disk fails.
+        """
+        # The mark first: a crash in between leaves a journal that holds more than it has to.
+        epochs = tuple(entry for entry in self.epochs() if entry.first_seq <= after_seq)
+        with self._terminal():
+            self.marks.begin_anew(Tip(epoch_at(epochs, after_seq), after_seq))
         # First what can be made again: a crash in between leaves nothing behind that belongs to no command.
         self.derived.truncate(after_seq)
         batch = WriteBatch(raw_mode=True)
@@ -191,7 +215,6 @@ class Journal:
             if entry.first_seq > after_seq:
                 batch.delete(_EPOCH_PREFIX + _KEY.pack(entry.epoch), self._handles["meta"])
         self._write(batch, self._synced)
-        return archive
 
     def drop_through(self, seq: int) -> None:
         """Delete everything up to `seq`, a batch's end; what is deleted has to be in snapshots.
@@ -237,12 +260,22 @@ class Journal:
             batch.put(b"promise", _PROMISE.pack(base.epochs[-1].epoch, base.sequencer), meta)
         self._write(batch, self._synced)
         self.base_seq = base.seq
+        with self._terminal():
+            self.marks.begin_anew(Tip(base.epochs[-1].epoch, base.seq), self._promise()[0], cluster_uuid)
         return archive
+
+    def flush_tables(self) -> None:
+        """Write what is in memory into tables, as happens by itself when there is enough of it."""
+        with self._terminal(), faults("flush", self.path):
+            for family in (self._commands, self._meta):
+                family.flush()
 
     def close(self) -> None:
         """Close it."""
         if self._derived is not None:
             self._derived.close()
+        if self._marks is not None:
+            self._marks.close()
         self._fault = self._fault or JournalFault(f"cannot write journal {self.path}: it is closed")
         with faults("close", self.path):
             # Each family's object and handle keep the database open as well.
@@ -286,9 +319,7 @@ class Journal:
             try:
                 yield decode_frame(raw)
             except FrameError as error:
-                raise JournalFault(
-                    f"journal {self.path} is damaged: {error}; move it away, the engine fetches it from its peers"
-                ) from error
+                raise JournalDamaged(self.path, str(error)) from error
 
     def raw_frames(self, from_seq: int) -> Iterator[bytes]:
         """Like `frames`, undecoded."""
@@ -325,8 +356,17 @@ class Journal:
             cursor.seek_to_last()
             raw = cursor.value() if cursor.valid() else None
         if raw is not None:
-            last = decode_frame(raw)
+            try:
+                last = decode_frame(raw)
+            except FrameError as error:
+                raise JournalDamaged(self.path, str(error)) from error
             tip_seq, timestamp_ns = last.last_seq, last.timestamp_ns
+            if epoch_at(epochs, tip_seq) != last.epoch:
+                raise JournalDamaged(
+                    self.path,
+                    f"its last record, seq {tip_seq}, is of epoch {last.epoch}; its epoch table says "
+                    f"{epoch_at(epochs, tip_seq)}",
+                )
         promised, promised_to = self._promise()
         return JournalSummary(
             self.member,
@@ -342,6 +382,7 @@ class Journal:
             self.identity,
             self._text("blank") is None,
             self.base_seq,
+            self._text("witnessed") is not None,
         )
 
     # ---- inside -------------------------------------------------------------------------------------------------
@@ -356,20 +397,7 @@ class Journal:
 
     def _check_identity(self, member: int, read_only: bool) -> None:
         layout = self._int("layout")
-        if layout > LAYOUT:
-            raise JournalFault(
-                f"journal {self.path} has layout {layout}, this program knows {LAYOUT}; start a newer lockstep"
-            )
-        if 0 < layout < LAYOUT:
-            raise JournalFault(
-                f"journal {self.path} has layout {layout}, and its digests can't be continued in layout {LAYOUT}; "
-                "finish the day with the lockstep that wrote it, then begin with an empty data directory"
-            )
-        stored = self._int("member")
-        if stored and member and stored != member:
-            raise JournalFault(
-                f"data directory {self.data_dir} belongs to engine {stored}, not to engine {member}; correct `data_dir`"
-            )
+        check_owner(self.data_dir, layout, LAYOUT, self._int("member"), member)
         if read_only:
             return
         batch = WriteBatch(raw_mode=True)
@@ -384,11 +412,57 @@ class Journal:
                 batch.put(b"blank", b"1", meta)
         self._write(batch, self._synced)
 
+    def _bear_witness(self, said: Said, verdict: Verdict) -> None:
+        """Begin to write marks; a journal that may lack what was acknowledged is no longer the one that held it."""
+        if verdict.wholeness is Wholeness.UNSYNCED:
+            self._disown()
+            if verdict.why:
+                self.notices.append(("journal_unsynced", f"journal {self.path}: {verdict.why}; it counts for nothing"))
+        summary = self.summary()
+        if verdict.wholeness is Wholeness.WHOLE:
+            self.mark = said.mark
+        applied = (0, b"") if self.mark is None else (self.mark.applied_seq, self.mark.digest)
+        self._marks = Marks(self.data_dir, said, summary, applied)
+        if said.damaged:
+            self.notices.append(("witness_damaged", f"{said.damaged} pages of {witness_path(self.data_dir)}"))
+        if not summary.witnessed:
+            batch = WriteBatch(raw_mode=True)
+            batch.put(b"witnessed", b"1", self._handles["meta"])
+            self._write(batch, self._synced)
+
+    def _disown(self) -> None:
+        """Make it another journal with the same content, one that the cluster has not taken in."""
+        batch = WriteBatch(raw_mode=True)
+        meta = self._handles["meta"]
+        self.identity = secrets.randbits(63) | 1
+        batch.put(b"journal", _KEY.pack(self.identity), meta)
+        batch.put(b"blank", b"1", meta)
+        self._write(batch, self._synced)
+
+    def _check_derived(self, verdict: Verdict) -> None:
+        derived = self.derived
+        if derived.renewed:
+            self.notices.append(("derived_renewed", derived.renewed))
+        ahead, tip = max(derived.last_kept_seqs()), self.marks.tip
+        if ahead <= tip.seq:
+            return
+        if verdict.wholeness is Wholeness.UNSYNCED:
+            derived.truncate(tip.seq)
+            return
+        raise JournalDamaged(
+            self.path, f"it ends at {tip}; results up to seq {ahead} are stored", Tip(0, ahead), self.cluster_uuid
+        )
+
     def _write(self, batch: WriteBatch, options: WriteOptions) -> None:
         self._raise_fault()
+        with self._terminal(), faults("write", self.path):
+            self._db.write(batch, options)
+
+    @contextmanager
+    def _terminal(self) -> Iterator[None]:
+        """After a fault nothing more is written."""
         try:
-            with faults("write", self.path):
-                self._db.write(batch, options)
+            yield
         except JournalFault as fault:
             self._fault = fault
             raise
@@ -396,31 +470,6 @@ class Journal:
     def _raise_fault(self) -> None:
         if self._fault is not None:
             raise self._fault
-
-    def _archive(self, after_seq: int, tail: list[Frame]) -> Path:
-        folder = self.data_dir / "archive"
-        stem = folder / f"{self.incarnation}-{after_seq}"
-        archive = stem.with_suffix(".frames")
-        try:
-            folder.mkdir(exist_ok=True)
-            with archive.open("wb") as binary, stem.with_suffix(".jsonl").open("w", encoding="utf-8") as readable:
-                for frame in tail:
-                    raw = encode_frame(frame)
-                    binary.write(struct.pack("<I", len(raw)) + raw)
-                    for offset, record in enumerate(frame.records):
-                        line = {
-                            "epoch": frame.epoch,
-                            "seq": frame.first_seq + offset,
-                            "timestamp_ns": frame.timestamp_ns,
-                        }
-                        line |= {name: _plain(record[name]) for name in record.dtype.names or ()}
-                        readable.write(json.dumps(line) + "\n")
-                for file in (binary, readable):
-                    file.flush()
-                    os.fsync(file.fileno())
-        except OSError as error:
-            raise JournalFault(f"cannot archive the divergent tail to {archive}: {error.strerror}") from error
-        return archive
 
     def _text(self, key: str) -> bytes | None:
         with faults("read", self.path):
@@ -430,27 +479,6 @@ class Journal:
     def _int(self, key: str) -> int:
         value = self._text(key)
         return 0 if value is None else int(_KEY.unpack(value)[0])
-
-
-def archive_all(data_dir: Path) -> Path:
-    """Move the journal of an engine that does not run, and all that belongs to it, into its archive; where that is.
-
-    Raises:
-        JournalFault: it can't be moved.
-    """
-    folder = data_dir / "archive"
-    try:
-        folder.mkdir(exist_ok=True)
-        taken = {path.name for path in folder.iterdir()}
-        target = next(folder / f"reinit-{n}" for n in range(1, len(taken) + 2) if f"reinit-{n}" not in taken)
-        target.mkdir()
-        # The journal last: without it the rest is nobody's.
-        for name in ("snapshots", "derived", "journal"):
-            if (data_dir / name).exists():
-                (data_dir / name).rename(target / name)
-    except OSError as error:
-        raise JournalFault(f"cannot move {data_dir} into its archive: {error.strerror}; check the disk") from error
-    return target
 
 
 def inspect(data_dir: Path) -> JournalSummary | None:
@@ -470,9 +498,3 @@ def inspect(data_dir: Path) -> JournalSummary | None:
 
 def _last_seq(key: bytes, raw: bytes) -> int:
     return int(_KEY.unpack(key)[0]) + decode_frame(raw).count - 1
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.hex()
-    return value.item() if hasattr(value, "item") else value

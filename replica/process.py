@@ -10,6 +10,7 @@ from lockstep.engine.contract import StreamGap
 from lockstep.engine.implementations import UnknownImplementation, implementation
 from lockstep.ops.metrics.server import serve as serve_metrics
 from lockstep.ops.process import (
+    EXIT_DAMAGED,
     EXIT_ENVIRONMENT,
     EXIT_INVARIANT,
     EXIT_OK,
@@ -21,13 +22,18 @@ from lockstep.ops.process import (
     start_grpc_server,
 )
 from lockstep.replica.administration import EngineAdministration
+from lockstep.replica.archive import archive_all
 from lockstep.replica.background_sync import BackgroundSync
-from lockstep.replica.effects import Notice
+from lockstep.replica.derived import note_doubt
+from lockstep.replica.effects import Notice, Role
 from lockstep.replica.housekeeping import Housekeeping
-from lockstep.replica.journal import Journal, archive_all
+from lockstep.replica.journal import Journal
 from lockstep.replica.machine import ReplicaMachine
+from lockstep.replica.marks import note_damage
+from lockstep.replica.rescue import advice, find_holder
 from lockstep.replica.restore import restore
-from lockstep.replica.rocks import JournalFault
+from lockstep.replica.rocks import DerivedDamaged, JournalDamaged, JournalFault
+from lockstep.replica.scrub import Damage, Scrubber
 from lockstep.replica.service import CutOrder, ReplicationService, register
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions
 from lockstep.replica.shell import ReplicaShell
@@ -41,22 +47,28 @@ from lockstep.v1 import cluster_pb2
 
 _DRIVER_WAIT_S = 15.0
 _REBUILD_NS = 100_000_000
+_DAMAGE_NS = 1_000_000_000
 _ACK_POLICIES = ("synced", "replicated")
-_LOUD = ("snapshot_rejected", "snapshots_not_kept", "diverged", "tail_divergent", "tail_archived", "left_stream")
+_LOUD = (
+    "snapshot_rejected", "snapshot_damaged", "snapshots_not_kept", "diverged", "tail_divergent", "tail_archived",
+    "left_stream", "journal_unsynced", "witness_damaged", "derived_renewed", "scrub_found",
+)  # fmt: skip
 
 
 def run(topology: Topology, member: Member) -> int:
-    """Run engine `member` until it is asked to stop; the exit code (0 orderly, 1 environment, 3 broken invariant)."""
+    """Run engine `member` until it is asked to stop.
+
+    Returns the exit code: 0 orderly, 1 environment, 3 broken invariant, 4 the journal is damaged and no peer has it.
+    """
     logger = open_log(member.name)
     stop = StopRequest.install()
     try:
         again = True
         while again:
-            with _Process(topology, member, stop, logger) as process:
-                process.loop()
-            again = process.reinit and not stop.requested
-            if again:
-                logger.warning("reinit", archive=str(archive_all(member.data_dir)))
+            again = _run_once(topology, member, stop, logger) and not stop.requested
+    except JournalDamaged as damage:
+        logger.critical("journal_damaged", text=str(damage))
+        return EXIT_DAMAGED
     except (EnvironmentFault, JournalFault, DriverUnavailable) as fault:
         logger.error("environment_fault", text=str(fault))
         return EXIT_ENVIRONMENT
@@ -65,6 +77,32 @@ def run(topology: Topology, member: Member) -> int:
         return EXIT_INVARIANT
     logger.info("stopped", reason=stop.reason)
     return EXIT_OK
+
+
+def _run_once(topology: Topology, member: Member, stop: StopRequest, logger: ProcessLog) -> bool:
+    """From opening to closing; whether to begin again.
+
+    Raises:
+        JournalDamaged: no peer is known to hold what the journal did; the text says what to do.
+    """
+    try:
+        with _Process(topology, member, stop, logger) as process:
+            process.loop()
+    except DerivedDamaged as damage:
+        logger.error("derived_damaged", text=str(damage))
+        note_doubt(member.data_dir, damage.why)
+        return True
+    except JournalDamaged as damage:
+        logger.error("journal_damaged", text=str(damage))
+        holder, said = find_holder(topology, member, damage, waiting=lambda: not stop.requested)
+        if holder is None:
+            text = advice(member.data_dir, member.id, damage, said)
+            raise JournalDamaged(damage.path, text, damage.needed, damage.cluster_uuid) from damage
+        logger.error("journal_given_up", holder=str(holder), archive=str(archive_all(member.data_dir, "damaged")))
+        return True
+    if process.reinit:
+        logger.warning("reinit", archive=str(archive_all(member.data_dir)))
+    return process.reinit or process.reopen
 
 
 class _Process:
@@ -78,7 +116,11 @@ class _Process:
         self._closers: list[Callable[[], object]] = []
         self.reinit = False
         """An operator has asked to begin anew."""
+        self.reopen = False
+        """What is stored has to be looked at anew."""
         self._next_rebuild_ns = 0
+        self._next_damage_ns = 0
+        self._damage_said = False
         self._driver_lost = False
 
     def __enter__(self) -> "_Process":
@@ -95,12 +137,15 @@ class _Process:
     def loop(self) -> None:
         """Turns until the stop is requested."""
         bell, stop, shell, now = self._bell, self._stop, self._shell, time.monotonic_ns
-        while not (stop.requested or self.reinit):
+        while not (stop.requested or self.reinit or self.reopen):
             now_ns = now()
             bell.idle(shell.turn(now_ns))
             self._mind_driver(now_ns)
             if self._background.fault is not None:
                 raise self._background.fault
+            if self._scrubber.found is not None and now_ns >= self._next_damage_ns:
+                self._next_damage_ns = now_ns + _DAMAGE_NS
+                self._on_damage(self._scrubber.found)
 
     def _open(self) -> None:
         topology, member = self._topology, self._member
@@ -109,8 +154,12 @@ class _Process:
                 f"unknown ack_policy {topology.ack_policy!r}; known are {' and '.join(map(repr, _ACK_POLICIES))}"
             )
         self._journal = Journal(member.data_dir, member.id)
-        self._snapshots = SnapshotStore(member.data_dir)
         self._closers.append(self._journal.close)
+        self._snapshots = SnapshotStore(member.data_dir)
+        for event, text in self._journal.notices:
+            self._on_notice(Notice(event, text))
+        for path, why in self._snapshots.unreadable():
+            self._on_notice(Notice("snapshot_damaged", f"{path} is not used: {why}"))
         started_ns = time.monotonic_ns()
         machine = self._restore()
         self._logger.info(
@@ -162,6 +211,8 @@ class _Process:
             on_notice=self._on_notice,
         )
         self._closers.append(self._housekeeping.close)
+        self._scrubber = Scrubber(self._journal, lambda: shell.view.committed_seq)
+        self._closers.append(self._scrubber.close)
         administration = EngineAdministration(self._snapshots, lambda: shell.view, self._ask_reinit)
         server = start_grpc_server(
             member.grpc_address,
@@ -196,11 +247,34 @@ class _Process:
             make = implementation(self._member.engine)
         except UnknownImplementation as error:
             raise EnvironmentFault(f"{self._member.name}: {error}") from error
-        return restore(self._journal, options, make, self._give_up_if_stopped, self._snapshots)
+        return restore(self._journal, options, make, self._give_up_if_stopped, self._snapshots, self._on_notice)
 
     def _give_up_if_stopped(self) -> None:
         if self._stop.requested:
             raise EnvironmentFault(f"asked to stop ({self._stop.reason}) while the journal was replayed")
+
+    def _on_damage(self, damage: Damage) -> None:
+        """What is in memory is right. It is looked at anew where another engine can go on meanwhile.
+
+        Raises:
+            JournalDamaged: of the journal itself.
+        """
+        view, member = self._shell.view, self._member
+        if not self._damage_said:
+            self._damage_said = True
+            what = "stored results" if damage.derived else "the journal"
+            text = f"{what} of {member.data_dir}: {damage.why}; mended as soon as another engine can go on without it"
+            self._on_notice(Notice("scrub_found", text))
+            if damage.derived:
+                note_doubt(member.data_dir, damage.why)
+            else:
+                note_damage(member.data_dir, damage.why)
+        # A primary waits for an operator's switchover; the last in-sync engine for another one.
+        if view.role is Role.PRIMARY or view.in_sync_bits in (0, 1 << member.id):
+            return
+        self.reopen = damage.derived
+        if not damage.derived:
+            raise JournalDamaged(self._journal.path, damage.why, self._journal.marks.tip, view.cluster_uuid)
 
     def _mind_driver(self, now_ns: int) -> None:
         state = self._transport.check(now_ns)

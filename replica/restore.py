@@ -1,7 +1,8 @@
 """A machine from the disk: the newest snapshot that the journal continues, then every later frame once more.
 
-The replay is checked against the stored digests. What a crash took from the stored events and digests is made again by
-the replay, so a snapshot is started from only if nothing before it is missing.
+The replay is checked against the stored digests, and against the one that the witness has. What a crash took from the
+stored results is made again by the replay, so a snapshot is started from only if nothing before it is missing. One that
+is damaged is not used, and that is said.
 """
 
 from collections.abc import Callable
@@ -9,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lockstep.engine.contract import EngineType, MatchingEngine
 from lockstep.engine.snapshot_format import SnapshotError
-from lockstep.replica.effects import AppliedBatch
+from lockstep.replica.effects import AppliedBatch, Notice
+from lockstep.replica.evidence import Tip, digest_differs
 from lockstep.replica.journal import Journal, JournalSummary
 from lockstep.replica.machine import ReplicaMachine
-from lockstep.replica.rocks import JournalFault
+from lockstep.replica.rocks import JournalDamaged
 from lockstep.replica.settings import Base, BrokenInvariant, ReplicaOptions, Restored
 from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, check_snapshot_file, decode_head
 from lockstep.replica.snapshots import SnapshotSource, usable
@@ -26,15 +28,16 @@ def restore(
     make: EngineType,
     alive: Callable[[], None],
     snapshots: SnapshotSource | None = None,
+    say: Callable[[Notice], None] = lambda _notice: None,
 ) -> ReplicaMachine:
     """The machine as it was when the journal was last written. `alive` is called now and then: a replay may be long.
 
     Raises:
-        BrokenInvariant: the journal has a hole, or the engine now computes something else than it did.
-        JournalFault: an entry is damaged, or no snapshot leads to the journal's beginning.
+        BrokenInvariant: the engine now computes something else than it did.
+        JournalDamaged: an entry is damaged or missing, or no snapshot leads to the journal's beginning.
     """
     summary = journal.summary()
-    base, engine = _start(journal, summary, make, snapshots)
+    base, engine = _start(journal, summary, make, snapshots, say)
     restored = Restored(
         (summary.promised, summary.promised_to),
         summary.cluster_uuid,
@@ -47,7 +50,19 @@ def restore(
     kept_events, kept_digests = journal.derived.last_kept_seqs()
     missing: list[AppliedBatch] = []
     for journaled in journal.frames(machine.applied_seq + 1):
+        if journaled.first_seq != machine.head.seq + 1:
+            raise JournalDamaged(
+                journal.path,
+                f"the batch at seq {journaled.first_seq} follows seq {machine.head.seq}: what was between is gone",
+                Tip(summary.tip_epoch, summary.tip_seq),
+                summary.cluster_uuid,
+            )
         batch = machine.replay(journaled)
+        if digest_differs(journal.mark, batch.last_seq, batch.digest):
+            raise BrokenInvariant(
+                f"replay of {journal.path} gives digest {batch.digest.hex()} at seq {batch.last_seq}, which is not "
+                "what was acknowledged: the engine has changed its behaviour, or the journal was changed"
+            )
         stored = journal.derived.digest(batch.last_seq) if batch.last_seq <= kept_digests else None
         if stored is not None and stored != batch.digest:
             raise BrokenInvariant(
@@ -67,7 +82,11 @@ def restore(
 
 
 def _start(
-    journal: Journal, summary: JournalSummary, make: EngineType, snapshots: SnapshotSource | None
+    journal: Journal,
+    summary: JournalSummary,
+    make: EngineType,
+    snapshots: SnapshotSource | None,
+    say: Callable[[Notice], None],
 ) -> tuple[Base | None, MatchingEngine]:
     """State to begin with: the newest snapshot that can be read, or nothing at all."""
     found = usable(
@@ -79,24 +98,28 @@ def _start(
     )
     for head in found:
         if head.seq == summary.base_seq or _derived_reaches(journal, head):
-            engine = _engine_at(head, make, snapshots)
+            engine = _engine_at(head, make, snapshots, say)
             if engine is not None:
                 return head.base, engine
     if not summary.base_seq:
         return None, make()
     # The journal's beginning is gone, and so are events that only its replay could make again: peers have them.
     for head in reversed(found):
-        engine = _engine_at(head, make, snapshots)
+        engine = _engine_at(head, make, snapshots, say)
         if engine is not None:
             journal.derived.drop_through(head.seq)
             return head.base, engine
-    raise JournalFault(
-        f"journal {journal.path} begins after seq {summary.base_seq}, and no snapshot beside it can be read; move the "
-        "engine's data directory away, the engine then fetches everything from its peers"
+    raise JournalDamaged(
+        journal.path,
+        f"it begins after seq {summary.base_seq}, and no snapshot beside it that leads there can be read",
+        Tip(summary.tip_epoch, summary.tip_seq),
+        summary.cluster_uuid,
     )
 
 
-def _engine_at(head: SnapshotHead, make: EngineType, snapshots: SnapshotSource | None) -> MatchingEngine | None:
+def _engine_at(
+    head: SnapshotHead, make: EngineType, snapshots: SnapshotSource | None, say: Callable[[Notice], None]
+) -> MatchingEngine | None:
     """The engine of a snapshot; None if the file is damaged: an older one, or the journal, leads to the same state."""
     assert snapshots is not None, "a head without its source"
     # The checksum takes as long as the restoring, and neither holds the interpreter: side by side.
@@ -105,8 +128,10 @@ def _engine_at(head: SnapshotHead, make: EngineType, snapshots: SnapshotSource |
             raw = snapshots.read(head.seq)
             checked = pool.submit(check_snapshot_file, raw)
             engine = make.restore(raw[decode_head(raw).head_bytes :])
-            checked.result()
-        except (SnapshotDamaged, SnapshotError):
+            if checked.result() != head:
+                raise SnapshotDamaged(f"the file named after seq {head.seq} is another snapshot")
+        except (SnapshotDamaged, SnapshotError) as damage:
+            say(Notice("snapshot_damaged", f"the snapshot at seq {head.seq} beside the journal is not used: {damage}"))
             return None
     return engine
 

@@ -7,11 +7,39 @@ from typing import Final
 
 from rocksdict import Options
 
+from lockstep.replica.evidence import Tip
+
 MEMTABLE_BYTES: Final = 32 << 20
 
 
 class JournalFault(RuntimeError):
     """The journal can't be opened, read or written; the text names the directory and the remedy. Terminal."""
+
+
+class JournalDamaged(JournalFault):
+    """What the journal held is not all there any more, or cannot be read: it is no in-sync log.
+
+    `needed` is the last record that it is known to have held; seq 0: not known.
+    """
+
+    def __init__(self, path: Path, why: str, needed: Tip | None = None, cluster_uuid: str = "") -> None:
+        super().__init__(f"journal {path} is damaged: {why}")
+        self.path = path
+        self.why = why
+        self.needed = needed or Tip()
+        self.cluster_uuid = cluster_uuid
+
+
+class DerivedDamaged(JournalFault):
+    """Stored results can't be relied on: they are made again from the journal."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} is damaged: {why}")
+        self.why = why
+
+
+# How RocksDB begins the texts of what no retry mends: a checksum that differs, a file that is not there or too short.
+_DAMAGE: Final = ("Corruption", "No such file", "Not implemented", "does not exist", "Invalid argument", "Not found")
 
 
 def family_options(memtable_bytes: int) -> Options:
@@ -35,7 +63,9 @@ def database_options(*, recycle_logs: int) -> Options:
 
 
 @contextmanager
-def faults(action: str, directory: Path) -> Iterator[None]:
+def faults(
+    action: str, directory: Path, damaged: type[JournalDamaged] | type[DerivedDamaged] = JournalDamaged
+) -> Iterator[None]:
     """RocksDB's binding raises bare Exception with RocksDB's own text."""
     try:
         yield
@@ -47,4 +77,20 @@ def faults(action: str, directory: Path) -> Iterator[None]:
             raise JournalFault(
                 f"journal {directory} is in use by another process; stop that engine or change `data_dir`"
             ) from error
+        if any(sign in text for sign in _DAMAGE):
+            raise damaged(directory, f"it cannot be {action_done(action)}: {text}") from error
         raise JournalFault(f"cannot {action} journal {directory}: {text}") from error
+
+
+def action_done(action: str) -> str:
+    """The participle of what was tried."""
+    return {"open": "opened", "write": "written", "read": "read", "sync": "synced"}.get(action, f"used ({action})")
+
+
+@contextmanager
+def file_faults(action: str, path: Path) -> Iterator[None]:
+    """Errors of the file system as a JournalFault."""
+    try:
+        yield
+    except OSError as error:
+        raise JournalFault(f"cannot {action} {path}: {error.strerror or error}; check the disk") from error

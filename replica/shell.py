@@ -219,7 +219,8 @@ class ReplicaShell:
         journal = effects.journal
         if journal is not None:
             began_ns = time.monotonic_ns()
-            self._journal.write(journal, sync=journal.synced)
+            machine = self.machine
+            self._journal.write(journal, sync=journal.synced, applied=(machine.applied_seq, machine.digest))
             self.figures.journal.add(time.monotonic_ns() - began_ns)
         for notice in effects.notices:
             self._on_notice(notice)

@@ -84,6 +84,18 @@ class SnapshotStore:
             found.append(StoredSnapshot(head, path, path.suffix == VERIFIED, taken_ns))
         return tuple(found)
 
+    def unreadable(self) -> tuple[tuple[Path, str], ...]:
+        """Files that are damaged, as far as their heads show it, and what is wrong with them."""
+        found = []
+        for path in self._paths(VERIFIED, UNVERIFIED):
+            try:
+                _read_head(path)
+            except SnapshotDamaged as damage:
+                found.append((path, str(damage)))
+            except FileNotFoundError:
+                continue
+        return tuple(found)
+
     def heads(self) -> tuple[SnapshotHead, ...]:
         """Heads of the verified ones, ascending in seq."""
         return tuple(one.head for one in self.stored() if one.verified)
@@ -296,6 +308,8 @@ def _read_head(path: Path) -> tuple[SnapshotHead, int]:
         except SnapshotDamaged:
             head = decode_head(start + file.read(MAX_HEAD_BYTES))  # an epoch table of thousands
         status = os.fstat(file.fileno())
+    if head.seq != int(path.stem):
+        raise SnapshotDamaged(f"it is the snapshot at seq {head.seq}, under another name")
     if status.st_size != head.file_bytes:
         raise SnapshotDamaged(f"{status.st_size} bytes where its head says {head.file_bytes}")
     return head, status.st_mtime_ns

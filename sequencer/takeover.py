@@ -173,8 +173,8 @@ class Takeover:
         if self.answers or not names:
             return ""
         return (
-            f"engine {names} is listed as in sync and its journal is blank: its disk was lost; wait for another "
-            "in-sync engine, or force a failover and accept the loss"
+            f"engine {names} is listed as in sync and its journal is blank: its disk was lost, or what was on it "
+            "damaged; wait for another in-sync engine, or force a failover and accept the loss"
         )
 
     def recovery(self) -> Recovery:

@@ -49,12 +49,7 @@ class ColdJournal:
             raise NoJournal(
                 f"{data_dir} holds no journal; name an engine's data directory, such as lockstep-data/engine-1"
             )
-        owner = _owner(path / "LOCK")
-        if owner:
-            raise EnvironmentFault(
-                f"{data_dir} is in use by process {owner}; stop that engine first, or ask the cluster: "
-                "`lockstep cluster status`, `history`"
-            )
+        refuse_if_in_use(data_dir)
         self.data_dir = data_dir
         self._journal = Journal(data_dir, 0, read_only=True)
         try:
@@ -171,6 +166,16 @@ class _Kept:
         with faults("close", self._path):
             for part in (self._events, self._digests, self._db):
                 part.close()
+
+
+def refuse_if_in_use(data_dir: Path) -> None:
+    """Raises EnvironmentFault if an engine runs on a data directory."""
+    owner = _owner(journal_path(data_dir) / "LOCK")
+    if owner:
+        raise EnvironmentFault(
+            f"{data_dir} is in use by process {owner}; stop that engine first, or ask the cluster: "
+            "`lockstep cluster status`, `history`"
+        )
 
 
 def _owner(lock: Path) -> int:

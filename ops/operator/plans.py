@@ -221,15 +221,16 @@ def plan_reinit(view: ClusterView, member: int) -> ChangePlan | Refusal:
             f"engine-{member} is in sync: what it holds counts for commits",
             f"take it out first: `lockstep cluster fence {member}`",
         )
-    if not engine.up:
-        return Refusal(
-            f"engine-{member} does not answer ({engine.error})",
-            "of an engine that does not run, move its data_dir away by hand and start it: it comes back the same way",
-        )
     sources = tuple(e.member for e in view.engines if e.in_sync and e.up)
     if not sources:
         return Refusal(
             f"no in-sync engine answers from which engine-{member} could fetch", _how_to_rejoin(view), eligibility(view)
+        )
+    if not engine.up:
+        return Refusal(
+            f"engine-{member} does not answer ({engine.error})",
+            f"start it: it comes back by itself. Only while {_names(sources)} answers and is in sync, its data_dir may "
+            "be moved (not deleted) by hand instead: it then fetches everything from there",
         )
     return ChangePlan(
         address=engine.address,

@@ -121,6 +121,25 @@ def _lost_disk_is_first_back(stage: _Stage) -> None:
         host.start()
 
 
+def _damaged_journal_is_first_back(stage: _Stage) -> None:
+    """Everything is down, and the first engine to be back is an in-sync one whose log ends earlier than it did."""
+    engines = stage.cluster.engines
+    victims = [host for host in engines if history_elsewhere(host, engines)]
+    if not victims:
+        return
+    victim = stage.dice.choice(victims)
+    down: list[Host] = [*engines, *stage.cluster.sequencers]
+    for host in down:
+        host.crash()
+    victim.disk.damage(stage.dice.randint(1, 6), promise=stage.dice.random() < 0.3)
+    stage.cluster.judge.on_wiped(victim.id)
+    for host in (victim, *stage.cluster.sequencers):
+        host.start()
+    stage.wait(2_600)
+    for host in down:
+        host.start()
+
+
 def _deposed_leader_goes_on(stage: _Stage) -> None:
     """A leader that is cut off from etcd and its rivals stamps on, and the new one's first record is late."""
     leader = stage.leader
@@ -177,6 +196,7 @@ _ACTS: Final = {
     1: _swap_is_swallowed,
     2: _resumed_under_load,
     3: _silent_at_the_fence,
+    5: _damaged_journal_is_first_back,
     7: _short_follower,
     9: _lost_disk_is_first_back,
     11: _deposed_leader_goes_on,

@@ -1,4 +1,5 @@
-"""Simulated disks. What was written and not synced is gone after a power cut; a write is atomic, all or nothing.
+"""Simulated disks. What was written and not synced is gone after a power cut; a write is atomic, all or nothing. A bit
+may flip: then the journal ends earlier than it did, as RocksDB reads it, and only the mark apart from it tells.
 
 `Disk` answers as `lockstep.replica.journal.Journal` does, so that the real restore, event store and gRPC service of an
 engine run on it. Events and digests bypass the log in the real journal, so they are lost with the process here.
@@ -11,7 +12,8 @@ from pathlib import Path
 from lockstep.gateway.disconnects import Watch
 from lockstep.replica.divergence import EpochEntry, EpochTable, epoch_at
 from lockstep.replica.effects import AppliedBatch, JournalWrite
-from lockstep.replica.journal import JournalSummary
+from lockstep.replica.evidence import Mark, Tip, Verdict, judge
+from lockstep.replica.marks import JournalSummary
 from lockstep.replica.settings import Base
 from lockstep.replica.snapshot_file import SnapshotHead, decode_head
 from lockstep.stream.digest import Digest
@@ -34,6 +36,8 @@ class Disk:
         self.generation = 0
         """How often the disk was replaced."""
         self.joined = False
+        self.mark: Mark | None = None
+        """What the witness beside the journal says."""
         self.base_seq = 0
         """The seq before the first frame."""
         self.snapshots: dict[int, bytes] = {}
@@ -80,6 +84,26 @@ class Disk:
         if write.committed_seq:
             self.committed_hint = write.committed_seq
         self.joined |= write.joined
+        self._bear_witness()
+
+    def _bear_witness(self) -> None:
+        tip = Tip(self.epoch_at(self.tip_seq), self.tip_seq)
+        self.mark = Mark(self.identity, self.uuid, tip, tip, self.promise[0], self.joined, unsynced=False)
+
+    def damage(self, frames: int, *, promise: bool) -> None:
+        """What a flipped bit in the log does: it ends earlier, by so many frames; an older promise may come back."""
+        for frame in self._frames[max(0, len(self._frames) - frames) :]:
+            self._epochs = [entry for entry in self._epochs if entry.first_seq < frame.first_seq]
+        del self._frames[max(0, len(self._frames) - frames) :], self._firsts[max(0, len(self._firsts) - frames) :]
+        if promise:
+            self.promise = (max(0, self.promise[0] - 1), 0)
+        self.forget_volatile(keep=False)
+        self._forget(lambda seq: seq <= self.tip_seq)
+        self._flushed_seq = min(self._flushed_seq, self.tip_seq)
+
+    def verdict(self) -> Verdict:
+        """What the journal is worth, by the real rule."""
+        return judge(self.summary().found(), self.mark, same_boot=True)
 
     def keep(self, batches: tuple[AppliedBatch, ...]) -> None:
         """Store events and digests; gone with the process."""
@@ -109,6 +133,7 @@ class Disk:
         self._flushed_seq = min(self._flushed_seq, after_seq)
         self.startable_seq = min(self.startable_seq, after_seq)
         self.archived += 1
+        self._bear_witness()
         return self.path / f"archive-{self.archived}"
 
     def drop_through(self, seq: int) -> None:
@@ -134,6 +159,7 @@ class Disk:
         self.uuid = cluster_uuid
         if self.promise[0] < base.epochs[-1].epoch:
             self.promise = (base.epochs[-1].epoch, base.sequencer)
+        self._bear_witness()
         return archive
 
     def _forget(self, keep: Callable[[int], bool]) -> None:
@@ -224,6 +250,7 @@ class Disk:
             self.identity,
             self.joined,
             self.base_seq,
+            self.mark is not None,
         )
 
 

@@ -7,15 +7,17 @@ between finds the write done or not done.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, cast
 
 import grpc
 
 from lockstep.engine.reference import ReferenceEngine
+from lockstep.ops.simulation.call_context import Aborted, CallContext
 from lockstep.ops.simulation.disk import Disk
 from lockstep.ops.simulation.host import Host
 from lockstep.ops.simulation.kernel import MS, SECOND, US
 from lockstep.ops.simulation.network import Done
+from lockstep.ops.simulation.opening import may_start
 from lockstep.ops.simulation.world import Violation, World
 from lockstep.ops.simulation.wrong_engine import WrongEngine
 from lockstep.replica.answers import answer_query
@@ -46,7 +48,7 @@ from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.replayer import Replayer
 from lockstep.replica.restore import restore
 from lockstep.replica.retention import plan_cut, plan_retirement
-from lockstep.replica.service import UUID_KEY, ReplicationService
+from lockstep.replica.service import ReplicationService
 from lockstep.replica.settings import ReplicaOptions
 from lockstep.replica.snapshot_file import decode_head, decode_snapshot_file
 from lockstep.replica.snapshots import usable
@@ -56,6 +58,7 @@ from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
 from lockstep.v1 import common_pb2, replication_pb2
 
 _FETCH_TIMEOUT_NS: Final = 5 * SECOND
+_RETRY_NS: Final = 100 * MS
 _MAX_BYTES: Final = 4 << 20
 
 JournalAnswer = Callable[[list[replication_pb2.FetchJournalReply] | None, str, str], None]
@@ -71,33 +74,6 @@ class _FenceCall:
 class _QueryCall:
     request: replication_pb2.QueryRequest
     answer: Done
-
-
-class _Aborted(Exception):
-    """A service method has refused."""
-
-
-class _Context:
-    """What the real service wants of a gRPC context."""
-
-    def __init__(self, uuid: str = "") -> None:
-        self._uuid = uuid
-        self.replied_uuid = ""
-
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        """The caller's metadata."""
-        return ((UUID_KEY, self._uuid),) if self._uuid else ()
-
-    def send_initial_metadata(self, metadata: tuple[tuple[str, str], ...]) -> None:
-        """The answer's metadata."""
-        self.replied_uuid = dict(metadata).get(UUID_KEY, "")
-
-    def set_trailing_metadata(self, metadata: object) -> None:
-        """Nobody reads it here."""
-
-    def abort(self, code: grpc.StatusCode, text: str) -> NoReturn:
-        """Refuse."""
-        raise _Aborted(f"{code.name}: {text}")
 
 
 class EngineHost(Host):
@@ -128,6 +104,14 @@ class EngineHost(Host):
         self._ticket = 0
 
     # ---- life ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin a life, or end at once over a damaged journal and be started again."""
+        peers = [host for host in self.world.of_kind("engine") if isinstance(host, EngineHost)]
+        if self.alive or may_start(self, peers):
+            super().start()
+        else:
+            self.kernel.after(_RETRY_NS, self.start)
 
     def on_start(self) -> None:
         """State from the disk, by the real code."""
@@ -387,10 +371,10 @@ class EngineHost(Host):
         self, request: replication_pb2.FetchJournalRequest, uuid: str, answer: JournalAnswer
     ) -> None:
         """`Replication.FetchJournal`, all replies at once."""
-        context = _Context(uuid)
+        context = CallContext(uuid)
         try:
             replies = list(self.service.FetchJournal(request, context))
-        except _Aborted as aborted:
+        except Aborted as aborted:
             answer(None, "", str(aborted))
             return
         # Where a snapshot takes a log's place, its events go; a client that is behind could not be told them any more.
@@ -400,12 +384,12 @@ class EngineHost(Host):
 
     def serve_fetch_events(self, request: replication_pb2.FetchEventsRequest, answer: Done) -> None:
         """`Replication.FetchEvents`, all replies at once."""
-        _answer_with(answer, lambda: list(self.service.FetchEvents(request, _Context())))
+        _answer_with(answer, lambda: list(self.service.FetchEvents(request, CallContext())))
 
     def serve_snapshot(self, answer: Done) -> None:
         """`Replication.FetchSnapshot` of a stored file, all replies at once."""
         request = replication_pb2.FetchSnapshotRequest(stored=True)
-        _answer_with(answer, lambda: b"".join(one.chunk for one in self.service.FetchSnapshot(request, _Context())))
+        _answer_with(answer, lambda: b"".join(one.chunk for one in self.service.FetchSnapshot(request, CallContext())))
 
     def serve_query(self, request: replication_pb2.QueryRequest, answer: Done) -> None:
         """`Replication.Query`."""
@@ -494,7 +478,7 @@ def _peer_log(peer: int, replies: list[replication_pb2.FetchJournalReply], uuid:
 def _answer_with(answer: Done, ask: Callable[[], Any]) -> None:
     try:
         told = ask()
-    except _Aborted as aborted:
+    except Aborted as aborted:
         answer(None, str(aborted))
         return
     answer(told, "")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Final
 
 from lockstep.ops.simulation.engine_host import EngineHost
 from lockstep.ops.simulation.kernel import MS, Kernel
@@ -55,8 +56,12 @@ def history_elsewhere(victim: EngineHost, engines: Sequence[EngineHost]) -> bool
     return any(one is not victim and one.disk.base_seq <= victim.disk.base_seq for one in engines)
 
 
+_DAMAGED: Final = 0.5
+"""Of the disks that are lost, so many are only damaged: their journals end earlier than they did."""
+
+
 class DiskLoss:
-    """In some runs an engine that is in sync loses its disk while another one that is in sync has its own."""
+    """In some runs an engine that is in sync loses its disk, or a part of it, while another that is has its own."""
 
     def __init__(self, world: World, engines: Sequence[EngineHost], changing: Callable[[int], bool]) -> None:
         """`changing`: whether a leader is about to write a config that counts on this engine."""
@@ -82,6 +87,9 @@ class DiskLoss:
         host = self._dice.choice(victims)
         self._world.kernel.note(f"fault: {host.name} loses its disk while it is in sync")
         host.crash()
-        host.disk.wipe()
+        if self._dice.random() < _DAMAGED:
+            host.disk.damage(self._dice.randint(0, 5), promise=self._dice.random() < 0.3)
+        else:
+            host.disk.wipe()
         self._world.judge.on_wiped(host.id)
         self._world.kernel.after(self._dice.choice((1, 30, 300)) * MS, host.start)

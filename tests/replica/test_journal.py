@@ -26,6 +26,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
+from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
 from lockstep.stream.frames import FrameType, frame
@@ -35,7 +36,7 @@ seq = 1
 while True:
     records = np.zeros(7, dtype=COMMAND)
     made = frame(FrameType.STREAM, sender=0, epoch=1, first_seq=seq, records=records, timestamp_ns=seq)
-    journal.write(JournalWrite((made,)), sync=True)
+    journal.write(JournalWrite((made,), (EpochEntry(1, 1),) if seq == 1 else ()), sync=True)
     seq += 7
     print(seq - 1, flush=True)
 """

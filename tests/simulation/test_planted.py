@@ -23,6 +23,7 @@ from lockstep.ops.simulation.run import simulate
 from lockstep.replica import execution, replayer
 from lockstep.replica.commit import CommitGate
 from lockstep.replica.effects import Journaled
+from lockstep.replica.evidence import Verdict, Wholeness
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.snapshot_file import encode_snapshot_file
 from lockstep.replica.standing import Standing
@@ -285,6 +286,11 @@ def release_goes_on_when_digests_differ(patch: pytest.MonkeyPatch) -> None:
 def blank_in_sync_engine_believed(patch: pytest.MonkeyPatch) -> None:
     real = Takeover.on_answer
     patch.setattr(Takeover, "on_answer", lambda self, answer, now_ns: real(self, replace(answer, blank=False), now_ns))
+
+
+@bug(21)
+def damaged_journal_believed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Disk, "verdict", lambda _self: Verdict(Wholeness.WHOLE))
 
 
 @bug(20)

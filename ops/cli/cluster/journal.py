@@ -21,6 +21,7 @@ from lockstep.ops.operator.history import EpochBegun, from_frame
 from lockstep.ops.operator.journal_check import Verdict, verify
 from lockstep.ops.operator.journal_diff import Comparison, compare
 from lockstep.ops.operator.record_text import describe_command
+from lockstep.ops.operator.salvage import NothingToSalvage, salvage
 from lockstep.replica.rocks import JournalFault
 from lockstep.stream.frames import FrameError, decode_frame
 
@@ -33,8 +34,8 @@ directory_type = click.Path(path_type=Path, file_okay=False, exists=True)
 def command() -> None:
     """Look at the journals of stopped engines, check and compare them.
 
-    DIR is an engine's data directory, such as lockstep-data/engine-1. Nothing is written to it. An engine that runs is
-    refused.
+    DIR is an engine's data directory, such as lockstep-data/engine-1. Nothing is written to it, but by `salvage`. An
+    engine that runs is refused.
     """
 
 
@@ -102,6 +103,35 @@ def dump(directory: Path, from_seq: int | None, limit: int, json_path: Path | No
             "commands": [{"seq": seq, "epoch": epoch, "command": text} for seq, epoch, text in commands],
         },
     )
+    return 0
+
+
+@command.command("salvage")
+@click.argument("directory", metavar="DIR", type=directory_type)
+@json_option
+@expected_errors
+def salvage_command(directory: Path, json_path: Path | None) -> int:
+    """Make what can be read of a damaged journal a journal again; everything is copied first.
+
+    The last resort, where no engine has what it held: the cluster does not believe it before a forced failover with
+    accepted data loss.
+    """
+    console = make_console(json_path)
+    try:
+        done = salvage(directory)
+    except (NoJournal, NothingToSalvage) as error:
+        raise InputFault(str(error)) from error
+    except JournalFault as error:
+        raise Failure(str(error)) from error
+    console.print(
+        f"{directory} was damaged: {done.why}\n"
+        f"It can be read up to {done.tip}; it held {done.needed}. A copy of what was there: {done.copy}\n"
+        f"Start the engine. If an engine with more than this comes back, it takes everything from there. Else, to lose "
+        f"what is behind: `lockstep cluster failover --candidate engine-{done.member} --force --accept-data-loss`",
+        highlight=False,
+    )
+    facts = {"member": done.member, "tip_seq": done.tip.seq, "held_seq": done.needed.seq, "why": done.why}
+    write_json(json_path, {**facts, "copy": str(done.copy)})
     return 0
 
 

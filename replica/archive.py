@@ -1,0 +1,93 @@
+"""What an engine gives up is moved into its `archive` folder, never deleted: tails of journals, and whole ones."""
+
+import json
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from lockstep.replica.rocks import JournalFault
+from lockstep.stream.frames import Frame, encode_frame
+
+# The journal last: without it the rest is nobody's. The witness after it: it tells of what was there.
+_PARTS: Final = ("snapshots", "derived", "journal", "witness", "damage")
+
+
+def archive_tail(data_dir: Path, name: str, tail: Iterable[Frame]) -> Path:
+    """Write frames as `<name>.frames` (u32 length + frame, repeated) and as readable JSON lines, durably.
+
+    Raises:
+        JournalFault: the disk does not take them.
+    """
+    folder = data_dir / "archive"
+    stem = folder / name
+    archive = stem.with_suffix(".frames")
+    try:
+        folder.mkdir(exist_ok=True)
+        with archive.open("wb") as binary, stem.with_suffix(".jsonl").open("w", encoding="utf-8") as readable:
+            for frame in tail:
+                raw = encode_frame(frame)
+                binary.write(struct.pack("<I", len(raw)) + raw)
+                for offset, record in enumerate(frame.records):
+                    line = {
+                        "epoch": frame.epoch,
+                        "seq": frame.first_seq + offset,
+                        "timestamp_ns": frame.timestamp_ns,
+                    }
+                    line |= {name: _plain(record[name]) for name in record.dtype.names or ()}
+                    readable.write(json.dumps(line) + "\n")
+            for file in (binary, readable):
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise JournalFault(f"cannot archive the divergent tail to {archive}: {error.strerror}") from error
+    return archive
+
+
+def archive_all(data_dir: Path, why: str = "reinit") -> Path:
+    """Move the journal of an engine that does not run, and all that belongs to it, into its archive; where that is.
+
+    Raises:
+        JournalFault: it can't be moved.
+    """
+    return archive_parts(data_dir, why, _PARTS)
+
+
+def archive_parts(data_dir: Path, why: str, parts: Iterable[str]) -> Path:
+    """Move some parts of a data directory into `archive/<why>-<n>`; where that is.
+
+    Raises:
+        JournalFault: they can't be moved.
+    """
+    target = new_archive(data_dir, why)
+    try:
+        for name in parts:
+            if (data_dir / name).exists():
+                (data_dir / name).rename(target / name)
+    except OSError as error:
+        raise JournalFault(f"cannot move {data_dir} into its archive: {error.strerror}; check the disk") from error
+    return target
+
+
+def new_archive(data_dir: Path, why: str) -> Path:
+    """A new folder `archive/<why>-<n>`.
+
+    Raises:
+        JournalFault: it can't be made.
+    """
+    folder = data_dir / "archive"
+    try:
+        folder.mkdir(exist_ok=True)
+        taken = {path.name for path in folder.iterdir()}
+        target = next(folder / f"{why}-{n}" for n in range(1, len(taken) + 2) if f"{why}-{n}" not in taken)
+        target.mkdir()
+    except OSError as error:
+        raise JournalFault(f"cannot make an archive in {data_dir}: {error.strerror}; check the disk") from error
+    return target
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.item() if hasattr(value, "item") else value
