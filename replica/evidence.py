@@ -142,6 +142,8 @@ def _missing(found: Found, mark: Mark, needed: Tip) -> str:
         return f"it ends at {found.tip}; it held {needed}, which may have been acknowledged"
     if needed.seq and epoch_at(found.epochs, needed.seq) != needed.epoch:
         return f"at seq {needed.seq} it has a record of epoch {epoch_at(found.epochs, needed.seq)}; it held {needed}"
+    if epoch_at(found.epochs, found.tip.seq) != found.tip.epoch:
+        return f"its epoch table says {epoch_at(found.epochs, found.tip.seq)} for its last record, {found.tip}"
     if found.promised < mark.promised:
         return f"it knows of a promise of epoch {found.promised}; epoch {mark.promised} was promised"
     if mark.joined and not found.joined:

@@ -85,7 +85,7 @@ class Journal:
         said, verdict = Said(None, same_boot=False, count=0, damaged=0), Verdict(Wholeness.WHOLE)
         if not read_only:
             self._make_directory()
-            said, verdict = (said, Verdict(Wholeness.UNSYNCED)) if disown else examine(data_dir, member, inspect)
+            said, verdict = examine(data_dir, member, inspect, disown=disown)
         self.notices: list[tuple[str, str]] = []  # what was found and mended when it was opened: (event, text)
         with faults("open", self.path):
             families = {"commands": family_options(MEMTABLE_BYTES), "meta": family_options(1 << 20)}
@@ -351,6 +351,7 @@ class Journal:
         """What it says of itself."""
         epochs = self.epochs()
         tip_seq, timestamp_ns = self.base_seq, 0
+        tip_epoch = epoch_at(epochs, tip_seq)
         with faults("read", self.path):
             cursor = self._commands.iter()
             cursor.seek_to_last()
@@ -360,20 +361,14 @@ class Journal:
                 last = decode_frame(raw)
             except FrameError as error:
                 raise JournalDamaged(self.path, str(error)) from error
-            tip_seq, timestamp_ns = last.last_seq, last.timestamp_ns
-            if epoch_at(epochs, tip_seq) != last.epoch:
-                raise JournalDamaged(
-                    self.path,
-                    f"its last record, seq {tip_seq}, is of epoch {last.epoch}; its epoch table says "
-                    f"{epoch_at(epochs, tip_seq)}",
-                )
+            tip_epoch, tip_seq, timestamp_ns = last.epoch, last.last_seq, last.timestamp_ns
         promised, promised_to = self._promise()
         return JournalSummary(
             self.member,
             self.cluster_uuid,
             promised,
             promised_to,
-            epoch_at(epochs, tip_seq),
+            tip_epoch,
             tip_seq,
             timestamp_ns,
             self._int("committed_seq"),

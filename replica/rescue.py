@@ -89,10 +89,10 @@ def advice(data_dir: Path, member: int, damage: JournalDamaged, said: Iterable[P
     peers = "; ".join(map(str, said)) or "there is no other engine"
     needed = f"; it held {damage.needed}" if damage.needed.seq and str(damage.needed) not in damage.why else ""
     return (
-        f"{damage}{needed}. No peer is known to hold what it did: {peers}. This engine stops, and nothing was changed; "
-        f"it may be the only one that has what clients were told, so do not delete {data_dir}. "
+        f"{damage.why}{needed}. No peer is known to hold what it did: {peers}. This engine stops, and nothing was "
+        f"changed; it may be the only one that has what clients were told, so do not delete {data_dir}. "
         "(1) Start an engine that has it: this one then begins anew from there by itself. "
         "(2) Put back a copy of the whole data directory that is not older than the damage. "
-        f"(3) To go on with what can be read, and lose the rest: `lockstep cluster journal salvage {data_dir}`, start "
-        f"the engine, then `lockstep cluster failover --candidate engine-{member} --force --accept-data-loss`"
+        f"(3) To go on with what can be read, and lose the rest: `lockstep cluster journal salvage {data_dir}`, "
+        f"start the engine, then `lockstep cluster failover --candidate engine-{member} --force --accept-data-loss`"
     )

@@ -31,6 +31,7 @@ _OPTIONAL: Final[dict[str, Any]] = {
     "fenced": [],
     "founding": False,
     "data_loss": False,
+    "known_seq": 0,
 }
 
 
@@ -74,6 +75,8 @@ class ConfigRecord:
     """No reign has been opened yet: an engine with a blank journal has lost nothing."""
     data_loss: bool = False
     """An operator gave commands up that an engine outside may hold, and no EPOCH_START has said so yet."""
+    known_seq: int = 0
+    """0..2^63: at least so much was committed when this was written; an in-sync log that ends before it lacks some."""
 
     def __post_init__(self) -> None:
         try:
@@ -84,6 +87,8 @@ class ConfigRecord:
             raise ConfigError("config record: attempt must not be empty")
         if not 1 <= self.epoch < 2**63:
             raise ConfigError(f"config record: epoch {self.epoch} is outside 1..2^63")
+        if not 0 <= self.known_seq < 2**63:
+            raise ConfigError(f"config record: known_seq {self.known_seq} is outside 0..2^63")
         if not self.in_sync:
             raise ConfigError("config record: in_sync is empty")
         for name in ("in_sync", "learners", "fenced"):
@@ -149,6 +154,7 @@ def decode_config(value: bytes) -> ConfigRecord:
         fenced=tuple(fields["fenced"]),
         founding=fields["founding"],
         data_loss=fields["data_loss"],
+        known_seq=fields["known_seq"],
     )
 
 
@@ -264,6 +270,11 @@ def plan_settled(config: ConfigRecord, *, attempt: str) -> ConfigRecord:
     return replace(config, data_loss=False, attempt=attempt)
 
 
+def note_known(record: ConfigRecord, committed_seq: int) -> ConfigRecord:
+    """The next record, with what is known to be committed when it is written."""
+    return replace(record, known_seq=max(record.known_seq, committed_seq))
+
+
 def plan_force(config: ConfigRecord, *, to: int, sequencer: int, highest_promised: int, attempt: str) -> ConfigRecord:
     """A new reign of one engine alone, whatever it lacks: only on an operator's word that data may be lost."""
     others = {*config.in_sync, *config.learners} - {to}
@@ -278,6 +289,7 @@ def plan_force(config: ConfigRecord, *, to: int, sequencer: int, highest_promise
         attempt=attempt,
         founding=False,
         data_loss=True,
+        known_seq=0,
     )
 
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.candidacy import Backoff, Candidacy, Claim, Driver
-from lockstep.sequencer.config_record import plan_fence_result
+from lockstep.sequencer.config_record import note_known, plan_fence_result
 from lockstep.sequencer.events import Down, Effects, EpochCause, Event, FetchOrder, Level, OperatorAnswer, Outbox
 from lockstep.sequencer.hold import ConfigHold, Purpose, Settled, StoreEvent, Verdict
 from lockstep.sequencer.overrides import Overrides
@@ -243,7 +243,9 @@ class SequencerMachine:
 
     def _narrow(self, takeover: Takeover, kept: tuple[int, ...], odd: tuple[int, ...], now_ns: int) -> None:
         config = takeover.config
+        known_seq = max(takeover.answers[engine].committed_seq for engine in kept)
         record = plan_fence_result(config, answered=kept, odd=odd, attempt=self.hold.next_attempt())
+        record = note_known(record, known_seq)
         self._enter(State.NARROWING, "removing engines that did not answer the fence")
         if kept != config.in_sync:
             self._out.note(
@@ -376,7 +378,8 @@ class SequencerMachine:
         if proposal is None:
             reign.announce_learner(now_ns, self._out)
             return
-        self.hold.propose(proposal.record, proposal.purpose, now_ns, self._out)
+        record = note_known(proposal.record, reign.agreement.committed)
+        self.hold.propose(record, proposal.purpose, now_ns, self._out)
 
     def _on_engine_down(self, engine: int, reason: Down, now_ns: int) -> None:
         peer = self.peers.engines.get(engine)

@@ -6,7 +6,8 @@ anything is opened. Logs of in-sync engines are prefixes of each other; where th
 and a human looks, unless most of the in-sync engines agree: then the odd ones are removed like silent ones.
 
 An engine with a blank journal was wiped: what it acknowledged is gone, so its answer says nothing. Only before the
-first reign of all is a blank journal complete.
+first reign of all is a blank journal complete. The same goes for one whose log ends before what the config record knows
+to be committed.
 """
 
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ class Takeover:
         self.answers: dict[int, FenceAnswered] = {}
         """Accepted answers of in-sync engines that have not gone down since."""
         self.blank: dict[int, FenceAnswered] = {}
-        """Answers of engines that have lost their journal."""
+        """Answers of engines that have lost their journal, or the end of it."""
         self._outstanding: dict[int, int] = {}  # engine -> when it was asked
         self._due_ns = dict.fromkeys(config.in_sync, now_ns)  # engine -> when to ask (again)
         self._first_answer_ns: int | None = None
@@ -105,7 +106,9 @@ class Takeover:
         if answer.engine not in self.config.in_sync:
             return
         # An operator who accepts the loss of data may go on with what a wiped engine has fetched since.
-        if answer.blank and not (self.config.data_loss and answer.tip_seq):
+        blank = answer.blank and not (self.config.data_loss and answer.tip_seq)
+        # Its disk is an earlier one, put back, or a part of its log is gone: what else it forgot is not known.
+        if blank or answer.tip_seq < self.config.known_seq:
             self.blank[answer.engine] = answer
             self._due_ns[answer.engine] = now_ns + _BLANK_RETRY_NS
             return
@@ -169,9 +172,16 @@ class Takeover:
 
     def why_waiting(self) -> str:
         """In one sentence, what keeps it from going on when nobody with a log has answered; empty: just the answers."""
-        names = ", ".join(str(engine) for engine in self.blank)
-        if self.answers or not names:
+        if self.answers or not self.blank:
             return ""
+        for engine, answer in self.blank.items():
+            if not answer.blank:
+                return (
+                    f"engine {engine} is listed as in sync and its log ends at seq {answer.tip_seq}, while seq "
+                    f"{self.config.known_seq} was committed: its disk is not the one that it had; wait for another "
+                    "in-sync engine, put the right data directory back, or force a failover and accept the loss"
+                )
+        names = ", ".join(str(engine) for engine in self.blank)
         return (
             f"engine {names} is listed as in sync and its journal is blank: its disk was lost, or what was on it "
             "damaged; wait for another in-sync engine, or force a failover and accept the loss"

@@ -90,6 +90,8 @@ def objections(engine: EngineSeen) -> str:
         return f"is fenced by an operator; `lockstep cluster fence {engine.member} --lift` lets it in again"
     if not engine.digest_equal:
         return "has computed something else than another engine at the same seq: it must be kept for examination"
+    if engine.blank:
+        return "has a new journal that the cluster has not taken in: what it held is not there any more"
     if not engine.in_sync:
         return f"is not in sync, so it may lack committed commands ({_behind(engine)})"
     if engine.leader_objects:
@@ -155,7 +157,7 @@ def plan_failover(view: ClusterView, candidate: int = 0, *, accept_data_loss: bo
     refusal = _unknown(view, candidate)
     if refusal is not None:
         return refusal
-    survivors = tuple(e.member for e in view.engines if e.in_sync and e.up and e.digest_equal)
+    survivors = tuple(e.member for e in view.engines if e.holds and e.digest_equal)
     if survivors:
         return _failover_without_loss(view, candidate, survivors)
     return _failover_with_loss(view, candidate, accept_data_loss)
@@ -192,7 +194,7 @@ def plan_fence(view: ClusterView, member: int, *, fenced: bool) -> ChangePlan | 
         return ChangePlan(
             address=view.leader_address, member=member, consequence=f"engine-{member} joins again once it has caught up"
         )
-    stay = tuple(e.member for e in view.engines if e.in_sync and e.up and e.digest_equal and e.member != member)
+    stay = tuple(e.member for e in view.engines if e.holds and e.digest_equal and e.member != member)
     if member in view.in_sync and not stay:
         return Refusal(
             f"engine-{member} is the last in-sync engine that answers; without it nothing could be committed",
@@ -221,7 +223,7 @@ def plan_reinit(view: ClusterView, member: int) -> ChangePlan | Refusal:
             f"engine-{member} is in sync: what it holds counts for commits",
             f"take it out first: `lockstep cluster fence {member}`",
         )
-    sources = tuple(e.member for e in view.engines if e.in_sync and e.up)
+    sources = tuple(e.member for e in view.engines if e.holds)
     if not sources:
         return Refusal(
             f"no in-sync engine answers from which engine-{member} could fetch", _how_to_rejoin(view), eligibility(view)

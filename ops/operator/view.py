@@ -40,6 +40,8 @@ class EngineSeen:
     why: str = ""
     """In its own words, why it does not serve."""
     in_sync: bool = False
+    blank: bool = False
+    """Its journal is a new one: what it held, if the config lists it as in sync, is not there any more."""
     fenced: bool = False
     lag: int = 0
     """Commands behind the leader's last stamped seq, or behind the foremost engine where none leads; >= 0."""
@@ -47,6 +49,11 @@ class EngineSeen:
     """False: it contradicts another engine at the same seq, or the leader says so."""
     leader_objects: str = ""
     """In the leader's words, why it can't become primary."""
+
+    @property
+    def holds(self) -> bool:
+        """It answers, is in sync, and has the journal that makes it so."""
+        return self.up and self.in_sync and not self.blank
 
     @property
     def name(self) -> str:
@@ -189,6 +196,7 @@ def _answer(
         up=True,
         error="",
         role=role,
+        blank=reply.journal.blank,
         epoch=reply.epoch,
         seq=reply.seq,
         committed_seq=reply.committed_seq,

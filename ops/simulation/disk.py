@@ -7,7 +7,9 @@ engine run on it. Events and digests bypass the log in the real journal, so they
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 from lockstep.gateway.disconnects import Watch
 from lockstep.replica.divergence import EpochEntry, EpochTable, epoch_at
@@ -89,6 +91,14 @@ class Disk:
     def _bear_witness(self) -> None:
         tip = Tip(self.epoch_at(self.tip_seq), self.tip_seq)
         self.mark = Mark(self.identity, self.uuid, tip, tip, self.promise[0], self.joined, unsynced=False)
+
+    def copy(self) -> dict[str, Any]:
+        """All that is on it now, witness and all."""
+        return deepcopy(self.__dict__)
+
+    def put_back(self, copy: dict[str, Any]) -> None:
+        """Make it what it was when it was copied."""
+        self.__dict__.update(deepcopy(copy))
 
     def damage(self, frames: int, *, promise: bool) -> None:
         """What a flipped bit in the log does: it ends earlier, by so many frames; an older promise may come back."""

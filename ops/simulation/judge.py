@@ -99,6 +99,8 @@ class Judge:
             raise Violation(f"the config goes from {before} to {record}")
         if before is not None and record.epoch == before.epoch and record.sequencer != before.sequencer:
             raise Violation(f"epoch {record.epoch} has two sequencers in the config")
+        if before is not None and record.known_seq < before.known_seq and not record.data_loss:
+            raise Violation(f"the config forgets that seq {before.known_seq} was committed: {record}")
         self._config = record
         # One that was taken in has caught up before; one that was listed all the time has not.
         self._wiped = {

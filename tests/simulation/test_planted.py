@@ -28,6 +28,7 @@ from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.snapshot_file import encode_snapshot_file
 from lockstep.replica.standing import Standing
 from lockstep.sequencer import events as ev
+from lockstep.sequencer import machine as sequencer_machine
 from lockstep.sequencer import overrides as sequencer_overrides
 from lockstep.sequencer.agreement import Agreement
 from lockstep.sequencer.candidacy import Backoff, Candidacy, Driver
@@ -285,12 +286,22 @@ def release_goes_on_when_digests_differ(patch: pytest.MonkeyPatch) -> None:
 @bug(45)
 def blank_in_sync_engine_believed(patch: pytest.MonkeyPatch) -> None:
     real = Takeover.on_answer
-    patch.setattr(Takeover, "on_answer", lambda self, answer, now_ns: real(self, replace(answer, blank=False), now_ns))
+
+    def on_answer(self: Takeover, answer: Any, now_ns: int) -> None:
+        self.config = replace(self.config, known_seq=0)
+        real(self, replace(answer, blank=False), now_ns)
+
+    patch.setattr(Takeover, "on_answer", on_answer)
 
 
 @bug(21)
 def damaged_journal_believed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Disk, "verdict", lambda _self: Verdict(Wholeness.WHOLE))
+
+
+@bug(45)
+def log_that_ends_before_what_the_config_knows_believed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sequencer_machine, "note_known", lambda record, _committed_seq: record)
 
 
 @bug(20)
