@@ -85,6 +85,8 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     except EnvironmentFault:
         intake.close()
         raise
+    if intake.damage:
+        print(f"{member.name}: {intake.damage}", file=sys.stderr)  # noqa: T201 - what the operator is to read
     stack.callback(watch.close)
     limits, timing = topology.limits, topology.timing
     settings = Settings(

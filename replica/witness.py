@@ -16,13 +16,13 @@ small write, and what goes wrong with one page leaves the others. A mark is 176 
 
 import os
 import struct
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from crc32c import crc32c
 
+from lockstep.ops.boot import boot_id
 from lockstep.replica.evidence import Mark, Tip
 
 PAGES: Final = 64
@@ -32,15 +32,6 @@ _HEAD: Final = struct.Struct("<II")
 _BODY: Final = struct.Struct("<QQ40s16sQQQQQQQ32s")
 _JOINED, _UNSYNCED, _HAS_DIGEST = 1, 2, 4
 _DIGEST_BYTES: Final = 16
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_id() -> bytes:
-    """Sixteen bytes that are other ones each time the machine has started; zeros where that is not known."""
-    try:
-        return uuid.UUID(_BOOT_ID.read_text(encoding="ascii").strip()).bytes
-    except (OSError, ValueError):
-        return bytes(16)
 
 
 @dataclass(frozen=True, slots=True)
