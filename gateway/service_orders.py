@@ -303,7 +303,7 @@ class OrderEntryService:
             await abort_refused(context, Refused(number, Code.UNAVAILABLE), text)
 
     async def _original(self, reports: ReportRows, session_id: int, number: int, context: Any) -> ReportRows:
-        """The outcome that a DUPLICATE points to; the DUPLICATE itself where that is forgotten, or cut from journals."""
+        """The outcome that a DUPLICATE points to; the DUPLICATE itself where that is forgotten, or was cut."""
         seq = int(reports.rows["previous_price_ticks"][0])
         if seq == 0:
             return reports
