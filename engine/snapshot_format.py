@@ -22,10 +22,12 @@ levels and client-id maps follow from the orders). Sections stand one after the 
 * owners (cancel on disconnect), by session: session id u64, its highest connection u64, gateway u16 that may close it
   (0: has closed it);
 * orders, by instrument, place, side (buys first) and priority: order_id u64, client_order_id u64, session_id u64,
-  account u32, instrument u32, side u8, order_type u8, tif u8, price_ticks i64, quantity_lots i64, leaves_lots i64,
-  place u8 (0 book, 1 waits for its stop price, 2 waits for the closing auction), stp u8, flags u8, display_lots i64,
-  shown_lots i64 (an iceberg's peak in the book, else 0), expire_ns i64, stop_price_ticks i64 (as it stands now; of
-  triggered orders as it was), trail_ticks i64, lot_micros i64 (what one lot reserves).
+  account u32, instrument u32, side u8, order_type u8, tif u8, price_ticks i64 (as its client named it, 0: not at all),
+  held_ticks i64 (where it stands in the book: its price, but of a market order what protection and band hold it to),
+  quantity_lots i64, leaves_lots i64, place u8 (0 book, 1 waits for its stop price, 2 waits for the closing auction),
+  stp u8, flags u8, display_lots i64, shown_lots i64 (an iceberg's peak in the book, else 0), expire_ns i64,
+  stop_price_ticks i64 (as it stands now; of triggered orders as it was), trail_ticks i64, lot_micros i64 (what one lot
+  reserves).
 
 The order of the orders in the book is their priority: best price first; at one price the displayed ones in their queue,
 then the hidden ones in theirs. Stops: buys by (stop price, order id), sells by (-stop price, order id). Orders for the
@@ -41,7 +43,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAGIC: Final = b"LKSTSNAP"
-VERSION: Final = 5
+VERSION: Final = 6
 
 _HEADER: Final = struct.Struct("<8sIQq16s3IqqBqQQQQQQ")
 _INSTRUMENT: Final = struct.Struct("<I32sqqBBqqqi4IqqBqqIIqq")
@@ -49,7 +51,7 @@ _ACCOUNT: Final = struct.Struct("<II32sqB16qB")
 _POSITION: Final = struct.Struct("<IIqqqq")
 _SESSION: Final = struct.Struct("<QQI")
 _OWNER: Final = struct.Struct("<QQH")
-_ORDER: Final = struct.Struct("<QQQIIBBBqqqBBBqqqqqq")
+_ORDER: Final = struct.Struct("<QQQIIBBBqqqqBBBqqqqqq")
 _SEQ_SIZE: Final = 8
 _FEES_SIZE: Final = 16
 MAX_OUTCOMES: Final = 256
@@ -165,6 +167,7 @@ class OrderRow(NamedTuple):
     order_type: int
     tif: int
     price_ticks: int
+    held_ticks: int
     quantity_lots: int
     leaves_lots: int
     place: int

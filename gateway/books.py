@@ -3,7 +3,8 @@
 Kept by order, not by level, because events speak of orders. What an event says of an order's open quantity is absolute
 (`leaves_lots`), so applying it needs no memory of how it came there. Only of an iceberg the present peak is counted
 along, by the rules of docs/engine.md, "Matching"; its size stands in the order's ORDER_EVENT. Levels are what is
-displayed: hidden orders and orders that wait outside the book are in none.
+displayed: hidden orders, market orders that gather for an auction (the price at which they stand is nobody's) and
+orders that wait outside the book are in none.
 
 The books show the state between two bursts of events only. Within one, an order that trades on entry stands in its
 level for a moment (it is ACCEPTED before its trades are told); after it, it does not.
@@ -23,6 +24,7 @@ from lockstep.stream.records import (
     EventKind,
     Events,
     OrderFlag,
+    OrderType,
     Phase,
     Side,
     TimeInForce,
@@ -47,7 +49,7 @@ _TRADE_FIELDS: Final = (
     "instrument", "seq", "index", "price_ticks", "quantity_lots", "side", "order_id", "maker_order_id", "timestamp_ns",
     "flags",
 )  # fmt: skip
-_TERMS: Final = ("tif", "order_flags", "display_lots")
+_TERMS: Final = ("order_type", "tif", "order_flags", "display_lots")
 """Read from the ORDER_EVENT overlay; of other kinds they say nothing."""
 _BUY: Final = int(Side.BUY)
 _SELL: Final = int(Side.SELL)
@@ -64,6 +66,7 @@ _LOST_PRIORITY: Final = int(EventFlag.LOST_PRIORITY)
 _AUCTION: Final = int(EventFlag.AUCTION)
 _WAITS: Final = int(EventFlag.WAITS)
 _HIDDEN_FLAG: Final = int(OrderFlag.HIDDEN)
+_MARKET: Final = int(OrderType.MARKET)
 _AT_CLOSE: Final = int(TimeInForce.AT_CLOSE)
 _CLOSING_AUCTION: Final = int(Phase.CLOSING_AUCTION)
 _HIDDEN: Final = -1
@@ -114,6 +117,7 @@ class RestingOrder(NamedTuple):
     display_lots: int = 0
     """Size of an iceberg's peak; 0: no iceberg."""
     hidden: bool = False
+    """Nothing of it is displayed: a hidden order, or a market order."""
     at_close: bool = False
     """It comes to rest when the closing auction begins."""
     shown_lots: int = 0
@@ -168,19 +172,20 @@ class Books:
         self._books: dict[int, _Book] = {}
         # Orders in the book: id -> (instrument, side, price, open lots, display, displayed lots).
         self._orders: dict[int, tuple[int, int, int, int, int, int]] = {}
-        # Orders that wait for the closing auction: id -> (instrument, side, price, open lots).
-        self._for_close: dict[int, tuple[int, int, int, int]] = {}
+        # Orders that wait for the closing auction: id -> (instrument, side, price, open lots, display).
+        self._for_close: dict[int, tuple[int, int, int, int, int]] = {}
         self.load(orders)
         self.begin()
 
     def load(self, orders: Iterable[RestingOrder]) -> None:
         """More orders of the snapshot that the books begin with; `begin` ends it."""
         for order in orders:
-            place = order.instrument, order.side, order.price_ticks, order.leaves_lots
+            display = _HIDDEN if order.hidden else order.display_lots
+            place = order.instrument, order.side, order.price_ticks, order.leaves_lots, display
             if order.at_close:
                 self._for_close[order.order_id] = place
                 continue
-            self._rest(order.order_id, *place, _HIDDEN if order.hidden else order.display_lots)
+            self._rest(order.order_id, *place)
             if order.display_lots:
                 self._set(order.order_id, order.leaves_lots, order.shown_lots)
 
@@ -243,6 +248,7 @@ class Books:
         told = rows.view(ORDER_EVENT)
         terms = zip(*(told[name].tolist() for name in _TERMS), strict=True)
         for kind, instrument, side, order_id, price, lots, leaves, maker, maker_leaves, flags, seq, index, at, (
+            order_type,
             tif,
             order_flags,
             display,
@@ -265,10 +271,11 @@ class Books:
                 if order_id == _CLOSING_AUCTION:
                     self._begin_closing(instrument)
             elif flags & _BOOKS:
-                hidden = order_flags & _HIDDEN_FLAG
+                hidden = order_flags & _HIDDEN_FLAG or order_type == _MARKET
                 self._rest(order_id, instrument, side, price, leaves, _HIDDEN if hidden else display)
             elif flags & _WAITS and tif == _AT_CLOSE:
-                self._for_close[order_id] = (instrument, side, price, leaves)
+                display = _HIDDEN if order_type == _MARKET else 0
+                self._for_close[order_id] = (instrument, side, price, leaves, display)
         changes = (self._take_change(instrument, tuple(prints)) for instrument, prints in touched.items())
         return tuple(change for change in changes if change is not None)
 
@@ -338,7 +345,7 @@ class Books:
         for order_id, place in list(self._for_close.items()):
             if place[0] == instrument:
                 del self._for_close[order_id]
-                self._rest(order_id, *place, 0)
+                self._rest(order_id, *place)
 
     def _take_change(self, instrument: int, prints: tuple[Print, ...]) -> BookChange | None:
         book = self._books.get(instrument)

@@ -19,7 +19,7 @@ from lockstep.gateway.books import Books, RestingOrder, merge_trades
 from lockstep.gateway.encodings import Encodings
 from lockstep.gateway.engines import Engines, EnginesUnavailable
 from lockstep.gateway.market import Subscription
-from lockstep.stream.records import EventKind, Events, OrderFlag
+from lockstep.stream.records import EventKind, Events, OrderFlag, OrderType
 
 _MAX_BUFFERED_EVENTS: Final = 1_000_000
 _ORDERS_IN_TURN: Final = 1_000
@@ -30,7 +30,8 @@ _IDLE_NS: Final = 30_000_000_000
 _IN_BOOK: Final = 0
 _WAITS_FOR_CLOSE: Final = 2
 _COLUMNS: Final = (
-    "order_id", "instrument", "side", "price_ticks", "leaves_lots", "display_lots", "shown_lots", "flags", "place",
+    "order_id", "instrument", "side", "price_ticks", "leaves_lots", "display_lots", "shown_lots", "order_type", "flags",
+    "place",
 )  # fmt: skip
 
 
@@ -196,6 +197,7 @@ def resting_orders(image: OrdersImage, first: int = 0, end: int | None = None) -
     rows = image.orders[first:end]
     rows = rows[(rows["place"] == _IN_BOOK) | (rows["place"] == _WAITS_FOR_CLOSE)]
     columns = (rows[name].tolist() for name in _COLUMNS)
-    for order_id, instrument, side, price, leaves, display, shown, flags, place in zip(*columns, strict=True):
-        hidden, at_close = bool(flags & OrderFlag.HIDDEN), place == _WAITS_FOR_CLOSE
+    for order_id, instrument, side, price, leaves, display, shown, order_type, flags, place in zip(*columns, strict=True):
+        hidden = bool(flags & OrderFlag.HIDDEN) or order_type == OrderType.MARKET
+        at_close = place == _WAITS_FOR_CLOSE
         yield RestingOrder(order_id, instrument, side, price, leaves, display, hidden, at_close, shown)

@@ -249,7 +249,8 @@ class EventFlag(IntFlag):
     WAITS = 8
     """On ACCEPTED and REPLACED: the order stands outside the book, until its stop price or the closing auction."""
     UNSEEN = 16
-    """On ACCEPTED, REPLACED and TRIGGERED: not all of what rests is displayed (iceberg or hidden order)."""
+    """On ACCEPTED, REPLACED and TRIGGERED: not all of what rests is displayed: an iceberg, a hidden order, or a market
+    order that gathers for an auction."""
 
 
 _COMMAND_HEAD = [

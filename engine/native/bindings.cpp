@@ -162,12 +162,13 @@ nb::list instruments(const State& state) {
     return rows;
 }
 
-// What a level displays: (lots, orders). Of icebergs the peaks, of hidden orders nothing.
+// What a level displays: (lots, orders). Of icebergs the peaks, of hidden orders and market orders in an auction nothing.
 std::pair<i64, u32> displayed(const State& state, const Level& level) {
     i64 lots = 0;
     u32 count = 0;
     for (Handle at = level.queues[0].head; at != kNone; at = state.links[at].next) {
         const Order& order = state.orders[at];
+        if (order.is_market()) continue;
         lots += order.shown != 0 ? order.shown : order.leaves;
         ++count;
     }

@@ -1,4 +1,10 @@
-"""Auctions: the price at which most of a gathered book can trade, and trading it there."""
+"""Auctions: the price at which most of a gathered book can trade, and trading it there.
+
+That price is one that somebody named: the limit of an order, the protection of a market order, or the reference price.
+What merely holds a market order (the band; one tick, for a sell without either) says at which prices it takes part and
+is no candidate itself. So market orders alone trade at the reference price, and not at all where there is none, as in
+the auctions of Xetra (Deutsche Boerse, "Market Model for the Trading Venue Xetra", price determination in auctions).
+"""
 
 from lockstep.engine.reference import events
 from lockstep.engine.reference.book import Book
@@ -18,12 +24,15 @@ def equilibrium(book: Book) -> tuple[int, int, int]:
     demand = sum(level.quantity for level in book.bids.levels.values())
     asks = {level.price: level.quantity for level in book.asks.levels.values()}
     bids = {level.price: level.quantity for level in book.bids.levels.values()}
+    named = {level.price for half in (book.asks, book.bids) for level in half.levels.values() if level.is_named()}
+    if reference:
+        named.add(reference)
     # Upwards: supply grows with each ask level reached, demand falls behind each bid level passed.
-    for price in sorted({*asks, *bids} | ({reference} if reference else set())):
+    for price in sorted({*asks, *bids, *named}):
         supply += asks.get(price, 0)
         volume = min(demand, supply)
         rank = (-volume, abs(demand - supply), abs(price - reference), price)
-        if volume and (best is None or rank < best):
+        if volume and price in named and (best is None or rank < best):
             best = rank
             result = (price, volume, demand - supply)
         demand -= bids.get(price, 0)

@@ -66,6 +66,7 @@ class Order:
         "display",
         "expire_ns",
         "flags",
+        "held",
         "leaves",
         "level",
         "lot_micros",
@@ -108,7 +109,11 @@ class Order:
         self.side = side
         self.order_type = order_type
         self.tif = tif
+        # What the client named; a market order's is its protection, 0 if it has none. This is what everybody is told.
         self.price = price
+        # Where it stands in the book: its price; a market order in an auction stands at what protection and band hold
+        # it to.
+        self.held = price
         self.quantity = quantity
         self.leaves = quantity
         # What one lot reserves while the order is live (buy), or brings in at the least (sell).
@@ -129,14 +134,20 @@ class Order:
 
     @property
     def is_unseen(self) -> bool:
-        """Whether the book shows less than the whole of it."""
-        return bool(self.display or self.flags & HIDDEN)
+        """Whether the book shows less than the whole of it, wherever it stands there."""
+        return bool(self.display or self.flags & HIDDEN or self.order_type == MARKET)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a client named the price at which it stands in the book; the band or one tick are nobody's price."""
+        return self.price == self.held
 
 
 class Level:
     """All orders at one price, first come first served: the displayed `orders`, then the `hidden` ones.
 
-    `quantity` is the sum of their open lots, never 0; `unseen` is the number of icebergs and hidden orders.
+    Market orders of an auction stand in the queue of `orders`, but nobody is shown them. `quantity` is the sum of all
+    open lots, never 0; `unseen` is the number of icebergs, hidden orders and market orders.
     """
 
     __slots__ = ("hidden", "key", "orders", "price", "quantity", "unseen")
@@ -159,6 +170,10 @@ class Level:
         """All orders, the next one first."""
         return chain(self.orders.values(), self.hidden.values())
 
+    def is_named(self) -> bool:
+        """Whether any order here has this price from its client, and not from what holds market orders."""
+        return any(order.is_named for order in self.by_priority())
+
 
 class Half:
     """One side of a book. `best` is the first value of `levels`, None when that is empty."""
@@ -171,10 +186,10 @@ class Half:
 
     def add(self, order: Order) -> None:
         """Rest an order behind the others of its price."""
-        key = -order.price if order.side == BUY else order.price
+        key = -order.held if order.side == BUY else order.held
         level: Level | None = self.levels.get(key)
         if level is None:
-            level = self.levels[key] = Level(key, order.price)
+            level = self.levels[key] = Level(key, order.held)
             if self.best is None or key < self.best.key:
                 self.best = level
         level.quantity += order.leaves
@@ -186,8 +201,9 @@ class Half:
             return
         level.orders[order.order_id] = order
         if order.display:
-            level.unseen += 1
             order.shown = min(order.display, order.leaves)
+        if order.is_unseen:
+            level.unseen += 1
 
     def remove(self, order: Order) -> None:
         """Take a resting order out; its open lots stay as they are."""
@@ -387,7 +403,11 @@ class Book:
         return self.last or self.reference
 
     def gathering_price(self, side: int, protection: int) -> int:
-        """Price at which a market order stands in an auction; 0: nothing limits what it would cost."""
+        """Price at which a market order stands in an auction; 0: nothing limits what it would cost.
+
+        It decides at which prices the order takes part, and what a buy reserves. It is never an auction's price by
+        itself, unless it is the protection that the client named.
+        """
         key = self.limit_key(side, MARKET, protection)
         if side == BUY:
             return min(key, MAX_PRICE_TICKS) if key < UNLIMITED_KEY else 0

@@ -7,7 +7,7 @@ the order; refusals echo what the command said.
 
 from typing import Final
 
-from lockstep.engine.reference.book import HIDDEN, Book, Order
+from lockstep.engine.reference.book import HIDDEN, MARKET, Book, Order
 from lockstep.engine.reference.rows import (
     COMMAND_ROW,
     CONTROL_EVENT_ROW,
@@ -58,7 +58,8 @@ class Output:
 def accepted(out: Output, session_no: int, order: Order, flags: int) -> None:
     """The order passed all checks; nothing has traded yet. Always the first event of its command."""
     lots = order.quantity
-    if order.display or order.flags & HIDDEN:
+    # A market order is unseen where it rests, in an auction; elsewhere there is nothing to be seen of it.
+    if order.display or order.flags & HIDDEN or (flags & BOOKS and order.order_type == MARKET):
         flags |= UNSEEN
     out.append(
         _pack_order(

@@ -81,6 +81,7 @@ def _order_row(order: Order) -> OrderRow:
         order.order_type,
         order.tif,
         order.price,
+        order.held,
         order.quantity,
         order.leaves,
         order.place,
@@ -155,6 +156,7 @@ def _restore_order(state: State, account: Account, book: Book, row: OrderRow) ->
         *(row.order_id, row.client_order_id, row.session_id, account, account.position(row.instrument), book),
         *(row.side, row.order_type, row.tif, row.price_ticks, row.quantity_lots, row.lot_micros),
     )
+    order.held = row.held_ticks
     order.leaves = row.leaves_lots
     order.stp = row.stp
     order.flags = row.flags

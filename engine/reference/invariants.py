@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from lockstep.engine.reference.book import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_STOP, Book, Half, Order
+from lockstep.engine.reference.book import IN_BOOK, MARKET, WAITS_FOR_CLOSE, WAITS_FOR_STOP, Book, Half, Order
 from lockstep.engine.reference.engine import ReferenceEngine
 from lockstep.engine.reference.state import State
 from lockstep.stream.records import I64_MAX, OrderFlag, Phase, Side, TimeInForce
@@ -76,7 +76,8 @@ def _check_half(book: Book, half: Half, side: Side, live: dict[int, Order]) -> N
             hidden = order.order_id in level.hidden
             _require(order.order_id not in live, f"{what} rests twice")
             _require(order.level is level and order.book is book and order.place == IN_BOOK, f"{what}: wrong place")
-            _require(order.price == level.price and order.side == side, f"{what} rests at a wrong price or side")
+            _require(order.held == level.price and order.side == side, f"{what} rests at a wrong price or side")
+            _require(order.is_named or order.order_type == MARKET, f"{what} rests at a price that is not its own")
             _require(0 < order.leaves <= order.quantity, f"{what} has {order.leaves} of {order.quantity} lots open")
             _require(hidden == bool(order.flags & OrderFlag.HIDDEN), f"{what} is in the wrong queue")
             peak_is_good = 0 < order.shown <= min(order.display, order.leaves) if order.display else not order.shown

@@ -67,10 +67,13 @@ def new_order(state: State, row: Row, out: Output) -> None:
             code = terms_refusal(row, book, account, out.now_ns)
         if code is Code.OK:
             stop = row[14] or _first_stop(book, row)
+            held = valued = price
             if order_type == MARKET and gathers(book, tif):
-                price = book.gathering_price(side, price)
-            worth, lot_micros = _worth(book, account, row, price or stop)
-            code = _entry_refusal(state, account, book, row, price, worth, out.now_ns)
+                held = book.gathering_price(side, price)
+                # A buy must be able to pay what it is held to; what a sell without a protection brings is not known.
+                valued = held if side == BUY or held == price else book.mark
+            worth, lot_micros = _worth(book, account, row, valued or stop)
+            code = _entry_refusal(state, account, book, row, valued, worth, out.now_ns)
     if code is not Code.OK or account is None or book is None:
         events.refused(out, row, EventKind.REJECTED, code)
         return
@@ -79,6 +82,7 @@ def new_order(state: State, row: Row, out: Output) -> None:
         *(out.seq, client_id, session_id, account, position, book),
         *(side, order_type, tif, price, lots, lot_micros),
     )
+    order.held = held
     if account.limits is not None:
         account.limits.count_order(out.now_ns)
     if not plain:

@@ -43,7 +43,7 @@ def replace(state: State, row: Row, out: Output) -> None:
     place = order.place
     state.withdraw(order)
     book = order.book
-    order.price = price
+    order.price = order.held = price
     order.stop = stop or order.stop
     order.leaves = lots
     order.lot_micros = book.lot_micros(order.side, price or order.stop)

@@ -1,10 +1,11 @@
 """State as the frozen values of `lockstep.engine.contract`, for queries."""
 
+from collections.abc import Iterator
 from itertools import islice
 
 from lockstep.engine.contract import AccountView, BookLevel, BookView, InstrumentView, OrderView, PositionView
 from lockstep.engine.reference.accounts import Account
-from lockstep.engine.reference.book import Book, Half, Order
+from lockstep.engine.reference.book import MARKET, Book, Half, Level, Order
 from lockstep.stream.records import Side
 
 
@@ -69,14 +70,18 @@ def book_view(book: Book, depth: int) -> BookView:
 
 
 def _levels(half: Half, depth: int) -> tuple[BookLevel, ...]:
-    """What is displayed: of icebergs the peaks, of hidden orders nothing."""
-    seen = (
-        BookLevel(
-            level.price,
-            sum(order.shown or order.leaves for order in level.orders.values()) if level.unseen else level.quantity,
-            len(level.orders),
-        )
-        for level in half.levels.values()
-        if level.orders
-    )
-    return tuple(islice(seen, max(depth, 0)))
+    return tuple(islice(_displayed(half), max(depth, 0)))
+
+
+def _displayed(half: Half) -> Iterator[BookLevel]:
+    """What is displayed: of icebergs the peaks, of hidden orders and of market orders in an auction nothing."""
+    for level in half.levels.values():
+        seen = _seen(level) if level.unseen else (level.quantity, len(level.orders))
+        if seen[1]:
+            yield BookLevel(level.price, *seen)
+
+
+def _seen(level: Level) -> tuple[int, int]:
+    """(lots, orders) displayed of a level that does not show everything."""
+    displayed = [order.shown or order.leaves for order in level.orders.values() if order.order_type != MARKET]
+    return sum(displayed), len(displayed)

@@ -214,11 +214,12 @@ def test_all_instruments_where_there_is_none_are_unknown(bare_venue: Any) -> Non
 
 
 @pytest.mark.parametrize("phase", CALLS)
-def test_market_orders_gather_at_the_price_they_are_held_to_and_end_with_the_auction(venue: Any, phase: Phase) -> None:
+def test_market_orders_gather_without_a_price_of_their_own_and_end_with_the_auction(venue: Any, phase: Phase) -> None:
     venue.phase(phase, reference_price_ticks=100)
     venue.price_limits(band_ppm=100_000)
     (bought,) = venue.new(ALICE, "B", 5, cid=1)
-    assert (bought.price_ticks, bought.flags) == (110, EventFlag.BOOKS)
+    assert (bought.price_ticks, bought.flags) == (0, EventFlag.BOOKS | EventFlag.UNSEEN)
+    assert venue.cash_of(ALICE) == (100_000, 5 * 110 * 10), "what the band may make it pay"
     venue.new(BOB, "S", 3, 99)
     (sold,) = venue.new(CAROL, "S", 1, order_type=OrderType.MARKET, price_ticks=95)
     assert sold.price_ticks == 95, "protection"
@@ -232,7 +233,7 @@ def test_market_orders_gather_at_the_price_they_are_held_to_and_end_with_the_auc
 def test_market_buy_that_nothing_limits_can_not_gather(venue: Any) -> None:
     venue.phase(Phase.PRE_OPEN)
     assert venue.new(HOUSE, "B", 5)[0].code == Code.BAD_PRICE
-    assert venue.new(HOUSE, "S", 5)[0].price_ticks == 1
+    assert venue.new(HOUSE, "S", 5)[0].price_ticks == 0
     assert venue.new(HOUSE, "B", 5, order_type=OrderType.MARKET, price_ticks=7)[0].price_ticks == 7
 
 

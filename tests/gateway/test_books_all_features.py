@@ -47,7 +47,8 @@ def new_order(pick, now_ns):
     tif = pick.choices(list(TimeInForce), (20, 40, 10, 6, 8, 6, 14))[0]
     lots = pick.randint(1, 40)
     fields = {"order_type": order_type, "stp": pick.choice((0, 0, 1, 2, 3, 4))}
-    if order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+    protected = order_type == OrderType.MARKET and pick.randint(0, 1)
+    if order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT) or protected:
         fields["price_ticks"] = pick.randint(95, 105)
     if order_type >= OrderType.STOP:
         tif = pick.choice((TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD))

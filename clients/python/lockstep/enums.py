@@ -101,7 +101,7 @@ class ReportFlag(IntFlag):
     WAITS = 8
     """On ACCEPTED and REPLACED: the order stands outside the book, until its stop price or the closing auction."""
     UNSEEN = 16
-    """Not all of what rests is displayed (iceberg or hidden order)."""
+    """Not all of what rests is displayed (iceberg, hidden order, or market order that gathers for an auction)."""
 
 
 class EventKind(IntEnum):

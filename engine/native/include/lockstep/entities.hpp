@@ -20,7 +20,7 @@ struct alignas(64) Order {
     u64 order_id;
     u64 client_order_id;
     u64 session_id;
-    i64 price;
+    i64 price;  // what the client named: of a market order its protection, 0 if it has none
     i64 leaves;
     Handle level;
     Handle account;
@@ -36,18 +36,25 @@ struct alignas(64) Order {
     // Second line.
     i64 lot_micros;  // what one lot reserves while the order is live (buy), or brings in at the least (sell)
     i64 quantity;
-    i64 display;  // iceberg: the size of a peak
-    i64 shown;    // iceberg in the book: what is left of the present peak
+    i64 held;     // where it stands in the book: its price, but of a market order what protection and band hold it to
+    i32 display;  // iceberg: the size of a peak
+    i32 shown;    // iceberg in the book: what is left of the present peak
     i64 expire_ns;
     i64 stop;
     i64 trail;
     u64 queue_no;  // while it waits for the closing auction: its place among those
 
     bool is_hidden() const { return (flags & order_flag::HIDDEN) != 0; }
-    bool is_unseen() const { return display != 0 || is_hidden(); }
+    bool is_market() const { return order_type == order_type::MARKET; }
+    // Whether the book shows less than the whole of it, wherever it stands there.
+    bool is_unseen() const { return display != 0 || is_hidden() || is_market(); }
+    // Whether a client named the price at which it stands in the book; the band or one tick are nobody's price.
+    bool is_named() const { return price == held; }
+    // Show as much as a peak may.
+    void show_peak() { shown = display < leaves ? display : static_cast<i32>(leaves); }
     // When it ends. A market order that gathers is there for the next uncross, whatever it said.
     u8 ends_as() const {
-        return order_type == order_type::MARKET && tif != tif::AT_CLOSE ? u8{tif::AT_OPEN} : tif;
+        return is_market() && tif != tif::AT_CLOSE ? u8{tif::AT_OPEN} : tif;
     }
 };
 static_assert(sizeof(Order) == 128);

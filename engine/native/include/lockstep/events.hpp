@@ -75,7 +75,9 @@ struct Previous {
 // Event, as that is one store of each word.
 inline void told(Step& step, const State& state, const Order& order, u8 kind, u64 session_no, i64 lots, u32 flags,
                  const Previous& before) {
-    if (order.is_unseen()) flags |= event_flag::UNSEEN;
+    // A market order is unseen where it rests, in an auction; elsewhere there is nothing to be seen of it.
+    const bool rests = (flags & event_flag::BOOKS) != 0;
+    if (order.is_unseen() && (rests || !order.is_market())) flags |= event_flag::UNSEEN;
     step.out.add() = {
         .seq = step.seq,
         .index = step.index++,

@@ -245,7 +245,7 @@ inline bool take(State& state, Order& taker, i64 limit, u64 session_no, Step& st
         level.quantity -= lots;
         maker.leaves -= lots;
         if (maker.display != 0) {
-            maker.shown -= lots;
+            maker.shown -= static_cast<i32>(lots);
             if (maker.shown == 0) state.renew_peak(at);
         }
         settle(state, book, taker, maker, lots, session_no, step);

@@ -72,7 +72,8 @@ inline bool gathers(const Book& book, u8 tif) {
     return tif == tif::AT_CLOSE || book.phase != phase::CONTINUOUS;
 }
 
-// Price at which a market order stands in an auction, 0 if nothing limits what it would cost.
+// Price at which a market order stands in an auction, 0 if nothing limits what it would cost. It decides at which prices
+// the order takes part, and what a buy reserves; it is never an auction's price, unless the client named it.
 inline i64 gathering_price(const Book& book, u8 side, i64 protection) {
     const i64 limit = limit_of(book, side, order_type::MARKET, protection);
     if (side == side::SELL) return std::max<i64>(limit, 1);
@@ -171,7 +172,15 @@ inline bool is_worth_too_much(const Account& account, i128 worth) {
 
 // A market order that trades now, so that it reserves nothing.
 inline bool is_at_once(const Book& book, const Order& order) {
-    return order.order_type == order_type::MARKET && !gathers(book, order.tif);
+    return order.is_market() && !gathers(book, order.tif);
+}
+
+// The price that an order is valued at before it trades, 0 if it has none. Of an order for an auction: a buy must be able
+// to pay what it is held to; what a sell without a protection brings is not known, the mark is the best guess.
+inline i64 valued_at(const Book& book, const Order& order) {
+    if (!order.is_market()) return order.price;
+    if (!gathers(book, order.tif)) return 0;
+    return order.side == side::BUY || order.is_named() ? order.held : book.mark();
 }
 
 // Why an order with good terms can't be taken: its worth, its id, the account's funds and limits.
@@ -184,7 +193,7 @@ inline Code entry_refusal(const State& state, const Order& order, i128 worth, i6
     Code code = code::OK;
     if (funds::has_exposure_rules(account)) code = funds::exposure_refusal(state, order, lots, worth, 0, now_ns);
     if (code != code::OK) return code;
-    code = funds::funds_refusal(state, order, is_at_once(state.books[order.book], order) ? 0 : order.price, lots, worth, {});
+    code = funds::funds_refusal(state, order, valued_at(state.books[order.book], order), lots, worth, {});
     if (code == code::OK && account.is_limited) code = account.limits.count_refusal(now_ns);
     if (code == code::OK && (order.flags & order_flag::POST_ONLY) != 0 && crosses(state, order, order.price)) {
         code = code::WOULD_TRADE;
@@ -200,7 +209,7 @@ inline Order& draft_of(State& state, const Step& step, Handle account, Handle bo
     order.order_id = step.seq;
     order.client_order_id = head.client_order_id;
     order.session_id = head.session_id;
-    order.price = terms.price_ticks;
+    order.price = order.held = terms.price_ticks;
     order.leaves = terms.quantity_lots;
     order.level = kNone;
     order.account = account;
@@ -213,14 +222,14 @@ inline Order& draft_of(State& state, const Step& step, Handle account, Handle bo
     order.flags = head.flags;
     order.lot_micros = 0;
     order.quantity = terms.quantity_lots;
-    order.display = terms.display_lots;
+    order.display = static_cast<i32>(terms.display_lots);
     order.shown = 0;
     order.expire_ns = terms.expire_ns;
     order.stop = first_stop(state.books[book], head, terms);
     order.trail = terms.trail_ticks;
     order.queue_no = 0;
-    if (order.order_type == order_type::MARKET && gathers(state.books[book], order.tif)) {
-        order.price = gathering_price(state.books[book], order.side, order.price);
+    if (order.is_market() && gathers(state.books[book], order.tif)) {
+        order.held = gathering_price(state.books[book], order.side, order.price);
     }
     return order;
 }
@@ -275,7 +284,8 @@ inline void new_order(State& state, Step& step) {
             if (is_at_once(book, order)) {
                 worth = funds::market_worth(state, order);
             } else {
-                lot_micros = lot_micros_of(book, order.side, order.price != 0 ? order.price : order.stop);
+                const i64 price = valued_at(book, order);
+                lot_micros = lot_micros_of(book, order.side, price != 0 ? price : order.stop);
                 worth = lot_micros * order.quantity;
             }
             code = entry_refusal(state, order, worth, step.now_ns);

@@ -12,27 +12,46 @@ inline bool is_auction(u8 phase) {
     return phase == phase::OPENING_AUCTION || phase == phase::VOLATILITY_AUCTION || phase == phase::CLOSING_AUCTION;
 }
 
+// Whether any order of a level has its price from its client, and not from what holds market orders.
+inline bool is_named(const State& state, const Level& level) {
+    for (const Queue& queue : level.queues) {
+        for (Handle at = queue.head; at != kNone; at = state.links[at].next) {
+            if (state.orders[at].is_named()) return true;
+        }
+    }
+    return false;
+}
+
+// What stands at one price of an auction; it is a candidate only if somebody named it.
+struct Gathered {
+    i64 bid_lots = 0;
+    i64 ask_lots = 0;
+    bool named = false;
+};
+
 struct Equilibrium {
     i64 price;
     i64 volume;
     i64 imbalance;  // demand - supply
 };
 
-// The auction's result as the book stands; all 0 if nothing would trade.
+// The auction's result as the book stands; all 0 if nothing would trade. Its price is one that somebody named: a limit,
+// a protection, or the reference price; market orders alone don't trade where there is none (Xetra, see docs/engine.md).
 inline Equilibrium equilibrium(const State& state, const Book& book) {
     const i64 reference = book.last != 0 ? book.last : book.reference;
-    std::map<i64, std::pair<i64, i64>> prices;  // (bid lots, ask lots) by price
+    std::map<i64, Gathered> prices;
     i64 demand = 0;
     for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
         const Half& half = book.halves[side - 1];
         for (Handle at = half.best; at != kNone; at = state.levels[at].worse) {
             const Level& level = state.levels[at];
-            auto& lots = prices[level.price];
-            (side == side::BUY ? lots.first : lots.second) = level.quantity;
+            Gathered& here = prices[level.price];
+            (side == side::BUY ? here.bid_lots : here.ask_lots) = level.quantity;
+            here.named = here.named || is_named(state, level);
             if (side == side::BUY) demand += level.quantity;
         }
     }
-    if (reference != 0) prices.try_emplace(reference);
+    if (reference != 0) prices[reference].named = true;
     Equilibrium best = {};
     i64 supply = 0;
     const auto rank = [reference](const Equilibrium& one) {
@@ -40,11 +59,11 @@ inline Equilibrium equilibrium(const State& state, const Book& book) {
                           one.price);
     };
     // Upwards: supply grows with each ask level reached, demand falls behind each bid level passed.
-    for (const auto& [price, lots] : prices) {
-        supply += lots.second;
+    for (const auto& [price, gathered] : prices) {
+        supply += gathered.ask_lots;
         const Equilibrium here = {price, std::min(demand, supply), demand - supply};
-        if (here.volume != 0 && (best.volume == 0 || rank(here) < rank(best))) best = here;
-        demand -= lots.first;
+        if (gathered.named && here.volume != 0 && (best.volume == 0 || rank(here) < rank(best))) best = here;
+        demand -= gathered.bid_lots;
     }
     return best;
 }

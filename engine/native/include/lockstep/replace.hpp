@@ -38,7 +38,7 @@ inline Code refusal(const State& state, const Order& order, const Wanted& wanted
     const Book& book = state.books[order.book];
     const Account& account = state.accounts[order.account];
     Code code = code::OK;
-    if (order.order_type == order_type::MARKET) return code::NOT_SUPPORTED;
+    if (order.is_market()) return code::NOT_SUPPORTED;
     if (wanted.stop != 0 && order.place != kWaitsForStop) return code::NOT_SUPPORTED;
     if (!wanted.lessens) code = funds::status_refusal(account);
     if (code != code::OK) return code;
@@ -91,7 +91,7 @@ inline void replace(State& state, Step& step) {
     Book& book = state.books[order.book];
     const Place place = static_cast<Place>(order.place);
     state.displace(at);
-    order.price = wanted.price;
+    order.price = order.held = wanted.price;
     if (wanted.stop != 0) order.stop = wanted.stop;
     order.leaves = wanted.lots;
     order.lot_micros = static_cast<i64>(lot_micros_of(book, order.side, order.price != 0 ? order.price : order.stop));

@@ -9,7 +9,7 @@
 namespace lockstep::snapshot {
 
 inline constexpr char kMagic[8] = {'L', 'K', 'S', 'T', 'S', 'N', 'A', 'P'};
-inline constexpr u32 kVersion = 5;
+inline constexpr u32 kVersion = 6;
 
 // The bytes are not a snapshot that this version can restore.
 class Error : public std::runtime_error {
@@ -41,9 +41,9 @@ inline void put_session(Bytes& out, const Session& session) {
 inline void put_order(Bytes& out, const State& state, Handle at) {
     const Order& order = state.orders[at];
     put(out, order.order_id, order.client_order_id, order.session_id, state.accounts[order.account].account,
-        state.books[order.book].instrument, order.side, order.order_type, order.tif, order.price, order.quantity,
-        order.leaves, order.place, order.stp, order.flags, order.display, order.shown, order.expire_ns, order.stop,
-        order.trail, order.lot_micros);
+        state.books[order.book].instrument, order.side, order.order_type, order.tif, order.price, order.held,
+        order.quantity, order.leaves, order.place, order.stp, order.flags, i64{order.display}, i64{order.shown},
+        order.expire_ns, order.stop, order.trail, order.lot_micros);
 }
 
 inline void put_orders(Bytes& out, const State& state, Handle number) {
@@ -88,7 +88,7 @@ inline Bytes encode(const State& state) {
         const Position& one = state.positions[at];
         return (one.quantity | one.cost | one.realised | one.opened) == 0;
     });
-    constexpr std::size_t kOrderBytes = 110;
+    constexpr std::size_t kOrderBytes = 118;
     Bytes out;
     out.reserve(256 + state.by_order_id.size() * kOrderBytes + accounts.size() * 192 + sessions.size() * 2080);
     const Market& market = state.market;
@@ -238,10 +238,10 @@ inline void take_owner(Reader& reader, State& state) {
 }
 
 inline bool is_live_order(const Order& order) {
-    const bool placed = order.place == kInBook         ? order.price >= 1
-                        : order.place == kWaitsForStop ? orders::is_price(order.stop)
-                                                       : order.place == kWaitsForClose;
-    return placed && (order.side == side::BUY || order.side == side::SELL) && order.price >= 0 &&
+    const bool placed = order.place == kInBook || order.place == kWaitsForClose ? orders::is_price(order.held)
+                        : order.place == kWaitsForStop                          ? orders::is_price(order.stop)
+                                                                                : false;
+    return placed && (order.is_named() || order.is_market()) && (order.side == side::BUY || order.side == side::SELL) && order.price >= 0 &&
            order.price <= kMaxPriceTicks && orders::is_quantity(order.quantity) && order.leaves >= 1 &&
            order.leaves <= order.quantity && order.lot_micros >= 0 && order.display >= 0 && order.trail >= 0;
 }
@@ -252,10 +252,13 @@ inline void take_order(Reader& reader, State& state) {
     reader.take_into(order.order_id, order.client_order_id, order.session_id);
     order.account = known_account(state, reader.take<u32>());
     order.book = known_book(state, reader.take<u32>());
+    i64 display = 0;
     i64 shown = 0;
-    reader.take_into(order.side, order.order_type, order.tif, order.price, order.quantity, order.leaves, order.place,
-                     order.stp, order.flags, order.display, shown, order.expire_ns, order.stop, order.trail,
+    reader.take_into(order.side, order.order_type, order.tif, order.price, order.held, order.quantity, order.leaves,
+                     order.place, order.stp, order.flags, display, shown, order.expire_ns, order.stop, order.trail,
                      order.lot_micros);
+    // Beyond 31 bits, they are not canonical, which the whole snapshot's bytes will say.
+    order.display = static_cast<i32>(display);
     order.position = state.position_of(order.account, order.book);
     require(is_live_order(order), "snapshot has an order that can't be live");
     require(state.find_order(order.order_id) == kNone, "snapshot has an order twice");
@@ -268,7 +271,7 @@ inline void take_order(Reader& reader, State& state) {
     const Handle at = state.file();
     if (where == kInBook) {
         state.place(at);
-        state.orders[at].shown = shown;
+        state.orders[at].shown = static_cast<i32>(shown);
     } else {
         state.wait(at, where);
     }

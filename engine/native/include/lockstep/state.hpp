@@ -201,13 +201,13 @@ public:
     void join(Handle at) {
         Order& order = orders[at];
         Half& half = own(order);
-        order.level = level_at(half, order.side, order.price);
+        order.level = level_at(half, order.side, order.held);
         order.place = kInBook;
         Level& level = levels[order.level];
         append(level.queues[order.is_hidden() ? 1 : 0], at);
         level.quantity += order.leaves;
         ++level.orders;
-        if (order.display != 0) order.shown = order.display < order.leaves ? order.display : order.leaves;
+        if (order.display != 0) order.show_peak();
     }
     // The same, and bind what it needs.
     void place(Handle at) {
@@ -269,13 +269,13 @@ public:
     void reduce(Order& order, i64 leaves) {
         levels[order.level].quantity -= order.leaves - leaves;
         order.leaves = leaves;
-        if (order.shown > leaves) order.shown = leaves;
+        if (order.shown > leaves) order.shown = static_cast<i32>(leaves);
     }
 
     // An iceberg's peak is used up: it shows a new one, behind the others.
     void renew_peak(Handle at) {
         Order& order = orders[at];
-        order.shown = order.display < order.leaves ? order.display : order.leaves;
+        order.show_peak();
         Queue& queue = levels[order.level].queues[0];
         detach(queue, at);
         append(queue, at);
