@@ -197,7 +197,7 @@ def resting_orders(image: OrdersImage, first: int = 0, end: int | None = None) -
     rows = image.orders[first:end]
     rows = rows[(rows["place"] == _IN_BOOK) | (rows["place"] == _WAITS_FOR_CLOSE)]
     columns = (rows[name].tolist() for name in _COLUMNS)
-    for order_id, instrument, side, price, leaves, display, shown, order_type, flags, place in zip(*columns, strict=True):
-        hidden = bool(flags & OrderFlag.HIDDEN) or order_type == OrderType.MARKET
+    for order_id, instrument, side, price, leaves, display, shown, kind, flags, place in zip(*columns, strict=True):
+        hidden = bool(flags & OrderFlag.HIDDEN) or kind == OrderType.MARKET
         at_close = place == _WAITS_FOR_CLOSE
         yield RestingOrder(order_id, instrument, side, price, leaves, display, hidden, at_close, shown)
