@@ -18,7 +18,8 @@ levels and client-id maps follow from the orders). Sections stand one after the 
   margin call u8;
 * positions, by account and instrument: account u32, instrument u32, quantity_lots i64, cost_micros i64, realised_micros
   i64, business day of its opening i64; none with all four 0;
-* sessions, by id: id u64, last_no u64, k u32, then k = min(last_no, 256) outcome seqs u64, oldest first;
+* sessions, by id: id u64, last_no u64 (at least 1), k u32, then of the k = min(last_no, 8192) latest numbers, oldest
+  first: the seq of the outcome u64, the content u64 (`stream/content.py`);
 * owners (cancel on disconnect), by session: session id u64, its highest connection u64, gateway u16 that may close it
   (0: has closed it);
 * orders, by instrument, place, side (buys first) and priority: order_id u64, client_order_id u64, session_id u64,
@@ -42,8 +43,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lockstep.stream.records import REMEMBERED_NUMBERS
+
 MAGIC: Final = b"LKSTSNAP"
-VERSION: Final = 6
+VERSION: Final = 7
 
 _HEADER: Final = struct.Struct("<8sIQq16s3IqqBqQQQQQQ")
 _INSTRUMENT: Final = struct.Struct("<I32sqqBBqqqi4IqqBqqIIqq")
@@ -52,9 +55,8 @@ _POSITION: Final = struct.Struct("<IIqqqq")
 _SESSION: Final = struct.Struct("<QQI")
 _OWNER: Final = struct.Struct("<QQH")
 _ORDER: Final = struct.Struct("<QQQIIBBBqqqqBBBqqqqqq")
-_SEQ_SIZE: Final = 8
+_OUTCOME_SIZE: Final = 16
 _FEES_SIZE: Final = 16
-MAX_OUTCOMES: Final = 256
 
 
 class SnapshotError(ValueError):
@@ -140,11 +142,11 @@ class PositionRow(NamedTuple):
 
 
 class SessionRow(NamedTuple):
-    """A session's numbering; `outcomes` are the seqs of its latest numbers, oldest first."""
+    """A session's numbering; `outcomes`: (seq u64, content u64) of each of its latest numbers, oldest first."""
 
     session_id: int
     last_no: int
-    outcomes: tuple[int, ...]
+    outcomes: bytes
 
 
 class OwnerRow(NamedTuple):
@@ -213,9 +215,9 @@ def encode_snapshot(image: StateImage) -> bytes:
     parts += [_ACCOUNT.pack(*row) for row in image.accounts]
     parts += [_POSITION.pack(*row) for row in image.positions]
     for session in image.sessions:
-        kept = len(session.outcomes)
+        kept = len(session.outcomes) // _OUTCOME_SIZE
         parts.append(_SESSION.pack(session.session_id, session.last_no, kept))
-        parts.append(struct.pack(f"<{kept}Q", *session.outcomes))
+        parts.append(session.outcomes)
     parts += [_OWNER.pack(*row) for row in image.owners]
     parts += [_ORDER.pack(*row) for row in image.orders]
     return b"".join(parts)
@@ -309,6 +311,7 @@ def _header(reader: _Reader) -> tuple[Any, ...]:
 
 def _session(reader: _Reader) -> SessionRow:
     session_id, last_no, kept = _SESSION.unpack(reader.take(_SESSION.size))
-    if kept > MAX_OUTCOMES:
-        raise SnapshotError(f"session {session_id} has {kept} outcomes, more than {MAX_OUTCOMES}")
-    return SessionRow(session_id, last_no, struct.unpack(f"<{kept}Q", reader.take(kept * _SEQ_SIZE)))
+    expected = min(last_no, REMEMBERED_NUMBERS)
+    if not kept or kept != expected:
+        raise SnapshotError(f"session {session_id} has {kept} outcomes, not {expected}, after its number {last_no}")
+    return SessionRow(session_id, last_no, reader.take(kept * _OUTCOME_SIZE))

@@ -9,13 +9,14 @@ like a fill. The range says who refused, which is the first thing that somebody 
 | 1100-1199 | gateway: come again (retryable) | no |
 | 2000-2099 | sequencer (retryable) | no |
 | 3000-3999 | pre-trade risk, inside the engine | yes |
-| 4000-4999 | engine | yes |
+| 4000-4999 | engine | yes, but `NOT_EXECUTED` |
 | 5000-5999 | why an order left the book (not a refusal) | - |
 
 The enum `Code` of `proto/lockstep/v1/common.proto` has the same names and numbers; a test holds them equal.
 """
 
 from enum import IntEnum
+from typing import Final
 
 
 class Code(IntEnum):
@@ -90,6 +91,7 @@ class Code(IntEnum):
     BAD_STOP_PRICE = 4017
     BAD_DISPLAY = 4018
     BAD_MINIMUM = 4019
+    KEY_REUSED = 4020
 
     # 5000-5999 why an order ended without being filled.
     CANCEL_REQUESTED = 5001
@@ -103,6 +105,10 @@ class Code(IntEnum):
     DISCONNECTED = 5009
     AUCTION_ENDED = 5010
     ACCOUNT_BLOCKED = 5011
+
+
+NOT_EXECUTED: Final = (Code.SESSION_OUT_OF_ORDER, Code.KEY_REUSED)
+"""Refusals of a session number: the command had no effect, the number is still missing, or belongs to another command."""
 
 
 def is_retryable(code: int) -> bool:

@@ -438,6 +438,7 @@ inline constexpr Number kNumbers[] = {
     {"Code", "BAD_STOP_PRICE", code::BAD_STOP_PRICE},
     {"Code", "BAD_DISPLAY", code::BAD_DISPLAY},
     {"Code", "BAD_MINIMUM", code::BAD_MINIMUM},
+    {"Code", "KEY_REUSED", code::KEY_REUSED},
     {"Code", "CANCEL_REQUESTED", code::CANCEL_REQUESTED},
     {"Code", "IOC_REMAINDER", code::IOC_REMAINDER},
     {"Code", "FOK_UNFILLABLE", code::FOK_UNFILLABLE},

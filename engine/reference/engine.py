@@ -14,10 +14,11 @@ from lockstep.engine.contract import AccountView, BookView, InstrumentView, Orde
 from lockstep.engine.reference import admin, events, image, mass, orders, phases, replace, settings, views
 from lockstep.engine.reference.events import Output
 from lockstep.engine.reference.rows import COMMAND_ROW, KIND, SESSION_ID, SESSION_NO, Row
-from lockstep.engine.reference.sessions import Session
+from lockstep.engine.reference.sessions import FORGOTTEN, Session
 from lockstep.engine.reference.state import State
 from lockstep.engine.snapshot_format import SnapshotError, decode_snapshot, encode_snapshot
 from lockstep.stream.codes import Code
+from lockstep.stream.content import NO_CONTENT, contents_of
 from lockstep.stream.digest import DIGEST_SIZE
 from lockstep.stream.records import EVENT, CommandKind, Commands, EventKind, Events
 
@@ -99,24 +100,24 @@ class ReferenceEngine:
         sessions = state.sessions
         handlers = _HANDLERS
         seq = first_seq
-        for row in COMMAND_ROW.iter_unpack(commands.tobytes()):
+        contents = contents_of(commands).tolist()
+        for row, content in zip(COMMAND_ROW.iter_unpack(commands.tobytes()), contents, strict=True):
             out.seq = seq
             out.index = 0
             session = sessions.get(row[SESSION_ID])
             # A session's next number, by far the most frequent case; session 0 is never among the sessions.
             if session is not None and row[SESSION_NO] == session.last_no + 1 and row[KIND] < FIRST_CONTROL:
-                session.last_no = row[SESSION_NO]
-                session.outcomes.append(seq)
+                session.advance(seq, content)
                 handlers[row[KIND]](state, row, out)
             else:
-                self._admit(row, out)
+                self._admit(row, content, out)
             seq += 1
         if seq != first_seq:
             state.last_seq = seq - 1
             state.last_timestamp_ns = timestamp_ns
         return np.frombuffer(b"".join(records), dtype=EVENT)
 
-    def _admit(self, row: Row, out: Output) -> None:
+    def _admit(self, row: Row, content: int, out: Output) -> None:
         """The session check of everything but the next number of a known session."""
         state = self._state
         kind, session_id, session_no = row[KIND], row[SESSION_ID], row[SESSION_NO]
@@ -126,12 +127,16 @@ class ReferenceEngine:
         session = state.sessions.get(session_id)
         last_no = session.last_no if session is not None else 0
         if not session_id or session_no > last_no + 1:
-            _refuse_out_of_order(row, out)
+            _refuse_number(row, Code.SESSION_OUT_OF_ORDER, out)
         elif session_no <= last_no:
-            outcome = session.outcome_seq(session_no) if session is not None else 0
-            events.duplicate(out, row, outcome)
+            seq, original = session.outcome(session_no) if session is not None else FORGOTTEN
+            if content != original and NO_CONTENT not in (content, original):
+                _refuse_number(row, Code.KEY_REUSED, out)
+            else:
+                events.duplicate(out, row, seq)
         else:
-            state.sessions[session_id] = Session(session_no, (out.seq,))
+            session = state.sessions[session_id] = Session()
+            session.advance(out.seq, content)
             _HANDLERS[kind](state, row, out)
 
     def snapshot(self) -> bytes:
@@ -201,15 +206,15 @@ class ReferenceEngine:
         return views.book_view(book, depth) if book is not None else None
 
 
-def _refuse_out_of_order(row: Row, out: Output) -> None:
-    """The refusal of a number that is not the session's next, in the shape of the command's own refusals."""
+def _refuse_number(row: Row, code: Code, out: Output) -> None:
+    """The refusal of a command for its number, in the shape of its own refusals; the session stays as it is."""
     kind = row[KIND]
     if FIRST_ADMIN <= kind < END_ADMIN:
-        events.definition(out, row, EventKind.ADMIN_REJECTED, code=Code.SESSION_OUT_OF_ORDER)
+        events.definition(out, row, EventKind.ADMIN_REJECTED, code=code)
         return
     outcome = EventKind.REJECTED
     if kind == CommandKind.CANCEL:
         outcome = EventKind.CANCEL_REJECTED
     elif kind == CommandKind.REPLACE:
         outcome = EventKind.REPLACE_REJECTED
-    events.refused(out, row, outcome, Code.SESSION_OUT_OF_ORDER)
+    events.refused(out, row, outcome, code)

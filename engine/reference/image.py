@@ -37,7 +37,7 @@ def image_of(state: State) -> StateImage:
             if any(_position_numbers(position))
         ),
         sessions=tuple(
-            SessionRow(session_id, session.last_no, tuple(session.outcomes))
+            SessionRow(session_id, session.last_no, session.outcomes())
             for session_id, session in sorted(state.sessions.items())
         ),
         owners=tuple(OwnerRow(session_id, *owner) for session_id, owner in sorted(state.owners.items())),
@@ -125,7 +125,7 @@ def state_of(image: StateImage) -> State:
         account.margin_called = bool(owner.margin_called)
         state.accounts[owner.account] = state.account_names[owner.name] = account
     for session in image.sessions:
-        state.sessions[session.session_id] = Session(session.last_no, session.outcomes)
+        state.sessions[session.session_id] = Session.restore(session.last_no, session.outcomes)
     state.owners = {owner.session_id: (owner.connection, owner.gateway) for owner in image.owners}
     for held in image.positions:
         account, _ = _known(state, held)

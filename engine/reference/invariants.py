@@ -5,7 +5,7 @@ from collections import Counter
 from lockstep.engine.reference.book import IN_BOOK, MARKET, WAITS_FOR_CLOSE, WAITS_FOR_STOP, Book, Half, Order
 from lockstep.engine.reference.engine import ReferenceEngine
 from lockstep.engine.reference.state import State
-from lockstep.stream.records import I64_MAX, OrderFlag, Phase, Side, TimeInForce
+from lockstep.stream.records import I64_MAX, REMEMBERED_NUMBERS, OrderFlag, Phase, Side, TimeInForce
 
 
 class InvariantBroken(AssertionError):
@@ -110,9 +110,10 @@ def _check_waiting(book: Book, live: dict[int, Order]) -> None:
 def _check_sessions(state: State) -> None:
     _require(0 not in state.sessions, "session 0 is numbered")
     for number, session in state.sessions.items():
-        kept = len(session.outcomes)
-        _require(kept == min(session.last_no, 256), f"session {number} keeps {kept} outcomes of {session.last_no}")
-        seqs = list(session.outcomes)
+        last = session.last_no
+        seqs = [session.outcome(one)[0] for one in range(max(1, last - REMEMBERED_NUMBERS + 1), last + 1)]
+        kept = len(session.outcomes()) // 16
+        _require(kept == len(seqs), f"session {number} keeps {kept} outcomes of {last}")
         _require(seqs == sorted(set(seqs)) and seqs[-1] <= state.last_seq, f"session {number} outcomes")
 
 

@@ -13,7 +13,7 @@ from lockstep.engine.reference import ReferenceEngine
 from lockstep.ops.checker.history import REPORT, ReportRows
 from lockstep.ops.checker.promises import Promise, Violation
 from lockstep.ops.proof import Balances
-from lockstep.stream.codes import Code
+from lockstep.stream.codes import NOT_EXECUTED
 from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import Frame, FrameError, decode_frame
 from lockstep.stream.records import (
@@ -116,8 +116,8 @@ def _model(engine: ReferenceEngine, commands: Commands, events: Events, digests:
 
 
 def no_outcome(events: Events) -> NDArray[np.bool_]:
-    """Events and report rows that say only that a command was repeated or came too early."""
-    found: NDArray[np.bool_] = (events["kind"] == EventKind.DUPLICATE) | (events["code"] == Code.SESSION_OUT_OF_ORDER)
+    """Events and report rows that say only that a number was repeated, came too early or was another command's."""
+    found: NDArray[np.bool_] = (events["kind"] == EventKind.DUPLICATE) | np.isin(events["code"], NOT_EXECUTED)
     return found
 
 

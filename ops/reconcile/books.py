@@ -12,7 +12,7 @@ import numpy as np
 
 from lockstep.engine.snapshot_format import StateImage
 from lockstep.ops.reconcile.rules import Break, Rule
-from lockstep.stream.codes import Code
+from lockstep.stream.codes import NOT_EXECUTED
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import (
     ADMIN,
@@ -47,7 +47,7 @@ class SessionBook:
             & (commands["session_no"] != 0)
             & (commands["kind"] < _FIRST_CONTROL)
             & (outcomes["kind"] != EventKind.DUPLICATE)
-            & (outcomes["code"] != Code.SESSION_OUT_OF_ORDER)
+            & ~np.isin(outcomes["code"], NOT_EXECUTED)
         )
         found: list[Break] = []
         last_no = self.last_no

@@ -113,7 +113,10 @@ class OrphanDesk:
             return lambda stub, metadata: stub.Cancel(cancel, timeout=_TIMEOUT_S, metadata=metadata)
         if kind == CommandKind.REPLACE:
             terms = orders_pb2.ReplaceOrder(
-                order=named, price_ticks=int(row["price_ticks"]), quantity_lots=int(row["quantity_lots"])
+                order=named,
+                price_ticks=int(row["price_ticks"]),
+                quantity_lots=int(row["quantity_lots"]),
+                stop_price_ticks=int(row["stop_price_ticks"]),
             )
             replace = orders_pb2.ReplaceRequest(key=key, replace=terms)
             return lambda stub, metadata: stub.Replace(replace, timeout=_TIMEOUT_S, metadata=metadata)

@@ -124,6 +124,11 @@ def _collect(
         kind = int(event["kind"])
         if event["code"] == Code.SESSION_OUT_OF_ORDER:
             raise Violation(f"seq {event['seq']}: a gateway let number {event['session_no']} overtake an earlier one")
+        if event["code"] == Code.KEY_REUSED:
+            raise Violation(
+                f"seq {event['seq']}: number {event['session_no']} of session {int(event['session_id']):#x} came again "
+                f"with other content, but nobody here sends any but what he sent before"
+            )
         if kind >= EventKind.EPOCH_STARTED or kind == EventKind.DUPLICATE:
             continue
         seq, index, session = int(event["seq"]), int(event["index"]), int(event["session_id"])

@@ -1,12 +1,15 @@
 """Session numbering: each number is executed once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from lockstep.engine.snapshot_format import SnapshotError, decode_snapshot, encode_snapshot
 from lockstep.stream.codes import Code
-from lockstep.stream.records import ADMIN, CommandKind, EventKind
+from lockstep.stream.records import ADMIN, REMEMBERED_NUMBERS, CommandKind, EventKind
 
 ALICE = 1
 Make = Callable[..., Any]
@@ -90,14 +93,107 @@ def test_refused_commands_take_their_number(venue: Any, make_command: Make) -> N
     assert venue.engine.session_last_no(100) == 3
 
 
-def test_last_256_outcomes_are_remembered_and_older_ones_forgotten(venue: Any, make_command: Make) -> None:
-    start = venue.engine.last_seq
-    for _ in range(257):
+def test_latest_8192_numbers_are_remembered_and_older_ones_forgotten(engine_type: Any, make_command: Make) -> None:
+    engine = engine_type()
+    rows = make_command(CommandKind.CANCEL, account=ALICE, session_id=100).repeat(REMEMBERED_NUMBERS + 1)
+    rows["session_no"] = np.arange(1, len(rows) + 1)
+    rows["client_order_id"] = np.arange(1, len(rows) + 1)
+    for first in range(0, len(rows), 3_000):
+        engine.apply(rows[first : first + 3_000], first_seq=first + 1, timestamp_ns=1)
+        engine = engine_type.restore(engine.snapshot())
+    answers = engine.apply(rows[[1, 0, -1]], first_seq=len(rows) + 1, timestamp_ns=1)
+    assert answers["kind"].tolist() == [EventKind.DUPLICATE] * 3
+    assert answers["previous_price_ticks"].tolist() == [2, 0, len(rows)]
+    other = rows[[1, 0, -1]].copy()
+    other["client_order_id"] += 1
+    answers = engine.apply(other, first_seq=len(rows) + 4, timestamp_ns=1)
+    assert answers["code"].tolist() == [Code.KEY_REUSED, Code.OK, Code.KEY_REUSED], (
+        "what is forgotten is compared no more"
+    )
+    assert engine.session_last_no(100) == len(rows)
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["side", "order_type", "tif", "stp", "flags", "account", "instrument", "client_order_id", "price_ticks",
+     "stop_price_ticks", "quantity_lots", "display_lots", "min_lots", "expire_ns", "trail_ticks"],
+)  # fmt: skip
+def test_used_number_with_other_content_is_refused_and_changes_nothing(
+    venue: Any, make_command: Make, field: str
+) -> None:
+    row = order(make_command, client_order_id=5)
+    venue.send(row)
+    before = venue.engine.snapshot()[20:]
+    other = row.copy()
+    other[field] += 1
+    (event,) = venue.send(other, number=1)
+    assert (event.kind, event.code, event.session_no) == (EventKind.REJECTED, Code.KEY_REUSED, 1)
+    assert venue.engine.snapshot()[28:] == before[8:], "all but the seq and the time of the last command"
+    (again,) = venue.send(row, number=1)
+    assert again.kind == EventKind.DUPLICATE
+
+
+@pytest.mark.parametrize(
+    ("kind", "refusal"),
+    [
+        (CommandKind.CANCEL, EventKind.CANCEL_REJECTED),
+        (CommandKind.REPLACE, EventKind.REPLACE_REJECTED),
+        (CommandKind.MASS_CANCEL, EventKind.REJECTED),
+        (CommandKind.ADJUST_CASH, EventKind.ADMIN_REJECTED),
+        (CommandKind.SET_PHASE, EventKind.ADMIN_REJECTED),
+        (50, EventKind.REJECTED),
+    ],
+)
+def test_other_command_under_a_used_number_is_refused_in_the_shape_of_its_own_refusals(
+    venue: Any, make_command: Make, kind: int, refusal: EventKind
+) -> None:
+    venue.new(ALICE, "B", 1, 10)
+    (event,) = venue.send(make_command(kind, account=ALICE, instrument=7), number=1)
+    assert (event.kind, event.code, event.session_no) == (refusal, Code.KEY_REUSED, 1)
+    assert len(venue.engine.open_orders(ALICE)) == 1
+
+
+def test_refused_order_keeps_its_number_for_its_content(venue: Any, make_command: Make) -> None:
+    row = order(make_command, account=99)
+    refused = venue.send(row)[0]
+    assert venue.send(row, number=1)[0].previous_price_ticks == refused.seq
+    assert venue.send(order(make_command), number=1)[0].code == Code.KEY_REUSED
+
+
+def test_what_the_way_adds_is_not_content(venue: Any, make_command: Make) -> None:
+    """The same command by another gateway, taken in later, and as another way of sending it fills the record."""
+    row = order(make_command, gateway=1, received_ns=5, tag=3)
+    venue.send(row)
+    row["gateway"], row["received_ns"], row["tag"], row["order_id"] = 2**16 - 1, 2**62, 4, 5
+    assert venue.send(row, number=1)[0].kind == EventKind.DUPLICATE
+
+
+def test_what_a_gateway_could_not_pass_on_is_compared_with_nothing(venue: Any, make_command: Make) -> None:
+    """One gateway refuses what another passes on: their client said the same to both."""
+    refused = make_command(CommandKind.REFUSED, account=ALICE, instrument=7, tag=int(Code.NOT_ENTITLED))
+    venue.send(order(make_command))
+    venue.send(refused)
+    assert [venue.send(refused, number=1)[0].kind, venue.send(order(make_command), number=2)[0].kind] == [
+        EventKind.DUPLICATE,
+        EventKind.DUPLICATE,
+    ]
+
+
+def test_the_same_content_under_another_number_or_session_is_another_command(venue: Any, make_command: Make) -> None:
+    row = order(make_command)
+    assert [venue.send(row)[0].kind, venue.send(row)[0].kind, venue.send(row, session=7)[0].kind] == [
+        EventKind.ACCEPTED
+    ] * 3
+
+
+def test_snapshot_with_too_few_outcomes_is_refused(venue: Any) -> None:
+    for _ in range(3):
         venue.cancel(ALICE, 1)
-    oldest_known = venue.send(order(make_command), number=2)[0]
-    forgotten = venue.send(order(make_command), number=1)[0]
-    assert oldest_known.previous_price_ticks == start + 2
-    assert (forgotten.kind, forgotten.previous_price_ticks) == (EventKind.DUPLICATE, 0)
+    image = decode_snapshot(venue.engine.snapshot())
+    (session,) = image.sessions
+    short = encode_snapshot(replace(image, sessions=(session._replace(outcomes=session.outcomes[16:]),)))
+    with pytest.raises(SnapshotError, match="outcomes"):
+        type(venue.engine).restore(short)
 
 
 def test_gateway_refusal_echoes_the_command(venue: Any, make_command: Make) -> None:

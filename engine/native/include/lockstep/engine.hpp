@@ -10,6 +10,7 @@
 #pragma once
 
 #include "lockstep/admin.hpp"
+#include "lockstep/content.hpp"
 #include "lockstep/settings.hpp"
 
 namespace lockstep {
@@ -132,17 +133,29 @@ private:
         Session* session = session_of(head.session_id);
         const u64 last_no = session != nullptr ? session->last_no : 0;
         if (session != nullptr && head.session_no == last_no + 1 && head.session_no != 0) [[likely]] {
-            session->advance(step.seq);
+            if (session->is_full()) [[unlikely]]
+                state_.widen(*session, last_no + 1);
+            session->advance(step.seq, content_of(step.command));
             dispatch(step);
         } else if (head.session_id == 0 && head.kind >= kFirstAdmin) {
             dispatch(step);
         } else if (head.session_id == 0 || (head.session_no > last_no && head.session_no - last_no > 1)) {
-            out_of_order(step);
+            refuse_number(step, code::SESSION_OUT_OF_ORDER);
         } else if (head.session_no <= last_no) {
-            report::duplicate(step, session != nullptr ? session->outcome_seq(head.session_no) : 0);
+            repeated(step, session != nullptr ? session->outcome(head.session_no) : Outcome{0, kNoContent});
         } else {
-            state_.add_session(head.session_id).advance(step.seq);
+            state_.add_session(head.session_id).advance(step.seq, content_of(step.command));
             dispatch(step);
+        }
+    }
+
+    // A number that was used: the same command again, or another one under its number.
+    static void repeated(Step& step, const Outcome& original) {
+        const u64 content = content_of(step.command);
+        if (content != original.content && content != kNoContent && original.content != kNoContent) {
+            refuse_number(step, code::KEY_REUSED);
+        } else {
+            report::duplicate(step, original.seq);
         }
     }
 
@@ -156,17 +169,17 @@ private:
         return &state_.sessions[at];
     }
 
-    // The refusal of a number that is not the session's next, in the shape of the command's own refusals.
-    static void out_of_order(Step& step) {
+    // The refusal of a command for its number, in the shape of its own refusals; the session stays as it is.
+    static void refuse_number(Step& step, Code code) {
         const u8 kind = step.head().kind;
         if (kind >= kFirstAdmin && kind < kEndAdmin) {
-            report::emit(step, report::definition(step, event_kind::ADMIN_REJECTED, code::SESSION_OUT_OF_ORDER));
+            report::emit(step, report::definition(step, event_kind::ADMIN_REJECTED, code));
             return;
         }
         u8 outcome = event_kind::REJECTED;
         if (kind == command_kind::CANCEL) outcome = event_kind::CANCEL_REJECTED;
         if (kind == command_kind::REPLACE) outcome = event_kind::REPLACE_REJECTED;
-        report::refused(step, outcome, code::SESSION_OUT_OF_ORDER);
+        report::refused(step, outcome, code);
     }
 
     void dispatch(Step& step) {

@@ -317,22 +317,33 @@ struct Owner {
     friend bool operator==(const Owner&, const Owner&) = default;
 };
 
-// The seq at which number n was executed stands at `outcomes[n % 256]`, for the latest `kept` numbers.
+// What became of one number of a session: the seq at which it was executed, and what it stood for (`content.hpp`).
+struct Outcome {
+    u64 seq;
+    u64 content;
+};
+
+// The outcome of number n stands at `ring[n & mask]`, for the latest `kRemembered` numbers. The ring is the state's, and
+// grows with the session until it holds so many.
 struct Session {
-    static constexpr u32 kRemembered = 256;
+    static constexpr u32 kRemembered = 8192;
+    static constexpr u32 kFirstRing = 16;
     u64 session_id;
     u64 last_no;
-    u32 kept;
+    Outcome* ring;
+    u32 mask;  // of the ring's size, a power of two
     u32 unused;
-    u64 outcomes[kRemembered];
 
-    void advance(u64 seq) {
+    u64 kept() const { return last_no < kRemembered ? last_no : kRemembered; }
+    bool is_full() const { return last_no > mask && mask + 1 < kRemembered; }
+    // The next number was executed; there is room for it.
+    void advance(u64 seq, u64 content) {
         ++last_no;
-        outcomes[last_no % kRemembered] = seq;
-        if (kept < kRemembered) ++kept;
+        ring[last_no & mask] = {seq, content};
     }
-    u64 outcome_seq(u64 session_no) const {
-        return last_no - session_no < kept ? outcomes[session_no % kRemembered] : 0;
+    // Of a number up to the last; nothing (0) if it is forgotten, or 0.
+    Outcome outcome(u64 session_no) const {
+        return last_no - session_no < kept() ? ring[session_no & mask] : Outcome{0, 0};
     }
 };
 

@@ -9,7 +9,7 @@
 namespace lockstep::snapshot {
 
 inline constexpr char kMagic[8] = {'L', 'K', 'S', 'T', 'S', 'N', 'A', 'P'};
-inline constexpr u32 kVersion = 6;
+inline constexpr u32 kVersion = 7;
 
 // The bytes are not a snapshot that this version can restore.
 class Error : public std::runtime_error {
@@ -34,8 +34,11 @@ std::vector<Handle> by_id(const Pool<T, Bits>& pool, IdOf&& id_of) {
 }
 
 inline void put_session(Bytes& out, const Session& session) {
-    put(out, session.session_id, session.last_no, session.kept);
-    for (u64 age = session.kept; age-- > 0;) put(out, session.outcomes[(session.last_no - age) % Session::kRemembered]);
+    put(out, session.session_id, session.last_no, static_cast<u32>(session.kept()));
+    for (u64 age = session.kept(); age-- > 0;) {
+        const Outcome& outcome = session.ring[(session.last_no - age) & session.mask];
+        put(out, outcome.seq, outcome.content);
+    }
 }
 
 inline void put_order(Bytes& out, const State& state, Handle at) {
@@ -89,8 +92,10 @@ inline Bytes encode(const State& state) {
         return (one.quantity | one.cost | one.realised | one.opened) == 0;
     });
     constexpr std::size_t kOrderBytes = 118;
+    std::size_t session_bytes = 0;
+    for (const Handle at : sessions) session_bytes += 20 + state.sessions[at].kept() * sizeof(Outcome);
     Bytes out;
-    out.reserve(256 + state.by_order_id.size() * kOrderBytes + accounts.size() * 192 + sessions.size() * 2080);
+    out.reserve(256 + state.by_order_id.size() * kOrderBytes + accounts.size() * 192 + session_bytes);
     const Market& market = state.market;
     put(out, kMagic, kVersion, state.last_seq, state.last_timestamp_ns, state.fees, market.levels, market.pause_ns,
         market.day, market.level, market.until_ns, u64{books.size()}, u64{accounts.size()}, u64{positions.size()}, u64{sessions.size()},
@@ -222,11 +227,14 @@ inline void take_session(Reader& reader, State& state) {
     const u64 id = reader.take<u64>();
     require(state.find_session(id) == kNone, "snapshot has a session twice");
     Session& session = state.add_session(id);
-    session.last_no = reader.take<u64>();
-    session.kept = reader.take<u32>();
-    require(session.kept <= Session::kRemembered, "snapshot has a session with more than 256 outcomes");
-    for (u64 age = session.kept; age-- > 0;) {
-        session.outcomes[(session.last_no - age) % Session::kRemembered] = reader.take<u64>();
+    const u64 last_no = reader.take<u64>();
+    require(last_no != 0, "snapshot has a session without a number");
+    state.widen(session, last_no);
+    session.last_no = last_no;
+    require(reader.take<u32>() == session.kept(), "snapshot has a session with another number of outcomes than it must");
+    for (u64 age = session.kept(); age-- > 0;) {
+        Outcome& outcome = session.ring[(last_no - age) & session.mask];
+        reader.take_into(outcome.seq, outcome.content);
     }
 }
 

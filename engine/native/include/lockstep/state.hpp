@@ -59,6 +59,9 @@ public:
     std::unordered_map<std::string, Handle> account_names;
     std::unordered_map<std::string, Handle> symbols;
 
+    // By the session's handle: what its `ring` points to.
+    std::vector<std::unique_ptr<Outcome[]>> rings;
+
     // By the book's handle; and live GTD orders by (expiry, exchange id).
     std::vector<std::unique_ptr<Waiting>> waiting;
     std::map<std::pair<i64, u64>, Handle> expiries;
@@ -133,11 +136,25 @@ public:
     Session& add_session(u64 id) {
         const Handle at = sessions.take();
         Session& session = sessions[at];
-        session.session_id = id;
-        session.last_no = 0;
-        session.kept = 0;
+        session = {id, 0, nullptr, Session::kFirstRing - 1, 0};
+        rings.resize(at + std::size_t{1});
+        rings[at] = std::make_unique<Outcome[]>(Session::kFirstRing);
+        session.ring = rings[at].get();
         session_ids.insert(hash_id(id), at);
         return session;
+    }
+    // Double a session's ring until it has room for so many numbers; what is in it stays.
+    void widen(Session& session, u64 numbers) {
+        u32 size = session.mask + 1;
+        while (size < numbers && size < Session::kRemembered) size *= 2;
+        auto wider = std::make_unique<Outcome[]>(size);
+        for (u64 age = session.kept(); age-- > 0;) {
+            const u64 number = session.last_no - age;
+            wider[number & (size - 1)] = session.ring[number & session.mask];
+        }
+        session.ring = wider.get();
+        session.mask = size - 1;
+        rings[find_session(session.session_id)] = std::move(wider);
     }
 
     // The record that orders are written to before they are accepted. Nothing knows of it until it is filed.

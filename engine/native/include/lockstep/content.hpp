@@ -1,0 +1,82 @@
+// What a session's number stands for: 64 bits of a command's content, as `stream/content.py` defines them (what is
+// content and what is not is said there). Tests compare the values.
+#pragma once
+
+#include <array>
+#include <cstring>
+
+#include "lockstep/codes.hpp"
+#include "lockstep/records.hpp"
+
+namespace lockstep {
+
+// Of a command that has none; it is compared with nothing.
+inline constexpr u64 kNoContent = 0;
+
+namespace content {
+
+inline constexpr std::size_t kWords = sizeof(Command) / sizeof(u64);
+using Words = std::array<u64, kWords>;
+
+// The `at`-th number of SplitMix64.
+constexpr u64 splitmix(u64 at) {
+    constexpr u64 kSeed = 0x4C4F'434B'5354'4550;  // "LOCKSTEP"
+    u64 value = kSeed + at * 0x9E37'79B9'7F4A'7C15;
+    value = (value ^ value >> 30) * 0xBF58'476D'1CE4'E5B9;
+    value = (value ^ value >> 27) * 0x94D0'49BB'1331'11EB;
+    return value ^ value >> 31;
+}
+
+constexpr Words make_factors() {
+    Words factors = {};
+    for (std::size_t word = 0; word < kWords; ++word) factors[word] = splitmix(word + 1) | 1;
+    return factors;
+}
+inline constexpr Words kFactors = make_factors();
+inline constexpr u64 kStart = splitmix(kWords + 1);
+
+// Bits of the first word (kind, side, type, tif, stp, flags; gateway) and of the fourth (account, instrument).
+inline constexpr u64 kKind = 0xFF;
+inline constexpr u64 kSide = u64{0xFF} << 8;
+inline constexpr u64 kFlags = u64{0xFF} << 40;
+inline constexpr u64 kHead = (u64{1} << 48) - 1;
+inline constexpr u64 kAccount = UINT32_MAX;
+inline constexpr u64 kAll = UINT64_MAX;
+
+// What is content, by words: head, session, number, account and instrument, client's id, order id; the terms; clock, tag.
+inline constexpr Words kOfNewOrder = {kHead, 0,    0,    kAll, kAll, 0,    kAll, kAll,
+                                      kAll,  kAll, kAll, kAll, kAll, 0,    0,    0};
+inline constexpr Words kOfCancel = {kKind, 0, 0, kAccount, kAll, kAll, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+inline constexpr Words kOfReplace = {kKind, 0, 0, kAccount, kAll, kAll, kAll, kAll, kAll, 0, 0, 0, 0, 0, 0, 0};
+inline constexpr Words kOfMassCancel = {kKind | kSide | kFlags, 0, 0, kAll, 0, kAll, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+inline constexpr Words kOfOthers = {kHead, 0,    0,    kAll, kAll, kAll, kAll, kAll,
+                                    kAll,  kAll, kAll, kAll, kAll, kAll, 0,    0};
+
+// The words that are no content cost nothing: the masks are known when this is compiled.
+template <const Words& mask>
+inline u64 sum_of(const Words& words) {
+    u64 sum = kStart;
+    for (std::size_t at = 0; at < kWords; ++at) {
+        if (mask[at] == 0) continue;
+        const u64 word = words[at] & mask[at];
+        sum += (word ^ word >> 32) * kFactors[at];
+    }
+    return sum;
+}
+
+}  // namespace content
+
+inline u64 content_of(const Command& command) {
+    content::Words words;
+    std::memcpy(words.data(), &command, sizeof words);
+    switch (command.head.kind) {
+        case command_kind::NEW_ORDER: return content::sum_of<content::kOfNewOrder>(words);
+        case command_kind::CANCEL: return content::sum_of<content::kOfCancel>(words);
+        case command_kind::REPLACE: return content::sum_of<content::kOfReplace>(words);
+        case command_kind::MASS_CANCEL: return content::sum_of<content::kOfMassCancel>(words);
+        case command_kind::REFUSED: return kNoContent;
+        default: return content::sum_of<content::kOfOthers>(words);
+    }
+}
+
+}  // namespace lockstep
