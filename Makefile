@@ -20,7 +20,7 @@ SEED ?= 1
 DURATION ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all conformance native-checks lint format bench sim chaos proto proto-check dashboards clean
+.PHONY: help setup demo test test-all conformance native-checks lint format bench sim chaos damage proto proto-check dashboards clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ bench: $(STAMP) ## Throughput and latency: both engines, the C++ core alone, a w
 
 sim: $(STAMP) ## The whole cluster simulated under faults (SEEDS=n, START=s)
 	@$(BIN)/lockstep sim --seeds $(SEEDS) --start $(or $(START),1)
+
+damage: $(STAMP) ## Stored files damaged one by one, and what an engine says to each
+	@$(BIN)/python -m lockstep.ops.chaos.damage
 
 chaos: $(STAMP) ## Faults on the processes of a real cluster under load, and the proof (SEED=s, DURATION=seconds)
 	@mkdir -p build

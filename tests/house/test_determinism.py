@@ -31,6 +31,7 @@ CORE = (
     "replica/commit.py",
     "replica/divergence.py",
     "replica/effects.py",
+    "replica/evidence.py",
     "replica/execution.py",
     "replica/log.py",
     "replica/machine.py",
