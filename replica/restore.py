@@ -111,7 +111,8 @@ def _start(
             return head.base, engine
     raise JournalDamaged(
         journal.path,
-        f"it begins after seq {summary.base_seq}, and no snapshot beside it that leads there can be read",
+        f"it begins after seq {summary.base_seq}, and no snapshot beside it that leads there can be read; the file of "
+        "any other engine of this cluster at such a seq, put into the folder `snapshots`, is the same",
         Tip(summary.tip_epoch, summary.tip_seq),
         summary.cluster_uuid,
     )

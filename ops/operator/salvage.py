@@ -93,4 +93,7 @@ def _damage(data_dir: Path) -> JournalDamaged:
             journal.close()
     except JournalDamaged as damage:
         return damage
-    raise NothingToSalvage(f"the journal in {data_dir} is whole: start its engine")
+    raise NothingToSalvage(
+        f"the journal in {data_dir} is whole: start its engine"
+        + (f"; what is before seq {summary.base_seq + 1} is in snapshots only" if summary and summary.base_seq else "")
+    )

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import types
 
 import pytest
 
@@ -13,6 +14,7 @@ from lockstep.ops.stop_request import StopRequest
 from lockstep.replica import snapshotter
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import JournalWrite
+from lockstep.replica.housekeeping import Housekeeping
 from lockstep.replica.journal import Journal, journal_path
 from lockstep.replica.replayer import Replayer
 from lockstep.replica.restore import restore
@@ -271,6 +273,77 @@ def test_damaged_snapshot_is_passed_over_and_one_of_another_history_stops_the_st
     store.write(encode_snapshot_file("uuid-1", other, state), 21, verified=True)
     with pytest.raises(BrokenInvariant, match="seq 21"):
         started(journal, store)
+    journal.close()
+
+
+def test_snapshots_under_each_others_names_are_not_used(tmp_path, sequencer):
+    journal = filled(tmp_path / "data", sequencer)
+    store = SnapshotStore(tmp_path / "data")
+    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker.turn(1)
+    follower.close()
+    raw = store.read(21)
+    store.path(21).rename(store.path(17))
+    assert store.heads() == ()
+    assert [path.name for path, _ in store.unreadable()] == [store.path(17).name]
+    journal.derived.truncate(17)
+    # Whoever looks only at the names finds out when the content is read.
+    store.path(21).write_bytes(raw)
+    with_both = Replayer(ReferenceEngine)
+    for made in journal.frames(1):
+        if made.last_seq <= 17:
+            with_both.run(made)
+    said = []
+    store.path(17).write_bytes(with_both.snapshot("uuid-1"))
+    heads = store.heads()
+    store.path(21).write_bytes(store.read(17))
+    source = Misnamed(store, heads)
+    machine = restore(journal, ReplicaOptions(1, (1, 2)), ReferenceEngine, lambda: None, source, said.append)
+    assert machine.applied_seq == 21
+    assert all(notice.event == "snapshot_damaged" for notice in said)
+    journal.close()
+
+
+@dataclasses.dataclass
+class Misnamed:
+    """Heads that were read before the files changed."""
+
+    store: SnapshotStore
+    found: tuple
+
+    def heads(self):
+        return self.found
+
+    def verified_seqs(self):
+        return self.store.verified_seqs()
+
+    def read(self, seq):
+        return self.store.read(seq)
+
+
+def test_damaged_snapshot_is_set_aside_and_nothing_is_cut_at_it(tmp_path, sequencer):
+    journal = filled(tmp_path / "data", sequencer)
+    store = SnapshotStore(tmp_path / "data")
+    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker.turn(1)
+    follower.close()
+    member = Member(ProcessKind.ENGINE, 1, "127.0.0.1", 0, 0, data_dir=tmp_path / "data")
+    topology = Topology("t", (), tmp_path, (), (member,), (), snapshots=Snapshots(journal_keep_commands=1))
+    said, cuts = [], []
+    view = types.SimpleNamespace(committed_seq=100)
+    keeper = Housekeeping(
+        topology, member, journal=journal, store=store, view=lambda: view, cut=cuts.append, on_notice=said.append
+    )
+    keeper.close()
+    assert cuts == [21]
+    raw = store.read(21)
+    store.path(21).write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    cuts.clear()
+    keeper._plan_cut()
+    keeper._look()
+    assert cuts == []
+    assert "snapshot_damaged" in [notice.event for notice in said]
+    assert store.verified_seqs() == ()
     journal.close()
 
 

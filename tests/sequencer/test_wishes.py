@@ -325,6 +325,64 @@ def test_cluster_waits_when_every_in_sync_journal_is_blank(stage: Build, make_co
     assert "journal is blank" in play.machine.why
 
 
+def test_log_that_ends_before_what_the_config_knows_to_be_committed_is_narrowed_out(
+    stage: Build, make_config: Build
+) -> None:
+    play = stage(member=1)
+    play.raise_curtain()
+    play.sees(make_config(known_seq=10))
+    play.wins()
+    play.promise(2, 9)
+    assert play.machine.reign is None
+    swap = play.promise(1, 10).cas
+    assert swap.record.in_sync == (1,)
+    play.wins()
+    assert play.tip == 11
+
+
+def test_cluster_waits_and_says_why_when_every_log_ends_before_what_the_config_knows(
+    stage: Build, make_config: Build
+) -> None:
+    play = stage(member=1)
+    play.raise_curtain()
+    play.sees(make_config(in_sync=(2,), primary=2, learners=(1,), known_seq=10))
+    play.wins()
+    play.promise(2, 9)
+    play.pass_time(5000)
+    assert play.machine.reign is None
+    assert "its log ends at seq 9, while seq 10 was committed" in play.machine.why
+    # The right directory is put back: nothing is lost, nobody has to be forced.
+    play.promise(2, 10)
+    assert play.machine.reign is not None
+
+
+def test_forced_failover_takes_the_log_that_is_there_and_forgets_what_was_known(
+    stage: Build, make_config: Build
+) -> None:
+    play = stage(member=1)
+    play.raise_curtain()
+    play.sees(make_config(in_sync=(2,), primary=2, learners=(1,), known_seq=10))
+    play.wins()
+    play.promise(2, 9)
+    play.tell(ev.ForceFailoverRequested(2, 2))
+    play.wins()
+    assert play.machine.hold.config.known_seq == 0
+    play.promise(2, 9)
+    assert play.machine.reign is not None
+
+
+def test_every_change_of_the_config_says_what_is_known_to_be_committed(stage: Build) -> None:
+    play = stage(engines=(1, 2))
+    play.lead()
+    play.submit(1, 5)
+    play.ack_all(1, 2)
+    committed = play.committed
+    assert committed >= 6
+    play.tell(ev.EngineDown(2, ev.Down.EOF))
+    assert play.pending_cas.record.in_sync == (1,)
+    assert play.pending_cas.record.known_seq == committed
+
+
 def test_forced_failover_does_not_take_an_empty_journal(stage: Build, make_config: Build) -> None:
     play = stage(member=1)
     play.raise_curtain()

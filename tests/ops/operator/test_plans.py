@@ -135,6 +135,23 @@ def test_failover_that_may_lose_commands_is_refused_until_that_is_accepted(make_
     assert "seq 991 to 1000" in plan.consequence
 
 
+def test_in_sync_engine_with_a_new_journal_is_no_survivor(make_view: MakeView) -> None:
+    blank = {"blank": True, "seq": 900}
+    view = make_view(2, {1: blank, 2: DOWN}, in_sync=(1, 2))
+    refused(plan_failover(view), "--accept-data-loss")
+    plan = plan_failover(view, 1, accept_data_loss=True)
+    assert isinstance(plan, FailoverPlan)
+    assert (plan.candidate, plan.data_loss) == (1, True)
+    refused(plan_fence(make_view(2, {1: blank}), 2, fenced=True), "last in-sync engine that answers")
+
+
+def test_nobody_is_told_to_move_a_data_directory_that_no_other_engine_can_replace(make_view: MakeView) -> None:
+    out = {"in_sync": False}
+    for other in (DOWN, {"blank": True}):
+        refusal = plan_reinit(make_view(2, {1: other, 2: {**out, **DOWN}}, in_sync=(1,)), 2)
+        assert "data_dir" not in str(refusal), refusal
+
+
 def test_failover_with_loss_takes_the_engine_that_holds_most(make_view: MakeView) -> None:
     old = {"in_sync": False, "seq": 2000, "epoch": 3}
     new = {"in_sync": False, "seq": 995, "epoch": 4}
