@@ -135,6 +135,19 @@ def load(path: Path) -> Topology:
     return parse(text, origin=str(path), base=path.resolve().parent)
 
 
+def named_paths(topology: Topology) -> list[tuple[str, Path]]:
+    """Every directory and file that a configuration names, with what it is: nobody else may write there."""
+    wanted = topology.reconciler
+    members = (*topology.engines, *topology.gateways)
+    return [
+        *((f"data_dir of {member.name}", member.data_dir) for member in members),
+        ("aeron_dir", topology.aeron_dir),
+        ("data_dir of the reconciler", wanted.data_dir),
+        ("key_file", wanted.key_file),
+        ("client_logs", wanted.client_logs),
+    ]
+
+
 def parse(text: str, *, origin: str, base: Path) -> Topology:
     """The topology in a configuration text. `origin` names it in errors, `base` is what relative paths start from.
 

@@ -16,3 +16,10 @@ class EnvironmentFault(Exception):
 
 class BadInput(Exception):
     """The configuration or an input file can't be used; the text names the file, the place and the remedy."""
+
+
+def os_error_text(error: OSError) -> str:
+    """An error of the operating system as a message."""
+    return (
+        f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}; choose another path, or mend it"
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.output import put_whole
 from lockstep.ops.process import EnvironmentFault
 from lockstep.ops.reconcile.case_file import BreakState, CaseFile
 
@@ -97,7 +98,7 @@ def finish(cluster: LocalCluster) -> Reconciliation:
 def _keep(own: Path, from_seq: int, to_seq: int, text: str) -> Path:
     path = own.parent / "certificate.json"
     try:
-        path.write_text(text, encoding="utf-8")
+        put_whole(path, text)
     except OSError as error:
         raise EnvironmentFault(
             f"the certificate of seq {from_seq} to {to_seq} can't be written to {path}: {error.strerror}; "

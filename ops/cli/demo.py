@@ -16,6 +16,7 @@ from lockstep.ops.cli.options import (
     write_json,
 )
 from lockstep.ops.demo import DemoPlan, DemoResult, run_demo
+from lockstep.ops.output import Output
 
 
 @click.command("demo")
@@ -33,7 +34,7 @@ from lockstep.ops.demo import DemoPlan, DemoResult, run_demo
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the order flow.")
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Keep journals and logs here.")
 @expected_errors
-def command(json_path: Path | None, engine: str, rate: int, calm_s: float, seed: int, data_dir: Path | None) -> int:
+def command(json_file: Output | None, engine: str, rate: int, calm_s: float, seed: int, data_dir: Path | None) -> int:
     """Show that no order is lost when a machine dies: takes half a minute.
 
     Starts a real cluster on free ports in a temporary directory, trades through it from several sessions, kills the
@@ -42,7 +43,7 @@ def command(json_path: Path | None, engine: str, rate: int, calm_s: float, seed:
 
     Exit code 1 if any part of the proof fails.
     """
-    console = make_console(json_path)
+    console = make_console(json_file)
     started = time.monotonic()
 
     def say(text: str) -> None:
@@ -50,7 +51,7 @@ def command(json_path: Path | None, engine: str, rate: int, calm_s: float, seed:
 
     result = run_demo(DemoPlan(IMPLEMENTATIONS[engine], rate=rate, calm_s=calm_s, seed=seed, data_dir=data_dir), say)
     _show(result, console)
-    write_json(json_path, result.to_json())
+    write_json(json_file, result.to_json())
     return 0 if result.proven else 1
 
 

@@ -8,6 +8,7 @@ failed; 2 the command line, the configuration or an input file is wrong; 3 a pro
 Expected errors are one message on standard error, never a traceback.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from typing import Final
 import click
 
 from lockstep.ops.cli.lazy_group import LazyGroup
+from lockstep.ops.faults import os_error_text
 
 # Before anything imports gRPC. Its newer event engine hands every message of an asyncio server through threads of its
 # own, which costs a third more CPU for each (measured with grpcio 1.85); servers keep to the poller until it does not.
@@ -69,6 +71,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    code = _run(arguments)
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # What can't be written must not be tried once more, with a complaint, when the interpreter ends.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())
+        if code == 0 and not isinstance(error, BrokenPipeError):
+            click.echo(f"lockstep: standard output can't be written: {error.strerror}", err=True)
+        return code or 1
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except click.ClickException as error:
@@ -81,6 +98,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output (such as `head`) has gone; nobody is left to tell.
+        return 1
+    except OSError as error:
+        click.echo(f"lockstep: {os_error_text(error)}", err=True)
         return 1
     return code if isinstance(code, int) else 0
 

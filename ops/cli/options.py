@@ -3,6 +3,7 @@
 Every process of the cluster starts through here, so that gRPC and rich are imported only by who needs them.
 """
 
+import contextlib
 import functools
 import json
 import sys
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from lockstep.errors import LockstepError
-from lockstep.ops.config import ConfigError, load
-from lockstep.ops.faults import EXIT_ENVIRONMENT, EXIT_USAGE, BadInput, EnvironmentFault
+from lockstep.ops.config import ConfigError, load, named_paths
+from lockstep.ops.faults import EXIT_ENVIRONMENT, EXIT_USAGE, BadInput, EnvironmentFault, os_error_text
+from lockstep.ops.output import Output, checked
 from lockstep.stream.driver import DriverRefused
 from lockstep.stream.topology import Member, ProcessKind, Topology
 
@@ -36,13 +39,27 @@ config_option = click.option(
     help="Configuration file of the cluster.",
 )
 
-json_option = click.option(
-    "--json",
-    "json_path",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the result as JSON (- : stdout).",
-)
+
+class _OutputType(click.ParamType[Output]):
+    """A file to write: `expected_errors` checks it together with the others before the command begins."""
+
+    name = "file"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Output:
+        del ctx
+        return value if isinstance(value, Output) else Output(param.opts[-1] if param else "output", str(value))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        del ctx, param
+        return [CompletionItem(incomplete, type="file")]
+
+
+def output_option(name: str, parameter: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """An option that names a file to write; `-` is standard output."""
+    return click.option(name, parameter, type=_OutputType(), metavar="FILE", help=f"{text} (-: standard output).")
+
+
+json_option = output_option("--json", "json_file", "Write the result as JSON")
 
 IMPLEMENTATIONS: Final = {"native": ("native",), "reference": ("reference",), "mixed": ("native", "reference")}
 
@@ -61,11 +78,16 @@ def engine_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., 
 _PLAIN_WIDTH: Final = 140
 
 
-def make_console(json_path: Path | None = None) -> "Console":
-    """Where people read: standard error if standard output is taken by `--json -`; wide where nobody's window is."""
+def on_stdout(*outputs: Output | None) -> bool:
+    """Whether one of them takes standard output."""
+    return any(output is not None and output.on_stdout for output in outputs)
+
+
+def make_console(*outputs: Output | None) -> "Console":
+    """Where people read: standard error if an output takes standard output; wide where nobody's window is."""
     from rich.console import Console
 
-    stderr = str(json_path) == "-"
+    stderr = on_stdout(*outputs)
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
     return Console(stderr=stderr, width=None if terminal else _PLAIN_WIDTH)
 
@@ -108,24 +130,59 @@ class InputFault(Failure):
 
 
 def expected_errors[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """Turn the errors that a command may meet into messages and exit codes."""
+    """Turn the errors that a command may meet into messages and exit codes; check its outputs before it begins."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return function(*args, **kwargs)
+            with checked(*_outputs_and_inputs(kwargs)):
+                return function(*args, **kwargs)
         except BadInput as error:
             raise InputFault(str(error)) from error
         except (EnvironmentFault, DriverRefused, LockstepError, TimeoutError) as error:
             raise Failure(str(error)) from error
         except PermissionError as error:
             raise Failure(f"no permission: {error.filename}; choose another path") from error
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise Failure(os_error_text(error)) from error
         except _rpc_error() as error:
             from lockstep.ops.cluster_view import rpc_text
 
             raise Failure(rpc_text(error)) from error
 
     return wrapped
+
+
+def _outputs_and_inputs(values: Mapping[str, object]) -> tuple[list[Output], list[tuple[str, Path]]]:
+    """The outputs among the values of a command's parameters, and the paths that it may read.
+
+    That is every other path on the command line, and all that the configuration names.
+    """
+    outputs = [value for value in values.values() if isinstance(value, Output)]
+    paths: list[tuple[str, Path]] = []
+    for name, value in values.items():
+        for path in value if isinstance(value, tuple) else (value,):
+            if isinstance(path, Path):
+                paths.append((_WORDS.get(name, f"the {name.replace('_', ' ')}"), path))
+    config_path = values.get("config_path")
+    if outputs and isinstance(config_path, Path):
+        # A configuration that can't be read is the command's to tell, if it needs one.
+        with contextlib.suppress(ConfigError):
+            paths += named_paths(load(config_path))
+    return outputs, paths
+
+
+_WORDS: Final = {
+    "config_path": "the configuration",
+    "flow": "the order flow",
+    "directory": "the directory",
+    "data_dir": "the data directory",
+    "journals": "a journal's directory",
+    "intakes": "an intake log",
+}
+"""Parameters in words."""
 
 
 def _rpc_error() -> type[Exception]:
@@ -149,15 +206,11 @@ def load_member(config_path: Path, kind: ProcessKind, member_id: int) -> tuple[T
         raise ConfigError(f"{config_path}: {error.args[0]}; use one of those ids with --id") from None
 
 
-def write_json(path: Path | None, result: Mapping[str, object]) -> None:
-    """Write a result where `--json` said; nothing without it."""
-    if path is None:
-        return
-    text = json.dumps(result, indent=2) + "\n"
-    if str(path) == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputFault(f"{path}: can't be written: {error.strerror}; choose another --json file") from error
+def write_json(output: Output | None, result: Mapping[str, object]) -> None:
+    """Write a result where `--json` said; nothing without it.
+
+    Raises:
+        WriteFault: it can't be written.
+    """
+    if output is not None:
+        output.write(json.dumps(result, indent=2) + "\n")

@@ -17,10 +17,13 @@ from lockstep.ops.cli.options import (
     expected_errors,
     json_option,
     make_console,
+    on_stdout,
+    output_option,
     write_json,
 )
 from lockstep.ops.cli.tables import plain_table
 from lockstep.ops.config import load
+from lockstep.ops.output import Output
 from lockstep.ops.reconcile.case_file import BreakRecord, BreakState, CaseFile, NoSuchBreak
 from lockstep.ops.reconcile.rules import TITLES, Rule
 
@@ -148,14 +151,14 @@ def _once(setup: Any) -> int:
 @data_dir_option
 @json_option
 @expected_errors
-def status_command(config_path: Path, data_dir: Path | None, json_path: Path | None) -> int:
+def status_command(config_path: Path, data_dir: Path | None, json_file: Output | None) -> int:
     """How far the reconciler is, and how many breaks of each rule are open. Exit code 1 if there are any."""
     with closing(CaseFile(_directory(config_path, data_dir))) as case:
         facts = case.facts()
         counts = {state: case.counts(BreakState(state)) for state in BreakState}
         certificates = case.certificates()
     last = certificates[-1][:2] if certificates else None
-    if str(json_path) != "-":
+    if not on_stdout(json_file):
         console = make_console()
         _print_facts(facts, last)
         table = plain_table("rules")
@@ -166,7 +169,7 @@ def status_command(config_path: Path, data_dir: Path | None, json_path: Path | N
             style = "bold red" if numbers[0] else ""
             table.add_row(rule, TITLES[rule], *map(str, numbers), style=style)
         console.print(table)
-    write_json(json_path, {**facts, "breaks": counts, "certificates": len(certificates), "last_certificate": last})
+    write_json(json_file, {**facts, "breaks": counts, "certificates": len(certificates), "last_certificate": last})
     return 1 if sum(counts[BreakState.OPEN].values()) or facts.get("halted") else 0
 
 
@@ -193,16 +196,16 @@ def _print_facts(facts: dict[str, Any], last: tuple[int, int] | None) -> None:
 @click.option("--all", "all_states", is_flag=True, help="Resolved ones too.")
 @json_option
 @expected_errors
-def breaks_command(config_path: Path, data_dir: Path | None, all_states: bool, json_path: Path | None) -> int:
+def breaks_command(config_path: Path, data_dir: Path | None, all_states: bool, json_file: Output | None) -> int:
     """List the breaks that are not resolved."""
     with closing(CaseFile(_directory(config_path, data_dir))) as case:
         rows = case.breaks(all_states=all_states)
-    if str(json_path) != "-":
+    if not on_stdout(json_file):
         for row in rows:
             _print_break(row)
         if not rows:
             click.echo("no breaks")
-    write_json(json_path, {"breaks": [dataclasses.asdict(row) for row in rows]})
+    write_json(json_file, {"breaks": [dataclasses.asdict(row) for row in rows]})
     return 0
 
 
@@ -248,10 +251,10 @@ def _change(config_path: Path, data_dir: Path | None, number: int, state: BreakS
 @command.command("certificate")
 @config_option
 @data_dir_option
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it to a file.")
+@output_option("--out", "out", "Write it to a file")
 @click.option("--list", "listing", is_flag=True, help="List the ranges of all certificates.")
 @expected_errors
-def certificate_command(config_path: Path, data_dir: Path | None, out: Path | None, listing: bool) -> int:
+def certificate_command(config_path: Path, data_dir: Path | None, out: Output | None, listing: bool) -> int:
     """Show the newest certificate. Exit code 1 if there is none."""
     with closing(CaseFile(_directory(config_path, data_dir))) as case:
         certificates = case.certificates()
@@ -268,11 +271,9 @@ def certificate_command(config_path: Path, data_dir: Path | None, out: Path | No
     if out is None:
         click.echo(text, nl=False)
         return 0
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputFault(f"{out}: can't be written: {error.strerror}; choose another --out file") from error
-    click.echo(f"certificate for seq {from_seq} to {to_seq} in {out}; key {json.loads(text)['fingerprint']}")
+    out.write(text)
+    found = f"certificate for seq {from_seq} to {to_seq} in {out.name}; key {json.loads(text)['fingerprint']}"
+    click.echo(found, err=out.on_stdout)
     return 0
 
 

@@ -9,15 +9,17 @@ import click
 from rich.table import Table
 
 from lockstep.ops.cli.options import (
-    DEFAULT_CONFIG,
     address_option,
+    config_option,
     expected_errors,
     json_option,
     make_console,
+    output_option,
     write_json,
 )
 from lockstep.ops.config import load
 from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.output import Output
 from lockstep.ops.replay.faults import TARGETS, LocalExecutioner
 from lockstep.ops.replay.flow import FlowSummary, check_flow
 from lockstep.ops.replay.runner import Kill, ReplayPlan, ReplayResult, replay
@@ -39,18 +41,11 @@ class _KillType(click.ParamType[Kill]):
 @click.argument("flow", type=click.Path(path_type=Path))
 @click.option("--local", is_flag=True, help="Start a cluster of its own for this replay (temporary, free ports).")
 @address_option("Gateway to connect to (repeatable).")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=DEFAULT_CONFIG,
-    show_default=True,
-    help="Configuration file of the cluster, for its gateways' addresses.",
-)
+@config_option
 @click.option("--token", envvar="LOCKSTEP_TOKEN", help="Client token, where the cluster has clients configured.")
 @click.option("--client-number", type=int, help="Client number that belongs to the token.")
-@click.option("--fills", type=click.Path(path_type=Path), metavar="OUT.csv", help="Write every fill, in event order.")
-@click.option("--reports", type=click.Path(path_type=Path), metavar="OUT.csv", help="Write every execution report.")
+@output_option("--fills", "fills", "Write every fill as CSV, in event order")
+@output_option("--reports", "reports", "Write every execution report as CSV")
 @json_option
 @click.option(
     "--auto", is_flag=True, help="Take undeclared accounts and instruments (tick 0.01), with unlimited funds."
@@ -71,9 +66,9 @@ def command(
     config_path: Path,
     token: str | None,
     client_number: int | None,
-    fills: Path | None,
-    reports: Path | None,
-    json_path: Path | None,
+    fills: Output | None,
+    reports: Output | None,
+    json_file: Output | None,
     auto: bool,
     kills: tuple[Kill, ...],
     rate: int | None,
@@ -115,10 +110,10 @@ def command(
         fills=fills,
         reports=reports,
     )
-    return _run(plan, local=local, config_path=config_path, json_path=json_path)
+    return _run(plan, local=local, config_path=config_path, json_file=json_file)
 
 
-def _run(plan: ReplayPlan, *, local: bool, config_path: Path, json_path: Path | None) -> int:
+def _run(plan: ReplayPlan, *, local: bool, config_path: Path, json_file: Output | None) -> int:
     if local:
         with LocalCluster(ClusterPlan()) as cluster:
             result = asyncio.run(replay(_at(plan, cluster.gateway_addresses), LocalExecutioner(cluster)))
@@ -126,9 +121,8 @@ def _run(plan: ReplayPlan, *, local: bool, config_path: Path, json_path: Path | 
         if not plan.addresses:
             plan = _at(plan, tuple(gateway.grpc_address for gateway in load(config_path).gateways))
         result = asyncio.run(replay(plan))
-    if json_path is None or str(json_path) != "-":
-        make_console().print(_table(result, plan.summary))
-    write_json(json_path, result.to_json(plan.summary))
+    make_console(json_file, plan.fills, plan.reports).print(_table(result, plan.summary))
+    write_json(json_file, result.to_json(plan.summary))
     return 0 if result.complete else 1
 
 

@@ -5,12 +5,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Final
 
 import click
 
-from lockstep.ops.cli.options import json_option, make_console, write_json
+from lockstep.ops.cli.options import expected_errors, json_option, make_console, write_json
+from lockstep.ops.output import Output
 from lockstep.ops.simulation.run import Outcome, simulate
 
 _PER_TASK: Final = 4
@@ -25,7 +25,8 @@ _PER_TASK: Final = 4
 )
 @click.option("--keep-going", is_flag=True, help="Run all seeds, also after one has failed.")
 @json_option
-def command(seeds: int, start: int, history: bool, keep_going: bool, jobs: int, json_path: Path | None) -> int:
+@expected_errors
+def command(seeds: int, start: int, history: bool, keep_going: bool, jobs: int, json_file: Output | None) -> int:
     """Simulate the whole cluster under faults and check every safety rule after every step.
 
     The real state machines of sequencers, engines, gateways and client sessions run against a simulated network, disks,
@@ -33,7 +34,7 @@ def command(seeds: int, start: int, history: bool, keep_going: bool, jobs: int, 
     same. After the faults everything is healed and has to converge. Exit code 1 if a rule was broken; the line that
     repeats the run is printed.
     """
-    console = make_console(json_path)
+    console = make_console(json_file)
     began = time.monotonic()
     faults: Counter[str] = Counter()
     violations: list[dict[str, object]] = []
@@ -58,7 +59,7 @@ def command(seeds: int, start: int, history: bool, keep_going: bool, jobs: int, 
         f"{len(violations)} violations in {seconds:.1f} s"
     )
     write_json(
-        json_path,
+        json_file,
         {
             "seeds": done,
             "steps": steps,

@@ -23,10 +23,10 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 from lockstep.engine.implementations import DEFAULT
-from lockstep.ops import config
 from lockstep.ops.cluster_view import ClusterStatus, StatusProbe
 from lockstep.ops.local import resume
 from lockstep.ops.local.child import Child, describe_exit
+from lockstep.ops.local.config_file import write_config
 from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
 from lockstep.ops.local.ports import HOST, busy_ports, free_ports
 from lockstep.ops.process import EXIT_INVARIANT, EnvironmentFault
@@ -145,8 +145,7 @@ class LocalCluster:
             ports = self._choose_ports()
             found = resume.examine(self.data_dir, engines=self.plan.engines)
             self._topology = self._plan_topology(ports)
-            heading = "Written by `lockstep up`; other commands read it through --config. Changes are overwritten."
-            self.config_path.write_text(config.render(self._topology, heading=heading), encoding="utf-8")
+            write_config(self.config_path, self._topology)
             self._probe = StatusProbe.of(self._topology)
             self._start_driver()
             if not self.plan.etcd_endpoints:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lockstep.engine.implementations import implementation
+from lockstep.ops.output import put_whole
 from lockstep.ops.process import EnvironmentFault
 from lockstep.ops.reconcile.books import books_of, holdings_of
 from lockstep.ops.reconcile.case_file import BreakState, CaseFile
@@ -399,7 +400,7 @@ class Auditor:
         from_seq, to_seq = self._range.after_seq + 1, self._range.seq
         directory = self.setup.data_dir / "certificates"
         directory.mkdir(exist_ok=True)
-        (directory / f"{from_seq:012}-{to_seq:012}.json").write_text(text, encoding="utf-8")
+        put_whole(directory / f"{from_seq:012}-{to_seq:012}.json", text)
         self.case.add_certificate(from_seq, to_seq, text)
         self._range = RangeFigures.after(self._twin.position())
         self._checkpoint()

@@ -8,9 +8,7 @@ import csv
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
@@ -18,6 +16,7 @@ from hdrh.histogram import HdrHistogram
 from lockstep.columns import REPORT_FIELDS, ReportColumns
 from lockstep.enums import REFUSING_KINDS, Code, EventKind
 from lockstep.ops.latency import new_histogram, percentiles_us, record_us
+from lockstep.ops.output import OutputStream, WriteFault
 from lockstep.ops.replay.numbers import client_id_to_file, format_price
 
 FILL_COLUMNS: Final = (
@@ -56,24 +55,29 @@ class Sent:
 
 
 class Recording:
-    """Accumulates what a session was handed. Use it as a context manager: it closes its files."""
+    """Accumulates what a session was handed. Its streams are the caller's to commit."""
 
     def __init__(
         self,
         instruments: Mapping[int, TradedInstrument],
         *,
         first_no: int,
-        fills: Path | None = None,
-        reports: Path | None = None,
+        fills: OutputStream | None = None,
+        reports: OutputStream | None = None,
     ) -> None:
-        """`first_no`: session number of the first command of the file; what came before (definitions) isn't counted."""
+        """`first_no`: session number of the first command of the file; what came before (definitions) isn't counted.
+
+        Raises:
+            WriteFault: an output can't be written.
+        """
         self._instruments = instruments
         self._first_no = first_no
         self._last_no = first_no - 1
         self._last_id = (0, 0, -1)
         self._open_fill: tuple[int, int] | None = None
         self._open_row: list[Any] = []
-        self._files: list[IO[str]] = []
+        self.fault: WriteFault | None = None
+        """Why no more is written; the rest is only counted."""
         self._fills = self._writer(fills, FILL_COLUMNS)
         self._reports = self._writer(reports, REPORT_COLUMNS)
         self.sent = Sent()
@@ -87,12 +91,11 @@ class Recording:
         self.epochs: list[int] = []
         self.refusals: Counter[str] = Counter()
 
-    def _writer(self, path: Path | None, columns: tuple[str, ...]) -> Any:
-        if path is None:
+    @staticmethod
+    def _writer(stream: OutputStream | None, columns: tuple[str, ...]) -> Any:
+        if stream is None:
             return None
-        file = path.open("w", encoding="utf-8", newline="")
-        self._files.append(file)
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         return writer
 
@@ -103,11 +106,16 @@ class Recording:
             self.epochs.append(batch.epoch)
         self.rows += len(batch)
         self._count_outcomes(batch, now_ns)
-        trades = batch.kind == EventKind.TRADE
-        if trades.any():
-            self._pair_trades(batch.take(trades))
-        if self._reports is not None:
-            self._write_reports(batch)
+        # A full disk must not end the session from within its loop: whoever sends asks for the fault.
+        try:
+            trades = batch.kind == EventKind.TRADE
+            if trades.any():
+                self._pair_trades(batch.take(trades))
+            if self._reports is not None:
+                self._write_reports(batch)
+        except WriteFault as fault:
+            self.fault = self.fault or fault
+            self._fills = self._reports = None
 
     def _check_order(self, batch: ReportColumns) -> None:
         # Rows within one batch are in order as well, or some client would see a repeat.
@@ -173,9 +181,9 @@ class Recording:
         if self._open_fill is None:
             return
         self.fills += 1
+        self._open_fill = None
         if self._fills is not None:
             self._fills.writerow(self._open_row)
-        self._open_fill = None
 
     def _write_reports(self, batch: ReportColumns) -> None:
         columns = [getattr(batch, name).tolist() for name in REPORT_FIELDS]
@@ -185,16 +193,6 @@ class Recording:
     def latency_us(self) -> dict[str, float]:
         """Percentiles of the time from sending a command to its first report, microseconds."""
         return percentiles_us(self.histogram)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close_fill()
-        for file in self._files:
-            file.close()
 
 
 def _code_name(code: int) -> str:

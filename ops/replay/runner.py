@@ -7,12 +7,14 @@ dies in between. So the fills are those of an undisturbed run, line for line.
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from lockstep.aio import AsyncClient
 from lockstep.columns import CommandColumns, ReportColumns
+from lockstep.ops.output import Output, OutputStream
 from lockstep.ops.process import EnvironmentFault
 from lockstep.ops.replay.flow import FlowChunk, FlowSummary, read_flow
 from lockstep.ops.replay.recording import Recording
@@ -51,8 +53,8 @@ class ReplayPlan:
     rate: int = 0
     """Commands a second; 0: as fast as the cluster takes them."""
     kills: tuple[Kill, ...] = ()
-    fills: Path | None = None
-    reports: Path | None = None
+    fills: Output | None = None
+    reports: Output | None = None
     drain_s: float = 60.0
     """How long to wait for the answers after the last command."""
 
@@ -100,21 +102,34 @@ async def replay(plan: ReplayPlan, executioner: Executioner | None = None) -> Re
     Raises:
         FlowError: the cluster has other definitions than the file.
         Refused, Unavailable: the cluster does not take the session or the definitions.
-        EnvironmentFault: answers are missing after `drain_s`.
+        EnvironmentFault: answers are missing after `drain_s`, or an output can't be written; nothing is left of it.
     """
+    with ExitStack() as outputs:
+        # Begun before anything is sent, and in their places only when everything was answered.
+        fills, reports = (
+            None if one is None else outputs.enter_context(one.stream()) for one in (plan.fills, plan.reports)
+        )
+        return await _replay(plan, executioner, fills, reports)
+
+
+async def _replay(
+    plan: ReplayPlan, executioner: Executioner | None, fills: OutputStream | None, reports: OutputStream | None
+) -> ReplayResult:
     inbox = _Inbox()
     async with AsyncClient(plan.addresses, token=plan.token, client_number=plan.client_number) as client:
         session = await client.session(
             on_batch=inbox.on_batch, max_unanswered=_MAX_UNANSWERED, batch_rows=_CHUNK_ROWS, timeout_s=5.0
         )
         ids = await define(client, session, plan.summary)
-        with Recording(ids.traded, first_no=ids.next_no, fills=plan.fills, reports=plan.reports) as recording:
-            inbox.recording = recording
-            started = time.monotonic()
-            kills = await _send(plan, session, ids, recording, executioner)
-            await _wait_answered(session, recording, plan)
-            seconds = time.monotonic() - started
+        recording = Recording(ids.traded, first_no=ids.next_no, fills=fills, reports=reports)
+        inbox.recording = recording
+        started = time.monotonic()
+        kills = await _send(plan, session, ids, recording, executioner)
+        await _wait_answered(session, recording, plan)
+        seconds = time.monotonic() - started
         await session.close()
+        recording.close_fill()
+    _raise_fault(recording)
     return ReplayResult(plan.summary.commands, seconds, recording, tuple(kills))
 
 
@@ -159,7 +174,13 @@ async def _send(
     return done
 
 
+def _raise_fault(recording: Recording) -> None:
+    if recording.fault is not None:
+        raise recording.fault
+
+
 async def _submit(session: AsyncSession, columns: CommandColumns, recording: Recording) -> None:
+    _raise_fault(recording)
     now_ns = time.monotonic_ns()
     # No answer can come before the number is noted: answers are this loop's, and it is not left in between.
     recording.sent.add(await session.submit_columns(columns), now_ns)

@@ -1,12 +1,15 @@
 """What a replay makes of the reports that come back."""
 
 import csv
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from lockstep.columns import ReportColumns, report_columns
 from lockstep.enums import EventKind
+from lockstep.ops.output import Output, WriteFault
 from lockstep.ops.replay.recording import Recording, TradedInstrument
 
 INSTRUMENTS = {1: TradedInstrument("ABC", 10_000, 10)}
@@ -27,10 +30,18 @@ def trade(seq: int, leg: int, client_order_id: int, index: int = 1) -> dict[str,
     return fields | {"instrument": 1, "price_ticks": 1234, "quantity_lots": 5}
 
 
-def recording(**paths: Path) -> Recording:
-    made = Recording(INSTRUMENTS, first_no=FIRST, **paths)
-    made.sent.add(FIRST, 1_000_000)
-    return made
+@contextmanager
+def recording(**paths: Path) -> Iterator[Recording]:
+    with ExitStack() as stack:
+        streams = {}
+        for name, path in paths.items():
+            output = Output(f"--{name}", str(path))
+            output.check()
+            streams[name] = stack.enter_context(output.stream())
+        made = Recording(INSTRUMENTS, first_no=FIRST, **streams)
+        made.sent.add(FIRST, 1_000_000)
+        yield made
+        made.close_fill()
 
 
 def test_both_legs_of_a_trade_make_one_fill_with_the_files_ids(tmp_path: Path) -> None:
@@ -105,3 +116,18 @@ def test_every_report_is_written(tmp_path: Path) -> None:
     assert rows[1]["client_order_id"] == "9"
     assert rows[0]["epoch"] == "7"
     assert np.array([int(row["seq"]) for row in rows]).tolist() == [5, 5]
+
+
+def test_a_full_disk_is_kept_as_the_fault_and_the_rest_is_still_counted() -> None:
+    full = Output("--reports", "/dev/full")
+    full.check()
+    stream = full.stream()
+    found = Recording(INSTRUMENTS, first_no=FIRST, reports=stream)
+    found.sent.add(FIRST, 1_000_000)
+    for start in range(0, 5000, 1000):
+        rows = [accepted(5 + at, FIRST + at) for at in range(start, start + 1000)]
+        found.on_batch(batch(*rows), 2_000_000)
+    stream.discard()
+    assert isinstance(found.fault, WriteFault)
+    assert "No space left on device; choose another --reports" in str(found.fault)
+    assert (found.acknowledged, found.gaps) == (5000, 0)

@@ -8,6 +8,7 @@ from lockstep.ops.cli.cluster.steps import carry_out, dry_run_option, open_work,
 from lockstep.ops.cli.options import config_option, json_option
 from lockstep.ops.operator.plans import plan_ack_policy
 from lockstep.ops.operator.view import ACK_POLICIES
+from lockstep.ops.output import Output
 from lockstep.v1 import cluster_pb2
 
 
@@ -17,13 +18,13 @@ from lockstep.v1 import cluster_pb2
 @dry_run_option
 @json_option
 @operator_errors
-def command(policy: str | None, config_path: Path, dry_run: bool, json_path: Path | None) -> int:
+def command(policy: str | None, config_path: Path, dry_run: bool, json_file: Output | None) -> int:
     """Show the ack policy, or change it from a stamped command on.
 
     synced: a command counts once every in-sync engine has it on disk (fsync). replicated: once every in-sync engine has
     it in memory; disks follow within milliseconds. A policy that can't be met stalls; it is never weakened by itself.
     """
-    with open_work(config_path, json_path) as work:
+    with open_work(config_path, json_file) as work:
         if policy is None:
             return work.finish(work.view.ack_policy, ack_policy=work.view.ack_policy)
         return carry_out(

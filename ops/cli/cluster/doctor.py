@@ -12,6 +12,7 @@ from lockstep.ops.cluster_view import StatusProbe
 from lockstep.ops.config import load
 from lockstep.ops.operator.checkup import Grade
 from lockstep.ops.operator.survey import survey
+from lockstep.ops.output import Output
 
 _STYLES: Final = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.FAULT: "bold red"}
 
@@ -21,13 +22,13 @@ _STYLES: Final = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.FAULT: "bold
 @click.option("--all", "show_all", is_flag=True, help="Show what is well, too.")
 @json_option
 @expected_errors
-def command(config_path: Path, show_all: bool, json_path: Path | None) -> int:
+def command(config_path: Path, show_all: bool, json_file: Output | None) -> int:
     """Check etcd, media driver, clocks, disks, ports, versions and roles; say what to do about each finding.
 
     Disks, driver, clock and versions are those of this host: run it on each. Exit code 1 if there is a fault.
     """
     topology = load(config_path)
-    console = make_console(json_path)
+    console = make_console(json_file)
     with StatusProbe.of(topology) as probe:
         status = probe.ask(timeout_s=2.0)
     findings = survey(topology, status)
@@ -50,5 +51,5 @@ def command(config_path: Path, show_all: bool, json_path: Path | None) -> int:
         {"area": f.area, "subject": f.subject, "grade": f.grade.value, "finding": f.text, "remedy": f.remedy}
         for f in findings
     ]
-    write_json(json_path, {"findings": rows, "faults": counts[Grade.FAULT], "warnings": counts[Grade.WARNING]})
+    write_json(json_file, {"findings": rows, "faults": counts[Grade.FAULT], "warnings": counts[Grade.WARNING]})
     return 1 if counts[Grade.FAULT] else 0

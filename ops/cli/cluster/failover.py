@@ -18,6 +18,7 @@ from lockstep.ops.cli.cluster.tables import reasons_table
 from lockstep.ops.cli.options import config_option, json_option
 from lockstep.ops.operator.calls import change
 from lockstep.ops.operator.plans import FailoverPlan, Refusal, plan_failover
+from lockstep.ops.output import Output
 from lockstep.v1 import cluster_pb2
 
 
@@ -40,7 +41,7 @@ from lockstep.v1 import cluster_pb2
 @json_option
 @operator_errors
 def command(
-    config_path: Path, candidate: int, accept_data_loss: bool, force: bool, dry_run: bool, json_path: Path | None
+    config_path: Path, candidate: int, accept_data_loss: bool, force: bool, dry_run: bool, json_file: Output | None
 ) -> int:
     """Bring back a cluster that can't go on by itself.
 
@@ -50,7 +51,7 @@ def command(
 
     A healthy cluster is refused (exit code 3): use `switchover`.
     """
-    with open_work(config_path, json_path, candidate) as work:
+    with open_work(config_path, json_file, candidate) as work:
         plan = plan_failover(work.view, candidate, accept_data_loss=accept_data_loss)
         if isinstance(plan, Refusal):
             refuse(work, plan)

@@ -22,6 +22,7 @@ from lockstep.ops.operator.journal_check import Verdict, verify
 from lockstep.ops.operator.journal_diff import Comparison, compare
 from lockstep.ops.operator.record_text import describe_command
 from lockstep.ops.operator.salvage import NothingToSalvage, salvage
+from lockstep.ops.output import Output
 from lockstep.replica.rocks import JournalFault
 from lockstep.stream.frames import FrameError, decode_frame
 
@@ -57,14 +58,14 @@ def opened(directory: Path) -> Iterator[ColdJournal]:
 @click.option("--limit", type=click.IntRange(0), default=_LAST, show_default=True, help="Commands to list at the most.")
 @json_option
 @expected_errors
-def dump(directory: Path, from_seq: int | None, limit: int, json_path: Path | None) -> int:
+def dump(directory: Path, from_seq: int | None, limit: int, json_file: Output | None) -> int:
     """Show what a journal holds: identity, tip, promise, digest, epochs, and some of its commands.
 
     Instead of DIR it takes an archived tail, DIR/archive/*.frames: commands that an engine gave up again.
     """
-    console = make_console(json_path)
+    console = make_console(json_file)
     if directory.is_file():
-        return _dump_archive(console, directory, from_seq, limit, json_path)
+        return _dump_archive(console, directory, from_seq, limit, json_file)
     with opened(directory) as journal:
         summary = journal.summary
         try:
@@ -96,7 +97,7 @@ def dump(directory: Path, from_seq: int | None, limit: int, json_path: Path | No
     for seq, epoch, text in commands:
         console.print(f"{seq:>10}  {epoch:>4}  {text}", highlight=False)
     write_json(
-        json_path,
+        json_file,
         {
             **facts,
             "epochs": [epoch.to_json() for epoch in epochs],
@@ -110,13 +111,13 @@ def dump(directory: Path, from_seq: int | None, limit: int, json_path: Path | No
 @click.argument("directory", metavar="DIR", type=directory_type)
 @json_option
 @expected_errors
-def salvage_command(directory: Path, json_path: Path | None) -> int:
+def salvage_command(directory: Path, json_file: Output | None) -> int:
     """Make what can be read of a damaged journal a journal again; everything is copied first.
 
     The last resort, where no engine has what it held: the cluster does not believe it before a forced failover with
     accepted data loss.
     """
-    console = make_console(json_path)
+    console = make_console(json_file)
     try:
         done = salvage(directory)
     except (NoJournal, NothingToSalvage) as error:
@@ -131,11 +132,11 @@ def salvage_command(directory: Path, json_path: Path | None) -> int:
         highlight=False,
     )
     facts = {"member": done.member, "tip_seq": done.tip.seq, "held_seq": done.needed.seq, "why": done.why}
-    write_json(json_path, {**facts, "copy": str(done.copy)})
+    write_json(json_file, {**facts, "copy": str(done.copy)})
     return 0
 
 
-def _dump_archive(console: Console, path: Path, from_seq: int | None, limit: int, json_path: Path | None) -> int:
+def _dump_archive(console: Console, path: Path, from_seq: int | None, limit: int, json_file: Output | None) -> int:
     if path.suffix != SUFFIX:
         raise InputFault(
             f"{path} is no archived tail; name an engine's data directory, or a file {SUFFIX} in its archive"
@@ -154,7 +155,7 @@ def _dump_archive(console: Console, path: Path, from_seq: int | None, limit: int
     for seq, epoch, text in shown:
         console.print(f"{seq:>10}  {epoch:>4}  {text}", highlight=False)
     commands = [{"seq": seq, "epoch": epoch, "command": text} for seq, epoch, text in shown]
-    write_json(json_path, {"archive": str(path), "count": len(rows), "commands": commands})
+    write_json(json_file, {"archive": str(path), "count": len(rows), "commands": commands})
     return 0
 
 
@@ -192,13 +193,13 @@ def _commands(journal: ColdJournal, from_seq: int | None, limit: int) -> list[tu
 )
 @json_option
 @expected_errors
-def verify_journal(directory: Path, engine_name: str, json_path: Path | None) -> int:
+def verify_journal(directory: Path, engine_name: str, json_file: Output | None) -> int:
     """Execute a journal again and prove that it is what the engine wrote and did.
 
     Checks each entry's CRC, that no seq is missing, epochs and stamped times, and that a fresh engine comes to the
     digest that the engine had stored. Exit code 1 at the first fault, with its seq.
     """
-    console = make_console(json_path)
+    console = make_console(json_file)
     started = time.monotonic()
     try:
         make = implementation(engine_name)
@@ -218,7 +219,7 @@ def verify_journal(directory: Path, engine_name: str, json_path: Path | None) ->
     console.print(
         f"digest {verdict.digest.hex()}; {verdict.digests_compared} stored digests are equal", highlight=False
     )
-    write_json(json_path, {"directory": str(directory), **_verdict_json(verdict), "seconds": round(took_s, 3)})
+    write_json(json_file, {"directory": str(directory), **_verdict_json(verdict), "seconds": round(took_s, 3)})
     if not verdict.sound:
         raise Failure(
             f"{directory}: FAULT at seq {verdict.fault_seq}: {verdict.fault}. Keep the directory; compare it with "
@@ -255,12 +256,12 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
 @click.argument("right", metavar="DIR", type=directory_type)
 @json_option
 @expected_errors
-def diff(left: Path, right: Path, json_path: Path | None) -> int:
+def diff(left: Path, right: Path, json_file: Output | None) -> int:
     """Find the first command at which two journals part: other command, other stamp, or other outcome.
 
     Exit code 0 if neither contradicts the other (one may be longer), 1 if they part.
     """
-    console = make_console(json_path)
+    console = make_console(json_file)
     with opened(left) as one, opened(right) as other:
         if one.summary.cluster_uuid != other.summary.cluster_uuid:
             raise InputFault(
@@ -277,7 +278,7 @@ def diff(left: Path, right: Path, json_path: Path | None) -> int:
         f"{found.digests_compared} digests",
         highlight=False,
     )
-    write_json(json_path, _comparison_json(found))
+    write_json(json_file, _comparison_json(found))
     if found.difference is None:
         console.print(_lengths(found, names), highlight=False)
         if not found.digests_compared:

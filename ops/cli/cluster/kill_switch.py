@@ -8,6 +8,7 @@ from lockstep.enums import AccountStatus
 from lockstep.ops.cli.cluster.steps import operator_errors
 from lockstep.ops.cli.cluster.venue import result_of, token_option, value_before, venue
 from lockstep.ops.cli.options import config_option, json_option, make_console, write_json
+from lockstep.ops.output import Output
 
 
 @click.command("kill-switch")
@@ -17,7 +18,7 @@ from lockstep.ops.cli.options import config_option, json_option, make_console, w
 @token_option
 @json_option
 @operator_errors
-def command(account: int, config_path: Path, lift: bool, token: str | None, json_path: Path | None) -> int:
+def command(account: int, config_path: Path, lift: bool, token: str | None, json_file: Output | None) -> int:
     """Cancel all orders of ACCOUNT (its number) and refuse new ones, in one command; --lift lets it trade again.
 
     Nothing is asked: it is for emergencies. The account may still cancel.
@@ -33,12 +34,12 @@ def command(account: int, config_path: Path, lift: bool, token: str | None, json
             state = "may only cancel"
         left = len(client.open_orders(account))
     seq = result.outcome.seq
-    make_console(json_path).print(
+    make_console(json_file).print(
         f"account {account}: {state}; live orders {live} -> {left}; at seq {seq}, epoch {result.epoch}",
         highlight=False,
     )
     write_json(
-        json_path,
+        json_file,
         {
             "account": account,
             "blocked": not lift,

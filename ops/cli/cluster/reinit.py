@@ -16,6 +16,7 @@ from lockstep.ops.cli.options import config_option, json_option
 from lockstep.ops.cluster_view import ClusterStatus
 from lockstep.ops.operator.plans import plan_reinit
 from lockstep.ops.operator.view import ClusterView
+from lockstep.ops.output import Output
 from lockstep.v1 import cluster_pb2
 
 
@@ -26,13 +27,13 @@ from lockstep.v1 import cluster_pb2
 @dry_run_option
 @json_option
 @operator_errors
-def command(member: int, config_path: Path, force: bool, dry_run: bool, json_path: Path | None) -> int:
+def command(member: int, config_path: Path, force: bool, dry_run: bool, json_file: Output | None) -> int:
     """Have ENGINE (2 or engine-2) archive its journal and come back by snapshot and catch-up.
 
     For an engine whose disk is suspect, or that diverged and was examined. Refused by an in-sync engine: fence it
     first. Nothing is deleted. Returns when the engine answers again; `status --watch` shows how far it is.
     """
-    with open_work(config_path, json_path, member) as work:
+    with open_work(config_path, json_file, member) as work:
         before = work.view.engine(member)
         seq = before.seq if before is not None else 0
         left = False

@@ -25,6 +25,7 @@ from lockstep.ops.cli.tables import plain_table
 from lockstep.ops.cluster_view import rpc_text
 from lockstep.ops.operator.calls import ask, change
 from lockstep.ops.operator.snapshot_check import SnapshotVerdict, verify_snapshots
+from lockstep.ops.output import Output
 from lockstep.v1 import cluster_pb2
 
 
@@ -40,14 +41,14 @@ def command() -> None:
 @config_option
 @json_option
 @expected_errors
-def list_snapshots(config_path: Path, json_path: Path | None) -> int:
+def list_snapshots(config_path: Path, json_file: Output | None) -> int:
     """List the snapshots beside every engine that answers. Exit code 1 if one does not."""
     table = plain_table("snapshots")
     for name in ("engine", "seq", "epoch", "taken (UTC)", "bytes", "digest", "verified"):
         table.add_column(name, justify="right" if name in ("seq", "epoch", "bytes") else "left", no_wrap=True)
     found: dict[str, object] = {}
     silent = 0
-    with open_work(config_path, json_path) as work:
+    with open_work(config_path, json_file) as work:
         for engine in work.view.engines:
             try:
                 reply = ask(engine.address, "ListSnapshots", cluster_pb2.ListSnapshotsRequest())
@@ -69,12 +70,12 @@ def list_snapshots(config_path: Path, json_path: Path | None) -> int:
 @config_option
 @json_option
 @operator_errors
-def take(member: int, config_path: Path, json_path: Path | None) -> int:
+def take(member: int, config_path: Path, json_file: Output | None) -> int:
     """Have a snapshot taken beside ENGINE (2 or engine-2) of everything that is committed now, and verified.
 
     The live engine does not pause: the snapshotter beside it replays the journal.
     """
-    with open_work(config_path, json_path, member) as work:
+    with open_work(config_path, json_file, member) as work:
         address = _address(work, member)
         reply = change(address, "TakeSnapshot", cluster_pb2.TakeSnapshotRequest(), timeout_s=35.0)
         one = reply.snapshot
@@ -105,7 +106,7 @@ def _address(work: Work, member: int) -> str:
 )
 @json_option
 @expected_errors
-def verify(directory: Path, engine_name: str, json_path: Path | None) -> int:
+def verify(directory: Path, engine_name: str, json_file: Output | None) -> int:
     """Execute the journal of a stopped engine and compare each snapshot beside it, byte by byte.
 
     DIR is the engine's data directory. A snapshot that the journal no longer reaches back to is checked by its
@@ -115,12 +116,12 @@ def verify(directory: Path, engine_name: str, json_path: Path | None) -> int:
         make = implementation(engine_name)
     except UnknownImplementation as error:
         raise InputFault(str(error)) from error
-    console = make_console(json_path)
+    console = make_console(json_file)
     with opened(directory) as journal:
         verdicts = verify_snapshots(journal, make)
     for one in verdicts:
         console.print(f"{one.path.name}: {one.text}", highlight=False)
-    write_json(json_path, {"snapshots": [_verdict_json(one) for one in verdicts]})
+    write_json(json_file, {"snapshots": [_verdict_json(one) for one in verdicts]})
     wrong = [one.path.name for one in verdicts if not one.sound]
     if wrong:
         raise Failure(

@@ -14,12 +14,14 @@ from lockstep.ops.cli.options import (
     expected_errors,
     json_option,
     make_console,
+    on_stdout,
     write_json,
 )
 from lockstep.ops.cli.tables import status_table
 from lockstep.ops.cluster_view import ClusterStatus, StatusProbe
 from lockstep.ops.config import load
 from lockstep.ops.operator.view import view_of
+from lockstep.ops.output import Output
 from lockstep.stream.topology import Topology
 
 
@@ -39,7 +41,7 @@ from lockstep.stream.topology import Topology
 @click.option("--timeout", "timeout_s", type=float, default=2.0, show_default=True, help="Seconds to wait for answers.")
 @expected_errors
 def command(
-    config_path: Path, addresses: tuple[str, ...], json_path: Path | None, watch_s: float | None, timeout_s: float
+    config_path: Path, addresses: tuple[str, ...], json_file: Output | None, watch_s: float | None, timeout_s: float
 ) -> int:
     """Show topology, roles, epoch, seq, lag, in-sync set, digests and ack policy.
 
@@ -47,23 +49,23 @@ def command(
     With --json - the status is JSON on standard output, one document each time.
     """
     if addresses:
-        return _some(addresses, json_path, timeout_s)
+        return _some(addresses, json_file, timeout_s)
     topology = load(config_path)
     with StatusProbe.of(topology) as probe:
         if watch_s is None:
             status = probe.ask(timeout_s=timeout_s)
-            _show(status, topology, json_path)
+            _show(status, topology, json_file)
         else:
-            status = _watch(probe, topology, json_path, watch_s, timeout_s)
+            status = _watch(probe, topology, json_file, watch_s, timeout_s)
     return _code(status)
 
 
-def _some(addresses: tuple[str, ...], json_path: Path | None, timeout_s: float) -> int:
+def _some(addresses: tuple[str, ...], json_file: Output | None, timeout_s: float) -> int:
     with StatusProbe(tuple(("", address) for address in addresses)) as probe:
         status = probe.ask(timeout_s=timeout_s)
-    if str(json_path) != "-":
+    if not on_stdout(json_file):
         make_console().print(status_table(status, title="processes"))
-    write_json(json_path, {"members": [member.to_json() for member in status.members]})
+    write_json(json_file, {"members": [member.to_json() for member in status.members]})
     return _code(status)
 
 
@@ -71,19 +73,19 @@ def _code(status: ClusterStatus) -> int:
     return 0 if all(member.reply is not None for member in status.members) else 1
 
 
-def _show(status: ClusterStatus, topology: Topology, json_path: Path | None) -> None:
+def _show(status: ClusterStatus, topology: Topology, json_file: Output | None) -> None:
     view = view_of(status, topology)
-    if str(json_path) != "-":
+    if not on_stdout(json_file):
         console = make_console()
         console.print(topology_table(status, view, title=f"cluster {topology.name}", width=console.width))
         console.print(headline(view), highlight=False)
-    write_json(json_path, status_json(status, view))
+    write_json(json_file, status_json(status, view))
 
 
 def _watch(
-    probe: StatusProbe, topology: Topology, json_path: Path | None, interval_s: float, timeout_s: float
+    probe: StatusProbe, topology: Topology, json_file: Output | None, interval_s: float, timeout_s: float
 ) -> ClusterStatus:
-    console = make_console(json_path)
+    console = make_console(json_file)
     status = probe.ask(timeout_s=timeout_s)
     last = ""
     try:
@@ -96,9 +98,9 @@ def _watch(
                     table = topology_table(status, view, title=title, width=console.width)
                     live.update(Group(table, line), refresh=True)
                 elif line != last:
-                    click.echo(f"{time.strftime('%H:%M:%S')} {line}", err=str(json_path) == "-")
+                    click.echo(f"{time.strftime('%H:%M:%S')} {line}", err=on_stdout(json_file))
                 last = line
-                write_json(json_path, status_json(status, view))
+                write_json(json_file, status_json(status, view))
                 time.sleep(interval_s)
                 status = probe.ask(timeout_s=timeout_s)
     except KeyboardInterrupt:

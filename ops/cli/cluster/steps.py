@@ -18,6 +18,7 @@ from lockstep.ops.config import load
 from lockstep.ops.operator.calls import CallRefused, Desk, OutcomeUnknown, change
 from lockstep.ops.operator.plans import ChangePlan, NoChange, Refusal
 from lockstep.ops.operator.view import ClusterView
+from lockstep.ops.output import Output
 
 SETTLE_S: Final = 10.0
 """How long a change may take to show in what the processes say."""
@@ -60,7 +61,7 @@ class Work:
 
     desk: Desk
     console: Console
-    json_path: Path | None
+    json_file: Output | None
     status: ClusterStatus
     view: ClusterView
     result: dict[str, object] = field(default_factory=dict)
@@ -90,12 +91,12 @@ class Work:
     def finish(self, text: str, **result: object) -> int:
         """The last line, and the JSON."""
         self.console.print(text, highlight=False)
-        write_json(self.json_path, {**self.result, **result})
+        write_json(self.json_file, {**self.result, **result})
         return 0
 
 
 @contextmanager
-def open_work(config_path: Path, json_path: Path | None, member: int = 0) -> Iterator[Work]:
+def open_work(config_path: Path, json_file: Output | None, member: int = 0) -> Iterator[Work]:
     """Read the configuration and look at the cluster. `member`: an engine that the command line named; 0: none.
 
     Raises:
@@ -106,7 +107,7 @@ def open_work(config_path: Path, json_path: Path | None, member: int = 0) -> Ite
         check_engine(topology, member)
     with Desk(topology) as desk:
         status, view = desk.look()
-        yield Work(desk, make_console(json_path), json_path, status, view)
+        yield Work(desk, make_console(json_file), json_file, status, view)
 
 
 def refuse(work: Work, refusal: Refusal, *, title: str = "why, for each engine") -> NoReturn:
@@ -115,7 +116,7 @@ def refuse(work: Work, refusal: Refusal, *, title: str = "why, for each engine")
     if refusal.reasons:
         work.console.print(reasons_table(refusal.reasons, title=title))
     write_json(
-        work.json_path,
+        work.json_file,
         {
             "refused": refusal.why,
             "remedy": refusal.remedy,

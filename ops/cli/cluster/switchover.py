@@ -14,6 +14,7 @@ from lockstep.ops.cli.options import config_option, json_option
 from lockstep.ops.operator.calls import change
 from lockstep.ops.operator.plans import Refusal, SwitchoverPlan, eligibility, plan_switchover
 from lockstep.ops.operator.times import TimeFault, parse_time
+from lockstep.ops.output import Output
 from lockstep.v1 import cluster_pb2
 
 _POLL_S: Final = 0.1
@@ -61,7 +62,7 @@ def command(
     wait_s: float,
     explain: bool,
     dry_run: bool,
-    json_path: Path | None,
+    json_file: Output | None,
 ) -> int:
     """Make another in-sync engine the primary. No order is refused and none is lost.
 
@@ -69,7 +70,7 @@ def command(
     a few milliseconds. A candidate that is still catching up is waited for. Refused (exit code 3) where the switch
     would not be safe; use `failover` for a cluster that is not healthy.
     """
-    with open_work(config_path, json_path, candidate) as work:
+    with open_work(config_path, json_file, candidate) as work:
         if explain:
             return _explain(work)
         if at is not None and not dry_run:
