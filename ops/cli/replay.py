@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 
 import click
+from rich.console import Console
 from rich.table import Table
 
 from lockstep.ops.cli.options import (
+    Failure,
+    InputFault,
     address_option,
     config_option,
     expected_errors,
@@ -58,6 +61,15 @@ class _KillType(click.ParamType[Kill]):
     help="Kill -9 the primary, sequencer or gateway after N commands were sent (repeatable; with --local).",
 )
 @click.option("--rate", type=click.IntRange(1), help="Commands a second. Default: as fast as the cluster takes them.")
+@click.option(
+    "--pace",
+    type=click.FloatRange(0.0, 1e9, min_open=True),
+    is_flag=False,
+    flag_value=1.0,
+    metavar="[FACTOR]",
+    help="Send each row at its time_ns, counted from the first row's, FACTOR times as fast (1: in real time).",
+)
+@click.option("--fail-on-refusal", is_flag=True, help="Exit code 1 if the cluster refuses a command.")
 @expected_errors
 def command(
     flow: Path,
@@ -72,6 +84,8 @@ def command(
     auto: bool,
     kills: tuple[Kill, ...],
     rate: int | None,
+    pace: float | None,
+    fail_on_refusal: bool,
 ) -> int:
     """Send the order-flow file FLOW (.csv or .csv.gz) through a cluster and write what came back.
 
@@ -87,43 +101,83 @@ def command(
       R,1,FUND,AMZN,,,,220.20,60
       C,1,FUND,AMZN,,,,,
 
-    action is N (new), C (cancel) or R (replace: new price and new open quantity). Optional columns: stop_price,
-    display_quantity, min_quantity, post_only, stp, time_ns. The whole file is checked before the first order is sent.
+    action is N (new), C (cancel), R (replace: new price and new open quantity), M (mass cancel: of account, instrument
+    and side, as far as they are given) or P (bring instrument, or all, into a phase; price: reference price).
 
-    Fills have the columns event_id,seq,epoch,instrument,taker_order_id,maker_order_id,price,quantity. With --kill they
-    are the same, line for line, apart from event_id, seq and epoch.
+    \b
+    type: limit, market, stop, stop_limit, trailing_stop
+    tif:  day, gtc, ioc, fok, gtd, at_open, at_close
+
+    Optional columns, empty where they do not apply:
+
+    \b
+      stop_price        of stop and stop_limit (trailing_stop: the first one; R: the new one)
+      trail             of trailing_stop: its distance, a price
+      protection_price  of market: it trades no further than that
+      expire_ns         of gtd: nanoseconds since 1970
+      display_quantity  of an iceberg; min_quantity: must trade on entry
+      hidden            1: nothing of it is displayed; post_only 1: it may not take
+      stp               none, cancel_newest, cancel_oldest, cancel_both, decrement
+      tag               any number up to 2^64 - 1; it comes back nowhere but in the journal
+      block             of M, 1: kill switch, the account may trade no more
+      phase             of P: pre_open, opening_auction, continuous, halt, volatility_auction, closing_auction, closed
+      time_ns           nanoseconds, for --pace; the cluster stamps its own time
+
+    The whole file is checked before the first order is sent.
+
+    --fills: event_id,seq,epoch,instrument,taker_order_id,maker_order_id,price,quantity,side,time_ns (side: the
+    taker's, in an auction the buyer stands there; time_ns: stamped). With --kill they are the same, line for line,
+    apart from event_id, seq, epoch and time_ns. --reports: the columns of a report, kind and side in words.
 
     Exit code 1 if an answer is missing, repeated or out of order.
     """
+    if rate and pace:
+        raise click.UsageError("--rate and --pace exclude each other")
     if local and addresses:
         raise click.UsageError("--local and --address exclude each other: --local starts a cluster of its own")
     if kills and not local:
         raise click.UsageError("--kill works on a local cluster only; add --local")
+    summary = check_flow(flow, auto=auto, timed=pace is not None)
+    for kill in kills:
+        if kill.after > summary.commands:
+            raise InputFault(
+                f"--kill {kill.target}@{kill.after}: {flow} has only {summary.commands} commands; use a lower number"
+            )
     plan = ReplayPlan(
         path=flow,
-        summary=check_flow(flow, auto=auto),
+        summary=summary,
         addresses=addresses,
         token=token,
         client_number=client_number,
         rate=rate or 0,
+        pace=pace or 0.0,
         kills=kills,
         fills=fills,
         reports=reports,
     )
-    return _run(plan, local=local, config_path=config_path, json_file=json_file)
+    result = _run(plan, local=local, config_path=config_path, console=make_console(json_file, fills, reports))
+    write_json(json_file, result.to_json(summary))
+    if fail_on_refusal and result.recording.refusals:
+        raise Failure(f"{result.recording.refusals.total()} of {result.commands} commands were refused")
+    return 0 if result.complete else 1
 
 
-def _run(plan: ReplayPlan, *, local: bool, config_path: Path, json_file: Output | None) -> int:
+def _run(plan: ReplayPlan, *, local: bool, config_path: Path, console: Console) -> ReplayResult:
     if local:
         with LocalCluster(ClusterPlan()) as cluster:
+            console.print(
+                f"cluster: {', '.join(cluster.gateway_addresses)}; watch it with `lockstep status --watch --config "
+                f"{cluster.config_path}`",
+                highlight=False,
+                soft_wrap=True,
+            )
             result = asyncio.run(replay(_at(plan, cluster.gateway_addresses), LocalExecutioner(cluster)))
     else:
         if not plan.addresses:
             plan = _at(plan, tuple(gateway.grpc_address for gateway in load(config_path).gateways))
         result = asyncio.run(replay(plan))
-    make_console(json_file, plan.fills, plan.reports).print(_table(result, plan.summary))
-    write_json(json_file, result.to_json(plan.summary))
-    return 0 if result.complete else 1
+    console.print(_table(result, plan.summary))
+    return result
 
 
 def _at(plan: ReplayPlan, addresses: tuple[str, ...]) -> ReplayPlan:
@@ -137,7 +191,7 @@ def _table(result: ReplayResult, summary: FlowSummary) -> Table:
     table.add_column("value")
     for name, value in rows.items():
         if isinstance(value, dict):
-            shown = ", ".join(f"{key} {item:g}" for key, item in value.items())
+            shown = ", ".join(f"{key} {item:.0f}" for key, item in value.items())
         elif name == "kills" and isinstance(value, list):
             shown = ", ".join(f"{kill['process']} after {kill['sent']}" for kill in value)
         elif isinstance(value, list):

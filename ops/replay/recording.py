@@ -14,7 +14,7 @@ import numpy as np
 from hdrh.histogram import HdrHistogram
 
 from lockstep.columns import REPORT_FIELDS, ReportColumns
-from lockstep.enums import REFUSING_KINDS, Code, EventKind
+from lockstep.enums import REFUSING_KINDS, Code, EventKind, Side
 from lockstep.ops.latency import new_histogram, percentiles_us, record_us
 from lockstep.ops.output import OutputStream, WriteFault
 from lockstep.ops.replay.numbers import client_id_to_file, format_price
@@ -28,8 +28,17 @@ FILL_COLUMNS: Final = (
     "maker_order_id",
     "price",
     "quantity",
+    "side",
+    "time_ns",
 )
-REPORT_COLUMNS: Final = ("event_id", *REPORT_FIELDS, "epoch")
+"""`side` is the taker's (in an auction the buyer stands there), `time_ns` the cluster's stamped time."""
+REPORT_COLUMNS: Final = ("event_id", *REPORT_FIELDS, "epoch", "reason")
+"""As in a `ReportBatch`, but `kind` and `side` in words; `reason` is `code` in words, empty for OK."""
+_KIND_NAMES: Final = {int(kind): kind.name for kind in EventKind}
+_SIDE_NAMES: Final = {0: "", int(Side.BUY): "B", int(Side.SELL): "S"}
+_KIND_PLACE: Final = REPORT_FIELDS.index("kind")
+_SIDE_PLACE: Final = REPORT_FIELDS.index("side")
+_CODE_PLACE: Final = REPORT_FIELDS.index("code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +141,16 @@ class Recording:
         self._last_id = (int(ids[-1][0]), int(ids[-1][1]), int(ids[-1][2]))
 
     def _count_outcomes(self, batch: ReportColumns, now_ns: int) -> None:
-        outcome = (batch.leg == 0) & (batch.index == 0) & (batch.session_no >= self._first_no)
-        outcome &= batch.kind != EventKind.DUPLICATE
-        numbers = batch.session_no[outcome].astype(np.int64)
-        if not len(numbers):
+        # A command's outcome is its first report. What fell due by then (an expiry) may stand before it, without a
+        # number.
+        own = (batch.leg == 0) & (batch.session_no >= self._first_no) & (batch.kind != EventKind.DUPLICATE)
+        places = np.flatnonzero(own)
+        if not len(places):
+            return
+        numbers = batch.session_no[places].astype(np.int64)
+        first = np.concatenate([[self._last_no], numbers[:-1]]) < numbers
+        places, numbers = places[first], numbers[first]
+        if not len(places):
             return
         self.acknowledged += len(numbers)
         expected = np.concatenate([[self._last_no], numbers[:-1]]) + 1
@@ -143,8 +158,8 @@ class Recording:
         self._last_no = int(numbers[-1])
         slot = np.searchsorted(np.asarray(self.sent.first_numbers), numbers, side="right") - 1
         record_us(self.histogram, (now_ns - np.asarray(self.sent.times_ns)[slot]) // 1000)
-        refused = np.isin(batch.kind[outcome], list(REFUSING_KINDS))
-        for code, count in zip(*np.unique(batch.code[outcome][refused], return_counts=True), strict=True):
+        refused = np.isin(batch.kind[places], list(REFUSING_KINDS))
+        for code, count in zip(*np.unique(batch.code[places][refused], return_counts=True), strict=True):
             self.refusals[_code_name(int(code))] += int(count)
 
     def _pair_trades(self, trades: ReportColumns) -> None:
@@ -156,6 +171,8 @@ class Recording:
             trades.client_order_id,
             trades.price_ticks,
             trades.quantity_lots,
+            trades.side,
+            trades.timestamp_ns,
         )
         for row in zip(*(column.tolist() for column in columns), strict=True):
             event_id, leg, client_order_id = (row[0], row[1]), row[2], row[4]
@@ -168,13 +185,25 @@ class Recording:
                 self.close_fill()
 
     def _fill_row(self, row: tuple[int, ...], epoch: int) -> list[Any]:
-        seq, index, _leg, instrument, _client_order_id, price_ticks, quantity_lots = row
+        seq, index, leg, instrument, _client_order_id, price_ticks, quantity_lots, side, time_ns = row
         traded = self._instruments.get(instrument, TradedInstrument(str(instrument), 1_000_000, 1))
         units = quantity_lots * traded.lot_units
         self.filled_units += units
         price = format_price(price_ticks, traded.tick_micros)
         # The other side stays empty where its order is not of this file.
-        return [f"{seq}-{index}", seq, epoch, traded.name, "", "", price, units]
+        taker_side = side if leg == 0 else Side.BUY + Side.SELL - side
+        return [
+            f"{seq}-{index}",
+            seq,
+            epoch,
+            traded.name,
+            "",
+            "",
+            price,
+            units,
+            _SIDE_NAMES.get(taker_side, ""),
+            time_ns,
+        ]
 
     def close_fill(self) -> None:
         """Write the fill whose rows have come; call it once more at the end."""
@@ -187,8 +216,14 @@ class Recording:
 
     def _write_reports(self, batch: ReportColumns) -> None:
         columns = [getattr(batch, name).tolist() for name in REPORT_FIELDS]
+        codes = columns[_CODE_PLACE]
+        columns[_KIND_PLACE] = [_KIND_NAMES.get(kind, str(kind)) for kind in columns[_KIND_PLACE]]
+        columns[_SIDE_PLACE] = [_SIDE_NAMES.get(side, str(side)) for side in columns[_SIDE_PLACE]]
         epoch = batch.epoch
-        self._reports.writerows((f"{row[0]}-{row[1]}", *row, epoch) for row in zip(*columns, strict=True))
+        self._reports.writerows(
+            (f"{row[0]}-{row[1]}", *row, epoch, _code_name(code) if code else "")
+            for code, row in zip(codes, zip(*columns, strict=True), strict=True)
+        )
 
     def latency_us(self) -> dict[str, float]:
         """Percentiles of the time from sending a command to its first report, microseconds."""

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep.admin import SetPhase
 from lockstep.aio import AsyncClient
 from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.ops.output import Output, OutputStream
@@ -20,9 +24,11 @@ from lockstep.ops.replay.flow import FlowChunk, FlowSummary, read_flow
 from lockstep.ops.replay.recording import Recording
 from lockstep.ops.replay.reference import ClusterIds, define
 from lockstep.session import AsyncSession
+from lockstep.stream.records import CommandKind
 
 _CHUNK_ROWS: Final = 512
 _PACED_INTERVAL_S: Final = 0.002
+_LONGEST_NS: Final = 2**62
 _MAX_UNANSWERED: Final = 16_384
 
 
@@ -51,7 +57,9 @@ class ReplayPlan:
     token: str | None = None
     client_number: int | None = None
     rate: int = 0
-    """Commands a second; 0: as fast as the cluster takes them."""
+    """Commands a second; 0: as fast as the cluster takes them, or by `pace`."""
+    pace: float = 0.0
+    """Send by the file's `time_ns`, so many times as fast; 0: not by time."""
     kills: tuple[Kill, ...] = ()
     fills: Output | None = None
     reports: Output | None = None
@@ -154,24 +162,64 @@ async def _send(
     kills = sorted(plan.kills, key=lambda kill: kill.after)
     done: list[dict[str, object]] = []
     rows = _CHUNK_ROWS if not plan.rate else max(1, min(_CHUNK_ROWS, round(plan.rate * _PACED_INTERVAL_S)))
-    started = time.monotonic()
-    sent = 0
+    clock = _Clock(plan)
     for chunk in read_flow(plan.path, plan.summary, chunk_rows=rows):
         columns = to_columns(chunk, ids)
+        due_ns = clock.due_ns(chunk)
         start = 0
         while start < len(chunk):
-            stop = len(chunk)
-            if kills and sent + (stop - start) > kills[0].after:
-                stop = start + max(0, kills[0].after - sent)
+            await _sleep_until(int(due_ns[start]))
+            stop = _stop(chunk, start, due_ns, kills)
             if stop > start:
-                if plan.rate:
-                    await _sleep_until(started + sent / plan.rate)
-                await _submit(session, columns.slice(start, stop), recording)
-                sent += stop - start
+                await _submit(session, _Part(chunk, columns, start, stop), due_ns[start:stop], ids, recording)
                 start = stop
-            while kills and sent >= kills[0].after:
-                done.append(await _kill(kills.pop(0), sent, executioner))
+            while kills and chunk.first_index + start >= kills[0].after:
+                done.append(await _kill(kills.pop(0), chunk.first_index + start, executioner))
     return done
+
+
+class _Clock:
+    """When each command is due: open loop, whatever came back of those before."""
+
+    def __init__(self, plan: ReplayPlan) -> None:
+        self._plan = plan
+        self._started_ns = time.monotonic_ns()
+        self._first_time_ns = -1
+
+    def due_ns(self, chunk: FlowChunk) -> NDArray[np.int64]:
+        """For each row, by the monotonic clock; 0: as soon as the cluster takes it."""
+        if self._plan.rate:
+            # The rows of one chunk go together, at the time of the first.
+            after = chunk.first_index * 1_000_000_000 // self._plan.rate
+            return np.full(len(chunk), self._started_ns + after, np.int64)
+        if not self._plan.pace:
+            return np.zeros(len(chunk), np.int64)
+        if self._first_time_ns < 0:
+            self._first_time_ns = int(chunk.time_ns[0])
+        passed = (chunk.time_ns - self._first_time_ns) / self._plan.pace
+        return self._started_ns + np.minimum(passed, _LONGEST_NS).astype(np.int64)
+
+
+def _stop(chunk: FlowChunk, start: int, due_ns: NDArray[np.int64], kills: Sequence[Kill]) -> int:
+    """The end of the rows that go together from `start` on: all that are due, up to a kill or a phase."""
+    now_ns = time.monotonic_ns()
+    stop = max(start + 1, int(np.searchsorted(due_ns, now_ns, side="right")))
+    phases = np.flatnonzero(chunk.kind[start:stop] == CommandKind.SET_PHASE)
+    if len(phases):
+        stop = start + max(1, int(phases[0]))
+    if kills:
+        stop = min(stop, max(start, kills[0].after - chunk.first_index))
+    return stop
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Rows of a chunk that go together."""
+
+    chunk: FlowChunk
+    columns: CommandColumns
+    start: int
+    stop: int
 
 
 def _raise_fault(recording: Recording) -> None:
@@ -179,11 +227,24 @@ def _raise_fault(recording: Recording) -> None:
         raise recording.fault
 
 
-async def _submit(session: AsyncSession, columns: CommandColumns, recording: Recording) -> None:
+async def _submit(
+    session: AsyncSession, part: _Part, due_ns: NDArray[np.int64], ids: ClusterIds, recording: Recording
+) -> None:
     _raise_fault(recording)
     now_ns = time.monotonic_ns()
+    chunk, start = part.chunk, part.start
     # No answer can come before the number is noted: answers are this loop's, and it is not left in between.
-    recording.sent.add(await session.submit_columns(columns), now_ns)
+    if chunk.kind[start] == CommandKind.SET_PHASE:
+        instrument = int(np.append(ids.instruments, 0)[chunk.instrument[start]])
+        phase = SetPhase(instrument, int(chunk.phase[start]), reference_price_ticks=int(chunk.price_ticks[start]))
+        first_no = (await session.submit(phase)).session_no
+    else:
+        first_no = await session.submit_columns(part.columns.slice(start, part.stop))
+    previous = -1
+    for at, due in enumerate(due_ns.tolist()):
+        if due != previous:
+            recording.sent.add(first_no + at, due or now_ns)
+        previous = due
 
 
 async def _kill(kill: Kill, sent: int, executioner: Executioner | None) -> dict[str, object]:
@@ -193,10 +254,10 @@ async def _kill(kill: Kill, sent: int, executioner: Executioner | None) -> dict[
     return {"target": kill.target, "after": kill.after, "sent": sent, **what}
 
 
-async def _sleep_until(at: float) -> None:
-    delay = at - time.monotonic()
-    if delay > 0:
-        await asyncio.sleep(delay)
+async def _sleep_until(due_ns: int) -> None:
+    delay_ns = due_ns - time.monotonic_ns()
+    if delay_ns > 0:
+        await asyncio.sleep(delay_ns / 1e9)
 
 
 async def _wait_answered(session: AsyncSession, recording: Recording, plan: ReplayPlan) -> None:
@@ -221,12 +282,16 @@ def to_columns(chunk: FlowChunk, ids: ClusterIds) -> CommandColumns:
         tif=chunk.tif,
         stp=chunk.stp,
         flags=chunk.flags,
-        account=ids.accounts[chunk.account],
-        instrument=ids.instruments[chunk.instrument],
+        # The last one stands for none, whose index is -1.
+        account=np.append(ids.accounts, np.uint32(0))[chunk.account],
+        instrument=np.append(ids.instruments, np.uint32(0))[chunk.instrument],
         client_order_id=chunk.client_order_id,
         price_ticks=chunk.price_ticks,
         quantity_lots=chunk.quantity_lots,
         stop_price_ticks=chunk.stop_price_ticks,
         display_lots=chunk.display_lots,
         min_lots=chunk.min_lots,
+        expire_ns=chunk.expire_ns,
+        trail_ticks=chunk.trail_ticks,
+        tag=chunk.tag,
     )

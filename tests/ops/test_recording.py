@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lockstep.columns import ReportColumns, report_columns
-from lockstep.enums import EventKind
+from lockstep.enums import EventKind, Side
 from lockstep.ops.output import Output, WriteFault
 from lockstep.ops.replay.recording import Recording, TradedInstrument
 
@@ -27,6 +27,8 @@ def accepted(seq: int, number: int) -> dict[str, int]:
 
 def trade(seq: int, leg: int, client_order_id: int, index: int = 1) -> dict[str, int]:
     fields = {"seq": seq, "index": index, "leg": leg, "kind": EventKind.TRADE, "client_order_id": client_order_id}
+    # The taker sells: each leg names its own side.
+    fields |= {"side": Side.BUY if leg else Side.SELL, "timestamp_ns": 1_700_000_000_000_000_000 + seq}
     return fields | {"instrument": 1, "price_ticks": 1234, "quantity_lots": 5}
 
 
@@ -63,6 +65,8 @@ def test_both_legs_of_a_trade_make_one_fill_with_the_files_ids(tmp_path: Path) -
         "maker_order_id": "",
         "price": "12.34",
         "quantity": "50",
+        "side": "S",
+        "time_ns": "1700000000000000005",
     }
     assert (found.fills, found.filled_units) == (2, 100)
 
@@ -74,6 +78,7 @@ def test_side_of_somebody_elses_order_stays_empty(tmp_path: Path) -> None:
         found.on_batch(batch(trade(6, 0, 42)), 0)
     rows = list(csv.DictReader(out.open()))
     assert [(r["taker_order_id"], r["maker_order_id"]) for r in rows] == [("", "41"), ("42", "")]
+    assert [r["side"] for r in rows] == ["S", "S"]
 
 
 def test_repeat_and_gap_are_counted() -> None:
@@ -101,6 +106,22 @@ def test_latency_counts_from_the_send_of_the_commands_own_chunk() -> None:
     assert found.latency_us()["p50"] in range(490, 510)
 
 
+def test_an_outcome_behind_what_fell_due_before_it_counts() -> None:
+    with recording() as found:
+        expired = {"seq": 5, "kind": EventKind.CANCELED, "leg": 1, "code": 4008}
+        found.on_batch(batch(expired, accepted(5, FIRST) | {"index": 1}), 2_000_000)
+        found.on_batch(batch(accepted(6, FIRST + 1), trade(6, 0, 9) | {"session_no": FIRST + 1}), 2_000_000)
+    assert (found.acknowledged, found.gaps, found.duplicates) == (2, 0, 0)
+
+
+def test_a_command_of_many_reports_counts_once_in_however_many_batches() -> None:
+    with recording() as found:
+        for index in range(4):
+            canceled = {"seq": 5, "index": index, "kind": EventKind.CANCELED, "session_no": FIRST}
+            found.on_batch(batch(canceled), 2_000_000)
+    assert (found.acknowledged, found.gaps, found.duplicates) == (1, 0, 0)
+
+
 def test_refusals_are_counted_by_name() -> None:
     with recording() as found:
         found.on_batch(batch({"seq": 5, "kind": EventKind.REJECTED, "code": 3002, "session_no": FIRST}), 2_000_000)
@@ -114,6 +135,7 @@ def test_every_report_is_written(tmp_path: Path) -> None:
     rows = list(csv.DictReader(out.open()))
     assert [row["event_id"] for row in rows] == ["5-0", "5-1"]
     assert rows[1]["client_order_id"] == "9"
+    assert [(row["kind"], row["side"], row["reason"]) for row in rows] == [("ACCEPTED", "", ""), ("TRADE", "S", "")]
     assert rows[0]["epoch"] == "7"
     assert np.array([int(row["seq"]) for row in rows]).tolist() == [5, 5]
 
