@@ -7,14 +7,16 @@ apart. A mistake is one `ConfigError` that names the file, the key and the remed
 Relative paths are relative to the file's own folder, so a cluster directory can be moved as a whole.
 """
 
+import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Final
 
 from lockstep.engine.implementations import DEFAULT, NAMES
-from lockstep.ops.faults import BadInput
+from lockstep.ops.config_values import BOUNDS, Key, check_value, shown
+from lockstep.ops.config_values import ConfigError as ConfigError
 from lockstep.stream.topology import (
     MAX_MEMBER,
     Client,
@@ -29,30 +31,21 @@ from lockstep.stream.topology import (
 
 ACK_POLICIES: Final = ("synced", "replicated")
 ORPHAN_POLICIES: Final = ("flag", "resubmit", "cancel")
-
-
-class ConfigError(BadInput):
-    """The configuration can't be used. The text names the file, the key and the remedy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One known key of one section."""
-
-    name: str
-    kind: str
-    """`text`, `number`, `port`, `yes/no`, `list of texts` or `list of numbers`."""
-    default: object = None
-    required: bool = False
+GATEWAY_CLIENT_BASE: Final = 0x7FFF0000
+"""Client numbers from here on are the gateways' own (`lockstep.gateway.sessions`, which is not for every process)."""
 
 
 def _tunables(cls: type[Limits] | type[Timing] | type[Snapshots]) -> tuple[Key, ...]:
-    return tuple(Key(f.name, "number", f.default) for f in fields(cls) if f.default is not MISSING)
+    return tuple(
+        Key(f.name, "number", f.default, low=BOUNDS[f.name][0], high=BOUNDS[f.name][1])
+        for f in fields(cls)
+        if f.default is not MISSING
+    )
 
 
 _MEMBER: Final = (
     Key("id", "number", required=True),
-    Key("host", "text", "127.0.0.1"),
+    Key("host", "host", "127.0.0.1"),
     Key("grpc_port", "port", required=True),
     Key("watch_port", "port", required=True),
     Key("data_port", "port", 0),
@@ -61,37 +54,37 @@ _MEMBER: Final = (
 
 SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
     "cluster": (
-        Key("name", "text", required=True),
-        Key("etcd_endpoints", "list of texts", required=True),
-        Key("aeron_dir", "text", required=True),
+        Key("name", "name", required=True),
+        Key("etcd_endpoints", "list of endpoints", required=True),
+        Key("aeron_dir", "path", required=True),
         Key("ack_policy", "text", "synced"),
-        Key("udp_mtu", "number", 8192),
+        Key("udp_mtu", "number", 8192, low=512, high=65_504, step=32),
     ),
     "sequencer": _MEMBER,
     "engine": (
         *_MEMBER,
         Key("snapshotter_metrics_port", "port", 0),
-        Key("data_dir", "text", required=True),
+        Key("data_dir", "path", required=True),
         Key("engine", "text", DEFAULT),
     ),
-    "gateway": (*_MEMBER, Key("data_dir", "text", required=True)),
+    "gateway": (*_MEMBER, Key("data_dir", "path", required=True)),
     "client": (
         Key("name", "text", required=True),
-        Key("token", "text", required=True),
-        Key("number", "number", required=True),
+        Key("token", "token", required=True),
+        Key("number", "number", required=True, high=GATEWAY_CLIENT_BASE - 1),
         Key("accounts", "list of numbers", []),
         Key("admin", "yes/no", False),
     ),
     "reconciler": (
-        Key("data_dir", "text", "reconciler"),
-        Key("key_file", "text", "reconciler/key.pem"),
-        Key("client_logs", "text", "client-logs"),
+        Key("data_dir", "path", "reconciler"),
+        Key("key_file", "path", "reconciler/key.pem"),
+        Key("client_logs", "path", "client-logs"),
         Key("engine", "text", "reference"),
         Key("orphan_policy", "text", "flag"),
-        Key("orphan_seconds", "number", 5),
-        Key("pass_ms", "number", 500),
-        Key("certificate_seconds", "number", 60),
-        Key("host", "text", "127.0.0.1"),
+        Key("orphan_seconds", "number", 5, low=1, high=86_400),
+        Key("pass_ms", "number", 500, low=1, high=3_600_000),
+        Key("certificate_seconds", "number", 60, high=366 * 86_400),
+        Key("host", "host", "127.0.0.1"),
         Key("metrics_port", "port", 0),
     ),
     "limits": _tunables(Limits),
@@ -102,20 +95,8 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
 
 REPEATED: Final = frozenset({"sequencer", "engine", "gateway", "client"})
 
-_CHECKS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
-    "text": ("a text in quotes", lambda v: isinstance(v, str) and v != ""),
-    "number": ("a whole number, 0 or more", lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 0),
-    "port": ("a port from 1 to 65535", lambda v: isinstance(v, int) and not isinstance(v, bool) and 0 < v < 65536),
-    "yes/no": ("true or false", lambda v: isinstance(v, bool)),
-    "list of texts": (
-        'a list of texts such as ["a", "b"], not empty',
-        lambda v: isinstance(v, list) and len(v) > 0 and all(isinstance(x, str) and x for x in v),
-    ),
-    "list of numbers": (
-        "a list of whole numbers such as [1, 2]",
-        lambda v: isinstance(v, list) and all(isinstance(x, int) and not isinstance(x, bool) and x > 0 for x in v),
-    ),
-}
+_LARGEST: Final = 1 << 20
+"""Bytes of a configuration file."""
 
 
 def load(path: Path) -> Topology:
@@ -125,13 +106,23 @@ def load(path: Path) -> Topology:
         ConfigError: the file can't be read, or is not a valid configuration.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST + 1)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such file; start a local cluster with `lockstep up`, or name a file with --config"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: can't be read: {error}") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: can't be read: {error.strerror}; check the path, or name another --config"
+        ) from None
+    if len(raw) > _LARGEST:
+        raise ConfigError(f"{path}: is longer than {_LARGEST} bytes and no configuration; name another --config")
+    try:
+        # Editors on Windows put a byte-order mark in front.
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     return parse(text, origin=str(path), base=path.resolve().parent)
 
 
@@ -157,7 +148,12 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{origin}: not TOML: {error}") from None
+        raise ConfigError(f"{origin}: not TOML: {str(error).splitlines()[0]}; correct it there") from None
+    except RecursionError:
+        raise ConfigError(f"{origin}: not TOML: nested too deeply; every key stands in a section of its own") from None
+    except ValueError:
+        # A number of more digits than Python reads.
+        raise ConfigError(f"{origin}: not TOML: a number of thousands of digits; write a shorter one") from None
     sections = _Sections(origin, document)
     cluster = sections.one("cluster")
     topology = Topology(
@@ -179,6 +175,10 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         reconciler=_reconciler(sections.one("reconciler"), base),
     )
     _check(topology, origin)
+    if topology.aeron_dir == base or topology.aeron_dir in base.parents:
+        raise ConfigError(
+            f"{origin}: aeron_dir ({topology.aeron_dir}) holds the configuration itself; give it a directory of its own"
+        )
     return topology
 
 
@@ -191,7 +191,7 @@ class _Sections:
         for name in document:
             if name not in SECTIONS:
                 raise ConfigError(
-                    f"{origin}: unknown section or key {name!r}; remove it, or use one of: {', '.join(SECTIONS)}"
+                    f"{origin}: unknown section or key {shown(name)}; remove it, or use one of: {', '.join(SECTIONS)}"
                 )
 
     def one(self, section: str) -> dict[str, Any]:
@@ -213,11 +213,9 @@ class _Sections:
         for name, value in row.items():
             if name not in keys:
                 raise ConfigError(
-                    f"{self._origin}: unknown key {name!r} in {where}; remove it, or use one of: {', '.join(keys)}"
+                    f"{self._origin}: unknown key {shown(name)} in {where}; remove it, or use one of: {', '.join(keys)}"
                 )
-            wanted, accepts = _CHECKS[keys[name].kind]
-            if not accepts(value):
-                raise ConfigError(f"{self._origin}: {name!r} in {where} must be {wanted}, not {value!r}")
+            check_value(keys[name], value, f"{self._origin}: {where}")
         for key in keys.values():
             if key.required and key.name not in row:
                 raise ConfigError(f"{self._origin}: {where} lacks {key.name!r} ({key.kind}); add it")
@@ -247,8 +245,6 @@ def _check_reconciler(topology: Topology, origin: str) -> None:
     ):
         if value not in known:
             raise ConfigError(f"{origin}: {key} {value!r} in [reconciler] is unknown; use one of: {', '.join(known)}")
-    if not wanted.pass_ms or not wanted.orphan_seconds:
-        raise ConfigError(f"{origin}: 'pass_ms' and 'orphan_seconds' in [reconciler] must be 1 or more")
 
 
 def _check(topology: Topology, origin: str) -> None:
@@ -264,9 +260,10 @@ def _check(topology: Topology, origin: str) -> None:
                 f"{origin}: engine {engine.id} wants the unknown implementation {engine.engine!r}; "
                 f"use one of: {', '.join(NAMES)}"
             )
-    _check_zero(topology, origin)
+    _check_relations(topology, origin)
     _check_ports(topology, origin)
     _unique(origin, "data_dir", ((str(m.data_dir), m.name) for m in (*topology.engines, *topology.gateways)))
+    _check_directories(topology, origin)
     _unique(origin, "client name", ((c.name, "a client") for c in topology.clients))
     _unique(origin, "client number", ((str(c.number), c.name) for c in topology.clients))
     _unique(origin, "client token", ((c.token, c.name) for c in topology.clients), show=False)
@@ -284,13 +281,31 @@ def _check_counts(topology: Topology, origin: str) -> None:
         _unique(origin, f"{section} id", ((str(m.id), f"{section} {m.id}") for m in members))
 
 
-def _check_zero(topology: Topology, origin: str) -> None:
-    for section, values in (("limits", topology.limits), ("timing", topology.timing)):
-        for f in fields(values):
-            if getattr(values, f.name) == 0 and f.name != "tick_ms":
-                raise ConfigError(f"{origin}: {f.name!r} in [{section}] must be 1 or more")
-    if topology.snapshots.keep == 0:
-        raise ConfigError(f"{origin}: 'keep' in [snapshots] must be 1 or more")
+def _check_relations(topology: Topology, origin: str) -> None:
+    timing = topology.timing
+    if timing.hang_ms <= timing.heartbeat_ms:
+        raise ConfigError(
+            f"{origin}: 'hang_ms' in [timing] is {timing.hang_ms}, and heartbeats come every {timing.heartbeat_ms} "
+            "(heartbeat_ms): every peer would count as hung; make it several times as long"
+        )
+
+
+def _check_directories(topology: Topology, origin: str) -> None:
+    """The media driver deletes its directory when it starts, and `reinit` moves files away: none holds another."""
+    wanted = topology.reconciler
+    owned = [(f"data_dir of {member.name}", member.data_dir) for member in (*topology.engines, *topology.gateways)]
+    owned += [("aeron_dir", topology.aeron_dir), ("data_dir of the reconciler", wanted.data_dir)]
+    places = [(what, Path(os.path.normpath(path))) for what, path in owned]
+    for what, path in places:
+        for other, outer in places:
+            if what != other and (path == outer or outer in path.parents):
+                raise ConfigError(
+                    f"{origin}: {what} ({path}) lies in {other} ({outer}); give each one its own directory"
+                )
+    for what, file in (("key_file", wanted.key_file), ("client_logs", wanted.client_logs)):
+        for other, outer in places[:-1]:
+            if outer in (inside := Path(os.path.normpath(file)), *inside.parents):
+                raise ConfigError(f"{origin}: {what} ({file}) lies in {other} ({outer}); keep it elsewhere")
 
 
 def _check_ports(topology: Topology, origin: str) -> None:
@@ -306,6 +321,12 @@ def _check_ports(topology: Topology, origin: str) -> None:
         )
         if port
     ]
+    if topology.reconciler.metrics_port:
+        taken.append(
+            (f"{topology.reconciler.host}:{topology.reconciler.metrics_port}", "metrics_port of the reconciler")
+        )
+    _unique(origin, "etcd endpoint", ((endpoint, "etcd_endpoints") for endpoint in topology.etcd_endpoints))
+    taken += [(endpoint, "etcd_endpoints") for endpoint in topology.etcd_endpoints]
     _unique(origin, "address", taken)
     _unique(origin, "data_port", ((f"{m.host}:{m.data_port}", m.name) for m in members if m.data_port))
     if len({m.host for m in members}) > 1:
@@ -377,4 +398,4 @@ def _toml(value: object) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
