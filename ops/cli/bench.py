@@ -11,6 +11,7 @@ from lockstep.ops.bench_matching import MatchingFigures, MatchingPlan, machine, 
 from lockstep.ops.bench_restart import RestartPlan, run_restart_bench
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
+    Real,
     address_option,
     engine_option,
     expected_errors,
@@ -35,7 +36,7 @@ def command() -> None:
 @click.option(
     "--duration",
     "duration_s",
-    type=click.FloatRange(1, 3600),
+    type=Real(1, 3600),
     default=10.0,
     show_default=True,
     help="Seconds of each phase, after two seconds of warming up.",

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
+    Real,
     engine_option,
     expected_errors,
     json_option,
@@ -26,7 +27,7 @@ from lockstep.ops.output import Output
 @click.option(
     "--calm",
     "calm_s",
-    type=click.FloatRange(0.5, 60),
+    type=Real(0.5, 60),
     default=3.0,
     show_default=True,
     help="Seconds of trading before each kill and after the last one.",

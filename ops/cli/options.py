@@ -6,6 +6,7 @@ Every process of the cluster starts through here, so that gRPC and rich are impo
 import contextlib
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -38,6 +39,20 @@ config_option = click.option(
     show_envvar=True,
     help="Configuration file of the cluster.",
 )
+
+
+class Real(click.FloatRange):
+    """A number of a range; NaN, which is outside of none by comparison, is not one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found: float = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return found
+
+
+TIMEOUT: Final = Real(0.01, 3600)
+"""Seconds to wait for an answer."""
 
 
 class _OutputType(click.ParamType[Output]):
@@ -178,6 +193,11 @@ _WORDS: Final = {
     "config_path": "the configuration",
     "flow": "the order flow",
     "directory": "the directory",
+    "left": "the directory",
+    "right": "the directory",
+    "certificate": "the certificate",
+    "client_logs": "the client logs' directory",
+    "etcd": "the etcd to run",
     "data_dir": "the data directory",
     "journals": "a journal's directory",
     "intakes": "an intake log",

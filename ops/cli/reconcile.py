@@ -1,14 +1,17 @@
 """`lockstep reconcile`: prove that everybody's accounts of the trading agree, and what to do where they don't."""
 
 import dataclasses
+import functools
 import json
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
+from lockstep.ops.cli.cluster.arguments import named_directory
 from lockstep.ops.cli.lazy_group import PlainGroup
 from lockstep.ops.cli.options import (
     Failure,
@@ -54,9 +57,10 @@ def command() -> None:
 @click.option(
     "--journal",
     "journals",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path),
     multiple=True,
-    help="An engine's data directory, at rest (repeatable): reconcile files, without a cluster. Needs --data-dir.",
+    help="An engine's data directory, at rest, or its name in the configuration (repeatable): reconcile files, without "
+    "a cluster. Needs --data-dir.",
 )
 @click.option(
     "--intake",
@@ -70,6 +74,7 @@ def command() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory of client logs. Default: the one of the configuration.",
 )
+@json_option
 @expected_errors
 def run_command(
     config_path: Path,
@@ -78,22 +83,33 @@ def run_command(
     journals: tuple[Path, ...],
     intakes: tuple[Path, ...],
     client_logs: Path | None,
+    json_file: Output | None,
 ) -> int:
-    """Reconcile: a running cluster (continuously, or --once), or the files of one that is stopped."""
+    """Reconcile: a running cluster (continuously, or --once), or the files of one that is stopped.
+
+    With --json: what `status --json` says, when it has ended.
+    """
     # Imported late: the help must not pay for a whole process.
     from lockstep.ops.reconcile.process import run, setup_of
 
     if journals:
         if data_dir is None:
             raise InputFault("--journal needs --data-dir: a directory for what is found")
-        return _once(_cold_setup(data_dir, journals, intakes, client_logs))
+        journals = tuple(named_directory(path, config_path) for path in journals)
+        return _once(_cold_setup(data_dir, journals, intakes, client_logs), json_file)
     topology = load(config_path)
     wanted = topology.reconciler
     wanted = dataclasses.replace(
         wanted, data_dir=data_dir or wanted.data_dir, client_logs=client_logs or wanted.client_logs
     )
     topology = dataclasses.replace(topology, reconciler=wanted)
-    return _once(setup_of(topology)) if once else run(topology)
+    if once:
+        return _once(setup_of(topology), json_file)
+    code = run(topology)
+    if json_file is not None:
+        with closing(CaseFile(wanted.data_dir)) as case:
+            write_json(json_file, _summary(case))
+    return code
 
 
 def _cold_setup(data_dir: Path, journals: tuple[Path, ...], intakes: tuple[Path, ...], client_logs: Path | None) -> Any:
@@ -115,7 +131,7 @@ def _cold_setup(data_dir: Path, journals: tuple[Path, ...], intakes: tuple[Path,
     )
 
 
-def _once(setup: Any) -> int:
+def _once(setup: Any, json_file: Output | None) -> int:
     from lockstep.ops.reconcile.auditor import Auditor
     from lockstep.ops.reconcile.process import hold_directory
 
@@ -124,23 +140,26 @@ def _once(setup: Any) -> int:
             result = auditor.run_pass(everything=True)
             certificate = auditor.certify(result)
         open_breaks = [row for row in case.breaks() if row.state == BreakState.OPEN]
+        summary = _summary(case)
+        say = functools.partial(click.echo, err=on_stdout(json_file))
         if result.target_seq:
-            click.echo(f"verified up to seq {result.verified_seq} of {result.target_seq} in {result.seconds:.1f} s")
+            say(f"verified up to seq {result.verified_seq} of {result.target_seq} in {result.seconds:.1f} s")
         else:
-            click.echo(
+            say(
                 "no replica tells what is committed, so nothing was verified now (before: up to seq "
                 f"{result.verified_seq}); is the cluster up? Of a stopped one, name the files: "
                 "--journal DIR --data-dir OWN"
             )
         for row in open_breaks:
-            click.echo(f"{row.rule} break {row.id}: {row.subject}: {row.detail}")
+            say(f"{row.rule} break {row.id}: {row.subject}: {row.detail}")
         if result.halted:
-            click.echo(f"halted: {result.halted}")
+            say(f"halted: {result.halted}")
         if certificate:
             body = json.loads(certificate)["body"]
-            click.echo(f"clean: certificate for seq {body['from_seq']} to {body['to_seq']} in {setup.data_dir}")
+            say(f"clean: certificate for seq {body['from_seq']} to {body['to_seq']} in {setup.data_dir}")
         elif not open_breaks:
-            click.echo(f"no certificate: {case.facts().get('no_certificate', '')}")
+            say(f"no certificate: {case.facts().get('no_certificate', '')}")
+    write_json(json_file, summary)
     if open_breaks or result.halted:
         return 1
     return 0 if result.target_seq else 1
@@ -155,6 +174,7 @@ def status_command(config_path: Path, data_dir: Path | None, json_file: Output |
     """How far the reconciler is, and how many breaks of each rule are open. Exit code 1 if there are any."""
     with closing(CaseFile(_directory(config_path, data_dir))) as case:
         facts = case.facts()
+        summary = _summary(case)
         counts = {state: case.counts(BreakState(state)) for state in BreakState}
         certificates = case.certificates()
     last = certificates[-1][:2] if certificates else None
@@ -169,8 +189,19 @@ def status_command(config_path: Path, data_dir: Path | None, json_file: Output |
             style = "bold red" if numbers[0] else ""
             table.add_row(rule, TITLES[rule], *map(str, numbers), style=style)
         console.print(table)
-    write_json(json_file, {**facts, "breaks": counts, "certificates": len(certificates), "last_certificate": last})
+    write_json(json_file, summary)
     return 1 if sum(counts[BreakState.OPEN].values()) or facts.get("halted") else 0
+
+
+def _summary(case: CaseFile) -> dict[str, object]:
+    """What `--json` says of the reconciler's directory."""
+    certificates = case.certificates()
+    return {
+        **case.facts(),
+        "breaks": {state: case.counts(BreakState(state)) for state in BreakState},
+        "certificates": len(certificates),
+        "last_certificate": certificates[-1][:2] if certificates else None,
+    }
 
 
 def _print_facts(facts: dict[str, Any], last: tuple[int, int] | None) -> None:
@@ -220,31 +251,38 @@ def _print_break(row: BreakRecord) -> None:
 @command.command("explain")
 @config_option
 @data_dir_option
-@click.argument("number", type=int, metavar="ID")
+@click.argument("number", type=click.IntRange(1, 2**63 - 1), metavar="ID")
 @click.argument("text")
+@json_option
 @expected_errors
-def explain_command(config_path: Path, data_dir: Path | None, number: int, text: str) -> int:
+def explain_command(config_path: Path, data_dir: Path | None, number: int, text: str, json_file: Output | None) -> int:
     """Write down why break ID is there. It stays, and no longer keeps certificates back."""
-    return _change(config_path, data_dir, number, BreakState.EXPLAINED, text)
+    return _change(config_path, data_dir, number, BreakState.EXPLAINED, text, json_file)
 
 
 @command.command("resolve")
 @config_option
 @data_dir_option
-@click.argument("number", type=int, metavar="ID")
+@click.argument("number", type=click.IntRange(1, 2**63 - 1), metavar="ID")
 @click.argument("text")
+@json_option
 @expected_errors
-def resolve_command(config_path: Path, data_dir: Path | None, number: int, text: str) -> int:
+def resolve_command(config_path: Path, data_dir: Path | None, number: int, text: str, json_file: Output | None) -> int:
     """Write down how break ID was mended. If a rule finds it again, it is open again."""
-    return _change(config_path, data_dir, number, BreakState.RESOLVED, text)
+    return _change(config_path, data_dir, number, BreakState.RESOLVED, text, json_file)
 
 
-def _change(config_path: Path, data_dir: Path | None, number: int, state: BreakState, text: str) -> int:
+def _change(
+    config_path: Path, data_dir: Path | None, number: int, state: BreakState, text: str, json_file: Output | None
+) -> int:
     with closing(CaseFile(_directory(config_path, data_dir))) as case:
         try:
-            _print_break(case.change(number, state, text))
+            changed = case.change(number, state, text)
         except NoSuchBreak as error:
             raise InputFault(str(error)) from error
+    if not on_stdout(json_file):
+        _print_break(changed)
+    write_json(json_file, dataclasses.asdict(changed))
     return 0
 
 
@@ -253,27 +291,38 @@ def _change(config_path: Path, data_dir: Path | None, number: int, state: BreakS
 @data_dir_option
 @output_option("--out", "out", "Write it to a file")
 @click.option("--list", "listing", is_flag=True, help="List the ranges of all certificates.")
+@json_option
 @expected_errors
-def certificate_command(config_path: Path, data_dir: Path | None, out: Output | None, listing: bool) -> int:
-    """Show the newest certificate. Exit code 1 if there is none."""
+def certificate_command(
+    config_path: Path, data_dir: Path | None, out: Output | None, listing: bool, json_file: Output | None
+) -> int:
+    """Show the newest certificate. Exit code 1 if there is none.
+
+    With --json: the ranges of all certificates, and the key and the range of the newest one.
+    """
     with closing(CaseFile(_directory(config_path, data_dir))) as case:
         certificates = case.certificates()
         why = case.facts().get("no_certificate", "")
     if not certificates:
         raise Failure(f"no certificate was issued yet: {why or 'none was due'}")
-    if listing:
-        for from_seq, to_seq, _text in certificates:
-            click.echo(f"seq {from_seq} to {to_seq}")
-        return 0
     from_seq, to_seq, text = certificates[-1]
+    ranges = [row[:2] for row in certificates]
+    fingerprint = json.loads(text)["fingerprint"]
+    facts = {"from_seq": from_seq, "to_seq": to_seq, "fingerprint": fingerprint, "ranges": ranges, "why_no_newer": why}
+    write_json(json_file, facts)
+    if listing:
+        for row in ranges:
+            click.echo(f"seq {row[0]} to {row[1]}", err=on_stdout(json_file))
+        return 0
     if why:
         click.echo(f"lockstep: this is the newest; since then none was issued: {why}", err=True)
     if out is None:
-        click.echo(text, nl=False)
+        if not on_stdout(json_file):
+            click.echo(text, nl=False)
         return 0
     out.write(text)
-    found = f"certificate for seq {from_seq} to {to_seq} in {out.name}; key {json.loads(text)['fingerprint']}"
-    click.echo(found, err=out.on_stdout)
+    found = f"certificate for seq {from_seq} to {to_seq} in {out.name}; key {fingerprint}"
+    click.echo(found, err=on_stdout(out, json_file))
     return 0
 
 
@@ -282,10 +331,10 @@ def certificate_command(config_path: Path, data_dir: Path | None, out: Output | 
 @click.option(
     "--journal",
     "journals",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path),
     multiple=True,
     required=True,
-    help="Data directory of an engine that does not run (repeatable).",
+    help="Data directory of an engine that does not run, or its name in the configuration (repeatable).",
 )
 @click.option("--fingerprint", help="Fingerprint of the key that must have signed (hexadecimal digits).")
 @click.option(
@@ -295,8 +344,17 @@ def certificate_command(config_path: Path, data_dir: Path | None, out: Output | 
     show_default=True,
     help="Implementation that executes the journals.",
 )
+@config_option
+@json_option
 @expected_errors
-def verify_command(certificate: Path, journals: tuple[Path, ...], fingerprint: str | None, engine: str) -> int:
+def verify_command(
+    certificate: Path,
+    journals: tuple[Path, ...],
+    fingerprint: str | None,
+    engine: str,
+    config_path: Path,
+    json_file: Output | None,
+) -> int:
     """Verify CERTIFICATE from journals alone: check the signature, execute them, compute every figure again.
 
     Exit code 1 if a journal does not bear it out, or none holds enough to bear it out as a whole; 2 if it is no
@@ -311,23 +369,27 @@ def verify_command(certificate: Path, journals: tuple[Path, ...], fingerprint: s
         raise InputFault(f"{certificate}: can't be read: {error.strerror}") from error
     except (UnicodeDecodeError, CertificateFault) as error:
         raise InputFault(f"{certificate}: {error}") from error
+    journals = tuple(named_directory(path, config_path) for path in journals)
     body = claimed.body
-    click.echo(f"signature    good; key {claimed.fingerprint}")
+    say = functools.partial(click.echo, err=on_stdout(json_file))
+    say(f"signature    good; key {claimed.fingerprint}")
     if fingerprint is not None and fingerprint.lower() != claimed.fingerprint:
         raise Failure(f"signed by another key than {fingerprint}")
-    click.echo(f"claim        seq {body['from_seq']} to {body['to_seq']}: {body['commands']} commands, ", nl=False)
-    click.echo(f"{body['fills']} fills, end digest {body['end_digest']}")
+    say(f"claim        seq {body['from_seq']} to {body['to_seq']}: {body['commands']} commands, ", nl=False)
+    say(f"{body['fills']} fills, end digest {body['end_digest']}")
     verdicts = [verify_journal(claimed, path, engine) for path in journals]
     for verdict in verdicts:
-        _print_verdict(verdict)
+        _print_verdict(verdict, say)
     wrong = any(verdict.differs for verdict in verdicts)
     if wrong and len(journals) > 1:
         parting = first_divergent_command(journals, int(body["to_seq"]))
-        click.echo(f"journals     {parting or 'are equal to each other'}")
+        say(f"journals     {parting or 'are equal to each other'}")
+    verdict_rows = [{**dataclasses.asdict(verdict), "bears_out": verdict.bears_out} for verdict in verdicts]
+    write_json(json_file, {"fingerprint": claimed.fingerprint, "claim": body, "journals": verdict_rows})
     return 1 if wrong or not any(verdict.bears_out for verdict in verdicts) else 0
 
 
-def _print_verdict(verdict: Any) -> None:
+def _print_verdict(verdict: Any, say: Callable[[str], None]) -> None:
     began = f" behind the snapshot at seq {verdict.after_seq}" if verdict.after_seq else ""
     if verdict.differs:
         outcome = "DOES NOT BEAR IT OUT"
@@ -335,7 +397,7 @@ def _print_verdict(verdict: Any) -> None:
         outcome = "bears it out"
     else:
         outcome = "bears its end out" if verdict.commands else "can't say"
-    click.echo(f"journal      {verdict.journal}: {outcome} ({verdict.commands} commands executed{began})")
+    say(f"journal      {verdict.journal}: {outcome} ({verdict.commands} commands executed{began})")
     for text in (*verdict.differs, verdict.lacks):
         if text:
-            click.echo(f"             {text}")
+            say(f"             {text}")

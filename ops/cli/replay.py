@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import re
 from pathlib import Path
+from typing import Final
 
 import click
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.table import Table
 from lockstep.ops.cli.options import (
     Failure,
     InputFault,
+    Real,
     address_option,
     config_option,
     expected_errors,
@@ -40,13 +42,60 @@ class _KillType(click.ParamType[Kill]):
         return Kill(match[1], int(match[2]))
 
 
-@click.command("replay")
+_HELP: Final = """\
+Send the order-flow file FLOW (.csv or .csv.gz) through a cluster and write what came back.
+
+The file starts with declarations and column names:
+
+\b
+  # instrument: AMZN tick=0.01 lot=1
+  # account: DESK cash=1000000 positions=AMZN:500
+  # account: FUND cash=unlimited positions=unlimited
+  action,order_id,account,instrument,side,type,tif,price,quantity
+  N,1,FUND,AMZN,S,limit,gtc,220.15,100
+  N,2,DESK,AMZN,B,limit,ioc,220.15,40
+  R,1,FUND,AMZN,,,,220.20,60
+  C,1,FUND,AMZN,,,,,
+
+action is N (new), C (cancel), R (replace: new price and new open quantity), M (mass cancel: of account, instrument
+and side, as far as they are given) or P (bring instrument, or all, into a phase; price: reference price).
+
+\b
+type: limit, market, stop, stop_limit, trailing_stop
+tif:  day, gtc, ioc, fok, gtd, at_open, at_close
+
+Optional columns, empty where they do not apply:
+
+\b
+  stop_price        of stop and stop_limit (trailing_stop: the first one; R: the new one)
+  trail             of trailing_stop: its distance, a price
+  protection_price  of market: it trades no further than that
+  expire_ns         of gtd: nanoseconds since 1970
+  display_quantity  of an iceberg; min_quantity: must trade on entry
+  hidden            1: nothing of it is displayed; post_only 1: it may not take
+  stp               none, cancel_newest, cancel_oldest, cancel_both, decrement
+  tag               any number up to 2^64 - 1; it comes back nowhere but in the journal
+  block             of M, 1: kill switch, the account may trade no more
+  phase             of P: pre_open, opening_auction, continuous, halt, volatility_auction, closing_auction, closed
+  time_ns           nanoseconds, for --pace; the cluster stamps its own time
+
+The whole file is checked before the first order is sent.
+
+--fills: event_id,seq,epoch,instrument,taker_order_id,maker_order_id,price,quantity,side,time_ns (side: the
+taker's, in an auction the buyer stands there; time_ns: stamped). With --kill they are the same, line for line,
+apart from event_id, seq, epoch and time_ns. --reports: the columns of a report, kind and side in words.
+
+Exit code 1 if an answer is missing, repeated or out of order.
+"""
+
+
+@click.command("replay", help=_HELP)
 @click.argument("flow", type=click.Path(path_type=Path))
 @click.option("--local", is_flag=True, help="Start a cluster of its own for this replay (temporary, free ports).")
 @address_option("Gateway to connect to (repeatable).")
 @config_option
 @click.option("--token", envvar="LOCKSTEP_TOKEN", help="Client token, where the cluster has clients configured.")
-@click.option("--client-number", type=int, help="Client number that belongs to the token.")
+@click.option("--client-number", type=click.IntRange(0, 2**32 - 1), help="Client number that belongs to the token.")
 @output_option("--fills", "fills", "Write every fill as CSV, in event order")
 @output_option("--reports", "reports", "Write every execution report as CSV")
 @json_option
@@ -63,7 +112,7 @@ class _KillType(click.ParamType[Kill]):
 @click.option("--rate", type=click.IntRange(1), help="Commands a second. Default: as fast as the cluster takes them.")
 @click.option(
     "--pace",
-    type=click.FloatRange(0.0, 1e9, min_open=True),
+    type=Real(0.0, 1e9, min_open=True),
     is_flag=False,
     flag_value=1.0,
     metavar="[FACTOR]",
@@ -87,50 +136,7 @@ def command(
     pace: float | None,
     fail_on_refusal: bool,
 ) -> int:
-    """Send the order-flow file FLOW (.csv or .csv.gz) through a cluster and write what came back.
-
-    The file starts with declarations and column names:
-
-    \b
-      # instrument: AMZN tick=0.01 lot=1
-      # account: DESK cash=1000000 positions=AMZN:500
-      # account: FUND cash=unlimited positions=unlimited
-      action,order_id,account,instrument,side,type,tif,price,quantity
-      N,1,FUND,AMZN,S,limit,gtc,220.15,100
-      N,2,DESK,AMZN,B,limit,ioc,220.15,40
-      R,1,FUND,AMZN,,,,220.20,60
-      C,1,FUND,AMZN,,,,,
-
-    action is N (new), C (cancel), R (replace: new price and new open quantity), M (mass cancel: of account, instrument
-    and side, as far as they are given) or P (bring instrument, or all, into a phase; price: reference price).
-
-    \b
-    type: limit, market, stop, stop_limit, trailing_stop
-    tif:  day, gtc, ioc, fok, gtd, at_open, at_close
-
-    Optional columns, empty where they do not apply:
-
-    \b
-      stop_price        of stop and stop_limit (trailing_stop: the first one; R: the new one)
-      trail             of trailing_stop: its distance, a price
-      protection_price  of market: it trades no further than that
-      expire_ns         of gtd: nanoseconds since 1970
-      display_quantity  of an iceberg; min_quantity: must trade on entry
-      hidden            1: nothing of it is displayed; post_only 1: it may not take
-      stp               none, cancel_newest, cancel_oldest, cancel_both, decrement
-      tag               any number up to 2^64 - 1; it comes back nowhere but in the journal
-      block             of M, 1: kill switch, the account may trade no more
-      phase             of P: pre_open, opening_auction, continuous, halt, volatility_auction, closing_auction, closed
-      time_ns           nanoseconds, for --pace; the cluster stamps its own time
-
-    The whole file is checked before the first order is sent.
-
-    --fills: event_id,seq,epoch,instrument,taker_order_id,maker_order_id,price,quantity,side,time_ns (side: the
-    taker's, in an auction the buyer stands there; time_ns: stamped). With --kill they are the same, line for line,
-    apart from event_id, seq, epoch and time_ns. --reports: the columns of a report, kind and side in words.
-
-    Exit code 1 if an answer is missing, repeated or out of order.
-    """
+    """Send a file's commands and write what came back; `_HELP` is what the command line says."""
     if rate and pace:
         raise click.UsageError("--rate and --pace exclude each other")
     if local and addresses:
@@ -138,11 +144,7 @@ def command(
     if kills and not local:
         raise click.UsageError("--kill works on a local cluster only; add --local")
     summary = check_flow(flow, auto=auto, timed=pace is not None)
-    for kill in kills:
-        if kill.after > summary.commands:
-            raise InputFault(
-                f"--kill {kill.target}@{kill.after}: {flow} has only {summary.commands} commands; use a lower number"
-            )
+    _check_kills(kills, flow, summary)
     plan = ReplayPlan(
         path=flow,
         summary=summary,
@@ -160,6 +162,14 @@ def command(
     if fail_on_refusal and result.recording.refusals:
         raise Failure(f"{result.recording.refusals.total()} of {result.commands} commands were refused")
     return 0 if result.complete else 1
+
+
+def _check_kills(kills: tuple[Kill, ...], flow: Path, summary: FlowSummary) -> None:
+    for kill in kills:
+        if kill.after > summary.commands:
+            raise InputFault(
+                f"--kill {kill.target}@{kill.after}: {flow} has only {summary.commands} commands; use a lower number"
+            )
 
 
 def _run(plan: ReplayPlan, *, local: bool, config_path: Path, console: Console) -> ReplayResult:

@@ -10,13 +10,17 @@ from lockstep.stream.records import (
     CONTROL,
     CONTROL_EVENT,
     LIMITS,
+    MARKET,
     RULES,
     SETTING,
     SETTING_EVENT,
     TRANSFER,
     CommandKind,
     EventKind,
+    MassCancelFlag,
+    OrderFlag,
     OrderType,
+    SelfTradePrevention,
     Side,
     TimeInForce,
     bits_to_members,
@@ -31,11 +35,29 @@ _OVERLAYS: Final = {
     CommandKind.SET_ACCOUNT_STATUS: (SETTING, ("value",)),
     CommandKind.SET_RISK_LIMITS: (LIMITS, LIMITS.names or ()),
     CommandKind.SET_FEES: (RULES, ("maker_fee_ppm", "taker_fee_ppm")),
-    CommandKind.SET_PRICE_LIMITS: (RULES, ("band_ppm", "collar_ppm", "breaker_ppm", "breaker_phase")),
+    CommandKind.SET_PRICE_LIMITS: (
+        RULES,
+        ("band_ppm", "collar_ppm", "breaker_ppm", "breaker_window_ns", "breaker_pause_ns", "breaker_phase"),
+    ),
     CommandKind.TRANSFER_POSITION: (TRANSFER, ("to_account", "quantity_lots")),
+    CommandKind.SET_MARGIN: (MARKET, ("initial_margin_ppm", "maintenance_margin_ppm")),
+    CommandKind.SET_INDEX: (MARKET, ("index_weight", "close_price_ticks")),
+    CommandKind.SET_MARKET_BREAKER: (MARKET, ("level1_ppm", "level2_ppm", "level3_ppm", "pause_ns")),
 }
 _FIRST_CONTROL: Final = int(CommandKind.EPOCH_START)
-_ORDER_FIELDS: Final = ("order_id", "client_order_id", "price_ticks", "stop_price_ticks", "quantity_lots", "tag")
+_ORDER_FIELDS: Final = (
+    "order_id",
+    "client_order_id",
+    "price_ticks",
+    "stop_price_ticks",
+    "trail_ticks",
+    "quantity_lots",
+    "display_lots",
+    "min_lots",
+    "expire_ns",
+    "tag",
+)
+_TERMS: Final = (("side", Side), ("order_type", OrderType), ("tif", TimeInForce), ("stp", SelfTradePrevention))
 _HEAD_FIELDS: Final = ("account", "instrument", "session_id", "session_no")
 _EVENT_FIELDS: Final = (
     "code",
@@ -68,9 +90,16 @@ def describe_command(record: Any) -> str:
         return f"{name}{head}{_fields(_overlay(record, layout), tuple(n for n in names if n not in _HEAD_FIELDS))}"
     terms = "".join(
         f" {_name(kind, int(record[field])).lower()}"
-        for field, kind in (("side", Side), ("order_type", OrderType), ("tif", TimeInForce))
+        for field, kind in (
+            ("side", Side),
+            ("order_type", OrderType),
+            ("tif", TimeInForce),
+            ("stp", SelfTradePrevention),
+        )
         if int(record[field])
     )
+    flags = MassCancelFlag if number == CommandKind.MASS_CANCEL else OrderFlag
+    terms += "".join(f" {flag.name.lower()}" for flag in flags if int(record["flags"]) & flag and flag.name)
     return f"{name}{terms}{head}{_fields(record, _ORDER_FIELDS)}"
 
 

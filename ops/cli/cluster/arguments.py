@@ -1,9 +1,12 @@
 """Arguments and exit codes of the operator's commands. Light: health checks ask `is-primary` all the time."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from lockstep.ops.cli.options import DEFAULT_CONFIG, InputFault
 from lockstep.ops.config import ConfigError, load
@@ -46,3 +49,41 @@ def check_engine(topology: Topology, member: int) -> None:
     if member not in known:
         listed = ", ".join(f"engine-{one}" for one in sorted(known))
         raise InputFault(f"cluster {topology.name} has no engine-{member}; use one of: {listed}")
+
+
+def engine_directory_argument(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """An argument DIR: an engine's data directory, or its name in the configuration; see `engine_directory`."""
+    return click.argument(name, metavar="DIR", type=click.Path(path_type=Path), shell_complete=_complete_directory)
+
+
+def _complete_directory(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    names = complete_engine(ctx, param, incomplete)
+    return [CompletionItem(incomplete, type="dir"), *map(CompletionItem, names)]
+
+
+def engine_directory(given: Path, config_path: Path) -> Path:
+    """The data directory that DIR names.
+
+    Raises:
+        InputFault: there is no such directory, and the configuration has no such engine.
+        ConfigError: the configuration can't be read, and the name could be one of it.
+    """
+    found = named_directory(given, config_path)
+    if not found.is_dir():
+        what = "is no directory" if found.exists() else "does not exist"
+        raise InputFault(f"directory {found} {what}; name an engine's data directory, or its name such as engine-1")
+    return found
+
+
+def named_directory(given: Path, config_path: Path) -> Path:
+    """`engine-1` is that engine's data directory in the configuration, unless there is such a path; others are paths.
+
+    Raises:
+        InputFault: the configuration has no such engine. ConfigError: it can't be read.
+    """
+    if given.exists() or re.fullmatch(r"engine-\d{1,4}", str(given)) is None:
+        return given
+    topology = load(config_path)
+    number = int(str(given).removeprefix("engine-"))
+    check_engine(topology, number)
+    return topology.member(ProcessKind.ENGINE, number).data_dir

@@ -5,19 +5,23 @@ from pathlib import Path
 import click
 
 from lockstep.ops.cli.cluster.arguments import EXIT_UNKNOWN, check_engine, engine_argument
-from lockstep.ops.cli.options import config_option, expected_errors
+from lockstep.ops.cli.options import TIMEOUT, config_option, expected_errors, json_option, on_stdout, write_json
 from lockstep.ops.cluster_view import StatusProbe
 from lockstep.ops.config import load
 from lockstep.ops.operator.view import view_of
+from lockstep.ops.output import Output
 
 
 @click.command("is-primary")
 @engine_argument
 @config_option
-@click.option("--timeout", "timeout_s", type=float, default=1.0, show_default=True, help="Seconds to wait for answers.")
+@click.option(
+    "--timeout", "timeout_s", type=TIMEOUT, default=1.0, show_default=True, help="Seconds to wait for answers."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+@json_option
 @expected_errors
-def command(member: int, config_path: Path, timeout_s: float, quiet: bool) -> int:
+def command(member: int, config_path: Path, timeout_s: float, quiet: bool, json_file: Output | None) -> int:
     """Exit with 0 if ENGINE (2 or engine-2) is the primary, with 1 if it is not, with 4 if it does not answer.
 
     It is the primary if it says so itself and the leading sequencer, if one answers, says the same. A resurrected
@@ -38,5 +42,7 @@ def command(member: int, config_path: Path, timeout_s: float, quiet: bool) -> in
     if not engine.up:
         text, code = f"not known: engine-{member} does not answer ({engine.error})", EXIT_UNKNOWN
     if not quiet:
-        click.echo(text)
+        click.echo(text, err=on_stdout(json_file))
+    answer = {0: True, 1: False}.get(code)
+    write_json(json_file, {"engine": engine.name, "primary": answer, "role": engine.role, "why": text})
     return code

@@ -1,7 +1,6 @@
 """`lockstep cluster journal`: look at the journals of engines that do not run, and judge them."""
 
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,32 +10,40 @@ import click
 from rich.console import Console
 
 from lockstep.engine.implementations import DEFAULT, NAMES, UnknownImplementation, implementation
+from lockstep.ops.cli.cluster.arguments import engine_directory, engine_directory_argument
 from lockstep.ops.cli.cluster.tables import history_table, time_text
 from lockstep.ops.cli.lazy_group import PlainGroup
-from lockstep.ops.cli.options import Failure, InputFault, expected_errors, json_option, make_console, write_json
+from lockstep.ops.cli.options import (
+    Failure,
+    InputFault,
+    config_option,
+    expected_errors,
+    json_option,
+    make_console,
+    write_json,
+)
 from lockstep.ops.cli.tables import plain_table
 from lockstep.ops.operator.archive import SUFFIX, archived_batches
 from lockstep.ops.operator.cold import ColdJournal, NoJournal
 from lockstep.ops.operator.history import EpochBegun, from_frame
 from lockstep.ops.operator.journal_check import Verdict, verify
 from lockstep.ops.operator.journal_diff import Comparison, compare
-from lockstep.ops.operator.record_text import describe_command
+from lockstep.ops.operator.journal_listing import Listing, list_commands
 from lockstep.ops.operator.salvage import NothingToSalvage, salvage
 from lockstep.ops.output import Output
+from lockstep.replica.journal import JournalSummary
 from lockstep.replica.rocks import JournalFault
 from lockstep.stream.frames import FrameError, decode_frame
 
 _LAST: Final = 10
-
-directory_type = click.Path(path_type=Path, file_okay=False, exists=True)
 
 
 @click.group("journal", cls=PlainGroup)
 def command() -> None:
     """Look at the journals of stopped engines, check and compare them.
 
-    DIR is an engine's data directory, such as lockstep-data/engine-1. Nothing is written to it, but by `salvage`. An
-    engine that runs is refused.
+    DIR is an engine's data directory, such as lockstep-data/engine-1, or its name in the configuration, such as
+    engine-1. Nothing is written to it, but by `salvage`. An engine that runs is refused.
     """
 
 
@@ -53,31 +60,63 @@ def opened(directory: Path) -> Iterator[ColdJournal]:
 
 
 @command.command("dump")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True))
+@engine_directory_argument("directory")
+@config_option
 @click.option("--from", "from_seq", type=click.IntRange(1), help="First command to list; default: the last ten.")
 @click.option("--limit", type=click.IntRange(0), default=_LAST, show_default=True, help="Commands to list at the most.")
+@click.option("--events", "with_events", is_flag=True, help="List what the engine computed of each command, too.")
 @json_option
 @expected_errors
-def dump(directory: Path, from_seq: int | None, limit: int, json_file: Output | None) -> int:
+def dump(
+    directory: Path,
+    config_path: Path,
+    from_seq: int | None,
+    limit: int,
+    with_events: bool,
+    json_file: Output | None,
+) -> int:
     """Show what a journal holds: identity, tip, promise, digest, epochs, and some of its commands.
 
     Instead of DIR it takes an archived tail, DIR/archive/*.frames: commands that an engine gave up again.
+
+    With --json: every field of each command (`fields`), of each of its events (--events) and of the batches that they
+    were stamped in, enough to build the journal again. Integers of 64 bits are texts.
     """
     console = make_console(json_file)
     if directory.is_file():
         return _dump_archive(console, directory, from_seq, limit, json_file)
+    directory = engine_directory(directory, config_path)
     with opened(directory) as journal:
         summary = journal.summary
+        start = from_seq if from_seq is not None else max(1, summary.tip_seq - limit + 1)
         try:
             epochs = _epochs(journal)
-            commands = _commands(journal, from_seq, limit)
+            listing = list_commands(
+                map(decode_frame, journal.raw_batches(start)),
+                start,
+                limit,
+                journal.events if with_events else lambda _: None,
+            )
         except FrameError as error:
             raise Failure(
                 f"{directory}: an entry is damaged: {error}; `journal verify` says where, and the engine can be "
                 "brought back with `lockstep cluster reinit`"
             ) from error
         digest = journal.digest(summary.tip_seq)
-    facts = {
+        listed = listing.to_json(journal.digest)
+    facts = _facts(summary, digest)
+    table = plain_table(f"journal in {directory}", header=False)
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), str(value) or "not kept")
+    console.print(table)
+    console.print(history_table(epochs, title="epochs"))
+    _print_rows(console, listing)
+    write_json(json_file, {**facts, "epochs": [epoch.to_json() for epoch in epochs], **listed})
+    return 0
+
+
+def _facts(summary: JournalSummary, digest: bytes | None) -> dict[str, object]:
+    return {
         "member": summary.member,
         "cluster_uuid": summary.cluster_uuid,
         "tip_seq": summary.tip_seq,
@@ -89,35 +128,28 @@ def dump(directory: Path, from_seq: int | None, limit: int, json_file: Output | 
         "incarnation": summary.incarnation,
         "digest": digest.hex() if digest is not None else "",
     }
-    table = plain_table(f"journal in {directory}", header=False)
-    for name, value in facts.items():
-        table.add_row(name.replace("_", " "), str(value) or "not kept")
-    console.print(table)
-    console.print(history_table(epochs, title="epochs"))
-    for seq, epoch, text in commands:
-        console.print(f"{seq:>10}  {epoch:>4}  {text}", highlight=False)
-    write_json(
-        json_file,
-        {
-            **facts,
-            "epochs": [epoch.to_json() for epoch in epochs],
-            "commands": [{"seq": seq, "epoch": epoch, "command": text} for seq, epoch, text in commands],
-        },
-    )
-    return 0
+
+
+def _print_rows(console: Console, listing: Listing) -> None:
+    for row in listing.rows:
+        console.print(f"{row.seq:>10}  {row.batch.epoch:>4}  {row.text}", highlight=False)
+        for text in row.event_texts():
+            console.print(f"{'':>16}  -> {text}", highlight=False)
 
 
 @command.command("salvage")
-@click.argument("directory", metavar="DIR", type=directory_type)
+@engine_directory_argument("directory")
+@config_option
 @json_option
 @expected_errors
-def salvage_command(directory: Path, json_file: Output | None) -> int:
+def salvage_command(directory: Path, config_path: Path, json_file: Output | None) -> int:
     """Make what can be read of a damaged journal a journal again; everything is copied first.
 
     The last resort, where no engine has what it held: the cluster does not believe it before a forced failover with
     accepted data loss.
     """
     console = make_console(json_file)
+    directory = engine_directory(directory, config_path)
     try:
         done = salvage(directory)
     except (NoJournal, NothingToSalvage) as error:
@@ -142,20 +174,15 @@ def _dump_archive(console: Console, path: Path, from_seq: int | None, limit: int
             f"{path} is no archived tail; name an engine's data directory, or a file {SUFFIX} in its archive"
         )
     try:
-        rows = [
-            (batch.first_seq + at, batch.epoch, describe_command(record))
-            for batch in archived_batches(path)
-            for at, record in enumerate(batch.records)
-        ]
+        batches = list(archived_batches(path))
     except FrameError as error:
         raise Failure(f"{path}: {error}; read what is whole of it in {path.with_suffix('.jsonl')}") from error
-    shown = [row for row in rows if from_seq is None or row[0] >= from_seq]
-    shown = shown[:limit] if from_seq is not None else shown[max(0, len(shown) - limit) :]
-    console.print(f"{path}: {len(rows)} commands" + (f", seq {rows[0][0]} to {rows[-1][0]}" if rows else ""))
-    for seq, epoch, text in shown:
-        console.print(f"{seq:>10}  {epoch:>4}  {text}", highlight=False)
-    commands = [{"seq": seq, "epoch": epoch, "command": text} for seq, epoch, text in shown]
-    write_json(json_file, {"archive": str(path), "count": len(rows), "commands": commands})
+    count = sum(batch.count for batch in batches)
+    last = batches[-1].last_seq if batches else 0
+    listing = list_commands(batches, from_seq if from_seq is not None else max(1, last - limit + 1), limit)
+    console.print(f"{path}: {count} commands" + (f", seq {batches[0].first_seq} to {last}" if batches else ""))
+    _print_rows(console, listing)
+    write_json(json_file, {"archive": str(path), "count": count, **listing.to_json()})
     return 0
 
 
@@ -169,20 +196,9 @@ def _epochs(journal: ColdJournal) -> tuple[EpochBegun, ...]:
     return tuple(found)
 
 
-def _commands(journal: ColdJournal, from_seq: int | None, limit: int) -> list[tuple[int, int, str]]:
-    rows: deque[tuple[int, int, str]] = deque(maxlen=limit)
-    start = from_seq if from_seq is not None else max(1, journal.summary.tip_seq - limit + 1)
-    for raw in journal.raw_batches(start):
-        batch = decode_frame(raw)
-        for seq in range(max(start, batch.first_seq), batch.last_seq + 1):
-            if seq >= start + limit:
-                return list(rows)
-            rows.append((seq, batch.epoch, describe_command(batch.records[seq - batch.first_seq])))
-    return list(rows)
-
-
 @command.command("verify")
-@click.argument("directory", metavar="DIR", type=directory_type)
+@engine_directory_argument("directory")
+@config_option
 @click.option(
     "--engine",
     "engine_name",
@@ -193,13 +209,14 @@ def _commands(journal: ColdJournal, from_seq: int | None, limit: int) -> list[tu
 )
 @json_option
 @expected_errors
-def verify_journal(directory: Path, engine_name: str, json_file: Output | None) -> int:
+def verify_journal(directory: Path, config_path: Path, engine_name: str, json_file: Output | None) -> int:
     """Execute a journal again and prove that it is what the engine wrote and did.
 
     Checks each entry's CRC, that no seq is missing, epochs and stamped times, and that a fresh engine comes to the
     digest that the engine had stored. Exit code 1 at the first fault, with its seq.
     """
     console = make_console(json_file)
+    directory = engine_directory(directory, config_path)
     started = time.monotonic()
     try:
         make = implementation(engine_name)
@@ -252,16 +269,18 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
 
 
 @command.command("diff")
-@click.argument("left", metavar="DIR", type=directory_type)
-@click.argument("right", metavar="DIR", type=directory_type)
+@engine_directory_argument("left")
+@engine_directory_argument("right")
+@config_option
 @json_option
 @expected_errors
-def diff(left: Path, right: Path, json_file: Output | None) -> int:
+def diff(left: Path, right: Path, config_path: Path, json_file: Output | None) -> int:
     """Find the first command at which two journals part: other command, other stamp, or other outcome.
 
     Exit code 0 if neither contradicts the other (one may be longer), 1 if they part.
     """
     console = make_console(json_file)
+    left, right = engine_directory(left, config_path), engine_directory(right, config_path)
     with opened(left) as one, opened(right) as other:
         if one.summary.cluster_uuid != other.summary.cluster_uuid:
             raise InputFault(

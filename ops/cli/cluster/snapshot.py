@@ -7,8 +7,8 @@ import click
 import grpc
 
 from lockstep.engine.implementations import DEFAULT, NAMES, UnknownImplementation, implementation
-from lockstep.ops.cli.cluster.arguments import engine_argument
-from lockstep.ops.cli.cluster.journal import directory_type, opened
+from lockstep.ops.cli.cluster.arguments import engine_argument, engine_directory, engine_directory_argument
+from lockstep.ops.cli.cluster.journal import opened
 from lockstep.ops.cli.cluster.steps import Refused, Work, open_work, operator_errors
 from lockstep.ops.cli.cluster.tables import time_text
 from lockstep.ops.cli.lazy_group import PlainGroup
@@ -95,7 +95,8 @@ def _address(work: Work, member: int) -> str:
 
 
 @command.command("verify")
-@click.argument("directory", metavar="DIR", type=directory_type)
+@engine_directory_argument("directory")
+@config_option
 @click.option(
     "--engine",
     "engine_name",
@@ -106,17 +107,18 @@ def _address(work: Work, member: int) -> str:
 )
 @json_option
 @expected_errors
-def verify(directory: Path, engine_name: str, json_file: Output | None) -> int:
+def verify(directory: Path, config_path: Path, engine_name: str, json_file: Output | None) -> int:
     """Execute the journal of a stopped engine and compare each snapshot beside it, byte by byte.
 
-    DIR is the engine's data directory. A snapshot that the journal no longer reaches back to is checked by its
-    checksums alone, and said so. Exit code 1 if one is wrong.
+    DIR is the engine's data directory, or its name in the configuration. A snapshot that the journal no longer reaches
+    back to is checked by its checksums alone, and said so. Exit code 1 if one is wrong.
     """
     try:
         make = implementation(engine_name)
     except UnknownImplementation as error:
         raise InputFault(str(error)) from error
     console = make_console(json_file)
+    directory = engine_directory(directory, config_path)
     with opened(directory) as journal:
         verdicts = verify_snapshots(journal, make)
     for one in verdicts:

@@ -9,6 +9,8 @@ from rich.live import Live
 
 from lockstep.ops.cli.cluster.tables import headline, status_json, topology_table
 from lockstep.ops.cli.options import (
+    TIMEOUT,
+    Real,
     address_option,
     config_option,
     expected_errors,
@@ -32,13 +34,15 @@ from lockstep.stream.topology import Topology
 @click.option(
     "--watch",
     "watch_s",
-    type=click.FloatRange(0.1, 3600),
+    type=Real(0.1, 3600),
     is_flag=False,
     flag_value=1.0,
     metavar="[SECONDS]",
     help="Show it again and again until Ctrl-C; without a terminal, a line for each change.",
 )
-@click.option("--timeout", "timeout_s", type=float, default=2.0, show_default=True, help="Seconds to wait for answers.")
+@click.option(
+    "--timeout", "timeout_s", type=TIMEOUT, default=2.0, show_default=True, help="Seconds to wait for answers."
+)
 @expected_errors
 def command(
     config_path: Path, addresses: tuple[str, ...], json_file: Output | None, watch_s: float | None, timeout_s: float

@@ -10,7 +10,7 @@ import click
 from lockstep.ops.cli.cluster.arguments import complete_engine, read_engine
 from lockstep.ops.cli.cluster.steps import Work, dry_run_option, open_work, operator_errors, refuse
 from lockstep.ops.cli.cluster.tables import reasons_table
-from lockstep.ops.cli.options import config_option, json_option
+from lockstep.ops.cli.options import Real, config_option, json_option
 from lockstep.ops.operator.calls import change
 from lockstep.ops.operator.plans import Refusal, SwitchoverPlan, eligibility, plan_switchover
 from lockstep.ops.operator.times import TimeFault, parse_time
@@ -46,7 +46,7 @@ def _read_time(ctx: click.Context, param: click.Parameter, value: str | None) ->
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(0, 3600),
+    type=Real(0, 3600),
     default=10.0,
     show_default=True,
     help="Seconds to wait for the candidate to catch up.",

@@ -1,8 +1,11 @@
 """`lockstep reconcile` as an operator and an auditor run it."""
 
 import json
+from pathlib import Path
 
 import pytest
+
+from lockstep.ops import config
 
 
 @pytest.fixture
@@ -38,6 +41,33 @@ def test_files_are_reconciled_certified_and_verified(files, run_here) -> None:
     assert (wrong_key.returncode, "another key" in wrong_key.stderr) == (1, True)
 
 
+def test_every_command_says_what_it_found_as_json(files, run_here) -> None:
+    engines = [part for name in ("engine-1", "engine-2") for part in ("--journal", files.root / name)]
+    own = ("--data-dir", files.own)
+
+    def told(*arguments: object) -> dict:
+        done = run_here("reconcile", *arguments, "--json", "-")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    run = told("run", *engines, *own, "--client-logs", files.root / "client-logs", "--intake", files.gateway)
+    assert run == told("status", *own)
+    assert run["verified_seq"] == run["committed_seq"] > 0
+    certificate = told("certificate", *own)
+    assert [certificate["from_seq"], certificate["to_seq"]] == certificate["ranges"][-1] == run["last_certificate"]
+    assert told("certificate", "--list", *own) == certificate
+    file = files.root / "certificate.json"
+    assert told("certificate", *own, "--out", file) == certificate
+    verified = told("verify", file, *engines)
+    assert verified["fingerprint"] == certificate["fingerprint"]
+    assert verified["claim"] == json.loads(file.read_text())["body"]
+    assert [row["bears_out"] for row in verified["journals"]] == [True, True]
+    example = Path(config.__file__).resolve().parent / "cluster.example.toml"
+    (files.root / "cluster.toml").write_text(example.read_text())
+    named = told("verify", file, "--journal", "engine-1", "--config", files.root / "cluster.toml")
+    assert named["journals"][0]["bears_out"]
+
+
 def test_journal_that_was_changed_does_not_bear_the_certificate_out(clean, run_here, tamper) -> None:
     seq = tamper.own_way(clean.root / "engine-2", 2)
     file = clean.root / "certificate.json"
@@ -69,6 +99,8 @@ def test_break_is_listed_explained_resolved_and_found_again(broken, run_here) ->
     assert "R7 open  fill 999999999.0" in run_here("reconcile", "breaks", *own).stdout
     assert run_here("reconcile", "status", *own).returncode == 1
     explained = run_here("reconcile", "explain", 1, "planted", *own)
+    as_json = json.loads(run_here("reconcile", "explain", 1, "planted", *own, "--json", "-").stdout)
+    assert (as_json["id"], as_json["state"], as_json["note"]) == (1, "explained", "planted")
     assert (explained.returncode, "R7 explained" in explained.stdout) == (0, True)
     assert run_here(*run).returncode == 0
     assert "R7 resolved" in run_here("reconcile", "resolve", 1, "not really", *own).stdout

@@ -1,15 +1,23 @@
 """`lockstep cluster journal` on cold directories."""
 
+import json
 import shutil
+import struct
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lockstep import Client
+from lockstep.engine.implementations import implementation
 from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.operator.record_json import batch_from_json, command_from_json, event_from_json
 from lockstep.replica.journal import Journal
-from lockstep.stream.frames import decode_frame, encode_frame
+from lockstep.stream.digest import GENESIS, next_digest
+from lockstep.stream.frames import Frame, FrameType, decode_frame, encode_frame, frame
+from lockstep.stream.records import COMMAND, CommandKind
 
 Operate = Callable[..., object]
 
@@ -94,3 +102,93 @@ def test_directories_that_hold_no_journal_or_another_clusters_are_named(
     journal.close()
     done = bare("journal", "diff", *copies)
     assert (done.code, "are of different clusters" in done.text) == (2, True)
+
+
+def rebuilt(told: dict) -> list[Frame]:
+    """The batches that a dump tells of, from its JSON alone."""
+    records = {row["seq"]: command_from_json(row["fields"]) for row in told["commands"]}
+    frames = []
+    for batch in told["batches"]:
+        seqs = range(batch["first_seq"], batch["first_seq"] + batch["count"])
+        frames.append(batch_from_json(batch, np.frombuffer(b"".join(records[seq] for seq in seqs), COMMAND)))
+    return frames
+
+
+def test_a_dump_as_json_is_the_whole_journal_and_what_the_engine_made_of_it(
+    bare: Operate, copies: tuple[Path, Path]
+) -> None:
+    done = bare("journal", "dump", copies[0], "--from", 1, "--limit", 100_000, "--events", "--json", "-")
+    assert done.code == 0
+    told = json.loads(done.out, parse_int=lambda digits: int(float(digits)))
+    frames = rebuilt(told)
+    with closing(Journal(copies[0], 0)) as journal:
+        assert [encode_frame(made) for made in frames] == list(journal.raw_frames(1))
+    # Somebody else executes it, and comes to the same events and digests.
+    events = {row["seq"]: [event_from_json(event["fields"]) for event in row["events"]] for row in told["commands"]}
+    engine, digest = implementation("reference")(), GENESIS
+    compared = 0
+    for batch, made in zip(told["batches"], frames, strict=True):
+        found = engine.apply(made.records, first_seq=made.first_seq, timestamp_ns=made.timestamp_ns)
+        listed = [event for seq in range(made.first_seq, made.last_seq + 1) for event in events[seq]]
+        assert [event.tobytes() for event in found] == listed
+        digest = next_digest(
+            digest, epoch=made.epoch, first_seq=made.first_seq, count=made.count, timestamp_ns=made.timestamp_ns,
+            commands=made.records.tobytes(), events=found.tobytes(),
+        )  # fmt: skip
+        if batch["digest"] is not None:
+            assert digest.hex() == batch["digest"]
+            compared += 1
+    assert compared > 5
+    assert "ACCEPTED" in {event["fields"]["kind"] for row in told["commands"] for event in row["events"]}
+
+
+def test_a_dump_of_an_archived_tail_holds_every_kind_of_command_byte_for_byte(bare: Operate, tmp_path: Path) -> None:
+    chance = np.random.default_rng(7)
+    records = np.frombuffer(chance.bytes(128 * len(CommandKind) * 3), COMMAND).copy()
+    records["kind"] = [int(kind) for kind in CommandKind] * 3
+    made = [
+        frame(FrameType.STREAM, sender=1, epoch=4, first_seq=10 + at, records=records[at : at + 20], timestamp_ns=at)
+        for at in range(0, len(records), 20)
+    ]
+    path = tmp_path / "3-9.frames"
+    path.write_bytes(b"".join(struct.pack("<I", len(raw)) + raw for raw in map(encode_frame, made)))
+    out = tmp_path / "dump.json"
+    assert bare("journal", "dump", path, "--limit", 10_000, "--json", out).code == 0
+    told = json.loads(out.read_text())
+    assert [encode_frame(one) for one in rebuilt(told)] == [encode_frame(one) for one in made]
+    assert told["count"] == len(records)
+    assert {row["kind"] for row in told["commands"]} == {kind.name for kind in CommandKind}
+    # The archive itself is an input.
+    again = bare("journal", "dump", path, "--json", path)
+    assert (again.code, "is the directory, which is read" in again.text) == (2, True)
+
+
+def test_a_dump_of_some_commands_names_the_batches_that_they_are_of(bare: Operate, stopped: Path) -> None:
+    whole = json.loads(bare("journal", "dump", stopped / "engine-1", "--from", 1, "--limit", 999, "--json", "-").out)
+    some = json.loads(bare("journal", "dump", stopped / "engine-1", "--from", 4, "--limit", 3, "--json", "-").out)
+    last = json.loads(bare("journal", "dump", stopped / "engine-1", "--limit", 0, "--json", "-").out)
+    assert some["commands"] == whole["commands"][3:6]
+    assert [batch for batch in whole["batches"] if batch in some["batches"]] == some["batches"]
+    assert "events" not in some["commands"][0]
+    assert (last["commands"], last["batches"]) == ([], [])
+    shown = bare("journal", "dump", stopped / "engine-1", "--from", 1, "--limit", 1, "--events")
+    assert "-> EPOCH_STARTED" in shown.text
+
+
+def test_an_engine_is_named_as_in_the_configuration(bare: Operate, stopped: Path, tmp_path: Path) -> None:
+    config = ("--config", stopped / "cluster.toml")
+    out = tmp_path / "out.json"
+    dumped = bare("journal", "dump", "engine-2", *config, "--json", out)
+    assert (dumped.code, json.loads(out.read_text())["member"]) == (0, 2)
+    assert bare("journal", "verify", "engine-1", *config).code == 0
+    assert bare("journal", "diff", "engine-1", stopped / "engine-2", *config).code == 0
+    assert bare("snapshot", "verify", "engine-1", *config).code == 0
+    unknown = bare("journal", "verify", "engine-7", *config)
+    assert (unknown.code, "has no engine-7; use one of: engine-1, engine-2" in unknown.text) == (2, True)
+    nowhere = bare("journal", "verify", "engine-1", "--config", tmp_path / "none.toml")
+    assert (nowhere.code, "no such file" in nowhere.text) == (2, True)
+    missing = bare("journal", "verify", tmp_path / "none", *config)
+    assert (missing.code, "does not exist; name an engine's data directory" in missing.text) == (2, True)
+    # What the configuration calls its data is no place for a result either.
+    inside = bare("journal", "dump", "engine-2", *config, "--json", stopped / "engine-1" / "dump.json")
+    assert (inside.code, "whose files are not to be touched" in inside.text) == (2, True)
