@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 
 from lockstep.errors import LockstepError
 from lockstep.ops.config import ConfigError, load, named_paths
+from lockstep.ops.config_values import is_endpoint, shown
 from lockstep.ops.faults import EXIT_ENVIRONMENT, EXIT_USAGE, BadInput, EnvironmentFault, os_error_text
 from lockstep.ops.output import Output, checked
 from lockstep.stream.driver import DriverRefused
@@ -113,9 +114,13 @@ def _check_addresses(ctx: click.Context, param: click.Parameter, value: tuple[st
     from lockstep.channel import parse_addresses
 
     try:
-        return parse_addresses(value)
+        addresses = parse_addresses(value)
     except ValueError as error:
         raise click.BadParameter(str(error), ctx=ctx, param=param) from None
+    for address in addresses:
+        if not is_endpoint(address):
+            raise click.BadParameter(f"{shown(address)} is not HOST:PORT, with a port from 1 to 65535", ctx, param)
+    return addresses
 
 
 def address_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -137,7 +137,7 @@ def command(
     fail_on_refusal: bool,
 ) -> int:
     """Send a file's commands and write what came back; `_HELP` is what the command line says."""
-    if rate and pace:
+    if rate is not None and pace is not None:
         raise click.UsageError("--rate and --pace exclude each other")
     if local and addresses:
         raise click.UsageError("--local and --address exclude each other: --local starts a cluster of its own")

@@ -79,3 +79,15 @@ def test_no_whole_number_is_a_traceback(
         done = run_here(*path, *required_words(COMMANDS[path], tmp_path), param.opts[0], value)
         assert done.code == 2, value
         assert f"Invalid value for '{param.opts[0]}'" in done.err
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "host:", "host:0", "host:65536", "host:\u0661", ":1", "a b:1", "http://a:1", ""]
+)
+def test_an_address_without_host_and_port_is_refused_wherever_one_is_taken(run_here: RunHere, address: str) -> None:
+    taking = [path for path, command in COMMANDS.items() if "--address" in options(command)]
+    assert len(taking) >= 4
+    for path in taking:
+        done = run_here(*path, *(["flow.csv"] if path == ("replay",) else []), "--address", address)
+        assert done.code == 2, path
+        assert "Invalid value for '--address'" in done.err
