@@ -55,11 +55,14 @@ class ClientStream:
         self.past_known = asyncio.Event()
         """Set when it is known whether the session had a past; no command of the stream is taken in before."""
         self.end: StreamEnd | None = None
+        self.asks_next_no = False
+        """The client wants to be told which number comes next, once it has all earlier reports."""
         self.closed = False
         """Nobody reads it any more."""
         self.half_closed = False
         """The client sends nothing more."""
         self._urgent: list[bytes] = []
+        self._after_rows: list[bytes] = []
         self._rows: list[ReportRows] = []
         self._held: list[ReportRows] | None = []
         self._count = 0
@@ -131,9 +134,17 @@ class ClientStream:
             )
         self._notify()
 
-    def welcome(self, stamp: common_pb2.Stamp, *, gateway: int, credit: int, max_batch: int) -> None:
+    def welcome(
+        self, stamp: common_pb2.Stamp, *, gateway: int, credit: int, max_batch: int, next_number_follows: bool = False
+    ) -> None:
         """The first message of a stream."""
-        message = orders_pb2.Welcome(stamp=stamp, gateway=gateway, credit=credit, max_batch=max_batch)
+        message = orders_pb2.Welcome(
+            stamp=stamp,
+            gateway=gateway,
+            credit=credit,
+            max_batch=max_batch,
+            next_number_follows=next_number_follows,
+        )
         self._say(columns_pb2.SessionResponse(welcome=message.SerializeToString()))
 
     def refuse(self, stamp: common_pb2.Stamp, refused: Refused, text: str) -> None:
@@ -148,6 +159,15 @@ class ClientStream:
         )
         self._say(columns_pb2.SessionResponse(refusal=message.SerializeToString()))
 
+    def say_next_number(self, stamp: common_pb2.Stamp, next_no: int) -> None:
+        """After all reports that wait now."""
+        if self.end is not None:
+            return
+        message = orders_pb2.NextNumber(stamp=stamp, next_no=next_no)
+        said = columns_pb2.SessionResponse(next_number=message.SerializeToString())
+        self._after_rows.append(said.SerializeToString())
+        self._notify()
+
     def _say(self, message: columns_pb2.SessionResponse) -> None:
         self._urgent.append(message.SerializeToString())
         self._notify()
@@ -157,6 +177,7 @@ class ClientStream:
         if self.end is None:
             self.end = StreamEnd(status, text, code)
             self._rows.clear()
+            self._after_rows.clear()
             if self._held is not None:
                 self._held.clear()
             self._count = 0
@@ -180,6 +201,8 @@ class ClientStream:
             rows, self._rows = join(self._rows), []
             self._count -= len(rows)
             messages += self._encode(rows, epoch, seq)
+        messages += self._after_rows
+        self._after_rows.clear()
         return messages
 
     def _encode(self, rows: ReportRows, epoch: int, seq: int) -> list[bytes]:

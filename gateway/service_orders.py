@@ -24,6 +24,7 @@ from lockstep.v1 import orders_pb2, replication_pb2
 
 SERVICE: Final = "lockstep.v1.OrderEntry"
 _ANSWER_TIMEOUT_S: Final = 5.0
+_TOO_MANY: Final = "too many sessions are open, or are being opened at once; come again when the metadata says"
 _GAP_PATIENCE_S: Final = 1.0
 _GAP_STEP_S: Final = 0.002
 _DUPLICATE: Final = int(EventKind.DUPLICATE)
@@ -106,7 +107,8 @@ class OrderEntryService:
             await abort(context, grpc.StatusCode.UNAVAILABLE, self._shell.why_not_serving(), code)
         opened = self._shell.open_stream(client.name, hello)
         if isinstance(opened, Refused):
-            await abort_refused(context, opened, REFUSAL_TEXTS[opened.code])
+            text = _TOO_MANY if opened.code is Code.BUSY else REFUSAL_TEXTS[opened.code]
+            await abort_refused(context, opened, text)
         self._shell.spawn(self._shell.resume(opened))
         return opened
 

@@ -19,12 +19,14 @@ from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.downlink import Fetch
 from lockstep.gateway.engines import Engines, EnginesUnavailable
 from lockstep.gateway.entitlement import Entitlements
+from lockstep.gateway.handshakes import Handshakes
 from lockstep.gateway.inlet import Inlet
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import Effects, GatewayMachine
 from lockstep.gateway.market_hub import MarketHub
 from lockstep.gateway.missed_events import MissedEvents
 from lockstep.gateway.missed_trades import MissedTrades
+from lockstep.gateway.numbering import say_next_number
 from lockstep.gateway.reports import ReportRows, Routed, stamp_message
 from lockstep.gateway.resuming import resume
 from lockstep.gateway.sessions import Refused
@@ -94,6 +96,7 @@ class GatewayShell:
             for (kind, peer), spec in outbound_links(topology, member).items()
             if kind is LinkKind.SUBMIT
         }
+        self.handshakes = Handshakes()
         self._streams: dict[int, ClientStream] = {}
         self._tokens = itertools.count(1)
         self._waiters: dict[tuple[int, int], list[asyncio.Future[ReportRows]]] = {}
@@ -351,6 +354,9 @@ class GatewayShell:
     def open_stream(self, client: str, hello: orders_pb2.Hello) -> ClientStream | Refused:
         """A client's Hello: its stream owns the session now, another one that did is ended."""
         token = next(self._tokens)
+        retry_after_ms = self.handshakes.begin(token, time.monotonic_ns())
+        if retry_after_ms:
+            return Refused(0, Code.BUSY, retry_after_ms)
         opened = self.machine.open_session(
             hello.session_id,
             client,
@@ -362,6 +368,7 @@ class GatewayShell:
             last_epoch=hello.last_epoch,
         )
         if isinstance(opened, Refused):
+            self.handshakes.end(token, time.monotonic_ns())
             return opened
         previous = self._streams.pop(hello.session_id, None)
         if previous is not None:
@@ -375,7 +382,9 @@ class GatewayShell:
             gateway=self.member.id,
             credit=opened.credit,
             max_batch=self.topology.limits.client_batch,
+            next_number_follows=hello.asks_next_no,
         )
+        stream.asks_next_no = hello.asks_next_no
         return stream
 
     def close_stream(self, stream: ClientStream) -> None:
@@ -398,7 +407,12 @@ class GatewayShell:
 
     async def resume(self, stream: ClientStream) -> None:
         """Bring a new stream the reports after those of its Hello that were delivered before it was opened."""
-        await resume(stream, self.engines, self.machine)
+        try:
+            await resume(stream, self.engines, self.machine)
+            if stream.asks_next_no:
+                await say_next_number(stream, self.query, self.machine.sessions, self.stamp)
+        finally:
+            self.handshakes.end(stream.token, time.monotonic_ns())
 
     # ---- unary calls ---------------------------------------------------------------------------------------------
 
@@ -442,6 +456,7 @@ class GatewayShell:
         why = self.why_not_serving()
         counters = {
             **self.counters,
+            "sessions_turned_away": self.handshakes.turned_away,
             "sessions": len(self.machine.sessions),
             "streams": len(self._streams),
             "subscribers": self.market.subscribers,

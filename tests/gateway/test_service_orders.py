@@ -5,6 +5,7 @@ import time
 import grpc
 import pytest
 
+from lockstep.gateway.handshakes import Handshakes
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EventFlag, EventKind
 from lockstep.v1 import accounts_pb2, common_pb2, orders_pb2
@@ -79,6 +80,59 @@ def test_new_session_needs_no_search_of_the_past(gateway, cluster, order):
     client.rows(1)
     assert [fetch for fetch in cluster.fetches if fetch[2] == S1] == []
     client.close()
+
+
+def test_client_that_asks_is_told_its_next_number_after_all_earlier_reports(gateway, cluster, order):
+    first = gateway.session(S1)
+    first.expect("welcome")
+    for number in range(1, 6):
+        first.send(command=order(number))
+    seen = first.rows(5)[2].event_id
+    first.close()
+    for last_seen, rest in ((common_pb2.EventId(), 5), (seen, 2)):
+        again = gateway.session(S1, last_seen=last_seen, next_no=1, asks_next_no=True)
+        assert again.expect("welcome").next_number_follows
+        assert len(again.rows(rest)) == rest
+        told = again.expect("next_number")
+        assert told.next_no == 6
+        assert told.stamp.epoch == 1
+        again.close()
+    unasked = gateway.session(S1, next_no=1)
+    assert not unasked.expect("welcome").next_number_follows
+    unasked.close()
+    new = gateway.session(S2, asks_next_no=True)
+    new.expect("welcome")
+    assert new.expect("next_number").next_no == 1
+    new.close()
+
+
+def test_session_that_is_opened_beside_too_many_others_is_told_when_to_come_again(gateway, monkeypatch):
+    monkeypatch.setattr(Handshakes, "begin", lambda _self, _token, _now_ns: 321)
+    turned_away = gateway.session(S1)
+    assert turned_away.ended() is grpc.StatusCode.UNAVAILABLE
+    metadata = dict(turned_away.call.trailing_metadata())
+    assert metadata["lockstep-code"] == str(int(Code.BUSY))
+    assert metadata["lockstep-retry-after-ms"] == "321"
+    monkeypatch.undo()
+    let_in = gateway.session(S1)
+    let_in.expect("welcome")
+    let_in.close()
+
+
+def test_next_number_counts_what_is_in_flight_through_this_gateway(gateway, cluster, order):
+    cluster.hold_submits = True
+    first = gateway.session(S1)
+    first.expect("welcome")
+    before = gateway.status().counters["commands"]
+    for number in range(1, 4):
+        first.send(command=order(number))
+    gateway.wait_until(lambda status: status.counters["commands"] == before + 3)
+    again = gateway.session(S1, asks_next_no=True)
+    again.expect("welcome")
+    assert again.expect("next_number").next_no == 4
+    cluster.hold_submits = False
+    assert kinds(again.rows(3)) == [(EventKind.ACCEPTED, number) for number in (1, 2, 3)]
+    again.close()
 
 
 def test_unanswered_commands_are_sent_again_in_a_new_reign(gateway, cluster, order):

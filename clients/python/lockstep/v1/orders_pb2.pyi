@@ -335,7 +335,7 @@ class CommandBatch(_message.Message):
     def __init__(self, first_no: _Optional[int] = ..., count: _Optional[int] = ..., kind: _Optional[_Iterable[_Union[_common_pb2.CommandKind, str]]] = ..., side: _Optional[_Iterable[_Union[_common_pb2.Side, str]]] = ..., order_type: _Optional[_Iterable[_Union[_common_pb2.OrderType, str]]] = ..., tif: _Optional[_Iterable[_Union[_common_pb2.TimeInForce, str]]] = ..., stp: _Optional[_Iterable[_Union[_common_pb2.SelfTradePrevention, str]]] = ..., flags: _Optional[_Iterable[int]] = ..., account: _Optional[_Iterable[int]] = ..., instrument: _Optional[_Iterable[int]] = ..., client_order_id: _Optional[_Iterable[int]] = ..., order_id: _Optional[_Iterable[int]] = ..., price_ticks: _Optional[_Iterable[int]] = ..., quantity_lots: _Optional[_Iterable[int]] = ..., stop_price_ticks: _Optional[_Iterable[int]] = ..., display_lots: _Optional[_Iterable[int]] = ..., min_lots: _Optional[_Iterable[int]] = ..., expire_ns: _Optional[_Iterable[int]] = ..., trail_ticks: _Optional[_Iterable[int]] = ..., tag: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("session_id", "last_seen", "next_no", "columnar", "cancel_on_disconnect_ms", "connection", "last_epoch")
+    __slots__ = ("session_id", "last_seen", "next_no", "columnar", "cancel_on_disconnect_ms", "connection", "last_epoch", "asks_next_no")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     LAST_SEEN_FIELD_NUMBER: _ClassVar[int]
     NEXT_NO_FIELD_NUMBER: _ClassVar[int]
@@ -343,6 +343,7 @@ class Hello(_message.Message):
     CANCEL_ON_DISCONNECT_MS_FIELD_NUMBER: _ClassVar[int]
     CONNECTION_FIELD_NUMBER: _ClassVar[int]
     LAST_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    ASKS_NEXT_NO_FIELD_NUMBER: _ClassVar[int]
     session_id: int
     last_seen: _common_pb2.EventId
     next_no: int
@@ -350,7 +351,8 @@ class Hello(_message.Message):
     cancel_on_disconnect_ms: int
     connection: int
     last_epoch: int
-    def __init__(self, session_id: _Optional[int] = ..., last_seen: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., next_no: _Optional[int] = ..., columnar: bool = ..., cancel_on_disconnect_ms: _Optional[int] = ..., connection: _Optional[int] = ..., last_epoch: _Optional[int] = ...) -> None: ...
+    asks_next_no: bool
+    def __init__(self, session_id: _Optional[int] = ..., last_seen: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., next_no: _Optional[int] = ..., columnar: bool = ..., cancel_on_disconnect_ms: _Optional[int] = ..., connection: _Optional[int] = ..., last_epoch: _Optional[int] = ..., asks_next_no: bool = ...) -> None: ...
 
 class SessionRequest(_message.Message):
     __slots__ = ("hello", "command", "batch")
@@ -363,16 +365,26 @@ class SessionRequest(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., batch: _Optional[_Union[CommandBatch, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("stamp", "gateway", "credit", "max_batch")
+    __slots__ = ("stamp", "gateway", "credit", "max_batch", "next_number_follows")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     MAX_BATCH_FIELD_NUMBER: _ClassVar[int]
+    NEXT_NUMBER_FOLLOWS_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     gateway: int
     credit: int
     max_batch: int
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., gateway: _Optional[int] = ..., credit: _Optional[int] = ..., max_batch: _Optional[int] = ...) -> None: ...
+    next_number_follows: bool
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., gateway: _Optional[int] = ..., credit: _Optional[int] = ..., max_batch: _Optional[int] = ..., next_number_follows: bool = ...) -> None: ...
+
+class NextNumber(_message.Message):
+    __slots__ = ("stamp", "next_no")
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    NEXT_NO_FIELD_NUMBER: _ClassVar[int]
+    stamp: _common_pb2.Stamp
+    next_no: int
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., next_no: _Optional[int] = ...) -> None: ...
 
 class Reports(_message.Message):
     __slots__ = ("stamp", "reports")
@@ -447,16 +459,18 @@ class Refusal(_message.Message):
     def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., from_no: _Optional[int] = ..., code: _Optional[_Union[_common_pb2.Code, str]] = ..., text: _Optional[str] = ..., retryable: bool = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("welcome", "reports", "report_batch", "refusal")
+    __slots__ = ("welcome", "reports", "report_batch", "refusal", "next_number")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     REPORTS_FIELD_NUMBER: _ClassVar[int]
     REPORT_BATCH_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    NEXT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     reports: Reports
     report_batch: ReportBatch
     refusal: Refusal
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., reports: _Optional[_Union[Reports, _Mapping]] = ..., report_batch: _Optional[_Union[ReportBatch, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+    next_number: NextNumber
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., reports: _Optional[_Union[Reports, _Mapping]] = ..., report_batch: _Optional[_Union[ReportBatch, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., next_number: _Optional[_Union[NextNumber, _Mapping]] = ...) -> None: ...
 
 class PlaceRequest(_message.Message):
     __slots__ = ("key", "order")

@@ -107,13 +107,15 @@ class SessionRequest(_message.Message):
     def __init__(self, hello: _Optional[bytes] = ..., command: _Optional[bytes] = ..., batch: _Optional[_Union[CommandBatch, _Mapping]] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("welcome", "reports", "report_batch", "refusal")
+    __slots__ = ("welcome", "reports", "report_batch", "refusal", "next_number")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     REPORTS_FIELD_NUMBER: _ClassVar[int]
     REPORT_BATCH_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    NEXT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     welcome: bytes
     reports: bytes
     report_batch: ReportBatch
     refusal: bytes
-    def __init__(self, welcome: _Optional[bytes] = ..., reports: _Optional[bytes] = ..., report_batch: _Optional[_Union[ReportBatch, _Mapping]] = ..., refusal: _Optional[bytes] = ...) -> None: ...
+    next_number: bytes
+    def __init__(self, welcome: _Optional[bytes] = ..., reports: _Optional[bytes] = ..., report_batch: _Optional[_Union[ReportBatch, _Mapping]] = ..., refusal: _Optional[bytes] = ..., next_number: _Optional[bytes] = ...) -> None: ...
