@@ -85,6 +85,11 @@ class FakeGateway(
         self.credit = 0
         self.max_batch = 0
         self.swallow_reports = False
+        self.tells_next_no = True
+        self.slow_past_s = 0.0
+        """How long the reports of the past take to come."""
+        self.in_flight_no = 0
+        """The gateway has commands in flight up to below this number."""
         self.break_after_commands = 0
         self.refusals: list[tuple[int, int]] = []
         """(number, code): refuse this number once, and take no later one before it came again."""
@@ -93,10 +98,18 @@ class FakeGateway(
         self.unary_failures = 0
         self.keys: list[tuple[int, int]] = []
         self.market_scripts: list[list[market_data_pb2.MarketDataUpdate]] = []
+        self.refuse_subscriptions: tuple[grpc.StatusCode, str] | None = None
+        self.market_more: asyncio.Queue[market_data_pb2.MarketDataUpdate] | None = None
+        """What a stream says after its script."""
         self.subscriptions: list[market_data_pb2.SubscribeRequest] = []
         self.metadata: list[dict[str, str]] = []
         self.outboxes: dict[int, asyncio.Queue[orders_pb2.SessionResponse | None]] = {}
+        self.turn_away: list[int] = []
+        """Milliseconds for which the next sessions are to stay away."""
+        self.turned_away_at: list[float] = []
         self.port = 0
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """Where it runs in a thread of its own."""
 
     @property
     def address(self) -> str:
@@ -123,6 +136,11 @@ class FakeGateway(
     async def Session(self, request_iterator: Any, context: Any) -> AsyncIterator[orders_pb2.SessionResponse]:  # noqa: N802
         first = await anext(request_iterator)
         hello = first.hello
+        if self.turn_away:
+            self.turned_away_at.append(asyncio.get_running_loop().time())
+            code = str(int(common_pb2.CODE_BUSY))
+            told = (("lockstep-code", code), ("lockstep-retry-after-ms", str(self.turn_away.pop(0))))
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "BUSY: too many at once", told)
         self.hellos.append(hello)
         self.metadata.append(dict(context.invocation_metadata()))
         out: asyncio.Queue[orders_pb2.SessionResponse | None] = asyncio.Queue()
@@ -132,7 +150,13 @@ class FakeGateway(
             old.put_nowait(orders_pb2.SessionResponse(refusal=refusal))
             old.put_nowait(None)
         self.outboxes[hello.session_id] = out
-        welcome = orders_pb2.Welcome(stamp=self.stamp(), gateway=1, credit=self.credit, max_batch=self.max_batch)
+        welcome = orders_pb2.Welcome(
+            stamp=self.stamp(),
+            gateway=1,
+            credit=self.credit,
+            max_batch=self.max_batch,
+            next_number_follows=hello.asks_next_no and self.tells_next_no,
+        )
         out.put_nowait(orders_pb2.SessionResponse(welcome=welcome))
         after = (hello.last_seen.seq, hello.last_seen.index)
         past = [
@@ -141,7 +165,7 @@ class FakeGateway(
             if (row.event_id.seq, row.event_id.index) > after
         ]
         if past:
-            out.put_nowait(self.reports(past))
+            asyncio.get_running_loop().call_later(self.slow_past_s, out.put_nowait, self.reports(past))
 
         def deliver(session_id: int, rows: list[Row]) -> None:
             if session_id == hello.session_id and not self.swallow_reports:
@@ -149,6 +173,11 @@ class FakeGateway(
                     out.put_nowait(self.reports(rows))
 
         self.exchange.watchers.append(deliver)
+        if welcome.next_number_follows:
+            await asyncio.sleep(self.slow_past_s)
+            expected = max(hello.next_no, len(self.exchange.executed.get(hello.session_id, [])) + 1, self.in_flight_no)
+            told = orders_pb2.NextNumber(stamp=self.stamp(), next_no=expected)
+            out.put_nowait(orders_pb2.SessionResponse(next_number=told))
         reader = asyncio.create_task(self._read(request_iterator, hello, out))
         try:
             while (response := await out.get()) is not None:
@@ -220,12 +249,17 @@ class FakeGateway(
         self, request: market_data_pb2.SubscribeRequest, context: Any
     ) -> AsyncIterator[market_data_pb2.MarketDataUpdate]:
         self.subscriptions.append(request)
+        if self.refuse_subscriptions is not None:
+            await context.abort(*self.refuse_subscriptions)
         script = self.market_scripts.pop(0) if self.market_scripts else []
         for update in script:
             yield update
         if self.market_scripts:
             await asyncio.sleep(0.05)
             await context.abort(grpc.StatusCode.UNAVAILABLE, "gateway goes away")
+        if self.market_more is not None:
+            while True:
+                yield await self.market_more.get()
         await asyncio.sleep(30)
 
     async def GetStatus(  # noqa: N802
@@ -274,7 +308,7 @@ def gateway_thread(exchange: FakeExchange) -> Iterator[FakeGateway]:
 
     gateway = FakeGateway(exchange)
     started, stop = threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
+    loop = gateway.loop = asyncio.new_event_loop()
 
     async def serve() -> None:
         server = grpc.aio.server()

@@ -299,6 +299,80 @@ def test_checkpoint_lets_another_process_go_on(run_with_gateways: Run, exchange:
     run_with_gateways(body)
 
 
+@pytest.mark.parametrize("slow_past_s", [0.0, 0.5])
+@pytest.mark.parametrize("executed", [1, 5, 60])
+def test_session_taken_up_from_its_first_checkpoint_goes_on_behind_what_was_executed(
+    run_with_gateways: Run, exchange: Any, executed: int, slow_past_s: float
+) -> None:
+    async def body(gateway: Any) -> None:
+        gateway.slow_past_s = slow_past_s
+        async with AsyncClient(gateway.address) as client:
+            session = await client.session()
+            checkpoint = Checkpoint.from_json(session.checkpoint().to_json())
+            await session.submit_columns(orders(executed))
+            await session.close()
+            async with await client.session(resume=checkpoint) as again:
+                handle = await again.place(account=1, instrument=7, side="buy", quantity_lots=7, price_ticks=5)
+                assert handle.session_no == executed + 1
+                result = await handle
+                assert result.outcome.quantity_lots == 7, "the outcome is this order's"
+        (done,) = exchange.executed.values()
+        assert len(done) == executed + 1
+
+    run_with_gateways(body)
+
+
+def test_session_taken_up_while_a_command_of_its_former_owner_is_in_flight_waits_for_its_answer(
+    run_with_gateways: Run, exchange: Any
+) -> None:
+    async def body(gateway: Any) -> None:
+        async with AsyncClient(gateway.address) as client:
+            session = await client.session()
+            checkpoint = session.checkpoint()
+            await session.submit_columns(orders(2))
+            await session.close()
+            gateway.in_flight_no = 4
+            opening = asyncio.ensure_future(client.session(resume=checkpoint))
+            await until(lambda: len(gateway.hellos) == 2)
+            await asyncio.sleep(0.3)
+            assert not opening.done()
+            exchange.execute(session.session_id, 3, object())
+            again = await opening
+            assert (
+                await again.place(account=1, instrument=7, side="buy", quantity_lots=1, price_ticks=5)
+            ).session_no == 4
+            await again.close()
+
+    run_with_gateways(body)
+
+
+def test_session_that_can_not_learn_how_far_it_had_come_says_so_when_the_time_is_over(run_with_gateways: Run) -> None:
+    async def body(gateway: Any) -> None:
+        gateway.in_flight_no = 9
+        async with AsyncClient(gateway.address) as client:
+            with pytest.raises(Unavailable, match="how far the session's former owner had come"):
+                await client.session(resume=Checkpoint(77), timeout_s=0.5)
+
+    run_with_gateways(body)
+
+
+def test_gateway_that_does_not_say_how_far_a_session_had_come_is_waited_for_until_it_is_quiet(
+    run_with_gateways: Run,
+) -> None:
+    async def body(gateway: Any) -> None:
+        gateway.tells_next_no = False
+        async with AsyncClient(gateway.address) as client:
+            session = await client.session()
+            checkpoint = session.checkpoint()
+            await session.submit_columns(orders(5))
+            await session.close()
+            again = await client.session(resume=checkpoint)
+            assert await again.submit_columns(orders(1)) == 6
+            await again.close()
+
+    run_with_gateways(body)
+
+
 def test_callback_that_raises_ends_the_session_instead_of_hanging_it(run_with_gateways: Run) -> None:
     async def body(gateway: Any) -> None:
         def bad(batch: object) -> None:
@@ -325,5 +399,19 @@ def test_administration_travels_in_the_session(run_with_gateways: Run, exchange:
         assert executed[1].define_account.unlimited_cash
         assert executed[2].adjust_cash.amount_micros == -12_500_000
         assert executed[3].adjust_position.instrument == 7
+
+    run_with_gateways(body)
+
+
+def test_session_that_a_gateway_turns_away_comes_again_when_it_was_told_to(run_with_gateways: Run) -> None:
+    async def body(gateway: Any) -> None:
+        gateway.turn_away = [400, 300]
+        loop = asyncio.get_running_loop()
+        async with AsyncClient(gateway.address) as client:
+            before = loop.time()
+            session = await client.session()
+            assert loop.time() - before >= 0.7
+            assert len(gateway.turned_away_at) == 2
+            await session.close()
 
     run_with_gateways(body)

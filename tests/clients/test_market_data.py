@@ -1,11 +1,26 @@
 """Books that stay whole: snapshots, increments, gaps, breaks, gateways that were left behind."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import pytest
 
-from lockstep import AsyncClient, Book, Feed, Level, PublicTrade, Refused, TradesMissed
+from lockstep import (
+    AsyncClient,
+    AsyncSubscription,
+    Book,
+    Client,
+    Feed,
+    Level,
+    PublicTrade,
+    Refused,
+    SubscriptionEnded,
+    TradesMissed,
+    Unavailable,
+)
 from lockstep.book import FeedGap, MarketMachine
 from lockstep.v1 import common_pb2, market_data_pb2
 
@@ -250,5 +265,220 @@ def test_subscription_to_an_unknown_symbol_is_refused_at_once(run_with_gateways:
         async with AsyncClient(gateway.address) as client:
             with pytest.raises(Refused, match="UNKNOWN_INSTRUMENT"):
                 await client.subscribe(["NOPE"])
+
+    run_with_gateways(body)
+
+
+def best(seq: int, previous: int = 0) -> market_data_pb2.MarketDataUpdate:
+    return market_data_pb2.MarketDataUpdate(
+        stamp=common_pb2.Stamp(epoch=1, seq=seq),
+        instrument=7,
+        feed=market_data_pb2.FEED_L1,
+        seq=seq,
+        previous_seq=previous,
+        best=market_data_pb2.BestBidOffer(bid_price_ticks=seq, bid_quantity_lots=1),
+    )
+
+
+def test_trades_before_the_first_one_that_was_seen_are_missed_like_those_after_it() -> None:
+    machine = MarketMachine()
+    assert machine.on_update(tape(4)) is None
+    machine.on_subscribed()
+    missed = machine.on_update(tape(9))
+    assert missed == TradesMissed(7, 4, 2**32 - 1, 9, 1)
+    machine.on_subscribed()
+    assert machine.on_update(tape(9)) is None, "nothing happened since"
+    assert machine.trades_missed == 1
+
+
+def test_trades_of_an_instrument_that_came_while_no_stream_was_open_are_missed() -> None:
+    machine = MarketMachine()
+    machine.on_update(tape(4))
+    machine.on_update(trade(6, 0, 4))
+    machine.on_subscribed()
+    new = tape(12)
+    new.instrument = 8
+    assert machine.on_update(new) == TradesMissed(8, 6, 0, 12, 1)
+
+
+def test_both_clients_say_that_trades_were_missed_where_they_are_missing(
+    run_with_gateways: Callable[..., Any],
+) -> None:
+    async def body(gateway: Any) -> None:
+        def script() -> list[list[market_data_pb2.MarketDataUpdate]]:
+            return [[tape(4), trade(5, 1, 4)], [tape(8), trade(9, 0, 8)]]
+
+        gateway.market_scripts = script()
+        async with AsyncClient(gateway.address) as client:
+            subscription = await client.subscribe(["ACME"], feeds=[Feed.TRADES])
+            told = [await subscription.next(5) for _ in range(3)]
+            assert [type(each) for each in told] == [PublicTrade, TradesMissed, PublicTrade]
+            assert told[1] == TradesMissed(7, 5, 1, 8, 1)
+            assert subscription.trades_missed == 1
+
+        def blocking() -> None:
+            with Client(gateway.address) as client:
+                subscription = client.subscribe(["ACME"], feeds=[Feed.TRADES])
+                assert [subscription.next(5) for _ in range(3)] == told
+                assert (subscription.trades_missed, subscription.resubscriptions) == (1, 1)
+                assert "gateway goes away" in subscription.last_break
+
+        gateway.market_scripts = script()
+        await asyncio.to_thread(blocking)
+
+    run_with_gateways(body)
+
+
+@pytest.mark.parametrize("threads", [2, 7])
+def test_threads_that_ask_at_once_get_each_update_once_and_in_order(gateway_thread: Any, threads: int) -> None:
+    gateway_thread.market_scripts = [[best(seq, seq - 1) for seq in range(1, 301)]]
+    with Client(gateway_thread.address) as client:
+        subscription = client.subscribe(["ACME"], feeds=[Feed.L1])
+        got: list[list[int]] = [[] for _ in range(threads)]
+        other: list[BaseException] = []
+
+        def ask(mine: list[int]) -> None:
+            try:
+                while True:
+                    mine.append(subscription.next(1.0).seq)  # type: ignore[union-attr]
+            except Unavailable:
+                return
+            except BaseException as error:  # noqa: BLE001 - what must not happen
+                other.append(error)
+
+        asking = [threading.Thread(target=ask, args=(mine,)) for mine in got]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join(30)
+        assert not other
+        assert sorted(seq for mine in got for seq in mine) == list(range(1, 301))
+        assert all(mine == sorted(mine) for mine in got)
+
+
+def test_refused_subscription_says_why_each_time_it_is_asked(run_with_gateways: Callable[..., Any]) -> None:
+    async def body(gateway: Any) -> None:
+        gateway.refuse_subscriptions = (grpc.StatusCode.PERMISSION_DENIED, "no market data for you")
+        async with AsyncClient(gateway.address) as client:
+            subscription = await client.subscribe(["ACME"])
+            for _ in range(3):
+                with pytest.raises(Refused, match=r"NOT_ENTITLED.*no market data for you"):
+                    await subscription.next(5)
+            with pytest.raises(Refused, match="no market data for you"):
+                async for _ in subscription:
+                    pass
+            await subscription.close()
+            with pytest.raises(Refused, match="no market data for you"):
+                await subscription.next(5)
+
+        def blocking() -> None:
+            with Client(gateway.address) as client:
+                subscription = client.subscribe(["ACME"])
+                for _ in range(2):
+                    with pytest.raises(Refused, match="no market data for you"):
+                        subscription.next(5)
+                with pytest.raises(Refused, match="no market data for you"):
+                    next(iter(subscription))
+
+        await asyncio.to_thread(blocking)
+
+    run_with_gateways(body)
+
+
+def test_closed_subscription_says_so_and_wakes_those_who_wait(run_with_gateways: Callable[..., Any]) -> None:
+    async def body(gateway: Any) -> None:
+        async with AsyncClient(gateway.address) as client:
+            subscription = await client.subscribe(["ACME"])
+            waiting = [asyncio.ensure_future(subscription.next()) for _ in range(3)]
+            iterating = asyncio.ensure_future(_all_of(subscription))
+            await asyncio.sleep(0.1)
+            await subscription.close()
+            for task in waiting:
+                with pytest.raises(SubscriptionEnded, match="the subscription was closed"):
+                    await asyncio.wait_for(task, 5)
+            assert await asyncio.wait_for(iterating, 5) == [], "a loop over it just ends"
+            await subscription.close()
+            for _ in range(2):
+                with pytest.raises(SubscriptionEnded, match="the subscription was closed"):
+                    await subscription.next(1)
+            with pytest.raises(SubscriptionEnded, match="the subscription was closed"):
+                await _all_of(subscription)
+
+        def blocking() -> None:
+            client = Client(gateway.address)
+            subscription, other = client.subscribe(["ACME"]), client.subscribe(["ACME"])
+            subscription.close()
+            with pytest.raises(SubscriptionEnded, match="the subscription was closed"):
+                subscription.next(1)
+            with pytest.raises(SubscriptionEnded, match="the subscription was closed"):
+                next(iter(subscription))
+            client.close()
+            with pytest.raises(SubscriptionEnded, match="the client was closed"):
+                other.next(1)
+            other.close()
+
+        await asyncio.to_thread(blocking)
+
+    run_with_gateways(body)
+
+
+async def _all_of(subscription: AsyncSubscription) -> list[object]:
+    return [update async for update in subscription]
+
+
+def test_books_stand_still_while_nobody_asks_also_after_a_time_out(run_with_gateways: Callable[..., Any]) -> None:
+    async def body(gateway: Any) -> None:
+        gateway.market_scripts = [[snapshot(10, level(BUY, 99, 5))]]
+        gateway.market_more = asyncio.Queue()
+        async with AsyncClient(gateway.address) as client:
+            subscription = await client.subscribe(["ACME"], feeds=[Feed.L2])
+            book = await subscription.next(5)
+            assert isinstance(book, Book)
+            with pytest.raises(Unavailable, match="ask again"):
+                await subscription.next(0.1)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await subscription.next()
+            for seq in range(11, 16):
+                gateway.market_more.put_nowait(change(seq, seq - 1, level(BUY, 99, seq)))
+            await asyncio.sleep(0.3)
+            assert (book.seq, book.best_bid) == (10, Level(99, 5, 1)), "nobody asked"
+            for seq in range(11, 16):
+                update = await subscription.next(5)
+                assert (update.seq, book.best_bid) == (seq, Level(99, seq, 1))  # type: ignore[union-attr]
+            await subscription.close()
+
+    run_with_gateways(body)
+
+
+def test_subscription_begins_when_it_is_made_and_not_with_the_first_question(
+    run_with_gateways: Callable[..., Any],
+) -> None:
+    async def body(gateway: Any) -> None:
+        gateway.market_scripts = [[tape(4), trade(5, 1, 4)]]
+        async with AsyncClient(gateway.address) as client:
+            subscription = await client.subscribe(["ACME"], feeds=[Feed.TRADES])
+            async with asyncio.timeout(5):
+                while not gateway.subscriptions:  # noqa: ASYNC110 - nothing announces it
+                    await asyncio.sleep(0.01)
+            assert isinstance(await subscription.next(5), PublicTrade)
+
+    run_with_gateways(body)
+
+
+def test_poll_without_waiting_gets_what_has_come(run_with_gateways: Callable[..., Any]) -> None:
+    async def body(gateway: Any) -> None:
+        gateway.market_scripts = [[best(1), best(2, 1)]]
+        async with AsyncClient(gateway.address) as client:
+            subscription = await client.subscribe(["ACME"], feeds=[Feed.L1])
+            got = []
+            for _ in range(200):
+                try:
+                    got.append((await subscription.next(0)).seq)  # type: ignore[union-attr]
+                except Unavailable:
+                    await asyncio.sleep(0.01)
+                if len(got) == 2:
+                    break
+            assert got == [1, 2]
 
     run_with_gateways(body)

@@ -19,6 +19,7 @@ from lockstep.session_events import (
     NOTHING,
     Closed,
     Connect,
+    NextNumberTold,
     Opened,
     Parcel,
     RefusalArrived,
@@ -178,11 +179,60 @@ def test_pause_before_a_new_try_grows_and_has_chance_in_it() -> None:
     assert machine.deadline_ns - now == 100 * MS
 
 
+def test_pause_goes_on_growing_in_an_outage_that_is_longer_than_a_failover() -> None:
+    limits = SessionLimits()
+    assert [limits.pause_ns(tries, 999_999) // MS for tries in (0, 4, 5, 9, 10, 11, 12, 13, 40)] == [
+        9, 159, 199, 199, 399, 799, 1599, 1999, 1999,
+    ]  # fmt: skip
+    assert limits.pause_ns(40, 0) == 1_000 * MS
+    assert sum(limits.pause_ns(tries, 500_000) for tries in range(10)) < 1_200 * MS, "a restart is met by short ones"
+
+
 def test_gateway_that_never_says_welcome_is_left() -> None:
     machine = SessionMachine(Checkpoint(77), LIMITS)
     machine.step(Opened(), 0)
     assert machine.step(Ticked(), machine.deadline_ns).disconnect == 1
     assert machine.state is State.WAITING
+
+
+def test_gateways_that_are_merely_slow_get_more_time_with_each_welcome_that_did_not_come() -> None:
+    machine = SessionMachine(Checkpoint(77), LIMITS)
+    machine.step(Opened(), 0)
+    patience = []
+    for _ in range(6):
+        machine.step(Ticked(), machine.deadline_ns)
+        started = machine.deadline_ns
+        machine.step(Ticked(), started)
+        patience.append(machine.deadline_ns - started)
+    assert [each // MS for each in patience] == [2000, 4000, 8000, 8000, 8000, 8000]
+    machine.step(Welcomed(machine.conn, 1, 0, 0), started)
+    machine.step(StreamEnded(machine.conn, "gone", 0), started)
+    machine.step(Ticked(), now := machine.deadline_ns)
+    assert machine.deadline_ns - now == 1000 * MS, "one that answers in time sets it back"
+
+
+def test_sessions_that_break_at_one_time_do_not_come_back_in_step() -> None:
+    for event in (
+        RefusalArrived(1, 0, Code.BUSY, "", True, 0),
+        RefusalArrived(1, 0, Code.SHUTTING_DOWN, "", True, 400),
+        Ticked(),
+    ):
+        due = set()
+        for session_id in range(1000, 1200):
+            machine = SessionMachine(Checkpoint(session_id), LIMITS)
+            machine.step(Opened(), 0)
+            machine.step(event, now := machine.deadline_ns)
+            due.add(machine.deadline_ns - now)
+        assert len(due) > 190
+        told = event.retry_after_ms if isinstance(event, RefusalArrived) else 0
+        assert min(due) >= max(5, told) * MS
+        assert max(due) - min(due) > max(4, told * 9 // 10) * MS
+
+
+def test_session_stays_away_as_long_as_the_gateway_asks_and_no_shorter() -> None:
+    machine = opened()
+    machine.step(StreamEnded(1, "too many handshakes", 250_000, 0, 800), 0)
+    assert machine.deadline_ns == 1000 * MS
 
 
 def test_resume_asks_again_for_an_event_of_which_only_the_first_leg_came() -> None:
@@ -300,6 +350,84 @@ def test_answer_to_a_number_never_sent_means_that_somebody_else_uses_the_session
     effects = machine.step(Reported(1, accepted(5, 8)), 0)
     assert effects.failure is not None
     assert "another process" in effects.failure.text
+
+
+def taken_up(checkpoint: Checkpoint) -> SessionMachine:
+    machine = SessionMachine(checkpoint, LIMITS, taken_up=True)
+    connect = machine.step(Opened(), 0).connect
+    assert connect is not None
+    assert connect.asks_next_no
+    machine.step(Welcomed(1, 1, 0, 0, next_number_follows=True), 0)
+    return machine
+
+
+def test_session_taken_up_may_number_once_the_gateway_has_said_how_far_it_had_come() -> None:
+    machine = taken_up(Checkpoint(77))
+    machine.step(Reported(1, accepted(9, 3)), 0)
+    assert not machine.may_number, "more may be on their way"
+    machine.step(Reported(1, accepted(11, 5)), 0)
+    assert not machine.may_number
+    machine.step(NextNumberTold(1, 6), 0)
+    assert machine.may_number
+    assert machine.submit(row(1), 0) == 6
+
+
+def test_session_taken_up_waits_for_the_answers_to_its_former_owners_commands_in_flight() -> None:
+    machine = taken_up(Checkpoint(77))
+    machine.step(NextNumberTold(1, 4), 0)
+    for number in (1, 2, 3):
+        assert not machine.may_number
+        machine.step(Reported(1, accepted(10 + number, number)), 0)
+    assert machine.may_number
+    assert machine.submit(row(1), 0) == 4
+
+
+def test_session_taken_up_with_unanswered_commands_may_find_that_its_former_owner_went_on_after_the_checkpoint() -> (
+    None
+):
+    before = opened()
+    before.submit(CommandColumns(client_order_id=[1, 2, 3]), 0)
+    before.step(Ticked(), MS)
+    checkpoint = before.checkpoint()
+    machine = taken_up(checkpoint)
+    machine.step(NextNumberTold(1, 6), 0)
+    assert not machine.may_number
+    machine.step(Reported(1, accepted(9, 5)), 0)
+    assert (machine.may_number, machine.unanswered, machine.submit(row(1), 0)) == (True, 0, 6)
+
+
+def test_what_a_gateway_said_on_an_earlier_connection_does_not_count_on_the_next() -> None:
+    machine = taken_up(Checkpoint(77))
+    machine.step(NextNumberTold(1, 9), 0)
+    machine.step(StreamEnded(1, "gone", 0), 0)
+    machine.step(Ticked(), machine.deadline_ns)
+    assert machine.step(NextNumberTold(1, 1), 0) == NOTHING
+    machine.step(Welcomed(2, 1, 0, 0, next_number_follows=True), 0)
+    assert not machine.may_number
+    machine.step(NextNumberTold(2, 1), 0)
+    assert machine.may_number
+
+
+def test_session_that_has_numbered_asks_no_more_and_is_not_held_up_by_a_reconnect() -> None:
+    machine = taken_up(Checkpoint(77))
+    machine.step(NextNumberTold(1, 1), 0)
+    machine.submit(row(1), 0)
+    machine.step(StreamEnded(1, "gone", 0), 0)
+    connect = machine.step(Ticked(), machine.deadline_ns).connect
+    assert connect is not None
+    assert not connect.asks_next_no
+    machine.step(Welcomed(2, 1, 0, 0), 0)
+    assert machine.may_number
+
+
+def test_late_command_of_a_former_owner_is_not_blamed_on_another_process_alone() -> None:
+    machine = taken_up(Checkpoint(77))
+    machine.step(NextNumberTold(1, 1), 0)
+    machine.submit(row(1), 0)
+    machine.step(Ticked(), MS)
+    failure = machine.step(Reported(1, accepted(5, 8)), 0).failure
+    assert failure is not None
+    assert "a command of its former owner came late, or another process uses session 0x4d" in failure.text
 
 
 def test_session_taken_up_from_an_old_checkpoint_goes_on_behind_what_was_executed() -> None:

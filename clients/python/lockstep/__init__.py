@@ -8,8 +8,13 @@ Example:
     ...     client.place(account=1, instrument="ACME", side="buy", quantity_lots=10, price="101.50")
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+# gRPC's fork handlers are documented as off in Python; its core takes them for on, and with grpc.aio in use they abort
+# a forked process at random (a failed check in ev_epoll1_linux.cc). It reads this once, when it is imported.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 if TYPE_CHECKING:
     from lockstep.admin import (
@@ -48,12 +53,15 @@ if TYPE_CHECKING:
         is_retryable,
     )
     from lockstep.errors import (
+        CalledAfterFork,
+        CalledFromCallback,
         LockstepError,
         ProtocolFault,
         Refused,
         ReportsNotKept,
         SessionEnded,
         SessionFull,
+        SubscriptionEnded,
         Unavailable,
     )
     from lockstep.market_data import AsyncSubscription
@@ -61,7 +69,8 @@ if TYPE_CHECKING:
     from lockstep.reference import Instrument
     from lockstep.session import AsyncSession
     from lockstep.session_events import Checkpoint, ReportId
-    from lockstep.sync import Client, Session, Subscription
+    from lockstep.subscription import Subscription
+    from lockstep.sync import Client, Session
     from lockstep.values import Account, CommandResult, EventId, GatewayStatus, Order, Position, Report
 
 __all__ = [
@@ -73,6 +82,8 @@ __all__ = [
     "AsyncSession",
     "AsyncSubscription",
     "Book",
+    "CalledAfterFork",
+    "CalledFromCallback",
     "Checkpoint",
     "Client",
     "Code",
@@ -120,6 +131,7 @@ __all__ = [
     "SetRiskLimits",
     "Side",
     "Subscription",
+    "SubscriptionEnded",
     "TimeInForce",
     "TradesMissed",
     "TransferPosition",
@@ -178,12 +190,15 @@ _HOMES = {
         "is_retryable",
     ),
     "lockstep.errors": (
+        "CalledAfterFork",
+        "CalledFromCallback",
         "LockstepError",
         "ProtocolFault",
         "Refused",
         "ReportsNotKept",
         "SessionEnded",
         "SessionFull",
+        "SubscriptionEnded",
         "Unavailable",
     ),
     "lockstep.market_data": ("AsyncSubscription",),
@@ -200,10 +215,10 @@ _HOMES = {
         "Checkpoint",
         "ReportId",
     ),
+    "lockstep.subscription": ("Subscription",),
     "lockstep.sync": (
         "Client",
         "Session",
-        "Subscription",
     ),
     "lockstep.values": (
         "Account",

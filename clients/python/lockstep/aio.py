@@ -3,6 +3,7 @@
 import asyncio
 import random
 import secrets
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ import grpc
 import grpc.aio
 
 from lockstep.arguments import U32, Price, bearer_token, instrument_name, integer, span, word
-from lockstep.channel import Channels, fatal_code, parse_addresses, refusal_code
+from lockstep.backoff import pause_s
+from lockstep.callbacks import batch_callback
+from lockstep.channel import Channels, fatal_code, parse_addresses, refusal_code, retry_after_ms
 from lockstep.client_log import ClientLog
 from lockstep.columns import ReportColumns
 from lockstep.enums import Code, Feed, Side
@@ -59,7 +62,7 @@ from lockstep.values import (
 
 _ATTEMPT_S: Final = 1.0
 _BACKOFF_FIRST_S: Final = 0.02
-_BACKOFF_MOST_S: Final = 0.2
+_BACKOFF_MOST_S: Final = 0.5
 _LONGEST_S: Final = 1_000_000
 _MOST_ANONYMOUS: Final = 0x7FFE_FFFF
 
@@ -108,22 +111,28 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]]):
         self._address = 0
         self._key_lines: list[_KeyLine] = []
         self._shells: list[SessionShell] = []
+        self._subscriptions: weakref.WeakSet[AsyncSubscription] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
         """Itself."""
+        self._channels.owner.check_process("AsyncClient")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections."""
-        await self.close()
+        """Close the connections (in a process that was forked from the client's, nothing: they are not its own)."""
+        if self._channels.owner.is_here:
+            await self.close()
 
     async def close(self) -> None:
-        """Close the connections, and sessions that are still open (without waiting for answers)."""
+        """Close the connections, sessions that are still open (without waiting for answers), and subscriptions."""
+        self._channels.owner.check_process("close()")
         for shell in self._shells:
             await shell.close(0.0)
         self._shells.clear()
+        for subscription in tuple(self._subscriptions):
+            await subscription.close("the client was closed")
         await self._channels.close()
 
     # ---- commands ----------------------------------------------------------------------------------------------
@@ -328,8 +337,9 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]]):
             batch_rows: commands that are sent at once without waiting.
             max_unanswered: bound on commands without an answer.
             on_full: at that bound, "block" until there is room, or "raise" SessionFull.
-            on_report: called for each report, in the event loop, instead of the iterators.
-            on_batch: called for each batch of reports as columns: the fast path.
+            on_report: called for each report, in the event loop, instead of the iterators. A plain function that is
+                soon done: it may submit commands, but not wait for anything.
+            on_batch: called for each batch of reports as columns: the fast path; otherwise like `on_report`.
             timeout_s: seconds to wait for the first gateway's Welcome.
             log_dir: keep a `ClientLog` of this session in that directory, for audits; None: none.
             cancel_on_disconnect_s: have all its orders canceled when no stream of it has been open for so many seconds
@@ -337,12 +347,13 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]]):
 
         Raises:
             ValueError: `on_full` is neither, both callbacks are given, or `cancel_on_disconnect_s` is out of range.
+            TypeError: a callback can't be called, or is a coroutine function.
             Unavailable, Refused: no gateway took the session in.
         """
         if on_full not in ("block", "raise"):
             raise ValueError(f'on_full={on_full!r}; use "block" or "raise"')
-        if on_report is not None and on_batch is not None:
-            raise ValueError("give on_report or on_batch, not both")
+        callback = batch_callback(on_report, on_batch)
+        self._channels.owner.check_process("session()")
         timeout_s = span("timeout_s", timeout_s, 0, _LONGEST_S)
         limits = SessionLimits(
             max_unanswered=integer("max_unanswered", max_unanswered, 1, U32),
@@ -356,7 +367,7 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]]):
             self._channels,
             checkpoint,
             limits,
-            ShellOptions(on_batch=on_batch if on_report is None else _by_row(on_report), log=log),
+            ShellOptions(on_batch=callback, log=log),
             resumed=resume is not None,
         )
         await shell.open(timeout_s)
@@ -376,6 +387,7 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]]):
         Raises:
             TypeError, ValueError: an argument is wrong. Refused: unknown symbol.
         """
+        self._channels.owner.check_process("subscribe()")
         if isinstance(instruments, str) or isinstance(feeds, str):
             raise TypeError('instruments and feeds are sequences; for one of them write ["ACME"], feeds=[Feed.L2]')
         feeds = [word(Feed, "feed", feed) for feed in feeds]
@@ -384,12 +396,15 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]]):
         for name in instruments:
             found = await self.resolve(name, tick_needed=False)
             ids.append(instrument_id(found, name))
-        return AsyncSubscription(self._channels, ids, feeds, depth)
+        subscription = AsyncSubscription(self._channels, ids, feeds, depth)
+        self._subscriptions.add(subscription)
+        return subscription
 
     # ---- one call, over all gateways ---------------------------------------------------------------------------
 
     async def _call(self, stub: Callable[[Any], Any], method: str, request: Any) -> Any:
         """One idempotent call: tried again at the next gateway, with jitter, until the client's timeout."""
+        self._channels.owner.check_process(method)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s
         tries = 0
@@ -405,12 +420,14 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]]):
                 if code != Code.OK:
                     raise Refused(refusal_code(error, code), f"{method}: {details}") from error
                 last = f"{self._channels.address(address)}: {error.code().name} {details}"
+                told_s = retry_after_ms(error) / 1000
+                self._channels.on_break(address, details)
             if self._address == address:
                 self._address += 1
-            pause_s = min(_BACKOFF_FIRST_S * 2**tries, _BACKOFF_MOST_S)
-            tries = min(tries + 1, 10)
-            jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients in time, keeps no secret
-            await asyncio.sleep(min(pause_s * jitter, max(0.0, deadline - loop.time())))
+            chance = random.random()  # noqa: S311 - spreads clients in time, keeps no secret
+            pause = max(pause_s(_BACKOFF_FIRST_S, _BACKOFF_MOST_S, tries, chance), told_s * (1 + chance))
+            tries += 1
+            await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
         raise Unavailable(
             f"{method}: no gateway answered within {self._timeout_s} s (last: {last}); check that the cluster runs and "
             "that the address is right. Whether the command was executed is not known: ask for the order"
@@ -425,11 +442,3 @@ def _grace_ms(cancel_on_disconnect_s: float | None) -> int:
     if cancel_on_disconnect_s is None:
         return 0
     return round(span("cancel_on_disconnect_s", cancel_on_disconnect_s, 0.001, 3600) * 1000)
-
-
-def _by_row(on_report: Callable[[Report], None]) -> Callable[[ReportColumns], None]:
-    def each(batch: ReportColumns) -> None:
-        for row in batch.rows():
-            on_report(row)
-
-    return each

@@ -1,25 +1,29 @@
 """Connections to gateways: addresses, channel options, and what a gRPC status means to a client."""
 
+import gc
+import os
 import re
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 import grpc
 import grpc.aio
 
+from lockstep.backoff import Patience
 from lockstep.enums import Code
+from lockstep.errors import CalledAfterFork, Unavailable
+from lockstep.ownership import Owner
 
-CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
+_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.max_send_message_length", 64 << 20),
     # A gateway that comes back must be reachable at once; gRPC's own back-off grows to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 200),
-    # A hung gateway is found by pings. keepalive_timeout alone never fires in current gRPC; ping_timeout does.
-    ("grpc.keepalive_time_ms", 500),
-    ("grpc.keepalive_timeout_ms", 500),
-    ("grpc.http2.ping_timeout_ms", 500),
+    # This is how long a connection may take to be made. Cut short, busy hosts make them again and again.
+    ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     # Retries are this package's: only it knows which call may be repeated.
@@ -28,8 +32,26 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
+
+def _options(ping_ms: tuple[int, int]) -> tuple[tuple[str, int], ...]:
+    after_ms, answer_ms = ping_ms
+    return (
+        *_OPTIONS,
+        # A hung gateway is found by pings. keepalive_timeout alone never fires in current gRPC; ping_timeout does.
+        ("grpc.keepalive_time_ms", after_ms),
+        ("grpc.keepalive_timeout_ms", answer_ms),
+        ("grpc.http2.ping_timeout_ms", answer_ms),
+    )
+
+
+# Part of the name of the thread that grpc.aio keeps while it is in use.
+_POLLER: Final = "_poll_wrapper"
+_SILENCE: Final = "ping timeout"
 _PORT: Final = re.compile(r"\d{1,5}", re.ASCII)
 _CODE_METADATA: Final = "lockstep-code"
+_RETRY_METADATA: Final = "lockstep-retry-after-ms"
+# What a gateway says is bounded here: a wrong number must not keep a client away for hours.
+_MOST_RETRY_MS: Final = 10_000
 SESSION_METHOD: Final = "/lockstep.v1.OrderEntry/Session"
 
 _FATAL: Final = {
@@ -48,6 +70,14 @@ def refusal_code(error: Any, default: Code) -> int:
         if key == _CODE_METADATA and value.isdigit():
             return int(value)
     return int(default)
+
+
+def retry_after_ms(error: Any) -> int:
+    """How long a gateway asks to stay away, in the metadata of a refused call; 0: it does not say."""
+    for key, value in error.trailing_metadata() or ():
+        if key == _RETRY_METADATA and value.isdigit():
+            return min(int(value), _MOST_RETRY_MS)
+    return 0
 
 
 def fatal_code(status: grpc.StatusCode) -> Code:
@@ -74,8 +104,48 @@ def parse_addresses(addresses: str | Sequence[str]) -> tuple[str, ...]:
     return found
 
 
+class _ForkMemory:
+    """Whether gRPC's asyncio part was in use when this process was forked: then it can't be used here.
+
+    Its poller, one for the process, is a thread that a fork does not take along, and nothing starts another one (grpcio
+    1.7x to 1.8x; a call then waits for ever). Where nothing used it at the fork, the first channel here starts one.
+    """
+
+    def __init__(self) -> None:
+        self.inherited = False
+        self._in_use = False
+        os.register_at_fork(before=self._before_fork, after_in_child=self._after_fork)
+
+    def _before_fork(self) -> None:
+        self._in_use = any(_POLLER in thread.name for thread in threading.enumerate())
+
+    def _after_fork(self) -> None:
+        if self._in_use:
+            self.inherited = True
+            # Whatever of gRPC is garbage here must stay: to end a call or a channel would ask the lost threads for it
+            # (seen: a failed check in its core aborts the process).
+            gc.freeze()
+
+
+_FORKS: Final = _ForkMemory()
+
+
+def check_usable_here() -> None:
+    """Raises CalledAfterFork where no client of this process's own can work."""
+    if _FORKS.inherited:
+        raise CalledAfterFork(
+            f"process {os.getpid()} was forked while its parent had a client (or anything else of grpc.aio) open: that "
+            "part of gRPC does not survive a fork, and a client made here would wait for ever. Close the parent's "
+            'clients before the fork, or start processes with multiprocessing.get_context("spawn") or "forkserver"'
+        )
+
+
 class Channels:
-    """One channel for each gateway address, opened when it is first needed. Belongs to one event loop."""
+    """One channel for each gateway address, opened when it is first needed. Belongs to one event loop.
+
+    Raises:
+        CalledAfterFork: see `check_usable_here`; also from `channel`, in a process forked from the one that made it.
+    """
 
     def __init__(
         self,
@@ -84,25 +154,42 @@ class Channels:
         token: str | None,
         credentials: grpc.ChannelCredentials | None,
     ) -> None:
+        check_usable_here()
+        self.owner = Owner()
         self.addresses = tuple(addresses)
         self.metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {token}"),) if token else ()
         self._credentials = credentials
         self._open: dict[int, Any] = {}
+        self._patience: dict[int, Patience] = {}
+        self._replaced: list[Any] = []
+        """Channels whose connections were given up too soon; streams may still be on them."""
+        self.closed = False
 
     def address(self, index: int) -> str:
         """The address that an index means."""
         return self.addresses[index % len(self.addresses)]
 
     def channel(self, index: int) -> Any:
-        """A `grpc.aio.Channel` to address `index` (modulo their number)."""
+        """A `grpc.aio.Channel` to address `index` (modulo their number). Raises Unavailable once closed."""
+        self.owner.check_process("a call")
+        if self.closed:
+            raise Unavailable("the client is closed; make a new one")
         place = index % len(self.addresses)
         if place not in self._open:
             address = self.addresses[place]
+            options = _options(self._patience.setdefault(place, Patience(time.monotonic())).ping_ms)
             if self._credentials is None:
-                self._open[place] = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+                opened = grpc.aio.insecure_channel(address, options=options)
             else:
-                self._open[place] = grpc.aio.secure_channel(address, self._credentials, options=CHANNEL_OPTIONS)
+                opened = grpc.aio.secure_channel(address, self._credentials, options=options)
+            self._open[place] = opened
         return self._open[place]
+
+    def on_break(self, index: int, reason: str) -> None:
+        """A call to address `index` broke; for silence, as gRPC's words tell, the next connection gets more time."""
+        place = index % len(self.addresses)
+        if _SILENCE in reason and place in self._open and self._patience[place].on_silence(time.monotonic()):
+            self._replaced.append(self._open.pop(place))
 
     def session_call(self, index: int) -> Any:
         """A new session stream whose messages are bytes in both directions."""
@@ -113,9 +200,11 @@ class Channels:
 
     async def close(self) -> None:
         """Close all channels."""
-        for channel in self._open.values():
+        self.closed = True
+        for channel in (*self._open.values(), *self._replaced):
             await channel.close()
         self._open.clear()
+        self._replaced.clear()
 
 
 def _same(message: bytes) -> bytes:

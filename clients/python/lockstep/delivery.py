@@ -9,6 +9,7 @@ from typing import Final
 
 from lockstep.columns import ReportColumns
 from lockstep.errors import LockstepError, ReportsNotKept, Unavailable
+from lockstep.ownership import Owner
 from lockstep.session_events import ReportId
 from lockstep.values import CommandResult, command_result
 
@@ -23,12 +24,15 @@ class CommandHandle:
         >>> handle.result(timeout=1.0).order_id
     """
 
-    __slots__ = ("_future", "session_no")
+    __slots__ = ("_future", "_owner", "session_no")
 
-    def __init__(self, session_no: int, future: "Future[CommandResult] | None") -> None:
+    def __init__(
+        self, session_no: int, future: "Future[CommandResult] | None" = None, owner: Owner | None = None
+    ) -> None:
         self.session_no = session_no
         """Its number in the session; reports name it."""
         self._future = future
+        self._owner = owner
 
     def done(self) -> bool:
         """Whether the outcome is there."""
@@ -43,9 +47,13 @@ class CommandHandle:
             Refused: the command was refused, by its outcome.
             SessionEnded: the session ended before.
             Unavailable: nothing came within `timeout` seconds; the command is still on its way.
+            CalledFromCallback, CalledAfterFork: it would have to wait where no answer can come.
         """
+        future = self._tracked()
+        if self._owner is not None and not future.done():
+            self._owner.check_may_wait("CommandHandle.result()")
         try:
-            return self._tracked().result(timeout).raise_for_refusal()
+            return future.result(timeout).raise_for_refusal()
         except TimeoutError:
             raise Unavailable(
                 f"command {self.session_no} is not answered after {timeout} s; it is still on its way, ask again"
@@ -57,6 +65,8 @@ class CommandHandle:
         return result.raise_for_refusal()
 
     def _tracked(self) -> "Future[CommandResult]":
+        if self._owner is not None:
+            self._owner.check_process("a command's handle")
         if self._future is None:
             raise ReportsNotKept(f"command {self.session_no} was submitted with track=False; look for its reports")
         return self._future
@@ -65,14 +75,15 @@ class CommandHandle:
 class Handles:
     """Who waits for the outcome of which number."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: Owner | None = None) -> None:
+        self._owner = owner
         self._waiting: dict[int, Future[CommandResult]] = {}
 
     def add(self, session_no: int) -> CommandHandle:
         """A handle for a number that was given out just now."""
         future: Future[CommandResult] = Future()
         self._waiting[session_no] = future
-        return CommandHandle(session_no, future)
+        return CommandHandle(session_no, future, self._owner)
 
     def resolve(self, batch: ReportColumns) -> None:
         """Give each waiting command its reports."""
@@ -94,25 +105,32 @@ class Handles:
             if future.set_running_or_notify_cancel():
                 future.set_result(result)
 
-    def fail(self, error: LockstepError) -> None:
-        """The session ended: nobody gets an outcome any more."""
+    def fail(self, error: Callable[[], LockstepError]) -> None:
+        """The session ended: nobody gets an outcome any more, each gets an error of its own."""
         for future in self._waiting.values():
             if future.set_running_or_notify_cancel():
-                future.set_exception(error)
+                future.set_exception(error())
         self._waiting.clear()
 
 
 class ReportQueue:
     """Batches between the loop that reads them and the owner who iterates. Put and get may be in different threads."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, delivered: ReportId, limit_rows: int = QUEUE_ROWS) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        delivered: ReportId,
+        owner: Owner | None = None,
+        limit_rows: int = QUEUE_ROWS,
+    ) -> None:
         self._loop = loop
+        self._owner = owner
         self._limit_rows = limit_rows
         self._batches: deque[ReportColumns] = deque()
         self._rows_in = 0
         self._rows_out = 0
         self._closed = False
-        self._error: LockstepError | None = None
+        self._error: Callable[[], LockstepError] | None = None
         self._dropped = False
         self._arrived = threading.Event()
         self._arrived_async = asyncio.Event()
@@ -150,13 +168,17 @@ class ReportQueue:
             if self.full:
                 await self._room.wait()
 
-    def close(self, error: LockstepError | None) -> None:
-        """No more batches will come (loop thread)."""
+    def close(self, error: Callable[[], LockstepError] | None) -> None:
+        """No more batches will come (loop thread); `error` makes what is raised after the last one, None: nothing."""
         self._error = error
         self._closed = True
         self._arrived.set()
         self._arrived_async.set()
         self._room.set()
+
+    def _check(self, what: str, *, may_wait: bool) -> None:
+        if self._owner is not None:
+            (self._owner.check_may_wait if may_wait else self._owner.check_process)(what)
 
     def _take(self) -> ReportColumns | None:
         if self._dropped:
@@ -175,22 +197,28 @@ class ReportQueue:
 
     def _end(self) -> bool:
         if self._closed and not self._batches and self._error is not None:
-            raise self._error
+            raise self._error()
         return self._closed and not self._batches
 
     def blocking(self, timeout: float | None) -> Iterator[ReportColumns]:
         """Batches as they come; ends with the session, or after `timeout` seconds of silence."""
+        self._check("a session's blocking iterator", may_wait=False)
         self.consumed = True
         while True:
             self._arrived.clear()
             batch = self._take()
             if batch is not None:
                 yield batch
-            elif self._end() or not self._arrived.wait(timeout):
+                continue
+            if self._end():
+                return
+            self._check("a session's blocking iterator", may_wait=True)
+            if not self._arrived.wait(timeout):
                 return
 
     async def awaiting(self) -> AsyncIterator[ReportColumns]:
         """Batches as they come; ends with the session."""
+        self._check("a session's iterator", may_wait=False)
         self.consumed = True
         while True:
             self._arrived_async.clear()
@@ -203,9 +231,4 @@ class ReportQueue:
                 await self._arrived_async.wait()
 
 
-BatchCallback = Callable[[ReportColumns], None]
-
-
-def last_id(batch: ReportColumns) -> ReportId:
-    """Position of a batch's last row."""
-    return ReportId(int(batch.seq[-1]), int(batch.index[-1]), int(batch.leg[-1]))
+BatchCallback = Callable[[ReportColumns], object]

@@ -88,6 +88,24 @@ class SessionEnded(LockstepError):
     """The session was closed, or failed before; the text says which, and `__cause__` holds the reason."""
 
 
+class SubscriptionEnded(LockstepError):
+    """The subscription was closed, or failed before; the text says which, and `__cause__` holds the reason."""
+
+
+class CalledFromCallback(LockstepError, RuntimeError):
+    """A call that waits was made in the event loop's own thread, where it would wait for itself for ever.
+
+    That is where `on_report` and `on_batch` run. The text says what to do instead.
+    """
+
+
+class CalledAfterFork(LockstepError, RuntimeError):
+    """A client, session, subscription or handle was used in a process that was forked from its own.
+
+    The threads and connections behind it stayed in the parent. The text says what to do instead.
+    """
+
+
 class SessionFull(LockstepError):
     """The bound on unanswered commands is reached, and the session was opened with `on_full="raise"`."""
 

@@ -9,7 +9,7 @@ from lockstep.admin import AdminCommand, checked_admin
 from lockstep.administration import Administration
 from lockstep.arguments import Price, flag
 from lockstep.columns import CommandColumns, ReportColumns
-from lockstep.delivery import CommandHandle, last_id
+from lockstep.delivery import CommandHandle
 from lockstep.enums import Side
 from lockstep.errors import ReportsNotKept, SessionFull, Unavailable
 from lockstep.keywords import named_arguments
@@ -26,6 +26,7 @@ from lockstep.orders import (
 )
 from lockstep.reference import Instrument
 from lockstep.session_events import Checkpoint, Counters, ReportId
+from lockstep.session_rows import last_id
 from lockstep.session_shell import SessionShell
 from lockstep.values import Report
 
@@ -90,6 +91,9 @@ class AsyncSession(
         Raises:
             Unavailable: commands stayed unanswered (and no other exception is on its way).
         """
+        if not self.shell.owner.is_here:
+            # A process that was forked from the owner's leaves the block: the session is not its own.
+            return
         why = self.shell.why_silent
         checkpoint = await self.close()
         if checkpoint.unanswered and error is None:

@@ -139,15 +139,28 @@ class SessionLimits:
     """Messages under way at which further commands wait for an answer, or for `batch_rows` of them: messages then grow
     with the load, instead of becoming more."""
     welcome_ns: int = 1_000_000_000
-    """How long a gateway may take to say Welcome before the next address is tried."""
+    """How long a gateway may take to say Welcome before the next address is tried; doubled with each that did not, so
+    that gateways which are merely slow get time for the work that they have begun."""
+    welcome_most_ns: int = 8_000_000_000
     backoff_first_ns: int = 10_000_000
     """Pause before the first try after a break, doubled with each further one."""
     backoff_most_ns: int = 200_000_000
+    """Its bound while an outage may be a failover or a restart; beyond `short_tries` it goes on to double."""
+    short_tries: int = 10
+    backoff_long_ns: int = 2_000_000_000
+    """Its bound for good."""
     hold_first_ns: int = 1_000_000
     """Pause after a retryable refusal, doubled with each further one while nothing is answered."""
     hold_most_ns: int = 100_000_000
     cancel_on_disconnect_ms: int = 0
     """Milliseconds without an open stream after which the gateway cancels the session's orders; 0: never."""
+
+    def pause_ns(self, failed_tries: int, jitter_ppm: int) -> int:
+        """Before the next connection after so many failed ones in a row. Half of it is chance."""
+        whole_ns = min(self.backoff_first_ns << min(failed_tries, 20), self.backoff_most_ns)
+        if failed_tries >= self.short_tries:
+            whole_ns = min(whole_ns << min(failed_tries - self.short_tries + 1, 20), self.backoff_long_ns)
+        return whole_ns // 2 + whole_ns * jitter_ppm // 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +181,15 @@ class Welcomed:
     epoch: int
     credit: int
     max_batch: int
+    next_number_follows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NextNumberTold:
+    """The gateway has brought all reports up to the Hello, and expects this number next."""
+
+    conn: int
+    next_no: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +214,15 @@ class RefusalArrived:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnded:
-    """The connection is gone. `jitter_ppm` (0..999 999) is the shell's dice for the pause; `fatal`: don't try again."""
+    """The connection is gone. `jitter_ppm` (0..999 999) is the shell's dice for the pause."""
 
     conn: int
     reason: str
     jitter_ppm: int
     fatal_code: int = 0
+    """Why it is of no use to try again; 0: it is."""
+    retry_after_ms: int = 0
+    """How long the gateway asked to stay away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +230,7 @@ class Closed:
     """The owner wants no more of it. What is unanswered stays unanswered."""
 
 
-SessionEvent = Opened | Ticked | Welcomed | Reported | RefusalArrived | StreamEnded | Closed
+SessionEvent = Opened | Ticked | Welcomed | NextNumberTold | Reported | RefusalArrived | StreamEnded | Closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +245,8 @@ class Connect:
     cancel_on_disconnect_ms: int = 0
     last_epoch: int = 0
     """Epoch under which `last_seen` was told; 0: nothing was."""
+    asks_next_no: bool = False
+    """Have the gateway say which number it expects next, once all earlier reports are there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,10 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final
 
-import numpy as np
-
 from lockstep.admin import AdminCommand
-from lockstep.columns import CommandColumns, IntColumn, ReportColumns
-from lockstep.enums import Code, EventKind, code_name
+from lockstep.backoff import spread
+from lockstep.columns import CommandColumns, ReportColumns
+from lockstep.enums import Code, code_name
 from lockstep.session_events import (
     MAX_INDEX,
     NOTHING,
@@ -46,6 +45,7 @@ from lockstep.session_events import (
     Counters,
     Effects,
     Failure,
+    NextNumberTold,
     Opened,
     Parcel,
     RefusalArrived,
@@ -57,12 +57,12 @@ from lockstep.session_events import (
     Ticked,
     Welcomed,
 )
+from lockstep.session_rows import drop_seen, last_id, without_resends
 
 Piece = tuple[int, ...] | CommandColumns | AdminCommand
 """What the owner submits: one command as a row of `COMMAND_FIELDS`, a batch, or an administrative command."""
 
 _RECONNECT_AFTER_GAPS: Final = 8
-_DUPLICATE: Final = int(EventKind.DUPLICATE)
 _OUT_OF_ORDER: Final = int(Code.SESSION_OUT_OF_ORDER)
 _NEVER: Final = 2**63 - 1
 
@@ -81,7 +81,7 @@ class State(Enum):
 class SessionMachine:
     """See the module's text. All times are nanoseconds of one monotonic clock of the shell."""
 
-    def __init__(self, checkpoint: Checkpoint, limits: SessionLimits | None = None) -> None:
+    def __init__(self, checkpoint: Checkpoint, limits: SessionLimits | None = None, *, taken_up: bool = False) -> None:
         self.session_id = checkpoint.session_id
         self.limits = limits or SessionLimits()
         self.state = State.NEW
@@ -104,7 +104,13 @@ class SessionMachine:
         self._cursor = self.first_unanswered
         # Highest number ever sent, plus one: a report for a higher one is somebody else's command.
         self._sent_no = checkpoint.next_no
-        self._numbered = bool(checkpoint.unanswered)
+        self._numbered = False
+        """Whether this process has given out a number; before, those of a former owner are simply gone by."""
+        self._taken_up = taken_up
+        self._awaits_told = False
+        """Whether the gateway is going to say, on this connection, which number it expects next."""
+        self._told_no = 0
+        """That number; 0: it has not said."""
         self._pending: list[Piece] = []
         self._linger_at = _NEVER
         self._connect_at = _NEVER
@@ -112,6 +118,8 @@ class SessionMachine:
         self._hold_until = 0
         self._holds = 0
         self._failed_tries = 0
+        self._silences = 0
+        """Gateways in a row that took the stream and never said Welcome."""
         self._address = 0
         self._credit = 0
         # Within the credit: what the gateway has room for beside its other clients, found as TCP finds it.
@@ -130,6 +138,18 @@ class SessionMachine:
     def ended(self) -> bool:
         """Whether it will never take a command again."""
         return self.state in (State.FAILED, State.CLOSED)
+
+    @property
+    def may_number(self) -> bool:
+        """Whether new commands may be numbered: a session that was taken up must know first how far it had come."""
+        if self.state is not State.OPEN:
+            return False
+        return self._numbered or not self._awaits_told or 0 < self._told_no <= self.next_no
+
+    @property
+    def must_guess(self) -> bool:
+        """Whether the session was taken up at a gateway that does not say how far it had come."""
+        return self._taken_up and not self._numbered and not self._awaits_told
 
     @property
     def deadline_ns(self) -> int:
@@ -202,6 +222,8 @@ class SessionMachine:
                 effects = self._on_ticked(now_ns)
             case Welcomed():
                 effects = self._on_welcomed(event, now_ns)
+            case NextNumberTold():
+                effects = self._on_next_number(event)
             case RefusalArrived():
                 effects = self._on_refusal(event, now_ns)
             case StreamEnded():
@@ -224,7 +246,8 @@ class SessionMachine:
         if self.state is State.WAITING and now_ns >= self._connect_at:
             return self._enter_connecting(now_ns)
         if self.state is State.CONNECTING and now_ns >= self._welcome_by:
-            return self._enter_waiting(now_ns, jitter_ppm=0)
+            self._silences += 1
+            return self._enter_waiting(now_ns)
         return self._with_sends(NOTHING, now_ns)
 
     def _on_welcomed(self, event: Welcomed, now_ns: int) -> Effects:
@@ -232,20 +255,28 @@ class SessionMachine:
             self.counters.late_messages += 1
             return NOTHING
         self.state = State.OPEN
-        self._failed_tries = 0
+        self._failed_tries = self._silences = 0
         self._holds = 0
         self._hold_until = now_ns
         # A gateway that names no bounds has none of its own.
         self._credit = self._window = event.credit or self.limits.max_unanswered
         self._max_batch = event.max_batch or self.limits.batch_rows
+        self._awaits_told, self._told_no = event.next_number_follows, 0
         return self._with_sends(NOTHING, now_ns)
+
+    def _on_next_number(self, event: NextNumberTold) -> Effects:
+        if event.conn != self.conn or self.state is not State.OPEN:
+            self.counters.late_messages += 1
+            return NOTHING
+        self._told_no = event.next_no
+        return NOTHING
 
     def _on_stream_ended(self, event: StreamEnded, now_ns: int) -> Effects:
         if event.conn != self.conn or self.state not in (State.CONNECTING, State.OPEN):
             return NOTHING
         if event.fatal_code:
             return self._enter_failed(event.fatal_code, event.reason)
-        return replace(self._enter_waiting(now_ns, event.jitter_ppm), disconnect=0)
+        return replace(self._enter_waiting(now_ns, event.retry_after_ms, event.jitter_ppm), disconnect=0)
 
     def _on_refusal(self, event: RefusalArrived, now_ns: int) -> Effects:
         if event.conn != self.conn or self.state not in (State.CONNECTING, State.OPEN):
@@ -255,10 +286,9 @@ class SessionMachine:
         if not event.retryable:
             return self._enter_failed(event.code, event.text)
         if self.state is State.CONNECTING or event.code == Code.SHUTTING_DOWN:
-            return self._enter_waiting(now_ns, jitter_ppm=0)
+            return self._enter_waiting(now_ns, event.retry_after_ms)
         if event.from_no > self._sent_no:
-            text = f"the gateway expects number {event.from_no}, but only those below {self._sent_no} were ever sent"
-            return self._enter_failed(_OUT_OF_ORDER, f"{text}: another process uses session {self.session_id:#x}")
+            return self._enter_foreign(f"the gateway expects number {event.from_no}")
         return self._go_back(event.from_no, event.retry_after_ms * 1_000_000, now_ns, event.code)
 
     def _go_back(self, from_no: int, pause_ns: int, now_ns: int, code: int) -> Effects:
@@ -272,7 +302,7 @@ class SessionMachine:
         own_pause_ns = min(self.limits.hold_first_ns << min(self._holds, 20), self.limits.hold_most_ns)
         self._holds += 1
         if code in (Code.SESSION_GAP, _OUT_OF_ORDER) and self._holds % _RECONNECT_AFTER_GAPS == 0:
-            return self._enter_waiting(now_ns, jitter_ppm=0)
+            return self._enter_waiting(now_ns)
         self._hold_until = now_ns + max(own_pause_ns, pause_ns)
         return NOTHING
 
@@ -285,13 +315,13 @@ class SessionMachine:
         batch = event.batch
         if batch.epoch < self.epoch:
             self.counters.stale_epochs += 1
-            return self._enter_waiting(now_ns, jitter_ppm=0)
+            return self._enter_waiting(now_ns)
         self.epoch = batch.epoch
-        fresh = self._drop_seen(batch)
+        fresh = drop_seen(batch, self.last_seen)
+        self.counters.repeated_rows += batch.count - (fresh.count if fresh else 0)
         if fresh is None:
             return self._with_sends(NOTHING, now_ns)
-        last = fresh.count - 1
-        self.last_seen = ReportId(int(fresh.seq[last]), int(fresh.index[last]), int(fresh.leg[last]))
+        self.last_seen = last_id(fresh)
         before = self.first_unanswered
         out_of_order = bool((fresh.code == _OUT_OF_ORDER).any())
         effects = self._advance(fresh, out_of_order=out_of_order)
@@ -299,29 +329,11 @@ class SessionMachine:
             if out_of_order:
                 # Not an outcome: an earlier number has to come first, and this one again after it.
                 effects = replace(effects, disconnect=self._go_back(0, 0, now_ns, _OUT_OF_ORDER).disconnect)
-            visible = self._visible(fresh, before, out_of_order=out_of_order)
-            if visible is not None:
-                self.counters.rows += visible.count
+            visible, resent = without_resends(fresh, before - 1, out_of_order=out_of_order)
+            self.counters.duplicate_answers += resent
+            self.counters.rows += visible.count if visible else 0
             effects = self._with_sends(replace(effects, reports=visible), now_ns)
         return effects
-
-    def _drop_seen(self, batch: ReportColumns) -> ReportColumns | None:
-        if batch.count == 0:
-            return None
-        seq, index, leg = batch.seq, batch.index, batch.leg
-        first = (int(seq[0]), int(index[0]), int(leg[0]))
-        seen = (self.last_seen.seq, self.last_seen.index, self.last_seen.leg)
-        if first > seen and _ascending(seq, index, leg):
-            return batch
-        keep = np.zeros(batch.count, bool)
-        rows = zip(seq.tolist(), index.tolist(), leg.tolist(), strict=True)
-        for position, row in enumerate(rows):
-            if row > seen:
-                keep[position] = True
-                seen = row
-        fresh = batch.take(keep)
-        self.counters.repeated_rows += batch.count - fresh.count
-        return fresh if fresh.count else None
 
     def _advance(self, fresh: ReportColumns, *, out_of_order: bool) -> Effects:
         """Take the answers: everything up to the highest number that a row of the session's own side names."""
@@ -337,9 +349,9 @@ class SessionMachine:
             return NOTHING
         if answered_to > self._sent_no:
             if self._numbered:
-                text = f"a report answers number {answered_to - 1}, which was never sent"
-                return self._enter_failed(_OUT_OF_ORDER, f"{text}: another process uses session {self.session_id:#x}")
-            # A session taken up again from an old checkpoint: go on behind what its former owner had executed.
+                return self._enter_foreign(f"a report answers number {answered_to - 1}")
+            # A session taken up again from an old checkpoint: go on behind what its former owner had executed. What
+            # the checkpoint holds has lower numbers, and these mean the same commands.
             self.next_no = self._cut_no = self._cursor = self._sent_no = answered_to
         self._window = min(self._credit, self._window + (answered_to - self.first_unanswered + 7) // 8)
         self.first_unanswered = answered_to
@@ -348,24 +360,6 @@ class SessionMachine:
         while self._parcels and self._parcels[0].end_no <= answered_to:
             self._parcels.popleft()
         return Effects(answered=True)
-
-    def _visible(self, fresh: ReportColumns, answered_before: int, *, out_of_order: bool) -> ReportColumns | None:
-        """Without the traces of resending: repeats of what is answered, and numbers that came too early."""
-        duplicate = fresh.kind == _DUPLICATE
-        if not out_of_order and not duplicate.any():
-            return fresh
-        hidden = fresh.code == _OUT_OF_ORDER
-        answered = answered_before - 1
-        numbers = fresh.session_no.tolist()
-        for position in range(fresh.count):
-            if hidden[position] or fresh.leg[position]:
-                continue
-            if duplicate[position] and numbers[position] <= answered:
-                hidden[position] = True
-                self.counters.duplicate_answers += 1
-            answered = max(answered, numbers[position])
-        visible = fresh.take(~hidden)
-        return visible if visible.count else None
 
     # ---- sending -----------------------------------------------------------------------------------------------
 
@@ -438,25 +432,36 @@ class SessionMachine:
         self.state = State.CONNECTING
         self.conn += 1
         self.counters.connections += 1
-        self._welcome_by = now_ns + self.limits.welcome_ns
+        self._welcome_by = now_ns + min(self.limits.welcome_ns << min(self._silences, 20), self.limits.welcome_most_ns)
         self._cursor = self.first_unanswered
         last = self.last_seen
         if last.seq and last.leg == 0:
             # The second row of the same event may not have come yet, and a Hello can't name rows: ask for it again.
             last = ReportId(last.seq, last.index - 1) if last.index else ReportId(last.seq - 1, MAX_INDEX)
         grace_ms = self.limits.cancel_on_disconnect_ms
+        asks = self._taken_up and not self._numbered
         return Effects(
-            connect=Connect(self.conn, self._address, self.session_id, last, self._cursor, grace_ms, self.epoch)
+            connect=Connect(self.conn, self._address, self.session_id, last, self._cursor, grace_ms, self.epoch, asks)
         )
 
-    def _enter_waiting(self, now_ns: int, jitter_ppm: int) -> Effects:
-        """Pause before the next address. The pause is half fixed, half chance, so that clients don't come in step."""
+    def _enter_waiting(self, now_ns: int, retry_after_ms: int = 0, jitter_ppm: int = -1) -> Effects:
+        """Pause before the next address; half of it is chance, so that clients don't come in step."""
         self.state = State.WAITING
         self._address += 1
-        pause_ns = min(self.limits.backoff_first_ns << min(self._failed_tries, 20), self.limits.backoff_most_ns)
+        spread_ppm = spread(self.session_id, self.conn) if jitter_ppm < 0 else jitter_ppm
+        pause_ns = self.limits.pause_ns(self._failed_tries, spread_ppm)
         self._failed_tries += 1
-        self._connect_at = now_ns + pause_ns // 2 + pause_ns * jitter_ppm // 2_000_000
+        # Who is told when to come again comes then, or a little later; never earlier.
+        told_ns = retry_after_ms * (1_000_000 + spread_ppm)
+        self._connect_at = now_ns + max(pause_ns, told_ns)
         return Effects(disconnect=self.conn)
+
+    def _enter_foreign(self, said: str) -> Effects:
+        """Numbers are used that were never given out here."""
+        text = f"{said}, but only those below {self._sent_no} were ever sent from here: "
+        if self._taken_up:
+            text += "a command of its former owner came late, or "
+        return self._enter_failed(_OUT_OF_ORDER, f"{text}another process uses session {self.session_id:#x}")
 
     def _enter_failed(self, code: int, text: str) -> Effects:
         self.failure = Failure(code, text or code_name(code))
@@ -481,17 +486,3 @@ class SessionMachine:
 
 def _first_no(parcel: Parcel) -> int:
     return parcel.first_no
-
-
-def _ascending(seq: IntColumn, index: IntColumn, leg: IntColumn) -> bool:
-    """Whether the rows are in strictly ascending order."""
-    if len(seq) < 2:
-        return True
-    before, after = seq[:-1], seq[1:]
-    if (after < before).any():
-        return False
-    same = after == before
-    if not same.any():
-        return True
-    place = (index.astype(np.uint64) << np.uint64(1)) | leg
-    return bool((place[1:] > place[:-1])[same].all())

@@ -10,23 +10,27 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
 import grpc.aio
 
-from lockstep.channel import Channels, fatal_code
+from lockstep.callbacks import call_plain
+from lockstep.channel import Channels, fatal_code, retry_after_ms
 from lockstep.client_log import ClientLog
 from lockstep.columns import ReportColumns, decode_report_batch, decode_reports
-from lockstep.delivery import BatchCallback, CommandHandle, Handles, ReportQueue, last_id
+from lockstep.delivery import BatchCallback, CommandHandle, Handles, ReportQueue
 from lockstep.errors import LockstepError, ProtocolFault, Refused, SessionEnded, Unavailable
+from lockstep.ownership import Owner
 from lockstep.session_events import (
     Checkpoint,
     Closed,
     Connect,
     Effects,
+    NextNumberTold,
     Opened,
     Parcel,
     RefusalArrived,
@@ -38,10 +42,12 @@ from lockstep.session_events import (
     Welcomed,
 )
 from lockstep.session_machine import Piece, SessionMachine, State
+from lockstep.session_rows import last_id
 from lockstep.v1 import orders_pb2
 from lockstep.wire.v1 import columns_pb2
 
 _NEVER: Final = 2**63 - 1
+_SETTLE_S: Final = 0.1
 _MILLION: Final = 1_000_000
 
 
@@ -51,8 +57,6 @@ class ShellOptions:
 
     on_batch: BatchCallback | None = None
     """Called in the loop's thread for each batch of reports; replaces the queue behind the iterators."""
-    settle_s: float = 0.1
-    """After taking up a checkpoint: how long it must be quiet before new commands are numbered."""
     log: ClientLog | None = None
     """Where it is written down what was sent and told; the shell closes it."""
 
@@ -69,51 +73,60 @@ class SessionShell:
         *,
         resumed: bool,
     ) -> None:
-        self.machine = SessionMachine(checkpoint, limits)
-        self.queue = ReportQueue(asyncio.get_running_loop(), checkpoint.last_seen)
+        self.machine = SessionMachine(checkpoint, limits, taken_up=resumed)
+        self.owner = Owner(threading.get_ident())
+        self.queue = ReportQueue(asyncio.get_running_loop(), checkpoint.last_seen, self.owner)
         self._loop = asyncio.get_running_loop()
         self._channels = channels
         self._options = options
-        self._resumed = resumed
         self._lock = threading.Lock()
-        self._handles = Handles()
+        self._handles = Handles(self.owner)
         self._outbox = _Outbox()
         self._conversation: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._planned_ns = _NEVER
         self._moved = asyncio.Event()
         self._room_listeners: list[Callable[[], None]] = []
-        self._error: LockstepError | None = None
+        # The first reason for which the session ended, and whether that is a failure. It never changes.
+        self._reason: LockstepError | None = None
+        self._failed = False
+        self._finished = False
         self._last_break = ""
 
     # ---- any thread --------------------------------------------------------------------------------------------
 
     def submit(self, piece: Piece) -> int | None:
-        """Number a piece; None if there is no room for it now. Raises SessionEnded."""
-        with self._lock:
-            first_no = self.machine.submit(piece, time.monotonic_ns())
-            if first_no is None:
-                self.raise_if_ended()
-            wake = self._plan()
-        if wake:
-            self._loop.call_soon_threadsafe(self._arm)
+        """Number a piece; None if there is no room for it now.
+
+        Raises:
+            SessionEnded: with the reason.
+        """
+        first_no, _ = self._number(piece, track=False)
         return first_no
 
     def submit_tracked(self, piece: Piece) -> CommandHandle | None:
         """Like `submit`, for one command, with a handle for its outcome."""
+        _, handle = self._number(piece, track=True)
+        return handle
+
+    def _number(self, piece: Piece, *, track: bool) -> tuple[int | None, CommandHandle | None]:
+        self.owner.check_process("a session's command")
+        handle = None
         with self._lock:
             first_no = self.machine.submit(piece, time.monotonic_ns())
             if first_no is None:
                 self.raise_if_ended()
-            # Under the lock, so that the answer can't come before the handle is known.
-            handle = None if first_no is None else self._handles.add(first_no)
+            elif track:
+                # Under the lock, so that the answer can't come before the handle is known.
+                handle = self._handles.add(first_no)
             wake = self._plan()
         if wake:
             self._loop.call_soon_threadsafe(self._arm)
-        return handle
+        return first_no, handle
 
     def checkpoint(self) -> Checkpoint:
         """State as of the last row that the owner was given."""
+        self.owner.check_process("checkpoint()")
         with self._lock:
             return self.machine.checkpoint(self.queue.delivered if self._owner_reads else None)
 
@@ -128,9 +141,21 @@ class SessionShell:
         return self._options.on_batch is not None
 
     def raise_if_ended(self) -> None:
-        """Raises SessionEnded if the session will never take or answer a command again."""
-        if self.machine.ended:
-            raise SessionEnded(f"the session is {self.machine.state.value}; open a new one") from self._error
+        """Raises SessionEnded, with the first reason, if the session will never take or answer a command again."""
+        if self._reason is not None or self.machine.ended:
+            raise self._ended()
+
+    def _ended(self) -> SessionEnded:
+        """Why the session ended, in an exception of its own for each who asks."""
+        reason, failed = self._reason, self._failed
+        if reason is None and self.machine.failure is not None:
+            # The machine has just failed, in the loop's thread, which is about to say so.
+            reason, failed = _refused(self.machine), True
+        if reason is None or not failed:
+            return SessionEnded(str(reason or "the session was closed"))
+        ended = SessionEnded(f"the session failed: {reason}")
+        ended.__cause__ = reason
+        return ended
 
     def on_room(self, listener: Callable[[], None]) -> None:
         """Have `listener` called in the loop's thread whenever commands were answered, and at the end."""
@@ -139,7 +164,10 @@ class SessionShell:
     @property
     def why_silent(self) -> str:
         """State of the connection in words, for error messages."""
-        words = f"the session is {self.machine.state.value}, {self.machine.unanswered} commands unanswered"
+        count = f"{self.machine.unanswered} commands unanswered"
+        if self._reason is not None or self.machine.ended:
+            return f"{self._ended()}; {count}"
+        words = f"the session is {self.machine.state.value}, {count}"
         return f"{words}; last break: {self._last_break}" if self._last_break else words
 
     def _plan(self) -> bool:
@@ -153,37 +181,57 @@ class SessionShell:
     # ---- loop thread -------------------------------------------------------------------------------------------
 
     async def open(self, timeout_s: float) -> None:
-        """Connect, and wait for the gateway's Welcome (and for quiet, if the session was taken up).
+        """Connect, and wait for the gateway's Welcome; if the session was taken up, until its past is known, too.
 
         Raises:
-            Unavailable: no gateway said Welcome within `timeout_s` seconds.
+            Unavailable: no gateway got so far within `timeout_s` seconds.
             Refused: a gateway refused the session for good.
         """
-        self._step(Opened())
         try:
+            self._step(Opened())
             async with asyncio.timeout(timeout_s):
-                while self.machine.state is not State.OPEN:
+                while not self.machine.may_number:
                     self._moved.clear()
-                    if self._error is not None:
-                        raise self._error
+                    if self._reason is not None:
+                        raise self._reason
                     await self._moved.wait()
+                if self.machine.must_guess:
+                    await self._settle()
         except TimeoutError:
-            tried = ", ".join(self._channels.addresses)
+            raise self._abandon(self._why_not_open(timeout_s)) from None
+        except BaseException:
+            # Refused, or the caller was cancelled: nobody owns what goes on here.
+            self._abandon(Unavailable("the session was not opened"))
+            raise
+
+    async def _settle(self) -> None:
+        """A gateway of a version that does not say how far the session had come: wait until it brings no more."""
+        rows = -1
+        while rows != self.machine.counters.rows:
+            rows = self.machine.counters.rows
+            await asyncio.sleep(_SETTLE_S)
+
+    def _why_not_open(self, timeout_s: float) -> Unavailable:
+        tried = ", ".join(self._channels.addresses)
+        if self.machine.state is State.OPEN:
+            return Unavailable(
+                f"a gateway took the session ({tried}), but within {timeout_s} s it did not say how far the session's "
+                "former owner had come, or not all of that was answered; try again"
+            )
+        return Unavailable(
+            f"no gateway took the session within {timeout_s} s (tried {tried}; last: "
+            f"{self._last_break or 'silence'}); check that the cluster runs and that the address is right"
+        )
+
+    def _abandon(self, error: Unavailable) -> Unavailable:
+        if not self.machine.ended:
             self._step(Closed())
-            if self._options.log is not None:
-                self._options.log.close()
-            raise Unavailable(
-                f"no gateway took the session within {timeout_s} s (tried {tried}; last: "
-                f"{self._last_break or 'silence'}); check that the cluster runs and that the address is right"
-            ) from None
-        if self._resumed:
-            rows = -1
-            while rows != self.machine.counters.rows:
-                rows = self.machine.counters.rows
-                await asyncio.sleep(self._options.settle_s)
+        self._end(error, failed=True)
+        return error
 
     async def close(self, drain_s: float) -> Checkpoint:
         """Wait up to `drain_s` seconds for answers, then end the session here. The cluster keeps its part."""
+        self.owner.check_process("close()")
         deadline = self._loop.time() + drain_s
         while self.machine.unanswered and not self.machine.ended:
             self._moved.clear()
@@ -221,7 +269,10 @@ class SessionShell:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._step(Ticked())
+        try:
+            self._step(Ticked())
+        except Exception as error:  # noqa: BLE001 - top of a shell: who waits for the session is told
+            self._fail(error)
 
     def _perform(self, effects: Effects) -> None:
         if effects.disconnect and self._conversation is not None:
@@ -229,8 +280,7 @@ class SessionShell:
             self._conversation = None
         if effects.connect is not None:
             self._outbox = _Outbox()
-            self._conversation = self._loop.create_task(self._converse(effects.connect, self._outbox))
-            self._conversation.add_done_callback(self._on_conversation_done)
+            self._conversation = self._spawn(self._converse(effects.connect, self._outbox))
         if effects.send:
             if self._options.log is not None:
                 self._options.log.sent(effects.send)
@@ -239,7 +289,7 @@ class SessionShell:
         if effects.reports is not None:
             self._deliver(effects.reports)
         if effects.failure is not None:
-            self._end(Refused(effects.failure.code, effects.failure.text), failed=True)
+            self._end(_refused(self.machine), failed=True)
         self._moved.set()
         if effects.answered:
             self._tell_room()
@@ -250,7 +300,7 @@ class SessionShell:
             self._options.log.told(batch)
         # The owner may ask for a checkpoint as soon as a handle is done, so the rows are his before that.
         if self._options.on_batch is not None:
-            self._options.on_batch(batch)
+            call_plain(self._options.on_batch, batch)
             self.queue.delivered = last_id(batch)
         else:
             self.queue.put(batch)
@@ -261,38 +311,68 @@ class SessionShell:
             listener()
 
     def _end(self, error: LockstepError, *, failed: bool) -> None:
-        if self._error is not None:
+        """Tell everybody who waits for the session that it ended; the first reason stays."""
+        with self._lock:
+            if self._reason is None:
+                self._reason, self._failed = error, failed
+        if self._finished:
             return
-        self._error = error
+        self._finished = True
         if self._options.log is not None:
             self._options.log.close()
-        if failed:
-            ended = SessionEnded(f"the session failed: {error}")
-            ended.__cause__ = error
-        else:
-            ended = SessionEnded(str(error))
-        self._handles.fail(ended)
-        self.queue.close(ended if failed else None)
+        self._handles.fail(self._ended)
+        self.queue.close(self._ended if self._failed else None)
         self._moved.set()
         self._tell_room()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """A task of the session: if it breaks, the session ends with its reason."""
+        task = self._loop.create_task(work)
+        task.add_done_callback(self._on_task_done)
+        return task
+
+    def _on_task_done(self, task: "asyncio.Task[None]") -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """A callback of the owner raised, a file could not be written, or this package has a bug: end, never hang."""
+        if isinstance(error, LockstepError):
+            fault = error
+        else:
+            fault = LockstepError(f"handling of its messages raised {error!r}")
+            fault.__cause__ = error
+        with self._lock:
+            if self._reason is None:
+                self._reason, self._failed = fault, True
+            # Where the machine's own numbering broke, it says so again here, and is closed all the same.
+            with suppress(AssertionError):
+                self.machine.step(Closed(), time.monotonic_ns())
+        for handle in (self._conversation, self._timer):
+            if handle is not None:
+                handle.cancel()
+        self._end(fault, failed=True)
 
     # ---- one connection ----------------------------------------------------------------------------------------
 
     async def _converse(self, connect: Connect, outbox: "_Outbox") -> None:
         call = self._channels.session_call(connect.address)
         writer: asyncio.Task[None] | None = None
-        status, reason = grpc.StatusCode.OK, "the gateway ended the stream"
+        status, reason, pause_ms = grpc.StatusCode.OK, "the gateway ended the stream", 0
         try:
             with self._lock:
                 connection = self.machine.number_connection(time.time_ns() // 1_000_000)
             await call.write(_hello(connect, connection))
-            writer = self._loop.create_task(_write(call, outbox))
+            writer = self._spawn(_write(call, outbox))
             while (message := await call.read()) is not grpc.aio.EOF:
                 self._on_message(connect.conn, message)
                 if self.queue.full:
                     await self.queue.room()
         except grpc.aio.AioRpcError as error:
-            status, reason = error.code(), error.details() or error.code().name
+            status, reason, pause_ms = error.code(), error.details() or error.code().name, retry_after_ms(error)
         except asyncio.InvalidStateError:
             # The call ended under our hands; its status says why.
             status, reason = await call.code(), await call.details()
@@ -302,9 +382,10 @@ class SessionShell:
             if writer is not None:
                 writer.cancel()
             call.cancel()
+        self._channels.on_break(connect.address, reason)
         self._last_break = f"{self._channels.address(connect.address)}: {status.name} {reason}"
         jitter_ppm = random.randrange(_MILLION)  # noqa: S311 - spreads clients in time, keeps no secret
-        self._step(StreamEnded(connect.conn, reason, jitter_ppm, int(fatal_code(status))))
+        self._step(StreamEnded(connect.conn, reason, jitter_ppm, int(fatal_code(status)), pause_ms))
 
     def _on_message(self, conn: int, message: bytes) -> None:
         response = columns_pb2.SessionResponse.FromString(message)
@@ -313,7 +394,8 @@ class SessionShell:
                 self._step(Reported(conn, decode_report_batch(response.report_batch, message)))
             case "welcome":
                 welcome = orders_pb2.Welcome.FromString(response.welcome)
-                self._step(Welcomed(conn, welcome.stamp.epoch, welcome.credit, welcome.max_batch))
+                follows = welcome.next_number_follows
+                self._step(Welcomed(conn, welcome.stamp.epoch, welcome.credit, welcome.max_batch, follows))
             case "refusal":
                 refusal = orders_pb2.Refusal.FromString(response.refusal)
                 self._step(
@@ -321,24 +403,14 @@ class SessionShell:
                         conn, refusal.from_no, refusal.code, refusal.text, refusal.retryable, refusal.retry_after_ms
                     )
                 )
+            case "next_number":
+                told = orders_pb2.NextNumber.FromString(response.next_number)
+                self._step(NextNumberTold(conn, told.next_no))
             case "reports":
                 self._step(Reported(conn, decode_reports(orders_pb2.Reports.FromString(response.reports))))
             case _:
                 # A newer gateway may say more than this version knows.
                 return
-
-    def _on_conversation_done(self, task: "asyncio.Task[None]") -> None:
-        """A callback of the owner raised, or this package has a bug: end loudly, never hang."""
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is None:
-            return
-        with self._lock:
-            self.machine.step(Closed(), time.monotonic_ns())
-        fault = LockstepError(f"handling of reports raised {error!r}")
-        fault.__cause__ = error
-        self._end(fault, failed=True)
 
 
 class _Outbox:
@@ -361,6 +433,12 @@ async def _write(call: Any, outbox: _Outbox) -> None:
         return
 
 
+def _refused(machine: SessionMachine) -> Refused:
+    if machine.failure is None:
+        raise AssertionError("a session failed without a reason")
+    return Refused(machine.failure.code, machine.failure.text)
+
+
 def _hello(connect: Connect, connection: int) -> bytes:
     hello = orders_pb2.Hello(
         session_id=connect.session_id,
@@ -369,6 +447,7 @@ def _hello(connect: Connect, connection: int) -> bytes:
         cancel_on_disconnect_ms=connect.cancel_on_disconnect_ms,
         connection=connection,
         last_epoch=connect.last_epoch,
+        asks_next_no=connect.asks_next_no,
     )
     hello.last_seen.seq = connect.last_seen.seq
     hello.last_seen.index = connect.last_seen.index

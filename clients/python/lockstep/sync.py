@@ -1,15 +1,17 @@
 """The blocking client: the asyncio one in a thread of its own, for programs without an event loop.
 
 Results, errors and guarantees are those of `lockstep.aio` and `lockstep.session`; only the waiting differs. All
-methods may be called from any thread. Callbacks (`on_report`, `on_batch`) run in the loop's thread: keep them short.
+methods may be called from any thread, but none that waits from a callback (`on_report`, `on_batch`): callbacks run in
+the loop's thread, where it raises CalledFromCallback. They may submit commands; keep them short. In a process that was
+forked from the client's every call raises CalledAfterFork.
 """
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, Unpack
+from typing import Self, Unpack
 
 import grpc
 
@@ -17,13 +19,12 @@ from lockstep.admin import AdminCommand, checked_admin
 from lockstep.administration import Administration
 from lockstep.aio import AsyncClient
 from lockstep.arguments import Price, flag, instrument_name
-from lockstep.book import Book, MarketUpdate
 from lockstep.columns import CommandColumns, ReportColumns
-from lockstep.delivery import CommandHandle, last_id
+from lockstep.delivery import CommandHandle
 from lockstep.enums import Feed, Side
 from lockstep.errors import ReportsNotKept, SessionFull, Unavailable
 from lockstep.keywords import named_arguments
-from lockstep.market_data import AsyncSubscription
+from lockstep.loop_thread import LoopThread
 from lockstep.market_orders import MarketOrders
 from lockstep.orders import (
     CommandRow,
@@ -37,50 +38,10 @@ from lockstep.orders import (
 from lockstep.reference import Instrument
 from lockstep.session import AsyncSession, check_fits, checked_command
 from lockstep.session_events import Checkpoint, Counters, ReportId
+from lockstep.session_rows import last_id
 from lockstep.session_shell import SessionShell
+from lockstep.subscription import Subscription
 from lockstep.values import Account, CommandResult, GatewayStatus, Order, Report
-
-_LOOP_START_S: Final = 5.0
-
-
-class _LoopThread:
-    """An event loop in a daemon thread."""
-
-    def __init__(self, loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
-        self._loop_factory = loop_factory
-        self._started = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._run, name="lockstep-client", daemon=True)
-        self._thread.start()
-        self._started.wait(_LOOP_START_S)
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=self._loop_factory) as runner:
-            self._loop = runner.get_loop()
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        self._stop = asyncio.Event()
-        self._started.set()
-        await self._stop.wait()
-
-    @property
-    def running(self) -> bool:
-        """Whether it still takes work."""
-        return self._loop is not None and not self._loop.is_closed()
-
-    def run[T](self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the loop and wait for it."""
-        if self._loop is None or self._loop.is_closed():
-            work.close()
-            raise Unavailable("the client is closed; make a new one")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    def close(self) -> None:
-        """End the loop and its thread."""
-        if self._loop is not None and self.running:
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
 
 
 class Client(MarketOrders[CommandResult]):
@@ -105,22 +66,25 @@ class Client(MarketOrders[CommandResult]):
         self._client = AsyncClient(
             addresses, token=token, client_number=client_number, credentials=credentials, timeout_s=timeout_s
         )
-        self._loop = _LoopThread(loop_factory)
+        self._loop = LoopThread(loop_factory)
 
     def __enter__(self) -> Self:
         """Itself."""
+        self._loop.owner.check_process("Client")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections."""
-        self.close()
+        """Close the connections (in a process that was forked from the client's, nothing: they are not its own)."""
+        if self._loop.owner.is_here:
+            self.close()
 
     def close(self) -> None:
-        """Close the connections, and sessions that are still open (without waiting for answers)."""
+        """Close the connections, sessions that are still open (without waiting for answers), and subscriptions."""
+        self._loop.owner.check_may_wait("Client.close()")
         if self._loop.running:
-            self._loop.run(self._client.close())
+            self._loop.run(self._client.close(), "Client.close()")
             self._loop.close()
 
     @named_arguments
@@ -261,7 +225,7 @@ class Session(Administration[CommandHandle], MarketOrders[CommandHandle]):
         ...     handle.result(timeout=1.0)
     """
 
-    def __init__(self, client: Client, loop: _LoopThread, session: AsyncSession, *, blocking: bool) -> None:
+    def __init__(self, client: Client, loop: LoopThread, session: AsyncSession, *, blocking: bool) -> None:
         self._client = client
         self._loop = loop
         self._session = session
@@ -278,7 +242,8 @@ class Session(Administration[CommandHandle], MarketOrders[CommandHandle]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait for answers (a few seconds), close. See `AsyncSession.__aexit__`."""
-        self._loop.run(self._session.__aexit__(kind, error, trace))
+        if self._shell.owner.is_here:
+            self._loop.run(self._session.__aexit__(kind, error, trace), "a session's close()")
 
     def _tell_room(self) -> None:
         with self._room:
@@ -310,7 +275,7 @@ class Session(Administration[CommandHandle], MarketOrders[CommandHandle]):
 
     def close(self, drain_s: float = 5.0) -> Checkpoint:
         """Wait up to `drain_s` seconds for answers and end it here; orders stay, but for `cancel_on_disconnect_s`."""
-        return self._loop.run(self._session.close(drain_s))
+        return self._loop.run(self._session.close(drain_s), "a session's close()")
 
     def drain(self, timeout_s: float | None = None) -> None:
         """Block until everything is answered.
@@ -318,6 +283,7 @@ class Session(Administration[CommandHandle], MarketOrders[CommandHandle]):
         Raises:
             Unavailable: not within `timeout_s` seconds. SessionEnded: the session ended before.
         """
+        self._shell.owner.check_may_wait("drain()")
         with self._room:
             answered = self._room.wait_for(
                 lambda: self._shell.machine.unanswered == 0 or self._shell.machine.ended, timeout_s
@@ -409,7 +375,7 @@ class Session(Administration[CommandHandle], MarketOrders[CommandHandle]):
     def _submit(self, command: CommandRow | AdminCommand, *, track: bool) -> CommandHandle:
         if flag("track", track):
             return self._when_room(lambda: self._shell.submit_tracked(command))
-        return CommandHandle(self._when_room(lambda: self._shell.submit(command)), None)
+        return CommandHandle(self._when_room(lambda: self._shell.submit(command)))
 
     def submit_columns(self, batch: CommandColumns) -> int:
         """Submit many commands at once: the fast path. Returns the session number of the first row."""
@@ -422,6 +388,7 @@ class Session(Administration[CommandHandle], MarketOrders[CommandHandle]):
             return done
         if not self._blocking:
             raise SessionFull(f"no room: {self._shell.why_silent}; wait for answers, or raise max_unanswered")
+        self._shell.owner.check_may_wait("a command for which there is no room in the session")
         with self._room:
             # Room is announced under the condition: none can be missed between the attempt and the wait.
             while (done := attempt()) is None:
@@ -448,52 +415,3 @@ class Session(Administration[CommandHandle], MarketOrders[CommandHandle]):
             for row in batch.rows():
                 self._shell.queue.delivered = ReportId(row.seq, row.index, row.leg)
                 yield row
-
-
-class Subscription:
-    """Market data, blocking. See `AsyncSubscription`; books change only while you ask for the next update.
-
-    Example:
-        >>> for update in client.subscribe(["ACME"], feeds=[Feed.L1]):
-        ...     print(update.bid, update.ask)
-    """
-
-    def __init__(self, loop: _LoopThread, subscription: AsyncSubscription) -> None:
-        self._loop = loop
-        self._subscription = subscription
-
-    def __iter__(self) -> Iterator[MarketUpdate]:
-        """Updates without end; stop by leaving the loop, then `close`."""
-        while True:
-            yield self.next()
-
-    def next(self, timeout_s: float | None = None) -> MarketUpdate:
-        """The next update.
-
-        Raises:
-            Unavailable: none within `timeout_s` seconds (nothing is lost: ask again).
-        """
-        return self._loop.run(self._subscription.next(timeout_s))
-
-    def close(self) -> None:
-        """End the subscription."""
-        self._loop.run(self._subscription.close())
-
-    def book(self, instrument: int) -> Book | None:
-        """The book as last updated (feed L2)."""
-        return self._subscription.book(instrument)
-
-    @property
-    def resubscriptions(self) -> int:
-        """How often it had to subscribe again."""
-        return self._subscription.resubscriptions
-
-    @property
-    def last_break(self) -> str:
-        """Why it did the last time."""
-        return self._subscription.last_break
-
-    @property
-    def trades_missed(self) -> int:
-        """How often trades could not be had after a break. See `AsyncSubscription.trades_missed`."""
-        return self._subscription.trades_missed
