@@ -58,10 +58,13 @@ class MarketDataService:
         unknown_feeds = [feed for feed in request.feeds if feed not in FEEDS]
         if unknown_feeds or not request.feeds:
             text = f"unknown feeds {unknown_feeds}" if unknown_feeds else "name at least one feed"
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"{text}; there are FEED_L1, FEED_L2, FEED_TRADES")
+            code = Code.UNKNOWN_ENUM_VALUE if unknown_feeds else Code.MISSING_FIELD
+            text += "; there are FEED_L1, FEED_L2, FEED_TRADES"
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text, code)
         shell = self._shell
         if shell.stopping or shell.machine.downlink is None:
-            await abort(context, grpc.StatusCode.UNAVAILABLE, shell.why_not_serving())
+            code = Code.SHUTTING_DOWN if shell.stopping else Code.UNAVAILABLE
+            await abort(context, grpc.StatusCode.UNAVAILABLE, shell.why_not_serving(), code)
         last_seen = await self._last_seen(request, context)
         subscription = Subscription(request.instruments, request.feeds, request.depth, last_seen)
         in_doubt = last_seen is not None and 0 < request.last_epoch < shell.machine.epoch
@@ -121,7 +124,7 @@ class MarketDataService:
                 await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
             if bringing.done() and bringing.result():
                 await abort(context, grpc.StatusCode.UNAVAILABLE, bringing.result())
-        await abort(context, grpc.StatusCode.UNAVAILABLE, shell.why_not_serving())
+        await abort(context, grpc.StatusCode.UNAVAILABLE, shell.why_not_serving(), Code.SHUTTING_DOWN)
 
 
 async def _wait(wake: asyncio.Event, limit_s: float) -> bool:

@@ -156,7 +156,8 @@ FAILURES = {
         lambda desk: get_order(desk, account=desk.alice, order_id=2**40), STATUS.NOT_FOUND, Code.UNKNOWN_ORDER,
     ),
     "account not found": (lambda desk: account(desk, 2**31), STATUS.NOT_FOUND, Code.UNKNOWN_ACCOUNT),
-    "no feed": (lambda desk: subscribe(desk), STATUS.INVALID_ARGUMENT, Code.FIELD_OUT_OF_RANGE),
+    "no feed": (lambda desk: subscribe(desk), STATUS.INVALID_ARGUMENT, Code.MISSING_FIELD),
+    "unknown feed": (lambda desk: subscribe(desk, feeds=[9]), STATUS.INVALID_ARGUMENT, Code.UNKNOWN_ENUM_VALUE),
     "instrument not found": (
         lambda desk: subscribe(desk, instruments=[2**31], feeds=[L1]), STATUS.NOT_FOUND, Code.UNKNOWN_INSTRUMENT,
     ),
