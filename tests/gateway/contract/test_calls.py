@@ -7,7 +7,7 @@ import pytest
 
 from lockstep.gateway import service_orders
 from lockstep.stream.codes import Code
-from lockstep.stream.records import EventKind
+from lockstep.stream.records import REMEMBERED_NUMBERS, EventKind
 from lockstep.v1 import accounts_pb2, common_pb2, market_data_pb2, orders_pb2
 
 SELL = 2
@@ -61,16 +61,47 @@ def test_refused_call_keeps_its_outcome_too(desk):
     assert (again.duplicate, event_ids(again)) == (True, event_ids(first))
 
 
-def test_first_outcome_is_given_for_the_latest_256_numbers_and_duplicate_alone_before(desk):
+def test_same_key_with_another_command_is_refused(desk):
+    desk.place(1)
+    other = desk.place(1, quantity_lots=11)
+    assert [(row.kind, row.code) for row in other.reports] == [(EventKind.REJECTED, Code.KEY_REUSED)]
+    ref = orders_pb2.OrderRef(account=desk.alice, order_id=1)
+    cancel = orders_pb2.CancelRequest(key=desk.key(1), cancel=orders_pb2.CancelOrder(order=ref))
+    refused = desk.gateway.orders.Cancel(cancel, timeout=5)
+    assert [(row.kind, row.code) for row in refused.reports] == [(EventKind.CANCEL_REJECTED, Code.KEY_REUSED)]
+    assert kinds(desk.place(1)) == [ACCEPTED]
+
+
+def test_same_key_with_another_command_is_refused_while_the_first_is_under_way(desk):
+    desk.cluster.hold_submits = True
+    first = desk.gateway.orders.Place.future(
+        orders_pb2.PlaceRequest(order=desk.new_order(), key=desk.key(1)), timeout=8
+    )
+    desk.gateway.wait_until(lambda status: status.counters["unanswered"] >= 1)
+    other = desk.gateway.orders.Place.future(
+        orders_pb2.PlaceRequest(order=desk.new_order(quantity_lots=11), key=desk.key(1)), timeout=8
+    )
+    time.sleep(0.05)
+    desk.cluster.hold_submits = False
+    assert kinds(first.result()) == [ACCEPTED]
+    assert [row.code for row in other.result().reports] == [Code.KEY_REUSED]
+
+
+def test_first_outcome_is_given_for_the_latest_8192_numbers_and_duplicate_alone_before(desk):
+    assert REMEMBERED_NUMBERS == 8192, "docs/client-protocol.md says so"
     first = desk.place(1)
-    client = desk.stream(next_no=2, last_seen=first.reports[0].event_id)
-    client.send(batch=orders_pb2.CommandBatch(
-        first_no=2, count=256, side=[1], order_type=[1], tif=[2], account=[desk.alice], instrument=[desk.instrument],
-        price_ticks=[50], quantity_lots=[1],
-    ))  # fmt: skip
-    client.rows(256)
-    oldest = desk.place(2, price_ticks=50, quantity_lots=1)
-    assert (oldest.duplicate, kinds(oldest), oldest.reports[0].session_no) == (True, [ACCEPTED], 2)
+    client = desk.stream(next_no=2, last_seen=first.reports[0].event_id, columnar=True)
+    for first_no in range(2, 2 + REMEMBERED_NUMBERS, 2048):
+        client.send(batch=orders_pb2.CommandBatch(
+            first_no=first_no, count=2048, side=[1], order_type=[1], tif=[3], account=[desk.alice],
+            instrument=[desk.instrument], price_ticks=[50], quantity_lots=[1],
+        ))  # fmt: skip
+        told = 0
+        while told < 2 * 2048:
+            told += client.expect("report_batch").count
+    oldest = desk.place(2, tif=3, price_ticks=50, quantity_lots=1)
+    assert (oldest.duplicate, kinds(oldest)) == (True, [ACCEPTED, EventKind.CANCELED])
+    assert {row.session_no for row in oldest.reports} == {2}
     forgotten = desk.place(1)
     assert (forgotten.duplicate, kinds(forgotten)) == (True, [DUPLICATE])
     assert (forgotten.reports[0].session_no, forgotten.reports[0].previous_price_ticks) == (1, 0)

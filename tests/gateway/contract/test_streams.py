@@ -107,6 +107,22 @@ def test_each_number_is_executed_once_and_a_repetition_is_told_as_duplicate(desk
     assert answers([third]) == [(ACCEPTED, 3)]
 
 
+def test_used_number_with_other_content_is_refused_and_has_no_effect(desk):
+    client = desk.stream()
+    client.send(command=desk.order(1))
+    (first,) = client.rows(1)
+    client.send(command=desk.order(1, price_ticks=99))
+    client.send(command=desk.cancel(1, first.order_id))
+    client.send(command=desk.order(2))
+    reused, canceled, second = client.rows(3)
+    assert (reused.kind, reused.session_no, reused.code) == (REJECTED, 1, Code.KEY_REUSED)
+    assert (canceled.kind, canceled.session_no, canceled.code) == (EventKind.CANCEL_REJECTED, 1, Code.KEY_REUSED)
+    assert answers([second]) == [(ACCEPTED, 2)]
+    client.send(command=desk.order(1))
+    (again,) = client.rows(1)
+    assert (again.kind, again.previous_price_ticks) == (DUPLICATE, first.event_id.seq)
+
+
 def test_repetition_of_a_number_that_is_not_answered_yet_is_dropped(desk):
     client = desk.stream()
     desk.cluster.hold_submits = True
@@ -344,7 +360,7 @@ def test_too_low_next_no_does_no_harm(desk):
     again = desk.stream(next_no=2)
     again.rows(5)
     for number in (4, 5, 6):
-        again.send(command=desk.order(number))
+        again.send(command=desk.order(number, price_ticks=100 + number))
     assert answers(again.rows(3)) == [(DUPLICATE, 4), (DUPLICATE, 5), (ACCEPTED, 6)]
 
 
