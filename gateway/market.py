@@ -34,6 +34,7 @@ from lockstep.v1 import market_data_pb2
 MOST_IN_TURN: Final = 1_000
 """Levels, and messages at about ten levels each, that one `take` makes at the most, but for its last message."""
 _MESSAGE_COST: Final = 10
+_NO_INSTRUMENT: Final = 0
 _EMPTY_BOOK: Final = market_data_pb2.MarketDataUpdate(snapshot=market_data_pb2.BookSnapshot()).SerializeToString()
 
 
@@ -151,7 +152,7 @@ class Subscription:
 
     def _take_trade(self, turn: "_Turn", told: tuple[int, Print] | Missed) -> None:
         if isinstance(told, Missed):
-            turn.add(encode_head(turn.epoch, 0, TRADES, seq=told.through_seq, previous_seq=0) + encode_missed(told))
+            self._say(turn, _NO_INSTRUMENT, TRADES, encode_missed(told), seq=told.through_seq)
             return
         instrument, trade = told
         if instrument in self._tapes:
@@ -179,7 +180,7 @@ class Subscription:
         if turn.messages:
             turn.messages[-1] += encode_through(seq)
         elif alone:
-            turn.add(encode_head(turn.epoch, 0, TRADES, seq=seq, previous_seq=0) + encode_through(seq))
+            self._say(turn, _NO_INSTRUMENT, TRADES, encode_through(seq))
         else:
             return
         self._through = seq

@@ -159,6 +159,9 @@ def test_how_far_trades_were_told_is_said_now_and_then_where_nothing_else_is(boo
     assert subscription.take(Encodings(books), 1) == []
     (later,) = decode(subscription.take(Encodings(books), 1, progress=True))
     assert (later.trades_through, later.instrument, later.feed, later.WhichOneof("update")) == (17, 0, TRADES, None)
+    books.seq = 19
+    (last,) = decode(subscription.take(Encodings(books), 1, progress=True))
+    assert (later.previous_seq, last.previous_seq, last.seq) == (0, 17, 19)
 
 
 def test_turns_are_bounded_and_together_tell_everything_once():

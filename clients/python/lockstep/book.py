@@ -202,9 +202,6 @@ class MarketMachine:
 
     def _on_message(self, update: market_data_pb2.MarketDataUpdate) -> MarketUpdate | None:
         kind = update.WhichOneof("update")
-        if kind == "missed" or kind is None:
-            self.epoch = update.stamp.epoch
-            return self._on_missed(update) if kind else None
         key = (update.instrument, update.feed)
         last_seq = self._seqs.get(key, _ANY)
         if last_seq == _ANY:
@@ -226,6 +223,8 @@ class MarketMachine:
                 return self._on_best(update)
             case "trade":
                 return self._on_trade(update)
+            case "missed":
+                return self._on_missed(update)
             case _:
                 return None
 
