@@ -102,9 +102,7 @@ class Witness:
         """Write a mark down; on the disk on return if `sync`."""
         self._count += 1
         raw = _encode(self._count, mark, self._boot)
-        os.pwrite(self._file, raw, self._count % PAGES * PAGE_BYTES)
-        if sync:
-            os.fdatasync(self._file)
+        os.pwritev(self._file, (raw,), self._count % PAGES * PAGE_BYTES, os.RWF_DSYNC if sync else 0)
 
     def close(self) -> None:
         """Close it."""
