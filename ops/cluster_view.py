@@ -1,5 +1,6 @@
 """What the processes of a cluster say about themselves, asked over gRPC, all at once and with a deadline."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -51,6 +52,7 @@ class MemberStatus:
             "cluster_uuid": reply.cluster_uuid,
             "counters": dict(reply.counters),
             "why": reply.why,
+            "clock_ns": reply.clock_ns,
             "restore_bytes": reply.journal.restore_bytes,
             "restore_total_bytes": reply.journal.restore_total_bytes,
         }
@@ -61,6 +63,10 @@ class ClusterStatus:
     """The answers of all processes, in the order of the topology."""
 
     members: tuple[MemberStatus, ...]
+    asked_ns: int = 0
+    """When they were asked, by this host's wall clock; 0: not known."""
+    answered_ns: int = 0
+    """When all had answered or missed the deadline."""
 
     def leader(self) -> MemberStatus | None:
         """The leading sequencer: of several that claim it, the one of the highest epoch."""
@@ -128,6 +134,7 @@ class StatusProbe:
     def ask(self, *, timeout_s: float = 1.0) -> ClusterStatus:
         """Ask all of them at once; blocks up to the timeout."""
         request = cluster_pb2.GetStatusRequest()
+        asked_ns = time.time_ns()
         calls = [self._stubs[address].GetStatus.future(request, timeout=timeout_s) for _, address in self._members]
         rows = []
         for (name, address), call in zip(self._members, calls, strict=True):
@@ -136,7 +143,7 @@ class StatusProbe:
                 rows.append(MemberStatus(name or _name_of(reply), address, reply))
             except grpc.RpcError as error:
                 rows.append(MemberStatus(name or address, address, None, rpc_text(error)))
-        return ClusterStatus(tuple(rows))
+        return ClusterStatus(tuple(rows), asked_ns, time.time_ns())
 
     def switch_primary(self, address: str, to: int, *, timeout_s: float = 5.0) -> cluster_pb2.SwitchPrimaryReply:
         """Ask the sequencer at an address to hand the primary role over (`to` 0: it chooses).

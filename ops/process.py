@@ -10,6 +10,7 @@ Nothing here decides anything about trading. A process' `run` function puts thes
 thing and the remedy, and `run` turns it into exit code 1 without a traceback.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NoReturn
@@ -92,7 +93,7 @@ class ClusterService(cluster_pb2_grpc.ClusterServicer):
     ) -> cluster_pb2.GetStatusReply:
         """Status of this process."""
         del request, context
-        return self._status()
+        return _timed(self._status())
 
 
 class AioClusterService(cluster_pb2_grpc.ClusterServicer):
@@ -106,7 +107,12 @@ class AioClusterService(cluster_pb2_grpc.ClusterServicer):
     ) -> cluster_pb2.GetStatusReply:
         """Status of this process."""
         del request, context
-        return self._status()
+        return _timed(self._status())
+
+
+def _timed(reply: cluster_pb2.GetStatusReply) -> cluster_pb2.GetStatusReply:
+    reply.clock_ns = time.time_ns()
+    return reply
 
 
 def _not_here(service: ClusterService, request: Any, context: Any) -> NoReturn:

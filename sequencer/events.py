@@ -40,6 +40,15 @@ class EpochCause(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ClocksRead:
+    """What this host's wall clock says, and what those of others have said since the last time, in Unix ns."""
+
+    wall_ns: int
+    others: tuple[tuple[str, int], ...] = ()
+    """(process, time) of other sequencers and engines."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigSeen:
     """The config key, read or watched. `record` is None where it does not exist."""
 
@@ -261,6 +270,7 @@ Event = (
     | SequencerMute
     | DriverDown
     | DriverUp
+    | ClocksRead
     | FenceAnswered
     | FenceFailed
     | JournalFetched

@@ -1,8 +1,8 @@
 """The sequencer's state machine: from candidate over takeover to leader, and back.
 
-Pure: `step(event, now_ns) -> Effects`. `now_ns` is Unix time on a clock that never goes backwards; it stamps commands
-and measures deadlines. No clock, socket, thread or randomness in here, so that the same machine runs in production, in
-unit tests and in a simulated cluster.
+Pure: `step(event, now_ns) -> Effects`. `now_ns` is monotonic time and measures deadlines; what commands are stamped
+with comes from wall clocks (`ClocksRead`, `clock.py`). No clock, socket, thread or randomness in here, so that the same
+machine runs in production, in unit tests and in a simulated cluster.
 
     CANDIDATE --claim--> CLAIMING --won--> FENCING --all answered--> (RECOVERING) --> LEADER
                                             ^ |
@@ -18,6 +18,7 @@ from typing import Final
 
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.candidacy import Backoff, Candidacy, Claim, Driver
+from lockstep.sequencer.clock import StampClock
 from lockstep.sequencer.config_record import note_known, plan_fence_result
 from lockstep.sequencer.events import Down, Effects, EpochCause, Event, FetchOrder, Level, OperatorAnswer, Outbox
 from lockstep.sequencer.hold import ConfigHold, Purpose, Settled, StoreEvent, Verdict
@@ -66,10 +67,11 @@ class SequencerMachine:
 
     __slots__ = (
         "_backoff", "_candidacy", "_claim", "_now_ns", "_out", "_overrides", "_settings", "_started_ns",
-        "driver", "hold", "ignored", "peers", "reign", "reigns", "state", "takeover", "why",
+        "clock", "driver", "hold", "ignored", "peers", "reign", "reigns", "state", "takeover", "why",
     )  # fmt: skip
 
-    def __init__(self, settings: Settings, now_ns: int) -> None:
+    def __init__(self, settings: Settings, now_ns: int, wall_ns: int) -> None:
+        """`now_ns`: monotonic time, `wall_ns`: this host's wall clock at that moment."""
         self._settings = settings
         self._started_ns = now_ns
         self._now_ns = now_ns
@@ -80,6 +82,7 @@ class SequencerMachine:
         others = tuple(other for other in settings.sequencers if other != settings.member)
         self.peers = Peers(settings.engines, others, now_ns)
         self.driver = Driver(settings)
+        self.clock = StampClock(now_ns, wall_ns)
         self._candidacy = Candidacy(settings, self.peers, self.driver, now_ns)
         self.hold = ConfigHold(settings.identity)
         self.state = State.CANDIDATE
@@ -134,7 +137,10 @@ class SequencerMachine:
                 self.reign.on_submit(event.frame)
             return ev.NOTHING
         self._out.clear()
-        if self.state is not State.HALTED or isinstance(event, ev.ForceFailoverRequested):
+        if isinstance(event, ev.ClocksRead):
+            stamped_ns = 0 if self.reign is None else self.reign.window.time_ns
+            self.clock.look(now_ns, event.wall_ns, event.others, stamped_ns, self._out)
+        elif self.state is not State.HALTED or isinstance(event, ev.ForceFailoverRequested):
             self._handle(event, now_ns)
             self._go_on(now_ns)
             self._check()
@@ -171,7 +177,7 @@ class SequencerMachine:
             case ev.FenceAnswered() | ev.FenceFailed() | ev.JournalFetched() | ev.JournalFetchFailed():
                 self._on_engine_answer(event, now_ns)
             case _:
-                assert not isinstance(event, ev.SubmitReceived), "taken in by step"
+                assert not isinstance(event, ev.SubmitReceived | ev.ClocksRead), "taken in by step"
                 self._on_operator(event, now_ns)
 
     def _go_on(self, now_ns: int) -> None:
@@ -332,7 +338,7 @@ class SequencerMachine:
         self._enter(State.LEADER, "")
         self.takeover = None
         self.reigns += 1
-        self.reign = Reign(self._settings, self.peers, takeover.config, recovery, acked, now_ns)
+        self.reign = Reign(self._settings, self.peers, self.clock, takeover.config, recovery, acked, now_ns)
         config = takeover.config
         cause = EpochCause.DATA_LOSS_ACCEPTED if config.data_loss else takeover.cause
         gap_ns = 0 if cause is EpochCause.BOOTSTRAP else now_ns - takeover.since_ns

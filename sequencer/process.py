@@ -22,7 +22,6 @@ from lockstep.ops.process import (
     open_log,
     start_grpc_server,
 )
-from lockstep.sequencer.clock import SteadyClock
 from lockstep.sequencer.engine_calls import EngineCalls
 from lockstep.sequencer.machine import BrokenInvariant, SequencerMachine
 from lockstep.sequencer.operations import ask_status, operations
@@ -79,7 +78,6 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
     bell = open_doorbell(topology, member)
     stack.callback(bell.close)
     inbox = Inbox(bell.ring)
-    clock = SteadyClock()
     ports = _open_ports(topology, member, incarnation, stack)
     bell.watch(ports.watches.fileno())
     engines = EngineCalls(topology.engines, member.id, inbox)
@@ -96,14 +94,13 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
         workers=4,
     )
     stack.callback(lambda: server.stop(_STOP_GRACE_S).wait())
-    machine = SequencerMachine(settings, clock.at(time.monotonic_ns()))
+    machine = SequencerMachine(settings, time.monotonic_ns(), time.time_ns())
     shell = SequencerShell(
         machine,
         ports,
         store,
         engines,
         inbox,
-        clock=clock,
         bell=bell,
         logger=logger,
         identity=cluster_pb2.GetStatusReply(

@@ -5,6 +5,7 @@ leader's, so no fence is needed between them. The reign is named after the epoch
 """
 
 from lockstep.sequencer.agreement import Agreement
+from lockstep.sequencer.clock import StampClock
 from lockstep.sequencer.config_record import ConfigRecord, PlanRefused
 from lockstep.sequencer.events import (
     EpochCause,
@@ -41,7 +42,7 @@ class Reign:
     """See the module. Open from the moment it is made."""
 
     __slots__ = (
-        "_gateway_count", "_peers", "_proposed", "_resend_due_ns", "_settings", "_stream_due_ns",
+        "_clock", "_gateway_count", "_peers", "_proposed", "_resend_due_ns", "_settings", "_stream_due_ns",
         "_time_stamped_ns", "_time_stamped_seq", "agreement", "config", "intake", "membership", "office_epoch",
         "resent", "window",
     )  # fmt: skip
@@ -50,6 +51,7 @@ class Reign:
         self,
         settings: Settings,
         peers: Peers,
+        clock: StampClock,
         config: ConfigRecord,
         recovery: Recovery,
         acked: dict[int, int],
@@ -57,6 +59,8 @@ class Reign:
     ) -> None:
         self._settings = settings
         self._peers = peers
+        self._clock = clock
+        clock.lead(recovery.time_ns, now_ns)
         self._gateway_count = max(1, len(settings.gateways))
         self.config = config
         self.office_epoch = config.epoch
@@ -291,7 +295,7 @@ class Reign:
             records = self.intake.take(min(room, self._settings.limits.batch_commands))
             room -= len(records)
             before = self.window.tip
-            stamped = self.window.stamp(records, now_ns, self.agreement.committed)
+            stamped = self.window.stamp(records, self._clock.at(now_ns), self.agreement.committed)
             self.agreement.on_stamped(before, now_ns)
             self._send(stamped, now_ns, out)
 
@@ -324,7 +328,7 @@ class Reign:
         )
         before = self.window.tip
         self._protect()
-        stamped = self.window.stamp(record, now_ns, self.agreement.committed)
+        stamped = self.window.stamp(record, self._clock.at(now_ns), self.agreement.committed)
         self.agreement.on_stamped(before, now_ns)
         self._send(stamped, now_ns, out)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from lockstep.ops.metrics.sequencer import SequencerFigures
 from lockstep.ops.process_log import ProcessLog
 from lockstep.sequencer import events as ev
-from lockstep.sequencer.clock import SteadyClock
+from lockstep.sequencer.clock import LOOK_NS
 from lockstep.sequencer.engine_calls import EngineCalls
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.operations import OperatorAsked, StatusAsked
@@ -33,6 +33,7 @@ MUTE_FLAG: Final = 1
 """In a sequencer's heartbeats: its media driver is lost."""
 # Nothing that the peers send to this process' own server is urgent.
 _WATCH_NS: Final = 2_000_000
+_MS: Final = 1_000_000
 _DOWN: Final = {
     watch.DownReason.EOF: ev.Down.EOF,
     watch.DownReason.HANG: ev.Down.HANG,
@@ -67,7 +68,6 @@ class SequencerShell:
         engines: EngineCalls,
         inbox: Inbox,
         *,
-        clock: SteadyClock,
         bell: Doorbell,
         logger: ProcessLog,
         identity: cluster_pb2.GetStatusReply,
@@ -77,17 +77,18 @@ class SequencerShell:
         self._store = store
         self._engines = engines
         self._inbox = inbox
-        self._clock = clock
         self._bell = bell
         self._logger = logger
         self._identity = identity
-        self._now_ns = clock.at(time.monotonic_ns())
+        self._now_ns = time.monotonic_ns()
         self.figures = SequencerFigures()
         self._asked: dict[int, Future[ev.OperatorAnswer]] = {}
         self._asked_no = 0
         self._bad_frames = 0
         self._rebuild_due_ns = 0
         self._watch_due_ns = 0
+        self._look_due_ns = 0
+        self._beats: dict[str, int] = {}  # of each peer, up to the last look at the clocks
         self._driver_lost = False
         self._mute: dict[str, bool] = {}  # what the machine was told of the other sequencers
 
@@ -99,7 +100,7 @@ class SequencerShell:
     def turn(self) -> int:
         """One cycle: poll everything, stamp, send; returns how many events came."""
         monotonic_ns = time.monotonic_ns()
-        self._now_ns = self._clock.at(monotonic_ns)
+        self._now_ns = monotonic_ns
         ports, machine = self._ports, self._machine
         work = self._drain_inbox()
         for peer_event in ports.watches.poll(monotonic_ns):
@@ -109,6 +110,9 @@ class SequencerShell:
             work += link.poll(self._on_ack, _FRAGMENTS_PER_POLL)
         for link in ports.submits:
             work += link.poll(self._on_submit, _FRAGMENTS_PER_POLL)
+        if monotonic_ns >= self._look_due_ns:
+            self._look_due_ns = monotonic_ns + LOOK_NS
+            self._step(ev.ClocksRead(time.time_ns(), self._clocks_heard()))
         if machine.work_due or self._now_ns >= machine.due_ns:
             self._step(ev.Tick())
         self.figures.on_turn(machine)
@@ -129,6 +133,17 @@ class SequencerShell:
         seq, committed = (0, 0) if reign is None else (reign.window.tip, reign.agreement.committed)
         flags = MUTE_FLAG if machine.mute else 0
         self._ports.watch_server.set_status(role_of(machine), machine.epoch, seq, committed, flags=flags)
+
+    def _clocks_heard(self) -> tuple[tuple[str, int], ...]:
+        """What the peers' heartbeats since the last look say the time is."""
+        heard = []
+        for name in self._ports.peers:
+            watch_of = self._ports.watches[name]
+            if watch_of.status is not None and watch_of.beats != self._beats.get(name, 0):
+                self._beats[name] = watch_of.beats
+                if watch_of.status.wall_ms:
+                    heard.append((name, watch_of.status.wall_ms * _MS))
+        return tuple(heard)
 
     def _look_for_mute(self) -> None:
         for name, (kind, member) in self._ports.peers.items():
@@ -193,6 +208,8 @@ class SequencerShell:
     def _on_peer(self, event: watch.PeerEvent) -> None:
         kind, member = self._ports.peers[event.name]
         if isinstance(event, watch.PeerUp):
+            # Whoever answers a fence has told its time before.
+            self._look_due_ns = 0
             epoch = event.status.epoch
             if kind is ProcessKind.ENGINE:
                 self._engines.warm(member)

@@ -26,6 +26,13 @@ def fill_status(reply: cluster_pb2.GetStatusReply, machine: SequencerMachine, co
     reply.role = role_of(machine)
     reply.epoch = machine.epoch
     reply.why = machine.why
+    stamped_ns = 0 if machine.reign is None else machine.reign.window.time_ns
+    time, clock, now_ns = reply.stamped_time, machine.clock, machine.now_ns
+    time.clock_ahead_ns = clock.apart_ns
+    time.why = clock.why(now_ns, stamped_ns)
+    if machine.reign is not None:
+        time.last_ns = stamped_ns
+        time.next_ns = max(stamped_ns, clock.at(now_ns))
     config, reign = machine.hold.config, machine.reign
     if config is not None:
         reply.primary = config.primary

@@ -1,7 +1,7 @@
 """What has been stamped: the tip of the stream, its time, and the frames kept to be sent again.
 
 The only place where a seq or a stamped time is given out. Both never go backwards: time starts at the recovered log's
-last stamp and stands still while the clock is behind it.
+last stamp and stands still while the clock (`clock.py`) is behind it; it jumps ahead when the clock does.
 """
 
 from bisect import bisect_right
@@ -47,9 +47,9 @@ class Window:
         for one in frames:
             self._keep(one)
 
-    def stamp(self, records: Commands, now_ns: int, committed_seq: int) -> Frame:
-        """Give the next seqs, this epoch and the time to `records` (at least one)."""
-        self.time_ns = max(self.time_ns, now_ns)
+    def stamp(self, records: Commands, date_ns: int, committed_seq: int) -> Frame:
+        """Give the next seqs, this epoch and the time (Unix ns) to `records` (at least one)."""
+        self.time_ns = max(self.time_ns, date_ns)
         stamped = frame(
             FrameType.STREAM,
             sender=self._sender,

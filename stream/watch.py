@@ -14,17 +14,21 @@ import errno
 import select
 import socket
 import struct
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from lockstep.stream.detector import HeartbeatDetector
 
-_FRAME = struct.Struct("<IHHBB6xQQQQ")
+_FRAME = struct.Struct("<IHHBBHIQQQQ")
 _MAGIC = 0x4857534C  # "LSWH"
 _VERSION = 1
 _PREFIX = struct.pack("<IH", _MAGIC, _VERSION)
 _READ_BYTES = 64 * _FRAME.size
 _MS = 1_000_000
+_LOW_BITS = 2**32 - 1
+_WALL_LIMIT_MS = 2**48 - 1
 _INTERVAL_NS = 20 * _MS
 _BACKLOG = 64
 # A watcher that neither speaks nor closes is beyond a partition; it comes back with a new connection.
@@ -47,6 +51,8 @@ class PeerStatus:
     epoch: int = 0
     seq: int = 0
     aux: int = 0
+    wall_ms: int = field(default=0, compare=False)
+    """Its wall clock when the heartbeat was sent: Unix time in ms below 2**48; 0: it does not say."""
 
 
 class DownReason(Enum):
@@ -102,15 +108,16 @@ class WatchOptions:
 def encode_status(status: PeerStatus) -> bytes:
     """One heartbeat frame: little endian, fixed size."""
     numbers = (status.incarnation, status.epoch, status.seq, status.aux)
-    return _FRAME.pack(_MAGIC, _VERSION, status.member, status.role, status.flags, *numbers)
+    wall = (status.wall_ms >> 32, status.wall_ms & _LOW_BITS)
+    return _FRAME.pack(_MAGIC, _VERSION, status.member, status.role, status.flags, *wall, *numbers)
 
 
 def decode_status(frame: bytes | bytearray, offset: int = 0) -> PeerStatus:
     """Reads one frame at `offset`; raises MalformedFrame."""
-    magic, version, member, role, flags, incarnation, epoch, seq, aux = _FRAME.unpack_from(frame, offset)
+    magic, version, member, role, flags, high, low, incarnation, epoch, seq, aux = _FRAME.unpack_from(frame, offset)
     if magic != _MAGIC or version != _VERSION:
         raise MalformedFrame(f"heartbeat with magic {magic:#x} version {version}, not {_MAGIC:#x} version {_VERSION}")
-    return PeerStatus(member, incarnation, role, flags, epoch, seq, aux)
+    return PeerStatus(member, incarnation, role, flags, epoch, seq, aux, high << 32 | low)
 
 
 class _Wire:
@@ -162,13 +169,24 @@ class _Wire:
 class WatchServer:
     """Lets peers watch this process. `host` and `port` to listen on (port 0: any; see `.port`).
 
+    Each heartbeat carries the time that `wall_ns` tells when it is sent.
+
     Raises OSError if the address can't be bound; the text names it.
     """
 
-    def __init__(self, host: str, port: int, member: int, incarnation: int, *, interval_ns: int = _INTERVAL_NS) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        member: int,
+        incarnation: int,
+        *,
+        interval_ns: int = _INTERVAL_NS,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._interval_ns = interval_ns
+        self._wall_ns = wall_ns
         self._status = PeerStatus(member, incarnation)
-        self._frame = encode_status(self._status)
         self._announce = False
         self._wires: dict[int, _Wire] = {}
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -205,7 +223,6 @@ class WatchServer:
         """Sets what the heartbeats say; a new role, epoch or flags goes out with the next poll."""
         before = self._status
         self._status = PeerStatus(before.member, before.incarnation, role, flags, epoch, seq, aux)
-        self._frame = encode_status(self._status)
         if (before.role, before.epoch, before.flags) != (role, epoch, flags):
             self._announce = True
 
@@ -217,10 +234,13 @@ class WatchServer:
                 self._accept(now_ns)
             elif fd in self._wires:
                 self._read(fd, now_ns)
-        for fd, wire in list(self._wires.items()):
-            if self._announce or now_ns >= wire.send_due_ns:
-                wire.send_due_ns = now_ns + self._interval_ns
-                self._beat(fd, wire, now_ns)
+        due = [fd for fd, wire in self._wires.items() if self._announce or now_ns >= wire.send_due_ns]
+        if due:
+            wall_ms = min(max(self._wall_ns() // _MS, 0), _WALL_LIMIT_MS)
+            frame = encode_status(replace(self._status, wall_ms=wall_ms))
+            for fd in due:
+                self._wires[fd].send_due_ns = now_ns + self._interval_ns
+                self._beat(fd, frame, now_ns)
         self._announce = False
         return len(ready)
 
@@ -251,12 +271,13 @@ class WatchServer:
         except (EOFError, OSError):
             self._drop(fd)
 
-    def _beat(self, fd: int, wire: _Wire, now_ns: int) -> None:
+    def _beat(self, fd: int, frame: bytes, now_ns: int) -> None:
+        wire = self._wires[fd]
         if now_ns - wire.heard_ns > _WATCHER_SILENCE_NS:
             self._drop(fd)
             return
         try:
-            wire.send(self._frame)
+            wire.send(frame)
         except OSError:
             self._drop(fd)
 
@@ -290,6 +311,8 @@ class PeerWatch:
         self.name = name
         self.status: PeerStatus | None = None
         """The newest heartbeat's content; stays after the peer went down. None before the first."""
+        self.beats = 0
+        """How often there was something newer."""
         self.up = False
         self.down_reason: DownReason | None = None
         """Why it is down; None while it is up or was never tried."""
@@ -387,6 +410,7 @@ class PeerWatch:
         self._detector.on_heartbeat(now_ns)
         self._backoff_ns = self._options.backoff_min_ns
         self.status = status
+        self.beats += 1
         if not self.up:
             self.up = True
             self.down_reason = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lockstep.sequencer.shell import Ports
     from lockstep.sequencer.store_link import StoreLink
 
+_SECOND = 1_000_000_000
 ROLES = {
     State.CANDIDATE: cluster_pb2.ROLE_CANDIDATE,
     State.LEADER: cluster_pb2.ROLE_LEADER,
@@ -116,6 +117,11 @@ class SequencerFigures:
         yield gauge("lockstep_role", "Role code, as in lockstep.v1.Role: 1 candidate, 2 taking over, 3 leader.", role)
         yield gauge("lockstep_epoch", "Epoch that this sequencer knows or leads.", machine.epoch)
         yield gauge("lockstep_sequencer_leads", "1: stamps commands.", reign is not None)
+        yield gauge(
+            "lockstep_sequencer_clock_ahead_seconds",
+            "How far this host's clock is ahead of most clocks of sequencers and engines; negative: behind.",
+            machine.clock.apart_ns / _SECOND,
+        )
         yield gauge("lockstep_etcd_up", "1: this sequencer holds its lease, so etcd answers.", store.reachable)
         yield gauge(
             "lockstep_driver_up",
@@ -150,6 +156,11 @@ class SequencerFigures:
             sum(link.dropped for link in ports.streams.values()),
         )
         if reign is not None:
+            yield gauge(
+                "lockstep_sequencer_stamp_time_seconds",
+                "Unix time that a command would be stamped with now.",
+                max(reign.window.time_ns, machine.clock.at(time.monotonic_ns())) / _SECOND,
+            )
             yield from _of_reign(reign, engines)
 
 

@@ -18,8 +18,10 @@ SLOW_SYNC_US: Final = 5_000
 """Every order waits for one sync of each in-sync engine; above this the latency budget is spent on the disk alone."""
 DRIVER_ROOM_BYTES: Final = 192 << 20
 """What a media driver demands when it starts."""
-CLOCK_AHEAD_NS: Final = 500_000_000
-"""Stamped time never falls, so a leader whose clock was ahead leaves stamps that lead every other clock."""
+CLOCK_APART_NS: Final = 500_000_000
+"""Expiry and scheduled phases happen by stamped time. What is ahead of the true time stays so until that comes."""
+STAMP_AGE_NS: Final = 5_000_000_000
+"""A leader stamps the time at least once in a second: the newest stamp of a cluster that works is younger."""
 UDP_BUFFER_BYTES: Final = 2 << 20
 _BAD_ETCD: Final = ((3, 5, 0), (3, 5, 5))
 _LEAST_ETCD: Final[dict[tuple[int, ...], tuple[int, ...]]] = {(3, 4): (3, 4, 22), (3, 5): (3, 5, 6)}
@@ -86,13 +88,25 @@ class DriverFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockFacts:
-    """This host's clock against stamped time."""
+    """This host's clock against stamped time, and against the clocks of the processes' hosts."""
 
     synchronized: bool | None
     """By the kernel; None: it does not say."""
     newest_stamp_ns: int
     """Of any engine's journal; 0: unknown."""
     now_ns: int
+    """This host's clock when that was looked at."""
+    stamps: bool = True
+    """A leader stamps the time once in a second: one leads, nothing stalls it, and ticks are not switched off."""
+    next_stamp_ns: int = 0
+    """What the leader would stamp; 0: none leads, or it does not say."""
+    asked_ns: int = 0
+    answered_ns: int = 0
+    """Between these moments of this host's clock the processes told their times."""
+    clocks: tuple[tuple[str, int], ...] = ()
+    """(process, its host's clock)."""
+    leader_says: str = ""
+    """In the leader's words, what is wrong with the time."""
 
 
 def judge_etcd(members: Iterable[MemberStatus | MemberUnreachable], fault: str) -> tuple[Finding, ...]:
@@ -223,28 +237,64 @@ def judge_port(facts: PortFacts) -> Finding:
 
 
 def judge_clock(facts: ClockFacts) -> tuple[Finding, ...]:
-    """This host's clock."""
+    """This host's clock, those of the processes' hosts, and stamped time."""
     found = []
     if facts.synchronized is False:
         found.append(
             Finding(
                 "clocks", "this host", Grade.WARNING, "the kernel says that the clock is not synchronized",
-                "run chrony or another time service; a leader with a wrong clock stamps wrong times",
+                "run chrony or another time service; stamped time is what most hosts' clocks say",
             )
         )  # fmt: skip
     elif facts.synchronized:
         found.append(Finding("clocks", "this host", Grade.OK, "synchronized, says the kernel"))
-    ahead_ns = facts.newest_stamp_ns - facts.now_ns
-    if facts.newest_stamp_ns and ahead_ns > CLOCK_AHEAD_NS:
-        found.append(
-            Finding(
-                "clocks", "stamped time", Grade.FAULT, f"is {ahead_ns / 1e9:.1f} s ahead of this clock",
-                "set the sequencer hosts' clocks by a time service; stamped time stands until they catch up",
-            )
-        )  # fmt: skip
+    for name, clock_ns in facts.clocks:
+        apart_ns = _apart(clock_ns, facts.asked_ns, facts.answered_ns)
+        if abs(apart_ns) > CLOCK_APART_NS:
+            found.append(
+                Finding(
+                    "clocks", name, Grade.WARNING, f"its host's clock is {_beside(apart_ns)} this host's",
+                    "find out which of the two is wrong and set it by a time service; see LockstepClockWrong",
+                )
+            )  # fmt: skip
+    stamped = _judge_stamped(facts)
+    return (*found, stamped) if stamped is not None else tuple(found)
+
+
+def _judge_stamped(facts: ClockFacts) -> Finding | None:
+    if facts.next_stamp_ns:
+        apart_ns = _apart(facts.next_stamp_ns, facts.asked_ns, facts.answered_ns)
     elif facts.newest_stamp_ns:
-        found.append(Finding("clocks", "stamped time", Grade.OK, "not ahead of this clock"))
-    return tuple(found)
+        apart_ns = facts.newest_stamp_ns - facts.now_ns
+        if apart_ns < 0 and (not facts.stamps or -apart_ns <= STAMP_AGE_NS):
+            # Nobody stamps now, or just did: that it lies behind tells nothing.
+            return Finding("clocks", "stamped time", Grade.OK, f"the last stamp is {-apart_ns / 1e9:.1f} s old")
+    else:
+        return None
+    if abs(apart_ns) <= CLOCK_APART_NS:
+        if not facts.leader_says:
+            return Finding("clocks", "stamped time", Grade.OK, "is this host's time")
+        return Finding(
+            "clocks", "stamped time", Grade.WARNING, facts.leader_says, "set that clock right; see LockstepClockWrong"
+        )
+    text = f"is {_beside(apart_ns)} this host's clock" + (f": {facts.leader_says}" if facts.leader_says else "")
+    remedy = (
+        "set the clocks by a time service; stamped time never goes back: orders with an expiry and phases that lie "
+        "between have come already, and it stands until the clocks reach it; see LockstepStampedTimeWrong"
+        if apart_ns > 0
+        else "set the clocks of the sequencers' and engines' hosts by a time service: stamped time follows at once, "
+        "and what expires by it is late until then; see LockstepStampedTimeWrong"
+    )
+    return Finding("clocks", "stamped time", Grade.FAULT, text, remedy)
+
+
+def _apart(told_ns: int, asked_ns: int, answered_ns: int) -> int:
+    """How far a time that was told between two moments is ahead of the later one, or (negative) behind the earlier."""
+    return max(0, told_ns - answered_ns) or min(0, told_ns - asked_ns)
+
+
+def _beside(apart_ns: int) -> str:
+    return f"{abs(apart_ns) / 1e9:.1f} s {'ahead of' if apart_ns > 0 else 'behind'}"
 
 
 def judge_versions(versions: Iterable[tuple[str, str, str]]) -> tuple[Finding, ...]:

@@ -60,7 +60,7 @@ def survey(topology: Topology, status: ClusterStatus) -> tuple[Finding, ...]:
     told = [(row.name, row.reply.cluster_uuid) for row in status.members if row.reply is not None]
     findings += judge_identity(stored.record.uuid if stored.record is not None else "", told)
     findings += judge_driver(_driver(topology))
-    findings += judge_clock(_clock(status))
+    findings += judge_clock(_clock(topology, status))
     findings += [judge_disk(_disk(member)) for member in _here(topology) if member.kind is not ProcessKind.SEQUENCER]
     findings += [judge_port(facts) for facts in _ports(topology, status)]
     hosts = {member.host for member in topology.all_members()}
@@ -158,9 +158,23 @@ def _connects(host: str, port: int) -> bool:
         return False
 
 
-def _clock(status: ClusterStatus) -> ClockFacts:
+def _clock(topology: Topology, status: ClusterStatus) -> ClockFacts:
     stamps = [_newest_stamp(row.address) for row in status.members if row.role in ("primary", "standby")]
-    return ClockFacts(synchronized=_kernel_clock(), newest_stamp_ns=max(stamps, default=0), now_ns=time.time_ns())
+    leader = status.leader()
+    reply = leader.reply if leader is not None else None
+    return ClockFacts(
+        synchronized=_kernel_clock(),
+        newest_stamp_ns=max(stamps, default=0),
+        now_ns=time.time_ns(),
+        stamps=reply is not None and not reply.why and topology.timing.tick_ms > 0,
+        next_stamp_ns=reply.stamped_time.next_ns if reply is not None else 0,
+        asked_ns=status.asked_ns,
+        answered_ns=status.answered_ns,
+        clocks=tuple(
+            (row.name, row.reply.clock_ns) for row in status.members if row.reply is not None and row.reply.clock_ns
+        ),
+        leader_says=reply.stamped_time.why if reply is not None else "",
+    )
 
 
 def _newest_stamp(address: str) -> int:

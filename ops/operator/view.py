@@ -84,6 +84,10 @@ class ClusterView:
     ack_policy: str = ACK_POLICIES[0]
     why: str = ""
     """Why nothing is committed, in the leader's words; empty if all is well."""
+    time_why: str = ""
+    """In the leader's words, what is wrong with the time that it stamps; empty if nothing is known to be."""
+    stamped_ns: int = 0
+    """What the leader would stamp, Unix ns; 0: unknown."""
     engines: tuple[EngineSeen, ...] = ()
     serving_gateways: int = 0
 
@@ -121,6 +125,8 @@ def view_of(status: ClusterStatus, topology: Topology, record: "ConfigRecord | N
         paused=voice.paused if voice is not None else False,
         ack_policy=ACK_POLICIES[voice.ack_policy] if voice is not None else ACK_POLICIES[0],
         why=leader.reply.why if leader is not None and leader.reply is not None else "",
+        time_why=leader.reply.stamped_time.why if leader is not None and leader.reply is not None else "",
+        stamped_ns=leader.reply.stamped_time.next_ns if leader is not None and leader.reply is not None else 0,
         engines=_engines(engine_rows, leader, in_sync=in_sync, fenced=fenced, seq=seq),
         serving_gateways=status.serving_gateways(),
     )

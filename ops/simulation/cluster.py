@@ -50,7 +50,7 @@ class Cluster(World):
         self.hosts = {host.name: host for host in processes}
         clocks = Random(kernel.seed)  # noqa: S311 - repeatable on purpose
         for sequencer in self.sequencers:
-            sequencer.clock_skew_ns = clocks.randint(-5_000, 5_000) * MS
+            sequencer.set_clock(clocks.randint(-5_000, 5_000) * MS)
 
     def start(self) -> None:
         """Start every process, at about the same time."""

@@ -7,12 +7,13 @@ whole one of the in-sync engines; etcd is linearizable, and messages are neither
 """
 
 from collections.abc import Callable
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 from lockstep.ops.simulation.engine_host import EngineHost
 from lockstep.ops.simulation.gateway_host import GatewayHost
 from lockstep.ops.simulation.host import Host
-from lockstep.ops.simulation.kernel import MS, US
+from lockstep.ops.simulation.kernel import MS, SECOND, US
 from lockstep.ops.simulation.sequencer_host import SequencerHost
 from lockstep.ops.simulation.snapshot_round import history_elsewhere
 from lockstep.ops.simulation.store import ETCD
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from lockstep.ops.simulation.cluster import Cluster
 
 Undo = Callable[[], None]
+WILD_NS: Final = tuple(hours * 3_600 * SECOND for hours in (-500_000, -24, -1, 1, 24, 24 * 365 * 170, 24 * 365 * 900))
+"""How far a clock is off that nobody should follow: from a host without a battery to the year 2900."""
 
 # What may go wrong beside a wrong engine.
 _SPARE_ENGINES: Final = (
@@ -44,6 +47,10 @@ class Faults:
         self._kernel = cluster.kernel
         self.counts: dict[str, int] = {}
         self._open: list[list[Undo]] = []
+        # Dice of its own: all other faults stay what they were.
+        self._clock_dice = Random(self._kernel.seed ^ 0xC10C)  # noqa: S311 - repeatable on purpose
+        mad = self._clock_dice.choice((None, *cluster.sequencers))
+        self._mad: Host | None = mad
         self._kinds: tuple[tuple[int, str, Callable[[], Undo]], ...] = (
             (14, "crash_engine", lambda: self._crash("engine")),
             (10, "crash_sequencer", lambda: self._crash("sequencer")),
@@ -435,8 +442,17 @@ class Faults:
         return undo
 
     def _clock_jump(self) -> Undo:
+        """A running process sees it at once. In some runs one sequencer, always the same, goes mad instead."""
         host = self._pick(("sequencer", "gateway")[self._kernel.between(0, 1)])
-        host.clock_skew_ns += self._kernel.between(-20_000, 20_000) * MS
-        if self._kernel.chance(1, 2):
-            return self._kill(host)
-        return _nothing
+        jump_ns = self._kernel.between(-20_000, 20_000) * MS
+        undo = self._kill(host) if self._kernel.chance(1, 2) else _nothing
+        if host is not self._mad:
+            host.set_clock(host.clock_skew_ns + jump_ns)
+            return undo
+        host.clock_wild_ns = self._clock_dice.choice(WILD_NS)
+
+        def undo_both() -> None:
+            host.clock_wild_ns = 0
+            undo()
+
+        return undo_both

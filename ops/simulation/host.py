@@ -27,7 +27,9 @@ class Host:
         self.busy = False
         """Waits for its disk."""
         self.clock_skew_ns = 0
-        """How far its wall clock is off."""
+        """How far its wall clock is off now; it may change at any moment."""
+        self.clock_wild_ns = 0
+        """And what it is off beyond all reason: of one sequencer of a cluster at the most."""
         self._wake_due = False
 
     @property
@@ -35,9 +37,14 @@ class Host:
         """It would answer a heartbeat."""
         return self.alive and not self.paused
 
+    def set_clock(self, skew_ns: int) -> None:
+        """Set its wall clock so far ahead of the true time (negative: behind), while it runs."""
+        self.clock_skew_ns = skew_ns
+        self.world.judge.on_clock_set(skew_ns)
+
     def wall_ns(self) -> int:
         """What its wall clock says."""
-        return self.kernel.now_ns + self.clock_skew_ns
+        return self.kernel.now_ns + self.clock_skew_ns + self.clock_wild_ns
 
     # ---- life ----------------------------------------------------------------------------------------------------
 

@@ -13,9 +13,11 @@ import numpy as np
 
 from lockstep.ops.simulation.disk import Disk
 from lockstep.ops.simulation.engine_host import EngineHost
+from lockstep.ops.simulation.kernel import MS
 from lockstep.ops.simulation.world import Violation, World
 from lockstep.replica.effects import FenceAnswer, JournalWrite
 from lockstep.replica.snapshot_file import SnapshotHead
+from lockstep.sequencer.clock import TOLERANCE_NS
 from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.stream.frames import Frame, FrameFlag
 from lockstep.stream.records import CONTROL, CommandKind
@@ -44,6 +46,7 @@ class Judge:
         self._stamped: dict[tuple[int, int], Batch] = {}
         self._owners: dict[int, int] = {}
         self._stamp_times: dict[int, int] = {}
+        self._most_ahead_ns = 0  # how far the clocks that are not mad were ahead at the most
         self._promised: dict[int, int] = {}
         self._compared: dict[int, int] = {}
         self._wiped: set[int] = set()  # engines that got a new disk and have not held all that is committed since
@@ -60,6 +63,10 @@ class Judge:
         """Snapshot files by seq, as they were first taken."""
         self.released: dict[int, bytes] = {}
         """Events by seq, as they first left the cluster."""
+
+    def on_clock_set(self, skew_ns: int) -> None:
+        """A clock that is not mad was set."""
+        self._most_ahead_ns = max(self._most_ahead_ns, skew_ns)
 
     # ---- sequencers ----------------------------------------------------------------------------------------------
 
@@ -78,6 +85,7 @@ class Judge:
         owner = self._owners.setdefault(frame.epoch, sender)
         if owner != sender or frame.aux != frame.epoch:
             raise Violation(f"sequencers {owner} and {sender} both stamp in epoch {frame.epoch}")
+        self._check_date(frame)
         if frame.timestamp_ns < self._stamp_times.get(frame.epoch, 0):
             raise Violation(f"stamped time goes back at seq {frame.first_seq} of epoch {frame.epoch}")
         if frame.epoch not in self._stamp_times:
@@ -87,6 +95,12 @@ class Judge:
             raise Violation(f"stamped time goes back at seq {frame.first_seq} of epoch {frame.epoch}")
         self._stamp_times[frame.epoch] = frame.timestamp_ns
         self._stamped[frame.epoch, frame.first_seq] = batch
+
+    def _check_date(self, frame: Frame) -> None:
+        """A single clock that is far ahead drags stamped time along by what is tolerated, whosever it is."""
+        ahead_ns = frame.timestamp_ns - self._world.kernel.now_ns - self._most_ahead_ns
+        if ahead_ns > TOLERANCE_NS:
+            raise Violation(f"seq {frame.first_seq} is stamped {ahead_ns // MS} ms ahead of every clock but one")
 
     def _check_opening(self, sender: int, frame: Frame) -> None:
         first = frame.records.view(CONTROL)[0]

@@ -5,10 +5,11 @@ from typing import Any
 
 from lockstep.ops.simulation.engine_host import EngineHost
 from lockstep.ops.simulation.host import Host
-from lockstep.ops.simulation.kernel import MS
+from lockstep.ops.simulation.kernel import MS, SECOND, START_NS
 from lockstep.ops.simulation.network import Done
 from lockstep.ops.simulation.world import Violation, World
 from lockstep.sequencer import events as ev
+from lockstep.sequencer.clock import LOOK_NS
 from lockstep.sequencer.machine import SequencerMachine, State
 from lockstep.sequencer.settings import settings_of
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
@@ -16,6 +17,7 @@ from lockstep.v1 import replication_pb2
 
 _FENCE_TIMEOUT_NS = 500 * MS
 _FETCH_TIMEOUT_NS = 10_000 * MS
+_BOOTED_BEFORE_NS = 1_000 * SECOND
 
 
 class SequencerHost(Host):
@@ -25,15 +27,16 @@ class SequencerHost(Host):
 
     def __init__(self, world: World, id: int) -> None:
         super().__init__(world, "sequencer", id)
-        self._offset_ns = 0
         self._orders = 0
+        self._look_due_ns = 0
+        self._heard: dict[str, int] = {}  # by peer: what its heartbeats since the last look say the time is
         self.mute = False
         """What its heartbeats say of its media driver."""
         self._driver_known = True
 
     def now_ns(self) -> int:
-        """Its steady clock: the wall clock as it was when the process started, and from there on undisturbed."""
-        return self.kernel.now_ns + self._offset_ns
+        """Its monotonic clock: time since its host was started, undisturbed."""
+        return self.kernel.now_ns - START_NS + self.id * _BOOTED_BEFORE_NS
 
     def status_epoch(self) -> int:
         """What its heartbeats say."""
@@ -45,8 +48,9 @@ class SequencerHost(Host):
 
     def on_start(self) -> None:
         """A new process knows nothing."""
-        self._offset_ns = self.clock_skew_ns
         kernel = self.kernel
+        self._look_due_ns = 0
+        self._heard.clear()
         settings = settings_of(
             self.world.topology,
             self.id,
@@ -54,7 +58,7 @@ class SequencerHost(Host):
             fresh_uuid=f"{self.id:08x}-0000-4000-8000-{self.life:012x}",
             jitter_ns=tuple(kernel.between(10, 60) * MS for _ in range(8)),
         )
-        self.machine = SequencerMachine(settings, self.now_ns())
+        self.machine = SequencerMachine(settings, self.now_ns(), self.wall_ns())
         self.mute, self._driver_known = False, True
 
     def order(self, make: Callable[[int], ev.OperatorRequest]) -> None:
@@ -80,11 +84,32 @@ class SequencerHost(Host):
             self._step(ev.AckReceived(frame))
         for frame in submits:
             self._step(ev.SubmitReceived(frame))
+        self._look_at_clocks()
         if self.machine.work_due or self.now_ns() >= self.machine.due_ns:
             self._step(ev.Tick())
         if self.machine.mute is not self.mute:
             self.mute = self.machine.mute
             self.world.watching.on_change(self)
+
+    def hear_clock(self, peer: Host) -> None:
+        """A heartbeat of a peer has come."""
+        self._heard[peer.name] = peer.wall_ns()
+
+    def greet(self, peer: Host) -> None:
+        """The first heartbeat of a peer has come: the clocks are looked at in the same turn."""
+        self.hear_clock(peer)
+        self._look_due_ns = 0
+
+    def _look_at_clocks(self) -> None:
+        if self.now_ns() < self._look_due_ns:
+            return
+        self._look_due_ns = self.now_ns() + LOOK_NS
+        network = self.world.network
+        for peer in (*self.world.of_kind("engine"), *self.world.of_kind("sequencer")):
+            if peer is not self and peer.responsive and network.reaches(self, peer) and network.reaches(peer, self):
+                self.hear_clock(peer)
+        heard, self._heard = tuple(self._heard.items()), {}
+        self._step(ev.ClocksRead(self.wall_ns(), heard))
 
     def _step(self, event: Any) -> None:
         effects = self.machine.step(event, self.now_ns())

@@ -9,6 +9,7 @@ from typing import Final
 
 from lockstep.ops.simulation.host import Host
 from lockstep.ops.simulation.kernel import MS, US
+from lockstep.ops.simulation.sequencer_host import SequencerHost
 from lockstep.ops.simulation.world import World
 from lockstep.sequencer import events as ev
 
@@ -117,6 +118,8 @@ class Watching:
         watch.up = True
         watch.known_life = peer.life
         watch.broken_since_ns = None
+        if isinstance(watcher, SequencerHost):
+            watcher.greet(peer)
         epoch = peer.status_epoch()
         event = ev.EngineUp(peer.id, epoch) if peer.kind == "engine" else ev.SequencerUp(peer.id, epoch)
         watch.mute = False

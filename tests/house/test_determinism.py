@@ -17,6 +17,7 @@ CORE = (
     "engine/snapshot_format.py",
     "engine/reference/*.py",
     "sequencer/agreement.py",
+    "sequencer/clock.py",
     "sequencer/config_record.py",
     "sequencer/events.py",
     "sequencer/hold.py",

@@ -207,7 +207,7 @@ def stage() -> Callable[..., Stage]:
             engines=engines, gateways=(1, 2), limits=Limits(**limits), timing=Timing(tick_ms=tick_ms),
             jitter_ns=(20 * MS,),
         )  # fmt: skip
-        return Stage(SequencerMachine(settings, START_NS))
+        return Stage(SequencerMachine(settings, START_NS, START_NS))
 
     return build
 

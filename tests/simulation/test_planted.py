@@ -20,6 +20,7 @@ from lockstep.ops.simulation import engine_host
 from lockstep.ops.simulation.disk import Disk, Intake
 from lockstep.ops.simulation.engine_host import EngineHost
 from lockstep.ops.simulation.run import simulate
+from lockstep.ops.simulation.sequencer_host import SequencerHost
 from lockstep.replica import execution, replayer
 from lockstep.replica.commit import CommitGate
 from lockstep.replica.effects import Journaled
@@ -32,6 +33,7 @@ from lockstep.sequencer import machine as sequencer_machine
 from lockstep.sequencer import overrides as sequencer_overrides
 from lockstep.sequencer.agreement import Agreement
 from lockstep.sequencer.candidacy import Backoff, Candidacy, Driver
+from lockstep.sequencer.clock import StampClock
 from lockstep.sequencer.config_record import plan_grow
 from lockstep.sequencer.hold import ConfigHold, Purpose
 from lockstep.sequencer.machine import SequencerMachine
@@ -160,6 +162,35 @@ def stamped_time_goes_back(patch: pytest.MonkeyPatch) -> None:
         return real(self, records, now_ns, committed_seq)
 
     patch.setattr(Window, "stamp", stamp)
+
+
+@bug(6)
+def clock_that_is_set_followed_slowly(patch: pytest.MonkeyPatch) -> None:
+    real = StampClock.look
+
+    def look(self: StampClock, *arguments: Any) -> None:
+        before_ns = self._offset_ns
+        real(self, *arguments)
+        self._offset_ns = max(before_ns - 50_000, min(before_ns + 50_000, self._offset_ns))
+
+    patch.setattr(StampClock, "look", look)
+
+
+@bug(14)
+def leader_believes_its_own_clock_alone(patch: pytest.MonkeyPatch) -> None:
+    real = StampClock.look
+    patch.setattr(StampClock, "look", lambda self, now, wall, _others, *rest: real(self, now, wall, (), *rest))
+
+
+@bug(6)
+def deadlines_counted_on_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(SequencerHost, "now_ns", SequencerHost.wall_ns)
+
+
+@bug(6)
+def stamped_time_waits_for_clocks_that_are_behind(patch: pytest.MonkeyPatch) -> None:
+    real = StampClock._settle
+    patch.setattr(StampClock, "_settle", lambda self, _before_ns: real(self, -(2**63)))
 
 
 @bug(40)

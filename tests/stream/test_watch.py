@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -122,6 +123,8 @@ def test_a_frame_survives_the_wire_and_foreign_ones_are_refused() -> None:
     status = PeerStatus(65535, 2**64 - 1, 255, 254, 2**63, 3, 4)
     assert len(encode_status(status)) == 48
     assert decode_status(encode_status(status)) == status
+    for wall_ms in (0, 1, 2**32 - 1, 2**32, 2**48 - 1):
+        assert decode_status(encode_status(replace(status, wall_ms=wall_ms))).wall_ms == wall_ms
     with pytest.raises(MalformedFrame, match="magic"):
         decode_status(b"GET / HTTP/1.1\r\n" + bytes(32))
     with pytest.raises(MalformedFrame, match="version 2"):
@@ -137,6 +140,33 @@ def test_a_live_peer_comes_up_with_its_status_and_stays_up(watch: Watch) -> None
         assert silent(poll, 0.5)
         assert one.up
         assert one.down_reason is None
+
+
+def test_each_heartbeat_tells_the_time_at_which_it_was_sent(watch: Watch) -> None:
+    with Peer() as peer:
+        one, poll = watch(peer.port)
+        next_event(poll)
+        for _ in range(3):
+            beats = one.beats
+            while one.beats < beats + 3:
+                poll()
+                time.sleep(0.001)
+            assert one.status is not None
+            assert abs(one.status.wall_ms - time.time_ns() // 1_000_000) < 1_000
+
+
+def test_a_clock_that_no_heartbeat_can_hold_is_told_as_the_nearest_that_it_can() -> None:
+    for wall_ns, told_ms in ((-5, 0), (2**63, 2**63 // 1_000_000), (2**70, 2**48 - 1)):
+        server = WatchServer("127.0.0.1", 0, 3, 11, wall_ns=lambda wall_ns=wall_ns: wall_ns)
+        one = PeerWatch("peer", "127.0.0.1", server.port)
+        try:
+            while one.status is None:
+                server.poll(time.monotonic_ns())
+                one.poll(time.monotonic_ns())
+            assert one.status.wall_ms == told_ms
+        finally:
+            one.close()
+            server.close()
 
 
 def test_a_killed_peer_is_down_at_once_and_up_again_in_its_next_life(watch: Watch) -> None:

@@ -47,7 +47,7 @@ def topology_table(status: ClusterStatus, view: ClusterView, *, title: str, widt
         engine = engines.get(member.name)
         name, address, *cells = _cells(member, engine)
         table.add_row(name, *((address,) if shows_address else ()), *cells)
-        remark = _remark(member.reply.why if member.reply is not None else member.error, engine)
+        remark = _remark(_own_words(member), engine)
         if remark:
             remarks.append(Text.from_markup(f"  {member.name}: {remark}"))
     return Group(Text(title), table, *remarks)
@@ -70,6 +70,12 @@ def _cells(member: MemberStatus, engine: EngineSeen | None) -> tuple[str, ...]:
         str(reply.pid),
         reply.digest.hex()[:8],
     )
+
+
+def _own_words(member: MemberStatus) -> str:
+    if member.reply is None:
+        return member.error
+    return "; ".join(text for text in (member.reply.why, member.reply.stamped_time.why) if text)
 
 
 def _sync(engine: EngineSeen | None) -> str:
@@ -102,6 +108,7 @@ def headline(view: ClusterView) -> str:
         + (f", fenced {_numbers(view.fenced)}" if view.fenced else "")
         + (f", down: {', '.join(down)}" if down else "")
         + (f"; {view.why}" if view.why else "")
+        + ("; stamped time is not as it should be" if view.time_why else "")
     )
 
 
@@ -127,6 +134,8 @@ def status_json(status: ClusterStatus, view: ClusterView) -> dict[str, object]:
         "ack_policy": view.ack_policy,
         "paused": view.paused,
         "fenced": list(view.fenced),
+        "stamped_ns": view.stamped_ns,
+        "stamped_time_why": view.time_why,
         "digests_equal": all(engine.digest_equal for engine in view.engines),
         "members": rows,
     }

@@ -59,7 +59,7 @@ def test_commands_that_come_while_it_does_not_lead_do_not_age() -> None:
     settings = settings_of(config.load(EXAMPLE), 1, identity="a", fresh_uuid="b", jitter_ns=(1,))
     figures = SequencerFigures()
     figures.on_submit()
-    figures.on_turn(SequencerMachine(settings, 1))
+    figures.on_turn(SequencerMachine(settings, 1, 1))
     figures.on_stream(stream(1, 1))
     assert sum(figures.stamp.counts) == 0
 

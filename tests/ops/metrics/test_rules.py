@@ -26,6 +26,9 @@ HEALTHY: Series = {
     f'lockstep_sequencer_epochs_total{{{SEQUENCER}, cause="primary_lost"}}': "0x90",
     f'lockstep_sequencer_epochs_total{{{SEQUENCER}, cause="switchover"}}': "0x40 1x50",
     f"lockstep_sequencer_leads{{{SEQUENCER}}}": "1x90",
+    # Samples are taken each 6 s from Unix time 0 on.
+    f"lockstep_sequencer_stamp_time_seconds{{{SEQUENCER}}}": "0.9+6x90",
+    f"lockstep_sequencer_clock_ahead_seconds{{{SEQUENCER}}}": "-0.4x90",
     f"lockstep_sequencer_in_sync_engines{{{SEQUENCER}}}": "2x90",
     f"lockstep_sequencer_configured_engines{{{SEQUENCER}}}": "2x90",
     f"lockstep_digests_equal{{{SEQUENCER}}}": "1x90",
@@ -69,6 +72,8 @@ PLANTED: dict[str, Series] = {
     "LockstepEngineLag": {
         f'lockstep_sequencer_engine_lag{{{SEQUENCER}, engine="engine-1"}}': "0x70 30000x20",
     },
+    "LockstepStampedTimeWrong": {f"lockstep_sequencer_stamp_time_seconds{{{SEQUENCER}}}": "3600+6x90"},
+    "LockstepClockWrong": {f"lockstep_sequencer_clock_ahead_seconds{{{SEQUENCER}}}": "0x70 -3600x20"},
     "LockstepEtcdDown": {f"lockstep_etcd_up{{{SEQUENCER}}}": "1x70 0x20"},
     "LockstepEtcdMemberDown": {f"up{{{ETCD}}}": "1x70 0x20"},
     "LockstepDriverDown": {f"lockstep_driver_up{{{ENGINE}}}": "1x70 0x20"},
@@ -134,6 +139,16 @@ def test_alert_fires_in_the_case_it_is_for(promtool: Promtool, deploy: Path, tmp
     expression = f'count by (alertname) (ALERTS{{alertname="{alert}", alertstate="firing"}})'
     fired = [{"labels": f'{{alertname="{alert}"}}', "value": 1}]
     run_case(promtool, deploy, tmp_path, HEALTHY | PLANTED[alert], expression, fired)
+
+
+@pytest.mark.parametrize("stamps", ["3600+6x90", "0+6x20 66+6x70", "0+6x50 300x40"])
+def test_stamped_time_that_is_ahead_behind_or_stands_fires(
+    promtool: Promtool, deploy: Path, tmp_path: Path, stamps: str
+) -> None:
+    planted = {f"lockstep_sequencer_stamp_time_seconds{{{SEQUENCER}}}": stamps}
+    expression = 'count by (alertname) (ALERTS{alertname="LockstepStampedTimeWrong", alertstate="firing"})'
+    fired = [{"labels": '{alertname="LockstepStampedTimeWrong"}', "value": 1}]
+    run_case(promtool, deploy, tmp_path, HEALTHY | planted, expression, fired)
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert(deploy: Path) -> None:

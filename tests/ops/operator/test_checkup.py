@@ -1,6 +1,7 @@
 """What the doctor makes of facts: every finding that is not well says what to do."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -112,6 +113,47 @@ def test_a_clock_behind_stamped_time_is_a_fault() -> None:
     assert judged(True, -(10**9)) == [Grade.OK, Grade.OK]
     assert judged(False, 0) == [Grade.WARNING, Grade.OK]
     assert judged(None, 10**9) == [Grade.FAULT]
+    assert judged(None, -10 * 10**9) == [Grade.FAULT]
+
+
+def clocks(**facts: object) -> tuple[Finding, ...]:
+    now = 2 * 10**18
+    base = ClockFacts(
+        synchronized=None, newest_stamp_ns=0, now_ns=now, asked_ns=now - 2 * 10**9, answered_ns=now - 10**9
+    )
+    return checkup.judge_clock(replace(base, **facts))
+
+
+@pytest.mark.parametrize("apart_s", [-86_400, -3_600, -4, 1, 3_600, 10**9])
+def test_stamped_time_is_compared_with_real_time_in_both_directions(apart_s: int) -> None:
+    (found,) = clocks(next_stamp_ns=2 * 10**18 + apart_s * 10**9, leader_says="so it is")
+    assert found.grade is Grade.FAULT
+    assert ("ahead of this host's clock: so it is" if apart_s > 0 else "behind this host's clock") in found.text
+    assert ("never goes back" if apart_s > 0 else "follows at once") in found.remedy
+
+
+def test_what_was_told_while_the_answers_were_waited_for_is_no_difference() -> None:
+    (found,) = clocks(next_stamp_ns=2 * 10**18 - 15 * 10**8)
+    assert (found.grade, found.text) == (Grade.OK, "is this host's time")
+    (found,) = clocks(next_stamp_ns=2 * 10**18 - 15 * 10**8, leader_says="this host's clock is 7.0 s behind most")
+    assert found.grade is Grade.WARNING
+
+
+def test_an_old_stamp_is_no_fault_where_nobody_stamps() -> None:
+    (found,) = clocks(newest_stamp_ns=10**18, stamps=False)
+    assert found.grade is Grade.OK
+    (found,) = clocks(newest_stamp_ns=3 * 10**18, stamps=False)
+    assert found.grade is Grade.FAULT
+
+
+def test_each_process_whose_host_has_another_time_is_named() -> None:
+    middle = 2 * 10**18 - 15 * 10**8
+    found = clocks(clocks=(("engine-1", middle), ("engine-2", middle + 3_600 * 10**9), ("gateway-1", middle - 10**10)))
+    assert [(one.subject, one.grade) for one in found] == [
+        ("engine-2", Grade.WARNING), ("gateway-1", Grade.WARNING),
+    ]  # fmt: skip
+    assert "3599.5 s ahead of this host's" in found[0].text
+    assert "9.5 s behind this host's" in found[1].text
 
 
 def test_versions_and_buffers_are_compared_with_what_is_wanted() -> None:

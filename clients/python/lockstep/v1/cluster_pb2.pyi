@@ -53,7 +53,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusReply(_message.Message):
-    __slots__ = ("kind", "member", "role", "epoch", "seq", "committed_seq", "digest", "primary", "in_sync", "learners", "incarnation", "pid", "cluster_uuid", "counters", "why", "ack_policy", "paused", "fenced", "engines", "journal")
+    __slots__ = ("kind", "member", "role", "epoch", "seq", "committed_seq", "digest", "primary", "in_sync", "learners", "incarnation", "pid", "cluster_uuid", "counters", "why", "ack_policy", "paused", "fenced", "engines", "journal", "clock_ns", "stamped_time", "no_failover")
     class CountersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +81,9 @@ class GetStatusReply(_message.Message):
     FENCED_FIELD_NUMBER: _ClassVar[int]
     ENGINES_FIELD_NUMBER: _ClassVar[int]
     JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_NS_FIELD_NUMBER: _ClassVar[int]
+    STAMPED_TIME_FIELD_NUMBER: _ClassVar[int]
+    NO_FAILOVER_FIELD_NUMBER: _ClassVar[int]
     kind: ProcessKind
     member: int
     role: Role
@@ -101,7 +104,22 @@ class GetStatusReply(_message.Message):
     fenced: _containers.RepeatedScalarFieldContainer[int]
     engines: _containers.RepeatedCompositeFieldContainer[EngineView]
     journal: JournalState
-    def __init__(self, kind: _Optional[_Union[ProcessKind, str]] = ..., member: _Optional[int] = ..., role: _Optional[_Union[Role, str]] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., committed_seq: _Optional[int] = ..., digest: _Optional[bytes] = ..., primary: _Optional[int] = ..., in_sync: _Optional[_Iterable[int]] = ..., learners: _Optional[_Iterable[int]] = ..., incarnation: _Optional[int] = ..., pid: _Optional[int] = ..., cluster_uuid: _Optional[str] = ..., counters: _Optional[_Mapping[str, int]] = ..., why: _Optional[str] = ..., ack_policy: _Optional[_Union[AckPolicy, str]] = ..., paused: bool = ..., fenced: _Optional[_Iterable[int]] = ..., engines: _Optional[_Iterable[_Union[EngineView, _Mapping]]] = ..., journal: _Optional[_Union[JournalState, _Mapping]] = ...) -> None: ...
+    clock_ns: int
+    stamped_time: StampedTime
+    no_failover: str
+    def __init__(self, kind: _Optional[_Union[ProcessKind, str]] = ..., member: _Optional[int] = ..., role: _Optional[_Union[Role, str]] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., committed_seq: _Optional[int] = ..., digest: _Optional[bytes] = ..., primary: _Optional[int] = ..., in_sync: _Optional[_Iterable[int]] = ..., learners: _Optional[_Iterable[int]] = ..., incarnation: _Optional[int] = ..., pid: _Optional[int] = ..., cluster_uuid: _Optional[str] = ..., counters: _Optional[_Mapping[str, int]] = ..., why: _Optional[str] = ..., ack_policy: _Optional[_Union[AckPolicy, str]] = ..., paused: bool = ..., fenced: _Optional[_Iterable[int]] = ..., engines: _Optional[_Iterable[_Union[EngineView, _Mapping]]] = ..., journal: _Optional[_Union[JournalState, _Mapping]] = ..., clock_ns: _Optional[int] = ..., stamped_time: _Optional[_Union[StampedTime, _Mapping]] = ..., no_failover: _Optional[str] = ...) -> None: ...
+
+class StampedTime(_message.Message):
+    __slots__ = ("last_ns", "next_ns", "clock_ahead_ns", "why")
+    LAST_NS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_NS_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_AHEAD_NS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    last_ns: int
+    next_ns: int
+    clock_ahead_ns: int
+    why: str
+    def __init__(self, last_ns: _Optional[int] = ..., next_ns: _Optional[int] = ..., clock_ahead_ns: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
 
 class EngineView(_message.Message):
     __slots__ = ("member", "up", "acked_seq", "digest_equal", "why_not_eligible", "silent_ns")
