@@ -1,7 +1,11 @@
 """`lockstep cluster switchover`: hand the primary role over in a planned way."""
 
+import os
+import re
 import time
-from datetime import datetime
+import zoneinfo
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,18 +17,58 @@ from lockstep.ops.cli.cluster.tables import reasons_table
 from lockstep.ops.cli.options import Real, config_option, json_option
 from lockstep.ops.operator.calls import change
 from lockstep.ops.operator.plans import Refusal, SwitchoverPlan, eligibility, plan_switchover
-from lockstep.ops.operator.times import TimeFault, parse_time
+from lockstep.ops.operator.times import LocalZone, TimeFault, check_zone, parse_time, shown
 from lockstep.ops.output import Output
 from lockstep.v1 import cluster_pb2
 
 _POLL_S: Final = 0.1
+_SLICE_S: Final = 1.0
 
 
-def _read_time(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+@dataclass(frozen=True, slots=True)
+class _At:
+    """What to wait for."""
+
+    moment: datetime
+    due_s: float | None
+    """Monotonic, where a delay was asked for: that is as long as it is, whatever happens to the clock."""
+
+
+def _read_time(ctx: click.Context, param: click.Parameter, value: str | None) -> _At | None:
+    if value is None:
+        return None
     try:
-        return None if value is None else parse_time(value, datetime.now().astimezone())
+        now = _now(value)
+        moment = parse_time(value, now)
+        left_s = (moment.astimezone(UTC) - now.astimezone(UTC)).total_seconds()
+        return _At(moment, time.monotonic() + left_s if value.startswith("+") else None)
     except TimeFault as fault:
         raise click.BadParameter(str(fault), ctx, param) from None
+
+
+def _now(text: str) -> datetime:
+    """The present in the zone of this host.
+
+    Raises:
+        TimeFault: the zone matters for this time, and TZ is none.
+    """
+    name = os.environ.get("TZ")
+    if name and not re.match(r"\+|.*T.*([zZ]|[+-]\d\d:?\d\d)$", text):
+        path = Path(name.removeprefix(":"))
+        check_zone(name, zoneinfo.available_timezones(), is_file=path.is_absolute() and path.is_file())
+    return datetime.now(LocalZone())
+
+
+def _wait_for(at: _At) -> None:
+    """In slices: the clock may be set in the meantime, and the host may have slept."""
+    while True:
+        if at.due_s is not None:
+            left_s = at.due_s - time.monotonic()
+        else:
+            left_s = (at.moment.astimezone(UTC) - datetime.now(UTC)).total_seconds()
+        if left_s <= 0:
+            return
+        time.sleep(min(left_s, _SLICE_S))
 
 
 @click.command("switchover")
@@ -41,7 +85,7 @@ def _read_time(ctx: click.Context, param: click.Parameter, value: str | None) ->
     "at",
     callback=_read_time,
     metavar="TIME",
-    help="Wait until then: 18:30, 18:30:05, 2026-01-31T18:30, or +90s.",
+    help="Wait until then: 18:30, 18:30:05, 2026-01-31T18:30 (local, or with an offset such as +01:00), or +90s.",
 )
 @click.option(
     "--wait",
@@ -58,7 +102,7 @@ def _read_time(ctx: click.Context, param: click.Parameter, value: str | None) ->
 def command(
     config_path: Path,
     candidate: int,
-    at: datetime | None,
+    at: _At | None,
     wait_s: float,
     explain: bool,
     dry_run: bool,
@@ -74,8 +118,8 @@ def command(
         if explain:
             return _explain(work)
         if at is not None and not dry_run:
-            work.console.print(f"waiting until {at:%Y-%m-%d %H:%M:%S}", highlight=False)
-            time.sleep(max(0.0, (at - datetime.now().astimezone()).total_seconds()))
+            work.console.print(f"waiting until {shown(at.moment)}", highlight=False)
+            _wait_for(at)
             work.look()
         plan = _plan(work, candidate, 0.0 if dry_run else wait_s)
         work.show("before")
