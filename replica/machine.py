@@ -109,6 +109,7 @@ class ReplicaMachine(Standing):
             self._on_peer_snapshot(event, out, now_ns)
         self._advance_commit(out)
         self._on_time(out, now_ns)
+        self._place()
         self._note_role(out)
         self._check()
         return self._effects(out, now_ns)
@@ -125,6 +126,7 @@ class ReplicaMachine(Standing):
         elif received.sender != self.promised_to:
             self.stale_frames += 1
             return
+        self._heard = leader
         if leader == self.head.epoch:  # before that its numbers may be about other records than this log's
             self._leader_committed = max(self._leader_committed, received.committed_seq)
         if (verdict := self.head.judge(received)) is Verdict.NEXT:

@@ -332,7 +332,7 @@ class ReplicaShell:
             before.applied_seq != machine.applied_seq
             or before.committed_seq != machine.committed_seq
             or before.promised != machine.promised
-            or before.role is not machine.role
+            or before.role is not machine.told_role
             or before.why != machine.why()
         ):
             self.view = view_of(machine, self._counters())

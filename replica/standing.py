@@ -62,6 +62,8 @@ class Standing:
         self._naming = False  # learnt from the stream which cluster it is, and not stored yet
         self._foreign = ""  # another cluster whose stream came here
         self._role = Role.LEARNER
+        self._heard = 0  # highest epoch of a leader whose stream was heard in this life
+        self._placed = False
         self._ack_entries: list[tuple[int, bytes]] = []
         self._proven = 0  # the reign to whose stream the log was shown to belong: its leader's epoch
         self._next_repeat_ns = 0
@@ -79,6 +81,15 @@ class Standing:
         if not self.in_sync:
             return Role.LEARNER
         return Role.PRIMARY if self.primary == self.options.member else Role.STANDBY
+
+    @property
+    def told_role(self) -> Role:
+        """What others are told that it does: after a start nothing but learning, until it knows of the present reign.
+
+        Its log may end in an epoch whose roles are over; the leader has given them to others meanwhile.
+        """
+        role = self.role
+        return role if self._placed or role is Role.DIVERGED else Role.LEARNER
 
     @property
     def in_sync(self) -> bool:
@@ -115,11 +126,25 @@ class Standing:
         if self.diverged:
             return self.diverged
         if self._role is not Role.LEARNER:
-            return ""
+            return "" if self._placed else self._why_not_placed()
         if not self.live:
             new = "" if self.joined else "new journal, "
             return f"{new}catching up: its log ends at {self.head.seq} and is not yet known to be the leader's"
         return "caught up; waits until the sequencer takes it into the in-sync set"
+
+    def _why_not_placed(self) -> str:
+        at = f"started again, and has replayed up to seq {self.applied_seq} of epoch {self._applied_epoch}"
+        if self._heard < self._applied_epoch or self._heard < self.promised:
+            return f"{at}: no leading sequencer was heard since"
+        return f"{at}: the leader is in epoch {self._heard}"
+
+    @property
+    def _applied_epoch(self) -> int:
+        return epoch_at(self.head.epochs, self.applied_seq)
+
+    def _place(self) -> None:
+        """Its role holds once it has heard the leader in this life, and executed the beginning of its epoch."""
+        self._placed = self._placed or (self.live and self._heard == self.promised == self._applied_epoch)
 
     def _answer(self, request: FenceRequested) -> FenceAnswer:
         accepted = request.epoch == self.promised and request.sequencer == self.promised_to

@@ -14,6 +14,7 @@ class ReplicaView:
     """The replica at the end of one turn of its main loop."""
 
     role: Role
+    """As it is told: after a start a learner until it knows of the present reign."""
     live: bool
     in_sync: bool
     """Live and required by the stream."""
@@ -45,7 +46,7 @@ def view_of(machine: ReplicaMachine, counters: tuple[tuple[str, int], ...]) -> R
     epochs = tuple(machine.head.epochs)
     bits = machine.in_sync_bits
     return ReplicaView(
-        machine.role,
+        machine.told_role,
         machine.live,
         machine.in_sync,
         machine.promised,

@@ -1,8 +1,8 @@
 """The times that an operator writes, such as 18:30 or +90s. Pure: the present is an argument, and carries its zone.
 
-A local time is a date and a time of day in a zone whose offset changes: what it means is looked up for *that* day, never
-reckoned with the offset of today. Where clocks are put forward some local times don't exist, where they are put back
-some come twice; both are refused, because an operator who wrote one of them meant something else, or may have.
+A local time is a date and a time of day in a zone whose offset changes: what it means is looked up for *that* day, and
+never reckoned with the offset of today. Where clocks are put forward some local times don't exist, where they are put
+back some come twice; both are refused, because an operator who wrote one of them meant something else, or may have.
 """
 
 import re
@@ -53,11 +53,9 @@ def parse_time(text: str, now: datetime) -> datetime:
 
 def shown(moment: datetime) -> str:
     """A time with the offset that is in force then, such as 2026-10-26 09:00:00 CET (UTC+01:00)."""
-    name, offset = moment.tzname() or "", f"{moment:%:z}"
-    named = (
-        f" {name} (UTC{offset})" if name.isalpha() and name != "UTC" else " UTC" if name == "UTC" else f" UTC{offset}"
-    )
-    return f"{moment:%Y-%m-%d %H:%M:%S}{named}"
+    name, offset = moment.tzname() or "", f"UTC{moment:%:z}"
+    zone = "UTC" if name == "UTC" else f"{name} ({offset})" if name.isalpha() else offset
+    return f"{moment:%Y-%m-%d %H:%M:%S} {zone}"
 
 
 def _next(today: datetime, present: datetime, text: str) -> datetime:

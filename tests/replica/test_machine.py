@@ -375,6 +375,60 @@ def test_engine_that_was_alone_in_sync_is_primary_again_right_after_its_restart(
     assert node.machine.committed_seq == 4
 
 
+def test_restarted_engine_tells_no_role_of_an_epoch_that_is_over(pair, sequencer):
+    primary, _ = pair
+    missed = [sequencer.commands() for _ in range(3)]
+    later = sequencer.epoch_start(2, primary=2, epoch=2)
+    primary.restart()
+    # The leader sends what it lacks, under the old epoch's stamps, and says that it leads the new one.
+    for old in missed:
+        primary.stream(replace(old, aux=2))
+        assert primary.machine.role is Role.PRIMARY
+        assert primary.machine.told_role is Role.LEARNER
+        assert primary.machine.why().endswith("of epoch 1: the leader is in epoch 2")
+    primary.stream(later)
+    assert primary.machine.told_role is Role.LEARNER
+    assert primary.machine.why().startswith("caught up")
+
+
+def test_engine_that_was_alone_in_sync_tells_its_role_once_it_has_heard_the_leader(sequencer, new_node):
+    node = new_node(1)
+    node.stream(sequencer.epoch_start(1, primary=1), sequencer.commands())
+    assert node.machine.told_role is Role.PRIMARY
+    node.restart()
+    node.step(Tick())
+    assert node.machine.told_role is Role.LEARNER
+    assert node.machine.why().endswith("up to seq 4 of epoch 1: no leading sequencer was heard since")
+    node.stream(sequencer.heartbeat())
+    assert node.machine.told_role is Role.PRIMARY
+    assert node.machine.why() == ""
+
+
+def test_engine_that_was_alone_in_sync_and_was_replaced_never_tells_that_it_is_primary(sequencer, new_node):
+    node = new_node(1)
+    node.stream(sequencer.epoch_start(1, primary=1), sequencer.commands())
+    grow = sequencer.control(CommandKind.GROW, member=2)
+    start = sequencer.epoch_start(2, primary=2, epoch=2)
+    node.restart()
+    for received in (replace(grow, aux=2), start):
+        node.stream(received)
+        assert node.machine.told_role is Role.LEARNER
+        assert node.machine.why()
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_role_that_is_known_once_holds_through_later_epochs(pair, sequencer, epochs):
+    primary, _ = pair
+    primary.restart()
+    primary.stream(sequencer.heartbeat())
+    assert primary.machine.told_role is Role.PRIMARY
+    for epoch in range(2, 2 + epochs):
+        primary.step(FenceRequested(ticket=epoch, cluster_uuid="u", epoch=epoch, sequencer=1))
+        assert primary.machine.told_role is Role.PRIMARY
+        primary.stream(sequencer.epoch_start(1, 2, primary=1, epoch=epoch))
+        assert primary.machine.told_role is Role.PRIMARY
+
+
 def test_learner_asks_the_next_peer_when_one_cannot_help(new_node):
     learner = new_node(1, engines=(1, 2, 3))
     assert learner.step(Tick()).fetch.peer == 2

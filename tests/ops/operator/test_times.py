@@ -108,7 +108,7 @@ def test_past_and_far_are_measured_in_real_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0001-01-01T00:00+01:00", "9999-12-31T23:59-23:00", "0001-01-01", "9999-12-31", "٣:٠٠"]
+    "text", ["0001-01-01T00:00+01:00", "9999-12-31T23:59-23:00", "0001-01-01", "9999-12-31", "\u0663:\u0660\u0660"]
 )
 def test_times_at_the_ends_of_the_calendar_are_refused_in_one_line(text: str) -> None:
     with pytest.raises(TimeFault):

@@ -27,7 +27,8 @@ def tz(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
 @pytest.mark.parametrize("name", ["Europe/Berlin", ":Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3", "UTC", ""])
 def test_the_option_reads_local_time(tz: Callable[[str], None], name: str) -> None:
     tz(name)
-    tomorrow = (datetime.now() + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
+    day = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1)
+    tomorrow = day.replace(hour=12, minute=0, second=0, microsecond=0)
     at = switchover._read_time(CONTEXT, AT, tomorrow.isoformat())
     assert at is not None
     assert at.moment.astimezone(UTC).timestamp() == time.mktime(tomorrow.timetuple())
