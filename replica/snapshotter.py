@@ -29,6 +29,8 @@ from lockstep.stream.topology import Member, Snapshots, Topology
 _POLL_S: Final = 0.5
 _NICE: Final = 10
 _SECOND_NS: Final = 1_000_000_000
+_STOP_S: Final = 1.0
+"""As long may the orderly end take. It is the most that a supervisor waits for in vain on a starved host."""
 
 
 class Stopped(Exception):
@@ -140,10 +142,13 @@ class SnapshotTaker:
     def _take(self, replayer: Replayer, uuid: str) -> SnapshotHead:
         older = self._older_snapshot(replayer.seq - 1)
         raw = replayer.snapshot(uuid)
+        self._alive()
         seq = replayer.seq
         self._store.write(raw, seq, verified=False)
+        self._alive()
         again = Replayer(self._make, b"" if older is None else self._store.read(older.seq))
         self._run(again, seq)
+        self._alive()
         if again.seq != seq or again.snapshot(uuid) != raw:
             self._store.mark(seq, UNVERIFIED, REJECTED)
             start = 0 if older is None else older.seq
@@ -164,6 +169,8 @@ def run(topology: Topology, member: Member) -> int:
     logger = open_log(f"snapshotter-{member.id}")
     stop = StopRequest.install()
     give_way(_NICE)
+    # Files appear whole or not at all, the journal is only read, and the kernel gives the lock back.
+    stop.end_at_once(_STOP_S, EXIT_OK, lambda: logger.info("stopped", reason=stop.reason or "signal", orderly=False))
     figures = SnapshotterFigures()
     try:
         make = implementation(member.engine)
