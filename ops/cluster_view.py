@@ -53,6 +53,9 @@ class MemberStatus:
             "counters": dict(reply.counters),
             "why": reply.why,
             "clock_ns": reply.clock_ns,
+            "no_failover": reply.no_failover,
+            "replayed_seq": reply.journal.replayed_seq,
+            "replay_to_seq": reply.journal.replay_to_seq,
             "restore_bytes": reply.journal.restore_bytes,
             "restore_total_bytes": reply.journal.restore_total_bytes,
         }

@@ -280,5 +280,5 @@ class SequencerShell:
             "reigns": machine.reigns,
             "link_drops": sum(link.dropped for link in self._ports.streams.values()),
         }
-        fill_status(reply, machine, counters)
+        fill_status(reply, machine, counters, etcd_reachable=not self._store.away)
         return reply

@@ -21,8 +21,11 @@ def role_of(machine: SequencerMachine) -> cluster_pb2.Role:
     return ROLES.get(machine.state, cluster_pb2.ROLE_TAKING_OVER)
 
 
-def fill_status(reply: cluster_pb2.GetStatusReply, machine: SequencerMachine, counters: dict[str, int]) -> None:
+def fill_status(
+    reply: cluster_pb2.GetStatusReply, machine: SequencerMachine, counters: dict[str, int], *, etcd_reachable: bool
+) -> None:
     """Add everything that the machine knows."""
+    reply.no_failover = _why_no_failover(machine, etcd_reachable=etcd_reachable)
     reply.role = role_of(machine)
     reply.epoch = machine.epoch
     reply.why = machine.why
@@ -57,6 +60,11 @@ def fill_status(reply: cluster_pb2.GetStatusReply, machine: SequencerMachine, co
         }
     for name, value in counters.items():
         reply.counters[name] = value
+
+
+def _why_no_failover(machine: SequencerMachine, *, etcd_reachable: bool) -> str:
+    """Changes of the config need an etcd that answers and is the one of before. (Switched off is another matter.)"""
+    return machine.hold.fault or ("" if etcd_reachable else "etcd unreachable")
 
 
 def _views(machine: SequencerMachine, reign: Reign) -> Iterable[cluster_pb2.EngineView]:

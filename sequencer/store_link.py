@@ -8,6 +8,7 @@ nothing here; it only tells a candidate that starts late that a leader it has no
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
@@ -41,6 +42,7 @@ _START_TIMEOUT_S: Final = 5.0
 _RETRY_S: Final = 0.05
 _HISTORY_RETRY_S: Final = 1.0
 _LEASE_TTL_S: Final = 2
+_AWAY_S = 1.0
 _JOIN_S: Final = 3.0
 
 
@@ -83,10 +85,16 @@ class StoreLink:
         self._loop = asyncio.new_event_loop()
         self.reachable = False
         """Whether the presence lease is held, so etcd answers. From any thread."""
+        self._away_since_s = time.monotonic()
         self._store: EtcdStore | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="etcd", daemon=True)
+
+    @property
+    def away(self) -> bool:
+        """Whether etcd has been out of reach for longer than a lease takes to be had anew. From any thread."""
+        return not self.reachable and time.monotonic() - self._away_since_s > _AWAY_S
 
     def start(self) -> None:
         """Connect; the first event tells what stands in etcd."""
@@ -191,7 +199,8 @@ class StoreLink:
                 # Ended already: this process, or its machine, stood still after the lease was granted.
                 await asyncio.sleep(_RETRY_S)
             finally:
-                self.reachable = False
+                if self.reachable:
+                    self.reachable, self._away_since_s = False, time.monotonic()
                 await lease.close()
 
     async def _swap(self, cas: ev.Cas) -> None:

@@ -48,7 +48,7 @@ def _cells(member: MemberStatus) -> tuple[str, ...]:
         str(reply.committed_seq),
         str(reply.pid),
         reply.digest.hex()[:8],
-        reply.why,
+        "; ".join(text for text in (reply.why, reply.no_failover, reply.stamped_time.why) if text),
     )
 
 
@@ -61,4 +61,10 @@ def summary_line(status: ClusterStatus) -> str:
         f"epoch {epoch}, leader {leader.name if leader else 'none'}, primary {primary.name if primary else 'none'}, "
         f"in sync {', '.join(map(str, status.in_sync())) or 'none'}, serving gateways {status.serving_gateways()}"
         + (f", down: {', '.join(down)}" if down else "")
+        + _no_failover(leader)
     )
+
+
+def _no_failover(leader: MemberStatus | None) -> str:
+    why = leader.reply.no_failover if leader is not None and leader.reply is not None else ""
+    return f", no automatic failover: {why}" if why else ""

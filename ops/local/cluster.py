@@ -7,8 +7,6 @@ that die, and kills them on request, which is what most callers are here for.
 The supervisor is no part of the safety argument: it never tells a process what happened to another one.
 """
 
-import contextlib
-import fcntl
 import os
 import secrets
 import shutil
@@ -27,6 +25,8 @@ from lockstep.ops.cluster_view import ClusterStatus, StatusProbe
 from lockstep.ops.local import resume
 from lockstep.ops.local.child import Child, describe_exit
 from lockstep.ops.local.config_file import write_config
+from lockstep.ops.local.data_dir import lock_data_dir
+from lockstep.ops.local.etcd_keeper import EtcdKeeper
 from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
 from lockstep.ops.local.ports import HOST, busy_ports, free_ports
 from lockstep.ops.process import EXIT_INVARIANT, EnvironmentFault
@@ -95,6 +95,7 @@ class _Parts:
     """What runs, in the order in which it was started."""
 
     etcd: LocalEtcd | None = None
+    keeper: EtcdKeeper | None = None
     children: dict[str, Child] = field(default_factory=dict)
     restarts: dict[str, _Restart] = field(default_factory=dict)
     given_up: set[str] = field(default_factory=set)
@@ -118,6 +119,9 @@ class LocalCluster:
         self._guard = threading.RLock()
         self._watcher: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._quiet = threading.Event()
+        """The supervisor's thread starts nothing any more."""
+        self._over = threading.Event()
         self._topology: Topology | None = None
         self._probe: StatusProbe | None = None
 
@@ -141,7 +145,7 @@ class LocalCluster:
                 once). Whatever was started is stopped again.
         """
         try:
-            self._lock = _lock_data_dir(self.data_dir)
+            self._lock = lock_data_dir(self.data_dir)
             ports = self._choose_ports()
             found = resume.examine(self.data_dir, engines=self.plan.engines)
             self._topology = self._plan_topology(ports)
@@ -162,7 +166,7 @@ class LocalCluster:
         except BaseException:
             self.stop()
             raise
-        self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        self._watcher = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
         self._watcher.start()
 
     def _choose_ports(self) -> tuple[int, ...]:
@@ -247,7 +251,8 @@ class LocalCluster:
         directory = self.data_dir / "etcd"
         directory.mkdir(exist_ok=True)
         try:
-            self._parts.etcd = LocalEtcd.start(directory, port)
+            etcd = self._parts.etcd = LocalEtcd.start(directory, port)
+            self._parts.keeper = EtcdKeeper(etcd, lambda text: self._note("etcd", text), restart=self.plan.restart)
         except EtcdError as error:
             raise EnvironmentFault(str(error)) from error
 
@@ -380,10 +385,20 @@ class LocalCluster:
             if not child.running:
                 child.start()
 
+    def _supervise(self) -> None:
+        try:
+            self._watch()
+        finally:
+            self._quiet.set()
+            # An etcd that was started here dies with this thread: it ends when everything else has.
+            self._over.wait()
+
     def _watch(self) -> None:
         reported: dict[str, int] = {}
         while not self._stopping.wait(_WATCH_S):
             with self._guard:
+                if self._parts.keeper is not None and not self._stopping.is_set():
+                    self._parts.keeper.mind()
                 for name, child in self._parts.children.items():
                     code = child.exit_code()
                     if code is None or self._stopping.is_set():
@@ -424,14 +439,17 @@ class LocalCluster:
         """Stop every process in order, with SIGKILL for those that don't; may be called again."""
         self._stopping.set()
         if self._watcher is not None:
-            self._watcher.join()
-            self._watcher = None
+            self._quiet.wait()
         # The reconciler between: it looks once more at engines that get nothing new.
         for group in ("gateway", _RECONCILER, "sequencer", "engine"):
             self._stop_children([c for name, c in self._parts.children.items() if name.startswith(group)])
         if self._parts.etcd is not None:
             self._parts.etcd.stop()
         self._stop_children(list(self._parts.children.values()))
+        self._over.set()
+        if self._watcher is not None:
+            self._watcher.join()
+            self._watcher = None
         if self._probe is not None:
             self._probe.close()
             self._probe = None
@@ -464,33 +482,3 @@ class LocalCluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _lock_data_dir(data_dir: Path) -> IO[str]:
-    """Hold a data directory against a second cluster.
-
-    Raises:
-        EnvironmentFault: another process holds it, or it can't be written.
-    """
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / "up.lock").open("a+", encoding="ascii")
-    except OSError as error:
-        raise EnvironmentFault(
-            f"data directory {data_dir} can't be used: {error.strerror}; choose another --data-dir"
-        ) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        owner = lock.read().strip() or "unknown"
-        lock.close()
-        raise EnvironmentFault(
-            f"data directory {data_dir} is in use by another `lockstep up` (process {owner}); "
-            "stop that one, or choose another --data-dir"
-        ) from None
-    with contextlib.suppress(OSError):
-        lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock

@@ -209,6 +209,15 @@ class LocalEtcd:
         """Whether the process exists; a server stopped by SIGSTOP still does."""
         return self._process.poll() is None
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether `start_again` may be used: what it acknowledged survives a kill."""
+        return self.binary.version.keeps_writes
+
+    def exit_code(self) -> int | None:
+        """None while the process runs; -N if signal N ended it."""
+        return self._process.poll()
+
     def log_tail(self) -> str:
         """The last lines of the log."""
         lines = (self.data_dir / "etcd.log").read_text(errors="replace").splitlines()

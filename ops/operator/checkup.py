@@ -338,6 +338,13 @@ def judge_roles(view: ClusterView) -> tuple[Finding, ...]:
         found.append(Finding("cluster", f"sequencer-{view.leader}", Grade.FAULT, view.why, remedy))
     else:
         found.append(Finding("cluster", "leader", Grade.OK, f"sequencer-{view.leader} leads epoch {view.epoch}"))
+    if view.no_failover:
+        found.append(
+            Finding(
+                "cluster", "automatic failover", Grade.FAULT, f"none: {view.no_failover}",
+                "bring etcd back with its data (see LockstepEtcdDown); until then a loss stalls the cluster",
+            )
+        )  # fmt: skip
     if view.paused:
         found.append(
             Finding(

@@ -84,6 +84,8 @@ class ClusterView:
     ack_policy: str = ACK_POLICIES[0]
     why: str = ""
     """Why nothing is committed, in the leader's words; empty if all is well."""
+    no_failover: str = ""
+    """Why a loss would not be answered by a reconfiguration although that is not switched off; empty if it would."""
     time_why: str = ""
     """In the leader's words, what is wrong with the time that it stamps; empty if nothing is known to be."""
     stamped_ns: int = 0
@@ -125,11 +127,26 @@ def view_of(status: ClusterStatus, topology: Topology, record: "ConfigRecord | N
         paused=voice.paused if voice is not None else False,
         ack_policy=ACK_POLICIES[voice.ack_policy] if voice is not None else ACK_POLICIES[0],
         why=leader.reply.why if leader is not None and leader.reply is not None else "",
+        no_failover=_no_failover(status, leader),
         time_why=leader.reply.stamped_time.why if leader is not None and leader.reply is not None else "",
         stamped_ns=leader.reply.stamped_time.next_ns if leader is not None and leader.reply is not None else 0,
         engines=_engines(engine_rows, leader, in_sync=in_sync, fenced=fenced, seq=seq),
         serving_gateways=status.serving_gateways(),
     )
+
+
+def _no_failover(status: ClusterStatus, leader: MemberStatus | None) -> str:
+    """A lost engine is replaced by the leader, a lost leader by another one: both need etcd."""
+    sequencers = [
+        (m, m.reply.no_failover)
+        for m in status.members
+        if m.reply is not None and m.reply.kind == cluster_pb2.PROCESS_KIND_SEQUENCER
+    ]
+    if sequencers and all(why for _, why in sequencers):
+        return next(why for m, why in sequencers if leader is None or m.name == leader.name)
+    if leader is not None and leader.reply is not None and leader.reply.no_failover:
+        return f"{leader.reply.no_failover} for {leader.name}, which leads"
+    return ""
 
 
 def _answered(row: MemberStatus | None) -> bool:

@@ -25,6 +25,7 @@ from lockstep.ops.config import load
 from lockstep.ops.operator.view import view_of
 from lockstep.ops.output import Output
 from lockstep.stream.topology import Topology
+from lockstep.v1 import cluster_pb2
 
 
 @click.command("status")
@@ -49,7 +50,8 @@ def command(
 ) -> int:
     """Show topology, roles, epoch, seq, lag, in-sync set, digests and ack policy.
 
-    Asks all processes of the configuration file, or only those named by --address. Exit code 1 if one does not answer.
+    Asks all processes of the configuration file, or only those named by --address. Exit code 1 if one does not answer,
+    or if nothing that is lost now would be replaced because etcd is out of reach.
     With --json - the status is JSON on standard output, one document each time.
     """
     if addresses:
@@ -74,7 +76,12 @@ def _some(addresses: tuple[str, ...], json_file: Output | None, timeout_s: float
 
 
 def _code(status: ClusterStatus) -> int:
-    return 0 if all(member.reply is not None for member in status.members) else 1
+    answered = [member.reply for member in status.members if member.reply is not None]
+    if len(answered) < len(status.members):
+        return 1
+    sequencers = [reply for reply in answered if reply.kind == cluster_pb2.PROCESS_KIND_SEQUENCER]
+    deciding = [reply for reply in sequencers if reply.role == cluster_pb2.ROLE_LEADER] or sequencers
+    return 1 if deciding and all(reply.no_failover for reply in deciding) else 0
 
 
 def _show(status: ClusterStatus, topology: Topology, json_file: Output | None) -> None:

@@ -75,7 +75,9 @@ def _cells(member: MemberStatus, engine: EngineSeen | None) -> tuple[str, ...]:
 def _own_words(member: MemberStatus) -> str:
     if member.reply is None:
         return member.error
-    return "; ".join(text for text in (member.reply.why, member.reply.stamped_time.why) if text)
+    return "; ".join(
+        text for text in (member.reply.why, member.reply.no_failover, member.reply.stamped_time.why) if text
+    )
 
 
 def _sync(engine: EngineSeen | None) -> str:
@@ -104,12 +106,18 @@ def headline(view: ClusterView) -> str:
         f"epoch {view.epoch}, leader {f'sequencer-{view.leader}' if view.leader else 'none'}, "
         f"primary {f'engine-{view.primary}' if view.primary else 'none'}, "
         f"in sync {_numbers(view.in_sync)}, ack policy {view.ack_policy}, "
-        f"automatic failover {'off' if view.paused else 'on'}"
+        f"{_failover_text(view)}"
         + (f", fenced {_numbers(view.fenced)}" if view.fenced else "")
         + (f", down: {', '.join(down)}" if down else "")
         + (f"; {view.why}" if view.why else "")
         + ("; stamped time is not as it should be" if view.time_why else "")
     )
+
+
+def _failover_text(view: ClusterView) -> str:
+    if view.no_failover:
+        return f"no automatic failover: {view.no_failover}" + (" (and it is switched off)" if view.paused else "")
+    return f"automatic failover {'off' if view.paused else 'on'}"
 
 
 def status_json(status: ClusterStatus, view: ClusterView) -> dict[str, object]:
@@ -133,6 +141,8 @@ def status_json(status: ClusterStatus, view: ClusterView) -> dict[str, object]:
         "committed_seq": view.committed_seq,
         "ack_policy": view.ack_policy,
         "paused": view.paused,
+        "automatic_failover": not view.paused and not view.no_failover,
+        "no_failover_why": view.no_failover,
         "fenced": list(view.fenced),
         "stamped_ns": view.stamped_ns,
         "stamped_time_why": view.time_why,

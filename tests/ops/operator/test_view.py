@@ -95,3 +95,24 @@ def test_a_learner_that_the_leader_has_not_compared_yet_contradicts_nobody(topol
     seen = view_of(ClusterStatus(rows), topology).engine(2)
     assert seen is not None
     assert seen.digest_equal
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "why"),
+    [
+        ("", "", ""),
+        ("etcd unreachable", "etcd unreachable", "etcd unreachable"),
+        ("etcd unreachable", "", "etcd unreachable for sequencer-1, which leads"),
+        ("", "etcd unreachable", ""),
+    ],
+)
+def test_who_reaches_etcd_decides_whether_there_is_automatic_failover(
+    topology: Topology, first: str, second: str, why: str
+) -> None:
+    other = answer("sequencer-2", role=cluster_pb2.ROLE_CANDIDATE, epoch=4, no_failover=second)
+    assert view_of(ClusterStatus((leader(no_failover=first), other)), topology).no_failover == why
+
+
+def test_without_a_leader_and_without_etcd_there_is_no_automatic_failover(topology: Topology) -> None:
+    row = answer("sequencer-2", role=cluster_pb2.ROLE_CANDIDATE, epoch=4, no_failover="etcd unreachable")
+    assert view_of(ClusterStatus((silent("sequencer-1"), row)), topology).no_failover == "etcd unreachable"

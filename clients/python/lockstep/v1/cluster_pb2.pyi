@@ -138,20 +138,24 @@ class EngineView(_message.Message):
     def __init__(self, member: _Optional[int] = ..., up: bool = ..., acked_seq: _Optional[int] = ..., digest_equal: bool = ..., why_not_eligible: _Optional[str] = ..., silent_ns: _Optional[int] = ...) -> None: ...
 
 class JournalState(_message.Message):
-    __slots__ = ("first_seq", "snapshot_seq", "restore_bytes", "restore_total_bytes", "oldest_snapshot_seq", "blank")
+    __slots__ = ("first_seq", "snapshot_seq", "restore_bytes", "restore_total_bytes", "oldest_snapshot_seq", "blank", "replayed_seq", "replay_to_seq")
     FIRST_SEQ_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_SEQ_FIELD_NUMBER: _ClassVar[int]
     RESTORE_BYTES_FIELD_NUMBER: _ClassVar[int]
     RESTORE_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     OLDEST_SNAPSHOT_SEQ_FIELD_NUMBER: _ClassVar[int]
     BLANK_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_TO_SEQ_FIELD_NUMBER: _ClassVar[int]
     first_seq: int
     snapshot_seq: int
     restore_bytes: int
     restore_total_bytes: int
     oldest_snapshot_seq: int
     blank: bool
-    def __init__(self, first_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ..., restore_bytes: _Optional[int] = ..., restore_total_bytes: _Optional[int] = ..., oldest_snapshot_seq: _Optional[int] = ..., blank: bool = ...) -> None: ...
+    replayed_seq: int
+    replay_to_seq: int
+    def __init__(self, first_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ..., restore_bytes: _Optional[int] = ..., restore_total_bytes: _Optional[int] = ..., oldest_snapshot_seq: _Optional[int] = ..., blank: bool = ..., replayed_seq: _Optional[int] = ..., replay_to_seq: _Optional[int] = ...) -> None: ...
 
 class SetAutomaticFailoverRequest(_message.Message):
     __slots__ = ("enabled",)
