@@ -8,7 +8,7 @@ Commands that come between two calls of `flush` leave together: one entry in the
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from lockstep.gateway.resumption import EventId, Resumption
 from lockstep.gateway.sessions import Admission, Opened, Refused, Session, SessionTable, own_session_id
 from lockstep.gateway.uplink import Uplink
 from lockstep.stream.codes import Code
+from lockstep.stream.content import NO_CONTENT, contents_of
 from lockstep.stream.frames import Frame, FrameType
 from lockstep.stream.records import COMMAND, SETTING_EVENT, Commands, EventKind, Events, join_records
 
@@ -180,9 +181,34 @@ class GatewayMachine:
         start = admission.repeated + admission.dropped
         if admission.repeated:
             self._put(session, records[: admission.repeated])
+        if admission.dropped and closed is None:
+            altered = self._altered(session, records[admission.repeated : start])
+            # For the engine to refuse. Where there is no room for them, the answer of the first stands for them too.
+            count = len(altered)
+            if 0 < count <= room - admission.repeated - admission.taken:
+                self._put(session, altered)
+                admission = replace(admission, repeated=admission.repeated + count, dropped=admission.dropped - count)
         if admission.taken:
             self._put(session, records[start : start + admission.taken])
         return admission
+
+    def _altered(self, session: Session, repeated: Commands) -> Commands:
+        """Those whose number is under way with other content; what is merely sent again needs no second answer."""
+        sent = self.uplink.under_way(session.session_id)
+        sent += [records for owner, records in self._outbox if owner is session]
+        known: dict[int, int] = {}
+        for records in sent:
+            for number, one in zip(records["session_no"].tolist(), contents_of(records).tolist(), strict=True):
+                # The first of a number is the one that will have it.
+                known.setdefault(number, one)
+        altered = np.zeros(len(repeated), dtype=bool)
+        for at, (number, one) in enumerate(
+            zip(repeated["session_no"].tolist(), contents_of(repeated).tolist(), strict=True)
+        ):
+            first = known.get(number, NO_CONTENT)
+            altered[at] = one != first and NO_CONTENT not in (one, first)
+        found: Commands = repeated[altered]
+        return found
 
     def _put(self, session: Session, records: Commands) -> None:
         self._outbox.append((session, records))

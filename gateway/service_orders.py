@@ -1,7 +1,9 @@
 """gRPC `OrderEntry`: the session stream, and single calls for those who have one order now and then."""
 
 import asyncio
+from contextlib import nullcontext
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import grpc
 import numpy as np
@@ -40,6 +42,8 @@ class OrderEntryService:
     def __init__(self, shell: GatewayShell, wall_clock_ns: Any) -> None:
         self._shell = shell
         self._wall_clock_ns = wall_clock_ns
+        # By the key of a single call; a lock that no call holds or waits for is gone.
+        self._turns: WeakValueDictionary[tuple[int, int], asyncio.Lock] = WeakValueDictionary()
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the service. Session messages stay bytes up to here: they are read by the fast twin."""
@@ -212,6 +216,14 @@ class OrderEntryService:
     async def _execute(
         self, key: orders_pb2.IdempotencyKey, command: orders_pb2.Command | None, field: str, context: Any
     ) -> orders_pb2.CommandReply:
+        """One call of a key at a time, so that each is answered for what it asked itself."""
+        turn = self._turns.setdefault((key.session_id, key.session_no), asyncio.Lock()) if key.session_no else None
+        async with turn or nullcontext():
+            return await self._execute_alone(key, command, field, context)
+
+    async def _execute_alone(
+        self, key: orders_pb2.IdempotencyKey, command: orders_pb2.Command | None, field: str, context: Any
+    ) -> orders_pb2.CommandReply:
         client = await authenticate(context, self._shell.entitlements)
         if command is None:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"the request has no {field}", Code.MISSING_FIELD)
@@ -292,6 +304,7 @@ class OrderEntryService:
         return orders_pb2.CommandReply(stamp=stamp, reports=messages, duplicate=duplicate)
 
     async def _answer(self, answer: "asyncio.Future[ReportRows]", number: int, context: Any) -> ReportRows:
+        """The rows that answer a number; the call ends where they don't come in time."""
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 return await answer

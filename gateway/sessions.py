@@ -69,7 +69,7 @@ class Admission:
     """What becomes of a run of consecutive numbers: first `repeated`, then `dropped`, then `taken`, then the rest."""
 
     repeated: int = 0
-    """Executed already: passed on so that the engine says DUPLICATE."""
+    """Passed on for the engine to answer: executed already (DUPLICATE), or the number is another's (KEY_REUSED)."""
     dropped: int = 0
     """In flight already."""
     taken: int = 0

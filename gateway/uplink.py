@@ -111,6 +111,11 @@ class Uplink:
         """Frames that are not answered yet, those included that wait for credit."""
         return len(self._waiting) + sum(not entry.answered for entry in self._sent)
 
+    def under_way(self, session_id: int) -> list[Commands]:
+        """A session's commands that stand here, in order."""
+        found = (entry.records[entry.records["session_id"] == session_id] for entry in (*self._sent, *self._waiting))
+        return [records for records in found if len(records)]
+
     def closed(self, now_ns: int) -> Code | None:
         """Why nothing new is taken in; None if it is."""
         if self.leader is None or now_ns - self._heard_ns > self._silence_ns:

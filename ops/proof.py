@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lockstep.stream.codes import NOT_EXECUTED
 from lockstep.stream.records import EventKind, Events, Side
 
 SEEN: Final = np.dtype(
@@ -65,7 +66,7 @@ def compare_session(session_id: int, *, sent: int, seen: SeenRows, history: Even
     seen = seen[seen["kind"] != EventKind.DUPLICATE]
     distinct = np.unique(seen)
     answered = np.unique(seen["session_no"][(seen["leg"] == 0) & (seen["session_no"] > 0)])
-    executed = _executions(expected)
+    executed = _executions(rows_for_session(session_id, history[~np.isin(history["code"], NOT_EXECUTED)]))
     numbers, times = np.unique(executed["session_no"], return_counts=True)
     ids = ["seq", "index", "leg"]
     # The history is authoritative on what an event says: a row with the same id and other contents is invented.

@@ -108,7 +108,7 @@ class Code(IntEnum):
 
 
 NOT_EXECUTED: Final = (Code.SESSION_OUT_OF_ORDER, Code.KEY_REUSED)
-"""Refusals of a session number: the command had no effect, the number is still missing, or belongs to another command."""
+"""Refusals of a session number, which is not the next, or another command's: the command had no effect."""
 
 
 def is_retryable(code: int) -> bool:

@@ -1,6 +1,6 @@
 """What a session's number stands for: 64 bits of a command's content, the same in every engine.
 
-An engine keeps them with the outcome of each of a session's latest numbers (`docs/engine.md`, *Used numbers*), so that a
+An engine keeps them with the outcome of each of a session's latest numbers (docs/engine.md, *Used numbers*), so that a
 number that comes again with other content is refused instead of answered with the outcome of something else.
 
 Content is what an engine reads of a command to carry it out. Not content are the number itself, what the way adds (the
@@ -8,9 +8,9 @@ gateway and its clock), the client's `tag`, and the fields that the command's ki
 cancel with its instrument, another way of sending the same has no place for it. A REFUSED command has no content: what
 the client said could not be passed on, and whether it can be may differ between two gateways.
 
-The value is a sum, modulo 2^64, over the content of the record's sixteen 64-bit words: each is folded (`x ^ x >> 32`, so
-that its high bits count as much as the low ones) and multiplied by its factor. Folding can be undone and factors are odd,
-so two contents that differ in one word never have the same value. Factors are SplitMix64 from `_SEED` on.
+The value is a sum, modulo 2^64, over the content of the record's sixteen 64-bit words: each is folded (`x ^ x >> 32`,
+so that its high bits count as much as the low ones) and multiplied by its factor. Folding can be undone and factors are
+odd, so two contents that differ in one word never have the same value. Factors are SplitMix64 from `_SEED` on.
 """
 
 from typing import Final

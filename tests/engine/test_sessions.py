@@ -107,9 +107,7 @@ def test_latest_8192_numbers_are_remembered_and_older_ones_forgotten(engine_type
     other = rows[[1, 0, -1]].copy()
     other["client_order_id"] += 1
     answers = engine.apply(other, first_seq=len(rows) + 4, timestamp_ns=1)
-    assert answers["code"].tolist() == [Code.KEY_REUSED, Code.OK, Code.KEY_REUSED], (
-        "what is forgotten is compared no more"
-    )
+    assert answers["code"].tolist() == [Code.KEY_REUSED, Code.OK, Code.KEY_REUSED], "forgotten: not compared"
     assert engine.session_last_no(100) == len(rows)
 
 

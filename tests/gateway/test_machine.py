@@ -57,6 +57,20 @@ def test_commands_of_all_sessions_leave_in_one_frame_and_one_log_entry(machine):
     assert machine.flush(0).sends == ()
 
 
+def test_what_is_under_way_is_not_sent_twice_but_another_command_of_its_number_is(machine):
+    submit(machine, A, 1, 3)
+    machine.flush(0)
+    submit(machine, A, 4, 2)
+    assert submit(machine, A, 1, 5).dropped == 5, "on its way, or waiting for it"
+    (out,) = machine.flush(0).sends
+    assert out.records["session_no"].tolist() == [4, 5]
+    altered = commands(A, 1, 5)
+    altered["kind"][[1, 4]] = 2
+    machine.submit(machine.sessions.get(A), altered, 0)
+    (out,) = machine.flush(0).sends
+    assert out.records["session_no"].tolist() == [2, 5]
+
+
 def test_frame_holds_at_most_1024_commands(machine):
     submit(machine, A, 1, 1500)
     submit(machine, B, 1, 1000)

@@ -341,6 +341,56 @@ def test_unary_call_with_the_same_key_executes_once(gateway, cluster, order):
     assert len(open_orders.orders) == 1
 
 
+def test_unary_call_with_a_used_key_and_another_order_is_refused_and_has_no_effect(gateway, cluster, order):
+    key = orders_pb2.IdempotencyKey(session_id=S1, session_no=1)
+    first = gateway.orders.Place(orders_pb2.PlaceRequest(key=key, order=order(1).new_order), timeout=5)
+    other = orders_pb2.PlaceRequest(key=key, order=order(1).new_order)
+    other.order.quantity_lots += 1
+    (refusal,) = gateway.orders.Place(other, timeout=5).reports
+    assert (refusal.kind, refusal.code, refusal.session_no) == (EventKind.REJECTED, Code.KEY_REUSED, 1)
+    ref = orders_pb2.OrderRef(account=ALICE, order_id=first.reports[0].order_id)
+    cancel = orders_pb2.CancelRequest(key=key, cancel=orders_pb2.CancelOrder(order=ref))
+    (refusal,) = gateway.orders.Cancel(cancel, timeout=5).reports
+    assert (refusal.kind, refusal.code) == (EventKind.CANCEL_REJECTED, Code.KEY_REUSED)
+    open_orders = gateway.accounts.ListOpenOrders(accounts_pb2.ListOpenOrdersRequest(account=ALICE), timeout=5)
+    assert len(open_orders.orders) == 1
+
+
+def test_unary_calls_with_one_key_at_once_are_told_apart_by_what_they_ask(gateway, cluster, order):
+    key = orders_pb2.IdempotencyKey(session_id=S1, session_no=1)
+    request = orders_pb2.PlaceRequest(key=key, order=order(1).new_order)
+    other = orders_pb2.PlaceRequest(key=key, order=order(1).new_order)
+    other.order.quantity_lots += 1
+    cluster.hold_submits = True
+    first = gateway.orders.Place.future(request, timeout=5)
+    gateway.wait_until(lambda status: status.counters["unanswered"] == 1)
+    second, third = (gateway.orders.Place.future(one, timeout=5) for one in (request, other))
+    time.sleep(0.05)
+    cluster.hold_submits = False
+    assert (first.result().duplicate, second.result().duplicate) == (False, True)
+    assert second.result().reports[0].event_id == first.result().reports[0].event_id
+    assert third.result().reports[0].code == Code.KEY_REUSED
+
+
+def test_stream_that_gives_a_number_to_two_commands_is_told_so(gateway, cluster, order):
+    client = gateway.session(S1)
+    client.expect("welcome")
+    cluster.hold_submits = True
+    other = order(1)
+    other.new_order.quantity_lots += 1
+    for command in (order(1), order(1), other):
+        client.send(command=command)
+    gateway.wait_until(lambda status: status.counters["unanswered"] == 2)
+    cluster.hold_submits = False
+    assert [(row.kind, row.code, row.session_no) for row in client.rows(2)] == [
+        (EventKind.ACCEPTED, Code.OK, 1),
+        (EventKind.REJECTED, Code.KEY_REUSED, 1),
+    ]
+    client.send(command=other)
+    assert [row.code for row in client.rows(1)] == [Code.KEY_REUSED]
+    client.close()
+
+
 def test_unary_call_without_an_order_is_an_invalid_argument(gateway):
     with pytest.raises(grpc.RpcError) as failed:
         gateway.orders.Place(orders_pb2.PlaceRequest(), timeout=5)

@@ -75,6 +75,12 @@ def ack_before_journal_sync(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(EngineHost, "_begin", begin)
 
 
+@bug(10)
+def the_gateway_is_part_of_a_commands_content(patch: pytest.MonkeyPatch) -> None:
+    real = reference.contents_of
+    patch.setattr(reference, "contents_of", lambda commands: real(commands) + commands["gateway"].astype("u8"))
+
+
 @bug(3)
 def release_before_the_standbys_ack(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(CommitGate, "committed", lambda _self, applied, committed, _leader: max(applied, committed))
