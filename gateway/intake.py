@@ -5,12 +5,15 @@ also where the client is gone by then. Beside the commands stand the sessions th
 client is gone. Not synced: it survives the death of the process, not that of the host; for the latter the client, who
 keeps what is unanswered, sends again.
 
-RocksDB reads a damaged log as one that ends earlier. So the number of writes stands a second time in a small file
-beside it (`IntakeMark`): a log that has seen fewer, though the host has not gone down since, has lost some: it is said.
+RocksDB reads a damaged log as one that ends earlier, and a damaged list of its files as a shorter one. So the number of
+writes stands a second time in a small file beside it (`IntakeMark`): a log that has seen fewer, though the host has not
+gone down since, has lost some. And each write says how much there is after it. What differs is said.
 """
 
 import struct
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +31,8 @@ _INCARNATION: Final = b"meta:incarnation"
 _OWNER: Final = b"meta:owner"
 _WATCHED: Final = b"watched:"
 _WRITES: Final = b"meta:writes"
+_SEEN: Final = struct.Struct(">QII")
+"""Writes so far, entries and watched sessions that are there after the last."""
 _LOST: Final = (
     "commands that were not answered yet, and sessions with cancel on disconnect, may be missing: clients that live "
     "send again what is unanswered; cancel orders of those that do not by hand (`lockstep cluster kill-switch`)"
@@ -60,15 +65,19 @@ class IntakeLog:
             ) from error
         self._write = WriteOptions()
         self._write.sync = synced
-        self._check_owner(f"{cluster}/gateway-{gateway}/layout-{LAYOUT_VERSION}")
-        stored = self._db.get(_INCARNATION)
+        with self._reading():
+            self._check_owner(f"{cluster}/gateway-{gateway}/layout-{LAYOUT_VERSION}")
+            stored = self._db.get(_INCARNATION)
+            writes = self._db.get(_WRITES)
         before = int.from_bytes(stored, "big") if stored is not None else 0
         self.incarnation = max(before + 1, now_s)
         """Number of this life of the gateway, greater than those of all before."""
         self._db[_INCARNATION] = self.incarnation.to_bytes(8, "big")
         self._forgotten = 0
-        writes = self._db.get(_WRITES)
-        self._writes = int.from_bytes(writes, "big") if writes is not None else 0
+        self._writes, entries, watched = (0, None, None) if writes is None else _SEEN.unpack(writes)
+        self._expected: tuple[int | None, int | None] = (entries, watched)
+        self._keys: deque[int] = deque()
+        self._watching: set[int] = set()
         self._mark = IntakeMark(directory / "mark")
         self.damage = ""
         """What was found to be missing, in words; empty if nothing was."""
@@ -114,7 +123,13 @@ class IntakeLog:
             entries.append((int.from_bytes(key, "big"), np.frombuffer(value, dtype=COMMAND)))
         if entries:
             self._forgotten = entries[0][0] - 1
+        self._keys = deque(key for key, _ in entries)
+        self._compare(len(entries), self._expected[0], "entries")
         return entries
+
+    def _compare(self, found: int, expected: int | None, what: str) -> None:
+        if expected is not None and found != expected and not self.damage:
+            self.damage = f"the intake log {self.directory} has {found} {what} where it had {expected}: {_LOST}"
 
     def watched(self) -> list[Watch]:
         """Sessions with cancel on disconnect, by session.
@@ -132,6 +147,8 @@ class IntakeLog:
             if len(session_id) != _KEY_BYTES or len(watch) != _WATCH.size:
                 raise self._damaged(f"a watched session of {len(session_id)} and {len(watch)} bytes")
             sessions.append(Watch(int.from_bytes(session_id, "big"), *_WATCH.unpack(watch)))
+        self._watching = {watch.session_id for watch in sessions}
+        self._compare(len(sessions), self._expected[1], "sessions with cancel on disconnect")
         return sessions
 
     def write(
@@ -145,6 +162,9 @@ class IntakeLog:
         `watched`: changes of what `watched()` of the next life gives.
         """
         batch = WriteBatch(raw_mode=True)
+        self._keys.extend(key for key, _ in entries)
+        while self._keys and self._keys[0] <= forget_through:
+            self._keys.popleft()
         for key, records in entries:
             batch.put(key.to_bytes(_KEY_BYTES, "big"), records.tobytes())
         if forget_through > self._forgotten:
@@ -155,10 +175,12 @@ class IntakeLog:
             name = _WATCHED + watch.session_id.to_bytes(_KEY_BYTES, "big")
             if watch.grace_ms:
                 batch.put(name, _WATCH.pack(watch.grace_ms, watch.connection))
+                self._watching.add(watch.session_id)
             else:
                 batch.delete(name)
+                self._watching.discard(watch.session_id)
         self._writes += 1
-        batch.put(_WRITES, self._writes.to_bytes(_KEY_BYTES, "big"))
+        batch.put(_WRITES, _SEEN.pack(self._writes, len(self._keys), len(self._watching)))
         self._db.write(batch, self._write)
         self._mark.put(self._writes)
 
@@ -169,10 +191,21 @@ class IntakeLog:
             self._check(cursor)
 
     def _check(self, cursor: RdictIter) -> None:
-        try:
+        with self._reading():
             cursor.status()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
         except Exception as error:  # the binding raises nothing narrower
+            if type(error) is not Exception:
+                raise
             raise self._damaged(str(error)) from error
+
+    def flush_tables(self) -> None:
+        """Write what is in memory into a table, as happens by itself when there is enough of it."""
+        self._db.flush()
 
     def close(self) -> None:
         """Close it; the log stays."""

@@ -12,6 +12,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from crc32c import crc32c
+
 from lockstep.stream.identity import split_uuid
 from lockstep.stream.records import MAX_MEMBER, AckPolicy
 
@@ -33,6 +35,9 @@ _OPTIONAL: Final[dict[str, Any]] = {
     "data_loss": False,
     "known_seq": 0,
 }
+
+
+_SUM: Final = "crc32c"
 
 
 class ConfigError(ValueError):
@@ -114,10 +119,14 @@ def presence_key(cluster: str, sequencer: int) -> bytes:
 
 
 def encode_config(record: ConfigRecord) -> bytes:
-    """The record as JSON."""
+    """The record as JSON, with a checksum of it: one that a person writes may do without."""
     fields = {name: getattr(record, name) for name in (*_FIELDS, *_OPTIONAL)}
     fields["ack_policy"] = record.ack_policy.name.lower()
-    return json.dumps(fields).encode()
+    return json.dumps({**fields, _SUM: _checksum(fields)}).encode()
+
+
+def _checksum(fields: dict[str, Any]) -> str:
+    return f"{crc32c(json.dumps(fields, sort_keys=True).encode()):08x}"
 
 
 def decode_config(value: bytes) -> ConfigRecord:
@@ -132,6 +141,11 @@ def decode_config(value: bytes) -> ConfigRecord:
         raise ConfigError(f"config record is not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise ConfigError("config record is not a JSON object")
+    stored = fields.pop(_SUM, None)
+    if stored is not None and stored != _checksum(fields):
+        raise ConfigError(
+            f"config record: its checksum is wrong: no sequencer wrote this; by hand, write it without {_SUM!r}"
+        )
     fields = {**_OPTIONAL, **fields}
     for name, kind in (_FIELDS | {name: type(value) for name, value in _OPTIONAL.items()}).items():
         if type(fields.get(name)) is not kind:

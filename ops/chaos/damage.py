@@ -1,10 +1,10 @@
 """Stored files damaged one by one, and what the engine says when it is to start from them: `make damage`.
 
 A pair of engines is written as a kill leaves it: tables and a log of the journal, of the derived data the same,
-snapshots, the witness. Each trial takes a copy, does one thing to one file (a flipped bit, a cut, a removal, another
-file in its place), and starts an engine from it. What counts as right: it refuses and says what is missing; or it mends
-what can be mended, and says so; or the damage lies where nothing is read, and all that it holds is what it held. An
-engine that starts with anything else is a *silent use*.
+snapshots, the witness; so is a gateway's intake log, and the config record as etcd keeps it. Each trial takes a copy,
+does one thing to one file (a flipped bit, a cut, a removal, another file in its place), and starts from it. What counts
+as right: it refuses and says what is missing; or it mends what can be mended, and says so; or the damage lies where
+nothing is read, and all that it holds is what it held. What starts with anything else is a *silent use*.
 """
 
 import shutil
@@ -18,7 +18,10 @@ from typing import Final
 
 from lockstep.engine.contract import EngineType
 from lockstep.engine.implementations import implementation
+from lockstep.gateway.disconnects import Watch
+from lockstep.gateway.intake import IntakeLog
 from lockstep.ops.matching_flow import make_flow
+from lockstep.ops.process import EnvironmentFault
 from lockstep.replica.derived import note_doubt
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import JournalWrite, Notice
@@ -29,6 +32,7 @@ from lockstep.replica.rocks import DerivedDamaged, JournalFault
 from lockstep.replica.scrub import scrub
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions
 from lockstep.replica.snapshots import SnapshotStore
+from lockstep.sequencer.config_record import ConfigError, ConfigRecord, decode_config, encode_config
 from lockstep.sequencer.window import control_record
 from lockstep.stream.frames import Frame, FrameType, frame
 from lockstep.stream.records import CommandKind
@@ -79,6 +83,12 @@ class Yard:
         self._make: EngineType = implementation("native")
         self.held = self._write(1, self.engine, self.earlier)
         self._write(2, self.other, None)
+        self.gateway = folder / "gateway-1"
+        self.taken = self._take_in(folder / "gateway-1.live")
+        self.record = ConfigRecord(
+            uuid=_UUID, epoch=3, sequencer=1, primary=1, in_sync=(1, 2), learners=(3,), attempt="s.1", known_seq=2_800
+        )
+        (self.gateway / "record").write_bytes(encode_config(self.record))
 
     def _write(self, member: int, target: Path, earlier: Path | None) -> Held:
         live = target.with_suffix(".live")
@@ -102,6 +112,33 @@ class Yard:
         held = _holds(journal, replayer.digest)
         journal.close()
         return held
+
+    def _take_in(self, live: Path) -> list[tuple[int, bytes]]:
+        """An intake log with a table and a log."""
+        intake = _intake(live / "intake")
+        flow = make_flow(400, books=1, resting=10, seed=2).commands
+        for key in range(1, 300):
+            intake.write([(key, flow[key : key + 1])], key - 250 if key > 250 else 0, [Watch(key, 500, 1)])
+            if key == 150:
+                intake.flush_tables()
+        shutil.copytree(live, self.gateway)
+        held = _taken(intake)
+        intake.close()
+        return held
+
+    def start_gateway(self, data_dir: Path) -> tuple[str, bool]:
+        """Start from the intake log and the record there: what was said, and whether all is there that was.
+
+        Raises:
+            EnvironmentFault, ConfigError: it refuses.
+        """
+        record = decode_config((data_dir / "record").read_bytes())
+        intake = _intake(data_dir / "intake")
+        try:
+            whole = _taken(intake) == self.taken and record == self.record
+            return intake.damage, whole
+        finally:
+            intake.close()
 
     def start(self, data_dir: Path) -> tuple[list[Notice], Held]:
         """Start engine 1 there, and read all that it then holds.
@@ -131,6 +168,15 @@ class Yard:
             return notices, _holds(journal, machine.digest)
         finally:
             journal.close()
+
+
+def _intake(path: Path) -> IntakeLog:
+    return IntakeLog(path, cluster="damage", gateway=1, now_s=1)
+
+
+def _taken(intake: IntakeLog) -> list[tuple[int, bytes]]:
+    watched = [(watch.session_id, repr(watch).encode()) for watch in intake.watched()]
+    return [(key, records.tobytes()) for key, records in intake.unanswered()] + watched
 
 
 def _opens(made: Frame) -> bool:
@@ -267,6 +313,10 @@ def _database_trials(name: str, *, with_log: bool) -> Iterator[Trial]:
         yield Trial(part, "cut to half", _each(name, pattern, lambda p: _cut(p, 50)))
         yield Trial(part, "cut to nothing", _each(name, pattern, lambda p: _cut(p, 0)))
         yield Trial(part, "removed", _each(name, pattern, Path.unlink))
+    for percent in range(55, 100, 10):
+        yield Trial(
+            f"{name} manifest", f"cut to {percent} %", _each(name, "MANIFEST-*", partial(_cut, percent=percent))
+        )
     yield Trial(f"{name} table", "oldest: bit flipped", _oldest(name, "*.sst", lambda p: _flip_content(p, 40)))
     yield Trial(f"{name} table", "oldest: removed", _oldest(name, "*.sst", Path.unlink))
     yield Trial(f"{name} folder", "removed", _remove_part(name))
@@ -306,10 +356,31 @@ def trials() -> tuple[Trial, ...]:
         Trial("witness", f"page {page}: bit flipped", _each("", "witness", partial(_flip_page, page=page)))
         for page in (0, 7, 23, 41)
     ]
+    found += _gateway_trials()
     found.append(Trial("data directory", "the other engine's", _all_of("other")))
     found.append(Trial("data directory", "all but the derived data of an earlier copy", _all_of("earlier", "derived")))
     found.append(Trial("data directory", "journal and snapshots of an earlier copy", _all_of("earlier", "witness")))
     return tuple(found)
+
+
+def _gateway_trials() -> Iterator[Trial]:
+    for what, pattern in (("log", "*.log"), ("table", "*.sst"), ("manifest", "MANIFEST-*"), ("CURRENT", "CURRENT")):
+        part = f"intake {what}"
+        for percent in _PLACES:
+            deed = partial(_flip_content, percent=percent)
+            yield Trial(part, f"bit flipped at {percent} %", _each("intake", pattern, deed))
+        yield Trial(part, "cut to half", _each("intake", pattern, lambda p: _cut(p, 50)))
+        yield Trial(part, "removed", _each("intake", pattern, Path.unlink))
+    for percent in range(55, 100, 10):
+        deed = partial(_cut, percent=percent)
+        yield Trial("intake manifest", f"cut to {percent} %", _each("intake", "MANIFEST-*", deed))
+    yield Trial("intake mark", "bit flipped", _each("intake", "mark", lambda p: _flip(p, 30)))
+    yield Trial("intake mark", "removed", _each("intake", "mark", Path.unlink))
+    yield Trial("config record", "cut to half", _each("", "record", lambda p: _cut(p, 50)))
+    for percent in range(2, 100, 8):
+        yield Trial(
+            "config record", f"bit flipped at {percent} %", _each("", "record", partial(_flip, percent=percent))
+        )
 
 
 def _flip_page(path: Path, page: int) -> None:
@@ -332,6 +403,8 @@ def _all_of(source: str, *but: str) -> Callable[[Yard, Path], None]:
 
 def run_trial(yard: Yard, trial: Trial, data_dir: Path) -> Outcome:
     """Do one trial in a copy of the yard's engine 1 at `data_dir`, which must not exist."""
+    if trial.part.startswith(("intake", "config")):
+        return _run_gateway_trial(yard, trial, data_dir)
     shutil.copytree(yard.engine, data_dir)
     trial.do(yard, data_dir)
     try:
@@ -350,6 +423,18 @@ def run_trial(yard: Yard, trial: Trial, data_dir: Path) -> Outcome:
         said = "; ".join(f"{one.event}: {one.detail}" for one in notices)
         return Outcome(trial, f"{'found' if found else 'mended'}: {said}", silent=False)
     return Outcome(trial, "holds all that it held", silent=False)
+
+
+def _run_gateway_trial(yard: Yard, trial: Trial, data_dir: Path) -> Outcome:
+    shutil.copytree(yard.gateway, data_dir)
+    trial.do(yard, data_dir)
+    try:
+        says, whole = yard.start_gateway(data_dir)
+    except (EnvironmentFault, ConfigError) as refusal:
+        return Outcome(trial, f"refused: {refusal}", silent=False)
+    if says:
+        return Outcome(trial, f"goes on and says: {says}", silent=False)
+    return Outcome(trial, "holds all that it held" if whole else "started with something else", silent=not whole)
 
 
 def main() -> int:

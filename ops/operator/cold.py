@@ -18,11 +18,13 @@ from rocksdict import AccessType, Rdict
 from lockstep.engine.contract import EngineType, MatchingEngine
 from lockstep.engine.snapshot_format import SnapshotError
 from lockstep.ops.process import EnvironmentFault
+from lockstep.replica.evidence import Wholeness, judge
 from lockstep.replica.journal import Journal, JournalSummary, journal_path
 from lockstep.replica.rocks import MEMTABLE_BYTES, database_options, family_options, faults
 from lockstep.replica.settings import Base
 from lockstep.replica.snapshot_file import SnapshotDamaged, decode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore, usable
+from lockstep.replica.witness import read_witness, witness_path
 from lockstep.stream.records import EVENT, Events
 
 _KEY: Final = struct.Struct(">Q")
@@ -54,6 +56,10 @@ class ColdJournal:
         self._journal = Journal(data_dir, 0, read_only=True)
         try:
             self.summary: JournalSummary = self._journal.summary()
+            said = read_witness(witness_path(data_dir))
+            verdict = judge(self.summary.found(), said.mark, same_boot=said.same_boot)
+            self.missing = verdict.why if verdict.wholeness is Wholeness.DAMAGED else ""
+            """What it held and does not hold any more, as the witness beside it says; empty: nothing is known to be."""
             self._derived = _Kept(data_dir / "derived")
         except BaseException:
             self._journal.close()

@@ -45,6 +45,7 @@ def test_config_survives_its_codec(make_config: Make) -> None:
 )
 def test_malformed_value_is_refused_with_the_field_named(make_config: Make, change: dict[str, Any], word: str) -> None:
     value = json.loads(encode_config(make_config())) | change
+    del value["crc32c"]  # as written by hand
     with pytest.raises(ConfigError, match=word):
         decode_config(json.dumps(value).encode())
 
@@ -93,3 +94,28 @@ def test_grow_keeps_the_epoch(make_config: Make) -> None:
 def test_record_that_contradicts_itself_cannot_be_made(make_config: Make) -> None:
     with pytest.raises(ConfigError):
         replace(make_config(), in_sync=(2,))
+
+
+def test_flipped_bit_anywhere_in_a_stored_record_is_never_read_as_another_record(
+    make_config: Callable[..., ConfigRecord],
+) -> None:
+    record = make_config(known_seq=12_345, learners=(3,), fenced=(4,))
+    raw = encode_config(record)
+    assert decode_config(raw) == record
+    for at in range(len(raw)):
+        for bit in range(8):
+            flipped = raw[:at] + bytes([raw[at] ^ 1 << bit]) + raw[at + 1 :]
+            try:
+                # In the checksum's own name: all else is as it was.
+                assert decode_config(flipped) == record
+            except ConfigError:
+                continue
+
+
+def test_record_that_a_person_writes_needs_no_checksum(make_config: Callable[..., ConfigRecord]) -> None:
+    value = json.loads(encode_config(make_config()))
+    value["primary"] = 2
+    with pytest.raises(ConfigError, match="by hand, write it without 'crc32c'"):
+        decode_config(json.dumps(value).encode())
+    del value["crc32c"]
+    assert decode_config(json.dumps(value).encode()).primary == 2

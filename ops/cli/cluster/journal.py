@@ -226,6 +226,7 @@ def verify_journal(directory: Path, config_path: Path, engine_name: str, json_fi
         name, tip = journal.name, journal.summary.tip_seq
         base, engine = journal.begin(make)
         verdict = verify(journal, engine, base)
+        missing = journal.missing
     took_s = time.monotonic() - started
     console.print(
         f"{name}: {verdict.commands} commands in {verdict.batches} batches executed by the {engine_name} engine in "
@@ -241,6 +242,11 @@ def verify_journal(directory: Path, config_path: Path, engine_name: str, json_fi
         raise Failure(
             f"{directory}: FAULT at seq {verdict.fault_seq}: {verdict.fault}. Keep the directory; compare it with "
             "another engine's (`journal diff`), and bring the engine back with `lockstep cluster reinit`"
+        )
+    if missing:
+        raise Failure(
+            f"{directory}: FAULT: what is there is proved, and not all is there: {missing}. Keep the directory; "
+            "started, its engine says who else has it"
         )
     if verdict.digests_compared:
         console.print("sound")

@@ -18,7 +18,7 @@ def test_there_are_trials_of_every_kind_of_file() -> None:
     assert len(ALL) >= 60
     parts = {trial.part for trial in ALL}
     assert {"journal log", "journal table", "journal manifest", "journal CURRENT", "derived table", "snapshot",
-            "witness", "data directory"} <= parts  # fmt: skip
+            "witness", "data directory", "intake log", "intake table", "config record"} <= parts  # fmt: skip
 
 
 def test_trial_that_starts_with_less_than_was_there_is_called_silent(yard: Yard, tmp_path: Path, monkeypatch) -> None:
