@@ -76,9 +76,9 @@ def ack_before_journal_sync(patch: pytest.MonkeyPatch) -> None:
 
 
 @bug(10)
-def the_gateway_is_part_of_a_commands_content(patch: pytest.MonkeyPatch) -> None:
+def what_the_way_adds_is_part_of_a_commands_content(patch: pytest.MonkeyPatch) -> None:
     real = reference.contents_of
-    patch.setattr(reference, "contents_of", lambda commands: real(commands) + commands["gateway"].astype("u8"))
+    patch.setattr(reference, "contents_of", lambda commands: real(commands) + commands["received_ns"].astype("u8"))
 
 
 @bug(3)
