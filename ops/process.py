@@ -140,8 +140,9 @@ def start_grpc_server(
     *,
     operations: Mapping[str, Operation] | None = None,
     workers: int = 8,
+    ready: bool = True,
 ) -> grpc.Server:
-    """Start a threaded server with the given services, health, reflection and Cluster.
+    """Start a threaded server with the given services, health (not serving if not `ready`), reflection and Cluster.
 
     Raises:
         EnvironmentFault: the address cannot be bound.
@@ -157,7 +158,8 @@ def start_grpc_server(
     _bind(server, address)
     server.start()
     for name in ("", *services, _CLUSTER):
-        probe.set(name, health_pb2.HealthCheckResponse.SERVING)
+        state = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+        probe.set(name, state)
     return server
 
 

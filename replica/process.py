@@ -38,6 +38,7 @@ from lockstep.replica.service import CutOrder, ReplicationService, register
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions
 from lockstep.replica.shell import ReplicaShell
 from lockstep.replica.snapshots import SnapshotStore
+from lockstep.replica.starting import Starting
 from lockstep.replica.view import ReplicaView
 from lockstep.stream.records import bits_to_members
 from lockstep.stream.topology import Member, Topology
@@ -153,15 +154,16 @@ class _Process:
             raise EnvironmentFault(
                 f"unknown ack_policy {topology.ack_policy!r}; known are {' and '.join(map(repr, _ACK_POLICIES))}"
             )
-        self._journal = Journal(member.data_dir, member.id)
-        self._closers.append(self._journal.close)
-        self._snapshots = SnapshotStore(member.data_dir)
-        for event, text in self._journal.notices:
-            self._on_notice(Notice(event, text))
-        for path, why in self._snapshots.unreadable():
-            self._on_notice(Notice("snapshot_damaged", f"{path} is not used: {why}"))
         started_ns = time.monotonic_ns()
-        machine = self._restore()
+        with Starting(member, self._logger) as starting:
+            self._journal = Journal(member.data_dir, member.id)
+            self._closers.append(self._journal.close)
+            self._snapshots = SnapshotStore(member.data_dir)
+            for event, text in self._journal.notices:
+                self._on_notice(Notice(event, text))
+            for path, why in self._snapshots.unreadable():
+                self._on_notice(Notice("snapshot_damaged", f"{path} is not used: {why}"))
+            machine = self._restore(starting.on_replayed)
         self._logger.info(
             "replayed",
             seq=machine.applied_seq,
@@ -235,7 +237,7 @@ class _Process:
         self.reinit = True
         self._bell.ring()
 
-    def _restore(self) -> ReplicaMachine:
+    def _restore(self, progress: Callable[[int, int], None] = lambda _seq, _to_seq: None) -> ReplicaMachine:
         timing = self._topology.timing
         options = ReplicaOptions(
             self._member.id,
@@ -247,7 +249,8 @@ class _Process:
             make = implementation(self._member.engine)
         except UnknownImplementation as error:
             raise EnvironmentFault(f"{self._member.name}: {error}") from error
-        return restore(self._journal, options, make, self._give_up_if_stopped, self._snapshots, self._on_notice)
+        alive, say = self._give_up_if_stopped, self._on_notice
+        return restore(self._journal, options, make, alive, self._snapshots, say, progress)
 
     def _give_up_if_stopped(self) -> None:
         if self._stop.requested:

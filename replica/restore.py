@@ -29,8 +29,11 @@ def restore(
     alive: Callable[[], None],
     snapshots: SnapshotSource | None = None,
     say: Callable[[Notice], None] = lambda _notice: None,
+    progress: Callable[[int, int], None] = lambda _seq, _to_seq: None,
 ) -> ReplicaMachine:
     """The machine as it was when the journal was last written. `alive` is called now and then: a replay may be long.
+
+    `progress`: told the last seq replayed, and the journal's last.
 
     Raises:
         BrokenInvariant: the engine now computes something else than it did.
@@ -74,6 +77,7 @@ def restore(
         if len(missing) >= _KEEP_BATCHES:
             journal.derived.keep(tuple(missing))
             missing.clear()
+        progress(batch.last_seq, summary.tip_seq)
         alive()
     if missing:
         journal.derived.keep(tuple(missing))

@@ -29,8 +29,6 @@ from lockstep.stream.topology import Member, Snapshots, Topology
 _POLL_S: Final = 0.5
 _NICE: Final = 10
 _SECOND_NS: Final = 1_000_000_000
-_STOP_S: Final = 1.0
-"""As long may the orderly end take. It is the most that a supervisor waits for in vain on a starved host."""
 
 
 class Stopped(Exception):
@@ -167,10 +165,10 @@ class SnapshotTaker:
 def run(topology: Topology, member: Member) -> int:
     """Take snapshots beside engine `member` until asked to stop; the exit code, as of an engine."""
     logger = open_log(f"snapshotter-{member.id}")
-    stop = StopRequest.install()
+    # Files appear whole or not at all, the journal is only read, and the kernel gives the lock back. In the middle of a
+    # snapshot, and with the little CPU that it is given on a starved host, an orderly end would take many seconds.
+    stop = StopRequest.install(at_once=True)
     give_way(_NICE)
-    # Files appear whole or not at all, the journal is only read, and the kernel gives the lock back.
-    stop.end_at_once(_STOP_S, EXIT_OK, lambda: logger.info("stopped", reason=stop.reason or "signal", orderly=False))
     figures = SnapshotterFigures()
     try:
         make = implementation(member.engine)

@@ -3,19 +3,30 @@
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from rich.console import Console, Group
 from rich.live import Live
 
 from lockstep.ops.cli.options import DEFAULT_DATA_DIR, IMPLEMENTATIONS, engine_option, expected_errors
 from lockstep.ops.cli.tables import status_table, summary_line
 from lockstep.ops.local.cluster import DEFAULT_PORT, ClusterPlan, Incident, LocalCluster
+from lockstep.ops.local.kept_config import Chosen, read
 from lockstep.ops.stop_request import StopRequest
+from lockstep.stream.topology import Snapshots
 
 _REFRESH_S = 0.5
 _SHOWN_INCIDENTS = 6
+_COUNT = click.IntRange(0, 10**15)
+_SNAPSHOT_KEYS = {
+    "snapshot_every_commands": "every_commands",
+    "snapshot_every_s": "every_s",
+    "snapshots_keep": "keep",
+    "journal_keep_commands": "journal_keep_commands",
+}
 
 
 @click.command("up")
@@ -36,19 +47,40 @@ _SHOWN_INCIDENTS = 6
     show_default=True,
     help="Journals, logs and configuration. An existing one is continued.",
 )
+@click.option("--snapshot-every-commands", type=_COUNT, help="A snapshot is due after so many commands; 0: never.")
+@click.option("--snapshot-every-s", type=_COUNT, help="A snapshot is due after so many seconds; 0: never.")
+@click.option("--snapshots-keep", type=click.IntRange(1, 1_000), help="Verified snapshots that are kept.")
+@click.option("--journal-keep-commands", type=_COUNT, help="Commands that a journal keeps at least; 0: it is not cut.")
 @click.option("--reconcile", is_flag=True, help="Run a reconciler beside; see `lockstep reconcile`.")
 @click.option("--no-restart", is_flag=True, help="Leave processes down that die.")
 @expected_errors
+@click.pass_context
 def command(
-    engines: int, engine: str, gateways: int, port: int, data_dir: Path, reconcile: bool, no_restart: bool
+    ctx: click.Context,
+    /,
+    engines: int,
+    engine: str,
+    gateways: int,
+    port: int,
+    data_dir: Path,
+    reconcile: bool,
+    no_restart: bool,
+    **snapshots: int | None,
 ) -> int:
     """Start a whole cluster on this machine and keep it running until Ctrl-C.
 
     Starts etcd, the media driver, two sequencers, the engines and the gateways, each as a process of its own, and shows
     what they do. Kill one of them (kill -9 PID) and watch another take over; it is started again by itself.
 
-    The data directory keeps all journals: the next `up` continues where this one ended.
+    The data directory keeps all journals: the next `up` continues where this one ended. It keeps what its cluster.toml
+    says, too (limits, timing, snapshots, clients, engines, edited by hand or not), but for what is said here; ports,
+    addresses and the media driver's directory are those of this run.
     """
+    before = read(data_dir)
+    if before is not None:
+        engines = len(before.engines) if _is_default(ctx, "engines") else engines
+        gateways = len(before.gateways) if _is_default(ctx, "gateways") else gateways
+    wanted = {_SNAPSHOT_KEYS[name]: value for name, value in snapshots.items() if value is not None}
     stop = StopRequest.install()
     console = Console(stderr=False)
     plan = ClusterPlan(
@@ -59,6 +91,8 @@ def command(
         data_dir=data_dir,
         reconcile=reconcile,
         restart=not no_restart,
+        snapshots=replace(Snapshots(), **wanted),
+        chosen=Chosen(engine=not _is_default(ctx, "engine"), snapshots=frozenset(wanted)),
     )
     live_table = sys.stdout.isatty()
     printed = threading.Lock()
@@ -73,7 +107,7 @@ def command(
         f"starting 2 sequencers, {_count(engines, 'engine')}, {_count(gateways, 'gateway')} in {cluster.data_dir} ..."
     )
     try:
-        cluster.start(should_stop=lambda: stop.requested)
+        cluster.start(should_stop=lambda: stop.requested, on_wait=lambda text: click.echo(f"waiting: {text}"))
         if not stop.requested:
             _greet(cluster)
             if live_table:
@@ -85,6 +119,10 @@ def command(
         cluster.stop()
     click.echo("stopped")
     return 0
+
+
+def _is_default(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is ParameterSource.DEFAULT
 
 
 def _count(number: int, what: str) -> str:

@@ -22,13 +22,13 @@ from typing import IO, Final, Self
 
 from lockstep.engine.implementations import DEFAULT
 from lockstep.ops.cluster_view import ClusterStatus, StatusProbe
-from lockstep.ops.local import resume
+from lockstep.ops.local import kept_config, resume
 from lockstep.ops.local.child import Child, describe_exit
-from lockstep.ops.local.config_file import write_config
 from lockstep.ops.local.data_dir import lock_data_dir
 from lockstep.ops.local.etcd_keeper import EtcdKeeper
 from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
-from lockstep.ops.local.ports import HOST, busy_ports, free_ports
+from lockstep.ops.local.ports import HOST, choose_ports
+from lockstep.ops.local.readiness import Readiness
 from lockstep.ops.process import EXIT_INVARIANT, EnvironmentFault
 from lockstep.stream.driver import default_directory, driver_pid
 from lockstep.stream.topology import Limits, Member, ProcessKind, Reconciler, Snapshots, Timing, Topology
@@ -38,6 +38,7 @@ _DRIVER: Final = "driver"
 _RECONCILER: Final = "reconciler"
 _WATCH_S: Final = 0.05
 _ASK_S: Final = 0.2
+_SAY_S: Final = 2.0
 _FIRST_RESTART_S: Final = 0.2
 _LONGEST_RESTART_S: Final = 5.0
 _SHORT_LIFE_S: Final = 5.0
@@ -70,6 +71,8 @@ class ClusterPlan:
     limits: Limits = field(default_factory=Limits)
     timing: Timing = field(default_factory=Timing)
     snapshots: Snapshots = field(default_factory=Snapshots)
+    chosen: kept_config.Chosen | None = None
+    """What the operator says here; the rest is as `cluster.toml` of the data directory says. None: the plan counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +140,16 @@ class LocalCluster:
         """Where clients connect."""
         return tuple(gateway.grpc_address for gateway in self.topology.gateways)
 
-    def start(self, *, timeout_s: float = 40.0, should_stop: Callable[[], bool] = lambda: False) -> None:
+    def start(
+        self,
+        *,
+        timeout_s: float = 40.0,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_wait: Callable[[str], None] = lambda _text: None,
+    ) -> None:
         """Start everything and wait until every gateway takes orders, or until `should_stop` says so.
+
+        `timeout_s`: how long nothing may come any further; `on_wait`: told now and then what is waited for.
 
         Raises:
             EnvironmentFault: something outside is in the way (busy port, directory in use, a process that ends at
@@ -149,7 +160,7 @@ class LocalCluster:
             ports = self._choose_ports()
             found = resume.examine(self.data_dir, engines=self.plan.engines)
             self._topology = self._plan_topology(ports)
-            write_config(self.config_path, self._topology)
+            self._write_config()
             self._probe = StatusProbe.of(self._topology)
             self._start_driver()
             if not self.plan.etcd_endpoints:
@@ -162,31 +173,24 @@ class LocalCluster:
                 self._add_snapshotter(engine)
             if self.plan.reconcile:
                 self._add(_RECONCILER, "reconcile", "run", "--config", str(self.config_path))
-            self._wait_until_serving(timeout_s, should_stop)
+            self._wait_until_serving(timeout_s, should_stop, on_wait)
         except BaseException:
             self.stop()
             raise
         self._watcher = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
         self._watcher.start()
 
+    def _write_config(self) -> None:
+        self._topology, copy = kept_config.settle(self.data_dir, self.topology, self.plan.chosen)
+        if copy is not None:
+            self._note("configuration", f"edited by hand: what it says stays in force, a copy is {copy}")
+
     def _choose_ports(self) -> tuple[int, ...]:
         # The gateways' first, then gRPC, watch and metrics ports of all that have them, the snapshotters', the
         # reconciler's, etcd's.
         plan = self.plan
         count = 3 * (plan.gateways + plan.sequencers + plan.engines) + plan.engines + plan.reconcile + 1
-        if plan.port is None:
-            return free_ports(count)
-        ports = tuple(range(plan.port, plan.port + count))
-        if ports[-1] > 65_535:
-            raise EnvironmentFault(f"port {plan.port} leaves no room for {count} ports; choose a lower --port")
-        busy = busy_ports(ports)
-        if busy:
-            others = f" (and {len(busy) - 1} more)" if len(busy) > 1 else ""
-            raise EnvironmentFault(
-                f"{HOST} port {busy[0]} is in use by another program{others}, perhaps another `lockstep up`; "
-                f"this cluster needs {ports[0]} to {ports[-1]}; stop that program, or choose another --port"
-            )
-        return ports
+        return choose_ports(plan.port, count)
 
     def _plan_topology(self, ports: tuple[int, ...]) -> Topology:
         plan = self.plan
@@ -272,17 +276,27 @@ class LocalCluster:
     def _log(self, name: str) -> Path:
         return self.data_dir / "logs" / f"{name}.log"
 
-    def _wait_until_serving(self, timeout_s: float, should_stop: Callable[[], bool]) -> None:
+    def _wait_until_serving(
+        self, timeout_s: float, should_stop: Callable[[], bool], on_wait: Callable[[str], None]
+    ) -> None:
+        readiness = Readiness(self.topology)
         deadline = time.monotonic() + timeout_s
+        say_s = time.monotonic() + _SAY_S
         while True:
             self._fail_if_ended()
             status = self.status(timeout_s=0.5)
             if status.is_whole(self.topology) or should_stop():
                 return
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if readiness.look(status):
+                deadline = now + timeout_s
+            if now >= say_s:
+                say_s = now + _SAY_S
+                on_wait(readiness.text(status))
+            if now > deadline:
                 raise EnvironmentFault(
-                    f"the cluster does not serve after {timeout_s:g} s: {'; '.join(status.lacks(self.topology))}; "
-                    f"logs: {self.data_dir / 'logs'}"
+                    f"the cluster does not serve, and for {timeout_s:g} s nothing has come any further: "
+                    f"{'; '.join(status.lacks(self.topology))}; logs: {self.data_dir / 'logs'}"
                 )
             time.sleep(0.05)
 

@@ -8,7 +8,23 @@ from lockstep.ops.output import put_whole
 from lockstep.ops.process import EnvironmentFault
 from lockstep.stream.topology import Topology
 
-_HEADING: Final = "Written by `lockstep up`; other commands read it through --config. Changes are overwritten."
+HEADING: Final = (
+    "Written by `lockstep up`; other commands read it through --config. The next `up` keeps what is changed here,\n"
+    "but for ports, addresses and directories of its run."
+)
+
+
+def require_own(path: Path) -> None:
+    """A file that somebody made by hand is not to be overwritten, whatever stands in it.
+
+    Raises:
+        EnvironmentFault: such a one stands there.
+    """
+    if path.exists() and not path.read_bytes().startswith(f"# {HEADING[:23]}".encode()):
+        raise EnvironmentFault(
+            f"{path} was not written by `lockstep up` and would be overwritten; choose another --data-dir, or move it "
+            "away"
+        )
 
 
 def write_config(path: Path, topology: Topology) -> None:
@@ -17,9 +33,5 @@ def write_config(path: Path, topology: Topology) -> None:
     Raises:
         EnvironmentFault: another one stands there, which somebody wrote by hand.
     """
-    if path.exists() and not path.read_bytes().startswith(f"# {_HEADING[:23]}".encode()):
-        raise EnvironmentFault(
-            f"{path} was not written by `lockstep up` and would be overwritten; choose another --data-dir, or move it "
-            "away"
-        )
-    put_whole(path, config.render(topology, heading=_HEADING))
+    require_own(path)
+    put_whole(path, config.render(topology, heading=HEADING))

@@ -4,7 +4,7 @@ An etcd that loses acknowledged writes when it is killed (3.5.0 to 3.5.5, which 
 store: it could give out a revision twice, or forget an epoch. A new store can't be filled under a running cluster
 either: a swap that a sequencer has sent to the old one, and doubts, could be done in the new one. So the cluster trades
 on without automatic failover, and the next `lockstep up`, which builds the record from the journals, has it again
-(docs/adr/0011).
+(docs/adr/0014).
 """
 
 import time

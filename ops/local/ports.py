@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from lockstep.ops.faults import EnvironmentFault
+
 HOST: Final = "127.0.0.1"
 _LOWEST: Final = 15_000
 _ATTEMPTS: Final = 200
@@ -52,3 +54,24 @@ def _ephemeral_low() -> int:
         return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
     except (OSError, ValueError):
         return 32_768
+
+
+def choose_ports(first: int | None, count: int) -> tuple[int, ...]:
+    """Ports for a whole cluster: so many from `first` on, or (None) any that are free.
+
+    Raises:
+        EnvironmentFault: there is no room for them, or another program has one.
+    """
+    if first is None:
+        return free_ports(count)
+    ports = tuple(range(first, first + count))
+    if ports[-1] > 65_535:
+        raise EnvironmentFault(f"port {first} leaves no room for {count} ports; choose a lower --port")
+    busy = busy_ports(ports)
+    if busy:
+        others = f" (and {len(busy) - 1} more)" if len(busy) > 1 else ""
+        raise EnvironmentFault(
+            f"{HOST} port {busy[0]} is in use by another program{others}, perhaps another `lockstep up`; "
+            f"this cluster needs {ports[0]} to {ports[-1]}; stop that program, or choose another --port"
+        )
+    return ports

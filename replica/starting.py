@@ -1,0 +1,84 @@
+"""What an engine says while it starts: how far the replay of its journal is, to whoever asks for its status.
+
+An engine serves once its state is there. Where that takes longer than a moment, a small server answers at its address
+until then, so that operators and supervisors see that it works, and on what. It does nothing else.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from types import TracebackType
+from typing import Any, Final, Self
+
+from lockstep.ops.process import EnvironmentFault, ProcessLog, start_grpc_server
+from lockstep.stream.topology import Member
+from lockstep.v1 import cluster_pb2
+
+_QUIET_S: Final = 0.5
+"""Most starts are over by then, and pay for nothing."""
+_LOG_EVERY_S: Final = 2.0
+
+
+class Starting:
+    """A context: from the opening of the journal to the end of the replay."""
+
+    def __init__(self, member: Member, logger: ProcessLog) -> None:
+        self._member = member
+        self._logger = logger
+        self._seq = 0
+        self._to_seq = 0
+        self._guard = threading.Lock()
+        self._server: Any = None
+        self._over = False
+        self._timer = threading.Timer(_QUIET_S, self._serve)
+        self._timer.daemon = True
+        self._log_due_s = time.monotonic() + _LOG_EVERY_S
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        with self._guard:
+            self._over = True
+            if self._server is not None:
+                # The address is free when this is done.
+                self._server.stop(grace=0).wait()
+
+    def on_replayed(self, seq: int, to_seq: int) -> None:
+        """The journal is executed up to a seq, of how many."""
+        self._seq, self._to_seq = seq, to_seq
+        now_s = time.monotonic()
+        if now_s >= self._log_due_s:
+            self._log_due_s = now_s + _LOG_EVERY_S
+            self._logger.info("replaying", seq=seq, of=to_seq)
+
+    def status(self) -> cluster_pb2.GetStatusReply:
+        """For whoever asks, from any thread."""
+        seq, to_seq = self._seq, self._to_seq
+        why = "starting: it opens its journal and reads its newest snapshot"
+        if to_seq:
+            why = f"starting: it has replayed seq {seq} of {to_seq} ({100 * seq // to_seq} %)"
+        return cluster_pb2.GetStatusReply(
+            kind=cluster_pb2.PROCESS_KIND_ENGINE,
+            member=self._member.id,
+            role=cluster_pb2.ROLE_LEARNER,
+            seq=seq,
+            pid=os.getpid(),
+            why=why,
+            journal=cluster_pb2.JournalState(replayed_seq=seq, replay_to_seq=to_seq),
+        )
+
+    def _serve(self) -> None:
+        with self._guard:
+            if self._over:
+                return
+            # An address that is taken is told when the engine itself wants it.
+            with contextlib.suppress(EnvironmentFault):
+                self._server = start_grpc_server(
+                    self._member.grpc_address, lambda _server: None, (), self.status, workers=2, ready=False
+                )
