@@ -317,8 +317,7 @@ class SessionMachine:
             self.counters.stale_epochs += 1
             return self._enter_waiting(now_ns)
         self.epoch = batch.epoch
-        fresh = drop_seen(batch, self.last_seen)
-        self.counters.repeated_rows += batch.count - (fresh.count if fresh else 0)
+        fresh = self._drop_seen(batch)
         if fresh is None:
             return self._with_sends(NOTHING, now_ns)
         self.last_seen = last_id(fresh)
@@ -334,6 +333,11 @@ class SessionMachine:
             self.counters.rows += visible.count if visible else 0
             effects = self._with_sends(replace(effects, reports=visible), now_ns)
         return effects
+
+    def _drop_seen(self, batch: ReportColumns) -> ReportColumns | None:
+        fresh = drop_seen(batch, self.last_seen)
+        self.counters.repeated_rows += batch.count - (fresh.count if fresh else 0)
+        return fresh
 
     def _advance(self, fresh: ReportColumns, *, out_of_order: bool) -> Effects:
         """Take the answers: everything up to the highest number that a row of the session's own side names."""
