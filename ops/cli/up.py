@@ -13,6 +13,7 @@ from rich.live import Live
 
 from lockstep.ops.cli.options import DEFAULT_DATA_DIR, IMPLEMENTATIONS, engine_option, expected_errors
 from lockstep.ops.cli.tables import status_table, summary_line
+from lockstep.ops.config_values import BOUNDS
 from lockstep.ops.local.cluster import DEFAULT_PORT, ClusterPlan, Incident, LocalCluster
 from lockstep.ops.local.kept_config import Chosen, read
 from lockstep.ops.stop_request import StopRequest
@@ -20,13 +21,17 @@ from lockstep.stream.topology import Snapshots
 
 _REFRESH_S = 0.5
 _SHOWN_INCIDENTS = 6
-_COUNT = click.IntRange(0, 10**15)
 _SNAPSHOT_KEYS = {
     "snapshot_every_commands": "every_commands",
     "snapshot_every_s": "every_s",
     "snapshots_keep": "keep",
     "journal_keep_commands": "journal_keep_commands",
 }
+
+
+def _range(key: str) -> click.IntRange:
+    """As the configuration has it."""
+    return click.IntRange(*BOUNDS[key])
 
 
 @click.command("up")
@@ -47,10 +52,18 @@ _SNAPSHOT_KEYS = {
     show_default=True,
     help="Journals, logs and configuration. An existing one is continued.",
 )
-@click.option("--snapshot-every-commands", type=_COUNT, help="A snapshot is due after so many commands; 0: never.")
-@click.option("--snapshot-every-s", type=_COUNT, help="A snapshot is due after so many seconds; 0: never.")
-@click.option("--snapshots-keep", type=click.IntRange(1, 1_000), help="Verified snapshots that are kept.")
-@click.option("--journal-keep-commands", type=_COUNT, help="Commands that a journal keeps at least; 0: it is not cut.")
+@click.option(
+    "--snapshot-every-commands",
+    type=_range("every_commands"),
+    help="A snapshot is due after so many commands; 0: never.",
+)
+@click.option("--snapshot-every-s", type=_range("every_s"), help="After so many seconds one is due; 0: never.")
+@click.option("--snapshots-keep", type=_range("keep"), help="Verified snapshots that are kept.")
+@click.option(
+    "--journal-keep-commands",
+    type=_range("journal_keep_commands"),
+    help="Commands that a journal keeps at least; 0: it is not cut.",
+)
 @click.option("--reconcile", is_flag=True, help="Run a reconciler beside; see `lockstep reconcile`.")
 @click.option("--no-restart", is_flag=True, help="Leave processes down that die.")
 @expected_errors
@@ -76,24 +89,24 @@ def command(
     says, too (limits, timing, snapshots, clients, engines, edited by hand or not), but for what is said here; ports,
     addresses and the media driver's directory are those of this run.
     """
-    before = read(data_dir)
-    if before is not None:
-        engines = len(before.engines) if _is_default(ctx, "engines") else engines
-        gateways = len(before.gateways) if _is_default(ctx, "gateways") else gateways
-    wanted = {_SNAPSHOT_KEYS[name]: value for name, value in snapshots.items() if value is not None}
     stop = StopRequest.install()
-    console = Console(stderr=False)
-    plan = ClusterPlan(
-        engines=engines,
-        implementations=IMPLEMENTATIONS[engine],
-        gateways=gateways,
-        port=port,
-        data_dir=data_dir,
-        reconcile=reconcile,
-        restart=not no_restart,
-        snapshots=replace(Snapshots(), **wanted),
-        chosen=Chosen(engine=not _is_default(ctx, "engine"), snapshots=frozenset(wanted)),
+    plan = _continued(
+        ctx,
+        ClusterPlan(
+            engines=engines,
+            implementations=IMPLEMENTATIONS[engine],
+            gateways=gateways,
+            port=port,
+            data_dir=data_dir,
+            reconcile=reconcile,
+            restart=not no_restart,
+        ),
+        {_SNAPSHOT_KEYS[name]: value for name, value in snapshots.items() if value is not None},
     )
+    return _run(plan, stop)
+
+
+def _run(plan: ClusterPlan, stop: StopRequest) -> int:
     live_table = sys.stdout.isatty()
     printed = threading.Lock()
 
@@ -104,14 +117,15 @@ def command(
 
     cluster = LocalCluster(plan, on_incident=on_incident)
     click.echo(
-        f"starting 2 sequencers, {_count(engines, 'engine')}, {_count(gateways, 'gateway')} in {cluster.data_dir} ..."
+        f"starting 2 sequencers, {_count(plan.engines, 'engine')}, {_count(plan.gateways, 'gateway')} "
+        f"in {cluster.data_dir} ..."
     )
     try:
         cluster.start(should_stop=lambda: stop.requested, on_wait=lambda text: click.echo(f"waiting: {text}"))
         if not stop.requested:
             _greet(cluster)
             if live_table:
-                _show_table(cluster, stop, console)
+                _show_table(cluster, stop, Console(stderr=False))
             else:
                 _show_lines(cluster, stop)
         click.echo(f"stopping ({stop.reason})")
@@ -119,6 +133,19 @@ def command(
         cluster.stop()
     click.echo("stopped")
     return 0
+
+
+def _continued(ctx: click.Context, plan: ClusterPlan, snapshots: dict[str, int]) -> ClusterPlan:
+    """The plan, with as many processes as the data directory had before where the command line does not say."""
+    before = None if plan.data_dir is None else read(plan.data_dir)
+    if before is not None:
+        plan = replace(
+            plan,
+            engines=len(before.engines) if _is_default(ctx, "engines") else plan.engines,
+            gateways=len(before.gateways) if _is_default(ctx, "gateways") else plan.gateways,
+        )
+    chosen = Chosen(engine=not _is_default(ctx, "engine"), snapshots=frozenset(snapshots))
+    return replace(plan, snapshots=replace(Snapshots(), **snapshots), chosen=chosen)
 
 
 def _is_default(ctx: click.Context, name: str) -> bool:
