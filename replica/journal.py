@@ -157,6 +157,7 @@ class Journal:
             batch.put(b"committed_seq", _KEY.pack(write.committed_seq), meta)
         if write.joined:
             batch.delete(b"blank", meta)
+            batch.delete(b"disowned", meta)
         must_sync = sync or write.promise is not None or bool(write.cluster_uuid) or write.joined
         self._write(batch, self._synced if must_sync else self._unsynced)
         with self._terminal():
@@ -378,6 +379,7 @@ class Journal:
             self._text("blank") is None,
             self.base_seq,
             self._text("witnessed") is not None,
+            self._text("disowned") is not None,
         )
 
     # ---- inside -------------------------------------------------------------------------------------------------
@@ -431,7 +433,8 @@ class Journal:
         meta = self._handles["meta"]
         self.identity = secrets.randbits(63) | 1
         batch.put(b"journal", _KEY.pack(self.identity), meta)
-        batch.put(b"blank", b"1", meta)
+        for flag in (b"blank", b"disowned"):
+            batch.put(flag, b"1", meta)
         self._write(batch, self._synced)
 
     def _check_derived(self, verdict: Verdict) -> None:

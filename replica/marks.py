@@ -12,7 +12,7 @@ from pathlib import Path
 from lockstep.replica.divergence import EpochTable
 from lockstep.replica.effects import JournalWrite
 from lockstep.replica.evidence import Found, Mark, Tip, Verdict, Wholeness, judge
-from lockstep.replica.rocks import JournalDamaged, JournalFault, file_faults
+from lockstep.replica.rocks import JournalDamaged, JournalFault, file_faults, in_use, lock_owner
 from lockstep.replica.witness import Said, Witness, read_witness, witness_path
 
 
@@ -40,6 +40,8 @@ class JournalSummary:
     """The seq before the first one that it holds."""
     witnessed: bool = True
     """Marks of it were written, so that there has to be one."""
+    disowned: bool = False
+    """It was another journal, which the cluster had taken in, and may lack what that one held."""
 
     def found(self) -> Found:
         """What is compared with the newest mark."""
@@ -172,6 +174,9 @@ def examine(
         JournalDamaged: it lacks something that it held, or can't be read.
     """
     path = journal_path(data_dir)
+    if lock_owner(path / "LOCK"):
+        # What it writes at this moment would look like damage.
+        raise in_use(path)
     with file_faults("read", data_dir):
         said = read_witness(witness_path(data_dir))
         if disown:

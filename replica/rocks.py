@@ -1,5 +1,8 @@
 """RocksDB as the replica uses it: options, and its errors as one exception with a remedy."""
 
+import fcntl
+import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +13,8 @@ from rocksdict import Options
 from lockstep.replica.evidence import Tip
 
 MEMTABLE_BYTES: Final = 32 << 20
+# struct flock of 64-bit Linux: type, whence, start, length (0: to the end), pid.
+_FLOCK: Final = struct.Struct("hhqqi4x")
 
 
 class JournalFault(RuntimeError):
@@ -74,12 +79,15 @@ def faults(
             raise
         text = str(error)
         if "lock" in text.lower() and "LOCK" in text:
-            raise JournalFault(
-                f"journal {directory} is in use by another process; stop that engine or change `data_dir`"
-            ) from error
+            raise in_use(directory) from error
         if any(sign in text for sign in _DAMAGE):
             raise damaged(directory, f"it cannot be {action_done(action)}: {text}") from error
         raise JournalFault(f"cannot {action} journal {directory}: {text}") from error
+
+
+def in_use(directory: Path) -> JournalFault:
+    """Another process has it open."""
+    return JournalFault(f"journal {directory} is in use by another process; stop that engine or change `data_dir`")
 
 
 def action_done(action: str) -> str:
@@ -94,3 +102,17 @@ def file_faults(action: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise JournalFault(f"cannot {action} {path}: {error.strerror or error}; check the disk") from error
+
+
+def lock_owner(lock: Path) -> int:
+    """Process that holds RocksDB's lock on a database; 0: none."""
+    try:
+        fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        answer = fcntl.fcntl(fd, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
+    finally:
+        os.close(fd)
+    kind, _, _, _, pid = _FLOCK.unpack(answer)
+    return 0 if kind == fcntl.F_UNLCK else int(pid)

@@ -6,6 +6,10 @@ at its end holds every committed command, because whoever was in sync in the las
 was committed only with the acknowledgement of each of those. That engine alone becomes in sync; the others catch up
 as learners and drop what was never committed.
 
+A journal that is damaged (`replica/evidence.py`) is none. It may have held the newest orders: then nothing is started,
+unless another one holds all that it did. Where what is left of such a journal is the longest log, the cluster starts
+and waits for an operator who accepts the loss.
+
 A production cluster has an etcd that lasts and needs none of this.
 """
 
@@ -18,7 +22,11 @@ from typing import Final
 
 from lockstep.ops import config
 from lockstep.ops.process import EnvironmentFault
+from lockstep.replica.evidence import Tip
 from lockstep.replica.journal import JournalFault, JournalSummary, inspect
+from lockstep.replica.marks import examine as examine_journal
+from lockstep.replica.rescue import PeerSays
+from lockstep.replica.rocks import JournalDamaged
 from lockstep.sequencer.config_record import ConfigRecord, config_key, encode_config
 from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore, StoreError
 from lockstep.stream.topology import Topology
@@ -36,6 +44,8 @@ class Found:
     primary: int
     """The engine with the longest log."""
     engines: tuple[int, ...]
+    known_seq: int = 0
+    """Last seq of that log."""
 
 
 def examine(data_dir: Path, *, engines: int) -> Found | None:
@@ -48,11 +58,12 @@ def examine(data_dir: Path, *, engines: int) -> Found | None:
     Raises:
         EnvironmentFault: journals are missing, can't be read, or are of different clusters.
     """
-    found = _journals(data_dir)
+    found, damaged = _journals(data_dir)
+    _refuse_loss(data_dir, found, damaged)
     known = {member: journal for member, journal in found.items() if journal.cluster_uuid}
     if not known:
         return None
-    _require_all(data_dir, set(known), engines)
+    _require_all(data_dir, {*known, *damaged}, engines)
     uuids = {journal.cluster_uuid: member for member, journal in sorted(known.items(), reverse=True)}
     if len(uuids) > 1:
         first, second = sorted(uuids.values())[:2]
@@ -61,24 +72,51 @@ def examine(data_dir: Path, *, engines: int) -> Found | None:
             "directory of another cluster); put the right one back, or choose another --data-dir"
         )
     # A journal that was being filled after its disk was lost may look complete and not be.
-    joined = [member for member in known if known[member].joined]
+    joined = [member for member in known if known[member].joined or known[member].disowned]
     if not joined:
         raise EnvironmentFault(
             f"{data_dir}: no engine's journal was ever taken into the cluster; choose another --data-dir"
         )
     longest = max(joined, key=lambda member: (known[member].tip_epoch, known[member].tip_seq, -member))
     epoch = max(max(journal.promised, journal.tip_epoch) for journal in known.values())
-    return Found(next(iter(uuids)), max(epoch, 1), longest, tuple(range(1, engines + 1)))
+    everybody = tuple(range(1, engines + 1))
+    return Found(next(iter(uuids)), max(epoch, 1), longest, everybody, known[longest].tip_seq)
 
 
-def _journals(data_dir: Path) -> dict[int, JournalSummary]:
-    found = {}
+def _refuse_loss(data_dir: Path, found: dict[int, JournalSummary], damaged: dict[int, JournalDamaged]) -> None:
+    """A damaged journal may be left to its engine only where another one has all that it held."""
+    says = tuple(
+        PeerSays(member, Tip(one.tip_epoch, one.tip_seq), one.cluster_uuid, not one.joined)
+        for member, one in found.items()
+    )
+    for member, damage in damaged.items():
+        if damage.needed.seq and any(one.holds(damage) for one in says):
+            continue
+        others = "; ".join(map(str, says)) or "there is no other whole journal"
+        held = f"it held {damage.needed}" if damage.needed.seq else "what it held is not known"
+        directory = data_dir / f"engine-{member}"
+        raise EnvironmentFault(
+            f"{damage}; {held}, and no other journal here is known to have that: {others}. Nothing was started or "
+            f"changed; do not delete {directory}. Put back a copy of it that is not older than the damage; or, to lose "
+            f"what can't be read, `lockstep cluster journal salvage {directory}` and then a forced failover to engine-"
+            f"{member} (`lockstep cluster failover --force --accept-data-loss`)"
+        )
+
+
+def _journals(data_dir: Path) -> tuple[dict[int, JournalSummary], dict[int, JournalDamaged]]:
+    """What whole journals say, and what is wrong with the others."""
+    found: dict[int, JournalSummary] = {}
+    damaged: dict[int, JournalDamaged] = {}
     for directory in sorted(data_dir.glob("engine-*")):
         match = re.fullmatch(r"engine-(\d+)", directory.name)
         if match is None or not directory.is_dir():
             continue
         try:
+            examine_journal(directory, 0, inspect)
             summary = inspect(directory)
+        except JournalDamaged as damage:
+            damaged[int(match[1])] = damage
+            continue
         except JournalFault as error:
             raise EnvironmentFault(str(error)) from error
         if summary is not None:
@@ -88,7 +126,7 @@ def _journals(data_dir: Path) -> dict[int, JournalSummary]:
                     "its place, or choose another --data-dir"
                 )
             found[summary.member] = summary
-    return found
+    return found, damaged
 
 
 def _require_all(data_dir: Path, known: set[int], engines: int) -> None:
@@ -126,6 +164,7 @@ def restore(topology: Topology, found: Found) -> None:
         primary=found.primary,
         in_sync=(found.primary,),
         learners=tuple(member for member in found.engines if member != found.primary),
+        known_seq=found.known_seq,
         attempt=f"resume-{secrets.token_hex(8)}",
     )
     asyncio.run(_write(topology, record))

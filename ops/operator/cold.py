@@ -4,8 +4,6 @@ Nothing is written and nothing repaired. An engine that runs is refused, because
 memory and half of them would look like damage.
 """
 
-import fcntl
-import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +18,7 @@ from lockstep.engine.snapshot_format import SnapshotError
 from lockstep.ops.process import EnvironmentFault
 from lockstep.replica.evidence import Wholeness, judge
 from lockstep.replica.journal import Journal, JournalSummary, journal_path
-from lockstep.replica.rocks import MEMTABLE_BYTES, database_options, family_options, faults
+from lockstep.replica.rocks import MEMTABLE_BYTES, database_options, family_options, faults, lock_owner
 from lockstep.replica.settings import Base
 from lockstep.replica.snapshot_file import SnapshotDamaged, decode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore, usable
@@ -28,8 +26,6 @@ from lockstep.replica.witness import read_witness, witness_path
 from lockstep.stream.records import EVENT, Events
 
 _KEY: Final = struct.Struct(">Q")
-# struct flock of 64-bit Linux: type, whence, start, length (0: to the end), pid.
-_FLOCK: Final = struct.Struct("hhqqi4x")
 
 
 class NoJournal(ValueError):
@@ -176,23 +172,9 @@ class _Kept:
 
 def refuse_if_in_use(data_dir: Path) -> None:
     """Raises EnvironmentFault if an engine runs on a data directory."""
-    owner = _owner(journal_path(data_dir) / "LOCK")
+    owner = lock_owner(journal_path(data_dir) / "LOCK")
     if owner:
         raise EnvironmentFault(
             f"{data_dir} is in use by process {owner}; stop that engine first, or ask the cluster: "
             "`lockstep cluster status`, `history`"
         )
-
-
-def _owner(lock: Path) -> int:
-    """Process that holds RocksDB's lock on a database; 0: none."""
-    try:
-        fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return 0
-    try:
-        answer = fcntl.fcntl(fd, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
-    finally:
-        os.close(fd)
-    kind, _, _, _, pid = _FLOCK.unpack(answer)
-    return 0 if kind == fcntl.F_UNLCK else int(pid)

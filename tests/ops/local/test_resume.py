@@ -1,5 +1,6 @@
 """Continuing a data directory: what is concluded from the journals of stopped engines, and what is refused."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from lockstep.ops import config
 from lockstep.ops.local.resume import Found, examine
+from lockstep.ops.operator.salvage import salvage
 from lockstep.ops.process import EnvironmentFault
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import JournalWrite
@@ -42,7 +44,7 @@ def test_empty_directory_has_nothing_to_continue(tmp_path: Path) -> None:
 def test_engine_with_the_longest_log_of_the_last_epoch_is_chosen(tmp_path: Path) -> None:
     make_engine(tmp_path, 1, epoch=3, count=9)
     make_engine(tmp_path, 2, epoch=4, count=2, promise=7)
-    assert examine(tmp_path, engines=2) == Found("u-1", 7, 2, (1, 2))
+    assert examine(tmp_path, engines=2) == Found("u-1", 7, 2, (1, 2), known_seq=2)
 
 
 def test_journal_that_was_never_taken_in_is_not_chosen(tmp_path: Path) -> None:
@@ -86,3 +88,75 @@ def test_missing_journal_is_refused_because_it_may_be_the_longest(tmp_path: Path
     (tmp_path / "cluster.toml").write_text(EXAMPLE.read_text())
     with pytest.raises(EnvironmentFault, match="lacks the journal of engine 2"):
         examine(tmp_path, engines=2)
+
+
+def cut(data_dir: Path, member: int) -> Path:
+    """Remove the logs of an engine's journal."""
+    directory = data_dir / f"engine-{member}"
+    for log in (directory / "journal").glob("*.log"):
+        log.unlink()
+    return directory
+
+
+def grow(data_dir: Path, member: int, *, to: int) -> None:
+    """More batches in a log of their own."""
+    journal = Journal(data_dir / f"engine-{member}", member)
+    for seq in range(journal.summary().tip_seq + 1, to + 1):
+        records = np.zeros(1, COMMAND)
+        one = frame(FrameType.STREAM, sender=0, epoch=3, first_seq=seq, records=records, timestamp_ns=seq)
+        journal.write(JournalWrite((one,)), sync=True)
+    # As a kill leaves it: not closed in order.
+    shutil.copytree(data_dir / f"engine-{member}", data_dir / "copy")
+    journal.close()
+    shutil.rmtree(data_dir / f"engine-{member}")
+    (data_dir / "copy").rename(data_dir / f"engine-{member}")
+
+
+def test_damaged_journal_that_may_have_held_the_newest_orders_stops_the_start(tmp_path: Path) -> None:
+    make_engine(tmp_path, 1)
+    make_engine(tmp_path, 2, count=7)
+    grow(tmp_path, 1, to=40)
+    directory = cut(tmp_path, 1)
+    with pytest.raises(EnvironmentFault) as refused:
+        examine(tmp_path, engines=2)
+    text = str(refused.value)
+    assert "it held seq 40 of epoch 3" in text
+    assert "engine-2 ends at seq 7 of epoch 3" in text
+    assert f"do not delete {directory}" in text
+
+
+def test_damaged_journal_is_left_to_its_engine_where_another_one_holds_all_that_it_did(tmp_path: Path) -> None:
+    make_engine(tmp_path, 1)
+    make_engine(tmp_path, 2, count=50)
+    grow(tmp_path, 1, to=40)
+    cut(tmp_path, 1)
+    found = examine(tmp_path, engines=2)
+    assert found is not None
+    assert (found.primary, found.known_seq) == (2, 50)
+
+
+def test_cluster_whose_only_journal_is_damaged_is_not_begun_anew(tmp_path: Path) -> None:
+    make_engine(tmp_path, 1)
+    grow(tmp_path, 1, to=40)
+    cut(tmp_path, 1)
+    with pytest.raises(EnvironmentFault, match="there is no other whole journal"):
+        examine(tmp_path, engines=1)
+    shutil.rmtree(tmp_path / "engine-1" / "journal")
+    with pytest.raises(EnvironmentFault, match="it is gone; it held seq 40"):
+        examine(tmp_path, engines=1)
+
+
+def test_what_was_salvaged_is_waited_for_before_a_shorter_log(tmp_path: Path) -> None:
+    make_engine(tmp_path, 1)
+    make_engine(tmp_path, 2, count=7)
+    grow(tmp_path, 1, to=40)
+    log = max((tmp_path / "engine-1" / "journal").glob("*.log"))
+    raw = bytearray(log.read_bytes().rstrip(b"\0"))
+    raw[len(raw) * 8 // 10] ^= 1
+    log.write_bytes(raw)
+    kept = salvage(tmp_path / "engine-1").tip.seq
+    assert 7 < kept < 40
+    found = examine(tmp_path, engines=2)
+    assert found is not None
+    # Its journal is not joined, so that the cluster waits for an operator's word.
+    assert (found.primary, found.known_seq) == (1, kept)
