@@ -114,7 +114,7 @@ def test_salvaged_journal_counts_only_after_a_forced_failover(cluster: LocalClus
     for sequencer in ("sequencer-1", "sequencer-2"):
         cluster.kill(sequencer)
     cluster.kill(last)
-    flip_log(cluster.data_dir / last, 99)
+    flip_log(cluster.data_dir / last, 50)
     done = run_cli("cluster", "journal", "salvage", cluster.data_dir / last)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "--force --accept-data-loss" in done.stdout

@@ -84,18 +84,11 @@ def test_a_forged_command_is_found_by_verify_and_by_diff(
 def test_a_journal_that_was_cut_is_not_called_sound(bare: Operate, copies: tuple[Path, Path]) -> None:
     directory, _ = copies
     shutil.rmtree(directory / "derived")
-    log = max((directory / "journal").glob("*.log"))
-    before = Journal(directory, 0, read_only=True)
-    tip = before.summary().tip_seq
-    before.close()
-    raw = log.read_bytes().rstrip(b"\0")
-    for part in range(9, 0, -1):
-        log.write_bytes(raw[: len(raw) * part // 10])
-        cut = Journal(directory, 0, read_only=True)
-        if cut.summary().tip_seq < tip:
-            cut.close()
-            break
-        cut.close()
+    journal = Journal(directory, 0)
+    tip = journal.summary().tip_seq
+    last = list(map(decode_frame, journal.raw_frames(1)))[-1]
+    journal._commands.delete(last.first_seq.to_bytes(8, "big"))
+    journal.close()
     done = bare("journal", "verify", directory)
     assert done.code == 1, done.text
     assert f"it held seq {tip} of epoch" in done.text
