@@ -275,16 +275,22 @@ def _market(row: Commands, pick: np.random.Generator) -> Commands:
 
 
 def _number(rows: Commands, pick: np.random.Generator) -> None:
-    """Session numbers, a few of them repeated, too high, or without a session."""
+    """Session numbers, a few of them repeated (by the same command or another), too high, or without a session."""
     rows["session_id"] = pick.integers(1, SESSIONS + 1, len(rows))
     rows["session_id"][pick.random(len(rows)) < 0.01] = 0
     last = dict.fromkeys(range(SESSIONS + 1), 0)
+    given: dict[tuple[int, int], int] = {}
     oddities = pick.random(len(rows))
     for at, (session, kind) in enumerate(zip(rows["session_id"].tolist(), rows["kind"].tolist(), strict=True)):
         if session == 0 or kind >= 192:
             continue
         if oddities[at] < 0.004:
-            rows["session_no"][at] = max(0, last[session] - int(pick.integers(0, 300)))
+            number = max(0, last[session] - int(pick.integers(0, 300)))
+            if oddities[at] < 0.002 and number:
+                # It comes again by another gateway.
+                rows[at] = rows[given[session, number]]
+                rows["gateway"][at], rows["received_ns"][at] = 77, 7
+            rows["session_no"][at] = number
         elif oddities[at] < 0.006:
             rows["session_no"][at] = last[session] + 2 + int(pick.integers(0, 3))
         elif oddities[at] < 0.0065:
@@ -292,6 +298,7 @@ def _number(rows: Commands, pick: np.random.Generator) -> None:
         else:
             last[session] += 1
             rows["session_no"][at] = last[session]
+            given[session, last[session]] = at
 
 
 class Pair:
