@@ -10,6 +10,7 @@ implementation they are. That is checked at run time, batch by batch, by the dig
 from dataclasses import dataclass
 from typing import Protocol
 
+from lockstep.engine.pages import AccountsPage, InstrumentsPage, OrdersPage
 from lockstep.stream.records import Commands, Events, Phase, Side
 
 
@@ -149,6 +150,26 @@ class MatchingEngine(Protocol):
 
     def instruments(self) -> tuple[InstrumentView, ...]:
         """All instruments in order of id."""
+        ...
+
+    def orders_page(self, account: int, after: int, limit: int) -> OrdersPage:
+        """At most `limit` live orders of an account with ids above `after`, in order of exchange id.
+
+        A page may have fewer rows than there are, even none, and say that there are more: what one page costs is
+        bounded, also where much has to be passed over. The next one goes on with `page.after`.
+        """
+        ...
+
+    def all_orders_page(self, after: tuple[int, int], limit: int) -> OrdersPage:
+        """The same for all accounts, by account and exchange id; begins with (0, 0)."""
+        ...
+
+    def accounts_page(self, after: int, limit: int) -> AccountsPage:
+        """Accounts with ids above `after`, by id: at most `limit`, fewer where they hold much, but one."""
+        ...
+
+    def instruments_page(self, after: int, limit: int) -> InstrumentsPage:
+        """At most `limit` instruments with ids above `after`, in order of id."""
         ...
 
     def book(self, instrument: int, depth: int) -> BookView | None:

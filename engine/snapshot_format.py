@@ -41,7 +41,6 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lockstep.stream.records import REMEMBERED_NUMBERS
 
@@ -184,9 +183,10 @@ class OrderRow(NamedTuple):
 
 
 _NUMPY_TYPES: Final = {"Q": "<u8", "I": "<u4", "B": "u1", "q": "<i8"}
-_ORDER_COLUMNS: Final = np.dtype(
+ORDER_COLUMNS: Final = np.dtype(
     [(name, _NUMPY_TYPES[letter]) for name, letter in zip(OrderRow._fields, _ORDER.format[1:], strict=True)]
 )
+"""Rows of orders as an array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +219,13 @@ def encode_snapshot(image: StateImage) -> bytes:
         parts.append(_SESSION.pack(session.session_id, session.last_no, kept))
         parts.append(session.outcomes)
     parts += [_OWNER.pack(*row) for row in image.owners]
-    parts += [_ORDER.pack(*row) for row in image.orders]
+    parts += [encode_order(row) for row in image.orders]
     return b"".join(parts)
+
+
+def encode_order(row: OrderRow) -> bytes:
+    """Bytes of one order, `ORDER_COLUMNS.itemsize` of them."""
+    return _ORDER.pack(*row)
 
 
 class _Reader:
@@ -269,35 +274,6 @@ def decode_snapshot(raw: bytes) -> StateImage:
     pot = int.from_bytes(fees, "little")
     sections = (instruments, accounts, positions, sessions, owners, orders)
     return StateImage(last_seq, last_timestamp_ns, pot, market, *sections)
-
-
-@dataclass(frozen=True, slots=True)
-class OrdersImage:
-    """What books are made of, without an object for each row: `orders` has the fields of `OrderRow`."""
-
-    last_seq: int
-    instruments: tuple[int, ...]
-    orders: NDArray[Any]
-
-
-def decode_orders(raw: bytes) -> OrdersImage:
-    """The instruments and the orders of a snapshot.
-
-    Raises:
-        SnapshotError: see `decode_snapshot`.
-    """
-    reader = _Reader(raw)
-    last_seq, _timestamp_ns, _fees, *rest = _header(reader)
-    instruments, accounts, positions, sessions, owners, orders = rest[7:]
-    numbers = tuple(row[0] for row in _INSTRUMENT.iter_unpack(reader.take(instruments * _INSTRUMENT.size)))
-    reader.take(accounts * _ACCOUNT.size + positions * _POSITION.size)
-    for _ in range(sessions):
-        _session(reader)
-    reader.take(owners * _OWNER.size)
-    rows = np.frombuffer(reader.take(orders * _ORDER.size), dtype=_ORDER_COLUMNS)
-    if reader.rest:
-        raise SnapshotError(f"snapshot has {reader.rest} bytes after its end")
-    return OrdersImage(last_seq, numbers, rows)
 
 
 def _header(reader: _Reader) -> tuple[Any, ...]:

@@ -174,12 +174,27 @@ class Books:
         self._orders: dict[int, tuple[int, int, int, int, int, int]] = {}
         # Orders that wait for the closing auction: id -> (instrument, side, price, open lots, display).
         self._for_close: dict[int, tuple[int, int, int, int, int]] = {}
+        # Orders that were loaded as of a later seq than the books are of, until the books come to the last of them.
+        self._as_of: dict[int, int] = {}
+        self._complete_at = 0
         self.load(orders)
         self.begin()
 
-    def load(self, orders: Iterable[RestingOrder]) -> None:
-        """More orders of the snapshot that the books begin with; `begin` ends it."""
+    @property
+    def complete(self) -> bool:
+        """All that was loaded is of `seq` or earlier: the books are those of one seq."""
+        return self.seq >= self._complete_at
+
+    def load(self, orders: Iterable[RestingOrder], as_of: int = 0) -> None:
+        """More of the orders that the books begin with; `begin` ends it.
+
+        `as_of`: they are as after this seq, which may be later than the books'. What happened to them until then is
+        passed over when it is applied, and after it the books are `complete`.
+        """
+        self._complete_at = max(self._complete_at, as_of)
         for order in orders:
+            if as_of > self.seq:
+                self._as_of[order.order_id] = as_of
             display = _HIDDEN if order.hidden else order.display_lots
             place = order.instrument, order.side, order.price_ticks, order.leaves_lots, display
             if order.at_close:
@@ -258,26 +273,34 @@ class Books:
                 auction = flags & _AUCTION
                 prints.append(Print(seq, index, price, lots, 0 if auction else side, order_id, maker, at))
                 if auction:
-                    self._lessen(maker, maker_leaves)
+                    self._lessen(seq, maker, maker_leaves)
                 else:
-                    self._fill(maker, lots, maker_leaves)
-                self._lessen(order_id, leaves)
+                    self._fill(seq, maker, lots, maker_leaves)
+                self._lessen(seq, order_id, leaves)
             elif kind in (_CANCELED, _REDUCED):
-                self._lessen(order_id, leaves)
+                self._lessen(seq, order_id, leaves)
             elif kind == _REPLACED and not flags & _WAITS:
-                self._replace(order_id, price, leaves, flags)
+                self._replace(seq, order_id, price, leaves, flags)
             elif kind == _PHASE_CHANGED:
                 # A SETTING_EVENT: its `value`, the phase, lies where others have the order id.
                 if order_id == _CLOSING_AUCTION:
-                    self._begin_closing(instrument)
+                    self._begin_closing(seq, instrument)
+            elif self._is_in(seq, order_id):
+                continue
             elif flags & _BOOKS:
                 hidden = order_flags & _HIDDEN_FLAG or order_type == _MARKET
                 self._rest(order_id, instrument, side, price, leaves, _HIDDEN if hidden else display)
             elif flags & _WAITS and tif == _AT_CLOSE:
                 display = _HIDDEN if order_type == _MARKET else 0
                 self._for_close[order_id] = (instrument, side, price, leaves, display)
+        if self._as_of and self.complete:
+            self._as_of.clear()
         changes = (self._take_change(instrument, tuple(prints)) for instrument, prints in touched.items())
         return tuple(change for change in changes if change is not None)
+
+    def _is_in(self, seq: int, order_id: int) -> bool:
+        """The order was loaded as of that seq or a later one."""
+        return bool(self._as_of) and seq <= self._as_of.get(order_id, 0)
 
     def _rest(self, order_id: int, instrument: int, side: int, price: int, lots: int, display: int) -> None:
         book = self._books.get(instrument)
@@ -297,16 +320,20 @@ class Books:
             level[1] += 1
         book.touched[side, price] = None
 
-    def _lessen(self, order_id: int, leaves: int) -> None:
+    def _lessen(self, seq: int, order_id: int, leaves: int) -> None:
         """The order has fewer open lots now, where it stands. Some never rested (IOC, market): not known here."""
+        if self._is_in(seq, order_id):
+            return
         order = self._orders.get(order_id)
         if order is not None:
             self._set(order_id, leaves, min(order[5], leaves))
         elif leaves == 0:
             self._for_close.pop(order_id, None)
 
-    def _fill(self, order_id: int, lots: int, leaves: int) -> None:
+    def _fill(self, seq: int, order_id: int, lots: int, leaves: int) -> None:
         """The order gave lots of what it displays; an iceberg whose peak is used up shows the next one."""
+        if self._is_in(seq, order_id) or self._ended_unseen(seq, order_id):
+            return
         _instrument, _side, _price, _leaves, display, shown = self._orders[order_id]
         if display != _HIDDEN:
             shown -= lots
@@ -332,18 +359,24 @@ class Books:
                 del levels[price]
         book.touched[side, price] = None
 
-    def _replace(self, order_id: int, price: int, leaves: int, flags: int) -> None:
+    def _replace(self, seq: int, order_id: int, price: int, leaves: int, flags: int) -> None:
         if not flags & _LOST_PRIORITY:
-            self._lessen(order_id, leaves)
+            self._lessen(seq, order_id, leaves)
+            return
+        if self._is_in(seq, order_id) or self._ended_unseen(seq, order_id):
             return
         instrument, side, _price, _leaves, display, _shown = self._orders[order_id]
         self._set(order_id, 0, 0)
         self._rest(order_id, instrument, side, price, leaves, display)
 
-    def _begin_closing(self, instrument: int) -> None:
+    def _ended_unseen(self, seq: int, order_id: int) -> bool:
+        """While the books come to one seq: the order had ended before the page that would have had it."""
+        return seq <= self._complete_at and order_id not in self._orders
+
+    def _begin_closing(self, seq: int, instrument: int) -> None:
         """What has waited for the closing auction comes to rest."""
         for order_id, place in list(self._for_close.items()):
-            if place[0] == instrument:
+            if place[0] == instrument and not self._is_in(seq, order_id):
                 del self._for_close[order_id]
                 self._rest(order_id, *place)
 

@@ -43,10 +43,14 @@ class ClientStream:
     `token` is unique among this gateway's streams.
     """
 
-    def __init__(self, token: int, session_id: int, resumption: Resumption, *, columnar: bool) -> None:
+    def __init__(
+        self, token: int, session_id: int, resumption: Resumption, *, columnar: bool, client: str = ""
+    ) -> None:
         self.token = token
         self.session_id = session_id
         self.columnar = columnar
+        self.client = client
+        """Whose it is."""
         self.resumption = resumption
         self.wakeup = asyncio.Event()
         self.drained = asyncio.Event()

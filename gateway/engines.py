@@ -1,17 +1,20 @@
 """Asking the engines: queries of committed state, and events that RELEASE frames did not bring.
 
 Every engine can answer for committed events; for queries the primary comes first, because its state is the newest, and
-the next one soon after, because an engine that hangs keeps its connection. An answer of a lower epoch or seq than one
-that was told comes from an engine that was left behind, and does not count.
+where something is only looked up, the next one soon after, because an engine that hangs keeps its connection. A page of
+a list is asked of one engine: what is slow would only be slower if two did it. An answer of a lower epoch or seq than
+one that was told comes from an engine that was left behind, and does not count.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import zlib
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
 
 import grpc
 import numpy as np
 
+from lockstep.gateway.turns import TooManyWait, Turns
 from lockstep.ops.process import CHANNEL_OPTIONS
 from lockstep.stream.records import EVENT, Events, join_records, no_events
 from lockstep.stream.topology import Member
@@ -23,10 +26,20 @@ _QUERY_TIMEOUT_S: Final = 1.0
 # Well above what a live engine takes under load, and below the silence that counts as a hang.
 _ASK_NEXT_AFTER_S: Final = 0.1
 _FETCH_TIMEOUT_S: Final = 10.0
+_BUSY_PAUSE_S: Final = 0.05
+_BUSY: Final = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED)
+_SEARCHES_AT_ONCE: Final = 2
+"""Pages of history that one gateway has the engines search at once, for all its clients."""
+EventKey = tuple[int, int]
+"""(seq, index)"""
 
 
 class EnginesUnavailable(Exception):
     """No engine answered; the text says what each said."""
+
+
+class EnginesBusy(EnginesUnavailable):
+    """The engine that was asked lives, and has others before this; asking another one would not make it less."""
 
 
 class EventsGone(EnginesUnavailable):
@@ -54,6 +67,7 @@ class Engines:
         self._stubs: dict[int, Any] = {
             member: replication_pb2_grpc.ReplicationStub(channel) for member, channel in self._channels.items()
         }
+        self._searches = Turns(_SEARCHES_AT_ONCE)
         self.primary = 0
         """Engine to ask first; 0: not known."""
 
@@ -90,17 +104,51 @@ class Engines:
         raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
 
     async def _ask(
-        self, member: int, request: replication_pb2.QueryRequest, min_epoch: int, min_seq: int
+        self,
+        member: int,
+        request: replication_pb2.QueryRequest,
+        min_epoch: int,
+        min_seq: int,
+        timeout_s: float = _QUERY_TIMEOUT_S,
     ) -> replication_pb2.QueryReply:
         try:
-            reply: replication_pb2.QueryReply = await self._stubs[member].Query(request, timeout=_QUERY_TIMEOUT_S)
+            reply: replication_pb2.QueryReply = await self._stubs[member].Query(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
+            if error.code() in _BUSY:
+                raise EnginesBusy(f"engine {member}: {error.code().name} {error.details()}") from None
             raise EnginesUnavailable(f"engine {member}: {error.code().name} {error.details()}") from None
         if reply.stamp.epoch < min_epoch:
             raise EnginesUnavailable(f"engine {member}: answers of epoch {reply.stamp.epoch}, {min_epoch} was seen")
         if reply.stamp.seq < min_seq:
             raise EnginesUnavailable(f"engine {member}: answers of seq {reply.stamp.seq}, {min_seq} was seen")
         return reply
+
+    async def page(
+        self,
+        request: replication_pb2.QueryRequest,
+        *,
+        min_epoch: int = 0,
+        min_seq: int = 0,
+        timeout_s: float = _FETCH_TIMEOUT_S,
+        standby: bool = False,
+    ) -> replication_pb2.QueryReply:
+        """A page of a list, of `min_epoch` and `min_seq` or newer: from the primary, or the next one that has it.
+
+        `standby`: from the primary last.
+
+        Raises:
+            EnginesBusy: the engine is slow; it is not asked twice, and neither is another one.
+            EnginesUnavailable: none answered that has it.
+        """
+        said: list[str] = []
+        for member in self._order(last=self.primary) if standby else self._order(first=self.primary):
+            try:
+                return await self._ask(member, request, min_epoch, min_seq, timeout_s)
+            except EnginesBusy:
+                raise
+            except EnginesUnavailable as error:
+                said.append(str(error))
+        raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
 
     async def parted_at(self, *, told_epoch: int, told_seq: int, min_epoch: int) -> int:
         """The first seq at which history differs from what was told up to `told_seq`; 0: it is the same.
@@ -136,100 +184,117 @@ class Engines:
     async def events(
         self,
         *,
-        after_seq: int,
+        after: EventKey,
         to_seq: int,
-        after_index: int = LAST_INDEX,
         session_id: int = 0,
-        first: int = 0,
         min_epoch: int = 0,
-        told_epoch: int = 0,
-    ) -> AsyncIterator[Events]:
-        """Events after the given id up to and including `to_seq`, of one session or of all (0), in order.
+        client: str = "",
+    ) -> AsyncIterator[tuple[Events, EventKey]]:
+        """Pages of the events after the given id up to and including `to_seq`, of one session or of all (0), in order.
 
-        If an engine fails on the way the next one goes on behind the last event. `first` is asked first (0: the
-        primary); one that has not heard of `min_epoch` does not count: it may be of a history that was given up.
-        `told_epoch`: the one under which the given id was told; 0: not known.
+        A page says how far it reaches, and may be empty. It is asked for when it is the turn of `client`. If an engine
+        fails on the way the next one goes on; one that has not heard of `min_epoch` does not count: it may be of a
+        history that was given up.
 
         Raises:
-            HistoryParted: the given id is no longer history.
             EventsGone: no engine has them all, and they were cut from journals.
             EnginesUnavailable: no engine has them all just now.
         """
-        said = []
+        said: list[str] = []
         begins: list[int] = []
+        for member in self._order(first=self.primary):
+            reached = after[0]
+            while after < (to_seq, LAST_INDEX):
+                request = replication_pb2.FetchEventsRequest(
+                    after=common_pb2.EventId(seq=after[0], index=after[1]),
+                    session_id=session_id,
+                    to_seq=to_seq,
+                    caller=zlib.crc32(client.encode()),
+                )
+                try:
+                    async with self._searches.of(client):
+                        replies = await self._event_page(member, request)
+                except TooManyWait as error:
+                    raise EnginesUnavailable(str(error)) from None
+                except grpc.aio.AioRpcError as error:
+                    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                        await asyncio.sleep(_BUSY_PAUSE_S)
+                        continue
+                    said.append(f"engine {member}: {error.code().name} {error.details()}")
+                    if error.code() is grpc.StatusCode.OUT_OF_RANGE:
+                        begins.append(_first_seq(error))
+                    break
+                for events, last in _pages(replies, min_epoch):
+                    after, reached = max(after, last), max(reached, last[0])
+                    yield events, after
+                if not (replies and replies[-1].paused and replies[-1].epoch >= min_epoch) and reached < to_seq:
+                    said.append(f"engine {member}: has committed events of epoch {min_epoch} up to {reached} only")
+                    break
+            else:
+                return
+        if begins:
+            raise EventsGone("; ".join(said), min(begins))
+        raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
+
+    async def _event_page(
+        self, member: int, request: replication_pb2.FetchEventsRequest
+    ) -> list[replication_pb2.FetchEventsReply]:
+        return [reply async for reply in self._stubs[member].FetchEvents(request, timeout=_FETCH_TIMEOUT_S)]
+
+    async def fetch(
+        self, *, after_seq: int, to_seq: int, first: int = 0, min_epoch: int = 0, told_epoch: int = 0
+    ) -> Events:
+        """All events of the seqs from `after_seq + 1` to `to_seq`, as one array, before what clients wait for.
+
+        `first` is asked first (0: the primary). `told_epoch`: the one under which `after_seq` was told; 0: not known.
+
+        Raises:
+            HistoryParted: what was told is no longer history.
+            EventsGone, EnginesUnavailable: no engine has them all; see `events`.
+        """
+        said: list[str] = []
+        begins: list[int] = []
+        parts: list[Events] = []
         for member in self._order(first=first or self.primary):
-            after = common_pb2.EventId(seq=after_seq, index=after_index)
-            request = replication_pb2.FetchEventsRequest(
-                after=after, session_id=session_id, to_seq=to_seq, told_epoch=told_epoch
-            )
-            through = 0
-            call = self._stubs[member].FetchEvents(request, timeout=_FETCH_TIMEOUT_S)
+            after = common_pb2.EventId(seq=after_seq, index=LAST_INDEX)
+            request = replication_pb2.FetchEventsRequest(after=after, to_seq=to_seq, told_epoch=told_epoch, urgent=True)
+            through = after_seq
             try:
-                async for reply in call:
+                async for reply in self._stubs[member].FetchEvents(request, timeout=_FETCH_TIMEOUT_S):
                     if reply.epoch < min_epoch:
-                        call.cancel()
                         break
-                    through = max(through, reply.through_seq)
-                    if reply.events:
-                        events = np.frombuffer(reply.events, dtype=EVENT)
-                        after_seq, after_index = int(events["seq"][-1]), int(events["index"][-1])
-                        told_epoch = 0  # from here on it is what was just fetched
-                        yield events
+                    parts.append(np.frombuffer(reply.events, dtype=EVENT))
+                    through = reply.through_seq
             except grpc.aio.AioRpcError as error:
                 said.append(f"engine {member}: {error.code().name} {error.details()}")
                 if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
                     raise HistoryParted(said[-1]) from None
                 if error.code() is grpc.StatusCode.OUT_OF_RANGE:
                     begins.append(_first_seq(error))
+                parts.clear()
                 continue
             if through >= to_seq:
-                return
+                return join_records(parts) if parts else no_events()
             said.append(f"engine {member}: has committed events of epoch {min_epoch} up to {through} only")
+            parts.clear()
         if begins:
             raise EventsGone("; ".join(said), min(begins))
-        raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
-
-    async def fetch(
-        self, *, after_seq: int, to_seq: int, first: int = 0, min_epoch: int = 0, told_epoch: int = 0
-    ) -> Events:
-        """All events of the seqs from `after_seq + 1` to `to_seq`, as one array; see `events`.
-
-        Raises:
-            EnginesUnavailable: no engine has them all.
-        """
-        wanted = self.events(
-            after_seq=after_seq, to_seq=to_seq, first=first, min_epoch=min_epoch, told_epoch=told_epoch
-        )
-        parts = [part async for part in wanted]
-        return join_records(parts) if parts else no_events()
-
-    async def snapshot(self) -> tuple[int, bytes]:
-        """(seq, the whole state as of it; see `lockstep.engine.snapshot_format`), from a standby where there is one.
-
-        Raises:
-            EnginesUnavailable: none answered.
-        """
-        said = []
-        for member in self._order(last=self.primary):
-            request = replication_pb2.FetchSnapshotRequest()
-            chunks, seq, total = [], 0, -1
-            try:
-                async for reply in self._stubs[member].FetchSnapshot(request, timeout=_FETCH_TIMEOUT_S):
-                    chunks.append(reply.chunk)
-                    seq, total = reply.seq, reply.total_bytes
-            except grpc.aio.AioRpcError as error:
-                said.append(f"engine {member}: {error.code().name} {error.details()}")
-                continue
-            content = b"".join(chunks)
-            if len(content) == total:
-                return seq, content
-            said.append(f"engine {member}: sent {len(content)} bytes of a snapshot of {total}")
         raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
 
     async def close(self) -> None:
         """Close all connections."""
         for channel in self._channels.values():
             await channel.close()
+
+
+def _pages(replies: Sequence[replication_pb2.FetchEventsReply], min_epoch: int) -> Iterator[tuple[Events, EventKey]]:
+    """Events of replies, and how far each reaches; those of an engine that was left behind are none."""
+    for reply in replies:
+        if reply.epoch < min_epoch:
+            return
+        events = np.frombuffer(reply.events, dtype=EVENT)
+        last = (int(events["seq"][-1]), int(events["index"][-1])) if len(events) else (0, 0)
+        yield events, max(last, (reply.through_seq, LAST_INDEX))
 
 
 def _first_seq(error: grpc.aio.AioRpcError) -> int:

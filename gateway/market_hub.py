@@ -2,9 +2,9 @@
 
 Keeping books costs about as much as everything else that a gateway does with an event, so a gateway without market-data
 subscribers keeps none. The first subscriber makes it load the live orders from an engine (a standby where there is one:
-the primary has better things to do) and follow the events from there on.
+the primary has better things to do), page by page, and follow the events from the first page on.
 
-Orders go through the same loop. So what takes long is done in turns: the books are loaded a thousand orders at a time,
+Orders go through the same loop. So what takes long is done in turns: the books are loaded one page of orders at a time,
 and of what all subscribers together have to be told, one turn's work is done every few milliseconds.
 """
 
@@ -12,19 +12,23 @@ import asyncio
 import gc
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
-from lockstep.engine.snapshot_format import OrdersImage, SnapshotError, decode_orders
+from numpy.typing import NDArray
+
+from lockstep.engine.pages import instrument_rows, order_rows
 from lockstep.gateway.books import Books, RestingOrder, merge_trades
 from lockstep.gateway.encodings import Encodings
 from lockstep.gateway.engines import Engines, EnginesUnavailable
 from lockstep.gateway.market import Subscription
 from lockstep.stream.records import EventKind, Events, OrderFlag, OrderType
+from lockstep.v1 import replication_pb2
 
 _MAX_BUFFERED_EVENTS: Final = 1_000_000
-_ORDERS_IN_TURN: Final = 1_000
 _EVENTS_IN_TURN: Final = 500
 _TURN_PAUSE_S: Final = 0.001
+_RETRY_PAUSE_S: Final = 0.05
+_PATIENCE_S: Final = 3.0
 _INSTRUMENT_DEFINED: Final = int(EventKind.INSTRUMENT_DEFINED)
 _IDLE_NS: Final = 30_000_000_000
 _IN_BOOK: Final = 0
@@ -38,9 +42,10 @@ _COLUMNS: Final = (
 class MarketHub:
     """`view` is None while nobody subscribes. All in the loop's thread."""
 
-    def __init__(self, engines: Engines, delivered_seq: Callable[[], int]) -> None:
+    def __init__(self, engines: Engines, delivered_seq: Callable[[], int], epoch: Callable[[], int]) -> None:
         self._engines = engines
         self._delivered_seq = delivered_seq
+        self._epoch = epoch
         self.view: Encodings | None = None
         self.instruments: dict[int, None] = {}
         """Instruments known while books are kept."""
@@ -109,21 +114,32 @@ class MarketHub:
         return messages
 
     async def _load(self) -> None:
-        from_seq = self._delivered_seq()
+        """Books of what the engines list in pages, brought to one seq by the events since the first page.
+
+        Each page is of a seq of its own. What an event did before the page that has its order is in that page; so it is
+        passed over for that order, and only that (`Books.load`).
+        """
         self._buffer, self._buffered, self._buffer_lost = deque(), 0, False
+        from_seq = self._delivered_seq()
         try:
-            seq, content = await self._engines.snapshot()
-            try:
-                image = await asyncio.to_thread(decode_orders, content)
-            except SnapshotError as error:
-                raise EnginesUnavailable(f"an engine's snapshot can't be read: {error}") from error
-            del content
-            if seq < from_seq:
-                missing = await self._engines.fetch(after_seq=seq, to_seq=from_seq)
-                self._buffer.appendleft((missing, from_seq))
-                self._buffered += len(missing)
-            self.instruments = dict.fromkeys(image.instruments)
-            view = Encodings(await _load_orders(seq, image))
+            self.instruments = dict.fromkeys(await self._list_instruments(from_seq))
+            books: Books | None = None
+            cursor = replication_pb2.OrderCursor()
+            more = True
+            while more:
+                least = from_seq if books is None else books.seq
+                reply = await self._page(replication_pb2.QueryRequest(all_orders=cursor), least)
+                if books is None:
+                    books = Books(reply.stamp.seq)
+                try:
+                    rows = order_rows(reply.order_rows)
+                except ValueError as error:
+                    raise EnginesUnavailable(f"an engine's page of orders can't be read: {error}") from error
+                books.load(resting_orders(rows), reply.stamp.seq)
+                await asyncio.sleep(_TURN_PAUSE_S)
+                cursor, more = reply.next, reply.more
+            assert books is not None, "there is a page, if an empty one"
+            view = Encodings(books)
             await self._catch_up(view)
             # No event comes between the last that was buffered and the first that is taken in as it comes.
             self.view = view
@@ -133,12 +149,45 @@ class MarketHub:
         finally:
             self._buffer = None
 
+    async def _list_instruments(self, min_seq: int) -> list[int]:
+        found: list[int] = []
+        after, more = 0, True
+        while more:
+            reply = await self._page(replication_pb2.QueryRequest(instruments_after=after), min_seq)
+            found += instrument_rows(reply.instrument_rows)["instrument"].tolist()
+            after, more = reply.next.account, reply.more
+        return found
+
+    async def _page(self, request: replication_pb2.QueryRequest, min_seq: int) -> replication_pb2.QueryReply:
+        """A page, which may have to wait for others and for a failover.
+
+        Raises:
+            EnginesUnavailable: none came within some seconds.
+        """
+        loop = asyncio.get_running_loop()
+        give_up_s = loop.time() + _PATIENCE_S
+        while True:
+            try:
+                return await self._engines.page(request, min_epoch=self._epoch(), min_seq=min_seq, standby=True)
+            except EnginesUnavailable:
+                if self._buffer_lost or loop.time() > give_up_s:
+                    raise
+                await asyncio.sleep(_RETRY_PAUSE_S)
+
     async def _catch_up(self, view: Encodings) -> None:
         assert self._buffer is not None, "events are buffered while books are loaded"
+        loop = asyncio.get_running_loop()
+        give_up_s = loop.time() + _PATIENCE_S
         room = _EVENTS_IN_TURN
-        while self._buffer:
+        while self._buffer or not view.books.complete:
             if self._buffer_lost:
                 raise EnginesUnavailable("too many events came while the books were loaded; try again")
+            if not self._buffer:
+                # What the last page was of is delivered here in a moment.
+                if loop.time() > give_up_s:
+                    raise EnginesUnavailable("what the engines have listed has not been delivered here; try again")
+                await asyncio.sleep(_TURN_PAUSE_S)
+                continue
             events, through_seq = self._buffer.popleft()
             self._buffered -= len(events)
             self._take_in(view, events, through_seq)
@@ -183,18 +232,8 @@ class MarketHub:
             self.instruments = {}
 
 
-async def _load_orders(seq: int, image: OrdersImage) -> Books:
-    books = Books(seq)
-    for first in range(0, len(image.orders), _ORDERS_IN_TURN):
-        books.load(resting_orders(image, first, first + _ORDERS_IN_TURN))
-        await asyncio.sleep(_TURN_PAUSE_S)
-    books.begin()
-    return books
-
-
-def resting_orders(image: OrdersImage, first: int = 0, end: int | None = None) -> Iterator[RestingOrder]:
-    """What of a snapshot's orders, or of some of them, the books are made of: not the stop orders that wait."""
-    rows = image.orders[first:end]
+def resting_orders(rows: NDArray[Any]) -> Iterator[RestingOrder]:
+    """What of the engine's live orders (`OrderRow`) the books are made of: not the stop orders that wait."""
     rows = rows[(rows["place"] == _IN_BOOK) | (rows["place"] == _WAITS_FOR_CLOSE)]
     columns = (rows[name].tolist() for name in _COLUMNS)
     for order_id, instrument, side, price, leaves, display, shown, kind, flags, place in zip(*columns, strict=True):

@@ -79,13 +79,9 @@ class MissedTrades:
             tape.release()
 
     async def _fetch(self, tape: Tape, instruments: frozenset[int]) -> None:
-        after_seq, after_index = tape.after
-        to_seq = min(tape.boundary, after_seq + _SEQS_IN_TURN)
-        async for events in self._engines.events(
-            after_seq=after_seq, after_index=after_index, to_seq=to_seq, min_epoch=self._epoch()
-        ):
-            last = int(events["seq"][-1]), int(events["index"][-1])
-            tape.on_fetched(trades_of(events, instruments), last)
+        to_seq = min(tape.boundary, tape.after[0] + _SEQS_IN_TURN)
+        async for events, through in self._engines.events(after=tape.after, to_seq=to_seq, min_epoch=self._epoch()):
+            tape.on_fetched(trades_of(events, instruments), through)
         tape.on_fetched((), (to_seq, LAST_INDEX))
 
 

@@ -96,15 +96,16 @@ async def _answer(ask: Ask, stream: ClientStream, engines: Engines, machine: Gat
 
 
 async def _fetch(ask: AskEvents, stream: ClientStream, engines: Engines, machine: GatewayMachine) -> Event:
-    async for events in engines.events(
-        after_seq=ask.after[0],
-        after_index=ask.after[1],
+    async for events, through in engines.events(
+        after=ask.after,
         to_seq=ask.to_seq,
         session_id=stream.session_id,
         min_epoch=ask.min_epoch,
+        client=stream.client,
     ):
-        put_fetched(stream, events, machine)
-        _step(stream, machine, Fetched((int(events["seq"][-1]), int(events["index"][-1]))))
+        if len(events):
+            put_fetched(stream, events, machine)
+        _step(stream, machine, Fetched(through))
         while stream.pending_rows > _ROWS_AHEAD and not stream.over:
             stream.drained.clear()
             await stream.drained.wait()

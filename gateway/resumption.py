@@ -109,7 +109,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Events up to this one came, and were put into the stream."""
+    """The events up to this one, or up to this seq's end, came, if there were any, and were put into the stream."""
 
     last: EventId
 

@@ -1,17 +1,20 @@
-"""gRPC `Accounts`: balances and open orders, asked of the primary engine."""
+"""gRPC `Accounts`: balances and open orders, asked of the primary engine, lists in pages."""
 
 from typing import Any, Final
 
 import grpc
 
+from lockstep.engine.pages import MAX_ROWS
+from lockstep.gateway import listings
 from lockstep.gateway.calls import abort, authenticate, require_account
 from lockstep.gateway.engines import EnginesUnavailable
-from lockstep.gateway.entitlement import may_trade
+from lockstep.gateway.reading import list_page, require_cursor
 from lockstep.gateway.shell import GatewayShell
 from lockstep.stream.codes import Code
 from lockstep.v1 import accounts_pb2, accounts_pb2_grpc, replication_pb2
 
 SERVICE: Final = "lockstep.v1.Accounts"
+_U32: Final = 2**32 - 1
 
 
 class AccountsService(accounts_pb2_grpc.AccountsServicer):
@@ -24,39 +27,51 @@ class AccountsService(accounts_pb2_grpc.AccountsServicer):
         """Add the service."""
         accounts_pb2_grpc.add_AccountsServicer_to_server(self, server)
 
-    async def _query(self, request: replication_pb2.QueryRequest, context: Any) -> replication_pb2.QueryReply:
-        try:
-            return await self._shell.query(request)
-        except EnginesUnavailable as error:
-            await abort(context, grpc.StatusCode.UNAVAILABLE, f"no engine answers: {error}")
-
     async def GetAccount(  # noqa: N802 - gRPC's name
         self, request: accounts_pb2.GetAccountRequest, context: Any
     ) -> accounts_pb2.GetAccountReply:
         """One account."""
         client = await authenticate(context, self._shell.entitlements)
         await require_account(context, client, request.account)
-        reply = await self._query(replication_pb2.QueryRequest(account=request.account), context)
-        if not reply.accounts:
+        try:
+            reply = await self._shell.query(replication_pb2.QueryRequest(account=request.account))
+        except EnginesUnavailable as error:
+            await abort(context, grpc.StatusCode.UNAVAILABLE, f"no engine answers: {error}")
+        found = listings.accounts(reply)
+        if not found:
             text = f"there is no account {request.account}"
             await abort(context, grpc.StatusCode.NOT_FOUND, text, Code.UNKNOWN_ACCOUNT, stamp=reply.stamp)
-        return accounts_pb2.GetAccountReply(stamp=reply.stamp, account=reply.accounts[0])
+        return accounts_pb2.GetAccountReply(stamp=reply.stamp, account=found[0])
 
     async def ListAccounts(  # noqa: N802 - gRPC's name
         self, request: accounts_pb2.ListAccountsRequest, context: Any
     ) -> accounts_pb2.ListAccountsReply:
-        """All accounts that the client may trade."""
-        del request
+        """A page of the accounts that the client may trade."""
         client = await authenticate(context, self._shell.entitlements)
-        reply = await self._query(replication_pb2.QueryRequest(all_accounts=True), context)
-        mine = [account for account in reply.accounts if may_trade(client, account.account)]
-        return accounts_pb2.ListAccountsReply(stamp=reply.stamp, accounts=mine)
+        await require_cursor(context, request.cursor, _U32)
+        after, limit, own = request.cursor, request.limit, None
+        if client.accounts:
+            # Of its own accounts those that may stand in one page of the engine's.
+            left = sorted(number for number in client.accounts if number > after)
+            if not left:
+                return accounts_pb2.ListAccountsReply(stamp=self._shell.stamp())
+            after = max(after, left[0] - 1)
+            own = frozenset(number for number in left if number <= after + MAX_ROWS)
+            limit = min(limit or MAX_ROWS, max(own) - after)
+        asked = replication_pb2.QueryRequest(accounts_after=after, limit=limit)
+        reply = await list_page(self._shell, client, asked, request.min_seq, context)
+        next_cursor = reply.next.account if reply.more else 0
+        if own is not None and next_cursor >= max(client.accounts):
+            next_cursor = 0
+        found = listings.accounts(reply, own)
+        return accounts_pb2.ListAccountsReply(stamp=reply.stamp, accounts=found, next_cursor=next_cursor)
 
     async def ListOpenOrders(  # noqa: N802 - gRPC's name
         self, request: accounts_pb2.ListOpenOrdersRequest, context: Any
     ) -> accounts_pb2.ListOpenOrdersReply:
-        """Live orders of one account."""
+        """A page of the live orders of one account."""
         client = await authenticate(context, self._shell.entitlements)
         await require_account(context, client, request.account)
-        reply = await self._query(replication_pb2.QueryRequest(open_orders=request.account), context)
-        return accounts_pb2.ListOpenOrdersReply(stamp=reply.stamp, orders=reply.orders)
+        place = replication_pb2.OrderCursor(account=request.account, order_id=request.cursor)
+        asked = replication_pb2.QueryRequest(open_orders=place, limit=request.limit)
+        return listings.open_orders(await list_page(self._shell, client, asked, request.min_seq, context))

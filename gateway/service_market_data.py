@@ -5,10 +5,12 @@ from typing import Any, Final
 
 import grpc
 
+from lockstep.gateway import listings
 from lockstep.gateway.calls import abort, authenticate
 from lockstep.gateway.encodings import FEEDS, TRADES
 from lockstep.gateway.engines import EnginesUnavailable
 from lockstep.gateway.market import Subscription
+from lockstep.gateway.reading import list_page, require_cursor
 from lockstep.gateway.shell import GatewayShell
 from lockstep.gateway.tape import EventKey, TapeState
 from lockstep.stream.codes import Code
@@ -43,14 +45,11 @@ class MarketDataService:
     async def list_instruments(
         self, request: market_data_pb2.ListInstrumentsRequest, context: Any
     ) -> market_data_pb2.ListInstrumentsReply:
-        """All instruments."""
-        del request
-        await authenticate(context, self._shell.entitlements)
-        try:
-            reply = await self._shell.query(replication_pb2.QueryRequest(instruments=True))
-        except EnginesUnavailable as error:
-            await abort(context, grpc.StatusCode.UNAVAILABLE, f"no engine answers: {error}")
-        return market_data_pb2.ListInstrumentsReply(stamp=reply.stamp, instruments=reply.instruments)
+        """A page of the instruments."""
+        client = await authenticate(context, self._shell.entitlements)
+        await require_cursor(context, request.cursor, 2**32 - 1)
+        asked = replication_pb2.QueryRequest(instruments_after=request.cursor, limit=request.limit)
+        return listings.instruments(await list_page(self._shell, client, asked, request.min_seq, context))
 
     async def subscribe(self, request: market_data_pb2.SubscribeRequest, context: Any) -> None:
         """Snapshots, then increments until the client ends it. Messages are written as the bytes that they are."""

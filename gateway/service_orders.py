@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lockstep.gateway.calls import abort, abort_refused, authenticate, require_account
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.disconnects import MAX_GRACE_MS
-from lockstep.gateway.engines import EnginesUnavailable, EventsGone
+from lockstep.gateway.engines import LAST_INDEX, EnginesUnavailable, EventsGone
 from lockstep.gateway.entitlement import may_use_session
 from lockstep.gateway.reports import ReportRows, report_messages, route, stamp_message
 from lockstep.gateway.sessions import Refused, Session
@@ -261,7 +261,7 @@ class OrderEntryService:
         if refused is not None:
             answer.cancel()
             await abort_refused(context, refused, REFUSAL_TEXTS[refused.code])
-        return await self._reply(answer, session_id, command.session_no, context)
+        return await self._reply(answer, session_id, command.session_no, client.name, context)
 
     async def _session(self, session_id: int, client: str, context: Any) -> Session:
         """The session, brought in from the engines if this gateway does not know it."""
@@ -290,13 +290,13 @@ class OrderEntryService:
             waited_s += _GAP_STEP_S
 
     async def _reply(
-        self, answer: "asyncio.Future[ReportRows]", session_id: int, number: int, context: Any
+        self, answer: "asyncio.Future[ReportRows]", session_id: int, number: int, client: str, context: Any
     ) -> orders_pb2.CommandReply:
         shell = self._shell
         reports = await self._answer(answer, number, context)
         duplicate = bool(reports.rows["kind"][0] == _DUPLICATE)
         if duplicate:
-            reports = await self._original(reports, session_id, number, context)
+            reports = await self._original(reports, session_id, number, client, context)
         epoch = shell.machine.epoch
         stamp = stamp_message(epoch, shell.machine.delivered_seq)
         messages = report_messages(reports, epoch)
@@ -317,16 +317,18 @@ class OrderEntryService:
             text = f"not answered within {_ANSWER_TIMEOUT_S:.0f} s; ask again with the same key, it executes once"
             await abort_refused(context, Refused(number, Code.UNAVAILABLE), text)
 
-    async def _original(self, reports: ReportRows, session_id: int, number: int, context: Any) -> ReportRows:
-        """The outcome that a DUPLICATE points to; the DUPLICATE itself where that is forgotten, or was cut."""
+    async def _original(
+        self, reports: ReportRows, session_id: int, number: int, client: str, context: Any
+    ) -> ReportRows:
+        """The outcome that a DUPLICATE points to; the DUPLICATE itself where that is forgotten or was cut."""
         seq = int(reports.rows["previous_price_ticks"][0])
         if seq == 0:
             return reports
         parts = []
         epoch = self._shell.machine.epoch
         try:
-            async for events in self._shell.engines.events(
-                after_seq=seq - 1, to_seq=seq, session_id=session_id, min_epoch=epoch
+            async for events, _ in self._shell.engines.events(
+                after=(seq - 1, LAST_INDEX), to_seq=seq, session_id=session_id, min_epoch=epoch, client=client
             ):
                 parts.append(events)
         except EventsGone:

@@ -30,6 +30,7 @@ from lockstep.gateway.numbering import say_next_number
 from lockstep.gateway.reports import ReportRows, Routed, stamp_message
 from lockstep.gateway.resuming import resume
 from lockstep.gateway.sessions import Refused
+from lockstep.gateway.turns import Turns
 from lockstep.ops.metrics.gateway import GatewayFigures
 from lockstep.ops.process_log import open_log
 from lockstep.stream.codes import Code
@@ -48,6 +49,7 @@ _POLL_S: Final = 0.001
 # cluster, the fewer and larger its frames.
 _FRAME_PATIENCE_S: Final = 0.004
 _LONGEST_PATIENCE_S: Final = 0.015
+_LISTINGS_AT_ONCE: Final = 2
 _SYNC_PAUSE_S: Final = 0.1
 
 REFUSAL_TEXTS: Final = {
@@ -78,7 +80,8 @@ class GatewayShell:
         self.machine = machine
         self.entitlements = Entitlements(topology.clients)
         self.engines = Engines(topology.engines)
-        self.market = MarketHub(self.engines, lambda: machine.delivered_seq)
+        self.listings = Turns(_LISTINGS_AT_ONCE)
+        self.market = MarketHub(self.engines, lambda: machine.delivered_seq, lambda: machine.epoch)
         self.missed_trades = MissedTrades(self.engines, lambda: machine.epoch)
         self.own_session_id = machine.own_session_id
         self.stopping = False
@@ -170,6 +173,18 @@ class GatewayShell:
         """
         machine = self.machine
         return await self.engines.query(request, min_epoch=machine.epoch, min_seq=machine.delivered_seq)
+
+    async def list_page(
+        self, request: replication_pb2.QueryRequest, *, min_seq: int, timeout_s: float
+    ) -> replication_pb2.QueryReply:
+        """A page of a list, from one engine; as new as `query`'s answers, and of `min_seq` or later.
+
+        Raises:
+            EnginesUnavailable, EnginesBusy: there is none now.
+        """
+        machine = self.machine
+        least = max(machine.delivered_seq, min_seq)
+        return await self.engines.page(request, min_epoch=machine.epoch, min_seq=least, timeout_s=timeout_s)
 
     async def _synchronise(self) -> None:
         """Find out where the cluster stands; engines may come later than this gateway."""
@@ -375,7 +390,7 @@ class GatewayShell:
             refused = Refused(0, Code.SESSION_TAKEN_OVER)
             previous.refuse(self.stamp(), refused, REFUSAL_TEXTS[refused.code])
             previous.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[refused.code], refused.code)
-        stream = ClientStream(token, hello.session_id, opened.resumption, columnar=hello.columnar)
+        stream = ClientStream(token, hello.session_id, opened.resumption, columnar=hello.columnar, client=client)
         self._streams[hello.session_id] = stream
         stream.welcome(
             self.stamp(),

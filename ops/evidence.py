@@ -8,9 +8,12 @@ from typing import Final
 import grpc
 import numpy as np
 
+from lockstep.engine.pages import instrument_rows
 from lockstep.ops.cluster_view import StatusProbe, rpc_text
+from lockstep.ops.engine_pages import event_pages, query_pages
 from lockstep.ops.process import CHANNEL_OPTIONS, EnvironmentFault
 from lockstep.ops.proof import Balances
+from lockstep.ops.reconcile.books import holdings_of_rows
 from lockstep.stream.frames import decode_frame
 from lockstep.stream.records import EVENT, Commands, Events, no_commands, no_events
 from lockstep.stream.topology import Member, Topology
@@ -131,22 +134,27 @@ def _read(engine: Member, stub: replication_pb2_grpc.ReplicationStub, through: i
     events = [no_events()]
     before = common_pb2.EventId(seq=begin - 1, index=_LAST_INDEX) if begin > 1 else common_pb2.EventId()
     history = replication_pb2.FetchEventsRequest(after=before, to_seq=through)
-    for piece in stub.FetchEvents(history, timeout=_TIMEOUT_S):
+    for piece in event_pages(stub, history, timeout_s=_TIMEOUT_S):
         events.append(np.frombuffer(piece.events, dtype=EVENT))
-    accounts = stub.Query(replication_pb2.QueryRequest(all_accounts=True), timeout=_TIMEOUT_S).accounts
-    instruments = stub.Query(replication_pb2.QueryRequest(instruments=True), timeout=_TIMEOUT_S).instruments
-    lots = {
-        (account.account, position.instrument): position.quantity_lots
-        for account in accounts
-        for position in account.positions
-        if position.quantity_lots
-    }
+    cash: dict[int, int] = {}
+    lots: dict[tuple[int, int], int] = {}
+    for page in query_pages(stub, replication_pb2.QueryRequest(accounts_after=0), timeout_s=_TIMEOUT_S):
+        for (account, instrument), amount in holdings_of_rows(page.account_rows, page.position_rows).items():
+            if not instrument:
+                cash[account] = amount
+            elif amount:
+                lots[account, instrument] = amount
+    value_micros: dict[int, int] = {}
+    for page in query_pages(stub, replication_pb2.QueryRequest(instruments_after=0), timeout_s=_TIMEOUT_S):
+        rows = instrument_rows(page.instrument_rows)
+        columns = (rows[name].tolist() for name in ("instrument", "tick_micros", "lot_units"))
+        value_micros |= {number: tick * lot for number, tick, lot in zip(*columns, strict=True)}
     return EngineEvidence(
         engine=engine.name,
         seq=through,
         digest=digest,
         journal=journal,
         events=np.concatenate(events),
-        balances=Balances({account.account: account.cash_micros for account in accounts}, dict(sorted(lots.items()))),
-        value_micros={item.id: item.tick_micros * item.lot_units for item in instruments},
+        balances=Balances(cash, dict(sorted(lots.items()))),
+        value_micros=value_micros,
     )

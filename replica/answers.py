@@ -1,13 +1,17 @@
-"""Answers to gateways' queries, built from the engine's views: state as protocol messages, nothing decided."""
+"""Answers to gateways' queries: what is looked up as protocol messages, listings as pages of rows. Nothing decided.
 
-from collections.abc import Iterable, Sequence
-from typing import cast
+The rows are made by the engine; what clients are shown of them is built in the gateways, beside no matching loop.
+"""
 
-from lockstep.engine.contract import AccountView, InstrumentView, MatchingEngine, OrderView
-from lockstep.engine.snapshot_format import OrderRow, decode_snapshot
+from collections.abc import Sequence
+from typing import Final, cast
+
+from lockstep.engine.contract import MatchingEngine, OrderView
+from lockstep.engine.pages import MAX_ROWS
 from lockstep.replica.divergence import EpochEntry, parted_at
-from lockstep.stream.records import AccountFlag
-from lockstep.v1 import accounts_pb2, common_pb2, orders_pb2, replication_pb2
+from lockstep.v1 import common_pb2, orders_pb2, replication_pb2
+
+_LOOKUPS: Final = ("order", "account", "session_id", "told")
 
 
 def answer_query(
@@ -27,33 +31,50 @@ def answer_query(
         if found is not None and (not ref.account or found.account == ref.account):
             reply.orders.append(_order(found))
     elif query == "account":
-        account = engine.account(request.account)
-        if account is not None:
-            reply.accounts.append(_account(account))
-    elif query == "all_accounts":
-        reply.accounts.extend(_account(account) for account in engine.accounts())
-    elif query == "open_orders":
-        reply.orders.extend(_order(order) for order in engine.open_orders(request.open_orders))
-    elif query == "instruments":
-        reply.instruments.extend(_instrument(instrument) for instrument in engine.instruments())
+        _put_account(reply, engine, request.account)
     elif query == "session_id":
         reply.session_last_no = engine.session_last_no(request.session_id)
-    elif query == "books":
-        reply.books.extend(_books(engine))
     elif query == "told":
         reply.parted_at = parted_at(epochs, request.told.epoch, request.told.seq)
+    else:
+        _put_page(reply, request, engine, min(request.limit or MAX_ROWS, MAX_ROWS))
     return reply
 
 
-def _books(engine: MatchingEngine) -> Iterable[replication_pb2.BookState]:
-    # Only the snapshot lists the orders of a level by priority: a replaced order stands behind younger ones.
-    books = {view.instrument: replication_pb2.BookState(instrument=view.instrument) for view in engine.instruments()}
-    for row in decode_snapshot(engine.snapshot()).orders:
-        books[row.instrument].orders.append(_order(row))
-    return books.values()
+def is_listing(request: replication_pb2.QueryRequest) -> bool:
+    """It is answered by a page, not by one thing that is looked up."""
+    return request.WhichOneof("query") not in _LOOKUPS
 
 
-def _order(order: OrderView | OrderRow) -> orders_pb2.Order:
+def _put_account(reply: replication_pb2.QueryReply, engine: MatchingEngine, account: int) -> None:
+    if account:
+        page = engine.accounts_page(account - 1, 1)
+        if page.after == account:
+            reply.account_rows, reply.position_rows = page.rows, page.positions
+
+
+def _put_page(
+    reply: replication_pb2.QueryReply, request: replication_pb2.QueryRequest, engine: MatchingEngine, limit: int
+) -> None:
+    query = request.WhichOneof("query")
+    if query in ("open_orders", "all_orders"):
+        if query == "open_orders":
+            orders = engine.orders_page(request.open_orders.account, request.open_orders.order_id, limit)
+        else:
+            orders = engine.all_orders_page((request.all_orders.account, request.all_orders.order_id), limit)
+        reply.order_rows, reply.more = orders.rows, orders.more
+        reply.next.account, reply.next.order_id = orders.after
+    elif query == "accounts_after":
+        accounts = engine.accounts_page(request.accounts_after, limit)
+        reply.account_rows, reply.position_rows, reply.more = accounts.rows, accounts.positions, accounts.more
+        reply.next.account = accounts.after
+    elif query == "instruments_after":
+        instruments = engine.instruments_page(request.instruments_after, limit)
+        reply.instrument_rows, reply.more = instruments.rows, instruments.more
+        reply.next.account = instruments.after
+
+
+def _order(order: OrderView) -> orders_pb2.Order:
     return orders_pb2.Order(
         order_id=order.order_id,
         client_order_id=order.client_order_id,
@@ -69,40 +90,4 @@ def _order(order: OrderView | OrderRow) -> orders_pb2.Order:
         stop_price_ticks=order.stop_price_ticks,
         display_lots=order.display_lots,
         shown_lots=order.shown_lots,
-    )
-
-
-def _account(account: AccountView) -> accounts_pb2.Account:
-    return accounts_pb2.Account(
-        account=account.account,
-        name=account.name,
-        unlimited_cash=bool(account.flags & AccountFlag.UNLIMITED_CASH),
-        unlimited_positions=bool(account.flags & AccountFlag.UNLIMITED_POSITIONS),
-        cash_micros=account.cash_micros,
-        reserved_micros=account.reserved_micros,
-        status=cast("common_pb2.AccountStatus", account.status),
-        margin=bool(account.flags & AccountFlag.MARGIN),
-        short_sales=bool(account.flags & AccountFlag.SHORT_SALES),
-        day_trade_rule=bool(account.flags & AccountFlag.DAY_TRADE_RULE),
-        positions=[
-            accounts_pb2.Position(
-                instrument=position.instrument,
-                quantity_lots=position.quantity_lots,
-                reserved_lots=position.reserved_lots,
-                cost_micros=position.cost_micros,
-                realised_micros=position.realised_micros,
-            )
-            for position in account.positions
-        ],
-    )
-
-
-def _instrument(instrument: InstrumentView) -> common_pb2.Instrument:
-    return common_pb2.Instrument(
-        id=instrument.instrument,
-        symbol=instrument.symbol,
-        tick_micros=instrument.tick_micros,
-        lot_units=instrument.lot_units,
-        phase=cast("common_pb2.Phase", instrument.phase),
-        last_price_ticks=instrument.last_price_ticks,
     )

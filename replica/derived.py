@@ -8,6 +8,7 @@ to which journal it belongs; what is another journal's, damaged or doubted is ar
 | --- | --- | --- |
 | events | first seq of the batch, big endian | EVENT records |
 | digests | last seq of the batch, big endian | 16 bytes |
+| sessions | first seq of some batches, big endian | see `session_index.py` |
 """
 
 import struct
@@ -17,15 +18,18 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from rocksdict import Rdict, WriteBatch, WriteOptions
 
 from lockstep.replica.archive import archive_parts
 from lockstep.replica.effects import AppliedBatch
 from lockstep.replica.rocks import MEMTABLE_BYTES, DerivedDamaged, database_options, family_options, faults, file_faults
+from lockstep.replica.session_index import Span, encode_entry, last_of, spans
 from lockstep.stream.digest import Digest
+from lockstep.stream.records import EVENT
 
 _KEY: Final = struct.Struct(">Q")
-_FAMILIES: Final = ("events", "digests")
+_FAMILIES: Final = ("events", "digests", "sessions")
 _MAX_SEQ: Final = 2**64 - 1
 _PENDING_BATCHES: Final = 64
 _OWNER: Final = b"journal"
@@ -61,13 +65,15 @@ class Derived:
             return f"{self.path}: {(self.path / DOUBT).read_text(encoding='utf-8')}"
         if self.path.is_dir() and not (self.path / "CURRENT").exists() and any(self.path.iterdir()):
             return f"{self.path}: its file CURRENT is missing"
-        families = {"events": family_options(MEMTABLE_BYTES), "digests": family_options(4 << 20)}
+        sizes = {"events": MEMTABLE_BYTES, "digests": 4 << 20, "sessions": 4 << 20}
+        families = {name: family_options(size) for name, size in sizes.items()}
         try:
             with _faults("open", self.path):
                 self._db = Rdict(str(self.path), database_options(recycle_logs=0), families)
                 self._handles = {name: self._db.get_column_family_handle(name) for name in _FAMILIES}
                 self._events = self._db.get_column_family("events")
                 self._digests = self._db.get_column_family("digests")
+                self._sessions = self._db.get_column_family("sessions")
                 owner = self._db.get(_OWNER)
             if owner is None:
                 # New, or of a program that did not write it down.
@@ -102,9 +108,14 @@ class Derived:
             return
         batch = WriteBatch(raw_mode=True)
         events, digests = self._handles["events"], self._handles["digests"]
+        raws = []
         for applied in self._pending:
-            batch.put(_KEY.pack(applied.first_seq), applied.events.tobytes(), events)
+            raws.append(applied.events.tobytes())
+            batch.put(_KEY.pack(applied.first_seq), raws[-1], events)
             batch.put(_KEY.pack(applied.last_seq), applied.digest, digests)
+        first_seq, last_seq = self._pending[0].first_seq, self._pending[-1].last_seq
+        entry = encode_entry(last_seq, np.frombuffer(b"".join(raws), dtype=EVENT))
+        batch.put(_KEY.pack(first_seq), entry, self._handles["sessions"])
         self._pending.clear()
         with _faults("write", self.path):
             self._db.write(batch, self._volatile)
@@ -121,6 +132,12 @@ class Derived:
                 yield _KEY.unpack(cursor.key())[0], cursor.value()
                 cursor.next()
             cursor.status()
+
+    def spans_of(self, session_id: int, from_seq: int, to_seq: int) -> Iterator[Span]:
+        """All of `from_seq..to_seq` in order, by whether events there may concern a session."""
+        self.write_pending()
+        with _faults("read", self.path):
+            yield from spans(self._sessions.iter(), session_id, from_seq, to_seq)
 
     def digest(self, last_seq: int) -> Digest | None:
         """Stored chain digest after the batch that ends at `last_seq`."""
@@ -156,6 +173,24 @@ class Derived:
                 self._db.get_column_family(name).flush()
         if self.first_seq > after_seq:
             self.first_seq = 0
+        self.trim_sessions(after_seq)
+
+    def trim_sessions(self, after_seq: int) -> None:
+        """Forget, durably, what is known of the sessions in parts that reach further than `after_seq`.
+
+        What will follow there may concern others.
+        """
+        batch = WriteBatch(raw_mode=True)
+        family = self._handles["sessions"]
+        with _faults("write", self.path):
+            cursor = self._sessions.iter()
+            cursor.seek_to_last()
+            while cursor.valid() and last_of(cursor.value()) > after_seq:
+                batch.delete(cursor.key(), family)
+                cursor.prev()
+            if len(batch):
+                self._db.write(batch, self._volatile)
+                self._sessions.flush()
 
     def drop_through(self, seq: int) -> None:
         """Delete everything up to `seq`, a batch's end; not durable."""
@@ -172,14 +207,14 @@ class Derived:
         """Have what is stored on the disk, so that a start needs not go back before it. From any thread."""
         self.write_pending()
         with _faults("flush", self.path):
-            for family in (self._events, self._digests):
+            for family in (self._events, self._digests, self._sessions):
                 family.flush()
 
     def close(self) -> None:
         """Close it; what is in memory is flushed, so that the next start needs not store it again."""
         self.write_pending()
         with _faults("close", self.path):
-            for family in (self._events, self._digests):
+            for family in (self._events, self._digests, self._sessions):
                 family.flush()
         self._close()
 
@@ -187,7 +222,7 @@ class Derived:
         with _faults("close", self.path):
             # Each family's object and handle keep the database open as well.
             self._handles.clear()
-            for part in (self._events, self._digests, self._db):
+            for part in (self._events, self._digests, self._sessions, self._db):
                 part.close()
 
     def _first_key(self) -> int:

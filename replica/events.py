@@ -13,8 +13,11 @@ import numpy as np
 
 from lockstep.replica.effects import AppliedBatch
 from lockstep.replica.journal import Journal
-from lockstep.stream.records import EVENT, EventKind, Events
+from lockstep.replica.session_index import Span
+from lockstep.stream.records import EVENT, EventKind, Events, no_events
 
+_AT_ONCE: Final = 256
+"""Batches of the window that are read under its lock."""
 _FIRST_ADMIN: Final = int(EventKind.INSTRUMENT_DEFINED)
 _FIRST_CONTROL: Final = int(EventKind.EPOCH_STARTED)
 
@@ -45,15 +48,17 @@ class EventStore:
 
     def read(self, from_seq: int, to_seq: int) -> Iterator[tuple[Events, int]]:
         """(events, last seq covered) for batches of `from_seq..to_seq`, in order."""
-        if from_seq > to_seq:
-            return
-        with self._lock:
-            recent = self._recent(from_seq)
-        if recent is not None:
+        while from_seq <= to_seq:
+            with self._lock:
+                recent = self._recent(from_seq)
+            if recent is None:
+                break
             for batch in recent:
                 if batch.first_seq > to_seq:
                     return
                 yield _clip(batch.events, from_seq, to_seq), min(batch.last_seq, to_seq)
+                from_seq = batch.last_seq + 1
+        if from_seq > to_seq:
             return
         for first_seq, raw in self._journal.derived.events_from(from_seq):
             if first_seq > to_seq:
@@ -63,9 +68,21 @@ class EventStore:
             if last_seq >= from_seq:
                 yield _clip(events, from_seq, to_seq), min(last_seq, to_seq)
 
+    def search(self, session_id: int, from_seq: int, to_seq: int) -> Iterator[tuple[Events, int]]:
+        """(events that concern a session, last seq covered), in order, some or none at a time."""
+        with self._lock:
+            in_memory = bool(self._window) and self._window[0].first_seq <= from_seq
+        spans = (Span(from_seq, to_seq, concerned=True),)
+        for span in spans if in_memory else self._journal.derived.spans_of(session_id, from_seq, to_seq):
+            if not span.concerned:
+                yield no_events(), span.last
+                continue
+            for events, last_seq in self.read(span.first, span.last):
+                yield of_session(events, session_id), last_seq
+
     def _recent(self, from_seq: int) -> list[AppliedBatch] | None:
         window = self._window
-        if not window or window[0].first_seq > from_seq:
+        if not window or window[0].first_seq > from_seq or window[-1].last_seq < from_seq:
             return None
         low, high = 0, len(window)
         while low < high:
@@ -74,7 +91,7 @@ class EventStore:
                 low = middle + 1
             else:
                 high = middle
-        return list(islice(window, low, None))
+        return list(islice(window, low, low + _AT_ONCE)) or None
 
 
 def after_event(events: Events, seq: int, index: int) -> Events:

@@ -442,6 +442,7 @@ class Journal:
         if derived.renewed:
             self.notices.append(("derived_renewed", derived.renewed))
         ahead, tip = max(derived.last_kept_seqs()), self.marks.tip
+        derived.trim_sessions(tip.seq)
         if ahead <= tip.seq:
             return
         if verdict.wholeness is Wholeness.UNSYNCED:

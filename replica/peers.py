@@ -115,7 +115,7 @@ class PeerFetcher:
         path.parent.mkdir(parents=True, exist_ok=True)
         peer, seq = self._partial
         offset = path.stat().st_size if peer == request.peer and seq and path.exists() else 0
-        wanted = replication_pb2.FetchSnapshotRequest(stored=True, seq=seq if offset else 0, offset=offset)
+        wanted = replication_pb2.FetchSnapshotRequest(seq=seq if offset else 0, offset=offset)
         self._partial = (request.peer, 0)
         with path.open("r+b" if offset else "wb") as file:
             file.seek(offset)

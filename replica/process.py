@@ -34,11 +34,12 @@ from lockstep.replica.rescue import advice, find_holder
 from lockstep.replica.restore import restore
 from lockstep.replica.rocks import DerivedDamaged, JournalDamaged, JournalFault
 from lockstep.replica.scrub import Damage, Scrubber
-from lockstep.replica.service import CutOrder, ReplicationService, register
+from lockstep.replica.service import WORKERS, CutOrder, ReplicationService, register
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions
 from lockstep.replica.shell import ReplicaShell
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.starting import Starting
+from lockstep.replica.turnstile import Turnstile
 from lockstep.replica.view import ReplicaView
 from lockstep.stream.records import bits_to_members
 from lockstep.stream.topology import Member, Topology
@@ -201,7 +202,7 @@ class _Process:
         )
         self._closers.append(shell.close)
         service = ReplicationService(
-            member.id, self._journal, shell.events, lambda: shell.view, shell.post, self._snapshots
+            member.id, self._journal, shell.events, lambda: shell.view, shell.post, self._snapshots, Turnstile()
         )
         self._housekeeping = Housekeeping(
             topology,
@@ -222,6 +223,7 @@ class _Process:
             ["lockstep.v1.Replication"],
             self._own_status,
             operations=administration.operations(),
+            workers=WORKERS,
         )
         self._closers.append(lambda: server.stop(grace=0.2).wait())
         self._closers.append(serve_metrics(member, lambda: shell.figures.families(shell.view, self._transport)))

@@ -1,11 +1,14 @@
 """The engine's gRPC service `Replication`.
 
-What reads history (journal, events) runs on the server's threads against the journal and the published view. What needs
-the machine or the engine is posted to the main loop and awaited.
+What reads history (journal, events) runs on the server's threads against the journal and the published view: events in
+pages, whose makers take turns (`turnstile.py`). What needs the machine or the engine is posted to the main loop and
+awaited; how much of that is done in one turn of the loop is in `reads.py`.
 """
 
+import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
@@ -13,13 +16,15 @@ from typing import Any, Final, NoReturn
 import grpc
 import numpy as np
 
+from lockstep.replica.answers import is_listing
 from lockstep.replica.divergence import parted_at
 from lockstep.replica.effects import FenceAnswer
-from lockstep.replica.events import EventStore, after_event, of_session
+from lockstep.replica.events import EventStore, after_event
 from lockstep.replica.journal import Journal
 from lockstep.replica.rocks import JournalFault
 from lockstep.replica.snapshot_file import SnapshotDamaged, decode_head
 from lockstep.replica.snapshots import SnapshotSource
+from lockstep.replica.turnstile import Turnstile
 from lockstep.replica.view import ReplicaView
 from lockstep.stream.frames import decode_frame
 from lockstep.v1 import replication_pb2, replication_pb2_grpc
@@ -33,6 +38,14 @@ _CHUNK_BYTES: Final = 1 << 20
 _FILE_CHUNK_BYTES: Final = 1 << 18
 _DEFAULT_TIMEOUT_S: Final = 5.0
 _WHOLE_SEQ: Final = 2**32 - 1
+_PAGE_S: Final = 0.25
+"""How long one call searches before it answers with what it has."""
+_PLACE_S: Final = 0.05
+_MAX_LOOKUPS: Final = 8
+_MAX_LISTINGS: Final = 4
+_MAX_FETCHES: Final = 4
+WORKERS: Final = 24
+"""Threads of the server: more than all of those together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,10 @@ class FenceCall:
 
     request: replication_pb2.FenceRequest
     done: "Future[FenceAnswer]" = field(default_factory=Future)
+
+
+class TooManyQueries(Exception):
+    """More wait than the main loop lets wait."""
 
 
 class HistoryGivenUp(Exception):
@@ -62,23 +79,7 @@ class CutOrder:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A snapshot of a committed state."""
-
-    seq: int
-    digest: bytes
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotCall:
-    """A FetchSnapshot call; answered when the state that it shows is committed."""
-
-    done: "Future[Snapshot]" = field(default_factory=Future)
-
-
-Call = FenceCall | QueryCall | SnapshotCall | CutOrder
+Call = FenceCall | QueryCall | CutOrder
 
 
 class ReplicationService(replication_pb2_grpc.ReplicationServicer):
@@ -92,13 +93,19 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
         view: Callable[[], ReplicaView],
         post: Callable[[Call], None],
         snapshots: SnapshotSource,
+        turnstile: Turnstile | None = None,
     ) -> None:
+        """`turnstile`: searches of history wait there for their turn; None: they run to their end at once."""
         self._member = member
         self._journal = journal
         self._events = events
         self._view = view
         self._post = post
         self._snapshots = snapshots
+        self._turnstile = turnstile
+        self._lookups = threading.BoundedSemaphore(_MAX_LOOKUPS)
+        self._listings = threading.BoundedSemaphore(_MAX_LISTINGS)
+        self._fetches = threading.BoundedSemaphore(_MAX_FETCHES)
 
     def Fence(self, request: replication_pb2.FenceRequest, context: Any) -> replication_pb2.FenceReply:  # noqa: N802
         """Promise; on disk before this returns."""
@@ -176,47 +183,58 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
             context.set_trailing_metadata(((FIRST_SEQ_KEY, str(first_seq)),))
             _abort(context, grpc.StatusCode.OUT_OF_RANGE, self._behind("events", begin))
         # With index 0xffffffff the whole seq is behind the caller; otherwise the rest of that seq may be missing.
-        chunks: list[bytes] = []
-        size, through, sent = 0, max(after.seq - 1, 0), False
+        found = self._found(request, to_seq)
         try:
-            for events, last_seq in self._events.read(max(after.seq, 1), to_seq):
-                wanted = after_event(events, after.seq, after.index) if after.seq else events
-                if request.session_id:
-                    wanted = of_session(wanted, request.session_id)
-                if len(wanted):
-                    chunks.append(np.ascontiguousarray(wanted).tobytes())
-                    size += len(chunks[-1])
-                through = last_seq
-                if size >= _CHUNK_BYTES:
-                    yield _events_reply(view, chunks, through)
-                    chunks, size, sent = [], 0, True
+            if self._turnstile is None or request.urgent:
+                yield from _all_at_once(view, found, max(after.seq - 1, 0), to_seq)
+            else:
+                yield self._one_page(request, view, found, to_seq, context)
         except JournalFault as fault:
             _abort(context, grpc.StatusCode.UNAVAILABLE, str(fault))
-        if chunks or not sent or through < to_seq:
-            yield _events_reply(view, chunks, to_seq)
+
+    def _found(self, request: replication_pb2.FetchEventsRequest, to_seq: int) -> Iterator[tuple[bytes, int]]:
+        """(EVENT records that are wanted, last seq covered), in order."""
+        after, session_id = request.after, request.session_id
+        begin = max(after.seq + (after.index == _WHOLE_SEQ), 1)
+        parts = self._events.search(session_id, begin, to_seq) if session_id else self._events.read(begin, to_seq)
+        for events, last_seq in parts:
+            wanted = after_event(events, after.seq, after.index) if after.seq else events
+            yield np.ascontiguousarray(wanted).tobytes() if len(wanted) else b"", last_seq
+
+    def _one_page(
+        self,
+        request: replication_pb2.FetchEventsRequest,
+        view: ReplicaView,
+        found: Iterator[tuple[bytes, int]],
+        to_seq: int,
+        context: Any,
+    ) -> replication_pb2.FetchEventsReply:
+        """What is found within a moment, in slices between which others have their turn."""
+        assert self._turnstile is not None, "nobody waits without a turnstile"
+        if not self._fetches.acquire(blocking=False):
+            _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"engine {self._member} searches for others; ask again")
+        try:
+            chunks: list[bytes] = []
+            size, through, ended = 0, max(request.after.seq - 1, 0), False
+            until_s = time.monotonic() + _PAGE_S
+            while not ended and size < _CHUNK_BYTES and time.monotonic() < until_s and context.is_active():
+                with self._turnstile.slice(request.caller) as used_up:
+                    ended = True
+                    for raw, last_seq in found:
+                        chunks.append(raw)
+                        through = last_seq
+                        size += len(raw)
+                        if size >= _CHUNK_BYTES or used_up():
+                            ended = False
+                            break
+        finally:
+            self._fetches.release()
+        return _events_reply(view, chunks, to_seq if ended else through, paused=not ended and through < to_seq)
 
     def FetchSnapshot(  # noqa: N802
         self, request: replication_pb2.FetchSnapshotRequest, context: Any
     ) -> Iterator[replication_pb2.FetchSnapshotReply]:
-        """The engine's state as of a committed seq, or a stored snapshot file, in chunks."""
-        if request.stored:
-            yield from self._stored_snapshot(request, context)
-            return
-        call = SnapshotCall()
-        self._post(call)
-        snapshot = self._await(call.done, context)
-        content = snapshot.content
-        for start in range(0, max(len(content), 1), _CHUNK_BYTES):
-            yield replication_pb2.FetchSnapshotReply(
-                seq=snapshot.seq,
-                digest=snapshot.digest,
-                chunk=content[start : start + _CHUNK_BYTES],
-                total_bytes=len(content),
-            )
-
-    def _stored_snapshot(
-        self, request: replication_pb2.FetchSnapshotRequest, context: Any
-    ) -> Iterator[replication_pb2.FetchSnapshotReply]:
+        """A verified snapshot file, in chunks."""
         seqs = self._snapshots.verified_seqs()
         if not seqs or (request.seq and request.seq not in seqs):
             what = f"at seq {request.seq}" if request.seq else "yet"
@@ -244,9 +262,19 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
         """Committed state."""
         if request.WhichOneof("query") is None:
             _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the request asks for nothing: set one field of `query`")
-        call = QueryCall(request)
-        self._post(call)
-        return self._await(call.done, context)
+        waiting = self._listings if is_listing(request) else self._lookups
+        # Who waits holds one of the server's threads, and a sequencer that has to fence needs one, too.
+        if not waiting.acquire(timeout=_PLACE_S):
+            _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"engine {self._member} answers others; ask again")
+        try:
+            call = QueryCall(request)
+            # A caller that has given up is not answered.
+            if not context.add_callback(call.done.cancel):
+                _abort(context, grpc.StatusCode.CANCELLED, "the call was canceled")
+            self._post(call)
+            return self._await(call.done, context)
+        finally:
+            waiting.release()
 
     def _journal_reply(self, view: ReplicaView, *, first: bool) -> replication_pb2.FetchJournalReply:
         reply = replication_pb2.FetchJournalReply(
@@ -269,6 +297,10 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
         timeout_s = min(_DEFAULT_TIMEOUT_S, remaining) if remaining is not None else _DEFAULT_TIMEOUT_S
         try:
             return future.result(timeout=max(timeout_s, 0.0))
+        except CancelledError:
+            _abort(context, grpc.StatusCode.CANCELLED, "the call was canceled")
+        except TooManyQueries:
+            _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"engine {self._member} answers others; ask again")
         except HistoryGivenUp:
             text = f"engine {self._member} has given up the commands after which it was to tell its state: ask again"
             _abort(context, grpc.StatusCode.UNAVAILABLE, text)
@@ -279,11 +311,28 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
             _abort(context, grpc.StatusCode.UNAVAILABLE, f"{text}: {why}" if why else text)
 
 
-def _events_reply(view: ReplicaView, chunks: list[bytes], through: int) -> replication_pb2.FetchEventsReply:
+def _all_at_once(
+    view: ReplicaView, found: Iterator[tuple[bytes, int]], through: int, to_seq: int
+) -> Iterator[replication_pb2.FetchEventsReply]:
+    chunks: list[bytes] = []
+    size, sent = 0, False
+    for raw, through in found:
+        chunks.append(raw)
+        size += len(raw)
+        if size >= _CHUNK_BYTES:
+            yield _events_reply(view, chunks, through)
+            chunks, size, sent = [], 0, True
+    if size or not sent or through < to_seq:
+        yield _events_reply(view, chunks, to_seq)
+
+
+def _events_reply(
+    view: ReplicaView, chunks: list[bytes], through: int, *, paused: bool = False
+) -> replication_pb2.FetchEventsReply:
     # As in the stamps of queries: the epoch of the last record received.
     epoch = view.epochs[-1].epoch if view.epochs else 0
     return replication_pb2.FetchEventsReply(
-        epoch=epoch, events=b"".join(chunks), through_seq=through, committed_seq=view.committed_seq
+        epoch=epoch, events=b"".join(chunks), through_seq=through, committed_seq=view.committed_seq, paused=paused
     )
 
 

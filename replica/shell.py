@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from lockstep.ops.metrics.engine import EngineFigures
-from lockstep.replica.answers import answer_query
+from lockstep.replica.answers import answer_query, is_listing
 from lockstep.replica.effects import (
     AckFrames,
     Effects,
@@ -29,7 +29,8 @@ from lockstep.replica.events import EventStore
 from lockstep.replica.journal import Journal
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.peers import FromPeer, PeerFetcher
-from lockstep.replica.service import Call, CutOrder, FenceCall, HistoryGivenUp, QueryCall, Snapshot, SnapshotCall
+from lockstep.replica.reads import Reads
+from lockstep.replica.service import Call, FenceCall, HistoryGivenUp, QueryCall, TooManyQueries
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.untold import Untold
 from lockstep.replica.view import ReplicaView, view_of
@@ -80,6 +81,7 @@ class ReplicaShell:
         self._member = member
         self._burst_commands = topology.limits.burst_commands
         self._inbox: queue.SimpleQueue[Call | FromPeer] = queue.SimpleQueue()
+        self._reads: Reads[QueryCall] = Reads()
         self._untold: Untold[Answer] = Untold()
         self._fences: dict[int, FenceCall] = {}
         self._ticket = 0
@@ -135,6 +137,8 @@ class ReplicaShell:
             self._next_tick_ns = now_ns + _TICK_NS
             self._perform(self.machine.step(Tick(), now_ns), now_ns)
             self.figures.trading.on_tick(now_ns)
+        if self._reads:
+            work += self._serve_reads(now_ns)
         for link in (*self._ack_links.values(), *self._release_links):
             work += link.flush()
         self._publish()
@@ -205,12 +209,11 @@ class ReplicaShell:
             elif isinstance(item, FenceCall):
                 self._on_fence(item, now_ns)
             elif isinstance(item, QueryCall):
-                self._on_query(item)
-            elif isinstance(item, CutOrder):
+                if not self._reads.add(item.request.caller, item, listing=is_listing(item.request)):
+                    item.done.set_exception(TooManyQueries())
+            else:
                 self._journal.drop_through(item.seq)
                 self._on_notice(Notice("journal_cut", f"it begins after seq {item.seq} now"))
-            else:
-                self._on_snapshot(item)
 
     # ---- effects ------------------------------------------------------------------------------------------------
 
@@ -297,21 +300,24 @@ class ReplicaShell:
 
     # ---- queries ------------------------------------------------------------------------------------------------
 
-    def _on_query(self, call: QueryCall) -> None:
-        if not call.done.set_running_or_notify_cancel():
-            return
+    def _serve_reads(self, now_ns: int) -> int:
+        due = self._reads.turn(now_ns)
+        for call in due:
+            if not call.done.set_running_or_notify_cancel():
+                continue
+            began_ns = time.monotonic_ns()
+            self._answer_query(call)
+            if is_listing(call.request):
+                ended_ns = time.monotonic_ns()
+                self._reads.answered(ended_ns, ended_ns - began_ns)
+        return len(due)
+
+    def _answer_query(self, call: QueryCall) -> None:
         machine = self.machine
         reply = answer_query(call.request, machine.execution.engine, machine.head.epochs)
         reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.epoch, seq=machine.applied_seq))
         reply.primary = machine.role is Role.PRIMARY
         self._when_committed(machine.applied_seq, call.done, reply)
-
-    def _on_snapshot(self, call: SnapshotCall) -> None:
-        if not call.done.set_running_or_notify_cancel():
-            return
-        machine = self.machine
-        snapshot = Snapshot(machine.applied_seq, machine.digest, machine.execution.engine.snapshot())
-        self._when_committed(machine.applied_seq, call.done, snapshot)
 
     def _when_committed[T](self, seq: int, done: "Future[T]", answer: T) -> None:
         if seq <= self.machine.committed_seq:

@@ -10,7 +10,7 @@
 #include <mutex>
 
 #include "layout.hpp"
-#include "lockstep/snapshot.hpp"
+#include "lockstep/pages.hpp"
 
 namespace nb = nanobind;
 using namespace lockstep;
@@ -193,6 +193,12 @@ nb::object book_levels(const State& state, u32 instrument, i64 depth) {
     return nb::make_tuple(halves[0], halves[1]);
 }
 
+nb::bytes bytes_of(const snapshot::Bytes& raw) { return nb::bytes(raw.data(), raw.size()); }
+
+nb::tuple orders_tuple(const pages::Orders& page) {
+    return nb::make_tuple(bytes_of(page.rows), page.account, page.after, page.more);
+}
+
 nb::list layouts() {
     nb::list rows;
     for (const layout::Field& field : layout::kFields) {
@@ -286,6 +292,24 @@ NB_MODULE(_core, module) {
                                  snapshot::by_id(state.accounts, [](const Account& one) { return one.account; }));
              })
         .def("instruments", [](const NativeCore& self) { return instruments(self.engine.state()); })
+        .def("orders_page",
+             [](NativeCore& self, u32 account, u64 after, std::size_t limit) {
+                 return orders_tuple(pages::orders_of(self.engine.state(), account, after, limit));
+             })
+        .def("all_orders_page",
+             [](NativeCore& self, u32 account, u64 after, std::size_t limit) {
+                 return orders_tuple(pages::all_orders(self.engine.state(), account, after, limit));
+             })
+        .def("accounts_page",
+             [](const NativeCore& self, u32 after, std::size_t limit, std::size_t max_positions) {
+                 const auto page = pages::accounts_after(self.engine.state(), after, limit, max_positions);
+                 return nb::make_tuple(bytes_of(page.rows), bytes_of(page.positions), page.after, page.more);
+             })
+        .def("instruments_page",
+             [](const NativeCore& self, u32 after, std::size_t limit) {
+                 const auto page = pages::instruments_after(self.engine.state(), after, limit);
+                 return nb::make_tuple(bytes_of(page.rows), page.after, page.more);
+             })
         .def("book", [](const NativeCore& self, u32 instrument, i64 depth) {
             return book_levels(self.engine.state(), instrument, depth);
         });

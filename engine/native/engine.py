@@ -21,6 +21,7 @@ from lockstep.engine.contract import (
     StreamGap,
 )
 from lockstep.engine.native._core import NativeCore, SnapshotDamaged
+from lockstep.engine.pages import MAX_POSITIONS, AccountsPage, InstrumentsPage, OrdersPage
 from lockstep.engine.snapshot_format import SnapshotError
 from lockstep.stream.digest import DIGEST_SIZE
 from lockstep.stream.records import COMMAND, EVENT, Commands, Events, Side, no_events
@@ -137,6 +138,24 @@ class NativeEngine:
             InstrumentView(number, symbol.decode("ascii"), tick, lot, phase, last)
             for number, symbol, tick, lot, phase, last in self._core.instruments()
         )
+
+    def orders_page(self, account: int, after: int, limit: int) -> OrdersPage:
+        """See `MatchingEngine.orders_page`."""
+        rows, number, last, more = self._core.orders_page(account, after, limit)
+        return OrdersPage(rows, (number, last), more)
+
+    def all_orders_page(self, after: tuple[int, int], limit: int) -> OrdersPage:
+        """See `MatchingEngine.all_orders_page`."""
+        rows, account, last, more = self._core.all_orders_page(*after, limit)
+        return OrdersPage(rows, (account, last), more)
+
+    def accounts_page(self, after: int, limit: int) -> AccountsPage:
+        """See `MatchingEngine.accounts_page`."""
+        return AccountsPage(*self._core.accounts_page(after, limit, MAX_POSITIONS))
+
+    def instruments_page(self, after: int, limit: int) -> InstrumentsPage:
+        """See `MatchingEngine.instruments_page`."""
+        return InstrumentsPage(*self._core.instruments_page(after, limit))
 
     def book(self, instrument: int, depth: int) -> BookView | None:
         """The best `depth` levels of both sides; None for an unknown instrument."""

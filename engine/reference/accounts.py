@@ -16,6 +16,8 @@ A trade keeps both. Positions are held within `MAX_POSITION_LOTS` = 2**62 at ent
 
 from typing import TYPE_CHECKING, Final
 
+from sortedcontainers import SortedDict
+
 from lockstep.stream.codes import Code
 from lockstep.stream.records import I64_MAX, AccountFlag, Side
 
@@ -112,7 +114,7 @@ class Account:
         self.receivable = 0
         self.positions: dict[int, Position] = {}
         # Live orders: all of them by exchange id, and those that have a client id by that.
-        self.orders: dict[int, Order] = {}
+        self.orders: SortedDict[int, Order] = SortedDict()
         self.by_client_id: dict[int, Order] = {}
 
     def position(self, instrument_id: int) -> Position:

@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 
 from lockstep.engine.contract import AccountView, BookView, InstrumentView, OrderView, StreamGap
-from lockstep.engine.reference import admin, events, image, mass, orders, phases, replace, settings, views
+from lockstep.engine.pages import AccountsPage, InstrumentsPage, OrdersPage
+from lockstep.engine.reference import admin, events, image, mass, orders, pages, phases, replace, settings, views
 from lockstep.engine.reference.events import Output
 from lockstep.engine.reference.rows import COMMAND_ROW, KIND, SESSION_ID, SESSION_NO, Row
 from lockstep.engine.reference.sessions import FORGOTTEN, Session
@@ -199,6 +200,22 @@ class ReferenceEngine:
     def instruments(self) -> tuple[InstrumentView, ...]:
         """All instruments in order of id."""
         return tuple(views.instrument_view(book) for _, book in sorted(self._state.books.items()))
+
+    def orders_page(self, account: int, after: int, limit: int) -> OrdersPage:
+        """See `MatchingEngine.orders_page`."""
+        return pages.orders_page(self._state, account, after, limit)
+
+    def all_orders_page(self, after: tuple[int, int], limit: int) -> OrdersPage:
+        """See `MatchingEngine.all_orders_page`."""
+        return pages.all_orders_page(self._state, after, limit)
+
+    def accounts_page(self, after: int, limit: int) -> AccountsPage:
+        """See `MatchingEngine.accounts_page`."""
+        return pages.accounts_page(self._state, after, limit)
+
+    def instruments_page(self, after: int, limit: int) -> InstrumentsPage:
+        """See `MatchingEngine.instruments_page`."""
+        return pages.instruments_page(self._state, after, limit)
 
     def book(self, instrument: int, depth: int) -> BookView | None:
         """The best `depth` levels of both sides; None for an unknown instrument."""

@@ -41,7 +41,7 @@ def image_of(state: State) -> StateImage:
             for session_id, session in sorted(state.sessions.items())
         ),
         owners=tuple(OwnerRow(session_id, *owner) for session_id, owner in sorted(state.owners.items())),
-        orders=tuple(_order_row(order) for book in books for order in book.live_orders()),
+        orders=tuple(order_row(order) for book in books for order in book.live_orders()),
     )
 
 
@@ -70,7 +70,8 @@ def _account_row(one: Account) -> AccountRow:
     return AccountRow(one.account_id, one.flags, one.name, one.cash, one.status, *numbers, *days, one.margin_called)
 
 
-def _order_row(order: Order) -> OrderRow:
+def order_row(order: Order) -> OrderRow:
+    """A live order."""
     return OrderRow(
         order.order_id,
         order.client_order_id,

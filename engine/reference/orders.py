@@ -189,7 +189,8 @@ def addressed_order(state: State, row: Row) -> Order | None:
         return None
     order_id = row[12]
     # Client id 0 means none, so no order is ever found under it.
-    return account.orders.get(order_id) if order_id else account.by_client_id.get(row[11])
+    found: Order | None = account.orders.get(order_id) if order_id else account.by_client_id.get(row[11])
+    return found
 
 
 def cancel(state: State, row: Row, out: Output) -> None:

@@ -38,9 +38,9 @@ class State:
         # Sessions that want (or wanted) their orders canceled when they are lost: the highest connection that was
         # opened, and the gateway that may say that it is gone; 0: it has said so.
         self.owners: dict[int, tuple[int, int]] = {}
-        self.accounts: dict[int, Account] = {}
+        self.accounts: SortedDict[int, Account] = SortedDict()
         self.account_names: dict[bytes, Account] = {}
-        self.books: dict[int, Book] = {}
+        self.books: SortedDict[int, Book] = SortedDict()
         self.symbols: dict[bytes, Book] = {}
         # Live orders by exchange id, and the GTD ones among them by (expiry, exchange id).
         self.orders: dict[int, Order] = {}

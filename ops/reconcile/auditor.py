@@ -282,7 +282,7 @@ class Auditor:
         breaks: list[Break] = []
         for name, told in list(self._asked.items()):
             if told.seq == at:
-                breaks += self._ledger.compare(name, told.holdings, at)
+                breaks += self._ledger.compare(name, told.holdings, at, first=told.first, last=told.last)
             if told.seq <= at:
                 del self._asked[name]
         return breaks

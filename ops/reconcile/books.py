@@ -6,10 +6,12 @@ them. They start empty, or from the state of a snapshot where a journal does not
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from lockstep.engine.pages import account_rows, position_rows
 from lockstep.engine.snapshot_format import StateImage
 from lockstep.ops.reconcile.rules import Break, Rule
 from lockstep.stream.codes import NOT_EXECUTED
@@ -140,10 +142,11 @@ class Ledger:
             return _stated(account, instrument, after, int(event["quantity_lots"]), seq)
         return []
 
-    def compare(self, name: str, other: Holdings, seq: int) -> list[Break]:
-        """Balances that somebody else keeps, as of the same seq, that differ from these (R8)."""
+    def compare(self, name: str, other: Holdings, seq: int, *, first: int = 0, last: int = 2**32 - 1) -> list[Break]:
+        """Balances that somebody else keeps of accounts `first` to `last`, as of the same seq, that differ (R8)."""
         found = []
-        for key in sorted(self.amounts.keys() | other.keys()):
+        own_keys = {key for key in self.amounts if first <= key[0] <= last}
+        for key in sorted(own_keys | other.keys()):
             own, theirs = self.amounts.get(key, 0), other.get(key, 0)
             if own != theirs:
                 subject = f"{name} {account_key(*key)}"
@@ -167,6 +170,18 @@ def books_of(image: StateImage | None) -> tuple[SessionBook, Ledger]:
     amounts |= {(row.account, row.instrument): row.quantity_lots for row in image.positions}
     units = {row.instrument: row.tick_micros * row.lot_units for row in image.instruments}
     return SessionBook({row.session_id: row.last_no for row in image.sessions}), Ledger(amounts, units)
+
+
+def holdings_of_rows(accounts: bytes, positions: bytes) -> dict[tuple[int, int], int]:
+    """Balances from an engine's page of accounts (`lockstep.engine.pages`)."""
+    amounts: dict[tuple[int, int], int] = {}
+    held = iter(position_rows(positions)[["instrument", "quantity_lots"]].tolist())
+    rows = account_rows(accounts)
+    columns = (rows[name].tolist() for name in ("account", "cash_micros", "positions"))
+    for account, cash, count in zip(*columns, strict=True):
+        amounts[account, 0] = cash
+        amounts |= {(account, instrument): lots for instrument, lots in islice(held, count)}
+    return amounts
 
 
 def holdings_of(accounts: Iterable[Any]) -> dict[tuple[int, int], int]:

@@ -17,8 +17,9 @@ import numpy as np
 from rocksdict import AccessType, Rdict
 
 from lockstep.ops.cluster_view import rpc_text
+from lockstep.ops.engine_pages import event_pages
 from lockstep.ops.process import CHANNEL_OPTIONS
-from lockstep.ops.reconcile.books import holdings_of
+from lockstep.ops.reconcile.books import holdings_of_rows
 from lockstep.ops.reconcile.twin import Start
 from lockstep.replica.journal import Journal, journal_path
 from lockstep.replica.rocks import MEMTABLE_BYTES, JournalFault, database_options, family_options, faults
@@ -36,6 +37,7 @@ _SHORT_TIMEOUT_S: Final = 3.0
 _LEARN_S: Final = 1.0
 _LEARN_POLL_S: Final = 0.01
 _LAST_INDEX: Final = 2**32 - 1
+_LAST_ACCOUNT: Final = 2**32 - 1
 
 
 class SourceAway(Exception):
@@ -65,10 +67,12 @@ class Tip:
 
 @dataclass(frozen=True, slots=True)
 class Balances:
-    """What a replica says all accounts hold, after one command."""
+    """What a replica says some accounts hold, after one command: all accounts of numbers `first` to `last`."""
 
     seq: int
     holdings: dict[tuple[int, int], int] = field(repr=False)
+    first: int = 0
+    last: int = 2**32 - 1
 
 
 class ReplicaSource(Protocol):
@@ -99,7 +103,7 @@ class ReplicaSource(Protocol):
         ...
 
     def balances(self) -> Balances | None:
-        """All accounts' balances; None if it can't tell."""
+        """The balances of some accounts, the next ones each time; None if it can't tell."""
         ...
 
     def snapshot(self) -> Start | None:
@@ -130,6 +134,7 @@ class LiveEngine:
         self._channel = grpc.insecure_channel(member.grpc_address, options=list(CHANNEL_OPTIONS))
         self._stub = replication_pb2_grpc.ReplicationStub(self._channel)
         self._uuid = ""
+        self._balances_after = 0
 
     def tip(self) -> Tip:
         request = replication_pb2.FetchJournalRequest(from_seq=2**63, max_bytes=1)
@@ -173,7 +178,7 @@ class LiveEngine:
         deadline = time.monotonic() + _LEARN_S
         while True:
             try:
-                parts = list(self._stub.FetchEvents(request, timeout=_TIMEOUT_S))
+                parts = list(event_pages(self._stub, request, timeout_s=_TIMEOUT_S))
             except grpc.RpcError as error:
                 fault = self._fault(error)
                 if isinstance(fault, SourceCut):
@@ -196,7 +201,7 @@ class LiveEngine:
     def _each(self, request: replication_pb2.FetchEventsRequest) -> Iterator[Events]:
         through = 0
         try:
-            for part in self._stub.FetchEvents(request, timeout=_TIMEOUT_S):
+            for part in event_pages(self._stub, request, timeout_s=_TIMEOUT_S):
                 through = part.through_seq
                 yield np.frombuffer(part.events, dtype=EVENT)
         except grpc.RpcError as error:
@@ -205,20 +210,27 @@ class LiveEngine:
             raise self._not_told(through, request.to_seq)
 
     def balances(self) -> Balances | None:
-        request = replication_pb2.QueryRequest(all_accounts=True)
+        request = replication_pb2.QueryRequest(accounts_after=self._balances_after)
         try:
             reply = self._stub.Query(request, timeout=_SHORT_TIMEOUT_S)
         except grpc.RpcError as error:
             raise self._fault(error) from error
-        return Balances(reply.stamp.seq, holdings_of(reply.accounts))
+        first = self._balances_after + 1 if self._balances_after else 0
+        last = reply.next.account if reply.more else _LAST_ACCOUNT
+        self._balances_after = reply.next.account if reply.more else 0
+        return Balances(reply.stamp.seq, holdings_of_rows(reply.account_rows, reply.position_rows), first, last)
 
     def snapshot(self) -> Start | None:
         try:
             parts = list(self._stub.FetchSnapshot(replication_pb2.FetchSnapshotRequest(), timeout=_TIMEOUT_S))
+            head, state = decode_snapshot_file(b"".join(part.chunk for part in parts))
         except grpc.RpcError as error:
+            if isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.NOT_FOUND:
+                return None
             raise self._fault(error) from error
-        state = b"".join(part.chunk for part in parts)
-        return Start(parts[0].seq, 0, 0, Digest(parts[0].digest), state) if parts and state else None
+        except SnapshotDamaged as damage:
+            raise SourceAway(f"{self.name}: its snapshot can't be read: {damage}") from damage
+        return Start(head.seq, head.epoch, head.base.timestamp_ns, head.base.digest, state)
 
     def _fault(self, error: grpc.RpcError) -> SourceAway | SourceDamaged:
         details = str(error.details() or "") if isinstance(error, grpc.Call) else ""

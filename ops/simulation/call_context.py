@@ -32,3 +32,11 @@ class CallContext:
     def abort(self, code: grpc.StatusCode, text: str) -> NoReturn:
         """Refuse."""
         raise Aborted(f"{code.name}: {text}")
+
+    def is_active(self) -> bool:
+        """The caller still waits."""
+        return True
+
+    def add_callback(self, _call: object) -> bool:
+        """Calls run to their end here."""
+        return True

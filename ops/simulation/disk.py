@@ -16,6 +16,7 @@ from lockstep.replica.divergence import EpochEntry, EpochTable, epoch_at
 from lockstep.replica.effects import AppliedBatch, JournalWrite
 from lockstep.replica.evidence import Mark, Tip, Verdict, judge
 from lockstep.replica.marks import JournalSummary
+from lockstep.replica.session_index import Span
 from lockstep.replica.settings import Base
 from lockstep.replica.snapshot_file import SnapshotHead, decode_head
 from lockstep.stream.digest import Digest
@@ -230,6 +231,11 @@ class Disk:
         firsts = sorted(self._events)
         for first in firsts[max(0, bisect_right(firsts, from_seq) - 1) :]:
             yield first, self._events[first]
+
+    def spans_of(self, session_id: int, from_seq: int, to_seq: int) -> Iterator[Span]:
+        """It keeps no index."""
+        del session_id
+        yield Span(from_seq, to_seq, concerned=True)
 
     def digest(self, last_seq: int) -> Digest | None:
         """Stored digest."""

@@ -388,7 +388,7 @@ class EngineHost(Host):
 
     def serve_snapshot(self, answer: Done) -> None:
         """`Replication.FetchSnapshot` of a stored file, all replies at once."""
-        request = replication_pb2.FetchSnapshotRequest(stored=True)
+        request = replication_pb2.FetchSnapshotRequest()
         _answer_with(answer, lambda: b"".join(one.chunk for one in self.service.FetchSnapshot(request, CallContext())))
 
     def serve_query(self, request: replication_pb2.QueryRequest, answer: Done) -> None:

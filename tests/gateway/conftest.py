@@ -114,12 +114,6 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
                 )
         yield replication_pb2.FetchEventsReply(epoch=epoch, through_seq=to_seq, committed_seq=committed)
 
-    def FetchSnapshot(self, _request: Any, _context: Any) -> Any:  # noqa: N802
-        with self._cluster.lock:
-            seq, content = self._cluster.engine.last_seq, self._cluster.engine.snapshot()
-        for part in (content[:100], content[100:]):
-            yield replication_pb2.FetchSnapshotReply(seq=seq, chunk=part, total_bytes=len(content))
-
 
 class StubCluster:
     """Sequencers 1 and 2 and engine 1. Attributes that tests set take effect at once."""

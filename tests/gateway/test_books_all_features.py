@@ -8,7 +8,7 @@ import pytest
 
 from lockstep.book import MarketMachine
 from lockstep.engine.implementations import NAMES, implementation
-from lockstep.engine.snapshot_format import decode_orders
+from lockstep.engine.pages import order_rows
 from lockstep.gateway.books import Books
 from lockstep.gateway.encodings import L1, L2, Encodings
 from lockstep.gateway.market import Subscription
@@ -131,6 +131,10 @@ def levels_of(engine, instrument):
     return [[(row.price_ticks, row.quantity_lots, row.orders) for row in half] for half in (view.bids, view.asks)]
 
 
+def all_orders(engine):
+    return resting_orders(order_rows(engine.all_orders_page((0, 0), 1_000_000).rows))
+
+
 def levels_in(books, instrument):
     return [[(row.price_ticks, row.quantity_lots, row.orders) for row in half] for half in books.levels(instrument, 0)]
 
@@ -162,10 +166,49 @@ def test_books_from_events_are_the_engines_after_every_burst(name, seed):
                 assert {price: row for price, row in half.items() if row[1]} == {row[0]: row[1:] for row in want}
         if turn % 50 == 49:
             # Somebody subscribes at another gateway: it begins in the middle, with a snapshot.
-            books = Books(engine.last_seq, resting_orders(decode_orders(engine.snapshot())))
+            books = Books(engine.last_seq, all_orders(engine))
     kinds = {EventKind.TRADE, EventKind.REDUCED, EventKind.TRIGGERED, EventKind.REPLACED, EventKind.PHASE_CHANGED}
     assert not kinds - set(seen)
     assert flags == EventFlag.BOOKS | EventFlag.LOST_PRIORITY | EventFlag.AUCTION | EventFlag.WAITS | EventFlag.UNSEEN
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("seed", range(6))
+def test_books_loaded_in_pages_while_everything_goes_on_are_those_of_one_seq(name, seed):
+    pick = random.Random(seed)
+    engine = implementation(name)()
+    engine.apply(np.concatenate(list(opening())), first_seq=1, timestamp_ns=1)
+    session_no, now_ns = 1, 10
+
+    def trade():
+        nonlocal session_no, now_ns
+        commands, session_no = burst(pick, now_ns, session_no)
+        now_ns += 7
+        events = engine.apply(commands, first_seq=engine.last_seq + 1, timestamp_ns=now_ns)
+        return events, engine.last_seq
+
+    for _ in range(60):
+        trade()
+    for _ in range(8):
+        missed, books, after, more = [], None, (0, 0), True
+        while more:
+            page = engine.all_orders_page(after, pick.choice((1, 3, 8)))
+            if books is None:
+                books = Books(engine.last_seq)
+            books.load(resting_orders(order_rows(page.rows)), engine.last_seq)
+            after, more = page.after, page.more
+            missed += [trade() for _ in range(pick.choice((0, 1, 1, 2)))]
+        # The gateway is delivered the same events in bursts of its own.
+        while missed:
+            several, missed = missed[: (size := pick.randint(1, 4))], missed[size:]
+            books.apply(np.concatenate([events for events, _ in several]), several[-1][1])
+        assert books.complete
+        for number in INSTRUMENTS:
+            assert levels_in(books, number) == levels_of(engine, number)
+        for _ in range(20):
+            books.apply(*trade())
+            for number in INSTRUMENTS:
+                assert levels_in(books, number) == levels_of(engine, number)
 
 
 class Subscriber:
@@ -226,7 +269,7 @@ def test_subscribers_of_any_depth_have_the_engines_best_levels_through_conflatio
         deepest = max(deepest, *(len(half) for number in INSTRUMENTS for half in levels_of(engine, number)))
         if turn % 60 == 59:
             # The gateway is lost; at another one all begin anew, with what their books showed before.
-            view = Encodings(Books(engine.last_seq, resting_orders(decode_orders(engine.snapshot()))))
+            view = Encodings(Books(engine.last_seq, all_orders(engine)))
             for subscriber in subscribers:
                 subscriber.subscribe(INSTRUMENTS)
             subscribers.append(Subscriber(pick.randint(1, 6)))

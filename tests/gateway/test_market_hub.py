@@ -6,17 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lockstep.engine.reference import ReferenceEngine
-from lockstep.engine.snapshot_format import (
-    InstrumentRow,
-    MarketRow,
-    OrderRow,
-    SnapshotError,
-    StateImage,
-    decode_orders,
-    decode_snapshot,
-    encode_snapshot,
-)
+from lockstep.engine.pages import INSTRUMENT_COLUMNS, MAX_ROWS, order_rows
+from lockstep.engine.snapshot_format import OrderRow, encode_order
 from lockstep.gateway import market_hub
 from lockstep.gateway.books import Books
 from lockstep.gateway.encodings import L2, TRADES
@@ -24,9 +15,9 @@ from lockstep.gateway.engines import EnginesUnavailable
 from lockstep.gateway.market import MOST_IN_TURN, Subscription
 from lockstep.gateway.market_hub import MarketHub, resting_orders
 from lockstep.stream.records import EVENT, EventFlag, EventKind
-from lockstep.v1 import market_data_pb2
+from lockstep.v1 import common_pb2, market_data_pb2, replication_pb2
 
-INSTRUMENTS, LEVELS, SEQ = 60, 100, 1_000_000
+INSTRUMENTS, LEVELS, SEQ, EPOCH = 60, 100, 1_000_000, 5
 
 
 def order_row(order_id, instrument, side, price, **fields):
@@ -37,38 +28,44 @@ def order_row(order_id, instrument, side, price, **fields):
     return OrderRow(**{**row, **fields})
 
 
-def snapshot():
-    instruments = tuple(
-        InstrumentRow(number, b"I%d" % number, *(0,) * (len(InstrumentRow._fields) - 2))
-        for number in range(1, INSTRUMENTS + 1)
-    )
-    orders = tuple(
-        order_row(number * 1000 + level, number, 1, 10_000 - level)
-        for number in range(1, INSTRUMENTS + 1)
-        for level in range(LEVELS)
-    )
-    image = StateImage(SEQ, 1, 0, MarketRow(0, 0, 0, 0, 0, 0, 0), instruments, (), (), (), (), orders)
-    return encode_snapshot(image)
-
-
 class Engines:
-    """Gives its snapshot when `allowed` is set."""
+    """Lists its orders in pages when `allowed` is set, each `rise` seqs later than the page before."""
 
     def __init__(self):
-        self.content = snapshot()
+        self.orders = [
+            order_row(number * 1000 + level, number, 1, 10_000 - level)
+            for number in range(1, INSTRUMENTS + 1)
+            for level in range(LEVELS)
+        ]
         self.allowed = asyncio.Event()
         self.allowed.set()
-        self.snapshots = 0
+        self.loads = 0
+        self.seq = SEQ
+        self.rise = 0
+        self.last_bytes = None
         self.asked = asyncio.Event()
 
-    async def snapshot(self):
-        self.snapshots += 1
+    async def page(self, request, *, min_epoch, min_seq, standby):
+        assert (min_epoch, standby) == (EPOCH, True)
+        self.seq = max(self.seq, min_seq)
+        reply = replication_pb2.QueryReply(stamp=common_pb2.Stamp(seq=self.seq))
+        if request.WhichOneof("query") == "instruments_after":
+            rows = np.zeros(20, dtype=INSTRUMENT_COLUMNS)
+            rows["instrument"] = np.arange(request.instruments_after + 1, request.instruments_after + 21)
+            reply.instrument_rows = rows[rows["instrument"] <= INSTRUMENTS].tobytes()
+            reply.next.account = int(rows["instrument"][-1])
+            reply.more = reply.next.account < INSTRUMENTS
+            return reply
+        begin = request.all_orders.order_id
+        self.loads += not begin
         self.asked.set()
         await self.allowed.wait()
-        return SEQ, self.content
-
-    async def fetch(self, *, after_seq, to_seq):
-        return np.concatenate([accepted(seq, 1, 20_000 + seq - SEQ) for seq in range(after_seq + 1, to_seq + 1)])
+        page = self.orders[begin : begin + MAX_ROWS]
+        reply.order_rows = b"".join(map(encode_order, page))[: self.last_bytes]
+        reply.next.order_id = begin + len(page)
+        reply.more = reply.next.order_id < len(self.orders)
+        self.seq += self.rise
+        return reply
 
 
 def accepted(seq, instrument, price):
@@ -122,10 +119,10 @@ def test_loop_gets_its_turn_while_books_are_loaded_and_told(monkeypatch: pytest.
     loaded, made = [0], [0]
     load, encode = Books.load, market_hub.Encodings.book
 
-    def count_orders(books, orders):
+    def count_orders(books, orders, as_of=0):
         rows = list(orders)
         loaded[0] += len(rows)
-        load(books, rows)
+        load(books, rows, as_of)
 
     def count_levels(view, instrument, depth):
         before = view.encoded_levels
@@ -137,7 +134,7 @@ def test_loop_gets_its_turn_while_books_are_loaded_and_told(monkeypatch: pytest.
     monkeypatch.setattr(market_hub.Encodings, "book", count_levels)
 
     async def body():
-        hub = MarketHub(Engines(), lambda: SEQ)
+        hub = MarketHub(Engines(), lambda: SEQ, lambda: EPOCH)
         client = Client(hub)
         turns = []
         other = asyncio.ensure_future(spin(turns, lambda: (loaded[0], made[0])))
@@ -148,19 +145,19 @@ def test_loop_gets_its_turn_while_books_are_loaded_and_told(monkeypatch: pytest.
     client, turns = run(body)
     assert len(client.bids) == INSTRUMENTS * LEVELS == loaded[0] == made[0]
     steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(turns)]
-    assert max(orders for orders, _ in steps) <= market_hub._ORDERS_IN_TURN
+    assert max(orders for orders, _ in steps) <= MAX_ROWS
     assert max(levels for _, levels in steps) <= MOST_IN_TURN + LEVELS
 
 
 def test_many_subscribers_at_once_share_one_load_and_one_encoding():
     async def body():
-        hub = MarketHub(engines := Engines(), lambda: SEQ)
+        hub = MarketHub(engines := Engines(), lambda: SEQ, lambda: EPOCH)
         clients = [Client(hub) for _ in range(5)]
         await asyncio.gather(*(client.read() for client in clients))
         return engines, hub, clients
 
     engines, hub, clients = run(body)
-    assert engines.snapshots == 1
+    assert engines.loads == 1
     assert hub.view.encoded_levels == INSTRUMENTS * LEVELS
     assert all(len(client.bids) == INSTRUMENTS * LEVELS for client in clients)
 
@@ -169,26 +166,49 @@ def test_what_comes_while_books_are_loaded_and_told_is_in_them():
     async def body():
         engines = Engines()
         engines.allowed.clear()
-        # The gateway was three commands ahead of the engine that gave the snapshot.
-        hub = MarketHub(engines, lambda: SEQ + 3)
+        hub = MarketHub(engines, lambda: SEQ, lambda: EPOCH)
         client = Client(hub)
         reading = asyncio.ensure_future(client.read())
         await engines.asked.wait()
-        seq = SEQ + 3
-        expected = {(1, 20_000 + step) for step in (1, 2, 3)}
+        seq = SEQ
+        expected = set()
         while not reading.done():
             seq += 1
-            expected.add((seq % INSTRUMENTS + 1, 30_000 + seq - SEQ))
-            hub.on_events(accepted(seq, seq % INSTRUMENTS + 1, 30_000 + seq - SEQ), seq)
+            # Each page has what was accepted before it as well; the event comes once more, later.
+            engines.seq = seq
+            row = order_row(seq, seq % INSTRUMENTS + 1, 1, 30_000 + seq - SEQ)
+            engines.orders.append(row._replace(quantity_lots=1, leaves_lots=1))
+            expected.add((row.instrument, row.price_ticks))
             engines.allowed.set()
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.002)
+            hub.on_events(accepted(seq, row.instrument, row.price_ticks), seq)
         await client.take()
         return hub, client, expected, seq
 
     hub, client, expected, seq = run(body)
     assert hub.books.seq == seq
     assert {key for key in client.bids if key[1] > 10_000} == expected
+    assert {client.bids[key] for key in expected} == {1}
     assert len(client.bids) == INSTRUMENTS * LEVELS + len(expected)
+
+
+def test_books_are_not_told_before_what_the_last_page_was_of_is_delivered():
+    async def body():
+        engines = Engines()
+        engines.rise = 1
+        hub = MarketHub(engines, lambda: SEQ, lambda: EPOCH)
+        client = Client(hub)
+        reading = asyncio.ensure_future(client.read())
+        pages = INSTRUMENTS * LEVELS // MAX_ROWS
+        for seq in range(SEQ + 1, SEQ + pages):
+            await asyncio.sleep(0.02)
+            assert not reading.done()
+            hub.on_events(accepted(seq, 1, 40_000), seq)
+        await reading
+        return hub, SEQ + pages - 1
+
+    hub, last_seq = run(body)
+    assert hub.books.seq == last_seq
 
 
 def test_more_than_can_be_kept_while_books_are_loaded_makes_the_load_fail_and_the_next_one_works(
@@ -199,7 +219,7 @@ def test_more_than_can_be_kept_while_books_are_loaded_makes_the_load_fail_and_th
     async def body():
         engines = Engines()
         engines.allowed.clear()
-        hub = MarketHub(engines, lambda: SEQ)
+        hub = MarketHub(engines, lambda: SEQ, lambda: EPOCH)
         reading = asyncio.ensure_future(Client(hub).read())
         await engines.asked.wait()
         for seq in range(SEQ + 1, SEQ + 8):
@@ -215,19 +235,19 @@ def test_more_than_can_be_kept_while_books_are_loaded_makes_the_load_fail_and_th
     assert len(run(body).bids) == INSTRUMENTS * LEVELS
 
 
-def test_snapshot_that_cannot_be_read_is_the_engines_fault_and_not_the_gateways_end():
+def test_page_that_cannot_be_read_is_the_engines_fault_and_not_the_gateways_end():
     async def body():
         engines = Engines()
-        engines.content = engines.content[:-1]
-        with pytest.raises(EnginesUnavailable, match="cut short"):
-            await Client(MarketHub(engines, lambda: SEQ)).read()
+        engines.last_bytes = -1
+        with pytest.raises(EnginesUnavailable, match="can't be read"):
+            await Client(MarketHub(engines, lambda: SEQ, lambda: EPOCH)).read()
 
     run(body)
 
 
 def test_tape_begins_at_the_moment_of_the_subscription():
     async def body():
-        hub = MarketHub(Engines(), lambda: SEQ)
+        hub = MarketHub(Engines(), lambda: SEQ, lambda: EPOCH)
         await Client(hub).read()
         client = Client(hub, (TRADES,))
         for seq in range(SEQ + 1, SEQ + 6):
@@ -246,20 +266,7 @@ def test_tape_begins_at_the_moment_of_the_subscription():
     assert {update.seq for update in client.updates if update.HasField("snapshot")} == {SEQ + 2}
 
 
-def test_orders_of_a_snapshot_are_the_same_as_columns_and_as_rows():
-    content = snapshot()
-    columns, rows = decode_orders(content), decode_snapshot(content)
-    assert (columns.last_seq, columns.instruments) == (SEQ, tuple(row.instrument for row in rows.instruments))
-    assert [tuple(row) for row in columns.orders.tolist()] == [tuple(row) for row in rows.orders]
-    engine = ReferenceEngine()
-    assert decode_orders(engine.snapshot()).instruments == ()
-    for broken in (content[:50], content[:-1], content + b"\0", b"X" + content[1:]):
-        with pytest.raises(SnapshotError):
-            decode_orders(broken)
-
-
 def test_only_what_rests_or_waits_for_the_close_is_loaded():
-    rows = tuple(order_row(place + 1, 1, 1, 100, place=place) for place in range(3))
-    image = StateImage(SEQ, 1, 0, MarketRow(0, 0, 0, 0, 0, 0, 0), (), (), (), (), (), rows)
-    found = list(resting_orders(decode_orders(encode_snapshot(image))))
+    rows = b"".join(encode_order(order_row(place + 1, 1, 1, 100, place=place)) for place in range(3))
+    found = list(resting_orders(order_rows(rows)))
     assert [(order.order_id, order.at_close) for order in found] == [(1, False), (3, True)]

@@ -34,7 +34,8 @@ class Engines:
         self.fetches.append(("parted", told_epoch, told_seq, min_epoch))
         return self.parted
 
-    async def events(self, *, after_seq, after_index, to_seq, min_epoch):
+    async def events(self, *, after, to_seq, min_epoch):
+        after_seq, after_index = after
         self.fetches.append((after_seq, after_index, to_seq, min_epoch))
         if after_seq < self.cut:
             raise EventsGone("cut", self.cut + 1)
@@ -42,7 +43,7 @@ class Engines:
         wanted = (rows["seq"] > after_seq) | ((rows["seq"] == after_seq) & (rows["index"] > after_index))
         rows = rows[wanted & (rows["seq"] <= to_seq)]
         for part in range(len(rows)):
-            yield rows[part : part + 1]
+            yield rows[part : part + 1], (int(rows["seq"][part]), int(rows["index"][part]))
             if self.failures:
                 raise self.failures.pop(0)
 

@@ -22,6 +22,7 @@ from lockstep.columns import ReportColumns
 from lockstep.enums import Code, Feed, Side
 from lockstep.errors import Refused, Unavailable
 from lockstep.keywords import named_arguments
+from lockstep.lists import Lists
 from lockstep.market_data import AsyncSubscription
 from lockstep.market_orders import MarketOrders
 from lockstep.orders import (
@@ -33,7 +34,7 @@ from lockstep.orders import (
     mass_cancel_row,
     replace_row,
 )
-from lockstep.reference import Instrument, Reference, instrument_from_proto
+from lockstep.reference import Instrument, Reference
 from lockstep.session import AsyncSession
 from lockstep.session_events import Checkpoint, SessionLimits
 from lockstep.session_shell import SessionShell, ShellOptions
@@ -42,8 +43,6 @@ from lockstep.v1 import (
     accounts_pb2_grpc,
     cluster_pb2,
     cluster_pb2_grpc,
-    market_data_pb2,
-    market_data_pb2_grpc,
     orders_pb2,
     orders_pb2_grpc,
 )
@@ -75,7 +74,7 @@ class _KeyLine:
     next_no: int = 1
 
 
-class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]]):
+class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
     """A client of one cluster, for asyncio.
 
     Args:
@@ -269,25 +268,6 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]]):
             raise
         return account_from_proto(reply.account, reply.stamp)
 
-    async def accounts(self) -> list[Account]:
-        """All accounts that this client may see."""
-        reply = await self._call(accounts_pb2_grpc.AccountsStub, "ListAccounts", accounts_pb2.ListAccountsRequest())
-        return [account_from_proto(row, reply.stamp) for row in reply.accounts]
-
-    async def open_orders(self, account: int) -> list[Order]:
-        """Live orders of an account."""
-        request = accounts_pb2.ListOpenOrdersRequest(account=integer("account", account, 0, U32))
-        reply = await self._call(accounts_pb2_grpc.AccountsStub, "ListOpenOrders", request)
-        return [order_from_proto(row) for row in reply.orders]
-
-    async def instruments(self) -> list[Instrument]:
-        """All instruments, fetched anew."""
-        request = market_data_pb2.ListInstrumentsRequest()
-        reply = await self._call(market_data_pb2_grpc.MarketDataStub, "ListInstruments", request)
-        found = [instrument_from_proto(row) for row in reply.instruments]
-        self.reference.learn(found)
-        return found
-
     async def status(self) -> GatewayStatus:
         """What the gateway says of itself and of the cluster."""
         reply = await self._call(cluster_pb2_grpc.ClusterStub, "GetStatus", cluster_pb2.GetStatusRequest())
@@ -402,8 +382,12 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]]):
 
     # ---- one call, over all gateways ---------------------------------------------------------------------------
 
-    async def _call(self, stub: Callable[[Any], Any], method: str, request: Any) -> Any:
-        """One idempotent call: tried again at the next gateway, with jitter, until the client's timeout."""
+    async def _call(self, stub: Callable[[Any], Any], method: str, request: Any, *, patient: bool = False) -> Any:
+        """One idempotent call: tried again at the next gateway, with jitter, until the client's timeout.
+
+        `patient`: a gateway that lives is given the whole time; what is merely slow is not asked for again. One that
+        hangs is noticed by its connection.
+        """
         self._channels.owner.check_process(method)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s
@@ -413,7 +397,8 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]]):
             address = self._address
             call: Callable[..., Awaitable[Any]] = getattr(stub(self._channels.channel(address)), method)
             try:
-                return await call(request, timeout=min(left, _ATTEMPT_S), metadata=self._channels.metadata)
+                timeout_s = left if patient else min(left, _ATTEMPT_S)
+                return await call(request, timeout=timeout_s, metadata=self._channels.metadata)
             except grpc.aio.AioRpcError as error:
                 details = error.details() or error.code().name
                 code = fatal_code(error.code())

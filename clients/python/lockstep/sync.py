@@ -24,6 +24,7 @@ from lockstep.delivery import CommandHandle
 from lockstep.enums import Feed, Side
 from lockstep.errors import ReportsNotKept, SessionFull, Unavailable
 from lockstep.keywords import named_arguments
+from lockstep.lists import BlockingLists, Lists
 from lockstep.loop_thread import LoopThread
 from lockstep.market_orders import MarketOrders
 from lockstep.orders import (
@@ -44,7 +45,7 @@ from lockstep.subscription import Subscription
 from lockstep.values import Account, CommandResult, GatewayStatus, Order, Report
 
 
-class Client(MarketOrders[CommandResult]):
+class Client(MarketOrders[CommandResult], BlockingLists):
     """A client of one cluster, blocking. Arguments as for `AsyncClient`; `loop_factory` may be uvloop's.
 
     Example:
@@ -154,17 +155,11 @@ class Client(MarketOrders[CommandResult]):
         """Balances and positions."""
         return self._loop.run(self._client.account(account))
 
-    def accounts(self) -> list[Account]:
-        """All accounts that this client may see."""
-        return self._loop.run(self._client.accounts())
+    def _lists(self) -> Lists:
+        return self._client
 
-    def open_orders(self, account: int) -> list[Order]:
-        """Live orders of an account."""
-        return self._loop.run(self._client.open_orders(account))
-
-    def instruments(self) -> list[Instrument]:
-        """All instruments, fetched anew."""
-        return self._loop.run(self._client.instruments())
+    def _run[T](self, work: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run(work)
 
     def status(self) -> GatewayStatus:
         """What the gateway says of itself and of the cluster."""

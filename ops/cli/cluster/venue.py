@@ -15,6 +15,7 @@ from lockstep.ops.channel_options import CHANNEL_OPTIONS
 from lockstep.ops.cli.cluster.steps import Refused, Unknown
 from lockstep.ops.cli.options import Failure
 from lockstep.ops.config import load
+from lockstep.ops.engine_pages import event_pages
 from lockstep.stream.records import SETTING_EVENT, EventKind
 from lockstep.stream.topology import Topology
 from lockstep.sync import Client, Session
@@ -78,7 +79,7 @@ def value_before(topology: Topology, seq: int, name: Callable[[int], str]) -> st
         with grpc.insecure_channel(engine.grpc_address, options=list(CHANNEL_OPTIONS)) as channel:
             stub = replication_pb2_grpc.ReplicationStub(channel)
             try:
-                raw = b"".join(reply.events for reply in stub.FetchEvents(request, timeout=2.0))
+                raw = b"".join(reply.events for reply in event_pages(stub, request, timeout_s=2.0))
             except grpc.RpcError:
                 continue
         events = np.frombuffer(raw, SETTING_EVENT)

@@ -8,7 +8,7 @@ import pytest
 from lockstep.engine.native import NativeEngine
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.engine.snapshot_format import decode_snapshot
-from lockstep.ops.reconcile.books import Ledger, SessionBook, books_of, holdings_of
+from lockstep.ops.reconcile.books import Ledger, SessionBook, books_of, holdings_of, holdings_of_rows
 from lockstep.ops.reconcile.twin import Start, StreamBroken, Twin, first_difference
 from lockstep.replica.answers import answer_query
 from lockstep.stream.frames import Frame, FrameType
@@ -103,10 +103,24 @@ def test_ledger_books_what_the_engine_holds(engine) -> None:
 
 def test_balance_that_a_replica_answers_wrong_is_found_by_r8() -> None:
     _flow, twin, ledger, _sessions = executed()
-    reply = answer_query(replication_pb2.QueryRequest(all_accounts=True), twin.engine)
-    reply.accounts[1].positions[0].quantity_lots += 1
-    (found,) = ledger.compare("engine-2", holdings_of(reply.accounts), twin.seq)
+    reply = answer_query(replication_pb2.QueryRequest(accounts_after=0), twin.engine)
+    holdings = holdings_of_rows(reply.account_rows, reply.position_rows)
+    assert ledger.compare("engine-2", holdings, twin.seq) == []
+    holdings[2, 1] += 1
+    (found,) = ledger.compare("engine-2", holdings, twin.seq)
     assert (found.rule, found.subject) == ("R8", "engine-2 account 2 instrument 1")
+
+
+def test_balances_of_a_page_are_compared_with_those_of_its_accounts_alone() -> None:
+    _flow, twin, ledger, _sessions = executed()
+    reply = answer_query(replication_pb2.QueryRequest(accounts_after=0, limit=1), twin.engine)
+    holdings = holdings_of_rows(reply.account_rows, reply.position_rows)
+    assert {account for account, _ in holdings} == {1}
+    assert ledger.compare("engine-2", holdings, twin.seq, first=0, last=reply.next.account) == []
+    assert {found.subject for found in ledger.compare("engine-2", holdings, twin.seq)} == {
+        "engine-2 account 2 cash",
+        "engine-2 account 2 instrument 1",
+    }
 
 
 def test_books_of_a_snapshot_are_those_that_led_there() -> None:

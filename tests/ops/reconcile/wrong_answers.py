@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lockstep.engine.pages import account_rows
 from lockstep.replica import shell
 
 
@@ -9,10 +10,11 @@ def plant() -> None:
     """Before the engine starts."""
     right = shell.answer_query
 
-    def wrong(request: Any, engine: Any) -> Any:
-        reply = right(request, engine)
-        for account in reply.accounts:
-            account.cash_micros += account.account == 1
+    def wrong(*asked: Any) -> Any:
+        reply = right(*asked)
+        rows = account_rows(reply.account_rows).copy()
+        rows["cash_micros"] += rows["account"] == 1
+        reply.account_rows = rows.tobytes()
         return reply
 
     shell.answer_query = wrong

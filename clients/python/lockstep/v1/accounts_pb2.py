@@ -26,7 +26,7 @@ from lockstep.v1 import common_pb2 as lockstep_dot_v1_dot_common__pb2
 from lockstep.v1 import orders_pb2 as lockstep_dot_v1_dot_orders__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1alockstep/v1/accounts.proto\x12\x0blockstep.v1\x1a\x18lockstep/v1/common.proto\x1a\x18lockstep/v1/orders.proto\"z\n\x08Position\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\x15\n\rquantity_lots\x18\x02 \x01(\x10\x12\x15\n\rreserved_lots\x18\x03 \x01(\x10\x12\x13\n\x0b\x63ost_micros\x18\x04 \x01(\x10\x12\x17\n\x0frealised_micros\x18\x05 \x01(\x10\"\x9e\x02\n\x07\x41\x63\x63ount\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eunlimited_cash\x18\x03 \x01(\x08\x12\x1b\n\x13unlimited_positions\x18\x04 \x01(\x08\x12\x13\n\x0b\x63\x61sh_micros\x18\x05 \x01(\x10\x12\x17\n\x0freserved_micros\x18\x06 \x01(\x10\x12(\n\tpositions\x18\x07 \x03(\x0b\x32\x15.lockstep.v1.Position\x12*\n\x06status\x18\x08 \x01(\x0e\x32\x1a.lockstep.v1.AccountStatus\x12\x0e\n\x06margin\x18\t \x01(\x08\x12\x13\n\x0bshort_sales\x18\n \x01(\x08\x12\x16\n\x0e\x64\x61y_trade_rule\x18\x0b \x01(\x08\"$\n\x11GetAccountRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\"[\n\x0fGetAccountReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.lockstep.v1.Account\"\x15\n\x13ListAccountsRequest\"^\n\x11ListAccountsReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12&\n\x08\x61\x63\x63ounts\x18\x02 \x03(\x0b\x32\x14.lockstep.v1.Account\"(\n\x15ListOpenOrdersRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\"\\\n\x13ListOpenOrdersReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\"\n\x06orders\x18\x02 \x03(\x0b\x32\x12.lockstep.v1.Order2\x80\x02\n\x08\x41\x63\x63ounts\x12J\n\nGetAccount\x12\x1e.lockstep.v1.GetAccountRequest\x1a\x1c.lockstep.v1.GetAccountReply\x12P\n\x0cListAccounts\x12 .lockstep.v1.ListAccountsRequest\x1a\x1e.lockstep.v1.ListAccountsReply\x12V\n\x0eListOpenOrders\x12\".lockstep.v1.ListOpenOrdersRequest\x1a .lockstep.v1.ListOpenOrdersReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1alockstep/v1/accounts.proto\x12\x0blockstep.v1\x1a\x18lockstep/v1/common.proto\x1a\x18lockstep/v1/orders.proto\"z\n\x08Position\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\x15\n\rquantity_lots\x18\x02 \x01(\x10\x12\x15\n\rreserved_lots\x18\x03 \x01(\x10\x12\x13\n\x0b\x63ost_micros\x18\x04 \x01(\x10\x12\x17\n\x0frealised_micros\x18\x05 \x01(\x10\"\x9e\x02\n\x07\x41\x63\x63ount\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eunlimited_cash\x18\x03 \x01(\x08\x12\x1b\n\x13unlimited_positions\x18\x04 \x01(\x08\x12\x13\n\x0b\x63\x61sh_micros\x18\x05 \x01(\x10\x12\x17\n\x0freserved_micros\x18\x06 \x01(\x10\x12(\n\tpositions\x18\x07 \x03(\x0b\x32\x15.lockstep.v1.Position\x12*\n\x06status\x18\x08 \x01(\x0e\x32\x1a.lockstep.v1.AccountStatus\x12\x0e\n\x06margin\x18\t \x01(\x08\x12\x13\n\x0bshort_sales\x18\n \x01(\x08\x12\x16\n\x0e\x64\x61y_trade_rule\x18\x0b \x01(\x08\"$\n\x11GetAccountRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\"[\n\x0fGetAccountReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.lockstep.v1.Account\"E\n\x13ListAccountsRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x06\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0f\n\x07min_seq\x18\x03 \x01(\x06\"s\n\x11ListAccountsReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12&\n\x08\x61\x63\x63ounts\x18\x02 \x03(\x0b\x32\x14.lockstep.v1.Account\x12\x13\n\x0bnext_cursor\x18\x03 \x01(\x06\"X\n\x15ListOpenOrdersRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x06\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x0f\n\x07min_seq\x18\x04 \x01(\x06\"q\n\x13ListOpenOrdersReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\"\n\x06orders\x18\x02 \x03(\x0b\x32\x12.lockstep.v1.Order\x12\x13\n\x0bnext_cursor\x18\x03 \x01(\x06\x32\x80\x02\n\x08\x41\x63\x63ounts\x12J\n\nGetAccount\x12\x1e.lockstep.v1.GetAccountRequest\x1a\x1c.lockstep.v1.GetAccountReply\x12P\n\x0cListAccounts\x12 .lockstep.v1.ListAccountsRequest\x1a\x1e.lockstep.v1.ListAccountsReply\x12V\n\x0eListOpenOrders\x12\".lockstep.v1.ListOpenOrdersRequest\x1a .lockstep.v1.ListOpenOrdersReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,13 +42,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETACCOUNTREPLY']._serialized_start=546
   _globals['_GETACCOUNTREPLY']._serialized_end=637
   _globals['_LISTACCOUNTSREQUEST']._serialized_start=639
-  _globals['_LISTACCOUNTSREQUEST']._serialized_end=660
-  _globals['_LISTACCOUNTSREPLY']._serialized_start=662
-  _globals['_LISTACCOUNTSREPLY']._serialized_end=756
-  _globals['_LISTOPENORDERSREQUEST']._serialized_start=758
-  _globals['_LISTOPENORDERSREQUEST']._serialized_end=798
-  _globals['_LISTOPENORDERSREPLY']._serialized_start=800
-  _globals['_LISTOPENORDERSREPLY']._serialized_end=892
-  _globals['_ACCOUNTS']._serialized_start=895
-  _globals['_ACCOUNTS']._serialized_end=1151
+  _globals['_LISTACCOUNTSREQUEST']._serialized_end=708
+  _globals['_LISTACCOUNTSREPLY']._serialized_start=710
+  _globals['_LISTACCOUNTSREPLY']._serialized_end=825
+  _globals['_LISTOPENORDERSREQUEST']._serialized_start=827
+  _globals['_LISTOPENORDERSREQUEST']._serialized_end=915
+  _globals['_LISTOPENORDERSREPLY']._serialized_start=917
+  _globals['_LISTOPENORDERSREPLY']._serialized_end=1030
+  _globals['_ACCOUNTS']._serialized_start=1033
+  _globals['_ACCOUNTS']._serialized_end=1289
 # @@protoc_insertion_point(module_scope)

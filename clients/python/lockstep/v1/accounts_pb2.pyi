@@ -62,27 +62,43 @@ class GetAccountReply(_message.Message):
     def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., account: _Optional[_Union[Account, _Mapping]] = ...) -> None: ...
 
 class ListAccountsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("cursor", "limit", "min_seq")
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
+    cursor: int
+    limit: int
+    min_seq: int
+    def __init__(self, cursor: _Optional[int] = ..., limit: _Optional[int] = ..., min_seq: _Optional[int] = ...) -> None: ...
 
 class ListAccountsReply(_message.Message):
-    __slots__ = ("stamp", "accounts")
+    __slots__ = ("stamp", "accounts", "next_cursor")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     accounts: _containers.RepeatedCompositeFieldContainer[Account]
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ...) -> None: ...
+    next_cursor: int
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ..., next_cursor: _Optional[int] = ...) -> None: ...
 
 class ListOpenOrdersRequest(_message.Message):
-    __slots__ = ("account",)
+    __slots__ = ("account", "cursor", "limit", "min_seq")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
     account: int
-    def __init__(self, account: _Optional[int] = ...) -> None: ...
+    cursor: int
+    limit: int
+    min_seq: int
+    def __init__(self, account: _Optional[int] = ..., cursor: _Optional[int] = ..., limit: _Optional[int] = ..., min_seq: _Optional[int] = ...) -> None: ...
 
 class ListOpenOrdersReply(_message.Message):
-    __slots__ = ("stamp", "orders")
+    __slots__ = ("stamp", "orders", "next_cursor")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     ORDERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     orders: _containers.RepeatedCompositeFieldContainer[_orders_pb2.Order]
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ...) -> None: ...
+    next_cursor: int
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ..., next_cursor: _Optional[int] = ...) -> None: ...

@@ -19,16 +19,24 @@ FEED_L2: Feed
 FEED_TRADES: Feed
 
 class ListInstrumentsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("cursor", "limit", "min_seq")
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
+    cursor: int
+    limit: int
+    min_seq: int
+    def __init__(self, cursor: _Optional[int] = ..., limit: _Optional[int] = ..., min_seq: _Optional[int] = ...) -> None: ...
 
 class ListInstrumentsReply(_message.Message):
-    __slots__ = ("stamp", "instruments")
+    __slots__ = ("stamp", "instruments", "next_cursor")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     instruments: _containers.RepeatedCompositeFieldContainer[_common_pb2.Instrument]
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., instruments: _Optional[_Iterable[_Union[_common_pb2.Instrument, _Mapping]]] = ...) -> None: ...
+    next_cursor: int
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., instruments: _Optional[_Iterable[_Union[_common_pb2.Instrument, _Mapping]]] = ..., next_cursor: _Optional[int] = ...) -> None: ...
 
 class SubscribeRequest(_message.Message):
     __slots__ = ("instruments", "feeds", "depth", "last_seen", "last_epoch")

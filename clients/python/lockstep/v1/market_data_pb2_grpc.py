@@ -50,7 +50,7 @@ class MarketDataServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def ListInstruments(self, request, context):
-        """Reference data of all instruments.
+        """Reference data of the instruments, by id, in pages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

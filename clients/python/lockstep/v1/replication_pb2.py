@@ -22,46 +22,45 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from lockstep.v1 import accounts_pb2 as lockstep_dot_v1_dot_accounts__pb2
 from lockstep.v1 import common_pb2 as lockstep_dot_v1_dot_common__pb2
 from lockstep.v1 import orders_pb2 as lockstep_dot_v1_dot_orders__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dlockstep/v1/replication.proto\x12\x0blockstep.v1\x1a\x1alockstep/v1/accounts.proto\x1a\x18lockstep/v1/common.proto\x1a\x18lockstep/v1/orders.proto\"1\n\x03Tip\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0b\n\x03seq\x18\x02 \x01(\x06\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\".\n\nEpochEntry\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x11\n\tfirst_seq\x18\x02 \x01(\x06\"W\n\x0c\x46\x65nceRequest\x12\x14\n\x0c\x63luster_uuid\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x06\x12\x11\n\tsequencer\x18\x03 \x01(\x07\x12\x0f\n\x07settled\x18\x04 \x01(\x08\"\xac\x01\n\nFenceReply\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x10\n\x08promised\x18\x02 \x01(\x06\x12\x1d\n\x03tip\x18\x03 \x01(\x0b\x32\x10.lockstep.v1.Tip\x12\x15\n\rcommitted_seq\x18\x04 \x01(\x06\x12\x14\n\x0ctimestamp_ns\x18\x05 \x01(\x10\x12\x0e\n\x06member\x18\x06 \x01(\x07\x12\r\n\x05\x62lank\x18\x07 \x01(\x08\x12\x0f\n\x07journal\x18\x08 \x01(\x06\":\n\x13\x46\x65tchJournalRequest\x12\x10\n\x08\x66rom_seq\x18\x01 \x01(\x06\x12\x11\n\tmax_bytes\x18\x02 \x01(\x06\"\xcc\x01\n\x11\x46\x65tchJournalReply\x12\x0e\n\x06\x66rames\x18\x01 \x03(\x0c\x12\x1d\n\x03tip\x18\x02 \x01(\x0b\x32\x10.lockstep.v1.Tip\x12\x15\n\rcommitted_seq\x18\x03 \x01(\x06\x12\'\n\x06\x65pochs\x18\x04 \x03(\x0b\x32\x17.lockstep.v1.EpochEntry\x12\x0f\n\x07in_sync\x18\x05 \x01(\x08\x12\x0e\n\x06\x64igest\x18\x06 \x01(\x0c\x12\x11\n\tfirst_seq\x18\x07 \x01(\x06\x12\x14\n\x0csnapshot_seq\x18\x08 \x01(\x06\"q\n\x12\x46\x65tchEventsRequest\x12#\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x14.lockstep.v1.EventId\x12\x12\n\nsession_id\x18\x02 \x01(\x06\x12\x0e\n\x06to_seq\x18\x03 \x01(\x06\x12\x12\n\ntold_epoch\x18\x04 \x01(\x06\"]\n\x10\x46\x65tchEventsReply\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x0c\x12\x13\n\x0bthrough_seq\x18\x03 \x01(\x06\x12\x15\n\rcommitted_seq\x18\x04 \x01(\x06\"C\n\x14\x46\x65tchSnapshotRequest\x12\x0e\n\x06stored\x18\x01 \x01(\x08\x12\x0b\n\x03seq\x18\x02 \x01(\x06\x12\x0e\n\x06offset\x18\x03 \x01(\x06\"U\n\x12\x46\x65tchSnapshotReply\x12\x0b\n\x03seq\x18\x01 \x01(\x06\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x06\"\xe2\x01\n\x0cQueryRequest\x12&\n\x05order\x18\x01 \x01(\x0b\x32\x15.lockstep.v1.OrderRefH\x00\x12\x11\n\x07\x61\x63\x63ount\x18\x02 \x01(\x07H\x00\x12\x16\n\x0c\x61ll_accounts\x18\x03 \x01(\x08H\x00\x12\x15\n\x0bopen_orders\x18\x04 \x01(\x07H\x00\x12\x15\n\x0binstruments\x18\x05 \x01(\x08H\x00\x12\x14\n\nsession_id\x18\x06 \x01(\x06H\x00\x12\x0f\n\x05\x62ooks\x18\x07 \x01(\x08H\x00\x12!\n\x04told\x18\x08 \x01(\x0b\x32\x11.lockstep.v1.ToldH\x00\x42\x07\n\x05query\"\"\n\x04Told\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0b\n\x03seq\x18\x02 \x01(\x06\"C\n\tBookState\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\"\n\x06orders\x18\x02 \x03(\x0b\x32\x12.lockstep.v1.Order\"\x8d\x02\n\nQueryReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x0f\n\x07primary\x18\x02 \x01(\x08\x12\"\n\x06orders\x18\x03 \x03(\x0b\x32\x12.lockstep.v1.Order\x12&\n\x08\x61\x63\x63ounts\x18\x04 \x03(\x0b\x32\x14.lockstep.v1.Account\x12,\n\x0binstruments\x18\x05 \x03(\x0b\x32\x17.lockstep.v1.Instrument\x12\x17\n\x0fsession_last_no\x18\x06 \x01(\x06\x12%\n\x05\x62ooks\x18\x07 \x03(\x0b\x32\x16.lockstep.v1.BookState\x12\x11\n\tparted_at\x18\x08 \x01(\x06\x32\x83\x03\n\x0bReplication\x12;\n\x05\x46\x65nce\x12\x19.lockstep.v1.FenceRequest\x1a\x17.lockstep.v1.FenceReply\x12R\n\x0c\x46\x65tchJournal\x12 .lockstep.v1.FetchJournalRequest\x1a\x1e.lockstep.v1.FetchJournalReply0\x01\x12O\n\x0b\x46\x65tchEvents\x12\x1f.lockstep.v1.FetchEventsRequest\x1a\x1d.lockstep.v1.FetchEventsReply0\x01\x12U\n\rFetchSnapshot\x12!.lockstep.v1.FetchSnapshotRequest\x1a\x1f.lockstep.v1.FetchSnapshotReply0\x01\x12;\n\x05Query\x12\x19.lockstep.v1.QueryRequest\x1a\x17.lockstep.v1.QueryReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dlockstep/v1/replication.proto\x12\x0blockstep.v1\x1a\x18lockstep/v1/common.proto\x1a\x18lockstep/v1/orders.proto\"1\n\x03Tip\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0b\n\x03seq\x18\x02 \x01(\x06\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\".\n\nEpochEntry\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x11\n\tfirst_seq\x18\x02 \x01(\x06\"W\n\x0c\x46\x65nceRequest\x12\x14\n\x0c\x63luster_uuid\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x06\x12\x11\n\tsequencer\x18\x03 \x01(\x07\x12\x0f\n\x07settled\x18\x04 \x01(\x08\"\xac\x01\n\nFenceReply\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x10\n\x08promised\x18\x02 \x01(\x06\x12\x1d\n\x03tip\x18\x03 \x01(\x0b\x32\x10.lockstep.v1.Tip\x12\x15\n\rcommitted_seq\x18\x04 \x01(\x06\x12\x14\n\x0ctimestamp_ns\x18\x05 \x01(\x10\x12\x0e\n\x06member\x18\x06 \x01(\x07\x12\r\n\x05\x62lank\x18\x07 \x01(\x08\x12\x0f\n\x07journal\x18\x08 \x01(\x06\":\n\x13\x46\x65tchJournalRequest\x12\x10\n\x08\x66rom_seq\x18\x01 \x01(\x06\x12\x11\n\tmax_bytes\x18\x02 \x01(\x06\"\xcc\x01\n\x11\x46\x65tchJournalReply\x12\x0e\n\x06\x66rames\x18\x01 \x03(\x0c\x12\x1d\n\x03tip\x18\x02 \x01(\x0b\x32\x10.lockstep.v1.Tip\x12\x15\n\rcommitted_seq\x18\x03 \x01(\x06\x12\'\n\x06\x65pochs\x18\x04 \x03(\x0b\x32\x17.lockstep.v1.EpochEntry\x12\x0f\n\x07in_sync\x18\x05 \x01(\x08\x12\x0e\n\x06\x64igest\x18\x06 \x01(\x0c\x12\x11\n\tfirst_seq\x18\x07 \x01(\x06\x12\x14\n\x0csnapshot_seq\x18\x08 \x01(\x06\"\x91\x01\n\x12\x46\x65tchEventsRequest\x12#\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x14.lockstep.v1.EventId\x12\x12\n\nsession_id\x18\x02 \x01(\x06\x12\x0e\n\x06to_seq\x18\x03 \x01(\x06\x12\x12\n\ntold_epoch\x18\x04 \x01(\x06\x12\x0e\n\x06urgent\x18\x05 \x01(\x08\x12\x0e\n\x06\x63\x61ller\x18\x06 \x01(\x07\"m\n\x10\x46\x65tchEventsReply\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x0c\x12\x13\n\x0bthrough_seq\x18\x03 \x01(\x06\x12\x15\n\rcommitted_seq\x18\x04 \x01(\x06\x12\x0e\n\x06paused\x18\x05 \x01(\x08\"9\n\x14\x46\x65tchSnapshotRequest\x12\x0b\n\x03seq\x18\x02 \x01(\x06\x12\x0e\n\x06offset\x18\x03 \x01(\x06J\x04\x08\x01\x10\x02\"U\n\x12\x46\x65tchSnapshotReply\x12\x0b\n\x03seq\x18\x01 \x01(\x06\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x06\"\xda\x02\n\x0cQueryRequest\x12&\n\x05order\x18\x01 \x01(\x0b\x32\x15.lockstep.v1.OrderRefH\x00\x12\x11\n\x07\x61\x63\x63ount\x18\x02 \x01(\x07H\x00\x12\x14\n\nsession_id\x18\x06 \x01(\x06H\x00\x12!\n\x04told\x18\x08 \x01(\x0b\x32\x11.lockstep.v1.ToldH\x00\x12/\n\x0bopen_orders\x18\t \x01(\x0b\x32\x18.lockstep.v1.OrderCursorH\x00\x12.\n\nall_orders\x18\n \x01(\x0b\x32\x18.lockstep.v1.OrderCursorH\x00\x12\x18\n\x0e\x61\x63\x63ounts_after\x18\x0b \x01(\x07H\x00\x12\x1b\n\x11instruments_after\x18\x0c \x01(\x07H\x00\x12\r\n\x05limit\x18\r \x01(\r\x12\x0e\n\x06\x63\x61ller\x18\x0e \x01(\x07\x42\x07\n\x05queryJ\x04\x08\x03\x10\x04J\x04\x08\x04\x10\x05J\x04\x08\x05\x10\x06J\x04\x08\x07\x10\x08\"0\n\x0bOrderCursor\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x10\n\x08order_id\x18\x02 \x01(\x06\"\"\n\x04Told\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0b\n\x03seq\x18\x02 \x01(\x06\"\xb2\x02\n\nQueryReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x0f\n\x07primary\x18\x02 \x01(\x08\x12\"\n\x06orders\x18\x03 \x03(\x0b\x32\x12.lockstep.v1.Order\x12\x17\n\x0fsession_last_no\x18\x06 \x01(\x06\x12\x11\n\tparted_at\x18\x08 \x01(\x06\x12\x12\n\norder_rows\x18\t \x01(\x0c\x12\x14\n\x0c\x61\x63\x63ount_rows\x18\n \x01(\x0c\x12\x15\n\rposition_rows\x18\x0b \x01(\x0c\x12\x17\n\x0finstrument_rows\x18\x0c \x01(\x0c\x12\x0c\n\x04more\x18\r \x01(\x08\x12&\n\x04next\x18\x0e \x01(\x0b\x32\x18.lockstep.v1.OrderCursorJ\x04\x08\x04\x10\x05J\x04\x08\x05\x10\x06J\x04\x08\x07\x10\x08\x32\x83\x03\n\x0bReplication\x12;\n\x05\x46\x65nce\x12\x19.lockstep.v1.FenceRequest\x1a\x17.lockstep.v1.FenceReply\x12R\n\x0c\x46\x65tchJournal\x12 .lockstep.v1.FetchJournalRequest\x1a\x1e.lockstep.v1.FetchJournalReply0\x01\x12O\n\x0b\x46\x65tchEvents\x12\x1f.lockstep.v1.FetchEventsRequest\x1a\x1d.lockstep.v1.FetchEventsReply0\x01\x12U\n\rFetchSnapshot\x12!.lockstep.v1.FetchSnapshotRequest\x1a\x1f.lockstep.v1.FetchSnapshotReply0\x01\x12;\n\x05Query\x12\x19.lockstep.v1.QueryRequest\x1a\x17.lockstep.v1.QueryReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lockstep.v1.replication_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TIP']._serialized_start=126
-  _globals['_TIP']._serialized_end=175
-  _globals['_EPOCHENTRY']._serialized_start=177
-  _globals['_EPOCHENTRY']._serialized_end=223
-  _globals['_FENCEREQUEST']._serialized_start=225
-  _globals['_FENCEREQUEST']._serialized_end=312
-  _globals['_FENCEREPLY']._serialized_start=315
-  _globals['_FENCEREPLY']._serialized_end=487
-  _globals['_FETCHJOURNALREQUEST']._serialized_start=489
-  _globals['_FETCHJOURNALREQUEST']._serialized_end=547
-  _globals['_FETCHJOURNALREPLY']._serialized_start=550
-  _globals['_FETCHJOURNALREPLY']._serialized_end=754
-  _globals['_FETCHEVENTSREQUEST']._serialized_start=756
-  _globals['_FETCHEVENTSREQUEST']._serialized_end=869
-  _globals['_FETCHEVENTSREPLY']._serialized_start=871
-  _globals['_FETCHEVENTSREPLY']._serialized_end=964
-  _globals['_FETCHSNAPSHOTREQUEST']._serialized_start=966
-  _globals['_FETCHSNAPSHOTREQUEST']._serialized_end=1033
-  _globals['_FETCHSNAPSHOTREPLY']._serialized_start=1035
-  _globals['_FETCHSNAPSHOTREPLY']._serialized_end=1120
-  _globals['_QUERYREQUEST']._serialized_start=1123
-  _globals['_QUERYREQUEST']._serialized_end=1349
-  _globals['_TOLD']._serialized_start=1351
-  _globals['_TOLD']._serialized_end=1385
-  _globals['_BOOKSTATE']._serialized_start=1387
-  _globals['_BOOKSTATE']._serialized_end=1454
-  _globals['_QUERYREPLY']._serialized_start=1457
-  _globals['_QUERYREPLY']._serialized_end=1726
-  _globals['_REPLICATION']._serialized_start=1729
-  _globals['_REPLICATION']._serialized_end=2116
+  _globals['_TIP']._serialized_start=98
+  _globals['_TIP']._serialized_end=147
+  _globals['_EPOCHENTRY']._serialized_start=149
+  _globals['_EPOCHENTRY']._serialized_end=195
+  _globals['_FENCEREQUEST']._serialized_start=197
+  _globals['_FENCEREQUEST']._serialized_end=284
+  _globals['_FENCEREPLY']._serialized_start=287
+  _globals['_FENCEREPLY']._serialized_end=459
+  _globals['_FETCHJOURNALREQUEST']._serialized_start=461
+  _globals['_FETCHJOURNALREQUEST']._serialized_end=519
+  _globals['_FETCHJOURNALREPLY']._serialized_start=522
+  _globals['_FETCHJOURNALREPLY']._serialized_end=726
+  _globals['_FETCHEVENTSREQUEST']._serialized_start=729
+  _globals['_FETCHEVENTSREQUEST']._serialized_end=874
+  _globals['_FETCHEVENTSREPLY']._serialized_start=876
+  _globals['_FETCHEVENTSREPLY']._serialized_end=985
+  _globals['_FETCHSNAPSHOTREQUEST']._serialized_start=987
+  _globals['_FETCHSNAPSHOTREQUEST']._serialized_end=1044
+  _globals['_FETCHSNAPSHOTREPLY']._serialized_start=1046
+  _globals['_FETCHSNAPSHOTREPLY']._serialized_end=1131
+  _globals['_QUERYREQUEST']._serialized_start=1134
+  _globals['_QUERYREQUEST']._serialized_end=1480
+  _globals['_ORDERCURSOR']._serialized_start=1482
+  _globals['_ORDERCURSOR']._serialized_end=1530
+  _globals['_TOLD']._serialized_start=1532
+  _globals['_TOLD']._serialized_end=1566
+  _globals['_QUERYREPLY']._serialized_start=1569
+  _globals['_QUERYREPLY']._serialized_end=1875
+  _globals['_REPLICATION']._serialized_start=1878
+  _globals['_REPLICATION']._serialized_end=2265
 # @@protoc_insertion_point(module_scope)

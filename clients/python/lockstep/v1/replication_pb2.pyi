@@ -1,4 +1,3 @@
-from lockstep.v1 import accounts_pb2 as _accounts_pb2
 from lockstep.v1 import common_pb2 as _common_pb2
 from lockstep.v1 import orders_pb2 as _orders_pb2
 from google.protobuf.internal import containers as _containers
@@ -87,38 +86,42 @@ class FetchJournalReply(_message.Message):
     def __init__(self, frames: _Optional[_Iterable[bytes]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., committed_seq: _Optional[int] = ..., epochs: _Optional[_Iterable[_Union[EpochEntry, _Mapping]]] = ..., in_sync: bool = ..., digest: _Optional[bytes] = ..., first_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ...) -> None: ...
 
 class FetchEventsRequest(_message.Message):
-    __slots__ = ("after", "session_id", "to_seq", "told_epoch")
+    __slots__ = ("after", "session_id", "to_seq", "told_epoch", "urgent", "caller")
     AFTER_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     TO_SEQ_FIELD_NUMBER: _ClassVar[int]
     TOLD_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    URGENT_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
     after: _common_pb2.EventId
     session_id: int
     to_seq: int
     told_epoch: int
-    def __init__(self, after: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., session_id: _Optional[int] = ..., to_seq: _Optional[int] = ..., told_epoch: _Optional[int] = ...) -> None: ...
+    urgent: bool
+    caller: int
+    def __init__(self, after: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., session_id: _Optional[int] = ..., to_seq: _Optional[int] = ..., told_epoch: _Optional[int] = ..., urgent: bool = ..., caller: _Optional[int] = ...) -> None: ...
 
 class FetchEventsReply(_message.Message):
-    __slots__ = ("epoch", "events", "through_seq", "committed_seq")
+    __slots__ = ("epoch", "events", "through_seq", "committed_seq", "paused")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     THROUGH_SEQ_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     events: bytes
     through_seq: int
     committed_seq: int
-    def __init__(self, epoch: _Optional[int] = ..., events: _Optional[bytes] = ..., through_seq: _Optional[int] = ..., committed_seq: _Optional[int] = ...) -> None: ...
+    paused: bool
+    def __init__(self, epoch: _Optional[int] = ..., events: _Optional[bytes] = ..., through_seq: _Optional[int] = ..., committed_seq: _Optional[int] = ..., paused: bool = ...) -> None: ...
 
 class FetchSnapshotRequest(_message.Message):
-    __slots__ = ("stored", "seq", "offset")
-    STORED_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("seq", "offset")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
-    stored: bool
     seq: int
     offset: int
-    def __init__(self, stored: bool = ..., seq: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+    def __init__(self, seq: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class FetchSnapshotReply(_message.Message):
     __slots__ = ("seq", "digest", "chunk", "total_bytes")
@@ -133,24 +136,36 @@ class FetchSnapshotReply(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., digest: _Optional[bytes] = ..., chunk: _Optional[bytes] = ..., total_bytes: _Optional[int] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
-    __slots__ = ("order", "account", "all_accounts", "open_orders", "instruments", "session_id", "books", "told")
+    __slots__ = ("order", "account", "session_id", "told", "open_orders", "all_orders", "accounts_after", "instruments_after", "limit", "caller")
     ORDER_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
-    ALL_ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
-    OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
-    INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
-    BOOKS_FIELD_NUMBER: _ClassVar[int]
     TOLD_FIELD_NUMBER: _ClassVar[int]
+    OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    ALL_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENTS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
     order: _orders_pb2.OrderRef
     account: int
-    all_accounts: bool
-    open_orders: int
-    instruments: bool
     session_id: int
-    books: bool
     told: Told
-    def __init__(self, order: _Optional[_Union[_orders_pb2.OrderRef, _Mapping]] = ..., account: _Optional[int] = ..., all_accounts: bool = ..., open_orders: _Optional[int] = ..., instruments: bool = ..., session_id: _Optional[int] = ..., books: bool = ..., told: _Optional[_Union[Told, _Mapping]] = ...) -> None: ...
+    open_orders: OrderCursor
+    all_orders: OrderCursor
+    accounts_after: int
+    instruments_after: int
+    limit: int
+    caller: int
+    def __init__(self, order: _Optional[_Union[_orders_pb2.OrderRef, _Mapping]] = ..., account: _Optional[int] = ..., session_id: _Optional[int] = ..., told: _Optional[_Union[Told, _Mapping]] = ..., open_orders: _Optional[_Union[OrderCursor, _Mapping]] = ..., all_orders: _Optional[_Union[OrderCursor, _Mapping]] = ..., accounts_after: _Optional[int] = ..., instruments_after: _Optional[int] = ..., limit: _Optional[int] = ..., caller: _Optional[int] = ...) -> None: ...
+
+class OrderCursor(_message.Message):
+    __slots__ = ("account", "order_id")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    account: int
+    order_id: int
+    def __init__(self, account: _Optional[int] = ..., order_id: _Optional[int] = ...) -> None: ...
 
 class Told(_message.Message):
     __slots__ = ("epoch", "seq")
@@ -160,30 +175,28 @@ class Told(_message.Message):
     seq: int
     def __init__(self, epoch: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
 
-class BookState(_message.Message):
-    __slots__ = ("instrument", "orders")
-    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
-    ORDERS_FIELD_NUMBER: _ClassVar[int]
-    instrument: int
-    orders: _containers.RepeatedCompositeFieldContainer[_orders_pb2.Order]
-    def __init__(self, instrument: _Optional[int] = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ...) -> None: ...
-
 class QueryReply(_message.Message):
-    __slots__ = ("stamp", "primary", "orders", "accounts", "instruments", "session_last_no", "books", "parted_at")
+    __slots__ = ("stamp", "primary", "orders", "session_last_no", "parted_at", "order_rows", "account_rows", "position_rows", "instrument_rows", "more", "next")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     PRIMARY_FIELD_NUMBER: _ClassVar[int]
     ORDERS_FIELD_NUMBER: _ClassVar[int]
-    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
-    INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
     SESSION_LAST_NO_FIELD_NUMBER: _ClassVar[int]
-    BOOKS_FIELD_NUMBER: _ClassVar[int]
     PARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    ORDER_ROWS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ROWS_FIELD_NUMBER: _ClassVar[int]
+    POSITION_ROWS_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_ROWS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     primary: bool
     orders: _containers.RepeatedCompositeFieldContainer[_orders_pb2.Order]
-    accounts: _containers.RepeatedCompositeFieldContainer[_accounts_pb2.Account]
-    instruments: _containers.RepeatedCompositeFieldContainer[_common_pb2.Instrument]
     session_last_no: int
-    books: _containers.RepeatedCompositeFieldContainer[BookState]
     parted_at: int
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., primary: bool = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ..., accounts: _Optional[_Iterable[_Union[_accounts_pb2.Account, _Mapping]]] = ..., instruments: _Optional[_Iterable[_Union[_common_pb2.Instrument, _Mapping]]] = ..., session_last_no: _Optional[int] = ..., books: _Optional[_Iterable[_Union[BookState, _Mapping]]] = ..., parted_at: _Optional[int] = ...) -> None: ...
+    order_rows: bytes
+    account_rows: bytes
+    position_rows: bytes
+    instrument_rows: bytes
+    more: bool
+    next: OrderCursor
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., primary: bool = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ..., session_last_no: _Optional[int] = ..., parted_at: _Optional[int] = ..., order_rows: _Optional[bytes] = ..., account_rows: _Optional[bytes] = ..., position_rows: _Optional[bytes] = ..., instrument_rows: _Optional[bytes] = ..., more: bool = ..., next: _Optional[_Union[OrderCursor, _Mapping]] = ...) -> None: ...

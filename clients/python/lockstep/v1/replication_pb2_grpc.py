@@ -86,7 +86,7 @@ class ReplicationServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FetchSnapshot(self, request, context):
-        """A snapshot of the engine's state as of a committed seq.
+        """A verified snapshot file, as of a committed seq.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

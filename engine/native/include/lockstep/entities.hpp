@@ -32,7 +32,8 @@ struct alignas(64) Order {
     u8 stp;
     u8 flags;
     u8 place;
-    u8 unused[2];
+    u8 marked;  // a listing may go on here
+    u8 unused;
     // Second line.
     i64 lot_micros;  // what one lot reserves while the order is live (buy), or brings in at the least (sell)
     i64 quantity;
@@ -259,7 +260,8 @@ struct Account {
     i64 cash;
     i64 reserved;
     i64 receivable;
-    Handle orders;  // list of live orders
+    Handle orders;  // list of live orders, the highest id first
+    Handle oldest;  // the last of them
     u32 live;       // their number
     u8 status;
     bool is_limited;  // `limits` are in force

@@ -33,6 +33,13 @@ std::vector<Handle> by_id(const Pool<T, Bits>& pool, IdOf&& id_of) {
     return handles;
 }
 
+inline std::vector<Handle> in_order(const std::map<u32, Handle>& by_number) {
+    std::vector<Handle> handles;
+    handles.reserve(by_number.size());
+    for (const auto& [_, at] : by_number) handles.push_back(at);
+    return handles;
+}
+
 inline void put_session(Bytes& out, const Session& session) {
     put(out, session.session_id, session.last_no, static_cast<u32>(session.kept()));
     for (u64 age = session.kept(); age-- > 0;) {
@@ -81,8 +88,8 @@ inline void put_account(Bytes& out, const Account& account) {
 }
 
 inline Bytes encode(const State& state) {
-    const auto books = by_id(state.books, [](const Book& one) { return one.instrument; });
-    const auto accounts = by_id(state.accounts, [](const Account& one) { return one.account; });
+    const auto books = in_order(state.books_by_id);
+    const auto accounts = in_order(state.accounts_by_id);
     const auto sessions = by_id(state.sessions, [](const Session& one) { return one.session_id; });
     auto positions = by_id(state.positions, [&](const Position& one) {
         return u64{state.accounts[one.account].account} << 32 | state.books[one.book].instrument;
@@ -311,6 +318,7 @@ inline void restore(Engine& engine, std::string_view raw) {
     for (int section = 0; section < 6; ++section) {
         for (u64 row = 0; row < counts[section]; ++row) takers[section](reader, state);
     }
+    state.sort_account_orders();
     if (reader.rest() != 0) throw Error("snapshot has " + std::to_string(reader.rest()) + " bytes after its end");
     // The format is canonical, so what was understood must give the same bytes again.
     require(encode(state) == raw, "the snapshot is not in canonical form; fetch it again from another replica");

@@ -2,6 +2,7 @@
 // lists and maps.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "lockstep/bookmarks.hpp"
 #include "lockstep/entities.hpp"
 #include "lockstep/id_map.hpp"
 
@@ -56,6 +58,8 @@ public:
     NumberMap instrument_numbers;
     IdMap session_ids;
     IdMap position_ids;
+    std::map<u32, Handle> accounts_by_id;
+    std::map<u32, Handle> books_by_id;
     std::unordered_map<std::string, Handle> account_names;
     std::unordered_map<std::string, Handle> symbols;
 
@@ -70,6 +74,7 @@ public:
     std::map<u64, Owner> owners;  // by session
     Market market = {};
     u64 last_queue_no = 0;
+    Bookmarks bookmarks;  // of listings; decides nothing
 
     u64 last_seq = 0;
     i64 last_timestamp_ns = 0;
@@ -111,6 +116,7 @@ public:
         account.flags = flags;
         std::memcpy(account.name, name, sizeof account.name);
         account_numbers.insert(id, at);
+        accounts_by_id.emplace(id, at);
         account_names.emplace(std::move(text), at);
         if (account.is_on_margin()) margin_accounts.emplace(id, at);
         return at;
@@ -130,6 +136,7 @@ public:
         waiting.resize(at + std::size_t{1});
         waiting[at] = std::make_unique<Waiting>();
         instrument_numbers.insert(id, at);
+        books_by_id.emplace(id, at);
         symbols.emplace(std::move(text), at);
         return at;
     }
@@ -168,7 +175,7 @@ public:
         OrderLinks& link = links[at];
         link.account_next = account.orders;
         link.account_previous = kNone;
-        if (account.orders != kNone) links[account.orders].account_previous = at;
+        (account.orders != kNone ? links[account.orders].account_previous : account.oldest) = at;
         account.orders = at;
         ++account.live;
         ++books[order.book].live;
@@ -176,6 +183,32 @@ public:
         if (order.client_order_id != 0) by_client_id.insert(hash_pair(account.account, order.client_order_id), at);
         if (order.tif == tif::GTD) expiries.emplace(std::pair(order.expire_ns, order.order_id), at);
         return at;
+    }
+
+    // Bring the accounts' lists of live orders, which were filed in another order, into that of their ids.
+    void sort_account_orders() {
+        struct Row {
+            Handle account;
+            Handle at;
+            u64 id;
+        };
+        std::vector<Row> rows;
+        rows.reserve(by_order_id.size());
+        for (Handle at = 1; at < orders.end(); ++at) {
+            if (orders[at].place != kGone) rows.push_back({orders[at].account, at, orders[at].order_id});
+        }
+        std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+            return a.account != b.account ? a.account < b.account : a.id < b.id;
+        });
+        Row before = {};
+        for (const Row& row : rows) {
+            const bool first = row.account != before.account;
+            links[row.at].account_next = first ? kNone : before.at;
+            links[row.at].account_previous = kNone;
+            (first ? accounts[row.account].oldest : links[before.at].account_previous) = row.at;
+            accounts[row.account].orders = row.at;
+            before = row;
+        }
     }
 
     // Drop an order that has left its place; its client id is free again.
@@ -188,7 +221,13 @@ public:
         } else {
             account.orders = link.account_next;
         }
-        if (link.account_next != kNone) links[link.account_next].account_previous = link.account_previous;
+        (link.account_next != kNone ? links[link.account_next].account_previous : account.oldest) =
+            link.account_previous;
+        if (order.marked != 0) {
+            order.marked = 0;
+            const Handle newer = link.account_previous;
+            if (bookmarks.move(at, newer) && newer != kNone) orders[newer].marked = 1;
+        }
         --account.live;
         --books[order.book].live;
         by_order_id.erase(hash_id(order.order_id), at);
