@@ -4,7 +4,6 @@ from typing import Any, Final
 
 import grpc
 
-from lockstep.engine.pages import MAX_ROWS
 from lockstep.gateway import listings
 from lockstep.gateway.calls import abort, authenticate, require_account
 from lockstep.gateway.engines import EnginesUnavailable
@@ -15,6 +14,8 @@ from lockstep.v1 import accounts_pb2, accounts_pb2_grpc, replication_pb2
 
 SERVICE: Final = "lockstep.v1.Accounts"
 _U32: Final = 2**32 - 1
+_MAX_ACCOUNTS: Final = 150
+"""In one page: each is a message that is built here, in about 7 us of the loop that orders go through."""
 
 
 class AccountsService(accounts_pb2_grpc.AccountsServicer):
@@ -49,15 +50,15 @@ class AccountsService(accounts_pb2_grpc.AccountsServicer):
         """A page of the accounts that the client may trade."""
         client = await authenticate(context, self._shell.entitlements)
         await require_cursor(context, request.cursor, _U32)
-        after, limit, own = request.cursor, request.limit, None
+        after, limit, own = request.cursor, min(request.limit or _MAX_ACCOUNTS, _MAX_ACCOUNTS), None
         if client.accounts:
             # Of its own accounts those that may stand in one page of the engine's.
             left = sorted(number for number in client.accounts if number > after)
             if not left:
                 return accounts_pb2.ListAccountsReply(stamp=self._shell.stamp())
             after = max(after, left[0] - 1)
-            own = frozenset(number for number in left if number <= after + MAX_ROWS)
-            limit = min(limit or MAX_ROWS, max(own) - after)
+            own = frozenset(number for number in left if number <= after + limit)
+            limit = max(own) - after
         asked = replication_pb2.QueryRequest(accounts_after=after, limit=limit)
         reply = await list_page(self._shell, client, asked, request.min_seq, context)
         next_cursor = reply.next.account if reply.more else 0

@@ -8,6 +8,7 @@ from rich.table import Table
 from lockstep.ops.bench_cluster import BenchPlan, BenchResult, Phase, run_bench
 from lockstep.ops.bench_failover import FAULTS, LEFT_OUT, FailoverPlan, FailoverResult, run_failover_bench
 from lockstep.ops.bench_matching import MatchingFigures, MatchingPlan, machine, run_matching_bench
+from lockstep.ops.bench_reads import READS, ReadsPlan, run_reads_bench
 from lockstep.ops.bench_restart import RestartPlan, run_restart_bench
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
@@ -252,3 +253,42 @@ def restart(json_file: Output | None, commands: int, tail: int, engine: str, who
     console.print(f"left out: {figures.left_out}", highlight=False)
     write_json(json_file, asdict(figures))
     return 0
+
+
+@command.command("reads")
+@json_option
+@engine_option("native")
+@click.option("--orders", type=click.IntRange(0, 2_000_000), default=100_000, show_default=True, help="In one account.")
+@click.option("--accounts", type=click.IntRange(10, 200_000), default=20_000, show_default=True)
+@click.option("--instruments", type=click.IntRange(1, 20_000), default=5_000, show_default=True)
+@click.option("--rate", type=click.IntRange(10, 10_000), default=500, show_default=True, help="Orders a second.")
+@click.option("--duration", "duration_s", type=click.FloatRange(1, 600), default=10.0, show_default=True)
+@click.option("--read", "reads", type=click.Choice(READS), multiple=True, help="Only this kind (repeatable); else all.")
+@expected_errors
+def reads(
+    json_path: Path | None,
+    engine: str,
+    orders: int,
+    accounts: int,
+    instruments: int,
+    rate: int,
+    duration_s: float,
+    reads: tuple[str, ...],
+) -> int:
+    """Measure what trading notices of large reads beside it, at the other gateway of a local cluster.
+
+    Exit code 1 if an order stayed unanswered, or a kind of read was never answered.
+    """
+    console = make_console(json_path)
+    plan = ReadsPlan(IMPLEMENTATIONS[engine], reads or READS, orders, accounts, instruments, rate, duration_s)
+    phases = run_reads_bench(plan, lambda text: console.print(text, highlight=False))
+    table = Table(title="order to report beside reads, microseconds", title_justify="left", pad_edge=False)
+    for name in ("read", "p50", "p90", "p99", "p99.9", "max", "reads", "failed", "rows", "median ms"):
+        table.add_column(name, justify="left" if name == "read" else "right")
+    for phase in phases:
+        cells = [f"{phase.latency_us.get(name, 0):.0f}" for name in ("p50", "p90", "p99", "p99.9", "max")]
+        said = [str(phase.read.get(name, "")) for name in ("reads", "failed", "rows", "median_ms")]
+        table.add_row(phase.name, *cells, *said)
+    console.print(table)
+    write_json(json_path, {"phases": [asdict(phase) for phase in phases]})
+    return int(any(phase.unanswered or phase.read.get("reads") == 0 for phase in phases))

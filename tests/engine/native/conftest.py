@@ -329,6 +329,9 @@ class Pair:
         assert self.native.fees_micros == self.reference.fees_micros
         assert self.native.accounts() == self.reference.accounts()
         assert self.native.instruments() == self.reference.instruments()
+        assert self.native.all_orders_page((0, 0), 10_000) == self.reference.all_orders_page((0, 0), 10_000)
+        assert self.native.accounts_page(0, 10_000) == self.reference.accounts_page(0, 10_000)
+        assert self.native.instruments_page(0, 10_000) == self.reference.instruments_page(0, 10_000)
         for view in self.reference.instruments():
             assert self.native.book(view.instrument, 10_000) == self.reference.book(view.instrument, 10_000)
         for account in self.reference.accounts():
