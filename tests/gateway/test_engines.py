@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from lockstep.gateway.downlink import Fetch
-from lockstep.gateway.engines import Engines, EnginesUnavailable
+from lockstep.gateway.engines import Engines, EnginesBusy, EnginesUnavailable
 from lockstep.gateway.missed_events import MissedEvents
 from lockstep.stream.records import EVENT, Events
 from lockstep.stream.topology import Member, ProcessKind
@@ -27,10 +27,21 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
     def __init__(self) -> None:
         self.go = threading.Event()
         self.stamp = common_pb2.Stamp(epoch=3, seq=100)
+        self.asked = 0
+        self.busy = False
+        self.left = threading.Event()
+        """A caller has gone."""
+        self.searches = 0
+        self.page_seqs = 0
+        """Seqs of one page; 0: all at once."""
         self.parted = False
         """What is asked for follows something that was given up."""
 
-    def Query(self, _request: Any, _context: Any) -> replication_pb2.QueryReply:  # noqa: N802
+    def Query(self, _request: Any, context: Any) -> replication_pb2.QueryReply:  # noqa: N802
+        self.asked += 1
+        if self.busy:
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "others come first")
+        context.add_callback(self.left.set)
         self.go.wait(10)
         return replication_pb2.QueryReply(stamp=self.stamp)
 
@@ -38,10 +49,19 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
         self.go.wait(10)
         if self.parted and request.told_epoch:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, "another history")
-        events = np.zeros(request.to_seq - request.after.seq, dtype=EVENT)
-        events["seq"] = np.arange(request.after.seq + 1, request.to_seq + 1)
+        if self.busy:
+            self.busy = False
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "others come first")
+        self.searches += 1
+        through = request.to_seq
+        if self.page_seqs and not request.urgent:
+            through = min(through, request.after.seq + self.page_seqs)
+        events = np.zeros(through - request.after.seq, dtype=EVENT)
+        events["seq"] = np.arange(request.after.seq + 1, through + 1)
+        # Nothing is of the session that is asked for.
+        raw = b"" if request.session_id else events.tobytes()
         yield replication_pb2.FetchEventsReply(
-            epoch=self.stamp.epoch, events=events.tobytes(), through_seq=request.to_seq
+            epoch=self.stamp.epoch, events=raw, through_seq=through, paused=through < request.to_seq
         )
 
 
@@ -153,3 +173,78 @@ def test_gap_is_not_filled_by_an_engine_that_has_not_heard_of_the_epoch(cluster:
     cluster.standby.parted = True
     _, state = missed(cluster, wanted)
     assert state.left_behind  # it was the other one that was believed
+
+
+LISTING = replication_pb2.QueryRequest(accounts_after=0)
+
+
+def page(cluster: Cluster, timeout_s: float, **least: Any) -> common_pb2.Stamp:
+    async def scenario() -> common_pb2.Stamp:
+        engines = Engines(cluster.members)
+        engines.primary = 1
+        try:
+            return (await engines.page(LISTING, timeout_s=timeout_s, **least)).stamp
+        finally:
+            await engines.close()
+
+    return asyncio.run(scenario())
+
+
+def test_a_page_that_is_slow_is_asked_of_one_engine_once_and_of_nobody_else(cluster: Cluster) -> None:
+    with pytest.raises(EnginesBusy, match="engine 1: DEADLINE_EXCEEDED"):
+        page(cluster, timeout_s=0.5)
+    assert (cluster.primary.asked, cluster.standby.asked) == (1, 0)
+    assert cluster.primary.left.wait(2), "the engine learns that nobody waits for it"
+
+
+def test_a_page_is_not_asked_of_another_engine_because_the_first_has_others_to_answer(cluster: Cluster) -> None:
+    cluster.primary.busy = True
+    with pytest.raises(EnginesBusy, match="others come first"):
+        page(cluster, timeout_s=5)
+    assert cluster.standby.asked == 0
+
+
+def test_a_page_comes_from_the_next_engine_where_the_first_is_behind_or_not_wanted(cluster: Cluster) -> None:
+    cluster.primary.go.set()
+    cluster.primary.stamp.seq = 99
+    cluster.standby.stamp.seq = 100
+    assert page(cluster, timeout_s=5, min_seq=100).seq == 100
+    assert page(cluster, timeout_s=5, standby=True).seq == 100
+    assert cluster.primary.asked == 1
+
+
+def searched(cluster: Cluster, *clients: str) -> list[tuple[str, int, list[int]]]:
+    """(Client, how far, what came) of the pages of searches at once, in the order in which they came."""
+
+    async def scenario() -> list[tuple[str, int, list[int]]]:
+        engines = Engines(cluster.members)
+        engines.primary = 1
+        pages: list[tuple[str, int, list[int]]] = []
+
+        async def search(client: str) -> None:
+            async for events, through in engines.events(after=(0, 0), to_seq=100, session_id=7, client=client):
+                pages.append((client, through[0], events["seq"].tolist()))
+
+        await asyncio.gather(*(search(client) for client in clients))
+        await engines.close()
+        return pages
+
+    return asyncio.run(scenario())
+
+
+def test_a_search_goes_on_where_its_last_page_ended_also_if_nothing_was_found_there(cluster: Cluster) -> None:
+    cluster.primary.go.set()
+    cluster.primary.page_seqs = 30
+    cluster.primary.busy = True
+    assert searched(cluster, "one") == [("one", through, []) for through in (30, 60, 90, 100)]
+    assert (cluster.primary.searches, cluster.standby.searches) == (4, 0)
+
+
+def test_a_client_with_six_searches_does_not_keep_another_from_its_own(cluster: Cluster) -> None:
+    cluster.primary.go.set()
+    cluster.primary.page_seqs = 10
+    pages = searched(cluster, *["greedy"] * 6, "modest")
+    assert [through for client, through, _ in pages if client == "modest"] == list(range(10, 101, 10))
+    last = max(place for place, (client, _, _) in enumerate(pages) if client == "modest")
+    # Each of its pages waits for one or two of the others, not for six.
+    assert last < 40

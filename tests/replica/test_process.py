@@ -17,6 +17,7 @@ import grpc
 import numpy as np
 import pytest
 
+from lockstep.engine.pages import account_rows
 from lockstep.stream.frames import FrameFlag, decode_frame, encode_frame
 from lockstep.stream.records import EVENT, CommandKind
 from lockstep.stream.topology import LinkKind, inbound_links, outbound_links
@@ -189,15 +190,18 @@ def test_commit_release_queries_and_fetches(trading):
     assert {each.sender for each in released} == {1}
     assert sum(each.count for each in released) == 16
     assert rig.status(1).digest == rig.status(2).digest
-    query = rig.stubs[1].Query(replication_pb2.QueryRequest(all_accounts=True), timeout=DEADLINE_S)
-    assert len(query.accounts) == 15
-    assert query.primary
-    assert query.stamp.seq == 16
+    query = rig.stubs[1].Query(replication_pb2.QueryRequest(accounts_after=0, limit=10), timeout=DEADLINE_S)
+    assert len(account_rows(query.account_rows)) == 10
+    assert (query.more, query.primary, query.stamp.seq) == (True, True, 16)
+    request = replication_pb2.QueryRequest(accounts_after=query.next.account)
+    # Another engine goes on where the first one ended.
+    rest = rig.stubs[2].Query(request, timeout=DEADLINE_S)
+    assert (len(account_rows(rest.account_rows)), rest.more, rest.primary) == (5, False, False)
     events = events_of(rig, 2, after=common_pb2.EventId(seq=5, index=2**32 - 1), to_seq=9)
     assert events["seq"].tolist() == [6, 7, 8, 9]
-    chunks = list(rig.stubs[2].FetchSnapshot(replication_pb2.FetchSnapshotRequest(), timeout=DEADLINE_S))
-    assert sum(len(chunk.chunk) for chunk in chunks) == chunks[0].total_bytes > 0
-    assert chunks[0].seq == 16
+    with pytest.raises(grpc.RpcError) as refused:
+        list(rig.stubs[2].FetchSnapshot(replication_pb2.FetchSnapshotRequest(), timeout=DEADLINE_S))
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND, "the live state is not written for anybody"
     with pytest.raises(grpc.RpcError) as refused:
         rig.fence(2, 5, 2, uuid="other")
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
