@@ -94,7 +94,7 @@ def test_an_engine_has_no_way_to_give_the_main_loop_more_than_a_page():
 
 ORDERS, ACCOUNTS, INSTRUMENTS = 30_000, 5_000, 2_000
 MOST_NS = 20_000_000
-"""CPU time of one page, as the main loop spends it. Measured: 0.3 ms (native) and 1.5 ms (reference) at the most; to list
+"""CPU time of one page, as the main loop spends it. Measured: 0.3 ms (native) and 1.5 ms (reference) at the most; all
 100 000 orders at once took 0.4 s. The bound leaves room for a sanitizer, and none for what grows with the state."""
 
 
