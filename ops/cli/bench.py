@@ -266,7 +266,7 @@ def restart(json_file: Output | None, commands: int, tail: int, engine: str, who
 @click.option("--read", "reads", type=click.Choice(READS), multiple=True, help="Only this kind (repeatable); else all.")
 @expected_errors
 def reads(
-    json_path: Path | None,
+    json_file: Output | None,
     engine: str,
     orders: int,
     accounts: int,
@@ -279,7 +279,7 @@ def reads(
 
     Exit code 1 if an order stayed unanswered, or a kind of read was never answered.
     """
-    console = make_console(json_path)
+    console = make_console(json_file)
     plan = ReadsPlan(IMPLEMENTATIONS[engine], reads or READS, orders, accounts, instruments, rate, duration_s)
     phases = run_reads_bench(plan, lambda text: console.print(text, highlight=False))
     table = Table(title="order to report beside reads, microseconds", title_justify="left", pad_edge=False)
@@ -290,5 +290,5 @@ def reads(
         said = [str(phase.read.get(name, "")) for name in ("reads", "failed", "rows", "median_ms")]
         table.add_row(phase.name, *cells, *said)
     console.print(table)
-    write_json(json_path, {"phases": [asdict(phase) for phase in phases]})
+    write_json(json_file, {"phases": [asdict(phase) for phase in phases]})
     return int(any(phase.unanswered or phase.read.get("reads") == 0 for phase in phases))
