@@ -137,7 +137,7 @@ class Candidacy:
         if leader.up:
             return leader.since_ns + rank_ns if leader.mute and self._driver.steady(now_ns) else None
         if leader.lost:
-            return leader.since_ns + rank_ns
+            return max(leader.since_ns, leader.doubt_until_ns) + rank_ns
         if leader.present is not False:
             # Merely not reached yet: etcd says that it lives, or has not said anything.
             return None

@@ -210,14 +210,16 @@ def plan_takeover(config: ConfigRecord, *, sequencer: int, highest_promised: int
 
 
 def plan_fence_result(
-    config: ConfigRecord, *, answered: tuple[int, ...], attempt: str, odd: tuple[int, ...] = ()
-) -> ConfigRecord:
+    config: ConfigRecord, *, answered: tuple[int, ...], attempt: str, odd: tuple[int, ...] = (),
+    prefer: tuple[int, ...] = (),
+) -> ConfigRecord:  # fmt: skip
     """Remove the engines that did not answer the fence, keep the `odd` ones out for good, and end the founding.
 
-    The epoch stays: nothing has been opened under it.
+    A removed primary's role goes to the first of `prefer` that stays. The epoch stays: nothing was opened under it.
     """
     kept = tuple(member for member in config.in_sync if member in answered)
-    narrowed = _without(config, kept, config.primary if config.primary in kept else 0, config.epoch, attempt)
+    primary = next((member for member in (config.primary, *prefer) if member in kept), 0)
+    narrowed = _without(config, kept, primary, config.epoch, attempt)
     return replace(narrowed, founding=False, fenced=tuple(sorted({*config.fenced, *odd})))
 
 

@@ -112,6 +112,14 @@ class EngineDown:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineStalled:
+    """An engine that answers stood still: no heartbeat of it came for so long, and that is over."""
+
+    engine: int
+    for_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class SequencerUp:
     """Another sequencer answers on its liveness link."""
 
@@ -265,6 +273,7 @@ Event = (
     | PresenceSeen
     | EngineUp
     | EngineDown
+    | EngineStalled
     | SequencerUp
     | SequencerDown
     | SequencerMute

@@ -23,6 +23,7 @@ from lockstep.sequencer.config_record import note_known, plan_fence_result
 from lockstep.sequencer.events import Down, Effects, EpochCause, Event, FetchOrder, Level, OperatorAnswer, Outbox
 from lockstep.sequencer.hold import ConfigHold, Purpose, Settled, StoreEvent, Verdict
 from lockstep.sequencer.overrides import Overrides
+from lockstep.sequencer.patience import Patience
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.reign import Reign
 from lockstep.sequencer.settings import MS, Settings
@@ -80,7 +81,7 @@ class SequencerMachine:
         self._claim = Claim(EpochCause.BOOTSTRAP, now_ns)
         self._overrides = Overrides(settings)
         others = tuple(other for other in settings.sequencers if other != settings.member)
-        self.peers = Peers(settings.engines, others, now_ns)
+        self.peers = Peers(settings.engines, others, now_ns, Patience(settings))
         self.driver = Driver(settings)
         self.clock = StampClock(now_ns, wall_ns)
         self._candidacy = Candidacy(settings, self.peers, self.driver, now_ns)
@@ -151,29 +152,23 @@ class SequencerMachine:
     def _handle(self, event: Event, now_ns: int) -> None:
         match event:
             case ev.Tick():
+                self.peers.patience.on_turn(now_ns)
                 if self.reign is not None:
                     self.reign.on_tick(now_ns, self._out)
             case ev.AckReceived():
                 self._on_ack(event, now_ns)
             case ev.ConfigSeen() | ev.CasWon() | ev.CasLost() | ev.CasAmbiguous() | ev.StoreDown():
                 self._on_store(event, now_ns)
-            case ev.EngineUp(engine, epoch):
-                self.peers.on_up(self.peers.engines.get(engine), epoch, now_ns)
+            case ev.EngineUp(engine, _):
+                self.peers.on_event(event, now_ns)
                 if self.takeover is not None:
                     self.takeover.on_engine_up(engine, now_ns)
-            case ev.EngineDown(engine, reason):
-                self._on_engine_down(engine, reason, now_ns)
-            case ev.SequencerUp(sequencer, epoch):
-                self.peers.on_up(self.peers.sequencers.get(sequencer), epoch, now_ns)
-            case ev.SequencerDown(sequencer, reason):
-                self.peers.on_down(self.peers.sequencers.get(sequencer), reason, now_ns)
-            case ev.SequencerMute(sequencer, mute):
-                self.peers.on_mute(sequencer, mute, now_ns)
+            case ev.EngineDown():
+                self._on_engine_down(event, now_ns)
+            case ev.EngineStalled() | ev.SequencerUp() | ev.SequencerDown() | ev.SequencerMute() | ev.PresenceSeen():
+                self.peers.on_event(event, now_ns)
             case ev.DriverDown() | ev.DriverUp():
                 self.driver.on_change(isinstance(event, ev.DriverUp), now_ns)
-            case ev.PresenceSeen(sequencer, present):
-                if sequencer in self.peers.sequencers:
-                    self.peers.sequencers[sequencer].present = present
             case ev.FenceAnswered() | ev.FenceFailed() | ev.JournalFetched() | ev.JournalFetchFailed():
                 self._on_engine_answer(event, now_ns)
             case _:
@@ -250,7 +245,8 @@ class SequencerMachine:
     def _narrow(self, takeover: Takeover, kept: tuple[int, ...], odd: tuple[int, ...], now_ns: int) -> None:
         config = takeover.config
         known_seq = max(takeover.answers[engine].committed_seq for engine in kept)
-        record = plan_fence_result(config, answered=kept, odd=odd, attempt=self.hold.next_attempt())
+        prefer = self.peers.patience.steadiest_first(kept, now_ns)
+        record = plan_fence_result(config, answered=kept, odd=odd, attempt=self.hold.next_attempt(), prefer=prefer)
         record = note_known(record, known_seq)
         self._enter(State.NARROWING, "removing engines that did not answer the fence")
         if kept != config.in_sync:
@@ -364,7 +360,7 @@ class SequencerMachine:
 
     def _on_operator(self, wish: ev.OperatorRequest, now_ns: int) -> None:
         if self.reign is not None and not isinstance(wish, ev.ForceFailoverRequested):
-            self.reign.request(wish, self._out)
+            self.reign.request(wish, now_ns, self._out)
             return
         reigning = self.reign is not None and not self.reign.why
         refusal = self._overrides.take(wish, self.hold.config, self.peers, now_ns, reigning=reigning, why=self.why)
@@ -387,11 +383,12 @@ class SequencerMachine:
         record = note_known(proposal.record, reign.agreement.committed)
         self.hold.propose(record, proposal.purpose, now_ns, self._out)
 
-    def _on_engine_down(self, engine: int, reason: Down, now_ns: int) -> None:
+    def _on_engine_down(self, event: ev.EngineDown, now_ns: int) -> None:
+        engine, reason = event.engine, event.reason
         peer = self.peers.engines.get(engine)
-        self.peers.on_down(peer, reason, now_ns)
         if peer is None:
             return
+        self.peers.on_event(event, now_ns)
         if self.takeover is not None and peer.crashed:
             self.takeover.withdraw(engine, now_ns)
         if self.reign is not None:
@@ -410,6 +407,8 @@ class SequencerMachine:
         current = self._own_config()
         seen = self.hold.config
         if current is not None and seen is not None and seen.attempt != current:
+            if self.reign is not None and seen.sequencer != self._settings.member:
+                self.peers.patience.on_deposed(now_ns)
             self._step_down(f"the config names sequencer {seen.sequencer} with epoch {seen.epoch}", now_ns)
 
     def _on_settled(self, settled: Settled, now_ns: int) -> None:

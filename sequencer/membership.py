@@ -36,22 +36,25 @@ class Growth:
 class Membership:
     """Changes of one reign. At most one growth and one operator's wish are open."""
 
-    __slots__ = ("_grow_not_before_ns", "_patience_ns", "growth", "stalled_on", "wish")
+    __slots__ = ("_grow_not_before_ns", "_patience_ns", "_removed_slow", "doubted", "growth", "stalled_on", "wish")
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, grow_not_before_ns: int) -> None:
         self._patience_ns = _STALL_PATIENCE * settings.timing.hang_ms * MS
-        self._grow_not_before_ns = 0
+        self._grow_not_before_ns = grow_not_before_ns
         self.growth: Growth | None = None
         self.wish: OperatorRequest | None = None
         """What an operator has asked for and has not been answered."""
         self.stalled_on: tuple[int, ...] = ()
         """Lost in-sync engines that can't be removed: no other is left, or automatic failover is off."""
+        self.doubted: tuple[int, ...] = ()
+        """In-sync engines that are silent and get time to come back (`patience`)."""
+        self._removed_slow: set[int] = set()  # they answered, and did not get on
 
     def required(self, config: ConfigRecord) -> tuple[int, ...]:
         """Engines whose ack a new command needs."""
         return config.in_sync if self.growth is None else (*config.in_sync, self.growth.member)
 
-    def request(self, wish: OperatorRequest, config: ConfigRecord, peers: Peers) -> None:
+    def request(self, wish: OperatorRequest, config: ConfigRecord, peers: Peers, now_ns: int) -> None:
         """Take an operator's wish in.
 
         Raises:
@@ -59,7 +62,7 @@ class Membership:
         """
         if self.wish is not None:
             raise PlanRefused("another operator's command is under way: try again later")
-        self.wish = concrete(wish, config, peers)
+        self.wish = concrete(wish, config, peers, now_ns)
 
     def plan(
         self, config: ConfigRecord, peers: Peers, agreement: Agreement, attempt: str, now_ns: int
@@ -77,10 +80,13 @@ class Membership:
         lost = self._lost(config, peers, agreement, now_ns)
         left = tuple(member for member in config.in_sync if member not in lost)
         # Where engines contradict each other, a lost one may be the one that tells who is right.
-        if lost and left and not config.paused and not agreement.diverged:
-            self.stalled_on = ()
-            return self._plan_shrink(config, peers, agreement, lost, left, attempt)
-        self.stalled_on = lost
+        removable = lost and left and not config.paused and not agreement.diverged
+        self.doubted = tuple(m for m in lost if peers.engines[m].in_doubt(now_ns) and m not in agreement.unjoined)
+        self.stalled_on = () if removable else lost
+        given_up = tuple(member for member in lost if member not in self.doubted)
+        if removable and given_up:
+            prefer = (*peers.patience.steadiest_first(left, now_ns), *self.doubted)
+            return self._plan_shrink(config, peers, agreement, given_up, prefer, attempt)
         if self.wish is not None:
             _check_left(self.wish, config, lost)
             return plan_wish(self.wish, config, attempt)
@@ -92,10 +98,10 @@ class Membership:
         return None
 
     def _plan_shrink(
-        self, config: ConfigRecord, peers: Peers, agreement: Agreement, lost: tuple[int, ...], left: tuple[int, ...],
+        self, config: ConfigRecord, peers: Peers, agreement: Agreement, lost: tuple[int, ...], prefer: tuple[int, ...],
         attempt: str,
     ) -> Proposal:  # fmt: skip
-        record = plan_shrink(config, lost=lost, prefer=left, attempt=attempt)
+        record = plan_shrink(config, lost=lost, prefer=prefer, attempt=attempt)
         cause = EpochCause.PRIMARY_LOST if config.primary in lost else EpochCause.STANDBY_LOST
         since = [
             peers.engines[member].since_ns if peers.engines[member].lost else agreement.progress_ns.get(member, 0)
@@ -117,6 +123,10 @@ class Membership:
 
     def candidate(self, config: ConfigRecord, peers: Peers, agreement: Agreement, tip: int, now_ns: int) -> int:
         """A learner that may be announced now; 0: none."""
+        for engine in tuple(self._removed_slow):
+            if tip - agreement.learner_at(engine) <= GROW_LAG:
+                self._removed_slow.discard(engine)
+                peers.patience.on_back(("pace", engine), now_ns)
         if self.growth is not None or now_ns < self._grow_not_before_ns or agreement.diverged or self.stalled_on:
             return 0
         for engine, peer in peers.engines.items():
@@ -126,6 +136,14 @@ class Membership:
             if agreed_at and tip - agreed_at <= GROW_LAG:
                 return engine
         return 0
+
+    def on_removed(self, members: tuple[int, ...], peers: Peers, now_ns: int) -> None:
+        """They are out. Where that was in vain lately, they are not taken in again at once either."""
+        self._grow_not_before_ns = max(self._grow_not_before_ns, grow_not_before_ns(peers, now_ns))
+        for engine in members:
+            if peers.engines[engine].up:
+                self._removed_slow.add(engine)
+                peers.patience.on_silent(("pace", engine), now_ns)
 
     def begin_growth(self, member: int, seq: int, now_ns: int) -> None:
         """The stream has announced it."""
@@ -141,8 +159,13 @@ class Membership:
         # has not spoken yet may have.
         doubtful = agreement.returning.union(agreement.unjoined)
         alive = tuple(member for member in config.in_sync if not peers.engines[member].lost and member not in doubtful)
-        stalled = agreement.stalled(alive, now_ns, self._patience_ns)
+        stalled = agreement.stalled(alive, now_ns, self._patience_ns + peers.patience.extra_ns(now_ns))
         return tuple(member for member in config.in_sync if member not in alive or member in stalled)
+
+
+def grow_not_before_ns(peers: Peers, now_ns: int) -> int:
+    """When an engine may be taken in that was removed now: at once, but where removals were in vain lately."""
+    return now_ns + 2 * peers.patience.extra_ns(now_ns)
 
 
 def _check_left(wish: OperatorRequest, config: ConfigRecord, lost: tuple[int, ...]) -> None:

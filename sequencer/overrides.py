@@ -67,7 +67,7 @@ class Overrides:
                 return f"engine {wish.to} does not answer: start it first"
             if reigning:
                 try:
-                    concrete(wish, config, peers)
+                    concrete(wish, config, peers, now_ns)
                 except PlanRefused as error:
                     return str(error)
             self.force = wish

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from lockstep.sequencer import events as ev
 from lockstep.sequencer.events import Down
+from lockstep.sequencer.patience import Patience, Peer
 
 
 @dataclass(slots=True)
@@ -17,6 +19,8 @@ class PeerState:
     present: bool | None = None
     """Other sequencers: whether their leased key is in etcd; None: not known yet."""
 
+    doubt_until_ns: int = 0
+    """While it is silent: only from then on that counts as a loss; back after that: it has until then to speak."""
     mute: bool = False
     """Other sequencers: it lives, and says that its media driver is lost."""
     journal: int = 0
@@ -37,38 +41,70 @@ class PeerState:
         """Its connection ended."""
         return not self.up and self.down is Down.EOF
 
+    def in_doubt(self, now_ns: int) -> bool:
+        """It is silent, or was until now, and not for so long that it counts."""
+        return now_ns < self.doubt_until_ns
+
+
+Evidence = (
+    ev.EngineUp | ev.EngineDown | ev.EngineStalled | ev.SequencerUp | ev.SequencerDown | ev.SequencerMute
+    | ev.PresenceSeen
+)  # fmt: skip
+
 
 class Peers:
     """All watched peers of a sequencer."""
 
-    __slots__ = ("engines", "highest_promised", "sequencers")
+    __slots__ = ("engines", "highest_promised", "patience", "sequencers")
 
-    def __init__(self, engines: tuple[int, ...], sequencers: tuple[int, ...], now_ns: int) -> None:
+    def __init__(self, engines: tuple[int, ...], sequencers: tuple[int, ...], now_ns: int, patience: Patience) -> None:
+        self.patience = patience
         self.engines = {engine: PeerState(since_ns=now_ns) for engine in engines}
         self.sequencers = {sequencer: PeerState(since_ns=now_ns) for sequencer in sequencers}
         self.highest_promised = 0
         """Highest epoch that any peer was heard to know: a new epoch is above it, even if etcd was wiped."""
 
-    def on_up(self, peer: PeerState | None, epoch: int, now_ns: int) -> None:
-        """A peer answers. None: a peer that is not configured."""
-        if peer is None:
-            return
+    def on_event(self, event: Evidence, now_ns: int) -> None:
+        """Take evidence in. What is said of a peer that is not configured means nothing."""
+        match event:
+            case ev.EngineUp(engine, epoch) if engine in self.engines:
+                self._on_up(self.engines[engine], ("engine", engine), epoch, now_ns)
+            case ev.EngineDown(engine, reason) if engine in self.engines:
+                self._on_down(self.engines[engine], ("engine", engine), reason, now_ns)
+            case ev.EngineStalled(engine, for_ns) if engine in self.engines:
+                self.patience.on_stop(engine, for_ns, now_ns)
+            case ev.SequencerUp(sequencer, epoch) if sequencer in self.sequencers:
+                self._on_up(self.sequencers[sequencer], ("sequencer", sequencer), epoch, now_ns)
+            case ev.SequencerDown(sequencer, reason) if sequencer in self.sequencers:
+                self._on_down(self.sequencers[sequencer], ("sequencer", sequencer), reason, now_ns)
+            case ev.SequencerMute(sequencer, mute):
+                self._on_mute(sequencer, mute, now_ns)
+            case ev.PresenceSeen(sequencer, present) if sequencer in self.sequencers:
+                self.sequencers[sequencer].present = present
+
+    def _on_up(self, peer: PeerState, name: Peer, epoch: int, now_ns: int) -> None:
+        self.patience.on_back(name, now_ns)
+        peer.doubt_until_ns = now_ns + self.patience.hang_ns if peer.in_doubt(now_ns) else 0
         peer.up, peer.since_ns, peer.mute = True, now_ns, False
         self.hear(epoch)
 
-    def on_down(self, peer: PeerState | None, reason: Down, now_ns: int) -> None:
-        """A peer is down. A stronger reason (a hung peer's connection ends) replaces a weaker one."""
-        if peer is None:
-            return
+    def _on_down(self, peer: PeerState, name: Peer, reason: Down, now_ns: int) -> None:
+        """A stronger reason (a hung peer's connection ends) replaces a weaker one."""
         if reason is Down.UNREACHED and peer.seen:
             # A crashed peer that does not listen again is still the crashed peer.
             reason = peer.down if not peer.up else Down.EOF
         if peer.up or peer.down is Down.UNREACHED:
             peer.since_ns = now_ns
+        if reason is Down.HANG and peer.up:
+            self.patience.on_silent(name, now_ns)
+            extra_ns = self.patience.extra_ns(now_ns)
+            peer.doubt_until_ns = now_ns + extra_ns if extra_ns else 0
+        elif reason is Down.EOF:
+            self.patience.on_gone(name)
+            peer.doubt_until_ns = 0
         peer.up, peer.down, peer.mute = False, reason, False
 
-    def on_mute(self, sequencer: int, mute: bool, now_ns: int) -> None:
-        """Another sequencer speaks of its media driver."""
+    def _on_mute(self, sequencer: int, mute: bool, now_ns: int) -> None:
         peer = self.sequencers.get(sequencer)
         if peer is not None and peer.up and peer.mute is not mute:
             peer.mute, peer.since_ns = mute, now_ns

@@ -18,7 +18,7 @@ from lockstep.sequencer.events import (
 )
 from lockstep.sequencer.hold import Purpose
 from lockstep.sequencer.intake import Intake
-from lockstep.sequencer.membership import Membership
+from lockstep.sequencer.membership import Membership, grow_not_before_ns
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.settings import MS, Settings
 from lockstep.sequencer.takeover import Recovery
@@ -76,7 +76,7 @@ class Reign:
         )
         self.agreement = Agreement(acked, recovery.committed_seq, now_ns)
         self.intake = Intake(settings.gateways, limits.window_commands)
-        self.membership = Membership(settings)
+        self.membership = Membership(settings, grow_not_before_ns(peers, now_ns))
         self.resent = 0
         """Frames sent again on request."""
         self._stream_due_ns = now_ns
@@ -197,7 +197,7 @@ class Reign:
             self._send(self.window.heartbeat(self.agreement.committed), now_ns, out)
         self._receipts(now_ns, out)
 
-    def request(self, wish: OperatorRequest, out: Outbox) -> None:
+    def request(self, wish: OperatorRequest, now_ns: int, out: Outbox) -> None:
         """Take an operator's wish in; it is answered now or when it has come true."""
         # Who asks for a switch expects that something changes, and is told if it can't.
         fulfilled = not isinstance(wish, SwitchPrimaryRequested) and is_fulfilled(wish, self.config)
@@ -205,7 +205,7 @@ class Reign:
             out.answer(OperatorAnswer(wish.request, primary=self.config.primary, epoch=self.window.epoch))
             return
         try:
-            self.membership.request(wish, self.config, self._peers)
+            self.membership.request(wish, self.config, self._peers, now_ns)
         except PlanRefused as error:
             out.answer(OperatorAnswer(wish.request, str(error)))
 
@@ -245,6 +245,17 @@ class Reign:
             return f"in-sync engines are lost ({lost}) and automatic failover is off: bring them back, or switch it on"
         return f"every in-sync engine is lost ({lost}): waiting for one to come back"
 
+    @property
+    def doubt(self) -> str:
+        """In one sentence, why nothing is committed at the moment although nobody counts as lost; else empty."""
+        silent = ", ".join(str(engine) for engine in self.membership.doubted)
+        if not silent:
+            return ""
+        return (
+            f"in-sync engines are silent ({silent}): failovers for that were in vain lately, so they are given some "
+            "seconds to come back"
+        )
+
     def announce_learner(self, now_ns: int, out: Outbox) -> None:
         """Begin the growth of a learner that has caught up: in the stream, before etcd hears of it."""
         member = self.membership.candidate(self.config, self._peers, self.agreement, self.window.tip, now_ns)
@@ -265,7 +276,10 @@ class Reign:
             out.note("learner is in sync", engines=str(record.in_sync))
             return
         if purpose in (Purpose.EVICT, Purpose.SHRINK):
-            self.agreement.resolve(tuple(member for member in before.in_sync if member not in record.in_sync))
+            removed = tuple(member for member in before.in_sync if member not in record.in_sync)
+            self.agreement.resolve(removed)
+            if purpose is Purpose.SHRINK:
+                self.membership.on_removed(removed, self._peers, now_ns)
         if proposed is not None and proposed.cause is not None:
             gap_ns = now_ns - proposed.since_ns if proposed.since_ns else 0
             self.begin_epoch(proposed.cause, now_ns, out, gap_ns=gap_ns)

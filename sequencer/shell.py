@@ -91,6 +91,7 @@ class SequencerShell:
         self._beats: dict[str, int] = {}  # of each peer, up to the last look at the clocks
         self._driver_lost = False
         self._mute: dict[str, bool] = {}  # what the machine was told of the other sequencers
+        self._stalled_ns: dict[str, int] = {}  # and of the engines
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Loop until `stopping` says so. Raises EnvironmentFault, BrokenInvariant."""
@@ -124,7 +125,7 @@ class SequencerShell:
             self._watch_due_ns = monotonic_ns + _WATCH_NS
             self._announce()
             ports.watch_server.poll(monotonic_ns)
-            self._look_for_mute()
+            self._look_at_peers()
         self._check_driver(monotonic_ns)
         return work
 
@@ -145,10 +146,17 @@ class SequencerShell:
                     heard.append((name, watch_of.status.wall_ms * _MS))
         return tuple(heard)
 
-    def _look_for_mute(self) -> None:
+    def _look_at_peers(self) -> None:
         for name, (kind, member) in self._ports.peers.items():
-            status = self._ports.watches[name].status
-            if kind is not ProcessKind.SEQUENCER or status is None:
+            watched = self._ports.watches[name]
+            if kind is ProcessKind.ENGINE:
+                stalled_ns = watched.stalled_ns - self._stalled_ns.get(name, 0)
+                if stalled_ns:
+                    self._stalled_ns[name] = watched.stalled_ns
+                    self._step(ev.EngineStalled(member, stalled_ns))
+                continue
+            status = watched.status
+            if status is None:
                 continue
             mute = bool(status.flags & MUTE_FLAG)
             if mute is not self._mute.get(name, False):

@@ -48,10 +48,12 @@ def fill_status(
     if reign is not None:
         reply.seq = reign.window.tip
         reply.committed_seq = reign.agreement.committed
-        reply.why = reign.why
+        reply.why = reign.why or reign.doubt
         reply.engines.extend(_views(machine, reign))
         counters = counters | {
             "credit": reign.credit,
+            "patience_ms": machine.peers.patience.extra_ns(now_ns) // 1_000_000,
+            "failovers_in_vain": machine.peers.patience.in_vain,
             "queued": reign.intake.queued,
             "resent_frames": reign.resent,
             "submit_drops": reign.intake.dropped,

@@ -145,7 +145,7 @@ class Takeover:
             silent = tuple(
                 engine for engine in silent if not peers.engines[engine].crashed and engine not in self.blank
             )
-            deadline_ns = self._first_answer_ns + timing.fence_ms * MS
+            deadline_ns = self._first_answer_ns + timing.fence_ms * MS + peers.patience.extra_ns(now_ns)
             if any(not peers.engines[engine].seen for engine in silent):
                 grace_ns = min(timing.bootstrap_ms * MS, _RESTART_GRACE_NS)
                 deadline_ns = max(deadline_ns, self._started_ns + grace_ns)

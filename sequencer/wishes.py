@@ -40,7 +40,7 @@ class Proposal:
     """When the loss that it answers was first seen; 0: nothing was lost."""
 
 
-def concrete(wish: OperatorRequest, config: ConfigRecord, peers: Peers) -> OperatorRequest:
+def concrete(wish: OperatorRequest, config: ConfigRecord, peers: Peers, now_ns: int) -> OperatorRequest:
     """The wish with every choice made that it leaves open.
 
     Raises:
@@ -48,10 +48,10 @@ def concrete(wish: OperatorRequest, config: ConfigRecord, peers: Peers) -> Opera
     """
     match wish:
         case SwitchPrimaryRequested(request, 0):
-            live = [member for member in config.in_sync if member != config.primary and peers.engines[member].up]
+            live = tuple(member for member in config.in_sync if member != config.primary and peers.engines[member].up)
             if not live:
                 raise PlanRefused(f"no other in-sync engine is up (in sync: {config.in_sync}): wait for one to rejoin")
-            wish = SwitchPrimaryRequested(request, live[0])
+            wish = SwitchPrimaryRequested(request, peers.patience.steadiest_first(live, now_ns)[0])
         case SwitchPrimaryRequested(_, to):
             plan_promote(config, primary=to, attempt="probe")
             if not peers.engines[to].up:

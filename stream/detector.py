@@ -61,13 +61,18 @@ class HeartbeatDetector:
         self._last_ns = now_ns
         self._excused_ns = 0
 
-    def on_heartbeat(self, now_ns: int) -> None:
-        """A heartbeat arrived. The gap before it is learnt, unless it was so long that it was a failure."""
+    def on_heartbeat(self, now_ns: int) -> int:
+        """A heartbeat arrived. The gap before it is learnt, unless it was so long that it was a failure.
+
+        Returns the gap in ns, the watcher's own pauses left out; 0 for the first.
+        """
+        gap_ns = 0
         if self._last_ns is not None:
             gap_ns = max(0, now_ns - self._last_ns - self._excused_ns)
             decayed_ns = self._peak_ns - (self._peak_ns >> _DECAY_SHIFT)
             self._peak_ns = decayed_ns if gap_ns > self._cap_ns else max(decayed_ns, gap_ns)
         self.arm(now_ns)
+        return gap_ns
 
     def note_tick(self, now_ns: int) -> int:
         """The watcher looks now. Call it once per poll, before `expired`. Returns the pause found, in ns, or 0."""

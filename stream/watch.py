@@ -31,6 +31,8 @@ _LOW_BITS = 2**32 - 1
 _WALL_LIMIT_MS = 2**48 - 1
 _INTERVAL_NS = 20 * _MS
 _BACKLOG = 64
+# A gap of so many intervals shows that the peer stood still.
+_STALL = 3
 # A watcher that neither speaks nor closes is beyond a partition; it comes back with a new connection.
 _WATCHER_SILENCE_NS = 5_000 * _MS
 _IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK, errno.EINTR})
@@ -313,6 +315,8 @@ class PeerWatch:
         """The newest heartbeat's content; stays after the peer went down. None before the first."""
         self.beats = 0
         """How often there was something newer."""
+        self.stalled_ns = 0
+        """How long, all together, it stood still while it counted as up: gaps of several heartbeats and more."""
         self.up = False
         self.down_reason: DownReason | None = None
         """Why it is down; None while it is up or was never tried."""
@@ -407,7 +411,9 @@ class PeerWatch:
         if status is None:
             return
         self._phase = _Phase.TALKING
-        self._detector.on_heartbeat(now_ns)
+        gap_ns = self._detector.on_heartbeat(now_ns)
+        if self.up and gap_ns >= _STALL * self._options.interval_ns:
+            self.stalled_ns += gap_ns
         self._backoff_ns = self._options.backoff_min_ns
         self.status = status
         self.beats += 1

@@ -1,4 +1,4 @@
-"""Last acts that aim at one rule each, in eleven of sixteen runs: what the storm of `faults` hits too seldom.
+"""Last acts that aim at one rule each, in thirteen of sixteen runs: what the storm of `faults` hits too seldom.
 
 The cluster has converged before, and has to converge again. What an act leaves to chance comes from dice of its own, so
 all other seeds stay what they were.
@@ -30,6 +30,12 @@ _BREAK_EVERY_MS: Final = 30
 _BEHIND_MS: Final = 40
 _FOLLOWED_MS: Final = 1_500
 _STAMPED_EVERY_NS: Final = 1_200 * MS
+_STOPS: Final = 30
+_STOP_MS: Final = (280, 450)
+_RUN_MS: Final = (600, 1_200)
+_EPOCHS_IN_VAIN: Final = 6
+_STUTTERS: Final = 12
+_ENGINES_WITH_A_CHOICE: Final = 3
 
 
 class _Stage:
@@ -308,6 +314,40 @@ def _wrong_clock_takes_over(stage: _Stage) -> None:
         host.clock_wild_ns = 0
 
 
+def _starved_host(stage: _Stage) -> None:
+    """Everybody stands still for longer than the deadline now and then: failovers in vain get rarer, and soon stop."""
+    hosts = stage.clocks
+    before = stage.config.epoch
+    for _ in range(_STOPS):
+        host = stage.dice.choice(hosts)
+        host.pause()
+        stage.wait(stage.dice.randint(*_STOP_MS))
+        host.resume()
+        stage.wait(stage.dice.randint(*_RUN_MS))
+    epochs = stage.config.epoch - before
+    if epochs > _EPOCHS_IN_VAIN:
+        raise Violation(f"{epochs} epochs for {_STOPS} stops that all ended by themselves within half a second")
+
+
+def _unsteady_standby(stage: _Stage) -> None:
+    """A standby stops for 120 ms of every 400; the primary dies, and there is a steady one."""
+    others = [engine for engine in stage.cluster.engines if engine.id != stage.config.primary]
+    if len(others) < _ENGINES_WITH_A_CHOICE - 1:
+        return
+    unsteady = others[0]
+    for _ in range(_STUTTERS):
+        unsteady.pause()
+        stage.wait(120)
+        unsteady.resume()
+        stage.wait(280)
+    primary = stage.cluster.engines[stage.config.primary - 1]
+    primary.crash()
+    stage.wait_until(lambda: stage.config.primary != primary.id)
+    if stage.config.primary == unsteady.id:
+        raise Violation(f"{unsteady.name}, which stands still for a third of the time, became primary")
+    primary.start()
+
+
 _ACTS: Final = {
     1: _swap_is_swallowed,
     2: _resumed_under_load,
@@ -316,7 +356,9 @@ _ACTS: Final = {
     6: _clocks_are_set,
     7: _short_follower,
     9: _lost_disk_is_first_back,
+    10: _unsteady_standby,
     11: _deposed_leader_goes_on,
+    12: _starved_host,
     13: _earlier_disk_is_put_back,
     14: _wrong_clock_takes_over,
     15: _new_disk_is_filled_by_the_stream,

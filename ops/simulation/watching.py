@@ -15,6 +15,7 @@ from lockstep.sequencer import events as ev
 
 _HANG_LOW_NS: Final = 200 * MS
 _HANG_HIGH_NS: Final = 260 * MS
+_STALL_NS: Final = 60 * MS
 
 
 @dataclass(slots=True)
@@ -85,6 +86,9 @@ class Watching:
         if path and (not peer.alive or peer.life != watch.known_life):
             self._down(watch, ev.Down.EOF)
         elif path and peer.responsive:
+            stood_ns = 0 if watch.broken_since_ns is None else kernel.now_ns - watch.broken_since_ns
+            if stood_ns >= _STALL_NS and peer.kind == "engine":
+                self._post(watch, ev.EngineStalled(peer.id, stood_ns))
             watch.broken_since_ns = None
             self._hear_mute(watch)
         elif watch.broken_since_ns is None:

@@ -85,3 +85,49 @@ def test_pause_doubles_with_each_takeover_that_came_to_nothing_and_begins_anew_a
     assert pauses == [20, 40, 80, 160, 320, 640, 640, 640]
     assert backoff.pause_ns(opened=True) == 20 * MS
     assert backoff.pause_ns(opened=False) == 20 * MS
+
+
+def wobble(play: Any, event_down: Any, event_up: Any, *, ms: int) -> None:
+    """A peer is silent beyond its deadline for so long, and back."""
+    play.tell(event_down)
+    play.pass_time(ms)
+    play.tell(event_up)
+    play.pass_time(1_500)
+
+
+def test_candidate_whose_claims_for_silence_were_in_vain_waits_longer_each_time_and_not_for_a_crash(
+    stage: Build, make_config: Build
+) -> None:
+    play = challenger(stage, make_config)
+    for engine in (1, 2, 1):
+        wobble(play, ev.EngineDown(engine, ev.Down.HANG), ev.EngineUp(engine, 4), ms=play_extra(play) + 100)
+    play.tell(ev.SequencerDown(1, ev.Down.HANG))
+    play.pass_time(1_350)
+    assert play.pending_cas is None
+    play.pass_time(100)
+    assert play.pending_cas.record.sequencer == 2
+
+
+def test_candidate_claims_at_once_when_the_leader_dies_however_often_it_claimed_in_vain(
+    stage: Build, make_config: Build
+) -> None:
+    play = challenger(stage, make_config)
+    for engine in (1, 2, 1):
+        wobble(play, ev.EngineDown(engine, ev.Down.HANG), ev.EngineUp(engine, 4), ms=play_extra(play) + 100)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    assert play.pending_cas.record.sequencer == 2
+
+
+def test_leader_that_hangs_and_then_dies_is_not_waited_for_any_longer(stage: Build, make_config: Build) -> None:
+    play = challenger(stage, make_config)
+    for engine in (1, 2, 1):
+        wobble(play, ev.EngineDown(engine, ev.Down.HANG), ev.EngineUp(engine, 4), ms=play_extra(play) + 100)
+    play.tell(ev.SequencerDown(1, ev.Down.HANG))
+    play.pass_time(200)
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    assert play.pending_cas.record.sequencer == 2
+
+
+def play_extra(play: Any) -> int:
+    """Milliseconds that silence has to last beyond its deadline now."""
+    return int(play.machine.peers.patience.extra_ns(play.now_ns)) // MS

@@ -7,6 +7,7 @@ import pytest
 
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.machine import State
+from lockstep.sequencer.settings import MS
 from lockstep.stream.frames import FrameFlag
 from lockstep.stream.records import CommandKind
 
@@ -571,3 +572,142 @@ def test_laggard_of_three_is_removed_while_its_heartbeats_come(stage: Build) -> 
         if play.pending_cas is not None:
             break
     assert play.pending_cas.record.in_sync == (1, 2)
+
+
+def wobble(play: Any, engine: int, ms: int) -> None:
+    """An engine is silent beyond its deadline for so long, and back; it has everything."""
+    play.tell(ev.EngineDown(engine, ev.Down.HANG))
+    play.pass_time(ms)
+    play.tell(ev.EngineUp(engine, play.epoch))
+    play.ack(engine, play.tip)
+    play.pass_time(1_100)
+
+
+def lead_after_a_failover_in_vain(play: Any) -> None:
+    """Three engines; a rival was silent, and back: the next silence has to last 200 ms longer."""
+    play.lead()
+    play.tell(ev.SequencerDown(2, ev.Down.HANG))
+    play.pass_time(300)
+    play.tell(ev.SequencerUp(2, play.epoch))
+    play.ack_all(1, 2, 3)
+
+
+def test_silence_of_an_engine_is_a_loss_at_once_the_first_time(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.EngineDown(1, ev.Down.HANG))
+    assert play.pending_cas.record.in_sync == (2,)
+
+
+def test_silence_of_an_engine_that_ends_in_time_begins_no_epoch_after_a_failover_in_vain(stage: Build) -> None:
+    play = stage(engines=(1, 2, 3))
+    lead_after_a_failover_in_vain(play)
+    epoch = play.epoch
+    for _ in range(5):
+        wobble(play, 1, 150)
+        assert play.pending_cas is None
+        play.ack_all(1, 2, 3)
+    assert play.epoch == epoch
+    play.tell(ev.EngineDown(1, ev.Down.HANG))
+    assert "silent (1)" in play.machine.reign.doubt
+    play.pass_time(210)
+    assert play.pending_cas.record.in_sync == (2, 3)
+    assert not play.machine.reign.doubt
+
+
+def test_engine_that_comes_back_in_doubt_and_does_not_speak_is_removed(stage: Build) -> None:
+    play = stage(engines=(1, 2, 3))
+    lead_after_a_failover_in_vain(play)
+    play.tell(ev.EngineDown(1, ev.Down.HANG))
+    play.pass_time(100)
+    play.tell(ev.EngineUp(1, play.epoch))
+    play.pass_time(190)
+    assert play.pending_cas is None
+    play.pass_time(20)
+    assert play.pending_cas.record.in_sync == (2, 3)
+
+
+def test_engine_that_comes_back_in_doubt_with_a_new_disk_is_removed_at_once(stage: Build) -> None:
+    play = stage(engines=(1, 2, 3))
+    lead_after_a_failover_in_vain(play)
+    play.tell(ev.EngineDown(1, ev.Down.HANG))
+    play.pass_time(100)
+    play.tell(ev.EngineUp(1, play.epoch))
+    play.ack(1, play.tip, unjoined=True)
+    assert play.pending_cas.record.in_sync == (2, 3)
+
+
+def test_crashed_engine_is_removed_at_once_however_often_failovers_were_in_vain(stage: Build) -> None:
+    play = stage(engines=(1, 2, 3))
+    lead_after_a_failover_in_vain(play)
+    play.tell(ev.EngineDown(1, ev.Down.EOF))
+    assert play.pending_cas.record.in_sync == (2, 3)
+    assert play.pending_cas.record.primary == 2
+
+
+def test_crash_is_not_answered_by_leaving_everything_to_an_engine_in_doubt(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.SequencerDown(2, ev.Down.HANG))
+    play.pass_time(300)
+    play.tell(ev.SequencerUp(2, play.epoch))
+    play.ack_all(1, 2)
+    play.tell(ev.EngineDown(2, ev.Down.HANG), ev.EngineDown(1, ev.Down.EOF))
+    play.pass_time(100)
+    assert play.pending_cas is None
+    play.tell(ev.EngineUp(2, play.epoch))
+    assert play.pending_cas is None
+    play.ack(2, play.tip)
+    assert play.pending_cas.record.in_sync == (2,)
+
+
+@pytest.mark.parametrize("ask", ["loss of the primary", "switchover"])
+def test_engine_that_stood_still_again_and_again_does_not_become_primary(stage: Build, ask: str) -> None:
+    """120 ms of every 400, which is no hang."""
+    play = stage(engines=(1, 2, 3))
+    play.lead()
+    for _ in range(10):
+        play.tell(ev.EngineStalled(2, 120 * MS))
+        play.pass_time(400)
+        play.ack_all(1, 2, 3)
+    if ask == "switchover":
+        play.tell(ev.SwitchPrimaryRequested(1, 0))
+    else:
+        play.tell(ev.EngineDown(1, ev.Down.EOF))
+    assert play.pending_cas.record.primary == 3
+
+
+def test_engine_removed_for_its_silence_in_vain_is_not_taken_in_again_at_once(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.EngineDown(2, ev.Down.HANG))
+    play.wins()
+    play.ack_all(1)
+    play.pass_time(300)
+    play.tell(ev.EngineUp(2, play.epoch))
+    play.pass_time(20)
+    # The first time it is taken in at once; the second removal was made after a lesson.
+    grow(play, 2)
+    play.tell(ev.EngineDown(2, ev.Down.HANG))
+    play.pass_time(210)
+    play.wins()
+    play.ack_all(1)
+    removed_ns = play.now_ns
+    play.tell(ev.EngineUp(2, play.epoch))
+    while not play.machine.reign.membership.growth:
+        play.ack(1, play.tip)
+        play.ack(2, play.tip)
+        play.pass_time(20)
+    assert 390 * MS <= play.now_ns - removed_ns <= 500 * MS
+
+
+def grow(play: Any, engine: int) -> None:
+    """A learner has caught up and is taken in."""
+    for _ in range(100):
+        play.ack(1, play.tip)
+        play.ack(engine, play.tip)
+        play.pass_time(20)
+        if play.pending_cas is not None:
+            play.wins()
+            return
+    raise AssertionError("the learner was never taken in")

@@ -39,6 +39,7 @@ from lockstep.sequencer.config_record import plan_grow
 from lockstep.sequencer.hold import ConfigHold, Purpose
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.membership import Membership, Proposal
+from lockstep.sequencer.patience import Patience
 from lockstep.sequencer.reign import Reign
 from lockstep.sequencer.takeover import Takeover
 from lockstep.sequencer.window import Window
@@ -448,6 +449,16 @@ def claims_without_a_link_to_an_in_sync_engine(patch: pytest.MonkeyPatch) -> Non
 @bug(21)
 def no_backoff_after_fruitless_takeovers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Backoff, "pause_ns", lambda self, *, opened: self._jitter_ns[0] if opened else self._jitter_ns[-1])
+
+
+@bug(12)
+def failovers_in_vain_teach_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Patience, "_raise", lambda _self, _now_ns: None)
+
+
+@bug(10)
+def primary_chosen_by_its_number_alone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Patience, "steadiest_first", lambda _self, engines, _now_ns: tuple(engines))
 
 
 @bug(29)

@@ -202,6 +202,18 @@ def test_a_stopped_peer_is_down_within_the_deadline_and_up_again_when_it_resumes
         assert took_s < 0.1
 
 
+def test_stops_too_short_to_count_as_a_hang_are_added_up(watch: Watch) -> None:
+    with Peer() as peer:
+        one, poll = watch(peer.port)
+        next_event(poll)
+        before_ns = one.stalled_ns
+        peer.signal(signal.SIGSTOP)
+        assert silent(poll, 0.09)
+        peer.signal(signal.SIGCONT)
+        assert silent(poll, 0.1)
+        assert one.stalled_ns - before_ns >= 60_000_000
+
+
 def test_a_peer_stopped_for_long_still_comes_back(watch: Watch) -> None:
     with Peer() as peer:
         _one, poll = watch(peer.port)
