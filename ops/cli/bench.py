@@ -10,6 +10,8 @@ from lockstep.ops.bench_failover import FAULTS, LEFT_OUT, FailoverPlan, Failover
 from lockstep.ops.bench_matching import MatchingFigures, MatchingPlan, machine, run_matching_bench
 from lockstep.ops.bench_reads import READS, ReadsPlan, run_reads_bench
 from lockstep.ops.bench_restart import RestartPlan, run_restart_bench
+from lockstep.ops.bench_soak import LEFT_OUT as SOAK_LEFT_OUT
+from lockstep.ops.bench_soak import SoakPlan, run_soak
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
     Real,
@@ -292,3 +294,46 @@ def reads(
     console.print(table)
     write_json(json_file, {"phases": [asdict(phase) for phase in phases]})
     return int(any(phase.unanswered or phase.read.get("reads") == 0 for phase in phases))
+
+
+@command.command("soak")
+@json_option
+@engine_option("native")
+@click.option(
+    "--duration", "duration_s", type=Real(5, 86_400), default=600.0, show_default=True, help="Seconds of the soak."
+)
+@click.option(
+    "--loops", type=click.IntRange(0, 1000), default=20, show_default=True, help="Busy loops beside the cluster."
+)
+@click.option(
+    "--rate", type=click.IntRange(10, 50_000), default=300, show_default=True, help="Orders a second meanwhile."
+)
+@click.option(
+    "--stops",
+    type=click.IntRange(0, 600),
+    default=0,
+    show_default=True,
+    help="Times a minute that one of the sequencers and engines stands still for 0.1 to 0.7 s.",
+)
+@expected_errors
+def soak(json_file: Output | None, engine: str, duration_s: float, loops: int, rate: int, stops: int) -> int:
+    """Let a cluster trade on a starved host, and count the epochs that nobody gave it a reason for.
+
+    Nothing is killed; busy loops, which end with this command, take the CPU away. With `--stops`, processes also stand
+    still for moments. Run it on a machine of its own: a load average far above the number of loops is somebody else's.
+
+    Exit code 1 if an epoch began, a process ended or an order stayed unanswered.
+    """
+    console = make_console(json_file)
+    plan = SoakPlan(IMPLEMENTATIONS[engine], duration_s=duration_s, loops=loops, rate=rate, stops_per_minute=stops)
+    result = run_soak(plan, lambda text: console.print(text, highlight=False))
+    causes = ", ".join(f"{cause} {count}" for cause, count in sorted(result.causes.items())) or "none"
+    snapshots = f"{len(result.snapshots_ms)}, the slowest {max(result.snapshots_ms, default=0) / 1000:.1f} s"
+    console.print(
+        f"{result.seconds:.0f} s at load average {result.load_average:g}: {result.epochs} unprovoked epochs "
+        f"({causes}), {result.restarts} processes started again\n{result.orders} orders, {result.unanswered} unanswered; longest "
+        f"silence of all clients {result.longest_silence_ms:.0f} ms; snapshots: {snapshots}\nleft out: {SOAK_LEFT_OUT}",
+        highlight=False,
+    )
+    write_json(json_file, result.to_json())
+    return 1 if result.epochs or result.restarts or result.unanswered else 0
