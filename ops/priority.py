@@ -1,17 +1,60 @@
-"""How a process that may wait gives way to those that may not."""
+"""How a process that may wait gives way to those that may not, and for how long it has to."""
 
 import contextlib
 import os
+import resource
 from pathlib import Path
+from typing import Final
+
+_GROUP: Final = Path("/proc/self/autogroup")
+_MILD: Final = 3
+"""Niceness for good, where what is given can't be taken back."""
+_NICEST: Final = 20
 
 
 def give_way(nice: int) -> None:
-    """Lower this process' priority to `nice`, against the other processes of the machine as well.
+    """Lower this process' priority by `nice`, against the other processes of the machine as well.
 
     Linux shares the CPU out among sessions first (sched_autogroup), and every process that a supervisor starts has a
     session of its own: there `nice` alone changes nothing.
     """
-    os.nice(nice)
-    if os.getsid(0) == os.getpid():
-        with contextlib.suppress(OSError), Path("/proc/self/autogroup").open("w") as group:
-            group.write(str(nice))
+    Courtesy(nice).give()
+
+
+class Courtesy:
+    """This process gives way, or has its whole share again. The priority is the calling thread's, and of those that it
+    starts; the session's is everybody's in it.
+
+    Without a privilege Linux lets nobody raise a thread's priority again, but a session's weight: so a process that may
+    not is nice a little only, for good, and where it has a session of its own, the session is nice as asked.
+    """
+
+    def __init__(self, nice: int) -> None:
+        """`nice`: 0 to 19, added to what the process has."""
+        self._own = os.nice(0)
+        limit, _ = resource.getrlimit(resource.RLIMIT_NICE)
+        self.returns = os.geteuid() == 0 or limit >= _NICEST - self._own or limit == resource.RLIM_INFINITY
+        """Whether the thread's priority can be taken back; the session's can in any case."""
+        self._nice = nice if self.returns else min(nice, _MILD)
+        self._session_nice = nice
+        self.gives: bool | None = None
+        """None: nothing was done yet."""
+
+    def give(self) -> None:
+        """Give way; nothing if it does."""
+        self._be(gives=True)
+
+    def take_back(self) -> None:
+        """Have the whole share again; nothing if it has."""
+        self._be(gives=False)
+
+    def _be(self, *, gives: bool) -> None:
+        if gives is self.gives or (self.gives is None and not gives):
+            return
+        self.gives = gives
+        with contextlib.suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, min(self._own + (self._nice if gives else 0), _NICEST - 1))
+        if os.getsid(0) == os.getpid():
+            # Refused for a tenth of a second after the last change; whoever asks comes again.
+            with contextlib.suppress(OSError), _GROUP.open("w") as group:
+                group.write(str(self._session_nice if gives else 0))

@@ -1,8 +1,9 @@
 """Takes snapshots beside a live engine: a process of its own that executes the engine's journal once more.
 
-It reads the journal as a RocksDB secondary, so the engine neither pauses nor knows; it runs at a low priority and only
-when a snapshot is due. It goes no further than what the journal says is committed. A snapshot counts once it is
-verified: the one before, restored from its file into another engine, and the commands since then give the same bytes.
+It reads the journal as a RocksDB secondary, so the engine neither pauses nor knows; it runs only when a snapshot is
+due, and at a low priority until that is late. It goes no further than what the journal says is committed. A snapshot
+counts once it is verified: the one before, restored from its file into another engine, and the commands since then give
+the same bytes.
 """
 
 import time
@@ -15,9 +16,10 @@ from lockstep.engine.implementations import UnknownImplementation, implementatio
 from lockstep.ops.faults import EXIT_ENVIRONMENT, EXIT_INVARIANT, EXIT_OK, EnvironmentFault
 from lockstep.ops.metrics.server import MetricsServer
 from lockstep.ops.metrics.snapshotter import SnapshotterFigures
-from lockstep.ops.priority import give_way
+from lockstep.ops.priority import Courtesy
 from lockstep.ops.process_log import ProcessLog, open_log
 from lockstep.ops.stop_request import StopRequest
+from lockstep.replica.haste import hurries
 from lockstep.replica.journal import Journal, journal_path
 from lockstep.replica.replayer import Replayer
 from lockstep.replica.rocks import JournalFault
@@ -168,13 +170,14 @@ def run(topology: Topology, member: Member) -> int:
     # Files appear whole or not at all, the journal is only read, and the kernel gives the lock back. In the middle of a
     # snapshot, and with the little CPU that it is given on a starved host, an orderly end would take many seconds.
     stop = StopRequest.install(at_once=True)
-    give_way(_NICE)
+    courtesy = Courtesy(_NICE)
+    courtesy.give()
     figures = SnapshotterFigures()
     try:
         make = implementation(member.engine)
         with _served(member, figures):
             while not stop.requested:
-                _follow(topology, member, make, figures, stop, logger)
+                _follow(topology, member, make, figures, stop, logger, courtesy)
                 stop.wait(_POLL_S)
     except Stopped:
         pass
@@ -204,6 +207,7 @@ def _follow(
     figures: SnapshotterFigures,
     stop: StopRequest,
     logger: ProcessLog,
+    courtesy: Courtesy,
 ) -> None:
     """Follow one journal until it is gone (a new disk, a reinit), or the stop."""
     database = _database(member)
@@ -214,6 +218,7 @@ def _follow(
     def alive() -> None:
         if stop.requested:
             raise Stopped
+        hold_to(courtesy, topology.snapshots, figures, logger)
 
     try:
         with store.tend():
@@ -228,6 +233,7 @@ def _follow(
                         figures.on_taken(took_ns)
                         took_ms = took_ns // 1_000_000
                         logger.info("snapshot", seq=head.seq, epoch=head.epoch, bytes=head.file_bytes, ms=took_ms)
+                    hold_to(courtesy, topology.snapshots, figures, logger)
                     stop.wait(_POLL_S)
             finally:
                 journal.close()
@@ -238,6 +244,17 @@ def _follow(
         # of a replay, so that half of it was one journal's and half another's: look again.
         figures.on_fault(time.monotonic_ns())
         logger.warning("journal_not_followed", text=str(fault))
+
+
+def hold_to(courtesy: Courtesy, plan: Snapshots, figures: SnapshotterFigures, logger: ProcessLog) -> None:
+    """Give way, unless a snapshot is late."""
+    waiting_ns = figures.waiting_ns(time.monotonic_ns())
+    figures.hurries = hurries(plan, waiting_ns)
+    if figures.hurries and courtesy.gives:
+        courtesy.take_back()
+        logger.warning("snapshot_late", waiting_s=waiting_ns // _SECOND_NS, text="it no longer gives way")
+    elif not figures.hurries:
+        courtesy.give()
 
 
 def _database(member: Member) -> bytes:

@@ -11,8 +11,8 @@ from lockstep.ops.metrics.families import Families, counter, gauge
 class SnapshotterFigures:
     """Plain numbers of one snapshotter process; see the module."""
 
-    __slots__ = ("_wanted_ns", "committed_seq", "duration_ns", "faults", "following", "replayed_seq", "seq",
-                 "size_bytes", "taken", "taken_ns")  # fmt: skip
+    __slots__ = ("_wanted_ns", "committed_seq", "duration_ns", "faults", "following", "hurries", "replayed_seq",
+                 "seq", "size_bytes", "taken", "taken_ns")  # fmt: skip
 
     def __init__(self) -> None:
         self.following = False
@@ -29,6 +29,8 @@ class SnapshotterFigures:
         """What the last one took that this process made: replay, writing and verification."""
         self.taken = 0
         self.faults = 0
+        self.hurries = False
+        """A snapshot is so late that it does not give way to other processes any more."""
         self._wanted_ns = 0
 
     def on_looked(self, committed_seq: int, *, wanted: bool, now_ns: int) -> None:
@@ -53,10 +55,15 @@ class SnapshotterFigures:
         self.following = False
         self._wanted_ns = self._wanted_ns or now_ns
 
+    def waiting_ns(self, now_ns: int) -> int:
+        """How long a snapshot has been due; 0: none is."""
+        wanted_ns = self._wanted_ns
+        return now_ns - wanted_ns if wanted_ns else 0
+
     def families(self) -> Families:
         """For a scrape, from any thread."""
-        wanted_ns = self._wanted_ns
-        waiting_ns = time.monotonic_ns() - wanted_ns if wanted_ns else 0
+        waiting_ns = self.waiting_ns(time.monotonic_ns())
+        yield gauge("lockstep_snapshotter_hurries", "1: a snapshot is late: it gives way no more.", self.hurries)
         yield gauge("lockstep_snapshotter_following", "1: it reads its engine's journal.", self.following)
         yield gauge(
             "lockstep_snapshotter_replayed_seq", "Last seq that its own engine has executed.", self.replayed_seq

@@ -23,10 +23,16 @@ def test_loops_compute_in_sessions_of_their_own_and_end_with_the_soak() -> None:
 
 
 def test_loops_end_when_the_soak_fails() -> None:
-    pids: tuple[int, ...] = ()
-    with pytest.raises(RuntimeError), busy_loops(1) as pids:
-        raise RuntimeError
-    assert pids and not lives(pids[0])
+    seen: list[int] = []
+
+    def fail() -> None:
+        with busy_loops(1) as pids:
+            seen.extend(pids)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert [lives(pid) for pid in seen] == [False]
 
 
 def test_every_process_that_is_stopped_goes_on_again() -> None:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 _GIVE_WAY = """
 import os
 from pathlib import Path
@@ -38,3 +40,44 @@ def test_giving_way_leaves_a_session_of_others_alone() -> None:
     file = Path("/proc/self/autogroup")
     before = file.read_text().strip() if file.exists() else ""
     assert _given_way(session_of_its_own=False) == (os.nice(0) + 7, before)
+
+
+_BACK = """
+import ctypes, os, time
+from pathlib import Path
+from lockstep.ops.priority import Courtesy
+
+group = Path("/proc/self/autogroup")
+if {user}:
+    os.setuid({user})
+    # As after an exec: what is said of it in /proc is its own again.
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
+courtesy = Courtesy(7)
+for step in (courtesy.give, courtesy.take_back, courtesy.give):
+    time.sleep(0.15)
+    step()
+    print(os.nice(0), "|", group.read_text().strip().rpartition(" ")[2] if group.exists() else "")
+"""
+
+
+def _there_and_back(user: int) -> tuple[list[int], list[str]]:
+    made = subprocess.run(
+        [sys.executable, "-c", _BACK.format(user=user)],
+        start_new_session=True, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows = [line.partition("|") for line in made.stdout.splitlines()]
+    return [int(nice) for nice, _, _ in rows], [group.strip() for _, _, group in rows]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="raising a priority needs a privilege")
+def test_what_was_given_can_be_taken_back() -> None:
+    nice, groups = _there_and_back(0)
+    assert nice == [os.nice(0) + 7, os.nice(0), os.nice(0) + 7]
+    assert groups in (["7", "0", "7"], [""] * 3)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs a privilege")
+def test_without_a_privilege_a_process_is_nice_a_little_and_its_session_as_asked() -> None:
+    nice, groups = _there_and_back(65534)
+    assert nice == [os.nice(0) + 3] * 3
+    assert groups in (["7", "0", "7"], [""] * 3)
