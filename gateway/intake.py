@@ -22,6 +22,7 @@ from rocksdict import DBCompressionType, Options, Rdict, RdictIter, WriteBatch, 
 
 from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.intake_mark import IntakeMark
+from lockstep.ops.faults import disk_text
 from lockstep.ops.process import EnvironmentFault
 from lockstep.stream.records import COMMAND, LAYOUT_VERSION, Commands
 
@@ -53,16 +54,10 @@ class IntakeLog:
         options = Options(raw_mode=True)
         options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
         options.set_compression_type(DBCompressionType.none())
-        try:
+        self._fault: EnvironmentFault | None = None
+        with self._disk("open"):
             directory.mkdir(parents=True, exist_ok=True)
             self._db = Rdict(str(directory), options)
-        except Exception as error:  # the binding raises nothing narrower
-            if "Corruption" in str(error):
-                raise self._damaged(str(error)) from error
-            raise EnvironmentFault(
-                f"cannot open the intake log {directory}: {error}; "
-                f"is another gateway running on it, or is the directory not writable?"
-            ) from error
         self._write = WriteOptions()
         self._write.sync = synced
         with self._reading():
@@ -72,13 +67,14 @@ class IntakeLog:
         before = int.from_bytes(stored, "big") if stored is not None else 0
         self.incarnation = max(before + 1, now_s)
         """Number of this life of the gateway, greater than those of all before."""
-        self._db[_INCARNATION] = self.incarnation.to_bytes(8, "big")
+        with self._disk("write"):
+            self._db[_INCARNATION] = self.incarnation.to_bytes(8, "big")
+            self._mark = IntakeMark(directory / "mark")
         self._forgotten = 0
         self._writes, entries, watched = (0, None, None) if writes is None else _SEEN.unpack(writes)
         self._expected: tuple[int | None, int | None] = (entries, watched)
         self._keys: deque[int] = deque()
         self._watching: set[int] = set()
-        self._mark = IntakeMark(directory / "mark")
         self.damage = ""
         """What was found to be missing, in words; empty if nothing was."""
         if self._mark.writes > self._writes:
@@ -90,13 +86,31 @@ class IntakeLog:
     def _check_owner(self, owner: str) -> None:
         stored = self._db.get(_OWNER)
         if stored is None:
-            self._db[_OWNER] = owner.encode()
+            with self._disk("write"):
+                self._db[_OWNER] = owner.encode()
         elif stored != owner.encode():
             self._db.close()
             raise EnvironmentFault(
                 f"the intake log {self.directory} belongs to {stored.decode(errors='replace')}, not to {owner}; "
                 f"give this gateway a data_dir of its own"
             )
+
+    @contextmanager
+    def _disk(self, action: str) -> Iterator[None]:
+        """Errors of the disk, and of the binding, which raises nothing narrower, with the place and the remedy."""
+        try:
+            yield
+        except EnvironmentFault:
+            raise
+        except Exception as error:
+            if "Corruption" in str(error):
+                raise self._damaged(str(error)) from error
+            if "lock" in str(error).lower() and "LOCK" in str(error):
+                raise EnvironmentFault(
+                    f"the intake log {self.directory} is in use by another process: stop that gateway, or give this "
+                    "one a data_dir of its own"
+                ) from error
+            raise EnvironmentFault(disk_text(action, f"the intake log {self.directory}", error)) from error
 
     def _damaged(self, why: str) -> EnvironmentFault:
         return EnvironmentFault(
@@ -160,7 +174,12 @@ class IntakeLog:
         """Add entries and drop those up to `forget_through` (0: none), in one write.
 
         `watched`: changes of what `watched()` of the next life gives.
+
+        Raises:
+            EnvironmentFault: it could not be written, or an earlier write could not: what is on the disk is not known.
         """
+        if self._fault is not None:
+            raise self._fault
         batch = WriteBatch(raw_mode=True)
         self._keys.extend(key for key, _ in entries)
         while self._keys and self._keys[0] <= forget_through:
@@ -181,8 +200,13 @@ class IntakeLog:
                 self._watching.discard(watch.session_id)
         self._writes += 1
         batch.put(_WRITES, _SEEN.pack(self._writes, len(self._keys), len(self._watching)))
-        self._db.write(batch, self._write)
-        self._mark.put(self._writes)
+        try:
+            with self._disk("write"):
+                self._db.write(batch, self._write)
+                self._mark.put(self._writes)
+        except EnvironmentFault as fault:
+            self._fault = fault
+            raise
 
     def _step(self, cursor: RdictIter) -> None:
         """To the next entry. An iterator that meets damage ends as it does at the end."""
@@ -208,6 +232,15 @@ class IntakeLog:
         self._db.flush()
 
     def close(self) -> None:
-        """Close it; the log stays."""
+        """Close it; the log stays.
+
+        Raises:
+            EnvironmentFault: it could not be written down. One that has failed before says nothing more.
+        """
         self._mark.close()
-        self._db.close()
+        try:
+            with self._disk("close"):
+                self._db.close()
+        except EnvironmentFault:
+            if self._fault is None:
+                raise

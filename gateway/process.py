@@ -50,6 +50,8 @@ def run(topology: Topology, member: Member) -> int:
     except (EnvironmentFault, DriverUnavailable) as fault:
         print(f"{member.name}: {fault}", file=sys.stderr)  # noqa: T201 - what the operator is to read
         return EXIT_ENVIRONMENT
+    if isinstance(failure, EnvironmentFault):
+        return EXIT_ENVIRONMENT  # the shell has said it, at once
     if failure is not None:
         log.error("broken invariant, stopping", exc_info=failure)
         return EXIT_INVARIANT
@@ -102,7 +104,7 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     transport = Transport(topology.aeron_dir)
     shell = GatewayShell(topology, member, machine, intake, transport, watch)
     stack.push_async_callback(shell.stop)
-    stack.callback(serve_metrics(member, lambda: shell.figures.families(shell.status(), transport)))
+    stack.callback(serve_metrics(topology, member, lambda: shell.figures.families(shell.status(), transport)))
     parts: tuple[_Service, ...] = (
         service_orders.OrderEntryService(shell, time.time_ns),
         service_accounts.AccountsService(shell),

@@ -31,6 +31,7 @@ from lockstep.gateway.reports import ReportRows, Routed, stamp_message
 from lockstep.gateway.resuming import resume
 from lockstep.gateway.sessions import Refused
 from lockstep.gateway.turns import Turns
+from lockstep.ops.faults import EnvironmentFault
 from lockstep.ops.metrics.gateway import GatewayFigures
 from lockstep.ops.process_log import open_log
 from lockstep.stream.codes import Code
@@ -86,7 +87,7 @@ class GatewayShell:
         self.own_session_id = machine.own_session_id
         self.stopping = False
         self.failure: BaseException | None = None
-        """A broken invariant; the process must end."""
+        """A broken invariant, or a disk that fails; the process must end."""
         self.failed = asyncio.Event()
         self.on_serving: Callable[[bool], None] = lambda _serving: None
         """Called when the gateway begins or ceases to serve."""
@@ -214,7 +215,7 @@ class GatewayShell:
             self._inlet.poll()
             self._watch.poll(now_ns)
             self._perform(self.machine.on_tick(now_ns))
-            if self._forget > self._forgotten:
+            if self._forget > self._forgotten and not self.stopping:
                 self._write_intake((), ())
             self.market.on_tick(now_ns)
             self._show_status(now_ns)
@@ -241,6 +242,8 @@ class GatewayShell:
 
     def why_not_serving(self) -> str:
         """In one sentence; empty if it serves."""
+        if self.failure is not None:
+            return str(self.failure)
         if self.stopping:
             return "this gateway is being stopped"
         if self.machine.downlink is None:
@@ -297,8 +300,8 @@ class GatewayShell:
 
     def _perform(self, effects: Effects) -> None:
         self._forget = max(self._forget, effects.forget_through)
-        if effects.store or effects.watched:
-            self._write_intake(effects.store, effects.watched)
+        if (effects.store or effects.watched) and not self._write_intake(effects.store, effects.watched):
+            return
         if effects.store:
             self.figures.on_stored(effects.store)
         if effects.sends:
@@ -321,9 +324,21 @@ class GatewayShell:
         elif effects.fetch is not None:
             self.spawn(self._fetch(effects.fetch))
 
-    def _write_intake(self, entries: tuple[tuple[int, Commands], ...], watched: tuple[Watch, ...]) -> None:
-        self._intake.write(entries, self._forget, watched)
+    def _write_intake(self, entries: tuple[tuple[int, Commands], ...], watched: tuple[Watch, ...]) -> bool:
+        """Whether it was written. If not, nothing of it may leave, and this gateway serves nobody any more."""
+        try:
+            self._intake.write(entries, self._forget, watched)
+        except EnvironmentFault as fault:
+            if self.failure is None:
+                # Clients move to another gateway now, not when this one has ended.
+                self._fail(fault)
+                self.stopping = True
+                self._show_status(time.monotonic_ns())
+                self._log.error("environment_fault", text=str(fault))
+                self.spawn(self.end_streams())
+            return False
         self._forgotten = self._forget
+        return True
 
     def _send(self, effects: Effects) -> None:
         link = self._submit_links.get(effects.sequencer)

@@ -18,6 +18,27 @@ class BadInput(Exception):
     """The configuration or an input file can't be used; the text names the file, the place and the remedy."""
 
 
+_REMEDIES: Final = (
+    (("No space left", "disk quota exceeded"), "the disk is full: free room on its file system, then start it again"),
+    (("Read-only file system",), "it is mounted read-only: look why (`dmesg`), mount it writable, then start it again"),
+    (("Permission denied", "not permitted"), "give the user of this process the right to write there"),
+    (("Input/output error", "IO error"), "the disk fails: look at `dmesg`; replace it, or use another `data_dir`"),
+    (("Too many open files",), "raise the limit of open files (`ulimit -n`)"),
+)
+"""What is in an error of the system, or of a library that passes it on, and what to do about it."""
+
+
+def disk_text(action: str, path: object, error: object) -> str:
+    """What could not be done with a file or directory, where, and the remedy. `error`: the system's, or a library's."""
+    said = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    place = getattr(error, "filename", None) or path
+    beside = "" if str(place) in (str(path), "") else f" ({place})"
+    for signs, remedy in _REMEDIES:
+        if any(sign.lower() in said.lower() for sign in signs):
+            return f"cannot {action} {path}{beside}: {said}; {remedy}"
+    return f"cannot {action} {path}{beside}: {said}; check the disk, and that it is writable"
+
+
 def os_error_text(error: OSError) -> str:
     """An error of the operating system as a message."""
     return (

@@ -10,6 +10,7 @@ from typing import Final
 
 from rocksdict import Options
 
+from lockstep.ops.faults import disk_text
 from lockstep.replica.evidence import Tip
 
 MEMTABLE_BYTES: Final = 32 << 20
@@ -75,6 +76,9 @@ def faults(
     try:
         yield
     except Exception as error:
+        if isinstance(error, OSError):
+            # The binding's own files, or a directory that is not what it should be.
+            raise JournalFault(disk_text(action, f"journal {directory}", error)) from error
         if type(error) is not Exception and type(error).__module__ != "rocksdict":
             raise
         text = str(error)
@@ -82,7 +86,7 @@ def faults(
             raise in_use(directory) from error
         if any(sign in text for sign in _DAMAGE):
             raise damaged(directory, f"it cannot be {action_done(action)}: {text}") from error
-        raise JournalFault(f"cannot {action} journal {directory}: {text}") from error
+        raise JournalFault(disk_text(action, f"journal {directory}", text)) from error
 
 
 def in_use(directory: Path) -> JournalFault:
@@ -101,7 +105,7 @@ def file_faults(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise JournalFault(f"cannot {action} {path}: {error.strerror or error}; check the disk") from error
+        raise JournalFault(disk_text(action, path, error)) from error
 
 
 def lock_owner(lock: Path) -> int:

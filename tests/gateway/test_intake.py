@@ -1,6 +1,8 @@
 """The intake log on a real RocksDB."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -62,7 +64,7 @@ def test_incarnation_rises_with_every_life_also_if_the_clock_stands(reopen):
 
 def test_log_in_use_is_refused_with_a_remedy(reopen, tmp_path):
     reopen()
-    with pytest.raises(EnvironmentFault, match="another gateway running on it"):
+    with pytest.raises(EnvironmentFault, match="in use by another process: stop that gateway"):
         IntakeLog(tmp_path / "intake", cluster="c", gateway=1, now_s=1)
 
 
@@ -163,3 +165,70 @@ def test_table_that_cannot_be_read_is_no_empty_log(reopen, tmp_path):
     table.write_bytes(raw)
     with pytest.raises(EnvironmentFault, match=r"is damaged .*clients that live send again"):
         opened(directory).unanswered()
+
+
+class FullDisk:
+    """A database whose disk has become full: every write fails, in RocksDB's words, and so does the end."""
+
+    def __init__(self, db):
+        self._db = db
+
+    def write(self, *_):
+        raise Exception("IO error: No space left on device: While appending to file: /d/000004.log")
+
+    def close(self):
+        self._db.close()
+        raise Exception("IO error: Writer has previous error.")
+
+
+def test_full_disk_is_told_once_with_place_and_remedy_and_stays_told(tmp_path):
+    log = IntakeLog(tmp_path / "intake", cluster="c", gateway=1, now_s=1)
+    log._db = FullDisk(log._db)
+    with pytest.raises(EnvironmentFault) as first:
+        log.write([(1, commands(1))])
+    said = str(first.value)
+    assert str(tmp_path / "intake") in said
+    assert "No space left" in said
+    assert "free room" in said
+    with pytest.raises(EnvironmentFault) as second:
+        log.write([(2, commands(2))])
+    assert second.value is first.value
+    log.close()
+
+
+@pytest.mark.parametrize("state", ["full", "read-only"])
+def test_disk_that_takes_nothing_is_told_when_the_log_is_opened(tmp_path, state):
+    """A real file system of its own, in a mount namespace of a process of its own."""
+    script = f"""
+import os, subprocess, sys
+from pathlib import Path
+from lockstep.gateway.intake import IntakeLog
+from lockstep.ops.process import EnvironmentFault
+try:
+    os.unshare(os.CLONE_NEWNS)
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True, capture_output=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", {str(tmp_path)!r}], check=True)
+except (OSError, subprocess.CalledProcessError):
+    sys.exit(77)
+where = Path({str(tmp_path)!r})
+IntakeLog(where / "intake", cluster="c", gateway=1, now_s=1).close()
+if {state == "full"}:
+    with (where / "ballast").open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+else:
+    subprocess.run(["mount", "-o", "remount,ro", {str(tmp_path)!r}], check=True)
+try:
+    IntakeLog(where / "intake", cluster="c", gateway=1, now_s=2)
+except EnvironmentFault as fault:
+    print(fault)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    if done.returncode == 77:
+        pytest.skip("mounting needs a privilege")
+    assert "Traceback" not in done.stderr, done.stderr
+    assert f"the intake log {tmp_path / 'intake'}" in done.stdout
+    assert ("the disk is full: free room" if state == "full" else "mounted read-only") in done.stdout

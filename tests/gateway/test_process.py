@@ -11,6 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from lockstep.gateway.intake import IntakeLog
+from lockstep.ops.faults import EnvironmentFault
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EventKind
 from lockstep.stream.topology import Client
@@ -195,3 +196,51 @@ def test_data_directory_of_another_gateway_is_refused(topology, tmp_path):
     code, message = run_to_its_end(topology, member, tmp_path)
     assert code == 1
     assert "belongs to elsewhere/gateway-3" in message
+
+
+class FullDisk:
+    """A database whose disk has become full."""
+
+    def __init__(self, db):
+        self._db = db
+
+    def write(self, *_):
+        raise Exception("IO error: No space left on device: While appending to file")
+
+    def close(self):
+        self._db.close()
+
+
+def test_gateway_with_a_full_disk_says_so_once_and_serves_nobody_any_more(
+    topology, cluster, make_gateway, order, monkeypatch, capfd
+):
+    logs = []
+    real = IntakeLog.__init__
+
+    def remembered(self, *args, **kwargs):
+        real(self, *args, **kwargs)
+        logs.append(self)
+
+    monkeypatch.setattr(IntakeLog, "__init__", remembered)
+    gateway = make_gateway(topology)
+    gateway.wait_serving()
+    client, idle = gateway.session(S1), gateway.session(S2)
+    client.expect("welcome")
+    idle.expect("welcome")
+    client.send(command=order(1))
+    client.rows(1)
+    before = len(cluster.submits)
+    logs[0]._db = FullDisk(logs[0]._db)
+    client.send(command=order(2))
+    began = time.monotonic()
+    for session in (client, idle):
+        assert session.ended(2) is grpc.StatusCode.UNAVAILABLE
+    assert time.monotonic() - began < 1.5
+    gateway._thread.join(5)
+    assert isinstance(gateway.outcome, EnvironmentFault)
+    assert str(topology.gateways[0].data_dir) in str(gateway.outcome)
+    assert "free room" in str(gateway.outcome)
+    assert len(cluster.submits) == before
+    said = capfd.readouterr().err
+    assert said.count("environment_fault") == 1
+    assert "Traceback" not in said
