@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
-from rocksdict import AccessType, Rdict
+from rocksdict import Rdict
 
 from lockstep.engine.contract import EngineType, MatchingEngine
 from lockstep.engine.snapshot_format import SnapshotError
@@ -22,6 +22,7 @@ from lockstep.replica.rocks import MEMTABLE_BYTES, database_options, family_opti
 from lockstep.replica.settings import Base
 from lockstep.replica.snapshot_file import SnapshotDamaged, decode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore, usable
+from lockstep.replica.untouched import open_untouched
 from lockstep.replica.witness import read_witness, witness_path
 from lockstep.stream.records import EVENT, Events
 
@@ -135,7 +136,7 @@ class _Kept:
             return
         with faults("open", path):
             families = {"events": family_options(MEMTABLE_BYTES), "digests": family_options(4 << 20)}
-            self._db = Rdict(str(path), database_options(recycle_logs=0), families, AccessType.read_only(False))
+            self._db = open_untouched(path, database_options(recycle_logs=0), families)
             self._events = self._db.get_column_family("events")
             self._digests = self._db.get_column_family("digests")
 

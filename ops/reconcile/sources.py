@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import grpc
 import numpy as np
-from rocksdict import AccessType, Rdict
+from rocksdict import Rdict
 
 from lockstep.ops.cluster_view import rpc_text
 from lockstep.ops.engine_pages import event_pages
@@ -25,6 +25,7 @@ from lockstep.replica.journal import Journal, journal_path
 from lockstep.replica.rocks import MEMTABLE_BYTES, JournalFault, database_options, family_options, faults
 from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore, usable
+from lockstep.replica.untouched import open_untouched
 from lockstep.stream.digest import Digest
 from lockstep.stream.frames import Frame, FrameError, decode_frame
 from lockstep.stream.records import EVENT, Events
@@ -370,4 +371,4 @@ def _open_derived(data_dir: Path) -> Rdict | None:
         return None
     families = {"events": family_options(MEMTABLE_BYTES), "digests": family_options(4 << 20)}
     with faults("open", path):
-        return Rdict(str(path), database_options(recycle_logs=0), families, AccessType.read_only(False))
+        return open_untouched(path, database_options(recycle_logs=0), families)
