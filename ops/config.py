@@ -59,6 +59,7 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("aeron_dir", "path", required=True),
         Key("ack_policy", "text", "synced"),
         Key("udp_mtu", "number", 8192, low=512, high=65_504, step=32),
+        Key("term_mib", "number", 16, low=8, high=1024),
     ),
     "sequencer": _MEMBER,
     "engine": (
@@ -172,6 +173,7 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         timing=Timing(**sections.one("timing")),
         snapshots=Snapshots(**sections.one("snapshots")),
         udp_mtu=cluster["udp_mtu"],
+        term_mib=cluster["term_mib"],
         reconciler=_reconciler(sections.one("reconciler"), base),
     )
     _check(topology, origin)
@@ -288,6 +290,10 @@ def _check_relations(topology: Topology, origin: str) -> None:
             f"{origin}: 'hang_ms' in [timing] is {timing.hang_ms}, and heartbeats come every {timing.heartbeat_ms} "
             "(heartbeat_ms): every peer would count as hung; make it several times as long"
         )
+    if topology.term_mib & (topology.term_mib - 1):
+        raise ConfigError(
+            f"{origin}: 'term_mib' in [cluster] is {topology.term_mib}; it must be a power of two: 8, 16, 32 ... 1024"
+        )
 
 
 def _check_directories(topology: Topology, origin: str) -> None:
@@ -357,6 +363,7 @@ def render(topology: Topology, *, heading: str) -> str:
         "aeron_dir": str(topology.aeron_dir.absolute()),
         "ack_policy": topology.ack_policy,
         "udp_mtu": topology.udp_mtu,
+        "term_mib": topology.term_mib,
     }
     lines += _render_row("[cluster]", cluster, SECTIONS["cluster"])
     for section, kind in (("sequencer", 1), ("engine", 2), ("gateway", 3)):

@@ -226,7 +226,9 @@ class _Process:
             workers=WORKERS,
         )
         self._closers.append(lambda: server.stop(grace=0.2).wait())
-        self._closers.append(serve_metrics(member, lambda: shell.figures.families(shell.view, self._transport)))
+        self._closers.append(
+            serve_metrics(topology, member, lambda: shell.figures.families(shell.view, self._transport))
+        )
         # What exists now lives as long as the process; the rest is collected when the loop has nothing to do.
         gc.collect()
         gc.freeze()

@@ -108,7 +108,7 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
         ),
     )
     configured = tuple(engine.id for engine in topology.engines)
-    stack.callback(serve_metrics(member, lambda: shell.figures.families(machine, ports, store, configured)))
+    stack.callback(serve_metrics(topology, member, lambda: shell.figures.families(machine, ports, store, configured)))
     return shell
 
 

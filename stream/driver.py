@@ -271,8 +271,22 @@ def _require_room(directory: Path, options: DriverOptions) -> None:
     if free < wanted:
         raise DriverRefused(
             f"media driver directory {directory} has {free // _MIB} MiB free and needs {wanted // _MIB} MiB: "
-            "enlarge the file system (docker: --shm-size), choose another directory, or lower the term buffer sizes"
+            "enlarge the file system (docker: --shm-size), choose another directory, or lower `term_mib` in [cluster]"
         )
+
+
+def why_tight(directory: Path, options: DriverOptions, links: int) -> str:
+    """In one sentence, why the buffers of so many links may not fit where they are to lie; empty if they do."""
+    wanted = links * 3 * max(options.ipc_term_bytes, options.udp_term_bytes)
+    place = next(path for path in (directory, *directory.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free >= wanted:
+        return ""
+    return (
+        f"{place} has {free // _MIB} MiB free, and the buffers of {links} links grow to {wanted // _MIB} MiB with use; "
+        "without the room for them a process ends with SIGBUS: enlarge the file system (docker: --shm-size), or lower "
+        "`term_mib` in [cluster]"
+    )
 
 
 def _kernel_limit(name: str) -> int:

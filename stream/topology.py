@@ -181,6 +181,8 @@ class Topology:
     timing: Timing = Timing()
     snapshots: Snapshots = Snapshots()
     udp_mtu: int = 8192
+    term_mib: int = 16
+    """Each link's buffers take up to three terms of so many MiB of the memory under `aeron_dir`. A power of two."""
     reconciler: Reconciler = Reconciler()
 
     def member(self, kind: ProcessKind, id: int) -> Member:
@@ -261,6 +263,18 @@ def inbound_links(topology: Topology, member: Member) -> dict[tuple[LinkKind, in
         for peer in topology.members(source)
         if peer != member
     }
+
+
+def buffers(topology: Topology) -> int:
+    """How many links' buffers one host's media driver holds at the most: those that leave it, and those from others."""
+    held: dict[str, int] = {}
+    for member in topology.all_members():
+        for kind, peer in outbound_links(topology, member):
+            other = topology.member(_ENDS[kind][1], peer)
+            held[member.host] = held.get(member.host, 0) + 1
+            if other.host != member.host:
+                held[other.host] = held.get(other.host, 0) + 1
+    return max(held.values(), default=0)
 
 
 def can_ring(topology: Topology, member: Member) -> bool:

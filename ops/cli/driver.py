@@ -8,7 +8,8 @@ from lockstep.ops.cli.options import config_option, expected_errors
 from lockstep.ops.config import load
 from lockstep.ops.process_log import open_log
 from lockstep.ops.stop_request import StopRequest
-from lockstep.stream.driver import DriverOptions, run_driver
+from lockstep.stream.driver import DriverOptions, run_driver, why_tight
+from lockstep.stream.topology import buffers
 
 _ACROSS_HOSTS_PARK_US = 100
 
@@ -27,7 +28,13 @@ def command(config_path: Path) -> int:
     stop = StopRequest.install()
     several_hosts = len({member.host for member in topology.all_members()}) > 1
     park_us = _ACROSS_HOSTS_PARK_US if several_hosts else DriverOptions().max_park_us
-    options = DriverOptions(udp_mtu_bytes=topology.udp_mtu, max_park_us=park_us)
+    term_bytes = topology.term_mib << 20
+    options = DriverOptions(
+        udp_mtu_bytes=topology.udp_mtu, max_park_us=park_us, ipc_term_bytes=term_bytes, udp_term_bytes=term_bytes
+    )
+    tight = why_tight(topology.aeron_dir, options, buffers(topology))
+    if tight:
+        log.warning("shared_memory_tight", text=tight)
     run_driver(
         topology.aeron_dir,
         stop=lambda: stop.requested,

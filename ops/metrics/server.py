@@ -18,8 +18,9 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from lockstep.ops.faults import EnvironmentFault
+from lockstep.ops.metrics.disk import free_space, places
 from lockstep.ops.metrics.families import Families
-from lockstep.stream.topology import Member
+from lockstep.stream.topology import Member, Topology
 
 PATH: Final = "/metrics"
 _CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -95,15 +96,21 @@ class MetricsServer:
         self._server.server_close()
 
 
-def serve(member: Member, source: Source) -> Callable[[], None]:
-    """Serve a member's metrics if it has a `metrics_port`; returns what ends it.
+def serve(topology: Topology, member: Member, source: Source) -> Callable[[], None]:
+    """Serve a member's metrics, and the room on its disks, if it has a `metrics_port`; returns what ends it.
 
     Raises:
         EnvironmentFault: the port cannot be had.
     """
     if not member.metrics_port:
         return lambda: None
-    return MetricsServer(member.host, member.metrics_port, source).close
+    where = places(topology, member)
+
+    def everything() -> Families:
+        yield from source()
+        yield from free_space(where)
+
+    return MetricsServer(member.host, member.metrics_port, everything).close
 
 
 def _handler(source: Source) -> type[BaseHTTPRequestHandler]:

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final
 
+from lockstep.ops.metrics.disk import DATA, free_space
+from lockstep.ops.metrics.families import Families
 from lockstep.ops.metrics.reconciler import ReconcilerFigures
 from lockstep.ops.metrics.server import MetricsServer
 from lockstep.ops.process import EXIT_ENVIRONMENT, EXIT_OK, EnvironmentFault, ProcessLog, StopRequest, open_log
@@ -76,8 +78,13 @@ def run(topology: Topology) -> int:
         with hold_directory(wanted.data_dir):
             figures = ReconcilerFigures(Rule)
             with ExitStack() as served:
+
+                def everything() -> Families:
+                    yield from figures.families()
+                    yield from free_space({DATA: wanted.data_dir})
+
                 if wanted.metrics_port:
-                    server = MetricsServer(wanted.host, wanted.metrics_port, figures.families)
+                    server = MetricsServer(wanted.host, wanted.metrics_port, everything)
                     served.callback(server.close)
                 _work(topology, figures, stop, log)
     except EnvironmentFault as fault:

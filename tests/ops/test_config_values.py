@@ -1,6 +1,7 @@
 """Every value of a configuration has bounds or a form; whatever the file holds, what comes out is one message."""
 
 import contextlib
+import dataclasses
 import re
 import tomllib
 from pathlib import Path
@@ -13,8 +14,11 @@ from lockstep.gateway.sessions import GATEWAY_CLIENT_BASE
 from lockstep.ops import config
 from lockstep.ops.config import ConfigError
 from lockstep.ops.config_values import BOUNDS, is_endpoint, is_host
+from lockstep.replica.release import MAX_EVENTS
 from lockstep.stream.driver import DriverOptions
 from lockstep.stream.frames import MAX_FRAME_COMMANDS
+from lockstep.stream.records import COMMAND, EVENT
+from lockstep.stream.topology import buffers
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
 TEXT = EXAMPLE.read_text()
@@ -302,3 +306,27 @@ def test_no_bytes_lead_to_anything_but_a_configuration_error(
     path.write_bytes(raw)
     with pytest.raises(ConfigError):
         config.load(path)
+
+
+@pytest.mark.parametrize("value", ["9", "12", "1000"])
+def test_a_term_that_is_no_power_of_two_is_refused(value: str) -> None:
+    assert "power of two" in message(with_value("cluster", "term_mib", value))
+
+
+def test_every_term_that_is_accepted_carries_the_longest_message_and_suits_the_driver() -> None:
+    term = next(key for key in config.SECTIONS["cluster"] if key.name == "term_mib")
+    for mib in (term.low, term.high):
+        assert parse(with_value("cluster", "term_mib", str(mib))).term_mib == mib
+        DriverOptions(ipc_term_bytes=mib << 20, udp_term_bytes=mib << 20)
+    longest = max(MAX_FRAME_COMMANDS * COMMAND.itemsize, MAX_EVENTS * EVENT.itemsize)
+    assert longest + 1024 <= (term.low << 20) // 8
+
+
+def test_links_of_one_host_are_counted() -> None:
+    one_host = parse(TEXT)
+    sequencers, engines, gateways = (len(m) for m in (one_host.sequencers, one_host.engines, one_host.gateways))
+    both_ways = sequencers * gateways + sequencers * engines
+    assert buffers(one_host) == 2 * both_ways + engines * (engines - 1) + engines * gateways
+    first, *others = one_host.engines
+    apart = dataclasses.replace(one_host, engines=(dataclasses.replace(first, host="elsewhere"), *others))
+    assert buffers(apart) == buffers(one_host)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -9,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from lockstep.stream.driver import DriverOptions, DriverRefused, claim_path, driver_pid, run_driver
+from lockstep.stream.driver import DriverOptions, DriverRefused, claim_path, driver_pid, run_driver, why_tight
 from lockstep.stream.transport import Transport, ipc_link
 
 SUBSCRIBER = """
@@ -150,3 +152,17 @@ def test_a_subscriber_killed_hard_is_let_go_after_the_liveness_time(driver: Any,
 def test_options_that_the_driver_would_choke_on_are_refused(changes: dict[str, int], name: str) -> None:
     with pytest.raises(ValueError, match=name):
         DriverOptions(**changes)
+
+
+def test_links_that_may_outgrow_the_file_system_are_told_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mib = 1 << 20
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=500 * mib))
+    options = DriverOptions(ipc_term_bytes=16 * mib, udp_term_bytes=16 * mib)
+    told = why_tight(tmp_path / "aeron", options, 17)
+    assert "500 MiB free" in told
+    assert "816 MiB" in told
+    assert "term_mib" in told
+    smaller = DriverOptions(ipc_term_bytes=8 * mib, udp_term_bytes=8 * mib)
+    assert why_tight(tmp_path / "aeron", smaller, 17) == ""

@@ -50,6 +50,11 @@ HEALTHY: Series = {
     f'lockstep_gateway_epoch_gap_seconds_bucket{{{GATEWAY}, le="0.3"}}': "0x40 1x50",
     f'lockstep_gateway_submit_to_report_seconds_bucket{{{GATEWAY}, le="0.005"}}': "0+1000x90",
     f'lockstep_gateway_submit_to_report_seconds_bucket{{{GATEWAY}, le="+Inf"}}': "0+1000x90",
+    # Nearly as little as there may be.
+    f'lockstep_disk_free_bytes{{{ENGINE}, place="data"}}': "21e8x90",
+    f'lockstep_disk_size_bytes{{{ENGINE}, place="data"}}': "41e9x90",
+    f'lockstep_disk_free_bytes{{{GATEWAY}, place="shared_memory"}}': "9e8x90",
+    f'lockstep_disk_size_bytes{{{GATEWAY}, place="shared_memory"}}': "16e8x90",
     f'lockstep_reconcile_breaks_open{{{RECONCILER}, rule="orphan"}}': "0x90",
     f"lockstep_reconcile_verified_seq{{{RECONCILER}}}": "0+1000x90",
     # One that took nearly as long as it may.
@@ -87,6 +92,7 @@ PLANTED: dict[str, Series] = {
     "LockstepFramesDropped": {f"lockstep_sequencer_link_drops_total{{{SEQUENCER}}}": "0x70 9x20"},
     "LockstepRestarting": {f"process_start_time_seconds{{{GATEWAY}}}": "5x50 6x5 7x5 8x5 9x5 10x20"},
     "LockstepSnapshotOverdue": {f"lockstep_snapshotter_overdue_seconds{{{SNAPSHOTTER}}}": "400+6x90"},
+    "LockstepDiskLow": {f'lockstep_disk_free_bytes{{{GATEWAY}, place="shared_memory"}}': "9e8x20 9e7x70"},
     "LockstepReconcileBreaks": {f'lockstep_reconcile_breaks_open{{{RECONCILER}, rule="orphan"}}': "0x80 1x10"},
     "LockstepReconcileBehind": {f"lockstep_reconcile_verified_seq{{{RECONCILER}}}": "0+1000x20 20000x70"},
 }
