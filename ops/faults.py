@@ -19,10 +19,19 @@ class BadInput(Exception):
 
 
 _REMEDIES: Final = (
-    (("No space left", "disk quota exceeded"), "the disk is full: free room on its file system, then start it again"),
-    (("Read-only file system",), "it is mounted read-only: look why (`dmesg`), mount it writable, then start it again"),
+    (
+        ("No space left", "disk quota exceeded", "disk is full"),
+        "the disk is full: free room on its file system, then start it again",
+    ),
+    (
+        ("Read-only file system", "readonly database"),
+        "it is mounted read-only: look why (`dmesg`), mount it writable, then start it again",
+    ),
     (("Permission denied", "not permitted"), "give the user of this process the right to write there"),
-    (("Input/output error", "IO error"), "the disk fails: look at `dmesg`; replace it, or use another `data_dir`"),
+    (
+        ("Input/output error", "I/O error", "IO error"),
+        "the disk fails: look at `dmesg`; replace it, or use another `data_dir`",
+    ),
     (("Too many open files",), "raise the limit of open files (`ulimit -n`)"),
 )
 """What is in an error of the system, or of a library that passes it on, and what to do about it."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from lockstep.ops.faults import disk_text
 from lockstep.replica.rocks import JournalFault
 from lockstep.stream.frames import Frame, encode_frame
 
@@ -41,7 +42,7 @@ def archive_tail(data_dir: Path, name: str, tail: Iterable[Frame]) -> Path:
                 file.flush()
                 os.fsync(file.fileno())
     except OSError as error:
-        raise JournalFault(f"cannot archive the divergent tail to {archive}: {error.strerror}") from error
+        raise JournalFault(disk_text("archive the divergent tail to", archive, error)) from error
     return archive
 
 
@@ -66,7 +67,7 @@ def archive_parts(data_dir: Path, why: str, parts: Iterable[str]) -> Path:
             if (data_dir / name).exists():
                 (data_dir / name).rename(target / name)
     except OSError as error:
-        raise JournalFault(f"cannot move {data_dir} into its archive: {error.strerror}; check the disk") from error
+        raise JournalFault(disk_text("move into its archive", data_dir, error)) from error
     return target
 
 
@@ -83,7 +84,7 @@ def new_archive(data_dir: Path, why: str) -> Path:
         target = next(folder / f"{why}-{n}" for n in range(1, len(taken) + 2) if f"{why}-{n}" not in taken)
         target.mkdir()
     except OSError as error:
-        raise JournalFault(f"cannot make an archive in {data_dir}: {error.strerror}; check the disk") from error
+        raise JournalFault(disk_text("make an archive in", data_dir, error)) from error
     return target
 
 

@@ -25,6 +25,7 @@ from typing import Final
 
 from rocksdict import AccessType, Rdict, ReadOptions, WriteBatch, WriteOptions
 
+from lockstep.ops.faults import disk_text
 from lockstep.replica.archive import archive_tail
 from lockstep.replica.derived import Derived
 from lockstep.replica.divergence import EpochEntry, EpochTable, epoch_at
@@ -392,9 +393,7 @@ class Journal:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise JournalFault(
-                f"cannot create data directory {self.data_dir}: {error.strerror}; check `data_dir` and its permissions"
-            ) from error
+            raise JournalFault(disk_text("create data directory", self.data_dir, error)) from error
 
     def _check_identity(self, member: int, read_only: bool) -> None:
         layout = self._int("layout")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from lockstep.ops.faults import disk_text
 from lockstep.replica.divergence import EpochTable
 from lockstep.replica.retention import plan_retirement
 from lockstep.replica.snapshot_file import (
@@ -151,9 +152,7 @@ class SnapshotStore:
             self.path(seq, before).rename(self.path(seq, after))
             self._sync_folder()
         except OSError as error:
-            raise SnapshotFault(
-                f"cannot rename snapshot {self.path(seq, before)}: {error.strerror}; check the disk"
-            ) from error
+            raise SnapshotFault(disk_text("rename snapshot", self.path(seq, before), error)) from error
 
     def adopt(self, seq: int) -> None:
         """Take the file that was fetched as the snapshot at `seq`. It is on the disk already, synced."""
@@ -161,7 +160,7 @@ class SnapshotStore:
             self.incoming.rename(self.path(seq))
             self._sync_folder()
         except OSError as error:
-            raise SnapshotFault(f"cannot keep {self.incoming}: {error.strerror}; check the disk") from error
+            raise SnapshotFault(disk_text("keep", self.incoming, error)) from error
 
     def retire(self, keep: int) -> tuple[int, ...]:
         """Delete verified ones as `plan_retirement` says, and unverified ones older than the newest; what went."""
@@ -170,7 +169,7 @@ class SnapshotStore:
         gone = [self.path(seq) for seq in plan_retirement(seqs, keep=keep, startable_seq=self.startable_seq)]
         gone += [path for path in self._paths(UNVERIFIED) if int(path.stem) <= newest]
         for path in gone:
-            path.unlink(missing_ok=True)
+            _delete(path)
         return tuple(int(path.stem) for path in gone)
 
     def remove_after(self, seq: int) -> None:
@@ -179,7 +178,7 @@ class SnapshotStore:
             self.note_startable(seq)
         for path in self._paths(VERIFIED, UNVERIFIED):
             if int(path.stem) > seq:
-                path.unlink(missing_ok=True)
+                _delete(path)
 
     @property
     def startable_seq(self) -> int:
@@ -209,7 +208,7 @@ class SnapshotStore:
             part.rename(path)
             self._sync_folder()
         except OSError as error:
-            raise SnapshotFault(f"cannot write {path}: {error.strerror}; check the disk") from error
+            raise SnapshotFault(disk_text("write", path, error)) from error
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self.folder, os.O_RDONLY)
@@ -298,6 +297,13 @@ def check_file(path: Path) -> SnapshotHead:
         raise SnapshotFault(f"{path}: {error.strerror}") from error
     except SnapshotDamaged as damage:
         raise SnapshotFault(f"{path}: {damage}; delete it, another snapshot takes its place") from damage
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise SnapshotFault(disk_text("delete", path, error)) from error
 
 
 def _read_head(path: Path) -> tuple[SnapshotHead, int]:

@@ -1,12 +1,14 @@
 """The reconciler process: passes in a steady rhythm, figures for Prometheus, and an orderly end."""
 
 import fcntl
+import sqlite3
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final
 
+from lockstep.ops.faults import disk_text
 from lockstep.ops.metrics.disk import DATA, free_space
 from lockstep.ops.metrics.families import Families
 from lockstep.ops.metrics.reconciler import ReconcilerFigures
@@ -87,7 +89,9 @@ def run(topology: Topology) -> int:
                     server = MetricsServer(wanted.host, wanted.metrics_port, everything)
                     served.callback(server.close)
                 _work(topology, figures, stop, log)
-    except EnvironmentFault as fault:
+    except (EnvironmentFault, sqlite3.Error, OSError) as fault:
+        if not isinstance(fault, EnvironmentFault):
+            fault = EnvironmentFault(disk_text("write", f"the reconciler's directory {wanted.data_dir}", fault))
         print(f"reconciler: {fault}", file=sys.stderr)  # noqa: T201 - what the operator is to read
         return EXIT_ENVIRONMENT
     log.info("stopped", reason=stop.reason)

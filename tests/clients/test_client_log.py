@@ -1,5 +1,7 @@
 """A session's log holds what was sent and told, survives being cut off, and tells damage from being cut off."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -95,3 +97,31 @@ def test_file_that_is_no_log_is_refused(tmp_path) -> None:
     path.write_bytes(b"something else altogether")
     with pytest.raises(ClientLogFault, match="no client log"):
         ClientLogReader(path)
+
+
+class FullDisk:
+    """A file whose disk becomes full: it takes a part of what it is given, without an error, like the system's own."""
+
+    def __init__(self, file, room):
+        self._file, self._room = file, room
+
+    def write(self, raw):
+        taken = self._file.write(raw[: self._room])
+        self._room -= taken
+        return taken
+
+    def close(self):
+        self._file.close()
+
+
+def test_disk_that_becomes_full_is_an_error_with_place_and_remedy_and_nothing_follows_the_torn_block(tmp_path) -> None:
+    log = ClientLog(tmp_path, Checkpoint(SESSION), resumed=False)
+    log.sent((parcel(1, 3),))
+    log._file = FullDisk(log._file, 20)
+    for _ in range(2):
+        with pytest.raises(OSError, match="free room") as caught:
+            log.sent((parcel(4, 1),))
+        assert caught.value.filename == str(log.path)
+        assert caught.value.errno == errno.ENOSPC
+    log.close()
+    assert [block.first_no for block in ClientLogReader(log.path).blocks()] == [1]

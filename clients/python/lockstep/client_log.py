@@ -12,6 +12,8 @@ CRC-32 of the payload u32, payload length u64, payload. Kinds:
 * 3 RESUMED: seq u64, index u32, leg u32: the session goes on behind this row; later ones may stand here twice.
 """
 
+import errno
+import os
 import struct
 import time
 import zlib
@@ -106,6 +108,7 @@ class ClientLog:
         else:
             self.path.write_bytes(_HEAD.pack(MAGIC, VERSION, 0, checkpoint.session_id))
         self._file = self.path.open("ab", buffering=0)
+        self._fault: OSError | None = None
         if resumed:
             last = checkpoint.last_seen
             self._write(BlockKind.RESUMED, _RESUMED.pack(last.seq, last.index, last.leg))
@@ -134,7 +137,18 @@ class ClientLog:
         self._file.close()
 
     def _write(self, kind: BlockKind, payload: bytes) -> None:
-        self._file.write(_BLOCK.pack(kind, zlib.crc32(payload), len(payload)) + payload)
+        if self._fault is not None:
+            raise self._fault
+        block = _BLOCK.pack(kind, zlib.crc32(payload), len(payload)) + payload
+        try:
+            # A disk that has become full takes a part. What came after that would be read as damage.
+            if self._file.write(block) != len(block):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            remedy = "make it writable or free room, and open the session anew"
+            text = f"the client log can't be written: {error.strerror}; {remedy}"
+            self._fault = OSError(error.errno, text, str(self.path))
+            raise self._fault from error
 
     def __enter__(self) -> Self:
         return self
