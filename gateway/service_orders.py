@@ -247,7 +247,7 @@ class OrderEntryService:
         if keyed and session.answered < key.session_no < session.expected:
             # Under way already. What it is answered with is this call's outcome only if it is the same command, and
             # that the engine says when it gets it again.
-            await self._answer(self._shell.wait_for(session_id, key.session_no), key.session_no, context)
+            await self._answer(self._shell.waiters.wait_for(session_id, key.session_no), key.session_no, context)
         if sessions.get(session_id) is not session:
             await abort_refused(context, Refused(0, Code.BUSY, 50), "too many sessions at once; try again")
         # From here to the submission nothing else runs, so the number stays the next one.
@@ -256,7 +256,7 @@ class OrderEntryService:
             records = self._records(Request(command=command), session_id, client, _accounts(client))
         except ShapeError as error:
             await abort_refused(context, Refused(0, error.code), str(error))
-        answer = self._shell.wait_for(session_id, command.session_no)
+        answer = self._shell.waiters.wait_for(session_id, command.session_no)
         refused = self._shell.submit(session_id, records)
         if refused is not None:
             answer.cancel()

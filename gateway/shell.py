@@ -27,10 +27,11 @@ from lockstep.gateway.market_hub import MarketHub
 from lockstep.gateway.missed_events import MissedEvents
 from lockstep.gateway.missed_trades import MissedTrades
 from lockstep.gateway.numbering import say_next_number
-from lockstep.gateway.reports import ReportRows, Routed, stamp_message
+from lockstep.gateway.reports import Routed, stamp_message
 from lockstep.gateway.resuming import resume
 from lockstep.gateway.sessions import Refused
 from lockstep.gateway.turns import Turns
+from lockstep.gateway.waiters import Waiters
 from lockstep.ops.faults import EnvironmentFault
 from lockstep.ops.metrics.gateway import GatewayFigures
 from lockstep.ops.process_log import open_log
@@ -103,8 +104,6 @@ class GatewayShell:
         self.handshakes = Handshakes()
         self._streams: dict[int, ClientStream] = {}
         self._tokens = itertools.count(1)
-        self._waiters: dict[tuple[int, int], list[asyncio.Future[ReportRows]]] = {}
-        self._waiting_sessions: dict[int, int] = {}
         self._watch = watch
         self._inlet = Inlet(topology, member, transport, watch, self._on_frames)
         self._tick_s = TICK_S if can_ring(topology, member) else _POLL_S
@@ -112,6 +111,7 @@ class GatewayShell:
         self._flushed_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+        self.waiters = Waiters(self._loop)
         self._log = open_log(member.name)
         self._missed = MissedEvents(self.engines, self._log)
         self.figures = GatewayFigures()
@@ -135,9 +135,7 @@ class GatewayShell:
         for stream in list(self._streams.values()):
             stream.finish(grpc.StatusCode.UNAVAILABLE, REFUSAL_TEXTS[Code.SHUTTING_DOWN], Code.SHUTTING_DOWN)
         self.market.end()
-        for futures in list(self._waiters.values()):
-            for future in list(futures):
-                future.cancel()
+        self.waiters.cancel()
 
     async def stop(self) -> None:
         """End everything, in order. Call it when no call is open any more."""
@@ -354,8 +352,8 @@ class GatewayShell:
         if routed is not None:
             for position, session_id in enumerate(routed.sessions):
                 stream = self._streams.get(session_id)
-                waited = self._waiting_sessions.get(session_id)
-                if stream is None and waited is None:
+                waited = session_id in self.waiters
+                if stream is None and not waited:
                     continue
                 reports = routed.of(position)
                 self.counters["reports"] += len(reports)
@@ -363,8 +361,8 @@ class GatewayShell:
                     stream.put_live(reports)
                     if stream.half_closed:
                         self.finish_if_answered(stream)
-                if waited is not None:
-                    self._answer_waiters(session_id, reports)
+                if waited:
+                    self.waiters.answer(session_id, reports)
         self.figures.on_delivered(len(events), self.machine.sessions)
         self.market.on_events(events, downlink.delivered_seq)
 
@@ -443,42 +441,6 @@ class GatewayShell:
                 await say_next_number(stream, self.query, self.machine.sessions, self.stamp)
         finally:
             self.handshakes.end(stream.token, time.monotonic_ns())
-
-    # ---- unary calls ---------------------------------------------------------------------------------------------
-
-    def wait_for(self, session_id: int, number: int) -> asyncio.Future[ReportRows]:
-        """The reports of one command, once they come. Register before the command is submitted."""
-        future: asyncio.Future[ReportRows] = self._loop.create_future()
-        self._waiters.setdefault((session_id, number), []).append(future)
-        self._waiting_sessions[session_id] = self._waiting_sessions.get(session_id, 0) + 1
-        future.add_done_callback(lambda done: self._drop_waiter(session_id, number, done))
-        return future
-
-    def _drop_waiter(self, session_id: int, number: int, future: asyncio.Future[ReportRows]) -> None:
-        futures = self._waiters.get((session_id, number), [])
-        if future in futures:
-            futures.remove(future)
-        if not futures:
-            self._waiters.pop((session_id, number), None)
-        left = self._waiting_sessions[session_id] - 1
-        if left:
-            self._waiting_sessions[session_id] = left
-        else:
-            del self._waiting_sessions[session_id]
-
-    def _answer_waiters(self, session_id: int, reports: ReportRows) -> None:
-        numbers = reports.rows["session_no"]
-        for number in dict.fromkeys(numbers.tolist()):
-            futures = self._waiters.get((session_id, number))
-            if not futures:
-                continue
-            mine = numbers == number
-            first_seq = reports.rows["seq"][mine][0]
-            mine &= reports.rows["seq"] == first_seq
-            answer = ReportRows(reports.rows[mine], reports.legs[mine])
-            for future in list(futures):
-                if not future.done():
-                    future.set_result(answer)
 
     def status(self) -> cluster_pb2.GetStatusReply:
         """For `Cluster.GetStatus`."""
