@@ -8,16 +8,19 @@ senders on other hosts, which cannot ring.
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from lockstep.ops.process import open_doorbell
-from lockstep.stream.frames import Frame, FrameError, decode_frame
+from lockstep.stream.arrival import decode_from
+from lockstep.stream.frames import Frame, FrameError, FrameType
 from lockstep.stream.topology import LinkKind, Member, Topology, inbound_links
 from lockstep.stream.transport import InboundLink, Transport
 from lockstep.stream.watch import WatchServer
 
 # Per link and turn: the loop has clients to serve in between.
 _FRAGMENTS: Final = 64
+_TYPES: Final = {LinkKind.RECEIPT: FrameType.RECEIPT, LinkKind.RELEASE: FrameType.RELEASE}
 
 
 class Inlet:
@@ -33,14 +36,14 @@ class Inlet:
     ) -> None:
         """Raises DriverUnavailable or EnvironmentFault (another process has this member's name)."""
         self.damaged = 0
-        """Messages that were no frames."""
+        """Messages that were no frames, or not what their link carries."""
         self._on_frames = on_frames
         self._watch = watch
         self._bell = open_doorbell(topology, member)
-        self._links: list[InboundLink] = [
-            transport.inbound(link)
-            for (kind, _peer), link in inbound_links(topology, member).items()
-            if kind in (LinkKind.RECEIPT, LinkKind.RELEASE)
+        self._links: list[tuple[InboundLink, Callable[[bytes], None]]] = [
+            (transport.inbound(link), partial(self._collect, _TYPES[kind], peer))
+            for (kind, peer), link in inbound_links(topology, member).items()
+            if kind in _TYPES
         ]
         self._frames: list[Frame] = []
         self._loop = asyncio.get_running_loop()
@@ -49,8 +52,8 @@ class Inlet:
 
     def poll(self) -> None:
         """Take in what has come, up to a bound; what is left comes in the loop's next turn."""
-        collect, more = self._collect, False
-        for link in self._links:
+        more = False
+        for link, collect in self._links:
             more |= link.poll(collect, _FRAGMENTS) >= _FRAGMENTS
         frames = self._frames
         if frames:
@@ -72,8 +75,8 @@ class Inlet:
     def _watched(self) -> None:
         self._watch.poll(time.monotonic_ns())
 
-    def _collect(self, raw: bytes) -> None:
+    def _collect(self, expected: FrameType, sender: int, raw: bytes) -> None:
         try:
-            self._frames.append(decode_frame(raw))
+            self._frames.append(decode_from(raw, expected, sender))
         except FrameError:
             self.damaged += 1

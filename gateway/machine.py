@@ -19,6 +19,7 @@ from lockstep.gateway.reports import Routed, route
 from lockstep.gateway.resumption import EventId, Resumption
 from lockstep.gateway.sessions import Admission, Opened, Refused, Session, SessionTable, own_session_id
 from lockstep.gateway.uplink import Uplink
+from lockstep.stream.arrival import has_administration
 from lockstep.stream.codes import Code
 from lockstep.stream.content import NO_CONTENT, contents_of
 from lockstep.stream.frames import Frame, FrameType
@@ -166,8 +167,14 @@ class GatewayMachine:
         """Why no command is taken in now; None if they are."""
         return Code.UNAVAILABLE if self.downlink is None else self.uplink.closed(now_ns)
 
-    def submit(self, session: Session, records: Commands, now_ns: int) -> Admission:
-        """Take in commands of one session, numbered one after the other, as far as numbering and room allow."""
+    def submit(self, session: Session, records: Commands, now_ns: int, *, admin: bool = False) -> Admission:
+        """Take in commands of one session, numbered one after the other, as far as numbering and room allow.
+
+        `admin`: their client's entitlement; without it an administrative command among them is refused. So every one
+        that stands in the intake log has this gateway's word.
+        """
+        if not admin and has_administration(records):
+            return Admission(refused=Refused(session.expected, Code.NOT_ENTITLED))
         if session is self._own:
             return self._take_in(session, records, self.why_closed(now_ns))
         self._announce(now_ns)

@@ -155,7 +155,7 @@ class OrderEntryService:
             except ShapeError as error:
                 stream.refuse(self._shell.stamp(), Refused(request.first_no, error.code), str(error))
                 continue
-            refused = self._shell.submit(stream.session_id, records)
+            refused = self._shell.submit(stream.session_id, records, admin=client.admin)
             if refused is not None:
                 stream.refuse(self._shell.stamp(), refused, REFUSAL_TEXTS[refused.code])
 
@@ -257,7 +257,7 @@ class OrderEntryService:
         except ShapeError as error:
             await abort_refused(context, Refused(0, error.code), str(error))
         answer = self._shell.waiters.wait_for(session_id, command.session_no)
-        refused = self._shell.submit(session_id, records)
+        refused = self._shell.submit(session_id, records, admin=client.admin)
         if refused is not None:
             answer.cancel()
             await abort_refused(context, refused, REFUSAL_TEXTS[refused.code])

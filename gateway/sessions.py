@@ -16,10 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from lockstep.stream.arrival import GATEWAY_CLIENT_BASE as GATEWAY_CLIENT_BASE
 from lockstep.stream.codes import Code
 
-GATEWAY_CLIENT_BASE: Final = 0x7FFF0000
-"""Client numbers from here on are the gateways' own (`base + gateway id`), for calls without an idempotency key."""
 NO_STREAM: Final = 0
 OWN_STREAM: Final = -1
 """In place of a token: the gateway's own session, which is never forgotten."""

@@ -267,11 +267,14 @@ class GatewayShell:
             self._fail(failure)
             raise
 
-    def submit(self, session_id: int, records: Commands) -> Refused | None:
-        """Take commands in; what was not taken, if anything. They leave at the end of this turn of the loop."""
+    def submit(self, session_id: int, records: Commands, *, admin: bool) -> Refused | None:
+        """Take commands in; what was not taken, if anything. They leave at the end of this turn of the loop.
+
+        `admin`: the client has that entitlement.
+        """
         session = self.machine.sessions.get(session_id)
         assert session is not None, "commands of a session that was never opened"
-        admission = self.machine.submit(session, records, time.monotonic_ns())
+        admission = self.machine.submit(session, records, time.monotonic_ns(), admin=admin)
         if (admission.taken or admission.repeated) and self._flush_due is None:
             self._plan_flush()
         self.figures.on_submit(admission)

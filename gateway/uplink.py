@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lockstep.gateway.sessions import UNOWNED, Session, SessionTable
+from lockstep.stream.arrival import has_administration
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, FrameFlag, FrameType, frame
 from lockstep.stream.records import Commands
@@ -260,6 +261,8 @@ class Uplink:
             records=entry.records,
             timestamp_ns=self.leader.reign,
             aux=self.incarnation,
+            # Who may ask for administration was looked at before the entry was made (`GatewayMachine.submit`).
+            flags=FrameFlag.ADMINISTRATIVE if has_administration(entry.records) else 0,
         )
 
     def forget_answered(self) -> int:

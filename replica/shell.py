@@ -9,6 +9,7 @@ import queue
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Final
 
 from lockstep.ops.metrics.engine import EngineFigures
@@ -34,7 +35,8 @@ from lockstep.replica.service import Call, FenceCall, HistoryGivenUp, QueryCall,
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.untold import Untold
 from lockstep.replica.view import ReplicaView, view_of
-from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame, encode_frame
+from lockstep.stream.arrival import decode_from
+from lockstep.stream.frames import Frame, FrameError, FrameType, encode_frame
 from lockstep.stream.topology import LinkKind, Member, Topology, inbound_links, outbound_links
 from lockstep.stream.transport import InboundLink, OutboundLink, Transport
 from lockstep.stream.watch import WatchServer
@@ -99,14 +101,17 @@ class ReplicaShell:
 
     def _open_links(self, topology: Topology, member: Member) -> None:
         limit = topology.limits.link_queue_bytes
-        self._streams: list[InboundLink] = []
-        self._peer_acks: list[InboundLink] = []
+        self._streams: list[tuple[InboundLink, Callable[[bytes], None]]] = []
+        self._peer_acks: list[tuple[InboundLink, Callable[[bytes], None]]] = []
         self._ack_links: dict[tuple[LinkKind, int], OutboundLink] = {}
         self._sequencer_links: dict[int, OutboundLink] = {}
         self._release_links: list[OutboundLink] = []
-        for (kind, _), spec in inbound_links(topology, member).items():
+        for (kind, sender), spec in inbound_links(topology, member).items():
             inbound = self._transport.inbound(spec)
-            (self._streams if kind is LinkKind.STREAM else self._peer_acks).append(inbound)
+            if kind is LinkKind.STREAM:
+                self._streams.append((inbound, partial(self._take_stream, sender)))
+            else:
+                self._peer_acks.append((inbound, partial(self._take_ack, sender)))
         for (kind, receiver), spec in outbound_links(topology, member).items():
             link = self._transport.outbound(spec, queue_limit_bytes=limit)
             if kind is LinkKind.RELEASE:
@@ -161,40 +166,38 @@ class ReplicaShell:
     def _poll_links(self, now_ns: int) -> int:
         commands = work = 0
         batch = self._batch
-        for stream in self._streams:
+        for stream, take in self._streams:
             while commands < self._burst_commands:
                 before = len(batch)
-                if not stream.poll(self._take_stream, _STREAM_FRAGMENTS):
+                if not stream.poll(take, _STREAM_FRAGMENTS):
                     break
                 commands += sum(len(frame.records) for frame in batch[before:])
         if batch:
             work += len(batch)
             self._batch = []
             self._perform(self.machine.step(StreamFrames(tuple(batch)), now_ns), now_ns)
-        for link in self._peer_acks:
-            link.poll(self._take_ack, _ACK_FRAGMENTS)
+        for link, take in self._peer_acks:
+            link.poll(take, _ACK_FRAGMENTS)
         if self._acks:
             work += len(self._acks)
             acks, self._acks = tuple(self._acks), []
             self._perform(self.machine.step(AckFrames(acks), now_ns), now_ns)
         return work
 
-    def _take_stream(self, raw: bytes) -> None:
-        self._take(raw, FrameType.STREAM, self._batch)
+    def _take_stream(self, sender: int, raw: bytes) -> None:
+        self._take(raw, FrameType.STREAM, sender, self._batch)
 
-    def _take_ack(self, raw: bytes) -> None:
-        self._take(raw, FrameType.ACK, self._acks)
+    def _take_ack(self, sender: int, raw: bytes) -> None:
+        self._take(raw, FrameType.ACK, sender, self._acks)
 
-    def _take(self, raw: bytes, expected: FrameType, into: list[Frame]) -> None:
+    def _take(self, raw: bytes, expected: FrameType, sender: int, into: list[Frame]) -> None:
         try:
-            frame = decode_frame(raw)
-        except FrameError:
+            into.append(decode_from(raw, expected, sender))
+        except FrameError as error:
             self._bad_frames += 1
-            return
-        if frame.type is expected:
-            into.append(frame)
-        else:
-            self._bad_frames += 1
+            # Powers of two: a peer that sends nothing but rubbish does not fill the disk with log lines.
+            if self._bad_frames & (self._bad_frames - 1) == 0:
+                self._on_notice(Notice("frame_dropped", f"{error} ({self._bad_frames} so far)"))
 
     def _drain_inbox(self, now_ns: int) -> int:
         work = 0

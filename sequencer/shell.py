@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from lockstep.ops.metrics.sequencer import SequencerFigures
@@ -21,7 +22,8 @@ from lockstep.sequencer.status import fill_status, role_of
 from lockstep.sequencer.store_link import Inbox, StoreLink
 from lockstep.stream import watch
 from lockstep.stream.doorbell import Doorbell
-from lockstep.stream.frames import FrameError, decode_frame, encode_frame
+from lockstep.stream.arrival import decode_from
+from lockstep.stream.frames import Frame, FrameError, FrameType, encode_frame
 from lockstep.stream.topology import ProcessKind
 from lockstep.stream.transport import DriverState, DriverUnavailable, InboundLink, OutboundLink, Transport
 from lockstep.stream.watch_set import WatchSet
@@ -49,8 +51,8 @@ class Ports:
     transport: Transport
     streams: dict[int, OutboundLink]
     receipts: dict[int, OutboundLink]
-    acks: tuple[InboundLink, ...]
-    submits: tuple[InboundLink, ...]
+    acks: dict[int, InboundLink]
+    submits: dict[int, InboundLink]
     watches: WatchSet
     watch_server: watch.WatchServer
     peers: dict[str, tuple[ProcessKind, int]]
@@ -92,6 +94,11 @@ class SequencerShell:
         self._driver_lost = False
         self._mute: dict[str, bool] = {}  # what the machine was told of the other sequencers
         self._stalled_ns: dict[str, int] = {}  # and of the engines
+        # Acknowledgements first: they make room for what is submitted.
+        self._inbound = [
+            *((link, partial(self._on_ack, engine)) for engine, link in ports.acks.items()),
+            *((link, partial(self._on_submit, gateway)) for gateway, link in ports.submits.items()),
+        ]
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Loop until `stopping` says so. Raises EnvironmentFault, BrokenInvariant."""
@@ -107,10 +114,8 @@ class SequencerShell:
         for peer_event in ports.watches.poll(monotonic_ns):
             work += 1
             self._on_peer(peer_event)
-        for link in ports.acks:
-            work += link.poll(self._on_ack, _FRAGMENTS_PER_POLL)
-        for link in ports.submits:
-            work += link.poll(self._on_submit, _FRAGMENTS_PER_POLL)
+        for link, on_frame in self._inbound:
+            work += link.poll(on_frame, _FRAGMENTS_PER_POLL)
         if monotonic_ns >= self._look_due_ns:
             self._look_due_ns = monotonic_ns + LOOK_NS
             self._step(ev.ClocksRead(time.time_ns(), self._clocks_heard()))
@@ -236,22 +241,23 @@ class SequencerShell:
         else:
             self._step(ev.SequencerDown(member, reason))
 
-    def _on_ack(self, raw: bytes) -> None:
-        try:
-            received = decode_frame(raw)
-        except FrameError as error:
-            self._on_bad_frame(error)
-            return
-        self._step(ev.AckReceived(received))
+    def _on_ack(self, engine: int, raw: bytes) -> None:
+        received = self._taken(raw, FrameType.ACK, engine)
+        if received is not None:
+            self._step(ev.AckReceived(received))
 
-    def _on_submit(self, raw: bytes) -> None:
+    def _on_submit(self, gateway: int, raw: bytes) -> None:
+        received = self._taken(raw, FrameType.SUBMIT, gateway)
+        if received is not None:
+            self.figures.on_submit()
+            self._step(ev.SubmitReceived(received))
+
+    def _taken(self, raw: bytes, expected: FrameType, sender: int) -> Frame | None:
         try:
-            received = decode_frame(raw)
+            return decode_from(raw, expected, sender)
         except FrameError as error:
             self._on_bad_frame(error)
-            return
-        self.figures.on_submit()
-        self._step(ev.SubmitReceived(received))
+            return None
 
     def _on_bad_frame(self, error: FrameError) -> None:
         self._bad_frames += 1

@@ -57,6 +57,9 @@ class FrameFlag(IntFlag):
     """RECEIPT: a frame was missing; send again from `first_seq`."""
     UNJOINED = 4
     """ACK: its journal is new and was not taken into the cluster yet; the ack counts for no commit."""
+    ADMINISTRATIVE = 8
+    """SUBMIT: the gateway's word that an admin principal gave each administrative command in it. Without it no such
+    command is taken."""
 
 
 class FrameError(ValueError):

@@ -15,10 +15,21 @@ from typing import Any, Final
 
 from lockstep.ops.simulation.host import Host
 from lockstep.ops.simulation.kernel import MS, US, Kernel
-from lockstep.stream.frames import Frame, decode_frame, encode_frame
+from lockstep.ops.simulation.world import Violation
+from lockstep.stream.arrival import fault_of
+from lockstep.stream.frames import Frame, FrameType, decode_frame, encode_frame
 
 _KEEPALIVE_NS: Final = 1_200 * MS
 _HELD_RETRY_NS: Final = 20 * MS
+
+_CARRIES: Final = {
+    ("gateway", "sequencer"): FrameType.SUBMIT,
+    ("sequencer", "gateway"): FrameType.RECEIPT,
+    ("sequencer", "engine"): FrameType.STREAM,
+    ("engine", "engine"): FrameType.ACK,
+    ("engine", "sequencer"): FrameType.ACK,
+    ("engine", "gateway"): FrameType.RELEASE,
+}
 
 Done = Callable[[Any, str], None]
 
@@ -203,8 +214,18 @@ class Network:
             self.frames_lost += 1
             return
         frame = decode_frame(message) if isinstance(message, bytes) else message
+        fault = fault_of(frame, _CARRIES[source.kind, target.kind], source.id)
+        if fault:
+            raise Violation(f"{source.name} has sent what {target.name} drops: {fault}")
         self.kernel.witness(target.name, frame.type, frame.first_seq)
         target.post(frame)
+
+    def forge(self, target: Host, frame: Frame, *, link_of: Host) -> str:
+        """A frame arrives on a link that its sender did not send; why the receiver's shell drops it, if it does."""
+        fault = fault_of(frame, _CARRIES[link_of.kind, target.kind], link_of.id)
+        if not fault and target.alive:
+            target.post(frame)
+        return fault
 
     # ---- calls ---------------------------------------------------------------------------------------------------
 

@@ -134,3 +134,27 @@ def test_what_a_resuming_client_is_told_counts_as_answered(machine):
     machine.sessions.open(30, "", 5, 31)
     machine.on_resumed(route(accepted(1, 30, 31, 32, 33).records, 30))
     assert submit(machine, 30, 34, 1).taken == 1
+
+
+def test_administration_leaves_with_the_gateways_word_and_only_for_an_admin_principal(machine):
+    records = commands(A, 1, 2)
+    records["kind"] = [1, 65]
+    refused = machine.submit(machine.sessions.get(A), records, 0)
+    assert refused.taken == 0 and refused.refused.code is Code.NOT_ENTITLED
+    assert machine.submit(machine.sessions.get(A), records, 0, admin=True).taken == 2
+    submit(machine, B, 1, 1)
+    (sent,) = machine.flush(0).sends
+    assert sent.flags & FrameFlag.ADMINISTRATIVE
+    submit(machine, B, 2, 1)
+    (plain,) = machine.flush(0).sends
+    assert not plain.flags & FrameFlag.ADMINISTRATIVE
+
+
+def test_administration_that_stood_in_the_intake_log_still_has_the_gateways_word():
+    machine = GatewayMachine(Settings(gateway=1, incarnation=10))
+    records = commands(A, 1, 1)
+    records["kind"] = 65
+    machine.restore([(1, records)])
+    machine.start(0, 1)
+    (sent,) = machine.on_frames([receipt()], 0).sends
+    assert sent.flags & FrameFlag.ADMINISTRATIVE

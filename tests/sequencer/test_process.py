@@ -84,7 +84,7 @@ class Gateway:
         """Send commands under the reign that the sequencer's receipts name."""
         receipt = self.last[sequencer]
         records = np.zeros(count, COMMAND)
-        records["kind"] = CommandKind.NEW_ORDER
+        records["kind"], records["gateway"] = CommandKind.NEW_ORDER, 1
         sent = frame(
             FrameType.SUBMIT, sender=1, epoch=receipt.epoch, first_seq=first, records=records, aux=9,
             timestamp_ns=receipt.timestamp_ns,
