@@ -62,6 +62,14 @@ class FenceRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class SequencerSaid:
+    """What a sequencer says on its own liveness link: the epoch of the config that it knows."""
+
+    sequencer: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class PeerLog:
     """A part of another engine's journal, as it was asked for by `FetchLog`.
 
@@ -114,6 +122,7 @@ Event = (
     | AckFrames
     | Journaled
     | FenceRequested
+    | SequencerSaid
     | PeerLog
     | PeerLogFailed
     | PeerLogBehind

@@ -33,6 +33,7 @@ from lockstep.replica.effects import (
     PeerSnapshot,
     Rewind,
     Role,
+    SequencerSaid,
     StreamFrames,
 )
 from lockstep.replica.log import ANY_SEQUENCER, NO_SEQUENCER, Verdict, control_records
@@ -99,6 +100,8 @@ class ReplicaMachine(Standing):
             self._on_acks(event.frames, out)
         elif isinstance(event, FenceRequested):
             self._on_fence(event, out)
+        elif isinstance(event, SequencerSaid):
+            self._on_said(event.sequencer, event.epoch)
         elif isinstance(event, PeerLog):
             self._on_peer_log(event, out, now_ns)
         elif isinstance(event, PeerLogFailed):
@@ -116,7 +119,8 @@ class ReplicaMachine(Standing):
 
     def _on_stream(self, received: Frame, out: Outbox) -> None:
         leader = received.aux
-        if leader < self.promised or received.epoch > leader or self.diverged or self._is_foreign(received, out):
+        stale = leader < self.promised or received.epoch > leader or self.diverged
+        if stale or self._is_foreign(received, out) or not self._explained(leader, received.sender):
             self.stale_frames += 1
             return
         # After a snapshot the epoch is known and not whose it is; only one sequencer ever speaks for an epoch.
@@ -244,6 +248,13 @@ class ReplicaMachine(Standing):
             text = (
                 f"data directory of another cluster: it belongs to {self.cluster_uuid}, the caller to "
                 f"{request.cluster_uuid}; give engine {self.options.member} its own or an empty directory"
+            )
+            out.fences.append(replace(self._answer(request), accepted=False, refusal=text))
+            return
+        if not self._explained(request.epoch, request.sequencer):
+            text = (
+                f"epoch {request.epoch} is far above the promised {self.promised}, and sequencer {request.sequencer} "
+                "does not say on its liveness link that it is there"
             )
             out.fences.append(replace(self._answer(request), accepted=False, refusal=text))
             return

@@ -26,7 +26,10 @@ from lockstep.replica.snapshot_file import SnapshotDamaged, decode_head
 from lockstep.replica.snapshots import SnapshotSource
 from lockstep.replica.turnstile import Turnstile
 from lockstep.replica.view import ReplicaView
+from lockstep.stream.arrival import MAX_EPOCH
 from lockstep.stream.frames import decode_frame
+from lockstep.stream.identity import split_uuid
+from lockstep.stream.topology import MAX_MEMBER
 from lockstep.v1 import replication_pb2, replication_pb2_grpc
 
 UUID_KEY: Final = "lockstep-cluster-uuid"
@@ -111,6 +114,13 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
         """Promise; on disk before this returns."""
         if not request.epoch or not request.sequencer or not request.cluster_uuid:
             _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "cluster_uuid, epoch and sequencer have to be set")
+        if request.epoch > MAX_EPOCH or request.sequencer > MAX_MEMBER:
+            text = f"epoch {request.epoch} is not in 1..{MAX_EPOCH}, or sequencer {request.sequencer} not in 1..{MAX_MEMBER}"
+            _abort(context, grpc.StatusCode.INVALID_ARGUMENT, text)
+        try:
+            split_uuid(request.cluster_uuid)
+        except ValueError as error:
+            _abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"cluster_uuid: {error}")
         call = FenceCall(request)
         self._post(call)
         answer = self._await(call.done, context)

@@ -32,6 +32,7 @@ from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.peers import FromPeer, PeerFetcher
 from lockstep.replica.reads import Reads
 from lockstep.replica.service import Call, FenceCall, HistoryGivenUp, QueryCall, TooManyQueries
+from lockstep.replica.sequencer_watches import SequencerWatches
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.untold import Untold
 from lockstep.replica.view import ReplicaView, view_of
@@ -93,6 +94,7 @@ class ReplicaShell:
         self._next_tick_ns = 0
         self._next_watch_ns = 0
         peers = tuple(engine for engine in topology.engines if engine != member)
+        self._sequencers = SequencerWatches(topology, watch.status)
         self._fetcher = PeerFetcher(peers, store, self._put)
         self._open_links(topology, member)
         self._batch: list[Frame] = []
@@ -150,6 +152,8 @@ class ReplicaShell:
         if now_ns >= self._next_watch_ns:
             self._next_watch_ns = now_ns + _WATCH_NS
             self._watch.poll(now_ns)
+            for said in self._sequencers.heard(now_ns):
+                self._perform(self.machine.step(said, now_ns), now_ns)
         if self._untold:
             for done, answer in self._untold.due(self.machine.committed_seq):
                 done.set_result(answer)
@@ -269,6 +273,7 @@ class ReplicaShell:
         self._on_notice(Notice("tail_archived", f"everything after seq {after_seq} was moved to {archive}"))
         self.events.clear()
         self.machine = self._rebuild()
+        self._sequencers.forget()
         self._on_notice(Notice("restored", f"replayed up to seq {self.machine.applied_seq}"))
 
     def _install(self, order: Install) -> None:
@@ -282,6 +287,7 @@ class ReplicaShell:
             self._on_notice(Notice("tail_archived", f"everything after seq {order.common_seq} was moved to {archive}"))
         self.events.clear()
         self.machine = self._rebuild()
+        self._sequencers.forget()
         self._on_notice(Notice("restored", f"from a peer's snapshot at seq {self.machine.applied_seq}"))
 
     @property
@@ -346,7 +352,8 @@ class ReplicaShell:
         ):
             self.view = view_of(machine, self._counters())
             view = self.view
-            self._watch.set_status(view.role, view.epoch, view.applied_seq, view.committed_seq)
+            # The promise: a leader that this engine will not obey any more learns it here.
+            self._watch.set_status(view.role, view.promised, view.applied_seq, view.committed_seq)
 
     def _counters(self) -> tuple[tuple[str, int], ...]:
         dropped = sum(link.dropped for link in (*self._ack_links.values(), *self._release_links))
@@ -359,6 +366,7 @@ class ReplicaShell:
     def close(self) -> None:
         """Ends the fetcher; journal, transport and watch server belong to the caller."""
         self._fetcher.close()
+        self._sequencers.close()
 
 
 def _broadcast(frame: Frame, links: Iterable[OutboundLink]) -> None:

@@ -17,6 +17,7 @@ from lockstep.replica.effects import AppliedBatch, FenceAnswer, FenceRequested, 
 from lockstep.replica.execution import Execution
 from lockstep.replica.log import NO_SEQUENCER, LogHead
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions, Restored
+from lockstep.stream.arrival import MAX_EPOCH, MAX_UNEXPLAINED_EPOCHS
 from lockstep.stream.digest import Digest
 from lockstep.stream.frames import ACK_ENTRY, Frame, FrameFlag, FrameType, frame
 
@@ -42,6 +43,8 @@ class Standing:
         """Why it stopped for good; empty while it has not."""
         self.stale_frames = 0
         """Frames dropped because their sequencer was deposed."""
+        self._said: dict[int, int] = {}  # epoch that each sequencer says it is in, on its liveness link
+        self._unexplained = 0  # highest epoch that somebody spoke of and no sequencer has confirmed
         self.gate = CommitGate(options.member, options.engines)
         self.execution = Execution(engine, self.gate, base, member=options.member, journal=restored.journal)
         self.journal = restored.journal
@@ -121,10 +124,29 @@ class Standing:
         """Epoch of the last record received."""
         return self.head.epoch
 
+    def _explained(self, epoch: int, sequencer: int) -> bool:
+        """Whether an epoch that a frame or a fence brings in a sequencer's name may be promised.
+
+        A few above the promise can be failed takeovers; for more, the sequencer itself has to say that it is there.
+        """
+        near = epoch <= self.promised + MAX_UNEXPLAINED_EPOCHS
+        if epoch <= MAX_EPOCH and (near or epoch <= self._said.get(sequencer, 0)):
+            return True
+        self._unexplained = max(self._unexplained, epoch)
+        return False
+
+    def _on_said(self, sequencer: int, epoch: int) -> None:
+        self._said[sequencer] = epoch
+
     def why(self) -> str:
         """In one sentence why it does not serve; empty if it does."""
         if self.diverged:
             return self.diverged
+        if self.promised > MAX_EPOCH:
+            return (
+                f"its journal holds a promise for epoch {self.promised}, which no sequencer can have asked for, so it "
+                "obeys none: stop this engine, run `lockstep cluster repair-promise`, and start it again"
+            )
         if self._role is not Role.LEARNER:
             return "" if self._placed else self._why_not_placed()
         if not self.live:

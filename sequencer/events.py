@@ -104,6 +104,15 @@ class EngineUp:
 
 
 @dataclass(frozen=True, slots=True)
+class EnginePromised:
+    """An engine says on its own liveness link which epoch it has promised. Only it itself is believed there: an ACK
+    in its name may be anybody's."""
+
+    engine: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class EngineDown:
     """An engine's liveness link is down."""
 
@@ -272,6 +281,7 @@ Event = (
     | StoreDown
     | PresenceSeen
     | EngineUp
+    | EnginePromised
     | EngineDown
     | EngineStalled
     | SequencerUp

@@ -28,6 +28,7 @@ from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.reign import Reign
 from lockstep.sequencer.settings import MS, Settings
 from lockstep.sequencer.takeover import Diverged, Recovery, Takeover, missing_part
+from lockstep.stream.arrival import MAX_EPOCH
 from lockstep.stream.frames import Frame
 
 _POLL_NS = 5 * MS
@@ -155,8 +156,10 @@ class SequencerMachine:
                 self.peers.patience.on_turn(now_ns)
                 if self.reign is not None:
                     self.reign.on_tick(now_ns, self._out)
-            case ev.AckReceived():
-                self._on_ack(event, now_ns)
+            case ev.AckReceived(frame):
+                self.ignored += self.reign is None or self.reign.on_ack(frame, now_ns, self._out)
+            case ev.EnginePromised(engine, epoch):
+                self._on_promised(engine, epoch, now_ns)
             case ev.ConfigSeen() | ev.CasWon() | ev.CasLost() | ev.CasAmbiguous() | ev.StoreDown():
                 self._on_store(event, now_ns)
             case ev.EngineUp(engine, _):
@@ -290,17 +293,17 @@ class SequencerMachine:
         self, event: ev.FenceAnswered | ev.FenceFailed | ev.JournalFetched | ev.JournalFetchFailed, now_ns: int
     ) -> None:
         takeover = self.takeover
-        if takeover is None or event.epoch != takeover.config.epoch:
-            self.ignored += 1
-            if isinstance(event, ev.FenceAnswered):
-                self.peers.hear(event.promised)
-            return
         if isinstance(event, ev.FenceAnswered):
             self.peers.hear(event.promised)
-            if not event.accepted:
+        if takeover is None or event.epoch != takeover.config.epoch:
+            self.ignored += 1
+        elif isinstance(event, ev.FenceAnswered):
+            if not event.accepted and event.promised > MAX_EPOCH:
+                self.why = takeover.on_absurd(event, now_ns)
+            elif not event.accepted:
                 self._step_down(f"engine {event.engine} has promised epoch {event.promised}", now_ns)
-                return
-            takeover.on_answer(event, now_ns)
+            else:
+                takeover.on_answer(event, now_ns)
         elif isinstance(event, ev.FenceFailed):
             takeover.on_failed(event, now_ns)
             self.why = f"engine {event.engine} does not answer the fence: {event.reason}"
@@ -350,12 +353,9 @@ class SequencerMachine:
 
     # Leader ----------------------------------------------------------------------------------------------------------
 
-    def _on_ack(self, event: ev.AckReceived, now_ns: int) -> None:
-        if self.reign is None:
-            self.ignored += 1
-            return
-        reason = self.reign.on_ack(event.frame, now_ns, self._out)
-        if reason:
+    def _on_promised(self, engine: int, epoch: int, now_ns: int) -> None:
+        self.peers.hear(epoch)
+        if self.reign is not None and (reason := self.reign.refused_by(engine, epoch)):
             self._step_down(reason, now_ns)
 
     def _on_operator(self, wish: ev.OperatorRequest, now_ns: int) -> None:

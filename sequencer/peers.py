@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.events import Down
 from lockstep.sequencer.patience import Patience, Peer
+from lockstep.stream.arrival import MAX_EPOCH
 
 
 @dataclass(slots=True)
@@ -110,8 +111,9 @@ class Peers:
             peer.mute, peer.since_ns = mute, now_ns
 
     def hear(self, epoch: int) -> None:
-        """An epoch was heard of."""
-        self.highest_promised = max(self.highest_promised, epoch)
+        """An epoch was heard of. One that no cluster can reach explains nothing: a new epoch need not be above it."""
+        if epoch <= MAX_EPOCH:
+            self.highest_promised = max(self.highest_promised, epoch)
 
     def sequencer_up(self, member: int) -> bool:
         """Whether another sequencer answers."""

@@ -24,6 +24,7 @@ from lockstep.sequencer.settings import MS, Settings
 from lockstep.sequencer.takeover import Recovery
 from lockstep.sequencer.window import Window, control_record
 from lockstep.sequencer.wishes import Proposal, is_fulfilled
+from lockstep.stream.arrival import MAX_EPOCH
 from lockstep.stream.frames import Frame, FrameFlag
 from lockstep.stream.identity import split_uuid
 from lockstep.stream.records import CommandKind, members_to_bits
@@ -156,26 +157,26 @@ class Reign:
         """Take commands in; the next tick stamps them."""
         self.intake.on_submit(submitted, self.office_epoch)
 
-    def on_ack(self, ack: Frame, now_ns: int, out: Outbox) -> str:
-        """Take an ack in; returns why this leader must step down, if it must."""
+    def on_ack(self, ack: Frame, now_ns: int, out: Outbox) -> bool:
+        """Take an ack in; whether it means nothing here."""
         if ack.sender not in self._peers.engines:
-            return ""
+            return True
         self._peers.engines[ack.sender].journal = ack.aux
         if ack.epoch > self.window.epoch:
-            self._peers.hear(ack.epoch)
-            return f"engine {ack.sender} has promised epoch {ack.epoch}, this leader's is {self.window.epoch}"
+            # Its liveness link tells what it has promised, if it is so.
+            return True
         if ack.epoch < self.office_epoch:
-            return ""
+            return False
         if ack.flags & FrameFlag.REWIND:
             self._on_rewind(ack.sender, ack.first_seq, now_ns, out)
-            return ""
+            return False
         if ack.first_seq > self.window.tip:
             if ack.sender in self.config.in_sync:
                 out.note(
                     "ack beyond the stamped tip ignored", Level.ERROR,
                     engine=ack.sender, seq=ack.first_seq, tip=self.window.tip,
                 )  # fmt: skip
-            return ""
+            return False
         if self._peers.engines[ack.sender].up:
             # While it is down, this is what it sent before.
             self.agreement.returning.discard(ack.sender)
@@ -185,7 +186,13 @@ class Reign:
         if self.agreement.diverged and not was_diverged:
             out.note("DIVERGED: nothing more is committed", Level.ERROR, why=self.agreement.diverged)
         self.agreement.commit(required)
-        return ""
+        return False
+
+    def refused_by(self, engine: int, promised: int) -> str:
+        """Why this leader must step down, if it must, as an engine says that it has promised so much."""
+        if engine not in self._peers.engines or not self.window.epoch < promised <= MAX_EPOCH:
+            return ""
+        return f"engine {engine} has promised epoch {promised}, this leader's is {self.window.epoch}"
 
     def on_tick(self, now_ns: int, out: Outbox) -> None:
         """Stamp what has come in, then say what is due."""

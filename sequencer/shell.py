@@ -94,6 +94,7 @@ class SequencerShell:
         self._driver_lost = False
         self._mute: dict[str, bool] = {}  # what the machine was told of the other sequencers
         self._stalled_ns: dict[str, int] = {}  # and of the engines
+        self._promised: dict[int, int] = {}  # by engine: what the machine was told that it has promised
         # Acknowledgements first: they make room for what is submitted.
         self._inbound = [
             *((link, partial(self._on_ack, engine)) for engine, link in ports.acks.items()),
@@ -131,6 +132,7 @@ class SequencerShell:
             self._announce()
             ports.watch_server.poll(monotonic_ns)
             self._look_at_peers()
+            self._look_for_promises()
         self._check_driver(monotonic_ns)
         return work
 
@@ -167,6 +169,13 @@ class SequencerShell:
             if mute is not self._mute.get(name, False):
                 self._mute[name] = mute
                 self._step(ev.SequencerMute(member, mute))
+
+    def _look_for_promises(self) -> None:
+        for name, (kind, member) in self._ports.peers.items():
+            status = self._ports.watches[name].status
+            if kind is ProcessKind.ENGINE and status is not None and status.epoch != self._promised.get(member, 0):
+                self._promised[member] = status.epoch
+                self._step(ev.EnginePromised(member, status.epoch))
 
     def _step(self, event: ev.Event) -> None:
         effects = self._machine.step(event, self._now_ns)

@@ -122,6 +122,15 @@ class Takeover:
         self._outstanding.pop(event.engine, None)
         self._due_ns[event.engine] = now_ns + _RETRY_NS
 
+    def on_absurd(self, answer: FenceAnswered, now_ns: int) -> str:
+        """An engine refuses for a promise that no sequencer can have asked for: like a silent one. Returns the text."""
+        self._outstanding.pop(answer.engine, None)
+        self._due_ns[answer.engine] = now_ns + _BLANK_RETRY_NS
+        return (
+            f"engine {answer.engine} holds a promise for epoch {answer.promised}, which no sequencer can have asked "
+            "for: stop it, run `lockstep cluster repair-promise`, and start it again"
+        )
+
     def on_engine_up(self, engine: int, now_ns: int) -> None:
         """It can be asked now."""
         self._due_ns[engine] = now_ns

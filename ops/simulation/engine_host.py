@@ -14,7 +14,7 @@ import grpc
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.ops.simulation.call_context import Aborted, CallContext
 from lockstep.ops.simulation.disk import Disk
-from lockstep.ops.simulation.host import Host
+from lockstep.ops.simulation.host import Host, hears
 from lockstep.ops.simulation.kernel import MS, SECOND, US
 from lockstep.ops.simulation.network import Done
 from lockstep.ops.simulation.opening import may_start
@@ -39,6 +39,7 @@ from lockstep.replica.effects import (
     PeerLogFailed,
     PeerSnapshot,
     Role,
+    SequencerSaid,
     StreamFrames,
     Tick,
 )
@@ -128,6 +129,7 @@ class EngineHost(Host):
         self.kernel.note(f"{self.name} has replayed up to {self.machine.applied_seq}, promised {self.machine.promised}")
 
     def _restore(self) -> ReplicaMachine:
+        self._told: dict[int, int] = {}  # by sequencer: the epoch that its heartbeats said
         timing = self.world.topology.timing
         options = ReplicaOptions(
             self.id,
@@ -147,7 +149,7 @@ class EngineHost(Host):
 
     def status_epoch(self) -> int:
         """What its heartbeats say."""
-        return self.view.epoch
+        return self.view.promised
 
     @property
     def view(self) -> ReplicaView:
@@ -175,6 +177,11 @@ class EngineHost(Host):
                 acks.append(item)
         if streams or calls:
             self._view = view_of(self.machine, ())
+        for sequencer in self.world.of_kind("sequencer"):
+            epoch = sequencer.status_epoch() if hears(self, sequencer) else 0
+            if epoch and epoch != self._told.get(sequencer.id, 0):
+                self._told[sequencer.id] = epoch
+                self._pending.append(SequencerSaid(sequencer.id, epoch))
         if streams:
             self._pending.append(StreamFrames(tuple(streams)))
         if acks:

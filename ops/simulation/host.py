@@ -135,3 +135,9 @@ class Host:
 
     def on_turn(self) -> None:
         """Take in what has come."""
+
+
+def hears(host: Host, peer: Host) -> bool:
+    """Whether a peer's heartbeats arrive now."""
+    network = host.world.network
+    return peer.responsive and network.reaches(host, peer) and network.reaches(peer, host)

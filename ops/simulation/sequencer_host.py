@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lockstep.ops.simulation.engine_host import EngineHost
-from lockstep.ops.simulation.host import Host
+from lockstep.ops.simulation.host import Host, hears
 from lockstep.ops.simulation.kernel import MS, SECOND, START_NS
 from lockstep.ops.simulation.network import Done
 from lockstep.ops.simulation.world import Violation, World
@@ -51,6 +51,7 @@ class SequencerHost(Host):
         kernel = self.kernel
         self._look_due_ns = 0
         self._heard.clear()
+        self._promised: dict[int, int] = {}  # by engine: what its heartbeats said
         settings = settings_of(
             self.world.topology,
             self.id,
@@ -85,6 +86,11 @@ class SequencerHost(Host):
         for frame in submits:
             self._step(ev.SubmitReceived(frame))
         self._look_at_clocks()
+        for engine in self.world.of_kind("engine"):
+            promised = engine.status_epoch() if hears(self, engine) else 0
+            if promised and promised != self._promised.get(engine.id, 0):
+                self._promised[engine.id] = promised
+                self._step(ev.EnginePromised(engine.id, promised))
         if self.machine.work_due or self.now_ns() >= self.machine.due_ns:
             self._step(ev.Tick())
         if self.machine.mute is not self.mute:

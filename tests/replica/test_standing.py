@@ -1,8 +1,21 @@
 """A replica whose journal is new to the cluster, snapshots of peers, and the ack policy, without any I/O."""
 
+from dataclasses import replace
+
+import pytest
+
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.replica.divergence import EpochEntry
-from lockstep.replica.effects import FenceRequested, Install, PeerLog, PeerLogBehind, PeerSnapshot, Role, Tick
+from lockstep.replica.effects import (
+    FenceRequested,
+    Install,
+    PeerLog,
+    PeerLogBehind,
+    PeerSnapshot,
+    Role,
+    SequencerSaid,
+    Tick,
+)
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.settings import Base, ReplicaOptions, Restored
 from lockstep.stream.digest import Digest
@@ -167,3 +180,53 @@ def test_a_write_is_synced_unless_all_of_it_is_under_the_policy_replicated(new_n
     assert node.machine.head.policy == AckPolicy.REPLICATED
     node.step(FenceRequested(2, "uuid-1", 3, 1))
     assert node.stream(sequencer.epoch_start(1, primary=1, epoch=3)).journal.synced
+
+
+def fence(epoch, sequencer=1):
+    return FenceRequested(1, CLUSTER, epoch, sequencer, settled=True)
+
+
+@pytest.mark.parametrize("epoch", [6, 51, 2**47, 2**48, 2**62, 2**64 - 1])
+def test_a_fence_far_above_the_promise_that_its_sequencer_does_not_stand_by_changes_nothing(pair, epoch):
+    primary, _standby = pair
+    before = (primary.machine.promised, primary.machine.cluster_uuid)
+    effects = primary.step(FenceRequested(1, primary.machine.cluster_uuid or CLUSTER, epoch, 1, settled=True))
+    (answer,) = effects.fence_answers
+    assert not answer.accepted and "liveness link" in answer.refusal
+    assert effects.journal is None
+    assert (primary.machine.promised, primary.machine.cluster_uuid) == before
+
+
+def test_a_fence_far_above_the_promise_is_obeyed_once_its_sequencer_says_that_it_is_there(new_node):
+    node = new_node(1)
+    node.step(SequencerSaid(2, 51))
+    assert node.step(fence(51, sequencer=1)).fence_answers[0].refusal
+    assert node.step(fence(52, sequencer=2)).fence_answers[0].refusal
+    assert node.step(fence(51, sequencer=2)).fence_answers[0].accepted
+    assert node.machine.promised == 51
+
+
+@pytest.mark.parametrize("said", [0, 50, 2**64 - 1])
+@pytest.mark.parametrize("leader", [51, 2**48, 2**62])
+def test_one_stream_frame_of_a_leader_that_nobody_knows_is_dropped_and_the_stream_goes_on(
+    pair, sequencer, said, leader
+):
+    _primary, standby = pair
+    standby.stream(sequencer.epoch_start(1, 2, primary=1))
+    standby.step(SequencerSaid(1, said))
+    promised, stale = standby.machine.promised, standby.machine.stale_frames
+    if said < leader or leader > 2**48:
+        standby.stream(replace(sequencer.heartbeat(), epoch=leader, aux=leader))
+        assert (standby.machine.promised, standby.machine.stale_frames) == (promised, stale + 1)
+    before = standby.machine.applied_seq
+    standby.stream(sequencer.commands(3))
+    assert standby.machine.applied_seq == before + 3
+
+
+@pytest.mark.parametrize("promised", [2**48, 2**63, 2**64 - 1])
+def test_engine_starts_with_an_absurd_promise_on_its_disk_and_says_what_to_do(promised):
+    machine = ReplicaMachine(ReplicaOptions(1, (1, 2)), ReferenceEngine(), Restored(promise=(promised, 1)))
+    machine.start()
+    assert "repair-promise" in machine.why()
+    (answer,) = machine.step(fence(5), 0).fence_answers
+    assert (answer.accepted, answer.promised) == (False, promised)

@@ -308,8 +308,55 @@ def test_leader_steps_down_when_the_config_names_another(stage: Build, make_conf
 def test_leader_steps_down_when_an_engine_has_promised_more(stage: Build) -> None:
     play = stage()
     play.lead()
-    play.ack(1, play.tip, epoch=play.epoch + 1)
+    promised = play.epoch + 50
+    play.tell(ev.EnginePromised(1, promised))
     assert play.machine.state is State.CANDIDATE
+    play.after(200)
+    assert play.pending_cas is not None
+    assert play.pending_cas.record.epoch == promised + 1
+
+
+@pytest.mark.parametrize("ahead", [1, 500, 2**48 - 10, 2**62])
+def test_an_ack_that_speaks_of_a_higher_epoch_ends_no_reign(stage: Build, ahead: int) -> None:
+    play = stage()
+    play.lead()
+    ignored = play.machine.ignored
+    play.ack(1, play.tip, epoch=play.epoch + ahead)
+    assert play.machine.state is State.LEADER
+    assert play.machine.ignored == ignored + 1
+    play.ack_all(1, 2)
+    assert play.committed == play.tip
+
+
+@pytest.mark.parametrize("promised", [2**48, 2**62, 2**63, 2**64 - 1])
+def test_a_promise_that_no_cluster_can_reach_does_not_lead_the_epoch_there(stage: Build, promised: int) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.EnginePromised(1, promised), ev.EngineUp(1, promised))
+    assert play.machine.state is State.LEADER
+    assert play.machine.peers.highest_promised < 2**48
+
+
+@pytest.mark.parametrize("promised", [2**48, 2**64 - 1])
+def test_engine_with_an_absurd_promise_is_left_out_and_the_other_goes_on(
+    stage: Build, make_config: Build, promised: int
+) -> None:
+    play = stage()
+    play.sees(make_config(sequencer=1))
+    play.tell(ev.EngineUp(1, 1), ev.EngineUp(2, 1))
+    play.after(5)
+    play.wins()
+    refusal = ev.FenceAnswered(engine=1, epoch=play.epoch, accepted=False, promised=promised)
+    play.tell(refusal)
+    assert "repair-promise" in play.machine.why
+    play.promise(2)
+    for _ in range(40):
+        play.after(20)
+        play.tell(refusal)
+        if play.pending_cas is not None:
+            play.wins()
+    assert play.machine.state is State.LEADER, play.machine.why
+    assert play.machine.reign.config.in_sync == (2,)
 
 
 def test_older_look_at_the_config_is_ignored(stage: Build, make_config: Build) -> None:
