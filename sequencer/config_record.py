@@ -90,8 +90,11 @@ class ConfigRecord:
             raise ConfigError(f"config record: uuid: {error}") from error
         if not self.attempt:
             raise ConfigError("config record: attempt must not be empty")
-        if not 1 <= self.epoch < 2**63:
-            raise ConfigError(f"config record: epoch {self.epoch} is outside 1..2^63")
+        # A little above what engines promise, so that the next record of any that can be read can be written.
+        if not 1 <= self.epoch < 2**49:
+            raise ConfigError(f"config record: epoch {self.epoch} is outside 1..2^49")
+        if not 1 <= self.sequencer <= MAX_MEMBER:
+            raise ConfigError(f"config record: sequencer {self.sequencer} is outside 1..{MAX_MEMBER}")
         if not 0 <= self.known_seq < 2**63:
             raise ConfigError(f"config record: known_seq {self.known_seq} is outside 0..2^63")
         if not self.in_sync:
@@ -137,7 +140,7 @@ def decode_config(value: bytes) -> ConfigRecord:
     """
     try:
         fields: Any = json.loads(value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"config record is not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise ConfigError("config record is not a JSON object")
@@ -170,6 +173,19 @@ def decode_config(value: bytes) -> ConfigRecord:
         data_loss=fields["data_loss"],
         known_seq=fields["known_seq"],
     )
+
+
+def decode_config_of(value: bytes, engines: tuple[int, ...]) -> ConfigRecord:
+    """As `decode_config`, of a cluster with these engines.
+
+    Raises:
+        ConfigError: also where an engine is in sync that the cluster does not have.
+    """
+    record = decode_config(value)
+    unknown = [member for member in record.in_sync if member not in engines]
+    if unknown:
+        raise ConfigError(f"config record: in_sync names engines {unknown}, which the configuration lacks")
+    return record
 
 
 def history_key(cluster: str, epoch: int = 0) -> bytes:
@@ -289,6 +305,11 @@ def plan_settled(config: ConfigRecord, *, attempt: str) -> ConfigRecord:
 def note_known(record: ConfigRecord, committed_seq: int) -> ConfigRecord:
     """The next record, with what is known to be committed when it is written."""
     return replace(record, known_seq=max(record.known_seq, committed_seq))
+
+
+def plan_repair(last_good: ConfigRecord, *, highest_heard: int, attempt: str) -> ConfigRecord:
+    """The last good record again, above every epoch that was heard of: its sequencer takes over anew under it."""
+    return replace(last_good, epoch=max(last_good.epoch, highest_heard) + 1, attempt=attempt)
 
 
 def plan_force(config: ConfigRecord, *, to: int, sequencer: int, highest_promised: int, attempt: str) -> ConfigRecord:

@@ -57,6 +57,16 @@ class ConfigSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigUnreadable:
+    """What stands in the config key is no config record."""
+
+    why: str
+    mod_revision: int
+    last_good: ConfigRecord | None
+    """The newest record that stood there before, if etcd still knows it."""
+
+
+@dataclass(frozen=True, slots=True)
 class CasWon:
     """The swap was applied; its write has this revision."""
 
@@ -275,6 +285,7 @@ class Tick:
 
 Event = (
     ConfigSeen
+    | ConfigUnreadable
     | CasWon
     | CasLost
     | CasAmbiguous

@@ -15,6 +15,7 @@ from lockstep.sequencer.events import (
     CasLost,
     CasWon,
     ConfigSeen,
+    ConfigUnreadable,
     Level,
     Outbox,
     StoreDown,
@@ -67,7 +68,7 @@ class Settled:
     took_ns: int
 
 
-StoreEvent = ConfigSeen | CasWon | CasLost | CasAmbiguous | StoreDown
+StoreEvent = ConfigSeen | ConfigUnreadable | CasWon | CasLost | CasAmbiguous | StoreDown
 
 
 class ConfigHold:
@@ -115,6 +116,8 @@ class ConfigHold:
         flight = self.in_flight
         if isinstance(event, ConfigSeen):
             return self._on_seen(event, now_ns, out)
+        if isinstance(event, ConfigUnreadable):
+            return self._on_unreadable(event, now_ns, out)
         if flight is None or event.attempt != flight.record.attempt:
             return None
         if isinstance(event, CasWon):
@@ -147,6 +150,22 @@ class ConfigHold:
             flight.ambiguous = False
             out.swap(Cas(flight.record, flight.expected))
         return None
+
+    def _on_unreadable(self, event: ConfigUnreadable, now_ns: int, out: Outbox) -> Settled | None:
+        """The last good record stays in force: who leads goes on, and nothing is changed until it is repaired."""
+        if self.heard and event.mod_revision < self.mod_revision:
+            return None
+        self.heard = True
+        self.mod_revision = self._guard = event.mod_revision
+        if self.config is None and event.last_good is not None:
+            self.config, self.uuid = event.last_good, event.last_good.uuid
+        fault = f"etcd's config key can't be read ({event.why}): run `lockstep cluster repair-config`"
+        if fault != self.fault:
+            out.note("the config record is damaged: nothing can be changed", Level.ERROR, why=fault)
+        self.fault = fault
+        flight = self.in_flight
+        moved = flight is not None and flight.expected != self._guard
+        return self._settle(Verdict.LOST, now_ns) if moved else None
 
     def _observe(self, record: ConfigRecord | None, mod_revision: int, out: Outbox) -> None:
         fault = ""

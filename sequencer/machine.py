@@ -160,7 +160,7 @@ class SequencerMachine:
                 self.ignored += self.reign is None or self.reign.on_ack(frame, now_ns, self._out)
             case ev.EnginePromised(engine, epoch):
                 self._on_promised(engine, epoch, now_ns)
-            case ev.ConfigSeen() | ev.CasWon() | ev.CasLost() | ev.CasAmbiguous() | ev.StoreDown():
+            case ev.ConfigSeen() | ev.ConfigUnreadable() | ev.CasWon() | ev.CasLost() | ev.CasAmbiguous() | ev.StoreDown():
                 self._on_store(event, now_ns)
             case ev.EngineUp(engine, _):
                 self.peers.on_event(event, now_ns)

@@ -18,7 +18,7 @@ from lockstep.sequencer.config_record import (
     ConfigError,
     ConfigRecord,
     config_key,
-    decode_config,
+    decode_config_of,
     encode_config,
     history_key,
     presence_key,
@@ -44,6 +44,8 @@ _HISTORY_RETRY_S: Final = 1.0
 _LEASE_TTL_S: Final = 2
 _AWAY_S = 1.0
 _JOIN_S: Final = 3.0
+# Of unreadable values one after the other.
+_LOOKS_BACK: Final = 64
 
 
 class Inbox:
@@ -79,6 +81,7 @@ class StoreLink:
         self._watched = {
             peer.id: presence_key(topology.name, peer.id) for peer in topology.sequencers if peer.id != member
         }
+        self._engines = tuple(engine.id for engine in topology.engines)
         self._identity = identity.encode()
         self._timeout_s = topology.timing.etcd_timeout_ms / 1000
         self._inbox = inbox
@@ -158,7 +161,7 @@ class StoreLink:
         """What an operator must mend ends the process, with its text."""
         try:
             await work
-        except (StoreRefused, ConfigError) as error:
+        except StoreRefused as error:
             self._inbox.put(EnvironmentFault(f"etcd at {', '.join(self._endpoints)}: {error}"))
 
     async def _first_read(self, store: EtcdStore) -> None:
@@ -178,7 +181,7 @@ class StoreLink:
 
     async def _watch_config(self, store: EtcdStore) -> None:
         async for state in store.watch(self._key):
-            self._inbox.put(ev.ConfigSeen(_config(state), state.mod_revision))
+            await self._report(store, state)
 
     async def _watch_presence(self, store: EtcdStore, sequencer: int, key: bytes) -> None:
         async for state in store.watch(key):
@@ -221,8 +224,7 @@ class StoreLink:
                 self._inbox.put(ev.CasWon(record.attempt, outcome.mod_revision))
             else:
                 current = outcome.current
-                revision = 0 if current is None else current.mod_revision
-                self._inbox.put(ev.CasLost(record.attempt, _config(current), revision))
+                await self._report_lost(store, record.attempt, current)
 
     async def _read(self) -> None:
         while self._store is not None:
@@ -231,9 +233,27 @@ class StoreLink:
             except StoreUnavailable:
                 await asyncio.sleep(_RETRY_S)
             else:
-                revision = 0 if current is None else current.mod_revision
-                self._inbox.put(ev.ConfigSeen(_config(current), revision))
+                await self._report(self._store, current)
                 return
+
+    async def _report(self, store: EtcdStore, state: Versioned | Deleted | None) -> None:
+        """What stands in the config key; where that can't be read, also the newest record that could."""
+        revision = 0 if state is None else state.mod_revision
+        try:
+            self._inbox.put(ev.ConfigSeen(self._config(state), revision))
+        except ConfigError as error:
+            good = await last_good(store, self._key, revision, self._engines)
+            self._inbox.put(ev.ConfigUnreadable(str(error), revision, None if good is None else good[0]))
+
+    async def _report_lost(self, store: EtcdStore, attempt: str, current: Versioned | None) -> None:
+        try:
+            self._inbox.put(ev.CasLost(attempt, self._config(current), 0 if current is None else current.mod_revision))
+        except ConfigError:
+            await self._report(store, current)
+            self._inbox.put(ev.StoreDown(attempt))
+
+    def _config(self, state: Versioned | Deleted | None) -> ConfigRecord | None:
+        return decode_config_of(state.value, self._engines) if isinstance(state, Versioned) else None
 
     async def _record(self, line: ev.EpochOpened) -> None:
         key, value = history_key(self._cluster, line.epoch), encode_history(line)
@@ -253,5 +273,19 @@ class StoreLink:
         return tuple(decode_history(one.value) for one in found)
 
 
-def _config(state: Versioned | Deleted | None) -> ConfigRecord | None:
-    return decode_config(state.value) if isinstance(state, Versioned) else None
+async def last_good(
+    store: EtcdStore, key: bytes, before: int, engines: tuple[int, ...]
+) -> tuple[ConfigRecord, int] | None:
+    """The newest config record that stood in the key before a revision, and its own; None: etcd knows none any more."""
+    for _ in range(_LOOKS_BACK):
+        try:
+            found = await store.get(key, before - 1) if before > 1 else None
+        except StoreError:
+            return None  # compacted away, or out of reach
+        if found is None:
+            return None
+        try:
+            return decode_config_of(found.value, engines), found.mod_revision
+        except ConfigError:
+            before = found.mod_revision
+    return None

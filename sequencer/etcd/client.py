@@ -58,8 +58,8 @@ class EtcdStore:
         await asyncio.gather(*(lease.close() for lease in self._leases))
         await self._caller.close()
 
-    async def get(self, key: bytes) -> Versioned | None:
-        reply = await self._range(pb.RangeRequest(key=key))
+    async def get(self, key: bytes, revision: int = 0) -> Versioned | None:
+        reply = await self._range(pb.RangeRequest(key=key, revision=revision))
         return from_wire(reply.kvs[0]) if reply.kvs else None
 
     async def get_prefix(self, prefix: bytes) -> tuple[Versioned, ...]:

@@ -137,8 +137,9 @@ class ConfigStore(Protocol):
     Every method may raise `StoreRefused`. Times are seconds.
     """
 
-    async def get(self, key: bytes) -> Versioned | None:
-        """Linearizable read. Raises `StoreUnavailable`."""
+    async def get(self, key: bytes, revision: int = 0) -> Versioned | None:
+        """Linearizable read; with `revision`, of what stood there then. Raises `StoreUnavailable`, and `StoreRefused`
+        if that revision was compacted away."""
 
     async def get_prefix(self, prefix: bytes) -> tuple[Versioned, ...]:
         """Linearizable read of all keys that begin with `prefix` (not empty), in key order. Raises

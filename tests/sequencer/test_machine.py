@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -473,3 +475,35 @@ def test_two_histories_of_one_seq_halt_it_whatever_a_third_engine_holds(stage: B
     play.promise(2, 7)
     play.promise(3, 10)
     assert play.machine.state is State.HALTED
+
+
+def test_damaged_config_record_stops_changes_and_not_trading_until_it_is_repaired(
+    stage: Build, make_config: Build
+) -> None:
+    play = stage()
+    play.lead()
+    epoch = play.epoch
+    play.revision += 1
+    play.tell(ev.ConfigUnreadable("config record is not JSON", play.revision, None))
+    play.submit(1, 3)
+    play.ack_all(1, 2)
+    assert (play.machine.state, play.committed, play.epoch) == (State.LEADER, play.tip, epoch)
+    assert "repair-config" in play.machine.hold.fault
+    play.tell(ev.EngineDown(2, ev.Down.EOF))
+    play.pass_time(500)
+    assert play.pending_cas is None
+    play.sees(replace(play.machine.reign.config, epoch=epoch + 9, attempt="repair-1"))
+    play.pass_time(200)
+    assert play.machine.hold.fault == ""
+    assert play.pending_cas is not None
+    assert play.pending_cas.record.epoch == epoch + 10
+
+
+def test_sequencer_that_starts_before_a_damaged_record_takes_the_last_good_one_and_waits(
+    stage: Build, make_config: Build
+) -> None:
+    play = stage()
+    play.tell(ev.ConfigUnreadable("config record is not JSON", 8, make_config(epoch=5, sequencer=2)))
+    play.pass_time(3000)
+    assert (play.machine.state, play.epoch, play.pending_cas) == (State.CANDIDATE, 5, None)
+    assert "repair-config" in play.machine.why

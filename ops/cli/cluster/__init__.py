@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "kill-switch": f"{_HERE}.kill_switch",
     "journal": f"{_HERE}.journal",
     "snapshot": f"{_HERE}.snapshot",
+    "repair-config": f"{_HERE}.repair:repair_config",
+    "repair-promise": f"{_HERE}.repair:repair_promise",
     "is-primary": f"{_HERE}.is_primary",
     "doctor": f"{_HERE}.doctor",
 }
