@@ -14,9 +14,11 @@ from typing import Final
 
 import numpy as np
 
+from lockstep.stream.arrival import MAX_UNEXPLAINED_EPOCHS
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import CONTROL_EVENT, EventKind, Events
 
+_DISOWN_NS: Final = 250_000_000
 _MAX_HELD_EVENTS: Final = 131_072
 _MAX_FETCH_SEQS: Final = 65_536
 _MAX_EPOCHS: Final = 256
@@ -56,6 +58,9 @@ class Downlink:
         self.delivered_seq = delivered_seq
         self.epoch = epoch
         """Highest epoch that a RELEASE carried."""
+        self.said = 0
+        """Highest epoch that a sequencer says itself to be in; 0: none was heard. No engine can be above it for long."""
+        self._ahead_since_ns = 0
         self._told_epoch = epoch
         # (first seq, epoch) of what was delivered, as far back as it is known, ascending.
         self._stamped: list[tuple[int, int]] = []
@@ -68,9 +73,17 @@ class Downlink:
         self._held_events = 0
         self._fetching = False
 
+    def on_time(self, now_ns: int) -> None:
+        """An epoch that no sequencer stands by, long after a RELEASE brought it, was nobody's: it mutes no engine."""
+        if not 0 < self.said < self.epoch:
+            self._ahead_since_ns = now_ns
+        elif now_ns - self._ahead_since_ns > _DISOWN_NS:
+            self.epoch = self.said
+
     def on_release(self, release: Frame) -> Delivery:
         """A RELEASE frame came: it covers the seqs from `first_seq` to `aux`."""
-        if release.epoch < self.epoch:
+        far = release.epoch > max(self.epoch, self.said) + MAX_UNEXPLAINED_EPOCHS and self.epoch > 0
+        if release.epoch < self.epoch or far:
             self.stale += 1
             return Delivery()
         if self._parts(release):

@@ -296,6 +296,12 @@ class GatewayMachine:
                     return self._with_sends(parted=True)
         return self._deliver(Delivery(tuple(parts), fetch), new_reign)
 
+    def on_said(self, sequencer: int, epoch: int) -> None:
+        """A sequencer says on its own liveness link in which epoch it knows the cluster to be."""
+        self.uplink.on_said(sequencer, epoch)
+        if self.downlink is not None:
+            self.downlink.said = max(self.downlink.said, epoch)
+
     def on_fetched(self, events: Events, through_seq: int) -> Effects:
         """The answer to `Effects.fetch`."""
         assert self.downlink is not None, "events were fetched before the start"
@@ -342,6 +348,8 @@ class GatewayMachine:
     def on_tick(self, now_ns: int) -> Effects:
         """Call it every few milliseconds."""
         self.uplink.on_tick(now_ns)
+        if self.downlink is not None:
+            self.downlink.on_time(now_ns)
         if self.why_closed(now_ns) is None:
             self.disconnects.begin(now_ns)
             if self._announce(now_ns):

@@ -12,10 +12,12 @@ import uvloop
 from grpc_health.v1 import health_pb2
 
 from lockstep.gateway import service_accounts, service_market_data, service_orders
+from lockstep.gateway.doorkeeper import Doorkeeper
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.shell import GatewayShell
 from lockstep.ops.metrics.server import serve as serve_metrics
+from lockstep.ops.private import make_private
 from lockstep.ops.process import (
     EXIT_ENVIRONMENT,
     EXIT_INVARIANT,
@@ -87,6 +89,7 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     except EnvironmentFault:
         intake.close()
         raise
+    make_private(member.data_dir)
     if intake.damage:
         print(f"{member.name}: {intake.damage}", file=sys.stderr)  # noqa: T201 - what the operator is to read
     stack.callback(watch.close)
@@ -115,7 +118,10 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
         for part in parts:
             part.register(server)
 
-    server, health = await start_aio_grpc_server(member.grpc_address, register, SERVICES, shell.status)
+    doorkeeper = Doorkeeper(shell.entitlements, SERVICES)
+    server, health = await start_aio_grpc_server(
+        member.grpc_address, register, SERVICES, shell.status, interceptors=(doorkeeper,)
+    )
     stack.push_async_callback(server.stop, _STOP_GRACE_S)
     stack.push_async_callback(shell.end_streams)
 

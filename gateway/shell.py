@@ -38,6 +38,7 @@ from lockstep.ops.process_log import open_log
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, encode_frame
 from lockstep.stream.records import Commands, Events
+from lockstep.stream.sequencer_watches import SequencerWatches
 from lockstep.stream.topology import LinkKind, Member, Topology, can_ring, outbound_links
 from lockstep.stream.transport import DriverState, DriverUnavailable, OutboundLink, Transport
 from lockstep.stream.watch import WatchServer
@@ -105,6 +106,7 @@ class GatewayShell:
         self._streams: dict[int, ClientStream] = {}
         self._tokens = itertools.count(1)
         self._watch = watch
+        self._sequencers = SequencerWatches(topology, watch.status)
         self._inlet = Inlet(topology, member, transport, watch, self._on_frames)
         self._tick_s = TICK_S if can_ring(topology, member) else _POLL_S
         self._flush_due: asyncio.TimerHandle | asyncio.Handle | None = None
@@ -144,6 +146,7 @@ class GatewayShell:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._inlet.close()
+        self._sequencers.close()
         self._transport.close()
         self._intake.close()
         await self.engines.close()
@@ -212,6 +215,8 @@ class GatewayShell:
             self._check_links(now_ns)
             self._inlet.poll()
             self._watch.poll(now_ns)
+            for said in self._sequencers.heard(now_ns):
+                self.machine.on_said(*said)
             self._perform(self.machine.on_tick(now_ns))
             if self._forget > self._forgotten and not self.stopping:
                 self._write_intake((), ())

@@ -19,13 +19,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lockstep.gateway.sessions import UNOWNED, Session, SessionTable
-from lockstep.stream.arrival import has_administration
+from lockstep.stream.arrival import MAX_UNEXPLAINED_EPOCHS, has_administration
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, FrameFlag, FrameType, frame
 from lockstep.stream.records import Commands
 
 NO_LEADER: Final = 0
 _MS: Final = 1_000_000
+# A heartbeat that tells of a new epoch comes a few ms after it began.
+_DISOWN_NS: Final = 250 * _MS
 _LONGEST_BACKOFF: Final = 3
 """Doublings of the wait before everything goes again, while nothing is confirmed."""
 
@@ -100,6 +102,8 @@ class Uplink:
         self._progress_ns = 0
         self._rewound_to = 0
         self._rewound_ns = 0
+        self._said: dict[int, int] = {}  # by sequencer: the epoch that it says itself
+        self._leader_since_ns = 0
         self._fruitless = 0  # times in a row that everything went again and nothing was confirmed
 
     @property
@@ -161,7 +165,9 @@ class Uplink:
     def on_receipt(self, receipt: Frame, now_ns: int) -> bool:
         """A RECEIPT came; whether it began a new reign. Call `plan_sends` afterwards."""
         reign = receipt.timestamp_ns
-        if reign < self._reign or (self.leader is not None and receipt.epoch < self.leader.epoch):
+        # Only one sequencer ever leads in a reign; on its link nothing overtakes.
+        rival = reign == self._reign and self.leader is not None and self.leader.sequencer != receipt.sender
+        if reign < self._reign or rival or not self._explained(receipt):
             self.stale_receipts += 1
             return False
         if not receipt.flags & FrameFlag.OPEN:
@@ -172,6 +178,9 @@ class Uplink:
         if new:
             self._begin_reign(reign)
             self._progress_ns = now_ns
+            self._leader_since_ns = now_ns
+        if self.leader is None or self.leader.epoch != receipt.epoch:
+            self._leader_since_ns = now_ns
         self.leader = Leader(receipt.sender, reign, receipt.epoch)
         if new or now_ns - self._heard_ns > self._resend_ns:
             # It can be heard again, so it hears again.
@@ -181,15 +190,38 @@ class Uplink:
         if not self._mine(receipt):
             # The sequencer has not heard of this life yet: its numbers are those of the one before.
             return new
+        if new and len(receipt.records) == 8:
+            # It knows this life in this reign already: what it expects next is where the numbers go on.
+            self._next_link = self._acked_link = receipt.first_seq
         if self._acked_link < receipt.first_seq <= self._next_link:
             self._acked_link = receipt.first_seq
             self._progress_ns = now_ns
             self._fruitless = 0
         if receipt.flags & FrameFlag.REWIND:
             fresh = receipt.first_seq != self._rewound_to or now_ns - self._rewound_ns >= self._rewind_ns
-            if fresh and receipt.first_seq >= self._acked_link:
+            # Below what counts as confirmed, too: one odd receipt may have said so.
+            if fresh and self._sent and receipt.first_seq >= self._sent[0].link_no:
+                self._acked_link = min(self._acked_link, receipt.first_seq)
                 self._rewind(receipt.first_seq, now_ns)
         return new
+
+    def on_said(self, sequencer: int, epoch: int) -> None:
+        """A sequencer says on its own liveness link in which epoch it knows the cluster to be."""
+        self._said[sequencer] = epoch
+
+    def _explained(self, receipt: Frame) -> bool:
+        """Whether a receipt's epoch may be believed: it is hardly above what is known, or its sequencer stands by it."""
+        said = self._said.get(receipt.sender, 0)
+        known = max(self._reign, 0 if self.leader is None else self.leader.epoch)
+        return receipt.epoch <= max(said, known or said or receipt.epoch) + MAX_UNEXPLAINED_EPOCHS
+
+    def _disown(self, now_ns: int) -> None:
+        """Forget a leader whose sequencer itself says, long after, that it is in no such epoch."""
+        leader = self.leader
+        said = 0 if leader is None else self._said.get(leader.sequencer, 0)
+        if leader is None or not 0 < said < leader.epoch or now_ns - self._leader_since_ns < _DISOWN_NS:
+            return
+        self.leader, self._reign = None, 0
 
     def _mine(self, receipt: Frame) -> bool:
         """A receipt's payload, where it has one, is the incarnation that its link number belongs to."""
@@ -226,6 +258,7 @@ class Uplink:
 
     def on_tick(self, now_ns: int) -> None:
         """Send again what the sequencer has not confirmed for too long. Call `plan_sends` afterwards."""
+        self._disown(now_ns)
         if self.leader is None or self._acked_link == self._next_link:
             self._progress_ns = now_ns
         elif now_ns - self._progress_ns >= self._resend_ns << self._fruitless:

@@ -33,10 +33,16 @@ from lockstep.stream.doorbell import Doorbell, DoorbellTaken
 from lockstep.stream.topology import Member, Topology, can_ring
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
+MAX_REQUEST_BYTES: Final = 4 << 20
 SERVER_OPTIONS: Final[Sequence[tuple[str, int]]] = (
     # A busy port must be an error, not a second server that gets half of the connections.
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # Answers may be large; of what is asked, a full batch of commands is the largest, at well below one MiB.
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    # A connection that never says what it is, and one whose other end is gone without a word, are closed.
+    ("grpc.server_handshake_timeout_ms", 5_000),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     # Clients may ping often: that is how they notice a hung server.
     ("grpc.http2.min_ping_interval_without_data_ms", 100),
@@ -168,6 +174,7 @@ async def start_aio_grpc_server(
     register: Callable[[grpc.aio.Server], None],
     services: Sequence[str],
     status: StatusSource,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
     """Start an asyncio server with the given services, health, reflection and Cluster.
 
@@ -176,7 +183,7 @@ async def start_aio_grpc_server(
     Raises:
         EnvironmentFault: the address cannot be bound.
     """
-    server = grpc.aio.server(options=list(SERVER_OPTIONS))
+    server = grpc.aio.server(options=list(SERVER_OPTIONS), interceptors=list(interceptors))
     register(server)
     cluster_pb2_grpc.add_ClusterServicer_to_server(AioClusterService(status), server)
     probe = health.aio.HealthServicer()

@@ -36,6 +36,8 @@ class Mismatch:
     seq: int
     own: bytes
     theirs: bytes
+    verified_seq: int = 0
+    """Highest seq at which it was seen to agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ class CommitGate:
             peer.verified_seq = max(peer.verified_seq, seq)
             return None
         if any(segment.in_sync >> member & 1 for segment in self._segments):
-            return Mismatch(member, seq, own, theirs)
+            return Mismatch(member, seq, own, theirs, peer.verified_seq)
         return None
 
     def _forget_others(self) -> None:

@@ -223,7 +223,8 @@ class ReplicaMachine(Standing):
             f"digest at seq {mismatch.seq} is {mismatch.own.hex()}, "
             f"engine {mismatch.member} has {mismatch.theirs.hex()}"
         )
-        if not self.live:
+        confirmed = self._contradictions.is_confirmed(mismatch.member, mismatch.seq, mismatch.verified_seq)
+        if not self.live or not confirmed:
             # Its tail may be divergent; comparing the logs comes first.
             return
         if self.in_sync_bits >> self.options.member & 1:

@@ -9,6 +9,7 @@ from typing import cast
 from lockstep.engine.contract import StreamGap
 from lockstep.engine.implementations import UnknownImplementation, implementation
 from lockstep.ops.metrics.server import serve as serve_metrics
+from lockstep.ops.private import make_private
 from lockstep.ops.process import (
     EXIT_DAMAGED,
     EXIT_ENVIRONMENT,
@@ -158,6 +159,8 @@ class _Process:
         started_ns = time.monotonic_ns()
         with Starting(member, self._logger) as starting:
             self._journal = Journal(member.data_dir, member.id)
+            if make_private(member.data_dir):
+                self._logger.warning("made_private", directory=str(member.data_dir))
             self._closers.append(self._journal.close)
             self._snapshots = SnapshotStore(member.data_dir)
             for event, text in self._journal.notices:

@@ -23,6 +23,7 @@ from lockstep.replica.effects import (
     Journaled,
     Notice,
     Role,
+    SequencerSaid,
     StreamFrames,
     Tick,
 )
@@ -32,12 +33,12 @@ from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.peers import FromPeer, PeerFetcher
 from lockstep.replica.reads import Reads
 from lockstep.replica.service import Call, FenceCall, HistoryGivenUp, QueryCall, TooManyQueries
-from lockstep.replica.sequencer_watches import SequencerWatches
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.untold import Untold
 from lockstep.replica.view import ReplicaView, view_of
 from lockstep.stream.arrival import decode_from
 from lockstep.stream.frames import Frame, FrameError, FrameType, encode_frame
+from lockstep.stream.sequencer_watches import SequencerWatches
 from lockstep.stream.topology import LinkKind, Member, Topology, inbound_links, outbound_links
 from lockstep.stream.transport import InboundLink, OutboundLink, Transport
 from lockstep.stream.watch import WatchServer
@@ -153,7 +154,7 @@ class ReplicaShell:
             self._next_watch_ns = now_ns + _WATCH_NS
             self._watch.poll(now_ns)
             for said in self._sequencers.heard(now_ns):
-                self._perform(self.machine.step(said, now_ns), now_ns)
+                self._perform(self.machine.step(SequencerSaid(*said), now_ns), now_ns)
         if self._untold:
             for done, answer in self._untold.due(self.machine.committed_seq):
                 done.set_result(answer)

@@ -22,7 +22,7 @@ class Agreement:
     """Acks of one reign."""
 
     __slots__ = (
-        "_claims", "_digests", "_order", "_others", "_voters", "acked", "committed", "confirmed", "diverged",
+        "_claims", "_digests", "_order", "_others", "_suspects", "_voters", "acked", "committed", "confirmed", "diverged",
         "diverged_ns", "heard_ns", "progress_ns", "returning", "unjoined",
     )  # fmt: skip
 
@@ -50,6 +50,7 @@ class Agreement:
         self._voters: dict[int, int] = {}  # bit set of the engines that said the same, by seq
         self._others: dict[int, dict[bytes, int]] = {}  # other digests at a seq, and who said them
         self._order: deque[int] = deque()
+        self._suspects: set[int] = set()  # engines whose last frame differed from what is known
 
     def on_ack(self, ack: Frame, required: tuple[int, ...], now_ns: int) -> None:
         """Take an ACK frame of this reign in."""
@@ -68,6 +69,8 @@ class Agreement:
             return
         self.unjoined.pop(engine, None)
         bit = 1 << engine
+        if self._is_odd(engine, seqs, digests, bit):
+            return
         for seq, digest in zip(seqs, digests, strict=True):
             known = self._digests.get(seq)
             if known is None:
@@ -81,6 +84,25 @@ class Agreement:
             self.progress_ns[engine] = now_ns
         if not self.diverged and seqs:
             self.confirmed[engine] = max(self.confirmed.get(engine, 0), seqs[-1])
+
+    def _is_odd(self, engine: int, seqs: list[int], digests: list[bytes], bit: int) -> bool:
+        """Whether a frame is the first that differs from what is known: it counts for nothing, and the engine's next
+        one, which repeats its digest, confirms the difference or takes it back. What only it itself has said before,
+        its newest word replaces."""
+        differs = False
+        for seq, digest in zip(seqs, digests, strict=True):
+            if self._digests.get(seq, digest) == digest:
+                continue
+            if self._voters[seq] == bit and seq not in self._others:
+                self._digests[seq] = digest
+            else:
+                differs = True
+        known = engine in self._suspects
+        if differs:
+            self._suspects.add(engine)
+        elif seqs:
+            self._suspects.discard(engine)
+        return differs and not known
 
     def commit(self, required: tuple[int, ...]) -> int:
         """The committed seq if these engines are required."""

@@ -123,6 +123,14 @@ class EnginePromised:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewaySaid:
+    """A gateway says on its own liveness link which life of it this is; 0: the link is down, so it says nothing."""
+
+    gateway: int
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
 class EngineDown:
     """An engine's liveness link is down."""
 
@@ -293,6 +301,7 @@ Event = (
     | PresenceSeen
     | EngineUp
     | EnginePromised
+    | GatewaySaid
     | EngineDown
     | EngineStalled
     | SequencerUp

@@ -54,9 +54,18 @@ class Intake:
         """Links by gateway id."""
         return self._links
 
-    def on_submit(self, submitted: Frame, reign: int) -> None:
-        """Take a frame in, as far as it is new and next."""
+    def on_submit(self, submitted: Frame, reign: int, said: int = 0) -> None:
+        """Take a frame in, as far as it is new and next.
+
+        `said`: the incarnation that the gateway itself says on its liveness link; 0: not known. Where it is known, no
+        frame of another one counts, so that one odd frame does not shut the gateway out.
+        """
         link = self._links.get(submitted.sender)
+        if link is not None and said and link.incarnation != said:
+            link.incarnation, link.next_number, link.rewind = said, 1, False
+        if said and submitted.aux != said:
+            self.dropped += 1
+            return
         if link is None or submitted.timestamp_ns != reign or submitted.aux < link.incarnation or not submitted.count:
             self.dropped += 1
             return

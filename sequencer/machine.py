@@ -158,8 +158,8 @@ class SequencerMachine:
                     self.reign.on_tick(now_ns, self._out)
             case ev.AckReceived(frame):
                 self.ignored += self.reign is None or self.reign.on_ack(frame, now_ns, self._out)
-            case ev.EnginePromised(engine, epoch):
-                self._on_promised(engine, epoch, now_ns)
+            case ev.GatewaySaid() | ev.EnginePromised():
+                self._on_said(event, now_ns)
             case ev.ConfigSeen() | ev.ConfigUnreadable() | ev.CasWon() | ev.CasLost() | ev.CasAmbiguous() | ev.StoreDown():
                 self._on_store(event, now_ns)
             case ev.EngineUp(engine, _):
@@ -353,10 +353,11 @@ class SequencerMachine:
 
     # Leader ----------------------------------------------------------------------------------------------------------
 
-    def _on_promised(self, engine: int, epoch: int, now_ns: int) -> None:
-        self.peers.hear(epoch)
-        if self.reign is not None and (reason := self.reign.refused_by(engine, epoch)):
-            self._step_down(reason, now_ns)
+    def _on_said(self, event: ev.GatewaySaid | ev.EnginePromised, now_ns: int) -> None:
+        self.peers.on_said(event)
+        if isinstance(event, ev.EnginePromised) and self.reign is not None:
+            if reason := self.reign.refused_by(event.engine, event.epoch):
+                self._step_down(reason, now_ns)
 
     def _on_operator(self, wish: ev.OperatorRequest, now_ns: int) -> None:
         if self.reign is not None and not isinstance(wish, ev.ForceFailoverRequested):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lockstep.sequencer import events as ev
-from lockstep.sequencer.events import Down
+from lockstep.sequencer.events import Down, EnginePromised, GatewaySaid
 from lockstep.sequencer.patience import Patience, Peer
 from lockstep.stream.arrival import MAX_EPOCH
 
@@ -56,12 +56,14 @@ Evidence = (
 class Peers:
     """All watched peers of a sequencer."""
 
-    __slots__ = ("engines", "highest_promised", "patience", "sequencers")
+    __slots__ = ("engines", "gateways", "highest_promised", "patience", "sequencers")
 
     def __init__(self, engines: tuple[int, ...], sequencers: tuple[int, ...], now_ns: int, patience: Patience) -> None:
         self.patience = patience
         self.engines = {engine: PeerState(since_ns=now_ns) for engine in engines}
         self.sequencers = {sequencer: PeerState(since_ns=now_ns) for sequencer in sequencers}
+        self.gateways: dict[int, int] = {}
+        """By gateway: the incarnation that it says itself; 0 or missing: not known."""
         self.highest_promised = 0
         """Highest epoch that any peer was heard to know: a new epoch is above it, even if etcd was wiped."""
 
@@ -109,6 +111,13 @@ class Peers:
         peer = self.sequencers.get(sequencer)
         if peer is not None and peer.up and peer.mute is not mute:
             peer.mute, peer.since_ns = mute, now_ns
+
+    def on_said(self, event: GatewaySaid | EnginePromised) -> None:
+        """What a process says of itself."""
+        if isinstance(event, GatewaySaid):
+            self.gateways[event.gateway] = event.incarnation
+        else:
+            self.hear(event.epoch)
 
     def hear(self, epoch: int) -> None:
         """An epoch was heard of. One that no cluster can reach explains nothing: a new epoch need not be above it."""

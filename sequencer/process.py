@@ -134,7 +134,7 @@ def _open_ports(topology: Topology, member: Member, incarnation: int, stack: Exi
     status = PeerStatus(member.id, incarnation)
     watches = WatchSet()
     stack.callback(watches.close)
-    watched = [*topology.engines, *(peer for peer in topology.sequencers if peer.id != member.id)]
+    watched = [*topology.engines, *topology.gateways, *(peer for peer in topology.sequencers if peer.id != member.id)]
     try:
         for peer in watched:
             watches.add(PeerWatch(peer.name, peer.host, peer.watch_port, identity=status, options=options))

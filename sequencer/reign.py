@@ -155,7 +155,7 @@ class Reign:
 
     def on_submit(self, submitted: Frame) -> None:
         """Take commands in; the next tick stamps them."""
-        self.intake.on_submit(submitted, self.office_epoch)
+        self.intake.on_submit(submitted, self.office_epoch, self._peers.gateways.get(submitted.sender, 0))
 
     def on_ack(self, ack: Frame, now_ns: int, out: Outbox) -> bool:
         """Take an ack in; whether it means nothing here."""

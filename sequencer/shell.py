@@ -145,7 +145,9 @@ class SequencerShell:
     def _clocks_heard(self) -> tuple[tuple[str, int], ...]:
         """What the peers' heartbeats since the last look say the time is."""
         heard = []
-        for name in self._ports.peers:
+        for name, (kind, _member) in self._ports.peers.items():
+            if kind is ProcessKind.GATEWAY:
+                continue
             watch_of = self._ports.watches[name]
             if watch_of.status is not None and watch_of.beats != self._beats.get(name, 0):
                 self._beats[name] = watch_of.beats
@@ -229,6 +231,12 @@ class SequencerShell:
 
     def _on_peer(self, event: watch.PeerEvent) -> None:
         kind, member = self._ports.peers[event.name]
+        if kind is ProcessKind.GATEWAY:
+            if isinstance(event, watch.PeerUp):
+                self._step(ev.GatewaySaid(member, event.incarnation))
+            elif event.reason is watch.DownReason.EOF:
+                self._step(ev.GatewaySaid(member, 0))
+            return
         if isinstance(event, watch.PeerUp):
             # Whoever answers a fence has told its time before.
             self._look_due_ns = 0

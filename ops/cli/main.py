@@ -18,6 +18,7 @@ import click
 
 from lockstep.ops.cli.lazy_group import LazyGroup
 from lockstep.ops.faults import os_error_text
+from lockstep.ops.private import create_privately
 
 # Before anything imports gRPC. Its newer event engine hands every message of an asyncio server through threads of its
 # own, which costs a third more CPU for each (measured with grpcio 1.85); servers keep to the poller until it does not.
@@ -66,6 +67,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: runs the command and exits with its code."""
+    create_privately()
     sys.exit(run(arguments))
 
 

@@ -29,6 +29,7 @@ from lockstep.ops.local.etcd_keeper import EtcdKeeper
 from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
 from lockstep.ops.local.ports import HOST, choose_ports
 from lockstep.ops.local.readiness import Readiness
+from lockstep.ops.private import make_private
 from lockstep.ops.process import EXIT_INVARIANT, EnvironmentFault
 from lockstep.stream.driver import default_directory, driver_pid
 from lockstep.stream.topology import Limits, Member, ProcessKind, Reconciler, Snapshots, Timing, Topology
@@ -157,6 +158,9 @@ class LocalCluster:
         """
         try:
             self._lock = lock_data_dir(self.data_dir)
+            make_private(self.data_dir)
+            if self.config_path.exists():
+                make_private(self.config_path)
             ports = self._choose_ports()
             found = resume.examine(self.data_dir, engines=self.plan.engines)
             self._topology = self._plan_topology(ports)

@@ -32,7 +32,7 @@ from lockstep.gateway.validation import ShapeError, build_records
 from lockstep.gateway.wire import ADMIN_COMMANDS, Request, admin_record, command_columns, decode_request
 from lockstep.ops.simulation.disk import Intake
 from lockstep.ops.simulation.engine_host import EngineHost
-from lockstep.ops.simulation.host import Host
+from lockstep.ops.simulation.host import Host, hears
 from lockstep.ops.simulation.kernel import MS, SECOND, START_NS
 from lockstep.ops.simulation.network import Done, Pipe
 from lockstep.ops.simulation.world import Violation, World
@@ -69,6 +69,10 @@ class GatewayHost(Host):
         self._flushed_ns = 0
         self._gone = False  # the last events asked for were cut from a journal
         self._gone_since_ns = 0
+
+    def status_epoch(self) -> int:
+        """What its heartbeats say: which life of it this is."""
+        return self.intake.incarnation
 
     # ---- life ----------------------------------------------------------------------------------------------------
 
@@ -137,6 +141,9 @@ class GatewayHost(Host):
         inbox, self.inbox = self.inbox, []
         now_ns = self.kernel.now_ns
         frames = [item for item in inbox if isinstance(item, Frame)]
+        for sequencer in self.world.of_kind("sequencer"):
+            if hears(self, sequencer):
+                self.machine.on_said(sequencer.id, sequencer.status_epoch())
         if frames:
             self._perform(self.machine.on_frames(frames, now_ns))
         for item in inbox:

@@ -51,6 +51,7 @@ class SequencerHost(Host):
         kernel = self.kernel
         self._look_due_ns = 0
         self._heard.clear()
+        self._incarnations: dict[int, int] = {}  # by gateway: what its heartbeats said
         self._promised: dict[int, int] = {}  # by engine: what its heartbeats said
         settings = settings_of(
             self.world.topology,
@@ -81,6 +82,12 @@ class SequencerHost(Host):
                 (acks if item.type is FrameType.ACK else submits).append(item)
             else:
                 self._step(item)
+        for gateway in self.world.of_kind("gateway"):
+            if hears(self, gateway) or not gateway.alive:
+                said = gateway.status_epoch() if gateway.alive else 0
+                if said != self._incarnations.get(gateway.id, 0):
+                    self._incarnations[gateway.id] = said
+                    self._step(ev.GatewaySaid(gateway.id, said))
         for frame in acks:
             self._step(ev.AckReceived(frame))
         for frame in submits:

@@ -1,5 +1,7 @@
 """The gateway's decisions as a whole, without any I/O."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -158,3 +160,50 @@ def test_administration_that_stood_in_the_intake_log_still_has_the_gateways_word
     machine.start(0, 1)
     (sent,) = machine.on_frames([receipt()], 0).sends
     assert sent.flags & FrameFlag.ADMINISTRATIVE
+
+
+@pytest.mark.parametrize("ahead", [5, 500, 2**47])
+def test_one_receipt_of_a_far_epoch_does_not_stop_the_gateway(machine, ahead):
+    machine.on_said(1, 1)
+    submit(machine, A, 1, 2)
+    machine.flush(0)
+    machine.on_frames([receipt(reign=1 + ahead)], 0)
+    machine.on_frames([receipt(expected=3)], 0)
+    assert machine.why_closed(0) is None
+    assert machine.uplink.leader.reign == 1
+    submit(machine, A, 3, 1)
+    assert [out.first_seq for out in machine.flush(0).sends] == [3]
+
+
+@pytest.mark.parametrize("sender", [1, 2])
+def test_a_reign_that_its_sequencer_does_not_stand_by_is_forgotten_and_the_numbers_go_on(machine, sender):
+    machine.on_said(1, 1)
+    machine.on_said(2, 1)
+    submit(machine, A, 1, 2)
+    machine.flush(0)
+    machine.on_frames([receipt(reign=3, sender=sender)], 0)
+    assert machine.uplink.leader.reign == 3
+    machine.on_tick(300_000_000)
+    payload = np.array([9], dtype="<u8").view(np.uint8)
+    machine.on_frames([replace(receipt(expected=3), records=payload)], 300_000_000)
+    assert machine.uplink.leader.reign == 1
+    submit(machine, B, 1, 1)
+    frames = machine.flush(300_000_000).sends
+    assert machine.why_closed(300_000_000) is None
+    assert all(out.timestamp_ns == 1 and out.first_seq >= 3 for out in frames)
+
+
+def test_a_far_reign_is_believed_once_its_sequencer_says_that_it_is_there(machine):
+    machine.on_said(2, 90)
+    machine.on_frames([receipt(reign=90, sender=2)], 0)
+    assert machine.uplink.leader.reign == 90
+
+
+@pytest.mark.parametrize("epoch", [3, 6, 501, 2**47])
+def test_one_release_of_an_epoch_that_nobody_is_in_does_not_mute_the_primary(machine, epoch):
+    machine.on_said(1, 1)
+    machine.on_tick(0)
+    machine.on_frames([replace(accepted(1, A), epoch=epoch)], 0)
+    machine.on_tick(300_000_000)
+    machine.on_frames([accepted(1, A, 1)], 300_000_000)
+    assert machine.delivered_seq == 1

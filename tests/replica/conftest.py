@@ -118,8 +118,9 @@ class Node:
     def stream(self, *frames: Frame) -> Effects:
         return self.step(StreamFrames(frames))
 
-    def acks(self, *frames: Frame | None) -> Effects:
-        return self.step(AckFrames(tuple(ack for ack in frames if ack is not None)))
+    def acks(self, *frames: Frame | None, times: int = 2) -> Effects:
+        """As engines do, they repeat them: one odd frame alone is nobody's word."""
+        return self.step(AckFrames(tuple(ack for ack in frames if ack is not None) * times))
 
     def wait(self, ms: int) -> None:
         self.now_ns += ms * MS

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from lockstep.replica.contradiction import Contradictions
@@ -88,3 +89,20 @@ def test_engine_that_has_left_the_in_sync_set_contradicts_nobody():
     assert contradictions.verdict(members_to_bits((1, 2, 3))) == ""
     assert contradictions.verdict(members_to_bits((1, 2))) == ""
     assert contradictions.verdict(members_to_bits((1, 3))) == "", "its next life was blamed for the former"
+
+
+def test_one_ack_with_a_wrong_digest_stops_nobody(pair, sequencer):
+    primary, standby = pair
+    start = sequencer.epoch_start(1, 2, primary=1)
+    primary.stream(start)
+    said = standby.stream(start).ack
+    for _ in range(3):
+        forged = said.records.copy()
+        forged["digest"] = np.void(b"x" * 16)
+        primary.acks(replace(said, records=forged), times=1)
+        assert primary.machine.role is Role.PRIMARY
+        primary.acks(said, times=1)
+        assert primary.machine.committed_seq == primary.machine.applied_seq
+        commands = sequencer.commands(3)
+        primary.stream(commands)
+        said = standby.stream(commands).ack

@@ -85,7 +85,7 @@ class Stage:
 
     def ack(
         self, engine: int, seq: int, *, digest: bytes | None = None, epoch: int | None = None, rewind: bool = False,
-        unjoined: bool = False,
+        unjoined: bool = False, times: int = 2,
     ) -> ev.Effects:  # fmt: skip
         """An engine acknowledges a seq, or asks for what follows it."""
         entries = np.zeros(0 if rewind else 1, dtype=ACK_ENTRY)
@@ -96,7 +96,8 @@ class Stage:
             FrameType.ACK, sender=engine, epoch=self.epoch if epoch is None else epoch, first_seq=seq, records=entries,
             flags=FrameFlag.REWIND * rewind | FrameFlag.UNJOINED * unjoined,
         )  # fmt: skip
-        return self.tell(ev.AckReceived(acked))
+        # As engines do, it repeats it: one odd frame alone is nobody's word.
+        return self.tell(*[ev.AckReceived(acked)] * times)
 
     def ack_all(self, *engines: int) -> None:
         """These engines acknowledge the tip."""

@@ -711,3 +711,48 @@ def grow(play: Any, engine: int) -> None:
             play.wins()
             return
     raise AssertionError("the learner was never taken in")
+
+
+def test_one_ack_with_a_wrong_digest_is_taken_back_by_the_engines_next_one(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.submit(1, 3)
+    play.ack(2, play.tip, times=1)
+    play.ack(1, play.tip, digest=b"x" * 16, times=1)
+    assert play.machine.reign.agreement.diverged == ""
+    play.ack(1, play.tip, times=1)
+    assert play.committed == play.tip
+
+
+def test_a_wrong_digest_that_came_first_is_replaced_by_what_the_engine_says_itself(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.submit(1, 3)
+    play.ack(1, play.tip, digest=b"x" * 16, times=1)
+    play.ack(2, play.tip, times=1)
+    play.ack(1, play.tip, times=1)
+    play.ack(2, play.tip, times=1)
+    assert (play.machine.reign.agreement.diverged, play.committed) == ("", play.tip)
+
+
+@pytest.mark.parametrize("odd", [6, 2**63 - 1, 2**62])
+def test_one_submit_of_another_life_does_not_shut_its_gateway_out(stage: Build, odd: int) -> None:
+    play = stage()
+    play.lead()
+    play.tell(ev.GatewaySaid(1, 5))
+    play.submit(1, 2)
+    before = play.tip
+    play.submit(1, 2, incarnation=odd)
+    assert play.tip == before
+    play.submit(3, 2)
+    assert play.tip == before + 2
+
+
+def test_an_odd_life_that_came_before_the_gateway_was_heard_ends_when_it_is(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.submit(7, 2, incarnation=2**62)
+    play.tell(ev.GatewaySaid(1, 5))
+    before = play.tip
+    play.submit(1, 2)
+    assert play.tip == before + 2

@@ -1,0 +1,62 @@
+"""Who it is comes first, and what can't be decoded is the caller's fault."""
+
+import asyncio
+
+import grpc
+import pytest
+
+from lockstep.gateway.doorkeeper import Doorkeeper
+from lockstep.gateway.entitlement import Entitlements
+from lockstep.ops.process import MAX_REQUEST_BYTES, SERVER_OPTIONS
+from lockstep.stream.codes import Code
+from lockstep.stream.topology import Client
+from lockstep.v1 import accounts_pb2, accounts_pb2_grpc
+
+CLIENT = Client(name="a", token="secret", number=1, accounts=(), admin=False)
+ALLOWED = (("authorization", "Bearer secret"),)
+METHOD = "/lockstep.v1.Accounts/GetAccount"
+
+
+class Accounts(accounts_pb2_grpc.AccountsServicer):
+    async def GetAccount(self, request, context):  # noqa: N802
+        return accounts_pb2.GetAccountReply()
+
+
+def call(raw: bytes, metadata) -> tuple[grpc.StatusCode, str]:
+    """Status and code of one call with these bytes as its request."""
+
+    async def run():
+        keeper = Doorkeeper(Entitlements((CLIENT,)), ("lockstep.v1.Accounts",))
+        server = grpc.aio.server(options=list(SERVER_OPTIONS), interceptors=[keeper])
+        accounts_pb2_grpc.add_AccountsServicer_to_server(Accounts(), server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                await channel.unary_unary(METHOD)(raw, metadata=metadata, timeout=10)
+        except grpc.aio.AioRpcError as error:
+            return error.code(), dict(error.trailing_metadata()).get("lockstep-code", "")
+        finally:
+            await server.stop(0)
+        return grpc.StatusCode.OK, ""
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("raw", [b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x07" * 100])
+def test_bytes_that_are_no_message_are_an_invalid_argument_with_a_code(raw):
+    assert call(raw, ALLOWED) == (grpc.StatusCode.INVALID_ARGUMENT, str(int(Code.MALFORMED_BATCH)))
+
+
+@pytest.mark.parametrize("metadata", [(), (("authorization", "Bearer wrong"),), (("authorization", "secret"),)])
+@pytest.mark.parametrize("raw", [b"", b"\xff"])
+def test_who_it_is_is_looked_at_before_what_is_asked(raw, metadata):
+    assert call(raw, metadata)[0] is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_request_beyond_the_limit_is_not_taken():
+    assert call(b"\x00" * (MAX_REQUEST_BYTES + 1), ALLOWED)[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_an_honest_call_is_served():
+    assert call(b"", ALLOWED)[0] is grpc.StatusCode.OK
