@@ -59,7 +59,7 @@ class Downlink:
         self.epoch = epoch
         """Highest epoch that a RELEASE carried."""
         self.said = 0
-        """Highest epoch that a sequencer says itself to be in; 0: none was heard. No engine can be above it for long."""
+        """Highest epoch that a sequencer says that it is in; 0: none was heard. No engine can be above it for long."""
         self._ahead_since_ns = 0
         self._told_epoch = epoch
         # (first seq, epoch) of what was delivered, as far back as it is known, ascending.

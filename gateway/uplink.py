@@ -210,7 +210,7 @@ class Uplink:
         self._said[sequencer] = epoch
 
     def _explained(self, receipt: Frame) -> bool:
-        """Whether a receipt's epoch may be believed: it is hardly above what is known, or its sequencer stands by it."""
+        """Whether a receipt's epoch may be believed: hardly above what is known, or its sequencer stands by it."""
         said = self._said.get(receipt.sender, 0)
         known = max(self._reign, 0 if self.leader is None else self.leader.epoch)
         return receipt.epoch <= max(said, known or said or receipt.epoch) + MAX_UNEXPLAINED_EPOCHS

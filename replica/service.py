@@ -115,7 +115,7 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
         if not request.epoch or not request.sequencer or not request.cluster_uuid:
             _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "cluster_uuid, epoch and sequencer have to be set")
         if request.epoch > MAX_EPOCH or request.sequencer > MAX_MEMBER:
-            text = f"epoch {request.epoch} is not in 1..{MAX_EPOCH}, or sequencer {request.sequencer} not in 1..{MAX_MEMBER}"
+            text = f"epoch {request.epoch} must be in 1..{MAX_EPOCH}, sequencer {request.sequencer} in 1..{MAX_MEMBER}"
             _abort(context, grpc.StatusCode.INVALID_ARGUMENT, text)
         try:
             split_uuid(request.cluster_uuid)

@@ -22,8 +22,8 @@ class Agreement:
     """Acks of one reign."""
 
     __slots__ = (
-        "_claims", "_digests", "_order", "_others", "_suspects", "_voters", "acked", "committed", "confirmed", "diverged",
-        "diverged_ns", "heard_ns", "progress_ns", "returning", "unjoined",
+        "_claims", "_digests", "_order", "_others", "_suspects", "_voters", "acked", "committed", "confirmed",
+        "diverged", "diverged_ns", "heard_ns", "progress_ns", "returning", "unjoined",
     )  # fmt: skip
 
     def __init__(self, acked: dict[int, int], committed: int, now_ns: int) -> None:
@@ -77,6 +77,8 @@ class Agreement:
                 self._remember(seq, digest, bit)
             elif known == digest:
                 self._voters[seq] |= bit
+            elif self._voters[seq] == bit and seq not in self._others:
+                self._digests[seq] = digest  # nobody contradicts itself
             else:
                 self._contradict(seq, digest, engine, now_ns)
         if ack.first_seq > self.acked.get(engine, 0):

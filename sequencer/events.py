@@ -292,33 +292,11 @@ class Tick:
 
 
 Event = (
-    ConfigSeen
-    | ConfigUnreadable
-    | CasWon
-    | CasLost
-    | CasAmbiguous
-    | StoreDown
-    | PresenceSeen
-    | EngineUp
-    | EnginePromised
-    | GatewaySaid
-    | EngineDown
-    | EngineStalled
-    | SequencerUp
-    | SequencerDown
-    | SequencerMute
-    | DriverDown
-    | DriverUp
-    | ClocksRead
-    | FenceAnswered
-    | FenceFailed
-    | JournalFetched
-    | JournalFetchFailed
-    | SubmitReceived
-    | AckReceived
-    | OperatorRequest
-    | Tick
-)
+    ConfigSeen | ConfigUnreadable | CasWon | CasLost | CasAmbiguous | StoreDown | PresenceSeen | EngineUp
+    | EnginePromised | GatewaySaid | EngineDown | EngineStalled | SequencerUp | SequencerDown | SequencerMute | DriverDown
+    | DriverUp | ClocksRead | FenceAnswered | FenceFailed | JournalFetched | JournalFetchFailed | SubmitReceived | AckReceived
+    | OperatorRequest | Tick
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,9 @@ class SequencerMachine:
         return self._out.effects()
 
     def _handle(self, event: Event, now_ns: int) -> None:
+        if isinstance(event, StoreEvent):
+            self._on_store(event, now_ns)
+            return
         match event:
             case ev.Tick():
                 self.peers.patience.on_turn(now_ns)
@@ -160,8 +163,6 @@ class SequencerMachine:
                 self.ignored += self.reign is None or self.reign.on_ack(frame, now_ns, self._out)
             case ev.GatewaySaid() | ev.EnginePromised():
                 self._on_said(event, now_ns)
-            case ev.ConfigSeen() | ev.ConfigUnreadable() | ev.CasWon() | ev.CasLost() | ev.CasAmbiguous() | ev.StoreDown():
-                self._on_store(event, now_ns)
             case ev.EngineUp(engine, _):
                 self.peers.on_event(event, now_ns)
                 if self.takeover is not None:
@@ -355,9 +356,9 @@ class SequencerMachine:
 
     def _on_said(self, event: ev.GatewaySaid | ev.EnginePromised, now_ns: int) -> None:
         self.peers.on_said(event)
-        if isinstance(event, ev.EnginePromised) and self.reign is not None:
-            if reason := self.reign.refused_by(event.engine, event.epoch):
-                self._step_down(reason, now_ns)
+        reign = self.reign
+        if isinstance(event, ev.EnginePromised) and reign and (why := reign.refused_by(event.engine, event.epoch)):
+            self._step_down(why, now_ns)
 
     def _on_operator(self, wish: ev.OperatorRequest, now_ns: int) -> None:
         if self.reign is not None and not isinstance(wish, ev.ForceFailoverRequested):

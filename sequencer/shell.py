@@ -21,8 +21,8 @@ from lockstep.sequencer.operations import OperatorAsked, StatusAsked
 from lockstep.sequencer.status import fill_status, role_of
 from lockstep.sequencer.store_link import Inbox, StoreLink
 from lockstep.stream import watch
-from lockstep.stream.doorbell import Doorbell
 from lockstep.stream.arrival import decode_from
+from lockstep.stream.doorbell import Doorbell
 from lockstep.stream.frames import Frame, FrameError, FrameType, encode_frame
 from lockstep.stream.topology import ProcessKind
 from lockstep.stream.transport import DriverState, DriverUnavailable, InboundLink, OutboundLink, Transport

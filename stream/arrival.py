@@ -1,8 +1,9 @@
 """What may arrive on a link: the one place where a received frame is held to its link and to the bounds of its fields.
 
-A link has one sender and one kind of frame. A frame that passes here can be computed with: every number fits 62 bits, so
-that a sum of two fits 63; entries and events stand in order and within what the header says they cover. What it says may
-still be untrue: the machines ask the peer itself (its liveness link) before they act on a word that would outlast it.
+A link has one sender and one kind of frame. A frame that passes here can be computed with: every number fits 62 bits,
+so that a sum of two fits 63; entries and events stand in order and within what the header says they cover. What it says
+may still be untrue: the machines look at what the peer itself says (its liveness link) before they act on a word that
+would outlast the frame.
 
 Who may ask for what: a gateway sends orders; control records are the sequencer's alone; an administrative command needs
 the gateway's word (ADMINISTRATIVE) that an admin principal gave it; of a session's opening and closing a gateway speaks
@@ -78,7 +79,7 @@ def has_administration(records: Commands) -> bool:
 
 
 def _submit_fault(received: Frame) -> str:
-    if not 1 <= received.first_seq or not 1 <= received.aux <= MAX_INCARNATION:
+    if not received.first_seq >= 1 or not 1 <= received.aux <= MAX_INCARNATION:
         return f"link number {received.first_seq} or incarnation {received.aux} is out of bounds"
     if received.count > MAX_FRAME_COMMANDS or received.timestamp_ns > MAX_EPOCH:
         return f"{received.count} commands, reign {received.timestamp_ns}: out of bounds"
@@ -111,7 +112,9 @@ def _stream_fault(received: Frame) -> str:
 
 
 def _ack_fault(received: Frame) -> str:
-    seqs = received.records["last_seq"]
+    seqs, digests = received.records["last_seq"], received.records["digest"]
+    if len(seqs) and (int(seqs[0]) < 1 or bool(((seqs[1:] == seqs[:-1]) & (digests[1:] != digests[:-1])).any())):
+        return "an ACK's entries begin at seq 0, or have two digests for one seq"
     if len(seqs) and (int(seqs[-1]) > received.first_seq or bool((seqs[1:] < seqs[:-1]).any())):
         return f"entries of an ACK are not in order, or go beyond its seq {received.first_seq}"
     return ""

@@ -18,7 +18,7 @@ METHOD = "/lockstep.v1.Accounts/GetAccount"
 
 
 class Accounts(accounts_pb2_grpc.AccountsServicer):
-    async def GetAccount(self, request, context):  # noqa: N802
+    async def GetAccount(self, _request, _context):  # noqa: N802
         return accounts_pb2.GetAccountReply()
 
 

@@ -142,7 +142,7 @@ def test_administration_leaves_with_the_gateways_word_and_only_for_an_admin_prin
     records = commands(A, 1, 2)
     records["kind"] = [1, 65]
     refused = machine.submit(machine.sessions.get(A), records, 0)
-    assert refused.taken == 0 and refused.refused.code is Code.NOT_ENTITLED
+    assert (refused.taken, refused.refused.code) == (0, Code.NOT_ENTITLED)
     assert machine.submit(machine.sessions.get(A), records, 0, admin=True).taken == 2
     submit(machine, B, 1, 1)
     (sent,) = machine.flush(0).sends

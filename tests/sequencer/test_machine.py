@@ -1,9 +1,8 @@
 """Election, takeover and stepping down, rule by rule."""
 
 from collections.abc import Callable
-from typing import Any
-
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest

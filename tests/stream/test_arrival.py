@@ -102,6 +102,7 @@ ODD = [
     ack(10),
     ack(6, 5),
     ack(2**64 - 1),
+    ack(0),
     stream(aux=3),
     stream(aux=2**64 - 1),
     release(6),
@@ -120,6 +121,16 @@ def test_a_field_out_of_bounds_is_refused_with_a_reason(odd: Frame) -> None:
 
 
 def test_what_honest_processes_send_passes() -> None:
-    honest = [submit(1, 2), receipt(), ack(), ack(3, 9), ack(5, 5), stream(), release(), release(7, 7, 9), release(aux=6)]
+    honest = [
+        submit(1, 2),
+        receipt(),
+        ack(),
+        ack(3, 9),
+        ack(5, 5),
+        stream(),
+        release(),
+        release(7, 7, 9),
+        release(aux=6),
+    ]
     for made in honest:
         assert decode_from(encode_frame(made), made.type, made.sender).epoch == 4

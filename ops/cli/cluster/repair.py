@@ -85,10 +85,8 @@ async def _repair(topology: Topology, highest: int, dry_run: bool) -> ConfigReco
 @dry_run_option
 @json_option
 @operator_errors
-def repair_promise(
-    member: int, config_path: Path, epoch: int | None, dry_run: bool, json_file: Output | None
-) -> int:
-    """Lower a stopped ENGINE's promise that is for an epoch which no cluster can reach, so that it obeys a leader again.
+def repair_promise(member: int, config_path: Path, epoch: int | None, dry_run: bool, json_file: Output | None) -> int:
+    """Lower a stopped ENGINE's promise for an epoch that no cluster can reach, so that it obeys a leader again.
 
     The promise becomes the cluster's present epoch, so that every sequencer of before stays deposed. Refused where the
     promise may be true.

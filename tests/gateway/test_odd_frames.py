@@ -1,0 +1,63 @@
+"""Odd RECEIPT and RELEASE frames at a gateway: none stops it, and afterwards it takes commands in and sends them."""
+
+from random import Random
+
+import numpy as np
+import pytest
+
+from lockstep.gateway.machine import GatewayMachine, Settings
+from lockstep.ops.odd_frames import make_odd
+from lockstep.stream.arrival import decode_from
+from lockstep.stream.frames import FrameError, FrameFlag, FrameType, encode_frame, frame
+from lockstep.stream.records import COMMAND, EVENT
+from tests.odd_frames import COUNT
+
+MS = 1_000_000
+
+
+def receipt(expected: int):
+    return frame(
+        FrameType.RECEIPT, sender=1, epoch=7, first_seq=expected, timestamp_ns=7, aux=10_000, flags=FrameFlag.OPEN,
+        records=np.array([9], dtype="<u8").view(np.uint8),
+    )  # fmt: skip
+
+
+def release(first: int):
+    events = np.zeros(2, dtype=EVENT)
+    events["seq"], events["kind"], events["session_id"] = [first, first + 1], 1, 77
+    return frame(FrameType.RELEASE, sender=1, epoch=7, first_seq=first, records=events, aux=first + 1)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_gateway_still_serves_after_odd_frames(seed):
+    dice, now_ns, dropped = Random(seed), 0, 0
+    machine = GatewayMachine(Settings(gateway=1, incarnation=9))
+    machine.start(0, 7)
+    machine.sessions.open(10, "", 1, 1)
+    for sequencer in (1, 2):
+        machine.on_said(sequencer, 7)
+    machine.on_frames([receipt(1)], now_ns)
+    for _ in range(COUNT // 2):
+        now_ns += MS
+        base = receipt(1) if dice.random() < 0.5 else release(machine.delivered_seq + 1)
+        try:
+            received = decode_from(encode_frame(make_odd(base, dice)), base.type, 1)
+        except FrameError:
+            dropped += 1
+            continue
+        effects = machine.on_frames([received], now_ns)
+        if effects.fetch is not None:
+            machine.on_fetch_failed()
+        machine.on_tick(now_ns)
+    assert dropped > COUNT // 8
+    for _ in range(100):
+        now_ns += 5 * MS
+        machine.on_tick(now_ns)
+        machine.on_frames([receipt(1)], now_ns)
+    assert machine.why_closed(now_ns) is None
+    assert (machine.uplink.leader.reign, machine.epoch) == (7, 7)
+    records = np.zeros(2, dtype=COMMAND)
+    records["kind"], records["session_id"], records["session_no"] = 1, 10, [1, 2]
+    assert machine.submit(machine.sessions.get(10), records, now_ns).taken == 2
+    (sent,) = machine.flush(now_ns).sends
+    assert (sent.timestamp_ns, sent.first_seq, sent.count) == (7, 1, 2)
