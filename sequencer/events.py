@@ -293,9 +293,9 @@ class Tick:
 
 Event = (
     ConfigSeen | ConfigUnreadable | CasWon | CasLost | CasAmbiguous | StoreDown | PresenceSeen | EngineUp
-    | EnginePromised | GatewaySaid | EngineDown | EngineStalled | SequencerUp | SequencerDown | SequencerMute | DriverDown
-    | DriverUp | ClocksRead | FenceAnswered | FenceFailed | JournalFetched | JournalFetchFailed | SubmitReceived | AckReceived
-    | OperatorRequest | Tick
+    | EnginePromised | GatewaySaid | EngineDown | EngineStalled | SequencerUp | SequencerDown | SequencerMute
+    | DriverDown | DriverUp | ClocksRead | FenceAnswered | FenceFailed | JournalFetched | JournalFetchFailed
+    | SubmitReceived | AckReceived | OperatorRequest | Tick
 )  # fmt: skip
 
 

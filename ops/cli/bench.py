@@ -331,8 +331,8 @@ def soak(json_file: Output | None, engine: str, duration_s: float, loops: int, r
     snapshots = f"{len(result.snapshots_ms)}, the slowest {max(result.snapshots_ms, default=0) / 1000:.1f} s"
     console.print(
         f"{result.seconds:.0f} s at load average {result.load_average:g}: {result.epochs} unprovoked epochs "
-        f"({causes}), {result.restarts} processes started again\n{result.orders} orders, {result.unanswered} unanswered; longest "
-        f"silence of all clients {result.longest_silence_ms:.0f} ms; snapshots: {snapshots}\nleft out: {SOAK_LEFT_OUT}",
+        f"({causes}), {result.restarts} processes started again\n"
+        f"{result.orders} orders, {result.unanswered} unanswered; longest silence of all clients {result.longest_silence_ms:.0f} ms; snapshots: {snapshots}\nleft out: {SOAK_LEFT_OUT}",
         highlight=False,
     )
     write_json(json_file, result.to_json())
