@@ -332,7 +332,8 @@ def soak(json_file: Output | None, engine: str, duration_s: float, loops: int, r
     console.print(
         f"{result.seconds:.0f} s at load average {result.load_average:g}: {result.epochs} unprovoked epochs "
         f"({causes}), {result.restarts} processes started again\n"
-        f"{result.orders} orders, {result.unanswered} unanswered; longest silence of all clients {result.longest_silence_ms:.0f} ms; snapshots: {snapshots}\nleft out: {SOAK_LEFT_OUT}",
+        f"{result.orders} orders, {result.unanswered} unanswered; longest silence of all clients "
+        f"{result.longest_silence_ms:.0f} ms; snapshots: {snapshots}\nleft out: {SOAK_LEFT_OUT}",
         highlight=False,
     )
     write_json(json_file, result.to_json())
