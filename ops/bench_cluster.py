@@ -17,7 +17,8 @@ from statistics import median
 from typing import Any, Final
 
 from lockstep.ops.bench_load import MIX, LoadPlan
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.machine_watch import MachineStalls, MachineWatch
 from lockstep.ops.process import EnvironmentFault
 

@@ -20,7 +20,8 @@ import numpy as np
 from lockstep.aio import AsyncClient
 from lockstep.ops.demo import INSTRUMENTS, fund, wait_whole
 from lockstep.ops.demo_trader import Tape, Trader, trading
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.operator.calls import change
 from lockstep.ops.process import EnvironmentFault
 from lockstep.ops.proof import longest_silence

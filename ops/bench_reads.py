@@ -24,7 +24,8 @@ from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.enums import CommandKind, OrderType, Side, TimeInForce
 from lockstep.errors import Refused, Unavailable
 from lockstep.ops.latency import new_histogram, percentiles_us, record_us
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.pacing import Pacer
 from lockstep.session import AsyncSession
 from lockstep.session_events import Checkpoint, ReportId

@@ -28,7 +28,8 @@ import grpc
 from lockstep.aio import AsyncClient
 from lockstep.ops.demo import INSTRUMENTS, fund, wait_whole
 from lockstep.ops.demo_trader import Tape, Trader, trading
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.operator.calls import read_history
 from lockstep.ops.operator.history import EpochBegun
 from lockstep.ops.operator.view import view_of

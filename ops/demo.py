@@ -17,7 +17,8 @@ from lockstep.admin import AdjustCash, AdjustPosition, AdminCommand, DefineAccou
 from lockstep.aio import AsyncClient
 from lockstep.ops.demo_trader import Tape, Trader, trading
 from lockstep.ops.evidence import EngineEvidence, collect
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.process import EnvironmentFault
 from lockstep.ops.proof import (
     Balances,

@@ -10,10 +10,8 @@ Column families:
 The base seq is the one before the first that the journal holds: what is up to there is in snapshots only. The epoch
 table is never cut. A new journal draws a random identity and is `blank` until the cluster has taken it in.
 
-One burst is one WriteBatch and one sync, then one mark in the witness (`evidence.py`): what a journal held is told a
-second time, and a journal that lacks some of it is never opened for writing. A write that fails leaves it unknown what
-is on the disk, so it is terminal: every later write raises as well. What can be computed from the journal is in
-`derived.py`.
+One burst is one WriteBatch and one sync, then one mark in the witness (`evidence.py`): a journal that lacks some of what
+was marked is never opened for writing. A write that fails leaves it unknown what is on the disk, so it is terminal.
 """
 
 import secrets
@@ -21,7 +19,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from rocksdict import AccessType, Rdict, ReadOptions, WriteBatch, WriteOptions
 
@@ -475,8 +473,7 @@ class Journal:
 
     def _text(self, key: str) -> bytes | None:
         with faults("read", self.path):
-            value: bytes | None = self._meta.get(key.encode())
-        return value
+            return cast("bytes | None", self._meta.get(key.encode()))
 
     def _int(self, key: str) -> int:
         value = self._text(key)

@@ -13,7 +13,8 @@ from typing import Final
 from lockstep.ops import config
 from lockstep.ops.chaos.clocks import HostClock
 from lockstep.ops.chaos.hosts import Hosts
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.process import EnvironmentFault
 from lockstep.stream.driver import driver_pid
 from lockstep.stream.topology import Member, Topology

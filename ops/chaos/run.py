@@ -33,8 +33,9 @@ from lockstep.ops.checker.history import SessionHistory, load_histories
 from lockstep.ops.checker.verdict import Verdict, check_run
 from lockstep.ops.demo import INSTRUMENTS, fund, opening_balances
 from lockstep.ops.evidence import EngineEvidence, collect
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.etcd_server import EtcdBinary, EtcdError, find_etcd
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.local.ports import HOST
 from lockstep.ops.process import EnvironmentFault
 from lockstep.stream.topology import Snapshots

@@ -23,7 +23,8 @@ from lockstep.ops.cli.options import (
     write_json,
 )
 from lockstep.ops.config import load
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.output import Output
 from lockstep.ops.replay.faults import TARGETS, LocalExecutioner
 from lockstep.ops.replay.flow import FlowSummary, check_flow

@@ -14,8 +14,9 @@ from rich.live import Live
 from lockstep.ops.cli.options import DEFAULT_DATA_DIR, IMPLEMENTATIONS, engine_option, expected_errors
 from lockstep.ops.cli.tables import status_table, summary_line
 from lockstep.ops.config_values import BOUNDS
-from lockstep.ops.local.cluster import DEFAULT_PORT, ClusterPlan, Incident, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.kept_config import Chosen, read
+from lockstep.ops.local.plan import DEFAULT_PORT, ClusterPlan, Incident
 from lockstep.ops.stop_request import StopRequest
 from lockstep.stream.topology import Snapshots
 

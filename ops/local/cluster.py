@@ -20,21 +20,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from lockstep.engine.implementations import DEFAULT
 from lockstep.ops.cluster_view import ClusterStatus, StatusProbe
 from lockstep.ops.local import kept_config, resume
 from lockstep.ops.local.child import Child, describe_exit
 from lockstep.ops.local.data_dir import lock_data_dir
 from lockstep.ops.local.etcd_keeper import EtcdKeeper
 from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
+from lockstep.ops.local.plan import ClusterPlan, Incident
 from lockstep.ops.local.ports import HOST, choose_ports
 from lockstep.ops.local.readiness import Readiness
 from lockstep.ops.private import make_private
 from lockstep.ops.process import EXIT_INVARIANT, EnvironmentFault
 from lockstep.stream.driver import default_directory, driver_pid
-from lockstep.stream.topology import Limits, Member, ProcessKind, Reconciler, Snapshots, Timing, Topology
+from lockstep.stream.topology import Member, ProcessKind, Reconciler, Topology
 
-DEFAULT_PORT: Final = 7450
 _DRIVER: Final = "driver"
 _RECONCILER: Final = "reconciler"
 _WATCH_S: Final = 0.05
@@ -46,44 +45,6 @@ _SHORT_LIFE_S: Final = 5.0
 _STOP_GRACE_S: Final = 4.0
 # A starved machine starts even this one late, and waiting costs nothing.
 _DRIVER_GRACE_S: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterPlan:
-    """What to start."""
-
-    engines: int = 2
-    gateways: int = 1
-    sequencers: int = 2
-    port: int | None = None
-    """Port of the first gateway; the other processes take the next ones. None: free ports."""
-    data_dir: Path | None = None
-    """None: a new temporary directory that is removed at the end."""
-    implementations: tuple[str, ...] = (DEFAULT,)
-    """Matching engine of engine 1, 2 ..., from the start again when there are more engines than names."""
-    reconcile: bool = False
-    """Whether to run a reconciler beside, with its figures on a port of its own."""
-    certificate_seconds: int = 60
-    """Least time between two of its certificates; there is one when it stops in any case."""
-    restart: bool = True
-    """Whether to start a process again that has died."""
-    etcd_endpoints: tuple[str, ...] = ()
-    """An etcd that runs already; empty: one is started here."""
-    limits: Limits = field(default_factory=Limits)
-    timing: Timing = field(default_factory=Timing)
-    snapshots: Snapshots = field(default_factory=Snapshots)
-    chosen: kept_config.Chosen | None = None
-    """What the operator says here; the rest is as `cluster.toml` of the data directory says. None: the plan counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """Something that happened to a child process."""
-
-    at: float
-    """Seconds since the Unix epoch."""
-    name: str
-    text: str
 
 
 @dataclass(slots=True)

@@ -15,7 +15,8 @@ import pytest
 
 from lockstep import Client, EventKind
 from lockstep.ops.cluster_view import StatusProbe
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 
 ROOT = Path(__file__).resolve().parents[2]
 ACME, ALICE, BOB = 7, 1, 2

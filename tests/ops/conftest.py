@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 
 VECTORS = Path(__file__).resolve().parents[3] / "shared" / "vectors" / "flash1"
 

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from lockstep.ops import config
 from lockstep.ops.cli import up
 from lockstep.ops.config_values import BOUNDS
-from lockstep.ops.local.cluster import ClusterPlan
 from lockstep.ops.local.config_file import write_config
 from lockstep.ops.local.kept_config import Chosen
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.stream.topology import Snapshots
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"

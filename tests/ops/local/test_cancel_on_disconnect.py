@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from lockstep import Checkpoint, Client
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 
 GRACE_S = 2.0
 TRADER = """

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from lockstep import Checkpoint, Client, Feed, PublicTrade, Unavailable
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 
 TERMS = {"instrument": "ACME", "quantity_lots": 1, "price_ticks": 100}
 

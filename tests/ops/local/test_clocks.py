@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lockstep.ops.chaos.clocks import HostClock
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.operator.checkup import Finding, Grade
 from lockstep.ops.operator.survey import survey
 from lockstep.ops.process import EnvironmentFault

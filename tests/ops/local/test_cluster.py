@@ -12,7 +12,8 @@ import pytest
 
 from lockstep.admin import DefineAccount, DefineInstrument
 from lockstep.aio import AsyncClient
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.process import EnvironmentFault
 
 

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from lockstep.ops.cli.cluster.status import command as status_command
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.etcd_server import find_etcd
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.operator.view import view_of
 
 

@@ -21,7 +21,8 @@ from lockstep.aio import AsyncClient, AsyncSession
 from lockstep.ops import config
 from lockstep.ops.cli.cluster.tables import status_json
 from lockstep.ops.local.child import Child
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.operator.stored_config import read_config
 from lockstep.ops.operator.view import view_of
 from lockstep.replica.journal import Journal

@@ -8,7 +8,8 @@ import grpc
 import pytest
 
 from lockstep.aio import AsyncClient
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.stream.topology import Snapshots
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, common_pb2, replication_pb2, replication_pb2_grpc
 

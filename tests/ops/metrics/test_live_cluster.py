@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from lockstep.ops.dashboards.generate import DASHBOARDS
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.metrics.targets import scrape_targets
 from lockstep.ops.reconcile.case_file import BreakState, CaseFile
 from lockstep.replica.snapshots import SnapshotStore

@@ -19,7 +19,8 @@ from lockstep.columns import CommandColumns
 from lockstep.engine.native import NativeEngine
 from lockstep.enums import CommandKind, OrderType, Side, TimeInForce
 from lockstep.ops.cli.main import run
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.process import EnvironmentFault
 from lockstep.ops.reconcile.auditor import Auditor, PassResult
 from lockstep.ops.reconcile.case_file import BreakRecord, CaseFile

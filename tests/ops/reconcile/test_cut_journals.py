@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from lockstep.aio import AsyncClient
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.process import EnvironmentFault
 from lockstep.ops.reconcile.auditor import Auditor
 from lockstep.ops.reconcile.case_file import CaseFile

@@ -13,7 +13,8 @@ import pytest
 from lockstep.aio import AsyncClient
 from lockstep.client_log import ClientLogReader
 from lockstep.gateway.intake import IntakeLog
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.reconcile.auditor import Auditor
 from lockstep.ops.reconcile.case_file import CaseFile
 from lockstep.ops.reconcile.orphans import OrphanDesk

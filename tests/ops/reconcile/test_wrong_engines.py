@@ -14,7 +14,8 @@ import pytest
 from lockstep.admin import AdjustCash, AdjustPosition, DefineAccount, DefineInstrument, SetFees
 from lockstep.aio import AsyncClient
 from lockstep.errors import LockstepError
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.reconcile.auditor import Auditor
 from lockstep.ops.reconcile.case_file import BreakRecord, CaseFile
 from lockstep.ops.reconcile.process import setup_of

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from lockstep.ops.cli.main import run
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ import pytest
 
 from lockstep import Client
 from lockstep.engine.implementations import implementation
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.operator.record_json import batch_from_json, command_from_json, event_from_json
 from lockstep.replica.journal import Journal
 from lockstep.stream.digest import GENESIS, next_digest

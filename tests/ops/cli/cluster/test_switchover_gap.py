@@ -10,7 +10,8 @@ import pytest
 from lockstep.admin import DefineAccount, DefineInstrument
 from lockstep.aio import AsyncClient
 from lockstep.ops.demo_trader import Tape, Trader
-from lockstep.ops.local.cluster import ClusterPlan, LocalCluster
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.operator.calls import Desk, change
 from lockstep.ops.operator.plans import Refusal, plan_switchover
 from lockstep.ops.proof import Gap, longest_silence

@@ -1,0 +1,49 @@
+"""What a local cluster consists of, and what happened to it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from lockstep.engine.implementations import DEFAULT
+from lockstep.ops.local import kept_config
+from lockstep.stream.topology import Limits, Snapshots, Timing
+
+DEFAULT_PORT: Final = 7450
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlan:
+    """What to start."""
+
+    engines: int = 2
+    gateways: int = 1
+    sequencers: int = 2
+    port: int | None = None
+    """Port of the first gateway; the other processes take the next ones. None: free ports."""
+    data_dir: Path | None = None
+    """None: a new temporary directory that is removed at the end."""
+    implementations: tuple[str, ...] = (DEFAULT,)
+    """Matching engine of engine 1, 2 ..., from the start again when there are more engines than names."""
+    reconcile: bool = False
+    """Whether to run a reconciler beside, with its figures on a port of its own."""
+    certificate_seconds: int = 60
+    """Least time between two of its certificates; there is one when it stops in any case."""
+    restart: bool = True
+    """Whether to start a process again that has died."""
+    etcd_endpoints: tuple[str, ...] = ()
+    """An etcd that runs already; empty: one is started here."""
+    limits: Limits = field(default_factory=Limits)
+    timing: Timing = field(default_factory=Timing)
+    snapshots: Snapshots = field(default_factory=Snapshots)
+    chosen: kept_config.Chosen | None = None
+    """What the operator says here; the rest is as `cluster.toml` of the data directory says. None: the plan counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that happened to a child process."""
+
+    at: float
+    """Seconds since the Unix epoch."""
+    name: str
+    text: str
