@@ -11,7 +11,7 @@ The base seq is the one before the first that the journal holds: what is up to t
 table is never cut. A new journal draws a random identity and is `blank` until the cluster has taken it in.
 
 One burst is one WriteBatch and one sync, then one mark in the witness (`evidence.py`): a journal that lacks some of
-what was marked is never opened for writing. A write that fails leaves it unknown what is on the disk, so it is terminal.
+what was marked is never opened for writing. A write that fails leaves unknown what is on the disk, so it is terminal.
 """
 
 import secrets
