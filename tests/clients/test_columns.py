@@ -212,6 +212,17 @@ def test_no_rows_and_rows_of_another_length_are_no_batch() -> None:
         CommandColumns.from_rows([(1, 2)])
 
 
+@pytest.mark.parametrize("bounds", [(0, 0), (3, 3), (2, 1), (1, 4), (-1, 2), (0, -1), (4, 9)])
+def test_rows_that_a_batch_does_not_have_cannot_be_cut_from_it(bounds: tuple[int, int]) -> None:
+    # Beyond the end the one row left would stand for all, and an empty column would say 0: all instruments.
+    batch = CommandColumns(kind=4, account=1, instrument=[5, 6, 7])
+    with pytest.raises(ValueError, match=r"outside 0\.\.3|at least one"):
+        batch.slice(*bounds)
+    assert batch.slice(2, 3).columns["instrument"].tolist() == [7]
+    with pytest.raises(ValueError, match="at least one"):
+        CommandColumns.concat([])
+
+
 def test_arrays_of_the_right_type_are_not_copied() -> None:
     prices = np.array([1, 2, 3], dtype="<i8")
     batch = CommandColumns(price_ticks=prices)

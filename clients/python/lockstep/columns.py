@@ -136,8 +136,10 @@ def _check_bounds(name: str, low: int, high: int) -> None:
 
 
 def _all_integers(values: object) -> bool:
-    return isinstance(values, Sequence) and all(
-        isinstance(value, int | np.integer) and not isinstance(value, bool) for value in values
+    return (
+        isinstance(values, Sequence)
+        and not isinstance(values, str | bytes)
+        and all(isinstance(value, int | np.integer) and not isinstance(value, bool) for value in values)
     )
 
 
@@ -222,17 +224,31 @@ class CommandColumns:
         return made
 
     def slice(self, start: int, stop: int) -> "CommandColumns":
-        """Rows [start, stop) as views."""
+        """Rows [start, stop) as views.
+
+        Raises:
+            ValueError: there is no such row, or not one row between them.
+        """
         if start == 0 and stop == self.count:
             return self
+        start, stop = integer("start", start, 0, self.count), integer("stop", stop, 0, self.count)
         count = stop - start
+        if count < 1:
+            # An empty column would be left out on the wire, where that means 0: all instruments of a mass cancel.
+            raise ValueError(f"rows {start} to {stop} are none; a batch must have at least one command")
         return CommandColumns.trusted(
             {name: rows if len(rows) == 1 else rows[start:stop] for name, rows in self.columns.items()}, count
         )
 
     @classmethod
     def concat(cls, parts: Sequence["CommandColumns"]) -> "CommandColumns":
-        """All rows of several batches, in order."""
+        """All rows of several batches, in order.
+
+        Raises:
+            ValueError: there is no batch.
+        """
+        if not parts:
+            raise ValueError("no batch to join; a batch must have at least one command")
         if len(parts) == 1:
             return parts[0]
         columns: dict[str, IntColumn] = {}
