@@ -137,6 +137,10 @@ async def _generator(_told: object) -> Any:
     yield 1
 
 
+def _plain_generator(_told: object) -> Any:
+    yield 1
+
+
 NEVER_AWAITED = {
     "coroutine function": _coroutine,
     "partial": functools.partial(_coroutine),
@@ -146,6 +150,7 @@ NEVER_AWAITED = {
     "bound method": _Awaited().method,
     "static method": _Awaited.static,
     "asynchronous generator": _generator,
+    "generator": _plain_generator,
 }
 
 
@@ -157,7 +162,7 @@ def test_callback_that_would_have_to_be_awaited_is_refused_when_the_session_is_o
     callbacks: dict[str, Any] = {kind: NEVER_AWAITED[name]}
     with (
         Client(gateway_thread.address) as client,
-        pytest.raises(TypeError, match=rf"{kind} is a coroutine.*reports\(\)"),
+        pytest.raises(TypeError, match=rf"{kind} is a (coroutine|generator) function.*reports\(\)"),
     ):
         client.session(**callbacks)
     assert not gateway_thread.hellos
@@ -179,11 +184,12 @@ def test_callback_that_can_not_be_called_is_refused(run_with_gateways: Run, kind
 def test_coroutine_that_only_shows_when_the_callback_returns_it_ends_the_session_loudly(
     gateway_thread: Any, kind: str
 ) -> None:
-    callbacks: dict[str, Any] = {kind: lambda told: _coroutine(told)}
-    with Client(gateway_thread.address) as client:
-        session = client.session(**callbacks)
-        with pytest.raises(SessionEnded, match="returned a coroutine"):
-            order(session).result(10)
+    for made, what in ((_coroutine, "coroutine"), (_plain_generator, "generator")):
+        callbacks: dict[str, Any] = {kind: lambda told, made=made: made(told)}
+        with Client(gateway_thread.address) as client:
+            session = client.session(**callbacks)
+            with pytest.raises(SessionEnded, match=f"returned a {what}"):
+                order(session).result(10)
 
 
 def test_callback_that_returns_a_task_it_started_itself_is_left_alone(run_with_gateways: Run) -> None:

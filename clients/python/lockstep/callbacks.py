@@ -38,7 +38,7 @@ def batch_callback(
 
 
 def check_callback(name: str, callback: Callable[..., Any] | None) -> None:
-    """Raises TypeError for what can't be called, or would make a coroutine when it is."""
+    """Raises TypeError for what can't be called, or would make a coroutine or a generator when it is."""
     if callback is None:
         return
     if not callable(callback):
@@ -51,11 +51,13 @@ def check_callback(name: str, callback: Callable[..., Any] | None) -> None:
     for each in (inner, method):
         if inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each):
             raise TypeError(f"{name} is a coroutine function, {callback!r}: {_INSTEAD}")
+        if inspect.isgeneratorfunction(each):
+            raise TypeError(f"{name} is a generator function, {callback!r}: {_INSTEAD}")
 
 
 def call_plain[T](callback: Callable[[T], object], told: T) -> None:
     """Call it. What it raises comes out as a LockstepError, also an exit or a cancellation: these would end the loop's
-    thread or task in silence. So does a coroutine that it returns.
+    thread or task in silence. So does a coroutine or a generator that it returns: none of its text has run.
     """
     try:
         returned = callback(told)
@@ -63,10 +65,11 @@ def call_plain[T](callback: Callable[[T], object], told: T) -> None:
         raise
     except BaseException as error:
         raise _CallbackFault(f"handling of reports raised {error!r}") from error
-    if inspect.iscoroutine(returned) or inspect.isasyncgen(returned):
-        if inspect.iscoroutine(returned):
+    if inspect.iscoroutine(returned) or inspect.isasyncgen(returned) or inspect.isgenerator(returned):
+        what = "generator" if inspect.isgenerator(returned) else "coroutine"
+        if not inspect.isasyncgen(returned):
             returned.close()
-        raise _CallbackFault(f"the callback {callback!r} returned a coroutine: {_INSTEAD}")
+        raise _CallbackFault(f"the callback {callback!r} returned a {what}: {_INSTEAD}")
 
 
 class _CallbackFault(LockstepError):
