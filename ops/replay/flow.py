@@ -27,7 +27,7 @@ from lockstep.ops.replay.flow_names import AUTO_TICK_MICROS as AUTO_TICK_MICROS
 from lockstep.ops.replay.flow_names import FlowAccount as FlowAccount
 from lockstep.ops.replay.flow_names import FlowInstrument as FlowInstrument
 from lockstep.ops.replay.flow_names import Names
-from lockstep.ops.replay.flow_rows import ACTIONS, OPTIONAL, REQUIRED, FlowRow, RowParser
+from lockstep.ops.replay.flow_rows import ACTIONS, NO_TIME, OPTIONAL, REQUIRED, FlowRow, RowParser
 
 _SMALL: Final = ("kind", "side", "order_type", "tif", "stp", "flags", "phase")
 _UNSIGNED: Final = ("client_order_id", "tag")
@@ -77,7 +77,7 @@ class FlowChunk:
     phase: NDArray[np.uint8]
     """Of a SET_PHASE, whose new reference price is in `price_ticks`; else 0."""
     time_ns: NDArray[np.int64]
-    """When the file says that it came; 0: it does not say."""
+    """When the file says that it came; NO_TIME (-1): it does not say."""
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -190,7 +190,7 @@ class _Reader:
             yield _chunk(first, pending)
 
     def _check_time(self, time_ns: int) -> None:
-        if not time_ns:
+        if time_ns == NO_TIME:
             raise self._place.error(
                 "no time_ns, by which the rows are to be sent", "fill it in, or replay without --pace"
             )

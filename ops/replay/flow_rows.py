@@ -43,6 +43,8 @@ ACTIONS: Final = {
 }
 NOBODY: Final = -1
 """Index of no account, or of no instrument: of all of them."""
+NO_TIME: Final = -1
+"""A row without `time_ns`; 0 is a time like any other."""
 
 _SIDES: Final = {"B": int(Side.BUY), "S": int(Side.SELL)}
 _TYPES: Final = {kind.name.lower(): int(kind) for kind in OrderType}
@@ -75,7 +77,7 @@ class FlowRow(NamedTuple):
     trail_ticks: int = 0
     tag: int = 0
     phase: int = 0
-    time_ns: int = 0
+    time_ns: int = NO_TIME
 
 
 class _Fields(NamedTuple):
@@ -130,7 +132,7 @@ class RowParser:
                 f"action {shown(line.action)}",
                 "use N (new), C (cancel) or R (replace); M is a mass cancel, P a phase",
             )
-        time_ns = self._place.whole(line.time_ns, "time_ns", 0, I64_MAX) if line.time_ns else 0
+        time_ns = self._place.whole(line.time_ns, "time_ns", 0, I64_MAX) if line.time_ns else NO_TIME
         tag = self._place.whole(line.tag, "tag", 0, U64_MAX) if line.tag else 0
         if kind is CommandKind.NEW_ORDER:
             row = self._new(line)

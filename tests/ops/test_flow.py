@@ -195,6 +195,7 @@ def test_mistake_in_an_optional_column_is_named_with_its_line(tmp_path: Path, ro
     [
         (("",), ":6: no time_ns, by which the rows are to be sent"),
         (("5", ""), ":7: no time_ns"),
+        (("0", ""), ":7: no time_ns"),
         (("5", "5", "4"), ":8: time_ns 4 is before that of the row above (5)"),
     ],
 )
@@ -205,6 +206,11 @@ def test_rows_that_are_sent_by_their_time_need_one_that_does_not_go_back(
     assert check_flow(path).commands == len(rows)
     with pytest.raises(FlowError, match=re.escape(part)):
         check_flow(path, timed=True)
+
+
+def test_times_may_count_from_0(tmp_path: Path) -> None:
+    path = write(tmp_path, WIDE + "".join(f"N,{t},A,ABC,B,limit,gtc,1,1,,,,,,,,,{t}\n" for t in (0, 0, 7)))
+    assert check_flow(path, timed=True).commands == 3
 
 
 def test_stop_orders_are_replaced_without_a_price_and_others_need_one(tmp_path: Path) -> None:
