@@ -471,6 +471,9 @@ def test_damaged_checkpoint_is_refused_in_words() -> None:
         Checkpoint.from_json('{"version": 1}')
     with pytest.raises(ValueError, match="version 2"):
         Checkpoint.from_json('{"version": 2}')
+    for text in ("[" * 100_000, '{"version": ' + "9" * 5000 + "}", Checkpoint(77).to_json().replace("[]", '["A"]')):
+        with pytest.raises(ValueError, match="not a session checkpoint"):
+            Checkpoint.from_json(text)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,51 @@ def test_drain_and_handle_say_so_when_the_time_is_over(gateway_thread: Any) -> N
             handle.result(1)
         with pytest.raises(SessionEnded):
             session.cancel(account=1, order_id=5)
+
+
+WAITS: dict[str, Callable[[Any, Any, Any, Any], object]] = {
+    "handle": lambda handle, _session, _subscription, wait: handle.result(wait),
+    "drain": lambda _handle, session, _subscription, wait: session.drain(wait),
+    "reports": lambda _handle, session, _subscription, wait: next(session.reports(wait)),
+    "batches": lambda _handle, session, _subscription, wait: next(session.batches(wait)),
+    "close": lambda _handle, session, _subscription, wait: session.close(wait),
+    "market data": lambda _handle, _session, subscription, wait: subscription.next(wait),
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 1e30, "1", True])
+def test_wait_that_is_no_time_is_refused_and_ends_neither_session_nor_client(
+    gateway_thread: Any, name: str, wrong: object
+) -> None:
+    gateway_thread.swallow_reports = True
+    with Client(gateway_thread.address) as client:
+        session, subscription = client.session(), client.subscribe(["ACME"])
+        handle = session.place(account=1, instrument=7, side="buy", quantity_lots=1, price_ticks=5)
+        with pytest.raises((TypeError, ValueError), match=r"^(timeout|timeout_s|drain_s)"):
+            WAITS[name](handle, session, subscription, wrong)
+        assert client.status().serving
+        assert session.close(drain_s=0).next_no == 2
+
+
+def test_wait_below_0_is_over_at_once(gateway_thread: Any) -> None:
+    gateway_thread.swallow_reports = True
+    with Client(gateway_thread.address) as client:
+        session = client.session()
+        handle = session.place(account=1, instrument=7, side="buy", quantity_lots=1, price_ticks=5)
+        with pytest.raises(Unavailable, match="not answered"):
+            handle.result(-1)
+        with pytest.raises(Unavailable, match="unanswered"):
+            session.drain(-0.5)
+        with pytest.raises(Unavailable, match="no market data"):
+            client.subscribe(["ACME"]).next(-1)
+        assert list(session.reports(-1)) == []
+        assert len(session.close(-1).unanswered) == 1
+
+
+def test_book_is_asked_for_by_id(gateway_thread: Any) -> None:
+    with Client(gateway_thread.address) as client, pytest.raises(TypeError, match=r"^instrument must be an integer"):
+        client.subscribe(["ACME"]).book("ACME")  # type: ignore[arg-type]
 
 
 def test_callback_gets_columns_and_the_iterators_say_why_they_do_not(gateway_thread: Any) -> None:

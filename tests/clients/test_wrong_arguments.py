@@ -11,6 +11,7 @@ import pytest
 from lockstep import (
     AdjustCash,
     AsyncClient,
+    Checkpoint,
     Client,
     CommandColumns,
     CommandRow,
@@ -117,6 +118,9 @@ QUERIES: dict[str, Call] = {
     "linger NaN": lambda face: face.session(linger_ms=float("nan")),
     "linger before": lambda face: face.session(linger_ms=-1),
     "timeout text": lambda face: face.session(timeout_s="5"),
+    "resume of nothing": lambda face: face.session(resume={}),
+    "resume of no text": lambda face: face.session(resume=""),
+    "resume of a text": lambda face: face.session(resume=Checkpoint(77).to_json()),
     "grace True": lambda face: face.session(cancel_on_disconnect_s=True),
     "grace NaN": lambda face: face.session(cancel_on_disconnect_s=float("nan")),
 }

@@ -13,7 +13,7 @@ from typing import Any, Final, Self, Unpack
 import grpc
 import grpc.aio
 
-from lockstep.arguments import U32, Price, bearer_token, instrument_name, integer, span, word
+from lockstep.arguments import LONGEST_S, U32, Price, bearer_token, instrument_name, integer, shown, span, word
 from lockstep.backoff import pause_s
 from lockstep.callbacks import batch_callback
 from lockstep.channel import Channels, fatal_code, parse_addresses, refusal_code, retry_after_ms
@@ -62,7 +62,6 @@ from lockstep.values import (
 _ATTEMPT_S: Final = 1.0
 _BACKOFF_FIRST_S: Final = 0.02
 _BACKOFF_MOST_S: Final = 0.5
-_LONGEST_S: Final = 1_000_000
 _MOST_ANONYMOUS: Final = 0x7FFE_FFFF
 
 
@@ -106,7 +105,7 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
         self.client_number = integer("client_number", client_number, 0, U32)
         self.reference = Reference()
         self._channels = Channels(parse_addresses(addresses), token=token, credentials=credentials)
-        self._timeout_s = span("timeout_s", timeout_s, 0, _LONGEST_S)
+        self._timeout_s = span("timeout_s", timeout_s, 0, LONGEST_S)
         self._address = 0
         self._key_lines: list[_KeyLine] = []
         self._shells: list[SessionShell] = []
@@ -327,21 +326,23 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
 
         Raises:
             ValueError: `on_full` is neither, both callbacks are given, or `cancel_on_disconnect_s` is out of range.
-            TypeError: a callback can't be called, or is a coroutine function.
+            TypeError: `resume` is no Checkpoint, or a callback can't be called or is no plain function.
             Unavailable, Refused: no gateway took the session in.
         """
         if on_full not in ("block", "raise"):
             raise ValueError(f'on_full={on_full!r}; use "block" or "raise"')
+        if resume is not None and not isinstance(resume, Checkpoint):
+            raise TypeError(f"resume must be a Checkpoint (Checkpoint.from_json(text)) or None, not {shown(resume)}")
         callback = batch_callback(on_report, on_batch)
         self._channels.owner.check_process("session()")
-        timeout_s = span("timeout_s", timeout_s, 0, _LONGEST_S)
+        timeout_s = span("timeout_s", timeout_s, 0, LONGEST_S)
         limits = SessionLimits(
             max_unanswered=integer("max_unanswered", max_unanswered, 1, U32),
             batch_rows=integer("batch_rows", batch_rows, 1, U32),
-            linger_ns=round(span("linger_ms", linger_ms, 0, _LONGEST_S) * 1_000_000),
+            linger_ns=round(span("linger_ms", linger_ms, 0, LONGEST_S) * 1_000_000),
             cancel_on_disconnect_ms=_grace_ms(cancel_on_disconnect_s),
         )
-        checkpoint = resume or Checkpoint(self._new_session_id())
+        checkpoint = Checkpoint(self._new_session_id()) if resume is None else resume
         log = ClientLog(Path(log_dir), checkpoint, resumed=resume is not None) if log_dir is not None else None
         shell = SessionShell(
             self._channels,

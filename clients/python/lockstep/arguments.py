@@ -26,6 +26,8 @@ U64: Final = 2**64 - 1
 I64: Final = 2**63 - 1
 MICROS: Final = 1_000_000
 MOST_NAME: Final = 32
+LONGEST_S: Final = 1_000_000
+"""Of what a call may be told to wait."""
 
 _DECIMAL: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 # Far beyond what 63 bits of ticks of any size can be worth, and small enough to count with.
@@ -146,6 +148,17 @@ def span(name: str, value: object, low: float, high: float) -> float:
     if not low <= value <= high or not math.isfinite(value):
         raise ValueError(f"{name}={value}; use {low:g} to {high:g}")
     return float(value)
+
+
+def wait_s(name: str, value: object) -> float | None:
+    """How many seconds a call waits; None: without end. Below 0 the time is over, as for the standard library.
+
+    A NaN would not end one wait: it would end the event loop, and everything in it.
+
+    Raises:
+        TypeError: no number. ValueError: not finite, or more than `LONGEST_S`.
+    """
+    return None if value is None else max(0.0, span(name, value, -LONGEST_S, LONGEST_S))
 
 
 def bearer_token(value: object) -> str | None:

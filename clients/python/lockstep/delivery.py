@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future
 from typing import Final
 
+from lockstep.arguments import wait_s
 from lockstep.columns import ReportColumns
 from lockstep.errors import LockstepError, ReportsNotKept, Unavailable
 from lockstep.ownership import Owner
@@ -50,10 +51,11 @@ class CommandHandle:
             CalledFromCallback, CalledAfterFork: it would have to wait where no answer can come.
         """
         future = self._tracked()
+        seconds = wait_s("timeout", timeout)
         if self._owner is not None and not future.done():
             self._owner.check_may_wait("CommandHandle.result()")
         try:
-            return future.result(timeout).raise_for_refusal()
+            return future.result(seconds).raise_for_refusal()
         except TimeoutError:
             raise Unavailable(
                 f"command {self.session_no} is not answered after {timeout} s; it is still on its way, ask again"
@@ -203,6 +205,7 @@ class ReportQueue:
     def blocking(self, timeout: float | None) -> Iterator[ReportColumns]:
         """Batches as they come; ends with the session, or after `timeout` seconds of silence."""
         self._check("a session's blocking iterator", may_wait=False)
+        seconds = wait_s("timeout_s", timeout)
         self.consumed = True
         while True:
             self._arrived.clear()
@@ -213,7 +216,7 @@ class ReportQueue:
             if self._end():
                 return
             self._check("a session's blocking iterator", may_wait=True)
-            if not self._arrived.wait(timeout):
+            if not self._arrived.wait(seconds):
                 return
 
     async def awaiting(self) -> AsyncIterator[ReportColumns]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from lockstep.arguments import U32, integer, wait_s
 from lockstep.backoff import pause_s
 from lockstep.book import Book, FeedGap, MarketMachine, MarketUpdate
 from lockstep.channel import Channels, fatal_code, retry_after_ms
@@ -79,8 +80,12 @@ class AsyncSubscription:
         return self._machine.trades_missed
 
     def book(self, instrument: int) -> Book | None:
-        """The book as last updated (feed L2)."""
-        return self._machine.books.get(instrument)
+        """The book as last updated (feed L2), by the instrument's id; None: there is none yet.
+
+        Raises:
+            TypeError, ValueError: this is no id.
+        """
+        return self._machine.books.get(integer("instrument", instrument, 0, U32))
 
     async def __aiter__(self) -> AsyncIterator[MarketUpdate]:
         """Updates without end; ends when the subscription is closed meanwhile.
@@ -105,8 +110,9 @@ class AsyncSubscription:
             Refused: see `__aiter__`; every later call says so again. SubscriptionEnded: it was closed.
         """
         self._channels.owner.check_process("next()")
+        seconds = wait_s("timeout_s", timeout_s)
         try:
-            async with asyncio.timeout(timeout_s), self._turn:
+            async with asyncio.timeout(seconds), self._turn:
                 return await self._take()
         except TimeoutError:
             said = self.last_break or "none"

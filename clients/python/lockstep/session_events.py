@@ -111,7 +111,7 @@ class Checkpoint:
                 tuple(decode_parcel(base64.b64decode(saved, validate=True)) for saved in fields["unanswered"]),
                 integer("connection", fields.get("connection", 0), 0, U64),
             )
-        except (KeyError, TypeError, json.JSONDecodeError, ProtocolFault, DecodeError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError, ProtocolFault, DecodeError) as error:
             raise ValueError(f"not a session checkpoint ({error!r}); open a new session instead") from error
         ends = (*(parcel.first_no for parcel in checkpoint.unanswered[1:]), checkpoint.next_no)
         if any(parcel.end_no != end for parcel, end in zip(checkpoint.unanswered, ends, strict=False)):

@@ -18,6 +18,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from lockstep.arguments import LONGEST_S, span
 from lockstep.callbacks import call_plain
 from lockstep.channel import Channels, fatal_code, retry_after_ms
 from lockstep.client_log import ClientLog
@@ -232,7 +233,7 @@ class SessionShell:
     async def close(self, drain_s: float) -> Checkpoint:
         """Wait up to `drain_s` seconds for answers, then end the session here. The cluster keeps its part."""
         self.owner.check_process("close()")
-        deadline = self._loop.time() + drain_s
+        deadline = self._loop.time() + span("drain_s", drain_s, -LONGEST_S, LONGEST_S)
         while self.machine.unanswered and not self.machine.ended:
             self._moved.clear()
             left = deadline - self._loop.time()

@@ -18,7 +18,7 @@ import grpc
 from lockstep.admin import AdminCommand, checked_admin
 from lockstep.administration import Administration
 from lockstep.aio import AsyncClient
-from lockstep.arguments import Price, flag, instrument_name
+from lockstep.arguments import Price, flag, instrument_name, wait_s
 from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.delivery import CommandHandle
 from lockstep.enums import Feed, Side
@@ -279,9 +279,10 @@ class Session(Administration[CommandHandle], MarketOrders[CommandHandle]):
             Unavailable: not within `timeout_s` seconds. SessionEnded: the session ended before.
         """
         self._shell.owner.check_may_wait("drain()")
+        seconds = wait_s("timeout_s", timeout_s)
         with self._room:
             answered = self._room.wait_for(
-                lambda: self._shell.machine.unanswered == 0 or self._shell.machine.ended, timeout_s
+                lambda: self._shell.machine.unanswered == 0 or self._shell.machine.ended, seconds
             )
         if self._shell.machine.unanswered:
             self._shell.raise_if_ended()
