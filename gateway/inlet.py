@@ -14,12 +14,14 @@ from typing import Final
 from lockstep.ops.process import open_doorbell
 from lockstep.stream.arrival import decode_from
 from lockstep.stream.frames import Frame, FrameError, FrameType
+from lockstep.stream.sequencer_watches import SequencerWatches
 from lockstep.stream.topology import LinkKind, Member, Topology, inbound_links
 from lockstep.stream.transport import InboundLink, Transport
 from lockstep.stream.watch import WatchServer
 
 # Per link and turn: the loop has clients to serve in between.
 _FRAGMENTS: Final = 64
+_HEARD_NS: Final = 2_000_000
 _TYPES: Final = {LinkKind.RECEIPT: FrameType.RECEIPT, LinkKind.RELEASE: FrameType.RELEASE}
 
 
@@ -33,11 +35,15 @@ class Inlet:
         transport: Transport,
         watch: WatchServer,
         on_frames: Callable[[list[Frame]], None],
+        on_said: Callable[[int, int], None],
     ) -> None:
         """Raises DriverUnavailable or EnvironmentFault (another process has this member's name)."""
         self.damaged = 0
         """Messages that were no frames, or not what their link carries."""
         self._on_frames = on_frames
+        self._on_said = on_said
+        self._sequencers = SequencerWatches(topology, watch.status)
+        self._heard_due_ns = 0
         self._watch = watch
         self._bell = open_doorbell(topology, member)
         self._links: list[tuple[InboundLink, Callable[[bytes], None]]] = [
@@ -52,7 +58,11 @@ class Inlet:
 
     def poll(self) -> None:
         """Take in what has come, up to a bound; what is left comes in the loop's next turn."""
-        more = False
+        more, now_ns = False, time.monotonic_ns()
+        if now_ns >= self._heard_due_ns:
+            self._heard_due_ns = now_ns + _HEARD_NS
+            for sequencer, epoch in self._sequencers.heard(now_ns):
+                self._on_said(sequencer, epoch)
         for link, collect in self._links:
             more |= link.poll(collect, _FRAGMENTS) >= _FRAGMENTS
         frames = self._frames
@@ -67,6 +77,7 @@ class Inlet:
         self._loop.remove_reader(self._bell.fileno())
         self._loop.remove_reader(self._watch.fileno())
         self._bell.close()
+        self._sequencers.close()
 
     def _rung(self) -> None:
         self._bell.hear()

@@ -38,7 +38,6 @@ from lockstep.ops.process_log import open_log
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, encode_frame
 from lockstep.stream.records import Commands, Events
-from lockstep.stream.sequencer_watches import SequencerWatches
 from lockstep.stream.topology import LinkKind, Member, Topology, can_ring, outbound_links
 from lockstep.stream.transport import DriverState, DriverUnavailable, OutboundLink, Transport
 from lockstep.stream.watch import WatchServer
@@ -106,8 +105,7 @@ class GatewayShell:
         self._streams: dict[int, ClientStream] = {}
         self._tokens = itertools.count(1)
         self._watch = watch
-        self._sequencers = SequencerWatches(topology, watch.status)
-        self._inlet = Inlet(topology, member, transport, watch, self._on_frames)
+        self._inlet = Inlet(topology, member, transport, watch, self._on_frames, machine.on_said)
         self._tick_s = TICK_S if can_ring(topology, member) else _POLL_S
         self._flush_due: asyncio.TimerHandle | asyncio.Handle | None = None
         self._flushed_s = 0.0
@@ -146,7 +144,6 @@ class GatewayShell:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._inlet.close()
-        self._sequencers.close()
         self._transport.close()
         self._intake.close()
         await self.engines.close()
@@ -215,8 +212,6 @@ class GatewayShell:
             self._check_links(now_ns)
             self._inlet.poll()
             self._watch.poll(now_ns)
-            for said in self._sequencers.heard(now_ns):
-                self.machine.on_said(*said)
             self._perform(self.machine.on_tick(now_ns))
             if self._forget > self._forgotten and not self.stopping:
                 self._write_intake((), ())
@@ -273,10 +268,7 @@ class GatewayShell:
             raise
 
     def submit(self, session_id: int, records: Commands, *, admin: bool) -> Refused | None:
-        """Take commands in; what was not taken, if anything. They leave at the end of this turn of the loop.
-
-        `admin`: the client has that entitlement.
-        """
+        """Take commands in (`admin`: for an admin principal); what was not. They leave with this turn of the loop."""
         session = self.machine.sessions.get(session_id)
         assert session is not None, "commands of a session that was never opened"
         admission = self.machine.submit(session, records, time.monotonic_ns(), admin=admin)

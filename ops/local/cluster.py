@@ -114,14 +114,12 @@ class LocalCluster:
         `timeout_s`: how long nothing may come any further; `on_wait`: told now and then what is waited for.
 
         Raises:
-            EnvironmentFault: something outside is in the way (busy port, directory in use, a process that ends at
-                once). Whatever was started is stopped again.
+            EnvironmentFault: something is in the way (busy port, directory in use). All that was started is stopped.
         """
         try:
             self._lock = lock_data_dir(self.data_dir)
-            make_private(self.data_dir)
-            if self.config_path.exists():
-                make_private(self.config_path)
+            for path in (self.data_dir, *self.data_dir.glob("cluster.toml")):
+                make_private(path)
             ports = self._choose_ports()
             found = resume.examine(self.data_dir, engines=self.plan.engines)
             self._topology = self._plan_topology(ports)
