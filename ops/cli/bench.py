@@ -264,7 +264,7 @@ def restart(json_file: Output | None, commands: int, tail: int, engine: str, who
 @click.option("--accounts", type=click.IntRange(10, 200_000), default=20_000, show_default=True)
 @click.option("--instruments", type=click.IntRange(1, 20_000), default=5_000, show_default=True)
 @click.option("--rate", type=click.IntRange(10, 10_000), default=500, show_default=True, help="Orders a second.")
-@click.option("--duration", "duration_s", type=click.FloatRange(1, 600), default=10.0, show_default=True)
+@click.option("--duration", "duration_s", type=Real(1, 600), default=10.0, show_default=True)
 @click.option("--read", "reads", type=click.Choice(READS), multiple=True, help="Only this kind (repeatable); else all.")
 @expected_errors
 def reads(
