@@ -204,13 +204,15 @@ def _earlier_disk_is_put_back(stage: _Stage) -> None:
 
 
 def _deposed_leader_goes_on(stage: _Stage) -> None:
-    """A leader that is cut off from etcd and its rivals stamps on, and the new one's first record is late."""
+    """A leader that is cut off from etcd and its rivals stamps on, and the new one's first record is late. What the engines
+    promise the new one is heard late, too: a leader that hears it steps down."""
     leader = stage.leader
     rivals = [host for host in stage.cluster.sequencers if host is not leader]
     engines = [host.name for host in stage.cluster.engines]
     mend = stage.cut(leader, ["etcd", *(host.name for host in rivals)])
-    for rival in rivals:
-        for engine in engines:
+    for engine in engines:
+        stage.cluster.network.slow[engine, leader.name] = 1_500 * MS
+        for rival in rivals:
             stage.cluster.network.slow[rival.name, engine] = 1_500 * MS
     stage.wait(2_500)
     stage.cluster.network.slow.clear()

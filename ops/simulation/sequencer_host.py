@@ -94,7 +94,9 @@ class SequencerHost(Host):
             self._step(ev.SubmitReceived(frame))
         self._look_at_clocks()
         for engine in self.world.of_kind("engine"):
-            promised = engine.status_epoch() if hears(self, engine) else 0
+            # A link that holds frames back holds heartbeats back, too.
+            held_back = (engine.name, self.name) in self.world.network.slow
+            promised = engine.status_epoch() if hears(self, engine) and not held_back else 0
             if promised and promised != self._promised.get(engine.id, 0):
                 self._promised[engine.id] = promised
                 self._step(ev.EnginePromised(engine.id, promised))

@@ -275,7 +275,7 @@ def announced_learner_not_waited_for(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(CommitGate, "on_grow", lambda _self, _seq, _learner: None)
 
 
-@bug(50)
+@bug(43, act=11)
 def lower_epoch_accepted(patch: pytest.MonkeyPatch) -> None:
     real = ReplicaMachine._on_stream
 
