@@ -204,8 +204,10 @@ def _earlier_disk_is_put_back(stage: _Stage) -> None:
 
 
 def _deposed_leader_goes_on(stage: _Stage) -> None:
-    """A leader that is cut off from etcd and its rivals stamps on, and the new one's first record is late. What the engines
-    promise the new one is heard late, too: a leader that hears it steps down."""
+    """A leader that is cut off from etcd and its rivals stamps on, and the new one's first record is late.
+
+    What the engines promise the new one is heard late, too: a leader that hears it steps down.
+    """
     leader = stage.leader
     rivals = [host for host in stage.cluster.sequencers if host is not leader]
     engines = [host.name for host in stage.cluster.engines]
