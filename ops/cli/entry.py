@@ -7,6 +7,7 @@ def main() -> int:
     """Run the command line, or say what is missing."""
     try:
         from lockstep.ops.cli.main import run
+        from lockstep.ops.private import create_privately
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.split(".")[0] == "lockstep":
             raise
@@ -15,4 +16,5 @@ def main() -> int:
             "pip install 'lockstep[cluster]'\n"
         )
         return 1
+    create_privately()
     return run()

@@ -29,6 +29,7 @@ from lockstep.replica.rescue import PeerSays
 from lockstep.replica.rocks import JournalDamaged
 from lockstep.sequencer.config_record import ConfigRecord, config_key, encode_config
 from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore, StoreError
+from lockstep.stream.arrival import MAX_EPOCH
 from lockstep.stream.topology import Topology
 
 _WRITE_TIMEOUT_S: Final = 5.0
@@ -78,9 +79,11 @@ def examine(data_dir: Path, *, engines: int) -> Found | None:
             f"{data_dir}: no engine's journal was ever taken into the cluster; choose another --data-dir"
         )
     longest = max(joined, key=lambda member: (known[member].tip_epoch, known[member].tip_seq, -member))
-    epoch = max(max(journal.promised, journal.tip_epoch) for journal in known.values())
+    # A promise that no cluster can reach is nobody's: its engine says so, and how to lower it.
+    promised = [journal.promised for journal in known.values() if journal.promised <= MAX_EPOCH]
+    epoch = max(*promised, 1, *(journal.tip_epoch for journal in known.values()))
     everybody = tuple(range(1, engines + 1))
-    return Found(next(iter(uuids)), max(epoch, 1), longest, everybody, known[longest].tip_seq)
+    return Found(next(iter(uuids)), epoch, longest, everybody, known[longest].tip_seq)
 
 
 def _refuse_loss(data_dir: Path, found: dict[int, JournalSummary], damaged: dict[int, JournalDamaged]) -> None:

@@ -18,11 +18,12 @@ def test_rights_of_others_are_taken_away_once(tmp_path, mode):
     assert not make_private(tmp_path)
 
 
-def test_the_command_line_and_its_children_create_files_for_their_owner_only(tmp_path):
+@pytest.mark.parametrize("begin", ["m.main()", "lockstep.ops.cli.entry.main()"])
+def test_the_command_line_and_its_children_create_files_for_their_owner_only(tmp_path, begin):
     program = (
-        "import lockstep.ops.cli.main as m, subprocess\n"
-        "m.run = lambda _arguments: subprocess.call(['sh', '-c', 'echo x > file; mkdir directory'])\n"
-        "m.main()\n"
+        "import lockstep.ops.cli.main as m, lockstep.ops.cli.entry, subprocess\n"
+        "m.run = lambda _arguments=None: subprocess.call(['sh', '-c', 'echo x > file; mkdir directory'])\n"
+        f"{begin}\n"
     )
     environment = {**os.environ}
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True)

@@ -123,7 +123,7 @@ class Rig:
             time.sleep(0.001)
         pytest.fail(f"never happened: {what}\n" + "".join((self.data / f"{n}.log").read_text()[-2000:] for n in (1, 2)))
 
-    def fence(self, engine, epoch, sequencer, uuid="uuid-1"):
+    def fence(self, engine, epoch, sequencer, uuid="c1a5e000-0000-4000-8000-000000000001"):
         request = replication_pb2.FenceRequest(cluster_uuid=uuid, epoch=epoch, sequencer=sequencer)
         return self.stubs[engine].Fence(request, timeout=DEADLINE_S, wait_for_ready=True)
 

@@ -160,3 +160,12 @@ def test_what_was_salvaged_is_waited_for_before_a_shorter_log(tmp_path: Path) ->
     assert found is not None
     # Its journal is not joined, so that the cluster waits for an operator's word.
     assert (found.primary, found.known_seq) == (1, kept)
+
+
+@pytest.mark.parametrize("absurd", [2**48, 2**63, 2**64 - 1])
+def test_a_promise_that_no_cluster_can_reach_keeps_nothing_from_starting(tmp_path: Path, absurd: int) -> None:
+    make_engine(tmp_path, 1, epoch=3, promise=absurd)
+    make_engine(tmp_path, 2, epoch=3, promise=absurd)
+    found = examine(tmp_path, engines=2)
+    assert found is not None
+    assert found.epoch == 3
