@@ -245,24 +245,16 @@ DOCUMENTS = st.dictionaries(
 
 @settings(max_examples=400, deadline=None)
 @given(document=DOCUMENTS, keep=st.booleans())
-def test_no_values_lead_to_anything_but_a_configuration_error(
-    monkeypatch_module: pytest.MonkeyPatch, document: dict[str, object], keep: bool
-) -> None:
+def test_no_values_lead_to_anything_but_a_configuration_error(document: dict[str, object], keep: bool) -> None:
     whole = tomllib.loads(TEXT) if keep else {}
     for section, row in document.items():
         if keep and isinstance(row, dict) and isinstance(whole.get(section), dict):
             whole[section] = whole[section] | row
         else:
             whole[section] = row
-    monkeypatch_module.setattr(config.tomllib, "loads", lambda _: whole)
-    with contextlib.suppress(ConfigError):
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(ConfigError):
+        patch.setattr(config.tomllib, "loads", lambda _: whole)
         assert_usable(parse(""))
-
-
-@pytest.fixture(scope="module")
-def monkeypatch_module() -> object:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 def assert_usable(topology: config.Topology) -> None:
