@@ -203,7 +203,7 @@ def test_commit_release_queries_and_fetches(trading):
         list(rig.stubs[2].FetchSnapshot(replication_pb2.FetchSnapshotRequest(), timeout=DEADLINE_S))
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND, "the live state is not written for anybody"
     with pytest.raises(grpc.RpcError) as refused:
-        rig.fence(2, 5, 2, uuid="other")
+        rig.fence(2, 5, 2, uuid="5e1f0000-0000-4000-8000-000000000001")
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
 
 

@@ -9,6 +9,7 @@ import pytest
 from lockstep.engine.native import NativeEngine
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.ops.metrics.snapshotter import SnapshotterFigures
+from lockstep.ops.priority import Courtesy
 from lockstep.ops.process_log import open_log
 from lockstep.ops.stop_request import StopRequest
 from lockstep.replica import snapshotter
@@ -415,5 +416,11 @@ def test_journal_that_is_replaced_in_the_middle_of_a_replay_breaks_nothing(tmp_p
     broken = contextlib.nullcontext() if replaced else pytest.raises(BrokenInvariant)
     with broken:
         snapshotter._follow(
-            topology, member, ReferenceEngine, SnapshotterFigures(), StopRequest(), open_log("snapshotter-1")
+            topology,
+            member,
+            ReferenceEngine,
+            SnapshotterFigures(),
+            StopRequest(),
+            open_log("snapshotter-1"),
+            Courtesy(0),
         )
