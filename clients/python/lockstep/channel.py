@@ -105,22 +105,24 @@ def parse_addresses(addresses: str | Sequence[str]) -> tuple[str, ...]:
 
 
 class _ForkMemory:
-    """Whether gRPC's asyncio part was in use when this process was forked: then it can't be used here.
+    """Whether gRPC's asyncio part had been used when this process was forked: then it can't be used here.
 
-    Its poller, one for the process, is a thread that a fork does not take along, and nothing starts another one (grpcio
-    1.7x to 1.8x; a call then waits for ever). Where nothing used it at the fork, the first channel here starts one.
+    Its threads, of the process and not of a channel, are not taken along by a fork, and nothing starts others (grpcio
+    1.7x to 1.8x; a call then waits for ever). Closing all channels before does not help always: the core ends its
+    threads later, by itself. Where nothing used it before the fork, the first channel here starts them.
     """
 
     def __init__(self) -> None:
         self.inherited = False
-        self._in_use = False
+        self.used = False
+        """Whether this process has made a channel."""
         os.register_at_fork(before=self._before_fork, after_in_child=self._after_fork)
 
     def _before_fork(self) -> None:
-        self._in_use = any(_POLLER in thread.name for thread in threading.enumerate())
+        self.used |= any(_POLLER in thread.name for thread in threading.enumerate())
 
     def _after_fork(self) -> None:
-        if self._in_use:
+        if self.used:
             self.inherited = True
             # Whatever of gRPC is garbage here must stay: to end a call or a channel would ask the lost threads for it
             # (seen: a failed check in its core aborts the process).
@@ -134,9 +136,9 @@ def check_usable_here() -> None:
     """Raises CalledAfterFork where no client of this process's own can work."""
     if _FORKS.inherited:
         raise CalledAfterFork(
-            f"process {os.getpid()} was forked while its parent had a client (or anything else of grpc.aio) open: that "
-            "part of gRPC does not survive a fork, and a client made here would wait for ever. Close the parent's "
-            'clients before the fork, or start processes with multiprocessing.get_context("spawn") or "forkserver"'
+            f"process {os.getpid()} was forked after its parent had used a client (or anything else of grpc.aio): that "
+            "part of gRPC does not survive a fork, and a client made here could wait for ever. Fork before the parent "
+            'uses a client, or start processes with multiprocessing.get_context("spawn") or "forkserver"'
         )
 
 
@@ -178,6 +180,7 @@ class Channels:
         if place not in self._open:
             address = self.addresses[place]
             options = _options(self._patience.setdefault(place, Patience(time.monotonic())).ping_ms)
+            _FORKS.used = True
             if self._credentials is None:
                 opened = grpc.aio.insecure_channel(address, options=options)
             else:

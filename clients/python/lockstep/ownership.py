@@ -38,7 +38,7 @@ class Owner:
             raise CalledAfterFork(
                 f"{what} was called in process {os.getpid()}, but its client belongs to process {self._pid}, from "
                 "which this one was forked: the threads and connections behind it stayed there. Make a client of this "
-                "process's own, after the fork and with no client open before it, or start processes with "
+                "process's own, in a process that was forked before the parent used one, or start processes with "
                 'multiprocessing.get_context("spawn")'
             )
 
