@@ -99,7 +99,7 @@ bench: $(STAMP) ## Throughput and latency: both engines, the C++ core alone, a w
 sim: $(STAMP) ## The whole cluster simulated under faults (SEEDS=n, START=s)
 	@$(BIN)/lockstep sim --seeds $(SEEDS) --start $(or $(START),1)
 
-odd-frames: $(STAMP) ## 120 000 frames with valid CRCs and odd fields on every link, after which the cluster trades
+odd-frames: $(STAMP) ## 180 000 frames with valid CRCs and odd fields on every link, after which the cluster trades
 	@LOCKSTEP_ODD_FRAMES=60000 $(BIN)/python -m pytest -q tests/sequencer/test_odd_frames.py \
 	  tests/replica/test_odd_frames.py tests/gateway/test_odd_frames.py
 

@@ -96,6 +96,7 @@ class Uplink:
         self._commands = 0
         self._waiting_commands = 0
         self._next_link = 1
+        self._peak_link = 1  # the highest next one of this reign
         self._acked_link = 1
         self._credit = 0
         self._heard_ns = 0
@@ -190,9 +191,9 @@ class Uplink:
         if not self._mine(receipt):
             # The sequencer has not heard of this life yet: its numbers are those of the one before.
             return new
-        if new and len(receipt.records) == 8:
-            # It knows this life in this reign already: what it expects next is where the numbers go on.
-            self._next_link = self._acked_link = receipt.first_seq
+        lowest = self._sent[0].link_no if self._sent else self._next_link
+        if len(receipt.records) == 8 and not lowest <= receipt.first_seq <= self._peak_link:
+            self._renumber(receipt.first_seq)
         if self._acked_link < receipt.first_seq <= self._next_link:
             self._acked_link = receipt.first_seq
             self._progress_ns = now_ns
@@ -236,8 +237,18 @@ class Uplink:
         self._commands = self._waiting_commands = sum(len(entry.records) for entry in self._waiting)
         for entry in self._waiting:
             entry.link_no = 0
-        self._next_link = self._acked_link = 1
+        self._next_link = self._acked_link = self._peak_link = 1
         self._rewound_to = 0
+
+    def _renumber(self, link_no: int) -> None:
+        """The sequencer knows this life by numbers that it never gave, because of a receipt that was nobody's: what is
+        not answered goes again from the number that it expects."""
+        while self._sent:
+            entry = self._sent.pop()
+            self._waiting.appendleft(entry)
+            self._waiting_commands += len(entry.records)
+            self.entries_resent += 1
+        self._next_link = self._acked_link = self._peak_link = link_no
 
     def _rewind(self, link_no: int, now_ns: int) -> None:
         """Everything from `link_no` on goes again under the numbers it had."""
@@ -280,6 +291,7 @@ class Uplink:
             self._waiting_commands -= len(entry.records)
             entry.link_no = self._next_link
             self._next_link += len(entry.records)
+            self._peak_link = max(self._peak_link, self._next_link)
             self._sent.append(entry)
             frames.append(self._submit(entry))
         return tuple(frames)

@@ -61,3 +61,9 @@ def test_a_gateway_still_serves_after_odd_frames(seed):
     assert machine.submit(machine.sessions.get(10), records, now_ns).taken == 2
     (sent,) = machine.flush(now_ns).sends
     assert (sent.timestamp_ns, sent.first_seq, sent.count) == (7, 1, 2)
+    # However the numbers were put out of step in between, the sequencer's own receipts put them right, both ways.
+    for odd in (2**62 - 1, 900):
+        machine.on_frames([receipt(odd)], now_ns)
+        (again,) = machine.on_frames([receipt(1)], now_ns).sends
+        assert (again.first_seq, again.count) == (1, 2)
+    assert not machine.on_frames([receipt(3)], now_ns).sends
