@@ -25,7 +25,9 @@ _HALF_LIFE_NS: Final = 10_000 * MS
 _HOST_LEVEL: Final = 2
 """Doublings at the most for what only this process has felt of its host."""
 _STEADY_NS: Final = 250 * MS
-"""Stops of recent seconds that make no difference."""
+"""Stops of an engine in recent seconds that make no difference."""
+_OWN_STEADY_NS: Final = 1_000 * MS
+"""And of this process itself: a process that is started beside it on a host of two cores costs it several tenths."""
 
 Peer = tuple[str, int]
 """("engine" or "sequencer", id); "pace": an engine that answers and does not get on with the stream."""
@@ -68,7 +70,7 @@ class Patience:
         if calm > 0:
             self._level = max(0, self._level - calm)
             self._calm_since_ns += calm * _CALM_NS
-        level = max(self._level, min(_grade(self._own, now_ns), _HOST_LEVEL))
+        level = max(self._level, min(_grade(self._own, now_ns, _OWN_STEADY_NS), _HOST_LEVEL))
         return self.hang_ns * ((1 << level) - 1)
 
     def on_silent(self, peer: Peer, now_ns: int) -> None:
@@ -133,8 +135,8 @@ def _add(stops: _Stops, stop_ns: int, now_ns: int) -> None:
     stops.total_ns = _recent_ns(stops, now_ns) + stop_ns
 
 
-def _grade(stops: _Stops, now_ns: int) -> int:
-    return (_recent_ns(stops, now_ns) // _STEADY_NS).bit_length()
+def _grade(stops: _Stops, now_ns: int, steady_ns: int = _STEADY_NS) -> int:
+    return (_recent_ns(stops, now_ns) // steady_ns).bit_length()
 
 
 def _recent_ns(stops: _Stops, now_ns: int) -> int:
