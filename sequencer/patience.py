@@ -5,7 +5,6 @@ falls silent for a while, and a failover for that only adds to the load. So each
 comes after it. Where the one that was given up is back soon, it was in vain: the next silence has to last longer before
 it counts, twice as long each time, and that for whoever is silent, because it is the host that is short of time. A
 minute without such a thing takes one doubling back; the first silence of a calm cluster is acted on at its deadline.
-One who stands still again and again itself knows without any failover that its host is short of time.
 
 Stops that are too short for any of that are kept as well, by engine: where there is a choice of the next primary, it
 falls on one that was steady.
@@ -22,12 +21,8 @@ _LONGEST: Final = 4
 """Doublings at the most: a silence counts then 15 times `hang_ms` after its deadline (3 s as delivered)."""
 _CALM_NS: Final = 60_000 * MS
 _HALF_LIFE_NS: Final = 10_000 * MS
-_HOST_LEVEL: Final = 2
-"""Doublings at the most for what only this process has felt of its host."""
 _STEADY_NS: Final = 250 * MS
-"""Stops of an engine in recent seconds that make no difference."""
-_OWN_STEADY_NS: Final = 1_000 * MS
-"""And of this process itself: a process that is started beside it on a host of two cores costs it several tenths."""
+"""Stops of recent seconds that make no difference."""
 
 Peer = tuple[str, int]
 """("engine" or "sequencer", id); "pace": an engine that answers and does not get on with the stream."""
@@ -47,7 +42,7 @@ class Patience:
     """See the module. One for each sequencer, for the life of its process."""
 
     __slots__ = (
-        "_calm_since_ns", "_level", "_own", "_own_stop_ns", "_raised_ns", "_silent_since_ns", "_stops", "_turn_ns",
+        "_calm_since_ns", "_level", "_own_stop_ns", "_raised_ns", "_silent_since_ns", "_stops", "_turn_ns",
         "hang_ns", "in_vain",
     )  # fmt: skip
 
@@ -58,7 +53,6 @@ class Patience:
         self._raised_ns: int | None = None
         self._silent_since_ns: dict[Peer, int] = {}
         self._stops: dict[int, _Stops] = {}
-        self._own = _Stops()  # of this process itself, those of less than VAIN
         self._turn_ns: int | None = None  # its own last turn
         self._own_stop_ns: int | None = None  # when it last went on after a long stop of its own
         self.in_vain = 0
@@ -70,8 +64,7 @@ class Patience:
         if calm > 0:
             self._level = max(0, self._level - calm)
             self._calm_since_ns += calm * _CALM_NS
-        level = max(self._level, min(_grade(self._own, now_ns, _OWN_STEADY_NS), _HOST_LEVEL))
-        return self.hang_ns * ((1 << level) - 1)
+        return self.hang_ns * ((1 << self._level) - 1)
 
     def on_silent(self, peer: Peer, now_ns: int) -> None:
         """A peer is silent beyond its deadline."""
@@ -105,8 +98,6 @@ class Patience:
         gap_ns = 0 if self._turn_ns is None else now_ns - self._turn_ns
         if gap_ns >= VAIN * self.hang_ns:
             self._own_stop_ns = now_ns
-        elif 2 * gap_ns >= self.hang_ns:
-            _add(self._own, gap_ns, now_ns)
         self._turn_ns = now_ns
 
     def on_stop(self, engine: int, stop_ns: int, now_ns: int) -> None:
@@ -135,8 +126,8 @@ def _add(stops: _Stops, stop_ns: int, now_ns: int) -> None:
     stops.total_ns = _recent_ns(stops, now_ns) + stop_ns
 
 
-def _grade(stops: _Stops, now_ns: int, steady_ns: int = _STEADY_NS) -> int:
-    return (_recent_ns(stops, now_ns) // steady_ns).bit_length()
+def _grade(stops: _Stops, now_ns: int) -> int:
+    return (_recent_ns(stops, now_ns) // _STEADY_NS).bit_length()
 
 
 def _recent_ns(stops: _Stops, now_ns: int) -> int:

@@ -94,25 +94,6 @@ def test_leader_that_was_deposed_after_a_long_stop_of_its_own_has_not(patience: 
     assert extra_ms(patience, 2_200) == 0
 
 
-def test_sequencer_that_stands_still_itself_again_and_again_trusts_no_silence(patience: Patience) -> None:
-    now_ms = 0
-    for gap_ms in (500, 600, 700, 550):
-        patience.on_turn(now_ms * MS)
-        now_ms += gap_ms
-        patience.on_turn(now_ms * MS)
-        now_ms += 300
-        for ms in range(now_ms - 300, now_ms, 10):
-            patience.on_turn(ms * MS)
-    assert extra_ms(patience, now_ms) == 600
-    assert [extra_ms(patience, now_ms + s * 1_000) for s in (10, 20, 60)] == [200, 0, 0]
-
-
-def test_what_the_start_of_a_process_beside_it_costs_a_sequencer_makes_no_difference(patience: Patience) -> None:
-    for at_ms in (0, 150, 300, 500, 700, 900):
-        patience.on_turn(at_ms * MS)
-    assert extra_ms(patience, 900) == 0
-
-
 @pytest.mark.parametrize("gap_ms", [10, 60, 99, 1_000, 2_000])
 def test_short_naps_and_one_long_stop_of_its_own_say_nothing_about_the_host(patience: Patience, gap_ms: int) -> None:
     for turn in range(20 if gap_ms < 100 else 2):
