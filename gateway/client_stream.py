@@ -163,11 +163,11 @@ class ClientStream:
         )
         self._say(columns_pb2.SessionResponse(refusal=message.SerializeToString()))
 
-    def say_next_number(self, stamp: common_pb2.Stamp, next_no: int) -> None:
-        """After all reports that wait now."""
+    def say_next_number(self, stamp: common_pb2.Stamp, next_no: int, executed_no: int) -> None:
+        """After all reports that wait now; `executed_no`: how far the engines had come."""
         if self.end is not None:
             return
-        message = orders_pb2.NextNumber(stamp=stamp, next_no=next_no)
+        message = orders_pb2.NextNumber(stamp=stamp, next_no=next_no, executed_no=executed_no)
         said = columns_pb2.SessionResponse(next_number=message.SerializeToString())
         self._after_rows.append(said.SerializeToString())
         self._notify()

@@ -37,6 +37,8 @@ async def say_next_number(
             await asyncio.sleep(_RETRY_PAUSE_S)
             continue
         session = sessions.get(stream.session_id)
-        expected = 1 if session is None else session.expected
-        stream.say_next_number(stamp(), max(expected, reply.session_last_no + 1))
+        # Not `session.expected`, which believes what any Hello of the session has claimed.
+        in_flight_to = 0 if session is None else session.in_flight_to
+        executed_no = reply.session_last_no
+        stream.say_next_number(stamp(), max(in_flight_to, executed_no) + 1, executed_no)
         return

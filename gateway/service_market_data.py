@@ -64,6 +64,7 @@ class MarketDataService:
         if shell.stopping or shell.machine.downlink is None:
             code = Code.SHUTTING_DOWN if shell.stopping else Code.UNAVAILABLE
             await abort(context, grpc.StatusCode.UNAVAILABLE, shell.why_not_serving(), code)
+        await self._come_up_to(request.at_least.epoch, request.at_least.seq, context)
         last_seen = await self._last_seen(request, context)
         subscription = Subscription(request.instruments, request.feeds, request.depth, last_seen)
         in_doubt = last_seen is not None and 0 < request.last_epoch < shell.machine.epoch
@@ -87,23 +88,24 @@ class MarketDataService:
         """Which trade the client has last, if it goes on with a tape. A gateway that is behind the client waits."""
         if not request.HasField("last_seen"):
             return None
-        machine = self._shell.machine
         if TRADES not in request.feeds:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "last_seen is of FEED_TRADES; ask for it too")
-        seen = request.last_seen.seq, request.last_seen.index
+        await self._come_up_to(request.last_epoch, request.last_seen.seq, context)
+        return request.last_seen.seq, request.last_seen.index
+
+    async def _come_up_to(self, epoch: int, seq: int, context: Any) -> None:
+        """Wait until this gateway is not behind what its client was told; `epoch` 0: under which, is not known."""
+        machine = self._shell.machine
         give_up_s = asyncio.get_running_loop().time() + _BEHIND_PATIENCE_S
-        while request.last_epoch > machine.epoch or (
-            request.last_epoch in (0, machine.epoch) and seen[0] > machine.delivered_seq
-        ):
+        while epoch > machine.epoch or (epoch in (0, machine.epoch) and seq > machine.delivered_seq):
             if asyncio.get_running_loop().time() > give_up_s:
                 text = (
-                    f"this gateway is at seq {machine.delivered_seq} of epoch {machine.epoch}, last_seen is seq "
-                    f"{seen[0]} of epoch {request.last_epoch}: ask another gateway, or leave last_seen out if the "
+                    f"this gateway is at seq {machine.delivered_seq} of epoch {machine.epoch}, its client was told of "
+                    f"seq {seq} of epoch {epoch}: ask another gateway, or leave last_seen and at_least out if the "
                     "cluster is a new one"
                 )
                 await abort(context, grpc.StatusCode.UNAVAILABLE, text)
             await asyncio.sleep(_BEHIND_PAUSE_S)
-        return seen
 
     async def _feed(
         self, subscription: Subscription, wake: asyncio.Event, bringing: "asyncio.Future[str]", context: Any

@@ -47,6 +47,9 @@ class Session:
     """Token of the stream that owns the session; NO_STREAM: none is open."""
     refused_at: int = 0
     """The number at which the client was told to come again; later ones are dropped until it came. 0: none."""
+    in_flight_to: int = 0
+    """Highest number that was taken in here and that no answer has passed; 0: none is in flight. What a Hello claims
+    does not change it."""
 
     @property
     def unanswered(self) -> int:
@@ -136,7 +139,7 @@ class SessionTable:
 
     def _forget_one(self) -> bool:
         for session_id, session in self._sessions.items():
-            if session.stream == NO_STREAM and session.unanswered == 0:
+            if session.stream == NO_STREAM and session.unanswered == 0 and not session.in_flight_to:
                 del self._sessions[session_id]
                 return True
         return False
@@ -172,6 +175,7 @@ class SessionTable:
         taken = max(0, min(fresh, room - repeated, self._credit - session.unanswered))
         if fresh:
             session.expected += taken
+            session.in_flight_to = session.expected - 1 if taken else session.in_flight_to
         if taken == fresh:
             if fresh:
                 session.refused_at = 0
@@ -192,12 +196,20 @@ class SessionTable:
         """Engines have executed these sessions up to these numbers (0: says nothing)."""
         for session_id, number in zip(session_ids, numbers, strict=True):
             session = self._sessions.get(session_id)
-            if session is not None and number > session.answered:
+            if session is None:
+                continue
+            if number >= session.in_flight_to:
+                session.in_flight_to = 0
+            if number > session.answered:
                 session.answered = number
                 session.expected = max(session.expected, number + 1)
 
     def on_out_of_order(self, session_id: int, number: int) -> None:
         """An engine refused a number as not the session's next: it is answered, but nothing beyond it is known."""
         session = self._sessions.get(session_id)
-        if session is not None and session.answered < number < session.expected:
+        if session is None:
+            return
+        if number >= session.in_flight_to:
+            session.in_flight_to = 0
+        if session.answered < number < session.expected:
             session.answered = number

@@ -157,6 +157,7 @@ class Uplink:
                     made = sessions.ensure(session_id, UNOWNED, first)
                     session = made if isinstance(made, Session) else Session(session_id, UNOWNED, first, first - 1)
                 session.expected = max(session.expected, number + 1)
+                session.in_flight_to = max(session.in_flight_to, number)
                 runs.append((session, number))
             self._waiting.append(Entry(key, records, tuple(runs)))
             self._waiting_commands += len(records)

@@ -25,7 +25,8 @@ from lockstep.session_events import (
     Ticked,
     Welcomed,
 )
-from lockstep.session_machine import Piece, SessionMachine
+from lockstep.session_machine import SessionMachine
+from lockstep.session_parcels import Piece
 from lockstep.session_shell import _hello as hello_message
 from lockstep.v1 import orders_pb2
 from lockstep.wire.v1 import columns_pb2

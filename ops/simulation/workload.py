@@ -4,7 +4,7 @@ from lockstep.admin import AdjustCash, AdjustPosition, DefineAccount, DefineInst
 from lockstep.columns import CommandColumns
 from lockstep.ops.simulation.client_host import ClientHost
 from lockstep.ops.simulation.kernel import MS, Kernel
-from lockstep.session_machine import Piece
+from lockstep.session_parcels import Piece
 from lockstep.stream.records import CommandKind, OrderType, Side, TimeInForce
 
 _INSTRUMENTS = (1, 2)

@@ -237,6 +237,32 @@ def test_subscription_goes_on_with_the_trades_where_it_was_cut_off(run_with_gate
     run_with_gateways(body, 2)
 
 
+def test_subscription_asks_for_no_older_state_than_its_client_was_told_of(
+    run_with_gateways: Callable[..., Any],
+) -> None:
+    async def body(first: Any, second: Any) -> None:
+        first.exchange.epoch, first.exchange.seq = 3, 41
+        for gateway in (first, second):
+            gateway.market_scripts = [[snapshot(42, level(BUY, 98, 7))] for _ in range(2)]
+        async with AsyncClient([first.address, second.address]) as client:
+            await client.instruments()
+            first.exchange.seq = 44
+            subscription = await client.subscribe(["ACME"], feeds=[Feed.L2])
+            await subscription.next(5)
+            await subscription.close()
+            session = await client.session()
+            handle = await session.place(account=1, instrument="ACME", side="buy", quantity_lots=1, price_ticks=5)
+            (report,) = (await handle).reports
+            subscription = await client.subscribe([7], feeds=[Feed.L2])
+            await subscription.next(5)
+            await subscription.close()
+        asked = [request.at_least for gateway in (first, second) for request in gateway.subscriptions]
+        assert {(at_least.epoch, at_least.seq) for at_least in asked} == {(3, 41), (3, report.seq)}
+        assert report.seq > 44
+
+    run_with_gateways(body, 2)
+
+
 def test_gap_makes_the_subscription_subscribe_again_and_the_book_is_whole(
     run_with_gateways: Callable[..., Any],
 ) -> None:

@@ -408,6 +408,30 @@ def test_what_a_gateway_said_on_an_earlier_connection_does_not_count_on_the_next
     assert machine.may_number
 
 
+def test_checkpoint_that_counts_more_as_answered_than_the_engines_executed_fails_its_session() -> None:
+    machine = taken_up(Checkpoint(77, next_no=9))
+    failure = machine.step(NextNumberTold(1, 9, 3), 0).failure
+    assert failure is not None
+    assert failure.code == Code.SESSION_OUT_OF_ORDER
+    assert "up to 8 as answered" in failure.text
+    assert "only up to 3: it is a checkpoint of another cluster" in failure.text
+    assert not machine.may_number
+
+
+@pytest.mark.parametrize("executed_no", [8, 11, -1])
+def test_checkpoint_that_the_engines_bear_out_goes_on(executed_no: int) -> None:
+    machine = taken_up(Checkpoint(77, next_no=9))
+    assert machine.step(NextNumberTold(1, 9, executed_no), 0) == NOTHING
+    assert machine.may_number
+
+
+def test_what_was_reported_after_the_engines_were_asked_is_not_held_against_the_checkpoint() -> None:
+    machine = taken_up(Checkpoint(77))
+    machine.step(Reported(1, accepted(9, 1)), 0)
+    assert machine.step(NextNumberTold(1, 2, 0), 0) == NOTHING
+    assert machine.submit(row(1), 0) == 2
+
+
 def test_session_that_has_numbered_asks_no_more_and_is_not_held_up_by_a_reconnect() -> None:
     machine = taken_up(Checkpoint(77))
     machine.step(NextNumberTold(1, 1), 0)

@@ -135,6 +135,26 @@ def test_next_number_counts_what_is_in_flight_through_this_gateway(gateway, clus
     again.close()
 
 
+def test_next_number_says_how_far_the_engines_have_come_whatever_the_hello_claims(gateway, cluster, order):
+    first = gateway.session(S1)
+    first.expect("welcome")
+    for number in range(1, 4):
+        first.send(command=order(number))
+    first.rows(3)
+    first.close()
+    again = gateway.session(S1, next_no=9, asks_next_no=True)
+    again.expect("welcome")
+    again.rows(3)
+    told = again.expect("next_number")
+    assert (told.next_no, told.executed_no) == (4, 3)
+    again.close()
+    new = gateway.session(S2, next_no=5, asks_next_no=True)
+    new.expect("welcome")
+    told = new.expect("next_number")
+    assert (told.next_no, told.HasField("executed_no"), told.executed_no) == (1, True, 0)
+    new.close()
+
+
 def test_unanswered_commands_are_sent_again_in_a_new_reign(gateway, cluster, order):
     client = gateway.session(S1)
     client.expect("welcome")

@@ -88,6 +88,28 @@ def test_client_that_was_elsewhere_goes_on_from_there(table, session):
     assert (session.expected, session.answered) == (20, 19)
 
 
+def test_claim_of_a_hello_changes_nothing_about_what_is_in_flight(table, session):
+    table.open(S, "alice", 2, 20)
+    assert session.in_flight_to == 0
+    admit(table, session, 20, 2)
+    assert session.in_flight_to == 21
+    table.on_out_of_order(S, 20)
+    assert session.in_flight_to == 21
+    table.on_out_of_order(S, 21)
+    assert session.in_flight_to == 0
+
+
+def test_what_is_in_flight_ends_with_the_answer_to_its_last_number(table, session):
+    admit(table, session, 1, 3)
+    table.open(S, "alice", 2, 20)
+    table.on_answers([S], [2])
+    assert session.in_flight_to == 3
+    table.on_answers([S], [0])
+    assert session.in_flight_to == 3
+    table.on_answers([S], [3])
+    assert session.in_flight_to == 0
+
+
 def test_answers_to_commands_of_another_gateway_move_the_session_on(table, session):
     table.on_answers([S], [7])
     assert (session.expected, session.answered) == (8, 7)

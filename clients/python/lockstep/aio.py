@@ -104,6 +104,7 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
             client_number = 0 if token else 1 + secrets.randbelow(_MOST_ANONYMOUS)
         self.client_number = integer("client_number", client_number, 0, U32)
         self.reference = Reference()
+        self._stamp = 0, 0
         self._channels = Channels(parse_addresses(addresses), token=token, credentials=credentials)
         self._timeout_s = span("timeout_s", timeout_s, 0, LONGEST_S)
         self._address = 0
@@ -377,9 +378,14 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
         for name in instruments:
             found = await self.resolve(name, tick_needed=False)
             ids.append(instrument_id(found, name))
-        subscription = AsyncSubscription(self._channels, ids, feeds, depth)
+        subscription = AsyncSubscription(self._channels, ids, feeds, depth, self._told())
         self._subscriptions.add(subscription)
         return subscription
+
+    def _told(self) -> tuple[int, int]:
+        """(epoch, seq): how far the cluster was when this client was told of it last."""
+        sessions = [shell.machine for shell in self._shells if not shell.machine.ended]
+        return max(self._stamp, *((machine.epoch, machine.last_seen.seq) for machine in sessions), (0, 0))
 
     # ---- one call, over all gateways ---------------------------------------------------------------------------
 
@@ -399,7 +405,10 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
             call: Callable[..., Awaitable[Any]] = getattr(stub(self._channels.channel(address)), method)
             try:
                 timeout_s = left if patient else min(left, _ATTEMPT_S)
-                return await call(request, timeout=timeout_s, metadata=self._channels.metadata)
+                reply: Any = await call(request, timeout=timeout_s, metadata=self._channels.metadata)
+                if "stamp" in reply.DESCRIPTOR.fields_by_name:
+                    self._stamp = max(self._stamp, (reply.stamp.epoch, reply.stamp.seq))
+                return reply
             except grpc.aio.AioRpcError as error:
                 details = error.details() or error.code().name
                 code = fatal_code(error.code())

@@ -47,11 +47,20 @@ class AsyncSubscription:
         ...     print(update.best_bid, update.best_ask)
     """
 
-    def __init__(self, channels: Channels, instruments: Sequence[int], feeds: Sequence[Feed], depth: int) -> None:
+    def __init__(
+        self,
+        channels: Channels,
+        instruments: Sequence[int],
+        feeds: Sequence[Feed],
+        depth: int,
+        at_least: tuple[int, int] = (0, 0),
+    ) -> None:
+        """`at_least`: (epoch, seq) of what the client was told already; no gateway that is behind it may answer."""
         self._channels = channels
         self._request = market_data_pb2.SubscribeRequest(
             instruments=instruments, feeds=[feed.name_on_wire for feed in feeds], depth=depth
         )
+        self._request.at_least.epoch, self._request.at_least.seq = at_least
         self._tape = Feed.TRADES in feeds
         self._machine = MarketMachine()
         self._turn = asyncio.Lock()

@@ -190,6 +190,8 @@ class NextNumberTold:
 
     conn: int
     next_no: int
+    executed_no: int = -1
+    """Highest number that the engines had executed by then; -1: it did not say."""
 
 
 @dataclass(frozen=True, slots=True)

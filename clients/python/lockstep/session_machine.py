@@ -32,7 +32,6 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final
 
-from lockstep.admin import AdminCommand
 from lockstep.backoff import spread
 from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.enums import Code, code_name
@@ -57,10 +56,8 @@ from lockstep.session_events import (
     Ticked,
     Welcomed,
 )
+from lockstep.session_parcels import Piece, joined
 from lockstep.session_rows import drop_seen, last_id, without_resends
-
-Piece = tuple[int, ...] | CommandColumns | AdminCommand
-"""What the owner submits: one command as a row of `COMMAND_FIELDS`, a batch, or an administrative command."""
 
 _RECONNECT_AFTER_GAPS: Final = 8
 _OUT_OF_ORDER: Final = int(Code.SESSION_OUT_OF_ORDER)
@@ -100,6 +97,8 @@ class SessionMachine:
         self._parcels: deque[Parcel] = deque(checkpoint.unanswered)
         # Contiguous: _parcels cover [first unanswered or before, _cut_no), _pending cover [_cut_no, next_no).
         self.first_unanswered = checkpoint.unanswered[0].first_no if checkpoint.unanswered else checkpoint.next_no
+        self._claimed_no = self.first_unanswered - 1
+        """Up to which number the checkpoint says that there are answers."""
         self._cut_no = checkpoint.next_no
         self._cursor = self.first_unanswered
         # Highest number ever sent, plus one: a report for a higher one is somebody else's command.
@@ -268,6 +267,13 @@ class SessionMachine:
         if event.conn != self.conn or self.state is not State.OPEN:
             self.counters.late_messages += 1
             return NOTHING
+        if 0 <= event.executed_no < self._claimed_no and not self._numbered:
+            return self._enter_failed(
+                _OUT_OF_ORDER,
+                f"the checkpoint counts the numbers up to {self._claimed_no} as answered, but the cluster has executed "
+                f"session {self.session_id:#x} only up to {event.executed_no}: it is a checkpoint of another cluster, "
+                "or of a history that this one has given up",
+            )
         self._told_no = event.next_no
         return NOTHING
 
@@ -389,46 +395,12 @@ class SessionMachine:
         return replace(effects, send=tuple(sends)) if sends else effects
 
     def _cut(self) -> None:
-        """Make parcels of what is pending; neighbours are joined up to `batch_rows`."""
-        rows: list[tuple[int, ...]] = []
-        parts: list[CommandColumns] = []
-        held = 0
-
-        def close_rows() -> None:
-            if rows:
-                parts.append(CommandColumns.trusted_rows(rows))
-                rows.clear()
-
-        def close_parcel() -> None:
-            nonlocal held
-            close_rows()
-            if parts:
-                self._append(CommandColumns.concat(parts))
-                parts.clear()
-            held = 0
-
-        for piece in self._pending:
-            count = piece.count if isinstance(piece, CommandColumns) else 1
-            if held and held + count > self.limits.batch_rows:
-                close_parcel()
-            if isinstance(piece, tuple):
-                rows.append(piece)
-            elif isinstance(piece, CommandColumns):
-                close_rows()
-                parts.append(piece)
-            else:
-                close_parcel()
-                self._append(piece)
-                continue
-            held += count
-        close_parcel()
+        """Make parcels of what is pending."""
+        for parcel in joined(self._pending, self._cut_no, self.limits.batch_rows):
+            self._parcels.append(parcel)
+            self._cut_no = parcel.end_no
         self._pending.clear()
         self._linger_at = _NEVER
-
-    def _append(self, body: CommandColumns | AdminCommand) -> None:
-        parcel = Parcel(self._cut_no, body)
-        self._parcels.append(parcel)
-        self._cut_no = parcel.end_no
 
     # ---- entering states ---------------------------------------------------------------------------------------
 

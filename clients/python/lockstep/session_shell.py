@@ -42,7 +42,8 @@ from lockstep.session_events import (
     Ticked,
     Welcomed,
 )
-from lockstep.session_machine import Piece, SessionMachine, State
+from lockstep.session_machine import SessionMachine, State
+from lockstep.session_parcels import Piece
 from lockstep.session_rows import last_id
 from lockstep.v1 import orders_pb2
 from lockstep.wire.v1 import columns_pb2
@@ -406,7 +407,8 @@ class SessionShell:
                 )
             case "next_number":
                 told = orders_pb2.NextNumber.FromString(response.next_number)
-                self._step(NextNumberTold(conn, told.next_no))
+                executed_no = told.executed_no if told.HasField("executed_no") else -1
+                self._step(NextNumberTold(conn, told.next_no, executed_no))
             case "reports":
                 self._step(Reported(conn, decode_reports(orders_pb2.Reports.FromString(response.reports))))
             case _:

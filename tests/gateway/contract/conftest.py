@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lockstep.stream.records import ADMIN, COMMAND, CONTROL, AccountFlag, CommandKind
-from lockstep.v1 import orders_pb2
+from lockstep.v1 import common_pb2, orders_pb2
 
 _numbers = itertools.count(10)
 BUY, SELL = 1, 2
@@ -65,6 +65,18 @@ class Desk:
         rows["flags"][0] = 0
         cluster.stamp(rows.view(COMMAND))
         self._open: list[Any] = []
+
+    def define_instrument(self, number: int) -> None:
+        """Another one, by somebody else."""
+        row = np.zeros(1, dtype=ADMIN)
+        row["kind"], row["instrument"], row["name"] = CommandKind.DEFINE_INSTRUMENT, number, f"I{number}"
+        row["tick_micros"], row["lot_units"] = 10_000, 1
+        self.cluster.stamp(row.view(COMMAND))
+
+    def stamp(self, seqs_later: int = 0, epochs_later: int = 0) -> common_pb2.Stamp:
+        """How far the cluster is now, or a stamp of some time later."""
+        cluster = self.cluster
+        return common_pb2.Stamp(epoch=cluster.epoch + epochs_later, seq=cluster.engine.last_seq + seqs_later)
 
     def stream(self, session_id: int = 0, **hello: Any) -> Any:
         """A session stream whose Welcome has come."""

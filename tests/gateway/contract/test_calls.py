@@ -257,7 +257,8 @@ def test_call_that_is_not_answered_in_time_is_unavailable_and_its_key_gives_the_
 
 
 def first_updates(desk, feeds, count):
-    request = market_data_pb2.SubscribeRequest(instruments=[desk.instrument], feeds=feeds)
+    # The instrument was defined elsewhere a moment ago.
+    request = market_data_pb2.SubscribeRequest(instruments=[desk.instrument], feeds=feeds, at_least=desk.stamp())
     call = desk.gateway.market.Subscribe(request, timeout=8)
     return call, [next(call) for _ in range(count)]
 
@@ -276,6 +277,26 @@ def test_each_feed_begins_with_previous_seq_0_and_goes_on_from_the_seq_before(de
         trade = update.trade if update.WhichOneof("update") == "trade" else None
     call.cancel()
     assert (trade.price_ticks, trade.quantity_lots) == (100, 3)
+
+
+def test_subscriber_is_answered_as_of_what_it_was_told_elsewhere(desk):
+    later = desk.instrument + 1_000_000
+    at_least = desk.stamp(seqs_later=1)
+    request = market_data_pb2.SubscribeRequest(instruments=[later], feeds=[L2], at_least=at_least)
+    call = desk.gateway.market.Subscribe(request, timeout=8)
+    time.sleep(0.2)
+    desk.define_instrument(later)
+    assert next(call).instrument == later
+    call.cancel()
+
+
+def test_gateway_that_stays_behind_what_a_subscriber_was_told_ends_the_stream(desk):
+    for stamp in (desk.stamp(seqs_later=1_000), desk.stamp(epochs_later=1)):
+        request = market_data_pb2.SubscribeRequest(instruments=[desk.instrument], feeds=[L2], at_least=stamp)
+        with pytest.raises(grpc.RpcError) as raised:
+            next(desk.gateway.market.Subscribe(request, timeout=8))
+        assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert f"its client was told of seq {stamp.seq} of epoch {stamp.epoch}" in raised.value.details()
 
 
 def test_book_of_a_seq_holds_every_event_up_to_that_seq(desk):

@@ -1,11 +1,12 @@
 """Sessions and subscriptions of the SDK in a real cluster with two gateways: taken up again, told of what they miss."""
 
+import dataclasses
 import signal
 from collections.abc import Iterator
 
 import pytest
 
-from lockstep import Checkpoint, Client, Feed, PublicTrade, Unavailable
+from lockstep import Checkpoint, Client, Feed, PublicTrade, Refused, Unavailable
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 
@@ -58,6 +59,24 @@ def test_commands_still_on_their_way_when_the_session_is_taken_up_keep_their_num
             assert told == [*range(1, handle.session_no), 1000]
             again.mass_cancel(account=1).result(20)
             again.close()
+
+
+def test_checkpoint_that_is_ahead_of_the_cluster_is_refused_with_the_reason(cluster: LocalCluster) -> None:
+    with Client(cluster.gateway_addresses, timeout_s=20.0) as client:
+        session = client.session(timeout_s=20.0)
+        session.place(account=1, side="buy", **TERMS).result(20)
+        checkpoint = session.close()
+        ahead = dataclasses.replace(checkpoint, next_no=checkpoint.next_no + 5)
+        with pytest.raises(Refused, match=r"up to 6 as answered, but .* only up to 1: it is a checkpoint of another"):
+            client.session(resume=ahead, timeout_s=20.0)
+        elsewhere = Checkpoint(checkpoint.session_id + 1, next_no=4)
+        with pytest.raises(Refused, match=r"up to 3 as answered, but .* only up to 0"):
+            client.session(resume=elsewhere, timeout_s=20.0)
+        again = client.session(resume=checkpoint, timeout_s=20.0)
+        handle = again.place(account=1, side="buy", **TERMS)
+        assert (handle.session_no, len(handle.result(20).reports)) == (2, 1)
+        again.mass_cancel(account=1).result(20)
+        again.close()
 
 
 def test_trades_of_the_time_when_its_gateway_was_down_come_to_a_blocking_subscriber(cluster: LocalCluster) -> None:

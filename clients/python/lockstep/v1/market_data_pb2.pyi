@@ -39,18 +39,20 @@ class ListInstrumentsReply(_message.Message):
     def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., instruments: _Optional[_Iterable[_Union[_common_pb2.Instrument, _Mapping]]] = ..., next_cursor: _Optional[int] = ...) -> None: ...
 
 class SubscribeRequest(_message.Message):
-    __slots__ = ("instruments", "feeds", "depth", "last_seen", "last_epoch")
+    __slots__ = ("instruments", "feeds", "depth", "last_seen", "last_epoch", "at_least")
     INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
     FEEDS_FIELD_NUMBER: _ClassVar[int]
     DEPTH_FIELD_NUMBER: _ClassVar[int]
     LAST_SEEN_FIELD_NUMBER: _ClassVar[int]
     LAST_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    AT_LEAST_FIELD_NUMBER: _ClassVar[int]
     instruments: _containers.RepeatedScalarFieldContainer[int]
     feeds: _containers.RepeatedScalarFieldContainer[Feed]
     depth: int
     last_seen: _common_pb2.EventId
     last_epoch: int
-    def __init__(self, instruments: _Optional[_Iterable[int]] = ..., feeds: _Optional[_Iterable[_Union[Feed, str]]] = ..., depth: _Optional[int] = ..., last_seen: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., last_epoch: _Optional[int] = ...) -> None: ...
+    at_least: _common_pb2.Stamp
+    def __init__(self, instruments: _Optional[_Iterable[int]] = ..., feeds: _Optional[_Iterable[_Union[Feed, str]]] = ..., depth: _Optional[int] = ..., last_seen: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., last_epoch: _Optional[int] = ..., at_least: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ...) -> None: ...
 
 class PriceLevel(_message.Message):
     __slots__ = ("side", "price_ticks", "quantity_lots", "orders")

@@ -379,12 +379,14 @@ class Welcome(_message.Message):
     def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., gateway: _Optional[int] = ..., credit: _Optional[int] = ..., max_batch: _Optional[int] = ..., next_number_follows: bool = ...) -> None: ...
 
 class NextNumber(_message.Message):
-    __slots__ = ("stamp", "next_no")
+    __slots__ = ("stamp", "next_no", "executed_no")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     NEXT_NO_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_NO_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     next_no: int
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., next_no: _Optional[int] = ...) -> None: ...
+    executed_no: int
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., next_no: _Optional[int] = ..., executed_no: _Optional[int] = ...) -> None: ...
 
 class Reports(_message.Message):
     __slots__ = ("stamp", "reports")
