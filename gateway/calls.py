@@ -6,14 +6,10 @@ import grpc
 
 from lockstep.gateway.entitlement import Entitlements, Unauthenticated, may_trade
 from lockstep.gateway.sessions import Refused
-from lockstep.stream.codes import Code, is_retryable
+from lockstep.stream.codes import CODE_METADATA, RETRY_METADATA, Code, is_retryable
 from lockstep.stream.topology import Client
 from lockstep.v1 import common_pb2
 
-CODE_METADATA: Final = "lockstep-code"
-"""Trailing metadata of every call that failed: the numeric `Code`."""
-RETRY_METADATA: Final = "lockstep-retry-after-ms"
-"""Trailing metadata of every call that failed: how long to wait before the same is tried again; 0: no need to."""
 EPOCH_METADATA: Final = "lockstep-epoch"
 SEQ_METADATA: Final = "lockstep-seq"
 """Trailing metadata of NOT_FOUND: the stamp of the answer that there is none."""

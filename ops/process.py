@@ -29,6 +29,7 @@ from lockstep.ops.faults import EnvironmentFault as EnvironmentFault
 from lockstep.ops.process_log import ProcessLog as ProcessLog
 from lockstep.ops.process_log import open_log as open_log
 from lockstep.ops.stop_request import StopRequest as StopRequest
+from lockstep.ops.undecodable import AioUndecodableRefused, UndecodableRefused
 from lockstep.stream.doorbell import Doorbell, DoorbellTaken
 from lockstep.stream.topology import Member, Topology, can_ring
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
@@ -154,7 +155,7 @@ def start_grpc_server(
         EnvironmentFault: the address cannot be bound.
     """
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="grpc")
-    server = grpc.server(pool, options=list(SERVER_OPTIONS))
+    server = grpc.server(pool, options=list(SERVER_OPTIONS), interceptors=(UndecodableRefused(),))
     register(server)
     cluster_pb2_grpc.add_ClusterServicer_to_server(ClusterService(status, operations), server)
     probe = health.HealthServicer()
@@ -183,7 +184,7 @@ async def start_aio_grpc_server(
     Raises:
         EnvironmentFault: the address cannot be bound.
     """
-    server = grpc.aio.server(options=list(SERVER_OPTIONS), interceptors=list(interceptors))
+    server = grpc.aio.server(options=list(SERVER_OPTIONS), interceptors=(*interceptors, AioUndecodableRefused()))
     register(server)
     cluster_pb2_grpc.add_ClusterServicer_to_server(AioClusterService(status), server)
     probe = health.aio.HealthServicer()

@@ -18,6 +18,11 @@ The enum `Code` of `proto/lockstep/v1/common.proto` has the same names and numbe
 from enum import IntEnum
 from typing import Final
 
+CODE_METADATA: Final = "lockstep-code"
+"""Trailing metadata of every call that failed: the numeric `Code`."""
+RETRY_METADATA: Final = "lockstep-retry-after-ms"
+"""Trailing metadata of every call that failed: how long to wait before the same is tried again; 0: no need to."""
+
 
 class Code(IntEnum):
     """Outcome code of a command or of an order. 0 is success."""

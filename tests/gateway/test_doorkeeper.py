@@ -7,10 +7,11 @@ import pytest
 
 from lockstep.gateway.doorkeeper import Doorkeeper
 from lockstep.gateway.entitlement import Entitlements
-from lockstep.ops.process import MAX_REQUEST_BYTES, SERVER_OPTIONS
+from lockstep.ops.local.ports import free_ports
+from lockstep.ops.process import MAX_REQUEST_BYTES, start_aio_grpc_server
 from lockstep.stream.codes import Code
 from lockstep.stream.topology import Client
-from lockstep.v1 import accounts_pb2, accounts_pb2_grpc
+from lockstep.v1 import accounts_pb2, accounts_pb2_grpc, cluster_pb2
 
 CLIENT = Client(name="a", token="secret", number=1, accounts=(), admin=False)
 ALLOWED = (("authorization", "Bearer secret"),)
@@ -27,12 +28,16 @@ def call(raw: bytes, metadata) -> tuple[grpc.StatusCode, str]:
 
     async def run():
         keeper = Doorkeeper(Entitlements((CLIENT,)), ("lockstep.v1.Accounts",))
-        server = grpc.aio.server(options=list(SERVER_OPTIONS), interceptors=[keeper])
-        accounts_pb2_grpc.add_AccountsServicer_to_server(Accounts(), server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
+        address = f"127.0.0.1:{free_ports(1)[0]}"
+
+        def register(target):
+            accounts_pb2_grpc.add_AccountsServicer_to_server(Accounts(), target)
+
+        server, _ = await start_aio_grpc_server(
+            address, register, ("lockstep.v1.Accounts",), cluster_pb2.GetStatusReply, interceptors=(keeper,)
+        )
         try:
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            async with grpc.aio.insecure_channel(address) as channel:
                 await channel.unary_unary(METHOD)(raw, metadata=metadata, timeout=10)
         except grpc.aio.AioRpcError as error:
             return error.code(), dict(error.trailing_metadata()).get("lockstep-code", "")
