@@ -25,6 +25,8 @@ from lockstep.stream.topology import Client
 from lockstep.v1 import orders_pb2, replication_pb2
 
 SERVICE: Final = "lockstep.v1.OrderEntry"
+HELLO_PATIENCE_S: float = 30.0
+"""A stream that says nothing for so long ends. Whoever was stopped in between may come again."""
 _ANSWER_TIMEOUT_S: Final = 5.0
 _TOO_MANY: Final = "too many sessions are open, or are being opened at once; come again when the metadata says"
 _GAP_PATIENCE_S: Final = 1.0
@@ -86,7 +88,12 @@ class OrderEntryService:
             await abort(context, stream.end.status, stream.end.text, stream.end.code)
 
     async def _open(self, client: Client, context: Any) -> ClientStream:
-        raw = await context.read()
+        try:
+            async with asyncio.timeout(HELLO_PATIENCE_S):
+                raw = await context.read()
+        except TimeoutError:
+            text = f"no Hello within {HELLO_PATIENCE_S:.0f} s"
+            await abort(context, grpc.StatusCode.UNAVAILABLE, text, Code.UNAVAILABLE)
         if raw is grpc.aio.EOF:
             await abort(
                 context, grpc.StatusCode.INVALID_ARGUMENT, "the stream ended before a Hello", Code.MISSING_FIELD

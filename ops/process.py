@@ -40,16 +40,25 @@ SERVER_OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.so_reuseport", 0),
     # Answers may be large; of what is asked, a full batch of commands is the largest, at well below one MiB.
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
-    # A connection that never says what it is, and one whose other end is gone without a word, are closed.
+    # A connection that never says what it is, or what it can, is closed.
     ("grpc.server_handshake_timeout_ms", 5_000),
+    ("grpc.http2.settings_timeout", 10_000),
+    # So is one whose other end is gone without a word: a peer that has said nothing for half a minute is pinged, and
+    # has twenty seconds to answer: its kernel alone does not, and a busy host does. Both are needed: keepalive alone
+    # never fires in current gRPC. There is no bound on a connection's age: a session's stream lives all day.
     ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     # Clients may ping often: that is how they notice a hung server.
     ("grpc.http2.min_ping_interval_without_data_ms", 100),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
 )
+
+# Clients may be many, and forget connections that they no longer use; one with a stream is in use. Only for them: the
+# cluster's own channels stay connected without calls, so that no takeover has to connect first.
+CLIENTS_OPTIONS: Final[Sequence[tuple[str, int]]] = (*SERVER_OPTIONS, ("grpc.max_connection_idle_ms", 600_000))
 
 StatusSource = Callable[[], cluster_pb2.GetStatusReply]
 Operation = Callable[[Any, Any], Any]
@@ -177,14 +186,14 @@ async def start_aio_grpc_server(
     status: StatusSource,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
-    """Start an asyncio server with the given services, health, reflection and Cluster.
+    """Start an asyncio server for clients, with the given services, health, reflection and Cluster.
 
     Health starts as NOT_SERVING; the caller sets it on the returned servicer when it can serve.
 
     Raises:
         EnvironmentFault: the address cannot be bound.
     """
-    server = grpc.aio.server(options=list(SERVER_OPTIONS), interceptors=(*interceptors, AioUndecodableRefused()))
+    server = grpc.aio.server(options=list(CLIENTS_OPTIONS), interceptors=(*interceptors, AioUndecodableRefused()))
     register(server)
     cluster_pb2_grpc.add_ClusterServicer_to_server(AioClusterService(status), server)
     probe = health.aio.HealthServicer()

@@ -1,13 +1,14 @@
 """docs/client-protocol.md, session streams: Hello, numbering, refusals, resuming, the end."""
 
 import contextlib
+import threading
 import time
 
 import grpc
 import numpy as np
 import pytest
 
-from lockstep.gateway import resumption
+from lockstep.gateway import resumption, service_orders
 from lockstep.stream.codes import Code
 from lockstep.stream.records import COMMAND, EventKind
 from lockstep.v1 import orders_pb2
@@ -75,6 +76,23 @@ def test_stream_that_does_not_begin_with_hello_ends(gateway, desk, first, status
     call, said = messages(gateway, *([] if first is None else [first]))
     assert (call.code(), said) == (status, [])
     assert int(dict(call.trailing_metadata())["lockstep-code"]) == code
+
+
+def test_stream_that_says_no_hello_ends_and_may_come_again(gateway, desk, monkeypatch):
+    monkeypatch.setattr(service_orders, "HELLO_PATIENCE_S", 0.2)
+    over = threading.Event()
+
+    def requests():
+        over.wait(20)
+        yield hello(desk.s1)
+
+    with grpc.insecure_channel(gateway.member.grpc_address) as channel:
+        call = channel.stream_stream(SESSION)(requests())
+        assert call.code() is grpc.StatusCode.UNAVAILABLE
+        over.set()
+    assert dict(call.trailing_metadata())["lockstep-code"] == str(int(Code.UNAVAILABLE))
+    call, said = messages(gateway, hello(desk.s1, next_no=1))
+    assert (call.code(), [one.WhichOneof("message") for one in said]) == (grpc.StatusCode.OK, ["welcome"])
 
 
 def test_second_hello_ends_the_stream(gateway, desk):
