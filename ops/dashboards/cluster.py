@@ -120,7 +120,11 @@ CLUSTER_DASHBOARD: Final = Dashboard(
             "etcd",
             "1: the sequencer holds its lease. Trading goes on without etcd; reconfiguration does not.",
             "none",
-            (value("lockstep_etcd_up"), Query(f'up{{{CLUSTER}, kind="etcd"}}', "{{member}} answers")),
+            (
+                value("lockstep_etcd_up"),
+                Query(f'up{{{CLUSTER}, kind="etcd"}}', "{{member}} answers"),
+                value("lockstep_etcd_config_usable", "{{member}} can use the config record"),
+            ),
             Kind.STATES,
             8,
             _YES_NO,

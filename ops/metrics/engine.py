@@ -11,6 +11,7 @@ from lockstep.ops.metrics.families import Families, counter, counters, gauge, hi
 from lockstep.ops.metrics.tally import Latencies, Passage
 from lockstep.ops.metrics.trading import TradingTally
 from lockstep.replica.effects import AppliedBatch, Role
+from lockstep.stream.arrival import MAX_EPOCH
 from lockstep.stream.frames import Frame
 from lockstep.stream.transport import DriverState, Transport
 
@@ -63,6 +64,11 @@ class EngineFigures:
         waiting_ns = self.release.oldest_ns(time.monotonic_ns()) if seen.role is Role.PRIMARY else 0
         yield gauge("lockstep_epoch", "Epoch of the newest applied record.", seen.epoch)
         yield gauge("lockstep_engine_promised_epoch", "Highest epoch promised to a sequencer.", seen.promised)
+        yield gauge(
+            "lockstep_engine_promise_usable",
+            "0: the promise is for an epoch that no sequencer can have asked for, and the engine obeys nobody.",
+            seen.promised <= MAX_EPOCH,
+        )
         yield gauge("lockstep_engine_in_sync", "1: the stream requires this engine's acknowledgement.", seen.in_sync)
         yield gauge(
             "lockstep_engine_diverged",

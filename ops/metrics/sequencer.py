@@ -124,6 +124,12 @@ class SequencerFigures:
         )
         yield gauge("lockstep_etcd_up", "1: this sequencer holds its lease, so etcd answers.", store.reachable)
         yield gauge(
+            "lockstep_etcd_config_usable",
+            "1: what etcd's config key holds can be built on; 0: it can't be read, is gone or another cluster's, and "
+            "the last good record stays in force.",
+            not machine.hold.fault,
+        )
+        yield gauge(
             "lockstep_driver_up",
             "1: the media driver is attached and beats.",
             ports.transport.state is DriverState.LIVE,

@@ -1,5 +1,6 @@
 """A real Prometheus on a live cluster under load: every panel and every alert is asked, and failures are planted."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +22,12 @@ from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.metrics.targets import scrape_targets
 from lockstep.ops.reconcile.case_file import BreakState, CaseFile
+from lockstep.replica.effects import JournalWrite
+from lockstep.replica.journal import Journal
+from lockstep.replica.rocks import JournalFault
 from lockstep.replica.snapshots import SnapshotStore
+from lockstep.sequencer.config_record import config_key
+from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore
 from lockstep.stream.topology import Snapshots
 
 LOAD_S = 600
@@ -213,6 +220,60 @@ def test_a_hung_etcd_fires_its_alerts_while_trading_goes_on(watched: Watched) ->
     finally:
         os.kill(etcd, signal.SIGCONT)
     watched.prometheus.wait_for("end of the etcd alert", lambda: "LockstepEtcdDown" not in watched.prometheus.firing())
+
+
+def test_garbage_in_the_config_key_fires_its_alert_while_trading_goes_on(watched: Watched) -> None:
+    cluster, prometheus = watched.cluster, watched.prometheus
+    wait_until_whole(cluster)
+
+    async def overwrite() -> None:
+        async with EtcdStore(EtcdOptions(endpoints=cluster.topology.etcd_endpoints)) as store:
+            key = config_key(cluster.topology.name)
+            found = await store.get(key)
+            assert found is not None
+            assert isinstance(await store.compare_and_swap(key, found.mod_revision, b"\x00garbage"), CasWon)
+
+    asyncio.run(overwrite())
+    prometheus.wait_for("config alert", lambda: "LockstepConfigUnusable" in prometheus.firing())
+    assert sum(prometheus.values("rate(lockstep_sequencer_commands_total[10s])")) > 0
+    command = [sys.executable, "-m", "lockstep.ops.cli.main", "cluster", "repair-config"]
+    command += ["--config", str(cluster.config_path)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    prometheus.wait_for("end of the alert", lambda: "LockstepConfigUnusable" not in prometheus.firing())
+    wait_until_whole(cluster)
+
+
+def test_an_absurd_promise_on_a_disk_fires_its_alert_until_it_is_repaired(watched: Watched) -> None:
+    cluster, prometheus = watched.cluster, watched.prometheus
+    wait_until_whole(cluster)
+    standby = cluster.find("standby")
+    number = int(standby.rpartition("-")[2])
+    directory = next(engine.data_dir for engine in cluster.topology.engines if engine.id == number)
+    cluster.kill(standby)
+    journal = unlocked_journal(directory, number)
+    journal.write(JournalWrite(promise=(2**64 - 1, 1)), sync=True, applied=(0, b""))
+    journal.close()
+    cluster.restart(standby)
+    prometheus.wait_for("promise alert", lambda: "LockstepPromiseAbsurd" in prometheus.firing())
+    cluster.kill(standby)
+    unlocked_journal(directory, number).close()
+    command = [sys.executable, "-m", "lockstep.ops.cli.main", "cluster", "repair-promise", str(number)]
+    command += ["--config", str(cluster.config_path)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    cluster.restart(standby)
+    prometheus.wait_for("end of the alert", lambda: "LockstepPromiseAbsurd" not in prometheus.firing())
+    wait_until_whole(cluster)
+
+
+def unlocked_journal(directory: Path, member: int) -> Journal:
+    """The journal of a process that is killed, once the kernel has taken its lock away."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return Journal(directory, member)
+        except JournalFault:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def test_a_hung_media_driver_fires_its_alert(watched: Watched) -> None:
