@@ -10,9 +10,9 @@ GRPC_TOOLS := grpcio-tools==1.71.2
 PROTOS := $(wildcard proto/lockstep/v1/*.proto proto/lockstep/wire/v1/*.proto)
 SERVICES := $(addprefix proto/lockstep/v1/,accounts.proto cluster.proto market_data.proto orders.proto replication.proto)
 GENERATED := clients/python
-CODE := stream sequencer engine replica gateway ops clients tests bench
+CODE := stream runtime engine sequencer replica marketdata gateway reconciler clients trials bench ops tests
 
-NATIVE := $(wildcard engine/native/*.cpp engine/native/*.hpp engine/native/include/lockstep/*.hpp) ops/chaos/skewed_clock.cpp
+NATIVE := $(wildcard engine/native/*.cpp engine/native/*.hpp engine/native/include/lockstep/*.hpp) trials/chaos/skewed_clock.cpp
 CXX_STRICT := -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Werror \
   -Iengine/native/include -Iengine/native
 SEEDS ?= 500
@@ -37,7 +37,7 @@ demo: $(STAMP) ## Real local cluster: trade, kill -9 the primary and the sequenc
 	@$(BIN)/lockstep demo
 
 # These compute and wait for nothing: on all cores. The others have the machine to themselves, and the clusters they start.
-COMPUTED := tests/simulation tests/engine
+COMPUTED := tests/trials/simulation tests/engine
 
 test: $(STAMP) ## Tests (some minutes; fetches a Prometheus and an etcd for those that need one)
 	@ops/setup/get-tools || true
@@ -81,7 +81,7 @@ lint: $(STAMP) proto-check ## Style, types and generated code
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy -p lockstep
-	@for file in bench/native_bench.cpp engine/native/example.cpp engine/native/fuzz_driver.cpp ops/chaos/skewed_clock.cpp; do \
+	@for file in bench/native_bench.cpp engine/native/example.cpp engine/native/fuzz_driver.cpp trials/chaos/skewed_clock.cpp; do \
 	  $(CXX) $(CXX_STRICT) -fsyntax-only $$file || exit 1; done
 
 format: $(STAMP) ## Format the code
@@ -104,7 +104,7 @@ odd-frames: $(STAMP) ## 180 000 frames with valid CRCs and odd fields on every l
 	  tests/replica/test_odd_frames.py tests/gateway/test_odd_frames.py
 
 damage: $(STAMP) ## Stored files damaged one by one, and what an engine says to each
-	@$(BIN)/python -m lockstep.ops.chaos.damage
+	@$(BIN)/python -m lockstep.trials.chaos.damage
 
 chaos: $(STAMP) ## Faults on the processes of a real cluster under load, and the proof (SEED=s, DURATION=seconds)
 	@mkdir -p build

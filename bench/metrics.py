@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lockstep.gateway.figures import GatewayFigures
 from lockstep.gateway.sessions import Admission, Session, SessionTable
-from lockstep.ops.metrics.engine import EngineFigures
-from lockstep.ops.metrics.gateway import GatewayFigures
-from lockstep.ops.metrics.sequencer import SequencerFigures
-from lockstep.ops.metrics.server import exposition
-from lockstep.ops.metrics.tally import Latencies
-from lockstep.ops.metrics.trading import TradingTally
 from lockstep.replica.effects import AppliedBatch, Role
+from lockstep.replica.figures import EngineFigures
+from lockstep.runtime.metrics.server import exposition
+from lockstep.runtime.metrics.tally import Latencies
+from lockstep.runtime.metrics.trading import TradingTally
+from lockstep.sequencer.figures import SequencerFigures
 from lockstep.stream.digest import Digest
 from lockstep.stream.frames import FrameType, frame
 from lockstep.stream.records import COMMAND, EVENT, EventKind

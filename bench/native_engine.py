@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from lockstep.bench.matching import throughput
 from lockstep.engine.native import NativeEngine, Sizes
-from lockstep.ops.bench_matching import throughput
-from lockstep.ops.matching_flow import make_flow
 from lockstep.stream.records import ADMIN, COMMAND, CommandKind, Commands, OrderType, Side, TimeInForce
+from lockstep.trials.matching_flow import make_flow
 
 VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors" / "flash1"
 FLOWS = ("flash-crash", "normal", "static", "swing-25", "swing-40")

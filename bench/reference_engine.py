@@ -13,10 +13,10 @@ import time
 
 import numpy as np
 
+from lockstep.bench.matching import opened_engine, resting_orders
 from lockstep.engine.reference import ReferenceEngine
-from lockstep.ops.bench_matching import opened_engine, resting_orders
-from lockstep.ops.matching_flow import make_flow
 from lockstep.stream.records import EventKind
+from lockstep.trials.matching_flow import make_flow
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ import grpc
 
 from lockstep.gateway.entitlement import Entitlements, Unauthenticated, may_trade
 from lockstep.gateway.sessions import Refused
+from lockstep.runtime.topology import Client
 from lockstep.stream.codes import CODE_METADATA, RETRY_METADATA, Code, is_retryable
-from lockstep.stream.topology import Client
 from lockstep.v1 import common_pb2
 
 EPOCH_METADATA: Final = "lockstep-epoch"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from lockstep.gateway.sessions import GATEWAY_CLIENT_BASE
-from lockstep.stream.topology import Client
+from lockstep.runtime.topology import Client
 
 OPEN_CLIENT: Final = Client(name="", token="", number=0, accounts=(), admin=True)
 """Stands for every client of a cluster that lists none: all accounts, all session ids, administration."""

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from lockstep.ops.process import open_doorbell
+from lockstep.runtime.process import open_doorbell
+from lockstep.runtime.sequencer_watches import SequencerWatches
+from lockstep.runtime.topology import LinkKind, Member, Topology, inbound_links
+from lockstep.runtime.transport import InboundLink, Transport
+from lockstep.runtime.watch import WatchServer
 from lockstep.stream.arrival import decode_from
 from lockstep.stream.frames import Frame, FrameError, FrameType
-from lockstep.stream.sequencer_watches import SequencerWatches
-from lockstep.stream.topology import LinkKind, Member, Topology, inbound_links
-from lockstep.stream.transport import InboundLink, Transport
-from lockstep.stream.watch import WatchServer
 
 # Per link and turn: the loop has clients to serve in between.
 _FRAGMENTS: Final = 64

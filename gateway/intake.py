@@ -22,8 +22,8 @@ from rocksdict import DBCompressionType, Options, Rdict, RdictIter, WriteBatch, 
 
 from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.intake_mark import IntakeMark
-from lockstep.ops.faults import disk_text
-from lockstep.ops.process import EnvironmentFault
+from lockstep.runtime.faults import disk_text
+from lockstep.runtime.process import EnvironmentFault
 from lockstep.stream.records import COMMAND, LAYOUT_VERSION, Commands
 
 _KEY_BYTES: Final = 8

@@ -10,7 +10,7 @@ from typing import Final
 
 from crc32c import crc32c
 
-from lockstep.ops.boot import boot_id
+from lockstep.runtime.boot import boot_id
 
 _BODY: Final = struct.Struct("<Q16s")
 _CRC: Final = struct.Struct("<I")

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from lockstep.gateway.downlink import Fetch
-from lockstep.gateway.engines import Engines, EnginesUnavailable, EventsGone, HistoryParted
+from lockstep.runtime.engines import Engines, EnginesUnavailable, EventsGone, HistoryParted
 from lockstep.stream.records import Events
 
 _PAUSE_S: Final = 0.1

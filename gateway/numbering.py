@@ -11,8 +11,8 @@ from typing import Final
 import grpc
 
 from lockstep.gateway.client_stream import ClientStream
-from lockstep.gateway.engines import EnginesUnavailable
 from lockstep.gateway.sessions import SessionTable
+from lockstep.runtime.engines import EnginesUnavailable
 from lockstep.v1 import common_pb2, replication_pb2
 
 _RETRY_PAUSE_S: Final = 0.05

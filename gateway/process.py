@@ -16,9 +16,9 @@ from lockstep.gateway.doorkeeper import Doorkeeper
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.shell import GatewayShell
-from lockstep.ops.metrics.server import serve as serve_metrics
-from lockstep.ops.private import make_private
-from lockstep.ops.process import (
+from lockstep.runtime.metrics.server import serve as serve_metrics
+from lockstep.runtime.private import make_private
+from lockstep.runtime.process import (
     EXIT_ENVIRONMENT,
     EXIT_INVARIANT,
     EXIT_OK,
@@ -27,9 +27,9 @@ from lockstep.ops.process import (
     open_log,
     start_aio_grpc_server,
 )
-from lockstep.stream.topology import Member, Topology
-from lockstep.stream.transport import DriverUnavailable, Transport, wait_for_driver
-from lockstep.stream.watch import WatchServer
+from lockstep.runtime.topology import Member, Topology
+from lockstep.runtime.transport import DriverUnavailable, Transport, wait_for_driver
+from lockstep.runtime.watch import WatchServer
 
 SERVICES: Final = (service_orders.SERVICE, service_accounts.SERVICE, service_market_data.SERVICE)
 _DRIVER_PATIENCE_S: Final = 10.0

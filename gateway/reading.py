@@ -7,11 +7,11 @@ from typing import Any, Final
 import grpc
 
 from lockstep.gateway.calls import abort
-from lockstep.gateway.engines import EnginesBusy, EnginesUnavailable
 from lockstep.gateway.shell import GatewayShell
-from lockstep.gateway.turns import TooManyWait
+from lockstep.runtime.engines import EnginesBusy, EnginesUnavailable
+from lockstep.runtime.topology import Client
+from lockstep.runtime.turns import TooManyWait
 from lockstep.stream.codes import Code
-from lockstep.stream.topology import Client
 from lockstep.v1 import replication_pb2
 
 _LONGEST_S: Final = 5.0

@@ -7,7 +7,6 @@ from typing import Final
 import grpc
 
 from lockstep.gateway.client_stream import ClientStream
-from lockstep.gateway.engines import Engines, EnginesUnavailable, EventsGone
 from lockstep.gateway.machine import GatewayMachine
 from lockstep.gateway.reports import route, stamp_message
 from lockstep.gateway.resumption import (
@@ -27,6 +26,7 @@ from lockstep.gateway.resumption import (
     Ticked,
 )
 from lockstep.gateway.sessions import Refused
+from lockstep.runtime.engines import Engines, EnginesUnavailable, EventsGone
 from lockstep.stream.codes import Code
 from lockstep.stream.records import Events
 from lockstep.v1 import replication_pb2

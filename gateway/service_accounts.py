@@ -6,9 +6,9 @@ import grpc
 
 from lockstep.gateway import listings
 from lockstep.gateway.calls import abort, authenticate, require_account
-from lockstep.gateway.engines import EnginesUnavailable
 from lockstep.gateway.reading import list_page, require_cursor
 from lockstep.gateway.shell import GatewayShell
+from lockstep.runtime.engines import EnginesUnavailable
 from lockstep.stream.codes import Code
 from lockstep.v1 import accounts_pb2, accounts_pb2_grpc, replication_pb2
 

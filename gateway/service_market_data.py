@@ -7,12 +7,12 @@ import grpc
 
 from lockstep.gateway import listings
 from lockstep.gateway.calls import abort, authenticate
-from lockstep.gateway.encodings import FEEDS, TRADES
-from lockstep.gateway.engines import EnginesUnavailable
-from lockstep.gateway.market import Subscription
 from lockstep.gateway.reading import list_page, require_cursor
 from lockstep.gateway.shell import GatewayShell
-from lockstep.gateway.tape import EventKey, TapeState
+from lockstep.marketdata.encodings import FEEDS, TRADES
+from lockstep.marketdata.market import Subscription
+from lockstep.marketdata.tape import EventKey, TapeState
+from lockstep.runtime.engines import EnginesUnavailable
 from lockstep.stream.codes import Code
 from lockstep.v1 import market_data_pb2, replication_pb2
 

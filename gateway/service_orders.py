@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from lockstep.gateway.calls import abort, abort_refused, authenticate, require_account
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.disconnects import MAX_GRACE_MS
-from lockstep.gateway.engines import LAST_INDEX, EnginesUnavailable, EventsGone
 from lockstep.gateway.entitlement import may_use_session
 from lockstep.gateway.reports import ReportRows, report_messages, route, stamp_message
 from lockstep.gateway.sessions import Refused, Session
 from lockstep.gateway.shell import REFUSAL_TEXTS, GatewayShell
 from lockstep.gateway.validation import ShapeError, build_records
 from lockstep.gateway.wire import ADMIN_COMMANDS, Request, Unparsable, admin_record, command_columns, decode_request
+from lockstep.runtime.engines import LAST_INDEX, EnginesUnavailable, EventsGone
+from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
 from lockstep.stream.records import Commands, EventKind, join_records
-from lockstep.stream.topology import Client
 from lockstep.v1 import orders_pb2, replication_pb2
 
 SERVICE: Final = "lockstep.v1.OrderEntry"

@@ -17,30 +17,30 @@ import grpc
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.downlink import Fetch
-from lockstep.gateway.engines import Engines, EnginesUnavailable
 from lockstep.gateway.entitlement import Entitlements
+from lockstep.gateway.figures import GatewayFigures
 from lockstep.gateway.handshakes import Handshakes
 from lockstep.gateway.inlet import Inlet
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import Effects, GatewayMachine
-from lockstep.gateway.market_hub import MarketHub
 from lockstep.gateway.missed_events import MissedEvents
-from lockstep.gateway.missed_trades import MissedTrades
 from lockstep.gateway.numbering import say_next_number
 from lockstep.gateway.reports import Routed, stamp_message
 from lockstep.gateway.resuming import resume
 from lockstep.gateway.sessions import Refused
-from lockstep.gateway.turns import Turns
 from lockstep.gateway.waiters import Waiters
-from lockstep.ops.faults import EnvironmentFault
-from lockstep.ops.metrics.gateway import GatewayFigures
-from lockstep.ops.process_log import open_log
+from lockstep.marketdata.market_hub import MarketHub
+from lockstep.marketdata.missed_trades import MissedTrades
+from lockstep.runtime.engines import Engines, EnginesUnavailable
+from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.process_log import open_log
+from lockstep.runtime.topology import LinkKind, Member, Topology, can_ring, outbound_links
+from lockstep.runtime.transport import DriverState, DriverUnavailable, OutboundLink, Transport
+from lockstep.runtime.turns import Turns
+from lockstep.runtime.watch import WatchServer
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, encode_frame
 from lockstep.stream.records import Commands, Events
-from lockstep.stream.topology import LinkKind, Member, Topology, can_ring, outbound_links
-from lockstep.stream.transport import DriverState, DriverUnavailable, OutboundLink, Transport
-from lockstep.stream.watch import WatchServer
 from lockstep.v1 import cluster_pb2, common_pb2, orders_pb2, replication_pb2
 
 TICK_S: Final = 0.010

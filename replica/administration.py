@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import grpc
 
-from lockstep.ops.process import Operation
 from lockstep.replica.effects import Role
 from lockstep.replica.snapshots import SnapshotStore, StoredSnapshot
 from lockstep.replica.view import ReplicaView
+from lockstep.runtime.process import Operation
 from lockstep.v1 import cluster_pb2
 
 _TAKE_TIMEOUT_S: Final = 30.0

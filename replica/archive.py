@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from lockstep.ops.faults import disk_text
 from lockstep.replica.rocks import JournalFault
+from lockstep.runtime.faults import disk_text
 from lockstep.stream.frames import Frame, encode_frame
 
 # The journal last: without it the rest is nobody's. The witness after it: it tells of what was there.

@@ -6,7 +6,7 @@ the next start takes longer and longer. So it has a bound.
 
 from typing import Final
 
-from lockstep.stream.topology import Snapshots
+from lockstep.runtime.topology import Snapshots
 
 _SECOND_NS: Final = 1_000_000_000
 _SHARE: Final = 10

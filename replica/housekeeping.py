@@ -10,7 +10,6 @@ from typing import Final
 
 import grpc
 
-from lockstep.ops.process import CHANNEL_OPTIONS
 from lockstep.replica.effects import Notice
 from lockstep.replica.journal import Journal
 from lockstep.replica.retention import plan_cut
@@ -18,7 +17,8 @@ from lockstep.replica.rocks import JournalFault
 from lockstep.replica.snapshot_file import SnapshotDamaged, check_snapshot_file
 from lockstep.replica.snapshots import REJECTED, VERIFIED, SnapshotFault, SnapshotStore
 from lockstep.replica.view import ReplicaView
-from lockstep.stream.topology import Member, Topology
+from lockstep.runtime.process import CHANNEL_OPTIONS
+from lockstep.runtime.topology import Member, Topology
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
 _INTERVAL_S: Final = 1.0

@@ -23,7 +23,6 @@ from typing import Final, cast
 
 from rocksdict import AccessType, Rdict, ReadOptions, WriteBatch, WriteOptions
 
-from lockstep.ops.faults import disk_text
 from lockstep.replica.archive import archive_tail
 from lockstep.replica.derived import Derived
 from lockstep.replica.divergence import EpochEntry, EpochTable, epoch_at
@@ -41,6 +40,7 @@ from lockstep.replica.rocks import (
 from lockstep.replica.settings import Base
 from lockstep.replica.untouched import open_untouched
 from lockstep.replica.witness import Said, witness_path
+from lockstep.runtime.faults import disk_text
 from lockstep.stream.frames import Frame, FrameError, decode_frame, encode_frame
 
 __all__ = ["LAYOUT", "Journal", "JournalFault", "JournalSummary", "inspect", "journal_path"]

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import grpc
 
-from lockstep.ops.process import CHANNEL_OPTIONS
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import FetchLog, FetchSnapshot, PeerLog, PeerLogBehind, PeerLogFailed, PeerSnapshot
 from lockstep.replica.service import UUID_KEY
 from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore
+from lockstep.runtime.process import CHANNEL_OPTIONS
+from lockstep.runtime.topology import Member
 from lockstep.stream.frames import Frame, FrameError, decode_frame
-from lockstep.stream.topology import Member
 from lockstep.v1 import replication_pb2, replication_pb2_grpc
 
 # About 4096 commands: executing them must not keep the main loop from its heartbeats.

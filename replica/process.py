@@ -8,20 +8,6 @@ from typing import cast
 
 from lockstep.engine.contract import StreamGap
 from lockstep.engine.implementations import UnknownImplementation, implementation
-from lockstep.ops.metrics.server import serve as serve_metrics
-from lockstep.ops.private import make_private
-from lockstep.ops.process import (
-    EXIT_DAMAGED,
-    EXIT_ENVIRONMENT,
-    EXIT_INVARIANT,
-    EXIT_OK,
-    EnvironmentFault,
-    ProcessLog,
-    StopRequest,
-    open_doorbell,
-    open_log,
-    start_grpc_server,
-)
 from lockstep.replica.administration import EngineAdministration
 from lockstep.replica.archive import archive_all
 from lockstep.replica.background_sync import BackgroundSync
@@ -42,10 +28,24 @@ from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.starting import Starting
 from lockstep.replica.turnstile import Turnstile
 from lockstep.replica.view import ReplicaView
+from lockstep.runtime.metrics.server import serve as serve_metrics
+from lockstep.runtime.private import make_private
+from lockstep.runtime.process import (
+    EXIT_DAMAGED,
+    EXIT_ENVIRONMENT,
+    EXIT_INVARIANT,
+    EXIT_OK,
+    EnvironmentFault,
+    ProcessLog,
+    StopRequest,
+    open_doorbell,
+    open_log,
+    start_grpc_server,
+)
+from lockstep.runtime.topology import Member, Topology
+from lockstep.runtime.transport import DriverState, DriverUnavailable, Transport, wait_for_driver
+from lockstep.runtime.watch import WatchServer
 from lockstep.stream.records import bits_to_members
-from lockstep.stream.topology import Member, Topology
-from lockstep.stream.transport import DriverState, DriverUnavailable, Transport, wait_for_driver
-from lockstep.stream.watch import WatchServer
 from lockstep.v1 import cluster_pb2
 
 _DRIVER_WAIT_S = 15.0

@@ -14,10 +14,10 @@ from typing import Final
 
 import grpc
 
-from lockstep.ops.process import CHANNEL_OPTIONS
 from lockstep.replica.evidence import Tip
 from lockstep.replica.rocks import JournalDamaged
-from lockstep.stream.topology import Member, Topology
+from lockstep.runtime.process import CHANNEL_OPTIONS
+from lockstep.runtime.topology import Member, Topology
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
 _PATIENCE_S: Final = 12.0

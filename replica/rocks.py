@@ -10,8 +10,8 @@ from typing import Final
 
 from rocksdict import Options
 
-from lockstep.ops.faults import disk_text
 from lockstep.replica.evidence import Tip
+from lockstep.runtime.faults import disk_text
 
 MEMTABLE_BYTES: Final = 32 << 20
 # struct flock of 64-bit Linux: type, whence, start, length (0: to the end), pid.

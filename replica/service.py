@@ -26,10 +26,10 @@ from lockstep.replica.snapshot_file import SnapshotDamaged, decode_head
 from lockstep.replica.snapshots import SnapshotSource
 from lockstep.replica.turnstile import Turnstile
 from lockstep.replica.view import ReplicaView
+from lockstep.runtime.topology import MAX_MEMBER
 from lockstep.stream.arrival import MAX_EPOCH
 from lockstep.stream.frames import decode_frame
 from lockstep.stream.identity import split_uuid
-from lockstep.stream.topology import MAX_MEMBER
 from lockstep.v1 import replication_pb2, replication_pb2_grpc
 
 UUID_KEY: Final = "lockstep-cluster-uuid"

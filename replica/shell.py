@@ -12,7 +12,6 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final
 
-from lockstep.ops.metrics.engine import EngineFigures
 from lockstep.replica.answers import answer_query, is_listing
 from lockstep.replica.effects import (
     AckFrames,
@@ -28,6 +27,7 @@ from lockstep.replica.effects import (
     Tick,
 )
 from lockstep.replica.events import EventStore
+from lockstep.replica.figures import EngineFigures
 from lockstep.replica.journal import Journal
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.peers import FromPeer, PeerFetcher
@@ -36,12 +36,12 @@ from lockstep.replica.service import Call, FenceCall, HistoryGivenUp, QueryCall,
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.untold import Untold
 from lockstep.replica.view import ReplicaView, view_of
+from lockstep.runtime.sequencer_watches import SequencerWatches
+from lockstep.runtime.topology import LinkKind, Member, Topology, inbound_links, outbound_links
+from lockstep.runtime.transport import InboundLink, OutboundLink, Transport
+from lockstep.runtime.watch import WatchServer
 from lockstep.stream.arrival import decode_from
 from lockstep.stream.frames import Frame, FrameError, FrameType, encode_frame
-from lockstep.stream.sequencer_watches import SequencerWatches
-from lockstep.stream.topology import LinkKind, Member, Topology, inbound_links, outbound_links
-from lockstep.stream.transport import InboundLink, OutboundLink, Transport
-from lockstep.stream.watch import WatchServer
 from lockstep.v1 import common_pb2
 
 # One at a time, so that a burst ends close to its limit.

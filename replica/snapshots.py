@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from lockstep.ops.faults import disk_text
 from lockstep.replica.divergence import EpochTable
 from lockstep.replica.retention import plan_retirement
 from lockstep.replica.snapshot_file import (
@@ -22,6 +21,7 @@ from lockstep.replica.snapshot_file import (
     decode_head,
     decode_snapshot_file,
 )
+from lockstep.runtime.faults import disk_text
 
 VERIFIED: Final = ".snapshot"
 UNVERIFIED: Final = ".unverified"

@@ -13,12 +13,6 @@ from typing import Final
 
 from lockstep.engine.contract import EngineType, StreamGap
 from lockstep.engine.implementations import UnknownImplementation, implementation
-from lockstep.ops.faults import EXIT_ENVIRONMENT, EXIT_INVARIANT, EXIT_OK, EnvironmentFault
-from lockstep.ops.metrics.server import MetricsServer
-from lockstep.ops.metrics.snapshotter import SnapshotterFigures
-from lockstep.ops.priority import Courtesy
-from lockstep.ops.process_log import ProcessLog, open_log
-from lockstep.ops.stop_request import StopRequest
 from lockstep.replica.haste import hurries
 from lockstep.replica.journal import Journal, journal_path
 from lockstep.replica.replayer import Replayer
@@ -26,7 +20,13 @@ from lockstep.replica.rocks import JournalFault
 from lockstep.replica.settings import BrokenInvariant
 from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_head
 from lockstep.replica.snapshots import REJECTED, UNVERIFIED, VERIFIED, SnapshotFault, SnapshotStore, usable
-from lockstep.stream.topology import Member, Snapshots, Topology
+from lockstep.replica.snapshotter_figures import SnapshotterFigures
+from lockstep.runtime.faults import EXIT_ENVIRONMENT, EXIT_INVARIANT, EXIT_OK, EnvironmentFault
+from lockstep.runtime.metrics.server import MetricsServer
+from lockstep.runtime.priority import Courtesy
+from lockstep.runtime.process_log import ProcessLog, open_log
+from lockstep.runtime.stop_request import StopRequest
+from lockstep.runtime.topology import Member, Snapshots, Topology
 
 _POLL_S: Final = 0.5
 _NICE: Final = 10

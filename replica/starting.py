@@ -11,8 +11,8 @@ import time
 from types import TracebackType
 from typing import Any, Final, Self
 
-from lockstep.ops.process import EnvironmentFault, ProcessLog, start_grpc_server
-from lockstep.stream.topology import Member
+from lockstep.runtime.process import EnvironmentFault, ProcessLog, start_grpc_server
+from lockstep.runtime.topology import Member
 from lockstep.v1 import cluster_pb2
 
 _QUIET_S: Final = 0.5

@@ -22,8 +22,8 @@ from typing import Final
 
 from crc32c import crc32c
 
-from lockstep.ops.boot import boot_id
 from lockstep.replica.evidence import Mark, Tip
+from lockstep.runtime.boot import boot_id
 
 PAGES: Final = 64
 PAGE_BYTES: Final = 4096

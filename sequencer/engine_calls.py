@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import grpc
 
-from lockstep.ops.process import CHANNEL_OPTIONS
+from lockstep.runtime.process import CHANNEL_OPTIONS
+from lockstep.runtime.topology import Member
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.store_link import Inbox
 from lockstep.stream.frames import Frame, FrameError, decode_frame
-from lockstep.stream.topology import Member
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, replication_pb2, replication_pb2_grpc
 
 _FENCE_TIMEOUT_S: Final = 0.5

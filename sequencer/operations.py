@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import grpc
 
-from lockstep.ops.process import Operation
+from lockstep.runtime.process import Operation
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.etcd import StoreError
 from lockstep.sequencer.status import history_entry

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from os import getpid
 from typing import Any, Final
 
-from lockstep.ops.metrics.server import serve as serve_metrics
-from lockstep.ops.process import (
+from lockstep.runtime.metrics.server import serve as serve_metrics
+from lockstep.runtime.process import (
     EXIT_ENVIRONMENT,
     EXIT_INVARIANT,
     EXIT_OK,
@@ -22,16 +22,16 @@ from lockstep.ops.process import (
     open_log,
     start_grpc_server,
 )
+from lockstep.runtime.topology import LinkKind, Member, ProcessKind, Topology, inbound_links, outbound_links
+from lockstep.runtime.transport import DriverUnavailable, Transport, wait_for_driver
+from lockstep.runtime.watch import PeerStatus, PeerWatch, WatchOptions, WatchServer
+from lockstep.runtime.watch_set import WatchSet
 from lockstep.sequencer.engine_calls import EngineCalls
 from lockstep.sequencer.machine import BrokenInvariant, SequencerMachine
 from lockstep.sequencer.operations import ask_status, operations
 from lockstep.sequencer.settings import MS, settings_of
 from lockstep.sequencer.shell import Ports, SequencerShell
 from lockstep.sequencer.store_link import Inbox, StoreLink
-from lockstep.stream.topology import LinkKind, Member, ProcessKind, Topology, inbound_links, outbound_links
-from lockstep.stream.transport import DriverUnavailable, Transport, wait_for_driver
-from lockstep.stream.watch import PeerStatus, PeerWatch, WatchOptions, WatchServer
-from lockstep.stream.watch_set import WatchSet
 from lockstep.v1 import cluster_pb2
 
 _DRIVER_WAIT_S: Final = 5.0

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from lockstep.runtime.topology import Limits, ProcessKind, Timing, Topology
 from lockstep.stream.records import AckPolicy
-from lockstep.stream.topology import Limits, ProcessKind, Timing, Topology
 
 MS = 1_000_000
 

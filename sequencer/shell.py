@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from lockstep.ops.metrics.sequencer import SequencerFigures
-from lockstep.ops.process_log import ProcessLog
+from lockstep.runtime import watch
+from lockstep.runtime.doorbell import Doorbell
+from lockstep.runtime.process_log import ProcessLog
+from lockstep.runtime.topology import ProcessKind
+from lockstep.runtime.transport import DriverState, DriverUnavailable, InboundLink, OutboundLink, Transport
+from lockstep.runtime.watch_set import WatchSet
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.clock import LOOK_NS
 from lockstep.sequencer.engine_calls import EngineCalls
+from lockstep.sequencer.figures import SequencerFigures
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.operations import OperatorAsked, StatusAsked
 from lockstep.sequencer.status import fill_status, role_of
 from lockstep.sequencer.store_link import Inbox, StoreLink
-from lockstep.stream import watch
 from lockstep.stream.arrival import decode_from
-from lockstep.stream.doorbell import Doorbell
 from lockstep.stream.frames import Frame, FrameError, FrameType, encode_frame
-from lockstep.stream.topology import ProcessKind
-from lockstep.stream.transport import DriverState, DriverUnavailable, InboundLink, OutboundLink, Transport
-from lockstep.stream.watch_set import WatchSet
 from lockstep.v1 import cluster_pb2
 
 _FRAGMENTS_PER_POLL: Final = 64

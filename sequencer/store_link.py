@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
-from lockstep.ops.process import EnvironmentFault
+from lockstep.runtime.process import EnvironmentFault
+from lockstep.runtime.topology import Topology
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.config_record import (
     ConfigError,
@@ -36,7 +37,6 @@ from lockstep.sequencer.etcd import (
     Versioned,
 )
 from lockstep.sequencer.history import decode_history, encode_history
-from lockstep.stream.topology import Topology
 
 _START_TIMEOUT_S: Final = 5.0
 _RETRY_S: Final = 0.05

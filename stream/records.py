@@ -37,7 +37,7 @@ from lockstep.stream.event_layouts import DEFINITION_EVENT as DEFINITION_EVENT
 from lockstep.stream.event_layouts import EVENT as EVENT
 from lockstep.stream.event_layouts import ORDER_EVENT as ORDER_EVENT
 from lockstep.stream.event_layouts import SETTING_EVENT as SETTING_EVENT
-from lockstep.stream.topology import MAX_MEMBER as MAX_MEMBER
+from lockstep.stream.members import MAX_MEMBER as MAX_MEMBER
 
 LAYOUT_VERSION: Final = 1
 

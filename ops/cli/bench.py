@@ -5,13 +5,13 @@ from dataclasses import asdict
 import click
 from rich.table import Table
 
-from lockstep.ops.bench_cluster import BenchPlan, BenchResult, Phase, run_bench
-from lockstep.ops.bench_failover import FAULTS, LEFT_OUT, FailoverPlan, FailoverResult, run_failover_bench
-from lockstep.ops.bench_matching import MatchingFigures, MatchingPlan, machine, run_matching_bench
-from lockstep.ops.bench_reads import READS, ReadsPlan, run_reads_bench
-from lockstep.ops.bench_restart import RestartPlan, run_restart_bench
-from lockstep.ops.bench_soak import LEFT_OUT as SOAK_LEFT_OUT
-from lockstep.ops.bench_soak import SoakPlan, run_soak
+from lockstep.bench.cluster import BenchPlan, BenchResult, Phase, run_bench
+from lockstep.bench.failover import FAULTS, LEFT_OUT, FailoverPlan, FailoverResult, run_failover_bench
+from lockstep.bench.matching import MatchingFigures, MatchingPlan, machine, run_matching_bench
+from lockstep.bench.reads import READS, ReadsPlan, run_reads_bench
+from lockstep.bench.restart import RestartPlan, run_restart_bench
+from lockstep.bench.soak import LEFT_OUT as SOAK_LEFT_OUT
+from lockstep.bench.soak import SoakPlan, run_soak
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
     Real,
@@ -22,7 +22,7 @@ from lockstep.ops.cli.options import (
     make_console,
     write_json,
 )
-from lockstep.ops.output import Output
+from lockstep.runtime.output import Output
 
 
 @click.group("bench")

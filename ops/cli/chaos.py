@@ -7,13 +7,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from lockstep.ops.chaos.findings import ChaosResult
-from lockstep.ops.chaos.reconciled import Reconciliation
-from lockstep.ops.chaos.report import render_report
-from lockstep.ops.chaos.run import ChaosPlan, run_chaos
-from lockstep.ops.chaos.schedule import Kind
 from lockstep.ops.cli.options import InputFault, expected_errors, json_option, make_console, output_option, write_json
-from lockstep.ops.output import Output
+from lockstep.runtime.output import Output
+from lockstep.trials.chaos.findings import ChaosResult
+from lockstep.trials.chaos.reconciled import Reconciliation
+from lockstep.trials.chaos.report import render_report
+from lockstep.trials.chaos.run import ChaosPlan, run_chaos
+from lockstep.trials.chaos.schedule import Kind
 
 
 @click.command("chaos")

@@ -16,8 +16,8 @@ from lockstep.ops.cli.options import (
     make_console,
     write_json,
 )
-from lockstep.ops.demo import DemoPlan, DemoResult, run_demo
-from lockstep.ops.output import Output
+from lockstep.runtime.output import Output
+from lockstep.trials.demo import DemoPlan, DemoResult, run_demo
 
 
 @click.command("demo")

@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from lockstep.ops.cli.options import config_option, expected_errors
-from lockstep.ops.config import load
-from lockstep.ops.process_log import open_log
-from lockstep.ops.stop_request import StopRequest
-from lockstep.stream.driver import DriverOptions, run_driver, why_tight
-from lockstep.stream.topology import buffers
+from lockstep.runtime.config import load
+from lockstep.runtime.driver import DriverOptions, run_driver, why_tight
+from lockstep.runtime.process_log import open_log
+from lockstep.runtime.stop_request import StopRequest
+from lockstep.runtime.topology import buffers
 
 _ACROSS_HOSTS_PARK_US = 100
 

@@ -7,7 +7,7 @@ def main() -> int:
     """Run the command line, or say what is missing."""
     try:
         from lockstep.ops.cli.main import run
-        from lockstep.ops.private import create_privately
+        from lockstep.runtime.private import create_privately
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.split(".")[0] == "lockstep":
             raise

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from lockstep.ops.cli.options import config_option, expected_errors, id_option, load_member
-from lockstep.stream.topology import ProcessKind
+from lockstep.runtime.topology import ProcessKind
 
 
 @click.command("gateway")

@@ -17,8 +17,8 @@ from typing import Final
 import click
 
 from lockstep.ops.cli.lazy_group import LazyGroup
-from lockstep.ops.faults import os_error_text
-from lockstep.ops.private import create_privately
+from lockstep.runtime.faults import os_error_text
+from lockstep.runtime.private import create_privately
 
 # Before anything imports gRPC. Its newer event engine hands every message of an asyncio server through threads of its
 # own, which costs a third more CPU for each (measured with grpcio 1.85); servers keep to the poller until it does not.

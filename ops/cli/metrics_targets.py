@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from lockstep.ops.cli.options import config_option, expected_errors, output_option
-from lockstep.ops.config import load
-from lockstep.ops.metrics.targets import scrape_targets
-from lockstep.ops.output import Output
+from lockstep.ops.metrics_targets import scrape_targets
+from lockstep.runtime.config import load
+from lockstep.runtime.output import Output
 
 
 @click.command("metrics-targets")

@@ -16,12 +16,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from lockstep.errors import LockstepError
-from lockstep.ops.config import ConfigError, load, named_paths
-from lockstep.ops.config_values import is_endpoint, shown
-from lockstep.ops.faults import EXIT_ENVIRONMENT, EXIT_USAGE, BadInput, EnvironmentFault, os_error_text
-from lockstep.ops.output import Output, checked
-from lockstep.stream.driver import DriverRefused
-from lockstep.stream.topology import Member, ProcessKind, Topology
+from lockstep.runtime.config import ConfigError, load, named_paths
+from lockstep.runtime.config_values import is_endpoint, shown
+from lockstep.runtime.driver import DriverRefused
+from lockstep.runtime.faults import EXIT_ENVIRONMENT, EXIT_USAGE, BadInput, EnvironmentFault, os_error_text
+from lockstep.runtime.output import Output, checked
+from lockstep.runtime.topology import Member, ProcessKind, Topology
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -168,7 +168,7 @@ def expected_errors[**P, R](function: Callable[P, R]) -> Callable[P, R]:
         except OSError as error:
             raise Failure(os_error_text(error)) from error
         except _rpc_error() as error:
-            from lockstep.ops.cluster_view import rpc_text
+            from lockstep.runtime.cluster_view import rpc_text
 
             raise Failure(rpc_text(error)) from error
 

@@ -25,10 +25,10 @@ from lockstep.ops.cli.options import (
     write_json,
 )
 from lockstep.ops.cli.tables import plain_table
-from lockstep.ops.config import load
-from lockstep.ops.output import Output
-from lockstep.ops.reconcile.case_file import BreakRecord, BreakState, CaseFile, NoSuchBreak
-from lockstep.ops.reconcile.rules import TITLES, Rule
+from lockstep.reconciler.case_file import BreakRecord, BreakState, CaseFile, NoSuchBreak
+from lockstep.reconciler.rules import TITLES, Rule
+from lockstep.runtime.config import load
+from lockstep.runtime.output import Output
 
 data_dir_option = click.option(
     "--data-dir",
@@ -90,7 +90,7 @@ def run_command(
     With --json: what `status --json` says, when it has ended.
     """
     # Imported late: the help must not pay for a whole process.
-    from lockstep.ops.reconcile.process import run, setup_of
+    from lockstep.reconciler.process import run, setup_of
 
     if journals:
         if data_dir is None:
@@ -113,9 +113,9 @@ def run_command(
 
 
 def _cold_setup(data_dir: Path, journals: tuple[Path, ...], intakes: tuple[Path, ...], client_logs: Path | None) -> Any:
-    from lockstep.ops.reconcile.auditor import open_sources
-    from lockstep.ops.reconcile.setup import AuditSetup
-    from lockstep.ops.reconcile.sources import ColdJournal, SourceDamaged
+    from lockstep.reconciler.auditor import open_sources
+    from lockstep.reconciler.setup import AuditSetup
+    from lockstep.reconciler.sources import ColdJournal, SourceDamaged
 
     try:
         sources = open_sources(journals, ColdJournal)
@@ -132,8 +132,8 @@ def _cold_setup(data_dir: Path, journals: tuple[Path, ...], intakes: tuple[Path,
 
 
 def _once(setup: Any, json_file: Output | None) -> int:
-    from lockstep.ops.reconcile.auditor import Auditor
-    from lockstep.ops.reconcile.process import hold_directory
+    from lockstep.reconciler.auditor import Auditor
+    from lockstep.reconciler.process import hold_directory
 
     with hold_directory(setup.data_dir), closing(CaseFile(setup.data_dir, create=True)) as case:
         with closing(Auditor(setup, case)) as auditor:
@@ -360,8 +360,8 @@ def verify_command(
     Exit code 1 if a journal does not bear it out, or none holds enough to bear it out as a whole; 2 if it is no
     certificate or the signature is wrong.
     """
-    from lockstep.ops.reconcile.certificate import CertificateFault, read_certificate
-    from lockstep.ops.reconcile.verify import first_divergent_command, verify_journal
+    from lockstep.reconciler.certificate import CertificateFault, read_certificate
+    from lockstep.reconciler.verify import first_divergent_command, verify_journal
 
     try:
         claimed = read_certificate(certificate.read_text(encoding="utf-8"))

@@ -10,6 +10,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from lockstep.bench.replay.faults import TARGETS, LocalExecutioner
+from lockstep.bench.replay.flow import FlowSummary, check_flow
+from lockstep.bench.replay.runner import Kill, ReplayPlan, ReplayResult, replay
 from lockstep.ops.cli.options import (
     Failure,
     InputFault,
@@ -22,13 +25,10 @@ from lockstep.ops.cli.options import (
     output_option,
     write_json,
 )
-from lockstep.ops.config import load
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
-from lockstep.ops.output import Output
-from lockstep.ops.replay.faults import TARGETS, LocalExecutioner
-from lockstep.ops.replay.flow import FlowSummary, check_flow
-from lockstep.ops.replay.runner import Kill, ReplayPlan, ReplayResult, replay
+from lockstep.runtime.config import load
+from lockstep.runtime.output import Output
 
 
 class _KillType(click.ParamType[Kill]):

@@ -10,8 +10,8 @@ from typing import Final
 import click
 
 from lockstep.ops.cli.options import expected_errors, json_option, make_console, write_json
-from lockstep.ops.output import Output
-from lockstep.ops.simulation.run import Outcome, simulate
+from lockstep.runtime.output import Output
+from lockstep.trials.simulation.run import Outcome, simulate
 
 _PER_TASK: Final = 4
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
-from lockstep.ops.cluster_view import ClusterStatus, MemberStatus
+from lockstep.runtime.cluster_view import ClusterStatus, MemberStatus
 
 _STYLES = {"leader": "bold green", "primary": "bold green", "serving": "green", "standby": "cyan", "candidate": "cyan"}
 

@@ -13,12 +13,12 @@ from rich.live import Live
 
 from lockstep.ops.cli.options import DEFAULT_DATA_DIR, IMPLEMENTATIONS, engine_option, expected_errors
 from lockstep.ops.cli.tables import status_table, summary_line
-from lockstep.ops.config_values import BOUNDS
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.kept_config import Chosen, read
 from lockstep.ops.local.plan import DEFAULT_PORT, ClusterPlan, Incident
-from lockstep.ops.stop_request import StopRequest
-from lockstep.stream.topology import Snapshots
+from lockstep.runtime.config_values import BOUNDS
+from lockstep.runtime.stop_request import StopRequest
+from lockstep.runtime.topology import Snapshots
 
 _REFRESH_S = 0.5
 _SHOWN_INCIDENTS = 6

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from lockstep.ops.stop_request import DIE_WITH_PARENT
+from lockstep.runtime.stop_request import DIE_WITH_PARENT
 
 _TAIL_BYTES: Final = 4096
 

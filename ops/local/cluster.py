@@ -20,7 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from lockstep.ops.cluster_view import ClusterStatus, StatusProbe
 from lockstep.ops.local import kept_config, resume
 from lockstep.ops.local.child import Child, describe_exit
 from lockstep.ops.local.data_dir import lock_data_dir
@@ -29,10 +28,11 @@ from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
 from lockstep.ops.local.plan import ClusterPlan, Incident
 from lockstep.ops.local.ports import HOST, choose_ports
 from lockstep.ops.local.readiness import Readiness
-from lockstep.ops.private import make_private
-from lockstep.ops.process import EXIT_INVARIANT, EnvironmentFault
-from lockstep.stream.driver import default_directory, driver_pid
-from lockstep.stream.topology import Member, ProcessKind, Reconciler, Topology
+from lockstep.runtime.cluster_view import ClusterStatus, StatusProbe
+from lockstep.runtime.driver import default_directory, driver_pid
+from lockstep.runtime.private import make_private
+from lockstep.runtime.process import EXIT_INVARIANT, EnvironmentFault
+from lockstep.runtime.topology import Member, ProcessKind, Reconciler, Topology
 
 _DRIVER: Final = "driver"
 _RECONCILER: Final = "reconciler"

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Final
 
-from lockstep.ops import config
-from lockstep.ops.output import put_whole
-from lockstep.ops.process import EnvironmentFault
-from lockstep.stream.topology import Topology
+from lockstep.runtime import config
+from lockstep.runtime.output import put_whole
+from lockstep.runtime.process import EnvironmentFault
+from lockstep.runtime.topology import Topology
 
 HEADING: Final = (
     "Written by `lockstep up`; other commands read it through --config. The next `up` keeps what is changed here,\n"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import IO
 
-from lockstep.ops.process import EnvironmentFault
+from lockstep.runtime.process import EnvironmentFault
 
 
 def lock_data_dir(data_dir: Path) -> IO[str]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from lockstep.ops import config
 from lockstep.ops.local.config_file import HEADING, require_own, write_config
-from lockstep.ops.output import put_whole
-from lockstep.ops.process import EnvironmentFault
-from lockstep.stream.topology import Topology
+from lockstep.runtime import config
+from lockstep.runtime.output import put_whole
+from lockstep.runtime.process import EnvironmentFault
+from lockstep.runtime.topology import Topology
 
 FILE: Final = "cluster.toml"
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from lockstep.engine.implementations import DEFAULT
 from lockstep.ops.local import kept_config
-from lockstep.stream.topology import Limits, Snapshots, Timing
+from lockstep.runtime.topology import Limits, Snapshots, Timing
 
 DEFAULT_PORT: Final = 7450
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from lockstep.ops.faults import EnvironmentFault
+from lockstep.runtime.faults import EnvironmentFault
 
 HOST: Final = "127.0.0.1"
 _LOWEST: Final = 15_000

@@ -4,8 +4,8 @@ A start may take as long as it likes while an engine replays, fetches a snapshot
 fixed time without any of that.
 """
 
-from lockstep.ops.cluster_view import ClusterStatus, MemberStatus
-from lockstep.stream.topology import Topology
+from lockstep.runtime.cluster_view import ClusterStatus, MemberStatus
+from lockstep.runtime.topology import Topology
 from lockstep.v1 import cluster_pb2
 
 

@@ -20,17 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lockstep.ops import config
-from lockstep.ops.process import EnvironmentFault
 from lockstep.replica.evidence import Tip
 from lockstep.replica.journal import JournalFault, JournalSummary, inspect
 from lockstep.replica.marks import examine as examine_journal
 from lockstep.replica.rescue import PeerSays
 from lockstep.replica.rocks import JournalDamaged
+from lockstep.runtime import config
+from lockstep.runtime.process import EnvironmentFault
+from lockstep.runtime.topology import Topology
 from lockstep.sequencer.config_record import ConfigRecord, config_key, encode_config
 from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore, StoreError
 from lockstep.stream.arrival import MAX_EPOCH
-from lockstep.stream.topology import Topology
 
 _WRITE_TIMEOUT_S: Final = 5.0
 

@@ -7,14 +7,14 @@ from typing import Any, Final, Self
 
 import grpc
 
-from lockstep.ops.channel_options import CHANNEL_OPTIONS
-from lockstep.ops.cluster_view import ClusterStatus, StatusProbe, rpc_text
-from lockstep.ops.faults import EnvironmentFault
 from lockstep.ops.operator.history import EpochBegun, from_entry, from_frame, join
 from lockstep.ops.operator.stored_config import read_config
 from lockstep.ops.operator.view import ClusterView, view_of
+from lockstep.runtime.channel_options import CHANNEL_OPTIONS
+from lockstep.runtime.cluster_view import ClusterStatus, StatusProbe, rpc_text
+from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.topology import Topology
 from lockstep.stream.frames import decode_frame
-from lockstep.stream.topology import Topology
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, replication_pb2, replication_pb2_grpc
 
 CALL_TIMEOUT_S: Final = 15.0

@@ -15,7 +15,6 @@ from rocksdict import Rdict
 
 from lockstep.engine.contract import EngineType, MatchingEngine
 from lockstep.engine.snapshot_format import SnapshotError
-from lockstep.ops.process import EnvironmentFault
 from lockstep.replica.evidence import Wholeness, judge
 from lockstep.replica.journal import Journal, JournalSummary, journal_path
 from lockstep.replica.rocks import MEMTABLE_BYTES, database_options, family_options, faults, lock_owner
@@ -24,6 +23,7 @@ from lockstep.replica.snapshot_file import SnapshotDamaged, decode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore, usable
 from lockstep.replica.untouched import open_untouched
 from lockstep.replica.witness import read_witness, witness_path
+from lockstep.runtime.process import EnvironmentFault
 from lockstep.stream.records import EVENT, Events
 
 _KEY: Final = struct.Struct(">Q")

@@ -4,9 +4,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
+from lockstep.runtime.topology import Topology
 from lockstep.sequencer.config_record import ConfigError, ConfigRecord, config_key, decode_config
 from lockstep.sequencer.etcd import EtcdOptions, EtcdStore, MemberStatus, MemberUnreachable, StoreError
-from lockstep.stream.topology import Topology
 
 _TIMEOUT_S: Final = 2.0
 # An etcd with default settings calls faster pings an attack.

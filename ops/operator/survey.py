@@ -17,7 +17,6 @@ from typing import Final
 
 import grpc
 
-from lockstep.ops.cluster_view import ClusterStatus
 from lockstep.ops.operator.checkup import (
     ClockFacts,
     DiskFacts,
@@ -36,10 +35,11 @@ from lockstep.ops.operator.checkup import (
 )
 from lockstep.ops.operator.stored_config import read_config
 from lockstep.ops.operator.view import view_of
-from lockstep.ops.process import CHANNEL_OPTIONS
-from lockstep.stream.driver import driver_pid
+from lockstep.runtime.cluster_view import ClusterStatus
+from lockstep.runtime.driver import driver_pid
+from lockstep.runtime.process import CHANNEL_OPTIONS
+from lockstep.runtime.topology import Member, ProcessKind, Topology
 from lockstep.stream.frames import decode_frame
-from lockstep.stream.topology import Member, ProcessKind, Topology
 from lockstep.v1 import replication_pb2, replication_pb2_grpc
 
 _CONNECT_S: Final = 0.5

@@ -8,8 +8,8 @@ etcd does (if the caller read it), and else the engine of the highest epoch.
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lockstep.ops.cluster_view import ClusterStatus, MemberStatus
-from lockstep.stream.topology import Member, Topology
+from lockstep.runtime.cluster_view import ClusterStatus, MemberStatus
+from lockstep.runtime.topology import Member, Topology
 from lockstep.v1 import cluster_pb2
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from lockstep import Client, EventKind
-from lockstep.ops.cluster_view import StatusProbe
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from lockstep.runtime.cluster_view import StatusProbe
 
 ROOT = Path(__file__).resolve().parents[2]
 ACME, ALICE, BOB = 7, 1, 2

@@ -29,14 +29,14 @@ import uvloop
 
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.gateway.process import serve
-from lockstep.ops.process import StopRequest
 from lockstep.replica.answers import answer_query
 from lockstep.replica.service import FIRST_SEQ_KEY
-from lockstep.stream.driver import claim_path, default_directory
+from lockstep.runtime.driver import claim_path, default_directory
+from lockstep.runtime.process import StopRequest
+from lockstep.runtime.topology import LinkKind, Member, ProcessKind, Timing, Topology
+from lockstep.runtime.transport import Transport, wait_for_driver
 from lockstep.stream.frames import Frame, FrameFlag, FrameType, decode_frame, encode_frame, frame
 from lockstep.stream.records import ADMIN, COMMAND, CONTROL, EVENT, AccountFlag, CommandKind
-from lockstep.stream.topology import LinkKind, Member, ProcessKind, Timing, Topology
-from lockstep.stream.transport import Transport, wait_for_driver
 from lockstep.v1 import (
     accounts_pb2_grpc,
     cluster_pb2,
@@ -65,7 +65,7 @@ def aeron_dir() -> Iterator[Path]:
     base = Path(tempfile.mkdtemp(prefix="lockstep-gw-", dir=default_directory("x").parent))
     directory = base / "aeron"
     process = subprocess.Popen(
-        [sys.executable, "-m", "lockstep.stream.driver", "--dir", str(directory), "--max-park-us", "100"]
+        [sys.executable, "-m", "lockstep.runtime.driver", "--dir", str(directory), "--max-park-us", "100"]
     )
     try:
         wait_for_driver(directory, 10)

@@ -9,10 +9,10 @@ import pytest
 from lockstep.book import MarketMachine
 from lockstep.engine.implementations import NAMES, implementation
 from lockstep.engine.pages import order_rows
-from lockstep.gateway.books import Books
-from lockstep.gateway.encodings import L1, L2, Encodings
-from lockstep.gateway.market import Subscription
-from lockstep.gateway.market_hub import resting_orders
+from lockstep.marketdata.books import Books
+from lockstep.marketdata.encodings import L1, L2, Encodings
+from lockstep.marketdata.market import Subscription
+from lockstep.marketdata.market_hub import resting_orders
 from lockstep.stream.records import (
     ADMIN,
     COMMAND,

@@ -8,9 +8,9 @@ import pytest
 from lockstep.gateway.doorkeeper import Doorkeeper
 from lockstep.gateway.entitlement import Entitlements
 from lockstep.ops.local.ports import free_ports
-from lockstep.ops.process import MAX_REQUEST_BYTES, start_aio_grpc_server
+from lockstep.runtime.process import MAX_REQUEST_BYTES, start_aio_grpc_server
+from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
-from lockstep.stream.topology import Client
 from lockstep.v1 import accounts_pb2, accounts_pb2_grpc, cluster_pb2
 
 CLIENT = Client(name="a", token="secret", number=1, accounts=(), admin=False)

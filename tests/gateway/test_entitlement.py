@@ -3,7 +3,7 @@
 import pytest
 
 from lockstep.gateway.entitlement import OPEN_CLIENT, Entitlements, Unauthenticated, may_trade, may_use_session
-from lockstep.stream.topology import Client
+from lockstep.runtime.topology import Client
 
 ALICE = Client("alice", "secret", 4, (1, 2))
 

@@ -10,7 +10,7 @@ import pytest
 from lockstep.gateway import intake_mark
 from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.intake import IntakeLog
-from lockstep.ops.process import EnvironmentFault
+from lockstep.runtime.process import EnvironmentFault
 from lockstep.stream.records import COMMAND
 
 
@@ -203,7 +203,7 @@ def test_disk_that_takes_nothing_is_told_when_the_log_is_opened(tmp_path, state)
 import os, subprocess, sys
 from pathlib import Path
 from lockstep.gateway.intake import IntakeLog
-from lockstep.ops.process import EnvironmentFault
+from lockstep.runtime.process import EnvironmentFault
 try:
     os.unshare(os.CLONE_NEWNS)
     subprocess.run(["mount", "--make-rprivate", "/"], check=True, capture_output=True)

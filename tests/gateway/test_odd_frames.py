@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from lockstep.gateway.machine import GatewayMachine, Settings
-from lockstep.ops.odd_frames import make_odd
 from lockstep.stream.arrival import decode_from
 from lockstep.stream.frames import FrameError, FrameFlag, FrameType, encode_frame, frame
 from lockstep.stream.records import COMMAND, EVENT
+from lockstep.trials.odd_frames import make_odd
 from tests.odd_frames import COUNT
 
 MS = 1_000_000

@@ -11,10 +11,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from lockstep.gateway.intake import IntakeLog
-from lockstep.ops.faults import EnvironmentFault
+from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EventKind
-from lockstep.stream.topology import Client
 from lockstep.v1 import cluster_pb2, orders_pb2
 
 S1, S2, ACME = (1 << 32) | 5, (2 << 32) | 6, 7

@@ -41,25 +41,26 @@ CORE = (
     "ops/operator/history.py",
     "ops/operator/plans.py",
     "ops/operator/view.py",
-    "gateway/books.py",
-    "gateway/depth.py",
-    "gateway/encodings.py",
-    "gateway/market.py",
+    "marketdata/books.py",
+    "marketdata/depth.py",
+    "marketdata/encodings.py",
+    "marketdata/market.py",
     "gateway/downlink.py",
     "gateway/entitlement.py",
     "gateway/machine.py",
     "gateway/resumption.py",
     "gateway/sessions.py",
-    "gateway/tape.py",
+    "marketdata/tape.py",
     "gateway/uplink.py",
     "gateway/validation.py",
-    "ops/reconcile/books.py",
-    "ops/reconcile/checks.py",
-    "ops/reconcile/rules.py",
-    "ops/reconcile/twin.py",
+    "reconciler/books.py",
+    "reconciler/checks.py",
+    "reconciler/rules.py",
+    "reconciler/twin.py",
     "clients/python/lockstep/book.py",
     "clients/python/lockstep/session_machine.py",
     "clients/python/lockstep/session_events.py",
+    "clients/python/lockstep/session_parcels.py",
 )
 """Everything that decides."""
 
@@ -67,7 +68,7 @@ FORBIDDEN = frozenset(
     {
         "asyncio", "datetime", "grpc", "io", "logging", "multiprocessing", "os", "pathlib", "pyaeron", "queue",
         "random", "rocksdict", "secrets", "select", "selectors", "signal", "socket", "structlog", "subprocess",
-        "sys", "tempfile", "threading", "time", "uuid", "lockstep.ops.process_log",
+        "sys", "tempfile", "threading", "time", "uuid", "lockstep.runtime.process_log",
     }
 )  # fmt: skip
 

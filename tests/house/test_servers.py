@@ -2,11 +2,11 @@
 
 import ast
 
-from lockstep.ops import process, undecodable
+from lockstep.runtime import process, undecodable
 
 from .test_size import ROOT, _sources
 
-HOME = "ops/process.py"
+HOME = "runtime/process.py"
 SERVERS = ("grpc.server", "grpc.aio.server", "aio.server", "grpc.experimental.aio.server")
 
 

@@ -60,12 +60,12 @@ def test_missing_config_says_how_to_get_one(run_cli: Callable, tmp_path: Path) -
 
 
 def test_unknown_member_id_lists_those_that_there_are(run_cli: Callable) -> None:
-    example = Path(__file__).resolve().parents[2] / "ops" / "cluster.example.toml"
+    example = Path(__file__).resolve().parents[2] / "runtime" / "cluster.example.toml"
     assert_clear(run_cli("engine", "--config", example, "--id", 9), 2, "no engine 9", "1, 2")
 
 
 def test_status_of_a_cluster_that_is_down_says_so(run_cli: Callable, tmp_path: Path) -> None:
-    example = Path(__file__).resolve().parents[2] / "ops" / "cluster.example.toml"
+    example = Path(__file__).resolve().parents[2] / "runtime" / "cluster.example.toml"
     out = tmp_path / "status.json"
     done = run_cli("status", "--config", example, "--json", out)
     assert_clear(done, 1, "engine-1", "down", "not reachable")

@@ -5,7 +5,8 @@ from enum import IntEnum
 import pytest
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
-from lockstep.stream import codes, records, topology
+from lockstep.runtime import topology
+from lockstep.stream import codes, records
 from lockstep.v1 import cluster_pb2, common_pb2
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from lockstep.replica.process import run
-from lockstep.stream.topology import Member, ProcessKind, Topology
+from lockstep.runtime.topology import Member, ProcessKind, Topology
 
 
 def topology(described: dict) -> Topology:

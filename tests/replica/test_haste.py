@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from lockstep.ops.metrics.snapshotter import SnapshotterFigures
 from lockstep.replica import snapshotter
 from lockstep.replica.haste import hurries
 from lockstep.replica.snapshotter import hold_to
-from lockstep.stream.topology import Snapshots
+from lockstep.replica.snapshotter_figures import SnapshotterFigures
+from lockstep.runtime.topology import Snapshots
 
 SECOND = 1_000_000_000
 

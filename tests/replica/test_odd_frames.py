@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
-from lockstep.ops.odd_frames import make_odd, odd_records
 from lockstep.replica.effects import AckFrames, Role, StreamFrames
 from lockstep.stream.arrival import decode_from
 from lockstep.stream.frames import FrameError, FrameType, encode_frame
+from lockstep.trials.odd_frames import make_odd, odd_records
 from tests.odd_frames import COUNT
 
 

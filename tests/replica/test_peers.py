@@ -16,8 +16,8 @@ from lockstep.replica.peers import PeerFetcher
 from lockstep.replica.settings import Base
 from lockstep.replica.snapshot_file import encode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore
+from lockstep.runtime.topology import Member, ProcessKind
 from lockstep.stream.digest import Digest
-from lockstep.stream.topology import Member, ProcessKind
 from lockstep.v1 import replication_pb2, replication_pb2_grpc
 
 BASE = Base(7, Digest(b"d" * 16), 5_000, (EpochEntry(1, 1), EpochEntry(3, 6)), 0b110, 2, 1, 4)

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from lockstep.engine.pages import account_rows
+from lockstep.runtime.topology import LinkKind, inbound_links, outbound_links
+from lockstep.runtime.transport import Transport, wait_for_driver
 from lockstep.stream.frames import FrameFlag, decode_frame, encode_frame
 from lockstep.stream.records import EVENT, CommandKind
-from lockstep.stream.topology import LinkKind, inbound_links, outbound_links
-from lockstep.stream.transport import Transport, wait_for_driver
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, common_pb2, replication_pb2, replication_pb2_grpc
 
 ENGINE = Path(__file__).with_name("engine_process.py")
@@ -57,7 +57,7 @@ class Rig:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         self.topology = module.topology(self.described)
-        self.spawn("driver", "-m", "lockstep.stream.driver", "--dir", str(self.aeron))
+        self.spawn("driver", "-m", "lockstep.runtime.driver", "--dir", str(self.aeron))
         wait_for_driver(self.aeron, DEADLINE_S)
         self.transport = Transport(self.aeron)
         self.acks, self.released, self.window = [], [], []

@@ -9,7 +9,7 @@ import pytest
 from lockstep.replica.evidence import Tip
 from lockstep.replica.rescue import PeerSays, advice, find_holder
 from lockstep.replica.rocks import JournalDamaged
-from lockstep.stream.topology import Member, ProcessKind, Topology
+from lockstep.runtime.topology import Member, ProcessKind, Topology
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
 DAMAGE = JournalDamaged(Path("data/engine-1/journal"), "it ends at seq 80 of epoch 3", Tip(3, 100), "u")

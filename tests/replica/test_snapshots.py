@@ -8,10 +8,6 @@ import pytest
 
 from lockstep.engine.native import NativeEngine
 from lockstep.engine.reference import ReferenceEngine
-from lockstep.ops.metrics.snapshotter import SnapshotterFigures
-from lockstep.ops.priority import Courtesy
-from lockstep.ops.process_log import open_log
-from lockstep.ops.stop_request import StopRequest
 from lockstep.replica import snapshotter
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import JournalWrite
@@ -25,8 +21,12 @@ from lockstep.replica.settings import Base, BrokenInvariant, ReplicaOptions
 from lockstep.replica.snapshot_file import SnapshotDamaged, decode_head, decode_snapshot_file, encode_snapshot_file
 from lockstep.replica.snapshots import SnapshotFault, SnapshotStore, check_file, usable
 from lockstep.replica.snapshotter import SnapshotTaker
+from lockstep.replica.snapshotter_figures import SnapshotterFigures
+from lockstep.runtime.priority import Courtesy
+from lockstep.runtime.process_log import open_log
+from lockstep.runtime.stop_request import StopRequest
+from lockstep.runtime.topology import Member, ProcessKind, Snapshots, Topology
 from lockstep.stream.digest import Digest
-from lockstep.stream.topology import Member, ProcessKind, Snapshots, Topology
 
 BASE = Base(7, Digest(b"d" * 16), 5_000, (EpochEntry(1, 1), EpochEntry(3, 6)), 0b110, 2, 1, 4)
 EAGER = Snapshots(every_commands=1, every_s=0, keep=2)

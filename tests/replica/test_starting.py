@@ -6,10 +6,10 @@ import time
 import grpc
 import pytest
 
-from lockstep.ops.process_log import open_log
 from lockstep.replica import starting
 from lockstep.replica.starting import Starting
-from lockstep.stream.topology import Member, ProcessKind
+from lockstep.runtime.process_log import open_log
+from lockstep.runtime.topology import Member, ProcessKind
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
 

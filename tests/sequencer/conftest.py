@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+from lockstep.runtime.topology import Limits, Timing
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.settings import MS, Settings
 from lockstep.stream.frames import ACK_ENTRY, Frame, FrameFlag, FrameType, frame
 from lockstep.stream.records import COMMAND, CONTROL, CommandKind, Commands
-from lockstep.stream.topology import Limits, Timing
 
 START_NS = 1_800_000_000_000_000_000
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-from lockstep.ops.process import start_grpc_server
+from lockstep.runtime.process import start_grpc_server
+from lockstep.runtime.topology import LinkKind, ProcessKind, Topology, inbound_links, outbound_links
+from lockstep.runtime.transport import Transport
+from lockstep.runtime.watch import WatchServer
 from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import ACK_ENTRY, Frame, FrameFlag, FrameType, decode_frame, encode_frame, frame
 from lockstep.stream.records import CONTROL, CommandKind, bits_to_members
-from lockstep.stream.topology import LinkKind, ProcessKind, Topology, inbound_links, outbound_links
-from lockstep.stream.transport import Transport
-from lockstep.stream.watch import WatchServer
 from lockstep.v1 import cluster_pb2, replication_pb2, replication_pb2_grpc
 
 

@@ -5,12 +5,12 @@ from random import Random
 import numpy as np
 import pytest
 
-from lockstep.ops.odd_frames import make_odd
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.machine import State
 from lockstep.stream.arrival import decode_from
 from lockstep.stream.frames import ACK_ENTRY, FrameError, FrameType, encode_frame, frame
 from lockstep.stream.records import COMMAND, CommandKind
+from lockstep.trials.odd_frames import make_odd
 from tests.odd_frames import COUNT
 from tests.sequencer.conftest import digest_at
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from lockstep.runtime.topology import Limits, Timing
 from lockstep.sequencer.patience import Patience
 from lockstep.sequencer.settings import MS, Settings
-from lockstep.stream.topology import Limits, Timing
 
 Build = Callable[..., Any]
 ENGINE = ("engine", 1)

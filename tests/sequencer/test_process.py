@@ -21,18 +21,18 @@ import numpy as np
 import pytest
 
 from lockstep.ops.local.etcd_server import LocalEtcd
+from lockstep.runtime.driver import claim_path
+from lockstep.runtime.topology import LinkKind, Member, ProcessKind, Timing, Topology
+from lockstep.runtime.transport import DriverUnavailable, Transport, wait_for_driver
 from lockstep.sequencer.events import EpochCause
-from lockstep.stream.driver import claim_path
 from lockstep.stream.frames import Frame, FrameFlag, FrameType, decode_frame, encode_frame, frame
 from lockstep.stream.records import COMMAND, CommandKind
-from lockstep.stream.topology import LinkKind, Member, ProcessKind, Timing, Topology
-from lockstep.stream.transport import DriverUnavailable, Transport, wait_for_driver
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
 FAKE_ENGINE = Path(__file__).with_name("fake_engine.py")
 RUN_SEQUENCER = (
     "import pickle, sys; from pathlib import Path; from lockstep.sequencer.process import run; "
-    "from lockstep.stream.topology import ProcessKind; topology = pickle.loads(Path(sys.argv[1]).read_bytes()); "
+    "from lockstep.runtime.topology import ProcessKind; topology = pickle.loads(Path(sys.argv[1]).read_bytes()); "
     "sys.exit(run(topology, topology.member(ProcessKind.SEQUENCER, int(sys.argv[2]))))"
 )
 
@@ -116,7 +116,7 @@ class Cluster:
         self.directory = directory
         self.processes: dict[str, subprocess.Popen[str]] = {}
         self.said: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self.spawn("driver", "-m", "lockstep.stream.driver", "--dir", str(self.aeron_dir))
+        self.spawn("driver", "-m", "lockstep.runtime.driver", "--dir", str(self.aeron_dir))
         try:
             wait_for_driver(self.aeron_dir, 60)
         except DriverUnavailable:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from lockstep.ops import config
 from lockstep.ops.cli.cluster.repair import _repair
 from lockstep.ops.cli.cluster.steps import Refused
 from lockstep.ops.local.etcd_server import LocalEtcd
+from lockstep.runtime import config
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.config_record import config_key, encode_config, plan_bootstrap
 from lockstep.sequencer.etcd import EtcdOptions, EtcdStore

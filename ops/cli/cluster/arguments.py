@@ -9,8 +9,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from lockstep.ops.cli.options import DEFAULT_CONFIG, InputFault
-from lockstep.ops.config import ConfigError, load
-from lockstep.stream.topology import ProcessKind, Topology
+from lockstep.runtime.config import ConfigError, load
+from lockstep.runtime.topology import ProcessKind, Topology
 
 EXIT_REFUSED: Final = 3
 EXIT_UNKNOWN: Final = 4

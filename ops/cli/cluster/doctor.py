@@ -8,11 +8,11 @@ import click
 
 from lockstep.ops.cli.options import config_option, expected_errors, json_option, make_console, write_json
 from lockstep.ops.cli.tables import plain_table
-from lockstep.ops.cluster_view import StatusProbe
-from lockstep.ops.config import load
 from lockstep.ops.operator.checkup import Grade
 from lockstep.ops.operator.survey import survey
-from lockstep.ops.output import Output
+from lockstep.runtime.cluster_view import StatusProbe
+from lockstep.runtime.config import load
+from lockstep.runtime.output import Output
 
 _STYLES: Final = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.FAULT: "bold red"}
 

@@ -18,7 +18,7 @@ from lockstep.ops.cli.cluster.tables import reasons_table
 from lockstep.ops.cli.options import config_option, json_option
 from lockstep.ops.operator.calls import change
 from lockstep.ops.operator.plans import FailoverPlan, Refusal, plan_failover
-from lockstep.ops.output import Output
+from lockstep.runtime.output import Output
 from lockstep.v1 import cluster_pb2
 
 

@@ -8,7 +8,7 @@ from lockstep.ops.cli.cluster.arguments import engine_argument
 from lockstep.ops.cli.cluster.steps import carry_out, dry_run_option, open_work, operator_errors
 from lockstep.ops.cli.options import config_option, json_option
 from lockstep.ops.operator.plans import plan_fence
-from lockstep.ops.output import Output
+from lockstep.runtime.output import Output
 from lockstep.v1 import cluster_pb2
 
 

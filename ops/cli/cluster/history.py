@@ -8,7 +8,7 @@ from lockstep.ops.cli.cluster.steps import open_work
 from lockstep.ops.cli.cluster.tables import history_table
 from lockstep.ops.cli.options import config_option, expected_errors, json_option
 from lockstep.ops.operator.calls import read_history
-from lockstep.ops.output import Output
+from lockstep.runtime.output import Output
 
 
 @click.command("history")

@@ -6,10 +6,10 @@ import click
 
 from lockstep.ops.cli.cluster.arguments import EXIT_UNKNOWN, check_engine, engine_argument
 from lockstep.ops.cli.options import TIMEOUT, config_option, expected_errors, json_option, on_stdout, write_json
-from lockstep.ops.cluster_view import StatusProbe
-from lockstep.ops.config import load
 from lockstep.ops.operator.view import view_of
-from lockstep.ops.output import Output
+from lockstep.runtime.cluster_view import StatusProbe
+from lockstep.runtime.config import load
+from lockstep.runtime.output import Output
 
 
 @click.command("is-primary")

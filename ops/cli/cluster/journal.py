@@ -30,9 +30,9 @@ from lockstep.ops.operator.journal_check import Verdict, verify
 from lockstep.ops.operator.journal_diff import Comparison, compare
 from lockstep.ops.operator.journal_listing import Listing, list_commands
 from lockstep.ops.operator.salvage import NothingToSalvage, salvage
-from lockstep.ops.output import Output
 from lockstep.replica.journal import JournalSummary
 from lockstep.replica.rocks import JournalFault
+from lockstep.runtime.output import Output
 from lockstep.stream.frames import FrameError, decode_frame
 
 _LAST: Final = 10

@@ -8,7 +8,7 @@ from lockstep.enums import AccountStatus
 from lockstep.ops.cli.cluster.steps import operator_errors
 from lockstep.ops.cli.cluster.venue import result_of, token_option, value_before, venue
 from lockstep.ops.cli.options import config_option, json_option, make_console, write_json
-from lockstep.ops.output import Output
+from lockstep.runtime.output import Output
 
 
 @click.command("kill-switch")

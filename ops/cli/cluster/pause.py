@@ -7,7 +7,7 @@ import click
 from lockstep.ops.cli.cluster.steps import carry_out, dry_run_option, open_work, operator_errors
 from lockstep.ops.cli.options import config_option, json_option
 from lockstep.ops.operator.plans import plan_pause
-from lockstep.ops.output import Output
+from lockstep.runtime.output import Output
 from lockstep.v1 import cluster_pb2
 
 

@@ -13,10 +13,10 @@ from lockstep.ops.cli.cluster.steps import (
     operator_errors,
 )
 from lockstep.ops.cli.options import config_option, json_option
-from lockstep.ops.cluster_view import ClusterStatus
 from lockstep.ops.operator.plans import plan_reinit
 from lockstep.ops.operator.view import ClusterView
-from lockstep.ops.output import Output
+from lockstep.runtime.cluster_view import ClusterStatus
+from lockstep.runtime.output import Output
 from lockstep.v1 import cluster_pb2
 
 

@@ -10,11 +10,12 @@ import click
 from lockstep.ops.cli.cluster.arguments import check_engine, engine_argument
 from lockstep.ops.cli.cluster.steps import Refused, dry_run_option, open_work, operator_errors
 from lockstep.ops.cli.options import Failure, config_option, json_option
-from lockstep.ops.config import load
-from lockstep.ops.output import Output
 from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
 from lockstep.replica.rocks import JournalFault
+from lockstep.runtime.config import load
+from lockstep.runtime.output import Output
+from lockstep.runtime.topology import ProcessKind, Topology
 from lockstep.sequencer.config_record import (
     ConfigError,
     ConfigRecord,
@@ -26,7 +27,6 @@ from lockstep.sequencer.config_record import (
 from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore, StoreError
 from lockstep.sequencer.store_link import last_good
 from lockstep.stream.arrival import MAX_EPOCH
-from lockstep.stream.topology import ProcessKind, Topology
 
 _TIMEOUT_S: Final = 5.0
 

@@ -22,10 +22,10 @@ from lockstep.ops.cli.options import (
     write_json,
 )
 from lockstep.ops.cli.tables import plain_table
-from lockstep.ops.cluster_view import rpc_text
 from lockstep.ops.operator.calls import ask, change
 from lockstep.ops.operator.snapshot_check import SnapshotVerdict, verify_snapshots
-from lockstep.ops.output import Output
+from lockstep.runtime.cluster_view import rpc_text
+from lockstep.runtime.output import Output
 from lockstep.v1 import cluster_pb2
 
 

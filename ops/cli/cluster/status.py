@@ -20,11 +20,11 @@ from lockstep.ops.cli.options import (
     write_json,
 )
 from lockstep.ops.cli.tables import status_table
-from lockstep.ops.cluster_view import ClusterStatus, StatusProbe
-from lockstep.ops.config import load
 from lockstep.ops.operator.view import view_of
-from lockstep.ops.output import Output
-from lockstep.stream.topology import Topology
+from lockstep.runtime.cluster_view import ClusterStatus, StatusProbe
+from lockstep.runtime.config import load
+from lockstep.runtime.output import Output
+from lockstep.runtime.topology import Topology
 from lockstep.v1 import cluster_pb2
 
 

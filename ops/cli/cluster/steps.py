@@ -13,12 +13,12 @@ from rich.console import Console
 from lockstep.ops.cli.cluster.arguments import EXIT_REFUSED, EXIT_UNKNOWN, check_engine
 from lockstep.ops.cli.cluster.tables import headline, reasons_table, topology_table
 from lockstep.ops.cli.options import Failure, expected_errors, make_console, write_json
-from lockstep.ops.cluster_view import ClusterStatus
-from lockstep.ops.config import load
 from lockstep.ops.operator.calls import CallRefused, Desk, OutcomeUnknown, change
 from lockstep.ops.operator.plans import ChangePlan, NoChange, Refusal
 from lockstep.ops.operator.view import ClusterView
-from lockstep.ops.output import Output
+from lockstep.runtime.cluster_view import ClusterStatus
+from lockstep.runtime.config import load
+from lockstep.runtime.output import Output
 
 SETTLE_S: Final = 10.0
 """How long a change may take to show in what the processes say."""

@@ -18,7 +18,7 @@ from lockstep.ops.cli.options import Real, config_option, json_option
 from lockstep.ops.operator.calls import change
 from lockstep.ops.operator.plans import Refusal, SwitchoverPlan, eligibility, plan_switchover
 from lockstep.ops.operator.times import LocalZone, TimeFault, check_zone, parse_time, shown
-from lockstep.ops.output import Output
+from lockstep.runtime.output import Output
 from lockstep.v1 import cluster_pb2
 
 _POLL_S: Final = 0.1

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lockstep.ops.cli.tables import plain_table
-from lockstep.ops.cluster_view import ClusterStatus, MemberStatus
 from lockstep.ops.operator.view import ClusterView, EngineSeen
+from lockstep.runtime.cluster_view import ClusterStatus, MemberStatus
 
 if TYPE_CHECKING:
     from lockstep.ops.operator.history import EpochBegun

@@ -9,7 +9,7 @@ from lockstep.enums import Phase
 from lockstep.ops.cli.cluster.steps import operator_errors
 from lockstep.ops.cli.cluster.venue import result_of, token_option, value_before, venue
 from lockstep.ops.cli.options import InputFault, config_option, json_option, make_console, write_json
-from lockstep.ops.output import Output
+from lockstep.runtime.output import Output
 from lockstep.sync import Client
 
 _ALL: Final = "all"

@@ -11,13 +11,13 @@ import numpy as np
 
 from lockstep.errors import Refused as CommandRefused
 from lockstep.errors import Unavailable
-from lockstep.ops.channel_options import CHANNEL_OPTIONS
 from lockstep.ops.cli.cluster.steps import Refused, Unknown
 from lockstep.ops.cli.options import Failure
-from lockstep.ops.config import load
-from lockstep.ops.engine_pages import event_pages
+from lockstep.runtime.channel_options import CHANNEL_OPTIONS
+from lockstep.runtime.config import load
+from lockstep.runtime.engine_pages import event_pages
+from lockstep.runtime.topology import Topology
 from lockstep.stream.records import SETTING_EVENT, EventKind
-from lockstep.stream.topology import Topology
 from lockstep.sync import Client, Session
 from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 from lockstep.values import CommandResult

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from lockstep.ops import config
 from lockstep.ops.cli.main import cli
+from lockstep.runtime import config
 
 ROOT = Path(config.__file__).resolve().parents[1]
 OPERATIONS = ROOT / "docs" / "operations.md"

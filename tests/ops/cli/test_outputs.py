@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from lockstep.ops import config
+from lockstep.runtime import config
 
 from .conftest import COMMANDS, RunHere, required_words
 

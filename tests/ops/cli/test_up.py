@@ -7,13 +7,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from lockstep.ops import config
 from lockstep.ops.cli import up
-from lockstep.ops.config_values import BOUNDS
 from lockstep.ops.local.config_file import write_config
 from lockstep.ops.local.kept_config import Chosen
 from lockstep.ops.local.plan import ClusterPlan
-from lockstep.stream.topology import Snapshots
+from lockstep.runtime import config
+from lockstep.runtime.config_values import BOUNDS
+from lockstep.runtime.topology import Snapshots
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
 

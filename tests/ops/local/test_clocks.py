@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.ops.chaos.clocks import HostClock
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.operator.checkup import Finding, Grade
 from lockstep.ops.operator.survey import survey
-from lockstep.ops.process import EnvironmentFault
+from lockstep.runtime.process import EnvironmentFault
+from lockstep.trials.chaos.clocks import HostClock
 
 HOUR_MS = 3_600_000
 SECOND_NS = 1_000_000_000

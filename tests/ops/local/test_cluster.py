@@ -14,7 +14,7 @@ from lockstep.admin import DefineAccount, DefineInstrument
 from lockstep.aio import AsyncClient
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
-from lockstep.ops.process import EnvironmentFault
+from lockstep.runtime.process import EnvironmentFault
 
 
 def define(addresses: tuple[str, ...], number: int) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.ops import config
 from lockstep.ops.local.config_file import write_config
-from lockstep.ops.process import EnvironmentFault
+from lockstep.runtime import config
+from lockstep.runtime.process import EnvironmentFault
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
 

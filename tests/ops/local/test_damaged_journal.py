@@ -12,8 +12,8 @@ from lockstep.admin import DefineAccount
 from lockstep.aio import AsyncClient
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
-from lockstep.ops.process import EXIT_DAMAGED
-from lockstep.stream.topology import Timing
+from lockstep.runtime.process import EXIT_DAMAGED
+from lockstep.runtime.topology import Timing
 
 
 def flip_log(data_dir: Path, percent: int = 80) -> None:

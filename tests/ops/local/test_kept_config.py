@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.ops import config
 from lockstep.ops.local import kept_config
 from lockstep.ops.local.config_file import HEADING
 from lockstep.ops.local.kept_config import Chosen
-from lockstep.ops.process import EnvironmentFault
-from lockstep.stream.topology import Client, Limits, Member, ProcessKind, Reconciler, Snapshots, Timing, Topology
+from lockstep.runtime import config
+from lockstep.runtime.process import EnvironmentFault
+from lockstep.runtime.topology import Client, Limits, Member, ProcessKind, Reconciler, Snapshots, Timing, Topology
 
 
 def _data_dir(folder: Path, kind: ProcessKind, number: int) -> Path:

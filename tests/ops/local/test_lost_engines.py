@@ -18,7 +18,6 @@ import pytest
 from lockstep import SessionEnded
 from lockstep.admin import DefineAccount
 from lockstep.aio import AsyncClient, AsyncSession
-from lockstep.ops import config
 from lockstep.ops.cli.cluster.tables import status_json
 from lockstep.ops.local.child import Child
 from lockstep.ops.local.cluster import LocalCluster
@@ -26,7 +25,8 @@ from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.operator.stored_config import read_config
 from lockstep.ops.operator.view import view_of
 from lockstep.replica.journal import Journal
-from lockstep.stream.topology import Limits, Snapshots, Timing
+from lockstep.runtime import config
+from lockstep.runtime.topology import Limits, Snapshots, Timing
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
 ENGINES = (1, 2, 3)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.ops.cluster_view import ClusterStatus, MemberStatus
 from lockstep.ops.local.readiness import Readiness
-from lockstep.stream.topology import Member, ProcessKind, Topology
+from lockstep.runtime.cluster_view import ClusterStatus, MemberStatus
+from lockstep.runtime.topology import Member, ProcessKind, Topology
 from lockstep.v1 import cluster_pb2
 
 ENGINE, SEQUENCER = cluster_pb2.PROCESS_KIND_ENGINE, cluster_pb2.PROCESS_KIND_SEQUENCER

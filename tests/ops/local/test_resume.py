@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lockstep.ops import config
 from lockstep.ops.local.resume import Found, examine
 from lockstep.ops.operator.salvage import salvage
-from lockstep.ops.process import EnvironmentFault
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
+from lockstep.runtime import config
+from lockstep.runtime.process import EnvironmentFault
 from lockstep.stream.frames import FrameType, frame
 from lockstep.stream.records import COMMAND
 

@@ -10,7 +10,7 @@ import pytest
 from lockstep.aio import AsyncClient
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
-from lockstep.stream.topology import Snapshots
+from lockstep.runtime.topology import Snapshots
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, common_pb2, replication_pb2, replication_pb2_grpc
 
 PLAN = Snapshots(every_commands=150, every_s=0, keep=2, journal_keep_commands=50)

@@ -16,9 +16,9 @@ import pytest
 
 from lockstep import Client
 from lockstep.admin import DefineAccount
-from lockstep.ops import config
 from lockstep.ops.local.ports import choose_ports
-from lockstep.stream.topology import Topology
+from lockstep.runtime import config
+from lockstep.runtime.topology import Topology
 
 PATIENCE_S = 120
 OTHERS = stat.S_IRWXG | stat.S_IRWXO

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from lockstep.ops.metrics import disk
-from lockstep.ops.metrics.disk import DATA, SHARED_MEMORY, free_space, places
-from lockstep.stream.topology import Member, ProcessKind, Topology
+from lockstep.runtime.metrics import disk
+from lockstep.runtime.metrics.disk import DATA, SHARED_MEMORY, free_space, places
+from lockstep.runtime.topology import Member, ProcessKind, Topology
 
 
 def topology(tmp_path: Path) -> Topology:

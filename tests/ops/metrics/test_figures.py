@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lockstep.gateway.figures import GatewayFigures
 from lockstep.gateway.sessions import Admission, Refused, Session, SessionTable
-from lockstep.ops import config
-from lockstep.ops.metrics.engine import EngineFigures
-from lockstep.ops.metrics.gateway import GatewayFigures
-from lockstep.ops.metrics.sequencer import SequencerFigures
 from lockstep.replica.effects import AppliedBatch, Role
+from lockstep.replica.figures import EngineFigures
+from lockstep.runtime import config
 from lockstep.sequencer.events import EpochCause
+from lockstep.sequencer.figures import SequencerFigures
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.settings import settings_of
 from lockstep.sequencer.window import control_record

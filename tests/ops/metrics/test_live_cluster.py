@@ -20,15 +20,15 @@ import pytest
 from lockstep.ops.dashboards.generate import DASHBOARDS
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
-from lockstep.ops.metrics.targets import scrape_targets
-from lockstep.ops.reconcile.case_file import BreakState, CaseFile
+from lockstep.ops.metrics_targets import scrape_targets
+from lockstep.reconciler.case_file import BreakState, CaseFile
 from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
 from lockstep.replica.rocks import JournalFault
 from lockstep.replica.snapshots import SnapshotStore
+from lockstep.runtime.topology import Snapshots
 from lockstep.sequencer.config_record import config_key
 from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore
-from lockstep.stream.topology import Snapshots
 
 LOAD_S = 600
 RATE = 200

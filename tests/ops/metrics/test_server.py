@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from lockstep.ops.metrics.families import Families, counters, gauge, histogram
-from lockstep.ops.metrics.server import MetricsServer
-from lockstep.ops.metrics.tally import Latencies
-from lockstep.ops.process import EnvironmentFault
+from lockstep.runtime.metrics.families import Families, counters, gauge, histogram
+from lockstep.runtime.metrics.server import MetricsServer
+from lockstep.runtime.metrics.tally import Latencies
+from lockstep.runtime.process import EnvironmentFault
 
 
 def some_families() -> Families:

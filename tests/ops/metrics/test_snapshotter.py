@@ -2,7 +2,7 @@
 
 import time
 
-from lockstep.ops.metrics.snapshotter import SnapshotterFigures
+from lockstep.replica.snapshotter_figures import SnapshotterFigures
 
 
 def read(figures: SnapshotterFigures) -> dict[str, float]:

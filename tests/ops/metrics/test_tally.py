@@ -1,6 +1,6 @@
 """Histograms and passages count what went through them."""
 
-from lockstep.ops.metrics.tally import BOUNDS_NS, Latencies, Passage
+from lockstep.runtime.metrics.tally import BOUNDS_NS, Latencies, Passage
 
 
 def test_a_duration_on_a_bound_belongs_to_the_bucket_below_it() -> None:

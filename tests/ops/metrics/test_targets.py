@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from lockstep.ops import config
+from lockstep.runtime import config
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
 

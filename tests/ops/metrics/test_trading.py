@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lockstep.ops.metrics.trading import LABELLED, TradingTally
+from lockstep.runtime.metrics.trading import LABELLED, TradingTally
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EVENT, EventKind, Events
 

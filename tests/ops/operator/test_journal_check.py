@@ -12,10 +12,10 @@ from lockstep.engine.native import NativeEngine
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.ops.operator.cold import ColdJournal, NoJournal
 from lockstep.ops.operator.journal_check import Verdict, verify
-from lockstep.ops.process import EnvironmentFault
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
+from lockstep.runtime.process import EnvironmentFault
 from lockstep.sequencer.window import control_record
 from lockstep.stream.frames import FrameType, encode_frame, frame
 from lockstep.stream.records import CommandKind
@@ -136,7 +136,7 @@ def _open_elsewhere(directory: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
         "from lockstep.ops.operator.cold import ColdJournal\n"
-        "from lockstep.ops.process import EnvironmentFault\n"
+        "from lockstep.runtime.process import EnvironmentFault\n"
         "try: ColdJournal(Path(sys.argv[1]))\n"
         "except EnvironmentFault as fault: print(fault)"
     )

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from lockstep.engine.reference import ReferenceEngine
-from lockstep.ops.chaos.damage import Yard
 from lockstep.ops.operator.cold import NoJournal
 from lockstep.ops.operator.salvage import NothingToSalvage, salvage
 from lockstep.replica.journal import Journal
 from lockstep.replica.restore import restore
 from lockstep.replica.rocks import JournalDamaged
 from lockstep.replica.settings import ReplicaOptions
+from lockstep.trials.chaos.damage import Yard
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lockstep.ops.operator.survey import _connects, _disk, _is_here, _versions, _within
-from lockstep.stream.topology import Member, ProcessKind
+from lockstep.runtime.topology import Member, ProcessKind
 
 
 def test_versions_are_compared_with_this_projects_own_requirements() -> None:

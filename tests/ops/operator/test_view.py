@@ -2,10 +2,10 @@
 
 import pytest
 
-from lockstep.ops.cluster_view import ClusterStatus, MemberStatus
 from lockstep.ops.operator.view import view_of
+from lockstep.runtime.cluster_view import ClusterStatus, MemberStatus
+from lockstep.runtime.topology import Member, ProcessKind, Topology
 from lockstep.sequencer.config_record import ConfigRecord
-from lockstep.stream.topology import Member, ProcessKind, Topology
 from lockstep.v1 import cluster_pb2
 
 SEQUENCER, ENGINE = cluster_pb2.PROCESS_KIND_SEQUENCER, cluster_pb2.PROCESS_KIND_ENGINE

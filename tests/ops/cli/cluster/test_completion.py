@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.ops import config
+from lockstep.runtime import config
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
 SCRIPT = "from lockstep.ops.cli.main import cli; cli(prog_name='lockstep')"

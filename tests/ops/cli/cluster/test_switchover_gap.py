@@ -9,13 +9,13 @@ import pytest
 
 from lockstep.admin import DefineAccount, DefineInstrument
 from lockstep.aio import AsyncClient
-from lockstep.ops.demo_trader import Tape, Trader
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.operator.calls import Desk, change
 from lockstep.ops.operator.plans import Refusal, plan_switchover
-from lockstep.ops.proof import Gap, longest_silence
+from lockstep.reconciler.proof import Gap, longest_silence
 from lockstep.stream.records import EventKind
+from lockstep.trials.demo_trader import Tape, Trader
 from lockstep.v1 import cluster_pb2
 
 SWITCHES = 30

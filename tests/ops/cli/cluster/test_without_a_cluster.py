@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.ops import config
 from lockstep.ops.cli.cluster import venue
-from lockstep.ops.config import parse, render
 from lockstep.ops.local.ports import free_ports
+from lockstep.runtime import config
+from lockstep.runtime.config import parse, render
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
 

@@ -1,0 +1,224 @@
+"""`lockstep bench reads`: what trading notices of reads beside it, each kind alone, against the same load without any.
+
+A cluster is filled with what makes reads large: one account with many open orders, many accounts, many instruments,
+and sessions whose only report lies at the beginning of a long history. The load is one order at a time at one gateway,
+open loop; the reader is a process of its own at the other gateway, which reads again as soon as it has an answer.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import uvloop
+
+from lockstep.admin import DefineAccount, DefineInstrument
+from lockstep.aio import AsyncClient
+from lockstep.bench.latency import new_histogram, percentiles_us, record_us
+from lockstep.bench.pacing import Pacer
+from lockstep.columns import CommandColumns, ReportColumns
+from lockstep.enums import CommandKind, OrderType, Side, TimeInForce
+from lockstep.errors import Refused, Unavailable
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
+from lockstep.session import AsyncSession
+from lockstep.session_events import Checkpoint, ReportId
+
+READS: Final = ("open_orders", "accounts", "instruments", "resume")
+_LISTED_ACCOUNT, _TRADING_ACCOUNT = 1, 2
+_STREAMS: Final = 6
+_BLOCK: Final = 1_000
+_SETUP_S: Final = 300.0
+_SHARED_CLIENT: Final = 77
+_PRICE_TICKS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReadsPlan:
+    """What to measure."""
+
+    implementations: tuple[str, ...]
+    reads: tuple[str, ...] = READS
+    orders: int = 100_000
+    accounts: int = 20_000
+    instruments: int = 5_000
+    rate: int = 500
+    duration_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPhase:
+    """One kind of read beside the load; "none": the load alone."""
+
+    name: str
+    latency_us: dict[str, float]
+    unanswered: int
+    read: dict[str, Any] = field(default_factory=dict)
+    """How many reads were answered, what they brought at the most, and how long they took (ms)."""
+
+
+def run_reads_bench(plan: ReadsPlan, say: Callable[[str], None]) -> list[ReadPhase]:
+    """The phases: each kind of read has the load alone before it, so that a machine that changes its pace is seen."""
+    with LocalCluster(ClusterPlan(gateways=2, implementations=plan.implementations, restart=False)) as cluster:
+        trading, reading = cluster.gateway_addresses
+        say(f"filling: {plan.orders} orders in one account, {plan.accounts} accounts, {plan.instruments} instruments")
+        uvloop.run(_fill(plan, reading))
+        phases = []
+        for name in plan.reads:
+            for kind in ("none", name):
+                say(f"{plan.duration_s:.0f} s of {plan.rate} orders/s, read beside it: {kind}")
+                phases.append(_phase(plan, kind, trading, reading))
+        return phases
+
+
+def _phase(plan: ReadsPlan, kind: str, trading: str, reading: str) -> ReadPhase:
+    reader = None
+    if kind != "none":
+        arguments = [sys.executable, "-m", "lockstep.bench.reads", kind, reading, str(plan.duration_s)]
+        reader = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    latency, unanswered = uvloop.run(_load(plan, trading))
+    said = reader.communicate()[0] if reader is not None else "{}"
+    return ReadPhase(kind, latency, unanswered, json.loads(said or "{}"))
+
+
+# ---- what there is to read -------------------------------------------------------------------------------------------
+
+
+async def _fill(plan: ReadsPlan, address: str) -> None:
+    async with AsyncClient(address, client_number=_SHARED_CLIENT, timeout_s=60) as client:
+        for number in range(_STREAMS):
+            # Its only command, and the first of all: all that comes later has to be searched for others.
+            session = await client.session(resume=Checkpoint(_stream_id(number)), timeout_s=_SETUP_S)
+            await (await session.submit(DefineAccount(_TRADING_ACCOUNT + 1 + number, f"S{number}", True, True)))
+            await session.close()
+        session = await client.session(timeout_s=_SETUP_S, max_unanswered=4 * _BLOCK)
+        first = _TRADING_ACCOUNT + 1 + _STREAMS
+        numbers = (_LISTED_ACCOUNT, _TRADING_ACCOUNT, *range(first, max(first, plan.accounts - _STREAMS + 1)))
+        definitions = [DefineInstrument(n, f"I{n}", 10_000) for n in range(1, plan.instruments + 1)]
+        for start in range(0, len(definitions), _BLOCK):
+            await _all(session, definitions[start : start + _BLOCK])
+        accounts = [DefineAccount(n, f"A{n}", True, True) for n in numbers]
+        for start in range(0, len(accounts), _BLOCK):
+            await _all(session, accounts[start : start + _BLOCK])
+        for start in range(0, plan.orders, _BLOCK):
+            ids = np.arange(start, min(start + _BLOCK, plan.orders), dtype=np.int64)
+            await session.submit_columns(_orders(_LISTED_ACCOUNT, ids % plan.instruments + 1, TimeInForce.GTC))
+        await session.drain()
+        await session.close()
+
+
+async def _all(session: AsyncSession, commands: Any) -> None:
+    for handle in [await session.submit(command) for command in commands]:
+        await handle
+
+
+def _stream_id(number: int) -> int:
+    return _SHARED_CLIENT << 32 | 1_000 + number
+
+
+def _orders(account: int, instruments: Any, tif: TimeInForce) -> CommandColumns:
+    count = len(instruments)
+    return CommandColumns(
+        kind=np.full(count, CommandKind.NEW_ORDER, "u1"),
+        side=np.full(count, Side.BUY, "u1"),
+        order_type=np.full(count, OrderType.LIMIT, "u1"),
+        tif=np.full(count, tif, "u1"),
+        account=np.full(count, account, "<u4"),
+        instrument=np.asarray(instruments, "<u4"),
+        price_ticks=np.full(count, _PRICE_TICKS, "<i8"),
+        quantity_lots=np.ones(count, "<i8"),
+    )
+
+
+# ---- the load --------------------------------------------------------------------------------------------------------
+
+
+async def _load(plan: ReadsPlan, address: str) -> tuple[dict[str, float], int]:
+    """Orders that find nobody (IOC), so that the state stays as it is; latency from the time each was due."""
+    due_ns: list[int] = []
+    took_us: list[int] = []
+
+    def answered(batch: ReportColumns) -> None:
+        now_ns = time.monotonic_ns()
+        for number, kind in zip(batch.session_no.tolist(), batch.kind.tolist(), strict=True):
+            if kind == 4:  # CANCELED: the end of an order that found nobody
+                took_us.append((now_ns - due_ns[number - 1]) // 1000)
+
+    async with AsyncClient(address) as client:
+        session = await client.session(on_batch=answered, linger_ms=0.0, timeout_s=30, max_unanswered=100_000)
+        order = np.ones(1, np.int64)
+        step_ns = 1_000_000_000 // plan.rate
+        pacer = Pacer()
+        begin_ns = time.monotonic_ns()
+        for turn in range(round(plan.rate * plan.duration_s)):
+            await pacer.until(begin_ns + turn * step_ns)
+            due_ns.append(begin_ns + turn * step_ns)
+            await session.submit_columns(_orders(_TRADING_ACCOUNT, order, TimeInForce.IOC))
+        pacer.close()
+        await session.drain()
+        await session.close()
+    histogram = new_histogram()
+    record_us(histogram, np.array(took_us))
+    return percentiles_us(histogram), len(due_ns) - len(took_us)
+
+
+# ---- the reader ------------------------------------------------------------------------------------------------------
+
+
+async def _read(kind: str, address: str, seconds: float) -> dict[str, Any]:
+    took_ms: list[float] = []
+    failed = most = 0
+    until = time.monotonic() + seconds
+    async with AsyncClient(address, client_number=_SHARED_CLIENT, timeout_s=30) as client:
+        while time.monotonic() < until:
+            began = time.monotonic()
+            try:
+                rows = await _once(kind, client)
+            except Unavailable:
+                failed += 1
+                continue
+            took_ms.append((time.monotonic() - began) * 1e3)
+            most = max(most, rows)
+    median_ms = round(float(np.median(took_ms)), 1) if took_ms else 0.0
+    return {"reads": len(took_ms), "failed": failed, "rows": most, "median_ms": median_ms}
+
+
+async def _once(kind: str, client: AsyncClient) -> int:
+    if kind == "open_orders":
+        return len(await client.open_orders(_LISTED_ACCOUNT))
+    if kind == "accounts":
+        return len(await client.accounts())
+    if kind == "instruments":
+        return len(await client.instruments())
+    return sum(await asyncio.gather(*(_resume(client, number) for number in range(_STREAMS))))
+
+
+async def _resume(client: AsyncClient, number: int) -> int:
+    """A session that has seen the first event of all: what came later of its own, and all that has to be searched."""
+    checkpoint = Checkpoint(_stream_id(number), last_seen=ReportId(1, 0, 0), next_no=2)
+    session = await client.session(resume=checkpoint, timeout_s=30)
+    # An order of its own waits behind everything that is older.
+    handle = await session.place(
+        account=_TRADING_ACCOUNT, instrument=1, side="buy", quantity_lots=1, price_ticks=_PRICE_TICKS, tif="ioc"
+    )
+    with suppress(Refused):
+        await handle
+    await session.close()
+    return 1
+
+
+def main() -> int:
+    """The reader: kind, address, seconds."""
+    kind, address, seconds = sys.argv[1:]
+    sys.stdout.write(json.dumps(uvloop.run(_read(kind, address, float(seconds)))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

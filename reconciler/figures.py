@@ -1,0 +1,28 @@
+"""What a reconciler shows. It sets the attributes; its `metrics_port` serves `families` (see `server.py`)."""
+
+from collections.abc import Iterable
+
+from lockstep.runtime.metrics.families import Families, counter, gauge, gauges
+
+
+class ReconcilerFigures:
+    """Plain numbers of one reconciler process. One thread writes."""
+
+    def __init__(self, rules: Iterable[str]) -> None:
+        """`rules`: names of all rules, so that each is seen at 0 before it is ever broken."""
+        self.breaks_open = dict.fromkeys(rules, 0)
+        """Open breaks by rule. Set values of these keys only; add none."""
+        self.verified_seq = 0
+        """Everything up to here was checked."""
+        self.certificates = 0
+        self.last_pass_ns = 0
+        """How long the last pass over new records took."""
+
+    def families(self) -> Families:
+        """For a scrape, from any thread."""
+        text = "Breaks that are open, by the rule that found them."
+        yield gauges("lockstep_reconcile_breaks_open", text, "rule", self.breaks_open)
+        yield gauge("lockstep_reconcile_verified_seq", "Everything up to this seq was checked.", self.verified_seq)
+        yield counter("lockstep_reconcile_certificates_total", "Certificates issued.", self.certificates)
+        text = "How long the last pass over new records took."
+        yield gauge("lockstep_reconcile_last_pass_seconds", text, self.last_pass_ns / 1e9)

@@ -1,0 +1,188 @@
+"""What the processes of a cluster say about themselves, asked over gRPC, all at once and with a deadline."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+
+from lockstep.runtime.channel_options import CHANNEL_OPTIONS
+from lockstep.runtime.topology import Topology
+from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
+
+ROLES: Final[Mapping[int, str]] = {
+    number: name.removeprefix("ROLE_").lower().replace("_", " ") for name, number in cluster_pb2.Role.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """One process and its answer."""
+
+    name: str
+    address: str
+    reply: cluster_pb2.GetStatusReply | None
+    """None: it did not answer."""
+    error: str = ""
+
+    @property
+    def role(self) -> str:
+        """Its role in a word; `down` if it did not answer."""
+        return ROLES.get(self.reply.role, "?") if self.reply is not None else "down"
+
+    def to_json(self) -> dict[str, object]:
+        """All that was answered, for `--json`."""
+        row: dict[str, object] = {"name": self.name, "address": self.address, "role": self.role}
+        if self.reply is None:
+            return {**row, "error": self.error}
+        reply = self.reply
+        return {
+            **row,
+            "epoch": reply.epoch,
+            "seq": reply.seq,
+            "committed_seq": reply.committed_seq,
+            "digest": reply.digest.hex(),
+            "primary": reply.primary,
+            "in_sync": list(reply.in_sync),
+            "learners": list(reply.learners),
+            "incarnation": reply.incarnation,
+            "pid": reply.pid,
+            "cluster_uuid": reply.cluster_uuid,
+            "counters": dict(reply.counters),
+            "why": reply.why,
+            "clock_ns": reply.clock_ns,
+            "no_failover": reply.no_failover,
+            "replayed_seq": reply.journal.replayed_seq,
+            "replay_to_seq": reply.journal.replay_to_seq,
+            "restore_bytes": reply.journal.restore_bytes,
+            "restore_total_bytes": reply.journal.restore_total_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """The answers of all processes, in the order of the topology."""
+
+    members: tuple[MemberStatus, ...]
+    asked_ns: int = 0
+    """When they were asked, by this host's wall clock; 0: not known."""
+    answered_ns: int = 0
+    """When all had answered or missed the deadline."""
+
+    def leader(self) -> MemberStatus | None:
+        """The leading sequencer: of several that claim it, the one of the highest epoch."""
+        leading = [m for m in self.members if m.reply is not None and m.reply.role == cluster_pb2.ROLE_LEADER]
+        return max(leading, key=lambda m: m.reply.epoch if m.reply is not None else 0, default=None)
+
+    def primary(self) -> MemberStatus | None:
+        """The primary engine: of several that claim it, the one of the highest epoch."""
+        claiming = [m for m in self.members if m.reply is not None and m.reply.role == cluster_pb2.ROLE_PRIMARY]
+        return max(claiming, key=lambda m: m.reply.epoch if m.reply is not None else 0, default=None)
+
+    def in_sync(self) -> tuple[int, ...]:
+        """Engines in sync, as the leader says."""
+        leader = self.leader()
+        return tuple(leader.reply.in_sync) if leader is not None and leader.reply is not None else ()
+
+    def serving_gateways(self) -> int:
+        """How many gateways take orders."""
+        return sum(1 for m in self.members if m.reply is not None and m.reply.role == cluster_pb2.ROLE_SERVING)
+
+    def lacks(self, topology: Topology) -> tuple[str, ...]:
+        """What is missing for all processes to answer, a leader, all engines in sync and all gateways serving."""
+        found = [f"{member.name} does not answer ({member.error})" for member in self.members if member.reply is None]
+        if self.leader() is None:
+            found.append("no sequencer leads")
+        if self.primary() is None:
+            found.append("no engine is primary")
+        wanted = sorted(engine.id for engine in topology.engines)
+        if list(self.in_sync()) != wanted:
+            shown = ", ".join(map(str, self.in_sync())) or "none"
+            found.append(f"engines in sync: {shown} of {', '.join(map(str, wanted))}")
+        for member in self.members:
+            if member.reply is not None and member.reply.why:
+                found.append(f"{member.name}: {member.reply.why}")
+        if self.serving_gateways() != len(topology.gateways):
+            found.append(f"{self.serving_gateways()} of {len(topology.gateways)} gateways serve")
+        return tuple(found)
+
+    def is_whole(self, topology: Topology) -> bool:
+        """Whether every process answers, a sequencer leads, every engine is in sync and every gateway serves."""
+        return (
+            all(member.reply is not None for member in self.members)
+            and self.in_sync() == tuple(sorted(engine.id for engine in topology.engines))
+            and self.primary() is not None
+            and self.serving_gateways() == len(topology.gateways)
+        )
+
+
+class StatusProbe:
+    """Connections to every process of a cluster, kept open, to ask them for their status again and again."""
+
+    def __init__(self, members: tuple[tuple[str, str], ...]) -> None:
+        """`members`: (name, gRPC address) of each process; an empty name is asked from the process."""
+        self._members = members
+        self._channels = {
+            address: grpc.insecure_channel(address, options=list(CHANNEL_OPTIONS)) for _, address in members
+        }
+        self._stubs = {address: cluster_pb2_grpc.ClusterStub(channel) for address, channel in self._channels.items()}
+
+    @classmethod
+    def of(cls, topology: Topology) -> Self:
+        """A probe of all members of a topology."""
+        return cls(tuple((m.name, m.grpc_address) for m in topology.all_members()))
+
+    def ask(self, *, timeout_s: float = 1.0) -> ClusterStatus:
+        """Ask all of them at once; blocks up to the timeout."""
+        request = cluster_pb2.GetStatusRequest()
+        asked_ns = time.time_ns()
+        calls = [self._stubs[address].GetStatus.future(request, timeout=timeout_s) for _, address in self._members]
+        rows = []
+        for (name, address), call in zip(self._members, calls, strict=True):
+            try:
+                reply = call.result()
+                rows.append(MemberStatus(name or _name_of(reply), address, reply))
+            except grpc.RpcError as error:
+                rows.append(MemberStatus(name or address, address, None, rpc_text(error)))
+        return ClusterStatus(tuple(rows), asked_ns, time.time_ns())
+
+    def switch_primary(self, address: str, to: int, *, timeout_s: float = 5.0) -> cluster_pb2.SwitchPrimaryReply:
+        """Ask the sequencer at an address to hand the primary role over (`to` 0: it chooses).
+
+        Raises:
+            grpc.RpcError: it refuses (the details say why) or does not answer.
+        """
+        request = cluster_pb2.SwitchPrimaryRequest(to=to)
+        reply: cluster_pb2.SwitchPrimaryReply = self._stubs[address].SwitchPrimary(request, timeout=timeout_s)
+        return reply
+
+    def close(self) -> None:
+        """Close the connections."""
+        for channel in self._channels.values():
+            channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _name_of(reply: cluster_pb2.GetStatusReply) -> str:
+    kind = cluster_pb2.ProcessKind.Name(reply.kind).removeprefix("PROCESS_KIND_").lower()
+    return f"{kind}-{reply.member}"
+
+
+def rpc_text(error: grpc.RpcError) -> str:
+    """What a failed call says, in one line."""
+    if not isinstance(error, grpc.Call):
+        return "no answer"
+    if error.code() == grpc.StatusCode.UNAVAILABLE:
+        return "not reachable"
+    if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+        return "no answer in time"
+    return str(error.details() or error.code().name.lower())

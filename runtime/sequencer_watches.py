@@ -1,0 +1,42 @@
+"""What the sequencers say of themselves: the liveness links of engines and gateways to them.
+
+A frame or a fence speaks in a sequencer's name; here the sequencer itself does. Evidence for the machine, nothing more.
+"""
+
+from lockstep.runtime.topology import Topology
+from lockstep.runtime.watch import PeerStatus, PeerWatch
+from lockstep.runtime.watch_set import WatchSet
+
+
+class SequencerWatches:
+    """Polled by the main loop. `identity`: what this process says of itself.
+
+    Raises:
+        OSError: a sequencer's host has no address.
+    """
+
+    def __init__(self, topology: Topology, identity: PeerStatus) -> None:
+        self._set = WatchSet()
+        self._names = {peer.name: peer.id for peer in topology.sequencers}
+        self._told: dict[str, int] = {}
+        for peer in topology.sequencers:
+            self._set.add(PeerWatch(peer.name, peer.host, peer.watch_port, identity=identity))
+
+    def heard(self, now_ns: int) -> list[tuple[int, int]]:
+        """News since the last call: (sequencer, epoch that it says it is in)."""
+        self._set.poll(now_ns)
+        news = []
+        for name, sequencer in self._names.items():
+            status = self._set[name].status
+            if status is not None and status.member == sequencer and status.epoch != self._told.get(name, 0):
+                self._told[name] = status.epoch
+                news.append((sequencer, status.epoch))
+        return news
+
+    def forget(self) -> None:
+        """The machine is a new one: it hears everything again."""
+        self._told.clear()
+
+    def close(self) -> None:
+        """End all links."""
+        self._set.close()

@@ -1,0 +1,281 @@
+"""Who belongs to a cluster, where they listen, and which link runs between which two of them.
+
+A cluster's topology is static configuration: the same file on every host. What changes at run time (who leads, who is
+in sync) lives in etcd and in the stream, never here.
+
+Every directed link is one Aeron publication with a stream id of its own (a dead or slow receiver then blocks only its
+own link). Two members on one host use shared memory, others UDP to the receiver's data port.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+
+from lockstep.stream.members import MAX_MEMBER as MAX_MEMBER
+
+
+class ProcessKind(IntEnum):
+    """What a process is; same numbers as `lockstep.v1.ProcessKind`."""
+
+    SEQUENCER = 1
+    ENGINE = 2
+    GATEWAY = 3
+
+
+class LinkKind(IntEnum):
+    """What a link carries: see the table in `lockstep.stream.frames`."""
+
+    SUBMIT = 1
+    RECEIPT = 2
+    STREAM = 3
+    ACK_TO_ENGINE = 4
+    ACK_TO_SEQUENCER = 5
+    RELEASE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One process of the cluster."""
+
+    kind: ProcessKind
+    id: int
+    """1..63, unique within its kind."""
+    host: str
+    grpc_port: int
+    watch_port: int
+    """TCP port of the liveness links (`lockstep.runtime.watch`)."""
+    data_port: int = 0
+    """UDP port for links from other hosts; unused while every member is on one host."""
+    metrics_port: int = field(default=0, kw_only=True)
+    """TCP port of the Prometheus exposition; 0: none."""
+    snapshotter_metrics_port: int = field(default=0, kw_only=True)
+    """Engine only: the same of the snapshotter beside it."""
+    data_dir: Path = Path()
+    """Where an engine keeps its journal and a gateway its intake log."""
+    engine: str = "native"
+    """Engine only: which implementation of the contract (`lockstep.engine.implementations`)."""
+
+    @property
+    def name(self) -> str:
+        """Short name for people, e.g. `engine-2`."""
+        return f"{self.kind.name.lower()}-{self.id}"
+
+    @property
+    def grpc_address(self) -> str:
+        """`host:port` of the member's gRPC server."""
+        return f"{self.host}:{self.grpc_port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A trading system that may connect: who it is and what it may trade."""
+
+    name: str
+    token: str = field(repr=False)
+    number: int = 0
+    """Upper 32 bits of its session ids."""
+    accounts: tuple[int, ...] = ()
+    """Account ids that it may trade; empty: all."""
+    admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds. Nothing in the cluster grows without one of these."""
+
+    window_commands: int = 32_768
+    """Commands stamped and not yet acknowledged by every in-sync engine; beyond it the sequencer takes no more."""
+    retransmit_commands: int = 262_144
+    """Commands that the leading sequencer keeps to send again."""
+    batch_commands: int = 2_048
+    """Commands in one stamped batch at the most."""
+    burst_commands: int = 2_048
+    """Commands that an engine journals and applies in one go at the most (bounds its silence)."""
+    session_credit: int = 8_192
+    """Commands of one session that may be unanswered."""
+    client_batch: int = 2048
+    """Rows in one CommandBatch at the most."""
+    link_queue_bytes: int = 32 << 20
+    """Bytes that wait for a back-pressured link before frames are dropped (and later fetched again)."""
+    event_window_commands: int = 65_536
+    """Commands whose events an engine keeps in memory for gap fetches before it goes to disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Deadlines, all in milliseconds unless the name says otherwise. None of them decides safety."""
+
+    heartbeat_ms: int = 20
+    hang_ms: int = 200
+    """A peer that is silent for so long, or for four times the longest recent gap (up to ten times this), is hung."""
+    fence_ms: int = 100
+    """How long a new leader waits for the in-sync engines' answers after the first one came."""
+    bootstrap_ms: int = 10_000
+    """How long the very first leader waits for all configured engines."""
+    etcd_timeout_ms: int = 1000
+    receipt_ms: int = 10
+    """Interval of the leader's receipts and of the primary's empty releases while nothing happens."""
+    resend_ms: int = 250
+    """A gateway sends unanswered commands again when neither a receipt nor an event has come for so long."""
+    rewind_ms: int = 20
+    """Least time between two requests for the same missing frame."""
+    tick_ms: int = 100
+    """How often the leader stamps the time while commands come; once a second while none do. 0: never, and then nothing
+    happens that waits for a time (expiry of orders, scheduled phases)."""
+    park_us: int = 100
+    """Longest sleep of a busy process's poll loop, microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """How the reconciler of the cluster runs (`lockstep.reconciler`); it is no member."""
+
+    data_dir: Path = Path("reconciler")
+    key_file: Path = Path("reconciler/key.pem")
+    """Ed25519 key that certificates are signed with."""
+    client_logs: Path = Path("client-logs")
+    """Directory of the logs that clients write (`log_dir` of the SDK)."""
+    engine: str = "reference"
+    """Implementation that executes the journal again; best another than the replicas'."""
+    orphan_policy: str = "flag"
+    orphan_seconds: int = 5
+    pass_ms: int = 500
+    certificate_seconds: int = 60
+    host: str = "127.0.0.1"
+    """Address of the host it runs on, where Prometheus reads its figures."""
+    metrics_port: int = 0
+    """0: no figures are served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """When the snapshotter beside each engine takes one, and what is kept."""
+
+    every_commands: int = 500_000
+    """A snapshot is due after so many commands; 0: never by count."""
+    every_s: int = 600
+    """A snapshot is due after so many seconds with anything new; 0: never by time."""
+    keep: int = 3
+    """Verified snapshots that are kept, at least 1."""
+    journal_keep_commands: int = 10_000_000
+    """Commands that a journal keeps at least; what is older is cut once every engine has it in all its snapshots.
+    0: a journal is never cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The whole cluster as configured."""
+
+    name: str
+    etcd_endpoints: tuple[str, ...]
+    aeron_dir: Path
+    sequencers: tuple[Member, ...]
+    engines: tuple[Member, ...]
+    gateways: tuple[Member, ...]
+    clients: tuple[Client, ...] = ()
+    """Empty: every client is let in and may do everything (development only)."""
+    ack_policy: str = "synced"
+    limits: Limits = Limits()
+    timing: Timing = Timing()
+    snapshots: Snapshots = Snapshots()
+    udp_mtu: int = 8192
+    term_mib: int = 16
+    """Each link's buffers take up to three terms of so many MiB of the memory under `aeron_dir`. A power of two."""
+    reconciler: Reconciler = Reconciler()
+
+    def member(self, kind: ProcessKind, id: int) -> Member:
+        """A member by kind and id.
+
+        Raises:
+            KeyError: the topology has none such; the message lists those that it has.
+        """
+        members = self.members(kind)
+        for member in members:
+            if member.id == id:
+                return member
+        known = ", ".join(str(member.id) for member in members) or "none"
+        raise KeyError(f"cluster {self.name!r} has no {kind.name.lower()} {id}; it has: {known}")
+
+    def members(self, kind: ProcessKind) -> tuple[Member, ...]:
+        """All members of one kind."""
+        return {
+            ProcessKind.SEQUENCER: self.sequencers,
+            ProcessKind.ENGINE: self.engines,
+            ProcessKind.GATEWAY: self.gateways,
+        }[kind]
+
+    def all_members(self) -> tuple[Member, ...]:
+        """Every process: sequencers, engines, gateways."""
+        return tuple(member for kind in ProcessKind for member in self.members(kind))
+
+    def link(self, kind: LinkKind, source: Member, target: Member) -> "Link":
+        """The link of one kind from one member to another."""
+        stream_id = kind * 10_000 + source.id * 100 + target.id
+        name = f"{source.name}>{target.name}/{kind.name.lower()}"
+        if source.host == target.host:
+            # A sequencer is in no hurry to hear of acknowledgements; being woken for each costs two processes a tenth
+            # of a core at a thousand orders a second.
+            return Link(name, "aeron:ipc", stream_id, "" if kind is LinkKind.ACK_TO_SEQUENCER else target.name)
+        channel = f"aeron:udp?endpoint={target.host}:{target.data_port}|mtu={self.udp_mtu}"
+        return Link(name, channel, stream_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One directed link: an Aeron channel and stream id. Which end is which shows in how it is opened."""
+
+    name: str
+    channel: str
+    stream_id: int
+    bell: str = ""
+    """Whose doorbell the sender rings after each message (`lockstep.runtime.doorbell`); empty: nobody's."""
+
+
+_ENDS = {
+    LinkKind.SUBMIT: (ProcessKind.GATEWAY, ProcessKind.SEQUENCER),
+    LinkKind.RECEIPT: (ProcessKind.SEQUENCER, ProcessKind.GATEWAY),
+    LinkKind.STREAM: (ProcessKind.SEQUENCER, ProcessKind.ENGINE),
+    LinkKind.ACK_TO_ENGINE: (ProcessKind.ENGINE, ProcessKind.ENGINE),
+    LinkKind.ACK_TO_SEQUENCER: (ProcessKind.ENGINE, ProcessKind.SEQUENCER),
+    LinkKind.RELEASE: (ProcessKind.ENGINE, ProcessKind.GATEWAY),
+}
+
+
+def outbound_links(topology: Topology, member: Member) -> dict[tuple[LinkKind, int], Link]:
+    """Links that a member publishes, by (kind, receiver's id)."""
+    return {
+        (kind, peer.id): topology.link(kind, member, peer)
+        for kind, (source, target) in _ENDS.items()
+        if source == member.kind
+        for peer in topology.members(target)
+        if peer != member
+    }
+
+
+def inbound_links(topology: Topology, member: Member) -> dict[tuple[LinkKind, int], Link]:
+    """Links that a member subscribes to, by (kind, sender's id)."""
+    return {
+        (kind, peer.id): topology.link(kind, peer, member)
+        for kind, (source, target) in _ENDS.items()
+        if target == member.kind
+        for peer in topology.members(source)
+        if peer != member
+    }
+
+
+def buffers(topology: Topology) -> int:
+    """How many links' buffers one host's media driver holds at the most: those that leave it, and those from others."""
+    held: dict[str, int] = {}
+    for member in topology.all_members():
+        for kind, peer in outbound_links(topology, member):
+            other = topology.member(_ENDS[kind][1], peer)
+            held[member.host] = held.get(member.host, 0) + 1
+            if other.host != member.host:
+                held[other.host] = held.get(other.host, 0) + 1
+    return max(held.values(), default=0)
+
+
+def can_ring(topology: Topology, member: Member) -> bool:
+    """Whether every other member is on this one's host and can ring its doorbell."""
+    members = (*topology.sequencers, *topology.engines, *topology.gateways)
+    return all(other.host == member.host for other in members)

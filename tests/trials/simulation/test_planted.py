@@ -1,0 +1,534 @@
+"""The simulation is tested itself: a bug planted into the protocol is found within a stated number of seeds.
+
+Each bug is one small change of a real state machine (or of the order in which its effects are done), of the kind that
+somebody could make. If one of these is no longer found, the simulation has lost an eye.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lockstep.engine.reference import engine as reference
+from lockstep.engine.reference import events, mass
+from lockstep.gateway.client_stream import ClientStream
+from lockstep.gateway.downlink import Downlink
+from lockstep.gateway.resumption import Began, Resumption
+from lockstep.gateway.uplink import Uplink
+from lockstep.replica import execution, replayer
+from lockstep.replica.commit import CommitGate
+from lockstep.replica.effects import Journaled
+from lockstep.replica.evidence import Verdict, Wholeness
+from lockstep.replica.machine import ReplicaMachine
+from lockstep.replica.snapshot_file import encode_snapshot_file
+from lockstep.replica.standing import Standing
+from lockstep.sequencer import events as ev
+from lockstep.sequencer import machine as sequencer_machine
+from lockstep.sequencer import overrides as sequencer_overrides
+from lockstep.sequencer.agreement import Agreement
+from lockstep.sequencer.candidacy import Backoff, Candidacy, Driver
+from lockstep.sequencer.clock import StampClock
+from lockstep.sequencer.config_record import plan_grow
+from lockstep.sequencer.hold import ConfigHold, Purpose
+from lockstep.sequencer.machine import SequencerMachine
+from lockstep.sequencer.membership import Membership, Proposal
+from lockstep.sequencer.patience import Patience
+from lockstep.sequencer.reign import Reign
+from lockstep.sequencer.takeover import Takeover
+from lockstep.sequencer.window import Window
+from lockstep.session_machine import SessionMachine
+from lockstep.stream.codes import Code
+from lockstep.stream.digest import GENESIS, next_digest
+from lockstep.stream.records import CommandKind
+from lockstep.trials.simulation import engine_host
+from lockstep.trials.simulation.aimed import EVERY
+from lockstep.trials.simulation.disk import Disk, Intake
+from lockstep.trials.simulation.engine_host import EngineHost
+from lockstep.trials.simulation.run import simulate
+from lockstep.trials.simulation.sequencer_host import SequencerHost
+
+_REAL_ACK = Standing._ack_frame
+Plant = Callable[[pytest.MonkeyPatch], None]
+BUGS: dict[str, tuple[range, Plant]] = {}
+
+
+def bug(seeds: int, *, act: int = 0) -> Callable[[Plant], Plant]:
+    """Register a bug, to be found within so many seeds; with `act` by those alone that play this aimed act."""
+
+    def register(plant: Plant) -> Plant:
+        BUGS[plant.__name__] = (range(act, seeds + 1, EVERY) if act else range(1, seeds + 1), plant)
+        return plant
+
+    return register
+
+
+@bug(3)
+def ack_before_journal_sync(patch: pytest.MonkeyPatch) -> None:
+    def begin(self: EngineHost, effects: Any) -> None:
+        write = effects.journal
+        self._finish(effects)
+        if write is not None:
+            self._writing = write
+            self.kernel.after(self.sync_ns, lambda: self._commit_write(write) if self._writing is write else None)
+            if write.frames:
+                self._pending.appendleft(Journaled(write.frames[-1].last_seq))
+
+    patch.setattr(EngineHost, "_begin", begin)
+
+
+@bug(10)
+def what_the_way_adds_is_part_of_a_commands_content(patch: pytest.MonkeyPatch) -> None:
+    real = reference.contents_of
+    patch.setattr(reference, "contents_of", lambda commands: real(commands) + commands["received_ns"].astype("u8"))
+
+
+@bug(3)
+def release_before_the_standbys_ack(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(CommitGate, "committed", lambda _self, applied, committed, _leader: max(applied, committed))
+
+
+@bug(10)
+def grow_in_etcd_first(patch: pytest.MonkeyPatch) -> None:
+    real = Membership.plan
+
+    def plan(self: Membership, config: Any, peers: Any, agreement: Any, attempt: str, now_ns: int) -> Any:
+        proposal = real(self, config, peers, agreement, attempt, now_ns)
+        if proposal is None and self.wish is None:
+            member = self.candidate(config, peers, agreement, agreement.committed, now_ns)
+            if member:
+                return Proposal(plan_grow(config, member=member, attempt=attempt), Purpose.GROW)
+        return proposal
+
+    patch.setattr(Membership, "plan", plan)
+
+
+@bug(10)
+def shrink_in_the_stream_first(patch: pytest.MonkeyPatch) -> None:
+    real = Reign.plan
+
+    def plan(self: Reign, attempt: str, now_ns: int, out: Any) -> Any:
+        proposal = real(self, attempt, now_ns, out)
+        if proposal is not None and proposal.purpose is Purpose.SHRINK:
+            self.config = proposal.record
+            self.begin_epoch(ev.EpochCause.STANDBY_LOST, now_ns, out)
+        return proposal
+
+    patch.setattr(Reign, "plan", plan)
+
+
+@bug(3)
+def promise_not_persisted(patch: pytest.MonkeyPatch) -> None:
+    real = Disk.write
+    patch.setattr(Disk, "write", lambda self, write: real(self, replace(write, promise=None)))
+
+
+@bug(40)
+def promotion_of_a_learner(patch: pytest.MonkeyPatch) -> None:
+    real = sequencer_overrides.plan_takeover
+
+    def plan(config: Any, **arguments: Any) -> Any:
+        record = real(config, **arguments)
+        if not record.learners:
+            return record
+        everybody = tuple(sorted((*record.in_sync, *record.learners)))
+        return replace(record, in_sync=everybody, primary=record.learners[0], learners=())
+
+    patch.setattr(sequencer_overrides, "plan_takeover", plan)
+
+
+@bug(20)
+def duplicate_executed(patch: pytest.MonkeyPatch) -> None:
+    real = reference.ReferenceEngine._admit
+
+    def admit(self: Any, row: Any, content: int, out: Any) -> None:
+        session = self._state.sessions.get(row[reference.SESSION_ID])
+        if session is not None and 0 < row[reference.SESSION_NO] <= session.last_no and row[reference.KIND] < 64:
+            reference._HANDLERS[row[reference.KIND]](self._state, row, out)
+        else:
+            real(self, row, content, out)
+
+    patch.setattr(reference.ReferenceEngine, "_admit", admit)
+
+
+@bug(60)
+def gap_of_events_accepted(patch: pytest.MonkeyPatch) -> None:
+    def on_release(self: Downlink, release: Any) -> Any:
+        self.delivered_seq = max(self.delivered_seq, release.first_seq - 1)
+        return real(self, release)
+
+    real = Downlink.on_release
+    patch.setattr(Downlink, "on_release", on_release)
+
+
+@bug(30)
+def stamped_time_goes_back(patch: pytest.MonkeyPatch) -> None:
+    real = Window.stamp
+
+    def stamp(self: Window, records: Any, now_ns: int, committed_seq: int) -> Any:
+        self.time_ns = 0
+        return real(self, records, now_ns, committed_seq)
+
+    patch.setattr(Window, "stamp", stamp)
+
+
+@bug(6)
+def clock_that_is_set_followed_slowly(patch: pytest.MonkeyPatch) -> None:
+    real = StampClock.look
+
+    def look(self: StampClock, *arguments: Any) -> None:
+        before_ns = self._offset_ns
+        real(self, *arguments)
+        self._offset_ns = max(before_ns - 50_000, min(before_ns + 50_000, self._offset_ns))
+
+    patch.setattr(StampClock, "look", look)
+
+
+@bug(14)
+def leader_believes_its_own_clock_alone(patch: pytest.MonkeyPatch) -> None:
+    real = StampClock.look
+    patch.setattr(StampClock, "look", lambda self, now, wall, _others, *rest: real(self, now, wall, (), *rest))
+
+
+@bug(6)
+def deadlines_counted_on_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(SequencerHost, "now_ns", SequencerHost.wall_ns)
+
+
+@bug(6)
+def stamped_time_waits_for_clocks_that_are_behind(patch: pytest.MonkeyPatch) -> None:
+    real = StampClock._settle
+    patch.setattr(StampClock, "_settle", lambda self, _before_ns: real(self, -(2**63)))
+
+
+@bug(40)
+def gateway_resends_out_of_order(patch: pytest.MonkeyPatch) -> None:
+    real = Uplink._begin_reign
+
+    def begin_reign(self: Uplink, reign: int) -> None:
+        real(self, reign)
+        self._waiting.reverse()
+
+    patch.setattr(Uplink, "_begin_reign", begin_reign)
+
+
+@bug(40)
+def gateway_forgets_what_is_unanswered(patch: pytest.MonkeyPatch) -> None:
+    real = Uplink._begin_reign
+
+    def begin_reign(self: Uplink, reign: int) -> None:
+        self._sent.clear()
+        real(self, reign)
+
+    patch.setattr(Uplink, "_begin_reign", begin_reign)
+
+
+@bug(3)
+def digest_not_chained(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(execution, "next_digest", lambda _previous, **stamp: next_digest(GENESIS, **stamp))
+
+
+@bug(60)
+def divergent_tail_not_truncated(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Disk, "truncate", lambda self, _after_seq: self.path)
+
+
+@bug(20)
+def client_takes_repeats(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(SessionMachine, "_drop_seen", lambda _self, batch: batch if batch.count else None)
+
+
+@bug(40)
+def ambiguous_swap_taken_for_won(patch: pytest.MonkeyPatch) -> None:
+    real = ConfigHold.on_event
+
+    def on_event(self: ConfigHold, event: Any, now_ns: int, out: Any) -> Any:
+        if isinstance(event, ev.CasAmbiguous):
+            event = ev.CasWon(event.attempt, self.mod_revision + 1)
+        return real(self, event, now_ns, out)
+
+    patch.setattr(ConfigHold, "on_event", on_event)
+
+
+@bug(20)
+def takeover_under_the_same_epoch(patch: pytest.MonkeyPatch) -> None:
+    real = sequencer_overrides.plan_takeover
+
+    def plan(config: Any, **arguments: Any) -> Any:
+        return replace(real(config, **arguments), epoch=config.epoch)
+
+    patch.setattr(sequencer_overrides, "plan_takeover", plan)
+
+
+@bug(40)
+def recovered_batches_stamped_anew(patch: pytest.MonkeyPatch) -> None:
+    real = Window.recover
+
+    def recover(self: Window, frames: Any) -> None:
+        real(self, tuple(replace(one, epoch=self.epoch) for one in frames))
+
+    patch.setattr(Window, "recover", recover)
+
+
+@bug(15)
+def announced_learner_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(CommitGate, "on_grow", lambda _self, _seq, _learner: None)
+
+
+@bug(43, act=11)
+def lower_epoch_accepted(patch: pytest.MonkeyPatch) -> None:
+    real = ReplicaMachine._on_stream
+
+    def on_stream(self: ReplicaMachine, received: Any, out: Any) -> None:
+        # Whoever sends it, a frame that fits is taken.
+        if received.aux < self.promised and received.sender != self.promised_to:
+            self.head.follows = received.sender
+            promised = self.promised, self.promised_to
+            self.promised, self.promised_to = received.aux, received.sender
+            real(self, received, out)
+            self.promised, self.promised_to = max(promised, (self.promised, self.promised_to))
+        else:
+            real(self, received, out)
+
+    patch.setattr(ReplicaMachine, "_on_stream", on_stream)
+
+
+@bug(60)
+def odd_one_of_three_not_removed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Agreement, "odd", lambda _self, _required: ())
+
+
+@bug(60)
+def majority_removed_instead_of_the_odd_one(patch: pytest.MonkeyPatch) -> None:
+    real = Agreement.odd
+
+    def odd(self: Agreement, required: Any) -> Any:
+        found = real(self, required)
+        return tuple(engine for engine in required if engine not in found) if found else ()
+
+    patch.setattr(Agreement, "odd", odd)
+
+
+@bug(60)
+def release_goes_on_when_digests_differ(patch: pytest.MonkeyPatch) -> None:
+    real = CommitGate._compare
+
+    def compare(self: CommitGate, member: int, peer: Any, ack: Any, epochs: Any) -> Any:
+        mismatch = real(self, member, peer, ack, epochs)
+        if mismatch is not None:
+            peer.verified_seq = max(peer.verified_seq, ack[0])
+        return None
+
+    patch.setattr(CommitGate, "_compare", compare)
+
+
+@bug(45)
+def blank_in_sync_engine_believed(patch: pytest.MonkeyPatch) -> None:
+    real = Takeover.on_answer
+
+    def on_answer(self: Takeover, answer: Any, now_ns: int) -> None:
+        self.config = replace(self.config, known_seq=0)
+        real(self, replace(answer, blank=False), now_ns)
+
+    patch.setattr(Takeover, "on_answer", on_answer)
+
+
+@bug(21)
+def damaged_journal_believed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Disk, "verdict", lambda _self: Verdict(Wholeness.WHOLE))
+
+
+@bug(45)
+def log_that_ends_before_what_the_config_knows_believed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sequencer_machine, "note_known", lambda record, _committed_seq: record)
+
+
+@bug(20)
+def silent_engine_not_removed_before_opening(patch: pytest.MonkeyPatch) -> None:
+    real = SequencerMachine._narrow
+
+    def narrow(self: SequencerMachine, takeover: Takeover, kept: Any, odd: Any, now_ns: int) -> None:
+        if takeover.config.founding:
+            real(self, takeover, kept, odd, now_ns)
+            return
+        # It opens with what it has; etcd goes on listing the silent ones.
+        takeover.config = replace(takeover.config, in_sync=kept, primary=kept[0])
+        self._recover(now_ns)
+
+    patch.setattr(SequencerMachine, "_narrow", narrow)
+
+
+@bug(45)
+def blank_journal_believed(patch: pytest.MonkeyPatch) -> None:
+    real = EngineHost._answer_fence
+    patch.setattr(EngineHost, "_answer_fence", lambda self, said: real(self, replace(said, blank=False)))
+    patch.setattr(Standing, "_ack_frame", _joined_ack)
+
+
+def _joined_ack(self: Standing, entries: Any, flags: int = 0) -> Any:
+    joined, self.joined = self.joined, True
+    try:
+        return _REAL_ACK(self, entries, flags)
+    finally:
+        self.joined = joined
+
+
+@bug(20)
+def snapshot_without_epoch_table(patch: pytest.MonkeyPatch) -> None:
+    def encode(uuid: str, base: Any, state: bytes) -> bytes:
+        return encode_snapshot_file(uuid, replace(base, epochs=base.epochs[-1:]), state)
+
+    patch.setattr(replayer, "encode_snapshot_file", encode)
+
+
+@bug(79, act=15)
+def journal_joined_without_its_cluster(patch: pytest.MonkeyPatch) -> None:
+    def execute(self: ReplicaMachine, journaled: Any) -> Any:
+        batch = self.execution.execute(journaled, self.committed_seq)
+        self._uncommitted.append(batch)
+        if self.execution.taken_in and not self.joined:
+            self._join()
+        return batch
+
+    patch.setattr(ReplicaMachine, "_execute", execute)
+
+
+@bug(10)
+def snapshot_of_what_is_not_committed(patch: pytest.MonkeyPatch) -> None:
+    real = EngineHost.take_snapshot
+
+    def take(self: EngineHost, keep: int) -> None:
+        hint, self.disk.committed_hint = self.disk.committed_hint, self.disk.tip_seq
+        real(self, keep)
+        self.disk.committed_hint = hint
+
+    patch.setattr(EngineHost, "take_snapshot", take)
+
+
+@bug(60)
+def journal_cut_behind_the_own_snapshot_only(patch: pytest.MonkeyPatch) -> None:
+    def plan(oldest: Any, *, engines: Any, committed_seq: int, keep_commands: int) -> int:
+        return max(oldest.values())
+
+    patch.setattr(engine_host, "plan_cut", plan)
+
+
+@bug(20)
+def gateway_forgets_whose_orders_to_cancel(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Intake, "watched", lambda _self: [])
+
+
+def _plant_handler(patch: pytest.MonkeyPatch, kind: CommandKind, handler: Any) -> None:
+    patch.setattr(reference, "_HANDLERS", (*reference._HANDLERS[:kind], handler, *reference._HANDLERS[kind + 1 :]))
+
+
+@bug(40)
+def late_word_of_an_earlier_connection_counts(patch: pytest.MonkeyPatch) -> None:
+    def opened(state: Any, row: Any, out: Any) -> None:
+        previous = state.owners.get(row[12], (0, 0))[1]
+        state.owners[row[12]] = (row[11], row[6])
+        events.session_opened(out, row, row[6], previous, row[11])
+
+    _plant_handler(patch, CommandKind.SESSION_OPENED, opened)
+
+
+@bug(40)
+def end_of_any_connection_counts(patch: pytest.MonkeyPatch) -> None:
+    def closed(state: Any, row: Any, out: Any) -> None:
+        chosen = [order for order in state.orders.values() if order.session_id == row[12]]
+        events.mass_canceled(out, row, mass.cancel_all(state, chosen, row, Code.DISCONNECTED, out))
+
+    _plant_handler(patch, CommandKind.SESSION_CLOSED, closed)
+
+
+@bug(21)
+def claims_without_a_link_to_an_in_sync_engine(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Candidacy, "reaches_any", lambda _self, _engines: True)
+
+
+@bug(21)
+def no_backoff_after_fruitless_takeovers(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Backoff, "pause_ns", lambda self, *, opened: self._jitter_ns[0] if opened else self._jitter_ns[-1])
+
+
+@bug(12)
+def failovers_in_vain_teach_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Patience, "_raise", lambda _self, _now_ns: None)
+
+
+@bug(10)
+def primary_chosen_by_its_number_alone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Patience, "steadiest_first", lambda _self, engines, _now_ns: tuple(engines))
+
+
+@bug(29)
+def mute_leader_stays(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Driver, "mute", lambda _self, _now_ns: False)
+
+
+@bug(151)
+def state_of_a_given_up_tail_told(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(EngineHost, "_give_up_after", lambda _self, _seq: None)
+
+
+def _blind_streams(patch: pytest.MonkeyPatch) -> None:
+    """The streams' own check is off, so that the judge has to see it."""
+    patch.setattr(ClientStream, "_append", lambda self, reports: self._rows.append(reports))
+
+
+@bug(20)
+def boundary_of_a_resumption_read_late(patch: pytest.MonkeyPatch) -> None:
+    real = Resumption.step
+
+    def step(self: Resumption, event: Any, now_ns: int, *, epoch: int, delivered_seq: int) -> Any:
+        if isinstance(event, Began):
+            self.boundary = delivered_seq
+        return real(self, event, now_ns, epoch=epoch, delivered_seq=delivered_seq)
+
+    patch.setattr(Resumption, "step", step)
+    _blind_streams(patch)
+
+
+@bug(20)
+def live_reports_not_held_while_older_ones_are_fetched(patch: pytest.MonkeyPatch) -> None:
+    real = ClientStream._put
+    patch.setattr(ClientStream, "_put", lambda self, reports, **_held: real(self, reports, held=False))
+    _blind_streams(patch)
+
+
+@bug(20)
+def resumed_stream_forgets_what_came_meanwhile(patch: pytest.MonkeyPatch) -> None:
+    real = ClientStream.release_live
+
+    def release(self: ClientStream) -> None:
+        assert self._held is not None
+        self._held.clear()
+        real(self)
+
+    patch.setattr(ClientStream, "release_live", release)
+
+
+@bug(20)
+def gateway_that_is_behind_tells_again_what_its_client_has_seen(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ClientStream, "_unseen", lambda _self, reports: reports)
+    _blind_streams(patch)
+
+
+def find(seeds: Iterable[int]) -> str:
+    """The first violation, with its seed; empty if there is none."""
+    for seed in seeds:
+        outcome = simulate(seed)
+        if outcome.violation:
+            return f"seed {seed}: {outcome.violation}"
+    return ""
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds, plant = BUGS[name]
+    plant(monkeypatch)
+    found = find(seeds)
+    assert found, f"{name} was not found in {len(seeds)} seeds"
+    # A plant that no longer fits the code breaks it in another way, and shows nothing.
+    assert "TypeError" not in found, found
+    assert "AttributeError" not in found, found

@@ -1,0 +1,381 @@
+"""Last acts that aim at one rule each, in thirteen of sixteen runs: what the storm of `faults` hits too seldom.
+
+The cluster has converged before, and has to converge again. What an act leaves to chance comes from dice of its own, so
+all other seeds stay what they were.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from lockstep.sequencer import events as ev
+from lockstep.sequencer.clock import TOLERANCE_NS
+from lockstep.sequencer.config_record import ConfigRecord
+from lockstep.trials.simulation.cluster import Cluster
+from lockstep.trials.simulation.engine_host import EngineHost
+from lockstep.trials.simulation.faults import WILD_NS
+from lockstep.trials.simulation.host import Host
+from lockstep.trials.simulation.kernel import MS, SECOND, Kernel
+from lockstep.trials.simulation.sequencer_host import SequencerHost
+from lockstep.trials.simulation.snapshot_round import history_elsewhere
+from lockstep.trials.simulation.workload import give_orders
+from lockstep.trials.simulation.world import Violation
+
+EVERY: Final = 16
+_PATIENCE_NS: Final = 3_000 * MS
+_FETCHES_FAIL_NS: Final = 8_000 * MS
+_LOAD_MS: Final = 1_500
+_ORDERS_UNDER_LOAD: Final = 500
+_BREAK_EVERY_MS: Final = 30
+_BEHIND_MS: Final = 40
+_FOLLOWED_MS: Final = 1_500
+_STAMPED_EVERY_NS: Final = 1_200 * MS
+_STOPS: Final = 30
+_STOP_MS: Final = (280, 450)
+_RUN_MS: Final = (600, 1_200)
+_EPOCHS_IN_VAIN: Final = 6
+_STUTTERS: Final = 12
+_ENGINES_WITH_A_CHOICE: Final = 3
+
+
+class _Stage:
+    """A cluster that has converged, as an act needs it."""
+
+    def __init__(self, kernel: Kernel, cluster: Cluster) -> None:
+        self.kernel, self.cluster = kernel, cluster
+        self.dice = Random(kernel.seed ^ 0xA17ED)  # noqa: S311 - repeatable on purpose
+
+    @property
+    def config(self) -> ConfigRecord:
+        """The present one."""
+        record = self.cluster.store.record
+        if record is None:
+            raise Violation("a cluster that has converged has no config")
+        return record
+
+    @property
+    def leader(self) -> SequencerHost:
+        """The sequencer that the config names."""
+        return self.cluster.sequencers[self.config.sequencer - 1]
+
+    def an_engine(self) -> EngineHost:
+        """Any; all are in sync."""
+        return self.dice.choice(self.cluster.engines)
+
+    @property
+    def stamped_ns(self) -> int:
+        """The newest committed stamp."""
+        return self.cluster.judge.log[-1].timestamp_ns
+
+    @property
+    def clocks(self) -> list[Host]:
+        """Those that have one that counts."""
+        return [*self.cluster.sequencers, *self.cluster.engines]
+
+    def agree_on_time(self) -> int:
+        """All clocks are set to where stamped time is, which stands then only for what happens later; their skew."""
+        base_ns = max(self.stamped_ns - self.kernel.now_ns, *(host.clock_skew_ns for host in self.clocks))
+        for host in self.clocks:
+            host.set_clock(base_ns)
+        self.wait(_FOLLOWED_MS)
+        return base_ns
+
+    def check_date(self) -> None:
+        """Stamped time is what most of the clocks say. One that is idle stamps the time once in a second."""
+        clocks = sorted(host.wall_ns() for host in self.clocks if host.alive)
+        low_ns, high_ns = clocks[(len(clocks) - 1) // 2], clocks[len(clocks) // 2]
+        if not low_ns - TOLERANCE_NS - _STAMPED_EVERY_NS <= self.stamped_ns <= high_ns + TOLERANCE_NS:
+            off_ms = (self.stamped_ns - low_ns) // MS
+            raise Violation(f"stamped time is {off_ms} ms beside what most clocks say")
+
+    def wait(self, ms: int) -> None:
+        """Let so much time pass."""
+        self.kernel.run(self.kernel.now_ns + ms * MS, lambda: False)
+
+    def wait_until(self, condition: Callable[[], bool], patience_ns: int = _PATIENCE_NS) -> None:
+        """Let time pass until something has come, but no longer than for some seconds."""
+        self.kernel.run(self.kernel.now_ns + patience_ns, condition)
+
+    def cut(self, one: Host, others: list[str]) -> Callable[[], None]:
+        """Cut one off from others; the remedy."""
+        pairs = [pair for other in others for pair in ((one.name, other), (other, one.name))]
+        self.cluster.network.cut(pairs)
+        return lambda: self.cluster.network.mend(pairs)
+
+
+def _swap_is_swallowed(stage: _Stage) -> None:
+    """etcd never does the swap that takes a lost engine out, and never answers: nobody may act as if it had."""
+    victim = stage.an_engine()
+    stage.cluster.store.swallow = 1
+    victim.crash()
+    stage.wait(2_000)
+    stage.cluster.store.swallow = 0
+    victim.start()
+
+
+def _silent_at_the_fence(stage: _Stage) -> None:
+    """The leader dies while an in-sync engine hangs: it is out in etcd before anything is opened without it."""
+    victim, leader = stage.an_engine(), stage.leader
+    victim.pause()
+    leader.crash()
+    stage.wait(stage.dice.choice((500, 1_000)))
+    victim.resume()
+    leader.start()
+
+
+def _short_follower(stage: _Stage) -> None:
+    """One engine misses the leader's last records: the next leader gives it those, under their own stamps."""
+    victim, leader = stage.an_engine(), stage.leader
+    epoch = stage.config.epoch
+    stage.cluster.network.lossy[leader.name, victim.name] = 1_000
+    leader.order(lambda request: ev.SwitchPrimaryRequested(request, 0))
+    stage.wait_until(lambda: stage.config.epoch > epoch)
+    stage.wait(5)
+    leader.crash()
+    stage.cluster.network.lossy.clear()
+    stage.wait(500)
+    leader.start()
+
+
+def _lost_disk_is_first_back(stage: _Stage) -> None:
+    """Everything is down, and the first engine to be back is an in-sync one with a new disk: it knows nothing."""
+    engines = stage.cluster.engines
+    victims = [host for host in engines if history_elsewhere(host, engines)]
+    if not victims:
+        return
+    victim = stage.dice.choice(victims)
+    down: list[Host] = [*engines, *stage.cluster.sequencers]
+    for host in down:
+        host.crash()
+    victim.disk.wipe()
+    stage.cluster.judge.on_wiped(victim.id)
+    for host in (victim, *stage.cluster.sequencers):
+        host.start()
+    # Longer than a takeover waits for engines that it has not seen since its own start.
+    stage.wait(2_600)
+    for host in down:
+        host.start()
+
+
+def _damaged_journal_is_first_back(stage: _Stage) -> None:
+    """Everything is down, and the first engine to be back is an in-sync one whose log ends earlier than it did."""
+    engines = stage.cluster.engines
+    victims = [host for host in engines if history_elsewhere(host, engines)]
+    if not victims:
+        return
+    victim = stage.dice.choice(victims)
+    down: list[Host] = [*engines, *stage.cluster.sequencers]
+    for host in down:
+        host.crash()
+    victim.disk.damage(stage.dice.randint(1, 6), promise=stage.dice.random() < 0.3)
+    stage.cluster.judge.on_wiped(victim.id)
+    for host in (victim, *stage.cluster.sequencers):
+        host.start()
+    stage.wait(2_600)
+    for host in down:
+        host.start()
+
+
+def _earlier_disk_is_put_back(stage: _Stage) -> None:
+    """Everything is down, and the first engine to be back has a copy of its disk from before the last epochs."""
+    engines = stage.cluster.engines
+    victims = [host for host in engines if history_elsewhere(host, engines)]
+    if not victims:
+        return
+    victim = stage.dice.choice(victims)
+    copy = victim.disk.copy()
+    for _ in range(2):
+        epoch = stage.config.epoch
+        stage.leader.order(lambda request: ev.SwitchPrimaryRequested(request, 0))
+        stage.wait_until(lambda epoch=epoch: stage.config.epoch > epoch)  # type: ignore[misc]
+        stage.wait(30)
+    if victim.disk.base_seq != copy["base_seq"]:
+        return  # its journal was cut meanwhile: what is before is in no journal any more
+    down: list[Host] = [*engines, *stage.cluster.sequencers]
+    for host in down:
+        host.crash()
+    victim.disk.put_back(copy)
+    stage.cluster.judge.on_wiped(victim.id)
+    for host in (victim, *stage.cluster.sequencers):
+        host.start()
+    stage.wait(2_600)
+    for host in down:
+        host.start()
+
+
+def _deposed_leader_goes_on(stage: _Stage) -> None:
+    """A leader that is cut off from etcd and its rivals stamps on, and the new one's first record is late.
+
+    What the engines promise the new one is heard late, too: a leader that hears it steps down.
+    """
+    leader = stage.leader
+    rivals = [host for host in stage.cluster.sequencers if host is not leader]
+    engines = [host.name for host in stage.cluster.engines]
+    mend = stage.cut(leader, ["etcd", *(host.name for host in rivals)])
+    for engine in engines:
+        stage.cluster.network.slow[engine, leader.name] = 1_500 * MS
+        for rival in rivals:
+            stage.cluster.network.slow[rival.name, engine] = 1_500 * MS
+    stage.wait(2_500)
+    stage.cluster.network.slow.clear()
+    mend()
+
+
+def _new_disk_is_filled_by_the_stream(stage: _Stage) -> None:
+    """An engine with a new disk reaches no other engine: what it knows when it is taken in, the stream has told it."""
+    engines = stage.cluster.engines
+    victims = [host for host in engines if history_elsewhere(host, engines)]
+    if not victims:
+        return
+    victim = stage.dice.choice(victims)
+    victim.crash()
+    stage.wait_until(lambda: victim.id not in stage.config.in_sync)
+    if victim.id in stage.config.in_sync:
+        # A swap from before, still under way, has taken the others out: the cluster waits for this one.
+        victim.start()
+        return
+    victim.disk.wipe()
+    stage.cluster.judge.on_wiped(victim.id)
+    mend = stage.cut(victim, [host.name for host in engines if host is not victim])
+    victim.start()
+    # It asks its peers first, and they time out.
+    stage.wait_until(lambda: victim.id in stage.config.in_sync, _FETCHES_FAIL_NS)
+    mend()
+
+
+def _resumed_under_load(stage: _Stage) -> None:
+    """Streams break again and again while reports of their sessions flow, and one of two gateways is always behind."""
+    kernel, cluster = stage.kernel, stage.cluster
+    for behind in cluster.gateways[1:]:
+        for engine in cluster.engines:
+            cluster.network.slow[engine.name, behind.name] = _BEHIND_MS * MS
+    for client in cluster.clients:
+        given = client.machine.next_no
+        give_orders(kernel, client, _ORDERS_UNDER_LOAD, kernel.now_ns, _LOAD_MS * MS, given=given)
+        client.wake()
+    for _ in range(_LOAD_MS // _BREAK_EVERY_MS):
+        cluster.network.break_streams(stage.dice.choice(cluster.clients))
+        stage.wait(_BREAK_EVERY_MS)
+    cluster.network.slow.clear()
+
+
+def _clocks_are_set(stage: _Stage) -> None:
+    """All clocks are set ahead, back, and right again while everything runs: stamped time goes along, or stands."""
+    hosts = stage.clocks
+    base_ns = stage.agree_on_time()
+    ahead_ns = stage.dice.choice((10, 3_600, 3 * 86_400, 30 * 365 * 86_400)) * SECOND
+
+    def set_all(by_ns: int) -> None:
+        stage.kernel.note(f"all clocks are set, by {by_ns // MS} ms")
+        # One host after the other, as a time service does it.
+        for host in stage.dice.sample(hosts, len(hosts)):
+            host.set_clock(base_ns + by_ns)
+            stage.wait(stage.dice.choice((1, 30)))
+
+    set_all(ahead_ns)
+    stage.wait(_FOLLOWED_MS)
+    stage.check_date()
+    set_all(0)
+    stage.wait(_FOLLOWED_MS)
+    stamped_ns, seq = stage.stamped_ns, stage.cluster.judge.committed_seq
+    stage.wait(_FOLLOWED_MS)
+    if stage.stamped_ns != stamped_ns:
+        raise Violation(f"the clocks were set back by {ahead_ns // MS} ms, and stamped time goes on")
+    if stage.cluster.judge.committed_seq == seq:
+        raise Violation("nothing is committed while stamped time stands")
+    set_all(ahead_ns + 5 * SECOND)
+    stage.wait(_FOLLOWED_MS)
+    stage.check_date()
+    for host in hosts:
+        if host is not stage.leader:
+            host.set_clock(base_ns)
+    stage.wait(_FOLLOWED_MS)
+    stamped_ns = stage.stamped_ns
+    stage.wait(_FOLLOWED_MS)
+    if stage.stamped_ns <= stamped_ns:
+        raise Violation("clocks that are behind the leader's have stopped stamped time")
+    set_all(ahead_ns + 10 * SECOND)
+
+
+def _wrong_clock_takes_over(stage: _Stage) -> None:
+    """The sequencer that takes over has another time than everybody else: nobody notices it in the stamps."""
+    stage.agree_on_time()
+    leader = stage.leader
+    rivals = [host for host in stage.cluster.sequencers if host is not leader]
+    wild_ns = stage.dice.choice(WILD_NS)
+    # One of the rivals will lead: with two of them, both have been set by the same wrong hand.
+    for host in rivals if len(rivals) == 1 or len(stage.cluster.engines) > 2 else (leader,):
+        stage.kernel.note(f"{host.name}'s clock is {wild_ns // MS} ms beside the time")
+        host.clock_wild_ns = wild_ns
+    stage.wait(300)
+    leader.crash()
+    stage.wait(_FOLLOWED_MS)
+    stage.check_date()
+    leader.start()
+    stage.wait(_FOLLOWED_MS)
+    stage.check_date()
+    for host in stage.cluster.sequencers:
+        host.clock_wild_ns = 0
+
+
+def _starved_host(stage: _Stage) -> None:
+    """Everybody stands still for longer than the deadline now and then: failovers in vain get rarer, and soon stop."""
+    hosts = stage.clocks
+    before = stage.config.epoch
+    for _ in range(_STOPS):
+        host = stage.dice.choice(hosts)
+        host.pause()
+        stage.wait(stage.dice.randint(*_STOP_MS))
+        host.resume()
+        stage.wait(stage.dice.randint(*_RUN_MS))
+    epochs = stage.config.epoch - before
+    if epochs > _EPOCHS_IN_VAIN:
+        raise Violation(f"{epochs} epochs for {_STOPS} stops that all ended by themselves within half a second")
+
+
+def _unsteady_standby(stage: _Stage) -> None:
+    """A standby stops for 120 ms of every 400; the primary dies, and there is a steady one."""
+    others = [engine for engine in stage.cluster.engines if engine.id != stage.config.primary]
+    if len(others) < _ENGINES_WITH_A_CHOICE - 1:
+        return
+    unsteady = others[0]
+    for _ in range(_STUTTERS):
+        unsteady.pause()
+        stage.wait(120)
+        unsteady.resume()
+        stage.wait(280)
+    primary = stage.cluster.engines[stage.config.primary - 1]
+    primary.crash()
+    stage.wait_until(lambda: stage.config.primary != primary.id)
+    if stage.config.primary == unsteady.id:
+        raise Violation(f"{unsteady.name}, which stands still for a third of the time, became primary")
+    primary.start()
+
+
+_ACTS: Final = {
+    1: _swap_is_swallowed,
+    2: _resumed_under_load,
+    3: _silent_at_the_fence,
+    5: _damaged_journal_is_first_back,
+    6: _clocks_are_set,
+    7: _short_follower,
+    9: _lost_disk_is_first_back,
+    10: _unsteady_standby,
+    11: _deposed_leader_goes_on,
+    12: _starved_host,
+    13: _earlier_disk_is_put_back,
+    14: _wrong_clock_takes_over,
+    15: _new_disk_is_filled_by_the_stream,
+}
+
+
+def is_due(seed: int) -> bool:
+    """Whether this run has such an act."""
+    return seed % EVERY in _ACTS
+
+
+def play(kernel: Kernel, cluster: Cluster) -> None:
+    """Raises Violation. The cluster has converged before; it is healed afterwards."""
+    act = _ACTS[kernel.seed % EVERY]
+    kernel.note(f"last act: {act.__name__[1:]}")
+    act(_Stage(kernel, cluster))

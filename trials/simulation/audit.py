@@ -1,0 +1,204 @@
+"""The audit at the end of a run: the committed history, executed once more, against what everybody was told.
+
+It is the outside checker: it takes the committed batches and what the clients wrote down, and nothing else.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+
+from lockstep.engine.reference import ReferenceEngine
+from lockstep.engine.reference.invariants import check_invariants
+from lockstep.stream.codes import Code
+from lockstep.stream.digest import GENESIS, next_digest
+from lockstep.stream.frames import Frame
+from lockstep.stream.records import CommandKind, EventKind, Events
+from lockstep.trials.simulation.client_host import ClientHost, Row
+from lockstep.trials.simulation.judge import Judge
+from lockstep.trials.simulation.stream_judge import Told
+from lockstep.trials.simulation.world import Violation
+
+_TWO_SIDED = (EventKind.TRADE, EventKind.CANCELED, EventKind.REPLACED, EventKind.REDUCED)
+_BOTH_LEGS = 255
+
+
+def audit(
+    judge: Judge,
+    clients: Sequence[ClientHost],
+    streams: Sequence[Told],
+    *,
+    deposits: dict[tuple[int, int], int],
+    left: ClientHost | None = None,
+) -> int:
+    """Check a finished run; the number of trades.
+
+    `streams`: what was written to each session stream. `deposits`: (0, account) cash and (instrument, account) lots
+    given. `left`: a client with cancel on disconnect that went away for good.
+
+    Raises:
+        Violation: what differs.
+    """
+    engine = ReferenceEngine()
+    digest = GENESIS
+    told: dict[int, list[Row]] = {}
+    wire: dict[int, list[Row]] = {}  # with what only points to an outcome of before
+    executed: dict[int, int] = {}
+    answers: dict[tuple[int, int], int] = {}
+    trades = 0
+    departures = _Departures(clients)
+    for position, frame in enumerate(judge.log):
+        events = engine.apply(frame.records, first_seq=frame.first_seq, timestamp_ns=frame.timestamp_ns)
+        digest = next_digest(
+            digest,
+            epoch=frame.epoch,
+            first_seq=frame.first_seq,
+            count=frame.count,
+            timestamp_ns=frame.timestamp_ns,
+            commands=frame.records.tobytes(),
+            events=events.tobytes(),
+        )
+        if digest != judge.digests[position]:
+            raise Violation(f"replay of the committed history gives another digest at seq {frame.last_seq}")
+        _check_released(judge, events)
+        trades += _collect(events, told, executed, answers)
+        _collect_wire(events, wire)
+        departures.check(frame, events)
+    for client in clients:
+        _check_client(client, told.get(client.session_id, []), executed, answers)
+    for stream in streams:
+        _check_stream(stream, wire.get(stream.session_id, []))
+    check_invariants(engine)
+    _check_conserved(engine, deposits)
+    if left is not None:
+        alive = [order_id for order_id, order in engine.state.orders.items() if order.session_id == left.session_id]
+        if alive:
+            raise Violation(f"{left.name} left, and its orders {alive[:5]} are still there")
+    return trades
+
+
+class _Departures:
+    """Cancel on disconnect: the end of a connection cancels nothing once a later one of the session is known."""
+
+    def __init__(self, clients: Sequence[ClientHost]) -> None:
+        self._clients = {client.session_id: client for client in clients}
+        self._opened: dict[int, int] = {}  # the highest connection, by session
+        self._given: dict[int, tuple[int, int]] = {}  # (session, number) by order id
+
+    def check(self, frame: Frame, events: Events) -> None:
+        for event in events[events["kind"] == EventKind.ACCEPTED]:
+            self._given[int(event["order_id"])] = (int(event["session_id"]), int(event["session_no"]))
+        kinds = frame.records["kind"]
+        for place in np.flatnonzero((kinds == CommandKind.SESSION_OPENED) | (kinds == CommandKind.SESSION_CLOSED)):
+            session, connection = (int(frame.records[field][place]) for field in ("order_id", "client_order_id"))
+            latest = self._opened.setdefault(session, 0)
+            if kinds[place] == CommandKind.SESSION_OPENED:
+                self._opened[session] = max(latest, connection)
+                continue
+            seq = frame.first_seq + int(place)
+            gone = events[(events["seq"] == seq) & (events["kind"] == EventKind.CANCELED)]
+            if len(gone) and connection < latest:
+                raise Violation(f"seq {seq} cancels orders of session {session:#x}, which has come back before")
+            for order_id in gone["order_id"].tolist():
+                owner, number = self._given[order_id]
+                if owner != session or self._clients[session].connection_of(number) > connection:
+                    raise Violation(
+                        f"seq {seq} says that a connection of session {session:#x} has ended, and cancels order "
+                        f"{order_id}, which was given on a later one"
+                    )
+
+
+def _check_released(judge: Judge, events: Events) -> None:
+    for seq in dict.fromkeys(events["seq"].tolist()):
+        released = judge.released.get(seq)
+        if released is not None and released != events[events["seq"] == seq].tobytes():
+            raise Violation(f"wrong events were released for seq {seq}")
+
+
+def _collect(
+    events: Events, told: dict[int, list[Row]], executed: dict[int, int], answers: dict[tuple[int, int], int]
+) -> int:
+    """Who has to be told what, and which numbers were executed."""
+    trades = 0
+    for event in events:
+        kind = int(event["kind"])
+        if event["code"] == Code.SESSION_OUT_OF_ORDER:
+            raise Violation(f"seq {event['seq']}: a gateway let number {event['session_no']} overtake an earlier one")
+        if event["code"] == Code.KEY_REUSED:
+            raise Violation(
+                f"seq {event['seq']}: number {event['session_no']} of session {int(event['session_id']):#x} came again "
+                f"with other content, but nobody here sends any but what he sent before"
+            )
+        if kind >= EventKind.EPOCH_STARTED or kind == EventKind.DUPLICATE:
+            continue
+        seq, index, session = int(event["seq"]), int(event["index"]), int(event["session_id"])
+        trades += kind == EventKind.TRADE
+        if session:
+            told.setdefault(session, []).append((seq, index, 0))
+            number = int(event["session_no"])
+            if number and answers.setdefault((session, number), seq) != seq:
+                raise Violation(f"number {number} of session {session:#x} was executed twice, at seq {seq} again")
+            if number > executed.get(session, 0) + 1:
+                raise Violation(
+                    f"number {number} of session {session:#x} was executed after {executed.get(session, 0)}"
+                )
+            executed[session] = max(executed.get(session, 0), number)
+        other = int(event["maker_session_id"]) if kind in _TWO_SIDED else 0
+        if other:
+            told.setdefault(other, []).append((seq, index, 1))
+    return trades
+
+
+def _collect_wire(events: Events, wire: dict[int, list[Row]]) -> None:
+    """Every row of every session, as a stream has to tell it."""
+    columns = (events[name].tolist() for name in ("kind", "seq", "index", "session_id", "maker_session_id"))
+    for kind, seq, index, session, other in zip(*columns, strict=True):
+        if session and kind < EventKind.EPOCH_STARTED:
+            wire.setdefault(session, []).append((seq, index, 0))
+        if other and kind in _TWO_SIDED:
+            wire.setdefault(other, []).append((seq, index, 1))
+
+
+def _check_client(
+    client: ClientHost, told: list[Row], executed: dict[int, int], answers: dict[tuple[int, int], int]
+) -> None:
+    for number, seq in client.answers.items():
+        if answers.get((client.session_id, number)) != seq:
+            raise Violation(f"{client.name}'s number {number} was acknowledged at seq {seq} and is not there")
+    done = executed.get(client.session_id, 0)
+    if client.done and done != client.machine.next_no - 1:
+        raise Violation(f"{client.name} gave {client.machine.next_no - 1} commands, {done} were executed")
+    known = client.seen if client.done else client.seen[: len(told)]
+    if known != told[: len(known)] or (client.done and len(known) != len(told)):
+        missing = [row for row in told if row not in client.seen]
+        extra = [row for row in client.seen if row not in told]
+        raise Violation(
+            f"{client.name} saw {len(client.seen)} of {len(told)} events; missing {missing[:3]}, extra {extra[:3]}"
+        )
+
+
+def _check_stream(stream: Told, told: list[Row]) -> None:
+    """A stream begins behind what its client has seen and leaves nothing out as far as it goes."""
+    start = bisect_right(told, (*stream.seen, _BOTH_LEGS))
+    wanted = told[start : start + len(stream.rows)]
+    if stream.rows != wanted:
+        place = next((at for at, row in enumerate(wanted) if stream.rows[at] != row), len(wanted))
+        raise Violation(
+            f"{stream.name}: as row {place + 1} it told {stream.rows[place]}, due was "
+            f"{wanted[place] if place < len(wanted) else 'none'}"
+        )
+
+
+def _check_conserved(engine: ReferenceEngine, deposits: dict[tuple[int, int], int]) -> None:
+    """Money and shares only move."""
+    accounts = engine.accounts()
+    cash = sum(account.cash_micros for account in accounts)
+    given = int(np.sum([amount for (what, _), amount in deposits.items() if what == 0], dtype=np.int64))
+    if accounts and cash != given:
+        raise Violation(f"{given} micros were paid in, {cash} are there")
+    for instrument in engine.instruments():
+        number = instrument.instrument
+        lots = sum(p.quantity_lots for account in accounts for p in account.positions if p.instrument == number)
+        given_lots = sum(amount for (what, _), amount in deposits.items() if what == number)
+        if lots != given_lots:
+            raise Violation(f"{given_lots} lots of instrument {number} were delivered, {lots} are there")
