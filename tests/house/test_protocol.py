@@ -13,7 +13,7 @@ RULES = {int(part.split(".")[0]): part for part in re.split(r"(?m)^### |^## ", P
 
 def _planted() -> dict[str, int]:
     """Name, in words, and bound of each planted bug."""
-    tree = ast.parse((ROOT / "tests" / "simulation" / "test_planted.py").read_text())
+    tree = ast.parse((ROOT / "tests" / "trials" / "simulation" / "test_planted.py").read_text())
     found = {}
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef):
