@@ -27,6 +27,7 @@ from lockstep.reconciler.checks import (
 )
 from lockstep.reconciler.clients import ClientLogs
 from lockstep.reconciler.downstream import Downstream
+from lockstep.reconciler.pace import Pace
 from lockstep.reconciler.replicas import Panel, Peer
 from lockstep.reconciler.rules import Break, Rule
 from lockstep.reconciler.setup import AuditSetup, Intakes
@@ -35,7 +36,7 @@ from lockstep.reconciler.twin import Executed, Start, StreamBroken, Twin
 from lockstep.reconciler.work import BLOCK_SEQS, Work
 from lockstep.runtime.output import put_whole
 from lockstep.runtime.process import EnvironmentFault
-from lockstep.stream.records import CONTROL, CommandKind, Events
+from lockstep.stream.records import CONTROL, CommandKind, Events, join_records
 
 Act = Callable[[Waiting], str]
 """What is done about an orphan; what came of it, in words."""
@@ -52,6 +53,8 @@ class PassResult:
     seconds: float
     halted: str
     """Why nothing more can be verified; empty if it can."""
+    through_ns: int = 0
+    """Unix time: what was committed up to then is verified; 0: nothing yet."""
 
     @property
     def caught_up(self) -> bool:
@@ -81,6 +84,9 @@ class Auditor:
         self._audited_block = 0
         self._in_sync: int | None = None
         self._certified_ns = time.time_ns()
+        self._pace = Pace()
+        self._looked_seq = -1
+        """Where the last look at all balances and some old fills was; -1: there was none."""
         start, range_text = self._work.start()
         if start.seq > self._downstream.seq:
             # The copy was moved away, or is another: what it lacks follows from the journals, so all is done again.
@@ -126,14 +132,17 @@ class Auditor:
             self._panel.follow_up(self._twin.seq)
             self._panel.compare_uncommitted(self._twin)
         breaks += self._panel.take_breaks()
-        breaks += self._look_downstream(everything=everything)
-        breaks += self._ledger.compare("execution", holdings_of(self._twin.engine.accounts()), self._twin.seq)
+        behind = self._twin.seq < target
+        if everything or self._pace.may_look(time.monotonic(), behind=behind):
+            breaks += self._look_again(everything=everything, blocks=1 if behind else self.setup.audit_blocks)
         breaks += self._clients.compare(self._twin.seq)
         found = self.case.found(breaks, looked_ns=now_ns)
         if self._twin.seq >= target > 0 and not self._halted:
             found += self._look_for_unknown(waiting, now_ns)
             found += self.case.found(self._short_journals(target), looked_ns=now_ns)
-        result = PassResult(self._twin.seq, target, found, time.monotonic() - began, self._halted)
+        caught_up = self._twin.seq >= target > 0 and not self._halted
+        through_ns = now_ns if caught_up else self._twin.timestamp_ns
+        result = PassResult(self._twin.seq, target, found, time.monotonic() - began, self._halted, through_ns)
         if self._twin.seq - self._checkpoint_seq >= self.setup.checkpoint_commands:
             self._checkpoint()
         self._write_facts(result)
@@ -248,14 +257,14 @@ class Auditor:
         breaks: list[Break] = []
         first, last = done[0].frame.first_seq, done[-1].frame.last_seq
         self._feed_downstream(first, last, done, peers)
+        events = np.frombuffer(b"".join(each.events.tobytes() for each in done), dtype=done[0].events.dtype)
+        breaks += self._sessions.book(join_records([each.frame.records for each in done]), events)
         for each in done:
-            breaks += self._sessions.book(each.frame, each.events)
             breaks += self._ledger.book(each.frame, each.events)
             self._note_roles(each)
             self._range.add(each)
             # Replicas tell their balances after some command; these are the books' after the same one.
             breaks += self._compare_balances(each.frame.last_seq)
-        events = np.frombuffer(b"".join(each.events.tobytes() for each in done), dtype=done[0].events.dtype)
         fills = fills_of(events)
         self._work.add_fills(fills)
         breaks += compare_fills(fills, self._downstream.fills(first, last))
@@ -301,7 +310,16 @@ class Auditor:
 
     # ---- everything else -------------------------------------------------------------------------------------------
 
-    def _look_downstream(self, *, everything: bool) -> list[Break]:
+    def _look_again(self, *, everything: bool, blocks: int) -> list[Break]:
+        """All balances, and old fills: what grows with the history; see `Pace`."""
+        began_s = time.monotonic()
+        breaks = self._look_downstream(everything=everything, most=blocks)
+        breaks += self._ledger.compare("execution", holdings_of(self._twin.engine.accounts()), self._twin.seq)
+        self._looked_seq = self._twin.seq
+        self._pace.on_looked(began_s, time.monotonic())
+        return breaks
+
+    def _look_downstream(self, *, everything: bool, most: int) -> list[Break]:
         """The copy's balances, fills that nobody may have written, and old fills once more, block by block (R5-R8)."""
         breaks: list[Break] = []
         if self._downstream.seq == self._twin.seq:
@@ -310,7 +328,7 @@ class Auditor:
         if self._downstream.seq < self._twin.seq:
             return breaks
         blocks = self._twin.seq // BLOCK_SEQS + 1
-        for _ in range(blocks if everything else min(blocks, self.setup.audit_blocks)):
+        for _ in range(blocks if everything else min(blocks, most)):
             block = self._audited_block % blocks
             self._audited_block = block + 1
             first, last = block * BLOCK_SEQS, min((block + 1) * BLOCK_SEQS - 1, self._twin.seq)
@@ -379,6 +397,9 @@ class Auditor:
         Returns:
             The certificate's text, empty if the state is not clean or nothing is new.
         """
+        if self._looked_seq != self._twin.seq:
+            again = self._look_again(everything=False, blocks=self.setup.audit_blocks)
+            self.case.found(again, looked_ns=time.time_ns())
         why = self._why_no_certificate(result)
         self.case.write_facts({"no_certificate": why})
         if why:
@@ -433,6 +454,7 @@ class Auditor:
                 "cluster": self.setup.cluster,
                 "verified_seq": result.verified_seq,
                 "committed_seq": result.target_seq,
+                "verified_through_ns": result.through_ns,
                 "checkpoint_seq": self._checkpoint_seq,
                 "halted": result.halted,
                 "last_pass_seconds": round(result.seconds, 4),

@@ -21,6 +21,7 @@ from lockstep.stream.records import (
     DEFINITION_EVENT,
     TRANSFER,
     CommandKind,
+    Commands,
     EventKind,
     Events,
     Side,
@@ -40,9 +41,8 @@ class SessionBook:
 
     last_no: dict[int, int] = field(default_factory=dict)
 
-    def book(self, frame: Frame, events: Events) -> list[Break]:
-        """Take one batch and its events; numbers that were executed twice (R3) or left out (R4)."""
-        commands = frame.records
+    def book(self, commands: Commands, events: Events) -> list[Break]:
+        """Take commands and what they led to; numbers that were executed twice (R3) or left out (R4)."""
         outcomes = events[events["index"] == 0]
         executed = (
             (commands["session_id"] != 0)

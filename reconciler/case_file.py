@@ -27,6 +27,7 @@ CREATE INDEX IF NOT EXISTS breaks_by_state ON breaks (state, rule);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS certificates (to_seq INTEGER PRIMARY KEY, from_seq INTEGER NOT NULL, text TEXT NOT NULL);
 """
+CASE_FILE: Final = "breaks.db"
 _MOST_BREAKS: Final = 100_000
 """A cluster that is wholly wrong must not fill the disk with saying so."""
 
@@ -68,7 +69,7 @@ class CaseFile:
     """
 
     def __init__(self, directory: Path, *, create: bool = False) -> None:
-        path = directory / "breaks.db"
+        path = directory / CASE_FILE
         if not create and not path.exists():
             raise EnvironmentFault(
                 f"{directory} holds no reconciler's records; start one with `lockstep reconcile run`, or name its "

@@ -31,6 +31,8 @@ _BETWEEN_LAST_S: Final = 0.1
 def _show(figures: ReconcilerFigures, result: PassResult, case: CaseFile) -> None:
     figures.breaks_open.update(case.counts(BreakState.OPEN))
     figures.verified_seq = result.verified_seq
+    figures.behind_commands = max(0, result.target_seq - result.verified_seq)
+    figures.through_ns = result.through_ns
     figures.last_pass_ns = int(result.seconds * _SECOND_NS)
 
 

@@ -36,7 +36,7 @@ class AuditSetup:
     """Commands executed in one pass at the most."""
     checkpoint_commands: int = 200_000
     audit_blocks: int = 32
-    """Old blocks of fills that are compared again in one pass."""
+    """Old blocks of fills that are compared again in one look; while it is behind, one."""
 
 
 class Intakes:

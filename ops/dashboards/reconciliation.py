@@ -53,7 +53,17 @@ RECONCILIATION_DASHBOARD: Final = Dashboard(
             "Behind the cluster",
             "Committed commands that the reconciler has not checked.",
             "none",
-            (Query('lockstep:reconcile_behind_commands{cluster="$cluster"}', "behind"),),
+            (
+                Query('lockstep:reconcile_behind_commands{cluster="$cluster"}', "behind"),
+                value("lockstep_reconcile_lag_commands", "behind, as of its last pass"),
+            ),
+            width=12,
+        ),
+        Panel(
+            "Age of what is checked",
+            "How long ago everything that was committed was checked.",
+            "s",
+            (value("lockstep_reconcile_lag_seconds", "lag"),),
             width=12,
         ),
         Panel(

@@ -62,6 +62,26 @@ class DiskFacts:
     """Why it can't be written."""
 
 
+RECONCILE_LAG_NS: Final = 120_000_000_000
+"""As in the alert LockstepReconcileBehind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcilerFacts:
+    """What a reconciler that works in a directory of this host wrote down last."""
+
+    path: str
+    now_ns: int
+    last_pass_ns: int
+    through_ns: int
+    """What was committed up to then is checked; 0: nothing yet."""
+    behind: int
+    """Commands that were committed and not checked."""
+    halted: str
+    fault: str = ""
+    """Why its notes can't be read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortFacts:
     """One address that a process of the cluster should serve."""
@@ -218,6 +238,25 @@ def judge_disk(facts: DiskFacts) -> Finding:
             "use a disk with power-loss protection, or `lockstep cluster ack-policy replicated`",
         )  # fmt: skip
     return Finding("disk", subject, Grade.OK, text)
+
+
+def judge_reconciler(facts: ReconcilerFacts) -> Finding:
+    """How far it is behind."""
+    if facts.fault:
+        return Finding("reconciler", facts.path, Grade.WARNING, facts.fault, "mend its permissions or its file system")
+    if facts.halted:
+        return Finding(
+            "reconciler", facts.path, Grade.FAULT, f"halted: {facts.halted}", "see `lockstep reconcile status`"
+        )
+    lag_ns = facts.now_ns - facts.through_ns if facts.through_ns else 0
+    text = f"{facts.behind} commands and {lag_ns / 1e9:.0f} s behind what is committed"
+    if facts.now_ns - facts.last_pass_ns > RECONCILE_LAG_NS:
+        ago = f"its last look was {(facts.now_ns - facts.last_pass_ns) / 1e9:.0f} s ago"
+        return Finding("reconciler", facts.path, Grade.WARNING, f"{text}; {ago}", "start it; see its log")
+    if lag_ns > RECONCILE_LAG_NS:
+        remedy = "give it a core, or a host of its own; it catches up when trading is calmer"
+        return Finding("reconciler", facts.path, Grade.WARNING, text, remedy)
+    return Finding("reconciler", facts.path, Grade.OK, text)
 
 
 def judge_port(facts: PortFacts) -> Finding:

@@ -4,12 +4,14 @@ Nothing is changed but for one small file in each data directory on this host, w
 long the disk takes.
 """
 
+import contextlib
 import ctypes
 import os
 import platform
 import re
 import shutil
 import socket
+import sqlite3
 import time
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -23,6 +25,7 @@ from lockstep.ops.operator.checkup import (
     DriverFacts,
     Finding,
     PortFacts,
+    ReconcilerFacts,
     judge_clock,
     judge_disk,
     judge_driver,
@@ -30,14 +33,16 @@ from lockstep.ops.operator.checkup import (
     judge_identity,
     judge_network,
     judge_port,
+    judge_reconciler,
     judge_roles,
     judge_versions,
 )
 from lockstep.ops.operator.stored_config import read_config
 from lockstep.ops.operator.view import view_of
+from lockstep.reconciler.case_file import CASE_FILE, CaseFile
 from lockstep.runtime.cluster_view import ClusterStatus
 from lockstep.runtime.driver import driver_pid
-from lockstep.runtime.process import CHANNEL_OPTIONS
+from lockstep.runtime.process import CHANNEL_OPTIONS, EnvironmentFault
 from lockstep.runtime.topology import Member, ProcessKind, Topology
 from lockstep.stream.frames import decode_frame
 from lockstep.v1 import replication_pb2, replication_pb2_grpc
@@ -62,6 +67,7 @@ def survey(topology: Topology, status: ClusterStatus) -> tuple[Finding, ...]:
     findings += judge_driver(_driver(topology))
     findings += judge_clock(_clock(topology, status))
     findings += [judge_disk(_disk(member)) for member in _here(topology) if member.kind is not ProcessKind.SEQUENCER]
+    findings += [judge_reconciler(facts) for facts in _reconciler(topology)]
     findings += [judge_port(facts) for facts in _ports(topology, status)]
     hosts = {member.host for member in topology.all_members()}
     findings += judge_network(len(hosts) > 1, _kernel("rmem_max"), _kernel("wmem_max"))
@@ -111,6 +117,30 @@ def _disk(member: Member) -> DiskFacts:
         total_bytes=usage.total,
         sync_us=sync_us,
         fault=fault,
+    )
+
+
+def _reconciler(topology: Topology) -> tuple[ReconcilerFacts, ...]:
+    """One, if a reconciler works here, or did."""
+    directory = topology.reconciler.data_dir
+    if not (directory / CASE_FILE).exists():
+        return ()
+    now_ns, said, fault = time.time_ns(), {}, ""
+    try:
+        with contextlib.closing(CaseFile(directory)) as case:
+            said = case.facts()
+    except (EnvironmentFault, sqlite3.Error, OSError) as error:
+        fault = str(error)
+    return (
+        ReconcilerFacts(
+            path=str(directory),
+            now_ns=now_ns,
+            last_pass_ns=said.get("last_pass_ns", 0),
+            through_ns=said.get("verified_through_ns", 0),
+            behind=max(0, said.get("committed_seq", 0) - said.get("verified_seq", 0)),
+            halted=said.get("halted", ""),
+            fault=fault,
+        ),
     )
 
 

@@ -88,7 +88,7 @@ def executed(engine=NativeEngine):
     flow, twin, ledger, sessions, breaks = Flow(), Twin(engine, Start()), Ledger(), SessionBook(), []
     for frame in (flow.opening(), flow.trading()):
         done = twin.execute(frame)
-        breaks += sessions.book(frame, done.events) + ledger.book(frame, done.events)
+        breaks += sessions.book(frame.records, done.events) + ledger.book(frame, done.events)
     assert breaks == []
     return flow, twin, ledger, sessions
 
@@ -149,7 +149,7 @@ def session_rules(*numbers: int) -> list[str]:
         frame = Frame(FrameType.STREAM, 0, 1, seq, records)
         events = Twin(NativeEngine, Start()).execute(replace(frame, first_seq=1)).events.copy()
         events["seq"], events["code"], events["kind"] = seq, 0, 6
-        found += [(each.rule, each.seq) for each in book.book(frame, events)]
+        found += [(each.rule, each.seq) for each in book.book(frame.records, events)]
     return found
 
 
@@ -165,14 +165,14 @@ def test_repetition_that_the_engine_answered_as_such_is_no_break() -> None:
     flow, twin, _ledger, sessions = executed()
     flow.number -= 1
     frame = flow.batch(flow.order(1, Side.SELL, 1))
-    assert sessions.book(frame, twin.execute(frame).events) == []
+    assert sessions.book(frame.records, twin.execute(frame).events) == []
 
 
 def test_number_refused_as_out_of_order_is_no_break() -> None:
     flow, twin, _ledger, sessions = executed()
     flow.number += 5
     frame = flow.batch(flow.order(1, Side.SELL, 1))
-    assert sessions.book(frame, twin.execute(frame).events) == []
+    assert sessions.book(frame.records, twin.execute(frame).events) == []
 
 
 def test_twin_that_starts_from_a_position_goes_on_with_the_same_digests() -> None:

@@ -59,6 +59,7 @@ HEALTHY: Series = {
     f'lockstep_disk_size_bytes{{{GATEWAY}, place="shared_memory"}}': "16e8x90",
     f'lockstep_reconcile_breaks_open{{{RECONCILER}, rule="orphan"}}': "0x90",
     f"lockstep_reconcile_verified_seq{{{RECONCILER}}}": "0+1000x90",
+    f"lockstep_reconcile_lag_seconds{{{RECONCILER}}}": "100x90",
     # One that took nearly as long as it may.
     f"lockstep_snapshotter_overdue_seconds{{{SNAPSHOTTER}}}": "346+6x89 0",
 }
@@ -158,6 +159,15 @@ def test_stamped_time_that_is_ahead_behind_or_stands_fires(
     planted = {f"lockstep_sequencer_stamp_time_seconds{{{SEQUENCER}}}": stamps}
     expression = 'count by (alertname) (ALERTS{alertname="LockstepStampedTimeWrong", alertstate="firing"})'
     fired = [{"labels": '{alertname="LockstepStampedTimeWrong"}', "value": 1}]
+    run_case(promtool, deploy, tmp_path, HEALTHY | planted, expression, fired)
+
+
+def test_a_reconciler_that_gets_on_and_falls_behind_all_the_same_fires(
+    promtool: Promtool, deploy: Path, tmp_path: Path
+) -> None:
+    planted = {f"lockstep_reconcile_lag_seconds{{{RECONCILER}}}": "1+3x90"}
+    expression = 'count by (alertname) (ALERTS{alertname="LockstepReconcileBehind", alertstate="firing"})'
+    fired = [{"labels": '{alertname="LockstepReconcileBehind"}', "value": 1}]
     run_case(promtool, deploy, tmp_path, HEALTHY | planted, expression, fired)
 
 

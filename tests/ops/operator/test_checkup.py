@@ -6,7 +6,15 @@ from dataclasses import replace
 import pytest
 
 from lockstep.ops.operator import checkup
-from lockstep.ops.operator.checkup import ClockFacts, DiskFacts, DriverFacts, Finding, Grade, PortFacts
+from lockstep.ops.operator.checkup import (
+    ClockFacts,
+    DiskFacts,
+    DriverFacts,
+    Finding,
+    Grade,
+    PortFacts,
+    ReconcilerFacts,
+)
 from lockstep.sequencer.etcd import MemberStatus, MemberUnreachable
 
 GIB = 1 << 30
@@ -90,6 +98,24 @@ def test_the_driver_matters_only_where_a_member_runs() -> None:
 def test_disks_are_judged_by_room_and_by_the_time_of_a_synced_write(facts: dict[str, object], grade: Grade) -> None:
     well = {"owner": "engine-1", "path": "/d", "exists": True, "free_bytes": 50 * GIB, "total_bytes": 100 * GIB}
     assert grades((checkup.judge_disk(DiskFacts(**well | {"sync_us": 300} | facts)),)) == [grade]
+
+
+@pytest.mark.parametrize(
+    ("facts", "grade", "says"),
+    [
+        ({}, Grade.OK, "7 commands and 3 s behind"),
+        ({"through_ns": 700 * 10**9}, Grade.WARNING, "300 s behind"),
+        ({"last_pass_ns": 600 * 10**9}, Grade.WARNING, "last look was 400 s ago"),
+        ({"halted": "no replica confirms it"}, Grade.FAULT, "no replica confirms it"),
+        ({"fault": "can't be opened"}, Grade.WARNING, "can't be opened"),
+        ({"through_ns": 0, "behind": 0}, Grade.OK, "0 commands and 0 s behind"),
+    ],
+)
+def test_a_reconciler_is_judged_by_how_far_it_is_behind(facts: dict[str, object], grade: Grade, says: str) -> None:
+    well = {"path": "/d", "now_ns": 1000 * 10**9, "last_pass_ns": 999 * 10**9, "through_ns": 997 * 10**9}
+    found = checkup.judge_reconciler(ReconcilerFacts(**{**well, "behind": 7, "halted": "", **facts}))
+    assert (found.grade, says in found.text) == (grade, True)
+    assert bool(found.remedy) is (grade is not Grade.OK)
 
 
 def test_a_port_that_a_stranger_holds_is_told_from_one_that_nobody_has() -> None:
