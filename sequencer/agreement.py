@@ -5,7 +5,8 @@ window follows it. `confirmed`: it acknowledged that in this reign with a digest
 committed seq follows it. Digests are chained, so agreement at one seq is agreement about everything before it.
 
 Where digests differ at a seq, nothing more is confirmed. If most of the required engines have one digest there, the
-others are the odd ones, and once they are out of the config the rest goes on.
+others are the odd ones, and once they are out of the config the rest goes on. That takes a difference that stands: an
+engine that later has the digest of the others has never had another one, whoever said so in its name.
 """
 
 from collections import deque
@@ -16,6 +17,9 @@ from lockstep.stream.records import bits_to_members
 
 # Digests kept for comparing: twice what a learner may lag when it is taken in, in batches.
 _KEPT = 8192
+# An engine repeats its newest digest every ten milliseconds.
+_STANDS_NS = 500_000_000
+_NEW_JOURNAL_NS = 200_000_000
 
 
 class Agreement:
@@ -41,7 +45,7 @@ class Agreement:
         self.heard_ns = dict.fromkeys(acked, now_ns)
         """When each engine's last ack came."""
         self.unjoined: dict[int, int] = {}
-        """Required engines that acknowledge with a new journal, and when they said so last."""
+        """Required engines that acknowledge with a new journal, and since when they have said nothing else."""
         self.returning: set[int] = set()
         """Engines that were lost in this reign and have not acknowledged anything since: whether they still have what
         they held is not known, also where their links are up again."""
@@ -65,7 +69,7 @@ class Agreement:
             return
         if ack.flags & FrameFlag.UNJOINED:
             # Listed, and with a new journal: it is being taken in, or has lost its disk.
-            self.unjoined[engine] = now_ns
+            self.unjoined.setdefault(engine, now_ns)
             return
         self.unjoined.pop(engine, None)
         bit = 1 << engine
@@ -75,12 +79,16 @@ class Agreement:
             known = self._digests.get(seq)
             if known is None:
                 self._remember(seq, digest, bit)
+            elif seq in self._others:
+                self._vote_again(seq, digest, bit)
             elif known == digest:
                 self._voters[seq] |= bit
-            elif self._voters[seq] == bit and seq not in self._others:
+            elif self._voters[seq] == bit:
                 self._digests[seq] = digest  # nobody contradicts itself
             else:
                 self._contradict(seq, digest, engine, now_ns)
+        if self._others and seqs:
+            self._take_back(seqs[-1])
         if ack.first_seq > self.acked.get(engine, 0):
             self.acked[engine] = ack.first_seq
             self.progress_ns[engine] = now_ns
@@ -105,6 +113,43 @@ class Agreement:
         elif seqs:
             self._suspects.discard(engine)
         return differs and not known
+
+    def _take_back(self, agreed_seq: int) -> None:
+        """Engines agree at a seq, and so about all before it: where only they were said to differ, they do not."""
+        together = self._voters.get(agreed_seq, 0)
+        if not together & (together - 1) or agreed_seq in self._others:
+            return
+        for seq in [seq for seq in self._others if seq < agreed_seq]:
+            ballots = self._voters[seq]
+            for bits in self._others[seq].values():
+                ballots |= bits
+            if not ballots & ~together:
+                del self._others[seq], self._digests[seq], self._voters[seq]
+        self._order = deque(seq for seq in self._order if seq in self._digests)
+        self._settle()
+
+    def _vote_again(self, seq: int, digest: bytes, bit: int) -> None:
+        """An engine's newest word at a seq where digests differ takes the place of what it was said to have."""
+        ballots = {self._digests[seq]: self._voters[seq], **self._others.pop(seq)}
+        ballots[digest] = ballots.get(digest, 0) | bit
+        left = {one: bits for one, bits in ballots.items() if one == digest or bits & ~bit}
+        left = {one: bits if one == digest else bits & ~bit for one, bits in left.items()}
+        (self._digests[seq], self._voters[seq]), *rest = left.items()
+        if rest:
+            self._others[seq] = dict(rest)
+        self._settle()
+
+    def _settle(self) -> None:
+        if not self._others:
+            self.diverged = ""
+
+    def stands(self, now_ns: int) -> bool:
+        """Whether engines have disagreed for so long that none of them will take it back."""
+        return bool(self.diverged) and now_ns - self.diverged_ns >= _STANDS_NS
+
+    def is_hardly_unjoined(self, engine: int, now_ns: int) -> bool:
+        """Whether an engine has a new journal by what was said just now: its next word may take that back."""
+        return now_ns - self.unjoined.get(engine, now_ns - _NEW_JOURNAL_NS) < _NEW_JOURNAL_NS
 
     def commit(self, required: tuple[int, ...]) -> int:
         """The committed seq if these engines are required."""
@@ -171,8 +216,7 @@ class Agreement:
         for engine in odd:
             self.confirmed.pop(engine, None)
             self._claims.pop(engine, None)
-        if not self._others:
-            self.diverged = ""
+        self._settle()
 
     def stalled(self, required: tuple[int, ...], now_ns: int, patience_ns: int) -> tuple[int, ...]:
         """Engines that have not got on for `patience_ns` while another has."""

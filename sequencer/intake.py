@@ -43,7 +43,7 @@ class Intake:
         self.queued = 0
         """Commands taken and not yet stamped: 0 to the limit."""
         self.dropped = 0
-        """Frames of another reign, of an older incarnation, of unknown senders, or without room."""
+        """Frames of another reign or incarnation, of unknown senders, or without room."""
         self.duplicates = 0
         """Commands that had come before."""
         self.gaps = 0
@@ -54,24 +54,18 @@ class Intake:
         """Links by gateway id."""
         return self._links
 
-    def on_submit(self, submitted: Frame, reign: int, said: int = 0) -> None:
+    def on_submit(self, submitted: Frame, reign: int, said: int) -> None:
         """Take a frame in, as far as it is new and next.
 
-        `said`: the incarnation that the gateway itself says on its liveness link; 0: not known. Where it is known, no
-        frame of another one counts, so that one odd frame does not shut the gateway out.
+        `said`: the incarnation that the gateway itself says on its liveness link; 0: none. No frame of another one
+        counts, so that one odd frame neither shuts the gateway out nor speaks for one that is not there.
         """
         link = self._links.get(submitted.sender)
         if link is not None and said and link.incarnation != said:
             link.incarnation, link.next_number, link.rewind = said, 1, False
-        if said and submitted.aux != said:
+        if link is None or submitted.aux != said or submitted.timestamp_ns != reign or not submitted.count:
             self.dropped += 1
             return
-        if link is None or submitted.timestamp_ns != reign or submitted.aux < link.incarnation or not submitted.count:
-            self.dropped += 1
-            return
-        if submitted.aux > link.incarnation:
-            link.incarnation = submitted.aux
-            link.next_number = 1
         if submitted.first_seq > link.next_number:
             self.gaps += 1
             link.rewind = True

@@ -74,14 +74,19 @@ class Membership:
         """
         if agreement.diverged and not config.paused:
             odd = tuple(member for member in agreement.odd(self.required(config)) if member in config.in_sync)
-            if odd:
+            if odd and agreement.stands(now_ns):
                 record = plan_evict(config, members=odd, attempt=attempt)
                 return Proposal(record, Purpose.EVICT, EpochCause.REPLICA_DIVERGED, agreement.diverged_ns)
         lost = self._lost(config, peers, agreement, now_ns)
         left = tuple(member for member in config.in_sync if member not in lost)
         # Where engines contradict each other, a lost one may be the one that tells who is right.
         removable = lost and left and not config.paused and not agreement.diverged
-        self.doubted = tuple(m for m in lost if peers.engines[m].in_doubt(now_ns) and m not in agreement.unjoined)
+        self.doubted = tuple(
+            member
+            for member in lost
+            if agreement.is_hardly_unjoined(member, now_ns)
+            or (peers.engines[member].in_doubt(now_ns) and member not in agreement.unjoined)
+        )
         self.stalled_on = () if removable else lost
         given_up = tuple(member for member in lost if member not in self.doubted)
         if removable and given_up:

@@ -63,7 +63,7 @@ class Peers:
         self.engines = {engine: PeerState(since_ns=now_ns) for engine in engines}
         self.sequencers = {sequencer: PeerState(since_ns=now_ns) for sequencer in sequencers}
         self.gateways: dict[int, int] = {}
-        """By gateway: the incarnation that it says itself; 0 or missing: not known."""
+        """By gateway: the incarnation that it says itself; 0 or missing: it was not heard, or has ended."""
         self.highest_promised = 0
         """Highest epoch that any peer was heard to know: a new epoch is above it, even if etcd was wiped."""
 

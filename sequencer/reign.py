@@ -44,8 +44,8 @@ class Reign:
 
     __slots__ = (
         "_clock", "_gateway_count", "_peers", "_proposed", "_resend_due_ns", "_settings", "_stream_due_ns",
-        "_time_stamped_ns", "_time_stamped_seq", "agreement", "config", "intake", "membership", "office_epoch",
-        "resent", "window",
+        "_time_stamped_ns", "_time_stamped_seq", "agreement", "beyond", "config", "intake", "membership",
+        "office_epoch", "resent", "window",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +78,8 @@ class Reign:
         self.agreement = Agreement(acked, recovery.committed_seq, now_ns)
         self.intake = Intake(settings.gateways, limits.window_commands)
         self.membership = Membership(settings, grow_not_before_ns(peers, now_ns))
+        self.beyond = 0
+        """Acks of what was never stamped."""
         self.resent = 0
         """Frames sent again on request."""
         self._stream_due_ns = now_ns
@@ -171,10 +173,12 @@ class Reign:
             self._on_rewind(ack.sender, ack.first_seq, now_ns, out)
             return False
         if ack.first_seq > self.window.tip:
-            if ack.sender in self.config.in_sync:
+            self.beyond += 1
+            # Powers of two, as with frames that are dropped.
+            if ack.sender in self.config.in_sync and not self.beyond & (self.beyond - 1):
                 out.note(
                     "ack beyond the stamped tip ignored", Level.ERROR,
-                    engine=ack.sender, seq=ack.first_seq, tip=self.window.tip,
+                    engine=ack.sender, seq=ack.first_seq, tip=self.window.tip, ignored=self.beyond,
                 )  # fmt: skip
             return False
         if self._peers.engines[ack.sender].up:

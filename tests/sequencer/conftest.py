@@ -106,8 +106,15 @@ class Stage:
 
     # gateways
 
-    def submit(self, number: int, count: int, *, gateway: int = 1, incarnation: int = 5, reign: int = 0) -> ev.Effects:
-        """A gateway sends `count` commands from a link number on; the cycle of polling ends."""
+    def submit(
+        self, number: int, count: int, *, gateway: int = 1, incarnation: int = 5, reign: int = 0, says: bool = True
+    ) -> ev.Effects:
+        """A gateway sends `count` commands from a link number on; the cycle of polling ends.
+
+        `says`: it says itself that this is its incarnation.
+        """
+        if says:
+            self.tell(ev.GatewaySaid(gateway, incarnation))
         records = np.zeros(count, dtype=COMMAND)
         records["kind"] = CommandKind.NEW_ORDER
         records["session_no"] = np.arange(number, number + count)

@@ -24,6 +24,7 @@ from lockstep.ops.local.etcd_server import LocalEtcd
 from lockstep.runtime.driver import claim_path
 from lockstep.runtime.topology import LinkKind, Member, ProcessKind, Timing, Topology
 from lockstep.runtime.transport import DriverUnavailable, Transport, wait_for_driver
+from lockstep.runtime.watch import WatchServer
 from lockstep.sequencer.events import EpochCause
 from lockstep.stream.frames import Frame, FrameFlag, FrameType, decode_frame, encode_frame, frame
 from lockstep.stream.records import COMMAND, CommandKind
@@ -52,6 +53,7 @@ class Gateway:
     def __init__(self, topology: Topology) -> None:
         me = topology.gateways[0]
         self.transport = Transport(topology.aeron_dir)
+        self.watch = WatchServer(me.host, me.watch_port, me.id, incarnation=9)
         self.submits: dict[int, Any] = {}
         self.receipts: dict[int, Any] = {}
         for peer in topology.sequencers:
@@ -62,7 +64,8 @@ class Gateway:
         self.first_open_ns: dict[int, int] = {}
 
     def poll(self) -> None:
-        """Take receipts in."""
+        """Take receipts in, and say on the liveness links that this is incarnation 9."""
+        self.watch.poll(time.monotonic_ns())
         for sequencer, link in self.receipts.items():
             link.poll(lambda raw, sequencer=sequencer: self.on_receipt(sequencer, decode_frame(raw)), 64)
 
@@ -233,8 +236,12 @@ def gateway(cluster: Cluster) -> Iterator[Gateway]:
     made = Gateway(cluster.topology)
     try:
         made.wait(lambda: 1 in made.last and bool(made.last[1].flags & FrameFlag.OPEN))
+        made.wait(lambda: made.watch.watchers == len(cluster.topology.sequencers))
+        heard_s = time.monotonic() + 0.1  # several heartbeats
+        made.wait(lambda: time.monotonic() > heard_s)
         yield made
     finally:
+        made.watch.close()
         made.transport.close()
 
 

@@ -24,6 +24,7 @@ def test_commands_of_one_cycle_are_stamped_as_one_batch_as_the_gateway_wrote_the
     play.lead()
     reign = play.machine.reign
     for gateway in (1, 2):
+        play.tell(ev.GatewaySaid(gateway, 5))
         reign.on_submit(_submit_frame(play, 1, 3, gateway))
     play.tell(ev.Tick())
     batch = play.sent_to(1)[-1]
@@ -36,7 +37,7 @@ def _submit_frame(play: Any, number: int, count: int, gateway: int) -> Any:
     captured = []
     original = play.tell
     play.tell = lambda *events: captured.extend(events) or ev.NOTHING
-    play.submit(number, count, gateway=gateway)
+    play.submit(number, count, gateway=gateway, says=False)
     play.tell = original
     return captured[0].frame
 
@@ -65,7 +66,8 @@ def test_unequal_digests_stop_the_commit_and_are_loud(stage: Build) -> None:
     play.ack(1, 11)
     play.ack(2, 11, digest=b"!" * 16)
     play.submit(11, 1)
-    play.ack_all(1, 2)
+    play.ack(1, 12)
+    play.ack(2, 12, digest=b"?" * 16)
     assert play.committed == 1
     assert "DIVERGED" in play.notes()
 
@@ -151,7 +153,7 @@ def test_new_gateway_incarnation_begins_at_one_and_the_old_one_is_dropped(stage:
     play.lead()
     play.submit(1, 3, incarnation=5)
     play.submit(1, 2, incarnation=6)
-    play.submit(4, 1, incarnation=5)
+    play.submit(4, 1, incarnation=5, says=False)
     assert play.tip == 6
     play.after(11)
     receipt = play.receipts()[-1]
@@ -510,6 +512,11 @@ def test_odd_one_of_three_is_removed_and_kept_out_and_the_rest_goes_on(stage: Bu
     assert play.pending_cas is None, "one against one decides nothing"
     play.ack(3, 6)
     assert play.committed == 1
+    assert play.pending_cas is None, "an engine may still take back what was said in its name"
+    for _ in range(51):
+        play.pass_time(10)
+        for engine in (1, 2, 3):
+            play.ack(engine, 6, digest=b"!" * 16) if engine == 1 else play.ack(engine, 6)
     record = play.pending_cas.record
     assert (record.in_sync, record.primary, record.fenced) == ((2, 3), 2, (1,))
     play.wins()
@@ -627,13 +634,14 @@ def test_engine_that_comes_back_in_doubt_and_does_not_speak_is_removed(stage: Bu
     assert play.pending_cas.record.in_sync == (2, 3)
 
 
-def test_engine_that_comes_back_in_doubt_with_a_new_disk_is_removed_at_once(stage: Build) -> None:
+def test_engine_that_comes_back_in_doubt_with_a_new_disk_is_removed_without_more_patience(stage: Build) -> None:
     play = stage(engines=(1, 2, 3))
     lead_after_a_failover_in_vain(play)
     play.tell(ev.EngineDown(1, ev.Down.HANG))
     play.pass_time(100)
     play.tell(ev.EngineUp(1, play.epoch))
     play.ack(1, play.tip, unjoined=True)
+    play.pass_time(200)
     assert play.pending_cas.record.in_sync == (2, 3)
 
 
@@ -724,6 +732,50 @@ def test_one_ack_with_a_wrong_digest_is_taken_back_by_the_engines_next_one(stage
     assert play.committed == play.tip
 
 
+def test_wrong_digests_in_an_engines_name_remove_nobody_while_the_engine_itself_agrees(stage: Build) -> None:
+    play = stage(engines=(1, 2, 3))
+    play.lead()
+    play.submit(1, 5)
+    play.ack_all(1, 2, 3)
+    for number in range(6, 106):
+        play.submit(number, 1)
+        play.ack(2, play.tip)
+        play.ack(3, play.tip)
+        play.ack(1, play.tip, digest=b"!" * 16, times=5)
+        play.pass_time(10)
+        play.ack(1, play.tip)
+    assert play.pending_cas is None
+    assert (play.machine.reign.agreement.diverged, play.committed) == ("", play.tip)
+
+
+def test_engines_that_agree_later_never_differed(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.submit(1, 3)
+    play.ack(1, play.tip, digest=b"x" * 16, times=2)
+    play.ack(2, play.tip)
+    assert play.machine.reign.agreement.diverged
+    play.submit(4, 1)
+    play.ack_all(1, 2)
+    play.ack_all(1, 2)
+    assert (play.machine.reign.agreement.diverged, play.committed) == ("", play.tip)
+
+
+def test_one_ack_with_a_new_journals_flag_removes_nobody(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    for _ in range(100):
+        play.ack(1, play.tip, unjoined=True, times=1)
+        play.pass_time(10)
+        play.ack_all(1, 2)
+    assert play.pending_cas is None
+    for _ in range(21):
+        play.ack(1, play.tip, unjoined=True, times=1)
+        play.ack(2, play.tip)
+        play.pass_time(10)
+    assert play.pending_cas.record.in_sync == (2,)
+
+
 def test_a_wrong_digest_that_came_first_is_replaced_by_what_the_engine_says_itself(stage: Build) -> None:
     play = stage()
     play.lead()
@@ -742,17 +794,23 @@ def test_one_submit_of_another_life_does_not_shut_its_gateway_out(stage: Build, 
     play.tell(ev.GatewaySaid(1, 5))
     play.submit(1, 2)
     before = play.tip
-    play.submit(1, 2, incarnation=odd)
+    play.submit(1, 2, incarnation=odd, says=False)
     assert play.tip == before
     play.submit(3, 2)
     assert play.tip == before + 2
 
 
-def test_an_odd_life_that_came_before_the_gateway_was_heard_ends_when_it_is(stage: Build) -> None:
+def test_nobody_speaks_for_a_gateway_that_does_not_say_that_it_is_there(stage: Build) -> None:
     play = stage()
     play.lead()
-    play.submit(7, 2, incarnation=2**62)
-    play.tell(ev.GatewaySaid(1, 5))
     before = play.tip
+    play.submit(1, 2, incarnation=2**62, says=False)  # none was heard yet
+    assert play.tip == before
     play.submit(1, 2)
     assert play.tip == before + 2
+    play.tell(ev.GatewaySaid(1, 0))  # it has ended
+    for incarnation in (5, 6):
+        play.submit(3, 2, incarnation=incarnation, says=False)
+    assert play.tip == before + 2
+    play.submit(1, 2, incarnation=6)
+    assert play.tip == before + 4

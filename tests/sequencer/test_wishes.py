@@ -422,6 +422,7 @@ def test_in_sync_engine_that_speaks_with_a_new_journal_is_removed_and_confirms_n
     play.submit(1, 5)
     play.ack(1, 6)
     play.ack(2, 6, unjoined=True)
+    play.pass_time(200)
     assert play.committed == 1
     assert play.pending_cas.record.in_sync == (1,)
 
