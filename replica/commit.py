@@ -24,6 +24,8 @@ _AHEAD_BATCHES: Final = 65_536
 class _Peer:
     verified_seq: int = 0
     """0..own applied: highest seq at which its digest was seen equal to the own one."""
+    agreed: int = 0
+    """Times that its newest comparable digest was equal."""
     ahead: deque[tuple[int, bytes, int]] = field(default_factory=lambda: deque(maxlen=_AHEAD_BATCHES))
     """Acked beyond the own applied seq: (seq, digest, epoch of the ack), ascending."""
 
@@ -38,6 +40,13 @@ class Mismatch:
     theirs: bytes
     verified_seq: int = 0
     """Highest seq at which it was seen to agree."""
+    agreed: int = 0
+    """How often it was."""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return f"digest at seq {self.seq} is {self.own.hex()}, engine {self.member} has {self.theirs.hex()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +154,11 @@ class CommitGate:
             del self._segments[0]
         return reached
 
+    def told(self, member: int, seq: int, digest: bytes) -> Mismatch | None:
+        """A peer itself, asked, has told its digest: how it differs, if it does and this engine has one there."""
+        own = self._digests.get(seq)
+        return Mismatch(member, seq, own, digest) if own is not None and digest and digest != own else None
+
     def verified_seq(self, member: int) -> int:
         """Highest seq at which a peer's digest was seen equal."""
         return self._peers[member].verified_seq
@@ -160,9 +174,10 @@ class CommitGate:
             return None
         if own == theirs:
             peer.verified_seq = max(peer.verified_seq, seq)
+            peer.agreed += 1
             return None
         if any(segment.in_sync >> member & 1 for segment in self._segments):
-            return Mismatch(member, seq, own, theirs, peer.verified_seq)
+            return Mismatch(member, seq, own, theirs, peer.verified_seq, peer.agreed)
         return None
 
     def _forget_others(self) -> None:

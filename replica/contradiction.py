@@ -5,28 +5,48 @@ in-sync set or more stops; one that only a minority contradicts goes on executin
 sequencer sees who is the odd one and removes it. Nothing is released meanwhile: a commit needs the equal digest of
 every in-sync engine.
 
-One odd ACK is no contradiction: an engine repeats its newest digest all the time, and digests are chained, so what it
-says next confirms the difference or takes it back.
+Odd ACKs are no contradiction, however many come: an engine repeats its newest digest all the time, and digests are
+chained, so what it says next confirms the difference or takes it back. Only a difference that has stood for
+`STANDS_NS`, without one word of the engine that agrees, makes this engine ask it, and its own answer decides: it may
+hang, and somebody else speak in its name. Nothing is released in that time.
 """
+
+from typing import Final
+
+from lockstep.replica.commit import Mismatch
+from lockstep.replica.effects import AskDigest
+
+STANDS_NS: Final = 100_000_000
+_ASK_AGAIN_NS: Final = 200_000_000
 
 
 class Contradictions:
     """One life's. See the module."""
 
-    __slots__ = ("_once", "_texts")
+    __slots__ = ("_ask_due_ns", "_since", "_texts")
 
     def __init__(self) -> None:
         self._texts: dict[int, str] = {}
-        self._once: dict[int, int] = {}  # engines that differed in one ACK, and at which seq
+        self._ask_due_ns: dict[int, int] = {}
+        self._since: dict[int, tuple[int, int]] = {}  # by engine: how often it had agreed, and when it then differed
 
-    def is_confirmed(self, member: int, seq: int, verified_seq: int) -> bool:
-        """Whether an ACK's other digest at `seq` counts: not what the engine itself has said otherwise (it agreed at
-        `verified_seq`), nor the first time."""
-        if seq <= verified_seq:
+    def is_confirmed(self, mismatch: Mismatch, now_ns: int, *, stands_ns: int = STANDS_NS) -> bool:
+        """Whether another digest counts: not what the engine itself has said otherwise, nor the first time, nor before
+        it has stood for so long."""
+        if mismatch.seq <= mismatch.verified_seq:
             return False
-        confirmed = self._once.get(member, 0) > verified_seq
-        self._once[member] = seq
-        return confirmed
+        agreed, since_ns = self._since.get(mismatch.member, (-1, now_ns))
+        if agreed != mismatch.agreed:
+            self._since[mismatch.member] = (mismatch.agreed, now_ns)
+            return False
+        return now_ns - since_ns >= stands_ns
+
+    def ask(self, mismatch: Mismatch, now_ns: int) -> AskDigest | None:
+        """What to ask the engine now, if it was not asked just before."""
+        if now_ns < self._ask_due_ns.get(mismatch.member, 0):
+            return None
+        self._ask_due_ns[mismatch.member] = now_ns + _ASK_AGAIN_NS
+        return AskDigest(mismatch.member, mismatch.seq)
 
     def note(self, member: int, text: str) -> bool:
         """An engine has another digest; whether that is news."""

@@ -88,6 +88,20 @@ class PeerLog:
     snapshot_seq: int = 0
     """Of the peer's newest verified snapshot; 0: it has none."""
 
+    @property
+    def told(self) -> "PeerDigest":
+        """What it says to an `AskDigest`: the digest after the last frame, or at the tip where there is none."""
+        return PeerDigest(self.peer, self.frames[-1].last_seq if self.frames else self.tip_seq, self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDigest:
+    """What a peer says itself that its chain digest is after a seq, as it was asked for by `AskDigest`."""
+
+    peer: int
+    seq: int
+    digest: bytes
+
 
 @dataclass(frozen=True, slots=True)
 class PeerLogFailed:
@@ -124,6 +138,7 @@ Event = (
     | FenceRequested
     | SequencerSaid
     | PeerLog
+    | PeerDigest
     | PeerLogFailed
     | PeerLogBehind
     | PeerSnapshot
@@ -200,6 +215,15 @@ class FetchLog:
 
 
 @dataclass(frozen=True, slots=True)
+class AskDigest:
+    """Ask a peer for its digest after the batch that holds `seq`, or at its tip; the answer comes as `PeerDigest`, or
+    not at all."""
+
+    peer: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class FetchSnapshot:
     """Ask one peer for a snapshot; the answer comes as `PeerSnapshot` or `PeerLogFailed`."""
 
@@ -242,6 +266,7 @@ class Effects:
     """To every gateway."""
     rewind: Rewind | None = None
     fetch: FetchLog | None = None
+    ask: AskDigest | None = None
     fetch_snapshot: FetchSnapshot | None = None
     notices: tuple[Notice, ...] = ()
 

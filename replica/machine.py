@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from lockstep.replica.commit import Mismatch
+from lockstep.replica.contradiction import STANDS_NS
 from lockstep.replica.divergence import Plan, PlanKind, common_seq, plan_catch_up
 from lockstep.replica.effects import (
     AckFrames,
@@ -27,6 +28,7 @@ from lockstep.replica.effects import (
     Journaled,
     JournalWrite,
     Notice,
+    PeerDigest,
     PeerLog,
     PeerLogBehind,
     PeerLogFailed,
@@ -90,7 +92,7 @@ class ReplicaMachine(Standing):
 
     def step(self, event: Event, now_ns: int) -> Effects:
         """Take one event. Raises BrokenInvariant or StreamGap if the replica must stop."""
-        out = Outbox()
+        out = Outbox(now_ns=now_ns)
         if isinstance(event, StreamFrames):
             for received in event.frames:
                 self._on_stream(received, out)
@@ -104,6 +106,8 @@ class ReplicaMachine(Standing):
             self._on_said(event.sequencer, event.epoch)
         elif isinstance(event, PeerLog):
             self._on_peer_log(event, out, now_ns)
+        elif isinstance(event, PeerDigest):
+            self._on_peer_digest(event, out)
         elif isinstance(event, PeerLogFailed):
             self._catch_up.in_vain(now_ns)
         elif isinstance(event, PeerLogBehind):
@@ -120,7 +124,7 @@ class ReplicaMachine(Standing):
     def _on_stream(self, received: Frame, out: Outbox) -> None:
         leader = received.aux
         stale = leader < self.promised or received.epoch > leader or self.diverged
-        if stale or self._is_foreign(received, out) or not self._explained(leader, received.sender):
+        if stale or self._is_foreign(received, out) or not self._may_lead(received):
             self.stale_frames += 1
             return
         # After a snapshot the epoch is known and not whose it is; only one sequencer ever speaks for an epoch.
@@ -149,16 +153,6 @@ class ReplicaMachine(Standing):
             self._proven = leader
         elif verdict in (Verdict.CONFLICT, Verdict.UNPROVEN) and self.live:
             self._leave_stream(out, f"{verdict.name.lower()} at seq {received.first_seq} of epoch {received.epoch}")
-
-    def _is_foreign(self, received: Frame, out: Outbox) -> bool:
-        theirs = self.head.opened_by(received)
-        if not theirs or theirs == self.cluster_uuid or not self.cluster_uuid:
-            return False
-        if theirs != self._foreign:
-            self._foreign = theirs
-            text = f"sequencer {received.sender} leads cluster {theirs}, this journal is of {self.cluster_uuid}"
-            out.notices.append(Notice("foreign_stream", text))
-        return True
 
     def _receive(self, received: Frame, out: Outbox) -> None:
         entry = self.head.append(received)
@@ -219,19 +213,22 @@ class ReplicaMachine(Standing):
                 self._on_mismatch(mismatch, out)
 
     def _on_mismatch(self, mismatch: Mismatch, out: Outbox) -> None:
-        text = (
-            f"digest at seq {mismatch.seq} is {mismatch.own.hex()}, "
-            f"engine {mismatch.member} has {mismatch.theirs.hex()}"
-        )
-        confirmed = self._contradictions.is_confirmed(mismatch.member, mismatch.seq, mismatch.verified_seq)
+        required = self.in_sync_bits >> self.options.member & 1
+        stands_ns = STANDS_NS if required else 0
+        confirmed = self._contradictions.is_confirmed(mismatch, out.now_ns, stands_ns=stands_ns)
         if not self.live or not confirmed:
             # Its tail may be divergent; comparing the logs comes first.
             return
-        if self.in_sync_bits >> self.options.member & 1:
-            self._on_contradiction(mismatch.member, text, out)
+        if required:
+            out.ask = out.ask or self._contradictions.ask(mismatch, out.now_ns)
         else:
             # Not required: its log, not its engine, is the likelier culprit, and comparing the logs will tell.
-            self._leave_stream(out, text)
+            self._leave_stream(out, mismatch.text)
+
+    def _on_peer_digest(self, told: PeerDigest, out: Outbox) -> None:
+        mismatch = self.gate.told(told.peer, told.seq, told.digest)
+        if mismatch is not None and self.live and self.in_sync_bits >> self.options.member & 1:
+            self._on_contradiction(told.peer, mismatch.text, out)
 
     def _on_contradiction(self, member: int, text: str, out: Outbox) -> None:
         news = self._contradictions.note(member, text)
@@ -488,6 +485,7 @@ class ReplicaMachine(Standing):
             tuple(out.releases),
             out.rewind,
             out.fetch,
+            out.ask,
             out.fetch_snapshot,
             tuple(out.notices),
         )

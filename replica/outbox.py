@@ -3,7 +3,16 @@
 from dataclasses import dataclass, field
 
 from lockstep.replica.divergence import EpochEntry
-from lockstep.replica.effects import AppliedBatch, FenceAnswer, FetchLog, FetchSnapshot, Install, Notice, Rewind
+from lockstep.replica.effects import (
+    AppliedBatch,
+    AskDigest,
+    FenceAnswer,
+    FetchLog,
+    FetchSnapshot,
+    Install,
+    Notice,
+    Rewind,
+)
 from lockstep.stream.frames import Frame
 
 
@@ -11,6 +20,8 @@ from lockstep.stream.frames import Frame
 class Outbox:
     """See `Effects` for the meaning of the parts."""
 
+    now_ns: int = 0
+    """Of the step."""
     frames: list[Frame] = field(default_factory=list)
     epochs: list[EpochEntry] = field(default_factory=list)
     applied: list[AppliedBatch] = field(default_factory=list)
@@ -26,5 +37,6 @@ class Outbox:
     truncate_after: int | None = None
     install: Install | None = None
     fetch: FetchLog | None = None
+    ask: AskDigest | None = None
     fetch_snapshot: FetchSnapshot | None = None
     rewind: Rewind | None = None

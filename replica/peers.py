@@ -8,7 +8,16 @@ from typing import Any, Final
 import grpc
 
 from lockstep.replica.divergence import EpochEntry
-from lockstep.replica.effects import FetchLog, FetchSnapshot, PeerLog, PeerLogBehind, PeerLogFailed, PeerSnapshot
+from lockstep.replica.effects import (
+    AskDigest,
+    FetchLog,
+    FetchSnapshot,
+    PeerDigest,
+    PeerLog,
+    PeerLogBehind,
+    PeerLogFailed,
+    PeerSnapshot,
+)
 from lockstep.replica.service import UUID_KEY
 from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore
@@ -29,7 +38,7 @@ _PATIENT_OPTIONS: Final = {
     "grpc.http2.ping_timeout_ms": _PATIENCE_MS,
 }
 
-FromPeer = PeerLog | PeerLogFailed | PeerLogBehind | PeerSnapshot
+FromPeer = PeerLog | PeerDigest | PeerLogFailed | PeerLogBehind | PeerSnapshot
 
 
 class PeerFetcher:
@@ -49,6 +58,18 @@ class PeerFetcher:
         """Start it; returns at once."""
         self._pool.submit(self._run, request, cluster_uuid)
 
+    def ask(self, request: AskDigest, cluster_uuid: str) -> None:
+        """Start it; returns at once."""
+        self._pool.submit(self._run_ask, request, cluster_uuid)
+
+    def _run_ask(self, request: AskDigest, cluster_uuid: str) -> None:
+        try:
+            answer = self._fetch(FetchLog(request.peer, request.seq), cluster_uuid, max_bytes=1)
+        except (grpc.RpcError, FrameError, ValueError):
+            return  # it is asked again while the difference stands
+        if isinstance(answer, PeerLog):
+            self._post(answer.told)
+
     def close(self) -> None:
         """Ends; a request under way is cut off."""
         for channel in list(self._channels.values()):
@@ -65,10 +86,10 @@ class PeerFetcher:
             # Closed, down, in another cluster, or damaged on the way: the machine asks another peer.
             self._post(PeerLogFailed(request.peer))
 
-    def _fetch(self, request: FetchLog, cluster_uuid: str) -> PeerLog | PeerLogFailed:
+    def _fetch(self, request: FetchLog, cluster_uuid: str, *, max_bytes: int = _MAX_BYTES) -> PeerLog | PeerLogFailed:
         metadata = ((UUID_KEY, cluster_uuid),) if cluster_uuid else ()
         call: Any = self._stub(request.peer).FetchJournal(
-            replication_pb2.FetchJournalRequest(from_seq=request.from_seq, max_bytes=_MAX_BYTES),
+            replication_pb2.FetchJournalRequest(from_seq=request.from_seq, max_bytes=max_bytes),
             timeout=_TIMEOUT_S,
             metadata=metadata,
         )

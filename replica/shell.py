@@ -154,7 +154,7 @@ class ReplicaShell:
             self._next_watch_ns = now_ns + _WATCH_NS
             self._watch.poll(now_ns)
             for said in self._sequencers.heard(now_ns):
-                self._perform(self.machine.step(SequencerSaid(*said), now_ns), now_ns)
+                self._perform(self.machine.step(SequencerSaid(*said[:2]), now_ns), now_ns)
         if self._untold:
             for done, answer in self._untold.due(self.machine.committed_seq):
                 done.set_result(answer)
@@ -257,15 +257,20 @@ class ReplicaShell:
             self.figures.on_released(effects.releases)
         if effects.rewind is not None and effects.rewind.sequencer in self._sequencer_links:
             self._sequencer_links[effects.rewind.sequencer].send(encode_frame(effects.rewind.frame))
-        if effects.fetch is not None:
-            self._fetcher.fetch(effects.fetch, self.machine.cluster_uuid)
-        if effects.fetch_snapshot is not None:
-            self._fetcher.fetch_snapshot(effects.fetch_snapshot)
+        self._ask_peers(effects)
         if journal is not None and journal.frames:
             began_ns = time.monotonic_ns()
             applied = self.machine.step(Journaled(journal.frames[-1].last_seq), now_ns)
             self.figures.apply.add(time.monotonic_ns() - began_ns)
             self._perform(applied, now_ns)
+
+    def _ask_peers(self, effects: Effects) -> None:
+        if effects.fetch is not None:
+            self._fetcher.fetch(effects.fetch, self.machine.cluster_uuid)
+        if effects.ask is not None:
+            self._fetcher.ask(effects.ask, self.machine.cluster_uuid)
+        if effects.fetch_snapshot is not None:
+            self._fetcher.fetch_snapshot(effects.fetch_snapshot)
 
     def _truncate(self, after_seq: int) -> None:
         archive = self._journal.truncate(after_seq)

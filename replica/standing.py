@@ -13,9 +13,10 @@ from lockstep.replica.catchup import CatchUp
 from lockstep.replica.commit import CommitGate
 from lockstep.replica.contradiction import Contradictions
 from lockstep.replica.divergence import epoch_at
-from lockstep.replica.effects import AppliedBatch, FenceAnswer, FenceRequested, Role
+from lockstep.replica.effects import AppliedBatch, FenceAnswer, FenceRequested, Notice, Role
 from lockstep.replica.execution import Execution
-from lockstep.replica.log import NO_SEQUENCER, LogHead
+from lockstep.replica.log import NO_SEQUENCER, LogHead, Verdict
+from lockstep.replica.outbox import Outbox
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions, Restored
 from lockstep.stream.arrival import MAX_EPOCH, MAX_UNEXPLAINED_EPOCHS
 from lockstep.stream.digest import Digest
@@ -134,6 +135,29 @@ class Standing:
             return True
         self._unexplained = max(self._unexplained, epoch)
         return False
+
+    def _is_foreign(self, received: Frame, out: Outbox) -> bool:
+        theirs = self.head.opened_by(received)
+        if not theirs or theirs == self.cluster_uuid or not self.cluster_uuid:
+            return False
+        if theirs != self._foreign:
+            self._foreign = theirs
+            text = f"sequencer {received.sender} leads cluster {theirs}, this journal is of {self.cluster_uuid}"
+            out.notices.append(Notice("foreign_stream", text))
+        return True
+
+    def _may_lead(self, received: Frame) -> bool:
+        """Whether a STREAM frame may be obeyed, which then is a promise.
+
+        A new epoch counts from the record that opens it behind the own tip, or once its sequencer says that it is
+        there: an in-sync engine has been fenced before, and others have time.
+        """
+        leader, said = received.aux, self._said.get(received.sender, received.aux)
+        if leader <= self.promised:
+            return True
+        return self._explained(leader, received.sender) and (
+            leader <= said or (received.count > 0 and self.head.judge(received) is Verdict.NEXT)
+        )
 
     def _on_said(self, sequencer: int, epoch: int) -> None:
         self._said[sequencer] = epoch

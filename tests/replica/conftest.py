@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lockstep.engine.reference import ReferenceEngine
-from lockstep.replica.effects import AckFrames, Effects, Journaled, StreamFrames
+from lockstep.replica.effects import AckFrames, Effects, Journaled, PeerDigest, StreamFrames
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.settings import ReplicaOptions, Restored
 from lockstep.stream.frames import Frame, FrameType, frame
@@ -111,6 +111,7 @@ class Node:
             effects.releases + after.releases,
             effects.rewind or after.rewind,
             effects.fetch or after.fetch,
+            effects.ask or after.ask,
             effects.fetch_snapshot or after.fetch_snapshot,
             effects.notices + after.notices,
         )
@@ -121,6 +122,16 @@ class Node:
     def acks(self, *frames: Frame | None, times: int = 2) -> Effects:
         """As engines do, they repeat them: one odd frame alone is nobody's word."""
         return self.step(AckFrames(tuple(ack for ack in frames if ack is not None) * times))
+
+    def acks_that_stand(self, ack: Frame, *, told: bytes | None = None) -> Effects:
+        """An engine repeats it for a while, is asked, and tells the same (or `told`) itself."""
+        self.acks(ack)
+        self.wait(100)
+        asked = self.acks(ack, times=1).ask
+        assert asked is not None
+        assert asked.peer == ack.sender
+        digest = bytes(ack.records["digest"][-1]) if told is None else told
+        return self.step(PeerDigest(asked.peer, asked.seq, digest))
 
     def wait(self, ms: int) -> None:
         self.now_ns += ms * MS

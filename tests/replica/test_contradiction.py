@@ -33,7 +33,7 @@ def test_one_that_a_minority_contradicts_goes_on_without_a_release(trio, sequenc
     one, two, three = trio
     batch = sequencer.commands()
     one.stream(batch)
-    effects = one.acks(wrong(three.stream(batch).ack))
+    effects = one.acks_that_stand(wrong(three.stream(batch).ack))
     assert effects.notices[0].event == "contradicted"
     one.acks(two.stream(batch).ack)
     assert one.machine.role is Role.PRIMARY
@@ -57,9 +57,9 @@ def test_odd_one_stops(trio, sequencer):
     one, two, three = trio
     batch = sequencer.commands()
     three.stream(batch)
-    three.acks(wrong(one.stream(batch).ack))
+    three.acks_that_stand(wrong(one.stream(batch).ack))
     assert three.machine.role is Role.STANDBY
-    three.acks(wrong(two.stream(batch).ack))
+    three.acks_that_stand(wrong(two.stream(batch).ack))
     assert three.machine.role is Role.DIVERGED
 
 
@@ -67,7 +67,7 @@ def test_two_that_are_left_and_contradict_each_other_stop(trio, sequencer):
     one, _, three = trio
     batch = sequencer.commands()
     one.stream(batch)
-    one.acks(wrong(three.stream(batch).ack))
+    one.acks_that_stand(wrong(three.stream(batch).ack))
     one.stream(sequencer.epoch_start(1, 3, primary=1, epoch=2))
     assert one.machine.role is Role.DIVERGED
 
@@ -89,6 +89,32 @@ def test_engine_that_has_left_the_in_sync_set_contradicts_nobody():
     assert contradictions.verdict(members_to_bits((1, 2, 3))) == ""
     assert contradictions.verdict(members_to_bits((1, 2))) == ""
     assert contradictions.verdict(members_to_bits((1, 3))) == "", "its next life was blamed for the former"
+
+
+def test_wrong_digests_in_an_engines_name_stop_nobody_while_the_engine_itself_agrees(pair, sequencer):
+    primary, standby = pair
+    for _ in range(100):
+        commands = sequencer.commands(1)
+        primary.stream(commands)
+        said = standby.stream(commands).ack
+        primary.acks(wrong(said), times=5)
+        primary.wait(10)
+        primary.acks(said)
+    assert primary.machine.role is Role.PRIMARY
+    assert primary.machine.committed_seq == primary.machine.applied_seq
+
+
+def test_what_is_said_in_the_name_of_an_engine_that_hangs_stops_nobody(pair, sequencer):
+    primary, standby = pair
+    batch = sequencer.commands()
+    primary.stream(batch)
+    said = standby.stream(batch).ack
+    for _ in range(20):
+        primary.acks_that_stand(wrong(said), told=bytes(said.records["digest"][-1]))
+        primary.wait(100)
+    assert (primary.machine.role, primary.machine.diverged) == (Role.PRIMARY, "")
+    primary.acks(said)
+    assert primary.machine.committed_seq == primary.machine.applied_seq
 
 
 def test_one_ack_with_a_wrong_digest_stops_nobody(pair, sequencer):

@@ -231,3 +231,24 @@ def test_engine_starts_with_an_absurd_promise_on_its_disk_and_says_what_to_do(pr
     assert "repair-promise" in machine.why()
     (answer,) = machine.step(fence(5), 0).fence_answers
     assert (answer.accepted, answer.promised) == (False, promised)
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 4])
+def test_a_heartbeat_of_an_epoch_that_its_sequencer_does_not_say_itself_is_no_reason_for_a_promise(
+    pair, sequencer, new_sequencer, ahead
+):
+    primary, _ = pair
+    primary.step(SequencerSaid(1, 1))
+    odd = new_sequencer(1, 1 + ahead, sequencer.next_seq)
+    primary.stream(odd.heartbeat())
+    assert primary.machine.promised == 1
+    primary.step(SequencerSaid(1, 1 + ahead))
+    primary.stream(odd.heartbeat())
+    assert primary.machine.promised == 1 + ahead
+
+
+def test_the_record_that_opens_an_epoch_counts_before_its_sequencer_is_heard_to_be_there(pair, sequencer):
+    primary, _ = pair
+    primary.step(SequencerSaid(1, 1))
+    primary.stream(sequencer.epoch_start(1, 2, primary=1, epoch=2))
+    assert (primary.machine.promised, primary.machine.epoch) == (2, 2)

@@ -1,10 +1,12 @@
 """What the real gRPC service of an engine wants of a call's context, in the simulation."""
 
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import grpc
 
 from lockstep.replica.service import UUID_KEY
+from lockstep.trials.simulation.network import Done
 
 
 class Aborted(Exception):
@@ -40,3 +42,13 @@ class CallContext:
     def add_callback(self, _call: object) -> bool:
         """Calls run to their end here."""
         return True
+
+
+def answer_with(answer: Done, ask: Callable[[], Any]) -> None:
+    """Answer with what `ask` returns, or with the text of its refusal."""
+    try:
+        told = ask()
+    except Aborted as aborted:
+        answer(None, str(aborted))
+        return
+    answer(told, "")

@@ -16,6 +16,7 @@ from lockstep.replica.answers import answer_query
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import (
     AckFrames,
+    AskDigest,
     Effects,
     Event,
     FenceAnswer,
@@ -48,7 +49,7 @@ from lockstep.replica.snapshots import usable
 from lockstep.replica.untold import Untold
 from lockstep.replica.view import ReplicaView, view_of
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
-from lockstep.trials.simulation.call_context import Aborted, CallContext
+from lockstep.trials.simulation.call_context import Aborted, CallContext, answer_with
 from lockstep.trials.simulation.disk import Disk
 from lockstep.trials.simulation.host import Host, hears
 from lockstep.trials.simulation.kernel import MS, SECOND, US
@@ -280,6 +281,8 @@ class EngineHost(Host):
                 network.send(self, [sequencer], effects.rewind.frame)
         if effects.fetch is not None:
             self._fetch(effects.fetch)
+        if effects.ask is not None:
+            self._ask_digest(effects.ask)
         if effects.fetch_snapshot is not None:
             self._fetch_snapshot(effects.fetch_snapshot)
         world.judge.on_engine_step(self)
@@ -391,12 +394,12 @@ class EngineHost(Host):
 
     def serve_fetch_events(self, request: replication_pb2.FetchEventsRequest, answer: Done) -> None:
         """`Replication.FetchEvents`, all replies at once."""
-        _answer_with(answer, lambda: list(self.service.FetchEvents(request, CallContext())))
+        answer_with(answer, lambda: list(self.service.FetchEvents(request, CallContext())))
 
     def serve_snapshot(self, answer: Done) -> None:
         """`Replication.FetchSnapshot` of a stored file, all replies at once."""
         request = replication_pb2.FetchSnapshotRequest()
-        _answer_with(answer, lambda: b"".join(one.chunk for one in self.service.FetchSnapshot(request, CallContext())))
+        answer_with(answer, lambda: b"".join(one.chunk for one in self.service.FetchSnapshot(request, CallContext())))
 
     def serve_query(self, request: replication_pb2.QueryRequest, answer: Done) -> None:
         """`Replication.Query`."""
@@ -423,7 +426,6 @@ class EngineHost(Host):
     def _fetch(self, order: FetchLog) -> None:
         """Like `PeerFetcher`."""
         request = replication_pb2.FetchJournalRequest(from_seq=order.from_seq, max_bytes=_MAX_BYTES)
-        uuid = self.machine.cluster_uuid
 
         def done(said: tuple[list[replication_pb2.FetchJournalReply], str] | None, failure: str) -> None:
             if failure.startswith(grpc.StatusCode.OUT_OF_RANGE.name):
@@ -437,16 +439,27 @@ class EngineHost(Host):
             except FrameError:
                 self.post(PeerLogFailed(order.peer))
 
-        def ask(peer: Host, answer: Done) -> None:
-            assert isinstance(peer, EngineHost)
-            peer.serve_fetch_journal(
+        self._ask_journal(order.peer, request, done)
+
+    def _ask_digest(self, order: AskDigest) -> None:
+        def done(said: tuple[list[replication_pb2.FetchJournalReply], str] | None, _failure: str) -> None:
+            if said is not None and said[0]:
+                self.post(_peer_log(order.peer, *said).told)
+
+        self._ask_journal(order.peer, replication_pb2.FetchJournalRequest(from_seq=order.seq, max_bytes=1), done)
+
+    def _ask_journal(self, peer: int, request: replication_pb2.FetchJournalRequest, done: Done) -> None:
+        uuid = self.machine.cluster_uuid
+
+        def ask(host: Host, answer: Done) -> None:
+            assert isinstance(host, EngineHost)
+            host.serve_fetch_journal(
                 request,
                 uuid,
                 lambda replies, theirs, text: answer(None if replies is None else (replies, theirs), text),
             )
 
-        peer = self.world.host("engine", order.peer)
-        self.world.network.call(self, peer, ask, done, timeout_ns=_FETCH_TIMEOUT_NS)
+        self.world.network.call(self, self.world.host("engine", peer), ask, done, timeout_ns=_FETCH_TIMEOUT_NS)
 
     def _fetch_snapshot(self, order: FetchSnapshot) -> None:
         """Like `PeerFetcher`."""
@@ -480,12 +493,3 @@ def _peer_log(peer: int, replies: list[replication_pb2.FetchJournalReply], uuid:
         first.committed_seq,
         first.snapshot_seq,
     )
-
-
-def _answer_with(answer: Done, ask: Callable[[], Any]) -> None:
-    try:
-        told = ask()
-    except Aborted as aborted:
-        answer(None, str(aborted))
-        return
-    answer(told, "")
