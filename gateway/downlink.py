@@ -5,8 +5,9 @@ on; an old one that does not know yet that it was replaced carries an older epoc
 fetched: every engine keeps all committed events.
 
 An operator may have had the cluster go on without commands that were told (rule 7). Seqs then mean other commands than
-they did. So each frame names the record before its first, by epoch, and an engine that is asked for a gap is told under
-which epoch was delivered what comes before it.
+they did. So each frame names the record before its first, by epoch. Where that is another one than was delivered, the
+frame counts for nothing and the engines are asked; an engine that is asked is told under which epoch was delivered what
+comes before, and says whether that is its history.
 """
 
 from dataclasses import dataclass, field
@@ -46,8 +47,6 @@ class Delivery:
 
     events: tuple[Events, ...] = field(default=(), repr=False)
     fetch: Fetch | None = None
-    parted: bool = False
-    """The cluster goes on without some of what was delivered: nothing more can follow it."""
 
 
 class Downlink:
@@ -82,18 +81,27 @@ class Downlink:
 
     def on_release(self, release: Frame) -> Delivery:
         """A RELEASE frame came: it covers the seqs from `first_seq` to `aux`."""
-        far = release.epoch > max(self.epoch, self.said) + MAX_UNEXPLAINED_EPOCHS and self.epoch > 0
-        if release.epoch < self.epoch or far:
+        if release.epoch < self.epoch or not self._explained(release):
             self.stale += 1
             return Delivery()
         if self._parts(release):
-            return Delivery(parted=True)
+            # One frame does not say so for the cluster: the engines are asked whether what was told is history.
+            return Delivery(fetch=self._plan_fetch(self.delivered_seq, release))
         self.epoch = release.epoch
         self.primary = release.sender
         if release.first_seq > self.delivered_seq + 1:
             self._hold(release)
             return Delivery(fetch=self._plan_fetch(release.first_seq - 1))
         return Delivery(self._take(release))
+
+    def _explained(self, release: Frame) -> bool:
+        """Whether a higher epoch may be believed, and told to clients, who then drop what is of a lower one: some
+        sequencer says that it is there, or the frame has the event that begins it. Where none was heard, a few more."""
+        if release.epoch <= max(self.epoch, self.said) or not self.epoch:
+            return True
+        if self.said:
+            return any(epoch == release.epoch for _, epoch in _epochs_of(release.records))
+        return release.epoch <= self.epoch + MAX_UNEXPLAINED_EPOCHS
 
     def _parts(self, release: Frame) -> bool:
         """Whether the frame is of a history that differs from what was delivered, as far as both are known."""
@@ -125,13 +133,15 @@ class Downlink:
             self._held.append(release)
             self._held_events += len(release.records)
 
-    def _plan_fetch(self, to_seq: int) -> Fetch | None:
+    def _plan_fetch(self, to_seq: int, doubted: Frame | None = None) -> Fetch | None:
+        """`doubted`: of a history that seems to be another one; its epoch counts if an engine has heard of it."""
         if self._fetching:
             return None
         self._fetching = True
-        self.gaps += 1
+        self.gaps += doubted is None
         to_seq = min(to_seq, self.delivered_seq + _MAX_FETCH_SEQS)
-        return Fetch(self.delivered_seq, to_seq, self.primary, self.epoch, self._told_epoch)
+        engine, epoch = (self.primary, self.epoch) if doubted is None else (doubted.sender, doubted.epoch)
+        return Fetch(self.delivered_seq, to_seq, engine, epoch, self._told_epoch)
 
     def _take(self, release: Frame) -> tuple[Events, ...]:
         if release.aux <= self.delivered_seq:
@@ -159,7 +169,7 @@ class Downlink:
                 self._hold(release)
                 fetch = fetch or self._plan_fetch(release.first_seq - 1)
             elif self._parts(release):
-                return Delivery(parted=True)
+                fetch = fetch or self._plan_fetch(self.delivered_seq, release)
             else:
                 parts.extend(self._take(release))
         return Delivery(tuple(parts), fetch)

@@ -35,7 +35,7 @@ class Inlet:
         transport: Transport,
         watch: WatchServer,
         on_frames: Callable[[list[Frame]], None],
-        on_said: Callable[[int, int], None],
+        on_said: Callable[[int, int, bool], None],
     ) -> None:
         """Raises DriverUnavailable or EnvironmentFault (another process has this member's name)."""
         self.damaged = 0
@@ -61,8 +61,8 @@ class Inlet:
         more, now_ns = False, time.monotonic_ns()
         if now_ns >= self._heard_due_ns:
             self._heard_due_ns = now_ns + _HEARD_NS
-            for sequencer, epoch in self._sequencers.heard(now_ns):
-                self._on_said(sequencer, epoch)
+            for said in self._sequencers.heard(now_ns):
+                self._on_said(*said)
         for link, collect in self._links:
             more |= link.poll(collect, _FRAGMENTS) >= _FRAGMENTS
         frames = self._frames

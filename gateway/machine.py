@@ -61,9 +61,7 @@ class Effects:
     left: tuple[int, ...] = ()
     """Sessions whose streams here are to be ended: their client has opened a later connection elsewhere."""
     fetch: Fetch | None = None
-    """Committed events to ask an engine for."""
-    parted: bool = False
-    """The cluster goes on without some of what was delivered here: this gateway has to start anew."""
+    """Committed events to ask an engine for, and whether those that were delivered are its history."""
     new_reign: bool = False
 
 
@@ -123,6 +121,7 @@ class GatewayMachine:
         `own_last_no`: the last number of `own_session_id` that was executed; 0 unless a life had no intake log.
         """
         self.downlink = Downlink(committed_seq, epoch)
+        self.downlink.said = self.uplink.highest_said
         self._own = self.sessions.add_own(self.own_session_id, own_last_no + 1)
 
     def restore(self, stored: Iterable[tuple[int, Commands]], watched: Iterable[Watch] = ()) -> None:
@@ -260,7 +259,6 @@ class GatewayMachine:
         routed: Routed | None = None,
         left: tuple[int, ...] = (),
         fetch: Fetch | None = None,
-        parted: bool = False,
         new_reign: bool = False,
     ) -> Effects:
         # Before the start an answer could pass unseen, behind which a command would wait for ever.
@@ -276,7 +274,6 @@ class GatewayMachine:
             routed=routed,
             left=left,
             fetch=fetch,
-            parted=parted,
             new_reign=new_reign,
         )
 
@@ -292,13 +289,11 @@ class GatewayMachine:
                 delivery = self.downlink.on_release(came)
                 parts.extend(delivery.events)
                 fetch = fetch or delivery.fetch
-                if delivery.parted:
-                    return self._with_sends(parted=True)
         return self._deliver(Delivery(tuple(parts), fetch), new_reign)
 
-    def on_said(self, sequencer: int, epoch: int) -> None:
-        """A sequencer says on its own liveness link in which epoch it knows the cluster to be."""
-        self.uplink.on_said(sequencer, epoch)
+    def on_said(self, sequencer: int, epoch: int, leads: bool = True) -> None:
+        """A sequencer says on its own liveness link in which epoch it knows the cluster to be, and whether it leads."""
+        self.uplink.on_said(sequencer, epoch, leads)
         if self.downlink is not None:
             self.downlink.said = max(self.downlink.said, epoch)
 
@@ -317,8 +312,6 @@ class GatewayMachine:
             self.downlink.on_fetch_failed()
 
     def _deliver(self, delivery: Delivery, new_reign: bool) -> Effects:
-        if delivery.parted:
-            return self._with_sends(parted=True)
         if not delivery.events:
             return self._with_sends(fetch=delivery.fetch, new_reign=new_reign)
         events = join_records(delivery.events)

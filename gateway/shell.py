@@ -317,9 +317,7 @@ class GatewayShell:
             if stream is not None:
                 code = Code.STALE_CONNECTION
                 stream.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[code], code)
-        if effects.parted:
-            self._missed.told_of_lost(self.machine.delivered_seq, self.machine.epoch)
-        elif effects.fetch is not None:
+        if effects.fetch is not None:
             self.spawn(self._fetch(effects.fetch))
 
     def _write_intake(self, entries: tuple[tuple[int, Commands], ...], watched: tuple[Watch, ...]) -> bool:

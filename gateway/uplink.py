@@ -28,6 +28,8 @@ NO_LEADER: Final = 0
 _MS: Final = 1_000_000
 # A heartbeat that tells of a new epoch comes a few ms after it began.
 _DISOWN_NS: Final = 250 * _MS
+_LOOK_NS: Final = 100 * _MS
+_LATE_NS: Final = 2_000 * _MS
 _LONGEST_BACKOFF: Final = 3
 """Doublings of the wait before everything goes again, while nothing is confirmed."""
 
@@ -104,7 +106,16 @@ class Uplink:
         self._rewound_to = 0
         self._rewound_ns = 0
         self._said: dict[int, int] = {}  # by sequencer: the epoch that it says itself
+        self._leads: dict[int, bool] = {}  # and whether it leads
         self._leader_since_ns = 0
+        self._strange = 0  # the link number that the last receipt said, where that was never given
+        self._strange_ns = 0  # since when it says so
+        self._look_due_ns = 0
+        self._oldest: Entry | None = None  # first that was sent and is not answered
+        self._oldest_ns = 0
+        self._committed = 0  # as the leader's last receipt says
+        self._committed_then = 0  # when the oldest was sent
+        self._in_vain = 0  # times that it was sent again because it seemed to be passed over
         self._fruitless = 0  # times in a row that everything went again and nothing was confirmed
 
     @property
@@ -167,6 +178,8 @@ class Uplink:
     def on_receipt(self, receipt: Frame, now_ns: int) -> bool:
         """A RECEIPT came; whether it began a new reign. Call `plan_sends` afterwards."""
         reign = receipt.timestamp_ns
+        if reign < self._reign and self._was_nobodys(receipt, now_ns):
+            self.leader, self._reign = None, 0
         # Only one sequencer ever leads in a reign; on its link nothing overtakes.
         rival = reign == self._reign and self.leader is not None and self.leader.sequencer != receipt.sender
         if reign < self._reign or rival or not self._explained(receipt):
@@ -178,7 +191,8 @@ class Uplink:
             return False
         new = reign > self._reign
         if new:
-            self._begin_reign(reign)
+            # Not 1 where this is the reign of before, which another one's receipt had ended here.
+            self._begin_reign(reign, receipt.first_seq if len(receipt.records) == 8 and self._mine(receipt) else 1)
             self._progress_ns = now_ns
             self._leader_since_ns = now_ns
         if self.leader is None or self.leader.epoch != receipt.epoch:
@@ -189,12 +203,13 @@ class Uplink:
             self._fruitless = 0
         self._heard_ns = now_ns
         self._credit = receipt.aux
+        self._committed = receipt.committed_seq
         if not self._mine(receipt):
             # The sequencer has not heard of this life yet: its numbers are those of the one before.
             return new
         lowest = self._sent[0].link_no if self._sent else self._next_link
-        if len(receipt.records) == 8 and not lowest <= receipt.first_seq <= self._peak_link:
-            self._renumber(receipt.first_seq)
+        strange = len(receipt.records) == 8 and not lowest <= receipt.first_seq <= self._peak_link
+        self._on_number(receipt.first_seq if strange else 0, now_ns)
         if self._acked_link < receipt.first_seq <= self._next_link:
             self._acked_link = receipt.first_seq
             self._progress_ns = now_ns
@@ -207,9 +222,15 @@ class Uplink:
                 self._rewind(receipt.first_seq, now_ns)
         return new
 
-    def on_said(self, sequencer: int, epoch: int) -> None:
-        """A sequencer says on its own liveness link in which epoch it knows the cluster to be."""
+    def on_said(self, sequencer: int, epoch: int, leads: bool) -> None:
+        """A sequencer says on its own liveness link in which epoch it knows the cluster to be, and whether it leads."""
         self._said[sequencer] = epoch
+        self._leads[sequencer] = leads
+
+    @property
+    def highest_said(self) -> int:
+        """Highest epoch that a sequencer says that it is in; 0: none was heard."""
+        return max(self._said.values(), default=0)
 
     def _explained(self, receipt: Frame) -> bool:
         """Whether a receipt's epoch may be believed: hardly above what is known, or its sequencer stands by it."""
@@ -217,11 +238,19 @@ class Uplink:
         known = max(self._reign, 0 if self.leader is None else self.leader.epoch)
         return receipt.epoch <= max(said, known or said or receipt.epoch) + MAX_UNEXPLAINED_EPOCHS
 
+    def _was_nobodys(self, receipt: Frame, now_ns: int) -> bool:
+        """Whether the reign that counts here is none: nothing is heard of it, and a sequencer that says itself that it
+        leads, in an epoch that is not lower, names its own reign."""
+        known = 0 if self.leader is None else self.leader.epoch
+        stands = self._leads.get(receipt.sender, False) and receipt.epoch == self._said.get(receipt.sender, 0) >= known
+        return bool(stands and receipt.flags & FrameFlag.OPEN) and now_ns - self._heard_ns > _DISOWN_NS
+
     def _disown(self, now_ns: int) -> None:
-        """Forget a leader whose sequencer itself says, long after, that it is in no such epoch."""
+        """Forget a leader whose sequencer itself says, long after, that it does not lead, or is in no such epoch."""
         leader = self.leader
-        said = 0 if leader is None else self._said.get(leader.sequencer, 0)
-        if leader is None or not 0 < said < leader.epoch or now_ns - self._leader_since_ns < _DISOWN_NS:
+        if leader is None or now_ns - self._leader_since_ns < _DISOWN_NS:
+            return
+        if self._leads.get(leader.sequencer, True) and not 0 < self._said.get(leader.sequencer, 0) < leader.epoch:
             return
         self.leader, self._reign = None, 0
 
@@ -229,7 +258,7 @@ class Uplink:
         """A receipt's payload, where it has one, is the incarnation that its link number belongs to."""
         return len(receipt.records) != 8 or int.from_bytes(receipt.records.tobytes(), "little") == self.incarnation
 
-    def _begin_reign(self, reign: int) -> None:
+    def _begin_reign(self, reign: int, link_no: int) -> None:
         self._reign = reign
         entries = [*self._sent, *self._waiting]
         self._sent.clear()
@@ -238,8 +267,16 @@ class Uplink:
         self._commands = self._waiting_commands = sum(len(entry.records) for entry in self._waiting)
         for entry in self._waiting:
             entry.link_no = 0
-        self._next_link = self._acked_link = self._peak_link = 1
+        self._next_link = self._acked_link = self._peak_link = link_no
         self._rewound_to = 0
+
+    def _on_number(self, strange: int, now_ns: int) -> None:
+        """A receipt of this life says a number that was never given; 0: one that was. It counts when it is said for a
+        while and nothing else is."""
+        if strange != self._strange:
+            self._strange, self._strange_ns = strange, now_ns
+        elif strange and now_ns - self._strange_ns >= self._rewind_ns:
+            self._renumber(strange)
 
     def _renumber(self, link_no: int) -> None:
         """The sequencer knows this life by numbers that it never gave, because of a receipt that was nobody's: what is
@@ -250,6 +287,28 @@ class Uplink:
             self._waiting_commands += len(entry.records)
             self.entries_resent += 1
         self._next_link = self._acked_link = self._peak_link = link_no
+
+    def _look_for_passed_over(self, now_ns: int) -> None:
+        """A link keeps order, so what is unanswered before something answered was never taken, whatever a receipt said.
+
+        Of what nothing follows only time can tell: two seconds in which the cluster commits; the wait doubles.
+        """
+        if now_ns < self._look_due_ns:
+            return
+        self._look_due_ns = now_ns + _LOOK_NS
+        waits = [entry for entry in self._sent if not entry.answered]
+        if not waits or waits[0] is not self._oldest:
+            self._oldest, self._oldest_ns = waits[0] if waits else None, now_ns
+            self._in_vain, self._committed_then = 0, self._committed
+        if not waits or self.leader is None:
+            return
+        passed = any(entry.answered for entry in self._sent if entry.link_no > waits[0].link_no)
+        late = self._committed > self._committed_then and now_ns - self._oldest_ns >= _LATE_NS << self._in_vain
+        late = late and self._acked_link == self._next_link
+        if (passed and now_ns - self._oldest_ns >= _DISOWN_NS) or late:
+            self._oldest_ns, self._committed_then = now_ns, self._committed
+            self._in_vain = min(self._in_vain + 1, _LONGEST_BACKOFF)
+            self._renumber(self._next_link)
 
     def _rewind(self, link_no: int, now_ns: int) -> None:
         """Everything from `link_no` on goes again under the numbers it had."""
@@ -271,6 +330,7 @@ class Uplink:
     def on_tick(self, now_ns: int) -> None:
         """Send again what the sequencer has not confirmed for too long. Call `plan_sends` afterwards."""
         self._disown(now_ns)
+        self._look_for_passed_over(now_ns)
         if self.leader is None or self._acked_link == self._next_link:
             self._progress_ns = now_ns
         elif now_ns - self._progress_ns >= self._resend_ns << self._fruitless:

@@ -6,6 +6,7 @@ A frame or a fence speaks in a sequencer's name; here the sequencer itself does.
 from lockstep.runtime.topology import Topology
 from lockstep.runtime.watch import PeerStatus, PeerWatch
 from lockstep.runtime.watch_set import WatchSet
+from lockstep.v1 import cluster_pb2
 
 
 class SequencerWatches:
@@ -18,19 +19,21 @@ class SequencerWatches:
     def __init__(self, topology: Topology, identity: PeerStatus) -> None:
         self._set = WatchSet()
         self._names = {peer.name: peer.id for peer in topology.sequencers}
-        self._told: dict[str, int] = {}
+        self._told: dict[str, tuple[int, int]] = {}
         for peer in topology.sequencers:
             self._set.add(PeerWatch(peer.name, peer.host, peer.watch_port, identity=identity))
 
-    def heard(self, now_ns: int) -> list[tuple[int, int]]:
-        """News since the last call: (sequencer, epoch that it says it is in)."""
+    def heard(self, now_ns: int) -> list[tuple[int, int, bool]]:
+        """News since the last call: (sequencer, epoch that it says it is in, whether it says that it leads)."""
         self._set.poll(now_ns)
         news = []
         for name, sequencer in self._names.items():
             status = self._set[name].status
-            if status is not None and status.member == sequencer and status.epoch != self._told.get(name, 0):
-                self._told[name] = status.epoch
-                news.append((sequencer, status.epoch))
+            if status is None or status.member != sequencer:
+                continue
+            if (status.epoch, status.role) != self._told.get(name, (0, 0)):
+                self._told[name] = (status.epoch, status.role)
+                news.append((sequencer, status.epoch, status.role == cluster_pb2.ROLE_LEADER))
         return news
 
     def forget(self) -> None:

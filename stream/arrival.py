@@ -125,9 +125,10 @@ def _release_fault(received: Frame) -> str:
     if first < 1 or not first - 1 <= last <= MAX_SEQ or received.timestamp_ns > MAX_EPOCH:
         return f"seqs {first} to {last}, parent epoch {received.timestamp_ns}: out of bounds"
     seqs = received.records["seq"]
-    if len(seqs) and (int(seqs[0]) < first or int(seqs[-1]) > last or bool((seqs[1:] < seqs[:-1]).any())):
-        return f"events are not in order, or of other seqs than {first} to {last}"
-    return ""
+    # Every command yields an event: whoever covers a seq without one would have its events pass unseen.
+    steps = seqs[1:] - seqs[:-1]
+    whole = int(seqs[0]) == first and int(seqs[-1]) == last and bool((steps <= 1).all()) if len(seqs) else last < first
+    return "" if whole else f"events are not in order, or not one or more for each seq from {first} to {last}"
 
 
 _CHECKS: Final = {

@@ -9,7 +9,7 @@ from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.reports import route
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import FrameFlag, FrameType, frame
-from lockstep.stream.records import COMMAND, EVENT
+from lockstep.stream.records import COMMAND, CONTROL_EVENT, EVENT, EventKind
 
 A, B = 10, 11
 
@@ -207,3 +207,20 @@ def test_one_release_of_an_epoch_that_nobody_is_in_does_not_mute_the_primary(mac
     machine.on_tick(300_000_000)
     machine.on_frames([accepted(1, A, 1)], 300_000_000)
     assert machine.delivered_seq == 1
+
+
+def test_clients_are_not_told_an_epoch_that_one_release_made_up():
+    machine = GatewayMachine(Settings(gateway=1, incarnation=9))
+    machine.on_said(1, 1)
+    machine.start(10, 1)
+    made_up = frame(FrameType.RELEASE, sender=1, epoch=3, first_seq=11, aux=10)
+    machine.on_frames([made_up], 0)
+    assert machine.epoch == 1
+    begins = np.zeros(1, dtype=EVENT)
+    begins["seq"], begins["kind"] = 11, EventKind.EPOCH_STARTED
+    begins.view(CONTROL_EVENT)["epoch"] = 2
+    machine.on_frames([frame(FrameType.RELEASE, sender=1, epoch=2, first_seq=11, aux=11, records=begins)], 0)
+    assert (machine.epoch, machine.delivered_seq) == (2, 11)
+    machine.on_said(1, 3)
+    machine.on_frames([frame(FrameType.RELEASE, sender=1, epoch=3, first_seq=12, aux=11)], 0)
+    assert machine.epoch == 3

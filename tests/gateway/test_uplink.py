@@ -13,7 +13,9 @@ MS = 1_000_000
 S = 5
 
 
-def receipt(*, sender=1, reign=1, epoch=None, expected=1, credit=1000, rewind=False, is_open=True, incarnation=9):
+def receipt(
+    *, sender=1, reign=1, epoch=None, expected=1, credit=1000, rewind=False, is_open=True, incarnation=9, committed=0
+):
     flags = (FrameFlag.OPEN if is_open else 0) | (FrameFlag.REWIND if rewind else 0)
     return frame(
         FrameType.RECEIPT,
@@ -23,6 +25,7 @@ def receipt(*, sender=1, reign=1, epoch=None, expected=1, credit=1000, rewind=Fa
         records=np.frombuffer(incarnation.to_bytes(8, "little"), dtype="u1"),
         timestamp_ns=reign,
         aux=credit,
+        committed_seq=committed,
         flags=flags,
     )
 
@@ -50,6 +53,67 @@ class Rig:
 @pytest.fixture
 def rig():
     return Rig()
+
+
+def test_a_reign_that_nobody_holds_ends_when_its_sequencer_says_itself_that_it_does_not_lead(rig):
+    rig.uplink.on_said(1, 7, True)
+    rig.uplink.on_said(2, 7, False)
+    rig.uplink.on_receipt(receipt(reign=1, epoch=7), 0)
+    rig.uplink.on_receipt(receipt(sender=2, reign=7), 1 * MS)
+    assert rig.uplink.leader.sequencer == 2
+    for ms in range(10, 400, 10):
+        rig.uplink.on_tick(ms * MS)
+        rig.uplink.on_receipt(receipt(reign=1, epoch=7), ms * MS)
+    assert (rig.uplink.leader.sequencer, rig.uplink.leader.reign) == (1, 1)
+
+
+def test_a_later_reign_in_the_leaders_own_name_ends_when_only_its_real_one_is_heard(rig):
+    rig.uplink.on_said(1, 7, True)
+    rig.uplink.on_receipt(receipt(reign=1, epoch=7), 0)
+    rig.put(3)
+    assert rig.sent() == [(1, 3)]
+    rig.uplink.on_receipt(receipt(reign=6, epoch=7), 1 * MS)
+    assert rig.sent() == [(1, 3)]
+    for ms in range(10, 400, 10):
+        rig.uplink.on_receipt(receipt(reign=1, epoch=7, expected=4), ms * MS)
+    assert rig.uplink.leader.reign == 1
+    # The link goes on where the sequencer is, not at 1.
+    assert rig.sent() == [(4, 3)]
+
+
+def test_what_was_passed_over_is_sent_again_although_it_was_confirmed(rig):
+    rig.uplink.on_receipt(receipt(), 0)
+    for _ in range(3):
+        rig.put(2)
+    assert rig.sent() == [(1, 2), (3, 2), (5, 2)]
+    rig.uplink.on_receipt(receipt(expected=7), 1 * MS)
+    for ms in range(0, 1900, 10):
+        rig.uplink.on_receipt(receipt(expected=7), ms * MS)
+        rig.uplink.on_tick(ms * MS)
+    assert rig.sent() == []
+    for ms in range(1900, 2300, 10):
+        rig.uplink.on_receipt(receipt(expected=7, committed=0), ms * MS)
+        rig.uplink.on_tick(ms * MS)
+    assert rig.sent() == [], "a cluster that commits nothing has passed nothing over"
+    for ms in range(2300, 2500, 10):
+        rig.uplink.on_receipt(receipt(expected=7, committed=ms), ms * MS)
+        rig.uplink.on_tick(ms * MS)
+    assert rig.sent() == [(7, 2), (9, 2), (11, 2)]
+
+
+def test_what_is_unanswered_before_something_answered_is_sent_again(rig):
+    rig.uplink.on_receipt(receipt(), 0)
+    other = 6
+    rig.sessions.open(other, "", 1, 1)
+    rig.put(2)
+    rig.session = rig.sessions.get(other)
+    rig.put(1)
+    assert rig.sent() == [(1, 2), (3, 1)]
+    rig.session.answered = rig.number
+    for ms in range(0, 500, 10):
+        rig.uplink.on_receipt(receipt(expected=4), ms * MS)
+        rig.uplink.on_tick(ms * MS)
+    assert rig.sent()[0] == (4, 2)
 
 
 def test_commands_wait_without_a_leader(rig):

@@ -42,7 +42,8 @@ def stream(**fields: int) -> Frame:
 def release(*seqs: int, **fields: int) -> Frame:
     events = np.zeros(len(seqs), dtype=EVENT)
     events["seq"] = seqs
-    made = frame(FrameType.RELEASE, sender=1, epoch=4, first_seq=7, records=events, aux=9, timestamp_ns=3)
+    last = max(seqs, default=6)
+    made = frame(FrameType.RELEASE, sender=1, epoch=4, first_seq=7, records=events, aux=last, timestamp_ns=3)
     return replace(made, **fields)  # type: ignore[arg-type]
 
 
@@ -105,9 +106,15 @@ ODD = [
     ack(0),
     stream(aux=3),
     stream(aux=2**64 - 1),
-    release(6),
-    release(10),
+    release(6, aux=7),
+    release(10, aux=9),
     release(8, 7),
+    # Every command yields an event: what is covered without one would pass unseen.
+    release(aux=7),
+    release(aux=MAX_SEQ),
+    release(7, aux=8),
+    release(7, 9),
+    release(8, 9),
     release(7, aux=5),
     release(7, aux=2**64 - 1),
     release(7, timestamp_ns=2**62),
@@ -129,7 +136,7 @@ def test_what_honest_processes_send_passes() -> None:
         ack(5, 5),
         stream(),
         release(),
-        release(7, 7, 9),
+        release(7, 7, 8, 9, 9),
         release(aux=6),
     ]
     for made in honest:

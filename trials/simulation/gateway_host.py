@@ -38,6 +38,7 @@ from lockstep.trials.simulation.engine_host import EngineHost
 from lockstep.trials.simulation.host import Host, hears
 from lockstep.trials.simulation.kernel import MS, SECOND, START_NS
 from lockstep.trials.simulation.network import Done, Pipe
+from lockstep.trials.simulation.sequencer_host import SequencerHost
 from lockstep.trials.simulation.world import Violation, World
 from lockstep.v1 import common_pb2, replication_pb2
 
@@ -143,7 +144,8 @@ class GatewayHost(Host):
         frames = [item for item in inbox if isinstance(item, Frame)]
         for sequencer in self.world.of_kind("sequencer"):
             if hears(self, sequencer):
-                self.machine.on_said(sequencer.id, sequencer.status_epoch())
+                assert isinstance(sequencer, SequencerHost)
+                self.machine.on_said(sequencer.id, sequencer.status_epoch(), sequencer.leads)
         if frames:
             self._perform(self.machine.on_frames(frames, now_ns))
         for item in inbox:
@@ -179,8 +181,6 @@ class GatewayHost(Host):
         for session_id in effects.left:
             if session_id in self._streams:
                 self._streams[session_id][0].finish(grpc.StatusCode.ABORTED, "the session has a later connection")
-        if effects.parted:
-            raise Violation(f"{self.name} takes what it delivered for lost, and no operator gave anything up")
         if effects.fetch is not None:
             self._fetch(effects.fetch)
 

@@ -42,6 +42,11 @@ class SequencerHost(Host):
         """What its heartbeats say."""
         return self.machine.epoch
 
+    @property
+    def leads(self) -> bool:
+        """What its heartbeats say of its role."""
+        return self.machine.state is State.LEADER
+
     def tick_ns(self) -> int:
         """As its machine asks for, not more often than a coarse clock allows."""
         return max(6 * MS, self.machine.due_ns - self.now_ns())
