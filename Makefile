@@ -99,9 +99,10 @@ bench: $(STAMP) ## Throughput and latency: both engines, the C++ core alone, a w
 sim: $(STAMP) ## The whole cluster simulated under faults (SEEDS=n, START=s)
 	@$(BIN)/lockstep sim --seeds $(SEEDS) --start $(or $(START),1)
 
-odd-frames: $(STAMP) ## 180 000 frames with valid CRCs and odd fields on every link, after which the cluster trades
+odd-frames: $(STAMP) ## 180 000 odd frames at the machines, 120 000 on the links of a real cluster that trades on (SEED=s)
 	@LOCKSTEP_ODD_FRAMES=60000 $(BIN)/python -m pytest -q tests/sequencer/test_odd_frames.py \
 	  tests/replica/test_odd_frames.py tests/gateway/test_odd_frames.py
+	@$(BIN)/python -m lockstep.trials.chaos.odd_run --frames 120000 --seed $(SEED)
 
 damage: $(STAMP) ## Stored files damaged one by one, and what an engine says to each
 	@$(BIN)/python -m lockstep.trials.chaos.damage

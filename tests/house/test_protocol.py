@@ -66,3 +66,14 @@ def test_track_record_has_the_bounds_of_all_planted_bugs() -> None:
     table = (ROOT / "docs" / "TRACK_RECORD.md").read_text().partition("## Planted bugs")[2]
     rows = {_in_words(name): int(bound) for name, bound in re.findall(r"(?m)^\| (.+?) \| (\d+) seeds \|$", table)}
     assert rows == _planted()
+
+
+def test_what_a_receiver_believes_is_held_by_tests_that_exist() -> None:
+    believed = PROTOCOL.partition("## What a receiver believes of a frame")[2].partition("\n## ")[0]
+    rows = [line for line in believed.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 5
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/.]+)::(\w+)`", row)
+        assert named, f"nothing holds: {row}"
+        for path, test in named:
+            assert f"def {test}(" in (ROOT / path).read_text(), f"{path} has no {test}"
