@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from crc32c import crc32c
 
+from lockstep.stream.arrival import MAX_STORED_EPOCH
 from lockstep.stream.identity import split_uuid
 from lockstep.stream.records import MAX_MEMBER, AckPolicy
 
@@ -179,9 +180,12 @@ def decode_config_of(value: bytes, engines: tuple[int, ...]) -> ConfigRecord:
     """As `decode_config`, of a cluster with these engines.
 
     Raises:
-        ConfigError: also where an engine is in sync that the cluster does not have.
+        ConfigError: also where an engine is in sync that the cluster does not have, and where the epoch leaves no room
+            for later ones: engines would refuse every sequencer from then on.
     """
     record = decode_config(value)
+    if record.epoch > MAX_STORED_EPOCH:
+        raise ConfigError(f"config record: epoch {record.epoch} is none that a cluster can have reached")
     unknown = [member for member in record.in_sync if member not in engines]
     if unknown:
         raise ConfigError(f"config record: in_sync names engines {unknown}, which the configuration lacks")

@@ -274,9 +274,12 @@ class StoreLink:
 
 
 async def last_good(
-    store: EtcdStore, key: bytes, before: int, engines: tuple[int, ...]
+    store: EtcdStore, key: bytes, before: int, engines: tuple[int, ...], uuid: str = ""
 ) -> tuple[ConfigRecord, int] | None:
-    """The newest config record that stood in the key before a revision, and its own; None: etcd knows none any more."""
+    """The newest config record that stood in the key before a revision, and its own; None: etcd knows none any more.
+
+    `uuid`: only of the cluster with this identity.
+    """
     for _ in range(_LOOKS_BACK):
         try:
             found = await store.get(key, before - 1) if before > 1 else None
@@ -284,8 +287,11 @@ async def last_good(
             return None  # compacted away, or out of reach
         if found is None:
             return None
+        before = found.mod_revision
         try:
-            return decode_config_of(found.value, engines), found.mod_revision
+            record = decode_config_of(found.value, engines)
         except ConfigError:
-            before = found.mod_revision
+            continue
+        if uuid in ("", record.uuid):
+            return record, before
     return None

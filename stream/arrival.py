@@ -27,6 +27,8 @@ from lockstep.stream.records import CommandKind, Commands
 MAX_EPOCH: Final = 2**48 - 1
 """No epoch that a cluster can reach, with a thousand new ones a second for 8 900 years; whoever speaks of a higher one
 does not follow the protocol."""
+MAX_STORED_EPOCH: Final = MAX_EPOCH // 2
+"""The highest epoch that a stored config record may name: from there every process can still follow to later ones."""
 MAX_SEQ: Final = 2**62 - 1
 MAX_INCARNATION: Final = 2**63 - 1
 MAX_UNEXPLAINED_EPOCHS: Final = 4

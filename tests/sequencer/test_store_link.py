@@ -92,6 +92,8 @@ def test_what_is_no_config_record_ends_no_sequencer_and_is_told_with_the_last_go
         odd = [*GARBAGE, encode_config(good).replace(b'"sequencer": 1', b'"sequencer": 77')]
         odd += [encode_config(good).replace(b"[1, 2]", b"[1, 61]"), encode_config(good).replace(b": 7", b": -7")]
         odd.append(encode_config(good).replace(b": 7", b": " + str(2**63 - 1).encode()))
+        # Whole, and of an epoch behind which no sequencer could take over.
+        odd += [encode_config(replace(good, epoch=epoch)) for epoch in (2**47, 2**48 - 1, 2**48)]
         for value in odd:
             revision = asyncio.run(put(value))
             told = wait_for(inbox, ev.ConfigUnreadable)
@@ -99,10 +101,15 @@ def test_what_is_no_config_record_ends_no_sequencer_and_is_told_with_the_last_go
         # A swap that meets it is not applied, and says so.
         link.swap(ev.Cas(replace(good, attempt="b"), 1))
         assert wait_for(inbox, ev.StoreDown).attempt == "b"
-        repaired = asyncio.run(_repair(topology, 40, dry_run=False))
+        repaired = asyncio.run(_repair(topology, 40, "", dry_run=False))
         assert (repaired.epoch, repaired.in_sync, repaired.uuid) == (41, good.in_sync, good.uuid)
         assert wait_for(inbox, ev.ConfigSeen).record == repaired
-        with pytest.raises(Refused, match="nothing to repair"):
-            asyncio.run(_repair(topology, 40, dry_run=False))
+        for known in ("", good.uuid):
+            with pytest.raises(Refused, match="nothing to repair"):
+                asyncio.run(_repair(topology, 40, known, dry_run=False))
+        foreign = replace(good, uuid="f0e1a000-0000-4000-8000-000000000002", epoch=99)
+        asyncio.run(put(encode_config(foreign)))
+        again = asyncio.run(_repair(topology, 41, good.uuid, dry_run=False))
+        assert (again.uuid, again.epoch, again.in_sync) == (good.uuid, 42, good.in_sync)
     finally:
         link.close()

@@ -41,13 +41,15 @@ def repair_config(config_path: Path, dry_run: bool, json_file: Output | None) ->
 
     The record is the newest readable one of the key's own history in etcd, under an epoch above every one that a
     process speaks of; it is written only if the key still holds what was looked at. The sequencer that it names then
-    takes over anew. Refused if the key holds a record.
+    takes over anew. Refused if the key holds a record that can be read, of the cluster whose processes run.
     """
     with open_work(config_path, json_file) as work:
         heard = [member.reply.epoch for member in work.status.members if member.reply is not None]
         highest = max((epoch for epoch in heard if epoch <= MAX_EPOCH), default=0)
+        uuids = {member.reply.cluster_uuid for member in work.status.members if member.reply is not None} - {""}
+        uuid = uuids.pop() if len(uuids) == 1 else ""
         try:
-            record = asyncio.run(asyncio.wait_for(_repair(work.desk.topology, highest, dry_run), _TIMEOUT_S))
+            record = asyncio.run(asyncio.wait_for(_repair(work.desk.topology, highest, uuid, dry_run), _TIMEOUT_S))
         except (StoreError, TimeoutError) as error:
             raise Failure(f"etcd does not answer, or not in time: {error}; look at it and try again") from error
         done = "would be" if dry_run else "is"
@@ -55,21 +57,22 @@ def repair_config(config_path: Path, dry_run: bool, json_file: Output | None) ->
         return work.finish(text + str(list(record.in_sync)), epoch=record.epoch)
 
 
-async def _repair(topology: Topology, highest: int, dry_run: bool) -> ConfigRecord:
+async def _repair(topology: Topology, highest: int, uuid: str, dry_run: bool) -> ConfigRecord:
     key, engines = config_key(topology.name), tuple(engine.id for engine in topology.engines)
     async with EtcdStore(EtcdOptions(endpoints=topology.etcd_endpoints)) as store:
         found = await store.get(key)
         if found is None:
             raise Refused("the config key does not exist: restore etcd's backup, or start a new cluster")
         try:
-            decode_config_of(found.value, engines)
+            stored = decode_config_of(found.value, engines)
         except ConfigError:
             pass
         else:
-            raise Refused("the config key holds a record that can be read: nothing to repair")
-        good = await last_good(store, key, found.mod_revision, engines)
+            if uuid in ("", stored.uuid):
+                raise Refused("the config key holds a record of this cluster that can be read: nothing to repair")
+        good = await last_good(store, key, found.mod_revision, engines, uuid)
         if good is None:
-            raise Failure("etcd no longer knows a readable record of this key: restore etcd's backup")
+            raise Failure("etcd no longer knows a readable record of this cluster: restore etcd's backup")
         record = plan_repair(good[0], highest_heard=highest, attempt=f"repair-{secrets.token_hex(8)}")
         if not dry_run:
             outcome = await store.compare_and_swap(key, found.mod_revision, encode_config(record))
