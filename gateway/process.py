@@ -16,19 +16,17 @@ from lockstep.gateway.doorkeeper import Doorkeeper
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.shell import GatewayShell
+from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import serve as serve_metrics
 from lockstep.runtime.private import make_private
 from lockstep.runtime.process import (
-    EXIT_ENVIRONMENT,
-    EXIT_INVARIANT,
-    EXIT_OK,
     EnvironmentFault,
     StopRequest,
     open_log,
     start_aio_grpc_server,
 )
 from lockstep.runtime.topology import Member, Topology
-from lockstep.runtime.transport import DriverUnavailable, Transport, wait_for_driver
+from lockstep.runtime.transport import Transport, wait_for_driver
 from lockstep.runtime.watch import WatchServer
 
 SERVICES: Final = (service_orders.SERVICE, service_accounts.SERVICE, service_market_data.SERVICE)
@@ -47,18 +45,14 @@ def run(topology: Topology, member: Member) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     log = open_log(member.name)
     stop = StopRequest.install()
-    try:
+
+    def work() -> None:
         failure = uvloop.run(serve(topology, member, stop))
-    except (EnvironmentFault, DriverUnavailable) as fault:
-        print(f"{member.name}: {fault}", file=sys.stderr)  # noqa: T201 - what the operator is to read
-        return EXIT_ENVIRONMENT
-    if isinstance(failure, EnvironmentFault):
-        return EXIT_ENVIRONMENT  # the shell has said it, at once
-    if failure is not None:
-        log.error("broken invariant, stopping", exc_info=failure)
-        return EXIT_INVARIANT
-    log.info("stopped", reason=stop.reason)
-    return EXIT_OK
+        if failure is not None:
+            raise failure
+        log.info("stopped", reason=stop.reason)
+
+    return run_to_end(member.name, log, work)
 
 
 async def serve(topology: Topology, member: Member, stop: StopRequest) -> BaseException | None:

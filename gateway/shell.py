@@ -330,7 +330,7 @@ class GatewayShell:
                 self._fail(fault)
                 self.stopping = True
                 self._show_status(time.monotonic_ns())
-                self._log.error("environment_fault", text=str(fault))
+                self._log.error("serves_nobody", text=str(fault))
                 self.spawn(self.end_streams())
             return False
         self._forgotten = self._forget

@@ -2,7 +2,6 @@
 
 import fcntl
 import sqlite3
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,11 +14,12 @@ from lockstep.reconciler.orphans import OrphanDesk
 from lockstep.reconciler.rules import Rule
 from lockstep.reconciler.setup import FLAG, AuditSetup
 from lockstep.reconciler.sources import LiveEngine
+from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.faults import disk_text
 from lockstep.runtime.metrics.disk import DATA, free_space
 from lockstep.runtime.metrics.families import Families
 from lockstep.runtime.metrics.server import MetricsServer
-from lockstep.runtime.process import EXIT_ENVIRONMENT, EXIT_OK, EnvironmentFault, ProcessLog, StopRequest, open_log
+from lockstep.runtime.process import EnvironmentFault, ProcessLog, StopRequest, open_log
 from lockstep.runtime.topology import Topology
 
 _SECOND_NS: Final = 1_000_000_000
@@ -78,26 +78,32 @@ def run(topology: Topology) -> int:
     log = open_log("reconciler")
     stop = StopRequest.install()
     wanted = topology.reconciler
-    try:
-        with hold_directory(wanted.data_dir):
-            figures = ReconcilerFigures(Rule)
-            with ExitStack() as served:
 
-                def everything() -> Families:
-                    yield from figures.families()
-                    yield from free_space({DATA: wanted.data_dir})
+    def reconcile() -> None:
+        try:
+            with hold_directory(wanted.data_dir):
+                _serve(topology, stop, log)
+        except (sqlite3.Error, OSError) as fault:
+            text = disk_text("write", f"the reconciler's directory {wanted.data_dir}", fault)
+            raise EnvironmentFault(text) from fault
+        log.info("stopped", reason=stop.reason)
 
-                if wanted.metrics_port:
-                    server = MetricsServer(wanted.host, wanted.metrics_port, everything)
-                    served.callback(server.close)
-                _work(topology, figures, stop, log)
-    except (EnvironmentFault, sqlite3.Error, OSError) as fault:
-        if not isinstance(fault, EnvironmentFault):
-            fault = EnvironmentFault(disk_text("write", f"the reconciler's directory {wanted.data_dir}", fault))
-        print(f"reconciler: {fault}", file=sys.stderr)  # noqa: T201 - what the operator is to read
-        return EXIT_ENVIRONMENT
-    log.info("stopped", reason=stop.reason)
-    return EXIT_OK
+    return run_to_end("reconciler", log, reconcile)
+
+
+def _serve(topology: Topology, stop: StopRequest, log: ProcessLog) -> None:
+    wanted = topology.reconciler
+    figures = ReconcilerFigures(Rule)
+    with ExitStack() as served:
+
+        def everything() -> Families:
+            yield from figures.families()
+            yield from free_space({DATA: wanted.data_dir})
+
+        if wanted.metrics_port:
+            server = MetricsServer(wanted.host, wanted.metrics_port, everything)
+            served.callback(server.close)
+        _work(topology, figures, stop, log)
 
 
 def _work(topology: Topology, figures: ReconcilerFigures, stop: StopRequest, log: ProcessLog) -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import cast
 
-from lockstep.engine.contract import StreamGap
 from lockstep.engine.implementations import UnknownImplementation, implementation
 from lockstep.replica.administration import EngineAdministration
 from lockstep.replica.archive import archive_all
@@ -19,22 +18,19 @@ from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.marks import note_damage
 from lockstep.replica.rescue import advice, find_holder
 from lockstep.replica.restore import restore
-from lockstep.replica.rocks import DerivedDamaged, JournalDamaged, JournalFault
+from lockstep.replica.rocks import DerivedDamaged, JournalDamaged
 from lockstep.replica.scrub import Damage, Scrubber
 from lockstep.replica.service import WORKERS, CutOrder, ReplicationService, register
-from lockstep.replica.settings import BrokenInvariant, ReplicaOptions
+from lockstep.replica.settings import ReplicaOptions
 from lockstep.replica.shell import ReplicaShell
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.starting import Starting
 from lockstep.replica.turnstile import Turnstile
 from lockstep.replica.view import ReplicaView
+from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import serve as serve_metrics
 from lockstep.runtime.private import make_private
 from lockstep.runtime.process import (
-    EXIT_DAMAGED,
-    EXIT_ENVIRONMENT,
-    EXIT_INVARIANT,
-    EXIT_OK,
     EnvironmentFault,
     ProcessLog,
     StopRequest,
@@ -65,21 +61,13 @@ def run(topology: Topology, member: Member) -> int:
     """
     logger = open_log(member.name)
     stop = StopRequest.install()
-    try:
-        again = True
-        while again:
-            again = _run_once(topology, member, stop, logger) and not stop.requested
-    except JournalDamaged as damage:
-        logger.critical("journal_damaged", text=str(damage))
-        return EXIT_DAMAGED
-    except (EnvironmentFault, JournalFault, DriverUnavailable) as fault:
-        logger.error("environment_fault", text=str(fault))
-        return EXIT_ENVIRONMENT
-    except (BrokenInvariant, StreamGap) as broken:
-        logger.critical("broken_invariant", exc_info=broken)
-        return EXIT_INVARIANT
-    logger.info("stopped", reason=stop.reason)
-    return EXIT_OK
+
+    def follow() -> None:
+        while _run_once(topology, member, stop, logger) and not stop.requested:
+            pass
+        logger.info("stopped", reason=stop.reason)
+
+    return run_to_end(member.name, logger, follow)
 
 
 def _run_once(topology: Topology, member: Member, stop: StopRequest, logger: ProcessLog) -> bool:

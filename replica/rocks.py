@@ -11,18 +11,18 @@ from typing import Final
 from rocksdict import Options
 
 from lockstep.replica.evidence import Tip
-from lockstep.runtime.faults import disk_text
+from lockstep.runtime.faults import EnvironmentFault, StoredDamage, disk_text
 
 MEMTABLE_BYTES: Final = 32 << 20
 # struct flock of 64-bit Linux: type, whence, start, length (0: to the end), pid.
 _FLOCK: Final = struct.Struct("hhqqi4x")
 
 
-class JournalFault(RuntimeError):
+class JournalFault(EnvironmentFault):
     """The journal can't be opened, read or written; the text names the directory and the remedy. Terminal."""
 
 
-class JournalDamaged(JournalFault):
+class JournalDamaged(JournalFault, StoredDamage):
     """What the journal held is not all there any more, or cannot be read: it is no in-sync log.
 
     `needed` is the last record that it is known to have held; seq 0: not known.

@@ -21,7 +21,7 @@ from lockstep.replica.snapshot_file import (
     decode_head,
     decode_snapshot_file,
 )
-from lockstep.runtime.faults import disk_text
+from lockstep.runtime.faults import EnvironmentFault, disk_text
 
 VERIFIED: Final = ".snapshot"
 UNVERIFIED: Final = ".unverified"
@@ -30,7 +30,7 @@ _STARTABLE: Final = "startable"
 _FIRST_READ: Final = 64 << 10
 
 
-class SnapshotFault(RuntimeError):
+class SnapshotFault(EnvironmentFault):
     """Snapshots can't be read or written; the text names the file and the remedy."""
 
 

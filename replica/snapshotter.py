@@ -8,11 +8,11 @@ the same bytes.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Final
 
 from lockstep.engine.contract import EngineType, StreamGap
-from lockstep.engine.implementations import UnknownImplementation, implementation
+from lockstep.engine.implementations import implementation
 from lockstep.replica.haste import hurries
 from lockstep.replica.journal import Journal, journal_path
 from lockstep.replica.replayer import Replayer
@@ -21,7 +21,7 @@ from lockstep.replica.settings import BrokenInvariant
 from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_head
 from lockstep.replica.snapshots import REJECTED, UNVERIFIED, VERIFIED, SnapshotFault, SnapshotStore, usable
 from lockstep.replica.snapshotter_figures import SnapshotterFigures
-from lockstep.runtime.faults import EXIT_ENVIRONMENT, EXIT_INVARIANT, EXIT_OK, EnvironmentFault
+from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import MetricsServer
 from lockstep.runtime.priority import Courtesy
 from lockstep.runtime.process_log import ProcessLog, open_log
@@ -173,22 +173,16 @@ def run(topology: Topology, member: Member) -> int:
     courtesy = Courtesy(_NICE)
     courtesy.give()
     figures = SnapshotterFigures()
-    try:
-        make = implementation(member.engine)
-        with _served(member, figures):
+
+    def cut() -> None:
+        with suppress(Stopped), _served(member, figures):
+            make = implementation(member.engine)
             while not stop.requested:
                 _follow(topology, member, make, figures, stop, logger, courtesy)
                 stop.wait(_POLL_S)
-    except Stopped:
-        pass
-    except (EnvironmentFault, SnapshotFault, UnknownImplementation) as fault:
-        logger.error("environment_fault", text=str(fault))
-        return EXIT_ENVIRONMENT
-    except (BrokenInvariant, StreamGap) as broken:
-        logger.critical("broken_invariant", exc_info=broken)
-        return EXIT_INVARIANT
-    logger.info("stopped", reason=stop.reason)
-    return EXIT_OK
+        logger.info("stopped", reason=stop.reason)
+
+    return run_to_end(f"snapshotter-{member.id}", logger, cut)
 
 
 @contextmanager

@@ -14,6 +14,10 @@ class EnvironmentFault(Exception):
     """Something outside the program is wrong; the text says what, and what to do about it."""
 
 
+class StoredDamage(EnvironmentFault):
+    """Stored data is damaged, and no other process is known to hold it whole."""
+
+
 class BadInput(Exception):
     """The configuration or an input file can't be used; the text names the file, the place and the remedy."""
 
@@ -35,6 +39,13 @@ _REMEDIES: Final = (
     (("Too many open files",), "raise the limit of open files (`ulimit -n`)"),
 )
 """What is in an error of the system, or of a library that passes it on, and what to do about it."""
+
+
+def why_not_to_run() -> str:
+    """Why this interpreter must not run any process of the cluster; empty if it may."""
+    if __debug__:
+        return ""
+    return "it runs with -O (or PYTHONOPTIMIZE), which removes the checks of its own invariants: start it without"
 
 
 def disk_text(action: str, path: object, error: object) -> str:

@@ -27,6 +27,7 @@ import pyaeron
 
 from lockstep.runtime.doorbell import Ringer, bell_address
 from lockstep.runtime.driver import claim_path, driver_pid, environment, ready_held
+from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.topology import Link
 
 _CLAIM_CHECK_NS = 20_000_000
@@ -50,7 +51,7 @@ class Buffer(Protocol):
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 
-class DriverUnavailable(RuntimeError):
+class DriverUnavailable(EnvironmentFault):
     """There is no live media driver in the directory, or it does not answer. The text names the remedy."""
 
 

@@ -10,11 +10,9 @@ from contextlib import ExitStack
 from os import getpid
 from typing import Any, Final
 
+from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import serve as serve_metrics
 from lockstep.runtime.process import (
-    EXIT_ENVIRONMENT,
-    EXIT_INVARIANT,
-    EXIT_OK,
     EnvironmentFault,
     ProcessLog,
     StopRequest,
@@ -27,7 +25,7 @@ from lockstep.runtime.transport import DriverUnavailable, Transport, wait_for_dr
 from lockstep.runtime.watch import PeerStatus, PeerWatch, WatchOptions, WatchServer
 from lockstep.runtime.watch_set import WatchSet
 from lockstep.sequencer.engine_calls import EngineCalls
-from lockstep.sequencer.machine import BrokenInvariant, SequencerMachine
+from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.operations import ask_status, operations
 from lockstep.sequencer.settings import MS, settings_of
 from lockstep.sequencer.shell import Ports, SequencerShell
@@ -47,7 +45,8 @@ def run(topology: Topology, member: Member) -> int:
     logger = open_log(member.name)
     stop = StopRequest.install()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    try:
+
+    def lead_or_stand_by() -> None:
         with ExitStack() as stack:
             shell = _assemble(topology, member, stack, logger)
             gc.collect()
@@ -55,13 +54,8 @@ def run(topology: Topology, member: Member) -> int:
             logger.info("started", grpc=member.grpc_address, watch_port=member.watch_port)
             shell.run(lambda: stop.requested)
             logger.info("stopping", reason=stop.reason)
-    except EnvironmentFault as fault:
-        print(f"lockstep {member.name}: {fault}", file=sys.stderr)  # noqa: T201 - the one message for the operator
-        return EXIT_ENVIRONMENT
-    except (BrokenInvariant, AssertionError) as broken:
-        logger.critical("broken invariant: stopping", exc_info=broken)
-        return EXIT_INVARIANT
-    return EXIT_OK
+
+    return run_to_end(member.name, logger, lead_or_stand_by)
 
 
 def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: ProcessLog) -> SequencerShell:

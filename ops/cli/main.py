@@ -4,7 +4,8 @@ A process of the cluster starts through here, and a restarted engine's start-up 
 that `lockstep engine` must not pay for what `lockstep bench` imports.
 
 Exit codes: 0 done; 1 something outside is in the way (a port, a file, a cluster that does not answer) or a proof
-failed; 2 the command line, the configuration or an input file is wrong; 3 a process found its own state wrong.
+failed; 2 the command line, the configuration or an input file is wrong; 3 a process found its own state wrong
+(`runtime/ending.py` decides that for every process).
 Expected errors are one message on standard error, never a traceback.
 """
 
@@ -17,7 +18,7 @@ from typing import Final
 import click
 
 from lockstep.ops.cli.lazy_group import LazyGroup
-from lockstep.runtime.faults import os_error_text
+from lockstep.runtime.faults import EXIT_USAGE, os_error_text, why_not_to_run
 from lockstep.runtime.private import create_privately
 
 # Before anything imports gRPC. Its newer event engine hands every message of an asyncio server through threads of its
@@ -73,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    if why := why_not_to_run():
+        click.echo(f"lockstep: {why}", err=True)
+        return EXIT_USAGE
     code = _run(arguments)
     try:
         if sys.stdout is not None:

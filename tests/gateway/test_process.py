@@ -242,5 +242,5 @@ def test_gateway_with_a_full_disk_says_so_once_and_serves_nobody_any_more(
     assert "free room" in str(gateway.outcome)
     assert len(cluster.submits) == before
     said = capfd.readouterr().err
-    assert said.count("environment_fault") == 1
+    assert said.count("serves_nobody") == 1
     assert "Traceback" not in said

@@ -359,4 +359,4 @@ def test_unreachable_etcd_is_one_clear_message_and_exit_code_1(tmp_path: Path) -
         cluster.close()
     assert ended.returncode == 1
     assert f"etcd does not answer at 127.0.0.1:{port}" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert "Traceback" not in ended.stderr, ended.stderr
