@@ -65,9 +65,14 @@ def test_many_threads_share_one_session(gateway_thread: Any, exchange: Any) -> N
 
 def test_full_session_blocks_until_there_is_room(gateway_thread: Any) -> None:
     with Client(gateway_thread.address) as client, client.session(max_unanswered=8) as session:
-        for number in range(100):
-            session.place(account=1, instrument=7, side="buy", quantity_lots=1, price_ticks=number, track=False)
+        handles = []
+        for number in range(1, 101):
+            handles.append(session.place(account=1, instrument=7, side="buy", quantity_lots=1, price_ticks=number))
+            # With eight unanswered at the most, the one eight numbers before has its answer when a call returns.
+            assert session.unanswered <= 8
+            assert all(handle.done() for handle in handles[:-8])
         session.drain(5)
+        assert session.unanswered == 0
 
 
 def test_drain_and_handle_say_so_when_the_time_is_over(gateway_thread: Any) -> None:

@@ -146,9 +146,10 @@ def test_repetition_of_a_number_that_is_not_answered_yet_is_dropped(desk):
     desk.cluster.hold_submits = True
     for _ in range(3):
         client.send(command=desk.order(1))
-    time.sleep(0.05)
-    desk.cluster.hold_submits = False
     client.send(command=desk.order(2))
+    # What stands before a command on the stream was dealt with when that is taken in.
+    desk.gateway.wait_until(lambda status: status.counters["unanswered"] == 2)
+    desk.cluster.hold_submits = False
     assert answers(client.rows(2)) == [(ACCEPTED, 1), (ACCEPTED, 2)]
 
 
