@@ -1,0 +1,43 @@
+"""Links between the documents lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "*/DESIGN.md", "clients/**/*.md")
+    for path in ROOT.glob(pattern)
+    if not any(part.startswith(".") or part == "build" for part in path.relative_to(ROOT).parts)
+)
+LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+
+
+def slug(heading: str) -> str:
+    """The anchor that a heading has."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def anchors(path: Path) -> set[str]:
+    return {slug(line.lstrip("#")) for line in path.read_text().splitlines() if line.startswith("#")}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_of_a_document_leads_somewhere(path: Path) -> None:
+    wrong = []
+    for target in LINK.findall(path.read_text()):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        file, _, anchor = target.partition("#")
+        found = (path.parent / file).resolve() if file else path
+        if not found.exists() or (anchor and found.suffix == ".md" and anchor not in anchors(found)):
+            wrong.append(target)
+    assert not wrong
+
+
+def test_every_page_stands_in_the_index() -> None:
+    index = (ROOT / "docs/README.md").read_text()
+    missing = [path.name for path in (ROOT / "docs").glob("*.md") if f"({path.name})" not in index]
+    assert missing == ["README.md"]
