@@ -2,6 +2,7 @@
 
 import random
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from lockstep.runtime.faults import EnvironmentFault
 HOST: Final = "127.0.0.1"
 _LOWEST: Final = 15_000
 _ATTEMPTS: Final = 200
+_claims: list[socket.socket] = []
 
 
 def is_free(port: int) -> bool:
@@ -26,7 +28,7 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Ports of 127.0.0.1 that nothing listens on, in one block.
+    """Ports of 127.0.0.1 that nothing listens on, in one block, and that no other cluster of this network has chosen.
 
     They lie below the range that the kernel gives to outgoing connections: a killed server's port must be free when it
     comes back, and a client that dials a dead server of that range can even connect to itself.
@@ -39,9 +41,31 @@ def free_ports(count: int) -> tuple[int, ...]:
     for _ in range(_ATTEMPTS):
         first = chance.randrange(_LOWEST, highest) if highest > _LOWEST else 0
         block = tuple(range(first, first + count))
-        if first and all(is_free(port) for port in block):
+        if first and all(is_free(port) for port in block) and _claim(block):
             return block
     raise OSError(f"no block of {count} free ports between {_LOWEST} and {highest}")
+
+
+def _claim(block: Sequence[int]) -> bool:
+    """Hold the ports against others who choose at the same time, as long as this process lives.
+
+    Servers listen on them only later. A name in Linux' abstract namespace belongs to one socket, and goes with it; like
+    ports, each network namespace has names of its own. Elsewhere nothing is held.
+    """
+    if sys.platform != "linux":
+        return True
+    claims: list[socket.socket] = []
+    for port in block:
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        claims.append(claim)
+        try:
+            claim.bind(f"\0lockstep-port-{port}")
+        except OSError:
+            for taken in claims:
+                taken.close()
+            return False
+    _claims.extend(claims)
+    return True
 
 
 def busy_ports(ports: Sequence[int]) -> tuple[int, ...]:

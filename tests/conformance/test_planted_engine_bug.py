@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lockstep.engine.implementations import NAMES, implementation
-from lockstep.replica.effects import AckFrames, Effects, Journaled, Role, StreamFrames
+from lockstep.replica.effects import AckFrames, Effects, Journaled, PeerDigest, Role, StreamFrames
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.settings import ReplicaOptions
 from lockstep.stream.frames import Frame, FrameType, frame
@@ -120,25 +120,43 @@ class Cluster:
     stream: Stream = field(default_factory=Stream)
     released: list[Frame] = field(default_factory=list)
     """Everything with events in it that the primary gave to the gateways."""
+    now_ns: int = NOW_NS
+    acks: dict[ReplicaMachine, Frame | None] = field(default_factory=dict)
+    """What each acknowledged last."""
+    digests: dict[tuple[ReplicaMachine, int], bytes] = field(default_factory=dict)
+    """After each batch, as each engine has it in its tables."""
 
     def feed(self, stamped: Frame) -> None:
         """One batch through both, then the acks across."""
-        acks = {machine: self._take(machine, StreamFrames((stamped,))) for machine in (self.primary, self.standby)}
+        for machine in (self.primary, self.standby):
+            self.acks[machine] = self._take(machine, StreamFrames((stamped,)))
+            self.digests[machine, machine.applied_seq] = machine.digest
+        self._exchange()
+
+    def go_on(self, ms: int) -> None:
+        """Both repeat what they acknowledged last, as engines do, for a while."""
+        for _ in range(ms // 20):
+            self.now_ns += 20_000_000
+            self._exchange()
+
+    def _exchange(self) -> None:
         for machine, other in ((self.primary, self.standby), (self.standby, self.primary)):
-            if (ack := acks[other]) is not None:
+            if (ack := self.acks[other]) is not None:
                 self._take(machine, AckFrames((ack,)))
 
     def _take(self, machine: ReplicaMachine, event: Any) -> Frame | None:
-        effects: Effects = machine.step(event, NOW_NS)
-        self._note(effects)
-        if effects.journal is None or not effects.journal.frames:
-            return effects.ack
-        effects = machine.step(Journaled(effects.journal.frames[-1].last_seq), NOW_NS)
-        self._note(effects)
+        effects = self._step(machine, event)
+        if effects.journal is not None and effects.journal.frames:
+            effects = self._step(machine, Journaled(effects.journal.frames[-1].last_seq))
         return effects.ack
 
-    def _note(self, effects: Effects) -> None:
+    def _step(self, machine: ReplicaMachine, event: Any) -> Effects:
+        effects = machine.step(event, self.now_ns)
         self.released += [sent for sent in effects.releases if sent.count]
+        if (asked := effects.ask) is not None:
+            peer = self.primary if asked.peer == PRIMARY else self.standby
+            self._step(machine, PeerDigest(asked.peer, asked.seq, self.digests[peer, asked.seq]))
+        return effects
 
     def fills(self) -> list[tuple[int, int]]:
         """(seq, lots) of every fill that left the cluster."""
@@ -191,6 +209,7 @@ def test_wrong_fill_diverges_before_any_release(wrong_engine: MiscountingEngine,
     assert made.fills() == [(6, 10), (8, 10)], "a fill that the replicas do not agree on has left the cluster"
 
     made.feed(made.stream.cross())  # digests are chained: what each acknowledges next confirms the difference
+    made.go_on(ms=200)  # a difference that stands, and that the other says itself, when it is asked
     assert made.primary.role is made.standby.role is Role.DIVERGED
     assert "digest" in made.primary.diverged
     assert made.fills() == [(6, 10), (8, 10)], "a fill that the replicas do not agree on has left the cluster"

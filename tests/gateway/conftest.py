@@ -32,7 +32,7 @@ from lockstep.gateway.process import serve
 from lockstep.replica.answers import answer_query
 from lockstep.replica.service import FIRST_SEQ_KEY
 from lockstep.runtime.driver import claim_path, default_directory
-from lockstep.runtime.process import StopRequest
+from lockstep.runtime.process import SERVER_OPTIONS, StopRequest
 from lockstep.runtime.topology import LinkKind, Member, ProcessKind, Timing, Topology
 from lockstep.runtime.transport import Transport, wait_for_driver
 from lockstep.stream.frames import Frame, FrameFlag, FrameType, decode_frame, encode_frame, frame
@@ -143,7 +143,7 @@ class StubCluster:
         self._released = 0
         self._stop = threading.Event()
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._server = grpc.server(ThreadPoolExecutor(4))
+        self._server = grpc.server(ThreadPoolExecutor(4), options=list(SERVER_OPTIONS))
         replication_pb2_grpc.add_ReplicationServicer_to_server(Replication(self), self._server)
         self._server.add_insecure_port(topology.engines[0].grpc_address)
         self._thread = threading.Thread(target=self._run, name="stub-cluster")

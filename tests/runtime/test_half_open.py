@@ -50,9 +50,9 @@ def value_of(options, name: str) -> int:
     return dict(options)[name]
 
 
-def faster(options, factor: int):
+def faster(options, factor: int, names=TIMES):
     """The same, with shorter times."""
-    return tuple((name, value // factor if name in TIMES else value) for name, value in options)
+    return tuple((name, value // factor if name in names else value) for name, value in options)
 
 
 def longest_mute_s(options) -> float:
@@ -234,7 +234,9 @@ def test_streams_and_channels_of_the_cluster_that_live_are_never_cut():
 
 
 def test_a_client_that_makes_no_calls_is_let_go_and_one_with_a_stream_is_kept(monkeypatch):
-    monkeypatch.setattr(process, "CLIENTS_OPTIONS", faster(process.CLIENTS_OPTIONS, 600))
+    # The others as they are: a busy machine needs more than a six-hundredth of the time that a ping has.
+    quick = faster(process.CLIENTS_OPTIONS, 600, names=("grpc.max_connection_idle_ms",))
+    monkeypatch.setattr(process, "CLIENTS_OPTIONS", quick)
     idle_s = value_of(process.CLIENTS_OPTIONS, "grpc.max_connection_idle_ms") / 1000
     with clients_server() as address, proxy(address) as (near, _, ends, accepted):
         lonely = [("grpc.use_local_subchannel_pool", 1)]
