@@ -36,13 +36,18 @@ $(STAMP): pyproject.toml CMakeLists.txt ops/setup/find-python $(NATIVE)
 demo: $(STAMP) ## Real local cluster: trade, kill -9 the primary and the sequencer, prove that nothing was lost
 	@$(BIN)/lockstep demo
 
-# These compute and wait for nothing: on all cores. The others have the machine to themselves, and the clusters they start.
+# These compute and wait for nothing: on all cores.
 COMPUTED := tests/trials/simulation tests/engine
+# These measure: deadlines on links, silences, wires between network namespaces. They have the machine to themselves.
+ALONE := tests/runtime/test_watch.py tests/runtime/test_transport.py tests/bench/test_bench_failover.py tests/trials/chaos/test_hosts.py
+# The others wait more than they compute, most of them for clusters that they start: two files at a time.
+PYTEST = $(BIN)/python -m pytest -q -m 'not slow' --durations=10 --durations-min=5
 
 test: $(STAMP) ## Tests (some minutes; fetches a Prometheus and an etcd for those that need one)
 	@ops/setup/get-tools || true
-	@$(BIN)/python -m pytest -q -m 'not slow' -n auto --dist worksteal $(COMPUTED)
-	@$(BIN)/python -m pytest -q -m 'not slow' $(addprefix --ignore=,$(COMPUTED))
+	@$(PYTEST) -n auto --dist worksteal $(COMPUTED)
+	@$(PYTEST) -n 2 --dist loadfile $(addprefix --ignore=,$(COMPUTED) $(ALONE))
+	@$(PYTEST) $(ALONE)
 
 test-all: $(STAMP) ## Tests, the slow ones included
 	@$(BIN)/python -m pytest -q
