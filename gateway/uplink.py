@@ -28,6 +28,7 @@ NO_LEADER: Final = 0
 _MS: Final = 1_000_000
 # A heartbeat that tells of a new epoch comes a few ms after it began.
 _DISOWN_NS: Final = 250 * _MS
+_REIGNS_KEPT: Final = 256
 _LOOK_NS: Final = 100 * _MS
 _LATE_NS: Final = 2_000 * _MS
 _LONGEST_BACKOFF: Final = 3
@@ -108,6 +109,7 @@ class Uplink:
         self._said: dict[int, int] = {}  # by sequencer: the epoch that it says itself
         self._leads: dict[int, bool] = {}  # and whether it leads
         self._leader_since_ns = 0
+        self._left: dict[int, int] = {}  # by reign that ended here: behind the highest link number given in it
         self._strange = 0  # the link number that the last receipt said, where that was never given
         self._strange_ns = 0  # since when it says so
         self._look_due_ns = 0
@@ -179,7 +181,7 @@ class Uplink:
         """A RECEIPT came; whether it began a new reign. Call `plan_sends` afterwards."""
         reign = receipt.timestamp_ns
         if reign < self._reign and self._was_nobodys(receipt, now_ns):
-            self.leader, self._reign = None, 0
+            self._leave()
         # Only one sequencer ever leads in a reign; on its link nothing overtakes.
         rival = reign == self._reign and self.leader is not None and self.leader.sequencer != receipt.sender
         if reign < self._reign or rival or not self._explained(receipt):
@@ -191,8 +193,7 @@ class Uplink:
             return False
         new = reign > self._reign
         if new:
-            # Not 1 where this is the reign of before, which another one's receipt had ended here.
-            self._begin_reign(reign, receipt.first_seq if len(receipt.records) == 8 and self._mine(receipt) else 1)
+            self._begin_reign(reign)
             self._progress_ns = now_ns
             self._leader_since_ns = now_ns
         if self.leader is None or self.leader.epoch != receipt.epoch:
@@ -252,14 +253,25 @@ class Uplink:
             return
         if self._leads.get(leader.sequencer, True) and not 0 < self._said.get(leader.sequencer, 0) < leader.epoch:
             return
+        self._leave()
+
+    def _leave(self) -> None:
+        self._note_given()
+        while len(self._left) > _REIGNS_KEPT:
+            del self._left[min(self._left)]
         self.leader, self._reign = None, 0
+
+    def _note_given(self) -> None:
+        self._left[self._reign] = max(self._peak_link, self._left.get(self._reign, 1))
 
     def _mine(self, receipt: Frame) -> bool:
         """A receipt's payload, where it has one, is the incarnation that its link number belongs to."""
         return len(receipt.records) != 8 or int.from_bytes(receipt.records.tobytes(), "little") == self.incarnation
 
-    def _begin_reign(self, reign: int, link_no: int) -> None:
+    def _begin_reign(self, reign: int) -> None:
+        self._leave()
         self._reign = reign
+        self._strange = 0
         entries = [*self._sent, *self._waiting]
         self._sent.clear()
         self._waiting = deque(entry for entry in entries if not entry.answered)
@@ -267,15 +279,18 @@ class Uplink:
         self._commands = self._waiting_commands = sum(len(entry.records) for entry in self._waiting)
         for entry in self._waiting:
             entry.link_no = 0
-        self._next_link = self._acked_link = self._peak_link = link_no
+        # A reign that an odd receipt had ended here goes on behind what was sent in it: a number that is too high is
+        # asked for again, one that is too low would be taken for a repeat, and what follows it would overtake.
+        self._next_link = self._acked_link = self._peak_link = self._left.get(reign, 1)
         self._rewound_to = 0
 
     def _on_number(self, strange: int, now_ns: int) -> None:
         """A receipt of this life says a number that was never given; 0: one that was. It counts when it is said for a
-        while and nothing else is."""
+        while and nothing else is, a lower one ten times as long: what follows a repeat could overtake it."""
+        stands_ns = self._rewind_ns if strange > self._peak_link else 10 * self._rewind_ns
         if strange != self._strange:
             self._strange, self._strange_ns = strange, now_ns
-        elif strange and now_ns - self._strange_ns >= self._rewind_ns:
+        elif strange and now_ns - self._strange_ns >= stands_ns:
             self._renumber(strange)
 
     def _renumber(self, link_no: int) -> None:
@@ -286,6 +301,7 @@ class Uplink:
             self._waiting.appendleft(entry)
             self._waiting_commands += len(entry.records)
             self.entries_resent += 1
+        self._note_given()
         self._next_link = self._acked_link = self._peak_link = link_no
 
     def _look_for_passed_over(self, now_ns: int) -> None:

@@ -30,6 +30,8 @@ does not follow the protocol."""
 MAX_STORED_EPOCH: Final = MAX_EPOCH // 2
 """The highest epoch that a stored config record may name: from there every process can still follow to later ones."""
 MAX_SEQ: Final = 2**62 - 1
+MAX_LINK: Final = 2**61
+"""No link number that a gateway can come to; it can go on behind it, and still send what is within bounds."""
 MAX_INCARNATION: Final = 2**63 - 1
 MAX_UNEXPLAINED_EPOCHS: Final = 4
 """So far may an epoch be above the highest one known before the sequencer itself, asked, has to say that it is its own:
@@ -100,11 +102,11 @@ def _submit_fault(received: Frame) -> str:
 
 
 def _receipt_fault(received: Frame) -> str:
-    if received.first_seq < 1 or received.aux > _MAX_CREDIT or received.timestamp_ns > MAX_EPOCH:
+    if not 1 <= received.first_seq <= MAX_LINK or received.aux > _MAX_CREDIT or received.timestamp_ns > MAX_EPOCH:
         return f"link number {received.first_seq}, credit {received.aux}, reign {received.timestamp_ns}: out of bounds"
     if received.timestamp_ns > received.epoch:
         return f"reign {received.timestamp_ns} is later than epoch {received.epoch}"
-    return "" if received.count in (0, 8) else f"{received.count} bytes of payload: an incarnation has 8"
+    return "" if received.count == 8 else f"{received.count} bytes of payload: an incarnation has 8"
 
 
 def _stream_fault(received: Frame) -> str:

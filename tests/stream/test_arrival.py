@@ -5,7 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lockstep.stream.arrival import MAX_EPOCH, MAX_INCARNATION, MAX_SEQ, decode_from, fault_of, has_administration
+from lockstep.stream.arrival import (
+    MAX_EPOCH,
+    MAX_INCARNATION,
+    MAX_LINK,
+    MAX_SEQ,
+    decode_from,
+    fault_of,
+    has_administration,
+)
 from lockstep.stream.frames import ACK_ENTRY, Frame, FrameError, FrameFlag, FrameType, encode_frame, frame
 from lockstep.stream.records import COMMAND, EVENT, CommandKind
 
@@ -24,7 +32,8 @@ def submit(*kinds: int, flags: int = 0, session: int = 5 << 32, gateway: int = G
 
 
 def receipt(**fields: int) -> Frame:
-    made = frame(FrameType.RECEIPT, sender=1, epoch=4, first_seq=1, timestamp_ns=4, aux=100)
+    incarnation = np.zeros(8, dtype=np.uint8)
+    made = frame(FrameType.RECEIPT, sender=1, epoch=4, first_seq=1, timestamp_ns=4, aux=100, records=incarnation)
     return replace(made, **fields)  # type: ignore[arg-type]
 
 
@@ -99,7 +108,8 @@ ODD = [
     receipt(aux=2**63),
     receipt(timestamp_ns=5),
     receipt(epoch=2**62 - 1, timestamp_ns=2**63 - 1),
-    replace(receipt(), records=np.zeros(3, dtype=np.uint8)),
+    *(replace(receipt(), records=np.zeros(size, dtype=np.uint8)) for size in (0, 3, 16)),
+    receipt(first_seq=MAX_LINK + 1),
     ack(10),
     ack(6, 5),
     ack(2**64 - 1),

@@ -31,6 +31,7 @@ from lockstep.sequencer.candidacy import Backoff, Candidacy, Driver
 from lockstep.sequencer.clock import StampClock
 from lockstep.sequencer.config_record import plan_grow
 from lockstep.sequencer.hold import ConfigHold, Purpose
+from lockstep.sequencer.intake import Intake as SequencerIntake
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.membership import Membership, Proposal
 from lockstep.sequencer.patience import Patience
@@ -38,8 +39,10 @@ from lockstep.sequencer.reign import Reign
 from lockstep.sequencer.takeover import Takeover
 from lockstep.sequencer.window import Window
 from lockstep.session_machine import SessionMachine
+from lockstep.stream import arrival
 from lockstep.stream.codes import Code
 from lockstep.stream.digest import GENESIS, next_digest
+from lockstep.stream.frames import FrameType
 from lockstep.stream.records import CommandKind
 from lockstep.trials.simulation import engine_host
 from lockstep.trials.simulation.aimed import EVERY
@@ -512,6 +515,44 @@ def resumed_stream_forgets_what_came_meanwhile(patch: pytest.MonkeyPatch) -> Non
 def gateway_that_is_behind_tells_again_what_its_client_has_seen(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ClientStream, "_unseen", lambda _self, reports: reports)
     _blind_streams(patch)
+
+
+@bug(20, act=4)
+def submit_kinds_not_checked(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(arrival._CHECKS, FrameType.SUBMIT, lambda _received: "")
+
+
+@bug(20, act=4)
+def incarnation_believed_without_its_gateway(patch: pytest.MonkeyPatch) -> None:
+    real = SequencerIntake.on_submit
+    believed = lambda self, submitted, reign, _said: real(self, submitted, reign, submitted.aux)  # noqa: E731
+    patch.setattr(SequencerIntake, "on_submit", believed)
+
+
+@bug(20, act=4)
+def receipts_epoch_believed_without_asking(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Uplink, "_explained", lambda _self, _receipt: True)
+    patch.setattr(Uplink, "_disown", lambda _self, _now_ns: None)
+    patch.setattr(Uplink, "_was_nobodys", lambda _self, _receipt, _now_ns: False)
+
+
+@bug(20, act=4)
+def digest_believed_without_asking(patch: pytest.MonkeyPatch) -> None:
+    def on_mismatch(self: ReplicaMachine, mismatch: Any, out: Any) -> None:
+        if self.live:
+            self._on_contradiction(mismatch.member, mismatch.text, out)
+
+    patch.setattr(ReplicaMachine, "_on_mismatch", on_mismatch)
+
+
+@bug(20, act=4)
+def release_believed_beyond_its_events(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(arrival._CHECKS, FrameType.RELEASE, lambda _received: "")
+
+
+@bug(20, act=4)
+def promise_on_a_heartbeats_word_alone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Standing, "_may_lead", lambda self, received: self._explained(received.aux, received.sender))
 
 
 def find(seeds: Iterable[int]) -> str:

@@ -1,0 +1,80 @@
+"""Frames that nobody sent: in a living process's name, on its own link, and right in all fields but one.
+
+What a real cluster gets of the kind is far more and far cruder: `lockstep.trials.chaos.odd_neighbour`. Here they meet real
+machines at chosen moments, and the same ones again by the same seed.
+"""
+
+from collections.abc import Iterator
+from random import Random
+
+import numpy as np
+
+from lockstep.stream.arrival import MAX_INCARNATION, MAX_LINK, MAX_SEQ
+from lockstep.stream.frames import ACK_ENTRY, Frame, FrameFlag, FrameType, frame
+from lockstep.stream.records import COMMAND, CONTROL, CommandKind
+from lockstep.trials.simulation.cluster import Cluster
+from lockstep.trials.simulation.engine_host import EngineHost
+from lockstep.trials.simulation.gateway_host import GatewayHost
+from lockstep.trials.simulation.host import Host
+from lockstep.trials.simulation.sequencer_host import SequencerHost
+
+Forgery = tuple[Host, Host, Frame]
+"""Who gets it, in whose name, and what."""
+
+
+def forgeries(cluster: Cluster, leader: SequencerHost, dice: Random) -> Iterator[Forgery]:
+    """One round of them: on every kind of link."""
+    reign = leader.machine.reign
+    if reign is None:
+        return
+    for gateway in cluster.gateways:
+        link = reign.intake.links[gateway.id]
+        for kind, incarnation in (
+            (CommandKind.EPOCH_START, gateway.intake.incarnation),
+            (CommandKind.NEW_ORDER, dice.choice((2**64 - 1, MAX_INCARNATION, gateway.intake.incarnation + 1))),
+        ):
+            records = np.zeros(1, dtype=COMMAND)
+            records["kind"], records["gateway"] = kind, gateway.id
+            if kind is CommandKind.EPOCH_START:
+                records.view(CONTROL)["epoch"] = reign.window.epoch
+            yield leader, gateway, frame(
+                FrameType.SUBMIT, sender=gateway.id, epoch=reign.window.epoch, first_seq=link.next_number,
+                records=records, timestamp_ns=reign.office_epoch, aux=incarnation,
+            )  # fmt: skip
+        yield from _to_gateway(cluster, gateway, reign.window.epoch, dice)
+    for engine in cluster.engines:
+        yield engine, leader, frame(
+            FrameType.STREAM, sender=leader.id, epoch=reign.window.epoch, first_seq=reign.window.tip + 1,
+            aux=reign.window.epoch + dice.choice((1, 2, 4, 500)),
+        )  # fmt: skip
+        for target in (leader, *(other for other in cluster.engines if other is not engine)):
+            # Twice: an engine repeats itself.
+            for _ in range(2):
+                yield target, engine, _wrong_ack(engine, dice)
+
+
+def _to_gateway(cluster: Cluster, gateway: GatewayHost, epoch: int, dice: Random) -> Iterator[Forgery]:
+    for sequencer in cluster.sequencers:
+        later = epoch + dice.choice((0, 3, 500))
+        yield gateway, sequencer, frame(
+            FrameType.RECEIPT, sender=sequencer.id, epoch=later, first_seq=dice.choice((1, 50, MAX_LINK)),
+            timestamp_ns=later, aux=1_000, flags=FrameFlag.OPEN,
+            records=np.array([gateway.intake.incarnation], dtype="<u8").view(np.uint8),
+        )  # fmt: skip
+    engine = dice.choice(cluster.engines)
+    next_seq = cluster.judge.committed_seq + 1
+    for last, parent in ((MAX_SEQ, 0), (next_seq - 1, epoch + 1)):
+        yield gateway, engine, frame(
+            FrameType.RELEASE, sender=engine.id, epoch=epoch, first_seq=next_seq, aux=last, timestamp_ns=parent,
+            committed_seq=next_seq - 1,
+        )  # fmt: skip
+
+
+def _wrong_ack(engine: EngineHost, dice: Random) -> Frame:
+    entry = np.zeros(1, dtype=ACK_ENTRY)
+    entry["last_seq"], entry["digest"] = engine.machine.applied_seq, np.void(dice.randbytes(16))
+    return frame(
+        FrameType.ACK, sender=engine.id, epoch=engine.machine.promised, first_seq=engine.machine.applied_seq,
+        records=entry, committed_seq=engine.machine.committed_seq, aux=engine.machine.journal,
+        flags=dice.choice((0, FrameFlag.UNJOINED)),
+    )  # fmt: skip
