@@ -1,7 +1,7 @@
 """Frames that nobody sent: in a living process's name, on its own link, and right in all fields but one.
 
-What a real cluster gets of the kind is far more and far cruder: `lockstep.trials.chaos.odd_neighbour`. Here they meet real
-machines at chosen moments, and the same ones again by the same seed.
+What a real cluster gets of the kind is far more and far cruder: `lockstep.trials.chaos.odd_neighbour`. Here they meet
+real machines at chosen moments, and the same ones again by the same seed.
 """
 
 from collections.abc import Iterator
