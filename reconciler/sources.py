@@ -18,10 +18,11 @@ from rocksdict import Rdict
 
 from lockstep.reconciler.books import holdings_of_rows
 from lockstep.reconciler.twin import Start
-from lockstep.replica.journal import Journal, journal_path
+from lockstep.replica.marks import journal_path
 from lockstep.replica.rocks import MEMTABLE_BYTES, JournalFault, database_options, family_options, faults
 from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore, usable
+from lockstep.replica.stored_journal import StoredJournal
 from lockstep.replica.untouched import open_untouched
 from lockstep.runtime.cluster_view import rpc_text
 from lockstep.runtime.engine_pages import event_pages
@@ -260,7 +261,7 @@ class ColdJournal:
         if not (journal_path(data_dir) / "CURRENT").exists():
             raise SourceDamaged(f"{data_dir} holds no journal; name an engine's data directory")
         try:
-            self._journal = Journal(data_dir, 0, read_only=True)
+            self._journal = StoredJournal(data_dir)
             self._summary = self._journal.summary()
             self.member = self._summary.member
             self._derived = _open_derived(data_dir)

@@ -53,8 +53,11 @@ class EngineFigures:
             for events in full:
                 self.trading.add(events, now_ns)
 
-    def families(self, seen: "ReplicaView", transport: Transport) -> Families:
-        """For a scrape, from any thread: `seen` is what the loop published last."""
+    def families(self, seen: "ReplicaView", transport: Transport, damage: str = "") -> Families:
+        """For a scrape, from any thread.
+
+        `seen` is what the loop published last, `damage` what is known to be wrong with what is stored.
+        """
         yield gauge(
             "lockstep_role",
             "Role code, as in lockstep.v1.Role: 4 learner, 5 standby, 6 primary, 7 diverged.",
@@ -68,6 +71,11 @@ class EngineFigures:
             "lockstep_engine_promise_usable",
             "0: the promise is for an epoch that no sequencer can have asked for, and the engine obeys nobody.",
             seen.promised <= MAX_EPOCH,
+        )
+        yield gauge(
+            "lockstep_engine_stored_damaged",
+            "1: some of what is stored is damaged; what the engine has in memory is right.",
+            bool(damage),
         )
         yield gauge("lockstep_engine_in_sync", "1: the stream requires this engine's acknowledgement.", seen.in_sync)
         yield gauge(

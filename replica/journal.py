@@ -15,91 +15,48 @@ what was marked is never opened for writing. A write that fails leaves unknown w
 """
 
 import secrets
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
-from rocksdict import AccessType, Rdict, ReadOptions, WriteBatch, WriteOptions
+from rocksdict import AccessType, WriteBatch, WriteOptions
 
 from lockstep.replica.archive import archive_tail
 from lockstep.replica.derived import Derived
-from lockstep.replica.divergence import EpochEntry, EpochTable, epoch_at
+from lockstep.replica.divergence import epoch_at
 from lockstep.replica.effects import JournalWrite
 from lockstep.replica.evidence import Mark, Tip, Verdict, Wholeness
-from lockstep.replica.marks import JournalSummary, Marks, check_owner, examine, journal_path
-from lockstep.replica.rocks import (
-    MEMTABLE_BYTES,
-    JournalDamaged,
-    JournalFault,
-    database_options,
-    family_options,
-    faults,
-)
+from lockstep.replica.marks import JournalSummary, Marks, examine, journal_path
+from lockstep.replica.mend import finish
+from lockstep.replica.rocks import JournalDamaged, JournalFault, faults
 from lockstep.replica.settings import Base
-from lockstep.replica.untouched import open_untouched
+from lockstep.replica.stored_journal import EPOCH_END, EPOCH_PREFIX, KEY, LAYOUT, PROMISE, StoredJournal, inspect
 from lockstep.replica.witness import Said, witness_path
 from lockstep.runtime.faults import disk_text
-from lockstep.stream.frames import Frame, FrameError, decode_frame, encode_frame
+from lockstep.stream.frames import encode_frame
 
 __all__ = ["LAYOUT", "Journal", "JournalFault", "JournalSummary", "inspect", "journal_path"]
 
-LAYOUT: Final = 2
-"""2: the digest chain is BLAKE3."""
-_KEY: Final = struct.Struct(">Q")
-_PROMISE: Final = struct.Struct("<QQ")
-_FAMILIES: Final = ("commands", "meta")
-_EPOCH_PREFIX: Final = b"epoch/"
-_EPOCH_END: Final = b"epoch0"
 _MAX_SEQ: Final = 2**64 - 1
 
 
-class Journal:
-    """One open journal. Writes belong to one thread; reads may come from any.
+class Journal(StoredJournal):
+    """One journal, open for writing by one thread; reads may come from any.
 
     Raises:
         JournalFault: the directory is locked, belongs to another engine, or has a newer layout.
         JournalDamaged: it lacks something that it held, or can't be read. Nothing was changed.
     """
 
-    def __init__(
-        self,
-        data_dir: Path,
-        member: int,
-        *,
-        read_only: bool = False,
-        follow_in: Path | None = None,
-        disown: bool = False,
-    ) -> None:
-        """`follow_in`: read beside the writing process, with own files in this folder; `catch_up` shows the news.
-
-        `disown`: take what is there for what it is, as a journal that the cluster has not taken in.
-        """
-        read_only = read_only or follow_in is not None
-        self.data_dir = data_dir
-        self.path = journal_path(data_dir)
+    def __init__(self, data_dir: Path, member: int) -> None:
         self._fault: JournalFault | None = None
         self._derived: Derived | None = None
         self._marks: Marks | None = None
-        said, verdict = Said(None, same_boot=False, count=0, damaged=0), Verdict(Wholeness.WHOLE)
-        if not read_only:
-            self._make_directory()
-            said, verdict = examine(data_dir, member, inspect, disown=disown)
+        finish(data_dir)
+        _make_directory(data_dir)
+        said, verdict = examine(data_dir, member, inspect)
         self.notices: list[tuple[str, str]] = []  # what was found and mended when it was opened: (event, text)
-        with faults("open", self.path):
-            families = {"commands": family_options(MEMTABLE_BYTES), "meta": family_options(1 << 20)}
-            # A log file that is used again needs no new blocks: it halves the slowest syncs (p99 1.7 -> 0.7 ms).
-            options = database_options(recycle_logs=4)
-            if follow_in is not None:
-                self._db = Rdict(str(self.path), options, families, AccessType.secondary(str(follow_in)))
-            elif read_only:
-                self._db = open_untouched(self.path, options, families)
-            else:
-                self._db = Rdict(str(self.path), options, families, AccessType.read_write())
-            self._handles = {name: self._db.get_column_family_handle(name) for name in _FAMILIES}
-            self._commands = self._db.get_column_family("commands")
-            self._meta = self._db.get_column_family("meta")
         self._synced = WriteOptions()
         self._synced.sync = True
         self._unsynced = WriteOptions()
@@ -107,32 +64,26 @@ class Journal:
         """Something was written since the last sync."""
         self.mark: Mark | None = None
         """What was acknowledged when it was open before, if all of it is here."""
+        super().__init__(data_dir, member, access=AccessType.read_write())
         try:
-            self._check_identity(member, read_only)
-            self.member = self._int("member")
-            self.incarnation = self._int("incarnation")
-            self.identity = self._int("journal")
-            """Random number, drawn when the journal was created."""
-            self.base_seq = self._int("base_seq")
-            """The seq before the first one that it holds."""
-            if not read_only:
-                self._bear_witness(said, verdict)
-                self._derived = Derived(data_dir, self.identity)
-                self._check_derived(verdict)
+            self._begin(member)
+            self._bear_witness(said, verdict)
+            self._derived = Derived(data_dir, self.identity)
+            self._check_derived(verdict)
         except JournalFault:
             self.close()
             raise
 
     @property
     def derived(self) -> Derived:
-        """Events and digests; a journal that was opened for reading only has none."""
-        assert self._derived is not None, "opened for reading only"
+        """Events and digests."""
+        assert self._derived is not None, "not open"
         return self._derived
 
     @property
     def marks(self) -> Marks:
-        """What the witness is told; a journal that was opened for reading only has none."""
-        assert self._marks is not None, "opened for reading only"
+        """What the witness is told."""
+        assert self._marks is not None, "not open"
         return self._marks
 
     # ---- writing ------------------------------------------------------------------------------------------------
@@ -149,15 +100,15 @@ class Journal:
         batch = WriteBatch(raw_mode=True)
         commands, meta = self._handles["commands"], self._handles["meta"]
         for frame in write.frames:
-            batch.put(_KEY.pack(frame.first_seq), encode_frame(frame), commands)
+            batch.put(KEY.pack(frame.first_seq), encode_frame(frame), commands)
         for entry in write.epochs:
-            batch.put(_EPOCH_PREFIX + _KEY.pack(entry.epoch), _KEY.pack(entry.first_seq), meta)
+            batch.put(EPOCH_PREFIX + KEY.pack(entry.epoch), KEY.pack(entry.first_seq), meta)
         if write.promise is not None:
-            batch.put(b"promise", _PROMISE.pack(*write.promise), meta)
+            batch.put(b"promise", PROMISE.pack(*write.promise), meta)
         if write.cluster_uuid:
             batch.put(b"cluster_uuid", write.cluster_uuid.encode(), meta)
         if write.committed_seq:
-            batch.put(b"committed_seq", _KEY.pack(write.committed_seq), meta)
+            batch.put(b"committed_seq", KEY.pack(write.committed_seq), meta)
         if write.joined:
             batch.delete(b"blank", meta)
             batch.delete(b"disowned", meta)
@@ -170,7 +121,7 @@ class Journal:
     def note_committed(self, committed_seq: int) -> None:
         """Store the committed seq while there is nothing else to write: snapshots go no further than it."""
         batch = WriteBatch(raw_mode=True)
-        batch.put(b"committed_seq", _KEY.pack(committed_seq), self._handles["meta"])
+        batch.put(b"committed_seq", KEY.pack(committed_seq), self._handles["meta"])
         self._write(batch, self._unsynced)
 
     def sync(self) -> None:
@@ -214,10 +165,10 @@ class Journal:
         # First what can be made again: a crash in between leaves nothing behind that belongs to no command.
         self.derived.truncate(after_seq)
         batch = WriteBatch(raw_mode=True)
-        batch.delete_range(_KEY.pack(after_seq + 1), _KEY.pack(_MAX_SEQ), self._handles["commands"])
+        batch.delete_range(KEY.pack(after_seq + 1), KEY.pack(_MAX_SEQ), self._handles["commands"])
         for entry in self.epochs():
             if entry.first_seq > after_seq:
-                batch.delete(_EPOCH_PREFIX + _KEY.pack(entry.epoch), self._handles["meta"])
+                batch.delete(EPOCH_PREFIX + KEY.pack(entry.epoch), self._handles["meta"])
         self._write(batch, self._synced)
 
     def drop_through(self, seq: int) -> None:
@@ -235,8 +186,8 @@ class Journal:
             )
         self.derived.drop_through(seq)
         batch = WriteBatch(raw_mode=True)
-        batch.delete_range(_KEY.pack(0), _KEY.pack(seq + 1), self._handles["commands"])
-        batch.put(b"base_seq", _KEY.pack(seq), self._handles["meta"])
+        batch.delete_range(KEY.pack(0), KEY.pack(seq + 1), self._handles["commands"])
+        batch.put(b"base_seq", KEY.pack(seq), self._handles["meta"])
         # Readers that look at `base_seq` first never ask for what is being deleted.
         self.base_seq = seq
         self._write(batch, self._synced)
@@ -253,19 +204,19 @@ class Journal:
         self.derived.drop_through(base.seq)
         commands, meta = self._handles["commands"], self._handles["meta"]
         batch = WriteBatch(raw_mode=True)
-        batch.delete_range(_KEY.pack(0), _KEY.pack(_MAX_SEQ), commands)
-        batch.delete_range(_EPOCH_PREFIX, _EPOCH_END, meta)
+        batch.delete_range(KEY.pack(0), KEY.pack(_MAX_SEQ), commands)
+        batch.delete_range(EPOCH_PREFIX, EPOCH_END, meta)
         for entry in base.epochs:
-            batch.put(_EPOCH_PREFIX + _KEY.pack(entry.epoch), _KEY.pack(entry.first_seq), meta)
-        batch.put(b"base_seq", _KEY.pack(base.seq), meta)
-        batch.put(b"committed_seq", _KEY.pack(base.seq), meta)
+            batch.put(EPOCH_PREFIX + KEY.pack(entry.epoch), KEY.pack(entry.first_seq), meta)
+        batch.put(b"base_seq", KEY.pack(base.seq), meta)
+        batch.put(b"committed_seq", KEY.pack(base.seq), meta)
         batch.put(b"cluster_uuid", cluster_uuid.encode(), meta)
-        if self._promise()[0] < base.epochs[-1].epoch:
-            batch.put(b"promise", _PROMISE.pack(base.epochs[-1].epoch, base.sequencer), meta)
+        if self.promise()[0] < base.epochs[-1].epoch:
+            batch.put(b"promise", PROMISE.pack(base.epochs[-1].epoch, base.sequencer), meta)
         self._write(batch, self._synced)
         self.base_seq = base.seq
         with self._terminal():
-            self.marks.begin_anew(Tip(base.epochs[-1].epoch, base.seq), self._promise()[0], cluster_uuid)
+            self.marks.begin_anew(Tip(base.epochs[-1].epoch, base.seq), self.promise()[0], cluster_uuid)
         return archive
 
     def flush_tables(self) -> None:
@@ -276,139 +227,30 @@ class Journal:
 
     def close(self) -> None:
         """Close it."""
-        if self._derived is not None:
-            self._derived.close()
-        if self._marks is not None:
-            self._marks.close()
-        self._fault = self._fault or JournalFault(f"cannot write journal {self.path}: it is closed")
-        with faults("close", self.path):
-            # Each family's object and handle keep the database open as well.
-            self._handles.clear()
-            for part in (self._commands, self._meta, self._db):
-                part.close()
-
-    # ---- reading ------------------------------------------------------------------------------------------------
-
-    def catch_up(self) -> None:
-        """See what the writing process has written since; only of a journal that follows another process."""
-        with faults("follow", self.path):
-            self._db.try_catch_up_with_primary()
-        self.base_seq = self._int("base_seq")
-        self.identity = self._int("journal")
-
-    @property
-    def committed_hint(self) -> int:
-        """A seq that is committed; the newest committed one may be higher."""
-        return self._int("committed_seq")
-
-    @property
-    def cluster_uuid(self) -> str:
-        """Empty if it never met a sequencer."""
-        return (self._text("cluster_uuid") or b"").decode()
-
-    def _promise(self) -> tuple[int, int]:
-        promise = self._text("promise")
-        if not promise:
-            return 0, 0
-        epoch, sequencer = _PROMISE.unpack(promise)
-        return epoch, sequencer
-
-    def frames(self, from_seq: int) -> Iterator[Frame]:
-        """Journaled frames in order, from the batch that holds `from_seq` on.
-
-        Raises:
-            JournalFault: an entry is damaged.
-        """
-        for raw in self.raw_frames(from_seq):
-            try:
-                yield decode_frame(raw)
-            except FrameError as error:
-                raise JournalDamaged(self.path, str(error)) from error
-
-    def raw_frames(self, from_seq: int) -> Iterator[bytes]:
-        """Like `frames`, undecoded."""
-        start = _KEY.pack(max(from_seq, 1))
-        with faults("read", self.path):
-            cursor = self._commands.iter()
-            cursor.seek_for_prev(start)
-            if cursor.valid() and _last_seq(cursor.key(), cursor.value()) < from_seq:
-                cursor.next()
-            elif not cursor.valid():
-                cursor.seek(start)
-            while cursor.valid():
-                yield cursor.value()
-                cursor.next()
-            cursor.status()
-
-    def epochs(self) -> EpochTable:
-        """The epoch table, ascending."""
-        entries: list[EpochEntry] = []
-        with faults("read", self.path):
-            options = ReadOptions()
-            options.set_iterate_upper_bound(_EPOCH_END)
-            for key, value in self._meta.items(from_key=_EPOCH_PREFIX, read_opt=options):
-                if isinstance(key, bytes) and key.startswith(_EPOCH_PREFIX):
-                    entries.append(EpochEntry(_KEY.unpack(key[len(_EPOCH_PREFIX) :])[0], _KEY.unpack(value)[0]))
-        return tuple(entries)
-
-    def summary(self) -> JournalSummary:
-        """What it says of itself."""
-        epochs = self.epochs()
-        tip_seq, timestamp_ns = self.base_seq, 0
-        tip_epoch = epoch_at(epochs, tip_seq)
-        with faults("read", self.path):
-            cursor = self._commands.iter()
-            cursor.seek_to_last()
-            raw = cursor.value() if cursor.valid() else None
-        if raw is not None:
-            try:
-                last = decode_frame(raw)
-            except FrameError as error:
-                raise JournalDamaged(self.path, str(error)) from error
-            tip_epoch, tip_seq, timestamp_ns = last.epoch, last.last_seq, last.timestamp_ns
-        promised, promised_to = self._promise()
-        return JournalSummary(
-            self.member,
-            self.cluster_uuid,
-            promised,
-            promised_to,
-            tip_epoch,
-            tip_seq,
-            timestamp_ns,
-            self._int("committed_seq"),
-            self.incarnation,
-            epochs,
-            self.identity,
-            self._text("blank") is None,
-            self.base_seq,
-            self._text("witnessed") is not None,
-            self._text("disowned") is not None,
-        )
+        try:
+            if self._derived is not None:
+                self._derived.close()
+        finally:
+            if self._marks is not None:
+                self._marks.close()
+            self._fault = self._fault or JournalFault(f"cannot write journal {self.path}: it is closed")
+            self._close_database()
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
-    def _make_directory(self) -> None:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise JournalFault(disk_text("create data directory", self.data_dir, error)) from error
-
-    def _check_identity(self, member: int, read_only: bool) -> None:
-        layout = self._int("layout")
-        check_owner(self.data_dir, layout, LAYOUT, self._int("member"), member)
-        if read_only:
-            return
+    def _begin(self, member: int) -> None:
         batch = WriteBatch(raw_mode=True)
         meta = self._handles["meta"]
-        batch.put(b"layout", _KEY.pack(LAYOUT), meta)
-        batch.put(b"member", _KEY.pack(member), meta)
-        batch.put(b"incarnation", _KEY.pack(self._int("incarnation") + 1), meta)
-        if not self._int("journal"):
+        batch.put(b"layout", KEY.pack(LAYOUT), meta)
+        batch.put(b"member", KEY.pack(member), meta)
+        batch.put(b"incarnation", KEY.pack(self.incarnation + 1), meta)
+        if not self.identity:
             # Never 0. A journal of an earlier program gets one, too; the cluster knows it already.
-            batch.put(b"journal", _KEY.pack(secrets.randbits(63) | 1), meta)
-            if not layout:
+            batch.put(b"journal", KEY.pack(secrets.randbits(63) | 1), meta)
+            if not self.layout:
                 batch.put(b"blank", b"1", meta)
         self._write(batch, self._synced)
+        self._read_identity()
 
     def _bear_witness(self, said: Said, verdict: Verdict) -> None:
         """Begin to write marks; a journal that may lack what was acknowledged is no longer the one that held it."""
@@ -433,7 +275,7 @@ class Journal:
         batch = WriteBatch(raw_mode=True)
         meta = self._handles["meta"]
         self.identity = secrets.randbits(63) | 1
-        batch.put(b"journal", _KEY.pack(self.identity), meta)
+        batch.put(b"journal", KEY.pack(self.identity), meta)
         for flag in (b"blank", b"disowned"):
             batch.put(flag, b"1", meta)
         self._write(batch, self._synced)
@@ -471,29 +313,9 @@ class Journal:
         if self._fault is not None:
             raise self._fault
 
-    def _text(self, key: str) -> bytes | None:
-        with faults("read", self.path):
-            return cast("bytes | None", self._meta.get(key.encode()))
 
-    def _int(self, key: str) -> int:
-        value = self._text(key)
-        return 0 if value is None else int(_KEY.unpack(value)[0])
-
-
-def inspect(data_dir: Path) -> JournalSummary | None:
-    """Summary of the journal of an engine that does not run; None if the directory holds none.
-
-    Raises:
-        JournalFault: it can't be read.
-    """
-    if not (journal_path(data_dir) / "CURRENT").exists():
-        return None
-    journal = Journal(data_dir, 0, read_only=True)
+def _make_directory(data_dir: Path) -> None:
     try:
-        return journal.summary()
-    finally:
-        journal.close()
-
-
-def _last_seq(key: bytes, raw: bytes) -> int:
-    return int(_KEY.unpack(key)[0]) + decode_frame(raw).count - 1
+        journal_path(data_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise JournalFault(disk_text("create data directory", data_dir, error)) from error

@@ -161,13 +161,10 @@ def check_owner(data_dir: Path, layout: int, known_layout: int, stored: int, mem
         )
 
 
-def examine(
-    data_dir: Path, member: int, summarize: Callable[[Path], JournalSummary | None], *, disown: bool = False
-) -> tuple[Said, Verdict]:
+def examine(data_dir: Path, member: int, summarize: Callable[[Path], JournalSummary | None]) -> tuple[Said, Verdict]:
     """What the journal of an engine that does not run is worth, told without changing anything.
 
     `summarize`: what the journal in a data directory says of itself, read only; None if there is none.
-    `disown`: whatever is missing, it is to become another journal that the cluster has not taken in.
 
     Raises:
         JournalFault: it is in use.
@@ -179,8 +176,6 @@ def examine(
         raise in_use(path)
     with file_faults("read", data_dir):
         said = read_witness(witness_path(data_dir))
-        if disown:
-            return said, Verdict(Wholeness.UNSYNCED)
         remains = path.is_dir() and any(one.name != "LOCK" for one in path.iterdir())
         known = damage_path(data_dir).read_text(encoding="utf-8") if damage_path(data_dir).exists() else ""
     mark = said.mark

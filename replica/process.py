@@ -4,6 +4,7 @@ import gc
 import os
 import time
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import cast
 
 from lockstep.engine.implementations import UnknownImplementation, implementation
@@ -16,6 +17,7 @@ from lockstep.replica.housekeeping import Housekeeping
 from lockstep.replica.journal import Journal
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.marks import note_damage
+from lockstep.replica.mend import mend
 from lockstep.replica.rescue import advice, find_holder
 from lockstep.replica.restore import restore
 from lockstep.replica.rocks import DerivedDamaged, JournalDamaged
@@ -63,37 +65,86 @@ def run(topology: Topology, member: Member) -> int:
     stop = StopRequest.install()
 
     def follow() -> None:
-        while _run_once(topology, member, stop, logger) and not stop.requested:
-            pass
+        then, mended = _Then.BEGIN_ANEW, False
+        while then is not _Then.END and not stop.requested:
+            # What is damaged again after it was mended is for a person: it is the disk, or the program.
+            then = _run_once(topology, member, stop, logger, may_mend=not mended)
+            mended |= then is _Then.BEGIN_MENDED
         logger.info("stopped", reason=stop.reason)
 
     return run_to_end(member.name, logger, follow)
 
 
-def _run_once(topology: Topology, member: Member, stop: StopRequest, logger: ProcessLog) -> bool:
-    """From opening to closing; whether to begin again.
+class _Then(Enum):
+    """What comes after a run."""
+
+    END = auto()
+    BEGIN_ANEW = auto()
+    BEGIN_MENDED = auto()
+
+
+def _run_once(topology: Topology, member: Member, stop: StopRequest, logger: ProcessLog, *, may_mend: bool) -> _Then:
+    """From opening to closing.
 
     Raises:
         JournalDamaged: no peer is known to hold what the journal did; the text says what to do.
     """
+    process = _Process(topology, member, stop, logger)
+    journal_damage: JournalDamaged | None = None
     try:
-        with _Process(topology, member, stop, logger) as process:
+        with process:
             process.loop()
     except DerivedDamaged as damage:
         logger.error("derived_damaged", text=str(damage))
         note_doubt(member.data_dir, damage.why)
-        return True
-    except JournalDamaged as damage:
-        logger.error("journal_damaged", text=str(damage))
-        holder, said = find_holder(topology, member, damage, waiting=lambda: not stop.requested)
-        if holder is None:
-            text = advice(member.data_dir, member.id, damage, said)
-            raise JournalDamaged(damage.path, text, damage.needed, damage.cluster_uuid) from damage
-        logger.error("journal_given_up", holder=str(holder), archive=str(archive_all(member.data_dir, "damaged")))
-        return True
+        return _Then.BEGIN_ANEW
+    except JournalDamaged as found:
+        journal_damage = found.apart()
+    # What an error came through may still have the journal open, and nobody else collects that in this process.
+    gc.unfreeze()
+    gc.collect()
+    if journal_damage is not None:
+        return _after_damage(topology, member, journal_damage, stop, logger, may_mend=may_mend, spared=process.spared)
     if process.reinit:
         logger.warning("reinit", archive=str(archive_all(member.data_dir)))
-    return process.reinit or process.reopen
+    return _Then.BEGIN_ANEW if process.reinit or process.reopen else _Then.END
+
+
+def _after_damage(
+    topology: Topology,
+    member: Member,
+    damage: JournalDamaged,
+    stop: StopRequest,
+    logger: ProcessLog,
+    *,
+    may_mend: bool,
+    spared: bool,
+) -> _Then:
+    """`spared`: other engines go on without it, so it takes everything from them, older history too."""
+    logger.error("journal_damaged", text=str(damage))
+    # Else before any peer is asked: the cluster may count on this very journal, and a new one would be nobody's.
+    if may_mend and not spared and _mend(member, damage, logger):
+        return _Then.BEGIN_MENDED
+    holder, said = find_holder(topology, member, damage, waiting=lambda: not stop.requested)
+    if holder is not None:
+        logger.error("journal_given_up", holder=str(holder), archive=str(archive_all(member.data_dir, "damaged")))
+        return _Then.BEGIN_ANEW
+    if may_mend and spared and _mend(member, damage, logger):
+        return _Then.BEGIN_MENDED
+    text = advice(member.data_dir, member.id, damage, said)
+    raise JournalDamaged(damage.path, text, damage.needed, damage.cluster_uuid) from damage
+
+
+def _mend(member: Member, damage: JournalDamaged, logger: ProcessLog) -> bool:
+    mended = mend(member.data_dir, member.id, damage)
+    if mended is not None:
+        logger.error(
+            "journal_mended",
+            text=f"it begins behind seq {mended.base_seq} from now on, with the snapshot there; what was acknowledged "
+            f"is all there, up to {mended.tip}, only older history is not: {damage.why}",
+            archive=str(mended.archive),
+        )
+    return mended is not None
 
 
 class _Process:
@@ -109,6 +160,8 @@ class _Process:
         """An operator has asked to begin anew."""
         self.reopen = False
         """What is stored has to be looked at anew."""
+        self.spared = False
+        """Its journal was found damaged while other engines were in sync."""
         self._next_rebuild_ns = 0
         self._next_damage_ns = 0
         self._damage_said = False
@@ -218,7 +271,9 @@ class _Process:
         )
         self._closers.append(lambda: server.stop(grace=0.2).wait())
         self._closers.append(
-            serve_metrics(topology, member, lambda: shell.figures.families(shell.view, self._transport))
+            serve_metrics(
+                topology, member, lambda: shell.figures.families(shell.view, self._transport, self._known_damage())
+            )
         )
         # What exists now lives as long as the process; the rest is collected when the loop has nothing to do.
         gc.collect()
@@ -272,6 +327,7 @@ class _Process:
             return
         self.reopen = damage.derived
         if not damage.derived:
+            self.spared = True
             raise JournalDamaged(self._journal.path, damage.why, self._journal.marks.tip, view.cluster_uuid)
 
     def _mind_driver(self, now_ns: int) -> None:
@@ -333,7 +389,15 @@ class _Process:
             restore_bytes=done,
             restore_total_bytes=total,
             blank=not view.joined,
+            damage=self._known_damage(),
         )
+
+    def _known_damage(self) -> str:
+        """What is known to be damaged of what is stored, in words; empty: nothing."""
+        found = self._scrubber.found
+        if found is None:
+            return ""
+        return f"{'stored results are' if found.derived else 'the stored journal is'} damaged: {found.why}"
 
     def _close(self) -> None:
         while self._closers:

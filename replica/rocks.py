@@ -35,6 +35,10 @@ class JournalDamaged(JournalFault, StoredDamage):
         self.needed = needed or Tip()
         self.cluster_uuid = cluster_uuid
 
+    def apart(self) -> "JournalDamaged":
+        """The same without the calls that it came through: those may still have the journal open."""
+        return JournalDamaged(self.path, self.why, self.needed, self.cluster_uuid)
+
 
 class DerivedDamaged(JournalFault):
     """Stored results can't be relied on: they are made again from the journal."""

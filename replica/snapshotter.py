@@ -14,13 +14,14 @@ from typing import Final
 from lockstep.engine.contract import EngineType, StreamGap
 from lockstep.engine.implementations import implementation
 from lockstep.replica.haste import hurries
-from lockstep.replica.journal import Journal, journal_path
+from lockstep.replica.marks import journal_path
 from lockstep.replica.replayer import Replayer
 from lockstep.replica.rocks import JournalFault
 from lockstep.replica.settings import BrokenInvariant
 from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_head
 from lockstep.replica.snapshots import REJECTED, UNVERIFIED, VERIFIED, SnapshotFault, SnapshotStore, usable
 from lockstep.replica.snapshotter_figures import SnapshotterFigures
+from lockstep.replica.stored_journal import StoredJournal
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import MetricsServer
 from lockstep.runtime.priority import Courtesy
@@ -45,7 +46,7 @@ class SnapshotTaker:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: StoredJournal,
         store: SnapshotStore,
         make: EngineType,
         plan: Snapshots,
@@ -216,7 +217,7 @@ def _follow(
 
     try:
         with store.tend():
-            journal = Journal(member.data_dir, member.id, follow_in=member.data_dir / "snapshotter")
+            journal = StoredJournal(member.data_dir, member.id, follow_in=member.data_dir / "snapshotter")
             try:
                 taker = SnapshotTaker(journal, store, make, topology.snapshots, alive, figures)
                 while not stop.requested and _database(member) == database:

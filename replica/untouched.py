@@ -16,8 +16,10 @@ _OWN: Final = ("LOG", "LOCK")
 """Begin the names of the files that RocksDB writes although it only reads."""
 
 
-def open_untouched(path: Path, options: Options, families: dict[str, Options]) -> Rdict:
+def open_untouched(path: Path, options: Options, families: dict[str, Options], *, lenient: bool = False) -> Rdict:
     """A database for reading only, as it is at this moment.
+
+    `lenient`: also where tables are damaged or gone; what was in them can't be read, or is as it was before.
 
     Raises:
         OSError: the directory can't be listed, or there is no room for a few temporary files.
@@ -25,6 +27,7 @@ def open_untouched(path: Path, options: Options, families: dict[str, Options]) -
     """
     # Every file is opened at once: the names are not needed again.
     options.set_max_open_files(-1)
+    options.set_paranoid_checks(not lenient)
     with tempfile.TemporaryDirectory(prefix="lockstep-read-") as name:
         view = Path(name)
         for entry in path.iterdir():

@@ -23,6 +23,7 @@ from typing import Final
 from lockstep.replica.evidence import Tip
 from lockstep.replica.journal import JournalFault, JournalSummary, inspect
 from lockstep.replica.marks import examine as examine_journal
+from lockstep.replica.mend import finish, is_mendable
 from lockstep.replica.rescue import PeerSays
 from lockstep.replica.rocks import JournalDamaged
 from lockstep.runtime import config
@@ -115,7 +116,13 @@ def _journals(data_dir: Path) -> tuple[dict[int, JournalSummary], dict[int, Jour
         if match is None or not directory.is_dir():
             continue
         try:
-            examine_journal(directory, 0, inspect)
+            finish(directory)
+            try:
+                examine_journal(directory, 0, inspect)
+            except JournalDamaged as damage:
+                if not is_mendable(directory, damage):
+                    raise
+                # Its engine has it begin behind the damage, and says so.
             summary = inspect(directory)
         except JournalDamaged as damage:
             damaged[int(match[1])] = damage

@@ -362,6 +362,19 @@ def judge_network(several_hosts: bool, rmem_max: int, wmem_max: int) -> tuple[Fi
     return (Finding("network", "UDP buffers", Grade.OK, text),)
 
 
+def judge_stored(view: ClusterView) -> tuple[Finding, ...]:
+    """What engines know to be damaged of what they have stored."""
+    return tuple(
+        Finding(
+            "disk", engine.name, Grade.FAULT, engine.damage,
+            f"look at its disk (`dmesg`); `lockstep cluster switchover` away from {engine.name}, then it takes "
+            "everything from the others; where there is none, restart it: it begins at a snapshot behind the damage",
+        )
+        for engine in view.engines
+        if engine.damage
+    )  # fmt: skip
+
+
 def judge_roles(view: ClusterView) -> tuple[Finding, ...]:
     """What the processes say of the cluster itself."""
     found = []

@@ -16,11 +16,12 @@ from rocksdict import Rdict
 from lockstep.engine.contract import EngineType, MatchingEngine
 from lockstep.engine.snapshot_format import SnapshotError
 from lockstep.replica.evidence import Wholeness, judge
-from lockstep.replica.journal import Journal, JournalSummary, journal_path
+from lockstep.replica.marks import JournalSummary, journal_path
 from lockstep.replica.rocks import MEMTABLE_BYTES, database_options, family_options, faults, lock_owner
 from lockstep.replica.settings import Base
 from lockstep.replica.snapshot_file import SnapshotDamaged, decode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore, usable
+from lockstep.replica.stored_journal import StoredJournal
 from lockstep.replica.untouched import open_untouched
 from lockstep.replica.witness import read_witness, witness_path
 from lockstep.runtime.process import EnvironmentFault
@@ -50,7 +51,7 @@ class ColdJournal:
             )
         refuse_if_in_use(data_dir)
         self.data_dir = data_dir
-        self._journal = Journal(data_dir, 0, read_only=True)
+        self._journal = StoredJournal(data_dir)
         try:
             self.summary: JournalSummary = self._journal.summary()
             said = read_witness(witness_path(data_dir))

@@ -1,19 +1,22 @@
 """What can still be read of a damaged journal, made a journal again: the last resort where no engine has the whole.
 
-The cluster does not believe it: it gets a new identity and is not joined, as on a new disk. An operator's forced
-failover with accepted data loss is what makes it count, and that is recorded in the stream.
+Verified snapshots count for what comes before them. If, with one of them, everything is there that the journal is
+known to have held, nothing is lost, and it stays the journal that it was. Otherwise the cluster does not believe it: it
+gets a new identity and is not joined, as on a new disk. An operator's forced failover with accepted data loss is what
+makes it count, and that is recorded in the stream.
 """
 
-import shutil
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.ops.operator.cold import NoJournal, refuse_if_in_use
-from lockstep.replica.archive import new_archive
 from lockstep.replica.evidence import Tip
-from lockstep.replica.journal import Journal, inspect
-from lockstep.replica.marks import damage_path, examine, journal_path
+from lockstep.replica.marks import examine, journal_path
+from lockstep.replica.mend import finish, rebuild
+from lockstep.replica.remains import find_remains
 from lockstep.replica.rocks import JournalDamaged
+from lockstep.replica.stored_journal import StoredJournal, inspect
 from lockstep.replica.witness import witness_path
 
 
@@ -28,10 +31,14 @@ class Salvaged:
     member: int
     tip: Tip
     """Up to here it could be read."""
+    base_seq: int
+    """It begins behind this seq: what comes before is in the snapshot there. 0: it begins at the beginning."""
     needed: Tip
     """The last record that it is known to have held."""
     why: str
     """What was wrong with it."""
+    whole: bool
+    """Nothing that was acknowledged is lost."""
     copy: Path
     """Where everything is as it was."""
 
@@ -39,50 +46,45 @@ class Salvaged:
 def salvage(data_dir: Path) -> Salvaged:
     """Make what can be read of a stopped engine's damaged journal a journal that it can start from.
 
+    All or nothing: what fails has changed nothing.
+
     Raises:
         NoJournal: the directory holds none.
         EnvironmentFault: an engine runs on it.
         NothingToSalvage: it is whole.
-        JournalDamaged: nothing of it can be read.
-        JournalFault: the disk does not take the copy.
+        JournalDamaged: nothing of it can be read, and no snapshot stands for it.
+        JournalFault: the disk does not take what is written.
     """
     path = journal_path(data_dir)
-    if not path.is_dir():
+    finish(data_dir)
+    if not path.is_dir() and not witness_path(data_dir).exists():
         raise NoJournal(f"{data_dir} holds no journal; name an engine's data directory, such as lockstep-data/engine-1")
     refuse_if_in_use(data_dir)
     damage = _damage(data_dir)
-    summary = inspect(data_dir)
-    if summary is None or not summary.member:
-        raise JournalDamaged(path, f"{damage.why}; nothing of it can be read", damage.needed)
-    copy = new_archive(data_dir, "salvage")
-    for part in (path, witness_path(data_dir), damage_path(data_dir)):
-        if part.is_dir():
-            shutil.copytree(part, copy / part.name)
-        elif part.exists():
-            shutil.copy2(part, copy / part.name)
-    journal = Journal(data_dir, summary.member, disown=True)
+    remains, member = find_remains(data_dir), _member(data_dir)
+    if remains is None or not member:
+        raise JournalDamaged(path, f"{damage.why}; nothing of it can be read, nothing was changed", damage.needed)
+    whole = remains.whole and damage.needed.seq <= remains.tip.seq
+    done = rebuild(data_dir, member, remains, disown=not whole)
+    return Salvaged(member, done.tip, done.base_seq, damage.needed, damage.why, whole, done.archive)
+
+
+def _member(data_dir: Path) -> int:
+    """Whose it is, by the journal, or by the directory's name where that does not say; 0: nobody knows."""
     try:
-        good_seq = journal.base_seq
-        try:
-            for batch in journal.frames(good_seq + 1):
-                if batch.first_seq != good_seq + 1:
-                    break
-                good_seq = batch.last_seq
-        except JournalDamaged:
-            pass
-        journal.give_up_after(good_seq)
-        tip = journal.marks.tip
-    finally:
-        journal.close()
-    damage_path(data_dir).unlink(missing_ok=True)
-    return Salvaged(summary.member, tip, damage.needed, damage.why, copy)
+        summary = inspect(data_dir)
+    except JournalDamaged:
+        summary = None
+    if summary is not None and summary.member:
+        return summary.member
+    named = re.fullmatch(r"engine-(\d+)", data_dir.resolve().name)
+    return int(named[1]) if named else 0
 
 
 def _damage(data_dir: Path) -> JournalDamaged:
     try:
         examine(data_dir, 0, inspect)
-        summary = inspect(data_dir)
-        journal = Journal(data_dir, summary.member if summary else 0, read_only=True)
+        journal = StoredJournal(data_dir)
         try:
             expected = journal.base_seq + 1
             for batch in journal.frames(expected):
@@ -93,7 +95,8 @@ def _damage(data_dir: Path) -> JournalDamaged:
             journal.close()
     except JournalDamaged as damage:
         return damage
+    base = journal.base_seq
     raise NothingToSalvage(
         f"the journal in {data_dir} is whole: start its engine"
-        + (f"; what is before seq {summary.base_seq + 1} is in snapshots only" if summary and summary.base_seq else "")
+        + (f"; what is before seq {base + 1} is in snapshots only" if base else "")
     )

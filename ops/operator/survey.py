@@ -35,6 +35,7 @@ from lockstep.ops.operator.checkup import (
     judge_port,
     judge_reconciler,
     judge_roles,
+    judge_stored,
     judge_versions,
 )
 from lockstep.ops.operator.stored_config import read_config
@@ -61,7 +62,7 @@ def survey(topology: Topology, status: ClusterStatus) -> tuple[Finding, ...]:
     fault = stored.fault
     if stored.record is None and not fault:
         fault = f"etcd holds no config of cluster {topology.name!r}: its name may be wrong, or etcd was wiped"
-    findings = [*judge_roles(view), *judge_etcd(stored.members, fault)]
+    findings = [*judge_roles(view), *judge_stored(view), *judge_etcd(stored.members, fault)]
     told = [(row.name, row.reply.cluster_uuid) for row in status.members if row.reply is not None]
     findings += judge_identity(stored.record.uuid if stored.record is not None else "", told)
     findings += judge_driver(_driver(topology))

@@ -47,6 +47,8 @@ class EngineSeen:
     """Commands behind the leader's last stamped seq, or behind the foremost engine where none leads; >= 0."""
     digest_equal: bool = True
     """False: it contradicts another engine at the same seq, or the leader says so."""
+    damage: str = ""
+    """In its own words, what is damaged of what it has stored; empty: nothing is known to be."""
     leader_objects: str = ""
     """In the leader's words, why it can't become primary."""
 
@@ -220,6 +222,7 @@ def _answer(
         error="",
         role=role,
         blank=reply.journal.blank,
+        damage=reply.journal.damage,
         epoch=reply.epoch,
         seq=reply.seq,
         committed_seq=reply.committed_seq,

@@ -27,6 +27,7 @@ from lockstep.reconciler.setup import AuditSetup
 from lockstep.reconciler.sources import ColdJournal
 from lockstep.replica.effects import AppliedBatch, JournalWrite
 from lockstep.replica.journal import Journal
+from lockstep.replica.stored_journal import StoredJournal
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.session import AsyncSession
 from lockstep.stream.digest import GENESIS, next_digest
@@ -212,7 +213,7 @@ class Tamper:
     @staticmethod
     def frames_of(data_dir: Path) -> list[Frame]:
         """All batches of a journal."""
-        journal = Journal(data_dir, 0, read_only=True)
+        journal = StoredJournal(data_dir)
         frames = list(journal.frames(1))
         journal.close()
         return frames

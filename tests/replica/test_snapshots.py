@@ -22,6 +22,7 @@ from lockstep.replica.snapshot_file import SnapshotDamaged, decode_head, decode_
 from lockstep.replica.snapshots import SnapshotFault, SnapshotStore, check_file, usable
 from lockstep.replica.snapshotter import SnapshotTaker
 from lockstep.replica.snapshotter_figures import SnapshotterFigures
+from lockstep.replica.stored_journal import StoredJournal
 from lockstep.runtime.priority import Courtesy
 from lockstep.runtime.process_log import open_log
 from lockstep.runtime.stop_request import StopRequest
@@ -49,7 +50,7 @@ def started(journal, store, engine=ReferenceEngine):
 
 
 def taker_of(data_dir, tmp_path, plan=EAGER, engine=ReferenceEngine):
-    follower = Journal(data_dir, 1, follow_in=tmp_path / "follower")
+    follower = StoredJournal(data_dir, 1, follow_in=tmp_path / "follower")
     return follower, SnapshotTaker(follower, SnapshotStore(data_dir), engine, plan, lambda: None, SnapshotterFigures())
 
 
@@ -172,7 +173,7 @@ def test_both_engines_take_the_same_snapshot_while_the_journal_is_open_and_growi
 def test_asking_again_while_a_snapshot_is_taken_does_not_take_two(tmp_path, sequencer):
     journal = filled(tmp_path / "data", sequencer)
     store = SnapshotStore(tmp_path / "data")
-    follower = Journal(tmp_path / "data", 1, follow_in=tmp_path / "follower")
+    follower = StoredJournal(tmp_path / "data", 1, follow_in=tmp_path / "follower")
     plan = Snapshots(every_commands=0, every_s=0)
     # `alive` is called in the middle of the work: there the operator's call asks once more.
     taker = SnapshotTaker(follower, store, ReferenceEngine, plan, store.ask, SnapshotterFigures())
@@ -187,7 +188,7 @@ def test_asking_again_while_a_snapshot_is_taken_does_not_take_two(tmp_path, sequ
 
 def test_figures_follow_what_the_taker_does(tmp_path, sequencer):
     journal = filled(tmp_path / "data", sequencer)
-    follower = Journal(tmp_path / "data", 1, follow_in=tmp_path / "follower")
+    follower = StoredJournal(tmp_path / "data", 1, follow_in=tmp_path / "follower")
     figures = SnapshotterFigures()
     store = SnapshotStore(tmp_path / "data")
     taker = SnapshotTaker(follower, store, ReferenceEngine, EAGER, lambda: None, figures)
@@ -197,7 +198,7 @@ def test_figures_follow_what_the_taker_does(tmp_path, sequencer):
     assert (figures.seq, figures.size_bytes, figures.taken_ns) == (21, head.file_bytes, stored.taken_ns)
     follower.close()
     # Another process begins with what is there.
-    follower, figures = Journal(tmp_path / "data", 1, follow_in=tmp_path / "follower"), SnapshotterFigures()
+    follower, figures = StoredJournal(tmp_path / "data", 1, follow_in=tmp_path / "follower"), SnapshotterFigures()
     assert SnapshotTaker(follower, store, ReferenceEngine, EAGER, lambda: None, figures).turn(2) is None
     assert (figures.seq, figures.taken_ns) == (21, stored.taken_ns)
     follower.close()

@@ -7,10 +7,11 @@ as right: it refuses and says what is missing; or it mends what can be mended, a
 nothing is read, and all that it holds is what it held. What starts with anything else is a *silent use*.
 """
 
+import gc
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,9 +25,11 @@ from lockstep.replica.derived import note_doubt
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import JournalWrite, Notice
 from lockstep.replica.journal import Journal
+from lockstep.replica.marks import note_damage
+from lockstep.replica.mend import mend
 from lockstep.replica.replayer import Replayer
 from lockstep.replica.restore import restore
-from lockstep.replica.rocks import DerivedDamaged, JournalFault
+from lockstep.replica.rocks import DerivedDamaged, JournalDamaged, JournalFault
 from lockstep.replica.scrub import scrub
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions
 from lockstep.replica.snapshots import SnapshotStore
@@ -153,6 +156,14 @@ class Yard:
             # As the process does.
             note_doubt(data_dir, damage.why)
             return self._start(data_dir, notices)
+        except JournalDamaged as found:
+            damaged = found.apart()
+        gc.collect()  # as the process does: what it came through may still have the journal open
+        mended = mend(data_dir, 1, damaged)
+        if mended is None:
+            raise damaged
+        notices.append(Notice("journal_mended", f"it begins behind seq {mended.base_seq}: {damaged.why}"))
+        return self._start(data_dir, notices)
 
     def _start(self, data_dir: Path, notices: list[Notice]) -> tuple[list[Notice], Held]:
         journal = Journal(data_dir, 1)
@@ -164,6 +175,10 @@ class Yard:
             damage = scrub(journal, machine.applied_seq)
             if damage is not None:
                 notices.append(Notice("scrub_found", damage.why))
+                if not damage.derived:
+                    # The only engine: it goes on with what it has in memory, and at its next start with what is whole.
+                    note_damage(data_dir, damage.why)
+                    raise JournalDamaged(journal.path, damage.why)
                 return notices, self.held
             return notices, _holds(journal, machine.digest)
         finally:
@@ -223,6 +238,13 @@ def _flip(path: Path, percent: int, bit: int = 0) -> None:
 def _cut(path: Path, percent: int) -> None:
     raw = path.read_bytes()
     path.write_bytes(raw[: len(raw) * percent // 100])
+
+
+def _zero_page(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    at = len(raw) // 3 // 4096 * 4096
+    raw[at : at + 4096] = bytes(len(raw[at : at + 4096]))
+    path.write_bytes(raw)
 
 
 def _content_bytes(path: Path) -> int:
@@ -318,6 +340,7 @@ def _database_trials(name: str, *, with_log: bool) -> Iterator[Trial]:
             f"{name} manifest", f"cut to {percent} %", _each(name, "MANIFEST-*", partial(_cut, percent=percent))
         )
     yield Trial(f"{name} table", "oldest: bit flipped", _oldest(name, "*.sst", lambda p: _flip_content(p, 40)))
+    yield Trial(f"{name} table", "oldest: a page zeroed", _oldest(name, "*.sst", _zero_page))
     yield Trial(f"{name} table", "oldest: removed", _oldest(name, "*.sst", Path.unlink))
     yield Trial(f"{name} folder", "removed", _remove_part(name))
     yield Trial(f"{name} folder", "the other engine's", _replace(name, "other"))
@@ -414,6 +437,9 @@ def run_trial(yard: Yard, trial: Trial, data_dir: Path) -> Outcome:
     except (ValueError, TypeError, LookupError, OSError, RuntimeError) as error:
         # A traceback is no answer to anybody.
         return Outcome(trial, f"{type(error).__name__}: {error}", silent=True)
+    if any(one.event == "journal_mended" for one in notices) and holds.frames:
+        # What comes before is in the snapshot that it begins at.
+        holds = replace(holds, frames=yard.held.frames[: -len(holds.frames)] + holds.frames)
     if holds != yard.held:
         differ = [name for name in Held.__slots__ if getattr(holds, name) != getattr(yard.held, name)]
         said = "; ".join(notice.detail for notice in notices)

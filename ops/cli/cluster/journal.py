@@ -143,10 +143,11 @@ def _print_rows(console: Console, listing: Listing) -> None:
 @json_option
 @expected_errors
 def salvage_command(directory: Path, config_path: Path, json_file: Output | None) -> int:
-    """Make what can be read of a damaged journal a journal again; everything is copied first.
+    """Make what can be read of a damaged journal a journal again; what was there is kept.
 
-    The last resort, where no engine has what it held: the cluster does not believe it before a forced failover with
-    accepted data loss.
+    The last resort, where no engine has what it held. Verified snapshots count for what comes before them. Where all is
+    there that was acknowledged, the engine goes on; else the cluster does not believe it before a forced failover with
+    accepted data loss. All or nothing: what fails has changed nothing.
     """
     console = make_console(json_file)
     directory = engine_directory(directory, config_path)
@@ -156,14 +157,20 @@ def salvage_command(directory: Path, config_path: Path, json_file: Output | None
         raise InputFault(str(error)) from error
     except JournalFault as error:
         raise Failure(str(error)) from error
+    begins = f"from the snapshot at seq {done.base_seq} on, " if done.base_seq else ""
+    then = (
+        "Nothing that was acknowledged is lost, only older history. Start the engine."
+        if done.whole
+        else "Start the engine. If an engine with more than this comes back, it takes everything from there. Else, to "
+        f"lose what is behind: `lockstep cluster failover --candidate engine-{done.member} --force --accept-data-loss`"
+    )
     console.print(
         f"{directory} was damaged: {done.why}\n"
-        f"It can be read up to {done.tip}; it held {done.needed}. A copy of what was there: {done.copy}\n"
-        f"Start the engine. If an engine with more than this comes back, it takes everything from there. Else, to lose "
-        f"what is behind: `lockstep cluster failover --candidate engine-{done.member} --force --accept-data-loss`",
+        f"It can be read {begins}up to {done.tip}; it held {done.needed}. What was there is now in {done.copy}\n{then}",
         highlight=False,
     )
     facts = {"member": done.member, "tip_seq": done.tip.seq, "held_seq": done.needed.seq, "why": done.why}
+    facts |= {"base_seq": done.base_seq, "whole": done.whole}
     write_json(json_file, {**facts, "copy": str(done.copy)})
     return 0
 

@@ -75,9 +75,9 @@ def _cells(member: MemberStatus, engine: EngineSeen | None) -> tuple[str, ...]:
 def _own_words(member: MemberStatus) -> str:
     if member.reply is None:
         return member.error
-    return "; ".join(
-        text for text in (member.reply.why, member.reply.no_failover, member.reply.stamped_time.why) if text
-    )
+    reply = member.reply
+    said = (reply.why, reply.journal.damage, reply.no_failover, reply.stamped_time.why)
+    return "; ".join(text for text in said if text)
 
 
 def _sync(engine: EngineSeen | None) -> str:
@@ -131,6 +131,7 @@ def status_json(status: ClusterStatus, view: ClusterView) -> dict[str, object]:
         if engine is not None:
             row |= {"in_sync_member": engine.in_sync, "fenced": engine.fenced, "lag": engine.lag}
             row["digest_equal"] = engine.digest_equal
+            row["damage"] = engine.damage
         rows.append(row)
     return {
         "leader": leader.name if leader else None,

@@ -198,3 +198,11 @@ def test_roles_are_judged_engine_by_engine(make_view: Callable) -> None:
     assert Grade.FAULT in grades(checkup.judge_roles(make_view(changes={2: {"digest_equal": False}})))
     alone = make_view(2, {2: {"in_sync": False, "fenced": True}})
     assert [f.subject for f in checkup.judge_roles(alone)] == ["leader", "engine-2", "redundancy"]
+
+
+def test_damage_that_an_engine_knows_of_is_a_fault_with_its_words(make_view) -> None:
+    assert checkup.judge_stored(make_view()) == ()
+    (found,) = checkup.judge_stored(make_view(changes={2: {"damage": "the stored journal is damaged: page 7"}}))
+    assert (found.subject, found.grade) == ("engine-2", Grade.FAULT)
+    assert found.text == "the stored journal is damaged: page 7"
+    assert "switchover` away from engine-2" in found.remedy

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from lockstep.v1 import common_pb2 as lockstep_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19lockstep/v1/cluster.proto\x12\x0blockstep.v1\x1a\x18lockstep/v1/common.proto\"\x12\n\x10GetStatusRequest\"\x8c\x05\n\x0eGetStatusReply\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.lockstep.v1.ProcessKind\x12\x0e\n\x06member\x18\x02 \x01(\x07\x12\x1f\n\x04role\x18\x03 \x01(\x0e\x32\x11.lockstep.v1.Role\x12\r\n\x05\x65poch\x18\x04 \x01(\x06\x12\x0b\n\x03seq\x18\x05 \x01(\x06\x12\x15\n\rcommitted_seq\x18\x06 \x01(\x06\x12\x0e\n\x06\x64igest\x18\x07 \x01(\x0c\x12\x0f\n\x07primary\x18\x08 \x01(\x07\x12\x0f\n\x07in_sync\x18\t \x03(\x07\x12\x10\n\x08learners\x18\n \x03(\x07\x12\x13\n\x0bincarnation\x18\x0b \x01(\x06\x12\x0b\n\x03pid\x18\x0c \x01(\r\x12\x14\n\x0c\x63luster_uuid\x18\r \x01(\t\x12;\n\x08\x63ounters\x18\x0e \x03(\x0b\x32).lockstep.v1.GetStatusReply.CountersEntry\x12\x0b\n\x03why\x18\x0f \x01(\t\x12*\n\nack_policy\x18\x10 \x01(\x0e\x32\x16.lockstep.v1.AckPolicy\x12\x0e\n\x06paused\x18\x11 \x01(\x08\x12\x0e\n\x06\x66\x65nced\x18\x12 \x03(\x07\x12(\n\x07\x65ngines\x18\x13 \x03(\x0b\x32\x17.lockstep.v1.EngineView\x12*\n\x07journal\x18\x14 \x01(\x0b\x32\x19.lockstep.v1.JournalState\x12\x10\n\x08\x63lock_ns\x18\x15 \x01(\x10\x12.\n\x0cstamped_time\x18\x16 \x01(\x0b\x32\x18.lockstep.v1.StampedTime\x12\x13\n\x0bno_failover\x18\x17 \x01(\t\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x10:\x02\x38\x01\"T\n\x0bStampedTime\x12\x0f\n\x07last_ns\x18\x01 \x01(\x10\x12\x0f\n\x07next_ns\x18\x02 \x01(\x10\x12\x16\n\x0e\x63lock_ahead_ns\x18\x03 \x01(\x10\x12\x0b\n\x03why\x18\x04 \x01(\t\"~\n\nEngineView\x12\x0e\n\x06member\x18\x01 \x01(\x07\x12\n\n\x02up\x18\x02 \x01(\x08\x12\x11\n\tacked_seq\x18\x03 \x01(\x06\x12\x14\n\x0c\x64igest_equal\x18\x04 \x01(\x08\x12\x18\n\x10why_not_eligible\x18\x05 \x01(\t\x12\x11\n\tsilent_ns\x18\x06 \x01(\x10\"\xc4\x01\n\x0cJournalState\x12\x11\n\tfirst_seq\x18\x01 \x01(\x06\x12\x14\n\x0csnapshot_seq\x18\x02 \x01(\x06\x12\x15\n\rrestore_bytes\x18\x03 \x01(\x06\x12\x1b\n\x13restore_total_bytes\x18\x04 \x01(\x06\x12\x1b\n\x13oldest_snapshot_seq\x18\x05 \x01(\x06\x12\r\n\x05\x62lank\x18\x06 \x01(\x08\x12\x14\n\x0creplayed_seq\x18\x07 \x01(\x06\x12\x15\n\rreplay_to_seq\x18\x08 \x01(\x06\".\n\x1bSetAutomaticFailoverRequest\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\"=\n\x13SetAckPolicyRequest\x12&\n\x06policy\x18\x01 \x01(\x0e\x32\x16.lockstep.v1.AckPolicy\"4\n\x12\x46\x65nceMemberRequest\x12\x0e\n\x06member\x18\x01 \x01(\x07\x12\x0e\n\x06\x66\x65nced\x18\x02 \x01(\x08\"<\n\x14\x46orceFailoverRequest\x12\n\n\x02to\x18\x01 \x01(\x07\x12\x18\n\x10\x61\x63\x63\x65pt_data_loss\x18\x02 \x01(\x08\"+\n\rOperatorReply\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0b\n\x03seq\x18\x02 \x01(\x06\"\'\n\x11GetHistoryRequest\x12\x12\n\nfrom_epoch\x18\x01 \x01(\x06\"=\n\x0fGetHistoryReply\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.lockstep.v1.HistoryEntry\"\x9a\x01\n\x0cHistoryEntry\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x11\n\tfirst_seq\x18\x02 \x01(\x06\x12\x14\n\x0ctimestamp_ns\x18\x03 \x01(\x10\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\x12\x11\n\tsequencer\x18\x05 \x01(\x07\x12\x0f\n\x07primary\x18\x06 \x01(\x07\x12\x0f\n\x07in_sync\x18\x07 \x03(\x07\x12\x0e\n\x06gap_ns\x18\x08 \x01(\x10\"\x0f\n\rReinitRequest\"\x15\n\x13TakeSnapshotRequest\"<\n\x11TakeSnapshotReply\x12\'\n\x08snapshot\x18\x01 \x01(\x0b\x32\x15.lockstep.v1.Snapshot\"\x16\n\x14ListSnapshotsRequest\">\n\x12ListSnapshotsReply\x12(\n\tsnapshots\x18\x01 \x03(\x0b\x32\x15.lockstep.v1.Snapshot\"n\n\x08Snapshot\x12\x0b\n\x03seq\x18\x01 \x01(\x06\x12\r\n\x05\x65poch\x18\x02 \x01(\x06\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x04 \x01(\x06\x12\x10\n\x08taken_ns\x18\x05 \x01(\x10\x12\x10\n\x08verified\x18\x06 \x01(\x08\"\"\n\x14SwitchPrimaryRequest\x12\n\n\x02to\x18\x01 \x01(\x07\"H\n\x12SwitchPrimaryReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x0f\n\x07primary\x18\x02 \x01(\x07*=\n\tAckPolicy\x12\x15\n\x11\x41\x43K_POLICY_SYNCED\x10\x00\x12\x19\n\x15\x41\x43K_POLICY_REPLICATED\x10\x01*z\n\x0bProcessKind\x12\x1c\n\x18PROCESS_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16PROCESS_KIND_SEQUENCER\x10\x01\x12\x17\n\x13PROCESS_KIND_ENGINE\x10\x02\x12\x18\n\x14PROCESS_KIND_GATEWAY\x10\x03*\xc4\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x12\n\x0eROLE_CANDIDATE\x10\x01\x12\x14\n\x10ROLE_TAKING_OVER\x10\x02\x12\x0f\n\x0bROLE_LEADER\x10\x03\x12\x10\n\x0cROLE_LEARNER\x10\x04\x12\x10\n\x0cROLE_STANDBY\x10\x05\x12\x10\n\x0cROLE_PRIMARY\x10\x06\x12\x11\n\rROLE_DIVERGED\x10\x07\x12\x10\n\x0cROLE_SERVING\x10\x08\x12\x10\n\x0cROLE_WAITING\x10\t2\xa4\x06\n\x07\x43luster\x12G\n\tGetStatus\x12\x1d.lockstep.v1.GetStatusRequest\x1a\x1b.lockstep.v1.GetStatusReply\x12S\n\rSwitchPrimary\x12!.lockstep.v1.SwitchPrimaryRequest\x1a\x1f.lockstep.v1.SwitchPrimaryReply\x12\\\n\x14SetAutomaticFailover\x12(.lockstep.v1.SetAutomaticFailoverRequest\x1a\x1a.lockstep.v1.OperatorReply\x12L\n\x0cSetAckPolicy\x12 .lockstep.v1.SetAckPolicyRequest\x1a\x1a.lockstep.v1.OperatorReply\x12J\n\x0b\x46\x65nceMember\x12\x1f.lockstep.v1.FenceMemberRequest\x1a\x1a.lockstep.v1.OperatorReply\x12N\n\rForceFailover\x12!.lockstep.v1.ForceFailoverRequest\x1a\x1a.lockstep.v1.OperatorReply\x12J\n\nGetHistory\x12\x1e.lockstep.v1.GetHistoryRequest\x1a\x1c.lockstep.v1.GetHistoryReply\x12@\n\x06Reinit\x12\x1a.lockstep.v1.ReinitRequest\x1a\x1a.lockstep.v1.OperatorReply\x12P\n\x0cTakeSnapshot\x12 .lockstep.v1.TakeSnapshotRequest\x1a\x1e.lockstep.v1.TakeSnapshotReply\x12S\n\rListSnapshots\x12!.lockstep.v1.ListSnapshotsRequest\x1a\x1f.lockstep.v1.ListSnapshotsReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19lockstep/v1/cluster.proto\x12\x0blockstep.v1\x1a\x18lockstep/v1/common.proto\"\x12\n\x10GetStatusRequest\"\x8c\x05\n\x0eGetStatusReply\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.lockstep.v1.ProcessKind\x12\x0e\n\x06member\x18\x02 \x01(\x07\x12\x1f\n\x04role\x18\x03 \x01(\x0e\x32\x11.lockstep.v1.Role\x12\r\n\x05\x65poch\x18\x04 \x01(\x06\x12\x0b\n\x03seq\x18\x05 \x01(\x06\x12\x15\n\rcommitted_seq\x18\x06 \x01(\x06\x12\x0e\n\x06\x64igest\x18\x07 \x01(\x0c\x12\x0f\n\x07primary\x18\x08 \x01(\x07\x12\x0f\n\x07in_sync\x18\t \x03(\x07\x12\x10\n\x08learners\x18\n \x03(\x07\x12\x13\n\x0bincarnation\x18\x0b \x01(\x06\x12\x0b\n\x03pid\x18\x0c \x01(\r\x12\x14\n\x0c\x63luster_uuid\x18\r \x01(\t\x12;\n\x08\x63ounters\x18\x0e \x03(\x0b\x32).lockstep.v1.GetStatusReply.CountersEntry\x12\x0b\n\x03why\x18\x0f \x01(\t\x12*\n\nack_policy\x18\x10 \x01(\x0e\x32\x16.lockstep.v1.AckPolicy\x12\x0e\n\x06paused\x18\x11 \x01(\x08\x12\x0e\n\x06\x66\x65nced\x18\x12 \x03(\x07\x12(\n\x07\x65ngines\x18\x13 \x03(\x0b\x32\x17.lockstep.v1.EngineView\x12*\n\x07journal\x18\x14 \x01(\x0b\x32\x19.lockstep.v1.JournalState\x12\x10\n\x08\x63lock_ns\x18\x15 \x01(\x10\x12.\n\x0cstamped_time\x18\x16 \x01(\x0b\x32\x18.lockstep.v1.StampedTime\x12\x13\n\x0bno_failover\x18\x17 \x01(\t\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x10:\x02\x38\x01\"T\n\x0bStampedTime\x12\x0f\n\x07last_ns\x18\x01 \x01(\x10\x12\x0f\n\x07next_ns\x18\x02 \x01(\x10\x12\x16\n\x0e\x63lock_ahead_ns\x18\x03 \x01(\x10\x12\x0b\n\x03why\x18\x04 \x01(\t\"~\n\nEngineView\x12\x0e\n\x06member\x18\x01 \x01(\x07\x12\n\n\x02up\x18\x02 \x01(\x08\x12\x11\n\tacked_seq\x18\x03 \x01(\x06\x12\x14\n\x0c\x64igest_equal\x18\x04 \x01(\x08\x12\x18\n\x10why_not_eligible\x18\x05 \x01(\t\x12\x11\n\tsilent_ns\x18\x06 \x01(\x10\"\xd4\x01\n\x0cJournalState\x12\x11\n\tfirst_seq\x18\x01 \x01(\x06\x12\x14\n\x0csnapshot_seq\x18\x02 \x01(\x06\x12\x15\n\rrestore_bytes\x18\x03 \x01(\x06\x12\x1b\n\x13restore_total_bytes\x18\x04 \x01(\x06\x12\x1b\n\x13oldest_snapshot_seq\x18\x05 \x01(\x06\x12\r\n\x05\x62lank\x18\x06 \x01(\x08\x12\x14\n\x0creplayed_seq\x18\x07 \x01(\x06\x12\x15\n\rreplay_to_seq\x18\x08 \x01(\x06\x12\x0e\n\x06\x64\x61mage\x18\t \x01(\t\".\n\x1bSetAutomaticFailoverRequest\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\"=\n\x13SetAckPolicyRequest\x12&\n\x06policy\x18\x01 \x01(\x0e\x32\x16.lockstep.v1.AckPolicy\"4\n\x12\x46\x65nceMemberRequest\x12\x0e\n\x06member\x18\x01 \x01(\x07\x12\x0e\n\x06\x66\x65nced\x18\x02 \x01(\x08\"<\n\x14\x46orceFailoverRequest\x12\n\n\x02to\x18\x01 \x01(\x07\x12\x18\n\x10\x61\x63\x63\x65pt_data_loss\x18\x02 \x01(\x08\"+\n\rOperatorReply\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0b\n\x03seq\x18\x02 \x01(\x06\"\'\n\x11GetHistoryRequest\x12\x12\n\nfrom_epoch\x18\x01 \x01(\x06\"=\n\x0fGetHistoryReply\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.lockstep.v1.HistoryEntry\"\x9a\x01\n\x0cHistoryEntry\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x11\n\tfirst_seq\x18\x02 \x01(\x06\x12\x14\n\x0ctimestamp_ns\x18\x03 \x01(\x10\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\x12\x11\n\tsequencer\x18\x05 \x01(\x07\x12\x0f\n\x07primary\x18\x06 \x01(\x07\x12\x0f\n\x07in_sync\x18\x07 \x03(\x07\x12\x0e\n\x06gap_ns\x18\x08 \x01(\x10\"\x0f\n\rReinitRequest\"\x15\n\x13TakeSnapshotRequest\"<\n\x11TakeSnapshotReply\x12\'\n\x08snapshot\x18\x01 \x01(\x0b\x32\x15.lockstep.v1.Snapshot\"\x16\n\x14ListSnapshotsRequest\">\n\x12ListSnapshotsReply\x12(\n\tsnapshots\x18\x01 \x03(\x0b\x32\x15.lockstep.v1.Snapshot\"n\n\x08Snapshot\x12\x0b\n\x03seq\x18\x01 \x01(\x06\x12\r\n\x05\x65poch\x18\x02 \x01(\x06\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x04 \x01(\x06\x12\x10\n\x08taken_ns\x18\x05 \x01(\x10\x12\x10\n\x08verified\x18\x06 \x01(\x08\"\"\n\x14SwitchPrimaryRequest\x12\n\n\x02to\x18\x01 \x01(\x07\"H\n\x12SwitchPrimaryReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x0f\n\x07primary\x18\x02 \x01(\x07*=\n\tAckPolicy\x12\x15\n\x11\x41\x43K_POLICY_SYNCED\x10\x00\x12\x19\n\x15\x41\x43K_POLICY_REPLICATED\x10\x01*z\n\x0bProcessKind\x12\x1c\n\x18PROCESS_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16PROCESS_KIND_SEQUENCER\x10\x01\x12\x17\n\x13PROCESS_KIND_ENGINE\x10\x02\x12\x18\n\x14PROCESS_KIND_GATEWAY\x10\x03*\xc4\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x12\n\x0eROLE_CANDIDATE\x10\x01\x12\x14\n\x10ROLE_TAKING_OVER\x10\x02\x12\x0f\n\x0bROLE_LEADER\x10\x03\x12\x10\n\x0cROLE_LEARNER\x10\x04\x12\x10\n\x0cROLE_STANDBY\x10\x05\x12\x10\n\x0cROLE_PRIMARY\x10\x06\x12\x11\n\rROLE_DIVERGED\x10\x07\x12\x10\n\x0cROLE_SERVING\x10\x08\x12\x10\n\x0cROLE_WAITING\x10\t2\xa4\x06\n\x07\x43luster\x12G\n\tGetStatus\x12\x1d.lockstep.v1.GetStatusRequest\x1a\x1b.lockstep.v1.GetStatusReply\x12S\n\rSwitchPrimary\x12!.lockstep.v1.SwitchPrimaryRequest\x1a\x1f.lockstep.v1.SwitchPrimaryReply\x12\\\n\x14SetAutomaticFailover\x12(.lockstep.v1.SetAutomaticFailoverRequest\x1a\x1a.lockstep.v1.OperatorReply\x12L\n\x0cSetAckPolicy\x12 .lockstep.v1.SetAckPolicyRequest\x1a\x1a.lockstep.v1.OperatorReply\x12J\n\x0b\x46\x65nceMember\x12\x1f.lockstep.v1.FenceMemberRequest\x1a\x1a.lockstep.v1.OperatorReply\x12N\n\rForceFailover\x12!.lockstep.v1.ForceFailoverRequest\x1a\x1a.lockstep.v1.OperatorReply\x12J\n\nGetHistory\x12\x1e.lockstep.v1.GetHistoryRequest\x1a\x1c.lockstep.v1.GetHistoryReply\x12@\n\x06Reinit\x12\x1a.lockstep.v1.ReinitRequest\x1a\x1a.lockstep.v1.OperatorReply\x12P\n\x0cTakeSnapshot\x12 .lockstep.v1.TakeSnapshotRequest\x1a\x1e.lockstep.v1.TakeSnapshotReply\x12S\n\rListSnapshots\x12!.lockstep.v1.ListSnapshotsRequest\x1a\x1f.lockstep.v1.ListSnapshotsReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,12 +34,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETSTATUSREPLY_COUNTERSENTRY']._loaded_options = None
   _globals['_GETSTATUSREPLY_COUNTERSENTRY']._serialized_options = b'8\001'
-  _globals['_ACKPOLICY']._serialized_start=2101
-  _globals['_ACKPOLICY']._serialized_end=2162
-  _globals['_PROCESSKIND']._serialized_start=2164
-  _globals['_PROCESSKIND']._serialized_end=2286
-  _globals['_ROLE']._serialized_start=2289
-  _globals['_ROLE']._serialized_end=2485
+  _globals['_ACKPOLICY']._serialized_start=2117
+  _globals['_ACKPOLICY']._serialized_end=2178
+  _globals['_PROCESSKIND']._serialized_start=2180
+  _globals['_PROCESSKIND']._serialized_end=2302
+  _globals['_ROLE']._serialized_start=2305
+  _globals['_ROLE']._serialized_end=2501
   _globals['_GETSTATUSREQUEST']._serialized_start=68
   _globals['_GETSTATUSREQUEST']._serialized_end=86
   _globals['_GETSTATUSREPLY']._serialized_start=89
@@ -51,39 +51,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENGINEVIEW']._serialized_start=829
   _globals['_ENGINEVIEW']._serialized_end=955
   _globals['_JOURNALSTATE']._serialized_start=958
-  _globals['_JOURNALSTATE']._serialized_end=1154
-  _globals['_SETAUTOMATICFAILOVERREQUEST']._serialized_start=1156
-  _globals['_SETAUTOMATICFAILOVERREQUEST']._serialized_end=1202
-  _globals['_SETACKPOLICYREQUEST']._serialized_start=1204
-  _globals['_SETACKPOLICYREQUEST']._serialized_end=1265
-  _globals['_FENCEMEMBERREQUEST']._serialized_start=1267
-  _globals['_FENCEMEMBERREQUEST']._serialized_end=1319
-  _globals['_FORCEFAILOVERREQUEST']._serialized_start=1321
-  _globals['_FORCEFAILOVERREQUEST']._serialized_end=1381
-  _globals['_OPERATORREPLY']._serialized_start=1383
-  _globals['_OPERATORREPLY']._serialized_end=1426
-  _globals['_GETHISTORYREQUEST']._serialized_start=1428
-  _globals['_GETHISTORYREQUEST']._serialized_end=1467
-  _globals['_GETHISTORYREPLY']._serialized_start=1469
-  _globals['_GETHISTORYREPLY']._serialized_end=1530
-  _globals['_HISTORYENTRY']._serialized_start=1533
-  _globals['_HISTORYENTRY']._serialized_end=1687
-  _globals['_REINITREQUEST']._serialized_start=1689
-  _globals['_REINITREQUEST']._serialized_end=1704
-  _globals['_TAKESNAPSHOTREQUEST']._serialized_start=1706
-  _globals['_TAKESNAPSHOTREQUEST']._serialized_end=1727
-  _globals['_TAKESNAPSHOTREPLY']._serialized_start=1729
-  _globals['_TAKESNAPSHOTREPLY']._serialized_end=1789
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=1791
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=1813
-  _globals['_LISTSNAPSHOTSREPLY']._serialized_start=1815
-  _globals['_LISTSNAPSHOTSREPLY']._serialized_end=1877
-  _globals['_SNAPSHOT']._serialized_start=1879
-  _globals['_SNAPSHOT']._serialized_end=1989
-  _globals['_SWITCHPRIMARYREQUEST']._serialized_start=1991
-  _globals['_SWITCHPRIMARYREQUEST']._serialized_end=2025
-  _globals['_SWITCHPRIMARYREPLY']._serialized_start=2027
-  _globals['_SWITCHPRIMARYREPLY']._serialized_end=2099
-  _globals['_CLUSTER']._serialized_start=2488
-  _globals['_CLUSTER']._serialized_end=3292
+  _globals['_JOURNALSTATE']._serialized_end=1170
+  _globals['_SETAUTOMATICFAILOVERREQUEST']._serialized_start=1172
+  _globals['_SETAUTOMATICFAILOVERREQUEST']._serialized_end=1218
+  _globals['_SETACKPOLICYREQUEST']._serialized_start=1220
+  _globals['_SETACKPOLICYREQUEST']._serialized_end=1281
+  _globals['_FENCEMEMBERREQUEST']._serialized_start=1283
+  _globals['_FENCEMEMBERREQUEST']._serialized_end=1335
+  _globals['_FORCEFAILOVERREQUEST']._serialized_start=1337
+  _globals['_FORCEFAILOVERREQUEST']._serialized_end=1397
+  _globals['_OPERATORREPLY']._serialized_start=1399
+  _globals['_OPERATORREPLY']._serialized_end=1442
+  _globals['_GETHISTORYREQUEST']._serialized_start=1444
+  _globals['_GETHISTORYREQUEST']._serialized_end=1483
+  _globals['_GETHISTORYREPLY']._serialized_start=1485
+  _globals['_GETHISTORYREPLY']._serialized_end=1546
+  _globals['_HISTORYENTRY']._serialized_start=1549
+  _globals['_HISTORYENTRY']._serialized_end=1703
+  _globals['_REINITREQUEST']._serialized_start=1705
+  _globals['_REINITREQUEST']._serialized_end=1720
+  _globals['_TAKESNAPSHOTREQUEST']._serialized_start=1722
+  _globals['_TAKESNAPSHOTREQUEST']._serialized_end=1743
+  _globals['_TAKESNAPSHOTREPLY']._serialized_start=1745
+  _globals['_TAKESNAPSHOTREPLY']._serialized_end=1805
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=1807
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=1829
+  _globals['_LISTSNAPSHOTSREPLY']._serialized_start=1831
+  _globals['_LISTSNAPSHOTSREPLY']._serialized_end=1893
+  _globals['_SNAPSHOT']._serialized_start=1895
+  _globals['_SNAPSHOT']._serialized_end=2005
+  _globals['_SWITCHPRIMARYREQUEST']._serialized_start=2007
+  _globals['_SWITCHPRIMARYREQUEST']._serialized_end=2041
+  _globals['_SWITCHPRIMARYREPLY']._serialized_start=2043
+  _globals['_SWITCHPRIMARYREPLY']._serialized_end=2115
+  _globals['_CLUSTER']._serialized_start=2504
+  _globals['_CLUSTER']._serialized_end=3308
 # @@protoc_insertion_point(module_scope)

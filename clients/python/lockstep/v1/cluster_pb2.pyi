@@ -138,7 +138,7 @@ class EngineView(_message.Message):
     def __init__(self, member: _Optional[int] = ..., up: bool = ..., acked_seq: _Optional[int] = ..., digest_equal: bool = ..., why_not_eligible: _Optional[str] = ..., silent_ns: _Optional[int] = ...) -> None: ...
 
 class JournalState(_message.Message):
-    __slots__ = ("first_seq", "snapshot_seq", "restore_bytes", "restore_total_bytes", "oldest_snapshot_seq", "blank", "replayed_seq", "replay_to_seq")
+    __slots__ = ("first_seq", "snapshot_seq", "restore_bytes", "restore_total_bytes", "oldest_snapshot_seq", "blank", "replayed_seq", "replay_to_seq", "damage")
     FIRST_SEQ_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_SEQ_FIELD_NUMBER: _ClassVar[int]
     RESTORE_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -147,6 +147,7 @@ class JournalState(_message.Message):
     BLANK_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_SEQ_FIELD_NUMBER: _ClassVar[int]
     REPLAY_TO_SEQ_FIELD_NUMBER: _ClassVar[int]
+    DAMAGE_FIELD_NUMBER: _ClassVar[int]
     first_seq: int
     snapshot_seq: int
     restore_bytes: int
@@ -155,7 +156,8 @@ class JournalState(_message.Message):
     blank: bool
     replayed_seq: int
     replay_to_seq: int
-    def __init__(self, first_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ..., restore_bytes: _Optional[int] = ..., restore_total_bytes: _Optional[int] = ..., oldest_snapshot_seq: _Optional[int] = ..., blank: bool = ..., replayed_seq: _Optional[int] = ..., replay_to_seq: _Optional[int] = ...) -> None: ...
+    damage: str
+    def __init__(self, first_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ..., restore_bytes: _Optional[int] = ..., restore_total_bytes: _Optional[int] = ..., oldest_snapshot_seq: _Optional[int] = ..., blank: bool = ..., replayed_seq: _Optional[int] = ..., replay_to_seq: _Optional[int] = ..., damage: _Optional[str] = ...) -> None: ...
 
 class SetAutomaticFailoverRequest(_message.Message):
     __slots__ = ("enabled",)
