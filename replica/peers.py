@@ -18,7 +18,7 @@ from lockstep.replica.effects import (
     PeerLogFailed,
     PeerSnapshot,
 )
-from lockstep.replica.service import UUID_KEY
+from lockstep.replica.fetches import UUID_KEY
 from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.runtime.process import CHANNEL_OPTIONS

@@ -13,6 +13,7 @@ from lockstep.replica.archive import archive_all
 from lockstep.replica.background_sync import BackgroundSync
 from lockstep.replica.derived import note_doubt
 from lockstep.replica.effects import Notice, Role
+from lockstep.replica.fetches import Fetches
 from lockstep.replica.housekeeping import Housekeeping
 from lockstep.replica.journal import Journal
 from lockstep.replica.machine import ReplicaMachine
@@ -22,7 +23,7 @@ from lockstep.replica.rescue import advice, find_holder
 from lockstep.replica.restore import restore
 from lockstep.replica.rocks import DerivedDamaged, JournalDamaged
 from lockstep.replica.scrub import Damage, Scrubber
-from lockstep.replica.service import WORKERS, CutOrder, ReplicationService, register
+from lockstep.replica.service import CutOrder, ReplicationService, register
 from lockstep.replica.settings import ReplicaOptions
 from lockstep.replica.shell import ReplicaShell
 from lockstep.replica.snapshots import SnapshotStore
@@ -245,9 +246,10 @@ class _Process:
             on_notice=self._on_notice,
         )
         self._closers.append(shell.close)
-        service = ReplicationService(
-            member.id, self._journal, shell.events, lambda: shell.view, shell.post, self._snapshots, Turnstile()
-        )
+        fetches = Fetches(member.id, self._journal, shell.events, lambda: shell.view, self._snapshots)
+        turnstile = Turnstile()
+        self._closers.append(turnstile.close)
+        service = ReplicationService(member.id, fetches, turnstile, lambda: shell.view, shell.post)
         self._housekeeping = Housekeeping(
             topology,
             member,
@@ -267,9 +269,8 @@ class _Process:
             ["lockstep.v1.Replication"],
             self._own_status,
             operations=administration.operations(),
-            workers=WORKERS,
         )
-        self._closers.append(lambda: server.stop(grace=0.2).wait())
+        self._closers.append(lambda: server.stop(0.2))
         self._closers.append(
             serve_metrics(
                 topology, member, lambda: shell.figures.families(shell.view, self._transport, self._known_damage())

@@ -217,7 +217,9 @@ class ReplicaShell:
             elif isinstance(item, FenceCall):
                 self._on_fence(item, now_ns)
             elif isinstance(item, QueryCall):
-                if not self._reads.add(item.request.caller, item, listing=is_listing(item.request)):
+                taken = self._reads.add(item.request.caller, item, listing=is_listing(item.request))
+                # A caller that has gone meanwhile is told nothing.
+                if not taken and item.done.set_running_or_notify_cancel():
                     item.done.set_exception(TooManyQueries())
             else:
                 self._journal.drop_through(item.seq)

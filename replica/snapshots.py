@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from lockstep.replica.divergence import EpochTable
 from lockstep.replica.retention import plan_retirement
@@ -65,6 +65,10 @@ class SnapshotSource(Protocol):
         """The whole file of a verified one. Raises SnapshotDamaged if it is not there."""
         ...
 
+    def open(self, seq: int) -> contextlib.AbstractContextManager[tuple[SnapshotHead, BinaryIO]]:
+        """The file of a verified one, and its head. Raises SnapshotDamaged if it is not there, or has none."""
+        ...
+
 
 class SnapshotStore:
     """The snapshots in one engine's data directory. Several processes may look; each file has one writer."""
@@ -113,6 +117,20 @@ class SnapshotStore:
         """
         try:
             return self.path(seq).read_bytes()
+        except OSError as error:
+            raise SnapshotDamaged(f"{self.path(seq)}: {error.strerror}") from error
+
+    @contextlib.contextmanager
+    def open(self, seq: int) -> Iterator[tuple[SnapshotHead, BinaryIO]]:
+        """The file of a verified one, and its head. It can be read to its end, even if it is deleted meanwhile.
+
+        Raises:
+            SnapshotDamaged: there is none, or it does not begin as one does.
+        """
+        try:
+            with self.path(seq).open("rb") as file:
+                head, _ = _head_of(file, seq)
+                yield head, file
         except OSError as error:
             raise SnapshotDamaged(f"{self.path(seq)}: {error.strerror}") from error
 
@@ -308,13 +326,17 @@ def _delete(path: Path) -> None:
 
 def _read_head(path: Path) -> tuple[SnapshotHead, int]:
     with path.open("rb") as file:
-        start = file.read(_FIRST_READ)
-        try:
-            head = decode_head(start)
-        except SnapshotDamaged:
-            head = decode_head(start + file.read(MAX_HEAD_BYTES))  # an epoch table of thousands
-        status = os.fstat(file.fileno())
-    if head.seq != int(path.stem):
+        return _head_of(file, int(path.stem))
+
+
+def _head_of(file: BinaryIO, seq: int) -> tuple[SnapshotHead, int]:
+    start = file.read(_FIRST_READ)
+    try:
+        head = decode_head(start)
+    except SnapshotDamaged:
+        head = decode_head(start + file.read(MAX_HEAD_BYTES))  # an epoch table of thousands
+    status = os.fstat(file.fileno())
+    if head.seq != seq:
         raise SnapshotDamaged(f"it is the snapshot at seq {head.seq}, under another name")
     if status.st_size != head.file_bytes:
         raise SnapshotDamaged(f"{status.st_size} bytes where its head says {head.file_bytes}")

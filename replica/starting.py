@@ -47,7 +47,7 @@ class Starting:
             self._over = True
             if self._server is not None:
                 # The address is free when this is done.
-                self._server.stop(grace=0).wait()
+                self._server.stop(0)
 
     def on_replayed(self, seq: int, to_seq: int) -> None:
         """The journal is executed up to a seq, of how many."""
@@ -80,5 +80,5 @@ class Starting:
             # An address that is taken is told when the engine itself wants it.
             with contextlib.suppress(EnvironmentFault):
                 self._server = start_grpc_server(
-                    self._member.grpc_address, lambda _server: None, (), self.status, workers=2, ready=False
+                    self._member.grpc_address, lambda _server: None, (), self.status, ready=False
                 )

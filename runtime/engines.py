@@ -7,7 +7,7 @@ one that was told comes from an engine that was left behind, and does not count.
 """
 
 import asyncio
-import zlib
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
 
@@ -209,7 +209,6 @@ class Engines:
                     after=common_pb2.EventId(seq=after[0], index=after[1]),
                     session_id=session_id,
                     to_seq=to_seq,
-                    caller=zlib.crc32(client.encode()),
                 )
                 try:
                     async with self._searches.of(client):
@@ -244,7 +243,7 @@ class Engines:
     async def fetch(
         self, *, after_seq: int, to_seq: int, first: int = 0, min_epoch: int = 0, told_epoch: int = 0
     ) -> Events:
-        """All events of the seqs from `after_seq + 1` to `to_seq`, as one array, before what clients wait for.
+        """All events of the seqs from `after_seq + 1` to `to_seq`, as one array, without waiting for a turn of clients.
 
         `first` is asked first (0: the primary). `told_epoch`: the one under which `after_seq` was told; 0: not known.
 
@@ -254,13 +253,11 @@ class Engines:
         """
         said: list[str] = []
         begins: list[int] = []
-        parts: list[Events] = []
         for member in self._order(first=first or self.primary):
-            after = common_pb2.EventId(seq=after_seq, index=LAST_INDEX)
-            request = replication_pb2.FetchEventsRequest(after=after, to_seq=to_seq, told_epoch=told_epoch, urgent=True)
+            parts: list[Events] = []
             through = after_seq
             try:
-                async for reply in self._stubs[member].FetchEvents(request, timeout=_FETCH_TIMEOUT_S):
+                async for reply in self._all_pages(member, after_seq, to_seq, told_epoch):
                     if reply.epoch < min_epoch:
                         break
                     parts.append(np.frombuffer(reply.events, dtype=EVENT))
@@ -271,15 +268,34 @@ class Engines:
                     raise HistoryParted(said[-1]) from None
                 if error.code() is grpc.StatusCode.OUT_OF_RANGE:
                     begins.append(_first_seq(error))
-                parts.clear()
                 continue
             if through >= to_seq:
                 return join_records(parts) if parts else no_events()
             said.append(f"engine {member}: has committed events of epoch {min_epoch} up to {through} only")
-            parts.clear()
         if begins:
             raise EventsGone("; ".join(said), min(begins))
         raise EnginesUnavailable("; ".join(said) or "the topology lists no engine")
+
+    async def _all_pages(
+        self, member: int, after_seq: int, to_seq: int, told_epoch: int
+    ) -> AsyncIterator[replication_pb2.FetchEventsReply]:
+        """Of one engine, which has others before this now and then: asked again until it has told everything."""
+        until_s = time.monotonic() + _FETCH_TIMEOUT_S
+        again = True
+        while again:
+            again = False
+            request = replication_pb2.FetchEventsRequest(
+                after=common_pb2.EventId(seq=after_seq, index=LAST_INDEX), to_seq=to_seq, told_epoch=told_epoch
+            )
+            try:
+                async for reply in self._stubs[member].FetchEvents(request, timeout=_FETCH_TIMEOUT_S):
+                    yield reply
+                    again, after_seq = reply.paused, reply.through_seq
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED or time.monotonic() > until_s:
+                    raise
+                await asyncio.sleep(_BUSY_PAUSE_S)
+                again = True
 
     async def close(self) -> None:
         """Close all connections."""

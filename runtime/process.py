@@ -4,21 +4,23 @@ Nothing here decides anything about trading. A process' `run` function puts thes
 
 * `open_log`, first;
 * `StopRequest.install()`, whose `requested` the main loop reads;
-* `start_grpc_server` (or the asyncio twin in a gateway).
+* `start_grpc_server` (or the twin for a gateway's own event loop).
 
 `EnvironmentFault` is for what an operator can mend (a busy port, a directory of another cluster): its text names the
 thing and the remedy, and `run` turns it into exit code 1 without a traceback.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, Final, NoReturn
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from lockstep.runtime.call_guard import CallGuard
 from lockstep.runtime.channel_options import CHANNEL_OPTIONS as CHANNEL_OPTIONS
 from lockstep.runtime.channel_options import MAX_MESSAGE_BYTES
 from lockstep.runtime.doorbell import Doorbell, DoorbellTaken
@@ -27,11 +29,12 @@ from lockstep.runtime.faults import EXIT_ENVIRONMENT as EXIT_ENVIRONMENT
 from lockstep.runtime.faults import EXIT_INVARIANT as EXIT_INVARIANT
 from lockstep.runtime.faults import EXIT_OK as EXIT_OK
 from lockstep.runtime.faults import EnvironmentFault as EnvironmentFault
+from lockstep.runtime.grpc_loop import RunningServer, run_in_loop
 from lockstep.runtime.process_log import ProcessLog as ProcessLog
 from lockstep.runtime.process_log import open_log as open_log
+from lockstep.runtime.refusal import Refusal
 from lockstep.runtime.stop_request import StopRequest as StopRequest
 from lockstep.runtime.topology import Member, Topology, can_ring
-from lockstep.runtime.undecodable import AioUndecodableRefused, UndecodableRefused
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
 MAX_REQUEST_BYTES: Final = 4 << 20
@@ -60,9 +63,14 @@ SERVER_OPTIONS: Final[Sequence[tuple[str, int]]] = (
 # cluster's own channels stay connected without calls, so that no takeover has to connect first.
 CLIENTS_OPTIONS: Final[Sequence[tuple[str, int]]] = (*SERVER_OPTIONS, ("grpc.max_connection_idle_ms", 600_000))
 
-StatusSource = Callable[[], cluster_pb2.GetStatusReply]
+# Between the cluster's own processes a connection carries few calls at a time.
+PEERS_OPTIONS: Final[Sequence[tuple[str, int]]] = (*SERVER_OPTIONS, ("grpc.max_concurrent_streams", 256))
+
+StatusSource = Callable[[], "cluster_pb2.GetStatusReply | Future[cluster_pb2.GetStatusReply]"]
+"""Called in the event loop of gRPC, so it must not wait; what has to be waited for is a future."""
 Operation = Callable[[Any, Any], Any]
-"""Serves one method of `lockstep.v1.Cluster`: `(request, context) -> reply`."""
+"""Serves one method of `lockstep.v1.Cluster`, in a thread: `(request, context) -> reply`."""
+_STATUS_S: Final = 2.0
 
 
 OPERATIONS: Final = (
@@ -101,29 +109,28 @@ class ClusterService(cluster_pb2_grpc.ClusterServicer):
 
     def __init__(self, status: StatusSource, operations: Mapping[str, Operation] | None = None) -> None:
         self._status = status
+        self._asked: Future[cluster_pb2.GetStatusReply] | None = None
         for name, operation in (operations or {}).items():
             setattr(self, name, operation)
-
-    def GetStatus(  # noqa: N802 - gRPC's name
-        self, request: cluster_pb2.GetStatusRequest, context: Any
-    ) -> cluster_pb2.GetStatusReply:
-        """Status of this process."""
-        del request, context
-        return _timed(self._status())
-
-
-class AioClusterService(cluster_pb2_grpc.ClusterServicer):
-    """`lockstep.v1.Cluster` for an asyncio server: the status, and no operations."""
-
-    def __init__(self, status: StatusSource) -> None:
-        self._status = status
 
     async def GetStatus(  # noqa: N802 - gRPC's name
         self, request: cluster_pb2.GetStatusRequest, context: Any
     ) -> cluster_pb2.GetStatusReply:
-        """Status of this process."""
+        """Status of this process. All who ask while it is being made are told the same."""
         del request, context
-        return _timed(self._status())
+        if self._asked is None or self._asked.done():
+            said = self._status()
+            if not isinstance(said, Future):
+                return _timed(said)
+            self._asked = said
+        try:
+            # One that asked and has gone must not take the answer from the others.
+            async with asyncio.timeout(_STATUS_S):
+                return _timed(await asyncio.shield(asyncio.wrap_future(self._asked)))
+        except TimeoutError:
+            self._asked = None
+            text = f"the main loop of this process has not answered within {_STATUS_S:g} s"
+            raise Refusal(grpc.StatusCode.UNAVAILABLE, text) from None
 
 
 def _timed(reply: cluster_pb2.GetStatusReply) -> cluster_pb2.GetStatusReply:
@@ -131,52 +138,38 @@ def _timed(reply: cluster_pb2.GetStatusReply) -> cluster_pb2.GetStatusReply:
     return reply
 
 
-def _not_here(service: ClusterService, request: Any, context: Any) -> NoReturn:
-    del service, request
-    context.abort(grpc.StatusCode.FAILED_PRECONDITION, _ELSEWHERE)
-    raise AssertionError("abort returns never")
-
-
-async def _not_here_either(service: AioClusterService, request: Any, context: Any) -> NoReturn:
-    del service, request
-    await context.abort(grpc.StatusCode.FAILED_PRECONDITION, _ELSEWHERE)
-    raise AssertionError("abort returns never")
+async def _not_here(service: ClusterService, request: Any, context: Any) -> NoReturn:
+    del service, request, context
+    raise Refusal(grpc.StatusCode.FAILED_PRECONDITION, _ELSEWHERE)
 
 
 for _name in OPERATIONS:
     setattr(ClusterService, _name, _not_here)
-    setattr(AioClusterService, _name, _not_here_either)
 
 
 def start_grpc_server(
     address: str,
-    register: Callable[[grpc.Server], None],
+    register: Callable[[grpc.aio.Server], None],
     services: Sequence[str],
     status: StatusSource,
     *,
     operations: Mapping[str, Operation] | None = None,
-    workers: int = 8,
     ready: bool = True,
-) -> grpc.Server:
-    """Start a threaded server with the given services, health (not serving if not `ready`), reflection and Cluster.
+) -> RunningServer:
+    """Start a server with the given services, health (not serving if not `ready`), reflection and Cluster.
+
+    It runs in the process' loop for gRPC, which the services' code must not block; operations run in threads.
 
     Raises:
         EnvironmentFault: the address cannot be bound.
     """
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="grpc")
-    server = grpc.server(pool, options=list(SERVER_OPTIONS), interceptors=(UndecodableRefused(),))
-    register(server)
-    cluster_pb2_grpc.add_ClusterServicer_to_server(ClusterService(status, operations), server)
-    probe = health.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(probe, server)
-    names = _service_names(services)
-    reflection.enable_server_reflection(names, server)
-    _bind(server, address)
-    server.start()
-    for name in ("", *services, _CLUSTER):
-        state = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-        probe.set(name, state)
-    return server
+
+    async def start() -> grpc.aio.Server:
+        server, probe = await _start(PEERS_OPTIONS, address, register, services, ClusterService(status, operations))
+        await _show(probe, ("", *services, _CLUSTER), serving=ready)
+        return server
+
+    return RunningServer(run_in_loop(start()))
 
 
 async def start_aio_grpc_server(
@@ -186,24 +179,41 @@ async def start_aio_grpc_server(
     status: StatusSource,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
-    """Start an asyncio server for clients, with the given services, health, reflection and Cluster.
+    """Start a server for clients in this event loop, with the given services, health, reflection and Cluster.
 
     Health starts as NOT_SERVING; the caller sets it on the returned servicer when it can serve.
 
     Raises:
         EnvironmentFault: the address cannot be bound.
     """
-    server = grpc.aio.server(options=list(CLIENTS_OPTIONS), interceptors=(*interceptors, AioUndecodableRefused()))
+    server, probe = await _start(CLIENTS_OPTIONS, address, register, services, ClusterService(status), interceptors)
+    await _show(probe, ("", *services), serving=False)
+    return server, probe
+
+
+async def _start(
+    options: Sequence[tuple[str, int]],
+    address: str,
+    register: Callable[[grpc.aio.Server], None],
+    services: Sequence[str],
+    cluster: ClusterService,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
+    server = grpc.aio.server(options=list(options), interceptors=(*interceptors, CallGuard()))
     register(server)
-    cluster_pb2_grpc.add_ClusterServicer_to_server(AioClusterService(status), server)
+    cluster_pb2_grpc.add_ClusterServicer_to_server(cluster, server)
     probe = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(probe, server)
     reflection.enable_server_reflection(_service_names(services), server)
     _bind(server, address)
     await server.start()
-    for name in ("", *services):
-        await probe.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
     return server, probe
+
+
+async def _show(probe: health.aio.HealthServicer, names: Sequence[str], *, serving: bool) -> None:
+    reply = health_pb2.HealthCheckResponse
+    for name in names:
+        await probe.set(name, reply.SERVING if serving else reply.NOT_SERVING)
 
 
 _CLUSTER: Final = "lockstep.v1.Cluster"
@@ -213,7 +223,7 @@ def _service_names(services: Sequence[str]) -> tuple[str, ...]:
     return (*services, _CLUSTER, health.SERVICE_NAME, reflection.SERVICE_NAME)
 
 
-def _bind(server: grpc.Server | grpc.aio.Server, address: str) -> None:
+def _bind(server: grpc.aio.Server, address: str) -> None:
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:

@@ -1,6 +1,6 @@
 """The operators' side of a sequencer's gRPC server: each method puts one request into the loop's inbox and waits.
 
-The loop decides; these handlers run in gRPC's threads and only wait. A refusal is FAILED_PRECONDITION with its reason.
+The loop decides; these handlers run in threads and only wait. A refusal is FAILED_PRECONDITION with its reason.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,6 @@ from lockstep.sequencer.store_link import Inbox, StoreLink
 from lockstep.stream.records import AckPolicy
 from lockstep.v1 import cluster_pb2, common_pb2
 
-_STATUS_TIMEOUT_S: Final = 2.0
 _TIMEOUT_S: Final = 12.0
 _HISTORY_TIMEOUT_S: Final = 3.0
 
@@ -28,7 +27,7 @@ MakeWish = Callable[[int], ev.OperatorRequest]
 
 @dataclass(slots=True)
 class StatusAsked:
-    """A gRPC thread wants the status."""
+    """gRPC's loop wants the status."""
 
     reply: "Future[cluster_pb2.GetStatusReply]"
 
@@ -41,11 +40,11 @@ class OperatorAsked:
     reply: "Future[ev.OperatorAnswer]"
 
 
-def ask_status(inbox: Inbox) -> cluster_pb2.GetStatusReply:
-    """The loop's answer to GetStatus."""
+def ask_status(inbox: Inbox) -> "Future[cluster_pb2.GetStatusReply]":
+    """The loop's answer to GetStatus, when it comes."""
     reply: Future[cluster_pb2.GetStatusReply] = Future()
     inbox.put(StatusAsked(reply))
-    return reply.result(_STATUS_TIMEOUT_S)
+    return reply
 
 
 def operations(inbox: Inbox, store: StoreLink) -> dict[str, Operation]:

@@ -85,9 +85,8 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
         (),
         lambda: ask_status(inbox),
         operations=operations(inbox, store),
-        workers=4,
     )
-    stack.callback(lambda: server.stop(_STOP_GRACE_S).wait())
+    stack.callback(server.stop, _STOP_GRACE_S)
     machine = SequencerMachine(settings, time.monotonic_ns(), time.time_ns())
     shell = SequencerShell(
         machine,

@@ -1,17 +1,18 @@
 """etcd, seen from the main loop: swaps go in by a call, what comes of them arrives as an event in the inbox.
 
-The asyncio client lives in a thread of its own. Everything a takeover needs is warm before it is needed: one channel
-per member is connected, the config is watched and its revision known, the presence lease is held. A lease proves
-nothing here; it only tells a candidate that starts late that a leader it has not reached yet is probably alive.
+The asyncio client lives in the process' loop for gRPC. Everything a takeover needs is warm before it is needed: one
+channel per member is connected, the config is watched and its revision known, the presence lease is held. A lease
+proves nothing here; it only tells a candidate that starts late that a leader it has not reached yet is probably alive.
 """
 
 import asyncio
 import queue
-import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future, wait
 from typing import Any, Final
 
+from lockstep.runtime.grpc_loop import grpc_loop
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.runtime.topology import Topology
 from lockstep.sequencer import events as ev
@@ -71,7 +72,7 @@ class Inbox:
 
 
 class StoreLink:
-    """The thread that speaks with etcd. `inbox` gets events, or an EnvironmentFault that must end the process."""
+    """What speaks with etcd. `inbox` gets events, or an EnvironmentFault that must end the process."""
 
     def __init__(self, topology: Topology, member: int, identity: str, inbox: Inbox) -> None:
         self._endpoints = topology.etcd_endpoints
@@ -85,14 +86,14 @@ class StoreLink:
         self._identity = identity.encode()
         self._timeout_s = topology.timing.etcd_timeout_ms / 1000
         self._inbox = inbox
-        self._loop = asyncio.new_event_loop()
+        self._loop = grpc_loop()
         self.reachable = False
         """Whether the presence lease is held, so etcd answers. From any thread."""
         self._away_since_s = time.monotonic()
         self._store: EtcdStore | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="etcd", daemon=True)
+        self._work: Future[None] | None = None
 
     @property
     def away(self) -> bool:
@@ -101,13 +102,14 @@ class StoreLink:
 
     def start(self) -> None:
         """Connect; the first event tells what stands in etcd."""
-        self._thread.start()
+        self._work = asyncio.run_coroutine_threadsafe(self._main(), self._loop)
+        self._work.add_done_callback(self._on_end)
 
     def close(self) -> None:
-        """Give the lease back and end the thread."""
-        if self._thread.is_alive():
+        """Give the lease back and end."""
+        if self._work is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(_JOIN_S)
+            wait((self._work,), _JOIN_S)
 
     def swap(self, cas: ev.Cas) -> None:
         """Start a compare-and-swap; ends in CasWon, CasLost, CasAmbiguous or StoreDown."""
@@ -129,12 +131,9 @@ class StoreLink:
         """
         return asyncio.run_coroutine_threadsafe(self._history(), self._loop).result(timeout_s)
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._main())
-        finally:
-            self._loop.close()
+    def _on_end(self, work: "Future[None]") -> None:
+        if not work.cancelled() and (error := work.exception()) is not None:
+            self._inbox.put(error)
 
     async def _main(self) -> None:
         try:

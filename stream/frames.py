@@ -149,6 +149,18 @@ def encode_frame(frame: Frame) -> bytes:
     return bytes(head) + payload
 
 
+def seqs_of(raw: bytes) -> tuple[int, int]:
+    """First and last seq of a frame with records, by its head alone: nothing is checked.
+
+    Raises:
+        FrameError: it has no head.
+    """
+    if len(raw) < HEADER_SIZE:
+        raise FrameError(f"a frame has at least {HEADER_SIZE} bytes, this has {len(raw)}")
+    (_, _, _, _, first_seq, count, *_) = _HEADER.unpack_from(raw)
+    return first_seq, first_seq + count - 1
+
+
 def decode_frame(raw: bytes) -> Frame:
     """Decode and check one frame.
 

@@ -30,7 +30,7 @@ import uvloop
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.gateway.process import serve
 from lockstep.replica.answers import answer_query
-from lockstep.replica.service import FIRST_SEQ_KEY
+from lockstep.replica.fetches import FIRST_SEQ_KEY
 from lockstep.runtime.driver import claim_path, default_directory
 from lockstep.runtime.process import SERVER_OPTIONS, StopRequest
 from lockstep.runtime.topology import LinkKind, Member, ProcessKind, Timing, Topology

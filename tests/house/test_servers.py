@@ -2,7 +2,7 @@
 
 import ast
 
-from lockstep.runtime import process, undecodable
+from lockstep.runtime import process
 
 from .test_size import ROOT, _sources
 
@@ -26,12 +26,25 @@ def test_no_other_module_starts_a_server() -> None:
     assert found == {HOME}
 
 
-def test_every_server_there_refuses_what_it_cannot_decode_and_has_the_options_of_all() -> None:
-    calls = calls_of((ROOT / HOME).read_text(), SERVERS)
-    assert len(calls) == 2
-    refusers = {undecodable.UndecodableRefused.__name__, undecodable.AioUndecodableRefused.__name__}
-    for call in calls:
-        given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
-        assert given["options"] in ("list(SERVER_OPTIONS)", "list(CLIENTS_OPTIONS)")
-        assert any(f"{name}()" in given["interceptors"] for name in refusers), given
-    assert set(process.SERVER_OPTIONS) < set(process.CLIENTS_OPTIONS)
+def test_the_one_call_there_guards_every_call_and_is_given_the_options_of_all() -> None:
+    (call,) = calls_of((ROOT / HOME).read_text(), SERVERS)
+    given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    assert given["interceptors"] == "(*interceptors, CallGuard())"
+    assert given["options"] == "list(options)"
+    starts = calls_of((ROOT / HOME).read_text(), ("_start",))
+    assert {ast.unparse(start.args[0]) for start in starts} == {"PEERS_OPTIONS", "CLIENTS_OPTIONS"}
+    assert set(process.SERVER_OPTIONS) <= set(process.CLIENTS_OPTIONS) & set(process.PEERS_OPTIONS)
+
+
+def test_no_handler_of_the_servers_waits_in_their_loop() -> None:
+    """Methods are coroutines, but for operators' orders, which have threads of their own."""
+    found = {
+        f"{path.relative_to(ROOT)} {node.name}"
+        for path in _sources()
+        if not path.is_relative_to(ROOT / "tests")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("Servicer") for base in node.bases)
+        for method in node.body
+        if isinstance(method, ast.FunctionDef) and method.name[:1].isupper()
+    }
+    assert not found

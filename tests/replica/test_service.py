@@ -1,183 +1,156 @@
-"""What an engine's service gives at once, and what it does for a caller that has gone."""
+"""The engine's service: its answers wait in no thread, and one whose caller has gone is not made."""
 
-import threading
+import asyncio
 import time
-from concurrent.futures import Future
-from typing import Any, NoReturn
+from types import SimpleNamespace
 
 import grpc
-import numpy as np
 import pytest
 
-from lockstep.replica import service as module
+from lockstep.ops.local.ports import free_ports
 from lockstep.replica.divergence import EpochEntry
-from lockstep.replica.effects import AppliedBatch, Role
-from lockstep.replica.events import EventStore
-from lockstep.replica.journal import Journal
-from lockstep.replica.service import QueryCall, ReplicationService, TooManyQueries
-from lockstep.replica.turnstile import Turnstile
-from lockstep.replica.view import ReplicaView
-from lockstep.stream.digest import GENESIS
-from lockstep.stream.records import EVENT, EventKind
-from lockstep.v1 import common_pb2, replication_pb2
+from lockstep.replica.effects import FenceAnswer
+from lockstep.replica.fetches import Fetches
+from lockstep.replica.service import HistoryGivenUp, ReplicationService, TooManyQueries, register
+from lockstep.replica.settings import Base
+from lockstep.replica.snapshot_file import encode_snapshot_file
+from lockstep.replica.snapshots import SnapshotStore
+from lockstep.replica.turnstile import SHARE, Turnstile
+from lockstep.runtime.places import GIVES_WAY_AFTER_S
+from lockstep.runtime.process import start_grpc_server
+from lockstep.runtime.refusal import Refusal
+from lockstep.stream.digest import Digest
+from lockstep.v1 import cluster_pb2, replication_pb2, replication_pb2_grpc
 
-SEQS, MINE = 2_000, 99_999
 LISTING = replication_pb2.QueryRequest(accounts_after=0)
+UUID = "c1a5e000-0000-4000-8000-000000000001"
+FENCE = replication_pb2.FenceRequest(cluster_uuid=UUID, epoch=1, sequencer=1)
 
 
-class Aborted(Exception):
-    pass
+@pytest.fixture
+def posted():
+    return []
+
+
+@pytest.fixture
+def service(posted):
+    view = SimpleNamespace(why="it catches up", applied_seq=0, cluster_uuid=UUID)
+    return ReplicationService(1, None, None, lambda: view, posted.append)
 
 
 class Context:
-    """A call; `leave` is its caller's end."""
+    def __init__(self, remaining_s=5.0):
+        self.time_remaining = lambda: remaining_s
 
-    def __init__(self) -> None:
-        self.active = True
-        self.code: grpc.StatusCode | None = None
-        self._callbacks: list[Any] = []
 
-    def is_active(self) -> bool:
-        return self.active
+def ask(service, request, answer, remaining_s=5.0):
+    """The call, while the main loop does `answer` with it."""
 
-    def time_remaining(self) -> float:
-        return 5.0
+    async def scenario():
+        call = asyncio.create_task(service(request, Context(remaining_s)))
+        await asyncio.sleep(0.01)
+        answer(call)
+        return await call
 
-    def add_callback(self, call: Any) -> bool:
-        self._callbacks.append(call)
-        return self.active
+    return asyncio.run(scenario())
 
-    def set_trailing_metadata(self, _metadata: Any) -> None:
-        pass
 
-    def leave(self) -> None:
-        self.active = False
-        for call in self._callbacks:
-            call()
+def test_query_of_a_caller_that_has_gone_is_not_answered_by_the_main_loop(service, posted):
+    with pytest.raises(asyncio.CancelledError):
+        ask(service.Query, LISTING, lambda call: call.cancel())
+    assert not posted[0].done.set_running_or_notify_cancel(), "the loop passes it over"
 
-    def abort(self, code: grpc.StatusCode, text: str) -> NoReturn:
-        self.code = code
-        raise Aborted(text)
+
+@pytest.mark.parametrize(
+    ("said", "code", "text"),
+    [
+        (TooManyQueries(), grpc.StatusCode.RESOURCE_EXHAUSTED, "ask again"),
+        (HistoryGivenUp(), grpc.StatusCode.UNAVAILABLE, "given up"),
+    ],
+)
+def test_what_the_loop_refuses_is_told(service, posted, said, code, text):
+    with pytest.raises(Refusal, match=text) as refused:
+        ask(service.Query, LISTING, lambda _: posted[0].done.set_exception(said))
+    assert refused.value.code is code
+
+
+def test_an_answer_that_does_not_come_within_the_callers_time_is_not_waited_for(service, posted):
+    began_s = time.monotonic()
+    with pytest.raises(Refusal, match=r"in 0\.2 s: it catches up"):
+        ask(service.Query, LISTING, lambda _: None, remaining_s=0.2)
+    assert time.monotonic() - began_s < 2
+    assert posted[0].done.cancelled()
+
+
+def test_an_order_to_fence_that_can_not_be_one_is_refused_before_the_loop_sees_it(service, posted):
+    odd = [{"epoch": 0}, {"epoch": 2**63}, {"sequencer": 64}, {"sequencer": 0}, {"cluster_uuid": "x"}]
+    for field in odd:
+        request = replication_pb2.FenceRequest()
+        request.MergeFrom(FENCE)
+        for name, value in field.items():
+            setattr(request, name, value)
+        with pytest.raises(Refusal) as refused:
+            ask(service.Fence, request, lambda _: None)
+        assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert not posted
+
+
+BASE = Base(7, Digest(b"d" * 16), 5_000, (EpochEntry(1, 1),), 0b110, 2, 1, 4)
+HELD = 40
+MEGABYTES = 24
 
 
 @pytest.fixture
 def engine(tmp_path):
-    """A service over a history of one-command batches, each 100th of which concerns session MINE."""
-    journal = Journal(tmp_path, 1)
-    store = EventStore(journal, 1)
-    for seq in range(1, SEQS + 1):
-        events = np.zeros(1, dtype=EVENT)
-        events["seq"], events["kind"] = seq, EventKind.ACCEPTED
-        events["session_id"] = MINE if seq % 100 == 0 else seq
-        journal.derived.keep((AppliedBatch(1, seq, seq, events, GENESIS),))
-    posted: list[QueryCall] = []
-    view = ReplicaView(
-        Role.PRIMARY, True, True, 1, 1, SEQS, GENESIS, SEQS, 1, 2, (EpochEntry(1, 1),), "uuid", "",
-    )  # fmt: skip
-    made = ReplicationService(1, journal, store, lambda: view, posted.append, None, Turnstile(lambda _s: None))
-    made.posted = posted
-    yield made
-    journal.close()
+    """Address and snapshot file of a server as an engine has it, whose main loop promises at once."""
+    store = SnapshotStore(tmp_path)
+    raw = encode_snapshot_file(UUID, BASE, bytes(range(256)) * (MEGABYTES * 4096))
+    store.write(raw, 7, verified=True)
+    view = SimpleNamespace(why="", applied_seq=0, cluster_uuid=UUID)
+    turnstile = Turnstile()
+
+    def promise(call):
+        call.done.set_result(FenceAnswer(1, True, 1, 0, 0, b"", 0, 0))
+
+    fetches = Fetches(1, None, None, lambda: view, store)
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    made = ReplicationService(1, fetches, turnstile, lambda: view, promise)
+    server = start_grpc_server(address, register(made), (), cluster_pb2.GetStatusReply)
+    yield address, raw
+    server.stop(0)
+    turnstile.close()
 
 
-def pages(engine, request, context=None):
-    """All events, in as many calls as it takes, and how many those were."""
-    seqs, calls, paused = [], 0, True
-    while paused:
-        (reply,) = engine.FetchEvents(request, context or Context())
-        seqs += np.frombuffer(reply.events, dtype=EVENT)["seq"].tolist()
-        request.after.seq, request.after.index = reply.through_seq, 2**32 - 1
-        paused, calls = reply.paused, calls + 1
-    assert reply.through_seq == (request.to_seq or SEQS)
-    return seqs, calls
+def connect(address):
+    """A connection of its own."""
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
+    return replication_pb2_grpc.ReplicationStub(grpc.insecure_channel(address, options=options))
 
 
-def test_events_come_in_pages_that_put_together_are_all_of_them_once(engine, monkeypatch):
-    monkeypatch.setattr(module, "_CHUNK_BYTES", 300 * EVENT.itemsize)
-    seqs, calls = pages(engine, replication_pb2.FetchEventsRequest(to_seq=1_900))
-    assert seqs == list(range(1, 1_901))
-    assert calls == 7
-    assert pages(engine, replication_pb2.FetchEventsRequest(session_id=MINE))[0] == list(range(100, SEQS + 1, 100))
+def test_a_sequencer_fences_and_a_peer_gets_its_snapshot_while_others_hold_transfers_and_take_nothing(engine):
+    address, raw = engine
+    held = [connect(address).FetchSnapshot(replication_pb2.FetchSnapshotRequest()) for _ in range(HELD)]
+    time.sleep(GIVES_WAY_AFTER_S + 0.5)
+    for _ in range(3):
+        began_s = time.monotonic()
+        assert connect(address).Fence(FENCE, timeout=5).accepted
+        assert time.monotonic() - began_s < 0.5
+    half = len(raw) // 2
+    peer = connect(address)
+    rest = list(peer.FetchSnapshot(replication_pb2.FetchSnapshotRequest(seq=7, offset=half), timeout=30))
+    assert b"".join(part.chunk for part in rest) == raw[half:]
+    assert {(part.seq, part.digest, part.total_bytes) for part in rest} == {(7, BASE.digest, len(raw))}
+    assert any(not call.is_active() for call in held), "one gave its place to the peer"
+    with pytest.raises(grpc.RpcError, match="no verified snapshot at seq 8"):
+        next(peer.FetchSnapshot(replication_pb2.FetchSnapshotRequest(seq=8), timeout=5))
+    for call in held:
+        call.cancel()
 
 
-def test_a_long_search_answers_with_what_it_has_when_its_time_is_over_and_goes_on_from_there(engine, monkeypatch):
-    monkeypatch.setattr(module, "_PAGE_S", 0.0)
-    request = replication_pb2.FetchEventsRequest(session_id=MINE, to_seq=SEQS)
-    (reply,) = engine.FetchEvents(request, Context())
-    assert (reply.events, reply.through_seq, reply.paused) == (b"", 0, True)
-    monkeypatch.setattr(module, "_PAGE_S", 0.02)
-    assert pages(engine, request)[0] == list(range(100, SEQS + 1, 100))
-
-
-def test_who_delivers_to_everybody_gets_all_at_once_without_a_turn(engine):
-    with engine._turnstile.slice(1):
-        replies = list(engine.FetchEvents(replication_pb2.FetchEventsRequest(urgent=True), Context()))
-    assert sum(len(reply.events) for reply in replies) == SEQS * EVENT.itemsize
-    assert not any(reply.paused for reply in replies)
-
-
-def test_search_stops_where_its_caller_has_gone(engine, monkeypatch):
-    monkeypatch.setattr("lockstep.replica.turnstile.SLICE_NS", 0)
-    context = Context()
-    looked = []
-    read_all = engine._events.read
-
-    def read(*asked):
-        for part in read_all(*asked):
-            looked.append(part)
-            if len(looked) == 5:
-                context.leave()
-            yield part
-
-    engine._events.read = read
-    list(engine.FetchEvents(replication_pb2.FetchEventsRequest(), context))
-    assert len(looked) <= 6
-
-
-def test_more_searches_than_there_are_places_are_refused_and_leave_threads_to_a_sequencer(engine, monkeypatch):
-    taken = [engine._fetches.acquire(blocking=False) for _ in range(module._MAX_FETCHES)]
-    assert all(taken)
-    context = Context()
-    with pytest.raises(Aborted, match="ask again"):
-        list(engine.FetchEvents(replication_pb2.FetchEventsRequest(), context))
-    assert context.code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    engine._fetches.release()
-    assert pages(engine, replication_pb2.FetchEventsRequest(session_id=MINE))[0]
-    assert module.WORKERS > module._MAX_FETCHES + module._MAX_LISTINGS + module._MAX_LOOKUPS
-
-
-def test_query_of_a_caller_that_has_gone_is_not_answered_by_the_main_loop(engine):
-    context = Context()
-    failed: Future[Any] = Future()
-
-    def ask():
-        try:
-            engine.Query(LISTING, context)
-        except Aborted as aborted:
-            failed.set_result(str(aborted))
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    until_s = time.monotonic() + 5
-    while not engine.posted and time.monotonic() < until_s:
-        time.sleep(0.001)
-    context.leave()
-    assert failed.result(5) == "the call was canceled"
-    assert not engine.posted[0].done.set_running_or_notify_cancel(), "the loop passes it over"
-    asking.join()
-
-
-def test_a_loop_with_too_many_queries_says_so_and_the_place_is_free_again(engine):
-    engine._post = lambda call: call.done.set_exception(TooManyQueries())
-    for _ in range(module._MAX_LISTINGS + 1):
-        context = Context()
-        with pytest.raises(Aborted):
-            engine.Query(LISTING, context)
-        assert context.code is grpc.StatusCode.RESOURCE_EXHAUSTED
-
-
-def test_event_id_within_a_batch_is_gone_on_from(engine):
-    request = replication_pb2.FetchEventsRequest(
-        after=common_pb2.EventId(seq=100, index=0), session_id=MINE, to_seq=300
-    )
-    assert pages(engine, request)[0] == [200, 300]
+def test_transfers_of_snapshots_are_paced_and_shared_evenly(engine):
+    address, raw = engine
+    began_s = time.monotonic()
+    list(connect(address).FetchSnapshot(replication_pb2.FetchSnapshotRequest(), timeout=60))
+    alone_s = time.monotonic() - began_s
+    # Of each byte the sending is reckoned, and the pauses are some times that.
+    assert alone_s > len(raw) * 4e-9 * (SHARE - 1)

@@ -54,7 +54,7 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "others come first")
         self.searches += 1
         through = request.to_seq
-        if self.page_seqs and not request.urgent:
+        if self.page_seqs:
             through = min(through, request.after.seq + self.page_seqs)
         events = np.zeros(through - request.after.seq, dtype=EVENT)
         events["seq"] = np.arange(request.after.seq + 1, through + 1)

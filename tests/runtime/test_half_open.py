@@ -67,7 +67,7 @@ def threaded_server():
     try:
         yield address
     finally:
-        server.stop(0).wait()
+        server.stop(0)
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def mute_connections(address: str) -> dict[str, socket.socket]:
 @pytest.fixture
 def hurried(monkeypatch):
     """All times of servers are a twentieth."""
-    for name in ("SERVER_OPTIONS", "CLIENTS_OPTIONS"):
+    for name in ("SERVER_OPTIONS", "CLIENTS_OPTIONS", "PEERS_OPTIONS"):
         monkeypatch.setattr(process, name, faster(getattr(process, name), 20))
 
 
@@ -275,4 +275,4 @@ def test_a_restarted_peer_is_reached_within_a_third_of_a_second():
             call.result(timeout=10)
             assert time.monotonic() - begin < 0.33 + 0.5  # half a second for a busy machine
         finally:
-            server.stop(0).wait()
+            server.stop(0)

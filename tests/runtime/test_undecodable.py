@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import contextmanager
 
 import grpc
@@ -41,69 +41,50 @@ ALL = (*SERVICES, "lockstep.v1.Cluster", "grpc.health.v1.Health", "grpc.reflecti
 METHODS = tuple(method for name in ALL for method in descriptor_pool.Default().FindServiceByName(name).methods)
 
 
-def echo(method, *, aio: bool):
+def echo(method):
     """A method's code that reads what it is given and answers once."""
     reply = message_factory.GetMessageClass(method.output_type)
-    if aio:
 
-        async def read(requests) -> None:
-            if isinstance(requests, AsyncIterator):
-                async for _ in requests:
-                    pass
+    async def read(requests) -> None:
+        if isinstance(requests, AsyncIterator):
+            async for _ in requests:
+                pass
 
-        async def call(_self, requests, _context):
-            await read(requests)
-            return reply()
+    async def call(_self, requests, _context):
+        await read(requests)
+        return reply()
 
-        async def stream(_self, requests, _context):
-            await read(requests)
-            yield reply()
-
-    else:
-
-        def read_all(requests) -> None:
-            if isinstance(requests, Iterator):
-                list(requests)
-
-        def call(_self, requests, _context):
-            read_all(requests)
-            return reply()
-
-        def stream(_self, requests, _context):
-            read_all(requests)
-            yield reply()
+    async def stream(_self, requests, _context):
+        await read(requests)
+        yield reply()
 
     return stream if method.server_streaming else call
 
 
-def register(server, *, aio: bool) -> None:
+def register(server) -> None:
     for name, add in SERVICES.items():
         methods = descriptor_pool.Default().FindServiceByName(name).methods
-        servicer = type("Echo", (BASES[name],), {method.name: echo(method, aio=aio) for method in methods})
+        servicer = type("Echo", (BASES[name],), {method.name: echo(method) for method in methods})
         add(servicer(), server)
 
 
 @contextmanager
-def threaded_server():
+def peers_server():
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    server = start_grpc_server(
-        address, lambda target: register(target, aio=False), tuple(SERVICES), cluster_pb2.GetStatusReply
-    )
+    server = start_grpc_server(address, register, tuple(SERVICES), cluster_pb2.GetStatusReply)
     try:
         yield address
     finally:
-        server.stop(0).wait()
+        server.stop(0)
 
 
 @contextmanager
-def aio_server():
+def clients_server():
     address = f"127.0.0.1:{free_ports(1)[0]}"
     loop = asyncio.new_event_loop()
 
     async def start():
-        return await start_aio_grpc_server(
-            address, lambda target: register(target, aio=True), tuple(SERVICES), cluster_pb2.GetStatusReply
-        )
+        return await start_aio_grpc_server(address, register, tuple(SERVICES), cluster_pb2.GetStatusReply)
 
     server, _ = loop.run_until_complete(start())
     thread = threading.Thread(target=loop.run_forever)
@@ -117,7 +98,7 @@ def aio_server():
         loop.close()
 
 
-@pytest.fixture(scope="module", params=[threaded_server, aio_server])
+@pytest.fixture(scope="module", params=[peers_server, clients_server])
 def channel(request):
     with request.param() as address, grpc.insecure_channel(address) as opened:
         yield opened

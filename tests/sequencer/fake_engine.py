@@ -4,6 +4,7 @@ It journals in memory, promises, acknowledges, asks for missing frames. Run as `
 (TOPOLOGY: a pickle). Prints one JSON line for each control record it applies, with the monotonic time.
 """
 
+import asyncio
 import itertools
 import json
 import pickle
@@ -165,19 +166,20 @@ class FakeEngine(replication_pb2_grpc.ReplicationServicer):
         frames = [encode_frame(one) for one in self.journal if one.last_seq >= request.from_seq]
         return replication_pb2.FetchJournalReply(frames=frames, tip=tip)
 
-    def ask(self, request: object) -> object:
-        """From a gRPC thread."""
+    async def ask(self, request: object) -> object:
+        """From gRPC's loop."""
         reply: Future = Future()
         self.questions.put((request, reply))
-        return reply.result(2)
+        async with asyncio.timeout(2):
+            return await asyncio.wrap_future(reply)
 
-    def Fence(self, request: object, _context: object) -> object:  # noqa: N802
+    async def Fence(self, request: object, _context: object) -> object:  # noqa: N802
         """gRPC."""
-        return self.ask(request)
+        return await self.ask(request)
 
-    def FetchJournal(self, request: object, _context: object) -> object:  # noqa: N802
+    async def FetchJournal(self, request: object, _context: object) -> object:  # noqa: N802
         """gRPC."""
-        yield self.ask(request)
+        yield await self.ask(request)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ engine run on it. Events and digests bypass the log in the real journal, so they
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +192,12 @@ class Disk:
     def read(self, seq: int) -> bytes:
         """The whole file."""
         return self.snapshots[seq]
+
+    @contextmanager
+    def open(self, seq: int) -> Iterator[tuple[SnapshotHead, BytesIO]]:
+        """The file, and its head."""
+        raw = self.snapshots[seq]
+        yield decode_head(raw), BytesIO(raw)
 
     # ---- reading, as Journal does --------------------------------------------------------------------------------
 

@@ -37,19 +37,21 @@ from lockstep.replica.effects import (
     Tick,
 )
 from lockstep.replica.events import EventStore
+from lockstep.replica.fetches import Fetches
 from lockstep.replica.journal import Journal
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.replayer import Replayer
 from lockstep.replica.restore import restore
 from lockstep.replica.retention import plan_cut, plan_retirement
-from lockstep.replica.service import ReplicationService
 from lockstep.replica.settings import ReplicaOptions
 from lockstep.replica.snapshot_file import decode_head, decode_snapshot_file
 from lockstep.replica.snapshots import usable
+from lockstep.replica.turnstile import never
 from lockstep.replica.untold import Untold
 from lockstep.replica.view import ReplicaView, view_of
+from lockstep.runtime.refusal import Refusal
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
-from lockstep.trials.simulation.call_context import Aborted, CallContext, answer_with
+from lockstep.trials.simulation.answers import all_of, all_pages, answer_with
 from lockstep.trials.simulation.disk import Disk
 from lockstep.trials.simulation.host import Host, hears
 from lockstep.trials.simulation.kernel import MS, SECOND, US
@@ -126,7 +128,7 @@ class EngineHost(Host):
         journal = cast("Journal", self.disk)
         self.machine = self._restore()
         self.events = EventStore(journal, self.world.topology.limits.event_window_commands)
-        self.service = ReplicationService(self.id, journal, self.events, lambda: self.view, self.post, self.disk)
+        self.fetches = Fetches(self.id, journal, self.events, lambda: self.view, self.disk)
         self.kernel.note(f"{self.name} has replayed up to {self.machine.applied_seq}, promised {self.machine.promised}")
 
     def _restore(self) -> ReplicaMachine:
@@ -381,25 +383,24 @@ class EngineHost(Host):
         self, request: replication_pb2.FetchJournalRequest, uuid: str, answer: JournalAnswer
     ) -> None:
         """`Replication.FetchJournal`, all replies at once."""
-        context = CallContext(uuid)
         try:
-            replies = list(self.service.FetchJournal(request, context))
-        except Aborted as aborted:
-            answer(None, "", str(aborted))
+            replies = all_of(self.fetches.journal(request, uuid, never))
+        except Refusal as refusal:
+            answer(None, "", str(refusal))
             return
         # Where a snapshot takes a log's place, its events go; a client that is behind could not be told them any more.
         if replies[0].snapshot_seq > self.slowest():
             replies[0].snapshot_seq = 0
-        answer(replies, context.replied_uuid, "")
+        answer(replies, self.fetches.cluster_uuid, "")
 
     def serve_fetch_events(self, request: replication_pb2.FetchEventsRequest, answer: Done) -> None:
         """`Replication.FetchEvents`, all replies at once."""
-        answer_with(answer, lambda: list(self.service.FetchEvents(request, CallContext())))
+        answer_with(answer, lambda: all_pages(self.fetches, request))
 
     def serve_snapshot(self, answer: Done) -> None:
         """`Replication.FetchSnapshot` of a stored file, all replies at once."""
         request = replication_pb2.FetchSnapshotRequest()
-        answer_with(answer, lambda: b"".join(one.chunk for one in self.service.FetchSnapshot(request, CallContext())))
+        answer_with(answer, lambda: b"".join(one.chunk for one in all_of(self.fetches.snapshot(request, never))))
 
     def serve_query(self, request: replication_pb2.QueryRequest, answer: Done) -> None:
         """`Replication.Query`."""

@@ -86,20 +86,16 @@ class FetchJournalReply(_message.Message):
     def __init__(self, frames: _Optional[_Iterable[bytes]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., committed_seq: _Optional[int] = ..., epochs: _Optional[_Iterable[_Union[EpochEntry, _Mapping]]] = ..., in_sync: bool = ..., digest: _Optional[bytes] = ..., first_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ...) -> None: ...
 
 class FetchEventsRequest(_message.Message):
-    __slots__ = ("after", "session_id", "to_seq", "told_epoch", "urgent", "caller")
+    __slots__ = ("after", "session_id", "to_seq", "told_epoch")
     AFTER_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     TO_SEQ_FIELD_NUMBER: _ClassVar[int]
     TOLD_EPOCH_FIELD_NUMBER: _ClassVar[int]
-    URGENT_FIELD_NUMBER: _ClassVar[int]
-    CALLER_FIELD_NUMBER: _ClassVar[int]
     after: _common_pb2.EventId
     session_id: int
     to_seq: int
     told_epoch: int
-    urgent: bool
-    caller: int
-    def __init__(self, after: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., session_id: _Optional[int] = ..., to_seq: _Optional[int] = ..., told_epoch: _Optional[int] = ..., urgent: bool = ..., caller: _Optional[int] = ...) -> None: ...
+    def __init__(self, after: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., session_id: _Optional[int] = ..., to_seq: _Optional[int] = ..., told_epoch: _Optional[int] = ...) -> None: ...
 
 class FetchEventsReply(_message.Message):
     __slots__ = ("epoch", "events", "through_seq", "committed_seq", "paused")

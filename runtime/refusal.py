@@ -1,0 +1,32 @@
+"""How a call is refused: the code that handles it raises, whatever serves it answers."""
+
+from typing import Final
+
+import grpc
+
+from lockstep.stream.codes import CODE_METADATA, RETRY_METADATA, Code
+
+Metadata = tuple[tuple[str, str], ...]
+_BUSY_RETRY_MS: Final = 100
+
+
+class Refusal(Exception):
+    """The call ends with this status; `metadata` goes with it."""
+
+    def __init__(self, code: grpc.StatusCode, text: str, metadata: Metadata = ()) -> None:
+        super().__init__(f"{code.name}: {text}")
+        self.code = code
+        self.text = text
+        self.metadata = metadata
+
+
+def busy(text: str) -> Refusal:
+    """Nothing is wrong with the call; there are others before it."""
+    metadata = ((CODE_METADATA, str(int(Code.BUSY))), (RETRY_METADATA, str(_BUSY_RETRY_MS)))
+    return Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, text, metadata)
+
+
+def malformed(text: str) -> Refusal:
+    """The call is wrong and stays wrong."""
+    metadata = ((CODE_METADATA, str(int(Code.MALFORMED_BATCH))), (RETRY_METADATA, "0"))
+    return Refusal(grpc.StatusCode.INVALID_ARGUMENT, text, metadata)
