@@ -131,9 +131,11 @@ define protoc
 endef
 
 proto: $(PROTOC_VENV)/.installed ## Generate the Python code of proto/
+	@$(PROTOC_VENV)/bin/python proto/generate.py
 	$(call protoc,$(GENERATED))
 
 proto-check: $(PROTOC_VENV)/.installed ## Check that the generated code is current
+	@$(PROTOC_VENV)/bin/python proto/generate.py --check
 	@rm -rf build/generated && mkdir -p build/generated/lockstep/sequencer/etcd
 	$(call protoc,build/generated)
 	@cd build/generated && find . -type f | sort | while read -r file; do \
