@@ -9,7 +9,7 @@ PROTOC_VENV := build/protoc
 GRPC_TOOLS := grpcio-tools==1.71.2
 PROTOS := $(wildcard proto/lockstep/v1/*.proto proto/lockstep/wire/v1/*.proto)
 SERVICES := $(addprefix proto/lockstep/v1/,accounts.proto cluster.proto market_data.proto orders.proto replication.proto)
-GENERATED := clients/python
+CLIENT := clients/python
 CODE := stream runtime engine sequencer replica marketdata gateway reconciler clients trials bench ops tests
 
 NATIVE := $(wildcard engine/native/*.cpp engine/native/*.hpp engine/native/include/lockstep/*.hpp) trials/chaos/skewed_clock.cpp
@@ -28,9 +28,10 @@ help: ## List the targets
 setup: $(STAMP) ## Create .venv with everything in it (implied by the others)
 
 # The native engine is compiled here, so its sources count too.
-$(STAMP): pyproject.toml CMakeLists.txt ops/setup/find-python $(NATIVE)
+$(STAMP): pyproject.toml $(CLIENT)/pyproject.toml CMakeLists.txt ops/setup/find-python $(NATIVE)
 	@python=$$(ops/setup/find-python) && echo "setup: $$($$python --version) ($$python)" && $$python -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable $(CLIENT) --editable '.[dev]'
+	@ops/setup/link-package
 	@touch $@
 
 demo: $(STAMP) ## Real local cluster: trade, kill -9 the primary and the sequencer, prove that nothing was lost
@@ -85,7 +86,7 @@ native-checks: build/sanitized/_core.so build/sanitized/fuzz ## The native core 
 lint: $(STAMP) proto-check ## Style, types and generated code
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
-	@$(BIN)/mypy -p lockstep
+	@ops/setup/check-types $(BIN)/mypy
 	@for file in bench/native_bench.cpp engine/native/example.cpp engine/native/fuzz_driver.cpp trials/chaos/skewed_clock.cpp; do \
 	  $(CXX) $(CXX_STRICT) -fsyntax-only $$file || exit 1; done
 
@@ -122,24 +123,27 @@ $(PROTOC_VENV)/.installed: $(STAMP)
 	@$(PROTOC_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '$(GRPC_TOOLS)'
 	@touch $@
 
-# $(1): the folder that gets the generated code
+# $(1): the folder that gets the generated code, as a tree of the package. What speaks to etcd is the cluster's alone: its
+# text is where its code is, and protoc is told under which name.
 define protoc
-	@mkdir -p $(1)
+	@rm -rf $(1) && mkdir -p $(1)
 	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=$(1) $(PROTOS)
 	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Iproto --grpc_python_out=$(1) $(SERVICES)
-	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Iclients/python --python_out=$(1) --pyi_out=$(1) clients/python/lockstep/sequencer/etcd/etcd_subset.proto
+	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Ilockstep/sequencer=sequencer --python_out=$(1) --pyi_out=$(1) sequencer/etcd/etcd_subset.proto
 endef
 
 proto: $(PROTOC_VENV)/.installed ## Generate the Python code of proto/
 	@$(PROTOC_VENV)/bin/python proto/generate.py
-	$(call protoc,$(GENERATED))
+	$(call protoc,build/generated)
+	@cp -R build/generated/lockstep/v1 build/generated/lockstep/wire $(CLIENT)/lockstep/
+	@cp -R build/generated/lockstep/sequencer .
 
 proto-check: $(PROTOC_VENV)/.installed ## Check that the generated code is current
 	@$(PROTOC_VENV)/bin/python proto/generate.py --check
-	@rm -rf build/generated && mkdir -p build/generated/lockstep/sequencer/etcd
 	$(call protoc,build/generated)
-	@cd build/generated && find . -type f | sort | while read -r file; do \
-	  cmp -s "$$file" "../../$(GENERATED)/$$file" || { echo "$(GENERATED)/$$file is not what proto/ says; run 'make proto'"; exit 1; }; \
+	@cd build/generated/lockstep && find . -type f | sed 's#^\./##' | sort | while read -r file; do \
+	  case $$file in sequencer/*) place=$$file;; *) place=$(CLIENT)/lockstep/$$file;; esac; \
+	  cmp -s "$$file" "../../../$$place" || { echo "$$place is not what its .proto says; run 'make proto'"; exit 1; }; \
 	done
 
 dashboards: $(STAMP) ## Write the JSON of the Grafana dashboards
@@ -148,3 +152,4 @@ dashboards: $(STAMP) ## Write the JSON of the Grafana dashboards
 clean: ## Remove everything that make has built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f engine/native/_core.*.so trials/chaos/skewed_clock.so

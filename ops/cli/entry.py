@@ -1,4 +1,4 @@
-"""Where the `lockstep` script begins: a base install has the script, but not what the commands need."""
+"""Where the `lockstep` script begins; says in one line what is missing if it was installed without what it needs."""
 
 import sys
 
@@ -11,10 +11,7 @@ def main() -> int:
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.split(".")[0] == "lockstep":
             raise
-        sys.stderr.write(
-            f"lockstep: the command line needs the package {missing.name}, which a client does not: "
-            "pip install 'lockstep[cluster]'\n"
-        )
+        sys.stderr.write(f"lockstep: the package {missing.name} is missing here: pip install lockstep-cluster\n")
         return 1
     create_privately()
     return run()

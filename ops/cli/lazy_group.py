@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import click
 
+_EXTRAS: Final = {"hdrh": ("hdrhistogram", "bench")}
+"""What only some commands import, as the package to install and the extra that brings it."""
 _SENTENCE: Final = 200
 """Longer than any command's first sentence: what click would cut, wraps."""
 
@@ -42,11 +44,28 @@ class LazyGroup(PlainGroup):
         return list(self._modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a subcommand."""
+        """Import and return a subcommand; if its extra is not installed, one that says so."""
         del ctx
         if cmd_name not in self._modules:
             return None
         module, _, attribute = self._modules[cmd_name].partition(":")
-        command = getattr(importlib.import_module(module), attribute or "command")
+        try:
+            command = getattr(importlib.import_module(module), attribute or "command")
+        except ModuleNotFoundError as missing:
+            wanted = (missing.name or "").split(".")[0]
+            if wanted not in _EXTRAS:
+                raise
+            return _absent(cmd_name, *_EXTRAS[wanted])
         assert isinstance(command, click.Command)
         return command
+
+
+def _absent(name: str, package: str, extra: str) -> click.Command:
+    needs = f"needs the package {package}: pip install 'lockstep-cluster[{extra}]'"
+
+    def say_so() -> None:
+        raise click.ClickException(f"lockstep {name} {needs}")
+
+    # Whatever it is given, that is the answer.
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+    return click.Command(name, callback=say_so, help=needs.capitalize(), context_settings=anything)

@@ -54,7 +54,7 @@ COMMANDS: Final = {
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=False,
 )
-@click.version_option(None, "--version", package_name="lockstep", prog_name="lockstep", message="%(prog)s %(version)s")
+@click.version_option(package_name="lockstep-cluster", prog_name="lockstep", message="%(prog)s %(version)s")
 def cli() -> None:
     """A replicated exchange that keeps trading when a machine dies.
 

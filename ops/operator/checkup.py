@@ -341,7 +341,7 @@ def judge_versions(versions: Iterable[tuple[str, str, str]]) -> tuple[Finding, .
     found = []
     for name, have, wanted in versions:
         if not have:
-            remedy = "pip install 'lockstep[cluster]'"
+            remedy = "pip install lockstep-cluster"
             found.append(Finding("versions", name, Grade.FAULT, "is not installed", remedy))
         elif wanted:
             found.append(Finding("versions", name, Grade.WARNING, f"{have}, tested with {wanted}", f"install {wanted}"))

@@ -6,6 +6,7 @@ long the disk takes.
 
 import contextlib
 import ctypes
+import operator
 import os
 import platform
 import re
@@ -256,11 +257,11 @@ def _kernel(name: str) -> int:
 
 def _versions() -> list[tuple[str, str, str]]:
     """(name, found, wanted if that is something else) of Python, Lockstep and what a cluster host needs."""
-    rows = [("python", platform.python_version(), ""), ("lockstep", version("lockstep"), "")]
-    for line in requires("lockstep") or ():
+    rows = [("python", platform.python_version(), ""), (_OURS, version(_OURS), "")]
+    for line in requires(_OURS) or ():
         needed, _, marker = line.partition(";")
         named = _REQUIREMENT.match(needed)
-        if named is None or (marker and "cluster" not in marker):
+        if named is None or marker:
             continue
         name, bounds = named[1], needed[named.end() :].strip(" ()")
         try:
@@ -272,17 +273,16 @@ def _versions() -> list[tuple[str, str, str]]:
     return rows
 
 
+_OURS: Final = "lockstep-cluster"
 _REQUIREMENT: Final = re.compile(r"\s*([A-Za-z0-9._-]+)(?:\[[^]]*\])?")
-_BOUND: Final = re.compile(r"(>=|<)\s*([0-9.]+)")
+_BOUND: Final = re.compile(r"(>=|==|<)\s*([0-9.]+)")
 
 
 def _within(have: str, bounds: str) -> bool:
     """Whether a version lies within bounds such as `<9,>=8.1`: all that this project's requirements use."""
     number = _numbers(have)
-    return all(
-        number >= _numbers(bound) if sign == ">=" else number < _numbers(bound)
-        for sign, bound in _BOUND.findall(bounds)
-    )
+    compare = {">=": operator.ge, "==": operator.eq, "<": operator.lt}
+    return all(compare[sign](number, _numbers(bound)) for sign, bound in _BOUND.findall(bounds))
 
 
 def _numbers(text: str) -> tuple[int, ...]:

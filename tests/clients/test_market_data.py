@@ -22,6 +22,7 @@ from lockstep import (
     Unavailable,
 )
 from lockstep.book import FeedGap, MarketMachine
+from lockstep.newer_asyncio import timeout
 from lockstep.v1 import common_pb2, market_data_pb2
 
 BUY, SELL = 1, 2
@@ -462,8 +463,8 @@ def test_books_stand_still_while_nobody_asks_also_after_a_time_out(run_with_gate
             assert isinstance(book, Book)
             with pytest.raises(Unavailable, match="ask again"):
                 await subscription.next(0.1)
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.1):
+            with pytest.raises(asyncio.TimeoutError):
+                async with timeout(0.1):
                     await subscription.next()
             for seq in range(11, 16):
                 gateway.market_more.put_nowait(change(seq, seq - 1, level(BUY, 99, seq)))
@@ -484,7 +485,7 @@ def test_subscription_begins_when_it_is_made_and_not_with_the_first_question(
         gateway.market_scripts = [[tape(4), trade(5, 1, 4)]]
         async with AsyncClient(gateway.address) as client:
             subscription = await client.subscribe(["ACME"], feeds=[Feed.TRADES])
-            async with asyncio.timeout(5):
+            async with timeout(5):
                 while not gateway.subscriptions:  # noqa: ASYNC110 - nothing announces it
                     await asyncio.sleep(0.01)
             assert isinstance(await subscription.next(5), PublicTrade)

@@ -1,7 +1,8 @@
-"""What the base install promises: it needs nothing of the cluster, and its words are the wire's words."""
+"""What the client promises: it needs nothing of the cluster, runs on any system, and its words are the wire's words."""
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -11,6 +12,23 @@ from lockstep.v1 import common_pb2, market_data_pb2
 
 CLUSTER = ("stream", "sequencer", "engine", "replica", "gateway", "ops")
 CLUSTER_PACKAGES = ("pyaeron", "rocksdict", "sortedcontainers", "crc32c", "uvloop", "click", "rich", "structlog")
+ON_WINDOWS = """
+import asyncio, concurrent.futures, json, logging, os, pkgutil, random, subprocess, tempfile, threading, uuid
+import google.protobuf.internal.builder, google.protobuf.runtime_version, grpc.aio, numpy.typing, typing_extensions
+for name in ("fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"):
+    sys.modules[name] = None
+for name in (
+    "register_at_fork", "fork", "forkpty", "getuid", "geteuid", "getgid", "getpgid", "setsid", "uname", "pread",
+    "pwrite", "fdatasync", "sendfile", "fchmod", "chown", "mkfifo", "sched_getaffinity", "statvfs", "O_CLOEXEC",
+    "O_NOFOLLOW", "O_DIRECTORY", "O_NONBLOCK", "O_DSYNC", "killpg", "wait3", "wait4", "WNOHANG", "posix_fallocate",
+):
+    vars(os).pop(name, None)
+import lockstep
+from lockstep import *
+for found in pkgutil.walk_packages([next(iter(lockstep.__path__))], "lockstep."):
+    __import__(found.name)
+"""
+"""Takes away what Windows lacks, once everything that is not ours has been imported, and imports all of ours."""
 
 
 def _modules_after(statement: str) -> list[str]:
@@ -18,6 +36,7 @@ def _modules_after(statement: str) -> list[str]:
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
 
+@pytest.mark.skipif(find_spec("lockstep.replica") is None, reason="the client alone is installed here")
 def test_a_process_of_the_cluster_does_not_import_the_client() -> None:
     assert "lockstep.session_machine" not in _modules_after("import lockstep.replica.process")
 
@@ -28,6 +47,13 @@ def test_importing_the_package_pulls_no_module_of_the_cluster() -> None:
     assert "lockstep.session_machine" in loaded
     assert not [name for name in loaded if name.startswith(tuple(f"lockstep.{part}" for part in CLUSTER))]
     assert not roots & set(CLUSTER_PACKAGES)
+
+
+def test_every_module_is_imported_where_the_system_is_not_posix() -> None:
+    loaded = _modules_after(f"import sys\n{ON_WINDOWS}")
+    assert {"lockstep.session_shell", "lockstep.client_log", "lockstep.channel", "lockstep.v1.orders_pb2_grpc"} <= set(
+        loaded
+    )
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,7 @@ def modules() -> Modules:
         for file in (ROOT / room).rglob("*.py") if (ROOT / room / "__init__.py").exists() else ():
             found[name_of(file.relative_to(ROOT))] = file
     for file in CLIENT.rglob("*.py"):
-        if not any(folder.is_symlink() for folder in file.parents if CLIENT in folder.parents):
-            found[name_of(file.relative_to(CLIENT))] = file
+        found[name_of(file.relative_to(CLIENT))] = file
     return found
 
 

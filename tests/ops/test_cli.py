@@ -128,10 +128,24 @@ def test_replay_to_nowhere_names_the_address(run_cli: Callable, tmp_path: Path) 
     assert_clear(run_cli("replay", flow, "--address", "nonsense"), 2, "nonsense")
 
 
-def test_a_base_install_is_told_what_the_command_line_needs() -> None:
+def test_an_install_without_what_it_needs_says_so_in_a_line() -> None:
     script = "import sys; sys.modules['click'] = None\nfrom lockstep.ops.cli.entry import main\nsys.exit(main())"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == (
-        "lockstep: the command line needs the package click, which a client does not: pip install 'lockstep[cluster]'\n"
-    )
+    assert done.stderr == "lockstep: the package click is missing here: pip install lockstep-cluster\n"
+
+
+def test_without_the_extra_bench_its_commands_say_so_and_the_others_work() -> None:
+    script = "import sys; sys.modules['hdrh'] = None\nfrom lockstep.ops.cli.entry import main\nsys.exit(main())"
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", script, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    said = "needs the package hdrhistogram: pip install 'lockstep-cluster[bench]'"
+    for command in (["bench", "cluster", "--rate", "1"], ["replay", "flow.csv"], ["bench", "--help"]):
+        done = run(*command)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"Error: lockstep {command[0]} {said}\n"
+    assert "".join(said.capitalize().split()) in "".join(run("--help").stdout.split())
+    assert run("sim", "--help").returncode == 0

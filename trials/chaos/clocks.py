@@ -11,11 +11,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-import lockstep
 from lockstep.runtime.process import EnvironmentFault
 
 _OFFSET: Final = struct.Struct("=q")
-_LIBRARY: Final = Path("trials", "chaos", "skewed_clock.so")
+_LIBRARY: Final = Path(__file__).with_name("skewed_clock.so")
 _TRIAL_S: Final = -3600
 _CLOSE_S: Final = 60
 _PATIENCE_S: Final = 10.0
@@ -30,13 +29,14 @@ class HostClock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._library = _find_library()
+        if not _LIBRARY.exists():
+            raise EnvironmentFault("skewed_clock.so was not built; install the package again, on Linux with glibc")
         path.write_bytes(_OFFSET.pack(0))
         self._try()
 
     def prefix(self) -> tuple[str, ...]:
         """What a command begins with to run with this clock."""
-        preload = ":".join(filter(None, (str(self._library), os.environ.get("LD_PRELOAD", ""))))
+        preload = ":".join(filter(None, (str(_LIBRARY), os.environ.get("LD_PRELOAD", ""))))
         return ("env", f"LD_PRELOAD={preload}", f"LOCKSTEP_CLOCK_OFFSET={self._path}")
 
     def step(self, offset_ms: int) -> None:
@@ -57,11 +57,3 @@ class HostClock:
         self.step(0)
         if shown.returncode or abs(float(shown.stdout) - time.time() - _TRIAL_S) > _CLOSE_S:
             raise EnvironmentFault(f"processes keep this machine's clock here: {shown.stderr.strip() or shown.stdout}")
-
-
-def _find_library() -> Path:
-    for folder in lockstep.__path__:
-        library = Path(folder) / _LIBRARY
-        if library.exists():
-            return library
-    raise EnvironmentFault("skewed_clock.so was not built; install the package again, on Linux with glibc")

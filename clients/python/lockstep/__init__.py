@@ -10,11 +10,16 @@ Example:
 
 import os
 from importlib import import_module
+from pkgutil import extend_path
 from typing import TYPE_CHECKING
 
 # gRPC's fork handlers are documented as off in Python; its core takes them for on, and with grpc.aio in use they abort
 # a forked process at random (a failed check in ev_epoll1_linux.cc). It reads this once, when it is imported.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+# The cluster's distribution adds subpackages to this package, and need not lie in the same folder: what is compiled has
+# one of its own on some systems.
+__path__ = extend_path(__path__, __name__)
 
 if TYPE_CHECKING:
     from lockstep.admin import (

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from lockstep.admin import (
     AdjustCash,
@@ -23,8 +24,10 @@ from lockstep.arguments import Price, micros, word
 from lockstep.enums import AccountStatus, Phase
 from lockstep.keywords import named_arguments
 
+Handle = TypeVar("Handle")
 
-class Administration[Handle](ABC):
+
+class Administration(ABC, Generic[Handle]):
     """Each call submits one numbered command and gives its handle (asyncio: after `await`).
 
     All need the admin entitlement; without it the outcome is a refusal, NOT_ENTITLED. The rules are in docs/engine.md,

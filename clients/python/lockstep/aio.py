@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, Unpack
+from typing import Any, Final
 
 import grpc
 import grpc.aio
+from typing_extensions import Self, Unpack
 
 from lockstep.arguments import LONGEST_S, U32, Price, bearer_token, instrument_name, integer, shown, span, word
 from lockstep.backoff import pause_s

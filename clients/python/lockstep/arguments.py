@@ -14,9 +14,11 @@ import re
 from decimal import Context, Decimal, InvalidOperation
 from enum import Enum, IntEnum
 from functools import cache
-from typing import Final, SupportsIndex, TypeGuard
+from typing import Final, SupportsIndex, TypeGuard, TypeVar
 
 import numpy as np
+
+E = TypeVar("E", bound=IntEnum)
 
 Price = Decimal | str | int
 """An amount of money for one unit, exactly. Floats are refused: 0.1 is not a tenth."""
@@ -91,7 +93,7 @@ def name_text(name: str, value: object) -> str:
     return str(value)
 
 
-def word[E: IntEnum](words: type[E], name: str, value: E | str | int) -> E:
+def word(words: type[E], name: str, value: E | str | int) -> E:
     """A member of an enum, from itself, its number, or its name in any case.
 
     Raises:
@@ -116,7 +118,7 @@ def word[E: IntEnum](words: type[E], name: str, value: E | str | int) -> E:
 
 
 @cache
-def _members[E: IntEnum](words: type[E]) -> dict[str, E]:
+def _members(words: type[E]) -> dict[str, E]:
     return dict(words.__members__)
 
 

@@ -3,11 +3,13 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from lockstep.columns import ReportColumns
 from lockstep.errors import LockstepError
 from lockstep.values import Report
+
+T = TypeVar("T")
 
 _INSTEAD = (
     "it is called in the event loop between two messages, where nobody awaits it: give a plain function, or iterate "
@@ -55,7 +57,7 @@ def check_callback(name: str, callback: Callable[..., Any] | None) -> None:
             raise TypeError(f"{name} is a generator function, {callback!r}: {_INSTEAD}")
 
 
-def call_plain[T](callback: Callable[[T], object], told: T) -> None:
+def call_plain(callback: Callable[[T], object], told: T) -> None:
     """Call it. What it raises comes out as a LockstepError, also an exit or a cancellation: these would end the loop's
     thread or task in silence. So does a coroutine or a generator that it returns: none of its text has run.
     """

@@ -116,7 +116,8 @@ class _ForkMemory:
         self.inherited = False
         self.used = False
         """Whether this process has made a channel."""
-        os.register_at_fork(before=self._before_fork, after_in_child=self._after_fork)
+        if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+            os.register_at_fork(before=self._before_fork, after_in_child=self._after_fork)
 
     def _before_fork(self) -> None:
         self.used |= any(_POLLER in thread.name for thread in threading.enumerate())

@@ -22,10 +22,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from lockstep.columns import ReportColumns
 from lockstep.session_events import Checkpoint, Parcel, ReportId

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Final
 
 from lockstep.arguments import wait_s
@@ -56,7 +57,7 @@ class CommandHandle:
             self._owner.check_may_wait("CommandHandle.result()")
         try:
             return future.result(seconds).raise_for_refusal()
-        except TimeoutError:
+        except FutureTimeout:
             raise Unavailable(
                 f"command {self.session_no} is not answered after {timeout} s; it is still on its way, ask again"
             ) from None

@@ -7,7 +7,7 @@ from lockstep.enums import Code, code_name
 if TYPE_CHECKING:
     from lockstep.values import Report
 
-_REMEDIES = {
+_REMEDIES: dict[int, str] = {
     Code.NOT_ENTITLED: "use an account that this client's token is entitled to, or ask for the entitlement",
     Code.UNAUTHENTICATED: "pass the token of a configured client: Client(..., token=...)",
     Code.SESSION_TAKEN_OVER: "another connection opened the same session id; open a session of your own",
@@ -67,7 +67,7 @@ class Refused(LockstepError):
         self.code = code
         self.text = text
         self.report = report
-        remedy = _REMEDIES.get(Code(code)) if code in Code else None
+        remedy = _REMEDIES.get(code)
         parts = [f"{code_name(code)} ({code})"]
         if text:
             parts.append(text)

@@ -4,10 +4,14 @@ Python's own check does not see the terms that come as `**terms`, and would not 
 """
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import wraps
-from typing import Final, get_args
+from typing import Final, ParamSpec, TypeVar, get_args
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # How others call it, without case and underscores -> our words; the first that the call knows is meant.
 _ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
@@ -50,7 +54,7 @@ def _letters(word: str) -> str:
     return word.replace("_", "").replace("-", "").casefold()
 
 
-def named_arguments[**P, R](call: Callable[P, R]) -> Callable[P, R]:
+def named_arguments(call: Callable[P, R]) -> Callable[P, R]:
     """Decorates a call whose arguments are given by name, `**terms` of a TypedDict included."""
     known = frozenset(_known_to(call))
 
@@ -63,7 +67,10 @@ def named_arguments[**P, R](call: Callable[P, R]) -> Callable[P, R]:
             raise TypeError(f"{call.__name__}() got an unexpected keyword argument {unknown!r}; {hint}")
         return call(*args, **kwargs)
 
-    return inspect.markcoroutinefunction(checked) if inspect.iscoroutinefunction(call) else checked
+    # Before Python 3.12 nothing can tell `inspect` that it makes a coroutine; calling it is the same.
+    if sys.version_info >= (3, 12) and inspect.iscoroutinefunction(call):
+        return inspect.markcoroutinefunction(checked)
+    return checked
 
 
 def _known_to(call: Callable[..., object]) -> Iterable[str]:

@@ -6,12 +6,14 @@ the time is in the list, once; what comes, goes or changes while it is fetched m
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from lockstep.arguments import U32, integer
 from lockstep.reference import Instrument, Reference, instrument_from_proto
 from lockstep.v1 import accounts_pb2, accounts_pb2_grpc, market_data_pb2, market_data_pb2_grpc
 from lockstep.values import Account, Order, account_from_proto, order_from_proto
+
+T = TypeVar("T")
 
 
 class Lists(ABC):
@@ -61,7 +63,7 @@ class Lists(ABC):
         self.reference.learn(found)
         return found
 
-    async def _pages[T](
+    async def _pages(
         self, stub: Callable[[Any], Any], method: str, request: Any, rows: Callable[[Any], list[T]]
     ) -> AsyncIterator[list[T]]:
         while True:
@@ -77,7 +79,7 @@ class Lists(ABC):
         """One call, over all gateways."""
 
 
-async def _rows[T](pages: AsyncIterator[list[T]]) -> AsyncIterator[T]:
+async def _rows(pages: AsyncIterator[list[T]]) -> AsyncIterator[T]:
     async for page in pages:
         for row in page:
             yield row
@@ -118,7 +120,7 @@ class BlockingLists(ABC):
         """All instruments, by id, fetched anew."""
         return self._run(self._lists().instruments())
 
-    def _iterate[T](self, pages: AsyncIterator[list[T]]) -> Iterator[T]:
+    def _iterate(self, pages: AsyncIterator[list[T]]) -> Iterator[T]:
         while (page := self._run(_next(pages))) is not None:
             yield from page
 
@@ -127,9 +129,9 @@ class BlockingLists(ABC):
         """The asyncio client behind this one."""
 
     @abstractmethod
-    def _run[T](self, work: Coroutine[Any, Any, T]) -> T:
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine of it and wait."""
 
 
-async def _next[T](pages: AsyncIterator[list[T]]) -> list[T] | None:
+async def _next(pages: AsyncIterator[list[T]]) -> list[T] | None:
     return await anext(pages, None)

@@ -4,10 +4,13 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from lockstep.errors import Unavailable
+from lockstep.newer_asyncio import Runner
 from lockstep.ownership import Owner
+
+T = TypeVar("T")
 
 _LOOP_START_S: Final = 5.0
 _LOOK_AGAIN_S: Final = 1.0
@@ -34,7 +37,7 @@ class LoopThread:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+            with Runner(loop_factory=self._loop_factory) as runner:
                 self._loop = runner.get_loop()
                 runner.run(self._serve())
         except BaseException as error:  # noqa: BLE001 - top of a thread: who waits for the loop is told
@@ -51,7 +54,7 @@ class LoopThread:
         """Whether it still takes work."""
         return self._loop is not None and not self._loop.is_closed()
 
-    def run[T](self, work: Coroutine[Any, Any, T], what: str = "a blocking call of the client") -> T:
+    def run(self, work: Coroutine[Any, Any, T], what: str = "a blocking call of the client") -> T:
         """Run a coroutine in the loop and wait for it. `what`: the call, for the text of a refusal.
 
         Raises:
@@ -77,7 +80,7 @@ class LoopThread:
             future.cancel()
             raise
 
-    def _wait[T](self, future: "concurrent.futures.Future[T]") -> T:
+    def _wait(self, future: "concurrent.futures.Future[T]") -> T:
         while True:
             concurrent.futures.wait((future,), _LOOK_AGAIN_S)
             if future.done():

