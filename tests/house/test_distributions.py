@@ -73,14 +73,14 @@ def test_a_checkout_is_imported_from_its_real_folders() -> None:
 
 
 def test_a_module_that_was_not_there_at_the_installation_is_found(tmp_path: Path) -> None:
-    """In a package's folder of this checkout (never tracked), from a process that begins somewhere else."""
-    module = ROOT / "gateway" / "build" / f"{tmp_path.name}.py"
+    """In a folder of this checkout that is never tracked, from a process that begins somewhere else."""
+    module = ROOT / "build" / f"{tmp_path.name}.py"
     module.parent.mkdir(exist_ok=True)
     try:
         module.write_text("def fail():\n    raise RuntimeError\n")
-        script = f"from lockstep.gateway.build import {module.stem} as new\nnew.fail()"
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+        script = f"from lockstep.build import {module.stem} as new\nnew.fail()"
+        command = [sys.executable, "-B", "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     finally:
         module.unlink()
-        module.parent.rmdir()
     assert f'File "{module}", line 2, in fail' in done.stderr
