@@ -208,8 +208,8 @@ def stamped_time_waits_for_clocks_that_are_behind(patch: pytest.MonkeyPatch) -> 
 def gateway_resends_out_of_order(patch: pytest.MonkeyPatch) -> None:
     real = Uplink._begin_reign
 
-    def begin_reign(self: Uplink, reign: int, link_no: int) -> None:
-        real(self, reign, link_no)
+    def begin_reign(self: Uplink, reign: int) -> None:
+        real(self, reign)
         self._waiting.reverse()
 
     patch.setattr(Uplink, "_begin_reign", begin_reign)
@@ -219,9 +219,9 @@ def gateway_resends_out_of_order(patch: pytest.MonkeyPatch) -> None:
 def gateway_forgets_what_is_unanswered(patch: pytest.MonkeyPatch) -> None:
     real = Uplink._begin_reign
 
-    def begin_reign(self: Uplink, reign: int, link_no: int) -> None:
+    def begin_reign(self: Uplink, reign: int) -> None:
         self._sent.clear()
-        real(self, reign, link_no)
+        real(self, reign)
 
     patch.setattr(Uplink, "_begin_reign", begin_reign)
 
