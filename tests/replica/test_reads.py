@@ -1,5 +1,6 @@
 """Which queries an engine answers in a turn of its loop, and that the rest of the turn is for trading."""
 
+import queue
 import time
 
 import pytest
@@ -9,6 +10,8 @@ from lockstep.engine.implementations import NAMES
 from lockstep.engine.pages import account_rows, instrument_rows, order_rows
 from lockstep.replica.answers import answer_query, is_listing
 from lockstep.replica.reads import LISTINGS_SHARE, LOOKUPS_A_TURN, MAX_WAITING, Reads
+from lockstep.replica.service import QueryCall, TooManyQueries
+from lockstep.replica.shell import ReplicaShell
 from lockstep.v1 import replication_pb2
 from tests.engine.test_pages import Market
 
@@ -130,3 +133,16 @@ def test_an_account_that_is_asked_for_is_that_one_or_none():
     for asked, expected in ((2, [2]), (3, [3]), (4, []), (0, [])):
         reply = answer_query(replication_pb2.QueryRequest(account=asked), market.engine)
         assert account_rows(reply.account_rows)["account"].tolist() == expected
+
+
+def test_a_query_beyond_what_may_wait_whose_caller_has_gone_stops_no_loop():
+    """It was told TooManyQueries, which a cancelled future takes for an error of who tells it."""
+    shell = object.__new__(ReplicaShell)
+    shell._inbox, shell._reads = queue.SimpleQueue(), Reads()
+    calls = [QueryCall(replication_pb2.QueryRequest(account=1)) for _ in range(MAX_WAITING + 2)]
+    calls[-2].done.cancel()
+    for call in calls:
+        shell._inbox.put(call)
+    assert shell._drain_inbox(0) == len(calls)
+    with pytest.raises(TooManyQueries):
+        calls[-1].done.result(0)
