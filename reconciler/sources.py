@@ -35,6 +35,8 @@ from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 
 CHUNK_BYTES: Final = 1 << 20
 _TIMEOUT_S: Final = 20.0
+# Engines give away some tens of megabytes a second at the most, whoever asks.
+_SNAPSHOT_TIMEOUT_S: Final = 600.0
 _SHORT_TIMEOUT_S: Final = 3.0
 _LEARN_S: Final = 1.0
 _LEARN_POLL_S: Final = 0.01
@@ -224,7 +226,7 @@ class LiveEngine:
 
     def snapshot(self) -> Start | None:
         try:
-            parts = list(self._stub.FetchSnapshot(replication_pb2.FetchSnapshotRequest(), timeout=_TIMEOUT_S))
+            parts = list(self._stub.FetchSnapshot(replication_pb2.FetchSnapshotRequest(), timeout=_SNAPSHOT_TIMEOUT_S))
             head, state = decode_snapshot_file(b"".join(part.chunk for part in parts))
         except grpc.RpcError as error:
             if isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.NOT_FOUND:

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 from typing import Final, Protocol
@@ -137,7 +138,8 @@ class _Queue:
 
     def after_turn(self, work: Callable[[], None]) -> None:
         """In the lane's thread, behind a turn that may still be under way."""
-        self._thread.submit(work)
+        with suppress(RuntimeError):  # closed: whoever reads is cut off
+            self._thread.submit(work)
 
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=False)

@@ -13,9 +13,11 @@ itself says INTERNAL or UNKNOWN there, which reads as a fault of the server, and
 """
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -31,6 +33,7 @@ STALLED_S: Final = 20.0
 MAX_MUTE: Final = 1_024
 """Calls of a server that have not said yet what they ask for."""
 MAX_THREADS: Final = 32
+_SETTLE_S: Final = 1.0
 
 LIMITS: Final[Mapping[str, Limit]] = {
     # Not GetStatus and Health/Check: however many ask, it is made once at a time, or costs next to nothing.
@@ -98,6 +101,7 @@ class CallGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the packag
         self._made: dict[str, Any] = {}
         self._mute = _Mute()
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="operation")
+        self._under_way: set[_Call] = set()
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         """The handler that serves the call."""
@@ -109,8 +113,12 @@ class CallGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the packag
             made = self._made[details.method] = self._guarded(details.method, handler)
         return made
 
-    def close(self) -> None:
-        """No more operations."""
+    async def settled(self) -> None:
+        """After the server's end: what calls have opened is closed, but for operations that take longer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_S):
+                while self._under_way:  # noqa: ASYNC110 - at a process' end alone
+                    await asyncio.sleep(0.005)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _guarded(self, method: str, handler: Any) -> Any:
@@ -123,11 +131,12 @@ class CallGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the packag
         if is_operation:
             assert shape == "unary_unary", f"{method}: a stream in threads would hold one for as long as it lasts"
             inner = self._in_thread(inner)
+        begin = partial(_Call, self._under_way, places)
         read = self._mute.first if not handler.request_streaming else None
         if handler.response_streaming:
-            serve, name = _streaming(inner, places, read), "stream_stream"
+            serve, name = _streaming(inner, begin, read), "stream_stream"
         else:
-            serve, name = _answering(inner, places, read), "stream_unary"
+            serve, name = _answering(inner, begin, read), "stream_unary"
         return handler._replace(
             request_streaming=True,
             request_deserializer=_marking(handler.request_deserializer),
@@ -176,12 +185,13 @@ class OperationContext:
 
 _WORDS: Final = {False: "unary", True: "stream"}
 First = Callable[[Any], Awaitable[Any]]
+Begin = Callable[[Any], "_Call"]
 
 
-def _answering(inner: Any, places: Places | None, first: First | None) -> Any:
+def _answering(inner: Any, begin: Begin, first: First | None) -> Any:
     async def serve(requests: Any, context: Any) -> Any:
         reply: Any = None
-        with _Call(places, context) as call:
+        with begin(context) as call:
             reply = await inner(await call.request(requests, first), context)
         await call.end()
         return reply
@@ -189,11 +199,11 @@ def _answering(inner: Any, places: Places | None, first: First | None) -> Any:
     return serve
 
 
-def _streaming(inner: Any, places: Places | None, first: First | None) -> Any:
+def _streaming(inner: Any, begin: Begin, first: First | None) -> Any:
     generates = inspect.isasyncgenfunction(inner)
 
     async def serve(requests: Any, context: Any) -> None:
-        with _Call(places, context) as call:
+        with begin(context) as call:
             request = await call.request(requests, first)
             if generates:
                 await _send(inner(request, context), context, call.place)
@@ -207,16 +217,19 @@ def _streaming(inner: Any, places: Places | None, first: First | None) -> Any:
 class _Call:
     """A call under way: has a place while its code runs, and is refused, where it is, once that place is free again."""
 
-    def __init__(self, places: Places | None, context: Any) -> None:
+    def __init__(self, under_way: "set[_Call]", places: Places | None, context: Any) -> None:
         self.place: Place | None = None
+        self._under_way = under_way
         self._places = places
         self._context = context
         self._refusal: Refusal | None = None
 
     def __enter__(self) -> "_Call":
+        self._under_way.add(self)
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        self._under_way.discard(self)
         if self._places is not None and self.place is not None:
             self._places.leave(self.place)
         self._refusal = error if isinstance(error, Refusal) else None

@@ -164,12 +164,14 @@ def start_grpc_server(
         EnvironmentFault: the address cannot be bound.
     """
 
-    async def start() -> grpc.aio.Server:
-        server, probe = await _start(PEERS_OPTIONS, address, register, services, ClusterService(status, operations))
+    async def start() -> RunningServer:
+        guard = CallGuard()
+        cluster = ClusterService(status, operations)
+        server, probe = await _start(PEERS_OPTIONS, address, register, services, cluster, guard)
         await _show(probe, ("", *services, _CLUSTER), serving=ready)
-        return server
+        return RunningServer(server, guard.settled)
 
-    return RunningServer(run_in_loop(start()))
+    return run_in_loop(start())
 
 
 async def start_aio_grpc_server(
@@ -186,7 +188,8 @@ async def start_aio_grpc_server(
     Raises:
         EnvironmentFault: the address cannot be bound.
     """
-    server, probe = await _start(CLIENTS_OPTIONS, address, register, services, ClusterService(status), interceptors)
+    cluster = ClusterService(status)
+    server, probe = await _start(CLIENTS_OPTIONS, address, register, services, cluster, CallGuard(), interceptors)
     await _show(probe, ("", *services), serving=False)
     return server, probe
 
@@ -197,9 +200,10 @@ async def _start(
     register: Callable[[grpc.aio.Server], None],
     services: Sequence[str],
     cluster: ClusterService,
+    guard: CallGuard,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
-    server = grpc.aio.server(options=list(options), interceptors=(*interceptors, CallGuard()))
+    server = grpc.aio.server(options=list(options), interceptors=(*interceptors, guard))
     register(server)
     cluster_pb2_grpc.add_ClusterServicer_to_server(cluster, server)
     probe = health.aio.HealthServicer()
