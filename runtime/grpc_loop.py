@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import grpc
+import uvloop
 
 _PATIENCE_S: Final = 60.0
 _guard = threading.Lock()
@@ -21,7 +22,7 @@ def grpc_loop() -> asyncio.AbstractEventLoop:
     global _loop
     with _guard:
         if _loop is None:
-            _loop = asyncio.new_event_loop()
+            _loop = uvloop.new_event_loop()
             threading.Thread(target=_loop.run_forever, name="grpc", daemon=True).start()
         return _loop
 
