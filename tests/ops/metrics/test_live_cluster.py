@@ -92,10 +92,14 @@ def watched(start_prometheus: Callable[[str], Any]) -> Iterator[Watched]:
 
 
 def test_every_target_is_scraped(watched: Watched) -> None:
-    up = {sample["metric"]["member"]: sample["value"][1] for sample in watched.prometheus.query("up")}
     names = {"sequencer-1", "sequencer-2", "engine-1", "engine-2", "gateway-1", "etcd-1", "reconciler"}
     names |= {"snapshotter-1", "snapshotter-2"}
-    assert up == dict.fromkeys(names, "1")
+
+    def up() -> dict[str, str]:
+        return {sample["metric"]["member"]: sample["value"][1] for sample in watched.prometheus.query("up")}
+
+    # Snapshotters give way to everybody, also while they start.
+    watched.prometheus.wait_for("targets", lambda: up() == dict.fromkeys(names, "1"))
 
 
 def test_every_panel_shows_data(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
