@@ -104,7 +104,7 @@ class LockstepAdapter:
         if config.matching_algorithm != "fifo":
             raise ConformanceError(f"matching is price-time (fifo) only, not {config.matching_algorithm}")
         self.metadata = EngineMetadata(
-            f"lockstep-{engine}", version("lockstep"), "C++" if engine == "native" else "Python"
+            f"lockstep-{engine}", version("lockstep-cluster"), "C++" if engine == "native" else "Python"
         )
         self._engine: Any = implementation(engine)()
         self._tick = config.tick_size

@@ -90,7 +90,7 @@ def test_unexpected_error_of_a_running_engine_leaves_it_down(tmp_path: Path) -> 
     program = (
         "import sys; from pathlib import Path; from lockstep.replica import process; "
         "from lockstep.runtime.config import load\n"
-        "def broken(*_):\n    raise LookupError('nobody thought of this')\n"
+        "def broken(*_, **__):\n    raise LookupError('nobody thought of this')\n"
         "process._run_once = broken\n"
         "topology = load(Path(sys.argv[1])); sys.exit(process.run(topology, topology.engines[0]))"
     )
