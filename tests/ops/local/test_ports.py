@@ -8,7 +8,8 @@ import pytest
 from lockstep.ops.local import ports
 
 CHOOSE = (
-    "import sys; from lockstep.ops.local import ports; print(*ports.free_ports(int(sys.argv[1])), flush=True); sys.stdin.read()"
+    "import sys; from lockstep.ops.local import ports; "
+    "print(*ports.free_ports(int(sys.argv[1])), flush=True); sys.stdin.read()"
 )
 
 
