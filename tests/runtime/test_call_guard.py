@@ -246,11 +246,12 @@ def test_a_reflection_stream_that_asks_nothing_is_ended_and_one_that_asks_is_ser
 def test_who_takes_nothing_gives_its_place_to_who_does(served, monkeypatch):
     monkeypatch.setitem(call_guard.LIMITS, "/lockstep.v1.Replication/FetchSnapshot", Limit(2, 2))
     monkeypatch.setattr("lockstep.runtime.places.GIVES_WAY_AFTER_S", 0.3)
-    idle = [
-        replication_pb2_grpc.ReplicationStub(served.channel()).FetchSnapshot(replication_pb2.FetchSnapshotRequest())
-        for _ in range(2)
-    ]
-    until(lambda: served.replication.open == 2)
+    idle = []
+    for taken in (1, 2):
+        stub = replication_pb2_grpc.ReplicationStub(served.channel())
+        idle.append(stub.FetchSnapshot(replication_pb2.FetchSnapshotRequest()))
+        # Each on a connection of its own: which of two that are begun at once comes first is open.
+        until(lambda taken=taken: served.replication.open == taken)
     time.sleep(0.6)
     honest = replication_pb2_grpc.ReplicationStub(served.channel())
     assert len(list(honest.FetchSnapshot(replication_pb2.FetchSnapshotRequest(seq=20), timeout=10))) == 20
