@@ -18,6 +18,7 @@ import numpy as np
 from lockstep.stream.arrival import MAX_UNEXPLAINED_EPOCHS
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import CONTROL_EVENT, EventKind, Events
+from lockstep.stream.told import Told
 
 _DISOWN_NS: Final = 250_000_000
 _MAX_HELD_EVENTS: Final = 131_072
@@ -71,6 +72,12 @@ class Downlink:
         self._held: list[Frame] = []
         self._held_events = 0
         self._fetching = False
+
+    @property
+    def told(self) -> Told:
+        """How far clients were told: `delivered_seq`, and an epoch that its record is of, or one before."""
+        stamped = self._stamped[-1][1] if self._stamped else 0
+        return Told(max(self._told_epoch, stamped), self.delivered_seq)
 
     def on_time(self, now_ns: int) -> None:
         """An epoch that no sequencer stands by, long after a RELEASE brought it, was nobody's: it mutes no engine."""

@@ -36,12 +36,14 @@ class Inlet:
         watch: WatchServer,
         on_frames: Callable[[list[Frame]], None],
         on_said: Callable[[int, int, bool], None],
+        on_accepted: Callable[[int], None],
     ) -> None:
         """Raises DriverUnavailable or EnvironmentFault (another process has this member's name)."""
         self.damaged = 0
         """Messages that were no frames, or not what their link carries."""
         self._on_frames = on_frames
         self._on_said = on_said
+        self._on_accepted = on_accepted
         self._sequencers = SequencerWatches(topology, watch.status)
         self._heard_due_ns = 0
         self._watch = watch
@@ -63,6 +65,7 @@ class Inlet:
             self._heard_due_ns = now_ns + _HEARD_NS
             for said in self._sequencers.heard(now_ns):
                 self._on_said(*said)
+            self._on_accepted(self._sequencers.accepted_epoch)
         for link, collect in self._links:
             more |= link.poll(collect, _FRAGMENTS) >= _FRAGMENTS
         frames = self._frames

@@ -6,6 +6,7 @@ told of. It starts anew at what is committed then; its clients ask for what they
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -21,8 +22,10 @@ _GONE_PATIENCE_S: Final = 3.0
 class MissedEvents:
     """Fetches for one life of a gateway."""
 
-    def __init__(self, engines: Engines, log: Any) -> None:
+    def __init__(self, engines: Engines, log: Any, accepted: Callable[[int], bool] = lambda _epoch: False) -> None:
+        """`accepted`: whether an operator accepted the loss of what was told under an epoch, as far as is known."""
         self._engines = engines
+        self._accepted = accepted
         self._log = log
         self._gone_since_s = 0.0
         self.left_behind = False
@@ -40,7 +43,7 @@ class MissedEvents:
                 told_epoch=wanted.told_epoch,
             )
         except HistoryParted:
-            self.told_of_lost(wanted.after_seq, wanted.epoch)
+            self.told_of_lost(wanted.after_seq, wanted.told_epoch, wanted.epoch)
             return None
         except EnginesUnavailable as error:
             self._log.warning("missed events can't be fetched now", said=str(error))
@@ -52,14 +55,17 @@ class MissedEvents:
         self._log.info("missed events fetched", **asdict(wanted), took_us=took_us)
         return events
 
-    def told_of_lost(self, told_seq: int, epoch: int) -> None:
+    def told_of_lost(self, told_seq: int, told_epoch: int, epoch: int) -> None:
         """The cluster goes on, in `epoch`, without some of the commands up to `told_seq`, which were told here."""
         if self.left_behind:
             return
         self.left_behind = True
         self._log.error(
             "the cluster goes on without commands that were told here, as an operator has accepted: starting anew at "
-            "what is committed now; clients that know of them are told to reconcile",
+            "what is committed now; clients that know of them are told to reconcile"
+            if self._accepted(told_epoch)
+            else "the cluster goes on without commands that were told here, and no operator is known to have accepted "
+            "that: the sequencers are told; see `lockstep cluster status`",
             told_seq=told_seq,
             epoch=epoch,
         )

@@ -17,6 +17,7 @@ from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.shell import GatewayShell
 from lockstep.runtime.ending import run_to_end
+from lockstep.runtime.faults import disk_text
 from lockstep.runtime.metrics.server import serve as serve_metrics
 from lockstep.runtime.private import make_private
 from lockstep.runtime.process import (
@@ -25,6 +26,7 @@ from lockstep.runtime.process import (
     open_log,
     start_aio_grpc_server,
 )
+from lockstep.runtime.told_mark import ToldMark, told_path
 from lockstep.runtime.topology import Member, Topology
 from lockstep.runtime.transport import Transport, wait_for_driver
 from lockstep.runtime.watch import WatchServer
@@ -80,6 +82,7 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     try:
         stored, watched = intake.unanswered(), intake.watched()
         watch = _watch_server(member, intake.incarnation)
+        told = _told_mark(member, stack)
     except EnvironmentFault:
         intake.close()
         raise
@@ -99,7 +102,7 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     machine = GatewayMachine(settings)
     machine.restore(stored, watched)
     transport = Transport(topology.aeron_dir)
-    shell = GatewayShell(topology, member, machine, intake, transport, watch)
+    shell = GatewayShell(topology, member, machine, intake, transport, watch, told)
     stack.push_async_callback(shell.stop)
     stack.callback(serve_metrics(topology, member, lambda: shell.figures.families(shell.status(), transport)))
     parts: tuple[_Service, ...] = (
@@ -127,6 +130,15 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     shell.on_serving = show
     shell.start()
     return shell
+
+
+def _told_mark(member: Member, stack: AsyncExitStack) -> ToldMark:
+    try:
+        mark = ToldMark(member.data_dir)
+    except OSError as error:
+        raise EnvironmentFault(disk_text("open", told_path(member.data_dir), error)) from error
+    stack.callback(mark.close)
+    return mark
 
 
 def _watch_server(member: Member, incarnation: int) -> WatchServer:

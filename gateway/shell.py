@@ -15,6 +15,7 @@ from typing import Any, Final
 import grpc
 
 from lockstep.gateway.client_stream import ClientStream
+from lockstep.gateway.delivered import Delivered
 from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.downlink import Fetch
 from lockstep.gateway.entitlement import Entitlements
@@ -32,8 +33,9 @@ from lockstep.gateway.waiters import Waiters
 from lockstep.marketdata.market_hub import MarketHub
 from lockstep.marketdata.missed_trades import MissedTrades
 from lockstep.runtime.engines import Engines, EnginesUnavailable
-from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.faults import EnvironmentFault, disk_text
 from lockstep.runtime.process_log import open_log
+from lockstep.runtime.told_mark import ToldMark, told_path
 from lockstep.runtime.topology import LinkKind, Member, Topology, can_ring, outbound_links
 from lockstep.runtime.transport import DriverState, DriverUnavailable, OutboundLink, Transport
 from lockstep.runtime.turns import Turns
@@ -76,6 +78,7 @@ class GatewayShell:
         intake: IntakeLog,
         transport: Transport,
         watch: WatchServer,
+        told: ToldMark,
     ) -> None:
         self.topology = topology
         self.member = member
@@ -105,15 +108,17 @@ class GatewayShell:
         self._streams: dict[int, ClientStream] = {}
         self._tokens = itertools.count(1)
         self._watch = watch
-        self._inlet = Inlet(topology, member, transport, watch, self._on_frames, machine.on_said)
+        self._log = open_log(member.name)
+        self._delivered = Delivered(told, self._log)
+        self._missed = MissedEvents(self.engines, self._log, self._delivered.accepted)
+        on_accepted = self._delivered.on_accepted
+        self._inlet = Inlet(topology, member, transport, watch, self._on_frames, machine.on_said, on_accepted)
         self._tick_s = TICK_S if can_ring(topology, member) else _POLL_S
         self._flush_due: asyncio.TimerHandle | asyncio.Handle | None = None
         self._flushed_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self.waiters = Waiters(self._loop)
-        self._log = open_log(member.name)
-        self._missed = MissedEvents(self.engines, self._log)
         self.figures = GatewayFigures()
         self.counters = {"frames_sent": 0, "commands": 0, "reports": 0, "refusals": 0, "send_failures": 0}
 
@@ -193,9 +198,9 @@ class GatewayShell:
             try:
                 reply = await self.engines.newest(request)
                 # An engine without an epoch has a new disk, and knows nothing of where the cluster stands.
-                if reply.stamp.epoch:
+                if reply.stamp.epoch and await self._delivered.compare(reply, self.engines):
                     break
-                said = "the engines that answer have no history yet"
+                said = self._delivered.why or "the engines that answer have no history yet"
             except EnginesUnavailable as error:
                 said = str(error)
             if said != told:
@@ -236,7 +241,8 @@ class GatewayShell:
             self._log.info("serving" if serving else "waiting", why=self.why_not_serving())
             self.on_serving(serving)
         role = cluster_pb2.ROLE_SERVING if serving else cluster_pb2.ROLE_WAITING
-        self._watch.set_status(int(role), self.machine.epoch, self.machine.delivered_seq)
+        told = self._delivered.said
+        self._watch.set_status(int(role), self.machine.epoch, told.seq, told.epoch)
 
     def why_not_serving(self) -> str:
         """In one sentence; empty if it serves."""
@@ -245,7 +251,7 @@ class GatewayShell:
         if self.stopping:
             return "this gateway is being stopped"
         if self.machine.downlink is None:
-            return "no engine has told yet where the cluster stands"
+            return self._delivered.why or "no engine has told yet where the cluster stands"
         if self.machine.why_closed(time.monotonic_ns()) is not None:
             return "no sequencer leads the cluster at the moment"
         return ""
@@ -309,6 +315,7 @@ class GatewayShell:
             total = self.machine.uplink.entries_resent
             self._log.info("new leading sequencer", leader=str(leader), resent_since_start=total)
         if effects.events is not None:
+            self._note_told()
             self._deliver(effects.events, effects.routed)
             if self._flush_due is not None:
                 self._plan_flush()
@@ -319,6 +326,13 @@ class GatewayShell:
                 stream.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[code], code)
         if effects.fetch is not None:
             self.spawn(self._fetch(effects.fetch))
+
+    def _note_told(self) -> None:
+        assert self.machine.downlink is not None, "delivered before the start"
+        try:
+            self._delivered.on_delivered(self.machine.downlink.told)
+        except OSError as error:
+            self._fail(EnvironmentFault(disk_text("write", told_path(self.member.data_dir), error)))
 
     def _write_intake(self, entries: tuple[tuple[int, Commands], ...], watched: tuple[Watch, ...]) -> bool:
         """Whether it was written. If not, nothing of it may leave, and this gateway serves nobody any more."""

@@ -334,6 +334,7 @@ class ReplicaShell:
         reply = answer_query(call.request, machine.execution.engine, machine.head.epochs)
         reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.epoch, seq=machine.applied_seq))
         reply.primary = machine.role is Role.PRIMARY
+        reply.cluster_uuid = machine.cluster_uuid
         self._when_committed(machine.applied_seq, call.done, reply)
 
     def _when_committed[T](self, seq: int, done: "Future[T]", answer: T) -> None:

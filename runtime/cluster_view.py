@@ -90,6 +90,11 @@ class ClusterStatus:
         """How many gateways take orders."""
         return sum(1 for m in self.members if m.reply is not None and m.reply.role == cluster_pb2.ROLE_SERVING)
 
+    def waits_for_a_person(self) -> str:
+        """In the words of a sequencer that takes over: what it does not decide itself; empty: nothing."""
+        taking_over = (m.reply for m in self.members if m.reply and m.reply.role == cluster_pb2.ROLE_TAKING_OVER)
+        return next((reply.why for reply in taking_over if "accept the loss" in reply.why), "")
+
     def lacks(self, topology: Topology) -> tuple[str, ...]:
         """What is missing for all processes to answer, a leader, all engines in sync and all gateways serving."""
         found = [f"{member.name} does not answer ({member.error})" for member in self.members if member.reply is None]

@@ -17,6 +17,7 @@ from crc32c import crc32c
 from lockstep.stream.arrival import MAX_STORED_EPOCH
 from lockstep.stream.identity import split_uuid
 from lockstep.stream.records import MAX_MEMBER, AckPolicy
+from lockstep.stream.told import Told
 
 _FIELDS: Final = {
     "uuid": str,
@@ -35,6 +36,9 @@ _OPTIONAL: Final[dict[str, Any]] = {
     "founding": False,
     "data_loss": False,
     "known_seq": 0,
+    "lost_epoch": 0,
+    "lost_seq": 0,
+    "accepted_epoch": 0,
 }
 
 
@@ -84,6 +88,13 @@ class ConfigRecord:
     known_seq: int = 0
     """0..2^63: at least so much was committed when this was written; an in-sync log that ends before it lacks some."""
 
+    lost_epoch: int = 0
+    lost_seq: int = 0
+    """Clients were told of commands up to there, and a reign was opened on a log that lacks some of them: from then on
+    only a log that has them counts. 0: nothing is known to be lost."""
+    accepted_epoch: int = 0
+    """Epoch of the newest forced failover: what was told under epochs before is nobody's claim any more."""
+
     def __post_init__(self) -> None:
         try:
             split_uuid(self.uuid)
@@ -96,8 +107,9 @@ class ConfigRecord:
             raise ConfigError(f"config record: epoch {self.epoch} is outside 1..2^49")
         if not 1 <= self.sequencer <= MAX_MEMBER:
             raise ConfigError(f"config record: sequencer {self.sequencer} is outside 1..{MAX_MEMBER}")
-        if not 0 <= self.known_seq < 2**63:
-            raise ConfigError(f"config record: known_seq {self.known_seq} is outside 0..2^63")
+        for name in ("known_seq", "lost_epoch", "lost_seq", "accepted_epoch"):
+            if not 0 <= getattr(self, name) < 2**63:
+                raise ConfigError(f"config record: {name} {getattr(self, name)} is outside 0..2^63")
         if not self.in_sync:
             raise ConfigError("config record: in_sync is empty")
         for name in ("in_sync", "learners", "fenced"):
@@ -173,6 +185,9 @@ def decode_config(value: bytes) -> ConfigRecord:
         founding=fields["founding"],
         data_loss=fields["data_loss"],
         known_seq=fields["known_seq"],
+        lost_epoch=fields["lost_epoch"],
+        lost_seq=fields["lost_seq"],
+        accepted_epoch=fields["accepted_epoch"],
     )
 
 
@@ -311,6 +326,11 @@ def note_known(record: ConfigRecord, committed_seq: int) -> ConfigRecord:
     return replace(record, known_seq=max(record.known_seq, committed_seq))
 
 
+def plan_lost(config: ConfigRecord, *, lost: Told, attempt: str) -> ConfigRecord:
+    """Clients were told of what this reign's log lacks (seq 0: it is found again). The epoch stays."""
+    return replace(config, lost_epoch=lost.epoch, lost_seq=lost.seq, attempt=attempt)
+
+
 def plan_repair(last_good: ConfigRecord, *, highest_heard: int, attempt: str) -> ConfigRecord:
     """The last good record again, above every epoch that was heard of: its sequencer takes over anew under it."""
     return replace(last_good, epoch=max(last_good.epoch, highest_heard) + 1, attempt=attempt)
@@ -331,6 +351,9 @@ def plan_force(config: ConfigRecord, *, to: int, sequencer: int, highest_promise
         founding=False,
         data_loss=True,
         known_seq=0,
+        lost_epoch=0,
+        lost_seq=0,
+        accepted_epoch=max(config.epoch, highest_promised) + 1,
     )
 
 

@@ -9,6 +9,7 @@ from enum import IntEnum, StrEnum
 from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import AckPolicy
+from lockstep.stream.told import NOTHING_TOLD, Told
 
 
 class Down(StrEnum):
@@ -128,6 +129,7 @@ class GatewaySaid:
 
     gateway: int
     incarnation: int
+    told: Told = NOTHING_TOLD
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from lockstep.runtime.metrics.families import Families, counter, counters, gauge
 from lockstep.runtime.metrics.tally import Latencies, Passage
 from lockstep.runtime.transport import DriverState
 from lockstep.sequencer.events import EpochCause
-from lockstep.sequencer.machine import SequencerMachine, State
+from lockstep.sequencer.machine import SequencerMachine
+from lockstep.sequencer.states import State
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import CONTROL, CommandKind
 from lockstep.v1 import cluster_pb2

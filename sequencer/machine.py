@@ -2,24 +2,13 @@
 
 Pure: `step(event, now_ns) -> Effects`. `now_ns` is monotonic time and measures deadlines; what commands are stamped
 with comes from wall clocks (`ClocksRead`, `clock.py`). No clock, socket, thread or randomness in here, so that the same
-machine runs in production, in unit tests and in a simulated cluster.
-
-    CANDIDATE --claim--> CLAIMING --won--> FENCING --all answered--> (RECOVERING) --> LEADER
-                                            ^ |
-                                            | +--some silent--> NARROWING
-                                            +-------------------won--+
-
-Any state falls back to CANDIDATE when the config names another, or an engine has promised more. HALTED ends only by an
-operator's forced failover: the in-sync engines contradict each other and a human must look.
+machine runs in production, in unit tests and in a simulated cluster. The states are in `states.py`.
 """
-
-from enum import Enum
-from typing import Final
 
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.candidacy import Backoff, Candidacy, Claim, Driver
 from lockstep.sequencer.clock import StampClock
-from lockstep.sequencer.config_record import note_known, plan_fence_result
+from lockstep.sequencer.config_record import note_known, plan_fence_result, plan_lost
 from lockstep.sequencer.events import Down, Effects, EpochCause, Event, FetchOrder, Level, OperatorAnswer, Outbox
 from lockstep.sequencer.hold import ConfigHold, Purpose, Settled, StoreEvent, Verdict
 from lockstep.sequencer.overrides import Overrides
@@ -27,37 +16,13 @@ from lockstep.sequencer.patience import Patience
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.reign import Reign
 from lockstep.sequencer.settings import MS, Settings
+from lockstep.sequencer.states import TRANSITIONS, State
 from lockstep.sequencer.takeover import Diverged, Recovery, Takeover, missing_part
 from lockstep.stream.arrival import MAX_EPOCH
 from lockstep.stream.frames import Frame
+from lockstep.stream.told import Told
 
 _POLL_NS = 5 * MS
-
-
-class State(Enum):
-    """Where a sequencer stands."""
-
-    CANDIDATE = "candidate"
-    CLAIMING = "claiming"
-    """The swap that makes it leader is under way."""
-    FENCING = "fencing"
-    NARROWING = "narrowing"
-    """The swap that removes the engines that were silent is under way."""
-    RECOVERING = "recovering"
-    """The longest log is being fetched for those that lack its end."""
-    LEADER = "leader"
-    HALTED = "halted"
-
-
-TRANSITIONS: Final[dict[State, tuple[State, ...]]] = {
-    State.CANDIDATE: (State.CLAIMING,),
-    State.CLAIMING: (State.FENCING, State.CANDIDATE),
-    State.FENCING: (State.NARROWING, State.RECOVERING, State.LEADER, State.CANDIDATE, State.HALTED),
-    State.NARROWING: (State.FENCING, State.CANDIDATE),
-    State.RECOVERING: (State.FENCING, State.LEADER, State.CANDIDATE),
-    State.LEADER: (State.CANDIDATE,),
-    State.HALTED: (State.CANDIDATE,),
-}
 
 
 class BrokenInvariant(Exception):
@@ -357,6 +322,10 @@ class SequencerMachine:
     def _on_said(self, event: ev.GatewaySaid | ev.EnginePromised, now_ns: int) -> None:
         self.peers.on_said(event)
         reign = self.reign
+        if self.takeover is not None:
+            self.takeover.on_told(self.peers.told.values(), now_ns)
+        elif reign is not None and isinstance(event, ev.GatewaySaid):
+            reign.on_told(event.told, self._out)
         if isinstance(event, ev.EnginePromised) and reign and (why := reign.refused_by(event.engine, event.epoch)):
             self._step_down(why, now_ns)
 
@@ -377,6 +346,10 @@ class SequencerMachine:
             return
         reign.withdraw_failed_growth(now_ns, self._out)
         if not self.hold.may_propose(now_ns):
+            return
+        if reign.lost != Told(reign.config.lost_epoch, reign.config.lost_seq):
+            record = plan_lost(reign.config, lost=reign.lost, attempt=self.hold.next_attempt())
+            self.hold.propose(record, Purpose.SETTING, now_ns, self._out)
             return
         proposal = reign.plan(self.hold.next_attempt(), now_ns, self._out)
         if proposal is None:
@@ -428,6 +401,7 @@ class SequencerMachine:
                 self._settings, settled.record, self._claim.cause,
                 started_ns=self._started_ns, since_ns=self._claim.since_ns, now_ns=now_ns,
             )  # fmt: skip
+            self.takeover.on_told(self.peers.told.values(), now_ns)
             self._overrides.claimed(settled.record)
         elif settled.purpose is Purpose.FENCE_RESULT and self.state is State.NARROWING:
             # Engines may have come or gone in the meantime, so the fence's outcome is looked at once more.
@@ -438,6 +412,8 @@ class SequencerMachine:
             if won:
                 self.reign.on_config(settled.purpose, settled.record, now_ns, self._out)
                 self._note_epoch(settled)
+                if settled.record.lost_seq:
+                    self._step_down(self.reign.why, now_ns)
             elif settled.purpose in (Purpose.SWITCH, Purpose.EVICT, Purpose.SETTING):
                 self.reign.refuse_wish("etcd did not take the change: try again", self._out)
 

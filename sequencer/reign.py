@@ -28,6 +28,7 @@ from lockstep.stream.arrival import MAX_EPOCH
 from lockstep.stream.frames import Frame, FrameFlag
 from lockstep.stream.identity import split_uuid
 from lockstep.stream.records import CommandKind, members_to_bits
+from lockstep.stream.told import Told
 
 # Sent again in one go at the most, in commands: 2 MiB, so that a link's queue always has room for it.
 _RESEND_BUDGET = 16_384
@@ -43,9 +44,9 @@ class Reign:
     """See the module. Open from the moment it is made."""
 
     __slots__ = (
-        "_clock", "_gateway_count", "_peers", "_proposed", "_resend_due_ns", "_settings", "_stream_due_ns",
-        "_time_stamped_ns", "_time_stamped_seq", "agreement", "beyond", "config", "intake", "membership",
-        "office_epoch", "resent", "window",
+        "_clock", "_gateway_count", "_peers", "_proposed", "_recovered", "_resend_due_ns", "_settings",
+        "_stream_due_ns", "_time_stamped_ns", "_time_stamped_seq", "agreement", "beyond", "config", "intake", "lost",
+        "membership", "office_epoch", "resent", "window",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +64,9 @@ class Reign:
         self._clock = clock
         clock.lead(recovery.time_ns, now_ns)
         self._gateway_count = max(1, len(settings.gateways))
+        self._recovered = Told(recovery.tip_epoch, recovery.tip_seq)
+        self.lost = Told()
+        """Clients were told of so much, and this reign was opened without it: it stamps nothing more and ends."""
         self.config = config
         self.office_epoch = config.epoch
         """The epoch in which this leader took office: the reign's name."""
@@ -192,6 +196,14 @@ class Reign:
         self.agreement.commit(required)
         return False
 
+    def on_told(self, told: Told, out: Outbox) -> None:
+        """A gateway has told clients so much. It may be heard only now of what an older log, put back, lacks."""
+        if not self.config.accepted_epoch <= told.epoch < self.office_epoch or told <= self.lost:
+            return
+        if self._recovered.seq and told.misses(self._recovered.epoch, self._recovered.seq):
+            self.lost = told
+            out.note("this reign lacks what clients were told", Level.ERROR, why=self.why)
+
     def refused_by(self, engine: int, promised: int) -> str:
         """Why this leader must step down, if it must, as an engine says that it has promised so much."""
         if engine not in self._peers.engines or not self.window.epoch < promised <= MAX_EPOCH:
@@ -248,6 +260,11 @@ class Reign:
     def why(self) -> str:
         """In one sentence, why nothing is committed; empty: no reason is known."""
         lost = ", ".join(str(engine) for engine in self.membership.stalled_on)
+        if self.lost.seq:
+            return (
+                f"clients were told of commands up to {self.lost}, and this reign was opened at {self._recovered}: a "
+                "disk is an earlier one, put back"
+            )
         if self.agreement.diverged:
             return f"DIVERGED: {self.agreement.diverged}"
         if not lost:
@@ -313,7 +330,7 @@ class Reign:
         self.window.needed_after = self.agreement.lowest(self.required)
 
     def _flush(self, now_ns: int, out: Outbox) -> None:
-        room = self.room
+        room = 0 if self.lost.seq else self.room
         if self.intake.queued:
             self._protect()
         while room > 0 and self.intake.queued:

@@ -27,6 +27,7 @@ from lockstep.sequencer.status import fill_status, role_of
 from lockstep.sequencer.store_link import Inbox, StoreLink
 from lockstep.stream.arrival import decode_from
 from lockstep.stream.frames import Frame, FrameError, FrameType, encode_frame
+from lockstep.stream.told import NOTHING_TOLD, Told
 from lockstep.v1 import cluster_pb2
 
 _FRAGMENTS_PER_POLL: Final = 64
@@ -133,14 +134,17 @@ class SequencerShell:
             ports.watch_server.poll(monotonic_ns)
             self._look_at_peers()
             self._look_for_promises()
+            self._hear_told()
         self._check_driver(monotonic_ns)
         return work
 
     def _announce(self) -> None:
         machine, reign = self._machine, self._machine.reign
-        seq, committed = (0, 0) if reign is None else (reign.window.tip, reign.agreement.committed)
+        seq = 0 if reign is None else reign.window.tip
+        config = machine.hold.config
+        accepted = 0 if config is None else config.accepted_epoch
         flags = MUTE_FLAG if machine.mute else 0
-        self._ports.watch_server.set_status(role_of(machine), machine.epoch, seq, committed, flags=flags)
+        self._ports.watch_server.set_status(role_of(machine), machine.epoch, seq, accepted, flags=flags)
 
     def _clocks_heard(self) -> tuple[tuple[str, int], ...]:
         """What the peers' heartbeats since the last look say the time is."""
@@ -171,6 +175,18 @@ class SequencerShell:
             if mute is not self._mute.get(name, False):
                 self._mute[name] = mute
                 self._step(ev.SequencerMute(member, mute))
+
+    def _hear_told(self) -> None:
+        """How far gateways have told clients. What they tell of this very reign is no news to its leader."""
+        reign = self._machine.reign
+        for name, (kind, member) in self._ports.peers.items():
+            watched = self._ports.watches[name]
+            if kind is not ProcessKind.GATEWAY or not watched.up or watched.status is None:
+                continue
+            told = _told_of(watched.status)
+            known = self._machine.peers.told.get(member, NOTHING_TOLD)
+            if told != known and (reign is None or told.epoch < reign.office_epoch):
+                self._step(ev.GatewaySaid(member, watched.status.incarnation, told))
 
     def _look_for_promises(self) -> None:
         for name, (kind, member) in self._ports.peers.items():
@@ -227,13 +243,15 @@ class SequencerShell:
             self._asked[self._asked_no] = item.reply
             self._step(item.make(self._asked_no))
         else:
+            if isinstance(item, ev.FenceAnswered):
+                self._hear_told()  # what a log is held against
             self._step(item)
 
     def _on_peer(self, event: watch.PeerEvent) -> None:
         kind, member = self._ports.peers[event.name]
         if kind is ProcessKind.GATEWAY:
             if isinstance(event, watch.PeerUp):
-                self._step(ev.GatewaySaid(member, event.incarnation))
+                self._step(ev.GatewaySaid(member, event.incarnation, _told_of(event.status)))
             elif event.reason is watch.DownReason.EOF:
                 self._step(ev.GatewaySaid(member, 0))
             return
@@ -313,3 +331,7 @@ class SequencerShell:
         }
         fill_status(reply, machine, counters, etcd_reachable=not self._store.away)
         return reply
+
+
+def _told_of(status: watch.PeerStatus) -> Told:
+    return Told(status.aux, status.seq)

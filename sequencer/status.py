@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from lockstep.sequencer.events import EpochOpened
-from lockstep.sequencer.machine import SequencerMachine, State
+from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.reign import Reign
+from lockstep.sequencer.states import State
 from lockstep.sequencer.wishes import why_not_eligible
 from lockstep.v1 import cluster_pb2
 

@@ -7,9 +7,10 @@ and a human looks, unless most of the in-sync engines agree: then the odd ones a
 
 An engine with a blank journal was wiped: what it acknowledged is gone, so its answer says nothing. Only before the
 first reign of all is a blank journal complete. The same goes for one whose log ends before what the config record knows
-to be committed.
+to be committed, or before what a gateway says that it has told its clients of.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lockstep.sequencer.agreement import odd_ones
@@ -18,6 +19,7 @@ from lockstep.sequencer.events import EpochCause, FenceAnswered, FenceFailed, Fe
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.settings import MS, Settings
 from lockstep.stream.frames import Frame
+from lockstep.stream.told import Told
 
 _RETRY_NS = 20 * MS
 # After a restart of everything the engines come one by one: those never reached yet get this long from our own start.
@@ -59,7 +61,7 @@ class Takeover:
     """One attempt to open a reign under `config`, which this sequencer has written."""
 
     __slots__ = (
-        "_due_ns", "_first_answer_ns", "_outstanding", "_settings", "_started_ns", "answers", "blank", "cause",
+        "_due_ns", "_first_answer_ns", "_outstanding", "_settings", "_started_ns", "_told", "answers", "blank", "cause",
         "config", "fence_done_ns", "fetch_due_ns", "fetch_failures", "fetching", "since_ns", "won_ns",
     )  # fmt: skip
 
@@ -88,6 +90,7 @@ class Takeover:
         self._outstanding: dict[int, int] = {}  # engine -> when it was asked
         self._due_ns = dict.fromkeys(config.in_sync, now_ns)  # engine -> when to ask (again)
         self._first_answer_ns: int | None = None
+        self._told: tuple[Told, ...] = ()
         self.fetching = False
         self.fetch_due_ns = now_ns
         self.fetch_failures = 0
@@ -107,8 +110,7 @@ class Takeover:
             return
         # An operator who accepts the loss of data may go on with what a wiped engine has fetched since.
         blank = answer.blank and not (self.config.data_loss and answer.tip_seq)
-        # Its disk is an earlier one, put back, or a part of its log is gone: what else it forgot is not known.
-        if blank or answer.tip_seq < self.config.known_seq:
+        if blank or self._lacks(answer) is not None:
             self.blank[answer.engine] = answer
             self._due_ns[answer.engine] = now_ns + _BLANK_RETRY_NS
             return
@@ -116,6 +118,34 @@ class Takeover:
         self.answers[answer.engine] = answer
         if self._first_answer_ns is None:
             self._first_answer_ns = now_ns
+
+    def on_told(self, told: Iterable[Told], now_ns: int) -> None:
+        """Gateways have told clients so much: a log that ends before lacks some of it."""
+        self._told = tuple(told)
+        for engine, answer in list(self.answers.items()):
+            if self._lacks(answer) is not None:
+                self.blank[engine] = self.answers.pop(engine)
+                self._due_ns[engine] = now_ns + _BLANK_RETRY_NS
+
+    def _lacks(self, answer: FenceAnswered) -> str | None:
+        """What is known to be committed and not in an engine's log; None: nothing.
+
+        Its disk is an earlier one, put back, or a part of its log is gone: what else it forgot is not known.
+        """
+        config = self.config
+        if answer.tip_seq < config.known_seq:
+            return f"seq {config.known_seq} was committed"
+        if config.founding or config.data_loss:
+            return None
+        lost = Told(config.lost_epoch, config.lost_seq)
+        if lost.seq and (answer.tip_epoch > lost.epoch or answer.tip_seq < lost.seq):
+            return f"clients were told of commands up to {lost}, which it lacks"
+        # Of an epoch that never was a gateway can't have told anything.
+        claims = [told for told in self._told if config.accepted_epoch <= told.epoch < config.epoch]
+        for told in claims:
+            if told.misses(answer.tip_epoch, answer.tip_seq):
+                return f"clients were told of commands up to {told}"
+        return None
 
     def on_failed(self, event: FenceFailed, now_ns: int) -> None:
         """Ask again a little later."""
@@ -186,9 +216,10 @@ class Takeover:
         for engine, answer in self.blank.items():
             if not answer.blank:
                 return (
-                    f"engine {engine} is listed as in sync and its log ends at seq {answer.tip_seq}, while seq "
-                    f"{self.config.known_seq} was committed: its disk is not the one that it had; wait for another "
-                    "in-sync engine, put the right data directory back, or force a failover and accept the loss"
+                    f"engine {engine} is listed as in sync and its log ends at seq {answer.tip_seq}, while "
+                    f"{self._lacks(answer)}: its disk is not the one that it had; wait for another in-sync engine, put "
+                    "the right data directory back, or force a failover and accept the loss (`lockstep cluster "
+                    "failover --force --accept-data-loss`)"
                 )
         names = ", ".join(str(engine) for engine in self.blank)
         return (

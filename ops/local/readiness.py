@@ -22,7 +22,8 @@ class Readiness:
         leader = status.leader()
         tip = leader.reply.seq if leader is not None and leader.reply is not None else 0
         in_sync = status.in_sync()
-        further = False
+        # It waits as long as that person needs.
+        further = bool(status.waits_for_a_person())
         for member in status.members:
             if member.reply is None:
                 continue
@@ -40,6 +41,8 @@ class Readiness:
         """In one line, what is waited for: what engines are busy with, else whatever is missing."""
         busy = [f"{member.name}: {member.reply.why}" for member in status.members if _is_busy(member) and member.reply]
         absent = [member.name for member in status.members if member.reply is None]
+        if waits := status.waits_for_a_person():
+            return waits
         missing = (f"not up yet: {', '.join(absent)}",) if absent else status.lacks(self._topology)
         return "; ".join(busy or missing)
 

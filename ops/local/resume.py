@@ -8,7 +8,8 @@ as learners and drop what was never committed.
 
 A journal that is damaged (`replica/evidence.py`) is none. It may have held the newest orders: then nothing is started,
 unless another one holds all that it did. Where what is left of such a journal is the longest log, the cluster starts
-and waits for an operator who accepts the loss.
+and waits for an operator who accepts the loss. So it does where a gateway has noted that its clients were told of more
+than the longest log holds: a directory is an older copy then.
 
 A production cluster has an etcd that lasts and needs none of this.
 """
@@ -27,7 +28,9 @@ from lockstep.replica.mend import finish, is_mendable
 from lockstep.replica.rescue import PeerSays
 from lockstep.replica.rocks import JournalDamaged
 from lockstep.runtime import config
+from lockstep.runtime.faults import disk_text
 from lockstep.runtime.process import EnvironmentFault
+from lockstep.runtime.told_mark import read_told, told_path
 from lockstep.runtime.topology import Topology
 from lockstep.sequencer.config_record import ConfigRecord, config_key, encode_config
 from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore, StoreError
@@ -47,7 +50,7 @@ class Found:
     """The engine with the longest log."""
     engines: tuple[int, ...]
     known_seq: int = 0
-    """Last seq of that log."""
+    """Last seq of that log, or the last that clients were told of, where that is beyond it: then nobody opens."""
 
 
 def examine(data_dir: Path, *, engines: int) -> Found | None:
@@ -84,7 +87,26 @@ def examine(data_dir: Path, *, engines: int) -> Found | None:
     promised = [journal.promised for journal in known.values() if journal.promised <= MAX_EPOCH]
     epoch = max(*promised, 1, *(journal.tip_epoch for journal in known.values()))
     everybody = tuple(range(1, engines + 1))
-    return Found(next(iter(uuids)), epoch, longest, everybody, known[longest].tip_seq)
+    uuid = next(iter(uuids))
+    seq = max(known[longest].tip_seq, _told_beyond(data_dir, uuid, known[longest]))
+    return Found(uuid, epoch, longest, everybody, seq)
+
+
+def _told_beyond(data_dir: Path, uuid: str, longest: JournalSummary) -> int:
+    """Last seq that a gateway told its clients of and that the longest journal lacks; 0: there is none.
+
+    Raises:
+        EnvironmentFault: a gateway's note can't be read.
+    """
+    beyond = 0
+    for directory in data_dir.glob("gateway-*"):
+        try:
+            cluster, told = read_told(directory)
+        except OSError as error:
+            raise EnvironmentFault(disk_text("read", told_path(directory), error)) from error
+        if cluster == uuid and told.misses(longest.tip_epoch, longest.tip_seq):
+            beyond = max(beyond, told.seq)
+    return beyond
 
 
 def _refuse_loss(data_dir: Path, found: dict[int, JournalSummary], damaged: dict[int, JournalDamaged]) -> None:

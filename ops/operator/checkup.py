@@ -380,7 +380,9 @@ def judge_roles(view: ClusterView) -> tuple[Finding, ...]:
     found = []
     if not view.leader:
         found.append(
-            Finding(
+            Finding("cluster", "leader", Grade.FAULT, f"no sequencer leads: {view.waits}", "decide that")
+            if view.waits
+            else Finding(
                 "cluster", "leader", Grade.FAULT, "no sequencer leads",
                 "`lockstep cluster resume`" if view.paused else "start a sequencer; without etcd none takes over",
             )

@@ -158,7 +158,8 @@ def plan_failover(view: ClusterView, candidate: int = 0, *, accept_data_loss: bo
     if refusal is not None:
         return refusal
     survivors = tuple(e.member for e in view.engines if e.holds and e.digest_equal)
-    if survivors:
+    # An engine with an earlier disk looks like one that is whole; whoever takes over knows better.
+    if survivors and not view.waits:
         return _failover_without_loss(view, candidate, survivors)
     return _failover_with_loss(view, candidate, accept_data_loss)
 
@@ -318,7 +319,7 @@ def _failover_with_loss(view: ClusterView, candidate: int, accepted: bool) -> Fa
     usable = [e for e in view.engines if e.up and e.digest_equal and (not e.fenced or e.member == candidate)]
     reasons = tuple(_loss_reason(view, engine) for engine in view.engines)
     gone = _names(view.in_sync) if view.in_sync else "the in-sync engines"
-    start = f"start {gone} again: then nothing is lost"
+    start = f"start {gone} again{' with the right data directory' if view.waits else ''}: then nothing is lost"
     if not usable:
         return Refusal("no engine answers that could go on", start, reasons)
     chosen = candidate or max(usable, key=lambda e: (e.epoch, e.seq, -e.member)).member
@@ -341,7 +342,7 @@ def _failover_with_loss(view: ClusterView, candidate: int, accepted: bool) -> Fa
     )
     if not accepted:
         return Refusal(
-            f"no in-sync engine answers (in sync: {_names(view.in_sync) or 'unknown'})",
+            view.waits or f"no in-sync engine answers (in sync: {_names(view.in_sync) or 'unknown'})",
             f"{start}; or repeat with --accept-data-loss. Then: {consequence}",
             reasons,
         )

@@ -86,6 +86,8 @@ class ClusterView:
     ack_policy: str = ACK_POLICIES[0]
     why: str = ""
     """Why nothing is committed, in the leader's words; empty if all is well."""
+    waits: str = ""
+    """Where none leads: what a sequencer waits for a person to decide, in its words."""
     no_failover: str = ""
     """Why a loss would not be answered by a reconfiguration although that is not switched off; empty if it would."""
     time_why: str = ""
@@ -129,6 +131,7 @@ def view_of(status: ClusterStatus, topology: Topology, record: "ConfigRecord | N
         paused=voice.paused if voice is not None else False,
         ack_policy=ACK_POLICIES[voice.ack_policy] if voice is not None else ACK_POLICIES[0],
         why=leader.reply.why if leader is not None and leader.reply is not None else "",
+        waits="" if leader is not None else status.waits_for_a_person(),
         no_failover=_no_failover(status, leader),
         time_why=leader.reply.stamped_time.why if leader is not None and leader.reply is not None else "",
         stamped_ns=leader.reply.stamped_time.next_ns if leader is not None and leader.reply is not None else 0,

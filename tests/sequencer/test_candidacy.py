@@ -5,8 +5,8 @@ from typing import Any
 
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.candidacy import Backoff
-from lockstep.sequencer.machine import State
 from lockstep.sequencer.settings import MS
+from lockstep.sequencer.states import State
 
 Build = Callable[..., Any]
 

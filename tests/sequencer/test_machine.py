@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lockstep.sequencer import events as ev
-from lockstep.sequencer.machine import TRANSITIONS, State
+from lockstep.sequencer.states import TRANSITIONS, State
 from lockstep.stream.frames import Frame, FrameFlag, FrameType, frame
 from lockstep.stream.records import COMMAND, CONTROL, CommandKind
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lockstep.sequencer import events as ev
-from lockstep.sequencer.machine import State
+from lockstep.sequencer.states import State
 from lockstep.stream.arrival import decode_from
 from lockstep.stream.frames import ACK_ENTRY, FrameError, FrameType, encode_frame, frame
 from lockstep.stream.records import COMMAND, CommandKind

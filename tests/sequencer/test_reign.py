@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from lockstep.sequencer import events as ev
-from lockstep.sequencer.machine import State
 from lockstep.sequencer.settings import MS
+from lockstep.sequencer.states import State
 from lockstep.stream.frames import FrameFlag
 from lockstep.stream.records import CommandKind
 

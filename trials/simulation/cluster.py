@@ -5,7 +5,7 @@ from random import Random
 
 from lockstep.replica.effects import Role
 from lockstep.runtime.topology import Limits, Member, ProcessKind, Timing, Topology
-from lockstep.sequencer.machine import State
+from lockstep.sequencer.states import State
 from lockstep.trials.simulation.client_host import ClientHost
 from lockstep.trials.simulation.engine_host import EngineHost
 from lockstep.trials.simulation.gateway_host import GatewayHost

@@ -411,6 +411,7 @@ class EngineHost(Host):
         reply = answer_query(call.request, cast("ReferenceEngine", machine.execution.engine), machine.head.epochs)
         reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.epoch, seq=machine.applied_seq))
         reply.primary = machine.role is Role.PRIMARY
+        reply.cluster_uuid = machine.cluster_uuid
         self._untold.add(machine.applied_seq, (call.answer, reply, machine.digest))
 
     def _tell(self) -> None:

@@ -33,6 +33,7 @@ from lockstep.gateway.wire import ADMIN_COMMANDS, Request, admin_record, command
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import EVENT, Commands, Events, no_events
+from lockstep.stream.told import Told
 from lockstep.trials.simulation.disk import Intake
 from lockstep.trials.simulation.engine_host import EngineHost
 from lockstep.trials.simulation.host import Host, hears
@@ -68,12 +69,19 @@ class GatewayHost(Host):
         self._forget = self._forgotten = 0
         self._primary = 0
         self._flushed_ns = 0
+        self._told = Told()
         self._gone = False  # the last events asked for were cut from a journal
         self._gone_since_ns = 0
 
     def status_epoch(self) -> int:
         """What its heartbeats say: which life of it this is."""
         return self.intake.incarnation
+
+    def told(self) -> Told:
+        """What its heartbeats say, too: how far clients were told, in this life and those before."""
+        if self.machine.downlink is not None:
+            self._told = max(self._told, self.machine.downlink.told)
+        return self._told
 
     # ---- life ----------------------------------------------------------------------------------------------------
 

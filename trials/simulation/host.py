@@ -6,6 +6,7 @@ when the process wants to look at the time. While it is paused or waits for its 
 
 from typing import Any
 
+from lockstep.stream.told import NOTHING_TOLD, Told
 from lockstep.trials.simulation.kernel import Kernel
 from lockstep.trials.simulation.world import World
 
@@ -123,6 +124,10 @@ class Host:
     def status_epoch(self) -> int:
         """The epoch in its heartbeats; 0: it sends none."""
         return 0
+
+    def told(self) -> Told:
+        """Gateways: how far clients were told, as its heartbeats say."""
+        return NOTHING_TOLD
 
     mute = False
     """Its heartbeats say that its media driver is lost."""

@@ -11,7 +11,7 @@ And in every other run with cancel on disconnect: a gateway says late that a cli
 
 from typing import Final
 
-from lockstep.sequencer.machine import State
+from lockstep.sequencer.states import State
 from lockstep.trials.simulation.client_host import ClientHost
 from lockstep.trials.simulation.cluster import Cluster
 from lockstep.trials.simulation.kernel import MS, SECOND, Kernel

@@ -5,9 +5,11 @@ from typing import Any
 
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.clock import LOOK_NS
-from lockstep.sequencer.machine import SequencerMachine, State
+from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.settings import settings_of
+from lockstep.sequencer.states import State
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
+from lockstep.stream.told import NOTHING_TOLD
 from lockstep.trials.simulation.engine_host import EngineHost
 from lockstep.trials.simulation.host import Host, hears
 from lockstep.trials.simulation.kernel import MS, SECOND, START_NS
@@ -83,6 +85,8 @@ class SequencerHost(Host):
         acks: list[Frame] = []
         submits: list[Frame] = []
         for item in inbox:
+            if isinstance(item, ev.FenceAnswered):
+                self._hear_told()
             if isinstance(item, Frame):
                 (acks if item.type is FrameType.ACK else submits).append(item)
             else:
@@ -93,6 +97,7 @@ class SequencerHost(Host):
                 if said != self._incarnations.get(gateway.id, 0):
                     self._incarnations[gateway.id] = said
                     self._step(ev.GatewaySaid(gateway.id, said))
+        self._hear_told()
         for frame in acks:
             self._step(ev.AckReceived(frame))
         for frame in submits:
@@ -110,6 +115,16 @@ class SequencerHost(Host):
         if self.machine.mute is not self.mute:
             self.mute = self.machine.mute
             self.world.watching.on_change(self)
+
+    def _hear_told(self) -> None:
+        """Like `SequencerShell._hear_told`."""
+        for gateway in self.world.of_kind("gateway"):
+            if not gateway.alive or not hears(self, gateway):
+                continue
+            told, reign = gateway.told(), self.machine.reign
+            known = self.machine.peers.told.get(gateway.id, NOTHING_TOLD)
+            if told != known and (reign is None or told.epoch < reign.office_epoch):
+                self._step(ev.GatewaySaid(gateway.id, gateway.status_epoch(), told))
 
     def hear_clock(self, peer: Host) -> None:
         """A heartbeat of a peer has come."""

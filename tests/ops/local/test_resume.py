@@ -13,8 +13,10 @@ from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
 from lockstep.runtime import config
 from lockstep.runtime.process import EnvironmentFault
+from lockstep.runtime.told_mark import ToldMark
 from lockstep.stream.frames import FrameType, frame
 from lockstep.stream.records import COMMAND
+from lockstep.stream.told import Told
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
 
@@ -169,3 +171,23 @@ def test_a_promise_that_no_cluster_can_reach_keeps_nothing_from_starting(tmp_pat
     found = examine(tmp_path, engines=2)
     assert found is not None
     assert found.epoch == 3
+
+
+@pytest.mark.parametrize(
+    ("uuid", "told", "known"),
+    [("u-1", Told(3, 9), 9), ("u-1", Told(3, 7), 7), ("u-1", Told(2, 9), 7), ("u-2", Told(3, 9), 7)],
+    ids=["told more", "all is there", "a higher epoch is behind it", "another cluster's"],
+)
+def test_cluster_waits_where_a_gateway_told_of_more_than_the_longest_log_holds(
+    tmp_path: Path, uuid: str, told: Told, known: int
+) -> None:
+    make_engine(tmp_path, 1, count=5)
+    make_engine(tmp_path, 2, count=7)
+    (tmp_path / "gateway-1").mkdir()
+    mark = ToldMark(tmp_path / "gateway-1")
+    mark.begin(uuid, told)
+    mark.close()
+    found = examine(tmp_path, engines=2)
+    assert found is not None
+    # A leader opens on no log that ends before that.
+    assert (found.primary, found.known_seq) == (2, known)

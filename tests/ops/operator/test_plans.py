@@ -43,6 +43,15 @@ def test_switchover_chooses_the_engine_that_is_least_behind(make_view: MakeView)
     assert any("engine-3 releases" in step for step in plan.steps)
 
 
+def test_engine_with_an_earlier_disk_goes_on_only_with_accepted_loss(make_view: MakeView) -> None:
+    """It is listed as in sync and looks whole; the sequencer that takes over says that it lacks something."""
+    view = make_view(1, {1: {"seq": 24}}, in_sync=(1,), committed_seq=68, waits="engine 1 ends at seq 24", **NOBODY)
+    refused(plan_failover(view), "engine 1 ends at seq 24", "right data directory", "--accept-data-loss")
+    plan = plan_failover(view, accept_data_loss=True)
+    assert isinstance(plan, FailoverPlan)
+    assert (plan.candidate, plan.data_loss, plan.lost_commands) == (1, True, 44)
+
+
 def test_switchover_takes_the_candidate_that_was_named(make_view: MakeView) -> None:
     plan = plan_switchover(make_view(changes={2: {"lag": 12}}), 2)
     assert isinstance(plan, SwitchoverPlan)

@@ -325,6 +325,12 @@ def release_goes_on_when_digests_differ(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(CommitGate, "_compare", compare)
 
 
+def _gateways_are_not_asked(patch: pytest.MonkeyPatch) -> None:
+    """What gateways told is a witness of its own, that sees what others miss: without it each is on its own."""
+    patch.setattr(Takeover, "on_told", lambda _self, _told, _now_ns: None)
+    patch.setattr(Reign, "on_told", lambda _self, _told, _out: None)
+
+
 @bug(45)
 def blank_in_sync_engine_believed(patch: pytest.MonkeyPatch) -> None:
     real = Takeover.on_answer
@@ -334,6 +340,7 @@ def blank_in_sync_engine_believed(patch: pytest.MonkeyPatch) -> None:
         real(self, replace(answer, blank=False), now_ns)
 
     patch.setattr(Takeover, "on_answer", on_answer)
+    _gateways_are_not_asked(patch)
 
 
 @bug(21)
@@ -344,6 +351,12 @@ def damaged_journal_believed(patch: pytest.MonkeyPatch) -> None:
 @bug(45)
 def log_that_ends_before_what_the_config_knows_believed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sequencer_machine, "note_known", lambda record, _committed_seq: record)
+    _gateways_are_not_asked(patch)
+
+
+@bug(36, act=8)
+def what_gateways_told_is_not_asked(patch: pytest.MonkeyPatch) -> None:
+    _gateways_are_not_asked(patch)
 
 
 @bug(20)

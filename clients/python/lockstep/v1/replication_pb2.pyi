@@ -172,7 +172,7 @@ class Told(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class QueryReply(_message.Message):
-    __slots__ = ("stamp", "primary", "orders", "session_last_no", "parted_at", "order_rows", "account_rows", "position_rows", "instrument_rows", "more", "next")
+    __slots__ = ("stamp", "primary", "orders", "session_last_no", "parted_at", "order_rows", "account_rows", "position_rows", "instrument_rows", "more", "next", "cluster_uuid")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     PRIMARY_FIELD_NUMBER: _ClassVar[int]
     ORDERS_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +184,7 @@ class QueryReply(_message.Message):
     INSTRUMENT_ROWS_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_UUID_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     primary: bool
     orders: _containers.RepeatedCompositeFieldContainer[_orders_pb2.Order]
@@ -195,4 +196,5 @@ class QueryReply(_message.Message):
     instrument_rows: bytes
     more: bool
     next: OrderCursor
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., primary: bool = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ..., session_last_no: _Optional[int] = ..., parted_at: _Optional[int] = ..., order_rows: _Optional[bytes] = ..., account_rows: _Optional[bytes] = ..., position_rows: _Optional[bytes] = ..., instrument_rows: _Optional[bytes] = ..., more: bool = ..., next: _Optional[_Union[OrderCursor, _Mapping]] = ...) -> None: ...
+    cluster_uuid: str
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., primary: bool = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ..., session_last_no: _Optional[int] = ..., parted_at: _Optional[int] = ..., order_rows: _Optional[bytes] = ..., account_rows: _Optional[bytes] = ..., position_rows: _Optional[bytes] = ..., instrument_rows: _Optional[bytes] = ..., more: bool = ..., next: _Optional[_Union[OrderCursor, _Mapping]] = ..., cluster_uuid: _Optional[str] = ...) -> None: ...

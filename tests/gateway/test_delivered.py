@@ -1,0 +1,85 @@
+"""A gateway compares what it told its clients with what the cluster has, before it begins."""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+from lockstep.gateway.delivered import Delivered
+from lockstep.runtime.told_mark import ToldMark, read_told
+from lockstep.stream.told import Told
+from lockstep.v1 import common_pb2, replication_pb2
+
+
+class Engines:
+    """Knows where history parts from what was told."""
+
+    def __init__(self, parted: int = 0) -> None:
+        self.parted = parted
+
+    async def parted_at(self, *, told_epoch: int, told_seq: int, min_epoch: int) -> int:
+        assert min_epoch > told_epoch
+        assert told_seq
+        return self.parted
+
+
+def compare(delivered: Delivered, epoch: int, seq: int, parted: int = 0, uuid: str = "u-1") -> bool:
+    reply = replication_pb2.QueryReply(stamp=common_pb2.Stamp(epoch=epoch, seq=seq), cluster_uuid=uuid)
+    return asyncio.run(delivered.compare(reply, Engines(parted)))  # type: ignore[arg-type]
+
+
+def restarted(folder: Path) -> Delivered:
+    return Delivered(ToldMark(folder), structlog.get_logger())
+
+
+def told_before(folder: Path) -> None:
+    first = restarted(folder)
+    assert compare(first, 3, 10)
+    first.on_delivered(Told(3, 40))
+
+
+def test_says_nothing_before_it_knows_the_cluster(tmp_path: Path) -> None:
+    told_before(tmp_path)
+    again = restarted(tmp_path)
+    assert again.said == Told()
+    assert compare(again, 3, 41)
+    assert again.said == Told(3, 41)
+
+
+def test_does_not_begin_below_what_it_told_and_says_so(tmp_path: Path) -> None:
+    told_before(tmp_path)
+    again = restarted(tmp_path)
+    assert not compare(again, 3, 30)
+    assert again.said == Told(3, 40)
+    assert "told of commands up to seq 40 of epoch 3" in again.why
+    # A later epoch that went on from there keeps what was told, too.
+    assert not compare(again, 5, 90, parted=31)
+    assert (again.said, read_told(tmp_path)[1]) == (Told(3, 40), Told(3, 40))
+    # The right disk is back.
+    assert compare(again, 3, 40)
+    assert again.why == ""
+
+
+def test_begins_where_history_went_on_from_all_that_it_told(tmp_path: Path) -> None:
+    told_before(tmp_path)
+    again = restarted(tmp_path)
+    assert compare(again, 7, 55)
+    assert again.said == Told(7, 55)
+
+
+def test_begins_anew_where_an_operator_accepted_the_loss(tmp_path: Path) -> None:
+    told_before(tmp_path)
+    again = restarted(tmp_path)
+    assert not compare(again, 5, 35, parted=31)
+    assert not again.accepted(3)
+    again.on_accepted(5)
+    assert again.accepted(3)
+    assert compare(again, 5, 35, parted=31)
+    assert again.said == Told(5, 35)
+
+
+def test_another_cluster_owes_it_nothing(tmp_path: Path) -> None:
+    told_before(tmp_path)
+    again = restarted(tmp_path)
+    assert compare(again, 1, 2, uuid="u-2")
+    assert read_told(tmp_path) == ("u-2", Told(1, 2))
