@@ -48,8 +48,11 @@ class DerivedDamaged(JournalFault):
         self.why = why
 
 
-# How RocksDB begins the texts of what no retry mends: a checksum that differs, a file that is not there or too short.
-_DAMAGE: Final = ("Corruption", "No such file", "Not implemented", "does not exist", "Invalid argument", "Not found")
+# In RocksDB's texts of what no retry mends: a checksum that differs, a file that is not there, too short, or no file.
+_DAMAGE: Final = (
+    "Corruption", "No such file", "Not implemented", "does not exist", "Invalid argument", "Not found",
+    "Is a directory", "Not a directory",
+)  # fmt: skip
 
 
 def family_options(memtable_bytes: int) -> Options:

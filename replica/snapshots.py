@@ -92,7 +92,7 @@ class SnapshotStore:
     def unreadable(self) -> tuple[tuple[Path, str], ...]:
         """Files that are damaged, as far as their heads show it, and what is wrong with them."""
         found = []
-        for path in self._paths(VERIFIED, UNVERIFIED):
+        for path in self._paths(VERIFIED, UNVERIFIED, files_only=False):
             try:
                 _read_head(path)
             except SnapshotDamaged as damage:
@@ -143,10 +143,11 @@ class SnapshotStore:
         """Where a snapshot that is being fetched from a peer grows."""
         return self.folder / "incoming.part"
 
-    def _paths(self, *suffixes: str) -> list[Path]:
+    def _paths(self, *suffixes: str, files_only: bool = True) -> list[Path]:
         if not self.folder.is_dir():
             return []
-        return sorted(path for path in self.folder.iterdir() if path.suffix in suffixes and path.stem.isdigit())
+        found = (path for path in self.folder.iterdir() if path.suffix in suffixes and path.stem.isdigit())
+        return sorted(path for path in found if path.is_file() or not files_only)
 
     # ---- writing ------------------------------------------------------------------------------------------------
 
@@ -325,6 +326,15 @@ def _delete(path: Path) -> None:
 
 
 def _read_head(path: Path) -> tuple[SnapshotHead, int]:
+    try:
+        return _head_of(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise SnapshotDamaged(f"it can't be read: {error.strerror}") from error
+
+
+def _head_of(path: Path) -> tuple[SnapshotHead, int]:
     with path.open("rb") as file:
         return _head_of(file, int(path.stem))
 

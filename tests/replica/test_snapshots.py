@@ -425,3 +425,21 @@ def test_journal_that_is_replaced_in_the_middle_of_a_replay_breaks_nothing(tmp_p
             open_log("snapshotter-1"),
             Courtesy(0),
         )
+
+
+def test_snapshot_that_is_a_directory_is_passed_over_and_named(tmp_path, sequencer):
+    """By its name alone it would be the newest, and nothing newer would be taken."""
+    journal = filled(tmp_path / "data", sequencer)
+    store = SnapshotStore(tmp_path / "data")
+    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    assert taker.turn(1) is not None
+    follower.close()
+    (good,) = store.verified_seqs()
+    store.path(good + 1).mkdir()
+    assert store.verified_seqs() == (good,)
+    assert [head.seq for head in store.heads()] == [good]
+    ((path, why),) = store.unreadable()
+    assert (path.name, why) == (store.path(good + 1).name, "it can't be read: Is a directory")
+    assert store.retire(1) == ()
+    assert started(journal, store).applied_seq == 21
+    journal.close()

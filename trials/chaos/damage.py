@@ -247,6 +247,11 @@ def _zero_page(path: Path) -> None:
     path.write_bytes(raw)
 
 
+def _make_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 def _content_bytes(path: Path) -> int:
     """Up to the last byte that is not zero: logs are allocated beyond their end."""
     return len(path.read_bytes().rstrip(b"\0"))
@@ -341,6 +346,7 @@ def _database_trials(name: str, *, with_log: bool) -> Iterator[Trial]:
         )
     yield Trial(f"{name} table", "oldest: bit flipped", _oldest(name, "*.sst", lambda p: _flip_content(p, 40)))
     yield Trial(f"{name} table", "oldest: a page zeroed", _oldest(name, "*.sst", _zero_page))
+    yield Trial(f"{name} table", "oldest: a directory", _oldest(name, "*.sst", _make_directory))
     yield Trial(f"{name} table", "oldest: removed", _oldest(name, "*.sst", Path.unlink))
     yield Trial(f"{name} folder", "removed", _remove_part(name))
     yield Trial(f"{name} folder", "the other engine's", _replace(name, "other"))
@@ -363,6 +369,7 @@ def trials() -> tuple[Trial, ...]:
         Trial("snapshot", "cut to half", _each("snapshots", "*.snapshot", lambda p: _cut(p, 50))),
         Trial("snapshot", "cut to nothing", _each("snapshots", "*.snapshot", lambda p: _cut(p, 0))),
         Trial("snapshot", "removed", _each("snapshots", "*.snapshot", Path.unlink)),
+        Trial("snapshot", "a directory", _each("snapshots", "*.snapshot", _make_directory)),
         Trial("snapshot", "two swapped", _swap_snapshots),
         Trial("snapshot", "all flipped", _all_snapshots(lambda p: _flip(p, 70))),
         Trial("snapshot folder", "removed", _remove_part("snapshots")),
