@@ -15,7 +15,7 @@ itself says INTERNAL or UNKNOWN there, which reads as a fault of the server, and
 import asyncio
 import contextlib
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, NoReturn
@@ -255,13 +255,24 @@ class _Call:
         """Tell the refusal, if there is one. Somebody who takes nothing is not reached, until that end is gone."""
         refusal = self._refusal
         if refusal is not None:
-            await self._context.abort(refusal.code, refusal.text, refusal.metadata)
+            with _gone_ends_quietly():
+                await self._context.abort(refusal.code, refusal.text, refusal.metadata)
+
+
+@contextlib.contextmanager
+def _gone_ends_quietly() -> Iterator[None]:
+    """An end that has gone is nobody's fault. gRPC logs a traceback where nothing is left to send to."""
+    try:
+        yield
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None
 
 
 async def _send(replies: Any, context: Any, place: Place | None) -> None:
     try:
         async for reply in replies:
-            await _waited_for(context.write(reply), place)
+            with _gone_ends_quietly():
+                await _waited_for(context.write(reply), place)
     finally:
         await replies.aclose()
 

@@ -26,12 +26,14 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
 
     def __init__(self) -> None:
         self.open = 0
+        self.begun = 0
 
     async def Fence(self, _request, _context):  # noqa: N802
         return replication_pb2.FenceReply(accepted=True)
 
     async def FetchSnapshot(self, request, _context):  # noqa: N802
         self.open += 1
+        self.begun += 1
         try:
             for _ in range(request.seq or 1_000):
                 yield replication_pb2.FetchSnapshotReply(chunk=bytes(BIG))
@@ -220,12 +222,26 @@ def test_a_stream_of_which_nothing_is_taken_is_ended_and_its_code_with_it(served
     until(lambda: served.replication.open == 1)
     until(lambda: served.replication.open == 0, 5)
     assert refusal(call) == BUSY, "it is told as soon as somebody takes what came before"
-    whole = stub.FetchSnapshot(replication_pb2.FetchSnapshotRequest(seq=30))
+    # A connection's buffers hold several megabytes, and are filled again when half of them was taken.
+    monkeypatch.setattr(call_guard, "STALLED_S", 2)
+    whole = stub.FetchSnapshot(replication_pb2.FetchSnapshotRequest(seq=60))
     slowly = 0
     for _ in whole:
-        time.sleep(0.05)
+        time.sleep(0.06)
         slowly += 1
-    assert slowly == 30, "one that is slow is not one that does nothing"
+    assert slowly == 60, "one that is slow is not one that does nothing"
+
+
+def test_one_that_takes_nothing_and_goes_leaves_no_traceback(served, monkeypatch, caplog):
+    monkeypatch.setattr(call_guard, "STALLED_S", 0.2)
+    stub = replication_pb2_grpc.ReplicationStub(served.channel())
+    for gone in range(1, 4):
+        call = stub.FetchSnapshot(replication_pb2.FetchSnapshotRequest())
+        until(lambda gone=gone: served.replication.begun == gone)
+        until(lambda: served.replication.open == 0, 5)
+        call.cancel()
+        served.assert_answers()
+    assert caplog.records == []
 
 
 def test_a_reflection_stream_that_asks_nothing_is_ended_and_one_that_asks_is_served(served, monkeypatch):
