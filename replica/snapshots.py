@@ -327,16 +327,12 @@ def _delete(path: Path) -> None:
 
 def _read_head(path: Path) -> tuple[SnapshotHead, int]:
     try:
-        return _head_of(path)
+        with path.open("rb") as file:
+            return _head_of(file, int(path.stem))
     except FileNotFoundError:
         raise
     except OSError as error:
         raise SnapshotDamaged(f"it can't be read: {error.strerror}") from error
-
-
-def _head_of(path: Path) -> tuple[SnapshotHead, int]:
-    with path.open("rb") as file:
-        return _head_of(file, int(path.stem))
 
 
 def _head_of(file: BinaryIO, seq: int) -> tuple[SnapshotHead, int]:
