@@ -53,9 +53,6 @@ class ClientStream:
         """Whose it is."""
         self.resumption = resumption
         self.wakeup = asyncio.Event()
-        self.drained = asyncio.Event()
-        """Set when nothing waits."""
-        self.drained.set()
         self.past_known = asyncio.Event()
         """Set when it is known whether the session had a past; no command of the stream is taken in before."""
         self.end: StreamEnd | None = None
@@ -188,14 +185,12 @@ class ClientStream:
         self._notify()
 
     def close(self) -> None:
-        """Nobody reads it any more: who waits for room gets on."""
+        """Nobody reads it any more."""
         self.closed = True
         self._rows.clear()
         self._held, self._count = None, 0
-        self.drained.set()
 
     def _notify(self) -> None:
-        self.drained.clear()
         self.wakeup.set()
 
     def take(self, epoch: int, seq: int) -> list[bytes]:

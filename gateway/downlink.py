@@ -21,6 +21,9 @@ from lockstep.stream.records import CONTROL_EVENT, EventKind, Events
 from lockstep.stream.told import Told
 
 _DISOWN_NS: Final = 250_000_000
+_FETCH_PAUSE_NS: Final = 100_000_000
+_GONE_PATIENCE_NS: Final = 3_000_000_000
+"""An engine that does not answer now may still have what the others have cut."""
 _MAX_HELD_EVENTS: Final = 131_072
 _MAX_FETCH_SEQS: Final = 65_536
 _MAX_EPOCHS: Final = 256
@@ -40,6 +43,21 @@ class Fetch:
     """Highest epoch heard of: an engine of a lower one may be of another history."""
     told_epoch: int
     """Epoch under which `after_seq` was delivered; the engine says whether that is its history."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """The gateway can't go on from what it has delivered: it starts anew at what is committed then, and its clients ask
+    for what they know when they resume."""
+
+    after_seq: int
+    parted: bool
+    """The cluster goes on, in `epoch`, without commands up to `after_seq` that were told here. Else they were cut from
+    every journal before this gateway had them."""
+    epoch: int
+    told_epoch: int
+    first_seq: int = 0
+    """From there on there are events; 0: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +89,10 @@ class Downlink:
         self.gaps = 0
         self._held: list[Frame] = []
         self._held_events = 0
-        self._fetching = False
+        self._fetching: Fetch | None = None
+        self._fetch_pause_until_ns = 0
+        self._gone_since_ns = 0
+        self.left_behind: LeftBehind | None = None
 
     @property
     def told(self) -> Told:
@@ -80,7 +101,10 @@ class Downlink:
         return Told(max(self._told_epoch, stamped), self.delivered_seq)
 
     def on_time(self, now_ns: int) -> None:
-        """An epoch that no sequencer stands by, long after a RELEASE brought it, was nobody's: it mutes no engine."""
+        """An epoch that no sequencer stands by, long after a RELEASE brought it, was nobody's: it mutes no engine. And
+        what could not be fetched may be asked for again."""
+        if 0 < self._fetch_pause_until_ns <= now_ns:
+            self._fetching, self._fetch_pause_until_ns = None, 0
         if not 0 < self.said < self.epoch:
             self._ahead_since_ns = now_ns
         elif now_ns - self._ahead_since_ns > _DISOWN_NS:
@@ -142,13 +166,13 @@ class Downlink:
 
     def _plan_fetch(self, to_seq: int, doubted: Frame | None = None) -> Fetch | None:
         """`doubted`: of a history that seems to be another one; its epoch counts if an engine has heard of it."""
-        if self._fetching:
+        if self._fetching is not None:
             return None
-        self._fetching = True
         self.gaps += doubted is None
         to_seq = min(to_seq, self.delivered_seq + _MAX_FETCH_SEQS)
         engine, epoch = (self.primary, self.epoch) if doubted is None else (doubted.sender, doubted.epoch)
-        return Fetch(self.delivered_seq, to_seq, engine, epoch, self._told_epoch)
+        self._fetching = Fetch(self.delivered_seq, to_seq, engine, epoch, self._told_epoch)
+        return self._fetching
 
     def _take(self, release: Frame) -> tuple[Events, ...]:
         if release.aux <= self.delivered_seq:
@@ -162,7 +186,7 @@ class Downlink:
 
     def on_fetched(self, events: Events, through_seq: int) -> Delivery:
         """The answer to a `Fetch`: all events up to `through_seq`. Then what was held, as far as it fits."""
-        self._fetching = False
+        self._fetching, self._gone_since_ns = None, 0
         parts: list[Events] = []
         if through_seq > self.delivered_seq:
             fresh = events[(events["seq"] > self.delivered_seq) & (events["seq"] <= through_seq)]
@@ -181,10 +205,16 @@ class Downlink:
                 parts.extend(self._take(release))
         return Delivery(tuple(parts), fetch)
 
-    def on_fetch_failed(self) -> Delivery:
-        """No engine could be asked: the next RELEASE, at the latest an empty one, shows the gap again."""
-        self._fetching = False
-        return Delivery()
+    def on_fetch_failed(self, now_ns: int, *, parted: bool = False, gone: bool = False, first_seq: int = 0) -> None:
+        """No engine has the events of the `Fetch`: after a pause the next RELEASE, at the latest an empty one, shows
+        the gap again; unless they are lost (`parted`), or were cut from all journals (`gone`) for a while."""
+        wanted = self._fetching
+        assert wanted is not None, "nothing was fetched"
+        self._fetch_pause_until_ns = now_ns + _FETCH_PAUSE_NS
+        if gone:
+            self._gone_since_ns = self._gone_since_ns or now_ns
+        if parted or (gone and now_ns - self._gone_since_ns >= _GONE_PATIENCE_NS):
+            self.left_behind = LeftBehind(wanted.after_seq, parted, wanted.epoch, wanted.told_epoch, first_seq)
 
 
 def _epochs_of(events: Events) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from lockstep.gateway.disconnects import Announcement, Disconnects, Watch
-from lockstep.gateway.downlink import Delivery, Downlink, Fetch
+from lockstep.gateway.downlink import Delivery, Downlink, Fetch, LeftBehind
 from lockstep.gateway.reports import Routed, route
 from lockstep.gateway.resumption import EventId, Resumption
 from lockstep.gateway.sessions import Admission, Opened, Refused, Session, SessionTable, own_session_id
@@ -26,6 +26,8 @@ from lockstep.stream.frames import Frame, FrameType
 from lockstep.stream.records import COMMAND, SETTING_EVENT, Commands, EventKind, Events, join_records
 
 MAX_FRAME: Final = 1024
+FRAME_PATIENCE_NS: Final = 4_000_000
+LONGEST_PATIENCE_NS: Final = 15_000_000
 _FULL_RETRY_MS: Final = 1000
 
 
@@ -94,11 +96,19 @@ class GatewayMachine:
         self._own: Session | None = None
         self._outbox: list[tuple[Session, Commands]] = []
         self._outbox_commands = 0
+        self._flushed_ns = 0
 
     @property
-    def frame_full(self) -> bool:
-        """What waits for `flush` fills a frame."""
-        return self._outbox_commands >= MAX_FRAME
+    def flush_due_ns(self) -> int:
+        """When what waits for `flush` should leave; 0: nothing waits, or at once.
+
+        A frame wakes four processes and costs two synced writes, whatever it holds. So the next one leaves when those
+        under way are answered, and waits no longer than this for each of them: a lone order never waits, and the busier
+        the cluster, the fewer and larger its frames.
+        """
+        if not self._outbox or self._outbox_commands >= MAX_FRAME:
+            return 0
+        return self._flushed_ns + min(FRAME_PATIENCE_NS * self.uplink.frames_under_way, LONGEST_PATIENCE_NS)
 
     @property
     def delivered_seq(self) -> int:
@@ -109,6 +119,11 @@ class GatewayMachine:
     def epoch(self) -> int:
         """The highest epoch under which events were released."""
         return 0 if self.downlink is None else self.downlink.epoch
+
+    @property
+    def left_behind(self) -> LeftBehind | None:
+        """Why it can't go on, if it can't."""
+        return None if self.downlink is None else self.downlink.left_behind
 
     @property
     def own_session_id(self) -> int:
@@ -233,7 +248,7 @@ class GatewayMachine:
 
     def flush(self, now_ns: int) -> Effects:
         """Commands taken in since the last call go out."""
-        del now_ns
+        self._flushed_ns = now_ns
         if not self._outbox:
             return NOTHING
         outbox, self._outbox, self._outbox_commands = self._outbox, [], 0
@@ -306,10 +321,10 @@ class GatewayMachine:
         """Older events that a resuming client is told: what they answer, it will never send again."""
         self.sessions.on_answers(routed.sessions, routed.answered)
 
-    def on_fetch_failed(self) -> None:
-        """No engine answered; the next RELEASE tells of the gap again."""
-        if self.downlink is not None:
-            self.downlink.on_fetch_failed()
+    def on_fetch_failed(self, now_ns: int, *, parted: bool = False, gone: bool = False, first_seq: int = 0) -> None:
+        """No engine has what `Effects.fetch` asked for; see `Downlink.on_fetch_failed`, and `left_behind`."""
+        assert self.downlink is not None, "events were fetched before the start"
+        self.downlink.on_fetch_failed(now_ns, parted=parted, gone=gone, first_seq=first_seq)
 
     def _deliver(self, delivery: Delivery, new_reign: bool) -> Effects:
         if not delivery.events:

@@ -17,7 +17,6 @@ from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.shell import GatewayShell
 from lockstep.runtime.ending import run_to_end
-from lockstep.runtime.faults import disk_text
 from lockstep.runtime.metrics.server import serve as serve_metrics
 from lockstep.runtime.private import make_private
 from lockstep.runtime.process import (
@@ -26,7 +25,7 @@ from lockstep.runtime.process import (
     open_log,
     start_aio_grpc_server,
 )
-from lockstep.runtime.told_mark import ToldMark, told_path
+from lockstep.runtime.told_mark import ToldMark
 from lockstep.runtime.topology import Member, Topology
 from lockstep.runtime.transport import Transport, wait_for_driver
 from lockstep.runtime.watch import WatchServer
@@ -82,7 +81,8 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     try:
         stored, watched = intake.unanswered(), intake.watched()
         watch = _watch_server(member, intake.incarnation)
-        told = _told_mark(member, stack)
+        told = ToldMark(member.data_dir)
+        stack.callback(told.close)
     except EnvironmentFault:
         intake.close()
         raise
@@ -106,7 +106,7 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     stack.push_async_callback(shell.stop)
     stack.callback(serve_metrics(topology, member, lambda: shell.figures.families(shell.status(), transport)))
     parts: tuple[_Service, ...] = (
-        service_orders.OrderEntryService(shell, time.time_ns),
+        service_orders.OrderEntryService(shell),
         service_accounts.AccountsService(shell),
         service_market_data.MarketDataService(shell),
     )
@@ -130,15 +130,6 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     shell.on_serving = show
     shell.start()
     return shell
-
-
-def _told_mark(member: Member, stack: AsyncExitStack) -> ToldMark:
-    try:
-        mark = ToldMark(member.data_dir)
-    except OSError as error:
-        raise EnvironmentFault(disk_text("open", told_path(member.data_dir), error)) from error
-    stack.callback(mark.close)
-    return mark
 
 
 def _watch_server(member: Member, incarnation: int) -> WatchServer:

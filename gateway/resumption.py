@@ -13,6 +13,8 @@ and none can be neither.
 | PAST   | an engine's word on whether the session has executed anything | Counted, nothing | LIVE |
 |        |  | Counted, or Failed | FETCH |
 | FETCH  | the events after the last one seen, up to the boundary | FetchedAll | LIVE |
+|        |  | too many wait for the client | FULL |
+| FULL   | the client's taking what waits | Drained | FETCH |
 | any    | an engine that can answer | Failed, for too long | ENDED |
 
 Commands of the stream are taken from FETCH or LIVE on: not while it is open whether its client lives in the same
@@ -43,6 +45,7 @@ class State(Enum):
     BEHIND = "behind"
     PAST = "past"
     FETCH = "fetch"
+    FULL = "full"
     LIVE = "live"
     ENDED = "ended"
 
@@ -128,7 +131,12 @@ class Failed:
     first_seq: int = 0
 
 
-Event = Began | Ticked | Compared | Counted | Fetched | FetchedAll | Failed
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """Nothing waits for the client any more."""
+
+
+Event = Began | Ticked | Drained | Compared | Counted | Fetched | FetchedAll | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +187,16 @@ class Resumption:
         """Nothing is left to do."""
         return self.state in (State.LIVE, State.ENDED)
 
+    @property
+    def waits_for_room(self) -> bool:
+        """`Drained` is awaited."""
+        return self.state is State.FULL
+
+    def wait_for_room(self) -> None:
+        """Too many of the events that were fetched wait for the client: the search was broken off."""
+        assert self.state is State.FETCH, f"nothing is fetched in {self.state}"
+        self.state = State.FULL
+
     def step(self, event: Event, now_ns: int, *, epoch: int, delivered_seq: int) -> Effects:
         """Take one event. `epoch`, `delivered_seq`: where the gateway stands at the moment."""
         if self.over:
@@ -208,6 +226,8 @@ class Resumption:
                 self._give_up_ns = now_ns + PATIENCE_NS
             case Ticked():
                 pass
+            case Drained():
+                self._give_up_ns = now_ns + PATIENCE_NS
         return self._go_on(now_ns, epoch, delivered_seq)
 
     def _go_on(self, now_ns: int, epoch: int, delivered_seq: int) -> Effects:

@@ -6,22 +6,23 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import grpc
-import numpy as np
-from numpy.typing import NDArray
 
+from lockstep.gateway.admission import accounts_of, records_of
 from lockstep.gateway.calls import abort, abort_refused, authenticate, require_account
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.disconnects import MAX_GRACE_MS
 from lockstep.gateway.entitlement import may_use_session
 from lockstep.gateway.reports import ReportRows, report_messages, route, stamp_message
 from lockstep.gateway.sessions import Refused, Session
-from lockstep.gateway.shell import REFUSAL_TEXTS, GatewayShell
-from lockstep.gateway.validation import ShapeError, build_records
-from lockstep.gateway.wire import ADMIN_COMMANDS, Request, Unparsable, admin_record, command_columns, decode_request
-from lockstep.runtime.engines import LAST_INDEX, EnginesUnavailable, EventsGone
+from lockstep.gateway.shell import GatewayShell
+from lockstep.gateway.stream_driver import REFUSAL_TEXTS
+from lockstep.gateway.validation import ShapeError
+from lockstep.gateway.wire import Request, Unparsable, decode_request
+from lockstep.runtime.engines import EnginesUnavailable, EventsGone
+from lockstep.runtime.inquiry import LAST_INDEX
 from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
-from lockstep.stream.records import Commands, EventKind, join_records
+from lockstep.stream.records import EventKind, join_records
 from lockstep.v1 import orders_pb2, replication_pb2
 
 SERVICE: Final = "lockstep.v1.OrderEntry"
@@ -34,16 +35,12 @@ _GAP_STEP_S: Final = 0.002
 _DUPLICATE: Final = int(EventKind.DUPLICATE)
 
 
-def _accounts(client: Client) -> NDArray[np.uint32] | None:
-    return np.array(client.accounts, dtype=np.uint32) if client.accounts else None
-
-
 class OrderEntryService:
     """Handlers over one `GatewayShell`."""
 
-    def __init__(self, shell: GatewayShell, wall_clock_ns: Any) -> None:
+    def __init__(self, shell: GatewayShell) -> None:
         self._shell = shell
-        self._wall_clock_ns = wall_clock_ns
+        self._streams = shell.driver.streams
         # By the key of a single call; a lock that no call holds or waits for is gone.
         self._turns: WeakValueDictionary[tuple[int, int], asyncio.Lock] = WeakValueDictionary()
 
@@ -81,7 +78,7 @@ class OrderEntryService:
         try:
             await self._write(stream, reader, context)
         finally:
-            self._shell.close_stream(stream)
+            self._streams.close(stream)
             reader.cancel()
             await asyncio.wait([reader])
         if stream.end is not None:
@@ -116,11 +113,10 @@ class OrderEntryService:
         if self._shell.stopping or self._shell.machine.downlink is None:
             code = Code.SHUTTING_DOWN if self._shell.stopping else Code.UNAVAILABLE
             await abort(context, grpc.StatusCode.UNAVAILABLE, self._shell.why_not_serving(), code)
-        opened = self._shell.open_stream(client.name, hello)
+        opened = self._streams.open(client.name, hello)
         if isinstance(opened, Refused):
             text = _TOO_MANY if opened.code is Code.BUSY else REFUSAL_TEXTS[opened.code]
             await abort_refused(context, opened, text)
-        self._shell.spawn(self._shell.resume(opened))
         return opened
 
     async def _write(self, stream: ClientStream, reader: "asyncio.Task[None]", context: Any) -> None:
@@ -131,19 +127,18 @@ class OrderEntryService:
             for message in stream.take(machine.epoch, machine.delivered_seq):
                 await context.write(message)
             if stream.pending_rows == 0:
-                stream.drained.set()
+                self._streams.on_drained(stream)
             if stream.wakeup.is_set():
                 continue
             if stream.end is not None:
-                stream.drained.set()
                 return
             if reader.done():
                 reader.result()
-            if stream.half_closed and self._shell.has_all_answers(stream):
+            if stream.half_closed and self._streams.has_all_answers(stream):
                 return
 
     async def _read(self, stream: ClientStream, client: Client, context: Any) -> None:
-        accounts = _accounts(client)
+        accounts = accounts_of(client)
         await stream.past_known.wait()
         while stream.end is None:
             raw = await context.read()
@@ -151,51 +146,7 @@ class OrderEntryService:
                 stream.half_closed = True
                 stream.wakeup.set()
                 return
-            if stream.end is not None:
-                return
-            try:
-                request = decode_request(raw)
-                records = self._records(request, stream.session_id, client, accounts)
-            except Unparsable as error:
-                stream.finish(grpc.StatusCode.INVALID_ARGUMENT, str(error), Code.MALFORMED_BATCH)
-                return
-            except ShapeError as error:
-                stream.refuse(self._shell.stamp(), Refused(request.first_no, error.code), str(error))
-                continue
-            refused = self._shell.submit(stream.session_id, records, admin=client.admin)
-            if refused is not None:
-                stream.refuse(self._shell.stamp(), refused, REFUSAL_TEXTS[refused.code])
-
-    def _records(
-        self, request: Request, session_id: int, client: Client, accounts: NDArray[np.uint32] | None
-    ) -> Commands:
-        """Raises:
-        ShapeError, Unparsable: the message can't be taken at all.
-        """
-        now_ns = self._wall_clock_ns()
-        gateway = self._shell.member.id
-        command = request.command
-        if command is not None:
-            if command.session_no == 0:
-                raise ShapeError(Code.MALFORMED_BATCH, "session_no is 0; session numbers count from 1")
-            if command.WhichOneof("command") in ADMIN_COMMANDS:
-                return admin_record(
-                    command, session_id=session_id, gateway=gateway, allowed=client.admin, now_ns=now_ns
-                )
-            batch = command_columns(command)
-        elif request.batch is not None:
-            batch = request.batch
-        else:
-            raise Unparsable("Hello comes once, as the first message of a session")
-        return build_records(
-            batch,
-            session_id=session_id,
-            gateway=gateway,
-            accounts=accounts,
-            max_rows=self._shell.topology.limits.client_batch,
-            now_ns=now_ns,
-            admin=client.admin,
-        )
+            self._streams.on_message(stream, raw, client, accounts)
 
     # ---- single calls --------------------------------------------------------------------------------------------
 
@@ -260,11 +211,19 @@ class OrderEntryService:
         # From here to the submission nothing else runs, so the number stays the next one.
         command.session_no = key.session_no if keyed else session.expected
         try:
-            records = self._records(Request(command=command), session_id, client, _accounts(client))
+            records = records_of(
+                Request(command=command),
+                session_id,
+                client,
+                accounts_of(client),
+                gateway=self._shell.member.id,
+                max_rows=self._shell.topology.limits.client_batch,
+                now_ns=self._shell.wall_ns(),
+            )
         except ShapeError as error:
             await abort_refused(context, Refused(0, error.code), str(error))
         answer = self._shell.waiters.wait_for(session_id, command.session_no)
-        refused = self._shell.submit(session_id, records, admin=client.admin)
+        refused = self._shell.driver.submit(session_id, records, admin=client.admin)
         if refused is not None:
             answer.cancel()
             await abort_refused(context, refused, REFUSAL_TEXTS[refused.code])

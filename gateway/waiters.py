@@ -21,6 +21,10 @@ class Waiters:
         future.add_done_callback(lambda done: self._drop(session_id, number, done))
         return future
 
+    def __len__(self) -> int:
+        """Sessions for whose answers somebody waits."""
+        return len(self._sessions)
+
     def __contains__(self, session_id: int) -> bool:
         """Whether somebody waits for an answer of this session."""
         return session_id in self._sessions

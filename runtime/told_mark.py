@@ -11,6 +11,7 @@ from typing import Final
 
 from crc32c import crc32c
 
+from lockstep.runtime.faults import EnvironmentFault, disk_text
 from lockstep.stream.told import Told
 
 _BODY: Final = struct.Struct("<QQQ36s")
@@ -39,11 +40,15 @@ def read_told(data_dir: Path) -> tuple[str, Told]:
 
 
 class ToldMark:
-    """The file, open for writing. Raises OSError."""
+    """The file, open for writing. Raises EnvironmentFault."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._file = os.open(told_path(data_dir), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._count, self.uuid, self.told = _newest(os.pread(self._file, 2 * _SLOT, 0))
+        self._path = told_path(data_dir)
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._count, self.uuid, self.told = _newest(os.pread(self._file, 2 * _SLOT, 0))
+        except OSError as error:
+            raise EnvironmentFault(disk_text("open", self._path, error)) from error
 
     def begin(self, uuid: str, told: Told) -> None:
         """What was told before means nothing any more, or is part of this."""
@@ -63,7 +68,10 @@ class ToldMark:
     def _put(self) -> None:
         self._count += 1
         body = _BODY.pack(self._count, self.told.epoch, self.told.seq, self.uuid.encode())
-        os.pwrite(self._file, _CRC.pack(crc32c(body)) + body, self._count % 2 * _SLOT)
+        try:
+            os.pwrite(self._file, _CRC.pack(crc32c(body)) + body, self._count % 2 * _SLOT)
+        except OSError as error:
+            raise EnvironmentFault(disk_text("write", self._path, error)) from error
 
 
 def _newest(raw: bytes) -> tuple[int, str, Told]:

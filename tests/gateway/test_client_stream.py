@@ -1,7 +1,5 @@
 """One client's stream: the order of its rows, what waits, and what becomes of that at its end."""
 
-import asyncio
-
 import grpc
 import numpy as np
 import pytest
@@ -67,19 +65,13 @@ def test_client_that_was_told_more_elsewhere_is_told_only_what_is_later():
     assert told(stream) == [(14, 2, 0), (15, 0, 0), (16, 0, 0)]
 
 
-def test_stream_that_nobody_reads_any_more_keeps_nothing_and_lets_its_fetch_go():
-    async def scene():
-        stream = opened()
-        stream.put_resumed(rows((9, 0)))
-        stream.drained.clear()
-        waiting = asyncio.ensure_future(stream.drained.wait())
-        stream.close()
-        await asyncio.wait_for(waiting, 1)
-        stream.put_resumed(rows((10, 0)))
-        stream.put_live(rows((11, 0)))
-        assert (stream.over, stream.pending_rows, told(stream)) == (True, 0, [])
-
-    asyncio.run(scene())
+def test_stream_that_nobody_reads_any_more_keeps_nothing():
+    stream = opened()
+    stream.put_resumed(rows((9, 0)))
+    stream.close()
+    stream.put_resumed(rows((10, 0)))
+    stream.put_live(rows((11, 0)))
+    assert (stream.over, stream.pending_rows, told(stream)) == (True, 0, [])
 
 
 def test_too_slow_client_loses_its_stream_and_no_half_of_it_is_told():

@@ -1,9 +1,6 @@
 """A gateway compares what it told its clients with what the cluster has, before it begins."""
 
-import asyncio
 from pathlib import Path
-
-import structlog
 
 from lockstep.gateway.delivered import Delivered
 from lockstep.runtime.told_mark import ToldMark, read_told
@@ -11,25 +8,16 @@ from lockstep.stream.told import Told
 from lockstep.v1 import common_pb2, replication_pb2
 
 
-class Engines:
-    """Knows where history parts from what was told."""
-
-    def __init__(self, parted: int = 0) -> None:
-        self.parted = parted
-
-    async def parted_at(self, *, told_epoch: int, told_seq: int, min_epoch: int) -> int:
-        assert min_epoch > told_epoch
-        assert told_seq
-        return self.parted
-
-
 def compare(delivered: Delivered, epoch: int, seq: int, parted: int = 0, uuid: str = "u-1") -> bool:
+    """Whether it begins, where an engine says that history parts from what was told at `parted` (0: nowhere)."""
     reply = replication_pb2.QueryReply(stamp=common_pb2.Stamp(epoch=epoch, seq=seq), cluster_uuid=uuid)
-    return asyncio.run(delivered.compare(reply, Engines(parted)))  # type: ignore[arg-type]
+    asked = delivered.to_compare(reply)
+    assert asked is None or (asked.epoch < epoch and asked.seq)
+    return delivered.may_begin(reply, parted if asked is not None else 0)
 
 
 def restarted(folder: Path) -> Delivered:
-    return Delivered(ToldMark(folder), structlog.get_logger())
+    return Delivered(ToldMark(folder))
 
 
 def told_before(folder: Path) -> None:

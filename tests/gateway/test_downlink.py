@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from lockstep.gateway.downlink import Downlink, Fetch
+from lockstep.gateway.downlink import Downlink, Fetch, LeftBehind
 from lockstep.stream.frames import FrameType, frame
 from lockstep.stream.records import CONTROL_EVENT, EVENT, EventKind
+
+MS = 1_000_000
 
 
 def events(*seqs):
@@ -87,11 +89,47 @@ def test_gap_that_a_new_primary_shows_is_fetched_from_it():
     )
 
 
-def test_fetch_that_failed_is_asked_again_by_the_next_release():
+def test_fetch_that_failed_is_asked_again_by_the_next_release_after_a_pause():
     downlink = Downlink(10)
     downlink.on_release(release(12, 12, 12))
-    downlink.on_fetch_failed()
+    downlink.on_fetch_failed(5 * MS)
+    downlink.on_time(104 * MS)
+    assert downlink.on_release(release(13, 12)).fetch is None
+    downlink.on_time(105 * MS)
     assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12, engine=1, epoch=1, told_epoch=0)
+
+
+def failed(downlink: Downlink, now_ms: int, **why) -> bool:
+    """Whether it is left behind once a fetch of the gap has failed."""
+    downlink.on_time(now_ms * MS)
+    assert downlink.on_release(release(12, 12, 12)).fetch is not None
+    downlink.on_fetch_failed(now_ms * MS, **why)
+    return downlink.left_behind is not None
+
+
+def test_events_cut_from_every_journal_leave_it_behind_after_a_while_for_an_engine_may_come_back():
+    downlink = Downlink(10)
+    assert not failed(downlink, 1_000, gone=True, first_seq=40)
+    assert not failed(downlink, 3_999, gone=True, first_seq=40)
+    assert failed(downlink, 4_100, gone=True, first_seq=40)
+    assert downlink.left_behind == LeftBehind(10, parted=False, epoch=1, told_epoch=0, first_seq=40)
+
+
+def test_one_that_had_them_after_all_starts_that_while_anew():
+    downlink = Downlink(10)
+    assert not failed(downlink, 1_000, gone=True)
+    downlink.on_time(2_000 * MS)
+    downlink.on_release(release(12, 12, 12))
+    downlink.on_fetched(events(11, 12), 12)
+    downlink.on_release(release(14, 14, 14))
+    downlink.on_fetch_failed(9_000 * MS, gone=True)
+    assert downlink.left_behind is None
+
+
+def test_what_was_told_and_is_no_longer_history_leaves_it_behind_at_once():
+    downlink = Downlink(10)
+    assert failed(downlink, 1_000, parted=True)
+    assert downlink.left_behind.parted
 
 
 def test_live_release_that_closes_the_gap_makes_the_fetched_events_repeats():

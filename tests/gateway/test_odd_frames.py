@@ -47,7 +47,7 @@ def test_a_gateway_still_serves_after_odd_frames(seed):
             continue
         effects = machine.on_frames([received], now_ns)
         if effects.fetch is not None:
-            machine.on_fetch_failed()
+            machine.on_fetch_failed(now_ns)
         machine.on_tick(now_ns)
     assert dropped > COUNT // 8
     for _ in range(100):

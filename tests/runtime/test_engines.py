@@ -11,13 +11,10 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-import structlog
 
-from lockstep.gateway.downlink import Fetch
-from lockstep.gateway.missed_events import MissedEvents
 from lockstep.runtime.engines import Engines, EnginesBusy, EnginesUnavailable
 from lockstep.runtime.topology import Member, ProcessKind
-from lockstep.stream.records import EVENT, Events
+from lockstep.stream.records import EVENT
 from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 
 
@@ -34,8 +31,6 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
         self.searches = 0
         self.page_seqs = 0
         """Seqs of one page; 0: all at once."""
-        self.parted = False
-        """What is asked for follows something that was given up."""
 
     def Query(self, _request: Any, context: Any) -> replication_pb2.QueryReply:  # noqa: N802
         self.asked += 1
@@ -47,8 +42,6 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
 
     def FetchEvents(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.go.wait(10)
-        if self.parted and request.told_epoch:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "another history")
         if self.busy:
             self.busy = False
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "others come first")
@@ -129,50 +122,6 @@ def test_an_answer_older_than_what_was_told_does_not_count(cluster: Cluster, lea
     cluster.primary.go.set()
     stamp, _ = query(cluster, **least)
     assert (stamp.epoch, stamp.seq) == (4, 101)
-
-
-def test_gap_is_filled_by_the_engine_that_showed_it_while_the_primary_of_before_hangs(cluster: Cluster) -> None:
-    async def scenario() -> None:
-        engines = Engines(cluster.members)
-        engines.primary = 1
-        # The hung one would be waited for until its connection is given up.
-        async with asyncio.timeout(5.0):
-            events = await engines.fetch(after_seq=3, to_seq=6, first=2)
-        assert events["seq"].tolist() == [4, 5, 6]
-        await engines.close()
-
-    asyncio.run(scenario())
-
-
-def missed(cluster: Cluster, wanted: Fetch) -> tuple[Events | None, MissedEvents]:
-    async def scenario() -> tuple[Events | None, MissedEvents]:
-        engines = Engines(cluster.members)
-        events = MissedEvents(engines, structlog.get_logger())
-        try:
-            return await events.fetch(wanted), events
-        finally:
-            await engines.close()
-
-    return asyncio.run(scenario())
-
-
-def test_gap_behind_what_was_given_up_is_not_filled_and_the_gateway_starts_anew(cluster: Cluster) -> None:
-    wanted = Fetch(after_seq=3, to_seq=6, engine=2, epoch=3, told_epoch=2)
-    events, state = missed(cluster, wanted)
-    assert events is not None
-    assert (events["seq"].tolist(), state.left_behind) == ([4, 5, 6], False)
-    cluster.standby.parted = True
-    events, state = missed(cluster, wanted)
-    assert (events, state.left_behind) == (None, True)
-
-
-def test_gap_is_not_filled_by_an_engine_that_has_not_heard_of_the_epoch(cluster: Cluster) -> None:
-    cluster.primary.go.set()
-    cluster.primary.stamp.epoch = 2
-    wanted = Fetch(after_seq=3, to_seq=6, engine=1, epoch=3, told_epoch=2)
-    cluster.standby.parted = True
-    _, state = missed(cluster, wanted)
-    assert state.left_behind  # it was the other one that was believed
 
 
 LISTING = replication_pb2.QueryRequest(accounts_after=0)

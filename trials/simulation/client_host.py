@@ -11,6 +11,7 @@ from lockstep.session_events import (
     Checkpoint,
     Connect,
     Effects,
+    NextNumberTold,
     Opened,
     RefusalArrived,
     Reported,
@@ -179,7 +180,11 @@ class ClientHost(Host):
                 self._step(Reported(pipe.conn, decode_report_batch(response.report_batch, message)))
             case "welcome":
                 welcome = orders_pb2.Welcome.FromString(response.welcome)
-                self._step(Welcomed(pipe.conn, welcome.stamp.epoch, welcome.credit, welcome.max_batch))
+                follows = welcome.next_number_follows
+                self._step(Welcomed(pipe.conn, welcome.stamp.epoch, welcome.credit, welcome.max_batch, follows))
+            case "next_number":
+                told = orders_pb2.NextNumber.FromString(response.next_number)
+                self._step(NextNumberTold(pipe.conn, told.next_no, told.executed_no))
             case "refusal":
                 said = orders_pb2.Refusal.FromString(response.refusal)
                 self._step(

@@ -24,6 +24,7 @@ from lockstep.replica.snapshot_file import SnapshotHead, decode_head
 from lockstep.stream.digest import Digest
 from lockstep.stream.frames import Frame, encode_frame
 from lockstep.stream.records import Commands
+from lockstep.stream.told import Told
 
 
 class Disk:
@@ -276,6 +277,22 @@ class Disk:
             self.base_seq,
             self.mark is not None,
         )
+
+
+class ToldNote:
+    """One gateway's note of how far its clients were told: it survives the process, like its intake log."""
+
+    def __init__(self) -> None:
+        self.uuid = ""
+        self.told = Told()
+
+    def begin(self, uuid: str, told: Told) -> None:
+        """What was told before means nothing any more, or is part of this."""
+        self.uuid, self.told = uuid, told
+
+    def advance(self, told: Told) -> None:
+        """Clients are about to be told so much."""
+        self.told = max(self.told, told)
 
 
 class Intake:

@@ -51,7 +51,7 @@ from lockstep.replica.untold import Untold
 from lockstep.replica.view import ReplicaView, view_of
 from lockstep.runtime.refusal import Refusal
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
-from lockstep.trials.simulation.answers import all_of, all_pages, answer_with
+from lockstep.trials.simulation.answers import a_page, all_of, answer_with
 from lockstep.trials.simulation.disk import Disk
 from lockstep.trials.simulation.host import Host, hears
 from lockstep.trials.simulation.kernel import MS, SECOND, US
@@ -394,8 +394,8 @@ class EngineHost(Host):
         answer(replies, self.fetches.cluster_uuid, "")
 
     def serve_fetch_events(self, request: replication_pb2.FetchEventsRequest, answer: Done) -> None:
-        """`Replication.FetchEvents`, all replies at once."""
-        answer_with(answer, lambda: all_pages(self.fetches, request))
+        """`Replication.FetchEvents`: a page, or the word that others come first."""
+        answer_with(answer, lambda: a_page(self.fetches, request, self.world.network))
 
     def serve_snapshot(self, answer: Done) -> None:
         """`Replication.FetchSnapshot` of a stored file, all replies at once."""

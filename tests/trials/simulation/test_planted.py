@@ -23,6 +23,8 @@ from lockstep.replica.evidence import Verdict, Wholeness
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.snapshot_file import encode_snapshot_file
 from lockstep.replica.standing import Standing
+from lockstep.runtime import inquiry
+from lockstep.runtime.inquiry import EventSearch
 from lockstep.sequencer import events as ev
 from lockstep.sequencer import machine as sequencer_machine
 from lockstep.sequencer import overrides as sequencer_overrides
@@ -56,11 +58,12 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 BUGS: dict[str, tuple[range, Plant]] = {}
 
 
-def bug(seeds: int, *, act: int = 0) -> Callable[[Plant], Plant]:
+def bug(seeds: int, *, act: int | None = None) -> Callable[[Plant], Plant]:
     """Register a bug, to be found within so many seeds; with `act` by those alone that play this aimed act."""
 
     def register(plant: Plant) -> Plant:
-        BUGS[plant.__name__] = (range(act, seeds + 1, EVERY) if act else range(1, seeds + 1), plant)
+        played = range(1, seeds + 1) if act is None else range(act or EVERY, seeds + 1, EVERY)
+        BUGS[plant.__name__] = (played, plant)
         return plant
 
     return register
@@ -575,6 +578,32 @@ def find(seeds: Iterable[int]) -> str:
         if outcome.violation:
             return f"seed {seed}: {outcome.violation}"
     return ""
+
+
+@bug(48, act=0)
+def every_page_is_asked_for_under_the_epoch_of_the_first(patch: pytest.MonkeyPatch) -> None:
+    real = EventSearch._on_page
+
+    def on_page(self: EventSearch, replies: Any, now_ns: int) -> Any:
+        told = self._told_epoch
+        todo = real(self, replies, now_ns)
+        self._told_epoch = told
+        for call in todo.calls:
+            call.request.told_epoch = told
+        return todo
+
+    patch.setattr(EventSearch, "_on_page", on_page)
+
+
+@bug(48, act=0)
+def a_page_is_taken_for_all_of_the_events(patch: pytest.MonkeyPatch) -> None:
+    real = EventSearch._on_page
+
+    def on_page(self: EventSearch, replies: Any, now_ns: int) -> Any:
+        todo = real(self, replies, now_ns)
+        return inquiry.Todo(pages=todo.pages, done=True) if todo.pages else todo
+
+    patch.setattr(EventSearch, "_on_page", on_page)
 
 
 @pytest.mark.parametrize("name", BUGS)

@@ -1,0 +1,214 @@
+"""Does what the gateway's machines say, over its ports: the same in the process and in the simulation.
+
+Order of work: a burst of frames is one step of the machine; commands that clients' messages bring in one turn of the
+loop, or while the frames before are under way (`GatewayMachine.flush_due_ns`), leave together, with one write to the
+intake log and as few frames as possible. What clients' streams are for is in `stream_driver.py`.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from lockstep.gateway.beginning import Beginning, Step
+from lockstep.gateway.delivered import Delivered, Mark
+from lockstep.gateway.disconnects import Watch
+from lockstep.gateway.downlink import Fetch
+from lockstep.gateway.machine import Effects, GatewayMachine
+from lockstep.gateway.ports import Ports, Timer
+from lockstep.gateway.reports import Routed, stamp_message
+from lockstep.gateway.sessions import Refused
+from lockstep.gateway.stream_driver import StreamDriver
+from lockstep.runtime.inquiry import LAST_INDEX, EventSearch, Fault, NoAnswer, Page, Todo, in_order, joined
+from lockstep.stream.codes import Code
+from lockstep.stream.frames import Frame
+from lockstep.stream.records import Commands, Events
+from lockstep.v1 import common_pb2
+
+
+class GatewayDriver:
+    """One life of a gateway. Ends when `left_behind` is set; then another one begins."""
+
+    def __init__(
+        self, machine: GatewayMachine, ports: Ports, mark: Mark, *, engines: Sequence[int], max_batch: int
+    ) -> None:
+        """`engines`: ids of all. `max_batch`: rows that a client's message may have."""
+        self.machine = machine
+        self.delivered = Delivered(mark)
+        self.streams = StreamDriver(self, ports, max_batch=max_batch)
+        self.primary = 0
+        """Engine to ask first; 0: not known."""
+        self.stopping = False
+        """Nothing is taken in or sent any more."""
+        self.counters = {"frames_sent": 0, "commands": 0, "reports": 0, "refusals": 0, "send_failures": 0}
+        self._ports = ports
+        self._engines = tuple(engines)
+        self._beginning = Beginning(machine.own_session_id, self.delivered, self.engines)
+        self._waits_because = ""
+        self._forget = self._forgotten = 0
+        self._flush: Timer | None = None
+
+    def engines(self) -> list[int]:
+        """In the order in which they are asked now."""
+        return in_order(self._engines, first=self.primary)
+
+    def stamp(self) -> common_pb2.Stamp:
+        """Where the gateway's answers stand at the moment."""
+        return stamp_message(self.machine.epoch, self.machine.delivered_seq)
+
+    @property
+    def left_behind(self) -> bool:
+        """It can't go on from what it has delivered."""
+        return self.machine.left_behind is not None
+
+    # ---- beginning -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Find out where the cluster stands. It serves as soon as an engine and a leading sequencer are heard of."""
+        self._begin(self._beginning.on_time())
+
+    def _begin(self, step: Step) -> None:
+        if self._beginning.said != self._waits_because:
+            self._waits_because = self._beginning.said
+            if self._waits_because:
+                self._ports.note("waiting for the engines", said=self._waits_because)
+        if step.ask is not None:
+            self._ports.ask(step.ask, self._on_beginning)
+        elif step.start is not None:
+            stamp = step.start.stamp
+            self.machine.start(stamp.seq, stamp.epoch, own_last_no=step.start.session_last_no)
+            self._ports.note("in step with the cluster", seq=stamp.seq, epoch=stamp.epoch)
+        else:
+            self._ports.at(step.deadline_ns, lambda: self._begin(self._beginning.on_time()))
+
+    def _on_beginning(self, todo: Todo) -> bool:
+        assert todo.end is not None, "no pages were asked for"
+        self._begin(self._beginning.on_end(todo.end, self._ports.now_ns()))
+        return False
+
+    # ---- events --------------------------------------------------------------------------------------------------
+
+    def on_frames(self, frames: Sequence[Frame]) -> None:
+        """RECEIPT and RELEASE frames of one poll, in the order of their arrival."""
+        if self.stopping:
+            return
+        self._ports.on_frames(frames)
+        effects = self.machine.on_frames(frames, self._ports.now_ns())
+        # Before anything is asked of an engine: the one that releases lives, the primary of before may hang.
+        if self.machine.downlink is not None:
+            self.primary = self.machine.downlink.primary or self.primary
+        self._perform(effects)
+
+    def on_tick(self) -> None:
+        """Every few milliseconds."""
+        self._perform(self.machine.on_tick(self._ports.now_ns()))
+        if self._forget > self._forgotten and not self.stopping:
+            self._store((), ())
+
+    def submit(self, session_id: int, records: Commands, *, admin: bool) -> Refused | None:
+        """Take commands in (`admin`: for an admin principal); what was not. They leave with this turn of the loop."""
+        session = self.machine.sessions.get(session_id)
+        assert session is not None, "commands of a session that was never opened"
+        admission = self.machine.submit(session, records, self._ports.now_ns(), admin=admin)
+        if (admission.taken or admission.repeated) and self._flush is None:
+            self._plan_flush()
+        self._ports.on_submit(admission)
+        self.counters["commands"] += admission.taken
+        self.counters["refusals"] += admission.refused is not None
+        return admission.refused
+
+    def _plan_flush(self) -> None:
+        """Have the next frame leave when it is time, at the end of this turn of the loop at the earliest."""
+        if self._flush is not None:
+            self._flush.cancel()
+        self._flush = self._ports.at(self.machine.flush_due_ns, self._on_flush)
+
+    def _on_flush(self) -> None:
+        self._flush = None
+        if not self.stopping:
+            self._perform(self.machine.flush(self._ports.now_ns()))
+
+    # ---- effects -------------------------------------------------------------------------------------------------
+
+    def _perform(self, effects: Effects) -> None:
+        self._forget = max(self._forget, effects.forget_through)
+        if (effects.store or effects.watched) and not self._store(effects.store, effects.watched):
+            return
+        if effects.store:
+            self._ports.on_stored(effects.store)
+        if effects.sends:
+            self._send(effects)
+        if effects.new_reign:
+            uplink = self.machine.uplink
+            resent = uplink.entries_resent
+            self._ports.note("new leading sequencer", leader=str(uplink.leader), resent_since_start=resent)
+        if effects.events is not None:
+            self._deliver(effects.events, effects.routed)
+            if self._flush is not None:
+                self._plan_flush()
+        for session_id in effects.left:
+            self.streams.leave(session_id)
+        if effects.fetch is not None:
+            self._fetch(effects.fetch)
+
+    def _store(self, entries: Sequence[tuple[int, Commands]], watched: Sequence[Watch]) -> bool:
+        """Whether it was written. If not, nothing of it may leave, and this gateway serves nobody any more."""
+        if not self._ports.store(entries, self._forget, watched):
+            return False
+        self._forgotten = self._forget
+        return True
+
+    def _send(self, effects: Effects) -> None:
+        for frame in effects.sends:
+            self.counters["frames_sent"] += 1
+            if not self._ports.send(effects.sequencer, frame):
+                self.counters["send_failures"] += 1
+                self.machine.uplink.on_send_failed(self._ports.now_ns())
+
+    def _deliver(self, events: Events, routed: Routed | None) -> None:
+        assert self.machine.downlink is not None, "events before the start"
+        # Noted before anybody is told.
+        self.delivered.on_delivered(self.machine.downlink.told)
+        if routed is not None:
+            self.counters["reports"] += self.streams.deliver(routed)
+        self._ports.on_events(events, routed)
+
+    def _fetch(self, wanted: Fetch) -> None:
+        search = EventSearch(
+            in_order(self._engines, first=wanted.engine or self.primary),
+            after=(wanted.after_seq, LAST_INDEX),
+            to_seq=wanted.to_seq,
+            min_epoch=wanted.epoch,
+            told_epoch=wanted.told_epoch,
+        )
+        self._ports.ask(search, partial(self._on_fetched, wanted, []))
+
+    def _on_fetched(self, wanted: Fetch, pages: list[Page], todo: Todo) -> bool:
+        pages.extend(todo.pages)
+        if todo.done:
+            self._perform(self.machine.on_fetched(joined(pages), wanted.to_seq))
+        elif isinstance(todo.end, NoAnswer):
+            self._on_not_fetched(todo.end)
+        return not todo.over
+
+    def _on_not_fetched(self, end: NoAnswer) -> None:
+        self._ports.note("missed events can't be fetched now", said=end.text)
+        self.machine.on_fetch_failed(
+            self._ports.now_ns(),
+            parted=end.fault is Fault.PARTED,
+            gone=end.fault is Fault.GONE,
+            first_seq=end.first_seq,
+        )
+        why = self.machine.left_behind
+        if why is not None:
+            self._ports.on_left_behind(why, accepted=self.delivered.accepted(why.told_epoch))
+
+    # ---- what it says --------------------------------------------------------------------------------------------
+
+    def why_not_serving(self) -> tuple[Code, str] | None:
+        """In one sentence, with its code; None if it serves."""
+        if self.stopping:
+            return Code.SHUTTING_DOWN, "this gateway is being stopped"
+        if self.machine.downlink is None:
+            return Code.UNAVAILABLE, self.delivered.why or "no engine has told yet where the cluster stands"
+        if self.machine.why_closed(self._ports.now_ns()) is not None:
+            return Code.UNAVAILABLE, "no sequencer leads the cluster at the moment"
+        return None
