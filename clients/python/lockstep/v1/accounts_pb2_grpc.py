@@ -55,19 +55,22 @@ class AccountsServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def GetAccount(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Balances, positions and status of one account; NOT_FOUND if there is none of that id.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAccounts(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The accounts that the caller may see, by id, in pages.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListOpenOrders(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Live orders of one account, by exchange id, in pages.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -90,7 +90,8 @@ class ClusterServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def GetStatus(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """What this process says of itself and of the cluster. Every process answers it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -103,8 +104,8 @@ class ClusterServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetAutomaticFailover(self, request, context):
-        """The following four are answered by the leading sequencer; they change the config record in etcd first.
-        Switches automatic failover off or on. While it is off, losses stall the cluster instead of reconfiguring it.
+        """Switches automatic failover off or on. While it is off, losses stall the cluster instead of reconfiguring it. Answered by
+        the leading sequencer, like the next two: it changes the config record in etcd first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,22 +141,23 @@ class ClusterServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Reinit(self, request, context):
-        """The following are answered by engines.
-        Archives this engine's journal and has it come back by snapshot and catch-up. Refused by an in-sync engine.
+        """Archives this engine's journal and has it come back by snapshot and catch-up. Answered by engines; refused by an in-sync
+        one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TakeSnapshot(self, request, context):
-        """Has the snapshotter beside this engine take a snapshot now.
+        """Has the snapshotter beside this engine take a snapshot now. Answered by engines.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSnapshots(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The verified snapshots beside this engine. Answered by engines.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -81,27 +81,30 @@ class OrderEntryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Place(self, request, context):
-        """Single calls, each with an idempotency key: the same key gives the same outcome, executed once. UNAVAILABLE after
-        five seconds without an answer: it may still be executed, and the same key tells.
+        """Enters one order, with an idempotency key: the same key gives the same outcome, executed once. UNAVAILABLE after five
+        seconds without an answer: the command may still be executed, and the same key tells.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Cancel(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Cancels one order. Key and UNAVAILABLE as for Place.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Replace(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Gives an order a new price and a new open quantity. Key and UNAVAILABLE as for Place.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MassCancel(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Cancels all orders that the request describes. Key and UNAVAILABLE as for Place.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
