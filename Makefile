@@ -10,7 +10,7 @@ GRPC_TOOLS := grpcio-tools==1.71.2
 PROTOS := $(wildcard proto/lockstep/v1/*.proto proto/lockstep/wire/v1/*.proto)
 SERVICES := $(addprefix proto/lockstep/v1/,accounts.proto cluster.proto market_data.proto orders.proto replication.proto)
 CLIENT := clients/python
-CODE := stream runtime engine sequencer replica marketdata gateway reconciler clients trials bench ops tests
+CODE := stream runtime engine sequencer replica marketdata gateway reconciler clients trials bench ops tests docs/generate.py
 
 NATIVE := $(wildcard engine/native/*.cpp engine/native/*.hpp engine/native/include/lockstep/*.hpp) trials/chaos/skewed_clock.cpp
 CXX_STRICT := -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Werror \
@@ -20,7 +20,7 @@ SEED ?= 1
 DURATION ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all conformance native-checks lint format bench sim chaos damage proto proto-check dashboards clean
+.PHONY: help setup demo test test-all conformance native-checks lint format bench sim chaos damage proto proto-check docs dashboards clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -146,6 +146,9 @@ proto-check: $(PROTOC_VENV)/.installed ## Check that the generated code is curre
 	  case $$file in sequencer/*) place=$$file;; *) place=$(CLIENT)/lockstep/$$file;; esac; \
 	  cmp -s "$$file" "../../../$$place" || { echo "$$place is not what its .proto says; run 'make proto'"; exit 1; }; \
 	done
+
+docs: $(STAMP) ## Write the reference of the client, the services and the command line into docs/
+	@$(BIN)/python docs/generate.py
 
 dashboards: $(STAMP) ## Write the JSON of the Grafana dashboards
 	@$(BIN)/python -m lockstep.ops.dashboards.generate

@@ -1,4 +1,4 @@
-"""The commands in the documents are commands of the real command line, and operations.md shows every one."""
+"""The commands in the documents are commands of the real command line, and docs/operations shows every one."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ from lockstep.ops.cli.main import cli
 from lockstep.runtime import config
 
 ROOT = Path(config.__file__).resolve().parents[1]
-OPERATIONS = ROOT / "docs" / "operations.md"
+OPERATIONS = ROOT / "docs" / "operations"
 DOCUMENTS = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "clients" / "python" / "README.md"])
 CHECKED = (click.Choice, click.IntRange, click.FloatRange)
 
@@ -96,8 +96,8 @@ def leaves(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[str, ...
 
 
 def test_operations_shows_every_command_of_an_operator_with_its_output() -> None:
-    text = OPERATIONS.read_text()
-    used = {tuple(parse(line, whole=True)) for line in shown(text)}
+    pages = sorted(OPERATIONS.glob("*.md"))
+    used = {tuple(parse(line, whole=True)) for page in pages for line in shown(page.read_text())}
     for group in ("cluster", "reconcile"):
         command = cli.get_command(click.Context(cli), group)
         assert isinstance(command, click.Group)
