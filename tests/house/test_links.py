@@ -46,3 +46,9 @@ def test_every_page_stands_in_the_index() -> None:
     listed = [str(path.relative_to(docs)) for folder in folders for path in folder.glob("*.md")]
     missing = [name for name in listed if f"({name})" not in index]
     assert missing == ["README.md"]
+
+
+def test_every_decision_stands_in_their_list() -> None:
+    listed = (ROOT / "docs/adr/README.md").read_text()
+    pages = sorted((ROOT / "docs/adr").glob("0*.md"))
+    assert [page.name for page in pages if f"]({page.name})" not in listed] == []
