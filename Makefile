@@ -10,7 +10,8 @@ GRPC_TOOLS := grpcio-tools==1.71.2
 PROTOS := $(wildcard proto/lockstep/v1/*.proto proto/lockstep/wire/v1/*.proto)
 SERVICES := $(addprefix proto/lockstep/v1/,accounts.proto cluster.proto market_data.proto orders.proto replication.proto)
 CLIENT := clients/python
-CODE := stream runtime engine sequencer replica marketdata gateway reconciler clients trials bench ops tests docs/generate.py
+CODE := proto stream runtime engine sequencer replica marketdata gateway reconciler clients trials bench ops tests \
+  docs/generate.py
 
 NATIVE := $(wildcard engine/native/*.cpp engine/native/*.hpp engine/native/include/lockstep/*.hpp) trials/chaos/skewed_clock.cpp
 CXX_STRICT := -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Werror \

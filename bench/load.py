@@ -24,16 +24,9 @@ from lockstep.admin import AdminCommand, DefineAccount, DefineInstrument
 from lockstep.aio import AsyncClient
 from lockstep.bench.latency import new_histogram, percentiles_us, record_us
 from lockstep.bench.pacing import Pacer
+from lockstep.codes import REFUSING_KINDS, code_name
 from lockstep.columns import CommandColumns, ReportColumns
-from lockstep.enums import (
-    REFUSING_KINDS,
-    CommandKind,
-    EventKind,
-    OrderType,
-    Side,
-    TimeInForce,
-    code_name,
-)
+from lockstep.enums import CommandKind, EventKind, OrderType, Side, TimeInForce
 from lockstep.errors import LockstepError
 from lockstep.session import AsyncSession
 

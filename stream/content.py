@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep.stream.records import COMMAND, CommandKind, Commands
+from lockstep.stream.records import COMMAND, KINDS, CommandKind, Commands
 
 NO_CONTENT: Final = 0
 """Of a command that has none; it is compared with nothing."""
@@ -28,18 +28,7 @@ _SEED: Final = 0x4C4F_434B_5354_4550  # "LOCKSTEP"
 _GOLDEN: Final = 0x9E37_79B9_7F4A_7C15
 _REFUSED: Final = int(CommandKind.REFUSED)
 _WAY: Final = ("gateway", "session_id", "session_no", "received_ns", "tag")
-_FIELDS: Final = {
-    CommandKind.NEW_ORDER: (
-        *("kind", "side", "order_type", "tif", "stp", "flags", "account", "instrument", "client_order_id"),
-        *("price_ticks", "stop_price_ticks", "quantity_lots", "display_lots", "min_lots", "expire_ns", "trail_ticks"),
-    ),
-    CommandKind.CANCEL: ("kind", "account", "client_order_id", "order_id"),
-    CommandKind.REPLACE: (
-        *("kind", "account", "client_order_id", "order_id", "price_ticks", "stop_price_ticks", "quantity_lots"),
-    ),
-    CommandKind.MASS_CANCEL: ("kind", "side", "flags", "account", "instrument", "order_id"),
-}
-"""What is content of the kinds of orders; of all others everything is but `_WAY`."""
+_FIRST_ADMIN: Final = 64
 
 
 def splitmix(at: int) -> int:
@@ -61,8 +50,10 @@ def _mask_of(fields: tuple[str, ...]) -> NDArray[np.uint64]:
 _MASKS: Final = np.empty((256, _WORDS), dtype=np.uint64)
 """By kind."""
 _MASKS[:] = _mask_of(tuple(name for name in COMMAND.names or () if name not in _WAY))
-for _kind, _names in _FIELDS.items():
-    _MASKS[_kind] = _mask_of(_names)
+for _kind, (_layout, _uses) in KINDS.items():
+    # Of all other kinds everything is content but `_WAY`.
+    if _kind < _FIRST_ADMIN and _kind != _REFUSED:
+        _MASKS[_kind] = _mask_of(("kind", *_uses))
 _FACTORS: Final = np.array([splitmix(word + 1) | 1 for word in range(_WORDS)], dtype=np.uint64)
 _START: Final = np.uint64(splitmix(_WORDS + 1))
 

@@ -15,8 +15,10 @@ from hdrh.histogram import HdrHistogram
 
 from lockstep.bench.latency import new_histogram, percentiles_us, record_us
 from lockstep.bench.replay.numbers import client_id_to_file, format_price
-from lockstep.columns import REPORT_FIELDS, ReportColumns
-from lockstep.enums import REFUSING_KINDS, Code, EventKind, Side
+from lockstep.codes import REFUSING_KINDS
+from lockstep.columns import ReportColumns
+from lockstep.enums import Code, EventKind, Side
+from lockstep.rows import REPORT_FIELDS
 from lockstep.runtime.output import OutputStream, WriteFault
 
 FILL_COLUMNS: Final = (

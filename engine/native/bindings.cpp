@@ -9,7 +9,7 @@
 #include <memory>
 #include <mutex>
 
-#include "layout.hpp"
+#include "lockstep/codes.hpp"
 #include "lockstep/pages.hpp"
 
 namespace nb = nanobind;
@@ -199,14 +199,6 @@ nb::tuple orders_tuple(const pages::Orders& page) {
     return nb::make_tuple(bytes_of(page.rows), page.account, page.after, page.more);
 }
 
-nb::list layouts() {
-    nb::list rows;
-    for (const layout::Field& field : layout::kFields) {
-        rows.append(nb::make_tuple(field.record, field.name, field.offset, field.size, field.is_signed));
-    }
-    return rows;
-}
-
 Sizes sizes_of(std::size_t orders, std::size_t levels, std::size_t accounts, std::size_t instruments,
                std::size_t sessions) {
     return {.orders = orders, .levels = levels, .accounts = accounts, .instruments = instruments, .sessions = sessions};
@@ -224,14 +216,7 @@ NB_MODULE(_core, module) {
     };
     nb::class_<EventMemory>(module, "EventMemory", nb::type_slots(event_slots));
     nb::exception<snapshot::Error>(module, "SnapshotDamaged", PyExc_ValueError);
-    module.def("layouts", &layouts);
-    module.def("codes", [] {
-        nb::list rows;
-        for (const layout::Number& number : layout::kNumbers) {
-            rows.append(nb::make_tuple(number.group, number.name, number.value));
-        }
-        return rows;
-    });
+    module.attr("SCHEMA") = kSchema;
     nb::class_<NativeCore>(module, "NativeCore")
         .def(
             "__init__",

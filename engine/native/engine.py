@@ -5,9 +5,9 @@ everything that decides is in `include/lockstep`. The GIL is released while a ba
 array over the core's own memory (read-only, alive as long as anybody holds it).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -20,10 +20,12 @@ from lockstep.engine.contract import (
     PositionView,
     StreamGap,
 )
+from lockstep.engine.native._core import SCHEMA as CORE_SCHEMA
 from lockstep.engine.native._core import NativeCore, SnapshotDamaged
 from lockstep.engine.pages import MAX_POSITIONS, AccountsPage, InstrumentsPage, OrdersPage
 from lockstep.engine.snapshot_format import SnapshotError
 from lockstep.stream.digest import DIGEST_SIZE
+from lockstep.stream.layouts import SCHEMA
 from lockstep.stream.records import COMMAND, EVENT, Commands, Events, Side, no_events
 
 if TYPE_CHECKING:
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
 
 _COMMAND_BYTES: Final = COMMAND.itemsize
 _ALL_DEPTH: Final = 2**62
+_ORDER_FIELDS: Final = tuple(field.name for field in fields(OrderView))
+
+if CORE_SCHEMA != SCHEMA:
+    # It would read other bytes than were written.
+    raise ImportError("the compiled core is of another version of proto/records.toml; build it again (`make setup`)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,26 +174,10 @@ class NativeEngine:
 
 
 def _order_view(row: tuple[int, ...]) -> OrderView:
-    order_id, client_order_id, account, instrument, session_id, side, order_type, tif, price, quantity, leaves = row[
-        :11
-    ]
-    stop, display, shown = row[11:]
-    return OrderView(
-        order_id=order_id,
-        client_order_id=client_order_id,
-        account=account,
-        instrument=instrument,
-        session_id=session_id,
-        side=Side(side),
-        order_type=order_type,
-        tif=tif,
-        price_ticks=price,
-        quantity_lots=quantity,
-        leaves_lots=leaves,
-        stop_price_ticks=stop,
-        display_lots=display,
-        shown_lots=shown,
-    )
+    # The core gives the fields in their order.
+    order: dict[str, Any] = dict(zip(_ORDER_FIELDS, row, strict=True))
+    order["side"] = Side(order["side"])
+    return OrderView(**order)
 
 
 def _account_view(row: "AccountTuple") -> AccountView:

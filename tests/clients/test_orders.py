@@ -19,15 +19,8 @@ from lockstep import (
     ticks_to_price,
 )
 from lockstep.columns import COMMAND_BOUNDS
-from lockstep.orders import (
-    CommandRow,
-    cancel_row,
-    checked_row,
-    mass_cancel_row,
-    needs_reference,
-    new_order_row,
-    replace_row,
-)
+from lockstep.orders import cancel_row, checked_row, mass_cancel_row, needs_reference, new_order_row, replace_row
+from lockstep.rows import CommandRow
 
 ACME = Instrument(7, "ACME", 10_000, 1)
 

@@ -1,4 +1,4 @@
-"""What the client promises: it needs nothing of the cluster, runs on any system, and its words are the wire's words."""
+"""What the client promises: it needs nothing of the cluster, and runs on any system."""
 
 import subprocess
 import sys
@@ -7,8 +7,6 @@ from importlib.util import find_spec
 import pytest
 
 import lockstep
-from lockstep import enums
-from lockstep.v1 import common_pb2, market_data_pb2
 
 CLUSTER = ("stream", "sequencer", "engine", "replica", "gateway", "ops")
 CLUSTER_PACKAGES = ("pyaeron", "rocksdict", "sortedcontainers", "crc32c", "uvloop", "click", "rich", "structlog")
@@ -54,27 +52,6 @@ def test_every_module_is_imported_where_the_system_is_not_posix() -> None:
     assert {"lockstep.session_shell", "lockstep.client_log", "lockstep.channel", "lockstep.v1.orders_pb2_grpc"} <= set(
         loaded
     )
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs", "prefix"),
-    [
-        (enums.CommandKind, common_pb2.CommandKind, "COMMAND_KIND_"),
-        (enums.Side, common_pb2.Side, "SIDE_"),
-        (enums.OrderType, common_pb2.OrderType, "ORDER_TYPE_"),
-        (enums.TimeInForce, common_pb2.TimeInForce, "TIME_IN_FORCE_"),
-        (enums.SelfTradePrevention, common_pb2.SelfTradePrevention, "SELF_TRADE_PREVENTION_"),
-        (enums.Phase, common_pb2.Phase, "PHASE_"),
-        (enums.AccountStatus, common_pb2.AccountStatus, "ACCOUNT_STATUS_"),
-        (enums.EventKind, common_pb2.EventKind, "EVENT_KIND_"),
-        (enums.Feed, market_data_pb2.Feed, "FEED_"),
-        (enums.Code, common_pb2.Code, "CODE_"),
-    ],
-)
-def test_enums_have_the_wires_names_and_numbers(ours: type, theirs: object, prefix: str) -> None:
-    wire = {name.removeprefix(prefix): number for name, number in theirs.items()}  # type: ignore[attr-defined]
-    wire.pop("UNSPECIFIED", None)
-    assert {member.name: member.value for member in ours} == wire  # type: ignore[attr-defined]
 
 
 def test_everything_exported_exists() -> None:

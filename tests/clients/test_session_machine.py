@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from lockstep import Checkpoint, Code, CommandColumns, EventKind, ReportId
 from lockstep.admin import DefineAccount
-from lockstep.columns import COMMAND_FIELDS, ReportColumns, report_columns
-from lockstep.orders import CommandRow
+from lockstep.columns import ReportColumns, report_columns
+from lockstep.rows import CommandRow
 from lockstep.session_events import (
     NOTHING,
     Closed,
@@ -681,7 +681,3 @@ def test_whatever_connections_lose_repeat_or_delay_no_command_and_no_report_is_l
     assert world.executed == list(range(1, most + 1))
     real = [event[:4] + event[5:] for event in world.history if event[3] in (EventKind.ACCEPTED, EventKind.TRADE)]
     assert world.handed_out == real
-
-
-def test_row_order_of_commands_is_that_of_the_columns() -> None:
-    assert CommandRow._fields == COMMAND_FIELDS

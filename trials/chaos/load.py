@@ -23,8 +23,9 @@ from typing import Final
 import numpy as np
 
 from lockstep.aio import AsyncClient
-from lockstep.columns import COMMAND_DTYPES, REPORT_DTYPES, CommandColumns, ReportColumns
+from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.errors import LockstepError
+from lockstep.rows import COMMAND_DTYPES, REPORT_DTYPES
 from lockstep.session import AsyncSession
 from lockstep.trials.checker.history import SEEN, SENT, SeenRows, SentRows, SessionHistory, save_history
 from lockstep.trials.demo_trader import OrderFlow

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep.columns import COMMAND_DTYPES, REPORT_DTYPES
+from lockstep.rows import COMMAND_DTYPES, REPORT_DTYPES
 
 REPORT: Final = np.dtype(list(REPORT_DTYPES.items()))
 """One report row with all that the wire says of it."""

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep.columns import REPORT_DTYPES
 from lockstep.engine.contract import StreamGap
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.reconciler.proof import Balances
+from lockstep.rows import REPORT_DTYPES
 from lockstep.stream.codes import NOT_EXECUTED
 from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import Frame, FrameError, decode_frame

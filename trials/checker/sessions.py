@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep.columns import COMMAND_DTYPES
+from lockstep.rows import COMMAND_DTYPES
 from lockstep.stream.records import CommandKind, EventKind, Events
 from lockstep.trials.checker.history import ReportRows, SessionHistory, report_part
 from lockstep.trials.checker.model import Model, no_outcome, plain, reports_for

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from lockstep.aio import AsyncClient
     from lockstep.book import Book, Level, PublicTrade, Quote, TradesMissed
+    from lockstep.codes import code_name, is_retryable
     from lockstep.columns import CommandColumns, ReportColumns
     from lockstep.delivery import CommandHandle
     from lockstep.enums import (
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
         SelfTradePrevention,
         Side,
         TimeInForce,
-        code_name,
-        is_retryable,
     )
     from lockstep.errors import (
         CalledAfterFork,
@@ -70,8 +69,9 @@ if TYPE_CHECKING:
         Unavailable,
     )
     from lockstep.market_data import AsyncSubscription
-    from lockstep.orders import CommandRow, MarketTerms, OrderTerms, price_to_ticks, ticks_to_price
+    from lockstep.orders import MarketTerms, OrderTerms, price_to_ticks, ticks_to_price
     from lockstep.reference import Instrument
+    from lockstep.rows import CommandRow
     from lockstep.session import AsyncSession
     from lockstep.session_events import Checkpoint, ReportId
     from lockstep.subscription import Subscription
@@ -173,6 +173,10 @@ _HOMES = {
         "Quote",
         "TradesMissed",
     ),
+    "lockstep.codes": (
+        "code_name",
+        "is_retryable",
+    ),
     "lockstep.columns": (
         "CommandColumns",
         "ReportColumns",
@@ -191,8 +195,6 @@ _HOMES = {
         "SelfTradePrevention",
         "Side",
         "TimeInForce",
-        "code_name",
-        "is_retryable",
     ),
     "lockstep.errors": (
         "CalledAfterFork",
@@ -208,13 +210,13 @@ _HOMES = {
     ),
     "lockstep.market_data": ("AsyncSubscription",),
     "lockstep.orders": (
-        "CommandRow",
         "MarketTerms",
         "OrderTerms",
         "price_to_ticks",
         "ticks_to_price",
     ),
     "lockstep.reference": ("Instrument",),
+    "lockstep.rows": ("CommandRow",),
     "lockstep.session": ("AsyncSession",),
     "lockstep.session_events": (
         "Checkpoint",

@@ -26,16 +26,9 @@ from lockstep.keywords import named_arguments
 from lockstep.lists import Lists
 from lockstep.market_data import AsyncSubscription
 from lockstep.market_orders import MarketOrders
-from lockstep.orders import (
-    CommandRow,
-    OrderTerms,
-    cancel_row,
-    draft_order,
-    instrument_id,
-    mass_cancel_row,
-    replace_row,
-)
+from lockstep.orders import OrderTerms, cancel_row, draft_order, instrument_id, mass_cancel_row, replace_row
 from lockstep.reference import Instrument, Reference
+from lockstep.rows import CommandRow
 from lockstep.session import AsyncSession
 from lockstep.session_events import Checkpoint, SessionLimits
 from lockstep.session_shell import SessionShell, ShellOptions

@@ -6,43 +6,30 @@ the definition, and are what a batch that does not fit the shortcut is parsed wi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from typing_extensions import Unpack
 
 from lockstep.arguments import U32, integer
 from lockstep.enums import CommandKind
 from lockstep.errors import ProtocolFault
+from lockstep.rows import (
+    COMMAND_DTYPES,
+    COMMAND_FIELDS,
+    REPORT_DTYPES,
+    REPORT_FIELDS,
+    ColumnLike,
+    GivenColumns,
+    IntColumn,
+    ReportArrays,
+)
 from lockstep.v1 import common_pb2, orders_pb2
 from lockstep.values import Report
 from lockstep.wire.v1 import columns_pb2
 
-IntColumn = NDArray[Any]
-
-COMMAND_DTYPES: Final[dict[str, np.dtype[Any]]] = {
-    "kind": np.dtype("u1"),
-    "side": np.dtype("u1"),
-    "order_type": np.dtype("u1"),
-    "tif": np.dtype("u1"),
-    "stp": np.dtype("u1"),
-    "flags": np.dtype("u1"),
-    "account": np.dtype("<u4"),
-    "instrument": np.dtype("<u4"),
-    "client_order_id": np.dtype("<u8"),
-    "order_id": np.dtype("<u8"),
-    "price_ticks": np.dtype("<i8"),
-    "quantity_lots": np.dtype("<i8"),
-    "stop_price_ticks": np.dtype("<i8"),
-    "display_lots": np.dtype("<i8"),
-    "min_lots": np.dtype("<i8"),
-    "expire_ns": np.dtype("<i8"),
-    "trail_ticks": np.dtype("<i8"),
-    "tag": np.dtype("<u8"),
-}
-COMMAND_FIELDS: Final = tuple(COMMAND_DTYPES)
 # A number of one byte stands for itself on the wire only below 128: its packed columns are varints.
 COMMAND_BOUNDS: Final = {
     name: (0, 127) if dtype.itemsize == 1 else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
@@ -50,34 +37,8 @@ COMMAND_BOUNDS: Final = {
 }
 """Least and highest value of each field."""
 
-REPORT_DTYPES: Final[dict[str, np.dtype[Any]]] = {
-    "seq": np.dtype("<u8"),
-    "index": np.dtype("<u4"),
-    "leg": np.dtype("u1"),
-    "kind": np.dtype("u1"),
-    "code": np.dtype("<u4"),
-    "side": np.dtype("u1"),
-    "account": np.dtype("<u4"),
-    "instrument": np.dtype("<u4"),
-    "session_no": np.dtype("<u8"),
-    "order_id": np.dtype("<u8"),
-    "client_order_id": np.dtype("<u8"),
-    "price_ticks": np.dtype("<i8"),
-    "quantity_lots": np.dtype("<i8"),
-    "leaves_lots": np.dtype("<i8"),
-    "counterparty_order_id": np.dtype("<u8"),
-    "fee_micros": np.dtype("<i8"),
-    "flags": np.dtype("<u4"),
-    "timestamp_ns": np.dtype("<i8"),
-    "previous_price_ticks": np.dtype("<i8"),
-    "previous_leaves_lots": np.dtype("<i8"),
-}
-REPORT_FIELDS: Final = tuple(REPORT_DTYPES)
-
 # An absent column is all zero: a slice of one read-only array for all of them.
 _ZERO_BYTES: Final = bytes(8 * 65_536)
-
-ColumnLike = NDArray[Any] | Sequence[int] | int | None
 
 
 def _column(name: str, value: ColumnLike) -> IntColumn:
@@ -159,43 +120,18 @@ class CommandColumns:
 
     __slots__ = ("columns", "count")
 
-    def __init__(
-        self,
-        *,
-        count: int | None = None,
-        kind: ColumnLike = None,
-        side: ColumnLike = None,
-        order_type: ColumnLike = None,
-        tif: ColumnLike = None,
-        stp: ColumnLike = None,
-        flags: ColumnLike = None,
-        account: ColumnLike = None,
-        instrument: ColumnLike = None,
-        client_order_id: ColumnLike = None,
-        order_id: ColumnLike = None,
-        price_ticks: ColumnLike = None,
-        quantity_lots: ColumnLike = None,
-        stop_price_ticks: ColumnLike = None,
-        display_lots: ColumnLike = None,
-        min_lots: ColumnLike = None,
-        expire_ns: ColumnLike = None,
-        trail_ticks: ColumnLike = None,
-        tag: ColumnLike = None,
-    ) -> None:
+    def __init__(self, *, count: int | None = None, **given: Unpack[GivenColumns]) -> None:
         """Make a batch. `count` is needed only if no column has a row for each command.
 
         Raises:
-            TypeError: a column does not hold integers.
+            TypeError: there is no such column, or it does not hold integers.
             ValueError: a value does not fit its column, or the lengths differ; the text names the columns.
         """
-        given = (
-            ("kind", kind), ("side", side), ("order_type", order_type), ("tif", tif), ("stp", stp), ("flags", flags),
-            ("account", account), ("instrument", instrument), ("client_order_id", client_order_id),
-            ("order_id", order_id), ("price_ticks", price_ticks), ("quantity_lots", quantity_lots),
-            ("stop_price_ticks", stop_price_ticks), ("display_lots", display_lots), ("min_lots", min_lots),
-            ("expire_ns", expire_ns), ("trail_ticks", trail_ticks), ("tag", tag),
-        )  # fmt: skip
-        columns = {name: _column(name, value) for name, value in given if value is not None}
+        for name in given.keys() - COMMAND_DTYPES.keys():
+            raise TypeError(f"there is no column {name!r}; there are: {', '.join(COMMAND_FIELDS)}")
+        # In the order of the wire, whatever the order in which they were given.
+        values: dict[str, Any] = {**given}
+        columns = {name: _column(name, values[name]) for name in COMMAND_FIELDS if values.get(name) is not None}
         # One value for all is a scalar; an array has a row for each command, also if it happens to have one only.
         rows = {name: len(column) for name, column in columns.items() if column.ndim}
         self.count = max(rows.values(), default=1) if count is None else integer("count", count, 0, U32)
@@ -324,35 +260,11 @@ def decode_command_batch(message: bytes) -> tuple[int, CommandColumns]:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportColumns:
+class ReportColumns(ReportArrays):
     """A batch of execution reports, in order of (seq, index, leg). All columns have `count` rows; don't write to them.
 
     Fields are those of `Report`; `epoch` holds for all rows, `committed_seq` is the history that the batch reflects.
     """
-
-    count: int
-    epoch: int
-    committed_seq: int
-    seq: IntColumn
-    index: IntColumn
-    leg: IntColumn
-    kind: IntColumn
-    code: IntColumn
-    side: IntColumn
-    account: IntColumn
-    instrument: IntColumn
-    session_no: IntColumn
-    order_id: IntColumn
-    client_order_id: IntColumn
-    price_ticks: IntColumn
-    quantity_lots: IntColumn
-    leaves_lots: IntColumn
-    counterparty_order_id: IntColumn
-    fee_micros: IntColumn
-    flags: IntColumn
-    timestamp_ns: IntColumn
-    previous_price_ticks: IntColumn
-    previous_leaves_lots: IntColumn
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -367,10 +279,6 @@ class ReportColumns:
         """Row by row, for those who don't need the speed."""
         columns: list[list[int]] = [getattr(self, name).tolist() for name in REPORT_FIELDS]
         return list(map(Report, *columns, repeat(self.epoch)))
-
-
-if tuple(field.name for field in fields(ReportColumns))[3:] != REPORT_FIELDS:
-    raise AssertionError("REPORT_FIELDS and ReportColumns are not in the same order")
 
 
 def report_columns(epoch: int, committed_seq: int, rows: dict[str, Sequence[int]], count: int) -> ReportColumns:

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from lockstep.enums import Code, code_name
+from lockstep.codes import code_name
+from lockstep.enums import Code
 
 if TYPE_CHECKING:
     from lockstep.values import Report

@@ -59,7 +59,7 @@ class AsyncSubscription:
         """`at_least`: (epoch, seq) of what the client was told already; no gateway that is behind it may answer."""
         self._channels = channels
         self._request = market_data_pb2.SubscribeRequest(
-            instruments=instruments, feeds=[feed.name_on_wire for feed in feeds], depth=depth
+            instruments=instruments, feeds=[f"FEED_{feed.name}" for feed in feeds], depth=depth
         )
         self._request.at_least.epoch, self._request.at_least.seq = at_least
         self._tape = Feed.TRADES in feeds

@@ -2,40 +2,14 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, NamedTuple, TypedDict
+from typing import Any, Final, TypedDict
 
 from lockstep.arguments import I64, U32, Price, decimal_number, flag, floor_micros, from_micros, integer, shown, word
-from lockstep.columns import COMMAND_BOUNDS, COMMAND_FIELDS
+from lockstep.columns import COMMAND_BOUNDS
 from lockstep.enums import CommandKind, OrderFlag, OrderType, SelfTradePrevention, Side, TimeInForce
 from lockstep.keywords import nearest
 from lockstep.reference import Instrument
-
-
-class CommandRow(NamedTuple):
-    """One command, in the order of `COMMAND_FIELDS`."""
-
-    kind: int
-    side: int = 0
-    order_type: int = 0
-    tif: int = 0
-    stp: int = 0
-    flags: int = 0
-    account: int = 0
-    instrument: int = 0
-    client_order_id: int = 0
-    order_id: int = 0
-    price_ticks: int = 0
-    quantity_lots: int = 0
-    stop_price_ticks: int = 0
-    display_lots: int = 0
-    min_lots: int = 0
-    expire_ns: int = 0
-    trail_ticks: int = 0
-    tag: int = 0
-
-
-if CommandRow._fields != COMMAND_FIELDS:
-    raise AssertionError("CommandRow and COMMAND_FIELDS are not in the same order")
+from lockstep.rows import COMMAND_FIELDS, CommandRow
 
 
 class MarketTerms(TypedDict, total=False):

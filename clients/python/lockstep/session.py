@@ -17,7 +17,6 @@ from lockstep.errors import ReportsNotKept, SessionFull, Unavailable
 from lockstep.keywords import named_arguments
 from lockstep.market_orders import MarketOrders
 from lockstep.orders import (
-    CommandRow,
     OrderTerms,
     cancel_row,
     checked_row,
@@ -27,6 +26,7 @@ from lockstep.orders import (
     replace_row,
 )
 from lockstep.reference import Instrument
+from lockstep.rows import CommandRow
 from lockstep.session_events import Checkpoint, Counters, ReportId
 from lockstep.session_rows import last_id
 from lockstep.session_shell import SessionShell

@@ -33,8 +33,9 @@ from enum import Enum
 from typing import Final
 
 from lockstep.backoff import spread
+from lockstep.codes import code_name
 from lockstep.columns import CommandColumns, ReportColumns
-from lockstep.enums import Code, code_name
+from lockstep.enums import Code
 from lockstep.session_events import (
     MAX_INDEX,
     NOTHING,

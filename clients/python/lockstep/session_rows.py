@@ -4,8 +4,9 @@ from typing import Final
 
 import numpy as np
 
-from lockstep.columns import IntColumn, ReportColumns
+from lockstep.columns import ReportColumns
 from lockstep.enums import Code, EventKind
+from lockstep.rows import IntColumn
 from lockstep.session_events import ReportId
 
 _DUPLICATE: Final = int(EventKind.DUPLICATE)

@@ -28,16 +28,9 @@ from lockstep.keywords import named_arguments
 from lockstep.lists import BlockingLists, Lists
 from lockstep.loop_thread import LoopThread
 from lockstep.market_orders import MarketOrders
-from lockstep.orders import (
-    CommandRow,
-    OrderTerms,
-    cancel_row,
-    draft_order,
-    instrument_id,
-    mass_cancel_row,
-    replace_row,
-)
+from lockstep.orders import OrderTerms, cancel_row, draft_order, instrument_id, mass_cancel_row, replace_row
 from lockstep.reference import Instrument
+from lockstep.rows import CommandRow
 from lockstep.session import AsyncSession, check_fits, checked_command
 from lockstep.session_events import Checkpoint, Counters, ReportId
 from lockstep.session_rows import last_id

@@ -1,10 +1,13 @@
 """Results as frozen dataclasses. Prices are ticks, quantities lots, money micros, times nanoseconds; never floats."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
-from lockstep.enums import REFUSING_KINDS, EventKind
+from lockstep.codes import REFUSING_KINDS
+from lockstep.enums import EventKind
 from lockstep.errors import Refused
+from lockstep.rows import REPORT_FIELDS, ReportRow
 from lockstep.v1 import accounts_pb2, cluster_pb2, common_pb2, orders_pb2
 
 
@@ -17,7 +20,7 @@ class EventId:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Report(ReportRow):
     """One row of what happened to an order. `kind` and `code` are plain ints here; compare them with the enums.
 
     `leg` is 0 for the session's own side (taker of a trade, owner of an order) and 1 for the maker of a trade, and for
@@ -25,28 +28,6 @@ class Report:
     than a command of the session did to the order (a maker's fill, a stop that was set off, an auction's trade).
     `flags`: see `ReportFlag`.
     """
-
-    seq: int
-    index: int
-    leg: int
-    kind: int
-    code: int
-    side: int
-    account: int
-    instrument: int
-    session_no: int
-    order_id: int
-    client_order_id: int
-    price_ticks: int
-    quantity_lots: int
-    leaves_lots: int
-    counterparty_order_id: int
-    fee_micros: int
-    flags: int
-    timestamp_ns: int
-    previous_price_ticks: int
-    previous_leaves_lots: int
-    epoch: int
 
     @property
     def event_id(self) -> EventId:
@@ -59,31 +40,12 @@ class Report:
         return self.kind in REFUSING_KINDS
 
 
+_REPORTED = attrgetter(*(name for name in REPORT_FIELDS if name not in ("seq", "index")), "epoch")
+
+
 def report_from_proto(row: common_pb2.ExecutionReport) -> Report:
     """One row of the wire."""
-    return Report(
-        row.event_id.seq,
-        row.event_id.index,
-        row.leg,
-        row.kind,
-        row.code,
-        row.side,
-        row.account,
-        row.instrument,
-        row.session_no,
-        row.order_id,
-        row.client_order_id,
-        row.price_ticks,
-        row.quantity_lots,
-        row.leaves_lots,
-        row.counterparty_order_id,
-        row.fee_micros,
-        row.flags,
-        row.timestamp_ns,
-        row.previous_price_ticks,
-        row.previous_leaves_lots,
-        row.epoch,
-    )
+    return Report(row.event_id.seq, row.event_id.index, *_REPORTED(row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,22 +119,7 @@ class Order:
 
 def order_from_proto(row: orders_pb2.Order) -> Order:
     """One live order of the wire."""
-    return Order(
-        row.order_id,
-        row.client_order_id,
-        row.account,
-        row.instrument,
-        row.session_id,
-        row.side,
-        row.order_type,
-        row.tif,
-        row.price_ticks,
-        row.quantity_lots,
-        row.leaves_lots,
-        row.stop_price_ticks,
-        row.display_lots,
-        row.shown_lots,
-    )
+    return Order(*(getattr(row, field.name) for field in fields(Order)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lockstep.columns import COMMAND_DTYPES
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.gateway.reports import REPORT_COLUMNS, route
 from lockstep.reconciler.proof import Balances
+from lockstep.rows import COMMAND_DTYPES
 from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import Frame, FrameType, decode_frame, encode_frame, frame
 from lockstep.stream.records import (

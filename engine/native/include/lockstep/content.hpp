@@ -1,8 +1,7 @@
 // What a session's number stands for: 64 bits of a command's content, as `stream/content.py` defines them (what is
-// content and what is not is said there). Tests compare the values.
+// content and what is not is said there; the masks stand in `records.hpp`). Tests compare the values.
 #pragma once
 
-#include <array>
 #include <cstring>
 
 #include "lockstep/codes.hpp"
@@ -34,23 +33,6 @@ constexpr Words make_factors() {
 }
 inline constexpr Words kFactors = make_factors();
 inline constexpr u64 kStart = splitmix(kWords + 1);
-
-// Bits of the first word (kind, side, type, tif, stp, flags; gateway) and of the fourth (account, instrument).
-inline constexpr u64 kKind = 0xFF;
-inline constexpr u64 kSide = u64{0xFF} << 8;
-inline constexpr u64 kFlags = u64{0xFF} << 40;
-inline constexpr u64 kHead = (u64{1} << 48) - 1;
-inline constexpr u64 kAccount = UINT32_MAX;
-inline constexpr u64 kAll = UINT64_MAX;
-
-// What is content, by words: head, session, number, account and instrument, client's id, order id; the terms; clock, tag.
-inline constexpr Words kOfNewOrder = {kHead, 0,    0,    kAll, kAll, 0,    kAll, kAll,
-                                      kAll,  kAll, kAll, kAll, kAll, 0,    0,    0};
-inline constexpr Words kOfCancel = {kKind, 0, 0, kAccount, kAll, kAll, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-inline constexpr Words kOfReplace = {kKind, 0, 0, kAccount, kAll, kAll, kAll, kAll, kAll, 0, 0, 0, 0, 0, 0, 0};
-inline constexpr Words kOfMassCancel = {kKind | kSide | kFlags, 0, 0, kAll, 0, kAll, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-inline constexpr Words kOfOthers = {kHead, 0,    0,    kAll, kAll, kAll, kAll, kAll,
-                                    kAll,  kAll, kAll, kAll, kAll, kAll, 0,    0};
 
 // The words that are no content cost nothing: the masks are known when this is compiled. Words are read where they
 // stand: a copy of the record would cost more than the sum.

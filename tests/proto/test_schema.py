@@ -1,0 +1,70 @@
+"""The generator of proto/: what contradicts itself is refused, and what is stale is named."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def proto(tmp_path: Path) -> Path:
+    """The schema and its generator, in a tree of their own."""
+    for name in ("proto", "stream", "docs", "clients/python/lockstep", "engine/native/include/lockstep"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "proto"
+
+
+def _change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def _generate(proto: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, str(proto / "generate.py"), *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_new_field_of_a_command_is_in_every_file_after_one_run(proto: Path) -> None:
+    _change(proto / "records.toml", '_reserved2 = "reserved 40"', 'limit_ticks = "i64"\n_reserved2 = "reserved 32"')
+    stale = _generate(proto, "--check")
+    assert stale.returncode == 1
+    carriers = ("stream/layouts.py", "engine/native/include/lockstep/records.hpp", "docs/records.md")
+    for name in carriers:
+        assert name in stale.stderr
+    assert _generate(proto).returncode == 0
+    for name in carriers:
+        assert "limit_ticks" in (proto.parent / name).read_text()
+    assert _generate(proto, "--check").returncode == 0
+
+
+def test_a_new_column_is_in_the_protocol_and_in_the_client(proto: Path) -> None:
+    _change(proto / "columns.toml", '"trail_ticks", "tag",\n]', '"trail_ticks", "tag", "amount_micros",\n]')
+    assert _generate(proto).returncode == 0
+    for name, line in (
+        ("proto/lockstep/v1/orders.proto", "repeated sfixed64 amount_micros = 21;"),
+        ("proto/lockstep/wire/v1/columns.proto", "bytes amount_micros = 21;"),
+        ("clients/python/lockstep/rows.py", "    amount_micros: int = 0"),
+    ):
+        assert line in (proto.parent / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "text"),
+    [
+        ("records.toml", '_reserved2 = "reserved 40"', '_reserved2 = "reserved 41"', "SETTING is not of 128 bytes"),
+        ("records.toml", "REFUSED = []\n", "", "not every CommandKind has one record"),
+        ("records.toml", '"GROWN", ', "", "not every EventKind has one record"),
+        ("columns.toml", '"tif", "stp"', '"time", "stp"', "KeyError: 'time'"),
+    ],
+)
+def test_a_schema_that_contradicts_itself_is_refused(proto: Path, file: str, old: str, new: str, text: str) -> None:
+    _change(proto / file, old, new)
+    failed = _generate(proto)
+    assert failed.returncode == 1
+    assert text in failed.stderr
