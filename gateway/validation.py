@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.stream.codes import Code
+from lockstep.stream.layouts import COMMAND_COLUMNS
 from lockstep.stream.records import (
     COMMAND,
     MAX_PRICE_TICKS,
@@ -35,29 +36,7 @@ from lockstep.stream.records import (
 
 Column = NDArray[Any]
 
-COLUMN_TYPES: Final[Mapping[str, np.dtype[Any]]] = {
-    name: np.dtype(code)
-    for name, code in {
-        "kind": "u1",
-        "side": "u1",
-        "order_type": "u1",
-        "tif": "u1",
-        "stp": "u1",
-        "flags": "u1",
-        "account": "<u4",
-        "instrument": "<u4",
-        "client_order_id": "<u8",
-        "order_id": "<u8",
-        "price_ticks": "<i8",
-        "quantity_lots": "<i8",
-        "stop_price_ticks": "<i8",
-        "display_lots": "<i8",
-        "min_lots": "<i8",
-        "expire_ns": "<i8",
-        "trail_ticks": "<i8",
-        "tag": "<u8",
-    }.items()
-}
+COLUMN_TYPES: Final[Mapping[str, np.dtype[Any]]] = {name: COMMAND[name] for name in COMMAND_COLUMNS}
 """Columns of a CommandBatch with their record types. Enums may come wider; values that do not fit are refused."""
 
 _U64_END: Final = 1 << 64
@@ -70,11 +49,12 @@ _ALL_FLAGS: Final = int(OrderFlag.POST_ONLY | OrderFlag.HIDDEN)
 _BLOCK: Final = int(MassCancelFlag.BLOCK)
 
 _ROW_FIELDS: Final = tuple(COMMAND.names or ())
-# Of a REFUSED record; the names of the others are those that `refuse_rows` clears.
+# Of a REFUSED record; of the others `refuse_rows` sets two and clears the rest.
 _KEPT_OF_REFUSED: Final = (
     "gateway", "session_id", "session_no", "account", "instrument", "client_order_id", "order_id", "amount_micros",
     "received_ns",
 )  # fmt: skip
+_CLEARED_OF_REFUSED: Final = tuple(name for name in _ROW_FIELDS if name not in ("kind", "tag", *_KEPT_OF_REFUSED))
 _ROW: Final = struct.Struct(
     "<" + "".join(np.dtype(COMMAND[name]).char for name in _ROW_FIELDS).replace("l", "q").replace("L", "Q")
 )
@@ -242,9 +222,7 @@ def _fault_of_row(row: Mapping[str, int], *, allowed: bool, admin: bool) -> Code
 def refuse_rows(records: Commands, codes: NDArray[np.uint64]) -> None:
     """Turn the rows with a code into REFUSED records, which say nothing but whose command it was and why not."""
     bad = codes != 0
-    for name in ("side", "order_type", "tif", "stp", "flags", "price_ticks", "quantity_lots", "stop_price_ticks"):
-        records[name][bad] = 0
-    for name in ("display_lots", "min_lots", "expire_ns", "trail_ticks"):
+    for name in _CLEARED_OF_REFUSED:
         records[name][bad] = 0
     records["kind"][bad] = _REFUSED
     records["tag"][bad] = codes[bad]

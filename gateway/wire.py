@@ -15,13 +15,9 @@ from google.protobuf.message import DecodeError
 from lockstep.gateway.validation import COLUMN_TYPES, Column, ColumnBatch, RowBatch, ShapeError
 from lockstep.stream.codes import Code
 from lockstep.stream.records import (
-    ADMIN,
     COMMAND,
-    LIMITS,
-    MARKET,
-    RULES,
-    SETTING,
-    TRANSFER,
+    CONTROL,
+    KINDS,
     AccountFlag,
     AccountStatus,
     CommandKind,
@@ -178,19 +174,7 @@ def _row_of(which: str, message: Any) -> tuple[CommandKind, dict[str, int]]:
 
 
 ADMIN_COMMANDS: Final = {
-    "define_instrument": (CommandKind.DEFINE_INSTRUMENT, ADMIN),
-    "define_account": (CommandKind.DEFINE_ACCOUNT, ADMIN),
-    "adjust_cash": (CommandKind.ADJUST_CASH, ADMIN),
-    "adjust_position": (CommandKind.ADJUST_POSITION, ADMIN),
-    "set_phase": (CommandKind.SET_PHASE, SETTING),
-    "set_account_status": (CommandKind.SET_ACCOUNT_STATUS, SETTING),
-    "set_risk_limits": (CommandKind.SET_RISK_LIMITS, LIMITS),
-    "set_fees": (CommandKind.SET_FEES, RULES),
-    "set_price_limits": (CommandKind.SET_PRICE_LIMITS, RULES),
-    "transfer_position": (CommandKind.TRANSFER_POSITION, TRANSFER),
-    "set_margin": (CommandKind.SET_MARGIN, MARKET),
-    "set_index": (CommandKind.SET_INDEX, MARKET),
-    "set_market_breaker": (CommandKind.SET_MARKET_BREAKER, MARKET),
+    kind.name.lower(): (kind, layout) for kind, (layout, _) in KINDS.items() if layout not in (COMMAND, CONTROL)
 }
 """Fields of a Command that need the entitlement "admin", with the kind and the layout of their records."""
 _MAX_NAME_BYTES: Final = 32

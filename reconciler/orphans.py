@@ -25,24 +25,7 @@ from lockstep.v1 import common_pb2, orders_pb2, orders_pb2_grpc
 
 _TIMEOUT_S: Final = 3.0
 _AGAIN_S: Final = 10.0
-_ORDER_FIELDS: Final = (
-    "account",
-    "instrument",
-    "side",
-    "order_type",
-    "tif",
-    "stp",
-    "flags",
-    "client_order_id",
-    "price_ticks",
-    "quantity_lots",
-    "stop_price_ticks",
-    "display_lots",
-    "min_lots",
-    "expire_ns",
-    "trail_ticks",
-    "tag",
-)
+_ORDER_FIELDS: Final = tuple(orders_pb2.NewOrder.DESCRIPTOR.fields_by_name)
 
 
 class OrphanDesk:

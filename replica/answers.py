@@ -4,13 +4,15 @@ The rows are made by the engine; what clients are shown of them is built in the 
 """
 
 from collections.abc import Sequence
-from typing import Final, cast
+from dataclasses import fields
+from typing import Final
 
 from lockstep.engine.contract import MatchingEngine, OrderView
 from lockstep.engine.pages import MAX_ROWS
 from lockstep.replica.divergence import EpochEntry, parted_at
-from lockstep.v1 import common_pb2, orders_pb2, replication_pb2
+from lockstep.v1 import orders_pb2, replication_pb2
 
+_ORDER_FIELDS: Final = tuple(field.name for field in fields(OrderView))
 _LOOKUPS: Final = ("order", "account", "session_id", "told")
 
 
@@ -75,19 +77,5 @@ def _put_page(
 
 
 def _order(order: OrderView) -> orders_pb2.Order:
-    return orders_pb2.Order(
-        order_id=order.order_id,
-        client_order_id=order.client_order_id,
-        account=order.account,
-        instrument=order.instrument,
-        session_id=order.session_id,
-        side=cast("common_pb2.Side", int(order.side)),
-        order_type=cast("common_pb2.OrderType", order.order_type),
-        tif=cast("common_pb2.TimeInForce", order.tif),
-        price_ticks=order.price_ticks,
-        quantity_lots=order.quantity_lots,
-        leaves_lots=order.leaves_lots,
-        stop_price_ticks=order.stop_price_ticks,
-        display_lots=order.display_lots,
-        shown_lots=order.shown_lots,
-    )
+    # A view's fields are the message's.
+    return orders_pb2.Order(**{name: getattr(order, name) for name in _ORDER_FIELDS})

@@ -20,19 +20,10 @@ import numpy as np
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, FrameType
 from lockstep.stream.records import (
-    ADMIN,
     COMMAND,
-    CONTROL,
-    CONTROL_EVENT,
-    DEFINITION_EVENT,
     EVENT,
-    LIMITS,
-    MARKET,
-    ORDER_EVENT,
-    RULES,
-    SETTING,
-    SETTING_EVENT,
-    TRANSFER,
+    EVENT_LAYOUTS,
+    KINDS,
     AccountFlag,
     AccountStatus,
     AckPolicy,
@@ -51,51 +42,6 @@ from lockstep.stream.records import (
 
 Layout = np.dtype[np.void]
 
-_COMMAND_LAYOUTS: Final[Mapping[int, Layout]] = {
-    CommandKind.DEFINE_INSTRUMENT: ADMIN,
-    CommandKind.DEFINE_ACCOUNT: ADMIN,
-    CommandKind.ADJUST_CASH: ADMIN,
-    CommandKind.ADJUST_POSITION: ADMIN,
-    CommandKind.SET_PHASE: SETTING,
-    CommandKind.SET_ACCOUNT_STATUS: SETTING,
-    CommandKind.SET_RISK_LIMITS: LIMITS,
-    CommandKind.SET_FEES: RULES,
-    CommandKind.SET_PRICE_LIMITS: RULES,
-    CommandKind.SET_MARGIN: MARKET,
-    CommandKind.SET_INDEX: MARKET,
-    CommandKind.SET_MARKET_BREAKER: MARKET,
-    CommandKind.TRANSFER_POSITION: TRANSFER,
-    CommandKind.EPOCH_START: CONTROL,
-    CommandKind.GROW: CONTROL,
-    CommandKind.GROW_REVOKED: CONTROL,
-    CommandKind.TICK: CONTROL,
-}
-_EVENT_LAYOUTS: Final[Mapping[int, Layout]] = {
-    EventKind.ACCEPTED: ORDER_EVENT,
-    EventKind.REPLACED: ORDER_EVENT,
-    EventKind.TRIGGERED: ORDER_EVENT,
-    EventKind.INSTRUMENT_DEFINED: DEFINITION_EVENT,
-    EventKind.ACCOUNT_DEFINED: DEFINITION_EVENT,
-    EventKind.CASH_ADJUSTED: DEFINITION_EVENT,
-    EventKind.POSITION_ADJUSTED: DEFINITION_EVENT,
-    EventKind.POSITION_TRANSFERRED: DEFINITION_EVENT,
-    EventKind.ADMIN_REJECTED: DEFINITION_EVENT,
-    EventKind.PHASE_CHANGED: SETTING_EVENT,
-    EventKind.ACCOUNT_STATUS_SET: SETTING_EVENT,
-    EventKind.RISK_LIMITS_SET: SETTING_EVENT,
-    EventKind.FEES_SET: SETTING_EVENT,
-    EventKind.PRICE_LIMITS_SET: SETTING_EVENT,
-    EventKind.MARGIN_SET: SETTING_EVENT,
-    EventKind.INDEX_SET: SETTING_EVENT,
-    EventKind.MARKET_BREAKER_SET: SETTING_EVENT,
-    EventKind.MARKET_HALTED: SETTING_EVENT,
-    EventKind.MARGIN_CALLED: SETTING_EVENT,
-    EventKind.SESSION_OPENED: SETTING_EVENT,
-    EventKind.EPOCH_STARTED: CONTROL_EVENT,
-    EventKind.GROWN: CONTROL_EVENT,
-    EventKind.GROW_WITHDRAWN: CONTROL_EVENT,
-    EventKind.TICKED: CONTROL_EVENT,
-}
 _WORDS: Final[Mapping[str, type[IntEnum]]] = {
     "side": Side,
     "order_type": OrderType,
@@ -124,12 +70,12 @@ _WIDE: Final = 8
 
 def command_layout(kind: int) -> Layout:
     """The layout of a command record; that of orders for kinds without one of their own."""
-    return _COMMAND_LAYOUTS.get(kind, COMMAND)
+    return KINDS[CommandKind(kind)][0] if kind in CommandKind else COMMAND
 
 
 def event_layout(kind: int) -> Layout:
     """The layout of an event record."""
-    return _EVENT_LAYOUTS.get(kind, EVENT)
+    return EVENT_LAYOUTS[EventKind(kind)] if kind in EventKind else EVENT
 
 
 def command_to_json(record: Any) -> dict[str, Any]:

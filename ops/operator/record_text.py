@@ -5,16 +5,13 @@ from typing import Any, Final
 import numpy as np
 
 from lockstep.ops.operator.history import cause_name
+from lockstep.stream.layouts import COMMAND_COLUMNS
 from lockstep.stream.records import (
-    ADMIN,
+    COMMAND,
     CONTROL,
     CONTROL_EVENT,
-    LIMITS,
-    MARKET,
-    RULES,
-    SETTING,
+    KINDS,
     SETTING_EVENT,
-    TRANSFER,
     CommandKind,
     EventKind,
     MassCancelFlag,
@@ -26,37 +23,8 @@ from lockstep.stream.records import (
     bits_to_members,
 )
 
-_OVERLAYS: Final = {
-    CommandKind.DEFINE_INSTRUMENT: (ADMIN, ("name", "tick_micros", "lot_units")),
-    CommandKind.DEFINE_ACCOUNT: (ADMIN, ("name", "flags")),
-    CommandKind.ADJUST_CASH: (ADMIN, ("amount_micros",)),
-    CommandKind.ADJUST_POSITION: (ADMIN, ("quantity_lots",)),
-    CommandKind.SET_PHASE: (SETTING, ("value", "next_value", "until_ns", "reference_price_ticks")),
-    CommandKind.SET_ACCOUNT_STATUS: (SETTING, ("value",)),
-    CommandKind.SET_RISK_LIMITS: (LIMITS, LIMITS.names or ()),
-    CommandKind.SET_FEES: (RULES, ("maker_fee_ppm", "taker_fee_ppm")),
-    CommandKind.SET_PRICE_LIMITS: (
-        RULES,
-        ("band_ppm", "collar_ppm", "breaker_ppm", "breaker_window_ns", "breaker_pause_ns", "breaker_phase"),
-    ),
-    CommandKind.TRANSFER_POSITION: (TRANSFER, ("to_account", "quantity_lots")),
-    CommandKind.SET_MARGIN: (MARKET, ("initial_margin_ppm", "maintenance_margin_ppm")),
-    CommandKind.SET_INDEX: (MARKET, ("index_weight", "close_price_ticks")),
-    CommandKind.SET_MARKET_BREAKER: (MARKET, ("level1_ppm", "level2_ppm", "level3_ppm", "pause_ns")),
-}
 _FIRST_CONTROL: Final = int(CommandKind.EPOCH_START)
-_ORDER_FIELDS: Final = (
-    "order_id",
-    "client_order_id",
-    "price_ticks",
-    "stop_price_ticks",
-    "trail_ticks",
-    "quantity_lots",
-    "display_lots",
-    "min_lots",
-    "expire_ns",
-    "tag",
-)
+_ORDER_FIELDS: Final = COMMAND_COLUMNS[COMMAND_COLUMNS.index("client_order_id") :]
 _TERMS: Final = (("side", Side), ("order_type", OrderType), ("tif", TimeInForce), ("stp", SelfTradePrevention))
 _HEAD_FIELDS: Final = ("account", "instrument", "session_id", "session_no")
 _EVENT_FIELDS: Final = (
@@ -84,9 +52,8 @@ def describe_command(record: Any) -> str:
         text = f"{name} epoch={row['epoch']} sequencer={row['sequencer']} primary={row['primary']} in_sync={members}"
         return text + (f" cause={cause_name(cause)}" if cause else "") + _fields(row, ("member", "policy"))
     head = _fields(record, _HEAD_FIELDS)
-    found = next((value for kind, value in _OVERLAYS.items() if kind == number), None)
-    if found is not None:
-        layout, names = found
+    layout, names = KINDS[CommandKind(number)] if number in CommandKind else (COMMAND, ())
+    if layout is not COMMAND:
         return f"{name}{head}{_fields(_overlay(record, layout), tuple(n for n in names if n not in _HEAD_FIELDS))}"
     terms = "".join(
         f" {_name(kind, int(record[field])).lower()}"
