@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,14 @@ from lockstep.bench.replay.flow import FlowChunk, FlowSummary, read_flow
 from lockstep.bench.replay.recording import Recording
 from lockstep.bench.replay.reference import ClusterIds, define
 from lockstep.columns import CommandColumns, ReportColumns
+from lockstep.rows import COMMAND_FIELDS
 from lockstep.runtime.output import Output, OutputStream
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.session import AsyncSession
 from lockstep.stream.records import CommandKind
 
+_SAME_COLUMNS: Final = tuple(name for name in COMMAND_FIELDS if name not in ("account", "instrument", "order_id"))
+"""Columns of a file whose values are the cluster's, too."""
 _CHUNK_ROWS: Final = 512
 _PACED_INTERVAL_S: Final = 0.002
 _LONGEST_NS: Final = 2**62
@@ -274,24 +277,11 @@ async def _wait_answered(session: AsyncSession, recording: Recording, plan: Repl
 
 def to_columns(chunk: FlowChunk, ids: ClusterIds) -> CommandColumns:
     """A chunk of the file as commands for a cluster."""
+    same: dict[str, Any] = {name: getattr(chunk, name) for name in _SAME_COLUMNS}
     return CommandColumns(
         count=len(chunk),
-        kind=chunk.kind,
-        side=chunk.side,
-        order_type=chunk.order_type,
-        tif=chunk.tif,
-        stp=chunk.stp,
-        flags=chunk.flags,
         # The last one stands for none, whose index is -1.
         account=np.append(ids.accounts, np.uint32(0))[chunk.account],
         instrument=np.append(ids.instruments, np.uint32(0))[chunk.instrument],
-        client_order_id=chunk.client_order_id,
-        price_ticks=chunk.price_ticks,
-        quantity_lots=chunk.quantity_lots,
-        stop_price_ticks=chunk.stop_price_ticks,
-        display_lots=chunk.display_lots,
-        min_lots=chunk.min_lots,
-        expire_ns=chunk.expire_ns,
-        trail_ticks=chunk.trail_ticks,
-        tag=chunk.tag,
+        **same,
     )
