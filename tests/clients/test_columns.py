@@ -93,6 +93,11 @@ def test_values_that_do_not_fit_are_named_and_never_wrapped() -> None:
         CommandColumns(count=0)
 
 
+def test_column_that_there_is_none_of_is_named() -> None:
+    with pytest.raises(TypeError, match=r"there is no column 'price'; there are: kind, side, .*, price_ticks, "):
+        CommandColumns(side=1, price=100)  # type: ignore[call-arg]
+
+
 EMPTY = [np.array([], "u4"), np.array([]), np.zeros(0, "<i8"), np.array([], object), [], (), range(0)]
 
 

@@ -127,11 +127,11 @@ class CommandColumns:
             TypeError: there is no such column, or it does not hold integers.
             ValueError: a value does not fit its column, or the lengths differ; the text names the columns.
         """
-        for name in given.keys() - COMMAND_DTYPES.keys():
-            raise TypeError(f"there is no column {name!r}; there are: {', '.join(COMMAND_FIELDS)}")
-        # In the order of the wire, whatever the order in which they were given.
+        unknown = given.keys() - COMMAND_DTYPES.keys()
+        if unknown:
+            raise TypeError(f"there is no column {min(unknown)!r}; there are: {', '.join(COMMAND_FIELDS)}")
         values: dict[str, Any] = {**given}
-        columns = {name: _column(name, values[name]) for name in COMMAND_FIELDS if values.get(name) is not None}
+        columns = {name: _column(name, value) for name, value in values.items() if value is not None}
         # One value for all is a scalar; an array has a row for each command, also if it happens to have one only.
         rows = {name: len(column) for name, column in columns.items() if column.ndim}
         self.count = max(rows.values(), default=1) if count is None else integer("count", count, 0, U32)
