@@ -8,10 +8,13 @@ implementation they are. That is checked at run time, batch by batch, by the dig
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from lockstep.engine.pages import AccountsPage, InstrumentsPage, OrdersPage
 from lockstep.stream.records import Commands, Events, Phase, Side
+
+ALL_ORDERS: Final = 2**62
+"""Limit of `MatchingEngine.queue` that leaves nothing out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,54 @@ class BookView:
     asks: tuple[BookLevel, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class BestView:
+    """Best bid and offer of one instrument: the best price of each side at which something is displayed, or None.
+
+    In a call phase, where orders gather and none trade, the bid may be above the ask.
+    """
+
+    instrument: int
+    bid: BookLevel | None
+    ask: BookLevel | None
+
+
+@dataclass(frozen=True, slots=True)
+class DepthLevel:
+    """One price level with all that stands there. An iceberg counts as one displayed order, by its peak."""
+
+    price_ticks: int
+    displayed_lots: int
+    """Open lots of plain orders, and the peaks of icebergs: what `BookLevel` has."""
+    displayed_orders: int
+    hidden_lots: int
+    """Icebergs beyond their peaks, hidden orders, and market orders that gather for an auction."""
+    hidden_orders: int
+    """Orders of which nothing is displayed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DepthView:
+    """Price levels of one instrument, best first, those that display nothing too."""
+
+    instrument: int
+    bids: tuple[DepthLevel, ...]
+    asks: tuple[DepthLevel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """The orders at one price, in the order in which they trade."""
+
+    instrument: int
+    side: Side
+    price_ticks: int
+    orders: tuple[OrderView, ...]
+    """Plain orders and icebergs; in an auction also the market orders that gather here, which nobody is shown."""
+    hidden: tuple[OrderView, ...]
+    """Hidden orders: they trade after all of `orders`."""
+
+
 class MatchingEngine(Protocol):
     """The contract. All queries show the state after the last applied command."""
 
@@ -109,6 +160,11 @@ class MatchingEngine(Protocol):
     @property
     def last_seq(self) -> int:
         """Seq of the last applied command, 0 before the first."""
+        ...
+
+    @property
+    def last_timestamp_ns(self) -> int:
+        """Stamp of the last applied batch, 0 before the first; the next one's may not be lower."""
         ...
 
     def snapshot(self) -> bytes:
@@ -173,7 +229,28 @@ class MatchingEngine(Protocol):
         ...
 
     def book(self, instrument: int, depth: int) -> BookView | None:
-        """The best `depth` levels of both sides; None for an unknown instrument."""
+        """The best `depth` levels of both sides as they are displayed; None for an unknown instrument."""
+        ...
+
+    def best(self, instrument: int) -> BestView | None:
+        """Best bid and offer as they are displayed; None for an unknown instrument.
+
+        It costs a look at each order of the two levels, and at those before them that display nothing.
+        """
+        ...
+
+    def depth(self, instrument: int, levels: int) -> DepthView | None:
+        """The best `levels` levels of both sides with what is hidden there; None for an unknown instrument."""
+        ...
+
+    def queue(self, instrument: int, side: Side, price_ticks: int, limit: int = ALL_ORDERS) -> QueueView | None:
+        """The first `limit` orders at a price, the next to trade first; None for an unknown instrument.
+
+        Without orders where nothing stands at that price.
+
+        Raises:
+            ValueError: no such side.
+        """
         ...
 
 
@@ -198,13 +275,18 @@ class StreamGap(Exception):
 
 
 __all__ = [
+    "ALL_ORDERS",
     "AccountView",
+    "BestView",
     "BookLevel",
     "BookView",
+    "DepthLevel",
+    "DepthView",
     "EngineType",
     "InstrumentView",
     "MatchingEngine",
     "OrderView",
     "PositionView",
+    "QueueView",
     "StreamGap",
 ]

@@ -11,6 +11,7 @@
 
 #include "lockstep/codes.hpp"
 #include "lockstep/pages.hpp"
+#include "lockstep/queries.hpp"
 
 namespace nb = nanobind;
 using namespace lockstep;
@@ -103,12 +104,13 @@ private:
     std::shared_ptr<Spares> spares_ = std::make_shared<Spares>();
 };
 
-nb::object order_tuple(const State& state, Handle at) {
-    if (at == kNone) return nb::none();
-    const Order& order = state.orders[at];
+nb::tuple order_tuple(const State& state, const Order& order) {
     return nb::make_tuple(order.order_id, order.client_order_id, state.accounts[order.account].account,
                           state.books[order.book].instrument, order.session_id, order.side, order.order_type, order.tif,
                           order.price, order.quantity, order.leaves, order.stop, order.display, order.shown);
+}
+nb::object order_tuple(const State& state, Handle at) {
+    return at != kNone ? nb::object(order_tuple(state, state.orders[at])) : nb::object(nb::none());
 }
 
 nb::list open_orders(const State& state, u32 account) {
@@ -162,35 +164,61 @@ nb::list instruments(const State& state) {
     return rows;
 }
 
-// What a level displays: (lots, orders). Of icebergs the peaks, of hidden orders and market orders in an auction nothing.
-std::pair<i64, u32> displayed(const State& state, const Level& level) {
-    i64 lots = 0;
-    u32 count = 0;
-    for (Handle at = level.queues[0].head; at != kNone; at = state.links[at].next) {
-        const Order& order = state.orders[at];
-        if (order.is_market()) continue;
-        lots += order.shown != 0 ? order.shown : order.leaves;
-        ++count;
-    }
-    return {lots, count};
+nb::tuple level_tuple(const queries::DepthLevel& level) {
+    return nb::make_tuple(level.price_ticks, level.displayed_lots, level.displayed_orders);
 }
+nb::tuple depth_tuple(const queries::DepthLevel& level) {
+    return nb::make_tuple(level.price_ticks, level.displayed_lots, level.displayed_orders, level.hidden_lots,
+                          level.hidden_orders);
+}
+
+std::size_t count_of(i64 wanted) { return wanted > 0 ? static_cast<std::size_t>(wanted) : 0; }
 
 // ([(price, lots, orders)] of the bids, of the asks), best first; None for an unknown instrument.
 nb::object book_levels(const State& state, u32 instrument, i64 depth) {
-    const Handle at = state.find_book(instrument);
-    if (at == kNone) return nb::none();
+    if (state.find_book(instrument) == kNone) return nb::none();
     nb::list halves[2];
     for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
-        const Half& half = state.books[at].halves[side - 1];
-        i64 left = depth;
-        for (Handle level = half.best; level != kNone && left > 0; level = state.levels[level].worse) {
-            const auto [lots, count] = displayed(state, state.levels[level]);
-            if (count == 0) continue;
-            halves[side - 1].append(nb::make_tuple(state.levels[level].price, lots, count));
-            --left;
+        for (const auto& level : queries::book(state, instrument, side, count_of(depth))) {
+            halves[side - 1].append(level_tuple(level));
         }
     }
     return nb::make_tuple(halves[0], halves[1]);
+}
+
+// The same with what is hidden: [(price, displayed lots, displayed orders, hidden lots, hidden orders)].
+nb::object depth_levels(const State& state, u32 instrument, i64 depth) {
+    if (state.find_book(instrument) == kNone) return nb::none();
+    nb::list halves[2];
+    for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
+        for (const auto& level : queries::depth(state, instrument, side, count_of(depth))) {
+            halves[side - 1].append(depth_tuple(level));
+        }
+    }
+    return nb::make_tuple(halves[0], halves[1]);
+}
+
+// (bid, ask), each None or (price, lots, orders); None for an unknown instrument.
+nb::object best_levels(const State& state, u32 instrument) {
+    if (state.find_book(instrument) == kNone) return nb::none();
+    const queries::Best best = queries::best(state, instrument);
+    const auto side = [](const std::optional<queries::DepthLevel>& level) {
+        return level ? nb::object(level_tuple(*level)) : nb::object(nb::none());
+    };
+    return nb::make_tuple(side(best.bid), side(best.ask));
+}
+
+nb::list order_tuples(const State& state, const std::vector<const Order*>& orders) {
+    nb::list rows;
+    for (const Order* order : orders) rows.append(order_tuple(state, *order));
+    return rows;
+}
+
+// ([orders], [hidden orders]) at a price; None for an unknown instrument.
+nb::object queue_orders(const State& state, u32 instrument, u8 side, i64 price, i64 limit) {
+    if (state.find_book(instrument) == kNone) return nb::none();
+    const queries::Queue found = queries::queue(state, instrument, side, price, count_of(limit));
+    return nb::make_tuple(order_tuples(state, found.orders), order_tuples(state, found.hidden));
 }
 
 nb::bytes bytes_of(const snapshot::Bytes& raw) { return nb::bytes(raw.data(), raw.size()); }
@@ -295,7 +323,17 @@ NB_MODULE(_core, module) {
                  const auto page = pages::instruments_after(self.engine.state(), after, limit);
                  return nb::make_tuple(bytes_of(page.rows), page.after, page.more);
              })
-        .def("book", [](const NativeCore& self, u32 instrument, i64 depth) {
-            return book_levels(self.engine.state(), instrument, depth);
+        .def("book",
+             [](const NativeCore& self, u32 instrument, i64 depth) {
+                 return book_levels(self.engine.state(), instrument, depth);
+             })
+        .def("depth",
+             [](const NativeCore& self, u32 instrument, i64 depth) {
+                 return depth_levels(self.engine.state(), instrument, depth);
+             })
+        .def("best",
+             [](const NativeCore& self, u32 instrument) { return best_levels(self.engine.state(), instrument); })
+        .def("queue", [](const NativeCore& self, u32 instrument, u8 side, i64 price, i64 limit) {
+            return queue_orders(self.engine.state(), instrument, side, price, limit);
         });
 }

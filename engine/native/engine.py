@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lockstep.engine.contract import (
+    ALL_ORDERS,
     AccountView,
+    BestView,
     BookLevel,
     BookView,
+    DepthLevel,
+    DepthView,
     InstrumentView,
     OrderView,
     PositionView,
+    QueueView,
     StreamGap,
 )
 from lockstep.engine.native._core import SCHEMA as CORE_SCHEMA
@@ -26,7 +31,7 @@ from lockstep.engine.pages import MAX_POSITIONS, AccountsPage, InstrumentsPage, 
 from lockstep.engine.snapshot_format import SnapshotError
 from lockstep.stream.digest import DIGEST_SIZE
 from lockstep.stream.layouts import SCHEMA
-from lockstep.stream.records import COMMAND, EVENT, Commands, Events, Side, no_events
+from lockstep.stream.records import COMMAND, EVENT, MAX_PRICE_TICKS, Commands, Events, Side, no_events
 
 if TYPE_CHECKING:
     from lockstep.engine.native._core import AccountTuple
@@ -63,6 +68,11 @@ class NativeEngine:
     def last_seq(self) -> int:
         """Seq of the last applied command, 0 before the first."""
         return self._core.last_seq
+
+    @property
+    def last_timestamp_ns(self) -> int:
+        """Stamp of the last applied batch, 0 before the first."""
+        return self._core.last_timestamp_ns
 
     def apply(self, commands: Commands, *, first_seq: int, timestamp_ns: int) -> Events:
         """Apply one stamped batch; see `MatchingEngine.apply`. An empty batch changes nothing.
@@ -171,6 +181,33 @@ class NativeEngine:
             return None
         bids, asks = (tuple(BookLevel(*level) for level in half) for half in halves)
         return BookView(instrument, bids, asks)
+
+    def best(self, instrument: int) -> BestView | None:
+        """Best bid and offer as they are displayed; None for an unknown instrument."""
+        found = self._core.best(instrument)
+        if found is None:
+            return None
+        bid, ask = found
+        return BestView(instrument, BookLevel(*bid) if bid else None, BookLevel(*ask) if ask else None)
+
+    def depth(self, instrument: int, levels: int) -> DepthView | None:
+        """The best `levels` levels of both sides with what is hidden there; None for an unknown instrument."""
+        halves = self._core.depth(instrument, min(levels, _ALL_DEPTH))
+        if halves is None:
+            return None
+        bids, asks = (tuple(DepthLevel(*level) for level in half) for half in halves)
+        return DepthView(instrument, bids, asks)
+
+    def queue(self, instrument: int, side: Side, price_ticks: int, limit: int = ALL_ORDERS) -> QueueView | None:
+        """See `MatchingEngine.queue`."""
+        side = Side(side)
+        # Nothing stands at 0, which is in the range of the core's prices.
+        price = price_ticks if 0 < price_ticks <= MAX_PRICE_TICKS else 0
+        found = self._core.queue(instrument, side, price, min(limit, ALL_ORDERS))
+        if found is None:
+            return None
+        orders, hidden = (tuple(map(_order_view, rows)) for rows in found)
+        return QueueView(instrument, side, price_ticks, orders, hidden)
 
 
 def _order_view(row: tuple[int, ...]) -> OrderView:

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "lockstep/queries.hpp"
 #include "lockstep/snapshot.hpp"
 
 using namespace lockstep;
@@ -40,6 +41,26 @@ void check(const State& state) {
     }
 }
 
+// Depth and the queues of its prices speak of the same orders.
+void check_queries(const State& state) {
+    for (Handle at = 1; at < state.books.end(); ++at) {
+        const u32 instrument = state.books[at].instrument;
+        for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
+            for (const auto& level : queries::depth(state, instrument, side)) {
+                const queries::Queue queue = queries::queue(state, instrument, side, level.price_ticks);
+                i64 lots = 0;
+                for (const auto* part : {&queue.orders, &queue.hidden}) {
+                    for (const Order* order : *part) lots += order->leaves;
+                }
+                require(lots == level.displayed_lots + level.hidden_lots, "depth is not what stands in the queue");
+                require(level.displayed_lots >= 0 && level.hidden_lots >= 0, "depth has negative lots");
+                require(queue.orders.size() + queue.hidden.size() == level.displayed_orders + level.hidden_orders,
+                        "depth counts other orders than the queue");
+            }
+        }
+    }
+}
+
 void round_trip(const Engine& engine) {
     const snapshot::Bytes raw = snapshot::encode(engine.state());
     Engine restored;
@@ -58,6 +79,7 @@ void run(const Command* commands, std::size_t count) {
         require(events.size() >= size, "a command has no event");
         check(engine.state());
     }
+    check_queries(engine.state());
     round_trip(engine);
 }
 

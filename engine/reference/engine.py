@@ -10,7 +10,17 @@ from typing import Final
 
 import numpy as np
 
-from lockstep.engine.contract import AccountView, BookView, InstrumentView, OrderView, StreamGap
+from lockstep.engine.contract import (
+    ALL_ORDERS,
+    AccountView,
+    BestView,
+    BookView,
+    DepthView,
+    InstrumentView,
+    OrderView,
+    QueueView,
+    StreamGap,
+)
 from lockstep.engine.pages import AccountsPage, InstrumentsPage, OrdersPage
 from lockstep.engine.reference import admin, events, image, mass, orders, pages, phases, replace, settings, views
 from lockstep.engine.reference.events import Output
@@ -21,7 +31,7 @@ from lockstep.engine.snapshot_format import SnapshotError, decode_snapshot, enco
 from lockstep.stream.codes import Code
 from lockstep.stream.content import NO_CONTENT, contents_of
 from lockstep.stream.digest import DIGEST_SIZE
-from lockstep.stream.records import EVENT, CommandKind, Commands, EventKind, Events
+from lockstep.stream.records import EVENT, CommandKind, Commands, EventKind, Events, Side
 
 Handler = Callable[[State, Row, Output], None]
 
@@ -81,6 +91,11 @@ class ReferenceEngine:
     def last_seq(self) -> int:
         """Seq of the last applied command, 0 before the first."""
         return self._state.last_seq
+
+    @property
+    def last_timestamp_ns(self) -> int:
+        """Stamp of the last applied batch, 0 before the first."""
+        return self._state.last_timestamp_ns
 
     def apply(self, commands: Commands, *, first_seq: int, timestamp_ns: int) -> Events:
         """Apply one stamped batch; see `MatchingEngine.apply`. An empty batch changes nothing.
@@ -221,6 +236,22 @@ class ReferenceEngine:
         """The best `depth` levels of both sides; None for an unknown instrument."""
         book = self._state.books.get(instrument)
         return views.book_view(book, depth) if book is not None else None
+
+    def best(self, instrument: int) -> BestView | None:
+        """Best bid and offer as they are displayed; None for an unknown instrument."""
+        book = self._state.books.get(instrument)
+        return views.best_view(book) if book is not None else None
+
+    def depth(self, instrument: int, levels: int) -> DepthView | None:
+        """The best `levels` levels of both sides with what is hidden there; None for an unknown instrument."""
+        book = self._state.books.get(instrument)
+        return views.depth_view(book, levels) if book is not None else None
+
+    def queue(self, instrument: int, side: Side, price_ticks: int, limit: int = ALL_ORDERS) -> QueueView | None:
+        """See `MatchingEngine.queue`."""
+        side = Side(side)
+        book = self._state.books.get(instrument)
+        return views.queue_view(book, side, price_ticks, limit) if book is not None else None
 
 
 def _refuse_number(row: Row, code: Code, out: Output) -> None:

@@ -3,7 +3,18 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from lockstep.engine.contract import AccountView, BookLevel, BookView, InstrumentView, OrderView, PositionView
+from lockstep.engine.contract import (
+    AccountView,
+    BestView,
+    BookLevel,
+    BookView,
+    DepthLevel,
+    DepthView,
+    InstrumentView,
+    OrderView,
+    PositionView,
+    QueueView,
+)
 from lockstep.engine.reference.accounts import Account
 from lockstep.engine.reference.book import MARKET, Book, Half, Level, Order
 from lockstep.stream.records import Side
@@ -69,6 +80,32 @@ def book_view(book: Book, depth: int) -> BookView:
     return BookView(book.instrument.instrument_id, _levels(book.bids, depth), _levels(book.asks, depth))
 
 
+def best_view(book: Book) -> BestView:
+    """Best bid and offer as they are displayed."""
+    bid, ask = (next(_displayed(half), None) for half in (book.bids, book.asks))
+    return BestView(book.instrument.instrument_id, bid, ask)
+
+
+def depth_view(book: Book, levels: int) -> DepthView:
+    """The best `levels` levels of both sides, with what is hidden there."""
+    bids, asks = (
+        tuple(_depth_of(level) for level in islice(half.levels.values(), max(levels, 0)))
+        for half in (book.bids, book.asks)
+    )
+    return DepthView(book.instrument.instrument_id, bids, asks)
+
+
+def queue_view(book: Book, side: Side, price: int, limit: int) -> QueueView:
+    """The first `limit` orders at a price."""
+    level: Level | None = book.own(side).levels.get(-price if side is Side.BUY else price)
+    orders: tuple[OrderView, ...] = ()
+    hidden: tuple[OrderView, ...] = ()
+    if level is not None:
+        orders = tuple(order_view(order) for order in islice(level.orders.values(), max(limit, 0)))
+        hidden = tuple(order_view(order) for order in islice(level.hidden.values(), max(limit - len(orders), 0)))
+    return QueueView(book.instrument.instrument_id, side, price, orders, hidden)
+
+
 def _levels(half: Half, depth: int) -> tuple[BookLevel, ...]:
     return tuple(islice(_displayed(half), max(depth, 0)))
 
@@ -76,12 +113,20 @@ def _levels(half: Half, depth: int) -> tuple[BookLevel, ...]:
 def _displayed(half: Half) -> Iterator[BookLevel]:
     """What is displayed: of icebergs the peaks, of hidden orders and of market orders in an auction nothing."""
     for level in half.levels.values():
-        seen = _seen(level) if level.unseen else (level.quantity, len(level.orders))
-        if seen[1]:
-            yield BookLevel(level.price, *seen)
+        lots, orders = _seen(level)
+        if orders:
+            yield BookLevel(level.price, lots, orders)
+
+
+def _depth_of(level: Level) -> DepthLevel:
+    lots, orders = _seen(level)
+    others = len(level.orders) + len(level.hidden) - orders
+    return DepthLevel(level.price, lots, orders, level.quantity - lots, others)
 
 
 def _seen(level: Level) -> tuple[int, int]:
-    """(lots, orders) displayed of a level that does not show everything."""
+    """(lots, orders) that a level displays."""
+    if not level.unseen:
+        return level.quantity, len(level.orders)
     displayed = [order.shown or order.leaves for order in level.orders.values() if order.order_type != MARKET]
     return sum(displayed), len(displayed)

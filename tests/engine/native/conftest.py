@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lockstep.engine.contract import ALL_ORDERS
 from lockstep.engine.native import NativeEngine
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.stream.records import (
@@ -332,10 +333,25 @@ class Pair:
         assert self.native.all_orders_page((0, 0), 10_000) == self.reference.all_orders_page((0, 0), 10_000)
         assert self.native.accounts_page(0, 10_000) == self.reference.accounts_page(0, 10_000)
         assert self.native.instruments_page(0, 10_000) == self.reference.instruments_page(0, 10_000)
+        assert self.native.last_timestamp_ns == self.reference.last_timestamp_ns
         for view in self.reference.instruments():
-            assert self.native.book(view.instrument, 10_000) == self.reference.book(view.instrument, 10_000)
+            self.compare_book(view.instrument)
         for account in self.reference.accounts():
             assert self.native.open_orders(account.account) == self.reference.open_orders(account.account)
+
+    def compare_book(self, instrument: int) -> None:
+        """What stands in one book: displayed, hidden, and the queue of each price, whole and cut short."""
+        native, reference = self.native, self.reference
+        assert native.book(instrument, 10_000) == reference.book(instrument, 10_000)
+        assert native.best(instrument) == reference.best(instrument)
+        depth = reference.depth(instrument, 10_000)
+        assert native.depth(instrument, 10_000) == depth
+        assert native.depth(instrument, 2) == reference.depth(instrument, 2)
+        for side, levels in ((Side.BUY, depth.bids), (Side.SELL, depth.asks)):
+            for level in levels:
+                for limit in (ALL_ORDERS, 2):
+                    at = (instrument, side, level.price_ticks, limit)
+                    assert native.queue(*at) == reference.queue(*at)
 
 
 def _difference(rows: Commands, got: Events, expected: Events, first_seq: int) -> str:

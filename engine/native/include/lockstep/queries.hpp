@@ -1,0 +1,118 @@
+// What stands in a book, for those who embed the core: best bid and offer, depth, and the queue of one price.
+//
+//     const queries::Best best = queries::best(engine.state(), instrument);
+//     if (best.ask) std::printf("%lld\n", static_cast<long long>(best.ask->price_ticks));
+//
+// Nothing here changes anything or is kept between two calls: a level's displayed lots are added up when they are asked
+// for, so that trading pays nothing for it. Prices are in ticks and quantities in lots, as in the records.
+#pragma once
+
+#include <optional>
+
+#include "lockstep/state.hpp"
+
+namespace lockstep::queries {
+
+// One price. Displayed: plain orders and the peaks of icebergs. Hidden: what icebergs have behind their peaks, hidden
+// orders, and market orders that gather for an auction; `hidden_orders` are those of which nothing is displayed.
+struct DepthLevel {
+    i64 price_ticks;
+    i64 displayed_lots;
+    u32 displayed_orders;
+    u32 hidden_orders;
+    i64 hidden_lots;
+};
+
+// The best price of each side at which something is displayed.
+struct Best {
+    std::optional<DepthLevel> bid;
+    std::optional<DepthLevel> ask;
+};
+
+// The orders at one price, the next one to trade first: those in `hidden` come after all of `orders`. Market orders that
+// gather for an auction are among `orders`, though nobody is shown them. Valid until the next command.
+struct Queue {
+    std::vector<const Order*> orders;
+    std::vector<const Order*> hidden;
+};
+
+inline constexpr std::size_t kAll = SIZE_MAX;
+
+inline DepthLevel depth_of(const State& state, const Level& level) {
+    DepthLevel found = {level.price, 0, 0, 0, 0};
+    for (Handle at = level.queues[0].head; at != kNone; at = state.links[at].next) {
+        const Order& order = state.orders[at];
+        if (order.is_market()) continue;
+        found.displayed_lots += order.shown != 0 ? order.shown : order.leaves;
+        ++found.displayed_orders;
+    }
+    found.hidden_lots = level.quantity - found.displayed_lots;
+    found.hidden_orders = level.orders - found.displayed_orders;
+    return found;
+}
+
+namespace detail {
+
+// Up to `count` levels of a side, best first; those that display nothing are passed over where `displayed` is set.
+template <class Take>
+void each_level(const State& state, const Half& half, std::size_t count, bool displayed, Take&& take) {
+    for (Handle at = half.best; at != kNone && count != 0; at = state.levels[at].worse) {
+        const DepthLevel found = depth_of(state, state.levels[at]);
+        if (displayed && found.displayed_orders == 0) continue;
+        take(found);
+        --count;
+    }
+}
+
+inline const Half* half_of(const State& state, u32 instrument, u8 side) {
+    const Handle at = state.find_book(instrument);
+    if (at == kNone || (side != side::BUY && side != side::SELL)) return nullptr;
+    return &state.books[at].halves[side - 1];
+}
+
+}  // namespace detail
+
+// What is displayed: the best `count` levels that show something. None of an unknown instrument.
+inline std::vector<DepthLevel> book(const State& state, u32 instrument, u8 side, std::size_t count = kAll) {
+    std::vector<DepthLevel> levels;
+    if (const Half* half = detail::half_of(state, instrument, side)) {
+        detail::each_level(state, *half, count, true, [&](const DepthLevel& level) { levels.push_back(level); });
+    }
+    return levels;
+}
+
+// All that stands in the book: the best `count` levels, those that display nothing too. None of an unknown instrument.
+inline std::vector<DepthLevel> depth(const State& state, u32 instrument, u8 side, std::size_t count = kAll) {
+    std::vector<DepthLevel> levels;
+    if (const Half* half = detail::half_of(state, instrument, side)) {
+        detail::each_level(state, *half, count, false, [&](const DepthLevel& level) { levels.push_back(level); });
+    }
+    return levels;
+}
+
+// Neither of an unknown instrument.
+inline Best best(const State& state, u32 instrument) {
+    Best found;
+    const Handle at = state.find_book(instrument);
+    if (at == kNone) return found;
+    const Half(&halves)[2] = state.books[at].halves;
+    detail::each_level(state, halves[0], 1, true, [&](const DepthLevel& level) { found.bid = level; });
+    detail::each_level(state, halves[1], 1, true, [&](const DepthLevel& level) { found.ask = level; });
+    return found;
+}
+
+// The first `count` orders at a price. Empty where there is no such level.
+inline Queue queue(const State& state, u32 instrument, u8 side, i64 price_ticks, std::size_t count = kAll) {
+    Queue found;
+    const Half* half = detail::half_of(state, instrument, side);
+    const Handle level = half != nullptr ? half->index.find(state.nodes, price_ticks) : kNone;
+    if (level == kNone) return found;
+    for (const bool hidden : {false, true}) {
+        std::vector<const Order*>& part = hidden ? found.hidden : found.orders;
+        Handle at = state.levels[level].queues[hidden ? 1 : 0].head;
+        for (; at != kNone && count != 0; at = state.links[at].next, --count) part.push_back(&state.orders[at]);
+    }
+    return found;
+}
+
+}  // namespace lockstep::queries
