@@ -278,8 +278,7 @@ NB_MODULE(_core, module) {
              })
         .def("session_last_no",
              [](const NativeCore& self, u64 session) {
-                 const Handle at = self.engine.state().find_session(session);
-                 return at != kNone ? self.engine.state().sessions[at].last_no : 0;
+                 return queries::session_last_no(self.engine.state(), session);
              })
         .def("order", [](const NativeCore& self,
                          u64 order) { return order_tuple(self.engine.state(), self.engine.state().find_order(order)); })

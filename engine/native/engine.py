@@ -47,21 +47,40 @@ if CORE_SCHEMA != SCHEMA:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How many records are set aside before the first command; everything grows beyond it, a chunk at a time."""
+    """For how many of each a `NativeEngine` has memory before its first command, with the pages touched.
+
+    Give the most that will be there at once. Everything grows beyond it without a bound but the machine's memory, and
+    nothing is wrong then, only slower: the commands that make it grow pay for it, with a call of the system for each
+    further 16 384 orders or 4 096 levels, the first touch of every new page, and id maps that double and move their
+    entries over. (`docs/engine-alone.md` has figures.) An order costs about 200 bytes, used or not.
+    """
 
     orders: int = 16_384
+    """Live at once: resting or waiting, in all books together."""
     levels: int = 4_096
+    """Prices at which orders rest, in all books together."""
     accounts: int = 256
+    """Also positions: pairs of an account and an instrument that it ever traded or held."""
     instruments: int = 16
+    """Of their id map only."""
     sessions: int = 16
+    """Of their id map only."""
 
 
 class NativeEngine:
-    """The native `MatchingEngine`. Not thread safe: one thread applies and queries."""
+    """The native `MatchingEngine`. Not thread safe: one thread applies and queries.
+
+    Say what it will hold, `NativeEngine(Sizes(orders=100_000))`, or its tables grow in the middle of the flow.
+    """
 
     __slots__ = ("_core",)
 
     def __init__(self, sizes: Sizes | None = None) -> None:
+        """An engine in which nothing has happened.
+
+        Args:
+            sizes: for how much there is memory from the start; None: `Sizes()`, 16 384 live orders.
+        """
         self._core = NativeCore(**asdict(sizes or Sizes()))
 
     @property
@@ -106,7 +125,11 @@ class NativeEngine:
 
     @classmethod
     def restore(cls, raw: bytes, sizes: Sizes | None = None) -> "NativeEngine":
-        """An engine in the state of a snapshot.
+        """An engine in the state of a snapshot, of whichever implementation.
+
+        Args:
+            raw: what `snapshot` gave.
+            sizes: as of a new engine; they are no part of the state, so give them again.
 
         Raises:
             SnapshotError: the bytes are not a canonical snapshot of this version.

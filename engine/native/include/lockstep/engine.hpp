@@ -2,11 +2,13 @@
 //
 // Everything under `lockstep/` is a header without dependencies, so the core can be built into any C++20 program:
 //
-//     lockstep::Engine engine;
+//     lockstep::Engine engine({.orders = 100'000});  // the most that will be live at once: see `Sizes`
 //     lockstep::EventBuffer events;
 //     engine.apply(commands, count, first_seq, timestamp_ns, events);
+//     for (const lockstep::Event& event : events) ...
 //
-// One thread uses an engine.
+// `queries.hpp` says what stands in the books, `snapshot.hpp` writes and reads the state, `example.cpp` has all of it in
+// one program; `docs/engine-alone.md` tells the rest. One thread uses an engine.
 #pragma once
 
 #include "lockstep/admin.hpp"

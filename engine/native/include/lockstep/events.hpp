@@ -18,6 +18,8 @@ public:
 
     const Event* data() const { return events_; }
     std::size_t size() const { return size_; }
+    const Event* begin() const { return events_; }
+    const Event* end() const { return events_ + size_; }
     void clear() { size_ = 0; }
 
     void reserve(std::size_t count) {

@@ -1,4 +1,5 @@
-// What stands in a book, for those who embed the core: best bid and offer, depth, and the queue of one price.
+// What there is, for those who embed the core: best bid and offer, depth, the queue of one price; an order, an account,
+// the latest number of a session.
 //
 //     const queries::Best best = queries::best(engine.state(), instrument);
 //     if (best.ask) std::printf("%lld\n", static_cast<long long>(best.ask->price_ticks));
@@ -113,6 +114,22 @@ inline Queue queue(const State& state, u32 instrument, u8 side, i64 price_ticks,
         for (; at != kNone && count != 0; at = state.links[at].next, --count) part.push_back(&state.orders[at]);
     }
     return found;
+}
+
+// A live order by its exchange id, an account by its number; nullptr if there is none. Valid until the next command.
+inline const Order* order(const State& state, u64 order_id) {
+    const Handle at = state.find_order(order_id);
+    return at != kNone ? &state.orders[at] : nullptr;
+}
+inline const Account* account(const State& state, u32 number) {
+    const Handle at = state.find_account(number);
+    return at != kNone ? &state.accounts[at] : nullptr;
+}
+
+// The latest number of a session that was executed, 0 if none: its next command has the one after it.
+inline u64 session_last_no(const State& state, u64 session_id) {
+    const Handle at = state.find_session(session_id);
+    return at != kNone ? state.sessions[at].last_no : 0;
 }
 
 }  // namespace lockstep::queries

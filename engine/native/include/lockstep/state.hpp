@@ -16,13 +16,17 @@
 
 namespace lockstep {
 
-// What is set aside before the first command. Everything grows beyond it.
+// For how many of each there is memory before the first command, with its pages touched. Everything grows beyond it, and
+// nothing ever moves but entries of id maps; but what grows in the middle of a flow is paid by the commands that cause it:
+// a call of the system for each further step of a pool (16 384 orders, 4 096 levels), the first touch of each new page,
+// and id maps that double, whose entries move over with the insertions after that. So give the most that will be there at
+// once. An order costs about 200 bytes.
 struct Sizes {
-    std::size_t orders = 16384;
-    std::size_t levels = 4096;
-    std::size_t accounts = 256;
-    std::size_t instruments = 16;
-    std::size_t sessions = 16;
+    std::size_t orders = 16384;     // live at once: resting or waiting, in all books
+    std::size_t levels = 4096;      // prices at which orders rest, in all books
+    std::size_t accounts = 256;     // also positions: pairs of account and instrument that ever traded
+    std::size_t instruments = 16;   // of their id map only
+    std::size_t sessions = 16;      // of their id map only
 };
 
 class State {
