@@ -1,0 +1,267 @@
+"""The half of the command builder that sets up a market: instruments, accounts, funds, phases, limits."""
+
+from itertools import pairwise
+from typing import Final
+
+from lockstep.engine.command_arguments import I64, U32, switch, text, whole, word
+from lockstep.engine.command_rows import CommandRows, Layout
+from lockstep.stream.records import (
+    ADMIN,
+    CONTROL,
+    LIMITS,
+    MARKET,
+    MAX_PRICE_TICKS,
+    RULES,
+    SETTING,
+    TRANSFER,
+    AccountFlag,
+    AccountStatus,
+    CommandKind,
+    Phase,
+)
+
+_ADMIN: Final = Layout(ADMIN)
+_CONTROL: Final = Layout(CONTROL)
+_LIMITS: Final = Layout(LIMITS)
+_MARKET: Final = Layout(MARKET)
+_RULES: Final = Layout(RULES)
+_SETTING: Final = Layout(SETTING)
+_TRANSFER: Final = Layout(TRANSFER)
+_MOST_UNIT_MICROS: Final = 2**40
+_MOST_LOTS: Final = 2**62
+_MOST_FEE_PPM: Final = 100_000
+_MOST_MARGIN_PPM: Final = 10**7
+_MOST_WEIGHT: Final = 2**30
+_MOST_NS: Final = 2**50
+_PPM: Final = 10**6
+
+
+class AdminCommands(CommandRows):
+    """Administrative commands. Each method returns the session number of its command.
+
+    An engine answers each with the event that `docs/engine.md`, *Administration*, names, or with ADMIN_REJECTED and a
+    code. What the arguments alone show to be wrong is a ValueError at the call.
+    """
+
+    def define_instrument(self, *, instrument: int, symbol: str, tick_micros: int, lot_units: int = 1) -> int:
+        """An instrument: one lot at one tick of price is worth `tick_micros * lot_units` micros of the currency.
+
+        A tick of 0.01 is 10 000 micros. It can be traded at once (phase CONTINUOUS).
+        """
+        fields = {
+            "instrument": whole("instrument", instrument, 1, U32),
+            "name": text("symbol", symbol),
+            "tick_micros": whole("tick_micros", tick_micros, 1, _MOST_UNIT_MICROS),
+            "lot_units": whole("lot_units", lot_units, 1, _MOST_UNIT_MICROS),
+        }
+        if tick_micros * lot_units > _MOST_UNIT_MICROS:
+            raise ValueError(
+                f"tick_micros * lot_units is {tick_micros * lot_units}: it must not exceed {_MOST_UNIT_MICROS}; "
+                "use a smaller lot"
+            )
+        return self._add(_ADMIN, CommandKind.DEFINE_INSTRUMENT, fields)
+
+    def define_account(
+        self,
+        *,
+        account: int,
+        name: str,
+        unlimited_cash: bool = False,
+        unlimited_positions: bool = False,
+        margin: bool = False,
+        short_sales: bool = False,
+        day_trade_rule: bool = False,
+    ) -> int:
+        """An account. Without `unlimited_*` it must have money for what it buys and lots for what it sells.
+
+        `adjust_cash` and `adjust_position` bring these in. An unlimited account may owe both, without bounds.
+        """
+        if switch("margin", margin) and (unlimited_cash or unlimited_positions):
+            raise ValueError("a margin account can't be unlimited as well: leave out margin, or the unlimited flags")
+        if switch("short_sales", short_sales) and not margin:
+            raise ValueError("short_sales goes with margin=True only; or use unlimited_positions=True")
+        flags = (
+            AccountFlag.UNLIMITED_CASH * switch("unlimited_cash", unlimited_cash)
+            + AccountFlag.UNLIMITED_POSITIONS * switch("unlimited_positions", unlimited_positions)
+            + AccountFlag.MARGIN * margin
+            + AccountFlag.SHORT_SALES * short_sales
+            + AccountFlag.DAY_TRADE_RULE * switch("day_trade_rule", day_trade_rule)
+        )
+        fields = {"account": whole("account", account, 1, U32), "name": text("name", name), "flags": flags}
+        return self._add(_ADMIN, CommandKind.DEFINE_ACCOUNT, fields)
+
+    def adjust_cash(self, *, account: int, amount_micros: int) -> int:
+        """Pay in, or out (below 0)."""
+        fields = {
+            "account": whole("account", account, 1, U32),
+            "amount_micros": whole("amount_micros", amount_micros, -I64, I64),
+        }
+        return self._add(_ADMIN, CommandKind.ADJUST_CASH, fields)
+
+    def adjust_position(self, *, account: int, instrument: int, quantity_lots: int) -> int:
+        """Bring lots in, or take them out (below 0)."""
+        fields = {
+            "account": whole("account", account, 1, U32),
+            "instrument": whole("instrument", instrument, 1, U32),
+            "quantity_lots": whole("quantity_lots", quantity_lots, -I64, I64),
+        }
+        return self._add(_ADMIN, CommandKind.ADJUST_POSITION, fields)
+
+    def transfer_position(self, *, account: int, to_account: int, instrument: int, quantity_lots: int) -> int:
+        """Move lots from `account` to `to_account`."""
+        fields = {
+            "account": whole("account", account, 1, U32),
+            "to_account": whole("to_account", to_account, 1, U32),
+            "instrument": whole("instrument", instrument, 1, U32),
+            "quantity_lots": whole("quantity_lots", quantity_lots, 1, _MOST_LOTS),
+        }
+        return self._add(_TRANSFER, CommandKind.TRANSFER_POSITION, fields)
+
+    def set_phase(
+        self,
+        *,
+        instrument: int = 0,
+        phase: Phase | str,
+        next_phase: Phase | str | None = None,
+        until_ns: int = 0,
+        reference_price_ticks: int = 0,
+    ) -> int:
+        """Another phase for one instrument, or for all (0). A change out of an auction uncrosses it.
+
+        Args:
+            instrument: which one; 0: all.
+            phase: from now on.
+            next_phase: what follows by itself, at the first `tick` whose stamp is `until_ns` or later.
+            until_ns: when; with `next_phase`, and only with it.
+            reference_price_ticks: a new reference price; 0: it stays.
+        """
+        if (next_phase is None) != (until_ns == 0):
+            raise ValueError("next_phase and until_ns go together: give both, or neither")
+        fields = {
+            "instrument": whole("instrument", instrument, 0, U32),
+            "value": word(Phase, "phase", phase),
+            "next_value": word(Phase, "next_phase", next_phase) if next_phase is not None else 0,
+            "until_ns": whole("until_ns", until_ns, 0, I64),
+            "reference_price_ticks": whole("reference_price_ticks", reference_price_ticks, 0, MAX_PRICE_TICKS),
+        }
+        return self._add(_SETTING, CommandKind.SET_PHASE, fields)
+
+    def set_account_status(self, *, account: int, status: AccountStatus | str) -> int:
+        """What an account may do."""
+        fields = {"account": whole("account", account, 1, U32), "value": word(AccountStatus, "status", status)}
+        return self._add(_SETTING, CommandKind.SET_ACCOUNT_STATUS, fields)
+
+    def set_risk_limits(
+        self,
+        *,
+        account: int,
+        max_order_lots: int = 0,
+        max_order_micros: int = 0,
+        max_position_lots: int = 0,
+        max_orders_per_day: int = 0,
+        orders_per_second: int = 0,
+        burst_orders: int = 0,
+        max_orders_per_trade: int = 0,
+        max_concentration_ppm: int = 0,
+    ) -> int:
+        """All pre-trade limits of an account at once; 0: no such limit."""
+        if (orders_per_second == 0) != (burst_orders == 0):
+            raise ValueError("orders_per_second and burst_orders go together: give both, or neither")
+        fields = {
+            "account": whole("account", account, 1, U32),
+            "max_order_lots": whole("max_order_lots", max_order_lots, 0, I64),
+            "max_order_micros": whole("max_order_micros", max_order_micros, 0, I64),
+            "max_position_lots": whole("max_position_lots", max_position_lots, 0, I64),
+            "max_orders_per_day": whole("max_orders_per_day", max_orders_per_day, 0, I64),
+            "orders_per_second": whole("orders_per_second", orders_per_second, 0, 10**9),
+            "burst_orders": whole("burst_orders", burst_orders, 0, 10**9),
+            "max_orders_per_trade": whole("max_orders_per_trade", max_orders_per_trade, 0, I64),
+            "max_concentration_ppm": whole("max_concentration_ppm", max_concentration_ppm, 0, 10**9),
+        }
+        return self._add(_LIMITS, CommandKind.SET_RISK_LIMITS, fields)
+
+    def set_fees(self, *, instrument: int, maker_fee_ppm: int, taker_fee_ppm: int) -> int:
+        """Fee rates in millionths of a trade's worth; the maker's below 0 is a rebate, at most the taker's rate."""
+        taker = whole("taker_fee_ppm", taker_fee_ppm, 0, _MOST_FEE_PPM)
+        fields = {
+            "instrument": whole("instrument", instrument, 1, U32),
+            "maker_fee_ppm": whole("maker_fee_ppm", maker_fee_ppm, -taker, _MOST_FEE_PPM),
+            "taker_fee_ppm": taker,
+        }
+        return self._add(_RULES, CommandKind.SET_FEES, fields)
+
+    def set_price_limits(
+        self,
+        *,
+        instrument: int,
+        band_ppm: int = 0,
+        collar_ppm: int = 0,
+        breaker_ppm: int = 0,
+        breaker_window_ns: int = 0,
+        breaker_pause_ns: int = 0,
+        breaker_phase: Phase | str | None = None,
+    ) -> int:
+        """All price limits of an instrument at once; 0: no such limit. The four of the breaker go together."""
+        breaker = (breaker_ppm != 0, breaker_window_ns != 0, breaker_pause_ns != 0, breaker_phase is not None)
+        if any(breaker) and not all(breaker):
+            raise ValueError("breaker_ppm, _window_ns, _pause_ns and _phase go together: give all four, or none")
+        pause = word(Phase, "breaker_phase", breaker_phase) if breaker_phase is not None else 0
+        if pause not in (0, Phase.HALT, Phase.VOLATILITY_AUCTION):
+            raise ValueError(f"breaker_phase is {breaker_phase!r}: use Phase.HALT or Phase.VOLATILITY_AUCTION")
+        fields = {
+            "instrument": whole("instrument", instrument, 1, U32),
+            "band_ppm": whole("band_ppm", band_ppm, 0, _PPM),
+            "collar_ppm": whole("collar_ppm", collar_ppm, 0, _PPM),
+            "breaker_ppm": whole("breaker_ppm", breaker_ppm, 0, _PPM),
+            "breaker_window_ns": whole("breaker_window_ns", breaker_window_ns, 0, _MOST_NS),
+            "breaker_pause_ns": whole("breaker_pause_ns", breaker_pause_ns, 0, _MOST_NS),
+            "breaker_phase": pause,
+        }
+        return self._add(_RULES, CommandKind.SET_PRICE_LIMITS, fields)
+
+    def set_margin(self, *, instrument: int, initial_ppm: int, maintenance_ppm: int) -> int:
+        """Margin rates of an instrument, in millionths of a position's worth."""
+        initial = whole("initial_ppm", initial_ppm, 1, _MOST_MARGIN_PPM)
+        fields = {
+            "instrument": whole("instrument", instrument, 1, U32),
+            "initial_margin_ppm": initial,
+            "maintenance_margin_ppm": whole("maintenance_ppm", maintenance_ppm, 1, initial),
+        }
+        return self._add(_MARKET, CommandKind.SET_MARGIN, fields)
+
+    def set_index(self, *, instrument: int, weight: int, close_price_ticks: int = 0) -> int:
+        """Weight of an instrument in the market's index (0: none), and its previous close (0: as it is)."""
+        fields = {
+            "instrument": whole("instrument", instrument, 1, U32),
+            "index_weight": whole("weight", weight, 0, _MOST_WEIGHT),
+            "close_price_ticks": whole("close_price_ticks", close_price_ticks, 0, MAX_PRICE_TICKS),
+        }
+        return self._add(_MARKET, CommandKind.SET_INDEX, fields)
+
+    def set_market_breaker(
+        self, *, level1_ppm: int = 0, level2_ppm: int = 0, level3_ppm: int = 0, pause_ns: int = 0
+    ) -> int:
+        """Falls of the index at which the whole market is halted; 0: no such level. Levels that are set rise."""
+        levels = [
+            whole(f"level{at}_ppm", level, 0, _PPM) for at, level in enumerate((level1_ppm, level2_ppm, level3_ppm), 1)
+        ]
+        used = [level for level in levels if level]
+        if any(low >= high for low, high in pairwise(used)):
+            raise ValueError(f"the levels are {levels}: those that are not 0 must rise")
+        pauses = level1_ppm != 0 or level2_ppm != 0
+        if (pause_ns != 0) != pauses:
+            raise ValueError("pause_ns goes with level1_ppm and level2_ppm: give it with them, and only with them")
+        fields = {
+            "level1_ppm": levels[0],
+            "level2_ppm": levels[1],
+            "level3_ppm": levels[2],
+            "pause_ns": whole("pause_ns", pause_ns, 0, _MOST_NS),
+        }
+        return self._add(_MARKET, CommandKind.SET_MARKET_BREAKER, fields)
+
+    def tick(self) -> int:
+        """Time has come to the stamp of this batch: orders end, phases change, auctions say what they would give.
+
+        Nothing happens by itself, so send one where time matters. It has no number: the result is 0.
+        """
+        return self._add(_CONTROL, CommandKind.TICK, {})
