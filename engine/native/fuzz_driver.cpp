@@ -46,17 +46,22 @@ void check_queries(const State& state) {
     for (Handle at = 1; at < state.books.end(); ++at) {
         const u32 instrument = state.books[at].instrument;
         for (const u8 side : {u8{side::BUY}, u8{side::SELL}}) {
+            u32 unseen = 0;
             for (const auto& level : queries::depth(state, instrument, side)) {
                 const queries::Queue queue = queries::queue(state, instrument, side, level.price_ticks);
                 i64 lots = 0;
                 for (const auto* part : {&queue.orders, &queue.hidden}) {
-                    for (const Order* order : *part) lots += order->leaves;
+                    for (const Order* order : *part) {
+                        lots += order->leaves;
+                        if (order->is_unseen()) ++unseen;
+                    }
                 }
                 require(lots == level.displayed_lots + level.hidden_lots, "depth is not what stands in the queue");
                 require(level.displayed_lots >= 0 && level.hidden_lots >= 0, "depth has negative lots");
                 require(queue.orders.size() + queue.hidden.size() == level.displayed_orders + level.hidden_orders,
                         "depth counts other orders than the queue");
             }
+            require(unseen == state.books[at].halves[side - 1].unseen, "unseen orders are not counted");
         }
     }
 }

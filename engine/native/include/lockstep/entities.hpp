@@ -90,6 +90,7 @@ struct Level {
 struct Half {
     PriceIndex index;
     Handle best = kNone;  // the level at the best price
+    u32 unseen = 0;       // orders here of which the book shows less than the whole; queries look for them only if there are any
 };
 
 // One instrument's market. `halves[0]` are the bids, `halves[1]` the asks; in CONTINUOUS they are never crossed

@@ -4,8 +4,8 @@
 //     const queries::Best best = queries::best(engine.state(), instrument);
 //     if (best.ask) std::printf("%lld\n", static_cast<long long>(best.ask->price_ticks));
 //
-// Nothing here changes anything or is kept between two calls: a level's displayed lots are added up when they are asked
-// for, so that trading pays nothing for it. Prices are in ticks and quantities in lots, as in the records.
+// Nothing here changes anything or is kept between two calls. Where a side of a book has icebergs, hidden or gathering
+// orders, the displayed lots of its levels are added up when they are asked for, so that trading pays nothing for it. Prices are in ticks and quantities in lots, as in the records.
 #pragma once
 
 #include <optional>
@@ -39,8 +39,13 @@ struct Queue {
 
 inline constexpr std::size_t kAll = SIZE_MAX;
 
-inline DepthLevel depth_of(const State& state, const Level& level) {
+inline DepthLevel depth_of(const State& state, const Half& half, const Level& level) {
     DepthLevel found = {level.price, 0, 0, 0, 0};
+    if (half.unseen == 0) {
+        found.displayed_lots = level.quantity;
+        found.displayed_orders = level.orders;
+        return found;
+    }
     for (Handle at = level.queues[0].head; at != kNone; at = state.links[at].next) {
         const Order& order = state.orders[at];
         if (order.is_market()) continue;
@@ -58,7 +63,7 @@ namespace detail {
 template <class Take>
 void each_level(const State& state, const Half& half, std::size_t count, bool displayed, Take&& take) {
     for (Handle at = half.best; at != kNone && count != 0; at = state.levels[at].worse) {
-        const DepthLevel found = depth_of(state, state.levels[at]);
+        const DepthLevel found = depth_of(state, half, state.levels[at]);
         if (displayed && found.displayed_orders == 0) continue;
         take(found);
         --count;

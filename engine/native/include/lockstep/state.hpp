@@ -267,6 +267,7 @@ public:
         append(level.queues[order.is_hidden() ? 1 : 0], at);
         level.quantity += order.leaves;
         ++level.orders;
+        if (order.is_unseen()) ++half.unseen;
         if (order.display != 0) order.show_peak();
     }
     // The same, and bind what it needs.
@@ -307,6 +308,7 @@ public:
         Level& level = levels[order.level];
         detach(level.queues[order.is_hidden() ? 1 : 0], at);
         level.quantity -= order.leaves;
+        if (order.is_unseen()) --own(order).unseen;
         order.shown = 0;
         if (--level.orders == 0) drop(own(order), order.level);
         order.level = kNone;
