@@ -243,13 +243,13 @@ class MatchingEngine(Protocol):
         """The best `levels` levels of both sides with what is hidden there; None for an unknown instrument."""
         ...
 
-    def queue(self, instrument: int, side: Side, price_ticks: int, limit: int = ALL_ORDERS) -> QueueView | None:
+    def queue(self, instrument: int, side: Side | str, price_ticks: int, limit: int = ALL_ORDERS) -> QueueView | None:
         """The first `limit` orders at a price, the next to trade first; None for an unknown instrument.
 
         Without orders where nothing stands at that price.
 
         Raises:
-            ValueError: no such side.
+            ValueError: no such side; its name will do ("buy").
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from lockstep.engine.command_arguments import I64, whole
 from lockstep.engine.commands import CommandBuilder
 from lockstep.engine.contract import MatchingEngine, StreamGap
 from lockstep.engine.events import AnyEvent, each_event
@@ -44,6 +45,7 @@ class EngineDriver:
         Raises:
             StreamGap: time went back, or others have used the session meanwhile. Nothing was applied, and the commands
                 go on waiting.
+            ValueError: the time is no whole number of nanoseconds. The same.
         """
         engine, commands = self.engine, self.commands
         last_no = engine.session_last_no(commands.session_id)
@@ -52,7 +54,7 @@ class EngineDriver:
                 f"session {commands.session_id} was used by others: the engine executed its number {last_no}, this "
                 f"driver would go on with {commands.first_no}; give each driver a session_id of its own"
             )
-        stamp = engine.last_timestamp_ns if timestamp_ns is None else timestamp_ns
+        stamp = engine.last_timestamp_ns if timestamp_ns is None else whole("timestamp_ns", timestamp_ns, 0, I64)
         events = engine.apply(commands.pending(), first_seq=engine.last_seq + 1, timestamp_ns=stamp)
         commands.take()
         return events

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from lockstep.engine.command_arguments import U32, whole, word
 from lockstep.engine.contract import (
     ALL_ORDERS,
     AccountView,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from lockstep.engine.native._core import AccountTuple
 
 _COMMAND_BYTES: Final = COMMAND.itemsize
-_ALL_DEPTH: Final = 2**62
+_MANY: Final = 2**62
 _ORDER_FIELDS: Final = tuple(field.name for field in fields(OrderView))
 
 if CORE_SCHEMA != SCHEMA:
@@ -66,6 +67,11 @@ class Sizes:
     sessions: int = 16
     """Of their id map only."""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for what is no number of records."""
+        for name in self.__slots__:
+            whole(name, getattr(self, name), 0, U32)
+
 
 class NativeEngine:
     """The native `MatchingEngine`. Not thread safe: one thread applies and queries.
@@ -80,7 +86,12 @@ class NativeEngine:
 
         Args:
             sizes: for how much there is memory from the start; None: `Sizes()`, 16 384 live orders.
+
+        Raises:
+            ValueError: no `Sizes`.
         """
+        if sizes is not None and not isinstance(sizes, Sizes):
+            raise ValueError(f"sizes is {sizes!r}: give Sizes(orders=...), the most orders that will be live at once")
         self._core = NativeCore(**asdict(sizes or Sizes()))
 
     @property
@@ -199,7 +210,7 @@ class NativeEngine:
 
     def book(self, instrument: int, depth: int) -> BookView | None:
         """The best `depth` levels of both sides; None for an unknown instrument."""
-        halves = self._core.book(instrument, min(depth, _ALL_DEPTH))
+        halves = self._core.book(_known(instrument), _within(depth))
         if halves is None:
             return None
         bids, asks = (tuple(BookLevel(*level) for level in half) for half in halves)
@@ -207,7 +218,7 @@ class NativeEngine:
 
     def best(self, instrument: int) -> BestView | None:
         """Best bid and offer as they are displayed; None for an unknown instrument."""
-        found = self._core.best(instrument)
+        found = self._core.best(_known(instrument))
         if found is None:
             return None
         bid, ask = found
@@ -215,22 +226,32 @@ class NativeEngine:
 
     def depth(self, instrument: int, levels: int) -> DepthView | None:
         """The best `levels` levels of both sides with what is hidden there; None for an unknown instrument."""
-        halves = self._core.depth(instrument, min(levels, _ALL_DEPTH))
+        halves = self._core.depth(_known(instrument), _within(levels))
         if halves is None:
             return None
         bids, asks = (tuple(DepthLevel(*level) for level in half) for half in halves)
         return DepthView(instrument, bids, asks)
 
-    def queue(self, instrument: int, side: Side, price_ticks: int, limit: int = ALL_ORDERS) -> QueueView | None:
+    def queue(self, instrument: int, side: Side | str, price_ticks: int, limit: int = ALL_ORDERS) -> QueueView | None:
         """See `MatchingEngine.queue`."""
-        side = Side(side)
+        of_side = word(Side, "side", side)
         # Nothing stands at 0, which is in the range of the core's prices.
         price = price_ticks if 0 < price_ticks <= MAX_PRICE_TICKS else 0
-        found = self._core.queue(instrument, side, price, min(limit, ALL_ORDERS))
+        found = self._core.queue(_known(instrument), of_side, price, _within(limit))
         if found is None:
             return None
         orders, hidden = (tuple(map(_order_view, rows)) for rows in found)
-        return QueueView(instrument, side, price_ticks, orders, hidden)
+        return QueueView(instrument, of_side, price_ticks, orders, hidden)
+
+
+def _known(instrument: int) -> int:
+    """An instrument's number, as far as the core can be asked for it; 0 is none's."""
+    return instrument if 0 <= instrument <= U32 else 0
+
+
+def _within(count: int) -> int:
+    """So many rows, in the core's numbers."""
+    return max(0, min(count, _MANY))
 
 
 def _order_view(row: tuple[int, ...]) -> OrderView:

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from lockstep.engine.command_arguments import word
 from lockstep.engine.contract import (
     ALL_ORDERS,
     AccountView,
@@ -247,11 +248,11 @@ class ReferenceEngine:
         book = self._state.books.get(instrument)
         return views.depth_view(book, levels) if book is not None else None
 
-    def queue(self, instrument: int, side: Side, price_ticks: int, limit: int = ALL_ORDERS) -> QueueView | None:
+    def queue(self, instrument: int, side: Side | str, price_ticks: int, limit: int = ALL_ORDERS) -> QueueView | None:
         """See `MatchingEngine.queue`."""
-        side = Side(side)
+        of_side = word(Side, "side", side)
         book = self._state.books.get(instrument)
-        return views.queue_view(book, side, price_ticks, limit) if book is not None else None
+        return views.queue_view(book, of_side, price_ticks, limit) if book is not None else None
 
 
 def _refuse_number(row: Row, code: Code, out: Output) -> None:

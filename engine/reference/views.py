@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from lockstep.engine.contract import (
+    ALL_ORDERS,
     AccountView,
     BestView,
     BookLevel,
@@ -89,7 +90,7 @@ def best_view(book: Book) -> BestView:
 def depth_view(book: Book, levels: int) -> DepthView:
     """The best `levels` levels of both sides, with what is hidden there."""
     bids, asks = (
-        tuple(_depth_of(level) for level in islice(half.levels.values(), max(levels, 0)))
+        tuple(_depth_of(level) for level in islice(half.levels.values(), _within(levels)))
         for half in (book.bids, book.asks)
     )
     return DepthView(book.instrument.instrument_id, bids, asks)
@@ -101,13 +102,18 @@ def queue_view(book: Book, side: Side, price: int, limit: int) -> QueueView:
     orders: tuple[OrderView, ...] = ()
     hidden: tuple[OrderView, ...] = ()
     if level is not None:
-        orders = tuple(order_view(order) for order in islice(level.orders.values(), max(limit, 0)))
-        hidden = tuple(order_view(order) for order in islice(level.hidden.values(), max(limit - len(orders), 0)))
+        orders = tuple(order_view(order) for order in islice(level.orders.values(), _within(limit)))
+        hidden = tuple(order_view(order) for order in islice(level.hidden.values(), _within(limit - len(orders))))
     return QueueView(book.instrument.instrument_id, side, price, orders, hidden)
 
 
+def _within(count: int) -> int:
+    """So many rows, in numbers that a slice takes."""
+    return max(0, min(count, ALL_ORDERS))
+
+
 def _levels(half: Half, depth: int) -> tuple[BookLevel, ...]:
-    return tuple(islice(_displayed(half), max(depth, 0)))
+    return tuple(islice(_displayed(half), _within(depth)))
 
 
 def _displayed(half: Half) -> Iterator[BookLevel]:

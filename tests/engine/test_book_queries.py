@@ -93,9 +93,20 @@ def test_queue_of_a_price_at_which_nothing_stands_is_empty(venue: Any, price: in
 
 def test_unknown_instruments_and_sides(venue: Any) -> None:
     engine = venue.engine
-    assert engine.best(99) is engine.depth(99, 5) is engine.queue(99, Side.BUY, 100) is None
-    with pytest.raises(ValueError, match="3 is not a valid Side"):
-        engine.queue(ACME, 3, 100)
+    for number in (99, 0, -1, 2**32, 2**70):
+        assert engine.best(number) is engine.depth(number, 5) is engine.queue(number, Side.BUY, 100) is None
+        assert engine.book(number, 5) is None
+    assert engine.queue(ACME, "buy", 100) == engine.queue(ACME, Side.BUY, 100)
+    for side in (3, "up"):
+        with pytest.raises(ValueError, match=f"side is {side!r}: use one of Side.BUY, Side.SELL"):
+            engine.queue(ACME, side, 100)
+
+
+def test_counts_of_any_size_are_taken(venue: Any) -> None:
+    venue.new(HOUSE, "B", 5, 100)
+    for count, found in ((2**70, 1), (-(2**70), 0)):
+        assert len(venue.engine.depth(ACME, count).bids) == len(venue.engine.book(ACME, count).bids) == found
+        assert len(venue.engine.queue(ACME, Side.BUY, 100, count).orders) == found
 
 
 def test_the_latest_stamp_is_told_and_restored(venue: Any) -> None:

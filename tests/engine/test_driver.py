@@ -55,6 +55,14 @@ def test_time_stands_still_where_none_is_given_and_never_goes_back(driver: Engin
     assert accepted.price_ticks == 101
 
 
+@pytest.mark.parametrize("stamp", [1_000.5, -1, 2**63, "now", True])
+def test_a_time_that_is_none_is_a_value_error_and_the_commands_wait(driver: EngineDriver, stamp: Any) -> None:
+    limit(driver, 1, "sell", 100)
+    with pytest.raises(ValueError, match="timestamp_ns is"):
+        driver.apply(stamp)
+    assert len(driver.commands) == 1
+
+
 def test_nothing_to_apply_gives_no_events(driver: EngineDriver) -> None:
     seq = driver.engine.last_seq
     assert len(driver.apply(5_000)) == 0

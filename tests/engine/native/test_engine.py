@@ -90,6 +90,14 @@ def test_engine_grows_beyond_the_sizes_it_was_given(pair: Any) -> None:
     assert NativeEngine.restore(small.snapshot()).snapshot() == small.snapshot()
 
 
+@pytest.mark.parametrize("wrong", [-1, 2**32, 1.5, True])
+def test_sizes_that_are_none_are_refused(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="orders is"):
+        Sizes(orders=wrong)
+    with pytest.raises(ValueError, match=r"give Sizes\(orders=...\)"):
+        NativeEngine(wrong)
+
+
 def test_prices_at_both_ends_of_the_range_are_found_again(pair: Any) -> None:
     rows = orders(6)
     rows["price_ticks"] = [2**40 - 1, 1, 2**39, 63, 64, 2**40 - 2]
