@@ -30,13 +30,13 @@ WIDTH = 110
 CHAPTERS = {
     "Clients": ("sync.Client", "aio.AsyncClient"),
     "Sessions": ("sync.Session", "session.AsyncSession", "delivery", "session_events"),
-    "Orders": ("orders",),
+    "Orders": ("rows", "orders"),
     "Results": ("values", "reference"),
     "Columns": ("columns",),
     "Market data": ("subscription", "market_data", "book"),
     "Administration": ("admin",),
     "Errors": ("errors",),
-    "Words": ("enums",),
+    "Words": ("enums", "codes"),
 }
 """Chapters of the client's page, with the modules (or single names) whose public names they hold."""
 
@@ -219,7 +219,11 @@ def _argument(part: ast.arg, default: ast.expr | None) -> str:
 
 
 def _fields(value: type) -> Iterator[str]:
-    """Bullets: fields with type, default and the text below them; members of enums with the comment above them."""
+    """Bullets: fields with type, default and the text below them; members of enums with the comment above them. Those of
+    bases that have no heading of their own come first."""
+    for base in value.__bases__:
+        if base.__module__.startswith("lockstep.") and base.__name__ not in lockstep.__all__:
+            yield from _fields(base)
     source = textwrap.dedent(inspect.getsource(value))
     tree = ast.parse(source).body[0]
     assert isinstance(tree, ast.ClassDef)
