@@ -219,8 +219,10 @@ def _argument(part: ast.arg, default: ast.expr | None) -> str:
 
 
 def _fields(value: type) -> Iterator[str]:
-    """Bullets: fields with type, default and the text below them; members of enums with the comment above them. Those of
-    bases that have no heading of their own come first."""
+    """Bullets: fields with type, default and the text below them; members of enums with the comment above them.
+
+    Those of bases that have no heading of their own come first.
+    """
     for base in value.__bases__:
         if base.__module__.startswith("lockstep.") and base.__name__ not in lockstep.__all__:
             yield from _fields(base)

@@ -18,6 +18,9 @@ _RANK_STAGGER_NS = 10 * MS
 _DRIVER_GRACE = 3
 _LONGEST_BACKOFF = 5
 """Doublings of the pause between takeovers that come to nothing."""
+_CROWD_NS = 1_000 * MS
+_UNCROWDED = 2
+"""Epochs that begin within so long after faults that are over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +58,37 @@ class Driver:
 
 
 class Backoff:
-    """How long to wait after stepping down: two that depose each other before either opens would go on for ever."""
+    """How long to wait after stepping down, and after others' claims that follow close on each other: candidates that
+    depose each other before any opens would go on for ever."""
 
-    __slots__ = ("_fruitless", "_jitter_ns", "_turn")
+    __slots__ = ("_epoch", "_fruitless", "_jitter_ns", "_seen_ns", "_turn")
 
     def __init__(self, jitter_ns: tuple[int, ...]) -> None:
         self._jitter_ns = jitter_ns
         self._turn = 0
         self._fruitless = 0  # takeovers in a row that did not get to open
+        self._epoch = 0
+        self._seen_ns: tuple[int, ...] = ()  # when the last epochs were heard of
+
+    def on_epoch(self, epoch: int, now_ns: int) -> int:
+        """The config has this epoch: how long this candidate lets who has claimed it try, ns."""
+        if epoch <= self._epoch:
+            return 0
+        self._epoch = epoch
+        self._seen_ns = (*(at_ns for at_ns in self._seen_ns if now_ns - at_ns < _CROWD_NS), now_ns)
+        crowd = len(self._seen_ns) - _UNCROWDED
+        return self._pause_ns(min(crowd, _LONGEST_BACKOFF)) if crowd > 0 else 0
 
     def pause_ns(self, *, opened: bool) -> int:
         """The next pause, ns. `opened`: what has ended now was a reign, not only an attempt at one."""
+        doublings = 0 if opened else min(self._fruitless, _LONGEST_BACKOFF)
+        self._fruitless = 0 if opened else self._fruitless + 1
+        return self._pause_ns(doublings)
+
+    def _pause_ns(self, doublings: int) -> int:
         jitter_ns = self._jitter_ns[self._turn % len(self._jitter_ns)]
         self._turn += 1
-        pause_ns = jitter_ns << min(self._fruitless, _LONGEST_BACKOFF)
-        self._fruitless = 0 if opened else self._fruitless + 1
-        return jitter_ns if opened else pause_ns
+        return jitter_ns << doublings
 
 
 class Candidacy:

@@ -385,6 +385,10 @@ class SequencerMachine:
             if self.reign is not None and seen.sequencer != self._settings.member:
                 self.peers.patience.on_deposed(now_ns)
             self._step_down(f"the config names sequencer {seen.sequencer} with epoch {seen.epoch}", now_ns)
+        if seen is not None:
+            crowded_ns = self._backoff.on_epoch(seen.epoch, now_ns)
+            if crowded_ns and self.state is State.CANDIDATE:
+                self.hold.not_before_ns = max(self.hold.not_before_ns, now_ns + crowded_ns)
 
     def _on_settled(self, settled: Settled, now_ns: int) -> None:
         won = settled.verdict is Verdict.WON

@@ -87,6 +87,29 @@ def test_pause_doubles_with_each_takeover_that_came_to_nothing_and_begins_anew_a
     assert backoff.pause_ns(opened=False) == 20 * MS
 
 
+def test_claims_that_follow_close_on_each_other_are_each_given_longer_and_those_that_do_not_none() -> None:
+    backoff = Backoff((20 * MS,))
+    apart = [backoff.on_epoch(epoch, epoch * 600 * MS) for epoch in range(1, 6)]
+    assert apart == [0, 0, 0, 0, 0]
+    crowded = [backoff.on_epoch(epoch, (9_000 + epoch * 10) * MS) // MS for epoch in range(10, 18)]
+    assert crowded == [0, 0, 40, 80, 160, 320, 640, 640]
+    assert backoff.on_epoch(17, 9_200 * MS) == 0, "it was seen before"
+    assert backoff.on_epoch(18, 10_600 * MS) == 0, "the crowd has gone"
+
+
+def test_candidate_gives_one_that_has_claimed_time_where_claims_follow_close_on_each_other(
+    stage: Build, make_config: Build
+) -> None:
+    play = challenger(stage, make_config)
+    for epoch in range(11, 16):
+        play.sees(make_config(epoch=epoch, attempt=f"1.{epoch}"))
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.pass_time(1)
+    assert play.pending_cas is None
+    play.pass_time(1_000)
+    assert play.pending_cas.record.sequencer == 2
+
+
 def wobble(play: Any, event_down: Any, event_up: Any, *, ms: int) -> None:
     """A peer is silent beyond its deadline for so long, and back."""
     play.tell(event_down)

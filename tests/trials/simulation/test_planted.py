@@ -460,14 +460,21 @@ def end_of_any_connection_counts(patch: pytest.MonkeyPatch) -> None:
     _plant_handler(patch, CommandKind.SESSION_CLOSED, closed)
 
 
+def _others_claims_are_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+    """Claims that follow close on each other are waited for: without that each other reason to wait is on its own."""
+    patch.setattr(Backoff, "on_epoch", lambda _self, _epoch, _now_ns: 0)
+
+
 @bug(21)
 def claims_without_a_link_to_an_in_sync_engine(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Candidacy, "reaches_any", lambda _self, _engines: True)
+    _others_claims_are_not_waited_for(patch)
 
 
 @bug(21)
 def no_backoff_after_fruitless_takeovers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Backoff, "pause_ns", lambda self, *, opened: self._jitter_ns[0] if opened else self._jitter_ns[-1])
+    _others_claims_are_not_waited_for(patch)
 
 
 @bug(12)
