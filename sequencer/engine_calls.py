@@ -11,6 +11,7 @@ import grpc
 from lockstep.runtime.process import CHANNEL_OPTIONS
 from lockstep.runtime.topology import Member
 from lockstep.sequencer import events as ev
+from lockstep.sequencer.driver import fence_answered
 from lockstep.sequencer.store_link import Inbox
 from lockstep.stream.frames import Frame, FrameError, decode_frame
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, replication_pb2, replication_pb2_grpc
@@ -24,8 +25,7 @@ _NEVER_IDLE: Final = (("grpc.client_idle_timeout_ms", 2**31 - 1),)
 class EngineCalls:
     """One warm channel per engine."""
 
-    def __init__(self, engines: tuple[Member, ...], sequencer: int, inbox: Inbox) -> None:
-        self._sequencer = sequencer
+    def __init__(self, engines: tuple[Member, ...], inbox: Inbox) -> None:
         self._inbox = inbox
         self._channels = {
             engine.id: grpc.insecure_channel(engine.grpc_address, options=[*CHANNEL_OPTIONS, *_NEVER_IDLE])
@@ -40,17 +40,14 @@ class EngineCalls:
         stub = cluster_pb2_grpc.ClusterStub(self._channels[engine])
         stub.GetStatus.future(cluster_pb2.GetStatusRequest(), timeout=_FETCH_TIMEOUT_S, wait_for_ready=True)
 
-    def fence(self, order: ev.FenceOrder) -> None:
+    def fence(self, request: replication_pb2.FenceRequest, order: ev.FenceOrder) -> None:
         """Ask for a promise; ends in FenceAnswered or FenceFailed."""
-        request = replication_pb2.FenceRequest(
-            cluster_uuid=order.uuid, epoch=order.epoch, sequencer=self._sequencer, settled=order.settled
-        )
         call = self._stubs[order.engine].Fence.future(request, timeout=_FENCE_TIMEOUT_S, wait_for_ready=True)
         call.add_done_callback(lambda done: self._on_fence(order, done))
 
-    def fetch(self, order: ev.FetchOrder) -> None:
+    def fetch(self, request: replication_pb2.FetchJournalRequest, order: ev.FetchOrder) -> None:
         """Fetch journal frames in a thread of their own; ends in JournalFetched or JournalFetchFailed."""
-        threading.Thread(target=self._fetch, args=(order,), name="journal-fetch", daemon=True).start()
+        threading.Thread(target=self._fetch, args=(request, order), name="journal-fetch", daemon=True).start()
 
     def close(self) -> None:
         """End every call."""
@@ -65,25 +62,9 @@ class EngineCalls:
         if error is not None:
             self._inbox.put(ev.FenceFailed(order.engine, order.epoch, _describe(error)))
             return
-        reply = done.result()
-        self._inbox.put(
-            ev.FenceAnswered(
-                engine=order.engine,
-                epoch=order.epoch,
-                accepted=reply.accepted,
-                promised=reply.promised,
-                tip_epoch=reply.tip.epoch,
-                tip_seq=reply.tip.seq,
-                tip_digest=reply.tip.digest,
-                committed_seq=reply.committed_seq,
-                timestamp_ns=reply.timestamp_ns,
-                blank=reply.blank,
-                journal=reply.journal,
-            )
-        )
+        self._inbox.put(fence_answered(order, done.result()))
 
-    def _fetch(self, order: ev.FetchOrder) -> None:
-        request = replication_pb2.FetchJournalRequest(from_seq=order.from_seq)
+    def _fetch(self, request: replication_pb2.FetchJournalRequest, order: ev.FetchOrder) -> None:
         frames: list[Frame] = []
         try:
             call = self._stubs[order.engine].FetchJournal(request, timeout=_FETCH_TIMEOUT_S)

@@ -19,7 +19,7 @@ from lockstep.v1 import cluster_pb2
 
 if TYPE_CHECKING:
     from lockstep.sequencer.reign import Reign
-    from lockstep.sequencer.shell import Ports
+    from lockstep.sequencer.shell import Wires
     from lockstep.sequencer.store_link import StoreLink
 
 _SECOND = 1_000_000_000
@@ -110,7 +110,7 @@ class SequencerFigures:
         self._state = state
 
     def families(
-        self, machine: SequencerMachine, ports: "Ports", store: "StoreLink", engines: tuple[int, ...]
+        self, machine: SequencerMachine, wires: "Wires", store: "StoreLink", engines: tuple[int, ...]
     ) -> Families:
         """For a scrape, from any thread."""
         reign = machine.reign
@@ -133,7 +133,7 @@ class SequencerFigures:
         yield gauge(
             "lockstep_driver_up",
             "1: the media driver is attached and beats.",
-            ports.transport.state is DriverState.LIVE,
+            wires.transport.state is DriverState.LIVE,
         )
         yield histogram(
             "lockstep_sequencer_intake_to_stamp_seconds",
@@ -160,7 +160,7 @@ class SequencerFigures:
         yield counter(
             "lockstep_sequencer_link_drops_total",
             "Frames dropped because a link's queue was full.",
-            sum(link.dropped for link in ports.streams.values()),
+            sum(link.dropped for link in wires.streams.values()),
         )
         if reign is not None:
             yield gauge(

@@ -28,7 +28,7 @@ from lockstep.sequencer.engine_calls import EngineCalls
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.operations import ask_status, operations
 from lockstep.sequencer.settings import MS, settings_of
-from lockstep.sequencer.shell import Ports, SequencerShell
+from lockstep.sequencer.shell import SequencerShell, Wires
 from lockstep.sequencer.store_link import Inbox, StoreLink
 from lockstep.v1 import cluster_pb2
 
@@ -72,9 +72,9 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
     bell = open_doorbell(topology, member)
     stack.callback(bell.close)
     inbox = Inbox(bell.ring)
-    ports = _open_ports(topology, member, incarnation, stack)
-    bell.watch(ports.watches.fileno())
-    engines = EngineCalls(topology.engines, member.id, inbox)
+    wires = _open_wires(topology, member, incarnation, stack)
+    bell.watch(wires.watches.fileno())
+    engines = EngineCalls(topology.engines, inbox)
     stack.callback(engines.close)
     store = StoreLink(topology, member.id, identity, inbox)
     stack.callback(store.close)
@@ -90,7 +90,7 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
     machine = SequencerMachine(settings, time.monotonic_ns(), time.time_ns())
     shell = SequencerShell(
         machine,
-        ports,
+        wires,
         store,
         engines,
         inbox,
@@ -101,11 +101,11 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
         ),
     )
     configured = tuple(engine.id for engine in topology.engines)
-    stack.callback(serve_metrics(topology, member, lambda: shell.figures.families(machine, ports, store, configured)))
+    stack.callback(serve_metrics(topology, member, lambda: shell.figures.families(machine, wires, store, configured)))
     return shell
 
 
-def _open_ports(topology: Topology, member: Member, incarnation: int, stack: ExitStack) -> Ports:
+def _open_wires(topology: Topology, member: Member, incarnation: int, stack: ExitStack) -> Wires:
     timing, limits = topology.timing, topology.limits
     try:
         wait_for_driver(topology.aeron_dir, _DRIVER_WAIT_S)
@@ -143,7 +143,7 @@ def _open_ports(topology: Topology, member: Member, incarnation: int, stack: Exi
     def of(kind: LinkKind) -> dict[int, Any]:
         return {peer: end for (which, peer), end in (*outbound.items(), *inbound.items()) if which is kind}
 
-    return Ports(
+    return Wires(
         transport=transport,
         streams=of(LinkKind.STREAM),
         receipts=of(LinkKind.RECEIPT),

@@ -1,11 +1,11 @@
-"""A simulated sequencer process: the real machine, its effects done in the order of the real shell."""
+"""A simulated sequencer process: the real machine and driver; simulated ports."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from lockstep.sequencer import events as ev
-from lockstep.sequencer.clock import LOOK_NS
+from lockstep.sequencer.driver import SequencerDriver, fence_answered
 from lockstep.sequencer.machine import SequencerMachine
+from lockstep.sequencer.ports import Beat, EngineBeat, GatewayBeat
 from lockstep.sequencer.settings import settings_of
 from lockstep.sequencer.states import State
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
@@ -25,20 +25,20 @@ _BOOTED_BEFORE_NS = 1_000 * SECOND
 class SequencerHost(Host):
     """See the module."""
 
-    machine: SequencerMachine
+    driver: SequencerDriver
 
     def __init__(self, world: World, id: int) -> None:
         super().__init__(world, "sequencer", id)
         self._orders = 0
-        self._look_due_ns = 0
         self._heard: dict[str, int] = {}  # by peer: what its heartbeats since the last look say the time is
         self.mute = False
         """What its heartbeats say of its media driver."""
         self._driver_known = True
 
-    def now_ns(self) -> int:
-        """Its monotonic clock: time since its host was started, undisturbed."""
-        return self.kernel.now_ns - START_NS + self.id * _BOOTED_BEFORE_NS
+    @property
+    def machine(self) -> SequencerMachine:
+        """Of this life."""
+        return self.driver.machine
 
     def status_epoch(self) -> int:
         """What its heartbeats say."""
@@ -56,10 +56,7 @@ class SequencerHost(Host):
     def on_start(self) -> None:
         """A new process knows nothing."""
         kernel = self.kernel
-        self._look_due_ns = 0
         self._heard.clear()
-        self._incarnations: dict[int, int] = {}  # by gateway: what its heartbeats said
-        self._promised: dict[int, int] = {}  # by engine: what its heartbeats said
         settings = settings_of(
             self.world.topology,
             self.id,
@@ -67,7 +64,9 @@ class SequencerHost(Host):
             fresh_uuid=f"{self.id:08x}-0000-4000-8000-{self.life:012x}",
             jitter_ns=tuple(kernel.between(10, 60) * MS for _ in range(8)),
         )
-        self.machine = SequencerMachine(settings, self.now_ns(), self.wall_ns())
+        machine = SequencerMachine(settings, self.now_ns(), self.wall_ns())
+        self.driver = SequencerDriver(machine, self, member=self.id)
+        self._frames: list[Frame] = []
         self.mute, self._driver_known = False, True
 
     def order(self, make: Callable[[int], ev.OperatorRequest]) -> None:
@@ -76,136 +75,115 @@ class SequencerHost(Host):
         self.post(make(self._orders))
 
     def on_turn(self) -> None:
-        """Inbox, then acks, then submits, then the time: like `SequencerShell.turn`."""
-        driver = self.world.network.has_driver(self)
-        if driver is not self._driver_known:
-            self._driver_known = driver
-            self._step(ev.DriverUp() if driver else ev.DriverDown())
-        inbox, self.inbox = self.inbox, []
-        acks: list[Frame] = []
-        submits: list[Frame] = []
-        for item in inbox:
-            if isinstance(item, ev.FenceAnswered):
-                self._hear_told()
-            if isinstance(item, Frame):
-                (acks if item.type is FrameType.ACK else submits).append(item)
-            else:
-                self._step(item)
-        for gateway in self.world.of_kind("gateway"):
-            if hears(self, gateway) or not gateway.alive:
-                said = gateway.status_epoch() if gateway.alive else 0
-                if said != self._incarnations.get(gateway.id, 0):
-                    self._incarnations[gateway.id] = said
-                    self._step(ev.GatewaySaid(gateway.id, said))
-        self._hear_told()
-        for frame in acks:
-            self._step(ev.AckReceived(frame))
-        for frame in submits:
-            self._step(ev.SubmitReceived(frame))
-        self._look_at_clocks()
-        for engine in self.world.of_kind("engine"):
-            # A link that holds frames back holds heartbeats back, too.
-            held_back = (engine.name, self.name) in self.world.network.slow
-            promised = engine.status_epoch() if hears(self, engine) and not held_back else 0
-            if promised and promised != self._promised.get(engine.id, 0):
-                self._promised[engine.id] = promised
-                self._step(ev.EnginePromised(engine.id, promised))
-        if self.machine.work_due or self.now_ns() >= self.machine.due_ns:
-            self._step(ev.Tick())
+        """One turn of its loop."""
+        self.driver.turn()
         if self.machine.mute is not self.mute:
             self.mute = self.machine.mute
             self.world.watching.on_change(self)
-
-    def _hear_told(self) -> None:
-        """Like `SequencerShell._hear_told`."""
-        for gateway in self.world.of_kind("gateway"):
-            if not gateway.alive or not hears(self, gateway):
-                continue
-            told, reign = gateway.told(), self.machine.reign
-            known = self.machine.peers.told.get(gateway.id, NOTHING_TOLD)
-            if told != known and (reign is None or told.epoch < reign.office_epoch):
-                self._step(ev.GatewaySaid(gateway.id, gateway.status_epoch(), told))
 
     def hear_clock(self, peer: Host) -> None:
         """A heartbeat of a peer has come."""
         self._heard[peer.name] = peer.wall_ns()
 
-    def greet(self, peer: Host) -> None:
-        """The first heartbeat of a peer has come: the clocks are looked at in the same turn."""
-        self.hear_clock(peer)
-        self._look_due_ns = 0
+    # ---- the driver's ports --------------------------------------------------------------------------------------
 
-    def _look_at_clocks(self) -> None:
-        if self.now_ns() < self._look_due_ns:
-            return
-        self._look_due_ns = self.now_ns() + LOOK_NS
+    def now_ns(self) -> int:
+        """Its monotonic clock: time since its host was started, undisturbed."""
+        return self.kernel.now_ns - START_NS + self.id * _BOOTED_BEFORE_NS
+
+    def happenings(self) -> Iterator[ev.Event]:
+        """See `Ports`."""
+        has_driver = self.world.network.has_driver(self)
+        if has_driver is not self._driver_known:
+            self._driver_known = has_driver
+            yield ev.DriverUp() if has_driver else ev.DriverDown()
+        inbox, self.inbox = self.inbox, []
+        self._frames = [item for item in inbox if isinstance(item, Frame)]
+        yield from (item for item in inbox if not isinstance(item, Frame))
+
+    def poll(self, on_ack: Callable[[Frame], None], on_submit: Callable[[Frame], None]) -> int:
+        """See `Ports`."""
+        frames, self._frames = self._frames, []
+        for frame in frames:
+            if frame.type is FrameType.ACK:
+                on_ack(frame)
+        for frame in frames:
+            if frame.type is not FrameType.ACK:
+                on_submit(frame)
+        return len(frames)
+
+    def clocks(self) -> tuple[tuple[str, int], ...]:
+        """See `Ports`."""
         network = self.world.network
         for peer in (*self.world.of_kind("engine"), *self.world.of_kind("sequencer")):
             if peer is not self and peer.responsive and network.reaches(self, peer) and network.reaches(peer, self):
                 self.hear_clock(peer)
         heard, self._heard = tuple(self._heard.items()), {}
-        self._step(ev.ClocksRead(self.wall_ns(), heard))
+        return heard
 
-    def _step(self, event: Any) -> None:
-        effects = self.machine.step(event, self.now_ns())
-        if effects is not ev.NOTHING:
-            self._perform(effects)
+    def beats(self) -> Iterator[Beat]:
+        """See `Ports`. What sequencers say of their drivers, and that an engine stood still, `watching` posts."""
+        for gateway in self.world.of_kind("gateway"):
+            if not gateway.alive:
+                yield GatewayBeat(gateway.id, 0, NOTHING_TOLD)
+            elif hears(self, gateway):
+                yield GatewayBeat(gateway.id, gateway.status_epoch(), gateway.told())
+        for engine in self.world.of_kind("engine"):
+            # A link that holds frames back holds heartbeats back, too.
+            if hears(self, engine) and (engine.name, self.name) not in self.world.network.slow:
+                yield EngineBeat(engine.id, engine.status_epoch())
 
-    def _perform(self, effects: ev.Effects) -> None:
-        world, network = self.world, self.world.network
-        for stream in effects.streams:
-            world.judge.on_stream(self.id, stream.frame)
-            network.send(self, [world.host("engine", engine) for engine in stream.engines], stream.frame)
-        for receipt in effects.receipts:
-            network.send(self, [world.host("gateway", receipt.gateway)], receipt.frame)
-        if effects.cas is not None:
-            world.store.swap(self, effects.cas)
-        if effects.read_config:
-            world.store.read(self)
-        for fence in effects.fences:
-            self._fence(fence)
-        if effects.fetch is not None:
-            self._fetch(effects.fetch)
-        for note in effects.notes:
-            self.kernel.note(f"{self.name}: {note.what} {dict(note.fields)}")
+    def send_stream(self, engines: tuple[int, ...], frame: Frame) -> None:
+        """See `Ports`."""
+        self.world.judge.on_stream(self.id, frame)
+        self.world.network.send(self, [self.world.host("engine", engine) for engine in engines], frame)
+
+    def send_receipt(self, gateway: int, frame: Frame) -> None:
+        """See `Ports`."""
+        self.world.network.send(self, [self.world.host("gateway", gateway)], frame)
+
+    def drop_queued(self, engine: int) -> None:
+        """See `Ports`."""
+
+    def warm(self, engine: int) -> None:
+        """See `Ports`."""
+
+    def swap(self, cas: ev.Cas) -> None:
+        """See `Ports`."""
+        self.world.store.swap(self, cas)
+
+    def read_config(self) -> None:
+        """See `Ports`."""
+        self.world.store.read(self)
+
+    def answer(self, answer: ev.OperatorAnswer) -> None:
+        """See `Ports`."""
+
+    def record(self, line: ev.EpochOpened) -> None:
+        """See `Ports`."""
+
+    def note(self, note: ev.Note) -> None:
+        """See `Ports`."""
+        self.kernel.note(f"{self.name}: {note.what} {dict(note.fields)}")
         if self.machine.state is State.HALTED:
             raise Violation(f"{self.name} halted: {self.machine.why}")
 
-    def _fence(self, order: ev.FenceOrder) -> None:
-        request = replication_pb2.FenceRequest(
-            cluster_uuid=order.uuid, epoch=order.epoch, sequencer=self.id, settled=order.settled
-        )
+    def fence(self, engine: int, request: replication_pb2.FenceRequest, order: ev.FenceOrder) -> None:
+        """See `Ports`."""
 
         def done(reply: replication_pb2.FenceReply | None, failure: str) -> None:
-            if reply is None:
-                self.post(ev.FenceFailed(order.engine, order.epoch, failure))
-                return
-            tip = reply.tip
-            self.post(
-                ev.FenceAnswered(
-                    engine=order.engine,
-                    epoch=order.epoch,
-                    accepted=reply.accepted,
-                    promised=reply.promised,
-                    tip_epoch=tip.epoch,
-                    tip_seq=tip.seq,
-                    tip_digest=tip.digest,
-                    committed_seq=reply.committed_seq,
-                    timestamp_ns=reply.timestamp_ns,
-                    blank=reply.blank,
-                    journal=reply.journal,
-                )
-            )
+            failed = ev.FenceFailed(order.engine, order.epoch, failure)
+            self.post(failed if reply is None else fence_answered(order, reply))
 
-        def ask(engine: Host, answer: Done) -> None:
-            assert isinstance(engine, EngineHost)
-            engine.serve_fence(request, answer)
+        def ask(target: Host, answer: Done) -> None:
+            assert isinstance(target, EngineHost)
+            target.serve_fence(request, answer)
 
-        target = self.world.host("engine", order.engine)
+        target = self.world.host("engine", engine)
         self.world.network.call(self, target, ask, done, timeout_ns=_FENCE_TIMEOUT_NS, patient=True)
 
-    def _fetch(self, order: ev.FetchOrder) -> None:
-        request = replication_pb2.FetchJournalRequest(from_seq=order.from_seq)
+    def fetch_journal(self, engine: int, request: replication_pb2.FetchJournalRequest, order: ev.FetchOrder) -> None:
+        """See `Ports`."""
 
         def done(replies: list[replication_pb2.FetchJournalReply] | None, failure: str) -> None:
             if replies is None:
@@ -218,8 +196,8 @@ class SequencerHost(Host):
                 return
             self.post(ev.JournalFetched(order.engine, order.epoch, frames))
 
-        def ask(engine: Host, answer: Done) -> None:
-            assert isinstance(engine, EngineHost)
-            engine.serve_fetch_journal(request, "", lambda replies, _uuid, failure: answer(replies, failure))
+        def ask(target: Host, answer: Done) -> None:
+            assert isinstance(target, EngineHost)
+            target.serve_fetch_journal(request, "", lambda replies, _uuid, failure: answer(replies, failure))
 
-        self.world.network.call(self, self.world.host("engine", order.engine), ask, done, timeout_ns=_FETCH_TIMEOUT_NS)
+        self.world.network.call(self, self.world.host("engine", engine), ask, done, timeout_ns=_FETCH_TIMEOUT_NS)

@@ -123,7 +123,7 @@ class Watching:
         watch.known_life = peer.life
         watch.broken_since_ns = None
         if isinstance(watcher, SequencerHost):
-            watcher.greet(peer)
+            watcher.hear_clock(peer)
         epoch = peer.status_epoch()
         event = ev.EngineUp(peer.id, epoch) if peer.kind == "engine" else ev.SequencerUp(peer.id, epoch)
         watch.mute = False

@@ -32,6 +32,7 @@ from lockstep.sequencer.agreement import Agreement
 from lockstep.sequencer.candidacy import Backoff, Candidacy, Driver
 from lockstep.sequencer.clock import StampClock
 from lockstep.sequencer.config_record import plan_grow
+from lockstep.sequencer.driver import SequencerDriver
 from lockstep.sequencer.hold import ConfigHold, Purpose
 from lockstep.sequencer.intake import Intake as SequencerIntake
 from lockstep.sequencer.machine import SequencerMachine
@@ -355,6 +356,11 @@ def damaged_journal_believed(patch: pytest.MonkeyPatch) -> None:
 def log_that_ends_before_what_the_config_knows_believed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sequencer_machine, "note_known", lambda record, _committed_seq: record)
     _gateways_are_not_asked(patch)
+
+
+@bug(3)
+def a_sequencer_does_not_hear_gateways(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(SequencerDriver, "_on_gateway", lambda _self, _beat: None)
 
 
 @bug(36, act=8)
