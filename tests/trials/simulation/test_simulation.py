@@ -7,8 +7,8 @@ import pytest
 
 from lockstep.trials.simulation.run import simulate
 
-CHUNK = 20
-CHUNKS = 15
+CHUNK = 10
+CHUNKS = 20
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
