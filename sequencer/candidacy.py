@@ -117,7 +117,7 @@ class Candidacy:
             return Claim(EpochCause.BOOTSTRAP, now_ns) if due else None
         self._absent_since_ns = None
         if config.sequencer == me:
-            return Claim(EpochCause.SEQUENCER_RESTARTED, now_ns)
+            return Claim(_cause(config, EpochCause.SEQUENCER_RESTARTED), now_ns)
         self.why = f"sequencer {config.sequencer} leads"
         due_ns = self._leader_lost_ns(config.sequencer, now_ns)
         if due_ns is None or now_ns < due_ns:
@@ -134,7 +134,7 @@ class Candidacy:
                 f"{config.in_sync}: it may lead where they are"
             )
             return None
-        return Claim(EpochCause.SEQUENCER_LOST, self.lost_since_ns(config.sequencer))
+        return Claim(_cause(config, EpochCause.SEQUENCER_LOST), self.lost_since_ns(config.sequencer))
 
     def reaches_any(self, engines: tuple[int, ...]) -> bool:
         """Whether one of these engines, at least, would hear this sequencer's fence."""
@@ -160,3 +160,8 @@ class Candidacy:
             # Merely not reached yet: etcd says that it lives, or has not said anything.
             return None
         return leader.since_ns + patience_ns + rank_ns
+
+
+def _cause(config: ConfigRecord, cause: EpochCause) -> EpochCause:
+    """The first epoch that is opened is the cluster's beginning, whoever's claim came to nothing before."""
+    return EpochCause.BOOTSTRAP if config.founding else cause

@@ -1,6 +1,7 @@
 """Who claims, and who does not: a candidate that could not lead leaves the one alone that does."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from lockstep.sequencer import events as ev
@@ -108,6 +109,16 @@ def test_candidate_gives_one_that_has_claimed_time_where_claims_follow_close_on_
     assert play.pending_cas is None
     play.pass_time(1_000)
     assert play.pending_cas.record.sequencer == 2
+
+
+def test_first_epoch_that_is_opened_is_the_beginning_whoever_claimed_before(stage: Build, make_config: Build) -> None:
+    play = stage(member=2)
+    play.raise_curtain()
+    play.sees(replace(make_config(), founding=True))
+    play.tell(ev.SequencerDown(1, ev.Down.EOF))
+    play.pass_time(100)
+    assert play.pending_cas.record.sequencer == 2
+    assert play.machine._claim.cause is ev.EpochCause.BOOTSTRAP
 
 
 def wobble(play: Any, event_down: Any, event_up: Any, *, ms: int) -> None:
