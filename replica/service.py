@@ -61,6 +61,20 @@ class CutOrder:
 Call = FenceCall | QueryCall | CutOrder
 
 
+def fence_reply(member: int, answer: FenceAnswer) -> replication_pb2.FenceReply:
+    """What a fence is answered with that was not refused."""
+    return replication_pb2.FenceReply(
+        accepted=answer.accepted,
+        promised=answer.promised,
+        tip=replication_pb2.Tip(epoch=answer.tip_epoch, seq=answer.tip_seq, digest=answer.digest),
+        committed_seq=answer.committed_seq,
+        timestamp_ns=answer.timestamp_ns,
+        member=member,
+        blank=answer.blank,
+        journal=answer.journal,
+    )
+
+
 class ReplicationService(replication_pb2_grpc.ReplicationServicer):
     """See proto/lockstep/v1/replication.proto."""
 
@@ -88,16 +102,7 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
         answer = await self._answer(call.done, context)
         if answer.refusal:
             raise Refusal(grpc.StatusCode.FAILED_PRECONDITION, answer.refusal)
-        return replication_pb2.FenceReply(
-            accepted=answer.accepted,
-            promised=answer.promised,
-            tip=replication_pb2.Tip(epoch=answer.tip_epoch, seq=answer.tip_seq, digest=answer.digest),
-            committed_seq=answer.committed_seq,
-            timestamp_ns=answer.timestamp_ns,
-            member=self._member,
-            blank=answer.blank,
-            journal=answer.journal,
-        )
+        return fence_reply(self._member, answer)
 
     async def FetchJournal(  # noqa: N802
         self, request: replication_pb2.FetchJournalRequest, context: Any

@@ -1,6 +1,5 @@
 """Which queries an engine answers in a turn of its loop, and that the rest of the turn is for trading."""
 
-import queue
 import time
 
 import pytest
@@ -9,9 +8,9 @@ from lockstep.engine.contract import MatchingEngine
 from lockstep.engine.implementations import NAMES
 from lockstep.engine.pages import account_rows, instrument_rows, order_rows
 from lockstep.replica.answers import answer_query, is_listing
+from lockstep.replica.driver import ReplicaDriver
 from lockstep.replica.reads import LISTINGS_SHARE, LOOKUPS_A_TURN, MAX_WAITING, Reads
 from lockstep.replica.service import QueryCall, TooManyQueries
-from lockstep.replica.shell import ReplicaShell
 from lockstep.v1 import replication_pb2
 from tests.engine.test_pages import Market
 
@@ -137,12 +136,11 @@ def test_an_account_that_is_asked_for_is_that_one_or_none():
 
 def test_a_query_beyond_what_may_wait_whose_caller_has_gone_stops_no_loop():
     """It was told TooManyQueries, which a cancelled future takes for an error of who tells it."""
-    shell = object.__new__(ReplicaShell)
-    shell._inbox, shell._reads = queue.SimpleQueue(), Reads()
+    driver = object.__new__(ReplicaDriver)
+    driver._reads = Reads()
     calls = [QueryCall(replication_pb2.QueryRequest(account=1)) for _ in range(MAX_WAITING + 2)]
     calls[-2].done.cancel()
     for call in calls:
-        shell._inbox.put(call)
-    assert shell._drain_inbox(0) == len(calls)
+        driver._take_query(call)
     with pytest.raises(TooManyQueries):
         calls[-1].done.result(0)

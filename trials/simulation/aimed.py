@@ -21,6 +21,7 @@ from lockstep.trials.simulation.sequencer_host import SequencerHost
 from lockstep.trials.simulation.snapshot_round import history_elsewhere
 from lockstep.trials.simulation.workload import give_orders
 from lockstep.trials.simulation.world import Violation
+from lockstep.v1 import replication_pb2
 
 EVERY: Final = 16
 _PATIENCE_NS: Final = 3_000 * MS
@@ -121,8 +122,24 @@ def _swap_is_swallowed(stage: _Stage) -> None:
 
 
 def _silent_at_the_fence(stage: _Stage) -> None:
-    """The leader dies while an in-sync engine hangs: it is out in etcd before anything is opened without it."""
-    victim, leader = stage.an_engine(), stage.leader
+    """The leader dies while an in-sync engine hangs: it is out in etcd before anything is opened without it.
+
+    In one of two runs that engine alone has the leader's last records, and holds answers back that tell of them.
+    """
+    victim, leader, network = stage.an_engine(), stage.leader, stage.cluster.network
+    if stage.dice.choice((True, False)):
+        links = [(leader.name, engine.name) for engine in stage.cluster.engines if engine is not victim]
+        network.lossy |= dict.fromkeys(links, 1_000)
+        for client in stage.cluster.clients:
+            give_orders(stage.kernel, client, 5, stage.kernel.now_ns, 2 * MS, given=client.machine.next_no)
+            client.wake()
+        stage.wait(8)
+        for client in stage.cluster.clients:
+            request = replication_pb2.QueryRequest(session_id=client.session_id)
+            victim.serve_query(request, lambda _reply, _failure: None)
+        stage.wait(2)
+        for link in links:
+            network.lossy.pop(link, None)
     victim.pause()
     leader.crash()
     stage.wait(stage.dice.choice((500, 1_000)))

@@ -1,30 +1,26 @@
-"""A simulated engine process: the real replica machine, restore, event store and gRPC service, on a simulated disk.
+"""A simulated engine process: the real replica machine, driver, restore, event store and gRPC service, on a simulated
+disk.
 
 A journal write takes time. What stands below it in `Effects` is done when it is durable and not before; a crash in
 between finds the write done or not done.
 """
 
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any, Final, cast
 
 import grpc
 
 from lockstep.engine.reference import ReferenceEngine
-from lockstep.replica.answers import answer_query
 from lockstep.replica.divergence import EpochEntry
+from lockstep.replica.driver import ReplicaDriver
 from lockstep.replica.effects import (
-    AckFrames,
+    AppliedBatch,
     AskDigest,
-    Effects,
-    Event,
     FenceAnswer,
-    FenceRequested,
     FetchLog,
     FetchSnapshot,
     Install,
-    Journaled,
     JournalWrite,
     Notice,
     PeerLog,
@@ -33,23 +29,23 @@ from lockstep.replica.effects import (
     PeerSnapshot,
     Role,
     SequencerSaid,
-    StreamFrames,
-    Tick,
 )
 from lockstep.replica.events import EventStore
 from lockstep.replica.fetches import Fetches
 from lockstep.replica.journal import Journal
 from lockstep.replica.machine import ReplicaMachine
+from lockstep.replica.peers import FromPeer
 from lockstep.replica.replayer import Replayer
 from lockstep.replica.restore import restore
 from lockstep.replica.retention import plan_cut, plan_retirement
+from lockstep.replica.service import FenceCall, HistoryGivenUp, QueryCall, TooManyQueries, fence_reply
 from lockstep.replica.settings import ReplicaOptions
 from lockstep.replica.snapshot_file import decode_head, decode_snapshot_file
 from lockstep.replica.snapshots import usable
 from lockstep.replica.turnstile import never
-from lockstep.replica.untold import Untold
 from lockstep.replica.view import ReplicaView, view_of
 from lockstep.runtime.refusal import Refusal
+from lockstep.stream.digest import Digest
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
 from lockstep.trials.simulation.answers import a_page, all_of, answer_with
 from lockstep.trials.simulation.disk import Disk
@@ -59,7 +55,7 @@ from lockstep.trials.simulation.network import Done
 from lockstep.trials.simulation.opening import may_start
 from lockstep.trials.simulation.world import Violation, World
 from lockstep.trials.simulation.wrong_engine import WrongEngine
-from lockstep.v1 import common_pb2, replication_pb2
+from lockstep.v1 import replication_pb2
 
 _FETCH_TIMEOUT_NS: Final = 5 * SECOND
 _RETRY_NS: Final = 100 * MS
@@ -68,22 +64,10 @@ _MAX_BYTES: Final = 4 << 20
 JournalAnswer = Callable[[list[replication_pb2.FetchJournalReply] | None, str, str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _FenceCall:
-    request: replication_pb2.FenceRequest
-    answer: Done
-
-
-@dataclass(frozen=True, slots=True)
-class _QueryCall:
-    request: replication_pb2.QueryRequest
-    answer: Done
-
-
 class EngineHost(Host):
     """See the module."""
 
-    machine: ReplicaMachine
+    driver: ReplicaDriver
     events: EventStore
 
     def __init__(self, world: World, id: int) -> None:
@@ -100,12 +84,13 @@ class EngineHost(Host):
         """Its engine computes something else than the others' from now on."""
         self.slowest: Callable[[], int] = lambda: 0
         """Up to which seq every gateway and every client has been told everything."""
-        self._pending: deque[Event | _FenceCall | _QueryCall] = deque()
         self._writing: JournalWrite | None = None
         self._view: ReplicaView | None = None
-        self._untold: Untold[tuple[Done, replication_pb2.QueryReply, bytes]] = Untold()
-        self._fences: dict[int, Done] = {}
-        self._ticket = 0
+
+    @property
+    def machine(self) -> ReplicaMachine:
+        """Of this life; another one after the journal was cut back or began anew."""
+        return self.driver.machine
 
     # ---- life ----------------------------------------------------------------------------------------------------
 
@@ -120,18 +105,16 @@ class EngineHost(Host):
     def on_start(self) -> None:
         """State from the disk, by the real code."""
         self.disk.incarnation += 1
-        self._pending.clear()
         self._writing = None
         self._view = None
-        self._untold = Untold()
-        self._fences.clear()
         journal = cast("Journal", self.disk)
-        self.machine = self._restore()
         self.events = EventStore(journal, self.world.topology.limits.event_window_commands)
+        self.driver = ReplicaDriver(self.rebuild(), self, self.events)
         self.fetches = Fetches(self.id, journal, self.events, lambda: self.view, self.disk)
         self.kernel.note(f"{self.name} has replayed up to {self.machine.applied_seq}, promised {self.machine.promised}")
 
-    def _restore(self) -> ReplicaMachine:
+    def rebuild(self) -> ReplicaMachine:
+        """See `Ports`."""
         self._told: dict[int, int] = {}  # by sequencer: the epoch that its heartbeats said
         timing = self.world.topology.timing
         options = ReplicaOptions(
@@ -166,153 +149,143 @@ class EngineHost(Host):
         return 15 * MS
 
     def on_turn(self) -> None:
-        """Frames, then acks, then calls, then the time: like `ReplicaShell.turn`."""
-        inbox, self.inbox = self.inbox, []
-        streams: list[Frame] = []
-        acks: list[Frame] = []
-        calls: list[Any] = []
-        for item in inbox:
-            if not isinstance(item, Frame):
-                calls.append(item)
-            elif item.type is FrameType.STREAM:
-                streams.append(item)
-            else:
-                acks.append(item)
-        if streams or calls:
+        """A round of its loop; where a write takes time, the rest of it comes behind that."""
+        if any(not isinstance(item, Frame) or item.type is FrameType.STREAM for item in self.inbox):
             self._view = view_of(self.machine, ())
+        self.driver.turn()
+        self._after_round()
+
+    def _after_round(self) -> None:
+        if self.alive and self.driver.idle:
+            self._view = None
+            if self.inbox:
+                self.wake()
+
+    def _come(self, wanted: Callable[[Any], bool]) -> list[Any]:
+        found = [item for item in self.inbox if wanted(item)]
+        self.inbox = [item for item in self.inbox if not wanted(item)]
+        return found
+
+    # ---- the driver's ports: what has come -----------------------------------------------------------------------
+
+    def now_ns(self) -> int:
+        """See `Ports`."""
+        return self.kernel.now_ns
+
+    def streams(self) -> Sequence[Frame]:
+        """See `Ports`."""
+        return self._come(lambda item: isinstance(item, Frame) and item.type is FrameType.STREAM)
+
+    def acks(self) -> Sequence[Frame]:
+        """See `Ports`."""
+        return self._come(lambda item: isinstance(item, Frame) and item.type is not FrameType.STREAM)
+
+    def calls(self) -> Sequence[FenceCall | QueryCall | FromPeer]:
+        """See `Ports`."""
+        return self._come(lambda item: not isinstance(item, Frame))
+
+    def heard(self) -> Iterator[SequencerSaid]:
+        """See `Ports`."""
         for sequencer in self.world.of_kind("sequencer"):
             epoch = sequencer.status_epoch() if hears(self, sequencer) else 0
             if epoch and epoch != self._told.get(sequencer.id, 0):
                 self._told[sequencer.id] = epoch
-                self._pending.append(SequencerSaid(sequencer.id, epoch))
-        if streams:
-            self._pending.append(StreamFrames(tuple(streams)))
-        if acks:
-            self._pending.append(AckFrames(tuple(acks)))
-        self._pending.extend(calls)
-        self._pending.append(Tick())
-        self._go_on()
+                yield SequencerSaid(sequencer.id, epoch)
 
-    def _go_on(self) -> None:
-        while self._pending and not self.busy and self.alive:
-            item = self._pending.popleft()
-            if isinstance(item, _FenceCall):
-                self._ticket += 1
-                self._fences[self._ticket] = item.answer
-                request = item.request
-                item = FenceRequested(
-                    self._ticket, request.cluster_uuid, request.epoch, request.sequencer, request.settled
-                )
-            elif isinstance(item, _QueryCall):
-                self._on_query(item)
-                continue
-            self._begin(self.machine.step(item, self.kernel.now_ns))
-        if not self.busy and self.alive:
-            self._view = None
-            self._tell()
-            if self.inbox:
-                self.wake()
+    # ---- the driver's ports: what is done ------------------------------------------------------------------------
 
-    def _begin(self, effects: Effects) -> None:
-        """Do the effects; where there is something to journal, first that, and the rest when it is durable."""
-        write = effects.journal
-        if write is None:
-            self._finish(effects)
-            return
+    def write(self, write: JournalWrite, applied: tuple[int, Digest], done: Callable[[], None]) -> None:
+        """See `Ports`."""
+        del applied
+        self._writing = write
         if self.write_fails:
             self.write_fails = False
             self.kernel.note(f"{self.name}: the journal can't be written")
-            self._writing = write
             self.crash()
             return
-        self._writing = write
         self.busy = True
         delay_ns = self.kernel.between(self.sync_ns // 2, self.sync_ns * 2)
-        self.kernel.after(delay_ns, self._written, self.life, effects)
+        self.kernel.after(delay_ns, self._written, self.life, write, done)
 
-    def _written(self, life: int, effects: Effects) -> None:
+    def _written(self, life: int, write: JournalWrite, done: Callable[[], None]) -> None:
         if life != self.life or not self.alive:
             return
         if self.paused:
-            self.kernel.after(5 * MS, self._written, life, effects)
+            self.kernel.after(5 * MS, self._written, life, write, done)
             return
-        assert effects.journal is not None, "a write without content"
         self.busy = False
         self._writing = None
-        self._commit_write(effects.journal)
-        self._after_write(effects)
+        self._commit_write(write)
+        done()
+        self._after_round()
 
     def _commit_write(self, write: JournalWrite) -> None:
         self.disk.write(write)
         self.world.judge.on_journaled(self, write)
 
-    def _after_write(self, effects: Effects) -> None:
-        assert effects.journal is not None, "a write without content"
-        self._finish(effects)
-        if effects.journal.frames and effects.truncate_after is None:
-            self._pending.appendleft(Journaled(effects.journal.frames[-1].last_seq))
-        self._go_on()
-
-    def _finish(self, effects: Effects) -> None:
-        """The effects below the journal, in the order of their fields."""
-        world, network = self.world, self.world.network
-        for notice in effects.notices:
-            self._on_notice(notice)
-        if effects.truncate_after is not None:
-            self._truncate(effects.truncate_after)
-            return
-        if effects.install is not None:
-            self._install(effects.install)
-            return
-        for answer in effects.fence_answers:
-            self._answer_fence(answer)
-        if effects.ack is not None:
-            world.judge.on_ack(self.id, effects.ack)
-            others = [host for host in world.of_kind("engine") if host is not self]
-            network.send(self, [*others, *world.of_kind("sequencer")], effects.ack)
-        if effects.applied:
-            self.events.add(effects.applied)
-        if effects.releases:
-            gateways = world.of_kind("gateway")
-            for release in effects.releases:
-                world.judge.on_release(self, release)
-                network.send(self, gateways, release)
-        if effects.rewind is not None:
-            sequencer = world.hosts.get(f"sequencer-{effects.rewind.sequencer}")
-            if sequencer is not None:
-                network.send(self, [sequencer], effects.rewind.frame)
-        if effects.fetch is not None:
-            self._fetch(effects.fetch)
-        if effects.ask is not None:
-            self._ask_digest(effects.ask)
-        if effects.fetch_snapshot is not None:
-            self._fetch_snapshot(effects.fetch_snapshot)
-        world.judge.on_engine_step(self)
-
-    def _on_notice(self, notice: Notice) -> None:
-        self.kernel.note(f"{self.name}: {notice.event}: {notice.detail}")
-        if notice.event == "diverged" and not self.wrong:
-            raise Violation(f"{self.name} diverged: {notice.detail}")
-
-    def _truncate(self, after_seq: int) -> None:
+    def truncate(self, after_seq: int) -> str:
+        """See `Ports`."""
         self.truncations += 1
         self.disk.truncate(after_seq)
-        self._give_up_after(after_seq)
         self.world.judge.on_truncated(self, after_seq)
-        self.events.clear()
-        self.machine = self._restore()
+        return "the archive"
 
-    def _install(self, order: Install) -> None:
-        """Begin anew from a peer's snapshot."""
+    def install(self, order: Install, *, had_more: bool) -> str:
+        """See `Ports`."""
+        del had_more
         self.installed += 1
         disk = self.disk
         disk.snapshots = {seq: raw for seq, raw in disk.snapshots.items() if seq <= order.common_seq}
         disk.snapshots[order.base.seq] = disk.incoming
         disk.begin_after(order.base, order.cluster_uuid, order.common_seq)
-        self._give_up_after(order.common_seq)
         self.world.judge.on_installed(self)
-        self.events.clear()
-        self.machine = self._restore()
+        return "the archive"
+
+    def send_ack(self, ack: Frame, primary: int) -> None:
+        """See `Ports`."""
+        del primary
+        self.world.judge.on_ack(self.id, ack)
+        others = [host for host in self.world.of_kind("engine") if host is not self]
+        self.world.network.send(self, [*others, *self.world.of_kind("sequencer")], ack)
+
+    def release(self, frame: Frame) -> None:
+        """See `Ports`."""
+        self.world.judge.on_release(self, frame)
+        self.world.network.send(self, self.world.of_kind("gateway"), frame)
+
+    def send_rewind(self, sequencer: int, frame: Frame) -> None:
+        """See `Ports`."""
+        target = self.world.hosts.get(f"sequencer-{sequencer}")
+        if target is not None:
+            self.world.network.send(self, [target], frame)
+
+    def on_applied(self, batches: tuple[AppliedBatch, ...], role: Role) -> None:
+        """See `Ports`."""
+
+    def on_apply_time(self, took_ns: int) -> None:
+        """See `Ports`."""
+
+    def on_releases(self, frames: tuple[Frame, ...]) -> None:
+        """See `Ports`."""
+
+    def on_fence_answer(self, answer: FenceAnswer) -> None:
+        """See `Ports`."""
+        if not answer.refusal:
+            self.world.judge.on_fence_answer(self.id, answer)
+
+    def on_told(self, seq: int, digest: Digest) -> None:
+        """See `Ports`."""
+        self.world.judge.on_told(self, seq, digest)
+
+    def on_step(self) -> None:
+        """See `Ports`."""
+        self.world.judge.on_engine_step(self)
+
+    def notice(self, notice: Notice) -> None:
+        """See `Ports`."""
+        self.kernel.note(f"{self.name}: {notice.event}: {notice.detail}")
+        if notice.event == "diverged" and not self.wrong:
+            raise Violation(f"{self.name} diverged: {notice.detail}")
 
     # ---- the snapshotter beside it -------------------------------------------------------------------------------
 
@@ -358,26 +331,17 @@ class EngineHost(Host):
 
     def serve_fence(self, request: replication_pb2.FenceRequest, answer: Done) -> None:
         """`Replication.Fence`."""
-        self.post(_FenceCall(request, answer))
 
-    def _answer_fence(self, said: FenceAnswer) -> None:
-        answer = self._fences.pop(said.ticket)
-        if said.refusal:
-            answer(None, f"FAILED_PRECONDITION: {said.refusal}")
-            return
-        self.world.judge.on_fence_answer(self.id, said)
-        tip = replication_pb2.Tip(epoch=said.tip_epoch, seq=said.tip_seq, digest=said.digest)
-        reply = replication_pb2.FenceReply(
-            accepted=said.accepted,
-            promised=said.promised,
-            tip=tip,
-            committed_seq=said.committed_seq,
-            timestamp_ns=said.timestamp_ns,
-            member=self.id,
-            blank=said.blank,
-            journal=said.journal,
-        )
-        answer(reply, "")
+        def done(said: "Future[FenceAnswer]") -> None:
+            told = said.result()
+            if told.refusal:
+                answer(None, f"FAILED_PRECONDITION: {told.refusal}")
+                return
+            answer(fence_reply(self.id, told), "")
+
+        call = FenceCall(request)
+        call.done.add_done_callback(done)
+        self.post(call)
 
     def serve_fetch_journal(
         self, request: replication_pb2.FetchJournalRequest, uuid: str, answer: JournalAnswer
@@ -404,29 +368,24 @@ class EngineHost(Host):
 
     def serve_query(self, request: replication_pb2.QueryRequest, answer: Done) -> None:
         """`Replication.Query`."""
-        self.post(_QueryCall(request, answer))
 
-    def _on_query(self, call: _QueryCall) -> None:
-        machine = self.machine
-        reply = answer_query(call.request, cast("ReferenceEngine", machine.execution.engine), machine.head.epochs)
-        reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.epoch, seq=machine.applied_seq))
-        reply.primary = machine.role is Role.PRIMARY
-        reply.cluster_uuid = machine.cluster_uuid
-        self._untold.add(machine.applied_seq, (call.answer, reply, machine.digest))
+        def done(said: "Future[replication_pb2.QueryReply]") -> None:
+            match said.exception():
+                case None:
+                    answer(said.result(), "")
+                case HistoryGivenUp():
+                    answer(None, "UNAVAILABLE: given up")
+                case TooManyQueries():
+                    answer(None, "RESOURCE_EXHAUSTED: too many wait")
 
-    def _tell(self) -> None:
-        for answer, reply, digest in self._untold.due(self.machine.committed_seq):
-            self.world.judge.on_told(self, reply.stamp.seq, digest)
-            answer(reply, "")
-
-    def _give_up_after(self, seq: int) -> None:
-        for answer, _, _ in self._untold.give_up_after(seq):
-            answer(None, "UNAVAILABLE: given up")
+        call = QueryCall(request)
+        call.done.add_done_callback(done)
+        self.post(call)
 
     # ---- its own calls -------------------------------------------------------------------------------------------
 
-    def _fetch(self, order: FetchLog) -> None:
-        """Like `PeerFetcher`."""
+    def fetch_log(self, order: FetchLog, cluster_uuid: str) -> None:
+        """See `Ports`: like `PeerFetcher`."""
         request = replication_pb2.FetchJournalRequest(from_seq=order.from_seq, max_bytes=_MAX_BYTES)
 
         def done(said: tuple[list[replication_pb2.FetchJournalReply], str] | None, failure: str) -> None:
@@ -441,18 +400,19 @@ class EngineHost(Host):
             except FrameError:
                 self.post(PeerLogFailed(order.peer))
 
-        self._ask_journal(order.peer, request, done)
+        self._ask_journal(order.peer, request, cluster_uuid, done)
 
-    def _ask_digest(self, order: AskDigest) -> None:
+    def ask_digest(self, order: AskDigest, cluster_uuid: str) -> None:
+        """See `Ports`."""
+
         def done(said: tuple[list[replication_pb2.FetchJournalReply], str] | None, _failure: str) -> None:
             if said is not None and said[0]:
                 self.post(_peer_log(order.peer, *said).told)
 
-        self._ask_journal(order.peer, replication_pb2.FetchJournalRequest(from_seq=order.seq, max_bytes=1), done)
+        request = replication_pb2.FetchJournalRequest(from_seq=order.seq, max_bytes=1)
+        self._ask_journal(order.peer, request, cluster_uuid, done)
 
-    def _ask_journal(self, peer: int, request: replication_pb2.FetchJournalRequest, done: Done) -> None:
-        uuid = self.machine.cluster_uuid
-
+    def _ask_journal(self, peer: int, request: replication_pb2.FetchJournalRequest, uuid: str, done: Done) -> None:
         def ask(host: Host, answer: Done) -> None:
             assert isinstance(host, EngineHost)
             host.serve_fetch_journal(
@@ -463,8 +423,8 @@ class EngineHost(Host):
 
         self.world.network.call(self, self.world.host("engine", peer), ask, done, timeout_ns=_FETCH_TIMEOUT_NS)
 
-    def _fetch_snapshot(self, order: FetchSnapshot) -> None:
-        """Like `PeerFetcher`."""
+    def fetch_snapshot(self, order: FetchSnapshot) -> None:
+        """See `Ports`: like `PeerFetcher`."""
 
         def done(raw: bytes | None, _failure: str) -> None:
             if raw is None:

@@ -18,11 +18,12 @@ from lockstep.gateway.resumption import Began, Resumption
 from lockstep.gateway.uplink import Uplink
 from lockstep.replica import execution, replayer
 from lockstep.replica.commit import CommitGate
-from lockstep.replica.effects import Journaled
+from lockstep.replica.driver import ReplicaDriver
 from lockstep.replica.evidence import Verdict, Wholeness
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.snapshot_file import encode_snapshot_file
 from lockstep.replica.standing import Standing
+from lockstep.replica.untold import Untold
 from lockstep.runtime import inquiry
 from lockstep.runtime.inquiry import EventSearch
 from lockstep.sequencer import events as ev
@@ -80,16 +81,12 @@ def bug(
 
 @bug(3)
 def ack_before_journal_sync(patch: pytest.MonkeyPatch) -> None:
-    def begin(self: EngineHost, effects: Any) -> None:
-        write = effects.journal
+    def perform(self: ReplicaDriver, effects: Any) -> None:
+        if effects.journal is not None:
+            self._ports.write(effects.journal, (self.machine.applied_seq, self.machine.digest), lambda: None)
         self._finish(effects)
-        if write is not None:
-            self._writing = write
-            self.kernel.after(self.sync_ns, lambda: self._commit_write(write) if self._writing is write else None)
-            if write.frames:
-                self._pending.appendleft(Journaled(write.frames[-1].last_seq))
 
-    patch.setattr(EngineHost, "_begin", begin)
+    patch.setattr(ReplicaDriver, "_perform", perform)
 
 
 @bug(10)
@@ -393,8 +390,8 @@ def silent_engine_not_removed_before_opening(patch: pytest.MonkeyPatch) -> None:
 
 @bug(45)
 def blank_journal_believed(patch: pytest.MonkeyPatch) -> None:
-    real = EngineHost._answer_fence
-    patch.setattr(EngineHost, "_answer_fence", lambda self, said: real(self, replace(said, blank=False)))
+    real = ReplicaDriver._answer_fence
+    patch.setattr(ReplicaDriver, "_answer_fence", lambda self, said: real(self, replace(said, blank=False)))
     patch.setattr(Standing, "_ack_frame", _joined_ack)
 
 
@@ -506,9 +503,9 @@ def mute_leader_stays(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Driver, "mute", lambda _self, _now_ns: False)
 
 
-@bug(151)
+@bug(51, act=3)
 def state_of_a_given_up_tail_told(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(EngineHost, "_give_up_after", lambda _self, _seq: None)
+    patch.setattr(Untold, "give_up_after", lambda _self, _seq: [])
 
 
 def _blind_streams(patch: pytest.MonkeyPatch) -> None:
