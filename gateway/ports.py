@@ -23,7 +23,10 @@ class Timer(Protocol):
 
 
 class Ports(Protocol):
-    """Called by the driver, from its own loop alone. Nothing that it is given is called after the driver's end."""
+    """Called by the driver, in its own loop alone. What has a body here may be left out.
+
+    Nothing that it is given is called after the driver's end.
+    """
 
     def now_ns(self) -> int:
         """The monotonic clock."""
@@ -48,15 +51,19 @@ class Ports(Protocol):
 
     def on_frames(self, frames: Sequence[Frame]) -> None:
         """Frames have come."""
+        return
 
     def on_stored(self, entries: Sequence[tuple[int, Commands]]) -> None:
         """Commands stand in the intake log."""
+        return
 
     def on_submit(self, admission: Admission) -> None:
         """A client's commands were looked at."""
+        return
 
     def on_events(self, events: Events, routed: Routed | None) -> None:
         """Committed events were delivered to the streams: for whoever else wants them."""
+        return
 
     def on_left_behind(self, why: LeftBehind, *, accepted: bool) -> None:
         """The driver has to end, and another one to begin. `accepted`: an operator is known to have had it so."""

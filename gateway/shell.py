@@ -15,7 +15,7 @@ from lockstep.gateway.figures import GatewayFigures
 from lockstep.gateway.inlet import Inlet
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine
-from lockstep.gateway.ports import Timer
+from lockstep.gateway.ports import Ports, Timer
 from lockstep.gateway.reports import Routed
 from lockstep.gateway.sessions import Admission
 from lockstep.gateway.waiters import Waiters
@@ -41,7 +41,7 @@ _POLL_S: Final = 0.001
 _LISTINGS_AT_ONCE: Final = 2
 
 
-class GatewayShell:
+class GatewayShell(Ports):
     """Supplies the driver's `Ports`. Made, started and stopped in one asyncio loop."""
 
     def __init__(

@@ -26,7 +26,7 @@ from lockstep.stream.frames import Frame
 
 
 class Ports(Protocol):
-    """Called by the driver, in its own loop alone."""
+    """Called by the driver, in its own loop alone. What has a body here may be left out."""
 
     def now_ns(self) -> int:
         """The monotonic clock."""
@@ -85,21 +85,27 @@ class Ports(Protocol):
 
     def on_applied(self, batches: tuple[AppliedBatch, ...], role: Role) -> None:
         """Batches were applied and acknowledged."""
+        return
 
     def on_apply_time(self, took_ns: int) -> None:
         """A write's records were applied."""
+        return
 
     def on_releases(self, frames: tuple[Frame, ...]) -> None:
         """Events were released."""
+        return
 
     def on_fence_answer(self, answer: FenceAnswer) -> None:
         """A fence is answered."""
+        return
 
     def on_told(self, seq: int, digest: Digest) -> None:
         """A query is answered with the state of this digest after `seq`."""
+        return
 
     def on_step(self) -> None:
         """What a step said is done."""
+        return
 
     def notice(self, notice: Notice) -> None:
         """For people."""

@@ -14,7 +14,6 @@ from lockstep.replica.driver import ReplicaDriver
 from lockstep.replica.effects import (
     AppliedBatch,
     AskDigest,
-    FenceAnswer,
     FetchLog,
     FetchSnapshot,
     Install,
@@ -28,6 +27,7 @@ from lockstep.replica.figures import EngineFigures
 from lockstep.replica.journal import Journal
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.peers import FromPeer, PeerFetcher
+from lockstep.replica.ports import Ports
 from lockstep.replica.service import Call, CutOrder, FenceCall, QueryCall
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.view import ReplicaView, view_of
@@ -47,7 +47,7 @@ _FIGURES_NS: Final = 5_000_000
 _GC_NS: Final = 1_000_000_000
 
 
-class ReplicaShell:
+class ReplicaShell(Ports):
     """Supplies the driver's `Ports`. All methods but `post` belong to the main loop's thread."""
 
     def __init__(
@@ -289,15 +289,6 @@ class ReplicaShell:
     def on_releases(self, frames: tuple[Frame, ...]) -> None:
         """See `Ports`."""
         self.figures.on_released(frames)
-
-    def on_fence_answer(self, answer: FenceAnswer) -> None:
-        """See `Ports`."""
-
-    def on_told(self, seq: int, digest: Digest) -> None:
-        """See `Ports`."""
-
-    def on_step(self) -> None:
-        """See `Ports`."""
 
     def notice(self, notice: Notice) -> None:
         """See `Ports`."""

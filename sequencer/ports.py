@@ -47,7 +47,7 @@ Beat = EngineBeat | SequencerBeat | GatewayBeat
 
 
 class Ports(Protocol):
-    """Called by the driver, in its own loop alone."""
+    """Called by the driver, in its own loop alone. What has a body here may be left out."""
 
     def now_ns(self) -> int:
         """The monotonic clock."""
@@ -75,9 +75,11 @@ class Ports(Protocol):
 
     def drop_queued(self, engine: int) -> None:
         """What waits on the link to an engine whose connection has ended is of no use to its next life."""
+        return
 
     def warm(self, engine: int) -> None:
         """Have a connection to an engine before it is needed."""
+        return
 
     def swap(self, cas: ev.Cas) -> None:
         """Start a compare-and-swap; ends in CasWon, CasLost, CasAmbiguous or StoreDown."""
@@ -93,9 +95,11 @@ class Ports(Protocol):
 
     def answer(self, answer: ev.OperatorAnswer) -> None:
         """To an operator."""
+        return
 
     def record(self, line: ev.EpochOpened) -> None:
         """Into the history for people, at leisure."""
+        return
 
     def note(self, note: ev.Note) -> None:
         """For people."""

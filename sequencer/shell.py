@@ -23,7 +23,7 @@ from lockstep.sequencer.engine_calls import EngineCalls
 from lockstep.sequencer.figures import SequencerFigures
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.operations import OperatorAsked, StatusAsked
-from lockstep.sequencer.ports import Beat, EngineBeat, GatewayBeat, SequencerBeat
+from lockstep.sequencer.ports import Beat, EngineBeat, GatewayBeat, Ports, SequencerBeat
 from lockstep.sequencer.status import fill_status, role_of
 from lockstep.sequencer.store_link import Inbox, StoreLink
 from lockstep.stream.arrival import decode_from
@@ -61,7 +61,7 @@ class Wires:
     """Watched peers by name."""
 
 
-class SequencerShell:
+class SequencerShell(Ports):
     """One sequencer process's loop."""
 
     def __init__(

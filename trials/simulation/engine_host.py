@@ -6,16 +6,10 @@ between finds the write done or not done.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from typing import Any, Final, cast
 
-import grpc
-
-from lockstep.engine.reference import ReferenceEngine
-from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.driver import ReplicaDriver
 from lockstep.replica.effects import (
-    AppliedBatch,
     AskDigest,
     FenceAnswer,
     FetchLog,
@@ -23,11 +17,6 @@ from lockstep.replica.effects import (
     Install,
     JournalWrite,
     Notice,
-    PeerLog,
-    PeerLogBehind,
-    PeerLogFailed,
-    PeerSnapshot,
-    Role,
     SequencerSaid,
 )
 from lockstep.replica.events import EventStore
@@ -35,36 +24,26 @@ from lockstep.replica.fetches import Fetches
 from lockstep.replica.journal import Journal
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.peers import FromPeer
-from lockstep.replica.replayer import Replayer
+from lockstep.replica.ports import Ports
 from lockstep.replica.restore import restore
-from lockstep.replica.retention import plan_cut, plan_retirement
-from lockstep.replica.service import FenceCall, HistoryGivenUp, QueryCall, TooManyQueries, fence_reply
+from lockstep.replica.service import FenceCall, QueryCall
 from lockstep.replica.settings import ReplicaOptions
-from lockstep.replica.snapshot_file import decode_head, decode_snapshot_file
-from lockstep.replica.snapshots import usable
-from lockstep.replica.turnstile import never
 from lockstep.replica.view import ReplicaView, view_of
-from lockstep.runtime.refusal import Refusal
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
-from lockstep.trials.simulation.answers import a_page, all_of, answer_with
+from lockstep.stream.frames import Frame, FrameType
 from lockstep.trials.simulation.disk import Disk
-from lockstep.trials.simulation.host import Host, hears
-from lockstep.trials.simulation.kernel import MS, SECOND, US
-from lockstep.trials.simulation.network import Done
+from lockstep.trials.simulation.engine_peers import PeerCalls
+from lockstep.trials.simulation.engine_service import ServingHost
+from lockstep.trials.simulation.host import hears
+from lockstep.trials.simulation.kernel import MS, US
 from lockstep.trials.simulation.opening import may_start
 from lockstep.trials.simulation.world import Violation, World
 from lockstep.trials.simulation.wrong_engine import WrongEngine
-from lockstep.v1 import replication_pb2
 
-_FETCH_TIMEOUT_NS: Final = 5 * SECOND
 _RETRY_NS: Final = 100 * MS
-_MAX_BYTES: Final = 4 << 20
-
-JournalAnswer = Callable[[list[replication_pb2.FetchJournalReply] | None, str, str], None]
 
 
-class EngineHost(Host):
+class EngineHost(ServingHost, Ports):
     """See the module."""
 
     driver: ReplicaDriver
@@ -82,10 +61,9 @@ class EngineHost(Host):
         """Snapshots of peers that were installed."""
         self.wrong = False
         """Its engine computes something else than the others' from now on."""
-        self.slowest: Callable[[], int] = lambda: 0
-        """Up to which seq every gateway and every client has been told everything."""
         self._writing: JournalWrite | None = None
         self._view: ReplicaView | None = None
+        self._peers = PeerCalls(self)
 
     @property
     def machine(self) -> ReplicaMachine:
@@ -259,14 +237,17 @@ class EngineHost(Host):
         if target is not None:
             self.world.network.send(self, [target], frame)
 
-    def on_applied(self, batches: tuple[AppliedBatch, ...], role: Role) -> None:
+    def fetch_log(self, order: FetchLog, cluster_uuid: str) -> None:
         """See `Ports`."""
+        self._peers.fetch_log(order, cluster_uuid)
 
-    def on_apply_time(self, took_ns: int) -> None:
+    def ask_digest(self, order: AskDigest, cluster_uuid: str) -> None:
         """See `Ports`."""
+        self._peers.ask_digest(order, cluster_uuid)
 
-    def on_releases(self, frames: tuple[Frame, ...]) -> None:
+    def fetch_snapshot(self, order: FetchSnapshot) -> None:
         """See `Ports`."""
+        self._peers.fetch_snapshot(order)
 
     def on_fence_answer(self, answer: FenceAnswer) -> None:
         """See `Ports`."""
@@ -286,172 +267,3 @@ class EngineHost(Host):
         self.kernel.note(f"{self.name}: {notice.event}: {notice.detail}")
         if notice.event == "diverged" and not self.wrong:
             raise Violation(f"{self.name} diverged: {notice.detail}")
-
-    # ---- the snapshotter beside it -------------------------------------------------------------------------------
-
-    def take_snapshot(self, keep: int) -> None:
-        """What `SnapshotTaker` does: replay what is committed, write it down, and see it reproduced."""
-        disk = self.disk
-        older = usable(
-            disk.heads(),
-            cluster_uuid=disk.uuid,
-            epochs=disk.epochs(),
-            tip_seq=disk.committed_hint,
-            base_seq=disk.base_seq,
-        )
-        if not disk.uuid or (disk.base_seq and not older):
-            return
-        replayer = Replayer(ReferenceEngine, disk.read(older[0].seq) if older else b"")
-        start = replayer.seq
-        for journaled in disk.frames(start + 1):
-            if journaled.last_seq > disk.committed_hint:
-                break
-            replayer.run(journaled)
-        if replayer.seq == start:
-            return
-        raw = replayer.snapshot(disk.uuid)
-        self.world.judge.on_snapshot(self, decode_head(raw), raw)
-        disk.snapshots[replayer.seq] = raw
-        if self.alive:
-            disk.flush()
-        for seq in plan_retirement(disk.verified_seqs(), keep=keep, startable_seq=disk.startable_seq):
-            del disk.snapshots[seq]
-        self.kernel.note(f"{self.name}: snapshot at seq {replayer.seq}")
-
-    def cut(self, oldest: dict[int, int], keep_commands: int) -> None:
-        """What `Housekeeping` does: cut the journal's head as far as no engine needs it."""
-        engines = tuple(engine.id for engine in self.world.topology.engines)
-        committed = self.machine.committed_seq
-        seq = plan_cut(oldest, engines=engines, committed_seq=committed, keep_commands=keep_commands)
-        if seq > self.disk.base_seq:
-            self.kernel.note(f"{self.name}: journal cut after seq {seq}")
-            self.disk.drop_through(seq)
-
-    # ---- the service ---------------------------------------------------------------------------------------------
-
-    def serve_fence(self, request: replication_pb2.FenceRequest, answer: Done) -> None:
-        """`Replication.Fence`."""
-
-        def done(said: "Future[FenceAnswer]") -> None:
-            told = said.result()
-            if told.refusal:
-                answer(None, f"FAILED_PRECONDITION: {told.refusal}")
-                return
-            answer(fence_reply(self.id, told), "")
-
-        call = FenceCall(request)
-        call.done.add_done_callback(done)
-        self.post(call)
-
-    def serve_fetch_journal(
-        self, request: replication_pb2.FetchJournalRequest, uuid: str, answer: JournalAnswer
-    ) -> None:
-        """`Replication.FetchJournal`, all replies at once."""
-        try:
-            replies = all_of(self.fetches.journal(request, uuid, never))
-        except Refusal as refusal:
-            answer(None, "", str(refusal))
-            return
-        # Where a snapshot takes a log's place, its events go; a client that is behind could not be told them any more.
-        if replies[0].snapshot_seq > self.slowest():
-            replies[0].snapshot_seq = 0
-        answer(replies, self.fetches.cluster_uuid, "")
-
-    def serve_fetch_events(self, request: replication_pb2.FetchEventsRequest, answer: Done) -> None:
-        """`Replication.FetchEvents`: a page, or the word that others come first."""
-        answer_with(answer, lambda: a_page(self.fetches, request, self.world.network))
-
-    def serve_snapshot(self, answer: Done) -> None:
-        """`Replication.FetchSnapshot` of a stored file, all replies at once."""
-        request = replication_pb2.FetchSnapshotRequest()
-        answer_with(answer, lambda: b"".join(one.chunk for one in all_of(self.fetches.snapshot(request, never))))
-
-    def serve_query(self, request: replication_pb2.QueryRequest, answer: Done) -> None:
-        """`Replication.Query`."""
-
-        def done(said: "Future[replication_pb2.QueryReply]") -> None:
-            match said.exception():
-                case None:
-                    answer(said.result(), "")
-                case HistoryGivenUp():
-                    answer(None, "UNAVAILABLE: given up")
-                case TooManyQueries():
-                    answer(None, "RESOURCE_EXHAUSTED: too many wait")
-
-        call = QueryCall(request)
-        call.done.add_done_callback(done)
-        self.post(call)
-
-    # ---- its own calls -------------------------------------------------------------------------------------------
-
-    def fetch_log(self, order: FetchLog, cluster_uuid: str) -> None:
-        """See `Ports`: like `PeerFetcher`."""
-        request = replication_pb2.FetchJournalRequest(from_seq=order.from_seq, max_bytes=_MAX_BYTES)
-
-        def done(said: tuple[list[replication_pb2.FetchJournalReply], str] | None, failure: str) -> None:
-            if failure.startswith(grpc.StatusCode.OUT_OF_RANGE.name):
-                self.post(PeerLogBehind(order.peer))
-                return
-            if said is None or not said[0]:
-                self.post(PeerLogFailed(order.peer))
-                return
-            try:
-                self.post(_peer_log(order.peer, *said))
-            except FrameError:
-                self.post(PeerLogFailed(order.peer))
-
-        self._ask_journal(order.peer, request, cluster_uuid, done)
-
-    def ask_digest(self, order: AskDigest, cluster_uuid: str) -> None:
-        """See `Ports`."""
-
-        def done(said: tuple[list[replication_pb2.FetchJournalReply], str] | None, _failure: str) -> None:
-            if said is not None and said[0]:
-                self.post(_peer_log(order.peer, *said).told)
-
-        request = replication_pb2.FetchJournalRequest(from_seq=order.seq, max_bytes=1)
-        self._ask_journal(order.peer, request, cluster_uuid, done)
-
-    def _ask_journal(self, peer: int, request: replication_pb2.FetchJournalRequest, uuid: str, done: Done) -> None:
-        def ask(host: Host, answer: Done) -> None:
-            assert isinstance(host, EngineHost)
-            host.serve_fetch_journal(
-                request,
-                uuid,
-                lambda replies, theirs, text: answer(None if replies is None else (replies, theirs), text),
-            )
-
-        self.world.network.call(self, self.world.host("engine", peer), ask, done, timeout_ns=_FETCH_TIMEOUT_NS)
-
-    def fetch_snapshot(self, order: FetchSnapshot) -> None:
-        """See `Ports`: like `PeerFetcher`."""
-
-        def done(raw: bytes | None, _failure: str) -> None:
-            if raw is None:
-                self.post(PeerLogFailed(order.peer))
-                return
-            head, _state = decode_snapshot_file(raw)
-            self.disk.incoming = raw
-            self.post(PeerSnapshot(order.peer, head.cluster_uuid, head.base))
-
-        def ask(peer: Host, answer: Done) -> None:
-            assert isinstance(peer, EngineHost)
-            peer.serve_snapshot(answer)
-
-        peer = self.world.host("engine", order.peer)
-        self.world.network.call(self, peer, ask, done, timeout_ns=_FETCH_TIMEOUT_NS)
-
-
-def _peer_log(peer: int, replies: list[replication_pb2.FetchJournalReply], uuid: str) -> PeerLog:
-    first = replies[0]
-    return PeerLog(
-        peer,
-        uuid,
-        first.in_sync,
-        first.tip.seq,
-        tuple(EpochEntry(entry.epoch, entry.first_seq) for entry in first.epochs),
-        tuple(decode_frame(raw) for reply in replies for raw in reply.frames),
-        replies[-1].digest,
-        first.committed_seq,
-        first.snapshot_seq,
-    )

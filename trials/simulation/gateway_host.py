@@ -8,14 +8,14 @@ from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.downlink import LeftBehind
 from lockstep.gateway.driver import GatewayDriver
 from lockstep.gateway.machine import GatewayMachine, Settings
-from lockstep.gateway.reports import Routed
-from lockstep.gateway.sessions import Admission, Refused
+from lockstep.gateway.ports import Ports
+from lockstep.gateway.sessions import Refused
 from lockstep.gateway.wire import decode_request
 from lockstep.runtime.inquiry import Inquiry, Todo
 from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame
-from lockstep.stream.records import Commands, Events
+from lockstep.stream.records import Commands
 from lockstep.stream.told import Told
 from lockstep.trials.simulation.disk import Intake, ToldNote
 from lockstep.trials.simulation.host import Host, hears
@@ -31,7 +31,7 @@ END: Final = b""
 """The gateway's last message on a stream that it ends in order."""
 
 
-class GatewayHost(Host):
+class GatewayHost(Host, Ports):
     """Supplies the driver's `Ports`, and carries clients' messages. See the module."""
 
     driver: GatewayDriver
@@ -145,18 +145,6 @@ class GatewayHost(Host):
             return goes_on
 
         self._questioner.ask(inquiry, hear)
-
-    def on_frames(self, frames: Sequence[Frame]) -> None:
-        """See `Ports`."""
-
-    def on_stored(self, entries: Sequence[tuple[int, Commands]]) -> None:
-        """See `Ports`."""
-
-    def on_submit(self, admission: Admission) -> None:
-        """See `Ports`."""
-
-    def on_events(self, events: Events, routed: Routed | None) -> None:
-        """See `Ports`."""
 
     def on_left_behind(self, why: LeftBehind, *, accepted: bool) -> None:
         """See `Ports`."""

@@ -7,7 +7,7 @@ import grpc
 
 from lockstep.runtime.engines import fault_of
 from lockstep.runtime.inquiry import BEGAN, DUE, Answered, Call, Failed, Fault, Happening, Inquiry, Todo
-from lockstep.trials.simulation.engine_host import EngineHost
+from lockstep.trials.simulation.engine_service import ServingHost
 from lockstep.trials.simulation.host import Host
 from lockstep.trials.simulation.network import Done
 from lockstep.v1 import replication_pb2
@@ -64,7 +64,7 @@ class _Question:
         engine = self._host.world.hosts[f"engine-{call.engine}"]
 
         def ask(target: Host, answer: Done) -> None:
-            assert isinstance(target, EngineHost)
+            assert isinstance(target, ServingHost)
             if isinstance(call.request, replication_pb2.QueryRequest):
                 target.serve_query(call.request, answer)
             else:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.driver import SequencerDriver, fence_answered
 from lockstep.sequencer.machine import SequencerMachine
-from lockstep.sequencer.ports import Beat, EngineBeat, GatewayBeat
+from lockstep.sequencer.ports import Beat, EngineBeat, GatewayBeat, Ports
 from lockstep.sequencer.settings import settings_of
 from lockstep.sequencer.states import State
 from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
 from lockstep.stream.told import NOTHING_TOLD
-from lockstep.trials.simulation.engine_host import EngineHost
+from lockstep.trials.simulation.engine_service import ServingHost
 from lockstep.trials.simulation.host import Host, hears
 from lockstep.trials.simulation.kernel import MS, SECOND, START_NS
 from lockstep.trials.simulation.network import Done
@@ -22,7 +22,7 @@ _FETCH_TIMEOUT_NS = 10_000 * MS
 _BOOTED_BEFORE_NS = 1_000 * SECOND
 
 
-class SequencerHost(Host):
+class SequencerHost(Host, Ports):
     """See the module."""
 
     driver: SequencerDriver
@@ -142,12 +142,6 @@ class SequencerHost(Host):
         """See `Ports`."""
         self.world.network.send(self, [self.world.host("gateway", gateway)], frame)
 
-    def drop_queued(self, engine: int) -> None:
-        """See `Ports`."""
-
-    def warm(self, engine: int) -> None:
-        """See `Ports`."""
-
     def swap(self, cas: ev.Cas) -> None:
         """See `Ports`."""
         self.world.store.swap(self, cas)
@@ -155,12 +149,6 @@ class SequencerHost(Host):
     def read_config(self) -> None:
         """See `Ports`."""
         self.world.store.read(self)
-
-    def answer(self, answer: ev.OperatorAnswer) -> None:
-        """See `Ports`."""
-
-    def record(self, line: ev.EpochOpened) -> None:
-        """See `Ports`."""
 
     def note(self, note: ev.Note) -> None:
         """See `Ports`."""
@@ -176,7 +164,7 @@ class SequencerHost(Host):
             self.post(failed if reply is None else fence_answered(order, reply))
 
         def ask(target: Host, answer: Done) -> None:
-            assert isinstance(target, EngineHost)
+            assert isinstance(target, ServingHost)
             target.serve_fence(request, answer)
 
         target = self.world.host("engine", engine)
@@ -197,7 +185,7 @@ class SequencerHost(Host):
             self.post(ev.JournalFetched(order.engine, order.epoch, frames))
 
         def ask(target: Host, answer: Done) -> None:
-            assert isinstance(target, EngineHost)
+            assert isinstance(target, ServingHost)
             target.serve_fetch_journal(request, "", lambda replies, _uuid, failure: answer(replies, failure))
 
         self.world.network.call(self, self.world.host("engine", engine), ask, done, timeout_ns=_FETCH_TIMEOUT_NS)

@@ -5,6 +5,7 @@ from random import Random
 from typing import Final
 
 from lockstep.trials.simulation.engine_host import EngineHost
+from lockstep.trials.simulation.engine_snapshots import cut, take_snapshot
 from lockstep.trials.simulation.kernel import MS, Kernel
 from lockstep.trials.simulation.world import World
 
@@ -34,7 +35,7 @@ class SnapshotRound:
     def _work(self) -> None:
         host = self._dice.choice(self._engines)
         if not host.paused:
-            host.take_snapshot(self._keep)
+            take_snapshot(host, self._keep)
         if self._cuts and self._dice.random() < 0.5:
             self._cut()
         self._next()
@@ -48,7 +49,7 @@ class SnapshotRound:
         if not host.busy:
             # What journals keep has to be more than any gateway or client may be behind: then its events are there.
             behind = host.machine.committed_seq - self._slowest()
-            host.cut(oldest, max(self._keep_commands, behind + 1))
+            cut(host, oldest, max(self._keep_commands, behind + 1))
 
 
 def history_elsewhere(victim: EngineHost, engines: Sequence[EngineHost]) -> bool:

@@ -48,7 +48,7 @@ from lockstep.stream.codes import Code
 from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import FrameType
 from lockstep.stream.records import CommandKind
-from lockstep.trials.simulation import engine_host
+from lockstep.trials.simulation import engine_snapshots, snapshot_round
 from lockstep.trials.simulation.aimed import EVERY
 from lockstep.trials.simulation.disk import Disk, Intake
 from lockstep.trials.simulation.engine_host import EngineHost
@@ -425,14 +425,14 @@ def journal_joined_without_its_cluster(patch: pytest.MonkeyPatch) -> None:
 
 @bug(10)
 def snapshot_of_what_is_not_committed(patch: pytest.MonkeyPatch) -> None:
-    real = EngineHost.take_snapshot
+    real = snapshot_round.take_snapshot
 
-    def take(self: EngineHost, keep: int) -> None:
-        hint, self.disk.committed_hint = self.disk.committed_hint, self.disk.tip_seq
-        real(self, keep)
-        self.disk.committed_hint = hint
+    def take(host: EngineHost, keep: int) -> None:
+        hint, host.disk.committed_hint = host.disk.committed_hint, host.disk.tip_seq
+        real(host, keep)
+        host.disk.committed_hint = hint
 
-    patch.setattr(EngineHost, "take_snapshot", take)
+    patch.setattr(snapshot_round, "take_snapshot", take)
 
 
 @bug(60)
@@ -440,7 +440,7 @@ def journal_cut_behind_the_own_snapshot_only(patch: pytest.MonkeyPatch) -> None:
     def plan(oldest: Any, *, engines: Any, committed_seq: int, keep_commands: int) -> int:
         return max(oldest.values())
 
-    patch.setattr(engine_host, "plan_cut", plan)
+    patch.setattr(engine_snapshots, "plan_cut", plan)
 
 
 @bug(20)
