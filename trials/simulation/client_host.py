@@ -24,7 +24,7 @@ from lockstep.session_events import (
 from lockstep.session_machine import SessionMachine
 from lockstep.session_parcels import Piece
 from lockstep.session_shell import _hello as hello_message
-from lockstep.trials.simulation.gateway_host import END
+from lockstep.trials.simulation.gateway_clients import END
 from lockstep.trials.simulation.host import Host
 from lockstep.trials.simulation.kernel import MS
 from lockstep.trials.simulation.network import Pipe

@@ -3,22 +3,19 @@
 from collections.abc import Callable, Iterator
 
 from lockstep.sequencer import events as ev
-from lockstep.sequencer.driver import SequencerDriver, fence_answered
+from lockstep.sequencer.driver import SequencerDriver
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.ports import Beat, EngineBeat, GatewayBeat, Ports
 from lockstep.sequencer.settings import settings_of
 from lockstep.sequencer.states import State
-from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
+from lockstep.stream.frames import Frame, FrameType
 from lockstep.stream.told import NOTHING_TOLD
-from lockstep.trials.simulation.engine_service import ServingHost
 from lockstep.trials.simulation.host import Host, hears
 from lockstep.trials.simulation.kernel import MS, SECOND, START_NS
-from lockstep.trials.simulation.network import Done
+from lockstep.trials.simulation.sequencer_calls import SequencerCalls
 from lockstep.trials.simulation.world import Violation, World
 from lockstep.v1 import replication_pb2
 
-_FENCE_TIMEOUT_NS = 500 * MS
-_FETCH_TIMEOUT_NS = 10_000 * MS
 _BOOTED_BEFORE_NS = 1_000 * SECOND
 
 
@@ -30,6 +27,7 @@ class SequencerHost(Host, Ports):
     def __init__(self, world: World, id: int) -> None:
         super().__init__(world, "sequencer", id)
         self._orders = 0
+        self._calls = SequencerCalls(self)
         self._heard: dict[str, int] = {}  # by peer: what its heartbeats since the last look say the time is
         self.mute = False
         """What its heartbeats say of its media driver."""
@@ -158,34 +156,8 @@ class SequencerHost(Host, Ports):
 
     def fence(self, engine: int, request: replication_pb2.FenceRequest, order: ev.FenceOrder) -> None:
         """See `Ports`."""
-
-        def done(reply: replication_pb2.FenceReply | None, failure: str) -> None:
-            failed = ev.FenceFailed(order.engine, order.epoch, failure)
-            self.post(failed if reply is None else fence_answered(order, reply))
-
-        def ask(target: Host, answer: Done) -> None:
-            assert isinstance(target, ServingHost)
-            target.serve_fence(request, answer)
-
-        target = self.world.host("engine", engine)
-        self.world.network.call(self, target, ask, done, timeout_ns=_FENCE_TIMEOUT_NS, patient=True)
+        self._calls.fence(engine, request, order)
 
     def fetch_journal(self, engine: int, request: replication_pb2.FetchJournalRequest, order: ev.FetchOrder) -> None:
         """See `Ports`."""
-
-        def done(replies: list[replication_pb2.FetchJournalReply] | None, failure: str) -> None:
-            if replies is None:
-                self.post(ev.JournalFetchFailed(order.engine, order.epoch, failure))
-                return
-            try:
-                frames = tuple(decode_frame(raw) for reply in replies for raw in reply.frames)
-            except FrameError as error:
-                self.post(ev.JournalFetchFailed(order.engine, order.epoch, str(error)))
-                return
-            self.post(ev.JournalFetched(order.engine, order.epoch, frames))
-
-        def ask(target: Host, answer: Done) -> None:
-            assert isinstance(target, ServingHost)
-            target.serve_fetch_journal(request, "", lambda replies, _uuid, failure: answer(replies, failure))
-
-        self.world.network.call(self, self.world.host("engine", engine), ask, done, timeout_ns=_FETCH_TIMEOUT_NS)
+        self._calls.fetch_journal(engine, request, order)
