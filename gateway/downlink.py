@@ -78,7 +78,7 @@ class Downlink:
         """Highest epoch that a RELEASE carried."""
         self.said = 0
         """Highest epoch that a sequencer says that it is in; 0: none was heard. No engine can be above it for long."""
-        self._ahead_since_ns = 0
+        self._ahead_since_ns: int | None = None
         self._told_epoch = epoch
         # (first seq, epoch) of what was delivered, as far back as it is known, ascending.
         self._stamped: list[tuple[int, int]] = []
@@ -106,6 +106,9 @@ class Downlink:
         if 0 < self._fetch_pause_until_ns <= now_ns:
             self._fetching, self._fetch_pause_until_ns = None, 0
         if not 0 < self.said < self.epoch:
+            self._ahead_since_ns = None
+        elif self._ahead_since_ns is None:
+            # Counted from now on, not from the last look: this process may have stood still in between.
             self._ahead_since_ns = now_ns
         elif now_ns - self._ahead_since_ns > _DISOWN_NS:
             self.epoch = self.said

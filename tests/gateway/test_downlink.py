@@ -99,6 +99,19 @@ def test_fetch_that_failed_is_asked_again_by_the_next_release_after_a_pause():
     assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12, engine=1, epoch=1, told_epoch=0)
 
 
+def test_an_epoch_that_no_sequencer_says_yet_is_not_disowned_because_the_gateway_stood_still():
+    downlink = Downlink(10, epoch=1)
+    downlink.said = 1
+    downlink.on_time(1_000 * MS)
+    downlink.on_release(release(11, 11, 11, epoch=2, begins=((11, 2),)))
+    downlink.on_time(1_600 * MS)
+    assert downlink.epoch == 2
+    downlink.on_time(1_840 * MS)
+    assert downlink.epoch == 2
+    downlink.on_time(1_851 * MS)
+    assert downlink.epoch == 1, "nobody has said it for a quarter of a second of looking"
+
+
 def failed(downlink: Downlink, now_ms: int, **why) -> bool:
     """Whether it is left behind once a fetch of the gap has failed."""
     downlink.on_time(now_ms * MS)
