@@ -58,6 +58,7 @@ class ClientStream:
         self.end: StreamEnd | None = None
         self.asks_next_no = False
         """The client wants to be told which number comes next, once it has all earlier reports."""
+        self.welcomed = False
         self.closed = False
         """Nobody reads it any more."""
         self.half_closed = False
@@ -139,6 +140,7 @@ class ClientStream:
         self, stamp: common_pb2.Stamp, *, gateway: int, credit: int, max_batch: int, next_number_follows: bool = False
     ) -> None:
         """The first message of a stream."""
+        self.welcomed = True
         message = orders_pb2.Welcome(
             stamp=stamp,
             gateway=gateway,
@@ -149,7 +151,9 @@ class ClientStream:
         self._say(columns_pb2.SessionResponse(welcome=message.SerializeToString()))
 
     def refuse(self, stamp: common_pb2.Stamp, refused: Refused, text: str) -> None:
-        """Say that commands were not taken."""
+        """Say that commands were not taken. Nothing comes before Welcome: without it a stream ends with a code only."""
+        if not self.welcomed:
+            return
         message = orders_pb2.Refusal(
             stamp=stamp,
             from_no=refused.from_no,

@@ -179,7 +179,8 @@ class Resumption:
         """The last event fetched."""
         self.state = State.NEW
         self.takes_commands = False
-        self._told_epoch = told_epoch
+        self.told_epoch = told_epoch
+        """The epoch under which `seen` was reported, as far as is known; 0: not known."""
         self._give_up_ns = 0
 
     @property
@@ -221,7 +222,7 @@ class Resumption:
             case Counted():
                 self.takes_commands = True
             case Compared():
-                self._told_epoch = epoch
+                self.told_epoch = epoch
             case Began():
                 self._give_up_ns = now_ns + PATIENCE_NS
             case Ticked():
@@ -232,11 +233,11 @@ class Resumption:
 
     def _go_on(self, now_ns: int, epoch: int, delivered_seq: int) -> Effects:
         """The first thing that still stands between the client and its live reports."""
-        if self.seen[0] and 0 < self._told_epoch < epoch:
+        if self.seen[0] and 0 < self.told_epoch < epoch:
             # Told under a lower epoch: what the client has seen may have been given up since (rule 7).
             self.state = State.DOUBT
-            return Effects(ask=AskWhetherLost(self._told_epoch, self.seen[0], epoch))
-        if self.seen[0] > delivered_seq or self._told_epoch > epoch:
+            return Effects(ask=AskWhetherLost(self.told_epoch, self.seen[0], epoch))
+        if self.seen[0] > delivered_seq or self.told_epoch > epoch:
             return self._wait_behind(now_ns, epoch, delivered_seq)
         if not self.boundary or self.after >= (self.boundary, LAST_INDEX):
             return self._go_live()
@@ -252,7 +253,7 @@ class Resumption:
             return self._end(
                 Code.UNAVAILABLE,
                 f"this gateway has delivered seq {delivered_seq} of epoch {epoch}, its client was told seq "
-                f"{self.seen[0]} of epoch {self._told_epoch}: it is behind, try another one or come again",
+                f"{self.seen[0]} of epoch {self.told_epoch}: it is behind, try another one or come again",
             )
         return Effects(deadline_ns=now_ns + LOOK_AGAIN_NS)
 

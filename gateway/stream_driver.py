@@ -114,13 +114,6 @@ class StreamDriver:
             previous.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[refused.code], refused.code)
         stream = ClientStream(token, hello.session_id, opened.resumption, columnar=hello.columnar, client=client)
         self._streams[hello.session_id] = stream
-        stream.welcome(
-            self._driver.stamp(),
-            gateway=self._machine.settings.gateway,
-            credit=opened.credit,
-            max_batch=self._max_batch,
-            next_number_follows=hello.asks_next_no,
-        )
         stream.asks_next_no = hello.asks_next_no
         # With the loop's next turn: events may be delivered meanwhile, and are live to it.
         self._ports.at(now_ns, partial(self._resume, stream, Began()))
@@ -209,6 +202,9 @@ class StreamDriver:
         effects = stream.resumption.step(
             event, self._ports.now_ns(), epoch=self._machine.epoch, delivered_seq=self._machine.delivered_seq
         )
+        if not stream.welcomed and self._machine.epoch >= stream.resumption.told_epoch:
+            # Not before: a client takes a lower epoch than it knows for that of a gateway that was left behind.
+            self._welcome(stream)
         if effects.end is not None:
             self._end(stream, effects.end)
         if effects.take_commands:
@@ -220,6 +216,15 @@ class StreamDriver:
             self._ask(stream, effects.ask)
         elif effects.deadline_ns:
             self._ports.at(effects.deadline_ns, partial(self._resume, stream, Ticked()))
+
+    def _welcome(self, stream: ClientStream) -> None:
+        stream.welcome(
+            self._driver.stamp(),
+            gateway=self._machine.settings.gateway,
+            credit=self._machine.settings.session_credit,
+            max_batch=self._max_batch,
+            next_number_follows=stream.asks_next_no,
+        )
 
     def _end(self, stream: ClientStream, end: End) -> None:
         if end.code is Code.REPORTS_GONE:

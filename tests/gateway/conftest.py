@@ -412,7 +412,7 @@ class SessionClient:
 
     def ended(self, limit_s: float = 5) -> grpc.StatusCode:
         """Reads to the end; its status."""
-        while self.responses.get(timeout=limit_s) is not None:
+        while self.error is None and self.responses.get(timeout=limit_s) is not None:
             pass
         return self.call.code()
 

@@ -11,6 +11,7 @@ from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.driver import GatewayDriver
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.runtime.inquiry import BEGAN, Answered, Call, EventSearch, Failed, Fault, Inquiry, Todo
+from lockstep.stream.codes import Code
 from lockstep.stream.records import EVENT, EventKind
 from lockstep.stream.told import Told
 from lockstep.v1 import common_pb2, orders_pb2, replication_pb2
@@ -170,3 +171,24 @@ def test_searches_are_begun_where_the_client_left_off(world: World) -> None:
     ((call, inquiry, _),) = world.open
     assert isinstance(inquiry, EventSearch)
     assert (call.request.after.seq, call.request.after.index, call.request.to_seq) == (70, 2, 100)
+
+
+def test_welcome_waits_for_the_epoch_that_the_client_was_told_and_nothing_comes_before_it(world: World) -> None:
+    stream = opened(world, last_seen=common_pb2.EventId(seq=70, index=2), last_epoch=4)
+    assert told(stream) == []
+    world.driver.machine.downlink.epoch = 4
+    world.pass_time(10)
+    assert [said.WhichOneof("message") for said in told(stream)] == ["welcome"]
+
+
+def test_a_stream_that_is_taken_over_before_its_welcome_only_ends_and_says_why(world: World) -> None:
+    first = opened(world, last_seen=common_pb2.EventId(seq=70, index=2), last_epoch=4)
+    opened(world)
+    assert (told(first), first.end.code) == ([], Code.SESSION_TAKEN_OVER)
+
+
+def test_a_gateway_that_stays_behind_ends_the_stream_without_a_welcome(world: World) -> None:
+    stream = opened(world, last_seen=common_pb2.EventId(seq=70, index=2), last_epoch=4)
+    for _ in range(310):
+        world.pass_time(10)
+    assert (told(stream), stream.end.code) == ([], Code.UNAVAILABLE)

@@ -352,8 +352,11 @@ def test_gateway_that_is_behind_its_client_says_so_and_takes_no_command(desk, mo
     client.close()
     seen = {"seq": rows[4].event_id.seq + (1000 if ahead == "seq" else 0)}
     epoch = desk.cluster.epoch + (ahead == "epoch")
-    again = desk.stream(last_seen=seen, last_epoch=epoch, next_no=6)
+    again = desk.raw_stream(last_seen=seen, last_epoch=epoch, next_no=6)
     again.send(command=desk.order(6))
+    if ahead == "seq":
+        assert again.expect("welcome").stamp.epoch == epoch
+    assert again.responses.get(timeout=5) is None, "nothing is said under an epoch that is lower than the client's"
     assert ended(again) == (grpc.StatusCode.UNAVAILABLE, Code.UNAVAILABLE)
     after = desk.stream(last_seen=rows[4].event_id, next_no=6)
     after.send(command=desk.order(6))
