@@ -476,13 +476,13 @@ def _others_claims_are_not_waited_for(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Backoff, "on_epoch", lambda _self, _epoch, _now_ns: 0)
 
 
-@bug(21)
+@bug(101, act=5)
 def claims_without_a_link_to_an_in_sync_engine(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Candidacy, "reaches_any", lambda _self, _engines: True)
     _others_claims_are_not_waited_for(patch)
 
 
-@bug(21)
+@bug(208, act=5)
 def no_backoff_after_fruitless_takeovers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Backoff, "pause_ns", lambda self, *, opened: self._jitter_ns[0] if opened else self._jitter_ns[-1])
     _others_claims_are_not_waited_for(patch)
