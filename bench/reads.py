@@ -2,16 +2,16 @@
 
 A cluster is filled with what makes reads large: one account with many open orders, many accounts, many instruments,
 and sessions whose only report lies at the beginning of a long history. The load is one order at a time at one gateway,
-open loop; the reader is a process of its own at the other gateway, which reads again as soon as it has an answer.
+open loop; the reader (`reader.py`) is a process of its own at the other gateway, or at an engine.
+
+Each kind is measured in rounds, the load alone before it in each: what the machine does meanwhile falls on both.
 """
 
-import asyncio
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,22 +20,21 @@ import uvloop
 
 from lockstep.admin import DefineAccount, DefineInstrument
 from lockstep.aio import AsyncClient
+from lockstep.bench import reader
 from lockstep.bench.latency import new_histogram, percentiles_us, record_us
 from lockstep.bench.pacing import Pacer
 from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.enums import CommandKind, OrderType, Side, TimeInForce
-from lockstep.errors import Refused, Unavailable
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.session import AsyncSession
-from lockstep.session_events import Checkpoint, ReportId
+from lockstep.session_events import Checkpoint
 
-READS: Final = ("open_orders", "accounts", "instruments", "resume")
-_LISTED_ACCOUNT, _TRADING_ACCOUNT = 1, 2
-_STREAMS: Final = 6
+READS: Final = reader.KINDS
+ALONE: Final = "none"
+_TRADING_ACCOUNT: Final = 2
 _BLOCK: Final = 1_000
 _SETUP_S: Final = 300.0
-_SHARED_CLIENT: Final = 77
 _PRICE_TICKS: Final = 1_000
 
 
@@ -50,6 +49,7 @@ class ReadsPlan:
     instruments: int = 5_000
     rate: int = 500
     duration_s: float = 10.0
+    rounds: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,30 +60,58 @@ class ReadPhase:
     latency_us: dict[str, float]
     unanswered: int
     read: dict[str, Any] = field(default_factory=dict)
-    """How many reads were answered, what they brought at the most, and how long they took (ms)."""
+    """How many reads were answered, how many failed, what one brought at the most (rows), median time (ms), CPU (s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What one kind of read did to the p99 of orders: medians over the rounds, in microseconds."""
+
+    name: str
+    alone_us: float
+    beside_us: float
+
+    @property
+    def ratio(self) -> float:
+        """Beside the read to alone."""
+        return self.beside_us / self.alone_us if self.alone_us else 0.0
+
+
+def moved(phases: list[ReadPhase]) -> list[Moved]:
+    """Each kind against the load alone of its own rounds."""
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    for alone, beside in zip(phases[::2], phases[1::2], strict=True):
+        pairs.setdefault(beside.name, []).append((alone.latency_us["p99"], beside.latency_us["p99"]))
+    return [
+        Moved(name, *(float(np.median(column)) for column in zip(*told, strict=True))) for name, told in pairs.items()
+    ]
 
 
 def run_reads_bench(plan: ReadsPlan, say: Callable[[str], None]) -> list[ReadPhase]:
-    """The phases: each kind of read has the load alone before it, so that a machine that changes its pace is seen."""
+    """The phases, in pairs: the load alone, and the same load beside one kind of read."""
     with LocalCluster(ClusterPlan(gateways=2, implementations=plan.implementations, restart=False)) as cluster:
         trading, reading = cluster.gateway_addresses
         say(f"filling: {plan.orders} orders in one account, {plan.accounts} accounts, {plan.instruments} instruments")
         uvloop.run(_fill(plan, reading))
+        if "snapshot" in plan.reads:
+            reader.take_snapshot(cluster.topology)
         phases = []
-        for name in plan.reads:
-            for kind in ("none", name):
-                say(f"{plan.duration_s:.0f} s of {plan.rate} orders/s, read beside it: {kind}")
-                phases.append(_phase(plan, kind, trading, reading))
+        for turn in range(1, plan.rounds + 1):
+            for name in plan.reads:
+                for kind in (ALONE, name):
+                    say(f"round {turn}: {plan.duration_s:.0f} s of {plan.rate} orders/s, read beside it: {kind}")
+                    where = [reading, *(engine.grpc_address for engine in cluster.topology.engines)]
+                    phases.append(_phase(plan, kind, trading, where))
         return phases
 
 
-def _phase(plan: ReadsPlan, kind: str, trading: str, reading: str) -> ReadPhase:
-    reader = None
-    if kind != "none":
-        arguments = [sys.executable, "-m", "lockstep.bench.reads", kind, reading, str(plan.duration_s)]
-        reader = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+def _phase(plan: ReadsPlan, kind: str, trading: str, where: list[str]) -> ReadPhase:
+    beside = None
+    if kind != ALONE:
+        arguments = [sys.executable, "-m", "lockstep.bench.reader", kind, str(plan.duration_s), *where]
+        beside = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     latency, unanswered = uvloop.run(_load(plan, trading))
-    said = reader.communicate()[0] if reader is not None else "{}"
+    said = beside.communicate()[0] if beside is not None else "{}"
     return ReadPhase(kind, latency, unanswered, json.loads(said or "{}"))
 
 
@@ -91,15 +119,19 @@ def _phase(plan: ReadsPlan, kind: str, trading: str, reading: str) -> ReadPhase:
 
 
 async def _fill(plan: ReadsPlan, address: str) -> None:
-    async with AsyncClient(address, client_number=_SHARED_CLIENT, timeout_s=60) as client:
-        for number in range(_STREAMS):
+    async with AsyncClient(address, client_number=reader.CLIENT, timeout_s=60) as client:
+        for number in range(reader.STREAMS):
             # Its only command, and the first of all: all that comes later has to be searched for others.
-            session = await client.session(resume=Checkpoint(_stream_id(number)), timeout_s=_SETUP_S)
+            session = await client.session(resume=Checkpoint(reader.stream_id(number)), timeout_s=_SETUP_S)
             await (await session.submit(DefineAccount(_TRADING_ACCOUNT + 1 + number, f"S{number}", True, True)))
             await session.close()
         session = await client.session(timeout_s=_SETUP_S, max_unanswered=4 * _BLOCK)
-        first = _TRADING_ACCOUNT + 1 + _STREAMS
-        numbers = (_LISTED_ACCOUNT, _TRADING_ACCOUNT, *range(first, max(first, plan.accounts - _STREAMS + 1)))
+        first = _TRADING_ACCOUNT + 1 + reader.STREAMS
+        numbers = (
+            reader.LISTED_ACCOUNT,
+            _TRADING_ACCOUNT,
+            *range(first, max(first, plan.accounts - reader.STREAMS + 1)),
+        )
         definitions = [DefineInstrument(n, f"I{n}", 10_000) for n in range(1, plan.instruments + 1)]
         for start in range(0, len(definitions), _BLOCK):
             await _all(session, definitions[start : start + _BLOCK])
@@ -108,7 +140,7 @@ async def _fill(plan: ReadsPlan, address: str) -> None:
             await _all(session, accounts[start : start + _BLOCK])
         for start in range(0, plan.orders, _BLOCK):
             ids = np.arange(start, min(start + _BLOCK, plan.orders), dtype=np.int64)
-            await session.submit_columns(_orders(_LISTED_ACCOUNT, ids % plan.instruments + 1, TimeInForce.GTC))
+            await session.submit_columns(_orders(reader.LISTED_ACCOUNT, ids % plan.instruments + 1, TimeInForce.GTC))
         await session.drain()
         await session.close()
 
@@ -116,10 +148,6 @@ async def _fill(plan: ReadsPlan, address: str) -> None:
 async def _all(session: AsyncSession, commands: Any) -> None:
     for handle in [await session.submit(command) for command in commands]:
         await handle
-
-
-def _stream_id(number: int) -> int:
-    return _SHARED_CLIENT << 32 | 1_000 + number
 
 
 def _orders(account: int, instruments: Any, tif: TimeInForce) -> CommandColumns:
@@ -166,59 +194,3 @@ async def _load(plan: ReadsPlan, address: str) -> tuple[dict[str, float], int]:
     histogram = new_histogram()
     record_us(histogram, np.array(took_us))
     return percentiles_us(histogram), len(due_ns) - len(took_us)
-
-
-# ---- the reader ------------------------------------------------------------------------------------------------------
-
-
-async def _read(kind: str, address: str, seconds: float) -> dict[str, Any]:
-    took_ms: list[float] = []
-    failed = most = 0
-    until = time.monotonic() + seconds
-    async with AsyncClient(address, client_number=_SHARED_CLIENT, timeout_s=30) as client:
-        while time.monotonic() < until:
-            began = time.monotonic()
-            try:
-                rows = await _once(kind, client)
-            except Unavailable:
-                failed += 1
-                continue
-            took_ms.append((time.monotonic() - began) * 1e3)
-            most = max(most, rows)
-    median_ms = round(float(np.median(took_ms)), 1) if took_ms else 0.0
-    return {"reads": len(took_ms), "failed": failed, "rows": most, "median_ms": median_ms}
-
-
-async def _once(kind: str, client: AsyncClient) -> int:
-    if kind == "open_orders":
-        return len(await client.open_orders(_LISTED_ACCOUNT))
-    if kind == "accounts":
-        return len(await client.accounts())
-    if kind == "instruments":
-        return len(await client.instruments())
-    return sum(await asyncio.gather(*(_resume(client, number) for number in range(_STREAMS))))
-
-
-async def _resume(client: AsyncClient, number: int) -> int:
-    """A session that has seen the first event of all: what came later of its own, and all that has to be searched."""
-    checkpoint = Checkpoint(_stream_id(number), last_seen=ReportId(1, 0, 0), next_no=2)
-    session = await client.session(resume=checkpoint, timeout_s=30)
-    # An order of its own waits behind everything that is older.
-    handle = await session.place(
-        account=_TRADING_ACCOUNT, instrument=1, side="buy", quantity_lots=1, price_ticks=_PRICE_TICKS, tif="ioc"
-    )
-    with suppress(Refused):
-        await handle
-    await session.close()
-    return 1
-
-
-def main() -> int:
-    """The reader: kind, address, seconds."""
-    kind, address, seconds = sys.argv[1:]
-    sys.stdout.write(json.dumps(uvloop.run(_read(kind, address, float(seconds)))))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,9 +1,10 @@
 """The command line as a user runs it, and the flash1 vectors as flow files."""
 
+import gc
 import gzip
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,23 @@ class Vector:
     flow: Path
     trades: list[tuple[int, int, int, int]]
     """(taker id, maker id, price, quantity) in order."""
+
+
+_LOG_LINES = 60
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what the local clusters logged that run at that moment: their directories go with them."""
+    report = yield
+    if report.failed:
+        for running in [one for one in gc.get_objects() if isinstance(one, LocalCluster)]:
+            for log in sorted(running.data_dir.glob("logs/*.log")):
+                tail = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+                report.sections.append((f"{log.name} in {running.data_dir}", "\n".join(tail)))
+    return report
 
 
 @pytest.fixture(scope="session")
