@@ -9,6 +9,8 @@ from lockstep.bench.cluster import BenchPlan, BenchResult, Phase, run_bench
 from lockstep.bench.failover import FAULTS, LEFT_OUT, FailoverPlan, FailoverResult, run_failover_bench
 from lockstep.bench.matching import MatchingFigures, MatchingPlan, machine, run_matching_bench
 from lockstep.bench.reads import READS, ReadsPlan, moved, run_reads_bench
+from lockstep.bench.reconnect import LEFT_OUT as RECONNECT_LEFT_OUT
+from lockstep.bench.reconnect import ReconnectPlan, run_reconnect_bench
 from lockstep.bench.restart import RestartPlan, run_restart_bench
 from lockstep.bench.soak import LEFT_OUT as SOAK_LEFT_OUT
 from lockstep.bench.soak import SoakPlan, run_soak
@@ -300,6 +302,31 @@ def reads(
         console.print(f"{text} (medians of {rounds} rounds)", highlight=False)
     write_json(json_file, {"phases": [asdict(phase) for phase in phases]})
     return int(any(phase.unanswered or phase.read.get("reads") == 0 for phase in phases))
+
+
+@command.command("reconnect")
+@json_option
+@engine_option("native")
+@click.option("--clients", type=click.IntRange(2, 10_000), default=1_000, show_default=True)
+@click.option("--patience", "patience_s", type=Real(1, 600), default=60.0, show_default=True, help="Seconds for each.")
+@expected_errors
+def reconnect(json_file: Output | None, engine: str, clients: int, patience_s: float) -> int:
+    """Kill one of two gateways under many clients, and measure until each of them trades again.
+
+    Exit code 1 if one did not, or an epoch began.
+    """
+    console = make_console(json_file)
+    plan = ReconnectPlan(IMPLEMENTATIONS[engine], clients, patience_s)
+    result = run_reconnect_bench(plan, lambda text: console.print(text, highlight=False))
+    console.print(
+        f"{result.clients} clients, {result.moved} of them at the gateway that died: an answer after p50 "
+        f"{result.p50_s:g} s, p99 {result.p99_s:g} s, the last after {result.last_s:g} s; {result.unanswered} without\n"
+        f"{result.connections} streams begun, {result.client_cpu_s:g} s of CPU of the clients, {result.epochs} epochs\n"
+        f"left out: {RECONNECT_LEFT_OUT}",
+        highlight=False,
+    )
+    write_json(json_file, result.to_json())
+    return int(bool(result.unanswered or result.epochs))
 
 
 @command.command("soak")
