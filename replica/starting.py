@@ -1,23 +1,30 @@
 """What an engine says while it starts: how far the replay of its journal is, to whoever asks for its status.
 
 An engine serves once its state is there. Where that takes longer than a moment, a small server answers at its address
-until then, so that operators and supervisors see that it works, and on what. It does nothing else.
+until then, so that operators and supervisors see that it works, and on what. Whoever wants something of the engine
+itself is told to come again: UNAVAILABLE, as from one that is not there, and not that there is no such method.
 """
 
 import contextlib
 import os
 import threading
 import time
+from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
-from lockstep.runtime.process import EnvironmentFault, ProcessLog, start_grpc_server
+import grpc
+
+from lockstep.runtime.process import OPERATIONS, EnvironmentFault, ProcessLog, start_grpc_server
+from lockstep.runtime.refusal import Refusal
 from lockstep.runtime.topology import Member
-from lockstep.v1 import cluster_pb2
+from lockstep.v1 import cluster_pb2, replication_pb2_grpc
 
 _QUIET_S: Final = 0.5
 """Most starts are over by then, and pay for nothing."""
 _LOG_EVERY_S: Final = 2.0
+_UNARY: Final = ("Fence", "Query")
+_STREAMS: Final = ("FetchJournal", "FetchEvents", "FetchSnapshot")
 
 
 class Starting:
@@ -80,5 +87,25 @@ class Starting:
             # An address that is taken is told when the engine itself wants it.
             with contextlib.suppress(EnvironmentFault):
                 self._server = start_grpc_server(
-                    self._member.grpc_address, lambda _server: None, (), self.status, ready=False
+                    self._member.grpc_address,
+                    self._register,
+                    (),
+                    self.status,
+                    operations=dict.fromkeys(OPERATIONS, self._refuse),
+                    ready=False,
                 )
+
+    def _register(self, server: grpc.aio.Server) -> None:
+        servicer = replication_pb2_grpc.ReplicationServicer()
+        for method in _UNARY:
+            setattr(servicer, method, self._refuse)
+        for method in _STREAMS:
+            setattr(servicer, method, self._refuse_stream)
+        replication_pb2_grpc.add_ReplicationServicer_to_server(servicer, server)
+
+    async def _refuse(self, request: Any, context: Any) -> NoReturn:
+        del request, context
+        raise Refusal(grpc.StatusCode.UNAVAILABLE, f"{self._member.name} is {self.status().why}; ask again")
+
+    async def _refuse_stream(self, request: Any, context: Any) -> AsyncIterator[NoReturn]:
+        yield await self._refuse(request, context)

@@ -125,7 +125,15 @@ class Rig:
 
     def fence(self, engine, epoch, sequencer, uuid="c1a5e000-0000-4000-8000-000000000001"):
         request = replication_pb2.FenceRequest(cluster_uuid=uuid, epoch=epoch, sequencer=sequencer)
-        return self.stubs[engine].Fence(request, timeout=DEADLINE_S, wait_for_ready=True)
+        give_up = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                return self.stubs[engine].Fence(request, timeout=DEADLINE_S, wait_for_ready=True)
+            except grpc.RpcError as error:
+                # One that is still starting says so, and to come again.
+                if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.05)
 
     def status(self, engine):
         return self.cluster[engine].GetStatus(cluster_pb2.GetStatusRequest(), timeout=DEADLINE_S, wait_for_ready=True)

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from typing import cast
 
 import grpc
 import pytest
@@ -10,7 +11,7 @@ from lockstep.replica import starting
 from lockstep.replica.starting import Starting
 from lockstep.runtime.process_log import open_log
 from lockstep.runtime.topology import Member, ProcessKind
-from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
+from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, replication_pb2, replication_pb2_grpc
 
 
 @pytest.fixture
@@ -37,6 +38,34 @@ def test_a_long_replay_tells_how_far_it_is_and_leaves_the_address_free(member: M
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", member.grpc_port))
+
+
+METHODS = [
+    ("Fence", replication_pb2.FenceRequest(cluster_uuid="u", epoch=1, sequencer=1)),
+    ("Query", replication_pb2.QueryRequest(session_id=1)),
+    ("FetchJournal", replication_pb2.FetchJournalRequest(from_seq=1)),
+    ("FetchEvents", replication_pb2.FetchEventsRequest()),
+    ("FetchSnapshot", replication_pb2.FetchSnapshotRequest()),
+]
+
+
+def test_who_wants_more_than_the_status_is_told_to_come_again(member: Member) -> None:
+    every = replication_pb2.DESCRIPTOR.services_by_name["Replication"].methods
+    assert {name for name, _ in METHODS} == {method.name for method in every}, "a method has no answer here"
+    with Starting(member, open_log("engine-3")) as one, grpc.insecure_channel(member.grpc_address) as channel:
+        ask(member)
+        one.on_replayed(1, 4)
+        stubs = replication_pb2_grpc.ReplicationStub(channel), cluster_pb2_grpc.ClusterStub(channel)
+        for stub, name, request in (
+            *((stubs[0], name, request) for name, request in METHODS),
+            (stubs[1], "TakeSnapshot", cluster_pb2.TakeSnapshotRequest()),
+            (stubs[1], "Reinit", cluster_pb2.ReinitRequest()),
+        ):
+            with pytest.raises(grpc.RpcError) as refused:
+                list(getattr(stub, name)(request, timeout=10))
+            error = cast(grpc.Call, refused.value)
+            assert error.code() is grpc.StatusCode.UNAVAILABLE, name
+            assert error.details() == "engine-3 is starting: it has replayed seq 1 of 4 (25 %); ask again"
 
 
 ENGINE = cluster_pb2.PROCESS_KIND_ENGINE
