@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lockstep.engine.reference import ReferenceEngine
-from lockstep.replica.effects import AckFrames, Effects, Journaled, PeerDigest, StreamFrames
+from lockstep.replica.effects import AckFrames, Effects, Event, Journaled, PeerDigest, StreamFrames
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.settings import ReplicaOptions, Restored
 from lockstep.stream.frames import Frame, FrameType, frame
@@ -88,7 +88,7 @@ class Node:
             self.machine.replay(kept)
         self.machine.start()
 
-    def step(self, event: object, *, journal: bool = True) -> Effects:
+    def step(self, event: Event, *, journal: bool = True) -> Effects:
         """One step; with `journal` the write completes at once and the effects of both steps are joined."""
         effects = self.machine.step(event, self.now_ns)
         self.effects.append(effects)

@@ -11,8 +11,8 @@ from lockstep.runtime.topology import Member, ProcessKind, Topology
 def topology(described: dict) -> Topology:
     def members(kind: ProcessKind) -> tuple[Member, ...]:
         return tuple(
-            Member(kind, number, "127.0.0.1", *ports, data_dir=Path(described["data"]) / f"{kind.name}-{number}")
-            for number, ports in enumerate(described[kind.name.lower()], start=1)
+            Member(kind, number, "127.0.0.1", grpc, watch, data_dir=Path(described["data"]) / f"{kind.name}-{number}")
+            for number, (grpc, watch) in enumerate(described[kind.name.lower()], start=1)
         )
 
     return Topology(

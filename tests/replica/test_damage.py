@@ -85,12 +85,18 @@ def test_unsynced_tail_that_the_machine_took_with_it_is_no_damage(killed, monkey
     journal.close()
 
 
+def mark_of(data_dir):
+    mark = read_witness(witness_path(data_dir)).mark
+    assert mark is not None
+    return mark
+
+
 def test_machine_that_went_down_under_replicated_makes_the_journal_another_one(killed, sequencer, monkeypatch):
     sequencer.next_seq = 42
     journal = Journal(killed, 1)
     before = journal.identity
     journal.write(JournalWrite((sequencer.commands(4),)), sync=False)
-    assert read_witness(witness_path(killed)).mark.unsynced
+    assert mark_of(killed).unsynced
     crashed = killed.with_name("crashed")
     shutil.copytree(killed, crashed)
     journal.close()
@@ -112,9 +118,9 @@ def test_background_sync_is_told_to_the_witness(killed, sequencer):
     sequencer.next_seq = 42
     journal = Journal(killed, 1)
     journal.write(JournalWrite((sequencer.commands(4),)), sync=False)
-    assert read_witness(witness_path(killed)).mark.synced.seq == 41
+    assert mark_of(killed).synced.seq == 41
     journal.sync()
-    assert read_witness(witness_path(killed)).mark.synced.seq == 45
+    assert mark_of(killed).synced.seq == 45
     journal.close()
 
 

@@ -16,7 +16,7 @@ from lockstep.replica.turnstile import Lane, never
 from lockstep.replica.view import ReplicaView
 from lockstep.runtime.refusal import Refusal
 from lockstep.stream.digest import GENESIS
-from lockstep.stream.frames import FrameType, encode_frame, frame
+from lockstep.stream.frames import FrameType, encode_frame, frame, seqs_of
 from lockstep.stream.records import COMMAND, EVENT, EventKind
 from lockstep.v1 import common_pb2, replication_pb2
 
@@ -70,7 +70,7 @@ def frames_of(fetches, request, used_up=never):
     """Seqs of all frames, how many replies they came in, and how many slices were used up."""
     steps = list(fetches.journal(request, "", used_up))
     replies = [step for step in steps if step is not None]
-    seqs = [module.seqs_of(raw)[0] for reply in replies for raw in reply.frames]
+    seqs = [seqs_of(raw)[0] for reply in replies for raw in reply.frames]
     return seqs, len(replies), steps.count(None)
 
 

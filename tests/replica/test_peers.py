@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import grpc
 import pytest
@@ -61,7 +62,7 @@ def fetcher(peers, tmp_path):
         Member(ProcessKind.ENGINE, number, "127.0.0.1", peer.port, 0, data_dir=tmp_path)
         for number, peer in enumerate(peers, start=1)
     )
-    answers = queue.SimpleQueue()
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
     made = PeerFetcher(members, SnapshotStore(tmp_path), answers.put)
 
     def fetch(peer):
@@ -116,7 +117,7 @@ class StallingLink:
 def test_transfer_over_a_link_that_is_slower_than_a_ping_is_not_broken_off(peers, tmp_path):
     link = StallingLink(peers[0].port, CHUNK, stall_s=2.5)
     member = Member(ProcessKind.ENGINE, 1, "127.0.0.1", link.port, 0, data_dir=tmp_path)
-    answers = queue.SimpleQueue()
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
     shell = PeerFetcher((member,), SnapshotStore(tmp_path), answers.put)
     shell.fetch_snapshot(FetchSnapshot(1))
     assert answers.get(timeout=30) == PeerSnapshot(1, "uuid-1", BASE)

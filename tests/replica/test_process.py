@@ -20,7 +20,7 @@ import pytest
 from lockstep.engine.pages import account_rows
 from lockstep.runtime.topology import LinkKind, inbound_links, outbound_links
 from lockstep.runtime.transport import Transport, wait_for_driver
-from lockstep.stream.frames import FrameFlag, decode_frame, encode_frame
+from lockstep.stream.frames import Frame, FrameFlag, decode_frame, encode_frame
 from lockstep.stream.records import EVENT, CommandKind
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, common_pb2, replication_pb2, replication_pb2_grpc
 
@@ -54,13 +54,17 @@ class Rig:
             "gateway": [ports[8:10]],
         }
         spec = importlib.util.spec_from_file_location("engine_process", ENGINE)
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         self.topology = module.topology(self.described)
         self.spawn("driver", "-m", "lockstep.runtime.driver", "--dir", str(self.aeron))
         wait_for_driver(self.aeron, DEADLINE_S)
         self.transport = Transport(self.aeron)
-        self.acks, self.released, self.window = [], [], []
+        self.acks: list[Frame] = []
+        self.released: list[Frame] = []
+        self.window: list[Frame] = []
         self.out, self.inbound = {}, []
         for sequencer in self.topology.sequencers:
             for (kind, engine), found in outbound_links(self.topology, sequencer).items():
@@ -225,11 +229,11 @@ def test_killed_standby_comes_back_as_learner_from_its_peer_and_grows(trading):
     rig.start(2)
     rig.until(rig.at(2, 37, cluster_pb2.ROLE_LEARNER), "catch-up of engine 2")
     # Epoch 2 begins at seq 17: nothing after it can have been told under epoch 1.
-    told = {"after": common_pb2.EventId(seq=16, index=2**32 - 1), "told_epoch": 1}
-    assert events_of(rig, 1, **told)["seq"].tolist()[0] == 17
-    told["after"].seq = 17
+    last = common_pb2.EventId(seq=16, index=2**32 - 1)
+    assert events_of(rig, 1, after=last, told_epoch=1)["seq"].tolist()[0] == 17
+    last.seq = 17
     with pytest.raises(grpc.RpcError, match="another one from seq 17 on") as parted:
-        events_of(rig, 1, **told)
+        events_of(rig, 1, after=last, told_epoch=1)
     assert parted.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     rig.send(leader.control(CommandKind.GROW, member=2), leader.commands(4))
     rig.until(rig.released_through(42), "release of what both have acked")

@@ -23,7 +23,7 @@ LISTINGS = {
 
 
 def test_one_listing_in_a_turn_and_none_for_some_times_as_long_as_it_took():
-    reads = Reads()
+    reads = Reads[int]()
     for number in range(3):
         assert reads.add(1, number, listing=True)
     assert reads.turn(1_000) == [0]
@@ -35,7 +35,7 @@ def test_one_listing_in_a_turn_and_none_for_some_times_as_long_as_it_took():
 
 
 def test_what_is_looked_up_waits_for_no_listing_but_has_an_end_in_each_turn():
-    reads = Reads()
+    reads = Reads[int | str]()
     reads.add(1, "page", listing=True)
     for number in range(LOOKUPS_A_TURN + 1):
         reads.add(1, number, listing=False)
@@ -45,7 +45,7 @@ def test_what_is_looked_up_waits_for_no_listing_but_has_an_end_in_each_turn():
 
 
 def test_one_caller_with_many_listings_delays_another_by_one():
-    reads = Reads()
+    reads = Reads[str]()
     for number in range(5):
         reads.add(1, f"greedy {number}", listing=True)
     reads.add(2, "modest", listing=True)
@@ -53,7 +53,7 @@ def test_one_caller_with_many_listings_delays_another_by_one():
 
 
 def test_what_is_beyond_the_bound_is_refused_and_taken_again_when_there_is_room():
-    reads = Reads()
+    reads = Reads[int | str]()
     assert all(reads.add(1, number, listing=True) for number in range(MAX_WAITING))
     assert not reads.add(2, "too many", listing=True)
     assert reads.add(2, "of another kind", listing=False)

@@ -25,7 +25,6 @@ def journal(tmp_path, sequencer):
         opened.write(JournalWrite((made,), epochs, (1, 1) if epochs else None), sync=False)
         opened.derived.keep((replayer.run(made),))
     opened.derived.write_pending()
-    opened.frames_written = frames
     yield opened
     opened.close()
 
@@ -41,7 +40,12 @@ def put(database, handles, family: str, key: int, value: bytes | None) -> None:
 
 def test_sound_journal_passes_and_every_batch_was_looked_at(journal):
     pauses = []
-    assert scrub(journal, 161, lambda: pauses.append(1) or True) is None
+
+    def pause() -> bool:
+        pauses.append(1)
+        return True
+
+    assert scrub(journal, 161, pause) is None
     assert len(pauses) == 41 // 8
 
 
@@ -62,6 +66,7 @@ def test_flipped_bit_in_a_stored_result_is_found(journal, family, key, bit):
 def test_missing_result_is_found(journal, family, key):
     put(journal.derived._db, journal.derived._handles, family, key, None)
     damage = scrub(journal, 161)
+    assert damage is not None
     assert damage.derived
     assert "no results are stored of the batch at seq 42" in damage.why
 
@@ -69,6 +74,7 @@ def test_missing_result_is_found(journal, family, key):
 def test_missing_batch_is_damage_of_the_journal(journal):
     put(journal._db, journal._handles, "commands", 42, None)
     damage = scrub(journal, 161)
+    assert damage is not None
     assert not damage.derived
     assert "the batch at seq 46 follows seq 41" in damage.why
 
@@ -78,6 +84,7 @@ def test_batch_that_is_not_of_the_epoch_that_the_table_says_is_found(journal):
     batch.put(b"epoch/" + (9).to_bytes(8, "big"), (42).to_bytes(8, "big"), journal._handles["meta"])
     journal._db.write(batch)
     damage = scrub(journal, 161)
+    assert damage is not None
     assert not damage.derived
     assert "at seq 42 is of epoch 1, its epoch table says 9" in damage.why
 
@@ -88,7 +95,7 @@ def test_what_is_not_committed_is_left_alone(journal):
 
 
 def test_journal_that_was_cut_meanwhile_is_no_damage(journal):
-    cut = []
+    cut: list[int] = []
 
     def pause() -> bool:
         if not cut:
@@ -111,4 +118,5 @@ def test_thread_goes_round_and_stops_at_what_it_finds(journal):
     while scrubber.found is None and time.monotonic() < deadline:
         time.sleep(0.01)
     scrubber.close()
+    assert scrubber.found is not None
     assert scrubber.found.derived

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import grpc
 import pytest
@@ -34,8 +35,9 @@ def posted():
 
 @pytest.fixture
 def service(posted):
-    view = SimpleNamespace(why="it catches up", applied_seq=0, cluster_uuid=UUID)
-    return ReplicationService(1, None, None, lambda: view, posted.append)
+    view: Any = SimpleNamespace(why="it catches up", applied_seq=0, cluster_uuid=UUID)
+    unused: Any = None
+    return ReplicationService(1, unused, unused, lambda: view, posted.append)
 
 
 class Context:
@@ -83,7 +85,13 @@ def test_an_answer_that_does_not_come_within_the_callers_time_is_not_waited_for(
 
 
 def test_an_order_to_fence_that_can_not_be_one_is_refused_before_the_loop_sees_it(service, posted):
-    odd = [{"epoch": 0}, {"epoch": 2**63}, {"sequencer": 64}, {"sequencer": 0}, {"cluster_uuid": "x"}]
+    odd: list[dict[str, Any]] = [
+        {"epoch": 0},
+        {"epoch": 2**63},
+        {"sequencer": 64},
+        {"sequencer": 0},
+        {"cluster_uuid": "x"},
+    ]
     for field in odd:
         request = replication_pb2.FenceRequest()
         request.MergeFrom(FENCE)
@@ -106,13 +114,14 @@ def engine(tmp_path):
     store = SnapshotStore(tmp_path)
     raw = encode_snapshot_file(UUID, BASE, bytes(range(256)) * (MEGABYTES * 4096))
     store.write(raw, 7, verified=True)
-    view = SimpleNamespace(why="", applied_seq=0, cluster_uuid=UUID)
+    view: Any = SimpleNamespace(why="", applied_seq=0, cluster_uuid=UUID)
+    unused: Any = None
     turnstile = Turnstile()
 
     def promise(call):
         call.done.set_result(FenceAnswer(1, True, 1, 0, 0, b"", 0, 0))
 
-    fetches = Fetches(1, None, None, lambda: view, store)
+    fetches = Fetches(1, unused, unused, lambda: view, store)
     address = f"127.0.0.1:{free_ports(1)[0]}"
     made = ReplicationService(1, fetches, turnstile, lambda: view, promise)
     server = start_grpc_server(address, register(made), (), cluster_pb2.GetStatusReply)

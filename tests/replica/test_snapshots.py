@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import types
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from lockstep.engine.native import NativeEngine
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.replica import snapshotter
 from lockstep.replica.divergence import EpochEntry
-from lockstep.replica.effects import JournalWrite
+from lockstep.replica.effects import JournalWrite, Notice
 from lockstep.replica.housekeeping import Housekeeping
 from lockstep.replica.journal import Journal, journal_path
 from lockstep.replica.replayer import Replayer
@@ -84,7 +85,12 @@ def test_epoch_table_that_does_not_lead_to_the_seq_is_refused():
 
 def test_only_snapshots_of_the_journals_own_history_are_usable():
     head = decode_head(encode_snapshot_file("u", BASE, b""))
-    history = {"cluster_uuid": "u", "epochs": (*BASE.epochs, EpochEntry(4, 9)), "tip_seq": 12, "base_seq": 0}
+    history: dict[str, Any] = {
+        "cluster_uuid": "u",
+        "epochs": (*BASE.epochs, EpochEntry(4, 9)),
+        "tip_seq": 12,
+        "base_seq": 0,
+    }
     assert usable([head], **history) == (head,)
     assert usable([head], **history | {"cluster_uuid": ""}) == (head,)
     assert not usable([head], **history | {"cluster_uuid": "other"})
@@ -178,7 +184,9 @@ def test_asking_again_while_a_snapshot_is_taken_does_not_take_two(tmp_path, sequ
     # `alive` is called in the middle of the work: there the operator's call asks once more.
     taker = SnapshotTaker(follower, store, ReferenceEngine, plan, store.ask, SnapshotterFigures())
     store.ask()
-    assert taker.turn(1).seq == 21
+    taken = taker.turn(1)
+    assert taken is not None
+    assert taken.seq == 21
     journal.write(JournalWrite((sequencer.commands(4),), committed_seq=21), sync=True)
     journal.note_committed(25)
     assert taker.turn(2) is None
@@ -193,6 +201,7 @@ def test_figures_follow_what_the_taker_does(tmp_path, sequencer):
     store = SnapshotStore(tmp_path / "data")
     taker = SnapshotTaker(follower, store, ReferenceEngine, EAGER, lambda: None, figures)
     head = taker.turn(1)
+    assert head is not None
     assert (figures.following, figures.committed_seq, figures.replayed_seq) == (True, 21, 21)
     (stored,) = store.stored()
     assert (figures.seq, figures.size_bytes, figures.taken_ns) == (21, head.file_bytes, stored.taken_ns)
@@ -241,7 +250,7 @@ def test_snapshot_that_is_not_reproduced_is_rejected_loudly(tmp_path, sequencer,
 
 
 @pytest.mark.parametrize("engine", [ReferenceEngine, NativeEngine])
-def test_start_from_a_snapshot_and_the_tail_is_the_start_from_the_journal(tmp_path, sequencer, engine):
+def test_start_from_a_snapshot_and_the_tail_is_the_start_from_the_journal(tmp_path, sequencer, monkeypatch, engine):
     journal = filled(tmp_path / "data", sequencer, batches=3)
     follower, taker = taker_of(tmp_path / "data", tmp_path)
     taker.turn(1)
@@ -250,9 +259,14 @@ def test_start_from_a_snapshot_and_the_tail_is_the_start_from_the_journal(tmp_pa
         journal.write(JournalWrite((sequencer.commands(4),)), sync=True)
     whole = started(journal, None, engine)
     store = SnapshotStore(tmp_path / "data")
-    replayed = []
+    replayed: list[int] = []
     frames = journal.frames
-    journal.frames = lambda from_seq: (replayed.append(from_seq), frames(from_seq))[1]
+
+    def noted(from_seq):
+        replayed.append(from_seq)
+        return frames(from_seq)
+
+    monkeypatch.setattr(journal, "frames", noted)
     quick = started(journal, store, engine)
     assert replayed[-1] == 14
     assert (quick.applied_seq, quick.digest, quick.head.epochs) == (21, whole.digest, whole.head.epochs)
@@ -288,21 +302,21 @@ def test_snapshots_under_each_others_names_are_not_used(tmp_path, sequencer):
     store.path(21).rename(store.path(17))
     assert store.heads() == ()
     assert [path.name for path, _ in store.unreadable()] == [store.path(17).name]
-    journal.derived.truncate(17)
     # Whoever looks only at the names finds out when the content is read.
     store.path(21).write_bytes(raw)
     with_both = Replayer(ReferenceEngine)
     for made in journal.frames(1):
         if made.last_seq <= 17:
             with_both.run(made)
-    said = []
+    said: list[Notice] = []
     store.path(17).write_bytes(with_both.snapshot("uuid-1"))
     heads = store.heads()
     store.path(21).write_bytes(store.read(17))
     source = Misnamed(store, heads)
     machine = restore(journal, ReplicaOptions(1, (1, 2)), ReferenceEngine, lambda: None, source, said.append)
     assert machine.applied_seq == 21
-    assert all(notice.event == "snapshot_damaged" for notice in said)
+    assert [notice.event for notice in said] == ["snapshot_damaged"]
+    assert "seq 21 is another snapshot" in said[0].detail
     journal.close()
 
 
@@ -322,6 +336,9 @@ class Misnamed:
     def read(self, seq):
         return self.store.read(seq)
 
+    def open(self, seq):
+        return self.store.open(seq)
+
 
 def test_damaged_snapshot_is_set_aside_and_nothing_is_cut_at_it(tmp_path, sequencer):
     journal = filled(tmp_path / "data", sequencer)
@@ -331,8 +348,9 @@ def test_damaged_snapshot_is_set_aside_and_nothing_is_cut_at_it(tmp_path, sequen
     follower.close()
     member = Member(ProcessKind.ENGINE, 1, "127.0.0.1", 0, 0, data_dir=tmp_path / "data")
     topology = Topology("t", (), tmp_path, (), (member,), (), snapshots=Snapshots(journal_keep_commands=1))
-    said, cuts = [], []
-    view = types.SimpleNamespace(committed_seq=100)
+    said: list[Notice] = []
+    cuts: list[int] = []
+    view: Any = types.SimpleNamespace(committed_seq=100)
     keeper = Housekeeping(
         topology, member, journal=journal, store=store, view=lambda: view, cut=cuts.append, on_notice=said.append
     )

@@ -44,6 +44,7 @@ def test_newest_of_many_marks_counts_also_over_restarts_and_the_file_does_not_gr
     put(path, *map(seq, range(1, 100)))
     put(path, seq(100), seq(101))
     said = read_witness(path)
+    assert said.mark is not None
     assert (said.mark.written.seq, said.count) == (101, 101)
     assert path.stat().st_size == PAGES * PAGE_BYTES
 
@@ -54,6 +55,7 @@ def test_flipped_bit_costs_one_mark_and_is_told(path):
     raw[9 * PAGE_BYTES + 100] ^= 1
     path.write_bytes(raw)
     said = read_witness(path)
+    assert said.mark is not None
     assert (said.mark.written.seq, said.damaged) == (8, 1)
 
 
