@@ -33,6 +33,9 @@ INSTRUMENTS, ACCOUNTS = (7, 8), (1, 2, 3)
 UNLIMITED = AccountFlag.UNLIMITED_CASH | AccountFlag.UNLIMITED_POSITIONS
 CALLS = (Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION, Phase.CLOSING_AUCTION, Phase.CLOSED, Phase.VOLATILITY_AUCTION)
 
+Half = dict[int, tuple[int, int]]
+"""One side of a book: price -> quantity, orders."""
+
 
 def record(kind, layout=COMMAND, **fields):
     row = np.zeros(1, dtype=layout)
@@ -146,8 +149,9 @@ def test_books_from_events_are_the_engines_after_every_burst(name, seed):
     engine = implementation(name)()
     engine.apply(np.concatenate(list(opening())), first_seq=1, timestamp_ns=1)
     books = Books(engine.last_seq)
-    told = {number: ({}, {}) for number in INSTRUMENTS}
-    seen, flags, session_no = Counter(), 0, 1
+    told: dict[int, tuple[Half, Half]] = {number: ({}, {}) for number in INSTRUMENTS}
+    seen: Counter[int] = Counter()
+    flags, session_no = 0, 1
     for turn in range(400):
         now_ns = 10 + 7 * turn
         commands, session_no = burst(pick, now_ns, session_no)
@@ -190,11 +194,10 @@ def test_books_loaded_in_pages_while_everything_goes_on_are_those_of_one_seq(nam
     for _ in range(60):
         trade()
     for _ in range(8):
-        missed, books, after, more = [], None, (0, 0), True
+        missed, after, more = [], (0, 0), True
+        books = Books(engine.last_seq)
         while more:
             page = engine.all_orders_page(after, pick.choice((1, 3, 8)))
-            if books is None:
-                books = Books(engine.last_seq)
             books.load(resting_orders(order_rows(page.rows)), engine.last_seq)
             after, more = page.after, page.more
             missed += [trade() for _ in range(pick.choice((0, 1, 1, 2)))]

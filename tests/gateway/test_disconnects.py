@@ -73,6 +73,7 @@ class Rig:
     def submit(self, session_id, count=1):
         records = np.zeros(count, dtype=COMMAND)
         session = self.machine.sessions.get(session_id)
+        assert session is not None
         records["kind"], records["session_id"], records["gateway"] = CommandKind.NEW_ORDER, session_id, 3
         records["session_no"] = np.arange(session.expected, session.expected + count)
         self.machine.submit(session, records, self.now_ms * MS)

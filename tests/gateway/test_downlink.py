@@ -142,6 +142,7 @@ def test_one_that_had_them_after_all_starts_that_while_anew():
 def test_what_was_told_and_is_no_longer_history_leaves_it_behind_at_once():
     downlink = Downlink(10)
     assert failed(downlink, 1_000, parted=True)
+    assert downlink.left_behind is not None
     assert downlink.left_behind.parted
 
 

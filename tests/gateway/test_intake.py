@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from lockstep.stream.records import COMMAND
 
 @pytest.fixture
 def reopen(tmp_path):
-    logs = []
+    logs: list[IntakeLog] = []
 
     def make(now_s=100):
         if logs:
@@ -183,7 +184,8 @@ class FullDisk:
 
 def test_full_disk_is_told_once_with_place_and_remedy_and_stays_told(tmp_path):
     log = IntakeLog(tmp_path / "intake", cluster="c", gateway=1, now_s=1)
-    log._db = FullDisk(log._db)
+    full: Any = FullDisk(log._db)
+    log._db = full
     with pytest.raises(EnvironmentFault) as first:
         log.write([(1, commands(1))])
     said = str(first.value)

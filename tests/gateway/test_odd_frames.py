@@ -61,10 +61,13 @@ def test_a_gateway_still_serves_after_odd_frames(seed):
     delivered = machine.on_frames([release(now_seq + 1)], now_ns).events
     assert delivered is not None
     assert delivered["seq"].tolist() == [now_seq + 1, now_seq + 2]
+    assert machine.uplink.leader is not None
     assert (machine.uplink.leader.reign, machine.epoch) == (7, 7)
     records = np.zeros(2, dtype=COMMAND)
     records["kind"], records["session_id"], records["session_no"] = 1, 10, [1, 2]
-    assert machine.submit(machine.sessions.get(10), records, now_ns).taken == 2
+    session = machine.sessions.get(10)
+    assert session is not None
+    assert machine.submit(session, records, now_ns).taken == 2
     (sent,) = machine.flush(now_ns).sends
     assert (sent.timestamp_ns, sent.first_seq, sent.count) == (7, 1, 2)
     # One odd number changes nothing; one that is said for a while does, and the sequencer's own put it right.

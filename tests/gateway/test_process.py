@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import time
+from typing import Any
 
 import grpc
 import pytest
@@ -15,7 +16,7 @@ from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EventKind
-from lockstep.v1 import cluster_pb2, orders_pb2
+from lockstep.v1 import cluster_pb2, common_pb2, orders_pb2
 
 S1, S2, ACME = (1 << 32) | 5, (2 << 32) | 6, 7
 
@@ -129,16 +130,20 @@ def test_client_is_held_to_its_token_sessions_and_accounts(topology, cluster, ma
     adjust = orders_pb2.AdjustCash(account=1, amount_micros=5)
     client.send(command=orders_pb2.Command(session_no=3, adjust_cash=adjust))
     assert [(row.kind, row.code) for row in client.rows(3)] == [(2, 1006), (1, 0), (2, 1006)]
-    refused = (
+    refused: tuple[dict[str, Any], ...] = (
         {"mass_cancel": orders_pb2.MassCancelOrders(account=0, instrument=ACME)},
         {"mass_cancel": orders_pb2.MassCancelOrders(account=1, block=True)},
         {"mass_cancel": orders_pb2.MassCancelOrders(account=2)},
-        {"set_phase": orders_pb2.SetPhase(phase=4)},
+        {"set_phase": orders_pb2.SetPhase(phase=common_pb2.PHASE_HALT)},
         {"set_account_status": orders_pb2.SetAccountStatus(account=1)},
     )
     for number, fields in enumerate(refused, 4):
         client.send(command=orders_pb2.Command(session_no=number, **fields))
-    client.send(batch=orders_pb2.CommandBatch(first_no=9, count=1, kind=[4], instrument=[ACME]))
+    client.send(
+        batch=orders_pb2.CommandBatch(
+            first_no=9, count=1, kind=[common_pb2.COMMAND_KIND_MASS_CANCEL], instrument=[ACME]
+        )
+    )
     assert [(row.kind, row.code) for row in client.rows(6)] == [(2, 1006)] * 6
     client.send(command=orders_pb2.Command(session_no=10, mass_cancel=orders_pb2.MassCancelOrders(account=1)))
     assert [row.kind for row in client.rows(2)] == [EventKind.CANCELED, EventKind.MASS_CANCELED]

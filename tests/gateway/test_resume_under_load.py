@@ -7,7 +7,7 @@ import time
 import grpc
 import pytest
 
-from lockstep.v1 import orders_pb2
+from lockstep.v1 import common_pb2, orders_pb2
 
 ALICE, BOB, ACME = 1, 2, 7
 S1, S2 = (1 << 32) | 5, (2 << 32) | 6
@@ -34,8 +34,9 @@ class Flow:
             if self._stop.is_set():
                 return
             batch = orders_pb2.CommandBatch(
-                first_no=first, count=4, side=[2], order_type=[1], tif=[3], account=[BOB], instrument=[ACME],
-                price_ticks=[100], quantity_lots=[1],
+                first_no=first, count=4, side=[common_pb2.SIDE_SELL], order_type=[common_pb2.ORDER_TYPE_LIMIT],
+                tif=[common_pb2.TIME_IN_FORCE_IOC], account=[BOB], instrument=[ACME], price_ticks=[100],
+                quantity_lots=[1],
             )  # fmt: skip
             yield orders_pb2.SessionRequest(batch=batch)
 

@@ -24,7 +24,8 @@ class Feed:
     def __init__(self, gateway, feeds, instruments=(ACME,), **wanted):
         request = market_data_pb2.SubscribeRequest(instruments=instruments, feeds=feeds, **wanted)
         self.call = gateway.market.Subscribe(request)
-        self.levels, self.best, self.trades, self.seqs = {}, None, [], {}
+        self.levels, self.trades, self.seqs = {}, [], {}
+        self.best = market_data_pb2.BestBidOffer()
         self.count = len(feeds) * len(instruments)
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._read)
@@ -232,7 +233,7 @@ def test_client_of_the_package_has_every_trade_once_when_its_gateway_was_down(
 ):
     client = gateway.session(S1)
     client.expect("welcome")
-    seen = []
+    seen: list[tuple[int, int]] = []
     with Client(topology.gateways[0].grpc_address) as trader:
         subscription = trader.subscribe(["ACME"], feeds=[PackageFeed.L1, PackageFeed.TRADES])
 

@@ -257,7 +257,7 @@ def test_batch_of_a_wrong_shape_is_refused_whole_and_the_session_goes_on(gateway
         (batch(1, 3, price_ticks=[1, 2]), Code.MALFORMED_BATCH),
         (batch(1, 0), Code.MALFORMED_BATCH),
         (batch(0, 1), Code.MALFORMED_BATCH),
-        (orders_pb2.CommandBatch(first_no=1, count=5000, side=[1]), Code.BATCH_TOO_LARGE),
+        (orders_pb2.CommandBatch(first_no=1, count=5000, side=[common_pb2.SIDE_BUY]), Code.BATCH_TOO_LARGE),
     ]
     for message, code in wrong:
         client.send(batch=message)

@@ -126,6 +126,7 @@ def test_no_more_is_fetched_than_a_slow_client_reads(world: World, monkeypatch: 
     told(stream)
     world.driver.streams.on_drained(stream)
     call = world.answer(page(41, 100, paused=False))
+    assert isinstance(call.request, replication_pb2.FetchEventsRequest)
     assert (call.request.after.seq, stream.resuming) == (40, False)
     world.driver.streams.on_drained(stream)
     assert (world.open, stream.pending_rows, stream.end) == ([], 60, None)
@@ -162,6 +163,7 @@ def test_who_asks_for_a_number_that_no_engine_can_tell_has_to_come_again(world: 
         world.pass_time(50)
         if stream.end is not None:
             break
+    assert stream.end is not None
     assert "how far the session has come is not known now" in stream.end.text
     assert world.now <= (1_000 + 3_200) * MS
 
@@ -170,12 +172,14 @@ def test_searches_are_begun_where_the_client_left_off(world: World) -> None:
     opened(world, last_seen=common_pb2.EventId(seq=70, index=2), last_epoch=3)
     ((call, inquiry, _),) = world.open
     assert isinstance(inquiry, EventSearch)
+    assert isinstance(call.request, replication_pb2.FetchEventsRequest)
     assert (call.request.after.seq, call.request.after.index, call.request.to_seq) == (70, 2, 100)
 
 
 def test_welcome_waits_for_the_epoch_that_the_client_was_told_and_nothing_comes_before_it(world: World) -> None:
     stream = opened(world, last_seen=common_pb2.EventId(seq=70, index=2), last_epoch=4)
     assert told(stream) == []
+    assert world.driver.machine.downlink is not None
     world.driver.machine.downlink.epoch = 4
     world.pass_time(10)
     assert [said.WhichOneof("message") for said in told(stream)] == ["welcome"]
@@ -184,6 +188,7 @@ def test_welcome_waits_for_the_epoch_that_the_client_was_told_and_nothing_comes_
 def test_a_stream_that_is_taken_over_before_its_welcome_only_ends_and_says_why(world: World) -> None:
     first = opened(world, last_seen=common_pb2.EventId(seq=70, index=2), last_epoch=4)
     opened(world)
+    assert first.end is not None
     assert (told(first), first.end.code) == ([], Code.SESSION_TAKEN_OVER)
 
 
@@ -191,4 +196,5 @@ def test_a_gateway_that_stays_behind_ends_the_stream_without_a_welcome(world: Wo
     stream = opened(world, last_seen=common_pb2.EventId(seq=70, index=2), last_epoch=4)
     for _ in range(310):
         world.pass_time(10)
+    assert stream.end is not None
     assert (told(stream), stream.end.code) == ([], Code.UNAVAILABLE)

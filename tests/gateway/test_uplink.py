@@ -34,7 +34,9 @@ class Rig:
     def __init__(self):
         self.sessions = SessionTable(credit=1000)
         self.sessions.open(S, "", 1, 1)
-        self.session = self.sessions.get(S)
+        session = self.sessions.get(S)
+        assert session is not None
+        self.session = session
         self.uplink = Uplink(3, 9, max_commands=100, resend_ns=250 * MS, rewind_ns=20 * MS)
         self.number = 0
 

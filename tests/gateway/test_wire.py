@@ -1,19 +1,26 @@
 """The session stream's messages by the fast twin: whatever is legal is read as the public message says."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from lockstep.gateway.reports import ReportRows, report_batch, report_messages
-from lockstep.gateway.validation import ShapeError, check_shape
+from lockstep.gateway.validation import ColumnBatch, ShapeError, check_shape
 from lockstep.gateway.wire import ADMIN_COMMANDS, Unparsable, admin_record, command_columns, decode_request
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EVENT, LIMITS, RULES, SETTING, TRANSFER, CommandKind
 from lockstep.v1 import orders_pb2
 from lockstep.wire.v1 import columns_pb2
 
+messages: Any = orders_pb2
+"""Its enums here are numbers, as on the wire: a client may send any."""
+
 
 def read(batch):
-    return decode_request(orders_pb2.SessionRequest(batch=batch).SerializeToString()).batch
+    found = decode_request(orders_pb2.SessionRequest(batch=batch).SerializeToString()).batch
+    assert isinstance(found, ColumnBatch)
+    return found
 
 
 def rows(batch, name):
@@ -21,25 +28,25 @@ def rows(batch, name):
 
 
 def test_public_batch_is_read_by_the_twin_column_by_column():
-    batch = read(orders_pb2.CommandBatch(first_no=4, count=2, side=[1, 2], price_ticks=[-5, 7], account=[3]))
+    batch = read(messages.CommandBatch(first_no=4, count=2, side=[1, 2], price_ticks=[-5, 7], account=[3]))
     assert (batch.first_no, batch.count, sorted(batch.columns)) == (4, 2, ["account", "price_ticks", "side"])
     assert rows(batch, "price_ticks") == [-5, 7]
     assert batch.columns["side"].dtype == np.uint8
 
 
 def test_enum_value_above_127_is_read_by_the_public_message():
-    batch = read(orders_pb2.CommandBatch(first_no=1, count=2, side=[1, 300]))
+    batch = read(messages.CommandBatch(first_no=1, count=2, side=[1, 300]))
     assert rows(batch, "side") == [1, 256]
 
 
 def test_one_wide_enum_value_is_not_taken_for_two_narrow_ones():
-    batch = read(orders_pb2.CommandBatch(first_no=1, count=2, side=[300]))
+    batch = read(messages.CommandBatch(first_no=1, count=2, side=[300]))
     assert rows(batch, "side") == [256]
 
 
 def test_split_column_is_put_together():
-    first = orders_pb2.CommandBatch(first_no=1, count=4, side=[1, 2, 1]).SerializeToString()
-    raw = first + orders_pb2.CommandBatch(side=[2]).SerializeToString()
+    first = messages.CommandBatch(first_no=1, count=4, side=[1, 2, 1]).SerializeToString()
+    raw = first + messages.CommandBatch(side=[2]).SerializeToString()
     whole = columns_pb2.SessionRequest()
     body = b"\x1a" + bytes([len(raw)]) + raw
     assert whole.ParseFromString(body) == len(body)
@@ -48,13 +55,13 @@ def test_split_column_is_put_together():
 
 def test_column_that_is_not_packed_is_not_lost():
     # Field 4 (side) as two varints.
-    raw = orders_pb2.CommandBatch(first_no=1, count=2).SerializeToString() + b"\x20\x02\x20\x01"
+    raw = messages.CommandBatch(first_no=1, count=2).SerializeToString() + b"\x20\x02\x20\x01"
     assert rows(decode_request(b"\x1a" + bytes([len(raw)]) + raw).batch, "side") == [2, 1]
 
 
 def test_column_of_wrong_length_is_told_by_its_rows():
     with pytest.raises(ShapeError, match="column price_ticks has 3 rows in a batch of 2"):
-        check_shape(read(orders_pb2.CommandBatch(first_no=1, count=2, price_ticks=[1, 2, 3])), 10)
+        check_shape(read(messages.CommandBatch(first_no=1, count=2, price_ticks=[1, 2, 3])), 10)
 
 
 @pytest.mark.parametrize("raw", [b"", b"\xff\xff", b"\x1a\x05ab"])
@@ -64,8 +71,9 @@ def test_other_bytes_are_unparsable(raw):
 
 
 def test_single_command_is_a_batch_of_one():
-    order = orders_pb2.NewOrder(account=3, instrument=7, side=1, order_type=1, tif=2, price_ticks=9, quantity_lots=2)
+    order = messages.NewOrder(account=3, instrument=7, side=1, order_type=1, tif=2, price_ticks=9, quantity_lots=2)
     batch = command_columns(orders_pb2.Command(session_no=6, new_order=order))
+    assert isinstance(batch, ColumnBatch)
     assert (batch.first_no, batch.count) == (6, 1)
     assert {name: rows(batch, name) for name in ("kind", "side", "price_ticks")} == {
         "kind": [1],
@@ -97,10 +105,11 @@ def test_report_batch_of_the_twin_is_read_by_the_public_message():
 
 
 def test_mass_cancel_carries_its_scope_and_the_kill_switch():
-    mass = orders_pb2.MassCancelOrders(account=3, instrument=7, side=2, session_id=99, block=True)
-    columns = command_columns(orders_pb2.Command(session_no=1, mass_cancel=mass)).columns
+    mass = messages.MassCancelOrders(account=3, instrument=7, side=2, session_id=99, block=True)
+    batch = command_columns(orders_pb2.Command(session_no=1, mass_cancel=mass))
+    assert isinstance(batch, ColumnBatch)
     fields = ("kind", "account", "instrument", "side", "order_id", "flags")
-    assert [columns[name].tolist() for name in fields] == [[4], [3], [7], [2], [99], [1]]
+    assert [batch.columns[name].tolist() for name in fields] == [[4], [3], [7], [2], [99], [1]]
 
 
 def record(*, allowed=True, **message):
@@ -113,7 +122,7 @@ def record(*, allowed=True, **message):
     [
         (
             {
-                "set_phase": orders_pb2.SetPhase(
+                "set_phase": messages.SetPhase(
                     instrument=7, phase=2, next_phase=3, until_ns=5, reference_price_ticks=4
                 )
             },
@@ -121,7 +130,7 @@ def record(*, allowed=True, **message):
             {"kind": 68, "instrument": 7, "value": 2, "next_value": 3, "until_ns": 5, "reference_price_ticks": 4},
         ),
         (
-            {"set_account_status": orders_pb2.SetAccountStatus(account=3, status=4)},
+            {"set_account_status": messages.SetAccountStatus(account=3, status=4)},
             SETTING,
             {"kind": 69, "account": 3, "value": 4},
         ),
@@ -145,7 +154,7 @@ def record(*, allowed=True, **message):
         ),
         (
             {
-                "set_price_limits": orders_pb2.SetPriceLimits(
+                "set_price_limits": messages.SetPriceLimits(
                     instrument=7, band_ppm=1, collar_ppm=2, breaker_ppm=3, breaker_window_ns=4, breaker_pause_ns=5,
                     breaker_phase=4,
                 )
@@ -182,10 +191,10 @@ def test_every_command_of_the_protocol_but_orders_needs_the_admin_entitlement():
 @pytest.mark.parametrize(
     ("message", "code"),
     [
-        ({"set_phase": orders_pb2.SetPhase(instrument=7)}, Code.MISSING_FIELD),
-        ({"set_phase": orders_pb2.SetPhase(phase=300)}, Code.UNKNOWN_ENUM_VALUE),
-        ({"set_phase": orders_pb2.SetPhase(phase=1, next_phase=-1)}, Code.UNKNOWN_ENUM_VALUE),
-        ({"set_account_status": orders_pb2.SetAccountStatus(account=7, status=256)}, Code.UNKNOWN_ENUM_VALUE),
+        ({"set_phase": messages.SetPhase(instrument=7)}, Code.MISSING_FIELD),
+        ({"set_phase": messages.SetPhase(phase=300)}, Code.UNKNOWN_ENUM_VALUE),
+        ({"set_phase": messages.SetPhase(phase=1, next_phase=-1)}, Code.UNKNOWN_ENUM_VALUE),
+        ({"set_account_status": messages.SetAccountStatus(account=7, status=256)}, Code.UNKNOWN_ENUM_VALUE),
     ],
 )
 def test_enum_value_that_no_record_can_hold_is_refused(message, code):

@@ -42,6 +42,7 @@ class Market:
 
     def levels(self):
         view = self.engine.book(ACME, 1000)
+        assert view is not None
         return [
             [(level.price_ticks, level.quantity_lots, level.orders) for level in side]
             for side in (view.bids, view.asks)

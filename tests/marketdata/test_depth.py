@@ -46,7 +46,7 @@ class Venue:
 
     def best(self, instrument, side, depth):
         """(price, lots) of the best levels, from the orders alone."""
-        levels = {}
+        levels: dict[int, int] = {}
         for number, at, price in self.orders.values():
             if (number, at) == (instrument, side):
                 levels[price] = levels.get(price, 0) + 1

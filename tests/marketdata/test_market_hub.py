@@ -10,7 +10,7 @@ from lockstep.engine.pages import INSTRUMENT_COLUMNS, MAX_ROWS, order_rows
 from lockstep.engine.snapshot_format import OrderRow, encode_order
 from lockstep.marketdata import market_hub
 from lockstep.marketdata.books import Books
-from lockstep.marketdata.encodings import L2, TRADES
+from lockstep.marketdata.encodings import L2, TRADES, Encodings
 from lockstep.marketdata.market import MOST_IN_TURN, Subscription
 from lockstep.marketdata.market_hub import MarketHub, resting_orders
 from lockstep.runtime.engines import EnginesUnavailable
@@ -68,6 +68,10 @@ class Engines:
         return reply
 
 
+def hub_of(engines):
+    return MarketHub(engines, lambda: SEQ, lambda: EPOCH)
+
+
 def accepted(seq, instrument, price):
     row = np.zeros(1, dtype=EVENT)
     row["kind"], row["flags"], row["side"] = EventKind.ACCEPTED, EventFlag.BOOKS, 1
@@ -117,7 +121,7 @@ async def spin(turns, look):
 
 def test_loop_gets_its_turn_while_books_are_loaded_and_told(monkeypatch: pytest.MonkeyPatch):
     loaded, made = [0], [0]
-    load, encode = Books.load, market_hub.Encodings.book
+    load, encode = Books.load, Encodings.book
 
     def count_orders(books, orders, as_of=0):
         rows = list(orders)
@@ -131,12 +135,12 @@ def test_loop_gets_its_turn_while_books_are_loaded_and_told(monkeypatch: pytest.
         return body
 
     monkeypatch.setattr(Books, "load", count_orders)
-    monkeypatch.setattr(market_hub.Encodings, "book", count_levels)
+    monkeypatch.setattr(Encodings, "book", count_levels)
 
     async def body():
-        hub = MarketHub(Engines(), lambda: SEQ, lambda: EPOCH)
+        hub = hub_of(Engines())
         client = Client(hub)
-        turns = []
+        turns: list[tuple[int, int]] = []
         other = asyncio.ensure_future(spin(turns, lambda: (loaded[0], made[0])))
         await client.read()
         other.cancel()
@@ -151,7 +155,7 @@ def test_loop_gets_its_turn_while_books_are_loaded_and_told(monkeypatch: pytest.
 
 def test_many_subscribers_at_once_share_one_load_and_one_encoding():
     async def body():
-        hub = MarketHub(engines := Engines(), lambda: SEQ, lambda: EPOCH)
+        hub = hub_of(engines := Engines())
         clients = [Client(hub) for _ in range(5)]
         await asyncio.gather(*(client.read() for client in clients))
         return engines, hub, clients
@@ -166,7 +170,7 @@ def test_what_comes_while_books_are_loaded_and_told_is_in_them():
     async def body():
         engines = Engines()
         engines.allowed.clear()
-        hub = MarketHub(engines, lambda: SEQ, lambda: EPOCH)
+        hub = hub_of(engines)
         client = Client(hub)
         reading = asyncio.ensure_future(client.read())
         await engines.asked.wait()
@@ -196,7 +200,7 @@ def test_books_are_not_told_before_what_the_last_page_was_of_is_delivered():
     async def body():
         engines = Engines()
         engines.rise = 1
-        hub = MarketHub(engines, lambda: SEQ, lambda: EPOCH)
+        hub = hub_of(engines)
         client = Client(hub)
         reading = asyncio.ensure_future(client.read())
         pages = INSTRUMENTS * LEVELS // MAX_ROWS
@@ -219,7 +223,7 @@ def test_more_than_can_be_kept_while_books_are_loaded_makes_the_load_fail_and_th
     async def body():
         engines = Engines()
         engines.allowed.clear()
-        hub = MarketHub(engines, lambda: SEQ, lambda: EPOCH)
+        hub = hub_of(engines)
         reading = asyncio.ensure_future(Client(hub).read())
         await engines.asked.wait()
         for seq in range(SEQ + 1, SEQ + 8):
@@ -240,14 +244,14 @@ def test_page_that_cannot_be_read_is_the_engines_fault_and_not_the_gateways_end(
         engines = Engines()
         engines.last_bytes = -1
         with pytest.raises(EnginesUnavailable, match="can't be read"):
-            await Client(MarketHub(engines, lambda: SEQ, lambda: EPOCH)).read()
+            await Client(hub_of(engines)).read()
 
     run(body)
 
 
 def test_tape_begins_at_the_moment_of_the_subscription():
     async def body():
-        hub = MarketHub(Engines(), lambda: SEQ, lambda: EPOCH)
+        hub = hub_of(Engines())
         await Client(hub).read()
         client = Client(hub, (TRADES,))
         for seq in range(SEQ + 1, SEQ + 6):

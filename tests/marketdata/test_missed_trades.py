@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lockstep.marketdata import missed_trades
+from lockstep.marketdata.books import trades_of
 from lockstep.marketdata.encodings import TRADES
 from lockstep.marketdata.market import Subscription
 from lockstep.marketdata.missed_trades import SEQS_BACK, MissedTrades
@@ -59,7 +60,7 @@ def bring(engines, last_seen, boundary=100, *, instruments=(ACME,), last_epoch=3
         subscription = Subscription(instruments, [TRADES], 0, last_seen)
         subscription.tape.begin(boundary, in_doubt=last_epoch < epoch)
         for seq in live:
-            subscription.tape.on_live([(ACME, row) for _, row in missed_trades.trades_of(trades([seq]))])
+            subscription.tape.on_live([(ACME, row) for _, row in trades_of(trades([seq]))])
         why = await MissedTrades(engines, lambda: epoch).bring(subscription, asyncio.Event(), last_epoch)
         told = [subscription.tape.take() for _ in range(len(subscription.tape))]
         return why, [told if isinstance(told, Missed) else told[1].seq for told in told], subscription.tape.state

@@ -41,6 +41,7 @@ class Wire:
             told = tape.take()
             if isinstance(told, Missed):
                 self.missed.append((told.after, (told.through_seq, LAST_INDEX)))
+                assert self.last is not None
                 self.last = max(self.last, (told.through_seq, LAST_INDEX))
             else:
                 self.trades.append((told[1].seq, told[1].index))

@@ -24,7 +24,7 @@ def test_candidate_cut_from_every_in_sync_engine_does_not_claim(stage: Build, ma
     play = challenger(stage, make_config, in_sync=(1,), learners=(2,))
     play.tell(ev.EngineDown(1, ev.Down.HANG), ev.SequencerDown(1, ev.Down.HANG))
     play.pass_time(3_000)
-    assert play.pending_cas is None
+    assert not play.pending_cas
     assert "it may lead where they are" in play.machine.why
     play.tell(ev.EngineUp(1, 4))
     assert play.pending_cas.record.epoch == 5
@@ -73,7 +73,7 @@ def test_leader_without_a_driver_is_mute_after_the_hang_deadline_and_changes_no_
     assert not play.machine.mute
     play.pass_time(60)
     assert play.machine.mute
-    assert play.pending_cas is None
+    assert not play.pending_cas
     play.tell(ev.DriverUp())
     assert not play.machine.mute
     assert play.machine.state is State.LEADER
@@ -106,7 +106,7 @@ def test_candidate_gives_one_that_has_claimed_time_where_claims_follow_close_on_
         play.sees(make_config(epoch=epoch, attempt=f"1.{epoch}"))
     play.tell(ev.SequencerDown(1, ev.Down.EOF))
     play.pass_time(1)
-    assert play.pending_cas is None
+    assert not play.pending_cas
     play.pass_time(1_000)
     assert play.pending_cas.record.sequencer == 2
 
@@ -137,7 +137,7 @@ def test_candidate_whose_claims_for_silence_were_in_vain_waits_longer_each_time_
         wobble(play, ev.EngineDown(engine, ev.Down.HANG), ev.EngineUp(engine, 4), ms=play_extra(play) + 100)
     play.tell(ev.SequencerDown(1, ev.Down.HANG))
     play.pass_time(1_350)
-    assert play.pending_cas is None
+    assert not play.pending_cas
     play.pass_time(100)
     assert play.pending_cas.record.sequencer == 2
 

@@ -59,7 +59,7 @@ def test_bootstrap_waits_for_all_engines_and_then_lists_the_missing_as_learners(
     play.wins()
     play.promise(1)
     play.pass_time(9_900)
-    assert play.machine.state is State.FENCING
+    assert (play.machine.state, play.pending_cas) == (State.FENCING, None)
     play.pass_time(200)
     assert play.pending_cas.record.in_sync == (1,)
     assert play.pending_cas.record.learners == (2,)
@@ -75,9 +75,7 @@ def test_takeover_fences_before_opening(stage: Build, make_config: Build) -> Non
     effects = play.wins()
     assert [(order.engine, order.epoch) for order in effects.fences] == [(1, 5), (2, 5)]
     play.promise(1, 10)
-    assert play.machine.state is State.FENCING
-    assert not play.receipts()
-    assert not play.sent_to(1)
+    assert (play.machine.state, play.receipts(), play.sent_to(1)) == (State.FENCING, [], [])
     play.promise(2, 10)
     assert play.machine.state is State.LEADER
     kind, record = play.controls()[0]
@@ -95,7 +93,7 @@ def test_silent_engine_is_removed_in_etcd_before_the_stream_opens(stage: Build, 
     play.wins()
     play.promise(2, 10)
     play.pass_time(95)
-    assert play.pending_cas is None
+    assert not play.pending_cas
     play.pass_time(10)
     record = play.pending_cas.record
     assert (record.epoch, record.in_sync, record.learners, record.primary) == (5, (2,), (1,), 2)
@@ -211,7 +209,7 @@ def test_fence_refused_by_a_higher_promise_steps_down_and_comes_back_above_it(st
     play.promise(1, 10, accepted=False, promised=9)
     assert play.machine.state is State.CANDIDATE
     play.pass_time(15)
-    assert play.pending_cas is None
+    assert not play.pending_cas
     play.pass_time(10)
     assert play.pending_cas.record.epoch == 10
 
@@ -220,8 +218,8 @@ def test_ambiguous_swap_is_read_again_and_counts_if_the_value_is_ours(stage: Bui
     play = challenger(stage, make_config)
     play.tell(ev.SequencerDown(1, ev.Down.EOF))
     mine = play.pending_cas.record
-    assert play.tell(ev.CasAmbiguous(mine.attempt)).read_config
-    assert play.machine.state is State.CLAIMING
+    effects = play.tell(ev.CasAmbiguous(mine.attempt))
+    assert (effects.read_config, play.machine.state) == (True, State.CLAIMING)
     play.sees(mine)
     assert play.machine.state is State.FENCING
 
@@ -423,7 +421,7 @@ def test_odd_answer_of_three_is_removed_before_the_reign_opens(stage: Build, mak
     play.wins()
     play.promise(1, 10, tip_digest=b"?" * 16)
     play.promise(2, 10)
-    assert play.machine.state is State.FENCING
+    assert (play.machine.state, play.pending_cas) == (State.FENCING, None)
     swap = play.promise(3, 10).cas
     assert (swap.record.in_sync, swap.record.primary, swap.record.fenced) == ((2, 3), 2, (1,))
     play.wins()

@@ -34,9 +34,14 @@ def test_commands_of_one_cycle_are_stamped_as_one_batch_as_the_gateway_wrote_the
 
 
 def _submit_frame(play: Any, number: int, count: int, gateway: int) -> Any:
-    captured = []
+    captured: list[Any] = []
     original = play.tell
-    play.tell = lambda *events: captured.extend(events) or ev.NOTHING
+
+    def capture(*events: ev.Event) -> ev.Effects:
+        captured.extend(events)
+        return ev.NOTHING
+
+    play.tell = capture
     play.submit(number, count, gateway=gateway, says=False)
     play.tell = original
     return captured[0].frame
@@ -273,11 +278,11 @@ def test_first_of_two_dead_engines_to_return_carries_on(stage: Build, make_confi
     lose_while_etcd_is_away(play, 2)
     play.tell(ev.EngineDown(1, ev.Down.EOF))
     play.pass_time(100)
-    assert play.pending_cas is None
+    assert not play.pending_cas
     play.tell(ev.EngineUp(2, 1))
     # Whether it still has its journal is not known before it has spoken.
     play.pass_time(100)
-    assert play.pending_cas is None
+    assert not play.pending_cas
     play.ack(2, 1)
     play.pass_time(10)
     assert play.pending_cas.record.in_sync == (2,)
@@ -329,7 +334,7 @@ def test_engine_whose_acks_stand_still_while_another_gets_on_is_removed(stage: B
     play.submit(1, 5)
     play.ack(1, 6)
     play.pass_time(900)
-    assert play.pending_cas is None
+    assert not play.pending_cas
     play.pass_time(150)
     assert play.pending_cas.record.in_sync == (1,)
 
@@ -390,7 +395,7 @@ def test_learner_grows_in_the_stream_first_and_then_in_etcd(stage: Build) -> Non
     play.ack(1, play.tip)
     play.ack(2, play.tip)
     assert kinds(play)[-1] is CommandKind.GROW
-    assert play.pending_cas is None
+    assert not play.pending_cas
     grown_at = play.tip
     play.ack(1, grown_at)
     assert play.committed == grown_at - 1, "the learner's ack is needed from its announcement on"
@@ -509,10 +514,10 @@ def test_odd_one_of_three_is_removed_and_kept_out_and_the_rest_goes_on(stage: Bu
     play.submit(1, 5)
     play.ack(1, 6, digest=b"!" * 16)
     play.ack(2, 6)
-    assert play.pending_cas is None, "one against one decides nothing"
+    assert not play.pending_cas, "one against one decides nothing"
     play.ack(3, 6)
     assert play.committed == 1
-    assert play.pending_cas is None, "an engine may still take back what was said in its name"
+    assert not play.pending_cas, "an engine may still take back what was said in its name"
     for _ in range(51):
         play.pass_time(10)
         for engine in (1, 2, 3):
@@ -549,7 +554,7 @@ def test_while_two_contradict_each_other_the_third_is_waited_for(stage: Build) -
     play.ack(2, 6)
     play.tell(ev.EngineDown(3, ev.Down.EOF))
     play.pass_time(3000)
-    assert play.pending_cas is None, "the one that could tell who is right was removed"
+    assert not play.pending_cas, "the one that could tell who is right was removed"
     play.tell(ev.EngineUp(3, 1))
     play.ack(3, 6)
     assert play.pending_cas.record.in_sync == (2, 3)
@@ -629,7 +634,7 @@ def test_engine_that_comes_back_in_doubt_and_does_not_speak_is_removed(stage: Bu
     play.pass_time(100)
     play.tell(ev.EngineUp(1, play.epoch))
     play.pass_time(190)
-    assert play.pending_cas is None
+    assert not play.pending_cas
     play.pass_time(20)
     assert play.pending_cas.record.in_sync == (2, 3)
 
@@ -662,9 +667,9 @@ def test_crash_is_not_answered_by_leaving_everything_to_an_engine_in_doubt(stage
     play.ack_all(1, 2)
     play.tell(ev.EngineDown(2, ev.Down.HANG), ev.EngineDown(1, ev.Down.EOF))
     play.pass_time(100)
-    assert play.pending_cas is None
+    assert not play.pending_cas
     play.tell(ev.EngineUp(2, play.epoch))
-    assert play.pending_cas is None
+    assert not play.pending_cas
     play.ack(2, play.tip)
     assert play.pending_cas.record.in_sync == (2,)
 
@@ -768,7 +773,7 @@ def test_one_ack_with_a_new_journals_flag_removes_nobody(stage: Build) -> None:
         play.ack(1, play.tip, unjoined=True, times=1)
         play.pass_time(10)
         play.ack_all(1, 2)
-    assert play.pending_cas is None
+    assert not play.pending_cas
     for _ in range(21):
         play.ack(1, play.tip, unjoined=True, times=1)
         play.ack(2, play.tip)

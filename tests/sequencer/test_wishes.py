@@ -128,7 +128,7 @@ def test_failover_is_switched_on_at_a_candidate_while_the_leader_is_mute(stage: 
     assert "does not lead" in play.tell(ev.FailoverModeRequested(1, automatic=True)).answers[0].refused
     play.tell(ev.SequencerMute(1, True))
     play.pass_time(1_000)
-    assert play.pending_cas is None
+    assert not play.pending_cas
     play.tell(ev.FailoverModeRequested(2, automatic=True))
     play.pass_time(100)
     assert (play.pending_cas.record.sequencer, play.pending_cas.record.paused) == (2, False)
@@ -232,7 +232,7 @@ def test_forced_failover_opens_with_an_engine_that_was_not_in_sync_when_all_othe
         play.tell(ev.EngineDown(engine, ev.Down.EOF))
     play.tell(ev.SequencerDown(1, ev.Down.EOF))
     play.pass_time(3000)
-    assert play.pending_cas is None, "it claims though no in-sync engine could promise"
+    assert not play.pending_cas, "it claims though no in-sync engine could promise"
     play.tell(ev.ForceFailoverRequested(9, 3))
     play.wins()
     (answer,) = play.promise(3, 8).answers

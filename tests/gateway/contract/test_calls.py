@@ -93,8 +93,9 @@ def test_first_outcome_is_given_for_the_latest_8192_numbers_and_duplicate_alone_
     client = desk.stream(next_no=2, last_seen=first.reports[0].event_id, columnar=True)
     for first_no in range(2, 2 + REMEMBERED_NUMBERS, 2048):
         client.send(batch=orders_pb2.CommandBatch(
-            first_no=first_no, count=2048, side=[1], order_type=[1], tif=[3], account=[desk.alice],
-            instrument=[desk.instrument], price_ticks=[50], quantity_lots=[1],
+            first_no=first_no, count=2048, side=[common_pb2.SIDE_BUY], order_type=[common_pb2.ORDER_TYPE_LIMIT],
+            tif=[common_pb2.TIME_IN_FORCE_IOC], account=[desk.alice], instrument=[desk.instrument], price_ticks=[50],
+            quantity_lots=[1],
         ))  # fmt: skip
         told = 0
         while told < 2 * 2048:

@@ -88,7 +88,7 @@ def test_cursor_that_no_page_ended_with_is_refused_or_ends_the_list(desk, failur
     ):
         status, _ = failure(lambda call=call, request=request: call(request, timeout=5))
         assert status is grpc.StatusCode.INVALID_ARGUMENT
-    request = accounts_pb2.ListOpenOrdersRequest(account=desk.alice, cursor=2**64 - 1)
-    assert not desk.gateway.accounts.ListOpenOrders(request, timeout=5).orders
-    request = accounts_pb2.ListAccountsRequest(cursor=2**32 - 1)
-    assert not desk.gateway.accounts.ListAccounts(request, timeout=5).accounts
+    orders = accounts_pb2.ListOpenOrdersRequest(account=desk.alice, cursor=2**64 - 1)
+    assert not desk.gateway.accounts.ListOpenOrders(orders, timeout=5).orders
+    accounts = accounts_pb2.ListAccountsRequest(cursor=2**32 - 1)
+    assert not desk.gateway.accounts.ListAccounts(accounts, timeout=5).accounts

@@ -6,7 +6,7 @@ import pytest
 
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EventFlag, EventKind
-from lockstep.v1 import orders_pb2
+from lockstep.v1 import common_pb2, orders_pb2
 
 SELL = 2
 STOP, STOP_LIMIT = 3, 4
@@ -225,8 +225,9 @@ def test_epoch_of_a_report_is_the_one_of_its_message_in_rows_and_columns(desk):
 def test_column_of_zeros_is_left_out_and_all_others_have_a_row_each(desk):
     client = desk.stream(columnar=True)
     client.send(batch=orders_pb2.CommandBatch(
-        first_no=1, count=2, side=[1], order_type=[1], tif=[2], account=[desk.alice], instrument=[desk.instrument],
-        price_ticks=[100, 101], quantity_lots=[10],
+        first_no=1, count=2, side=[common_pb2.SIDE_BUY], order_type=[common_pb2.ORDER_TYPE_LIMIT],
+        tif=[common_pb2.TIME_IN_FORCE_GTC], account=[desk.alice], instrument=[desk.instrument], price_ticks=[100, 101],
+        quantity_lots=[10],
     ))  # fmt: skip
     batch = client.expect("report_batch")
     lengths = {field.name: len(getattr(batch, field.name)) for field in batch.DESCRIPTOR.fields if field.is_repeated}

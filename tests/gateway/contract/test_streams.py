@@ -11,7 +11,7 @@ import pytest
 from lockstep.gateway import resumption, service_orders
 from lockstep.stream.codes import Code
 from lockstep.stream.records import COMMAND, EventKind
-from lockstep.v1 import orders_pb2
+from lockstep.v1 import common_pb2, orders_pb2
 
 SESSION = "/lockstep.v1.OrderEntry/Session"
 ACCEPTED, REJECTED, TRADE, DUPLICATE = (
@@ -30,7 +30,7 @@ def ids(rows):
 def messages(gateway, *requests):
     """A stream of these bytes, half-closed: its call, and what came."""
     call = gateway.channel.stream_stream(SESSION)(iter(requests), timeout=8)
-    said = []
+    said: list[orders_pb2.SessionResponse] = []
     with contextlib.suppress(grpc.RpcError):
         said.extend(orders_pb2.SessionResponse.FromString(raw) for raw in call)
     return call, said
@@ -290,7 +290,8 @@ def test_epochs_and_seqs_of_stamps_never_fall_and_old_events_carry_the_present_e
     desk.cluster.take_office(2 if desk.cluster.leader == 1 else 1)
     desk.gateway.wait_until(lambda status: status.epoch == epoch + 1)
     again = desk.raw_stream(last_seen=rows[0].event_id, last_epoch=epoch, next_no=6)
-    stamps, told = [], []
+    stamps: list[tuple[int, int]] = []
+    told: list[common_pb2.ExecutionReport] = []
     while len(told) < 4:
         said = again.next()
         part = getattr(said, said.WhichOneof("message"))
