@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Vector
+
 FLOWS = ["normal", "static", "flash-crash", "swing-25", "swing-40"]
 
 
@@ -18,7 +20,7 @@ def fills(path: Path) -> list[tuple[int, int, int, int]]:
         ]
 
 
-def replay(run_cli: Callable, vector: object, folder: Path, *extra: str) -> tuple[list, dict]:
+def replay(run_cli: Callable, vector: Vector, folder: Path, *extra: str) -> tuple[list, dict]:
     out, result = folder / "fills.csv", folder / "result.json"
     done = run_cli("replay", vector.flow, "--local", "--fills", out, "--json", result, *extra, timeout=180)
     assert done.returncode == 0, done.stderr + done.stdout

@@ -30,7 +30,7 @@ def test_nobody_is_woken_early_and_the_pace_is_kept():
 def test_a_time_that_is_past_costs_one_turn_of_the_loop_and_no_wait():
     async def late():
         pacer = Pacer()
-        seen = []
+        seen: list[str] = []
         asyncio.get_running_loop().call_soon(seen.append, "turn")
         await pacer.until(time.monotonic_ns() - 1)
         pacer.close()

@@ -170,12 +170,13 @@ class Cluster:
 
 def cluster(primary: Any, standby: Any) -> Cluster:
     """Both engines in sync in epoch 1, with an instrument and two accounts defined and committed."""
-    machines = []
-    for member, engine in ((PRIMARY, primary), (STANDBY, standby)):
-        machine = ReplicaMachine(ReplicaOptions(member, (PRIMARY, STANDBY)), engine)
+    machines = [
+        ReplicaMachine(ReplicaOptions(member, (PRIMARY, STANDBY)), engine)
+        for member, engine in ((PRIMARY, primary), (STANDBY, standby))
+    ]
+    for machine in machines:
         machine.start()
-        machines.append(machine)
-    made = Cluster(*machines)
+    made = Cluster(primary=machines[0], standby=machines[1])
     made.feed(made.stream.epoch_start())
     made.feed(made.stream.definitions())
     assert [machine.role for machine in machines] == [Role.PRIMARY, Role.STANDBY]

@@ -60,7 +60,7 @@ def cross(client: Client, lots: int, price_ticks: int) -> list[int]:
         session.place(
             account=account, instrument=ACME, side=side, quantity_lots=lots, price_ticks=price_ticks, track=False
         )
-    fees = []
+    fees: list[int] = []
     deadline = time.monotonic() + 5.0
     with contextlib.suppress(TimeoutError):
         while not fees and (left := deadline - time.monotonic()) > 0:

@@ -4,14 +4,13 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from lockstep.engine.implementations import NAMES
+from lockstep.stream.records import CommandKind
 
 judge = pytest.importorskip(
     "tracebook.conformance",
@@ -20,22 +19,11 @@ judge = pytest.importorskip(
 
 from tracebook.conformance.cli import main as judge_cli  # noqa: E402 - only there if the judge is
 
+from tests.conformance import tracebook_adapter as adapter  # noqa: E402 - imports the judge
+
 PROFILES = ("fifo-limit-v1", "fifo-full-v1", "fifo-partial-fill-v1")
 SELF_TRADE_CASES = ("stp-cancel-resting", "stp-cancel-resting-deep", "stp-cancel-incoming")
 ADAPTER = Path(__file__).with_name("tracebook_adapter.py")
-
-
-def load_adapter() -> ModuleType:
-    spec = spec_from_file_location("tracebook_adapter", ADAPTER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-adapter = load_adapter()
 
 
 @pytest.fixture(params=NAMES)
@@ -95,7 +83,7 @@ def test_judge_catches_an_engine_that_sends_a_replaced_order_to_the_wrong_place(
                 return super()._change(event)
             client_order_id = self._ids.number((event.symbol, event.order_id))
             return self._send(
-                adapter.CommandKind.REPLACE,
+                CommandKind.REPLACE,
                 account=self._owner_of.get(client_order_id, 1),
                 client_order_id=client_order_id,
                 price_ticks=self._ticks(event.price),

@@ -158,6 +158,7 @@ class LockstepAdapter:
         return Observation(index, outcome, fills, state.digest(), state.order_count)
 
     def _new(self, event: MarketEvent) -> Any:
+        assert event.side is not None, "an order has one"
         client_order_id = self._ids.number((event.symbol, event.order_id))
         account = self._account(event.owner)
         before = self._owner_of.get(client_order_id, account)

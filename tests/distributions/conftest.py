@@ -38,10 +38,10 @@ class Environment:
             capture_output=True, text=True, check=False, timeout=BUILD_S, cwd=cwd or self.folder, env=kept | variables,
         )  # fmt: skip
 
-    def install(self, *what: object, **variables: str) -> None:
+    def install(self, *what: object, cwd: Path | None = None, **variables: str) -> None:
         """`pip install` of wheels alone; skips the test where no package index can be reached."""
         pip = ("python", "-m", "pip", "install", "--disable-pip-version-check", "--only-binary", ":all:")
-        done = self.run(*pip, *what, **variables)
+        done = self.run(*pip, *what, cwd=cwd, **variables)
         if done.returncode and "No matching distribution found" in done.stderr and "--no-deps" not in what:
             asked = self.run("python", "-m", "pip", "download", "--no-deps", "-d", self.folder / "asked", "numpy")
             if asked.returncode:

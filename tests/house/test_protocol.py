@@ -22,7 +22,8 @@ def _planted() -> dict[str, int]:
             if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") == "bug":
                 (bound,) = decorator.args
                 assert isinstance(bound, ast.Constant)
-                found[node.name.replace("_", " ")] = int(bound.value)
+                assert isinstance(bound.value, int)
+                found[node.name.replace("_", " ")] = bound.value
     return found
 
 

@@ -14,7 +14,7 @@ from lockstep.ops.cli.main import COMMANDS
 HEADER = "action,order_id,account,instrument,side,type,tif,price,quantity"
 
 
-def assert_clear(done: object, code: int, *parts: str) -> None:
+def assert_clear(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
     """One message with the thing and the remedy, the exit code, no traceback."""
     text = done.stderr + done.stdout
     assert "Traceback" not in text

@@ -1,7 +1,10 @@
 """The fast twin of the columnar messages has the same field numbers and, field by field, the same bytes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from google.protobuf.message import Message
 
 from lockstep.v1 import orders_pb2
 from lockstep.wire.v1 import columns_pb2
@@ -16,17 +19,18 @@ VARINT = {"uint32", "enum"}
 
 
 @pytest.mark.parametrize(("public", "twin"), PAIRS[2:])
-def test_twin_has_the_same_fields(public: type, twin: type) -> None:
+def test_twin_has_the_same_fields(public: type[Message], twin: type[Message]) -> None:
     assert {field.name: field.number for field in public.DESCRIPTOR.fields} == {
         field.name: field.number for field in twin.DESCRIPTOR.fields
     }
 
 
 @pytest.mark.parametrize(("public", "twin"), PAIRS[:2])
-def test_columns_are_the_same_bytes_in_both_directions(public: type, twin: type) -> None:
+def test_columns_are_the_same_bytes_in_both_directions(public: type[Message], twin: type[Message]) -> None:
     rng = np.random.default_rng(7)
     rows = 5
-    message, fast = public(), twin()
+    message: Any = public()
+    fast: Any = twin()
     message.count = fast.count = rows
     for field in public.DESCRIPTOR.fields:
         if not field.is_repeated:

@@ -1,6 +1,7 @@
 """What the schema says is what stands on disks and wires: places, widths and numbers do not change unnoticed."""
 
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,13 @@ def _lines() -> Iterator[str]:
                     yield f"{name}.{field} {offset} {kind.str}"
             yield f"{name} {layout.itemsize}"
     for name, enum in vars(enums).items():
-        if isinstance(enum, type) and enum.__module__ == enums.__name__:
-            yield from (f"{name}.{member.name} {int(member)}" for member in enum)
+        if isinstance(enum, type) and issubclass(enum, Enum) and enum.__module__ == enums.__name__:
+            yield from (f"{name}.{member.name} {int(member.value)}" for member in enum)
     for message in (
         orders_pb2.NewOrder, orders_pb2.CommandBatch, orders_pb2.ReportBatch, common_pb2.ExecutionReport,
     ):  # fmt: skip
         yield from (
-            f"{field.containing_type.full_name}.{field.name} {field.number}" for field in message.DESCRIPTOR.fields
+            f"{message.DESCRIPTOR.full_name}.{field.name} {field.number}" for field in message.DESCRIPTOR.fields
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lockstep.admin import AdjustCash, AdjustPosition, DefineAccount, DefineInstrument, SetFees
+from lockstep.admin import AdjustCash, AdjustPosition, AdminCommand, DefineAccount, DefineInstrument, SetFees
 from lockstep.aio import AsyncClient
 from lockstep.columns import CommandColumns
 from lockstep.engine.native import NativeEngine
@@ -38,7 +38,10 @@ ROUNDS = 40
 
 async def fund(client: AsyncClient) -> None:
     session = await client.session(timeout_s=20.0)
-    commands = [DefineInstrument(1, "ACME", 10_000), SetFees(1, maker_fee_ppm=100, taker_fee_ppm=300)]
+    commands: list[AdminCommand] = [
+        DefineInstrument(1, "ACME", 10_000),
+        SetFees(1, maker_fee_ppm=100, taker_fee_ppm=300),
+    ]
     for account in (1, 2):
         commands += [DefineAccount(account, f"DESK-{account}"), AdjustCash(account, 10**15)]
         commands += [AdjustPosition(account, 1, 10**6)]

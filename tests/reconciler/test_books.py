@@ -141,8 +141,9 @@ def test_event_that_states_another_balance_than_its_adjustment_leads_to_is_found
     assert [found.rule for found in ledger.book(changed, done.events)] == ["R8"]
 
 
-def session_rules(*numbers: int) -> list[str]:
-    book, found = SessionBook(), []
+def session_rules(*numbers: int) -> list[tuple[str, int]]:
+    book = SessionBook()
+    found: list[tuple[str, int]] = []
     for seq, number in enumerate(numbers, 1):
         records = np.zeros(1, COMMAND)
         records["kind"], records["session_id"], records["session_no"] = CommandKind.CANCEL, SESSION, number

@@ -13,6 +13,7 @@ from lockstep.reconciler.certificate import (
     sign,
 )
 from lockstep.runtime.process import EnvironmentFault
+from lockstep.stream.digest import Digest
 
 BODY = {"from_seq": 1, "to_seq": 10, "end_digest": "00", "nested": {"b": [1, 2], "a": "ü"}}
 
@@ -64,7 +65,7 @@ def test_what_is_no_certificate_is_refused(text) -> None:
 
 
 def test_range_figures_survive_a_checkpoint() -> None:
-    figures = RangeFigures(5, b"\1" * 16, 9, b"\2" * 16, 1, 4, 3, 8, 2, 2**127, [(3, 6)])
+    figures = RangeFigures(5, Digest(b"\1" * 16), 9, Digest(b"\2" * 16), 1, 4, 3, 8, 2, 2**127, [(3, 6)])
     assert RangeFigures.from_json(figures.to_json()) == figures
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from rocksdict import Options, Rdict
 
-from lockstep.client_log import ROW, ClientLog, ClientLogReader, Sent, Told
+from lockstep.client_log import ROW, BlockKind, ClientLog, ClientLogReader, Sent, Told
 from lockstep.columns import CommandColumns
 from lockstep.gateway.intake import IntakeLog
 from lockstep.reconciler.downstream import dump
 from lockstep.replica.effects import AppliedBatch, JournalWrite
 from lockstep.replica.journal import Journal
 from lockstep.session_events import Checkpoint, Parcel
+from lockstep.stream.digest import Digest
 from lockstep.stream.frames import Frame, encode_frame
 from lockstep.stream.records import COMMAND, CommandKind
 
@@ -155,7 +156,7 @@ def test_diverged_replica_is_found_by_r10_at_the_first_divergent_command(files, 
 def test_replica_that_computed_something_else_is_found_by_r11(files, tamper) -> None:
     journal = Journal(files.root / "engine-2", 2)
     middle = tamper.frames_of(files.root / "engine-1")[-20]
-    wrong = b"\1" * 16
+    wrong = Digest(b"\1" * 16)
     database = journal.derived
     events = next(raw for first, raw in database.events_from(middle.first_seq) if first == middle.first_seq)
     forged = np.frombuffer(events, dtype=files.setup("engine-1").replicas[0].events(1, 1).dtype).copy()
@@ -211,7 +212,7 @@ def rewrite_client_log(path: Path, change) -> None:
     rows = np.concatenate([block.rows for block in reader.blocks() if isinstance(block, Told)])
     path.unlink()
     with ClientLog(path.parent, Checkpoint(reader.session_id), resumed=False) as log:
-        log._write(2, change(rows.copy()).astype(ROW).tobytes())
+        log._write(BlockKind.REPORTS, change(rows.copy()).astype(ROW).tobytes())
 
 
 def alter(rows):

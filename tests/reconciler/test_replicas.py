@@ -124,6 +124,7 @@ def cut_beginning(data_dir: Path, before_seq: int) -> None:
     database = Rdict(str(journal_path(data_dir)), database_options(recycle_logs=0), families)
     commands = database.get_column_family("commands")
     for key in list(commands.keys()):
+        assert isinstance(key, bytes)
         if int.from_bytes(key, "big") < before_seq:
             del commands[key]
     commands.close()

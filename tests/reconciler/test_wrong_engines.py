@@ -5,13 +5,13 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from lockstep.admin import AdjustCash, AdjustPosition, DefineAccount, DefineInstrument, SetFees
+from lockstep.admin import AdjustCash, AdjustPosition, AdminCommand, DefineAccount, DefineInstrument, SetFees
 from lockstep.aio import AsyncClient
 from lockstep.errors import LockstepError
 from lockstep.ops.local.cluster import LocalCluster
@@ -33,7 +33,7 @@ def until(condition: Callable[[], object], what: Callable[[], object]) -> None:
 
 async def open_market(client: AsyncClient) -> None:
     session = await client.session(timeout_s=20.0)
-    commands = [DefineInstrument(1, "ACME", 10_000), SetFees(1, maker_fee_ppm=0, taker_fee_ppm=555)]
+    commands: list[AdminCommand] = [DefineInstrument(1, "ACME", 10_000), SetFees(1, maker_fee_ppm=0, taker_fee_ppm=555)]
     for account in (1, 2):
         commands += [DefineAccount(account, f"DESK-{account}"), AdjustCash(account, 10**15)]
         commands += [AdjustPosition(account, 1, 10**6)]
@@ -51,7 +51,7 @@ async def cross(client: AsyncClient, lots: int, price_ticks: int) -> None:
     await session.close()
 
 
-def trade(cluster: LocalCluster, *flow: Callable[[AsyncClient], object]) -> None:
+def trade(cluster: LocalCluster, *flow: Callable[[AsyncClient], Awaitable[object]]) -> None:
     async def run() -> None:
         async with AsyncClient(cluster.gateway_addresses, timeout_s=30.0) as client:
             for step in flow:

@@ -2,22 +2,25 @@
 
 from typing import Any
 
+import pytest
+
 from lockstep.engine.pages import account_rows
-from lockstep.replica import shell
+from lockstep.replica import driver
+from lockstep.replica.answers import answer_query
 
 
 def plant() -> None:
     """Before the engine starts."""
-    right = shell.answer_query
 
     def wrong(*asked: Any) -> Any:
-        reply = right(*asked)
+        reply = answer_query(*asked)
         rows = account_rows(reply.account_rows).copy()
         rows["cash_micros"] += rows["account"] == 1
         reply.account_rows = rows.tobytes()
         return reply
 
-    shell.answer_query = wrong
+    # Refused if the driver does not answer by that name.
+    pytest.MonkeyPatch().setattr(driver, "answer_query", wrong)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 
 from lockstep.runtime import config
 from lockstep.runtime.config import ConfigError
-from lockstep.runtime.topology import ProcessKind
+from lockstep.runtime.topology import Limits, ProcessKind, Timing
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
 
@@ -53,8 +53,8 @@ def test_example_file_lists_exactly_the_known_keys() -> None:
 
 
 def test_example_file_shows_the_defaults_of_limits_and_timing() -> None:
-    assert config.load(EXAMPLE).limits == config.Limits()
-    assert config.load(EXAMPLE).timing == config.Timing()
+    assert config.load(EXAMPLE).limits == Limits()
+    assert config.load(EXAMPLE).timing == Timing()
 
 
 def test_example_file_explains_each_key_where_it_stands_first() -> None:

@@ -14,9 +14,9 @@ from lockstep.gateway.sessions import GATEWAY_CLIENT_BASE
 from lockstep.replica.release import MAX_EVENTS
 from lockstep.runtime import config
 from lockstep.runtime.config import ConfigError
-from lockstep.runtime.config_values import BOUNDS, is_endpoint, is_host
+from lockstep.runtime.config_values import BOUNDS, Key, is_endpoint, is_host
 from lockstep.runtime.driver import DriverOptions
-from lockstep.runtime.topology import buffers
+from lockstep.runtime.topology import Topology, buffers
 from lockstep.stream.frames import MAX_FRAME_COMMANDS
 from lockstep.stream.records import COMMAND, EVENT
 
@@ -25,7 +25,7 @@ TEXT = EXAMPLE.read_text()
 NUMBERS = [(section, key) for section, keys in config.SECTIONS.items() for key in keys if key.kind == "number"]
 
 
-def parse(text: str) -> config.Topology:
+def parse(text: str) -> Topology:
     return config.parse(text, origin="cluster.toml", base=Path("/base"))
 
 
@@ -50,7 +50,7 @@ def message(text: str) -> str:
 
 
 @pytest.mark.parametrize(("section", "key"), NUMBERS, ids=lambda value: getattr(value, "name", value))
-def test_every_number_has_bounds_that_are_named(section: str, key: config.Key) -> None:
+def test_every_number_has_bounds_that_are_named(section: str, key: Key) -> None:
     above = key.high + key.step
     for value in (str(above), str(2**63), str(10**4000), "0x" + "f" * 5000):
         found = message(with_value(section, key.name, value))
@@ -253,11 +253,11 @@ def test_no_values_lead_to_anything_but_a_configuration_error(document: dict[str
         else:
             whole[section] = row
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(ConfigError):
-        patch.setattr(config.tomllib, "loads", lambda _: whole)
+        patch.setattr(tomllib, "loads", lambda _: whole)
         assert_usable(parse(""))
 
 
-def assert_usable(topology: config.Topology) -> None:
+def assert_usable(topology: Topology) -> None:
     """What was accepted is within its bounds, and can be written and read again."""
     for values in (topology.limits, topology.timing, topology.snapshots):
         for name in values.__dataclass_fields__:
@@ -283,7 +283,7 @@ def test_no_change_of_a_file_leads_to_anything_but_a_configuration_error(at: int
         assert_same_when_written(parse(text))
 
 
-def assert_same_when_written(topology: config.Topology) -> None:
+def assert_same_when_written(topology: Topology) -> None:
     assert_usable(topology)
     rendered = config.render(topology, heading="again")
     assert config.parse(rendered, origin="again", base=Path("/other")) == topology

@@ -4,6 +4,7 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,8 +98,14 @@ def test_a_further_descriptor_ends_the_sleep(bell: Doorbell) -> None:
 
 
 def test_the_own_process_s_other_threads_can_ring(bell: Doorbell) -> None:
-    bell.ring()
-    assert min(_slept_ms(bell) for _ in [bell.ring()] * 5) < MAX_WAIT_MS
+    best = MAX_WAIT_MS * 1.0
+    for _ in range(20):
+        other = threading.Thread(target=bell.ring)
+        other.start()
+        best = min(best, _slept_ms(bell))
+        other.join()
+        bell.idle(0)
+    assert best < MAX_WAIT_MS / 2
 
 
 def test_a_second_process_of_the_same_name_is_refused(bell: Doorbell, tmp_path: Path) -> None:

@@ -143,7 +143,8 @@ def is_closed(connection: socket.socket) -> bool:
 
 def close_times(connections: dict[str, socket.socket], patience_s: float) -> dict[str, float]:
     """Seconds until the server closed each, of those that it closed in time."""
-    begin, closed = time.monotonic(), {}
+    begin = time.monotonic()
+    closed: dict[str, float] = {}
     while len(closed) < len(connections) and time.monotonic() < begin + patience_s:
         for name, connection in connections.items():
             if name not in closed and is_closed(connection):
@@ -223,7 +224,7 @@ def wait_for_end_at(far: socket.socket, patience_s: float) -> bool:
 @pytest.mark.usefixtures("hurried")
 def test_streams_and_channels_of_the_cluster_that_live_are_never_cut():
     with threaded_server() as address, grpc.insecure_channel(address, options=list(CHANNEL_OPTIONS)) as channel:
-        states = []
+        states: list[grpc.ChannelConnectivity] = []
         channel.subscribe(states.append, try_to_connect=True)
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))
         next(watch)

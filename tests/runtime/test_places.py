@@ -36,7 +36,8 @@ def test_a_caller_has_no_more_than_its_share_and_leaves_the_rest_to_others():
 
 
 def test_the_one_that_waits_longest_gives_its_place_to_others_but_not_at_once():
-    places, given_up = Places(Limit(3, 3)), []
+    places = Places(Limit(3, 3))
+    given_up: list[str] = []
     waiting(places.take("a", 0), 1.0, given_up, "later")
     waiting(places.take("b", 0), 0.5, given_up, "first")
     assert places.take("c", 0) is not None
@@ -50,7 +51,8 @@ def test_the_one_that_waits_longest_gives_its_place_to_others_but_not_at_once():
 
 
 def test_a_caller_at_its_limit_takes_from_its_own_calls_alone():
-    places, given_up = Places(Limit(8, 2)), []
+    places = Places(Limit(8, 2))
+    given_up: list[str] = []
     waiting(places.take("a", 0), 0, given_up, "other's")
     waiting(places.take("b", 0), 5, given_up, "own")
     assert places.take("b", 5) is not None
@@ -80,7 +82,8 @@ def test_who_waits_gets_the_place_of_who_comes_to_wait_too_long(monkeypatch):
     monkeypatch.setattr(module, "GIVES_WAY_AFTER_S", 0.2)
 
     async def scenario():
-        places, given_up = Places(Limit(1, 1)), []
+        places = Places(Limit(1, 1))
+        given_up: list[str] = []
         now_s = asyncio.get_running_loop().time()
         waiting(await places.enter("a"), now_s, given_up, "idle")
         assert await places.enter("b") is not None

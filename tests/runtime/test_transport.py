@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from lockstep.runtime.driver import driver_pid
+from lockstep.runtime.topology import Link
 from lockstep.runtime.transport import (
     DriverState,
     DriverUnavailable,
     InboundLink,
-    Link,
     MessageTooLong,
     OutboundLink,
     Transport,

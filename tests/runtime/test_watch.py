@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -157,7 +158,7 @@ def test_each_heartbeat_tells_the_time_at_which_it_was_sent(watch: Watch) -> Non
 
 def test_a_clock_that_no_heartbeat_can_hold_is_told_as_the_nearest_that_it_can() -> None:
     for wall_ns, told_ms in ((-5, 0), (2**63, 2**63 // 1_000_000), (2**70, 2**48 - 1)):
-        server = WatchServer("127.0.0.1", 0, 3, 11, wall_ns=lambda wall_ns=wall_ns: wall_ns)
+        server = WatchServer("127.0.0.1", 0, 3, 11, wall_ns=partial(int, wall_ns))
         one = PeerWatch("peer", "127.0.0.1", server.port)
         try:
             while one.status is None:

@@ -1,9 +1,11 @@
 """What a link lets in: one type of frame, from one sender, with fields that can be computed with."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from lockstep.stream.arrival import (
     MAX_EPOCH,
@@ -31,10 +33,10 @@ def submit(*kinds: int, flags: int = 0, session: int = 5 << 32, gateway: int = G
     return frame(FrameType.SUBMIT, sender=GATEWAY, epoch=4, first_seq=1, records=records, aux=9, flags=flags)
 
 
-def receipt(**fields: int) -> Frame:
-    incarnation = np.zeros(8, dtype=np.uint8)
+def receipt(**fields: Any) -> Frame:
+    incarnation: NDArray[Any] = np.zeros(8, dtype=np.uint8)
     made = frame(FrameType.RECEIPT, sender=1, epoch=4, first_seq=1, timestamp_ns=4, aux=100, records=incarnation)
-    return replace(made, **fields)  # type: ignore[arg-type]
+    return replace(made, **fields)
 
 
 def ack(*seqs: int, first_seq: int = 9) -> Frame:
@@ -43,17 +45,17 @@ def ack(*seqs: int, first_seq: int = 9) -> Frame:
     return frame(FrameType.ACK, sender=1, epoch=4, first_seq=first_seq, records=entries)
 
 
-def stream(**fields: int) -> Frame:
+def stream(**fields: Any) -> Frame:
     records = np.zeros(2, dtype=COMMAND)
-    return replace(frame(FrameType.STREAM, sender=1, epoch=4, first_seq=7, records=records, aux=4), **fields)  # type: ignore[arg-type]
+    return replace(frame(FrameType.STREAM, sender=1, epoch=4, first_seq=7, records=records, aux=4), **fields)
 
 
-def release(*seqs: int, **fields: int) -> Frame:
+def release(*seqs: int, **fields: Any) -> Frame:
     events = np.zeros(len(seqs), dtype=EVENT)
     events["seq"] = seqs
     last = max(seqs, default=6)
     made = frame(FrameType.RELEASE, sender=1, epoch=4, first_seq=7, records=events, aux=last, timestamp_ns=3)
-    return replace(made, **fields)  # type: ignore[arg-type]
+    return replace(made, **fields)
 
 
 @pytest.mark.parametrize("kind", ORDERS)

@@ -8,7 +8,7 @@ from lockstep.engine.reference import ReferenceEngine
 from lockstep.stream.content import NO_CONTENT, contents_of
 from lockstep.stream.records import ADMIN, COMMAND, LIMITS, SETTING, CommandKind
 
-NAMES = tuple(COMMAND.names)
+NAMES = tuple(COMMAND.names or ())
 ORDER = {"account", "client_order_id"}
 WANTED = {
     CommandKind.NEW_ORDER: {

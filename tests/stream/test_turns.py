@@ -6,7 +6,7 @@ from lockstep.stream.turns import FairQueue
 
 
 def test_each_caller_has_one_of_its_own_in_turn_first_in_first_out():
-    queue = FairQueue()
+    queue = FairQueue[str, int]()
     for number in range(4):
         queue.add("greedy", number)
     queue.add("modest", 10)

@@ -63,7 +63,7 @@ def parse(line: str, *, whole: bool) -> list[str]:
         missing = param.required and (not isinstance(value, str | int | float | Sequence) or value in ((), []))
         assert not (whole and missing), f"{param.name} is missing: lockstep {line}"
         if isinstance(value, str) and isinstance(param.type, CHECKED) and not value.isupper():
-            param.type.convert(value, param, context)
+            param.type(value, param, context)
     return path
 
 

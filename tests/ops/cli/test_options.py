@@ -1,5 +1,7 @@
 """Options that commands have in common: which command takes which, and what they refuse."""
 
+from pathlib import Path
+
 import click
 import pytest
 
@@ -52,7 +54,7 @@ REALS = [
 
 @pytest.mark.parametrize(("path", "option"), REALS, ids=str)
 def test_no_number_of_seconds_is_nan_or_infinite(
-    run_here: RunHere, tmp_path: object, path: tuple[str, ...], option: str
+    run_here: RunHere, tmp_path: Path, path: tuple[str, ...], option: str
 ) -> None:
     param = next(param for param in COMMANDS[path].params if option in param.opts)
     assert isinstance(param.type, Real)
@@ -73,7 +75,7 @@ WHOLE = [
 
 @pytest.mark.parametrize(("path", "param"), WHOLE, ids=lambda value: getattr(value, "name", None))
 def test_no_whole_number_is_a_traceback(
-    run_here: RunHere, tmp_path: object, path: tuple[str, ...], param: click.Option
+    run_here: RunHere, tmp_path: Path, path: tuple[str, ...], param: click.Option
 ) -> None:
     for value in ("9" * 5000, "1.5", "x", "", "\u0661x"):
         done = run_here(*path, *required_words(COMMANDS[path], tmp_path), param.opts[0], value)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import click
 import pytest
@@ -116,9 +117,11 @@ def test_a_replay_that_cannot_be_sent_leaves_old_results_alone(run_here: RunHere
     assert sorted(path.name for path in flow.parent.iterdir()) == ["fills.csv", "flow.csv"]
 
 
-def lockstep(*words: object, **files: object) -> subprocess.CompletedProcess[str]:
-    files = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | files
-    return subprocess.run([sys.executable, *MODULE, *map(str, words)], text=True, check=False, timeout=60, **files)
+def lockstep(
+    *words: object, stdout: IO[str] | int = subprocess.PIPE, stderr: IO[str] | int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *MODULE, *map(str, words)]
+    return subprocess.run(command, text=True, check=False, timeout=60, stdout=stdout, stderr=stderr)
 
 
 def test_standard_output_that_is_appended_to_an_input_is_refused(flow: Path) -> None:

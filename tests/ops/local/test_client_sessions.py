@@ -3,6 +3,7 @@
 import dataclasses
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from lockstep import Checkpoint, Client, Feed, PublicTrade, Refused, Unavailable
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 
-TERMS = {"instrument": "ACME", "quantity_lots": 1, "price_ticks": 100}
+TERMS: dict[str, Any] = {"instrument": "ACME", "quantity_lots": 1, "price_ticks": 100}
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
 from lockstep import SessionEnded
 from lockstep.admin import DefineAccount
-from lockstep.aio import AsyncClient, AsyncSession
+from lockstep.aio import AsyncClient
 from lockstep.ops.cli.cluster.tables import status_json
 from lockstep.ops.local.child import Child
 from lockstep.ops.local.cluster import LocalCluster
@@ -27,6 +28,7 @@ from lockstep.ops.operator.view import view_of
 from lockstep.replica.journal import Journal
 from lockstep.runtime import config
 from lockstep.runtime.topology import Limits, Snapshots, Timing
+from lockstep.session import AsyncSession
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
 ENGINES = (1, 2, 3)
@@ -55,7 +57,7 @@ class Watched:
     def row(self, name: str) -> dict[str, object]:
         """The engine's row of `lockstep status --json`."""
         status = self.cluster.status()
-        members = status_json(status, view_of(status, self.cluster.topology))["members"]
+        members: Any = status_json(status, view_of(status, self.cluster.topology))["members"]
         return next(row for row in members if row["name"] == name)
 
     def account_names(self) -> int:

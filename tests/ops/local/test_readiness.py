@@ -1,6 +1,7 @@
 """Whether a cluster that starts comes any further."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +18,11 @@ def topology(tmp_path: Path) -> Topology:
     def members(kind: ProcessKind) -> tuple[Member, ...]:
         return (Member(kind, id=1, host="h", grpc_port=100 * kind, watch_port=0),)
 
-    return Topology("t", ("h:1",), tmp_path, *(members(kind) for kind in ProcessKind))
+    sequencers, engines, gateways = map(members, ProcessKind)
+    return Topology("t", ("h:1",), tmp_path, sequencers, engines, gateways)
 
 
-def status(*, leader_seq: int = 0, in_sync: tuple[int, ...] = (), seq: int = 0, why: str = "", **journal: int):
+def status(*, leader_seq: int = 0, in_sync: tuple[int, ...] = (), seq: int = 0, why: str = "", **journal: Any):
     rows = []
     if leader_seq:
         leads = cluster_pb2.GetStatusReply(

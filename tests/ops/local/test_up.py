@@ -106,7 +106,9 @@ def files_in_use(pids: list[int]) -> set[Path]:
                 if len(fields) == 6 and fields[1] in ("rw-s", "-w-s") and fields[5].startswith("/"):
                     found.add(Path(fields[5]))
             for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
-                flags = int(re.search(r"flags:\s*(\d+)", entry.read_text())[1], 8)
+                said = re.search(r"flags:\s*(\d+)", entry.read_text())
+                assert said is not None
+                flags = int(said[1], 8)
                 target = str(Path(f"/proc/{pid}/fd/{entry.name}").readlink())
                 if flags & os.O_ACCMODE != os.O_RDONLY and target.startswith("/"):
                     found.add(Path(target))

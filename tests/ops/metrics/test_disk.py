@@ -6,17 +6,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from lockstep.runtime.metrics import disk
 from lockstep.runtime.metrics.disk import DATA, SHARED_MEMORY, free_space, places
 from lockstep.runtime.topology import Member, ProcessKind, Topology
 
 
 def topology(tmp_path: Path) -> Topology:
-    def member(kind: ProcessKind) -> Member:
-        return Member(kind, 1, "h", 1, 2, data_dir=tmp_path / kind.name)
+    def members(kind: ProcessKind) -> tuple[Member, ...]:
+        return (Member(kind, 1, "h", 1, 2, data_dir=tmp_path / kind.name),)
 
-    kinds = (ProcessKind.SEQUENCER, ProcessKind.ENGINE, ProcessKind.GATEWAY)
-    return Topology("t", (), tmp_path / "aeron", *((member(kind),) for kind in kinds))
+    sequencers, engines, gateways = map(members, ProcessKind)
+    return Topology("t", (), tmp_path / "aeron", sequencers, engines, gateways)
 
 
 @pytest.mark.parametrize("kind", [ProcessKind.ENGINE, ProcessKind.GATEWAY])
@@ -40,7 +39,7 @@ def test_figures_are_the_file_systems_also_of_a_directory_that_is_not_there_yet(
         asked.append(path)
         return SimpleNamespace(free=7, total=70)
 
-    monkeypatch.setattr(disk.shutil, "disk_usage", usage)
+    monkeypatch.setattr(shutil, "disk_usage", usage)
     free, size = free_space({DATA: tmp_path / "not" / "yet"})
     assert asked == [tmp_path]
     assert [(s.labels, s.value) for s in free.samples] == [({"place": "data"}, 7)]
@@ -56,6 +55,6 @@ def test_disk_that_fails_costs_its_own_figures_only(tmp_path: Path, monkeypatch:
         return real(path)
 
     (tmp_path / "bad").mkdir()
-    monkeypatch.setattr(disk.shutil, "disk_usage", usage)
+    monkeypatch.setattr(shutil, "disk_usage", usage)
     free, _ = free_space({DATA: tmp_path / "bad", SHARED_MEMORY: tmp_path})
     assert [s.labels["place"] for s in free.samples] == [SHARED_MEMORY]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ MakeView = Callable[..., ClusterView]
 def make_view() -> MakeView:
     """A healthy cluster of `engines` engines, with engine 1 as primary; `changes` by engine id, then of the view."""
 
-    def make(engines: int = 3, changes: dict[int, dict[str, object]] | None = None, **view: object) -> ClusterView:
+    def make(engines: int = 3, changes: dict[int, dict[str, Any]] | None = None, **view: Any) -> ClusterView:
         seen = tuple(
             EngineSeen(
                 member=member,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -73,10 +74,9 @@ def test_a_process_of_another_cluster_is_a_fault() -> None:
 
 
 def test_the_driver_matters_only_where_a_member_runs() -> None:
-    def judged(**facts: object) -> list[Grade]:
-        return grades(
-            checkup.judge_driver(DriverFacts(**{"directory": "d", "pid": 5, "free_bytes": GIB, "needed": True} | facts))
-        )
+    def judged(**facts: Any) -> list[Grade]:
+        well = DriverFacts(directory="d", pid=5, free_bytes=GIB, needed=True)
+        return grades(checkup.judge_driver(replace(well, **facts)))
 
     assert judged() == [Grade.OK]
     assert judged(pid=0) == [Grade.FAULT]
@@ -95,9 +95,9 @@ def test_the_driver_matters_only_where_a_member_runs() -> None:
         ({"sync_us": 9000}, Grade.WARNING),
     ],
 )
-def test_disks_are_judged_by_room_and_by_the_time_of_a_synced_write(facts: dict[str, object], grade: Grade) -> None:
-    well = {"owner": "engine-1", "path": "/d", "exists": True, "free_bytes": 50 * GIB, "total_bytes": 100 * GIB}
-    assert grades((checkup.judge_disk(DiskFacts(**well | {"sync_us": 300} | facts)),)) == [grade]
+def test_disks_are_judged_by_room_and_by_the_time_of_a_synced_write(facts: dict[str, Any], grade: Grade) -> None:
+    well = DiskFacts(owner="engine-1", path="/d", exists=True, free_bytes=50 * GIB, total_bytes=100 * GIB, sync_us=300)
+    assert grades((checkup.judge_disk(replace(well, **facts)),)) == [grade]
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,11 @@ def test_disks_are_judged_by_room_and_by_the_time_of_a_synced_write(facts: dict[
         ({"through_ns": 0, "behind": 0}, Grade.OK, "0 commands and 0 s behind"),
     ],
 )
-def test_a_reconciler_is_judged_by_how_far_it_is_behind(facts: dict[str, object], grade: Grade, says: str) -> None:
-    well = {"path": "/d", "now_ns": 1000 * 10**9, "last_pass_ns": 999 * 10**9, "through_ns": 997 * 10**9}
-    found = checkup.judge_reconciler(ReconcilerFacts(**{**well, "behind": 7, "halted": "", **facts}))
+def test_a_reconciler_is_judged_by_how_far_it_is_behind(facts: dict[str, Any], grade: Grade, says: str) -> None:
+    well = ReconcilerFacts(
+        path="/d", now_ns=1000 * 10**9, last_pass_ns=999 * 10**9, through_ns=997 * 10**9, behind=7, halted=""
+    )
+    found = checkup.judge_reconciler(replace(well, **facts))
     assert (found.grade, says in found.text) == (grade, True)
     assert bool(found.remedy) is (grade is not Grade.OK)
 
@@ -142,7 +144,7 @@ def test_a_clock_behind_stamped_time_is_a_fault() -> None:
     assert judged(None, -10 * 10**9) == [Grade.FAULT]
 
 
-def clocks(**facts: object) -> tuple[Finding, ...]:
+def clocks(**facts: Any) -> tuple[Finding, ...]:
     now = 2 * 10**18
     base = ClockFacts(
         synchronized=None, newest_stamp_ns=0, now_ns=now, asked_ns=now - 2 * 10**9, answered_ns=now - 10**9

@@ -1,7 +1,5 @@
 """What an operator may do to a cluster as seen, decided without one."""
 
-from collections.abc import Callable
-
 import pytest
 
 from lockstep.ops.operator.plans import (
@@ -20,7 +18,8 @@ from lockstep.ops.operator.plans import (
     plan_switchover,
 )
 
-MakeView = Callable[..., object]
+from .conftest import MakeView
+
 DOWN = {"up": False, "role": "down", "error": "not reachable"}
 NOBODY = {"leader": 0, "leader_address": ""}
 SILENT = {"sequencers": ((1, "127.0.0.1:6001", False), (2, "127.0.0.1:6002", False))}

@@ -23,7 +23,9 @@ from lockstep.stream.records import ADMIN, COMMAND, EVENT, CommandKind, EventKin
 
 COMMAND_KINDS = [int(kind) for kind in CommandKind]
 EVENT_KINDS = [int(kind) for kind in EventKind]
-KIND_AT = {COMMAND: 0, EVENT: EVENT.fields["kind"][1]}
+assert EVENT.fields is not None
+EVENT_KIND_AT: int = EVENT.fields["kind"][1]
+KIND_AT = {COMMAND: 0, EVENT: EVENT_KIND_AT}
 
 
 def record(layout: np.dtype, kind: int, raw: bytes) -> np.void:
@@ -66,11 +68,11 @@ def test_the_ends_of_every_field_come_back(fill: int) -> None:
 def test_every_named_field_of_a_layout_is_there_zeros_included() -> None:
     for kind in COMMAND_KINDS:
         found = command_to_json(record(COMMAND, kind, b""))
-        assert list(found) == [name for name in command_layout(kind).names if not name.startswith("_")]
+        assert list(found) == [name for name in command_layout(kind).names or () if not name.startswith("_")]
         assert found["kind"] == CommandKind(kind).name
     for kind in EVENT_KINDS:
         found = event_to_json(record(EVENT, kind, b""))
-        assert list(found) == [name for name in event_layout(kind).names if not name.startswith("_")]
+        assert list(found) == [name for name in event_layout(kind).names or () if not name.startswith("_")]
         assert found["kind"] == EventKind(kind).name
 
 

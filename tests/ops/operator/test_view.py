@@ -1,5 +1,7 @@
 """One picture from what many processes say."""
 
+from typing import Any
+
 import pytest
 
 from lockstep.ops.operator.view import view_of
@@ -16,13 +18,14 @@ def topology(tmp_path) -> Topology:
     def members(kind: ProcessKind) -> tuple[Member, ...]:
         return tuple(Member(kind, id=i, host="h", grpc_port=100 * kind + i, watch_port=0) for i in (1, 2))
 
-    return Topology("t", ("h:1",), tmp_path, *(members(kind) for kind in ProcessKind))
+    sequencers, engines, gateways = map(members, ProcessKind)
+    return Topology("t", ("h:1",), tmp_path, sequencers, engines, gateways)
 
 
 CLUSTER = "c1a5e000-0000-4000-8000-000000000001"
 
 
-def answer(name: str, **fields: object) -> MemberStatus:
+def answer(name: str, **fields: Any) -> MemberStatus:
     kind, _, member = name.partition("-")
     number = {"sequencer": SEQUENCER, "engine": ENGINE}[kind]
     reply = cluster_pb2.GetStatusReply(kind=number, member=int(member), **fields)
@@ -33,12 +36,12 @@ def silent(name: str) -> MemberStatus:
     return MemberStatus(name, "h:0", None, "not reachable")
 
 
-def leader(name: str = "sequencer-1", epoch: int = 4, **fields: object) -> MemberStatus:
+def leader(name: str = "sequencer-1", epoch: int = 4, **fields: Any) -> MemberStatus:
     told = {"seq": 1000, "primary": 1, "in_sync": [1, 2], **fields}
     return answer(name, role=cluster_pb2.ROLE_LEADER, epoch=epoch, **told)
 
 
-def engine(member: int, role: int, **fields: object) -> MemberStatus:
+def engine(member: int, role: int, **fields: Any) -> MemberStatus:
     told = {"epoch": 4, "seq": 1000, "digest": b"d", "in_sync": [1, 2], **fields}
     return answer(f"engine-{member}", role=role, **told)
 

@@ -204,8 +204,9 @@ def test_a_gap_in_the_stream_is_found(good_run: Any) -> None:
 
 @pytest.mark.parametrize(("field", "value"), [("timestamp_ns", 0), ("epoch", 0), ("epoch", 2)])
 def test_time_that_goes_back_and_epochs_that_change_unsaid_are_found(good_run: Any, field: str, value: int) -> None:
+    wrong: dict[str, Any] = {field: value}
     journal = list(good_run.replicas[0].journal)
-    journal[20] = encode_frame(replace(decode_frame(journal[20]), **{field: value}))
+    journal[20] = encode_frame(replace(decode_frame(journal[20]), **wrong))
     run = replace(good_run, replicas=tuple(replace(replica, journal=tuple(journal)) for replica in good_run.replicas))
     assert "one_stream" in run.broken()
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,7 +14,7 @@ from lockstep.errors import Refused
 from lockstep.ops.cli.cluster import COMMANDS
 from lockstep.ops.local.cluster import LocalCluster
 
-Operate = Callable[..., object]
+from .conftest import Operate
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_status_watch_tells_of_changes_until_it_is_interrupted(cluster: LocalClu
 
 
 def test_is_primary_answers_by_exit_code(operate: Operate, bare: Operate, cluster: LocalCluster) -> None:
-    def asked(*engine: str) -> object:
+    def asked(*engine: str) -> Any:
         return bare("is-primary", *engine, "--config", cluster.config_path)
 
     assert (asked("1").code, asked("engine-1").out) == (0, "yes\n")

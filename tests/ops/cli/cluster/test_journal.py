@@ -3,7 +3,6 @@
 import json
 import shutil
 import struct
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import Frame, FrameType, decode_frame, encode_frame, frame
 from lockstep.stream.records import COMMAND, CommandKind
 
-Operate = Callable[..., object]
+from .conftest import Operate
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,16 @@
 """Commands that change who is in, on a real cluster of three engines that leaves dead processes dead."""
 
 import time
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from lockstep.ops.local.cluster import LocalCluster
 
-Operate = Callable[..., object]
+from .conftest import Operate
 
 
-def wait_in_sync(operate: Operate, *engines: int) -> dict[str, object]:
+def wait_in_sync(operate: Operate, *engines: int) -> dict[str, Any]:
     deadline = time.monotonic() + 30
     while True:
         result = operate("status").result

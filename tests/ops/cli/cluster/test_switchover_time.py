@@ -70,8 +70,8 @@ def test_a_delay_lasts_as_long_when_the_clock_is_set_back_and_a_date_waits_for_t
         slept.append(span_s)
         passed[0] += span_s
 
-    monkeypatch.setattr(switchover.time, "sleep", sleep)
-    monkeypatch.setattr(switchover.time, "monotonic", lambda: monotonic + passed[0])
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic + passed[0])
     monkeypatch.setattr(switchover, "datetime", Clock)
     switchover._wait_for(delay)
     assert 1.5 < sum(slept) < 2.5
