@@ -176,8 +176,8 @@ class FakeGateway(
         if welcome.next_number_follows:
             await asyncio.sleep(self.slow_past_s)
             expected = max(hello.next_no, len(self.exchange.executed.get(hello.session_id, [])) + 1, self.in_flight_no)
-            told = orders_pb2.NextNumber(stamp=self.stamp(), next_no=expected)
-            out.put_nowait(orders_pb2.SessionResponse(next_number=told))
+            next_number = orders_pb2.NextNumber(stamp=self.stamp(), next_no=expected)
+            out.put_nowait(orders_pb2.SessionResponse(next_number=next_number))
         reader = asyncio.create_task(self._read(request_iterator, hello, out))
         try:
             while (response := await out.get()) is not None:

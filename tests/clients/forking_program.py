@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lockstep import AsyncClient, Client, CommandColumns, Feed
@@ -98,7 +99,7 @@ async def asyncio_calls(address: str, how: str) -> None:
         def drive(call: Callable[[], Any]) -> object:
             return call().send(None)
 
-        in_a_child(how, lambda: [print(said_by(lambda call=call: drive(call)), flush=True) for call in each])
+        in_a_child(how, lambda: [print(said_by(partial(drive, call)), flush=True) for call in each])
         await (await session.place(**TERMS))
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from lockstep import AsyncClient, Client, Phase, SetMarketBreaker, SetRiskLimits
-from lockstep.administration import Administration, micros
+from lockstep.administration import Administration
+from lockstep.arguments import micros
 from lockstep.v1 import common_pb2
 from lockstep.v1 import orders_pb2 as pb
 

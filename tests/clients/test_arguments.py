@@ -37,9 +37,9 @@ def foreign_context(request: Any) -> Iterator[None]:
     with decimal.localcontext() as context:
         context.prec = 6
         if request.param == "every trap":
-            context.traps = dict.fromkeys(context.traps, True)  # type: ignore[assignment]
+            context.traps = dict.fromkeys(context.traps, True)
         elif request.param == "no trap":
-            context.traps = dict.fromkeys(context.traps, False)  # type: ignore[assignment]
+            context.traps = dict.fromkeys(context.traps, False)
         elif request.param == "rounds up, small exponents":
             context.rounding, context.Emax, context.Emin = decimal.ROUND_UP, 3, -3
         yield
@@ -130,7 +130,8 @@ def test_a_flag_is_true_or_false_and_nothing_that_counts_as_one(wrong: Any) -> N
 
 
 def test_word_of_an_enum_is_its_member_name_or_number() -> None:
-    for good in (Side.SELL, "sell", "SELL", 2, np.int8(2), TheirSide.SELL):
+    goods: tuple[Any, ...] = (Side.SELL, "sell", "SELL", 2, np.int8(2), TheirSide.SELL)
+    for good in goods:
         assert word(Side, "side", good) is Side.SELL
 
 

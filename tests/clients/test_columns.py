@@ -133,7 +133,8 @@ def test_arrays_of_differing_lengths_are_refused_also_those_of_one_row(columns: 
 
 
 def test_one_value_for_all_is_a_scalar_or_one_row_beside_a_count() -> None:
-    for one in (7, np.uint32(7), np.array(7)):
+    scalars: tuple[Any, ...] = (7, np.uint32(7), np.array(7))
+    for one in scalars:
         batch = CommandColumns(account=one, price_ticks=[1, 2, 3])
         assert (batch.count, len(batch.columns["account"])) == (3, 1)
     assert CommandColumns(account=[7], count=3).count == 3
@@ -169,7 +170,8 @@ def test_number_that_its_column_cannot_hold_is_a_value_error(name: str, wrong: A
 
 
 def test_numbers_on_both_sides_of_2_to_63_stay_exact() -> None:
-    for tags in ([2**64 - 1, 0], [np.uint64(2**64 - 1), 5], (2**63, 2**63 - 1)):
+    columns: tuple[Any, ...] = ([2**64 - 1, 0], [np.uint64(2**64 - 1), 5], (2**63, 2**63 - 1))
+    for tags in columns:
         assert CommandColumns(tag=tags).columns["tag"].tolist() == [int(tag) for tag in tags]
     assert CommandColumns(tag=2**64 - 1).columns["tag"].tolist() == [2**64 - 1]
 

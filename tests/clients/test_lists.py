@@ -4,6 +4,7 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import Any
 
 import grpc
 import pytest
@@ -23,6 +24,7 @@ class Gateway(accounts_pb2_grpc.AccountsServicer, market_data_pb2_grpc.MarketDat
         self.delay.set()
         self.slow_s = 0.0
         self.busy = 0
+        self.address = ""
 
     def _page(self, name, request, context):
         self.asked.append((name, request.cursor, request.limit, request.min_seq))
@@ -46,12 +48,21 @@ class Gateway(accounts_pb2_grpc.AccountsServicer, market_data_pb2_grpc.MarketDat
 
     def ListOpenOrders(self, request, context):  # noqa: N802
         rows, stamp, after = self._page(f"orders of {request.account}", request, context)
-        orders = [orders_pb2.Order(order_id=row, side=1, order_type=1, tif=1) for row in rows]
+        orders = [
+            orders_pb2.Order(
+                order_id=row,
+                side=common_pb2.SIDE_BUY,
+                order_type=common_pb2.ORDER_TYPE_LIMIT,
+                tif=common_pb2.TIME_IN_FORCE_DAY,
+            )
+            for row in rows
+        ]
         return accounts_pb2.ListOpenOrdersReply(stamp=stamp, orders=orders, next_cursor=after)
 
     def ListInstruments(self, request, context):  # noqa: N802
         rows, stamp, after = self._page("instruments", request, context)
-        found = [common_pb2.Instrument(id=row, symbol=f"I{row}", tick_micros=1, lot_units=1, phase=3) for row in rows]
+        terms: dict[str, Any] = {"tick_micros": 1, "lot_units": 1, "phase": common_pb2.PHASE_CONTINUOUS}
+        found = [common_pb2.Instrument(id=row, symbol=f"I{row}", **terms) for row in rows]
         return market_data_pb2.ListInstrumentsReply(stamp=stamp, instruments=found, next_cursor=after)
 
 

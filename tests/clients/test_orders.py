@@ -218,7 +218,8 @@ def test_scope_of_a_mass_cancel_is_never_bent(terms: dict[str, Any], text: str) 
 @pytest.mark.parametrize("name", CommandRow._fields)
 def test_row_made_by_hand_is_checked_field_by_field(name: str) -> None:
     low, high = COMMAND_BOUNDS[name]
-    made = checked_row(CommandRow(kind=1)._replace(**{name: np.int64(1)}))
+    foreign: dict[str, Any] = {name: np.int64(1)}
+    made = checked_row(CommandRow(kind=1)._replace(**foreign))
     assert made == CommandRow(kind=1)._replace(**{name: 1})
     for far in (low - 1, high + 1):
         with pytest.raises(ValueError, match=f"^{name} {far} is outside"):

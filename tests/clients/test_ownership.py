@@ -200,7 +200,8 @@ def test_callback_that_returns_a_task_it_started_itself_is_left_alone(run_with_g
             told.append(report)
 
         async with AsyncClient(gateway.address) as client:
-            session = await client.session(on_report=lambda report: asyncio.ensure_future(keep(report)))
+            callbacks: dict[str, Any] = {"on_report": lambda report: asyncio.ensure_future(keep(report))}
+            session = await client.session(**callbacks)
             await (await order(session))
             await session.close()
         await asyncio.sleep(0)

@@ -229,11 +229,11 @@ class Venue:
 
     def open_session(self, session: int, gateway: int = 1, *, connection: int = 1) -> list[SimpleNamespace]:
         fields = {"order_id": session, "gateway": gateway, "client_order_id": connection}
-        return self.send(command(CommandKind.SESSION_OPENED, **fields), session=0)
+        return self.send(command(CommandKind.SESSION_OPENED, COMMAND, **fields), session=0)
 
     def close_session(self, session: int, gateway: int = 1, *, connection: int = 1) -> list[SimpleNamespace]:
         fields = {"order_id": session, "gateway": gateway, "client_order_id": connection}
-        return self.send(command(CommandKind.SESSION_CLOSED, **fields), session=0)
+        return self.send(command(CommandKind.SESSION_CLOSED, COMMAND, **fields), session=0)
 
     def book(self, instrument: int = ACME) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
         """((price, lots, orders) of bids, of asks), best first."""

@@ -25,7 +25,7 @@ from lockstep.engine import (
 from lockstep.stream.codes import Code
 from lockstep.stream.records import MARKET, RULES, SETTING, TRANSFER
 
-ORDER = {"account": 9, "instrument": 7, "side": Side.BUY, "quantity_lots": 10}
+ORDER: dict[str, Any] = {"account": 9, "instrument": 7, "side": Side.BUY, "quantity_lots": 10}
 NEVER = {
     Code.NOT_SUPPORTED,
     Code.BAD_QUANTITY,

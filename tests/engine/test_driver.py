@@ -32,6 +32,8 @@ def test_orders_trade_without_a_word_of_seq_or_session(driver: EngineDriver) -> 
     limit(driver, 1, "sell", 100)
     number = limit(driver, 2, "buy", 100, 3)
     accepted, taker, trade = driver.events(2_000)
+    assert isinstance(accepted, lockstep.engine.OrderEvent)
+    assert isinstance(trade, lockstep.engine.Event)
     assert (accepted.kind, taker.kind, trade.kind) == (EventKind.ACCEPTED, EventKind.ACCEPTED, EventKind.TRADE)
     assert (trade.session_no, trade.price_ticks, trade.quantity_lots, trade.side) == (number, 100, 3, Side.BUY)
     assert trade.maker_order_id == accepted.order_id
@@ -52,6 +54,7 @@ def test_time_stands_still_where_none_is_given_and_never_goes_back(driver: Engin
         driver.apply(999)
     assert len(driver.commands) == 1, "it goes on waiting"
     (accepted,) = driver.events(1_001)
+    assert isinstance(accepted, lockstep.engine.OrderEvent)
     assert accepted.price_ticks == 101
 
 
@@ -126,6 +129,6 @@ def test_the_surface_is_one_module_and_loads_nothing_before_it_is_used() -> None
     assert all(getattr(lockstep.engine, name) is not None for name in lockstep.engine.__all__)
     assert set(lockstep.engine.__all__) <= set(dir(lockstep.engine))
     with pytest.raises(AttributeError, match="has no attribute 'Engine'"):
-        _ = lockstep.engine.Engine  # type: ignore[attr-defined]
+        _ = lockstep.engine.Engine
     script = "import lockstep.engine, sys; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

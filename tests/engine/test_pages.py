@@ -156,7 +156,8 @@ def test_orders_of_all_accounts_come_by_account_and_id_and_accounts_without_any_
         market.apply(*(market.order(account) for _ in range(6) for account in (2, 3, 39)))
         expected = [(a, view.order_id) for a in (2, 3, 39) for view in market.engine.open_orders(a)]
         for limit in (1, 4, 6, 7, 500):
-            found, after, more, pages = [], (0, 0), True, 0
+            found: list[tuple[int, int]] = []
+            after, more, pages = (0, 0), True, 0
             while more:
                 page = market.engine.all_orders_page(after, limit)
                 rows = order_rows(page.rows)
@@ -198,9 +199,9 @@ def test_accounts_and_instruments_come_by_id_with_what_they_hold():
             assert numbers == sorted(views)
         instruments, after, more = [], 0, True
         while more:
-            page = market.engine.instruments_page(after, 2)
-            instruments += instrument_rows(page.rows).tolist()
-            after, more = page.after, page.more
+            listed = market.engine.instruments_page(after, 2)
+            instruments += instrument_rows(listed.rows).tolist()
+            after, more = listed.after, listed.more
         assert instruments == [
             (v.instrument, v.symbol.encode(), v.tick_micros, v.lot_units, v.phase, v.last_price_ticks)
             for v in market.engine.instruments()

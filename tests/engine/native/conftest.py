@@ -263,9 +263,10 @@ def _rules(row: Commands, pick: np.random.Generator) -> Commands:
 
 def _market(row: Commands, pick: np.random.Generator) -> Commands:
     market = row.view(MARKET)
-    market["initial_margin_ppm"], market["maintenance_margin_ppm"] = pick.choice(
+    margins: Any = pick.choice(
         [(500_000, 250_000), (10**6, 900_000), (20_000, 10_000), (250_000, 250_001), (10**7, 9 * 10**6)]
     )
+    market["initial_margin_ppm"], market["maintenance_margin_ppm"] = margins
     market["index_weight"] = pick.choice([0, 1, 3, 2**30, 2**30 + 1, -1], p=[0.1, 0.4, 0.3, 0.1, 0.05, 0.05])
     market["close_price_ticks"] = pick.choice([0, 1_000, 1_005, 2**40])
     level = int(pick.choice([0, 1_000, 3_000]))

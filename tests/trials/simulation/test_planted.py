@@ -12,6 +12,7 @@ import pytest
 
 from lockstep.engine.reference import engine as reference
 from lockstep.engine.reference import events, mass
+from lockstep.engine.reference.rows import KIND, SESSION_ID, SESSION_NO
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.downlink import Downlink
 from lockstep.gateway.resumption import Began, Resumption
@@ -32,19 +33,21 @@ from lockstep.sequencer import overrides as sequencer_overrides
 from lockstep.sequencer.agreement import Agreement
 from lockstep.sequencer.candidacy import Backoff, Candidacy, Driver
 from lockstep.sequencer.clock import StampClock
-from lockstep.sequencer.config_record import plan_grow
+from lockstep.sequencer.config_record import plan_grow, plan_takeover
 from lockstep.sequencer.driver import SequencerDriver
 from lockstep.sequencer.hold import ConfigHold, Purpose
 from lockstep.sequencer.intake import Intake as SequencerIntake
 from lockstep.sequencer.machine import SequencerMachine
-from lockstep.sequencer.membership import Membership, Proposal
+from lockstep.sequencer.membership import Membership
 from lockstep.sequencer.patience import Patience
 from lockstep.sequencer.reign import Reign
 from lockstep.sequencer.takeover import Takeover
 from lockstep.sequencer.window import Window
+from lockstep.sequencer.wishes import Proposal
 from lockstep.session_machine import SessionMachine
 from lockstep.stream import arrival
 from lockstep.stream.codes import Code
+from lockstep.stream.content import contents_of
 from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import FrameType
 from lockstep.stream.records import CommandKind
@@ -54,6 +57,7 @@ from lockstep.trials.simulation.disk import Disk, Intake
 from lockstep.trials.simulation.engine_host import EngineHost
 from lockstep.trials.simulation.run import simulate
 from lockstep.trials.simulation.sequencer_host import SequencerHost
+from lockstep.v1 import replication_pb2
 
 _REAL_ACK = Standing._ack_frame
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -91,8 +95,9 @@ def ack_before_journal_sync(patch: pytest.MonkeyPatch) -> None:
 
 @bug(10)
 def what_the_way_adds_is_part_of_a_commands_content(patch: pytest.MonkeyPatch) -> None:
-    real = reference.contents_of
-    patch.setattr(reference, "contents_of", lambda commands: real(commands) + commands["received_ns"].astype("u8"))
+    patch.setattr(
+        reference, "contents_of", lambda commands: contents_of(commands) + commands["received_ns"].astype("u8")
+    )
 
 
 @bug(3)
@@ -137,10 +142,8 @@ def promise_not_persisted(patch: pytest.MonkeyPatch) -> None:
 
 @bug(40)
 def promotion_of_a_learner(patch: pytest.MonkeyPatch) -> None:
-    real = sequencer_overrides.plan_takeover
-
     def plan(config: Any, **arguments: Any) -> Any:
-        record = real(config, **arguments)
+        record = plan_takeover(config, **arguments)
         if not record.learners:
             return record
         everybody = tuple(sorted((*record.in_sync, *record.learners)))
@@ -154,9 +157,9 @@ def duplicate_executed(patch: pytest.MonkeyPatch) -> None:
     real = reference.ReferenceEngine._admit
 
     def admit(self: Any, row: Any, content: int, out: Any) -> None:
-        session = self._state.sessions.get(row[reference.SESSION_ID])
-        if session is not None and 0 < row[reference.SESSION_NO] <= session.last_no and row[reference.KIND] < 64:
-            reference._HANDLERS[row[reference.KIND]](self._state, row, out)
+        session = self._state.sessions.get(row[SESSION_ID])
+        if session is not None and 0 < row[SESSION_NO] <= session.last_no and row[KIND] < 64:
+            reference._HANDLERS[row[KIND]](self._state, row, out)
         else:
             real(self, row, content, out)
 
@@ -264,10 +267,8 @@ def ambiguous_swap_taken_for_won(patch: pytest.MonkeyPatch) -> None:
 
 @bug(20)
 def takeover_under_the_same_epoch(patch: pytest.MonkeyPatch) -> None:
-    real = sequencer_overrides.plan_takeover
-
     def plan(config: Any, **arguments: Any) -> Any:
-        return replace(real(config, **arguments), epoch=config.epoch)
+        return replace(plan_takeover(config, **arguments), epoch=config.epoch)
 
     patch.setattr(sequencer_overrides, "plan_takeover", plan)
 
@@ -425,11 +426,9 @@ def journal_joined_without_its_cluster(patch: pytest.MonkeyPatch) -> None:
 
 @bug(10)
 def snapshot_of_what_is_not_committed(patch: pytest.MonkeyPatch) -> None:
-    real = snapshot_round.take_snapshot
-
     def take(host: EngineHost, keep: int) -> None:
         hint, host.disk.committed_hint = host.disk.committed_hint, host.disk.tip_seq
-        real(host, keep)
+        engine_snapshots.take_snapshot(host, keep)
         host.disk.committed_hint = hint
 
     patch.setattr(snapshot_round, "take_snapshot", take)
@@ -607,6 +606,7 @@ def every_page_is_asked_for_under_the_epoch_of_the_first(patch: pytest.MonkeyPat
         todo = real(self, replies, now_ns)
         self._told_epoch = told
         for call in todo.calls:
+            assert isinstance(call.request, replication_pb2.FetchEventsRequest)
             call.request.told_epoch = told
         return todo
 

@@ -1,6 +1,7 @@
 """The judge of session streams sees each breach of `orders.proto` on the wire, whatever a client would make of it."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ class Wire:
         events = np.zeros(2, dtype=EVENT)
         events["kind"], events["index"] = EventKind.TRADE, [0, 1]
         events["session_id"] = events["maker_session_id"] = S
-        judge = SimpleNamespace(committed_seq=9, released={seq: events.tobytes() for seq in range(1, 10)})
+        judge: Any = SimpleNamespace(committed_seq=9, released={seq: events.tobytes() for seq in range(1, 10)})
         self.judge = StreamJudge(judge)
         self.released = judge.released
         self.pipe = Pipe()
