@@ -21,7 +21,7 @@ SEED ?= 1
 DURATION ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all conformance native-checks lint format bench sim chaos damage proto proto-check docs dashboards clean
+.PHONY: help setup demo check coverage test test-all conformance native-checks lint format bench sim chaos damage proto proto-check docs dashboards clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,31 @@ ALONE := tests/runtime/test_watch.py tests/runtime/test_transport.py tests/bench
   tests/trials/chaos/test_hosts.py tests/trials/chaos/test_run.py tests/ops/metrics/test_live_cluster.py
 # The others wait more than they compute, most of them for clusters that they start: three files at a time.
 PYTEST = $(BIN)/python -m pytest -q -m 'not slow' --durations=10 --durations-min=5
+
+# What neither starts processes nor serves: the machines, the engines, and what they are made of.
+UNITS := tests/stream tests/engine tests/proto tests/house tests/marketdata tests/sequencer tests/replica tests/gateway \
+  tests/clients tests/runtime
+NOT_UNITS := $(wildcard tests/*/test_*process.py) tests/sequencer/etcd tests/house/test_servers.py \
+  $(addprefix tests/engine/,test_all_features.py test_engine_alone.py test_extremes.py) \
+  $(addprefix tests/replica/test_,damage.py paced_reads.py service.py starting.py scrub.py) \
+  $(addprefix tests/gateway/,contract test_books_all_features.py test_cancel_on_disconnect.py test_resume_under_load.py \
+    test_service_market_data.py test_service_orders.py test_client_stream.py) \
+  $(addprefix tests/clients/test_,async_client.py market_data.py ownership.py sync_client.py) \
+  $(addprefix tests/runtime/test_,call_guard.py driver.py half_open.py priority.py stop_request.py watch.py transport.py \
+    config_values.py)
+UNIT_TESTS = $(UNITS) $(addprefix --ignore=,$(NOT_UNITS))
+
+check: lint ## The inner loop: style, types, and the tests of machines and engines, which start nothing
+	@$(BIN)/python -m pytest -q -m 'not slow' -n auto --dist worksteal --durations=5 --durations-min=2 $(UNIT_TESTS)
+
+# The machines are judged by what the simulation does to them, too.
+coverage: $(STAMP) ## Branch coverage of what decides, and of what does it: machines and drivers, 95 % at least
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run --parallel-mode -m pytest -q -m 'not slow' $(UNIT_TESTS)
+	@$(BIN)/python -m coverage run --parallel-mode -m pytest -q tests/trials/simulation/test_simulation.py
+	@$(BIN)/python -m coverage combine -q
+	@$(BIN)/python -m coverage report --fail-under=95 --show-missing --skip-covered \
+	  --include="$$($(BIN)/python -m tests.house.core)"
 
 test: $(STAMP) ## Tests (some minutes; fetches a Prometheus and an etcd for those that need one)
 	@ops/setup/get-tools || true
