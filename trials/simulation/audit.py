@@ -14,7 +14,8 @@ from lockstep.stream.codes import Code
 from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import CommandKind, EventKind, Events
-from lockstep.trials.simulation.client_host import ClientHost, Row
+from lockstep.trials.simulation.client_host import ClientHost
+from lockstep.trials.simulation.client_owner import Row
 from lockstep.trials.simulation.judge import Judge
 from lockstep.trials.simulation.stream_judge import Told
 from lockstep.trials.simulation.world import Violation
@@ -101,7 +102,7 @@ class _Departures:
                 raise Violation(f"seq {seq} cancels orders of session {session:#x}, which has come back before")
             for order_id in gone["order_id"].tolist():
                 owner, number = self._given[order_id]
-                if owner != session or self._clients[session].connection_of(number) > connection:
+                if owner != session or self._clients[session].owner.connection_of(number) > connection:
                     raise Violation(
                         f"seq {seq} says that a connection of session {session:#x} has ended, and cancels order "
                         f"{order_id}, which was given on a later one"
@@ -162,18 +163,19 @@ def _collect_wire(events: Events, wire: dict[int, list[Row]]) -> None:
 def _check_client(
     client: ClientHost, told: list[Row], executed: dict[int, int], answers: dict[tuple[int, int], int]
 ) -> None:
-    for number, seq in client.answers.items():
+    for number, seq in client.owner.answers.items():
         if answers.get((client.session_id, number)) != seq:
             raise Violation(f"{client.name}'s number {number} was acknowledged at seq {seq} and is not there")
     done = executed.get(client.session_id, 0)
     if client.done and done != client.machine.next_no - 1:
         raise Violation(f"{client.name} gave {client.machine.next_no - 1} commands, {done} were executed")
-    known = client.seen if client.done else client.seen[: len(told)]
+    known = client.owner.seen if client.done else client.owner.seen[: len(told)]
     if known != told[: len(known)] or (client.done and len(known) != len(told)):
-        missing = [row for row in told if row not in client.seen]
-        extra = [row for row in client.seen if row not in told]
+        missing = [row for row in told if row not in client.owner.seen]
+        extra = [row for row in client.owner.seen if row not in told]
         raise Violation(
-            f"{client.name} saw {len(client.seen)} of {len(told)} events; missing {missing[:3]}, extra {extra[:3]}"
+            f"{client.name} saw {len(client.owner.seen)} of {len(told)} events; "
+            f"missing {missing[:3]}, extra {extra[:3]}"
         )
 
 

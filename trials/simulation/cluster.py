@@ -78,7 +78,7 @@ class Cluster(World):
 
     def _slowest(self) -> int:
         """Up to which seq every gateway and every client has been told everything."""
-        told = [client.seen[-1][0] if client.seen else 0 for client in self.clients]
+        told = [client.owner.seen[-1][0] if client.owner.seen else 0 for client in self.clients]
         return min(told + [gateway.machine.delivered_seq if gateway.life else 0 for gateway in self.gateways])
 
     def why_not_converged(self) -> str:
@@ -87,8 +87,8 @@ class Cluster(World):
             if not client.done:
                 machine = client.machine
                 return (
-                    f"{client.name} has {len(client.flow)} pieces to give and {machine.unanswered} commands unanswered "
-                    f"(state {machine.state.value}, first {machine.first_unanswered})"
+                    f"{client.name} has {len(client.owner.flow)} pieces to give and {machine.unanswered} commands "
+                    f"unanswered (state {machine.state.value}, first {machine.first_unanswered})"
                 )
         leaders = [host for host in self.sequencers if host.alive and host.machine.state is State.LEADER]
         if len(leaders) != 1:

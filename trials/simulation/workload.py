@@ -25,8 +25,8 @@ def set_up(clients: list[ClientHost], now_ns: int) -> dict[tuple[int, int], int]
         for number in _INSTRUMENTS:
             pieces.append(AdjustPosition(client.id, number, _LOTS))
             deposits[number, client.id] = _LOTS
-    first.flow.extend(pieces)
-    first.flow_due_ns.extend([now_ns] * len(pieces))
+    first.owner.flow.extend(pieces)
+    first.owner.due_ns.extend([now_ns] * len(pieces))
     return deposits
 
 
@@ -42,12 +42,12 @@ def give_orders(
         for _ in range(size):
             number += 1
             rows.append(_order(kernel, client.id, given + number))
-        client.flow.append(rows[0] if size == 1 else CommandColumns.from_rows(rows))
-        client.flow_due_ns.append(times[min(number, count) - 1] if kernel.chance(4, 5) else start_ns + 5 * MS)
+        client.owner.flow.append(rows[0] if size == 1 else CommandColumns.from_rows(rows))
+        client.owner.due_ns.append(times[min(number, count) - 1] if kernel.chance(4, 5) else start_ns + 5 * MS)
     # In order of time, as a client gives one after the other.
-    due = sorted(client.flow_due_ns)
-    client.flow_due_ns.clear()
-    client.flow_due_ns.extend(due)
+    due = sorted(client.owner.due_ns)
+    client.owner.due_ns.clear()
+    client.owner.due_ns.extend(due)
 
 
 def _order(kernel: Kernel, account: int, number: int) -> tuple[int, ...]:

@@ -152,6 +152,9 @@ class SessionLimits:
     hold_first_ns: int = 1_000_000
     """Pause after a retryable refusal, doubled with each further one while nothing is answered."""
     hold_most_ns: int = 100_000_000
+    settle_ns: int = 100_000_000
+    """How long a gateway that does not say how far a session had come brings nothing until it is believed to have
+    brought all."""
     cancel_on_disconnect_ms: int = 0
     """Milliseconds without an open stream after which the gateway cancels the session's orders; 0: never."""
 
@@ -216,7 +219,7 @@ class RefusalArrived:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnded:
-    """The connection is gone. `jitter_ppm` (0..999 999) is the shell's dice for the pause."""
+    """The connection is gone. `jitter_ppm` (0..999 999) is the dice for the pause."""
 
     conn: int
     reason: str
@@ -261,7 +264,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What the shell has to do, in this order."""
+    """What the driver has to do, in this order."""
 
     disconnect: int = 0
     """Give this connection up (cancel it, read nothing more from it); 0: none."""

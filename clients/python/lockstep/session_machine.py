@@ -1,7 +1,7 @@
 """The client's side of a trading session as a pure machine: numbering, resending, resuming, dropping repeats.
 
-There is no clock, socket, thread or chance in here: the shell (`lockstep.session`) says what happened and what time it
-is, and does what `Effects` say. What the machine guarantees, whatever the connections do (lose, repeat, reorder):
+There is no clock, socket, thread or chance in here: the driver (`session_driver.py`) says what happened and what time
+it is, and does what `Effects` say. What the machine guarantees, whatever the connections do (lose, repeat, reorder):
 
 * commands leave in the order of their numbers, and a number always means the same command;
 * a command is kept, and sent again, until a report answers it: none is lost; the cluster executes a number once at
@@ -62,7 +62,8 @@ from lockstep.session_rows import drop_seen, last_id, without_resends
 
 _RECONNECT_AFTER_GAPS: Final = 8
 _OUT_OF_ORDER: Final = int(Code.SESSION_OUT_OF_ORDER)
-_NEVER: Final = 2**63 - 1
+NEVER: Final = 2**63 - 1
+"""A deadline that does not come."""
 
 
 class State(Enum):
@@ -77,7 +78,7 @@ class State(Enum):
 
 
 class SessionMachine:
-    """See the module's text. All times are nanoseconds of one monotonic clock of the shell."""
+    """See the module's text. All times are nanoseconds of one monotonic clock."""
 
     def __init__(self, checkpoint: Checkpoint, limits: SessionLimits | None = None, *, taken_up: bool = False) -> None:
         self.session_id = checkpoint.session_id
@@ -111,10 +112,13 @@ class SessionMachine:
         """Whether the gateway is going to say, on this connection, which number it expects next."""
         self._told_no = 0
         """That number; 0: it has not said."""
+        self._quiet_at = NEVER
+        """When a gateway that does not say so is believed to have brought all reports: it was quiet for so long."""
+        self._quiet = False
         self._pending: list[Piece] = []
-        self._linger_at = _NEVER
-        self._connect_at = _NEVER
-        self._welcome_by = _NEVER
+        self._linger_at = NEVER
+        self._connect_at = NEVER
+        self._welcome_by = NEVER
         self._hold_until = 0
         self._holds = 0
         self._failed_tries = 0
@@ -144,12 +148,18 @@ class SessionMachine:
         """Whether new commands may be numbered: a session that was taken up must know first how far it had come."""
         if self.state is not State.OPEN:
             return False
-        return self._numbered or not self._awaits_told or 0 < self._told_no <= self.next_no
+        if self._awaits_told and not self._numbered:
+            return 0 < self._told_no <= self.next_no
+        return self._quiet or not self._must_guess
 
     @property
-    def must_guess(self) -> bool:
-        """Whether the session was taken up at a gateway that does not say how far it had come."""
+    def _must_guess(self) -> bool:
+        """Whether the session was taken up at a gateway, of an older version, that does not say how far it had come."""
         return self._taken_up and not self._numbered and not self._awaits_told
+
+    def holds(self, conn: int) -> bool:
+        """Whether this is the connection that it has, or is making."""
+        return conn == self.conn and self.state in (State.CONNECTING, State.OPEN)
 
     @property
     def deadline_ns(self) -> int:
@@ -158,8 +168,15 @@ class SessionMachine:
             return self._connect_at
         if self.state is State.CONNECTING:
             return self._welcome_by
-        if self.state is not State.OPEN or self._room() <= 0:
-            return _NEVER
+        if self.state is not State.OPEN:
+            return NEVER
+        return min(self._send_at, self._quiet_at) if self._must_guess else self._send_at
+
+    @property
+    def _send_at(self) -> int:
+        """When something may leave, while the session is open."""
+        if self._room() <= 0:
+            return NEVER
         if self._cursor < self._cut_no:
             return self._hold_until
         return max(self._hold_until, self._ripe_at)
@@ -169,7 +186,7 @@ class SessionMachine:
         """When what is pending may leave; an answer may make it earlier."""
         crowded = len(self._parcels) >= self.limits.most_under_way
         if crowded and self.next_no - self._cut_no < self.limits.batch_rows:
-            return _NEVER
+            return NEVER
         return self._linger_at
 
     def submit(self, piece: Piece, now_ns: int) -> int | None:
@@ -248,6 +265,8 @@ class SessionMachine:
         if self.state is State.CONNECTING and now_ns >= self._welcome_by:
             self._silences += 1
             return self._enter_waiting(now_ns)
+        if self.state is State.OPEN and now_ns >= self._quiet_at:
+            self._quiet, self._quiet_at = True, NEVER
         return self._with_sends(NOTHING, now_ns)
 
     def _on_welcomed(self, event: Welcomed, now_ns: int) -> Effects:
@@ -262,6 +281,7 @@ class SessionMachine:
         self._credit = self._window = event.credit or self.limits.max_unanswered
         self._max_batch = event.max_batch or self.limits.batch_rows
         self._awaits_told, self._told_no = event.next_number_follows, 0
+        self._quiet, self._quiet_at = False, now_ns + self.limits.settle_ns
         return self._with_sends(NOTHING, now_ns)
 
     def _on_next_number(self, event: NextNumberTold) -> Effects:
@@ -279,14 +299,14 @@ class SessionMachine:
         return NOTHING
 
     def _on_stream_ended(self, event: StreamEnded, now_ns: int) -> Effects:
-        if event.conn != self.conn or self.state not in (State.CONNECTING, State.OPEN):
+        if not self.holds(event.conn):
             return NOTHING
         if event.fatal_code:
             return self._enter_failed(event.fatal_code, event.reason)
         return replace(self._enter_waiting(now_ns, event.retry_after_ms, event.jitter_ppm), disconnect=0)
 
     def _on_refusal(self, event: RefusalArrived, now_ns: int) -> Effects:
-        if event.conn != self.conn or self.state not in (State.CONNECTING, State.OPEN):
+        if not self.holds(event.conn):
             self.counters.late_messages += 1
             return NOTHING
         self.counters.refusals += 1
@@ -316,7 +336,7 @@ class SessionMachine:
     # ---- reports -----------------------------------------------------------------------------------------------
 
     def _on_reported(self, event: Reported, now_ns: int) -> Effects:
-        if event.conn != self.conn or self.state not in (State.CONNECTING, State.OPEN):
+        if not self.holds(event.conn):
             self.counters.late_messages += 1
             return NOTHING
         batch = event.batch
@@ -328,6 +348,8 @@ class SessionMachine:
         if fresh is None:
             return self._with_sends(NOTHING, now_ns)
         self.last_seen = last_id(fresh)
+        if not self._quiet:
+            self._quiet_at = now_ns + self.limits.settle_ns
         before = self.first_unanswered
         out_of_order = bool((fresh.code == _OUT_OF_ORDER).any())
         effects = self._advance(fresh, out_of_order=out_of_order)
@@ -401,7 +423,7 @@ class SessionMachine:
             self._parcels.append(parcel)
             self._cut_no = parcel.end_no
         self._pending.clear()
-        self._linger_at = _NEVER
+        self._linger_at = NEVER
 
     # ---- entering states ---------------------------------------------------------------------------------------
 
