@@ -24,33 +24,47 @@ _KINDS = {"sequencer": ProcessKind.SEQUENCER, "engine": ProcessKind.ENGINE, "gat
 
 
 class Cluster(World):
-    """See the module."""
+    """See the module. `trials/stories` has one of a fixed size whose parts write down what they do."""
+
+    network_type: type[Network] = Network
+    judge_type: type[Judge] = Judge
+    sequencer_type: type[SequencerHost] = SequencerHost
+    engine_type: type[EngineHost] = EngineHost
+    gateway_type: type[GatewayHost] = GatewayHost
 
     def __init__(self, kernel: Kernel, *, encode: bool) -> None:
         self.kernel = kernel
         self.hosts = {}
-        self.network = Network(kernel, encode=encode)
-        self.topology = _draw_topology(kernel)
+        self.network = self.network_type(kernel, encode=encode)
+        self.topology = self.plan_topology()
         self.store = Store(self)
         self.watching = Watching(self)
-        self.judge = Judge(self)
+        self.judge = self.judge_type(self)
         self.stream_judge = StreamJudge(self.judge)
         self.network.on_stream_message = self.stream_judge.on_message
         self.network.on_cut_change = self.watching.on_cut_change
         topology = self.topology
-        self.sequencers = [SequencerHost(self, member.id) for member in topology.sequencers]
-        self.engines = [EngineHost(self, member.id) for member in topology.engines]
-        self.gateways = [GatewayHost(self, member.id) for member in topology.gateways]
-        gateways = [member.id for member in topology.gateways]
-        self.clients = []
-        for number in range(1, kernel.between(2, 4) + 1):
-            addresses = gateways if kernel.chance(1, 2) else gateways[::-1]
-            self.clients.append(ClientHost(self, number, tuple(addresses)))
+        self.sequencers = [self.sequencer_type(self, member.id) for member in topology.sequencers]
+        self.engines = [self.engine_type(self, member.id) for member in topology.engines]
+        self.gateways = [self.gateway_type(self, member.id) for member in topology.gateways]
+        self.clients = self.make_clients([member.id for member in topology.gateways])
         processes: list[Host] = [*self.sequencers, *self.engines, *self.gateways, *self.clients]
         self.hosts = {host.name: host for host in processes}
         clocks = Random(kernel.seed)  # noqa: S311 - repeatable on purpose
         for sequencer in self.sequencers:
             sequencer.set_clock(clocks.randint(-5_000, 5_000) * MS)
+
+    def plan_topology(self) -> Topology:
+        """Its members and limits."""
+        return _draw_topology(self.kernel)
+
+    def make_clients(self, gateways: list[int]) -> list[ClientHost]:
+        """Those who trade, each with the gateways in the order in which it tries them."""
+        kernel, clients = self.kernel, []
+        for number in range(1, kernel.between(2, 4) + 1):
+            addresses = gateways if kernel.chance(1, 2) else gateways[::-1]
+            clients.append(ClientHost(self, number, tuple(addresses)))
+        return clients
 
     def start(self) -> None:
         """Start every process, at about the same time."""
@@ -114,10 +128,12 @@ class Cluster(World):
         return ""
 
 
-def _draw_topology(kernel: Kernel) -> Topology:
-    def members(kind: str, count: int) -> tuple[Member, ...]:
-        return tuple(Member(_KINDS[kind], number, "sim", 0, 0) for number in range(1, count + 1))
+def members(kind: str, count: int) -> tuple[Member, ...]:
+    """So many processes of a kind."""
+    return tuple(Member(_KINDS[kind], number, "sim", 0, 0) for number in range(1, count + 1))
 
+
+def _draw_topology(kernel: Kernel) -> Topology:
     window = 65_536 if kernel.chance(2, 3) else kernel.between(16, 200)
     return Topology(
         name="simulated",

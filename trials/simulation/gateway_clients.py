@@ -66,6 +66,11 @@ class GatewayClients:
                 self._driver.streams.on_drained(stream)
                 if stream.end is not None:
                     if stream.end.code is Code.REPORTS_GONE:
-                        raise Violation(f"{self._name} refuses session {stream.session_id:#x}: {stream.end.text}")
+                        self.on_reports_gone(pipe, stream.session_id, stream.end.text)
                     pipe.send(END, up=False)
                     break
+
+    def on_reports_gone(self, pipe: Pipe, session_id: int, text: str) -> None:
+        """A stream ends because its client can't be told everything."""
+        del pipe
+        raise Violation(f"{self._name} refuses session {session_id:#x}: {text}")

@@ -1,0 +1,227 @@
+"""The parts of a story's cluster: as in the simulation, but that they write down what is sent and decided.
+
+Where a seed of the simulation would be found guilty (an engine stops for good, a session fails, a sequencer is
+halted), a story goes on: it may be about just that.
+"""
+
+from lockstep.gateway.downlink import LeftBehind
+from lockstep.replica.effects import FenceAnswer, JournalWrite, Notice
+from lockstep.sequencer import events as ev
+from lockstep.sequencer.config_record import ConfigRecord
+from lockstep.session_events import StreamEnded
+from lockstep.stream.codes import Code
+from lockstep.stream.frames import Frame, FrameFlag, FrameType
+from lockstep.stream.records import CommandKind
+from lockstep.trials.simulation.client_host import ClientHost
+from lockstep.trials.simulation.engine_host import EngineHost
+from lockstep.trials.simulation.gateway_clients import GatewayClients
+from lockstep.trials.simulation.gateway_host import GatewayHost
+from lockstep.trials.simulation.host import Host, hears
+from lockstep.trials.simulation.judge import Judge
+from lockstep.trials.simulation.kernel import Kernel
+from lockstep.trials.simulation.network import Network, Pipe
+from lockstep.trials.simulation.sequencer_host import SequencerHost
+from lockstep.trials.simulation.world import World
+from lockstep.trials.stories import wording
+from lockstep.trials.stories.narrator import Narrator
+
+
+class ToldNetwork(Network):
+    """Writes down what is sent, as far as it is news."""
+
+    narrator: Narrator
+
+    def __init__(self, kernel: Kernel, *, encode: bool) -> None:
+        super().__init__(kernel, encode=encode)
+        self.calm = True
+        self._streamed: set[tuple[str, int, int]] = set()
+        self._acked: dict[str, tuple[int, int, bool]] = {}
+        self._open: dict[tuple[str, str], int] = {}
+        self._digests: dict[int, bytes] = {}  # by seq: the first that was acked
+
+    def send(self, source: Host, targets: list[Host], frame: Frame) -> None:
+        """See `Network`."""
+        text = self._in_words(source, targets, frame)
+        if text:
+            self.narrator.tell(source.kind, str(source.id), text)
+        super().send(source, targets, frame)
+
+    def _in_words(self, source: Host, targets: list[Host], frame: Frame) -> str:
+        seqs = wording.numbers(frame.first_seq, frame.last_seq)
+        match frame.type:
+            case FrameType.STREAM if frame.count:
+                if frame.records["kind"][0] == CommandKind.EPOCH_START:
+                    # What was there in an earlier epoch was another record.
+                    self._digests = {seq: digest for seq, digest in self._digests.items() if seq < frame.first_seq}
+                key = (source.name, frame.first_seq, frame.aux)
+                again = key in self._streamed
+                self._streamed.add(key)
+                if again:
+                    return f"sends seq {seqs} again, to engine {wording.listed(host.id for host in targets)}"
+                if frame.epoch < frame.aux:
+                    return f"sends seq {seqs} of epoch {frame.epoch} again, as it was stamped: not every log has it"
+                return f"stamps seq {seqs}: {wording.stamped(frame)}"
+            case FrameType.ACK if targets[0].kind == "sequencer" and frame.flags & FrameFlag.REWIND:
+                return f"asks sequencer {targets[0].id} for what follows seq {frame.first_seq}"
+            case FrameType.ACK if frame.count:
+                unjoined = bool(frame.flags & FrameFlag.UNJOINED)
+                last = int(frame.records["last_seq"][-1])
+                key_of_ack = (frame.epoch, last, unjoined)
+                if self._acked.get(source.name) == key_of_ack:
+                    return ""
+                self._acked[source.name] = key_of_ack
+                digest = wording.digest_of(frame)
+                odd = digest != self._digests.setdefault(last, digest)
+                text = f"acks seq {last} under epoch {frame.epoch}{', with ANOTHER digest' if odd else ''}"
+                return f"{text}; a journal that counts for nothing yet" if unjoined else text
+            case FrameType.RELEASE if frame.count:
+                return f"releases the events of seq {wording.numbers(frame.first_seq, frame.aux)}"
+            case FrameType.SUBMIT:
+                what = f"{wording.commands(frame.records)}, link number {seqs}"
+                return f"submits to sequencer {targets[0].id}: {what}"
+            case FrameType.RECEIPT:
+                return self._receipt(source, targets[0], frame)
+            case _:
+                return ""
+
+    def _receipt(self, source: Host, target: Host, frame: Frame) -> str:
+        if frame.flags & FrameFlag.REWIND:
+            return f"asks {target.name} for everything from link number {frame.first_seq} on again"
+        reign = frame.timestamp_ns if frame.flags & FrameFlag.OPEN else 0
+        before = self._open.get((source.name, target.name), 0)
+        self._open[source.name, target.name] = reign
+        if reign == before:
+            return ""
+        return f"tells gateways that it is open, reign {reign}" if reign else "tells gateways that it is closed"
+
+
+class ToldJudge(Judge):
+    """Judges as ever, and writes down what the processes decide before its eyes."""
+
+    narrator: Narrator
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._answered: dict[int, str] = {}
+
+    def _tell(self, engine: int, text: str) -> None:
+        self.narrator.tell("engine", str(engine), text)
+
+    def on_config(self, before: ConfigRecord | None, record: ConfigRecord) -> None:
+        """See `Judge`."""
+        self.narrator.tell("etcd", "", wording.config(before, record))
+        if record.data_loss:
+            self._accept_loss(record)
+        super().on_config(before, record)
+
+    def _accept_loss(self, record: ConfigRecord) -> None:
+        """An operator decided that the cluster goes on with what this engine has: nobody is judged by the rest."""
+        disk = self._disk(record.primary)
+        kept = [frame for frame in self.log if frame.last_seq <= disk.tip_seq]
+        for frame in self.log[len(kept) :]:
+            del self._index[frame.first_seq], self._ends[frame.last_seq]
+        for seq in [seq for seq in self.released if seq > disk.tip_seq]:
+            del self.released[seq]
+        del self.log[len(kept) :], self.digests[len(kept) :]
+        self.committed_seq = kept[-1].last_seq if kept else 0
+        self.committed_epoch = kept[-1].epoch if kept else 0
+        self._compared = {engine: min(seq, self.committed_seq) for engine, seq in self._compared.items()}
+
+    def on_fence_answer(self, engine: int, answer: FenceAnswer) -> None:
+        """See `Judge`."""
+        if not answer.accepted:
+            text = f"refuses the fence: it has promised epoch {answer.promised}"
+        elif answer.blank:
+            text = f"promises epoch {answer.promised}; its journal is blank"
+        else:
+            where = f"ends at seq {answer.tip_seq} of epoch {answer.tip_epoch}"
+            text = f"promises epoch {answer.promised}; its log {where}, committed {answer.committed_seq}"
+        if self._answered.get(engine) != text:
+            self._answered[engine] = text
+            self._tell(engine, text)
+        super().on_fence_answer(engine, answer)
+
+    def on_journaled(self, host: EngineHost, write: JournalWrite) -> None:
+        """See `Judge`."""
+        if write.joined:
+            self._tell(host.id, "notes in its journal that the cluster counts on it")
+        super().on_journaled(host, write)
+
+
+class ToldSequencer(SequencerHost):
+    """May be halted."""
+
+    def note(self, note: ev.Note) -> None:
+        """See `Ports`."""
+        self.kernel.note(f"{self.name}: {note.what} {dict(note.fields)}")
+
+    def answer(self, answer: ev.OperatorAnswer) -> None:
+        """See `Ports`."""
+        what = f"refuses: {answer.refused}" if answer.refused else f"done, in epoch {answer.epoch}"
+        self.kernel.note(f"{self.name}: to the operator: {what}")
+
+
+class ToldEngine(EngineHost):
+    """May stop for good."""
+
+    def notice(self, notice: Notice) -> None:
+        """See `Ports`."""
+        self.kernel.note(f"{self.name}: {notice.event}: {notice.detail}")
+
+
+class _Clients(GatewayClients):
+    """Of a gateway that may have to refuse one for good."""
+
+    def on_reports_gone(self, pipe: Pipe, session_id: int, text: str) -> None:
+        """See `GatewayClients`."""
+        del session_id
+        assert isinstance(pipe.client, ToldClient)
+        pipe.gateway.kernel.note(f"{pipe.gateway.name}: to {pipe.client.name}: REPORTS_GONE: {text}")
+        pipe.client.on_refused_for_good(pipe.conn, text)
+
+
+class ToldGateway(GatewayHost):
+    """May have told what was given up; hears from sequencers what an operator has accepted, as `gateway/inlet.py`
+    does.
+    """
+
+    def on_start(self) -> None:
+        """See `Host`."""
+        super().on_start()
+        self._clients = _Clients(self.driver, self.name)
+
+    def on_turn(self) -> None:
+        """See `Host`."""
+        for sequencer in self.world.of_kind("sequencer"):
+            if isinstance(sequencer, SequencerHost) and hears(self, sequencer):
+                config = sequencer.machine.hold.config
+                self.driver.delivered.on_accepted(0 if config is None else config.accepted_epoch)
+        super().on_turn()
+
+    def on_left_behind(self, why: LeftBehind, *, accepted: bool) -> None:
+        """See `Ports`."""
+        text = (
+            f"what it told up to seq {why.after_seq} is no history any more" if why.parted else "every journal was cut"
+        )
+        self.note(
+            f"starts anew: {text}" if accepted or not why.parted else f"waits: {text}, and nobody has accepted that"
+        )
+
+
+class ToldClient(ClientHost):
+    """Its session may fail."""
+
+    _failed = False
+
+    def on_refused_for_good(self, conn: int, text: str) -> None:
+        """What the shell makes of a call's end with such a code."""
+        self._step(StreamEnded(conn, text, 0, fatal_code=int(Code.REPORTS_GONE)))
+        self._keep()
+
+    def _keep(self) -> None:
+        failure = self.machine.failure
+        if failure is None:
+            super()._keep()
+        elif not self._failed:
+            self._failed = True
+            self.kernel.note(f"{self.name}'s session has FAILED: {failure.text}")
