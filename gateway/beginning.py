@@ -1,33 +1,19 @@
 """How a life of the gateway begins: where does the cluster stand, and has it what clients were told here? Pure.
 
-| state | what it waits for | leaves by | to |
-| --- | --- | --- | --- |
-| POLL | the newest answer of all engines | an answer with a history | COMPARE, or OVER |
-| | | none | PAUSE |
-| COMPARE | an engine's word on whether what was told is still history | it is | OVER |
-| | | it is not, or nobody answers | PAUSE |
-| PAUSE | a moment: engines may come later than this gateway | the time | POLL |
+Its states are the first table of `states.py`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from lockstep.gateway.delivered import Delivered
+from lockstep.gateway.states import BEGINNINGS, Learnt, after
+from lockstep.gateway.states import Beginning as State
 from lockstep.runtime.inquiry import Inquiry, LookUp, Newest, NoAnswer
 from lockstep.v1 import replication_pb2
 
 PAUSE_NS: Final = 100_000_000
-
-
-class State(Enum):
-    """See the table above."""
-
-    POLL = "poll"
-    COMPARE = "compare"
-    PAUSE = "pause"
-    OVER = "over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +43,38 @@ class Beginning:
 
     def on_time(self) -> Step:
         """Begin, or ask again."""
-        self.state = State.POLL
+        self._move(Learnt.TIME)
         return Step(ask=Newest(self._engines(), replication_pb2.QueryRequest(session_id=self._own_session_id)))
 
     def on_end(self, end: replication_pb2.QueryReply | NoAnswer, now_ns: int) -> Step:
         """What came of the question."""
         if isinstance(end, NoAnswer):
-            return self._pause(end.text, now_ns)
+            return self._pause(Learnt.NO_ANSWER, end.text, now_ns)
         if self.state is State.COMPARE:
             return self._compared(end.parted_at, now_ns)
         # An engine without an epoch has a new disk, and knows nothing of where the cluster stands.
         if not end.stamp.epoch:
-            return self._pause("the engines that answer have no history yet", now_ns)
+            return self._pause(Learnt.NO_ANSWER, "the engines that answer have no history yet", now_ns)
         self._newest = end
         told = self._delivered.to_compare(end)
         if told is None:
             return self._compared(0, now_ns)
-        self.state = State.COMPARE
+        self._move(Learnt.SOMETHING_TOLD)
         request = replication_pb2.QueryRequest(told=replication_pb2.Told(epoch=told.epoch, seq=told.seq))
         return Step(ask=LookUp(self._engines(), request, min_epoch=end.stamp.epoch))
 
     def _compared(self, parted_at: int, now_ns: int) -> Step:
         assert self._newest is not None, "nothing was asked yet"
         if not self._delivered.may_begin(self._newest, parted_at):
-            return self._pause(self._delivered.why, now_ns)
-        self.state, self.said = State.OVER, ""
+            return self._pause(Learnt.LACKS, self._delivered.why, now_ns)
+        self._move(Learnt.IS_HISTORY)
+        self.said = ""
         return Step(start=self._newest)
 
-    def _pause(self, why: str, now_ns: int) -> Step:
-        self.state, self.said = State.PAUSE, why
+    def _pause(self, learnt: Learnt, why: str, now_ns: int) -> Step:
+        self._move(learnt)
+        self.said = why
         return Step(deadline_ns=now_ns + PAUSE_NS)
+
+    def _move(self, learnt: Learnt) -> None:
+        self.state = after(BEGINNINGS, self.state, learnt)

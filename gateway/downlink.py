@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from lockstep.gateway.states import FOLLOWINGS, Came, Following, after
 from lockstep.stream.arrival import MAX_UNEXPLAINED_EPOCHS
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import CONTROL_EVENT, EventKind, Events
@@ -89,7 +90,9 @@ class Downlink:
         self.gaps = 0
         self._held: list[Frame] = []
         self._held_events = 0
+        self.state = Following.IN_STEP
         self._fetching: Fetch | None = None
+        """Set exactly while it is not in step: what was asked for."""
         self._fetch_pause_until_ns = 0
         self._gone_since_ns = 0
         self.left_behind: LeftBehind | None = None
@@ -103,8 +106,9 @@ class Downlink:
     def on_time(self, now_ns: int) -> None:
         """An epoch that no sequencer stands by, long after a RELEASE brought it, was nobody's: it mutes no engine. And
         what could not be fetched may be asked for again."""
-        if 0 < self._fetch_pause_until_ns <= now_ns:
-            self._fetching, self._fetch_pause_until_ns = None, 0
+        if self.state is Following.PAUSING and self._fetch_pause_until_ns <= now_ns:
+            self._move(Came.PAUSE_OVER)
+            self._fetching = None
         if not 0 < self.said < self.epoch:
             self._ahead_since_ns = None
         elif self._ahead_since_ns is None:
@@ -169,8 +173,9 @@ class Downlink:
 
     def _plan_fetch(self, to_seq: int, doubted: Frame | None = None) -> Fetch | None:
         """`doubted`: of a history that seems to be another one; its epoch counts if an engine has heard of it."""
-        if self._fetching is not None:
+        if self.state is not Following.IN_STEP:
             return None
+        self._move(Came.GAP if doubted is None else Came.OTHER_HISTORY)
         self.gaps += doubted is None
         to_seq = min(to_seq, self.delivered_seq + _MAX_FETCH_SEQS)
         engine, epoch = (self.primary, self.epoch) if doubted is None else (doubted.sender, doubted.epoch)
@@ -189,6 +194,7 @@ class Downlink:
 
     def on_fetched(self, events: Events, through_seq: int) -> Delivery:
         """The answer to a `Fetch`: all events up to `through_seq`. Then what was held, as far as it fits."""
+        self._move(Came.FETCHED)
         self._fetching, self._gone_since_ns = None, 0
         parts: list[Events] = []
         if through_seq > self.delivered_seq:
@@ -216,8 +222,13 @@ class Downlink:
         self._fetch_pause_until_ns = now_ns + _FETCH_PAUSE_NS
         if gone:
             self._gone_since_ns = self._gone_since_ns or now_ns
-        if parted or (gone and now_ns - self._gone_since_ns >= _GONE_PATIENCE_NS):
+        lost = parted or (gone and now_ns - self._gone_since_ns >= _GONE_PATIENCE_NS)
+        self._move(Came.LOST if lost else Came.NOT_NOW)
+        if lost:
             self.left_behind = LeftBehind(wanted.after_seq, parted, wanted.epoch, wanted.told_epoch, first_seq)
+
+    def _move(self, came: Came) -> None:
+        self.state = after(FOLLOWINGS, self.state, came)
 
 
 def _epochs_of(events: Events) -> list[tuple[int, int]]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lockstep.gateway.sessions import UNOWNED, Session, SessionTable
+from lockstep.gateway.states import OFFICES, Heard, Office, after
 from lockstep.stream.arrival import MAX_UNEXPLAINED_EPOCHS, has_administration
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, FrameFlag, FrameType, frame
@@ -121,6 +122,11 @@ class Uplink:
         self._fruitless = 0  # times in a row that everything went again and nothing was confirmed
 
     @property
+    def state(self) -> Office:
+        """Whether a sequencer is known that takes commands; it may be silent, though: see `closed`."""
+        return Office.VACANT if self.leader is None else Office.HELD
+
+    @property
     def unanswered_commands(self) -> int:
         """Commands that stand here."""
         return self._commands
@@ -189,16 +195,18 @@ class Uplink:
             return False
         if not receipt.flags & FrameFlag.OPEN:
             if self.leader is not None and self.leader.sequencer == receipt.sender:
-                self.leader = None
+                self._move(Heard.CLOSED, None)
             return False
         new = reign > self._reign
         if new:
             self._begin_reign(reign)
             self._progress_ns = now_ns
+        if new or self.leader is None or self.leader.epoch != receipt.epoch:
             self._leader_since_ns = now_ns
-        if self.leader is None or self.leader.epoch != receipt.epoch:
-            self._leader_since_ns = now_ns
-        self.leader = Leader(receipt.sender, reign, receipt.epoch)
+        leader = Leader(receipt.sender, reign, receipt.epoch)
+        if new or self.leader is None:
+            self._move(Heard.NEW_REIGN if new else Heard.OPEN_AGAIN, leader)
+        self.leader = leader
         if new or now_ns - self._heard_ns > self._resend_ns:
             # It can be heard again, so it hears again.
             self._fruitless = 0
@@ -256,10 +264,21 @@ class Uplink:
         self._leave()
 
     def _leave(self) -> None:
+        """Nobody's reign is known any more."""
+        self._note_reign()
+        self._reign = 0
+        if self.leader is not None:
+            self._move(Heard.DISOWNED, None)
+
+    def _note_reign(self) -> None:
         self._note_given()
         while len(self._left) > _REIGNS_KEPT:
             del self._left[min(self._left)]
-        self.leader, self._reign = None, 0
+
+    def _move(self, heard: Heard, leader: Leader | None) -> None:
+        state = after(OFFICES, self.state, heard)
+        self.leader = leader
+        assert self.state is state, f"{heard.value} has made the office {self.state.value}"
 
     def _note_given(self) -> None:
         self._left[self._reign] = max(self._peak_link, self._left.get(self._reign, 1))
@@ -269,7 +288,7 @@ class Uplink:
         return len(receipt.records) != 8 or int.from_bytes(receipt.records.tobytes(), "little") == self.incarnation
 
     def _begin_reign(self, reign: int) -> None:
-        self._leave()
+        self._note_reign()
         self._reign = reign
         self._strange = 0
         entries = [*self._sent, *self._waiting]

@@ -123,7 +123,9 @@ class ReplicaDriver:
             return
         self._writing = True
         machine = self.machine
-        self._ports.write(journal, (machine.applied_seq, machine.digest), partial(self._written, effects))
+        self._ports.write(
+            journal, (machine.standing.applied_seq, machine.standing.digest), partial(self._written, effects)
+        )
 
     def _written(self, effects: Effects) -> None:
         self._writing = False
@@ -145,10 +147,10 @@ class ReplicaDriver:
         for answer in effects.fence_answers:
             self._answer_fence(answer)
         if effects.ack is not None:
-            ports.send_ack(effects.ack, self.machine.primary)
+            ports.send_ack(effects.ack, self.machine.standing.primary)
         if effects.applied:
             self._events.add(effects.applied)
-            ports.on_applied(effects.applied, self.machine.role)
+            ports.on_applied(effects.applied, self.machine.standing.role)
         for release in effects.releases:
             ports.release(release)
         if effects.releases:
@@ -156,9 +158,9 @@ class ReplicaDriver:
         if effects.rewind is not None:
             ports.send_rewind(effects.rewind.sequencer, effects.rewind.frame)
         if effects.fetch is not None:
-            ports.fetch_log(effects.fetch, self.machine.cluster_uuid)
+            ports.fetch_log(effects.fetch, self.machine.standing.cluster_uuid)
         if effects.ask is not None:
-            ports.ask_digest(effects.ask, self.machine.cluster_uuid)
+            ports.ask_digest(effects.ask, self.machine.standing.cluster_uuid)
         if effects.fetch_snapshot is not None:
             ports.fetch_snapshot(effects.fetch_snapshot)
         ports.on_step()
@@ -175,16 +177,16 @@ class ReplicaDriver:
         archive = self._ports.truncate(after_seq)
         self._ports.notice(Notice("tail_archived", f"everything after seq {after_seq} was moved to {archive}"))
         self._begin_anew(after_seq)
-        self._ports.notice(Notice("restored", f"replayed up to seq {self.machine.applied_seq}"))
+        self._ports.notice(Notice("restored", f"replayed up to seq {self.machine.standing.applied_seq}"))
 
     def _install(self, order: Install) -> None:
-        had_more = self.machine.head.seq > order.common_seq
+        had_more = self.machine.standing.head.seq > order.common_seq
         archive = self._ports.install(order, had_more=had_more)
         if had_more:
             text = f"everything after seq {order.common_seq} was moved to {archive}"
             self._ports.notice(Notice("tail_archived", text))
         self._begin_anew(order.common_seq)
-        self._ports.notice(Notice("restored", f"from a peer's snapshot at seq {self.machine.applied_seq}"))
+        self._ports.notice(Notice("restored", f"from a peer's snapshot at seq {self.machine.standing.applied_seq}"))
 
     def _begin_anew(self, kept_seq: int) -> None:
         for call, _, _ in self._untold.give_up_after(kept_seq):
@@ -226,14 +228,14 @@ class ReplicaDriver:
 
     def _answer_query(self, call: QueryCall) -> None:
         machine = self.machine
-        engine: Any = machine.execution.engine
-        reply = answer_query(call.request, engine, machine.head.epochs)
-        reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.epoch, seq=machine.applied_seq))
-        reply.primary = machine.role is Role.PRIMARY
-        reply.cluster_uuid = machine.cluster_uuid
-        self._untold.add(machine.applied_seq, (call, reply, machine.digest))
+        engine: Any = machine.standing.execution.engine
+        reply = answer_query(call.request, engine, machine.standing.head.epochs)
+        reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.standing.epoch, seq=machine.standing.applied_seq))
+        reply.primary = machine.standing.role is Role.PRIMARY
+        reply.cluster_uuid = machine.standing.cluster_uuid
+        self._untold.add(machine.standing.applied_seq, (call, reply, machine.standing.digest))
 
     def _tell(self) -> None:
-        for call, reply, digest in self._untold.due(self.machine.committed_seq):
+        for call, reply, digest in self._untold.due(self.machine.standing.committed_seq):
             self._ports.on_told(reply.stamp.seq, digest)
             call.done.set_result(reply)

@@ -6,13 +6,16 @@ from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import (
     AppliedBatch,
     AskDigest,
+    Effects,
     FenceAnswer,
     FetchLog,
     FetchSnapshot,
     Install,
+    JournalWrite,
     Notice,
     Rewind,
 )
+from lockstep.replica.standing import Standing
 from lockstep.stream.frames import Frame
 
 
@@ -40,3 +43,31 @@ class Outbox:
     ask: AskDigest | None = None
     fetch_snapshot: FetchSnapshot | None = None
     rewind: Rewind | None = None
+
+    def effects(self, standing: Standing, ack: Frame | None, *, named: bool, joined: bool) -> Effects:
+        """Frozen. `named`, `joined`: the journal has learnt which cluster's it is, or was taken in."""
+        journal = None
+        if self.frames or self.promise or named or joined:
+            journal = JournalWrite(
+                tuple(self.frames),
+                tuple(self.epochs),
+                (standing.promised, standing.promised_to) if self.promise else None,
+                standing.cluster_uuid if named else "",
+                standing.committed_seq,
+                joined,
+                synced=self.synced,
+            )
+        return Effects(
+            journal=journal,
+            truncate_after=self.truncate_after,
+            install=self.install,
+            fence_answers=tuple(self.fences),
+            ack=ack,
+            applied=tuple(self.applied),
+            releases=tuple(self.releases),
+            rewind=self.rewind,
+            fetch=self.fetch,
+            ask=self.ask,
+            fetch_snapshot=self.fetch_snapshot,
+            notices=tuple(self.notices),
+        )

@@ -212,9 +212,9 @@ class _Process:
             machine = self._restore(starting.on_replayed)
         self._logger.info(
             "replayed",
-            seq=machine.applied_seq,
+            seq=machine.standing.applied_seq,
             ms=(time.monotonic_ns() - started_ns) // 1_000_000,
-            promised=machine.promised,
+            promised=machine.standing.promised,
             incarnation=self._journal.incarnation,
         )
         self._background = BackgroundSync(self._journal)

@@ -41,22 +41,17 @@ def restore(
     """
     summary = journal.summary()
     base, engine = _start(journal, summary, make, snapshots, say)
-    restored = Restored(
-        (summary.promised, summary.promised_to),
-        summary.cluster_uuid,
-        summary.committed_seq,
-        summary.journal,
-        summary.joined,
-        base,
-    )
+    promise, uuid = (summary.promised, summary.promised_to), summary.cluster_uuid
+    restored = Restored(promise, uuid, summary.committed_seq, summary.journal, summary.joined, base)
     machine = ReplicaMachine(options, engine, restored)
+    own = machine.standing
     kept_events, kept_digests = journal.derived.last_kept_seqs()
     missing: list[AppliedBatch] = []
-    for journaled in journal.frames(machine.applied_seq + 1):
-        if journaled.first_seq != machine.head.seq + 1:
+    for journaled in journal.frames(own.applied_seq + 1):
+        if journaled.first_seq != own.head.seq + 1:
             raise JournalDamaged(
                 journal.path,
-                f"the batch at seq {journaled.first_seq} follows seq {machine.head.seq}: what was between is gone",
+                f"the batch at seq {journaled.first_seq} follows seq {own.head.seq}: what was between is gone",
                 Tip(summary.tip_epoch, summary.tip_seq),
                 summary.cluster_uuid,
             )

@@ -148,8 +148,8 @@ class ReplicaShell(Ports):
             self._next_gc_ns = now_ns + _GC_NS
             gc.collect(1)
             self._journal.derived.write_pending()
-            if self.machine.committed_seq > self._noted_committed:
-                self._noted_committed = self.machine.committed_seq
+            if self.machine.standing.committed_seq > self._noted_committed:
+                self._noted_committed = self.machine.standing.committed_seq
                 self._journal.note_committed(self._noted_committed)
         return work
 
@@ -305,11 +305,11 @@ class ReplicaShell(Ports):
         machine = self.machine
         before = self.view
         if (
-            before.applied_seq != machine.applied_seq
-            or before.committed_seq != machine.committed_seq
-            or before.promised != machine.promised
-            or before.role is not machine.told_role
-            or before.why != machine.why()
+            before.applied_seq != machine.standing.applied_seq
+            or before.committed_seq != machine.standing.committed_seq
+            or before.promised != machine.standing.promised
+            or before.role is not machine.standing.told_role
+            or before.why != machine.standing.why()
         ):
             self.view = view_of(machine, self._counters())
             view = self.view
@@ -321,7 +321,7 @@ class ReplicaShell(Ports):
         return (
             ("bad_frames", self._bad_frames),
             ("dropped_frames", dropped),
-            ("stale_frames", self.machine.stale_frames),
+            ("stale_frames", self.machine.standing.stale_frames),
         )
 
     def close(self) -> None:

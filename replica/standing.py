@@ -1,32 +1,27 @@
-"""What a replica is at a moment: the state that its machine keeps, what can be read of it, and its invariants.
+"""What a replica is at a moment: its log, its promise, its state and role, what follows from them, and its invariants.
 
-`machine.py` moves it on.
+`ReplicaMachine` holds one and moves it on; others read it (`machine.standing`).
 """
 
-from collections import deque
 from collections.abc import Iterable
 
 import numpy as np
 
 from lockstep.engine.contract import MatchingEngine
-from lockstep.replica.catchup import CatchUp
 from lockstep.replica.commit import CommitGate
-from lockstep.replica.contradiction import Contradictions
 from lockstep.replica.divergence import epoch_at
-from lockstep.replica.effects import AppliedBatch, FenceAnswer, FenceRequested, Notice, Role
+from lockstep.replica.effects import FenceAnswer, FenceRequested, Notice, Role
 from lockstep.replica.execution import Execution
-from lockstep.replica.log import NO_SEQUENCER, LogHead, Verdict
-from lockstep.replica.outbox import Outbox
+from lockstep.replica.log import LogHead, Verdict
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions, Restored
+from lockstep.replica.states import TRANSITIONS, Occasion, State
 from lockstep.stream.arrival import MAX_EPOCH, MAX_UNEXPLAINED_EPOCHS
 from lockstep.stream.digest import Digest
 from lockstep.stream.frames import ACK_ENTRY, Frame, FrameFlag, FrameType, frame
 
-_EARLY_ACKS = 256
-
 
 class Standing:
-    """What `ReplicaMachine` is made of. Attributes are for reading only."""
+    """See the module. Only the machine that holds it writes to it."""
 
     def __init__(self, options: ReplicaOptions, engine: MatchingEngine, restored: Restored | None = None) -> None:
         restored = restored or Restored()
@@ -39,7 +34,7 @@ class Standing:
         """No sequencer of a lower epoch is obeyed; at or above the epoch of every record."""
         self.cluster_uuid = restored.cluster_uuid
         """The cluster that the journal belongs to; empty until a fence, a peer or the stream has said it."""
-        self.live = False
+        self.state = State.COMPARING
         self.diverged = ""
         """Why it stopped for good; empty while it has not."""
         self.stale_frames = 0
@@ -52,30 +47,20 @@ class Standing:
         """Identity of the journal."""
         self.joined = self.gate.joined = restored.joined
         """Whether the cluster has taken this journal in. Until then no ack of this engine counts for a commit."""
-        peers = tuple(engine for engine in options.engines if engine != options.member)
-        self._contradictions = Contradictions()
-        self._catch_up = CatchUp(peers, options.fetch_retry_ns)
-        self._pending: deque[Frame] = deque()
-        self._uncommitted: deque[AppliedBatch] = deque()
-        self._fences: list[FenceRequested] = []
-        self._restored_committed = restored.committed_seq
-        self._leader_committed = 0
-        # Acks of an epoch whose first record is not here yet: until then they may be about other records.
-        self._early_acks: deque[Frame] = deque(maxlen=_EARLY_ACKS)
-        self._joining = False  # taken in, and not stored yet
-        self._naming = False  # learnt from the stream which cluster it is, and not stored yet
-        self._foreign = ""  # another cluster whose stream came here
-        self._role = Role.LEARNER
-        self._heard = 0  # highest epoch of a leader whose stream was heard in this life
+        self.noted_role = Role.LEARNER
+        """The role at the end of the last step."""
+        self.heard = 0
+        """Highest epoch of a leader whose stream was heard in this life."""
+        self.proven = 0
+        """The reign to whose stream the log was shown to belong: its leader's epoch."""
         self._placed = False
-        self._ack_entries: list[tuple[int, bytes]] = []
-        self._proven = 0  # the reign to whose stream the log was shown to belong: its leader's epoch
-        self._next_repeat_ns = 0
-        self._next_rewind_ns = 0
-        self._rewinds = 0
-        self._gap_from = NO_SEQUENCER
 
     # ---- reading ------------------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> bool:
+        """Whether the own log provably is what the leader has."""
+        return self.state is State.LIVE
 
     @property
     def role(self) -> Role:
@@ -125,7 +110,18 @@ class Standing:
         """Epoch of the last record received."""
         return self.head.epoch
 
-    def _explained(self, epoch: int, sequencer: int) -> bool:
+    @property
+    def applied_epoch(self) -> int:
+        """Epoch of the last record executed."""
+        return epoch_at(self.head.epochs, self.applied_seq)
+
+    # ---- whom to obey -------------------------------------------------------------------------------------------
+
+    def on_said(self, sequencer: int, epoch: int) -> None:
+        """A sequencer says on its own liveness link in which epoch it is."""
+        self._said[sequencer] = epoch
+
+    def explained(self, epoch: int, sequencer: int) -> bool:
         """Whether an epoch that a frame or a fence brings in a sequencer's name may be promised.
 
         A few above the promise can be failed takeovers; for more, the sequencer itself has to say that it is there.
@@ -136,17 +132,7 @@ class Standing:
         self._unexplained = max(self._unexplained, epoch)
         return False
 
-    def _is_foreign(self, received: Frame, out: Outbox) -> bool:
-        theirs = self.head.opened_by(received)
-        if not theirs or theirs == self.cluster_uuid or not self.cluster_uuid:
-            return False
-        if theirs != self._foreign:
-            self._foreign = theirs
-            text = f"sequencer {received.sender} leads cluster {theirs}, this journal is of {self.cluster_uuid}"
-            out.notices.append(Notice("foreign_stream", text))
-        return True
-
-    def _may_lead(self, received: Frame) -> bool:
+    def may_lead(self, received: Frame) -> bool:
         """Whether a STREAM frame may be obeyed, which then is a promise.
 
         A new epoch counts from the record that opens it behind the own tip, or once its sequencer says that it is
@@ -155,12 +141,25 @@ class Standing:
         leader, said = received.aux, self._said.get(received.sender, received.aux)
         if leader <= self.promised:
             return True
-        return self._explained(leader, received.sender) and (
+        return self.explained(leader, received.sender) and (
             leader <= said or (received.count > 0 and self.head.judge(received) is Verdict.NEXT)
         )
 
-    def _on_said(self, sequencer: int, epoch: int) -> None:
-        self._said[sequencer] = epoch
+    def why_refused(self, request: FenceRequested) -> str:
+        """In one sentence why a fence is not even looked at; empty if it is."""
+        if self.cluster_uuid and request.cluster_uuid != self.cluster_uuid:
+            return (
+                f"data directory of another cluster: it belongs to {self.cluster_uuid}, the caller to "
+                f"{request.cluster_uuid}; give engine {self.options.member} its own or an empty directory"
+            )
+        if not self.explained(request.epoch, request.sequencer):
+            return (
+                f"epoch {request.epoch} is far above the promised {self.promised}, and sequencer {request.sequencer} "
+                "does not say on its liveness link that it is there"
+            )
+        return ""
+
+    # ---- what it says -------------------------------------------------------------------------------------------
 
     def why(self) -> str:
         """In one sentence why it does not serve; empty if it does."""
@@ -171,7 +170,7 @@ class Standing:
                 f"its journal holds a promise for epoch {self.promised}, which no sequencer can have asked for, so it "
                 "obeys none: stop this engine, run `lockstep cluster repair-promise`, and start it again"
             )
-        if self._role is not Role.LEARNER:
+        if self.noted_role is not Role.LEARNER:
             return "" if self._placed else self._why_not_placed()
         if not self.live:
             new = "" if self.joined else "new journal, "
@@ -179,26 +178,23 @@ class Standing:
         return "caught up; waits until the sequencer takes it into the in-sync set"
 
     def _why_not_placed(self) -> str:
-        at = f"started again, and has replayed up to seq {self.applied_seq} of epoch {self._applied_epoch}"
-        if self._heard < self._applied_epoch or self._heard < self.promised:
+        at = f"started again, and has replayed up to seq {self.applied_seq} of epoch {self.applied_epoch}"
+        if self.heard < self.applied_epoch or self.heard < self.promised:
             return f"{at}: no leading sequencer was heard since"
-        return f"{at}: the leader is in epoch {self._heard}"
+        return f"{at}: the leader is in epoch {self.heard}"
 
-    @property
-    def _applied_epoch(self) -> int:
-        return epoch_at(self.head.epochs, self.applied_seq)
-
-    def _place(self) -> None:
+    def place(self) -> None:
         """Its role holds once it has heard the leader in this life, and executed the beginning of its epoch."""
-        self._placed = self._placed or (self.live and self._heard == self.promised == self._applied_epoch)
+        self._placed = self._placed or (self.live and self.heard == self.promised == self.applied_epoch)
 
-    def _answer(self, request: FenceRequested) -> FenceAnswer:
+    def answer(self, request: FenceRequested) -> FenceAnswer:
+        """To a fence, as things stand."""
         accepted = request.epoch == self.promised and request.sequencer == self.promised_to
         return FenceAnswer(
             request.ticket,
             accepted,
             self.promised,
-            epoch_at(self.head.epochs, self.applied_seq),
+            self.applied_epoch,
             self.applied_seq,
             self.digest,
             self.committed_seq,
@@ -207,7 +203,8 @@ class Standing:
             journal=self.journal,
         )
 
-    def _ack_frame(self, entries: Iterable[tuple[int, bytes]], flags: int = 0) -> Frame:
+    def ack_frame(self, entries: Iterable[tuple[int, bytes]], flags: int = 0) -> Frame:
+        """An ACK of these (seq, digest)."""
         records = np.array(list(entries), dtype=ACK_ENTRY)
         return frame(
             FrameType.ACK,
@@ -220,12 +217,33 @@ class Standing:
             flags=flags | (0 if self.joined else int(FrameFlag.UNJOINED)),
         )
 
-    def _check(self) -> None:
+    # ---- moving on ----------------------------------------------------------------------------------------------
+
+    def move(self, occasion: Occasion) -> None:
+        """Enter the state that the table names."""
+        state = TRANSITIONS.get((self.state, occasion))
+        if state is None:
+            raise BrokenInvariant(f"{occasion.value}, in state {self.state.value}")
+        self.state = state
+
+    def note_role(self) -> tuple[Notice, ...]:
+        """The role at the end of a step: what to say of it, if it is another one."""
+        role, before = self.role, self.noted_role
+        self.noted_role = role
+        if role is before:
+            return ()
+        text = f"{before.name.lower()} -> {role.name.lower()} at seq {self.applied_seq}, epoch {self.epoch}"
+        return (Notice("role", text),)
+
+    def check(self, *, pending: bool) -> None:
+        """The invariants. `pending`: something received is not applied yet."""
         if not self.committed_seq <= self.applied_seq <= self.head.seq:
             raise BrokenInvariant(
                 f"committed {self.committed_seq} <= applied {self.applied_seq} <= received {self.head.seq} is not so"
             )
         if self.promised < self.head.epoch:
             raise BrokenInvariant(f"promise {self.promised} is below the log's epoch {self.head.epoch}")
-        if not self._pending and self.applied_seq != self.head.seq:
+        if not pending and self.applied_seq != self.head.seq:
             raise BrokenInvariant(f"received {self.head.seq}, applied {self.applied_seq}, and nothing is under way")
+        if bool(self.diverged) != (self.state is State.DIVERGED):
+            raise BrokenInvariant(f"state {self.state.value}, and diverged because {self.diverged!r}")

@@ -43,24 +43,24 @@ class ReplicaView:
 
 def view_of(machine: ReplicaMachine, counters: tuple[tuple[str, int], ...]) -> ReplicaView:
     """The machine as others may see it now."""
-    epochs = tuple(machine.head.epochs)
-    bits = machine.in_sync_bits
+    epochs = tuple(machine.standing.head.epochs)
+    bits = machine.standing.in_sync_bits
     return ReplicaView(
-        machine.told_role,
-        machine.live,
-        machine.in_sync,
-        machine.promised,
-        epoch_at(epochs, machine.applied_seq),
-        machine.applied_seq,
-        machine.digest,
-        machine.committed_seq,
-        machine.primary,
+        machine.standing.told_role,
+        machine.standing.live,
+        machine.standing.in_sync,
+        machine.standing.promised,
+        epoch_at(epochs, machine.standing.applied_seq),
+        machine.standing.applied_seq,
+        machine.standing.digest,
+        machine.standing.committed_seq,
+        machine.standing.primary,
         bits,
         epochs,
-        machine.cluster_uuid,
-        machine.why(),
+        machine.standing.cluster_uuid,
+        machine.standing.why(),
         counters,
-        machine.options.member,
-        machine.joined,
-        machine.execution.policy,
+        machine.standing.options.member,
+        machine.standing.joined,
+        machine.standing.execution.policy,
     )

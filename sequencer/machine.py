@@ -16,7 +16,7 @@ from lockstep.sequencer.patience import Patience
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.reign import Reign
 from lockstep.sequencer.settings import MS, Settings
-from lockstep.sequencer.states import TRANSITIONS, State
+from lockstep.sequencer.states import TRANSITIONS, Occasion, State
 from lockstep.sequencer.takeover import Diverged, Recovery, Takeover, missing_part
 from lockstep.stream.arrival import MAX_EPOCH
 from lockstep.stream.frames import Frame
@@ -149,7 +149,7 @@ class SequencerMachine:
         self._overrides.expire(now_ns, self._out)
         anew = self._overrides.begin_anew(None if self.takeover is None else self.takeover.config)
         if anew and self.hold.in_flight is None and self.state is not State.CANDIDATE:
-            self._step_down("an operator has decided otherwise", now_ns)
+            self._step_down(Occasion.OVERRIDDEN, "an operator has decided otherwise", now_ns)
             self.hold.not_before_ns = now_ns
         if self.state is State.CANDIDATE:
             self._consider(now_ns)
@@ -179,7 +179,7 @@ class SequencerMachine:
             return
         self._claim = claim
         record = overrides.plan_claim(hold.config, self.peers.highest_promised, hold.next_attempt())
-        self._enter(State.CLAIMING, f"claiming epoch {record.epoch}")
+        self._enter(Occasion.CLAIMS, f"claiming epoch {record.epoch}")
         self._out.note("claiming the cluster", epoch=record.epoch, cause=claim.cause.name)
         hold.propose(record, Purpose.TAKEOVER, now_ns, self._out)
 
@@ -217,7 +217,7 @@ class SequencerMachine:
         prefer = self.peers.patience.steadiest_first(kept, now_ns)
         record = plan_fence_result(config, answered=kept, odd=odd, attempt=self.hold.next_attempt(), prefer=prefer)
         record = note_known(record, known_seq)
-        self._enter(State.NARROWING, "removing engines that did not answer the fence")
+        self._enter(Occasion.SET_CHANGES, "removing engines that did not answer the fence")
         if kept != config.in_sync:
             self._out.note(
                 "in-sync engines did not answer the fence, or contradict the others: removing them", Level.WARNING,
@@ -236,7 +236,7 @@ class SequencerMachine:
         if recovery.lowest_seq == recovery.tip_seq:
             self._open(recovery, (), now_ns)
             return
-        self._enter(State.RECOVERING, f"fetching the log of engine {recovery.source}")
+        self._enter(Occasion.LOGS_DIFFER, f"fetching the log of engine {recovery.source}")
         takeover.fetching = False
         takeover.fetch_due_ns = now_ns
         self._fetch(now_ns)
@@ -244,7 +244,7 @@ class SequencerMachine:
     def _fetch(self, now_ns: int) -> None:
         takeover = self._takeover()
         if any(engine not in takeover.answers for engine in takeover.config.in_sync):
-            self._enter(State.FENCING, "an engine was lost during recovery")
+            self._enter(Occasion.ENGINE_LOST, "an engine was lost during recovery")
             self._fence(now_ns)
             return
         if takeover.fetching or now_ns < takeover.fetch_due_ns:
@@ -267,7 +267,8 @@ class SequencerMachine:
             if not event.accepted and event.promised > MAX_EPOCH:
                 self.why = takeover.on_absurd(event, now_ns)
             elif not event.accepted:
-                self._step_down(f"engine {event.engine} has promised epoch {event.promised}", now_ns)
+                why = f"engine {event.engine} has promised epoch {event.promised}"
+                self._step_down(Occasion.PROMISED_MORE, why, now_ns)
             else:
                 takeover.on_answer(event, now_ns)
         elif isinstance(event, ev.FenceFailed):
@@ -300,7 +301,7 @@ class SequencerMachine:
     def _open(self, recovery: Recovery, frames: tuple[Frame, ...], now_ns: int) -> None:
         takeover = self._takeover()
         acked = {engine: takeover.answers[engine].tip_seq for engine in takeover.config.in_sync}
-        self._enter(State.LEADER, "")
+        self._enter(Occasion.LOGS_COMPLETE, "")
         self.takeover = None
         self.reigns += 1
         self.reign = Reign(self._settings, self.peers, self.clock, takeover.config, recovery, acked, now_ns)
@@ -327,7 +328,7 @@ class SequencerMachine:
         elif reign is not None and isinstance(event, ev.GatewaySaid):
             reign.on_told(event.told, self._out)
         if isinstance(event, ev.EnginePromised) and reign and (why := reign.refused_by(event.engine, event.epoch)):
-            self._step_down(why, now_ns)
+            self._step_down(Occasion.PROMISED_MORE, why, now_ns)
 
     def _on_operator(self, wish: ev.OperatorRequest, now_ns: int) -> None:
         if self.reign is not None and not isinstance(wish, ev.ForceFailoverRequested):
@@ -384,7 +385,8 @@ class SequencerMachine:
         if current is not None and seen is not None and seen.attempt != current:
             if self.reign is not None and seen.sequencer != self._settings.member:
                 self.peers.patience.on_deposed(now_ns)
-            self._step_down(f"the config names sequencer {seen.sequencer} with epoch {seen.epoch}", now_ns)
+            why = f"the config names sequencer {seen.sequencer} with epoch {seen.epoch}"
+            self._step_down(Occasion.DEPOSED, why, now_ns)
         if seen is not None:
             crowded_ns = self._backoff.on_epoch(seen.epoch, now_ns)
             if crowded_ns and self.state is State.CANDIDATE:
@@ -398,9 +400,9 @@ class SequencerMachine:
         )  # fmt: skip
         if settled.purpose is Purpose.TAKEOVER and self.state is State.CLAIMING:
             if not won:
-                self._enter(State.CANDIDATE, f"the claim was {settled.verdict.value}")
+                self._enter(Occasion.SWAP_NOT_WON, f"the claim was {settled.verdict.value}")
                 return
-            self._enter(State.FENCING, "waiting for the engines' promises")
+            self._enter(Occasion.SWAP_WON, "waiting for the engines' promises")
             self.takeover = Takeover(
                 self._settings, settled.record, self._claim.cause,
                 started_ns=self._started_ns, since_ns=self._claim.since_ns, now_ns=now_ns,
@@ -409,7 +411,8 @@ class SequencerMachine:
             self._overrides.claimed(settled.record)
         elif settled.purpose is Purpose.FENCE_RESULT and self.state is State.NARROWING:
             # Engines may have come or gone in the meantime, so the fence's outcome is looked at once more.
-            self._enter(State.FENCING, f"removing silent engines: {settled.verdict.value}")
+            outcome = Occasion.SWAP_WON if won else Occasion.SWAP_NOT_WON
+            self._enter(outcome, f"removing silent engines: {settled.verdict.value}")
             if won:
                 self._takeover().config = settled.record
         elif self.reign is not None and settled.purpose not in (Purpose.TAKEOVER, Purpose.FENCE_RESULT):
@@ -417,7 +420,7 @@ class SequencerMachine:
                 self.reign.on_config(settled.purpose, settled.record, now_ns, self._out)
                 self._note_epoch(settled)
                 if settled.record.lost_seq:
-                    self._step_down(self.reign.why, now_ns)
+                    self._step_down(Occasion.LOSS_FOUND, self.reign.why, now_ns)
             elif settled.purpose in (Purpose.SWITCH, Purpose.EVICT, Purpose.SETTING):
                 self.reign.refuse_wish("etcd did not take the change: try again", self._out)
 
@@ -438,24 +441,25 @@ class SequencerMachine:
 
     # States ----------------------------------------------------------------------------------------------------------
 
-    def _enter(self, state: State, why: str) -> None:
-        if state not in TRANSITIONS[self.state]:
-            raise BrokenInvariant(f"no way from {self.state.value} to {state.value} ({why})")
+    def _enter(self, occasion: Occasion, why: str) -> None:
+        state = TRANSITIONS.get((self.state, occasion))
+        if state is None:
+            raise BrokenInvariant(f"{occasion.value}, in state {self.state.value} ({why})")
         self.state = state
         self.why = why
 
-    def _step_down(self, reason: str, now_ns: int) -> None:
+    def _step_down(self, occasion: Occasion, reason: str, now_ns: int) -> None:
         self._out.note("stepping down", Level.WARNING, why=reason, state=self.state.value)
         if self.reign is not None:
             self.reign.refuse_wish("this sequencer no longer leads: ask the new leader", self._out)
-        self._enter(State.CANDIDATE, reason)
+        self._enter(occasion, reason)
         pause_ns = self._backoff.pause_ns(opened=self.reign is not None)
         self.hold.not_before_ns = max(self.hold.not_before_ns, now_ns + pause_ns)
         self.takeover = None
         self.reign = None
 
     def _halt(self, why: str) -> None:
-        self._enter(State.HALTED, why)
+        self._enter(Occasion.CONTRADICTION, why)
         self.takeover = None
         self._out.note("HALTED: the in-sync engines contradict each other", Level.ERROR, why=why)
 

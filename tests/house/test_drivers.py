@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLES = {
     "gateway": (("machine.py", "resumption.py"), ("driver.py", "stream_driver.py")),
     "sequencer": (("events.py", "machine.py"), ("driver.py",)),
-    "replica": (("effects.py", "machine.py"), ("driver.py",)),
+    "replica": (("effects.py", "machine.py", "outbox.py"), ("driver.py",)),
     "clients/python/lockstep": (("session_events.py", "session_machine.py"), ("session_driver.py",)),
 }
 """Roles whose driver both worlds share: the modules that make effects, and those that do them."""

@@ -160,5 +160,5 @@ def pair(sequencer: Sequencer) -> tuple[Node, Node]:
     one, two = primary.stream(first), standby.stream(first)
     primary.acks(two.ack)
     standby.acks(one.ack)
-    assert primary.machine.committed_seq == standby.machine.committed_seq == 1
+    assert primary.machine.standing.committed_seq == standby.machine.standing.committed_seq == 1
     return primary, standby

@@ -44,13 +44,13 @@ def test_a_primary_still_releases_after_odd_frames(pair, sequencer, seed):
             primary.acks(ack)
             primary.effects.clear()
             standby.effects.clear()
-            before = primary.machine.committed_seq
+            before = primary.machine.standing.committed_seq
     assert dropped > COUNT // 8
     commands = sequencer.commands(2)
     primary.stream(commands)
     primary.acks(standby.stream(commands).ack)
-    assert (primary.machine.role, primary.machine.diverged) == (Role.PRIMARY, "")
-    assert primary.machine.committed_seq == primary.machine.applied_seq > before
+    assert (primary.machine.standing.role, primary.machine.standing.diverged) == (Role.PRIMARY, "")
+    assert primary.machine.standing.committed_seq == primary.machine.standing.applied_seq > before
 
 
 def test_no_record_that_is_stamped_stops_an_engine(new_node, sequencer):
@@ -67,5 +67,5 @@ def test_no_record_that_is_stamped_stops_an_engine(new_node, sequencer):
             continue
         sequencer.next_seq -= honest.count - len(records)
         node.stream(replace(honest, records=records))
-        assert node.machine.applied_seq == sequencer.next_seq - 1
+        assert node.machine.standing.applied_seq == sequencer.next_seq - 1
         node.effects.clear()

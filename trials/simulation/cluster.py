@@ -112,12 +112,14 @@ class Cluster(World):
         config = self.store.record
         everybody = tuple(engine.id for engine in self.engines)
         if config is None or config.in_sync != everybody:
-            learners = [f"{e.name}: {e.machine.why()}" for e in self.engines if config and e.id not in config.in_sync]
+            learners = [
+                f"{e.name}: {e.machine.standing.why()}" for e in self.engines if config and e.id not in config.in_sync
+            ]
             return f"in sync are {config.in_sync if config else ()}, not {everybody}; {learners}"
         reign = leaders[0].machine.reign
         tip = reign.window.tip if reign is not None else 0
         for engine in self.engines:
-            replica = engine.machine
+            replica = engine.machine.standing
             if replica.committed_seq != tip or replica.applied_seq != tip:
                 return f"{engine.name} has applied {replica.applied_seq} and committed {replica.committed_seq} of {tip}"
             if replica.role is Role.LEARNER:

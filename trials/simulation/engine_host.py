@@ -89,7 +89,8 @@ class EngineHost(ServingHost, Ports):
         self.events = EventStore(journal, self.world.topology.limits.event_window_commands)
         self.driver = ReplicaDriver(self.rebuild(), self, self.events)
         self.fetches = Fetches(self.id, journal, self.events, lambda: self.view, self.disk)
-        self.kernel.note(f"{self.name} has replayed up to {self.machine.applied_seq}, promised {self.machine.promised}")
+        own = self.machine.standing
+        self.kernel.note(f"{self.name} has replayed up to {own.applied_seq}, promised {own.promised}")
 
     def rebuild(self) -> ReplicaMachine:
         """See `Ports`."""

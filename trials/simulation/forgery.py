@@ -72,9 +72,10 @@ def _to_gateway(cluster: Cluster, gateway: GatewayHost, epoch: int, dice: Random
 
 def _wrong_ack(engine: EngineHost, dice: Random) -> Frame:
     entry = np.zeros(1, dtype=ACK_ENTRY)
-    entry["last_seq"], entry["digest"] = engine.machine.applied_seq, np.void(dice.randbytes(16))
+    own = engine.machine.standing
+    entry["last_seq"], entry["digest"] = own.applied_seq, np.void(dice.randbytes(16))
     return frame(
-        FrameType.ACK, sender=engine.id, epoch=engine.machine.promised, first_seq=engine.machine.applied_seq,
-        records=entry, committed_seq=engine.machine.committed_seq, aux=engine.machine.journal,
+        FrameType.ACK, sender=engine.id, epoch=own.promised, first_seq=own.applied_seq,
+        records=entry, committed_seq=own.committed_seq, aux=own.journal,
         flags=dice.choice((0, FrameFlag.UNJOINED)),
     )  # fmt: skip

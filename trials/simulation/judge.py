@@ -187,7 +187,7 @@ class Judge:
 
     def on_engine_step(self, host: EngineHost) -> None:
         """An engine may have moved its committed seq: everybody's committed history is the same, and durable."""
-        committed = host.machine.committed_seq
+        committed = host.machine.standing.committed_seq
         compared = self._compared.get(host.id, 0)
         if committed <= compared:
             return

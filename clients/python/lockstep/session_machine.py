@@ -15,21 +15,12 @@ A retryable refusal from number n on means go back to n, after a pause.
 A report of a lower epoch than one seen before comes from a gateway that was left behind; it is dropped *with its
 connection*, because what came later on that connection would otherwise leave a hole in the history.
 
-| state      | leaves by                                   | to         |
-| ---------- | ------------------------------------------- | ---------- |
-| NEW        | Opened                                      | WAITING    |
-| WAITING    | Ticked at the end of the pause              | CONNECTING |
-| CONNECTING | Welcomed                                    | OPEN       |
-| CONNECTING | StreamEnded, or no Welcome in time          | WAITING    |
-| OPEN       | StreamEnded, stale epoch, numbering lost    | WAITING    |
-| any        | refusal that is not retryable, fatal end    | FAILED     |
-| any        | Closed                                      | CLOSED     |
+The states and the ways between them are a table, `session_states.py`.
 """
 
 from bisect import bisect_right
 from collections import deque
 from dataclasses import replace
-from enum import Enum
 from typing import Final
 
 from lockstep.backoff import spread
@@ -59,22 +50,14 @@ from lockstep.session_events import (
 )
 from lockstep.session_parcels import Piece, joined
 from lockstep.session_rows import drop_seen, last_id, without_resends
+from lockstep.session_states import TRANSITIONS, Occasion, State
+
+__all__ = ["SessionMachine", "State"]
 
 _RECONNECT_AFTER_GAPS: Final = 8
 _OUT_OF_ORDER: Final = int(Code.SESSION_OUT_OF_ORDER)
 NEVER: Final = 2**63 - 1
 """A deadline that does not come."""
-
-
-class State(Enum):
-    """Where the session stands; see the table above."""
-
-    NEW = "new"
-    WAITING = "waiting"
-    CONNECTING = "connecting"
-    OPEN = "open"
-    FAILED = "failed"
-    CLOSED = "closed"
 
 
 class SessionMachine:
@@ -248,14 +231,14 @@ class SessionMachine:
             case Opened():
                 effects = self._on_opened(now_ns)
             case Closed():
-                effects = self._enter_ended(State.CLOSED)
+                effects = self._enter_ended(Occasion.CLOSED)
         self._check_contiguous()
         return effects
 
     def _on_opened(self, now_ns: int) -> Effects:
         if self.state is not State.NEW:
             return NOTHING
-        self.state = State.WAITING
+        self._move(Occasion.OPENED)
         self._connect_at = now_ns
         return self._on_ticked(now_ns)
 
@@ -264,7 +247,7 @@ class SessionMachine:
             return self._enter_connecting(now_ns)
         if self.state is State.CONNECTING and now_ns >= self._welcome_by:
             self._silences += 1
-            return self._enter_waiting(now_ns)
+            return self._enter_waiting(Occasion.NO_WELCOME, now_ns)
         if self.state is State.OPEN and now_ns >= self._quiet_at:
             self._quiet, self._quiet_at = True, NEVER
         return self._with_sends(NOTHING, now_ns)
@@ -273,7 +256,7 @@ class SessionMachine:
         if event.conn != self.conn or self.state is not State.CONNECTING:
             self.counters.late_messages += 1
             return NOTHING
-        self.state = State.OPEN
+        self._move(Occasion.WELCOMED)
         self._failed_tries = self._silences = 0
         self._holds = 0
         self._hold_until = now_ns
@@ -290,6 +273,7 @@ class SessionMachine:
             return NOTHING
         if 0 <= event.executed_no < self._claimed_no and not self._numbered:
             return self._enter_failed(
+                Occasion.FOREIGN_NUMBERS,
                 _OUT_OF_ORDER,
                 f"the checkpoint counts the numbers up to {self._claimed_no} as answered, but the cluster has executed "
                 f"session {self.session_id:#x} only up to {event.executed_no}: it is a checkpoint of another cluster, "
@@ -302,8 +286,9 @@ class SessionMachine:
         if not self.holds(event.conn):
             return NOTHING
         if event.fatal_code:
-            return self._enter_failed(event.fatal_code, event.reason)
-        return replace(self._enter_waiting(now_ns, event.retry_after_ms, event.jitter_ppm), disconnect=0)
+            return self._enter_failed(Occasion.FATAL_END, event.fatal_code, event.reason)
+        waiting = self._enter_waiting(Occasion.STREAM_ENDED, now_ns, event.retry_after_ms, event.jitter_ppm)
+        return replace(waiting, disconnect=0)
 
     def _on_refusal(self, event: RefusalArrived, now_ns: int) -> Effects:
         if not self.holds(event.conn):
@@ -311,9 +296,9 @@ class SessionMachine:
             return NOTHING
         self.counters.refusals += 1
         if not event.retryable:
-            return self._enter_failed(event.code, event.text)
+            return self._enter_failed(Occasion.REFUSED_FOR_GOOD, event.code, event.text)
         if self.state is State.CONNECTING or event.code == Code.SHUTTING_DOWN:
-            return self._enter_waiting(now_ns, event.retry_after_ms)
+            return self._enter_waiting(Occasion.REFUSED_FOR_NOW, now_ns, event.retry_after_ms)
         if event.from_no > self._sent_no:
             return self._enter_foreign(f"the gateway expects number {event.from_no}")
         return self._go_back(event.from_no, event.retry_after_ms * 1_000_000, now_ns, event.code)
@@ -329,7 +314,7 @@ class SessionMachine:
         own_pause_ns = min(self.limits.hold_first_ns << min(self._holds, 20), self.limits.hold_most_ns)
         self._holds += 1
         if code in (Code.SESSION_GAP, _OUT_OF_ORDER) and self._holds % _RECONNECT_AFTER_GAPS == 0:
-            return self._enter_waiting(now_ns)
+            return self._enter_waiting(Occasion.NUMBERING_LOST, now_ns)
         self._hold_until = now_ns + max(own_pause_ns, pause_ns)
         return NOTHING
 
@@ -342,7 +327,7 @@ class SessionMachine:
         batch = event.batch
         if batch.epoch < self.epoch:
             self.counters.stale_epochs += 1
-            return self._enter_waiting(now_ns)
+            return self._enter_waiting(Occasion.STALE_EPOCH, now_ns)
         self.epoch = batch.epoch
         fresh = self._drop_seen(batch)
         if fresh is None:
@@ -428,7 +413,7 @@ class SessionMachine:
     # ---- entering states ---------------------------------------------------------------------------------------
 
     def _enter_connecting(self, now_ns: int) -> Effects:
-        self.state = State.CONNECTING
+        self._move(Occasion.PAUSE_OVER)
         self.conn += 1
         self.counters.connections += 1
         self._welcome_by = now_ns + min(self.limits.welcome_ns << min(self._silences, 20), self.limits.welcome_most_ns)
@@ -443,9 +428,9 @@ class SessionMachine:
             connect=Connect(self.conn, self._address, self.session_id, last, self._cursor, grace_ms, self.epoch, asks)
         )
 
-    def _enter_waiting(self, now_ns: int, retry_after_ms: int = 0, jitter_ppm: int = -1) -> Effects:
+    def _enter_waiting(self, occasion: Occasion, now_ns: int, retry_after_ms: int = 0, jitter_ppm: int = -1) -> Effects:
         """Pause before the next address; half of it is chance, so that clients don't come in step."""
-        self.state = State.WAITING
+        self._move(occasion)
         self._address += 1
         spread_ppm = spread(self.session_id, self.conn) if jitter_ppm < 0 else jitter_ppm
         pause_ns = self.limits.pause_ns(self._failed_tries, spread_ppm)
@@ -460,18 +445,25 @@ class SessionMachine:
         text = f"{said}, but only those below {self._sent_no} were ever sent from here: "
         if self._taken_up:
             text += "a command of its former owner came late, or "
-        return self._enter_failed(_OUT_OF_ORDER, f"{text}another process uses session {self.session_id:#x}")
+        text += f"another process uses session {self.session_id:#x}"
+        return self._enter_failed(Occasion.FOREIGN_NUMBERS, _OUT_OF_ORDER, text)
 
-    def _enter_failed(self, code: int, text: str) -> Effects:
+    def _enter_failed(self, occasion: Occasion, code: int, text: str) -> Effects:
         self.failure = Failure(code, text or code_name(code))
-        return replace(self._enter_ended(State.FAILED), failure=self.failure)
+        return replace(self._enter_ended(occasion), failure=self.failure)
 
-    def _enter_ended(self, state: State) -> Effects:
+    def _enter_ended(self, occasion: Occasion) -> Effects:
         if self.ended:
             return NOTHING
         connected = self.state in (State.CONNECTING, State.OPEN)
-        self.state = state
+        self._move(occasion)
         return Effects(disconnect=self.conn if connected else 0)
+
+    def _move(self, occasion: Occasion) -> None:
+        state = TRANSITIONS.get((self.state, occasion))
+        if state is None:
+            raise AssertionError(f"{occasion.value}, in state {self.state.value}")
+        self.state = state
 
     def _check_contiguous(self) -> None:
         if not self.first_unanswered <= self._cursor <= self._cut_no <= self.next_no:

@@ -41,8 +41,8 @@ def opened(data_dir: Path) -> tuple[int, bool]:
     try:
         store = SnapshotStore(data_dir)
         machine = restore(journal, ReplicaOptions(1, (1, 2)), implementation("native"), lambda: None, store)
-        assert scrub(journal, machine.applied_seq) is None
-        return machine.applied_seq, machine.joined
+        assert scrub(journal, machine.standing.applied_seq) is None
+        return machine.standing.applied_seq, machine.standing.joined
     finally:
         journal.close()
 
@@ -80,8 +80,8 @@ def test_what_can_be_read_is_kept_under_a_new_identity_that_is_not_joined(yard: 
     kept = tuple(journal.raw_frames(1))
     assert kept == yard.held.frames[: len(kept)]
     machine = restore(journal, ReplicaOptions(1, (1, 2)), ReferenceEngine, lambda: None)
-    assert machine.applied_seq == done.tip.seq
-    assert not machine.joined
+    assert machine.standing.applied_seq == done.tip.seq
+    assert not machine.standing.joined
     journal.close()
 
 

@@ -59,7 +59,7 @@ from lockstep.trials.simulation.run import simulate
 from lockstep.trials.simulation.sequencer_host import SequencerHost
 from lockstep.v1 import replication_pb2
 
-_REAL_ACK = Standing._ack_frame
+_REAL_ACK = Standing.ack_frame
 Plant = Callable[[pytest.MonkeyPatch], None]
 BUGS: dict[str, tuple[tuple[int, ...], Plant]] = {}
 
@@ -87,7 +87,9 @@ def bug(
 def ack_before_journal_sync(patch: pytest.MonkeyPatch) -> None:
     def perform(self: ReplicaDriver, effects: Any) -> None:
         if effects.journal is not None:
-            self._ports.write(effects.journal, (self.machine.applied_seq, self.machine.digest), lambda: None)
+            self._ports.write(
+                effects.journal, (self.machine.standing.applied_seq, self.machine.standing.digest), lambda: None
+            )
         self._finish(effects)
 
     patch.setattr(ReplicaDriver, "_perform", perform)
@@ -294,12 +296,13 @@ def lower_epoch_accepted(patch: pytest.MonkeyPatch) -> None:
 
     def on_stream(self: ReplicaMachine, received: Any, out: Any) -> None:
         # Whoever sends it, a frame that fits is taken.
-        if received.aux < self.promised and received.sender != self.promised_to:
-            self.head.follows = received.sender
-            promised = self.promised, self.promised_to
-            self.promised, self.promised_to = received.aux, received.sender
+        own = self.standing
+        if received.aux < own.promised and received.sender != own.promised_to:
+            own.head.follows = received.sender
+            promised = own.promised, own.promised_to
+            own.promised, own.promised_to = received.aux, received.sender
             real(self, received, out)
-            self.promised, self.promised_to = max(promised, (self.promised, self.promised_to))
+            own.promised, own.promised_to = max(promised, (own.promised, own.promised_to))
         else:
             real(self, received, out)
 
@@ -393,7 +396,7 @@ def silent_engine_not_removed_before_opening(patch: pytest.MonkeyPatch) -> None:
 def blank_journal_believed(patch: pytest.MonkeyPatch) -> None:
     real = ReplicaDriver._answer_fence
     patch.setattr(ReplicaDriver, "_answer_fence", lambda self, said: real(self, replace(said, blank=False)))
-    patch.setattr(Standing, "_ack_frame", _joined_ack)
+    patch.setattr(Standing, "ack_frame", _joined_ack)
 
 
 def _joined_ack(self: Standing, entries: Any, flags: int = 0) -> Any:
@@ -415,9 +418,10 @@ def snapshot_without_epoch_table(patch: pytest.MonkeyPatch) -> None:
 @bug(79, act=15)
 def journal_joined_without_its_cluster(patch: pytest.MonkeyPatch) -> None:
     def execute(self: ReplicaMachine, journaled: Any) -> Any:
-        batch = self.execution.execute(journaled, self.committed_seq)
-        self._uncommitted.append(batch)
-        if self.execution.taken_in and not self.joined:
+        own = self.standing
+        batch = own.execution.execute(journaled, own.committed_seq)
+        self._committing.add(batch)
+        if own.execution.taken_in and not own.joined:
             self._join()
         return batch
 
@@ -572,7 +576,7 @@ def receipts_epoch_believed_without_asking(patch: pytest.MonkeyPatch) -> None:
 @bug(20, act=4)
 def digest_believed_without_asking(patch: pytest.MonkeyPatch) -> None:
     def on_mismatch(self: ReplicaMachine, mismatch: Any, out: Any) -> None:
-        if self.live:
+        if self.standing.live:
             self._on_contradiction(mismatch.member, mismatch.text, out)
 
     patch.setattr(ReplicaMachine, "_on_mismatch", on_mismatch)
@@ -585,7 +589,7 @@ def release_believed_beyond_its_events(patch: pytest.MonkeyPatch) -> None:
 
 @bug(20, act=4)
 def promise_on_a_heartbeats_word_alone(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Standing, "_may_lead", lambda self, received: self._explained(received.aux, received.sender))
+    patch.setattr(Standing, "may_lead", lambda self, received: self.explained(received.aux, received.sender))
 
 
 def find(seeds: Iterable[int]) -> str:

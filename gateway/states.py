@@ -1,0 +1,112 @@
+"""The states of a gateway, in three tables: how a life of it begins, the way to the sequencer, the way back.
+
+The diagrams in `DESIGN.md` are drawn from them. The ways do not wait for each other: without a leader events are still
+delivered, and while events are missing commands still leave.
+"""
+
+from enum import Enum
+from typing import Final
+
+
+class Beginning(Enum):
+    """How a life begins: where does the cluster stand, and has it what clients were told here?"""
+
+    PAUSE = "pause"
+    """Engines may come later than this gateway."""
+    POLL = "poll"
+    """For the newest answer of all engines."""
+    COMPARE = "compare"
+    """For an engine's word on whether what was told is still history."""
+    OVER = "over"
+
+
+class Learnt(Enum):
+    """What moves a beginning."""
+
+    TIME = "the time has come"
+    NO_ANSWER = "nobody answers, or none with a history"
+    SOMETHING_TOLD = "clients were told something before"
+    IS_HISTORY = "the cluster has what was told"
+    LACKS = "the cluster lacks some of what was told"
+
+
+BEGINNINGS: Final[dict[tuple[Beginning, Learnt], Beginning]] = {
+    (Beginning.PAUSE, Learnt.TIME): Beginning.POLL,
+    (Beginning.POLL, Learnt.NO_ANSWER): Beginning.PAUSE,
+    (Beginning.POLL, Learnt.SOMETHING_TOLD): Beginning.COMPARE,
+    (Beginning.POLL, Learnt.IS_HISTORY): Beginning.OVER,
+    (Beginning.POLL, Learnt.LACKS): Beginning.PAUSE,
+    (Beginning.COMPARE, Learnt.NO_ANSWER): Beginning.PAUSE,
+    (Beginning.COMPARE, Learnt.IS_HISTORY): Beginning.OVER,
+    (Beginning.COMPARE, Learnt.LACKS): Beginning.PAUSE,
+}
+
+
+class Office(Enum):
+    """The way there: whether a sequencer is known that takes commands."""
+
+    VACANT = "vacant"
+    HELD = "held"
+
+
+class Heard(Enum):
+    """What moves it."""
+
+    NEW_REIGN = "open, a higher reign"
+    OPEN_AGAIN = "open, the same reign"
+    CLOSED = "its sequencer says that it is closed"
+    DISOWNED = "its sequencer stands by no such reign"
+
+
+OFFICES: Final[dict[tuple[Office, Heard], Office]] = {
+    (Office.VACANT, Heard.NEW_REIGN): Office.HELD,
+    (Office.VACANT, Heard.OPEN_AGAIN): Office.HELD,
+    (Office.HELD, Heard.NEW_REIGN): Office.HELD,
+    (Office.HELD, Heard.CLOSED): Office.VACANT,
+    (Office.HELD, Heard.DISOWNED): Office.VACANT,
+}
+
+
+class Following(Enum):
+    """The way back: whether what comes continues what was delivered."""
+
+    IN_STEP = "in step"
+    FETCHING = "fetching"
+    """What is missing, or doubtful, is asked of an engine."""
+    PAUSING = "pausing"
+    """Before the same is asked again."""
+    LEFT_BEHIND = "left behind"
+    """This life ends; the next one begins at what is committed then."""
+
+
+class Came(Enum):
+    """What moves it."""
+
+    GAP = "a release leaves something out"
+    OTHER_HISTORY = "a release of another history, it seems"
+    FETCHED = "fetched"
+    NOT_NOW = "nobody can say now"
+    LOST = "cut from every journal, or given up by the cluster"
+    PAUSE_OVER = "the pause is over"
+
+
+FOLLOWINGS: Final[dict[tuple[Following, Came], Following]] = {
+    (Following.IN_STEP, Came.GAP): Following.FETCHING,
+    (Following.IN_STEP, Came.OTHER_HISTORY): Following.FETCHING,
+    (Following.FETCHING, Came.FETCHED): Following.IN_STEP,
+    (Following.FETCHING, Came.NOT_NOW): Following.PAUSING,
+    (Following.FETCHING, Came.LOST): Following.LEFT_BEHIND,
+    (Following.PAUSING, Came.PAUSE_OVER): Following.IN_STEP,
+}
+"""Whether something is missing still shows with the next release, at the latest an empty one."""
+
+
+def after[S: Enum, E: Enum](table: dict[tuple[S, E], S], state: S, occasion: E) -> S:
+    """The state behind an occasion.
+
+    Raises:
+        AssertionError: the table has no such row.
+    """
+    if (state, occasion) not in table:
+        raise AssertionError(f"{occasion.value}, in state {state.value}")
+    return table[state, occasion]
