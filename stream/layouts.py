@@ -29,8 +29,8 @@ _EVENT_HEAD = [
     ("seq", "<u8"),  # (seq, index) is the event id: the same on every replica, for ever
     ("index", "<u4"),
     ("kind", "u1"),  # `EventKind`
-    ("side", "u1"),  # `Side`, TRADE: the taker's
-    ("code", "<u2"),  # `Code`
+    ("side", "u1"),  # `Side`, of the order; TRADE: the taker's; 0: of none
+    ("code", "<u2"),  # `Code`, why; 0: nothing went wrong
 ]
 _ANSWER_HEAD = [
     *_EVENT_HEAD,
@@ -44,7 +44,7 @@ _OF_ORDER_HEAD = [
     ("order_id", "<u8"),
     ("client_order_id", "<u8"),
     ("price_ticks", "<i8"),  # TRADE: the maker's; REPLACED: the new one
-    ("quantity_lots", "<i8"),  # ACCEPTED, REPLACED: order quantity; TRADE: traded; CANCELED: taken off
+    ("quantity_lots", "<i8"),  # ACCEPTED, REPLACED: order quantity; TRADE: traded; CANCELED, REDUCED: taken off
     ("leaves_lots", "<i8"),  # still open after this event
 ]
 _COMMAND_TAIL = [
@@ -187,8 +187,8 @@ EVENT: Final = np.dtype(
         ("timestamp_ns", "<i8"),
         ("taker_fee_micros", "<i8"),
         ("maker_fee_micros", "<i8"),
-        ("previous_price_ticks", "<i8"),  # REPLACED: before; DUPLICATE: seq of the original outcome, 0 if forgotten
-        ("previous_leaves_lots", "<i8"),  # REPLACED: open quantity before
+        ("previous_price_ticks", "<i8"),  # DUPLICATE: seq of the original outcome, 0 if forgotten
+        ("previous_leaves_lots", "<i8"),
     ]
 )
 """What happened, of a trade or of an order."""
@@ -208,8 +208,8 @@ ORDER_EVENT: Final = np.dtype(
         ("timestamp_ns", "<i8"),
         ("_reserved2", "V8"),
         ("expire_ns", "<i8"),
-        ("previous_price_ticks", "<i8"),
-        ("previous_leaves_lots", "<i8"),
+        ("previous_price_ticks", "<i8"),  # REPLACED: before; TRIGGERED: the stop price
+        ("previous_leaves_lots", "<i8"),  # REPLACED: open quantity before
     ]
 )
 """ACCEPTED, REPLACED, TRIGGERED: the order's terms stand where a TRADE speaks of its maker."""
@@ -236,8 +236,8 @@ DEFINITION_EVENT: Final = np.dtype(
         ("name", "S32"),
         ("tick_micros", "<i8"),
         ("lot_units", "<i8"),
-        ("quantity_lots", "<i8"),  # POSITION_ADJUSTED: position after
-        ("amount_micros", "<i8"),  # CASH_ADJUSTED: cash after
+        ("quantity_lots", "<i8"),  # ADMIN_REJECTED: what was asked for; else the position after
+        ("amount_micros", "<i8"),  # ADMIN_REJECTED: what was asked for; else the cash after
         ("_reserved", "V4"),
         ("flags", "<u4"),
         ("_reserved2", "V8"),

@@ -10,7 +10,8 @@ import pytest
 
 import lockstep.engine
 from lockstep.engine import EVENT, Code, EngineDriver, EventKind, SettingEvent, Side, StreamGap, each_event
-from lockstep.engine.events import _CLASSES, class_of
+from lockstep.engine.events import CLASSES
+from lockstep.stream.records import EVENT_LAYOUTS
 
 
 @pytest.fixture
@@ -112,10 +113,9 @@ def test_what_the_state_forbids_is_an_event_with_a_code(driver: EngineDriver) ->
 
 def test_every_kind_of_event_has_a_class_with_the_fields_of_its_layout() -> None:
     for kind in EventKind:
-        found = class_of(kind)
-        names = [name for name in _CLASSES[found].names if not name.startswith("_reserved")]
-        assert [field.name for field in fields(found)] == names
-    assert class_of(EventKind.MARGIN_CALLED) is SettingEvent
+        names = [name for name in EVENT_LAYOUTS[kind].names or () if not name.startswith("_reserved")]
+        assert [field.name for field in fields(CLASSES[kind])] == names
+    assert CLASSES[EventKind.MARGIN_CALLED] is SettingEvent
 
 
 def test_other_records_are_no_events() -> None:

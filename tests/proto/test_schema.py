@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def proto(tmp_path: Path) -> Path:
     """The schema and its generator, in a tree of their own."""
-    for name in ("proto", "stream", "docs", "clients/python/lockstep", "engine/native/include/lockstep"):
+    for name in ("proto", "stream", "docs", "clients/python/lockstep", "engine"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path / "proto"
 

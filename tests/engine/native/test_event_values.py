@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from lockstep.engine import Events, each_event
-from lockstep.engine.events import _CLASSES
+from lockstep.engine.events import CLASSES
 
 
 def test_events_as_values_say_what_the_array_says(
@@ -21,4 +21,4 @@ def test_events_as_values_say_what_the_array_says(
             for field in fields(value):
                 said, wanted = getattr(value, field.name), getattr(expected, field.name)
                 assert said == (wanted.decode("ascii", "backslashreplace") if field.name == "name" else wanted)
-    assert classes == set(_CLASSES)
+    assert classes == set(CLASSES.values())
