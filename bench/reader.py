@@ -1,7 +1,7 @@
 """The reader of `bench reads`: a process that reads again as soon as it has an answer.
 
-It has the lowest priority of the machine: in the field a reader computes on one of its own, and its cost to the cluster
-is measured. `spin` reads nothing and only computes: what orders notice of that alone.
+It gives way, with the lowest priority of the machine: in the field a reader computes on one of its own, and what is
+measured is its cost to the cluster. `spin` reads nothing and only computes: what orders notice of that alone.
 """
 
 import asyncio
@@ -36,6 +36,7 @@ LISTED_ACCOUNT: Final = 1
 STREAMS: Final = 6
 _TRADING_ACCOUNT: Final = 2
 _PRICE_TICKS: Final = 1_000
+GIVE_WAY: Final = "--give-way"
 _NICE: Final = 19
 _SPIN_S: Final = 0.005
 _SNAPSHOT_S: Final = 60.0
@@ -153,9 +154,11 @@ def _give_way() -> None:
 
 
 def main() -> int:
-    """Kind, seconds, address of the gateway, addresses of the engines."""
+    """Kind, seconds, address of the gateway, addresses of the engines; at the end perhaps the word to give way."""
     kind, seconds, *where = sys.argv[1:]
-    _give_way()
+    if where[-1] == GIVE_WAY:
+        where.pop()
+        _give_way()
     sys.stdout.write(json.dumps(uvloop.run(_read(kind, float(seconds), where))))
     return 0
 

@@ -50,6 +50,8 @@ class ReadsPlan:
     rate: int = 500
     duration_s: float = 10.0
     rounds: int = 3
+    reader_gives_way: bool = True
+    """Whether the reader has the lowest priority; on a machine that is busy it may then never get its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ def _phase(plan: ReadsPlan, kind: str, trading: str, where: list[str]) -> ReadPh
     beside = None
     if kind != ALONE:
         arguments = [sys.executable, "-m", "lockstep.bench.reader", kind, str(plan.duration_s), *where]
+        if plan.reader_gives_way:
+            arguments.append(reader.GIVE_WAY)
         beside = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     latency, unanswered = uvloop.run(_load(plan, trading))
     said = beside.communicate()[0] if beside is not None else "{}"
