@@ -99,7 +99,14 @@ class GatewayDriver:
 
     def on_tick(self) -> None:
         """Every few milliseconds."""
+        epoch = self.machine.epoch
         self._perform(self.machine.on_tick(self._ports.now_ns()))
+        if self.machine.epoch < epoch:
+            # No sequencer stands by it. What a stream says next must not be of a lower epoch than what it said before.
+            text = (
+                f"no sequencer is known to stand by epoch {epoch}, of which this gateway spoke; open the session again"
+            )
+            self.streams.finish_all(Code.UNAVAILABLE, text)
         if self._forget > self._forgotten and not self.stopping:
             self._store((), ())
 

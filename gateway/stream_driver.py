@@ -80,10 +80,10 @@ class StreamDriver:
         """How many are open."""
         return len(self._streams)
 
-    def finish_all(self, code: Code) -> None:
+    def finish_all(self, code: Code, text: str = "") -> None:
         """Tell every client to go elsewhere."""
         for stream in list(self._streams.values()):
-            stream.finish(grpc.StatusCode.UNAVAILABLE, REFUSAL_TEXTS[code], code)
+            stream.finish(grpc.StatusCode.UNAVAILABLE, text or REFUSAL_TEXTS[code], code)
 
     # ---- opening and closing -------------------------------------------------------------------------------------
 

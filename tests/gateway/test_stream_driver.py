@@ -198,3 +198,19 @@ def test_a_gateway_that_stays_behind_ends_the_stream_without_a_welcome(world: Wo
         world.pass_time(10)
     assert stream.end is not None
     assert (told(stream), stream.end.code) == ([], Code.UNAVAILABLE)
+
+
+def test_epoch_that_nobody_stands_by_ends_the_streams_that_were_told_of_it(world: World) -> None:
+    stream = opened(world)
+    machine = world.driver.machine
+    machine.downlink.epoch = 4
+    world.driver.streams.open("client", orders_pb2.Hello(session_id=SESSION + 1))
+    machine.downlink.said = 3
+    for _ in range(30):
+        assert stream.end is None
+        world.now += 10 * MS
+        world.driver.on_tick()
+        if machine.epoch == 3:
+            break
+    assert machine.epoch == 3
+    assert (stream.end.code, "stand by epoch 4" in stream.end.text) == (Code.UNAVAILABLE, True)

@@ -169,6 +169,8 @@ def _check_client(
     done = executed.get(client.session_id, 0)
     if client.done and done != client.machine.next_no - 1:
         raise Violation(f"{client.name} gave {client.machine.next_no - 1} commands, {done} were executed")
+    if client.done and done != client.owner.given:
+        raise Violation(f"{client.name}'s owner gave {client.owner.given} commands, {done} were executed")
     known = client.owner.seen if client.done else client.owner.seen[: len(told)]
     if known != told[: len(known)] or (client.done and len(known) != len(told)):
         missing = [row for row in told if row not in client.owner.seen]

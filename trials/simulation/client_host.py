@@ -1,8 +1,9 @@
 """A simulated trading system: the real session machine and driver; simulated ports; a small flow of orders.
 
-It can die and come back from the checkpoint that it keeps, like a client that writes one for each report that it takes.
+It can die and come back from the checkpoint that its owner keeps: mostly one for each report that he takes.
 """
 
+from random import Random
 from typing import Final
 
 from lockstep.columns import ReportColumns
@@ -10,11 +11,13 @@ from lockstep.session_driver import SessionDriver
 from lockstep.session_events import Checkpoint, Failure, Parcel, SessionLimits
 from lockstep.session_machine import NEVER, SessionMachine
 from lockstep.session_ports import Ports
+from lockstep.trials.simulation.client_losses import is_taken_up
 from lockstep.trials.simulation.client_owner import Owner
 from lockstep.trials.simulation.gateway_clients import END
 from lockstep.trials.simulation.host import Host
 from lockstep.trials.simulation.kernel import MS
 from lockstep.trials.simulation.network import Pipe
+from lockstep.trials.simulation.timers import Alarm
 from lockstep.trials.simulation.world import Violation, World
 
 _GRACES_MS: Final = (50, 300, 1200)
@@ -40,9 +43,13 @@ class ClientHost(Host, Ports):
             most_under_way=under_way,
             cancel_on_disconnect_ms=self.grace_ms,
         )
-        self.owner = Owner(self.name, self.session_id)
+        self._taken_up = is_taken_up(world.kernel.seed)
+        # What is under way at another gateway than its own, nobody can tell a client that knows less.
+        careless = self._taken_up and len(addresses) == 1
+        dice = Random(world.kernel.seed ^ id ^ 0xC4EC)  # noqa: S311 - repeatable on purpose
+        self.owner = Owner(self.name, self.session_id, dice if careless else None)
         self._pipe: Pipe | None = None
-        self._due_ns = self._timer_ns = NEVER
+        self._due_ns = NEVER
 
     @property
     def machine(self) -> SessionMachine:
@@ -57,7 +64,7 @@ class ClientHost(Host, Ports):
     @property
     def done(self) -> bool:
         """Everything was given and answered."""
-        return self.alive and not self.owner.flow and self.machine.unanswered == 0
+        return self.alive and self.owner.has_given_all and self.machine.unanswered == 0
 
     def status_epoch(self) -> int:
         """What it has seen."""
@@ -66,9 +73,13 @@ class ClientHost(Host, Ports):
     def on_start(self) -> None:
         """Go on from the checkpoint, by way of its JSON form."""
         self._pipe = None
-        self._due_ns = self._timer_ns = NEVER
+        self._alarm = Alarm(self)
+        self._due_ns = NEVER
         kept = self.owner.checkpoint
-        machine = SessionMachine(Checkpoint.from_json(kept.to_json()) if self.life > 1 else kept, self._limits)
+        if self.life > 1:
+            kept = Checkpoint.from_json(kept.to_json())
+            self.owner.on_taken_up(asks=self._taken_up)
+        machine = SessionMachine(kept, self._limits, taken_up=self._taken_up and self.life > 1)
         self.driver = SessionDriver(machine, self)
         self.driver.open()
 
@@ -86,34 +97,13 @@ class ClientHost(Host, Ports):
                 pipe.end("the gateway ended the stream")
             else:
                 self.driver.on_message(pipe.conn, rest[0])
-        self._give()
+        self.owner.give(self.driver, self.kernel.now_ns)
         if self.kernel.now_ns >= self._due_ns:
             self.driver.on_time()
-        self.owner.checkpoint = self.driver.checkpoint()
+        self.owner.keep(self.driver.checkpoint())
         # What stands in it waits for no company any more.
         self.driver.arm()
-        self._set_timer()
-
-    def _give(self) -> None:
-        owner = self.owner
-        while owner.flow and owner.due_ns[0] <= self.kernel.now_ns:
-            first_no = self.driver.submit(owner.flow[0])
-            if first_no is None:
-                break
-            owner.on_given(first_no, self.machine.connection)
-
-    def _set_timer(self) -> None:
-        due_ns = self._due_ns
-        if self.owner.flow:
-            due_ns = min(due_ns, max(self.owner.due_ns[0], self.kernel.now_ns + 2 * MS))
-        if due_ns < NEVER and due_ns != self._timer_ns:
-            self._timer_ns = due_ns
-            self.kernel.after(max(0, due_ns - self.kernel.now_ns), self._on_timer, self.life, due_ns)
-
-    def _on_timer(self, life: int, due_ns: int) -> None:
-        if life == self.life and due_ns == self._timer_ns:
-            self._timer_ns = NEVER
-            self.wake()
+        self._alarm.set(min(self._due_ns, self.owner.due_ns(self.kernel.now_ns + 2 * MS)))
 
     # ---- the driver's ports --------------------------------------------------------------------------------------
 

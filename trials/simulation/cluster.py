@@ -7,6 +7,7 @@ from lockstep.replica.effects import Role
 from lockstep.runtime.topology import Limits, Member, ProcessKind, Timing, Topology
 from lockstep.sequencer.states import State
 from lockstep.trials.simulation.client_host import ClientHost
+from lockstep.trials.simulation.client_losses import ClientLosses
 from lockstep.trials.simulation.engine_host import EngineHost
 from lockstep.trials.simulation.gateway_host import GatewayHost
 from lockstep.trials.simulation.host import Host
@@ -72,6 +73,7 @@ class Cluster(World):
             engine.slowest = self._slowest
         SnapshotRound(self.kernel, self.engines, self._slowest).begin()
         DiskLoss(self, self.engines, self.is_growing).begin()
+        ClientLosses(self, self.clients).begin()
         for host in self.hosts.values():
             if host.kind != "client":
                 self.kernel.after(self.kernel.between(0, 60_000_000), host.start)
@@ -92,7 +94,7 @@ class Cluster(World):
 
     def _slowest(self) -> int:
         """Up to which seq every gateway and every client has been told everything."""
-        told = [client.owner.seen[-1][0] if client.owner.seen else 0 for client in self.clients]
+        told = [client.owner.told_seq for client in self.clients]
         return min(told + [gateway.machine.delivered_seq if gateway.life else 0 for gateway in self.gateways])
 
     def why_not_converged(self) -> str:

@@ -33,6 +33,8 @@ class Told:
     """Highest seq stamped."""
     rows: list[Row] = field(default_factory=list, repr=False)
     welcomed: bool = False
+    asks: bool = False
+    """The Hello asked for the next number, which was not said yet."""
     final: str = ""
     """The refusal behind which nothing but the end may come."""
     ended: bool = False
@@ -67,7 +69,7 @@ class StreamJudge:
         hello = orders_pb2.SessionRequest.FromString(message).hello
         name = f"stream {len(self.streams) + 1} of session {hello.session_id:#x} at {pipe.gateway.name}"
         seen = hello.last_seen.seq, hello.last_seen.index
-        told = Told(name, hello.session_id, seen, hello.last_epoch)
+        told = Told(name, hello.session_id, seen, hello.last_epoch, asks=hello.asks_next_no)
         self._open[pipe] = told
         self.streams.append(told)
 
@@ -97,6 +99,13 @@ class StreamJudge:
                 self._check_stamp(told, said.report_batch.stamp)
                 for row, event in _rows(said.report_batch):
                     self._check_row(told, row, event)
+            case "next_number":
+                if not told.asks:
+                    raise Violation(f"{told.name}: a next number comes that was not asked for, or comes again")
+                told.asks = False
+                self._check_stamp(told, said.next_number.stamp)
+                if said.next_number.next_no <= said.next_number.executed_no:
+                    raise Violation(f"{told.name}: next number {said.next_number.next_no} was executed")
             case _:
                 raise Violation(f"{told.name}: a message without content")
 

@@ -26,7 +26,7 @@ def set_up(clients: list[ClientHost], now_ns: int) -> dict[tuple[int, int], int]
             pieces.append(AdjustPosition(client.id, number, _LOTS))
             deposits[number, client.id] = _LOTS
     first.owner.flow.extend(pieces)
-    first.owner.due_ns.extend([now_ns] * len(pieces))
+    first.owner.times_ns.extend([now_ns] * len(pieces))
     return deposits
 
 
@@ -43,11 +43,11 @@ def give_orders(
             number += 1
             rows.append(_order(kernel, client.id, given + number))
         client.owner.flow.append(rows[0] if size == 1 else CommandColumns.from_rows(rows))
-        client.owner.due_ns.append(times[min(number, count) - 1] if kernel.chance(4, 5) else start_ns + 5 * MS)
+        client.owner.times_ns.append(times[min(number, count) - 1] if kernel.chance(4, 5) else start_ns + 5 * MS)
     # In order of time, as a client gives one after the other.
-    due = sorted(client.owner.due_ns)
-    client.owner.due_ns.clear()
-    client.owner.due_ns.extend(due)
+    due = sorted(client.owner.times_ns)
+    client.owner.times_ns.clear()
+    client.owner.times_ns.extend(due)
 
 
 def _order(kernel: Kernel, account: int, number: int) -> tuple[int, ...]:

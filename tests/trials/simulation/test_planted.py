@@ -13,6 +13,7 @@ import pytest
 from lockstep.engine.reference import engine as reference
 from lockstep.engine.reference import events, mass
 from lockstep.engine.reference.rows import KIND, SESSION_ID, SESSION_NO
+from lockstep.gateway import stream_driver
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.downlink import Downlink
 from lockstep.gateway.resumption import Began, Resumption
@@ -44,7 +45,7 @@ from lockstep.sequencer.reign import Reign
 from lockstep.sequencer.takeover import Takeover
 from lockstep.sequencer.window import Window
 from lockstep.sequencer.wishes import Proposal
-from lockstep.session_machine import SessionMachine
+from lockstep.session_machine import SessionMachine, State
 from lockstep.stream import arrival
 from lockstep.stream.codes import Code
 from lockstep.stream.content import contents_of
@@ -53,6 +54,7 @@ from lockstep.stream.frames import FrameType
 from lockstep.stream.records import CommandKind
 from lockstep.trials.simulation import engine_snapshots, snapshot_round
 from lockstep.trials.simulation.aimed import EVERY
+from lockstep.trials.simulation.client_losses import is_taken_up
 from lockstep.trials.simulation.disk import Disk, Intake
 from lockstep.trials.simulation.engine_host import EngineHost
 from lockstep.trials.simulation.run import simulate
@@ -626,6 +628,19 @@ def a_page_is_taken_for_all_of_the_events(patch: pytest.MonkeyPatch) -> None:
         return inquiry.Todo(pages=todo.pages, done=True) if todo.pages else todo
 
     patch.setattr(EventSearch, "_on_page", on_page)
+
+
+@bug(120, only=is_taken_up)
+def session_taken_up_numbers_before_its_past_is_known(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(SessionMachine, "may_number", property(lambda self: self.state is State.OPEN))
+
+
+@bug(180, only=is_taken_up)
+def next_number_asked_of_an_engine_that_is_behind(patch: pytest.MonkeyPatch) -> None:
+    def look_up(engines: Any, request: Any, **_known: int) -> Any:
+        return inquiry.LookUp(engines, request, min_epoch=0, min_seq=0)
+
+    patch.setattr(stream_driver, "LookUp", look_up)
 
 
 @pytest.mark.parametrize("name", BUGS)

@@ -23,7 +23,7 @@ class Pipe:
 class Wire:
     """One stream of session S at a gateway, from its Hello on. Seqs 1 to 9 are released: trades of S with itself."""
 
-    def __init__(self, *, seen=(0, 0), last_epoch=0):
+    def __init__(self, *, seen=(0, 0), last_epoch=0, asks=False):
         events = np.zeros(2, dtype=EVENT)
         events["kind"], events["index"] = EventKind.TRADE, [0, 1]
         events["session_id"] = events["maker_session_id"] = S
@@ -31,7 +31,8 @@ class Wire:
         self.judge = StreamJudge(judge)
         self.released = judge.released
         self.pipe = Pipe()
-        hello = orders_pb2.Hello(session_id=S, last_seen={"seq": seen[0], "index": seen[1]}, last_epoch=last_epoch)
+        last_seen = {"seq": seen[0], "index": seen[1]}
+        hello = orders_pb2.Hello(session_id=S, last_seen=last_seen, last_epoch=last_epoch, asks_next_no=asks)
         self.judge.on_message(self.pipe, orders_pb2.SessionRequest(hello=hello).SerializeToString(), True)
 
     def say(self, **message):
@@ -116,6 +117,18 @@ def test_anything_after_a_refusal_that_ends_the_stream_is_seen():
     wire.say(refusal=orders_pb2.Refusal(stamp=stamp(3, 5), code=common_pb2.CODE_SESSION_TAKEN_OVER, text="gone"))
     with pytest.raises(Violation, match="gone"):
         wire.rows((2, 0, 0))
+
+
+def test_next_number_that_nobody_asked_for_or_that_was_executed_is_seen():
+    told = orders_pb2.NextNumber(stamp=stamp(3, 5), next_no=4, executed_no=3)
+    asked = welcomed(asks=True)
+    asked.say(next_number=told)
+    for wire in (asked, welcomed()):
+        with pytest.raises(Violation, match="not asked for, or comes again"):
+            wire.say(next_number=told)
+    told.executed_no = 4
+    with pytest.raises(Violation, match="number 4 was executed"):
+        welcomed(asks=True).say(next_number=told)
 
 
 def test_epoch_and_stamped_seq_that_fall_are_seen():
