@@ -73,8 +73,7 @@ class ClientHost(Host, Ports):
     def on_start(self) -> None:
         """Go on from the checkpoint, by way of its JSON form."""
         self._pipe = None
-        self._alarm = Alarm(self)
-        self._due_ns = NEVER
+        self._alarm, self._due_ns = Alarm(self), NEVER
         kept = self.owner.checkpoint
         if self.life > 1:
             kept = Checkpoint.from_json(kept.to_json())

@@ -23,7 +23,7 @@ from lockstep.trials.simulation.network import Done
 from lockstep.v1 import replication_pb2
 
 if TYPE_CHECKING:
-    from lockstep.trials.simulation.engine_host import EngineHost
+    from lockstep.trials.simulation.engine_storage import StoringHost
 
 _FETCH_TIMEOUT_NS: Final = 5 * SECOND
 _MAX_BYTES: Final = 4 << 20
@@ -32,7 +32,7 @@ _MAX_BYTES: Final = 4 << 20
 class PeerCalls:
     """Of one engine; the answers go into its inbox."""
 
-    def __init__(self, host: "EngineHost") -> None:
+    def __init__(self, host: "StoringHost") -> None:
         self._host = host
 
     def fetch_log(self, order: FetchLog, cluster_uuid: str) -> None:

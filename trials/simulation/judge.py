@@ -19,6 +19,7 @@ from lockstep.stream.frames import Frame, FrameFlag
 from lockstep.stream.records import CONTROL, CommandKind
 from lockstep.trials.simulation.disk import Disk
 from lockstep.trials.simulation.engine_host import EngineHost
+from lockstep.trials.simulation.engine_storage import StoringHost
 from lockstep.trials.simulation.kernel import MS
 from lockstep.trials.simulation.world import Violation, World
 
@@ -126,10 +127,10 @@ class Judge:
 
     def _disk(self, member: int) -> Disk:
         host = self._world.host("engine", member)
-        assert isinstance(host, EngineHost)
+        assert isinstance(host, StoringHost)
         return host.disk
 
-    def on_journaled(self, host: EngineHost, write: JournalWrite) -> None:
+    def on_journaled(self, host: StoringHost, write: JournalWrite) -> None:
         """Something became durable: it is what a sequencer stamped, and a joined journal knows its cluster."""
         if host.disk.joined and not host.disk.uuid:
             raise Violation(f"{host.name}'s journal is joined, and does not know to which cluster")
@@ -166,7 +167,7 @@ class Judge:
         self._compared.pop(engine, None)
         self._wiped.add(engine)
 
-    def on_installed(self, host: EngineHost) -> None:
+    def on_installed(self, host: StoringHost) -> None:
         """An engine that was not in sync began anew from a snapshot."""
         self._compared[host.id] = host.disk.base_seq
         self._check_in_sync("it installed a snapshot")
@@ -178,7 +179,7 @@ class Judge:
         if self.snapshots.setdefault(head.seq, raw) != raw:
             raise Violation(f"{host.name} takes another snapshot at seq {head.seq} than an engine before it")
 
-    def on_truncated(self, host: EngineHost, after_seq: int) -> None:
+    def on_truncated(self, host: StoringHost, after_seq: int) -> None:
         """An engine gave up a tail."""
         if host.disk.tip_seq > after_seq:
             raise Violation(f"{host.name} kept its tail after seq {after_seq}, up to {host.disk.tip_seq}")

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.driver import SequencerDriver
 from lockstep.sequencer.machine import SequencerMachine
-from lockstep.sequencer.ports import Beat, EngineBeat, GatewayBeat, Ports
+from lockstep.sequencer.ports import Beat, Ports
 from lockstep.sequencer.settings import settings_of
 from lockstep.sequencer.states import State
 from lockstep.stream.frames import Frame, FrameType
-from lockstep.stream.told import NOTHING_TOLD
-from lockstep.trials.simulation.host import Host, hears
+from lockstep.trials.simulation.host import Host
 from lockstep.trials.simulation.kernel import MS, SECOND, START_NS
 from lockstep.trials.simulation.sequencer_calls import SequencerCalls
+from lockstep.trials.simulation.sequencer_hearing import Hearing
 from lockstep.trials.simulation.world import Violation, World
 from lockstep.v1 import replication_pb2
 
@@ -27,8 +27,7 @@ class SequencerHost(Host, Ports):
     def __init__(self, world: World, id: int) -> None:
         super().__init__(world, "sequencer", id)
         self._orders = 0
-        self._calls = SequencerCalls(self)
-        self._heard: dict[str, int] = {}  # by peer: what its heartbeats since the last look say the time is
+        self._calls, self._hearing = SequencerCalls(self), Hearing(self)
         self.mute = False
         """What its heartbeats say of its media driver."""
         self._driver_known = True
@@ -54,7 +53,7 @@ class SequencerHost(Host, Ports):
     def on_start(self) -> None:
         """A new process knows nothing."""
         kernel = self.kernel
-        self._heard.clear()
+        self._hearing = Hearing(self)
         settings = settings_of(
             self.world.topology,
             self.id,
@@ -81,7 +80,7 @@ class SequencerHost(Host, Ports):
 
     def hear_clock(self, peer: Host) -> None:
         """A heartbeat of a peer has come."""
-        self._heard[peer.name] = peer.wall_ns()
+        self._hearing.hear_clock(peer)
 
     # ---- the driver's ports --------------------------------------------------------------------------------------
 
@@ -112,24 +111,11 @@ class SequencerHost(Host, Ports):
 
     def clocks(self) -> tuple[tuple[str, int], ...]:
         """See `Ports`."""
-        network = self.world.network
-        for peer in (*self.world.of_kind("engine"), *self.world.of_kind("sequencer")):
-            if peer is not self and peer.responsive and network.reaches(self, peer) and network.reaches(peer, self):
-                self.hear_clock(peer)
-        heard, self._heard = tuple(self._heard.items()), {}
-        return heard
+        return self._hearing.clocks()
 
     def beats(self) -> Iterator[Beat]:
-        """See `Ports`. What sequencers say of their drivers, and that an engine stood still, `watching` posts."""
-        for gateway in self.world.of_kind("gateway"):
-            if not gateway.alive:
-                yield GatewayBeat(gateway.id, 0, NOTHING_TOLD)
-            elif hears(self, gateway):
-                yield GatewayBeat(gateway.id, gateway.status_epoch(), gateway.told())
-        for engine in self.world.of_kind("engine"):
-            # A link that holds frames back holds heartbeats back, too.
-            if hears(self, engine) and (engine.name, self.name) not in self.world.network.slow:
-                yield EngineBeat(engine.id, engine.status_epoch())
+        """See `Ports`."""
+        return self._hearing.beats()
 
     def send_stream(self, engines: tuple[int, ...], frame: Frame) -> None:
         """See `Ports`."""
