@@ -1,7 +1,8 @@
-"""Write the reference pages: `api/client.md`, `api/services.md`, and the commands of `operations/reference.md`.
+"""Write the reference pages: `api/client.md`, `api/services.md`, the commands of `operations/reference.md`, and the
+state diagrams of the rooms' `DESIGN.md`.
 
-`make docs` runs it, `--check` only compares. The pages come from docstrings, from comments of `proto/`, and from the
-command line. It needs nothing but what the cluster needs anyway.
+`make docs` runs it, `--check` only compares. The pages come from docstrings, from comments of `proto/`, from the
+command line and from the tables of states. It needs nothing but what the cluster needs anyway.
 """
 
 import ast
@@ -410,6 +411,37 @@ def _leaves(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[s
             yield (*path, name), command
 
 
+# ---- states --------------------------------------------------------------------------------------------------------
+
+TABLES = {
+    "sequencer/DESIGN.md": (("", "sequencer.states.TRANSITIONS", "CANDIDATE"),),
+    "replica/DESIGN.md": (("", "replica.states.TRANSITIONS", "COMPARING"),),
+    "gateway/DESIGN.md": (
+        ("How a life begins:", "gateway.states.BEGINNINGS", "PAUSE"),
+        ("The way to the sequencer:", "gateway.states.OFFICES", "VACANT"),
+        ("The way back:", "gateway.states.FOLLOWINGS", "IN_STEP"),
+    ),
+    "clients/DESIGN.md": (("", "session_states.TRANSITIONS", "NEW"),),
+}
+"""By page: the tables of states that it shows, each with a heading and the first state."""
+
+
+def diagrams(tables: Iterable[tuple[str, str, str]]) -> str:
+    """The tables as state diagrams."""
+    page = Page()
+    for heading, place, first in tables:
+        module, _, name = place.rpartition(".")
+        rows = getattr(import_module(f"lockstep.{module}"), name)
+        ways: dict[tuple[str, str], list[str]] = {}
+        for (state, occasion), target in rows.items():
+            ways.setdefault((state.name, target.name), []).append(occasion.value)
+        page.add(heading) if heading else None
+        page.lines += ["```mermaid", "stateDiagram-v2", f"    [*] --> {first}"]
+        page.lines += [f"    {one} --> {other}: {' / '.join(names)}" for (one, other), names in ways.items()]
+        page.add("```")
+    return page.text()
+
+
 # ---- pages and files -----------------------------------------------------------------------------------------------
 
 
@@ -417,16 +449,22 @@ def pages() -> tuple[dict[Path, str], list[str]]:
     """What each file should hold, and what the sources lack."""
     client, services, commands = client_page(), services_page(), commands_table()
     reference = ROOT / "docs/operations/reference.md"
-    before, _, rest = reference.read_text().partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    if not mark:
-        raise SystemExit(f"{reference} has lost its marks")
     files = {
         ROOT / "docs/api/client.md": client.text(),
         ROOT / "docs/api/services.md": services.text(),
-        reference: f"{before}{BEGIN}\n{commands.text()}\n{END}{after}",
+        reference: _between_marks(reference, commands.text()),
     }
+    for name, tables in TABLES.items():
+        files[ROOT / name] = _between_marks(ROOT / name, diagrams(tables))
     return files, [*client.problems, *services.problems, *commands.problems]
+
+
+def _between_marks(path: Path, text: str) -> str:
+    before, _, rest = path.read_text().partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise SystemExit(f"{path} has lost its marks")
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
 def main() -> None:
