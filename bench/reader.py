@@ -41,6 +41,8 @@ _NICE: Final = 19
 _SPIN_S: Final = 0.005
 _SNAPSHOT_S: Final = 60.0
 _CALL_S: Final = 120.0
+_TRIES: Final = 5
+"""It reads on beyond its time until something was read, or so many reads failed."""
 
 
 def stream_id(number: int) -> int:
@@ -130,7 +132,7 @@ async def _again(seconds: float, once: Callable[[], Awaitable[int]]) -> dict[str
     took_ms: list[float] = []
     failed = most = 0
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    while time.monotonic() < until or not (took_ms or failed >= _TRIES):
         began = time.monotonic()
         try:
             rows = await once()

@@ -245,11 +245,12 @@ def hold_to(courtesy: Courtesy, plan: Snapshots, figures: SnapshotterFigures, lo
     """Give way, unless a snapshot is late."""
     waiting_ns = figures.waiting_ns(time.monotonic_ns())
     figures.hurries = hurries(plan, waiting_ns)
-    if figures.hurries and courtesy.gives:
-        courtesy.take_back()
-        logger.warning("snapshot_late", waiting_s=waiting_ns // _SECOND_NS, text="it no longer gives way")
-    elif not figures.hurries:
+    if not figures.hurries:
         courtesy.give()
+        return
+    if courtesy.gives:
+        logger.warning("snapshot_late", waiting_s=waiting_ns // _SECOND_NS, text="it no longer gives way")
+    courtesy.take_back()
 
 
 def _database(member: Member) -> bytes:

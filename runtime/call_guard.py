@@ -147,6 +147,8 @@ class CallGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the packag
         async def call(request: Any, context: Any) -> Any:
             seen = OperationContext(context)
             running = asyncio.wrap_future(self._threads.submit(operation, request, seen))
+            # A refusal that nobody waits for any more is no news, and asyncio would log a traceback.
+            running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             try:
                 return await asyncio.shield(running)
             except asyncio.CancelledError:

@@ -38,10 +38,11 @@ class Courtesy:
         self._nice = nice if self.returns else min(nice, _MILD)
         self._session_nice = nice
         self.gives: bool | None = None
-        """None: nothing was done yet."""
+        """What it was told last; None: nothing yet."""
+        self._session_gives: bool | None = None
 
     def give(self) -> None:
-        """Give way; nothing if it does."""
+        """Give way; nothing if it does. Call it again and again, like `take_back`: the kernel may refuse at first."""
         self._be(gives=True)
 
     def take_back(self) -> None:
@@ -49,12 +50,23 @@ class Courtesy:
         self._be(gives=False)
 
     def _be(self, *, gives: bool) -> None:
-        if gives is self.gives or (self.gives is None and not gives):
+        if self.gives is None and not gives:
             return
-        self.gives = gives
-        with contextlib.suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, 0, min(self._own + (self._nice if gives else 0), _NICEST - 1))
-        if os.getsid(0) == os.getpid():
-            # Refused for a tenth of a second after the last change; whoever asks comes again.
-            with contextlib.suppress(OSError), _GROUP.open("w") as group:
+        if gives is not self.gives:
+            self.gives = gives
+            with contextlib.suppress(PermissionError):
+                os.setpriority(os.PRIO_PROCESS, 0, min(self._own + (self._nice if gives else 0), _NICEST - 1))
+        if gives is not self._session_gives and os.getsid(0) == os.getpid():
+            self._weigh_session(gives)
+
+    def _weigh_session(self, gives: bool) -> None:
+        # Without a privilege one such change in a tenth of a second is taken, of all processes of the machine together;
+        # the others are refused, and tried again by the next call.
+        try:
+            with _GROUP.open("w") as group:
                 group.write(str(self._session_nice if gives else 0))
+        except BlockingIOError:
+            return
+        except OSError:  # no such groups here
+            pass
+        self._session_gives = gives

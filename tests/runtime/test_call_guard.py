@@ -1,6 +1,7 @@
 """Whoever holds calls of a server and does nothing with them costs the others nothing."""
 
 import contextlib
+import gc
 import threading
 import time
 from concurrent.futures import Future
@@ -55,7 +56,7 @@ class Served:
             lambda server: replication_pb2_grpc.add_ReplicationServicer_to_server(self.replication, server),
             ("lockstep.v1.Replication",),
             cluster_pb2.GetStatusReply,
-            operations={"TakeSnapshot": self.take, "Reinit": self.refuse},
+            operations={"TakeSnapshot": self.take, "Reinit": self.refuse, "SetAckPolicy": self.refuse_late},
         )
         self._stack = contextlib.ExitStack()
 
@@ -67,6 +68,14 @@ class Served:
 
     def refuse(self, _request, context):
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"within {context.time_remaining():.0f} s")
+
+    def refuse_late(self, _request, context):
+        """Once nobody waits any more."""
+        self.running.append(threading.current_thread())
+        while context.is_active():
+            time.sleep(0.01)
+        self.left.append(True)
+        context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "too late")
 
     def channel(self) -> grpc.Channel:
         """A connection of its own."""
@@ -230,6 +239,17 @@ def test_a_stream_of_which_nothing_is_taken_is_ended_and_its_code_with_it(served
         time.sleep(0.06)
         slowly += 1
     assert slowly == 60, "one that is slow is not one that does nothing"
+
+
+def test_a_refusal_that_nobody_waits_for_any_more_leaves_no_traceback(served, caplog):
+    with grpc.insecure_channel(served.address) as channel:
+        call = cluster_pb2_grpc.ClusterStub(channel).SetAckPolicy.future(cluster_pb2.SetAckPolicyRequest())
+        until(lambda: served.running)
+        call.cancel()
+    until(lambda: served.left)
+    time.sleep(0.1)
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 def test_one_that_takes_nothing_and_goes_leaves_no_traceback(served, monkeypatch, caplog):
