@@ -24,7 +24,6 @@ FILES = {
     "stream/enums.py": to_stream.enums,
     "stream/layouts.py": to_stream.layouts,
     "engine/event_values.py": to_engine.event_values,
-    "engine/reference/records.py": to_engine.reference_records,
     "clients/python/lockstep/enums.py": to_client.enums,
     "clients/python/lockstep/rows.py": to_client.rows,
     "engine/native/include/lockstep/records.hpp": to_native.records,
