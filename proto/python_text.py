@@ -36,9 +36,3 @@ def dtype_letter(found: Field) -> str:
     if found.type not in SIZES:
         return f"{'V' if found.is_reserved else 'S'}{found.size}"
     return f"{'<' if found.size > 1 else ''}{found.type[0]}{found.size}"
-
-
-def struct_format(fields: list[Field]) -> str:
-    """Of `struct`, little endian; reserved bytes are passed over."""
-    letters = (STRUCT_LETTERS.get(one.type) or f"{one.size}{'x' if one.is_reserved else 's'}" for one in fields)
-    return "<" + "".join(letters)

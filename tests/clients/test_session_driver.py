@@ -1,6 +1,6 @@
 """The session's driver over ports that write down what they are called for."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -81,8 +81,9 @@ def welcome(*, epoch: int = 1, follows: bool = False) -> bytes:
 
 
 def accepted(seq: int, number: int, *, epoch: int = 1) -> bytes:
+    kind = cast(Any, int(EventKind.ACCEPTED))
     batch = orders_pb2.ReportBatch(
-        stamp=common_pb2.Stamp(epoch=epoch), count=1, seq=[seq], session_no=[number], kind=[int(EventKind.ACCEPTED)]
+        stamp=common_pb2.Stamp(epoch=epoch), count=1, seq=[seq], session_no=[number], kind=[kind]
     )
     return orders_pb2.SessionResponse(report_batch=batch).SerializeToString()
 
@@ -132,7 +133,12 @@ def test_what_is_sent_and_handed_out_is_written_down_before() -> None:
 def test_number_is_told_before_the_timer_is_asked_for_and_only_an_earlier_deadline_asks() -> None:
     driver, ports = opened()
     numbers: list[int] = []
-    assert driver.submit(row(1), lambda number: numbers.append(number) or ports.calls.append(("numbered", number))) == 1
+
+    def numbered(number: int) -> None:
+        numbers.append(number)
+        ports.calls.append(("numbered", number))
+
+    assert driver.submit(row(1), numbered) == 1
     assert ports.names() == ["numbered", "arm_soon"]
     driver.submit(row(2), numbers.append)
     assert (numbers, ports.names()) == ([1, 2], [])

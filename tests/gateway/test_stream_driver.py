@@ -203,6 +203,7 @@ def test_a_gateway_that_stays_behind_ends_the_stream_without_a_welcome(world: Wo
 def test_epoch_that_nobody_stands_by_ends_the_streams_that_were_told_of_it(world: World) -> None:
     stream = opened(world)
     machine = world.driver.machine
+    assert machine.downlink is not None
     machine.downlink.epoch = 4
     world.driver.streams.open("client", orders_pb2.Hello(session_id=SESSION + 1))
     machine.downlink.said = 3
@@ -213,4 +214,5 @@ def test_epoch_that_nobody_stands_by_ends_the_streams_that_were_told_of_it(world
         if machine.epoch == 3:
             break
     assert machine.epoch == 3
+    assert stream.end is not None
     assert (stream.end.code, "stand by epoch 4" in stream.end.text) == (Code.UNAVAILABLE, True)

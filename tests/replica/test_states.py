@@ -7,6 +7,7 @@ from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import FenceRequested, PeerDigest, PeerLog, PeerLogBehind, PeerSnapshot
 from lockstep.replica.settings import Base, BrokenInvariant
 from lockstep.replica.states import TRANSITIONS, Occasion, State
+from lockstep.stream.digest import Digest
 from lockstep.stream.frames import ACK_ENTRY, FrameType, frame
 
 OTHER = b"another digest.."
@@ -71,7 +72,7 @@ BRING = {
     Occasion.CONTRADICTED: Scene.contradict_a_learner,
     Occasion.TAIL_DIVERGES: Scene.tail_diverges,
     Occasion.SNAPSHOT_CAME: lambda scene: scene.node.step(
-        PeerSnapshot(1, "", Base(9, OTHER, 10**12, (EpochEntry(1, 1),), 6, 1, 0, 1))
+        PeerSnapshot(1, "", Base(9, Digest(OTHER), 10**12, (EpochEntry(1, 1),), 6, 1, 0, 1))
     ),
     Occasion.OUTVOTED: Scene.outvoted,
     Occasion.COMMITTED_LOST: Scene.committed_lost,

@@ -8,12 +8,13 @@ from lockstep.gateway.downlink import LeftBehind
 from lockstep.replica.effects import FenceAnswer, JournalWrite, Notice
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.config_record import ConfigRecord
-from lockstep.session_events import StreamEnded
+from lockstep.session_events import Failure
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, FrameFlag, FrameType
 from lockstep.stream.records import CommandKind
 from lockstep.trials.simulation.client_host import ClientHost
 from lockstep.trials.simulation.engine_host import EngineHost
+from lockstep.trials.simulation.engine_storage import StoringHost
 from lockstep.trials.simulation.gateway_clients import GatewayClients
 from lockstep.trials.simulation.gateway_host import GatewayHost
 from lockstep.trials.simulation.host import Host, hears
@@ -141,7 +142,7 @@ class ToldJudge(Judge):
             self._tell(engine, text)
         super().on_fence_answer(engine, answer)
 
-    def on_journaled(self, host: EngineHost, write: JournalWrite) -> None:
+    def on_journaled(self, host: StoringHost, write: JournalWrite) -> None:
         """See `Judge`."""
         if write.joined:
             self._tell(host.id, "notes in its journal that the cluster counts on it")
@@ -211,17 +212,10 @@ class ToldGateway(GatewayHost):
 class ToldClient(ClientHost):
     """Its session may fail."""
 
-    _failed = False
-
     def on_refused_for_good(self, conn: int, text: str) -> None:
         """What the shell makes of a call's end with such a code."""
-        self._step(StreamEnded(conn, text, 0, fatal_code=int(Code.REPORTS_GONE)))
-        self._keep()
+        self.driver.on_ended(conn, text, fatal_code=int(Code.REPORTS_GONE))
 
-    def _keep(self) -> None:
-        failure = self.machine.failure
-        if failure is None:
-            super()._keep()
-        elif not self._failed:
-            self._failed = True
-            self.kernel.note(f"{self.name}'s session has FAILED: {failure.text}")
+    def on_failed(self, failure: Failure) -> None:
+        """See `Ports`."""
+        self.kernel.note(f"{self.name}'s session has FAILED: {failure.text}")

@@ -234,8 +234,8 @@ class Stage:
         kinds = (int(CommandKind.NEW_ORDER), int(side), int(OrderType.LIMIT), int(TimeInForce.GTC))
         row = (*kinds, 0, 0, client, 1, client * 100_000 + number, 0, price, lots, *_ROW_TAIL)
         host = self.client(client)
-        host.flow.append(row)
-        host.flow_due_ns.append(self.cluster.kernel.now_ns)
+        host.owner.flow.append(row)
+        host.owner.times_ns.append(self.cluster.kernel.now_ns)
         host.wake()
 
     def operator(self, sequencer: int, make: Callable[[int], ev.OperatorRequest]) -> None:
