@@ -518,7 +518,7 @@ def _blind_streams(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ClientStream, "_append", lambda self, reports: self._rows.append(reports))
 
 
-@bug(20, act=2)
+@bug(66, act=2)
 def boundary_of_a_resumption_read_late(patch: pytest.MonkeyPatch) -> None:
     real = Resumption.step
 
