@@ -10,32 +10,12 @@ implementation they are. That is checked at run time, batch by batch, by the dig
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from lockstep.engine.order_view import OrderView
 from lockstep.engine.pages import AccountsPage, InstrumentsPage, OrdersPage
 from lockstep.stream.records import Commands, Events, Phase, Side
 
 ALL_ORDERS: Final = 2**62
 """Limit of `MatchingEngine.queue` that leaves nothing out."""
-
-
-@dataclass(frozen=True, slots=True)
-class OrderView:
-    """A live order, as a query sees it."""
-
-    order_id: int
-    client_order_id: int
-    account: int
-    instrument: int
-    session_id: int
-    side: Side
-    order_type: int
-    tif: int
-    price_ticks: int
-    quantity_lots: int
-    leaves_lots: int
-    stop_price_ticks: int = 0
-    display_lots: int = 0
-    shown_lots: int = 0
-    """What is left of an iceberg's present peak; 0 for other orders."""
 
 
 @dataclass(frozen=True, slots=True)

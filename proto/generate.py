@@ -24,6 +24,7 @@ FILES = {
     "stream/enums.py": to_stream.enums,
     "stream/layouts.py": to_stream.layouts,
     "engine/event_values.py": to_engine.event_values,
+    "engine/order_view.py": to_engine.order_view,
     "clients/python/lockstep/enums.py": to_client.enums,
     "clients/python/lockstep/rows.py": to_client.rows,
     "engine/native/include/lockstep/records.hpp": to_native.records,
@@ -42,6 +43,7 @@ def blocks(schema: Schema) -> dict[str, dict[str, str]]:
         "proto/lockstep/v1/cluster.proto": {"enums": to_protobuf.enums(schema, "cluster")},
         "proto/lockstep/v1/market_data.proto": {"enums": to_protobuf.enums(schema, "market_data")},
         "proto/lockstep/v1/orders.proto": {
+            "Order": to_protobuf.row(schema.order_fields, first=1),
             "NewOrder": to_protobuf.row(schema.new_order, first=1),
             "CommandBatch": to_protobuf.batch(schema.command_columns),
             "ReportBatch": to_protobuf.batch(schema.report_columns),

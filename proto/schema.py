@@ -103,6 +103,7 @@ class Schema:
         self.command_columns = [by_name[name] for name in columns["command"]["columns"]]
         self.new_order = [replace(by_name[name], note=notes.get(name, "")) for name in columns["command"]["new_order"]]
         self.report_columns = _fields(columns["report"]["columns"])
+        self.order_fields = _fields(columns["order"]["columns"])
         for enum, found in (("CommandKind", self.commands), ("EventKind", self.events)):
             if sorted(kind for record in found for kind in record.kinds) != sorted(self.number[enum]):
                 raise ValueError(f"records.toml: not every {enum} has one record")

@@ -26,11 +26,12 @@ def rows(schema: Schema) -> str:
         row="".join(f"    {found.name}: int{' = 0' * (found.name != 'kind')}\n" for found in commands),
         given="".join(f"    {found.name}: ColumnLike\n" for found in commands),
         report="".join(f"    {found.name}: int\n{docstring(found.note)}" for found in reports),
+        order="".join(f"    {found.name}: int\n{docstring(found.note)}" for found in schema.order_fields),
         arrays="".join(f"    {found.name}: IntColumn\n" for found in reports),
     )
 
 
-ROWS = '''"""Columns and rows of commands and reports, field by field."""
+ROWS = '''"""Columns and rows of commands and reports, and the row of a live order, field by field."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,6 +67,12 @@ class ReportRow:
 
 {report}    epoch: int
 
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """The fields of a live order."""
+
+{order}
 
 @dataclass(frozen=True, slots=True)
 class ReportArrays:

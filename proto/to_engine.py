@@ -1,4 +1,4 @@
-"""The schema in the engines' Python: events as values."""
+"""The schema in the engines' Python: events as values, and the view of a live order."""
 
 from python_text import NOTICE, docstring, meaning
 from schema import Field, Record, Schema
@@ -27,6 +27,29 @@ CLASSES: Final[dict[EventKind, type[AnyEvent]]] = {{
 {kinds}}}
 """Of each kind."""
 '''
+
+
+def order_view(schema: Schema) -> str:
+    """`engine/order_view.py`."""
+    fields = "".join(
+        f"    {found.name}: {'Side' if found.enum == 'Side' else 'int'}\n{docstring(found.note)}"
+        for found in schema.order_fields
+    )
+    return NOTICE + ORDER_VIEW.format(fields=fields)
+
+
+ORDER_VIEW = '''"""A live order, as a query sees it."""
+
+from dataclasses import dataclass
+
+from lockstep.stream.enums import Side
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """See the module."""
+
+{fields}'''
 
 
 def _event_value(record: Record) -> str:

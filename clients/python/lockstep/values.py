@@ -7,7 +7,7 @@ from operator import attrgetter
 from lockstep.codes import REFUSING_KINDS
 from lockstep.enums import EventKind
 from lockstep.errors import Refused
-from lockstep.rows import REPORT_FIELDS, ReportRow
+from lockstep.rows import REPORT_FIELDS, OrderRow, ReportRow
 from lockstep.v1 import accounts_pb2, cluster_pb2, common_pb2, orders_pb2
 
 
@@ -97,24 +97,8 @@ def command_result(reports: Iterable[Report], *, epoch: int, duplicate: bool = F
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A live order."""
-
-    order_id: int
-    client_order_id: int
-    account: int
-    instrument: int
-    session_id: int
-    side: int
-    order_type: int
-    tif: int
-    price_ticks: int
-    quantity_lots: int
-    leaves_lots: int
-    stop_price_ticks: int = 0
-    display_lots: int = 0
-    shown_lots: int = 0
-    """What is left of an iceberg's present peak."""
+class Order(OrderRow):
+    """A live order. `side`, `order_type` and `tif` are plain ints here; compare them with the enums."""
 
 
 def order_from_proto(row: orders_pb2.Order) -> Order:
