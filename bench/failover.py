@@ -42,6 +42,8 @@ LEFT_OUT: Final = (
 _TRADERS: Final = 4
 _ROWS: Final = 6
 _CALM_S: Final = 1.0
+_SETTLED_S: Final = 3.5
+"""Before something hangs: who has just been started again would be given more time (`sequencer/patience.py`)."""
 _HUNG_S: Final = 2.0
 _DRAIN_S: Final = 20.0
 
@@ -123,7 +125,7 @@ async def _measure(plan: FailoverPlan, cluster: LocalCluster, say: Callable[[str
             for number in range(plan.rounds):
                 for fault in plan.faults:
                     await wait_whole(cluster, f"before {fault}")
-                    await asyncio.sleep(_CALM_S)
+                    await asyncio.sleep(_SETTLED_S if fault.startswith("hang") else _CALM_S)
                     happened.append((fault, await _do(cluster, fault)))
                 say(f"round {number + 1} of {plan.rounds} done")
             await wait_whole(cluster, "after the last fault")

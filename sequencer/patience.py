@@ -5,6 +5,7 @@ falls silent for a while, and a failover for that only adds to the load. So each
 comes after it. Where the one that was given up is back soon, it was in vain: the next silence has to last longer before
 it counts, twice as long each time, and that for whoever is silent, because it is the host that is short of time. A
 minute without such a thing takes one doubling back; the first silence of a calm cluster is acted on at its deadline.
+Who has been connected for less than three seconds has just started, and is given more time than that.
 
 Stops that are too short for any of that are kept as well, by engine: where there is a choice of the next primary, it
 falls on one that was steady.
@@ -19,6 +20,10 @@ VAIN: Final = 5
 """Times `hang_ms` within which one that was given up has to be back for that to have been in vain."""
 _LONGEST: Final = 4
 """Doublings at the most: a silence counts then 15 times `hang_ms` after its deadline (3 s as delivered)."""
+_FRESH_NS: Final = 3_000 * MS
+"""A process has work to do at its start, and so have the others that the same supervisor starts beside it."""
+_FRESH_LEVEL: Final = 2
+"""Doublings for the silence of one that has just started: it counts 3 times `hang_ms` after its deadline."""
 _CALM_NS: Final = 60_000 * MS
 _HALF_LIFE_NS: Final = 10_000 * MS
 _STEADY_NS: Final = 250 * MS
@@ -42,7 +47,7 @@ class Patience:
     """See the module. One for each sequencer, for the life of its process."""
 
     __slots__ = (
-        "_calm_since_ns", "_level", "_own_stop_ns", "_raised_ns", "_silent_since_ns", "_stops", "_turn_ns",
+        "_calm_since_ns", "_level", "_own_stop_ns", "_raised_ns", "_silent", "_stops", "_turn_ns",
         "hang_ns", "in_vain",
     )  # fmt: skip
 
@@ -51,35 +56,43 @@ class Patience:
         self._level = 0  # 0.._LONGEST
         self._calm_since_ns = 0  # when the level was last raised, confirmed or lowered
         self._raised_ns: int | None = None
-        self._silent_since_ns: dict[Peer, int] = {}
+        self._silent: dict[Peer, tuple[int, int]] = {}  # since when, and for how long that is only doubt
         self._stops: dict[int, _Stops] = {}
         self._turn_ns: int | None = None  # its own last turn
         self._own_stop_ns: int | None = None  # when it last went on after a long stop of its own
         self.in_vain = 0
         """Failovers for silence, its own or another's, that were in vain, since the process started."""
 
-    def extra_ns(self, now_ns: int) -> int:
-        """How long a silence has to last beyond its deadline before it counts as a loss."""
+    def extra_ns(self, now_ns: int, *, connected_ns: int | None = None) -> int:
+        """How long a silence has to last beyond its deadline before it counts as a loss.
+
+        `connected_ns`: whose silence it is has been connected since then.
+        """
         calm = (now_ns - self._calm_since_ns) // _CALM_NS
         if calm > 0:
             self._level = max(0, self._level - calm)
             self._calm_since_ns += calm * _CALM_NS
-        return self.hang_ns * ((1 << self._level) - 1)
+        is_fresh = connected_ns is not None and now_ns - connected_ns < _FRESH_NS
+        level = max(self._level, _FRESH_LEVEL) if is_fresh else self._level
+        return self.hang_ns * ((1 << level) - 1)
 
-    def on_silent(self, peer: Peer, now_ns: int) -> None:
-        """A peer is silent beyond its deadline."""
-        self._silent_since_ns.setdefault(peer, now_ns)
+    def on_silent(self, peer: Peer, now_ns: int, *, connected_ns: int | None = None) -> int:
+        """A peer is silent beyond its deadline; how long that is only doubt (`extra_ns`)."""
+        extra_ns = self.extra_ns(now_ns, connected_ns=connected_ns)
+        self._silent.setdefault(peer, (now_ns, extra_ns))
+        return extra_ns
 
     def on_gone(self, peer: Peer) -> None:
         """Its connection has ended: it did not only hang."""
-        self._silent_since_ns.pop(peer, None)
+        self._silent.pop(peer, None)
 
     def on_back(self, peer: Peer, now_ns: int) -> None:
         """A peer answers (again)."""
-        since_ns = self._silent_since_ns.pop(peer, None)
-        if since_ns is None:
+        silent = self._silent.pop(peer, None)
+        if silent is None:
             return
-        silent_ns, extra_ns = now_ns - since_ns, self.extra_ns(now_ns)
+        since_ns, given_ns = silent
+        silent_ns, extra_ns = now_ns - since_ns, max(given_ns, self.extra_ns(now_ns))
         if peer[0] == "engine":
             self.on_stop(peer[1], silent_ns + self.hang_ns, now_ns)
         if silent_ns < extra_ns:

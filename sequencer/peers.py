@@ -18,6 +18,8 @@ class PeerState:
     """Why it is not up; meaningless while it is."""
     since_ns: int = 0
     """When `up` or `down` last changed."""
+    connected_ns: int = 0
+    """When its connection began, of which silence is no end."""
     present: bool | None = None
     """Other sequencers: whether their leased key is in etcd; None: not known yet."""
 
@@ -91,6 +93,8 @@ class Peers:
     def _on_up(self, peer: PeerState, name: Peer, epoch: int, now_ns: int) -> None:
         self.patience.on_back(name, now_ns)
         peer.doubt_until_ns = now_ns + self.patience.hang_ns if peer.in_doubt(now_ns) else 0
+        if not peer.up and peer.down is not Down.HANG:
+            peer.connected_ns = now_ns
         peer.up, peer.since_ns, peer.mute = True, now_ns, False
         self.hear(epoch)
 
@@ -102,8 +106,7 @@ class Peers:
         if peer.up or peer.down is Down.UNREACHED:
             peer.since_ns = now_ns
         if reason is Down.HANG and peer.up:
-            self.patience.on_silent(name, now_ns)
-            extra_ns = self.patience.extra_ns(now_ns)
+            extra_ns = self.patience.on_silent(name, now_ns, connected_ns=peer.connected_ns)
             peer.doubt_until_ns = now_ns + extra_ns if extra_ns else 0
         elif reason is Down.EOF:
             self.patience.on_gone(name)

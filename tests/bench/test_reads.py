@@ -18,7 +18,7 @@ def test_each_kind_is_compared_with_the_load_alone_of_its_own_rounds() -> None:
 
 def test_every_kind_is_answered() -> None:
     plan = ReadsPlan(
-        ("native",), orders=300, accounts=50, instruments=20, rate=50, duration_s=1.0, rounds=1, reader_gives_way=False
+        ("native",), orders=300, accounts=50, instruments=20, rate=50, duration_s=0.4, rounds=1, reader_gives_way=False
     )
     phases = run_reads_bench(plan, lambda _text: None)
     assert [one.name for one in phases[1::2]] == list(READS)

@@ -104,6 +104,13 @@ class Stage:
         for engine in engines:
             self.ack(engine, self.tip)
 
+    def settle(self) -> None:
+        """Time passes until nobody counts as just started; who leads has everything acknowledged."""
+        for _ in range(30):
+            self.pass_time(100)
+            if self.machine.reign is not None:
+                self.ack_all(*self.machine.peers.engines)
+
     # gateways
 
     def submit(

@@ -133,6 +133,7 @@ def test_candidate_whose_claims_for_silence_were_in_vain_waits_longer_each_time_
     stage: Build, make_config: Build
 ) -> None:
     play = challenger(stage, make_config)
+    play.settle()
     for engine in (1, 2, 1):
         wobble(play, ev.EngineDown(engine, ev.Down.HANG), ev.EngineUp(engine, 4), ms=play_extra(play) + 100)
     play.tell(ev.SequencerDown(1, ev.Down.HANG))
@@ -146,6 +147,7 @@ def test_candidate_claims_at_once_when_the_leader_dies_however_often_it_claimed_
     stage: Build, make_config: Build
 ) -> None:
     play = challenger(stage, make_config)
+    play.settle()
     for engine in (1, 2, 1):
         wobble(play, ev.EngineDown(engine, ev.Down.HANG), ev.EngineUp(engine, 4), ms=play_extra(play) + 100)
     play.tell(ev.SequencerDown(1, ev.Down.EOF))
@@ -154,6 +156,7 @@ def test_candidate_claims_at_once_when_the_leader_dies_however_often_it_claimed_
 
 def test_leader_that_hangs_and_then_dies_is_not_waited_for_any_longer(stage: Build, make_config: Build) -> None:
     play = challenger(stage, make_config)
+    play.settle()
     for engine in (1, 2, 1):
         wobble(play, ev.EngineDown(engine, ev.Down.HANG), ev.EngineUp(engine, 4), ms=play_extra(play) + 100)
     play.tell(ev.SequencerDown(1, ev.Down.HANG))

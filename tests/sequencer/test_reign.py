@@ -598,6 +598,7 @@ def wobble(play: Any, engine: int, ms: int) -> None:
 def lead_after_a_failover_in_vain(play: Any) -> None:
     """Three engines; a rival was silent, and back: the next silence has to last 200 ms longer."""
     play.lead()
+    play.settle()
     play.tell(ev.SequencerDown(2, ev.Down.HANG))
     play.pass_time(300)
     play.tell(ev.SequencerUp(2, play.epoch))
@@ -607,8 +608,45 @@ def lead_after_a_failover_in_vain(play: Any) -> None:
 def test_silence_of_an_engine_is_a_loss_at_once_the_first_time(stage: Build) -> None:
     play = stage()
     play.lead()
+    play.settle()
     play.tell(ev.EngineDown(1, ev.Down.HANG))
     assert play.pending_cas.record.in_sync == (2,)
+
+
+def test_silence_of_an_engine_that_has_just_started_is_given_more_time(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.pass_time(2_900)
+    play.tell(ev.EngineDown(1, ev.Down.HANG))
+    play.pass_time(590)
+    waits = play.pending_cas is None
+    assert waits
+    assert "silent (1)" in play.machine.reign.doubt
+    play.pass_time(20)
+    assert play.pending_cas.record.in_sync == (2,)
+
+
+def test_silence_is_no_new_start_and_an_end_is_a_loss_at_any_age(stage: Build) -> None:
+    play = stage()
+    play.lead()
+    play.pass_time(1_500)
+    play.ack_all(1, 2)
+    play.pass_time(1_400)
+    play.ack_all(1, 2)
+    play.tell(ev.EngineDown(2, ev.Down.HANG))
+    play.pass_time(50)
+    play.tell(ev.EngineUp(2, play.epoch))
+    assert play.machine.peers.patience.in_vain == 0, "nobody was given up"
+    play.ack_all(1, 2)
+    play.pass_time(300)
+    waits = play.pending_cas is None
+    assert waits
+    play.tell(ev.EngineDown(2, ev.Down.HANG))
+    assert play.pending_cas.record.in_sync == (1,), "it has been connected for more than three seconds"
+    fresh = stage()
+    fresh.lead()
+    fresh.tell(ev.EngineDown(2, ev.Down.EOF))
+    assert fresh.pending_cas.record.in_sync == (1,)
 
 
 def test_silence_of_an_engine_that_ends_in_time_begins_no_epoch_after_a_failover_in_vain(stage: Build) -> None:
@@ -693,6 +731,7 @@ def test_engine_that_stood_still_again_and_again_does_not_become_primary(stage: 
 def test_engine_removed_for_its_silence_in_vain_is_not_taken_in_again_at_once(stage: Build) -> None:
     play = stage()
     play.lead()
+    play.settle()
     play.tell(ev.EngineDown(2, ev.Down.HANG))
     play.wins()
     play.ack_all(1)

@@ -29,6 +29,8 @@ from lockstep.trials.stories.parts import ToldClient, ToldEngine, ToldGateway, T
 from lockstep.v1 import orders_pb2
 
 _PATIENCE_NS: Final = 20 * SECOND
+_SETTLED_MS: Final = 3_300
+"""Nobody counts as just started then."""
 _ROW_TAIL: Final = (0,) * 6
 
 
@@ -162,7 +164,7 @@ class Stage:
         self.start_everybody()
         set_up(self.cluster.clients, self.cluster.kernel.now_ns)
         self.settle()
-        self.wait(300)
+        self.wait(_SETTLED_MS)
         self.narrator.begin()
 
     def start_everybody(self) -> None:

@@ -42,6 +42,7 @@ def test_cluster_survives_kills_and_its_data_directory_is_continued(tmp_path: Pa
         define(cluster.gateway_addresses, 1)
         with pytest.raises(EnvironmentFault, match=rf"in use by another `lockstep up` \(process {os.getpid()}\)"):
             LocalCluster(plan).start()
+        assert cluster.wait_until_whole(30)
         before = cluster.status().primary()
         assert before is not None
         cluster.kill(before.name)
