@@ -57,7 +57,7 @@ Seq = NewType("Seq", int)
 
 REMEMBERED_NUMBERS: Final = 8192
 """For so many of a session's latest numbers an engine knows the original outcome and the content: as many as a gateway
-ever lets be unanswered at once, so that a key answers for whatever a client may be unsure of (docs/adr/0011)."""
+ever lets be unanswered at once, so that a key answers for whatever a client may be unsure of (docs/adr/0013)."""
 
 # Bounds of what a gateway lets into the stream. Products of two of them still fit 63 bits.
 MAX_PRICE_TICKS: Final = 2**40 - 1

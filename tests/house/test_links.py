@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from .test_rooms import modules
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
     path
@@ -52,3 +54,13 @@ def test_every_decision_stands_in_their_list() -> None:
     listed = (ROOT / "docs/adr/README.md").read_text()
     pages = sorted((ROOT / "docs/adr").glob("0*.md"))
     assert [page.name for page in pages if f"]({page.name})" not in listed] == []
+
+
+def test_every_decision_that_code_names_exists() -> None:
+    """Numbers go: a page is renamed, or two lines of work take the same one."""
+    pages = {page.name[:4] for page in (ROOT / "docs/adr").glob("0*.md")}
+    wrong = []
+    for path in (*modules().values(), *DOCUMENTS):
+        named = {(a or b).rjust(4, "0") for a, b in re.findall(r"adr/(\d{4})|ADR (\d+)", path.read_text())}
+        wrong += [f"{path.relative_to(ROOT)}: {number}" for number in sorted(named - pages)]
+    assert not wrong
