@@ -47,7 +47,7 @@ from lockstep.replica.outbox import Outbox
 from lockstep.replica.release import release_frames
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions, Restored
 from lockstep.replica.standing import Standing
-from lockstep.replica.states import Occasion, State
+from lockstep.replica.states import Occasion
 from lockstep.stream.frames import Frame, FrameFlag
 from lockstep.stream.records import AckPolicy
 
@@ -261,8 +261,8 @@ class ReplicaMachine:
         required = own.in_sync_bits >> own.options.member & 1
         stands_ns = STANDS_NS if required else 0
         confirmed = self._contradictions.is_confirmed(mismatch, out.now_ns, stands_ns=stands_ns)
-        if own.state is State.COMPARING or not confirmed:
-            # Its tail may be divergent; comparing the logs comes first.
+        if not own.live or not confirmed:
+            # Its tail may be divergent, and comparing the logs comes first; or it has stopped.
             return
         if required:
             out.ask = out.ask or self._contradictions.ask(mismatch, out.now_ns)
