@@ -16,6 +16,11 @@ from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, common_pb2, replication_p
 PLAN = Snapshots(every_commands=150, every_s=0, keep=2, journal_keep_commands=50)
 
 
+def at_one_seq(said: list[cluster_pb2.GetStatusReply]) -> list[cluster_pb2.GetStatusReply]:
+    """Answers of one moment, if they are of one seq: time is stamped on, so others can't be compared."""
+    return said if len({one.seq for one in said}) == 1 else []
+
+
 def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path, start_load, until) -> None:
     plan = ClusterPlan(
         data_dir=tmp_path / "data", implementations=("native", "reference"), restart=False, snapshots=PLAN
@@ -63,10 +68,7 @@ def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path, s
         cluster.restart(lost.name)
         assert cluster.wait_until_whole(90)
         acknowledged = load.end()
-        # Time is stamped on meanwhile, so two answers are compared only where they are of one seq.
-        first, second = until(
-            lambda: (found := (status(1), status(2)))[0].seq == found[1].seq and found, "both engines at one seq"
-        )
+        first, second = until(lambda: at_one_seq([status(1), status(2)]), "both engines at one seq")
         assert first.digest == second.digest
 
         async def names() -> int:
@@ -129,11 +131,7 @@ def test_disks_are_lost_and_the_ack_policy_changes_while_orders_go_on(tmp_path: 
             until(lambda before=before: load.acknowledged > before + 50, "orders go on under it")
 
         acknowledged = load.end()
-        # Time is stamped on meanwhile, so answers are compared only where they are of one seq.
-        said = until(
-            lambda: len({one.seq for one in (every := [status(e.name) for e in topology.engines])}) == 1 and every,
-            "all engines at one seq",
-        )
+        said = until(lambda: at_one_seq([status(engine.name) for engine in topology.engines]), "all engines at one seq")
         assert len({one.digest for one in said}) == 1
 
         async def names() -> int:
