@@ -4,35 +4,27 @@ The cluster has converged before, and has to converge again. What an act leaves 
 all other seeds stay what they were.
 """
 
-from collections.abc import Callable
-from random import Random
 from typing import Final
 
 from lockstep.sequencer import events as ev
-from lockstep.sequencer.clock import TOLERANCE_NS
-from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.trials.simulation.cluster import Cluster
-from lockstep.trials.simulation.engine_host import EngineHost
 from lockstep.trials.simulation.faults import WILD_NS
 from lockstep.trials.simulation.forgery import forgeries
 from lockstep.trials.simulation.host import Host
 from lockstep.trials.simulation.kernel import MS, SECOND, Kernel
-from lockstep.trials.simulation.sequencer_host import SequencerHost
 from lockstep.trials.simulation.snapshot_round import history_elsewhere
+from lockstep.trials.simulation.stage import FOLLOWED_MS, Stage
 from lockstep.trials.simulation.workload import give_orders
 from lockstep.trials.simulation.world import Violation
 from lockstep.v1 import replication_pb2
 
 EVERY: Final = 16
-_PATIENCE_NS: Final = 3_000 * MS
 _FETCHES_FAIL_NS: Final = 8_000 * MS
 _LOAD_MS: Final = 1_500
 _ORDERS_UNDER_LOAD: Final = 500
 _ORDERS_UNDER_FORGERIES: Final = 60
 _BREAK_EVERY_MS: Final = 30
 _BEHIND_MS: Final = 40
-_FOLLOWED_MS: Final = 1_500
-_STAMPED_EVERY_NS: Final = 1_200 * MS
 _STOPS: Final = 30
 _STOP_MS: Final = (280, 450)
 _RUN_MS: Final = (600, 1_200)
@@ -46,72 +38,7 @@ _BELIEVED_MS: Final = 1_500
 """After so long nothing that was forged is believed any more."""
 
 
-class _Stage:
-    """A cluster that has converged, as an act needs it."""
-
-    def __init__(self, kernel: Kernel, cluster: Cluster) -> None:
-        self.kernel, self.cluster = kernel, cluster
-        self.dice = Random(kernel.seed ^ 0xA17ED)  # noqa: S311 - repeatable on purpose
-
-    @property
-    def config(self) -> ConfigRecord:
-        """The present one."""
-        record = self.cluster.store.record
-        if record is None:
-            raise Violation("a cluster that has converged has no config")
-        return record
-
-    @property
-    def leader(self) -> SequencerHost:
-        """The sequencer that the config names."""
-        return self.cluster.sequencers[self.config.sequencer - 1]
-
-    def an_engine(self) -> EngineHost:
-        """Any; all are in sync."""
-        return self.dice.choice(self.cluster.engines)
-
-    @property
-    def stamped_ns(self) -> int:
-        """The newest committed stamp."""
-        return self.cluster.judge.log[-1].timestamp_ns
-
-    @property
-    def clocks(self) -> list[Host]:
-        """Those that have one that counts."""
-        return [*self.cluster.sequencers, *self.cluster.engines]
-
-    def agree_on_time(self) -> int:
-        """All clocks are set to where stamped time is, which stands then only for what happens later; their skew."""
-        base_ns = max(self.stamped_ns - self.kernel.now_ns, *(host.clock_skew_ns for host in self.clocks))
-        for host in self.clocks:
-            host.set_clock(base_ns)
-        self.wait(_FOLLOWED_MS)
-        return base_ns
-
-    def check_date(self) -> None:
-        """Stamped time is what most of the clocks say. One that is idle stamps the time once in a second."""
-        clocks = sorted(host.wall_ns() for host in self.clocks if host.alive)
-        low_ns, high_ns = clocks[(len(clocks) - 1) // 2], clocks[len(clocks) // 2]
-        if not low_ns - TOLERANCE_NS - _STAMPED_EVERY_NS <= self.stamped_ns <= high_ns + TOLERANCE_NS:
-            off_ms = (self.stamped_ns - low_ns) // MS
-            raise Violation(f"stamped time is {off_ms} ms beside what most clocks say")
-
-    def wait(self, ms: int) -> None:
-        """Let so much time pass."""
-        self.kernel.run(self.kernel.now_ns + ms * MS, lambda: False)
-
-    def wait_until(self, condition: Callable[[], bool], patience_ns: int = _PATIENCE_NS) -> None:
-        """Let time pass until something has come, but no longer than for some seconds."""
-        self.kernel.run(self.kernel.now_ns + patience_ns, condition)
-
-    def cut(self, one: Host, others: list[str]) -> Callable[[], None]:
-        """Cut one off from others; the remedy."""
-        pairs = [pair for other in others for pair in ((one.name, other), (other, one.name))]
-        self.cluster.network.cut(pairs)
-        return lambda: self.cluster.network.mend(pairs)
-
-
-def _swap_is_swallowed(stage: _Stage) -> None:
+def _swap_is_swallowed(stage: Stage) -> None:
     """etcd never does the swap that takes a lost engine out, and never answers: nobody may act as if it had."""
     victim = stage.an_engine()
     stage.cluster.store.swallow = 1
@@ -121,7 +48,7 @@ def _swap_is_swallowed(stage: _Stage) -> None:
     victim.start()
 
 
-def _silent_at_the_fence(stage: _Stage) -> None:
+def _silent_at_the_fence(stage: Stage) -> None:
     """The leader dies while an in-sync engine hangs: it is out in etcd before anything is opened without it.
 
     In one of two runs that engine alone has the leader's last records, and holds answers back that tell of them.
@@ -147,7 +74,7 @@ def _silent_at_the_fence(stage: _Stage) -> None:
     leader.start()
 
 
-def _short_follower(stage: _Stage) -> None:
+def _short_follower(stage: Stage) -> None:
     """One engine misses the leader's last records: the next leader gives it those, under their own stamps."""
     victim, leader = stage.an_engine(), stage.leader
     epoch = stage.config.epoch
@@ -161,7 +88,7 @@ def _short_follower(stage: _Stage) -> None:
     leader.start()
 
 
-def _lost_disk_is_first_back(stage: _Stage) -> None:
+def _lost_disk_is_first_back(stage: Stage) -> None:
     """Everything is down, and the first engine to be back is an in-sync one with a new disk: it knows nothing."""
     engines = stage.cluster.engines
     victims = [host for host in engines if history_elsewhere(host, engines)]
@@ -181,7 +108,7 @@ def _lost_disk_is_first_back(stage: _Stage) -> None:
         host.start()
 
 
-def _damaged_journal_is_first_back(stage: _Stage) -> None:
+def _damaged_journal_is_first_back(stage: Stage) -> None:
     """Everything is down, and the first engine to be back is an in-sync one whose log ends earlier than it did."""
     engines = stage.cluster.engines
     victims = [host for host in engines if history_elsewhere(host, engines)]
@@ -200,7 +127,7 @@ def _damaged_journal_is_first_back(stage: _Stage) -> None:
         host.start()
 
 
-def _earlier_disk_is_put_back(stage: _Stage) -> None:
+def _earlier_disk_is_put_back(stage: Stage) -> None:
     """Everything is down, and the first engine to be back has a copy of its disk from before the last epochs."""
     engines = stage.cluster.engines
     victims = [host for host in engines if history_elsewhere(host, engines)]
@@ -227,7 +154,7 @@ def _earlier_disk_is_put_back(stage: _Stage) -> None:
         host.start()
 
 
-def _older_disk_of_the_same_epoch_is_put_back(stage: _Stage) -> None:
+def _older_disk_of_the_same_epoch_is_put_back(stage: Stage) -> None:
     """Everything but the gateways goes down after more was told; the first engine back has its disk of just before."""
     kernel, cluster = stage.kernel, stage.cluster
     victims = [host for host in cluster.engines if history_elsewhere(host, cluster.engines)]
@@ -254,7 +181,7 @@ def _older_disk_of_the_same_epoch_is_put_back(stage: _Stage) -> None:
         host.start()
 
 
-def _deposed_leader_goes_on(stage: _Stage) -> None:
+def _deposed_leader_goes_on(stage: Stage) -> None:
     """A leader that is cut off from etcd and its rivals stamps on, and the new one's first record is late.
 
     What the engines promise the new one is heard late, too: a leader that hears it steps down.
@@ -272,7 +199,7 @@ def _deposed_leader_goes_on(stage: _Stage) -> None:
     mend()
 
 
-def _new_disk_is_filled_by_the_stream(stage: _Stage) -> None:
+def _new_disk_is_filled_by_the_stream(stage: Stage) -> None:
     """An engine with a new disk reaches no other engine: what it knows when it is taken in, the stream has told it."""
     engines = stage.cluster.engines
     victims = [host for host in engines if history_elsewhere(host, engines)]
@@ -294,7 +221,7 @@ def _new_disk_is_filled_by_the_stream(stage: _Stage) -> None:
     mend()
 
 
-def _resumed_under_load(stage: _Stage) -> None:
+def _resumed_under_load(stage: Stage) -> None:
     """Streams break again and again while reports of their sessions flow, and one of two gateways is always behind."""
     kernel, cluster = stage.kernel, stage.cluster
     for behind in cluster.gateways[1:]:
@@ -310,7 +237,7 @@ def _resumed_under_load(stage: _Stage) -> None:
     cluster.network.slow.clear()
 
 
-def _clocks_are_set(stage: _Stage) -> None:
+def _clocks_are_set(stage: Stage) -> None:
     """All clocks are set ahead, back, and right again while everything runs: stamped time goes along, or stands."""
     hosts = stage.clocks
     base_ns = stage.agree_on_time()
@@ -324,31 +251,31 @@ def _clocks_are_set(stage: _Stage) -> None:
             stage.wait(stage.dice.choice((1, 30)))
 
     set_all(ahead_ns)
-    stage.wait(_FOLLOWED_MS)
+    stage.wait(FOLLOWED_MS)
     stage.check_date()
     set_all(0)
-    stage.wait(_FOLLOWED_MS)
+    stage.wait(FOLLOWED_MS)
     stamped_ns, seq = stage.stamped_ns, stage.cluster.judge.committed_seq
-    stage.wait(_FOLLOWED_MS)
+    stage.wait(FOLLOWED_MS)
     if stage.stamped_ns != stamped_ns:
         raise Violation(f"the clocks were set back by {ahead_ns // MS} ms, and stamped time goes on")
     if stage.cluster.judge.committed_seq == seq:
         raise Violation("nothing is committed while stamped time stands")
     set_all(ahead_ns + 5 * SECOND)
-    stage.wait(_FOLLOWED_MS)
+    stage.wait(FOLLOWED_MS)
     stage.check_date()
     for host in hosts:
         if host is not stage.leader:
             host.set_clock(base_ns)
-    stage.wait(_FOLLOWED_MS)
+    stage.wait(FOLLOWED_MS)
     stamped_ns = stage.stamped_ns
-    stage.wait(_FOLLOWED_MS)
+    stage.wait(FOLLOWED_MS)
     if stage.stamped_ns <= stamped_ns:
         raise Violation("clocks that are behind the leader's have stopped stamped time")
     set_all(ahead_ns + 10 * SECOND)
 
 
-def _wrong_clock_takes_over(stage: _Stage) -> None:
+def _wrong_clock_takes_over(stage: Stage) -> None:
     """The sequencer that takes over has another time than everybody else: nobody notices it in the stamps."""
     stage.agree_on_time()
     leader = stage.leader
@@ -360,16 +287,16 @@ def _wrong_clock_takes_over(stage: _Stage) -> None:
         host.clock_wild_ns = wild_ns
     stage.wait(300)
     leader.crash()
-    stage.wait(_FOLLOWED_MS)
+    stage.wait(FOLLOWED_MS)
     stage.check_date()
     leader.start()
-    stage.wait(_FOLLOWED_MS)
+    stage.wait(FOLLOWED_MS)
     stage.check_date()
     for host in stage.cluster.sequencers:
         host.clock_wild_ns = 0
 
 
-def _starved_host(stage: _Stage) -> None:
+def _starved_host(stage: Stage) -> None:
     """Everybody stands still for longer than the deadline now and then: failovers in vain get rarer, and soon stop."""
     hosts = stage.clocks
     before = stage.config.epoch
@@ -384,7 +311,7 @@ def _starved_host(stage: _Stage) -> None:
         raise Violation(f"{epochs} epochs for {_STOPS} stops that all ended by themselves within half a second")
 
 
-def _unsteady_standby(stage: _Stage) -> None:
+def _unsteady_standby(stage: Stage) -> None:
     """A standby stops for 120 ms of every 400; the primary dies, and there is a steady one."""
     others = [engine for engine in stage.cluster.engines if engine.id != stage.config.primary]
     if len(others) < _ENGINES_WITH_A_CHOICE - 1:
@@ -406,7 +333,7 @@ def _unsteady_standby(stage: _Stage) -> None:
     primary.start()
 
 
-def _gateway_misses_epochs(stage: _Stage) -> None:
+def _gateway_misses_epochs(stage: Stage) -> None:
     """No release comes to one gateway while others are told of two epochs and what happens in them: it fetches both."""
     network, cluster = stage.cluster.network, stage.cluster
     gateway = stage.dice.choice(cluster.gateways)
@@ -425,7 +352,7 @@ def _gateway_misses_epochs(stage: _Stage) -> None:
         network.lossy.pop(link, None)
 
 
-def _frames_are_forged(stage: _Stage) -> None:
+def _frames_are_forged(stage: Stage) -> None:
     """Frames in others' names while orders flow: no epoch begins for them, and nothing that they said outlasts them."""
     kernel, cluster = stage.kernel, stage.cluster
     stage.wait(_FORGED_AFTER_MS)
@@ -477,4 +404,4 @@ def play(kernel: Kernel, cluster: Cluster) -> None:
     """Raises Violation. The cluster has converged before; it is healed afterwards."""
     act = _ACTS[kernel.seed % EVERY]
     kernel.note(f"last act: {act.__name__[1:]}")
-    act(_Stage(kernel, cluster))
+    act(Stage(kernel, cluster))
