@@ -17,6 +17,7 @@ from lockstep.stream.records import CommandKind, EventKind, Events
 from lockstep.trials.simulation.client_host import ClientHost
 from lockstep.trials.simulation.client_owner import Row
 from lockstep.trials.simulation.judge import Judge
+from lockstep.trials.simulation.losses import Loss
 from lockstep.trials.simulation.stream_judge import Told
 from lockstep.trials.simulation.world import Violation
 
@@ -40,42 +41,102 @@ def audit(
     Raises:
         Violation: what differs.
     """
-    engine = ReferenceEngine()
-    digest = GENESIS
-    told: dict[int, list[Row]] = {}
-    wire: dict[int, list[Row]] = {}  # with what only points to an outcome of before
-    executed: dict[int, int] = {}
-    answers: dict[tuple[int, int], int] = {}
-    trades = 0
-    departures = _Departures(clients)
-    for position, frame in enumerate(judge.log):
-        events = engine.apply(frame.records, first_seq=frame.first_seq, timestamp_ns=frame.timestamp_ns)
-        digest = next_digest(
-            digest,
-            epoch=frame.epoch,
-            first_seq=frame.first_seq,
-            count=frame.count,
-            timestamp_ns=frame.timestamp_ns,
-            commands=frame.records.tobytes(),
-            events=events.tobytes(),
-        )
-        if digest != judge.digests[position]:
-            raise Violation(f"replay of the committed history gives another digest at seq {frame.last_seq}")
-        _check_released(judge, events)
-        trades += _collect(events, told, executed, answers)
-        _collect_wire(events, wire)
-        departures.check(frame, events)
+    history = _History(clients)
+    history.replay(judge.log, judge.digests, judge.released, judge.losses)
+    before: list[tuple[Loss, _History]] = []
+    for loss in judge.losses:
+        earlier = _History(clients)
+        earlier.replay(loss.log, loss.digests, loss.released, judge.losses[: len(before)])
+        before.append((loss, earlier))
+
+    def as_of(epoch: int) -> _History:
+        """What was true for whoever heard of no later epoch."""
+        return next((earlier for loss, earlier in before if epoch < loss.epoch), history)
+
+    heard = {stream.session_id: stream.row_epoch for stream in streams}
     for client in clients:
-        _check_client(client, told.get(client.session_id, []), executed, answers)
+        _check_client(client, as_of(heard[client.session_id]) if client.failure is not None else history)
     for stream in streams:
-        _check_stream(stream, wire.get(stream.session_id, []))
+        _check_stream(stream, as_of(stream.row_epoch).wire.get(stream.session_id, []))
+    engine = history.engine
     check_invariants(engine)
     _check_conserved(engine, deposits)
     if left is not None:
         alive = [order_id for order_id, order in engine.state.orders.items() if order.session_id == left.session_id]
         if alive:
             raise Violation(f"{left.name} left, and its orders {alive[:5]} are still there")
-    return trades
+    return history.trades
+
+
+class _History:
+    """Committed commands, executed once more: who has to be told what."""
+
+    def __init__(self, clients: Sequence[ClientHost]) -> None:
+        self.engine = ReferenceEngine()
+        self.told: dict[int, list[Row]] = {}
+        self.wire: dict[int, list[Row]] = {}
+        """With what only points to an outcome of before."""
+        self.executed: dict[int, int] = {}
+        self.answers: dict[tuple[int, int], int] = {}
+        self.trades = 0
+        self._departures = _Departures(clients)
+
+    def replay(
+        self, log: Sequence[Frame], digests: Sequence[bytes], released: dict[int, bytes], losses: Sequence[Loss]
+    ) -> None:
+        """Execute `log`. `losses`: what was given up on the way."""
+        digest = GENESIS
+        for position, frame in enumerate(log):
+            events = self.engine.apply(frame.records, first_seq=frame.first_seq, timestamp_ns=frame.timestamp_ns)
+            digest = next_digest(
+                digest,
+                epoch=frame.epoch,
+                first_seq=frame.first_seq,
+                count=frame.count,
+                timestamp_ns=frame.timestamp_ns,
+                commands=frame.records.tobytes(),
+                events=events.tobytes(),
+            )
+            if digest != digests[position]:
+                raise Violation(f"replay of the committed history gives another digest at seq {frame.last_seq}")
+            _check_released(released, events)
+            lost = [loss.sessions() for loss in losses if frame.epoch >= loss.epoch]
+            self._collect(events, frozenset().union(*lost))
+            _collect_wire(events, self.wire)
+            self._departures.check(frame, events)
+
+    def _collect(self, events: Events, lost: frozenset[int]) -> None:
+        """Who has to be told what, and which numbers were executed. `lost`: sessions with commands given up before."""
+        for event in events:
+            kind = int(event["kind"])
+            seq, index, session = int(event["seq"]), int(event["index"]), int(event["session_id"])
+            if event["code"] == Code.SESSION_OUT_OF_ORDER:
+                if session not in lost:
+                    raise Violation(f"seq {seq}: a gateway let number {event['session_no']} overtake an earlier one")
+                self.told.setdefault(session, []).append((seq, index, 0))
+                continue
+            if event["code"] == Code.KEY_REUSED:
+                raise Violation(
+                    f"seq {seq}: number {event['session_no']} of session {session:#x} came again "
+                    f"with other content, but nobody here sends any but what he sent before"
+                )
+            if kind >= EventKind.EPOCH_STARTED or kind == EventKind.DUPLICATE:
+                continue
+            self.trades += kind == EventKind.TRADE
+            if session:
+                self.told.setdefault(session, []).append((seq, index, 0))
+                self._count(session, int(event["session_no"]), seq)
+            other = int(event["maker_session_id"]) if kind in _TWO_SIDED else 0
+            if other:
+                self.told.setdefault(other, []).append((seq, index, 1))
+
+    def _count(self, session: int, number: int, seq: int) -> None:
+        if number and self.answers.setdefault((session, number), seq) != seq:
+            raise Violation(f"number {number} of session {session:#x} was executed twice, at seq {seq} again")
+        done = self.executed.get(session, 0)
+        if number > done + 1:
+            raise Violation(f"number {number} of session {session:#x} was executed after {done}")
+        self.executed[session] = max(done, number)
 
 
 class _Departures:
@@ -109,45 +170,11 @@ class _Departures:
                     )
 
 
-def _check_released(judge: Judge, events: Events) -> None:
+def _check_released(released: dict[int, bytes], events: Events) -> None:
     for seq in dict.fromkeys(events["seq"].tolist()):
-        released = judge.released.get(seq)
-        if released is not None and released != events[events["seq"] == seq].tobytes():
+        known = released.get(seq)
+        if known is not None and known != events[events["seq"] == seq].tobytes():
             raise Violation(f"wrong events were released for seq {seq}")
-
-
-def _collect(
-    events: Events, told: dict[int, list[Row]], executed: dict[int, int], answers: dict[tuple[int, int], int]
-) -> int:
-    """Who has to be told what, and which numbers were executed."""
-    trades = 0
-    for event in events:
-        kind = int(event["kind"])
-        if event["code"] == Code.SESSION_OUT_OF_ORDER:
-            raise Violation(f"seq {event['seq']}: a gateway let number {event['session_no']} overtake an earlier one")
-        if event["code"] == Code.KEY_REUSED:
-            raise Violation(
-                f"seq {event['seq']}: number {event['session_no']} of session {int(event['session_id']):#x} came again "
-                f"with other content, but nobody here sends any but what he sent before"
-            )
-        if kind >= EventKind.EPOCH_STARTED or kind == EventKind.DUPLICATE:
-            continue
-        seq, index, session = int(event["seq"]), int(event["index"]), int(event["session_id"])
-        trades += kind == EventKind.TRADE
-        if session:
-            told.setdefault(session, []).append((seq, index, 0))
-            number = int(event["session_no"])
-            if number and answers.setdefault((session, number), seq) != seq:
-                raise Violation(f"number {number} of session {session:#x} was executed twice, at seq {seq} again")
-            if number > executed.get(session, 0) + 1:
-                raise Violation(
-                    f"number {number} of session {session:#x} was executed after {executed.get(session, 0)}"
-                )
-            executed[session] = max(executed.get(session, 0), number)
-        other = int(event["maker_session_id"]) if kind in _TWO_SIDED else 0
-        if other:
-            told.setdefault(other, []).append((seq, index, 1))
-    return trades
 
 
 def _collect_wire(events: Events, wire: dict[int, list[Row]]) -> None:
@@ -160,13 +187,12 @@ def _collect_wire(events: Events, wire: dict[int, list[Row]]) -> None:
             wire.setdefault(other, []).append((seq, index, 1))
 
 
-def _check_client(
-    client: ClientHost, told: list[Row], executed: dict[int, int], answers: dict[tuple[int, int], int]
-) -> None:
+def _check_client(client: ClientHost, history: _History) -> None:
+    told, answers = history.told.get(client.session_id, []), history.answers
     for number, seq in client.owner.answers.items():
         if answers.get((client.session_id, number)) != seq:
             raise Violation(f"{client.name}'s number {number} was acknowledged at seq {seq} and is not there")
-    done = executed.get(client.session_id, 0)
+    done = history.executed.get(client.session_id, 0)
     if client.done and done != client.machine.next_no - 1:
         raise Violation(f"{client.name} gave {client.machine.next_no - 1} commands, {done} were executed")
     if client.done and done != client.owner.given:

@@ -11,6 +11,7 @@ from lockstep.session_driver import SessionDriver
 from lockstep.session_events import Checkpoint, Failure, Parcel, SessionLimits
 from lockstep.session_machine import NEVER, SessionMachine
 from lockstep.session_ports import Ports
+from lockstep.stream.codes import Code
 from lockstep.trials.simulation.client_losses import is_taken_up
 from lockstep.trials.simulation.client_owner import Owner
 from lockstep.trials.simulation.gateway_clients import END
@@ -28,10 +29,13 @@ class ClientHost(Host, Ports):
 
     driver: SessionDriver
 
+    session_number = 7
+    failure: Failure | None = None
+
     def __init__(self, world: World, id: int, addresses: tuple[int, ...]) -> None:
         super().__init__(world, "client", id)
-        self.session_id = id << 32 | 7
-        self._addresses = addresses
+        self.session_id = id << 32 | self.session_number
+        self.addresses = addresses
         # No dice: the other seeds, those that once found a bug among them, keep their runs.
         self.grace_ms = _GRACES_MS[id % 3] if world.kernel.seed % 7 > 3 else 0
         """Its cancel on disconnect, in three of seven seeds; 0: off."""
@@ -91,11 +95,15 @@ class ClientHost(Host, Ports):
         inbox, self.inbox = self.inbox, []
         for kind, pipe, *rest in inbox:
             if kind == "ended":
-                self.driver.on_ended(pipe.conn, rest[0])
+                self.driver.on_ended(pipe.conn, rest[0], fatal_code=rest[1])
             elif rest[0] == END:
-                pipe.end("the gateway ended the stream")
+                reason, code = pipe.trailer
+                pipe.end(reason, fatal_code=code)
             else:
                 self.driver.on_message(pipe.conn, rest[0])
+        if self.failure is not None:
+            self.crash()
+            return
         self.owner.give(self.driver, self.kernel.now_ns)
         if self.kernel.now_ns >= self._due_ns:
             self.driver.on_time()
@@ -124,7 +132,7 @@ class ClientHost(Host, Ports):
 
     def connect(self, conn: int, address: int, hello: bytes) -> None:
         """See `Ports`."""
-        gateway = self.world.host("gateway", self._addresses[address % len(self._addresses)])
+        gateway = self.world.host("gateway", self.addresses[address % len(self.addresses)])
         self._pipe = self.world.network.connect(self, gateway, conn)
         self._pipe.send(hello, up=True)
 
@@ -145,5 +153,7 @@ class ClientHost(Host, Ports):
         self.owner.on_told(batch)
 
     def on_failed(self, failure: Failure) -> None:
-        """See `Ports`."""
-        raise Violation(f"{self.name}'s session failed: {failure.text}")
+        """See `Ports`. Whether reports had to be gone, the judge has seen on its stream."""
+        if failure.code != Code.REPORTS_GONE:
+            raise Violation(f"{self.name}'s session failed: {failure.text}")
+        self.failure = failure

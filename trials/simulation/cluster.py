@@ -80,6 +80,12 @@ class Cluster(World):
         for client in self.clients:
             client.start()
 
+    def add_client(self, client: ClientHost) -> None:
+        """One that comes late."""
+        self.clients.append(client)
+        self.hosts[client.name] = client
+        client.start()
+
     def is_growing(self, engine: int) -> bool:
         """Whether a leader is about to take this engine in."""
         for host in self.sequencers:
@@ -100,7 +106,7 @@ class Cluster(World):
     def why_not_converged(self) -> str:
         """What is missing until everything is answered and every engine is in sync; empty if nothing is."""
         for client in self.clients:
-            if not client.done:
+            if client.failure is None and not client.done:
                 machine = client.machine
                 return (
                     f"{client.name} has {len(client.owner.flow)} pieces to give and {machine.unanswered} commands "

@@ -9,7 +9,6 @@ from lockstep.gateway.wire import decode_request
 from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
 from lockstep.trials.simulation.network import Pipe
-from lockstep.trials.simulation.world import Violation
 
 CLIENT: Final = Client("client", "token", admin=True)
 END: Final = b""
@@ -19,9 +18,8 @@ END: Final = b""
 class GatewayClients:
     """For one life of a gateway."""
 
-    def __init__(self, driver: GatewayDriver, name: str) -> None:
+    def __init__(self, driver: GatewayDriver) -> None:
         self._driver = driver
-        self._name = name
         self._pipes: dict[Pipe, ClientStream] = {}
         self._unread: dict[Pipe, list[bytes]] = {}  # of streams whose session's past is not known yet
 
@@ -66,11 +64,6 @@ class GatewayClients:
                 self._driver.streams.on_drained(stream)
                 if stream.end is not None:
                     if stream.end.code is Code.REPORTS_GONE:
-                        self.on_reports_gone(pipe, stream.session_id, stream.end.text)
+                        pipe.trailer = stream.end.text, int(stream.end.code)
                     pipe.send(END, up=False)
                     break
-
-    def on_reports_gone(self, pipe: Pipe, session_id: int, text: str) -> None:
-        """A stream ends because its client can't be told everything."""
-        del pipe
-        raise Violation(f"{self._name} refuses session {session_id:#x}: {text}")

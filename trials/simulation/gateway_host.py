@@ -14,10 +14,10 @@ from lockstep.stream.records import Commands
 from lockstep.stream.told import Told
 from lockstep.trials.simulation.disk import Intake, ToldNote
 from lockstep.trials.simulation.gateway_clients import GatewayClients
-from lockstep.trials.simulation.host import Host, hears
+from lockstep.trials.simulation.gateway_hearing import hear_sequencers
+from lockstep.trials.simulation.host import Host
 from lockstep.trials.simulation.kernel import MS, SECOND, START_NS
 from lockstep.trials.simulation.questions import Questioner
-from lockstep.trials.simulation.sequencer_host import SequencerHost
 from lockstep.trials.simulation.timers import HostTimer
 from lockstep.trials.simulation.world import Violation, World
 
@@ -68,7 +68,7 @@ class GatewayHost(Host, Ports):
         machine.restore(self.intake.unanswered(), self.intake.watched())
         engines = [engine.id for engine in self.world.of_kind("engine")]
         self.driver = GatewayDriver(machine, self, self.note_of_told, engines=engines, max_batch=limits.client_batch)
-        self._clients = GatewayClients(self.driver, self.name)
+        self._clients = GatewayClients(self.driver)
         self.driver.start()
 
     # ---- turns ---------------------------------------------------------------------------------------------------
@@ -81,10 +81,7 @@ class GatewayHost(Host, Ports):
         """One turn of the loop: frames, client messages, then what they brought leaves together."""
         inbox, self.inbox = self.inbox, []
         frames = [item for item in inbox if isinstance(item, Frame)]
-        for sequencer in self.world.of_kind("sequencer"):
-            if hears(self, sequencer):
-                assert isinstance(sequencer, SequencerHost)
-                self.machine.on_said(sequencer.id, sequencer.status_epoch(), sequencer.leads)
+        hear_sequencers(self, self.driver)
         if frames:
             self.driver.on_frames(frames)
         for item in inbox:
@@ -138,10 +135,13 @@ class GatewayHost(Host, Ports):
 
     def on_left_behind(self, why: LeftBehind, *, accepted: bool) -> None:
         """See `Ports`."""
-        del accepted
-        if why.parted:
+        if not why.parted:
+            self.note("was left behind by every journal")
+            return
+        if self.world.judge.loss_of(why.told_epoch, why.after_seq) is None:
             raise Violation(f"{self.name} is told that what it delivered up to seq {why.after_seq} was given up")
-        self.note("was left behind by every journal")
+        text = f"what it told up to seq {why.after_seq} is no history any more"
+        self.note(f"starts anew: {text}" if accepted else f"waits: {text}, and nobody has accepted that")
 
     def note(self, text: str, **values: Any) -> None:
         """See `Ports`."""

@@ -7,7 +7,7 @@ the last one of the run.
 
 import zlib
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from lockstep.trials.simulation.disk import Disk
 from lockstep.trials.simulation.engine_host import EngineHost
 from lockstep.trials.simulation.engine_storage import StoringHost
 from lockstep.trials.simulation.kernel import MS
+from lockstep.trials.simulation.losses import Loss
 from lockstep.trials.simulation.world import Violation, World
 
 
@@ -64,6 +65,10 @@ class Judge:
         """Snapshot files by seq, as they were first taken."""
         self.released: dict[int, bytes] = {}
         """Events by seq, as they first left the cluster."""
+        self.may_lose = False
+        """An operator forces a failover to an engine that lacks something. Else a forced failover loses nothing."""
+        self.losses: list[Loss] = []
+        """What was given up, in order."""
 
     def on_clock_set(self, skew_ns: int) -> None:
         """A clock that is not mad was set."""
@@ -117,11 +122,43 @@ class Judge:
         if before is not None and record.known_seq < before.known_seq and not record.data_loss:
             raise Violation(f"the config forgets that seq {before.known_seq} was committed: {record}")
         self._config = record
+        if self.may_lose and before is not None and record.accepted_epoch > before.accepted_epoch:
+            self._give_up(record)
         # One that was taken in has caught up before; one that was listed all the time has not.
         self._wiped = {
             member for member in self._wiped if member in record.in_sync and not self.holds_everything(member)
         }
         self._check_in_sync("the config lists it")
+
+    # ---- accepted losses -----------------------------------------------------------------------------------------
+
+    def _give_up(self, record: ConfigRecord) -> None:
+        """The cluster goes on with what one engine has: nothing else is lost, and nobody is judged by the rest."""
+        disk = self._disk(record.primary)
+        kept = list(takewhile(lambda frame: disk.epoch_at(frame.last_seq) == frame.epoch, self.log))
+        gone = self.log[len(kept) :]
+        if not gone:
+            return
+        history = tuple(self.log), tuple(self.digests), dict(self.released)
+        self.losses.append(Loss(gone[0].first_seq, self.committed_seq, record.accepted_epoch, *history))
+        self._world.kernel.note(f"given up: seqs {gone[0].first_seq} to {self.committed_seq}")
+        for frame in gone:
+            del self._index[frame.first_seq], self._ends[frame.last_seq]
+        del self.log[len(kept) :], self.digests[len(kept) :]
+        self.committed_seq = kept[-1].last_seq if kept else 0
+        self.committed_epoch = kept[-1].epoch if kept else 0
+        self.released = {seq: raw for seq, raw in self.released.items() if seq <= self.committed_seq}
+        self.snapshots = {seq: raw for seq, raw in self.snapshots.items() if seq <= self.committed_seq}
+        self._compared = {engine: min(seq, self.committed_seq) for engine, seq in self._compared.items()}
+
+    def loss_of(self, told_epoch: int, told_seq: int) -> Loss | None:
+        """The loss by which something that was told means nothing any more, if there is one."""
+        return next((loss for loss in self.losses if loss.voids(told_epoch, told_seq)), None)
+
+    def known_under(self, epoch: int) -> tuple[int, dict[int, bytes]]:
+        """What may be told under an epoch: up to which seq, and the events released. An old one knows what was."""
+        loss = next((loss for loss in self.losses if epoch < loss.epoch), None)
+        return (self.committed_seq, self.released) if loss is None else (loss.last_seq, loss.released)
 
     # ---- engines -------------------------------------------------------------------------------------------------
 

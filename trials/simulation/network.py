@@ -60,6 +60,8 @@ class Pipe:
         self.network = network
         self.client, self.gateway, self.conn = client, gateway, conn
         self.open = True
+        self.trailer = ("the gateway ended the stream", 0)
+        """What comes with the end that the gateway makes in order: why, and the code of one that is for good."""
         self._lives = (client.life, gateway.life)
         self._queues: dict[bool, deque[Any]] = {True: deque(), False: deque()}
         self._last_ns = {True: 0, False: 0}
@@ -99,7 +101,7 @@ class Pipe:
         network.kernel.witness(target.name, 6, len(message))
         target.post(("stream", self, message))
 
-    def end(self, reason: str, *, fatal: bool = False) -> None:
+    def end(self, reason: str, *, fatal_code: int = 0) -> None:
         """It is over: each end that is still there learns it."""
         if not self.open:
             return
@@ -107,11 +109,11 @@ class Pipe:
         kernel = self.network.kernel
         for host, life in zip((self.client, self.gateway), self._lives, strict=True):
             if host.alive and host.life == life:
-                kernel.after(self.network.delay_ns(), self._tell, host, life, reason, fatal)
+                kernel.after(self.network.delay_ns(), self._tell, host, life, reason, fatal_code)
 
-    def _tell(self, host: Host, life: int, reason: str, fatal: bool) -> None:
+    def _tell(self, host: Host, life: int, reason: str, fatal_code: int) -> None:
         if host.alive and host.life == life:
-            host.post(("ended", self, reason, fatal))
+            host.post(("ended", self, reason, fatal_code))
 
 
 class Network:

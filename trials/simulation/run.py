@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from lockstep.trials.simulation import aimed, last_act
+from lockstep.trials.simulation import accepted_loss, aimed, last_act
 from lockstep.trials.simulation.audit import audit
 from lockstep.trials.simulation.cluster import Cluster
 from lockstep.trials.simulation.faults import Faults
@@ -92,6 +92,9 @@ def _run(kernel: Kernel, cluster: Cluster, faults: Faults) -> int:
         _converge(kernel, cluster)
     if aimed.is_due(kernel.seed):
         aimed.play(kernel, cluster)
+        _converge(kernel, cluster)
+    if accepted_loss.is_due(kernel.seed):
+        accepted_loss.play(kernel, cluster)
         _converge(kernel, cluster)
     kernel.run(kernel.now_ns + _SETTLE_NS, lambda: False)
     leaver = cluster.clients[0]

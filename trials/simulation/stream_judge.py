@@ -32,6 +32,8 @@ class Told:
     seq: int = 0
     """Highest seq stamped."""
     rows: list[Row] = field(default_factory=list, repr=False)
+    row_epoch: int = 0
+    """Epoch under which the last row was told, here or, at first, elsewhere."""
     welcomed: bool = False
     asks: bool = False
     """The Hello asked for the next number, which was not said yet."""
@@ -69,7 +71,7 @@ class StreamJudge:
         hello = orders_pb2.SessionRequest.FromString(message).hello
         name = f"stream {len(self.streams) + 1} of session {hello.session_id:#x} at {pipe.gateway.name}"
         seen = hello.last_seen.seq, hello.last_seen.index
-        told = Told(name, hello.session_id, seen, hello.last_epoch, asks=hello.asks_next_no)
+        told = Told(name, hello.session_id, seen, hello.last_epoch, row_epoch=hello.last_epoch, asks=hello.asks_next_no)
         self._open[pipe] = told
         self.streams.append(told)
 
@@ -85,6 +87,8 @@ class StreamJudge:
                 self._check_stamp(told, said.welcome.stamp)
             case "refusal":
                 self._check_stamp(told, said.refusal.stamp)
+                if said.refusal.code == common_pb2.CODE_REPORTS_GONE:
+                    self._check_gone(told, said.refusal.text)
                 # An orderly end names no command, or the session's next one.
                 if not said.refusal.retryable and not said.refusal.from_no:
                     told.final = said.refusal.text or str(said.refusal.code)
@@ -114,12 +118,28 @@ class StreamJudge:
             raise Violation(f"{told.name}: epoch {stamp.epoch} after epoch {told.epoch}")
         if stamp.seq < told.seq:
             raise Violation(f"{told.name}: stamp of seq {stamp.seq} after seq {told.seq}")
-        if stamp.seq > self._judge.committed_seq:
-            raise Violation(f"{told.name}: stamp of seq {stamp.seq}, committed is {self._judge.committed_seq}")
+        committed_seq, _released = self._judge.known_under(stamp.epoch)
+        if stamp.seq > committed_seq:
+            raise Violation(f"{told.name}: stamp of seq {stamp.seq}, committed is {committed_seq}")
         told.epoch, told.seq = stamp.epoch, stamp.seq
+
+    def _check_gone(self, told: Told, text: str) -> None:
+        """Only who was told what was given up is turned away for good, and is told from where on it is void."""
+        loss = self._judge.loss_of(told.row_epoch, told.seen[0])
+        if loss is None:
+            raise Violation(f"{told.name} is refused: {text}")
+        if f"from seq {loss.first_seq} on" not in text:
+            raise Violation(f"{told.name} is refused, but from seq {loss.first_seq} on things were given up: {text}")
 
     def _check_row(self, told: Told, row: Row, kind: int) -> None:
         before = told.rows[-1] if told.rows else (*told.seen, _BOTH_LEGS)
+        loss = self._judge.loss_of(told.row_epoch, before[0])
+        if loss is not None and told.epoch >= loss.epoch:
+            raise Violation(
+                f"{told.name}: row {row} of epoch {told.epoch} after row {before} of epoch {told.row_epoch}, which was "
+                f"given up with all from seq {loss.first_seq} on"
+            )
+        told.row_epoch = told.epoch
         if row <= before:
             raise Violation(f"{told.name}: row {row} after row {before}")
         if row[0] > told.seq:
@@ -128,7 +148,8 @@ class StreamJudge:
         told.rows.append(row)
 
     def _check_owner(self, told: Told, row: Row, kind: int) -> None:
-        raw = self._judge.released.get(row[0])
+        _committed_seq, released = self._judge.known_under(told.epoch)
+        raw = released.get(row[0])
         if raw is None:
             return  # fetched; the primary that was to release it was killed. The audit knows it.
         events = np.frombuffer(raw, dtype=EVENT)

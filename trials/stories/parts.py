@@ -4,23 +4,19 @@ Where a seed of the simulation would be found guilty (an engine stops for good, 
 halted), a story goes on: it may be about just that.
 """
 
-from lockstep.gateway.downlink import LeftBehind
 from lockstep.replica.effects import FenceAnswer, JournalWrite, Notice
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.session_events import Failure
-from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame, FrameFlag, FrameType
 from lockstep.stream.records import CommandKind
 from lockstep.trials.simulation.client_host import ClientHost
 from lockstep.trials.simulation.engine_host import EngineHost
 from lockstep.trials.simulation.engine_storage import StoringHost
-from lockstep.trials.simulation.gateway_clients import GatewayClients
-from lockstep.trials.simulation.gateway_host import GatewayHost
-from lockstep.trials.simulation.host import Host, hears
+from lockstep.trials.simulation.host import Host
 from lockstep.trials.simulation.judge import Judge
 from lockstep.trials.simulation.kernel import Kernel
-from lockstep.trials.simulation.network import Network, Pipe
+from lockstep.trials.simulation.network import Network
 from lockstep.trials.simulation.sequencer_host import SequencerHost
 from lockstep.trials.simulation.world import World
 from lockstep.trials.stories import wording
@@ -103,6 +99,7 @@ class ToldJudge(Judge):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
+        self.may_lose = True
         self._answered: dict[int, str] = {}
 
     def _tell(self, engine: int, text: str) -> None:
@@ -111,22 +108,7 @@ class ToldJudge(Judge):
     def on_config(self, before: ConfigRecord | None, record: ConfigRecord) -> None:
         """See `Judge`."""
         self.narrator.tell("etcd", "", wording.config(before, record))
-        if record.data_loss:
-            self._accept_loss(record)
         super().on_config(before, record)
-
-    def _accept_loss(self, record: ConfigRecord) -> None:
-        """An operator decided that the cluster goes on with what this engine has: nobody is judged by the rest."""
-        disk = self._disk(record.primary)
-        kept = [frame for frame in self.log if frame.last_seq <= disk.tip_seq]
-        for frame in self.log[len(kept) :]:
-            del self._index[frame.first_seq], self._ends[frame.last_seq]
-        for seq in [seq for seq in self.released if seq > disk.tip_seq]:
-            del self.released[seq]
-        del self.log[len(kept) :], self.digests[len(kept) :]
-        self.committed_seq = kept[-1].last_seq if kept else 0
-        self.committed_epoch = kept[-1].epoch if kept else 0
-        self._compared = {engine: min(seq, self.committed_seq) for engine, seq in self._compared.items()}
 
     def on_fence_answer(self, engine: int, answer: FenceAnswer) -> None:
         """See `Judge`."""
@@ -170,51 +152,8 @@ class ToldEngine(EngineHost):
         self.kernel.note(f"{self.name}: {notice.event}: {notice.detail}")
 
 
-class _Clients(GatewayClients):
-    """Of a gateway that may have to refuse one for good."""
-
-    def on_reports_gone(self, pipe: Pipe, session_id: int, text: str) -> None:
-        """See `GatewayClients`."""
-        del session_id
-        assert isinstance(pipe.client, ToldClient)
-        pipe.gateway.kernel.note(f"{pipe.gateway.name}: to {pipe.client.name}: REPORTS_GONE: {text}")
-        pipe.client.on_refused_for_good(pipe.conn, text)
-
-
-class ToldGateway(GatewayHost):
-    """May have told what was given up; hears from sequencers what an operator has accepted, as `gateway/inlet.py`
-    does.
-    """
-
-    def on_start(self) -> None:
-        """See `Host`."""
-        super().on_start()
-        self._clients = _Clients(self.driver, self.name)
-
-    def on_turn(self) -> None:
-        """See `Host`."""
-        for sequencer in self.world.of_kind("sequencer"):
-            if isinstance(sequencer, SequencerHost) and hears(self, sequencer):
-                config = sequencer.machine.hold.config
-                self.driver.delivered.on_accepted(0 if config is None else config.accepted_epoch)
-        super().on_turn()
-
-    def on_left_behind(self, why: LeftBehind, *, accepted: bool) -> None:
-        """See `Ports`."""
-        text = (
-            f"what it told up to seq {why.after_seq} is no history any more" if why.parted else "every journal was cut"
-        )
-        self.note(
-            f"starts anew: {text}" if accepted or not why.parted else f"waits: {text}, and nobody has accepted that"
-        )
-
-
 class ToldClient(ClientHost):
     """Its session may fail."""
-
-    def on_refused_for_good(self, conn: int, text: str) -> None:
-        """What the shell makes of a call's end with such a code."""
-        self.driver.on_ended(conn, text, fatal_code=int(Code.REPORTS_GONE))
 
     def on_failed(self, failure: Failure) -> None:
         """See `Ports`."""

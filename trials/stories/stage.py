@@ -25,7 +25,7 @@ from lockstep.trials.simulation.world import Violation
 from lockstep.trials.stories import wording
 from lockstep.trials.stories.narrator import Narrator
 from lockstep.trials.stories.notes import in_words
-from lockstep.trials.stories.parts import ToldClient, ToldEngine, ToldGateway, ToldJudge, ToldNetwork, ToldSequencer
+from lockstep.trials.stories.parts import ToldClient, ToldEngine, ToldJudge, ToldNetwork, ToldSequencer
 from lockstep.v1 import orders_pb2
 
 _PATIENCE_NS: Final = 20 * SECOND
@@ -82,7 +82,6 @@ class Theatre(Cluster):
     judge_type = ToldJudge
     sequencer_type = ToldSequencer
     engine_type = ToldEngine
-    gateway_type = ToldGateway
     kernel: StillKernel
 
     def __init__(self, *, engines: int, clients: int, seed: int) -> None:

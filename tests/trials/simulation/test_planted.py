@@ -15,6 +15,7 @@ from lockstep.engine.reference import events, mass
 from lockstep.engine.reference.rows import KIND, SESSION_ID, SESSION_NO
 from lockstep.gateway import stream_driver
 from lockstep.gateway.client_stream import ClientStream
+from lockstep.gateway.delivered import Delivered
 from lockstep.gateway.downlink import Downlink
 from lockstep.gateway.resumption import Began, Resumption
 from lockstep.gateway.uplink import Uplink
@@ -52,7 +53,7 @@ from lockstep.stream.content import contents_of
 from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import FrameType
 from lockstep.stream.records import CommandKind
-from lockstep.trials.simulation import engine_snapshots, snapshot_round
+from lockstep.trials.simulation import accepted_loss, engine_snapshots, snapshot_round
 from lockstep.trials.simulation.aimed import EVERY
 from lockstep.trials.simulation.client_losses import is_taken_up
 from lockstep.trials.simulation.disk import Disk, Intake
@@ -641,6 +642,27 @@ def next_number_asked_of_an_engine_that_is_behind(patch: pytest.MonkeyPatch) -> 
         return inquiry.LookUp(engines, request, min_epoch=0, min_seq=0)
 
     patch.setattr(stream_driver, "LookUp", look_up)
+
+
+@bug(5, only=accepted_loss.is_due)
+def client_goes_on_behind_what_was_given_up(patch: pytest.MonkeyPatch) -> None:
+    real = Resumption.step
+
+    def step(self: Resumption, event: Any, now_ns: int, *, epoch: int, delivered_seq: int) -> Any:
+        self.told_epoch = 0
+        return real(self, event, now_ns, epoch=epoch, delivered_seq=delivered_seq)
+
+    patch.setattr(Resumption, "step", step)
+
+
+@bug(18, only=accepted_loss.is_due)
+def gateway_goes_on_behind_what_was_given_up(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Downlink, "_parts", lambda _self, _release: False)
+
+
+@bug(18, only=accepted_loss.is_due)
+def accepted_loss_not_heard_of(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Delivered, "on_accepted", lambda _self, _epoch: None)
 
 
 @pytest.mark.parametrize("name", BUGS)

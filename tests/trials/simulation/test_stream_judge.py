@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from lockstep.stream.records import EVENT, EventKind
+from lockstep.trials.simulation.judge import Judge
+from lockstep.trials.simulation.losses import Loss
 from lockstep.trials.simulation.stream_judge import StreamJudge
 from lockstep.trials.simulation.world import Violation
 from lockstep.v1 import common_pb2, orders_pb2
@@ -23,11 +25,15 @@ class Pipe:
 class Wire:
     """One stream of session S at a gateway, from its Hello on. Seqs 1 to 9 are released: trades of S with itself."""
 
-    def __init__(self, *, seen=(0, 0), last_epoch=0, asks=False):
+    def __init__(self, *, seen=(0, 0), last_epoch=0, asks=False, loss=False):
         events = np.zeros(2, dtype=EVENT)
         events["kind"], events["index"] = EventKind.TRADE, [0, 1]
         events["session_id"] = events["maker_session_id"] = S
-        judge: Any = SimpleNamespace(committed_seq=9, released={seq: events.tobytes() for seq in range(1, 10)})
+        world: Any = SimpleNamespace()
+        judge = Judge(world)
+        judge.committed_seq, judge.released = 9, {seq: events.tobytes() for seq in range(1, 10)}
+        # What was told of seqs 6 to 12 under epochs before 5 was given up.
+        judge.losses = [Loss(6, 12, 5, (), (), dict.fromkeys(range(1, 13), events.tobytes()))] if loss else []
         self.judge = StreamJudge(judge)
         self.released = judge.released
         self.pipe = Pipe()
@@ -147,6 +153,40 @@ def test_row_ahead_of_its_stamp_and_stamp_ahead_of_what_is_committed_are_seen():
         welcomed().rows((7, 0, 0), seq=6)
     with pytest.raises(Violation, match="committed is 9"):
         welcomed().rows((7, 0, 0), seq=10)
+
+
+def test_stream_that_goes_on_behind_what_was_given_up_is_seen():
+    wire = welcomed(loss=True)
+    wire.rows((2, 0, 0), (8, 0, 0), epoch=4)
+    with pytest.raises(Violation, match="given up with all from seq 6 on"):
+        wire.rows((9, 0, 0), epoch=5)
+    wire = Wire(seen=(7, 0), last_epoch=4, loss=True)
+    wire.welcome(epoch=5)
+    with pytest.raises(Violation, match="given up with all from seq 6 on"):
+        wire.rows((8, 0, 0), epoch=5)
+    wire = welcomed(loss=True)
+    wire.rows((2, 0, 0), epoch=4)
+    wire.rows((6, 0, 0), epoch=5)
+    with pytest.raises(Violation, match="committed is 9"):
+        wire.rows((7, 0, 0), epoch=5, seq=12)
+
+
+def test_reports_gone_for_who_was_told_nothing_of_it_or_from_another_seq_on_is_seen():
+    def turned_away(**hello):
+        wire = Wire(**hello)
+        wire.welcome(epoch=5)
+        return wire
+
+    def gone(wire, first_seq):
+        text = f"what was told from seq {first_seq} on is void"
+        wire.say(refusal=orders_pb2.Refusal(stamp=stamp(5, 5), code=common_pb2.CODE_REPORTS_GONE, text=text))
+
+    for told in ({"seen": (5, 0), "last_epoch": 4, "loss": True}, {"seen": (7, 0), "last_epoch": 4}):
+        with pytest.raises(Violation, match="is refused: what was told"):
+            gone(turned_away(**told), 6)
+    gone(turned_away(seen=(7, 0), last_epoch=4, loss=True), 6)
+    with pytest.raises(Violation, match="from seq 6 on things were given up"):
+        gone(turned_away(seen=(7, 0), last_epoch=4, loss=True), 8)
 
 
 def test_report_of_another_epoch_than_its_message_is_seen():

@@ -1,0 +1,30 @@
+"""What an operator has had the cluster go on without, as the judge keeps it: which seqs, and in which history."""
+
+from dataclasses import dataclass, field
+
+from lockstep.stream.frames import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One forced failover to an engine that lacked something."""
+
+    first_seq: int
+    last_seq: int
+    epoch: int
+    """Of the failover: what was told of these seqs before was told under a lower one."""
+    log: tuple[Frame, ...] = field(repr=False)
+    """The committed history as it was, with what was given up at its end."""
+    digests: tuple[bytes, ...] = field(repr=False)
+    """After each batch of `log`."""
+    released: dict[int, bytes] = field(repr=False)
+    """Events by seq, as they had left the cluster."""
+
+    def voids(self, told_epoch: int, told_seq: int) -> bool:
+        """Whether what was told of a seq under an epoch was given up."""
+        return told_epoch < self.epoch and told_seq >= self.first_seq
+
+    def sessions(self) -> frozenset[int]:
+        """Those of whose commands some were given up: what they had given behind those may come too early now."""
+        gone = (frame.records for frame in self.log if frame.first_seq >= self.first_seq)
+        return frozenset(session for records in gone for session in records["session_id"].tolist() if session)
