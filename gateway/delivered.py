@@ -36,6 +36,11 @@ class Delivered:
         self.why = ""
         """Why this gateway does not begin; empty if it may."""
 
+    @property
+    def noted(self) -> Told:
+        """How far clients were told by the lives before; only of these, while it is not known whether it is history."""
+        return self._mark.told
+
     def on_accepted(self, epoch: int) -> None:
         """A sequencer says that an operator accepted the loss of data with this epoch."""
         self._accepted_epoch = max(self._accepted_epoch, epoch)

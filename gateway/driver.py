@@ -17,11 +17,23 @@ from lockstep.gateway.ports import Ports, Timer
 from lockstep.gateway.reports import Routed, stamp_message
 from lockstep.gateway.sessions import Refused
 from lockstep.gateway.stream_driver import StreamDriver
-from lockstep.runtime.inquiry import LAST_INDEX, EventSearch, Fault, NoAnswer, Page, Todo, in_order, joined
+from lockstep.runtime.inquiry import (
+    LAST_INDEX,
+    EventSearch,
+    Fault,
+    LookUp,
+    NoAnswer,
+    OnePage,
+    Page,
+    Todo,
+    in_order,
+    joined,
+)
 from lockstep.stream.codes import Code
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import Commands, Events
-from lockstep.v1 import common_pb2
+from lockstep.stream.told import Told
+from lockstep.v1 import common_pb2, replication_pb2
 
 
 class GatewayDriver:
@@ -207,6 +219,24 @@ class GatewayDriver:
         why = self.machine.left_behind
         if why is not None:
             self._ports.on_left_behind(why, accepted=self.delivered.accepted(why.told_epoch))
+
+    # ---- questions -----------------------------------------------------------------------------------------------
+
+    def _least(self) -> Told:
+        """An answer that is older would take back what this gateway has told clients, in whichever of its lives."""
+        machine = self.machine
+        return self.delivered.noted if machine.downlink is None else Told(machine.epoch, machine.delivered_seq)
+
+    def look_up(self, request: replication_pb2.QueryRequest) -> LookUp:
+        """Something committed, as new as everything that clients of this gateway have been told, or newer."""
+        least = self._least()
+        return LookUp(self.engines(), request, min_epoch=least.epoch, min_seq=least.seq)
+
+    def one_page(self, request: replication_pb2.QueryRequest, *, min_seq: int, timeout_ns: int) -> OnePage:
+        """A page of a list, from one engine; as new as what is looked up, and of `min_seq` or later."""
+        least = self._least()
+        bound_seq = max(least.seq, min_seq)
+        return OnePage(self.engines(), request, min_epoch=least.epoch, min_seq=bound_seq, timeout_ns=timeout_ns)
 
     # ---- what it says --------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lockstep.engine.pages import account_rows, instrument_rows, order_rows, position_rows
 from lockstep.stream.records import AccountFlag
-from lockstep.v1 import accounts_pb2, common_pb2, market_data_pb2, replication_pb2
+from lockstep.v1 import accounts_pb2, common_pb2, market_data_pb2, orders_pb2, replication_pb2
 
 _ONE_BYTE: Final = 0x80
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
@@ -69,6 +69,20 @@ def open_orders(reply: replication_pb2.QueryReply) -> accounts_pb2.ListOpenOrder
     told.stamp.CopyFrom(reply.stamp)
     told.next_cursor = reply.next.order_id if reply.more else 0
     return told
+
+
+def order(
+    reply: replication_pb2.QueryReply, ref: orders_pb2.OrderRef, entitled: tuple[int, ...] = ()
+) -> orders_pb2.Order | None:
+    """The order that was asked for, if it is one of the account named (0: of any) that may be seen (empty: all)."""
+    found = next((order for order in reply.orders if ref.account in (0, order.account)), None)
+    return None if found is None or (entitled and found.account not in entitled) else found
+
+
+def ask_open_orders(request: accounts_pb2.ListOpenOrdersRequest) -> replication_pb2.QueryRequest:
+    """What an engine is asked for a page of one account's live orders."""
+    place = replication_pb2.OrderCursor(account=request.account, order_id=request.cursor)
+    return replication_pb2.QueryRequest(open_orders=place, limit=request.limit)
 
 
 def accounts(reply: replication_pb2.QueryReply, entitled: frozenset[int] | None = None) -> list[accounts_pb2.Account]:

@@ -73,6 +73,5 @@ class AccountsService(accounts_pb2_grpc.AccountsServicer):
         """A page of the live orders of one account."""
         client = await authenticate(context, self._shell.entitlements)
         await require_account(context, client, request.account)
-        place = replication_pb2.OrderCursor(account=request.account, order_id=request.cursor)
-        asked = replication_pb2.QueryRequest(open_orders=place, limit=request.limit)
+        asked = listings.ask_open_orders(request)
         return listings.open_orders(await list_page(self._shell, client, asked, request.min_seq, context))

@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 
 import grpc
 
+from lockstep.gateway import listings
 from lockstep.gateway.admission import accounts_of, records_of
 from lockstep.gateway.calls import abort, abort_refused, authenticate, require_account
 from lockstep.gateway.client_stream import ClientStream
@@ -321,8 +322,8 @@ class OrderEntryService:
             reply = await self._shell.query(replication_pb2.QueryRequest(order=order))
         except EnginesUnavailable as error:
             await abort(context, grpc.StatusCode.UNAVAILABLE, f"no engine answers: {error}")
-        mine = [found for found in reply.orders if order.account in (0, found.account)]
-        if not mine or (client.accounts and mine[0].account not in client.accounts):
+        found = listings.order(reply, order, client.accounts)
+        if found is None:
             text = "no such live order: unknown, filled or canceled"
             await abort(context, grpc.StatusCode.NOT_FOUND, text, Code.UNKNOWN_ORDER, stamp=reply.stamp)
-        return orders_pb2.GetOrderReply(stamp=reply.stamp, order=mine[0])
+        return orders_pb2.GetOrderReply(stamp=reply.stamp, order=found)

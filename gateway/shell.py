@@ -150,8 +150,7 @@ class GatewayShell(Ports):
         Raises:
             EnginesUnavailable: no engine answered that has it.
         """
-        machine = self.machine
-        return await self.engines.query(request, min_epoch=machine.epoch, min_seq=machine.delivered_seq)
+        return await self.engines.end_of(self.driver.look_up(request))
 
     async def list_page(
         self, request: replication_pb2.QueryRequest, *, min_seq: int, timeout_s: float
@@ -161,9 +160,8 @@ class GatewayShell(Ports):
         Raises:
             EnginesUnavailable, EnginesBusy: there is none now.
         """
-        machine = self.machine
-        least = max(machine.delivered_seq, min_seq)
-        return await self.engines.page(request, min_epoch=machine.epoch, min_seq=least, timeout_s=timeout_s)
+        page = self.driver.one_page(request, min_seq=min_seq, timeout_ns=int(timeout_s * 1e9))
+        return await self.engines.end_of(page)
 
     async def _tick_forever(self) -> None:
         while True:

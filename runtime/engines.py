@@ -123,7 +123,13 @@ class Engines:
         except TooManyWait as error:
             raise EnginesUnavailable(str(error)) from None
 
-    async def _end_of(self, inquiry: Inquiry) -> replication_pb2.QueryReply:
+    async def end_of(self, inquiry: Inquiry) -> replication_pb2.QueryReply:
+        """The answer to a question that brings no events.
+
+        Raises:
+            EnginesBusy: an engine lives, and has others before this.
+            EnginesUnavailable: there is none now.
+        """
         async with aclosing(self.play(inquiry)) as steps:
             async for todo in steps:
                 if isinstance(todo.end, NoAnswer):
@@ -141,7 +147,7 @@ class Engines:
             EnginesUnavailable: none answered that has it.
         """
         engines = in_order(self._members, first=self.primary)
-        return await self._end_of(LookUp(engines, request, min_epoch=min_epoch, min_seq=min_seq))
+        return await self.end_of(LookUp(engines, request, min_epoch=min_epoch, min_seq=min_seq))
 
     async def page(
         self,
@@ -162,9 +168,7 @@ class Engines:
         """
         engines = in_order(self._members, last=self.primary) if standby else in_order(self._members, first=self.primary)
         timeout_ns = int(timeout_s * 1e9)
-        return await self._end_of(
-            OnePage(engines, request, min_epoch=min_epoch, min_seq=min_seq, timeout_ns=timeout_ns)
-        )
+        return await self.end_of(OnePage(engines, request, min_epoch=min_epoch, min_seq=min_seq, timeout_ns=timeout_ns))
 
     async def parted_at(self, *, told_epoch: int, told_seq: int, min_epoch: int) -> int:
         """The first seq at which history differs from what was told up to `told_seq`; 0: it is the same.

@@ -14,8 +14,10 @@ from lockstep.stream.codes import Code
 from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import CommandKind, EventKind, Events
+from lockstep.trials.simulation.answer_audit import AnswerAudit
 from lockstep.trials.simulation.client_host import ClientHost
 from lockstep.trials.simulation.client_owner import Row
+from lockstep.trials.simulation.enquiries import Answer
 from lockstep.trials.simulation.judge import Judge
 from lockstep.trials.simulation.losses import Loss
 from lockstep.trials.simulation.stream_judge import Told
@@ -31,21 +33,24 @@ def audit(
     streams: Sequence[Told],
     *,
     deposits: dict[tuple[int, int], int],
+    answers: Sequence[Answer] = (),
     left: ClientHost | None = None,
 ) -> int:
     """Check a finished run; the number of trades.
 
-    `streams`: what was written to each session stream. `deposits`: (0, account) cash and (instrument, account) lots
-    given. `left`: a client with cancel on disconnect that went away for good.
+    `streams`: what was written to each session stream. `answers`: to questions about accounts. `deposits`: (0, account)
+    cash and (instrument, account) lots given. `left`: a client with cancel on disconnect that went away for good.
 
     Raises:
         Violation: what differs.
     """
-    history = _History(clients)
+    since = judge.losses[-1].epoch if judge.losses else 0
+    history = _History(clients, [answer for answer in answers if answer.said.stamp.epoch >= since])
     history.replay(judge.log, judge.digests, judge.released, judge.losses)
     before: list[tuple[Loss, _History]] = []
     for loss in judge.losses:
-        earlier = _History(clients)
+        since = before[-1][0].epoch if before else 0
+        earlier = _History(clients, [one for one in answers if since <= one.said.stamp.epoch < loss.epoch])
         earlier.replay(loss.log, loss.digests, loss.released, judge.losses[: len(before)])
         before.append((loss, earlier))
 
@@ -71,8 +76,9 @@ def audit(
 class _History:
     """Committed commands, executed once more: who has to be told what."""
 
-    def __init__(self, clients: Sequence[ClientHost]) -> None:
+    def __init__(self, clients: Sequence[ClientHost], answers: Sequence[Answer]) -> None:
         self.engine = ReferenceEngine()
+        self._answers = AnswerAudit(answers)
         self.told: dict[int, list[Row]] = {}
         self.wire: dict[int, list[Row]] = {}
         """With what only points to an outcome of before."""
@@ -86,6 +92,7 @@ class _History:
     ) -> None:
         """Execute `log`. `losses`: what was given up on the way."""
         digest = GENESIS
+        self._answers.on_state(self.engine, 0, 0)
         for position, frame in enumerate(log):
             events = self.engine.apply(frame.records, first_seq=frame.first_seq, timestamp_ns=frame.timestamp_ns)
             digest = next_digest(
@@ -104,6 +111,8 @@ class _History:
             self._collect(events, frozenset().union(*lost))
             _collect_wire(events, self.wire)
             self._departures.check(frame, events)
+            self._answers.on_state(self.engine, frame.last_seq, frame.epoch)
+        self._answers.end()
 
     def _collect(self, events: Events, lost: frozenset[int]) -> None:
         """Who has to be told what, and which numbers were executed. `lost`: sessions with commands given up before."""

@@ -9,6 +9,7 @@ from lockstep.sequencer.states import State
 from lockstep.trials.simulation.client_host import ClientHost
 from lockstep.trials.simulation.client_losses import ClientLosses
 from lockstep.trials.simulation.engine_host import EngineHost
+from lockstep.trials.simulation.enquiries import Enquiries
 from lockstep.trials.simulation.gateway_host import GatewayHost
 from lockstep.trials.simulation.host import Host
 from lockstep.trials.simulation.judge import Judge
@@ -49,6 +50,7 @@ class Cluster(World):
         self.engines = [self.engine_type(self, member.id) for member in topology.engines]
         self.gateways = [self.gateway_type(self, member.id) for member in topology.gateways]
         self.clients = self.make_clients([member.id for member in topology.gateways])
+        self.enquiries = Enquiries(self, self.clients, self.gateways)
         processes: list[Host] = [*self.sequencers, *self.engines, *self.gateways, *self.clients]
         self.hosts = {host.name: host for host in processes}
         clocks = Random(kernel.seed)  # noqa: S311 - repeatable on purpose
@@ -74,6 +76,7 @@ class Cluster(World):
         SnapshotRound(self.kernel, self.engines, self._slowest).begin()
         DiskLoss(self, self.engines, self.is_growing).begin()
         ClientLosses(self, self.clients).begin()
+        self.enquiries.begin()
         for host in self.hosts.values():
             if host.kind != "client":
                 self.kernel.after(self.kernel.between(0, 60_000_000), host.start)

@@ -1,6 +1,6 @@
 """Carries the messages of clients' streams to and from a simulated gateway's driver."""
 
-from typing import Final
+from typing import Any, Final
 
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.driver import GatewayDriver
@@ -22,6 +22,16 @@ class GatewayClients:
         self._driver = driver
         self._pipes: dict[Pipe, ClientStream] = {}
         self._unread: dict[Pipe, list[bytes]] = {}  # of streams whose session's past is not known yet
+
+    def on_item(self, item: Any) -> None:
+        """Something that is no frame: a message of a client, the end of his stream, or a single call."""
+        match item:
+            case ("stream", pipe, raw):
+                self.on_message(pipe, raw)
+            case ("call", serve):
+                serve()
+            case (_, pipe, *_):
+                self.on_ended(pipe)
 
     def on_message(self, pipe: Pipe, raw: bytes) -> None:
         """A client has sent a message."""

@@ -85,11 +85,8 @@ class GatewayHost(Host, Ports):
         if frames:
             self.driver.on_frames(frames)
         for item in inbox:
-            if isinstance(item, tuple):
-                if item[0] == "stream":
-                    self._clients.on_message(item[1], item[2])
-                else:
-                    self._clients.on_ended(item[1])
+            if not isinstance(item, Frame):
+                self._clients.on_item(item)
         self.driver.on_tick()
         self._clients.write()
         if self.driver.left_behind:

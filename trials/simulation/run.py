@@ -7,6 +7,7 @@ from typing import Final
 
 from lockstep.trials.simulation import accepted_loss, aimed, last_act
 from lockstep.trials.simulation.audit import audit
+from lockstep.trials.simulation.client_host import ClientHost
 from lockstep.trials.simulation.cluster import Cluster
 from lockstep.trials.simulation.faults import Faults
 from lockstep.trials.simulation.kernel import MS, SECOND, START_NS, Kernel
@@ -99,7 +100,7 @@ def _run(kernel: Kernel, cluster: Cluster, faults: Faults) -> int:
     kernel.run(kernel.now_ns + _SETTLE_NS, lambda: False)
     leaver = cluster.clients[0]
     if not leaver.grace_ms:
-        return audit(cluster.judge, cluster.clients, cluster.stream_judge.streams, deposits=deposits)
+        return _audit(cluster, deposits)
     if not kernel.seed % 2:
         last_act.say_late(kernel, cluster, leaver)
         _converge(kernel, cluster)
@@ -110,7 +111,12 @@ def _run(kernel: Kernel, cluster: Cluster, faults: Faults) -> int:
             gateway.crash()
             kernel.after(_SETTLE_NS, gateway.start)
     kernel.run(kernel.now_ns + leaver.grace_ms * MS + _CLOSE_NS, lambda: False)
-    return audit(cluster.judge, cluster.clients, cluster.stream_judge.streams, deposits=deposits, left=leaver)
+    return _audit(cluster, deposits, leaver)
+
+
+def _audit(cluster: Cluster, deposits: dict[tuple[int, int], int], left: ClientHost | None = None) -> int:
+    streams, answers = cluster.stream_judge.streams, cluster.enquiries.answers
+    return audit(cluster.judge, cluster.clients, streams, deposits=deposits, answers=answers, left=left)
 
 
 def _converge(kernel: Kernel, cluster: Cluster) -> None:

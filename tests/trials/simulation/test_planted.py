@@ -17,6 +17,7 @@ from lockstep.gateway import stream_driver
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.delivered import Delivered
 from lockstep.gateway.downlink import Downlink
+from lockstep.gateway.driver import GatewayDriver
 from lockstep.gateway.resumption import Began, Resumption
 from lockstep.gateway.uplink import Uplink
 from lockstep.replica import execution, replayer
@@ -53,7 +54,8 @@ from lockstep.stream.content import contents_of
 from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import FrameType
 from lockstep.stream.records import CommandKind
-from lockstep.trials.simulation import accepted_loss, engine_snapshots, snapshot_round
+from lockstep.stream.told import Told
+from lockstep.trials.simulation import accepted_loss, engine_snapshots, enquiries, snapshot_round
 from lockstep.trials.simulation.aimed import EVERY
 from lockstep.trials.simulation.client_losses import is_taken_up
 from lockstep.trials.simulation.disk import Disk, Intake
@@ -663,6 +665,30 @@ def gateway_goes_on_behind_what_was_given_up(patch: pytest.MonkeyPatch) -> None:
 @bug(18, only=accepted_loss.is_due)
 def accepted_loss_not_heard_of(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Delivered, "on_accepted", lambda _self, _epoch: None)
+
+
+@bug(105, only=enquiries.is_due)
+def gateway_that_starts_answers_older_than_it_told(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(GatewayDriver, "_least", lambda self: Told(self.machine.epoch, self.machine.delivered_seq))
+
+
+@bug(105, only=enquiries.is_due)
+def answer_of_an_engine_that_is_behind_counts(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(inquiry, "why_not", lambda *_answer: "")
+
+
+@bug(20, only=enquiries.is_due)
+def answer_stamped_with_less_than_it_tells(patch: pytest.MonkeyPatch) -> None:
+    real = ReplicaDriver._answer_query
+
+    def answer(self: Any, call: Any) -> None:
+        real(self, call)
+        _, (_, reply, digest) = self._untold._waiting.pop()
+        committed = self.machine.standing.committed_seq
+        reply.stamp.seq = committed
+        self._untold.add(committed, (call, reply, self._ports.disk.digest(committed) or digest))
+
+    patch.setattr(ReplicaDriver, "_answer_query", answer)
 
 
 @pytest.mark.parametrize("name", BUGS)
