@@ -59,6 +59,10 @@ def play(kernel: Kernel, cluster: Cluster) -> None:
     kept_seq = survivor.disk.tip_seq
     _trade(stage, _ORDERS)
     stage.wait_until(lambda: all(client.done or client.gateway is deaf for client in cluster.clients))
+    if survivor.alive:
+        # The storm started it again: it lacks nothing by now.
+        _mend(stage, deaf, [])
+        return
     burnt = _burn(stage, survivor)
     _trade(stage, _ORDERS_IN_VAIN)
     # A leader that lives would give it all that its window holds.
