@@ -34,8 +34,8 @@ CLIENT: Final = 77
 """Client number of the reader, and of the sessions that it resumes."""
 LISTED_ACCOUNT: Final = 1
 STREAMS: Final = 6
-_TRADING_ACCOUNT: Final = 2
-_PRICE_TICKS: Final = 1_000
+TRADING_ACCOUNT: Final = 2
+PRICE_TICKS: Final = 1_000
 GIVE_WAY: Final = "--give-way"
 _NICE: Final = 19
 _SPIN_S: Final = 0.005
@@ -75,7 +75,7 @@ async def _resume(client: AsyncClient, number: int) -> int:
     session = await client.session(resume=checkpoint, timeout_s=30)
     # An order of its own waits behind everything that is older.
     handle = await session.place(
-        account=_TRADING_ACCOUNT, instrument=1, side="buy", quantity_lots=1, price_ticks=_PRICE_TICKS, tif="ioc"
+        account=TRADING_ACCOUNT, instrument=1, side="buy", quantity_lots=1, price_ticks=PRICE_TICKS, tif="ioc"
     )
     with suppress(Refused):
         await handle

@@ -32,10 +32,8 @@ from lockstep.session_events import Checkpoint
 
 READS: Final = reader.KINDS
 ALONE: Final = "none"
-_TRADING_ACCOUNT: Final = 2
 _BLOCK: Final = 1_000
 _SETUP_S: Final = 300.0
-_PRICE_TICKS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +125,13 @@ async def _fill(plan: ReadsPlan, address: str) -> None:
         for number in range(reader.STREAMS):
             # Its only command, and the first of all: all that comes later has to be searched for others.
             session = await client.session(resume=Checkpoint(reader.stream_id(number)), timeout_s=_SETUP_S)
-            await (await session.submit(DefineAccount(_TRADING_ACCOUNT + 1 + number, f"S{number}", True, True)))
+            await (await session.submit(DefineAccount(reader.TRADING_ACCOUNT + 1 + number, f"S{number}", True, True)))
             await session.close()
         session = await client.session(timeout_s=_SETUP_S, max_unanswered=4 * _BLOCK)
-        first = _TRADING_ACCOUNT + 1 + reader.STREAMS
+        first = reader.TRADING_ACCOUNT + 1 + reader.STREAMS
         numbers = (
             reader.LISTED_ACCOUNT,
-            _TRADING_ACCOUNT,
+            reader.TRADING_ACCOUNT,
             *range(first, max(first, plan.accounts - reader.STREAMS + 1)),
         )
         definitions = [DefineInstrument(n, f"I{n}", 10_000) for n in range(1, plan.instruments + 1)]
@@ -163,7 +161,7 @@ def _orders(account: int, instruments: Any, tif: TimeInForce) -> CommandColumns:
         tif=np.full(count, tif, "u1"),
         account=np.full(count, account, "<u4"),
         instrument=np.asarray(instruments, "<u4"),
-        price_ticks=np.full(count, _PRICE_TICKS, "<i8"),
+        price_ticks=np.full(count, reader.PRICE_TICKS, "<i8"),
         quantity_lots=np.ones(count, "<i8"),
     )
 
@@ -191,7 +189,7 @@ async def _load(plan: ReadsPlan, address: str) -> tuple[dict[str, float], int]:
         for turn in range(round(plan.rate * plan.duration_s)):
             await pacer.until(begin_ns + turn * step_ns)
             due_ns.append(begin_ns + turn * step_ns)
-            await session.submit_columns(_orders(_TRADING_ACCOUNT, order, TimeInForce.IOC))
+            await session.submit_columns(_orders(reader.TRADING_ACCOUNT, order, TimeInForce.IOC))
         pacer.close()
         await session.drain()
         await session.close()

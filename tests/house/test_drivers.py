@@ -61,3 +61,12 @@ def test_only_drivers_step_the_machines(path: Path) -> None:
         and ast.unparse(node.func.value).endswith("machine")
     ]
     assert not found, f"stepped beside the driver: {found}"
+
+
+HOSTS = sorted((ROOT / "trials/simulation").glob("*_host.py"))
+
+
+@pytest.mark.parametrize("path", HOSTS, ids=lambda path: path.name)
+def test_a_simulated_host_only_supplies_ports(path: Path) -> None:
+    """One that grows has begun to decide, or to do what a driver does."""
+    assert len(path.read_text().splitlines()) < 150

@@ -4,14 +4,14 @@ It can die and come back from the checkpoint that its owner keeps: mostly one fo
 """
 
 from random import Random
-from typing import Final
 
 from lockstep.columns import ReportColumns
 from lockstep.session_driver import SessionDriver
-from lockstep.session_events import Checkpoint, Failure, Parcel, SessionLimits
+from lockstep.session_events import Checkpoint, Failure, Parcel
 from lockstep.session_machine import NEVER, SessionMachine
 from lockstep.session_ports import Ports
 from lockstep.stream.codes import Code
+from lockstep.trials.simulation.client_limits import session_limits
 from lockstep.trials.simulation.client_losses import is_taken_up
 from lockstep.trials.simulation.client_owner import Owner
 from lockstep.trials.simulation.gateway_clients import END
@@ -20,8 +20,6 @@ from lockstep.trials.simulation.kernel import MS
 from lockstep.trials.simulation.network import Pipe
 from lockstep.trials.simulation.timers import Alarm
 from lockstep.trials.simulation.world import Violation, World
-
-_GRACES_MS: Final = (50, 300, 1200)
 
 
 class ClientHost(Host, Ports):
@@ -36,17 +34,8 @@ class ClientHost(Host, Ports):
         super().__init__(world, "client", id)
         self.session_id = id << 32 | self.session_number
         self.addresses = addresses
-        # No dice: the other seeds, those that once found a bug among them, keep their runs.
-        self.grace_ms = _GRACES_MS[id % 3] if world.kernel.seed % 7 > 3 else 0
-        """Its cancel on disconnect, in three of seven seeds; 0: off."""
-        # Where one message may be under way, commands wait for answers all the time.
-        under_way = 1 if world.kernel.seed % 13 == 12 else SessionLimits().most_under_way
-        self._limits = SessionLimits(
-            max_unanswered=world.kernel.between(16, 200),
-            batch_rows=64,
-            most_under_way=under_way,
-            cancel_on_disconnect_ms=self.grace_ms,
-        )
+        self._limits = session_limits(world.kernel, id)
+        self.grace_ms = self._limits.cancel_on_disconnect_ms
         self._taken_up = is_taken_up(world.kernel.seed)
         # What is under way at another gateway than its own, nobody can tell a client that knows less.
         careless = self._taken_up and len(addresses) == 1
