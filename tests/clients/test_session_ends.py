@@ -179,6 +179,33 @@ def test_session_whose_log_can_not_be_written_ends_with_that_reason(
     run_with_gateways(body)
 
 
+def test_log_that_can_not_be_closed_keeps_nobody_waiting(
+    run_with_gateways: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(_log: ClientLog) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def body(gateway: Any) -> None:
+        async with AsyncClient(gateway.address) as client:
+            monkeypatch.setattr(ClientLog, "close", full)
+            gateway.swallow_reports = True
+            failed = await client.session(log_dir=tmp_path / "failed")
+            handle = await failed.place(**TERMS)
+            refuse(gateway, failed.session_id, Code.SESSION_OUT_OF_ORDER, "no")
+            with pytest.raises(SessionEnded, match="no"):
+                await asyncio.wait_for(_outcome(handle), 5)
+            closed = await client.session(log_dir=tmp_path / "closed")
+            handle = await closed.place(**TERMS)
+            with pytest.raises(OSError, match="No space left on device"):
+                await closed.close(drain_s=0)
+            with pytest.raises(SessionEnded, match="closed"):
+                await asyncio.wait_for(_outcome(handle), 5)
+            # The client closes what is left of its sessions.
+            monkeypatch.undo()
+
+    run_with_gateways(body)
+
+
 def test_open_that_its_caller_gives_up_leaves_nothing_running(run_with_gateways: Run) -> None:
     async def body(gateway: Any) -> None:
         gateway.slow_past_s = 30.0

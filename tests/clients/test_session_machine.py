@@ -64,6 +64,14 @@ def opened(limits: SessionLimits = LIMITS, credit: int = 0, max_batch: int = 0) 
     return machine
 
 
+def test_answer_to_a_new_session_that_has_sent_nothing_is_somebody_elses() -> None:
+    machine = opened()
+    effects = machine.step(Reported(1, accepted(9, 5)), 0)
+    assert effects.failure is not None
+    assert "another process uses session" in effects.failure.text
+    assert (machine.state, machine.next_no) == (State.FAILED, 1)
+
+
 def test_a_single_command_lingers_for_company() -> None:
     machine = opened()
     assert machine.submit(row(1), 0) == 1

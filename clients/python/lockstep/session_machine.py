@@ -91,6 +91,8 @@ class SessionMachine:
         self._numbered = False
         """Whether this process has given out a number; before, those of a former owner are simply gone by."""
         self._taken_up = taken_up
+        self._has_past = taken_up or checkpoint.next_no > 1 or checkpoint.connection > 0
+        """Whether numbers may have been given out before this process."""
         self._awaits_told = False
         """Whether the gateway is going to say, on this connection, which number it expects next."""
         self._told_no = 0
@@ -366,7 +368,7 @@ class SessionMachine:
         if answered_to <= self.first_unanswered:
             return NOTHING
         if answered_to > self._sent_no:
-            if self._numbered:
+            if self._numbered or not self._has_past:
                 return self._enter_foreign(f"a report answers number {answered_to - 1}")
             # A session taken up again from an old checkpoint: go on behind what its former owner had executed. What
             # the checkpoint holds has lower numbers, and these mean the same commands.

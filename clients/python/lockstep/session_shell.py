@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -300,12 +300,14 @@ class SessionShell(Ports):
         if self._finished:
             return
         self._finished = True
-        if self._options.log is not None:
-            self._options.log.close()
         self._handles.fail(self._ended)
         self.queue.close(self._ended if self._reason[1] else None)
         self._moved.set()
         self._tell_room()
+        if self._options.log is not None:
+            # Behind all that: nobody waits for a log that can't be closed. Who closes the session himself is told.
+            with suppress(Exception) if failed else nullcontext():
+                self._options.log.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """A task of the session: if it breaks, the session ends with its reason."""
@@ -329,8 +331,8 @@ class SessionShell(Ports):
             fault.__cause__ = error
         if self._reason is None:
             self._reason = fault, True
-        # Where the machine's own numbering broke, it says so again here, and is closed all the same.
-        with suppress(AssertionError):
+        # Where the machine's own numbering broke, or a file, that is said again here, and it is closed all the same.
+        with suppress(Exception):
             self._driver.close()
         for handle in (self._conversation, self._timer):
             if handle is not None:
