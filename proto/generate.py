@@ -15,6 +15,7 @@ import to_engine
 import to_native
 import to_protobuf
 import to_stream
+from checks import check
 from schema import FOLDER, Schema
 
 ROOT = FOLDER.parent
@@ -70,9 +71,18 @@ def generated(schema: Schema) -> Iterator[tuple[str, str]]:
 
 
 def main() -> int:
-    """Write what is not current, or with `--check` name it and fail."""
+    """Write what is not current, or with `--check` name it and fail. 2: the schema or the call is wrong."""
+    if sys.argv[1:] not in ([], ["--check"]):
+        sys.stderr.write("usage: generate.py [--check]\n")
+        return 2
+    try:
+        schema = Schema()
+        check(schema)
+    except (ValueError, KeyError, TypeError) as error:
+        sys.stderr.write(f"{error if isinstance(error, ValueError) else repr(error)}\n")
+        return 2
     stale = []
-    for name, text in generated(Schema()):
+    for name, text in generated(schema):
         path = ROOT / name
         if not path.exists() or path.read_text() != text:
             stale.append(name)

@@ -1,5 +1,6 @@
 """The schema as values: what records.toml, enums.toml, codes.toml and columns.toml say, with offsets."""
 
+import re
 import tomllib
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -8,6 +9,7 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 SIZES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i64": 8}
+_SIZED = re.compile(r"(text|reserved) [1-9]\d*")
 
 Table = dict[str, Any]
 
@@ -99,7 +101,11 @@ class Schema:
         self.commands, self.events = ([r for r in made if bool(r.member) == is_command] for is_command in (True, False))
         self.enums = [*(_enum(name, table) for name, table in enums.items()), _codes()]
         self.number = {enum.name: {value.name: value.number for value in enum.values} for enum in self.enums}
-        by_name, notes = {found.name: found for found in made[0].fields}, columns["command"]["notes"]
+        by_name = {found.name: found for found in made[0].fields}
+        notes = self.column_notes = columns["command"]["notes"]
+        listed = {*columns["command"]["columns"], *columns["command"]["new_order"]}
+        if strange := sorted(listed - by_name.keys()):
+            raise ValueError(f"columns.toml: {', '.join(strange)}: no field of {made[0].name}")
         self.command_columns = [by_name[name] for name in columns["command"]["columns"]]
         self.new_order = [replace(by_name[name], note=notes.get(name, "")) for name in columns["command"]["new_order"]]
         self.report_columns = _fields(columns["report"]["columns"])
@@ -108,8 +114,10 @@ class Schema:
             if sorted(kind for record in found for kind in record.kinds) != sorted(self.number[enum]):
                 raise ValueError(f"records.toml: not every {enum} has one record")
             for record in found:
-                if sum(one.size for one in record.fields) != records["sizes"][enum]:
-                    raise ValueError(f"records.toml: {record.name} is not of {records['sizes'][enum]} bytes")
+                has, wanted = sum(one.size for one in record.fields), records["sizes"][enum]
+                if has != wanted:
+                    text = f"records.toml: {record.name} has {has} bytes instead of {wanted}"
+                    raise ValueError(f"{text}: take a new field's bytes from its `reserved` ones, if it has any left")
 
     @property
     def fingerprint(self) -> int:
@@ -133,7 +141,15 @@ def _load(name: str) -> Table:
 
 
 def _fields(table: Table) -> list[Field]:
-    return [Field(name, **(found if isinstance(found, dict) else {"type": found})) for name, found in table.items()]
+    return [_field(name, found if isinstance(found, dict) else {"type": found}) for name, found in table.items()]
+
+
+def _field(name: str, found: Table) -> Field:
+    if strange := sorted(set(found) - {"type", "enum", "note"}):
+        raise ValueError(f"{name} says {', '.join(strange)}; a field says type, enum and note")
+    if found.get("type") not in SIZES and not _SIZED.fullmatch(str(found.get("type"))):
+        raise ValueError(f"{name} is {found.get('type')!r}; a type is {', '.join(SIZES)}, `text N` or `reserved N`")
+    return Field(name, **found)
 
 
 def _value(name: str, found: int | Table, stage: str = "") -> Value:

@@ -57,14 +57,43 @@ def test_a_new_column_is_in_the_protocol_and_in_the_client(proto: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "text"),
     [
-        ("records.toml", '_reserved2 = "reserved 40"', '_reserved2 = "reserved 41"', "SETTING is not of 128 bytes"),
+        (
+            "records.toml",
+            '_reserved2 = "reserved 40"',
+            '_reserved2 = "reserved 41"',
+            "SETTING has 129 bytes instead",
+        ),
+        ("records.toml", '_reserved2 = "reserved 40"', '_reserved2 = "u33"', "_reserved2 is 'u33'; a type is u8"),
+        ("records.toml", 'CANCEL = ["account"', 'CANCEL = ["acount"', "CANCEL reads acount, which is no field of it"),
+        ("enums.toml", 'public = ["NEW_ORDER"', 'public = ["NEW_ORDR"', "public has NEW_ORDR, which is no value of it"),
+        ("enums.toml", 'protobuf = "common"', 'protobuf = "comon"', "protobuf is 'comon'"),
+        ("enums.toml", "ADJUST_CASH = 66", "ADJUST_CASH = 65", "2 values have the number 65"),
+        ("enums.toml", "ADJUST_CASH = 66", "ADJUST_CASH = 449", "ADJUST_CASH is 449, no number of 8 bits"),
+        ("enums.toml", "ADJUST_CASH = 66", 'ADJUST_CASH = "66"', "ADJUST_CASH is '66', no number"),
+        ("codes.toml", "SESSION_GAP = 1101", "SESSION_GAP = 1201", "SESSION_GAP is 1201, outside the stage 1100-1199"),
+        ("columns.toml", 'enum = "Side"', 'enum = "Syde"', "side is of enum Syde, which there is not"),
+        ("columns.toml", 'index = "u32"', 'index = "text 8"', "index is text 8, and a column is a number"),
+        ("columns.toml", '"tif", "stp"', '"tif", "tif", "stp"', "tif stands there twice"),
+        ("columns.toml", 'client_order_id = "Unique', 'client_ordr = "Unique', "a note for client_ordr"),
+        ("columns.toml", 'note = "Stamped', 'nota = "Stamped', "timestamp_ns says nota"),
         ("records.toml", "REFUSED = []\n", "", "not every CommandKind has one record"),
         ("records.toml", '"GROWN", ', "", "not every EventKind has one record"),
-        ("columns.toml", '"tif", "stp"', '"time", "stp"', "KeyError: 'time'"),
+        ("columns.toml", '"tif", "stp"', '"time", "stp"', "columns.toml: time: no field of COMMAND"),
     ],
 )
 def test_a_schema_that_contradicts_itself_is_refused(proto: Path, file: str, old: str, new: str, text: str) -> None:
     _change(proto / file, old, new)
+    before = (proto.parent / "stream/layouts.py").read_text()
     failed = _generate(proto)
-    assert failed.returncode == 1
+    assert failed.returncode == 2
     assert text in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert (proto.parent / "stream/layouts.py").read_text() == before
+
+
+def test_a_word_that_it_does_not_know_writes_nothing(proto: Path) -> None:
+    layouts = proto.parent / "stream/layouts.py"
+    layouts.write_text("by hand")
+    failed = _generate(proto, "--chek")
+    assert (failed.returncode, failed.stderr) == (2, "usage: generate.py [--check]\n")
+    assert layouts.read_text() == "by hand"
