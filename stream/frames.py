@@ -2,13 +2,14 @@
 
 A frame is a 64-byte header and a payload of fixed-size records. The header fields are the same for all types, their
 meaning is in the table; CRC32C covers the header (with the CRC field zero) and the payload. `timestamp_ns` is the
-stamped time of a STREAM frame, the parent epoch of a RELEASE, and the reign that a SUBMIT is meant for and a RECEIPT is of.
+stamped time of a STREAM frame, the parent epoch of a RELEASE, and the reign that a SUBMIT is meant for and a RECEIPT
+is of.
 
 | type | link | epoch | first_seq | aux | committed_seq | payload |
 | --- | --- | --- | --- | --- | --- | --- |
 | SUBMIT | gateway -> sequencer | gateway's view | link number of the first command | link incarnation | - | COMMAND |
-| RECEIPT | sequencer -> gateway | the leader's | next link number expected | credit (commands) | committed | incarnation |
-| STREAM | sequencer -> engine; journal | stamping epoch | first seq | leader's epoch; 0 | committed so far; 0 | COMMAND |
+| RECEIPT | sequencer -> gateway | the leader's | next link number due | credit (commands) | committed | incarnation |
+| STREAM | sequencer -> engine; journal | stamping epoch | first seq | leader's epoch; 0 | committed; 0 | COMMAND |
 | ACK | engine -> engine, sequencer | engine's current | last seq acked | its journal | committed, known | ACK_ENTRY |
 | RELEASE | primary -> gateway | primary's | first seq covered | last seq covered | committed | EVENT |
 
