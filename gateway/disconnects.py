@@ -44,15 +44,16 @@ class Watch:
 class Disconnects:
     """Sessions that want their orders canceled when their client is gone.
 
-    Invariants: `_watched` has all sessions of the other maps, but those that `_changes` drops; those of `_due_ns` and
-    `_returning` have no stream open here. The connection of a session that is watched only rises.
+    Invariants: `_watched` has all sessions of `_due_ns` and `_returning`, which have no stream open here. The
+    connection of a session that is watched only rises.
     """
 
     def __init__(self) -> None:
         self._watched: dict[int, Watch] = {}
         self._due_ns: dict[int, int] = {}
         self._returning: dict[int, Watch] = {}
-        self._said_hello: dict[int, None] = {}
+        self._said_hello: dict[int, int] = {}
+        """Session -> the connection that is to be announced; not watched if its Hello did not ask for it."""
         self._changes: dict[int, Watch] = {}
 
     def __len__(self) -> int:
@@ -89,14 +90,19 @@ class Disconnects:
         return session_id in self._said_hello
 
     def on_hello(self, session_id: int, grace_ms: int, connection: int) -> None:
-        """A stream of the session was opened here. `grace_ms` 0: it does not want this, or not any more."""
+        """A stream of the session was opened here. `grace_ms` 0: it does not want this, or not any more.
+
+        It is announced in both cases if it has a number: the session may have been closed, and takes no orders until a
+        later connection is opened.
+        """
         self._due_ns.pop(session_id, None)
         self._returning.pop(session_id, None)
         if grace_ms:
             self._watched[session_id] = Watch(session_id, grace_ms, connection)
-            self._said_hello[session_id] = None
         else:
             self._forget(session_id)
+        if connection:
+            self._said_hello[session_id] = connection
 
     def on_lost(self, session_id: int, now_ns: int) -> None:
         """Its stream ended, and no other one is open here."""
@@ -129,9 +135,8 @@ class Disconnects:
             return []
         over = [session_id for session_id, due_ns in self._due_ns.items() if due_ns <= now_ns]
         return [
-            Announcement(kind, session_id, self._watched[session_id].connection)
-            for kind, sessions in ((CommandKind.SESSION_OPENED, self._said_hello), (CommandKind.SESSION_CLOSED, over))
-            for session_id in sessions
+            *(Announcement(CommandKind.SESSION_OPENED, *said) for said in self._said_hello.items()),
+            *(Announcement(CommandKind.SESSION_CLOSED, gone, self._watched[gone].connection) for gone in over),
         ]
 
     def on_taken(self, announcement: Announcement) -> None:
@@ -139,7 +144,8 @@ class Disconnects:
         session_id = announcement.session_id
         if announcement.kind is CommandKind.SESSION_OPENED:
             del self._said_hello[session_id]
-            self._changes[session_id] = self._watched[session_id]
+            if session_id in self._watched:
+                self._changes[session_id] = self._watched[session_id]
         else:
             del self._due_ns[session_id]
             self._forget(session_id)

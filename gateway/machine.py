@@ -156,14 +156,14 @@ class GatewayMachine:
         last_seen: EventId = (0, 0),
         last_epoch: int = 0,
     ) -> OpenedStream | Refused:
-        """A client's Hello on a stream; see `SessionTable.open`. With cancel on disconnect, `connection` is at least 1.
+        """A client's Hello on a stream; see `SessionTable.open`. `connection` 0: it has no number.
 
         What is to be said of it leaves before the stream's first command, or with the next tick. `last_seen`: the last
         event that the client knows, told under `last_epoch` (0: not known).
         """
         if cancel_on_disconnect_ms and self.disconnects.is_full(session_id):
             return Refused(next_no, Code.BUSY, _FULL_RETRY_MS)
-        if cancel_on_disconnect_ms and self.disconnects.is_stale(session_id, connection):
+        if connection and self.disconnects.is_stale(session_id, connection):
             return Refused(next_no, Code.STALE_CONNECTION)
         opened = self.sessions.open(session_id, client, stream, next_no)
         if isinstance(opened, Refused):

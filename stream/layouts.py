@@ -7,7 +7,7 @@ import numpy as np
 
 from lockstep.stream.enums import CommandKind, EventKind
 
-SCHEMA: Final = 0xECB0E6EFAE1DCDC0
+SCHEMA: Final = 0x85905F8D2878E821
 """Names every place, width and number; the compiled core has the same one."""
 
 _COMMAND_HEAD = [

@@ -51,7 +51,9 @@ def new_order(state: State, row: Row, out: Output) -> None:
     account = state.accounts.get(account_id)
     book = state.books.get(instrument_id)
     plain = not (stp or bits or row[14] or row[16] or row[17] or row[18] or row[19])
-    if (side, order_type, tif) not in SHAPES or not (plain or extras_fit(row)):
+    if state.is_closed(session_id):
+        code = Code.SESSION_CLOSED
+    elif (side, order_type, tif) not in SHAPES or not (plain or extras_fit(row)):
         code = Code.NOT_SUPPORTED
     elif account is None:
         code = Code.UNKNOWN_ACCOUNT

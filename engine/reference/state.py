@@ -49,6 +49,11 @@ class State:
         self.fees = 0
         self.market = Market()
 
+    def is_closed(self, session_id: int) -> bool:
+        """Its orders were canceled because its client was gone, and no later connection of it has been opened."""
+        owner = self.owners.get(session_id)
+        return owner is not None and not owner[1]
+
     def rest(self, order: Order) -> None:
         """Put an order with open lots behind its price level, and bind what it needs."""
         order.book.own(order.side).add(order)

@@ -166,7 +166,7 @@ def test_stream_that_breaks_is_resumed_at_the_next_gateway_and_nothing_is_lost_o
         first.break_after_commands = 150
         second.break_after_commands = 80
         addresses = [first.address, second.address]
-        async with AsyncClient(addresses) as client, await client.session() as session:
+        async with AsyncClient(addresses) as client, await client.session(cancel_on_disconnect_s=60) as session:
             for start in range(1, 1001, 100):
                 await session.submit_columns(orders(100, start))
             await session.drain()

@@ -108,11 +108,15 @@ def test_opening_connects_with_a_hello_that_says_where_the_session_stands() -> N
     (_, (conn, address, hello)), *_rest = ports.calls
     assert (conn, address) == (1, 0)
     assert (hello.session_id, hello.next_no, hello.last_epoch, hello.columnar) == (77, 9, 4, True)
-    assert (hello.connection, hello.asks_next_no) == (WALL_MS, True)
+    assert (hello.connection, hello.asks_next_no) == (0, True)
 
 
-def test_each_hello_has_a_higher_connection_number_though_the_clock_stands() -> None:
-    driver, ports = opened()
+def test_each_hello_of_a_numbered_session_has_a_higher_number_though_the_clock_stands() -> None:
+    driver, ports = new(Checkpoint(77, connection=WALL_MS - 1))
+    (_, (_, _, hello)), *_rest = ports.calls
+    assert hello.connection == WALL_MS
+    driver.on_message(1, welcome())
+    ports.calls.clear()
     driver.on_ended(1, "gone")
     ports.ns = ports.due_ns
     driver.on_time()

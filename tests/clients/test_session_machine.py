@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -486,10 +486,17 @@ def test_checkpoint_holds_what_is_unanswered_and_survives_json() -> None:
 
 
 def test_connection_numbers_rise_whatever_the_clock_says_and_over_lives() -> None:
-    machine = opened()
+    machine = SessionMachine(Checkpoint(77), replace(LIMITS, cancel_on_disconnect_ms=100))
     assert [machine.number_connection(wall_ms) for wall_ms in (500, 500, 400, 900)] == [500, 501, 502, 900]
     again = SessionMachine(Checkpoint.from_json(machine.checkpoint().to_json()), LIMITS)
-    assert again.number_connection(100) == 901
+    assert again.number_connection(100) == 901, "also when it does not ask for it any more: it may have been closed"
+
+
+def test_session_that_never_asked_for_cancel_on_disconnect_numbers_no_connection() -> None:
+    machine = opened()
+    assert machine.number_connection(500) == 0
+    again = SessionMachine(Checkpoint.from_json(machine.checkpoint().to_json()), LIMITS)
+    assert again.number_connection(500) == 0
 
 
 def test_checkpoint_without_a_connection_number_is_taken() -> None:

@@ -123,13 +123,36 @@ def test_closed_session_is_opened_by_a_later_connection_only(busy: Any) -> None:
     busy.open_session(200, connection=5)
     busy.close_session(200, connection=5)
     assert decode_snapshot(busy.engine.snapshot()).owners == ((200, 5, 0),)
-    busy.new(ALICE, "B", 1, 90, session=200)
     assert canceled(busy.close_session(200, connection=5), Code.DISCONNECTED) == []
     assert opened(busy.open_session(200, connection=5)) == (200, 5, 0, 0)
     assert canceled(busy.close_session(200, connection=5), Code.DISCONNECTED) == []
     assert opened(busy.open_session(200, connection=6)) == (200, 6, 1, 0)
     assert decode_snapshot(busy.engine.snapshot()).owners == ((200, 6, 1),)
+    busy.new(ALICE, "B", 1, 90, session=200)
     assert len(canceled(busy.close_session(200, connection=6), Code.DISCONNECTED)) == 1
+
+
+def test_closed_session_takes_no_order_that_comes_late(busy: Any) -> None:
+    """Whoever brings it cannot know that the session is closed, and nobody would cancel the order."""
+    busy.open_session(200, gateway=2, connection=5)
+    busy.close_session(200, gateway=2, connection=5)
+    late = busy.new(ALICE, "B", 1, 90, session=200)
+    assert [(event.kind, event.code) for event in late] == [(EventKind.REJECTED, Code.SESSION_CLOSED)]
+    busy.engine = type(busy.engine).restore(busy.engine.snapshot())
+    assert busy.new(ALICE, "B", 1, 90, session=200)[0].code == Code.SESSION_CLOSED
+    assert busy.new(ALICE, "B", 1, 90, session=201)[0].kind == EventKind.ACCEPTED
+    assert opened(busy.open_session(200, gateway=3, connection=4)) == (200, 5, 0, 0)
+    assert busy.new(ALICE, "B", 1, 90, session=200)[0].code == Code.SESSION_CLOSED
+    assert opened(busy.open_session(200, gateway=3, connection=6)) == (200, 6, 3, 0)
+    assert busy.new(ALICE, "B", 1, 90, session=200)[0].kind == EventKind.ACCEPTED
+
+
+def test_order_of_a_closed_session_takes_its_number(busy: Any) -> None:
+    busy.open_session(200, connection=5)
+    busy.close_session(200, connection=5)
+    before = busy.engine.session_last_no(200)
+    assert busy.new(ALICE, "B", 1, 90, session=200)[0].code == Code.SESSION_CLOSED
+    assert busy.engine.session_last_no(200) == before + 1
 
 
 def test_connection_of_a_session_survives_a_snapshot(busy: Any) -> None:

@@ -63,6 +63,25 @@ def test_orders_of_a_session_are_canceled_when_its_time_is_over(gateway, cluster
     other.close()
 
 
+def test_closed_session_takes_orders_again_after_a_hello_with_a_higher_number(gateway, cluster, client, order):
+    client.close()
+    wait_for(lambda: live_orders(cluster) == 0)
+    late = gateway.session(S1, next_no=2)
+    late.expect("welcome")
+    late.send(command=order(2, client_order_id=51))
+    *_, answer = late.rows(3)
+    assert (answer.kind, answer.code, answer.session_no) == (EventKind.REJECTED, Code.SESSION_CLOSED, 2)
+    late.close()
+    again = gateway.session(S1, next_no=3, connection=2)
+    again.expect("welcome")
+    again.send(command=order(3, client_order_id=52))
+    *_, answer = again.rows(4)
+    assert (answer.kind, answer.session_no) == (EventKind.ACCEPTED, 3)
+    again.close()
+    time.sleep(2 * GRACE_MS / 1000)
+    assert live_orders(cluster) == 1, "the later Hello did not ask for it"
+
+
 def test_client_that_comes_back_in_time_keeps_its_orders(gateway, cluster, client):
     client.close()
     gateway.wait_until(lambda status: status.counters["lost_sessions"] == 1)

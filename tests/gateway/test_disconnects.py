@@ -40,9 +40,9 @@ class Rig:
         return self
 
     def hello(self, session_id, grace_ms, connection=None):
-        """A Hello, with a higher number than all before if none is given; the stream's token."""
+        """A Hello, with a number higher than all before if it needs one and none is given; the stream's token."""
         self.tokens += 1
-        number = self.tokens if connection is None else connection
+        number = connection if connection is not None else self.tokens if grace_ms else 0
         opened = self.machine.open_session(
             session_id, "", self.tokens, 1, cancel_on_disconnect_ms=grace_ms, connection=number
         )
@@ -175,6 +175,26 @@ def test_hello_without_it_ends_it(rig):
     rig.tick()
     rig.lose(A, token)
     token = rig.hello(A, 0)
+    rig.lose(A, token)
+    assert rig.tick(10_000) == []
+    assert rig.watched == {}
+
+
+def test_numbered_hello_without_it_is_announced_and_not_watched(rig):
+    """The session may have been closed: it takes no orders before a later connection of it is opened."""
+    token = rig.hello(A, 0, connection=7)
+    assert rig.tick() == [(OPENED, A)]
+    assert rig.watched == {}
+    rig.lose(A, token)
+    assert rig.tick(10_000) == []
+
+
+def test_numbered_hello_without_it_ends_it_and_is_announced(rig):
+    token = rig.hello(A, 500, connection=7)
+    rig.tick()
+    rig.lose(A, token)
+    token = rig.hello(A, 0, connection=8)
+    assert rig.tick() == [(OPENED, A)]
     rig.lose(A, token)
     assert rig.tick(10_000) == []
     assert rig.watched == {}

@@ -45,6 +45,7 @@ _REMEDIES: dict[int, str] = {
     Code.UNKNOWN_ORDER: "the order is filled, canceled or another account's",
     Code.NOT_SUPPORTED: "these terms can't stand together (see New order in docs/engine.md), or the order waits",
     Code.KEY_REUSED: "the key stands for another command, sent before; give this one a number of its own",
+    Code.SESSION_CLOSED: "the session was closed because its client was gone; open it with cancel on disconnect again",
     Code.SESSION_OUT_OF_ORDER: "open a new session: this one's numbering is not the cluster's",
     Code.BUSY: "send less at once, or try again later",
     Code.UNAVAILABLE: "the cluster has no leader just now; try again",

@@ -76,7 +76,7 @@ class SessionMachine:
         self.next_no = checkpoint.next_no
         """Number that the next command gets."""
         self.connection = checkpoint.connection
-        """Number of the last Hello, over all lives of the session; never falls."""
+        """Number of the last Hello, over all lives of the session; never falls. 0: none had to be numbered."""
         self.conn = 0
         """Current (or last) connection; each gets a number of its own, so that late messages are known as such."""
         self._parcels: deque[Parcel] = deque(checkpoint.unanswered)
@@ -205,12 +205,14 @@ class SessionMachine:
         return Checkpoint(self.session_id, self.next_no, seen, self.epoch, kept, self.connection)
 
     def number_connection(self, wall_ms: int) -> int:
-        """The number of a Hello that is said now: higher than all before.
+        """The number of a Hello that is said now: higher than all before; 0 if none asked for cancel on disconnect yet.
 
+        A session that did so once is numbered for ever: it may have been closed, and a higher number opens it again.
         `wall_ms`: Unix time in milliseconds. It keeps the numbers rising where a checkpoint is older than the session's
         last connection; a clock that is behind only delays the session until it has caught up with that.
         """
-        self.connection = max(self.connection + 1, wall_ms)
+        if self.limits.cancel_on_disconnect_ms or self.connection:
+            self.connection = max(self.connection + 1, wall_ms)
         return self.connection
 
     # ---- what happens ------------------------------------------------------------------------------------------

@@ -171,6 +171,8 @@ def _strew(rows: Commands, pick: np.random.Generator) -> None:
     (opened,) = np.nonzero(np.isin(rows["kind"], (CommandKind.SESSION_OPENED, CommandKind.SESSION_CLOSED)))
     rows["client_order_id"][opened] = 1 + np.arange(len(opened)) // 16 - (rows["instrument"][opened] == 1)
     rows["gateway"][opened] = (rows["gateway"][opened] + 1) // 2
+    # A session that is closed takes no orders: most of them are opened again at once.
+    rows["kind"][opened[np.arange(len(opened)) % 16 != 15]] = CommandKind.SESSION_OPENED
     for at in np.flatnonzero(pick.random(count) < 0.001):
         rows[at : at + 1] = np.frombuffer(pick.bytes(COMMAND.itemsize), dtype=COMMAND)
 

@@ -13,6 +13,7 @@ import pytest
 from lockstep.engine.reference import engine as reference
 from lockstep.engine.reference import events, mass
 from lockstep.engine.reference.rows import KIND, SESSION_ID, SESSION_NO
+from lockstep.engine.reference.state import State as EngineState
 from lockstep.gateway import stream_driver
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.delivered import Delivered
@@ -477,6 +478,11 @@ def end_of_any_connection_counts(patch: pytest.MonkeyPatch) -> None:
         events.mass_canceled(out, row, mass.cancel_all(state, chosen, row, Code.DISCONNECTED, out))
 
     _plant_handler(patch, CommandKind.SESSION_CLOSED, closed)
+
+
+@bug(2293, only=lambda seed: seed == 2293)
+def closed_session_takes_orders_that_come_late(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(EngineState, "is_closed", lambda _self, _session_id: False)
 
 
 def _others_claims_are_not_waited_for(patch: pytest.MonkeyPatch) -> None:

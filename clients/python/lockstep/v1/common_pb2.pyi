@@ -165,6 +165,7 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_BAD_DISPLAY: _ClassVar[Code]
     CODE_BAD_MINIMUM: _ClassVar[Code]
     CODE_KEY_REUSED: _ClassVar[Code]
+    CODE_SESSION_CLOSED: _ClassVar[Code]
     CODE_CANCEL_REQUESTED: _ClassVar[Code]
     CODE_IOC_REMAINDER: _ClassVar[Code]
     CODE_FOK_UNFILLABLE: _ClassVar[Code]
@@ -310,6 +311,7 @@ CODE_BAD_STOP_PRICE: Code
 CODE_BAD_DISPLAY: Code
 CODE_BAD_MINIMUM: Code
 CODE_KEY_REUSED: Code
+CODE_SESSION_CLOSED: Code
 CODE_CANCEL_REQUESTED: Code
 CODE_IOC_REMAINDER: Code
 CODE_FOK_UNFILLABLE: Code

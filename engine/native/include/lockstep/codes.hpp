@@ -7,7 +7,7 @@
 namespace lockstep {
 
 // Names every place, width and number of the schema; stream/layouts.py has the same one.
-inline constexpr u64 kSchema = 0xECB0E6EFAE1DCDC0;
+inline constexpr u64 kSchema = 0x85905F8D2878E821;
 
 namespace command_kind {
 enum : u8 {
@@ -212,6 +212,7 @@ enum : u16 {
     BAD_DISPLAY = 4018,
     BAD_MINIMUM = 4019,
     KEY_REUSED = 4020,
+    SESSION_CLOSED = 4021,
     CANCEL_REQUESTED = 5001,
     IOC_REMAINDER = 5002,
     FOK_UNFILLABLE = 5003,

@@ -265,7 +265,9 @@ inline void new_order(State& state, Step& step) {
     const Handle number = state.find_book(head.instrument);
     Code code = code::OK;
     const bool plain = is_plain(head, terms);
-    if (!has_shape(head) || !(plain || extras_fit(head, terms))) {
+    if (state.is_closed(head.session_id)) [[unlikely]] {
+        code = code::SESSION_CLOSED;
+    } else if (!has_shape(head) || !(plain || extras_fit(head, terms))) {
         code = code::NOT_SUPPORTED;
     } else if (owner == kNone) {
         code = code::UNKNOWN_ACCOUNT;
@@ -404,7 +406,7 @@ inline void session_opened(State& state, Step& step) {
     const auto known = state.owners.find(head.order_id);
     const Owner before = known != state.owners.end() ? known->second : Owner{};
     if (connection > before.connection) {
-        state.owners[head.order_id] = {connection, head.gateway};
+        state.set_owner(head.order_id, {connection, head.gateway});
         report::session_opened(step, head.gateway, before.gateway, connection);
     } else {
         report::session_opened(step, before.gateway, before.gateway, before.connection);
@@ -419,7 +421,7 @@ inline void session_closed(State& state, Step& step) {
     const auto owner = state.owners.find(head.order_id);
     const Owner speaker = {head.client_order_id, head.gateway};
     if (speaker.gateway != 0 && owner != state.owners.end() && owner->second == speaker) {
-        owner->second.gateway = 0;
+        state.set_owner(head.order_id, {speaker.connection, 0});
         chosen = orders_of_session(state, head.order_id, [](const Order&) { return true; });
     }
     cancel_all(state, chosen, code::DISCONNECTED, step);

@@ -249,7 +249,8 @@ inline void take_owner(Reader& reader, State& state) {
     const u64 session_id = reader.take<u64>();
     Owner owner = {};
     reader.take_into(owner.connection, owner.gateway);
-    require(state.owners.emplace(session_id, owner).second, "snapshot has a session's gateway twice");
+    require(!state.owners.contains(session_id), "snapshot has a session's gateway twice");
+    state.set_owner(session_id, owner);
 }
 
 inline bool is_live_order(const Order& order) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -75,13 +76,25 @@ public:
     std::map<std::pair<i64, u64>, Handle> expiries;
     u128 fees = 0;  // all that were ever paid, in micros
     std::map<u32, Handle> margin_accounts;  // by id
-    std::map<u64, Owner> owners;  // by session
+    std::map<u64, Owner> owners;  // by session; see set_owner
+    std::unordered_set<u64> closed_sessions;  // those of `owners` that no gateway has
     Market market = {};
     u64 last_queue_no = 0;
     Bookmarks bookmarks;  // of listings; decides nothing
 
     u64 last_seq = 0;
     i64 last_timestamp_ns = 0;
+
+    void set_owner(u64 session_id, Owner owner) {
+        owners[session_id] = owner;
+        if (owner.gateway == 0) {
+            closed_sessions.insert(session_id);
+        } else {
+            closed_sessions.erase(session_id);
+        }
+    }
+    // Its orders were canceled because its client was gone, and no later connection of it has been opened.
+    bool is_closed(u64 session_id) const { return !closed_sessions.empty() && closed_sessions.contains(session_id); }
 
     Handle find_account(u32 id) const {
         return account_numbers.find(id, [&](Handle at) { return accounts[at].account == id; });
