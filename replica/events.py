@@ -3,21 +3,17 @@
 The main loop adds, gRPC threads read; only committed events may be read, and the reader says how far that is.
 """
 
-import threading
-from collections import deque
 from collections.abc import Iterator
-from itertools import islice
 from typing import Final
 
 import numpy as np
 
 from lockstep.replica.effects import AppliedBatch
 from lockstep.replica.journal import Journal
+from lockstep.replica.recent_events import RecentEvents
 from lockstep.replica.session_index import Span
 from lockstep.stream.records import EVENT, EventKind, Events, no_events
 
-_AT_ONCE: Final = 256
-"""Batches of the window that are read under its lock."""
 _FIRST_ADMIN: Final = int(EventKind.INSTRUMENT_DEFINED)
 _FIRST_CONTROL: Final = int(EventKind.EPOCH_STARTED)
 
@@ -27,37 +23,22 @@ class EventStore:
 
     def __init__(self, journal: Journal, window_commands: int) -> None:
         self._journal = journal
-        self._window_commands = window_commands
-        self._window: deque[AppliedBatch] = deque()
-        self._lock = threading.Lock()
+        self._recent = RecentEvents(window_commands)
 
     def add(self, batches: tuple[AppliedBatch, ...]) -> None:
         """Take newly executed batches; contiguous with what came before."""
         self._journal.derived.keep(batches)
-        with self._lock:
-            window = self._window
-            window.extend(batches)
-            oldest = window[-1].last_seq - self._window_commands
-            while window[0].last_seq <= oldest:
-                window.popleft()
+        self._recent.add(batches)
 
     def clear(self) -> None:
         """Forget the window: the journal was truncated."""
-        with self._lock:
-            self._window.clear()
+        self._recent.clear()
 
     def read(self, from_seq: int, to_seq: int) -> Iterator[tuple[Events, int]]:
-        """(events, last seq covered) for batches of `from_seq..to_seq`, in order."""
-        while from_seq <= to_seq:
-            with self._lock:
-                recent = self._recent(from_seq)
-            if recent is None:
-                break
-            for batch in recent:
-                if batch.first_seq > to_seq:
-                    return
-                yield _clip(batch.events, from_seq, to_seq), min(batch.last_seq, to_seq)
-                from_seq = batch.last_seq + 1
+        """(events, last seq covered) of `from_seq..to_seq`, some batches at a time, in order."""
+        while from_seq <= to_seq and (part := self._recent.part_of(from_seq)) is not None:
+            yield _clip(part.events, from_seq, to_seq), min(part.last_seq, to_seq)
+            from_seq = part.last_seq + 1
         if from_seq > to_seq:
             return
         for first_seq, raw in self._journal.derived.events_from(from_seq):
@@ -70,8 +51,7 @@ class EventStore:
 
     def search(self, session_id: int, from_seq: int, to_seq: int) -> Iterator[tuple[Events, int]]:
         """(events that concern a session, last seq covered), in order, some or none at a time."""
-        with self._lock:
-            in_memory = bool(self._window) and self._window[0].first_seq <= from_seq
+        in_memory = 0 < self._recent.first_seq <= from_seq
         spans = (Span(from_seq, to_seq, concerned=True),)
         for span in spans if in_memory else self._journal.derived.spans_of(session_id, from_seq, to_seq):
             if not span.concerned:
@@ -79,19 +59,6 @@ class EventStore:
                 continue
             for events, last_seq in self.read(span.first, span.last):
                 yield of_session(events, session_id), last_seq
-
-    def _recent(self, from_seq: int) -> list[AppliedBatch] | None:
-        window = self._window
-        if not window or window[0].first_seq > from_seq or window[-1].last_seq < from_seq:
-            return None
-        low, high = 0, len(window)
-        while low < high:
-            middle = (low + high) // 2
-            if window[middle].last_seq < from_seq:
-                low = middle + 1
-            else:
-                high = middle
-        return list(islice(window, low, low + _AT_ONCE)) or None
 
 
 def after_event(events: Events, seq: int, index: int) -> Events:
