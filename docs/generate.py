@@ -420,6 +420,7 @@ TABLES = {
         ("How a life begins:", "gateway.states.BEGINNINGS", "PAUSE"),
         ("The way to the sequencer:", "gateway.states.OFFICES", "VACANT"),
         ("The way back:", "gateway.states.FOLLOWINGS", "IN_STEP"),
+        ("A stream, from its Hello to live reports:", "gateway.states.RESUMINGS", "NEW"),
     ),
     "clients/DESIGN.md": (("", "session_states.TRANSITIONS", "NEW"),),
 }

@@ -4,27 +4,17 @@ The boundary is taken when the stream takes the session, in the same step of the
 every report up to it is fetched from the engines, every report behind it is live and waits. So no report can be both,
 and none can be neither.
 
-| state  | what it waits for | leaves by | to |
-| --- | --- | --- | --- |
-| NEW    | its first step | Began | the first of the others that applies |
-| DOUBT  | an engine's word on whether what the client was told is still history | Compared, the same | onwards |
-|        |  | Compared, another one | ENDED (REPORTS_GONE) |
-| BEHIND | this gateway's delivery of what the client was told elsewhere | Ticked, once it is there | onwards |
-| PAST   | an engine's word on whether the session has executed anything | Counted, nothing | LIVE |
-|        |  | Counted, or Failed | FETCH |
-| FETCH  | the events after the last one seen, up to the boundary | FetchedAll | LIVE |
-|        |  | too many wait for the client | FULL |
-| FULL   | the client's taking what waits | Drained | FETCH |
-| any    | an engine that can answer | Failed, for too long | ENDED |
+Its states are the fourth table of `states.py`. An answer that was not asked for stops the process.
 
 Commands of the stream are taken from FETCH or LIVE on: not while it is open whether its client lives in the same
 history, nor while a session counts as new because it has given none.
 """
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
+from lockstep.gateway.states import RESUMINGS, Owed, after
+from lockstep.gateway.states import Resuming as State
 from lockstep.stream.codes import Code
 
 EventId = tuple[int, int]
@@ -35,19 +25,6 @@ RETRY_PAUSE_NS: Final = 50_000_000
 LOOK_AGAIN_NS: Final = 10_000_000
 PATIENCE_NS: Final = 3_000_000_000
 """How long nothing may be had before the stream ends; its client comes again."""
-
-
-class State(Enum):
-    """See the table above."""
-
-    NEW = "new"
-    DOUBT = "doubt"
-    BEHIND = "behind"
-    PAST = "past"
-    FETCH = "fetch"
-    FULL = "full"
-    LIVE = "live"
-    ENDED = "ended"
 
 
 # ---- what is asked, of an engine that has heard of `min_epoch` ---------------------------------------------------
@@ -163,6 +140,16 @@ class Effects:
 
 NOTHING: Final = Effects()
 
+_AWAITED: Final[dict[State, tuple[type[Event], ...]]] = {
+    State.NEW: (Began,),
+    State.DOUBT: (Compared, Failed, Ticked),
+    State.BEHIND: (Ticked,),
+    State.PAST: (Counted, Failed, Ticked),
+    State.FETCH: (Fetched, FetchedAll, Failed, Ticked),
+    State.FULL: (Drained,),
+}
+"""What may happen in a state that is not the last."""
+
 
 class Resumption:
     """One stream's way from its Hello to live reports. See the module.
@@ -195,18 +182,19 @@ class Resumption:
 
     def wait_for_room(self) -> None:
         """Too many of the events that were fetched wait for the client: the search was broken off."""
-        assert self.state is State.FETCH, f"nothing is fetched in {self.state}"
-        self.state = State.FULL
+        self._move(Owed.ROOM)
 
     def step(self, event: Event, now_ns: int, *, epoch: int, delivered_seq: int) -> Effects:
         """Take one event. `epoch`, `delivered_seq`: where the gateway stands at the moment."""
         if self.over:
             return NOTHING
+        assert isinstance(event, _AWAITED[self.state]), f"{event} in {self.state}"
         match event:
             case Failed():
                 return self._on_failed(event, now_ns)
             case Compared() if event.parted_at:
                 return self._end(
+                    Owed.VOID,
                     Code.REPORTS_GONE,
                     f"what was told from seq {event.parted_at} on is void: an operator had to let the cluster go on "
                     f"without it (epoch {epoch})",
@@ -216,9 +204,9 @@ class Resumption:
                 self._give_up_ns = now_ns + PATIENCE_NS
                 return NOTHING
             case FetchedAll():
-                return self._go_live()
+                return self._go_live(Owed.FETCHED)
             case Counted() if not event.last_no and event.seq >= self.boundary:
-                return self._go_live()
+                return self._go_live(Owed.NO_PAST)
             case Counted():
                 self.takes_commands = True
             case Compared():
@@ -235,22 +223,23 @@ class Resumption:
         """The first thing that still stands between the client and its live reports."""
         if self.seen[0] and 0 < self.told_epoch < epoch:
             # Told under a lower epoch: what the client has seen may have been given up since (rule 7).
-            self.state = State.DOUBT
+            self._move(Owed.CERTAINTY)
             return Effects(ask=AskWhetherLost(self.told_epoch, self.seen[0], epoch))
         if self.seen[0] > delivered_seq or self.told_epoch > epoch:
             return self._wait_behind(now_ns, epoch, delivered_seq)
         if not self.boundary or self.after >= (self.boundary, LAST_INDEX):
-            return self._go_live()
+            return self._go_live(Owed.NOTHING)
         if self.after == (0, 0) and not self.takes_commands:
-            self.state = State.PAST
+            self._move(Owed.A_COUNT)
             return Effects(ask=AskLastNumber(epoch))
-        self.state = State.FETCH
+        self._move(Owed.REPORTS)
         return Effects(take_commands=self._open(), ask=AskEvents(self.after, self.boundary, epoch))
 
     def _wait_behind(self, now_ns: int, epoch: int, delivered_seq: int) -> Effects:
-        self.state = State.BEHIND
+        self._move(Owed.OUR_OWN)
         if now_ns >= self._give_up_ns:
             return self._end(
+                Owed.TOO_LONG,
                 Code.UNAVAILABLE,
                 f"this gateway has delivered seq {delivered_seq} of epoch {epoch}, its client was told seq "
                 f"{self.seen[0]} of epoch {self.told_epoch}: it is behind, try another one or come again",
@@ -261,12 +250,13 @@ class Resumption:
         if now_ns >= self._give_up_ns and failed.gone:
             first = failed.first_seq
             return self._end(
+                Owed.NO_ANSWER,
                 Code.REPORTS_GONE,
                 f"the reports after seq {self.after[0]} were cut from every engine's journal, the oldest that are kept "
                 f"are of seq {first}: what happened to this session before seq {first} can't be told any more",
             )
         if now_ns >= self._give_up_ns:
-            return self._end(Code.UNAVAILABLE, f"earlier reports can't be fetched now: {failed.text}")
+            return self._end(Owed.NO_ANSWER, Code.UNAVAILABLE, f"earlier reports can't be fetched now: {failed.text}")
         # In the middle of a failover the engine that is left may not know yet what is committed.
         return Effects(take_commands=self.state is State.PAST and self._open(), deadline_ns=now_ns + RETRY_PAUSE_NS)
 
@@ -274,10 +264,13 @@ class Resumption:
         self.takes_commands = True
         return True
 
-    def _go_live(self) -> Effects:
-        self.state = State.LIVE
+    def _go_live(self, owed: Owed) -> Effects:
+        self._move(owed)
         return Effects(take_commands=self._open(), release=True)
 
-    def _end(self, code: Code, text: str) -> Effects:
-        self.state = State.ENDED
+    def _end(self, owed: Owed, code: Code, text: str) -> Effects:
+        self._move(owed)
         return Effects(end=End(code, text))
+
+    def _move(self, owed: Owed) -> None:
+        self.state = after(RESUMINGS, self.state, owed)

@@ -1,4 +1,4 @@
-"""The states of a gateway, in three tables: how a life of it begins, the way to the sequencer, the way back.
+"""The states of a gateway, in four tables: how a life of it begins, the way to the sequencer, the way back; a stream.
 
 The diagrams in `DESIGN.md` are drawn from them. The ways do not wait for each other: without a leader events are still
 delivered, and while events are missing commands still leave.
@@ -99,6 +99,73 @@ FOLLOWINGS: Final[dict[tuple[Following, Came], Following]] = {
     (Following.PAUSING, Came.PAUSE_OVER): Following.IN_STEP,
 }
 """Whether something is missing still shows with the next release, at the latest an empty one."""
+
+
+class Resuming(Enum):
+    """A stream's way from its Hello to live reports."""
+
+    NEW = "new"
+    DOUBT = "doubt"
+    """For an engine's word on whether what the client was told is still history."""
+    BEHIND = "behind"
+    """For this gateway's delivery of what the client was told elsewhere."""
+    PAST = "past"
+    """For an engine's word on whether the session has executed anything."""
+    FETCH = "fetch"
+    """For the events after the last one seen, up to the boundary."""
+    FULL = "full"
+    """For the client to take what waits for it."""
+    LIVE = "live"
+    ENDED = "ended"
+
+
+class Owed(Enum):
+    """What moves it: what stands between the client and its live reports, or does no longer."""
+
+    CERTAINTY = "told under a lower epoch, so it may have been given up"
+    OUR_OWN = "the client was told more than was delivered here"
+    A_COUNT = "nothing was seen: has it a past?"
+    REPORTS = "earlier reports"
+    NOTHING = "nothing, it knows all"
+    NO_PAST = "the session has executed nothing"
+    FETCHED = "all was fetched"
+    ROOM = "too many reports wait for the client"
+    VOID = "what it was told was given up"
+    NO_ANSWER = "nobody can answer, for too long"
+    TOO_LONG = "this gateway stays behind"
+
+
+RESUMINGS: Final[dict[tuple[Resuming, Owed], Resuming]] = {
+    (Resuming.NEW, Owed.CERTAINTY): Resuming.DOUBT,
+    (Resuming.NEW, Owed.OUR_OWN): Resuming.BEHIND,
+    (Resuming.NEW, Owed.A_COUNT): Resuming.PAST,
+    (Resuming.NEW, Owed.REPORTS): Resuming.FETCH,
+    (Resuming.NEW, Owed.NOTHING): Resuming.LIVE,
+    (Resuming.DOUBT, Owed.CERTAINTY): Resuming.DOUBT,
+    (Resuming.DOUBT, Owed.OUR_OWN): Resuming.BEHIND,
+    (Resuming.DOUBT, Owed.REPORTS): Resuming.FETCH,
+    (Resuming.DOUBT, Owed.NOTHING): Resuming.LIVE,
+    (Resuming.DOUBT, Owed.VOID): Resuming.ENDED,
+    (Resuming.DOUBT, Owed.NO_ANSWER): Resuming.ENDED,
+    (Resuming.BEHIND, Owed.CERTAINTY): Resuming.DOUBT,
+    (Resuming.BEHIND, Owed.OUR_OWN): Resuming.BEHIND,
+    (Resuming.BEHIND, Owed.A_COUNT): Resuming.PAST,
+    (Resuming.BEHIND, Owed.REPORTS): Resuming.FETCH,
+    (Resuming.BEHIND, Owed.NOTHING): Resuming.LIVE,
+    (Resuming.BEHIND, Owed.TOO_LONG): Resuming.ENDED,
+    (Resuming.PAST, Owed.REPORTS): Resuming.FETCH,
+    (Resuming.PAST, Owed.NO_PAST): Resuming.LIVE,
+    (Resuming.PAST, Owed.NO_ANSWER): Resuming.ENDED,
+    (Resuming.FETCH, Owed.CERTAINTY): Resuming.DOUBT,
+    (Resuming.FETCH, Owed.REPORTS): Resuming.FETCH,
+    (Resuming.FETCH, Owed.NOTHING): Resuming.LIVE,
+    (Resuming.FETCH, Owed.FETCHED): Resuming.LIVE,
+    (Resuming.FETCH, Owed.ROOM): Resuming.FULL,
+    (Resuming.FETCH, Owed.NO_ANSWER): Resuming.ENDED,
+    (Resuming.FULL, Owed.CERTAINTY): Resuming.DOUBT,
+    (Resuming.FULL, Owed.REPORTS): Resuming.FETCH,
+    (Resuming.FULL, Owed.NOTHING): Resuming.LIVE,
+}
 
 
 def after[S: Enum, E: Enum](table: dict[tuple[S, E], S], state: S, occasion: E) -> S:

@@ -168,9 +168,9 @@ def test_patience_begins_anew_with_whatever_came():
     assert rig.step(Failed("away")).end is not None
 
 
-@pytest.mark.parametrize("last", [FetchedAll(), Compared(3)])
-def test_nothing_is_asked_or_said_after_the_end(last):
-    rig = Rig(100, seen=(40, 0))
+@pytest.mark.parametrize(("told_epoch", "last"), [(0, FetchedAll()), (3, Compared(3))])
+def test_nothing_is_asked_or_said_after_the_end(told_epoch, last):
+    rig = Rig(100, seen=(40, 0), told_epoch=told_epoch)
     rig.step(Began())
     rig.step(last)
     assert rig.resumption.over

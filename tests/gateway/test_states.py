@@ -5,16 +5,32 @@ import pytest
 from lockstep.gateway.beginning import Beginning as Life
 from lockstep.gateway.delivered import Delivered
 from lockstep.gateway.downlink import Downlink
+from lockstep.gateway.resumption import (
+    LAST_INDEX,
+    PATIENCE_NS,
+    Began,
+    Compared,
+    Counted,
+    Drained,
+    Failed,
+    Fetched,
+    FetchedAll,
+    Resumption,
+    Ticked,
+)
 from lockstep.gateway.states import (
     BEGINNINGS,
     FOLLOWINGS,
     OFFICES,
+    RESUMINGS,
     Beginning,
     Came,
     Following,
     Heard,
     Learnt,
     Office,
+    Owed,
+    Resuming,
     after,
 )
 from lockstep.gateway.uplink import Uplink
@@ -49,7 +65,7 @@ def taken(monkeypatch):
         rows.append((state, occasion))
         return after(table, state, occasion)
 
-    for module in ("beginning", "uplink", "downlink"):
+    for module in ("beginning", "uplink", "downlink", "resumption"):
         monkeypatch.setattr(f"lockstep.gateway.{module}.after", noted)
     return rows
 
@@ -127,10 +143,98 @@ def test_every_row_of_the_way_back_comes_about(state, came, taken):
     assert (state, came) in taken
 
 
+SEEN_ALL, SEEN_MORE, AWAY = (100, LAST_INDEX), (140, 0), Failed("away")
+HELLOS = {
+    Resuming.DOUBT: {"seen": (40, 0), "told_epoch": 3},
+    Resuming.BEHIND: {"seen": SEEN_MORE, "told_epoch": 5},
+    Resuming.PAST: {},
+}
+"""What brings a stream into a state, at a gateway of epoch 5 that has delivered seq 100; else: what makes it fetch."""
+OTHER_HELLOS = {
+    (Resuming.NEW, Owed.CERTAINTY): HELLOS[Resuming.DOUBT],
+    (Resuming.NEW, Owed.OUR_OWN): HELLOS[Resuming.BEHIND],
+    (Resuming.NEW, Owed.A_COUNT): {},
+    (Resuming.NEW, Owed.NOTHING): {"seen": SEEN_ALL},
+    (Resuming.DOUBT, Owed.OUR_OWN): {"seen": SEEN_MORE, "told_epoch": 3},
+    (Resuming.DOUBT, Owed.NOTHING): {"seen": SEEN_ALL, "told_epoch": 3},
+    (Resuming.BEHIND, Owed.A_COUNT): {"told_epoch": 6},
+    (Resuming.BEHIND, Owed.REPORTS): {"seen": (40, 0), "told_epoch": 6},
+}
+LATER_EPOCH = {
+    (Resuming.BEHIND, Owed.CERTAINTY),
+    (Resuming.BEHIND, Owed.A_COUNT),
+    (Resuming.BEHIND, Owed.REPORTS),
+    (Resuming.FETCH, Owed.CERTAINTY),
+    (Resuming.FULL, Owed.CERTAINTY),
+}
+"""Rows that come about when the gateway is of epoch 6 by then."""
+HAPPENS = {
+    (Resuming.DOUBT, Owed.CERTAINTY): (AWAY, Ticked()),
+    (Resuming.DOUBT, Owed.VOID): (Compared(37),),
+    (Resuming.DOUBT, Owed.NO_ANSWER): (AWAY,),
+    (Resuming.PAST, Owed.REPORTS): (Counted(1, 100),),
+    (Resuming.PAST, Owed.NO_PAST): (Counted(0, 100),),
+    (Resuming.PAST, Owed.NO_ANSWER): (AWAY,),
+    (Resuming.FETCH, Owed.CERTAINTY): (AWAY, Ticked()),
+    (Resuming.FETCH, Owed.REPORTS): (AWAY, Ticked()),
+    (Resuming.FETCH, Owed.NOTHING): (Fetched(SEEN_ALL), AWAY, Ticked()),
+    (Resuming.FETCH, Owed.FETCHED): (FetchedAll(),),
+    (Resuming.FETCH, Owed.NO_ANSWER): (AWAY,),
+}
+USUALLY = {Resuming.NEW: Began(), Resuming.DOUBT: Compared(0), Resuming.BEHIND: Ticked(), Resuming.FULL: Drained()}
+
+
+@pytest.mark.parametrize(("state", "owed"), RESUMINGS, ids=lambda part: part.name)
+def test_every_row_of_a_stream_comes_about(state, owed, taken):
+    hello = OTHER_HELLOS.get((state, owed), HELLOS.get(state, {"seen": (40, 0), "told_epoch": 5}))
+    stream, now_ns, stands = Resumption(100, **hello), 1_000, {"epoch": 5, "delivered_seq": 100}
+    if state is not Resuming.NEW:
+        stream.step(Began(), now_ns, **stands)
+    if state is Resuming.FULL:
+        stream.step(Fetched(SEEN_ALL if owed is Owed.NOTHING else (50, 0)), now_ns, **stands)
+        stream.wait_for_room()
+    assert stream.state is state
+    if owed in (Owed.NO_ANSWER, Owed.TOO_LONG):
+        now_ns += PATIENCE_NS
+    if (state, owed) in LATER_EPOCH:
+        stands = {"epoch": 6, "delivered_seq": 150}
+    if (state, owed) == (Resuming.BEHIND, Owed.NOTHING):
+        stands["delivered_seq"] = 150
+    if owed is Owed.ROOM:
+        stream.wait_for_room()
+    else:
+        for event in HAPPENS.get((state, owed)) or (USUALLY[state],):
+            stream.step(event, now_ns, **stands)
+    assert taken[-1] == (state, owed)
+    assert stream.state is RESUMINGS[state, owed]
+
+
+@pytest.mark.parametrize(
+    ("hello", "unasked"),
+    [
+        (HELLOS[Resuming.DOUBT], FetchedAll()),
+        (HELLOS[Resuming.BEHIND], Compared(0)),
+        ({}, Fetched((7, 0))),
+        ({"seen": (40, 0), "told_epoch": 5}, Counted(0, 100)),
+        ({"seen": (40, 0), "told_epoch": 5}, Drained()),
+    ],
+)
+def test_answer_that_was_not_asked_for_is_a_broken_invariant(hello, unasked):
+    stream = Resumption(100, **hello)
+    stream.step(Began(), 0, epoch=5, delivered_seq=100)
+    with pytest.raises(AssertionError, match=type(unasked).__name__):
+        stream.step(unasked, 0, epoch=5, delivered_seq=100)
+
+
 def test_every_state_is_reached_and_only_the_last_ones_cannot_be_left():
-    for table, last in ((BEGINNINGS, {Beginning.OVER}), (OFFICES, set()), (FOLLOWINGS, {Following.LEFT_BEHIND})):
+    for table, first, last in (
+        (BEGINNINGS, set(), {Beginning.OVER}),
+        (OFFICES, set(), set()),
+        (FOLLOWINGS, set(), {Following.LEFT_BEHIND}),
+        (RESUMINGS, {Resuming.NEW}, {Resuming.LIVE, Resuming.ENDED}),
+    ):
         states = set(type(next(iter(table.values()))))
-        assert set(table.values()) == states
+        assert set(table.values()) == states - first
         assert {state for state, _ in table} == states - last
 
 
