@@ -421,6 +421,7 @@ TABLES = {
         ("The way to the sequencer:", "gateway.states.OFFICES", "VACANT"),
         ("The way back:", "gateway.states.FOLLOWINGS", "IN_STEP"),
         ("A stream, from its Hello to live reports:", "gateway.states.RESUMINGS", "NEW"),
+        ("A single call, to its outcome:", "gateway.states.CALLINGS", "NEW"),
     ),
     "clients/DESIGN.md": (("", "session_states.TRANSITIONS", "NEW"),),
 }

@@ -2,13 +2,15 @@
 
 Order of work: a burst of frames is one step of the machine; commands that clients' messages bring in one turn of the
 loop, or while the frames before are under way (`GatewayMachine.flush_due_ns`), leave together, with one write to the
-intake log and as few frames as possible. What clients' streams are for is in `stream_driver.py`.
+intake log and as few frames as possible. Clients' streams are in `stream_driver.py`, their single calls in
+`call_driver.py`.
 """
 
 from collections.abc import Sequence
 from functools import partial
 
 from lockstep.gateway.beginning import Beginning, Step
+from lockstep.gateway.call_driver import CallDriver
 from lockstep.gateway.delivered import Delivered, Mark
 from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.downlink import Fetch
@@ -46,6 +48,7 @@ class GatewayDriver:
         self.machine = machine
         self.delivered = Delivered(mark)
         self.streams = StreamDriver(self, ports, max_batch=max_batch)
+        self.calls = CallDriver(self, ports, max_batch=max_batch)
         self.primary = 0
         """Engine to ask first; 0: not known."""
         self.stopping = False
@@ -188,7 +191,8 @@ class GatewayDriver:
         self.delivered.on_delivered(self.machine.downlink.told)
         if routed is not None:
             self.counters["reports"] += self.streams.deliver(routed)
-        self._ports.on_events(events, routed)
+            self.calls.on_delivered(routed)
+        self._ports.on_events(events)
 
     def _fetch(self, wanted: Fetch) -> None:
         search = EventSearch(

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.downlink import LeftBehind
-from lockstep.gateway.reports import Routed
 from lockstep.gateway.sessions import Admission
 from lockstep.runtime.inquiry import Inquiry, Todo
 from lockstep.stream.frames import Frame
@@ -61,7 +60,7 @@ class Ports(Protocol):
         """A client's commands were looked at."""
         return
 
-    def on_events(self, events: Events, routed: Routed | None) -> None:
+    def on_events(self, events: Events) -> None:
         """Committed events were delivered to the streams: for whoever else wants them."""
         return
 

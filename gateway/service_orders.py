@@ -1,39 +1,32 @@
 """gRPC `OrderEntry`: the session stream, and single calls for those who have one order now and then."""
 
 import asyncio
-from contextlib import nullcontext
+from functools import partial
 from typing import Any, Final
-from weakref import WeakValueDictionary
 
 import grpc
 
 from lockstep.gateway import listings
-from lockstep.gateway.admission import accounts_of, records_of
+from lockstep.gateway.admission import accounts_of
+from lockstep.gateway.call_driver import Outcome
 from lockstep.gateway.calls import abort, abort_refused, authenticate, require_account
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.disconnects import MAX_GRACE_MS
 from lockstep.gateway.entitlement import may_use_session
-from lockstep.gateway.reports import ReportRows, report_messages, route, stamp_message
-from lockstep.gateway.sessions import Refused, Session
+from lockstep.gateway.sessions import Refused
 from lockstep.gateway.shell import GatewayShell
+from lockstep.gateway.single_call import TurnedAway
 from lockstep.gateway.stream_driver import REFUSAL_TEXTS
-from lockstep.gateway.validation import ShapeError
-from lockstep.gateway.wire import Request, Unparsable, decode_request
-from lockstep.runtime.engines import EnginesUnavailable, EventsGone
-from lockstep.runtime.inquiry import LAST_INDEX
+from lockstep.gateway.wire import Unparsable, decode_request
+from lockstep.runtime.engines import EnginesUnavailable
 from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
-from lockstep.stream.records import EventKind, join_records
 from lockstep.v1 import orders_pb2, replication_pb2
 
 SERVICE: Final = "lockstep.v1.OrderEntry"
 HELLO_PATIENCE_S: float = 30.0
 """A stream that says nothing for so long ends. Whoever was stopped in between may come again."""
-_ANSWER_TIMEOUT_S: Final = 5.0
 _TOO_MANY: Final = "too many sessions are open, or are being opened at once; come again when the metadata says"
-_GAP_PATIENCE_S: Final = 1.0
-_GAP_STEP_S: Final = 0.002
-_DUPLICATE: Final = int(EventKind.DUPLICATE)
 
 
 class OrderEntryService:
@@ -42,8 +35,6 @@ class OrderEntryService:
     def __init__(self, shell: GatewayShell) -> None:
         self._shell = shell
         self._streams = shell.driver.streams
-        # By the key of a single call; a lock that no call holds or waits for is gone.
-        self._turns: WeakValueDictionary[tuple[int, int], asyncio.Lock] = WeakValueDictionary()
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the service. Session messages stay bytes up to here: they are read by the fast twin."""
@@ -175,140 +166,26 @@ class OrderEntryService:
     async def _execute(
         self, key: orders_pb2.IdempotencyKey, command: orders_pb2.Command | None, field: str, context: Any
     ) -> orders_pb2.CommandReply:
-        """One call of a key at a time, so that each is answered for what it asked itself."""
-        turn = self._turns.setdefault((key.session_id, key.session_no), asyncio.Lock()) if key.session_no else None
-        async with turn or nullcontext():
-            return await self._execute_alone(key, command, field, context)
-
-    async def _execute_alone(
-        self, key: orders_pb2.IdempotencyKey, command: orders_pb2.Command | None, field: str, context: Any
-    ) -> orders_pb2.CommandReply:
         client = await authenticate(context, self._shell.entitlements)
         if command is None:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"the request has no {field}", Code.MISSING_FIELD)
-        why = self._shell.why_not_serving()
-        if why:
-            code = Code.SHUTTING_DOWN if self._shell.stopping else Code.UNAVAILABLE
-            await abort_refused(context, Refused(0, code, 50), why)
-        keyed = key.session_id != 0 or key.session_no != 0
-        if keyed:
+        if key.session_id or key.session_no:
             why_not = may_use_session(client, key.session_id)
             if why_not:
                 await abort(context, grpc.StatusCode.PERMISSION_DENIED, why_not)
             if key.session_no == 0:
                 text = "key.session_no is 0; numbers count from 1"
                 await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text, Code.MISSING_FIELD)
-        session_id = key.session_id if keyed else self._shell.own_session_id
-        sessions = self._shell.machine.sessions
-        session = await self._session(session_id, client.name if keyed else "", context)
-        if keyed and key.session_no > session.expected:
-            await self._wait_for_turn(session, key.session_no, context)
-        if keyed and session.answered < key.session_no < session.expected:
-            # Under way already. What it is answered with is this call's outcome only if it is the same command, and
-            # that the engine says when it gets it again.
-            await self._answer(self._shell.waiters.wait_for(session_id, key.session_no), key.session_no, context)
-        if sessions.get(session_id) is not session:
-            await abort_refused(context, Refused(0, Code.BUSY, 50), "too many sessions at once; try again")
-        # From here to the submission nothing else runs, so the number stays the next one.
-        command.session_no = key.session_no if keyed else session.expected
+        said: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        calls = self._shell.driver.calls
+        call = calls.begin(client, command, (key.session_id, key.session_no), partial(_tell, said))
         try:
-            records = records_of(
-                Request(command=command),
-                session_id,
-                client,
-                accounts_of(client),
-                gateway=self._shell.member.id,
-                max_rows=self._shell.topology.limits.client_batch,
-                now_ns=self._shell.wall_ns(),
-            )
-        except ShapeError as error:
-            await abort_refused(context, Refused(0, error.code), str(error))
-        answer = self._shell.waiters.wait_for(session_id, command.session_no)
-        refused = self._shell.driver.submit(session_id, records, admin=client.admin)
-        if refused is not None:
-            answer.cancel()
-            await abort_refused(context, refused, REFUSAL_TEXTS[refused.code])
-        return await self._reply(answer, session_id, command.session_no, client.name, context)
-
-    async def _session(self, session_id: int, client: str, context: Any) -> Session:
-        """The session, brought in from the engines if this gateway does not know it."""
-        sessions = self._shell.machine.sessions
-        session = sessions.get(session_id)
-        next_no = 1
-        if session is None:
-            try:
-                reply = await self._shell.query(replication_pb2.QueryRequest(session_id=session_id))
-            except EnginesUnavailable as error:
-                await abort_refused(context, Refused(0, Code.UNAVAILABLE, 50), f"no engine answers: {error}")
-            next_no = reply.session_last_no + 1
-        ensured = sessions.ensure(session_id, client, next_no)
-        if isinstance(ensured, Refused):
-            await abort_refused(context, ensured, REFUSAL_TEXTS[ensured.code])
-        return ensured
-
-    async def _wait_for_turn(self, session: Session, number: int, context: Any) -> None:
-        """Calls of one client may overtake each other on the way: give the earlier number a moment to come."""
-        waited_s = 0.0
-        while number > session.expected:
-            if waited_s >= _GAP_PATIENCE_S:
-                text = f"number {number} came, {session.expected} is the next of session {session.session_id}"
-                await abort_refused(context, Refused(session.expected, Code.SESSION_GAP), text)
-            await asyncio.sleep(_GAP_STEP_S)
-            waited_s += _GAP_STEP_S
-
-    async def _reply(
-        self, answer: "asyncio.Future[ReportRows]", session_id: int, number: int, client: str, context: Any
-    ) -> orders_pb2.CommandReply:
-        shell = self._shell
-        reports = await self._answer(answer, number, context)
-        duplicate = bool(reports.rows["kind"][0] == _DUPLICATE)
-        if duplicate:
-            reports = await self._original(reports, session_id, number, client, context)
-        epoch = shell.machine.epoch
-        stamp = stamp_message(epoch, shell.machine.delivered_seq)
-        messages = report_messages(reports, epoch)
-        stamp.event_id.CopyFrom(messages[0].event_id)
-        return orders_pb2.CommandReply(stamp=stamp, reports=messages, duplicate=duplicate)
-
-    async def _answer(self, answer: "asyncio.Future[ReportRows]", number: int, context: Any) -> ReportRows:
-        """The rows that answer a number; the call ends where they don't come in time."""
-        try:
-            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-                return await answer
-        except asyncio.CancelledError:
-            if not self._shell.stopping:
-                raise
-            text = "the gateway is being stopped; ask another one with the same key, it executes once"
-            await abort_refused(context, Refused(number, Code.SHUTTING_DOWN), text)
-        except TimeoutError:
-            text = f"not answered within {_ANSWER_TIMEOUT_S:.0f} s; ask again with the same key, it executes once"
-            await abort_refused(context, Refused(number, Code.UNAVAILABLE), text)
-
-    async def _original(
-        self, reports: ReportRows, session_id: int, number: int, client: str, context: Any
-    ) -> ReportRows:
-        """The outcome that a DUPLICATE points to; the DUPLICATE itself where that is forgotten or was cut."""
-        seq = int(reports.rows["previous_price_ticks"][0])
-        if seq == 0:
-            return reports
-        parts = []
-        epoch = self._shell.machine.epoch
-        try:
-            async for events, _ in self._shell.engines.events(
-                after=(seq - 1, LAST_INDEX), to_seq=seq, session_id=session_id, min_epoch=epoch, client=client
-            ):
-                parts.append(events)
-        except EventsGone:
-            return reports
-        except EnginesUnavailable as error:
-            text = f"executed before, but its outcome can't be fetched now: {error}"
-            await abort_refused(context, Refused(number, Code.UNAVAILABLE, 50), text)
-        routed = route(join_records(parts), session_id) if parts else None
-        if routed is None:
-            return reports
-        found = routed.of(0)
-        mine = found.rows["session_no"] == number
-        return ReportRows(found.rows[mine], found.legs[mine]) if mine.any() else reports
+            outcome = await said
+        finally:
+            calls.drop(call)
+        if isinstance(outcome, TurnedAway):
+            await abort_refused(context, outcome.refused, outcome.text)
+        return outcome
 
     async def get_order(self, request: orders_pb2.GetOrderRequest, context: Any) -> orders_pb2.GetOrderReply:
         """A live order."""
@@ -327,3 +204,8 @@ class OrderEntryService:
             text = "no such live order: unknown, filled or canceled"
             await abort(context, grpc.StatusCode.NOT_FOUND, text, Code.UNKNOWN_ORDER, stamp=reply.stamp)
         return orders_pb2.GetOrderReply(stamp=reply.stamp, order=found)
+
+
+def _tell(said: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
+    if not said.done():  # its caller may just have gone
+        said.set_result(outcome)

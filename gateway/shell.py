@@ -16,9 +16,7 @@ from lockstep.gateway.inlet import Inlet
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine
 from lockstep.gateway.ports import Ports, Timer
-from lockstep.gateway.reports import Routed
 from lockstep.gateway.sessions import Admission
-from lockstep.gateway.waiters import Waiters
 from lockstep.marketdata.market_hub import MarketHub
 from lockstep.marketdata.missed_trades import MissedTrades
 from lockstep.runtime.engines import Engines, EnginesUnavailable
@@ -90,7 +88,6 @@ class GatewayShell(Ports):
         self._tick_s = TICK_S if can_ring(topology, member) else _POLL_S
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self.waiters = Waiters(self._loop)
         self.figures = GatewayFigures()
 
     # ---- life ----------------------------------------------------------------------------------------------------
@@ -115,7 +112,7 @@ class GatewayShell(Ports):
         self.driver.stopping = True
         self.driver.streams.finish_all(Code.SHUTTING_DOWN)
         self.market.end()
-        self.waiters.cancel()
+        self.driver.calls.finish_all()
 
     async def stop(self) -> None:
         """End everything, in order. Call it when no call is open any more."""
@@ -280,12 +277,8 @@ class GatewayShell(Ports):
         """See `Ports`."""
         self.figures.on_submit(admission)
 
-    def on_events(self, events: Events, routed: Routed | None) -> None:
+    def on_events(self, events: Events) -> None:
         """See `Ports`."""
-        if routed is not None and len(self.waiters):
-            for position, session_id in enumerate(routed.sessions):
-                if session_id in self.waiters:
-                    self.waiters.answer(session_id, routed.of(position))
         self.figures.on_delivered(len(events), self.machine.sessions)
         self.market.on_events(events, self.machine.delivered_seq)
 

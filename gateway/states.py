@@ -1,4 +1,4 @@
-"""The states of a gateway, in four tables: how a life of it begins, the way to the sequencer, the way back; a stream.
+"""The states of a gateway, as tables: its beginning, the ways to the sequencer and back, a stream, a single call.
 
 The diagrams in `DESIGN.md` are drawn from them. The ways do not wait for each other: without a leader events are still
 delivered, and while events are missing commands still leave.
@@ -165,6 +165,60 @@ RESUMINGS: Final[dict[tuple[Resuming, Owed], Resuming]] = {
     (Resuming.FULL, Owed.CERTAINTY): Resuming.DOUBT,
     (Resuming.FULL, Owed.REPORTS): Resuming.FETCH,
     (Resuming.FULL, Owed.NOTHING): Resuming.LIVE,
+}
+
+
+class Calling(Enum):
+    """A single call's way to its outcome."""
+
+    NEW = "new"
+    LEARN = "learn"
+    """For an engine's word on how far the session has come."""
+    TURN = "turn"
+    """For the numbers before its own."""
+    UNDER_WAY = "under way"
+    """For the answer to its number, which somebody brought in before."""
+    SENT = "sent"
+    """For the answer to what it brought in itself."""
+    OUTCOME = "outcome"
+    """For the outcome of before that it was pointed to."""
+    OVER = "over"
+
+
+class Befell(Enum):
+    """What moves it."""
+
+    UNKNOWN = "the session is not known here"
+    EARLY = "an earlier number is missing"
+    TAKEN = "its number is under way"
+    NEXT = "its number is the next, or was used"
+    ANSWERED = "answered"
+    DUPLICATE = "it was executed before"
+    FOUND = "found, or nowhere to be had"
+    TURNED_AWAY = "turned away, or not in time"
+
+
+CALLINGS: Final[dict[tuple[Calling, Befell], Calling]] = {
+    (Calling.NEW, Befell.UNKNOWN): Calling.LEARN,
+    (Calling.NEW, Befell.EARLY): Calling.TURN,
+    (Calling.NEW, Befell.TAKEN): Calling.UNDER_WAY,
+    (Calling.NEW, Befell.NEXT): Calling.SENT,
+    (Calling.NEW, Befell.TURNED_AWAY): Calling.OVER,
+    (Calling.LEARN, Befell.EARLY): Calling.TURN,
+    (Calling.LEARN, Befell.TAKEN): Calling.UNDER_WAY,
+    (Calling.LEARN, Befell.NEXT): Calling.SENT,
+    (Calling.LEARN, Befell.TURNED_AWAY): Calling.OVER,
+    (Calling.TURN, Befell.EARLY): Calling.TURN,
+    (Calling.TURN, Befell.TAKEN): Calling.UNDER_WAY,
+    (Calling.TURN, Befell.NEXT): Calling.SENT,
+    (Calling.TURN, Befell.TURNED_AWAY): Calling.OVER,
+    (Calling.UNDER_WAY, Befell.NEXT): Calling.SENT,
+    (Calling.UNDER_WAY, Befell.TURNED_AWAY): Calling.OVER,
+    (Calling.SENT, Befell.ANSWERED): Calling.OVER,
+    (Calling.SENT, Befell.DUPLICATE): Calling.OUTCOME,
+    (Calling.SENT, Befell.TURNED_AWAY): Calling.OVER,
+    (Calling.OUTCOME, Befell.FOUND): Calling.OVER,
+    (Calling.OUTCOME, Befell.TURNED_AWAY): Calling.OVER,
 }
 
 

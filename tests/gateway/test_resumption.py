@@ -18,9 +18,9 @@ from lockstep.gateway.resumption import (
     Fetched,
     FetchedAll,
     Resumption,
-    State,
     Ticked,
 )
+from lockstep.gateway.states import Resuming as State
 from lockstep.stream.codes import Code
 
 

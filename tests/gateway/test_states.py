@@ -1,7 +1,10 @@
 """Every row of the gateway's tables of states, by what really brings it about."""
 
+from typing import Any
+
 import pytest
 
+from lockstep.gateway import single_call
 from lockstep.gateway.beginning import Beginning as Life
 from lockstep.gateway.delivered import Delivered
 from lockstep.gateway.downlink import Downlink
@@ -18,12 +21,16 @@ from lockstep.gateway.resumption import (
     Resumption,
     Ticked,
 )
+from lockstep.gateway.sessions import Refused, Session
 from lockstep.gateway.states import (
     BEGINNINGS,
+    CALLINGS,
     FOLLOWINGS,
     OFFICES,
     RESUMINGS,
+    Befell,
     Beginning,
+    Calling,
     Came,
     Following,
     Heard,
@@ -35,6 +42,7 @@ from lockstep.gateway.states import (
 )
 from lockstep.gateway.uplink import Uplink
 from lockstep.runtime.inquiry import Fault, NoAnswer
+from lockstep.stream.codes import Code
 from lockstep.stream.told import Told
 from lockstep.v1 import common_pb2, replication_pb2
 
@@ -65,7 +73,7 @@ def taken(monkeypatch):
         rows.append((state, occasion))
         return after(table, state, occasion)
 
-    for module in ("beginning", "uplink", "downlink", "resumption"):
+    for module in ("beginning", "uplink", "downlink", "resumption", "single_call"):
         monkeypatch.setattr(f"lockstep.gateway.{module}.after", noted)
     return rows
 
@@ -144,13 +152,13 @@ def test_every_row_of_the_way_back_comes_about(state, came, taken):
 
 
 SEEN_ALL, SEEN_MORE, AWAY = (100, LAST_INDEX), (140, 0), Failed("away")
-HELLOS = {
+HELLOS: dict[Resuming, dict[str, Any]] = {
     Resuming.DOUBT: {"seen": (40, 0), "told_epoch": 3},
     Resuming.BEHIND: {"seen": SEEN_MORE, "told_epoch": 5},
     Resuming.PAST: {},
 }
 """What brings a stream into a state, at a gateway of epoch 5 that has delivered seq 100; else: what makes it fetch."""
-OTHER_HELLOS = {
+OTHER_HELLOS: dict[tuple[Resuming, Owed], dict[str, Any]] = {
     (Resuming.NEW, Owed.CERTAINTY): HELLOS[Resuming.DOUBT],
     (Resuming.NEW, Owed.OUR_OWN): HELLOS[Resuming.BEHIND],
     (Resuming.NEW, Owed.A_COUNT): {},
@@ -168,7 +176,7 @@ LATER_EPOCH = {
     (Resuming.FULL, Owed.CERTAINTY),
 }
 """Rows that come about when the gateway is of epoch 6 by then."""
-HAPPENS = {
+HAPPENS: dict[tuple[Resuming, Owed], tuple[Any, ...]] = {
     (Resuming.DOUBT, Owed.CERTAINTY): (AWAY, Ticked()),
     (Resuming.DOUBT, Owed.VOID): (Compared(37),),
     (Resuming.DOUBT, Owed.NO_ANSWER): (AWAY,),
@@ -181,13 +189,19 @@ HAPPENS = {
     (Resuming.FETCH, Owed.FETCHED): (FetchedAll(),),
     (Resuming.FETCH, Owed.NO_ANSWER): (AWAY,),
 }
-USUALLY = {Resuming.NEW: Began(), Resuming.DOUBT: Compared(0), Resuming.BEHIND: Ticked(), Resuming.FULL: Drained()}
+USUALLY: dict[Resuming, Any] = {
+    Resuming.NEW: Began(),
+    Resuming.DOUBT: Compared(0),
+    Resuming.BEHIND: Ticked(),
+    Resuming.FULL: Drained(),
+}
 
 
 @pytest.mark.parametrize(("state", "owed"), RESUMINGS, ids=lambda part: part.name)
 def test_every_row_of_a_stream_comes_about(state, owed, taken):
     hello = OTHER_HELLOS.get((state, owed), HELLOS.get(state, {"seen": (40, 0), "told_epoch": 5}))
-    stream, now_ns, stands = Resumption(100, **hello), 1_000, {"epoch": 5, "delivered_seq": 100}
+    stream, now_ns = Resumption(100, **hello), 1_000
+    stands = {"epoch": 5, "delivered_seq": 100}
     if state is not Resuming.NEW:
         stream.step(Began(), now_ns, **stands)
     if state is Resuming.FULL:
@@ -226,12 +240,63 @@ def test_answer_that_was_not_asked_for_is_a_broken_invariant(hello, unasked):
         stream.step(unasked, 0, epoch=5, delivered_seq=100)
 
 
+GONE = single_call.TurnedAway(Refused(0, Code.BUSY), "come again")
+DUPLICATE = single_call.Answered(original=9)
+WAYS = {
+    Calling.LEARN: (single_call.Began(),),
+    Calling.TURN: (single_call.Began(),),
+    Calling.UNDER_WAY: (single_call.Began(),),
+    Calling.SENT: (single_call.Began(),),
+    Calling.OUTCOME: (single_call.Began(), DUPLICATE),
+}
+"""What brings a call into a state, if its session is as `expected` says."""
+GOES_ON: dict[Calling, Any] = {
+    Calling.NEW: single_call.Began(),
+    Calling.LEARN: single_call.Learnt(),
+    Calling.TURN: single_call.Ticked(),
+    Calling.UNDER_WAY: single_call.Answered(),
+    Calling.SENT: single_call.Answered(),
+}
+
+
+def of_session(expected, answered):
+    return Session(77, "", expected=expected, answered=answered)
+
+
+BEFORE, BELOW, AT, IN_FLIGHT = None, of_session(3, 2), of_session(5, 4), of_session(6, 4)
+"""What is known of the session of a call with number 5: nothing; a number is missing; it is next; it is under way."""
+KNOWN = {Calling.LEARN: BEFORE, Calling.TURN: BELOW, Calling.UNDER_WAY: IN_FLIGHT}
+THEN = {Befell.UNKNOWN: BEFORE, Befell.EARLY: BELOW, Befell.TAKEN: IN_FLIGHT}
+
+
+@pytest.mark.parametrize(("state", "befell"), CALLINGS, ids=lambda part: part.name)
+def test_every_row_of_a_call_comes_about(state, befell, taken):
+    call = single_call.SingleCall(5)
+    event: Any
+    for event in WAYS.get(state, ()):
+        call.step(event, 0, KNOWN.get(state, AT))
+    assert call.state is state
+    match befell:
+        case Befell.TURNED_AWAY:
+            event = GONE
+        case Befell.DUPLICATE:
+            event = DUPLICATE
+        case Befell.FOUND:
+            event = single_call.Found()
+        case _:
+            event = GOES_ON[state]
+    call.step(event, 0, THEN.get(befell, AT))
+    assert taken[-1] == (state, befell)
+    assert call.state is CALLINGS[state, befell]
+
+
 def test_every_state_is_reached_and_only_the_last_ones_cannot_be_left():
     for table, first, last in (
         (BEGINNINGS, set(), {Beginning.OVER}),
         (OFFICES, set(), set()),
         (FOLLOWINGS, set(), {Following.LEFT_BEHIND}),
         (RESUMINGS, {Resuming.NEW}, {Resuming.LIVE, Resuming.ENDED}),
+        (CALLINGS, {Calling.NEW}, {Calling.OVER}),
     ):
         states = set(type(next(iter(table.values()))))
         assert set(table.values()) == states - first

@@ -9,7 +9,7 @@ from .test_rooms import modules
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = {
-    "gateway": (("machine.py", "resumption.py"), ("driver.py", "stream_driver.py")),
+    "gateway": (("machine.py", "resumption.py", "single_call.py"), ("driver.py", "stream_driver.py", "call_driver.py")),
     "sequencer": (("events.py", "machine.py"), ("driver.py",)),
     "replica": (("effects.py", "machine.py", "outbox.py"), ("driver.py",)),
     "clients/python/lockstep": (("session_events.py", "session_machine.py"), ("session_driver.py",)),

@@ -5,6 +5,7 @@ It is the outside checker: it takes the committed batches and what the clients w
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import Frame
 from lockstep.stream.records import CommandKind, EventKind, Events
 from lockstep.trials.simulation.answer_audit import AnswerAudit
+from lockstep.trials.simulation.call_audit import CallAudit
+from lockstep.trials.simulation.callers import Reply
 from lockstep.trials.simulation.client_host import ClientHost
 from lockstep.trials.simulation.client_owner import Row
 from lockstep.trials.simulation.enquiries import Answer
@@ -27,23 +30,36 @@ _TWO_SIDED = (EventKind.TRADE, EventKind.CANCELED, EventKind.REPLACED, EventKind
 _BOTH_LEGS = 255
 
 
+class Said(NamedTuple):
+    """What was told in a run."""
+
+    streams: Sequence[Told]
+    """What was written to each session stream."""
+    answers: Sequence[Answer] = ()
+    """To questions about accounts and orders."""
+    replies: Sequence[Reply] = ()
+    """To single calls."""
+    cut_seq: int = 0
+    """Up to where some journal was cut."""
+
+
 def audit(
     judge: Judge,
     clients: Sequence[ClientHost],
-    streams: Sequence[Told],
+    said: Said,
     *,
     deposits: dict[tuple[int, int], int],
-    answers: Sequence[Answer] = (),
     left: ClientHost | None = None,
 ) -> int:
     """Check a finished run; the number of trades.
 
-    `streams`: what was written to each session stream. `answers`: to questions about accounts. `deposits`: (0, account)
-    cash and (instrument, account) lots given. `left`: a client with cancel on disconnect that went away for good.
+    `deposits`: (0, account) cash and (instrument, account) lots given. `left`: a client with cancel on disconnect that
+    went away for good.
 
     Raises:
         Violation: what differs.
     """
+    streams, answers = said.streams, said.answers
     since = judge.losses[-1].epoch if judge.losses else 0
     history = _History(clients, [answer for answer in answers if answer.said.stamp.epoch >= since])
     history.replay(judge.log, judge.digests, judge.released, judge.losses)
@@ -61,6 +77,8 @@ def audit(
     heard = {stream.session_id: stream.row_epoch for stream in streams}
     for client in clients:
         _check_client(client, as_of(heard[client.session_id]) if client.failure is not None else history)
+    for reply in said.replies:
+        as_of(reply.said.stamp.epoch).calls.check(reply, said.cut_seq)
     for stream in streams:
         _check_stream(stream, as_of(stream.row_epoch).wire.get(stream.session_id, []))
     engine = history.engine
@@ -85,6 +103,7 @@ class _History:
         self.executed: dict[int, int] = {}
         self.answers: dict[tuple[int, int], int] = {}
         self.trades = 0
+        self.calls = CallAudit()
         self._departures = _Departures(clients)
 
     def replay(
@@ -111,6 +130,7 @@ class _History:
             self._collect(events, frozenset().union(*lost))
             _collect_wire(events, self.wire)
             self._departures.check(frame, events)
+            self.calls.on_events(events)
             self._answers.on_state(self.engine, frame.last_seq, frame.epoch)
         self._answers.end()
 

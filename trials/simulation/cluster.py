@@ -6,6 +6,7 @@ from random import Random
 from lockstep.replica.effects import Role
 from lockstep.runtime.topology import Limits, Member, ProcessKind, Timing, Topology
 from lockstep.sequencer.states import State
+from lockstep.trials.simulation.callers import Callers
 from lockstep.trials.simulation.client_host import ClientHost
 from lockstep.trials.simulation.client_losses import ClientLosses
 from lockstep.trials.simulation.engine_host import EngineHost
@@ -51,6 +52,7 @@ class Cluster(World):
         self.gateways = [self.gateway_type(self, member.id) for member in topology.gateways]
         self.clients = self.make_clients([member.id for member in topology.gateways])
         self.enquiries = Enquiries(self, self.clients, self.gateways)
+        self.callers = Callers(self, self.gateways)
         processes: list[Host] = [*self.sequencers, *self.engines, *self.gateways, *self.clients]
         self.hosts = {host.name: host for host in processes}
         clocks = Random(kernel.seed)  # noqa: S311 - repeatable on purpose
@@ -77,6 +79,7 @@ class Cluster(World):
         DiskLoss(self, self.engines, self.is_growing).begin()
         ClientLosses(self, self.clients).begin()
         self.enquiries.begin()
+        self.callers.begin()
         for host in self.hosts.values():
             if host.kind != "client":
                 self.kernel.after(self.kernel.between(0, 60_000_000), host.start)
@@ -88,6 +91,11 @@ class Cluster(World):
         self.clients.append(client)
         self.hosts[client.name] = client
         client.start()
+
+    @property
+    def cut_seq(self) -> int:
+        """Up to where an engine's journal was cut."""
+        return max(engine.disk.base_seq for engine in self.engines)
 
     def is_growing(self, engine: int) -> bool:
         """Whether a leader is about to take this engine in."""
@@ -115,6 +123,9 @@ class Cluster(World):
                     f"{client.name} has {len(client.owner.flow)} pieces to give and {machine.unanswered} commands "
                     f"unanswered (state {machine.state.value}, first {machine.first_unanswered})"
                 )
+        waits = self.callers.why_not_done()
+        if waits:
+            return waits
         leaders = [host for host in self.sequencers if host.alive and host.machine.state is State.LEADER]
         if len(leaders) != 1:
             return f"{len(leaders)} sequencers lead: " + "; ".join(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from lockstep.trials.simulation import accepted_loss, aimed, last_act
-from lockstep.trials.simulation.audit import audit
+from lockstep.trials.simulation.audit import Said, audit
 from lockstep.trials.simulation.client_host import ClientHost
 from lockstep.trials.simulation.cluster import Cluster
 from lockstep.trials.simulation.faults import Faults
@@ -115,8 +115,8 @@ def _run(kernel: Kernel, cluster: Cluster, faults: Faults) -> int:
 
 
 def _audit(cluster: Cluster, deposits: dict[tuple[int, int], int], left: ClientHost | None = None) -> int:
-    streams, answers = cluster.stream_judge.streams, cluster.enquiries.answers
-    return audit(cluster.judge, cluster.clients, streams, deposits=deposits, answers=answers, left=left)
+    said = Said(cluster.stream_judge.streams, cluster.enquiries.answers, cluster.callers.replies, cluster.cut_seq)
+    return audit(cluster.judge, cluster.clients, said, deposits=deposits, left=left)
 
 
 def _converge(kernel: Kernel, cluster: Cluster) -> None:

@@ -5,7 +5,7 @@ import time
 import grpc
 import pytest
 
-from lockstep.gateway import service_orders
+from lockstep.gateway import single_call
 from lockstep.stream.codes import Code
 from lockstep.stream.records import REMEMBERED_NUMBERS, EventKind
 from lockstep.v1 import accounts_pb2, common_pb2, market_data_pb2, orders_pb2
@@ -198,7 +198,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("case", FAILURES)
 def test_every_failed_call_names_a_code_and_a_pause(desk, failure, monkeypatch, case):
-    monkeypatch.setattr(service_orders, "_GAP_PATIENCE_S", 0.05)
+    monkeypatch.setattr(single_call, "GAP_PATIENCE_NS", 50_000_000)
     call, status, code = FAILURES[case]
     failed, told = failure(call(desk))
     assert (failed, int(told["lockstep-code"])) == (status, code)
@@ -244,8 +244,8 @@ def test_key_may_come_a_moment_before_the_one_below_it(desk):
 def test_call_that_is_not_answered_in_time_is_unavailable_and_its_key_gives_the_outcome_later(
     desk, failure, monkeypatch
 ):
-    assert service_orders._ANSWER_TIMEOUT_S == 5.0, "docs/client-protocol.md says so"
-    monkeypatch.setattr(service_orders, "_ANSWER_TIMEOUT_S", 0.2)
+    assert single_call.ANSWER_PATIENCE_NS == 5_000_000_000, "docs/client-protocol.md says so"
+    monkeypatch.setattr(single_call, "ANSWER_PATIENCE_NS", 200_000_000)
     desk.cluster.hold_submits = True
     status, told = failure(lambda: desk.place(1))
     desk.cluster.hold_submits = False

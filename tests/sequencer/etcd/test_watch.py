@@ -43,7 +43,7 @@ def test_watch_sees_every_change_in_order(options: EtcdOptions, key: bytes) -> N
                         await store.delete(key)
                         expected.append(None)
 
-            async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(60), asyncio.TaskGroup() as group:
                 group.create_task(write())
                 states = [await anext(watch) for _ in range(55)]
             assert [state.value if isinstance(state, Versioned) else None for state in states] == expected

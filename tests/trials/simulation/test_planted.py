@@ -6,6 +6,7 @@ somebody could make. If one of these is no longer found, the simulation has lost
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,11 +15,13 @@ from lockstep.engine.reference import engine as reference
 from lockstep.engine.reference import events, mass
 from lockstep.engine.reference.rows import KIND, SESSION_ID, SESSION_NO
 from lockstep.engine.reference.state import State as EngineState
-from lockstep.gateway import stream_driver
+from lockstep.gateway import call_driver, stream_driver
+from lockstep.gateway.call_driver import CallDriver
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.delivered import Delivered
 from lockstep.gateway.downlink import Downlink
 from lockstep.gateway.driver import GatewayDriver
+from lockstep.gateway.reports import ReportRows
 from lockstep.gateway.resumption import Began, Resumption
 from lockstep.gateway.uplink import Uplink
 from lockstep.replica import execution, replayer
@@ -56,7 +59,7 @@ from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.frames import FrameType
 from lockstep.stream.records import CommandKind
 from lockstep.stream.told import Told
-from lockstep.trials.simulation import accepted_loss, engine_snapshots, enquiries, snapshot_round
+from lockstep.trials.simulation import accepted_loss, callers, engine_snapshots, enquiries, snapshot_round
 from lockstep.trials.simulation.aimed import EVERY
 from lockstep.trials.simulation.client_losses import is_taken_up
 from lockstep.trials.simulation.disk import Disk, Intake
@@ -695,6 +698,29 @@ def answer_stamped_with_less_than_it_tells(patch: pytest.MonkeyPatch) -> None:
         self._untold.add(committed, (call, reply, self._ports.disk.digest(committed) or digest))
 
     patch.setattr(ReplicaDriver, "_answer_query", answer)
+
+
+@bug(368, only=lambda seed: callers.is_due(seed) and seed > 340)
+def session_of_a_call_counts_as_new(patch: pytest.MonkeyPatch) -> None:
+    real = CallDriver._may_use
+    patch.setattr(CallDriver, "_may_use", lambda self, call, _next_no: real(self, call, 1))
+
+
+@bug(60, only=callers.is_due)
+def call_is_told_that_it_is_a_repetition_and_not_of_what(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(call_driver, "_original", lambda _call: None)
+
+
+@bug(60, only=callers.is_due)
+def call_is_told_all_that_a_burst_says_of_its_session(patch: pytest.MonkeyPatch) -> None:
+    def answer(self: CallDriver, session_id: int, reports: ReportRows) -> None:
+        for number in dict.fromkeys(reports.rows["session_no"].tolist()):
+            for call in list(self._waiting.get(session_id, {}).get(number, ())):
+                call.reports = reports
+                self._stop_waiting(call)
+                self._set_timer(call, self._ports.now_ns(), partial(self._on_answer, call))
+
+    patch.setattr(CallDriver, "_answer", answer)
 
 
 @pytest.mark.parametrize("name", BUGS)

@@ -11,7 +11,7 @@ from .conftest import Operate
 
 
 def wait_in_sync(operate: Operate, *engines: int) -> dict[str, Any]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while True:
         result = operate("status").result
         if result["in_sync"] == list(engines) and result["leader"]:
@@ -91,6 +91,7 @@ def test_history_names_the_operators_changes(operate: Operate) -> None:
 
 
 def test_a_paused_cluster_waits_for_the_operator_who_loses_nothing(operate: Operate, cluster: LocalCluster) -> None:
+    wait_in_sync(operate, 1, 2, 3)
     paused = operate("pause")
     assert paused.code == 0, paused.text
     assert operate("status").result["paused"]
@@ -115,7 +116,9 @@ def test_a_paused_cluster_waits_for_the_operator_who_loses_nothing(operate: Oper
 
 
 def test_the_last_resort_needs_the_loss_to_be_accepted(operate: Operate, cluster: LocalCluster) -> None:
-    status = operate("status").result
+    deadline = time.monotonic() + 60
+    while len((status := operate("status").result)["in_sync"]) < 2 or status["primary"] is None:
+        assert time.monotonic() < deadline, status
     primary = int(status["primary"].removeprefix("engine-"))
     other = next(engine for engine in status["in_sync"] if engine != primary)
     assert operate("fence", other).code == 0
