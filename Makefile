@@ -21,7 +21,7 @@ SEED ?= 1
 DURATION ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check coverage test test-all conformance native-checks lint format bench sim chaos damage proto proto-check docs dashboards clean
+.PHONY: help setup demo check coverage test acceptance test-all conformance native-checks lint format bench sim chaos damage proto proto-check docs dashboards clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ test: $(STAMP) ## Tests (some minutes; fetches a Prometheus and an etcd for thos
 	@$(PYTEST) -n auto --dist worksteal $(COMPUTED)
 	@$(PYTEST) -n 2 --dist loadfile $(addprefix --ignore=,$(COMPUTED) $(ALONE))
 	@$(PYTEST) $(ALONE)
+
+acceptance: $(STAMP) ## Long scenarios on whole clusters, and a thousand seeds: what `make test` has in short
+	@ops/setup/get-tools || true
+	@$(BIN)/python -m pytest -q -m slow --ignore=tests/conformance --ignore=tests/engine
 
 test-all: $(STAMP) ## Tests, the slow ones included
 	@$(BIN)/python -m pytest -q

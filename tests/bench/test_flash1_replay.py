@@ -34,6 +34,7 @@ def test_fills_of_a_flow_equal_the_vectors_trades(run_cli: Callable, flash1: Cal
     assert (result["acknowledged"], result["duplicates"], result["gaps"]) == (result["commands"], 0, 0)
 
 
+@pytest.mark.slow
 def test_fills_are_the_same_when_primary_sequencer_and_gateway_die_on_the_way(
     run_cli: Callable, flash1: Callable, tmp_path: Path
 ) -> None:

@@ -16,17 +16,20 @@ def test_each_kind_is_compared_with_the_load_alone_of_its_own_rounds() -> None:
     assert moved(phases)[0].ratio == pytest.approx(0.75)
 
 
-def test_every_kind_is_answered() -> None:
+ROWS = {"open_orders": 300, "instruments": 20, "status": 2}
+
+
+@pytest.mark.parametrize("reads", [("open_orders", "events"), pytest.param(READS, marks=pytest.mark.slow)])
+def test_every_kind_is_answered(reads: tuple[str, ...]) -> None:
     plan = ReadsPlan(
-        ("native",), orders=300, accounts=50, instruments=20, rate=50, duration_s=0.4, rounds=1, reader_gives_way=False
-    )
+        ("native",), reads, orders=300, accounts=50, instruments=20, rate=50, duration_s=0.4, rounds=1,
+        reader_gives_way=False,
+    )  # fmt: skip
     phases = run_reads_bench(plan, lambda _text: None)
-    assert [one.name for one in phases[1::2]] == list(READS)
+    assert [one.name for one in phases[1::2]] == list(reads)
     for one in phases:
         assert one.unanswered == 0
         assert one.name == ALONE or one.read["reads"], one
     rows = {one.name: one.read["rows"] for one in phases[1::2]}
-    assert rows["open_orders"] == 300
-    assert rows["instruments"] == 20
     assert rows["events"] > 300
-    assert rows["status"] == 2
+    assert {name: count for name, count in ROWS.items() if name in reads}.items() <= rows.items()

@@ -64,7 +64,12 @@ def test_every_column_of_the_file_is_in_the_commands(flow: Path) -> None:
     assert columns["stp"].tolist() == [0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 4, 0]
 
 
-@pytest.mark.parametrize("kills", [(), ("--kill", "primary@5", "--kill", "sequencer@9")], ids=["quiet", "with kills"])
+KILLS = ("--kill", "primary@5", "--kill", "sequencer@9")
+
+
+@pytest.mark.parametrize(
+    "kills", [pytest.param((), id="quiet"), pytest.param(KILLS, id="with kills", marks=pytest.mark.slow)]
+)
 def test_fills_are_what_the_rules_say(run_cli: Callable, flow: Path, tmp_path: Path, kills: tuple[str, ...]) -> None:
     out, reports, result = tmp_path / "fills.csv", tmp_path / "reports.csv", tmp_path / "result.json"
     files = ("--fills", out, "--reports", reports, "--json", result)

@@ -153,7 +153,7 @@ def figures_of(text: str) -> dict:
     return read_certificate(text).body
 
 
-@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("engine", ["native", pytest.param("reference", marks=pytest.mark.slow)])
 def test_range_behind_a_snapshot_is_borne_out_by_cut_journals(cut: Cut, engine: str) -> None:
     for name in ENGINES:
         verdict = cut.verify(cut.second, name, engine)

@@ -80,6 +80,7 @@ def test_orders_of_a_killed_client_are_canceled_after_its_time(
     assert time.monotonic() - killed_s >= GRACE_S
 
 
+@pytest.mark.slow
 def test_session_that_goes_on_at_another_gateway_keeps_its_orders(cluster: LocalCluster) -> None:
     with Client(cluster.gateway_addresses[0], timeout_s=20.0) as client:
         session = client.session(cancel_on_disconnect_s=GRACE_S, timeout_s=20.0)
@@ -93,6 +94,7 @@ def test_session_that_goes_on_at_another_gateway_keeps_its_orders(cluster: Local
     wait_until_canceled(cluster, 2)
 
 
+@pytest.mark.slow
 def test_gateway_that_is_killed_cancels_when_it_is_back_whom_it_lost(
     cluster: LocalCluster, trader: Callable[..., subprocess.Popen[str]]
 ) -> None:

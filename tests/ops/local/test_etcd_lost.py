@@ -24,6 +24,7 @@ def show(cluster: LocalCluster) -> tuple[int, str]:
     return shown.return_value, shown.output
 
 
+@pytest.mark.slow
 def test_an_etcd_that_may_have_lost_writes_stays_down_and_everybody_says_so(
     tmp_path: Path, until, start_load, monkeypatch: pytest.MonkeyPatch
 ) -> None:

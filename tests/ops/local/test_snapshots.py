@@ -78,6 +78,7 @@ def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path, s
         assert asyncio.run(names()) >= acknowledged > 300
 
 
+@pytest.mark.slow
 def test_disks_are_lost_and_the_ack_policy_changes_while_orders_go_on(tmp_path: Path, start_load, until) -> None:
     plan = ClusterPlan(data_dir=tmp_path / "data", engines=3, restart=False, snapshots=PLAN)
     with LocalCluster(plan) as cluster:

@@ -214,6 +214,7 @@ def test_killing_the_leader_fires_the_alert_with_its_cause_and_fills_the_last_pa
     wait_until_whole(watched.cluster)
 
 
+@pytest.mark.slow
 def test_a_hung_etcd_fires_its_alerts_while_trading_goes_on(watched: Watched) -> None:
     etcd = watched.cluster.pids()["etcd"]
     os.kill(etcd, signal.SIGSTOP)
@@ -226,6 +227,7 @@ def test_a_hung_etcd_fires_its_alerts_while_trading_goes_on(watched: Watched) ->
     watched.prometheus.wait_for("end of the etcd alert", lambda: "LockstepEtcdDown" not in watched.prometheus.firing())
 
 
+@pytest.mark.slow
 def test_garbage_in_the_config_key_fires_its_alert_while_trading_goes_on(watched: Watched) -> None:
     cluster, prometheus = watched.cluster, watched.prometheus
     wait_until_whole(cluster)
@@ -247,6 +249,7 @@ def test_garbage_in_the_config_key_fires_its_alert_while_trading_goes_on(watched
     wait_until_whole(cluster)
 
 
+@pytest.mark.slow
 def test_an_absurd_promise_on_a_disk_fires_its_alert_until_it_is_repaired(watched: Watched) -> None:
     cluster, prometheus = watched.cluster, watched.prometheus
     wait_until_whole(cluster)
@@ -280,6 +283,7 @@ def unlocked_journal(directory: Path, member: int) -> Journal:
             time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_hung_media_driver_fires_its_alert(watched: Watched) -> None:
     watched.cluster.signal("driver", signal.SIGSTOP)
     try:

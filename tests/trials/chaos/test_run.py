@@ -11,7 +11,7 @@ KEYS = {"faults", "commands", "acknowledged", "lost", "duplicated", "reordered",
 
 def test_a_short_run_keeps_every_promise(run_cli: Callable, tmp_path: Path) -> None:
     out, page = tmp_path / "chaos.json", tmp_path / "chaos.html"
-    arguments = ("--seed", 11, "--duration", 20, "--rate", 300, "--json", out, "--html", page)
+    arguments = ("--seed", 11, "--duration", 12, "--rate", 300, "--json", out, "--html", page)
     done = run_cli("chaos", *arguments, "--data-dir", tmp_path / "data", timeout=400)
     assert out.exists(), done.stdout + done.stderr
     result = json.loads(out.read_text())
@@ -20,7 +20,7 @@ def test_a_short_run_keeps_every_promise(run_cli: Callable, tmp_path: Path) -> N
     assert all(result["validators"].values()), done.stdout
     assert (result["lost"], result["duplicated"], result["reordered"], result["divergences"]) == (0, 0, 0, 0)
     assert result["commands"] == result["acknowledged"] > 1000
-    assert sum(result["faults"].values()) >= 4
+    assert sum(result["faults"].values()) >= 2
     assert done.returncode == 0
     assert "<svg" in page.read_text()
 
