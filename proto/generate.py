@@ -14,6 +14,7 @@ import to_docs
 import to_engine
 import to_native
 import to_protobuf
+import to_reference
 import to_stream
 from checks import check
 from schema import FOLDER, Schema
@@ -26,6 +27,7 @@ FILES = {
     "stream/layouts.py": to_stream.layouts,
     "engine/event_values.py": to_engine.event_values,
     "engine/order_view.py": to_engine.order_view,
+    "engine/reference/records.py": to_reference.records,
     "clients/python/lockstep/enums.py": to_client.enums,
     "clients/python/lockstep/rows.py": to_client.rows,
     "engine/native/include/lockstep/records.hpp": to_native.records,

@@ -1,7 +1,7 @@
 """The schema in the engines' Python: events as values, and the view of a live order."""
 
-from python_text import NOTICE, docstring, meaning
-from schema import Field, Record, Schema
+from python_text import NOTICE, docstring, meaning, named
+from schema import Record, Schema
 
 
 def event_values(schema: Schema) -> str:
@@ -55,12 +55,8 @@ class OrderView:
 def _event_value(record: Record) -> str:
     said = f"{record.note} Kinds: {', '.join(record.kinds)}."
     text = f"\n\n@dataclass(frozen=True, slots=True)\nclass {record.struct}:\n{docstring(said)}\n"
-    for found in _named(record):
+    for found in named(record):
         kind = "EventKind" if found.name == "kind" else "str" if found.type.startswith("text") else "int"
         said = found.note if found.name == "kind" else meaning(found)
         text += f"    {found.name}: {kind}\n{docstring(f'{said[0].upper()}{said[1:]}.' if said else '')}"
     return text
-
-
-def _named(record: Record) -> list[Field]:
-    return [found for found in record.fields if not found.is_reserved]
