@@ -1,10 +1,11 @@
-"""Cash, shares and what resting orders bind of them.
+"""Accounts and positions: cash, shares, and what live orders bind of them.
 
 A buy binds `lot_micros * lots` of cash (price and fees), a sell binds its lots; buying uses `cash - reserved`, selling
 uses `quantity - reserved`. So a trade can always be settled when it happens, and nothing that is not there is ever
 spent.
 
-Every balance stays within 64 bits, without a check on the way of a trade. Two bounds, checked at entry, do that:
+Every balance stays within 64 bits, without a check on the way of a trade. Two bounds, checked at entry, do that
+(*Settlement*, "Range of balances"):
 
 * buying: `reserved - min(cash, 0) <= I64_MAX`. A buy moves at most its reservation out of cash.
 * selling: `max(cash, 0) + receivable <= I64_MAX`, `receivable` being the worth of all resting sells at their limits,
@@ -16,40 +17,37 @@ A trade keeps both. Positions are held within `MAX_POSITION_LOTS` = 2**62 at ent
 
 from typing import TYPE_CHECKING, Final
 
-from sortedcontainers import SortedDict
-
-from lockstep.stream.codes import Code
-from lockstep.stream.records import I64_MAX, AccountFlag, Side
+from lockstep.engine.reference.words import ACTIVE, BUY
+from lockstep.stream.records import I64_MAX, AccountFlag
 
 if TYPE_CHECKING:
-    from lockstep.engine.reference.book import Order
     from lockstep.engine.reference.limits import Limits
+    from lockstep.engine.reference.order import Order
 
-BUY: Final = int(Side.BUY)
 MAX_POSITION_LOTS: Final = 2**62
 
 
 class Position:
     """Lots held of one instrument, and what they cost.
 
-    `reserved` and `buying` are the open lots of the account's live sells and buys. `cost` is what the lots held were
-    bought (short: sold) for, `realised` the profit of those that were closed; both decide nothing. `opened` is the
-    business day of the latest trade that opened or enlarged it and was not closed by a day trade (0: none), if its
-    account is held to the day-trade rule.
+    `open_buys` and `reserved` are the open lots of the account's live buys and sells. `cost` is what the lots held were
+    bought (short: sold) for, `profit` that of those that were closed; both decide nothing. `opened` is the business day
+    of the latest trade that opened or enlarged it and was not closed by a day trade (0: none), if its account is held
+    to the day-trade rule.
     """
 
-    __slots__ = ("buying", "cost", "opened", "quantity", "realised", "reserved")
+    __slots__ = ("cost", "open_buys", "opened", "profit", "quantity", "reserved")
 
     def __init__(self) -> None:
         self.quantity = 0
         self.reserved = 0
-        self.buying = 0
+        self.open_buys = 0
         self.cost = 0
-        self.realised = 0
+        self.profit = 0
         self.opened = 0
 
     def trade(self, lots: int, value: int) -> None:
-        """Book a purchase (positive lots) or sale (negative) for `value` micros."""
+        """Book a purchase (positive lots) or sale (negative) for `value` micros (*Settlement*, "Cost and profit")."""
         held = self.quantity
         self.quantity = held + lots
         if held * lots >= 0:
@@ -59,11 +57,14 @@ class Position:
         out = self.cost * closed // abs(held)
         part = value * closed // abs(lots)
         profit = part - out if lots < 0 else out - part
-        self.realised = max(-I64_MAX, min(self.realised + profit, I64_MAX))
+        self.profit = max(-I64_MAX, min(self.profit + profit, I64_MAX))
         self.cost = self.cost - out if abs(lots) <= abs(held) else min(value - part, I64_MAX)
 
     def adjust(self, after: int) -> None:
-        """Set the lots without a trade: what goes takes its share of the cost along, what comes has cost nothing."""
+        """Set the lots without a trade: what goes takes its share of the cost along, what comes has cost nothing.
+
+        *Settlement*, "Cost and profit".
+        """
         held = self.quantity
         self.quantity = after
         if held * after <= 0:
@@ -73,19 +74,19 @@ class Position:
 
 
 class Account:
-    """One account. `reserved` is bound by resting buys, `receivable` is the worth of resting sells (both micros)."""
+    """One account. `reserved` is bound by live buys, `receivable` is the worth of live sells (both micros)."""
 
     __slots__ = (
         "account_id",
         "borrows",
         "by_client_id",
         "cash",
-        "day_trade_rule",
         "day_trades",
         "flags",
         "goes_short",
+        "has_day_trade_rule",
+        "is_margin",
         "limits",
-        "margin",
         "margin_called",
         "name",
         "orders",
@@ -95,69 +96,43 @@ class Account:
         "status",
     )
 
-    def __init__(self, account_id: int, name: bytes, flags: int) -> None:
+    def __init__(self, *, account_id: int, name: bytes, flags: int) -> None:
         self.account_id = account_id
         self.name = name
         self.flags = flags
-        self.margin = bool(flags & AccountFlag.MARGIN)
-        self.day_trade_rule = bool(flags & AccountFlag.DAY_TRADE_RULE)
+        # Whether *Margin accounts* concerns it, and whether the day-trade rule there does.
+        self.is_margin = bool(flags & AccountFlag.MARGIN)
+        self.has_day_trade_rule = bool(flags & AccountFlag.DAY_TRADE_RULE)
         # Whether its cash, and its positions, may go below zero.
         self.borrows = bool(flags & (AccountFlag.UNLIMITED_CASH | AccountFlag.MARGIN))
         self.goes_short = bool(flags & (AccountFlag.UNLIMITED_POSITIONS | AccountFlag.SHORT_SALES))
         # Business days of the four latest day trades, oldest first; 0: none.
         self.day_trades = (0, 0, 0, 0)
         self.margin_called = False
-        self.status = 0
+        self.status = ACTIVE
         self.limits: Limits | None = None
         self.cash = 0
         self.reserved = 0
         self.receivable = 0
         self.positions: dict[int, Position] = {}
         # Live orders: all of them by exchange id, and those that have a client id by that.
-        self.orders: SortedDict[int, Order] = SortedDict()
+        self.orders: dict[int, Order] = {}
         self.by_client_id: dict[int, Order] = {}
 
     def position(self, instrument_id: int) -> Position:
-        """The account's position, made when it is first needed."""
+        """The account's position, made when it is first asked for."""
         position = self.positions.get(instrument_id)
         if position is None:
             position = self.positions[instrument_id] = Position()
         return position
 
-    def buy_refusal(self, value: int, lots: int, position: Position | None, freed: int) -> Code:
-        """Why a buy of `lots` that may cost `value` micros can't be taken; OK if it can.
-
-        `freed` is what the order itself has reserved until now (replace).
-        """
-        reserved = self.reserved - freed
-        if self.borrows:
-            if reserved + value - min(self.cash, 0) > I64_MAX:
-                return Code.OVERFLOW
-        elif value > self.cash - reserved:
-            return Code.INSUFFICIENT_CASH
-        if position is not None and position.quantity + lots > MAX_POSITION_LOTS:
-            return Code.OVERFLOW
-        return Code.OK
-
-    def sell_refusal(self, value: int, lots: int, position: Position | None, freed_lots: int, freed: int) -> Code:
-        """Why a sell of `lots` that may bring in `value` micros can't be taken; OK if it can."""
-        held = position.quantity if position is not None else 0
-        reserved = position.reserved - freed_lots if position is not None else 0
-        if not self.goes_short:
-            if lots > held - reserved:
-                return Code.INSUFFICIENT_POSITION
-        elif lots - held > MAX_POSITION_LOTS:
-            return Code.OVERFLOW
-        if max(self.cash, 0) + self.receivable - freed + value > I64_MAX:
-            return Code.OVERFLOW
-        return Code.OK
-
     def reserve(self, order: "Order", lots: int) -> None:
         """Bind what `lots` of a live order need; negative lots release it."""
         value = order.lot_micros * lots
+        position = order.position
         if order.side == BUY:
             self.reserved += value
-            order.position.buying += lots
+            position.open_buys += lots
         else:
             self.receivable += value
-            order.position.reserved += lots
+            position.reserved += lots

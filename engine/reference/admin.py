@@ -1,169 +1,181 @@
-"""Administrative commands: reference data, deposits and withdrawals; and the sequencer's own words in the stream.
+"""*Administration*: reference data, deposits, withdrawals and transfers; and the sequencer's own words in the stream.
 
 They are stamped like orders, so that they take effect at the same point of the stream on every replica.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from lockstep.engine.reference import events, margin
 from lockstep.engine.reference.accounts import MAX_POSITION_LOTS, Account
-from lockstep.engine.reference.book import Book, Instrument
-from lockstep.engine.reference.events import Output
-from lockstep.engine.reference.rows import ADMIN_ROW, COMMAND_ROW, TRANSFER_ROW, Row
+from lockstep.engine.reference.book import Book
+from lockstep.engine.reference.events import admin_refused
+from lockstep.engine.reference.output import Output
+from lockstep.engine.reference.records import AdminCommand, ControlCommand, TransferCommand
 from lockstep.engine.reference.state import State
 from lockstep.stream.codes import Code
 from lockstep.stream.records import I64_MAX, AccountFlag, CommandKind, EventKind
 
 MAX_UNIT_MICROS: Final = 2**40
 """Largest worth of one lot at one tick."""
-_UNLIMITED: Final = int(AccountFlag.UNLIMITED_CASH | AccountFlag.UNLIMITED_POSITIONS)
-_MARGIN: Final = int(AccountFlag.MARGIN)
-_SHORT_SALES: Final = int(AccountFlag.SHORT_SALES)
-_KNOWN_ACCOUNT_FLAGS: Final = _UNLIMITED | _MARGIN | _SHORT_SALES | int(AccountFlag.DAY_TRADE_RULE)
-_CONTROL_KINDS: Final = {
-    int(CommandKind.EPOCH_START): int(EventKind.EPOCH_STARTED),
-    int(CommandKind.GROW): int(EventKind.GROWN),
-    int(CommandKind.GROW_REVOKED): int(EventKind.GROW_WITHDRAWN),
+_UNLIMITED: Final = AccountFlag.UNLIMITED_CASH | AccountFlag.UNLIMITED_POSITIONS
+_KNOWN_FLAGS: Final = _UNLIMITED | AccountFlag.MARGIN | AccountFlag.SHORT_SALES | AccountFlag.DAY_TRADE_RULE
+_CONTROL_EVENTS: Final = {
+    int(CommandKind.EPOCH_START): EventKind.EPOCH_STARTED,
+    int(CommandKind.GROW): EventKind.GROWN,
+    int(CommandKind.GROW_REVOKED): EventKind.GROW_WITHDRAWN,
 }
 
 
-def _overlay(row: Row) -> tuple[Any, ...]:
-    """The same 128 bytes, read as the ADMIN overlay: (name, tick, lot, quantity, amount)."""
-    return ADMIN_ROW.unpack(COMMAND_ROW.pack(*row))[13:18]
+def _is_name(name: bytes) -> bool:
+    """1 to 32 printable ASCII characters, without the padding."""
+    return len(name) > 0 and all(0x20 <= byte <= 0x7E for byte in name)
 
 
-def _name(field: bytes) -> bytes | None:
-    """A name without its padding; None unless it is 1 to 32 printable ASCII characters."""
-    name = field.rstrip(b"\0")
-    return name if name and all(0x20 <= byte <= 0x7E for byte in name) else None
-
-
-def define_instrument(state: State, row: Row, out: Output) -> None:
+def define_instrument(state: State, command: AdminCommand, out: Output) -> None:
     """DEFINE_INSTRUMENT. Defining the same once more is answered as the first time and changes nothing."""
-    field, tick_micros, lot_units, _, _ = _overlay(row)
-    instrument_id = row[10]
-    symbol = _name(field)
-    code = Code.OK
-    good_unit = tick_micros >= 1 and lot_units >= 1 and tick_micros * lot_units <= MAX_UNIT_MICROS
-    if not instrument_id or symbol is None or not good_unit:
-        code = Code.BAD_DEFINITION
-    else:
-        book = state.books.get(instrument_id)
-        if book is None and symbol not in state.symbols:
-            book = Book(Instrument(instrument_id, symbol, tick_micros, lot_units))
-            state.books[instrument_id] = state.symbols[symbol] = book
-        elif book is None or not book.instrument.is_defined_as(symbol, tick_micros, lot_units):
-            code = Code.ALREADY_DEFINED
-    kind = EventKind.ADMIN_REJECTED if code else EventKind.INSTRUMENT_DEFINED
-    events.definition(out, row, kind, code=code, name=field, tick_micros=tick_micros, lot_units=lot_units)
+    code = _definition_refusal(state, command)
+    if code is not None:
+        admin_refused(
+            out,
+            command,
+            code,
+            name=command.name,
+            tick_micros=command.tick_micros,
+            lot_units=command.lot_units,
+        )
+        return
+    if command.instrument not in state.books:
+        book = Book(
+            instrument_id=command.instrument,
+            symbol=command.name.rstrip(b"\0"),
+            tick_micros=command.tick_micros,
+            lot_units=command.lot_units,
+        )
+        state.books[book.instrument_id] = state.symbols[book.symbol] = book
+    events.defined(out, command, EventKind.INSTRUMENT_DEFINED)
+
+
+def _definition_refusal(state: State, command: AdminCommand) -> Code | None:
+    """Of an instrument."""
+    symbol, tick, lot = command.name.rstrip(b"\0"), command.tick_micros, command.lot_units
+    good_unit = tick >= 1 and lot >= 1 and tick * lot <= MAX_UNIT_MICROS
+    if not command.instrument or not _is_name(symbol) or not good_unit:
+        return Code.BAD_DEFINITION
+    book = state.books.get(command.instrument)
+    if book is None:
+        return Code.ALREADY_DEFINED if symbol in state.symbols else None
+    same = (book.symbol, book.tick_micros, book.lot_units) == (symbol, tick, lot)
+    return None if same else Code.ALREADY_DEFINED
+
+
+def define_account(state: State, command: AdminCommand, out: Output) -> None:
+    """DEFINE_ACCOUNT, with the account's flags in the head. Idempotent like DEFINE_INSTRUMENT."""
+    code = _account_refusal(state, command)
+    if code is not None:
+        admin_refused(out, command, code, name=command.name)
+        return
+    if command.account not in state.accounts:
+        account = Account(account_id=command.account, name=command.name.rstrip(b"\0"), flags=command.flags)
+        state.accounts[account.account_id] = state.account_names[account.name] = account
+    events.defined(out, command, EventKind.ACCOUNT_DEFINED)
+
+
+def _account_refusal(state: State, command: AdminCommand) -> Code | None:
+    """Of an account."""
+    name = command.name.rstrip(b"\0")
+    if not command.account or not _is_name(name) or not _are_flags(command.flags):
+        return Code.BAD_DEFINITION
+    account = state.accounts.get(command.account)
+    if account is None:
+        return Code.ALREADY_DEFINED if name in state.account_names else None
+    return None if (account.name, account.flags) == (name, command.flags) else Code.ALREADY_DEFINED
 
 
 def _are_flags(flags: int) -> bool:
     """Whether an account may have these flags together."""
-    if flags & ~_KNOWN_ACCOUNT_FLAGS:
+    if flags & ~int(_KNOWN_FLAGS):
         return False
-    return not flags & _UNLIMITED if flags & _MARGIN else not flags & _SHORT_SALES
+    return not flags & _UNLIMITED if flags & AccountFlag.MARGIN else not flags & AccountFlag.SHORT_SALES
 
 
-def define_account(state: State, row: Row, out: Output) -> None:
-    """DEFINE_ACCOUNT, with the account's flags in the head. Idempotent like DEFINE_INSTRUMENT."""
-    field = _overlay(row)[0]
-    account_id = row[9]
-    flags = row[5]
-    name = _name(field)
-    code = Code.OK
-    if not account_id or name is None or not _are_flags(flags):
-        code = Code.BAD_DEFINITION
-    else:
-        account = state.accounts.get(account_id)
-        if account is None and name not in state.account_names:
-            account = Account(account_id, name, flags)
-            state.accounts[account_id] = state.account_names[name] = account
-        elif account is None or account.name != name or account.flags != flags:
-            code = Code.ALREADY_DEFINED
-    kind = EventKind.ADMIN_REJECTED if code else EventKind.ACCOUNT_DEFINED
-    events.definition(out, row, kind, code=code, name=field)
-
-
-def adjust_cash(state: State, row: Row, out: Output) -> None:
+def adjust_cash(state: State, command: AdminCommand, out: Output) -> None:
     """ADJUST_CASH: a deposit (positive) or withdrawal (negative), within what is not reserved."""
-    amount = _overlay(row)[4]
-    account = state.accounts.get(row[9])
+    account, amount = state.accounts.get(command.account), command.amount_micros
     if account is None:
-        events.definition(out, row, EventKind.ADMIN_REJECTED, code=Code.UNKNOWN_ACCOUNT)
+        admin_refused(out, command, Code.UNKNOWN_ACCOUNT)
         return
-    cash = account.cash + amount
-    code = Code.OK
-    if cash < account.reserved and not account.borrows:
-        code = Code.INSUFFICIENT_CASH
-    elif account.margin and amount < 0 and margin.equity(state, account) + amount < margin.initial(state, account):
-        code = Code.INSUFFICIENT_MARGIN
-    elif max(cash, 0) + account.receivable > I64_MAX or account.reserved - min(cash, 0) > I64_MAX:
-        code = Code.OVERFLOW
-    if code:
-        events.definition(out, row, EventKind.ADMIN_REJECTED, code=code, amount_micros=amount)
+    code = _cash_refusal(state, account, amount)
+    if code is not None:
+        admin_refused(out, command, code, amount_micros=amount)
         return
-    account.cash = cash
-    events.definition(out, row, EventKind.CASH_ADJUSTED, amount_micros=cash)
+    account.cash += amount
+    events.adjusted(out, command, EventKind.CASH_ADJUSTED, account=account, amount_micros=account.cash)
 
 
-def adjust_position(state: State, row: Row, out: Output) -> None:
+def _cash_refusal(state: State, account: Account, amount: int) -> Code | None:
+    after = account.cash + amount
+    if after < account.reserved and not account.borrows:
+        return Code.INSUFFICIENT_CASH
+    is_withdrawal = account.is_margin and amount < 0
+    if is_withdrawal and margin.equity(state, account) + amount < margin.initial(state, account):
+        return Code.INSUFFICIENT_MARGIN
+    if max(after, 0) + account.receivable > I64_MAX or account.reserved - min(after, 0) > I64_MAX:
+        return Code.OVERFLOW
+    return None
+
+
+def adjust_position(state: State, command: AdminCommand, out: Output) -> None:
     """ADJUST_POSITION: lots moved in (positive) or out (negative), within what is not reserved."""
-    lots = _overlay(row)[3]
-    account = state.accounts.get(row[9])
-    code = Code.OK
-    after = 0
+    account, lots = state.accounts.get(command.account), command.quantity_lots
     if account is None:
-        code = Code.UNKNOWN_ACCOUNT
-    elif row[10] not in state.books:
-        code = Code.UNKNOWN_INSTRUMENT
+        admin_refused(out, command, Code.UNKNOWN_ACCOUNT, quantity_lots=lots)
+    elif command.instrument not in state.books:
+        admin_refused(out, command, Code.UNKNOWN_INSTRUMENT, quantity_lots=lots)
     else:
-        held = account.positions.get(row[10])
-        after = lots + (held.quantity if held is not None else 0)
-        reserved = held.reserved if held is not None else 0
-        if after < reserved and not account.goes_short:
-            code = Code.INSUFFICIENT_POSITION
+        position = account.position(command.instrument)
+        after = position.quantity + lots
+        if after < position.reserved and not account.goes_short:
+            admin_refused(out, command, Code.INSUFFICIENT_POSITION, quantity_lots=lots)
         elif abs(after) > MAX_POSITION_LOTS:
-            code = Code.OVERFLOW
+            admin_refused(out, command, Code.OVERFLOW, quantity_lots=lots)
         else:
-            account.position(row[10]).adjust(after)
-    if code:
-        events.definition(out, row, EventKind.ADMIN_REJECTED, code=code, quantity_lots=lots)
-        return
-    events.definition(out, row, EventKind.POSITION_ADJUSTED, quantity_lots=after)
+            position.adjust(after)
+            events.adjusted(out, command, EventKind.POSITION_ADJUSTED, account=account, quantity_lots=after)
 
 
-def transfer_position(state: State, row: Row, out: Output) -> None:
+def transfer_position(state: State, command: TransferCommand, out: Output) -> None:
     """TRANSFER_POSITION: shares from one account to another, at what they cost the giver."""
-    to_account, _, lots = TRANSFER_ROW.unpack(COMMAND_ROW.pack(*row))[13:16]
-    giver = state.accounts.get(row[9])
-    taker = state.accounts.get(to_account)
-    held = giver.positions.get(row[10]) if giver is not None else None
-    received = taker.positions.get(row[10]) if taker is not None else None
-    code = Code.OK
+    giver, taker = state.accounts.get(command.account), state.accounts.get(command.to_account)
+    lots = command.quantity_lots
     if giver is None or taker is None:
-        code = Code.UNKNOWN_ACCOUNT
-    elif row[10] not in state.books:
-        code = Code.UNKNOWN_INSTRUMENT
-    elif giver is taker:
-        code = Code.BAD_DEFINITION
-    elif not 1 <= lots <= MAX_POSITION_LOTS:
-        code = Code.BAD_QUANTITY
-    elif held is None or lots > held.quantity - held.reserved:
-        code = Code.INSUFFICIENT_POSITION
-    elif received is not None and received.quantity + lots > MAX_POSITION_LOTS:
-        code = Code.OVERFLOW
-    if code or held is None or taker is None:
-        events.definition(out, row, EventKind.ADMIN_REJECTED, code=code, quantity_lots=lots)
+        admin_refused(out, command, Code.UNKNOWN_ACCOUNT, quantity_lots=lots)
         return
-    cost = held.cost * lots // held.quantity
-    held.adjust(held.quantity - lots)
-    position = taker.position(row[10])
-    position.trade(lots, cost)
-    events.definition(out, row, EventKind.POSITION_TRANSFERRED, quantity_lots=held.quantity)
-    events.definition(out, row, EventKind.POSITION_TRANSFERRED, account=to_account, quantity_lots=position.quantity)
+    code = _transfer_refusal(state, command, giver, taker)
+    if code is not None:
+        admin_refused(out, command, code, quantity_lots=lots)
+        return
+    given, received = giver.position(command.instrument), taker.position(command.instrument)
+    cost = given.cost * lots // given.quantity
+    given.adjust(given.quantity - lots)
+    received.trade(lots, cost)
+    for account, position in ((giver, given), (taker, received)):
+        events.adjusted(out, command, EventKind.POSITION_TRANSFERRED, account=account, quantity_lots=position.quantity)
 
 
-def control(_state: State, row: Row, out: Output) -> None:
+def _transfer_refusal(state: State, command: TransferCommand, giver: Account, taker: Account) -> Code | None:
+    lots = command.quantity_lots
+    if command.instrument not in state.books:
+        return Code.UNKNOWN_INSTRUMENT
+    if giver is taker:
+        return Code.BAD_DEFINITION
+    if not 1 <= lots <= MAX_POSITION_LOTS:
+        return Code.BAD_QUANTITY
+    given = giver.position(command.instrument)
+    if lots > given.quantity - given.reserved:
+        return Code.INSUFFICIENT_POSITION
+    return Code.OVERFLOW if taker.position(command.instrument).quantity + lots > MAX_POSITION_LOTS else None
+
+
+def control(_state: State, command: ControlCommand, out: Output) -> None:
     """EPOCH_START, GROW, GROW_REVOKED: nothing to the books, but part of the event stream."""
-    events.control(out, row, _CONTROL_KINDS[row[0]])
+    events.control(out, command, _CONTROL_EVENTS[command.kind])

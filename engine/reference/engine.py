@@ -1,12 +1,12 @@
-"""`ReferenceEngine`: the dispatch of stamped commands, and the queries of the contract.
+"""`ReferenceEngine`: *Order of a command*, and the queries of the contract.
 
-For each command: session check, then one handler from a table. Handlers live by subject in `orders.py` (with
-`book.py`, `accounts.py`) and `admin.py`; what they say is encoded in `events.py`.
+For each command: stream, session, then one handler from a table by its kind. Handlers are `(state, command, out)`: they
+check everything, then change the state, and say what happened through `events.py`.
 """
 
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,35 +23,33 @@ from lockstep.engine.contract import (
     StreamGap,
 )
 from lockstep.engine.pages import AccountsPage, InstrumentsPage, OrdersPage
-from lockstep.engine.reference import admin, events, image, mass, orders, pages, phases, replace, settings, views
-from lockstep.engine.reference.events import Output
-from lockstep.engine.reference.rows import COMMAND_ROW, KIND, SESSION_ID, SESSION_NO, Row
-from lockstep.engine.reference.sessions import FORGOTTEN, Session
+from lockstep.engine.reference import admin, events, image, mass, pages, schedule, settings, views
+from lockstep.engine.reference.cancel import cancel, gateway_refusal
+from lockstep.engine.reference.new_order import new_order
+from lockstep.engine.reference.output import Output
+from lockstep.engine.reference.records import AnyCommand, read_command
+from lockstep.engine.reference.replace import replace
+from lockstep.engine.reference.sessions import FORGOTTEN, Outcome, Session
 from lockstep.engine.reference.state import State
 from lockstep.engine.snapshot_format import SnapshotError, decode_snapshot, encode_snapshot
 from lockstep.stream.codes import Code
 from lockstep.stream.content import NO_CONTENT, contents_of
 from lockstep.stream.digest import DIGEST_SIZE
-from lockstep.stream.records import EVENT, CommandKind, Commands, EventKind, Events, Side
+from lockstep.stream.records import COMMAND, EVENT, CommandKind, Commands, EventKind, Events, Side
 
-Handler = Callable[[State, Row, Output], None]
+Handler = Callable[[State, Any, Output], None]
+"""The command is of the layout of its kind."""
 
 FIRST_ADMIN: Final = 64
 END_ADMIN: Final = 128
 FIRST_CONTROL: Final = 192
 
-
-def _unknown_command(_state: State, row: Row, out: Output) -> None:
-    """A kind that this version doesn't know: refused, not guessed."""
-    events.refused(out, row, EventKind.REJECTED, Code.UNKNOWN_COMMAND)
-
-
-_BY_KIND: Final[dict[int, Handler]] = {
-    CommandKind.NEW_ORDER: orders.new_order,
-    CommandKind.CANCEL: orders.cancel,
-    CommandKind.REPLACE: replace.replace,
+HANDLERS: Final[dict[int, Handler]] = {
+    CommandKind.NEW_ORDER: new_order,
+    CommandKind.CANCEL: cancel,
+    CommandKind.REPLACE: replace,
     CommandKind.MASS_CANCEL: mass.mass_cancel,
-    CommandKind.REFUSED: orders.gateway_refusal,
+    CommandKind.REFUSED: gateway_refusal,
     CommandKind.DEFINE_INSTRUMENT: admin.define_instrument,
     CommandKind.DEFINE_ACCOUNT: admin.define_account,
     CommandKind.ADJUST_CASH: admin.adjust_cash,
@@ -70,9 +68,18 @@ _BY_KIND: Final[dict[int, Handler]] = {
     CommandKind.EPOCH_START: admin.control,
     CommandKind.GROW: admin.control,
     CommandKind.GROW_REVOKED: admin.control,
-    CommandKind.TICK: phases.tick,
+    CommandKind.TICK: schedule.tick,
 }
-_HANDLERS: Final[tuple[Handler, ...]] = tuple(_BY_KIND.get(kind, _unknown_command) for kind in range(256))
+"""*Order of a command* 3 to 5, by kind."""
+
+
+def execute(state: State, command: AnyCommand, out: Output) -> None:
+    """*Order of a command* 3 to 5. A kind that this version doesn't know is refused, not guessed."""
+    handler = HANDLERS.get(command.kind)
+    if handler is None:
+        events.refused(out, command, EventKind.REJECTED, Code.UNKNOWN_COMMAND)
+    else:
+        handler(state, command, out)
 
 
 class ReferenceEngine:
@@ -106,55 +113,39 @@ class ReferenceEngine:
             ValueError: the array does not hold 128-byte command records.
         """
         state = self._state
-        if commands.dtype.itemsize != COMMAND_ROW.size:
-            raise ValueError(f"commands are records of {COMMAND_ROW.size} bytes, not {commands.dtype.itemsize}")
+        if commands.dtype.itemsize != COMMAND.itemsize:
+            raise ValueError(f"commands are records of {COMMAND.itemsize} bytes, not {commands.dtype.itemsize}")
         if first_seq != state.last_seq + 1:
             raise StreamGap(f"batch starts at seq {first_seq}, but {state.last_seq + 1} is next")
         if timestamp_ns < state.last_timestamp_ns:
             raise StreamGap(f"time went back from {state.last_timestamp_ns} to {timestamp_ns} ns at seq {first_seq}")
-        records: list[bytes] = []
-        out = Output(records.append, first_seq, timestamp_ns)
-        sessions = state.sessions
-        handlers = _HANDLERS
-        seq = first_seq
-        contents = contents_of(commands).tolist()
-        for row, content in zip(COMMAND_ROW.iter_unpack(commands.tobytes()), contents, strict=True):
-            out.seq = seq
-            out.index = 0
-            session = sessions.get(row[SESSION_ID])
-            # A session's next number, by far the most frequent case; session 0 is never among the sessions.
-            if session is not None and row[SESSION_NO] == session.last_no + 1 and row[KIND] < FIRST_CONTROL:
-                session.advance(seq, content)
-                handlers[row[KIND]](state, row, out)
-            else:
-                self._admit(row, content, out)
-            seq += 1
-        if seq != first_seq:
-            state.last_seq = seq - 1
+        out = Output(timestamp_ns)
+        raw = commands.tobytes()
+        for place, content in enumerate(contents_of(commands).tolist()):
+            out.begin(first_seq + place)
+            self._take(read_command(raw, place * COMMAND.itemsize), content, out)
+            state.last_seq = out.seq
             state.last_timestamp_ns = timestamp_ns
-        return np.frombuffer(b"".join(records), dtype=EVENT)
+        return np.frombuffer(b"".join(out.records), dtype=EVENT)
 
-    def _admit(self, row: Row, content: int, out: Output) -> None:
-        """The session check of everything but the next number of a known session."""
-        state = self._state
-        kind, session_id, session_no = row[KIND], row[SESSION_ID], row[SESSION_NO]
-        if kind >= FIRST_CONTROL or (not session_id and kind >= FIRST_ADMIN):
-            _HANDLERS[kind](state, row, out)
+    def _take(self, command: AnyCommand, content: int, out: Output) -> None:
+        """*Order of a command* 2: what the session's number says, and what follows."""
+        state, session_id, number = self._state, command.session_id, command.session_no
+        if command.kind >= FIRST_CONTROL or (not session_id and command.kind >= FIRST_ADMIN):
+            execute(state, command, out)
             return
         session = state.sessions.get(session_id)
         last_no = session.last_no if session is not None else 0
-        if not session_id or session_no > last_no + 1:
-            _refuse_number(row, Code.SESSION_OUT_OF_ORDER, out)
-        elif session_no <= last_no:
-            seq, original = session.outcome(session_no) if session is not None else FORGOTTEN
-            if content != original and NO_CONTENT not in (content, original):
-                _refuse_number(row, Code.KEY_REUSED, out)
-            else:
-                events.duplicate(out, row, seq)
+        if not session_id or number > last_no + 1:
+            _refuse_number(command, Code.SESSION_OUT_OF_ORDER, out)
+        elif number <= last_no:
+            outcome = session.outcome(number) if session is not None else FORGOTTEN
+            _answer_used_number(outcome, command, content, out)
         else:
-            session = state.sessions[session_id] = Session()
+            if session is None:
+                session = state.sessions[session_id] = Session()
             session.advance(out.seq, content)
-            _HANDLERS[kind](state, row, out)
+            execute(state, command, out)
 
     def snapshot(self) -> bytes:
         """The whole state in the canonical format of `lockstep.engine.snapshot_format`."""
@@ -255,15 +246,21 @@ class ReferenceEngine:
         return views.queue_view(book, of_side, price_ticks, limit) if book is not None else None
 
 
-def _refuse_number(row: Row, code: Code, out: Output) -> None:
+def _answer_used_number(outcome: Outcome, command: AnyCommand, content: int, out: Output) -> None:
+    """*Order of a command* 2, "Used numbers"."""
+    if content != outcome.content and NO_CONTENT not in (content, outcome.content):
+        _refuse_number(command, Code.KEY_REUSED, out)
+    else:
+        events.duplicate(out, command, outcome_seq=outcome.seq)
+
+
+def _refuse_number(command: AnyCommand, code: Code, out: Output) -> None:
     """The refusal of a command for its number, in the shape of its own refusals; the session stays as it is."""
-    kind = row[KIND]
-    if FIRST_ADMIN <= kind < END_ADMIN:
-        events.definition(out, row, EventKind.ADMIN_REJECTED, code=code)
-        return
-    outcome = EventKind.REJECTED
-    if kind == CommandKind.CANCEL:
-        outcome = EventKind.CANCEL_REJECTED
-    elif kind == CommandKind.REPLACE:
-        outcome = EventKind.REPLACE_REJECTED
-    events.refused(out, row, outcome, code)
+    if FIRST_ADMIN <= command.kind < END_ADMIN:
+        events.admin_refused(out, command, code)
+    elif command.kind == CommandKind.CANCEL:
+        events.refused(out, command, EventKind.CANCEL_REJECTED, code)
+    elif command.kind == CommandKind.REPLACE:
+        events.refused(out, command, EventKind.REPLACE_REJECTED, code)
+    else:
+        events.refused(out, command, EventKind.REJECTED, code)

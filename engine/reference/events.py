@@ -1,41 +1,28 @@
-"""Outcomes as EVENT records. One function per kind of event, so that what a kind carries is said in one place.
+"""*Who gets a report*: outcomes as EVENT records. One function per kind, so that what a kind carries is said once.
 
 Every event names the command that it answers (`session_id`, `session_no`). When the order concerned belongs to
 another session, that one stands in `maker_session_id`, so that a gateway can tell both. Reports about an order echo
 the order; refusals echo what the command said.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
-from lockstep.engine.reference.book import HIDDEN, MARKET, Book, Order
-from lockstep.engine.reference.rows import (
-    COMMAND_ROW,
-    CONTROL_EVENT_ROW,
-    CONTROL_ROW,
-    DEFINITION_EVENT_ROW,
-    EVENT_ROW,
-    ORDER_EVENT_ROW,
-    SETTING_EVENT_ROW,
-    Emit,
-    Row,
+from lockstep.engine.reference import records
+from lockstep.engine.reference.accounts import Account
+from lockstep.engine.reference.book import Book
+from lockstep.engine.reference.order import Order
+from lockstep.engine.reference.output import Output
+from lockstep.engine.reference.records import (
+    AdminCommand,
+    AnyCommand,
+    ControlCommand,
+    OrderCommand,
+    TransferCommand,
 )
+from lockstep.engine.reference.words import BUY, HIDDEN, MARKET, SELL, STOP_LIMIT
 from lockstep.stream.records import EventFlag, EventKind
 
-_pack = EVENT_ROW.pack
-_pack_order = ORDER_EVENT_ROW.pack
-
-_ACCEPTED = int(EventKind.ACCEPTED)
-_TRADE = int(EventKind.TRADE)
-_CANCELED = int(EventKind.CANCELED)
-_REDUCED = int(EventKind.REDUCED)
-_REPLACED = int(EventKind.REPLACED)
-_TRIGGERED = int(EventKind.TRIGGERED)
-_INDICATIVE = int(EventKind.INDICATIVE)
-_DUPLICATE = int(EventKind.DUPLICATE)
-_MASS_CANCELED = int(EventKind.MASS_CANCELED)
-_PHASE_CHANGED = int(EventKind.PHASE_CHANGED)
-_SESSION_OPENED = int(EventKind.SESSION_OPENED)
-
+# Plain ints: the operators of a Flag make a member of it for every result.
 BOOKS: Final = int(EventFlag.BOOKS)
 LOST_PRIORITY: Final = int(EventFlag.LOST_PRIORITY)
 AUCTION: Final = int(EventFlag.AUCTION)
@@ -43,242 +30,377 @@ WAITS: Final = int(EventFlag.WAITS)
 UNSEEN: Final = int(EventFlag.UNSEEN)
 
 
-class Output:
-    """The events of a batch in the making: stamp of the command at work, and the index of its next event."""
+class Fees(NamedTuple):
+    """Of a trade, in micros; below 0: a rebate."""
 
-    __slots__ = ("append", "index", "now_ns", "seq")
-
-    def __init__(self, append: Emit, seq: int, now_ns: int) -> None:
-        self.append = append
-        self.seq = seq
-        self.now_ns = now_ns
-        self.index = 0
+    taker: int
+    maker: int
 
 
-def accepted(out: Output, session_no: int, order: Order, flags: int) -> None:
-    """The order passed all checks; nothing has traded yet. Always the first event of its command."""
-    lots = order.quantity
+class Asker(NamedTuple):
+    """Session and number of the command that something answers."""
+
+    session_id: int
+    session_no: int
+
+
+NOBODY: Final = Asker(0, 0)
+
+
+def asker_of(command: AnyCommand) -> Asker:
+    """Whom the command's events answer."""
+    return Asker(command.session_id, command.session_no)
+
+
+def accepted(out: Output, order: Order, *, session_no: int, flags: int) -> None:
+    """ACCEPTED: the order passed all checks; nothing has traded yet. Always the first event of its command."""
     # A market order is unseen where it rests, in an auction; elsewhere there is nothing to be seen of it.
     if order.display or order.flags & HIDDEN or (flags & BOOKS and order.order_type == MARKET):
         flags |= UNSEEN
-    out.append(
-        _pack_order(
-            *(out.seq, 0, _ACCEPTED, order.side, 0, order.book.instrument.instrument_id, order.account.account_id),
-            *(order.session_id, session_no, order.order_id, order.client_order_id, order.price, lots, lots),
-            *(b"", order.stop, 0, order.order_type, order.tif, order.stp, order.flags, flags, order.display),
-            *(out.now_ns, b"", order.expire_ns, 0, 0),
-        )
+    records.order_event(
+        out,
+        kind=EventKind.ACCEPTED,
+        side=order.side,
+        instrument=order.book.instrument_id,
+        account=order.account.account_id,
+        session_id=order.session_id,
+        session_no=session_no,
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
+        price_ticks=order.price,
+        quantity_lots=order.quantity,
+        leaves_lots=order.leaves,
+        stop_price_ticks=order.stop_price,
+        order_type=order.order_type,
+        tif=order.tif,
+        stp=order.stp,
+        order_flags=order.flags,
+        flags=flags,
+        display_lots=order.display,
+        expire_ns=order.expire_ns,
     )
-    out.index = 1
 
 
 def trade(
-    out: Output, session_no: int, taker: Order, maker: Order, lots: int, price: int, fees: tuple[int, int], flags: int
+    out: Output, *, taker: Order, maker: Order, lots: int, price: int, fees: Fees, session_no: int, flags: int
 ) -> None:
-    """One match, after it was booked; `fees` are the taker's and the maker's."""
-    index = out.index
-    out.index = index + 1
-    out.append(
-        _pack(
-            out.seq,
-            index,
-            _TRADE,
-            taker.side,
-            0,
-            taker.book.instrument.instrument_id,
-            taker.account.account_id,
-            taker.session_id,
-            session_no,
-            taker.order_id,
-            taker.client_order_id,
-            price,
-            lots,
-            taker.leaves,
-            maker.order_id,
-            maker.client_order_id,
-            maker.session_id,
-            maker.account.account_id,
-            flags,
-            maker.leaves,
-            out.now_ns,
-            fees[0],
-            fees[1],
-            0,
-            0,
-        )
+    """TRADE: one match, after it was booked."""
+    records.event(
+        out,
+        kind=EventKind.TRADE,
+        side=taker.side,
+        instrument=taker.book.instrument_id,
+        account=taker.account.account_id,
+        session_id=taker.session_id,
+        session_no=session_no,
+        order_id=taker.order_id,
+        client_order_id=taker.client_order_id,
+        price_ticks=price,
+        quantity_lots=lots,
+        leaves_lots=taker.leaves,
+        maker_order_id=maker.order_id,
+        maker_client_order_id=maker.client_order_id,
+        maker_session_id=maker.session_id,
+        maker_account=maker.account.account_id,
+        flags=flags,
+        maker_leaves_lots=maker.leaves,
+        taker_fee_micros=fees.taker,
+        maker_fee_micros=fees.maker,
     )
 
 
-def taken_off(
-    out: Output, session_id: int, session_no: int, order: Order, lots: int, code: int, leaves: int = 0
-) -> None:
+def taken_off(out: Output, order: Order, asker: Asker, *, lots: int, code: int, leaves: int = 0) -> None:
     """CANCELED: `lots` of the order were taken off and nothing of it is open any more; `code` says why.
 
     With `leaves` > 0 it is REDUCED: the order lives on with so many.
     """
-    owner = order.session_id
-    out.append(
-        _pack(
-            *(out.seq, out.index, _REDUCED if leaves else _CANCELED, order.side, code),
-            *(order.book.instrument.instrument_id, order.account.account_id),
-            *(session_id, session_no, order.order_id, order.client_order_id, order.price, lots, leaves),
-            *(0, 0, owner if owner != session_id else 0, 0, 0, 0, out.now_ns, 0, 0, 0, 0),
-        )
+    records.event(
+        out,
+        kind=EventKind.REDUCED if leaves else EventKind.CANCELED,
+        side=order.side,
+        code=code,
+        instrument=order.book.instrument_id,
+        account=order.account.account_id,
+        session_id=asker.session_id,
+        session_no=asker.session_no,
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
+        price_ticks=order.price,
+        quantity_lots=lots,
+        leaves_lots=leaves,
+        maker_session_id=order.session_id if order.session_id != asker.session_id else 0,
     )
-    out.index += 1
 
 
-def replaced(out: Output, session_no: int, order: Order, flags: int, previous: tuple[int, int, int]) -> None:
-    """The order has its new terms. `previous` is its (owner session, price, open lots) before. Always the first."""
-    owner, price, leaves = previous
-    lots = order.leaves
+class Before(NamedTuple):
+    """What a replaced order was: its owner's session, its price, its open lots."""
+
+    session_id: int
+    price: int
+    leaves: int
+
+
+def replaced(out: Output, order: Order, before: Before, *, session_no: int, flags: int) -> None:
+    """REPLACED: the order has its new terms. Always the first event of its command."""
     if order.is_unseen:
         flags |= UNSEEN
-    out.append(
-        _pack_order(
-            *(out.seq, 0, _REPLACED, order.side, 0, order.book.instrument.instrument_id, order.account.account_id),
-            *(order.session_id, session_no, order.order_id, order.client_order_id, order.price, lots, lots),
-            *(b"", order.stop, owner if owner != order.session_id else 0),
-            *(order.order_type, order.tif, order.stp, order.flags, flags, order.display),
-            *(out.now_ns, b"", order.expire_ns, price, leaves),
-        )
+    records.order_event(
+        out,
+        kind=EventKind.REPLACED,
+        side=order.side,
+        instrument=order.book.instrument_id,
+        account=order.account.account_id,
+        session_id=order.session_id,
+        session_no=session_no,
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
+        price_ticks=order.price,
+        quantity_lots=order.leaves,
+        leaves_lots=order.leaves,
+        stop_price_ticks=order.stop_price,
+        maker_session_id=before.session_id if before.session_id != order.session_id else 0,
+        order_type=order.order_type,
+        tif=order.tif,
+        stp=order.stp,
+        order_flags=order.flags,
+        flags=flags,
+        display_lots=order.display,
+        expire_ns=order.expire_ns,
+        previous_price_ticks=before.price,
+        previous_leaves_lots=before.leaves,
     )
-    out.index = 1
 
 
-def triggered(out: Output, order: Order, flags: int) -> None:
-    """A stop order was set off."""
-    lots = order.leaves
-    out.append(
-        _pack_order(
-            *(out.seq, out.index, _TRIGGERED, order.side, 0),
-            *(order.book.instrument.instrument_id, order.account.account_id),
-            *(order.session_id, 0, order.order_id, order.client_order_id, order.price, lots, lots),
-            *(b"", order.stop, 0, order.order_type, order.tif, order.stp, order.flags, flags, order.display),
-            *(out.now_ns, b"", order.expire_ns, order.stop, 0),
-        )
+def triggered(out: Output, order: Order) -> None:
+    """TRIGGERED: a stop order was set off (*Stops* 3)."""
+    records.order_event(
+        out,
+        kind=EventKind.TRIGGERED,
+        side=order.side,
+        instrument=order.book.instrument_id,
+        account=order.account.account_id,
+        session_id=order.session_id,
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
+        price_ticks=order.price,
+        quantity_lots=order.leaves,
+        leaves_lots=order.leaves,
+        stop_price_ticks=order.stop_price,
+        order_type=order.order_type,
+        tif=order.tif,
+        stp=order.stp,
+        order_flags=order.flags,
+        flags=BOOKS if order.order_type == STOP_LIMIT else 0,
+        display_lots=order.display,
+        expire_ns=order.expire_ns,
+        previous_price_ticks=order.stop_price,
     )
-    out.index += 1
 
 
-def indicative(out: Output, book: Book, price: int, volume: int, imbalance: int) -> None:
-    """What an auction would give now; `imbalance` is demand - supply."""
-    side = 1 if imbalance > 0 else 2 if imbalance else 0
-    out.append(
-        _pack(
-            *(out.seq, out.index, _INDICATIVE, side, 0, book.instrument.instrument_id, 0, 0, 0, 0, 0),
-            *(price, volume, abs(imbalance), 0, 0, 0, 0, 0, 0, out.now_ns, 0, 0, 0, 0),
-        )
+def indicative(out: Output, book: Book, *, price: int, volume: int, imbalance: int) -> None:
+    """INDICATIVE: what an auction would give now; `imbalance` is demand - supply (*Phases*)."""
+    surplus = BUY if imbalance > 0 else SELL
+    records.event(
+        out,
+        kind=EventKind.INDICATIVE,
+        side=surplus if imbalance else 0,
+        instrument=book.instrument_id,
+        price_ticks=price,
+        quantity_lots=volume,
+        leaves_lots=abs(imbalance),
     )
-    out.index += 1
 
 
-def refused(out: Output, row: Row, kind: int, code: int) -> None:
+def refused(out: Output, command: AnyCommand, kind: EventKind, code: int) -> None:
     """The command had no effect. `kind` is REJECTED, CANCEL_REJECTED or REPLACE_REJECTED."""
-    out.append(
-        _pack(
-            *(out.seq, 0, kind, 0, code, row[10], row[9], row[7], row[8], row[12], row[11]),
-            *(0, 0, 0, 0, 0, 0, 0, 0, 0, out.now_ns, 0, 0, 0, 0),
-        )
+    records.event(
+        out,
+        kind=kind,
+        code=code,
+        instrument=command.instrument,
+        account=command.account,
+        session_id=command.session_id,
+        session_no=command.session_no,
+        order_id=command.order_id,
+        client_order_id=command.client_order_id,
     )
 
 
-def duplicate(out: Output, row: Row, outcome_seq: int) -> None:
-    """The session's number was executed before, at `outcome_seq` (0: forgotten)."""
-    out.append(
-        _pack(
-            *(out.seq, 0, _DUPLICATE, 0, 0, row[10], row[9], row[7], row[8], row[12], row[11]),
-            *(0, 0, 0, 0, 0, 0, 0, 0, 0, out.now_ns, 0, 0, outcome_seq, 0),
-        )
+def duplicate(out: Output, command: AnyCommand, *, outcome_seq: int) -> None:
+    """DUPLICATE: the session's number was executed before, at `outcome_seq` (0: forgotten)."""
+    records.event(
+        out,
+        kind=EventKind.DUPLICATE,
+        instrument=command.instrument,
+        account=command.account,
+        session_id=command.session_id,
+        session_no=command.session_no,
+        order_id=command.order_id,
+        client_order_id=command.client_order_id,
+        previous_price_ticks=outcome_seq,
     )
 
 
-def mass_canceled(out: Output, row: Row, count: int) -> None:
-    """The end of a mass cancel: `count` orders went before it."""
-    out.append(
-        _pack(
-            *(out.seq, out.index, _MASS_CANCELED, row[1], 0, row[10], row[9], row[7], row[8], 0, row[11]),
-            *(0, count, 0, 0, 0, 0, 0, 0, 0, out.now_ns, 0, 0, 0, 0),
-        )
+def mass_canceled(out: Output, command: OrderCommand, *, count: int) -> None:
+    """MASS_CANCELED, the end of a mass cancel: `count` orders went before it."""
+    records.event(
+        out,
+        kind=EventKind.MASS_CANCELED,
+        side=command.side,
+        instrument=command.instrument,
+        account=command.account,
+        session_id=command.session_id,
+        session_no=command.session_no,
+        client_order_id=command.client_order_id,
+        quantity_lots=count,
     )
-    out.index += 1
 
 
-def definition(
+def admin_refused(
     out: Output,
-    row: Row,
-    kind: int,
+    command: AnyCommand,
+    code: int,
     *,
-    code: int = 0,
-    account: int | None = None,
     name: bytes = b"",
     tick_micros: int = 0,
     lot_units: int = 0,
     quantity_lots: int = 0,
     amount_micros: int = 0,
 ) -> None:
-    """An administrative outcome; fields that a kind doesn't speak of are 0. `account`: another than the command's."""
-    number = row[9] if account is None else account
-    out.append(
-        DEFINITION_EVENT_ROW.pack(
-            *(out.seq, out.index, kind, 0, code, row[10], number, row[7], row[8]),
-            *(name, tick_micros, lot_units, quantity_lots, amount_micros, b"", row[5], b"", out.now_ns, b""),
-        )
+    """ADMIN_REJECTED, with the definition or the amount that was asked for."""
+    records.definition_event(
+        out,
+        kind=EventKind.ADMIN_REJECTED,
+        code=code,
+        instrument=command.instrument,
+        account=command.account,
+        session_id=command.session_id,
+        session_no=command.session_no,
+        name=name,
+        tick_micros=tick_micros,
+        lot_units=lot_units,
+        quantity_lots=quantity_lots,
+        amount_micros=amount_micros,
+        flags=command.flags,
     )
-    out.index += 1
 
 
-def setting(out: Output, row: Row, kind: int, value: int = 0, previous: int = 0) -> None:
+def defined(out: Output, command: AdminCommand, kind: EventKind) -> None:
+    """INSTRUMENT_DEFINED, ACCOUNT_DEFINED."""
+    is_instrument = kind == EventKind.INSTRUMENT_DEFINED
+    records.definition_event(
+        out,
+        kind=kind,
+        instrument=command.instrument,
+        account=command.account,
+        session_id=command.session_id,
+        session_no=command.session_no,
+        name=command.name,
+        tick_micros=command.tick_micros if is_instrument else 0,
+        lot_units=command.lot_units if is_instrument else 0,
+        flags=command.flags,
+    )
+
+
+def adjusted(
+    out: Output,
+    command: AdminCommand | TransferCommand,
+    kind: EventKind,
+    *,
+    account: Account,
+    quantity_lots: int = 0,
+    amount_micros: int = 0,
+) -> None:
+    """CASH_ADJUSTED, POSITION_ADJUSTED, POSITION_TRANSFERRED: what the account has now."""
+    records.definition_event(
+        out,
+        kind=kind,
+        instrument=command.instrument,
+        account=account.account_id,
+        session_id=command.session_id,
+        session_no=command.session_no,
+        quantity_lots=quantity_lots,
+        amount_micros=amount_micros,
+        flags=command.flags,
+    )
+
+
+def setting(out: Output, command: AnyCommand, kind: EventKind, *, value: int = 0, previous: int = 0) -> None:
     """A SET command other than SET_PHASE was obeyed."""
-    out.append(
-        SETTING_EVENT_ROW.pack(
-            *(out.seq, out.index, kind, 0, 0, row[10], row[9], row[7], row[8]),
-            *(value, previous, 0, 0, 0, 0, b"", 0, b"", out.now_ns, b""),
-        )
+    records.setting_event(
+        out,
+        kind=kind,
+        instrument=command.instrument,
+        account=command.account,
+        session_id=command.session_id,
+        session_no=command.session_no,
+        value=value,
+        previous_value=previous,
     )
-    out.index += 1
 
 
-def session_opened(out: Output, row: Row, gateway: int, previous: int, connection: int) -> None:
-    """Which gateway has the session in `order_id` now, and had it before; its highest connection."""
-    out.append(
-        SETTING_EVENT_ROW.pack(
-            *(out.seq, out.index, _SESSION_OPENED, 0, 0, row[10], row[9], row[7], row[8]),
-            *(gateway, previous, 0, 0, row[12], connection, b"", 0, b"", out.now_ns, b""),
-        )
+def session_opened(out: Output, command: OrderCommand, *, gateway: int, previous: int, connection: int) -> None:
+    """SESSION_OPENED: which gateway has the session in `order_id` now, and had it before; its highest connection."""
+    records.setting_event(
+        out,
+        kind=EventKind.SESSION_OPENED,
+        instrument=command.instrument,
+        account=command.account,
+        session_id=command.session_id,
+        session_no=command.session_no,
+        value=gateway,
+        previous_value=previous,
+        of_session=command.order_id,
+        connection=connection,
     )
-    out.index += 1
 
 
-def notice(out: Output, kind: int, value: int, previous: int, *, account: int = 0, until_ns: int = 0) -> None:
-    """What came to pass without anybody's asking: MARKET_HALTED, MARGIN_CALLED."""
-    out.append(
-        SETTING_EVENT_ROW.pack(
-            *(out.seq, out.index, kind, 0, 0, 0, account, 0, 0),
-            *(value, previous, 0, until_ns, 0, 0, b"", 0, b"", out.now_ns, b""),
-        )
+def market_halted(out: Output, *, level: int, previous: int, until_ns: int) -> None:
+    """MARKET_HALTED: the index has reached a level (*Market-wide breaker*)."""
+    records.setting_event(
+        out,
+        kind=EventKind.MARKET_HALTED,
+        value=level,
+        previous_value=previous,
+        until_ns=until_ns,
     )
-    out.index += 1
 
 
-def phase_changed(out: Output, session: tuple[int, int], book: Book, previous: int) -> None:
-    """The instrument is in another phase (or in the same with new terms). `session`: (id, number) that asked for it."""
-    out.append(
-        SETTING_EVENT_ROW.pack(
-            *(out.seq, out.index, _PHASE_CHANGED, 0, 0, book.instrument.instrument_id, 0, *session),
-            *(book.phase, previous, book.reference, book.until_ns, 0, 0, b"", 0, b"", out.now_ns, b""),
-        )
+def margin_called(out: Output, account: Account, *, equity: int, maintenance: int) -> None:
+    """MARGIN_CALLED: a margin call begins or ends (*Margin accounts*)."""
+    records.setting_event(
+        out,
+        kind=EventKind.MARGIN_CALLED,
+        account=account.account_id,
+        value=equity,
+        previous_value=maintenance,
     )
-    out.index += 1
 
 
-def control(out: Output, row: Row, kind: int) -> None:
+def phase_changed(out: Output, book: Book, asker: Asker, *, previous: int) -> None:
+    """PHASE_CHANGED: the instrument is in another phase, or in the same with new terms (*Phases*)."""
+    records.setting_event(
+        out,
+        kind=EventKind.PHASE_CHANGED,
+        instrument=book.instrument_id,
+        session_id=asker.session_id,
+        session_no=asker.session_no,
+        value=book.phase,
+        previous_value=previous,
+        reference_price_ticks=book.reference,
+        until_ns=book.until_ns,
+    )
+
+
+def control(out: Output, command: ControlCommand, kind: EventKind) -> None:
     """The sequencer's own word in the stream, passed on."""
-    epoch, in_sync, primary, member, sequencer, cause = CONTROL_ROW.unpack(COMMAND_ROW.pack(*row))[13:19]
-    out.append(
-        CONTROL_EVENT_ROW.pack(
-            *(out.seq, out.index, kind, 0, 0, epoch, in_sync, primary, member, sequencer, cause),
-            *(b"", out.now_ns, b""),
-        )
+    records.control_event(
+        out,
+        kind=kind,
+        epoch=command.epoch,
+        in_sync=command.in_sync,
+        primary=command.primary,
+        member=command.member,
+        sequencer=command.sequencer,
+        cause=command.cause,
     )
-    out.index += 1

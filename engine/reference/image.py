@@ -1,10 +1,11 @@
-"""Engine state to snapshot content and back."""
+"""*State*: engine state to snapshot content and back."""
 
 from lockstep.engine.reference.accounts import Account, Position
-from lockstep.engine.reference.book import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_STOP, Book, Instrument, Order
-from lockstep.engine.reference.limits import Limits
+from lockstep.engine.reference.book import Book
+from lockstep.engine.reference.limits import NO_LIMITS, Limits, LimitValues
+from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.sessions import Session
-from lockstep.engine.reference.state import State
+from lockstep.engine.reference.state import Owner, State
 from lockstep.engine.snapshot_format import (
     AccountRow,
     InstrumentRow,
@@ -20,80 +21,131 @@ from lockstep.engine.snapshot_format import (
 
 def image_of(state: State) -> StateImage:
     """All of the state, in canonical order."""
-    accounts = [account for _, account in sorted(state.accounts.items())]
-    books = [book for _, book in sorted(state.books.items())]
-    market = state.market
+    accounts, books = state.accounts.values(), state.books.values()
     return StateImage(
         last_seq=state.last_seq,
         last_timestamp_ns=state.last_timestamp_ns,
         fees_micros=state.fees,
-        market=MarketRow(*market.levels, market.pause_ns, market.day, market.level, market.until_ns),
+        market=_market_row(state),
         instruments=tuple(_instrument_row(book) for book in books),
         accounts=tuple(_account_row(account) for account in accounts),
         positions=tuple(
-            PositionRow(account.account_id, instrument_id, *_position_numbers(position))
+            _position_row(account, instrument_id, position)
             for account in accounts
             for instrument_id, position in sorted(account.positions.items())
-            if any(_position_numbers(position))
+            if position.quantity or position.cost or position.profit or position.opened
         ),
         sessions=tuple(
-            SessionRow(session_id, session.last_no, session.outcomes())
+            SessionRow(session_id=session_id, last_no=session.last_no, outcomes=session.outcomes())
             for session_id, session in sorted(state.sessions.items())
         ),
-        owners=tuple(OwnerRow(session_id, *owner) for session_id, owner in sorted(state.owners.items())),
+        owners=tuple(
+            OwnerRow(session_id=session_id, connection=owner.connection, gateway=owner.gateway)
+            for session_id, owner in sorted(state.owners.items())
+        ),
         orders=tuple(order_row(order) for book in books for order in book.live_orders()),
     )
 
 
-def _position_numbers(position: Position) -> tuple[int, int, int, int]:
-    return position.quantity, position.cost, position.realised, position.opened
-
-
-def _instrument_row(book: Book) -> InstrumentRow:
-    one = book.instrument
-    return InstrumentRow(
-        *(one.instrument_id, one.symbol, one.tick_micros, one.lot_units),
-        *(book.phase, book.next_phase, book.until_ns, book.reference, book.last),
-        *(book.maker_fee_ppm, book.taker_fee_ppm, book.band_ppm, book.collar_ppm),
-        *(book.breaker_ppm, book.breaker_window_ns, book.breaker_pause_ns, book.breaker_phase),
-        *(book.window_start_ns, book.window_price),
-        *(book.initial_ppm, book.maintenance_ppm, book.index_weight, book.close),
+def _market_row(state: State) -> MarketRow:
+    market = state.market
+    level1_ppm, level2_ppm, level3_ppm = market.levels
+    return MarketRow(
+        level1_ppm=level1_ppm,
+        level2_ppm=level2_ppm,
+        level3_ppm=level3_ppm,
+        pause_ns=market.pause_ns,
+        day=market.day,
+        level=market.level,
+        until_ns=market.until_ns,
     )
 
 
-def _account_row(one: Account) -> AccountRow:
-    limits = one.limits
-    numbers = (0,) * 12
-    if limits is not None:
-        numbers = (*limits.values, limits.day, limits.day_orders, limits.day_trades, limits.tat_ns)
-    days = one.day_trades
-    return AccountRow(one.account_id, one.flags, one.name, one.cash, one.status, *numbers, *days, one.margin_called)
+def _instrument_row(book: Book) -> InstrumentRow:
+    return InstrumentRow(
+        instrument=book.instrument_id,
+        symbol=book.symbol,
+        tick_micros=book.tick_micros,
+        lot_units=book.lot_units,
+        phase=book.phase,
+        next_phase=book.next_phase,
+        until_ns=book.until_ns,
+        reference_ticks=book.reference,
+        last_ticks=book.last,
+        maker_fee_ppm=book.maker_fee_ppm,
+        taker_fee_ppm=book.taker_fee_ppm,
+        band_ppm=book.band_ppm,
+        collar_ppm=book.collar_ppm,
+        breaker_ppm=book.breaker_ppm,
+        breaker_window_ns=book.breaker_window_ns,
+        breaker_pause_ns=book.breaker_pause_ns,
+        breaker_phase=book.breaker_phase,
+        window_start_ns=book.window_start_ns,
+        window_ticks=book.window_price,
+        initial_margin_ppm=book.initial_ppm,
+        maintenance_margin_ppm=book.maintenance_ppm,
+        index_weight=book.index_weight,
+        close_ticks=book.close,
+    )
+
+
+def _account_row(account: Account) -> AccountRow:
+    limits = account.limits or Limits(NO_LIMITS)
+    day_trade1, day_trade2, day_trade3, day_trade4 = account.day_trades
+    return AccountRow(
+        account=account.account_id,
+        flags=account.flags,
+        name=account.name,
+        cash_micros=account.cash,
+        status=account.status,
+        **limits.values._asdict(),
+        day=limits.day,
+        day_orders=limits.orders_today,
+        day_trades=limits.trades_today,
+        tat_ns=limits.tat_ns,
+        day_trade1=day_trade1,
+        day_trade2=day_trade2,
+        day_trade3=day_trade3,
+        day_trade4=day_trade4,
+        margin_called=account.margin_called,
+    )
+
+
+def _position_row(account: Account, instrument_id: int, position: Position) -> PositionRow:
+    return PositionRow(
+        account=account.account_id,
+        instrument=instrument_id,
+        quantity_lots=position.quantity,
+        cost_micros=position.cost,
+        realised_micros=position.profit,
+        opened_day=position.opened,
+    )
 
 
 def order_row(order: Order) -> OrderRow:
     """A live order."""
     return OrderRow(
-        order.order_id,
-        order.client_order_id,
-        order.session_id,
-        order.account.account_id,
-        order.book.instrument.instrument_id,
-        order.side,
-        order.order_type,
-        order.tif,
-        order.price,
-        order.held,
-        order.quantity,
-        order.leaves,
-        order.place,
-        order.stp,
-        order.flags,
-        order.display,
-        order.shown,
-        order.expire_ns,
-        order.stop,
-        order.trail,
-        order.lot_micros,
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
+        session_id=order.session_id,
+        account=order.account.account_id,
+        instrument=order.book.instrument_id,
+        side=order.side,
+        order_type=order.order_type,
+        tif=order.tif,
+        price_ticks=order.price,
+        held_ticks=order.held,
+        quantity_lots=order.quantity,
+        leaves_lots=order.leaves,
+        place=order.place,
+        stp=order.stp,
+        flags=order.flags,
+        display_lots=order.display,
+        shown_lots=order.shown,
+        expire_ns=order.expire_ns,
+        stop_price_ticks=order.stop_price,
+        trail_ticks=order.trail,
+        lot_micros=order.lot_micros,
     )
 
 
@@ -107,64 +159,82 @@ def state_of(image: StateImage) -> State:
     state.last_seq = image.last_seq
     state.last_timestamp_ns = image.last_timestamp_ns
     state.fees = image.fees_micros
-    market = image.market
-    state.market.set(market[:3], market.pause_ns)
-    state.market.day, state.market.level, state.market.until_ns = market[4:]
+    _restore_market(state, image.market)
     for definition in image.instruments:
         book = _book_of(definition)
-        state.books[definition.instrument] = state.symbols[definition.symbol] = book
+        state.books[book.instrument_id] = state.symbols[book.symbol] = book
     for owner in image.accounts:
-        account = Account(owner.account, owner.name, owner.flags)
-        account.cash = owner.cash_micros
-        account.status = owner.status
-        if any(owner[5:13]):
-            account.limits = Limits(owner[5:13])
-            account.limits.day, account.limits.day_orders, account.limits.day_trades, account.limits.tat_ns = owner[
-                13:17
-            ]
-        account.day_trades = owner[17:21]
-        account.margin_called = bool(owner.margin_called)
-        state.accounts[owner.account] = state.account_names[owner.name] = account
+        account = _account_of(owner)
+        state.accounts[account.account_id] = state.account_names[account.name] = account
     for session in image.sessions:
         state.sessions[session.session_id] = Session.restore(session.last_no, session.outcomes)
-    state.owners = {owner.session_id: (owner.connection, owner.gateway) for owner in image.owners}
+    state.owners = {one.session_id: Owner(connection=one.connection, gateway=one.gateway) for one in image.owners}
     for held in image.positions:
         account, _ = _known(state, held)
         position = account.position(held.instrument)
-        position.quantity, position.cost, position.realised, position.opened = held[2:]
+        position.quantity = held.quantity_lots
+        position.cost = held.cost_micros
+        position.profit = held.realised_micros
+        position.opened = held.opened_day
     for row in image.orders:
-        account, book = _known(state, row)
-        _restore_order(state, account, book, row)
+        _restore_order(state, row)
     return state
 
 
+def _restore_market(state: State, row: MarketRow) -> None:
+    market = state.market
+    market.set((row.level1_ppm, row.level2_ppm, row.level3_ppm), row.pause_ns)
+    market.day = row.day
+    market.level = row.level
+    market.until_ns = row.until_ns
+
+
 def _book_of(row: InstrumentRow) -> Book:
-    book = Book(Instrument(row.instrument, row.symbol, row.tick_micros, row.lot_units))
-    book.phase, book.next_phase, book.until_ns = row.phase, row.next_phase, row.until_ns
-    book.reference, book.last = row.reference_ticks, row.last_ticks
-    book.set_fees(row.maker_fee_ppm, row.taker_fee_ppm)
-    book.band_ppm, book.collar_ppm, book.breaker_ppm = row.band_ppm, row.collar_ppm, row.breaker_ppm
-    book.breaker_window_ns, book.breaker_pause_ns = row.breaker_window_ns, row.breaker_pause_ns
+    book = Book(instrument_id=row.instrument, symbol=row.symbol, tick_micros=row.tick_micros, lot_units=row.lot_units)
+    book.phase = row.phase
+    book.next_phase = row.next_phase
+    book.until_ns = row.until_ns
+    book.reference = row.reference_ticks
+    book.last = row.last_ticks
+    book.maker_fee_ppm = row.maker_fee_ppm
+    book.taker_fee_ppm = row.taker_fee_ppm
+    book.band_ppm = row.band_ppm
+    book.collar_ppm = row.collar_ppm
+    book.breaker_ppm = row.breaker_ppm
+    book.breaker_window_ns = row.breaker_window_ns
+    book.breaker_pause_ns = row.breaker_pause_ns
     book.breaker_phase = row.breaker_phase
-    book.window_start_ns, book.window_price = row.window_start_ns, row.window_ticks
-    book.initial_ppm, book.maintenance_ppm = row.initial_margin_ppm, row.maintenance_margin_ppm
-    book.index_weight, book.close = row.index_weight, row.close_ticks
+    book.window_start_ns = row.window_start_ns
+    book.window_price = row.window_ticks
+    book.initial_ppm = row.initial_margin_ppm
+    book.maintenance_ppm = row.maintenance_margin_ppm
+    book.index_weight = row.index_weight
+    book.close = row.close_ticks
     return book
 
 
-def _restore_order(state: State, account: Account, book: Book, row: OrderRow) -> None:
-    order = Order(
-        *(row.order_id, row.client_order_id, row.session_id, account, account.position(row.instrument), book),
-        *(row.side, row.order_type, row.tif, row.price_ticks, row.quantity_lots, row.lot_micros),
-    )
+def _account_of(row: AccountRow) -> Account:
+    account = Account(account_id=row.account, name=row.name, flags=row.flags)
+    account.cash = row.cash_micros
+    account.status = row.status
+    values = LimitValues(**{name: getattr(row, name) for name in LimitValues._fields})
+    if values != NO_LIMITS:
+        account.limits = Limits(values)
+        account.limits.day = row.day
+        account.limits.orders_today = row.day_orders
+        account.limits.trades_today = row.day_trades
+        account.limits.tat_ns = row.tat_ns
+    account.day_trades = (row.day_trade1, row.day_trade2, row.day_trade3, row.day_trade4)
+    account.margin_called = bool(row.margin_called)
+    return account
+
+
+def _restore_order(state: State, row: OrderRow) -> None:
+    account, book = _known(state, row)
+    order = Order(row, order_id=row.order_id, account=account, book=book)
     order.held = row.held_ticks
     order.leaves = row.leaves_lots
-    order.stp = row.stp
-    order.flags = row.flags
-    order.display = row.display_lots
-    order.expire_ns = row.expire_ns
-    order.stop = row.stop_price_ticks
-    order.trail = row.trail_ticks
+    order.lot_micros = row.lot_micros
     if row.place == IN_BOOK:
         state.rest(order)
         order.shown = row.shown_lots

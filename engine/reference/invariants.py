@@ -2,10 +2,12 @@
 
 from collections import Counter
 
-from lockstep.engine.reference.book import IN_BOOK, MARKET, WAITS_FOR_CLOSE, WAITS_FOR_STOP, Book, Half, Order
+from lockstep.engine.reference.book import Book, Half
 from lockstep.engine.reference.engine import ReferenceEngine
+from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.state import State
-from lockstep.stream.records import I64_MAX, REMEMBERED_NUMBERS, OrderFlag, Phase, Side, TimeInForce
+from lockstep.engine.reference.stops import next_set_off
+from lockstep.stream.records import I64_MAX, REMEMBERED_NUMBERS, OrderType, Phase, Side
 
 
 class InvariantBroken(AssertionError):
@@ -31,11 +33,9 @@ def check_invariants(
     state = engine.state
     live: dict[int, Order] = {}
     for number, book in state.books.items():
-        _require(book.instrument.instrument_id == number, f"book {number} is filed under another id")
+        _require(book.instrument_id == number, f"book {number} is filed under another id")
         _check_book(book, live)
     _require(live == state.orders, "the map of live orders is not what rests in the books or waits")
-    expiries = sorted((order.expire_ns, order.order_id) for order in live.values() if order.tif == TimeInForce.GTD)
-    _require(expiries == list(state.expiries), "the GTD orders are not filed under their expiries")
     _check_sessions(state)
     _check_accounts(state, live)
     if cash_micros is not None:
@@ -55,63 +55,55 @@ def _check_book(book: Book, live: dict[int, Order]) -> None:
     _check_half(book, book.bids, Side.BUY, live)
     _check_half(book, book.asks, Side.SELL, live)
     _check_waiting(book, live)
-    if book.phase == Phase.CONTINUOUS and book.bids.best is not None and book.asks.best is not None:
-        bid, ask = book.bids.best.price, book.asks.best.price
-        _require(bid < ask, f"book {book.instrument.instrument_id} is crossed: {bid} >= {ask}")
+    bid, ask = book.bids.best(), book.asks.best()
+    if book.phase == Phase.CONTINUOUS and bid is not None and ask is not None:
+        _require(bid.price < ask.price, f"book {book.instrument_id} is crossed: {bid.price} >= {ask.price}")
 
 
 def _check_half(book: Book, half: Half, side: Side, live: dict[int, Order]) -> None:
-    first = half.levels.peekitem(0)[1] if half.levels else None
-    _require(half.best is first, f"best {side.name} of book {book.instrument.instrument_id} is stale")
-    for key, level in half.levels.items():
+    _require(half.side == side, f"the halves of book {book.instrument_id} are exchanged")
+    for price, level in half.levels.items():
         everyone = list(level.by_priority())
-        _require(bool(everyone), f"level {level.price} is empty")
-        _require(level.key == key == (-level.price if side == Side.BUY else level.price), f"level {level.price} key")
-        _require(level.quantity == sum(order.leaves for order in everyone), f"level {level.price} quantity")
-        _require(level.unseen == sum(order.is_unseen for order in everyone), f"level {level.price} unseen")
-        filed = [*level.orders, *level.hidden]
-        _require(filed == [order.order_id for order in everyone], f"level {level.price} files orders wrongly")
+        _require(bool(everyone), f"level {price} is empty")
+        _require(level.price == price, f"level {level.price} is filed under {price}")
+        filed = [*level.displayed, *level.hidden]
+        _require(filed == [order.order_id for order in everyone], f"level {price} files orders wrongly")
         for order in everyone:
             what = f"order {order.order_id}"
-            hidden = order.order_id in level.hidden
             _require(order.order_id not in live, f"{what} rests twice")
-            _require(order.level is level and order.book is book and order.place == IN_BOOK, f"{what}: wrong place")
-            _require(order.held == level.price and order.side == side, f"{what} rests at a wrong price or side")
-            _require(order.is_named or order.order_type == MARKET, f"{what} rests at a price that is not its own")
+            _require(order.book is book and order.place == IN_BOOK, f"{what}: wrong place")
+            _require(order.held == price and order.side == side, f"{what} rests at a wrong price or side")
+            is_market = order.order_type == OrderType.MARKET
+            _require(order.is_named or is_market, f"{what} rests at a price that is not its own")
             _require(0 < order.leaves <= order.quantity, f"{what} has {order.leaves} of {order.quantity} lots open")
-            _require(hidden == bool(order.flags & OrderFlag.HIDDEN), f"{what} is in the wrong queue")
+            _require((order.order_id in level.hidden) == order.is_hidden, f"{what} is in the wrong queue")
             peak_is_good = 0 < order.shown <= min(order.display, order.leaves) if order.display else not order.shown
             _require(peak_is_good, f"{what} shows {order.shown} of {order.leaves}, its peak is {order.display}")
             live[order.order_id] = order
 
 
 def _check_waiting(book: Book, live: dict[int, Order]) -> None:
-    stops = book.stops
-    for place, side, waiting in (
-        (WAITS_FOR_STOP, Side.BUY, stops.buys),
-        (WAITS_FOR_STOP, Side.SELL, stops.sells),
-        (WAITS_FOR_CLOSE, 0, book.for_close),
-    ):
-        for order in waiting.values():
-            _require(order.order_id not in live, f"order {order.order_id} waits twice")
-            _require(order.place == place and order.book is book, f"order {order.order_id} waits at a wrong place")
-            _require(side in (0, order.side), f"order {order.order_id} waits on the wrong side")
-            live[order.order_id] = order
-    for side_of_stops, sign in ((stops.buys, 1), (stops.sells, -1)):
-        for key, order in side_of_stops.items():
-            _require(key == (sign * order.stop, order.order_id), f"stop order {order.order_id} is filed wrongly")
-    trailing = {o.order_id for o in (*stops.buys.values(), *stops.sells.values()) if o.trail}
-    _require(trailing == set(stops.trailing), f"book {book.instrument.instrument_id}: trailing stops")
+    for side, stops in ((Side.BUY, book.stop_buys), (Side.SELL, book.stop_sells)):
+        turns = [(order.stop_price if side == Side.BUY else -order.stop_price, order.order_id) for order in stops]
+        _require(turns == sorted(turns), f"stops of book {book.instrument_id} are not in their order: {turns}")
+        _require(all(order.side == side for order in stops), f"a stop of book {book.instrument_id} is on a wrong side")
+    stops_by_id = {order.order_id: order for order in book.stops()}
+    for place, waiting in ((WAITS_FOR_STOP, stops_by_id), (WAITS_FOR_CLOSE, book.for_close)):
+        for order_id, order in waiting.items():
+            _require(order.order_id == order_id, f"order {order.order_id} is filed under {order_id}")
+            _require(order_id not in live, f"order {order_id} waits twice")
+            _require(order.place == place and order.book is book, f"order {order_id} waits at a wrong place")
+            _require(order.is_stop == (place == WAITS_FOR_STOP), f"order {order_id} waits for the wrong thing")
+            live[order_id] = order
     if book.phase == Phase.CONTINUOUS and book.last:
-        due = stops.next(book.last)
-        _require(due is None, "a stop order that is reached waits on")
+        _require(next_set_off(book) is None, "a stop order that is reached waits on")
 
 
 def _check_sessions(state: State) -> None:
     _require(0 not in state.sessions, "session 0 is numbered")
     for number, session in state.sessions.items():
         last = session.last_no
-        seqs = [session.outcome(one)[0] for one in range(max(1, last - REMEMBERED_NUMBERS + 1), last + 1)]
+        seqs = [session.outcome(one).seq for one in range(max(1, last - REMEMBERED_NUMBERS + 1), last + 1)]
         kept = len(session.outcomes()) // 16
         _require(kept == len(seqs), f"session {number} keeps {kept} outcomes of {last}")
         _require(seqs == sorted(set(seqs)) and seqs[-1] <= state.last_seq, f"session {number} outcomes")
@@ -133,10 +125,7 @@ def _check_accounts(state: State, live: dict[int, Order]) -> None:
         for instrument, position in account.positions.items():
             bound = sum(o.leaves for o in own.values() if o.side == Side.SELL and o.book is state.books[instrument])
             _require(bound == position.reserved, f"account {number} reserves {position.reserved} of {instrument}")
-            buying = sum(o.leaves for o in own.values() if o.side == Side.BUY and o.book is state.books[instrument])
-            _require(buying == position.buying, f"account {number} counts {position.buying} to buy of {instrument}")
+            open_buys = sum(o.leaves for o in own.values() if o.side == Side.BUY and o.book is state.books[instrument])
+            _require(open_buys == position.open_buys, f"account {number} buys {position.open_buys} of {instrument}")
             _require(position.cost >= 0 and (position.quantity != 0 or position.cost == 0), f"account {number} cost")
             _require(account.goes_short or position.quantity >= bound, f"account {number} can't deliver")
-        for order in own.values():
-            mine = account.positions.get(order.book.instrument.instrument_id)
-            _require(mine is order.position, f"order {order.order_id} points to another position")

@@ -1,87 +1,80 @@
-"""An account's pre-trade limits, and the counters that they are held against.
+"""An account's pre-trade limits, and the counters that they are held against (*Limits of an account*).
 
-Counters exist only while a limit is set, so an account without limits pays nothing for them. Time is stamped time:
-a day is counted from midnight UTC, the token bucket is kept as its theoretical arrival time (one number, no rounding).
+Counters exist only while a limit is set. Time is stamped time: a day is counted from midnight UTC, the token bucket is
+kept as its theoretical arrival time (one number, no rounding).
 """
 
-from typing import Final
-
-from lockstep.stream.codes import Code
+from typing import Final, NamedTuple
 
 DAY_NS: Final = 86_400 * 10**9
 SECOND_NS: Final = 10**9
 
-LimitValues = tuple[int, int, int, int, int, int, int, int]
-"""max_order_lots, max_order_micros, max_position_lots, max_orders_per_day, orders_per_second, burst_orders,
-max_orders_per_trade, max_concentration_ppm; 0 is no limit."""
+
+class LimitValues(NamedTuple):
+    """What SET_RISK_LIMITS sets; 0 is no limit."""
+
+    max_order_lots: int = 0
+    max_order_micros: int = 0
+    max_position_lots: int = 0
+    max_orders_per_day: int = 0
+    orders_per_second: int = 0
+    burst_orders: int = 0
+    max_orders_per_trade: int = 0
+    max_concentration_ppm: int = 0
+
+
+NO_LIMITS: Final = LimitValues()
 
 
 class Limits:
-    """Limits (`docs/engine.md`, *Limits of an account*) and counters."""
+    """The limits of an account that has any, and its counters."""
 
-    __slots__ = (
-        "burst_orders",
-        "day",
-        "day_orders",
-        "day_trades",
-        "max_concentration_ppm",
-        "max_order_lots",
-        "max_order_micros",
-        "max_orders_per_day",
-        "max_orders_per_trade",
-        "max_position_lots",
-        "orders_per_second",
-        "tat_ns",
-    )
+    __slots__ = ("day", "orders_today", "tat_ns", "trades_today", "values")
 
     def __init__(self, values: LimitValues) -> None:
-        self.day = self.day_orders = self.day_trades = 0
+        self.values = values
+        # The stamped day of the two counters.
+        self.day = self.orders_today = self.trades_today = 0
         self.tat_ns = 0
-        self.set(values)
 
-    def set(self, values: LimitValues) -> None:
-        """New limits; the counters go on."""
-        self.max_order_lots, self.max_order_micros, self.max_position_lots = values[:3]
-        self.max_orders_per_day, self.orders_per_second, self.burst_orders = values[3:6]
-        self.max_orders_per_trade, self.max_concentration_ppm = values[6:]
+    def are_orders_used_up(self, now_ns: int) -> bool:
+        """*New order* check 23: no more orders today."""
+        orders, _ = self._today(now_ns)
+        return bool(self.values.max_orders_per_day) and orders >= self.values.max_orders_per_day
 
-    @property
-    def values(self) -> LimitValues:
-        """The limits alone."""
-        return (
-            *(self.max_order_lots, self.max_order_micros, self.max_position_lots, self.max_orders_per_day),
-            *(self.orders_per_second, self.burst_orders, self.max_orders_per_trade, self.max_concentration_ppm),
-        )
+    def has_token(self, now_ns: int) -> bool:
+        """*New order* check 24: a token is there."""
+        if not self.values.orders_per_second:
+            return True
+        return self.tat_ns - now_ns <= (self.values.burst_orders - 1) * self._interval_ns()
 
-    def count_refusal(self, now_ns: int) -> Code:
-        """Why one more order is too many; counts nothing."""
-        today = now_ns // DAY_NS == self.day
-        orders = self.day_orders if today else 0
-        trades = self.day_trades if today else 0
-        if self.max_orders_per_day and orders >= self.max_orders_per_day:
-            return Code.DAILY_ORDER_LIMIT
-        if self.orders_per_second:
-            interval = SECOND_NS // self.orders_per_second
-            if self.tat_ns - now_ns > (self.burst_orders - 1) * interval:
-                return Code.ORDER_RATE
-        if self.max_orders_per_trade and orders + 1 > self.max_orders_per_trade * max(trades, 1):
-            return Code.ORDER_TO_TRADE_RATIO
-        return Code.OK
+    def are_trades_missing(self, now_ns: int) -> bool:
+        """*New order* check 25: one more order is too many for the trades of today."""
+        orders, trades = self._today(now_ns)
+        most = self.values.max_orders_per_trade
+        return bool(most) and orders + 1 > most * max(trades, 1)
 
     def count_order(self, now_ns: int) -> None:
         """An order was accepted."""
-        self._roll(now_ns)
-        self.day_orders += 1
-        if self.orders_per_second:
-            self.tat_ns = max(self.tat_ns, now_ns) + SECOND_NS // self.orders_per_second
+        self._begin_day(now_ns)
+        self.orders_today += 1
+        if self.values.orders_per_second:
+            self.tat_ns = max(self.tat_ns, now_ns) + self._interval_ns()
 
     def count_trade(self, now_ns: int) -> None:
         """The account was one side of a trade."""
-        self._roll(now_ns)
-        self.day_trades += 1
+        self._begin_day(now_ns)
+        self.trades_today += 1
 
-    def _roll(self, now_ns: int) -> None:
+    def _interval_ns(self) -> int:
+        return SECOND_NS // self.values.orders_per_second
+
+    def _today(self, now_ns: int) -> tuple[int, int]:
+        """Orders and trades of the stamped day."""
+        return (self.orders_today, self.trades_today) if now_ns // DAY_NS == self.day else (0, 0)
+
+    def _begin_day(self, now_ns: int) -> None:
         day = now_ns // DAY_NS
         if day != self.day:
             self.day = day
-            self.day_orders = self.day_trades = 0
+            self.orders_today = self.trades_today = 0

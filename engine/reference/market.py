@@ -1,4 +1,4 @@
-"""The market as a whole: its index, and the breaker that halts everything when that falls."""
+"""*Market-wide breaker*: the market's index, and the terms of the breaker that halts everything when that falls."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from lockstep.engine.reference.book import PPM, Book
 from lockstep.engine.reference.limits import DAY_NS
 
 Levels = tuple[int, int, int]
-"""Falls in millionths of the previous close; 0: no such level."""
+"""Falls of levels 1, 2 and 3 in millionths of the previous close; 0: no such level."""
 
 
 class Market:
@@ -30,7 +30,12 @@ class Market:
 
     def level_of(self, books: Iterable[Book]) -> int:
         """Highest level that the index stands at; 0: at none."""
-        members = [book for book in books if book.index_weight and book.close]
+        members = [book for book in books if is_in_index(book)]
         base = sum(book.index_weight * book.close for book in members)
-        fall = base - sum(book.index_weight * (book.last or book.close) for book in members)
-        return max((at for at, ppm in enumerate(self.levels, 1) if ppm and fall * PPM >= ppm * base), default=0)
+        now = sum(book.index_weight * (book.last or book.close) for book in members)
+        return max((at for at, ppm in enumerate(self.levels, 1) if ppm and (base - now) * PPM >= ppm * base), default=0)
+
+
+def is_in_index(book: Book) -> bool:
+    """Whether the index has the instrument."""
+    return book.index_weight > 0 and book.close > 0

@@ -1,70 +1,75 @@
-"""Commands that take off many orders at once: mass cancel, kill switch, cancel on disconnect."""
+"""Commands that take off many orders at once: *Mass cancel* with the kill switch, *Cancel on disconnect*."""
 
 from collections.abc import Iterable
 from typing import Final
 
 from lockstep.engine.reference import events
-from lockstep.engine.reference.book import Order
-from lockstep.engine.reference.events import Output
-from lockstep.engine.reference.rows import Row
-from lockstep.engine.reference.state import State
+from lockstep.engine.reference.events import Asker, asker_of
+from lockstep.engine.reference.order import Order
+from lockstep.engine.reference.output import Output
+from lockstep.engine.reference.records import OrderCommand
+from lockstep.engine.reference.state import Owner, State
+from lockstep.engine.reference.words import BANNED, KILLED
 from lockstep.stream.codes import Code
-from lockstep.stream.records import AccountStatus, EventKind, MassCancelFlag
+from lockstep.stream.records import EventKind, MassCancelFlag
 
 BLOCK: Final = int(MassCancelFlag.BLOCK)
+_NO_OWNER: Final = Owner(connection=0, gateway=0)
 
 
-def mass_cancel(state: State, row: Row, out: Output) -> None:
+def mass_cancel(state: State, command: OrderCommand, out: Output) -> None:
     """MASS_CANCEL: all live orders of an account, an instrument, a session, a side, or what these have in common."""
-    side, bits, account_id, instrument_id, session_id = row[1], row[5], row[9], row[10], row[12]
-    account = state.accounts.get(account_id)
-    if account is None and (account_id or not (instrument_id or session_id)):
-        events.refused(out, row, EventKind.REJECTED, Code.UNKNOWN_ACCOUNT)
+    account = state.accounts.get(command.account)
+    names_something = command.account or command.instrument or command.order_id
+    if not names_something or (command.account and account is None):
+        events.refused(out, command, EventKind.REJECTED, Code.UNKNOWN_ACCOUNT)
         return
-    if bits & ~BLOCK or (bits and account is None):
-        events.refused(out, row, EventKind.REJECTED, Code.NOT_SUPPORTED)
+    if command.flags & ~BLOCK or (command.flags and account is None):
+        events.refused(out, command, EventKind.REJECTED, Code.NOT_SUPPORTED)
         return
-    if bits and account is not None and account.status != AccountStatus.BANNED:
-        account.status = int(AccountStatus.KILLED)
-    chosen = [
-        order
-        for order in (state.orders if account is None else account.orders).values()
-        if (not side or order.side == side)
-        and (not instrument_id or order.book.instrument.instrument_id == instrument_id)
-        and (not session_id or order.session_id == session_id)
-    ]
-    events.mass_canceled(out, row, cancel_all(state, chosen, row, Code.MASS_CANCEL, out))
+    if command.flags and account is not None and account.status != BANNED:
+        account.status = KILLED
+    chosen = [order for order in state.orders.values() if _fits(order, command)]
+    events.mass_canceled(out, command, count=cancel_all(state, chosen, asker_of(command), Code.MASS_CANCEL, out))
 
 
-def session_opened(state: State, row: Row, out: Output) -> None:
+def _fits(order: Order, command: OrderCommand) -> bool:
+    """0 fits all."""
+    return (
+        command.account in (0, order.account.account_id)
+        and command.instrument in (0, order.book.instrument_id)
+        and command.side in (0, order.side)
+        and command.order_id in (0, order.session_id)
+    )
+
+
+def session_opened(state: State, command: OrderCommand, out: Output) -> None:
     """SESSION_OPENED: this connection's end is the session's, unless a later one was opened before."""
-    gateway, connection, session_id = row[6], row[11], row[12]
-    latest, previous = state.owners.get(session_id, (0, 0))
-    if connection > latest:
-        state.owners[session_id] = (connection, gateway)
-        events.session_opened(out, row, gateway, previous, connection)
-    else:
-        events.session_opened(out, row, previous, previous, latest)
+    session_id, connection = command.order_id, command.client_order_id
+    before = state.owners.get(session_id, _NO_OWNER)
+    now = before
+    if connection > before.connection:
+        now = state.owners[session_id] = Owner(connection, command.gateway)
+    events.session_opened(out, command, gateway=now.gateway, previous=before.gateway, connection=now.connection)
 
 
-def session_closed(state: State, row: Row, out: Output) -> None:
+def session_closed(state: State, command: OrderCommand, out: Output) -> None:
     """SESSION_CLOSED: a gateway has lost a session that wants its orders canceled then. It may be elsewhere by now.
 
     Its latest connection is kept: what is said late of it, or of an earlier one, must not open the session again.
     """
-    gateway, connection, session_id = row[6], row[11], row[12]
+    session_id, connection = command.order_id, command.client_order_id
     chosen: list[Order] = []
-    if gateway and state.owners.get(session_id) == (connection, gateway):
-        state.owners[session_id] = (connection, 0)
+    if command.gateway and state.owners.get(session_id) == Owner(connection, command.gateway):
+        state.owners[session_id] = Owner(connection, gateway=0)
         chosen = [order for order in state.orders.values() if order.session_id == session_id]
-    events.mass_canceled(out, row, cancel_all(state, chosen, row, Code.DISCONNECTED, out))
+    events.mass_canceled(out, command, count=cancel_all(state, chosen, asker_of(command), Code.DISCONNECTED, out))
 
 
-def cancel_all(state: State, orders: Iterable[Order], row: Row, code: Code, out: Output) -> int:
+def cancel_all(state: State, orders: Iterable[Order], asker: Asker, code: Code, out: Output) -> int:
     """Take off orders in order of exchange id; how many they were."""
-    count = 0
-    for order in sorted(orders, key=lambda order: order.order_id):
+    chosen = sorted(orders, key=lambda order: order.order_id)
+    for order in chosen:
         state.withdraw(order)
-        events.taken_off(out, row[7], row[8], order, order.leaves, code)
-        count += 1
-    return count
+        events.taken_off(out, order, asker, lots=order.leaves, code=code)
+    return len(chosen)

@@ -1,18 +1,30 @@
 """Parts of the state as the rows of `lockstep.engine.pages`."""
 
-import struct
-from itertools import islice
-from typing import Final
+from typing import Any
 
-from lockstep.engine.pages import MAX_POSITIONS, AccountsPage, InstrumentsPage, OrdersPage
+import numpy as np
+
+from lockstep.engine.pages import (
+    ACCOUNT_COLUMNS,
+    INSTRUMENT_COLUMNS,
+    MAX_POSITIONS,
+    POSITION_COLUMNS,
+    AccountsPage,
+    InstrumentsPage,
+    OrdersPage,
+)
 from lockstep.engine.reference.accounts import Account
 from lockstep.engine.reference.image import order_row
 from lockstep.engine.reference.state import State
 from lockstep.engine.snapshot_format import ORDER_COLUMNS, encode_order
 
-_ACCOUNT: Final = struct.Struct("<II32sqqBI")
-_POSITION: Final = struct.Struct("<Iqqqq")
-_INSTRUMENT: Final = struct.Struct("<I32sqqBq")
+
+def _record(columns: "np.dtype[Any]", **fields: int | bytes) -> bytes:
+    """One row with these columns."""
+    row = np.zeros(1, dtype=columns)
+    for name, value in fields.items():
+        row[name] = value
+    return row.tobytes()
 
 
 def orders_page(state: State, account: int, after: int, limit: int) -> OrdersPage:
@@ -20,7 +32,7 @@ def orders_page(state: State, account: int, after: int, limit: int) -> OrdersPag
     owner = state.accounts.get(account)
     if owner is None:
         return OrdersPage(b"", (account, after), more=False)
-    found = list(islice(owner.orders.irange(after, inclusive=(False, True)), limit + 1))
+    found = sorted(order_id for order_id in owner.orders if order_id > after)[: limit + 1]
     rows = b"".join(encode_order(order_row(owner.orders[order_id])) for order_id in found[:limit])
     last = found[:limit][-1] if found else after
     return OrdersPage(rows, (account, last), more=len(found) > limit)
@@ -40,7 +52,7 @@ def all_orders_page(state: State, after: tuple[int, int], limit: int) -> OrdersP
         page = orders_page(state, number, last, room)
         parts.append(page.rows)
         room -= len(page.rows) // ORDER_COLUMNS.itemsize
-        last = page.after[1]
+        _, last = page.after
         if page.more:
             return OrdersPage(b"".join(parts), (account, last), more=True)
     return OrdersPage(b"".join(parts), (account, last), more=False)
@@ -57,8 +69,18 @@ def accounts_page(state: State, after: int, limit: int) -> AccountsPage:
         if len(rows) == limit or (rows and looked > MAX_POSITIONS):
             return AccountsPage(b"".join(rows), b"".join(positions), after, more=True)
         held = _positions(account)
-        numbers = (account.cash, account.reserved, account.status, len(held))
-        rows.append(_ACCOUNT.pack(number, account.flags, account.name, *numbers))
+        rows.append(
+            _record(
+                ACCOUNT_COLUMNS,
+                account=number,
+                flags=account.flags,
+                name=account.name,
+                cash_micros=account.cash,
+                reserved_micros=account.reserved,
+                status=account.status,
+                positions=len(held),
+            )
+        )
         positions += held
         after = number
     return AccountsPage(b"".join(rows), b"".join(positions), after, more=False)
@@ -66,9 +88,16 @@ def accounts_page(state: State, after: int, limit: int) -> AccountsPage:
 
 def _positions(account: Account) -> list[bytes]:
     return [
-        _POSITION.pack(instrument, position.quantity, position.reserved, position.cost, position.realised)
+        _record(
+            POSITION_COLUMNS,
+            instrument=instrument,
+            quantity_lots=position.quantity,
+            reserved_lots=position.reserved,
+            cost_micros=position.cost,
+            realised_micros=position.profit,
+        )
         for instrument, position in sorted(account.positions.items())
-        if position.quantity or position.reserved or position.realised
+        if position.quantity or position.reserved or position.profit
     ]
 
 
@@ -79,7 +108,16 @@ def instruments_page(state: State, after: int, limit: int) -> InstrumentsPage:
         if len(rows) == limit:
             return InstrumentsPage(b"".join(rows), after, more=True)
         book = state.books[number]
-        one = book.instrument
-        rows.append(_INSTRUMENT.pack(number, one.symbol, one.tick_micros, one.lot_units, book.phase, book.last))
+        rows.append(
+            _record(
+                INSTRUMENT_COLUMNS,
+                instrument=number,
+                symbol=book.symbol,
+                tick_micros=book.tick_micros,
+                lot_units=book.lot_units,
+                phase=book.phase,
+                last_price_ticks=book.last,
+            )
+        )
         after = number
     return InstrumentsPage(b"".join(rows), after, more=False)

@@ -1,122 +1,130 @@
-"""REPLACE: new terms for a live order, in the book or waiting. Checks first, as for a new order."""
+"""*Replace*: new terms for a live order, in the book or waiting. Checks first, as for a new order."""
 
-from lockstep.engine.reference import events
-from lockstep.engine.reference.book import CONTINUOUS, IN_BOOK, LIMIT, MARKET, STOP_LIMIT, WAITS_FOR_STOP, Order
-from lockstep.engine.reference.events import Output
-from lockstep.engine.reference.funds import exposure_refusal, funds_refusal, range_refusal, status_refusal
+from typing import Final
+
+from lockstep.engine.reference import checks, events
+from lockstep.engine.reference.cancel import addressed_order
+from lockstep.engine.reference.checks import Check, first_refusal
+from lockstep.engine.reference.entry import Entry
+from lockstep.engine.reference.events import BOOKS, LOST_PRIORITY, WAITS, Before
 from lockstep.engine.reference.matching import enter
-from lockstep.engine.reference.orders import TAKES_NOTHING, addressed_order, crosses
-from lockstep.engine.reference.phases import aftermath, set_off_stops
-from lockstep.engine.reference.rows import Row
+from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_STOP, Order
+from lockstep.engine.reference.output import Output
+from lockstep.engine.reference.records import OrderCommand
 from lockstep.engine.reference.state import State
-from lockstep.engine.reference.terms import DISPLAY_RATIO, POST_ONLY
+from lockstep.engine.reference.stops import after_trading, cascade
+from lockstep.engine.reference.words import CONTINUOUS, MARKET
+from lockstep.engine.reference.worth import lot_micros_of, worth_of
 from lockstep.stream.codes import Code
-from lockstep.stream.records import I64_MAX, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, EventKind
+from lockstep.stream.records import EventKind
+
+CHECKS: Final[tuple[Check, ...]] = (
+    checks.account_status,
+    checks.phase_of_replace,
+    checks.quantity,
+    checks.price,
+    checks.stop_price,
+    checks.display_ratio,
+    checks.band,
+    checks.collar,
+    checks.order_size,
+    checks.worth_range,
+    checks.order_worth,
+    checks.close_only,
+    checks.position_limit,
+    checks.day_trader,
+    checks.concentration,
+    checks.funds,
+    checks.balances,
+    checks.post_only,
+)
+CHECKS_IF_IT_LESSENS: Final[tuple[Check, ...]] = (
+    checks.phase_of_replace,
+    checks.quantity,
+    checks.price,
+    checks.stop_price,
+    checks.worth_range,
+    checks.funds,
+    checks.balances,
+)
 
 
-def replace(state: State, row: Row, out: Output) -> None:
-    """New price and new open quantity, and for an order that waits for it a new stop price.
-
-    Less at the same price keeps the order's place; anything else puts it behind, and may trade. The order belongs to
-    the session that replaced it from then on, as that is the one that gets its further reports.
-    """
-    order = addressed_order(state, row)
+def replace(state: State, command: OrderCommand, out: Output) -> None:
+    """REPLACE. The order belongs to the session that replaced it from then on."""
+    order = addressed_order(state, command)
     if order is None:
-        events.refused(out, row, EventKind.REPLACE_REJECTED, Code.UNKNOWN_ORDER)
+        events.refused(out, command, EventKind.REPLACE_REJECTED, Code.UNKNOWN_ORDER)
         return
-    price, stop, lots = row[13], row[14], row[15]
-    lessens = price == order.price and lots <= order.leaves and stop in (0, order.stop)
-    code = _refusal(state, order, price, stop, lots, lessens, out.now_ns)
-    if code is not Code.OK:
-        events.refused(out, row, EventKind.REPLACE_REJECTED, code)
+    wanted = _with_new_terms(order, command)
+    entry = Entry(state, wanted, out.now_ns, worth=worth_of(wanted))
+    entry.lessens = _lessens(order, wanted)
+    entry.freed_lots = order.leaves
+    entry.freed_micros = order.lot_micros * order.leaves
+    code = _refusal(entry, command, order)
+    if code is not None:
+        events.refused(out, command, EventKind.REPLACE_REJECTED, code)
         return
-    previous = (order.session_id, order.price, order.leaves)
-    order.session_id = row[7]
-    order.quantity = lots
-    if lessens:
-        order.account.reserve(order, lots - order.leaves)
-        if order.place == IN_BOOK:
-            order.book.own(order.side).reduce(order, lots)
-        order.leaves = lots
-        events.replaced(out, row[8], order, events.BOOKS if order.place == IN_BOOK else events.WAITS, previous)
-        return
-    place = order.place
+    before = Before(order.session_id, order.price, order.leaves)
+    order.session_id = command.session_id
+    order.quantity = wanted.quantity
+    if entry.lessens:
+        _lessen(order, wanted, before, command.session_no, out)
+    else:
+        _move(state, order, wanted, before, command.session_no, out)
+
+
+def _with_new_terms(order: Order, command: OrderCommand) -> Order:
+    """The order as it would be."""
+    wanted = order.copy()
+    wanted.price = wanted.held = command.price_ticks
+    wanted.stop_price = command.stop_price_ticks or order.stop_price
+    wanted.quantity = wanted.leaves = command.quantity_lots
+    wanted.lot_micros = lot_micros_of(wanted)
+    return wanted
+
+
+def _lessens(order: Order, wanted: Order) -> bool:
+    """Whether the price is the same and the quantity no larger, and the stop price stays, too."""
+    same_prices = (wanted.price, wanted.stop_price) == (order.price, order.stop_price)
+    return same_prices and wanted.leaves <= order.leaves
+
+
+def _refusal(entry: Entry, command: OrderCommand, order: Order) -> Code | None:
+    """*Replace*, "Checks", from the second on, in their order; None: it may have the new terms."""
+    if order.order_type == MARKET or (command.stop_price_ticks and order.place != WAITS_FOR_STOP):
+        return Code.NOT_SUPPORTED
+    return first_refusal(entry, CHECKS_IF_IT_LESSENS if entry.lessens else CHECKS)
+
+
+def _lessen(order: Order, wanted: Order, before: Before, session_no: int, out: Output) -> None:
+    """One that lessens keeps its place."""
+    order.account.reserve(order, wanted.leaves - order.leaves)
+    if order.place == IN_BOOK:
+        order.book.own(order.side).reduce(order, wanted.leaves)
+    order.leaves = wanted.leaves
+    flags = BOOKS if order.place == IN_BOOK else WAITS
+    events.replaced(out, order, before, session_no=session_no, flags=flags)
+
+
+def _move(state: State, order: Order, wanted: Order, before: Before, session_no: int, out: Output) -> None:
+    """Any other loses its place, and goes as far as its new limit; one that waits continues to wait."""
+    book, place = order.book, order.place
     state.withdraw(order)
-    book = order.book
-    order.price = order.held = price
-    order.stop = stop or order.stop
-    order.leaves = lots
-    order.lot_micros = book.lot_micros(order.side, price or order.stop)
+    order.price = order.held = wanted.price
+    order.stop_price = wanted.stop_price
+    order.leaves = wanted.leaves
+    order.lot_micros = wanted.lot_micros
+    flags = BOOKS if place == IN_BOOK else WAITS
+    # Orders that wait for a stop price are in no queue.
+    flags |= 0 if place == WAITS_FOR_STOP else LOST_PRIORITY
+    events.replaced(out, order, before, session_no=session_no, flags=flags)
     if place != IN_BOOK:
-        events.replaced(out, row[8], order, events.WAITS | _lost(place), previous)
         state.wait(order, place)
         if place == WAITS_FOR_STOP:
-            set_off_stops(state, book, out)
-        return
-    events.replaced(out, row[8], order, events.BOOKS | events.LOST_PRIORITY, previous)
-    if book.phase != CONTINUOUS:
+            cascade(state, book, out)
+    elif book.phase != CONTINUOUS:
         state.rest(order)
-        return
-    before = book.last
-    if enter(state, order, row[8], out) and (book.stops or book.breaker_ppm or book.index_weight):
-        aftermath(state, book, before, out)
-
-
-def _lost(place: int) -> int:
-    """Orders for the closing auction are in a queue; those that wait for a stop price are not."""
-    return 0 if place == WAITS_FOR_STOP else events.LOST_PRIORITY
-
-
-def _refusal(state: State, order: Order, price: int, stop: int, lots: int, lessens: bool, now_ns: int) -> Code:
-    """Why an order can't have new terms; what it has reserved itself counts as free."""
-    book = order.book
-    account = order.account
-    if order.order_type == MARKET or (stop and order.place != WAITS_FOR_STOP):
-        return Code.NOT_SUPPORTED
-    if account.status and not lessens:
-        code = status_refusal(account)
-        if code is not Code.OK:
-            return code
-    if book.phase in TAKES_NOTHING:
-        return Code.WRONG_PHASE
-    code = _terms_refusal(order, price, stop, lots)
-    if code is Code.OK and not lessens:
-        code = _new_terms_refusal(order, price, lots)
-    if code is not Code.OK:
-        return code
-    worth = book.lot_micros(order.side, price or stop or order.stop) * lots
-    freed = order.lot_micros * order.leaves
-    if worth > I64_MAX:
-        return Code.OVERFLOW
-    if lessens:
-        return range_refusal(book, account, order.side, price, lots, worth, order.leaves, freed)
-    limits = account.limits
-    if limits is not None and limits.max_order_micros and worth > limits.max_order_micros:
-        return Code.ORDER_WORTH_TOO_MUCH
-    code = exposure_refusal(state, book, account, order.side, lots, worth, order.leaves, now_ns)
-    if code is Code.OK:
-        code = funds_refusal(state, book, account, order.side, price, lots, worth, order.leaves, freed)
-    if code is Code.OK and order.flags & POST_ONLY and book.phase == CONTINUOUS and crosses(book, order.side, price):
-        return Code.WOULD_TRADE
-    return code
-
-
-def _terms_refusal(order: Order, price: int, stop: int, lots: int) -> Code:
-    """Quantity and prices by themselves."""
-    if not 1 <= lots <= MAX_QUANTITY_LOTS:
-        return Code.BAD_QUANTITY
-    # A stop order that was set off is in the book only if it is a STOP_LIMIT; the others have no limit.
-    if not 1 <= price <= MAX_PRICE_TICKS if order.order_type in (LIMIT, STOP_LIMIT) else price:
-        return Code.BAD_PRICE
-    return Code.BAD_STOP_PRICE if stop and not 1 <= stop <= MAX_PRICE_TICKS else Code.OK
-
-
-def _new_terms_refusal(order: Order, price: int, lots: int) -> Code:
-    """Display quantity, price limits and size of an order that asks for more than it has."""
-    if order.display and lots > DISPLAY_RATIO * order.display:
-        return Code.BAD_DISPLAY
-    code = order.book.price_refusal(order.side, price) if price else Code.OK
-    limits = order.account.limits
-    if code is Code.OK and limits is not None and limits.max_order_lots and lots > limits.max_order_lots:
-        return Code.ORDER_TOO_LARGE
-    return code
+    else:
+        last_before = book.last
+        if enter(state, order, session_no=session_no, out=out):
+            after_trading(state, book, last_before, out)

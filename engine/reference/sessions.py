@@ -1,4 +1,4 @@
-"""Exactly once in: sessions number their commands 1, 2, 3 ..., and the engine executes each number once.
+"""*Order of a command* 2: sessions number their commands 1, 2, 3 ..., and the engine executes each number once.
 
 The next number is executed; a lower one is a repetition, answered with a pointer to the original outcome, or refused if
 its content is another than then; a higher one is refused, because something before it is missing. Refused commands take
@@ -6,7 +6,7 @@ their number as well: a gateway that resends after a takeover must not have its 
 """
 
 from array import array
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,16 @@ from lockstep.stream.content import NO_CONTENT
 from lockstep.stream.records import REMEMBERED_NUMBERS
 
 _PAIR: Final = np.dtype([("seq", "<u8"), ("content", "<u8")])
-FORGOTTEN: Final = (0, NO_CONTENT)
+
+
+class Outcome(NamedTuple):
+    """Of a number: the seq at which it was executed, and the content of its command."""
+
+    seq: int
+    content: int
+
+
+FORGOTTEN: Final = Outcome(seq=0, content=NO_CONTENT)
 
 
 class Session:
@@ -42,12 +51,12 @@ class Session:
             self._seqs[place] = seq
             self._contents[place] = content
 
-    def outcome(self, session_no: int) -> tuple[int, int]:
-        """(seq, content) of number `session_no` (<= last_no); FORGOTTEN if it is too old, or 0."""
+    def outcome(self, session_no: int) -> Outcome:
+        """Of number `session_no` (<= last_no); FORGOTTEN if it is too old, or 0."""
         if not session_no or self.last_no - session_no >= REMEMBERED_NUMBERS:
             return FORGOTTEN
         place = (session_no - 1) % REMEMBERED_NUMBERS
-        return self._seqs[place], self._contents[place]
+        return Outcome(self._seqs[place], self._contents[place])
 
     def outcomes(self) -> bytes:
         """What is kept, oldest first: (seq u64, content u64) each, little endian."""

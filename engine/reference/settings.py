@@ -1,14 +1,18 @@
-"""Administrative commands that set how an instrument or an account is traded: phases, fees, limits, status."""
+"""*Administration*: how an instrument or an account is traded; phases, status, limits, fees, margin, breakers."""
 
 from typing import Final
 
 from lockstep.engine.reference import events
-from lockstep.engine.reference.events import Output
-from lockstep.engine.reference.limits import SECOND_NS, Limits
+from lockstep.engine.reference.book import Book
+from lockstep.engine.reference.events import admin_refused, asker_of
+from lockstep.engine.reference.limits import NO_LIMITS, SECOND_NS, Limits, LimitValues
 from lockstep.engine.reference.mass import cancel_all
-from lockstep.engine.reference.phases import change_phase
-from lockstep.engine.reference.rows import COMMAND_ROW, SETTING_ROW, Row
+from lockstep.engine.reference.output import Output
+from lockstep.engine.reference.phases import Change
+from lockstep.engine.reference.records import LimitCommand, MarketCommand, RuleCommand, SettingCommand
+from lockstep.engine.reference.schedule import change_phase
 from lockstep.engine.reference.state import State
+from lockstep.engine.reference.words import BANNED, HALT, VOLATILITY_AUCTION
 from lockstep.stream.codes import Code
 from lockstep.stream.records import MAX_PRICE_TICKS, AccountStatus, EventKind, Phase
 
@@ -18,145 +22,174 @@ MAX_DURATION_NS: Final = 2**50
 MAX_MARGIN_PPM: Final = 10**7
 MAX_INDEX_WEIGHT: Final = 2**30
 MAX_CONCENTRATION_PPM: Final = 10**9
-_BREAKER_PHASES: Final = (int(Phase.HALT), int(Phase.VOLATILITY_AUCTION))
 
 
-def _refuse(out: Output, row: Row, code: Code) -> None:
-    events.definition(out, row, EventKind.ADMIN_REJECTED, code=code)
-
-
-def set_phase(state: State, row: Row, out: Output) -> None:
-    """SET_PHASE, for one instrument or (id 0) for all: also the operator's halt and resume."""
-    phase, next_phase, _, reference, until_ns = SETTING_ROW.unpack(COMMAND_ROW.pack(*row))[13:18]
-    if row[10]:
-        books = [state.books[row[10]]] if row[10] in state.books else []
-    else:
-        books = [book for _, book in sorted(state.books.items())]
-    good_schedule = until_ns > out.now_ns if next_phase else not until_ns
+def set_phase(state: State, command: SettingCommand, out: Output) -> None:
+    """SET_PHASE, for one instrument or (id 0) for all by id: also the operator's halt and resume."""
+    books = [book for number, book in state.books.items() if command.instrument in (0, number)]
     if not books:
-        _refuse(out, row, Code.UNKNOWN_INSTRUMENT)
-    elif not 1 <= phase <= 7 or next_phase > 7 or not good_schedule or not 0 <= reference <= MAX_PRICE_TICKS:
-        _refuse(out, row, Code.BAD_DEFINITION)
+        admin_refused(out, command, Code.UNKNOWN_INSTRUMENT)
+    elif not _is_phase_change(command, out.now_ns):
+        admin_refused(out, command, Code.BAD_DEFINITION)
     else:
+        change = Change(command.value, command.next_value, command.until_ns)
         for book in books:
-            book.reference = reference or book.reference
-            change_phase(state, book, phase, next_phase, until_ns, (row[7], row[8]), out)
+            book.reference = command.reference_price_ticks or book.reference
+            change_phase(state, book, change, asker_of(command), out)
 
 
-def set_account_status(state: State, row: Row, out: Output) -> None:
+def _is_phase_change(command: SettingCommand, now_ns: int) -> bool:
+    good_end = command.until_ns > now_ns if command.next_value else not command.until_ns
+    return (
+        1 <= command.value <= max(Phase)
+        and command.next_value <= max(Phase)
+        and good_end
+        and 0 <= command.reference_price_ticks <= MAX_PRICE_TICKS
+    )
+
+
+def set_account_status(state: State, command: SettingCommand, out: Output) -> None:
     """SET_ACCOUNT_STATUS; BANNED takes off the account's orders."""
-    status = SETTING_ROW.unpack(COMMAND_ROW.pack(*row))[13]
-    account = state.accounts.get(row[9])
+    account = state.accounts.get(command.account)
     if account is None:
-        _refuse(out, row, Code.UNKNOWN_ACCOUNT)
-    elif status > max(AccountStatus):
-        _refuse(out, row, Code.BAD_DEFINITION)
+        admin_refused(out, command, Code.UNKNOWN_ACCOUNT)
+    elif command.value > max(AccountStatus):
+        admin_refused(out, command, Code.BAD_DEFINITION)
     else:
-        previous = account.status
-        account.status = status
-        events.setting(out, row, EventKind.ACCOUNT_STATUS_SET, status, previous)
-        if status == AccountStatus.BANNED:
-            cancel_all(state, list(account.orders.values()), row, Code.ACCOUNT_BLOCKED, out)
+        previous, account.status = account.status, command.value
+        events.setting(out, command, EventKind.ACCOUNT_STATUS_SET, value=account.status, previous=previous)
+        if account.status == BANNED:
+            cancel_all(state, account.orders.values(), asker_of(command), Code.ACCOUNT_BLOCKED, out)
 
 
-def set_risk_limits(state: State, row: Row, out: Output) -> None:
-    """SET_RISK_LIMITS: all of an account's limits at once."""
-    values = row[13], row[14], row[15], row[16], row[17], row[18], row[19], row[20]
-    account = state.accounts.get(row[9])
-    rate, burst, concentration = row[17], row[18], row[20]
+def set_risk_limits(state: State, command: LimitCommand, out: Output) -> None:
+    """SET_RISK_LIMITS: all of an account's limits at once. Counters exist while any limit is set."""
+    values = LimitValues(
+        max_order_lots=command.max_order_lots,
+        max_order_micros=command.max_order_micros,
+        max_position_lots=command.max_position_lots,
+        max_orders_per_day=command.max_orders_per_day,
+        orders_per_second=command.orders_per_second,
+        burst_orders=command.burst_orders,
+        max_orders_per_trade=command.max_orders_per_trade,
+        max_concentration_ppm=command.max_concentration_ppm,
+    )
+    account = state.accounts.get(command.account)
     if account is None:
-        _refuse(out, row, Code.UNKNOWN_ACCOUNT)
-    elif (
-        min(values) < 0
-        or concentration > MAX_CONCENTRATION_PPM
-        or bool(rate) != bool(burst)
-        or max(rate, burst) > SECOND_NS
-    ):
-        _refuse(out, row, Code.BAD_DEFINITION)
+        admin_refused(out, command, Code.UNKNOWN_ACCOUNT)
+        return
+    if not _are_limits(values):
+        admin_refused(out, command, Code.BAD_DEFINITION)
+        return
+    if values == NO_LIMITS:
+        account.limits = None
+    elif account.limits is None:
+        account.limits = Limits(values)
     else:
-        if not any(values):
-            account.limits = None
-        elif account.limits is None:
-            account.limits = Limits(values)
-        else:
-            account.limits.set(values)
-        events.setting(out, row, EventKind.RISK_LIMITS_SET)
+        account.limits.values = values
+    events.setting(out, command, EventKind.RISK_LIMITS_SET)
 
 
-def set_fees(state: State, row: Row, out: Output) -> None:
+def _are_limits(values: LimitValues) -> bool:
+    rate, burst = values.orders_per_second, values.burst_orders
+    return (
+        min(values) >= 0
+        and (rate > 0) == (burst > 0)
+        and max(rate, burst) <= SECOND_NS
+        and values.max_concentration_ppm <= MAX_CONCENTRATION_PPM
+    )
+
+
+def set_fees(state: State, command: RuleCommand, out: Output) -> None:
     """SET_FEES: an instrument's fee rates, while it has no live orders, as these have reserved by the old ones."""
-    maker_ppm, taker_ppm = row[13:15]
-    book = state.books.get(row[10])
+    maker_ppm, taker_ppm = command.maker_fee_ppm, command.taker_fee_ppm
+    book = state.books.get(command.instrument)
     if book is None:
-        _refuse(out, row, Code.UNKNOWN_INSTRUMENT)
+        admin_refused(out, command, Code.UNKNOWN_INSTRUMENT)
     elif not -taker_ppm <= maker_ppm <= MAX_FEE_PPM or not 0 <= taker_ppm <= MAX_FEE_PPM:
         # A rebate is paid from the taker's fee of the same trade.
-        _refuse(out, row, Code.BAD_DEFINITION)
-    elif (maker_ppm, taker_ppm) != (book.maker_fee_ppm, book.taker_fee_ppm) and next(book.live_orders(), None):
-        _refuse(out, row, Code.ORDERS_LIVE)
+        admin_refused(out, command, Code.BAD_DEFINITION)
+    elif (maker_ppm, taker_ppm) != (book.maker_fee_ppm, book.taker_fee_ppm) and _has_live_orders(book):
+        admin_refused(out, command, Code.ORDERS_LIVE)
     else:
-        book.set_fees(maker_ppm, taker_ppm)
-        events.setting(out, row, EventKind.FEES_SET)
+        book.maker_fee_ppm, book.taker_fee_ppm = maker_ppm, taker_ppm
+        events.setting(out, command, EventKind.FEES_SET)
 
 
-def set_price_limits(state: State, row: Row, out: Output) -> None:
-    """SET_PRICE_LIMITS: an instrument's band, collar and breaker."""
-    band, collar, breaker, window_ns, pause_ns, phase = row[15:21]
-    book = state.books.get(row[10])
-    no_breaker = not (breaker or window_ns or pause_ns or phase)
-    good_breaker = (
-        1 <= breaker <= MAX_WIDTH_PPM
-        and 1 <= window_ns <= MAX_DURATION_NS
-        and 1 <= pause_ns <= MAX_DURATION_NS
-        and phase in _BREAKER_PHASES
-    )
+def _has_live_orders(book: Book) -> bool:
+    return next(book.live_orders(), None) is not None
+
+
+def set_price_limits(state: State, command: RuleCommand, out: Output) -> None:
+    """SET_PRICE_LIMITS: an instrument's band, collar and breaker, whose window starts anew."""
+    book = state.books.get(command.instrument)
     if book is None:
-        _refuse(out, row, Code.UNKNOWN_INSTRUMENT)
-    elif not (0 <= band <= MAX_WIDTH_PPM and 0 <= collar <= MAX_WIDTH_PPM and (no_breaker or good_breaker)):
-        _refuse(out, row, Code.BAD_DEFINITION)
+        admin_refused(out, command, Code.UNKNOWN_INSTRUMENT)
+    elif not _are_price_limits(command):
+        admin_refused(out, command, Code.BAD_DEFINITION)
     else:
-        book.band_ppm, book.collar_ppm, book.breaker_ppm = band, collar, breaker
-        book.breaker_window_ns, book.breaker_pause_ns, book.breaker_phase = window_ns, pause_ns, phase
+        book.band_ppm = command.band_ppm
+        book.collar_ppm = command.collar_ppm
+        book.breaker_ppm = command.breaker_ppm
+        book.breaker_window_ns = command.breaker_window_ns
+        book.breaker_pause_ns = command.breaker_pause_ns
+        book.breaker_phase = command.breaker_phase
         book.window_start_ns = book.window_price = 0
-        events.setting(out, row, EventKind.PRICE_LIMITS_SET)
+        events.setting(out, command, EventKind.PRICE_LIMITS_SET)
 
 
-def set_margin(state: State, row: Row, out: Output) -> None:
+def _are_price_limits(command: RuleCommand) -> bool:
+    no_breaker = not (
+        command.breaker_ppm or command.breaker_window_ns or command.breaker_pause_ns or command.breaker_phase
+    )
+    good_breaker = (
+        1 <= command.breaker_ppm <= MAX_WIDTH_PPM
+        and 1 <= command.breaker_window_ns <= MAX_DURATION_NS
+        and 1 <= command.breaker_pause_ns <= MAX_DURATION_NS
+        and command.breaker_phase in (HALT, VOLATILITY_AUCTION)
+    )
+    return (
+        0 <= command.band_ppm <= MAX_WIDTH_PPM
+        and 0 <= command.collar_ppm <= MAX_WIDTH_PPM
+        and (no_breaker or good_breaker)
+    )
+
+
+def set_margin(state: State, command: MarketCommand, out: Output) -> None:
     """SET_MARGIN: an instrument's initial and maintenance margin."""
-    initial, maintenance = row[13:15]
-    book = state.books.get(row[10])
+    book = state.books.get(command.instrument)
     if book is None:
-        _refuse(out, row, Code.UNKNOWN_INSTRUMENT)
-    elif not 1 <= maintenance <= initial <= MAX_MARGIN_PPM:
-        _refuse(out, row, Code.BAD_DEFINITION)
+        admin_refused(out, command, Code.UNKNOWN_INSTRUMENT)
+    elif not 1 <= command.maintenance_margin_ppm <= command.initial_margin_ppm <= MAX_MARGIN_PPM:
+        admin_refused(out, command, Code.BAD_DEFINITION)
     else:
-        book.initial_ppm, book.maintenance_ppm = initial, maintenance
-        events.setting(out, row, EventKind.MARGIN_SET)
+        book.initial_ppm, book.maintenance_ppm = command.initial_margin_ppm, command.maintenance_margin_ppm
+        events.setting(out, command, EventKind.MARGIN_SET)
 
 
-def set_index(state: State, row: Row, out: Output) -> None:
+def set_index(state: State, command: MarketCommand, out: Output) -> None:
     """SET_INDEX: an instrument's part of the index, and its previous close."""
-    weight, close = row[15:17]
-    book = state.books.get(row[10])
+    weight, close = command.index_weight, command.close_price_ticks
+    book = state.books.get(command.instrument)
     if book is None:
-        _refuse(out, row, Code.UNKNOWN_INSTRUMENT)
+        admin_refused(out, command, Code.UNKNOWN_INSTRUMENT)
     elif not 0 <= weight <= MAX_INDEX_WEIGHT or not 0 <= close <= MAX_PRICE_TICKS:
-        _refuse(out, row, Code.BAD_DEFINITION)
+        admin_refused(out, command, Code.BAD_DEFINITION)
     else:
         book.index_weight = weight
         book.close = close or book.close
-        events.setting(out, row, EventKind.INDEX_SET)
+        events.setting(out, command, EventKind.INDEX_SET)
 
 
-def set_market_breaker(state: State, row: Row, out: Output) -> None:
+def set_market_breaker(state: State, command: MarketCommand, out: Output) -> None:
     """SET_MARKET_BREAKER: at which falls of the index the whole market halts or closes."""
-    levels = row[17], row[18], row[19]
-    pause_ns = row[20]
+    levels = command.level1_ppm, command.level2_ppm, command.level3_ppm
     wanted = [ppm for ppm in levels if ppm]
     rising = all(low < high for low, high in zip([0, *wanted], wanted, strict=False))
-    good_pause = 1 <= pause_ns <= MAX_DURATION_NS if levels[0] or levels[1] else not pause_ns
+    halts = command.level1_ppm or command.level2_ppm
+    good_pause = 1 <= command.pause_ns <= MAX_DURATION_NS if halts else not command.pause_ns
     if not rising or max(levels) > MAX_WIDTH_PPM or not good_pause:
-        _refuse(out, row, Code.BAD_DEFINITION)
+        admin_refused(out, command, Code.BAD_DEFINITION)
     else:
-        state.market.set(levels, pause_ns)
-        events.setting(out, row, EventKind.MARKET_BREAKER_SET)
+        state.market.set(levels, command.pause_ns)
+        events.setting(out, command, EventKind.MARKET_BREAKER_SET)

@@ -1,26 +1,30 @@
-"""Everything that the engine knows between two commands. What is here, and nothing else, decides what comes next."""
+"""*State*: all that the engine knows between two commands. This, and nothing else, decides what comes next."""
 
-from typing import Final
+from typing import NamedTuple
 
 from sortedcontainers import SortedDict
 
 from lockstep.engine.reference.accounts import Account
-from lockstep.engine.reference.book import IN_BOOK, WAITS_FOR_STOP, Book, Order
+from lockstep.engine.reference.book import Book
 from lockstep.engine.reference.market import Market
+from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.sessions import Session
-from lockstep.stream.records import TimeInForce
 
-GTD: Final = int(TimeInForce.GTD)
+
+class Owner(NamedTuple):
+    """Of a session: the highest connection that was opened, and the gateway that has it; 0: none has (any more)."""
+
+    connection: int
+    gateway: int
 
 
 class State:
-    """Maps by id. Reservations and client ids hang on the accounts, price levels on the books."""
+    """Maps by id. Reservations hang on the accounts, price levels and waiting orders on the books."""
 
     __slots__ = (
         "account_names",
         "accounts",
         "books",
-        "expiries",
         "fees",
         "last_seq",
         "last_timestamp_ns",
@@ -35,24 +39,22 @@ class State:
         self.last_seq = 0
         self.last_timestamp_ns = 0
         self.sessions: dict[int, Session] = {}
-        # Sessions that want (or wanted) their orders canceled when they are lost: the highest connection that was
-        # opened, and the gateway that may say that it is gone; 0: it has said so.
-        self.owners: dict[int, tuple[int, int]] = {}
+        # Sessions that want (or wanted) their orders canceled when they are lost (*Cancel on disconnect*).
+        self.owners: dict[int, Owner] = {}
         self.accounts: SortedDict[int, Account] = SortedDict()
         self.account_names: dict[bytes, Account] = {}
         self.books: SortedDict[int, Book] = SortedDict()
         self.symbols: dict[bytes, Book] = {}
-        # Live orders by exchange id, and the GTD ones among them by (expiry, exchange id).
+        # Live orders by exchange id.
         self.orders: dict[int, Order] = {}
-        self.expiries: SortedDict[tuple[int, int], Order] = SortedDict()
         # All fees that were ever paid, in micros.
         self.fees = 0
         self.market = Market()
 
     def is_closed(self, session_id: int) -> bool:
-        """Its orders were canceled because its client was gone, and no later connection of it has been opened."""
+        """*Cancel on disconnect*: its client was gone, and no later connection of it has been opened."""
         owner = self.owners.get(session_id)
-        return owner is not None and not owner[1]
+        return owner is not None and not owner.gateway
 
     def rest(self, order: Order) -> None:
         """Put an order with open lots behind its price level, and bind what it needs."""
@@ -63,7 +65,7 @@ class State:
         """Keep an order outside the book until its stop price or the closing auction, and bind what it needs."""
         order.place = place
         if place == WAITS_FOR_STOP:
-            order.book.stops.add(order)
+            order.book.stops_of(order.side).add(order)
         else:
             order.book.for_close[order.order_id] = order
         self._register(order)
@@ -75,15 +77,13 @@ class State:
         account.orders[order.order_id] = order
         if order.client_order_id:
             account.by_client_id[order.client_order_id] = order
-        if order.tif == GTD:
-            self.expiries[order.expire_ns, order.order_id] = order
 
     def withdraw(self, order: Order) -> None:
         """Take a live order out of its place and release what it bound; its open lots stay readable."""
         if order.place == IN_BOOK:
             order.book.own(order.side).remove(order)
         elif order.place == WAITS_FOR_STOP:
-            order.book.stops.remove(order)
+            order.book.stops_of(order.side).remove(order)
         else:
             del order.book.for_close[order.order_id]
         order.account.reserve(order, -order.leaves)
@@ -96,5 +96,3 @@ class State:
         del account.orders[order.order_id]
         if order.client_order_id:
             del account.by_client_id[order.client_order_id]
-        if order.tif == GTD:
-            del self.expiries[order.expire_ns, order.order_id]

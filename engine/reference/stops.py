@@ -1,70 +1,84 @@
-"""Orders that wait for a stop price, in the order in which they are set off.
+"""*Stops*: orders that wait for a stop price, and the cascade in which they are set off."""
 
-A buy is set off when the last price has risen to its stop price, a sell when it has fallen to it. The keys make the
-first entry of each side the next one: (stop, order id) for buys, (-stop, order id) for sells.
-"""
+from typing import Final
 
-from typing import TYPE_CHECKING, Final
+from lockstep.engine.reference import checks, events
+from lockstep.engine.reference.book import Book
+from lockstep.engine.reference.breakers import look_at_breakers
+from lockstep.engine.reference.checks import Check, first_refusal
+from lockstep.engine.reference.entry import Entry
+from lockstep.engine.reference.events import Asker
+from lockstep.engine.reference.matching import enter
+from lockstep.engine.reference.order import Order
+from lockstep.engine.reference.output import Output
+from lockstep.engine.reference.state import State
+from lockstep.engine.reference.words import BUY, CONTINUOUS, STOP_LIMIT
+from lockstep.engine.reference.worth import worth_at_once
 
-from sortedcontainers import SortedDict
-
-from lockstep.stream.records import Side
-
-if TYPE_CHECKING:
-    from lockstep.engine.reference.book import Order
-
-BUY: Final = int(Side.BUY)
+CHECKS: Final[tuple[Check, ...]] = (checks.worth_range, checks.funds, checks.balances)
+"""*Stops* 3: what is asked again of one that is set off."""
 
 
-def _key(order: "Order") -> tuple[int, int]:
-    return (order.stop if order.side == BUY else -order.stop, order.order_id)
+def first_stop_price(book: Book, *, side: int, trail: int) -> int:
+    """*Stops* 1: of a trailing stop that came without one; 0: there is none."""
+    if not trail or not book.last:
+        return 0
+    return book.last + trail if side == BUY else book.last - trail
 
 
-class Stops:
-    """The waiting stop orders of one instrument. `trailing` are those among them whose stop price follows."""
+def after_trading(state: State, book: Book, last_before: int, out: Output) -> None:
+    """After a matching step that traded: breakers, then stops (*Price limits*, *Market-wide breaker*, *Stops*)."""
+    look_at_breakers(state, book, last_before, out)
+    cascade(state, book, out)
 
-    __slots__ = ("buys", "sells", "trailing")
 
-    def __init__(self) -> None:
-        self.buys: SortedDict[tuple[int, int], Order] = SortedDict()
-        self.sells: SortedDict[tuple[int, int], Order] = SortedDict()
-        self.trailing: dict[int, Order] = {}
+def cascade(state: State, book: Book, out: Output) -> None:
+    """*Stops* 1 to 4: set off waiting stops one at a time while the last price reaches one.
 
-    def __len__(self) -> int:
-        return len(self.buys) + len(self.sells)
+    Each sees the prices that the one before it has made. It ends because each of them waits only once.
+    """
+    while book.phase == CONTINUOUS and book.last:
+        _follow(book)
+        order = next_set_off(book)
+        if order is None:
+            return
+        last_before = book.last
+        if _set_off(state, order, out):
+            look_at_breakers(state, book, last_before, out)
 
-    def _side(self, order: "Order") -> "SortedDict[tuple[int, int], Order]":
-        return self.buys if order.side == BUY else self.sells
 
-    def add(self, order: "Order") -> None:
-        """Let an order wait."""
-        self._side(order)[_key(order)] = order
-        if order.trail:
-            self.trailing[order.order_id] = order
+def _follow(book: Book) -> None:
+    """*Stops* 1: trailing stop prices follow the last price; they never move away from it."""
+    for order in [one for one in book.stops() if one.trail]:
+        waiting = book.stops_of(order.side)
+        waiting.remove(order)
+        if order.side == BUY:
+            order.stop_price = min(order.stop_price, book.last + order.trail)
+        else:
+            order.stop_price = max(order.stop_price, book.last - order.trail)
+        waiting.add(order)
 
-    def remove(self, order: "Order") -> None:
-        """An order waits no longer."""
-        del self._side(order)[_key(order)]
-        if order.trail:
-            del self.trailing[order.order_id]
 
-    def follow(self, last: int) -> None:
-        """Move the trailing stop prices after the last price; they never move away from it."""
-        for order in list(self.trailing.values()):
-            stop = min(order.stop, last + order.trail) if order.side == BUY else max(order.stop, last - order.trail)
-            if stop != order.stop:
-                self.remove(order)
-                order.stop = stop
-                self.add(order)
+def next_set_off(book: Book) -> Order | None:
+    """*Stops* 2: which one is next at the last price, None if none is."""
+    buy: Order | None = next(iter(book.stop_buys), None)
+    if buy is not None and book.last >= buy.stop_price:
+        return buy
+    sell: Order | None = next(iter(book.stop_sells), None)
+    if sell is not None and book.last <= sell.stop_price:
+        return sell
+    return None
 
-    def next(self, last: int) -> "Order | None":
-        """The order that is set off next at this last price, None if there is none."""
-        if self.buys:
-            order: Order = self.buys.peekitem(0)[1]
-            if last >= order.stop:
-                return order
-        if self.sells:
-            order = self.sells.peekitem(0)[1]
-            if last <= order.stop:
-                return order
-        return None
+
+def _set_off(state: State, order: Order, out: Output) -> bool:
+    """*Stops* 3 and 4: let a waiting stop order go; whether it traded."""
+    state.withdraw(order)
+    events.triggered(out, order)
+    is_limited = order.order_type == STOP_LIMIT
+    worth = order.lot_micros * order.leaves if is_limited else worth_at_once(order)
+    code = first_refusal(Entry(state, order, out.now_ns, worth=worth), CHECKS)
+    if code is None:
+        return enter(state, order, session_no=0, out=out)
+    lots, order.leaves = order.leaves, 0
+    events.taken_off(out, order, Asker(order.session_id, 0), lots=lots, code=code)
+    return False

@@ -1,106 +1,94 @@
-"""The terms of a new order by themselves: which fields may stand together, and in what bounds."""
+"""The terms of a new order by themselves: which fields may stand together, and which phase takes them."""
 
 from typing import Final
 
-from lockstep.engine.reference.accounts import Account
-from lockstep.engine.reference.book import BUY, CONTINUOUS, LIMIT, MARKET, STOP_LIMIT, Book
-from lockstep.engine.reference.rows import Row
-from lockstep.stream.codes import Code
-from lockstep.stream.records import (
-    MAX_PRICE_TICKS,
-    MAX_QUANTITY_LOTS,
-    OrderFlag,
-    OrderType,
-    SelfTradePrevention,
-    TimeInForce,
+from lockstep.engine.reference.order import RESTING_TIFS, Order
+from lockstep.engine.reference.records import OrderCommand
+from lockstep.engine.reference.words import (
+    AT_CLOSE,
+    AT_OPEN,
+    BUY,
+    CLOSED,
+    CONTINUOUS,
+    DAY,
+    DECREMENT,
+    FOK,
+    GTC,
+    GTD,
+    HALT,
+    HIDDEN,
+    IOC,
+    LIMIT,
+    MARKET,
+    OPENING_AUCTION,
+    POST_ONLY,
+    PRE_OPEN,
+    SELL,
+    STOP,
+    STOP_LIMIT,
+    TRAILING_STOP,
 )
 
-STOP: Final = int(OrderType.STOP)
-TRAILING_STOP: Final = int(OrderType.TRAILING_STOP)
-GTD: Final = int(TimeInForce.GTD)
-IOC: Final = int(TimeInForce.IOC)
-FOK: Final = int(TimeInForce.FOK)
-AT_OPEN: Final = int(TimeInForce.AT_OPEN)
-AT_CLOSE: Final = int(TimeInForce.AT_CLOSE)
-POST_ONLY: Final = int(OrderFlag.POST_ONLY)
-HIDDEN: Final = int(OrderFlag.HIDDEN)
-DISPLAY_RATIO: Final = 1000
-"""An iceberg shows at least this part of its quantity, so that nobody makes one command yield countless trades."""
-
-_RESTING: Final = (int(TimeInForce.DAY), int(TimeInForce.GTC), GTD)
-_TIFS: Final[dict[int, tuple[int, ...]]] = {
-    LIMIT: (1, 2, 3, 4, 5, 6, 7),
-    MARKET: (1, 2, 3, 4, 6, 7),
-    STOP: _RESTING,
-    STOP_LIMIT: _RESTING,
-    TRAILING_STOP: _RESTING,
-}
-SHAPES: Final = frozenset((side, kind, tif) for side in (1, 2) for kind, tifs in _TIFS.items() for tif in tifs)
-"""All (side, type, time in force) that there are."""
+_AUCTION_TIFS: Final = (AT_OPEN, AT_CLOSE)
+_MARKET_TIFS: Final = (DAY, GTC, IOC, FOK, *_AUCTION_TIFS)
+_OPENING_PHASES: Final = (PRE_OPEN, OPENING_AUCTION)
 
 
-def extras_fit(row: Row) -> bool:
-    """Whether the order's optional fields may stand with its type and time in force, and with each other."""
-    _, _, order_type, tif, stp, bits = row[:6]
-    stop, display, minimum, expire_ns, trail = row[14], row[16], row[17], row[18], row[19]
-    if stp > SelfTradePrevention.DECREMENT or bits & ~(POST_ONLY | HIDDEN) or (expire_ns and tif != GTD):
+def make_an_order(terms: OrderCommand) -> bool:
+    """*New order* check 2: the fields make an order."""
+    return (
+        terms.side in (BUY, SELL)
+        and terms.stp <= DECREMENT
+        and not terms.flags & ~(POST_ONLY | HIDDEN)
+        and (not terms.expire_ns or terms.tif == GTD)
+        and _fit_their_type(terms)
+    )
+
+
+def _fit_their_type(terms: OrderCommand) -> bool:
+    """The rows of the table under *New order* check 2."""
+    if terms.order_type == LIMIT:
+        return _make_a_limit_order(terms)
+    if terms.flags or terms.display_lots:
         return False
-    if (trail and order_type != TRAILING_STOP) or (stop and order_type in (LIMIT, MARKET)):
+    if terms.order_type == MARKET:
+        return _make_a_market_order(terms)
+    if terms.order_type in (STOP, STOP_LIMIT):
+        return terms.tif in RESTING_TIFS and not terms.min_lots and not terms.trail_ticks
+    return terms.order_type == TRAILING_STOP and terms.tif in RESTING_TIFS and not terms.min_lots
+
+
+def _make_a_limit_order(terms: OrderCommand) -> bool:
+    if terms.stop_price_ticks or terms.trail_ticks or not 1 <= terms.tif <= AT_CLOSE:
         return False
-    if (bits or display) and (order_type != LIMIT or tif not in _RESTING or (display and bits & HIDDEN)):
+    rests = terms.tif in RESTING_TIFS
+    if (terms.flags or terms.display_lots) and not rests:
         return False
-    if not minimum:
+    if terms.flags & HIDDEN and terms.display_lots:
+        return False
+    return not terms.min_lots or ((rests or terms.tif == IOC) and not terms.flags & POST_ONLY)
+
+
+def _make_a_market_order(terms: OrderCommand) -> bool:
+    if terms.stop_price_ticks or terms.trail_ticks or terms.tif not in _MARKET_TIFS:
+        return False
+    return not terms.min_lots or terms.tif not in (FOK, *_AUCTION_TIFS)
+
+
+def is_taken_in(phase: int, order: Order, minimum: int) -> bool:
+    """*New order* check 6, by the table of *Phases*: the phase takes such an order."""
+    if phase in (HALT, CLOSED) or (order.tif == AT_OPEN and phase not in _OPENING_PHASES):
+        return False
+    if phase == CONTINUOUS:
         return True
-    if order_type == MARKET:
-        return tif not in (FOK, AT_OPEN, AT_CLOSE)
-    return order_type == LIMIT and (tif in _RESTING or tif == IOC) and not bits & POST_ONLY
+    if order.order_type == LIMIT:
+        gathers = order.tif in RESTING_TIFS or order.tif in _AUCTION_TIFS
+        return gathers and not order.flags & POST_ONLY and not minimum
+    if order.order_type == MARKET:
+        return order.tif not in (IOC, FOK) and not minimum
+    return True
 
 
-def terms_refusal(row: Row, book: Book, account: Account, now_ns: int) -> Code:
-    """Quantity, prices, expiry, and what price limits and the account's order size say to them."""
-    order_type, price, lots = row[2], row[13], row[15]
-    if not 1 <= lots <= MAX_QUANTITY_LOTS:
-        return Code.BAD_QUANTITY
-    if order_type in (LIMIT, STOP_LIMIT):
-        if not 1 <= price <= MAX_PRICE_TICKS:
-            return Code.BAD_PRICE
-    elif not 0 <= price <= (MAX_PRICE_TICKS if order_type == MARKET else 0):
-        return Code.BAD_PRICE
-    if order_type == MARKET and gathers(book, row[3]) and not book.gathering_price(row[1], price):
-        return Code.BAD_PRICE
-    if order_type >= STOP and not _stop_is_good(row, book):
-        return Code.BAD_STOP_PRICE
-    display, minimum = row[16], row[17]
-    if display and not 1 <= display <= lots <= DISPLAY_RATIO * display:
-        return Code.BAD_DISPLAY
-    if minimum and not 0 <= minimum <= lots:
-        return Code.BAD_MINIMUM
-    if row[3] == GTD and row[18] <= now_ns:
-        return Code.BAD_EXPIRY
-    if price and order_type != MARKET and (book.band_ppm or book.collar_ppm):
-        code = book.price_refusal(row[1], price)
-        if code is not Code.OK:
-            return code
-    limits = account.limits
-    if limits is not None and limits.max_order_lots and lots > limits.max_order_lots:
-        return Code.ORDER_TOO_LARGE
-    return Code.OK
-
-
-def gathers(book: Book, tif: int) -> bool:
-    """Whether an order that is not a stop order goes into an auction instead of trading at once."""
-    return tif == AT_CLOSE or book.phase != CONTINUOUS
-
-
-def _stop_is_good(row: Row, book: Book) -> bool:
-    """Whether a stop order has a stop price, or a trailing one a trail and a price to start from."""
-    stop, trail = row[14], row[19]
-    if row[2] != TRAILING_STOP:
-        return 1 <= stop <= MAX_PRICE_TICKS
-    if not 1 <= trail <= MAX_PRICE_TICKS:
-        return False
-    if not stop:
-        if not book.last:
-            return False
-        stop = book.last + trail if row[1] == BUY else book.last - trail
-    return 1 <= stop <= MAX_PRICE_TICKS
+def gather(book_phase: int, tif: int) -> bool:
+    """Whether an order that is no stop order goes into an auction instead of trading at once (*Phases*)."""
+    return tif == AT_CLOSE or book_phase != CONTINUOUS

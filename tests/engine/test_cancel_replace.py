@@ -92,8 +92,8 @@ def test_larger_quantity_or_another_price_loses_priority(venue: Any, price: int,
     venue.new(CAROL, "B", 10, 100, cid=2)
     (event,) = venue.replace(ALICE, 1, price, lots)
     assert event.flags == EventFlag.BOOKS | EventFlag.LOST_PRIORITY
-    level = venue.state.books[ACME].bids.levels[-price]
-    assert [order.client_order_id for order in level.orders.values()][1:] == [1]
+    level = venue.state.books[ACME].bids.levels[price]
+    assert [order.client_order_id for order in level.displayed.values()][1:] == [1]
 
 
 def test_replace_that_crosses_trades_at_the_makers_price_and_rests_the_remainder(venue: Any) -> None:

@@ -118,7 +118,7 @@ def check_after(venue: Any, names: dict[str, int], after: dict[str, Any]) -> Non
         elif key == "best_ask":
             assert list(venue.book()[1][0][:2]) == value
         elif key == "bid_queue_at_100_visible":
-            queue = venue.state.books[ACME].bids.best.orders.values()
+            queue = venue.state.books[ACME].bids.best().displayed.values()
             assert [[order.client_order_id, order.shown] for order in queue] == [[names[n], lots] for n, lots in value]
         else:
             raise AssertionError(f"the example says {key}, which this test does not know")

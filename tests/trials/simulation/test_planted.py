@@ -13,7 +13,7 @@ import pytest
 
 from lockstep.engine.reference import engine as reference
 from lockstep.engine.reference import events, mass
-from lockstep.engine.reference.rows import KIND, SESSION_ID, SESSION_NO
+from lockstep.engine.reference.state import Owner
 from lockstep.engine.reference.state import State as EngineState
 from lockstep.gateway import call_driver, stream_driver
 from lockstep.gateway.call_driver import CallDriver
@@ -165,16 +165,16 @@ def promotion_of_a_learner(patch: pytest.MonkeyPatch) -> None:
 
 @bug(20)
 def duplicate_executed(patch: pytest.MonkeyPatch) -> None:
-    real = reference.ReferenceEngine._admit
+    real = reference.ReferenceEngine._take
 
-    def admit(self: Any, row: Any, content: int, out: Any) -> None:
-        session = self._state.sessions.get(row[SESSION_ID])
-        if session is not None and 0 < row[SESSION_NO] <= session.last_no and row[KIND] < 64:
-            reference._HANDLERS[row[KIND]](self._state, row, out)
+    def take(self: Any, command: Any, content: int, out: Any) -> None:
+        session = self._state.sessions.get(command.session_id)
+        if session is not None and 0 < command.session_no <= session.last_no and command.kind < 64:
+            reference.execute(self._state, command, out)
         else:
-            real(self, row, content, out)
+            real(self, command, content, out)
 
-    patch.setattr(reference.ReferenceEngine, "_admit", admit)
+    patch.setattr(reference.ReferenceEngine, "_take", take)
 
 
 @bug(60, act=0)
@@ -461,24 +461,26 @@ def gateway_forgets_whose_orders_to_cancel(patch: pytest.MonkeyPatch) -> None:
 
 
 def _plant_handler(patch: pytest.MonkeyPatch, kind: CommandKind, handler: Any) -> None:
-    patch.setattr(reference, "_HANDLERS", (*reference._HANDLERS[:kind], handler, *reference._HANDLERS[kind + 1 :]))
+    patch.setitem(reference.HANDLERS, kind, handler)
 
 
 @bug(40, only=cancels_on_disconnect)
 def late_word_of_an_earlier_connection_counts(patch: pytest.MonkeyPatch) -> None:
-    def opened(state: Any, row: Any, out: Any) -> None:
-        previous = state.owners.get(row[12], (0, 0))[1]
-        state.owners[row[12]] = (row[11], row[6])
-        events.session_opened(out, row, row[6], previous, row[11])
+    def opened(state: Any, command: Any, out: Any) -> None:
+        session_id, connection, gateway = command.order_id, command.client_order_id, command.gateway
+        previous = state.owners[session_id].gateway if session_id in state.owners else 0
+        state.owners[session_id] = Owner(connection, gateway)
+        events.session_opened(out, command, gateway=gateway, previous=previous, connection=connection)
 
     _plant_handler(patch, CommandKind.SESSION_OPENED, opened)
 
 
 @bug(40, only=cancels_on_disconnect)
 def end_of_any_connection_counts(patch: pytest.MonkeyPatch) -> None:
-    def closed(state: Any, row: Any, out: Any) -> None:
-        chosen = [order for order in state.orders.values() if order.session_id == row[12]]
-        events.mass_canceled(out, row, mass.cancel_all(state, chosen, row, Code.DISCONNECTED, out))
+    def closed(state: Any, command: Any, out: Any) -> None:
+        chosen = [order for order in state.orders.values() if order.session_id == command.order_id]
+        count = mass.cancel_all(state, chosen, events.asker_of(command), Code.DISCONNECTED, out)
+        events.mass_canceled(out, command, count=count)
 
     _plant_handler(patch, CommandKind.SESSION_CLOSED, closed)
 
