@@ -44,8 +44,8 @@ class Event:
     timestamp_ns: int
     taker_fee_micros: int
     maker_fee_micros: int
-    previous_price_ticks: int
-    """DUPLICATE: seq of the original outcome, 0 if forgotten."""
+    original_seq: int
+    """DUPLICATE: where the original outcome is, 0 if forgotten."""
     previous_leaves_lots: int
 
 

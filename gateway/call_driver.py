@@ -130,7 +130,7 @@ class CallDriver:
     def _on_answer(self, call: OpenCall) -> None:
         assert call.reports is not None, "it was answered"
         row = call.reports.rows[0]
-        self._step(call, Answered(int(row["previous_price_ticks"]) if row["kind"] == _DUPLICATE else None))
+        self._step(call, Answered(int(row["original_seq"]) if row["kind"] == _DUPLICATE else None))
 
     # ---- steps ---------------------------------------------------------------------------------------------------
 

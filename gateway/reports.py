@@ -23,6 +23,7 @@ _TRADE: Final = int(EventKind.TRADE)
 _CANCELED: Final = int(EventKind.CANCELED)
 _REPLACED: Final = int(EventKind.REPLACED)
 _REDUCED: Final = int(EventKind.REDUCED)
+_DUPLICATE: Final = int(EventKind.DUPLICATE)
 _FIRST_ADMIN: Final = 64
 _FIRST_CONTROL: Final = 192
 _POSITIONS: Final = (int(EventKind.POSITION_ADJUSTED), int(EventKind.POSITION_TRANSFERRED))
@@ -45,10 +46,10 @@ REPORT_COLUMNS: Final = (
     ("fee_micros", "taker_fee_micros", "<i8"),
     ("flags", "flags", "<u4"),
     ("timestamp_ns", "timestamp_ns", "<i8"),
-    ("previous_price_ticks", "previous_price_ticks", "<i8"),
     ("previous_leaves_lots", "previous_leaves_lots", "<i8"),
 )
-"""(column of a ReportBatch, field of an EVENT after `_turn_legs`, type on the wire); `leg` comes beside."""
+"""(column of a ReportBatch, field of an EVENT after `_turn_legs`, type on the wire); `leg` comes beside, and what the
+kinds have in one place (`shared_columns`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,7 +150,7 @@ def _plain_admin(rows: Events, admin: NDArray[np.bool_]) -> None:
     for name in ("order_id", "client_order_id", "price_ticks", "leaves_lots", "maker_order_id"):
         rows[name][admin] = 0
     rows["quantity_lots"][admin] = position[admin]
-    for name in ("taker_fee_micros", "previous_price_ticks", "previous_leaves_lots"):
+    for name in ("taker_fee_micros", "original_seq", "previous_leaves_lots"):
         rows[name][admin] = 0
 
 
@@ -174,6 +175,14 @@ def split(reports: ReportRows, max_rows: int) -> list[ReportRows]:
     return runs
 
 
+def shared_columns(rows: Events) -> tuple[tuple[str, NDArray[Any]], ...]:
+    """What stands in one place of an event, by column: an ORDER_EVENT has a price where a DUPLICATE has a seq."""
+    place = rows["original_seq"]
+    repeats = rows["kind"] == _DUPLICATE
+    price = np.where(repeats, 0, place).astype("<i8")
+    return ("previous_price_ticks", price), ("original_seq", np.where(repeats, place, 0).astype("<u8"))
+
+
 def report_batch(reports: ReportRows, stamp: bytes) -> columns_pb2.ReportBatch:
     """The twin of a ReportBatch. Columns that are all zero are left out."""
     rows = reports.rows
@@ -182,6 +191,8 @@ def report_batch(reports: ReportRows, stamp: bytes) -> columns_pb2.ReportBatch:
         column = rows[source]
         if np.count_nonzero(column):
             columns[name] = column.astype(dtype, copy=False).tobytes()
+    if np.count_nonzero(rows["original_seq"]):
+        columns |= {name: column.tobytes() for name, column in shared_columns(rows) if np.count_nonzero(column)}
     if reports.legs.any():
         columns["leg"] = reports.legs.tobytes()
     return columns_pb2.ReportBatch(stamp=stamp, count=len(rows), **columns)
@@ -192,6 +203,9 @@ def report_messages(reports: ReportRows, epoch: int) -> list[common_pb2.Executio
     rows = reports.rows
     names = [name for name, _source, _type in REPORT_COLUMNS if name not in ("seq", "index")]
     columns = [rows[source].tolist() for name, source, _type in REPORT_COLUMNS if name not in ("seq", "index")]
+    for name, column in shared_columns(rows):
+        names.append(name)
+        columns.append(column.tolist())
     messages = []
     ids = zip(rows["seq"].tolist(), rows["index"].tolist(), reports.legs.tolist(), strict=True)
     for (seq, index, leg), *values in zip(ids, *columns, strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 
 from lockstep.stream.enums import CommandKind, EventKind
 
-SCHEMA: Final = 0x85905F8D2878E821
+SCHEMA: Final = 0x1AAE910CAE78FE12
 """Names every place, width and number; the compiled core has the same one."""
 
 _COMMAND_HEAD = [
@@ -187,7 +187,7 @@ EVENT: Final = np.dtype(
         ("timestamp_ns", "<i8"),
         ("taker_fee_micros", "<i8"),
         ("maker_fee_micros", "<i8"),
-        ("previous_price_ticks", "<i8"),  # DUPLICATE: seq of the original outcome, 0 if forgotten
+        ("original_seq", "<u8"),  # DUPLICATE: where the original outcome is, 0 if forgotten
         ("previous_leaves_lots", "<i8"),
     ]
 )

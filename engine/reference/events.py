@@ -20,9 +20,10 @@ from lockstep.engine.reference.records import (
     TransferCommand,
 )
 from lockstep.engine.reference.words import BUY, HIDDEN, MARKET, SELL, STOP_LIMIT
-from lockstep.stream.records import EventFlag, EventKind
+from lockstep.stream.records import CommandKind, EventFlag, EventKind
 
 # Plain ints: the operators of a Flag make a member of it for every result.
+_OF_A_SESSION: Final = (CommandKind.MASS_CANCEL, CommandKind.SESSION_OPENED, CommandKind.SESSION_CLOSED)
 BOOKS: Final = int(EventFlag.BOOKS)
 LOST_PRIORITY: Final = int(EventFlag.LOST_PRIORITY)
 AUCTION: Final = int(EventFlag.AUCTION)
@@ -211,6 +212,11 @@ def indicative(out: Output, book: Book, *, price: int, volume: int, imbalance: i
     )
 
 
+def _order_named(command: AnyCommand) -> int:
+    """The order that a command names; 0: none. Some kinds name a session in the same place."""
+    return 0 if command.kind in _OF_A_SESSION else command.order_id
+
+
 def refused(out: Output, command: AnyCommand, kind: EventKind, code: int) -> None:
     """The command had no effect. `kind` is REJECTED, CANCEL_REJECTED or REPLACE_REJECTED."""
     records.event(
@@ -221,7 +227,7 @@ def refused(out: Output, command: AnyCommand, kind: EventKind, code: int) -> Non
         account=command.account,
         session_id=command.session_id,
         session_no=command.session_no,
-        order_id=command.order_id,
+        order_id=_order_named(command),
         client_order_id=command.client_order_id,
     )
 
@@ -235,9 +241,9 @@ def duplicate(out: Output, command: AnyCommand, *, outcome_seq: int) -> None:
         account=command.account,
         session_id=command.session_id,
         session_no=command.session_no,
-        order_id=command.order_id,
+        order_id=_order_named(command),
         client_order_id=command.client_order_id,
-        previous_price_ticks=outcome_seq,
+        original_seq=outcome_seq,
     )
 
 

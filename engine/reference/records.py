@@ -239,7 +239,7 @@ _RULES: Final = Struct("<BBBBBBHQQIIQQqqqqqqqqqQ")
 _MARKET: Final = Struct("<BBBBBBHQQIIQQqqqqqqqqqQ")
 _TRANSFER: Final = Struct("<BBBBBBHQQIIQQI4xq48xqQ")
 _CONTROL: Final = Struct("<BBBBBBHQQIIQQQQHHHHB7xQQQQ16x")
-_EVENT: Final = Struct("<QIBBHIIQQQQqqqQQQIIqqqqqq")
+_EVENT: Final = Struct("<QIBBHIIQQQQqqqQQQIIqqqqQq")
 _ORDER_EVENT: Final = Struct("<QIBBHIIQQQQqqq8xqQBBBBIqq8xqqq")
 _CONTROL_EVENT: Final = Struct("<QIBBHQQHHHH80xq32x")
 _DEFINITION_EVENT: Final = Struct("<QIBBHIIQQ32sqqqq4xI8xq32x")
@@ -303,7 +303,7 @@ def event(
     maker_leaves_lots: int = 0,
     taker_fee_micros: int = 0,
     maker_fee_micros: int = 0,
-    previous_price_ticks: int = 0,
+    original_seq: int = 0,
     previous_leaves_lots: int = 0,
 ) -> None:
     """What happened, of a trade or of an order."""
@@ -331,7 +331,7 @@ def event(
         out.now_ns,
         taker_fee_micros,
         maker_fee_micros,
-        previous_price_ticks,
+        original_seq,
         previous_leaves_lots,
     )
     out.add(record)

@@ -33,7 +33,7 @@ def test_repeated_number_points_to_the_original_outcome_and_does_nothing(venue: 
     book = venue.book()
     (event,) = venue.send(order(make_command, client_order_id=5), number=1)
     assert event.kind == EventKind.DUPLICATE
-    assert (event.session_id, event.session_no, event.previous_price_ticks) == (100, 1, first.seq)
+    assert (event.session_id, event.session_no, event.original_seq) == (100, 1, first.seq)
     assert venue.book() == book
     assert venue.engine.session_last_no(100) == 2
 
@@ -51,7 +51,7 @@ def test_first_number_of_a_session_must_be_one(venue: Any, make_command: Make) -
     (high,) = venue.send(order(make_command), session=55, number=2)
     (zero,) = venue.send(order(make_command), session=55, number=0)
     assert high.code == Code.SESSION_OUT_OF_ORDER
-    assert (zero.kind, zero.previous_price_ticks) == (EventKind.DUPLICATE, 0)
+    assert (zero.kind, zero.original_seq) == (EventKind.DUPLICATE, 0)
     assert venue.engine.session_last_no(55) == digest_sessions == 0
 
 
@@ -103,7 +103,7 @@ def test_latest_8192_numbers_are_remembered_and_older_ones_forgotten(engine_type
         engine = engine_type.restore(engine.snapshot())
     answers = engine.apply(rows[[1, 0, -1]], first_seq=len(rows) + 1, timestamp_ns=1)
     assert answers["kind"].tolist() == [EventKind.DUPLICATE] * 3
-    assert answers["previous_price_ticks"].tolist() == [2, 0, len(rows)]
+    assert answers["original_seq"].tolist() == [2, 0, len(rows)]
     other = rows[[1, 0, -1]].copy()
     other["client_order_id"] += 1
     answers = engine.apply(other, first_seq=len(rows) + 4, timestamp_ns=1)
@@ -154,7 +154,7 @@ def test_other_command_under_a_used_number_is_refused_in_the_shape_of_its_own_re
 def test_refused_order_keeps_its_number_for_its_content(venue: Any, make_command: Make) -> None:
     row = order(make_command, account=99)
     refused = venue.send(row)[0]
-    assert venue.send(row, number=1)[0].previous_price_ticks == refused.seq
+    assert venue.send(row, number=1)[0].original_seq == refused.seq
     assert venue.send(order(make_command), number=1)[0].code == Code.KEY_REUSED
 
 

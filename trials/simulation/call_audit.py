@@ -35,7 +35,7 @@ class CallAudit:
         if len(said) == 1 and said[0][2] == _DUPLICATE:
             # The outcome was cut from every journal: where it was is still known.
             truth = self._outcomes.get(reply.key, [])
-            if truth and truth[0][0] <= cut_seq and reply.said.reports[0].previous_price_ticks in (0, truth[0][0]):
+            if truth and truth[0][0] <= cut_seq and reply.said.reports[0].original_seq in (0, truth[0][0]):
                 return
         elif reply.key == NO_KEY:
             truth = self._at.get((said[0][0], said[0][4]), [])

@@ -97,8 +97,8 @@ class EventKind(IntEnum):
     CANCEL_REJECTED = 6
     REPLACE_REJECTED = 7
     DUPLICATE = 8
-    """The session number was executed before; the outcome of then stands, at the seq in `previous_price_ticks` (0: it
-    is not among the session's latest numbers any more)."""
+    """The session number was executed before; the outcome of then stands, at the seq in `original_seq` (0: it is not
+    among the session's latest numbers any more)."""
     MASS_CANCELED = 9
     """End of a mass cancel; `quantity_lots` counts the orders that it took off."""
     REDUCED = 10

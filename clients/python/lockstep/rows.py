@@ -52,6 +52,7 @@ REPORT_DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "timestamp_ns": np.dtype("<i8"),
     "previous_price_ticks": np.dtype("<i8"),
     "previous_leaves_lots": np.dtype("<i8"),
+    "original_seq": np.dtype("<u8"),
 }
 COMMAND_FIELDS: Final = tuple(COMMAND_DTYPES)
 REPORT_FIELDS: Final = tuple(REPORT_DTYPES)
@@ -142,9 +143,11 @@ class ReportRow:
     timestamp_ns: int
     """Stamped time, ns."""
     previous_price_ticks: int
-    """REPLACED: the price before. TRIGGERED: the stop price. DUPLICATE: the seq of the first outcome."""
+    """REPLACED: the price before. TRIGGERED: the stop price."""
     previous_leaves_lots: int
     """REPLACED: the open quantity before."""
+    original_seq: int
+    """DUPLICATE: the seq of the first outcome; 0: forgotten."""
     epoch: int
 
 
@@ -198,3 +201,4 @@ class ReportArrays:
     timestamp_ns: IntColumn
     previous_price_ticks: IntColumn
     previous_leaves_lots: IntColumn
+    original_seq: IntColumn

@@ -105,7 +105,7 @@ def test_first_outcome_is_given_for_the_latest_8192_numbers_and_duplicate_alone_
     assert {row.session_no for row in oldest.reports} == {2}
     forgotten = desk.place(1)
     assert (forgotten.duplicate, kinds(forgotten)) == (True, [DUPLICATE])
-    assert (forgotten.reports[0].session_no, forgotten.reports[0].previous_price_ticks) == (1, 0)
+    assert (forgotten.reports[0].session_no, forgotten.reports[0].original_seq) == (1, 0)
 
 
 def test_outcome_whose_reports_were_cut_is_duplicate_alone_with_its_seq(desk):
@@ -116,7 +116,7 @@ def test_outcome_whose_reports_were_cut_is_duplicate_alone_with_its_seq(desk):
         again = desk.place(1)
     finally:
         desk.cluster.cut_after = 0
-    assert (again.duplicate, kinds(again), again.reports[0].previous_price_ticks) == (True, [DUPLICATE], seq)
+    assert (again.duplicate, kinds(again), again.reports[0].original_seq) == (True, [DUPLICATE], seq)
 
 
 # ---- what a reply holds --------------------------------------------------------------------------------------------

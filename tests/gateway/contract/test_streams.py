@@ -121,7 +121,7 @@ def test_each_number_is_executed_once_and_a_repetition_is_told_as_duplicate(desk
     client.send(command=desk.order(3))
     again, third = client.rows(2)
     assert (again.kind, again.session_no, again.order_id) == (DUPLICATE, 1, 0)
-    assert again.previous_price_ticks == first[0].event_id.seq
+    assert again.original_seq == first[0].event_id.seq
     assert answers([third]) == [(ACCEPTED, 3)]
 
 
@@ -138,7 +138,7 @@ def test_used_number_with_other_content_is_refused_and_has_no_effect(desk):
     assert answers([second]) == [(ACCEPTED, 2)]
     client.send(command=desk.order(1))
     (again,) = client.rows(1)
-    assert (again.kind, again.previous_price_ticks) == (DUPLICATE, first.event_id.seq)
+    assert (again.kind, again.original_seq) == (DUPLICATE, first.event_id.seq)
 
 
 def test_repetition_of_a_number_that_is_not_answered_yet_is_dropped(desk):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lockstep.engine.reference import ReferenceEngine
-from lockstep.gateway.reports import REPORT_COLUMNS, route
+from lockstep.gateway.reports import REPORT_COLUMNS, route, shared_columns
 from lockstep.reconciler.proof import Balances
 from lockstep.rows import COMMAND_DTYPES
 from lockstep.stream.digest import GENESIS, next_digest
@@ -154,6 +154,8 @@ def heard(session_id: int, events: Events, heard_ns: int) -> np.ndarray:
     rows["heard_ns"], rows["epoch"], rows["leg"] = heard_ns, 1, routed.reports.legs
     for name, source, _ in REPORT_COLUMNS:
         rows[name] = routed.reports.rows[source]
+    for name, column in shared_columns(routed.reports.rows):
+        rows[name] = column
     return rows
 
 

@@ -359,7 +359,7 @@ class Instrument(_message.Message):
     def __init__(self, id: _Optional[int] = ..., symbol: _Optional[str] = ..., tick_micros: _Optional[int] = ..., lot_units: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., last_price_ticks: _Optional[int] = ...) -> None: ...
 
 class ExecutionReport(_message.Message):
-    __slots__ = ("event_id", "epoch", "leg", "kind", "code", "side", "account", "instrument", "session_no", "order_id", "client_order_id", "price_ticks", "quantity_lots", "leaves_lots", "counterparty_order_id", "fee_micros", "flags", "timestamp_ns", "previous_price_ticks", "previous_leaves_lots")
+    __slots__ = ("event_id", "epoch", "leg", "kind", "code", "side", "account", "instrument", "session_no", "order_id", "client_order_id", "price_ticks", "quantity_lots", "leaves_lots", "counterparty_order_id", "fee_micros", "flags", "timestamp_ns", "previous_price_ticks", "previous_leaves_lots", "original_seq")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     LEG_FIELD_NUMBER: _ClassVar[int]
@@ -380,6 +380,7 @@ class ExecutionReport(_message.Message):
     TIMESTAMP_NS_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_LEAVES_LOTS_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_SEQ_FIELD_NUMBER: _ClassVar[int]
     event_id: EventId
     epoch: int
     leg: int
@@ -400,4 +401,5 @@ class ExecutionReport(_message.Message):
     timestamp_ns: int
     previous_price_ticks: int
     previous_leaves_lots: int
-    def __init__(self, event_id: _Optional[_Union[EventId, _Mapping]] = ..., epoch: _Optional[int] = ..., leg: _Optional[int] = ..., kind: _Optional[_Union[EventKind, str]] = ..., code: _Optional[_Union[Code, str]] = ..., side: _Optional[_Union[Side, str]] = ..., account: _Optional[int] = ..., instrument: _Optional[int] = ..., session_no: _Optional[int] = ..., order_id: _Optional[int] = ..., client_order_id: _Optional[int] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., leaves_lots: _Optional[int] = ..., counterparty_order_id: _Optional[int] = ..., fee_micros: _Optional[int] = ..., flags: _Optional[int] = ..., timestamp_ns: _Optional[int] = ..., previous_price_ticks: _Optional[int] = ..., previous_leaves_lots: _Optional[int] = ...) -> None: ...
+    original_seq: int
+    def __init__(self, event_id: _Optional[_Union[EventId, _Mapping]] = ..., epoch: _Optional[int] = ..., leg: _Optional[int] = ..., kind: _Optional[_Union[EventKind, str]] = ..., code: _Optional[_Union[Code, str]] = ..., side: _Optional[_Union[Side, str]] = ..., account: _Optional[int] = ..., instrument: _Optional[int] = ..., session_no: _Optional[int] = ..., order_id: _Optional[int] = ..., client_order_id: _Optional[int] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., leaves_lots: _Optional[int] = ..., counterparty_order_id: _Optional[int] = ..., fee_micros: _Optional[int] = ..., flags: _Optional[int] = ..., timestamp_ns: _Optional[int] = ..., previous_price_ticks: _Optional[int] = ..., previous_leaves_lots: _Optional[int] = ..., original_seq: _Optional[int] = ...) -> None: ...

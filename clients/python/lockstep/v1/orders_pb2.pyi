@@ -397,7 +397,7 @@ class Reports(_message.Message):
     def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., reports: _Optional[_Iterable[_Union[_common_pb2.ExecutionReport, _Mapping]]] = ...) -> None: ...
 
 class ReportBatch(_message.Message):
-    __slots__ = ("stamp", "count", "seq", "index", "leg", "kind", "code", "side", "account", "instrument", "session_no", "order_id", "client_order_id", "price_ticks", "quantity_lots", "leaves_lots", "counterparty_order_id", "fee_micros", "flags", "timestamp_ns", "previous_price_ticks", "previous_leaves_lots")
+    __slots__ = ("stamp", "count", "seq", "index", "leg", "kind", "code", "side", "account", "instrument", "session_no", "order_id", "client_order_id", "price_ticks", "quantity_lots", "leaves_lots", "counterparty_order_id", "fee_micros", "flags", "timestamp_ns", "previous_price_ticks", "previous_leaves_lots", "original_seq")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -420,6 +420,7 @@ class ReportBatch(_message.Message):
     TIMESTAMP_NS_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_LEAVES_LOTS_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_SEQ_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     count: int
     seq: _containers.RepeatedScalarFieldContainer[int]
@@ -442,7 +443,8 @@ class ReportBatch(_message.Message):
     timestamp_ns: _containers.RepeatedScalarFieldContainer[int]
     previous_price_ticks: _containers.RepeatedScalarFieldContainer[int]
     previous_leaves_lots: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., count: _Optional[int] = ..., seq: _Optional[_Iterable[int]] = ..., index: _Optional[_Iterable[int]] = ..., leg: _Optional[_Iterable[int]] = ..., kind: _Optional[_Iterable[_Union[_common_pb2.EventKind, str]]] = ..., code: _Optional[_Iterable[int]] = ..., side: _Optional[_Iterable[_Union[_common_pb2.Side, str]]] = ..., account: _Optional[_Iterable[int]] = ..., instrument: _Optional[_Iterable[int]] = ..., session_no: _Optional[_Iterable[int]] = ..., order_id: _Optional[_Iterable[int]] = ..., client_order_id: _Optional[_Iterable[int]] = ..., price_ticks: _Optional[_Iterable[int]] = ..., quantity_lots: _Optional[_Iterable[int]] = ..., leaves_lots: _Optional[_Iterable[int]] = ..., counterparty_order_id: _Optional[_Iterable[int]] = ..., fee_micros: _Optional[_Iterable[int]] = ..., flags: _Optional[_Iterable[int]] = ..., timestamp_ns: _Optional[_Iterable[int]] = ..., previous_price_ticks: _Optional[_Iterable[int]] = ..., previous_leaves_lots: _Optional[_Iterable[int]] = ...) -> None: ...
+    original_seq: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., count: _Optional[int] = ..., seq: _Optional[_Iterable[int]] = ..., index: _Optional[_Iterable[int]] = ..., leg: _Optional[_Iterable[int]] = ..., kind: _Optional[_Iterable[_Union[_common_pb2.EventKind, str]]] = ..., code: _Optional[_Iterable[int]] = ..., side: _Optional[_Iterable[_Union[_common_pb2.Side, str]]] = ..., account: _Optional[_Iterable[int]] = ..., instrument: _Optional[_Iterable[int]] = ..., session_no: _Optional[_Iterable[int]] = ..., order_id: _Optional[_Iterable[int]] = ..., client_order_id: _Optional[_Iterable[int]] = ..., price_ticks: _Optional[_Iterable[int]] = ..., quantity_lots: _Optional[_Iterable[int]] = ..., leaves_lots: _Optional[_Iterable[int]] = ..., counterparty_order_id: _Optional[_Iterable[int]] = ..., fee_micros: _Optional[_Iterable[int]] = ..., flags: _Optional[_Iterable[int]] = ..., timestamp_ns: _Optional[_Iterable[int]] = ..., previous_price_ticks: _Optional[_Iterable[int]] = ..., previous_leaves_lots: _Optional[_Iterable[int]] = ..., original_seq: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Refusal(_message.Message):
     __slots__ = ("stamp", "from_no", "code", "text", "retryable", "retry_after_ms")

@@ -104,7 +104,7 @@ inline void told(Step& step, const State& state, const Order& order, u8 kind, u6
         .timestamp_ns = step.now_ns,
         .taker_fee_micros = 0,
         .maker_fee_micros = order.expire_ns,
-        .previous_price_ticks = before.price,
+        .original_seq = static_cast<u64>(before.price),  // there: previous_price_ticks
         .previous_leaves_lots = before.leaves,
     };
 }
@@ -158,7 +158,7 @@ inline void trade(Step& step, const State& state, u64 session_no, const Order& t
         .timestamp_ns = step.now_ns,
         .taker_fee_micros = deal.taker_fee,
         .maker_fee_micros = deal.maker_fee,
-        .previous_price_ticks = 0,
+        .original_seq = 0,
         .previous_leaves_lots = 0,
     };
 }
@@ -191,9 +191,14 @@ inline void taken_off(Step& step, const State& state, const Asker& asker, const 
         .timestamp_ns = step.now_ns,
         .taker_fee_micros = 0,
         .maker_fee_micros = 0,
-        .previous_price_ticks = 0,
+        .original_seq = 0,
         .previous_leaves_lots = 0,
     };
+}
+
+// Kinds whose `order_id` is a session's.
+inline bool names_a_session(u8 kind) {
+    return kind == command_kind::MASS_CANCEL || kind == command_kind::SESSION_OPENED || kind == command_kind::SESSION_CLOSED;
 }
 
 // What refusals and DUPLICATE have in common: the command's own words.
@@ -209,7 +214,7 @@ inline Event& echo(Step& step, u8 kind, Code code) {
     event.account = head.account;
     event.session_id = head.session_id;
     event.session_no = head.session_no;
-    event.order_id = head.order_id;
+    event.order_id = names_a_session(head.kind) ? 0 : head.order_id;
     event.client_order_id = head.client_order_id;
     event.timestamp_ns = step.now_ns;
     return event;
@@ -222,7 +227,7 @@ inline void refused(Step& step, u8 kind, Code code) {
 
 // The session's number was executed before, at `outcome_seq` (0: forgotten).
 inline void duplicate(Step& step, u64 outcome_seq) {
-    echo(step, event_kind::DUPLICATE, code::OK).previous_price_ticks = static_cast<i64>(outcome_seq);
+    echo(step, event_kind::DUPLICATE, code::OK).original_seq = outcome_seq;
 }
 
 // What an auction would give now; `imbalance` is demand - supply.
@@ -244,7 +249,6 @@ inline void indicative(Step& step, const Book& book, i64 price, i64 volume, i64 
 inline void mass_canceled(Step& step, u32 count) {
     Event& event = echo(step, event_kind::MASS_CANCELED, code::OK);
     event.side = step.head().side;
-    event.order_id = 0;
     event.quantity_lots = count;
 }
 

@@ -270,7 +270,7 @@ struct Event {
     i64 timestamp_ns;
     i64 taker_fee_micros;
     i64 maker_fee_micros;
-    i64 previous_price_ticks;
+    u64 original_seq;
     i64 previous_leaves_lots;
 };
 static_assert(sizeof(Event) == 160 && std::is_trivially_copyable_v<Event>);
@@ -297,7 +297,7 @@ static_assert(offsetof(Event, maker_leaves_lots) == 112);
 static_assert(offsetof(Event, timestamp_ns) == 120);
 static_assert(offsetof(Event, taker_fee_micros) == 128);
 static_assert(offsetof(Event, maker_fee_micros) == 136);
-static_assert(offsetof(Event, previous_price_ticks) == 144);
+static_assert(offsetof(Event, original_seq) == 144);
 static_assert(offsetof(Event, previous_leaves_lots) == 152);
 
 // ACCEPTED, REPLACED, TRIGGERED: the order's terms stand where a TRADE speaks of its maker.

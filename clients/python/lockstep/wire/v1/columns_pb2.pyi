@@ -49,7 +49,7 @@ class CommandBatch(_message.Message):
     def __init__(self, first_no: _Optional[int] = ..., count: _Optional[int] = ..., kind: _Optional[bytes] = ..., side: _Optional[bytes] = ..., order_type: _Optional[bytes] = ..., tif: _Optional[bytes] = ..., stp: _Optional[bytes] = ..., flags: _Optional[bytes] = ..., account: _Optional[bytes] = ..., instrument: _Optional[bytes] = ..., client_order_id: _Optional[bytes] = ..., order_id: _Optional[bytes] = ..., price_ticks: _Optional[bytes] = ..., quantity_lots: _Optional[bytes] = ..., stop_price_ticks: _Optional[bytes] = ..., display_lots: _Optional[bytes] = ..., min_lots: _Optional[bytes] = ..., expire_ns: _Optional[bytes] = ..., trail_ticks: _Optional[bytes] = ..., tag: _Optional[bytes] = ...) -> None: ...
 
 class ReportBatch(_message.Message):
-    __slots__ = ("stamp", "count", "seq", "index", "leg", "kind", "code", "side", "account", "instrument", "session_no", "order_id", "client_order_id", "price_ticks", "quantity_lots", "leaves_lots", "counterparty_order_id", "fee_micros", "flags", "timestamp_ns", "previous_price_ticks", "previous_leaves_lots")
+    __slots__ = ("stamp", "count", "seq", "index", "leg", "kind", "code", "side", "account", "instrument", "session_no", "order_id", "client_order_id", "price_ticks", "quantity_lots", "leaves_lots", "counterparty_order_id", "fee_micros", "flags", "timestamp_ns", "previous_price_ticks", "previous_leaves_lots", "original_seq")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +72,7 @@ class ReportBatch(_message.Message):
     TIMESTAMP_NS_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_LEAVES_LOTS_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_SEQ_FIELD_NUMBER: _ClassVar[int]
     stamp: bytes
     count: int
     seq: bytes
@@ -94,7 +95,8 @@ class ReportBatch(_message.Message):
     timestamp_ns: bytes
     previous_price_ticks: bytes
     previous_leaves_lots: bytes
-    def __init__(self, stamp: _Optional[bytes] = ..., count: _Optional[int] = ..., seq: _Optional[bytes] = ..., index: _Optional[bytes] = ..., leg: _Optional[bytes] = ..., kind: _Optional[bytes] = ..., code: _Optional[bytes] = ..., side: _Optional[bytes] = ..., account: _Optional[bytes] = ..., instrument: _Optional[bytes] = ..., session_no: _Optional[bytes] = ..., order_id: _Optional[bytes] = ..., client_order_id: _Optional[bytes] = ..., price_ticks: _Optional[bytes] = ..., quantity_lots: _Optional[bytes] = ..., leaves_lots: _Optional[bytes] = ..., counterparty_order_id: _Optional[bytes] = ..., fee_micros: _Optional[bytes] = ..., flags: _Optional[bytes] = ..., timestamp_ns: _Optional[bytes] = ..., previous_price_ticks: _Optional[bytes] = ..., previous_leaves_lots: _Optional[bytes] = ...) -> None: ...
+    original_seq: bytes
+    def __init__(self, stamp: _Optional[bytes] = ..., count: _Optional[int] = ..., seq: _Optional[bytes] = ..., index: _Optional[bytes] = ..., leg: _Optional[bytes] = ..., kind: _Optional[bytes] = ..., code: _Optional[bytes] = ..., side: _Optional[bytes] = ..., account: _Optional[bytes] = ..., instrument: _Optional[bytes] = ..., session_no: _Optional[bytes] = ..., order_id: _Optional[bytes] = ..., client_order_id: _Optional[bytes] = ..., price_ticks: _Optional[bytes] = ..., quantity_lots: _Optional[bytes] = ..., leaves_lots: _Optional[bytes] = ..., counterparty_order_id: _Optional[bytes] = ..., fee_micros: _Optional[bytes] = ..., flags: _Optional[bytes] = ..., timestamp_ns: _Optional[bytes] = ..., previous_price_ticks: _Optional[bytes] = ..., previous_leaves_lots: _Optional[bytes] = ..., original_seq: _Optional[bytes] = ...) -> None: ...
 
 class SessionRequest(_message.Message):
     __slots__ = ("hello", "command", "batch")
