@@ -13,8 +13,9 @@ from lockstep.runtime.metrics.server import exposition
 from lockstep.runtime.metrics.tally import Latencies
 from lockstep.runtime.metrics.trading import TradingTally
 from lockstep.sequencer.figures import SequencerFigures
+from lockstep.stream.batch import stamp_batch
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import FrameType, frame
+from lockstep.stream.messages import Release, Stream
 from lockstep.stream.records import COMMAND, EVENT, EventKind
 
 ROUNDS = 20_000
@@ -48,9 +49,7 @@ def main() -> None:
     def stamp(_: int) -> None:
         sequencer.on_submit()
         first = next(tips)
-        sequencer.on_stream(
-            frame(FrameType.STREAM, sender=1, epoch=1, first_seq=first, records=commands, timestamp_ns=1, aux=1)
-        )
+        sequencer.on_stream(Stream(1, 1, 0, stamp_batch(commands, epoch=1, first_seq=first, timestamp_ns=1)))
         sequencer.commit.leave(first + ROWS - 1, time.monotonic_ns())
 
     measure("sequencer: one batch, submit to commit", stamp)
@@ -59,7 +58,7 @@ def main() -> None:
     events = np.zeros(ROWS, EVENT)
     events["kind"], events["instrument"], events["quantity_lots"] = EventKind.ACCEPTED, 1, 5
     applied = (AppliedBatch(1, 1, ROWS, events, Digest(bytes(16))),)
-    released = (frame(FrameType.RELEASE, sender=1, epoch=1, first_seq=1, records=events, aux=ROWS),)
+    released = (Release(1, 1, 0, 1, ROWS, ROWS, events),)
 
     def release(_: int) -> None:
         engine.on_acked(applied, Role.PRIMARY)

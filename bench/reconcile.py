@@ -22,15 +22,15 @@ from lockstep.reconciler.setup import AuditSetup
 from lockstep.reconciler.sources import ColdJournal
 from lockstep.replica.effects import AppliedBatch, JournalWrite
 from lockstep.replica.journal import Journal
+from lockstep.stream.batch import Batch, stamp_batch
 from lockstep.stream.digest import GENESIS, next_digest
-from lockstep.stream.frames import Frame, FrameType, frame
 from lockstep.stream.records import join_records
 from lockstep.trials.matching_flow import make_flow
 
 SESSIONS = 16
 
 
-def batches(commands: int, size: int, resting: int) -> list[Frame]:
+def batches(commands: int, size: int, resting: int) -> list[Batch]:
     """A stream: the opening, then `commands` more in batches of `size`, given by 16 sessions."""
     flow = make_flow(commands, books=4, resting=resting)
     records = join_records([flow.opening, flow.commands]).copy()
@@ -38,33 +38,25 @@ def batches(commands: int, size: int, resting: int) -> list[Frame]:
     records["session_id"] = 1 + places % SESSIONS
     records["session_no"] = 1 + places // SESSIONS
     return [
-        frame(FrameType.STREAM, sender=1, epoch=1, first_seq=at + 1, records=records[at : at + size], timestamp_ns=1)
+        stamp_batch(records[at : at + size], epoch=1, first_seq=at + 1, timestamp_ns=1)
         for at in range(0, len(records), size)
     ]
 
 
-def write(data_dir: Path, member: int, frames: list[Frame]) -> int:
+def write(data_dir: Path, member: int, stamped: list[Batch]) -> int:
     """A journal with what its batches lead to; the number of events."""
     engine, digest, count = NativeEngine(), GENESIS, 0
     with closing(Journal(data_dir, member)) as journal:
-        for first in range(0, len(frames), 512):
-            part = frames[first : first + 512]
+        for first in range(0, len(stamped), 512):
+            part = stamped[first : first + 512]
             done = []
             for each in part:
                 events = engine.apply(each.records, first_seq=each.first_seq, timestamp_ns=each.timestamp_ns)
-                digest = next_digest(
-                    digest,
-                    epoch=each.epoch,
-                    first_seq=each.first_seq,
-                    count=each.count,
-                    timestamp_ns=each.timestamp_ns,
-                    commands=each.records.tobytes(),
-                    events=events.tobytes(),
-                )
+                digest = next_digest(digest, each.raw, events.tobytes())
                 done.append(AppliedBatch(each.epoch, each.first_seq, each.last_seq, events, digest))
                 count += len(events)
             journal.write(
-                JournalWrite(frames=tuple(part), committed_seq=part[-1].last_seq, cluster_uuid="bench", joined=True),
+                JournalWrite(batches=tuple(part), committed_seq=part[-1].last_seq, cluster_uuid="bench", joined=True),
                 sync=False,
             )
             journal.derived.keep(tuple(done))
@@ -98,10 +90,10 @@ def main() -> None:
     parser.add_argument("--per-pass", type=int, nargs="+", default=[50_000, 200])
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
-    frames = batches(options.commands, options.batch, options.resting)
+    stamped = batches(options.commands, options.batch, options.resting)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        events = min([write(directory / f"engine-{member}", member, frames) for member in (1, 2)])
+        events = min([write(directory / f"engine-{member}", member, stamped) for member in (1, 2)])
         for per_pass in options.per_pass:
             profile = cProfile.Profile()
             if options.profile:

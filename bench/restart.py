@@ -27,7 +27,7 @@ from lockstep.replica.settings import ReplicaOptions
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.sequencer.window import control_record
-from lockstep.stream.frames import Frame, FrameType, frame
+from lockstep.stream.batch import Batch, stamp_batch
 from lockstep.stream.records import CommandKind, Commands
 from lockstep.trials.matching_flow import make_flow
 
@@ -117,10 +117,10 @@ def _write(data_dir: Path, plan: RestartPlan) -> int:
     """Journal, events, digests and one snapshot; how many commands it came to."""
     journal = Journal(data_dir, 1)
     replayer = Replayer(implementation(DEFAULT))
-    burst: list[Frame] = []
+    burst: list[Batch] = []
     batches: list[AppliedBatch] = []
     taken = False
-    for made in _frames(plan):
+    for made in _stamped(plan):
         batches.append(replayer.run(made))
         burst.append(made)
         if len(burst) == _BURST:
@@ -134,21 +134,21 @@ def _write(data_dir: Path, plan: RestartPlan) -> int:
     return replayer.seq
 
 
-def _keep(journal: Journal, burst: list[Frame], batches: list[AppliedBatch]) -> None:
+def _keep(journal: Journal, burst: list[Batch], batches: list[AppliedBatch]) -> None:
     journal.write(JournalWrite(tuple(burst)), sync=False)
     journal.derived.keep(tuple(batches))
     burst.clear()
     batches.clear()
 
 
-def _frames(plan: RestartPlan) -> Iterator[Frame]:
+def _stamped(plan: RestartPlan) -> Iterator[Batch]:
     """The stream: EPOCH_START, then the flow in blocks, each with session and order numbers of its own."""
     start = control_record(CommandKind.EPOCH_START, epoch=1, in_sync_bits=2, primary=1, sequencer=1)
     seq = 1
     for records in (start, *_blocks(plan)):
         for at in range(0, len(records), _BATCH):
             part = records[at : at + _BATCH]
-            yield frame(FrameType.STREAM, sender=0, epoch=1, first_seq=seq, records=part, timestamp_ns=seq * 1_000)
+            yield stamp_batch(part, epoch=1, first_seq=seq, timestamp_ns=seq * 1_000)
             seq += len(part)
             if seq > plan.commands:
                 return

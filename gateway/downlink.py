@@ -17,7 +17,7 @@ import numpy as np
 
 from lockstep.gateway.states import FOLLOWINGS, Came, Following, after
 from lockstep.stream.arrival import MAX_UNEXPLAINED_EPOCHS
-from lockstep.stream.frames import Frame
+from lockstep.stream.messages import Release
 from lockstep.stream.records import CONTROL_EVENT, EventKind, Events
 from lockstep.stream.told import Told
 
@@ -88,7 +88,7 @@ class Downlink:
         self.repeats = 0
         self.stale = 0
         self.gaps = 0
-        self._held: list[Frame] = []
+        self._held: list[Release] = []
         self._held_events = 0
         self.state = Following.IN_STEP
         self._fetching: Fetch | None = None
@@ -117,8 +117,8 @@ class Downlink:
         elif now_ns - self._ahead_since_ns > _DISOWN_NS:
             self.epoch = self.said
 
-    def on_release(self, release: Frame) -> Delivery:
-        """A RELEASE frame came: it covers the seqs from `first_seq` to `aux`."""
+    def on_release(self, release: Release) -> Delivery:
+        """A RELEASE frame came: it covers the seqs from `first_seq` to `last_seq`."""
         if release.epoch < self.epoch or not self._explained(release):
             self.stale += 1
             return Delivery()
@@ -132,16 +132,16 @@ class Downlink:
             return Delivery(fetch=self._plan_fetch(release.first_seq - 1))
         return Delivery(self._take(release))
 
-    def _explained(self, release: Frame) -> bool:
+    def _explained(self, release: Release) -> bool:
         """Whether a higher epoch may be believed, and told to clients, who then drop what is of a lower one: some
         sequencer says that it is there, or the frame has the event that begins it. Where none was heard, a few more."""
         if release.epoch <= max(self.epoch, self.said) or not self.epoch:
             return True
         if self.said:
-            return any(epoch == release.epoch for _, epoch in _epochs_of(release.records))
+            return any(epoch == release.epoch for _, epoch in _epochs_of(release.events))
         return release.epoch <= self.epoch + MAX_UNEXPLAINED_EPOCHS
 
-    def _parts(self, release: Frame) -> bool:
+    def _parts(self, release: Release) -> bool:
         """Whether the frame is of a history that differs from what was delivered, as far as both are known."""
         before = release.first_seq - 1
         if not release.parent_epoch or before > self.delivered_seq:
@@ -149,13 +149,13 @@ class Downlink:
         if not self._stamped:
             # What was delivered in an earlier life is not known here (its clients ask for themselves), until a frame
             # tells all epochs up to it.
-            if max(release.aux, before) >= self.delivered_seq:
-                begun = [entry for entry in _epochs_of(release.records) if entry[0] <= self.delivered_seq]
+            if max(release.last_seq, before) >= self.delivered_seq:
+                begun = [entry for entry in _epochs_of(release.events) if entry[0] <= self.delivered_seq]
                 self._stamped = [(before, release.parent_epoch), *begun]
             return False
-        theirs, through = release.parent_epoch, min(release.aux, self.delivered_seq)
+        theirs, through = release.parent_epoch, min(release.last_seq, self.delivered_seq)
         if through > before:
-            theirs = next((epoch for seq, epoch in reversed(_epochs_of(release.records)) if seq <= through), theirs)
+            theirs = next((epoch for seq, epoch in reversed(_epochs_of(release.events)) if seq <= through), theirs)
         ours = next((epoch for seq, epoch in reversed(self._stamped) if seq <= through), theirs)
         return ours != theirs
 
@@ -165,13 +165,13 @@ class Downlink:
         self._stamped += _epochs_of(events)
         del self._stamped[:-_MAX_EPOCHS]
 
-    def _hold(self, release: Frame) -> None:
+    def _hold(self, release: Release) -> None:
         # What does not fit is fetched later like any other gap.
-        if len(release.records) and self._held_events + len(release.records) <= _MAX_HELD_EVENTS:
+        if len(release.events) and self._held_events + len(release.events) <= _MAX_HELD_EVENTS:
             self._held.append(release)
-            self._held_events += len(release.records)
+            self._held_events += len(release.events)
 
-    def _plan_fetch(self, to_seq: int, doubted: Frame | None = None) -> Fetch | None:
+    def _plan_fetch(self, to_seq: int, doubted: Release | None = None) -> Fetch | None:
         """`doubted`: of a history that seems to be another one; its epoch counts if an engine has heard of it."""
         if self.state is not Following.IN_STEP:
             return None
@@ -182,14 +182,14 @@ class Downlink:
         self._fetching = Fetch(self.delivered_seq, to_seq, engine, epoch, self._told_epoch)
         return self._fetching
 
-    def _take(self, release: Frame) -> tuple[Events, ...]:
-        if release.aux <= self.delivered_seq:
-            self.repeats += bool(len(release.records))
+    def _take(self, release: Release) -> tuple[Events, ...]:
+        if release.last_seq <= self.delivered_seq:
+            self.repeats += bool(len(release.events))
             return ()
-        events = release.records
+        events = release.events
         if release.first_seq <= self.delivered_seq:
             events = events[events["seq"] > self.delivered_seq]
-        self._delivered(events, release.aux)
+        self._delivered(events, release.last_seq)
         return (events,) if len(events) else ()
 
     def on_fetched(self, events: Events, through_seq: int) -> Delivery:

@@ -32,7 +32,7 @@ from lockstep.runtime.inquiry import (
     joined,
 )
 from lockstep.stream.codes import Code
-from lockstep.stream.frames import Frame
+from lockstep.stream.messages import Receipt, Release
 from lockstep.stream.records import Commands, Events
 from lockstep.stream.told import Told
 from lockstep.v1 import common_pb2, replication_pb2
@@ -101,7 +101,7 @@ class GatewayDriver:
 
     # ---- events --------------------------------------------------------------------------------------------------
 
-    def on_frames(self, frames: Sequence[Frame]) -> None:
+    def on_frames(self, frames: Sequence[Receipt | Release]) -> None:
         """RECEIPT and RELEASE frames of one poll, in the order of their arrival."""
         if self.stopping:
             return

@@ -12,7 +12,7 @@ from lockstep.runtime.metrics.families import Families, counter, counters, gauge
 from lockstep.runtime.metrics.tally import Latencies
 from lockstep.runtime.transport import DriverState, Transport
 from lockstep.stream.codes import Code
-from lockstep.stream.frames import Frame, FrameType
+from lockstep.stream.messages import Receipt, Release
 from lockstep.stream.records import Commands
 from lockstep.v1 import cluster_pb2
 
@@ -78,11 +78,11 @@ class GatewayFigures:
                 last = records[-1]
                 self._under_way[int(last["session_id"]), int(last["session_no"])] = came_ns, len(records)
 
-    def on_frames(self, frames: Sequence[Frame]) -> None:
+    def on_frames(self, frames: Sequence[Receipt | Release]) -> None:
         """Frames came; a RELEASE of a new epoch ends the silence that a failover causes."""
         now_ns = time.monotonic_ns()
         for frame in frames:
-            if frame.type is FrameType.RELEASE and frame.epoch >= self._epoch:
+            if isinstance(frame, Release) and frame.epoch >= self._epoch:
                 if frame.epoch > self._epoch:
                     if self._epoch:
                         self.last_gap_ns = now_ns - self._released_ns

@@ -17,12 +17,13 @@ from lockstep.runtime.topology import LinkKind, Member, Topology, inbound_links
 from lockstep.runtime.transport import InboundLink, Transport
 from lockstep.runtime.watch import WatchServer
 from lockstep.stream.arrival import decode_from
-from lockstep.stream.frames import Frame, FrameError, FrameType
+from lockstep.stream.batch import LayoutError
+from lockstep.stream.messages import Receipt, Release
 
 # Per link and turn: the loop has clients to serve in between.
 _FRAGMENTS: Final = 64
 _HEARD_NS: Final = 2_000_000
-_TYPES: Final = {LinkKind.RECEIPT: FrameType.RECEIPT, LinkKind.RELEASE: FrameType.RELEASE}
+_TYPES: Final[dict[LinkKind, type[Receipt] | type[Release]]] = {LinkKind.RECEIPT: Receipt, LinkKind.RELEASE: Release}
 
 
 class Inlet:
@@ -34,7 +35,7 @@ class Inlet:
         member: Member,
         transport: Transport,
         watch: WatchServer,
-        on_frames: Callable[[list[Frame]], None],
+        on_frames: Callable[[list[Receipt | Release]], None],
         on_said: Callable[[int, int, bool], None],
         on_accepted: Callable[[int], None],
     ) -> None:
@@ -53,7 +54,7 @@ class Inlet:
             for (kind, peer), link in inbound_links(topology, member).items()
             if kind in _TYPES
         ]
-        self._frames: list[Frame] = []
+        self._frames: list[Receipt | Release] = []
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._bell.fileno(), self._rung)
         self._loop.add_reader(watch.fileno(), self._watched)
@@ -89,8 +90,8 @@ class Inlet:
     def _watched(self) -> None:
         self._watch.poll(time.monotonic_ns())
 
-    def _collect(self, expected: FrameType, sender: int, raw: bytes) -> None:
+    def _collect(self, expected: type[Receipt] | type[Release], sender: int, raw: bytes) -> None:
         try:
             self._frames.append(decode_from(raw, expected, sender))
-        except FrameError:
+        except LayoutError:
             self.damaged += 1

@@ -22,7 +22,7 @@ from lockstep.gateway.uplink import Uplink
 from lockstep.stream.arrival import has_administration
 from lockstep.stream.codes import Code
 from lockstep.stream.content import NO_CONTENT, contents_of
-from lockstep.stream.frames import Frame, FrameType
+from lockstep.stream.messages import Receipt, Release, Submit
 from lockstep.stream.records import COMMAND, SETTING_EVENT, Commands, EventKind, Events, join_records
 
 MAX_FRAME: Final = 1024
@@ -51,7 +51,7 @@ class Effects:
     """(key, commands) for the intake log, before they are sent."""
     watched: tuple[Watch, ...] = ()
     """Sessions with cancel on disconnect that have changed, for the intake log, in the same write."""
-    sends: tuple[Frame, ...] = field(default=(), repr=False)
+    sends: tuple[Submit, ...] = field(default=(), repr=False)
     """SUBMIT frames for `sequencer`."""
     sequencer: int = 0
     forget_through: int = 0
@@ -292,15 +292,15 @@ class GatewayMachine:
             new_reign=new_reign,
         )
 
-    def on_frames(self, frames: Sequence[Frame], now_ns: int) -> Effects:
-        """RECEIPT and RELEASE frames of one poll, in the order of their arrival. Others are ignored."""
+    def on_frames(self, frames: Sequence[Receipt | Release], now_ns: int) -> Effects:
+        """RECEIPT and RELEASE frames of one poll, in the order of their arrival."""
         parts: list[Events] = []
         fetch: Fetch | None = None
         new_reign = False
         for came in frames:
-            if came.type is FrameType.RECEIPT:
+            if isinstance(came, Receipt):
                 new_reign |= self.uplink.on_receipt(came, now_ns)
-            elif came.type is FrameType.RELEASE and self.downlink is not None:
+            elif self.downlink is not None:
                 delivery = self.downlink.on_release(came)
                 parts.extend(delivery.events)
                 fetch = fetch or delivery.fetch

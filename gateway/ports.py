@@ -10,7 +10,7 @@ from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.downlink import LeftBehind
 from lockstep.gateway.sessions import Admission
 from lockstep.runtime.inquiry import Inquiry, Todo
-from lockstep.stream.frames import Frame
+from lockstep.stream.messages import Receipt, Release, Submit
 from lockstep.stream.records import Commands, Events
 
 
@@ -36,7 +36,7 @@ class Ports(Protocol):
     def at(self, due_ns: int, action: Callable[[], None]) -> Timer:
         """Call back at this time, or, where it has come, as soon as everything is done that has come till now."""
 
-    def send(self, sequencer: int, frame: Frame) -> bool:
+    def send(self, sequencer: int, frame: Submit) -> bool:
         """Give a frame to the link to a sequencer (0: there is none); whether it took it."""
 
     def store(self, entries: Sequence[tuple[int, Commands]], forget_through: int, watched: Sequence[Watch]) -> bool:
@@ -48,7 +48,7 @@ class Ports(Protocol):
         `client`: whose turn of searching history it takes; None: nobody's.
         """
 
-    def on_frames(self, frames: Sequence[Frame]) -> None:
+    def on_frames(self, frames: Sequence[Receipt | Release]) -> None:
         """Frames have come."""
         return
 

@@ -29,7 +29,7 @@ from lockstep.runtime.transport import DriverState, DriverUnavailable, OutboundL
 from lockstep.runtime.turns import Turns
 from lockstep.runtime.watch import WatchServer
 from lockstep.stream.codes import Code
-from lockstep.stream.frames import Frame, encode_frame
+from lockstep.stream.messages import Receipt, Release, Submit, encode
 from lockstep.stream.records import Commands, Events
 from lockstep.v1 import cluster_pb2, common_pb2, replication_pb2
 
@@ -203,7 +203,7 @@ class GatewayShell(Ports):
         """Where the gateway's answers stand at the moment."""
         return self.driver.stamp()
 
-    def _on_burst(self, frames: list[Frame]) -> None:
+    def _on_burst(self, frames: list[Receipt | Release]) -> None:
         self._guarded(lambda: self.driver.on_frames(frames))
         self.engines.primary = self.driver.primary
 
@@ -232,10 +232,10 @@ class GatewayShell(Ports):
             return self._loop.call_soon(self._guarded, action)
         return self._loop.call_later(wait_s, self._guarded, action)
 
-    def send(self, sequencer: int, frame: Frame) -> bool:
+    def send(self, sequencer: int, frame: Submit) -> bool:
         """See `Ports`."""
         link = self._submit_links.get(sequencer)
-        return link is not None and link.send(encode_frame(frame))
+        return link is not None and link.send(encode(frame))
 
     def store(self, entries: Sequence[tuple[int, Commands]], forget_through: int, watched: Sequence[Watch]) -> bool:
         """See `Ports`."""
@@ -265,7 +265,7 @@ class GatewayShell(Ports):
         except EnginesUnavailable as error:
             heard(Todo(end=NoAnswer(Fault.UNAVAILABLE, str(error))))
 
-    def on_frames(self, frames: Sequence[Frame]) -> None:
+    def on_frames(self, frames: Sequence[Receipt | Release]) -> None:
         """See `Ports`."""
         self.figures.on_frames(frames)
 

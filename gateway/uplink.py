@@ -7,7 +7,7 @@ often they are sent again.
 * A *reign* is one term of office of one sequencer. With each new one, link numbers begin again at 1, and everything
   unanswered is sent again before anything new.
 * A *receipt* says the next link number that the sequencer expects, and how many commands it lets come beyond it.
-  With REWIND a frame was lost on the way: everything from there on is sent again.
+  If it rewinds, a frame was lost on the way: everything from there on is sent again.
 * Without a leader entries are held back. Their number is bounded (`room`), so a client is refused (retryably) instead.
 
 The sequencer drops what it has, engines execute a session number once: sending too often is harmless.
@@ -22,7 +22,7 @@ from lockstep.gateway.sessions import UNOWNED, Session, SessionTable
 from lockstep.gateway.states import OFFICES, Heard, Office, after
 from lockstep.stream.arrival import MAX_UNEXPLAINED_EPOCHS, has_administration
 from lockstep.stream.codes import Code
-from lockstep.stream.frames import Frame, FrameFlag, FrameType, frame
+from lockstep.stream.messages import Receipt, Submit
 from lockstep.stream.records import Commands
 
 NO_LEADER: Final = 0
@@ -183,9 +183,9 @@ class Uplink:
             self._commands += len(records)
             self._next_key = key + 1
 
-    def on_receipt(self, receipt: Frame, now_ns: int) -> bool:
+    def on_receipt(self, receipt: Receipt, now_ns: int) -> bool:
         """A RECEIPT came; whether it began a new reign. Call `plan_sends` afterwards."""
-        reign = receipt.timestamp_ns
+        reign = receipt.reign
         if reign < self._reign and self._was_nobodys(receipt, now_ns):
             self._leave()
         # Only one sequencer ever leads in a reign; on its link nothing overtakes.
@@ -193,7 +193,7 @@ class Uplink:
         if reign < self._reign or rival or not self._explained(receipt):
             self.stale_receipts += 1
             return False
-        if not receipt.flags & FrameFlag.OPEN:
+        if not receipt.opens:
             if self.leader is not None and self.leader.sequencer == receipt.sender:
                 self._move(Heard.CLOSED, None)
             return False
@@ -211,24 +211,24 @@ class Uplink:
             # It can be heard again, so it hears again.
             self._fruitless = 0
         self._heard_ns = now_ns
-        self._credit = receipt.aux
+        self._credit = receipt.credit
         self._committed = receipt.committed_seq
-        if not self._mine(receipt):
+        if receipt.incarnation != self.incarnation:
             # The sequencer has not heard of this life yet: its numbers are those of the one before.
             return new
         lowest = self._sent[0].link_no if self._sent else self._next_link
-        strange = len(receipt.records) == 8 and not lowest <= receipt.first_seq <= self._peak_link
-        self._on_number(receipt.first_seq if strange else 0, now_ns)
-        if self._acked_link < receipt.first_seq <= self._next_link:
-            self._acked_link = receipt.first_seq
+        strange = not lowest <= receipt.next_link_no <= self._peak_link
+        self._on_number(receipt.next_link_no if strange else 0, now_ns)
+        if self._acked_link < receipt.next_link_no <= self._next_link:
+            self._acked_link = receipt.next_link_no
             self._progress_ns = now_ns
             self._fruitless = 0
-        if receipt.flags & FrameFlag.REWIND:
-            fresh = receipt.first_seq != self._rewound_to or now_ns - self._rewound_ns >= self._rewind_ns
+        if receipt.rewinds:
+            fresh = receipt.next_link_no != self._rewound_to or now_ns - self._rewound_ns >= self._rewind_ns
             # Below what counts as confirmed, too: one odd receipt may have said so.
-            if fresh and self._sent and receipt.first_seq >= self._sent[0].link_no:
-                self._acked_link = min(self._acked_link, receipt.first_seq)
-                self._rewind(receipt.first_seq, now_ns)
+            if fresh and self._sent and receipt.next_link_no >= self._sent[0].link_no:
+                self._acked_link = min(self._acked_link, receipt.next_link_no)
+                self._rewind(receipt.next_link_no, now_ns)
         return new
 
     def on_said(self, sequencer: int, epoch: int, leads: bool) -> None:
@@ -241,18 +241,18 @@ class Uplink:
         """Highest epoch that a sequencer says that it is in; 0: none was heard."""
         return max(self._said.values(), default=0)
 
-    def _explained(self, receipt: Frame) -> bool:
+    def _explained(self, receipt: Receipt) -> bool:
         """Whether a receipt's epoch may be believed: hardly above what is known, or its sequencer stands by it."""
         said = self._said.get(receipt.sender, 0)
         known = max(self._reign, 0 if self.leader is None else self.leader.epoch)
         return receipt.epoch <= max(said, known or said or receipt.epoch) + MAX_UNEXPLAINED_EPOCHS
 
-    def _was_nobodys(self, receipt: Frame, now_ns: int) -> bool:
+    def _was_nobodys(self, receipt: Receipt, now_ns: int) -> bool:
         """Whether the reign that counts here is none: nothing is heard of it, and a sequencer that says itself that it
         leads, in an epoch that is not lower, names its own reign."""
         known = 0 if self.leader is None else self.leader.epoch
         stands = self._leads.get(receipt.sender, False) and receipt.epoch == self._said.get(receipt.sender, 0) >= known
-        return bool(stands and receipt.flags & FrameFlag.OPEN) and now_ns - self._heard_ns > _DISOWN_NS
+        return stands and receipt.opens and now_ns - self._heard_ns > _DISOWN_NS
 
     def _disown(self, now_ns: int) -> None:
         """Forget a leader whose sequencer itself says, long after, that it does not lead, or is in no such epoch."""
@@ -282,10 +282,6 @@ class Uplink:
 
     def _note_given(self) -> None:
         self._left[self._reign] = max(self._peak_link, self._left.get(self._reign, 1))
-
-    def _mine(self, receipt: Frame) -> bool:
-        """A receipt's payload, where it has one, is the incarnation that its link number belongs to."""
-        return len(receipt.records) != 8 or int.from_bytes(receipt.records.tobytes(), "little") == self.incarnation
 
     def _begin_reign(self, reign: int) -> None:
         self._note_reign()
@@ -372,7 +368,7 @@ class Uplink:
             self._fruitless = min(self._fruitless + 1, _LONGEST_BACKOFF)
             self._rewind(self._acked_link, now_ns)
 
-    def plan_sends(self) -> tuple[Frame, ...]:
+    def plan_sends(self) -> tuple[Submit, ...]:
         """SUBMIT frames to send now to `leader.sequencer`, in order; they count as sent."""
         if self.leader is None or not self._waiting:
             return ()
@@ -392,18 +388,17 @@ class Uplink:
             frames.append(self._submit(entry))
         return tuple(frames)
 
-    def _submit(self, entry: Entry) -> Frame:
+    def _submit(self, entry: Entry) -> Submit:
         assert self.leader is not None, "a SUBMIT without a leader"
-        return frame(
-            FrameType.SUBMIT,
+        return Submit(
             sender=self.gateway,
-            epoch=self.leader.epoch,
-            first_seq=entry.link_no,
-            records=entry.records,
-            timestamp_ns=self.leader.reign,
-            aux=self.incarnation,
+            view_epoch=self.leader.epoch,
+            reign=self.leader.reign,
+            first_link_no=entry.link_no,
+            incarnation=self.incarnation,
             # Who may ask for administration was looked at before the entry was made (`GatewayMachine.submit`).
-            flags=FrameFlag.ADMINISTRATIVE if has_administration(entry.records) else 0,
+            administrative=has_administration(entry.records),
+            records=entry.records,
         )
 
     def forget_answered(self) -> int:

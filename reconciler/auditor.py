@@ -233,14 +233,14 @@ class Auditor:
                 break
             done: list[Executed] = []
             try:
-                done.extend(self._twin.execute(frame) for frame in chunk.frames)
+                done.extend(self._twin.execute(batch) for batch in chunk.batches)
             except StreamBroken as error:
                 name = chunk.peers[0].name
                 breaks.append(Break(Rule.JOURNAL_DAMAGED, f"{name} after seq {self._twin.seq}", str(error)))
                 self._halt(f"the journal of {name} breaks off: {error}")
                 break
             if not self._panel.judge(chunk, done):
-                self._halt(f"no replica confirms what the commands after seq {done[0].frame.first_seq - 1} lead to")
+                self._halt(f"no replica confirms what the commands after seq {done[0].batch.first_seq - 1} lead to")
                 break
             breaks += self._verify(done, chunk.peers)
         return breaks
@@ -255,16 +255,16 @@ class Auditor:
 
     def _verify(self, done: Sequence[Executed], peers: Sequence[Peer]) -> list[Break]:
         breaks: list[Break] = []
-        first, last = done[0].frame.first_seq, done[-1].frame.last_seq
+        first, last = done[0].batch.first_seq, done[-1].batch.last_seq
         self._feed_downstream(first, last, done, peers)
         events = np.frombuffer(b"".join(each.events.tobytes() for each in done), dtype=done[0].events.dtype)
-        breaks += self._sessions.book(join_records([each.frame.records for each in done]), events)
+        breaks += self._sessions.book(join_records([each.batch.records for each in done]), events)
         for each in done:
-            breaks += self._ledger.book(each.frame, each.events)
+            breaks += self._ledger.book(each.batch, each.events)
             self._note_roles(each)
             self._range.add(each)
             # Replicas tell their balances after some command; these are the books' after the same one.
-            breaks += self._compare_balances(each.frame.last_seq)
+            breaks += self._compare_balances(each.batch.last_seq)
         fills = fills_of(events)
         self._work.add_fills(fills)
         breaks += compare_fills(fills, self._downstream.fills(first, last))
@@ -284,7 +284,7 @@ class Auditor:
                 return
         # Journals at rest may lack stored events; what the commands lead to is the same.
         for each in done:
-            self._downstream.apply(each.events, each.frame.last_seq)
+            self._downstream.apply(each.events, each.batch.last_seq)
 
     def _compare_balances(self, seq: int | None = None) -> list[Break]:
         at = self._twin.seq if seq is None else seq
@@ -297,7 +297,7 @@ class Auditor:
         return breaks
 
     def _note_roles(self, done: Executed) -> None:
-        records = done.frame.records
+        records = done.batch.records
         for place in np.flatnonzero(records["kind"] >= CommandKind.EPOCH_START).tolist():
             control = records[place : place + 1].view(CONTROL)[0]
             kind = int(control["kind"])

@@ -14,8 +14,8 @@ import numpy as np
 from lockstep.engine.pages import account_rows, position_rows
 from lockstep.engine.snapshot_format import StateImage
 from lockstep.reconciler.rules import Break, Rule
+from lockstep.stream.batch import Batch
 from lockstep.stream.codes import NOT_EXECUTED
-from lockstep.stream.frames import Frame
 from lockstep.stream.records import (
     ADMIN,
     DEFINITION_EVENT,
@@ -91,7 +91,7 @@ class Ledger:
     unit_micros: dict[int, int] = field(default_factory=dict)
     """By instrument: what one lot at one tick is worth."""
 
-    def book(self, frame: Frame, events: Events) -> list[Break]:
+    def book(self, batch: Batch, events: Events) -> list[Break]:
         """Take one batch and its events; adjustments whose stated result is not what they lead to (R8)."""
         kinds = events["kind"]
         booked = (kinds == EventKind.TRADE) | ((kinds >= EventKind.INSTRUMENT_DEFINED) & (kinds < _FIRST_CONTROL))
@@ -101,7 +101,7 @@ class Ledger:
             if int(kinds[position]) == EventKind.TRADE:
                 self._trade(events[position])
             else:
-                found += self._adjust(frame, definitions[position])
+                found += self._adjust(batch, definitions[position])
         return found
 
     def _add(self, account: int, instrument: int, amount: int) -> int:
@@ -121,11 +121,11 @@ class Ledger:
         self._add(buyer, instrument, lots)
         self._add(seller, instrument, -lots)
 
-    def _adjust(self, frame: Frame, event: Any) -> list[Break]:
+    def _adjust(self, batch: Batch, event: Any) -> list[Break]:
         kind, seq = int(event["kind"]), int(event["seq"])
         account, instrument = int(event["account"]), int(event["instrument"])
-        place = seq - frame.first_seq
-        command = frame.records[place : place + 1]
+        place = seq - batch.first_seq
+        command = batch.records[place : place + 1]
         if kind == EventKind.INSTRUMENT_DEFINED:
             self.unit_micros[instrument] = int(event["tick_micros"]) * int(event["lot_units"])
             return []

@@ -57,14 +57,14 @@ class RangeFigures:
 
     def add(self, done: Executed) -> Fills:
         """Count one batch; its fills."""
-        frame = done.frame
-        if not self.epochs or frame.epoch > self.epochs[-1][0]:
-            self.epochs.append((frame.epoch, frame.first_seq))
+        batch = done.batch
+        if not self.epochs or batch.epoch > self.epochs[-1][0]:
+            self.epochs.append((batch.epoch, batch.first_seq))
         fills = fills_of(done.events)
-        self.seq, self.digest = frame.last_seq, done.digest
+        self.seq, self.digest = batch.last_seq, done.digest
         self.batches += 1
-        self.commands += frame.count
-        self.orders_and_admin += int((frame.records["kind"] < _FIRST_CONTROL).sum())
+        self.commands += batch.count
+        self.orders_and_admin += int((batch.records["kind"] < _FIRST_CONTROL).sum())
         self.events += len(done.events)
         self.fills += len(fills)
         self.fills_sum = (self.fills_sum + fill_sum(fills)) % (1 << 128)

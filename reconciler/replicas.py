@@ -15,8 +15,8 @@ from lockstep.reconciler.checks import first_different_record
 from lockstep.reconciler.rules import Break, Rule
 from lockstep.reconciler.sources import ReplicaSource, SourceAway, SourceCut, SourceDamaged, Tip, decode
 from lockstep.reconciler.twin import Executed, StreamBroken, Twin, first_difference
+from lockstep.stream.batch import HEADER_SIZE, Batch
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import HEADER_SIZE, Frame
 
 _LAGGARD_CHUNKS: Final = 16
 
@@ -46,7 +46,7 @@ class Peer:
     def begins_at_first(self) -> bool:
         """Whether its journal reaches back to the first command. Raises SourceAway or SourceDamaged."""
         try:
-            raw = self.source.raw_frames(1, 2**63)
+            raw = self.source.raw_batches(1, 2**63)
         except SourceCut:
             return False
         return not raw or decode(self.name, raw[0]).first_seq == 1
@@ -56,7 +56,7 @@ class Peer:
 class Chunk:
     """Batches that follow on the execution's position, with the replicas that hold them in these very bytes."""
 
-    frames: tuple[Frame, ...]
+    batches: tuple[Batch, ...]
     peers: tuple[Peer, ...]
 
 
@@ -130,15 +130,15 @@ class Panel:
                     return self._tell_apart(twin, [(peer, raw[0]) for peer, raw in held])
                 common = place
                 break
-        frames = tuple(decode(held[0][0].name, raw) for raw in lead[:common])
-        return Chunk(frames, tuple(peer for peer, _ in held))
+        batches = tuple(decode(held[0][0].name, raw) for raw in lead[:common])
+        return Chunk(batches, tuple(peer for peer, _ in held))
 
     def _read(self, peer: Peer, from_seq: int, to_seq: int) -> list[bytes]:
         try:
-            raw = peer.source.raw_frames(from_seq, to_seq)
+            raw = peer.source.raw_batches(from_seq, to_seq)
             if raw and decode(peer.name, raw[0]).first_seq != from_seq:
                 # It may have been cut while it was read; then it says so now.
-                raw = peer.source.raw_frames(from_seq, to_seq)
+                raw = peer.source.raw_batches(from_seq, to_seq)
             if raw:
                 first = decode(peer.name, raw[0])
                 if first.first_seq != from_seq:
@@ -205,18 +205,18 @@ class Panel:
             return False
         for peer in chunk.peers:
             if peer.usable:
-                peer.checked_seq = done[-1].frame.last_seq
+                peer.checked_seq = done[-1].batch.last_seq
         return True
 
     def _first_wrong_digest(self, peer: Peer, done: Sequence[Executed]) -> int | None:
         """Position of the first batch whose stored digest is another; their number if none is, None if unknown."""
 
         def equal_at(place: int) -> bool:
-            stored = peer.source.digest_at(done[place].frame.last_seq)
+            stored = peer.source.digest_at(done[place].batch.last_seq)
             return stored is None or stored == done[place].digest
 
         try:
-            stored = peer.source.digest_at(done[-1].frame.last_seq)
+            stored = peer.source.digest_at(done[-1].batch.last_seq)
             if stored is None:
                 return None
             if stored == done[-1].digest:
@@ -227,19 +227,19 @@ class Panel:
             return None
 
     def _wrong_digest(self, peer: Peer, done: Executed, *, alone: bool) -> None:
-        frame = done.frame
-        place = f"seq {frame.first_seq}..{frame.last_seq}"
-        peer.diverged_seq = frame.first_seq
+        batch = done.batch
+        place = f"seq {batch.first_seq}..{batch.last_seq}"
+        peer.diverged_seq = batch.first_seq
         if alone:
             text = "its commands lead to another digest than was stored when they were executed"
-            rule, subject = Rule.JOURNALS_DIFFER, f"{peer.name} seq {frame.first_seq}"
+            rule, subject = Rule.JOURNALS_DIFFER, f"{peer.name} seq {batch.first_seq}"
         else:
             text = "it stored another digest than its commands, which the other replicas hold too, lead to"
-            rule, subject = Rule.RESULTS_DIFFER, f"{peer.name} seq {frame.first_seq}"
-        self.breaks.append(Break(rule, subject, f"{place}: {text}", frame.first_seq))
+            rule, subject = Rule.RESULTS_DIFFER, f"{peer.name} seq {batch.first_seq}"
+        self.breaks.append(Break(rule, subject, f"{place}: {text}", batch.first_seq))
 
     def _compare_events(self, peer: Peer, done: Sequence[Executed]) -> None:
-        first, last = done[0].frame.first_seq, done[-1].frame.last_seq
+        first, last = done[0].batch.first_seq, done[-1].batch.last_seq
         try:
             theirs = peer.source.events(first, last)
         except (SourceAway, SourceDamaged) as error:
@@ -294,9 +294,9 @@ class Panel:
         if mine is not None and right is not None and mine != right:
             verified, other = self._first_divergence(peer, lead, peer.checked_seq, through_seq)
             if verified and verified == other:
-                frame = decode(lead.name, verified)
-                peer.diverged_seq = frame.first_seq
-                self._results_differ(peer, lead.name, frame, own=True)
+                batch = decode(lead.name, verified)
+                peer.diverged_seq = batch.first_seq
+                self._results_differ(peer, lead.name, batch, own=True)
             elif verified and other:
                 self._blame(peer, lead.name, verified, other, stored=True)
             return
@@ -304,8 +304,8 @@ class Panel:
             from_seq = peer.checked_seq + 1
             if from_seq > through_seq:
                 return
-            theirs = peer.source.raw_frames(from_seq, through_seq)
-            ours = lead.source.raw_frames(from_seq, through_seq)
+            theirs = peer.source.raw_batches(from_seq, through_seq)
+            ours = lead.source.raw_batches(from_seq, through_seq)
             common = min(len(theirs), len(ours))
             if not common:
                 return
@@ -342,37 +342,37 @@ class Panel:
         ours, theirs = self._first_divergence(peer, lead, low, level)
         if ours != theirs or not ours:
             return
-        frame = decode(lead.name, ours)
-        key = f"{frame.epoch}.{frame.first_seq}"
+        batch = decode(lead.name, ours)
+        key = f"{batch.epoch}.{batch.first_seq}"
         if key not in self._executed:
-            self._executed[key] = _digest_ahead(twin, lead, frame)
+            self._executed[key] = _digest_ahead(twin, lead, batch)
         for one, other in ((peer, lead), (lead, peer)):
             own = self._executed[key]
-            if own is not None and one.source.digest_at(frame.last_seq) == own:
+            if own is not None and one.source.digest_at(batch.last_seq) == own:
                 continue
             if own is None and one is lead:
                 continue
-            self._results_differ(one, other.name, frame, own=own is not None)
+            self._results_differ(one, other.name, batch, own=own is not None)
 
-    def _results_differ(self, peer: Peer, other: str, frame: Frame, *, own: bool) -> None:
-        place = f"seq {frame.first_seq}..{frame.last_seq}"
+    def _results_differ(self, peer: Peer, other: str, batch: Batch, *, own: bool) -> None:
+        place = f"seq {batch.first_seq}..{batch.last_seq}"
         text = f"{place}: of the same commands it stored another digest than {other}"
         text += ", and than the own execution leads to" if own else ""
         if peer.tip is not None and not peer.tip.in_sync:
             text += "; it is not in sync and releases nothing"
-        subject = f"{peer.name} seq {frame.first_seq}"
-        self.breaks.append(Break(Rule.RESULTS_DIFFER, subject, text, frame.first_seq))
+        subject = f"{peer.name} seq {batch.first_seq}"
+        self.breaks.append(Break(Rule.RESULTS_DIFFER, subject, text, batch.first_seq))
 
     def _first_divergence(self, peer: Peer, lead: Peer, low: int, high: int) -> tuple[bytes, bytes]:
         """The first batches, the lead's and the peer's, after which the digests differ; empty where it has none."""
 
         def equal_at(seq: int) -> bool:
-            found = lead.source.raw_frames(seq, 2**63)
+            found = lead.source.raw_batches(seq, 2**63)
             end = decode(lead.name, found[0]).last_seq
             return peer.source.digest_at(end) == lead.source.digest_at(end)
 
         seq = first_difference(low, high, equal_at)
-        ours, theirs = lead.source.raw_frames(seq, 2**63), peer.source.raw_frames(seq, 2**63)
+        ours, theirs = lead.source.raw_batches(seq, 2**63), peer.source.raw_batches(seq, 2**63)
         return ours[0] if ours else b"", theirs[0] if theirs else b""
 
 
@@ -380,13 +380,13 @@ def _base_seq(peer: Peer) -> int:
     return peer.tip.first_seq - 1 if peer.tip is not None else 0
 
 
-def _digest_ahead(twin: Twin, lead: Peer, frame: Frame) -> Digest | None:
+def _digest_ahead(twin: Twin, lead: Peer, batch: Batch) -> Digest | None:
     """The digest after a batch that may lie ahead of the twin, executed on a copy; None if it lies behind."""
-    if frame.first_seq <= twin.seq:
+    if batch.first_seq <= twin.seq:
         return None
     ahead = twin.copy()
-    while ahead.seq < frame.last_seq:
-        for raw in lead.source.raw_frames(ahead.seq + 1, frame.last_seq):
+    while ahead.seq < batch.last_seq:
+        for raw in lead.source.raw_batches(ahead.seq + 1, batch.last_seq):
             try:
                 ahead.execute(decode(lead.name, raw))
             except StreamBroken:
@@ -397,9 +397,9 @@ def _digest_ahead(twin: Twin, lead: Peer, frame: Frame) -> Digest | None:
 def _confirmed(twin: Twin, raw: bytes, peers: Iterable[Peer]) -> bool:
     """Whether a batch leads to the digest that one of those who hold it stored."""
     for peer in peers:
-        frame = decode(peer.name, raw)
+        batch = decode(peer.name, raw)
         try:
-            if peer.source.digest_at(frame.last_seq) == twin.digest_after(frame):
+            if peer.source.digest_at(batch.last_seq) == twin.digest_after(batch):
                 return True
         except (StreamBroken, SourceAway, SourceDamaged):
             continue

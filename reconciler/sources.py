@@ -28,8 +28,8 @@ from lockstep.runtime.cluster_view import rpc_text
 from lockstep.runtime.engine_pages import event_pages
 from lockstep.runtime.process import CHANNEL_OPTIONS
 from lockstep.runtime.topology import Member
+from lockstep.stream.batch import Batch, LayoutError, decode_batch
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import Frame, FrameError, decode_frame
 from lockstep.stream.records import EVENT, Events
 from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 
@@ -90,7 +90,7 @@ class ReplicaSource(Protocol):
         """How far it is."""
         ...
 
-    def raw_frames(self, from_seq: int, to_seq: int) -> list[bytes]:
+    def raw_batches(self, from_seq: int, to_seq: int) -> list[bytes]:
         """Journal entries from the one that holds `from_seq` on, up to `to_seq` or about a megabyte, at least one."""
         ...
 
@@ -119,11 +119,11 @@ class ReplicaSource(Protocol):
         ...
 
 
-def decode(name: str, raw: bytes) -> Frame:
+def decode(name: str, raw: bytes) -> Batch:
     """A journal entry. Raises SourceDamaged."""
     try:
-        return decode_frame(raw)
-    except FrameError as error:
+        return decode_batch(raw)
+    except LayoutError as error:
         raise SourceDamaged(f"journal of {name} is damaged: {error}") from error
 
 
@@ -152,7 +152,7 @@ class LiveEngine:
         self._uuid = uuid if isinstance(uuid, str) else uuid.decode()
         return Tip(reply.tip.seq, reply.committed_seq, reply.in_sync, self._uuid, reply.first_seq)
 
-    def raw_frames(self, from_seq: int, to_seq: int) -> list[bytes]:
+    def raw_batches(self, from_seq: int, to_seq: int) -> list[bytes]:
         request = replication_pb2.FetchJournalRequest(from_seq=from_seq, max_bytes=CHUNK_BYTES)
         frames: list[bytes] = []
         try:
@@ -267,7 +267,7 @@ class ColdJournal:
             self._summary = self._journal.summary()
             self.member = self._summary.member
             self._derived = _open_derived(data_dir)
-        except (JournalFault, FrameError) as fault:
+        except (JournalFault, LayoutError) as fault:
             raise SourceDamaged(str(fault)) from fault
 
     @property
@@ -285,18 +285,18 @@ class ColdJournal:
         # Until the cluster took it in, a journal is no account of what was committed, whatever it holds.
         return Tip(summary.tip_seq, summary.committed_seq, summary.joined, summary.cluster_uuid, summary.base_seq + 1)
 
-    def raw_frames(self, from_seq: int, to_seq: int) -> list[bytes]:
+    def raw_batches(self, from_seq: int, to_seq: int) -> list[bytes]:
         if from_seq <= self.base_seq:
             raise SourceCut(f"{self.name}: its journal was cut after seq {self.base_seq}")
         found: list[bytes] = []
         size = 0
         try:
-            for raw in self._journal.raw_frames(from_seq):
+            for raw in self._journal.raw_batches(from_seq):
                 if size >= CHUNK_BYTES or decode(self.name, raw).last_seq > to_seq:
                     break
                 found.append(raw)
                 size += len(raw)
-        except (JournalFault, FrameError) as fault:
+        except (JournalFault, LayoutError) as fault:
             raise SourceDamaged(f"{self.name}: {fault}") from fault
         return found
 

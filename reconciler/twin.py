@@ -6,8 +6,8 @@ from typing import Protocol
 
 from lockstep.engine.contract import MatchingEngine, StreamGap
 from lockstep.engine.snapshot_format import StateImage, decode_snapshot
+from lockstep.stream.batch import Batch
 from lockstep.stream.digest import GENESIS, Digest, next_digest
-from lockstep.stream.frames import Frame
 from lockstep.stream.records import Events
 
 
@@ -55,7 +55,7 @@ class Start:
 class Executed:
     """One batch with what it led to."""
 
-    frame: Frame
+    batch: Batch
     events: Events = field(repr=False)
     digest: Digest
 
@@ -70,45 +70,37 @@ class Twin:
         self.seq, self.epoch, self.timestamp_ns = start.seq, start.epoch, start.timestamp_ns
         self.digest = start.digest
 
-    def execute(self, frame: Frame) -> Executed:
+    def execute(self, batch: Batch) -> Executed:
         """Execute one batch.
 
         Raises:
             StreamBroken: it does not follow; nothing was changed.
         """
-        if not frame.count:
-            raise StreamBroken(f"the batch at seq {frame.first_seq} is empty")
-        if frame.first_seq != self.seq + 1:
-            raise StreamBroken(f"a batch starts at seq {frame.first_seq}, {self.seq + 1} is next")
-        if frame.epoch < self.epoch:
-            raise StreamBroken(f"the epoch falls from {self.epoch} to {frame.epoch} at seq {frame.first_seq}")
+        if not batch.count:
+            raise StreamBroken(f"the batch at seq {batch.first_seq} is empty")
+        if batch.first_seq != self.seq + 1:
+            raise StreamBroken(f"a batch starts at seq {batch.first_seq}, {self.seq + 1} is next")
+        if batch.epoch < self.epoch:
+            raise StreamBroken(f"the epoch falls from {self.epoch} to {batch.epoch} at seq {batch.first_seq}")
         try:
-            events = self.engine.apply(frame.records, first_seq=frame.first_seq, timestamp_ns=frame.timestamp_ns)
+            events = self.engine.apply(batch.records, first_seq=batch.first_seq, timestamp_ns=batch.timestamp_ns)
         except StreamGap as gap:
             raise StreamBroken(str(gap)) from gap
-        self.digest = next_digest(
-            self.digest,
-            epoch=frame.epoch,
-            first_seq=frame.first_seq,
-            count=frame.count,
-            timestamp_ns=frame.timestamp_ns,
-            commands=frame.records.tobytes(),
-            events=events.tobytes(),
-        )
-        self.seq, self.epoch, self.timestamp_ns = frame.last_seq, frame.epoch, frame.timestamp_ns
-        return Executed(frame, events, self.digest)
+        self.digest = next_digest(self.digest, batch.raw, events.tobytes())
+        self.seq, self.epoch, self.timestamp_ns = batch.last_seq, batch.epoch, batch.timestamp_ns
+        return Executed(batch, events, self.digest)
 
     def position(self) -> Start:
         """Where it stands: another execution can start from there."""
         return Start(self.seq, self.epoch, self.timestamp_ns, self.digest, self.engine.snapshot())
 
-    def digest_after(self, frame: Frame) -> Digest:
+    def digest_after(self, batch: Batch) -> Digest:
         """The chain digest that a batch would lead to; the execution itself stays where it is.
 
         Raises:
             StreamBroken: the batch does not follow.
         """
-        return self.copy().execute(frame).digest
+        return self.copy().execute(batch).digest
 
     def copy(self) -> "Twin":
         """One that stands where this one does, and goes on by itself."""

@@ -97,15 +97,15 @@ def _execute(
     _, ledger = books_of(start.image())
     figures = RangeFigures.after(start)
     while twin.seq < to_seq:
-        raw_frames = source.raw_frames(twin.seq + 1, to_seq)
-        if not raw_frames:
+        raw_batches = source.raw_batches(twin.seq + 1, to_seq)
+        if not raw_batches:
             raise SourceDamaged(f"the journal ends at seq {twin.seq}; the certificate goes to {to_seq}")
-        for raw in raw_frames:
-            frame = decode(source.name, raw)
+        for raw in raw_batches:
+            batch = decode(source.name, raw)
             if twin.seq == from_seq - 1:
                 figures = RangeFigures.after(Start(twin.seq, twin.epoch, twin.timestamp_ns, twin.digest))
-            done = twin.execute(frame)
-            ledger.book(frame, done.events)
+            done = twin.execute(batch)
+            ledger.book(batch, done.events)
             figures.add(done)
         on_progress(twin.seq)
     return figures, twin, ledger
@@ -134,18 +134,18 @@ def _parting(left: ColdJournal, right: ColdJournal, to_seq: int) -> str:
     seq = max(left.base_seq, right.base_seq) + 1
     while seq <= to_seq:
         try:
-            mine, theirs = left.raw_frames(seq, to_seq), right.raw_frames(seq, to_seq)
+            mine, theirs = left.raw_batches(seq, to_seq), right.raw_batches(seq, to_seq)
         except SourceDamaged as error:
             return str(error)
         common = min(len(mine), len(theirs))
         if not common:
             return "" if not mine and not theirs else f"one of {left.name}, {right.name} ends before seq {seq}"
         for one, other in zip(mine[:common], theirs[:common], strict=True):
-            frame = decode(left.name, one)
+            batch = decode(left.name, one)
             if one != other:
                 rows = decode(right.name, other).records
-                level = min(len(rows), frame.count)
-                offset = next((i for i in range(level) if rows[i] != frame.records[i]), 0)
-                return f"{left.name} and {right.name} part at seq {frame.first_seq + offset}"
-            seq = frame.last_seq + 1
+                level = min(len(rows), batch.count)
+                offset = next((i for i in range(level) if rows[i] != batch.records[i]), 0)
+                return f"{left.name} and {right.name} part at seq {batch.first_seq + offset}"
+            seq = batch.last_seq + 1
     return ""

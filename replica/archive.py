@@ -9,32 +9,31 @@ from typing import Any, Final
 
 from lockstep.replica.rocks import JournalFault
 from lockstep.runtime.faults import disk_text
-from lockstep.stream.frames import Frame, encode_frame
+from lockstep.stream.batch import Batch
 
 # The journal last: without it the rest is nobody's. The witness after it: it tells of what was there.
 _PARTS: Final = ("snapshots", "derived", "journal", "witness", "damage")
 
 
-def archive_tail(data_dir: Path, name: str, tail: Iterable[Frame]) -> Path:
-    """Write frames as `<name>.frames` (u32 length + frame, repeated) and as readable JSON lines, durably.
+def archive_tail(data_dir: Path, name: str, tail: Iterable[Batch]) -> Path:
+    """Write batches as `<name>.batches` (u32 length + batch, repeated) and as readable JSON lines, durably.
 
     Raises:
         JournalFault: the disk does not take them.
     """
     folder = data_dir / "archive"
     stem = folder / name
-    archive = stem.with_suffix(".frames")
+    archive = stem.with_suffix(".batches")
     try:
         folder.mkdir(exist_ok=True)
         with archive.open("wb") as binary, stem.with_suffix(".jsonl").open("w", encoding="utf-8") as readable:
-            for frame in tail:
-                raw = encode_frame(frame)
-                binary.write(struct.pack("<I", len(raw)) + raw)
-                for offset, record in enumerate(frame.records):
+            for batch in tail:
+                binary.write(struct.pack("<I", len(batch.raw)) + batch.raw)
+                for offset, record in enumerate(batch.records):
                     line = {
-                        "epoch": frame.epoch,
-                        "seq": frame.first_seq + offset,
-                        "timestamp_ns": frame.timestamp_ns,
+                        "epoch": batch.epoch,
+                        "seq": batch.first_seq + offset,
+                        "timestamp_ns": batch.timestamp_ns,
                     }
                     line |= {name: _plain(record[name]) for name in record.dtype.names or ()}
                     readable.write(json.dumps(line) + "\n")

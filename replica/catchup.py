@@ -70,7 +70,7 @@ class CatchUp:
 
     def expect(self, log: PeerLog) -> None:
         """Remember what the peer has at the end of the frames that it sent (or at its tip, if it sent none)."""
-        last_seq = log.frames[-1].last_seq if log.frames else log.tip_seq
+        last_seq = log.batches[-1].last_seq if log.batches else log.tip_seq
         if log.digest:
             self.expected = Expected(last_seq, log.digest, log.peer, log.committed_seq)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from lockstep.replica.divergence import EpochEntry, epoch_at
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import Frame, FrameFlag
+from lockstep.stream.messages import Ack
 
 # Own digests that are kept behind the committed seq, for peers that ack late.
 _HISTORY_BATCHES: Final = 4096
@@ -102,23 +102,23 @@ class CommitGate:
                 break
             del digests[oldest]
 
-    def on_ack(self, frame: Frame, applied_seq: int, epochs: list[EpochEntry]) -> Mismatch | None:
+    def on_ack(self, ack: Ack, applied_seq: int, epochs: list[EpochEntry]) -> Mismatch | None:
         """Another engine's acks. A mismatch is only told of an engine that is required."""
-        peer = self._peers.get(frame.sender)
-        if peer is None or not len(frame.records) or frame.flags & FrameFlag.UNJOINED:
+        peer = self._peers.get(ack.sender)
+        if peer is None or not ack.count or ack.unjoined:
             return None
-        seqs = frame.records["last_seq"]
+        seqs = ack.entries["last_seq"]
         newest = int(np.searchsorted(seqs, applied_seq, side="right")) - 1
         ahead = peer.ahead
         for i in range(newest + 1, len(seqs)):
             seq = int(seqs[i])
             while ahead and ahead[-1][0] >= seq:
                 ahead.pop()
-            ahead.append((seq, bytes(frame.records["digest"][i]), frame.epoch))
+            ahead.append((seq, bytes(ack.entries["digest"][i]), ack.epoch))
         if newest < 0:
             return None
-        theirs = bytes(frame.records["digest"][newest])
-        return self._compare(frame.sender, peer, (int(seqs[newest]), theirs, frame.epoch), epochs)
+        theirs = bytes(ack.entries["digest"][newest])
+        return self._compare(ack.sender, peer, (int(seqs[newest]), theirs, ack.epoch), epochs)
 
     def compare_ahead(self, applied_seq: int, epochs: list[EpochEntry]) -> Mismatch | None:
         """Compare what peers acked before this engine got there. Call after applying."""

@@ -164,8 +164,8 @@ class ReplicaDriver:
         if effects.fetch_snapshot is not None:
             ports.fetch_snapshot(effects.fetch_snapshot)
         ports.on_step()
-        if effects.journal is not None and effects.journal.frames:
-            self._apply(effects.journal.frames[-1].last_seq)
+        if effects.journal is not None and effects.journal.batches:
+            self._apply(effects.journal.batches[-1].last_seq)
 
     def _apply(self, through_seq: int) -> None:
         began_ns = self._ports.now_ns()

@@ -9,8 +9,9 @@ from enum import IntEnum
 
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.settings import Base
+from lockstep.stream.batch import Batch
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import Frame
+from lockstep.stream.messages import Ack, Release, Stream
 from lockstep.stream.records import Events
 
 
@@ -32,14 +33,14 @@ class Role(IntEnum):
 class StreamFrames:
     """STREAM frames in the order in which they arrived, from any sequencer."""
 
-    frames: tuple[Frame, ...]
+    frames: tuple[Stream, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AckFrames:
     """ACK frames of other engines in the order in which they arrived."""
 
-    frames: tuple[Frame, ...]
+    frames: tuple[Ack, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class SequencerSaid:
 class PeerLog:
     """A part of another engine's journal, as it was asked for by `FetchLog`.
 
-    `frames` start at the batch that holds the seq asked for; `digest` is the peer's chain digest after the last of
+    `batches` start with the one that holds the seq asked for; `digest` is the peer's chain digest after the last of
     them. `cluster_uuid` is empty if the peer knows none yet.
     """
 
@@ -82,7 +83,7 @@ class PeerLog:
     in_sync: bool
     tip_seq: int
     epochs: tuple[EpochEntry, ...]
-    frames: tuple[Frame, ...] = ()
+    batches: tuple[Batch, ...] = ()
     digest: bytes = b""
     committed_seq: int = 0
     snapshot_seq: int = 0
@@ -90,8 +91,8 @@ class PeerLog:
 
     @property
     def told(self) -> "PeerDigest":
-        """What it says to an `AskDigest`: the digest after the last frame, or at the tip where there is none."""
-        return PeerDigest(self.peer, self.frames[-1].last_seq if self.frames else self.tip_seq, self.digest)
+        """What it says to an `AskDigest`: the digest after the last batch, or at the tip where there is none."""
+        return PeerDigest(self.peer, self.batches[-1].last_seq if self.batches else self.tip_seq, self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +152,11 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class JournalWrite:
-    """One atomic write. With `frames` the shell answers `Journaled` once it is durable."""
+    """One atomic write. With `batches` the shell answers `Journaled` once it is durable."""
 
-    frames: tuple[Frame, ...] = ()
+    batches: tuple[Batch, ...] = ()
     epochs: tuple[EpochEntry, ...] = ()
-    """Epochs that begin in `frames`."""
+    """Epochs that begin in `batches`."""
     promise: tuple[int, int] | None = None
     """(epoch, sequencer). Always synced, whatever the ack policy: safety hangs on it."""
     cluster_uuid: str = ""
@@ -165,7 +166,7 @@ class JournalWrite:
     joined: bool = False
     """The cluster has taken this journal in: to be stored, synced."""
     synced: bool = True
-    """Whether `frames` have to be synced before they are acked; False only under the policy REPLICATED."""
+    """Whether `batches` have to be synced before they are acked; False only under the policy REPLICATED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +201,10 @@ class AppliedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """An ACK frame with the REWIND flag, for one sequencer only."""
+    """An ACK frame that asks for what is missing, for one sequencer only."""
 
     sequencer: int
-    frame: Frame
+    frame: Ack
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,11 +259,11 @@ class Effects:
     install: Install | None = None
     """Archive the journal after `common_seq`, have it begin after the snapshot, then replace this machine."""
     fence_answers: tuple[FenceAnswer, ...] = ()
-    ack: Frame | None = None
+    ack: Ack | None = None
     """To every other engine and to every sequencer."""
     applied: tuple[AppliedBatch, ...] = ()
     """To be kept for event fetches; need not be durable, replay makes them again."""
-    releases: tuple[Frame, ...] = ()
+    releases: tuple[Release, ...] = ()
     """To every gateway."""
     rewind: Rewind | None = None
     fetch: FetchLog | None = None

@@ -7,8 +7,8 @@ from lockstep.replica.commit import CommitGate
 from lockstep.replica.effects import AppliedBatch
 from lockstep.replica.log import control_records, named_cluster
 from lockstep.replica.settings import Base
+from lockstep.stream.batch import Batch
 from lockstep.stream.digest import GENESIS, Digest, next_digest
-from lockstep.stream.frames import Frame
 from lockstep.stream.records import AckPolicy, CommandKind
 
 _CONTROL_MIN = int(CommandKind.EPOCH_START)
@@ -58,27 +58,19 @@ class Execution:
             gate.on_epoch_start(base.in_sync)
             gate.on_applied(base.seq, base.digest, base.seq)
 
-    def execute(self, journaled: Frame, committed_seq: int) -> AppliedBatch:
+    def execute(self, journaled: Batch, committed_seq: int) -> AppliedBatch:
         """Execute one batch. Raises StreamGap if it does not follow."""
         records = journaled.records
         first_seq = journaled.first_seq
         events = self.engine.apply(records, first_seq=first_seq, timestamp_ns=journaled.timestamp_ns)
-        self.digest = next_digest(
-            self.digest,
-            epoch=journaled.epoch,
-            first_seq=first_seq,
-            count=len(records),
-            timestamp_ns=journaled.timestamp_ns,
-            commands=memoryview(records.view(np.uint8)),
-            events=memoryview(events.view(np.uint8)),
-        )
+        self.digest = next_digest(self.digest, journaled.raw, memoryview(events.view(np.uint8)))
         self.applied_seq = journaled.last_seq
         if int(records["kind"].max()) >= _CONTROL_MIN:
             self._execute_control(journaled)
         self.gate.on_applied(self.applied_seq, self.digest, committed_seq)
         return AppliedBatch(journaled.epoch, first_seq, self.applied_seq, events, self.digest)
 
-    def _execute_control(self, journaled: Frame) -> None:
+    def _execute_control(self, journaled: Batch) -> None:
         for offset, record in enumerate(control_records(journaled)):
             kind = int(record["kind"])
             if kind == _EPOCH_START:

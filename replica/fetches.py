@@ -20,7 +20,7 @@ from lockstep.replica.snapshots import SnapshotSource
 from lockstep.replica.turnstile import Lane, UsedUp
 from lockstep.replica.view import ReplicaView
 from lockstep.runtime.refusal import Refusal
-from lockstep.stream.frames import seqs_of
+from lockstep.stream.batch import seqs_of
 from lockstep.v1 import replication_pb2
 
 UUID_KEY: Final = "lockstep-cluster-uuid"
@@ -68,7 +68,7 @@ class Fetches:
     def journal(
         self, request: replication_pb2.FetchJournalRequest, theirs: str, used_up: UsedUp
     ) -> Iterator[replication_pb2.FetchJournalReply | None]:
-        """Frames as journaled up to what is applied now. The first reply comes even if there is no frame.
+        """Batches as journaled up to what is applied now. The first reply comes even if there is none.
 
         `theirs`: the caller's cluster; empty: it knows none.
         """
@@ -79,16 +79,16 @@ class Fetches:
         if request.from_seq <= self._journal.base_seq and self._journal.base_seq:
             raise Refusal(grpc.StatusCode.OUT_OF_RANGE, self._behind("journal", request.from_seq))
         try:
-            yield from self._frames(request, view, used_up)
+            yield from self._batches(request, view, used_up)
         except JournalFault as fault:
             raise Refusal(grpc.StatusCode.UNAVAILABLE, str(fault)) from fault
 
-    def _frames(
+    def _batches(
         self, request: replication_pb2.FetchJournalRequest, view: ReplicaView, used_up: UsedUp
     ) -> Iterator[replication_pb2.FetchJournalReply | None]:
         reply = self._journal_reply(view, first=True)
         size = total = last_seq = 0
-        for raw in self._journal.raw_frames(request.from_seq):
+        for raw in self._journal.raw_batches(request.from_seq):
             _, through = seqs_of(raw)
             if through > view.applied_seq or (request.max_bytes and total >= request.max_bytes):
                 break

@@ -13,7 +13,7 @@ from lockstep.runtime.metrics.tally import Latencies, Passage
 from lockstep.runtime.metrics.trading import TradingTally
 from lockstep.runtime.transport import DriverState, Transport
 from lockstep.stream.arrival import MAX_EPOCH
-from lockstep.stream.frames import Frame
+from lockstep.stream.messages import Release
 
 if TYPE_CHECKING:
     from lockstep.replica.view import ReplicaView
@@ -43,12 +43,12 @@ class EngineFigures:
         else:
             self.release.clear()
 
-    def on_released(self, releases: Sequence[Frame]) -> None:
+    def on_released(self, releases: Sequence[Release]) -> None:
         """The primary released frames; empty ones, too."""
-        full = [frame.records for frame in releases if len(frame.records)]
+        full = [frame.events for frame in releases if frame.count]
         if full:
             now_ns = time.monotonic_ns()
-            self.release.leave(releases[-1].aux, now_ns)
+            self.release.leave(releases[-1].last_seq, now_ns)
             self.stamp_to_release.add(max(0, time.time_ns() - int(full[0]["timestamp_ns"][0])))
             for events in full:
                 self.trading.add(events, now_ns)

@@ -4,7 +4,7 @@ Column families:
 
 | name | key | value | durability |
 | --- | --- | --- | --- |
-| commands | first seq, big endian | STREAM frame without sender, flags, aux, committed seq | log, synced |
+| commands | first seq, big endian | the stamped batch, as it came (`stream/batch.py`) | log, synced |
 | meta | text | identity, base seq, promise, committed seq (a hint), epoch table | log; all but the hint always synced |
 
 The base seq is the one before the first that the journal holds: what is up to there is in snapshots only. The epoch
@@ -34,7 +34,6 @@ from lockstep.replica.settings import Base
 from lockstep.replica.stored_journal import EPOCH_END, EPOCH_PREFIX, KEY, LAYOUT, PROMISE, StoredJournal, inspect
 from lockstep.replica.witness import Said, witness_path
 from lockstep.runtime.faults import disk_text
-from lockstep.stream.frames import encode_frame
 
 __all__ = ["LAYOUT", "Journal", "JournalFault", "JournalSummary", "inspect", "journal_path"]
 
@@ -99,8 +98,8 @@ class Journal(StoredJournal):
         self._raise_fault()
         batch = WriteBatch(raw_mode=True)
         commands, meta = self._handles["commands"], self._handles["meta"]
-        for frame in write.frames:
-            batch.put(KEY.pack(frame.first_seq), encode_frame(frame), commands)
+        for stamped in write.batches:
+            batch.put(KEY.pack(stamped.first_seq), stamped.raw, commands)
         for entry in write.epochs:
             batch.put(EPOCH_PREFIX + KEY.pack(entry.epoch), KEY.pack(entry.first_seq), meta)
         if write.promise is not None:
@@ -135,14 +134,14 @@ class Journal(StoredJournal):
             self.marks.on_sync(tip)
 
     def truncate(self, after_seq: int) -> Path:
-        """Archive everything after `after_seq` as frames and as readable JSON lines, then delete it.
+        """Archive everything after `after_seq` as batches and as readable JSON lines, then delete it.
 
         The archive is on the disk before anything is deleted. Returns the archive's path.
 
         Raises:
             JournalFault: a batch lies on both sides of `after_seq`, or the disk fails.
         """
-        tail = list(self.frames(after_seq + 1))
+        tail = list(self.batches(after_seq + 1))
         if tail and tail[0].first_seq <= after_seq:
             raise JournalFault(
                 f"journal {self.path}: batch {tail[0].first_seq}..{tail[0].last_seq} lies across seq {after_seq}; "
@@ -179,7 +178,7 @@ class Journal(StoredJournal):
         """
         if seq <= self.base_seq:
             return
-        following = next(self.frames(seq + 1), None)
+        following = next(self.batches(seq + 1), None)
         if following is not None and following.first_seq <= seq:
             raise JournalFault(
                 f"journal {self.path}: batch {following.first_seq} lies across seq {seq}; nothing was cut"

@@ -1,7 +1,7 @@
 """What of the stream continues this replica's log, and what shows that the log itself is wrong.
 
-The journal may hold a tail that no reign kept: an engine that was cut off, crashed and came back. A frame that fits by
-its number alone proves nothing then. What proves that a frame continues the log:
+The journal may hold a tail that no reign kept: an engine that was cut off, crashed and came back. A batch that fits by
+its number alone proves nothing then. What proves that a batch continues the log:
 
 * it was stamped in the epoch of the own tip (an epoch is opened once, so both are of one history);
 * it opens a new epoch, and names the epoch of the own tip as that of the record before it, or (where it names none)
@@ -16,7 +16,7 @@ from enum import Enum, auto
 import numpy as np
 
 from lockstep.replica.divergence import EpochEntry, epoch_at
-from lockstep.stream.frames import Frame
+from lockstep.stream.batch import Batch
 from lockstep.stream.identity import join_uuid
 from lockstep.stream.records import CONTROL, AckPolicy, CommandKind
 
@@ -27,7 +27,7 @@ _EPOCH_START = int(CommandKind.EPOCH_START)
 
 
 class Verdict(Enum):
-    """What a STREAM frame is to this log."""
+    """What a batch is to this log."""
 
     NEXT = auto()
     """It continues the log."""
@@ -65,56 +65,56 @@ class LogHead:
         """Epoch of the last record, 0 if there is none."""
         return self.epochs[-1].epoch if self.epochs else 0
 
-    def judge(self, frame: Frame) -> Verdict:
-        """What a STREAM frame of a leader that may be obeyed is to this log."""
+    def judge(self, batch: Batch, sender: int = NO_SEQUENCER) -> Verdict:
+        """What a batch is to this log that came from `sender`, a leader that may be obeyed."""
         expected = self.seq + 1
-        if frame.first_seq > expected:
+        if batch.first_seq > expected:
             return Verdict.GAP
-        if not len(frame.records):
+        if not batch.count:
             return Verdict.OLD
-        if frame.first_seq < expected:
-            same = epoch_at(self.epochs, frame.first_seq) == frame.epoch and frame.last_seq < expected
+        if batch.first_seq < expected:
+            same = epoch_at(self.epochs, batch.first_seq) == batch.epoch and batch.last_seq < expected
             return Verdict.OLD if same else Verdict.CONFLICT
-        if frame.epoch == self.epoch:
-            return Verdict.NEXT if frame.timestamp_ns >= self.timestamp_ns else Verdict.CONFLICT
-        if not self._opens_epoch(frame):
+        if batch.epoch == self.epoch:
+            return Verdict.NEXT if batch.timestamp_ns >= self.timestamp_ns else Verdict.CONFLICT
+        if not self._opens_epoch(batch):
             return Verdict.CONFLICT
-        previous = int(control_records(frame)[0]["previous"])
+        previous = int(control_records(batch)[0]["previous"])
         if previous:
             # Number and epoch name one record for ever, so nothing else has to be known of the sender.
             return Verdict.NEXT if previous == self.epoch else Verdict.CONFLICT
-        proven = self.seq == 0 or self.follows in (frame.sender, ANY_SEQUENCER)
+        proven = self.seq == 0 or self.follows in (sender, ANY_SEQUENCER)
         return Verdict.NEXT if proven else Verdict.UNPROVEN
 
-    def ends_where(self, frame: Frame) -> bool:
-        """Whether an empty frame says that its leader's stream ends with this log's last record.
+    def ends_where(self, batch: Batch) -> bool:
+        """Whether an empty batch says that its leader's stream ends with this log's last record.
 
         Only one sequencer stamps in an epoch, so seq and epoch name one record, and with it all before it.
         """
-        return not len(frame.records) and self.seq > 0 and (frame.epoch, frame.first_seq) == (self.epoch, self.seq + 1)
+        return not batch.count and self.seq > 0 and (batch.epoch, batch.first_seq) == (self.epoch, self.seq + 1)
 
-    def opened_by(self, frame: Frame) -> str:
-        """The uuid of the cluster in whose name a frame opens a new epoch; empty: it opens none, or names none."""
-        if frame.epoch <= self.epoch or not len(frame.records) or not self._opens_epoch(frame):
+    def opened_by(self, batch: Batch) -> str:
+        """The uuid of the cluster in whose name a batch opens a new epoch; empty: it opens none, or names none."""
+        if batch.epoch <= self.epoch or not batch.count or not self._opens_epoch(batch):
             return ""
-        return named_cluster(control_records(frame)[0])
+        return named_cluster(control_records(batch)[0])
 
-    def append(self, frame: Frame) -> EpochEntry | None:
-        """Take the frame as the new end; the epoch entry that it adds."""
+    def append(self, batch: Batch) -> EpochEntry | None:
+        """Take the batch as the new end; the epoch entry that it adds."""
         entry = None
-        if frame.epoch > self.epoch:
-            entry = EpochEntry(frame.epoch, frame.first_seq)
+        if batch.epoch > self.epoch:
+            entry = EpochEntry(batch.epoch, batch.first_seq)
             self.epochs.append(entry)
-            self.policy = int(control_records(frame)[0]["policy"])
-        self.seq = frame.last_seq
-        self.timestamp_ns = frame.timestamp_ns
+            self.policy = int(control_records(batch)[0]["policy"])
+        self.seq = batch.last_seq
+        self.timestamp_ns = batch.timestamp_ns
         return entry
 
-    def _opens_epoch(self, frame: Frame) -> bool:
-        if frame.epoch <= self.epoch or frame.timestamp_ns < self.timestamp_ns:
+    def _opens_epoch(self, batch: Batch) -> bool:
+        if batch.epoch <= self.epoch or batch.timestamp_ns < self.timestamp_ns:
             return False
-        first = control_records(frame)[0]
-        return int(first["kind"]) == _EPOCH_START and int(first["epoch"]) == frame.epoch
+        first = control_records(batch)[0]
+        return int(first["kind"]) == _EPOCH_START and int(first["epoch"]) == batch.epoch
 
 
 def named_cluster(record: np.void) -> str:
@@ -122,6 +122,6 @@ def named_cluster(record: np.void) -> str:
     return join_uuid(int(record["cluster_high"]), int(record["cluster_low"]))
 
 
-def control_records(frame: Frame) -> np.ndarray[tuple[int], np.dtype[np.void]]:
-    """The frame's records under the CONTROL overlay."""
-    return frame.records.view(CONTROL)
+def control_records(batch: Batch) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    """The batch's records under the CONTROL overlay."""
+    return batch.records.view(CONTROL)

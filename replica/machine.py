@@ -4,7 +4,7 @@ A replica takes STREAM frames of the leading sequencer, journals them, executes 
 primary releases what every in-sync engine has acked with an equal digest. A replica learns its role only from the
 stream, so every replica changes roles at the same seq.
 
-Two stages of one frame: it is *received* when `step` has put it into a `JournalWrite`, and *applied* when `Journaled`
+Two stages of one batch: it is *received* when `step` has put it into a `JournalWrite`, and *applied* when `Journaled`
 has come back. Nothing is executed, acked or promised before that.
 
 A replica is *live* when its log provably is what the leader has (`log.py`); otherwise it *catches up* from a peer and
@@ -48,7 +48,8 @@ from lockstep.replica.release import release_frames
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions, Restored
 from lockstep.replica.standing import Standing
 from lockstep.replica.states import Occasion
-from lockstep.stream.frames import Frame, FrameFlag
+from lockstep.stream.batch import Batch
+from lockstep.stream.messages import Ack, Release, Stream
 from lockstep.stream.records import AckPolicy
 
 # Rewind requests without an answer after which the replica asks its peers: the frames have left the leader's window.
@@ -66,11 +67,11 @@ class ReplicaMachine:
         peers = tuple(engine for engine in options.engines if engine != options.member)
         self._contradictions = Contradictions()
         self._catch_up = CatchUp(peers, options.fetch_retry_ns)
-        self._pending: deque[Frame] = deque()
+        self._pending: deque[Batch] = deque()
         self._committing = Committing(self.standing, 0 if restored is None else restored.committed_seq)
         self._fences: list[FenceRequested] = []
         # Acks of an epoch whose first record is not here yet: until then they may be about other records.
-        self._early_acks: deque[Frame] = deque(maxlen=_EARLY_ACKS)
+        self._early_acks: deque[Ack] = deque(maxlen=_EARLY_ACKS)
         self._joining = False  # taken in, and not stored yet
         self._naming = False  # learnt from the stream which cluster it is, and not stored yet
         self._foreign = ""  # another cluster whose stream came here
@@ -82,11 +83,11 @@ class ReplicaMachine:
 
     # ---- start --------------------------------------------------------------------------------------------------
 
-    def replay(self, journaled: Frame) -> AppliedBatch:
-        """Execute one frame of the own journal at the start, before the first `step`.
+    def replay(self, journaled: Batch) -> AppliedBatch:
+        """Execute one batch of the own journal at the start, before the first `step`.
 
         Raises:
-            BrokenInvariant: the frame does not follow the one before.
+            BrokenInvariant: the batch does not follow the one before.
         """
         own = self.standing
         if journaled.first_seq != own.head.seq + 1 or journaled.epoch < own.head.epoch or not journaled.count:
@@ -147,10 +148,10 @@ class ReplicaMachine:
         self.standing.check(pending=bool(self._pending))
         return self._effects(out, now_ns)
 
-    def _on_stream(self, received: Frame, out: Outbox) -> None:
+    def _on_stream(self, received: Stream, out: Outbox) -> None:
         own = self.standing
-        leader = received.aux
-        stale = leader < own.promised or received.epoch > leader or own.diverged
+        leader, batch = received.leader_epoch, received.batch
+        stale = leader < own.promised or batch.epoch > leader or own.diverged
         if stale or self._is_foreign(received, out) or not own.may_lead(received):
             own.stale_frames += 1
             return
@@ -164,27 +165,27 @@ class ReplicaMachine:
         own.heard = leader
         if leader == own.head.epoch:  # before that its numbers may be about other records than this log's
             self._committing.hear(received.committed_seq)
-        if (verdict := own.head.judge(received)) is Verdict.NEXT:
+        if (verdict := own.head.judge(batch, received.sender)) is Verdict.NEXT:
             if not own.live:
                 text = f"stream of sequencer {received.sender} continues seq {own.head.seq}"
                 self._go_live(Occasion.STREAM_CONTINUES, received.sender, out, text)
             own.head.follows = received.sender
-            self._receive(received, out)
+            self._receive(batch, out)
             own.proven = leader
         elif verdict is Verdict.GAP:
             self._gap_from = received.sender
-        elif not own.live and own.head.ends_where(received):
+        elif not own.live and own.head.ends_where(batch):
             # Where nobody gives a command, no further frame would ever come to prove it.
             text = f"sequencer {received.sender} stands at seq {own.head.seq} too"
             self._go_live(Occasion.STREAM_ENDS_HERE, received.sender, out, text)
             own.proven = leader
         elif verdict in (Verdict.CONFLICT, Verdict.UNPROVEN) and own.live:
-            text = f"{verdict.name.lower()} at seq {received.first_seq} of epoch {received.epoch}"
+            text = f"{verdict.name.lower()} at seq {batch.first_seq} of epoch {batch.epoch}"
             self._leave_stream(Occasion.STREAM_CONFLICTS, out, text)
 
-    def _is_foreign(self, received: Frame, out: Outbox) -> bool:
+    def _is_foreign(self, received: Stream, out: Outbox) -> bool:
         own = self.standing
-        theirs = own.head.opened_by(received)
+        theirs = own.head.opened_by(received.batch)
         if not theirs or theirs == own.cluster_uuid or not own.cluster_uuid:
             return False
         if theirs != self._foreign:
@@ -193,22 +194,21 @@ class ReplicaMachine:
             out.notices.append(Notice("foreign_stream", text))
         return True
 
-    def _receive(self, received: Frame, out: Outbox) -> None:
+    def _receive(self, batch: Batch, out: Outbox) -> None:
         own = self.standing
-        entry = own.head.append(received)
+        entry = own.head.append(batch)
         if entry is not None:
             out.epochs.append(entry)
             if entry.epoch > own.promised:
                 own.promised = entry.epoch
-                own.promised_to = int(control_records(received)[0]["sequencer"])
+                own.promised_to = int(control_records(batch)[0]["sequencer"])
                 out.promise = True
-        self._pending.append(received)
+        self._pending.append(batch)
         self._gap_from = NO_SEQUENCER
         self._rewinds = 0
-        # This write makes durable what came before it, too, so one frame under SYNCED is enough.
+        # This write makes durable what came before it, too, so one batch under SYNCED is enough.
         out.synced = out.synced or own.head.policy == _SYNCED
-        # Journals are equal byte by byte, so nothing that depends on who sent it is kept.
-        out.frames.append(replace(received, sender=0, flags=0, aux=0, committed_seq=0))
+        out.batches.append(batch)
 
     def _on_journaled(self, seq: int, out: Outbox) -> None:
         own = self.standing
@@ -230,7 +230,7 @@ class ReplicaMachine:
             self._fences.clear()
             self._finish_catch_up(out)
 
-    def _execute(self, journaled: Frame) -> AppliedBatch:
+    def _execute(self, journaled: Batch) -> AppliedBatch:
         own = self.standing
         batch = own.execution.execute(journaled, own.committed_seq)
         self._committing.add(batch)
@@ -246,7 +246,7 @@ class ReplicaMachine:
         own = self.standing
         own.joined = own.gate.joined = self._joining = True
 
-    def _on_acks(self, frames: Iterable[Frame], out: Outbox) -> None:
+    def _on_acks(self, frames: Iterable[Ack], out: Outbox) -> None:
         own = self.standing
         for ack in frames:
             if ack.epoch > own.head.epoch:
@@ -390,7 +390,7 @@ class ReplicaMachine:
         self._catch_up.failed = False
         self._catch_up.target_seq = log.tip_seq
         follows, own.head.follows = own.head.follows, ANY_SEQUENCER
-        for fetched in log.frames:
+        for fetched in log.batches:
             verdict = own.head.judge(fetched)
             if verdict is Verdict.NEXT:
                 self._receive(fetched, out)
@@ -470,7 +470,7 @@ class ReplicaMachine:
             if own.live or self._catch_up.failed:
                 self._next_rewind_ns = now_ns + own.options.rewind_ns
                 self._rewinds += 1
-                out.rewind = Rewind(self._gap_from, own.ack_frame((), FrameFlag.REWIND))
+                out.rewind = Rewind(self._gap_from, own.ack((), rewinds=True))
             self._gap_from = NO_SEQUENCER
         if self._wants_fetch() and not self._pending and out.fetch_snapshot is None:
             out.fetch = self._catch_up.ask(own.head.seq + 1, now_ns)
@@ -481,7 +481,7 @@ class ReplicaMachine:
             if own.role is Role.PRIMARY and not out.releases:
                 out.releases += self._release([])
 
-    def _release(self, batches: list[AppliedBatch]) -> list[Frame]:
+    def _release(self, batches: list[AppliedBatch]) -> list[Release]:
         own = self.standing
         return release_frames(
             batches, own.head.epochs, sender=own.options.member, epoch=own.epoch, committed_seq=own.committed_seq
@@ -491,7 +491,7 @@ class ReplicaMachine:
         own, ack = self.standing, None
         # Under a promise to a leader of whom nothing fits yet, the own tail may be divergent: it must not speak of it.
         if self._ack_entries and own.live and own.proven == own.promised:
-            ack = own.ack_frame(self._ack_entries)
+            ack = own.ack(self._ack_entries)
             self._next_repeat_ns = now_ns + own.options.repeat_ns
         self._ack_entries = []
         joined, self._joining = self._joining, False

@@ -98,8 +98,8 @@ class Marks:
     def on_write(self, write: JournalWrite, *, synced: bool, applied: tuple[int, bytes]) -> None:
         """The journal has taken this; the mark of it is on the disk on return if the journal is."""
         with self._lock, file_faults("write", self.path):
-            if write.frames:
-                self.tip = Tip(write.frames[-1].epoch, write.frames[-1].last_seq)
+            if write.batches:
+                self.tip = Tip(write.batches[-1].epoch, write.batches[-1].last_seq)
             if write.promise is not None:
                 self._promised = write.promise[0]
             self._joined |= write.joined

@@ -24,7 +24,7 @@ from lockstep.replica.remains import Remains, TornJournal, find_remains
 from lockstep.replica.rocks import JournalDamaged, JournalFault, faults, file_faults
 from lockstep.replica.stored_journal import EPOCH_PREFIX, KEY, LAYOUT, PROMISE, StoredJournal, inspect
 from lockstep.replica.witness import read_witness, witness_path
-from lockstep.stream.frames import decode_frame
+from lockstep.stream.batch import decode_batch
 
 _MENDED: Final = "mended"
 SALVAGED: Final = "salvage"
@@ -123,7 +123,7 @@ def _write_journal(data_dir: Path, part: Path, member: int, remains: Remains, *,
             if raw is None:
                 break  # as `_check` will say
             new.put_batch(seq + 1, raw)
-            seq = decode_frame(raw).last_seq
+            seq = decode_batch(raw).last_seq
         new.finish()
     finally:
         new.close()
@@ -198,7 +198,7 @@ def _check(part: Path, remains: Remains) -> None:
     """Read the new journal once more: whatever the disk made of it is not what counts from now on unseen."""
     journal, seq = StoredJournal(part), remains.base_seq
     try:
-        for batch in journal.frames(seq + 1):
+        for batch in journal.batches(seq + 1):
             if batch.first_seq != seq + 1:
                 break
             seq = batch.last_seq

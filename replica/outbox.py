@@ -16,7 +16,8 @@ from lockstep.replica.effects import (
     Rewind,
 )
 from lockstep.replica.standing import Standing
-from lockstep.stream.frames import Frame
+from lockstep.stream.batch import Batch
+from lockstep.stream.messages import Ack, Release
 
 
 @dataclass(slots=True)
@@ -25,10 +26,10 @@ class Outbox:
 
     now_ns: int = 0
     """Of the step."""
-    frames: list[Frame] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
     epochs: list[EpochEntry] = field(default_factory=list)
     applied: list[AppliedBatch] = field(default_factory=list)
-    releases: list[Frame] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
     fences: list[FenceAnswer] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     promise: bool = False
@@ -36,7 +37,7 @@ class Outbox:
     adopt_uuid: bool = False
     """The cluster's uuid was learnt and has to be stored."""
     synced: bool = False
-    """One of `frames` is under the policy SYNCED."""
+    """One of `batches` is under the policy SYNCED."""
     truncate_after: int | None = None
     install: Install | None = None
     fetch: FetchLog | None = None
@@ -44,12 +45,12 @@ class Outbox:
     fetch_snapshot: FetchSnapshot | None = None
     rewind: Rewind | None = None
 
-    def effects(self, standing: Standing, ack: Frame | None, *, named: bool, joined: bool) -> Effects:
+    def effects(self, standing: Standing, ack: Ack | None, *, named: bool, joined: bool) -> Effects:
         """Frozen. `named`, `joined`: the journal has learnt which cluster's it is, or was taken in."""
         journal = None
-        if self.frames or self.promise or named or joined:
+        if self.batches or self.promise or named or joined:
             journal = JournalWrite(
-                tuple(self.frames),
+                tuple(self.batches),
                 tuple(self.epochs),
                 (standing.promised, standing.promised_to) if self.promise else None,
                 standing.cluster_uuid if named else "",

@@ -23,7 +23,7 @@ from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.runtime.process import CHANNEL_OPTIONS
 from lockstep.runtime.topology import Member
-from lockstep.stream.frames import Frame, FrameError, decode_frame
+from lockstep.stream.batch import Batch, LayoutError, decode_batch
 from lockstep.v1 import replication_pb2, replication_pb2_grpc
 
 # About 4096 commands: executing them must not keep the main loop from its heartbeats.
@@ -65,7 +65,7 @@ class PeerFetcher:
     def _run_ask(self, request: AskDigest, cluster_uuid: str) -> None:
         try:
             answer = self._fetch(FetchLog(request.peer, request.seq), cluster_uuid, max_bytes=1)
-        except (grpc.RpcError, FrameError, ValueError):
+        except (grpc.RpcError, LayoutError, ValueError):
             return  # it is asked again while the difference stands
         if isinstance(answer, PeerLog):
             self._post(answer.told)
@@ -82,7 +82,7 @@ class PeerFetcher:
         except grpc.RpcError as error:
             behind = isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.OUT_OF_RANGE
             self._post(PeerLogBehind(request.peer) if behind else PeerLogFailed(request.peer))
-        except (FrameError, ValueError):
+        except (LayoutError, ValueError):
             # Closed, down, in another cluster, or damaged on the way: the machine asks another peer.
             self._post(PeerLogFailed(request.peer))
 
@@ -95,11 +95,11 @@ class PeerFetcher:
         )
         uuid = str(dict(call.initial_metadata()).get(UUID_KEY, ""))
         first: replication_pb2.FetchJournalReply | None = None
-        frames: list[Frame] = []
+        batches: list[Batch] = []
         digest = b""
         for reply in call:
             first = first or reply
-            frames += [decode_frame(raw) for raw in reply.frames]
+            batches += [decode_batch(raw) for raw in reply.frames]
             digest = reply.digest
         if first is None:
             return PeerLogFailed(request.peer)
@@ -110,7 +110,7 @@ class PeerFetcher:
             first.in_sync,
             first.tip.seq,
             epochs,
-            tuple(frames),
+            tuple(batches),
             digest,
             first.committed_seq,
             first.snapshot_seq,

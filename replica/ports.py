@@ -22,7 +22,7 @@ from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.peers import FromPeer
 from lockstep.replica.service import FenceCall, QueryCall
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import Frame
+from lockstep.stream.messages import Ack, Release, Stream
 
 
 class Ports(Protocol):
@@ -33,10 +33,10 @@ class Ports(Protocol):
 
     # What has come.
 
-    def streams(self) -> Sequence[Frame]:
+    def streams(self) -> Sequence[Stream]:
         """STREAM frames, up to a burst."""
 
-    def acks(self) -> Sequence[Frame]:
+    def acks(self) -> Sequence[Ack]:
         """ACK frames of peers."""
 
     def calls(self) -> Iterable[FenceCall | QueryCall | FromPeer]:
@@ -63,13 +63,13 @@ class Ports(Protocol):
     def rebuild(self) -> ReplicaMachine:
         """A machine restored from the journal, for the present one. What sequencers say is told anew."""
 
-    def send_ack(self, ack: Frame, primary: int) -> None:
+    def send_ack(self, ack: Ack, primary: int) -> None:
         """To every other engine and to every sequencer. Only the primary waits for it."""
 
-    def release(self, frame: Frame) -> None:
+    def release(self, frame: Release) -> None:
         """To every gateway."""
 
-    def send_rewind(self, sequencer: int, frame: Frame) -> None:
+    def send_rewind(self, sequencer: int, frame: Ack) -> None:
         """To one sequencer, if there is such a one."""
 
     def fetch_log(self, order: FetchLog, cluster_uuid: str) -> None:
@@ -91,7 +91,7 @@ class Ports(Protocol):
         """A write's records were applied."""
         return
 
-    def on_releases(self, frames: tuple[Frame, ...]) -> None:
+    def on_releases(self, frames: tuple[Release, ...]) -> None:
         """Events were released."""
         return
 

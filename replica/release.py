@@ -11,7 +11,7 @@ import numpy as np
 
 from lockstep.replica.divergence import EpochEntry, epoch_at
 from lockstep.replica.effects import AppliedBatch
-from lockstep.stream.frames import Frame, FrameType, frame
+from lockstep.stream.messages import Release
 from lockstep.stream.records import Events, join_records, no_events
 
 TARGET_EVENTS: Final = 4096
@@ -22,27 +22,18 @@ MAX_EVENTS: Final = 6144
 
 def release_frames(
     batches: Sequence[AppliedBatch], epochs: list[EpochEntry], *, sender: int, epoch: int, committed_seq: int
-) -> list[Frame]:
+) -> list[Release]:
     """Frames for newly committed batches; without any, one empty frame that says where the primary stands.
 
     `epochs`: the log's epoch table.
     """
 
-    def build(first_seq: int, last_seq: int, events: Events) -> Frame:
-        return frame(
-            FrameType.RELEASE,
-            sender=sender,
-            epoch=epoch,
-            first_seq=first_seq,
-            records=events,
-            timestamp_ns=epoch_at(epochs, first_seq - 1),
-            committed_seq=committed_seq,
-            aux=last_seq,
-        )
+    def build(first_seq: int, last_seq: int, events: Events) -> Release:
+        return Release(sender, epoch, epoch_at(epochs, first_seq - 1), first_seq, last_seq, committed_seq, events)
 
     if not batches:
         return [build(committed_seq + 1, committed_seq, no_events())]
-    frames: list[Frame] = []
+    frames: list[Release] = []
     joined: list[AppliedBatch] = []
     count = 0
     for batch in batches:

@@ -20,7 +20,7 @@ from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, check_
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.stored_journal import KEY, StoredJournal
 from lockstep.replica.witness import Said, read_witness, witness_path
-from lockstep.stream.frames import Frame, FrameError, decode_frame
+from lockstep.stream.batch import Batch, LayoutError, decode_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ class TornJournal(StoredJournal):
         with faults("read", self.path):
             return cast("bytes | None", self._commands.get(KEY.pack(first_seq)))
 
-    def batch_at(self, first_seq: int) -> Frame | None:
+    def batch_at(self, first_seq: int) -> Batch | None:
         """The batch that begins there; None: none does. Raises JournalFault."""
         raw = self.raw_batch_at(first_seq)
         try:
-            return None if raw is None else decode_frame(raw)
-        except FrameError as error:
+            return None if raw is None else decode_batch(raw)
+        except LayoutError as error:
             raise JournalDamaged(self.path, str(error)) from error
 
     def facts(self) -> dict[bytes, bytes]:

@@ -8,8 +8,8 @@ from lockstep.replica.execution import Execution
 from lockstep.replica.log import LogHead
 from lockstep.replica.settings import Base, BrokenInvariant
 from lockstep.replica.snapshot_file import decode_snapshot_file, encode_snapshot_file
+from lockstep.stream.batch import Batch
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import Frame
 
 
 class Replayer:
@@ -42,7 +42,7 @@ class Replayer:
         """Epochs that begin at or before `seq`."""
         return tuple(self._head.epochs)
 
-    def run(self, journaled: Frame) -> AppliedBatch:
+    def run(self, journaled: Batch) -> AppliedBatch:
         """Execute the next batch.
 
         Raises:

@@ -1,4 +1,4 @@
-"""A machine from the disk: the newest snapshot that the journal continues, then every later frame once more.
+"""A machine from the disk: the newest snapshot that the journal continues, then every later batch once more.
 
 The replay is checked against the stored digests, and against the one that the witness has. What a crash took from the
 stored results is made again by the replay, so a snapshot is started from only if nothing before it is missing. One that
@@ -47,7 +47,7 @@ def restore(
     own = machine.standing
     kept_events, kept_digests = journal.derived.last_kept_seqs()
     missing: list[AppliedBatch] = []
-    for journaled in journal.frames(own.applied_seq + 1):
+    for journaled in journal.batches(own.applied_seq + 1):
         if journaled.first_seq != own.head.seq + 1:
             raise JournalDamaged(
                 journal.path,
@@ -150,6 +150,6 @@ def _derived_reaches(journal: Journal, head: SnapshotHead) -> bool:
             f"the snapshot at seq {head.seq} beside {journal.path} has digest {head.base.digest.hex()}; when the batch "
             f"was first executed it was {stored.hex()}: the engine has changed its behaviour, or a file was changed"
         )
-    last = next(journal.frames(head.seq), None)
+    last = next(journal.batches(head.seq), None)
     kept_events, _ = journal.derived.last_kept_seqs()
     return last is not None and last.last_seq == head.seq and kept_events >= last.first_seq

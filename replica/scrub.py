@@ -119,7 +119,7 @@ def _go_over(journal: Journal, from_seq: int, to_seq: int, pause: Callable[[], b
     digest: Digest | None = GENESIS if first == 1 else journal.derived.digest(first - 1)
     results, digests = journal.derived.events_from(first), journal.derived.digests_from(first)
     epochs, expected = journal.epochs(), first
-    for count, batch in enumerate(journal.frames(first), start=1):
+    for count, batch in enumerate(journal.batches(first), start=1):
         if batch.last_seq > to_seq or journal.base_seq != base_seq:
             return
         if batch.first_seq != expected and not (batch.first_seq < expected <= batch.last_seq):
@@ -139,15 +139,7 @@ def _go_over(journal: Journal, from_seq: int, to_seq: int, pause: Callable[[], b
             if events is None or stored is None:
                 text = f"no results are stored of the batch at seq {batch.first_seq}"
                 raise _Contradiction(text, derived=True, seq=batch.first_seq)
-            if digest is not None and stored != next_digest(
-                digest,
-                epoch=batch.epoch,
-                first_seq=batch.first_seq,
-                count=batch.count,
-                timestamp_ns=batch.timestamp_ns,
-                commands=batch.records.tobytes(),
-                events=events,
-            ):
+            if digest is not None and stored != next_digest(digest, batch.raw, events):
                 text = f"the results stored of the batch at seq {batch.first_seq} are not those that were acknowledged"
                 raise _Contradiction(text, derived=True, seq=batch.first_seq)
             digest = stored

@@ -36,8 +36,9 @@ from lockstep.runtime.topology import LinkKind, Member, Topology, inbound_links,
 from lockstep.runtime.transport import InboundLink, OutboundLink, Transport
 from lockstep.runtime.watch import WatchServer
 from lockstep.stream.arrival import decode_from
+from lockstep.stream.batch import LayoutError
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import Frame, FrameError, FrameType, encode_frame
+from lockstep.stream.messages import Ack, Release, Stream, encode
 
 # One at a time, so that a burst ends close to its limit.
 _STREAM_FRAGMENTS: Final = 1
@@ -86,8 +87,8 @@ class ReplicaShell(Ports):
         self._sequencers = SequencerWatches(topology, watch.status)
         self._fetcher = PeerFetcher(peers, store, self._put)
         self._open_links(topology, member)
-        self._batch: list[Frame] = []
-        self._acks: list[Frame] = []
+        self._batch: list[Stream] = []
+        self._acks: list[Ack] = []
         self.view: ReplicaView = view_of(machine, ())
 
     @property
@@ -159,7 +160,7 @@ class ReplicaShell(Ports):
         """See `Ports`."""
         return time.monotonic_ns()
 
-    def streams(self) -> Sequence[Frame]:
+    def streams(self) -> Sequence[Stream]:
         """See `Ports`."""
         commands = 0
         batch = self._batch
@@ -168,12 +169,12 @@ class ReplicaShell(Ports):
                 before = len(batch)
                 if not stream.poll(take, _STREAM_FRAGMENTS):
                     break
-                commands += sum(len(frame.records) for frame in batch[before:])
+                commands += sum(frame.batch.count for frame in batch[before:])
         if batch:
             self._batch = []
         return batch
 
-    def acks(self) -> Sequence[Frame]:
+    def acks(self) -> Sequence[Ack]:
         """See `Ports`."""
         for link, take in self._peer_acks:
             link.poll(take, _ACK_FRAGMENTS)
@@ -204,19 +205,22 @@ class ReplicaShell(Ports):
                 yield SequencerSaid(sequencer, epoch)
 
     def _take_stream(self, sender: int, raw: bytes) -> None:
-        self._take(raw, FrameType.STREAM, sender, self._batch)
+        try:
+            self._batch.append(decode_from(raw, Stream, sender))
+        except LayoutError as error:
+            self._on_bad_frame(error)
 
     def _take_ack(self, sender: int, raw: bytes) -> None:
-        self._take(raw, FrameType.ACK, sender, self._acks)
-
-    def _take(self, raw: bytes, expected: FrameType, sender: int, into: list[Frame]) -> None:
         try:
-            into.append(decode_from(raw, expected, sender))
-        except FrameError as error:
-            self._bad_frames += 1
-            # Powers of two: a peer that sends nothing but rubbish does not fill the disk with log lines.
-            if self._bad_frames & (self._bad_frames - 1) == 0:
-                self._on_notice(Notice("frame_dropped", f"{error} ({self._bad_frames} so far)"))
+            self._acks.append(decode_from(raw, Ack, sender))
+        except LayoutError as error:
+            self._on_bad_frame(error)
+
+    def _on_bad_frame(self, error: LayoutError) -> None:
+        self._bad_frames += 1
+        # Powers of two: a peer that sends nothing but rubbish does not fill the disk with log lines.
+        if self._bad_frames & (self._bad_frames - 1) == 0:
+            self._on_notice(Notice("frame_dropped", f"{error} ({self._bad_frames} so far)"))
 
     # ---- the driver's ports: what is done -----------------------------------------------------------------------
 
@@ -247,22 +251,22 @@ class ReplicaShell(Ports):
         self._sequencers.forget()
         return self._rebuild()
 
-    def send_ack(self, ack: Frame, primary: int) -> None:
+    def send_ack(self, ack: Ack, primary: int) -> None:
         """See `Ports`."""
-        raw = encode_frame(ack)
+        raw = encode(ack)
         for receiver, link in self._ack_links.items():
             link.send(raw, ring=receiver == (LinkKind.ACK_TO_ENGINE, primary))
 
-    def release(self, frame: Frame) -> None:
+    def release(self, frame: Release) -> None:
         """See `Ports`."""
-        raw = encode_frame(frame)
+        raw = encode(frame)
         for link in self._release_links:
             link.send(raw)
 
-    def send_rewind(self, sequencer: int, frame: Frame) -> None:
+    def send_rewind(self, sequencer: int, frame: Ack) -> None:
         """See `Ports`."""
         if sequencer in self._sequencer_links:
-            self._sequencer_links[sequencer].send(encode_frame(frame))
+            self._sequencer_links[sequencer].send(encode(frame))
 
     def fetch_log(self, order: FetchLog, cluster_uuid: str) -> None:
         """See `Ports`."""
@@ -286,7 +290,7 @@ class ReplicaShell(Ports):
         """See `Ports`."""
         self.figures.apply.add(took_ns)
 
-    def on_releases(self, frames: tuple[Frame, ...]) -> None:
+    def on_releases(self, frames: tuple[Release, ...]) -> None:
         """See `Ports`."""
         self.figures.on_released(frames)
 

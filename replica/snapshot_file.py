@@ -25,7 +25,8 @@ from lockstep.replica.settings import Base
 from lockstep.stream.digest import Digest
 
 MAGIC: Final = b"LKSTFILE"
-VERSION: Final = 2
+VERSION: Final = 3
+"""3: the chain digest is that over batches as bytes."""
 _FIXED: Final = struct.Struct("<8sIIQQ16sqQIIIQII")
 _EPOCH: Final = struct.Struct("<QQ")
 _STATE_SUM: Final = 32

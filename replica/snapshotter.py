@@ -133,7 +133,7 @@ class SnapshotTaker:
         return found[0] if found else None
 
     def _run(self, replayer: Replayer, through_seq: int) -> None:
-        for journaled in self._journal.frames(replayer.seq + 1):
+        for journaled in self._journal.batches(replayer.seq + 1):
             if journaled.last_seq > through_seq:
                 return
             replayer.run(journaled)

@@ -17,7 +17,7 @@ from lockstep.replica.settings import BrokenInvariant, ReplicaOptions, Restored
 from lockstep.replica.states import TRANSITIONS, Occasion, State
 from lockstep.stream.arrival import MAX_EPOCH, MAX_UNEXPLAINED_EPOCHS
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import ACK_ENTRY, Frame, FrameFlag, FrameType, frame
+from lockstep.stream.messages import ACK_ENTRY, Ack, Stream
 
 
 class Standing:
@@ -132,17 +132,18 @@ class Standing:
         self._unexplained = max(self._unexplained, epoch)
         return False
 
-    def may_lead(self, received: Frame) -> bool:
+    def may_lead(self, received: Stream) -> bool:
         """Whether a STREAM frame may be obeyed, which then is a promise.
 
         A new epoch counts from the record that opens it behind the own tip, or once its sequencer says that it is
         there: an in-sync engine has been fenced before, and others have time.
         """
-        leader, said = received.aux, self._said.get(received.sender, received.aux)
+        leader, batch = received.leader_epoch, received.batch
+        said = self._said.get(received.sender, leader)
         if leader <= self.promised:
             return True
         return self.explained(leader, received.sender) and (
-            leader <= said or (received.count > 0 and self.head.judge(received) is Verdict.NEXT)
+            leader <= said or (batch.count > 0 and self.head.judge(batch, received.sender) is Verdict.NEXT)
         )
 
     def why_refused(self, request: FenceRequested) -> str:
@@ -203,18 +204,17 @@ class Standing:
             journal=self.journal,
         )
 
-    def ack_frame(self, entries: Iterable[tuple[int, bytes]], flags: int = 0) -> Frame:
+    def ack(self, entries: Iterable[tuple[int, bytes]], *, rewinds: bool = False) -> Ack:
         """An ACK of these (seq, digest)."""
-        records = np.array(list(entries), dtype=ACK_ENTRY)
-        return frame(
-            FrameType.ACK,
-            sender=self.options.member,
-            epoch=self.promised,
-            first_seq=self.applied_seq,
-            records=records,
-            committed_seq=self.committed_seq,
-            aux=self.journal,
-            flags=flags | (0 if self.joined else int(FrameFlag.UNJOINED)),
+        return Ack(
+            self.options.member,
+            self.promised,
+            self.applied_seq,
+            self.journal,
+            self.committed_seq,
+            not self.joined,
+            rewinds,
+            np.array(list(entries), dtype=ACK_ENTRY),
         )
 
     # ---- moving on ----------------------------------------------------------------------------------------------

@@ -23,10 +23,10 @@ from lockstep.replica.rocks import (
     faults,
 )
 from lockstep.replica.untouched import open_untouched
-from lockstep.stream.frames import Frame, FrameError, decode_frame
+from lockstep.stream.batch import Batch, LayoutError, decode_batch
 
-LAYOUT: Final = 2
-"""2: the digest chain is BLAKE3."""
+LAYOUT: Final = 3
+"""2: the digest chain is BLAKE3. 3: an entry is the stamped batch as it went over the wire, and the chain hashes it."""
 KEY: Final = struct.Struct(">Q")
 PROMISE: Final = struct.Struct("<QQ")
 EPOCH_PREFIX: Final = b"epoch/"
@@ -125,20 +125,20 @@ class StoredJournal:
         epoch, sequencer = PROMISE.unpack(promise)
         return epoch, sequencer
 
-    def frames(self, from_seq: int) -> Iterator[Frame]:
-        """Journaled frames in order, from the batch that holds `from_seq` on.
+    def batches(self, from_seq: int) -> Iterator[Batch]:
+        """Journaled batches in order, from the batch that holds `from_seq` on.
 
         Raises:
             JournalFault: an entry is damaged.
         """
-        for raw in self.raw_frames(from_seq):
+        for raw in self.raw_batches(from_seq):
             try:
-                yield decode_frame(raw)
-            except FrameError as error:
+                yield decode_batch(raw)
+            except LayoutError as error:
                 raise JournalDamaged(self.path, str(error)) from error
 
-    def raw_frames(self, from_seq: int) -> Iterator[bytes]:
-        """Like `frames`, undecoded."""
+    def raw_batches(self, from_seq: int) -> Iterator[bytes]:
+        """Like `batches`, undecoded."""
         start = KEY.pack(max(from_seq, 1))
         with faults("read", self.path):
             cursor = self._commands.iter()
@@ -173,8 +173,8 @@ class StoredJournal:
         if raw is None:
             return self._summary(Tip(epoch_at(epochs, self.base_seq), self.base_seq), 0, epochs)
         try:
-            last = decode_frame(raw)
-        except FrameError as error:
+            last = decode_batch(raw)
+        except LayoutError as error:
             raise JournalDamaged(self.path, str(error)) from error
         return self._summary(Tip(last.epoch, last.last_seq), last.timestamp_ns, epochs)
 
@@ -200,8 +200,8 @@ class StoredJournal:
 
     def _last_seq(self, key: bytes, raw: bytes) -> int:
         try:
-            return int(KEY.unpack(key)[0]) + decode_frame(raw).count - 1
-        except FrameError as error:
+            return int(KEY.unpack(key)[0]) + decode_batch(raw).count - 1
+        except LayoutError as error:
             raise JournalDamaged(self.path, str(error)) from error
 
     def _text(self, key: str) -> bytes | None:

@@ -23,7 +23,7 @@ class ProcessKind(IntEnum):
 
 
 class LinkKind(IntEnum):
-    """What a link carries: see the table in `lockstep.stream.frames`."""
+    """What a link carries: see the table in `lockstep.stream.messages`."""
 
     SUBMIT = 1
     RECEIPT = 2

@@ -12,7 +12,7 @@ engine that later has the digest of the others has never had another one, whoeve
 from collections import deque
 
 from lockstep.stream.digest import DIGEST_SIZE
-from lockstep.stream.frames import Frame, FrameFlag
+from lockstep.stream.messages import Ack
 from lockstep.stream.records import bits_to_members
 
 # Digests kept for comparing: twice what a learner may lag when it is taken in, in batches.
@@ -56,18 +56,18 @@ class Agreement:
         self._order: deque[int] = deque()
         self._suspects: set[int] = set()  # engines whose last frame differed from what is known
 
-    def on_ack(self, ack: Frame, required: tuple[int, ...], now_ns: int) -> None:
+    def on_ack(self, ack: Ack, required: tuple[int, ...], now_ns: int) -> None:
         """Take an ACK frame of this reign in."""
         engine = ack.sender
         self.heard_ns[engine] = now_ns
-        seqs: list[int] = ack.records["last_seq"].tolist()
-        raw = ack.records["digest"].tobytes()
+        seqs: list[int] = ack.entries["last_seq"].tolist()
+        raw = ack.entries["digest"].tobytes()
         digests = [raw[start : start + DIGEST_SIZE] for start in range(0, len(raw), DIGEST_SIZE)]
         if engine not in required:
             if seqs:
                 self._claims[engine] = (seqs[-1], digests[-1])
             return
-        if ack.flags & FrameFlag.UNJOINED:
+        if ack.unjoined:
             # Listed, and with a new journal: it is being taken in, or has lost its disk.
             self.unjoined.setdefault(engine, now_ns)
             return
@@ -89,8 +89,8 @@ class Agreement:
                 self._contradict(seq, digest, engine, now_ns)
         if self._others and seqs:
             self._take_back(seqs[-1])
-        if ack.first_seq > self.acked.get(engine, 0):
-            self.acked[engine] = ack.first_seq
+        if ack.acked_seq > self.acked.get(engine, 0):
+            self.acked[engine] = ack.acked_seq
             self.progress_ns[engine] = now_ns
         if not self.diverged and seqs:
             self.confirmed[engine] = max(self.confirmed.get(engine, 0), seqs[-1])

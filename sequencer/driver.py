@@ -10,7 +10,7 @@ from lockstep.sequencer import events as ev
 from lockstep.sequencer.clock import LOOK_NS
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.ports import Beat, EngineBeat, GatewayBeat, Ports, SequencerBeat
-from lockstep.stream.frames import Frame
+from lockstep.stream.messages import Ack, Submit
 from lockstep.stream.told import NOTHING_TOLD
 from lockstep.v1 import replication_pb2
 
@@ -83,10 +83,10 @@ class SequencerDriver:
                 pass
         self.step(event)
 
-    def _on_ack(self, frame: Frame) -> None:
+    def _on_ack(self, frame: Ack) -> None:
         self.step(ev.AckReceived(frame))
 
-    def _on_submit(self, frame: Frame) -> None:
+    def _on_submit(self, frame: Submit) -> None:
         self.step(ev.SubmitReceived(frame))
 
     # ---- heartbeats ----------------------------------------------------------------------------------------------

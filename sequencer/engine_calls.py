@@ -13,7 +13,7 @@ from lockstep.runtime.topology import Member
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.driver import fence_answered
 from lockstep.sequencer.store_link import Inbox
-from lockstep.stream.frames import Frame, FrameError, decode_frame
+from lockstep.stream.batch import Batch, LayoutError, decode_batch
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, replication_pb2, replication_pb2_grpc
 
 _FENCE_TIMEOUT_S: Final = 0.5
@@ -46,7 +46,7 @@ class EngineCalls:
         call.add_done_callback(lambda done: self._on_fence(order, done))
 
     def fetch(self, request: replication_pb2.FetchJournalRequest, order: ev.FetchOrder) -> None:
-        """Fetch journal frames in a thread of their own; ends in JournalFetched or JournalFetchFailed."""
+        """Fetch the journal in a thread of their own; ends in JournalFetched or JournalFetchFailed."""
         threading.Thread(target=self._fetch, args=(request, order), name="journal-fetch", daemon=True).start()
 
     def close(self) -> None:
@@ -65,18 +65,18 @@ class EngineCalls:
         self._inbox.put(fence_answered(order, done.result()))
 
     def _fetch(self, request: replication_pb2.FetchJournalRequest, order: ev.FetchOrder) -> None:
-        frames: list[Frame] = []
+        batches: list[Batch] = []
         try:
             call = self._stubs[order.engine].FetchJournal(request, timeout=_FETCH_TIMEOUT_S)
             for reply in call:
-                frames += [decode_frame(raw) for raw in reply.frames]
-                if frames and frames[-1].last_seq >= order.to_seq:
+                batches += [decode_batch(raw) for raw in reply.frames]
+                if batches and batches[-1].last_seq >= order.to_seq:
                     call.cancel()
                     break
-        except (grpc.RpcError, FrameError) as error:
+        except (grpc.RpcError, LayoutError) as error:
             self._inbox.put(ev.JournalFetchFailed(order.engine, order.epoch, _describe(error)))
             return
-        self._inbox.put(ev.JournalFetched(order.engine, order.epoch, tuple(frames)))
+        self._inbox.put(ev.JournalFetched(order.engine, order.epoch, tuple(batches)))
 
 
 def _describe(error: Exception) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from lockstep.sequencer.config_record import ConfigRecord
-from lockstep.stream.frames import Frame
+from lockstep.stream.batch import Batch
+from lockstep.stream.messages import Ack, Receipt, Stream, Submit
 from lockstep.stream.records import AckPolicy
 from lockstep.stream.told import NOTHING_TOLD, Told
 
@@ -212,16 +213,16 @@ class FenceFailed:
 
 @dataclass(frozen=True, slots=True)
 class JournalFetched:
-    """The journaled STREAM frames that were asked for, in order."""
+    """The journaled batches that were asked for, in order."""
 
     engine: int
     epoch: int
-    frames: tuple[Frame, ...]
+    batches: tuple[Batch, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class JournalFetchFailed:
-    """The frames could not be had."""
+    """The batches could not be had."""
 
     engine: int
     epoch: int
@@ -232,14 +233,14 @@ class JournalFetchFailed:
 class SubmitReceived:
     """A SUBMIT frame from a gateway."""
 
-    frame: Frame
+    frame: Submit
 
 
 @dataclass(frozen=True, slots=True)
 class AckReceived:
     """An ACK frame from an engine."""
 
-    frame: Frame
+    frame: Ack
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +323,7 @@ class FenceOrder:
 
 @dataclass(frozen=True, slots=True)
 class FetchOrder:
-    """Fetch the journal frames `from_seq..to_seq` from an engine."""
+    """Fetch the journal's batches `from_seq..to_seq` from an engine."""
 
     engine: int
     epoch: int
@@ -335,7 +336,7 @@ class StreamSend:
     """Send a STREAM frame to these engines."""
 
     engines: tuple[int, ...]
-    frame: Frame
+    frame: Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +344,7 @@ class ReceiptSend:
     """Send a RECEIPT frame to a gateway."""
 
     gateway: int
-    frame: Frame
+    frame: Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,12 +436,12 @@ class Outbox:
         self.notes: list[Note] = []
         self.touched = False
 
-    def stream(self, engines: tuple[int, ...], frame: Frame) -> None:
+    def stream(self, engines: tuple[int, ...], frame: Stream) -> None:
         """Order a STREAM frame."""
         self.streams.append(StreamSend(engines, frame))
         self.touched = True
 
-    def receipt(self, gateway: int, frame: Frame) -> None:
+    def receipt(self, gateway: int, frame: Receipt) -> None:
         """Order a RECEIPT frame."""
         self.receipts.append(ReceiptSend(gateway, frame))
         self.touched = True

@@ -13,7 +13,7 @@ from lockstep.runtime.transport import DriverState
 from lockstep.sequencer.events import EpochCause
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.states import State
-from lockstep.stream.frames import Frame
+from lockstep.stream.messages import Stream
 from lockstep.stream.records import CONTROL, CommandKind
 from lockstep.v1 import cluster_pb2
 
@@ -67,9 +67,10 @@ class SequencerFigures:
         if not self._came_ns:
             self._came_ns = time.monotonic_ns()
 
-    def on_stream(self, stamped: Frame) -> None:
+    def on_stream(self, frame: Stream) -> None:
         """A STREAM frame is sent. Those sent again, and those of former reigns, don't count."""
-        if not stamped.count or stamped.epoch != stamped.aux or stamped.first_seq <= self._tip:
+        stamped = frame.batch
+        if not stamped.count or stamped.epoch != frame.leader_epoch or stamped.first_seq <= self._tip:
             return
         now_ns = time.monotonic_ns()
         self._tip = stamped.last_seq

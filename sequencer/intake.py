@@ -7,12 +7,8 @@ one is stamped, and a frame sent twice is taken once. The link state belongs to 
 from collections import deque
 from dataclasses import dataclass
 
-import numpy as np
-
-from lockstep.stream.frames import Frame, FrameFlag, FrameType, frame
+from lockstep.stream.messages import Receipt, Submit
 from lockstep.stream.records import Commands, join_records
-
-_INCARNATION = np.dtype("<u8")
 
 
 @dataclass(slots=True)
@@ -54,7 +50,7 @@ class Intake:
         """Links by gateway id."""
         return self._links
 
-    def on_submit(self, submitted: Frame, reign: int, said: int) -> None:
+    def on_submit(self, submitted: Submit, reign: int, said: int) -> None:
         """Take a frame in, as far as it is new and next.
 
         `said`: the incarnation that the gateway itself says on its liveness link; 0: none. No frame of another one
@@ -63,14 +59,14 @@ class Intake:
         link = self._links.get(submitted.sender)
         if link is not None and said and link.incarnation != said:
             link.incarnation, link.next_number, link.rewind = said, 1, False
-        if link is None or submitted.aux != said or submitted.timestamp_ns != reign or not submitted.count:
+        if link is None or submitted.incarnation != said or submitted.reign != reign or not submitted.count:
             self.dropped += 1
             return
-        if submitted.first_seq > link.next_number:
+        if submitted.first_link_no > link.next_number:
             self.gaps += 1
             link.rewind = True
             return
-        old = link.next_number - submitted.first_seq
+        old = link.next_number - submitted.first_link_no
         if old:
             self.duplicates += min(old, submitted.count)
             if old >= submitted.count:
@@ -108,17 +104,17 @@ class Intake:
 
     def receipt(
         self, gateway: int, *, sender: int, epoch: int, reign: int, credit: int, committed_seq: int, rewind: bool
-    ) -> Frame:
-        """The receipt for one gateway. Its payload is the incarnation that the link number belongs to, 8 bytes."""
+    ) -> Receipt:
+        """The receipt for one gateway."""
         link = self._links[gateway]
-        return frame(
-            FrameType.RECEIPT,
+        return Receipt(
             sender=sender,
             epoch=epoch,
-            first_seq=link.next_number,
-            records=np.array([link.incarnation], dtype=_INCARNATION).view(np.uint8),
-            timestamp_ns=reign,
+            reign=reign,
+            next_link_no=link.next_number,
+            credit=credit,
             committed_seq=committed_seq,
-            aux=credit,
-            flags=FrameFlag.OPEN | FrameFlag.REWIND if rewind else FrameFlag.OPEN,
+            incarnation=link.incarnation,
+            opens=True,
+            rewinds=rewind,
         )

@@ -19,7 +19,7 @@ from lockstep.sequencer.settings import MS, Settings
 from lockstep.sequencer.states import TRANSITIONS, Occasion, State
 from lockstep.sequencer.takeover import Diverged, Recovery, Takeover, missing_part
 from lockstep.stream.arrival import MAX_EPOCH
-from lockstep.stream.frames import Frame
+from lockstep.stream.batch import Batch
 from lockstep.stream.told import Told
 
 _POLL_NS = 5 * MS
@@ -287,18 +287,18 @@ class SequencerMachine:
             self.ignored += 1
             return
         try:
-            frames = missing_part(event.frames, recovery)
+            batches = missing_part(event.batches, recovery)
         except Diverged as error:
             self._on_fetch_failed(takeover, event.engine, str(error), now_ns)
             return
-        self._open(recovery, frames, now_ns)
+        self._open(recovery, batches, now_ns)
 
     def _on_fetch_failed(self, takeover: Takeover, engine: int, reason: str, now_ns: int) -> None:
         self._out.note("the winner's log could not be fetched", Level.WARNING, engine=engine, why=reason)
         if takeover.fetch_failed(now_ns):
             takeover.withdraw(engine, now_ns)
 
-    def _open(self, recovery: Recovery, frames: tuple[Frame, ...], now_ns: int) -> None:
+    def _open(self, recovery: Recovery, batches: tuple[Batch, ...], now_ns: int) -> None:
         takeover = self._takeover()
         acked = {engine: takeover.answers[engine].tip_seq for engine in takeover.config.in_sync}
         self._enter(Occasion.LOGS_COMPLETE, "")
@@ -309,11 +309,11 @@ class SequencerMachine:
         cause = EpochCause.DATA_LOSS_ACCEPTED if config.data_loss else takeover.cause
         gap_ns = 0 if cause is EpochCause.BOOTSTRAP else now_ns - takeover.since_ns
         journal = takeover.answers[config.primary].journal if config.data_loss else 0
-        self.reign.open(frames, cause, now_ns, self._out, gap_ns=gap_ns, journal=journal)
+        self.reign.open(batches, cause, now_ns, self._out, gap_ns=gap_ns, journal=journal)
         self._overrides.opened(config, self.reign.window.tip, self._out)
         self._out.note(
             "open", epoch=config.epoch, cause=cause.name, primary=config.primary, in_sync=str(config.in_sync),
-            seq=self.reign.window.tip, recovered=len(frames), claim_us=(takeover.won_ns - takeover.since_ns) // 1000,
+            seq=self.reign.window.tip, recovered=len(batches), claim_us=(takeover.won_ns - takeover.since_ns) // 1000,
             fence_us=(takeover.fence_done_ns - takeover.won_ns) // 1000,
             recover_us=(now_ns - takeover.fence_done_ns) // 1000, total_us=(now_ns - takeover.since_ns) // 1000,
         )  # fmt: skip

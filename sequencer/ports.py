@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lockstep.sequencer import events as ev
-from lockstep.stream.frames import Frame
+from lockstep.stream.messages import Ack, Receipt, Stream, Submit
 from lockstep.stream.told import Told
 from lockstep.v1 import replication_pb2
 
@@ -58,7 +58,7 @@ class Ports(Protocol):
     def happenings(self) -> Iterable[ev.Event]:
         """What has come of calls, of etcd, of operators, of the media driver, and of liveness links, in that order."""
 
-    def poll(self, on_ack: Callable[[Frame], None], on_submit: Callable[[Frame], None]) -> int:
+    def poll(self, on_ack: Callable[[Ack], None], on_submit: Callable[[Submit], None]) -> int:
         """The frames that have come, acknowledgements first: they make room for what is submitted. How many."""
 
     def clocks(self) -> tuple[tuple[str, int], ...]:
@@ -67,10 +67,10 @@ class Ports(Protocol):
     def beats(self) -> Iterable[Beat]:
         """Of those whose heartbeats are heard, and of gateways that have ended."""
 
-    def send_stream(self, engines: tuple[int, ...], frame: Frame) -> None:
+    def send_stream(self, engines: tuple[int, ...], frame: Stream) -> None:
         """A STREAM frame to engines."""
 
-    def send_receipt(self, gateway: int, frame: Frame) -> None:
+    def send_receipt(self, gateway: int, frame: Receipt) -> None:
         """A RECEIPT frame."""
 
     def drop_queued(self, engine: int) -> None:

@@ -25,8 +25,9 @@ from lockstep.sequencer.takeover import Recovery
 from lockstep.sequencer.window import Window, control_record
 from lockstep.sequencer.wishes import Proposal, is_fulfilled
 from lockstep.stream.arrival import MAX_EPOCH
-from lockstep.stream.frames import Frame, FrameFlag
+from lockstep.stream.batch import Batch
 from lockstep.stream.identity import split_uuid
+from lockstep.stream.messages import Ack, Stream, Submit
 from lockstep.stream.records import CommandKind, members_to_bits
 from lockstep.stream.told import Told
 
@@ -121,7 +122,7 @@ class Reign:
 
     def open(
         self,
-        recovered: tuple[Frame, ...],
+        recovered: tuple[Batch, ...],
         cause: EpochCause,
         now_ns: int,
         out: Outbox,
@@ -159,30 +160,30 @@ class Reign:
             )
         )
 
-    def on_submit(self, submitted: Frame) -> None:
+    def on_submit(self, submitted: Submit) -> None:
         """Take commands in; the next tick stamps them."""
         self.intake.on_submit(submitted, self.office_epoch, self._peers.gateways.get(submitted.sender, 0))
 
-    def on_ack(self, ack: Frame, now_ns: int, out: Outbox) -> bool:
+    def on_ack(self, ack: Ack, now_ns: int, out: Outbox) -> bool:
         """Take an ack in; whether it means nothing here."""
         if ack.sender not in self._peers.engines:
             return True
-        self._peers.engines[ack.sender].journal = ack.aux
+        self._peers.engines[ack.sender].journal = ack.journal
         if ack.epoch > self.window.epoch:
             # Its liveness link tells what it has promised, if it is so.
             return True
         if ack.epoch < self.office_epoch:
             return False
-        if ack.flags & FrameFlag.REWIND:
-            self._on_rewind(ack.sender, ack.first_seq, now_ns, out)
+        if ack.rewinds:
+            self._on_rewind(ack.sender, ack.acked_seq, now_ns, out)
             return False
-        if ack.first_seq > self.window.tip:
+        if ack.acked_seq > self.window.tip:
             self.beyond += 1
             # Powers of two, as with frames that are dropped.
             if ack.sender in self.config.in_sync and not self.beyond & (self.beyond - 1):
                 out.note(
                     "ack beyond the stamped tip ignored", Level.ERROR,
-                    engine=ack.sender, seq=ack.first_seq, tip=self.window.tip, ignored=self.beyond,
+                    engine=ack.sender, seq=ack.acked_seq, tip=self.window.tip, ignored=self.beyond,
                 )  # fmt: skip
             return False
         if self._peers.engines[ack.sender].up:
@@ -374,7 +375,7 @@ class Reign:
         self.agreement.on_stamped(before, now_ns)
         self._send(stamped, now_ns, out)
 
-    def _send(self, stamped: Frame, now_ns: int, out: Outbox) -> None:
+    def _send(self, stamped: Stream, now_ns: int, out: Outbox) -> None:
         required = self.required
         engines = tuple(engine for engine, peer in self._peers.engines.items() if peer.up or engine in required)
         self._stream_due_ns = now_ns + self._settings.timing.receipt_ms * MS

@@ -27,7 +27,8 @@ from lockstep.sequencer.ports import Beat, EngineBeat, GatewayBeat, Ports, Seque
 from lockstep.sequencer.status import fill_status, role_of
 from lockstep.sequencer.store_link import Inbox, StoreLink
 from lockstep.stream.arrival import decode_from
-from lockstep.stream.frames import Frame, FrameError, FrameType, encode_frame
+from lockstep.stream.batch import LayoutError
+from lockstep.stream.messages import Ack, Message, Receipt, Stream, Submit, encode
 from lockstep.stream.told import Told
 from lockstep.v1 import cluster_pb2, replication_pb2
 
@@ -93,8 +94,8 @@ class SequencerShell(Ports):
         self._announce_due_ns = 0
         self._beats_of: dict[str, int] = {}  # of each peer, up to the last look at the clocks
         self._driver_lost = False
-        self._on_ack: Callable[[Frame], None] = lambda _frame: None
-        self._on_submit: Callable[[Frame], None] = lambda _frame: None
+        self._on_ack: Callable[[Ack], None] = lambda _frame: None
+        self._on_submit: Callable[[Submit], None] = lambda _frame: None
         # Acknowledgements first: they make room for what is submitted.
         self._inbound = [
             *((link, partial(self._on_ack_bytes, engine)) for engine, link in wires.acks.items()),
@@ -161,7 +162,7 @@ class SequencerShell(Ports):
             if event is not None:
                 yield event
 
-    def poll(self, on_ack: Callable[[Frame], None], on_submit: Callable[[Frame], None]) -> int:
+    def poll(self, on_ack: Callable[[Ack], None], on_submit: Callable[[Submit], None]) -> int:
         """See `Ports`."""
         self._on_ack, self._on_submit = on_ack, on_submit
         work = 0
@@ -196,16 +197,16 @@ class SequencerShell(Ports):
             elif watched.up:
                 yield GatewayBeat(member, status.incarnation, _told_of(status))
 
-    def send_stream(self, engines: tuple[int, ...], frame: Frame) -> None:
+    def send_stream(self, engines: tuple[int, ...], frame: Stream) -> None:
         """See `Ports`."""
         self.figures.on_stream(frame)
-        raw = encode_frame(frame)
+        raw = encode(frame)
         for engine in engines:
             self._wires.streams[engine].send(raw)
 
-    def send_receipt(self, gateway: int, frame: Frame) -> None:
+    def send_receipt(self, gateway: int, frame: Receipt) -> None:
         """See `Ports`."""
-        self._wires.receipts[gateway].send(encode_frame(frame))
+        self._wires.receipts[gateway].send(encode(frame))
 
     def drop_queued(self, engine: int) -> None:
         """See `Ports`."""
@@ -250,24 +251,24 @@ class SequencerShell(Ports):
     # ---- links ---------------------------------------------------------------------------------------------------
 
     def _on_ack_bytes(self, engine: int, raw: bytes) -> None:
-        received = self._taken(raw, FrameType.ACK, engine)
+        received = self._taken(raw, Ack, engine)
         if received is not None:
             self._on_ack(received)
 
     def _on_submit_bytes(self, gateway: int, raw: bytes) -> None:
-        received = self._taken(raw, FrameType.SUBMIT, gateway)
+        received = self._taken(raw, Submit, gateway)
         if received is not None:
             self.figures.on_submit()
             self._on_submit(received)
 
-    def _taken(self, raw: bytes, expected: FrameType, sender: int) -> Frame | None:
+    def _taken[M: Message](self, raw: bytes, expected: type[M], sender: int) -> M | None:
         try:
             return decode_from(raw, expected, sender)
-        except FrameError as error:
+        except LayoutError as error:
             self._on_bad_frame(error)
             return None
 
-    def _on_bad_frame(self, error: FrameError) -> None:
+    def _on_bad_frame(self, error: LayoutError) -> None:
         self._bad_frames += 1
         self.figures.bad_frames = self._bad_frames
         # Powers of two: a peer that sends nothing but rubbish does not fill the disk with log lines.

@@ -18,7 +18,7 @@ from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.sequencer.events import EpochCause, FenceAnswered, FenceFailed, FenceOrder, Outbox
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.settings import MS, Settings
-from lockstep.stream.frames import Frame
+from lockstep.stream.batch import Batch
 from lockstep.stream.told import Told
 
 _RETRY_NS = 20 * MS
@@ -258,15 +258,15 @@ class Takeover:
         return self.fetch_failures % _FETCH_TRIES == 0
 
 
-def missing_part(frames: tuple[Frame, ...], recovery: Recovery) -> tuple[Frame, ...]:
-    """The fetched frames that some in-sync engine lacks: contiguous from above the lowest tip to the winner's tip.
+def missing_part(batches: tuple[Batch, ...], recovery: Recovery) -> tuple[Batch, ...]:
+    """The fetched batches that some in-sync engine lacks: contiguous from above the lowest tip to the winner's tip.
 
     Raises:
         Diverged: there is a gap, an overlap, or another end than the fence's answer said.
     """
-    wanted: list[Frame] = []
+    wanted: list[Batch] = []
     expected = recovery.lowest_seq + 1
-    for one in frames:
+    for one in batches:
         if one.last_seq <= recovery.lowest_seq or one.first_seq > recovery.tip_seq:
             continue
         if one.first_seq != expected:

@@ -1,26 +1,27 @@
-"""What has been stamped: the tip of the stream, its time, and the frames kept to be sent again.
+"""What has been stamped: the tip of the stream, its time, and the batches kept to be sent again.
 
-The only place where a seq or a stamped time is given out. Both never go backwards: time starts at the recovered log's
-last stamp and stands still while the clock (`clock.py`) is behind it; it jumps ahead when the clock does.
+The only place where a seq or a stamped time is given out, and where a batch is encoded, once. Neither goes backwards:
+time starts at the recovered log's last stamp and stands still while the clock (`clock.py`) is behind it; it jumps ahead
+when the clock does.
 """
 
 from bisect import bisect_right
-from dataclasses import replace
 
 import numpy as np
 
-from lockstep.stream.frames import Frame, FrameType, frame
-from lockstep.stream.records import COMMAND, CONTROL, CommandKind, Commands
+from lockstep.stream.batch import Batch, stamp_batch
+from lockstep.stream.messages import Stream
+from lockstep.stream.records import COMMAND, CONTROL, CommandKind, Commands, no_commands
 
-# A kept frame costs some 500 bytes beside its records: bounds the memory of a stream of single commands.
-_COMMANDS_PER_KEPT_FRAME = 8
+# A kept batch costs some 500 bytes beside its records: bounds the memory of a stream of single commands.
+_COMMANDS_PER_KEPT_BATCH = 8
 
 
 class Window:
-    """Frames `oldest..tip` of the stream, contiguous. `tip` is the seq of the last stamped command."""
+    """Batches `oldest..tip` of the stream, contiguous. `tip` is the seq of the last stamped command."""
 
     __slots__ = (
-        "_firsts", "_frames", "_head", "_kept", "_limit", "_sender", "epoch", "needed_after", "time_ns", "tip",
+        "_batches", "_firsts", "_head", "_kept", "_limit", "_sender", "epoch", "needed_after", "time_ns", "tip",
         "tip_epoch",
     )  # fmt: skip
 
@@ -37,76 +38,62 @@ class Window:
         self.needed_after = 0
         """Every in-sync engine holds the stream up to here; what follows is kept, whatever the limit says: if all of
         them were lost at once, nobody else has it."""
-        self._frames: list[Frame] = []
+        self._batches: list[Batch] = []
         self._firsts: list[int] = []
-        self._head = 0  # index of the oldest kept frame
-        self._kept = 0  # commands in the kept frames
+        self._head = 0  # index of the oldest kept batch
+        self._kept = 0  # commands in the kept batches
 
-    def recover(self, frames: tuple[Frame, ...]) -> None:
-        """Keep frames of former reigns under their original stamps; they end at `tip`."""
-        for one in frames:
+    def recover(self, batches: tuple[Batch, ...]) -> None:
+        """Keep batches of former reigns as they were stamped; they end at `tip`."""
+        for one in batches:
             self._keep(one)
 
-    def stamp(self, records: Commands, date_ns: int, committed_seq: int) -> Frame:
+    def stamp(self, records: Commands, date_ns: int, committed_seq: int) -> Stream:
         """Give the next seqs, this epoch and the time (Unix ns) to `records` (at least one)."""
         self.time_ns = max(self.time_ns, date_ns)
-        stamped = frame(
-            FrameType.STREAM,
-            sender=self._sender,
-            epoch=self.epoch,
-            first_seq=self.tip + 1,
-            records=records,
-            timestamp_ns=self.time_ns,
-            committed_seq=committed_seq,
-            aux=self.epoch,
-        )
+        stamped = self._encode(records)
         self.tip, self.tip_epoch = stamped.last_seq, self.epoch
         self._keep(stamped)
-        return stamped
+        return Stream(self._sender, self.epoch, committed_seq, stamped)
 
-    def heartbeat(self, committed_seq: int) -> Frame:
-        """An empty frame that says where the stream stands."""
-        return frame(
-            FrameType.STREAM,
-            sender=self._sender,
-            epoch=self.epoch,
-            first_seq=self.tip + 1,
-            timestamp_ns=self.time_ns,
-            committed_seq=committed_seq,
-            aux=self.epoch,
-        )
+    def heartbeat(self, committed_seq: int) -> Stream:
+        """A message with an empty batch: it says where the stream stands."""
+        return Stream(self._sender, self.epoch, committed_seq, self._encode(no_commands()))
 
-    def after(self, seq: int, committed_seq: int, budget: int) -> tuple[Frame, ...] | None:
-        """Frames that follow `seq`, about `budget` commands of them, as this leader sends them now.
+    def _encode(self, records: Commands) -> Batch:
+        return stamp_batch(records, epoch=self.epoch, first_seq=self.tip + 1, timestamp_ns=self.time_ns)
+
+    def after(self, seq: int, committed_seq: int, budget: int) -> tuple[Stream, ...] | None:
+        """The batches that follow `seq`, about `budget` commands of them, as this leader sends them now.
 
         None if they are no longer kept.
         """
         if seq >= self.tip:
             return ()
-        if self._head == len(self._frames) or self._firsts[self._head] > seq + 1:
+        if self._head == len(self._batches) or self._firsts[self._head] > seq + 1:
             return None
         index = bisect_right(self._firsts, seq + 1, lo=self._head) - 1
-        found: list[Frame] = []
-        while index < len(self._frames) and budget > 0:
-            kept = self._frames[index]
-            found.append(replace(kept, sender=self._sender, aux=self.epoch, committed_seq=committed_seq))
+        found: list[Stream] = []
+        while index < len(self._batches) and budget > 0:
+            kept = self._batches[index]
+            found.append(Stream(self._sender, self.epoch, committed_seq, kept))
             budget -= kept.count
             index += 1
         return tuple(found)
 
-    def _keep(self, one: Frame) -> None:
-        assert not self._frames or one.first_seq == self._frames[-1].last_seq + 1, "the window has a gap"
-        self._frames.append(one)
+    def _keep(self, one: Batch) -> None:
+        assert not self._batches or one.first_seq == self._batches[-1].last_seq + 1, "the window has a gap"
+        self._batches.append(one)
         self._firsts.append(one.first_seq)
         self._kept += one.count
-        frame_limit = max(1, self._limit // _COMMANDS_PER_KEPT_FRAME)
-        while self._kept > self._limit or len(self._frames) - self._head > frame_limit:
-            if self._head == len(self._frames) - 1 or self._frames[self._head].last_seq > self.needed_after:
+        batch_limit = max(1, self._limit // _COMMANDS_PER_KEPT_BATCH)
+        while self._kept > self._limit or len(self._batches) - self._head > batch_limit:
+            if self._head == len(self._batches) - 1 or self._batches[self._head].last_seq > self.needed_after:
                 break
-            self._kept -= self._frames[self._head].count
+            self._kept -= self._batches[self._head].count
             self._head += 1
-        if self._head > 1024 and self._head * 2 > len(self._frames):
-            del self._frames[: self._head]
+        if self._head > 1024 and self._head * 2 > len(self._batches):
+            del self._batches[: self._head]
             del self._firsts[: self._head]
             self._head = 0
 

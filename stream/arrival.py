@@ -1,27 +1,22 @@
 """What may arrive on a link: the one place where a received frame is held to its link and to the bounds of its fields.
 
-A link has one sender and one kind of frame. A frame that passes here can be computed with: every number fits 62 bits,
-so that a sum of two fits 63; entries and events stand in order and within what the header says they cover. What it says
-may still be untrue: the machines look at what the peer itself says (its liveness link) before they act on a word that
-would outlast the frame.
+A frame is a message of `messages.py` on its link; a link has one sender and one kind of them. A frame that passes here
+can be computed with: every number fits 62 bits, so that a sum of two fits 63; entries and events stand in order and
+within what the envelope says they cover. What it says may still be untrue: the machines look at what the peer itself
+says (its liveness link) before they act on a word that would outlast the frame.
 
 Who may ask for what: a gateway sends orders; control records are the sequencer's alone; an administrative command needs
-the gateway's word (ADMINISTRATIVE) that an admin principal gave it; of a session's opening and closing a gateway speaks
-in its own session only.
+the gateway's word (`administrative`) that an admin principal gave it; of a session's opening and closing a gateway
+speaks in its own session only.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 
-from lockstep.stream.frames import (
-    MAX_FRAME_COMMANDS,
-    Frame,
-    FrameError,
-    FrameFlag,
-    FrameType,
-    decode_frame,
-)
+from lockstep.stream.batch import MAX_BATCH_COMMANDS, LayoutError
+from lockstep.stream.messages import Ack, Message, Receipt, Release, Stream, Submit, decode, name_of
 from lockstep.stream.records import CommandKind, Commands
 
 MAX_EPOCH: Final = 2**48 - 1
@@ -51,29 +46,25 @@ for _kind in CommandKind:
         _CLASSES[_kind] = _ADMIN
 
 
-def decode_from(raw: bytes, expected: FrameType, sender: int) -> Frame:
-    """Decode a frame that came on the link of `sender`, which carries frames of one type.
+def decode_from[M: Message](raw: bytes, expected: type[M], sender: int) -> M:
+    """Decode a frame that came on the link of `sender`, which carries frames of one kind.
 
     Raises:
-        FrameError: it is damaged, or not what this link carries, or a field is outside its bounds.
+        LayoutError: it is damaged, or not what this link carries, or a field is outside its bounds.
     """
-    received = decode_frame(raw)
+    received = decode(raw, expected)
     why = fault_of(received, expected, sender)
     if why:
-        raise FrameError(why)
+        raise LayoutError(why)
     return received
 
 
-def fault_of(received: Frame, expected: FrameType, sender: int) -> str:
+def fault_of(received: Message, expected: type, sender: int) -> str:
     """Why a frame is dropped that came on the link of `sender`; empty: it may be looked at."""
-    if received.type is not expected:
-        return f"{received.type.name} frame on a link for {expected.name}"
+    if type(received) is not expected:
+        return f"{name_of(type(received))} on a link for {name_of(expected)}"
     if received.sender != sender:
         return f"frame in the name of member {received.sender} on the link of {sender}"
-    if received.epoch > MAX_EPOCH or max(received.first_seq, received.committed_seq) > MAX_SEQ:
-        return f"epoch {received.epoch}, seq {received.first_seq} or {received.committed_seq} is out of bounds"
-    if received.timestamp_ns < 0:
-        return f"time {received.timestamp_ns} is negative"
     return _CHECKS[expected](received)
 
 
@@ -82,11 +73,11 @@ def has_administration(records: Commands) -> bool:
     return bool((_CLASSES[records["kind"]] == _ADMIN).any())
 
 
-def _submit_fault(received: Frame) -> str:
-    if not received.first_seq >= 1 or not 1 <= received.aux <= MAX_INCARNATION:
-        return f"link number {received.first_seq} or incarnation {received.aux} is out of bounds"
-    if received.count > MAX_FRAME_COMMANDS or received.timestamp_ns > MAX_EPOCH:
-        return f"{received.count} commands, reign {received.timestamp_ns}: out of bounds"
+def _submit_fault(received: Submit) -> str:
+    if not 1 <= received.first_link_no <= MAX_SEQ or not 1 <= received.incarnation <= MAX_INCARNATION:
+        return f"link number {received.first_link_no} or incarnation {received.incarnation} is out of bounds"
+    if received.count > MAX_BATCH_COMMANDS or max(received.view_epoch, received.reign) > MAX_EPOCH:
+        return f"{received.count} commands, epoch {received.view_epoch}, reign {received.reign}: out of bounds"
     records, sender = received.records, received.sender
     classes = _CLASSES[records["kind"]]
     if not classes.all():
@@ -96,49 +87,61 @@ def _submit_fault(received: Frame) -> str:
     own = records["session_id"] >> np.uint64(32) == GATEWAY_CLIENT_BASE + sender
     if ((classes == _SESSION) & ~own).any():
         return "session opened or closed in another session than the gateway's own"
-    if not received.flags & FrameFlag.ADMINISTRATIVE and (classes == _ADMIN).any():
+    if not received.administrative and (classes == _ADMIN).any():
         return "administrative command without the gateway's word for an admin principal"
     return ""
 
 
-def _receipt_fault(received: Frame) -> str:
-    if not 1 <= received.first_seq <= MAX_LINK or received.aux > _MAX_CREDIT or received.timestamp_ns > MAX_EPOCH:
-        return f"link number {received.first_seq}, credit {received.aux}, reign {received.timestamp_ns}: out of bounds"
-    if received.timestamp_ns > received.epoch:
-        return f"reign {received.timestamp_ns} is later than epoch {received.epoch}"
-    return "" if received.count == 8 else f"{received.count} bytes of payload: an incarnation has 8"
+def _receipt_fault(received: Receipt) -> str:
+    number, credit, reign = received.next_link_no, received.credit, received.reign
+    if received.epoch > MAX_EPOCH or received.committed_seq > MAX_SEQ or received.incarnation > MAX_INCARNATION:
+        return (
+            f"epoch {received.epoch}, seq {received.committed_seq}, incarnation {received.incarnation}: out of bounds"
+        )
+    if not 1 <= number <= MAX_LINK or credit > _MAX_CREDIT or reign > MAX_EPOCH:
+        return f"link number {number}, credit {credit}, reign {reign}: out of bounds"
+    return f"reign {reign} is later than epoch {received.epoch}" if reign > received.epoch else ""
 
 
-def _stream_fault(received: Frame) -> str:
-    if received.first_seq < 1 or received.aux > MAX_EPOCH or received.count > MAX_FRAME_COMMANDS:
-        return f"seq {received.first_seq}, leader's epoch {received.aux}, {received.count} records: out of bounds"
-    return "" if received.epoch <= received.aux else f"epoch {received.epoch} is later than the leader's {received.aux}"
+def _stream_fault(received: Stream) -> str:
+    batch, leader_epoch = received.batch, received.leader_epoch
+    if not 1 <= batch.first_seq <= MAX_SEQ or leader_epoch > MAX_EPOCH or batch.count > MAX_BATCH_COMMANDS:
+        return f"seq {batch.first_seq}, leader's epoch {leader_epoch}, {batch.count} commands: out of bounds"
+    if batch.timestamp_ns < 0 or received.committed_seq > MAX_SEQ:
+        return f"time {batch.timestamp_ns}, committed seq {received.committed_seq}: out of bounds"
+    return f"epoch {batch.epoch} is later than the leader's {leader_epoch}" if batch.epoch > leader_epoch else ""
 
 
-def _ack_fault(received: Frame) -> str:
-    seqs, digests = received.records["last_seq"], received.records["digest"]
+def _ack_fault(received: Ack) -> str:
+    if received.epoch > MAX_EPOCH or max(received.acked_seq, received.known_committed_seq) > MAX_SEQ:
+        return f"epoch {received.epoch}, seq {received.acked_seq} or {received.known_committed_seq} is out of bounds"
+    seqs, digests = received.entries["last_seq"], received.entries["digest"]
     if len(seqs) and (int(seqs[0]) < 1 or bool(((seqs[1:] == seqs[:-1]) & (digests[1:] != digests[:-1])).any())):
         return "an ACK's entries begin at seq 0, or have two digests for one seq"
-    if len(seqs) and (int(seqs[-1]) > received.first_seq or bool((seqs[1:] < seqs[:-1]).any())):
-        return f"entries of an ACK are not in order, or go beyond its seq {received.first_seq}"
+    if len(seqs) and (int(seqs[-1]) > received.acked_seq or bool((seqs[1:] < seqs[:-1]).any())):
+        return f"entries of an ACK are not in order, or go beyond its seq {received.acked_seq}"
     return ""
 
 
-def _release_fault(received: Frame) -> str:
-    first, last = received.first_seq, received.aux
-    if first < 1 or not first - 1 <= last <= MAX_SEQ or received.timestamp_ns > MAX_EPOCH:
-        return f"seqs {first} to {last}, parent epoch {received.timestamp_ns}: out of bounds"
-    seqs = received.records["seq"]
+def _release_fault(received: Release) -> str:
+    first, last = received.first_seq, received.last_seq
+    if max(received.epoch, received.parent_epoch) > MAX_EPOCH or received.committed_seq > MAX_SEQ:
+        return (
+            f"epoch {received.epoch}, parent epoch {received.parent_epoch}, seq {received.committed_seq}: out of bounds"
+        )
+    if first < 1 or not first - 1 <= last <= MAX_SEQ:
+        return f"seqs {first} to {last}: out of bounds"
+    seqs = received.events["seq"]
     # Every command yields an event: whoever covers a seq without one would have its events pass unseen.
     steps = seqs[1:] - seqs[:-1]
     whole = int(seqs[0]) == first and int(seqs[-1]) == last and bool((steps <= 1).all()) if len(seqs) else last < first
     return "" if whole else f"events are not in order, or not one or more for each seq from {first} to {last}"
 
 
-_CHECKS: Final = {
-    FrameType.SUBMIT: _submit_fault,
-    FrameType.RECEIPT: _receipt_fault,
-    FrameType.STREAM: _stream_fault,
-    FrameType.ACK: _ack_fault,
-    FrameType.RELEASE: _release_fault,
+_CHECKS: Final[dict[type, Callable[[Any], str]]] = {
+    Submit: _submit_fault,
+    Receipt: _receipt_fault,
+    Stream: _stream_fault,
+    Ack: _ack_fault,
+    Release: _release_fault,
 }

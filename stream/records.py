@@ -11,7 +11,7 @@ millionths of the currency unit, `*_ns` are nanoseconds since the Unix epoch (st
 Several layouts share the 128 bytes of a command, and the 160 of an event; `kind` says which one is meant.
 
 Growth rule: a new field takes reserved bytes or a new overlay; a field never moves. Anything else raises
-`LAYOUT_VERSION`, which every frame carries.
+`LAYOUT_VERSION`, which every batch carries, and the versions of the messages that carry records.
 """
 
 from collections.abc import Sequence

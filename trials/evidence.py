@@ -15,7 +15,7 @@ from lockstep.runtime.cluster_view import StatusProbe, rpc_text
 from lockstep.runtime.engine_pages import event_pages, query_pages
 from lockstep.runtime.process import CHANNEL_OPTIONS, EnvironmentFault
 from lockstep.runtime.topology import Member, Topology
-from lockstep.stream.frames import decode_frame
+from lockstep.stream.batch import decode_batch
 from lockstep.stream.records import EVENT, Commands, Events, no_commands, no_events
 from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 
@@ -32,7 +32,7 @@ class EngineEvidence:
     digest: bytes
     """Of the digest chain, after `seq`."""
     journal: tuple[bytes, ...] = field(repr=False)
-    """Journaled frames."""
+    """Journaled batches."""
     events: Events = field(repr=False)
     balances: Balances = field(repr=False)
     value_micros: Mapping[int, int]
@@ -40,7 +40,7 @@ class EngineEvidence:
 
     def commands(self) -> Commands:
         """All journaled commands, in order of seq."""
-        records = [decode_frame(raw).records for raw in self.journal]
+        records = [decode_batch(raw).records for raw in self.journal]
         return np.concatenate(records) if records else no_commands()
 
 
@@ -113,14 +113,14 @@ def _holds(stub: replication_pb2_grpc.ReplicationStub, seq: int) -> bool:
 def _read_journal(
     stub: replication_pb2_grpc.ReplicationStub, begin: int, through: int
 ) -> tuple[tuple[bytes, ...], bytes]:
-    """Frames from `begin` to `through`, which ends a batch, and the digest there.
+    """Batches from `begin` to `through`, which ends a batch, and the digest there.
 
     The stream goes on meanwhile: time alone is a command.
     """
     journal: list[bytes] = []
     fetch = replication_pb2.FetchJournalRequest(from_seq=begin)
     for part in stub.FetchJournal(fetch, timeout=_TIMEOUT_S):
-        journal.extend(raw for raw in part.frames if decode_frame(raw).last_seq <= through)
+        journal.extend(raw for raw in part.frames if decode_batch(raw).last_seq <= through)
     last = replication_pb2.FetchJournalRequest(from_seq=max(through, 1), max_bytes=1)
     digest = b""
     for part in stub.FetchJournal(last, timeout=_TIMEOUT_S):

@@ -2,41 +2,57 @@
 
 from dataclasses import replace
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from lockstep.stream.frames import Frame
-from lockstep.stream.records import Commands
+from lockstep.stream.batch import Batch, stamp_batch
+from lockstep.stream.messages import LAYOUTS, Ack, Message, Receipt, Release, Stream, Submit
 
-_HEADER: Final = ("epoch", "first_seq", "timestamp_ns", "committed_seq", "aux", "flags", "sender")
 _EDGES: Final = (
     0, 1, 2, 63, 255, 2**16 - 1, 2**31 - 1, 2**32 - 1, 2**47, 2**48 - 1, 2**48, 2**62 - 1, 2**62, 2**63 - 1, 2**63,
     2**64 - 1,
 )  # fmt: skip
 _STEPS: Final = (-500, -5, -1, 1, 2, 3, 5, 50, 500)
-_LIMITS: Final = {"sender": 16, "flags": 16}
+_BITS: Final = {"bool": 1, "u16": 16, "u64": 64, "i64": 63}
+_BATCH_FIELDS: Final = (("epoch", "u64"), ("first_seq", "u64"), ("timestamp_ns", "i64"))
+_RECORDS: Final[dict[type, str]] = {Submit: "records", Ack: "entries", Release: "events"}
 
 
-def make_odd(honest: Frame, dice: Random, *, records: bool = True) -> Frame:
-    """The frame with one to three fields of its header, or of its records, set to something else that fits them."""
-    changed: dict[str, int] = {}
+def make_odd[M: Message](honest: M, dice: Random, *, records: bool = True) -> M:
+    """The message with one to three of its fields, or of its records, set to something else that fits them."""
+    fields = (("sender", "u16"), *LAYOUTS[type(honest)].fields)
+    batch_fields = _BATCH_FIELDS if isinstance(honest, Stream) else ()
+    changed: dict[str, Any] = {}
+    in_batch: dict[str, int] = {}
     for _ in range(dice.randint(1, 3)):
-        name = dice.choice(_HEADER)
-        number = dice.choice(_EDGES) if dice.random() < 0.6 else getattr(honest, name) + dice.choice(_STEPS)
-        bits = _LIMITS.get(name, 63 if name == "timestamp_ns" else 64)
-        changed[name] = number % 2**bits
-    odd = replace(honest, **changed)  # type: ignore[arg-type]
-    if records and honest.count and dice.random() < 0.5:
-        odd = replace(odd, records=odd_records(honest, dice))
-    return odd
+        name, type_ = dice.choice(fields + batch_fields)
+        held, into = (honest.batch, in_batch) if isinstance(honest, Stream) and (name, type_) in batch_fields else (
+            honest, changed)  # fmt: skip
+        number = dice.choice(_EDGES) if dice.random() < 0.6 else int(getattr(held, name)) + dice.choice(_STEPS)
+        number %= 2 ** _BITS[type_]
+        into[name] = bool(number) if type_ == "bool" else number
+    odd_content = records and dice.random() < 0.5
+    if isinstance(honest, Stream):
+        changed["batch"] = _odd_batch(honest.batch, in_batch, dice if odd_content else None)
+    elif odd_content and not isinstance(honest, Receipt) and honest.count:
+        name = _RECORDS[type(honest)]
+        changed[name] = odd_records(getattr(honest, name), dice)
+    return replace(honest, **changed)
 
 
-def odd_records(honest: Frame, dice: Random) -> Commands:
-    """Its records with a few bytes set to others, mostly to none or all bits."""
-    raw = bytearray(honest.records.tobytes())
+def _odd_batch(honest: Batch, changed: dict[str, int], dice: Random | None) -> Batch:
+    """A batch that nobody stamped, with a CRC that is right."""
+    stamp = {name: getattr(honest, name) for name, _ in _BATCH_FIELDS} | changed
+    records = odd_records(honest.records, dice) if dice is not None and honest.count else honest.records
+    return stamp_batch(records, **stamp)
+
+
+def odd_records(records: Any, dice: Random) -> Any:
+    """The records with a few bytes set to others, mostly to none or all bits."""
+    raw = bytearray(records.tobytes())
     for _ in range(dice.randint(1, 6)):
         at, width = dice.randrange(len(raw)), dice.choice((1, 2, 4, 8))
         fill = dice.choice((b"\x00", b"\xff", b"\x7f", b"\x80", bytes([dice.randrange(256)])))
         raw[at : at + width] = (fill * width)[: len(raw) - at]
-    return np.frombuffer(bytes(raw), dtype=honest.records.dtype)
+    return np.frombuffer(bytes(raw), dtype=records.dtype)

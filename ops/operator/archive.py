@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from lockstep.stream.frames import Frame, FrameError, decode_frame
+from lockstep.stream.batch import Batch, LayoutError, decode_batch
 
-SUFFIX: Final = ".frames"
+SUFFIX: Final = ".batches"
 _LENGTH: Final = struct.Struct("<I")
 
 
-def archived_batches(path: Path) -> Iterator[Frame]:
+def archived_batches(path: Path) -> Iterator[Batch]:
     """The batches in the order of the journal that they were cut from.
 
     Raises:
-        FrameError: the file is damaged or cut short.
+        LayoutError: the file is damaged or cut short.
         OSError: it can't be read.
     """
     with path.open("rb") as file:
@@ -23,5 +23,5 @@ def archived_batches(path: Path) -> Iterator[Frame]:
             length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
             raw = file.read(length)
             if not length or len(raw) < length:
-                raise FrameError("the file is cut short")
-            yield decode_frame(raw)
+                raise LayoutError("the file is cut short")
+            yield decode_batch(raw)

@@ -7,14 +7,14 @@ from typing import Any, Final, Self
 
 import grpc
 
-from lockstep.ops.operator.history import EpochBegun, from_entry, from_frame, join
+from lockstep.ops.operator.history import EpochBegun, from_batch, from_entry, join
 from lockstep.ops.operator.stored_config import read_config
 from lockstep.ops.operator.view import ClusterView, view_of
 from lockstep.runtime.channel_options import CHANNEL_OPTIONS
 from lockstep.runtime.cluster_view import ClusterStatus, StatusProbe, rpc_text
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.topology import Topology
-from lockstep.stream.frames import decode_frame
+from lockstep.stream.batch import decode_batch
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, replication_pb2, replication_pb2_grpc
 
 CALL_TIMEOUT_S: Final = 15.0
@@ -165,7 +165,7 @@ def _journaled(address: str, from_epoch: int) -> list[EpochBegun]:
                     # Truncated away; etcd may still tell of it.
                     continue
                 raise
-            begun = from_frame(decode_frame(frames[0])) if frames else None
+            begun = from_batch(decode_batch(frames[0])) if frames else None
             if begun is not None and begun.epoch == entry.epoch:
                 found.append(begun)
     return found

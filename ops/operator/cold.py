@@ -70,7 +70,7 @@ class ColdJournal:
 
     def raw_batches(self, from_seq: int = 1) -> Iterator[bytes]:
         """Journal entries in order, unchecked, from the one that holds `from_seq` on. May raise JournalFault."""
-        return self._journal.raw_frames(from_seq)
+        return self._journal.raw_batches(from_seq)
 
     def digest(self, last_seq: int) -> bytes | None:
         """The digest that the engine had after the batch that ends at `last_seq`; None if it is not kept."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from lockstep.sequencer.events import EpochCause
-from lockstep.stream.frames import Frame
+from lockstep.stream.batch import Batch
 from lockstep.stream.records import CONTROL, CommandKind, bits_to_members
 from lockstep.v1 import cluster_pb2
 
@@ -45,14 +45,14 @@ class EpochBegun:
         }
 
 
-def from_frame(frame: Frame) -> EpochBegun | None:
+def from_batch(batch: Batch) -> EpochBegun | None:
     """The epoch that a journaled batch opens; None if it opens none."""
-    for offset, record in enumerate(frame.records.view(CONTROL)):
+    for offset, record in enumerate(batch.records.view(CONTROL)):
         if int(record["kind"]) == _EPOCH_START:
             return EpochBegun(
-                epoch=frame.epoch,
-                first_seq=frame.first_seq + offset,
-                timestamp_ns=frame.timestamp_ns,
+                epoch=batch.epoch,
+                first_seq=batch.first_seq + offset,
+                timestamp_ns=batch.timestamp_ns,
                 cause=cause_name(int(record["cause"])),
                 sequencer=int(record["sequencer"]),
                 primary=int(record["primary"]),

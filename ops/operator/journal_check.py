@@ -15,12 +15,12 @@ from typing import Protocol
 import numpy as np
 
 from lockstep.engine.contract import MatchingEngine
-from lockstep.ops.operator.history import EpochBegun, from_frame
+from lockstep.ops.operator.history import EpochBegun, from_batch
 from lockstep.replica.divergence import EpochTable, epoch_at
 from lockstep.replica.journal import JournalSummary
 from lockstep.replica.settings import Base
+from lockstep.stream.batch import Batch, LayoutError, decode_batch
 from lockstep.stream.digest import GENESIS, Digest, next_digest
-from lockstep.stream.frames import Frame, FrameError, FrameType, decode_frame
 
 
 class JournalSource(Protocol):
@@ -92,8 +92,8 @@ class _Check:
     def take(self, raw: bytes) -> bool:
         """Check one entry; whether it was not executed before. Raises _Fault."""
         try:
-            batch = decode_frame(raw)
-        except FrameError as error:
+            batch = decode_batch(raw)
+        except LayoutError as error:
             raise _Fault(self.seq + 1, f"the entry is damaged: {error}") from error
         if batch.last_seq < self.from_seq:
             return False
@@ -104,24 +104,22 @@ class _Check:
         self.commands += batch.count
         return True
 
-    def _check_place(self, batch: Frame) -> None:
-        if batch.type is not FrameType.STREAM or not batch.count:
-            raise _Fault(
-                batch.first_seq, f"the entry is a {batch.type.name} frame of {batch.count} commands, not a batch"
-            )
+    def _check_place(self, batch: Batch) -> None:
+        if not batch.count:
+            raise _Fault(batch.first_seq, "the entry is a batch without commands")
         if batch.first_seq != self.seq + 1:
             what = "is missing" if batch.first_seq > self.seq + 1 else "stands twice"
             raise _Fault(
                 self.seq + 1, f"seq {self.seq + 1} {what}: the next entry is {batch.first_seq}..{batch.last_seq}"
             )
 
-    def _check_stamp(self, batch: Frame) -> None:
+    def _check_stamp(self, batch: Batch) -> None:
         if batch.epoch < self.epoch or batch.timestamp_ns < self._timestamp_ns:
             raise _Fault(
                 batch.first_seq,
                 f"stamp falls: epoch {self.epoch} -> {batch.epoch}, time {self._timestamp_ns} -> {batch.timestamp_ns}",
             )
-        begun = from_frame(batch)
+        begun = from_batch(batch)
         if batch.epoch > self.epoch and (begun is None or begun.first_seq != batch.first_seq):
             raise _Fault(batch.first_seq, f"epoch {batch.epoch} begins without its EPOCH_START")
         if epoch_at(self._table, batch.first_seq) != batch.epoch:
@@ -131,17 +129,9 @@ class _Check:
             self.epochs.append(begun)
         self.epoch, self._timestamp_ns = batch.epoch, batch.timestamp_ns
 
-    def _execute(self, batch: Frame) -> None:
+    def _execute(self, batch: Batch) -> None:
         events = self._engine.apply(batch.records, first_seq=batch.first_seq, timestamp_ns=batch.timestamp_ns)
-        self.digest = next_digest(
-            self.digest,
-            epoch=batch.epoch,
-            first_seq=batch.first_seq,
-            count=batch.count,
-            timestamp_ns=batch.timestamp_ns,
-            commands=memoryview(batch.records.view(np.uint8)),
-            events=memoryview(events.view(np.uint8)),
-        )
+        self.digest = next_digest(self.digest, batch.raw, memoryview(events.view(np.uint8)))
         stored = self._source.digest(batch.last_seq)
         if stored is not None:
             self.compared += 1

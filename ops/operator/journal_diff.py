@@ -14,7 +14,7 @@ import numpy as np
 
 from lockstep.ops.operator.record_text import describe_command, describe_event
 from lockstep.replica.journal import JournalSummary
-from lockstep.stream.frames import Frame, decode_frame
+from lockstep.stream.batch import Batch, decode_batch
 from lockstep.stream.records import Events
 
 
@@ -78,7 +78,7 @@ def compare(left: DiffSource, right: DiffSource) -> Comparison:
     """Compare two journals from the first seq that both hold on.
 
     Raises:
-        JournalFault, FrameError: an entry can't be read; `verify` says which.
+        JournalFault, LayoutError: an entry can't be read; `verify` says which.
     """
     lefts, rights = _Cursor(left), _Cursor(right)
     from_seq = max(lefts.seq, rights.seq)
@@ -110,7 +110,7 @@ class _Cursor:
 
     def __init__(self, source: DiffSource) -> None:
         self._raw = source.raw_batches()
-        self.batch: Frame | None = None
+        self.batch: Batch | None = None
         self._next()
         self.seq = self.batch.first_seq if self.batch is not None else 1
 
@@ -120,10 +120,10 @@ class _Cursor:
 
     def _next(self) -> None:
         raw = next(self._raw, None)
-        self.batch = decode_frame(raw) if raw is not None else None
+        self.batch = decode_batch(raw) if raw is not None else None
 
 
-def _differ(left: Frame, right: Frame, seq: int) -> Difference | None:
+def _differ(left: Batch, right: Batch, seq: int) -> Difference | None:
     """The first difference of two batches that both hold `seq`."""
     end = min(left.last_seq, right.last_seq)
     ours, theirs = (b.records[seq - b.first_seq : end + 1 - b.first_seq] for b in (left, right))
@@ -143,7 +143,7 @@ def _differ(left: Frame, right: Frame, seq: int) -> Difference | None:
     return None
 
 
-def _outcome(left: DiffSource, right: DiffSource, ours: Frame, theirs: Frame, one: bytes, other: bytes) -> Difference:
+def _outcome(left: DiffSource, right: DiffSource, ours: Batch, theirs: Batch, one: bytes, other: bytes) -> Difference:
     """The first command of a batch whose events differ, if the events are kept; otherwise the batch."""
     texts = (f"digest {one.hex()}", f"digest {other.hex()}")
     lefts, rights = left.events(ours.first_seq), right.events(theirs.first_seq)
@@ -157,7 +157,7 @@ def _outcome(left: DiffSource, right: DiffSource, ours: Frame, theirs: Frame, on
     return Difference(Kind.OUTCOME, ours.first_seq, *texts)
 
 
-def _story(batch: Frame, seq: int, events: Events) -> str:
+def _story(batch: Batch, seq: int, events: Events) -> str:
     command = describe_command(batch.records[seq - batch.first_seq])
     told = "; ".join(describe_event(event) for event in np.atleast_1d(events)) or "no events"
     return f"{command} => {told}"

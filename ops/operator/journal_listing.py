@@ -6,7 +6,7 @@ from typing import Any
 
 from lockstep.ops.operator.record_json import batch_to_json, command_to_json, event_to_json
 from lockstep.ops.operator.record_text import describe_command, describe_event
-from lockstep.stream.frames import Frame
+from lockstep.stream.batch import Batch
 from lockstep.stream.records import Events
 
 
@@ -15,7 +15,7 @@ class Listed:
     """One command, and the batch that it stands in."""
 
     seq: int
-    batch: Frame
+    batch: Batch
     events: Events | None = None
     """What the engine had computed of it; None: not asked for, or not kept."""
 
@@ -57,7 +57,7 @@ class Listing:
     """Some commands in order, and the batches that they are of."""
 
     rows: list[Listed] = field(default_factory=list)
-    batches: list[Frame] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
 
     def to_json(self, digest: Callable[[int], bytes | None] = lambda _: None) -> dict[str, object]:
         """`digest`: the engine's after the batch that ends at a seq, if it is kept."""
@@ -68,7 +68,7 @@ class Listing:
 
 
 def list_commands(
-    batches: Iterable[Frame], start: int, limit: int, events: Callable[[int], Events | None] = lambda _: None
+    batches: Iterable[Batch], start: int, limit: int, events: Callable[[int], Events | None] = lambda _: None
 ) -> Listing:
     """At most `limit` commands from seq `start` on. `events`: those of the batch that begins at a seq."""
     listing = Listing()

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from lockstep.stream.batch import Batch, stamp_batch
 from lockstep.stream.codes import Code
-from lockstep.stream.frames import Frame, FrameType
 from lockstep.stream.records import (
     COMMAND,
     EVENT,
@@ -108,33 +108,24 @@ def event_from_json(fields: Mapping[str, Any]) -> bytes:
     return _from_json(fields, event_layout(kind), _event_words(kind), EventKind)
 
 
-def batch_to_json(batch: Frame, digest: bytes | None) -> dict[str, Any]:
+def batch_to_json(batch: Batch, digest: bytes | None) -> dict[str, Any]:
     """What the journal keeps of a batch beside its commands. `digest`: the engine's after it; None: not kept."""
     return {
         "first_seq": batch.first_seq,
         "count": batch.count,
         "epoch": batch.epoch,
         "timestamp_ns": str(batch.timestamp_ns),
-        "sender": batch.sender,
-        "committed_seq": str(batch.committed_seq),
-        "aux": str(batch.aux),
-        "flags": batch.flags,
         "digest": None if digest is None else digest.hex(),
     }
 
 
-def batch_from_json(fields: Mapping[str, Any], commands: Commands) -> Frame:
-    """The batch that `batch_to_json` described, with its commands: `encode_frame` of it is the journal's entry."""
-    return Frame(
-        FrameType.STREAM,
-        int(fields["sender"]),
-        int(fields["epoch"]),
-        int(fields["first_seq"]),
+def batch_from_json(fields: Mapping[str, Any], commands: Commands) -> Batch:
+    """The batch that `batch_to_json` described, with its commands: its `raw` is the journal's entry."""
+    return stamp_batch(
         commands,
-        int(fields["timestamp_ns"]),
-        int(fields["committed_seq"]),
-        int(fields["aux"]),
-        int(fields["flags"]),
+        epoch=int(fields["epoch"]),
+        first_seq=int(fields["first_seq"]),
+        timestamp_ns=int(fields["timestamp_ns"]),
     )
 
 

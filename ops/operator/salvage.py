@@ -87,7 +87,7 @@ def _damage(data_dir: Path) -> JournalDamaged:
         journal = StoredJournal(data_dir)
         try:
             expected = journal.base_seq + 1
-            for batch in journal.frames(expected):
+            for batch in journal.batches(expected):
                 if batch.first_seq != expected:
                     raise JournalDamaged(journal.path, f"the batch at seq {batch.first_seq} follows seq {expected - 1}")
                 expected = batch.last_seq + 1

@@ -46,7 +46,7 @@ from lockstep.runtime.cluster_view import ClusterStatus
 from lockstep.runtime.driver import driver_pid
 from lockstep.runtime.process import CHANNEL_OPTIONS, EnvironmentFault
 from lockstep.runtime.topology import Member, ProcessKind, Topology
-from lockstep.stream.frames import decode_frame
+from lockstep.stream.batch import decode_batch
 from lockstep.v1 import replication_pb2, replication_pb2_grpc
 
 _CONNECT_S: Final = 0.5
@@ -220,7 +220,7 @@ def _newest_stamp(address: str) -> int:
             frames = [raw for reply in stub.FetchJournal(last, timeout=_CONNECT_S) for raw in reply.frames]
         except grpc.RpcError:
             return 0
-    return decode_frame(frames[-1]).timestamp_ns if frames else 0
+    return decode_batch(frames[-1]).timestamp_ns if frames else 0
 
 
 class _Timex(ctypes.Structure):

@@ -10,7 +10,8 @@ from lockstep.engine.implementations import NAMES, implementation
 from lockstep.replica.effects import AckFrames, Effects, Journaled, PeerDigest, Role, StreamFrames
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.settings import ReplicaOptions
-from lockstep.stream.frames import Frame, FrameType, frame
+from lockstep.stream.batch import stamp_batch
+from lockstep.stream.messages import Ack, Release, Stream
 from lockstep.stream.records import (
     ADMIN,
     COMMAND,
@@ -54,27 +55,19 @@ class MiscountingEngine:
 
 
 @dataclass
-class Stream:
+class Stamps:
     """Stamps batches as the leading sequencer of epoch 1 does."""
 
     next_seq: int = 1
     session_no: int = 0
 
-    def stamp(self, records: Any) -> Frame:
-        stamped = frame(
-            FrameType.STREAM,
-            sender=SEQUENCER,
-            epoch=1,
-            first_seq=self.next_seq,
-            records=records,
-            timestamp_ns=1_000 + self.next_seq,
-            committed_seq=0,
-            aux=1,
-        )
+    def stamp(self, records: Any) -> Stream:
+        batch = stamp_batch(records, epoch=1, first_seq=self.next_seq, timestamp_ns=1_000 + self.next_seq)
+        stamped = Stream(SEQUENCER, 1, 0, batch)
         self.next_seq += len(records)
         return stamped
 
-    def epoch_start(self) -> Frame:
+    def epoch_start(self) -> Stream:
         record = np.zeros(1, dtype=CONTROL)
         record["kind"] = CommandKind.EPOCH_START
         record["epoch"] = 1
@@ -83,7 +76,7 @@ class Stream:
         record["in_sync"] = members_to_bits((PRIMARY, STANDBY))
         return self.stamp(record)
 
-    def definitions(self) -> Frame:
+    def definitions(self) -> Stream:
         records = np.zeros(3, dtype=ADMIN)
         records["kind"] = CommandKind.DEFINE_ACCOUNT
         records["kind"][0] = CommandKind.DEFINE_INSTRUMENT
@@ -94,7 +87,7 @@ class Stream:
         records["flags"][1:] = AccountFlag.UNLIMITED_CASH | AccountFlag.UNLIMITED_POSITIONS
         return self.stamp(records)
 
-    def cross(self) -> Frame:
+    def cross(self) -> Stream:
         """Alice offers ten lots, Bob takes them: one fill."""
         records = np.zeros(2, dtype=COMMAND)
         records["kind"] = CommandKind.NEW_ORDER
@@ -117,16 +110,16 @@ class Cluster:
 
     primary: ReplicaMachine
     standby: ReplicaMachine
-    stream: Stream = field(default_factory=Stream)
-    released: list[Frame] = field(default_factory=list)
+    stream: Stamps = field(default_factory=Stamps)
+    released: list[Release] = field(default_factory=list)
     """Everything with events in it that the primary gave to the gateways."""
     now_ns: int = NOW_NS
-    acks: dict[ReplicaMachine, Frame | None] = field(default_factory=dict)
+    acks: dict[ReplicaMachine, Ack | None] = field(default_factory=dict)
     """What each acknowledged last."""
     digests: dict[tuple[ReplicaMachine, int], bytes] = field(default_factory=dict)
     """After each batch, as each engine has it in its tables."""
 
-    def feed(self, stamped: Frame) -> None:
+    def feed(self, stamped: Stream) -> None:
         """One batch through both, then the acks across."""
         for machine in (self.primary, self.standby):
             self.acks[machine] = self._take(machine, StreamFrames((stamped,)))
@@ -144,10 +137,10 @@ class Cluster:
             if (ack := self.acks[other]) is not None:
                 self._take(machine, AckFrames((ack,)))
 
-    def _take(self, machine: ReplicaMachine, event: Any) -> Frame | None:
+    def _take(self, machine: ReplicaMachine, event: Any) -> Ack | None:
         effects = self._step(machine, event)
-        if effects.journal is not None and effects.journal.frames:
-            effects = self._step(machine, Journaled(effects.journal.frames[-1].last_seq))
+        if effects.journal is not None and effects.journal.batches:
+            effects = self._step(machine, Journaled(effects.journal.batches[-1].last_seq))
         return effects.ack
 
     def _step(self, machine: ReplicaMachine, event: Any) -> Effects:
@@ -163,7 +156,7 @@ class Cluster:
         return [
             (int(row["seq"]), int(row["quantity_lots"]))
             for sent in self.released
-            for row in sent.records
+            for row in sent.events
             if row["kind"] == EventKind.TRADE
         ]
 

@@ -35,7 +35,8 @@ from lockstep.runtime.driver import claim_path, default_directory
 from lockstep.runtime.process import SERVER_OPTIONS, StopRequest
 from lockstep.runtime.topology import LinkKind, Member, ProcessKind, Timing, Topology
 from lockstep.runtime.transport import Transport, wait_for_driver
-from lockstep.stream.frames import Frame, FrameFlag, FrameType, decode_frame, encode_frame, frame
+from lockstep.stream.batch import Batch, stamp_batch
+from lockstep.stream.messages import Receipt, Release, Submit, decode, encode
 from lockstep.stream.records import ADMIN, COMMAND, CONTROL, EVENT, AccountFlag, CommandKind
 from lockstep.v1 import (
     accounts_pb2_grpc,
@@ -133,10 +134,10 @@ class StubCluster:
         self.parted_at = 0
         """What an engine says of the history that a client was told under an earlier epoch; 0: it is the same."""
         self.hold_submits = False
-        self.submits: list[Frame] = []
+        self.submits: list[Submit] = []
         self.queries: list[str] = []
         self.fetches: list[tuple[int, int, int]] = []
-        self.journal: list[Frame] = []
+        self.journal: list[Batch] = []
         self._events: list[np.ndarray] = []
         self._next_link: dict[tuple[int, int], int] = {}
         self._incarnation = 0
@@ -230,7 +231,7 @@ class StubCluster:
                 if due or work:
                     receipt_due_ns = now_ns + RECEIPT_NS
                     if self.leader:
-                        receipts[self.leader].send(encode_frame(self._receipt(0)))
+                        receipts[self.leader].send(encode(self._receipt()))
                     self._release(release, idle=due)
                 release.flush()
                 if not work:
@@ -246,24 +247,24 @@ class StubCluster:
         if self.hold_submits:
             return work
         for sequencer, link in inbound.items():
-            work += link.poll(lambda raw, sequencer=sequencer: self._on_submit(sequencer, decode_frame(raw)), 64)
+            work += link.poll(lambda raw, sequencer=sequencer: self._on_submit(sequencer, decode(raw, Submit)), 64)
         return work
 
-    def _on_submit(self, sequencer: int, submit: Frame) -> None:
-        if sequencer != self.leader or submit.timestamp_ns != self.reign:
+    def _on_submit(self, sequencer: int, submit: Submit) -> None:
+        if sequencer != self.leader or submit.reign != self.reign:
             return
         if self.lose_submits > 0:
             self.lose_submits -= 1
             return
-        self._incarnation = submit.aux
-        expected = self._next_link.get((submit.sender, submit.aux), 1)
-        if submit.first_seq > expected:
+        self._incarnation = submit.incarnation
+        expected = self._next_link.get((submit.sender, submit.incarnation), 1)
+        if submit.first_link_no > expected:
             self._rewind = True
             return
-        if submit.first_seq < expected:
+        if submit.first_link_no < expected:
             return
         self._rewind = False
-        self._next_link[submit.sender, submit.aux] = expected + submit.count
+        self._next_link[submit.sender, submit.incarnation] = expected + submit.count
         self.submits.append(submit)
         self._stamp(submit.records)
 
@@ -272,21 +273,22 @@ class StubCluster:
     def _stamp(self, commands: np.ndarray) -> None:
         with self.lock:
             first = self.engine.last_seq + 1
-            stamped = frame(FrameType.STREAM, sender=0, epoch=self.epoch, first_seq=first, records=commands)
+            stamped = stamp_batch(commands, epoch=self.epoch, first_seq=first, timestamp_ns=0)
             self.journal.append(stamped)
             self._events.append(self.engine.apply(commands, first_seq=first, timestamp_ns=time.time_ns()))
 
-    def _receipt(self, flags: int) -> Frame:
+    def _receipt(self) -> Receipt:
         gateway = self.topology.gateways[0].id
-        return frame(
-            FrameType.RECEIPT,
+        return Receipt(
             sender=self.leader,
             epoch=self.epoch,
-            first_seq=self._next_link.get((gateway, self._incarnation), 1),
-            records=np.array([self._incarnation], dtype="<u8").view(np.uint8),
-            timestamp_ns=self.reign,
-            aux=self.credit,
-            flags=FrameFlag.OPEN | (FrameFlag.REWIND if self._rewind else 0) | flags,
+            reign=self.reign,
+            next_link_no=self._next_link.get((gateway, self._incarnation), 1),
+            credit=self.credit,
+            committed_seq=0,
+            incarnation=self._incarnation,
+            opens=True,
+            rewinds=self._rewind,
         )
 
     def _release(self, link: Any, *, idle: bool) -> None:
@@ -295,21 +297,13 @@ class StubCluster:
         events = events[events["seq"] > self._released]
         if not len(events) and not idle:
             return
-        sent = frame(
-            FrameType.RELEASE,
-            sender=1,
-            epoch=self.epoch,
-            first_seq=self._released + 1,
-            records=events,
-            committed_seq=last,
-            aux=last,
-        )
+        sent = Release(1, self.epoch, 0, self._released + 1, last, last, events)
         self._released = last
         self._events = [self.history()]
         if len(events) and self.lose_releases > 0:
             self.lose_releases -= 1
             return
-        link.send(encode_frame(sent))
+        link.send(encode(sent))
 
 
 class GatewayUnderTest:

@@ -8,7 +8,7 @@ from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.sessions import Opened, Refused
 from lockstep.stream.codes import Code
-from lockstep.stream.frames import FrameFlag, FrameType, frame
+from lockstep.stream.messages import Receipt, Release
 from lockstep.stream.records import COMMAND, EVENT, SETTING_EVENT, CommandKind, EventKind
 
 A, B, MS = 10, 11, 1_000_000
@@ -29,8 +29,16 @@ class Rig:
         self.seq = 0
 
     def lead(self):
-        receipt = frame(
-            FrameType.RECEIPT, sender=1, epoch=1, first_seq=1, timestamp_ns=1, aux=10_000, flags=FrameFlag.OPEN
+        receipt = Receipt(
+            sender=1,
+            epoch=1,
+            reign=1,
+            next_link_no=1,
+            credit=10_000,
+            committed_seq=0,
+            incarnation=self.machine.settings.incarnation,
+            opens=True,
+            rewinds=False,
         )
         self._perform(self.machine.on_frames([receipt], self.now_ms * MS))
 
@@ -56,15 +64,7 @@ class Rig:
         event["seq"], event["kind"] = self.seq, EventKind.SESSION_OPENED
         event["session_id"], event["session_no"] = self.machine.own_session_id, no
         event["of_session"], event["connection"], event["value"] = session_id, connection, gateway
-        release = frame(
-            FrameType.RELEASE,
-            sender=1,
-            epoch=1,
-            first_seq=self.seq,
-            timestamp_ns=1,
-            aux=self.seq,
-            records=event.view(EVENT),
-        )
+        release = Release(1, 1, 1, self.seq, self.seq, 0, event.view(EVENT))
         self._perform(self.machine.on_frames([release], self.now_ms * MS))
 
     def lose(self, session_id, token):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lockstep.gateway.downlink import Downlink, Fetch, LeftBehind
-from lockstep.stream.frames import FrameType, frame
+from lockstep.stream.messages import Release
 from lockstep.stream.records import CONTROL_EVENT, EVENT, EventKind
 
 MS = 1_000_000
@@ -21,9 +21,7 @@ def release(first, last, *seqs, epoch=1, sender=1, parent=0, begins=()):
     for seq, started in begins:
         row = records[seqs.index(seq) : seqs.index(seq) + 1].view(CONTROL_EVENT)
         row["kind"], row["epoch"] = EventKind.EPOCH_STARTED, started
-    return frame(
-        FrameType.RELEASE, sender=sender, epoch=epoch, first_seq=first, records=records, aux=last, timestamp_ns=parent
-    )
+    return Release(sender, epoch, parent, first, last, 0, records)
 
 
 def doubts(delivery):
@@ -217,7 +215,7 @@ def test_a_gap_in_a_new_epoch_names_the_epoch_under_which_was_delivered_what_is_
     downlink = delivered_to_14()
     fetch = downlink.on_release(release(17, 17, 17, epoch=4, sender=2, parent=4)).fetch
     assert fetch == Fetch(14, 16, engine=2, epoch=4, told_epoch=2)
-    began_in_between = release(15, 16, 15, 16, begins=[(15, 4)]).records
+    began_in_between = release(15, 16, 15, 16, begins=[(15, 4)]).events
     assert seqs(downlink.on_fetched(began_in_between, 16)) == [15, 16, 17]
     assert downlink.on_release(release(20, 20, 20, epoch=4, sender=2, parent=4)).fetch.told_epoch == 4
 

@@ -171,7 +171,7 @@ def test_unanswered_commands_are_sent_again_in_a_new_reign(gateway, cluster, ord
     cluster.take_office(2)
     rows = client.rows(6)
     assert kinds(rows) == [(EventKind.ACCEPTED, number) for number in range(2, 8)]
-    assert cluster.submits[-1].timestamp_ns == 2
+    assert cluster.submits[-1].reign == 2
     gateway.wait_until(lambda status: status.counters["unanswered"] == 0)
     client.close()
 

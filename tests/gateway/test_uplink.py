@@ -6,7 +6,7 @@ import pytest
 from lockstep.gateway.sessions import SessionTable
 from lockstep.gateway.uplink import Uplink
 from lockstep.stream.codes import Code
-from lockstep.stream.frames import FrameFlag, FrameType, frame
+from lockstep.stream.messages import Receipt
 from lockstep.stream.records import COMMAND
 
 MS = 1_000_000
@@ -16,17 +16,16 @@ S = 5
 def receipt(
     *, sender=1, reign=1, epoch=None, expected=1, credit=1000, rewind=False, is_open=True, incarnation=9, committed=0
 ):
-    flags = (FrameFlag.OPEN if is_open else 0) | (FrameFlag.REWIND if rewind else 0)
-    return frame(
-        FrameType.RECEIPT,
+    return Receipt(
         sender=sender,
         epoch=epoch or reign,
-        first_seq=expected,
-        records=np.frombuffer(incarnation.to_bytes(8, "little"), dtype="u1"),
-        timestamp_ns=reign,
-        aux=credit,
+        reign=reign,
+        next_link_no=expected,
+        credit=credit,
         committed_seq=committed,
-        flags=flags,
+        incarnation=incarnation,
+        opens=is_open,
+        rewinds=rewind,
     )
 
 
@@ -49,7 +48,7 @@ class Rig:
         self.uplink.enqueue(records, ((self.session, self.number),))
 
     def sent(self):
-        return [(out.first_seq, out.count) for out in self.uplink.plan_sends()]
+        return [(out.first_link_no, out.count) for out in self.uplink.plan_sends()]
 
 
 @pytest.fixture
@@ -131,7 +130,7 @@ def test_frames_carry_gateway_incarnation_reign_and_epoch(rig):
     rig.uplink.on_receipt(receipt(reign=4, epoch=6), 0)
     rig.put(2)
     (out,) = rig.uplink.plan_sends()
-    assert (out.sender, out.aux, out.timestamp_ns, out.epoch, out.first_seq) == (3, 9, 4, 6, 1)
+    assert (out.sender, out.incarnation, out.reign, out.view_epoch, out.first_link_no) == (3, 9, 4, 6, 1)
 
 
 def test_new_reign_sends_all_unanswered_again_from_link_number_1_before_anything_new(rig):
@@ -143,7 +142,10 @@ def test_new_reign_sends_all_unanswered_again_from_link_number_1_before_anything
     rig.put(4)
     assert rig.uplink.on_receipt(receipt(sender=2, reign=2), 0)
     resent = rig.uplink.plan_sends()
-    assert [(out.first_seq, out.records["session_no"].tolist()) for out in resent] == [(1, [4, 5]), (3, [6, 7, 8, 9])]
+    assert [(out.first_link_no, out.records["session_no"].tolist()) for out in resent] == [
+        (1, [4, 5]),
+        (3, [6, 7, 8, 9]),
+    ]
     assert rig.uplink.leader.sequencer == 2
 
 

@@ -30,8 +30,9 @@ from lockstep.replica.journal import Journal
 from lockstep.replica.stored_journal import StoredJournal
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.session import AsyncSession
+from lockstep.stream.batch import Batch
 from lockstep.stream.digest import GENESIS, next_digest
-from lockstep.stream.frames import Frame
+from tests.restamped import restamped
 
 ROUNDS = 40
 
@@ -214,15 +215,15 @@ class Tamper:
     """Changes journals as no process of the cluster does."""
 
     @staticmethod
-    def frames_of(data_dir: Path) -> list[Frame]:
+    def frames_of(data_dir: Path) -> list[Batch]:
         """All batches of a journal."""
         journal = StoredJournal(data_dir)
-        frames = list(journal.frames(1))
+        frames = list(journal.batches(1))
         journal.close()
         return frames
 
     @staticmethod
-    def an_order(frames: list[Frame]) -> tuple[Frame, int]:
+    def an_order(frames: list[Batch]) -> tuple[Batch, int]:
         """A batch in the middle with an order in it, and the order's place there."""
         for frame in frames[len(frames) // 2 :]:
             places = np.flatnonzero(frame.records["kind"] == CommandKind.NEW_ORDER)
@@ -231,11 +232,11 @@ class Tamper:
         raise AssertionError("no order in the journal")
 
     @staticmethod
-    def altered(frame: Frame, place: int) -> Frame:
+    def altered(frame: Batch, place: int) -> Batch:
         """The batch with another quantity in one order."""
         records = frame.records.copy()
         records["quantity_lots"][place] += 1
-        return Frame(frame.type, frame.sender, frame.epoch, frame.first_seq, records, frame.timestamp_ns)
+        return restamped(frame, records=records)
 
     def own_way(self, data_dir: Path, member: int) -> int:
         """Let a replica execute another order in the middle and go on, as if nothing were wrong; the order's seq."""
@@ -245,7 +246,7 @@ class Tamper:
         self.execute(data_dir, member, history)
         return frame.first_seq + place
 
-    def execute(self, data_dir: Path, member: int, history: list[Frame], *, wrong_from: int = 2**63) -> None:
+    def execute(self, data_dir: Path, member: int, history: list[Batch], *, wrong_from: int = 2**63) -> None:
         """Put batches into a journal with what they lead to; from a seq on, with digests of wrong events."""
         engine, digest, batches = NativeEngine(), GENESIS, []
         for each in history:
@@ -253,18 +254,10 @@ class Tamper:
             if each.first_seq <= wrong_from <= each.last_seq:
                 events = events.copy()
                 events["quantity_lots"][-1] += 1
-            digest = next_digest(
-                digest,
-                epoch=each.epoch,
-                first_seq=each.first_seq,
-                count=each.count,
-                timestamp_ns=each.timestamp_ns,
-                commands=each.records.tobytes(),
-                events=events.tobytes(),
-            )
+            digest = next_digest(digest, each.raw, events.tobytes())
             batches.append(AppliedBatch(each.epoch, each.first_seq, each.last_seq, events, digest))
         journal = Journal(data_dir, member)
-        journal.write(JournalWrite(frames=tuple(history)), sync=True)
+        journal.write(JournalWrite(batches=tuple(history)), sync=True)
         journal.derived.truncate(0)
         journal.derived.keep(tuple(batches))
         journal.close()

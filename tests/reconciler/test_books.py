@@ -1,7 +1,5 @@
 """The reconciler's own books agree with the engines over every kind of booking, and find numbers and balances wrong."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -11,9 +9,10 @@ from lockstep.engine.snapshot_format import decode_snapshot
 from lockstep.reconciler.books import Ledger, SessionBook, books_of, holdings_of, holdings_of_rows
 from lockstep.reconciler.twin import Start, StreamBroken, Twin, first_difference
 from lockstep.replica.answers import answer_query
-from lockstep.stream.frames import Frame, FrameType
+from lockstep.stream.batch import Batch, stamp_batch
 from lockstep.stream.records import ADMIN, COMMAND, RULES, TRANSFER, CommandKind, OrderType, Side, TimeInForce
 from lockstep.v1 import replication_pb2
+from tests.restamped import restamped
 
 SESSION = 7 << 32
 
@@ -25,11 +24,11 @@ class Flow:
         self.number = 0
         self.seq = 1
 
-    def batch(self, *commands: np.ndarray) -> Frame:
+    def batch(self, *commands: np.ndarray) -> Batch:
         records = np.concatenate([command.view(COMMAND) for command in commands])
-        frame = Frame(FrameType.STREAM, 0, 1, self.seq, records, timestamp_ns=self.seq)
+        batch = stamp_batch(records, epoch=1, first_seq=self.seq, timestamp_ns=self.seq)
         self.seq += len(records)
-        return frame
+        return batch
 
     def command(self, dtype: np.dtype, **fields: object) -> np.ndarray:
         self.number += 1
@@ -51,7 +50,7 @@ class Flow:
             quantity_lots=lots,
         )
 
-    def opening(self) -> Frame:
+    def opening(self) -> Batch:
         commands = [
             self.command(
                 ADMIN, kind=CommandKind.DEFINE_INSTRUMENT, instrument=1, name=b"A", tick_micros=10, lot_units=5
@@ -66,7 +65,7 @@ class Flow:
             ]
         return self.batch(*commands)
 
-    def trading(self) -> Frame:
+    def trading(self) -> Batch:
         return self.batch(
             self.order(1, Side.SELL, 30),
             self.order(2, Side.BUY, 20),
@@ -137,7 +136,7 @@ def test_event_that_states_another_balance_than_its_adjustment_leads_to_is_found
     done = twin.execute(frame)
     other = frame.records.copy().view(ADMIN)
     other["amount_micros"] = 60
-    changed = replace(frame, records=other.view(COMMAND))
+    changed = restamped(frame, records=other.view(COMMAND))
     assert [found.rule for found in ledger.book(changed, done.events)] == ["R8"]
 
 
@@ -147,10 +146,10 @@ def session_rules(*numbers: int) -> list[tuple[str, int]]:
     for seq, number in enumerate(numbers, 1):
         records = np.zeros(1, COMMAND)
         records["kind"], records["session_id"], records["session_no"] = CommandKind.CANCEL, SESSION, number
-        frame = Frame(FrameType.STREAM, 0, 1, seq, records)
-        events = Twin(NativeEngine, Start()).execute(replace(frame, first_seq=1)).events.copy()
+        batch = stamp_batch(records, epoch=1, first_seq=seq, timestamp_ns=0)
+        events = Twin(NativeEngine, Start()).execute(restamped(batch, first_seq=1)).events.copy()
         events["seq"], events["code"], events["kind"] = seq, 0, 6
-        found += [(each.rule, each.seq) for each in book.book(frame.records, events)]
+        found += [(each.rule, each.seq) for each in book.book(batch.records, events)]
     return found
 
 
@@ -197,7 +196,7 @@ def test_batch_that_does_not_follow_breaks_the_stream(change, text) -> None:
     flow, twin, _ledger, _sessions = executed()
     frame = flow.batch(flow.order(2, Side.BUY, 3))
     with pytest.raises(StreamBroken, match=text):
-        twin.execute(replace(frame, **change))
+        twin.execute(restamped(frame, **change))
 
 
 @pytest.mark.parametrize("first", [1, 2, 500, 999, 1000])

@@ -232,7 +232,7 @@ def test_edited_command_behind_the_cut_is_found_by_r10(copy: Cut, tmp_path, tamp
     frames = [one for one in tamper.frames_of(copy.root / "engine-2") if one.first_seq >= begins]
     frame, place = tamper.an_order(frames)
     journal = Journal(copy.root / "engine-2", 2)
-    journal.write(JournalWrite(frames=(tamper.altered(frame, place),)), sync=True)
+    journal.write(JournalWrite(batches=(tamper.altered(frame, place),)), sync=True)
     journal.close()
     _result, breaks, certificate = reconcile(copy.setup(tmp_path / "own"))
     assert [(row.rule, row.subject) for row in breaks] == [("R10", f"engine-2 seq {frame.first_seq + place}")]
@@ -242,8 +242,8 @@ def test_edited_command_behind_the_cut_is_found_by_r10(copy: Cut, tmp_path, tamp
 def test_what_was_cut_is_asked_for_in_vain_and_said_to_be_cut(cut: Cut) -> None:
     with closing(ColdJournal(cut.root / "engine-1")) as source:
         with pytest.raises(SourceCut, match="was cut after seq"):
-            source.raw_frames(source.base_seq, 2**63)
-        assert source.raw_frames(source.base_seq + 1, 2**63)
+            source.raw_batches(source.base_seq, 2**63)
+        assert source.raw_batches(source.base_seq + 1, 2**63)
 
 
 def test_journal_that_the_cluster_has_not_taken_in_is_not_believed(copy: Cut, tmp_path, tamper) -> None:
@@ -251,7 +251,7 @@ def test_journal_that_the_cluster_has_not_taken_in_is_not_believed(copy: Cut, tm
     frames = tamper.frames_of(copy.root / "engine-2")
     shutil.rmtree(copy.root / "engine-2")
     blank = Journal(copy.root / "engine-2", 2)
-    blank.write(JournalWrite(frames=tuple(tamper.altered(f, 0) for f in frames), cluster_uuid="other"), sync=True)
+    blank.write(JournalWrite(batches=tuple(tamper.altered(f, 0) for f in frames), cluster_uuid="other"), sync=True)
     blank.close()
     result, breaks, certificate = reconcile(copy.setup(tmp_path / "own"))
     assert result.caught_up

@@ -16,8 +16,8 @@ from lockstep.reconciler.downstream import dump
 from lockstep.replica.effects import AppliedBatch, JournalWrite
 from lockstep.replica.journal import Journal
 from lockstep.session_events import Checkpoint, Parcel
+from lockstep.stream.batch import Batch
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import Frame, encode_frame
 from lockstep.stream.records import COMMAND, CommandKind
 
 
@@ -26,10 +26,10 @@ def downstream_change(files, statement: str) -> None:
         assert db.execute(statement).rowcount == 1
 
 
-def rewrite(data_dir: Path, change: Frame, member: int) -> None:
+def rewrite(data_dir: Path, change: Batch, member: int) -> None:
     """Put a batch in another one's place, with a right CRC."""
     journal = Journal(data_dir, member)
-    journal.write(JournalWrite(frames=(change,)), sync=True)
+    journal.write(JournalWrite(batches=(change,)), sync=True)
     journal.close()
 
 
@@ -114,7 +114,7 @@ def test_journal_that_ends_too_early_is_found_by_r9(files, tamper) -> None:
 
 def test_entry_that_is_no_batch_is_found_by_r9(files, tamper) -> None:
     frame, _place = tamper.an_order(tamper.frames_of(files.root / "engine-1"))
-    raw = bytearray(encode_frame(frame))
+    raw = bytearray(frame.raw)
     raw[100] ^= 1
     directory = str(files.root / "engine-1" / "journal")
     families = {name: Options(raw_mode=True) for name in ("commands", "meta")}

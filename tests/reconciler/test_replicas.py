@@ -49,7 +49,7 @@ def panel_of():
 def follow(panel: Panel, to_seq: int) -> Twin:
     twin = Twin(NativeEngine, Start())
     while (chunk := panel.next_chunk(twin, to_seq)) is not None:
-        assert panel.judge(chunk, [twin.execute(frame) for frame in chunk.frames])
+        assert panel.judge(chunk, [twin.execute(batch) for batch in chunk.batches])
     return twin
 
 
@@ -113,10 +113,10 @@ class Truncated(Running):
     def snapshot(self) -> Start | None:
         return self._state
 
-    def raw_frames(self, from_seq: int, to_seq: int) -> list[bytes]:
+    def raw_batches(self, from_seq: int, to_seq: int) -> list[bytes]:
         if self._state is not None and from_seq <= self._state.seq:
             raise SourceCut(f"{self.name}: begins behind seq {self._state.seq}")
-        return super().raw_frames(from_seq, to_seq)
+        return super().raw_batches(from_seq, to_seq)
 
 
 def cut_beginning(data_dir: Path, before_seq: int) -> None:
@@ -155,11 +155,11 @@ def test_history_that_was_cut_before_it_was_verified_halts_the_reconciler(files,
     done = [twin.execute(frame) for frame in frames[: len(frames) // 2]]
     files.setup("engine-1").replicas[0].close()
     first = replace(
-        files.setup("engine-2"), replicas=(Running(files.root / "engine-2", done[10].frame.last_seq),), client_logs=()
+        files.setup("engine-2"), replicas=(Running(files.root / "engine-2", done[10].batch.last_seq),), client_logs=()
     )
     with closing(CaseFile(files.own, create=True)) as case:
         with closing(Auditor(first, case)) as auditor:
-            assert auditor.run_pass().verified_seq == done[10].frame.last_seq
+            assert auditor.run_pass().verified_seq == done[10].batch.last_seq
         cut = Truncated(files.root / "engine-1", frames[-1].last_seq, twin.position())
         with closing(Auditor(replace(first, replicas=(cut,)), case)) as auditor:
             result = auditor.run_pass()

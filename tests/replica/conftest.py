@@ -9,7 +9,8 @@ from lockstep.engine.reference import ReferenceEngine
 from lockstep.replica.effects import AckFrames, Effects, Event, Journaled, PeerDigest, StreamFrames
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.settings import ReplicaOptions, Restored
-from lockstep.stream.frames import Frame, FrameType, frame
+from lockstep.stream.batch import Batch, stamp_batch
+from lockstep.stream.messages import Ack, Stream
 from lockstep.stream.records import ADMIN, CONTROL, AccountFlag, CommandKind, members_to_bits
 
 MS = 1_000_000
@@ -21,22 +22,18 @@ class Sequencer:
     def __init__(self, id: int = 1, epoch: int = 1, next_seq: int = 1, time_ns: int = 1_000) -> None:
         self.id, self.epoch, self.leader, self.next_seq, self.time_ns = id, epoch, epoch, next_seq, time_ns
 
-    def stamp(self, records: np.ndarray, committed_seq: int = 0) -> Frame:
+    def stamp(self, records: np.ndarray, committed_seq: int = 0) -> Stream:
         self.time_ns += 1_000
-        made = frame(
-            FrameType.STREAM,
-            sender=self.id,
-            epoch=self.epoch,
-            first_seq=self.next_seq,
-            records=records,
-            timestamp_ns=self.time_ns,
-            committed_seq=committed_seq,
-            aux=self.leader,
+        made = Stream(
+            self.id,
+            self.leader,
+            committed_seq,
+            stamp_batch(records, epoch=self.epoch, first_seq=self.next_seq, timestamp_ns=self.time_ns),
         )
         self.next_seq += len(records)
         return made
 
-    def commands(self, count: int = 3, committed_seq: int = 0) -> Frame:
+    def commands(self, count: int = 3, committed_seq: int = 0) -> Stream:
         """Unnumbered admin commands: every one yields one event."""
         records = np.zeros(count, dtype=ADMIN)
         records["kind"] = CommandKind.DEFINE_ACCOUNT
@@ -45,7 +42,7 @@ class Sequencer:
         records["flags"] = AccountFlag.UNLIMITED_CASH
         return self.stamp(records, committed_seq)
 
-    def control(self, kind: CommandKind, **fields: int) -> Frame:
+    def control(self, kind: CommandKind, **fields: int) -> Stream:
         record = np.zeros(1, dtype=CONTROL)
         record["kind"] = kind
         record["epoch"] = self.epoch
@@ -54,12 +51,12 @@ class Sequencer:
             record[name] = value
         return self.stamp(record)
 
-    def epoch_start(self, *in_sync: int, primary: int, epoch: int | None = None) -> Frame:
+    def epoch_start(self, *in_sync: int, primary: int, epoch: int | None = None) -> Stream:
         if epoch is not None:
             self.epoch = self.leader = epoch
         return self.control(CommandKind.EPOCH_START, in_sync=members_to_bits(in_sync), primary=primary)
 
-    def heartbeat(self, committed_seq: int = 0) -> Frame:
+    def heartbeat(self, committed_seq: int = 0) -> Stream:
         return self.stamp(np.empty(0, dtype=CONTROL), committed_seq)
 
 
@@ -70,7 +67,7 @@ class Node:
     member: int
     engines: tuple[int, ...] = (1, 2)
     machine: ReplicaMachine = field(init=False)
-    disk: list[Frame] = field(default_factory=list)
+    disk: list[Batch] = field(default_factory=list)
     promise: tuple[int, int] = (0, 0)
     committed_hint: int = 0
     effects: list[Effects] = field(default_factory=list)
@@ -95,12 +92,12 @@ class Node:
         write = effects.journal
         if write is None or not journal:
             return effects
-        self.disk += write.frames
+        self.disk += write.batches
         self.promise = write.promise or self.promise
         self.committed_hint = write.committed_seq
-        if not write.frames:
+        if not write.batches:
             return effects
-        after = self.step(Journaled(write.frames[-1].last_seq))
+        after = self.step(Journaled(write.batches[-1].last_seq))
         return Effects(
             write,
             effects.truncate_after if effects.truncate_after is not None else after.truncate_after,
@@ -116,21 +113,21 @@ class Node:
             effects.notices + after.notices,
         )
 
-    def stream(self, *frames: Frame) -> Effects:
+    def stream(self, *frames: Stream) -> Effects:
         return self.step(StreamFrames(frames))
 
-    def acks(self, *frames: Frame | None, times: int = 2) -> Effects:
+    def acks(self, *frames: Ack | None, times: int = 2) -> Effects:
         """As engines do, they repeat them: one odd frame alone is nobody's word."""
         return self.step(AckFrames(tuple(ack for ack in frames if ack is not None) * times))
 
-    def acks_that_stand(self, ack: Frame, *, told: bytes | None = None) -> Effects:
+    def acks_that_stand(self, ack: Ack, *, told: bytes | None = None) -> Effects:
         """An engine repeats it for a while, is asked, and tells the same (or `told`) itself."""
         self.acks(ack)
         self.wait(100)
         asked = self.acks(ack, times=1).ask
         assert asked is not None
         assert asked.peer == ack.sender
-        digest = bytes(ack.records["digest"][-1]) if told is None else told
+        digest = bytes(ack.entries["digest"][-1]) if told is None else told
         return self.step(PeerDigest(asked.peer, asked.seq, digest))
 
     def wait(self, ms: int) -> None:

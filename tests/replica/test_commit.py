@@ -6,7 +6,7 @@ import pytest
 from lockstep.replica.commit import CommitGate
 from lockstep.replica.divergence import EpochEntry
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import ACK_ENTRY, FrameType, frame
+from lockstep.stream.messages import ACK_ENTRY, Ack
 from lockstep.stream.records import members_to_bits
 
 EPOCHS = [EpochEntry(1, 1)]
@@ -22,7 +22,7 @@ def wrong(seq):
 
 def ack(sender, *seqs, epoch=1, of=digest):
     records = np.array([(seq, of(seq)) for seq in seqs], dtype=ACK_ENTRY)
-    return frame(FrameType.ACK, sender=sender, epoch=epoch, first_seq=seqs[-1], records=records)
+    return Ack(sender, epoch, seqs[-1], 0, 0, False, False, records)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from lockstep.stream.records import members_to_bits
 
 def wrong(ack):
     """The same ack with another digest."""
-    records = ack.records.copy()
-    records["digest"] = [b"x" * 16] * len(records)
-    return replace(ack, records=records)
+    entries = ack.entries.copy()
+    entries["digest"] = [b"x" * 16] * len(entries)
+    return replace(ack, entries=entries)
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_what_is_said_in_the_name_of_an_engine_that_hangs_stops_nobody(pair, seq
     primary.stream(batch)
     said = standby.stream(batch).ack
     for _ in range(20):
-        primary.acks_that_stand(wrong(said), told=bytes(said.records["digest"][-1]))
+        primary.acks_that_stand(wrong(said), told=bytes(said.entries["digest"][-1]))
         primary.wait(100)
     assert (primary.machine.standing.role, primary.machine.standing.diverged) == (Role.PRIMARY, "")
     primary.acks(said)
@@ -123,9 +123,9 @@ def test_one_ack_with_a_wrong_digest_stops_nobody(pair, sequencer):
     primary.stream(start)
     said = standby.stream(start).ack
     for _ in range(3):
-        forged = said.records.copy()
+        forged = said.entries.copy()
         forged["digest"] = np.void(b"x" * 16)
-        primary.acks(replace(said, records=forged), times=1)
+        primary.acks(replace(said, entries=forged), times=1)
         assert primary.machine.standing.role is Role.PRIMARY
         primary.acks(said, times=1)
         assert primary.machine.standing.committed_seq == primary.machine.standing.applied_seq

@@ -23,7 +23,8 @@ def killed(tmp_path, sequencer):
     """A data directory as a kill leaves it: 41 seqs in the log, all synced."""
     live, target = tmp_path / "live", tmp_path / "engine-1"
     journal = Journal(live, 1)
-    frames = [sequencer.epoch_start(1, primary=1), *(sequencer.commands(4) for _ in range(10))]
+    stamped = (sequencer.epoch_start(1, primary=1), *(sequencer.commands(4) for _ in range(10)))
+    frames = [made.batch for made in stamped]
     for made in frames:
         first = made.first_seq == 1
         write = JournalWrite(
@@ -95,7 +96,7 @@ def test_machine_that_went_down_under_replicated_makes_the_journal_another_one(k
     sequencer.next_seq = 42
     journal = Journal(killed, 1)
     before = journal.identity
-    journal.write(JournalWrite((sequencer.commands(4),)), sync=False)
+    journal.write(JournalWrite((sequencer.commands(4).batch,)), sync=False)
     assert mark_of(killed).unsynced
     crashed = killed.with_name("crashed")
     shutil.copytree(killed, crashed)
@@ -117,7 +118,7 @@ def test_machine_that_went_down_under_replicated_makes_the_journal_another_one(k
 def test_background_sync_is_told_to_the_witness(killed, sequencer):
     sequencer.next_seq = 42
     journal = Journal(killed, 1)
-    journal.write(JournalWrite((sequencer.commands(4),)), sync=False)
+    journal.write(JournalWrite((sequencer.commands(4).batch,)), sync=False)
     assert mark_of(killed).synced.seq == 41
     journal.sync()
     assert mark_of(killed).synced.seq == 45
@@ -192,7 +193,7 @@ def test_stored_results_ahead_of_the_journal_show_that_it_was_cut(killed):
     earlier = killed.with_name("earlier")
     shutil.copytree(killed, earlier)
     journal = Journal(killed, 1)
-    frame = next(journal.frames(38))
+    frame = next(journal.batches(38))
     journal.close()
     old = Journal(earlier, 1)
     old.truncate(frame.first_seq - 1)

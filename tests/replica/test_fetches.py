@@ -15,8 +15,8 @@ from lockstep.replica.journal import Journal
 from lockstep.replica.turnstile import Lane, never
 from lockstep.replica.view import ReplicaView
 from lockstep.runtime.refusal import Refusal
+from lockstep.stream.batch import seqs_of, stamp_batch
 from lockstep.stream.digest import GENESIS
-from lockstep.stream.frames import FrameType, encode_frame, frame, seqs_of
 from lockstep.stream.records import COMMAND, EVENT, EventKind
 from lockstep.v1 import common_pb2, replication_pb2
 
@@ -29,9 +29,9 @@ def at_once():
 
 
 def one(seq):
-    """A frame of one command."""
+    """A batch of one command."""
     records = np.zeros(1, dtype=COMMAND)
-    return frame(FrameType.STREAM, sender=1, epoch=1, first_seq=seq, records=records, aux=1)
+    return stamp_batch(records, epoch=1, first_seq=seq, timestamp_ns=0)
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def fetches(tmp_path):
     """Over a history of one-command batches, each 100th of which concerns session MINE."""
     journal = Journal(tmp_path, 1)
     store = EventStore(journal, 1)
-    frames = tuple(one(seq) for seq in range(1, SEQS + 1))
-    journal.write(JournalWrite(frames=frames, synced=False), sync=False, applied=(0, GENESIS))
+    stamped = tuple(one(seq) for seq in range(1, SEQS + 1))
+    journal.write(JournalWrite(batches=stamped, synced=False), sync=False, applied=(0, GENESIS))
     for seq in range(1, SEQS + 1):
         events = np.zeros(1, dtype=EVENT)
         events["seq"], events["kind"] = seq, EventKind.ACCEPTED
@@ -110,12 +110,12 @@ def test_the_journal_comes_in_slices_and_is_whole(fetches, monkeypatch):
     assert frames_of(fetches, request) == (list(range(1, SEQS + 1)), 1, 0)
     seqs, _, slices = frames_of(fetches, request, at_once)
     assert (seqs, slices) == (list(range(1, SEQS + 1)), SEQS)
-    monkeypatch.setattr(module, "_CHUNK_BYTES", 500 * len(encode_frame(one(1))))
+    monkeypatch.setattr(module, "_CHUNK_BYTES", 500 * len(one(1).raw))
     assert frames_of(fetches, request)[:2] == (list(range(1, SEQS + 1)), 4)
 
 
 def test_a_page_of_the_journal_is_as_long_as_was_asked_and_its_first_reply_says_where_the_engine_is(fetches):
-    request = replication_pb2.FetchJournalRequest(from_seq=100, max_bytes=10 * len(encode_frame(one(1))))
+    request = replication_pb2.FetchJournalRequest(from_seq=100, max_bytes=10 * len(one(1).raw))
     assert frames_of(fetches, request)[0] == list(range(100, 110))
     (beyond,) = fetches.journal(replication_pb2.FetchJournalRequest(from_seq=2**63), "uuid", never)
     assert (beyond.tip.seq, beyond.first_seq, list(beyond.frames)) == (SEQS, 1, [])

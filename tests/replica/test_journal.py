@@ -18,8 +18,8 @@ from lockstep.replica.journal import Journal, inspect
 from lockstep.replica.restore import restore
 from lockstep.replica.rocks import JournalFault
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions
+from lockstep.stream.batch import decode_batch
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import decode_frame
 from lockstep.stream.records import no_events
 
 WRITER = """
@@ -29,13 +29,13 @@ import numpy as np
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
-from lockstep.stream.frames import FrameType, frame
+from lockstep.stream.batch import stamp_batch
 from lockstep.stream.records import COMMAND
 journal = Journal(Path(sys.argv[1]), 1)
 seq = 1
 while True:
     records = np.zeros(7, dtype=COMMAND)
-    made = frame(FrameType.STREAM, sender=0, epoch=1, first_seq=seq, records=records, timestamp_ns=seq)
+    made = stamp_batch(records, epoch=1, first_seq=seq, timestamp_ns=seq)
     journal.write(JournalWrite((made,), (EpochEntry(1, 1),) if seq == 1 else ()), sync=True)
     seq += 7
     print(seq - 1, flush=True)
@@ -43,8 +43,9 @@ while True:
 
 
 def write_stream(journal, sequencer, batches=3):
-    """An EPOCH_START and some batches, each its own write; the frames as journaled."""
-    frames = [sequencer.epoch_start(1, primary=1), *(sequencer.commands(4) for _ in range(batches))]
+    """An EPOCH_START and some batches, each its own write; the batches as journaled."""
+    stamped = (sequencer.epoch_start(1, primary=1), *(sequencer.commands(4) for _ in range(batches)))
+    frames = [made.batch for made in stamped]
     journal.write(JournalWrite((frames[0],), (EpochEntry(1, 1),), (1, 1), "uuid-1", 0), sync=True)
     for made in frames[1:]:
         journal.write(JournalWrite((made,), committed_seq=made.first_seq - 1), sync=True)
@@ -63,7 +64,7 @@ def test_everything_written_is_there_after_reopening(tmp_path, sequencer):
     journal.close()
     again = Journal(tmp_path, 1)
     summary = again.summary()
-    assert [kept.first_seq for kept in again.frames(1)] == [made.first_seq for made in frames]
+    assert [kept.first_seq for kept in again.batches(1)] == [made.first_seq for made in frames]
     assert (summary.cluster_uuid, summary.promised, summary.promised_to) == ("uuid-1", 1, 1)
     assert (summary.tip_epoch, summary.tip_seq, summary.committed_seq, summary.incarnation) == (1, 13, 9, 2)
     assert summary.epochs == (EpochEntry(1, 1),)
@@ -73,10 +74,10 @@ def test_everything_written_is_there_after_reopening(tmp_path, sequencer):
 def test_range_starts_at_the_batch_that_holds_the_seq(tmp_path, sequencer):
     journal = Journal(tmp_path, 1)
     write_stream(journal, sequencer)
-    assert [kept.first_seq for kept in journal.frames(3)] == [2, 6, 10]
-    assert [kept.first_seq for kept in journal.frames(6)] == [6, 10]
-    assert [kept.first_seq for kept in journal.frames(0)] == [1, 2, 6, 10]
-    assert not list(journal.frames(14))
+    assert [kept.first_seq for kept in journal.batches(3)] == [2, 6, 10]
+    assert [kept.first_seq for kept in journal.batches(6)] == [6, 10]
+    assert [kept.first_seq for kept in journal.batches(0)] == [1, 2, 6, 10]
+    assert not list(journal.batches(14))
     journal.close()
 
 
@@ -91,7 +92,7 @@ def test_every_acknowledged_burst_survives_kill_9(tmp_path):
         writer.wait()
     acknowledged = max([acknowledged, *map(int, writer.stdout.read().split())])
     journal = Journal(tmp_path, 1)
-    frames = list(journal.frames(1))
+    frames = list(journal.batches(1))
     journal.close()
     assert [kept.first_seq for kept in frames] == list(range(1, frames[-1].last_seq, 7))
     assert frames[-1].last_seq >= acknowledged
@@ -136,7 +137,7 @@ def test_unusable_data_directory_is_named(tmp_path):
 def test_failed_write_is_terminal(tmp_path, sequencer):
     journal = Journal(tmp_path, 1)
     journal.close()
-    write = JournalWrite((sequencer.commands(),))
+    write = JournalWrite((sequencer.commands().batch,))
     for _ in range(2):
         with pytest.raises(JournalFault, match="cannot write"):
             journal.write(write, sync=True)
@@ -155,18 +156,18 @@ def test_inspect_reads_a_cold_journal_and_none_where_there_is_none(tmp_path, seq
 def test_truncated_tail_is_archived_in_binary_and_readable_form(tmp_path, sequencer):
     journal = Journal(tmp_path, 1)
     frames = write_stream(journal, sequencer)
-    journal.write(JournalWrite((sequencer.epoch_start(1, primary=1, epoch=4),), (EpochEntry(4, 14),)), sync=True)
+    journal.write(JournalWrite((sequencer.epoch_start(1, primary=1, epoch=4).batch,), (EpochEntry(4, 14),)), sync=True)
     journal.derived.keep((AppliedBatch(1, 10, 13, no_events(), Digest(b"d" * 16)),))
     archive = journal.truncate(5)
     raw = archive.read_bytes()
     length = int.from_bytes(raw[:4], "little")
     lines = [json.loads(line) for line in archive.with_suffix(".jsonl").read_text().splitlines()]
-    assert decode_frame(raw[4 : 4 + length]).first_seq == 6
+    assert decode_batch(raw[4 : 4 + length]).first_seq == 6
     assert [line["seq"] for line in lines] == list(range(6, 15))
     assert lines[0]["kind"] == 65
     journal.close()
     again = Journal(tmp_path, 1)
-    assert [kept.first_seq for kept in again.frames(1)] == [made.first_seq for made in frames[:2]]
+    assert [kept.first_seq for kept in again.batches(1)] == [made.first_seq for made in frames[:2]]
     assert again.epochs() == (EpochEntry(1, 1),)
     assert again.derived.digest(13) is None
     assert again.derived.last_kept_seqs() == (0, 0)
@@ -206,7 +207,7 @@ def test_replay_notices_another_outcome_than_the_first_time(tmp_path, sequencer)
 def test_background_sync_ends_with_a_sync_and_reports_a_fault(tmp_path, sequencer):
     journal = Journal(tmp_path, 1)
     background = BackgroundSync(journal, 0.001)
-    journal.write(JournalWrite((sequencer.commands(),)), sync=False)
+    journal.write(JournalWrite((sequencer.commands().batch,)), sync=False)
     background.close()
     assert background.fault is None
     background = BackgroundSync(journal, 0.001)

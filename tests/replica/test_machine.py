@@ -16,7 +16,7 @@ from lockstep.replica.effects import (
     Tick,
 )
 from lockstep.replica.settings import BrokenInvariant
-from lockstep.stream.frames import FrameFlag
+from lockstep.stream.messages import Stream
 from lockstep.stream.records import CommandKind, members_to_bits
 
 FENCE_2 = FenceRequested(ticket=7, cluster_uuid="u", epoch=2, sequencer=2)
@@ -24,21 +24,21 @@ FENCE_2 = FenceRequested(ticket=7, cluster_uuid="u", epoch=2, sequencer=2)
 
 def forged(ack, digest=b"x" * 16):
     """The same ack with another digest."""
-    records = ack.records.copy()
-    records["digest"] = [digest] * len(records)
-    return replace(ack, records=records)
+    entries = ack.entries.copy()
+    entries["digest"] = [digest] * len(entries)
+    return replace(ack, entries=entries)
 
 
 def as_peer_log(node, peer, from_seq, in_sync=True):
     machine = node.machine
-    frames = tuple(kept for kept in node.disk if kept.last_seq >= from_seq)
+    batches = tuple(kept for kept in node.disk if kept.last_seq >= from_seq)
     return PeerLog(
         peer,
         "u",
         in_sync,
         machine.standing.applied_seq,
         tuple(machine.standing.head.epochs),
-        frames,
+        batches,
         machine.standing.digest,
         machine.standing.committed_seq,
     )
@@ -48,20 +48,21 @@ def test_stream_is_journaled_before_it_is_applied_or_acked(pair, sequencer):
     _, standby = pair
     effects = standby.step(StreamFrames((sequencer.commands(),)), journal=False)
     assert effects.journal is not None
-    assert len(effects.journal.frames) == 1
+    assert len(effects.journal.batches) == 1
     assert effects.ack is None
     assert not effects.applied
     assert standby.machine.standing.applied_seq == 1
     assert standby.step(Tick()).ack is None
     after = standby.step(Journaled(4))
-    assert [int(seq) for seq in after.ack.records["last_seq"]] == [4]
-    assert bytes(after.ack.records["digest"][0]) == standby.machine.standing.digest
+    assert [int(seq) for seq in after.ack.entries["last_seq"]] == [4]
+    assert bytes(after.ack.entries["digest"][0]) == standby.machine.standing.digest
 
 
-def test_journaled_frames_do_not_tell_who_sent_them(pair, sequencer):
+def test_journaled_batches_are_the_bytes_that_came_and_do_not_tell_who_sent_them(pair, sequencer):
     _, standby = pair
-    (kept,) = standby.stream(sequencer.commands(committed_seq=1)).journal.frames
-    assert (kept.sender, kept.flags, kept.aux, kept.committed_seq) == (0, 0, 0, 0)
+    sent = sequencer.commands(committed_seq=1)
+    (kept,) = standby.stream(sent).journal.batches
+    assert kept.raw is sent.batch.raw
     assert kept.epoch == 1
     assert kept.timestamp_ns == sequencer.time_ns
 
@@ -69,8 +70,8 @@ def test_journaled_frames_do_not_tell_who_sent_them(pair, sequencer):
 def test_one_burst_is_one_write_and_one_ack_with_an_entry_per_batch(pair, sequencer):
     _, standby = pair
     effects = standby.stream(sequencer.commands(2), sequencer.commands(5))
-    assert len(effects.journal.frames) == 2
-    assert [int(seq) for seq in effects.ack.records["last_seq"]] == [3, 8]
+    assert len(effects.journal.batches) == 2
+    assert [int(seq) for seq in effects.ack.entries["last_seq"]] == [3, 8]
 
 
 def test_standby_rejects_frames_of_a_lower_leader_epoch(pair, sequencer):
@@ -135,7 +136,7 @@ def test_release_comes_only_after_every_in_sync_engine_acked_the_same_digest(pai
     assert not any(released.count for released in primary.stream(batch).releases)
     ack = standby.stream(batch).ack
     (released,) = primary.acks(ack).releases
-    assert (released.first_seq, released.aux, released.count, released.committed_seq) == (2, 4, 3, 4)
+    assert (released.first_seq, released.last_seq, released.count, released.committed_seq) == (2, 4, 3, 4)
 
 
 def test_standby_never_releases(pair, sequencer):
@@ -152,7 +153,7 @@ def test_acks_that_arrive_before_the_own_journal_write_count_later(pair, sequenc
     batch = sequencer.commands()
     assert not primary.acks(standby.stream(batch).ack).releases
     (released,) = primary.stream(batch).releases
-    assert released.aux == 4
+    assert released.last_seq == 4
 
 
 def test_different_digest_stops_release_and_acks(pair, sequencer):
@@ -184,7 +185,7 @@ def test_acks_of_a_reign_that_is_not_known_yet_prove_no_divergence(pair, sequenc
     primary.stream(sequencer.commands(1))
     standby.step(FENCE_2)
     ack = standby.stream(new_sequencer(2, 2, 2).epoch_start(2, primary=2)).ack
-    assert int(ack.records["last_seq"][0]) == primary.machine.standing.applied_seq
+    assert int(ack.entries["last_seq"][0]) == primary.machine.standing.applied_seq
     primary.acks(ack)
     assert primary.machine.standing.role is Role.PRIMARY
 
@@ -197,7 +198,7 @@ def test_promoted_standby_releases_from_its_committed_seq_on(pair, sequencer):
     assert standby.machine.standing.committed_seq == 1
     released = standby.stream(sequencer.epoch_start(2, primary=2, epoch=2)).releases
     assert standby.machine.standing.role is Role.PRIMARY
-    assert (released[0].first_seq, released[-1].aux, released[0].epoch) == (2, 5, 2)
+    assert (released[0].first_seq, released[-1].last_seq, released[0].epoch) == (2, 5, 2)
 
 
 def test_switchover_hands_the_uncommitted_seqs_to_the_new_primary(pair, sequencer):
@@ -223,10 +224,10 @@ def test_grow_requires_the_learner_from_its_seq_on(sequencer, new_node):
     primary.stream(sequencer.control(CommandKind.GROW, member=2))
     primary.stream(sequencer.commands())
     assert primary.machine.standing.committed_seq == 4
-    learner.stream(*[replace(kept, sender=1, aux=1) for kept in primary.disk])
+    learner.stream(*[Stream(1, 1, 0, kept) for kept in primary.disk])
     assert learner.machine.standing.role is Role.STANDBY
     ack = learner.effects[-1].ack
-    assert primary.acks(ack).releases[-1].aux == 8
+    assert primary.acks(ack).releases[-1].last_seq == 8
 
 
 def test_revoked_grow_no_longer_holds_the_commit_back(sequencer, new_node):
@@ -250,8 +251,8 @@ def test_gap_asks_for_a_rewind_at_most_every_rewind_ms(pair, sequencer):
     sequencer.commands()
     rewind = standby.stream(sequencer.commands()).rewind
     assert rewind.sequencer == 1
-    assert rewind.frame.first_seq == 1
-    assert rewind.frame.flags == FrameFlag.REWIND
+    assert rewind.frame.acked_seq == 1
+    assert rewind.frame.rewinds
     assert standby.stream(sequencer.heartbeat()).rewind is None
     standby.wait(21)
     assert standby.stream(sequencer.heartbeat()).rewind is not None
@@ -298,9 +299,9 @@ def test_idle_engine_repeats_its_newest_ack_and_the_primary_where_it_stands(pair
     primary, _ = pair
     primary.wait(11)
     effects = primary.step(Tick())
-    assert int(effects.ack.records["last_seq"][-1]) == 1
+    assert int(effects.ack.entries["last_seq"][-1]) == 1
     (empty,) = effects.releases
-    assert (empty.count, empty.first_seq, empty.aux) == (0, 2, 1)
+    assert (empty.count, empty.first_seq, empty.last_seq) == (0, 2, 1)
     assert primary.step(Tick()).ack is None
 
 
@@ -310,7 +311,7 @@ def test_engine_with_a_conflicting_tail_leaves_the_stream_and_gives_up_the_tail(
     successor = new_sequencer(2, 2, 2)
     standby.step(replace(FENCE_2, epoch=2))
     standby.stream(successor.epoch_start(2, primary=2), successor.commands(1))
-    effects = primary.stream(replace(standby.disk[-2], sender=2, aux=2))
+    effects = primary.stream(Stream(2, 2, 0, standby.disk[-2]))
     assert primary.machine.standing.role is Role.LEARNER
     assert effects.fetch.peer == 2
     effects = primary.step(as_peer_log(standby, 2, 5))
@@ -349,10 +350,10 @@ def test_engines_that_lost_power_together_go_on_where_the_leader_stands_without_
         assert not node.machine.standing.live
         said = node.stream(sequencer.heartbeat())
         assert [notice.event for notice in said.notices if notice.event == "live"] == ["live"]
-        assert said.ack.records["last_seq"].tolist()[-1] == commands.last_seq
+        assert said.ack.entries["last_seq"].tolist()[-1] == commands.batch.last_seq
     primary.acks(standby.effects[-1].ack)
     standby.acks(primary.effects[-1].ack)
-    assert primary.machine.standing.committed_seq == commands.last_seq
+    assert primary.machine.standing.committed_seq == commands.batch.last_seq
 
 
 def test_heartbeat_proves_nothing_of_a_log_that_ends_elsewhere_or_in_another_epoch(pair, sequencer, new_sequencer):
@@ -381,7 +382,7 @@ def test_restarted_engine_tells_no_role_of_an_epoch_that_is_over(pair, sequencer
     primary.restart()
     # The leader sends what it lacks, under the old epoch's stamps, and says that it leads the new one.
     for old in missed:
-        primary.stream(replace(old, aux=2))
+        primary.stream(replace(old, leader_epoch=2))
         assert primary.machine.standing.role is Role.PRIMARY
         assert primary.machine.standing.told_role is Role.LEARNER
         assert primary.machine.standing.why().endswith("of epoch 1: the leader is in epoch 2")
@@ -408,7 +409,7 @@ def test_engine_that_was_alone_in_sync_and_was_replaced_never_tells_that_it_is_p
     grow = sequencer.control(CommandKind.GROW, member=2)
     start = sequencer.epoch_start(2, primary=2, epoch=2)
     node.restart()
-    for received in (replace(grow, aux=2), start):
+    for received in (replace(grow, leader_epoch=2), start):
         node.stream(received)
         assert node.machine.standing.told_role is Role.LEARNER
         assert node.machine.standing.why()
@@ -466,7 +467,7 @@ def test_committed_commands_are_never_truncated(pair, sequencer, new_sequencer):
     primary, _ = pair
     primary.stream(sequencer.epoch_start(1, primary=1, epoch=2))
     assert primary.machine.standing.committed_seq == 2
-    primary.stream(replace(new_sequencer(2, 5, 2).epoch_start(2, primary=2)))
+    primary.stream(new_sequencer(2, 5, 2).epoch_start(2, primary=2))
     effects = primary.step(PeerLog(2, "u", True, 2, (EpochEntry(1, 1), EpochEntry(5, 2))))
     assert effects.truncate_after is None
     assert primary.machine.standing.role is Role.DIVERGED
@@ -511,7 +512,7 @@ def test_engine_does_not_speak_of_its_log_to_a_leader_of_whom_nothing_fits_yet(p
     assert primary.step(Tick()).ack is None
     leader = new_sequencer(2, 3, 5, 50_000)
     start = leader.control(CommandKind.EPOCH_START, in_sync=members_to_bits((1,)), primary=1, previous=1)
-    assert primary.stream(start).ack.records["last_seq"].tolist() == [5]
+    assert primary.stream(start).ack.entries["last_seq"].tolist() == [5]
 
 
 def test_promise_whose_owner_is_unknown_belongs_to_the_first_that_speaks_for_its_epoch(pair, sequencer):

@@ -22,8 +22,8 @@ from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.turnstile import SHARE, Turnstile
 from lockstep.replica.view import ReplicaView
 from lockstep.runtime.process import start_grpc_server
+from lockstep.stream.batch import stamp_batch
 from lockstep.stream.digest import GENESIS
-from lockstep.stream.frames import FrameType, frame
 from lockstep.stream.records import COMMAND, EVENT, EventKind
 from lockstep.v1 import cluster_pb2, replication_pb2, replication_pb2_grpc
 
@@ -43,8 +43,8 @@ def address(tmp_path):
     events = EventStore(journal, 1)
     for first in range(1, FRAMES * IN_ONE + 1, IN_ONE):
         records = np.zeros(IN_ONE, dtype=COMMAND)
-        one = frame(FrameType.STREAM, sender=1, epoch=1, first_seq=first, records=records, aux=1)
-        journal.write(JournalWrite(frames=(one,), synced=False), sync=False, applied=(0, GENESIS))
+        one = stamp_batch(records, epoch=1, first_seq=first, timestamp_ns=0)
+        journal.write(JournalWrite(batches=(one,), synced=False), sync=False, applied=(0, GENESIS))
         told = np.zeros(IN_ONE, dtype=EVENT)
         told["seq"], told["kind"] = np.arange(first, first + IN_ONE), EventKind.ACCEPTED
         events.add((AppliedBatch(1, first, first + IN_ONE - 1, told, GENESIS),))

@@ -12,6 +12,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -20,7 +21,7 @@ import pytest
 from lockstep.engine.pages import account_rows
 from lockstep.runtime.topology import LinkKind, inbound_links, outbound_links
 from lockstep.runtime.transport import Transport, wait_for_driver
-from lockstep.stream.frames import Frame, FrameFlag, decode_frame, encode_frame
+from lockstep.stream.messages import Ack, Release, Stream, decode_any, encode
 from lockstep.stream.records import EVENT, CommandKind
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, common_pb2, replication_pb2, replication_pb2_grpc
 
@@ -62,10 +63,11 @@ class Rig:
         self.spawn("driver", "-m", "lockstep.runtime.driver", "--dir", str(self.aeron))
         wait_for_driver(self.aeron, DEADLINE_S)
         self.transport = Transport(self.aeron)
-        self.acks: list[Frame] = []
-        self.released: list[Frame] = []
-        self.window: list[Frame] = []
-        self.out, self.inbound = {}, []
+        self.acks: list[Ack] = []
+        self.released: list[Release] = []
+        self.window: list[Stream] = []
+        self.out: dict[tuple[int, int], Any] = {}
+        self.inbound: list[tuple[Any, list[Any]]] = []
         for sequencer in self.topology.sequencers:
             for (kind, engine), found in outbound_links(self.topology, sequencer).items():
                 if kind is LinkKind.STREAM:
@@ -102,17 +104,17 @@ class Rig:
         for made in frames:
             self.window.append(made)
             for engine in to:
-                self.out[made.sender, engine].send(encode_frame(made))
+                self.out[made.sender, engine].send(encode(made))
 
     def poll(self):
         for link, into in self.inbound:
-            link.poll(lambda raw, into=into: into.append(decode_frame(raw)), 64)
+            link.poll(lambda raw, into=into: into.append(decode_any(raw)), 64)
         for ack in self.acks:
-            if ack.flags & FrameFlag.REWIND:
-                for made in [made for made in self.window if made.first_seq > ack.first_seq]:
+            if ack.rewinds:
+                for made in [made for made in self.window if made.batch.first_seq > ack.acked_seq]:
                     newest = self.window[-1]
-                    again = replace(made, sender=newest.sender, aux=newest.aux)
-                    self.out[newest.sender, ack.sender].send(encode_frame(again))
+                    again = replace(made, sender=newest.sender, leader_epoch=newest.leader_epoch)
+                    self.out[newest.sender, ack.sender].send(encode(again))
         for link in self.out.values():
             link.flush()
         self.last_acks = self.acks[-20:] or getattr(self, "last_acks", [])
@@ -143,7 +145,7 @@ class Rig:
         return self.cluster[engine].GetStatus(cluster_pb2.GetStatusRequest(), timeout=DEADLINE_S, wait_for_ready=True)
 
     def released_through(self, seq):
-        return lambda: any(each.aux >= seq for each in self.released)
+        return lambda: any(each.last_seq >= seq for each in self.released)
 
     def at(self, engine, seq, role=None):
         def reached():
@@ -294,4 +296,4 @@ def test_stopped_primary_that_wakes_up_in_a_later_reign_gives_its_tail_up(tradin
     rig.until(rig.at(1, 27, cluster_pb2.ROLE_LEARNER), "engine 1 with the new history")
     assert rig.status(1).digest == rig.status(2).digest
     assert rig.status(2).role == cluster_pb2.ROLE_PRIMARY
-    assert list((rig.data / "ENGINE-1" / "archive").glob("*.frames"))
+    assert list((rig.data / "ENGINE-1" / "archive").glob("*.batches"))

@@ -17,9 +17,9 @@ def batch(first_seq, counts):
 def ranges(batches):
     frames = release_frames(batches, [], sender=1, epoch=1, committed_seq=batches[-1].last_seq)
     for made in frames:
-        assert len(made.records) <= MAX_EVENTS
-        assert set(made.records["seq"].tolist()) == set(range(made.first_seq, made.aux + 1))
-    return [(made.first_seq, made.aux) for made in frames]
+        assert made.count <= MAX_EVENTS
+        assert set(made.events["seq"].tolist()) == set(range(made.first_seq, made.last_seq + 1))
+    return [(made.first_seq, made.last_seq) for made in frames]
 
 
 def test_small_batches_are_joined():
@@ -46,4 +46,4 @@ def test_command_with_more_events_than_a_frame_holds_is_left_to_the_gap_fetch():
 
 def test_without_batches_an_empty_frame_says_where_the_primary_stands():
     (empty,) = release_frames([], [], sender=1, epoch=2, committed_seq=7)
-    assert (empty.count, empty.first_seq, empty.aux) == (0, 8, 7)
+    assert (empty.count, empty.first_seq, empty.last_seq) == (0, 8, 7)

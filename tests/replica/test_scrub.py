@@ -19,7 +19,8 @@ _KEY = 8
 def journal(tmp_path, sequencer):
     opened = Journal(tmp_path, 1)
     replayer = Replayer(ReferenceEngine)
-    frames = [sequencer.epoch_start(1, primary=1), *(sequencer.commands(4) for _ in range(40))]
+    stamped = (sequencer.epoch_start(1, primary=1), *(sequencer.commands(4) for _ in range(40)))
+    frames = [made.batch for made in stamped]
     for made in frames:
         epochs = (EpochEntry(1, 1),) if made.first_seq == 1 else ()
         opened.write(JournalWrite((made,), epochs, (1, 1) if epochs else None), sync=False)

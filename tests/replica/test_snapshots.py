@@ -37,7 +37,8 @@ EAGER = Snapshots(every_commands=1, every_s=0, keep=2)
 def filled(data_dir, sequencer, batches=5):
     """A journal of an EPOCH_START and some batches of four, all of them committed, with events and digests."""
     journal = Journal(data_dir, 1)
-    frames = [sequencer.epoch_start(1, primary=1), *(sequencer.commands(4) for _ in range(batches))]
+    stamped = (sequencer.epoch_start(1, primary=1), *(sequencer.commands(4) for _ in range(batches)))
+    frames = [made.batch for made in stamped]
     journal.write(JournalWrite((frames[0],), (EpochEntry(1, 1),), (1, 1), "uuid-1", 0, joined=True), sync=True)
     for made in frames[1:]:
         journal.write(JournalWrite((made,), committed_seq=made.first_seq - 1), sync=True)
@@ -163,13 +164,13 @@ def test_both_engines_take_the_same_snapshot_while_the_journal_is_open_and_growi
     assert taker.turn(1).seq == 21
     first = SnapshotStore(tmp_path / "data").read(21)
     assert taker.turn(2) is None
-    journal.write(JournalWrite((sequencer.commands(4),), committed_seq=21), sync=False)
+    journal.write(JournalWrite((sequencer.commands(4).batch,), committed_seq=21), sync=False)
     assert taker.turn(3) is None  # what is not known to be committed is not taken
     journal.note_committed(25)
     assert taker.turn(4).seq == 25
     follower.close()
     native = Replayer(NativeEngine)
-    for journaled in journal.frames(1):
+    for journaled in journal.batches(1):
         if journaled.last_seq <= 21:
             native.run(journaled)
     assert native.snapshot("uuid-1") == first
@@ -187,7 +188,7 @@ def test_asking_again_while_a_snapshot_is_taken_does_not_take_two(tmp_path, sequ
     taken = taker.turn(1)
     assert taken is not None
     assert taken.seq == 21
-    journal.write(JournalWrite((sequencer.commands(4),), committed_seq=21), sync=True)
+    journal.write(JournalWrite((sequencer.commands(4).batch,), committed_seq=21), sync=True)
     journal.note_committed(25)
     assert taker.turn(2) is None
     follower.close()
@@ -221,7 +222,7 @@ def test_snapshots_come_when_due_or_asked_for(tmp_path, sequencer):
     assert taker.turn(0) is None
     store.ask()
     assert taker.turn(1).seq == 21
-    journal.write(JournalWrite((sequencer.commands(4),), committed_seq=21), sync=True)
+    journal.write(JournalWrite((sequencer.commands(4).batch,), committed_seq=21), sync=True)
     journal.note_committed(25)
     assert taker.turn(9_000_000_000) is None
     assert taker.turn(10_000_000_001).seq == 25
@@ -256,17 +257,17 @@ def test_start_from_a_snapshot_and_the_tail_is_the_start_from_the_journal(tmp_pa
     taker.turn(1)
     follower.close()
     for _ in range(2):
-        journal.write(JournalWrite((sequencer.commands(4),)), sync=True)
+        journal.write(JournalWrite((sequencer.commands(4).batch,)), sync=True)
     whole = started(journal, None, engine).standing
     store = SnapshotStore(tmp_path / "data")
     replayed: list[int] = []
-    frames = journal.frames
+    batches = journal.batches
 
     def noted(from_seq):
         replayed.append(from_seq)
-        return frames(from_seq)
+        return batches(from_seq)
 
-    monkeypatch.setattr(journal, "frames", noted)
+    monkeypatch.setattr(journal, "batches", noted)
     quick = started(journal, store, engine).standing
     assert replayed[-1] == 14
     assert (quick.applied_seq, quick.digest, quick.head.epochs) == (21, whole.digest, whole.head.epochs)
@@ -305,7 +306,7 @@ def test_snapshots_under_each_others_names_are_not_used(tmp_path, sequencer):
     # Whoever looks only at the names finds out when the content is read.
     store.path(21).write_bytes(raw)
     with_both = Replayer(ReferenceEngine)
-    for made in journal.frames(1):
+    for made in journal.batches(1):
         if made.last_seq <= 17:
             with_both.run(made)
     said: list[Notice] = []
@@ -376,7 +377,7 @@ def test_journal_whose_head_was_cut_starts_from_a_snapshot_and_not_without(tmp_p
     with pytest.raises(JournalFault, match="lies across"):
         journal.drop_through(7)
     journal.drop_through(9)
-    assert [kept.first_seq for kept in journal.frames(1)] == [10, 14, 18]
+    assert [kept.first_seq for kept in journal.batches(1)] == [10, 14, 18]
     assert journal.derived.first_seq == 10
     journal.close()
     again = Journal(tmp_path / "data", 1)

@@ -1,7 +1,5 @@
 """A replica whose journal is new to the cluster, snapshots of peers, and the ack policy, without any I/O."""
 
-from dataclasses import replace
-
 import pytest
 
 from lockstep.engine.reference import ReferenceEngine
@@ -18,10 +16,11 @@ from lockstep.replica.effects import (
 )
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.settings import Base, ReplicaOptions, Restored
+from lockstep.stream.batch import stamp_batch
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import FrameFlag
 from lockstep.stream.identity import split_uuid
-from lockstep.stream.records import AckPolicy, CommandKind
+from lockstep.stream.messages import Stream
+from lockstep.stream.records import AckPolicy, CommandKind, no_commands
 
 CLUSTER = "c1a5e000-0000-4000-8000-000000000001"
 
@@ -42,7 +41,7 @@ def test_blank_journal_says_so_in_a_settled_cluster_and_its_acks_do_not_count(ne
     (answer,) = wiped.step(FenceRequested(1, "uuid-1", 1, 1, settled=True)).fence_answers
     assert (answer.accepted, answer.blank, answer.journal) == (True, True, 77)
     said = wiped.stream(first).ack
-    assert (said.first_seq, said.aux, said.flags & FrameFlag.UNJOINED) == (1, 77, FrameFlag.UNJOINED)
+    assert (said.acked_seq, said.journal, said.unjoined) == (1, 77, True)
     primary.acks(said)
     assert primary.machine.standing.committed_seq == 0
     assert wiped.machine.standing.role is Role.LEARNER
@@ -63,7 +62,7 @@ def test_only_a_growth_that_names_the_own_journal_takes_it_in(new_node, sequence
     assert not node.machine.standing.joined
     effects = node.stream(sequencer.control(CommandKind.GROW, member=2, journal=77))
     assert node.machine.standing.joined
-    assert effects.ack.flags == 0
+    assert not effects.ack.unjoined
     assert any(each.journal is not None and each.journal.joined for each in node.effects)
     assert node.machine.standing.role is Role.STANDBY
 
@@ -221,7 +220,8 @@ def test_one_stream_frame_of_a_leader_that_nobody_knows_is_dropped_and_the_strea
     standby.step(SequencerSaid(1, said))
     promised, stale = standby.machine.standing.promised, standby.machine.standing.stale_frames
     if said < leader or leader > 2**48:
-        standby.stream(replace(sequencer.heartbeat(), epoch=leader, aux=leader))
+        beat = stamp_batch(no_commands(), epoch=leader, first_seq=sequencer.next_seq, timestamp_ns=0)
+        standby.stream(Stream(1, leader, 0, beat))
         assert (standby.machine.standing.promised, standby.machine.standing.stale_frames) == (promised, stale + 1)
     before = standby.machine.standing.applied_seq
     standby.stream(sequencer.commands(3))

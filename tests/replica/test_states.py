@@ -8,7 +8,7 @@ from lockstep.replica.effects import FenceRequested, PeerDigest, PeerLog, PeerLo
 from lockstep.replica.settings import Base, BrokenInvariant
 from lockstep.replica.states import TRANSITIONS, Occasion, State
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import ACK_ENTRY, FrameType, frame
+from lockstep.stream.messages import ACK_ENTRY, Ack
 
 OTHER = b"another digest.."
 FIRST_EPOCH = (EpochEntry(1, 1),)
@@ -35,7 +35,7 @@ class Scene:
         self.node.stream(self.sequencer.epoch_start(1, primary=1, epoch=2))
         seq = self.node.machine.standing.applied_seq
         entry = np.array([(seq, OTHER)], dtype=ACK_ENTRY)
-        self.node.acks(frame(FrameType.ACK, sender=1, epoch=2, first_seq=seq, records=entry))
+        self.node.acks(Ack(1, 2, seq, 0, 0, False, False, entry))
 
     def cut_elsewhere(self):
         self.node.machine._rewinds = 10

@@ -17,7 +17,7 @@ from lockstep.runtime.config import ConfigError
 from lockstep.runtime.config_values import BOUNDS, Key, is_endpoint, is_host
 from lockstep.runtime.driver import DriverOptions
 from lockstep.runtime.topology import Topology, buffers
-from lockstep.stream.frames import MAX_FRAME_COMMANDS
+from lockstep.stream.batch import MAX_BATCH_COMMANDS
 from lockstep.stream.records import COMMAND, EVENT
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
@@ -68,7 +68,7 @@ def test_bounds_are_those_of_what_uses_the_values() -> None:
         assert DriverOptions(udp_mtu_bytes=value).udp_mtu_bytes == value
         assert parse(with_value("cluster", "udp_mtu", str(value))).udp_mtu == value
     assert config.GATEWAY_CLIENT_BASE == GATEWAY_CLIENT_BASE
-    assert BOUNDS["batch_commands"][1] == MAX_FRAME_COMMANDS
+    assert BOUNDS["batch_commands"][1] == MAX_BATCH_COMMANDS
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_every_term_that_is_accepted_carries_the_longest_message_and_suits_the_d
     for mib in (term.low, term.high):
         assert parse(with_value("cluster", "term_mib", str(mib))).term_mib == mib
         DriverOptions(ipc_term_bytes=mib << 20, udp_term_bytes=mib << 20)
-    longest = max(MAX_FRAME_COMMANDS * COMMAND.itemsize, MAX_EVENTS * EVENT.itemsize)
+    longest = max(MAX_BATCH_COMMANDS * COMMAND.itemsize, MAX_EVENTS * EVENT.itemsize)
     assert longest + 1024 <= (term.low << 20) // 8
 
 

@@ -11,7 +11,8 @@ from lockstep.sequencer import events as ev
 from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.settings import MS, Settings
-from lockstep.stream.frames import ACK_ENTRY, Frame, FrameFlag, FrameType, frame
+from lockstep.stream.batch import Batch
+from lockstep.stream.messages import ACK_ENTRY, Ack, Receipt, Stream, Submit
 from lockstep.stream.records import COMMAND, CONTROL, CommandKind, Commands
 
 START_NS = 1_800_000_000_000_000_000
@@ -92,10 +93,7 @@ class Stage:
         if not rewind:
             entries["last_seq"] = seq
             entries["digest"] = np.void(digest_at(seq) if digest is None else digest)
-        acked = frame(
-            FrameType.ACK, sender=engine, epoch=self.epoch if epoch is None else epoch, first_seq=seq, records=entries,
-            flags=FrameFlag.REWIND * rewind | FrameFlag.UNJOINED * unjoined,
-        )  # fmt: skip
+        acked = Ack(engine, self.epoch if epoch is None else epoch, seq, 0, 0, unjoined, rewind, entries)
         # As engines do, it repeats it: one odd frame alone is nobody's word.
         return self.tell(*[ev.AckReceived(acked)] * times)
 
@@ -125,9 +123,9 @@ class Stage:
         records = np.zeros(count, dtype=COMMAND)
         records["kind"] = CommandKind.NEW_ORDER
         records["session_no"] = np.arange(number, number + count)
-        sent = frame(
-            FrameType.SUBMIT, sender=gateway, epoch=self.epoch, first_seq=number, records=records, aux=incarnation,
-            timestamp_ns=reign or self.reign_id,
+        sent = Submit(
+            sender=gateway, view_epoch=self.epoch, reign=reign or self.reign_id, first_link_no=number,
+            incarnation=incarnation, administrative=False, records=records,
         )  # fmt: skip
         self.tell(ev.SubmitReceived(sent))
         return self.tell(ev.Tick())
@@ -157,16 +155,20 @@ class Stage:
         assert self.machine.reign is not None, f"not leading: {self.machine.why}"
         return self.machine.reign.agreement.committed
 
-    def sent_to(self, engine: int) -> list[Frame]:
+    def streamed_to(self, engine: int) -> list[Stream]:
         """All frames with commands that were sent to an engine."""
         return [
             stream.frame
             for effects in self.log
             for stream in effects.streams
-            if engine in stream.engines and stream.frame.count
+            if engine in stream.engines and stream.frame.batch.count
         ]
 
-    def receipts(self, gateway: int = 1) -> list[Frame]:
+    def sent_to(self, engine: int) -> list[Batch]:
+        """All batches with commands that were sent to an engine."""
+        return [frame.batch for frame in self.streamed_to(engine)]
+
+    def receipts(self, gateway: int = 1) -> list[Receipt]:
         """All receipts that were sent to a gateway."""
         return [one.frame for effects in self.log for one in effects.receipts if one.gateway == gateway]
 

@@ -21,8 +21,9 @@ from lockstep.runtime.process import start_grpc_server
 from lockstep.runtime.topology import LinkKind, ProcessKind, Topology, inbound_links, outbound_links
 from lockstep.runtime.transport import Transport
 from lockstep.runtime.watch import WatchServer
+from lockstep.stream.batch import Batch, decode_batch
 from lockstep.stream.digest import GENESIS, next_digest
-from lockstep.stream.frames import ACK_ENTRY, Frame, FrameFlag, FrameType, decode_frame, encode_frame, frame
+from lockstep.stream.messages import ACK_ENTRY, Ack, Stream, decode, encode
 from lockstep.stream.records import CONTROL, CommandKind, bits_to_members
 from lockstep.v1 import cluster_pb2, replication_pb2, replication_pb2_grpc
 
@@ -33,7 +34,7 @@ class FakeEngine(replication_pb2_grpc.ReplicationServicer):
     def __init__(self, topology: Topology, member: int) -> None:
         self.me = topology.member(ProcessKind.ENGINE, member)
         self.promised = 0
-        self.journal: list[Frame] = []
+        self.journal: list[Batch] = []
         self.digest = GENESIS
         self.tip = 0
         self.questions: queue.SimpleQueue[tuple[object, Future]] = queue.SimpleQueue()
@@ -72,7 +73,8 @@ class FakeEngine(replication_pb2_grpc.ReplicationServicer):
 
     def on_stream(self, raw: bytes) -> None:
         """Journal, apply, acknowledge."""
-        self.take(decode_frame(raw))
+        got = decode(raw, Stream)
+        self.take(got.batch, got.leader_epoch)
 
     def catch_up(self, topology: Topology) -> None:
         """Take over what a living peer has journaled."""
@@ -83,35 +85,32 @@ class FakeEngine(replication_pb2_grpc.ReplicationServicer):
             try:
                 for reply in stub.FetchJournal(replication_pb2.FetchJournalRequest(from_seq=1), timeout=2):
                     for raw in reply.frames:
-                        self.take(decode_frame(raw))
+                        self.take(decode_batch(raw), self.promised)
             except grpc.RpcError:
                 continue
 
-    def take(self, got: Frame) -> None:
-        """One frame, in whatever way it came."""
-        if got.aux < self.promised:
+    def take(self, got: Batch, leader_epoch: int) -> None:
+        """One batch, in whatever way it came."""
+        if leader_epoch < self.promised:
             return
-        self.promised = got.aux
+        self.promised = leader_epoch
         if got.first_seq > self.tip + 1:
             if time.monotonic_ns() >= self.rewind_due_ns:
                 self.rewind_due_ns = time.monotonic_ns() + 20_000_000
-                self.send_ack(np.zeros(0, ACK_ENTRY), FrameFlag.REWIND)
+                self.send_ack(np.zeros(0, ACK_ENTRY), rewinds=True)
             return
         if got.first_seq <= self.tip or not got.count:
             return
         self.journal.append(got)
         self.tip = got.last_seq
-        self.digest = next_digest(
-            self.digest, epoch=got.epoch, first_seq=got.first_seq, count=got.count, timestamp_ns=got.timestamp_ns,
-            commands=got.records.tobytes(), events=b"",
-        )  # fmt: skip
+        self.digest = next_digest(self.digest, got.raw, b"")
         entries = np.zeros(1, ACK_ENTRY)
         entries["last_seq"] = self.tip
         entries["digest"] = np.void(self.digest)
-        self.send_ack(entries, 0)
+        self.send_ack(entries)
         self.tell(got)
 
-    def tell(self, got: Frame) -> None:
+    def tell(self, got: Batch) -> None:
         """Report control records to the test."""
         if got.records["kind"][0] < CommandKind.EPOCH_START:
             return
@@ -139,13 +138,9 @@ class FakeEngine(replication_pb2_grpc.ReplicationServicer):
             expected += one.count
         return firsts
 
-    def send_ack(self, entries: np.ndarray, flags: int) -> None:
+    def send_ack(self, entries: np.ndarray, *, rewinds: bool = False) -> None:
         """One ACK to every sequencer."""
-        raw = encode_frame(
-            frame(
-                FrameType.ACK, sender=self.me.id, epoch=self.promised, first_seq=self.tip, records=entries, flags=flags
-            )
-        )
+        raw = encode(Ack(self.me.id, self.promised, self.tip, 0, 0, unjoined=False, rewinds=rewinds, entries=entries))
         for link in self.acks:
             link.send(raw)
 
@@ -163,7 +158,7 @@ class FakeEngine(replication_pb2_grpc.ReplicationServicer):
                 timestamp_ns=self.journal[-1].timestamp_ns if self.journal else 0,
             )  # fmt: skip
         assert isinstance(request, replication_pb2.FetchJournalRequest)
-        frames = [encode_frame(one) for one in self.journal if one.last_seq >= request.from_seq]
+        frames = [one.raw for one in self.journal if one.last_seq >= request.from_seq]
         return replication_pb2.FetchJournalReply(frames=frames, tip=tip)
 
     async def ask(self, request: object) -> object:

@@ -9,17 +9,15 @@ import pytest
 
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.states import State
-from lockstep.stream.frames import Frame, FrameFlag, FrameType, frame
+from lockstep.stream.batch import Batch, stamp_batch
 from lockstep.stream.records import COMMAND, CONTROL, CommandKind
 
 Build = Callable[..., Any]
 
 
-def journaled(first: int, count: int, *, epoch: int, time_ns: int) -> Frame:
+def journaled(first: int, count: int, *, epoch: int, time_ns: int) -> Batch:
     """A batch as an engine's journal holds it."""
-    return frame(
-        FrameType.STREAM, sender=0, epoch=epoch, first_seq=first, records=np.zeros(count, COMMAND), timestamp_ns=time_ns
-    )
+    return stamp_batch(np.zeros(count, COMMAND), epoch=epoch, first_seq=first, timestamp_ns=time_ns)
 
 
 def challenger(stage: Build, make_config: Build, **fields: Any) -> Any:
@@ -82,9 +80,9 @@ def test_takeover_fences_before_opening(stage: Build, make_config: Build) -> Non
     assert kind is CommandKind.EPOCH_START
     assert (record["epoch"], record["primary"], record["in_sync"], record["sequencer"]) == (5, 1, 0b110, 2)
     assert record["cause"] == ev.EpochCause.SEQUENCER_LOST
-    first = play.sent_to(1)[0]
-    assert (first.first_seq, first.epoch, first.aux) == (11, 5, 5)
-    assert play.receipts()[0].flags & FrameFlag.OPEN
+    first = play.streamed_to(1)[0]
+    assert (first.batch.first_seq, first.batch.epoch, first.leader_epoch) == (11, 5, 5)
+    assert play.receipts()[0].opens
 
 
 def test_silent_engine_is_removed_in_etcd_before_the_stream_opens(stage: Build, make_config: Build) -> None:
@@ -150,9 +148,10 @@ def test_longest_log_wins_and_is_sent_again_under_its_original_stamps(stage: Bui
     assert (effects.fetch.engine, effects.fetch.from_seq, effects.fetch.to_seq) == (2, 11, 15)
     old = (journaled(11, 2, epoch=3, time_ns=100), journaled(13, 3, epoch=4, time_ns=200))
     play.tell(ev.JournalFetched(2, 5, old))
-    resent = [(one.first_seq, one.count, one.epoch, one.timestamp_ns, one.aux) for one in play.sent_to(1)]
-    assert resent[:2] == [(11, 2, 3, 100, 5), (13, 3, 4, 200, 5)]
-    assert resent[2][:3] == (16, 1, 5)
+    resent = play.streamed_to(1)
+    assert [one.leader_epoch for one in resent] == [5, 5, 5]
+    assert [one.batch.raw for one in resent[:2]] == [one.raw for one in old]
+    assert (resent[2].batch.first_seq, resent[2].batch.count, resent[2].batch.epoch) == (16, 1, 5)
     assert [one.first_seq for one in play.sent_to(2)] == [16]
 
 

@@ -8,7 +8,8 @@ import pytest
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.states import State
 from lockstep.stream.arrival import decode_from
-from lockstep.stream.frames import ACK_ENTRY, FrameError, FrameType, encode_frame, frame
+from lockstep.stream.batch import LayoutError
+from lockstep.stream.messages import ACK_ENTRY, Ack, Submit, encode
 from lockstep.stream.records import COMMAND, CommandKind
 from lockstep.trials.odd_frames import make_odd
 from tests.odd_frames import COUNT
@@ -20,16 +21,16 @@ def honest(play, dice):
     if dice.random() < 0.5:
         records = np.zeros(3, dtype=COMMAND)
         records["kind"], records["gateway"] = CommandKind.NEW_ORDER, 2
-        made = frame(
-            FrameType.SUBMIT, sender=2, epoch=play.epoch, first_seq=1, records=records, aux=5,
-            timestamp_ns=play.reign_id,
+        made = Submit(
+            sender=2, view_epoch=play.epoch, reign=play.reign_id, first_link_no=1, incarnation=5, administrative=False,
+            records=records,
         )  # fmt: skip
         return made, 2, ev.SubmitReceived
     entries = np.zeros(2, dtype=ACK_ENTRY)
     entries["last_seq"] = [max(play.tip - 1, 1), play.tip]
     entries["digest"] = np.frombuffer(digest_at(max(play.tip - 1, 1)) + digest_at(play.tip), dtype="V16")
-    made = frame(FrameType.ACK, sender=1, epoch=play.epoch, first_seq=play.tip, records=entries)
-    return made, 1, ev.AckReceived
+    acked = Ack(1, play.epoch, play.tip, 0, 0, unjoined=False, rewinds=False, entries=entries)
+    return acked, 1, ev.AckReceived
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -42,8 +43,8 @@ def test_a_leader_still_leads_and_commits_after_odd_frames(stage, seed):
         made, sender, event = honest(play, dice)
         odd = make_odd(made, dice)
         try:
-            received = decode_from(encode_frame(odd), made.type, sender)
-        except FrameError:
+            received = decode_from(encode(odd), type(made), sender)
+        except LayoutError:
             dropped += 1
             continue
         play.machine.step(event(received), play.now_ns)

@@ -26,7 +26,7 @@ from lockstep.runtime.topology import LinkKind, Member, ProcessKind, Timing, Top
 from lockstep.runtime.transport import DriverUnavailable, Transport, wait_for_driver
 from lockstep.runtime.watch import WatchServer
 from lockstep.sequencer.events import EpochCause
-from lockstep.stream.frames import Frame, FrameFlag, FrameType, decode_frame, encode_frame, frame
+from lockstep.stream.messages import Receipt, Submit, decode, encode
 from lockstep.stream.records import COMMAND, CommandKind
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
@@ -60,20 +60,20 @@ class Gateway:
             out, back = topology.link(LinkKind.SUBMIT, me, peer), topology.link(LinkKind.RECEIPT, peer, me)
             self.submits[peer.id] = self.transport.outbound(out, queue_limit_bytes=1 << 20)
             self.receipts[peer.id] = self.transport.inbound(back)
-        self.last: dict[int, Frame] = {}
+        self.last: dict[int, Receipt] = {}
         self.first_open_ns: dict[int, int] = {}
 
     def poll(self) -> None:
         """Take receipts in, and say on the liveness links that this is incarnation 9."""
         self.watch.poll(time.monotonic_ns())
         for sequencer, link in self.receipts.items():
-            link.poll(lambda raw, sequencer=sequencer: self.on_receipt(sequencer, decode_frame(raw)), 64)
+            link.poll(lambda raw, sequencer=sequencer: self.on_receipt(sequencer, decode(raw, Receipt)), 64)
 
-    def on_receipt(self, sequencer: int, receipt: Frame) -> None:
+    def on_receipt(self, sequencer: int, receipt: Receipt) -> None:
         """Remember the newest, and when each reign was first seen open."""
         self.last[sequencer] = receipt
-        if receipt.flags & FrameFlag.OPEN:
-            self.first_open_ns.setdefault(receipt.timestamp_ns, time.monotonic_ns())
+        if receipt.opens:
+            self.first_open_ns.setdefault(receipt.reign, time.monotonic_ns())
 
     def wait(self, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
         """Poll until something holds."""
@@ -88,11 +88,11 @@ class Gateway:
         receipt = self.last[sequencer]
         records = np.zeros(count, COMMAND)
         records["kind"], records["gateway"] = CommandKind.NEW_ORDER, 1
-        sent = frame(
-            FrameType.SUBMIT, sender=1, epoch=receipt.epoch, first_seq=first, records=records, aux=9,
-            timestamp_ns=receipt.timestamp_ns,
+        sent = Submit(
+            sender=1, view_epoch=receipt.epoch, reign=receipt.reign, first_link_no=first, incarnation=9,
+            administrative=False, records=records,
         )  # fmt: skip
-        assert self.submits[sequencer].send(encode_frame(sent))
+        assert self.submits[sequencer].send(encode(sent))
 
 
 class Cluster:
@@ -235,7 +235,7 @@ def gateway(cluster: Cluster) -> Iterator[Gateway]:
     """A gateway that has seen sequencer 1 open."""
     made = Gateway(cluster.topology)
     try:
-        made.wait(lambda: 1 in made.last and bool(made.last[1].flags & FrameFlag.OPEN))
+        made.wait(lambda: 1 in made.last and made.last[1].opens)
         made.wait(lambda: made.watch.watchers == len(cluster.topology.sequencers))
         heard_s = time.monotonic() + 0.1  # several heartbeats
         made.wait(lambda: time.monotonic() > heard_s)
@@ -250,7 +250,7 @@ def test_cluster_survives_the_death_of_leader_and_primary(cluster: Cluster, gate
     assert (start["epoch"], start["primary"], start["in_sync"], start["sequencer"]) == (1, 1, [1, 2], 1)
     gateway.submit(1, 1, 100)
     gateway.submit(1, 101, 50)
-    gateway.wait(lambda: gateway.last[1].first_seq == 151 and gateway.last[1].committed_seq == 151)
+    gateway.wait(lambda: gateway.last[1].next_link_no == 151 and gateway.last[1].committed_seq == 151)
     status = cluster.status(2, lambda reply: "sequencer 1 leads" in reply.why)
     assert status.role == cluster_pb2.ROLE_CANDIDATE
 
@@ -340,7 +340,7 @@ def test_leader_that_was_stopped_finds_its_successor_and_does_no_harm(cluster: C
     process.send_signal(signal.SIGCONT)
     cluster.status(1, lambda reply: reply.role == cluster_pb2.ROLE_CANDIDATE and reply.epoch == 2)
     gateway.submit(2, 1, 10)
-    gateway.wait(lambda: gateway.last[2].committed_seq == gateway.last[2].first_seq + 1)
+    gateway.wait(lambda: gateway.last[2].committed_seq == gateway.last[2].next_link_no + 1)
 
 
 def test_unreachable_etcd_is_one_clear_message_and_exit_code_1(tmp_path: Path) -> None:

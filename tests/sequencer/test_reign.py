@@ -8,7 +8,6 @@ import pytest
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.settings import MS
 from lockstep.sequencer.states import State
-from lockstep.stream.frames import FrameFlag
 from lockstep.stream.records import CommandKind
 
 Build = Callable[..., Any]
@@ -98,14 +97,14 @@ def test_full_window_gives_zero_credit_and_holds_what_came(stage: Build) -> None
     assert play.tip == 101
     play.after(11)
     receipt = play.receipts()[-1]
-    assert receipt.aux == 0
-    assert receipt.first_seq == 151
+    assert receipt.credit == 0
+    assert receipt.next_link_no == 151
     play.ack_all(1, 2)
     play.tell(ev.Tick())
     assert play.tip == 151
     play.ack_all(1, 2)
     play.after(11)
-    assert play.receipts()[-1].aux == 50, "two gateways share the window"
+    assert play.receipts()[-1].credit == 50, "two gateways share the window"
 
 
 def test_queue_before_the_window_is_bounded_and_asks_again(stage: Build) -> None:
@@ -115,13 +114,13 @@ def test_queue_before_the_window_is_bounded_and_asks_again(stage: Build) -> None
     play.submit(101, 100)
     play.submit(201, 100)
     play.after(25)
-    assert play.receipts()[-1].first_seq == 201
-    assert not play.receipts()[-1].flags & FrameFlag.REWIND, "there is no room yet"
+    assert play.receipts()[-1].next_link_no == 201
+    assert not play.receipts()[-1].rewinds, "there is no room yet"
     play.ack_all(1, 2)
     play.after(25)
     receipt = play.receipts()[-1]
-    assert receipt.flags & FrameFlag.REWIND
-    assert receipt.first_seq == 201
+    assert receipt.rewinds
+    assert receipt.next_link_no == 201
 
 
 def test_link_gap_is_answered_with_rewind_and_not_stamped(stage: Build) -> None:
@@ -130,8 +129,8 @@ def test_link_gap_is_answered_with_rewind_and_not_stamped(stage: Build) -> None:
     play.submit(1, 3)
     play.submit(7, 3)
     receipt = play.receipts()[-1]
-    assert receipt.flags & FrameFlag.REWIND
-    assert receipt.first_seq == 4
+    assert receipt.rewinds
+    assert receipt.next_link_no == 4
     assert play.tip == 4
 
 
@@ -140,7 +139,7 @@ def test_rewind_receipts_for_one_gap_are_rate_limited(stage: Build) -> None:
     play.lead()
     for _ in range(5):
         play.submit(7, 3)
-    assert sum(bool(one.flags & FrameFlag.REWIND) for one in play.receipts()) == 1
+    assert sum(one.rewinds for one in play.receipts()) == 1
 
 
 def test_duplicate_link_numbers_are_taken_once(stage: Build) -> None:
@@ -162,8 +161,8 @@ def test_new_gateway_incarnation_begins_at_one_and_the_old_one_is_dropped(stage:
     assert play.tip == 6
     play.after(11)
     receipt = play.receipts()[-1]
-    assert receipt.first_seq == 3
-    assert receipt.records.view("<u8").tolist() == [6]
+    assert receipt.next_link_no == 3
+    assert receipt.incarnation == 6
 
 
 def test_submit_of_another_reign_is_dropped(stage: Build) -> None:
@@ -214,7 +213,8 @@ def test_resent_frames_carry_the_leaders_present_epoch_beside_their_own(stage: B
     play.wins()
     before = len(play.sent_to(2))
     play.ack(2, 1, rewind=True)
-    assert [(one.epoch, one.aux) for one in play.sent_to(2)[before:]] == [(1, 2), (2, 2)]
+    sent = play.streamed_to(2)[before:]
+    assert [(one.batch.epoch, one.leader_epoch) for one in sent] == [(1, 2), (2, 2)]
 
 
 def test_idle_leader_says_where_the_stream_stands(stage: Build) -> None:
@@ -222,7 +222,8 @@ def test_idle_leader_says_where_the_stream_stands(stage: Build) -> None:
     play.lead()
     effects = play.after(11)
     beat = effects.streams[0]
-    assert (beat.engines, beat.frame.count, beat.frame.first_seq, beat.frame.committed_seq) == ((1, 2), 0, 2, 1)
+    assert (beat.engines, beat.frame.committed_seq) == ((1, 2), 1)
+    assert (beat.frame.batch.count, beat.frame.batch.first_seq) == (0, 2)
     assert len(effects.receipts) == 2
 
 
@@ -234,8 +235,8 @@ def test_death_of_the_primary_promotes_an_in_sync_engine_etcd_first(stage: Build
     assert (record.epoch, record.primary, record.in_sync, record.learners) == (2, 2, (2,), (1,))
     assert effects.streams == ()
     play.wins()
-    start = play.sent_to(2)[-1]
-    assert (start.epoch, start.aux) == (2, 2)
+    start = play.streamed_to(2)[-1]
+    assert (start.batch.epoch, start.leader_epoch) == (2, 2)
     assert play.machine.reign.office_epoch == 1
     kind, said = kinds(play)[-1], play.sent_to(2)[-1]
     assert kind is CommandKind.EPOCH_START

@@ -36,7 +36,7 @@ from lockstep.replica.snapshots import SnapshotStore
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.sequencer.config_record import ConfigError, ConfigRecord, decode_config, encode_config
 from lockstep.sequencer.window import control_record
-from lockstep.stream.frames import Frame, FrameType, frame
+from lockstep.stream.batch import Batch, stamp_batch
 from lockstep.stream.records import CommandKind
 from lockstep.trials.matching_flow import make_flow
 
@@ -51,7 +51,7 @@ _PLACES: Final = (5, 30, 55, 80, 99)
 class Held:
     """What an engine held before, and has to hold after."""
 
-    frames: tuple[bytes, ...]
+    batches: tuple[bytes, ...]
     events: tuple[tuple[int, bytes], ...]
     digest: bytes
     promised: int
@@ -96,19 +96,19 @@ class Yard:
     def _write(self, member: int, target: Path, earlier: Path | None) -> Held:
         live = target.with_suffix(".live")
         journal, replayer, store = Journal(live, member), Replayer(self._make), SnapshotStore(live)
-        frames = tuple(_frames())
-        for at, made in enumerate(frames):
+        stamped = tuple(_batches())
+        for at, made in enumerate(stamped):
             epochs = (EpochEntry(made.epoch, made.first_seq),) if _opens(made) else ()
             promise = (made.epoch, 1) if epochs else None
             write = JournalWrite((made,), epochs, promise, "" if at else _UUID, made.first_seq - 1, joined=at == 0)
             journal.write(write, sync=True, applied=(replayer.seq, replayer.digest))
             journal.derived.keep((replayer.run(made),))
-            if at in (len(frames) // 3, 2 * len(frames) // 3):
+            if at in (len(stamped) // 3, 2 * len(stamped) // 3):
                 journal.flush_tables()
                 journal.derived.flush()
                 store.write(replayer.snapshot(_UUID), replayer.seq, verified=True)
                 store.note_startable(replayer.seq)
-            if earlier is not None and at == len(frames) // 2:
+            if earlier is not None and at == len(stamped) // 2:
                 shutil.copytree(live, earlier)
         journal.derived.flush()
         shutil.copytree(live, target)
@@ -194,11 +194,11 @@ def _taken(intake: IntakeLog) -> list[tuple[int, bytes]]:
     return [(key, records.tobytes()) for key, records in intake.unanswered()] + watched
 
 
-def _opens(made: Frame) -> bool:
+def _opens(made: Batch) -> bool:
     return int(made.records["kind"][0]) == CommandKind.EPOCH_START
 
 
-def _frames() -> Iterator[Frame]:
+def _batches() -> Iterator[Batch]:
     """A stream of three epochs."""
     flow = make_flow(_COMMANDS, books=2, resting=200, seed=1)
     records = [flow.opening, flow.commands]
@@ -208,16 +208,16 @@ def _frames() -> Iterator[Frame]:
         epoch = 1 + 3 * number // len(pieces)
         if number == 0 or epoch != 1 + 3 * (number - 1) // len(pieces):
             start = control_record(CommandKind.EPOCH_START, epoch=epoch, in_sync_bits=6, primary=1, sequencer=1)
-            yield frame(FrameType.STREAM, sender=0, epoch=epoch, first_seq=seq, records=start, timestamp_ns=seq)
+            yield stamp_batch(start, epoch=epoch, first_seq=seq, timestamp_ns=seq)
             seq += 1
-        yield frame(FrameType.STREAM, sender=0, epoch=epoch, first_seq=seq, records=piece, timestamp_ns=seq)
+        yield stamp_batch(piece, epoch=epoch, first_seq=seq, timestamp_ns=seq)
         seq += len(piece)
 
 
 def _holds(journal: Journal, digest: bytes) -> Held:
     summary = journal.summary()
     return Held(
-        tuple(journal.raw_frames(1)),
+        tuple(journal.raw_batches(1)),
         tuple(journal.derived.events_from(1)),
         digest,
         summary.promised,
@@ -444,9 +444,9 @@ def run_trial(yard: Yard, trial: Trial, data_dir: Path) -> Outcome:
     except (ValueError, TypeError, LookupError, OSError, RuntimeError) as error:
         # A traceback is no answer to anybody.
         return Outcome(trial, f"{type(error).__name__}: {error}", silent=True)
-    if any(one.event == "journal_mended" for one in notices) and holds.frames:
+    if any(one.event == "journal_mended" for one in notices) and holds.batches:
         # What comes before is in the snapshot that it begins at.
-        holds = replace(holds, frames=yard.held.frames[: -len(holds.frames)] + holds.frames)
+        holds = replace(holds, batches=yard.held.batches[: -len(holds.batches)] + holds.batches)
     if holds != yard.held:
         differ = [name for name in Held.__slots__ if getattr(holds, name) != getattr(yard.held, name)]
         said = "; ".join(notice.detail for notice in notices)

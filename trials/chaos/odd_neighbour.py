@@ -9,7 +9,8 @@ What it does not send is a frame that is right in every field and false: nobody 
 """
 
 import struct
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 
@@ -19,26 +20,38 @@ from crc32c import crc32c
 from lockstep.runtime.cluster_view import ClusterStatus
 from lockstep.runtime.topology import LinkKind, Member, Topology, outbound_links
 from lockstep.runtime.transport import OutboundLink, Transport
-from lockstep.stream.frames import ACK_ENTRY, HEADER_SIZE, Frame, FrameFlag, FrameType, encode_frame, frame
-from lockstep.stream.records import COMMAND, EVENT, CommandKind, EventKind
+from lockstep.stream.batch import stamp_batch
+from lockstep.stream.messages import (
+    ACK_ENTRY,
+    LAYOUTS,
+    PREFIX_SIZE,
+    Ack,
+    Message,
+    Receipt,
+    Release,
+    Stream,
+    Submit,
+    encode,
+)
+from lockstep.stream.records import COMMAND, EVENT, CommandKind, EventKind, no_commands
 from lockstep.trials.odd_frames import make_odd
 
 _QUEUE_BYTES: Final = 4 << 20
 _FAR: Final = 1_000_000
 """Seqs and link numbers so far off no run comes to."""
 _SESSION: Final = 0x0DD << 32
-_HEADER_FIELDS: Final = ((4, "<H"), (6, "<H"), (24, "<I"), (28, "<I"))
-"""Layout version, type, count and length: what a frame's own reader looks at first."""
+_PREFIX_FIELDS: Final = ((8, "<B"), (9, "<B"), (12, "<I"))
+"""Kind, version and length: what a frame's own reader looks at first."""
 _WORDS: Final = (0, 1, 2, 3, 4, 5, 6, 63, 255, 4096, 4097, 65_535, 2**31, 2**32 - 1)
 
 
-_TYPES: Final = {
-    LinkKind.SUBMIT: FrameType.SUBMIT,
-    LinkKind.RECEIPT: FrameType.RECEIPT,
-    LinkKind.STREAM: FrameType.STREAM,
-    LinkKind.ACK_TO_ENGINE: FrameType.ACK,
-    LinkKind.ACK_TO_SEQUENCER: FrameType.ACK,
-    LinkKind.RELEASE: FrameType.RELEASE,
+_TYPES: Final[dict[LinkKind, type[Message]]] = {
+    LinkKind.SUBMIT: Submit,
+    LinkKind.RECEIPT: Receipt,
+    LinkKind.STREAM: Stream,
+    LinkKind.ACK_TO_ENGINE: Ack,
+    LinkKind.ACK_TO_SEQUENCER: Ack,
+    LinkKind.RELEASE: Release,
 }
 
 
@@ -103,47 +116,51 @@ class OddNeighbour:
         dice = self._dice
         if dice.random() < 0.1:  # some other link's
             other = dice.choice([one for one in _TYPES if _TYPES[one] is not _TYPES[kind]])
-            return encode_frame(make_odd(_honest(other, source, moment, dice), dice))
+            return encode(make_odd(_honest(other, source, moment, dice), dice))
         honest = _honest(kind, source, moment, dice)
         odd = make_odd(honest, dice)
         while fits_in_every_field(odd, moment):
             odd = make_odd(honest, dice)
-        raw = encode_frame(odd)
-        return _bent(raw, dice) if dice.random() < 0.1 else raw
+        raw = encode(odd)
+        return _bent(raw, type(odd), dice) if dice.random() < 0.1 else raw
 
 
-def fits_in_every_field(made: Frame, moment: Moment) -> bool:
+def fits_in_every_field(made: Message, moment: Moment) -> bool:
     """Whether its receiver might have to take the frame for its sender's own next word."""
-    near = abs(made.first_seq - moment.tip) < _FAR
-    if made.type is FrameType.SUBMIT:
-        mine = made.aux == moment.incarnations.get(made.sender) and made.first_seq < _FAR
-        return mine and moment.epoch - _FAR < made.timestamp_ns <= moment.epoch + _FAR
-    if made.type in (FrameType.STREAM, FrameType.RELEASE):
-        return near and made.count > 0
-    return False
+    match made:
+        case Submit():
+            mine = made.incarnation == moment.incarnations.get(made.sender) and made.first_link_no < _FAR
+            return mine and moment.epoch - _FAR < made.reign <= moment.epoch + _FAR
+        case Stream():
+            return abs(made.batch.first_seq - moment.tip) < _FAR and made.batch.count > 0
+        case Release():
+            return abs(made.first_seq - moment.tip) < _FAR and made.count > 0
+        case _:
+            return False
 
 
-def _bent(raw: bytes, dice: Random) -> bytes:
-    """With another version, type, count or length, or another number of bytes, under a CRC that is right."""
+def _bent(raw: bytes, kind: type[Message], dice: Random) -> bytes:
+    """With another kind, version or length, or another number of bytes, under a CRC that is right."""
     bent = bytearray(raw)
-    at, form = dice.choice(_HEADER_FIELDS)
+    at, form = dice.choice(_PREFIX_FIELDS)
     struct.pack_into(form, bent, at, dice.choice(_WORDS) % 2 ** (8 * struct.calcsize(form)))
     if dice.random() < 0.3:
-        bent = bent[: dice.randint(HEADER_SIZE, len(bent))] + bytes(dice.choice((0, 1, 64, 4096)))
-    bent[HEADER_SIZE - 4 : HEADER_SIZE] = bytes(4)
-    bent[HEADER_SIZE - 4 : HEADER_SIZE] = crc32c(bytes(bent)).to_bytes(4, "little")
+        bent = bent[: dice.randint(PREFIX_SIZE, len(bent))] + bytes(dice.choice((0, 1, 64, 4096)))
+    covered = bent[8 : LAYOUTS[kind].size] if kind is Stream else bent[8:]
+    bent[4:8] = crc32c(bytes(covered)).to_bytes(4, "little")
     return bytes(bent)
 
 
-def _honest(kind: LinkKind, source: int, moment: Moment, dice: Random) -> Frame:
+def _honest(kind: LinkKind, source: int, moment: Moment, dice: Random) -> Message:
     """What the sender of such a link might send now, but for seqs where a false record would be taken for true."""
-    make = {
+    makers: dict[LinkKind, Callable[[int, Moment, Random], Message]] = {
         LinkKind.SUBMIT: _submit,
         LinkKind.RECEIPT: _receipt,
         LinkKind.STREAM: _stream,
         LinkKind.RELEASE: _release,
-    }.get(kind, _ack)
-    return replace(make(source, moment, dice), sender=source)
+    }
+    make = makers.get(kind, _ack)
+    return make(source, moment, dice)
 
 
 def _commands(source: int, dice: Random) -> np.ndarray:
@@ -154,51 +171,44 @@ def _commands(source: int, dice: Random) -> np.ndarray:
     return records
 
 
-def _submit(source: int, moment: Moment, dice: Random) -> Frame:
-    return frame(
-        FrameType.SUBMIT, sender=source, epoch=moment.epoch, first_seq=dice.choice((1, _FAR, 2 * _FAR)),
-        records=_commands(source, dice), timestamp_ns=moment.epoch, aux=moment.incarnations.get(source, 1),
-        flags=dice.choice((0, FrameFlag.ADMINISTRATIVE)),
+def _submit(source: int, moment: Moment, dice: Random) -> Submit:
+    return Submit(
+        sender=source, view_epoch=moment.epoch, reign=moment.epoch, first_link_no=dice.choice((1, _FAR, 2 * _FAR)),
+        incarnation=moment.incarnations.get(source, 1), administrative=dice.choice((False, True)),
+        records=_commands(source, dice),
     )  # fmt: skip
 
 
-def _receipt(source: int, moment: Moment, dice: Random) -> Frame:
-    incarnation = dice.choice([*moment.incarnations.values(), 1])
-    return frame(
-        FrameType.RECEIPT, sender=source, epoch=moment.epoch, first_seq=dice.choice((1, 50, moment.tip, _FAR)),
-        timestamp_ns=moment.epoch, committed_seq=moment.committed, aux=dice.choice((0, 1, 10_000)),
-        flags=dice.choice((0, FrameFlag.OPEN, FrameFlag.OPEN, FrameFlag.OPEN | FrameFlag.REWIND)),
-        records=np.array([incarnation], dtype="<u8").view(np.uint8),
+def _receipt(source: int, moment: Moment, dice: Random) -> Receipt:
+    opens, rewinds = dice.choice(((False, False), (True, False), (True, False), (True, True)))
+    return Receipt(
+        sender=source, epoch=moment.epoch, reign=moment.epoch, next_link_no=dice.choice((1, 50, moment.tip, _FAR)),
+        credit=dice.choice((0, 1, 10_000)), committed_seq=moment.committed,
+        incarnation=dice.choice([*moment.incarnations.values(), 1]), opens=opens, rewinds=rewinds,
     )  # fmt: skip
 
 
-def _stream(source: int, moment: Moment, dice: Random) -> Frame:
-    records = _commands(0, dice) if dice.random() < 0.5 else None
-    at = moment.tip + 1 if records is None else moment.tip + 2 * _FAR
-    return frame(
-        FrameType.STREAM, sender=source, epoch=moment.epoch, first_seq=at, records=records,
-        timestamp_ns=dice.choice((0, 2**60)), committed_seq=moment.committed, aux=moment.epoch,
-    )  # fmt: skip
+def _stream(source: int, moment: Moment, dice: Random) -> Stream:
+    records = _commands(0, dice) if dice.random() < 0.5 else no_commands()
+    at = moment.tip + (2 * _FAR if len(records) else 1)
+    batch = stamp_batch(records, epoch=moment.epoch, first_seq=at, timestamp_ns=dice.choice((0, 2**60)))
+    return Stream(source, moment.epoch, moment.committed, batch)
 
 
-def _ack(source: int, moment: Moment, dice: Random) -> Frame:
+def _ack(source: int, moment: Moment, dice: Random) -> Ack:
     entries = np.zeros(dice.randint(0, 3), dtype=ACK_ENTRY)
     last = max(len(entries), moment.tip - dice.choice((-3, 0, 0, 1, 50)))
     entries["last_seq"] = range(last - len(entries) + 1, last + 1)
     if len(entries):
         entries["digest"][-1] = np.void(dice.choice((moment.digest.ljust(16, b"\0"), dice.randbytes(16))))
-    return frame(
-        FrameType.ACK, sender=source, epoch=moment.epoch, first_seq=last, records=entries,
-        committed_seq=moment.committed, flags=dice.choice((0, 0, FrameFlag.REWIND, FrameFlag.UNJOINED)),
-    )  # fmt: skip
+    unjoined, rewinds = dice.choice(((False, False), (False, False), (False, True), (True, False)))
+    return Ack(source, moment.epoch, last, 0, moment.committed, unjoined, rewinds, entries)
 
 
-def _release(source: int, moment: Moment, dice: Random) -> Frame:
+def _release(source: int, moment: Moment, dice: Random) -> Release:
     events = np.zeros(dice.choice((0, 2)), dtype=EVENT)
     first = moment.committed + 1 if not len(events) else moment.committed + 2 * _FAR
     if len(events):
         events["seq"], events["kind"] = [first, first + 1], EventKind.TICKED
-    return frame(
-        FrameType.RELEASE, sender=source, epoch=moment.epoch, first_seq=first, records=events,
-        timestamp_ns=dice.choice((0, moment.epoch)), committed_seq=moment.committed, aux=first + len(events) - 1,
-    )  # fmt: skip
+    parent = dice.choice((0, moment.epoch))
+    return Release(source, moment.epoch, parent, first, first + len(events) - 1, moment.committed, events)

@@ -11,9 +11,9 @@ from lockstep.engine.contract import StreamGap
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.reconciler.proof import Balances
 from lockstep.rows import REPORT_DTYPES
+from lockstep.stream.batch import Batch, LayoutError, decode_batch
 from lockstep.stream.codes import NOT_EXECUTED
 from lockstep.stream.digest import GENESIS, next_digest
-from lockstep.stream.frames import Frame, FrameError, decode_frame
 from lockstep.stream.records import (
     CONTROL,
     CommandKind,
@@ -52,7 +52,7 @@ class Model:
     """For each command, whether it had an effect of its own: it was neither a repeat nor too early."""
 
 
-def replay(raw_frames: Sequence[bytes]) -> tuple[Model, list[Violation]]:
+def replay(raw_batches: Sequence[bytes]) -> tuple[Model, list[Violation]]:
     """Execute a journal from its first batch; at a batch that can't be there it stops and says why."""
     engine = ReferenceEngine()
     digest = GENESIS
@@ -60,38 +60,30 @@ def replay(raw_frames: Sequence[bytes]) -> tuple[Model, list[Violation]]:
     commands, events = [no_commands()], [no_events()]
     violations: list[Violation] = []
     epoch = 0
-    for raw in raw_frames:
+    for raw in raw_batches:
         try:
-            frame = decode_frame(raw)
-            _require_epoch(frame, epoch)
-            caused = engine.apply(frame.records, first_seq=frame.first_seq, timestamp_ns=frame.timestamp_ns)
-        except (FrameError, StreamGap) as error:
+            batch = decode_batch(raw)
+            _require_epoch(batch, epoch)
+            caused = engine.apply(batch.records, first_seq=batch.first_seq, timestamp_ns=batch.timestamp_ns)
+        except (LayoutError, StreamGap) as error:
             violations.append(Violation(Promise.ONE_STREAM, 1, f"after seq {engine.last_seq}: {error}"))
             break
-        epoch = frame.epoch
-        digest = next_digest(
-            digest,
-            epoch=frame.epoch,
-            first_seq=frame.first_seq,
-            count=frame.count,
-            timestamp_ns=frame.timestamp_ns,
-            commands=frame.records.tobytes(),
-            events=caused.tobytes(),
-        )
-        digests[frame.last_seq] = bytes(digest)
-        commands.append(frame.records)
+        epoch = batch.epoch
+        digest = next_digest(digest, raw, caused.tobytes())
+        digests[batch.last_seq] = bytes(digest)
+        commands.append(batch.records)
         events.append(caused)
     return _model(engine, np.concatenate(commands), np.concatenate(events), digests), violations
 
 
-def _require_epoch(frame: Frame, before: int) -> None:
+def _require_epoch(batch: Batch, before: int) -> None:
     """Raises StreamGap if an epoch falls, or begins without saying so."""
-    if frame.epoch < before:
-        raise StreamGap(f"epoch {frame.epoch} follows epoch {before} at seq {frame.first_seq}")
-    if frame.epoch > before:
-        first = frame.records.view(CONTROL)[0]
-        if first["kind"] != CommandKind.EPOCH_START or first["epoch"] != frame.epoch:
-            raise StreamGap(f"epoch {frame.epoch} begins at seq {frame.first_seq} without its EPOCH_START")
+    if batch.epoch < before:
+        raise StreamGap(f"epoch {batch.epoch} follows epoch {before} at seq {batch.first_seq}")
+    if batch.epoch > before:
+        first = batch.records.view(CONTROL)[0]
+        if first["kind"] != CommandKind.EPOCH_START or first["epoch"] != batch.epoch:
+            raise StreamGap(f"epoch {batch.epoch} begins at seq {batch.first_seq} without its EPOCH_START")
 
 
 def _model(engine: ReferenceEngine, commands: Commands, events: Events, digests: dict[int, bytes]) -> Model:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lockstep.reconciler.proof import Balances, book_trades, repeated_fills, totals
-from lockstep.stream.frames import decode_frame
+from lockstep.stream.batch import decode_batch
 from lockstep.stream.records import EventKind, Events, Side
 from lockstep.trials.checker.history import SessionHistory
 from lockstep.trials.checker.model import Model
@@ -15,7 +15,7 @@ from lockstep.trials.evidence import EngineEvidence
 
 def first_seq(replica: EngineEvidence) -> int:
     """Where a replica's journal begins: later than at 1 if it started from a snapshot, or was cut behind one."""
-    return decode_frame(replica.journal[0]).first_seq if replica.journal else replica.seq + 1
+    return decode_batch(replica.journal[0]).first_seq if replica.journal else replica.seq + 1
 
 
 def longest(replicas: Sequence[EngineEvidence]) -> EngineEvidence:
@@ -26,7 +26,7 @@ def longest(replicas: Sequence[EngineEvidence]) -> EngineEvidence:
 def check_streams(replicas: Sequence[EngineEvidence]) -> list[Violation]:
     """Byte by byte, each journal is a run of batches of the longest one."""
     first = longest(replicas)
-    places = {decode_frame(raw).first_seq: place for place, raw in enumerate(first.journal)}
+    places = {decode_batch(raw).first_seq: place for place, raw in enumerate(first.journal)}
     found = []
     for replica in replicas:
         begin = places.get(first_seq(replica))

@@ -11,9 +11,9 @@ import numpy as np
 
 from lockstep.engine.reference import ReferenceEngine
 from lockstep.engine.reference.invariants import check_invariants
+from lockstep.stream.batch import Batch
 from lockstep.stream.codes import Code
 from lockstep.stream.digest import GENESIS, next_digest
-from lockstep.stream.frames import Frame
 from lockstep.stream.records import CommandKind, EventKind, Events
 from lockstep.trials.simulation.answer_audit import AnswerAudit
 from lockstep.trials.simulation.call_audit import CallAudit
@@ -107,31 +107,23 @@ class _History:
         self._departures = _Departures(clients)
 
     def replay(
-        self, log: Sequence[Frame], digests: Sequence[bytes], released: dict[int, bytes], losses: Sequence[Loss]
+        self, log: Sequence[Batch], digests: Sequence[bytes], released: dict[int, bytes], losses: Sequence[Loss]
     ) -> None:
         """Execute `log`. `losses`: what was given up on the way."""
         digest = GENESIS
         self._answers.on_state(self.engine, 0, 0)
-        for position, frame in enumerate(log):
-            events = self.engine.apply(frame.records, first_seq=frame.first_seq, timestamp_ns=frame.timestamp_ns)
-            digest = next_digest(
-                digest,
-                epoch=frame.epoch,
-                first_seq=frame.first_seq,
-                count=frame.count,
-                timestamp_ns=frame.timestamp_ns,
-                commands=frame.records.tobytes(),
-                events=events.tobytes(),
-            )
+        for position, batch in enumerate(log):
+            events = self.engine.apply(batch.records, first_seq=batch.first_seq, timestamp_ns=batch.timestamp_ns)
+            digest = next_digest(digest, batch.raw, events.tobytes())
             if digest != digests[position]:
-                raise Violation(f"replay of the committed history gives another digest at seq {frame.last_seq}")
+                raise Violation(f"replay of the committed history gives another digest at seq {batch.last_seq}")
             _check_released(released, events)
-            lost = [loss.sessions() for loss in losses if frame.epoch >= loss.epoch]
+            lost = [loss.sessions() for loss in losses if batch.epoch >= loss.epoch]
             self._collect(events, frozenset().union(*lost))
             _collect_wire(events, self.wire)
-            self._departures.check(frame, events)
+            self._departures.check(batch, events)
             self.calls.on_events(events)
-            self._answers.on_state(self.engine, frame.last_seq, frame.epoch)
+            self._answers.on_state(self.engine, batch.last_seq, batch.epoch)
         self._answers.end()
 
     def _collect(self, events: Events, lost: frozenset[int]) -> None:
@@ -176,17 +168,17 @@ class _Departures:
         self._opened: dict[int, int] = {}  # the highest connection, by session
         self._given: dict[int, tuple[int, int]] = {}  # (session, number) by order id
 
-    def check(self, frame: Frame, events: Events) -> None:
+    def check(self, batch: Batch, events: Events) -> None:
         for event in events[events["kind"] == EventKind.ACCEPTED]:
             self._given[int(event["order_id"])] = (int(event["session_id"]), int(event["session_no"]))
-        kinds = frame.records["kind"]
+        kinds = batch.records["kind"]
         for place in np.flatnonzero((kinds == CommandKind.SESSION_OPENED) | (kinds == CommandKind.SESSION_CLOSED)):
-            session, connection = (int(frame.records[field][place]) for field in ("order_id", "client_order_id"))
+            session, connection = (int(batch.records[field][place]) for field in ("order_id", "client_order_id"))
             latest = self._opened.setdefault(session, 0)
             if kinds[place] == CommandKind.SESSION_OPENED:
                 self._opened[session] = max(latest, connection)
                 continue
-            seq = frame.first_seq + int(place)
+            seq = batch.first_seq + int(place)
             gone = events[(events["seq"] == seq) & (events["kind"] == EventKind.CANCELED)]
             if len(gone) and connection < latest:
                 raise Violation(f"seq {seq} cancels orders of session {session:#x}, which has come back before")

@@ -21,8 +21,8 @@ from lockstep.replica.marks import JournalSummary
 from lockstep.replica.session_index import Span
 from lockstep.replica.settings import Base
 from lockstep.replica.snapshot_file import SnapshotHead, decode_head
+from lockstep.stream.batch import Batch
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import Frame, encode_frame
 from lockstep.stream.records import Commands
 from lockstep.stream.told import Told
 
@@ -45,7 +45,7 @@ class Disk:
         self.mark: Mark | None = None
         """What the witness beside the journal says."""
         self.base_seq = 0
-        """The seq before the first frame."""
+        """The seq before the first batch."""
         self.snapshots: dict[int, bytes] = {}
         """Verified snapshot files by seq."""
         self.incoming = b""
@@ -53,7 +53,7 @@ class Disk:
         self.startable_seq = 0
         """The newest snapshot that flushed events and digests are known to reach."""
         self._flushed_seq = 0
-        self._frames: list[Frame] = []
+        self._batches: list[Batch] = []
         self._firsts: list[int] = []
         self._epochs: list[EpochEntry] = []
         self._digests: dict[int, Digest] = {}
@@ -79,9 +79,9 @@ class Disk:
 
     def write(self, write: JournalWrite) -> None:
         """One atomic, synced write."""
-        for frame in write.frames:
-            self._frames.append(frame)
-            self._firsts.append(frame.first_seq)
+        for batch in write.batches:
+            self._batches.append(batch)
+            self._firsts.append(batch.first_seq)
         self._epochs += write.epochs
         if write.promise is not None:
             self.promise = write.promise
@@ -104,11 +104,11 @@ class Disk:
         """Make it what it was when it was copied."""
         self.__dict__.update(deepcopy(copy))
 
-    def damage(self, frames: int, *, promise: bool) -> None:
-        """What a flipped bit in the log does: it ends earlier, by so many frames; an older promise may come back."""
-        for frame in self._frames[max(0, len(self._frames) - frames) :]:
-            self._epochs = [entry for entry in self._epochs if entry.first_seq < frame.first_seq]
-        del self._frames[max(0, len(self._frames) - frames) :], self._firsts[max(0, len(self._firsts) - frames) :]
+    def damage(self, batches: int, *, promise: bool) -> None:
+        """What a flipped bit in the log does: it ends earlier, by so many batches; an older promise may come back."""
+        for batch in self._batches[max(0, len(self._batches) - batches) :]:
+            self._epochs = [entry for entry in self._epochs if entry.first_seq < batch.first_seq]
+        del self._batches[max(0, len(self._batches) - batches) :], self._firsts[max(0, len(self._firsts) - batches) :]
         if promise:
             self.promise = (max(0, self.promise[0] - 1), 0)
         self.forget_volatile(keep=False)
@@ -138,9 +138,9 @@ class Disk:
     def truncate(self, after_seq: int) -> Path:
         """Archive and delete the tail."""
         cut = bisect_right(self._firsts, after_seq)
-        if cut and self._frames[cut - 1].last_seq > after_seq:
+        if cut and self._batches[cut - 1].last_seq > after_seq:
             raise AssertionError(f"engine {self.member}: a batch lies across seq {after_seq}")
-        del self._frames[cut:], self._firsts[cut:]
+        del self._batches[cut:], self._firsts[cut:]
         self._epochs = [entry for entry in self._epochs if entry.first_seq <= after_seq]
         self._digests = {seq: digest for seq, digest in self._digests.items() if seq <= after_seq}
         self._events = {seq: raw for seq, raw in self._events.items() if seq <= after_seq}
@@ -155,16 +155,16 @@ class Disk:
         if seq <= self.base_seq:
             return
         cut = bisect_right(self._firsts, seq)
-        if cut and self._frames[cut - 1].last_seq > seq:
+        if cut and self._batches[cut - 1].last_seq > seq:
             raise AssertionError(f"engine {self.member}: a batch lies across seq {seq}")
-        del self._frames[:cut], self._firsts[:cut]
+        del self._batches[:cut], self._firsts[:cut]
         self.base_seq = seq
         self._forget(lambda one: one > seq)
 
     def begin_after(self, base: Base, cluster_uuid: str, common_seq: int) -> Path:
         """Begin anew after a snapshot."""
         archive = self.truncate(common_seq)
-        self._frames.clear()
+        self._batches.clear()
         self._firsts.clear()
         self._forget(lambda _one: False)
         self._epochs = list(base.epochs)
@@ -205,7 +205,7 @@ class Disk:
     @property
     def tip_seq(self) -> int:
         """Last durable seq."""
-        return self._frames[-1].last_seq if self._frames else self.base_seq
+        return self._batches[-1].last_seq if self._batches else self.base_seq
 
     @property
     def first_seq(self) -> int:
@@ -216,24 +216,24 @@ class Disk:
         """Epoch of the record at a seq, 0 if there is none."""
         return epoch_at(self._epochs, seq) if seq <= self.tip_seq else 0
 
-    def frame_at(self, seq: int) -> Frame | None:
+    def batch_at(self, seq: int) -> Batch | None:
         """The batch that holds a seq."""
         index = bisect_right(self._firsts, seq) - 1
-        if index < 0 or self._frames[index].last_seq < seq:
+        if index < 0 or self._batches[index].last_seq < seq:
             return None
-        return self._frames[index]
+        return self._batches[index]
 
-    def frames(self, from_seq: int) -> Iterator[Frame]:
-        """Frames from the batch that holds `from_seq` on, as of now."""
+    def batches(self, from_seq: int) -> Iterator[Batch]:
+        """Batches from the batch that holds `from_seq` on, as of now."""
         index = bisect_right(self._firsts, from_seq) - 1
-        if index < 0 or self._frames[index].last_seq < from_seq:
+        if index < 0 or self._batches[index].last_seq < from_seq:
             index += 1
-        yield from self._frames[index:]
+        yield from self._batches[index:]
 
-    def raw_frames(self, from_seq: int) -> Iterator[bytes]:
-        """Like `frames`, encoded."""
-        for frame in self.frames(from_seq):
-            yield encode_frame(frame)
+    def raw_batches(self, from_seq: int) -> Iterator[bytes]:
+        """Like `batches`, encoded."""
+        for batch in self.batches(from_seq):
+            yield batch.raw
 
     def events_from(self, from_seq: int) -> Iterator[tuple[int, bytes]]:
         """Stored events, from the batch that holds `from_seq` on."""
@@ -260,7 +260,7 @@ class Disk:
 
     def summary(self) -> JournalSummary:
         """What it says of itself."""
-        last = self._frames[-1] if self._frames else None
+        last = self._batches[-1] if self._batches else None
         return JournalSummary(
             self.member,
             self.uuid,

@@ -15,7 +15,7 @@ from lockstep.replica.restore import restore
 from lockstep.replica.settings import ReplicaOptions
 from lockstep.replica.view import ReplicaView, view_of
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import Frame, FrameType
+from lockstep.stream.messages import Ack, Release
 from lockstep.trials.simulation.engine_links import LinkedHost
 from lockstep.trials.simulation.kernel import MS
 from lockstep.trials.simulation.opening import may_start
@@ -94,7 +94,7 @@ class EngineHost(LinkedHost, Ports):
 
     def on_turn(self) -> None:
         """A round of its loop; where a write takes time, the rest of it comes behind that."""
-        if any(not isinstance(item, Frame) or item.type is FrameType.STREAM for item in self.inbox):
+        if any(not isinstance(item, Ack) for item in self.inbox):
             self._view = view_of(self.machine, ())
         self.driver.turn()
         self.on_written()
@@ -112,7 +112,7 @@ class EngineHost(LinkedHost, Ports):
 
     # ---- what the judge and others see ---------------------------------------------------------------------------
 
-    def release(self, frame: Frame) -> None:
+    def release(self, frame: Release) -> None:
         """See `Ports`."""
         self.world.judge.on_release(self, frame)
         self.world.network.send(self, self.world.of_kind("gateway"), frame)

@@ -6,7 +6,7 @@ from typing import Any
 from lockstep.replica.effects import AskDigest, FetchLog, FetchSnapshot, SequencerSaid
 from lockstep.replica.peers import FromPeer
 from lockstep.replica.service import FenceCall, QueryCall
-from lockstep.stream.frames import Frame, FrameType
+from lockstep.stream.messages import Ack, Stream
 from lockstep.trials.simulation.engine_peers import PeerCalls
 from lockstep.trials.simulation.engine_storage import StoringHost
 from lockstep.trials.simulation.host import hears
@@ -30,17 +30,17 @@ class LinkedHost(StoringHost):
         self.inbox = [item for item in self.inbox if not wanted(item)]
         return found
 
-    def streams(self) -> Sequence[Frame]:
+    def streams(self) -> Sequence[Stream]:
         """See `Ports`."""
-        return self._come(lambda item: isinstance(item, Frame) and item.type is FrameType.STREAM)
+        return self._come(lambda item: isinstance(item, Stream))
 
-    def acks(self) -> Sequence[Frame]:
+    def acks(self) -> Sequence[Ack]:
         """See `Ports`."""
-        return self._come(lambda item: isinstance(item, Frame) and item.type is not FrameType.STREAM)
+        return self._come(lambda item: isinstance(item, Ack))
 
     def calls(self) -> Sequence[FenceCall | QueryCall | FromPeer]:
         """See `Ports`."""
-        return self._come(lambda item: not isinstance(item, Frame))
+        return self._come(lambda item: not isinstance(item, Stream | Ack))
 
     def heard(self) -> Iterator[SequencerSaid]:
         """See `Ports`."""
@@ -50,14 +50,14 @@ class LinkedHost(StoringHost):
                 self._told[sequencer.id] = epoch
                 yield SequencerSaid(sequencer.id, epoch)
 
-    def send_ack(self, ack: Frame, primary: int) -> None:
+    def send_ack(self, ack: Ack, primary: int) -> None:
         """See `Ports`."""
         del primary
         self.world.judge.on_ack(self.id, ack)
         others = [host for host in self.world.of_kind("engine") if host is not self]
         self.world.network.send(self, [*others, *self.world.of_kind("sequencer")], ack)
 
-    def send_rewind(self, sequencer: int, frame: Frame) -> None:
+    def send_rewind(self, sequencer: int, frame: Ack) -> None:
         """See `Ports`."""
         target = self.world.hosts.get(f"sequencer-{sequencer}")
         if target is not None:

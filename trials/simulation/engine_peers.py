@@ -15,7 +15,7 @@ from lockstep.replica.effects import (
     PeerSnapshot,
 )
 from lockstep.replica.snapshot_file import decode_snapshot_file
-from lockstep.stream.frames import FrameError, decode_frame
+from lockstep.stream.batch import LayoutError, decode_batch
 from lockstep.trials.simulation.engine_service import ServingHost
 from lockstep.trials.simulation.host import Host
 from lockstep.trials.simulation.kernel import SECOND
@@ -48,7 +48,7 @@ class PeerCalls:
                 return
             try:
                 self._host.post(_peer_log(order.peer, *said))
-            except FrameError:
+            except LayoutError:
                 self._host.post(PeerLogFailed(order.peer))
 
         self._ask_journal(order.peer, request, cluster_uuid, done)
@@ -103,7 +103,7 @@ def _peer_log(peer: int, replies: list[replication_pb2.FetchJournalReply], uuid:
         first.in_sync,
         first.tip.seq,
         tuple(EpochEntry(entry.epoch, entry.first_seq) for entry in first.epochs),
-        tuple(decode_frame(raw) for reply in replies for raw in reply.frames),
+        tuple(decode_batch(raw) for reply in replies for raw in reply.frames),
         replies[-1].digest,
         first.committed_seq,
         first.snapshot_seq,

@@ -22,7 +22,7 @@ def take_snapshot(host: EngineHost, keep: int) -> None:
         return
     replayer = Replayer(ReferenceEngine, disk.read(older[0].seq) if older else b"")
     start = replayer.seq
-    for journaled in disk.frames(start + 1):
+    for journaled in disk.batches(start + 1):
         if journaled.last_seq > disk.committed_hint:
             break
         replayer.run(journaled)

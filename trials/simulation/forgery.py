@@ -10,15 +10,16 @@ from random import Random
 import numpy as np
 
 from lockstep.stream.arrival import MAX_INCARNATION, MAX_LINK, MAX_SEQ
-from lockstep.stream.frames import ACK_ENTRY, Frame, FrameFlag, FrameType, frame
-from lockstep.stream.records import COMMAND, CONTROL, CommandKind
+from lockstep.stream.batch import stamp_batch
+from lockstep.stream.messages import ACK_ENTRY, Ack, Message, Receipt, Release, Stream, Submit
+from lockstep.stream.records import COMMAND, CONTROL, CommandKind, no_commands, no_events
 from lockstep.trials.simulation.cluster import Cluster
 from lockstep.trials.simulation.engine_host import EngineHost
 from lockstep.trials.simulation.gateway_host import GatewayHost
 from lockstep.trials.simulation.host import Host
 from lockstep.trials.simulation.sequencer_host import SequencerHost
 
-Forgery = tuple[Host, Host, Frame]
+Forgery = tuple[Host, Host, Message]
 """Who gets it, in whose name, and what."""
 
 
@@ -37,16 +38,14 @@ def forgeries(cluster: Cluster, leader: SequencerHost, dice: Random) -> Iterator
             records["kind"], records["gateway"] = kind, gateway.id
             if kind is CommandKind.EPOCH_START:
                 records.view(CONTROL)["epoch"] = reign.window.epoch
-            yield leader, gateway, frame(
-                FrameType.SUBMIT, sender=gateway.id, epoch=reign.window.epoch, first_seq=link.next_number,
-                records=records, timestamp_ns=reign.office_epoch, aux=incarnation,
+            yield leader, gateway, Submit(
+                sender=gateway.id, view_epoch=reign.window.epoch, reign=reign.office_epoch,
+                first_link_no=link.next_number, incarnation=incarnation, administrative=False, records=records,
             )  # fmt: skip
         yield from _to_gateway(cluster, gateway, reign.window.epoch, dice)
     for engine in cluster.engines:
-        yield engine, leader, frame(
-            FrameType.STREAM, sender=leader.id, epoch=reign.window.epoch, first_seq=reign.window.tip + 1,
-            aux=reign.window.epoch + dice.choice((1, 2, 4, 500)),
-        )  # fmt: skip
+        empty = stamp_batch(no_commands(), epoch=reign.window.epoch, first_seq=reign.window.tip + 1, timestamp_ns=0)
+        yield engine, leader, Stream(leader.id, reign.window.epoch + dice.choice((1, 2, 4, 500)), 0, empty)
         for target in (leader, *(other for other in cluster.engines if other is not engine)):
             # Twice: an engine repeats itself.
             for _ in range(2):
@@ -56,26 +55,21 @@ def forgeries(cluster: Cluster, leader: SequencerHost, dice: Random) -> Iterator
 def _to_gateway(cluster: Cluster, gateway: GatewayHost, epoch: int, dice: Random) -> Iterator[Forgery]:
     for sequencer in cluster.sequencers:
         later = epoch + dice.choice((0, 3, 500))
-        yield gateway, sequencer, frame(
-            FrameType.RECEIPT, sender=sequencer.id, epoch=later, first_seq=dice.choice((1, 50, MAX_LINK)),
-            timestamp_ns=later, aux=1_000, flags=FrameFlag.OPEN,
-            records=np.array([gateway.intake.incarnation], dtype="<u8").view(np.uint8),
+        yield gateway, sequencer, Receipt(
+            sender=sequencer.id, epoch=later, reign=later, next_link_no=dice.choice((1, 50, MAX_LINK)), credit=1_000,
+            committed_seq=0, incarnation=gateway.intake.incarnation, opens=True, rewinds=False,
         )  # fmt: skip
     engine = dice.choice(cluster.engines)
     next_seq = cluster.judge.committed_seq + 1
     for last, parent in ((MAX_SEQ, 0), (next_seq - 1, epoch + 1)):
-        yield gateway, engine, frame(
-            FrameType.RELEASE, sender=engine.id, epoch=epoch, first_seq=next_seq, aux=last, timestamp_ns=parent,
-            committed_seq=next_seq - 1,
-        )  # fmt: skip
+        yield gateway, engine, Release(engine.id, epoch, parent, next_seq, last, next_seq - 1, no_events())
 
 
-def _wrong_ack(engine: EngineHost, dice: Random) -> Frame:
+def _wrong_ack(engine: EngineHost, dice: Random) -> Ack:
     entry = np.zeros(1, dtype=ACK_ENTRY)
     own = engine.machine.standing
     entry["last_seq"], entry["digest"] = own.applied_seq, np.void(dice.randbytes(16))
-    return frame(
-        FrameType.ACK, sender=engine.id, epoch=own.promised, first_seq=own.applied_seq,
-        records=entry, committed_seq=own.committed_seq, aux=own.journal,
-        flags=dice.choice((0, FrameFlag.UNJOINED)),
+    return Ack(
+        engine.id, own.promised, own.applied_seq, own.journal, own.committed_seq,
+        unjoined=dice.choice((False, True)), rewinds=False, entries=entry,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from lockstep.gateway.driver import GatewayDriver
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.ports import Ports
 from lockstep.runtime.inquiry import Inquiry, Todo
-from lockstep.stream.frames import Frame
+from lockstep.stream.messages import Receipt, Release, Submit
 from lockstep.stream.records import Commands
 from lockstep.stream.told import Told
 from lockstep.trials.simulation.disk import Intake, ToldNote
@@ -80,12 +80,12 @@ class GatewayHost(Host, Ports):
     def on_turn(self) -> None:
         """One turn of the loop: frames, client messages, then what they brought leaves together."""
         inbox, self.inbox = self.inbox, []
-        frames = [item for item in inbox if isinstance(item, Frame)]
+        frames = [item for item in inbox if isinstance(item, Receipt | Release)]
         hear_sequencers(self, self.driver)
         if frames:
             self.driver.on_frames(frames)
         for item in inbox:
-            if not isinstance(item, Frame):
+            if not isinstance(item, Receipt | Release):
                 self._clients.on_item(item)
         self.driver.on_tick()
         self._clients.write()
@@ -107,7 +107,7 @@ class GatewayHost(Host, Ports):
         self.kernel.after(max(0, due_ns - self.kernel.now_ns) + late_ns, timer.ring)
         return timer
 
-    def send(self, sequencer: int, frame: Frame) -> bool:
+    def send(self, sequencer: int, frame: Submit) -> bool:
         """See `Ports`."""
         target = self.world.hosts.get(f"sequencer-{sequencer}")
         if target is not None:

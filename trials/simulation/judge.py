@@ -5,8 +5,6 @@ rule is checked at the moment in which it could first be broken, so a check cost
 the last one of the run.
 """
 
-import zlib
-from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
 import numpy as np
@@ -15,7 +13,8 @@ from lockstep.replica.effects import FenceAnswer, JournalWrite
 from lockstep.replica.snapshot_file import SnapshotHead
 from lockstep.sequencer.clock import TOLERANCE_NS
 from lockstep.sequencer.config_record import ConfigRecord
-from lockstep.stream.frames import Frame, FrameFlag
+from lockstep.stream.batch import Batch
+from lockstep.stream.messages import Ack, Release, Stream
 from lockstep.stream.records import CONTROL, CommandKind
 from lockstep.trials.simulation.disk import Disk
 from lockstep.trials.simulation.engine_host import EngineHost
@@ -23,21 +22,6 @@ from lockstep.trials.simulation.engine_storage import StoringHost
 from lockstep.trials.simulation.kernel import MS
 from lockstep.trials.simulation.losses import Loss
 from lockstep.trials.simulation.world import Violation, World
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One stamped batch, as far as it must be the same everywhere."""
-
-    epoch: int
-    first_seq: int
-    last_seq: int
-    timestamp_ns: int
-    checksum: int
-
-
-def _batch(frame: Frame) -> Batch:
-    return Batch(frame.epoch, frame.first_seq, frame.last_seq, frame.timestamp_ns, zlib.crc32(frame.records.tobytes()))
 
 
 class Judge:
@@ -53,7 +37,7 @@ class Judge:
         self._compared: dict[int, int] = {}
         self._wiped: set[int] = set()  # engines that got a new disk and have not held all that is committed since
         self._config: ConfigRecord | None = None
-        self.log: list[Frame] = []
+        self.log: list[Batch] = []
         """The committed history."""
         self.digests: list[bytes] = []
         """Digest after each batch of `log`."""
@@ -76,42 +60,44 @@ class Judge:
 
     # ---- sequencers ----------------------------------------------------------------------------------------------
 
-    def on_stream(self, sender: int, frame: Frame) -> None:
-        """A sequencer sends a STREAM frame: one stamps in an epoch, and (epoch, seq) names one batch for ever."""
-        if frame.aux < frame.epoch:
-            raise Violation(f"sequencer {sender} sends a batch of epoch {frame.epoch} as leader of epoch {frame.aux}")
-        if not frame.count:
+    def on_stream(self, sender: int, stream: Stream) -> None:
+        """A sequencer sends a STREAM: one stamps in an epoch, and (epoch, seq) names one batch for ever."""
+        batch, leader_epoch = stream.batch, stream.leader_epoch
+        if leader_epoch < batch.epoch:
+            raise Violation(
+                f"sequencer {sender} sends a batch of epoch {batch.epoch} as leader of epoch {leader_epoch}"
+            )
+        if not batch.count:
             return
-        batch = _batch(frame)
-        known = self._stamped.get((frame.epoch, frame.first_seq))
+        known = self._stamped.get((batch.epoch, batch.first_seq))
         if known is not None:
             if known != batch:
-                raise Violation(f"(epoch {frame.epoch}, seq {frame.first_seq}) is two batches: {known}, {batch}")
+                raise Violation(f"(epoch {batch.epoch}, seq {batch.first_seq}) is two batches: {known}, {batch}")
             return
-        owner = self._owners.setdefault(frame.epoch, sender)
-        if owner != sender or frame.aux != frame.epoch:
-            raise Violation(f"sequencers {owner} and {sender} both stamp in epoch {frame.epoch}")
-        self._check_date(frame)
-        if frame.timestamp_ns < self._stamp_times.get(frame.epoch, 0):
-            raise Violation(f"stamped time goes back at seq {frame.first_seq} of epoch {frame.epoch}")
-        if frame.epoch not in self._stamp_times:
-            self._check_opening(sender, frame)
+        owner = self._owners.setdefault(batch.epoch, sender)
+        if owner != sender or leader_epoch != batch.epoch:
+            raise Violation(f"sequencers {owner} and {sender} both stamp in epoch {batch.epoch}")
+        self._check_date(batch)
+        if batch.timestamp_ns < self._stamp_times.get(batch.epoch, 0):
+            raise Violation(f"stamped time goes back at seq {batch.first_seq} of epoch {batch.epoch}")
+        if batch.epoch not in self._stamp_times:
+            self._check_opening(sender, batch)
         # A leader that was deposed may stamp what it likes: nobody takes it.
-        if self.committed_epoch <= frame.epoch and self.log and frame.timestamp_ns < self.log[-1].timestamp_ns:
-            raise Violation(f"stamped time goes back at seq {frame.first_seq} of epoch {frame.epoch}")
-        self._stamp_times[frame.epoch] = frame.timestamp_ns
-        self._stamped[frame.epoch, frame.first_seq] = batch
+        if self.committed_epoch <= batch.epoch and self.log and batch.timestamp_ns < self.log[-1].timestamp_ns:
+            raise Violation(f"stamped time goes back at seq {batch.first_seq} of epoch {batch.epoch}")
+        self._stamp_times[batch.epoch] = batch.timestamp_ns
+        self._stamped[batch.epoch, batch.first_seq] = batch
 
-    def _check_date(self, frame: Frame) -> None:
+    def _check_date(self, batch: Batch) -> None:
         """A single clock that is far ahead drags stamped time along by what is tolerated, whosever it is."""
-        ahead_ns = frame.timestamp_ns - self._world.kernel.now_ns - self._most_ahead_ns
+        ahead_ns = batch.timestamp_ns - self._world.kernel.now_ns - self._most_ahead_ns
         if ahead_ns > TOLERANCE_NS:
-            raise Violation(f"seq {frame.first_seq} is stamped {ahead_ns // MS} ms ahead of every clock but one")
+            raise Violation(f"seq {batch.first_seq} is stamped {ahead_ns // MS} ms ahead of every clock but one")
 
-    def _check_opening(self, sender: int, frame: Frame) -> None:
-        first = frame.records.view(CONTROL)[0]
-        if first["kind"] != CommandKind.EPOCH_START or first["epoch"] != frame.epoch or first["sequencer"] != sender:
-            raise Violation(f"epoch {frame.epoch} of sequencer {sender} does not begin with its EPOCH_START")
+    def _check_opening(self, sender: int, batch: Batch) -> None:
+        first = batch.records.view(CONTROL)[0]
+        if first["kind"] != CommandKind.EPOCH_START or first["epoch"] != batch.epoch or first["sequencer"] != sender:
+            raise Violation(f"epoch {batch.epoch} of sequencer {sender} does not begin with its EPOCH_START")
 
     def on_config(self, before: ConfigRecord | None, record: ConfigRecord) -> None:
         """The config changed: the epoch never falls, and who is listed as in sync has everything."""
@@ -135,15 +121,15 @@ class Judge:
     def _give_up(self, record: ConfigRecord) -> None:
         """The cluster goes on with what one engine has: nothing else is lost, and nobody is judged by the rest."""
         disk = self._disk(record.primary)
-        kept = list(takewhile(lambda frame: disk.epoch_at(frame.last_seq) == frame.epoch, self.log))
+        kept = list(takewhile(lambda batch: disk.epoch_at(batch.last_seq) == batch.epoch, self.log))
         gone = self.log[len(kept) :]
         if not gone:
             return
         history = tuple(self.log), tuple(self.digests), dict(self.released)
         self.losses.append(Loss(gone[0].first_seq, self.committed_seq, record.accepted_epoch, *history))
         self._world.kernel.note(f"given up: seqs {gone[0].first_seq} to {self.committed_seq}")
-        for frame in gone:
-            del self._index[frame.first_seq], self._ends[frame.last_seq]
+        for batch in gone:
+            del self._index[batch.first_seq], self._ends[batch.last_seq]
         del self.log[len(kept) :], self.digests[len(kept) :]
         self.committed_seq = kept[-1].last_seq if kept else 0
         self.committed_epoch = kept[-1].epoch if kept else 0
@@ -171,17 +157,15 @@ class Judge:
         """Something became durable: it is what a sequencer stamped, and a joined journal knows its cluster."""
         if host.disk.joined and not host.disk.uuid:
             raise Violation(f"{host.name}'s journal is joined, and does not know to which cluster")
-        for frame in write.frames:
-            if self._stamped.get((frame.epoch, frame.first_seq)) != _batch(frame):
-                raise Violation(f"{host.name} journals a batch at seq {frame.first_seq} that nobody stamped")
+        for batch in write.batches:
+            if self._stamped.get((batch.epoch, batch.first_seq)) != batch:
+                raise Violation(f"{host.name} journals a batch at seq {batch.first_seq} that nobody stamped")
 
-    def on_ack(self, engine: int, frame: Frame) -> None:
+    def on_ack(self, engine: int, ack: Ack) -> None:
         """An engine acks: only what is on its disk, and never under a lower promise than before."""
-        self._on_promise(engine, frame.epoch, "acks")
-        if not frame.flags & FrameFlag.REWIND and frame.first_seq > self._disk(engine).tip_seq:
-            raise Violation(
-                f"engine {engine} acks seq {frame.first_seq}, its disk ends at {self._disk(engine).tip_seq}"
-            )
+        self._on_promise(engine, ack.epoch, "acks")
+        if not ack.rewinds and ack.acked_seq > self._disk(engine).tip_seq:
+            raise Violation(f"engine {engine} acks seq {ack.acked_seq}, its disk ends at {self._disk(engine).tip_seq}")
 
     def on_fence_answer(self, engine: int, answer: FenceAnswer) -> None:
         """An engine answers a fence: the promise is on its disk."""
@@ -230,36 +214,36 @@ class Judge:
         if committed <= compared:
             return
         grown = False
-        for frame in host.disk.frames(compared + 1):
-            if frame.last_seq > committed:
+        for batch in host.disk.batches(compared + 1):
+            if batch.last_seq > committed:
                 break
-            grown |= self._compare(host, frame)
+            grown |= self._compare(host, batch)
         self._compared[host.id] = committed
         if self.committed_seq < committed:
             raise Violation(f"{host.name} calls seq {committed} committed, its disk does not hold it")
         if grown:
             self._check_in_sync(f"{host.name} calls it committed")
 
-    def _compare(self, host: EngineHost, frame: Frame) -> bool:
+    def _compare(self, host: EngineHost, batch: Batch) -> bool:
         """Whether the batch is news."""
-        digest = host.disk.digest(frame.last_seq)
-        position = self._index.get(frame.first_seq)
+        digest = host.disk.digest(batch.last_seq)
+        position = self._index.get(batch.first_seq)
         if position is not None:
             known = self.log[position]
-            if _batch(known) != _batch(frame):
-                raise Violation(f"{host.name} has another batch at committed seq {frame.first_seq} than was committed")
+            if known != batch:
+                raise Violation(f"{host.name} has another batch at committed seq {batch.first_seq} than was committed")
             if digest is not None and digest != self.digests[position]:
-                raise Violation(f"{host.name} has another digest at committed seq {frame.last_seq}")
+                raise Violation(f"{host.name} has another digest at committed seq {batch.last_seq}")
             return False
-        if frame.first_seq != self.committed_seq + 1 or digest is None:
-            raise Violation(f"{host.name} commits seq {frame.first_seq} after seq {self.committed_seq}")
-        if self.log and frame.timestamp_ns < self.log[-1].timestamp_ns:
-            raise Violation(f"stamped time goes back at committed seq {frame.first_seq}")
-        self._index[frame.first_seq] = len(self.log)
-        self.log.append(frame)
+        if batch.first_seq != self.committed_seq + 1 or digest is None:
+            raise Violation(f"{host.name} commits seq {batch.first_seq} after seq {self.committed_seq}")
+        if self.log and batch.timestamp_ns < self.log[-1].timestamp_ns:
+            raise Violation(f"stamped time goes back at committed seq {batch.first_seq}")
+        self._index[batch.first_seq] = len(self.log)
+        self.log.append(batch)
         self.digests.append(digest)
-        self._ends[frame.last_seq] = digest
-        self.committed_seq, self.committed_epoch = frame.last_seq, frame.epoch
+        self._ends[batch.last_seq] = digest
+        self.committed_seq, self.committed_epoch = batch.last_seq, batch.epoch
         return True
 
     def _check_in_sync(self, occasion: str) -> None:
@@ -289,16 +273,16 @@ class Judge:
         if seq and self._ends.get(seq) != digest:
             raise Violation(f"{host.name} tells the state at seq {seq} of a history that was given up")
 
-    def on_release(self, host: EngineHost, frame: Frame) -> None:
+    def on_release(self, host: EngineHost, release: Release) -> None:
         """Events leave the cluster: only committed ones, and always the same ones."""
         self.on_engine_step(host)
-        if frame.aux > self.committed_seq:
-            raise Violation(f"{host.name} releases seq {frame.aux}, committed is {self.committed_seq}")
-        if not frame.count:
+        if release.last_seq > self.committed_seq:
+            raise Violation(f"{host.name} releases seq {release.last_seq}, committed is {self.committed_seq}")
+        if not release.count:
             return
-        seqs = frame.records["seq"]
+        seqs = release.events["seq"]
         starts = [0, *(np.flatnonzero(seqs[1:] != seqs[:-1]) + 1).tolist(), len(seqs)]
         for start, end in pairwise(starts):
-            seq, raw = int(seqs[start]), frame.records[start:end].tobytes()
+            seq, raw = int(seqs[start]), release.events[start:end].tobytes()
             if self.released.setdefault(seq, raw) != raw:
                 raise Violation(f"{host.name} releases other events for seq {seq} than were released before")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from lockstep.stream.frames import Frame
+from lockstep.stream.batch import Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Loss:
     last_seq: int
     epoch: int
     """Of the failover: what was told of these seqs before was told under a lower one."""
-    log: tuple[Frame, ...] = field(repr=False)
+    log: tuple[Batch, ...] = field(repr=False)
     """The committed history as it was, with what was given up at its end."""
     digests: tuple[bytes, ...] = field(repr=False)
     """After each batch of `log`."""
@@ -26,5 +26,5 @@ class Loss:
 
     def sessions(self) -> frozenset[int]:
         """Those of whose commands some were given up: what they had given behind those may come too early now."""
-        gone = (frame.records for frame in self.log if frame.first_seq >= self.first_seq)
+        gone = (batch.records for batch in self.log if batch.first_seq >= self.first_seq)
         return frozenset(session for records in gone for session in records["session_id"].tolist() if session)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from lockstep.stream.arrival import fault_of
-from lockstep.stream.frames import Frame, FrameType, decode_frame, encode_frame
+from lockstep.stream.messages import LAYOUTS, Ack, Message, Receipt, Release, Stream, Submit, decode_any, encode
 from lockstep.trials.simulation.host import Host
 from lockstep.trials.simulation.kernel import MS, US, Kernel
 from lockstep.trials.simulation.world import Violation
@@ -22,16 +22,31 @@ from lockstep.trials.simulation.world import Violation
 _KEEPALIVE_NS: Final = 1_200 * MS
 _HELD_RETRY_NS: Final = 20 * MS
 
-_CARRIES: Final = {
-    ("gateway", "sequencer"): FrameType.SUBMIT,
-    ("sequencer", "gateway"): FrameType.RECEIPT,
-    ("sequencer", "engine"): FrameType.STREAM,
-    ("engine", "engine"): FrameType.ACK,
-    ("engine", "sequencer"): FrameType.ACK,
-    ("engine", "gateway"): FrameType.RELEASE,
+_CARRIES: Final[dict[tuple[str, str], type[Message]]] = {
+    ("gateway", "sequencer"): Submit,
+    ("sequencer", "gateway"): Receipt,
+    ("sequencer", "engine"): Stream,
+    ("engine", "engine"): Ack,
+    ("engine", "sequencer"): Ack,
+    ("engine", "gateway"): Release,
 }
 
 Done = Callable[[Any, str], None]
+
+
+def _number_of(frame: Message) -> int:
+    """The seq or link number that it is about."""
+    match frame:
+        case Submit():
+            return frame.first_link_no
+        case Receipt():
+            return frame.next_link_no
+        case Stream():
+            return frame.batch.first_seq
+        case Ack():
+            return frame.acked_seq
+        case Release():
+            return frame.first_seq
 
 
 class Call:
@@ -185,9 +200,9 @@ class Network:
         """Whether the media driver of this process' machine lives."""
         return not self.driver_down and not self.mute.get(host.name, False)
 
-    def send(self, source: Host, targets: list[Host], frame: Frame) -> None:
+    def send(self, source: Host, targets: list[Host], frame: Message) -> None:
         """Send a frame on a link to each of `targets`."""
-        raw = encode_frame(frame) if self.encode else None
+        raw = encode(frame) if self.encode else None
         kernel = self.kernel
         for target in targets:
             if not target.alive or not self.has_driver(source) or not self.has_driver(target):
@@ -207,7 +222,7 @@ class Network:
                 frame if raw is None else raw,
             )  # fmt: skip
 
-    def _arrive(self, source: Host, target: Host, life: int, generation: int, message: Frame | bytes) -> None:
+    def _arrive(self, source: Host, target: Host, life: int, generation: int, message: Message | bytes) -> None:
         gone = not target.alive or target.life != life or generation != self._generation
         if gone or (self.mute and not (self.has_driver(source) and self.has_driver(target))):
             self.frames_lost += 1
@@ -215,14 +230,14 @@ class Network:
         if self._cuts and self._cuts.get((source.name, target.name)):
             self.frames_lost += 1
             return
-        frame = decode_frame(message) if isinstance(message, bytes) else message
+        frame = decode_any(message) if isinstance(message, bytes) else message
         fault = fault_of(frame, _CARRIES[source.kind, target.kind], source.id)
         if fault:
             raise Violation(f"{source.name} has sent what {target.name} drops: {fault}")
-        self.kernel.witness(target.name, frame.type, frame.first_seq)
+        self.kernel.witness(target.name, LAYOUTS[type(frame)].kind, _number_of(frame))
         target.post(frame)
 
-    def forge(self, target: Host, frame: Frame, *, link_of: Host) -> str:
+    def forge(self, target: Host, frame: Message, *, link_of: Host) -> str:
         """A frame arrives on a link that its sender did not send; why the receiver's shell drops it, if it does."""
         fault = fault_of(frame, _CARRIES[link_of.kind, target.kind], link_of.id)
         if not fault and target.alive:

@@ -4,7 +4,7 @@ from typing import Final
 
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.driver import fence_answered
-from lockstep.stream.frames import FrameError, decode_frame
+from lockstep.stream.batch import LayoutError, decode_batch
 from lockstep.trials.simulation.engine_service import ServingHost
 from lockstep.trials.simulation.host import Host
 from lockstep.trials.simulation.kernel import MS
@@ -43,11 +43,11 @@ class SequencerCalls:
                 self._host.post(ev.JournalFetchFailed(order.engine, order.epoch, failure))
                 return
             try:
-                frames = tuple(decode_frame(raw) for reply in replies for raw in reply.frames)
-            except FrameError as error:
+                batches = tuple(decode_batch(raw) for reply in replies for raw in reply.frames)
+            except LayoutError as error:
                 self._host.post(ev.JournalFetchFailed(order.engine, order.epoch, str(error)))
                 return
-            self._host.post(ev.JournalFetched(order.engine, order.epoch, frames))
+            self._host.post(ev.JournalFetched(order.engine, order.epoch, batches))
 
         def ask(target: Host, answer: Done) -> None:
             assert isinstance(target, ServingHost)

@@ -8,7 +8,7 @@ from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.ports import Beat, Ports
 from lockstep.sequencer.settings import settings_of
 from lockstep.sequencer.states import State
-from lockstep.stream.frames import Frame, FrameType
+from lockstep.stream.messages import Ack, Receipt, Stream, Submit
 from lockstep.trials.simulation.host import Host
 from lockstep.trials.simulation.kernel import MS, SECOND, START_NS
 from lockstep.trials.simulation.sequencer_calls import SequencerCalls
@@ -63,7 +63,7 @@ class SequencerHost(Host, Ports):
         )
         machine = SequencerMachine(settings, self.now_ns(), self.wall_ns())
         self.driver = SequencerDriver(machine, self, member=self.id)
-        self._frames: list[Frame] = []
+        self._frames: list[Ack | Submit] = []
         self.mute, self._driver_known = False, True
 
     def order(self, make: Callable[[int], ev.OperatorRequest]) -> None:
@@ -95,17 +95,17 @@ class SequencerHost(Host, Ports):
             self._driver_known = has_driver
             yield ev.DriverUp() if has_driver else ev.DriverDown()
         inbox, self.inbox = self.inbox, []
-        self._frames = [item for item in inbox if isinstance(item, Frame)]
-        yield from (item for item in inbox if not isinstance(item, Frame))
+        self._frames = [item for item in inbox if isinstance(item, Ack | Submit)]
+        yield from (item for item in inbox if not isinstance(item, Ack | Submit))
 
-    def poll(self, on_ack: Callable[[Frame], None], on_submit: Callable[[Frame], None]) -> int:
+    def poll(self, on_ack: Callable[[Ack], None], on_submit: Callable[[Submit], None]) -> int:
         """See `Ports`."""
         frames, self._frames = self._frames, []
         for frame in frames:
-            if frame.type is FrameType.ACK:
+            if isinstance(frame, Ack):
                 on_ack(frame)
         for frame in frames:
-            if frame.type is not FrameType.ACK:
+            if isinstance(frame, Submit):
                 on_submit(frame)
         return len(frames)
 
@@ -117,12 +117,12 @@ class SequencerHost(Host, Ports):
         """See `Ports`."""
         return self._hearing.beats()
 
-    def send_stream(self, engines: tuple[int, ...], frame: Frame) -> None:
+    def send_stream(self, engines: tuple[int, ...], frame: Stream) -> None:
         """See `Ports`."""
         self.world.judge.on_stream(self.id, frame)
         self.world.network.send(self, [self.world.host("engine", engine) for engine in engines], frame)
 
-    def send_receipt(self, gateway: int, frame: Frame) -> None:
+    def send_receipt(self, gateway: int, frame: Receipt) -> None:
         """See `Ports`."""
         self.world.network.send(self, [self.world.host("gateway", gateway)], frame)
 

@@ -8,7 +8,7 @@ from lockstep.replica.effects import FenceAnswer, JournalWrite, Notice
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.session_events import Failure
-from lockstep.stream.frames import Frame, FrameFlag, FrameType
+from lockstep.stream.messages import Ack, Message, Receipt, Release, Stream, Submit
 from lockstep.stream.records import CommandKind
 from lockstep.trials.simulation.client_host import ClientHost
 from lockstep.trials.simulation.engine_host import EngineHost
@@ -36,55 +36,62 @@ class ToldNetwork(Network):
         self._open: dict[tuple[str, str], int] = {}
         self._digests: dict[int, bytes] = {}  # by seq: the first that was acked
 
-    def send(self, source: Host, targets: list[Host], frame: Frame) -> None:
+    def send(self, source: Host, targets: list[Host], frame: Message) -> None:
         """See `Network`."""
         text = self._in_words(source, targets, frame)
         if text:
             self.narrator.tell(source.kind, str(source.id), text)
         super().send(source, targets, frame)
 
-    def _in_words(self, source: Host, targets: list[Host], frame: Frame) -> str:
-        seqs = wording.numbers(frame.first_seq, frame.last_seq)
-        match frame.type:
-            case FrameType.STREAM if frame.count:
-                if frame.records["kind"][0] == CommandKind.EPOCH_START:
-                    # What was there in an earlier epoch was another record.
-                    self._digests = {seq: digest for seq, digest in self._digests.items() if seq < frame.first_seq}
-                key = (source.name, frame.first_seq, frame.aux)
-                again = key in self._streamed
-                self._streamed.add(key)
-                if again:
-                    return f"sends seq {seqs} again, to engine {wording.listed(host.id for host in targets)}"
-                if frame.epoch < frame.aux:
-                    return f"sends seq {seqs} of epoch {frame.epoch} again, as it was stamped: not every log has it"
-                return f"stamps seq {seqs}: {wording.stamped(frame)}"
-            case FrameType.ACK if targets[0].kind == "sequencer" and frame.flags & FrameFlag.REWIND:
-                return f"asks sequencer {targets[0].id} for what follows seq {frame.first_seq}"
-            case FrameType.ACK if frame.count:
-                unjoined = bool(frame.flags & FrameFlag.UNJOINED)
-                last = int(frame.records["last_seq"][-1])
-                key_of_ack = (frame.epoch, last, unjoined)
-                if self._acked.get(source.name) == key_of_ack:
-                    return ""
-                self._acked[source.name] = key_of_ack
-                digest = wording.digest_of(frame)
-                odd = digest != self._digests.setdefault(last, digest)
-                text = f"acks seq {last} under epoch {frame.epoch}{', with ANOTHER digest' if odd else ''}"
-                return f"{text}; a journal that counts for nothing yet" if unjoined else text
-            case FrameType.RELEASE if frame.count:
-                return f"releases the events of seq {wording.numbers(frame.first_seq, frame.aux)}"
-            case FrameType.SUBMIT:
-                what = f"{wording.commands(frame.records)}, link number {seqs}"
+    def _in_words(self, source: Host, targets: list[Host], frame: Message) -> str:
+        match frame:
+            case Stream() if frame.batch.count:
+                return self._stream(source, targets, frame)
+            case Ack() if targets[0].kind == "sequencer" and frame.rewinds:
+                return f"asks sequencer {targets[0].id} for what follows seq {frame.acked_seq}"
+            case Ack() if frame.count:
+                return self._ack(source, frame)
+            case Release() if frame.count:
+                return f"releases the events of seq {wording.numbers(frame.first_seq, frame.last_seq)}"
+            case Submit():
+                numbers = wording.numbers(frame.first_link_no, frame.first_link_no + frame.count - 1)
+                what = f"{wording.commands(frame.records)}, link number {numbers}"
                 return f"submits to sequencer {targets[0].id}: {what}"
-            case FrameType.RECEIPT:
+            case Receipt():
                 return self._receipt(source, targets[0], frame)
             case _:
                 return ""
 
-    def _receipt(self, source: Host, target: Host, frame: Frame) -> str:
-        if frame.flags & FrameFlag.REWIND:
-            return f"asks {target.name} for everything from link number {frame.first_seq} on again"
-        reign = frame.timestamp_ns if frame.flags & FrameFlag.OPEN else 0
+    def _stream(self, source: Host, targets: list[Host], frame: Stream) -> str:
+        batch, leader_epoch = frame.batch, frame.leader_epoch
+        seqs = wording.numbers(batch.first_seq, batch.last_seq)
+        if batch.records["kind"][0] == CommandKind.EPOCH_START:
+            # What was there in an earlier epoch was another record.
+            self._digests = {seq: digest for seq, digest in self._digests.items() if seq < batch.first_seq}
+        key = (source.name, batch.first_seq, leader_epoch)
+        again = key in self._streamed
+        self._streamed.add(key)
+        if again:
+            return f"sends seq {seqs} again, to engine {wording.listed(host.id for host in targets)}"
+        if batch.epoch < leader_epoch:
+            return f"sends seq {seqs} of epoch {batch.epoch} again, as it was stamped: not every log has it"
+        return f"stamps seq {seqs}: {wording.stamped(batch)}"
+
+    def _ack(self, source: Host, ack: Ack) -> str:
+        last = int(ack.entries["last_seq"][-1])
+        key = (ack.epoch, last, ack.unjoined)
+        if self._acked.get(source.name) == key:
+            return ""
+        self._acked[source.name] = key
+        digest = wording.digest_of(ack)
+        odd = digest != self._digests.setdefault(last, digest)
+        text = f"acks seq {last} under epoch {ack.epoch}{', with ANOTHER digest' if odd else ''}"
+        return f"{text}; a journal that counts for nothing yet" if ack.unjoined else text
+
+    def _receipt(self, source: Host, target: Host, receipt: Receipt) -> str:
+        if receipt.rewinds:
+            return f"asks {target.name} for everything from link number {receipt.next_link_no} on again"
+        reign = receipt.reign if receipt.opens else 0
         before = self._open.get((source.name, target.name), 0)
         self._open[source.name, target.name] = reign
         if reign == before:

@@ -9,8 +9,9 @@ import numpy as np
 from lockstep.replica.log import control_records
 from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.sequencer.events import EpochCause
+from lockstep.stream.batch import Batch
 from lockstep.stream.codes import Code
-from lockstep.stream.frames import Frame
+from lockstep.stream.messages import Ack
 from lockstep.stream.records import CommandKind, Commands, EventKind
 from lockstep.v1 import orders_pb2
 
@@ -31,9 +32,9 @@ def commands(records: Commands) -> str:
     return ", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in kinds.items())
 
 
-def stamped(frame: Frame) -> str:
-    """What a STREAM frame with records brings."""
-    first = control_records(frame)[0]
+def stamped(batch: Batch) -> str:
+    """What a batch with records brings."""
+    first = control_records(batch)[0]
     match int(first["kind"]):
         case CommandKind.EPOCH_START:
             members = listed(bit for bit in range(8) if int(first["in_sync"]) >> bit & 1)
@@ -44,7 +45,7 @@ def stamped(frame: Frame) -> str:
         case CommandKind.GROW | CommandKind.GROW_REVOKED as kind:
             return f"{CommandKind(kind).name}: engine {int(first['member'])} with journal {int(first['journal'])}"
         case _:
-            return f"{commands(frame.records)}, in epoch {frame.epoch}"
+            return f"{commands(batch.records)}, in epoch {batch.epoch}"
 
 
 def config(before: ConfigRecord | None, record: ConfigRecord) -> str:
@@ -116,6 +117,6 @@ def _reports(rows: list[tuple[int, int, int]]) -> Iterable[str]:
         )
 
 
-def digest_of(frame: Frame) -> bytes:
+def digest_of(ack: Ack) -> bytes:
     """The newest digest that an ACK names."""
-    return bytes(np.asarray(frame.records["digest"][-1]).tobytes())
+    return bytes(np.asarray(ack.entries["digest"][-1]).tobytes())

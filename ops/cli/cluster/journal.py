@@ -25,7 +25,7 @@ from lockstep.ops.cli.options import (
 from lockstep.ops.cli.tables import plain_table
 from lockstep.ops.operator.archive import SUFFIX, archived_batches
 from lockstep.ops.operator.cold import ColdJournal, NoJournal
-from lockstep.ops.operator.history import EpochBegun, from_frame
+from lockstep.ops.operator.history import EpochBegun, from_batch
 from lockstep.ops.operator.journal_check import Verdict, verify
 from lockstep.ops.operator.journal_diff import Comparison, compare
 from lockstep.ops.operator.journal_listing import Listing, list_commands
@@ -33,7 +33,7 @@ from lockstep.ops.operator.salvage import NothingToSalvage, salvage
 from lockstep.replica.journal import JournalSummary
 from lockstep.replica.rocks import JournalFault
 from lockstep.runtime.output import Output
-from lockstep.stream.frames import FrameError, decode_frame
+from lockstep.stream.batch import LayoutError, decode_batch
 
 _LAST: Final = 10
 
@@ -77,7 +77,7 @@ def dump(
 ) -> int:
     """Show what a journal holds: identity, tip, promise, digest, epochs, and some of its commands.
 
-    Instead of DIR it takes an archived tail, DIR/archive/*.frames: commands that an engine gave up again.
+    Instead of DIR it takes an archived tail, DIR/archive/*.batches: commands that an engine gave up again.
 
     With --json: every field of each command (`fields`), of each of its events (--events) and of the batches that they
     were stamped in, enough to build the journal again. Integers of 64 bits are texts.
@@ -92,12 +92,12 @@ def dump(
         try:
             epochs = _epochs(journal)
             listing = list_commands(
-                map(decode_frame, journal.raw_batches(start)),
+                map(decode_batch, journal.raw_batches(start)),
                 start,
                 limit,
                 journal.events if with_events else lambda _: None,
             )
-        except FrameError as error:
+        except LayoutError as error:
             raise Failure(
                 f"{directory}: an entry is damaged: {error}; `journal verify` says where, and the engine can be "
                 "brought back with `lockstep cluster reinit`"
@@ -182,7 +182,7 @@ def _dump_archive(console: Console, path: Path, from_seq: int | None, limit: int
         )
     try:
         batches = list(archived_batches(path))
-    except FrameError as error:
+    except LayoutError as error:
         raise Failure(f"{path}: {error}; read what is whole of it in {path.with_suffix('.jsonl')}") from error
     count = sum(batch.count for batch in batches)
     last = batches[-1].last_seq if batches else 0
@@ -197,7 +197,7 @@ def _epochs(journal: ColdJournal) -> tuple[EpochBegun, ...]:
     found = []
     for entry in journal.summary.epochs:
         raw = next(journal.raw_batches(entry.first_seq), None)
-        begun = from_frame(decode_frame(raw)) if raw is not None else None
+        begun = from_batch(decode_batch(raw)) if raw is not None else None
         if begun is not None and begun.epoch == entry.epoch:
             found.append(begun)
     return tuple(found)
@@ -302,7 +302,7 @@ def diff(left: Path, right: Path, config_path: Path, json_file: Output | None) -
             )
         try:
             found = compare(one, other)
-        except FrameError as error:
+        except LayoutError as error:
             raise Failure(f"an entry is damaged: {error}; `journal verify` on each directory says which") from error
         names = (one.name, other.name)
     console.print(

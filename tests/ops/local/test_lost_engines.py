@@ -85,7 +85,7 @@ def journals(data_dir: Path) -> list[list[bytes]]:
     found = []
     for member in ENGINES:
         journal = Journal(data_dir / f"engine-{member}", member)
-        found.append(list(journal.raw_frames(1)))
+        found.append(list(journal.raw_batches(1)))
         journal.close()
     return found
 

@@ -14,7 +14,7 @@ from lockstep.replica.journal import Journal
 from lockstep.runtime import config
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.runtime.told_mark import ToldMark
-from lockstep.stream.frames import FrameType, frame
+from lockstep.stream.batch import stamp_batch
 from lockstep.stream.records import COMMAND
 from lockstep.stream.told import Told
 
@@ -33,7 +33,7 @@ def make_engine(
 ) -> None:
     journal = Journal(data_dir / f"engine-{member}", member)
     records = np.zeros(count, COMMAND)
-    stamped = frame(FrameType.STREAM, sender=0, epoch=epoch, first_seq=1, records=records, timestamp_ns=1)
+    stamped = stamp_batch(records, epoch=epoch, first_seq=1, timestamp_ns=1)
     write = JournalWrite((stamped,), (EpochEntry(epoch, 1),), (promise, 1), uuid, joined=joined)
     journal.write(write, sync=True)
     journal.close()
@@ -105,7 +105,7 @@ def grow(data_dir: Path, member: int, *, to: int) -> None:
     journal = Journal(data_dir / f"engine-{member}", member)
     for seq in range(journal.summary().tip_seq + 1, to + 1):
         records = np.zeros(1, COMMAND)
-        one = frame(FrameType.STREAM, sender=0, epoch=3, first_seq=seq, records=records, timestamp_ns=seq)
+        one = stamp_batch(records, epoch=3, first_seq=seq, timestamp_ns=seq)
         journal.write(JournalWrite((one,)), sync=True)
     # As a kill leaves it: not closed in order.
     shutil.copytree(data_dir / f"engine-{member}", data_dir / "copy")

@@ -15,17 +15,18 @@ from lockstep.sequencer.figures import SequencerFigures
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.settings import settings_of
 from lockstep.sequencer.window import control_record
+from lockstep.stream.batch import stamp_batch
 from lockstep.stream.codes import Code
 from lockstep.stream.digest import Digest
-from lockstep.stream.frames import Frame, FrameType, frame
-from lockstep.stream.records import COMMAND, EVENT, CommandKind, Commands
+from lockstep.stream.messages import Release, Stream
+from lockstep.stream.records import COMMAND, EVENT, CommandKind, Commands, no_events
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
 
 
-def stream(first_seq: int, count: int, *, epoch: int = 1, leader_epoch: int = 1) -> Frame:
+def stream(first_seq: int, count: int, *, epoch: int = 1, leader_epoch: int = 1) -> Stream:
     records = np.zeros(count, COMMAND)
-    return frame(FrameType.STREAM, sender=1, epoch=epoch, first_seq=first_seq, records=records, aux=leader_epoch)
+    return Stream(1, leader_epoch, 0, stamp_batch(records, epoch=epoch, first_seq=first_seq, timestamp_ns=0))
 
 
 def commands(session: int, first: int, count: int) -> Commands:
@@ -35,8 +36,8 @@ def commands(session: int, first: int, count: int) -> Commands:
     return made
 
 
-def release(epoch: int) -> Frame:
-    return frame(FrameType.RELEASE, sender=1, epoch=epoch, first_seq=1)
+def release(epoch: int) -> Release:
+    return Release(1, epoch, 0, 1, 0, 0, no_events())
 
 
 def test_frames_sent_again_and_those_of_former_reigns_are_not_counted_as_stamped() -> None:
@@ -50,7 +51,7 @@ def test_frames_sent_again_and_those_of_former_reigns_are_not_counted_as_stamped
 def test_the_first_record_of_an_epoch_tells_its_cause(cause: EpochCause) -> None:
     figures = SequencerFigures()
     start = control_record(CommandKind.EPOCH_START, epoch=3, in_sync_bits=6, primary=1, sequencer=1, cause=int(cause))
-    figures.on_stream(frame(FrameType.STREAM, sender=1, epoch=3, first_seq=1, records=start, aux=3))
+    figures.on_stream(Stream(1, 3, 0, stamp_batch(start, epoch=3, first_seq=1, timestamp_ns=0)))
     figures.on_stream(stream(2, 5, epoch=3, leader_epoch=3))
     assert figures.epochs == {other.name.lower(): int(other is cause) for other in EpochCause}
 
@@ -72,9 +73,9 @@ def test_the_primary_times_each_command_until_its_release() -> None:
     figures = EngineFigures()
     figures.on_acked((applied(1, 3), applied(4, 8)), Role.PRIMARY)
     rows = np.zeros(3, EVENT)
-    figures.on_released((frame(FrameType.RELEASE, sender=1, epoch=1, first_seq=1, records=rows, aux=7),))
+    figures.on_released((Release(1, 1, 0, 1, 7, 0, rows),))
     assert sum(figures.release.latencies.counts) == 0
-    figures.on_released((frame(FrameType.RELEASE, sender=1, epoch=1, first_seq=8, records=rows, aux=8),))
+    figures.on_released((Release(1, 1, 0, 8, 8, 0, rows),))
     assert sum(figures.release.latencies.counts) == 8
     assert (figures.commands, figures.batches) == (8, 2)
 
@@ -88,7 +89,7 @@ def test_an_engine_that_is_not_primary_waits_for_no_release() -> None:
 
 def test_an_empty_release_times_nothing() -> None:
     figures = EngineFigures()
-    figures.on_released((frame(FrameType.RELEASE, sender=1, epoch=1, first_seq=1),))
+    figures.on_released((Release(1, 1, 0, 1, 0, 0, no_events()),))
     assert sum(figures.stamp_to_release.counts) == 0
 
 

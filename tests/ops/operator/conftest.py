@@ -14,8 +14,8 @@ from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import AppliedBatch, JournalWrite
 from lockstep.replica.journal import Journal
 from lockstep.sequencer.window import control_record
+from lockstep.stream.batch import Batch, stamp_batch
 from lockstep.stream.digest import GENESIS, next_digest
-from lockstep.stream.frames import Frame, FrameType, frame
 from lockstep.stream.records import (
     ADMIN,
     COMMAND,
@@ -87,24 +87,16 @@ def make_journal(tmp_path: Path) -> MakeJournal:
         orders: int = 20,
         uuid: str = "u",
         alter: Callable[[int, Commands], Commands] = lambda _, records: records,
-        forge: Callable[[int, Frame], Frame | None] = lambda _, made: made,
+        forge: Callable[[int, Batch], Batch | None] = lambda _, made: made,
         tell: Callable[[int, Events], Events] = lambda _, events: events,
     ) -> Path:
         journal = Journal(tmp_path / name, member)
         engine, digest, seq = ReferenceEngine(), GENESIS, 1
         for records in _commands(orders):
             batch = alter(seq, records)
-            made = frame(FrameType.STREAM, sender=1, epoch=1, first_seq=seq, records=batch, timestamp_ns=10**9 + seq)
+            made = stamp_batch(batch, epoch=1, first_seq=seq, timestamp_ns=10**9 + seq)
             events = tell(seq, engine.apply(made.records, first_seq=seq, timestamp_ns=made.timestamp_ns))
-            digest = next_digest(
-                digest,
-                epoch=1,
-                first_seq=seq,
-                count=made.count,
-                timestamp_ns=made.timestamp_ns,
-                commands=memoryview(made.records.view(np.uint8)),
-                events=memoryview(events.view(np.uint8)),
-            )
+            digest = next_digest(digest, made.raw, memoryview(events.view(np.uint8)))
             written = forge(seq, made)
             if written is not None:
                 epochs = (EpochEntry(1, 1),) if seq == 1 else ()

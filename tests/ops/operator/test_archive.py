@@ -9,7 +9,7 @@ from lockstep.ops.operator.archive import archived_batches
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
-from lockstep.stream.frames import FrameError, FrameType, frame
+from lockstep.stream.batch import LayoutError, stamp_batch
 from lockstep.stream.records import ADMIN, COMMAND, CommandKind
 
 
@@ -20,9 +20,7 @@ def archive(tmp_path):
     for first_seq in (1, 3, 5):
         records = np.zeros(2, dtype=ADMIN)
         records["kind"], records["name"], records["account"] = CommandKind.DEFINE_ACCOUNT, b"A", first_seq
-        made = frame(
-            FrameType.STREAM, sender=0, epoch=1, first_seq=first_seq, records=records.view(COMMAND), timestamp_ns=9
-        )
+        made = stamp_batch(records.view(COMMAND), epoch=1, first_seq=first_seq, timestamp_ns=9)
         frames.append(made)
     journal = Journal(tmp_path / "engine-1", 1)
     journal.write(JournalWrite(tuple(frames), (EpochEntry(1, 1),)), sync=True)
@@ -37,7 +35,7 @@ def test_archived_tail_is_read_back(archive):
 
 def test_tail_that_is_cut_short_is_noticed(archive):
     archive.write_bytes(archive.read_bytes()[:-1])
-    with pytest.raises(FrameError, match="cut short"):
+    with pytest.raises(LayoutError, match="cut short"):
         list(archived_batches(archive))
 
 

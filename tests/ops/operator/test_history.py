@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from lockstep.ops.operator.history import EpochBegun, from_entry, from_frame, join
+from lockstep.ops.operator.history import EpochBegun, from_batch, from_entry, join
 from lockstep.sequencer.events import EpochCause
 from lockstep.sequencer.window import control_record
-from lockstep.stream.frames import FrameType, frame
+from lockstep.stream.batch import stamp_batch
 from lockstep.stream.records import CommandKind, members_to_bits
 from lockstep.v1 import cluster_pb2
 
@@ -18,7 +18,7 @@ def journaled(kind: CommandKind, cause: EpochCause = EpochCause.PRIMARY_LOST) ->
     record = control_record(
         kind, epoch=3, in_sync_bits=members_to_bits((2,)), primary=2, sequencer=1, member=0, cause=int(cause)
     )
-    return from_frame(frame(FrameType.STREAM, sender=1, epoch=3, first_seq=17, records=record, timestamp_ns=5))
+    return from_batch(stamp_batch(record, epoch=3, first_seq=17, timestamp_ns=5))
 
 
 def test_an_epoch_is_read_from_its_first_record() -> None:

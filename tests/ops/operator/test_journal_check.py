@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,9 @@ from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.sequencer.window import control_record
-from lockstep.stream.frames import FrameType, encode_frame, frame
+from lockstep.stream.batch import stamp_batch
 from lockstep.stream.records import CommandKind
+from tests.restamped import restamped
 
 MakeJournal = Callable[..., Path]
 LAST = 23
@@ -52,7 +52,7 @@ def test_a_changed_quantity_is_found_by_its_outcome(make_journal: MakeJournal) -
             return made
         records = made.records.copy()
         records["quantity_lots"][1] += 1
-        return replace(made, records=records)
+        return restamped(made, records=records)
 
     assert_fault(judge(make_journal("engine-1", forge=forge)), 8, "executes to digest")
 
@@ -60,7 +60,7 @@ def test_a_changed_quantity_is_found_by_its_outcome(make_journal: MakeJournal) -
 def test_a_changed_byte_is_found_by_its_crc(make_journal: MakeJournal) -> None:
     directory = make_journal("engine-1")
     journal = Journal(directory, 1)
-    entry = bytearray(next(journal.raw_frames(12)))
+    entry = bytearray(next(journal.raw_batches(12)))
     entry[100] ^= 1
     journal._commands.put((12).to_bytes(8, "big"), bytes(entry))
     journal.close()
@@ -80,7 +80,7 @@ def test_a_lost_end_is_found_by_what_the_engine_had_executed(make_journal: MakeJ
 
 
 def test_a_stamp_that_falls_is_found(make_journal: MakeJournal) -> None:
-    made = make_journal("engine-1", forge=lambda seq, made: replace(made, timestamp_ns=5) if seq == 8 else made)
+    made = make_journal("engine-1", forge=lambda seq, made: restamped(made, timestamp_ns=5) if seq == 8 else made)
     assert_fault(judge(made), 8, "stamp falls")
 
 
@@ -98,7 +98,7 @@ def test_an_epoch_without_its_start_is_found(make_journal: MakeJournal) -> None:
 
 def append_epoch(directory: Path, *, kind: CommandKind = CommandKind.EPOCH_START, listed: int = LAST + 1) -> None:
     record = control_record(kind, epoch=2, in_sync_bits=2, primary=1, sequencer=1)
-    made = frame(FrameType.STREAM, sender=1, epoch=2, first_seq=LAST + 1, records=record, timestamp_ns=2 * 10**9)
+    made = stamp_batch(record, epoch=2, first_seq=LAST + 1, timestamp_ns=2 * 10**9)
     journal = Journal(directory, 1)
     journal.write(JournalWrite((made,), (EpochEntry(2, listed),)), sync=True)
     journal.close()
@@ -124,7 +124,7 @@ def test_reading_leaves_a_journal_as_it_was(make_journal: MakeJournal) -> None:
     with ColdJournal(directory) as journal:
         entries = list(journal.raw_batches())
     reopened = Journal(directory, 1)
-    assert [encode_frame(kept) for kept in reopened.frames(1)] == entries
+    assert [kept.raw for kept in reopened.batches(1)] == entries
     assert reopened.incarnation == 2
     with pytest.raises(EnvironmentFault, match=r"in use by process"):
         _open_elsewhere(directory)

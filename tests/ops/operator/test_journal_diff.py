@@ -1,11 +1,11 @@
 """Where two journals part."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from lockstep.ops.operator.cold import ColdJournal
 from lockstep.ops.operator.journal_diff import Comparison, Kind, compare
+from tests.restamped import restamped
 
 MakeJournal = Callable[..., Path]
 
@@ -41,7 +41,7 @@ def test_the_first_other_command_is_found_inside_its_batch(make_journal: MakeJou
 
 def test_equal_commands_under_other_stamps_are_told_apart(make_journal: MakeJournal) -> None:
     def forge(seq: int, made):
-        return replace(made, timestamp_ns=made.timestamp_ns + 1) if seq == 12 else made
+        return restamped(made, timestamp_ns=made.timestamp_ns + 1) if seq == 12 else made
 
     found = compared(make_journal("engine-1"), make_journal("engine-2", forge=forge))
     assert found.difference is not None

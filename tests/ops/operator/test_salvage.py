@@ -77,8 +77,8 @@ def test_what_can_be_read_is_kept_under_a_new_identity_that_is_not_joined(yard: 
     journal = Journal(spoilt, 1)
     summary = journal.summary()
     assert (summary.tip_seq, summary.joined) == (done.tip.seq, False)
-    kept = tuple(journal.raw_frames(1))
-    assert kept == yard.held.frames[: len(kept)]
+    kept = tuple(journal.raw_batches(1))
+    assert kept == yard.held.batches[: len(kept)]
     machine = restore(journal, ReplicaOptions(1, (1, 2)), ReferenceEngine, lambda: None)
     assert machine.standing.applied_seq == done.tip.seq
     assert not machine.standing.joined

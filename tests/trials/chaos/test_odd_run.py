@@ -6,7 +6,7 @@ from random import Random
 import numpy as np
 
 from lockstep.runtime.topology import LinkKind
-from lockstep.stream.frames import FrameType, frame
+from lockstep.stream.messages import Submit
 from lockstep.stream.records import COMMAND
 from lockstep.trials.chaos.odd_neighbour import Moment, fits_in_every_field
 from lockstep.trials.chaos.odd_run import OddPlan, run
@@ -26,7 +26,9 @@ def test_a_cluster_trades_on_through_odd_frames_on_every_link() -> None:
 def test_what_is_right_in_every_field_is_not_sent() -> None:
     moment = Moment(epoch=4, tip=100, committed=99, digest=b"", incarnations={1: 7})
     records = np.zeros(1, dtype=COMMAND)
-    word = frame(FrameType.SUBMIT, sender=1, epoch=4, first_seq=50, records=records, timestamp_ns=4, aux=7)
+    word = Submit(
+        sender=1, view_epoch=4, reign=4, first_link_no=50, incarnation=7, administrative=False, records=records
+    )
     assert fits_in_every_field(word, moment)
-    assert not fits_in_every_field(replace(word, aux=8), moment)
-    assert not fits_in_every_field(replace(word, first_seq=2**40), moment)
+    assert not fits_in_every_field(replace(word, incarnation=8), moment)
+    assert not fits_in_every_field(replace(word, first_link_no=2**40), moment)

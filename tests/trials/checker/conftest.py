@@ -12,8 +12,8 @@ from lockstep.engine.reference import ReferenceEngine
 from lockstep.gateway.reports import REPORT_COLUMNS, route, shared_columns
 from lockstep.reconciler.proof import Balances
 from lockstep.rows import COMMAND_DTYPES
+from lockstep.stream.batch import decode_batch, stamp_batch
 from lockstep.stream.digest import GENESIS, next_digest
-from lockstep.stream.frames import Frame, FrameType, decode_frame, encode_frame, frame
 from lockstep.stream.records import (
     ADMIN,
     COMMAND,
@@ -75,17 +75,9 @@ def execute(name: str, journal: Sequence[bytes]) -> EngineEvidence:
     digest = GENESIS
     events = []
     for raw in journal:
-        batch = decode_frame(raw)
+        batch = decode_batch(raw)
         caused = engine.apply(batch.records, first_seq=batch.first_seq, timestamp_ns=batch.timestamp_ns)
-        digest = next_digest(
-            digest,
-            epoch=batch.epoch,
-            first_seq=batch.first_seq,
-            count=batch.count,
-            timestamp_ns=batch.timestamp_ns,
-            commands=batch.records.tobytes(),
-            events=caused.tobytes(),
-        )
+        digest = next_digest(digest, batch.raw, caused.tobytes())
         events.append(caused)
     accounts = engine.accounts()
     lots = {(a.account, p.instrument): p.quantity_lots for a in accounts for p in a.positions if p.quantity_lots}
@@ -139,10 +131,7 @@ def _orders(chance: random.Random, session_id: int, numbers: range) -> Commands:
 
 def stamped(records: Commands, *, epoch: int, first_seq: int, timestamp_ns: int) -> bytes:
     """A journaled batch."""
-    batch: Frame = frame(
-        FrameType.STREAM, sender=0, epoch=epoch, first_seq=first_seq, records=records, timestamp_ns=timestamp_ns
-    )
-    return encode_frame(batch)
+    return stamp_batch(records, epoch=epoch, first_seq=first_seq, timestamp_ns=timestamp_ns).raw
 
 
 def heard(session_id: int, events: Events, heard_ns: int) -> np.ndarray:
@@ -188,7 +177,7 @@ def good_run() -> Run:
     for session, account in SESSIONS.items():
         parts = []
         for turn, raw in enumerate(journal[2:]):
-            batch = decode_frame(raw)
+            batch = decode_batch(raw)
             caused = first.events[(first.events["seq"] >= batch.first_seq) & (first.events["seq"] <= batch.last_seq)]
             parts.append(heard(session, caused, turn * BATCH_NS + SENT_TO_HEARD_NS))
         histories.append(SessionHistory(session, account, np.concatenate(sent[session]), np.concatenate(parts)))

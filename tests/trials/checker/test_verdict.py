@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from lockstep.reconciler.proof import Balances
-from lockstep.stream.frames import decode_frame, encode_frame
+from lockstep.stream.batch import decode_batch
 from lockstep.stream.records import CommandKind, EventKind
 from lockstep.trials.checker.promises import Promise
+from tests.restamped import restamped
 
 
 def test_a_run_without_faults_keeps_every_promise(good_run: Any) -> None:
@@ -121,9 +122,9 @@ def test_a_command_that_a_replica_executed_twice_is_found(good_run: Any) -> None
 
 def test_a_repeated_command_in_the_journal_is_no_second_execution(good_run: Any) -> None:
     journal = good_run.replicas[0].journal
-    last = decode_frame(journal[-1])
-    again = replace(last, first_seq=last.last_seq + 1)
-    assert good_run.with_journal((*journal, encode_frame(again))).broken() == set()
+    last = decode_batch(journal[-1])
+    again = restamped(last, first_seq=last.last_seq + 1)
+    assert good_run.with_journal((*journal, again.raw)).broken() == set()
 
 
 def test_a_fill_that_was_told_twice_is_found(good_run: Any) -> None:
@@ -166,14 +167,14 @@ def test_a_replica_that_executed_a_sessions_numbers_in_another_order_is_found(go
 @pytest.mark.parametrize("place", [0, 17, -1])
 def test_a_journal_with_other_bytes_is_found(good_run: Any, place: int) -> None:
     journal = list(good_run.replicas[1].journal)
-    batch = decode_frame(journal[place])
-    journal[place] = encode_frame(replace(batch, timestamp_ns=batch.timestamp_ns + 1))
+    batch = decode_batch(journal[place])
+    journal[place] = restamped(batch, timestamp_ns=batch.timestamp_ns + 1).raw
     assert good_run.with_replica(journal=tuple(journal)).broken() == {"one_stream"}
 
 
 def test_a_replica_that_started_from_a_snapshot_holds_only_what_came_after(good_run: Any) -> None:
     journal, events = good_run.replicas[1].journal, good_run.replicas[1].events
-    begin = decode_frame(journal[12]).first_seq
+    begin = decode_batch(journal[12]).first_seq
     later = good_run.with_replica(journal=journal[12:], events=events[events["seq"] >= begin])
     assert later.broken() == set()
     assert good_run.with_replica(journal=journal[12:]).broken() == {"one_history"}
@@ -184,8 +185,8 @@ def test_a_replica_that_started_from_a_snapshot_holds_only_what_came_after(good_
 
 def test_a_journal_whose_batches_begin_elsewhere_is_found(good_run: Any) -> None:
     journal, events = list(good_run.replicas[1].journal[12:]), good_run.replicas[1].events
-    batch = decode_frame(journal[0])
-    journal[0] = encode_frame(replace(batch, first_seq=batch.first_seq + 1, records=batch.records[1:]))
+    batch = decode_batch(journal[0])
+    journal[0] = restamped(batch, first_seq=batch.first_seq + 1, records=batch.records[1:]).raw
     spoilt = good_run.with_replica(journal=tuple(journal), events=events[events["seq"] > batch.first_seq])
     assert spoilt.broken() == {"one_stream"}
 
@@ -206,7 +207,7 @@ def test_a_gap_in_the_stream_is_found(good_run: Any) -> None:
 def test_time_that_goes_back_and_epochs_that_change_unsaid_are_found(good_run: Any, field: str, value: int) -> None:
     wrong: dict[str, Any] = {field: value}
     journal = list(good_run.replicas[0].journal)
-    journal[20] = encode_frame(replace(decode_frame(journal[20]), **wrong))
+    journal[20] = restamped(decode_batch(journal[20]), **wrong).raw
     run = replace(good_run, replicas=tuple(replace(replica, journal=tuple(journal)) for replica in good_run.replicas))
     assert "one_stream" in run.broken()
 

@@ -56,7 +56,7 @@ from lockstep.stream import arrival
 from lockstep.stream.codes import Code
 from lockstep.stream.content import contents_of
 from lockstep.stream.digest import GENESIS, next_digest
-from lockstep.stream.frames import FrameType
+from lockstep.stream.messages import Release, Submit
 from lockstep.stream.records import CommandKind
 from lockstep.stream.told import Told
 from lockstep.trials.simulation import accepted_loss, callers, engine_snapshots, enquiries, snapshot_round
@@ -67,8 +67,9 @@ from lockstep.trials.simulation.engine_host import EngineHost
 from lockstep.trials.simulation.run import simulate
 from lockstep.trials.simulation.sequencer_host import SequencerHost
 from lockstep.v1 import replication_pb2
+from tests.restamped import restamped
 
-_REAL_ACK = Standing.ack_frame
+_REAL_ACK = Standing.ack
 Plant = Callable[[pytest.MonkeyPatch], None]
 BUGS: dict[str, tuple[tuple[int, ...], Plant]] = {}
 
@@ -251,7 +252,7 @@ def gateway_forgets_what_is_unanswered(patch: pytest.MonkeyPatch) -> None:
 
 @bug(3)
 def digest_not_chained(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(execution, "next_digest", lambda _previous, **stamp: next_digest(GENESIS, **stamp))
+    patch.setattr(execution, "next_digest", lambda _previous, batch, events: next_digest(GENESIS, batch, events))
 
 
 @bug(60)
@@ -288,8 +289,8 @@ def takeover_under_the_same_epoch(patch: pytest.MonkeyPatch) -> None:
 def recovered_batches_stamped_anew(patch: pytest.MonkeyPatch) -> None:
     real = Window.recover
 
-    def recover(self: Window, frames: Any) -> None:
-        real(self, tuple(replace(one, epoch=self.epoch) for one in frames))
+    def recover(self: Window, batches: Any) -> None:
+        real(self, tuple(restamped(one, epoch=self.epoch) for one in batches))
 
     patch.setattr(Window, "recover", recover)
 
@@ -306,10 +307,10 @@ def lower_epoch_accepted(patch: pytest.MonkeyPatch) -> None:
     def on_stream(self: ReplicaMachine, received: Any, out: Any) -> None:
         # Whoever sends it, a frame that fits is taken.
         own = self.standing
-        if received.aux < own.promised and received.sender != own.promised_to:
+        if received.leader_epoch < own.promised and received.sender != own.promised_to:
             own.head.follows = received.sender
             promised = own.promised, own.promised_to
-            own.promised, own.promised_to = received.aux, received.sender
+            own.promised, own.promised_to = received.leader_epoch, received.sender
             real(self, received, out)
             own.promised, own.promised_to = max(promised, (own.promised, own.promised_to))
         else:
@@ -405,13 +406,13 @@ def silent_engine_not_removed_before_opening(patch: pytest.MonkeyPatch) -> None:
 def blank_journal_believed(patch: pytest.MonkeyPatch) -> None:
     real = ReplicaDriver._answer_fence
     patch.setattr(ReplicaDriver, "_answer_fence", lambda self, said: real(self, replace(said, blank=False)))
-    patch.setattr(Standing, "ack_frame", _joined_ack)
+    patch.setattr(Standing, "ack", _joined_ack)
 
 
-def _joined_ack(self: Standing, entries: Any, flags: int = 0) -> Any:
+def _joined_ack(self: Standing, entries: Any, *, rewinds: bool = False) -> Any:
     joined, self.joined = self.joined, True
     try:
-        return _REAL_ACK(self, entries, flags)
+        return _REAL_ACK(self, entries, rewinds=rewinds)
     finally:
         self.joined = joined
 
@@ -572,13 +573,13 @@ def gateway_that_is_behind_tells_again_what_its_client_has_seen(patch: pytest.Mo
 
 @bug(20, act=4)
 def submit_kinds_not_checked(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(arrival._CHECKS, FrameType.SUBMIT, lambda _received: "")
+    patch.setitem(arrival._CHECKS, Submit, lambda _received: "")
 
 
 @bug(20, act=4)
 def incarnation_believed_without_its_gateway(patch: pytest.MonkeyPatch) -> None:
     real = SequencerIntake.on_submit
-    believed = lambda self, submitted, reign, _said: real(self, submitted, reign, submitted.aux)  # noqa: E731
+    believed = lambda self, submitted, reign, _said: real(self, submitted, reign, submitted.incarnation)  # noqa: E731
     patch.setattr(SequencerIntake, "on_submit", believed)
 
 
@@ -600,12 +601,12 @@ def digest_believed_without_asking(patch: pytest.MonkeyPatch) -> None:
 
 @bug(20, act=4)
 def release_believed_beyond_its_events(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(arrival._CHECKS, FrameType.RELEASE, lambda _received: "")
+    patch.setitem(arrival._CHECKS, Release, lambda _received: "")
 
 
 @bug(20, act=4)
 def promise_on_a_heartbeats_word_alone(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Standing, "may_lead", lambda self, received: self.explained(received.aux, received.sender))
+    patch.setattr(Standing, "may_lead", lambda self, received: self.explained(received.leader_epoch, received.sender))
 
 
 def find(seeds: Iterable[int]) -> str:

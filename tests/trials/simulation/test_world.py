@@ -6,8 +6,9 @@ import pytest
 from lockstep.replica.effects import JournalWrite
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.config_record import plan_bootstrap, plan_takeover
-from lockstep.stream.frames import Frame, FrameType, frame
-from lockstep.stream.records import COMMAND
+from lockstep.stream.batch import stamp_batch
+from lockstep.stream.messages import Stream
+from lockstep.stream.records import COMMAND, no_commands
 from lockstep.trials.simulation.cluster import Cluster
 from lockstep.trials.simulation.kernel import MS, START_NS, Kernel
 from lockstep.trials.simulation.world import Violation
@@ -24,9 +25,9 @@ def cluster() -> Cluster:
     return made
 
 
-def beat(seq: int) -> Frame:
+def beat(seq: int) -> Stream:
     """An empty STREAM frame."""
-    return frame(FrameType.STREAM, sender=1, epoch=1, first_seq=seq, aux=1)
+    return Stream(1, 1, 0, stamp_batch(no_commands(), epoch=1, first_seq=seq, timestamp_ns=0))
 
 
 def run(cluster: Cluster, ms: int) -> None:
@@ -38,7 +39,7 @@ def test_link_keeps_the_order_of_its_frames(cluster: Cluster) -> None:
     for seq in range(1, 101):
         cluster.network.send(cluster.sequencers[0], [cluster.engines[0]], beat(seq))
     run(cluster, 100)
-    assert [came.first_seq for came in cluster.engines[0].inbox] == list(range(1, 101))
+    assert [came.batch.first_seq for came in cluster.engines[0].inbox] == list(range(1, 101))
 
 
 def test_frames_for_a_former_life_are_lost(cluster: Cluster) -> None:
@@ -85,7 +86,7 @@ def test_silent_swap_is_ambiguous_and_was_done(cluster: Cluster) -> None:
 
 def test_disk_forgets_events_and_keeps_frames_when_the_process_dies(cluster: Cluster) -> None:
     disk = cluster.engines[0].disk
-    stamped = frame(FrameType.STREAM, sender=0, epoch=1, first_seq=1, records=np.zeros(3, COMMAND), timestamp_ns=5)
+    stamped = stamp_batch(np.zeros(3, COMMAND), epoch=1, first_seq=1, timestamp_ns=5)
     disk.write(JournalWrite((stamped,), promise=(1, 1), cluster_uuid="u"))
     disk.forget_volatile(False)
     assert disk.tip_seq == 3
@@ -97,10 +98,10 @@ def test_disk_forgets_events_and_keeps_frames_when_the_process_dies(cluster: Clu
 
 def test_judge_sees_two_sequencers_in_one_epoch(cluster: Cluster) -> None:
     record = np.zeros(1, COMMAND)
-    one = frame(FrameType.STREAM, sender=1, epoch=1, first_seq=1, records=record, aux=1)
+    one = Stream(1, 1, 0, stamp_batch(record, epoch=1, first_seq=1, timestamp_ns=0))
     with pytest.raises(Violation, match="does not begin with its EPOCH_START"):
         cluster.judge.on_stream(1, one)
-    other = frame(FrameType.STREAM, sender=2, epoch=1, first_seq=1, records=record, aux=1)
+    other = Stream(2, 1, 0, stamp_batch(record, epoch=1, first_seq=1, timestamp_ns=0))
     with pytest.raises(Violation, match="both stamp in epoch 1"):
         cluster.judge.on_stream(2, other)
 

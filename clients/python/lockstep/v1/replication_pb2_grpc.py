@@ -72,7 +72,7 @@ class ReplicationServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FetchJournal(self, request, context):
-        """Stamped batches as journal frames, from the one that holds `from_seq` on, up to the journal's tip of the moment.
+        """Stamped batches as they lie in the journal, from the one that holds `from_seq` on, up to the journal's tip of the moment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -15,9 +15,10 @@ from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.ops.operator.record_json import batch_from_json, command_from_json, event_from_json
 from lockstep.replica.journal import Journal
+from lockstep.stream.batch import Batch, decode_batch, stamp_batch
 from lockstep.stream.digest import GENESIS, next_digest
-from lockstep.stream.frames import Frame, FrameType, decode_frame, encode_frame, frame
 from lockstep.stream.records import COMMAND, CommandKind
+from tests.restamped import restamped
 
 from .conftest import Operate
 
@@ -46,12 +47,10 @@ def copies(stopped: Path, tmp_path: Path) -> tuple[Path, Path]:
 def forge(directory: Path) -> int:
     """Change an order's quantity in the journal, with a correct CRC; its seq."""
     journal = Journal(directory, 0)
-    batch = next(made for made in map(decode_frame, journal.raw_frames(4)) if (made.records["kind"] == 1).any())
+    batch = next(made for made in map(decode_batch, journal.raw_batches(4)) if (made.records["kind"] == 1).any())
     records = batch.records.copy()
     records["quantity_lots"] += 1
-    changed = encode_frame(
-        type(batch)(batch.type, batch.sender, batch.epoch, batch.first_seq, records, batch.timestamp_ns)
-    )
+    changed = restamped(batch, records=records).raw
     journal._commands.put(batch.first_seq.to_bytes(8, "big"), changed)
     journal.close()
     return batch.first_seq
@@ -86,7 +85,7 @@ def test_a_journal_that_was_cut_is_not_called_sound(bare: Operate, copies: tuple
     shutil.rmtree(directory / "derived")
     journal = Journal(directory, 0)
     tip = journal.summary().tip_seq
-    last = list(map(decode_frame, journal.raw_frames(1)))[-1]
+    last = list(map(decode_batch, journal.raw_batches(1)))[-1]
     journal._commands.delete(last.first_seq.to_bytes(8, "big"))
     journal.close()
     done = bare("journal", "verify", directory)
@@ -117,7 +116,7 @@ def test_directories_that_hold_no_journal_or_another_clusters_are_named(
     assert (done.code, "are of different clusters" in done.text) == (2, True)
 
 
-def rebuilt(told: dict) -> list[Frame]:
+def rebuilt(told: dict) -> list[Batch]:
     """The batches that a dump tells of, from its JSON alone."""
     records = {row["seq"]: command_from_json(row["fields"]) for row in told["commands"]}
     frames = []
@@ -135,7 +134,7 @@ def test_a_dump_as_json_is_the_whole_journal_and_what_the_engine_made_of_it(
     told = json.loads(done.out, parse_int=lambda digits: int(float(digits)))
     frames = rebuilt(told)
     with closing(Journal(copies[0], 0)) as journal:
-        assert [encode_frame(made) for made in frames] == list(journal.raw_frames(1))
+        assert [made.raw for made in frames] == list(journal.raw_batches(1))
     # Somebody else executes it, and comes to the same events and digests.
     events = {row["seq"]: [event_from_json(event["fields"]) for event in row["events"]] for row in told["commands"]}
     engine, digest = implementation("reference")(), GENESIS
@@ -144,10 +143,7 @@ def test_a_dump_as_json_is_the_whole_journal_and_what_the_engine_made_of_it(
         found = engine.apply(made.records, first_seq=made.first_seq, timestamp_ns=made.timestamp_ns)
         listed = [event for seq in range(made.first_seq, made.last_seq + 1) for event in events[seq]]
         assert [event.tobytes() for event in found] == listed
-        digest = next_digest(
-            digest, epoch=made.epoch, first_seq=made.first_seq, count=made.count, timestamp_ns=made.timestamp_ns,
-            commands=made.records.tobytes(), events=found.tobytes(),
-        )  # fmt: skip
+        digest = next_digest(digest, made.raw, found.tobytes())
         if batch["digest"] is not None:
             assert digest.hex() == batch["digest"]
             compared += 1
@@ -160,15 +156,15 @@ def test_a_dump_of_an_archived_tail_holds_every_kind_of_command_byte_for_byte(ba
     records = np.frombuffer(chance.bytes(128 * len(CommandKind) * 3), COMMAND).copy()
     records["kind"] = [int(kind) for kind in CommandKind] * 3
     made = [
-        frame(FrameType.STREAM, sender=1, epoch=4, first_seq=10 + at, records=records[at : at + 20], timestamp_ns=at)
+        stamp_batch(records[at : at + 20], epoch=4, first_seq=10 + at, timestamp_ns=at)
         for at in range(0, len(records), 20)
     ]
-    path = tmp_path / "3-9.frames"
-    path.write_bytes(b"".join(struct.pack("<I", len(raw)) + raw for raw in map(encode_frame, made)))
+    path = tmp_path / "3-9.batches"
+    path.write_bytes(b"".join(struct.pack("<I", len(one.raw)) + one.raw for one in made))
     out = tmp_path / "dump.json"
     assert bare("journal", "dump", path, "--limit", 10_000, "--json", out).code == 0
     told = json.loads(out.read_text())
-    assert [encode_frame(one) for one in rebuilt(told)] == [encode_frame(one) for one in made]
+    assert [one.raw for one in rebuilt(told)] == [one.raw for one in made]
     assert told["count"] == len(records)
     assert {row["kind"] for row in told["commands"]} == {kind.name for kind in CommandKind}
     # The archive itself is an input.
