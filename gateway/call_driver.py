@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from lockstep.gateway.admission import accounts_of, records_of
+from lockstep.gateway.events import SessionNeeded
 from lockstep.gateway.ports import Ports, Timer
 from lockstep.gateway.reports import ReportRows, Routed, report_messages, route
 from lockstep.gateway.sessions import Refused, Session
@@ -147,7 +148,9 @@ class CallDriver:
 
     def _may_use(self, call: OpenCall, next_no: int) -> bool:
         """Make the session known, with that next number if it is not. The call is over if the client may not use it."""
-        ensured = self._machine.sessions.ensure(call.session_id, call.client.name if call.key[1] else "", next_no)
+        needed = SessionNeeded(call.session_id, call.client.name if call.key[1] else "", next_no)
+        ensured = self._machine.step(needed, self._ports.now_ns()).session
+        assert ensured is not None, "a session was asked for"
         if isinstance(ensured, Refused):
             self._step(call, TurnedAway(ensured, REFUSAL_TEXTS[ensured.code]))
             return False

@@ -14,7 +14,19 @@ from lockstep.gateway.call_driver import CallDriver
 from lockstep.gateway.delivered import Delivered, Mark
 from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.downlink import Fetch
-from lockstep.gateway.machine import Effects, GatewayMachine
+from lockstep.gateway.events import (
+    Came,
+    Effects,
+    Fetched,
+    Flushed,
+    NotFetched,
+    Said,
+    SendFailed,
+    Started,
+    Submitted,
+    Ticked,
+)
+from lockstep.gateway.machine import GatewayMachine
 from lockstep.gateway.ports import Ports, Timer
 from lockstep.gateway.reports import Routed, stamp_message
 from lockstep.gateway.sessions import Refused
@@ -89,7 +101,8 @@ class GatewayDriver:
             self._ports.ask(step.ask, self._on_beginning)
         elif step.start is not None:
             stamp = step.start.stamp
-            self.machine.start(stamp.seq, stamp.epoch, own_last_no=step.start.session_last_no)
+            started = Started(stamp.seq, stamp.epoch, step.start.session_last_no)
+            self.machine.step(started, self._ports.now_ns())
             self._ports.note("in step with the cluster", seq=stamp.seq, epoch=stamp.epoch)
         else:
             self._ports.at(step.deadline_ns, lambda: self._begin(self._beginning.on_time()))
@@ -106,7 +119,7 @@ class GatewayDriver:
         if self.stopping:
             return
         self._ports.on_frames(frames)
-        effects = self.machine.on_frames(frames, self._ports.now_ns())
+        effects = self.machine.step(Came(frames), self._ports.now_ns())
         # Before anything is asked of an engine: the one that releases lives, the primary of before may hang.
         if self.machine.downlink is not None:
             self.primary = self.machine.downlink.primary or self.primary
@@ -115,7 +128,7 @@ class GatewayDriver:
     def on_tick(self) -> None:
         """Every few milliseconds."""
         epoch = self.machine.epoch
-        self._perform(self.machine.on_tick(self._ports.now_ns()))
+        self._perform(self.machine.step(Ticked(), self._ports.now_ns()))
         if self.machine.epoch < epoch:
             # No sequencer stands by it. What a stream says next must not be of a lower epoch than what it said before.
             text = (
@@ -125,11 +138,16 @@ class GatewayDriver:
         if self._forget > self._forgotten and not self.stopping:
             self._store((), ())
 
+    def on_said(self, sequencer: int, epoch: int, leads: bool) -> None:
+        """A sequencer's heartbeat on its liveness link."""
+        self.machine.step(Said(sequencer, epoch, leads), self._ports.now_ns())
+
     def submit(self, session_id: int, records: Commands, *, admin: bool) -> Refused | None:
         """Take commands in (`admin`: for an admin principal); what was not. They leave with this turn of the loop."""
         session = self.machine.sessions.get(session_id)
         assert session is not None, "commands of a session that was never opened"
-        admission = self.machine.submit(session, records, self._ports.now_ns(), admin=admin)
+        admission = self.machine.step(Submitted(session, records, admin), self._ports.now_ns()).admission
+        assert admission is not None, "commands were looked at"
         if (admission.taken or admission.repeated) and self._flush is None:
             self._plan_flush()
         self._ports.on_submit(admission)
@@ -146,7 +164,7 @@ class GatewayDriver:
     def _on_flush(self) -> None:
         self._flush = None
         if not self.stopping:
-            self._perform(self.machine.flush(self._ports.now_ns()))
+            self._perform(self.machine.step(Flushed(), self._ports.now_ns()))
 
     # ---- effects -------------------------------------------------------------------------------------------------
 
@@ -183,7 +201,7 @@ class GatewayDriver:
             self.counters["frames_sent"] += 1
             if not self._ports.send(effects.sequencer, frame):
                 self.counters["send_failures"] += 1
-                self.machine.uplink.on_send_failed(self._ports.now_ns())
+                self.machine.step(SendFailed(), self._ports.now_ns())
 
     def _deliver(self, events: Events, routed: Routed | None) -> None:
         assert self.machine.downlink is not None, "events before the start"
@@ -207,19 +225,15 @@ class GatewayDriver:
     def _on_fetched(self, wanted: Fetch, pages: list[Page], todo: Todo) -> bool:
         pages.extend(todo.pages)
         if todo.done:
-            self._perform(self.machine.on_fetched(joined(pages), wanted.to_seq))
+            self._perform(self.machine.step(Fetched(joined(pages), wanted.to_seq), self._ports.now_ns()))
         elif isinstance(todo.end, NoAnswer):
             self._on_not_fetched(todo.end)
         return not todo.over
 
     def _on_not_fetched(self, end: NoAnswer) -> None:
         self._ports.note("missed events can't be fetched now", said=end.text)
-        self.machine.on_fetch_failed(
-            self._ports.now_ns(),
-            parted=end.fault is Fault.PARTED,
-            gone=end.fault is Fault.GONE,
-            first_seq=end.first_seq,
-        )
+        gone, parted = end.fault is Fault.GONE, end.fault is Fault.PARTED
+        self.machine.step(NotFetched(parted=parted, gone=gone, first_seq=end.first_seq), self._ports.now_ns())
         why = self.machine.left_behind
         if why is not None:
             self._ports.on_left_behind(why, accepted=self.delivered.accepted(why.told_epoch))

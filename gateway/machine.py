@@ -1,28 +1,47 @@
 """All that a gateway decides, in one pure machine: sessions, the way to the sequencer, the way back.
 
-The shell tells it what came (commands, frames, fetched events, the time) and does what `Effects` say. There is no
-clock, socket, thread or store in here; the same machine runs in a simulated cluster.
+The driver tells it what happens (`events.py`) and does what `Effects` say. There is no clock, socket, thread or store
+in here; the same machine runs in a simulated cluster.
 
-Commands that come between two calls of `flush` leave together: one entry in the intake log and one frame for up to
+Commands that come between two `Flushed` leave together: one entry in the intake log and one message for up to
 `MAX_FRAME` of them, whichever sessions they belong to.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from lockstep.gateway.disconnects import Announcement, Disconnects, Watch
 from lockstep.gateway.downlink import Delivery, Downlink, Fetch, LeftBehind
+from lockstep.gateway.events import (
+    NOTHING,
+    Came,
+    Effects,
+    Event,
+    Fetched,
+    Flushed,
+    HelloSaid,
+    NotFetched,
+    OpenedStream,
+    Resumed,
+    Said,
+    SendFailed,
+    SessionNeeded,
+    Started,
+    StreamClosed,
+    Submitted,
+    Ticked,
+)
 from lockstep.gateway.reports import Routed, route
-from lockstep.gateway.resumption import EventId, Resumption
-from lockstep.gateway.sessions import Admission, Opened, Refused, Session, SessionTable, own_session_id
+from lockstep.gateway.resumption import Resumption
+from lockstep.gateway.sessions import Admission, Refused, Session, SessionTable, own_session_id
 from lockstep.gateway.uplink import Uplink
 from lockstep.stream.arrival import has_administration
 from lockstep.stream.codes import Code
 from lockstep.stream.content import NO_CONTENT, contents_of
-from lockstep.stream.messages import Receipt, Release, Submit
+from lockstep.stream.messages import Receipt
 from lockstep.stream.records import COMMAND, SETTING_EVENT, Commands, EventKind, Events, join_records
 
 MAX_FRAME: Final = 1024
@@ -43,42 +62,12 @@ class Settings:
     rewind_ns: int = 20_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Effects:
-    """What is to be done, in the order of the fields."""
-
-    store: tuple[tuple[int, Commands], ...] = field(default=(), repr=False)
-    """(key, commands) for the intake log, before they are sent."""
-    watched: tuple[Watch, ...] = ()
-    """Sessions with cancel on disconnect that have changed, for the intake log, in the same write."""
-    sends: tuple[Submit, ...] = field(default=(), repr=False)
-    """SUBMIT frames for `sequencer`."""
-    sequencer: int = 0
-    forget_through: int = 0
-    """The intake log may drop entries up to this key; 0: none."""
-    events: Events | None = field(default=None, repr=False)
-    """Newly committed events, each delivered once, in order."""
-    routed: Routed | None = field(default=None, repr=False)
-    """`events` by session."""
-    left: tuple[int, ...] = ()
-    """Sessions whose streams here are to be ended: their client has opened a later connection elsewhere."""
-    fetch: Fetch | None = None
-    """Committed events to ask an engine for, and whether those that were delivered are its history."""
-    new_reign: bool = False
-
-
-NOTHING: Final = Effects()
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedStream(Opened):
-    """A stream owns its session now: what is delivered from here on is live to it, all before is its resumption's."""
-
-    resumption: Resumption
-
-
 class GatewayMachine:
-    """See the module. Before `start` nothing is served: no event is known to be the next one."""
+    """See the module. Before `Started` nothing is served: no event is known to be the next one.
+
+    Invariants, looked at after each step: the epoch may be taken back, what was delivered never; the outbox counts what
+    it holds; there is a session of its own once there is a way back.
+    """
 
     def __init__(self, settings: Settings, *, first_key: int = 1) -> None:
         self.settings = settings
@@ -97,6 +86,58 @@ class GatewayMachine:
         self._outbox: list[tuple[Session, Commands]] = []
         self._outbox_commands = 0
         self._flushed_ns = 0
+        self._delivered_before = 0
+
+    def step(self, event: Event, now_ns: int) -> Effects:
+        """Take one event, at a time of a monotonic clock."""
+        effects = self._on(event, now_ns)
+        delivered = self.delivered_seq
+        assert delivered >= self._delivered_before, f"delivered up to {self._delivered_before}, now {delivered}"
+        assert bool(self._outbox) is bool(self._outbox_commands), "the outbox miscounts"
+        assert (self._own is None) is (self.downlink is None), "a way back and no session of its own, or the reverse"
+        self._delivered_before = delivered
+        return effects
+
+    def _on(self, event: Event, now_ns: int) -> Effects:
+        match event:
+            case Submitted():
+                return Effects(admission=self._submit(event, now_ns))
+            case Came():
+                return self._on_messages(event, now_ns)
+            case Flushed():
+                return self._flush(now_ns)
+            case Ticked():
+                return self._on_ticked(now_ns)
+            case Fetched():
+                assert self.downlink is not None, "events were fetched before the start"
+                return self._deliver(self.downlink.on_fetched(event.events, event.through_seq), False)
+            case HelloSaid():
+                return Effects(opened=self._open(event))
+            case SessionNeeded():
+                return Effects(session=self.sessions.ensure(event.session_id, event.client, event.next_no))
+            case _:
+                self._learn(event, now_ns)
+                return NOTHING
+
+    def _learn(self, event: Event, now_ns: int) -> None:
+        """What asks for nothing at once."""
+        match event:
+            case Started():
+                self._start(event)
+            case StreamClosed():
+                if self.sessions.detach(event.session_id, event.stream):
+                    self.disconnects.on_lost(event.session_id, now_ns)
+            case Resumed():
+                self.sessions.on_answers(event.routed.sessions, event.routed.answered)
+            case SendFailed():
+                self.uplink.on_send_failed(now_ns)
+            case Said():
+                self.uplink.on_said(event.sequencer, event.epoch, event.leads)
+                if self.downlink is not None:
+                    self.downlink.said = max(self.downlink.said, event.epoch)
+            case NotFetched():
+                assert self.downlink is not None, "events were fetched before the start"
+                self.downlink.on_fetch_failed(now_ns, parted=event.parted, gone=event.gone, first_seq=event.first_seq)
 
     @property
     def flush_due_ns(self) -> int:
@@ -130,64 +171,38 @@ class GatewayMachine:
         """The session of what this gateway says by itself, and of calls that bring no number of their own."""
         return own_session_id(self.settings.gateway, self.settings.incarnation)
 
-    def start(self, committed_seq: int, epoch: int, *, own_last_no: int = 0) -> None:
-        """The cluster's committed seq at the moment: live delivery begins behind it.
-
-        `own_last_no`: the last number of `own_session_id` that was executed; 0 unless a life had no intake log.
-        """
-        self.downlink = Downlink(committed_seq, epoch)
+    def _start(self, started: Started) -> None:
+        self.downlink = Downlink(started.committed_seq, started.epoch)
         self.downlink.said = self.uplink.highest_said
-        self._own = self.sessions.add_own(self.own_session_id, own_last_no + 1)
+        self._own = self.sessions.add_own(self.own_session_id, started.own_last_no + 1)
+        self._delivered_before = started.committed_seq
 
     def restore(self, stored: Iterable[tuple[int, Commands]], watched: Iterable[Watch] = ()) -> None:
         """What the intake log of the former life still holds: commands, and sessions with cancel on disconnect."""
         self.uplink.restore(stored, self.sessions)
         self.disconnects.restore(watched)
 
-    def open_session(
-        self,
-        session_id: int,
-        client: str,
-        stream: int,
-        next_no: int,
-        *,
-        cancel_on_disconnect_ms: int = 0,
-        connection: int = 0,
-        last_seen: EventId = (0, 0),
-        last_epoch: int = 0,
-    ) -> OpenedStream | Refused:
-        """A client's Hello on a stream; see `SessionTable.open`. `connection` 0: it has no number.
-
-        What is to be said of it leaves before the stream's first command, or with the next tick. `last_seen`: the last
-        event that the client knows, told under `last_epoch` (0: not known).
-        """
-        if cancel_on_disconnect_ms and self.disconnects.is_full(session_id):
-            return Refused(next_no, Code.BUSY, _FULL_RETRY_MS)
+    def _open(self, hello: HelloSaid) -> OpenedStream | Refused:
+        session_id, connection = hello.session_id, hello.connection
+        if hello.cancel_on_disconnect_ms and self.disconnects.is_full(session_id):
+            return Refused(hello.next_no, Code.BUSY, _FULL_RETRY_MS)
         if connection and self.disconnects.is_stale(session_id, connection):
-            return Refused(next_no, Code.STALE_CONNECTION)
-        opened = self.sessions.open(session_id, client, stream, next_no)
+            return Refused(hello.next_no, Code.STALE_CONNECTION)
+        opened = self.sessions.open(session_id, hello.client, hello.stream, hello.next_no)
         if isinstance(opened, Refused):
             return opened
-        self.disconnects.on_hello(session_id, cancel_on_disconnect_ms, connection)
-        resumption = Resumption(self.delivered_seq, seen=last_seen, told_epoch=last_epoch)
+        self.disconnects.on_hello(session_id, hello.cancel_on_disconnect_ms, connection)
+        resumption = Resumption(self.delivered_seq, seen=hello.last_seen, told_epoch=hello.last_epoch)
         return OpenedStream(opened.previous_stream, opened.credit, resumption)
-
-    def close_stream(self, session_id: int, stream: int, now_ns: int) -> None:
-        """A stream ended, in whichever way."""
-        if self.sessions.detach(session_id, stream):
-            self.disconnects.on_lost(session_id, now_ns)
 
     def why_closed(self, now_ns: int) -> Code | None:
         """Why no command is taken in now; None if they are."""
         return Code.UNAVAILABLE if self.downlink is None else self.uplink.closed(now_ns)
 
-    def submit(self, session: Session, records: Commands, now_ns: int, *, admin: bool = False) -> Admission:
-        """Take in commands of one session, numbered one after the other, as far as numbering and room allow.
-
-        `admin`: their client's entitlement; without it an administrative command among them is refused. So every one
-        that stands in the intake log has this gateway's word.
-        """
-        if not admin and has_administration(records):
+    def _submit(self, submitted: Submitted, now_ns: int) -> Admission:
+        """Take commands in as far as numbering and room allow."""
+        session, records = submitted.session, submitted.records
+        if not submitted.admin and has_administration(records):
             return Admission(refused=Refused(session.expected, Code.NOT_ENTITLED))
         if session is self._own:
             return self._take_in(session, records, self.why_closed(now_ns))
@@ -246,8 +261,8 @@ class GatewayMachine:
             self.disconnects.on_taken(announcement)
         return taken > 0
 
-    def flush(self, now_ns: int) -> Effects:
-        """Commands taken in since the last call go out."""
+    def _flush(self, now_ns: int) -> Effects:
+        """Commands taken in since the last time go out."""
         self._flushed_ns = now_ns
         if not self._outbox:
             return NOTHING
@@ -292,39 +307,18 @@ class GatewayMachine:
             new_reign=new_reign,
         )
 
-    def on_frames(self, frames: Sequence[Receipt | Release], now_ns: int) -> Effects:
-        """RECEIPT and RELEASE frames of one poll, in the order of their arrival."""
+    def _on_messages(self, came: Came, now_ns: int) -> Effects:
         parts: list[Events] = []
         fetch: Fetch | None = None
         new_reign = False
-        for came in frames:
-            if isinstance(came, Receipt):
-                new_reign |= self.uplink.on_receipt(came, now_ns)
+        for message in came.messages:
+            if isinstance(message, Receipt):
+                new_reign |= self.uplink.on_receipt(message, now_ns)
             elif self.downlink is not None:
-                delivery = self.downlink.on_release(came)
+                delivery = self.downlink.on_release(message)
                 parts.extend(delivery.events)
                 fetch = fetch or delivery.fetch
         return self._deliver(Delivery(tuple(parts), fetch), new_reign)
-
-    def on_said(self, sequencer: int, epoch: int, leads: bool = True) -> None:
-        """A sequencer says on its own liveness link in which epoch it knows the cluster to be, and whether it leads."""
-        self.uplink.on_said(sequencer, epoch, leads)
-        if self.downlink is not None:
-            self.downlink.said = max(self.downlink.said, epoch)
-
-    def on_fetched(self, events: Events, through_seq: int) -> Effects:
-        """The answer to `Effects.fetch`."""
-        assert self.downlink is not None, "events were fetched before the start"
-        return self._deliver(self.downlink.on_fetched(events, through_seq), False)
-
-    def on_resumed(self, routed: Routed) -> None:
-        """Older events that a resuming client is told: what they answer, it will never send again."""
-        self.sessions.on_answers(routed.sessions, routed.answered)
-
-    def on_fetch_failed(self, now_ns: int, *, parted: bool = False, gone: bool = False, first_seq: int = 0) -> None:
-        """No engine has what `Effects.fetch` asked for; see `Downlink.on_fetch_failed`, and `left_behind`."""
-        assert self.downlink is not None, "events were fetched before the start"
-        self.downlink.on_fetch_failed(now_ns, parted=parted, gone=gone, first_seq=first_seq)
 
     def _deliver(self, delivery: Delivery, new_reign: bool) -> Effects:
         if not delivery.events:
@@ -353,15 +347,14 @@ class GatewayMachine:
             )
         )
 
-    def on_tick(self, now_ns: int) -> Effects:
-        """Call it every few milliseconds."""
+    def _on_ticked(self, now_ns: int) -> Effects:
         self.uplink.on_tick(now_ns)
         if self.downlink is not None:
             self.downlink.on_time(now_ns)
         if self.why_closed(now_ns) is None:
             self.disconnects.begin(now_ns)
             if self._announce(now_ns):
-                return self.flush(now_ns)
+                return self._flush(now_ns)
         # A session may have gone without a command: then nothing else writes that down.
         return self._with_sends(watched=() if self._outbox else self.disconnects.take_changes())
 

@@ -84,7 +84,7 @@ class GatewayShell(Ports):
         self._watch = watch
         self._log = open_log(member.name)
         on_accepted = self.driver.delivered.on_accepted
-        self._inlet = Inlet(topology, member, transport, watch, self._on_burst, machine.on_said, on_accepted)
+        self._inlet = Inlet(topology, member, transport, watch, self._on_burst, self.driver.on_said, on_accepted)
         self._tick_s = TICK_S if can_ring(topology, member) else _POLL_S
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lockstep.gateway.admission import records_of
 from lockstep.gateway.client_stream import ClientStream
+from lockstep.gateway.events import HelloSaid, Resumed, StreamClosed
 from lockstep.gateway.handshakes import Handshakes
 from lockstep.gateway.numbering import AskAgain, GiveUp, Numbering, Say
 from lockstep.gateway.ports import Ports
@@ -94,7 +95,7 @@ class StreamDriver:
         retry_after_ms = self.handshakes.begin(token, now_ns)
         if retry_after_ms:
             return Refused(0, Code.BUSY, retry_after_ms)
-        opened = self._machine.open_session(
+        said = HelloSaid(
             hello.session_id,
             client,
             token,
@@ -104,6 +105,8 @@ class StreamDriver:
             last_seen=(hello.last_seen.seq, hello.last_seen.index),
             last_epoch=hello.last_epoch,
         )
+        opened = self._machine.step(said, now_ns).opened
+        assert opened is not None, "a Hello was looked at"
         if isinstance(opened, Refused):
             self.handshakes.end(token, now_ns)
             return opened
@@ -126,7 +129,7 @@ class StreamDriver:
         self.handshakes.end(stream.token, now_ns)
         if self._streams.get(stream.session_id) is stream:
             del self._streams[stream.session_id]
-        self._machine.close_stream(stream.session_id, stream.token, now_ns)
+        self._machine.step(StreamClosed(stream.session_id, stream.token), now_ns)
 
     def leave(self, session_id: int) -> None:
         """A later connection of the session is known."""
@@ -290,7 +293,7 @@ class StreamDriver:
         """Into the stream, and what they answer is answered here, too."""
         routed = route(events, stream.session_id)
         if routed is not None:
-            self._machine.on_resumed(routed)
+            self._machine.step(Resumed(routed), self._ports.now_ns())
             stream.put_resumed(routed.of(0))
 
     # ---- the next number -----------------------------------------------------------------------------------------

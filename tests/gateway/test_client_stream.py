@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from lockstep.gateway.client_stream import MAX_PENDING_ROWS, ClientStream, RowsOutOfOrder
-from lockstep.gateway.machine import GatewayMachine, OpenedStream, Settings
+from lockstep.gateway.events import HelloSaid, OpenedStream, Started
+from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.reports import ReportRows
 from lockstep.gateway.resumption import LAST_INDEX, AskEvents, Began, FetchedAll, Resumption
 from lockstep.stream.records import EVENT
@@ -89,8 +90,8 @@ def test_too_slow_client_loses_its_stream_and_no_half_of_it_is_told():
 
 def test_boundary_is_where_the_gateway_stands_when_the_stream_takes_the_session():
     machine = GatewayMachine(Settings(gateway=1, incarnation=1))
-    machine.start(40, 3)
-    taken = machine.open_session(S, "alice", 1, 1, last_seen=(20, 4), last_epoch=3)
+    machine.step(Started(40, 3), 0)
+    taken = machine.step(HelloSaid(S, "alice", 1, 1, last_seen=(20, 4), last_epoch=3), 0).opened
     assert isinstance(taken, OpenedStream)
     assert machine.downlink is not None
     machine.downlink.delivered_seq = 90
@@ -99,6 +100,6 @@ def test_boundary_is_where_the_gateway_stands_when_the_stream_takes_the_session(
     assert isinstance(began.ask, AskEvents)
     assert (began.ask.after, began.ask.to_seq) == ((20, 4), 40)
     assert taken.resumption.step(FetchedAll(), 0, epoch=3, delivered_seq=90).release
-    later = machine.open_session(S, "alice", 2, 1, last_seen=(90, LAST_INDEX), last_epoch=3)
+    later = machine.step(HelloSaid(S, "alice", 2, 1, last_seen=(90, LAST_INDEX), last_epoch=3), 0).opened
     assert isinstance(later, OpenedStream)
     assert later.resumption.boundary == 90

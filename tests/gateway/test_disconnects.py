@@ -5,6 +5,7 @@ import pytest
 
 from lockstep.gateway import disconnects
 from lockstep.gateway.disconnects import Watch
+from lockstep.gateway.events import Came, Flushed, HelloSaid, Started, StreamClosed, Submitted, Ticked
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.sessions import Opened, Refused
 from lockstep.stream.codes import Code
@@ -40,10 +41,10 @@ class Rig:
             opens=True,
             rewinds=False,
         )
-        self._perform(self.machine.on_frames([receipt], self.now_ms * MS))
+        self._perform(self.machine.step(Came([receipt]), self.now_ms * MS))
 
     def start(self):
-        self.machine.start(0, 1)
+        self.machine.step(Started(0, 1), 0)
         self.lead()
         return self
 
@@ -51,9 +52,9 @@ class Rig:
         """A Hello, with a number higher than all before if it needs one and none is given; the stream's token."""
         self.tokens += 1
         number = connection if connection is not None else self.tokens if grace_ms else 0
-        opened = self.machine.open_session(
-            session_id, "", self.tokens, 1, cancel_on_disconnect_ms=grace_ms, connection=number
-        )
+        opened = self.machine.step(
+            HelloSaid(session_id, "", self.tokens, 1, cancel_on_disconnect_ms=grace_ms, connection=number), 0
+        ).opened
         assert isinstance(opened, Opened)
         return self.tokens
 
@@ -65,10 +66,10 @@ class Rig:
         event["session_id"], event["session_no"] = self.machine.own_session_id, no
         event["of_session"], event["connection"], event["value"] = session_id, connection, gateway
         release = Release(1, 1, 1, self.seq, self.seq, 0, event.view(EVENT))
-        self._perform(self.machine.on_frames([release], self.now_ms * MS))
+        self._perform(self.machine.step(Came([release]), self.now_ms * MS))
 
     def lose(self, session_id, token):
-        self.machine.close_stream(session_id, token, self.now_ms * MS)
+        self.machine.step(StreamClosed(session_id, token), self.now_ms * MS)
 
     def submit(self, session_id, count=1):
         records = np.zeros(count, dtype=COMMAND)
@@ -76,14 +77,14 @@ class Rig:
         assert session is not None
         records["kind"], records["session_id"], records["gateway"] = CommandKind.NEW_ORDER, session_id, 3
         records["session_no"] = np.arange(session.expected, session.expected + count)
-        self.machine.submit(session, records, self.now_ms * MS)
-        self._perform(self.machine.flush(self.now_ms * MS))
+        self.machine.step(Submitted(session, records), self.now_ms * MS)
+        self._perform(self.machine.step(Flushed(), self.now_ms * MS))
 
     def tick(self, ms=0):
         """Let so much time pass; what was said since the last call: (kind, session)."""
         self.now_ms += ms
         self.lead()
-        self._perform(self.machine.on_tick(self.now_ms * MS))
+        self._perform(self.machine.step(Ticked(), self.now_ms * MS))
         said, self.said = self.said, []
         return said
 
@@ -129,11 +130,11 @@ def test_lost_session_is_closed_after_its_time_and_once(rig):
 
 def test_what_is_said_is_numbered_in_the_gateways_own_session():
     rig = Rig()
-    rig.machine.start(0, 1, own_last_no=4)
+    rig.machine.step(Started(0, 1, own_last_no=4), 0)
     rig.lead()
     for session_id in (A, B):
         rig.hello(session_id, 500)
-    effects = rig.machine.on_tick(0)
+    effects = rig.machine.step(Ticked(), 0)
     ((_key, records),) = effects.store
     assert records["session_id"].tolist() == [rig.machine.own_session_id] * 2
     assert records["session_no"].tolist() == [5, 6]
@@ -202,13 +203,13 @@ def test_numbered_hello_without_it_ends_it_and_is_announced(rig):
 
 def test_without_a_leader_it_waits_and_the_client_may_still_come_back():
     rig = Rig()
-    rig.machine.start(0, 1)
+    rig.machine.step(Started(0, 1), 0)
     token = rig.hello(A, 500)
-    rig.machine.on_tick(0)
+    rig.machine.step(Ticked(), 0)
     assert rig.watched == {}
     rig.lose(A, token)
     rig.now_ms = 600
-    rig.machine.on_tick(600 * MS)
+    rig.machine.step(Ticked(), 600 * MS)
     token = rig.hello(A, 500)
     assert rig.tick() == [(OPENED, A)]
     assert rig.watched == {A: Watch(A, 500, 2)}
@@ -240,7 +241,7 @@ def test_numbers_of_single_calls_and_of_its_own_words_do_not_collide(rig):
 def test_more_sessions_than_it_can_watch_are_refused_retryably(rig, monkeypatch):
     monkeypatch.setattr(disconnects, "MAX_WATCHED", 1)
     rig.hello(A, 500)
-    refused = rig.machine.open_session(B, "", 77, 1, cancel_on_disconnect_ms=500, connection=77)
+    refused = rig.machine.step(HelloSaid(B, "", 77, 1, cancel_on_disconnect_ms=500, connection=77), 0).opened
     assert isinstance(refused, Refused)
     assert refused.code is Code.BUSY
     assert rig.machine.sessions.get(B) is None
@@ -250,16 +251,16 @@ def test_more_sessions_than_it_can_watch_are_refused_retryably(rig, monkeypatch)
 
 def test_what_is_said_names_the_connection(rig):
     token = rig.hello(A, 500, connection=70)
-    (opened,) = rig.machine.on_tick(0).store[0][1]
+    (opened,) = rig.machine.step(Ticked(), 0).store[0][1]
     rig.lose(A, token)
-    (closed,) = rig.machine.on_tick(500 * MS).store[0][1]
+    (closed,) = rig.machine.step(Ticked(), 500 * MS).store[0][1]
     assert [(int(row["kind"]), int(row["client_order_id"])) for row in (opened, closed)] == [(OPENED, 70), (CLOSED, 70)]
 
 
 def test_hello_of_an_earlier_connection_does_not_take_the_session_from_a_later_one(rig):
     rig.hello(A, 500, connection=8)
     for late in (7, 8):
-        refused = rig.machine.open_session(A, "", 77, 1, cancel_on_disconnect_ms=500, connection=late)
+        refused = rig.machine.step(HelloSaid(A, "", 77, 1, cancel_on_disconnect_ms=500, connection=late), 0).opened
         assert isinstance(refused, Refused)
         assert refused.code is Code.STALE_CONNECTION
     assert rig.machine.sessions.get(A).stream == 1
@@ -268,7 +269,7 @@ def test_hello_of_an_earlier_connection_does_not_take_the_session_from_a_later_o
 
 def test_connection_of_the_former_life_counts():
     again = Rig(watched=[Watch(A, 500, 8)]).start()
-    refused = again.machine.open_session(A, "", 77, 1, cancel_on_disconnect_ms=500, connection=8)
+    refused = again.machine.step(HelloSaid(A, "", 77, 1, cancel_on_disconnect_ms=500, connection=8), 0).opened
     assert isinstance(refused, Refused)
     again.hello(A, 500, connection=9)
     assert again.tick(10_000) == [(OPENED, A)]

@@ -5,6 +5,7 @@ from random import Random
 import numpy as np
 import pytest
 
+from lockstep.gateway.events import Came, Flushed, NotFetched, Said, Started, Submitted, Ticked
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.stream.arrival import MAX_LINK, decode_from
 from lockstep.stream.batch import LayoutError
@@ -33,11 +34,11 @@ def release(first: int):
 def test_a_gateway_still_serves_after_odd_frames(seed):
     dice, now_ns, dropped = Random(seed), 0, 0
     machine = GatewayMachine(Settings(gateway=1, incarnation=9))
-    machine.start(0, 7)
+    machine.step(Started(0, 7), 0)
     machine.sessions.open(10, "", 1, 1)
     for sequencer in (1, 2):
-        machine.on_said(sequencer, 7)
-    machine.on_frames([receipt(1)], now_ns)
+        machine.step(Said(sequencer, 7), 0)
+    machine.step(Came([receipt(1)]), now_ns)
     for _ in range(COUNT // 2):
         now_ns += MS
         base = receipt(1) if dice.random() < 0.5 else release(machine.delivered_seq + 1)
@@ -46,20 +47,20 @@ def test_a_gateway_still_serves_after_odd_frames(seed):
         except LayoutError:
             dropped += 1
             continue
-        effects = machine.on_frames([received], now_ns)
+        effects = machine.step(Came([received]), now_ns)
         if effects.fetch is not None:
-            machine.on_fetch_failed(now_ns)
-        machine.on_tick(now_ns)
+            machine.step(NotFetched(), now_ns)
+        machine.step(Ticked(), now_ns)
     assert dropped > COUNT // 8
     for _ in range(100):
         now_ns += 5 * MS
-        machine.on_tick(now_ns)
-        machine.on_frames([receipt(1)], now_ns)
+        machine.step(Ticked(), now_ns)
+        machine.step(Came([receipt(1)]), now_ns)
     assert machine.why_closed(now_ns) is None
     # No odd frame has moved what counts as delivered beyond what there is: the next release is still the next.
     assert machine.delivered_seq < 10**6
     now_seq = machine.delivered_seq
-    delivered = machine.on_frames([release(now_seq + 1)], now_ns).events
+    delivered = machine.step(Came([release(now_seq + 1)]), now_ns).events
     assert delivered is not None
     assert delivered["seq"].tolist() == [now_seq + 1, now_seq + 2]
     assert machine.uplink.leader is not None
@@ -68,16 +69,18 @@ def test_a_gateway_still_serves_after_odd_frames(seed):
     records["kind"], records["session_id"], records["session_no"] = 1, 10, [1, 2]
     session = machine.sessions.get(10)
     assert session is not None
-    assert machine.submit(session, records, now_ns).taken == 2
-    (sent,) = machine.flush(now_ns).sends
+    admission = machine.step(Submitted(session, records), now_ns).admission
+    assert admission is not None
+    assert admission.taken == 2
+    (sent,) = machine.step(Flushed(), now_ns).sends
     assert (sent.reign, sent.first_link_no, sent.count) == (7, 1, 2)
     # One odd number changes nothing; one that is said for a while does, and the sequencer's own put it right.
     for odd in (MAX_LINK, 900):
         for number in (odd, 1, odd, 1):
-            assert not machine.on_frames([receipt(number)], now_ns).sends
+            assert not machine.step(Came([receipt(number)]), now_ns).sends
         for number, ms in ((odd, 20), (1, 200)):
-            machine.on_frames([receipt(number)], now_ns)
+            machine.step(Came([receipt(number)]), now_ns)
             now_ns += ms * MS
-            (again,) = machine.on_frames([receipt(number)], now_ns).sends
+            (again,) = machine.step(Came([receipt(number)]), now_ns).sends
             assert (again.first_link_no, again.count) == (number, 2)
-    assert not machine.on_frames([receipt(3)], now_ns).sends
+    assert not machine.step(Came([receipt(3)]), now_ns).sends

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lockstep.gateway.driver import GatewayDriver
+from lockstep.gateway.events import Started
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.runtime.inquiry import BEGAN, Answered, Inquiry
 from lockstep.stream.told import Told
@@ -44,7 +45,7 @@ def test_gateway_that_starts_answers_no_older_than_it_told_before(epoch: int, se
 
 def test_gateway_answers_no_older_than_it_has_delivered_and_the_asker_knows() -> None:
     driver = new_life()
-    driver.machine.start(60, 4)
+    driver.machine.step(Started(60, 4), 0)
     assert not counts(driver.look_up(ACCOUNT), 4, 59)
     assert not counts(driver.look_up(ACCOUNT), 3, 60)
     assert counts(driver.look_up(ACCOUNT), 4, 60)

@@ -9,6 +9,7 @@ import pytest
 from lockstep.gateway import stream_driver
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.driver import GatewayDriver
+from lockstep.gateway.events import Started
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.runtime.inquiry import BEGAN, Answered, Call, EventSearch, Failed, Fault, Inquiry, Todo
 from lockstep.stream.codes import Code
@@ -51,7 +52,7 @@ class World:
             gateway=1, incarnation=1, session_credit=64, max_commands=64, resend_ns=10 * MS, rewind_ns=10 * MS
         )
         self.driver = GatewayDriver(GatewayMachine(settings), self, Mark(), engines=(1, 2), max_batch=64)  # type: ignore[arg-type]
-        self.driver.machine.start(100, 3)
+        self.driver.machine.step(Started(100, 3), 0)
 
     def now_ns(self) -> int:
         return self.now

@@ -9,7 +9,10 @@ from .test_rooms import modules
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = {
-    "gateway": (("machine.py", "resumption.py", "single_call.py"), ("driver.py", "stream_driver.py", "call_driver.py")),
+    "gateway": (
+        ("events.py", "machine.py", "resumption.py", "single_call.py"),
+        ("driver.py", "stream_driver.py", "call_driver.py"),
+    ),
     "sequencer": (("events.py", "machine.py"), ("driver.py",)),
     "replica": (("effects.py", "machine.py", "outbox.py"), ("driver.py",)),
     "clients/python/lockstep": (("session_events.py", "session_machine.py"), ("session_driver.py",)),
@@ -22,7 +25,7 @@ READERS = sorted(
     for path in (ROOT / room).rglob("*.py")
     if str(path.relative_to(ROOT)) not in KNOWING
 )
-STEPS = {"step", "on_frames", "on_tick", "on_fetched", "flush"}
+STEPS = {"step"}
 
 
 def _modules() -> set[str]:

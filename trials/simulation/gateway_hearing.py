@@ -13,7 +13,7 @@ def hear_sequencers(host: Host, driver: GatewayDriver) -> None:
             continue
         assert isinstance(sequencer, SequencerHost)
         epoch = sequencer.status_epoch()
-        driver.machine.on_said(sequencer.id, epoch, sequencer.leads)
+        driver.on_said(sequencer.id, epoch, sequencer.leads)
         config = sequencer.machine.hold.config
         if config is not None and config.accepted_epoch <= epoch:
             accepted = max(accepted, config.accepted_epoch)
