@@ -22,19 +22,18 @@ import contextlib
 import fcntl
 import os
 import shutil
-import signal
 import struct
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TextIO
 
 import pyaeron
+
+from lockstep.runtime.stop_request import StopRequest
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -167,11 +166,11 @@ def driver_environment(options: DriverOptions) -> dict[str, str]:
 def run_driver(
     directory: Path | str,
     *,
-    stop: threading.Event | Callable[[], bool],
+    stop: Callable[[], bool],
     options: DriverOptions | None = None,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
-    """Runs the media driver of `directory` in this process until `stop` is set (or returns true).
+    """Runs the media driver of `directory` in this process until `stop` returns true.
 
     `on_ready` is called once clients may attach. The directory and its claim file are removed on the way out.
 
@@ -198,19 +197,12 @@ def run_driver(
             fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _lock_of(_READY_BYTE))
             if on_ready is not None:
                 on_ready()
-            _wait(stop)
+            while not stop():
+                time.sleep(_POLL_S)
         finally:
             os.ftruncate(fd, 0)
             driver.close()
             shutil.rmtree(where, ignore_errors=True)
-
-
-def _wait(stop: threading.Event | Callable[[], bool]) -> None:
-    if isinstance(stop, threading.Event):
-        stop.wait()
-        return
-    while not stop():
-        time.sleep(_POLL_S)
 
 
 @contextlib.contextmanager
@@ -328,13 +320,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ipc-term-bytes", type=int, default=defaults.ipc_term_bytes)
     parser.add_argument("--udp-term-bytes", type=int, default=defaults.udp_term_bytes)
     given = parser.parse_args(arguments)
-    stop = threading.Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
+    stop = StopRequest.install()
     try:
         options = DriverOptions(
             max_park_us=given.max_park_us,
@@ -345,7 +331,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         run_driver(
             given.dir,
-            stop=stop,
+            stop=lambda: stop.requested,
             options=options,
             on_ready=lambda: _say(sys.stdout, f"ready {os.getpid()} {given.dir}"),
         )

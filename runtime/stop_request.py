@@ -3,18 +3,19 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
 DIE_WITH_PARENT: Final = "LOCKSTEP_DIE_WITH_PARENT"
 """Set to 1 by a supervisor that gives the child a pipe as standard input: its end asks the child to stop."""
+_LOOK_AGAIN_S: Final = 0.02
 
 
 class StopRequest:
     """Asks the process to end in order: set by SIGTERM, SIGINT, the end of the parent, or the program itself."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
         self.requested = False
         """A plain attribute, so that a poll loop can read it every turn."""
         self.reason = ""
@@ -38,14 +39,22 @@ class StopRequest:
         return stop
 
     def request(self, reason: str) -> None:
-        """Ask for the end; the first reason is kept."""
+        """Ask for the end; the first reason is kept. It takes no lock: the thread that it interrupts may hold it."""
         self.reason = self.reason or reason
         self.requested = True
-        self._event.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Block until the end is asked for; whether it is."""
-        return self._event.wait(timeout_s)
+        """Block until the end is asked for; whether it is.
+
+        It looks again and again: a signal that comes just before a call that blocks does not end that call.
+        """
+        until_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self.requested:
+            left_s = _LOOK_AGAIN_S if until_s is None else min(until_s - time.monotonic(), _LOOK_AGAIN_S)
+            if left_s <= 0:
+                break
+            time.sleep(left_s)
+        return self.requested
 
 
 def _watch_parent(end: Callable[[], None]) -> None:

@@ -113,10 +113,12 @@ def test_a_file_system_without_room_is_refused(tmp_path: Path, monkeypatch: pyte
     assert not (tmp_path / "aeron").exists()
 
 
-def test_it_runs_in_a_thread_until_its_event_is_set(until: Callable[..., float]) -> None:
+def test_it_runs_in_a_thread_until_it_is_told_to_stop(until: Callable[..., float]) -> None:
     base = Path(tempfile.mkdtemp(prefix="lockstep-test-"))
     stop, ready = threading.Event(), threading.Event()
-    thread = threading.Thread(target=run_driver, args=(base / "aeron",), kwargs={"stop": stop, "on_ready": ready.set})
+    thread = threading.Thread(
+        target=run_driver, args=(base / "aeron",), kwargs={"stop": stop.is_set, "on_ready": ready.set}
+    )
     thread.start()
     try:
         assert ready.wait(10)

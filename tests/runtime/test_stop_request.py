@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from lockstep.runtime.stop_request import StopRequest
+
 HEAD = """
 import os, signal, sys, time
 from lockstep.runtime.stop_request import StopRequest
@@ -62,3 +64,22 @@ def test_what_holds_nothing_ends_at_once_in_the_middle_of_its_work(
 def test_others_are_asked_and_end_in_order(end: signal.Signals | None, reason: str) -> None:
     code, words, _ = run(HEAD.format(at_once=False) + ORDERLY, end)
     assert (code, words) == (0, f"orderly {reason}")
+
+
+WAITS = "while not stop.wait(0): pass\nprint('orderly', stop.reason, flush=True)\n"
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT] * 3)
+def test_signal_that_comes_while_its_thread_looks_is_heard(end: signal.Signals) -> None:
+    """A lock that the handler and the waiting thread share would hold both for ever."""
+    code, words, _ = run(HEAD.format(at_once=False) + WAITS, end)
+    assert (code, words) == (0, f"orderly {end.name}")
+
+
+def test_wait_has_a_bound_and_tells_whether_the_end_was_asked_for() -> None:
+    stop = StopRequest()
+    began_s = time.monotonic()
+    assert stop.wait(0.05) is False
+    assert time.monotonic() - began_s >= 0.05
+    stop.request("enough")
+    assert stop.wait() is True
