@@ -141,7 +141,7 @@ class GatewayMachine:
 
     @property
     def flush_due_ns(self) -> int:
-        """When what waits for `flush` should leave; 0: nothing waits, or at once.
+        """When what waits should leave, with `Flushed`; 0: nothing waits, or at once.
 
         A frame wakes four processes and costs two synced writes, whatever it holds. So the next one leaves when those
         under way are answered, and waits no longer than this for each of them: a lone order never waits, and the busier
@@ -153,7 +153,7 @@ class GatewayMachine:
 
     @property
     def delivered_seq(self) -> int:
-        """The last seq whose events were delivered; 0 before `start`."""
+        """The last seq whose events were delivered; 0 before `Started`."""
         return 0 if self.downlink is None else self.downlink.delivered_seq
 
     @property

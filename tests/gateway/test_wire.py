@@ -9,7 +9,7 @@ from lockstep.gateway.reports import ReportRows, report_batch, report_messages
 from lockstep.gateway.validation import ColumnBatch, ShapeError, check_shape
 from lockstep.gateway.wire import ADMIN_COMMANDS, Unparsable, admin_record, command_columns, decode_request
 from lockstep.stream.codes import Code
-from lockstep.stream.records import EVENT, LIMITS, RULES, SETTING, TRANSFER, CommandKind
+from lockstep.stream.records import EVENT, LIMITS, RULES, SETTING, TRANSFER, CommandKind, EventKind
 from lockstep.v1 import orders_pb2
 from lockstep.wire.v1 import columns_pb2
 
@@ -87,7 +87,7 @@ def test_single_command_is_a_batch_of_one():
 def test_report_batch_of_the_twin_is_read_by_the_public_message():
     rng = np.random.default_rng(3)
     events = np.frombuffer(rng.bytes(EVENT.itemsize * 6), dtype=EVENT).copy()
-    events["kind"], events["side"], events["code"] = [1, 2, 3, 4, 5, 9], 2, 5001
+    events["kind"], events["side"], events["code"] = [1, 2, 3, EventKind.DUPLICATE, 5, 9], 2, 5001
     reports = ReportRows(events, np.array([0, 0, 1, 0, 1, 0], dtype="u1"))
     raw = columns_pb2.SessionResponse(report_batch=report_batch(reports, b"")).SerializeToString()
     public = orders_pb2.SessionResponse.FromString(raw).report_batch

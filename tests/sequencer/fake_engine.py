@@ -85,7 +85,8 @@ class FakeEngine(replication_pb2_grpc.ReplicationServicer):
             try:
                 for reply in stub.FetchJournal(replication_pb2.FetchJournalRequest(from_seq=1), timeout=2):
                     for raw in reply.frames:
-                        self.take(decode_batch(raw), self.promised)
+                        batch = decode_batch(raw)
+                        self.take(batch, max(self.promised, batch.epoch))
             except grpc.RpcError:
                 continue
 

@@ -137,8 +137,12 @@ def plain(rows: ReportRows) -> ReportRows:
 def _own_side(events: Events) -> ReportRows:
     rows = np.zeros(len(events), REPORT)
     for name in REPORT_DTYPES:
-        if name != "leg":
+        if name not in _APART:
             rows[name] = events[_SOURCE.get(name, name)]
+    # A DUPLICATE has a seq where an order's event has a price.
+    repeats = events["kind"] == EventKind.DUPLICATE
+    rows["original_seq"] = np.where(repeats, events["original_seq"], 0)
+    rows["previous_price_ticks"] = np.where(repeats, 0, events["original_seq"]).astype(np.int64)
     return rows
 
 
@@ -155,6 +159,7 @@ def _other_side(events: Events) -> ReportRows:
     return rows
 
 
+_APART: Final = ("leg", "original_seq", "previous_price_ticks")
 _SOURCE: Final = {"counterparty_order_id": "maker_order_id", "fee_micros": "taker_fee_micros"}
 _MAKER: Final = {
     "account": "maker_account",

@@ -140,7 +140,7 @@ def test_margin_index_and_breaker_say_their_own_figures_in_words() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(epoch=st.integers(0, 2**62), stamp=st.integers(-(2**63), 2**63 - 1))
+@given(epoch=st.integers(0, 2**48), stamp=st.integers(-(2**63), 2**63 - 1))
 def test_a_batch_is_the_journals_entry_again(epoch: int, stamp: int) -> None:
     records = np.zeros(2, COMMAND)
     records["kind"] = 1, 195
