@@ -21,7 +21,7 @@ from lockstep.replica.effects import (
 from lockstep.replica.fetches import UUID_KEY
 from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore
-from lockstep.runtime.process import CHANNEL_OPTIONS
+from lockstep.runtime.channel_options import CHANNEL_OPTIONS, PATIENT_OPTIONS
 from lockstep.runtime.topology import Member
 from lockstep.stream.batch import Batch, LayoutError, decode_batch
 from lockstep.v1 import replication_pb2, replication_pb2_grpc
@@ -30,14 +30,6 @@ from lockstep.v1 import replication_pb2, replication_pb2_grpc
 _MAX_BYTES: Final = 512 << 10
 _TIMEOUT_S: Final = 5.0
 _SNAPSHOT_TIMEOUT_S: Final = 600.0
-# On a slow link a ping waits behind the snapshot: taken for a dead peer, it would break off every transfer.
-_PATIENCE_MS: Final = 10_000
-_PATIENT_OPTIONS: Final = {
-    **dict(CHANNEL_OPTIONS),
-    "grpc.keepalive_timeout_ms": _PATIENCE_MS,
-    "grpc.http2.ping_timeout_ms": _PATIENCE_MS,
-}
-
 FromPeer = PeerLog | PeerDigest | PeerLogFailed | PeerLogBehind | PeerSnapshot
 
 
@@ -153,6 +145,6 @@ class PeerFetcher:
     def _stub(self, peer: int, *, patient: bool = False) -> replication_pb2_grpc.ReplicationStub:
         if (peer, patient) not in self._channels:
             address = self._peers[peer].grpc_address
-            options = list(_PATIENT_OPTIONS.items()) if patient else list(CHANNEL_OPTIONS)
+            options = list(PATIENT_OPTIONS if patient else CHANNEL_OPTIONS)
             self._channels[peer, patient] = grpc.insecure_channel(address, options=options)
         return replication_pb2_grpc.ReplicationStub(self._channels[peer, patient])

@@ -26,3 +26,14 @@ CHANNEL_OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.enable_retries", 0),
 )
+
+_PATIENCE_MS: Final = 10_000
+PATIENT_OPTIONS: Final[Sequence[tuple[str, int]]] = tuple(
+    {
+        **dict(CHANNEL_OPTIONS),
+        "grpc.keepalive_timeout_ms": _PATIENCE_MS,
+        "grpc.http2.ping_timeout_ms": _PATIENCE_MS,
+    }.items()
+)
+"""For those who lose more by breaking off than by waiting: a ping behind a long transfer, an operator's change at a
+host that is starved. A call that was broken off may have been done or not."""

@@ -51,6 +51,9 @@ CHECKS_IF_IT_LESSENS: Final[tuple[Check, ...]] = (
 
 def replace(state: State, command: OrderCommand, out: Output) -> None:
     """REPLACE. The order belongs to the session that replaced it from then on."""
+    if state.is_closed(command.session_id):
+        events.refused(out, command, EventKind.REPLACE_REJECTED, Code.SESSION_CLOSED)
+        return
     order = addressed_order(state, command)
     if order is None:
         events.refused(out, command, EventKind.REPLACE_REJECTED, Code.UNKNOWN_ORDER)

@@ -108,7 +108,7 @@ def test_opening_connects_with_a_hello_that_says_where_the_session_stands() -> N
     (_, (conn, address, hello)), *_rest = ports.calls
     assert (conn, address) == (1, 0)
     assert (hello.session_id, hello.next_no, hello.last_epoch, hello.columnar) == (77, 9, 4, True)
-    assert (hello.connection, hello.asks_next_no) == (0, True)
+    assert (hello.connection, hello.asks_next_no) == (WALL_MS, True)
 
 
 def test_each_hello_of_a_numbered_session_has_a_higher_number_though_the_clock_stands() -> None:

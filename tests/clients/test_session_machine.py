@@ -497,6 +497,8 @@ def test_session_that_never_asked_for_cancel_on_disconnect_numbers_no_connection
     assert machine.number_connection(500) == 0
     again = SessionMachine(Checkpoint.from_json(machine.checkpoint().to_json()), LIMITS)
     assert again.number_connection(500) == 0
+    resumed = SessionMachine(Checkpoint(77, next_no=3), LIMITS, taken_up=True)
+    assert resumed.number_connection(500) == 500, "an old checkpoint does not know what its session asked for since"
 
 
 def test_checkpoint_without_a_connection_number_is_taken() -> None:

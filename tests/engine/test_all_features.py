@@ -1,5 +1,6 @@
 """Seeded streams over every feature at once: all invariants, and a restored engine, after each command."""
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 from lockstep.stream.records import AccountFlag, CommandKind, EventKind, Phase
 
 ACME, OTHER = 7, 8
+CONNECTIONS = itertools.count(1)
 ACCOUNTS = (1, 2, 9, 9, 20, 21)
 ON_MARGIN = ((20, AccountFlag.MARGIN), (21, AccountFlag.MARGIN | AccountFlag.SHORT_SALES | AccountFlag.DAY_TRADE_RULE))
 
@@ -41,7 +43,13 @@ def new_order(venue: Any, pick: random.Random) -> list[Any]:
 
 def lose(venue: Any, session: int) -> list[Any]:
     """A session's only gateway loses it."""
-    return [*venue.open_session(session), *venue.close_session(session)]
+    # Open again behind it: a closed session gives no more orders.
+    opened = next(CONNECTIONS)
+    return [
+        *venue.open_session(session, connection=opened),
+        *venue.close_session(session, connection=opened),
+        *venue.open_session(session, connection=next(CONNECTIONS)),
+    ]
 
 
 def administer(venue: Any, pick: random.Random) -> list[Any]:

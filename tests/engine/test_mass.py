@@ -147,6 +147,18 @@ def test_closed_session_takes_no_order_that_comes_late(busy: Any) -> None:
     assert busy.new(ALICE, "B", 1, 90, session=200)[0].kind == EventKind.ACCEPTED
 
 
+def test_closed_session_takes_no_order_of_another_one_over(busy: Any) -> None:
+    """A replace makes the order its own."""
+    (other,) = busy.new(ALICE, "B", 1, 90, session=201)
+    busy.open_session(200, connection=5)
+    busy.close_session(200, connection=5)
+    late = busy.replace(ALICE, 0, 91, 1, order_id=other.order_id, session=200)
+    assert [(event.kind, event.code) for event in late] == [(EventKind.REPLACE_REJECTED, Code.SESSION_CLOSED)]
+    assert busy.engine.order(other.order_id).session_id == 201
+    busy.open_session(200, connection=6)
+    assert busy.replace(ALICE, 0, 91, 1, order_id=other.order_id, session=200)[0].kind == EventKind.REPLACED
+
+
 def test_order_of_a_closed_session_takes_its_number(busy: Any) -> None:
     busy.open_session(200, connection=5)
     busy.close_session(200, connection=5)

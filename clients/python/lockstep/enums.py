@@ -234,7 +234,8 @@ class Code(IntEnum):
     KEY_REUSED = 4020
     """The session number was used before, for a command with other content; this one had no effect."""
     SESSION_CLOSED = 4021
-    """An order of a session whose orders were canceled because its client was gone, and that was not opened again."""
+    """An order, or a replace, of a session whose orders were canceled because its client was gone, and that was not
+    opened again."""
 
     # 5000-5999 why an order ended without being filled.
     CANCEL_REQUESTED = 5001

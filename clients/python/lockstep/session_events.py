@@ -109,7 +109,7 @@ class Checkpoint:
                 _report_id(*fields["last_seen"]),
                 integer("epoch", fields["epoch"], 0, U64),
                 tuple(decode_parcel(base64.b64decode(saved, validate=True)) for saved in fields["unanswered"]),
-                integer("connection", fields.get("connection", 0), 0, U64),
+                integer("connection", fields.get("connection", 0), 0, U64 // 2),
             )
         except (KeyError, TypeError, ValueError, RecursionError, ProtocolFault, DecodeError) as error:
             raise ValueError(f"not a session checkpoint ({error!r}); open a new session instead") from error

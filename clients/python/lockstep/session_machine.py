@@ -205,13 +205,14 @@ class SessionMachine:
         return Checkpoint(self.session_id, self.next_no, seen, self.epoch, kept, self.connection)
 
     def number_connection(self, wall_ms: int) -> int:
-        """The number of a Hello that is said now: higher than all before; 0 if none asked for cancel on disconnect yet.
+        """The number of a Hello that is said now: higher than all before; 0 if it needs none.
 
-        A session that did so once is numbered for ever: it may have been closed, and a higher number opens it again.
+        One that asks for cancel on disconnect needs it, and one that may have asked before: it may have been closed,
+        and a higher number opens it again.
         `wall_ms`: Unix time in milliseconds. It keeps the numbers rising where a checkpoint is older than the session's
         last connection; a clock that is behind only delays the session until it has caught up with that.
         """
-        if self.limits.cancel_on_disconnect_ms or self.connection:
+        if self.limits.cancel_on_disconnect_ms or self.connection or self._taken_up:
             self.connection = max(self.connection + 1, wall_ms)
         return self.connection
 

@@ -76,6 +76,9 @@ inline void lessen(State& state, Order& order, i64 lots, const report::Previous&
 inline void replace(State& state, Step& step) {
     const CommandHead& head = step.head();
     const OrderTerms& terms = step.command.order;
+    if (state.is_closed(head.session_id)) [[unlikely]] {
+        return report::refused(step, event_kind::REPLACE_REJECTED, code::SESSION_CLOSED);
+    }
     const Handle at = orders::addressed_order(state, head);
     if (at == kNone) return report::refused(step, event_kind::REPLACE_REJECTED, code::UNKNOWN_ORDER);
     Order& order = state.orders[at];
