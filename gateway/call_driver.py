@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lockstep.gateway.admission import accounts_of, records_of
 from lockstep.gateway.events import SessionNeeded
+from lockstep.gateway.own_answer import is_answer_to
 from lockstep.gateway.ports import Ports, Timer
 from lockstep.gateway.reports import ReportRows, Routed, report_messages, route
 from lockstep.gateway.sessions import Refused, Session
@@ -56,6 +57,8 @@ class OpenCall:
     session_id: int
     machine: SingleCall
     session: Session | None = None
+    record: Any = None
+    """As it was taken in."""
     reports: ReportRows | None = None
     timer: Timer | None = None
     pages: list[Page] = field(default_factory=list)
@@ -74,6 +77,8 @@ class CallDriver:
         """Calls of one key, one at a time, so that each is answered for what it asked itself."""
         self._waiting: dict[int, dict[int, list[OpenCall]]] = {}
         """By session and number: whoever waits for the answer."""
+        self._early: dict[int, dict[int, list[OpenCall]]] = {}
+        """By session and number: whoever waits for the numbers below."""
 
     def __len__(self) -> int:
         """How many are open."""
@@ -108,11 +113,23 @@ class CallDriver:
 
     def on_delivered(self, routed: Routed) -> None:
         """Events were delivered, and what they answer is known to the machine."""
-        if not self._waiting:
+        if not self._waiting and not self._early:
             return
         for position, session_id in enumerate(routed.sessions):
             if session_id in self._waiting:
                 self._answer(session_id, routed.of(position))
+            self.on_progress(session_id)
+
+    def on_progress(self, session_id: int) -> None:
+        """Commands of the session were taken in, here or elsewhere: it may be a call's turn."""
+        early = self._early.get(session_id)
+        session = self._machine.sessions.get(session_id)
+        if early is None or session is None:
+            return
+        for number in [number for number in early if number <= session.expected]:
+            for call in list(early[number]):
+                _remove(self._early, session_id, number, call)
+                self._set_timer(call, self._ports.now_ns(), partial(self._step, call, Ticked()))
 
     def _answer(self, session_id: int, reports: ReportRows) -> None:
         numbers = reports.rows["session_no"]
@@ -131,7 +148,9 @@ class CallDriver:
     def _on_answer(self, call: OpenCall) -> None:
         assert call.reports is not None, "it was answered"
         row = call.reports.rows[0]
-        self._step(call, Answered(int(row["original_seq"]) if row["kind"] == _DUPLICATE else None))
+        original = int(row["original_seq"]) if row["kind"] == _DUPLICATE else None
+        own = call.key[1] == 0 or call.record is None or is_answer_to(call.record, row)
+        self._step(call, Answered(original, own))
 
     # ---- steps ---------------------------------------------------------------------------------------------------
 
@@ -182,6 +201,8 @@ class CallDriver:
                 min_epoch=self._machine.epoch,
             )
             self._ports.ask(search, partial(self._on_outcome, call), call.client.name)
+        if effects.await_turn:
+            _add(self._early, call.session_id, call.machine.number, call)
         if effects.await_no:
             self._wait(call, effects.await_no)
         if effects.deadline_ns:
@@ -228,6 +249,7 @@ class CallDriver:
         except ShapeError as error:
             self._step(call, TurnedAway(Refused(0, error.code), str(error)))
             return
+        call.record = records[0]
         self._wait(call, number)
         refused = self._driver.submit(call.session_id, records, admin=call.client.admin)
         if refused is not None:
@@ -283,18 +305,27 @@ class CallDriver:
     # ---- waiting -------------------------------------------------------------------------------------------------
 
     def _wait(self, call: OpenCall, number: int) -> None:
-        self._waiting.setdefault(call.session_id, {}).setdefault(number, []).append(call)
+        _add(self._waiting, call.session_id, number, call)
 
     def _stop_waiting(self, call: OpenCall) -> None:
-        numbers = self._waiting.get(call.session_id, {})
-        calls = numbers.get(call.machine.number, [])
-        if call not in calls:
-            return
-        calls.remove(call)
-        if not calls:
-            del numbers[call.machine.number]
-        if not numbers:
-            del self._waiting[call.session_id]
+        for waiting in (self._waiting, self._early):
+            _remove(waiting, call.session_id, call.machine.number, call)
+
+
+def _add(waiting: dict[int, dict[int, list[OpenCall]]], session_id: int, number: int, call: OpenCall) -> None:
+    waiting.setdefault(session_id, {}).setdefault(number, []).append(call)
+
+
+def _remove(waiting: dict[int, dict[int, list[OpenCall]]], session_id: int, number: int, call: OpenCall) -> None:
+    numbers = waiting.get(session_id, {})
+    calls = numbers.get(number, [])
+    if call not in calls:
+        return
+    calls.remove(call)
+    if not calls:
+        del numbers[number]
+    if not numbers:
+        del waiting[session_id]
 
 
 def _original(call: OpenCall) -> ReportRows | None:

@@ -44,14 +44,16 @@ class Watch:
 class Disconnects:
     """Sessions that want their orders canceled when their client is gone.
 
-    Invariants: `_watched` has all sessions of `_due_ns` and `_returning`, which have no stream open here. The
-    connection of a session that is watched only rises.
+    Invariants: `_watched` has all sessions of `_due_ns` and `_returning`, which have no stream open here, and none of
+    `_numbered`, which have one. The connection of a session that is watched only rises.
     """
 
     def __init__(self) -> None:
         self._watched: dict[int, Watch] = {}
         self._due_ns: dict[int, int] = {}
         self._returning: dict[int, Watch] = {}
+        self._numbered: dict[int, int] = {}
+        """Session -> the connection of its stream here, which does not want this."""
         self._said_hello: dict[int, int] = {}
         """Session -> the connection that is to be announced; not watched if its Hello did not ask for it."""
         self._changes: dict[int, Watch] = {}
@@ -82,8 +84,12 @@ class Disconnects:
 
     def is_stale(self, session_id: int, connection: int) -> bool:
         """The session said Hello here with that number or a higher one."""
+        return connection <= self._connection_here(session_id)
+
+    def _connection_here(self, session_id: int) -> int:
+        """0: nothing is known of one."""
         watch = self._watched.get(session_id)
-        return watch is not None and connection <= watch.connection
+        return watch.connection if watch is not None else self._numbered.get(session_id, 0)
 
     def is_unsaid(self, session_id: int) -> bool:
         """SESSION_OPENED has to leave before any command of the session."""
@@ -97,29 +103,39 @@ class Disconnects:
         """
         self._due_ns.pop(session_id, None)
         self._returning.pop(session_id, None)
+        self._numbered.pop(session_id, None)
         if grace_ms:
             self._watched[session_id] = Watch(session_id, grace_ms, connection)
         else:
             self._forget(session_id)
+            if connection:
+                self._numbered[session_id] = connection
         if connection:
             self._said_hello[session_id] = connection
 
     def on_lost(self, session_id: int, now_ns: int) -> None:
         """Its stream ended, and no other one is open here."""
+        self._numbered.pop(session_id, None)
         watch = self._watched.get(session_id)
         if watch is not None:
             self._due_ns[session_id] = now_ns + watch.grace_ms * _NS_PER_MS
 
+    @property
+    def numbers_are_known(self) -> bool:
+        """`on_said` may have something to say."""
+        return bool(self._watched or self._numbered)
+
     def on_said(self, session_id: int, *, has_it: bool, connection: int) -> bool:
-        """A SESSION_OPENED of this gateway came back: the session's highest connection, and whether it is here.
+        """A SESSION_OPENED came, of any gateway: the session's highest connection, and whether it is here.
 
         Whether the stream that is open here is one that the client has left: it is not watched any more then.
         """
-        watch = self._watched.get(session_id)
-        if watch is None or connection < watch.connection or (has_it and connection == watch.connection):
+        here = self._connection_here(session_id)
+        if not here or connection < here or (has_it and connection == here):
             return False
         self._due_ns.pop(session_id, None)
         self._returning.pop(session_id, None)
+        self._numbered.pop(session_id, None)
         self._forget(session_id)
         return True
 

@@ -150,6 +150,8 @@ class GatewayDriver:
         assert admission is not None, "commands were looked at"
         if (admission.taken or admission.repeated) and self._flush is None:
             self._plan_flush()
+        if admission.taken:
+            self.calls.on_progress(session_id)
         self._ports.on_submit(admission)
         self.counters["commands"] += admission.taken
         self.counters["refusals"] += admission.refused is not None

@@ -325,18 +325,18 @@ class GatewayMachine:
             return self._with_sends(fetch=delivery.fetch, new_reign=new_reign)
         events = join_records(delivery.events)
         routed = route(events)
-        left: tuple[int, ...] = ()
+        left = self._left(events) if self.disconnects.numbers_are_known else ()
         if routed is not None:
-            if len(self.disconnects) and self.own_session_id in routed.sessions:
-                left = self._left(events)
             self.sessions.on_answers(routed.sessions, routed.answered)
             for session_id, number in routed.out_of_order:
                 self.sessions.on_out_of_order(session_id, number)
         return self._with_sends(events=events, routed=routed, left=left, fetch=delivery.fetch, new_reign=new_reign)
 
     def _left(self, events: Events) -> tuple[int, ...]:
-        """Sessions of which this gateway's own SESSION_OPENED came too late: a later connection of them is known."""
-        said = (events["kind"] == EventKind.SESSION_OPENED) & (events["session_id"] == self.own_session_id)
+        """Sessions of which a later connection than the one here is known, opened here too late or elsewhere."""
+        said = events["kind"] == EventKind.SESSION_OPENED
+        if not said.any():
+            return ()
         here = self.settings.gateway
         rows = np.frombuffer(events[said].tobytes(), dtype=SETTING_EVENT)
         return tuple(

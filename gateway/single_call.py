@@ -15,7 +15,7 @@ from lockstep.stream.codes import Code
 
 ANSWER_PATIENCE_NS: Final = 5_000_000_000
 GAP_PATIENCE_NS: Final = 1_000_000_000
-_GAP_STEP_NS: Final = 2_000_000
+_MOST_SUBMITS: Final = 3
 _RETRY_MS: Final = 50
 
 
@@ -42,9 +42,13 @@ class TurnedAway:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The number that was awaited has been answered; `original`: by pointing to an outcome of before (0: forgotten)."""
+    """The number that was awaited has been answered; `original`: by pointing to an outcome of before (0: forgotten).
+
+    Not `own`: what is told is of another command that somebody brought in under this number.
+    """
 
     original: int | None = None
+    own: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """The deadline of the last effects has come."""
+    """The deadline of the last effects has come, or in TURN: the session has gone on."""
 
 
 Event = Began | Learnt | TurnedAway | Answered | Found | Ticked
@@ -67,6 +71,8 @@ Event = Began | Learnt | TurnedAway | Answered | Found | Ticked
 class Effects:
     """One of these, and when `Ticked` is due (0: it is not awaited)."""
 
+    await_turn: bool = False
+    """Have `Ticked` come as soon as the session has come to this number."""
     ask_session: bool = False
     """Ask an engine how far the session has come; answered by `Learnt`."""
     await_no: int = 0
@@ -93,7 +99,7 @@ _AWAITED: Final[dict[State, tuple[type[Event], ...]]] = {
 
 
 class SingleCall:
-    """See the module. Invariant: a number is submitted at most once."""
+    """See the module. Invariant: whatever is submitted again has the same number and content, so is executed once."""
 
     def __init__(self, number: int) -> None:
         """`number`: of its key; 0: it has none."""
@@ -102,6 +108,9 @@ class SingleCall:
         self.state = State.NEW
         self._keyed = number != 0
         self._give_up_ns = 0
+        self._expected = 0
+        """The session's next number when it was looked at last."""
+        self._submits = 0
 
     @property
     def over(self) -> bool:
@@ -114,11 +123,13 @@ class SingleCall:
         match event:
             case TurnedAway():
                 return self._fail(event)
-            case Began():
-                self._give_up_ns = now_ns + GAP_PATIENCE_NS
-                if session is None:
-                    self._move(Befell.UNKNOWN)
-                    return Effects(ask_session=True)
+            case Began() if session is None:
+                self._move(Befell.UNKNOWN)
+                return Effects(ask_session=True)
+            case Answered() if self.state is State.SENT and not event.own:
+                # Only the engine can say that the number stands for another command.
+                self._move(Befell.OTHERS)
+                return self._submit(now_ns)
             case Answered() if self.state is State.SENT:
                 if not event.original:
                     return self._succeed(Befell.ANSWERED)
@@ -129,8 +140,8 @@ class SingleCall:
             case Ticked() if self.state is not State.TURN:
                 waited = f"not answered within {ANSWER_PATIENCE_NS / 1e9:.0f} s"
                 text = f"{waited}; ask again with the same key, it executes once"
-                return self._fail(TurnedAway(Refused(self.number, Code.UNAVAILABLE), text))
-            case Learnt() | Answered() | Ticked():
+                return self._fail(TurnedAway(Refused(self.number, Code.UNAVAILABLE, _RETRY_MS), text))
+            case Began() | Learnt() | Answered() | Ticked():
                 pass
         return self._go_on(session, now_ns)
 
@@ -140,12 +151,15 @@ class SingleCall:
             text = "too many sessions at once; try again"
             return self._fail(TurnedAway(Refused(0, Code.BUSY, _RETRY_MS), text))
         if self.number > session.expected:
+            if session.expected != self._expected:
+                # Something is missing below as long as nothing comes: only then the patience runs out.
+                self._expected, self._give_up_ns = session.expected, now_ns + GAP_PATIENCE_NS
             if now_ns >= self._give_up_ns:
                 text = f"number {self.number} came, {session.expected} is the next of session {session.session_id}"
                 return self._fail(TurnedAway(Refused(session.expected, Code.SESSION_GAP), text))
             # Calls of one client may overtake each other on the way: the earlier number has a moment to come.
             self._move(Befell.EARLY)
-            return Effects(deadline_ns=now_ns + _GAP_STEP_NS)
+            return Effects(await_turn=True, deadline_ns=self._give_up_ns)
         if self._keyed and session.answered < self.number < session.expected:
             # What it is answered with is this call's outcome only if it is the same command, and that the engine says
             # when it gets it again.
@@ -154,6 +168,13 @@ class SingleCall:
         if not self._keyed:
             self.number = session.expected
         self._move(Befell.NEXT)
+        return self._submit(now_ns)
+
+    def _submit(self, now_ns: int) -> Effects:
+        self._submits += 1
+        if self._submits > _MOST_SUBMITS:
+            text = "others use this number for other commands at this moment; ask again with the same key"
+            return self._fail(TurnedAway(Refused(self.number, Code.UNAVAILABLE, _RETRY_MS), text))
         return Effects(submit_no=self.number, deadline_ns=now_ns + ANSWER_PATIENCE_NS)
 
     def _succeed(self, befell: Befell) -> Effects:

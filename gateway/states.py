@@ -193,6 +193,7 @@ class Befell(Enum):
     TAKEN = "its number is under way"
     NEXT = "its number is the next, or was used"
     ANSWERED = "answered"
+    OTHERS = "what was answered is another command of its number"
     DUPLICATE = "it was executed before"
     FOUND = "found, or nowhere to be had"
     TURNED_AWAY = "turned away, or not in time"
@@ -215,6 +216,7 @@ CALLINGS: Final[dict[tuple[Calling, Befell], Calling]] = {
     (Calling.UNDER_WAY, Befell.NEXT): Calling.SENT,
     (Calling.UNDER_WAY, Befell.TURNED_AWAY): Calling.OVER,
     (Calling.SENT, Befell.ANSWERED): Calling.OVER,
+    (Calling.SENT, Befell.OTHERS): Calling.SENT,
     (Calling.SENT, Befell.DUPLICATE): Calling.OUTCOME,
     (Calling.SENT, Befell.TURNED_AWAY): Calling.OVER,
     (Calling.OUTCOME, Befell.FOUND): Calling.OVER,

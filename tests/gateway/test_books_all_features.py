@@ -13,120 +13,12 @@ from lockstep.marketdata.books import Books
 from lockstep.marketdata.encodings import L1, L2, Encodings
 from lockstep.marketdata.market import Subscription
 from lockstep.marketdata.market_hub import resting_orders
-from lockstep.stream.records import (
-    ADMIN,
-    COMMAND,
-    RULES,
-    SETTING,
-    AccountFlag,
-    CommandKind,
-    EventFlag,
-    EventKind,
-    OrderType,
-    Phase,
-    Side,
-    TimeInForce,
-)
+from lockstep.stream.records import EventFlag, EventKind
 from lockstep.v1 import market_data_pb2
-
-INSTRUMENTS, ACCOUNTS = (7, 8), (1, 2, 3)
-UNLIMITED = AccountFlag.UNLIMITED_CASH | AccountFlag.UNLIMITED_POSITIONS
-CALLS = (Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION, Phase.CLOSING_AUCTION, Phase.CLOSED, Phase.VOLATILITY_AUCTION)
+from tests.all_features import INSTRUMENTS, burst, opening
 
 Half = dict[int, tuple[int, int]]
 """One side of a book: price -> quantity, orders."""
-
-
-def record(kind, layout=COMMAND, **fields):
-    row = np.zeros(1, dtype=layout)
-    row["kind"] = kind
-    for name, value in fields.items():
-        row[name] = value
-    return row.view(COMMAND)
-
-
-def new_order(pick, now_ns):
-    order_type = pick.choices(list(OrderType), (70, 8, 6, 10, 6))[0]
-    tif = pick.choices(list(TimeInForce), (20, 40, 10, 6, 8, 6, 14))[0]
-    lots = pick.randint(1, 40)
-    fields = {"order_type": order_type, "stp": pick.choice((0, 0, 1, 2, 3, 4))}
-    protected = order_type == OrderType.MARKET and pick.randint(0, 1)
-    if order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT) or protected:
-        fields["price_ticks"] = pick.randint(95, 105)
-    if order_type >= OrderType.STOP:
-        tif = pick.choice((TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD))
-        fields["stop_price_ticks"] = pick.randint(94, 106)
-    if order_type == OrderType.TRAILING_STOP:
-        fields["trail_ticks"] = pick.randint(1, 4)
-    if tif == TimeInForce.GTD:
-        fields["expire_ns"] = now_ns + pick.randint(1, 300)
-    if order_type == OrderType.LIMIT and tif in (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD):
-        fields |= pick.choice(({}, {"display_lots": pick.randint(1, lots)}, {"flags": 2}, {"flags": 1}))
-    return record(
-        CommandKind.NEW_ORDER,
-        side=pick.choice(list(Side)),
-        tif=tif,
-        quantity_lots=lots,
-        client_order_id=pick.randint(0, 40),
-        account=pick.choice(ACCOUNTS),
-        instrument=pick.choice(INSTRUMENTS),
-        **fields,
-    )
-
-
-def administer(pick):
-    phase = pick.choice((*CALLS, Phase.CONTINUOUS, Phase.CONTINUOUS, Phase.CONTINUOUS))
-    account, instrument = pick.choice(ACCOUNTS), pick.choice((0, *INSTRUMENTS))
-    return pick.choice(
-        (
-            record(CommandKind.SET_PHASE, SETTING, value=phase, instrument=instrument),
-            record(CommandKind.SET_PHASE, SETTING, value=Phase.CONTINUOUS),
-            record(CommandKind.TICK),
-            record(CommandKind.TICK),
-            record(CommandKind.MASS_CANCEL, account=account, instrument=instrument, side=pick.randint(1, 2)),
-            record(CommandKind.SET_ACCOUNT_STATUS, SETTING, account=account, value=pick.choice((0, 3))),
-            *(record(CommandKind.SET_ACCOUNT_STATUS, SETTING, account=number, value=0) for number in ACCOUNTS * 2),
-            record(
-                CommandKind.SET_PRICE_LIMITS, RULES, instrument=pick.choice(INSTRUMENTS), breaker_ppm=30_000,
-                breaker_window_ns=40, breaker_pause_ns=60, breaker_phase=Phase.VOLATILITY_AUCTION,
-            ),
-        )
-    )  # fmt: skip
-
-
-def opening():
-    yield from (
-        record(
-            CommandKind.DEFINE_INSTRUMENT, ADMIN, instrument=number, name=b"I%d" % number, tick_micros=1, lot_units=1
-        )
-        for number in INSTRUMENTS
-    )
-    for number in ACCOUNTS:
-        yield record(CommandKind.DEFINE_ACCOUNT, ADMIN, account=number, name=b"a%d" % number, flags=UNLIMITED)
-
-
-def burst(pick, now_ns, session_no):
-    """Up to eight commands; orders are numbered in session 5."""
-    rows = []
-    for _ in range(pick.randint(1, 8)):
-        draw = pick.random()
-        named = {"account": pick.choice(ACCOUNTS), "client_order_id": pick.randint(1, 40)}
-        if draw < 0.74:
-            row = new_order(pick, now_ns)
-        elif draw < 0.8:
-            row = record(CommandKind.CANCEL, **named)
-        elif draw < 0.95:
-            price, lots = pick.randint(95, 105), pick.randint(1, 30)
-            stop = pick.choice((0, 0, 0, pick.randint(94, 106)))
-            price *= not stop or pick.randint(0, 1)
-            row = record(CommandKind.REPLACE, **named, price_ticks=price, quantity_lots=lots, stop_price_ticks=stop)
-        else:
-            row = administer(pick)
-        if row["kind"] < 64:
-            row["session_id"], row["session_no"] = 5, session_no
-            session_no += 1
-        rows.append(row)
-    return np.concatenate(rows), session_no
 
 
 def levels_of(engine, instrument):

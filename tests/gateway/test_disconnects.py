@@ -7,7 +7,7 @@ from lockstep.gateway import disconnects
 from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.events import Came, Flushed, HelloSaid, Started, StreamClosed, Submitted, Ticked
 from lockstep.gateway.machine import GatewayMachine, Settings
-from lockstep.gateway.sessions import Opened, Refused
+from lockstep.gateway.sessions import Opened, Refused, own_session_id
 from lockstep.stream.codes import Code
 from lockstep.stream.messages import Receipt, Release
 from lockstep.stream.records import COMMAND, EVENT, SETTING_EVENT, CommandKind, EventKind
@@ -58,12 +58,12 @@ class Rig:
         assert isinstance(opened, Opened)
         return self.tokens
 
-    def answer(self, session_id, connection, gateway, *, no=1):
-        """The cluster tells this gateway who has the session now."""
+    def answer(self, session_id, connection, gateway, *, no=1, says=3):
+        """The cluster tells who has the session now, to what gateway `says` said of it."""
         self.seq += 1
         event = np.zeros(1, dtype=SETTING_EVENT)
         event["seq"], event["kind"] = self.seq, EventKind.SESSION_OPENED
-        event["session_id"], event["session_no"] = self.machine.own_session_id, no
+        event["session_id"], event["session_no"] = own_session_id(says, self.machine.settings.incarnation), no
         event["of_session"], event["connection"], event["value"] = session_id, connection, gateway
         release = Release(1, 1, 1, self.seq, self.seq, 0, event.view(EVENT))
         self._perform(self.machine.step(Came([release]), self.now_ms * MS))
@@ -283,6 +283,35 @@ def test_stream_that_its_client_has_left_is_ended_and_never_closed(rig):
     rig.lose(A, 1)
     assert rig.tick(10_000) == []
     assert rig.watched == {}
+
+
+@pytest.mark.parametrize("grace_ms", [0, 500])
+def test_stream_whose_client_has_gone_on_at_another_gateway_is_ended(rig, grace_ms):
+    token = rig.hello(A, grace_ms, connection=8)
+    rig.tick()
+    rig.answer(A, 8, 3)
+    rig.answer(A, 7, 4, says=4)
+    rig.answer(B, 9, 4, no=2, says=4)
+    assert rig.left == []
+    rig.answer(A, 9, 4, no=3, says=4)
+    assert rig.left == [A]
+    rig.lose(A, token)
+    assert rig.tick(10_000) == []
+    assert rig.watched == {}
+
+
+def test_number_of_a_stream_that_does_not_want_it_counts_while_it_is_open(rig):
+    token = rig.hello(A, 0, connection=8)
+    for late in (7, 8):
+        refused = rig.machine.step(HelloSaid(A, "", 77, 1, connection=late), 0).opened
+        assert isinstance(refused, Refused)
+        assert refused.code is Code.STALE_CONNECTION
+    rig.lose(A, token)
+    # What the cluster knows of it is heard when it was said.
+    rig.hello(A, 0, connection=7)
+    rig.tick()
+    rig.answer(A, 8, 3)
+    assert rig.left == [A]
 
 
 def test_number_that_another_gateway_has_is_no_connection_of_this_one(rig):

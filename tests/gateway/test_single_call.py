@@ -60,9 +60,26 @@ def test_number_that_comes_early_waits_for_those_below_it() -> None:
     call = SingleCall(5)
     waits = call.step(Began(), 100, session(4, 3))
     assert (waits.submit_no, waits.await_no) == (0, 0)
-    assert 100 < waits.deadline_ns < 100 + GAP_PATIENCE_NS
-    assert call.step(Ticked(), waits.deadline_ns, session(4, 3)).deadline_ns > waits.deadline_ns
+    assert (waits.await_turn, waits.deadline_ns) == (True, 100 + GAP_PATIENCE_NS)
     assert call.step(Ticked(), 200, session(5, 4)).submit_no == 5
+
+
+def test_patience_runs_only_while_nothing_comes() -> None:
+    call = SingleCall(9)
+    due_ns = call.step(Began(), 0, session(4, 3)).deadline_ns
+    later_ns = call.step(Ticked(), due_ns, session(6, 3)).deadline_ns
+    assert later_ns == due_ns + GAP_PATIENCE_NS
+    assert call.step(Ticked(), later_ns, session(6, 5)).fails is not None
+
+
+def test_answer_to_another_command_of_its_number_is_not_its_own() -> None:
+    call = SingleCall(5)
+    call.step(Began(), 0, session(5, 4))
+    assert call.step(Answered(own=False), 1, session(6, 5)).submit_no == 5
+    assert call.step(Answered(own=False), 2, session(6, 5)).submit_no == 5
+    fails = call.step(Answered(own=False), 3, session(6, 5)).fails
+    assert fails is not None, "it is asked a few times only"
+    assert fails.refused.code == Code.UNAVAILABLE
 
 
 def test_number_that_stays_too_early_is_refused() -> None:
@@ -79,7 +96,7 @@ def test_call_that_is_not_answered_in_time_may_come_again() -> None:
         due_ns = call.step(Began(), 0, known).deadline_ns
         fails = call.step(Ticked(), due_ns, known).fails
         assert fails is not None
-        assert fails.refused == Refused(5, Code.UNAVAILABLE)
+        assert fails.refused == Refused(5, Code.UNAVAILABLE, 50)
         assert "ask again with the same key" in fails.text
 
 

@@ -283,6 +283,8 @@ def test_every_row_of_a_call_comes_about(state, befell, taken):
             event = DUPLICATE
         case Befell.FOUND:
             event = single_call.Found()
+        case Befell.OTHERS:
+            event = single_call.Answered(own=False)
         case _:
             event = GOES_ON[state]
     call.step(event, 0, THEN.get(befell, AT))

@@ -114,6 +114,20 @@ class Desk:
         request = orders_pb2.PlaceRequest(order=self.new_order(**fields), key=self.key(number) if number else None)
         return self.gateway.orders.Place(request, timeout=8)
 
+    def stamp_order(self, number: int, **fields: int) -> None:
+        """The order of `new_order`, or another one, brought in by another gateway."""
+        row = np.zeros(1, dtype=COMMAND)
+        terms = {"account": self.alice, "instrument": self.instrument, "side": BUY, "order_type": 1, "tif": 2}
+        terms |= {"price_ticks": 100, "quantity_lots": 10, "gateway": 2, **fields}
+        for name, value in {
+            "kind": CommandKind.NEW_ORDER,
+            "session_id": self.s1,
+            "session_no": number,
+            **terms,
+        }.items():
+            row[name] = value
+        self.cluster.stamp(row)
+
     def tick(self) -> None:
         """Stamped time goes on: what is due expires."""
         tick = np.zeros(1, dtype=CONTROL)

@@ -1,5 +1,6 @@
 """docs/client-protocol.md, single calls: keys, replies, statuses and metadata; and market data's numbers."""
 
+import random
 import time
 
 import grpc
@@ -85,6 +86,39 @@ def test_same_key_with_another_command_is_refused_while_the_first_is_under_way(d
     desk.cluster.hold_submits = False
     assert kinds(first.result()) == [ACCEPTED]
     assert [row.code for row in other.result().reports] == [Code.KEY_REUSED]
+
+
+def test_same_key_with_another_command_at_two_gateways_is_refused_for_whoever_comes_second(desk):
+    desk.cluster.hold_submits = True
+    mine = orders_pb2.PlaceRequest(order=desk.new_order(), key=desk.key(1))
+    call = desk.gateway.orders.Place.future(mine, timeout=8)
+    desk.gateway.wait_until(lambda status: status.counters["unanswered"] >= 1)
+    desk.stamp_order(1, quantity_lots=11)
+    desk.cluster.hold_submits = False
+    reply = call.result()
+    assert [row.code for row in reply.reports] == [Code.KEY_REUSED]
+    desk.cluster.hold_submits = True
+    call = desk.gateway.orders.Place.future(
+        orders_pb2.PlaceRequest(order=desk.new_order(client_order_id=2), key=desk.key(2)), timeout=8
+    )
+    desk.gateway.wait_until(lambda status: status.counters["unanswered"] >= 1)
+    desk.stamp_order(2, client_order_id=2)
+    desk.cluster.hold_submits = False
+    assert kinds(call.result()) == [ACCEPTED], "the same command: its outcome is this call's"
+
+
+def test_keys_that_overtake_each_other_by_hundreds_are_all_answered(desk):
+    numbers = list(range(1, 301))
+    random.Random(1).shuffle(numbers)
+    calls = [
+        desk.gateway.orders.Place.future(
+            orders_pb2.PlaceRequest(order=desk.new_order(), key=desk.key(number)), timeout=20
+        )
+        for number in numbers
+    ]
+    replies = [call.result() for call in calls]
+    assert [reply.reports[0].session_no for reply in replies] == numbers
+    assert {tuple(kinds(reply)) for reply in replies} == {(ACCEPTED,)}
 
 
 def test_first_outcome_is_given_for_the_latest_8192_numbers_and_duplicate_alone_before(desk):

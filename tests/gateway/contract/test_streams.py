@@ -10,7 +10,7 @@ import pytest
 
 from lockstep.gateway import resumption, service_orders
 from lockstep.stream.codes import Code
-from lockstep.stream.records import COMMAND, EventKind
+from lockstep.stream.records import COMMAND, CommandKind, EventKind
 from lockstep.v1 import common_pb2, orders_pb2
 
 SESSION = "/lockstep.v1.OrderEntry/Session"
@@ -431,6 +431,18 @@ def test_hello_of_an_earlier_connection_is_refused_and_leaves_the_later_one_alon
     assert ended(earlier) == (grpc.StatusCode.ABORTED, Code.STALE_CONNECTION)
     later.send(command=desk.order(1))
     assert answers(later.rows(1)) == [(ACCEPTED, 1)]
+
+
+@pytest.mark.parametrize("grace_ms", [0, 60_000])
+def test_stream_with_a_number_ends_when_a_higher_one_is_opened_at_another_gateway(desk, grace_ms):
+    client = desk.stream(cancel_on_disconnect_ms=grace_ms, connection=7)
+    client.send(command=desk.order(1))
+    assert answers(client.rows(1)) == [(ACCEPTED, 1)]
+    elsewhere = np.zeros(1, dtype=COMMAND)
+    elsewhere["kind"], elsewhere["gateway"] = CommandKind.SESSION_OPENED, 2
+    elsewhere["order_id"], elsewhere["client_order_id"] = desk.s1, 8
+    desk.cluster.stamp(elsewhere)
+    assert ended(client) == (grpc.StatusCode.ABORTED, Code.STALE_CONNECTION)
 
 
 def test_number_that_another_gateway_brought_in_is_told_here_and_a_duplicate_when_it_comes_again(desk):
