@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from lockstep.bench.hops import Look
 from lockstep.bench.load import MIX, LoadPlan
 from lockstep.bench.machine_watch import MachineStalls, MachineWatch
 from lockstep.ops.local.cluster import LocalCluster
@@ -47,6 +48,9 @@ class BenchPlan:
     saturate: bool = False
     addresses: tuple[str, ...] = ()
     """Gateways of a running cluster; empty: start one."""
+    warm_up_s: float = _WARM_UP_S
+    sheds: bool = False
+    """See `LoadPlan`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,13 @@ class Phase:
     machine_stalls: MachineStalls | None
     """The machine's own, which no cluster can do anything about; None: could not be seen (no real-time priority)."""
     cpu_us_per_order: Mapping[str, float]
-    """By process, user and system; only for a cluster that was started for this."""
+    """By process, user and system, and their sum as "total"; only for a cluster that was started for this."""
+    hops_us: Mapping[str, Mapping[str, float]]
+    """Hop -> p50, p99, mean (`hops.py`); as the former."""
     refused: Mapping[str, int]
     fills: int
+    shed: int = 0
+    """Orders that were not given, since the gateways took no more; only where the load sheds."""
 
     @property
     def usual_p99_us(self) -> float:
@@ -88,6 +96,25 @@ class BenchResult:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The cluster that the load falls upon."""
+
+    addresses: tuple[str, ...]
+    pids: Callable[[], dict[str, int]] = dict
+    """Whose CPU is told."""
+    metrics: tuple[str, ...] = ()
+    """host:port of the processes' figures."""
+
+    @classmethod
+    def local(cls, cluster: LocalCluster) -> "Target":
+        """A cluster on this machine, with all that can be told of it."""
+        parts = cluster.topology
+        members = (*parts.gateways, *parts.sequencers, *parts.engines)
+        metrics = tuple(f"{one.host}:{one.metrics_port}" for one in members)
+        return cls(tuple(cluster.gateway_addresses), cluster.pids, metrics)
+
+
 def run_bench(plan: BenchPlan, say: Callable[[str], None]) -> BenchResult:
     """Run all phases.
 
@@ -95,37 +122,65 @@ def run_bench(plan: BenchPlan, say: Callable[[str], None]) -> BenchResult:
         EnvironmentFault: the cluster does not start, or the load generator fails.
     """
     if plan.addresses:
-        phases = _phases(plan, plan.addresses, dict, say)
+        phases = _phases(plan, Target(plan.addresses), say)
     else:
         say("starting a cluster")
         with LocalCluster(ClusterPlan(implementations=plan.implementations)) as cluster:
-            phases = _phases(plan, cluster.gateway_addresses, cluster.pids, say)
+            phases = _phases(plan, Target.local(cluster), say)
     engines = "" if plan.addresses else f"; matching engines: {', '.join(plan.implementations)}"
     return BenchResult(tuple(phases), MIX + engines, LEFT_OUT, os.cpu_count() or 0)
 
 
-def _phases(
-    plan: BenchPlan, addresses: Sequence[str], pids: Callable[[], dict[str, int]], say: Callable[[str], None]
-) -> list[Phase]:
+def _phases(plan: BenchPlan, target: Target, say: Callable[[str], None]) -> list[Phase]:
     phases = []
     for mode in plan.modes:
         rate = _DEFAULT_RATES[mode] if plan.rate is None else plan.rate
         say(f"{mode}: {rate} orders a second for {plan.duration_s:g} s")
-        phases.append(_measure(plan, mode, rate, addresses, pids))
+        phases.append(measure(plan, mode, rate, target))
     rate = phases[-1].offered_per_s if phases else _DEFAULT_RATES["batched"]
     for _ in range(_SATURATION_STEPS if plan.saturate else 0):
         rate = round(rate * _SATURATION_STEP)
         say(f"saturation: {rate} orders a second")
-        phases.append(_measure(plan, "batched", rate, addresses, pids))
+        phases.append(measure(plan, "batched", rate, target))
         if phases[-1].answered_per_s < rate * _KEPT_UP:
             break
     return phases
 
 
-def _measure(
-    plan: BenchPlan, mode: str, rate: int, addresses: Sequence[str], pids: Callable[[], dict[str, int]]
-) -> Phase:
-    load = LoadPlan(tuple(addresses), mode, rate, plan.duration_s, _WARM_UP_S, plan.sessions, time.time_ns() % 2**31)
+class _Beside:
+    """What the cluster and the machine do during a phase."""
+
+    def __init__(self, target: Target, generator: int) -> None:
+        """`generator`: pid of the load generator."""
+        self._target = target
+        self._generator = generator
+        self._look = Look(target.metrics)
+        self._watch = MachineWatch()
+        self._before = self._cpu()
+        self.stalls: MachineStalls | None = None
+        self.cpu_s: dict[str, float] = {}
+        self.hops: dict[str, dict[str, float]] = {}
+
+    def _cpu(self) -> dict[str, float]:
+        return _cpu_seconds({**self._target.pids(), "load generator": self._generator})
+
+    def end(self) -> None:
+        """The phase is over."""
+        after = self._cpu()
+        self.stalls = self._watch.stop()
+        self.cpu_s = {name: after[name] - self._before[name] for name in after if name in self._before}
+        self.cpu_s["total"] = sum(self.cpu_s.values())
+        self.hops = Look(self._target.metrics).since(self._look)
+
+
+def measure(plan: BenchPlan, mode: str, rate: int, target: Target) -> Phase:
+    """One phase: the load generator runs, and the cluster's processes are looked at before and after.
+
+    Raises:
+        EnvironmentFault: the load generator fails.
+    """
+    seed = time.time_ns() % 2**31
+    load = LoadPlan(target.addresses, mode, rate, plan.duration_s, plan.warm_up_s, plan.sessions, seed, plan.sheds)
     # Its end of our pipe tells the generator that we have ended, however that came.
     process = subprocess.Popen(
         [sys.executable, "-m", "lockstep.bench.load", json.dumps(asdict(load))],
@@ -136,30 +191,23 @@ def _measure(
         env={**os.environ, "GRPC_EXPERIMENTS": "-event_engine_client"},
     )
     assert process.stdout is not None
+    beside: _Beside | None = None
+    result: dict[str, Any] = {}
     with process, process.stdout:
-        before: dict[str, float] = {}
-        result: dict[str, Any] = {}
-        cpu: dict[str, float] = {}
-        watch: MachineWatch | None = None
-        stalls: MachineStalls | None = None
         for line in process.stdout:
             message = json.loads(line)
-            watched = {**pids(), "load generator": process.pid}
             if message["event"] == "measuring":
-                watch = MachineWatch()
-                before = _cpu_seconds(watched)
-            elif message["event"] == "measured":
-                after = _cpu_seconds(watched)
-                stalls = watch.stop() if watch is not None else None
-                cpu = {name: after[name] - before[name] for name in after if name in before}
+                beside = _Beside(target, process.pid)
+            elif message["event"] == "measured" and beside is not None:
+                beside.end()
             else:
                 result = message
         code = process.wait()
-    if code or not result:
+    if code or not result or beside is None:
         raise EnvironmentFault(f"the load generator ended with exit code {code}; its messages are above")
     orders = result["orders"]
     return Phase(
-        name=f"{mode}",
+        name=mode,
         offered_per_s=rate,
         sent_per_s=round(orders / result["seconds"]),
         answered_per_s=round(result["answered_in_time"] / result["seconds"]),
@@ -167,10 +215,12 @@ def _measure(
         unanswered=result["unanswered"],
         latency_us=result["latency_us"],
         p99_by_second_us=result["p99_by_second_us"],
-        machine_stalls=stalls,
-        cpu_us_per_order={name: round(seconds * 1e6 / orders, 2) for name, seconds in cpu.items()} if orders else {},
+        machine_stalls=beside.stalls,
+        cpu_us_per_order={n: round(seconds * 1e6 / orders, 2) for n, seconds in beside.cpu_s.items()} if orders else {},
+        hops_us=beside.hops,
         refused=result["refused"],
         fills=result["fills"],
+        shed=result["shed"],
     )
 
 

@@ -59,6 +59,8 @@ class LoadPlan:
     warm_up_s: float
     sessions: int
     seed: int
+    sheds: bool = False
+    """Whether an order that finds no room when it is due (the gateways refuse what is too much) is not given at all."""
 
 
 class LoadSession:
@@ -70,6 +72,8 @@ class LoadSession:
         """Orders answered before the end of the phase."""
         self.fills = 0
         self.orders = 0
+        self.shed = 0
+        """Orders that were not given."""
         self.first_measured = 0
         self.refused: Counter[str] = Counter()
         self._chance = np.random.default_rng(seed)
@@ -102,6 +106,14 @@ class LoadSession:
         self._last_no = first + count - 1
         if self.first_measured:
             self.orders += count
+
+    def room_for(self, count: int) -> int:
+        """How many of so many orders the gateway takes now; the others are counted as not given."""
+        assert self._session is not None
+        taken = min(count, self._session.room)
+        if self.first_measured:
+            self.shed += count - taken
+        return taken
 
     def measure(self) -> None:
         """From the next order on, count."""
@@ -263,8 +275,11 @@ async def _offer(plan: LoadPlan, sessions: Sequence[LoadSession], seconds: float
         due = min(total, int((time.monotonic_ns() - start_ns) / step_ns) + 1)
         rows = min(due - sent, 1 if plan.mode == "single" else _MAX_BATCH)
         if rows > 0:
-            times = start_ns + (np.arange(sent, sent + rows) * step_ns).astype(np.int64)
-            await sessions[turn % len(sessions)].send(times)
+            session = sessions[turn % len(sessions)]
+            given = session.room_for(rows) if plan.sheds else rows
+            if given:
+                # Those that are not given are the oldest: they would have been late.
+                await session.send(start_ns + (np.arange(sent + rows - given, sent + rows) * step_ns).astype(np.int64))
             sent += rows
         turn += 1
     pacer.close()
@@ -285,6 +300,7 @@ def _sum_up(sessions: Sequence[LoadSession], seconds: float) -> dict[str, Any]:
         "latency_us": percentiles_us(histogram),
         "p99_by_second_us": _p99_by_second(sessions),
         "refused": dict(refused),
+        "shed": sum(session.shed for session in sessions),
         "fills": sum(session.fills for session in sessions),
     }
 

@@ -15,7 +15,7 @@ from lockstep.runtime.metrics.trading import TradingTally
 from lockstep.sequencer.figures import SequencerFigures
 from lockstep.stream.batch import stamp_batch
 from lockstep.stream.digest import Digest
-from lockstep.stream.messages import Release, Stream
+from lockstep.stream.messages import Release, Stream, Submit
 from lockstep.stream.records import COMMAND, EVENT, EventKind
 
 ROUNDS = 20_000
@@ -45,9 +45,11 @@ def main() -> None:
     commands["session_id"] = 1
     tips = iter(range(1, 1 << 40, ROWS))
     sequencer = SequencerFigures()
+    commands["received_ns"] = 1
+    submitted = Submit(1, 1, 1, 1, 1, False, commands)
 
     def stamp(_: int) -> None:
-        sequencer.on_submit()
+        sequencer.on_submit(submitted)
         first = next(tips)
         sequencer.on_stream(Stream(1, 1, 0, stamp_batch(commands, epoch=1, first_seq=first, timestamp_ns=1)))
         sequencer.commit.leave(first + ROWS - 1, time.monotonic_ns())

@@ -38,24 +38,30 @@ class GatewayFigures:
 
     __slots__ = (
         "_came_ns",
+        "_delivery_ns",
         "_epoch",
         "_released_ns",
         "_under_way",
+        "delivery",
         "events",
         "gap",
         "last_gap_ns",
         "refusals",
         "report",
+        "stamp",
         "store",
     )
 
     def __init__(self) -> None:
         self.store = Latencies()
+        self.stamp = Latencies()
+        self.delivery = Latencies()
         self.report = Latencies()
         self.gap = Latencies()
         self.last_gap_ns = 0
         self.events = 0
         self.refusals = dict.fromkeys((code.name.lower() for code in Code if 1000 <= code < 3000), 0)
+        self._delivery_ns = 0  # when the oldest events that wait for their delivery came; 0: none wait
         self._came_ns = 0  # when the oldest command that waits for its frame came; 0: none waits
         self._under_way: dict[tuple[int, int], tuple[int, int]] = {}
         self._epoch = 0
@@ -89,10 +95,16 @@ class GatewayFigures:
                         self.gap.add(self.last_gap_ns)
                     self._epoch = frame.epoch
                 self._released_ns = now_ns
+                if frame.count and not self._delivery_ns:
+                    self._delivery_ns = now_ns
+                    self.stamp.add(max(0, time.time_ns() - int(frame.events["timestamp_ns"][0])))
 
     def on_delivered(self, events: int, sessions: SessionTable) -> None:
         """Events were handed to the clients' streams."""
         self.events += events
+        if self._delivery_ns:
+            self.delivery.add(time.monotonic_ns() - self._delivery_ns)
+            self._delivery_ns = 0
         under_way = self._under_way
         now_ns = 0
         while under_way:
@@ -125,6 +137,17 @@ class GatewayFigures:
             "lockstep_gateway_receive_to_intake_seconds",
             "From a client's message to the intake log, by command; the burst's oldest counts.",
             self.store,
+        )
+        yield histogram(
+            "lockstep_gateway_stamp_to_receive_seconds",
+            "From the sequencer's stamp to the released events' arrival, by burst; the oldest counts; needs one clock "
+            "or synchronised ones.",
+            self.stamp,
+        )
+        yield histogram(
+            "lockstep_gateway_receive_to_delivery_seconds",
+            "From the released events' arrival until they are with the clients' streams, by burst; the oldest counts.",
+            self.delivery,
         )
         yield histogram(
             "lockstep_gateway_submit_to_report_seconds",

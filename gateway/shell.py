@@ -190,7 +190,7 @@ class GatewayShell(Ports):
             self.on_serving(serving)
         role = cluster_pb2.ROLE_SERVING if serving else cluster_pb2.ROLE_WAITING
         told = self.driver.delivered.said
-        self._watch.set_status(int(role), self.machine.epoch, told.seq, told.epoch)
+        self._watch.set_status(int(role), self.machine.epoch, told=(told.epoch, told.seq))
 
     def why_not_serving(self) -> str:
         """In one sentence; empty if it serves."""

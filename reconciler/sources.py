@@ -154,13 +154,13 @@ class LiveEngine:
 
     def raw_batches(self, from_seq: int, to_seq: int) -> list[bytes]:
         request = replication_pb2.FetchJournalRequest(from_seq=from_seq, max_bytes=CHUNK_BYTES)
-        frames: list[bytes] = []
+        raws: list[bytes] = []
         try:
             for part in self._stub.FetchJournal(request, timeout=_TIMEOUT_S):
-                frames.extend(part.frames)
+                raws.extend(part.batches)
         except grpc.RpcError as error:
             raise self._fault(error) from error
-        return [raw for raw in frames if decode(self.name, raw).last_seq <= to_seq]
+        return [raw for raw in raws if decode(self.name, raw).last_seq <= to_seq]
 
     def digest_at(self, last_seq: int) -> Digest | None:
         request = replication_pb2.FetchJournalRequest(from_seq=last_seq, max_bytes=1)
@@ -168,8 +168,8 @@ class LiveEngine:
             replies = list(self._stub.FetchJournal(request, timeout=_SHORT_TIMEOUT_S))
         except grpc.RpcError as error:
             raise self._fault(error) from error
-        frames = [raw for reply in replies for raw in reply.frames]
-        if not frames or decode(self.name, frames[-1]).last_seq != last_seq:
+        raws = [raw for reply in replies for raw in reply.batches]
+        if not raws or decode(self.name, raws[-1]).last_seq != last_seq:
             return None
         return Digest(replies[-1].digest) if replies[-1].digest else None
 

@@ -92,7 +92,7 @@ class Fetches:
             _, through = seqs_of(raw)
             if through > view.applied_seq or (request.max_bytes and total >= request.max_bytes):
                 break
-            reply.frames.append(raw)
+            reply.batches.append(raw)
             last_seq = through
             size += len(raw)
             total += len(raw)
@@ -102,7 +102,7 @@ class Fetches:
                 reply, size = self._journal_reply(view, first=False), 0
             elif used_up():
                 yield None
-        if reply.frames or not total:
+        if reply.batches or not total:
             reply.digest = (self._journal.derived.digest(last_seq) or b"") if last_seq else view.digest
             yield reply
 

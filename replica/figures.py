@@ -13,7 +13,7 @@ from lockstep.runtime.metrics.tally import Latencies, Passage
 from lockstep.runtime.metrics.trading import TradingTally
 from lockstep.runtime.transport import DriverState, Transport
 from lockstep.stream.arrival import MAX_EPOCH
-from lockstep.stream.messages import Release
+from lockstep.stream.messages import Release, Stream
 
 if TYPE_CHECKING:
     from lockstep.replica.view import ReplicaView
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 class EngineFigures:
     """Plain numbers of one engine process; see the module."""
 
-    __slots__ = ("apply", "batches", "commands", "journal", "release", "stamp_to_release", "trading")
+    __slots__ = ("apply", "batches", "commands", "journal", "receive", "release", "stamp_to_release", "trading")
 
     def __init__(self) -> None:
+        self.receive = Latencies()
         self.journal = Latencies()
         self.apply = Latencies()
         self.commands = 0
@@ -32,6 +33,13 @@ class EngineFigures:
         self.release = Passage()
         self.trading = TradingTally()
         self.stamp_to_release = Latencies()
+
+    def on_received(self, frames: Sequence[Stream]) -> None:
+        """A burst of STREAM frames came. Those that the leader sends again, of another reign, say nothing of now."""
+        for frame in frames:
+            if frame.batch.count and frame.batch.epoch == frame.leader_epoch:
+                self.receive.add(max(0, time.time_ns() - frame.batch.timestamp_ns))
+                return
 
     def on_acked(self, applied: Sequence[AppliedBatch], role: Role) -> None:
         """Batches were applied and acknowledged."""
@@ -93,6 +101,21 @@ class EngineFigures:
         yield gauge(
             "lockstep_driver_up", "1: the media driver is attached and beats.", transport.state is DriverState.LIVE
         )
+        yield from self._hops()
+        yield counter("lockstep_engine_commands_total", "Commands applied.", self.commands)
+        yield counter("lockstep_engine_batches_total", "Stamped batches applied.", self.batches)
+        text = "Frames that were not used, by why."
+        yield counters("lockstep_engine_frames_lost_total", text, "why", dict(seen.counters))
+        yield from self.trading.families()
+
+    def _hops(self) -> Families:
+        """What takes how long."""
+        yield histogram(
+            "lockstep_engine_stamp_to_receive_seconds",
+            "From the sequencer's stamp to the engine, by burst; the oldest counts; needs one clock or synchronised "
+            "ones.",
+            self.receive,
+        )
         yield histogram(
             "lockstep_engine_journal_write_seconds", "One journal write of a burst, sync included.", self.journal
         )
@@ -107,8 +130,3 @@ class EngineFigures:
             "From the sequencer's stamp to the release, by burst; needs one clock or synchronised ones.",
             self.stamp_to_release,
         )
-        yield counter("lockstep_engine_commands_total", "Commands applied.", self.commands)
-        yield counter("lockstep_engine_batches_total", "Stamped batches applied.", self.batches)
-        text = "Frames that were not used, by why."
-        yield counters("lockstep_engine_frames_lost_total", text, "why", dict(seen.counters))
-        yield from self.trading.families()

@@ -91,7 +91,7 @@ class PeerFetcher:
         digest = b""
         for reply in call:
             first = first or reply
-            batches += [decode_batch(raw) for raw in reply.frames]
+            batches += [decode_batch(raw) for raw in reply.batches]
             digest = reply.digest
         if first is None:
             return PeerLogFailed(request.peer)

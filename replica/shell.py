@@ -172,6 +172,7 @@ class ReplicaShell(Ports):
                 commands += sum(frame.batch.count for frame in batch[before:])
         if batch:
             self._batch = []
+            self.figures.on_received(batch)
         return batch
 
     def acks(self) -> Sequence[Ack]:
@@ -318,7 +319,7 @@ class ReplicaShell(Ports):
             self.view = view_of(machine, self._counters())
             view = self.view
             # The promise: a leader that this engine will not obey any more learns it here.
-            self._watch.set_status(view.role, view.promised, view.applied_seq, view.committed_seq)
+            self._watch.set_status(view.role, view.promised)
 
     def _counters(self) -> tuple[tuple[str, int], ...]:
         dropped = sum(link.dropped for link in (*self._ack_links.values(), *self._release_links))

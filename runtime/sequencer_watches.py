@@ -40,7 +40,8 @@ class SequencerWatches:
     def accepted_epoch(self) -> int:
         """Epoch of the newest forced failover with accepted data loss, by what they say; 0: they know of none."""
         said = (self._set[name].status for name in self._names)
-        return max((status.aux for status in said if status is not None and status.aux <= status.epoch), default=0)
+        epochs = [(status.accepted_epoch, status.epoch) for status in said if status is not None]
+        return max((accepted for accepted, epoch in epochs if accepted <= epoch), default=0)
 
     def forget(self) -> None:
         """The machine is a new one: it hears everything again."""

@@ -21,9 +21,9 @@ from enum import Enum, auto
 
 from lockstep.stream.detector import HeartbeatDetector
 
-_FRAME = struct.Struct("<IHHBBHIQQQQ")
+_FRAME = struct.Struct("<IHHBBHIQQQQQ")
 _MAGIC = 0x4857534C  # "LSWH"
-_VERSION = 1
+_VERSION = 2
 _PREFIX = struct.pack("<IH", _MAGIC, _VERSION)
 _READ_BYTES = 64 * _FRAME.size
 _MS = 1_000_000
@@ -44,15 +44,19 @@ class MalformedFrame(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
-    """What a process says of itself in each heartbeat. `role`, `flags` and `aux` mean what the processes agree on."""
+    """What a process says of itself in each heartbeat. `role` and `flags` mean what the processes agree on."""
 
     member: int
     incarnation: int
     role: int = 0
     flags: int = 0
     epoch: int = 0
-    seq: int = 0
-    aux: int = 0
+    """The highest that it knows of; an engine's is its promise."""
+    accepted_epoch: int = 0
+    """A sequencer's: epoch of the newest forced failover with accepted data loss; 0: it knows of none."""
+    told_epoch: int = 0
+    """A gateway's, with `told_seq`: how far clients were told, and under which epoch that was."""
+    told_seq: int = 0
     wall_ms: int = field(default=0, compare=False)
     """Its wall clock when the heartbeat was sent: Unix time in ms below 2**48; 0: it does not say."""
 
@@ -109,17 +113,19 @@ class WatchOptions:
 
 def encode_status(status: PeerStatus) -> bytes:
     """One heartbeat frame: little endian, fixed size."""
-    numbers = (status.incarnation, status.epoch, status.seq, status.aux)
+    numbers = (status.incarnation, status.epoch, status.accepted_epoch, status.told_epoch, status.told_seq)
     wall = (status.wall_ms >> 32, status.wall_ms & _LOW_BITS)
     return _FRAME.pack(_MAGIC, _VERSION, status.member, status.role, status.flags, *wall, *numbers)
 
 
 def decode_status(frame: bytes | bytearray, offset: int = 0) -> PeerStatus:
     """Reads one frame at `offset`; raises MalformedFrame."""
-    magic, version, member, role, flags, high, low, incarnation, epoch, seq, aux = _FRAME.unpack_from(frame, offset)
+    magic, version, member, role, flags, high, low, *numbers = _FRAME.unpack_from(frame, offset)
     if magic != _MAGIC or version != _VERSION:
         raise MalformedFrame(f"heartbeat with magic {magic:#x} version {version}, not {_MAGIC:#x} version {_VERSION}")
-    return PeerStatus(member, incarnation, role, flags, epoch, seq, aux, high << 32 | low)
+    incarnation, epoch, accepted_epoch, told_epoch, told_seq = numbers
+    wall_ms = high << 32 | low
+    return PeerStatus(member, incarnation, role, flags, epoch, accepted_epoch, told_epoch, told_seq, wall_ms)
 
 
 class _Wire:
@@ -221,10 +227,12 @@ class WatchServer:
         """What the heartbeats say now."""
         return self._status
 
-    def set_status(self, role: int, epoch: int, seq: int, aux: int = 0, *, flags: int = 0) -> None:
-        """Sets what the heartbeats say; a new role, epoch or flags goes out with the next poll."""
+    def set_status(
+        self, role: int, epoch: int, *, flags: int = 0, accepted_epoch: int = 0, told: tuple[int, int] = (0, 0)
+    ) -> None:
+        """What the heartbeats say; `told`: (epoch, seq). A new role, epoch or flags goes out with the next poll."""
         before = self._status
-        self._status = PeerStatus(before.member, before.incarnation, role, flags, epoch, seq, aux)
+        self._status = PeerStatus(before.member, before.incarnation, role, flags, epoch, accepted_epoch, *told)
         if (before.role, before.epoch, before.flags) != (role, epoch, flags):
             self._announce = True
 

@@ -69,7 +69,7 @@ class EngineCalls:
         try:
             call = self._stubs[order.engine].FetchJournal(request, timeout=_FETCH_TIMEOUT_S)
             for reply in call:
-                batches += [decode_batch(raw) for raw in reply.frames]
+                batches += [decode_batch(raw) for raw in reply.batches]
                 if batches and batches[-1].last_seq >= order.to_seq:
                     call.cancel()
                     break

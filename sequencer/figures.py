@@ -13,7 +13,7 @@ from lockstep.runtime.transport import DriverState
 from lockstep.sequencer.events import EpochCause
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.states import State
-from lockstep.stream.messages import Stream
+from lockstep.stream.messages import Stream, Submit
 from lockstep.stream.records import CONTROL, CommandKind
 from lockstep.v1 import cluster_pb2
 
@@ -47,9 +47,11 @@ class SequencerFigures:
         "epochs",
         "stamp",
         "takeover",
+        "way",
     )
 
     def __init__(self) -> None:
+        self.way = Latencies()
         self.stamp = Latencies()
         self.commit = Passage()
         self.takeover = Latencies()
@@ -62,8 +64,11 @@ class SequencerFigures:
         self._claim_ns = 0
         self._tip = self._committed = self._epoch = 0
 
-    def on_submit(self) -> None:
+    def on_submit(self, frame: Submit) -> None:
         """Commands came in."""
+        received_ns = int(frame.records["received_ns"][0]) if frame.count else 0
+        if received_ns:
+            self.way.add(max(0, time.time_ns() - received_ns), frame.count)
         if not self._came_ns:
             self._came_ns = time.monotonic_ns()
 
@@ -136,22 +141,7 @@ class SequencerFigures:
             "1: the media driver is attached and beats.",
             wires.transport.state is DriverState.LIVE,
         )
-        yield histogram(
-            "lockstep_sequencer_intake_to_stamp_seconds",
-            "From intake to stamp, by command; the burst's oldest counts.",
-            self.stamp,
-        )
-        yield histogram(
-            "lockstep_sequencer_stamp_to_commit_seconds",
-            "From stamp to the leader's knowing that all in-sync engines have acknowledged, by "
-            "command. The leader is not woken for acknowledgements: engines release sooner.",
-            self.commit.latencies,
-        )
-        yield histogram(
-            "lockstep_sequencer_takeover_seconds",
-            "From the decision to claim the lead until open for commands.",
-            self.takeover,
-        )
+        yield from self._hops()
         yield counter("lockstep_sequencer_commands_total", "Commands stamped.", self.commands)
         yield counter("lockstep_sequencer_batches_total", "Batches stamped.", self.batches)
         yield counters(
@@ -170,6 +160,31 @@ class SequencerFigures:
                 max(reign.window.time_ns, machine.clock.at(time.monotonic_ns())) / _SECOND,
             )
             yield from _of_reign(reign, engines)
+
+    def _hops(self) -> Families:
+        """What takes how long."""
+        yield histogram(
+            "lockstep_sequencer_receive_to_intake_seconds",
+            "From the gateway's receipt of a command to the leader's, by command; the frame's oldest counts; needs one "
+            "clock or synchronised ones.",
+            self.way,
+        )
+        yield histogram(
+            "lockstep_sequencer_intake_to_stamp_seconds",
+            "From intake to stamp, by command; the burst's oldest counts.",
+            self.stamp,
+        )
+        yield histogram(
+            "lockstep_sequencer_stamp_to_commit_seconds",
+            "From stamp to the leader's knowing that all in-sync engines have acknowledged, by "
+            "command. The leader is not woken for acknowledgements: engines release sooner.",
+            self.commit.latencies,
+        )
+        yield histogram(
+            "lockstep_sequencer_takeover_seconds",
+            "From the decision to claim the lead until open for commands.",
+            self.takeover,
+        )
 
 
 def _of_reign(reign: "Reign", engines: tuple[int, ...]) -> Families:

@@ -5,6 +5,7 @@ leader's, so no fence is needed between them. The reign is named after the epoch
 """
 
 from lockstep.sequencer.agreement import Agreement
+from lockstep.sequencer.backlog import Backlog
 from lockstep.sequencer.clock import StampClock
 from lockstep.sequencer.config_record import ConfigRecord, PlanRefused
 from lockstep.sequencer.events import (
@@ -46,8 +47,8 @@ class Reign:
 
     __slots__ = (
         "_clock", "_gateway_count", "_peers", "_proposed", "_recovered", "_resend_due_ns", "_settings",
-        "_stream_due_ns", "_time_stamped_ns", "_time_stamped_seq", "agreement", "beyond", "config", "intake", "lost",
-        "membership", "office_epoch", "resent", "window",
+        "_stream_due_ns", "_time_stamped_ns", "_time_stamped_seq", "agreement", "backlog", "beyond", "config", "intake",
+        "lost", "membership", "office_epoch", "resent", "window",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +83,7 @@ class Reign:
         )
         self.agreement = Agreement(acked, recovery.committed_seq, now_ns)
         self.intake = Intake(settings.gateways, limits.window_commands)
+        self.backlog = Backlog(limits.window_commands)
         self.membership = Membership(settings, grow_not_before_ns(peers, now_ns))
         self.beyond = 0
         """Acks of what was never stamped."""
@@ -100,9 +102,13 @@ class Reign:
 
     @property
     def room(self) -> int:
-        """Commands that may be stamped now: 0 to the window."""
-        outstanding = self.window.tip - self.agreement.lowest(self.required)
-        return max(0, self._settings.limits.window_commands - outstanding)
+        """Commands that may be stamped now: 0 to the bound of the backlog."""
+        return max(0, self.backlog.bound - self._outstanding)
+
+    @property
+    def _outstanding(self) -> int:
+        """Commands stamped that not all have who must."""
+        return self.window.tip - self.agreement.lowest(self.required)
 
     @property
     def credit(self) -> int:
@@ -195,6 +201,7 @@ class Reign:
         if self.agreement.diverged and not was_diverged:
             out.note("DIVERGED: nothing more is committed", Level.ERROR, why=self.agreement.diverged)
         self.agreement.commit(required)
+        self.backlog.on_held(self.agreement.lowest(required), now_ns)
         return False
 
     def on_told(self, told: Told, out: Outbox) -> None:
@@ -341,6 +348,7 @@ class Reign:
             stamped = self.window.stamp(records, self._clock.at(now_ns), self.agreement.committed)
             self.agreement.on_stamped(before, now_ns)
             self._send(stamped, now_ns, out)
+            self.backlog.on_stamped(self.window.tip, self._outstanding, now_ns)
 
     def _stamp_time(self, now_ns: int, out: Outbox) -> None:
         """TICK: what waits for a time happens in it. Nobody waits so exactly that an idle cluster must be kept busy."""

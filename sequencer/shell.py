@@ -124,12 +124,10 @@ class SequencerShell(Ports):
         return work
 
     def _announce(self) -> None:
-        machine, reign = self._machine, self._machine.reign
-        seq = 0 if reign is None else reign.window.tip
-        config = machine.hold.config
+        machine, config = self._machine, self._machine.hold.config
         accepted = 0 if config is None else config.accepted_epoch
         flags = MUTE_FLAG if machine.mute else 0
-        self._wires.watch_server.set_status(role_of(machine), machine.epoch, seq, accepted, flags=flags)
+        self._wires.watch_server.set_status(role_of(machine), machine.epoch, flags=flags, accepted_epoch=accepted)
 
     # ---- the driver's ports --------------------------------------------------------------------------------------
 
@@ -258,7 +256,7 @@ class SequencerShell(Ports):
     def _on_submit_bytes(self, gateway: int, raw: bytes) -> None:
         received = self._taken(raw, Submit, gateway)
         if received is not None:
-            self.figures.on_submit()
+            self.figures.on_submit(received)
             self._on_submit(received)
 
     def _taken[M: Message](self, raw: bytes, expected: type[M], sender: int) -> M | None:
@@ -323,4 +321,4 @@ def _event_of(kind: ProcessKind, member: int, event: watch.PeerEvent) -> ev.Even
 
 
 def _told_of(status: watch.PeerStatus) -> Told:
-    return Told(status.aux, status.seq)
+    return Told(status.told_epoch, status.told_seq)

@@ -120,7 +120,7 @@ def _read_journal(
     journal: list[bytes] = []
     fetch = replication_pb2.FetchJournalRequest(from_seq=begin)
     for part in stub.FetchJournal(fetch, timeout=_TIMEOUT_S):
-        journal.extend(raw for raw in part.frames if decode_batch(raw).last_seq <= through)
+        journal.extend(raw for raw in part.batches if decode_batch(raw).last_seq <= through)
     last = replication_pb2.FetchJournalRequest(from_seq=max(through, 1), max_bytes=1)
     digest = b""
     for part in stub.FetchJournal(last, timeout=_TIMEOUT_S):

@@ -5,9 +5,11 @@ from dataclasses import asdict
 import click
 from rich.table import Table
 
+from lockstep.bench import hops
 from lockstep.bench.cluster import BenchPlan, BenchResult, Phase, run_bench
 from lockstep.bench.failover import FAULTS, LEFT_OUT, FailoverPlan, FailoverResult, run_failover_bench
 from lockstep.bench.matching import MatchingFigures, MatchingPlan, machine, run_matching_bench
+from lockstep.bench.overload import FACTORS, OverloadPlan, OverloadResult, run_overload_bench
 from lockstep.bench.reads import READS, ReadsPlan, moved, run_reads_bench
 from lockstep.bench.reconnect import LEFT_OUT as RECONNECT_LEFT_OUT
 from lockstep.bench.reconnect import ReconnectPlan, run_reconnect_bench
@@ -91,6 +93,8 @@ def cluster(
     console.print("usual p99: the median of the single seconds' p99", highlight=False)
     for phase in result.phases:
         console.print(f"{phase.name}: {_machine_text(phase)}", highlight=False)
+        if phase.hops_us:
+            console.print("\n".join(hops.in_lines(phase.hops_us)), highlight=False)
     console.print(f"mix: {result.mix}\nleft out: {result.left_out}", highlight=False)
     write_json(json_file, result.to_json())
     return 0 if all(not phase.unanswered for phase in result.phases) else 1
@@ -121,7 +125,7 @@ def _table(result: BenchResult) -> Table:
             *cells[:3],
             f"{phase.usual_p99_us:.0f}",
             *cells[3:],
-            f"{sum(phase.cpu_us_per_order.values()):.1f}",
+            f"{phase.cpu_us_per_order.get('total', 0):.1f}",
         )
     return table
 
@@ -327,6 +331,86 @@ def reconnect(json_file: Output | None, engine: str, clients: int, patience_s: f
     )
     write_json(json_file, result.to_json())
     return int(bool(result.unanswered or result.epochs))
+
+
+@command.command("overload")
+@json_option
+@engine_option("native")
+@click.option(
+    "--duration", "duration_s", type=Real(1, 600), default=8.0, show_default=True, help="Seconds of each phase."
+)
+@click.option(
+    "--saturation",
+    type=click.IntRange(0, 2_000_000),
+    default=0,
+    show_default=True,
+    help="Orders a second that the cluster can do; 0: find out.",
+)
+@click.option(
+    "--factor",
+    "factors",
+    type=Real(0.05, 20),
+    multiple=True,
+    help="Offer this multiple of it (repeatable); else half of it to three times as much.",
+)
+@click.option(
+    "--sessions", type=click.IntRange(1, 64), default=4, show_default=True, help="Sessions that share the load."
+)
+@expected_errors
+def overload(
+    json_file: Output | None,
+    engine: str,
+    duration_s: float,
+    saturation: int,
+    factors: tuple[float, ...],
+    sessions: int,
+) -> int:
+    """Offer more than the cluster can do: what it accepts, how late that is, and how soon all is well again.
+
+    Orders go in batches, open loop. A client does not give an order that finds no room when it is due: beyond what the
+    cluster can do its gateways refuse.
+
+    Exit code 1 if an order that was given stayed unanswered.
+    """
+    console = make_console(json_file)
+    plan = OverloadPlan(
+        IMPLEMENTATIONS[engine],
+        duration_s=duration_s,
+        sessions=sessions,
+        factors=factors or FACTORS,
+        saturation=saturation,
+    )
+    result = run_overload_bench(plan, lambda text: console.print(text, highlight=False))
+    console.print(_overload_table(result))
+    memory = ", ".join(f"{name} {before} -> {most}" for name, (before, most) in result.memory_mb.items())
+    seconds = " ".join(f"{us / 1000:.1f}" for us in result.recovery_p99_by_second_us)
+    console.print(
+        f"p99 by second at half of saturation, right behind: {seconds} ms\nmemory, MB resident: {memory}\n"
+        f"mix: {result.mix}\nleft out: {result.left_out}",
+        highlight=False,
+    )
+    write_json(json_file, result.to_json())
+    return int(any(point.unanswered for point in result.points))
+
+
+def _overload_table(result: OverloadResult) -> Table:
+    table = Table(
+        title=f"saturation {result.saturation_per_s} orders/s; latency of what was accepted, milliseconds",
+        title_justify="left",
+        pad_edge=False,
+    )
+    for name in ("offered", "orders/s", "accepted/s", "of saturation", "not given", "p50", "p99", "max"):
+        table.add_column(name, justify="right")
+    for point in result.points:
+        table.add_row(
+            f"{point.factor:g} x",
+            str(point.offered_per_s),
+            str(point.accepted_per_s),
+            f"{100 * point.accepted_per_s / result.saturation_per_s:.0f} %",
+            str(point.not_given),
+            *(f"{point.latency_us.get(name, 0) / 1000:.1f}" for name in ("p50", "p99", "max")),
+        )
+    return table
 
 
 @command.command("soak")

@@ -74,10 +74,22 @@ LATENCY_DASHBOARD: Final = Dashboard(
             quantiles("lockstep_gateway_receive_to_intake_seconds"),
         ),
         Panel(
+            "1 to 2: receive, to the leader",
+            "From the gateway's receipt to the leader's, intake log included. By the hosts' clocks.",
+            "s",
+            quantiles("lockstep_sequencer_receive_to_intake_seconds"),
+        ),
+        Panel(
             "2 sequencer: intake to stamp",
             "Rises when engines fall behind and the window is full.",
             "s",
             quantiles("lockstep_sequencer_intake_to_stamp_seconds"),
+        ),
+        Panel(
+            "2 to 3: stamp, to the engines",
+            "By the hosts' clocks.",
+            "s",
+            quantiles("lockstep_engine_stamp_to_receive_seconds", by="member"),
         ),
         Panel(
             "3 engines: journal write",
@@ -97,6 +109,18 @@ LATENCY_DASHBOARD: Final = Dashboard(
             "By the hosts' clocks: synchronise them, or read it on one host only.",
             "s",
             quantiles("lockstep_engine_stamp_to_release_seconds"),
+        ),
+        Panel(
+            "2 to 6: stamp to release, at the gateway",
+            "By the hosts' clocks.",
+            "s",
+            quantiles("lockstep_gateway_stamp_to_receive_seconds"),
+        ),
+        Panel(
+            "6 gateway: release to the streams",
+            "From the events' arrival until they are with the clients' streams.",
+            "s",
+            quantiles("lockstep_gateway_receive_to_delivery_seconds"),
         ),
         Panel(
             "Stamp to commit, as the leader sees it",

@@ -287,23 +287,27 @@ class LocalCluster:
             time.sleep(_ASK_S)
         return True
 
-    def find(self, role: str) -> str:
+    def find(self, role: str, patience_s: float = 10.0) -> str:
         """Name of the process that has a role now: `primary`, `sequencer` (the leader), `standby`, `gateway`.
 
         Raises:
-            EnvironmentFault: no process says so.
+            EnvironmentFault: no process says so, for that long.
         """
-        status = self.status()
-        chosen = {
-            "primary": status.primary(),
-            "sequencer": status.leader(),
-            "standby": next((m for m in status.members if m.role == "standby"), None),
-            "gateway": next((m for m in status.members if m.role == "serving"), None),
-        }.get(role)
-        if chosen is None:
-            roles = ", ".join(f"{m.name} is {m.role}" for m in status.members)
-            raise EnvironmentFault(f"no process is {role} at the moment: {roles}")
-        return chosen.name
+        deadline = time.monotonic() + patience_s
+        while True:
+            status = self.status()
+            chosen = {
+                "primary": status.primary(),
+                "sequencer": status.leader(),
+                "standby": next((m for m in status.members if m.role == "standby"), None),
+                "gateway": next((m for m in status.members if m.role == "serving"), None),
+            }[role]
+            if chosen is not None:
+                return chosen.name
+            if time.monotonic() > deadline:
+                roles = ", ".join(f"{m.name} is {m.role}" for m in status.members)
+                raise EnvironmentFault(f"no process is {role} at the moment: {roles}")
+            time.sleep(_ASK_S)
 
     def kill(self, name: str) -> int:
         """End a process (such as `engine-1`) with SIGKILL; its pid."""

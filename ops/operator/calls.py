@@ -159,13 +159,13 @@ def _journaled(address: str, from_epoch: int) -> list[EpochBegun]:
             if entry.epoch < from_epoch:
                 continue
             try:
-                frames = [raw for reply in _fetch(stub, entry.first_seq) for raw in reply.frames]
+                batches = [raw for reply in _fetch(stub, entry.first_seq) for raw in reply.batches]
             except grpc.RpcError as error:
                 if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.OUT_OF_RANGE:
                     # Truncated away; etcd may still tell of it.
                     continue
                 raise
-            begun = from_batch(decode_batch(frames[0])) if frames else None
+            begun = from_batch(decode_batch(batches[0])) if batches else None
             if begun is not None and begun.epoch == entry.epoch:
                 found.append(begun)
     return found

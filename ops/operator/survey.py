@@ -217,10 +217,10 @@ def _newest_stamp(address: str) -> int:
             beyond = replication_pb2.FetchJournalRequest(from_seq=2**63)
             tip = next(iter(stub.FetchJournal(beyond, timeout=_CONNECT_S))).tip.seq
             last = replication_pb2.FetchJournalRequest(from_seq=tip)
-            frames = [raw for reply in stub.FetchJournal(last, timeout=_CONNECT_S) for raw in reply.frames]
+            batches = [raw for reply in stub.FetchJournal(last, timeout=_CONNECT_S) for raw in reply.batches]
         except grpc.RpcError:
             return 0
-    return decode_batch(frames[-1]).timestamp_ns if frames else 0
+    return decode_batch(batches[-1]).timestamp_ns if batches else 0
 
 
 class _Timex(ctypes.Structure):

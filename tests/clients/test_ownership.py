@@ -71,7 +71,7 @@ def test_call_that_waits_inside_a_callback_raises_and_says_what_to_do(
         callbacks: dict[str, Any] = {kind: callback}
         opened.append(client.session(**callbacks))
         order(opened[0], track=False)
-        error = said.get(timeout=10)
+        error = said.get(timeout=30)
         assert "event loop" in str(error)
         assert "queue.Queue" in str(error)
         opened[0].drain(5)
@@ -104,7 +104,7 @@ def test_callback_may_submit_as_long_as_there_is_room_and_is_told_where_there_is
 
         opened.append(client.session(on_report=follow, max_unanswered=4))
         order(opened[0], track=False)
-        assert "no room" in str(said.get(timeout=10))
+        assert "no room" in str(said.get(timeout=30))
         assert submitted == [2, 3, 4, 5]
         opened[0].close(drain_s=0.0)
 

@@ -306,6 +306,22 @@ def test_what_a_busy_gateway_took_bounds_what_is_under_way_until_answers_widen_i
     assert (sent[0].first_no, sum(parcel.count for parcel in sent)) == (17, 14), "12, and an eighth of the 16 answered"
 
 
+def test_room_is_what_would_leave_at_once() -> None:
+    machine = SessionMachine(Checkpoint(77), SessionLimits(batch_rows=4, max_unanswered=100))
+    assert machine.room == 0, "there is no gateway yet"
+    machine.step(Opened(), 0)
+    machine.step(Welcomed(1, 1, 50, 0), 0)
+    assert machine.room == 50
+    machine.submit(CommandColumns(client_order_id=np.arange(1, 41)), 0)
+    assert machine.room == 10
+    machine.step(Ticked(), 0)
+    machine.step(RefusalArrived(1, 17, Code.BUSY, "", True, 2), 0)
+    assert machine.room == 0
+    machine.step(Reported(1, accepted(1, 40)), 2 * MS)
+    assert machine.room == 12 + 40 // 8
+    assert opened(SessionLimits(max_unanswered=20), credit=50).room == 20
+
+
 def test_pause_after_refusals_grows_until_something_is_answered() -> None:
     machine = opened()
     machine.submit(CommandColumns(count=4), 0)

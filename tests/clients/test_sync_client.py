@@ -37,7 +37,7 @@ def test_quick_start_works_as_written(gateway_thread: Any) -> None:
 def test_session_hands_out_rows_batches_and_handles(gateway_thread: Any) -> None:
     with Client(gateway_thread.address) as client, client.session() as session:
         handle = session.place(account=1, instrument="ACME", side="sell", quantity_lots=7, price="1")
-        assert handle.result(timeout=5).filled_lots == 0
+        assert handle.result(timeout=30).filled_lots == 0
         ids = np.arange(1, 201, dtype=np.uint64)
         assert session.submit_columns(CommandColumns(account=1, client_order_id=ids, quantity_lots=1)) == 2
         session.drain(5)

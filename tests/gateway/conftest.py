@@ -337,7 +337,7 @@ class GatewayUnderTest:
         self.channel.close()
 
     def status(self) -> cluster_pb2.GetStatusReply:
-        return self.cluster.GetStatus(cluster_pb2.GetStatusRequest(), timeout=5, wait_for_ready=True)
+        return self.cluster.GetStatus(cluster_pb2.GetStatusRequest(), timeout=30, wait_for_ready=True)
 
     def wait_until(
         self, condition: Callable[[cluster_pb2.GetStatusReply], object], limit_s: float = 5

@@ -38,7 +38,7 @@ def call(raw: bytes, metadata) -> tuple[grpc.StatusCode, str]:
         )
         try:
             async with grpc.aio.insecure_channel(address) as channel:
-                await channel.unary_unary(METHOD)(raw, metadata=metadata, timeout=10)
+                await channel.unary_unary(METHOD)(raw, metadata=metadata, timeout=30)
         except grpc.aio.AioRpcError as error:
             return error.code(), dict(error.trailing_metadata()).get("lockstep-code", "")
         finally:

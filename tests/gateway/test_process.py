@@ -38,7 +38,7 @@ def make_gateway(gateway_type):
 
 def health(gateway):
     stub = health_pb2_grpc.HealthStub(gateway.channel)
-    return stub.Check(health_pb2.HealthCheckRequest(), timeout=5, wait_for_ready=True).status
+    return stub.Check(health_pb2.HealthCheckRequest(), timeout=30, wait_for_ready=True).status
 
 
 def test_gateway_that_came_first_waits_and_then_serves(topology, stub_type, make_gateway):

@@ -165,7 +165,7 @@ def trade_once(client, order, first_no):
 def read_trades(gateway, count, **resume):
     """(Ids of trades, missed) of a stream, up to that many of both."""
     request = market_data_pb2.SubscribeRequest(instruments=[ACME], feeds=[TRADES], **resume)
-    call = gateway.market.Subscribe(request, timeout=10)
+    call = gateway.market.Subscribe(request, timeout=30)
     seen, missed = [], []
     for update in call:
         if update.HasField("trade"):
@@ -221,7 +221,7 @@ def test_returning_subscriber_gets_the_trades_that_it_missed_once_then_the_live_
 def test_where_a_subscriber_says_it_was_has_to_be_in_the_history(gateway, fields, status, text, monkeypatch):
     monkeypatch.setattr(service_market_data, "_BEHIND_PATIENCE_S", 0.05)
     request = market_data_pb2.SubscribeRequest(instruments=[ACME], last_seen=common_pb2.EventId(seq=999), **fields)
-    call = gateway.market.Subscribe(request, timeout=5)
+    call = gateway.market.Subscribe(request, timeout=30)
     with pytest.raises(grpc.RpcError):
         list(call)
     assert call.code() == status
@@ -276,7 +276,7 @@ def test_client_of_the_package_has_every_trade_once_when_its_gateway_was_down(
 
 
 def test_instruments_are_listed(gateway):
-    listed = gateway.market.ListInstruments(market_data_pb2.ListInstrumentsRequest(), timeout=5)
+    listed = gateway.market.ListInstruments(market_data_pb2.ListInstrumentsRequest(), timeout=30)
     assert [(found.id, found.symbol, found.tick_micros) for found in listed.instruments] == [(ACME, "ACME", 10_000)]
 
 
@@ -289,19 +289,19 @@ def test_instruments_are_listed(gateway):
     ],
 )
 def test_subscription_to_what_does_not_exist_is_refused(gateway, request_fields, status):
-    call = gateway.market.Subscribe(market_data_pb2.SubscribeRequest(**request_fields), timeout=5)
+    call = gateway.market.Subscribe(market_data_pb2.SubscribeRequest(**request_fields), timeout=30)
     with pytest.raises(grpc.RpcError):
         list(call)
     assert call.code() == status
 
 
 def test_accounts_are_shown_as_the_engine_has_them(gateway, order):
-    gateway.orders.Place(orders_pb2.PlaceRequest(order=order(1).new_order), timeout=5)
-    reply = gateway.accounts.GetAccount(accounts_pb2.GetAccountRequest(account=ALICE), timeout=5)
+    gateway.orders.Place(orders_pb2.PlaceRequest(order=order(1).new_order), timeout=30)
+    reply = gateway.accounts.GetAccount(accounts_pb2.GetAccountRequest(account=ALICE), timeout=30)
     assert (reply.account.name, reply.account.unlimited_cash) == ("alice", True)
     assert reply.account.reserved_micros == 100 * 10 * 10_000
-    listed = gateway.accounts.ListAccounts(accounts_pb2.ListAccountsRequest(), timeout=5)
+    listed = gateway.accounts.ListAccounts(accounts_pb2.ListAccountsRequest(), timeout=30)
     assert [account.account for account in listed.accounts] == [ALICE, BOB]
     with pytest.raises(grpc.RpcError) as failed:
-        gateway.accounts.GetAccount(accounts_pb2.GetAccountRequest(account=55), timeout=5)
+        gateway.accounts.GetAccount(accounts_pb2.GetAccountRequest(account=55), timeout=30)
     assert failed.value.code() == grpc.StatusCode.NOT_FOUND

@@ -221,7 +221,7 @@ def test_without_a_leader_commands_are_refused_as_unavailable(gateway, cluster, 
     client.send(command=order(1))
     assert client.expect("refusal").code == Code.UNAVAILABLE
     with pytest.raises(grpc.RpcError) as failed:
-        gateway.orders.Place(orders_pb2.PlaceRequest(order=order(1).new_order), timeout=5)
+        gateway.orders.Place(orders_pb2.PlaceRequest(order=order(1).new_order), timeout=30)
     assert failed.value.code() == grpc.StatusCode.UNAVAILABLE
     client.close()
 
@@ -315,7 +315,7 @@ def test_stream_without_hello_is_told_so(gateway, order):
 def test_half_closed_stream_still_gets_its_answers(gateway, order):
     requests = [orders_pb2.SessionRequest(hello=orders_pb2.Hello(session_id=S1, next_no=1))]
     requests += [orders_pb2.SessionRequest(command=order(number)) for number in range(1, 4)]
-    rows = [row for response in gateway.orders.Session(iter(requests), timeout=5) for row in response.reports.reports]
+    rows = [row for response in gateway.orders.Session(iter(requests), timeout=30) for row in response.reports.reports]
     assert kinds(rows) == [(EventKind.ACCEPTED, number) for number in (1, 2, 3)]
 
 
@@ -331,48 +331,48 @@ def test_gateway_that_is_stopped_sends_its_clients_elsewhere(gateway, order):
 
 
 def test_unary_calls_give_the_outcome(gateway, order):
-    placed = gateway.orders.Place(orders_pb2.PlaceRequest(order=order(5).new_order), timeout=5)
+    placed = gateway.orders.Place(orders_pb2.PlaceRequest(order=order(5).new_order), timeout=30)
     assert [row.kind for row in placed.reports] == [EventKind.ACCEPTED]
     assert placed.stamp.event_id == placed.reports[0].event_id
     ref = orders_pb2.OrderRef(account=ALICE, client_order_id=5)
-    found = gateway.orders.GetOrder(orders_pb2.GetOrderRequest(order=ref), timeout=5)
+    found = gateway.orders.GetOrder(orders_pb2.GetOrderRequest(order=ref), timeout=30)
     assert (found.order.price_ticks, found.order.leaves_lots) == (100, 10)
     replace = orders_pb2.ReplaceOrder(order=ref, price_ticks=101, quantity_lots=4)
-    replaced = gateway.orders.Replace(orders_pb2.ReplaceRequest(replace=replace), timeout=5)
+    replaced = gateway.orders.Replace(orders_pb2.ReplaceRequest(replace=replace), timeout=30)
     assert (replaced.reports[0].kind, replaced.reports[0].previous_price_ticks) == (EventKind.REPLACED, 100)
-    canceled = gateway.orders.Cancel(orders_pb2.CancelRequest(cancel=orders_pb2.CancelOrder(order=ref)), timeout=5)
+    canceled = gateway.orders.Cancel(orders_pb2.CancelRequest(cancel=orders_pb2.CancelOrder(order=ref)), timeout=30)
     assert canceled.reports[0].kind == EventKind.CANCELED
     mass = orders_pb2.MassCancelOrders(account=ALICE)
-    ended = gateway.orders.MassCancel(orders_pb2.MassCancelRequest(mass_cancel=mass), timeout=5)
+    ended = gateway.orders.MassCancel(orders_pb2.MassCancelRequest(mass_cancel=mass), timeout=30)
     assert ended.reports[-1].kind == EventKind.MASS_CANCELED
     with pytest.raises(grpc.RpcError) as failed:
-        gateway.orders.GetOrder(orders_pb2.GetOrderRequest(order=ref), timeout=5)
+        gateway.orders.GetOrder(orders_pb2.GetOrderRequest(order=ref), timeout=30)
     assert failed.value.code() == grpc.StatusCode.NOT_FOUND
 
 
 def test_unary_call_with_the_same_key_executes_once(gateway, cluster, order):
     key = orders_pb2.IdempotencyKey(session_id=S1, session_no=1)
     request = orders_pb2.PlaceRequest(key=key, order=order(1).new_order)
-    first = gateway.orders.Place(request, timeout=5)
-    again = gateway.orders.Place(request, timeout=5)
+    first = gateway.orders.Place(request, timeout=30)
+    again = gateway.orders.Place(request, timeout=30)
     assert (first.duplicate, again.duplicate) == (False, True)
     assert [row.event_id for row in again.reports] == [row.event_id for row in first.reports]
-    open_orders = gateway.accounts.ListOpenOrders(accounts_pb2.ListOpenOrdersRequest(account=ALICE), timeout=5)
+    open_orders = gateway.accounts.ListOpenOrders(accounts_pb2.ListOpenOrdersRequest(account=ALICE), timeout=30)
     assert len(open_orders.orders) == 1
 
 
 def test_unary_call_with_a_used_key_and_another_order_is_refused_and_has_no_effect(gateway, cluster, order):
     key = orders_pb2.IdempotencyKey(session_id=S1, session_no=1)
-    first = gateway.orders.Place(orders_pb2.PlaceRequest(key=key, order=order(1).new_order), timeout=5)
+    first = gateway.orders.Place(orders_pb2.PlaceRequest(key=key, order=order(1).new_order), timeout=30)
     other = orders_pb2.PlaceRequest(key=key, order=order(1).new_order)
     other.order.quantity_lots += 1
-    (refusal,) = gateway.orders.Place(other, timeout=5).reports
+    (refusal,) = gateway.orders.Place(other, timeout=30).reports
     assert (refusal.kind, refusal.code, refusal.session_no) == (EventKind.REJECTED, Code.KEY_REUSED, 1)
     ref = orders_pb2.OrderRef(account=ALICE, order_id=first.reports[0].order_id)
     cancel = orders_pb2.CancelRequest(key=key, cancel=orders_pb2.CancelOrder(order=ref))
-    (refusal,) = gateway.orders.Cancel(cancel, timeout=5).reports
+    (refusal,) = gateway.orders.Cancel(cancel, timeout=30).reports
     assert (refusal.kind, refusal.code) == (EventKind.CANCEL_REJECTED, Code.KEY_REUSED)
-    open_orders = gateway.accounts.ListOpenOrders(accounts_pb2.ListOpenOrdersRequest(account=ALICE), timeout=5)
+    open_orders = gateway.accounts.ListOpenOrders(accounts_pb2.ListOpenOrdersRequest(account=ALICE), timeout=30)
     assert len(open_orders.orders) == 1
 
 
@@ -382,9 +382,9 @@ def test_unary_calls_with_one_key_at_once_are_told_apart_by_what_they_ask(gatewa
     other = orders_pb2.PlaceRequest(key=key, order=order(1).new_order)
     other.order.quantity_lots += 1
     cluster.hold_submits = True
-    first = gateway.orders.Place.future(request, timeout=5)
+    first = gateway.orders.Place.future(request, timeout=30)
     gateway.wait_until(lambda status: status.counters["unanswered"] == 1)
-    second, third = (gateway.orders.Place.future(one, timeout=5) for one in (request, other))
+    second, third = (gateway.orders.Place.future(one, timeout=30) for one in (request, other))
     time.sleep(0.05)
     cluster.hold_submits = False
     assert (first.result().duplicate, second.result().duplicate) == (False, True)
@@ -413,13 +413,13 @@ def test_stream_that_gives_a_number_to_two_commands_is_told_so(gateway, cluster,
 
 def test_unary_call_without_an_order_is_an_invalid_argument(gateway):
     with pytest.raises(grpc.RpcError) as failed:
-        gateway.orders.Place(orders_pb2.PlaceRequest(), timeout=5)
+        gateway.orders.Place(orders_pb2.PlaceRequest(), timeout=30)
     assert failed.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_unary_call_with_a_wrong_field_is_refused_by_a_code(gateway, order):
     wrong = orders_pb2.PlaceRequest(order=order(1, price_ticks=-5).new_order)
-    reply = gateway.orders.Place(wrong, timeout=5)
+    reply = gateway.orders.Place(wrong, timeout=30)
     assert (reply.reports[0].kind, reply.reports[0].code) == (EventKind.REJECTED, Code.PRICE_OUT_OF_RANGE)
 
 

@@ -63,7 +63,7 @@ class Engine:
         store, events = SnapshotStore(self.journal.data_dir), EventStore(self.journal, 1)
         fetches = Fetches(1, self.journal, events, lambda: view_of(self.machine, ()), store)
         replies = fetches.journal(replication_pb2.FetchJournalRequest(from_seq=from_seq), "", lambda: False)
-        return [raw for reply in replies if reply is not None for raw in reply.frames]
+        return [raw for reply in replies if reply is not None for raw in reply.batches]
 
 
 @pytest.fixture

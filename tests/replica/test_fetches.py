@@ -70,7 +70,7 @@ def frames_of(fetches, request, used_up=never):
     """Seqs of all frames, how many replies they came in, and how many slices were used up."""
     steps = list(fetches.journal(request, "", used_up))
     replies = [step for step in steps if step is not None]
-    seqs = [seqs_of(raw)[0] for reply in replies for raw in reply.frames]
+    seqs = [seqs_of(raw)[0] for reply in replies for raw in reply.batches]
     return seqs, len(replies), steps.count(None)
 
 
@@ -118,7 +118,7 @@ def test_a_page_of_the_journal_is_as_long_as_was_asked_and_its_first_reply_says_
     request = replication_pb2.FetchJournalRequest(from_seq=100, max_bytes=10 * len(one(1).raw))
     assert frames_of(fetches, request)[0] == list(range(100, 110))
     (beyond,) = fetches.journal(replication_pb2.FetchJournalRequest(from_seq=2**63), "uuid", never)
-    assert (beyond.tip.seq, beyond.first_seq, list(beyond.frames)) == (SEQS, 1, [])
+    assert (beyond.tip.seq, beyond.first_seq, list(beyond.batches)) == (SEQS, 1, [])
     with pytest.raises(Refusal, match="belongs to cluster uuid") as refused:
         next(fetches.journal(request, "another", never))
     assert refused.value.code is grpc.StatusCode.FAILED_PRECONDITION

@@ -125,7 +125,7 @@ def test_readers_get_a_bounded_part_all_together_and_nobody_is_left_out(address,
         def fence():
             began_s = time.monotonic()
             request = replication_pb2.FenceRequest(cluster_uuid=UUID, epoch=1, sequencer=1)
-            assert stub.Fence(request, timeout=2).accepted
+            assert stub.Fence(request, timeout=30).accepted
             fences.append(time.monotonic() - began_s)
 
         sizes, took_s = read_all([Reader(address, read, over) for _ in range(READERS)], fence)

@@ -24,7 +24,7 @@ def member() -> Member:
 def ask(member: Member) -> cluster_pb2.GetStatusReply:
     with grpc.insecure_channel(member.grpc_address) as channel:
         stub = cluster_pb2_grpc.ClusterStub(channel)
-        return stub.GetStatus(cluster_pb2.GetStatusRequest(), timeout=10, wait_for_ready=True)
+        return stub.GetStatus(cluster_pb2.GetStatusRequest(), timeout=30, wait_for_ready=True)
 
 
 def test_a_long_replay_tells_how_far_it_is_and_leaves_the_address_free(member: Member) -> None:
@@ -62,7 +62,7 @@ def test_who_wants_more_than_the_status_is_told_to_come_again(member: Member) ->
             (stubs[1], "Reinit", cluster_pb2.ReinitRequest()),
         ):
             with pytest.raises(grpc.RpcError) as refused:
-                list(getattr(stub, name)(request, timeout=10))
+                list(getattr(stub, name)(request, timeout=30))
             error = cast(grpc.Call, refused.value)
             assert error.code() is grpc.StatusCode.UNAVAILABLE, name
             assert error.details() == "engine-3 is starting: it has replayed seq 1 of 4 (25 %); ask again"

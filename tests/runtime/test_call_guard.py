@@ -86,9 +86,9 @@ class Served:
     def assert_answers(self) -> None:
         channel = self.channel()
         began_s = time.monotonic()
-        cluster_pb2_grpc.ClusterStub(channel).GetStatus(cluster_pb2.GetStatusRequest(), timeout=2)
+        cluster_pb2_grpc.ClusterStub(channel).GetStatus(cluster_pb2.GetStatusRequest(), timeout=30)
         stub = replication_pb2_grpc.ReplicationStub(channel)
-        assert stub.Fence(replication_pb2.FenceRequest(epoch=1), timeout=2).accepted
+        assert stub.Fence(replication_pb2.FenceRequest(epoch=1), timeout=30).accepted
         assert time.monotonic() - began_s < 2
 
     def close(self) -> None:
@@ -191,14 +191,14 @@ def test_an_operation_whose_caller_has_gone_is_told_so_and_keeps_its_place_until
     assert refusal(stub.TakeSnapshot.future(cluster_pb2.TakeSnapshotRequest()), stream=False) == BUSY
     served.go.set()
     until(lambda: served.left == [True, True])
-    stub.TakeSnapshot(cluster_pb2.TakeSnapshotRequest(), timeout=5)
+    stub.TakeSnapshot(cluster_pb2.TakeSnapshotRequest(), timeout=30)
 
 
 def test_what_an_operation_refuses_is_told(served):
     stub = cluster_pb2_grpc.ClusterStub(served.channel())
     with pytest.raises(grpc.RpcError) as failed:
-        stub.Reinit(cluster_pb2.ReinitRequest(), timeout=5)
-    assert (failed.value.code(), failed.value.details()) == (grpc.StatusCode.FAILED_PRECONDITION, "within 5 s")
+        stub.Reinit(cluster_pb2.ReinitRequest(), timeout=30)
+    assert (failed.value.code(), failed.value.details()) == (grpc.StatusCode.FAILED_PRECONDITION, "within 30 s")
 
 
 def test_a_call_that_says_nothing_is_ended_after_its_time_and_one_that_ends_without_a_word_at_once(served, monkeypatch):
@@ -242,6 +242,9 @@ def test_a_stream_of_which_nothing_is_taken_is_ended_and_its_code_with_it(served
 
 
 def test_a_refusal_that_nobody_waits_for_any_more_leaves_no_traceback(served, caplog):
+    # What other tests of this process left behind says its last words before, not in between.
+    gc.collect()
+    caplog.clear()
     with grpc.insecure_channel(served.address) as channel:
         call = cluster_pb2_grpc.ClusterStub(channel).SetAckPolicy.future(cluster_pb2.SetAckPolicyRequest())
         until(lambda: served.running)
@@ -290,7 +293,7 @@ def test_who_takes_nothing_gives_its_place_to_who_does(served, monkeypatch):
         until(lambda taken=taken: served.replication.open == taken)
     time.sleep(0.6)
     honest = replication_pb2_grpc.ReplicationStub(served.channel())
-    assert len(list(honest.FetchSnapshot(replication_pb2.FetchSnapshotRequest(seq=20), timeout=10))) == 20
+    assert len(list(honest.FetchSnapshot(replication_pb2.FetchSnapshotRequest(seq=20), timeout=30))) == 20
     assert refusal(idle[0]) == BUSY
     assert idle[1].is_active()
 
@@ -307,19 +310,19 @@ def test_status_that_a_loop_has_to_make_is_made_once_for_all_who_ask_meanwhile()
     try:
         with grpc.insecure_channel(address) as channel:
             stub = cluster_pb2_grpc.ClusterStub(channel)
-            calls = [stub.GetStatus.future(cluster_pb2.GetStatusRequest(), timeout=10) for _ in range(50)]
+            calls = [stub.GetStatus.future(cluster_pb2.GetStatusRequest(), timeout=30) for _ in range(50)]
             until(lambda: bool(asked))
             calls[0].cancel()
             time.sleep(0.3)
             assert len(asked) == 1
             asked[0].set_result(cluster_pb2.GetStatusReply(pid=7))
             assert {call.result(5).pid for call in calls[1:]} == {7}
-            late = stub.GetStatus.future(cluster_pb2.GetStatusRequest(), timeout=10)
+            late = stub.GetStatus.future(cluster_pb2.GetStatusRequest(), timeout=30)
             until(lambda: len(asked) == 2)
             with pytest.raises(grpc.RpcError) as failed:
                 late.result(10)
             assert failed.value.code() is grpc.StatusCode.UNAVAILABLE, "the loop does not answer"
-            again = stub.GetStatus.future(cluster_pb2.GetStatusRequest(), timeout=10)
+            again = stub.GetStatus.future(cluster_pb2.GetStatusRequest(), timeout=30)
             until(lambda: len(asked) == 3)
             asked[2].set_result(cluster_pb2.GetStatusReply(pid=8))
             assert again.result(5).pid == 8

@@ -111,7 +111,7 @@ def status_of(channel, method, *messages: bytes) -> tuple[grpc.StatusCode, str]:
     call = getattr(channel, shape)(path)
     argument = iter(messages) if method.client_streaming else messages[0]
     try:
-        reply = call(argument, timeout=10)
+        reply = call(argument, timeout=30)
         if method.server_streaming:
             list(reply)
     except grpc.RpcError as error:
@@ -133,7 +133,7 @@ def test_whatever_is_wrong_with_them(channel, raw):
 def test_a_stream_ends_where_its_first_bad_message_is(channel):
     asked = reflection_pb2.ServerReflectionRequest(list_services="")
     stub = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
-    replies = stub(iter([asked.SerializeToString(), NO_MESSAGE, asked.SerializeToString()]), timeout=10)
+    replies = stub(iter([asked.SerializeToString(), NO_MESSAGE, asked.SerializeToString()]), timeout=30)
     told = []
     with pytest.raises(grpc.RpcError) as failed:
         told.extend(replies)
@@ -145,7 +145,7 @@ def test_an_honest_call_is_served(channel):
     method = descriptor_pool.Default().FindMethodByName("lockstep.v1.Cluster.GetStatus")
     assert status_of(channel, method, b"") == (grpc.StatusCode.OK, "")
     asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-    replies = list(reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(asked, timeout=10))
+    replies = list(reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(asked, timeout=30))
     assert len(replies) == 1
 
 

@@ -35,7 +35,7 @@ import sys, time
 from lockstep.runtime.watch import WatchServer
 port, member, incarnation = map(int, sys.argv[1:])
 server = WatchServer("127.0.0.1", port, member, incarnation)
-server.set_status(1, 7, 99, 5)
+server.set_status(1, 7, accepted_epoch=5, told=(6, 99))
 print(server.port, flush=True)
 while True:
     server.poll(time.monotonic_ns())
@@ -121,22 +121,22 @@ Watch = Callable[[int], tuple[PeerWatch, Polled]]
 
 
 def test_a_frame_survives_the_wire_and_foreign_ones_are_refused() -> None:
-    status = PeerStatus(65535, 2**64 - 1, 255, 254, 2**63, 3, 4)
-    assert len(encode_status(status)) == 48
+    status = PeerStatus(65535, 2**64 - 1, 255, 254, 2**63, 3, 4, 5)
+    assert len(encode_status(status)) == 56
     assert decode_status(encode_status(status)) == status
     for wall_ms in (0, 1, 2**32 - 1, 2**32, 2**48 - 1):
         assert decode_status(encode_status(replace(status, wall_ms=wall_ms))).wall_ms == wall_ms
     with pytest.raises(MalformedFrame, match="magic"):
-        decode_status(b"GET / HTTP/1.1\r\n" + bytes(32))
-    with pytest.raises(MalformedFrame, match="version 2"):
-        decode_status(encode_status(status)[:4] + b"\2\0" + bytes(42))
+        decode_status(b"GET / HTTP/1.1\r\n" + bytes(40))
+    with pytest.raises(MalformedFrame, match="version 1"):
+        decode_status(encode_status(status)[:4] + b"\1\0" + bytes(50))
 
 
 def test_a_live_peer_comes_up_with_its_status_and_stays_up(watch: Watch) -> None:
     with Peer() as peer:
         one, poll = watch(peer.port)
         event, took_s = next_event(poll)
-        assert event == PeerUp("peer", 11, PeerStatus(3, 11, 1, 0, 7, 99, 5))
+        assert event == PeerUp("peer", 11, PeerStatus(3, 11, 1, 0, 7, 5, 6, 99))
         assert took_s < 0.25
         assert silent(poll, 0.5)
         assert one.up
@@ -199,7 +199,7 @@ def test_a_stopped_peer_is_down_within_the_deadline_and_up_again_when_it_resumes
         assert silent(poll, 0.3)
         peer.signal(signal.SIGCONT)
         event, took_s = next_event(poll)
-        assert event == PeerUp("peer", 11, PeerStatus(3, 11, 1, 0, 7, 99, 5))
+        assert event == PeerUp("peer", 11, PeerStatus(3, 11, 1, 0, 7, 5, 6, 99))
         assert took_s < 0.1
 
 
@@ -288,9 +288,9 @@ def test_the_server_announces_a_new_role_with_its_next_poll(closing: ExitStack) 
     while not one.up and time.monotonic() - start_s < 3:
         one.poll(time.monotonic_ns())
         server.poll(time.monotonic_ns())
-    server.set_status(2, 8, 100)
+    server.set_status(2, 8, told=(7, 100))
     server.poll(time.monotonic_ns())
-    while one.status != PeerStatus(4, 1, 2, 0, 8, 100, 0):
+    while one.status != PeerStatus(4, 1, 2, 0, 8, 0, 7, 100):
         assert time.monotonic() - start_s < 3
         one.poll(time.monotonic_ns())
     assert server.watchers == 1

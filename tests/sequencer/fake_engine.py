@@ -1,6 +1,6 @@
 """An engine without a book, for the sequencer's process tests: real links, real gRPC, an invented digest.
 
-It journals in memory, promises, acknowledges, asks for missing frames. Run as `python fake_engine.py TOPOLOGY MEMBER`
+It journals in memory, promises, acknowledges, asks for missing batches. Run as `python fake_engine.py TOPOLOGY MEMBER`
 (TOPOLOGY: a pickle). Prints one JSON line for each control record it applies, with the monotonic time.
 """
 
@@ -66,7 +66,7 @@ class FakeEngine(replication_pb2_grpc.ReplicationServicer):
             while not self.questions.empty():
                 request, reply = self.questions.get()
                 reply.set_result(self.answer(request))
-            self.watch.set_status(0, self.promised, self.tip)
+            self.watch.set_status(0, self.promised)
             self.watch.poll(time.monotonic_ns())
             if not work:
                 time.sleep(0.0001)
@@ -84,7 +84,7 @@ class FakeEngine(replication_pb2_grpc.ReplicationServicer):
             stub = replication_pb2_grpc.ReplicationStub(grpc.insecure_channel(peer.grpc_address))
             try:
                 for reply in stub.FetchJournal(replication_pb2.FetchJournalRequest(from_seq=1), timeout=2):
-                    for raw in reply.frames:
+                    for raw in reply.batches:
                         batch = decode_batch(raw)
                         self.take(batch, max(self.promised, batch.epoch))
             except grpc.RpcError:
@@ -159,8 +159,8 @@ class FakeEngine(replication_pb2_grpc.ReplicationServicer):
                 timestamp_ns=self.journal[-1].timestamp_ns if self.journal else 0,
             )  # fmt: skip
         assert isinstance(request, replication_pb2.FetchJournalRequest)
-        frames = [one.raw for one in self.journal if one.last_seq >= request.from_seq]
-        return replication_pb2.FetchJournalReply(frames=frames, tip=tip)
+        batches = [one.raw for one in self.journal if one.last_seq >= request.from_seq]
+        return replication_pb2.FetchJournalReply(batches=batches, tip=tip)
 
     async def ask(self, request: object) -> object:
         """From gRPC's loop."""

@@ -1,9 +1,10 @@
 """Clients that make single calls: in one run of nineteen, with keys of their own, at any gateway, by dice of their own.
 
 A call that fails or is not answered is made again with its key, perhaps elsewhere, until it is answered; some are made
-at two gateways at once, some again when they have been answered, some before the one below them is. What each reply
-says is the audit's matter: the one outcome of its key, however often it was asked for. Calls without a key are made
-once, and what they are told has to be history, too.
+at two gateways at once, some again when they have been answered, some before the one below them is. To some keys
+somebody gives another command at the same time. What each reply says is the audit's matter: the one outcome of its key,
+however often it was asked for, or that the key stands for another command. Calls without a key are made once, and what
+they are told has to be history, too.
 """
 
 from collections.abc import Callable
@@ -124,6 +125,9 @@ class _Caller(Host):
             self._try(key)
             if dice.random() < 0.2:
                 self._try(key)
+            if dice.random() < 0.15:
+                # Somebody who mistakes the key for his.
+                self._call(key, self._order(), lambda _answered: None)
         self.next()
 
     def _order(self) -> orders_pb2.Command:

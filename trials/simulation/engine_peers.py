@@ -103,7 +103,7 @@ def _peer_log(peer: int, replies: list[replication_pb2.FetchJournalReply], uuid:
         first.in_sync,
         first.tip.seq,
         tuple(EpochEntry(entry.epoch, entry.first_seq) for entry in first.epochs),
-        tuple(decode_batch(raw) for reply in replies for raw in reply.frames),
+        tuple(decode_batch(raw) for reply in replies for raw in reply.batches),
         replies[-1].digest,
         first.committed_seq,
         first.snapshot_seq,

@@ -43,7 +43,7 @@ class SequencerCalls:
                 self._host.post(ev.JournalFetchFailed(order.engine, order.epoch, failure))
                 return
             try:
-                batches = tuple(decode_batch(raw) for reply in replies for raw in reply.frames)
+                batches = tuple(decode_batch(raw) for reply in replies for raw in reply.batches)
             except LayoutError as error:
                 self._host.post(ev.JournalFetchFailed(order.engine, order.epoch, str(error)))
                 return

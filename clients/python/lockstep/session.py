@@ -116,6 +116,15 @@ class AsyncSession(
         return self.shell.machine.unanswered
 
     @property
+    def room(self) -> int:
+        """How many commands would leave at once if they were submitted now; what is more waits in the client.
+
+        For those who would rather not give an order than give it late: beyond what the cluster can do its gateways
+        refuse (BUSY), and this falls until they don't. 0 without a gateway.
+        """
+        return self.shell.machine.room
+
+    @property
     def epoch(self) -> int:
         """Highest epoch that a report carried."""
         return self.shell.machine.epoch

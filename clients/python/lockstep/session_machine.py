@@ -124,6 +124,12 @@ class SessionMachine:
         return self.next_no - self.first_unanswered
 
     @property
+    def room(self) -> int:
+        """Commands that would leave now; 0 while the gateway takes no more, or there is none."""
+        taken = min(self._credit, self._window, self.limits.max_unanswered)
+        return max(0, self.first_unanswered + taken - self.next_no) if self.state is State.OPEN else 0
+
+    @property
     def ended(self) -> bool:
         """Whether it will never take a command again."""
         return self.state in (State.FAILED, State.CLOSED)

@@ -251,6 +251,11 @@ class Session(Administration[CommandHandle], MarketOrders[CommandHandle]):
         return self._session.unanswered
 
     @property
+    def room(self) -> int:
+        """How many commands would leave at once if they were submitted now; see `AsyncSession.room`."""
+        return self._session.room
+
+    @property
     def epoch(self) -> int:
         """Highest epoch that a report carried."""
         return self._session.epoch

@@ -112,7 +112,7 @@ class Desk:
     def place(self, number: int = 0, **fields: Any) -> orders_pb2.CommandReply:
         """A single call; 0: without a key."""
         request = orders_pb2.PlaceRequest(order=self.new_order(**fields), key=self.key(number) if number else None)
-        return self.gateway.orders.Place(request, timeout=8)
+        return self.gateway.orders.Place(request, timeout=30)
 
     def stamp_order(self, number: int, **fields: int) -> None:
         """The order of `new_order`, or another one, brought in by another gateway."""

@@ -33,14 +33,14 @@ def test_same_key_gives_the_same_outcome_and_executes_once(desk):
     assert (first.duplicate, again.duplicate) == (False, True)
     assert event_ids(first) == event_ids(again)
     assert kinds(again) == [ACCEPTED]
-    orders = desk.gateway.accounts.ListOpenOrders(accounts_pb2.ListOpenOrdersRequest(account=desk.alice), timeout=5)
+    orders = desk.gateway.accounts.ListOpenOrders(accounts_pb2.ListOpenOrdersRequest(account=desk.alice), timeout=30)
     assert len(orders.orders) == 1
 
 
 def test_same_key_while_the_first_is_under_way_gives_its_outcome_as_well(desk):
     desk.cluster.hold_submits = True
     request = orders_pb2.PlaceRequest(order=desk.new_order(), key=desk.key(1))
-    calls = [desk.gateway.orders.Place.future(request, timeout=8) for _ in range(3)]
+    calls = [desk.gateway.orders.Place.future(request, timeout=30) for _ in range(3)]
     desk.gateway.wait_until(lambda status: status.counters["unanswered"] >= 1)
     desk.cluster.hold_submits = False
     replies = [call.result() for call in calls]
@@ -68,7 +68,7 @@ def test_same_key_with_another_command_is_refused(desk):
     assert [(row.kind, row.code) for row in other.reports] == [(EventKind.REJECTED, Code.KEY_REUSED)]
     ref = orders_pb2.OrderRef(account=desk.alice, order_id=1)
     cancel = orders_pb2.CancelRequest(key=desk.key(1), cancel=orders_pb2.CancelOrder(order=ref))
-    refused = desk.gateway.orders.Cancel(cancel, timeout=5)
+    refused = desk.gateway.orders.Cancel(cancel, timeout=30)
     assert [(row.kind, row.code) for row in refused.reports] == [(EventKind.CANCEL_REJECTED, Code.KEY_REUSED)]
     assert kinds(desk.place(1)) == [ACCEPTED]
 
@@ -91,7 +91,7 @@ def test_same_key_with_another_command_is_refused_while_the_first_is_under_way(d
 def test_same_key_with_another_command_at_two_gateways_is_refused_for_whoever_comes_second(desk):
     desk.cluster.hold_submits = True
     mine = orders_pb2.PlaceRequest(order=desk.new_order(), key=desk.key(1))
-    call = desk.gateway.orders.Place.future(mine, timeout=8)
+    call = desk.gateway.orders.Place.future(mine, timeout=30)
     desk.gateway.wait_until(lambda status: status.counters["unanswered"] >= 1)
     desk.stamp_order(1, quantity_lots=11)
     desk.cluster.hold_submits = False
@@ -176,7 +176,7 @@ def test_stamp_of_a_reply_names_its_first_event_and_is_not_behind_it(desk):
 def test_query_after_a_reply_shows_what_the_reply_told(desk):
     reply = desk.place(1)
     ref = orders_pb2.OrderRef(account=desk.alice, order_id=reply.reports[0].order_id)
-    found = desk.gateway.orders.GetOrder(orders_pb2.GetOrderRequest(order=ref), timeout=5)
+    found = desk.gateway.orders.GetOrder(orders_pb2.GetOrderRequest(order=ref), timeout=30)
     assert found.stamp.seq >= reply.stamp.event_id.seq
     assert (found.order.order_id, found.order.session_id) == (ref.order_id, desk.s1)
 
@@ -185,20 +185,20 @@ def test_query_after_a_reply_shows_what_the_reply_told(desk):
 
 
 def place(desk, **request):
-    return lambda: desk.gateway.orders.Place(orders_pb2.PlaceRequest(**request), timeout=8)
+    return lambda: desk.gateway.orders.Place(orders_pb2.PlaceRequest(**request), timeout=30)
 
 
 def get_order(desk, **ref):
     request = orders_pb2.GetOrderRequest(order=orders_pb2.OrderRef(**ref))
-    return lambda: desk.gateway.orders.GetOrder(request, timeout=5)
+    return lambda: desk.gateway.orders.GetOrder(request, timeout=30)
 
 
 def subscribe(desk, **request):
-    return lambda: list(desk.gateway.market.Subscribe(market_data_pb2.SubscribeRequest(**request), timeout=5))
+    return lambda: list(desk.gateway.market.Subscribe(market_data_pb2.SubscribeRequest(**request), timeout=30))
 
 
 def account(desk, number):
-    return lambda: desk.gateway.accounts.GetAccount(accounts_pb2.GetAccountRequest(account=number), timeout=5)
+    return lambda: desk.gateway.accounts.GetAccount(accounts_pb2.GetAccountRequest(account=number), timeout=30)
 
 
 STATUS = grpc.StatusCode
@@ -294,7 +294,7 @@ def test_call_that_is_not_answered_in_time_is_unavailable_and_its_key_gives_the_
 def first_updates(desk, feeds, count):
     # The instrument was defined elsewhere a moment ago.
     request = market_data_pb2.SubscribeRequest(instruments=[desk.instrument], feeds=feeds, at_least=desk.stamp())
-    call = desk.gateway.market.Subscribe(request, timeout=8)
+    call = desk.gateway.market.Subscribe(request, timeout=30)
     return call, [next(call) for _ in range(count)]
 
 
@@ -318,7 +318,7 @@ def test_subscriber_is_answered_as_of_what_it_was_told_elsewhere(desk):
     later = desk.instrument + 1_000_000
     at_least = desk.stamp(seqs_later=1)
     request = market_data_pb2.SubscribeRequest(instruments=[later], feeds=[L2], at_least=at_least)
-    call = desk.gateway.market.Subscribe(request, timeout=8)
+    call = desk.gateway.market.Subscribe(request, timeout=30)
     time.sleep(0.2)
     desk.define_instrument(later)
     assert next(call).instrument == later
@@ -329,7 +329,7 @@ def test_gateway_that_stays_behind_what_a_subscriber_was_told_ends_the_stream(de
     for stamp in (desk.stamp(seqs_later=1_000), desk.stamp(epochs_later=1)):
         request = market_data_pb2.SubscribeRequest(instruments=[desk.instrument], feeds=[L2], at_least=stamp)
         with pytest.raises(grpc.RpcError) as raised:
-            next(desk.gateway.market.Subscribe(request, timeout=8))
+            next(desk.gateway.market.Subscribe(request, timeout=30))
         assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
         assert f"its client was told of seq {stamp.seq} of epoch {stamp.epoch}" in raised.value.details()
 
@@ -361,7 +361,7 @@ def test_best_prices_begin_with_the_present_ones_and_trades_with_an_empty_snapsh
 
 
 def test_instruments_of_all_replies_carry_their_stamp(desk):
-    reply = desk.gateway.market.ListInstruments(market_data_pb2.ListInstrumentsRequest(), timeout=5)
+    reply = desk.gateway.market.ListInstruments(market_data_pb2.ListInstrumentsRequest(), timeout=30)
     assert desk.instrument in [instrument.id for instrument in reply.instruments]
     assert isinstance(reply.stamp, common_pb2.Stamp)
     assert reply.stamp.epoch == desk.cluster.epoch

@@ -9,7 +9,7 @@ def pages(call, request):
     """All replies of a list; each page is as of the one before or later."""
     replies = []
     while True:
-        reply = call(request, timeout=5)
+        reply = call(request, timeout=30)
         replies.append(reply)
         if not reply.next_cursor:
             break
@@ -45,12 +45,12 @@ def test_pages_put_together_have_each_row_once_in_order_of_id(desk):
 def test_a_list_goes_on_behind_its_cursor_though_the_order_there_has_ended(desk):
     placed = [desk.place().reports[0].order_id for _ in range(5)]
     request = accounts_pb2.ListOpenOrdersRequest(account=desk.alice, limit=2)
-    first = desk.gateway.accounts.ListOpenOrders(request, timeout=5)
+    first = desk.gateway.accounts.ListOpenOrders(request, timeout=30)
     assert first.next_cursor == placed[1]
     for order_id in placed[1:3]:
         ref = orders_pb2.OrderRef(account=desk.alice, order_id=order_id)
         cancel = orders_pb2.CancelRequest(cancel=orders_pb2.CancelOrder(order=ref))
-        desk.gateway.orders.Cancel(cancel, timeout=5)
+        desk.gateway.orders.Cancel(cancel, timeout=30)
     later = desk.place().reports[0].order_id
     request.cursor = first.next_cursor
     rest = pages(desk.gateway.accounts.ListOpenOrders, request)
@@ -75,9 +75,9 @@ def test_rows_of_a_page_are_as_they_were_placed(desk):
 def test_a_page_is_as_of_min_seq_or_later_or_there_is_none_now(desk, failure):
     seq = desk.place().stamp.seq
     request = accounts_pb2.ListOpenOrdersRequest(account=desk.alice, min_seq=seq)
-    assert desk.gateway.accounts.ListOpenOrders(request, timeout=5).stamp.seq >= seq
+    assert desk.gateway.accounts.ListOpenOrders(request, timeout=30).stamp.seq >= seq
     request.min_seq = 2**62
-    status, _ = failure(lambda: desk.gateway.accounts.ListOpenOrders(request, timeout=5))
+    status, _ = failure(lambda: desk.gateway.accounts.ListOpenOrders(request, timeout=30))
     assert status is grpc.StatusCode.UNAVAILABLE
 
 
@@ -86,9 +86,9 @@ def test_cursor_that_no_page_ended_with_is_refused_or_ends_the_list(desk, failur
         (desk.gateway.accounts.ListAccounts, accounts_pb2.ListAccountsRequest(cursor=2**32)),
         (desk.gateway.market.ListInstruments, market_data_pb2.ListInstrumentsRequest(cursor=2**64 - 1)),
     ):
-        status, _ = failure(lambda call=call, request=request: call(request, timeout=5))
+        status, _ = failure(lambda call=call, request=request: call(request, timeout=30))
         assert status is grpc.StatusCode.INVALID_ARGUMENT
     orders = accounts_pb2.ListOpenOrdersRequest(account=desk.alice, cursor=2**64 - 1)
-    assert not desk.gateway.accounts.ListOpenOrders(orders, timeout=5).orders
+    assert not desk.gateway.accounts.ListOpenOrders(orders, timeout=30).orders
     accounts = accounts_pb2.ListAccountsRequest(cursor=2**32 - 1)
-    assert not desk.gateway.accounts.ListAccounts(accounts, timeout=5).accounts
+    assert not desk.gateway.accounts.ListAccounts(accounts, timeout=30).accounts

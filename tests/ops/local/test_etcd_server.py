@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from lockstep.ops.local.etcd_server import (
     find_etcd,
 )
 from lockstep.sequencer.etcd import EtcdOptions, EtcdStore, MemberStatus, Versioned
+from tests.frozen import freeze
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_start_that_fails_shows_the_end_of_the_log(tmp_path: Path) -> None:
 
 def test_frozen_server_can_be_stopped(tmp_path: Path) -> None:
     with LocalEtcd.start(tmp_path) as server:
-        os.kill(server.pid, signal.SIGSTOP)
+        freeze(server.pid)
     assert not server.running
 
 

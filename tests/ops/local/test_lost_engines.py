@@ -46,7 +46,7 @@ class Watched:
         }
 
     def status(self, name: str) -> cluster_pb2.GetStatusReply:
-        return self._stubs[name].GetStatus(cluster_pb2.GetStatusRequest(), timeout=2, wait_for_ready=True)
+        return self._stubs[name].GetStatus(cluster_pb2.GetStatusRequest(), timeout=30, wait_for_ready=True)
 
     def take_snapshot(self, name: str) -> cluster_pb2.Snapshot:
         return self._stubs[name].TakeSnapshot(cluster_pb2.TakeSnapshotRequest(), timeout=60).snapshot

@@ -31,7 +31,7 @@ def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path, s
         stubs = {member: cluster_pb2_grpc.ClusterStub(channel) for member, channel in channels.items()}
 
         def status(member):
-            return stubs[member].GetStatus(cluster_pb2.GetStatusRequest(), timeout=5, wait_for_ready=True)
+            return stubs[member].GetStatus(cluster_pb2.GetStatusRequest(), timeout=30, wait_for_ready=True)
 
         load = start_load(cluster.gateway_addresses)
         until(lambda: all(status(member).journal.first_seq > 150 for member in stubs), "both journals are cut")
@@ -57,11 +57,11 @@ def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path, s
             "a snapshot on the new disk",
         )
         assert taken.verified
-        listed = stubs[lost.id].ListSnapshots(cluster_pb2.ListSnapshotsRequest(), timeout=5).snapshots
+        listed = stubs[lost.id].ListSnapshots(cluster_pb2.ListSnapshotsRequest(), timeout=30).snapshots
         assert taken.seq in [each.seq for each in listed]
 
         with pytest.raises(grpc.RpcError, match="is in sync"):
-            stubs[lost.id].Reinit(cluster_pb2.ReinitRequest(), timeout=5)
+            stubs[lost.id].Reinit(cluster_pb2.ReinitRequest(), timeout=30)
 
         cluster.kill(lost.name)
         until(lambda: lost.id not in status(3 - lost.id).in_sync, "the standby is out of sync again")
@@ -90,7 +90,7 @@ def test_disks_are_lost_and_the_ack_policy_changes_while_orders_go_on(tmp_path: 
         }
 
         def status(name):
-            return stubs[name].GetStatus(cluster_pb2.GetStatusRequest(), timeout=5, wait_for_ready=True)
+            return stubs[name].GetStatus(cluster_pb2.GetStatusRequest(), timeout=30, wait_for_ready=True)
 
         def leader():
             return stubs[cluster.find("sequencer")]
@@ -110,19 +110,19 @@ def test_disks_are_lost_and_the_ack_policy_changes_while_orders_go_on(tmp_path: 
         # Another one starts afresh because an operator says so; what it had is in its archive.
         fresh = next(e for e in topology.engines if e != lost and e.name != cluster.find("primary"))
         fence = cluster_pb2.FenceMemberRequest(member=fresh.id, fenced=True)
-        until(lambda: leader().FenceMember(fence, timeout=10), "the engine is out")
+        until(lambda: leader().FenceMember(fence, timeout=30), "the engine is out")
         until(lambda: fresh.id not in status(lost.name).in_sync, "the engine knows that it is out")
-        until(lambda: stubs[fresh.name].Reinit(cluster_pb2.ReinitRequest(), timeout=10), "the engine starts afresh")
+        until(lambda: stubs[fresh.name].Reinit(cluster_pb2.ReinitRequest(), timeout=30), "the engine starts afresh")
         until(lambda: status(fresh.name).journal.blank, "its journal is a new one")
         lift = cluster_pb2.FenceMemberRequest(member=fresh.id, fenced=False)
-        until(lambda: leader().FenceMember(lift, timeout=10), "the engine is let in")
+        until(lambda: leader().FenceMember(lift, timeout=30), "the engine is let in")
         until(lambda: not status(fresh.name).journal.blank and cluster.wait_until_whole(1), "it is in sync again")
         assert (fresh.data_dir / "archive" / "reinit-1" / "journal" / "CURRENT").exists()
 
         for policy in (cluster_pb2.ACK_POLICY_REPLICATED, cluster_pb2.ACK_POLICY_SYNCED):
             before = load.acknowledged
             until(
-                lambda policy=policy: leader().SetAckPolicy(cluster_pb2.SetAckPolicyRequest(policy=policy), timeout=10),
+                lambda policy=policy: leader().SetAckPolicy(cluster_pb2.SetAckPolicyRequest(policy=policy), timeout=30),
                 "the ack policy is changed",
             )
             until(

@@ -1,5 +1,6 @@
 """What the processes' figures count, and what they leave out."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from lockstep.sequencer.window import control_record
 from lockstep.stream.batch import stamp_batch
 from lockstep.stream.codes import Code
 from lockstep.stream.digest import Digest
-from lockstep.stream.messages import Release, Stream
+from lockstep.stream.messages import Release, Stream, Submit
 from lockstep.stream.records import COMMAND, EVENT, CommandKind, Commands, no_events
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
@@ -59,10 +60,49 @@ def test_the_first_record_of_an_epoch_tells_its_cause(cause: EpochCause) -> None
 def test_commands_that_come_while_it_does_not_lead_do_not_age() -> None:
     settings = settings_of(config.load(EXAMPLE), 1, identity="a", fresh_uuid="b", jitter_ns=(1,))
     figures = SequencerFigures()
-    figures.on_submit()
+    figures.on_submit(Submit(1, 1, 1, 1, 1, False, commands(7, 1, 1)))
     figures.on_turn(SequencerMachine(settings, 1, 1))
     figures.on_stream(stream(1, 1))
     assert sum(figures.stamp.counts) == 0
+
+
+def submit(received_ns: int, count: int = 3) -> Submit:
+    records = commands(7, 1, count)
+    records["received_ns"] = received_ns
+    return Submit(1, 1, 1, 1, 1, False, records)
+
+
+def test_the_way_from_the_gateway_is_timed_by_command_and_not_for_what_has_no_time() -> None:
+    figures = SequencerFigures()
+    figures.on_submit(submit(time.time_ns() - 2_000_000))
+    figures.on_submit(submit(0))
+    figures.on_submit(submit(0, count=0))
+    assert sum(figures.way.counts) == 3
+    assert figures.way.sum_ns >= 3 * 2_000_000
+
+
+def test_a_clock_that_is_behind_makes_no_time_below_zero() -> None:
+    figures = SequencerFigures()
+    figures.on_submit(submit(time.time_ns() + 10**12))
+    assert figures.way.sum_ns == 0
+
+
+def test_an_engine_times_what_was_stamped_by_the_leader_that_sends_it() -> None:
+    figures = EngineFigures()
+    figures.on_received((stream(1, 0), stream(1, 5, epoch=1, leader_epoch=2)))
+    assert sum(figures.receive.counts) == 0
+    figures.on_received((stream(1, 5), stream(6, 5)))
+    assert sum(figures.receive.counts) == 1
+
+
+def test_released_events_are_timed_from_their_stamp_and_until_they_are_delivered() -> None:
+    figures, sessions = GatewayFigures(), SessionTable(credit=100)
+    figures.on_delivered(1, sessions)
+    assert sum(figures.delivery.counts) == 0, "what a resume delivers came in no release"
+    full = Release(1, 1, 0, 1, 3, 0, np.zeros(3, EVENT))
+    figures.on_frames((full, release(1), full))
+    figures.on_delivered(6, sessions)
+    assert (sum(figures.stamp.counts), sum(figures.delivery.counts)) == (1, 1)
 
 
 def applied(first_seq: int, last_seq: int) -> AppliedBatch:

@@ -29,6 +29,7 @@ from lockstep.replica.snapshots import SnapshotStore
 from lockstep.runtime.topology import Snapshots
 from lockstep.sequencer.config_record import config_key
 from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore
+from tests.frozen import freeze
 
 LOAD_S = 600
 RATE = 200
@@ -217,7 +218,7 @@ def test_killing_the_leader_fires_the_alert_with_its_cause_and_fills_the_last_pa
 @pytest.mark.slow
 def test_a_hung_etcd_fires_its_alerts_while_trading_goes_on(watched: Watched) -> None:
     etcd = watched.cluster.pids()["etcd"]
-    os.kill(etcd, signal.SIGSTOP)
+    freeze(etcd)
     try:
         wanted = {"LockstepEtcdDown", "LockstepEtcdMemberDown"}
         watched.prometheus.wait_for("etcd alerts", lambda: wanted <= watched.prometheus.firing())

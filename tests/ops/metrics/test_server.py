@@ -31,7 +31,7 @@ def server() -> Iterator[MetricsServer]:
 
 
 def get(server: MetricsServer, path: str = "/metrics") -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=30) as answer:
         return str(answer.read().decode())
 
 

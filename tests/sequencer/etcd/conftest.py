@@ -11,6 +11,7 @@ import pytest
 
 from lockstep.ops.local.etcd_server import LocalEtcd, LocalEtcdCluster
 from lockstep.sequencer.etcd import EtcdOptions, EtcdStore, MemberStatus
+from tests.frozen import freeze
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,8 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEtc
 
 @pytest.fixture
 def options(shared_server: LocalEtcd) -> EtcdOptions:
-    return EtcdOptions(endpoints=(shared_server.endpoint,))
+    # Nothing is done to this server: on a busy machine it may be slow, and is no less there.
+    return EtcdOptions(endpoints=(shared_server.endpoint,), call_timeout_s=30, keepalive_time_s=30)
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ class FollowerFirst:
     options: EtcdOptions
 
     def freeze(self) -> None:
-        os.kill(self.follower.pid, signal.SIGSTOP)
+        freeze(self.follower.pid)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from lockstep.sequencer.etcd import (
     StoreUnavailable,
     settle_ambiguous,
 )
+from tests.frozen import freeze
 
 
 def test_a_key_that_does_not_exist_reads_as_none(options: EtcdOptions, key: bytes) -> None:
@@ -120,7 +121,7 @@ def test_swap_into_a_frozen_server_is_ambiguous_and_settles_after_it_thaws(serve
     async def scenario() -> None:
         async with EtcdStore(patient) as store:
             assert await store.get(b"k") is None
-            os.kill(server.pid, signal.SIGSTOP)
+            freeze(server.pid)
             with pytest.raises(StoreAmbiguous):
                 await store.compare_and_swap(b"k", 0, b"attempt", timeout_s=0.05)
             with pytest.raises(StoreAmbiguous):

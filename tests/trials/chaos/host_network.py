@@ -70,7 +70,7 @@ def hear(ours: socket.socket, for_s: float, order: list[int], took_ms: list[floa
 
 
 def send(host: str) -> None:
-    with socket.create_connection((host, PORT), timeout=10) as peer:
+    with socket.create_connection((host, PORT), timeout=30) as peer:
         peer.sendall(bytes(range(256)) * (BULK_BYTES // 256))
         peer.shutdown(socket.SHUT_WR)
         say(peer.recv(100).decode())

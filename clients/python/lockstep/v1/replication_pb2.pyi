@@ -66,8 +66,8 @@ class FetchJournalRequest(_message.Message):
     def __init__(self, from_seq: _Optional[int] = ..., max_bytes: _Optional[int] = ...) -> None: ...
 
 class FetchJournalReply(_message.Message):
-    __slots__ = ("frames", "tip", "committed_seq", "epochs", "in_sync", "digest", "first_seq", "snapshot_seq")
-    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("batches", "tip", "committed_seq", "epochs", "in_sync", "digest", "first_seq", "snapshot_seq")
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
     TIP_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_SEQ_FIELD_NUMBER: _ClassVar[int]
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
@@ -75,7 +75,7 @@ class FetchJournalReply(_message.Message):
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     FIRST_SEQ_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_SEQ_FIELD_NUMBER: _ClassVar[int]
-    frames: _containers.RepeatedScalarFieldContainer[bytes]
+    batches: _containers.RepeatedScalarFieldContainer[bytes]
     tip: Tip
     committed_seq: int
     epochs: _containers.RepeatedCompositeFieldContainer[EpochEntry]
@@ -83,7 +83,7 @@ class FetchJournalReply(_message.Message):
     digest: bytes
     first_seq: int
     snapshot_seq: int
-    def __init__(self, frames: _Optional[_Iterable[bytes]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., committed_seq: _Optional[int] = ..., epochs: _Optional[_Iterable[_Union[EpochEntry, _Mapping]]] = ..., in_sync: bool = ..., digest: _Optional[bytes] = ..., first_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ...) -> None: ...
+    def __init__(self, batches: _Optional[_Iterable[bytes]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., committed_seq: _Optional[int] = ..., epochs: _Optional[_Iterable[_Union[EpochEntry, _Mapping]]] = ..., in_sync: bool = ..., digest: _Optional[bytes] = ..., first_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ...) -> None: ...
 
 class FetchEventsRequest(_message.Message):
     __slots__ = ("after", "session_id", "to_seq", "told_epoch")

@@ -1,0 +1,135 @@
+"""What a cluster does when more is offered than it can do: what it accepts, how late that is, what it costs in memory.
+
+First the rate is raised until the cluster does not keep up any more: the highest rate at which it did is saturation.
+Then shares and multiples of that are offered, by clients that do not give an order which finds no room when it is due:
+the gateways refuse what is too much (BUSY), and a client's room is what they take (`AsyncSession.room`). At the end
+the load falls to half of what can be done, and each second tells how soon everything is as before.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from lockstep.bench.cluster import LEFT_OUT, BenchPlan, Phase, Target, measure
+from lockstep.bench.load import MIX
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
+from lockstep.runtime.process import EnvironmentFault
+
+FACTORS: Final = (0.5, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
+_FIRST_RATE: Final = 20_000
+_STEP: Final = 1.25
+_STEPS: Final = 16
+_KEPT_UP: Final = 0.97
+_CALM: Final = 0.5
+_WARM_UP_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class OverloadPlan:
+    """What to measure."""
+
+    implementations: tuple[str, ...] = ("native",)
+    duration_s: float = 8.0
+    sessions: int = 4
+    factors: tuple[float, ...] = FACTORS
+    saturation: int = 0
+    """Orders a second that the cluster can do; 0: find out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One share or multiple of saturation, offered."""
+
+    factor: float
+    offered_per_s: int
+    accepted_per_s: int
+    """Orders answered within the phase."""
+    not_given: int
+    """Orders that found no room when they were due."""
+    unanswered: int
+    latency_us: Mapping[str, float]
+    """Of those accepted, from the time each was due."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverloadResult:
+    """What was found, and what it means."""
+
+    saturation_per_s: int
+    points: tuple[Point, ...]
+    recovery_p99_by_second_us: Sequence[int]
+    """Seconds at half of saturation, right behind the highest factor."""
+    memory_mb: Mapping[str, tuple[int, int]]
+    """By process: resident before the first phase, and at its highest."""
+    mix: str
+    left_out: str
+    cores: int
+
+    def to_json(self) -> dict[str, object]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def run_overload_bench(plan: OverloadPlan, say: Callable[[str], None]) -> OverloadResult:
+    """Find saturation, then offer its shares and multiples.
+
+    Raises:
+        EnvironmentFault: the cluster does not start or can't do even the first rate, or the load generator fails.
+    """
+    say("starting a cluster")
+    with LocalCluster(ClusterPlan(implementations=plan.implementations)) as cluster:
+        load = BenchPlan(duration_s=plan.duration_s, sessions=plan.sessions, warm_up_s=_WARM_UP_S)
+
+        target = Target(tuple(cluster.gateway_addresses), cluster.pids)
+
+        def offer(rate: float, *, sheds: bool) -> Phase:
+            return measure(replace(load, sheds=sheds), "batched", round(rate), target)
+
+        before = _memory_mb(cluster.pids(), "VmRSS")
+        saturation = plan.saturation or _saturation(offer, say)
+        points = []
+        for factor in plan.factors:
+            say(f"offering {factor:g} times {saturation} orders a second")
+            points.append(_point(factor, offer(factor * saturation, sheds=True)))
+        say("the load falls to half of what can be done")
+        calm = offer(_CALM * saturation, sheds=True)
+        highest = _memory_mb(cluster.pids(), "VmHWM")
+    memory = {name: (before[name], highest[name]) for name in before if name in highest}
+    seconds = calm.p99_by_second_us
+    return OverloadResult(saturation, tuple(points), seconds, memory, MIX, LEFT_OUT, os.cpu_count() or 0)
+
+
+def _saturation(offer: Callable[..., Phase], say: Callable[[str], None]) -> int:
+    rate, kept_up = float(_FIRST_RATE), 0
+    for _ in range(_STEPS):
+        say(f"looking for saturation: {rate:.0f} orders a second")
+        phase = offer(rate, sheds=False)
+        if phase.answered_per_s < rate * _KEPT_UP:
+            break
+        kept_up = phase.answered_per_s
+        rate *= _STEP
+    if not kept_up:
+        raise EnvironmentFault(
+            f"this machine does not do {_FIRST_RATE} orders a second; if it is busy with something else, end that, or "
+            "name what can be done (--saturation)"
+        )
+    return kept_up
+
+
+def _point(factor: float, phase: Phase) -> Point:
+    return Point(factor, phase.offered_per_s, phase.answered_per_s, phase.shed, phase.unanswered, phase.latency_us)
+
+
+def _memory_mb(pids: Mapping[str, int], field: str) -> dict[str, int]:
+    """Of each process, as the kernel counts it; those that are gone are left out."""
+    found = {}
+    for name, pid in pids.items():
+        try:
+            lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+        except OSError:
+            continue
+        found[name] = next((int(line.split()[1]) // 1024 for line in lines if line.startswith(field + ":")), 0)
+    return found
