@@ -166,7 +166,7 @@ class CallDriver:
         self._step(call, Began())
 
     def _may_use(self, call: OpenCall, next_no: int) -> bool:
-        """Make the session known, with that next number if it is not. The call is over if the client may not use it."""
+        """Make the session known, its next number that or a higher one. Ends the call if its client may not use it."""
         needed = SessionNeeded(call.session_id, call.client.name if call.key[1] else "", next_no)
         ensured = self._machine.step(needed, self._ports.now_ns()).session
         assert ensured is not None, "a session was asked for"

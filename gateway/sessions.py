@@ -111,20 +111,21 @@ class SessionTable:
         session = self.ensure(session_id, client, next_no)
         if isinstance(session, Refused):
             return session
-        if next_no > session.expected:
-            # It was elsewhere meanwhile; what it counts as answered needs no answer here.
-            session.answered = next_no - 1
-            session.expected = next_no
         previous, session.stream, session.refused_at = session.stream, stream, 0
         return Opened(previous, self._credit)
 
     def ensure(self, session_id: int, client: str, next_no: int) -> Session | Refused:
-        """The session, made with `next_no` as its next number if it is unknown."""
+        """The session, with `next_no` as its next number, or a higher one."""
         session = self._sessions.get(session_id)
         if session is not None:
             if session.client == UNOWNED:
                 session.client = client
-            return session if session.client == client else Refused(next_no, Code.NOT_ENTITLED)
+            if session.client != client:
+                return Refused(next_no, Code.NOT_ENTITLED)
+            if next_no > session.expected:
+                # It was elsewhere meanwhile; what was answered there needs no answer here.
+                session.answered, session.expected = next_no - 1, next_no
+            return session
         if len(self._sessions) >= self._max_sessions and not self._forget_one():
             return Refused(next_no, Code.BUSY, 1000)
         session = Session(session_id, client, expected=max(1, next_no), answered=max(1, next_no) - 1)

@@ -15,6 +15,9 @@ from lockstep.stream.codes import Code
 
 ANSWER_PATIENCE_NS: Final = 5_000_000_000
 GAP_PATIENCE_NS: Final = 1_000_000_000
+LOOK_NS: Final = 100_000_000
+"""After so long without anything of the session an engine is asked: what is known of it here may be of a former life,
+whose last entries died with the host."""
 _MOST_SUBMITS: Final = 3
 _RETRY_MS: Final = 50
 
@@ -110,6 +113,8 @@ class SingleCall:
         self._give_up_ns = 0
         self._expected = 0
         """The session's next number when it was looked at last."""
+        self._asked = False
+        """An engine has said that this was so."""
         self._submits = 0
 
     @property
@@ -125,6 +130,7 @@ class SingleCall:
                 return self._fail(event)
             case Began() if session is None:
                 self._move(Befell.UNKNOWN)
+                self._asked = True
                 return Effects(ask_session=True)
             case Answered() if self.state is State.SENT and not event.own:
                 # Only the engine can say that the number stands for another command.
@@ -151,15 +157,7 @@ class SingleCall:
             text = "too many sessions at once; try again"
             return self._fail(TurnedAway(Refused(0, Code.BUSY, _RETRY_MS), text))
         if self.number > session.expected:
-            if session.expected != self._expected:
-                # Something is missing below as long as nothing comes: only then the patience runs out.
-                self._expected, self._give_up_ns = session.expected, now_ns + GAP_PATIENCE_NS
-            if now_ns >= self._give_up_ns:
-                text = f"number {self.number} came, {session.expected} is the next of session {session.session_id}"
-                return self._fail(TurnedAway(Refused(session.expected, Code.SESSION_GAP), text))
-            # Calls of one client may overtake each other on the way: the earlier number has a moment to come.
-            self._move(Befell.EARLY)
-            return Effects(await_turn=True, deadline_ns=self._give_up_ns)
+            return self._await_turn(session, now_ns)
         if self._keyed and session.answered < self.number < session.expected:
             # What it is answered with is this call's outcome only if it is the same command, and that the engine says
             # when it gets it again.
@@ -169,6 +167,22 @@ class SingleCall:
             self.number = session.expected
         self._move(Befell.NEXT)
         return self._submit(now_ns)
+
+    def _await_turn(self, session: Session, now_ns: int) -> Effects:
+        """Calls of one client may overtake each other on the way: the earlier number has a moment to come."""
+        if session.expected != self._expected:
+            # Something is missing below as long as nothing comes: only then the patience runs out.
+            self._expected, self._give_up_ns = session.expected, now_ns + GAP_PATIENCE_NS
+        if now_ns >= self._give_up_ns:
+            text = f"number {self.number} came, {session.expected} is the next of session {session.session_id}"
+            return self._fail(TurnedAway(Refused(session.expected, Code.SESSION_GAP), text))
+        look_ns = self._give_up_ns - GAP_PATIENCE_NS + LOOK_NS
+        if not self._asked and now_ns >= look_ns:
+            self._asked = True
+            self._move(Befell.STALLED)
+            return Effects(ask_session=True)
+        self._move(Befell.EARLY)
+        return Effects(await_turn=True, deadline_ns=self._give_up_ns if self._asked else look_ns)
 
     def _submit(self, now_ns: int) -> Effects:
         self._submits += 1

@@ -190,6 +190,7 @@ class Befell(Enum):
 
     UNKNOWN = "the session is not known here"
     EARLY = "an earlier number is missing"
+    STALLED = "nothing of the session has come for a while"
     TAKEN = "its number is under way"
     NEXT = "its number is the next, or was used"
     ANSWERED = "answered"
@@ -213,6 +214,7 @@ CALLINGS: Final[dict[tuple[Calling, Befell], Calling]] = {
     (Calling.TURN, Befell.TAKEN): Calling.UNDER_WAY,
     (Calling.TURN, Befell.NEXT): Calling.SENT,
     (Calling.TURN, Befell.TURNED_AWAY): Calling.OVER,
+    (Calling.TURN, Befell.STALLED): Calling.LEARN,
     (Calling.UNDER_WAY, Befell.NEXT): Calling.SENT,
     (Calling.UNDER_WAY, Befell.TURNED_AWAY): Calling.OVER,
     (Calling.SENT, Befell.ANSWERED): Calling.OVER,

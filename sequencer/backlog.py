@@ -1,4 +1,4 @@
-"""How many stamped commands may wait for the engines: as many as they hold within a tenth of a second. Pure.
+"""How many stamped commands may wait for the engines: as many as they hold within 75 ms. Pure.
 
 Whatever comes in beyond what the engines can do waits somewhere, and latency is how long. With a fixed bound it is that
 bound divided by what they can do just now. So the bound follows them: one stamped command at a time is timed until
@@ -15,7 +15,7 @@ from typing import Final
 
 from lockstep.sequencer.settings import MS
 
-AIM_NS: Final = 100 * MS
+AIM_NS: Final = 75 * MS
 """What a command may wait between its stamp and the acknowledgements."""
 MOST_NS: Final = 500 * MS
 """The same where engines take long with nothing that waits."""

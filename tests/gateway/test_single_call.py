@@ -6,6 +6,7 @@ from lockstep.gateway.sessions import Refused, Session
 from lockstep.gateway.single_call import (
     ANSWER_PATIENCE_NS,
     GAP_PATIENCE_NS,
+    LOOK_NS,
     Answered,
     Began,
     Effects,
@@ -60,16 +61,27 @@ def test_number_that_comes_early_waits_for_those_below_it() -> None:
     call = SingleCall(5)
     waits = call.step(Began(), 100, session(4, 3))
     assert (waits.submit_no, waits.await_no) == (0, 0)
-    assert (waits.await_turn, waits.deadline_ns) == (True, 100 + GAP_PATIENCE_NS)
+    assert (waits.await_turn, waits.deadline_ns) == (True, 100 + LOOK_NS)
     assert call.step(Ticked(), 200, session(5, 4)).submit_no == 5
 
 
 def test_patience_runs_only_while_nothing_comes() -> None:
     call = SingleCall(9)
-    due_ns = call.step(Began(), 0, session(4, 3)).deadline_ns
+    call.step(Began(), 0, session(4, 3))
+    assert call.step(Ticked(), LOOK_NS, session(4, 3)).ask_session
+    due_ns = call.step(Learnt(), LOOK_NS + 5, session(4, 3)).deadline_ns
+    assert due_ns == GAP_PATIENCE_NS
     later_ns = call.step(Ticked(), due_ns, session(6, 3)).deadline_ns
     assert later_ns == due_ns + GAP_PATIENCE_NS
     assert call.step(Ticked(), later_ns, session(6, 5)).fails is not None
+
+
+def test_what_is_known_of_a_session_is_asked_about_before_a_number_is_refused() -> None:
+    """The gateway's host died, and the last entries of its intake log with it: they were executed before."""
+    call = SingleCall(9)
+    look_ns = call.step(Began(), 0, session(4, 3)).deadline_ns
+    assert call.step(Ticked(), look_ns, session(4, 3)).ask_session
+    assert call.step(Learnt(), look_ns + 5, session(9, 8)).submit_no == 9
 
 
 def test_answer_to_another_command_of_its_number_is_not_its_own() -> None:

@@ -266,7 +266,7 @@ def of_session(expected, answered):
 BEFORE, BELOW, AT, IN_FLIGHT = None, of_session(3, 2), of_session(5, 4), of_session(6, 4)
 """What is known of the session of a call with number 5: nothing; a number is missing; it is next; it is under way."""
 KNOWN = {Calling.LEARN: BEFORE, Calling.TURN: BELOW, Calling.UNDER_WAY: IN_FLIGHT}
-THEN = {Befell.UNKNOWN: BEFORE, Befell.EARLY: BELOW, Befell.TAKEN: IN_FLIGHT}
+THEN = {Befell.UNKNOWN: BEFORE, Befell.EARLY: BELOW, Befell.TAKEN: IN_FLIGHT, Befell.STALLED: BELOW}
 
 
 @pytest.mark.parametrize(("state", "befell"), CALLINGS, ids=lambda part: part.name)
@@ -287,7 +287,8 @@ def test_every_row_of_a_call_comes_about(state, befell, taken):
             event = single_call.Answered(own=False)
         case _:
             event = GOES_ON[state]
-    call.step(event, 0, THEN.get(befell, AT))
+    now_ns = single_call.LOOK_NS if befell is Befell.STALLED else 0
+    call.step(event, now_ns, THEN.get(befell, AT))
     assert taken[-1] == (state, befell)
     assert call.state is CALLINGS[state, befell]
 

@@ -51,6 +51,11 @@ def is_due(seed: int) -> bool:
     return seed % EVERY == _RESIDUE
 
 
+def is_callers(session_id: int) -> bool:
+    """Whether it is the session of one of these, whose keys others mistake for theirs."""
+    return _FIRST_SESSION < session_id >> 32 <= _FIRST_SESSION + _CALLERS
+
+
 class Callers:
     """See the module."""
 

@@ -107,7 +107,7 @@ def ack_before_journal_sync(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ReplicaDriver, "_perform", perform)
 
 
-@bug(10)
+@bug(10, first=2)
 def what_the_way_adds_is_part_of_a_commands_content(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         reference, "contents_of", lambda commands: contents_of(commands) + commands["received_ns"].astype("u8")
@@ -154,7 +154,7 @@ def promise_not_persisted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Disk, "write", lambda self, write: real(self, replace(write, promise=None)))
 
 
-@bug(40)
+@bug(40, first=5)
 def promotion_of_a_learner(patch: pytest.MonkeyPatch) -> None:
     def plan(config: Any, **arguments: Any) -> Any:
         record = plan_takeover(config, **arguments)
@@ -190,7 +190,7 @@ def gap_of_events_accepted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Downlink, "on_release", on_release)
 
 
-@bug(30)
+@bug(30, first=5)
 def stamped_time_goes_back(patch: pytest.MonkeyPatch) -> None:
     real = Window.stamp
 
@@ -201,7 +201,7 @@ def stamped_time_goes_back(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Window, "stamp", stamp)
 
 
-@bug(6)
+@bug(6, first=6)
 def clock_that_is_set_followed_slowly(patch: pytest.MonkeyPatch) -> None:
     real = StampClock.look
 
@@ -219,18 +219,18 @@ def leader_believes_its_own_clock_alone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StampClock, "look", lambda self, now, wall, _others, *rest: real(self, now, wall, (), *rest))
 
 
-@bug(6)
+@bug(6, first=6)
 def deadlines_counted_on_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SequencerHost, "now_ns", SequencerHost.wall_ns)
 
 
-@bug(6)
+@bug(6, first=6)
 def stamped_time_waits_for_clocks_that_are_behind(patch: pytest.MonkeyPatch) -> None:
     real = StampClock._settle
     patch.setattr(StampClock, "_settle", lambda self, _before_ns: real(self, -(2**63)))
 
 
-@bug(40)
+@bug(40, first=3)
 def gateway_resends_out_of_order(patch: pytest.MonkeyPatch) -> None:
     real = Uplink._begin_reign
 
@@ -257,7 +257,7 @@ def digest_not_chained(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(execution, "next_digest", lambda _previous, batch, events: next_digest(GENESIS, batch, events))
 
 
-@bug(60)
+@bug(60, first=3)
 def divergent_tail_not_truncated(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Disk, "truncate", lambda self, _after_seq: self.path)
 
@@ -287,7 +287,7 @@ def takeover_under_the_same_epoch(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sequencer_overrides, "plan_takeover", plan)
 
 
-@bug(40)
+@bug(40, first=7)
 def recovered_batches_stamped_anew(patch: pytest.MonkeyPatch) -> None:
     real = Window.recover
 
@@ -302,7 +302,7 @@ def announced_learner_not_waited_for(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(CommitGate, "on_grow", lambda _self, _seq, _learner: None)
 
 
-@bug(43, act=11)
+@bug(43, act=11, first=11)
 def lower_epoch_accepted(patch: pytest.MonkeyPatch) -> None:
     real = ReplicaMachine._on_stream
 
@@ -321,12 +321,12 @@ def lower_epoch_accepted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ReplicaMachine, "_on_stream", on_stream)
 
 
-@bug(60)
+@bug(60, first=24)
 def odd_one_of_three_not_removed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Agreement, "odd", lambda _self, _required: ())
 
 
-@bug(60)
+@bug(60, first=24)
 def majority_removed_instead_of_the_odd_one(patch: pytest.MonkeyPatch) -> None:
     real = Agreement.odd
 
@@ -356,7 +356,7 @@ def _gateways_are_not_asked(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Reign, "on_told", lambda _self, _told, _out: None)
 
 
-@bug(45)
+@bug(45, first=8)
 def blank_in_sync_engine_believed(patch: pytest.MonkeyPatch) -> None:
     real = Takeover.on_answer
 
@@ -373,13 +373,13 @@ def damaged_journal_believed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Disk, "verdict", lambda _self: Verdict(Wholeness.WHOLE))
 
 
-@bug(45)
+@bug(45, first=8)
 def log_that_ends_before_what_the_config_knows_believed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sequencer_machine, "note_known", lambda record, _committed_seq: record)
     _gateways_are_not_asked(patch)
 
 
-@bug(3)
+@bug(3, first=1)
 def a_sequencer_does_not_hear_gateways(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SequencerDriver, "_on_gateway", lambda _self, _beat: None)
 
@@ -404,7 +404,7 @@ def silent_engine_not_removed_before_opening(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SequencerMachine, "_narrow", narrow)
 
 
-@bug(45)
+@bug(45, first=5)
 def blank_journal_believed(patch: pytest.MonkeyPatch) -> None:
     real = ReplicaDriver._answer_fence
     patch.setattr(ReplicaDriver, "_answer_fence", lambda self, said: real(self, replace(said, blank=False)))
@@ -419,7 +419,7 @@ def _joined_ack(self: Standing, entries: Any, *, rewinds: bool = False) -> Any:
         self.joined = joined
 
 
-@bug(20)
+@bug(20, first=8)
 def snapshot_without_epoch_table(patch: pytest.MonkeyPatch) -> None:
     def encode(uuid: str, base: Any, state: bytes) -> bytes:
         return encode_snapshot_file(uuid, replace(base, epochs=base.epochs[-1:]), state)
@@ -450,7 +450,7 @@ def snapshot_of_what_is_not_committed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(snapshot_round, "take_snapshot", take)
 
 
-@bug(60)
+@bug(60, first=3)
 def journal_cut_behind_the_own_snapshot_only(patch: pytest.MonkeyPatch) -> None:
     def plan(oldest: Any, *, engines: Any, committed_seq: int, keep_commands: int) -> int:
         return max(oldest.values())
@@ -458,7 +458,7 @@ def journal_cut_behind_the_own_snapshot_only(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(engine_snapshots, "plan_cut", plan)
 
 
-@bug(20)
+@bug(20, first=11)
 def gateway_forgets_whose_orders_to_cancel(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Intake, "watched", lambda _self: [])
 
@@ -467,7 +467,7 @@ def _plant_handler(patch: pytest.MonkeyPatch, kind: CommandKind, handler: Any) -
     patch.setitem(reference.HANDLERS, kind, handler)
 
 
-@bug(40, only=cancels_on_disconnect)
+@bug(40, only=cancels_on_disconnect, first=32)
 def late_word_of_an_earlier_connection_counts(patch: pytest.MonkeyPatch) -> None:
     def opened(state: Any, command: Any, out: Any) -> None:
         session_id, connection, gateway = command.order_id, command.client_order_id, command.gateway
@@ -478,7 +478,7 @@ def late_word_of_an_earlier_connection_counts(patch: pytest.MonkeyPatch) -> None
     _plant_handler(patch, CommandKind.SESSION_OPENED, opened)
 
 
-@bug(40, only=cancels_on_disconnect)
+@bug(40, only=cancels_on_disconnect, first=32)
 def end_of_any_connection_counts(patch: pytest.MonkeyPatch) -> None:
     def closed(state: Any, command: Any, out: Any) -> None:
         chosen = [order for order in state.orders.values() if order.session_id == command.order_id]
@@ -510,17 +510,17 @@ def no_backoff_after_fruitless_takeovers(patch: pytest.MonkeyPatch) -> None:
     _others_claims_are_not_waited_for(patch)
 
 
-@bug(12, act=12)
+@bug(12, act=12, first=12)
 def failovers_in_vain_teach_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Patience, "_raise", lambda _self, _now_ns: None)
 
 
-@bug(10)
+@bug(10, first=10)
 def primary_chosen_by_its_number_alone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Patience, "steadiest_first", lambda _self, engines, _now_ns: tuple(engines))
 
 
-@bug(29)
+@bug(29, first=13)
 def mute_leader_stays(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Driver, "mute", lambda _self, _now_ns: False)
 
@@ -535,7 +535,7 @@ def _blind_streams(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ClientStream, "_append", lambda self, reports: self._rows.append(reports))
 
 
-@bug(66, act=2)
+@bug(66, act=2, first=18)
 def boundary_of_a_resumption_read_late(patch: pytest.MonkeyPatch) -> None:
     real = Resumption.step
 
@@ -555,7 +555,7 @@ def live_reports_not_held_while_older_ones_are_fetched(patch: pytest.MonkeyPatch
     _blind_streams(patch)
 
 
-@bug(20)
+@bug(20, first=2)
 def resumed_stream_forgets_what_came_meanwhile(patch: pytest.MonkeyPatch) -> None:
     real = ClientStream.release_live
 
@@ -573,7 +573,7 @@ def gateway_that_is_behind_tells_again_what_its_client_has_seen(patch: pytest.Mo
     _blind_streams(patch)
 
 
-@bug(20, act=4)
+@bug(20, act=4, first=4)
 def submit_kinds_not_checked(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(arrival._CHECKS, Submit, lambda _received: "")
 
@@ -652,7 +652,7 @@ def session_taken_up_numbers_before_its_past_is_known(patch: pytest.MonkeyPatch)
     patch.setattr(SessionMachine, "may_number", property(lambda self: self.state is State.OPEN))
 
 
-@bug(180, only=is_taken_up)
+@bug(180, only=is_taken_up, first=172)
 def next_number_asked_of_an_engine_that_is_behind(patch: pytest.MonkeyPatch) -> None:
     def look_up(engines: Any, request: Any, **_known: int) -> Any:
         return inquiry.LookUp(engines, request, min_epoch=0, min_seq=0)
@@ -676,17 +676,17 @@ def gateway_goes_on_behind_what_was_given_up(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Downlink, "_parts", lambda _self, _release: False)
 
 
-@bug(18, only=accepted_loss.is_due)
+@bug(18, only=accepted_loss.is_due, first=5)
 def accepted_loss_not_heard_of(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Delivered, "on_accepted", lambda _self, _epoch: None)
 
 
-@bug(105, only=enquiries.is_due)
+@bug(105, only=enquiries.is_due, first=88)
 def gateway_that_starts_answers_older_than_it_told(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(GatewayDriver, "_least", lambda self: Told(self.machine.epoch, self.machine.delivered_seq))
 
 
-@bug(105, only=enquiries.is_due)
+@bug(105, only=enquiries.is_due, first=88)
 def answer_of_an_engine_that_is_behind_counts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(inquiry, "why_not", lambda *_answer: "")
 
@@ -705,7 +705,7 @@ def answer_stamped_with_less_than_it_tells(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ReplicaDriver, "_answer_query", answer)
 
 
-@bug(368, only=lambda seed: callers.is_due(seed) and seed > 340)
+@bug(368, only=lambda seed: callers.is_due(seed) and seed > 340, first=368)
 def session_of_a_call_counts_as_new(patch: pytest.MonkeyPatch) -> None:
     real = CallDriver._may_use
     patch.setattr(CallDriver, "_may_use", lambda self, call, _next_no: real(self, call, 1))
