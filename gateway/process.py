@@ -32,7 +32,7 @@ from lockstep.runtime.watch import WatchServer
 
 SERVICES: Final = (service_orders.SERVICE, service_accounts.SERVICE, service_market_data.SERVICE)
 _DRIVER_PATIENCE_S: Final = 10.0
-_STOP_GRACE_S: Final = 1.0
+_STOP_GRACE_S: Final = 3.0
 _STOP_POLL_S: Final = 0.05
 # A full collection walks every object; what start-up made stays for good.
 _GC_THRESHOLDS: Final = (50_000, 50, 100)

@@ -84,7 +84,8 @@ class Limits:
     """Bounds. Nothing in the cluster grows without one of these."""
 
     window_commands: int = 32_768
-    """Commands stamped and not yet acknowledged by every in-sync engine; beyond it the sequencer takes no more."""
+    """Commands stamped and not yet acknowledged by every in-sync engine; beyond it the sequencer takes no more. While
+    engines need longer than 75 ms for so many, it takes fewer (`sequencer/backlog.py`)."""
     retransmit_commands: int = 262_144
     """Commands that the leading sequencer keeps to send again."""
     batch_commands: int = 2_048

@@ -20,18 +20,18 @@ AIM_NS: Final = 75 * MS
 MOST_NS: Final = 500 * MS
 """The same where engines take long with nothing that waits."""
 LEAST: Final = 2_048
-"""Commands that may wait in any case: half a batch of the largest size."""
+"""Commands that may wait in any case, if that is not more than an eighth of the limit."""
 
 
 class Backlog:
-    """See the module. Invariant: `bound` stands between `LEAST`, or the limit if that is lower, and the limit."""
+    """See the module. Invariant: 1 <= `bound` <= the limit."""
 
     __slots__ = ("_base_ns", "_least", "_limit", "_was_calm", "_watched_ns", "_watched_seq", "bound")
 
     def __init__(self, limit: int) -> None:
         """`limit`: commands that may wait at the most."""
         self._limit = limit
-        self._least = min(LEAST, limit)
+        self._least = max(1, min(LEAST, limit // 8))
         self.bound = limit
         """Commands that may wait now."""
         self._watched_seq = self._watched_ns = 0

@@ -93,10 +93,10 @@ def test_one_is_timed_at_a_time_and_what_is_held_already_says_nothing() -> None:
     assert backlog.bound == LIMIT // 2
 
 
-@pytest.mark.parametrize("limit", [1, 100, LEAST])
-def test_a_limit_below_the_least_is_the_bound(limit: int) -> None:
+@pytest.mark.parametrize(("limit", "least"), [(1, 1), (100, 12), (LEAST, LEAST // 8), (2 * LIMIT, LEAST)])
+def test_it_falls_to_an_eighth_of_a_small_limit_and_not_below_one(limit: int, least: int) -> None:
     backlog = Backlog(limit)
     for turn in range(50):
         backlog.on_stamped(turn + 1, 10**6, turn * 1_000 * MS)
         backlog.on_held(turn + 1, (turn + 1) * 1_000 * MS)
-    assert backlog.bound == limit
+    assert backlog.bound == least

@@ -1,0 +1,17 @@
+"""More is offered than a cluster can do: it refuses, answers all that it took, and goes on."""
+
+from lockstep.bench.overload import OverloadPlan, run_overload_bench
+
+
+def test_what_is_too_much_is_refused_and_all_that_was_given_is_answered() -> None:
+    said: list[str] = []
+    plan = OverloadPlan(duration_s=2, factors=(4.0,), saturation=100_000)
+    result = run_overload_bench(plan, said.append)
+    (point,) = result.points
+    assert point.offered_per_s == 400_000
+    assert point.not_given > point.accepted_per_s > 0
+    assert point.unanswered == 0
+    assert len(result.recovery_p99_by_second_us) >= 2, "it trades on when the load has fallen"
+    assert {"gateway-1", "engine-1", "sequencer-1"} <= set(result.memory_mb)
+    assert all(0 < before <= highest for before, highest in result.memory_mb.values())
+    assert said[-1] == "the load falls to half of what can be done"
