@@ -42,8 +42,8 @@ demo: $(STAMP) ## Real local cluster: trade, kill -9 the primary and the sequenc
 COMPUTED := tests/trials/simulation tests/engine
 # These measure: deadlines on links, silences, wires between network namespaces. They have the machine to themselves.
 ALONE := tests/runtime/test_watch.py tests/runtime/test_transport.py tests/bench/test_bench_failover.py \
-  tests/trials/chaos/test_hosts.py tests/trials/chaos/test_run.py
-# The others wait more than they compute, most of them for clusters that they start: three files at a time.
+  tests/trials/chaos/test_hosts.py tests/trials/chaos/test_run.py tests/ops/metrics/test_live_cluster.py
+# The others wait more than they compute, most of them for clusters that they start: two files at a time.
 PYTEST = $(BIN)/python -m pytest -q -m 'not slow' --durations=10 --durations-min=5
 
 # What neither starts processes nor serves: the machines, the engines, and what they are made of.
@@ -74,7 +74,7 @@ coverage: $(STAMP) ## Branch coverage of what decides, and of what does it: mach
 test: $(STAMP) ## Tests (some minutes; fetches a Prometheus and an etcd for those that need one)
 	@ops/setup/get-tools || true
 	@$(PYTEST) -n auto --dist worksteal $(COMPUTED)
-	@$(PYTEST) -n 3 --dist loadfile $(addprefix --ignore=,$(COMPUTED) $(ALONE))
+	@$(PYTEST) -n 2 --dist loadfile $(addprefix --ignore=,$(COMPUTED) $(ALONE))
 	@$(PYTEST) $(ALONE)
 
 acceptance: $(STAMP) ## Long scenarios on whole clusters, and a thousand seeds: what `make test` has in short

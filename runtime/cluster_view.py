@@ -174,7 +174,9 @@ class StatusProbe:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        # Interrupted in the middle of a call's beginning, grpcio 1.85 waits for ever for the call when it closes.
+        if kind is None or not issubclass(kind, KeyboardInterrupt):
+            self.close()
 
 
 def _name_of(reply: cluster_pb2.GetStatusReply) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from tests.calm import CALM
 
 VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors" / "flash1"
 
@@ -60,7 +61,7 @@ def run_cli() -> RunCli:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
     """A running local cluster."""
-    with LocalCluster(ClusterPlan()) as running:
+    with LocalCluster(ClusterPlan(timing=CALM)) as running:
         yield running
 
 

@@ -17,6 +17,7 @@ from lockstep import Client, EventKind
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.cluster_view import StatusProbe
+from tests.calm import CALM
 
 ROOT = Path(__file__).resolve().parents[2]
 ACME, ALICE, BOB = 7, 1, 2
@@ -39,7 +40,7 @@ def wrong_core(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cluster() -> Iterator[LocalCluster]:
     """One engine of each kind; who dies stays dead."""
-    plan = ClusterPlan(engines=2, implementations=("native", "reference"), restart=False)
+    plan = ClusterPlan(engines=2, implementations=("native", "reference"), restart=False, timing=CALM)
     with LocalCluster(plan) as running:
         yield running
 

@@ -66,7 +66,7 @@ def run_cli(engine: str, output: Path, profile: str, traces: int) -> int:
     command = ["--candidate-cmd", shlex.join([sys.executable, str(ADAPTER), "--engine", engine])]
     campaign = ["--profile", profile, "--seed", "7", "--traces", str(traces), "--output-dir", str(output)]
     # Its own 5 seconds for an adapter to start are too few on a busy machine.
-    return int(judge_cli(["qualify", *command, *campaign, "--timeout", "60"]))
+    return int(judge_cli(["qualify", *command, *campaign, "--timeout", "300"]))
 
 
 def test_judges_own_program_qualifies_the_engine_as_a_process(engine: str, tmp_path: Path) -> None:

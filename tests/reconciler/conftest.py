@@ -32,6 +32,7 @@ from lockstep.runtime.process import EnvironmentFault
 from lockstep.session import AsyncSession
 from lockstep.stream.batch import Batch
 from lockstep.stream.digest import GENESIS, next_digest
+from tests.calm import CALM
 from tests.restamped import restamped
 
 ROUNDS = 40
@@ -179,7 +180,7 @@ def running() -> Callable[[ClusterPlan], AbstractContextManager[LocalCluster]]:
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data directory of a cluster that traded and was stopped."""
     root = tmp_path_factory.mktemp("stopped") / "cluster"
-    with run_cluster(ClusterPlan(implementations=("native", "reference"), data_dir=root)) as cluster:
+    with run_cluster(ClusterPlan(implementations=("native", "reference"), data_dir=root, timing=CALM)) as cluster:
         asyncio.run(_run(cluster, root / "client-logs"))
     return root
 

@@ -25,6 +25,7 @@ from lockstep.replica.journal import Journal
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.runtime.topology import Snapshots
+from tests.calm import CALM
 
 PATIENCE_S = 120
 SMALL = Snapshots(every_commands=100, every_s=0, keep=3, journal_keep_commands=50)
@@ -128,7 +129,9 @@ async def live(cluster: LocalCluster, operator: Operator, flow) -> tuple[str, st
 def cut(tmp_path_factory, flow, running, run_here) -> Cut:
     """See `live`; the cluster is stopped."""
     root = tmp_path_factory.mktemp("cut") / "cluster"
-    plan = ClusterPlan(implementations=("native", "reference"), data_dir=root, snapshots=SMALL, restart=False)
+    plan = ClusterPlan(
+        implementations=("native", "reference"), data_dir=root, snapshots=SMALL, restart=False, timing=CALM
+    )
     with running(plan) as cluster:
         first, second = asyncio.run(live(cluster, Operator(cluster, run_here), flow))
     return Cut(root, first, second)

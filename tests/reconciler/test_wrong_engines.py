@@ -19,6 +19,7 @@ from lockstep.ops.local.plan import ClusterPlan
 from lockstep.reconciler.auditor import Auditor
 from lockstep.reconciler.case_file import BreakRecord, CaseFile
 from lockstep.reconciler.process import setup_of
+from tests.calm import CALM
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 90
@@ -76,7 +77,7 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 @pytest.mark.slow
 def test_wrong_answer_about_a_balance_is_found_by_r8_in_the_replica_that_gave_it(tmp_path, running) -> None:
-    with running(ClusterPlan(restart=False, data_dir=tmp_path / "cluster")) as cluster:
+    with running(ClusterPlan(restart=False, data_dir=tmp_path / "cluster", timing=CALM)) as cluster:
         trade(cluster, open_market, lambda client: cross(client, 2, 100))
         wrong = replace_engine(cluster, 2, Path(__file__).with_name("wrong_answers.py"))
         try:
@@ -108,7 +109,9 @@ def test_engine_that_computes_wrong_fees_is_found_by_r11_at_its_first_wrong_fill
 ) -> None:
     """Of two, both stop; of three, two go on. The reconciler runs beside and tells who is wrong in both cases."""
     names = ("native", "reference", "reference")[:engines]
-    plan = ClusterPlan(engines, implementations=names, restart=False, data_dir=tmp_path / "cluster", reconcile=True)
+    plan = ClusterPlan(
+        engines, implementations=names, restart=False, data_dir=tmp_path / "cluster", reconcile=True, timing=CALM
+    )
     with running(plan) as cluster:
         own = cluster.topology.reconciler.data_dir
 

@@ -24,6 +24,7 @@ from lockstep.ops.operator.view import view_of
 from lockstep.runtime.cluster_view import ClusterStatus, StatusProbe
 from lockstep.runtime.config import load
 from lockstep.runtime.output import Output
+from lockstep.runtime.stop_request import StopRequest
 from lockstep.runtime.topology import Topology
 from lockstep.v1 import cluster_pb2
 
@@ -96,23 +97,22 @@ def _show(status: ClusterStatus, topology: Topology, json_file: Output | None) -
 def _watch(
     probe: StatusProbe, topology: Topology, json_file: Output | None, interval_s: float, timeout_s: float
 ) -> ClusterStatus:
+    # Not as an exception: one in the middle of a call's beginning leaves its channel waiting for it for ever.
+    stop = StopRequest.install()
     console = make_console(json_file)
-    status = probe.ask(timeout_s=timeout_s)
     last = ""
-    try:
-        with Live(console=console, auto_refresh=False, transient=False) as live:
-            while True:
-                view = view_of(status, topology)
-                line = headline(view)
-                if console.is_terminal:
-                    title = f"cluster {topology.name} at {time.strftime('%H:%M:%S')} (Ctrl-C ends)"
-                    table = topology_table(status, view, title=title, width=console.width)
-                    live.update(Group(table, line), refresh=True)
-                elif line != last:
-                    click.echo(f"{time.strftime('%H:%M:%S')} {line}", err=on_stdout(json_file))
-                last = line
-                write_json(json_file, status_json(status, view))
-                time.sleep(interval_s)
-                status = probe.ask(timeout_s=timeout_s)
-    except KeyboardInterrupt:
-        return status
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        while True:
+            status = probe.ask(timeout_s=timeout_s)
+            view = view_of(status, topology)
+            line = headline(view)
+            if console.is_terminal:
+                title = f"cluster {topology.name} at {time.strftime('%H:%M:%S')} (Ctrl-C ends)"
+                table = topology_table(status, view, title=title, width=console.width)
+                live.update(Group(table, line), refresh=True)
+            elif line != last:
+                click.echo(f"{time.strftime('%H:%M:%S')} {line}", err=on_stdout(json_file))
+            last = line
+            write_json(json_file, status_json(status, view))
+            if stop.wait(interval_s):
+                return status

@@ -1,6 +1,7 @@
 """A real cluster whose host's clock is set while it runs: that of all its processes, the media driver too."""
 
 import math
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from lockstep.ops.operator.checkup import Finding, Grade
 from lockstep.ops.operator.survey import survey
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.trials.chaos.clocks import HostClock
+from tests.calm import CALM
 
 HOUR_MS = 3_600_000
 SECOND_NS = 1_000_000_000
@@ -22,7 +24,7 @@ class ClockedCluster(LocalCluster):
     """Its host's clock is an hour behind at first."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(ClusterPlan(data_dir=folder / "data"))
+        super().__init__(ClusterPlan(data_dir=folder / "data", timing=CALM))
         self.clock = HostClock(folder / "clock")
         self.clock.step(-HOUR_MS)
 
@@ -64,7 +66,8 @@ def test_a_cluster_that_is_an_hour_behind_follows_its_clocks_when_they_are_set_r
     until(lambda: -3_610 < cluster.ahead_s() < -3_590, "an hour behind")
     behind = cluster.findings()
     assert behind["stamped time"].grade is Grade.FAULT
-    assert "3600.0 s behind this host's clock" in behind["stamped time"].text
+    # Stamped time is a moment old on a busy machine.
+    assert re.search(r"is (3600|3599|3598)\.\d s behind this host's clock", behind["stamped time"].text)
     assert {"sequencer-1", "sequencer-2", "engine-1", "engine-2", "gateway-1", "stamped time"} == set(behind)
     cluster.clock.step(0)
     until(lambda: abs(cluster.ahead_s()) < 2, "stamped time follows")

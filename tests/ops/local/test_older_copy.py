@@ -11,6 +11,7 @@ from lockstep.admin import DefineAccount
 from lockstep.aio import AsyncClient
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from tests.calm import CALM
 
 
 def define(cluster: LocalCluster, first: int, count: int) -> None:
@@ -42,7 +43,7 @@ def reasons(cluster: LocalCluster) -> str:
 
 @pytest.mark.slow
 def test_older_copy_under_a_living_gateway_opens_nothing(tmp_path: Path, until, run_cli) -> None:
-    with LocalCluster(ClusterPlan(data_dir=tmp_path / "data", engines=1, restart=False)) as cluster:
+    with LocalCluster(ClusterPlan(data_dir=tmp_path / "data", engines=1, restart=False, timing=CALM)) as cluster:
         engine, config = cluster.data_dir / "engine-1", ("--config", cluster.config_path)
         define(cluster, 1, 20)
         copy, newest = tmp_path / "copy", tmp_path / "newest"
@@ -80,7 +81,7 @@ def test_older_copy_under_a_living_gateway_opens_nothing(tmp_path: Path, until, 
 
 @pytest.mark.slow
 def test_older_copies_of_all_engines_are_noticed_by_the_next_up(tmp_path: Path) -> None:
-    plan = ClusterPlan(data_dir=tmp_path / "data", engines=2, restart=False)
+    plan = ClusterPlan(data_dir=tmp_path / "data", engines=2, restart=False, timing=CALM)
     with LocalCluster(plan) as cluster:
         define(cluster, 1, 20)
         data_dir = cluster.data_dir

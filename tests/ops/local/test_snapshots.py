@@ -12,6 +12,7 @@ from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.topology import Snapshots
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, common_pb2, replication_pb2, replication_pb2_grpc
+from tests.calm import CALM
 
 PLAN = Snapshots(every_commands=150, every_s=0, keep=2, journal_keep_commands=50)
 
@@ -23,7 +24,7 @@ def at_one_seq(said: list[cluster_pb2.GetStatusReply]) -> list[cluster_pb2.GetSt
 
 def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path, start_load, until) -> None:
     plan = ClusterPlan(
-        data_dir=tmp_path / "data", implementations=("native", "reference"), restart=False, snapshots=PLAN
+        data_dir=tmp_path / "data", implementations=("native", "reference"), restart=False, snapshots=PLAN, timing=CALM
     )
     with LocalCluster(plan) as cluster:
         engines = cluster.topology.engines
@@ -80,7 +81,7 @@ def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path, s
 
 @pytest.mark.slow
 def test_disks_are_lost_and_the_ack_policy_changes_while_orders_go_on(tmp_path: Path, start_load, until) -> None:
-    plan = ClusterPlan(data_dir=tmp_path / "data", engines=3, restart=False, snapshots=PLAN)
+    plan = ClusterPlan(data_dir=tmp_path / "data", engines=3, restart=False, snapshots=PLAN, timing=CALM)
     with LocalCluster(plan) as cluster:
         topology = cluster.topology
         members = {member.name: member for member in (*topology.engines, *topology.sequencers)}

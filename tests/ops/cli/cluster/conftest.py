@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from lockstep.ops.cli.main import run
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from tests.calm import CALM
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,9 @@ def bare() -> Operate:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
     """A running local cluster, of three engines, that leaves dead processes dead."""
-    with LocalCluster(ClusterPlan(engines=3, implementations=("native", "reference"), restart=False)) as running:
+    with LocalCluster(
+        ClusterPlan(engines=3, implementations=("native", "reference"), restart=False, timing=CALM)
+    ) as running:
         yield running
 
 

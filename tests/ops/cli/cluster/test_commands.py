@@ -58,11 +58,14 @@ def test_status_watch_tells_of_changes_until_it_is_interrupted(cluster: LocalClu
     command = ["env", "--default-signal=INT", sys.executable, "-m", "lockstep.ops.cli.main", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
-        assert "primary engine-1" in watching.stdout.readline()
-        time.sleep(0.5)
-        watching.send_signal(signal.SIGINT)
-        assert watching.wait(20) == 0
-        assert watching.stdout.read() == ""
+        try:
+            assert "primary engine-1" in watching.stdout.readline()
+            time.sleep(0.5)
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(60) == 0
+            assert watching.stdout.read() == ""
+        finally:
+            watching.kill()
 
 
 def test_is_primary_answers_by_exit_code(operate: Operate, bare: Operate, cluster: LocalCluster) -> None:

@@ -18,6 +18,7 @@ from lockstep.replica.journal import Journal
 from lockstep.stream.batch import Batch, decode_batch, stamp_batch
 from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.records import COMMAND, CommandKind
+from tests.calm import CALM
 from tests.restamped import restamped
 
 from .conftest import Operate
@@ -27,7 +28,7 @@ from .conftest import Operate
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data directory of a cluster that has traded and stopped."""
     data_dir = tmp_path_factory.mktemp("cold") / "data"
-    plan = ClusterPlan(implementations=("native", "reference"), data_dir=data_dir)
+    plan = ClusterPlan(implementations=("native", "reference"), data_dir=data_dir, timing=CALM)
     with LocalCluster(plan) as cluster, Client(cluster.gateway_addresses) as client, client.session() as session:
         session.define_instrument(id=1, symbol="ACME", tick="0.01").result(10)
         session.define_account(account=1, name="A", unlimited_cash=True, unlimited_positions=True).result(10)
