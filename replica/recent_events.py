@@ -2,7 +2,8 @@
 
 The main loop adds batches, and many of them hold the events of a single command. Whoever misses some comes with others:
 five hundred sessions that return together look through the same thousands of batches. So the first reader of a batch
-joins it with its neighbours, into parts of some thousand events, and all later ones read those.
+joins it with its neighbours, into parts of some thousand events, and all later ones read those. Only who misses the
+very newest, as a gateway does that finds a gap in a failover, gets just these, and waits for nobody's joining.
 """
 
 import threading
@@ -17,6 +18,8 @@ from lockstep.stream.records import Events, join_records
 EVENTS_AT_ONCE: Final = 4096
 """Events after which a part is full."""
 _BATCHES_AT_ONCE: Final = 256
+NEWEST: Final = 64
+"""Batches at the end that are read as they stand."""
 
 
 class Part(NamedTuple):
@@ -76,7 +79,24 @@ class RecentEvents:
                     return self._parts[bisect_left(self._parts, seq, key=lambda part: part.last_seq)]
                 if not self._fresh or not self._fresh[0].first_seq <= seq <= self._fresh[-1].last_seq:
                     return None
+                newest = self._newest_from(seq)
+            if newest:
+                events = join_records([batch.events for batch in newest])
+                return Part(newest[0].first_seq, newest[-1].last_seq, events)
             self._join_some()
+
+    def _newest_from(self, seq: int) -> list[AppliedBatch]:
+        """The batches from this seq on, if they are few and small."""
+        newest: list[AppliedBatch] = []
+        size = 0
+        for batch in islice(reversed(self._fresh), NEWEST):
+            size += len(batch.events)
+            if newest and size > EVENTS_AT_ONCE:
+                break
+            newest.append(batch)
+            if batch.first_seq <= seq:
+                return newest[::-1]
+        return []
 
     def _join_some(self) -> None:
         """Make a part of the oldest batches that stand alone, or enlarge the last one by them."""

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 
 from lockstep.replica.effects import AppliedBatch
-from lockstep.replica.recent_events import EVENTS_AT_ONCE, RecentEvents
+from lockstep.replica.recent_events import EVENTS_AT_ONCE, NEWEST, RecentEvents
 from lockstep.stream.digest import GENESIS
 from lockstep.stream.records import EVENT
 
@@ -47,13 +47,26 @@ def test_part_grows_to_its_bound_and_no_further() -> None:
         parts.append(part)
         seq = part.last_seq + 1
     assert sum(len(part.events) for part in parts) == 20_000
-    assert all(EVENTS_AT_ONCE - 200 < len(part.events) <= EVENTS_AT_ONCE for part in parts[:-1])
+    assert all(len(part.events) < EVENTS_AT_ONCE + 200 for part in parts)
+    assert len(parts) <= 20_000 // EVENTS_AT_ONCE + 2
 
 
 def test_batch_that_is_larger_than_a_part_stands_alone() -> None:
     recent = RecentEvents(100_000)
     recent.add((batch(1, 3), batch(4, 6003), batch(6004, 6004)))
     assert [len(part.events) for seq in (1, 4, 6004) if (part := recent.part_of(seq))] == [12_006, 12_006, 2]
+
+
+def test_who_misses_the_newest_alone_waits_for_no_joining_of_what_came_before() -> None:
+    """A failover's gap of some commands took 0.1 to 0.3 s when everything since the last reader was joined first."""
+    recent = RecentEvents(100_000)
+    recent.add(tuple(batch(seq, seq) for seq in range(1, 1001)))
+    part = recent.part_of(1001 - NEWEST)
+    assert part is not None
+    assert (part.first_seq, part.last_seq, len(part.events)) == (1001 - NEWEST, 1000, 2 * NEWEST)
+    earlier = recent.part_of(1000 - NEWEST)
+    assert earlier is not None
+    assert earlier.first_seq == 1
 
 
 def test_what_is_too_old_is_forgotten_whether_it_was_joined_or_not() -> None:
