@@ -2,8 +2,9 @@
 
 Whatever comes in beyond what the engines can do waits somewhere, and latency is how long. With a fixed bound it is that
 bound divided by what they can do just now. So the bound follows them: one stamped command at a time is timed until
-every engine that has to hold it does. Took that longer than is wanted, fewer may wait; was it far from it, more. The
-credit of the gateways shrinks with it, they refuse what is too much (BUSY) at once, and clients know.
+every engine that has to hold it does. Took that longer than is wanted twice in a row, fewer may wait; was it far from
+it, more. Once is a stall of a disk or a host, or a failover, and is over. The credit of the gateways shrinks with it,
+they refuse what is too much (BUSY) at once, and clients know.
 
 Where the disks or the network alone take longer than is wanted, fewer commands under way would not help: what it takes
 while hardly anything waits is the base, and twice that is allowed, within bounds. The control is that of TCP Vegas
@@ -26,7 +27,7 @@ LEAST: Final = 2_048
 class Backlog:
     """See the module. Invariant: 1 <= `bound` <= the limit."""
 
-    __slots__ = ("_base_ns", "_least", "_limit", "_was_calm", "_watched_ns", "_watched_seq", "bound")
+    __slots__ = ("_base_ns", "_least", "_limit", "_was_calm", "_was_slow", "_watched_ns", "_watched_seq", "bound")
 
     def __init__(self, limit: int) -> None:
         """`limit`: commands that may wait at the most."""
@@ -35,7 +36,7 @@ class Backlog:
         self.bound = limit
         """Commands that may wait now."""
         self._watched_seq = self._watched_ns = 0
-        self._was_calm = False
+        self._was_calm = self._was_slow = False
         self._base_ns = 0
 
     def on_stamped(self, seq: int, waiting: int, now_ns: int) -> None:
@@ -52,8 +53,9 @@ class Backlog:
         if self._was_calm:
             self._base_ns = (7 * self._base_ns + took_ns) // 8 if 0 < self._base_ns < took_ns else took_ns
         aim_ns = min(MOST_NS, max(AIM_NS, 2 * self._base_ns))
-        if took_ns > aim_ns:
-            # Halved at the most: one failover, or one stall of a disk, is not what the engines can do.
+        was_slow, self._was_slow = self._was_slow, took_ns > aim_ns
+        if was_slow and self._was_slow:
+            # Halved at the most: a long stall is not what the engines can do.
             self.bound = max(self._least, self.bound // 2, self.bound * aim_ns // took_ns)
         elif took_ns < aim_ns * 3 // 4:
             self.bound = min(self._limit, self.bound + self.bound // 4 + 1)
