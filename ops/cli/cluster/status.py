@@ -97,7 +97,7 @@ def _show(status: ClusterStatus, topology: Topology, json_file: Output | None) -
 def _watch(
     probe: StatusProbe, topology: Topology, json_file: Output | None, interval_s: float, timeout_s: float
 ) -> ClusterStatus:
-    # Not as an exception: one in the middle of a call's beginning leaves its channel waiting for it for ever.
+    # Not as an exception: one in the middle of a call's beginning may leave its channel waiting for it for ever.
     stop = StopRequest.install()
     console = make_console(json_file)
     last = ""
