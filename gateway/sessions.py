@@ -56,6 +56,10 @@ class Session:
         """Commands taken in and not answered."""
         return self.expected - 1 - self.answered
 
+    def move_on(self, next_no: int) -> None:
+        """What is below that number is over."""
+        self.answered, self.expected = next_no - 1, next_no
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -111,20 +115,23 @@ class SessionTable:
         session = self.ensure(session_id, client, next_no)
         if isinstance(session, Refused):
             return session
+        if next_no > session.expected:
+            # It was elsewhere meanwhile; what it counts as answered needs no answer here.
+            session.move_on(next_no)
         previous, session.stream, session.refused_at = session.stream, stream, 0
         return Opened(previous, self._credit)
 
     def ensure(self, session_id: int, client: str, next_no: int) -> Session | Refused:
-        """The session, with `next_no` as its next number, or a higher one."""
+        """The session; `next_no` is its next number, if it is unknown here or nothing of it is under way."""
         session = self._sessions.get(session_id)
         if session is not None:
             if session.client == UNOWNED:
                 session.client = client
             if session.client != client:
                 return Refused(next_no, Code.NOT_ENTITLED)
-            if next_no > session.expected:
-                # It was elsewhere meanwhile; what was answered there needs no answer here.
-                session.answered, session.expected = next_no - 1, next_no
+            if next_no > session.expected and not session.unanswered:
+                # An engine has executed so much. What is under way here is answered when its events come, not before.
+                session.move_on(next_no)
             return session
         if len(self._sessions) >= self._max_sessions and not self._forget_one():
             return Refused(next_no, Code.BUSY, 1000)

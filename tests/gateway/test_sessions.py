@@ -88,6 +88,16 @@ def test_client_that_was_elsewhere_goes_on_from_there(table, session):
     assert (session.expected, session.answered) == (20, 19)
 
 
+def test_what_an_engine_has_executed_moves_the_session_on_unless_something_is_under_way(table, session):
+    assert table.ensure(session.session_id, session.client, 9) is session
+    assert (session.answered, session.expected) == (8, 9)
+    table.admit(session, 9, 2, room=10, closed=None)
+    table.ensure(session.session_id, session.client, 20)
+    assert (session.answered, session.expected) == (8, 11), "its answers are still to come"
+    table.ensure(session.session_id, session.client, 5)
+    assert (session.answered, session.expected) == (8, 11)
+
+
 def test_claim_of_a_hello_changes_nothing_about_what_is_in_flight(table, session):
     table.open(S, "alice", 2, 20)
     assert session.in_flight_to == 0
