@@ -17,4 +17,7 @@ def freeze(pid: int) -> None:
 
 def _stands(pid: int) -> bool:
     threads = Path(f"/proc/{pid}/task").glob("*/stat")
-    return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in threads)
+    try:
+        return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in threads)
+    except OSError:
+        return False  # one ended while we looked
