@@ -48,7 +48,7 @@ class Point:
     factor: float
     offered_per_s: int
     accepted_per_s: int
-    """Orders answered within the phase."""
+    """Orders given in the phase and answered by its end: in a short one those under way then are a large part."""
     not_given: int
     """Orders that found no room when they were due."""
     unanswered: int
@@ -62,8 +62,10 @@ class OverloadResult:
 
     saturation_per_s: int
     points: tuple[Point, ...]
+    calm: Point
+    """Half of saturation, right behind the last factor."""
     recovery_p99_by_second_us: Sequence[int]
-    """Seconds at half of saturation, right behind the highest factor."""
+    """Its whole seconds; none if the phase was too short for one."""
     memory_mb: Mapping[str, tuple[int, int]]
     """By process: resident before the first phase, and at its highest."""
     mix: str
@@ -97,11 +99,11 @@ def run_overload_bench(plan: OverloadPlan, say: Callable[[str], None]) -> Overlo
             say(f"offering {factor:g} times {saturation} orders a second")
             points.append(_point(factor, offer(factor * saturation, sheds=True)))
         say("the load falls to half of what can be done")
-        calm = offer(_CALM * saturation, sheds=True)
+        phase = offer(_CALM * saturation, sheds=True)
         highest = _memory_mb(cluster.pids(), "VmHWM")
     memory = {name: (before[name], highest[name]) for name in before if name in highest}
-    seconds = calm.p99_by_second_us
-    return OverloadResult(saturation, tuple(points), seconds, memory, MIX, LEFT_OUT, os.cpu_count() or 0)
+    calm, seconds = _point(_CALM, phase), phase.p99_by_second_us
+    return OverloadResult(saturation, tuple(points), calm, seconds, memory, MIX, LEFT_OUT, os.cpu_count() or 0)
 
 
 def _saturation(offer: Callable[..., Phase], say: Callable[[str], None]) -> int:

@@ -79,6 +79,8 @@ class CallDriver:
         """By session and number: whoever waits for the answer."""
         self._early: dict[int, dict[int, list[OpenCall]]] = {}
         """By session and number: whoever waits for the numbers below."""
+        self._came_ns: dict[int, int] = {}
+        """By session of `_early`: when another one came."""
 
     def __len__(self) -> int:
         """How many are open."""
@@ -92,6 +94,8 @@ class CallDriver:
         session_id, number = key if key != (0, 0) else (self._machine.own_session_id, 0)
         call = OpenCall(client, command, key, done, session_id, SingleCall(number))
         self._open[call] = None
+        if session_id in self._early:
+            self._came_ns[session_id] = self._ports.now_ns()
         if number:
             turn = self._turns.setdefault(key, deque())
             turn.append(call)
@@ -128,7 +132,7 @@ class CallDriver:
             return
         for number in [number for number in early if number <= session.expected]:
             for call in list(early[number]):
-                _remove(self._early, session_id, number, call)
+                self._leave_early(call)
                 self._set_timer(call, self._ports.now_ns(), partial(self._step, call, Ticked()))
 
     def _answer(self, session_id: int, reports: ReportRows) -> None:
@@ -221,8 +225,9 @@ class CallDriver:
         call.timer = self._ports.at(due_ns, action)
 
     def _on_time(self, call: OpenCall) -> None:
+        came_ns = self._came_ns.get(call.session_id, 0)
         self._stop_waiting(call)
-        self._step(call, Ticked())
+        self._step(call, Ticked(came_ns))
 
     def _on_session(self, call: OpenCall, todo: Todo) -> bool:
         assert todo.end is not None, "no pages were asked for"
@@ -308,8 +313,13 @@ class CallDriver:
         _add(self._waiting, call.session_id, number, call)
 
     def _stop_waiting(self, call: OpenCall) -> None:
-        for waiting in (self._waiting, self._early):
-            _remove(waiting, call.session_id, call.machine.number, call)
+        _remove(self._waiting, call.session_id, call.machine.number, call)
+        self._leave_early(call)
+
+    def _leave_early(self, call: OpenCall) -> None:
+        _remove(self._early, call.session_id, call.machine.number, call)
+        if call.session_id not in self._early:
+            self._came_ns.pop(call.session_id, None)
 
 
 def _add(waiting: dict[int, dict[int, list[OpenCall]]], session_id: int, number: int, call: OpenCall) -> None:

@@ -15,6 +15,7 @@ from lockstep.stream.codes import Code
 
 ANSWER_PATIENCE_NS: Final = 5_000_000_000
 GAP_PATIENCE_NS: Final = 1_000_000_000
+"""For the numbers below: since one of the session was taken in, or another call of it came."""
 LOOK_NS: Final = 100_000_000
 """After so long without anything of the session an engine is asked: what is known of it here may be of a former life,
 whose last entries died with the host."""
@@ -61,7 +62,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """The deadline of the last effects has come, or in TURN: the session has gone on."""
+    """The deadline of the last effects has come, or in TURN: the session has gone on.
+
+    `came_ns`: when another call of the session came last that is still early; 0: none since.
+    """
+
+    came_ns: int = 0
 
 
 Event = Began | Learnt | TurnedAway | Answered | Found | Ticked
@@ -110,7 +116,8 @@ class SingleCall:
         """Under which the command is, or will be, taken in; 0: not known yet."""
         self.state = State.NEW
         self._keyed = number != 0
-        self._give_up_ns = 0
+        self._stands_ns = 0
+        """Since when the session stands at `_expected`."""
         self._expected = 0
         """The session's next number when it was looked at last."""
         self._asked = False
@@ -149,15 +156,15 @@ class SingleCall:
                 return self._fail(TurnedAway(Refused(self.number, Code.UNAVAILABLE, _RETRY_MS), text))
             case Began() | Learnt() | Answered() | Ticked():
                 pass
-        return self._go_on(session, now_ns)
+        return self._go_on(session, now_ns, event.came_ns if isinstance(event, Ticked) else 0)
 
-    def _go_on(self, session: Session | None, now_ns: int) -> Effects:
+    def _go_on(self, session: Session | None, now_ns: int, came_ns: int) -> Effects:
         """Take its number, when it is its turn."""
         if session is None:
             text = "too many sessions at once; try again"
             return self._fail(TurnedAway(Refused(0, Code.BUSY, _RETRY_MS), text))
         if self.number > session.expected:
-            return self._await_turn(session, now_ns)
+            return self._await_turn(session, now_ns, came_ns)
         if self._keyed and session.answered < self.number < session.expected:
             # What it is answered with is this call's outcome only if it is the same command, and that the engine says
             # when it gets it again.
@@ -168,21 +175,23 @@ class SingleCall:
         self._move(Befell.NEXT)
         return self._submit(now_ns)
 
-    def _await_turn(self, session: Session, now_ns: int) -> Effects:
+    def _await_turn(self, session: Session, now_ns: int, came_ns: int) -> Effects:
         """Calls of one client may overtake each other on the way: the earlier number has a moment to come."""
         if session.expected != self._expected:
-            # Something is missing below as long as nothing comes: only then the patience runs out.
-            self._expected, self._give_up_ns = session.expected, now_ns + GAP_PATIENCE_NS
-        if now_ns >= self._give_up_ns:
+            self._expected, self._stands_ns = session.expected, now_ns
+        # While others of the session still come the missing one may be among them, but not for ever.
+        since_ns = min(max(self._stands_ns, came_ns), self._stands_ns + ANSWER_PATIENCE_NS - GAP_PATIENCE_NS)
+        give_up_ns = since_ns + GAP_PATIENCE_NS
+        if now_ns >= give_up_ns:
             text = f"number {self.number} came, {session.expected} is the next of session {session.session_id}"
             return self._fail(TurnedAway(Refused(session.expected, Code.SESSION_GAP), text))
-        look_ns = self._give_up_ns - GAP_PATIENCE_NS + LOOK_NS
+        look_ns = self._stands_ns + LOOK_NS
         if not self._asked and now_ns >= look_ns:
             self._asked = True
             self._move(Befell.STALLED)
             return Effects(ask_session=True)
         self._move(Befell.EARLY)
-        return Effects(await_turn=True, deadline_ns=self._give_up_ns if self._asked else look_ns)
+        return Effects(await_turn=True, deadline_ns=give_up_ns if self._asked else look_ns)
 
     def _submit(self, now_ns: int) -> Effects:
         self._submits += 1

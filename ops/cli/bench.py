@@ -368,7 +368,7 @@ def overload(
     """Offer more than the cluster can do: what it accepts, how late that is, and how soon all is well again.
 
     Orders go in batches, open loop. A client does not give an order that finds no room when it is due: beyond what the
-    cluster can do its gateways refuse.
+    cluster can do its gateways refuse. Accepted is what was answered by a phase's end: short phases show too little.
 
     Exit code 1 if an order that was given stayed unanswered.
     """
@@ -390,7 +390,7 @@ def overload(
         highlight=False,
     )
     write_json(json_file, result.to_json())
-    return int(any(point.unanswered for point in result.points))
+    return int(any(point.unanswered for point in (*result.points, result.calm)))
 
 
 def _overload_table(result: OverloadResult) -> Table:

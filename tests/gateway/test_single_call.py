@@ -76,6 +76,17 @@ def test_patience_runs_only_while_nothing_comes() -> None:
     assert call.step(Ticked(), later_ns, session(6, 5)).fails is not None
 
 
+def test_while_others_of_the_session_come_the_missing_one_may_be_among_them_but_not_for_ever() -> None:
+    call = SingleCall(9)
+    call.step(Began(), 0, session(4, 3))
+    call.step(Ticked(), LOOK_NS, session(4, 3))
+    due_ns = call.step(Learnt(), LOOK_NS, session(4, 3)).deadline_ns
+    assert due_ns == GAP_PATIENCE_NS
+    while call.step(Ticked(due_ns - 1), due_ns, session(4, 3)).fails is None:
+        due_ns += GAP_PATIENCE_NS - 1
+    assert ANSWER_PATIENCE_NS <= due_ns < ANSWER_PATIENCE_NS + GAP_PATIENCE_NS
+
+
 def test_what_is_known_of_a_session_is_asked_about_before_a_number_is_refused() -> None:
     """The gateway's host died, and the last entries of its intake log with it: they were executed before."""
     call = SingleCall(9)

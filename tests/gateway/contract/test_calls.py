@@ -132,6 +132,15 @@ def test_keys_that_overtake_each_other_by_hundreds_are_all_answered(desk):
     assert {tuple(kinds(reply)) for reply in replies} == {(ACCEPTED,)}
 
 
+def test_key_waits_while_others_of_its_session_still_come(desk):
+    calls = []
+    for number in range(12, 0, -1):
+        request = orders_pb2.PlaceRequest(order=desk.new_order(), key=desk.key(number))
+        calls.append(desk.gateway.orders.Place.future(request, timeout=30))
+        time.sleep(0.15)
+    assert [kinds(call.result()) for call in calls] == [[ACCEPTED]] * 12, "the highest has waited for 1.8 s"
+
+
 def test_first_outcome_is_given_for_the_latest_8192_numbers_and_duplicate_alone_before(desk):
     assert REMEMBERED_NUMBERS == 8192, "docs/client-protocol.md says so"
     first = desk.place(1)
