@@ -60,7 +60,8 @@ class LoadPlan:
     sessions: int
     seed: int
     sheds: bool = False
-    """Whether an order that finds no room when it is due (the gateways refuse what is too much) is not given at all."""
+    """Whether an order that finds no room when it is due (the gateways refuse what is too much), or is late already, is
+    not given at all."""
 
 
 class LoadSession:
@@ -108,9 +109,9 @@ class LoadSession:
             self.orders += count
 
     def room_for(self, count: int) -> int:
-        """How many of so many orders the gateway takes now; the others are counted as not given."""
+        """How many of so many orders the gateway takes now, in one batch; the others are counted as not given."""
         assert self._session is not None
-        taken = min(count, self._session.room)
+        taken = min(count, self._session.room, _MAX_BATCH)
         if self.first_measured:
             self.shed += count - taken
         return taken
@@ -273,7 +274,8 @@ async def _offer(plan: LoadPlan, sessions: Sequence[LoadSession], seconds: float
         # A turn of the loop also when late, for the answers. What was missed is caught up, timed from its due time.
         await pacer.until(round(start_ns + turn * turn_ns))
         due = min(total, int((time.monotonic_ns() - start_ns) / step_ns) + 1)
-        rows = min(due - sent, 1 if plan.mode == "single" else _MAX_BATCH)
+        # One that sheds gives no order late, not even where the lateness is its own.
+        rows = due - sent if plan.sheds else min(due - sent, 1 if plan.mode == "single" else _MAX_BATCH)
         if rows > 0:
             session = sessions[turn % len(sessions)]
             given = session.room_for(rows) if plan.sheds else rows

@@ -50,7 +50,7 @@ class Point:
     accepted_per_s: int
     """Orders given in the phase and answered by its end: in a short one those under way then are a large part."""
     not_given: int
-    """Orders that found no room when they were due."""
+    """Orders that found no room when they were due, or that the load generator itself would have given late."""
     unanswered: int
     latency_us: Mapping[str, float]
     """Of those accepted, from the time each was due."""

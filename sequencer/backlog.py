@@ -4,7 +4,8 @@ Whatever comes in beyond what the engines can do waits somewhere, and latency is
 bound divided by what they can do just now. So the bound follows them: one stamped command at a time is timed until
 every engine that has to hold it does. Took that longer than is wanted twice in a row, fewer may wait; was it far from
 it, more. Once is a stall of a disk or a host, or a failover, and is over. The credit of the gateways shrinks with it,
-they refuse what is too much (BUSY) at once, and clients know.
+they refuse what is too much (BUSY) at once, and clients know. A leader begins with a few: what its engines can do it
+has yet to see, and a first bound of seconds on a slow host would be there for seconds.
 
 Where the disks or the network alone take longer than is wanted, fewer commands under way would not help: what it takes
 while hardly anything waits is the base, and twice that is allowed, within bounds. The control is that of TCP Vegas
@@ -22,6 +23,8 @@ MOST_NS: Final = 500 * MS
 """The same where engines take long with nothing that waits."""
 LEAST: Final = 2_048
 """Commands that may wait in any case, if that is not more than an eighth of the limit."""
+FIRST: Final = 8_192
+"""Commands that may wait in the beginning, if the limit is not lower."""
 
 
 class Backlog:
@@ -33,7 +36,7 @@ class Backlog:
         """`limit`: commands that may wait at the most."""
         self._limit = limit
         self._least = max(1, min(LEAST, limit // 8))
-        self.bound = limit
+        self.bound = min(limit, FIRST)
         """Commands that may wait now."""
         self._watched_seq = self._watched_ns = 0
         self._was_calm = self._was_slow = False

@@ -4,7 +4,7 @@ from collections import deque
 
 import pytest
 
-from lockstep.sequencer.backlog import AIM_NS, LEAST, Backlog
+from lockstep.sequencer.backlog import AIM_NS, FIRST, LEAST, Backlog
 from lockstep.sequencer.settings import MS
 
 LIMIT = 32_768
@@ -58,6 +58,13 @@ def test_engines_that_are_fast_enough_have_the_whole_bound() -> None:
     assert backlog.bound == LIMIT
 
 
+def test_a_slow_host_is_not_given_seconds_of_work_before_it_has_shown_what_it_can_do() -> None:
+    backlog = Backlog(8 * LIMIT)
+    longest_ms = Engines(backlog, 10).play(4_000)
+    assert 0 < longest_ms <= FIRST / 10
+    assert backlog.bound <= FIRST // 2
+
+
 def test_it_recovers_at_once_when_the_engines_do() -> None:
     backlog = Backlog(LIMIT)
     engines = Engines(backlog, 20)
@@ -82,7 +89,8 @@ def test_one_stall_changes_nothing_and_two_in_a_row_halve_it_at_the_most() -> No
         backlog.on_stamped(turn + 1, 9_000, 0)
         backlog.on_held(turn + 1, took_ms * MS)
         bounds.append(backlog.bound)
-    assert bounds == [LIMIT, LIMIT, LIMIT, LIMIT // 2]
+    grown = FIRST + FIRST // 4 + 1
+    assert bounds == [FIRST, grown, grown, grown // 2]
 
 
 def test_one_is_timed_at_a_time_and_what_is_held_already_says_nothing() -> None:
@@ -92,9 +100,9 @@ def test_one_is_timed_at_a_time_and_what_is_held_already_says_nothing() -> None:
         backlog.on_stamped(last, 10, 0)
         backlog.on_stamped(last + 10, 20, 1)
         backlog.on_held(last - 1, 9_000 * MS)
-        assert backlog.bound == LIMIT
+        assert backlog.bound == FIRST
         backlog.on_held(last, 9_000 * MS)
-    assert backlog.bound == LIMIT // 2
+    assert backlog.bound == FIRST // 2
 
 
 @pytest.mark.parametrize(("limit", "least"), [(1, 1), (100, 12), (LEAST, LEAST // 8), (2 * LIMIT, LEAST)])
