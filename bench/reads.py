@@ -83,7 +83,7 @@ def moved(phases: list[ReadPhase]) -> list[Moved]:
     for alone, beside in zip(phases[::2], phases[1::2], strict=True):
         pairs.setdefault(beside.name, []).append((alone.latency_us["p99"], beside.latency_us["p99"]))
     return [
-        Moved(name, *(float(np.median(column)) for column in zip(*told, strict=True))) for name, told in pairs.items()
+        Moved(name, *(float(np.median(column)) for column in zip(*both, strict=True))) for name, both in pairs.items()
     ]
 
 

@@ -93,7 +93,7 @@ def run_restart_bench(plan: RestartPlan, tell: Callable[[str], None]) -> Restart
     return RestartFigures(
         plan.engine,
         written,
-        machine.standing.applied_seq - head.seq,
+        machine.replica_state.applied_seq - head.seq,
         head.file_bytes,
         opened_ms,
         loaded_ms,

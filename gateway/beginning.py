@@ -51,21 +51,22 @@ class Beginning:
         if isinstance(end, NoAnswer):
             return self._pause(Learnt.NO_ANSWER, end.text, now_ns)
         if self.state is State.COMPARE:
-            return self._compared(end.parted_at, now_ns)
+            return self._compared(end.diverged_at, now_ns)
         # An engine without an epoch has a new disk, and knows nothing of where the cluster stands.
         if not end.stamp.epoch:
             return self._pause(Learnt.NO_ANSWER, "the engines that answer have no history yet", now_ns)
         self._newest = end
-        told = self._delivered.to_compare(end)
-        if told is None:
+        delivered = self._delivered.to_compare(end)
+        if delivered is None:
             return self._compared(0, now_ns)
-        self._move(Learnt.SOMETHING_TOLD)
-        request = replication_pb2.QueryRequest(told=replication_pb2.Told(epoch=told.epoch, seq=told.seq))
+        self._move(Learnt.SOMETHING_DELIVERED)
+        mark = replication_pb2.DeliveryMark(epoch=delivered.epoch, seq=delivered.seq)
+        request = replication_pb2.QueryRequest(delivered=mark)
         return Step(ask=LookUp(self._engines(), request, min_epoch=end.stamp.epoch))
 
-    def _compared(self, parted_at: int, now_ns: int) -> Step:
+    def _compared(self, diverged_at: int, now_ns: int) -> Step:
         assert self._newest is not None, "nothing was asked yet"
-        if not self._delivered.may_begin(self._newest, parted_at):
+        if not self._delivered.may_begin(self._newest, diverged_at):
             return self._pause(Learnt.LACKS, self._delivered.why, now_ns)
         self._move(Learnt.IS_HISTORY)
         self.said = ""

@@ -7,7 +7,7 @@ some of it, it does not begin, until that is found, or an operator has accepted 
 
 from typing import Protocol
 
-from lockstep.stream.told import Told
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.v1 import replication_pb2
 
 
@@ -16,12 +16,12 @@ class Mark(Protocol):
 
     uuid: str
     """The cluster's; empty: nothing was noted yet."""
-    told: Told
+    delivered: DeliveryMark
 
-    def begin(self, uuid: str, told: Told) -> None:
+    def begin(self, uuid: str, delivered: DeliveryMark) -> None:
         """What was told before means nothing any more, or is part of this."""
 
-    def advance(self, told: Told) -> None:
+    def advance(self, delivered: DeliveryMark) -> None:
         """Clients are about to be told so much."""
 
 
@@ -30,59 +30,59 @@ class Delivered:
 
     def __init__(self, mark: Mark) -> None:
         self._mark = mark
-        self.said = Told()
+        self.said = DeliveryMark()
         """What heartbeats say; nothing before it is known that the cluster is the one that was told of."""
         self._accepted_epoch = 0
         self.why = ""
         """Why this gateway does not begin; empty if it may."""
 
     @property
-    def noted(self) -> Told:
+    def noted(self) -> DeliveryMark:
         """How far clients were told by the lives before; only of these, while it is not known whether it is history."""
-        return self._mark.told
+        return self._mark.delivered
 
     def on_accepted(self, epoch: int) -> None:
         """A sequencer says that an operator accepted the loss of data with this epoch."""
         self._accepted_epoch = max(self._accepted_epoch, epoch)
 
-    def accepted(self, told_epoch: int) -> bool:
+    def accepted(self, delivered_epoch: int) -> bool:
         """Whether the loss of something that was told under this epoch was accepted."""
-        return told_epoch < self._accepted_epoch
+        return delivered_epoch < self._accepted_epoch
 
-    def to_compare(self, reply: replication_pb2.QueryReply) -> Told | None:
+    def to_compare(self, reply: replication_pb2.QueryReply) -> DeliveryMark | None:
         """What an engine has to be asked of, whether it is in the history that answered; None: nothing."""
-        mark, told = self._mark, self._mark.told
+        mark, delivered = self._mark, self._mark.delivered
         now = _position(reply)
-        if mark.uuid != reply.cluster_uuid or not told.seq or self.accepted(told.epoch):
+        if mark.uuid != reply.cluster_uuid or not delivered.seq or self.accepted(delivered.epoch):
             mark.begin(reply.cluster_uuid, now)
             return None
-        self.said = told
-        return told if now.epoch > told.epoch else None
+        self.said = delivered
+        return delivered if now.epoch > delivered.epoch else None
 
-    def may_begin(self, reply: replication_pb2.QueryReply, parted_at: int = 0) -> bool:
+    def may_begin(self, reply: replication_pb2.QueryReply, diverged_at: int = 0) -> bool:
         """Whether the history that answered holds all that was told here, or the loss was accepted.
 
-        `parted_at`: what an engine said to `to_compare`.
+        `diverged_at`: what an engine said to `to_compare`.
         """
-        told, now = self._mark.told, _position(reply)
-        if not parted_at and told.misses(now.epoch, now.seq):
-            parted_at = now.seq + 1
-        if parted_at:
+        delivered, now = self._mark.delivered, _position(reply)
+        if not diverged_at and delivered.misses(now.epoch, now.seq):
+            diverged_at = now.seq + 1
+        if diverged_at:
             self.why = (
-                f"clients of this gateway were told of commands up to {told}, and the cluster, which is at {now}, "
-                f"lacks those from seq {parted_at} on: it waits for an engine that has them, or an operator who "
+                f"clients of this gateway were told of commands up to {delivered}, and the cluster, which is at {now}, "
+                f"lacks those from seq {diverged_at} on: it waits for an engine that has them, or an operator who "
                 "accepts the loss (`lockstep cluster failover --force --accept-data-loss`)"
             )
             return False
         self._mark.advance(now)
-        self.why, self.said = "", self._mark.told
+        self.why, self.said = "", self._mark.delivered
         return True
 
-    def on_delivered(self, told: Told) -> None:
+    def on_delivered(self, delivered: DeliveryMark) -> None:
         """Clients are about to be told up to there. Raises EnvironmentFault."""
-        self._mark.advance(told)
-        self.said = self._mark.told
+        self._mark.advance(delivered)
+        self.said = self._mark.delivered
 
 
-def _position(reply: replication_pb2.QueryReply) -> Told:
-    return Told(reply.stamp.epoch, reply.stamp.seq)
+def _position(reply: replication_pb2.QueryReply) -> DeliveryMark:
+    return DeliveryMark(reply.stamp.epoch, reply.stamp.seq)

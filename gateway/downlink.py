@@ -17,9 +17,9 @@ import numpy as np
 
 from lockstep.gateway.states import FOLLOWINGS, Came, Following, after
 from lockstep.stream.arrival import MAX_UNEXPLAINED_EPOCHS
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.messages import Release
 from lockstep.stream.records import CONTROL_EVENT, EventKind, Events
-from lockstep.stream.told import Told
 
 _DISOWN_NS: Final = 250_000_000
 _FETCH_PAUSE_NS: Final = 100_000_000
@@ -42,7 +42,7 @@ class Fetch:
     """The one that released last: it has them, and it lives, while the primary of before may hang."""
     epoch: int
     """Highest epoch heard of: an engine of a lower one may be of another history."""
-    told_epoch: int
+    delivered_epoch: int
     """Epoch under which `after_seq` was delivered; the engine says whether that is its history."""
 
 
@@ -52,11 +52,11 @@ class LeftBehind:
     for what they know when they resume."""
 
     after_seq: int
-    parted: bool
+    diverged: bool
     """The cluster goes on, in `epoch`, without commands up to `after_seq` that were told here. Else they were cut from
     every journal before this gateway had them."""
     epoch: int
-    told_epoch: int
+    delivered_epoch: int
     first_seq: int = 0
     """From there on there are events; 0: not known."""
 
@@ -80,7 +80,7 @@ class Downlink:
         self.said = 0
         """Highest epoch that a sequencer says that it is in; 0: none was heard. No engine can be above it for long."""
         self._ahead_since_ns: int | None = None
-        self._told_epoch = epoch
+        self._delivered_epoch = epoch
         # (first seq, epoch) of what was delivered, as far back as it is known, ascending.
         self._stamped: list[tuple[int, int]] = []
         self.primary = 0
@@ -98,10 +98,10 @@ class Downlink:
         self.left_behind: LeftBehind | None = None
 
     @property
-    def told(self) -> Told:
+    def delivered(self) -> DeliveryMark:
         """How far clients were told: `delivered_seq`, and an epoch that its record is of, or one before."""
         stamped = self._stamped[-1][1] if self._stamped else 0
-        return Told(max(self._told_epoch, stamped), self.delivered_seq)
+        return DeliveryMark(max(self._delivered_epoch, stamped), self.delivered_seq)
 
     def on_time(self, now_ns: int) -> None:
         """An epoch that no sequencer stands by, long after a RELEASE brought it, was nobody's: it mutes no engine. And
@@ -161,7 +161,7 @@ class Downlink:
 
     def _delivered(self, events: Events, through_seq: int) -> None:
         self.delivered_seq = through_seq
-        self._told_epoch = self.epoch
+        self._delivered_epoch = self.epoch
         self._stamped += _epochs_of(events)
         del self._stamped[:-_MAX_EPOCHS]
 
@@ -179,7 +179,7 @@ class Downlink:
         self.gaps += doubted is None
         to_seq = min(to_seq, self.delivered_seq + _MAX_FETCH_SEQS)
         engine, epoch = (self.primary, self.epoch) if doubted is None else (doubted.sender, doubted.epoch)
-        self._fetching = Fetch(self.delivered_seq, to_seq, engine, epoch, self._told_epoch)
+        self._fetching = Fetch(self.delivered_seq, to_seq, engine, epoch, self._delivered_epoch)
         return self._fetching
 
     def _take(self, release: Release) -> tuple[Events, ...]:
@@ -214,18 +214,18 @@ class Downlink:
                 parts.extend(self._take(release))
         return Delivery(tuple(parts), fetch)
 
-    def on_fetch_failed(self, now_ns: int, *, parted: bool = False, gone: bool = False, first_seq: int = 0) -> None:
+    def on_fetch_failed(self, now_ns: int, *, diverged: bool = False, gone: bool = False, first_seq: int = 0) -> None:
         """No engine has the events of the `Fetch`: after a pause the next RELEASE, at the latest an empty one, shows
-        the gap again; unless they are lost (`parted`), or were cut from all journals (`gone`) for a while."""
+        the gap again; unless they are lost (`diverged`), or were cut from all journals (`gone`) for a while."""
         wanted = self._fetching
         assert wanted is not None, "nothing was fetched"
         self._fetch_pause_until_ns = now_ns + _FETCH_PAUSE_NS
         if gone:
             self._gone_since_ns = self._gone_since_ns or now_ns
-        lost = parted or (gone and now_ns - self._gone_since_ns >= _GONE_PATIENCE_NS)
+        lost = diverged or (gone and now_ns - self._gone_since_ns >= _GONE_PATIENCE_NS)
         self._move(Came.LOST if lost else Came.NOT_NOW)
         if lost:
-            self.left_behind = LeftBehind(wanted.after_seq, parted, wanted.epoch, wanted.told_epoch, first_seq)
+            self.left_behind = LeftBehind(wanted.after_seq, diverged, wanted.epoch, wanted.delivered_epoch, first_seq)
 
     def _move(self, came: Came) -> None:
         self.state = after(FOLLOWINGS, self.state, came)

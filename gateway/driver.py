@@ -44,9 +44,9 @@ from lockstep.runtime.inquiry import (
     joined,
 )
 from lockstep.stream.codes import Code
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.messages import Receipt, Release
 from lockstep.stream.records import Commands, Events
-from lockstep.stream.told import Told
 from lockstep.v1 import common_pb2, replication_pb2
 
 
@@ -208,7 +208,7 @@ class GatewayDriver:
     def _deliver(self, events: Events, routed: Routed | None) -> None:
         assert self.machine.downlink is not None, "events before the start"
         # Noted before anybody is told.
-        self.delivered.on_delivered(self.machine.downlink.told)
+        self.delivered.on_delivered(self.machine.downlink.delivered)
         if routed is not None:
             self.counters["reports"] += self.streams.deliver(routed)
             self.calls.on_delivered(routed)
@@ -220,7 +220,7 @@ class GatewayDriver:
             after=(wanted.after_seq, LAST_INDEX),
             to_seq=wanted.to_seq,
             min_epoch=wanted.epoch,
-            told_epoch=wanted.told_epoch,
+            delivered_epoch=wanted.delivered_epoch,
         )
         self._ports.ask(search, partial(self._on_fetched, wanted, []))
 
@@ -234,18 +234,18 @@ class GatewayDriver:
 
     def _on_not_fetched(self, end: NoAnswer) -> None:
         self._ports.note("missed events can't be fetched now", said=end.text)
-        gone, parted = end.fault is Fault.GONE, end.fault is Fault.PARTED
-        self.machine.step(NotFetched(parted=parted, gone=gone, first_seq=end.first_seq), self._ports.now_ns())
+        gone, diverged = end.fault is Fault.GONE, end.fault is Fault.DIVERGED
+        self.machine.step(NotFetched(diverged=diverged, gone=gone, first_seq=end.first_seq), self._ports.now_ns())
         why = self.machine.left_behind
         if why is not None:
-            self._ports.on_left_behind(why, accepted=self.delivered.accepted(why.told_epoch))
+            self._ports.on_left_behind(why, accepted=self.delivered.accepted(why.delivered_epoch))
 
     # ---- questions -----------------------------------------------------------------------------------------------
 
-    def _least(self) -> Told:
+    def _least(self) -> DeliveryMark:
         """An answer that is older would take back what this gateway has told clients, in whichever of its lives."""
         machine = self.machine
-        return self.delivered.noted if machine.downlink is None else Told(machine.epoch, machine.delivered_seq)
+        return self.delivered.noted if machine.downlink is None else DeliveryMark(machine.epoch, machine.delivered_seq)
 
     def look_up(self, request: replication_pb2.QueryRequest) -> LookUp:
         """Something committed, as new as everything that clients of this gateway have been told, or newer."""

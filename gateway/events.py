@@ -70,7 +70,7 @@ class Fetched:
 class NotFetched:
     """No engine has what `Effects.fetch` asked for; see `Downlink.on_fetch_failed`, and `left_behind`."""
 
-    parted: bool = False
+    diverged: bool = False
     gone: bool = False
     first_seq: int = 0
 

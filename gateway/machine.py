@@ -137,7 +137,9 @@ class GatewayMachine:
                     self.downlink.said = max(self.downlink.said, event.epoch)
             case NotFetched():
                 assert self.downlink is not None, "events were fetched before the start"
-                self.downlink.on_fetch_failed(now_ns, parted=event.parted, gone=event.gone, first_seq=event.first_seq)
+                self.downlink.on_fetch_failed(
+                    now_ns, diverged=event.diverged, gone=event.gone, first_seq=event.first_seq
+                )
 
     @property
     def flush_due_ns(self) -> int:
@@ -192,7 +194,7 @@ class GatewayMachine:
         if isinstance(opened, Refused):
             return opened
         self.disconnects.on_hello(session_id, hello.cancel_on_disconnect_ms, connection)
-        resumption = Resumption(self.delivered_seq, seen=hello.last_seen, told_epoch=hello.last_epoch)
+        resumption = Resumption(self.delivered_seq, seen=hello.last_seen, delivered_epoch=hello.last_epoch)
         return OpenedStream(opened.previous_stream, opened.credit, resumption)
 
     def why_closed(self, now_ns: int) -> Code | None:

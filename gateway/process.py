@@ -16,6 +16,7 @@ from lockstep.gateway.doorkeeper import Doorkeeper
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.shell import GatewayShell
+from lockstep.runtime.delivery_mark_file import DeliveryMarkFile
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import serve as serve_metrics
 from lockstep.runtime.private import make_private
@@ -25,7 +26,6 @@ from lockstep.runtime.process import (
     open_log,
     start_aio_grpc_server,
 )
-from lockstep.runtime.told_mark import ToldMark
 from lockstep.runtime.topology import Member, Topology
 from lockstep.runtime.transport import Transport, wait_for_driver
 from lockstep.runtime.watch import WatchServer
@@ -81,8 +81,8 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     try:
         stored, watched = intake.unanswered(), intake.watched()
         watch = _watch_server(member, intake.incarnation)
-        told = ToldMark(member.data_dir)
-        stack.callback(told.close)
+        delivered = DeliveryMarkFile(member.data_dir)
+        stack.callback(delivered.close)
     except EnvironmentFault:
         intake.close()
         raise
@@ -102,7 +102,7 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     machine = GatewayMachine(settings)
     machine.restore(stored, watched)
     transport = Transport(topology.aeron_dir)
-    shell = GatewayShell(topology, member, machine, intake, transport, watch, told)
+    shell = GatewayShell(topology, member, machine, intake, transport, watch, delivered)
     stack.push_async_callback(shell.stop)
     stack.callback(serve_metrics(topology, member, lambda: shell.figures.families(shell.status(), transport)))
     parts: tuple[_Service, ...] = (

@@ -32,10 +32,10 @@ PATIENCE_NS: Final = 3_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class AskWhetherLost:
-    """Is what was told up to `told_seq` under `told_epoch` still history? Answered by `Compared`."""
+    """Is what was told up to `delivered_seq` under `delivered_epoch` still history? Answered by `Compared`."""
 
-    told_epoch: int
-    told_seq: int
+    delivered_epoch: int
+    delivered_seq: int
     min_epoch: int
 
 
@@ -76,7 +76,7 @@ class Ticked:
 class Compared:
     """The first seq at which history differs from what the client was told; 0: it does not."""
 
-    parted_at: int
+    diverged_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +157,8 @@ class Resumption:
     Invariant: `seen <= after`; `boundary` never changes; once LIVE or ENDED nothing is asked any more.
     """
 
-    def __init__(self, boundary: int, *, seen: EventId = (0, 0), told_epoch: int = 0) -> None:
-        """`boundary`: the last seq delivered when the stream took the session. `seen`, `told_epoch`: of its Hello."""
+    def __init__(self, boundary: int, *, seen: EventId = (0, 0), delivered_epoch: int = 0) -> None:
+        """`boundary`: last seq delivered when the stream took the session. `seen`, `delivered_epoch`: of its Hello."""
         self.boundary = boundary
         self.seen = seen
         """The last event that the client knows: it is told later ones only, wherever they come from."""
@@ -166,7 +166,7 @@ class Resumption:
         """The last event fetched."""
         self.state = State.NEW
         self.takes_commands = False
-        self.told_epoch = told_epoch
+        self.delivered_epoch = delivered_epoch
         """The epoch under which `seen` was reported, as far as is known; 0: not known."""
         self._give_up_ns = 0
 
@@ -192,11 +192,11 @@ class Resumption:
         match event:
             case Failed():
                 return self._on_failed(event, now_ns)
-            case Compared() if event.parted_at:
+            case Compared() if event.diverged_at:
                 return self._end(
                     Owed.VOID,
                     Code.REPORTS_GONE,
-                    f"what was told from seq {event.parted_at} on is void: an operator had to let the cluster go on "
+                    f"what was told from seq {event.diverged_at} on is void: an operator had to let the cluster go on "
                     f"without it (epoch {epoch})",
                 )
             case Fetched():
@@ -210,7 +210,7 @@ class Resumption:
             case Counted():
                 self.takes_commands = True
             case Compared():
-                self.told_epoch = epoch
+                self.delivered_epoch = epoch
             case Began():
                 self._give_up_ns = now_ns + PATIENCE_NS
             case Ticked():
@@ -221,11 +221,11 @@ class Resumption:
 
     def _go_on(self, now_ns: int, epoch: int, delivered_seq: int) -> Effects:
         """The first thing that still stands between the client and its live reports."""
-        if self.seen[0] and 0 < self.told_epoch < epoch:
+        if self.seen[0] and 0 < self.delivered_epoch < epoch:
             # Told under a lower epoch: what the client has seen may have been given up since (rule 7).
             self._move(Owed.CERTAINTY)
-            return Effects(ask=AskWhetherLost(self.told_epoch, self.seen[0], epoch))
-        if self.seen[0] > delivered_seq or self.told_epoch > epoch:
+            return Effects(ask=AskWhetherLost(self.delivered_epoch, self.seen[0], epoch))
+        if self.seen[0] > delivered_seq or self.delivered_epoch > epoch:
             return self._wait_behind(now_ns, epoch, delivered_seq)
         if not self.boundary or self.after >= (self.boundary, LAST_INDEX):
             return self._go_live(Owed.NOTHING)
@@ -242,7 +242,7 @@ class Resumption:
                 Owed.TOO_LONG,
                 Code.UNAVAILABLE,
                 f"this gateway has delivered seq {delivered_seq} of epoch {epoch}, its client was told seq "
-                f"{self.seen[0]} of epoch {self.told_epoch}: it is behind, try another one or come again",
+                f"{self.seen[0]} of epoch {self.delivered_epoch}: it is behind, try another one or come again",
             )
         return Effects(deadline_ns=now_ns + LOOK_AGAIN_NS)
 

@@ -19,11 +19,11 @@ from lockstep.gateway.ports import Ports, Timer
 from lockstep.gateway.sessions import Admission
 from lockstep.marketdata.market_hub import MarketHub
 from lockstep.marketdata.missed_trades import MissedTrades
+from lockstep.runtime.delivery_mark_file import DeliveryMarkFile
 from lockstep.runtime.engines import Engines, EnginesUnavailable
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.inquiry import Fault, Inquiry, NoAnswer, Todo
 from lockstep.runtime.process_log import open_log
-from lockstep.runtime.told_mark import ToldMark
 from lockstep.runtime.topology import LinkKind, Member, Topology, can_ring, outbound_links
 from lockstep.runtime.transport import DriverState, DriverUnavailable, OutboundLink, Transport
 from lockstep.runtime.turns import Turns
@@ -50,7 +50,7 @@ class GatewayShell(Ports):
         intake: IntakeLog,
         transport: Transport,
         watch: WatchServer,
-        told: ToldMark,
+        delivered: DeliveryMarkFile,
     ) -> None:
         self.topology = topology
         self.member = member
@@ -64,7 +64,7 @@ class GatewayShell(Ports):
         self.driver = GatewayDriver(
             machine,
             self,
-            told,
+            delivered,
             engines=tuple(engine.id for engine in topology.engines),
             max_batch=topology.limits.client_batch,
         )
@@ -189,8 +189,8 @@ class GatewayShell(Ports):
             self._log.info("serving" if serving else "waiting", why=self.why_not_serving())
             self.on_serving(serving)
         role = cluster_pb2.ROLE_SERVING if serving else cluster_pb2.ROLE_WAITING
-        told = self.driver.delivered.said
-        self._watch.set_status(int(role), self.machine.epoch, told=(told.epoch, told.seq))
+        delivered = self.driver.delivered.said
+        self._watch.set_status(int(role), self.machine.epoch, delivered=(delivered.epoch, delivered.seq))
 
     def why_not_serving(self) -> str:
         """In one sentence; empty if it serves."""
@@ -284,7 +284,7 @@ class GatewayShell(Ports):
 
     def on_left_behind(self, why: LeftBehind, *, accepted: bool) -> None:
         """See `Ports`."""
-        if not why.parted:
+        if not why.diverged:
             text = (
                 "events were cut from every journal before this gateway had them: starting anew at what is committed "
                 "now; clients resume, or are told from where to reconcile"
@@ -298,7 +298,7 @@ class GatewayShell(Ports):
             else "and no operator is known to have accepted that: sequencers are told; see `lockstep cluster status`"
         )
         lost = "the cluster goes on without commands that were told here"
-        self._log.error(f"{lost}, {text}", told_seq=why.after_seq, epoch=why.epoch)
+        self._log.error(f"{lost}, {text}", delivered_seq=why.after_seq, epoch=why.epoch)
 
     def note(self, text: str, **values: Any) -> None:
         """See `Ports`."""

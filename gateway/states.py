@@ -25,7 +25,7 @@ class Learnt(Enum):
 
     TIME = "the time has come"
     NO_ANSWER = "nobody answers, or none with a history"
-    SOMETHING_TOLD = "clients were told something before"
+    SOMETHING_DELIVERED = "clients were told something before"
     IS_HISTORY = "the cluster has what was told"
     LACKS = "the cluster lacks some of what was told"
 
@@ -33,7 +33,7 @@ class Learnt(Enum):
 BEGINNINGS: Final[dict[tuple[Beginning, Learnt], Beginning]] = {
     (Beginning.PAUSE, Learnt.TIME): Beginning.POLL,
     (Beginning.POLL, Learnt.NO_ANSWER): Beginning.PAUSE,
-    (Beginning.POLL, Learnt.SOMETHING_TOLD): Beginning.COMPARE,
+    (Beginning.POLL, Learnt.SOMETHING_DELIVERED): Beginning.COMPARE,
     (Beginning.POLL, Learnt.IS_HISTORY): Beginning.OVER,
     (Beginning.POLL, Learnt.LACKS): Beginning.PAUSE,
     (Beginning.COMPARE, Learnt.NO_ANSWER): Beginning.PAUSE,

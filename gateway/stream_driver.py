@@ -205,7 +205,7 @@ class StreamDriver:
         effects = stream.resumption.step(
             event, self._ports.now_ns(), epoch=self._machine.epoch, delivered_seq=self._machine.delivered_seq
         )
-        if not stream.welcomed and self._machine.epoch >= stream.resumption.told_epoch:
+        if not stream.welcomed and self._machine.epoch >= stream.resumption.delivered_epoch:
             # Not before: a client takes a lower epoch than it knows for that of a gateway that was left behind.
             self._welcome(stream)
         if effects.end is not None:
@@ -243,11 +243,11 @@ class StreamDriver:
         engines = self._driver.engines()
         match ask:
             case AskWhetherLost():
-                told = replication_pb2.Told(epoch=ask.told_epoch, seq=ask.told_seq)
-                request = replication_pb2.QueryRequest(told=told)
+                delivered = replication_pb2.DeliveryMark(epoch=ask.delivered_epoch, seq=ask.delivered_seq)
+                request = replication_pb2.QueryRequest(delivered=delivered)
                 self._ports.ask(
                     LookUp(engines, request, min_epoch=ask.min_epoch),
-                    partial(self._answered, stream, lambda reply: Compared(reply.parted_at)),
+                    partial(self._answered, stream, lambda reply: Compared(reply.diverged_at)),
                 )
             case AskLastNumber():
                 request = replication_pb2.QueryRequest(session_id=stream.session_id)

@@ -56,7 +56,7 @@ class Subscription:
         self._best: OrderedDict[int, None] = OrderedDict()
         self._tapes: OrderedDict[int, None] = OrderedDict()
         self._windows: dict[int, Window] = {}
-        self._told: dict[tuple[int, int], int] = {}
+        self._delivered: dict[tuple[int, int], int] = {}
         self._known: dict[int, None] = {}
         self._through = 0
         self.tape = Tape(last_seen)
@@ -138,7 +138,7 @@ class Subscription:
         while self._levels and turn.room > 0:
             instrument, _ = self._levels.popitem(last=False)
             levels = self._windows[instrument].take(turn.books, instrument)
-            body = turn.view.change(instrument, self._depth, self._told[instrument, L2], levels)
+            body = turn.view.change(instrument, self._depth, self._delivered[instrument, L2], levels)
             self._say(turn, instrument, L2, body, levels=len(levels))
 
     def _take_trades(self, turn: "_Turn") -> None:
@@ -150,11 +150,11 @@ class Subscription:
             instrument, _ = self._tapes.popitem(last=False)
             self._say(turn, instrument, TRADES, _EMPTY_BOOK, seq=self.tape.began[0])
 
-    def _take_trade(self, turn: "_Turn", told: tuple[int, Print] | Missed) -> None:
-        if isinstance(told, Missed):
-            self._say(turn, _NO_INSTRUMENT, TRADES, encode_missed(told), seq=told.through_seq)
+    def _take_trade(self, turn: "_Turn", delivered: tuple[int, Print] | Missed) -> None:
+        if isinstance(delivered, Missed):
+            self._say(turn, _NO_INSTRUMENT, TRADES, encode_missed(delivered), seq=delivered.through_seq)
             return
-        instrument, trade = told
+        instrument, trade = delivered
         if instrument in self._tapes:
             del self._tapes[instrument]
             self._say(turn, instrument, TRADES, _EMPTY_BOOK, seq=self.tape.began[0])
@@ -197,8 +197,8 @@ class Subscription:
         event_id: EventKey | None = None,
     ) -> None:
         seq = turn.books.seq if seq is None else seq
-        previous = self._told.get((instrument, feed), 0)
-        self._told[instrument, feed] = seq
+        previous = self._delivered.get((instrument, feed), 0)
+        self._delivered[instrument, feed] = seq
         head = encode_head(turn.epoch, instrument, feed, seq=seq, previous_seq=previous, event_id=event_id)
         turn.add(head + body, levels)
 

@@ -62,12 +62,12 @@ class MissedTrades:
 
     async def _step(self, tape: Tape, instruments: frozenset[int], last_epoch: int) -> None:
         if tape.state is TapeState.DOUBT:
-            parted_at = await self._engines.parted_at(
-                told_epoch=last_epoch, told_seq=tape.after[0], min_epoch=self._epoch()
+            diverged_at = await self._engines.diverged_at(
+                delivered_epoch=last_epoch, delivered_seq=tape.after[0], min_epoch=self._epoch()
             )
-            if parted_at:
-                text = f"from seq {parted_at} on history is another one: an operator had the cluster go on without it"
-                tape.void(parted_at, text)
+            if diverged_at:
+                text = f"from seq {diverged_at} on history is another one: an operator had the cluster go on without it"
+                tape.void(diverged_at, text)
             else:
                 tape.trust()
         farthest = tape.boundary - SEQS_BACK

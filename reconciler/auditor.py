@@ -276,11 +276,11 @@ class Auditor:
             return
         for peer in peers:
             try:
-                told = peer.source.events(first, last)
+                reported = peer.source.events(first, last)
             except (SourceAway, SourceDamaged):
                 continue
-            if told is not None and len(told):
-                self._downstream.apply(told, last)
+            if reported is not None and len(reported):
+                self._downstream.apply(reported, last)
                 return
         # Journals at rest may lack stored events; what the commands lead to is the same.
         for each in done:
@@ -289,10 +289,10 @@ class Auditor:
     def _compare_balances(self, seq: int | None = None) -> list[Break]:
         at = self._twin.seq if seq is None else seq
         breaks: list[Break] = []
-        for name, told in list(self._asked.items()):
-            if told.seq == at:
-                breaks += self._ledger.compare(name, told.holdings, at, first=told.first, last=told.last)
-            if told.seq <= at:
+        for name, reported in list(self._asked.items()):
+            if reported.seq == at:
+                breaks += self._ledger.compare(name, reported.holdings, at, first=reported.first, last=reported.last)
+            if reported.seq <= at:
                 del self._asked[name]
         return breaks
 
@@ -341,12 +341,12 @@ class Auditor:
         copied = self._downstream.fills(first, last)
         for peer in self._panel.ready(last):
             try:
-                told = peer.source.events(max(first, 1), last)
+                reported = peer.source.events(max(first, 1), last)
             except (SourceAway, SourceDamaged):
                 continue
-            if told is None:
+            if reported is None:
                 continue
-            right = fills_of(told)
+            right = fills_of(reported)
             if (len(right), fill_sum(right)) == self._work.fill_sum(block):
                 return compare_fills(right, copied)
         text = "the fills of these commands are not those that were copied once; no replica tells which"

@@ -135,8 +135,8 @@ def _terms(row: Any) -> str:
 
 def concerning(events: Events) -> Events:
     """Events that some session is told: no control events (other fields stand at the place of the ids)."""
-    told: Events = events[(events["kind"] < _CONTROL_KINDS) & (events["kind"] != EventKind.DUPLICATE)]
-    return told
+    reported: Events = events[(events["kind"] < _CONTROL_KINDS) & (events["kind"] != EventKind.DUPLICATE)]
+    return reported
 
 
 def sessions_of(events: Events) -> set[int]:

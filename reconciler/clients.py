@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from lockstep.client_log import SUFFIX, ClientLogFault, ClientLogReader, Resumed, Sent, Told
+from lockstep.client_log import SUFFIX, ClientLogFault, ClientLogReader, Reported, Resumed, Sent
 from lockstep.reconciler.checks import SentNumbers, compare_report_rows, concerning, lost_commands
 from lockstep.reconciler.rules import Break
 from lockstep.reconciler.work import ClientPosition, Work
@@ -111,14 +111,14 @@ class ClientLogs:
                 if after > position.last:
                     self._work.expected(position.session_id, after)
                     position.last = after
-            elif isinstance(block, Told):
+            elif isinstance(block, Reported):
                 if len(block.rows) and int(block.rows["seq"].max()) > verified_seq:
                     break
-                breaks += self._compare_told(position, block)
+                breaks += self._compare_reported(position, block)
             position.offset = reader.offset
         return breaks
 
-    def _compare_told(self, position: ClientPosition, block: Told) -> list[Break]:
+    def _compare_reported(self, position: ClientPosition, block: Reported) -> list[Break]:
         rows = [tuple(row) for row in block.rows[block.rows["kind"] != EventKind.DUPLICATE].tolist()]
         if position.resumed:
             # Written twice: the owner was told again what came after his checkpoint.

@@ -192,10 +192,10 @@ class LiveEngine:
             if through >= request.to_seq:
                 return np.frombuffer(b"".join(part.events for part in parts), dtype=EVENT)
             if time.monotonic() > deadline:
-                raise self._not_told(through, request.to_seq)
+                raise self._not_answered(through, request.to_seq)
             time.sleep(_LEARN_POLL_S)
 
-    def _not_told(self, through: int, to_seq: int) -> SourceAway:
+    def _not_answered(self, through: int, to_seq: int) -> SourceAway:
         return SourceAway(f"{self.name}: it knows up to seq {through} to be committed, and {to_seq} was asked for")
 
     def session_events(self, session_id: int, to_seq: int) -> Iterator[Events] | None:
@@ -211,7 +211,7 @@ class LiveEngine:
         except grpc.RpcError as error:
             raise self._fault(error) from error
         if through < request.to_seq:
-            raise self._not_told(through, request.to_seq)
+            raise self._not_answered(through, request.to_seq)
 
     def balances(self) -> Balances | None:
         request = replication_pb2.QueryRequest(accounts_after=self._balances_after)

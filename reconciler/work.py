@@ -135,7 +135,7 @@ class Work:
         self._db.execute("DELETE FROM expected WHERE session = ? AND (seq, event_index, leg) <= (?, ?, ?)", parameters)
         return [(*row[:4], *map(_unsigned, row[4:6]), *row[6:]) for row in rows]
 
-    def untold(self, session_id: int) -> int:
+    def pending_answers(self, session_id: int) -> int:
         """How many reports a session's log does not show yet."""
         query = "SELECT COUNT(*) FROM expected WHERE session = ?"
         return int(self._db.execute(query, (_blob(session_id),)).fetchone()[0])

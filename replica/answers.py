@@ -9,11 +9,11 @@ from typing import Final
 
 from lockstep.engine.contract import MatchingEngine, OrderView
 from lockstep.engine.pages import MAX_ROWS
-from lockstep.replica.divergence import EpochEntry, parted_at
+from lockstep.replica.divergence import EpochEntry, diverged_at
 from lockstep.v1 import orders_pb2, replication_pb2
 
 _ORDER_FIELDS: Final = tuple(field.name for field in fields(OrderView))
-_LOOKUPS: Final = ("order", "account", "session_id", "told")
+_LOOKUPS: Final = ("order", "account", "session_id", "delivered")
 
 
 def answer_query(
@@ -36,8 +36,8 @@ def answer_query(
         _put_account(reply, engine, request.account)
     elif query == "session_id":
         reply.session_last_no = engine.session_last_no(request.session_id)
-    elif query == "told":
-        reply.parted_at = parted_at(epochs, request.told.epoch, request.told.seq)
+    elif query == "delivered":
+        reply.diverged_at = diverged_at(epochs, request.delivered.epoch, request.delivered.seq)
     else:
         _put_page(reply, request, engine, min(request.limit or MAX_ROWS, MAX_ROWS))
     return reply

@@ -3,17 +3,17 @@
 from collections import deque
 
 from lockstep.replica.effects import AppliedBatch
-from lockstep.replica.standing import Standing
+from lockstep.replica.replica_state import ReplicaState
 
 
 class Committing:
     """Moves `Standing.committed_seq` on; by whole batches only, so that a release never ends inside one."""
 
-    __slots__ = ("_batches", "_leader_seq", "_restored_seq", "_standing")
+    __slots__ = ("_batches", "_leader_seq", "_replica_state", "_restored_seq")
 
-    def __init__(self, standing: Standing, restored_seq: int) -> None:
+    def __init__(self, replica_state: ReplicaState, restored_seq: int) -> None:
         """`restored_seq`: what the journal remembers to be committed."""
-        self._standing = standing
+        self._replica_state = replica_state
         self._restored_seq = restored_seq
         self._batches: deque[AppliedBatch] = deque()
         self._leader_seq = 0
@@ -24,8 +24,8 @@ class Committing:
 
     def on_replayed(self, batch: AppliedBatch) -> None:
         """It was applied again at the start: what was committed then is committed now."""
-        standing = self._standing
-        standing.committed_seq = max(standing.committed_seq, min(self._restored_seq, batch.last_seq))
+        replica_state = self._replica_state
+        replica_state.committed_seq = max(replica_state.committed_seq, min(self._restored_seq, batch.last_seq))
         self._take()
 
     def hear(self, committed_seq: int) -> None:
@@ -34,19 +34,19 @@ class Committing:
 
     def advance(self, peer_seq: int) -> list[AppliedBatch]:
         """What is committed now and was not before. `peer_seq`: as a peer with an equal log says."""
-        standing = self._standing
-        if standing.diverged:
+        replica_state = self._replica_state
+        if replica_state.diverged:
             return []
-        reached = max(standing.committed_seq, min(peer_seq, standing.applied_seq))
-        if standing.live:
-            reached = standing.gate.committed(standing.applied_seq, reached, self._leader_seq)
+        reached = max(replica_state.committed_seq, min(peer_seq, replica_state.applied_seq))
+        if replica_state.live:
+            reached = replica_state.gate.committed(replica_state.applied_seq, reached, self._leader_seq)
         done = self._take(reached)
         if done:
-            standing.committed_seq = done[-1].last_seq
+            replica_state.committed_seq = done[-1].last_seq
         return done
 
     def _take(self, reached: int | None = None) -> list[AppliedBatch]:
-        bound = self._standing.committed_seq if reached is None else reached
+        bound = self._replica_state.committed_seq if reached is None else reached
         done: list[AppliedBatch] = []
         while self._batches and self._batches[0].last_seq <= bound:
             done.append(self._batches.popleft())

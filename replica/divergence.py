@@ -49,15 +49,16 @@ def epoch_at(table: EpochTable | list[EpochEntry], seq: int) -> int:
     return 0
 
 
-def parted_at(table: Sequence[EpochEntry], told_epoch: int, told_seq: int) -> int:
-    """First seq of this history that is not what was told up to `told_seq` under epochs up to `told_epoch`; 0: none.
+def diverged_at(table: Sequence[EpochEntry], delivered_epoch: int, delivered_seq: int) -> int:
+    """First seq of this history that is not what was delivered up to `delivered_seq` under epochs up to
+    `delivered_epoch`; 0: none.
 
     What is told is committed, and every later epoch begins behind all that was committed before it, unless an operator
     accepted the loss of some.
     """
     for entry in table:
-        if entry.epoch > told_epoch:
-            return entry.first_seq if entry.first_seq <= told_seq else 0
+        if entry.epoch > delivered_epoch:
+            return entry.first_seq if entry.first_seq <= delivered_seq else 0
     return 0
 
 

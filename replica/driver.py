@@ -26,10 +26,10 @@ from lockstep.replica.effects import (
 )
 from lockstep.replica.events import EventStore
 from lockstep.replica.machine import ReplicaMachine
+from lockstep.replica.pending_answers import PendingAnswers
 from lockstep.replica.ports import Ports
 from lockstep.replica.reads import Reads
 from lockstep.replica.service import FenceCall, HistoryGivenUp, QueryCall, TooManyQueries
-from lockstep.replica.untold import Untold
 from lockstep.stream.digest import Digest
 from lockstep.v1 import common_pb2, replication_pb2
 
@@ -47,7 +47,7 @@ class ReplicaDriver:
         self._ports = ports
         self._events = events
         self._reads: Reads[QueryCall] = Reads()
-        self._untold: Untold[Answer] = Untold()
+        self._pending_answers: PendingAnswers[Answer] = PendingAnswers()
         self._fences: dict[int, FenceCall] = {}
         self._ticket = 0
         self._next_tick_ns = 0
@@ -107,7 +107,7 @@ class ReplicaDriver:
         if self._reads:
             self._work += self._serve_reads()
         yield from ports.heard()
-        if self._untold:
+        if self._pending_answers:
             self._tell()
 
     def _step(self, event: Event) -> None:
@@ -124,7 +124,7 @@ class ReplicaDriver:
         self._writing = True
         machine = self.machine
         self._ports.write(
-            journal, (machine.standing.applied_seq, machine.standing.digest), partial(self._written, effects)
+            journal, (machine.replica_state.applied_seq, machine.replica_state.digest), partial(self._written, effects)
         )
 
     def _written(self, effects: Effects) -> None:
@@ -147,10 +147,10 @@ class ReplicaDriver:
         for answer in effects.fence_answers:
             self._answer_fence(answer)
         if effects.ack is not None:
-            ports.send_ack(effects.ack, self.machine.standing.primary)
+            ports.send_ack(effects.ack, self.machine.replica_state.primary)
         if effects.applied:
             self._events.add(effects.applied)
-            ports.on_applied(effects.applied, self.machine.standing.role)
+            ports.on_applied(effects.applied, self.machine.replica_state.role)
         for release in effects.releases:
             ports.release(release)
         if effects.releases:
@@ -158,9 +158,9 @@ class ReplicaDriver:
         if effects.rewind is not None:
             ports.send_rewind(effects.rewind.sequencer, effects.rewind.frame)
         if effects.fetch is not None:
-            ports.fetch_log(effects.fetch, self.machine.standing.cluster_uuid)
+            ports.fetch_log(effects.fetch, self.machine.replica_state.cluster_uuid)
         if effects.ask is not None:
-            ports.ask_digest(effects.ask, self.machine.standing.cluster_uuid)
+            ports.ask_digest(effects.ask, self.machine.replica_state.cluster_uuid)
         if effects.fetch_snapshot is not None:
             ports.fetch_snapshot(effects.fetch_snapshot)
         ports.on_step()
@@ -177,19 +177,20 @@ class ReplicaDriver:
         archive = self._ports.truncate(after_seq)
         self._ports.notice(Notice("tail_archived", f"everything after seq {after_seq} was moved to {archive}"))
         self._begin_anew(after_seq)
-        self._ports.notice(Notice("restored", f"replayed up to seq {self.machine.standing.applied_seq}"))
+        self._ports.notice(Notice("restored", f"replayed up to seq {self.machine.replica_state.applied_seq}"))
 
     def _install(self, order: Install) -> None:
-        had_more = self.machine.standing.head.seq > order.common_seq
+        had_more = self.machine.replica_state.head.seq > order.common_seq
         archive = self._ports.install(order, had_more=had_more)
         if had_more:
             text = f"everything after seq {order.common_seq} was moved to {archive}"
             self._ports.notice(Notice("tail_archived", text))
         self._begin_anew(order.common_seq)
-        self._ports.notice(Notice("restored", f"from a peer's snapshot at seq {self.machine.standing.applied_seq}"))
+        seq = self.machine.replica_state.applied_seq
+        self._ports.notice(Notice("restored", f"from a peer's snapshot at seq {seq}"))
 
     def _begin_anew(self, kept_seq: int) -> None:
-        for call, _, _ in self._untold.give_up_after(kept_seq):
+        for call, _, _ in self._pending_answers.give_up_after(kept_seq):
             call.done.set_exception(HistoryGivenUp())
         self._events.clear()
         self.machine = self._ports.rebuild()
@@ -228,14 +229,14 @@ class ReplicaDriver:
 
     def _answer_query(self, call: QueryCall) -> None:
         machine = self.machine
-        engine: Any = machine.standing.execution.engine
-        reply = answer_query(call.request, engine, machine.standing.head.epochs)
-        reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.standing.epoch, seq=machine.standing.applied_seq))
-        reply.primary = machine.standing.role is Role.PRIMARY
-        reply.cluster_uuid = machine.standing.cluster_uuid
-        self._untold.add(machine.standing.applied_seq, (call, reply, machine.standing.digest))
+        engine: Any = machine.replica_state.execution.engine
+        reply = answer_query(call.request, engine, machine.replica_state.head.epochs)
+        reply.stamp.CopyFrom(common_pb2.Stamp(epoch=machine.replica_state.epoch, seq=machine.replica_state.applied_seq))
+        reply.primary = machine.replica_state.role is Role.PRIMARY
+        reply.cluster_uuid = machine.replica_state.cluster_uuid
+        self._pending_answers.add(machine.replica_state.applied_seq, (call, reply, machine.replica_state.digest))
 
     def _tell(self) -> None:
-        for call, reply, digest in self._untold.due(self.machine.standing.committed_seq):
-            self._ports.on_told(reply.stamp.seq, digest)
+        for call, reply, digest in self._pending_answers.due(self.machine.replica_state.committed_seq):
+            self._ports.on_delivered(reply.stamp.seq, digest)
             call.done.set_result(reply)

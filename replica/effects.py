@@ -90,7 +90,7 @@ class PeerLog:
     """Of the peer's newest verified snapshot; 0: it has none."""
 
     @property
-    def told(self) -> "PeerDigest":
+    def delivered(self) -> "PeerDigest":
         """What it says to an `AskDigest`: the digest after the last batch, or at the tip where there is none."""
         return PeerDigest(self.peer, self.batches[-1].last_seq if self.batches else self.tip_seq, self.digest)
 

@@ -11,7 +11,7 @@ from typing import Final
 import grpc
 import numpy as np
 
-from lockstep.replica.divergence import parted_at
+from lockstep.replica.divergence import diverged_at
 from lockstep.replica.events import EventStore, after_event
 from lockstep.replica.journal import Journal
 from lockstep.replica.rocks import JournalFault
@@ -134,17 +134,17 @@ class Fetches:
         view = self._view()
         to_seq = min(request.to_seq or view.committed_seq, view.committed_seq)
         after = request.after
-        parted = parted_at(view.epochs, request.told_epoch, after.seq) if request.told_epoch else 0
-        if parted:
-            text = f"history is another one from seq {parted} on than what was told under epoch {request.told_epoch}"
+        diverged = diverged_at(view.epochs, request.delivered_epoch, after.seq) if request.delivered_epoch else 0
+        if diverged:
+            text = f"history from seq {diverged} on is not what was delivered under epoch {request.delivered_epoch}"
             raise Refusal(grpc.StatusCode.FAILED_PRECONDITION, text)
         begin = after.seq + 1 if after.index == _WHOLE_SEQ else max(after.seq, 1)
         if begin <= min(to_seq, self._journal.base_seq) or (
             self._journal.base_seq and begin < (self._journal.derived.first_seq or begin)
         ):
             first_seq = max(self._journal.base_seq + 1, self._journal.derived.first_seq)
-            told = ((FIRST_SEQ_KEY, str(first_seq)),)
-            raise Refusal(grpc.StatusCode.OUT_OF_RANGE, self._behind("events", begin), told)
+            delivered = ((FIRST_SEQ_KEY, str(first_seq)),)
+            raise Refusal(grpc.StatusCode.OUT_OF_RANGE, self._behind("events", begin), delivered)
         try:
             yield from self._page(request, view, to_seq, used_up)
         except JournalFault as fault:

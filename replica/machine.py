@@ -45,8 +45,8 @@ from lockstep.replica.effects import (
 from lockstep.replica.log import ANY_SEQUENCER, NO_SEQUENCER, Verdict, control_records
 from lockstep.replica.outbox import Outbox
 from lockstep.replica.release import release_frames
+from lockstep.replica.replica_state import ReplicaState
 from lockstep.replica.settings import BrokenInvariant, ReplicaOptions, Restored
-from lockstep.replica.standing import Standing
 from lockstep.replica.states import Occasion
 from lockstep.stream.batch import Batch
 from lockstep.stream.messages import Ack, Release, Stream
@@ -62,13 +62,13 @@ class ReplicaMachine:
     """One engine replica. After an effect `truncate_after` or `install` it is spent: restore a new one."""
 
     def __init__(self, options: ReplicaOptions, engine: MatchingEngine, restored: Restored | None = None) -> None:
-        self.standing = Standing(options, engine, restored)
+        self.replica_state = ReplicaState(options, engine, restored)
         """What it is now; for others to read only."""
         peers = tuple(engine for engine in options.engines if engine != options.member)
         self._contradictions = Contradictions()
         self._catch_up = CatchUp(peers, options.fetch_retry_ns)
         self._pending: deque[Batch] = deque()
-        self._committing = Committing(self.standing, 0 if restored is None else restored.committed_seq)
+        self._committing = Committing(self.replica_state, 0 if restored is None else restored.committed_seq)
         self._fences: list[FenceRequested] = []
         # Acks of an epoch whose first record is not here yet: until then they may be about other records.
         self._early_acks: deque[Ack] = deque(maxlen=_EARLY_ACKS)
@@ -89,7 +89,7 @@ class ReplicaMachine:
         Raises:
             BrokenInvariant: the batch does not follow the one before.
         """
-        own = self.standing
+        own = self.replica_state
         if journaled.first_seq != own.head.seq + 1 or journaled.epoch < own.head.epoch or not journaled.count:
             raise BrokenInvariant(
                 f"journal entry {journaled.first_seq} of epoch {journaled.epoch} does not follow seq "
@@ -102,7 +102,7 @@ class ReplicaMachine:
 
     def start(self) -> None:
         """End of replay: an engine that was alone in sync has by definition the leader's log."""
-        own = self.standing
+        own = self.replica_state
         if own.promised < own.head.epoch:
             raise BrokenInvariant(f"promise {own.promised} is below the journal's epoch {own.head.epoch}")
         own.head.follows = own.promised_to or NO_SEQUENCER
@@ -128,7 +128,7 @@ class ReplicaMachine:
             case FenceRequested():
                 self._on_fence(event, out)
             case SequencerSaid(sequencer, epoch):
-                self.standing.on_said(sequencer, epoch)
+                self.replica_state.on_said(sequencer, epoch)
             case PeerLog():
                 self._on_peer_log(event, out, now_ns)
             case PeerDigest():
@@ -143,13 +143,13 @@ class ReplicaMachine:
                 pass
         self._advance_commit(out)
         self._on_time(out, now_ns)
-        self.standing.place()
-        out.notices += self.standing.note_role()
-        self.standing.check(pending=bool(self._pending))
+        self.replica_state.place()
+        out.notices += self.replica_state.note_role()
+        self.replica_state.check(pending=bool(self._pending))
         return self._effects(out, now_ns)
 
     def _on_stream(self, received: Stream, out: Outbox) -> None:
-        own = self.standing
+        own = self.replica_state
         leader, batch = received.leader_epoch, received.batch
         stale = leader < own.promised or batch.epoch > leader or own.diverged
         if stale or self._is_foreign(received, out) or not own.may_lead(received):
@@ -184,7 +184,7 @@ class ReplicaMachine:
             self._leave_stream(Occasion.STREAM_CONFLICTS, out, text)
 
     def _is_foreign(self, received: Stream, out: Outbox) -> bool:
-        own = self.standing
+        own = self.replica_state
         theirs = own.head.opened_by(received.batch)
         if not theirs or theirs == own.cluster_uuid or not own.cluster_uuid:
             return False
@@ -195,7 +195,7 @@ class ReplicaMachine:
         return True
 
     def _receive(self, batch: Batch, out: Outbox) -> None:
-        own = self.standing
+        own = self.replica_state
         entry = own.head.append(batch)
         if entry is not None:
             out.epochs.append(entry)
@@ -211,7 +211,7 @@ class ReplicaMachine:
         out.batches.append(batch)
 
     def _on_journaled(self, seq: int, out: Outbox) -> None:
-        own = self.standing
+        own = self.replica_state
         while self._pending and self._pending[0].last_seq <= seq:
             batch = self._execute(self._pending.popleft())
             out.applied.append(batch)
@@ -231,7 +231,7 @@ class ReplicaMachine:
             self._finish_catch_up(out)
 
     def _execute(self, journaled: Batch) -> AppliedBatch:
-        own = self.standing
+        own = self.replica_state
         batch = own.execution.execute(journaled, own.committed_seq)
         self._committing.add(batch)
         if own.execution.cluster_uuid and not own.cluster_uuid:
@@ -243,11 +243,11 @@ class ReplicaMachine:
         return batch
 
     def _join(self) -> None:
-        own = self.standing
+        own = self.replica_state
         own.joined = own.gate.joined = self._joining = True
 
     def _on_acks(self, frames: Iterable[Ack], out: Outbox) -> None:
-        own = self.standing
+        own = self.replica_state
         for ack in frames:
             if ack.epoch > own.head.epoch:
                 self._early_acks.append(ack)
@@ -257,7 +257,7 @@ class ReplicaMachine:
                 self._on_mismatch(mismatch, out)
 
     def _on_mismatch(self, mismatch: Mismatch, out: Outbox) -> None:
-        own = self.standing
+        own = self.replica_state
         required = own.in_sync_bits >> own.options.member & 1
         stands_ns = STANDS_NS if required else 0
         confirmed = self._contradictions.is_confirmed(mismatch, out.now_ns, stands_ns=stands_ns)
@@ -270,25 +270,25 @@ class ReplicaMachine:
             # Not required: its log, not its engine, is the likelier culprit, and comparing the logs will tell.
             self._leave_stream(Occasion.CONTRADICTED, out, mismatch.text)
 
-    def _on_peer_digest(self, told: PeerDigest, out: Outbox) -> None:
-        own = self.standing
-        mismatch = own.gate.told(told.peer, told.seq, told.digest)
+    def _on_peer_digest(self, delivered: PeerDigest, out: Outbox) -> None:
+        own = self.replica_state
+        mismatch = own.gate.delivered(delivered.peer, delivered.seq, delivered.digest)
         if mismatch is not None and own.live and own.in_sync_bits >> own.options.member & 1:
-            self._on_contradiction(told.peer, mismatch.text, out)
+            self._on_contradiction(delivered.peer, mismatch.text, out)
 
     def _on_contradiction(self, member: int, text: str, out: Outbox) -> None:
         news = self._contradictions.note(member, text)
         self._weigh(out)
-        if news and not self.standing.diverged:
+        if news and not self.replica_state.diverged:
             out.notices.append(Notice("contradicted", text))
 
     def _weigh(self, out: Outbox) -> None:
-        wrong = self._contradictions.verdict(self.standing.in_sync_bits)
+        wrong = self._contradictions.verdict(self.replica_state.in_sync_bits)
         if wrong:
             self._stop(Occasion.OUTVOTED, wrong, out)
 
     def _on_fence(self, request: FenceRequested, out: Outbox) -> None:
-        own = self.standing
+        own = self.replica_state
         refusal = own.why_refused(request)
         if refusal:
             out.fences.append(replace(own.answer(request), accepted=False, refusal=refusal))
@@ -318,7 +318,7 @@ class ReplicaMachine:
     # ---- catching up --------------------------------------------------------------------------------------------
 
     def _on_peer_log(self, log: PeerLog, out: Outbox, now_ns: int) -> None:
-        own = self.standing
+        own = self.replica_state
         self._catch_up.under_way = False
         if own.diverged or self._pending or not self._wants_fetch():
             return
@@ -339,7 +339,7 @@ class ReplicaMachine:
             self._append_from(log, out, now_ns)
 
     def _on_peer_behind(self, event: PeerLogBehind, out: Outbox, now_ns: int) -> None:
-        own = self.standing
+        own = self.replica_state
         self._catch_up.under_way = False
         if own.diverged or not self._wants_fetch():
             self._catch_up.in_vain(now_ns)
@@ -356,7 +356,7 @@ class ReplicaMachine:
 
     def _on_peer_snapshot(self, event: PeerSnapshot, out: Outbox, now_ns: int) -> None:
         """A snapshot is of a committed state, which is true whatever became of the peer since."""
-        own = self.standing
+        own = self.replica_state
         self._catch_up.under_way = False
         base = event.base
         foreign = bool(own.cluster_uuid) and event.cluster_uuid != own.cluster_uuid
@@ -373,7 +373,7 @@ class ReplicaMachine:
         out.notices.append(Notice("snapshot_received", text))
 
     def _give_up_tail(self, common_seq: int, peer: int, out: Outbox) -> None:
-        own = self.standing
+        own = self.replica_state
         if common_seq < own.committed_seq:
             text = (
                 f"the log of engine {peer} parts from this one after seq {common_seq}, below the committed seq "
@@ -386,7 +386,7 @@ class ReplicaMachine:
         out.notices.append(Notice("tail_divergent", f"log parts from engine {peer}'s after seq {common_seq}"))
 
     def _append_from(self, log: PeerLog, out: Outbox, now_ns: int) -> None:
-        own = self.standing
+        own = self.replica_state
         self._catch_up.failed = False
         self._catch_up.target_seq = log.tip_seq
         follows, own.head.follows = own.head.follows, ANY_SEQUENCER
@@ -405,7 +405,7 @@ class ReplicaMachine:
             self._finish_catch_up(out)
 
     def _check_expected(self, out: Outbox) -> None:
-        own = self.standing
+        own = self.replica_state
         expected = self._catch_up.expected
         wrong = self._catch_up.check(own.applied_seq, own.digest)
         if not wrong or expected is None:
@@ -416,7 +416,7 @@ class ReplicaMachine:
             self._stop(Occasion.OUTVOTED, wrong, out)
 
     def _finish_catch_up(self, out: Outbox) -> None:
-        own = self.standing
+        own = self.replica_state
         if own.diverged or not self._catch_up.target_seq or own.applied_seq < self._catch_up.target_seq:
             return
         self._catch_up.target_seq = 0
@@ -427,10 +427,10 @@ class ReplicaMachine:
             self._go_live(Occasion.CAUGHT_UP, ANY_SEQUENCER, out, text)
 
     def _wants_fetch(self) -> bool:
-        return self._catch_up.possible and (not self.standing.live or self._rewinds >= _REWINDS_BEFORE_FETCH)
+        return self._catch_up.possible and (not self.replica_state.live or self._rewinds >= _REWINDS_BEFORE_FETCH)
 
     def _go_live(self, occasion: Occasion, follows: int, out: Outbox, reason: str) -> None:
-        own = self.standing
+        own = self.replica_state
         own.head.follows = follows
         if own.live:
             return
@@ -442,14 +442,14 @@ class ReplicaMachine:
             self._ack_entries.append((own.applied_seq, own.digest))
 
     def _leave_stream(self, occasion: Occasion, out: Outbox, reason: str) -> None:
-        own = self.standing
+        own = self.replica_state
         own.move(occasion)
         own.head.follows = NO_SEQUENCER
         self._catch_up.ask_at_once()
         out.notices.append(Notice("left_stream", reason))
 
     def _stop(self, occasion: Occasion, reason: str, out: Outbox) -> None:
-        own = self.standing
+        own = self.replica_state
         if not own.diverged:
             own.move(occasion)
             own.diverged = reason
@@ -459,11 +459,11 @@ class ReplicaMachine:
 
     def _advance_commit(self, out: Outbox) -> None:
         done = self._committing.advance(self._catch_up.committed_seq)
-        if done and self.standing.role is Role.PRIMARY:
+        if done and self.replica_state.role is Role.PRIMARY:
             out.releases += self._release(done)
 
     def _on_time(self, out: Outbox, now_ns: int) -> None:
-        own = self.standing
+        own = self.replica_state
         if own.diverged or out.truncate_after is not None or out.install is not None:
             return
         if self._gap_from != NO_SEQUENCER and now_ns >= self._next_rewind_ns and not self._pending:
@@ -482,13 +482,13 @@ class ReplicaMachine:
                 out.releases += self._release([])
 
     def _release(self, batches: list[AppliedBatch]) -> list[Release]:
-        own = self.standing
+        own = self.replica_state
         return release_frames(
             batches, own.head.epochs, sender=own.options.member, epoch=own.epoch, committed_seq=own.committed_seq
         )
 
     def _effects(self, out: Outbox, now_ns: int) -> Effects:
-        own, ack = self.standing, None
+        own, ack = self.replica_state, None
         # Under a promise to a leader of whom nothing fits yet, the own tail may be divergent: it must not speak of it.
         if self._ack_entries and own.live and own.proven == own.promised:
             ack = own.ack(self._ack_entries)

@@ -15,7 +15,7 @@ from lockstep.replica.effects import (
     Notice,
     Rewind,
 )
-from lockstep.replica.standing import Standing
+from lockstep.replica.replica_state import ReplicaState
 from lockstep.stream.batch import Batch
 from lockstep.stream.messages import Ack, Release
 
@@ -45,16 +45,16 @@ class Outbox:
     fetch_snapshot: FetchSnapshot | None = None
     rewind: Rewind | None = None
 
-    def effects(self, standing: Standing, ack: Ack | None, *, named: bool, joined: bool) -> Effects:
+    def effects(self, replica_state: ReplicaState, ack: Ack | None, *, named: bool, joined: bool) -> Effects:
         """Frozen. `named`, `joined`: the journal has learnt which cluster's it is, or was taken in."""
         journal = None
         if self.batches or self.promise or named or joined:
             journal = JournalWrite(
                 tuple(self.batches),
                 tuple(self.epochs),
-                (standing.promised, standing.promised_to) if self.promise else None,
-                standing.cluster_uuid if named else "",
-                standing.committed_seq,
+                (replica_state.promised, replica_state.promised_to) if self.promise else None,
+                replica_state.cluster_uuid if named else "",
+                replica_state.committed_seq,
                 joined,
                 synced=self.synced,
             )

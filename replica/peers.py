@@ -60,7 +60,7 @@ class PeerFetcher:
         except (grpc.RpcError, LayoutError, ValueError):
             return  # it is asked again while the difference stands
         if isinstance(answer, PeerLog):
-            self._post(answer.told)
+            self._post(answer.delivered)
 
     def close(self) -> None:
         """Ends; a request under way is cut off."""

@@ -99,7 +99,7 @@ class Ports(Protocol):
         """A fence is answered."""
         return
 
-    def on_told(self, seq: int, digest: Digest) -> None:
+    def on_delivered(self, seq: int, digest: Digest) -> None:
         """A query is answered with the state of this digest after `seq`."""
         return
 

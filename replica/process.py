@@ -212,9 +212,9 @@ class _Process:
             machine = self._restore(starting.on_replayed)
         self._logger.info(
             "replayed",
-            seq=machine.standing.applied_seq,
+            seq=machine.replica_state.applied_seq,
             ms=(time.monotonic_ns() - started_ns) // 1_000_000,
-            promised=machine.standing.promised,
+            promised=machine.replica_state.promised,
             incarnation=self._journal.incarnation,
         )
         self._background = BackgroundSync(self._journal)

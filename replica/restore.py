@@ -44,7 +44,7 @@ def restore(
     promise, uuid = (summary.promised, summary.promised_to), summary.cluster_uuid
     restored = Restored(promise, uuid, summary.committed_seq, summary.journal, summary.joined, base)
     machine = ReplicaMachine(options, engine, restored)
-    own = machine.standing
+    own = machine.replica_state
     kept_events, kept_digests = journal.derived.last_kept_seqs()
     missing: list[AppliedBatch] = []
     for journaled in journal.batches(own.applied_seq + 1):

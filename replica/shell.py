@@ -149,8 +149,8 @@ class ReplicaShell(Ports):
             self._next_gc_ns = now_ns + _GC_NS
             gc.collect(1)
             self._journal.derived.write_pending()
-            if self.machine.standing.committed_seq > self._noted_committed:
-                self._noted_committed = self.machine.standing.committed_seq
+            if self.machine.replica_state.committed_seq > self._noted_committed:
+                self._noted_committed = self.machine.replica_state.committed_seq
                 self._journal.note_committed(self._noted_committed)
         return work
 
@@ -310,11 +310,11 @@ class ReplicaShell(Ports):
         machine = self.machine
         before = self.view
         if (
-            before.applied_seq != machine.standing.applied_seq
-            or before.committed_seq != machine.standing.committed_seq
-            or before.promised != machine.standing.promised
-            or before.role is not machine.standing.told_role
-            or before.why != machine.standing.why()
+            before.applied_seq != machine.replica_state.applied_seq
+            or before.committed_seq != machine.replica_state.committed_seq
+            or before.promised != machine.replica_state.promised
+            or before.role is not machine.replica_state.reported_role
+            or before.why != machine.replica_state.why()
         ):
             self.view = view_of(machine, self._counters())
             view = self.view
@@ -326,7 +326,7 @@ class ReplicaShell(Ports):
         return (
             ("bad_frames", self._bad_frames),
             ("dropped_frames", dropped),
-            ("stale_frames", self.machine.standing.stale_frames),
+            ("stale_frames", self.machine.replica_state.stale_frames),
         )
 
     def close(self) -> None:

@@ -43,24 +43,24 @@ class ReplicaView:
 
 def view_of(machine: ReplicaMachine, counters: tuple[tuple[str, int], ...]) -> ReplicaView:
     """The machine as others may see it now."""
-    epochs = tuple(machine.standing.head.epochs)
-    bits = machine.standing.in_sync_bits
+    epochs = tuple(machine.replica_state.head.epochs)
+    bits = machine.replica_state.in_sync_bits
     return ReplicaView(
-        machine.standing.told_role,
-        machine.standing.live,
-        machine.standing.in_sync,
-        machine.standing.promised,
-        epoch_at(epochs, machine.standing.applied_seq),
-        machine.standing.applied_seq,
-        machine.standing.digest,
-        machine.standing.committed_seq,
-        machine.standing.primary,
+        machine.replica_state.reported_role,
+        machine.replica_state.live,
+        machine.replica_state.in_sync,
+        machine.replica_state.promised,
+        epoch_at(epochs, machine.replica_state.applied_seq),
+        machine.replica_state.applied_seq,
+        machine.replica_state.digest,
+        machine.replica_state.committed_seq,
+        machine.replica_state.primary,
         bits,
         epochs,
-        machine.standing.cluster_uuid,
-        machine.standing.why(),
+        machine.replica_state.cluster_uuid,
+        machine.replica_state.why(),
         counters,
-        machine.standing.options.member,
-        machine.standing.joined,
-        machine.standing.execution.policy,
+        machine.replica_state.options.member,
+        machine.replica_state.joined,
+        machine.replica_state.execution.policy,
     )

@@ -30,7 +30,7 @@ def event_pages(
             paused = reply.paused
             if reply.through_seq > wanted.after.seq or not wanted.HasField("after"):
                 wanted.after.seq, wanted.after.index = reply.through_seq, _LAST_INDEX
-                wanted.told_epoch = 0
+                wanted.delivered_epoch = 0
 
 
 def _call(

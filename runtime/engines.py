@@ -39,7 +39,7 @@ _SEARCHES_AT_ONCE: Final = 2
 _FAULTS: Final = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: Fault.BUSY,
     grpc.StatusCode.OUT_OF_RANGE: Fault.GONE,
-    grpc.StatusCode.FAILED_PRECONDITION: Fault.PARTED,
+    grpc.StatusCode.FAILED_PRECONDITION: Fault.DIVERGED,
 }
 
 
@@ -170,15 +170,15 @@ class Engines:
         timeout_ns = int(timeout_s * 1e9)
         return await self.end_of(OnePage(engines, request, min_epoch=min_epoch, min_seq=min_seq, timeout_ns=timeout_ns))
 
-    async def parted_at(self, *, told_epoch: int, told_seq: int, min_epoch: int) -> int:
-        """The first seq at which history differs from what was told up to `told_seq`; 0: it is the same.
+    async def diverged_at(self, *, delivered_epoch: int, delivered_seq: int, min_epoch: int) -> int:
+        """The first seq at which history differs from what was told up to `delivered_seq`; 0: it is the same.
 
         Raises:
             EnginesUnavailable: none answered that has heard of `min_epoch`.
         """
-        told = replication_pb2.Told(epoch=told_epoch, seq=told_seq)
-        reply = await self.query(replication_pb2.QueryRequest(told=told), min_epoch=min_epoch)
-        return reply.parted_at
+        delivered = replication_pb2.DeliveryMark(epoch=delivered_epoch, seq=delivered_seq)
+        reply = await self.query(replication_pb2.QueryRequest(delivered=delivered), min_epoch=min_epoch)
+        return reply.diverged_at
 
     async def events(
         self, *, after: EventKey, to_seq: int, session_id: int = 0, min_epoch: int = 0, client: str = ""
@@ -227,5 +227,5 @@ def _error(end: NoAnswer) -> EnginesUnavailable:
 
 
 def _first_seq(error: grpc.aio.AioRpcError) -> int:
-    told = dict(error.trailing_metadata() or ()).get(FIRST_SEQ_KEY, "")
-    return int(told) if str(told).isdigit() else 0
+    delivered = dict(error.trailing_metadata() or ()).get(FIRST_SEQ_KEY, "")
+    return int(delivered) if str(delivered).isdigit() else 0

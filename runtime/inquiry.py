@@ -49,7 +49,7 @@ class Fault(Enum):
     """It lives, and has others before this."""
     GONE = "gone"
     """What is asked for was cut from its journal for good."""
-    PARTED = "parted"
+    DIVERGED = "diverged"
     """Its history is another one than what the caller was told."""
 
 
@@ -270,15 +270,15 @@ class EventSearch:
         to_seq: int,
         session_id: int = 0,
         min_epoch: int = 0,
-        told_epoch: int = 0,
+        delivered_epoch: int = 0,
     ) -> None:
-        """`session_id`: 0: of all. `told_epoch`: the one under which `after` was told; 0: not known, or not asked."""
+        """`session_id`: 0: of all. `delivered_epoch`: under which `after` was delivered; 0: not known, or not asked."""
         self._left = list(engines)
         self._after = after
         self._to_seq = to_seq
         self._session_id = session_id
         self._min_epoch = min_epoch
-        self._told_epoch = told_epoch
+        self._delivered_epoch = delivered_epoch
         self._engine = 0
         self._busy_until_ns = 0
         self._said: list[str] = []
@@ -296,8 +296,8 @@ class EventSearch:
                 return self._on_page(event.reply, now_ns)
             case Failed(fault=Fault.BUSY) if now_ns < self._busy_until_ns:
                 return Todo(deadline_ns=now_ns + BUSY_PAUSE_NS)
-            case Failed(fault=Fault.PARTED):
-                return Todo(end=NoAnswer(Fault.PARTED, event.text))
+            case Failed(fault=Fault.DIVERGED):
+                return Todo(end=NoAnswer(Fault.DIVERGED, event.text))
             case Failed():
                 self._said.append(event.text)
                 if event.fault is Fault.GONE:
@@ -317,9 +317,9 @@ class EventSearch:
             self._after = max(self._after, last, (reply.through_seq, LAST_INDEX))
             pages.append(Page(events, self._after))
             paused = reply.paused
-        if pages and self._told_epoch:
+        if pages and self._delivered_epoch:
             # An epoch may have begun on the way: what comes after the page was told under this one, or a lower one.
-            self._told_epoch = max(self._told_epoch, *(reply.epoch for reply in replies))
+            self._delivered_epoch = max(self._delivered_epoch, *(reply.epoch for reply in replies))
         if pages and self._after >= (self._to_seq, LAST_INDEX):
             return Todo(pages=tuple(pages), done=True)
         if not paused:
@@ -345,7 +345,7 @@ class EventSearch:
             after=common_pb2.EventId(seq=seq, index=index),
             session_id=self._session_id,
             to_seq=self._to_seq,
-            told_epoch=self._told_epoch,
+            delivered_epoch=self._delivered_epoch,
         )
         return Call(self._engine, request, FETCH_TIMEOUT_NS)
 

@@ -54,9 +54,9 @@ class PeerStatus:
     """The highest that it knows of; an engine's is its promise."""
     accepted_epoch: int = 0
     """A sequencer's: epoch of the newest forced failover with accepted data loss; 0: it knows of none."""
-    told_epoch: int = 0
-    """A gateway's, with `told_seq`: how far clients were told, and under which epoch that was."""
-    told_seq: int = 0
+    delivered_epoch: int = 0
+    """A gateway's, with `delivered_seq`: how far clients were told, and under which epoch that was."""
+    delivered_seq: int = 0
     wall_ms: int = field(default=0, compare=False)
     """Its wall clock when the heartbeat was sent: Unix time in ms below 2**48; 0: it does not say."""
 
@@ -113,7 +113,7 @@ class WatchOptions:
 
 def encode_status(status: PeerStatus) -> bytes:
     """One heartbeat frame: little endian, fixed size."""
-    numbers = (status.incarnation, status.epoch, status.accepted_epoch, status.told_epoch, status.told_seq)
+    numbers = (status.incarnation, status.epoch, status.accepted_epoch, status.delivered_epoch, status.delivered_seq)
     wall = (status.wall_ms >> 32, status.wall_ms & _LOW_BITS)
     return _FRAME.pack(_MAGIC, _VERSION, status.member, status.role, status.flags, *wall, *numbers)
 
@@ -123,9 +123,9 @@ def decode_status(frame: bytes | bytearray, offset: int = 0) -> PeerStatus:
     magic, version, member, role, flags, high, low, *numbers = _FRAME.unpack_from(frame, offset)
     if magic != _MAGIC or version != _VERSION:
         raise MalformedFrame(f"heartbeat with magic {magic:#x} version {version}, not {_MAGIC:#x} version {_VERSION}")
-    incarnation, epoch, accepted_epoch, told_epoch, told_seq = numbers
+    incarnation, epoch, accepted_epoch, delivered_epoch, delivered_seq = numbers
     wall_ms = high << 32 | low
-    return PeerStatus(member, incarnation, role, flags, epoch, accepted_epoch, told_epoch, told_seq, wall_ms)
+    return PeerStatus(member, incarnation, role, flags, epoch, accepted_epoch, delivered_epoch, delivered_seq, wall_ms)
 
 
 class _Wire:
@@ -228,11 +228,11 @@ class WatchServer:
         return self._status
 
     def set_status(
-        self, role: int, epoch: int, *, flags: int = 0, accepted_epoch: int = 0, told: tuple[int, int] = (0, 0)
+        self, role: int, epoch: int, *, flags: int = 0, accepted_epoch: int = 0, delivered: tuple[int, int] = (0, 0)
     ) -> None:
-        """What the heartbeats say; `told`: (epoch, seq). A new role, epoch or flags goes out with the next poll."""
+        """What the heartbeats say; `delivered`: (epoch, seq). A new role, epoch or flag goes out with the next poll."""
         before = self._status
-        self._status = PeerStatus(before.member, before.incarnation, role, flags, epoch, accepted_epoch, *told)
+        self._status = PeerStatus(before.member, before.incarnation, role, flags, epoch, accepted_epoch, *delivered)
         if (before.role, before.epoch, before.flags) != (role, epoch, flags):
             self._announce = True
 

@@ -15,9 +15,9 @@ from typing import Any, Final
 from crc32c import crc32c
 
 from lockstep.stream.arrival import MAX_STORED_EPOCH
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.identity import split_uuid
 from lockstep.stream.records import MAX_MEMBER, AckPolicy
-from lockstep.stream.told import Told
 
 _FIELDS: Final = {
     "uuid": str,
@@ -326,7 +326,7 @@ def note_known(record: ConfigRecord, committed_seq: int) -> ConfigRecord:
     return replace(record, known_seq=max(record.known_seq, committed_seq))
 
 
-def plan_lost(config: ConfigRecord, *, lost: Told, attempt: str) -> ConfigRecord:
+def plan_lost(config: ConfigRecord, *, lost: DeliveryMark, attempt: str) -> ConfigRecord:
     """Clients were told of what this reign's log lacks (seq 0: it is found again). The epoch stays."""
     return replace(config, lost_epoch=lost.epoch, lost_seq=lost.seq, attempt=attempt)
 

@@ -10,8 +10,8 @@ from lockstep.sequencer import events as ev
 from lockstep.sequencer.clock import LOOK_NS
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.ports import Beat, EngineBeat, GatewayBeat, Ports, SequencerBeat
+from lockstep.stream.delivery_mark import NOTHING_DELIVERED
 from lockstep.stream.messages import Ack, Submit
-from lockstep.stream.told import NOTHING_TOLD
 from lockstep.v1 import replication_pb2
 
 _BEATS_NS: Final = 2_000_000
@@ -112,14 +112,14 @@ class SequencerDriver:
         """Which life of it this is, and how far it has told clients. What it tells of this very reign is no news to its
         leader."""
         reign = self.machine.reign
-        told = beat.told
-        if told == self.machine.peers.told.get(beat.gateway, NOTHING_TOLD) or (
-            reign is not None and told.epoch >= reign.office_epoch
+        delivered = beat.delivered
+        if delivered == self.machine.peers.delivered.get(beat.gateway, NOTHING_DELIVERED) or (
+            reign is not None and delivered.epoch >= reign.office_epoch
         ):
-            told = NOTHING_TOLD
-        if beat.incarnation != self._incarnations.get(beat.gateway, 0) or told != NOTHING_TOLD:
+            delivered = NOTHING_DELIVERED
+        if beat.incarnation != self._incarnations.get(beat.gateway, 0) or delivered != NOTHING_DELIVERED:
             self._incarnations[beat.gateway] = beat.incarnation
-            self.step(ev.GatewaySaid(beat.gateway, beat.incarnation, told))
+            self.step(ev.GatewaySaid(beat.gateway, beat.incarnation, delivered))
 
     # ---- effects -------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ from enum import IntEnum, StrEnum
 
 from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.stream.batch import Batch
+from lockstep.stream.delivery_mark import NOTHING_DELIVERED, DeliveryMark
 from lockstep.stream.messages import Ack, Receipt, Stream, Submit
 from lockstep.stream.records import AckPolicy
-from lockstep.stream.told import NOTHING_TOLD, Told
 
 
 class Down(StrEnum):
@@ -130,7 +130,7 @@ class GatewaySaid:
 
     gateway: int
     incarnation: int
-    told: Told = NOTHING_TOLD
+    delivered: DeliveryMark = NOTHING_DELIVERED
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ class SequencerFigures:
             "lockstep_etcd_config_usable",
             "1: what etcd's config key holds can be built on; 0: it can't be read, is gone or another cluster's, and "
             "the last good record stays in force.",
-            not machine.hold.fault,
+            not machine.config_store.fault,
         )
         yield gauge(
             "lockstep_driver_up",

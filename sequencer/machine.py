@@ -9,8 +9,8 @@ from lockstep.sequencer import events as ev
 from lockstep.sequencer.candidacy import Backoff, Candidacy, Claim, Driver
 from lockstep.sequencer.clock import StampClock
 from lockstep.sequencer.config_record import note_known, plan_fence_result, plan_lost
+from lockstep.sequencer.config_store import ConfigStore, Purpose, Settled, StoreEvent, Verdict
 from lockstep.sequencer.events import Down, Effects, EpochCause, Event, FetchOrder, Level, OperatorAnswer, Outbox
-from lockstep.sequencer.hold import ConfigHold, Purpose, Settled, StoreEvent, Verdict
 from lockstep.sequencer.overrides import Overrides
 from lockstep.sequencer.patience import Patience
 from lockstep.sequencer.peers import Peers
@@ -20,7 +20,7 @@ from lockstep.sequencer.states import TRANSITIONS, Occasion, State
 from lockstep.sequencer.takeover import Diverged, Recovery, Takeover, missing_part
 from lockstep.stream.arrival import MAX_EPOCH
 from lockstep.stream.batch import Batch
-from lockstep.stream.told import Told
+from lockstep.stream.delivery_mark import DeliveryMark
 
 _POLL_NS = 5 * MS
 
@@ -33,8 +33,24 @@ class SequencerMachine:
     """One sequencer. See the module."""
 
     __slots__ = (
-        "_backoff", "_candidacy", "_claim", "_now_ns", "_out", "_overrides", "_settings", "_started_ns",
-        "clock", "driver", "hold", "ignored", "peers", "reign", "reigns", "state", "takeover", "why",
+        "_backoff",
+        "_candidacy",
+        "_claim",
+        "_now_ns",
+        "_out",
+        "_overrides",
+        "_settings",
+        "_started_ns",
+        "clock",
+        "config_store",
+        "driver",
+        "ignored",
+        "peers",
+        "reign",
+        "reigns",
+        "state",
+        "takeover",
+        "why",
     )  # fmt: skip
 
     def __init__(self, settings: Settings, now_ns: int, wall_ns: int) -> None:
@@ -51,7 +67,7 @@ class SequencerMachine:
         self.driver = Driver(settings)
         self.clock = StampClock(now_ns, wall_ns)
         self._candidacy = Candidacy(settings, self.peers, self.driver, now_ns)
-        self.hold = ConfigHold(settings.identity)
+        self.config_store = ConfigStore(settings.identity)
         self.state = State.CANDIDATE
         self.takeover: Takeover | None = None
         """Set exactly in FENCING, NARROWING and RECOVERING."""
@@ -87,7 +103,7 @@ class SequencerMachine:
     @property
     def epoch(self) -> int:
         """Epoch of the config as this sequencer knows it; 0: unknown."""
-        return 0 if self.hold.config is None else self.hold.config.epoch
+        return 0 if self.config_store.config is None else self.config_store.config.epoch
 
     def step(self, event: Event, now_ns: int) -> Effects:
         """Take one event in.
@@ -148,9 +164,9 @@ class SequencerMachine:
         """Do what the present state calls for; level-triggered, after every event."""
         self._overrides.expire(now_ns, self._out)
         anew = self._overrides.begin_anew(None if self.takeover is None else self.takeover.config)
-        if anew and self.hold.in_flight is None and self.state is not State.CANDIDATE:
+        if anew and self.config_store.in_flight is None and self.state is not State.CANDIDATE:
             self._step_down(Occasion.OVERRIDDEN, "an operator has decided otherwise", now_ns)
-            self.hold.not_before_ns = now_ns
+            self.config_store.not_before_ns = now_ns
         if self.state is State.CANDIDATE:
             self._consider(now_ns)
         elif self.state is State.FENCING:
@@ -163,25 +179,25 @@ class SequencerMachine:
     # Candidate -------------------------------------------------------------------------------------------------------
 
     def _consider(self, now_ns: int) -> None:
-        hold, overrides = self.hold, self._overrides
-        if hold.fault:
-            self.why = hold.fault
-        if not hold.may_propose(now_ns):
+        config_store, overrides = self.config_store, self._overrides
+        if config_store.fault:
+            self.why = config_store.fault
+        if not config_store.may_propose(now_ns):
             return
         if not self.driver.up:
             self.why = "this host's media driver is lost: start it"
             return
         claim = overrides.claim(now_ns)
         if claim is None:
-            claim = self._candidacy.reason(hold.config, now_ns, resume=overrides.resume is not None)
+            claim = self._candidacy.reason(config_store.config, now_ns, resume=overrides.resume is not None)
             self.why = self._candidacy.why
         if claim is None:
             return
         self._claim = claim
-        record = overrides.plan_claim(hold.config, self.peers.highest_promised, hold.next_attempt())
+        record = overrides.plan_claim(config_store.config, self.peers.highest_promised, config_store.next_attempt())
         self._enter(Occasion.CLAIMS, f"claiming epoch {record.epoch}")
         self._out.note("claiming the cluster", epoch=record.epoch, cause=claim.cause.name)
-        hold.propose(record, Purpose.TAKEOVER, now_ns, self._out)
+        config_store.propose(record, Purpose.TAKEOVER, now_ns, self._out)
 
     # Takeover --------------------------------------------------------------------------------------------------------
 
@@ -208,14 +224,15 @@ class SequencerMachine:
             self._recover(now_ns)
         elif config.paused and kept != config.in_sync:
             self.why = f"automatic failover is off: waiting for all of {config.in_sync}, only {kept} can go on"
-        elif self.hold.may_propose(now_ns):
+        elif self.config_store.may_propose(now_ns):
             self._narrow(takeover, kept, odd, now_ns)
 
     def _narrow(self, takeover: Takeover, kept: tuple[int, ...], odd: tuple[int, ...], now_ns: int) -> None:
         config = takeover.config
         known_seq = max(takeover.answers[engine].committed_seq for engine in kept)
         prefer = self.peers.patience.steadiest_first(kept, now_ns)
-        record = plan_fence_result(config, answered=kept, odd=odd, attempt=self.hold.next_attempt(), prefer=prefer)
+        attempt = self.config_store.next_attempt()
+        record = plan_fence_result(config, answered=kept, odd=odd, attempt=attempt, prefer=prefer)
         record = note_known(record, known_seq)
         self._enter(Occasion.SET_CHANGES, "removing engines that did not answer the fence")
         if kept != config.in_sync:
@@ -223,7 +240,7 @@ class SequencerMachine:
                 "in-sync engines did not answer the fence, or contradict the others: removing them", Level.WARNING,
                 kept=str(record.in_sync), epoch=record.epoch, odd=str(odd),
             )  # fmt: skip
-        self.hold.propose(record, Purpose.FENCE_RESULT, now_ns, self._out)
+        self.config_store.propose(record, Purpose.FENCE_RESULT, now_ns, self._out)
 
     def _recover(self, now_ns: int) -> None:
         takeover = self._takeover()
@@ -324,40 +341,41 @@ class SequencerMachine:
         self.peers.on_said(event)
         reign = self.reign
         if self.takeover is not None:
-            self.takeover.on_told(self.peers.told.values(), now_ns)
+            self.takeover.on_delivered(self.peers.delivered.values(), now_ns)
         elif reign is not None and isinstance(event, ev.GatewaySaid):
-            reign.on_told(event.told, self._out)
+            reign.on_delivered(event.delivered, self._out)
         if isinstance(event, ev.EnginePromised) and reign and (why := reign.refused_by(event.engine, event.epoch)):
             self._step_down(Occasion.PROMISED_MORE, why, now_ns)
 
-    def _on_operator(self, wish: ev.OperatorRequest, now_ns: int) -> None:
-        if self.reign is not None and not isinstance(wish, ev.ForceFailoverRequested):
-            self.reign.request(wish, now_ns, self._out)
+    def _on_operator(self, asked: ev.OperatorRequest, now_ns: int) -> None:
+        if self.reign is not None and not isinstance(asked, ev.ForceFailoverRequested):
+            self.reign.request(asked, now_ns, self._out)
             return
         reigning = self.reign is not None and not self.reign.why
-        refusal = self._overrides.take(wish, self.hold.config, self.peers, now_ns, reigning=reigning, why=self.why)
+        config = self.config_store.config
+        refusal = self._overrides.take(asked, config, self.peers, now_ns, reigning=reigning, why=self.why)
         if refusal:
-            self._out.answer(OperatorAnswer(wish.request, refusal))
+            self._out.answer(OperatorAnswer(asked.request, refusal))
 
     def _reconfigure(self, now_ns: int) -> None:
         reign = self.reign
         assert reign is not None, "a leader without a reign"
         # Without a driver it hears no ack, so what it would decide on is old; and it may be deposed any moment.
-        if self.hold.in_flight is not None or not self.driver.up:
+        if self.config_store.in_flight is not None or not self.driver.up:
             return
         reign.withdraw_failed_growth(now_ns, self._out)
-        if not self.hold.may_propose(now_ns):
+        if not self.config_store.may_propose(now_ns):
             return
-        if reign.lost != Told(reign.config.lost_epoch, reign.config.lost_seq):
-            record = plan_lost(reign.config, lost=reign.lost, attempt=self.hold.next_attempt())
-            self.hold.propose(record, Purpose.SETTING, now_ns, self._out)
+        if reign.lost != DeliveryMark(reign.config.lost_epoch, reign.config.lost_seq):
+            record = plan_lost(reign.config, lost=reign.lost, attempt=self.config_store.next_attempt())
+            self.config_store.propose(record, Purpose.SETTING, now_ns, self._out)
             return
-        proposal = reign.plan(self.hold.next_attempt(), now_ns, self._out)
+        proposal = reign.plan(self.config_store.next_attempt(), now_ns, self._out)
         if proposal is None:
             reign.announce_learner(now_ns, self._out)
             return
         record = note_known(proposal.record, reign.agreement.committed)
-        self.hold.propose(record, proposal.purpose, now_ns, self._out)
+        self.config_store.propose(record, proposal.purpose, now_ns, self._out)
 
     def _on_engine_down(self, event: ev.EngineDown, now_ns: int) -> None:
         engine, reason = event.engine, event.reason
@@ -377,11 +395,11 @@ class SequencerMachine:
     # The config ------------------------------------------------------------------------------------------------------
 
     def _on_store(self, event: StoreEvent, now_ns: int) -> None:
-        settled = self.hold.on_event(event, now_ns, self._out)
+        settled = self.config_store.on_event(event, now_ns, self._out)
         if settled is not None:
             self._on_settled(settled, now_ns)
         current = self._own_config()
-        seen = self.hold.config
+        seen = self.config_store.config
         if current is not None and seen is not None and seen.attempt != current:
             if self.reign is not None and seen.sequencer != self._settings.member:
                 self.peers.patience.on_deposed(now_ns)
@@ -390,7 +408,7 @@ class SequencerMachine:
         if seen is not None:
             crowded_ns = self._backoff.on_epoch(seen.epoch, now_ns)
             if crowded_ns and self.state is State.CANDIDATE:
-                self.hold.not_before_ns = max(self.hold.not_before_ns, now_ns + crowded_ns)
+                self.config_store.not_before_ns = max(self.config_store.not_before_ns, now_ns + crowded_ns)
 
     def _on_settled(self, settled: Settled, now_ns: int) -> None:
         won = settled.verdict is Verdict.WON
@@ -407,7 +425,7 @@ class SequencerMachine:
                 self._settings, settled.record, self._claim.cause,
                 started_ns=self._started_ns, since_ns=self._claim.since_ns, now_ns=now_ns,
             )  # fmt: skip
-            self.takeover.on_told(self.peers.told.values(), now_ns)
+            self.takeover.on_delivered(self.peers.delivered.values(), now_ns)
             self._overrides.claimed(settled.record)
         elif settled.purpose is Purpose.FENCE_RESULT and self.state is State.NARROWING:
             # Engines may have come or gone in the meantime, so the fence's outcome is looked at once more.
@@ -422,7 +440,7 @@ class SequencerMachine:
                 if settled.record.lost_seq:
                     self._step_down(Occasion.LOSS_FOUND, self.reign.why, now_ns)
             elif settled.purpose in (Purpose.SWITCH, Purpose.EVICT, Purpose.SETTING):
-                self.reign.refuse_wish("etcd did not take the change: try again", self._out)
+                self.reign.refuse_request("etcd did not take the change: try again", self._out)
 
     def _note_epoch(self, settled: Settled) -> None:
         config = settled.record
@@ -451,10 +469,10 @@ class SequencerMachine:
     def _step_down(self, occasion: Occasion, reason: str, now_ns: int) -> None:
         self._out.note("stepping down", Level.WARNING, why=reason, state=self.state.value)
         if self.reign is not None:
-            self.reign.refuse_wish("this sequencer no longer leads: ask the new leader", self._out)
+            self.reign.refuse_request("this sequencer no longer leads: ask the new leader", self._out)
         self._enter(occasion, reason)
         pause_ns = self._backoff.pause_ns(opened=self.reign is not None)
-        self.hold.not_before_ns = max(self.hold.not_before_ns, now_ns + pause_ns)
+        self.config_store.not_before_ns = max(self.config_store.not_before_ns, now_ns + pause_ns)
         self.takeover = None
         self.reign = None
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from lockstep.sequencer.agreement import Agreement
 from lockstep.sequencer.config_record import ConfigRecord, PlanRefused, plan_evict, plan_grow, plan_settled, plan_shrink
+from lockstep.sequencer.config_store import Purpose
 from lockstep.sequencer.events import EpochCause, MemberFenceRequested, OperatorRequest, SwitchPrimaryRequested
-from lockstep.sequencer.hold import Purpose
+from lockstep.sequencer.operator_requests import Proposal, concrete, plan_request
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.settings import MS, Settings
-from lockstep.sequencer.wishes import Proposal, concrete, plan_wish
 
 GROW_LAG = 4096
 """Commands that a learner may be behind when it is announced."""
@@ -34,15 +34,17 @@ class Growth:
 
 
 class Membership:
-    """Changes of one reign. At most one growth and one operator's wish are open."""
+    """Changes of one reign. At most one growth and one operator's request are open."""
 
-    __slots__ = ("_grow_not_before_ns", "_patience_ns", "_removed_slow", "doubted", "growth", "stalled_on", "wish")
+    __slots__ = (
+        "_grow_not_before_ns", "_patience_ns", "_removed_slow", "doubted", "growth", "open_request", "stalled_on",
+    )  # fmt: skip
 
     def __init__(self, settings: Settings, grow_not_before_ns: int) -> None:
         self._patience_ns = _STALL_PATIENCE * settings.timing.hang_ms * MS
         self._grow_not_before_ns = grow_not_before_ns
         self.growth: Growth | None = None
-        self.wish: OperatorRequest | None = None
+        self.open_request: OperatorRequest | None = None
         """What an operator has asked for and has not been answered."""
         self.stalled_on: tuple[int, ...] = ()
         """Lost in-sync engines that can't be removed: no other is left, or automatic failover is off."""
@@ -54,15 +56,15 @@ class Membership:
         """Engines whose ack a new command needs."""
         return config.in_sync if self.growth is None else (*config.in_sync, self.growth.member)
 
-    def request(self, wish: OperatorRequest, config: ConfigRecord, peers: Peers, now_ns: int) -> None:
-        """Take an operator's wish in.
+    def request(self, asked: OperatorRequest, config: ConfigRecord, peers: Peers, now_ns: int) -> None:
+        """Take an operator's request in.
 
         Raises:
             PlanRefused: it can't be done; the text says why.
         """
-        if self.wish is not None:
+        if self.open_request is not None:
             raise PlanRefused("another operator's command is under way: try again later")
-        self.wish = concrete(wish, config, peers, now_ns)
+        self.open_request = concrete(asked, config, peers, now_ns)
 
     def plan(
         self, config: ConfigRecord, peers: Peers, agreement: Agreement, attempt: str, now_ns: int
@@ -70,7 +72,7 @@ class Membership:
         """The change to write next, if any.
 
         Raises:
-            PlanRefused: the open wish can't be fulfilled any more.
+            PlanRefused: the open request can't be fulfilled any more.
         """
         if agreement.diverged and not config.paused:
             odd = tuple(member for member in agreement.odd(self.required(config)) if member in config.in_sync)
@@ -92,9 +94,9 @@ class Membership:
         if removable and given_up:
             prefer = (*peers.patience.steadiest_first(left, now_ns), *self.doubted)
             return self._plan_shrink(config, peers, agreement, given_up, prefer, attempt)
-        if self.wish is not None:
-            _check_left(self.wish, config, lost)
-            return plan_wish(self.wish, config, attempt)
+        if self.open_request is not None:
+            _check_left(self.open_request, config, lost)
+            return plan_request(self.open_request, config, attempt)
         growth = self.growth
         if growth is not None and agreement.confirmed.get(growth.member, 0) >= growth.seq and not agreement.diverged:
             return Proposal(plan_grow(config, member=growth.member, attempt=attempt), Purpose.GROW)
@@ -173,13 +175,13 @@ def grow_not_before_ns(peers: Peers, now_ns: int) -> int:
     return now_ns + 2 * peers.patience.extra_ns(now_ns)
 
 
-def _check_left(wish: OperatorRequest, config: ConfigRecord, lost: tuple[int, ...]) -> None:
-    """Who is to carry the cluster on after a wish must not be lost.
+def _check_left(asked: OperatorRequest, config: ConfigRecord, lost: tuple[int, ...]) -> None:
+    """Who is to carry the cluster on after a request must not be lost.
 
     Raises:
         PlanRefused: nobody that is left, or the one that is to lead, has been heard.
     """
-    match wish:
+    match asked:
         case MemberFenceRequested(_, member, True) if member in config.in_sync:
             if all(other in lost for other in config.in_sync if other != member):
                 raise PlanRefused(f"no other in-sync engine acknowledges: without engine {member} trading would stop")

@@ -22,7 +22,7 @@ from lockstep.v1 import cluster_pb2, common_pb2
 _TIMEOUT_S: Final = 12.0
 _HISTORY_TIMEOUT_S: Final = 3.0
 
-MakeWish = Callable[[int], ev.OperatorRequest]
+MakeRequest = Callable[[int], ev.OperatorRequest]
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class StatusAsked:
 class OperatorAsked:
     """A gRPC thread has an operator's order. `make` builds it around the number by which the answer is known."""
 
-    make: MakeWish
+    make: MakeRequest
     reply: "Future[ev.OperatorAnswer]"
 
 
@@ -50,7 +50,7 @@ def ask_status(inbox: Inbox) -> "Future[cluster_pb2.GetStatusReply]":
 def operations(inbox: Inbox, store: StoreLink) -> dict[str, Operation]:
     """Handlers by method name."""
 
-    def ask(make: MakeWish, context: Any) -> ev.OperatorAnswer:
+    def ask(make: MakeRequest, context: Any) -> ev.OperatorAnswer:
         asked = OperatorAsked(make, Future())
         inbox.put(asked)
         try:
@@ -65,7 +65,7 @@ def operations(inbox: Inbox, store: StoreLink) -> dict[str, Operation]:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, answer.refused)
         return answer
 
-    def done(make: MakeWish, context: Any) -> cluster_pb2.OperatorReply:
+    def done(make: MakeRequest, context: Any) -> cluster_pb2.OperatorReply:
         answer = ask(make, context)
         return cluster_pb2.OperatorReply(epoch=answer.epoch, seq=answer.seq)
 

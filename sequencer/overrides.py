@@ -23,9 +23,9 @@ from lockstep.sequencer.events import (
     OperatorRequest,
     Outbox,
 )
+from lockstep.sequencer.operator_requests import concrete
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.settings import MS, Settings
-from lockstep.sequencer.wishes import concrete
 
 _PATIENCE_NS = 10_000 * MS
 
@@ -47,7 +47,7 @@ class Overrides:
 
     def take(
         self,
-        wish: OperatorRequest,
+        asked: OperatorRequest,
         config: ConfigRecord | None,
         peers: Peers,
         now_ns: int,
@@ -60,19 +60,19 @@ class Overrides:
             return f"sequencer {self._member} does not lead ({why}): ask the one that does"
         if self.force is not None or self.resume is not None:
             return "another operator's command is under way: try again later"
-        if isinstance(wish, ForceFailoverRequested):
-            if wish.to not in peers.engines:
-                return f"this cluster has no engine {wish.to}; it has: {', '.join(map(str, peers.engines))}"
-            if not peers.engines[wish.to].up:
-                return f"engine {wish.to} does not answer: start it first"
+        if isinstance(asked, ForceFailoverRequested):
+            if asked.to not in peers.engines:
+                return f"this cluster has no engine {asked.to}; it has: {', '.join(map(str, peers.engines))}"
+            if not peers.engines[asked.to].up:
+                return f"engine {asked.to} does not answer: start it first"
             if reigning:
                 try:
-                    concrete(wish, config, peers, now_ns)
+                    concrete(asked, config, peers, now_ns)
                 except PlanRefused as error:
                     return str(error)
-            self.force = wish
-        elif isinstance(wish, FailoverModeRequested) and wish.automatic and self._stuck(config, peers):
-            self.resume = wish
+            self.force = asked
+        elif isinstance(asked, FailoverModeRequested) and asked.automatic and self._stuck(config, peers):
+            self.resume = asked
         else:
             return f"sequencer {self._member} does not lead ({why}): ask the one that does"
         self._give_up_ns = now_ns + _PATIENCE_NS

@@ -6,7 +6,7 @@ from lockstep.sequencer import events as ev
 from lockstep.sequencer.events import Down, EnginePromised, GatewaySaid
 from lockstep.sequencer.patience import Patience, Peer
 from lockstep.stream.arrival import MAX_EPOCH
-from lockstep.stream.told import Told
+from lockstep.stream.delivery_mark import DeliveryMark
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ Evidence = (
 class Peers:
     """All watched peers of a sequencer."""
 
-    __slots__ = ("engines", "gateways", "highest_promised", "patience", "sequencers", "told")
+    __slots__ = ("delivered", "engines", "gateways", "highest_promised", "patience", "sequencers")
 
     def __init__(self, engines: tuple[int, ...], sequencers: tuple[int, ...], now_ns: int, patience: Patience) -> None:
         self.patience = patience
@@ -67,7 +67,7 @@ class Peers:
         self.sequencers = {sequencer: PeerState(since_ns=now_ns) for sequencer in sequencers}
         self.gateways: dict[int, int] = {}
         """By gateway: the incarnation that it says itself; 0 or missing: it was not heard, or has ended."""
-        self.told: dict[int, Told] = {}
+        self.delivered: dict[int, DeliveryMark] = {}
         """By gateway: how far it says that clients were told; kept when it is gone."""
         self.highest_promised = 0
         """Highest epoch that any peer was heard to know: a new epoch is above it, even if etcd was wiped."""
@@ -122,8 +122,8 @@ class Peers:
         """What a process says of itself."""
         if isinstance(event, GatewaySaid):
             self.gateways[event.gateway] = event.incarnation
-            if event.told.seq:
-                self.told[event.gateway] = event.told
+            if event.delivered.seq:
+                self.delivered[event.gateway] = event.delivered
         else:
             self.hear(event.epoch)
 

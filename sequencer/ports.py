@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lockstep.sequencer import events as ev
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.messages import Ack, Receipt, Stream, Submit
-from lockstep.stream.told import Told
 from lockstep.v1 import replication_pb2
 
 
@@ -40,7 +40,7 @@ class GatewayBeat:
     gateway: int
     incarnation: int
     """0: its connection has ended."""
-    told: Told
+    delivered: DeliveryMark
 
 
 Beat = EngineBeat | SequencerBeat | GatewayBeat

@@ -8,6 +8,7 @@ from lockstep.sequencer.agreement import Agreement
 from lockstep.sequencer.backlog import Backlog
 from lockstep.sequencer.clock import StampClock
 from lockstep.sequencer.config_record import ConfigRecord, PlanRefused
+from lockstep.sequencer.config_store import Purpose
 from lockstep.sequencer.events import (
     EpochCause,
     EpochOpened,
@@ -17,20 +18,19 @@ from lockstep.sequencer.events import (
     Outbox,
     SwitchPrimaryRequested,
 )
-from lockstep.sequencer.hold import Purpose
 from lockstep.sequencer.intake import Intake
 from lockstep.sequencer.membership import Membership, grow_not_before_ns
+from lockstep.sequencer.operator_requests import Proposal, is_fulfilled
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.settings import MS, Settings
 from lockstep.sequencer.takeover import Recovery
 from lockstep.sequencer.window import Window, control_record
-from lockstep.sequencer.wishes import Proposal, is_fulfilled
 from lockstep.stream.arrival import MAX_EPOCH
 from lockstep.stream.batch import Batch
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.identity import split_uuid
 from lockstep.stream.messages import Ack, Stream, Submit
 from lockstep.stream.records import CommandKind, members_to_bits
-from lockstep.stream.told import Told
 
 # Sent again in one go at the most, in commands: 2 MiB, so that a link's queue always has room for it.
 _RESEND_BUDGET = 16_384
@@ -66,8 +66,8 @@ class Reign:
         self._clock = clock
         clock.lead(recovery.time_ns, now_ns)
         self._gateway_count = max(1, len(settings.gateways))
-        self._recovered = Told(recovery.tip_epoch, recovery.tip_seq)
-        self.lost = Told()
+        self._recovered = DeliveryMark(recovery.tip_epoch, recovery.tip_seq)
+        self.lost = DeliveryMark()
         """Clients were told of so much, and this reign was opened without it: it stamps nothing more and ends."""
         self.config = config
         self.office_epoch = config.epoch
@@ -204,12 +204,12 @@ class Reign:
         self.backlog.on_held(self.agreement.lowest(required), now_ns)
         return False
 
-    def on_told(self, told: Told, out: Outbox) -> None:
+    def on_delivered(self, delivered: DeliveryMark, out: Outbox) -> None:
         """A gateway has told clients so much. It may be heard only now of what an older log, put back, lacks."""
-        if not self.config.accepted_epoch <= told.epoch < self.office_epoch or told <= self.lost:
+        if not self.config.accepted_epoch <= delivered.epoch < self.office_epoch or delivered <= self.lost:
             return
-        if self._recovered.seq and told.misses(self._recovered.epoch, self._recovered.seq):
-            self.lost = told
+        if self._recovered.seq and delivered.misses(self._recovered.epoch, self._recovered.seq):
+            self.lost = delivered
             out.note("this reign lacks what clients were told", Level.ERROR, why=self.why)
 
     def refused_by(self, engine: int, promised: int) -> str:
@@ -228,17 +228,17 @@ class Reign:
             self._send(self.window.heartbeat(self.agreement.committed), now_ns, out)
         self._receipts(now_ns, out)
 
-    def request(self, wish: OperatorRequest, now_ns: int, out: Outbox) -> None:
-        """Take an operator's wish in; it is answered now or when it has come true."""
+    def request(self, asked: OperatorRequest, now_ns: int, out: Outbox) -> None:
+        """Take an operator's request in; it is answered now or when it has come true."""
         # Who asks for a switch expects that something changes, and is told if it can't.
-        fulfilled = not isinstance(wish, SwitchPrimaryRequested) and is_fulfilled(wish, self.config)
-        if fulfilled and self.membership.wish is None:
-            out.answer(OperatorAnswer(wish.request, primary=self.config.primary, epoch=self.window.epoch))
+        fulfilled = not isinstance(asked, SwitchPrimaryRequested) and is_fulfilled(asked, self.config)
+        if fulfilled and self.membership.open_request is None:
+            out.answer(OperatorAnswer(asked.request, primary=self.config.primary, epoch=self.window.epoch))
             return
         try:
-            self.membership.request(wish, self.config, self._peers, now_ns)
+            self.membership.request(asked, self.config, self._peers, now_ns)
         except PlanRefused as error:
-            out.answer(OperatorAnswer(wish.request, str(error)))
+            out.answer(OperatorAnswer(asked.request, str(error)))
 
     def withdraw_failed_growth(self, now_ns: int, out: Outbox) -> None:
         """Take a learner that died, or does not follow, out of the stream again. Only while no swap is under way."""
@@ -257,7 +257,7 @@ class Reign:
         try:
             proposal = self.membership.plan(self.config, self._peers, self.agreement, attempt, now_ns)
         except PlanRefused as error:
-            self.refuse_wish(str(error), out)
+            self.refuse_request(str(error), out)
             return None
         if self.membership.stalled_on and not before:
             out.note("stalled", Level.ERROR, why=self.why)
@@ -320,19 +320,19 @@ class Reign:
             gap_ns = now_ns - proposed.since_ns if proposed.since_ns else 0
             self.begin_epoch(proposed.cause, now_ns, out, gap_ns=gap_ns)
         self.agreement.commit(self.required)
-        self._answer_wish(0 if record.epoch == before.epoch else self.window.tip, out)
+        self._answer_request(0 if record.epoch == before.epoch else self.window.tip, out)
 
-    def refuse_wish(self, why: str, out: Outbox) -> None:
-        """The open wish can't be fulfilled now."""
-        if self.membership.wish is not None:
-            out.answer(OperatorAnswer(self.membership.wish.request, why))
-            self.membership.wish = None
+    def refuse_request(self, why: str, out: Outbox) -> None:
+        """The open request can't be fulfilled now."""
+        if self.membership.open_request is not None:
+            out.answer(OperatorAnswer(self.membership.open_request.request, why))
+            self.membership.open_request = None
 
-    def _answer_wish(self, seq: int, out: Outbox) -> None:
-        wish = self.membership.wish
-        if wish is not None and is_fulfilled(wish, self.config):
-            self.membership.wish = None
-            out.answer(OperatorAnswer(wish.request, primary=self.config.primary, epoch=self.window.epoch, seq=seq))
+    def _answer_request(self, seq: int, out: Outbox) -> None:
+        asked = self.membership.open_request
+        if asked is not None and is_fulfilled(asked, self.config):
+            self.membership.open_request = None
+            out.answer(OperatorAnswer(asked.request, primary=self.config.primary, epoch=self.window.epoch, seq=seq))
 
     def _protect(self) -> None:
         self.window.needed_after = self.agreement.lowest(self.required)

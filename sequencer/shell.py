@@ -28,8 +28,8 @@ from lockstep.sequencer.status import fill_status, role_of
 from lockstep.sequencer.store_link import Inbox, StoreLink
 from lockstep.stream.arrival import decode_from
 from lockstep.stream.batch import LayoutError
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.messages import Ack, Message, Receipt, Stream, Submit, encode
-from lockstep.stream.told import Told
 from lockstep.v1 import cluster_pb2, replication_pb2
 
 _FRAGMENTS_PER_POLL: Final = 64
@@ -124,7 +124,7 @@ class SequencerShell(Ports):
         return work
 
     def _announce(self) -> None:
-        machine, config = self._machine, self._machine.hold.config
+        machine, config = self._machine, self._machine.config_store.config
         accepted = 0 if config is None else config.accepted_epoch
         flags = MUTE_FLAG if machine.mute else 0
         self._wires.watch_server.set_status(role_of(machine), machine.epoch, flags=flags, accepted_epoch=accepted)
@@ -193,7 +193,7 @@ class SequencerShell(Ports):
             elif kind is ProcessKind.SEQUENCER:
                 yield SequencerBeat(member, bool(status.flags & MUTE_FLAG))
             elif watched.up:
-                yield GatewayBeat(member, status.incarnation, _told_of(status))
+                yield GatewayBeat(member, status.incarnation, _delivery_mark(status))
 
     def send_stream(self, engines: tuple[int, ...], frame: Stream) -> None:
         """See `Ports`."""
@@ -309,7 +309,7 @@ def _event_of(kind: ProcessKind, member: int, event: watch.PeerEvent) -> ev.Even
     """What a liveness link says, as the machine is told it."""
     if isinstance(event, watch.PeerUp):
         if kind is ProcessKind.GATEWAY:
-            return ev.GatewaySaid(member, event.incarnation, _told_of(event.status))
+            return ev.GatewaySaid(member, event.incarnation, _delivery_mark(event.status))
         up = ev.EngineUp if kind is ProcessKind.ENGINE else ev.SequencerUp
         return up(member, event.status.epoch)
     if kind is ProcessKind.GATEWAY:
@@ -320,5 +320,5 @@ def _event_of(kind: ProcessKind, member: int, event: watch.PeerEvent) -> ev.Even
     return down(member, reason)
 
 
-def _told_of(status: watch.PeerStatus) -> Told:
-    return Told(status.told_epoch, status.told_seq)
+def _delivery_mark(status: watch.PeerStatus) -> DeliveryMark:
+    return DeliveryMark(status.delivered_epoch, status.delivered_seq)

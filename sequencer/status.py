@@ -5,9 +5,9 @@ from typing import Final
 
 from lockstep.sequencer.events import EpochOpened
 from lockstep.sequencer.machine import SequencerMachine
+from lockstep.sequencer.operator_requests import why_not_eligible
 from lockstep.sequencer.reign import Reign
 from lockstep.sequencer.states import State
-from lockstep.sequencer.wishes import why_not_eligible
 from lockstep.v1 import cluster_pb2
 
 ROLES: Final = {
@@ -37,7 +37,7 @@ def fill_status(
     if machine.reign is not None:
         time.last_ns = stamped_ns
         time.next_ns = max(stamped_ns, clock.at(now_ns))
-    config, reign = machine.hold.config, machine.reign
+    config, reign = machine.config_store.config, machine.reign
     if config is not None:
         reply.primary = config.primary
         reply.in_sync.extend(config.in_sync)
@@ -67,7 +67,7 @@ def fill_status(
 
 def _why_no_failover(machine: SequencerMachine, *, etcd_reachable: bool) -> str:
     """Changes of the config need an etcd that answers and is the one of before. (Switched off is another matter.)"""
-    return machine.hold.fault or ("" if etcd_reachable else "etcd unreachable")
+    return machine.config_store.fault or ("" if etcd_reachable else "etcd unreachable")
 
 
 def _views(machine: SequencerMachine, reign: Reign) -> Iterable[cluster_pb2.EngineView]:

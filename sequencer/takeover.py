@@ -19,7 +19,7 @@ from lockstep.sequencer.events import EpochCause, FenceAnswered, FenceFailed, Fe
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.settings import MS, Settings
 from lockstep.stream.batch import Batch
-from lockstep.stream.told import Told
+from lockstep.stream.delivery_mark import DeliveryMark
 
 _RETRY_NS = 20 * MS
 # After a restart of everything the engines come one by one: those never reached yet get this long from our own start.
@@ -61,8 +61,22 @@ class Takeover:
     """One attempt to open a reign under `config`, which this sequencer has written."""
 
     __slots__ = (
-        "_due_ns", "_first_answer_ns", "_outstanding", "_settings", "_started_ns", "_told", "answers", "blank", "cause",
-        "config", "fence_done_ns", "fetch_due_ns", "fetch_failures", "fetching", "since_ns", "won_ns",
+        "_delivered",
+        "_due_ns",
+        "_first_answer_ns",
+        "_outstanding",
+        "_settings",
+        "_started_ns",
+        "answers",
+        "blank",
+        "cause",
+        "config",
+        "fence_done_ns",
+        "fetch_due_ns",
+        "fetch_failures",
+        "fetching",
+        "since_ns",
+        "won_ns",
     )  # fmt: skip
 
     def __init__(
@@ -90,7 +104,7 @@ class Takeover:
         self._outstanding: dict[int, int] = {}  # engine -> when it was asked
         self._due_ns = dict.fromkeys(config.in_sync, now_ns)  # engine -> when to ask (again)
         self._first_answer_ns: int | None = None
-        self._told: tuple[Told, ...] = ()
+        self._delivered: tuple[DeliveryMark, ...] = ()
         self.fetching = False
         self.fetch_due_ns = now_ns
         self.fetch_failures = 0
@@ -119,9 +133,9 @@ class Takeover:
         if self._first_answer_ns is None:
             self._first_answer_ns = now_ns
 
-    def on_told(self, told: Iterable[Told], now_ns: int) -> None:
+    def on_delivered(self, delivered: Iterable[DeliveryMark], now_ns: int) -> None:
         """Gateways have told clients so much: a log that ends before lacks some of it."""
-        self._told = tuple(told)
+        self._delivered = tuple(delivered)
         for engine, answer in list(self.answers.items()):
             if self._lacks(answer) is not None:
                 self.blank[engine] = self.answers.pop(engine)
@@ -137,14 +151,14 @@ class Takeover:
             return f"seq {config.known_seq} was committed"
         if config.founding or config.data_loss:
             return None
-        lost = Told(config.lost_epoch, config.lost_seq)
+        lost = DeliveryMark(config.lost_epoch, config.lost_seq)
         if lost.seq and (answer.tip_epoch > lost.epoch or answer.tip_seq < lost.seq):
             return f"clients were told of commands up to {lost}, which it lacks"
         # Of an epoch that never was a gateway can't have told anything.
-        claims = [told for told in self._told if config.accepted_epoch <= told.epoch < config.epoch]
-        for told in claims:
-            if told.misses(answer.tip_epoch, answer.tip_seq):
-                return f"clients were told of commands up to {told}"
+        claims = [delivered for delivered in self._delivered if config.accepted_epoch <= delivered.epoch < config.epoch]
+        for delivered in claims:
+            if delivered.misses(answer.tip_epoch, answer.tip_seq):
+                return f"clients were told of commands up to {delivered}"
         return None
 
     def on_failed(self, event: FenceFailed, now_ns: int) -> None:

@@ -28,9 +28,9 @@ from lockstep.replica.mend import finish, is_mendable
 from lockstep.replica.rescue import PeerSays
 from lockstep.replica.rocks import JournalDamaged
 from lockstep.runtime import config
+from lockstep.runtime.delivery_mark_file import delivery_mark_path, read_delivery_mark
 from lockstep.runtime.faults import disk_text
 from lockstep.runtime.process import EnvironmentFault
-from lockstep.runtime.told_mark import read_told, told_path
 from lockstep.runtime.topology import Topology
 from lockstep.sequencer.config_record import ConfigRecord, config_key, encode_config
 from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore, StoreError
@@ -88,11 +88,11 @@ def examine(data_dir: Path, *, engines: int) -> Found | None:
     epoch = max(*promised, 1, *(journal.tip_epoch for journal in known.values()))
     everybody = tuple(range(1, engines + 1))
     uuid = next(iter(uuids))
-    seq = max(known[longest].tip_seq, _told_beyond(data_dir, uuid, known[longest]))
+    seq = max(known[longest].tip_seq, _delivered_beyond(data_dir, uuid, known[longest]))
     return Found(uuid, epoch, longest, everybody, seq)
 
 
-def _told_beyond(data_dir: Path, uuid: str, longest: JournalSummary) -> int:
+def _delivered_beyond(data_dir: Path, uuid: str, longest: JournalSummary) -> int:
     """Last seq that a gateway told its clients of and that the longest journal lacks; 0: there is none.
 
     Raises:
@@ -101,11 +101,11 @@ def _told_beyond(data_dir: Path, uuid: str, longest: JournalSummary) -> int:
     beyond = 0
     for directory in data_dir.glob("gateway-*"):
         try:
-            cluster, told = read_told(directory)
+            cluster, delivered = read_delivery_mark(directory)
         except OSError as error:
-            raise EnvironmentFault(disk_text("read", told_path(directory), error)) from error
-        if cluster == uuid and told.misses(longest.tip_epoch, longest.tip_seq):
-            beyond = max(beyond, told.seq)
+            raise EnvironmentFault(disk_text("read", delivery_mark_path(directory), error)) from error
+        if cluster == uuid and delivered.misses(longest.tip_epoch, longest.tip_seq):
+            beyond = max(beyond, delivered.seq)
     return beyond
 
 

@@ -119,23 +119,23 @@ def read_history(topology: Topology, view: ClusterView, from_epoch: int) -> tupl
     Raises:
         EnvironmentFault: no process can tell.
     """
-    recorded, told = _recorded(view, from_epoch)
+    recorded, reported = _recorded(view, from_epoch)
     engines = sorted((e for e in view.engines if e.up), key=lambda e: (not e.in_sync, -e.epoch, -e.seq))
     for engine in engines:
         try:
             return join(_journaled(engine.address, from_epoch), recorded)
         except grpc.RpcError as error:
-            told.append(f"{engine.name}: {rpc_text(error)}")
+            reported.append(f"{engine.name}: {rpc_text(error)}")
     if recorded:
         return join((), recorded)
     raise EnvironmentFault(
-        f"nobody tells the history of cluster {topology.name}: {'; '.join(told) or 'no process answers'}; of a stopped "
-        "cluster, `lockstep cluster journal dump DIR` shows the epochs"
+        f"nobody tells the history of cluster {topology.name}: {'; '.join(reported) or 'no process answers'}; of a "
+        "stopped cluster, `lockstep cluster journal dump DIR` shows the epochs"
     )
 
 
 def _recorded(view: ClusterView, from_epoch: int) -> tuple[tuple[EpochBegun, ...], list[str]]:
-    told = []
+    reported = []
     leader_first = sorted(view.sequencers, key=lambda sequencer: sequencer[0] != view.leader)
     for member, address, up in leader_first:
         if not up:
@@ -143,10 +143,10 @@ def _recorded(view: ClusterView, from_epoch: int) -> tuple[tuple[EpochBegun, ...
         try:
             reply = ask(address, "GetHistory", cluster_pb2.GetHistoryRequest(from_epoch=from_epoch))
         except grpc.RpcError as error:
-            told.append(f"sequencer-{member}: {rpc_text(error)}")
+            reported.append(f"sequencer-{member}: {rpc_text(error)}")
             continue
-        return tuple(from_entry(entry) for entry in reply.entries), told
-    return (), told
+        return tuple(from_entry(entry) for entry in reply.entries), reported
+    return (), reported
 
 
 def _journaled(address: str, from_epoch: int) -> list[EpochBegun]:

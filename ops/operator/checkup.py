@@ -184,10 +184,10 @@ def _etcd_version(row: MemberStatus) -> Finding:
     return Finding("etcd", row.endpoint, Grade.OK, text)
 
 
-def judge_identity(stored: str, told: Iterable[tuple[str, str]]) -> tuple[Finding, ...]:
-    """Whether all processes are of the cluster that etcd holds. `told`: (process, cluster uuid) of each that knows."""
+def judge_identity(stored: str, reported: Iterable[tuple[str, str]]) -> tuple[Finding, ...]:
+    """Whether all processes are of etcd's cluster. `reported`: (process, cluster uuid) of each that knows."""
     found = []
-    for name, uuid in told:
+    for name, uuid in reported:
         if stored and uuid and uuid != stored:
             found.append(
                 Finding(
@@ -327,9 +327,9 @@ def _judge_stamped(facts: ClockFacts) -> Finding | None:
     return Finding("clocks", "stamped time", Grade.FAULT, text, remedy)
 
 
-def _apart(told_ns: int, asked_ns: int, answered_ns: int) -> int:
+def _apart(answered_with_ns: int, asked_ns: int, answered_ns: int) -> int:
     """How far a time that was told between two moments is ahead of the later one, or (negative) behind the earlier."""
-    return max(0, told_ns - answered_ns) or min(0, told_ns - asked_ns)
+    return max(0, answered_with_ns - answered_ns) or min(0, answered_with_ns - asked_ns)
 
 
 def _beside(apart_ns: int) -> str:

@@ -159,5 +159,5 @@ def _outcome(left: DiffSource, right: DiffSource, ours: Batch, theirs: Batch, on
 
 def _story(batch: Batch, seq: int, events: Events) -> str:
     command = describe_command(batch.records[seq - batch.first_seq])
-    told = "; ".join(describe_event(event) for event in np.atleast_1d(events)) or "no events"
-    return f"{command} => {told}"
+    reported = "; ".join(describe_event(event) for event in np.atleast_1d(events)) or "no events"
+    return f"{command} => {reported}"

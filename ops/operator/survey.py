@@ -64,8 +64,8 @@ def survey(topology: Topology, status: ClusterStatus) -> tuple[Finding, ...]:
     if stored.record is None and not fault:
         fault = f"etcd holds no config of cluster {topology.name!r}: its name may be wrong, or etcd was wiped"
     findings = [*judge_roles(view), *judge_stored(view), *judge_etcd(stored.members, fault)]
-    told = [(row.name, row.reply.cluster_uuid) for row in status.members if row.reply is not None]
-    findings += judge_identity(stored.record.uuid if stored.record is not None else "", told)
+    reported = [(row.name, row.reply.cluster_uuid) for row in status.members if row.reply is not None]
+    findings += judge_identity(stored.record.uuid if stored.record is not None else "", reported)
     findings += judge_driver(_driver(topology))
     findings += judge_clock(_clock(topology, status))
     findings += [judge_disk(_disk(member)) for member in _here(topology) if member.kind is not ProcessKind.SEQUENCER]

@@ -213,12 +213,12 @@ def _answer(
     seen: EngineSeen,
     role: str,
     reply: cluster_pb2.GetStatusReply,
-    told: cluster_pb2.EngineView | None,
+    reported: cluster_pb2.EngineView | None,
     digests: dict[tuple[int, int], bytes],
     seq: int,
 ) -> EngineSeen:
     # Of a learner the leader only says that it was not compared yet.
-    leader_agrees = told is None or told.digest_equal or not (seen.in_sync and told.acked_seq)
+    leader_agrees = reported is None or reported.digest_equal or not (seen.in_sync and reported.acked_seq)
     return replace(
         seen,
         up=True,
@@ -233,7 +233,7 @@ def _answer(
         why=reply.why,
         lag=max(0, seq - reply.seq),
         digest_equal=leader_agrees and _digest_equal(reply, seen.member, digests),
-        leader_objects=told.why_not_eligible if told is not None else "",
+        leader_objects=reported.why_not_eligible if reported is not None else "",
     )
 
 

@@ -36,16 +36,16 @@ def test_loops_end_when_the_soak_fails() -> None:
 
 
 def test_every_process_that_is_stopped_goes_on_again() -> None:
-    told: list[tuple[str, Any]] = []
+    reported: list[tuple[str, Any]] = []
     members = {"sequencers": (SimpleNamespace(name="sequencer-1"),), "engines": (SimpleNamespace(name="engine-1"),)}
     cluster: Any = SimpleNamespace(
-        topology=SimpleNamespace(**members), signal=lambda name, sig: told.append((name, sig))
+        topology=SimpleNamespace(**members), signal=lambda name, sig: reported.append((name, sig))
     )
     with stops(cluster, 6000):
         time.sleep(0.3)
-    assert told
-    assert [sig for _, sig in told] == [signal.SIGSTOP, signal.SIGCONT] * (len(told) // 2)
-    assert all(told[i][0] == told[i + 1][0] for i in range(0, len(told), 2))
+    assert reported
+    assert [sig for _, sig in reported] == [signal.SIGSTOP, signal.SIGCONT] * (len(reported) // 2)
+    assert all(reported[i][0] == reported[i + 1][0] for i in range(0, len(reported), 2))
 
 
 def test_result_says_what_it_leaves_out() -> None:

@@ -161,10 +161,10 @@ def test_auctions_expiry_hidden_trailing_protection_and_mass_cancel_do_what_the_
     assert [row["side"] for row in traded] == ["B", "B"]
     assert abs(int(traded[0]["time_ns"]) - time.time_ns()) < 120 * 1_000_000_000
     with reports.open() as file:
-        told = list(csv.DictReader(file))
-    canceled = [int(row["client_order_id"]) for row in told if row["reason"] == "MASS_CANCEL"]
+        reported = list(csv.DictReader(file))
+    canceled = [int(row["client_order_id"]) for row in reported if row["reason"] == "MASS_CANCEL"]
     assert canceled == [3, 9, 5, 10]
-    assert {row["kind"] for row in told} >= {
+    assert {row["kind"] for row in reported} >= {
         "PHASE_CHANGED",
         "ACCEPTED",
         "TRADE",
@@ -172,4 +172,4 @@ def test_auctions_expiry_hidden_trailing_protection_and_mass_cancel_do_what_the_
         "MASS_CANCELED",
         "REJECTED",
     }
-    assert {row["side"] for row in told} <= {"", "B", "S"}
+    assert {row["side"] for row in reported} <= {"", "B", "S"}

@@ -139,8 +139,8 @@ class FakeGateway(
         if self.turn_away:
             self.turned_away_at.append(asyncio.get_running_loop().time())
             code = str(int(common_pb2.CODE_BUSY))
-            told = (("lockstep-code", code), ("lockstep-retry-after-ms", str(self.turn_away.pop(0))))
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "BUSY: too many at once", told)
+            reported = (("lockstep-code", code), ("lockstep-retry-after-ms", str(self.turn_away.pop(0))))
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "BUSY: too many at once", reported)
         self.hellos.append(hello)
         self.metadata.append(dict(context.invocation_metadata()))
         out: asyncio.Queue[orders_pb2.SessionResponse | None] = asyncio.Queue()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lockstep.client_log import ROW, ClientLog, ClientLogFault, ClientLogReader, Resumed, Sent, Told
+from lockstep.client_log import ROW, ClientLog, ClientLogFault, ClientLogReader, Reported, Resumed, Sent
 from lockstep.columns import CommandColumns
 from lockstep.session_events import Checkpoint, Parcel, ReportId
 
@@ -14,7 +14,7 @@ SESSION = (3 << 32) + 1
 
 
 class Batch:
-    """What `told` reads of report columns."""
+    """What `reported` reads of report columns."""
 
     def __init__(self, *seqs, kind=1):
         for name in ROW.names or ():
@@ -40,26 +40,26 @@ def parcel(first_no, count):
 def written(tmp_path):
     with ClientLog(tmp_path, Checkpoint(SESSION), resumed=False) as log:
         log.sent((parcel(1, 3), parcel(4, 1)))
-        log.told(batch(10, 11))
+        log.reported(batch(10, 11))
     return log.path
 
 
 def test_what_was_written_is_read_in_order(written) -> None:
     reader = ClientLogReader(written)
-    first, second, told = reader.blocks()
+    first, second, reported = reader.blocks()
     assert reader.session_id == SESSION
     assert [(block.first_no, block.count) for block in (first, second) if isinstance(block, Sent)] == [(1, 3), (4, 1)]
-    assert isinstance(told, Told)
-    assert told.rows["seq"].tolist() == [10, 11]
-    assert told.rows["quantity_lots"].tolist() == [5, 6]
+    assert isinstance(reported, Reported)
+    assert reported.rows["seq"].tolist() == [10, 11]
+    assert reported.rows["quantity_lots"].tolist() == [5, 6]
 
 
 def test_fields_of_orders_are_left_out_of_other_reports(tmp_path) -> None:
     with ClientLog(tmp_path, Checkpoint(SESSION), resumed=False) as log:
-        log.told(batch(10, kind=66))
-    (told,) = ClientLogReader(log.path).blocks()
-    assert isinstance(told, Told)
-    assert told.rows["quantity_lots"].tolist() == [0]
+        log.reported(batch(10, kind=66))
+    (reported,) = ClientLogReader(log.path).blocks()
+    assert isinstance(reported, Reported)
+    assert reported.rows["quantity_lots"].tolist() == [0]
 
 
 def test_reader_goes_on_where_it_ended(written) -> None:
@@ -79,8 +79,8 @@ def test_block_that_was_cut_short_is_left_out_and_written_over(written) -> None:
     written.write_bytes(raw[:-5])
     assert len(list(ClientLogReader(written).blocks())) == 2
     with ClientLog(written.parent, Checkpoint(SESSION), resumed=True) as log:
-        log.told(batch(10))
-    assert [type(block) for block in ClientLogReader(written).blocks()] == [Sent, Sent, Resumed, Told]
+        log.reported(batch(10))
+    assert [type(block) for block in ClientLogReader(written).blocks()] == [Sent, Sent, Resumed, Reported]
 
 
 def test_damaged_block_is_named(written) -> None:

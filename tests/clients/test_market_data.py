@@ -190,8 +190,8 @@ def test_trades_told_again_after_a_break_are_handed_out_once() -> None:
     for message in (tape(4), trade(5, 1, 4), trade(6, 0, 5)):
         machine.on_update(message)
     machine.on_subscribed()
-    told = [machine.on_update(message) for message in (tape(4), trade(5, 1, 4), trade(6, 0, 5), trade(6, 1, 6))]
-    assert [(row.seq, row.index) for row in told if isinstance(row, PublicTrade)] == [(6, 1)]
+    reported = [machine.on_update(message) for message in (tape(4), trade(5, 1, 4), trade(6, 0, 5), trade(6, 1, 6))]
+    assert [(row.seq, row.index) for row in reported if isinstance(row, PublicTrade)] == [(6, 1)]
 
 
 def test_what_cannot_be_had_is_handed_out_in_its_place() -> None:
@@ -338,15 +338,15 @@ def test_both_clients_say_that_trades_were_missed_where_they_are_missing(
         gateway.market_scripts = script()
         async with AsyncClient(gateway.address) as client:
             subscription = await client.subscribe(["ACME"], feeds=[Feed.TRADES])
-            told = [await subscription.next(5) for _ in range(3)]
-            assert [type(each) for each in told] == [PublicTrade, TradesMissed, PublicTrade]
-            assert told[1] == TradesMissed(7, 5, 1, 8, 1)
+            reported = [await subscription.next(5) for _ in range(3)]
+            assert [type(each) for each in reported] == [PublicTrade, TradesMissed, PublicTrade]
+            assert reported[1] == TradesMissed(7, 5, 1, 8, 1)
             assert subscription.trades_missed == 1
 
         def blocking() -> None:
             with Client(gateway.address) as client:
                 subscription = client.subscribe(["ACME"], feeds=[Feed.TRADES])
-                assert [subscription.next(5) for _ in range(3)] == told
+                assert [subscription.next(5) for _ in range(3)] == reported
                 assert (subscription.trades_missed, subscription.resubscriptions) == (1, 1)
                 assert "gateway goes away" in subscription.last_break
 

@@ -61,7 +61,7 @@ def test_call_that_waits_inside_a_callback_raises_and_says_what_to_do(
         feed = client.subscribe([7], feeds=[Feed.L1])
         opened: list[Any] = []
 
-        def callback(_told: object) -> None:
+        def callback(_reported: object) -> None:
             if said.empty():
                 try:
                     WAITING_CALLS[name](client, opened[0], feed)
@@ -121,23 +121,23 @@ def test_awaited_handle_is_what_asyncio_code_is_told_to_use_instead_of_result(ru
     run_with_gateways(body)
 
 
-async def _coroutine(_told: object) -> None: ...
+async def _coroutine(_reported: object) -> None: ...
 
 
 class _Awaited:
-    async def __call__(self, _told: object) -> None: ...
+    async def __call__(self, _reported: object) -> None: ...
 
-    async def method(self, _told: object) -> None: ...
+    async def method(self, _reported: object) -> None: ...
 
     @staticmethod
-    async def static(_told: object) -> None: ...
+    async def static(_reported: object) -> None: ...
 
 
-async def _generator(_told: object) -> Any:
+async def _generator(_reported: object) -> Any:
     yield 1
 
 
-def _plain_generator(_told: object) -> Any:
+def _plain_generator(_reported: object) -> Any:
     yield 1
 
 
@@ -185,7 +185,7 @@ def test_coroutine_that_only_shows_when_the_callback_returns_it_ends_the_session
     gateway_thread: Any, kind: str
 ) -> None:
     for made, what in ((_coroutine, "coroutine"), (_plain_generator, "generator")):
-        callbacks: dict[str, Any] = {kind: lambda told, made=made: made(told)}
+        callbacks: dict[str, Any] = {kind: lambda reported, made=made: made(reported)}
         with Client(gateway_thread.address) as client:
             session = client.session(**callbacks)
             with pytest.raises(SessionEnded, match=f"returned a {what}"):
@@ -194,10 +194,10 @@ def test_coroutine_that_only_shows_when_the_callback_returns_it_ends_the_session
 
 def test_callback_that_returns_a_task_it_started_itself_is_left_alone(run_with_gateways: Run) -> None:
     async def body(gateway: Any) -> None:
-        told: list[Report] = []
+        reported: list[Report] = []
 
         async def keep(report: Report) -> None:
-            told.append(report)
+            reported.append(report)
 
         async with AsyncClient(gateway.address) as client:
             callbacks: dict[str, Any] = {"on_report": lambda report: asyncio.ensure_future(keep(report))}
@@ -205,7 +205,7 @@ def test_callback_that_returns_a_task_it_started_itself_is_left_alone(run_with_g
             await (await order(session))
             await session.close()
         await asyncio.sleep(0)
-        assert [report.session_no for report in told] == [1]
+        assert [report.session_no for report in reported] == [1]
 
     run_with_gateways(body)
 

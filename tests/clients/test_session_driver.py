@@ -61,8 +61,8 @@ class Written(Ports):
     def log_sent(self, parcels: tuple[Parcel, ...]) -> None:
         self.calls.append(("log_sent", parcels))
 
-    def log_told(self, batch: ReportColumns) -> None:
-        self.calls.append(("log_told", batch))
+    def log_reported(self, batch: ReportColumns) -> None:
+        self.calls.append(("log_reported", batch))
 
     def on_failed(self, failure: Failure) -> None:
         self.calls.append(("on_failed", failure))
@@ -131,7 +131,7 @@ def test_what_is_sent_and_handed_out_is_written_down_before() -> None:
     driver.on_time()
     assert ports.names() == ["arm_soon", "log_sent", "send", "stepped"]
     driver.on_message(1, accepted(3, 1))
-    assert ports.names() == ["log_told", "deliver", "answered"]
+    assert ports.names() == ["log_reported", "deliver", "answered"]
 
 
 def test_number_is_told_before_the_timer_is_asked_for_and_only_an_earlier_deadline_asks() -> None:
@@ -194,8 +194,8 @@ def test_gateway_that_does_not_say_how_much_was_executed_says_nothing_against_a_
 ) -> None:
     driver, _ = new(Checkpoint(77, next_no=5), taken_up=True)
     driver.on_message(1, welcome(follows=True))
-    told = orders_pb2.NextNumber(next_no=5, executed_no=executed_no)
-    driver.on_message(1, orders_pb2.SessionResponse(next_number=told).SerializeToString())
+    reported = orders_pb2.NextNumber(next_no=5, executed_no=executed_no)
+    driver.on_message(1, orders_pb2.SessionResponse(next_number=reported).SerializeToString())
     assert driver.machine.ended is ended
 
 

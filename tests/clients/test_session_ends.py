@@ -158,7 +158,7 @@ async def _outcome(handle: Any) -> Any:
     return await handle
 
 
-@pytest.mark.parametrize("part", ["sent", "told"])
+@pytest.mark.parametrize("part", ["sent", "reported"])
 def test_session_whose_log_can_not_be_written_ends_with_that_reason(
     run_with_gateways: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, part: str
 ) -> None:

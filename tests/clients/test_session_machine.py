@@ -19,7 +19,7 @@ from lockstep.session_events import (
     NOTHING,
     Closed,
     Connect,
-    NextNumberTold,
+    NextNumberReported,
     Opened,
     Parcel,
     RefusalArrived,
@@ -232,9 +232,9 @@ def test_sessions_that_break_at_one_time_do_not_come_back_in_step() -> None:
             machine.step(event, now := machine.deadline_ns)
             due.add(machine.deadline_ns - now)
         assert len(due) > 190
-        told = event.retry_after_ms if isinstance(event, RefusalArrived) else 0
-        assert min(due) >= max(5, told) * MS
-        assert max(due) - min(due) > max(4, told * 9 // 10) * MS
+        reported = event.retry_after_ms if isinstance(event, RefusalArrived) else 0
+        assert min(due) >= max(5, reported) * MS
+        assert max(due) - min(due) > max(4, reported * 9 // 10) * MS
 
 
 def test_session_stays_away_as_long_as_the_gateway_asks_and_no_shorter() -> None:
@@ -391,14 +391,14 @@ def test_session_taken_up_may_number_once_the_gateway_has_said_how_far_it_had_co
     assert not machine.may_number, "more may be on their way"
     machine.step(Reported(1, accepted(11, 5)), 0)
     assert not machine.may_number
-    machine.step(NextNumberTold(1, 6), 0)
+    machine.step(NextNumberReported(1, 6), 0)
     assert machine.may_number
     assert machine.submit(row(1), 0) == 6
 
 
 def test_session_taken_up_waits_for_the_answers_to_its_former_owners_commands_in_flight() -> None:
     machine = taken_up(Checkpoint(77))
-    machine.step(NextNumberTold(1, 4), 0)
+    machine.step(NextNumberReported(1, 4), 0)
     for number in (1, 2, 3):
         assert not machine.may_number
         machine.step(Reported(1, accepted(10 + number, number)), 0)
@@ -414,7 +414,7 @@ def test_session_taken_up_with_unanswered_commands_may_find_that_its_former_owne
     before.step(Ticked(), MS)
     checkpoint = before.checkpoint()
     machine = taken_up(checkpoint)
-    machine.step(NextNumberTold(1, 6), 0)
+    machine.step(NextNumberReported(1, 6), 0)
     assert not machine.may_number
     machine.step(Reported(1, accepted(9, 5)), 0)
     assert (machine.may_number, machine.unanswered, machine.submit(row(1), 0)) == (True, 0, 6)
@@ -422,19 +422,19 @@ def test_session_taken_up_with_unanswered_commands_may_find_that_its_former_owne
 
 def test_what_a_gateway_said_on_an_earlier_connection_does_not_count_on_the_next() -> None:
     machine = taken_up(Checkpoint(77))
-    machine.step(NextNumberTold(1, 9), 0)
+    machine.step(NextNumberReported(1, 9), 0)
     machine.step(StreamEnded(1, "gone", 0), 0)
     machine.step(Ticked(), machine.deadline_ns)
-    assert machine.step(NextNumberTold(1, 1), 0) == NOTHING
+    assert machine.step(NextNumberReported(1, 1), 0) == NOTHING
     machine.step(Welcomed(2, 1, 0, 0, next_number_follows=True), 0)
     assert not machine.may_number
-    machine.step(NextNumberTold(2, 1), 0)
+    machine.step(NextNumberReported(2, 1), 0)
     assert machine.may_number
 
 
 def test_checkpoint_that_counts_more_as_answered_than_the_engines_executed_fails_its_session() -> None:
     machine = taken_up(Checkpoint(77, next_no=9))
-    failure = machine.step(NextNumberTold(1, 9, 3), 0).failure
+    failure = machine.step(NextNumberReported(1, 9, 3), 0).failure
     assert failure is not None
     assert failure.code == Code.SESSION_OUT_OF_ORDER
     assert "up to 8 as answered" in failure.text
@@ -445,20 +445,20 @@ def test_checkpoint_that_counts_more_as_answered_than_the_engines_executed_fails
 @pytest.mark.parametrize("executed_no", [8, 11, -1])
 def test_checkpoint_that_the_engines_bear_out_goes_on(executed_no: int) -> None:
     machine = taken_up(Checkpoint(77, next_no=9))
-    assert machine.step(NextNumberTold(1, 9, executed_no), 0) == NOTHING
+    assert machine.step(NextNumberReported(1, 9, executed_no), 0) == NOTHING
     assert machine.may_number
 
 
 def test_what_was_reported_after_the_engines_were_asked_is_not_held_against_the_checkpoint() -> None:
     machine = taken_up(Checkpoint(77))
     machine.step(Reported(1, accepted(9, 1)), 0)
-    assert machine.step(NextNumberTold(1, 2, 0), 0) == NOTHING
+    assert machine.step(NextNumberReported(1, 2, 0), 0) == NOTHING
     assert machine.submit(row(1), 0) == 2
 
 
 def test_session_that_has_numbered_asks_no_more_and_is_not_held_up_by_a_reconnect() -> None:
     machine = taken_up(Checkpoint(77))
-    machine.step(NextNumberTold(1, 1), 0)
+    machine.step(NextNumberReported(1, 1), 0)
     machine.submit(row(1), 0)
     machine.step(StreamEnded(1, "gone", 0), 0)
     connect = machine.step(Ticked(), machine.deadline_ns).connect
@@ -470,7 +470,7 @@ def test_session_that_has_numbered_asks_no_more_and_is_not_held_up_by_a_reconnec
 
 def test_late_command_of_a_former_owner_is_not_blamed_on_another_process_alone() -> None:
     machine = taken_up(Checkpoint(77))
-    machine.step(NextNumberTold(1, 1), 0)
+    machine.step(NextNumberReported(1, 1), 0)
     machine.submit(row(1), 0)
     machine.step(Ticked(), MS)
     failure = machine.step(Reported(1, accepted(5, 8)), 0).failure

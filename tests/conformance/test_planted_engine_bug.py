@@ -123,7 +123,7 @@ class Cluster:
         """One batch through both, then the acks across."""
         for machine in (self.primary, self.standby):
             self.acks[machine] = self._take(machine, StreamFrames((stamped,)))
-            self.digests[machine, machine.standing.applied_seq] = machine.standing.digest
+            self.digests[machine, machine.replica_state.applied_seq] = machine.replica_state.digest
         self._exchange()
 
     def go_on(self, ms: int) -> None:
@@ -172,8 +172,8 @@ def cluster(primary: Any, standby: Any) -> Cluster:
     made = Cluster(primary=machines[0], standby=machines[1])
     made.feed(made.stream.epoch_start())
     made.feed(made.stream.definitions())
-    assert [machine.standing.role for machine in machines] == [Role.PRIMARY, Role.STANDBY]
-    assert made.primary.standing.committed_seq == made.primary.standing.applied_seq == 4
+    assert [machine.replica_state.role for machine in machines] == [Role.PRIMARY, Role.STANDBY]
+    assert made.primary.replica_state.committed_seq == made.primary.replica_state.applied_seq == 4
     return made
 
 
@@ -196,7 +196,7 @@ def test_wrong_fill_diverges_before_any_release(wrong_engine: MiscountingEngine,
     made = cluster(wrong_engine, right) if wrong_is_primary else cluster(right, wrong_engine)
     made.feed(made.stream.cross())
     made.feed(made.stream.cross())
-    committed = made.primary.standing.committed_seq
+    committed = made.primary.replica_state.committed_seq
     assert made.fills() == [(6, 10), (8, 10)]
 
     made.feed(made.stream.cross())
@@ -204,12 +204,12 @@ def test_wrong_fill_diverges_before_any_release(wrong_engine: MiscountingEngine,
 
     made.feed(made.stream.cross())  # digests are chained: what each acknowledges next confirms the difference
     made.go_on(ms=200)  # a difference that stands, and that the other says itself, when it is asked
-    assert made.primary.standing.role is made.standby.standing.role is Role.DIVERGED
-    assert "digest" in made.primary.standing.diverged
+    assert made.primary.replica_state.role is made.standby.replica_state.role is Role.DIVERGED
+    assert "digest" in made.primary.replica_state.diverged
     assert made.fills() == [(6, 10), (8, 10)], "a fill that the replicas do not agree on has left the cluster"
 
     made.feed(made.stream.cross())  # the stream goes on; nothing more is committed, acked or released
-    assert made.primary.standing.committed_seq == made.standby.standing.committed_seq == committed
+    assert made.primary.replica_state.committed_seq == made.standby.replica_state.committed_seq == committed
     assert made.fills() == [(6, 10), (8, 10)]
 
 
@@ -218,4 +218,4 @@ def test_same_stream_without_the_bug_commits_and_releases_every_fill() -> None:
     for _ in range(4):
         made.feed(made.stream.cross())
     assert made.fills() == [(6, 10), (8, 10), (10, 10), (12, 10)]
-    assert made.primary.standing.committed_seq == made.standby.standing.committed_seq == 12
+    assert made.primary.replica_state.committed_seq == made.standby.replica_state.committed_seq == 12

@@ -86,8 +86,8 @@ class Replication(replication_pb2_grpc.ReplicationServicer):
         with self._cluster.lock:
             reply = answer_query(request, self._cluster.engine)
             reply.stamp.epoch, reply.stamp.seq = self._cluster.epoch, self._cluster.engine.last_seq
-            if request.WhichOneof("query") == "told":
-                reply.parted_at = self._cluster.parted_at
+            if request.WhichOneof("query") == "delivered":
+                reply.diverged_at = self._cluster.diverged_at
         reply.primary = True
         self._cluster.queries.append(request.WhichOneof("query"))
         return reply
@@ -131,7 +131,7 @@ class StubCluster:
         self.lose_releases = 0
         self.cut_after = 0
         """Events of seqs up to this one can't be fetched any more."""
-        self.parted_at = 0
+        self.diverged_at = 0
         """What an engine says of the history that a client was told under an earlier epoch; 0: it is the same."""
         self.hold_submits = False
         self.submits: list[Submit] = []

@@ -41,7 +41,7 @@ def test_books_from_events_are_the_engines_after_every_burst(name, seed):
     engine = implementation(name)()
     engine.apply(np.concatenate(list(opening())), first_seq=1, timestamp_ns=1)
     books = Books(engine.last_seq)
-    told: dict[int, tuple[Half, Half]] = {number: ({}, {}) for number in INSTRUMENTS}
+    delivered: dict[int, tuple[Half, Half]] = {number: ({}, {}) for number in INSTRUMENTS}
     seen: Counter[int] = Counter()
     flags, session_no = 0, 1
     for turn in range(400):
@@ -53,12 +53,12 @@ def test_books_from_events_are_the_engines_after_every_burst(name, seed):
         flags |= int(np.bitwise_or.reduce(events["flags"][events["kind"] < 64], initial=0))
         for change in books.apply(events, engine.last_seq):
             for level in change.levels:
-                told[change.instrument][level.side - 1][level.price_ticks] = (level.quantity_lots, level.orders)
+                delivered[change.instrument][level.side - 1][level.price_ticks] = (level.quantity_lots, level.orders)
             assert change.best in (None, books.best(change.instrument))
         for number in INSTRUMENTS:
             expected = levels_of(engine, number)
             assert levels_in(books, number) == expected, (turn, number)
-            for half, want in zip(told[number], expected, strict=True):
+            for half, want in zip(delivered[number], expected, strict=True):
                 assert {price: row for price, row in half.items() if row[1]} == {row[0]: row[1:] for row in want}
         if turn % 50 == 49:
             # Somebody subscribes at another gateway: it begins in the middle, with a snapshot.
@@ -123,9 +123,9 @@ class Subscriber:
     def take(self, view):
         for message in self.subscription.take(view, 1):
             update = market_data_pb2.MarketDataUpdate.FromString(message)
-            told = self.machine.on_update(update)
+            delivered = self.machine.on_update(update)
             if update.feed == L1:
-                self.quotes[update.instrument] = told
+                self.quotes[update.instrument] = delivered
 
     def check(self, engine):
         for number in INSTRUMENTS:

@@ -25,7 +25,7 @@ def opened(boundary=10, seen=(0, 0)):
     return ClientStream(1, S, Resumption(boundary, seen=seen), columnar=False)
 
 
-def told(stream):
+def delivered(stream):
     messages = [orders_pb2.SessionResponse.FromString(raw) for raw in stream.take(3, 50)]
     return [(row.event_id.seq, row.event_id.index, row.leg) for said in messages for row in said.reports.reports]
 
@@ -33,13 +33,13 @@ def told(stream):
 def test_live_reports_wait_from_the_making_of_the_stream_on():
     stream = opened()
     stream.put_live(rows((11, 0)))
-    assert told(stream) == []
+    assert delivered(stream) == []
     stream.put_resumed(rows((9, 0), (10, 0)))
     stream.put_live(rows((12, 0, 0), (12, 0, 1)))
-    assert told(stream) == [(9, 0, 0), (10, 0, 0)]
+    assert delivered(stream) == [(9, 0, 0), (10, 0, 0)]
     stream.release_live()
     stream.put_live(rows((13, 0)))
-    assert told(stream) == [(11, 0, 0), (12, 0, 0), (12, 0, 1), (13, 0, 0)]
+    assert delivered(stream) == [(11, 0, 0), (12, 0, 0), (12, 0, 1), (13, 0, 0)]
 
 
 @pytest.mark.parametrize("wrong", [(10, 1), (10, 0), (9, 7)])
@@ -63,7 +63,7 @@ def test_client_that_was_told_more_elsewhere_is_told_only_what_is_later():
     stream.put_live(rows((14, 0), (14, 1, 0), (14, 1, 1), (14, 2), (15, 0)))
     stream.put_live(rows((16, 0)))
     stream.release_live()
-    assert told(stream) == [(14, 2, 0), (15, 0, 0), (16, 0, 0)]
+    assert delivered(stream) == [(14, 2, 0), (15, 0, 0), (16, 0, 0)]
 
 
 def test_stream_that_nobody_reads_any_more_keeps_nothing():
@@ -72,7 +72,7 @@ def test_stream_that_nobody_reads_any_more_keeps_nothing():
     stream.close()
     stream.put_resumed(rows((10, 0)))
     stream.put_live(rows((11, 0)))
-    assert (stream.over, stream.pending_rows, told(stream)) == (True, 0, [])
+    assert (stream.over, stream.pending_rows, delivered(stream)) == (True, 0, [])
 
 
 def test_too_slow_client_loses_its_stream_and_no_half_of_it_is_told():
@@ -85,7 +85,7 @@ def test_too_slow_client_loses_its_stream_and_no_half_of_it_is_told():
     stream.put_live(rows((MAX_PENDING_ROWS + 1, 0)))
     assert stream.end is not None
     assert stream.end.status == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert told(stream) == []
+    assert delivered(stream) == []
 
 
 def test_boundary_is_where_the_gateway_stands_when_the_stream_takes_the_session():

@@ -57,7 +57,7 @@ def test_release_of_a_lower_epoch_is_dropped():
 
 def test_gap_is_fetched_and_what_came_meanwhile_follows_it():
     downlink = Downlink(10)
-    assert downlink.on_release(release(13, 13, 13)).fetch == Fetch(10, 12, engine=1, epoch=1, told_epoch=0)
+    assert downlink.on_release(release(13, 13, 13)).fetch == Fetch(10, 12, engine=1, epoch=1, delivered_epoch=0)
     assert downlink.on_release(release(14, 14, 14)).fetch is None
     assert seqs(downlink.on_fetched(events(11, 12), 12)) == [11, 12, 13, 14]
     assert downlink.delivered_seq == 14
@@ -65,7 +65,7 @@ def test_gap_is_fetched_and_what_came_meanwhile_follows_it():
 
 def test_empty_release_shows_that_something_is_missing():
     downlink = Downlink(10)
-    assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12, engine=1, epoch=1, told_epoch=0)
+    assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12, engine=1, epoch=1, delivered_epoch=0)
     assert seqs(downlink.on_fetched(events(11, 12), 12)) == [11, 12]
 
 
@@ -75,7 +75,7 @@ def test_second_gap_behind_the_first_is_fetched_next():
     downlink.on_release(release(15, 15, 15))
     delivery = downlink.on_fetched(events(11), 11)
     assert seqs(delivery) == [11, 12]
-    assert delivery.fetch == Fetch(12, 14, engine=1, epoch=1, told_epoch=1)
+    assert delivery.fetch == Fetch(12, 14, engine=1, epoch=1, delivered_epoch=1)
     assert seqs(downlink.on_fetched(events(13, 14), 14)) == [13, 14, 15]
 
 
@@ -83,7 +83,7 @@ def test_gap_that_a_new_primary_shows_is_fetched_from_it():
     downlink = Downlink(10)
     downlink.on_release(release(11, 11, 11))
     assert downlink.on_release(release(14, 14, 14, epoch=2, sender=2)).fetch == Fetch(
-        11, 13, engine=2, epoch=2, told_epoch=1
+        11, 13, engine=2, epoch=2, delivered_epoch=1
     )
 
 
@@ -94,7 +94,7 @@ def test_fetch_that_failed_is_asked_again_by_the_next_release_after_a_pause():
     downlink.on_time(104 * MS)
     assert downlink.on_release(release(13, 12)).fetch is None
     downlink.on_time(105 * MS)
-    assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12, engine=1, epoch=1, told_epoch=0)
+    assert downlink.on_release(release(13, 12)).fetch == Fetch(10, 12, engine=1, epoch=1, delivered_epoch=0)
 
 
 def test_an_epoch_that_no_sequencer_says_yet_is_not_disowned_because_the_gateway_stood_still():
@@ -123,7 +123,7 @@ def test_events_cut_from_every_journal_leave_it_behind_after_a_while_for_an_engi
     assert not failed(downlink, 1_000, gone=True, first_seq=40)
     assert not failed(downlink, 3_999, gone=True, first_seq=40)
     assert failed(downlink, 4_100, gone=True, first_seq=40)
-    assert downlink.left_behind == LeftBehind(10, parted=False, epoch=1, told_epoch=0, first_seq=40)
+    assert downlink.left_behind == LeftBehind(10, diverged=False, epoch=1, delivered_epoch=0, first_seq=40)
 
 
 def test_one_that_had_them_after_all_starts_that_while_anew():
@@ -139,9 +139,9 @@ def test_one_that_had_them_after_all_starts_that_while_anew():
 
 def test_what_was_told_and_is_no_longer_history_leaves_it_behind_at_once():
     downlink = Downlink(10)
-    assert failed(downlink, 1_000, parted=True)
+    assert failed(downlink, 1_000, diverged=True)
     assert downlink.left_behind is not None
-    assert downlink.left_behind.parted
+    assert downlink.left_behind.diverged
 
 
 def test_live_release_that_closes_the_gap_makes_the_fetched_events_repeats():
@@ -154,7 +154,8 @@ def test_live_release_that_closes_the_gap_makes_the_fetched_events_repeats():
 
 def test_long_gap_is_fetched_in_steps():
     downlink = Downlink(0)
-    assert downlink.on_release(release(1_000_000, 999_999)).fetch == Fetch(0, 65_536, engine=1, epoch=1, told_epoch=0)
+    wanted = Fetch(0, 65_536, engine=1, epoch=1, delivered_epoch=0)
+    assert downlink.on_release(release(1_000_000, 999_999)).fetch == wanted
 
 
 def test_a_new_epoch_behind_what_was_delivered_is_the_same_history():
@@ -214,10 +215,10 @@ def test_another_history_that_has_grown_past_what_was_delivered_is_not_taken_for
 def test_a_gap_in_a_new_epoch_names_the_epoch_under_which_was_delivered_what_is_before_it():
     downlink = delivered_to_14()
     fetch = downlink.on_release(release(17, 17, 17, epoch=4, sender=2, parent=4)).fetch
-    assert fetch == Fetch(14, 16, engine=2, epoch=4, told_epoch=2)
+    assert fetch == Fetch(14, 16, engine=2, epoch=4, delivered_epoch=2)
     began_in_between = release(15, 16, 15, 16, begins=[(15, 4)]).events
     assert seqs(downlink.on_fetched(began_in_between, 16)) == [15, 16, 17]
-    assert downlink.on_release(release(20, 20, 20, epoch=4, sender=2, parent=4)).fetch.told_epoch == 4
+    assert downlink.on_release(release(20, 20, 20, epoch=4, sender=2, parent=4)).fetch.delivered_epoch == 4
 
 
 def test_what_was_held_behind_a_gap_is_not_delivered_if_the_gap_was_of_another_history():

@@ -8,7 +8,7 @@ from lockstep.gateway.driver import GatewayDriver
 from lockstep.gateway.events import Started
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.runtime.inquiry import BEGAN, Answered, Inquiry
-from lockstep.stream.told import Told
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.v1 import common_pb2, replication_pb2
 
 ACCOUNT = replication_pb2.QueryRequest(account=1)
@@ -19,7 +19,7 @@ class Mark:
     """Of a gateway whose former life has told up to seq 40 of epoch 3."""
 
     uuid = "u-1"
-    told = Told(3, 40)
+    delivered = DeliveryMark(3, 40)
 
 
 def new_life() -> GatewayDriver:

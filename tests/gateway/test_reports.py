@@ -82,15 +82,15 @@ def test_stop_order_that_another_session_set_off_is_told_to_its_own():
     triggered = event(seq=1, index=2, kind=EventKind.TRIGGERED, session_id=20, original_seq=95)
     routed = routed_of(burst(trade(1, 1, taker=10, maker=30), triggered))
     assert (routed.sessions, routed.answered) == ((10, 20, 30), (3, 0, 0))
-    (told,) = report_messages(routed.of(1), 1)
-    assert (told.previous_price_ticks, told.original_seq) == (95, 0), "an ORDER_EVENT has its stop price there"
+    (report,) = report_messages(routed.of(1), 1)
+    assert (report.previous_price_ticks, report.original_seq) == (95, 0), "an ORDER_EVENT has its stop price there"
 
 
 def test_repetition_names_the_seq_of_its_outcome_and_no_price():
     again = event(seq=9, kind=EventKind.DUPLICATE, session_id=20, session_no=3, original_seq=2**63 + 5)
     reports = routed_of(burst(again)).of(0)
-    (told,) = report_messages(reports, 1)
-    assert (told.previous_price_ticks, told.original_seq) == (0, 2**63 + 5)
+    (report,) = report_messages(reports, 1)
+    assert (report.previous_price_ticks, report.original_seq) == (0, 2**63 + 5)
     batch = report_batch(reports, b"")
     assert (batch.previous_price_ticks, np.frombuffer(batch.original_seq, "<u8").tolist()) == (b"", [2**63 + 5])
 

@@ -93,21 +93,21 @@ def test_stream_that_is_resumed_again_and_again_under_load_tells_each_event_once
     accepted = first.rows(1)[0].event_id
     first.close()
     flow = Flow(gateway)
-    told = [(accepted.seq, accepted.index, 0)]
+    delivered = [(accepted.seq, accepted.index, 0)]
     try:
         for turn in range(ROUNDS):
-            rows = read_some(gateway, told[-1][:2], 2, 1 + turn % 7 * 40, columnar=columnar)
-            told += rows
+            rows = read_some(gateway, delivered[-1][:2], 2, 1 + turn % 7 * 40, columnar=columnar)
+            delivered += rows
             if turn % 5 == 4:
                 time.sleep(0.02)
     finally:
         flow.stop()
-    late = [(before, after) for before, after in itertools.pairwise(told) if after <= before]
-    assert not late, f"{len(late)} of {len(told)} rows do not follow the one before: {late[:3]}"
+    late = [(before, after) for before, after in itertools.pairwise(delivered) if after <= before]
+    assert not late, f"{len(late)} of {len(delivered)} rows do not follow the one before: {late[:3]}"
     with cluster.lock:
         events = cluster.history()
     mine = (events["maker_session_id"] == S1) | (events["session_id"] == S1)
     all_ids = list(zip(events["seq"][mine].tolist(), events["index"][mine].tolist(), strict=True))
-    start = all_ids.index(told[0][:2])
-    assert [row[:2] for row in told] == all_ids[start : start + len(told)]
-    assert len(told) > ROUNDS * 20
+    start = all_ids.index(delivered[0][:2])
+    assert [row[:2] for row in delivered] == all_ids[start : start + len(delivered)]
+    assert len(delivered) > ROUNDS * 20

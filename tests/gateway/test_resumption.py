@@ -88,7 +88,7 @@ def test_new_session_is_not_kept_waiting_by_engines_that_are_away():
 
 
 def test_client_of_a_lower_epoch_gives_no_command_before_its_history_is_compared():
-    rig = Rig(100, seen=(40, 0), told_epoch=3)
+    rig = Rig(100, seen=(40, 0), delivered_epoch=3)
     began = rig.step(Began())
     assert (began.ask, began.take_commands) == (AskWhetherLost(3, 40, 5), False)
     assert rig.step(Failed("away")).take_commands is False
@@ -98,18 +98,18 @@ def test_client_of_a_lower_epoch_gives_no_command_before_its_history_is_compared
 
 
 def test_epoch_that_begins_while_history_is_compared_is_compared_too():
-    rig = Rig(100, seen=(40, 0), told_epoch=3)
+    rig = Rig(100, seen=(40, 0), delivered_epoch=3)
     rig.step(Began())
     rig.epoch = 6
     assert rig.step(Compared(0)).take_commands
-    behind = Rig(30, seen=(40, 0), told_epoch=5)
+    behind = Rig(30, seen=(40, 0), delivered_epoch=5)
     behind.step(Began())
     behind.epoch, behind.delivered_seq = 6, 50
     assert behind.step(Ticked()).ask == AskWhetherLost(5, 40, 6)
 
 
 def test_history_that_an_operator_gave_up_ends_the_stream_for_good():
-    rig = Rig(100, seen=(40, 0), told_epoch=3)
+    rig = Rig(100, seen=(40, 0), delivered_epoch=3)
     rig.step(Began())
     end = rig.step(Compared(37)).end
     assert end.code == Code.REPORTS_GONE
@@ -117,21 +117,21 @@ def test_history_that_an_operator_gave_up_ends_the_stream_for_good():
     assert rig.resumption.state is State.ENDED
 
 
-@pytest.mark.parametrize(("seen", "told_epoch"), [((140, 0), 5), ((140, 0), 0), ((40, 0), 6)])
-def test_gateway_that_is_behind_its_client_waits_until_it_is_not(seen, told_epoch):
-    rig = Rig(100, seen=seen, told_epoch=told_epoch)
+@pytest.mark.parametrize(("seen", "delivered_epoch"), [((140, 0), 5), ((140, 0), 0), ((40, 0), 6)])
+def test_gateway_that_is_behind_its_client_waits_until_it_is_not(seen, delivered_epoch):
+    rig = Rig(100, seen=seen, delivered_epoch=delivered_epoch)
     began = rig.step(Began())
     assert (began.ask, began.release, began.take_commands) == (None, False, False)
     assert began.deadline_ns == rig.now_ns + LOOK_AGAIN_NS
     rig.now_ns += LOOK_AGAIN_NS
-    rig.delivered_seq, rig.epoch = 150, max(5, told_epoch)
+    rig.delivered_seq, rig.epoch = 150, max(5, delivered_epoch)
     effects = rig.step(Ticked())
     assert effects.take_commands
     assert effects.release is (seen > (100, LAST_INDEX))
 
 
 def test_gateway_that_stays_behind_sends_its_client_elsewhere():
-    rig = Rig(100, seen=(140, 0), told_epoch=5)
+    rig = Rig(100, seen=(140, 0), delivered_epoch=5)
     rig.step(Began())
     rig.now_ns += PATIENCE_NS
     end = rig.step(Ticked()).end
@@ -168,9 +168,9 @@ def test_patience_begins_anew_with_whatever_came():
     assert rig.step(Failed("away")).end is not None
 
 
-@pytest.mark.parametrize(("told_epoch", "last"), [(0, FetchedAll()), (3, Compared(3))])
-def test_nothing_is_asked_or_said_after_the_end(told_epoch, last):
-    rig = Rig(100, seen=(40, 0), told_epoch=told_epoch)
+@pytest.mark.parametrize(("delivered_epoch", "last"), [(0, FetchedAll()), (3, Compared(3))])
+def test_nothing_is_asked_or_said_after_the_end(delivered_epoch, last):
+    rig = Rig(100, seen=(40, 0), delivered_epoch=delivered_epoch)
     rig.step(Began())
     rig.step(last)
     assert rig.resumption.over

@@ -93,9 +93,9 @@ def test_client_that_asks_is_told_its_next_number_after_all_earlier_reports(gate
         again = gateway.session(S1, last_seen=last_seen, next_no=1, asks_next_no=True)
         assert again.expect("welcome").next_number_follows
         assert len(again.rows(rest)) == rest
-        told = again.expect("next_number")
-        assert told.next_no == 6
-        assert told.stamp.epoch == 1
+        delivered = again.expect("next_number")
+        assert delivered.next_no == 6
+        assert delivered.stamp.epoch == 1
         again.close()
     unasked = gateway.session(S1, next_no=1)
     assert not unasked.expect("welcome").next_number_follows
@@ -145,13 +145,13 @@ def test_next_number_says_how_far_the_engines_have_come_whatever_the_hello_claim
     again = gateway.session(S1, next_no=9, asks_next_no=True)
     again.expect("welcome")
     again.rows(3)
-    told = again.expect("next_number")
-    assert (told.next_no, told.executed_no) == (4, 3)
+    delivered = again.expect("next_number")
+    assert (delivered.next_no, delivered.executed_no) == (4, 3)
     again.close()
     new = gateway.session(S2, next_no=5, asks_next_no=True)
     new.expect("welcome")
-    told = new.expect("next_number")
-    assert (told.next_no, told.HasField("executed_no"), told.executed_no) == (1, True, 0)
+    delivered = new.expect("next_number")
+    assert (delivered.next_no, delivered.HasField("executed_no"), delivered.executed_no) == (1, True, 0)
     new.close()
 
 

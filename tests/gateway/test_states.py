@@ -43,7 +43,7 @@ from lockstep.gateway.states import (
 from lockstep.gateway.uplink import Uplink
 from lockstep.runtime.inquiry import Fault, NoAnswer
 from lockstep.stream.codes import Code
-from lockstep.stream.told import Told
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.v1 import common_pb2, replication_pb2
 
 from .test_downlink import events, release
@@ -56,13 +56,13 @@ class Mark:
     """The note on disk: told up to seq 9 of epoch 2."""
 
     uuid = "u"
-    told = Told(2, 9)
+    delivered = DeliveryMark(2, 9)
 
-    def begin(self, uuid, told):
-        self.uuid, self.told = uuid, told
+    def begin(self, uuid, delivered):
+        self.uuid, self.delivered = uuid, delivered
 
-    def advance(self, told):
-        self.told = told
+    def advance(self, delivered):
+        self.delivered = delivered
 
 
 @pytest.fixture
@@ -96,12 +96,12 @@ def test_every_row_of_a_beginning_comes_about(state, learnt, taken):
             life.on_time()
         case Learnt.NO_ANSWER:
             life.on_end(NoAnswer(Fault.UNAVAILABLE, "nobody"), 0)
-        case Learnt.SOMETHING_TOLD:
+        case Learnt.SOMETHING_DELIVERED:
             life.on_end(newest(3, 20), 0)
         case Learnt.IS_HISTORY:
             life.on_end(replication_pb2.QueryReply() if compared else newest(2, 20), 0)
         case Learnt.LACKS:
-            life.on_end(replication_pb2.QueryReply(parted_at=5) if compared else newest(2, 3), 0)
+            life.on_end(replication_pb2.QueryReply(diverged_at=5) if compared else newest(2, 3), 0)
     assert taken[-1] == (state, learnt)
 
 
@@ -145,7 +145,7 @@ def test_every_row_of_the_way_back_comes_about(state, came, taken):
         case Came.NOT_NOW:
             downlink.on_fetch_failed(0)
         case Came.LOST:
-            downlink.on_fetch_failed(0, parted=True)
+            downlink.on_fetch_failed(0, diverged=True)
         case Came.PAUSE_OVER:
             downlink.on_time(1_000 * MS)
     assert (state, came) in taken
@@ -153,8 +153,8 @@ def test_every_row_of_the_way_back_comes_about(state, came, taken):
 
 SEEN_ALL, SEEN_MORE, AWAY = (100, LAST_INDEX), (140, 0), Failed("away")
 HELLOS: dict[Resuming, dict[str, Any]] = {
-    Resuming.DOUBT: {"seen": (40, 0), "told_epoch": 3},
-    Resuming.BEHIND: {"seen": SEEN_MORE, "told_epoch": 5},
+    Resuming.DOUBT: {"seen": (40, 0), "delivered_epoch": 3},
+    Resuming.BEHIND: {"seen": SEEN_MORE, "delivered_epoch": 5},
     Resuming.PAST: {},
 }
 """What brings a stream into a state, at a gateway of epoch 5 that has delivered seq 100; else: what makes it fetch."""
@@ -163,10 +163,10 @@ OTHER_HELLOS: dict[tuple[Resuming, Owed], dict[str, Any]] = {
     (Resuming.NEW, Owed.OUR_OWN): HELLOS[Resuming.BEHIND],
     (Resuming.NEW, Owed.A_COUNT): {},
     (Resuming.NEW, Owed.NOTHING): {"seen": SEEN_ALL},
-    (Resuming.DOUBT, Owed.OUR_OWN): {"seen": SEEN_MORE, "told_epoch": 3},
-    (Resuming.DOUBT, Owed.NOTHING): {"seen": SEEN_ALL, "told_epoch": 3},
-    (Resuming.BEHIND, Owed.A_COUNT): {"told_epoch": 6},
-    (Resuming.BEHIND, Owed.REPORTS): {"seen": (40, 0), "told_epoch": 6},
+    (Resuming.DOUBT, Owed.OUR_OWN): {"seen": SEEN_MORE, "delivered_epoch": 3},
+    (Resuming.DOUBT, Owed.NOTHING): {"seen": SEEN_ALL, "delivered_epoch": 3},
+    (Resuming.BEHIND, Owed.A_COUNT): {"delivered_epoch": 6},
+    (Resuming.BEHIND, Owed.REPORTS): {"seen": (40, 0), "delivered_epoch": 6},
 }
 LATER_EPOCH = {
     (Resuming.BEHIND, Owed.CERTAINTY),
@@ -199,7 +199,7 @@ USUALLY: dict[Resuming, Any] = {
 
 @pytest.mark.parametrize(("state", "owed"), RESUMINGS, ids=lambda part: part.name)
 def test_every_row_of_a_stream_comes_about(state, owed, taken):
-    hello = OTHER_HELLOS.get((state, owed), HELLOS.get(state, {"seen": (40, 0), "told_epoch": 5}))
+    hello = OTHER_HELLOS.get((state, owed), HELLOS.get(state, {"seen": (40, 0), "delivered_epoch": 5}))
     stream, now_ns = Resumption(100, **hello), 1_000
     stands = {"epoch": 5, "delivered_seq": 100}
     if state is not Resuming.NEW:
@@ -229,8 +229,8 @@ def test_every_row_of_a_stream_comes_about(state, owed, taken):
         (HELLOS[Resuming.DOUBT], FetchedAll()),
         (HELLOS[Resuming.BEHIND], Compared(0)),
         ({}, Fetched((7, 0))),
-        ({"seen": (40, 0), "told_epoch": 5}, Counted(0, 100)),
-        ({"seen": (40, 0), "told_epoch": 5}, Drained()),
+        ({"seen": (40, 0), "delivered_epoch": 5}, Counted(0, 100)),
+        ({"seen": (40, 0), "delivered_epoch": 5}, Drained()),
     ],
 )
 def test_answer_that_was_not_asked_for_is_a_broken_invariant(hello, unasked):

@@ -13,8 +13,8 @@ from lockstep.gateway.events import Started
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.runtime.inquiry import BEGAN, Answered, Call, EventSearch, Failed, Fault, Inquiry, Todo
 from lockstep.stream.codes import Code
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.records import EVENT, EventKind
-from lockstep.stream.told import Told
 from lockstep.v1 import common_pb2, orders_pb2, replication_pb2
 from lockstep.wire.v1 import columns_pb2
 
@@ -26,13 +26,13 @@ class Mark:
     """Keeps nothing."""
 
     uuid = ""
-    told = Told()
+    delivered = DeliveryMark()
 
-    def begin(self, uuid: str, told: Told) -> None:
-        self.uuid, self.told = uuid, told
+    def begin(self, uuid: str, delivered: DeliveryMark) -> None:
+        self.uuid, self.delivered = uuid, delivered
 
-    def advance(self, told: Told) -> None:
-        self.told = max(self.told, told)
+    def advance(self, delivered: DeliveryMark) -> None:
+        self.delivered = max(self.delivered, delivered)
 
 
 class Timer:
@@ -111,7 +111,7 @@ def page(first: int, last: int, *, paused: bool) -> list[replication_pb2.FetchEv
     return [replication_pb2.FetchEventsReply(epoch=3, events=events.tobytes(), through_seq=last, paused=paused)]
 
 
-def told(stream: ClientStream) -> list[columns_pb2.SessionResponse]:
+def delivered(stream: ClientStream) -> list[columns_pb2.SessionResponse]:
     return [columns_pb2.SessionResponse.FromString(raw) for raw in stream.take(3, 100)]
 
 
@@ -124,7 +124,7 @@ def test_no_more_is_fetched_than_a_slow_client_reads(world: World, monkeypatch: 
     assert (world.open, stream.resumption.waits_for_room) == ([], True)
     world.pass_time(60_000)
     assert world.open == [], "a client may take its time"
-    told(stream)
+    delivered(stream)
     world.driver.streams.on_drained(stream)
     call = world.answer(page(41, 100, paused=False))
     assert isinstance(call.request, replication_pb2.FetchEventsRequest)
@@ -144,11 +144,11 @@ def test_a_client_that_left_is_fetched_nothing_more(world: World) -> None:
 def test_who_asks_is_told_the_next_number_behind_all_reports_by_an_engine_that_is_not_behind(world: World) -> None:
     stream = opened(world, asks_next_no=True)
     world.answer(counted(0))
-    told(stream)
+    delivered(stream)
     world.answer(counted(4, seq=99))
-    assert told(stream) == []
+    assert delivered(stream) == []
     world.answer(counted(5))
-    (said,) = told(stream)
+    (said,) = delivered(stream)
     number = orders_pb2.NextNumber.FromString(said.next_number)
     assert (number.next_no, number.executed_no) == (6, 5)
     assert world.driver.streams.handshakes.under_way == 0
@@ -179,18 +179,18 @@ def test_searches_are_begun_where_the_client_left_off(world: World) -> None:
 
 def test_welcome_waits_for_the_epoch_that_the_client_was_told_and_nothing_comes_before_it(world: World) -> None:
     stream = opened(world, last_seen=common_pb2.EventId(seq=70, index=2), last_epoch=4)
-    assert told(stream) == []
+    assert delivered(stream) == []
     assert world.driver.machine.downlink is not None
     world.driver.machine.downlink.epoch = 4
     world.pass_time(10)
-    assert [said.WhichOneof("message") for said in told(stream)] == ["welcome"]
+    assert [said.WhichOneof("message") for said in delivered(stream)] == ["welcome"]
 
 
 def test_a_stream_that_is_taken_over_before_its_welcome_only_ends_and_says_why(world: World) -> None:
     first = opened(world, last_seen=common_pb2.EventId(seq=70, index=2), last_epoch=4)
     opened(world)
     assert first.end is not None
-    assert (told(first), first.end.code) == ([], Code.SESSION_TAKEN_OVER)
+    assert (delivered(first), first.end.code) == ([], Code.SESSION_TAKEN_OVER)
 
 
 def test_a_gateway_that_stays_behind_ends_the_stream_without_a_welcome(world: World) -> None:
@@ -198,7 +198,7 @@ def test_a_gateway_that_stays_behind_ends_the_stream_without_a_welcome(world: Wo
     for _ in range(310):
         world.pass_time(10)
     assert stream.end is not None
-    assert (told(stream), stream.end.code) == ([], Code.UNAVAILABLE)
+    assert (delivered(stream), stream.end.code) == ([], Code.UNAVAILABLE)
 
 
 def test_epoch_that_nobody_stands_by_ends_the_streams_that_were_told_of_it(world: World) -> None:

@@ -17,7 +17,7 @@ def decode(messages):
     return [market_data_pb2.MarketDataUpdate.FromString(message) for message in messages]
 
 
-def told(subscription, books):
+def delivered(subscription, books):
     return [
         (update.instrument, update.feed, update.WhichOneof("update"), update.previous_seq, update.seq)
         for update in decode(subscription.take(Encodings(books), 1))
@@ -47,10 +47,10 @@ def change(price=100, lots=3, best=None, prints=(), instrument=ACME):
 def test_snapshot_comes_first_and_increments_chain_on_it(books):
     subscription = Subscription([ACME], [L2], 0)
     subscription.begin([ACME, OTHER])
-    assert told(subscription, books) == [(ACME, L2, "snapshot", 0, 10)]
+    assert delivered(subscription, books) == [(ACME, L2, "snapshot", 0, 10)]
     tell(subscription, change())
     books.seq = 12
-    assert told(subscription, books) == [(ACME, L2, "book", 10, 12)]
+    assert delivered(subscription, books) == [(ACME, L2, "book", 10, 12)]
     assert not subscription.waiting
 
 
@@ -58,7 +58,7 @@ def test_change_before_the_snapshot_was_told_is_part_of_it(books):
     subscription = begin(books, [L1, L2, TRADES])
     tell(subscription, change(best=Best(), prints=[Print(11, 0, 100, 1, 1, 5, 6, 0)]))
     books.seq = 11
-    assert sorted(told(subscription, books)) == [
+    assert sorted(delivered(subscription, books)) == [
         (ACME, L1, "best", 0, 11),
         (ACME, L2, "snapshot", 0, 11),
         (ACME, TRADES, "snapshot", 0, 10),
@@ -85,7 +85,7 @@ def test_subscriber_far_behind_gets_a_new_snapshot(books):
     for price in range(1, 5000):
         tell(subscription, change(price=price))
     books.seq = 5000
-    assert told(subscription, books) == [(ACME, L2, "snapshot", 10, 5000)]
+    assert delivered(subscription, books) == [(ACME, L2, "snapshot", 10, 5000)]
 
 
 def test_too_many_trades_that_wait_end_the_subscription_but_none_of_those_is_lost(books):
@@ -108,8 +108,8 @@ def test_instrument_that_came_later_begins_with_a_snapshot_if_all_are_wanted(boo
     for subscription in (everything, one):
         subscription.begin([])
         tell(subscription, change())
-    assert told(everything, books) == [(ACME, L2, "snapshot", 0, 10)]
-    assert told(one, books) == []
+    assert delivered(everything, books) == [(ACME, L2, "snapshot", 0, 10)]
+    assert delivered(one, books) == []
 
 
 def test_trades_of_a_burst_come_in_order_of_event_id_whichever_their_instruments_are(books):
@@ -130,9 +130,9 @@ def test_returning_subscriber_is_told_what_it_missed_and_then_what_came_meanwhil
     assert (subscription.tape.wanted, subscription.tape.after, subscription.tape.boundary) == (True, (4, 1), 10)
     tell(subscription, change(prints=[Print(11, 0, 100, 1, 1, 5, 6, 0)]))
     books.seq = 11
-    assert told(subscription, books) == [(ACME, TRADES, "snapshot", 0, 4)]
+    assert delivered(subscription, books) == [(ACME, TRADES, "snapshot", 0, 4)]
     subscription.tape.on_fetched([(ACME, Print(seq, 2, 100, 1, 1, 5, 6, 0)) for seq in (4, 9)], (10, 0))
-    assert told(subscription, books) == [(ACME, TRADES, "trade", 4, 4), (ACME, TRADES, "trade", 4, 9)]
+    assert delivered(subscription, books) == [(ACME, TRADES, "trade", 4, 4), (ACME, TRADES, "trade", 4, 9)]
     subscription.tape.release()
     (last,) = decode(subscription.take(Encodings(books), 1))
     assert (last.trade.event_id.seq, last.previous_seq, last.trades_through) == (11, 9, 11)
@@ -142,7 +142,7 @@ def test_where_the_tape_begins_is_not_told_while_it_is_in_doubt(books):
     subscription = Subscription([], [L2, TRADES], 0, (14, 0))
     subscription.tape.begin(10, in_doubt=True)
     subscription.begin([ACME])
-    assert told(subscription, books) == [(ACME, L2, "snapshot", 0, 10)]
+    assert delivered(subscription, books) == [(ACME, L2, "snapshot", 0, 10)]
     assert not subscription.waiting
     subscription.tape.void(7, "an operator went on without it")
     missed, begins = decode(subscription.take(Encodings(books), 1))

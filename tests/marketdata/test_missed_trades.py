@@ -27,13 +27,13 @@ def trades(seqs, instrument=ACME):
 class Engines:
     """One cluster's history; `failures` are raised first, one for each fetch, after its first event."""
 
-    def __init__(self, events, *failures, cut=0, parted_at=0):
-        self.history, self.failures, self.cut, self.parted = events, list(failures), cut, parted_at
+    def __init__(self, events, *failures, cut=0, diverged_at=0):
+        self.history, self.failures, self.cut, self.diverged = events, list(failures), cut, diverged_at
         self.fetches = []
 
-    async def parted_at(self, *, told_epoch, told_seq, min_epoch):
-        self.fetches.append(("parted", told_epoch, told_seq, min_epoch))
-        return self.parted
+    async def diverged_at(self, *, delivered_epoch, delivered_seq, min_epoch):
+        self.fetches.append(("diverged", delivered_epoch, delivered_seq, min_epoch))
+        return self.diverged
 
     async def events(self, *, after, to_seq, min_epoch):
         after_seq, after_index = after
@@ -62,8 +62,8 @@ def bring(engines, last_seen, boundary=100, *, instruments=(ACME,), last_epoch=3
         for seq in live:
             subscription.tape.on_live([(ACME, row) for _, row in trades_of(trades([seq]))])
         why = await MissedTrades(engines, lambda: epoch).bring(subscription, asyncio.Event(), last_epoch)
-        told = [subscription.tape.take() for _ in range(len(subscription.tape))]
-        return why, [told if isinstance(told, Missed) else told[1].seq for told in told], subscription.tape.state
+        delivered = [subscription.tape.take() for _ in range(len(subscription.tape))]
+        return why, [one if isinstance(one, Missed) else one[1].seq for one in delivered], subscription.tape.state
 
     return asyncio.run(run())
 
@@ -105,9 +105,9 @@ def test_engines_that_do_not_answer_end_it_with_their_reason():
             raise EnginesUnavailable("all are down")
             yield  # makes it a generator
 
-    why, told, state = bring(Silent(trades([])), (4, 0), live=(101,))
+    why, delivered, state = bring(Silent(trades([])), (4, 0), live=(101,))
     assert why == "the trades after seq 4 can't be fetched now: all are down"
-    assert (told, state) == ([], TapeState.CATCHING_UP)
+    assert (delivered, state) == ([], TapeState.CATCHING_UP)
 
 
 def test_no_more_than_a_bounded_part_of_history_is_searched():
@@ -128,11 +128,11 @@ def test_long_gap_is_fetched_in_pieces_so_that_others_get_their_turn():
 def test_what_was_seen_under_an_epoch_before_is_asked_for_first():
     engines = Engines(trades([5, 8]))
     assert bring(engines, (5, 0), last_epoch=2)[1] == [8]
-    assert engines.fetches[0] == ("parted", 2, 5, 3)
+    assert engines.fetches[0] == ("diverged", 2, 5, 3)
 
 
 def test_void_trades_are_said_and_those_in_their_place_are_told():
-    engines = Engines(trades([3, 5, 8]), parted_at=4)
+    engines = Engines(trades([3, 5, 8]), diverged_at=4)
     text = "from seq 4 on history is another one: an operator had the cluster go on without it"
     void = Missed((3, LAST_INDEX), 3, text, 4)
     assert bring(engines, (120, 0), last_epoch=2, live=(101,)) == ("", [void, 5, 8, 101], TapeState.LIVE)

@@ -14,8 +14,8 @@ def row(seq, index=0, price=100):
 def drain(tape):
     found = []
     while len(tape):
-        told = tape.take()
-        found.append(told if isinstance(told, Missed) else (told[1].seq, told[1].index))
+        delivered = tape.take()
+        found.append(delivered if isinstance(delivered, Missed) else (delivered[1].seq, delivered[1].index))
     return found
 
 
@@ -38,13 +38,13 @@ class Wire:
 
     def read(self, tape, most):
         for _ in range(min(most, len(tape))):
-            told = tape.take()
-            if isinstance(told, Missed):
-                self.missed.append((told.after, (told.through_seq, LAST_INDEX)))
+            delivered = tape.take()
+            if isinstance(delivered, Missed):
+                self.missed.append((delivered.after, (delivered.through_seq, LAST_INDEX)))
                 assert self.last is not None
-                self.last = max(self.last, (told.through_seq, LAST_INDEX))
+                self.last = max(self.last, (delivered.through_seq, LAST_INDEX))
             else:
-                self.trades.append((told[1].seq, told[1].index))
+                self.trades.append((delivered[1].seq, delivered[1].index))
                 self.last = self.trades[-1]
 
 

@@ -45,26 +45,26 @@ def test_every_command_says_what_it_found_as_json(files, run_here) -> None:
     engines = [part for name in ("engine-1", "engine-2") for part in ("--journal", files.root / name)]
     own = ("--data-dir", files.own)
 
-    def told(*arguments: object) -> dict:
+    def reported(*arguments: object) -> dict:
         done = run_here("reconcile", *arguments, "--json", "-")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    run = told("run", *engines, *own, "--client-logs", files.root / "client-logs", "--intake", files.gateway)
-    assert run == told("status", *own)
+    run = reported("run", *engines, *own, "--client-logs", files.root / "client-logs", "--intake", files.gateway)
+    assert run == reported("status", *own)
     assert run["verified_seq"] == run["committed_seq"] > 0
-    certificate = told("certificate", *own)
+    certificate = reported("certificate", *own)
     assert [certificate["from_seq"], certificate["to_seq"]] == certificate["ranges"][-1] == run["last_certificate"]
-    assert told("certificate", "--list", *own) == certificate
+    assert reported("certificate", "--list", *own) == certificate
     file = files.root / "certificate.json"
-    assert told("certificate", *own, "--out", file) == certificate
-    verified = told("verify", file, *engines)
+    assert reported("certificate", *own, "--out", file) == certificate
+    verified = reported("verify", file, *engines)
     assert verified["fingerprint"] == certificate["fingerprint"]
     assert verified["claim"] == json.loads(file.read_text())["body"]
     assert [row["bears_out"] for row in verified["journals"]] == [True, True]
     example = Path(config.__file__).resolve().parent / "cluster.example.toml"
     (files.root / "cluster.toml").write_text(example.read_text())
-    named = told("verify", file, "--journal", "engine-1", "--config", files.root / "cluster.toml")
+    named = reported("verify", file, "--journal", "engine-1", "--config", files.root / "cluster.toml")
     assert named["journals"][0]["bears_out"]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rocksdict import Options, Rdict
 
-from lockstep.client_log import ROW, BlockKind, ClientLog, ClientLogReader, Sent, Told
+from lockstep.client_log import ROW, BlockKind, ClientLog, ClientLogReader, Reported, Sent
 from lockstep.columns import CommandColumns
 from lockstep.gateway.intake import IntakeLog
 from lockstep.reconciler.downstream import dump
@@ -209,7 +209,7 @@ def test_intake_entry_that_was_dropped_is_found_by_r2(clean, monkeypatch) -> Non
 def rewrite_client_log(path: Path, change) -> None:
     """Write a client log again with its report rows changed: `change` gets all of them at once."""
     reader = ClientLogReader(path)
-    rows = np.concatenate([block.rows for block in reader.blocks() if isinstance(block, Told)])
+    rows = np.concatenate([block.rows for block in reader.blocks() if isinstance(block, Reported)])
     path.unlink()
     with ClientLog(path.parent, Checkpoint(reader.session_id), resumed=False) as log:
         log._write(BlockKind.REPORTS, change(rows.copy()).astype(ROW).tobytes())

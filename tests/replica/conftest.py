@@ -120,14 +120,14 @@ class Node:
         """As engines do, they repeat them: one odd frame alone is nobody's word."""
         return self.step(AckFrames(tuple(ack for ack in frames if ack is not None) * times))
 
-    def acks_that_stand(self, ack: Ack, *, told: bytes | None = None) -> Effects:
-        """An engine repeats it for a while, is asked, and tells the same (or `told`) itself."""
+    def acks_that_stand(self, ack: Ack, *, delivered: bytes | None = None) -> Effects:
+        """An engine repeats it for a while, is asked, and tells the same (or `delivered`) itself."""
         self.acks(ack)
         self.wait(100)
         asked = self.acks(ack, times=1).ask
         assert asked is not None
         assert asked.peer == ack.sender
-        digest = bytes(ack.entries["digest"][-1]) if told is None else told
+        digest = bytes(ack.entries["digest"][-1]) if delivered is None else delivered
         return self.step(PeerDigest(asked.peer, asked.seq, digest))
 
     def wait(self, ms: int) -> None:
@@ -157,5 +157,5 @@ def pair(sequencer: Sequencer) -> tuple[Node, Node]:
     one, two = primary.stream(first), standby.stream(first)
     primary.acks(two.ack)
     standby.acks(one.ack)
-    assert primary.machine.standing.committed_seq == standby.machine.standing.committed_seq == 1
+    assert primary.machine.replica_state.committed_seq == standby.machine.replica_state.committed_seq == 1
     return primary, standby

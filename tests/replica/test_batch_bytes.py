@@ -97,12 +97,12 @@ def test_a_batch_is_the_same_bytes_wherever_it_lies(tmp_path, stack):
     digest = GENESIS
     for raw, events in zip(stamped, one.events, strict=True):
         digest = Digest(blake3(digest + raw + events).digest(length=16))
-    assert digest == one.machine.standing.digest == two.machine.standing.digest
+    assert digest == one.machine.replica_state.digest == two.machine.replica_state.digest
 
     # A new leader fetches what some engine lacks, and sends it on under its own epoch.
     fetched = one.fetch(1)
     assert fetched == stamped
-    recovery = Recovery(1, 0, one.machine.standing.applied_seq, 1, 0, 0)
+    recovery = Recovery(1, 0, one.machine.replica_state.applied_seq, 1, 0, 0)
     second = Window(sender=2, epoch=2, tip=recovery.tip_seq, tip_epoch=1, time_ns=200, limit=1000)
     second.recover(missing_part(tuple(decode_batch(raw) for raw in fetched), recovery))
     again = second.after(0, 7, 10_000)
@@ -112,7 +112,7 @@ def test_a_batch_is_the_same_bytes_wherever_it_lies(tmp_path, stack):
         assert encode(frame)[size:] == frame.batch.raw
         three.take(encode(frame), 2)
     assert list(three.journal.raw_batches(1)) == stamped
-    assert three.machine.standing.digest == digest
+    assert three.machine.replica_state.digest == digest
 
     # What is given up again, and what an operator reads of a stopped engine.
     archive = two.journal.truncate(1)

@@ -25,7 +25,7 @@ def trio(sequencer, new_node):
     acks = [node.stream(first).ack for node in nodes]
     for node in nodes:
         node.acks(*(ack for ack in acks if ack.sender != node.member))
-    assert [node.machine.standing.committed_seq for node in nodes] == [1, 1, 1]
+    assert [node.machine.replica_state.committed_seq for node in nodes] == [1, 1, 1]
     return nodes
 
 
@@ -36,8 +36,8 @@ def test_one_that_a_minority_contradicts_goes_on_without_a_release(trio, sequenc
     effects = one.acks_that_stand(wrong(three.stream(batch).ack))
     assert effects.notices[0].event == "contradicted"
     one.acks(two.stream(batch).ack)
-    assert one.machine.standing.role is Role.PRIMARY
-    assert one.machine.standing.committed_seq == 1
+    assert one.machine.replica_state.role is Role.PRIMARY
+    assert one.machine.replica_state.committed_seq == 1
     assert one.stream(sequencer.commands()).ack is not None
 
 
@@ -50,7 +50,7 @@ def test_the_others_go_on_once_the_odd_one_is_out(trio, sequencer):
     one.stream(start)
     released = one.acks(two.stream(start).ack).releases
     assert released
-    assert one.machine.standing.committed_seq == one.machine.standing.applied_seq
+    assert one.machine.replica_state.committed_seq == one.machine.replica_state.applied_seq
 
 
 def test_odd_one_stops(trio, sequencer):
@@ -58,9 +58,9 @@ def test_odd_one_stops(trio, sequencer):
     batch = sequencer.commands()
     three.stream(batch)
     three.acks_that_stand(wrong(one.stream(batch).ack))
-    roles = [three.machine.standing.role]
+    roles = [three.machine.replica_state.role]
     three.acks_that_stand(wrong(two.stream(batch).ack))
-    assert [*roles, three.machine.standing.role] == [Role.STANDBY, Role.DIVERGED]
+    assert [*roles, three.machine.replica_state.role] == [Role.STANDBY, Role.DIVERGED]
 
 
 def test_two_that_are_left_and_contradict_each_other_stop(trio, sequencer):
@@ -69,7 +69,7 @@ def test_two_that_are_left_and_contradict_each_other_stop(trio, sequencer):
     one.stream(batch)
     one.acks_that_stand(wrong(three.stream(batch).ack))
     one.stream(sequencer.epoch_start(1, 3, primary=1, epoch=2))
-    assert one.machine.standing.role is Role.DIVERGED
+    assert one.machine.replica_state.role is Role.DIVERGED
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_wrong_digests_in_an_engines_name_stop_nobody_while_the_engine_itself_ag
         primary.acks(wrong(said), times=5)
         primary.wait(10)
         primary.acks(said)
-    assert primary.machine.standing.role is Role.PRIMARY
-    assert primary.machine.standing.committed_seq == primary.machine.standing.applied_seq
+    assert primary.machine.replica_state.role is Role.PRIMARY
+    assert primary.machine.replica_state.committed_seq == primary.machine.replica_state.applied_seq
 
 
 def test_what_is_said_in_the_name_of_an_engine_that_hangs_stops_nobody(pair, sequencer):
@@ -110,11 +110,11 @@ def test_what_is_said_in_the_name_of_an_engine_that_hangs_stops_nobody(pair, seq
     primary.stream(batch)
     said = standby.stream(batch).ack
     for _ in range(20):
-        primary.acks_that_stand(wrong(said), told=bytes(said.entries["digest"][-1]))
+        primary.acks_that_stand(wrong(said), delivered=bytes(said.entries["digest"][-1]))
         primary.wait(100)
-    assert (primary.machine.standing.role, primary.machine.standing.diverged) == (Role.PRIMARY, "")
+    assert (primary.machine.replica_state.role, primary.machine.replica_state.diverged) == (Role.PRIMARY, "")
     primary.acks(said)
-    assert primary.machine.standing.committed_seq == primary.machine.standing.applied_seq
+    assert primary.machine.replica_state.committed_seq == primary.machine.replica_state.applied_seq
 
 
 def test_one_ack_with_a_wrong_digest_stops_nobody(pair, sequencer):
@@ -126,9 +126,9 @@ def test_one_ack_with_a_wrong_digest_stops_nobody(pair, sequencer):
         forged = said.entries.copy()
         forged["digest"] = np.void(b"x" * 16)
         primary.acks(replace(said, entries=forged), times=1)
-        assert primary.machine.standing.role is Role.PRIMARY
+        assert primary.machine.replica_state.role is Role.PRIMARY
         primary.acks(said, times=1)
-        assert primary.machine.standing.committed_seq == primary.machine.standing.applied_seq
+        assert primary.machine.replica_state.committed_seq == primary.machine.replica_state.applied_seq
         commands = sequencer.commands(3)
         primary.stream(commands)
         said = standby.stream(commands).ack

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.replica.divergence import EpochEntry, PlanKind, common_seq, epoch_at, parted_at, plan_catch_up
+from lockstep.replica.divergence import EpochEntry, PlanKind, common_seq, diverged_at, epoch_at, plan_catch_up
 
 E1, E2, E3 = EpochEntry(1, 1), EpochEntry(2, 11), EpochEntry(3, 21)
 
@@ -43,7 +43,7 @@ def test_epoch_at_a_seq_is_that_of_the_last_entry_at_or_before_it():
 
 
 @pytest.mark.parametrize(
-    ("told_epoch", "told_seq", "first_void"),
+    ("delivered_epoch", "delivered_seq", "first_void"),
     [
         (1, 10, 0),  # epoch 3 begins behind it
         (1, 11, 11),  # another record stands there now
@@ -57,7 +57,7 @@ def test_epoch_at_a_seq_is_that_of_the_last_entry_at_or_before_it():
     ],
 )
 def test_what_was_told_is_history_if_no_later_epoch_begins_before_it(
-    told_epoch: int, told_seq: int, first_void: int
+    delivered_epoch: int, delivered_seq: int, first_void: int
 ) -> None:
     table = (EpochEntry(1, 1), EpochEntry(3, 11), EpochEntry(4, 20))
-    assert parted_at(table, told_epoch, told_seq) == first_void
+    assert diverged_at(table, delivered_epoch, delivered_seq) == first_void

@@ -188,8 +188,8 @@ def test_replay_stores_events_and_digests_that_a_crash_lost(tmp_path, sequencer)
     write_stream(journal, sequencer)
     journal.close()
     journal, machine = reopened(tmp_path)
-    assert machine.standing.applied_seq == 13
-    assert journal.derived.digest(13) == machine.standing.digest
+    assert machine.replica_state.applied_seq == 13
+    assert journal.derived.digest(13) == machine.replica_state.digest
     assert journal.derived.last_kept_seqs() == (10, 13)
     assert [first for first, _ in journal.derived.events_from(7)] == [6, 10]
     journal.close()

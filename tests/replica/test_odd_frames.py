@@ -45,13 +45,13 @@ def test_a_primary_still_releases_after_odd_frames(pair, sequencer, seed):
             primary.acks(ack)
             primary.effects.clear()
             standby.effects.clear()
-            before = primary.machine.standing.committed_seq
+            before = primary.machine.replica_state.committed_seq
     assert dropped > COUNT // 8
     commands = sequencer.commands(2)
     primary.stream(commands)
     primary.acks(standby.stream(commands).ack)
-    assert (primary.machine.standing.role, primary.machine.standing.diverged) == (Role.PRIMARY, "")
-    assert primary.machine.standing.committed_seq == primary.machine.standing.applied_seq > before
+    assert (primary.machine.replica_state.role, primary.machine.replica_state.diverged) == (Role.PRIMARY, "")
+    assert primary.machine.replica_state.committed_seq == primary.machine.replica_state.applied_seq > before
 
 
 def test_no_record_that_is_stamped_stops_an_engine(new_node, sequencer):
@@ -70,5 +70,5 @@ def test_no_record_that_is_stamped_stops_an_engine(new_node, sequencer):
         sequencer.next_seq -= batch.count - len(records)
         odd = stamp_batch(records, epoch=batch.epoch, first_seq=batch.first_seq, timestamp_ns=batch.timestamp_ns)
         node.stream(replace(honest, batch=odd))
-        assert node.machine.standing.applied_seq == sequencer.next_seq - 1
+        assert node.machine.replica_state.applied_seq == sequencer.next_seq - 1
         node.effects.clear()

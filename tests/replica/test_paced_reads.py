@@ -45,9 +45,9 @@ def address(tmp_path):
         records = np.zeros(IN_ONE, dtype=COMMAND)
         one = stamp_batch(records, epoch=1, first_seq=first, timestamp_ns=0)
         journal.write(JournalWrite(batches=(one,), synced=False), sync=False, applied=(0, GENESIS))
-        told = np.zeros(IN_ONE, dtype=EVENT)
-        told["seq"], told["kind"] = np.arange(first, first + IN_ONE), EventKind.ACCEPTED
-        events.add((AppliedBatch(1, first, first + IN_ONE - 1, told, GENESIS),))
+        delivered = np.zeros(IN_ONE, dtype=EVENT)
+        delivered["seq"], delivered["kind"] = np.arange(first, first + IN_ONE), EventKind.ACCEPTED
+        events.add((AppliedBatch(1, first, first + IN_ONE - 1, delivered, GENESIS),))
     base = Base(7, GENESIS, 5_000, EPOCHS, 0b110, 2, 1, 4)
     store.write(encode_snapshot_file(UUID, base, bytes(4 << 20)), 7, verified=True)
     tip = FRAMES * IN_ONE

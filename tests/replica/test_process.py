@@ -232,11 +232,11 @@ def test_killed_standby_comes_back_as_learner_from_its_peer_and_grows(trading):
     rig.until(rig.at(2, 37, cluster_pb2.ROLE_LEARNER), "catch-up of engine 2")
     # Epoch 2 begins at seq 17: nothing after it can have been told under epoch 1.
     last = common_pb2.EventId(seq=16, index=2**32 - 1)
-    assert events_of(rig, 1, after=last, told_epoch=1)["seq"].tolist()[0] == 17
+    assert events_of(rig, 1, after=last, delivered_epoch=1)["seq"].tolist()[0] == 17
     last.seq = 17
-    with pytest.raises(grpc.RpcError, match="another one from seq 17 on") as parted:
-        events_of(rig, 1, after=last, told_epoch=1)
-    assert parted.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    with pytest.raises(grpc.RpcError, match="another one from seq 17 on") as diverged:
+        events_of(rig, 1, after=last, delivered_epoch=1)
+    assert diverged.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     rig.send(leader.control(CommandKind.GROW, member=2), leader.commands(4))
     rig.until(rig.released_through(42), "release of what both have acked")
     rig.until(rig.at(2, 42, cluster_pb2.ROLE_STANDBY), "engine 2 in sync")

@@ -68,7 +68,7 @@ def test_every_query_is_either_looked_up_or_a_page(field):
     if request is not None:
         assert is_listing(request)
         return
-    assert field in {"order", "account", "session_id", "told"}
+    assert field in {"order", "account", "session_id", "delivered"}
     message = replication_pb2.QueryRequest.DESCRIPTOR.fields_by_name[field].message_type
     request = replication_pb2.QueryRequest()
     if message is None:

@@ -92,14 +92,14 @@ def test_nothing_is_held_before_the_first_batch_nor_after_a_clearing() -> None:
 
 def test_readers_find_whole_parts_while_events_are_added_forgotten_and_cleared() -> None:
     recent = RecentEvents(500)
-    told = [0]
+    delivered = [0]
     over = threading.Event()
     wrong: list[object] = []
 
     def look() -> None:
         dice = np.random.default_rng(threading.get_ident())
         while not over.is_set():
-            last_seq = told[0]
+            last_seq = delivered[0]
             if last_seq < 2:
                 continue
             part = recent.part_of(int(dice.integers(max(1, last_seq - 600), last_seq + 1)))
@@ -113,7 +113,7 @@ def test_readers_find_whole_parts_while_events_are_added_forgotten_and_cleared()
         reader.start()
     for seq in range(1, 20_001):
         recent.add((batch(seq, seq),))
-        told[0] = seq
+        delivered[0] = seq
         if seq % 6_001 == 0:
             recent.clear()
     over.set()

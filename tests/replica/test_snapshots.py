@@ -258,7 +258,7 @@ def test_start_from_a_snapshot_and_the_tail_is_the_start_from_the_journal(tmp_pa
     follower.close()
     for _ in range(2):
         journal.write(JournalWrite((sequencer.commands(4).batch,)), sync=True)
-    whole = started(journal, None, engine).standing
+    whole = started(journal, None, engine).replica_state
     store = SnapshotStore(tmp_path / "data")
     replayed: list[int] = []
     batches = journal.batches
@@ -268,7 +268,7 @@ def test_start_from_a_snapshot_and_the_tail_is_the_start_from_the_journal(tmp_pa
         return batches(from_seq)
 
     monkeypatch.setattr(journal, "batches", noted)
-    quick = started(journal, store, engine).standing
+    quick = started(journal, store, engine).replica_state
     assert replayed[-1] == 14
     assert (quick.applied_seq, quick.digest, quick.head.epochs) == (21, whole.digest, whole.head.epochs)
     assert (quick.primary, quick.in_sync_bits, quick.joined) == (1, 2, True)
@@ -284,7 +284,7 @@ def test_damaged_snapshot_is_passed_over_and_one_of_another_history_stops_the_st
     follower.close()
     raw = store.read(21)
     store.path(21).write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
-    assert started(journal, store).standing.applied_seq == 21
+    assert started(journal, store).replica_state.applied_seq == 21
     head, state = decode_snapshot_file(raw)
     other = dataclasses.replace(head.base, digest=Digest(b"x" * 16))
     store.write(encode_snapshot_file("uuid-1", other, state), 21, verified=True)
@@ -315,7 +315,7 @@ def test_snapshots_under_each_others_names_are_not_used(tmp_path, sequencer):
     store.path(21).write_bytes(store.read(17))
     source = Misnamed(store, heads)
     machine = restore(journal, ReplicaOptions(1, (1, 2)), ReferenceEngine, lambda: None, source, said.append)
-    assert machine.standing.applied_seq == 21
+    assert machine.replica_state.applied_seq == 21
     assert [notice.event for notice in said] == ["snapshot_damaged"]
     assert "seq 21 is another snapshot" in said[0].detail
     journal.close()
@@ -382,7 +382,7 @@ def test_journal_whose_head_was_cut_starts_from_a_snapshot_and_not_without(tmp_p
     journal.close()
     again = Journal(tmp_path / "data", 1)
     assert (again.base_seq, again.derived.first_seq, again.summary().tip_seq) == (9, 10, 21)
-    assert started(again, store).standing.applied_seq == 21
+    assert started(again, store).replica_state.applied_seq == 21
     with pytest.raises(JournalFault, match="begins after seq 9"):
         started(again, None)
     again.close()
@@ -406,12 +406,12 @@ def test_journal_begins_anew_after_a_peers_snapshot(tmp_path, sequencer):
     assert (summary.epochs, summary.tip_epoch) == (head.base.epochs, 1)
     assert (summary.promised, summary.promised_to) == (1, 1)
     machine = restore(blank, ReplicaOptions(2, (1, 2)), ReferenceEngine, lambda: None, store)
-    assert (machine.standing.applied_seq, machine.standing.committed_seq, machine.standing.digest) == (
+    assert (machine.replica_state.applied_seq, machine.replica_state.committed_seq, machine.replica_state.digest) == (
         21,
         21,
         head.base.digest,
     )
-    assert not machine.standing.joined
+    assert not machine.replica_state.joined
     blank.close()
 
 
@@ -464,5 +464,5 @@ def test_snapshot_that_is_a_directory_is_passed_over_and_named(tmp_path, sequenc
     ((path, why),) = store.unreadable()
     assert (path.name, why) == (store.path(good + 1).name, "it can't be read: Is a directory")
     assert store.retire(1) == ()
-    assert started(journal, store).standing.applied_seq == 21
+    assert started(journal, store).replica_state.applied_seq == 21
     journal.close()

@@ -33,7 +33,7 @@ class Scene:
 
     def contradict_a_learner(self):
         self.node.stream(self.sequencer.epoch_start(1, primary=1, epoch=2))
-        seq = self.node.machine.standing.applied_seq
+        seq = self.node.machine.replica_state.applied_seq
         entry = np.array([(seq, OTHER)], dtype=ACK_ENTRY)
         self.node.acks(Ack(1, 2, seq, 0, 0, False, False, entry))
 
@@ -43,20 +43,20 @@ class Scene:
 
     def tail_diverges(self):
         self.node.committed_hint = 0
-        self.node.machine.standing.committed_seq = 0
+        self.node.machine.replica_state.committed_seq = 0
         # Somebody else's epoch begins at seq 1, and this one has promised it.
-        self.node.machine.standing.promised = 5
+        self.node.machine.replica_state.promised = 5
         self.peer_log(epochs=(EpochEntry(5, 1),), tip=1)
 
     def committed_lost(self):
-        self.node.machine.standing.committed_seq = 1
-        self.node.machine.standing.promised = 5
+        self.node.machine.replica_state.committed_seq = 1
+        self.node.machine.replica_state.promised = 5
         self.peer_log(epochs=(EpochEntry(5, 1),), tip=1)
 
     def outvoted(self):
-        standing = self.node.machine.standing
-        if standing.live:
-            self.node.step(PeerDigest(1, standing.applied_seq, OTHER))
+        replica_state = self.node.machine.replica_state
+        if replica_state.live:
+            self.node.step(PeerDigest(1, replica_state.applied_seq, OTHER))
         else:
             self.peer_log(digest=OTHER)
 
@@ -66,7 +66,7 @@ BRING = {
     Occasion.FENCED: lambda scene: scene.node.step(FenceRequested(1, "u", 1, 1, settled=True)),
     Occasion.STREAM_CONTINUES: lambda scene: scene.node.stream(scene.sequencer.commands()),
     Occasion.STREAM_ENDS_HERE: lambda scene: scene.node.stream(scene.sequencer.heartbeat()),
-    Occasion.CAUGHT_UP: lambda scene: scene.peer_log(digest=scene.node.machine.standing.digest),
+    Occasion.CAUGHT_UP: lambda scene: scene.peer_log(digest=scene.node.machine.replica_state.digest),
     Occasion.STREAM_CONFLICTS: lambda scene: scene.node.stream(scene.new_sequencer(2, 2, 1).epoch_start(2, primary=2)),
     Occasion.CUT_ELSEWHERE: Scene.cut_elsewhere,
     Occasion.CONTRADICTED: Scene.contradict_a_learner,
@@ -89,8 +89,8 @@ def test_every_row_of_the_table_comes_about(state, occasion, pair, sequencer, ne
             return super().get(row, default)
 
     scene = Scene(pair, sequencer, new_sequencer, new_node, state)
-    assert scene.node.machine.standing.state is state
-    monkeypatch.setattr("lockstep.replica.standing.TRANSITIONS", Noted(TRANSITIONS))
+    assert scene.node.machine.replica_state.state is state
+    monkeypatch.setattr("lockstep.replica.replica_state.TRANSITIONS", Noted(TRANSITIONS))
     BRING[occasion](scene)
     assert (state, occasion) in taken
 
@@ -101,7 +101,7 @@ def test_every_state_is_reached():
 
 
 def test_what_stands_in_no_row_is_a_broken_invariant(new_node):
-    standing = new_node(1).machine.standing
-    standing.move(Occasion.FENCED)
+    replica_state = new_node(1).machine.replica_state
+    replica_state.move(Occasion.FENCED)
     with pytest.raises(BrokenInvariant, match="a peer's snapshot came, in state live"):
-        standing.move(Occasion.SNAPSHOT_CAME)
+        replica_state.move(Occasion.SNAPSHOT_CAME)

@@ -208,8 +208,8 @@ def test_a_call_that_says_nothing_is_ended_after_its_time_and_one_that_ends_with
         began_s = time.monotonic()
         assert refusal(open_call(nothing())) == BUSY
         assert 0.4 < time.monotonic() - began_s < 5
-    told = refusal(open_call(iter(())))
-    assert told == (grpc.StatusCode.INVALID_ARGUMENT, str(int(Code.MALFORMED_BATCH)), "0")
+    delivered = refusal(open_call(iter(())))
+    assert delivered == (grpc.StatusCode.INVALID_ARGUMENT, str(int(Code.MALFORMED_BATCH)), "0")
 
 
 def test_of_too_many_calls_that_say_nothing_the_oldest_is_given_up(served, monkeypatch):

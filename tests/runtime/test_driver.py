@@ -162,9 +162,9 @@ def test_links_that_may_outgrow_the_file_system_are_told_with_the_remedy(
     mib = 1 << 20
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=500 * mib))
     options = DriverOptions(ipc_term_bytes=16 * mib, udp_term_bytes=16 * mib)
-    told = why_tight(tmp_path / "aeron", options, 17)
-    assert "500 MiB free" in told
-    assert "816 MiB" in told
-    assert "term_mib" in told
+    delivered = why_tight(tmp_path / "aeron", options, 17)
+    assert "500 MiB free" in delivered
+    assert "816 MiB" in delivered
+    assert "term_mib" in delivered
     smaller = DriverOptions(ipc_term_bytes=8 * mib, udp_term_bytes=8 * mib)
     assert why_tight(tmp_path / "aeron", smaller, 17) == ""

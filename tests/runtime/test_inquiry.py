@@ -126,27 +126,29 @@ def page(first, last, *, epoch=5, paused=False, through=None):
     )
 
 
-def search(*engines, after=10, to_seq=30, min_epoch=5, told_epoch=3):
-    made = EventSearch(engines, after=(after, LAST_INDEX), to_seq=to_seq, min_epoch=min_epoch, told_epoch=told_epoch)
+def search(*engines, after=10, to_seq=30, min_epoch=5, delivered_epoch=3):
+    made = EventSearch(
+        engines, after=(after, LAST_INDEX), to_seq=to_seq, min_epoch=min_epoch, delivered_epoch=delivered_epoch
+    )
     return made, made.step(BEGAN, 0)
 
 
 def test_pages_follow_each_other_and_only_the_first_is_asked_for_under_the_epoch_that_was_told():
     """An epoch may begin within a page: what comes behind it was never told under the one before."""
     fetch, begun = search(1, 2)
-    assert begun.calls[0].request.told_epoch == 3
+    assert begun.calls[0].request.delivered_epoch == 3
     more = fetch.step(Answered(1, [page(11, 20, paused=True)]), 5)
     assert [part.events["seq"].tolist() for part in more.pages] == [list(range(11, 21))]
     request = more.calls[0].request
-    assert (request.after.seq, request.after.index, request.told_epoch) == (20, LAST_INDEX, 5)
+    assert (request.after.seq, request.after.index, request.delivered_epoch) == (20, LAST_INDEX, 5)
     end = fetch.step(Answered(1, [page(21, 30)]), 9)
     assert (end.done, end.end, joined(end.pages)["seq"].tolist()) == (True, None, list(range(21, 31)))
 
 
 def test_nothing_more_is_asked_under_an_epoch_where_none_was_named():
-    fetch, begun = search(1, told_epoch=0)
-    assert begun.calls[0].request.told_epoch == 0
-    assert fetch.step(Answered(1, [page(11, 20, paused=True)]), 5).calls[0].request.told_epoch == 0
+    fetch, begun = search(1, delivered_epoch=0)
+    assert begun.calls[0].request.delivered_epoch == 0
+    assert fetch.step(Answered(1, [page(11, 20, paused=True)]), 5).calls[0].request.delivered_epoch == 0
 
 
 def test_an_engine_that_has_others_before_this_is_asked_again_and_another_one_only_after_long():
@@ -171,7 +173,7 @@ def test_an_engine_that_has_not_heard_of_the_epoch_is_not_believed(to_seq):
     """Also where nothing but its word on what was told is wanted (`to_seq` 10)."""
     fetch, _ = search(1, 2, to_seq=to_seq)
     assert asked(fetch.step(Answered(1, [page(11, 30, epoch=4)]), 5)) == [2]
-    assert fetch.step(failed(2, Fault.PARTED), 6).end == NoAnswer(Fault.PARTED, "engine 2: no")
+    assert fetch.step(failed(2, Fault.DIVERGED), 6).end == NoAnswer(Fault.DIVERGED, "engine 2: no")
 
 
 def test_what_was_cut_from_journals_is_gone_only_if_no_engine_has_it():

@@ -134,11 +134,11 @@ def test_a_stream_ends_where_its_first_bad_message_is(channel):
     asked = reflection_pb2.ServerReflectionRequest(list_services="")
     stub = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
     replies = stub(iter([asked.SerializeToString(), NO_MESSAGE, asked.SerializeToString()]), timeout=30)
-    told = []
+    delivered = []
     with pytest.raises(grpc.RpcError) as failed:
-        told.extend(replies)
+        delivered.extend(replies)
     assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert len(told) == 1
+    assert len(delivered) == 1
 
 
 def test_an_honest_call_is_served(channel):

@@ -157,14 +157,14 @@ def test_each_heartbeat_tells_the_time_at_which_it_was_sent(watch: Watch) -> Non
 
 
 def test_a_clock_that_no_heartbeat_can_hold_is_told_as_the_nearest_that_it_can() -> None:
-    for wall_ns, told_ms in ((-5, 0), (2**63, 2**63 // 1_000_000), (2**70, 2**48 - 1)):
+    for wall_ns, sent_ms in ((-5, 0), (2**63, 2**63 // 1_000_000), (2**70, 2**48 - 1)):
         server = WatchServer("127.0.0.1", 0, 3, 11, wall_ns=partial(int, wall_ns))
         one = PeerWatch("peer", "127.0.0.1", server.port)
         try:
             while one.status is None:
                 server.poll(time.monotonic_ns())
                 one.poll(time.monotonic_ns())
-            assert one.status.wall_ms == told_ms
+            assert one.status.wall_ms == sent_ms
         finally:
             one.close()
             server.close()
@@ -288,7 +288,7 @@ def test_the_server_announces_a_new_role_with_its_next_poll(closing: ExitStack) 
     while not one.up and time.monotonic() - start_s < 3:
         one.poll(time.monotonic_ns())
         server.poll(time.monotonic_ns())
-    server.set_status(2, 8, told=(7, 100))
+    server.set_status(2, 8, delivered=(7, 100))
     server.poll(time.monotonic_ns())
     while one.status != PeerStatus(4, 1, 2, 0, 8, 0, 7, 100):
         assert time.monotonic() - start_s < 3

@@ -483,13 +483,13 @@ def test_damaged_config_record_stops_changes_and_not_trading_until_it_is_repaire
     play.submit(1, 3)
     play.ack_all(1, 2)
     assert (play.machine.state, play.committed, play.epoch) == (State.LEADER, play.tip, epoch)
-    assert "repair-config" in play.machine.hold.fault
+    assert "repair-config" in play.machine.config_store.fault
     play.tell(ev.EngineDown(2, ev.Down.EOF))
     play.pass_time(500)
     assert play.pending_cas is None
     play.sees(replace(play.machine.reign.config, epoch=epoch + 9, attempt="repair-1"))
     play.pass_time(200)
-    assert play.machine.hold.fault == ""
+    assert play.machine.config_store.fault == ""
     assert play.pending_cas is not None
     assert play.pending_cas.record.epoch == epoch + 10
 

@@ -311,10 +311,10 @@ def test_engine_is_not_fenced_in_favour_of_one_that_came_back_and_has_not_spoken
 
 
 @pytest.mark.parametrize(
-    "wish", [ev.MemberFenceRequested(1, 1, fenced=True), ev.SwitchPrimaryRequested(1, 2)], ids=["fence", "switch"]
+    "asked", [ev.MemberFenceRequested(1, 1, fenced=True), ev.SwitchPrimaryRequested(1, 2)], ids=["fence", "switch"]
 )
 def test_without_automatic_failover_too_nothing_is_left_to_an_engine_that_has_not_spoken(
-    stage: Build, wish: ev.OperatorRequest
+    stage: Build, asked: ev.OperatorRequest
 ) -> None:
     play = stage()
     play.lead()
@@ -322,10 +322,10 @@ def test_without_automatic_failover_too_nothing_is_left_to_an_engine_that_has_no
     play.wins()
     play.tell(ev.EngineDown(2, ev.Down.EOF))
     play.tell(ev.EngineUp(2, 1))
-    answer = play.tell(wish).answers[0]
+    answer = play.tell(asked).answers[0]
     assert "acknowledge" in answer.refused
     play.ack(2, 1)
-    play.tell(wish)
+    play.tell(asked)
     assert play.pending_cas.record.primary == 2
 
 
@@ -366,7 +366,7 @@ def test_switch_hands_the_role_over_without_refusing_a_command(stage: Build) -> 
     answer = effects.answers[0]
     assert (answer.request, answer.refused, answer.primary, answer.epoch, answer.seq) == (77, "", 2, 2, 5)
     assert play.controls()[-1][1]["cause"] == ev.EpochCause.SWITCHOVER
-    assert play.machine.hold.config.in_sync == (1, 2)
+    assert play.machine.config_store.config.in_sync == (1, 2)
 
 
 def test_switch_is_refused_with_a_reason(stage: Build) -> None:
@@ -405,7 +405,7 @@ def test_learner_grows_in_the_stream_first_and_then_in_etcd(stage: Build) -> Non
     record = play.pending_cas.record
     assert (record.epoch, record.in_sync, record.learners) == (2, (1, 2), ())
     play.wins()
-    assert play.machine.hold.config.in_sync == (1, 2)
+    assert play.machine.config_store.config.in_sync == (1, 2)
     assert play.machine.reign.required == (1, 2)
 
 

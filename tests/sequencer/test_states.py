@@ -8,7 +8,7 @@ import pytest
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.machine import BrokenInvariant
 from lockstep.sequencer.states import TRANSITIONS, Occasion, State
-from lockstep.stream.told import Told
+from lockstep.stream.delivery_mark import DeliveryMark
 
 from .test_machine import challenger, journaled
 
@@ -45,7 +45,7 @@ def force_a_leader_that_waits(play: Any) -> None:
 
 
 def lose_what_clients_know(play: Any) -> None:
-    play.tell(ev.GatewaySaid(1, 5, Told(4, 50)))
+    play.tell(ev.GatewaySaid(1, 5, DeliveryMark(4, 50)))
     play.wins()
 
 

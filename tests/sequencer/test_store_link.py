@@ -96,8 +96,8 @@ def test_what_is_no_config_record_ends_no_sequencer_and_is_told_with_the_last_go
         odd += [encode_config(replace(good, epoch=epoch)) for epoch in (2**47, 2**48 - 1, 2**48)]
         for value in odd:
             revision = asyncio.run(put(value))
-            told = wait_for(inbox, ev.ConfigUnreadable)
-            assert (told.mod_revision, told.last_good) == (revision, good), value[:80]
+            delivered = wait_for(inbox, ev.ConfigUnreadable)
+            assert (delivered.mod_revision, delivered.last_good) == (revision, good), value[:80]
         # A swap that meets it is not applied, and says so.
         link.swap(ev.Cas(replace(good, attempt="b"), 1))
         assert wait_for(inbox, ev.StoreDown).attempt == "b"

@@ -93,8 +93,8 @@ def test_both_engines_keep_the_same_content_of_any_bytes():
     rows["session_id"] = np.arange(1, len(rows) + 1)
     rows["session_no"] = 1
     engines = ReferenceEngine(), NativeEngine()
-    told = [engine.apply(rows, first_seq=1, timestamp_ns=5).tobytes() for engine in engines]
-    assert told[0] == told[1]
+    delivered = [engine.apply(rows, first_seq=1, timestamp_ns=5).tobytes() for engine in engines]
+    assert delivered[0] == delivered[1]
     assert engines[0].snapshot() == engines[1].snapshot()
     again = [engine.apply(rows, first_seq=len(rows) + 1, timestamp_ns=5)["kind"].tolist() for engine in engines]
     assert again[0] == again[1] == [8] * len(rows)

@@ -14,10 +14,10 @@ MOST_LINES = 64
 
 @pytest.mark.parametrize("name", STORIES)
 def test_story_happens_as_its_transcript_says(name: str) -> None:
-    told, page = transcript(STORIES[name]), KEPT / f"{name}.txt"
+    delivered, page = transcript(STORIES[name]), KEPT / f"{name}.txt"
     if os.environ.get("LOCKSTEP_REWRITE_TRANSCRIPTS"):
-        page.write_text(told)
-    assert page.read_text() == told, "if that is right, run this with LOCKSTEP_REWRITE_TRANSCRIPTS=1"
+        page.write_text(delivered)
+    assert page.read_text() == delivered, "if that is right, run this with LOCKSTEP_REWRITE_TRANSCRIPTS=1"
 
 
 @pytest.mark.parametrize("page", sorted(KEPT.glob("*.txt")), ids=lambda page: page.stem)
@@ -38,11 +38,11 @@ def test_a_story_in_which_somebody_decides_otherwise_is_noticed(monkeypatch: pyt
 
 
 def test_the_same_script_tells_the_same_twice() -> None:
-    def told() -> str:
+    def delivered() -> str:
         stage = Stage()
         stage.open()
         stage.order()
         stage.until_answered()
         return stage.narrator.text()
 
-    assert told() == told()
+    assert delivered() == delivered()

@@ -172,7 +172,7 @@ class Yard:
             store = SnapshotStore(data_dir)
             notices += [Notice("snapshot_damaged", f"{path.name}: {why}") for path, why in store.unreadable()]
             machine = restore(journal, ReplicaOptions(1, (1, 2)), self._make, lambda: None, store, notices.append)
-            damage = scrub(journal, machine.standing.applied_seq)
+            damage = scrub(journal, machine.replica_state.applied_seq)
             if damage is not None:
                 notices.append(Notice("scrub_found", damage.why))
                 if not damage.derived:
@@ -180,7 +180,7 @@ class Yard:
                     note_damage(data_dir, damage.why)
                     raise JournalDamaged(journal.path, damage.why)
                 return notices, self.held
-            return notices, _holds(journal, machine.standing.digest)
+            return notices, _holds(journal, machine.replica_state.digest)
         finally:
             journal.close()
 

@@ -147,7 +147,7 @@ async def _run(plan: LoadPlan) -> int:
             await recorder.open(client)
         try:
             await _trade(plan, recorders, orders)
-            if await _told(orders, "finish"):
+            if await _reported(orders, "finish"):
                 await asyncio.gather(*(recorder.finish() for recorder in recorders))
         finally:
             for recorder in recorders:
@@ -163,13 +163,13 @@ async def _trade(plan: LoadPlan, recorders: list[_Recorder], orders: asyncio.Str
         for place, recorder in enumerate(recorders):
             flows.create_task(recorder.trade(place * step_s, stop))
         _say("trading")
-        await _told(orders, "stop")
+        await _reported(orders, "stop")
         stop.set()
     await asyncio.gather(*(recorder.drain() for recorder in recorders))
     _say("drained")
 
 
-async def _told(orders: asyncio.StreamReader, word: str) -> bool:
+async def _reported(orders: asyncio.StreamReader, word: str) -> bool:
     """Wait for a word; False if the parent has gone."""
     return (await orders.readline()).decode().strip() == word
 

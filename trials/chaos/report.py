@@ -87,10 +87,10 @@ def _lanes(faults: Sequence[FaultFinding], kinds: list[str], scale: float) -> It
     for finding in faults:
         y = _PLOT + _LANE * (kinds.index(finding.done.fault.kind.value) + 1)
         x, width = _LEFT + finding.at_ms * scale, max(4.0, finding.lasted_ms * scale)
-        told = f"{finding.done.target}: silence {finding.gap_ms} ms, whole again after {finding.healthy_after_ms} ms"
+        text = f"{finding.done.target}: silence {finding.gap_ms} ms, whole again after {finding.healthy_after_ms} ms"
         yield (
             f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="11" fill="#c62a2f">'
-            f"<title>{escape(told)}</title></rect>"
+            f"<title>{escape(text)}</title></rect>"
         )
 
 

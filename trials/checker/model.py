@@ -115,9 +115,9 @@ def no_outcome(events: Events) -> NDArray[np.bool_]:
 
 def reports_for(session_id: int, events: Events) -> ReportRows:
     """The rows that a session has to be told for these events, in order."""
-    told = events[(events["kind"] < EventKind.EPOCH_STARTED) & ~no_outcome(events)]
-    own = told[told["session_id"] == session_id]
-    other = told[np.isin(told["kind"], TWO_SIDED)]
+    reported = events[(events["kind"] < EventKind.EPOCH_STARTED) & ~no_outcome(events)]
+    own = reported[reported["session_id"] == session_id]
+    other = reported[np.isin(reported["kind"], TWO_SIDED)]
     other = other[other["maker_session_id"] == session_id]
     rows = np.concatenate([_own_side(own), _other_side(other)])
     ordered: ReportRows = plain(rows[np.lexsort((rows["leg"], rows["index"], rows["seq"]))])

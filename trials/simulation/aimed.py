@@ -162,11 +162,11 @@ def _older_disk_of_the_same_epoch_is_put_back(stage: Stage) -> None:
         return
     victim = stage.dice.choice(victims)
     copy = victim.disk.copy()
-    told = max(gateway.told() for gateway in cluster.gateways)
+    delivered = max(gateway.delivered() for gateway in cluster.gateways)
     for client in cluster.clients:
         give_orders(kernel, client, 20, kernel.now_ns, 100 * MS, given=client.machine.next_no)
         client.wake()
-    stage.wait_until(lambda: max(gateway.told() for gateway in cluster.gateways).seq > told.seq + 10)
+    stage.wait_until(lambda: max(gateway.delivered() for gateway in cluster.gateways).seq > delivered.seq + 10)
     if victim.disk.base_seq != copy["base_seq"]:
         return
     down: list[Host] = [*cluster.engines, *cluster.sequencers]

@@ -23,7 +23,7 @@ from lockstep.trials.simulation.client_owner import Row
 from lockstep.trials.simulation.enquiries import Answer
 from lockstep.trials.simulation.judge import Judge
 from lockstep.trials.simulation.losses import Loss
-from lockstep.trials.simulation.stream_judge import Told
+from lockstep.trials.simulation.stream_judge import StreamRecord
 from lockstep.trials.simulation.world import Violation
 
 _TWO_SIDED = (EventKind.TRADE, EventKind.CANCELED, EventKind.REPLACED, EventKind.REDUCED)
@@ -33,7 +33,7 @@ _BOTH_LEGS = 255
 class Said(NamedTuple):
     """What was told in a run."""
 
-    streams: Sequence[Told]
+    streams: Sequence[StreamRecord]
     """What was written to each session stream."""
     answers: Sequence[Answer] = ()
     """To questions about accounts and orders."""
@@ -97,7 +97,7 @@ class _History:
     def __init__(self, clients: Sequence[ClientHost], answers: Sequence[Answer]) -> None:
         self.engine = ReferenceEngine()
         self._answers = AnswerAudit(answers)
-        self.told: dict[int, list[Row]] = {}
+        self.delivered: dict[int, list[Row]] = {}
         self.wire: dict[int, list[Row]] = {}
         """With what only points to an outcome of before."""
         self.executed: dict[int, int] = {}
@@ -134,7 +134,7 @@ class _History:
             if event["code"] == Code.SESSION_OUT_OF_ORDER:
                 if session not in lost:
                     raise Violation(f"seq {seq}: a gateway let number {event['session_no']} overtake an earlier one")
-                self.told.setdefault(session, []).append((seq, index, 0))
+                self.delivered.setdefault(session, []).append((seq, index, 0))
                 continue
             if event["code"] == Code.KEY_REUSED:
                 if is_callers(session):
@@ -147,11 +147,11 @@ class _History:
                 continue
             self.trades += kind == EventKind.TRADE
             if session:
-                self.told.setdefault(session, []).append((seq, index, 0))
+                self.delivered.setdefault(session, []).append((seq, index, 0))
                 self._count(session, int(event["session_no"]), seq)
             other = int(event["maker_session_id"]) if kind in _TWO_SIDED else 0
             if other:
-                self.told.setdefault(other, []).append((seq, index, 1))
+                self.delivered.setdefault(other, []).append((seq, index, 1))
 
     def _count(self, session: int, number: int, seq: int) -> None:
         if number and self.answers.setdefault((session, number), seq) != seq:
@@ -211,7 +211,7 @@ def _collect_wire(events: Events, wire: dict[int, list[Row]]) -> None:
 
 
 def _check_client(client: ClientHost, history: _History) -> None:
-    told, answers = history.told.get(client.session_id, []), history.answers
+    delivered, answers = history.delivered.get(client.session_id, []), history.answers
     for number, seq in client.owner.answers.items():
         if answers.get((client.session_id, number)) != seq:
             raise Violation(f"{client.name}'s number {number} was acknowledged at seq {seq} and is not there")
@@ -220,20 +220,20 @@ def _check_client(client: ClientHost, history: _History) -> None:
         raise Violation(f"{client.name} gave {client.machine.next_no - 1} commands, {done} were executed")
     if client.done and done != client.owner.given:
         raise Violation(f"{client.name}'s owner gave {client.owner.given} commands, {done} were executed")
-    known = client.owner.seen if client.done else client.owner.seen[: len(told)]
-    if known != told[: len(known)] or (client.done and len(known) != len(told)):
-        missing = [row for row in told if row not in client.owner.seen]
-        extra = [row for row in client.owner.seen if row not in told]
+    known = client.owner.seen if client.done else client.owner.seen[: len(delivered)]
+    if known != delivered[: len(known)] or (client.done and len(known) != len(delivered)):
+        missing = [row for row in delivered if row not in client.owner.seen]
+        extra = [row for row in client.owner.seen if row not in delivered]
         raise Violation(
-            f"{client.name} saw {len(client.owner.seen)} of {len(told)} events; "
+            f"{client.name} saw {len(client.owner.seen)} of {len(delivered)} events; "
             f"missing {missing[:3]}, extra {extra[:3]}"
         )
 
 
-def _check_stream(stream: Told, told: list[Row]) -> None:
+def _check_stream(stream: StreamRecord, delivered: list[Row]) -> None:
     """A stream begins behind what its client has seen and leaves nothing out as far as it goes."""
-    start = bisect_right(told, (*stream.seen, _BOTH_LEGS))
-    wanted = told[start : start + len(stream.rows)]
+    start = bisect_right(delivered, (*stream.seen, _BOTH_LEGS))
+    wanted = delivered[start : start + len(stream.rows)]
     if stream.rows != wanted:
         place = next((at for at, row in enumerate(wanted) if stream.rows[at] != row), len(wanted))
         raise Violation(

@@ -139,7 +139,7 @@ class ClientHost(Host, Ports):
 
     def deliver(self, batch: ReportColumns) -> None:
         """See `Ports`."""
-        self.owner.on_told(batch)
+        self.owner.on_delivered(batch)
 
     def on_failed(self, failure: Failure) -> None:
         """See `Ports`. Whether reports had to be gone, the judge has seen on its stream."""

@@ -49,7 +49,7 @@ class Owner:
         return not self.flow and not self._asks
 
     @property
-    def told_seq(self) -> int:
+    def delivered_seq(self) -> int:
         """Up to where he needs no report any more."""
         if self._dice is not None:
             return self.checkpoint.last_seen.seq
@@ -108,7 +108,7 @@ class Owner:
             self.flow.appendleft(piece)
             self.times_ns.appendleft(now_ns)
 
-    def on_told(self, batch: ReportColumns) -> None:
+    def on_delivered(self, batch: ReportColumns) -> None:
         """He writes every row down, and what each of his commands came to."""
         rows = zip(batch.seq.tolist(), batch.index.tolist(), batch.leg.tolist(), batch.session_no.tolist(), strict=True)
         for seq, index, leg, number in rows:

@@ -102,7 +102,7 @@ class Cluster(World):
         for host in self.sequencers:
             if not host.alive:
                 continue
-            reign, flight = host.machine.reign, host.machine.hold.in_flight
+            reign, flight = host.machine.reign, host.machine.config_store.in_flight
             if reign is not None and reign.membership.growth is not None:
                 return True
             if flight is not None and engine in flight.record.in_sync:
@@ -111,8 +111,8 @@ class Cluster(World):
 
     def _slowest(self) -> int:
         """Up to which seq every gateway and every client has been told everything."""
-        told = [client.owner.told_seq for client in self.clients]
-        return min(told + [gateway.machine.delivered_seq if gateway.life else 0 for gateway in self.gateways])
+        delivered = [client.owner.delivered_seq for client in self.clients]
+        return min(delivered + [gateway.machine.delivered_seq if gateway.life else 0 for gateway in self.gateways])
 
     def why_not_converged(self) -> str:
         """What is missing until everything is answered and every engine is in sync; empty if nothing is."""
@@ -135,13 +135,15 @@ class Cluster(World):
         everybody = tuple(engine.id for engine in self.engines)
         if config is None or config.in_sync != everybody:
             learners = [
-                f"{e.name}: {e.machine.standing.why()}" for e in self.engines if config and e.id not in config.in_sync
+                f"{engine.name}: {engine.machine.replica_state.why()}"
+                for engine in self.engines
+                if config and engine.id not in config.in_sync
             ]
             return f"in sync are {config.in_sync if config else ()}, not {everybody}; {learners}"
         reign = leaders[0].machine.reign
         tip = reign.window.tip if reign is not None else 0
         for engine in self.engines:
-            replica = engine.machine.standing
+            replica = engine.machine.replica_state
             if replica.committed_seq != tip or replica.applied_seq != tip:
                 return f"{engine.name} has applied {replica.applied_seq} and committed {replica.committed_seq} of {tip}"
             if replica.role is Role.LEARNER:

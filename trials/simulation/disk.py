@@ -22,9 +22,9 @@ from lockstep.replica.session_index import Span
 from lockstep.replica.settings import Base
 from lockstep.replica.snapshot_file import SnapshotHead, decode_head
 from lockstep.stream.batch import Batch
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.digest import Digest
 from lockstep.stream.records import Commands
-from lockstep.stream.told import Told
 
 
 class Disk:
@@ -279,20 +279,20 @@ class Disk:
         )
 
 
-class ToldNote:
+class DeliveryNote:
     """One gateway's note of how far its clients were told: it survives the process, like its intake log."""
 
     def __init__(self) -> None:
         self.uuid = ""
-        self.told = Told()
+        self.delivered = DeliveryMark()
 
-    def begin(self, uuid: str, told: Told) -> None:
+    def begin(self, uuid: str, delivered: DeliveryMark) -> None:
         """What was told before means nothing any more, or is part of this."""
-        self.uuid, self.told = uuid, told
+        self.uuid, self.delivered = uuid, delivered
 
-    def advance(self, told: Told) -> None:
+    def advance(self, delivered: DeliveryMark) -> None:
         """Clients are about to be told so much."""
-        self.told = max(self.told, told)
+        self.delivered = max(self.delivered, delivered)
 
 
 class Intake:

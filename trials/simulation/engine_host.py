@@ -61,7 +61,7 @@ class EngineHost(LinkedHost, Ports):
         self.events = EventStore(journal, self.world.topology.limits.event_window_commands)
         self.driver = ReplicaDriver(self.rebuild(), self, self.events)
         self.fetches = Fetches(self.id, journal, self.events, lambda: self.view, self.disk)
-        own = self.machine.standing
+        own = self.machine.replica_state
         self.kernel.note(f"{self.name} has replayed up to {own.applied_seq}, promised {own.promised}")
 
     def rebuild(self) -> ReplicaMachine:
@@ -122,9 +122,9 @@ class EngineHost(LinkedHost, Ports):
         if not answer.refusal:
             self.world.judge.on_fence_answer(self.id, answer)
 
-    def on_told(self, seq: int, digest: Digest) -> None:
+    def on_delivered(self, seq: int, digest: Digest) -> None:
         """See `Ports`."""
-        self.world.judge.on_told(self, seq, digest)
+        self.world.judge.on_delivered(self, seq, digest)
 
     def on_step(self) -> None:
         """See `Ports`."""

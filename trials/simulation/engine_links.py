@@ -19,11 +19,11 @@ class LinkedHost(StoringHost):
     def __init__(self, world: World, id: int) -> None:
         super().__init__(world, id)
         self._peers = PeerCalls(self)
-        self._told: dict[int, int] = {}  # by sequencer: the epoch that its heartbeats said
+        self._delivered: dict[int, int] = {}  # by sequencer: the epoch that its heartbeats said
 
     def hear_anew(self) -> None:
         """What sequencers say is news again."""
-        self._told.clear()
+        self._delivered.clear()
 
     def _come(self, wanted: Callable[[Any], bool]) -> list[Any]:
         found = [item for item in self.inbox if wanted(item)]
@@ -46,8 +46,8 @@ class LinkedHost(StoringHost):
         """See `Ports`."""
         for sequencer in self.world.of_kind("sequencer"):
             epoch = sequencer.status_epoch() if hears(self, sequencer) else 0
-            if epoch and epoch != self._told.get(sequencer.id, 0):
-                self._told[sequencer.id] = epoch
+            if epoch and epoch != self._delivered.get(sequencer.id, 0):
+                self._delivered[sequencer.id] = epoch
                 yield SequencerSaid(sequencer.id, epoch)
 
     def send_ack(self, ack: Ack, primary: int) -> None:

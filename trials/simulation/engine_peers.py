@@ -58,7 +58,7 @@ class PeerCalls:
 
         def done(said: tuple[list[replication_pb2.FetchJournalReply], str] | None, _failure: str) -> None:
             if said is not None and said[0]:
-                self._host.post(_peer_log(order.peer, *said).told)
+                self._host.post(_peer_log(order.peer, *said).delivered)
 
         request = replication_pb2.FetchJournalRequest(from_seq=order.seq, max_bytes=1)
         self._ask_journal(order.peer, request, cluster_uuid, done)

@@ -28,11 +28,11 @@ class ServingHost(Host):
         """`Replication.Fence`."""
 
         def done(said: "Future[FenceAnswer]") -> None:
-            told = said.result()
-            if told.refusal:
-                answer(None, f"FAILED_PRECONDITION: {told.refusal}")
+            delivered = said.result()
+            if delivered.refusal:
+                answer(None, f"FAILED_PRECONDITION: {delivered.refusal}")
                 return
-            answer(fence_reply(self.id, told), "")
+            answer(fence_reply(self.id, delivered), "")
 
         call = FenceCall(request)
         call.done.add_done_callback(done)

@@ -41,7 +41,7 @@ def take_snapshot(host: EngineHost, keep: int) -> None:
 def cut(host: EngineHost, oldest: dict[int, int], keep_commands: int) -> None:
     """What `Housekeeping` does: cut the journal's head as far as no engine needs it."""
     engines = tuple(engine.id for engine in host.world.topology.engines)
-    committed = host.machine.standing.committed_seq
+    committed = host.machine.replica_state.committed_seq
     seq = plan_cut(oldest, engines=engines, committed_seq=committed, keep_commands=keep_commands)
     if seq > host.disk.base_seq:
         host.kernel.note(f"{host.name}: journal cut after seq {seq}")

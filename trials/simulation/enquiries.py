@@ -13,7 +13,7 @@ from typing import Final
 
 from lockstep.gateway import listings
 from lockstep.runtime.inquiry import Inquiry, NoAnswer, Todo
-from lockstep.stream.told import Told
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.trials.simulation.client_host import ClientHost
 from lockstep.trials.simulation.gateway_host import GatewayHost
 from lockstep.trials.simulation.host import Host
@@ -84,8 +84,8 @@ class Enquiries:
                 own_id = account * 100_000 + dice.randint(1, max(1, client.machine.next_no))
                 return orders_pb2.GetOrderRequest(order=orders_pb2.OrderRef(account=account, client_order_id=own_id))
             case _:
-                cursor = dice.choice((0, 0, max(0, client.owner.told_seq - dice.randint(0, 20))))
-                limit, min_seq = dice.randint(1, _MOST_ROWS), client.owner.told_seq
+                cursor = dice.choice((0, 0, max(0, client.owner.delivered_seq - dice.randint(0, 20))))
+                limit, min_seq = dice.randint(1, _MOST_ROWS), client.owner.delivered_seq
                 return accounts_pb2.ListOpenOrdersRequest(account=account, cursor=cursor, limit=limit, min_seq=min_seq)
 
     def _come(self, question: Question, target: Host, answer: Done) -> None:
@@ -94,7 +94,7 @@ class Enquiries:
 
     def _serve(self, gateway: GatewayHost, question: Question, answer: Done) -> None:
         """What the gateway's services do with it, but for who may ask."""
-        driver, told = gateway.driver, gateway.note_of_told.told
+        driver, delivered = gateway.driver, gateway.delivery_note.delivered
         inquiry: Inquiry
         match question:
             case accounts_pb2.GetAccountRequest():
@@ -110,16 +110,17 @@ class Enquiries:
                 answer(None, todo.end.text)
             elif todo.end is not None:
                 said = _reply(question, todo.end)
-                self._check_age(gateway.name, question, said, told)
+                self._check_age(gateway.name, question, said, delivered)
                 answer(said, "")
             return False
 
         gateway.ask(inquiry, heard)
 
-    def _check_age(self, gateway: str, question: Question, said: Said, told: Told) -> None:
-        stamp, judge = Told(said.stamp.epoch, said.stamp.seq), self._world.judge
-        if judge.loss_of(told.epoch, told.seq) is None and (stamp.seq < told.seq or stamp.epoch < told.epoch):
-            raise Violation(f"{gateway} has told {told}, and answers {type(question).__name__} as of {stamp}")
+    def _check_age(self, gateway: str, question: Question, said: Said, delivered: DeliveryMark) -> None:
+        stamp, judge = DeliveryMark(said.stamp.epoch, said.stamp.seq), self._world.judge
+        older = stamp.seq < delivered.seq or stamp.epoch < delivered.epoch
+        if older and judge.loss_of(delivered.epoch, delivered.seq) is None:
+            raise Violation(f"{gateway} has told {delivered}, and answers {type(question).__name__} as of {stamp}")
         if isinstance(question, accounts_pb2.ListOpenOrdersRequest) and stamp.seq < question.min_seq:
             raise Violation(f"{gateway} is asked for seq {question.min_seq} at least, and answers as of {stamp}")
 

@@ -67,7 +67,7 @@ def _to_gateway(cluster: Cluster, gateway: GatewayHost, epoch: int, dice: Random
 
 def _wrong_ack(engine: EngineHost, dice: Random) -> Ack:
     entry = np.zeros(1, dtype=ACK_ENTRY)
-    own = engine.machine.standing
+    own = engine.machine.replica_state
     entry["last_seq"], entry["digest"] = own.applied_seq, np.void(dice.randbytes(16))
     return Ack(
         engine.id, own.promised, own.applied_seq, own.journal, own.committed_seq,

@@ -14,7 +14,7 @@ def hear_sequencers(host: Host, driver: GatewayDriver) -> None:
         assert isinstance(sequencer, SequencerHost)
         epoch = sequencer.status_epoch()
         driver.on_said(sequencer.id, epoch, sequencer.leads)
-        config = sequencer.machine.hold.config
+        config = sequencer.machine.config_store.config
         if config is not None and config.accepted_epoch <= epoch:
             accepted = max(accepted, config.accepted_epoch)
     driver.delivered.on_accepted(accepted)

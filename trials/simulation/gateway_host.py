@@ -9,10 +9,10 @@ from lockstep.gateway.driver import GatewayDriver
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.ports import Ports
 from lockstep.runtime.inquiry import Inquiry, Todo
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.messages import Receipt, Release, Submit
 from lockstep.stream.records import Commands
-from lockstep.stream.told import Told
-from lockstep.trials.simulation.disk import Intake, ToldNote
+from lockstep.trials.simulation.disk import DeliveryNote, Intake
 from lockstep.trials.simulation.gateway_clients import GatewayClients
 from lockstep.trials.simulation.gateway_hearing import hear_sequencers
 from lockstep.trials.simulation.host import Host
@@ -32,7 +32,7 @@ class GatewayHost(Host, Ports):
     def __init__(self, world: World, id: int) -> None:
         super().__init__(world, "gateway", id)
         self.intake = Intake()
-        self.note_of_told = ToldNote()
+        self.delivery_note = DeliveryNote()
         self._questioner = Questioner(self)
 
     @property
@@ -44,7 +44,7 @@ class GatewayHost(Host, Ports):
         """What its heartbeats say: which life of it this is."""
         return self.intake.incarnation
 
-    def told(self) -> Told:
+    def delivered(self) -> DeliveryMark:
         """What its heartbeats say, too: how far clients were told, in this life and those before."""
         return self.driver.delivered.said
 
@@ -67,7 +67,7 @@ class GatewayHost(Host, Ports):
         )
         machine.restore(self.intake.unanswered(), self.intake.watched())
         engines = [engine.id for engine in self.world.of_kind("engine")]
-        self.driver = GatewayDriver(machine, self, self.note_of_told, engines=engines, max_batch=limits.client_batch)
+        self.driver = GatewayDriver(machine, self, self.delivery_note, engines=engines, max_batch=limits.client_batch)
         self._clients = GatewayClients(self.driver)
         self.driver.start()
 
@@ -132,10 +132,10 @@ class GatewayHost(Host, Ports):
 
     def on_left_behind(self, why: LeftBehind, *, accepted: bool) -> None:
         """See `Ports`."""
-        if not why.parted:
+        if not why.diverged:
             self.note("was left behind by every journal")
             return
-        if self.world.judge.loss_of(why.told_epoch, why.after_seq) is None:
+        if self.world.judge.loss_of(why.delivered_epoch, why.after_seq) is None:
             raise Violation(f"{self.name} is told that what it delivered up to seq {why.after_seq} was given up")
         text = f"what it told up to seq {why.after_seq} is no history any more"
         self.note(f"starts anew: {text}" if accepted else f"waits: {text}, and nobody has accepted that")

@@ -6,7 +6,7 @@ when the process wants to look at the time. While it is paused or waits for its 
 
 from typing import Any
 
-from lockstep.stream.told import NOTHING_TOLD, Told
+from lockstep.stream.delivery_mark import NOTHING_DELIVERED, DeliveryMark
 from lockstep.trials.simulation.kernel import Kernel
 from lockstep.trials.simulation.world import World
 
@@ -125,9 +125,9 @@ class Host:
         """The epoch in its heartbeats; 0: it sends none."""
         return 0
 
-    def told(self) -> Told:
+    def delivered(self) -> DeliveryMark:
         """Gateways: how far clients were told, as its heartbeats say."""
-        return NOTHING_TOLD
+        return NOTHING_DELIVERED
 
     mute = False
     """Its heartbeats say that its media driver is lost."""

@@ -137,9 +137,9 @@ class Judge:
         self.snapshots = {seq: raw for seq, raw in self.snapshots.items() if seq <= self.committed_seq}
         self._compared = {engine: min(seq, self.committed_seq) for engine, seq in self._compared.items()}
 
-    def loss_of(self, told_epoch: int, told_seq: int) -> Loss | None:
+    def loss_of(self, delivered_epoch: int, delivered_seq: int) -> Loss | None:
         """The loss by which something that was told means nothing any more, if there is one."""
-        return next((loss for loss in self.losses if loss.voids(told_epoch, told_seq)), None)
+        return next((loss for loss in self.losses if loss.voids(delivered_epoch, delivered_seq)), None)
 
     def known_under(self, epoch: int) -> tuple[int, dict[int, bytes]]:
         """What may be told under an epoch: up to which seq, and the events released. An old one knows what was."""
@@ -209,7 +209,7 @@ class Judge:
 
     def on_engine_step(self, host: EngineHost) -> None:
         """An engine may have moved its committed seq: everybody's committed history is the same, and durable."""
-        committed = host.machine.standing.committed_seq
+        committed = host.machine.replica_state.committed_seq
         compared = self._compared.get(host.id, 0)
         if committed <= compared:
             return
@@ -265,7 +265,7 @@ class Judge:
         disk = self._disk(member)
         return disk.tip_seq >= self.committed_seq and disk.epoch_at(self.committed_seq) == self.committed_epoch
 
-    def on_told(self, host: EngineHost, seq: int, digest: bytes) -> None:
+    def on_delivered(self, host: EngineHost, seq: int, digest: bytes) -> None:
         """An engine tells its state after a command: of the history that is committed, and no other."""
         if seq > self.committed_seq:
             raise Violation(f"{host.name} tells its state at seq {seq}, committed is {self.committed_seq}")

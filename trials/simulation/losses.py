@@ -20,9 +20,9 @@ class Loss:
     released: dict[int, bytes] = field(repr=False)
     """Events by seq, as they had left the cluster."""
 
-    def voids(self, told_epoch: int, told_seq: int) -> bool:
+    def voids(self, delivered_epoch: int, delivered_seq: int) -> bool:
         """Whether what was told of a seq under an epoch was given up."""
-        return told_epoch < self.epoch and told_seq >= self.first_seq
+        return delivered_epoch < self.epoch and delivered_seq >= self.first_seq
 
     def sessions(self) -> frozenset[int]:
         """Those of whose commands some were given up: what they had given behind those may come too early now."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lockstep.sequencer.ports import Beat, EngineBeat, GatewayBeat
-from lockstep.stream.told import NOTHING_TOLD
+from lockstep.stream.delivery_mark import NOTHING_DELIVERED
 from lockstep.trials.simulation.host import Host, hears
 
 
@@ -32,9 +32,9 @@ class Hearing:
         host, world = self._host, self._host.world
         for gateway in world.of_kind("gateway"):
             if not gateway.alive:
-                yield GatewayBeat(gateway.id, 0, NOTHING_TOLD)
+                yield GatewayBeat(gateway.id, 0, NOTHING_DELIVERED)
             elif hears(host, gateway):
-                yield GatewayBeat(gateway.id, gateway.status_epoch(), gateway.told())
+                yield GatewayBeat(gateway.id, gateway.status_epoch(), gateway.delivered())
         for engine in world.of_kind("engine"):
             # A link that holds frames back holds heartbeats back, too.
             if hears(host, engine) and (engine.name, host.name) not in world.network.slow:

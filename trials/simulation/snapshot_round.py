@@ -48,7 +48,7 @@ class SnapshotRound:
         host = self._dice.choice(self._engines)
         if not host.busy:
             # What journals keep has to be more than any gateway or client may be behind: then its events are there.
-            behind = host.machine.standing.committed_seq - self._slowest()
+            behind = host.machine.replica_state.committed_seq - self._slowest()
             cut(host, oldest, max(self._keep_commands, behind + 1))
 
 

@@ -21,7 +21,7 @@ Row = tuple[int, int, int]
 
 
 @dataclass(slots=True)
-class Told:
+class StreamRecord:
     """One stream: what its Hello said, and what has been written to it."""
 
     name: str
@@ -47,118 +47,119 @@ class StreamJudge:
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
-        self._open: dict[Any, Told] = {}
-        self.streams: list[Told] = []
+        self._open: dict[Any, StreamRecord] = {}
+        self.streams: list[StreamRecord] = []
         """All streams, in the order of their Hellos."""
 
     def on_message(self, pipe: Any, message: bytes, up: bool) -> None:
         """A message is written to a stream; an empty one towards the client is the end."""
-        told = self._open.get(pipe)
+        record = self._open.get(pipe)
         if up:
-            if told is None:
+            if record is None:
                 self._on_hello(pipe, message)
             return
-        if told is None:
+        if record is None:
             raise Violation(f"{pipe.gateway.name} speaks on a stream before its Hello")
-        if told.ended:
-            raise Violation(f"{told.name}: something comes after the end")
+        if record.ended:
+            raise Violation(f"{record.name}: something comes after the end")
         if not message:
-            told.ended = True
+            record.ended = True
             return
-        self._on_said(told, orders_pb2.SessionResponse.FromString(message))
+        self._on_said(record, orders_pb2.SessionResponse.FromString(message))
 
     def _on_hello(self, pipe: Any, message: bytes) -> None:
         hello = orders_pb2.SessionRequest.FromString(message).hello
         name = f"stream {len(self.streams) + 1} of session {hello.session_id:#x} at {pipe.gateway.name}"
         seen = hello.last_seen.seq, hello.last_seen.index
-        told = Told(name, hello.session_id, seen, hello.last_epoch, row_epoch=hello.last_epoch, asks=hello.asks_next_no)
-        self._open[pipe] = told
-        self.streams.append(told)
+        epoch = hello.last_epoch
+        record = StreamRecord(name, hello.session_id, seen, epoch, row_epoch=epoch, asks=hello.asks_next_no)
+        self._open[pipe] = record
+        self.streams.append(record)
 
-    def _on_said(self, told: Told, said: orders_pb2.SessionResponse) -> None:
+    def _on_said(self, record: StreamRecord, said: orders_pb2.SessionResponse) -> None:
         kind = said.WhichOneof("message")
-        if told.final:
-            raise Violation(f"{told.name}: {kind} comes after a refusal that ends it ({told.final})")
-        if (kind == "welcome") is told.welcomed:
-            raise Violation(f"{told.name}: {kind} as the {'second' if told.welcomed else 'first'} of its messages")
+        if record.final:
+            raise Violation(f"{record.name}: {kind} comes after a refusal that ends it ({record.final})")
+        if (kind == "welcome") is record.welcomed:
+            raise Violation(f"{record.name}: {kind} as the {'second' if record.welcomed else 'first'} of its messages")
         match kind:
             case "welcome":
-                told.welcomed = True
-                self._check_stamp(told, said.welcome.stamp)
+                record.welcomed = True
+                self._check_stamp(record, said.welcome.stamp)
             case "refusal":
-                self._check_stamp(told, said.refusal.stamp)
+                self._check_stamp(record, said.refusal.stamp)
                 if said.refusal.code == common_pb2.CODE_REPORTS_GONE:
-                    self._check_gone(told, said.refusal.text)
+                    self._check_gone(record, said.refusal.text)
                 # An orderly end names no command, or the session's next one.
                 if not said.refusal.retryable and not said.refusal.from_no:
-                    told.final = said.refusal.text or str(said.refusal.code)
+                    record.final = said.refusal.text or str(said.refusal.code)
             case "reports":
-                self._check_stamp(told, said.reports.stamp)
+                self._check_stamp(record, said.reports.stamp)
                 for report in said.reports.reports:
                     if report.epoch != said.reports.stamp.epoch:
-                        raise Violation(f"{told.name}: a report of epoch {report.epoch} in a message of another one")
+                        raise Violation(f"{record.name}: a report of epoch {report.epoch} in a message of another one")
                     row = report.event_id.seq, report.event_id.index, report.leg
-                    self._check_row(told, row, report.kind)
+                    self._check_row(record, row, report.kind)
             case "report_batch":
-                self._check_stamp(told, said.report_batch.stamp)
+                self._check_stamp(record, said.report_batch.stamp)
                 for row, event in _rows(said.report_batch):
-                    self._check_row(told, row, event)
+                    self._check_row(record, row, event)
             case "next_number":
-                if not told.asks:
-                    raise Violation(f"{told.name}: a next number comes that was not asked for, or comes again")
-                told.asks = False
-                self._check_stamp(told, said.next_number.stamp)
+                if not record.asks:
+                    raise Violation(f"{record.name}: a next number comes that was not asked for, or comes again")
+                record.asks = False
+                self._check_stamp(record, said.next_number.stamp)
                 if said.next_number.next_no <= said.next_number.executed_no:
-                    raise Violation(f"{told.name}: next number {said.next_number.next_no} was executed")
+                    raise Violation(f"{record.name}: next number {said.next_number.next_no} was executed")
             case _:
-                raise Violation(f"{told.name}: a message without content")
+                raise Violation(f"{record.name}: a message without content")
 
-    def _check_stamp(self, told: Told, stamp: common_pb2.Stamp) -> None:
-        if stamp.epoch < told.epoch:
-            raise Violation(f"{told.name}: epoch {stamp.epoch} after epoch {told.epoch}")
-        if stamp.seq < told.seq:
-            raise Violation(f"{told.name}: stamp of seq {stamp.seq} after seq {told.seq}")
+    def _check_stamp(self, record: StreamRecord, stamp: common_pb2.Stamp) -> None:
+        if stamp.epoch < record.epoch:
+            raise Violation(f"{record.name}: epoch {stamp.epoch} after epoch {record.epoch}")
+        if stamp.seq < record.seq:
+            raise Violation(f"{record.name}: stamp of seq {stamp.seq} after seq {record.seq}")
         committed_seq, _released = self._judge.known_under(stamp.epoch)
         if stamp.seq > committed_seq:
-            raise Violation(f"{told.name}: stamp of seq {stamp.seq}, committed is {committed_seq}")
-        told.epoch, told.seq = stamp.epoch, stamp.seq
+            raise Violation(f"{record.name}: stamp of seq {stamp.seq}, committed is {committed_seq}")
+        record.epoch, record.seq = stamp.epoch, stamp.seq
 
-    def _check_gone(self, told: Told, text: str) -> None:
+    def _check_gone(self, record: StreamRecord, text: str) -> None:
         """Only who was told what was given up is turned away for good, and is told from where on it is void."""
-        loss = self._judge.loss_of(told.row_epoch, told.seen[0])
+        loss = self._judge.loss_of(record.row_epoch, record.seen[0])
         if loss is None:
-            raise Violation(f"{told.name} is refused: {text}")
+            raise Violation(f"{record.name} is refused: {text}")
         if f"from seq {loss.first_seq} on" not in text:
-            raise Violation(f"{told.name} is refused, but from seq {loss.first_seq} on things were given up: {text}")
+            raise Violation(f"{record.name} is refused, but from seq {loss.first_seq} on things were given up: {text}")
 
-    def _check_row(self, told: Told, row: Row, kind: int) -> None:
-        before = told.rows[-1] if told.rows else (*told.seen, _BOTH_LEGS)
-        loss = self._judge.loss_of(told.row_epoch, before[0])
-        if loss is not None and told.epoch >= loss.epoch:
+    def _check_row(self, record: StreamRecord, row: Row, kind: int) -> None:
+        before = record.rows[-1] if record.rows else (*record.seen, _BOTH_LEGS)
+        loss = self._judge.loss_of(record.row_epoch, before[0])
+        if loss is not None and record.epoch >= loss.epoch:
             raise Violation(
-                f"{told.name}: row {row} of epoch {told.epoch} after row {before} of epoch {told.row_epoch}, which was "
-                f"given up with all from seq {loss.first_seq} on"
+                f"{record.name}: row {row} of epoch {record.epoch} after row {before} of epoch {record.row_epoch}, "
+                f"which was discarded with all from seq {loss.first_seq} on"
             )
-        told.row_epoch = told.epoch
+        record.row_epoch = record.epoch
         if row <= before:
-            raise Violation(f"{told.name}: row {row} after row {before}")
-        if row[0] > told.seq:
-            raise Violation(f"{told.name}: row {row} in a message of seq {told.seq}")
-        self._check_owner(told, row, kind)
-        told.rows.append(row)
+            raise Violation(f"{record.name}: row {row} after row {before}")
+        if row[0] > record.seq:
+            raise Violation(f"{record.name}: row {row} in a message of seq {record.seq}")
+        self._check_owner(record, row, kind)
+        record.rows.append(row)
 
-    def _check_owner(self, told: Told, row: Row, kind: int) -> None:
-        _committed_seq, released = self._judge.known_under(told.epoch)
+    def _check_owner(self, record: StreamRecord, row: Row, kind: int) -> None:
+        _committed_seq, released = self._judge.known_under(record.epoch)
         raw = released.get(row[0])
         if raw is None:
             return  # fetched; the primary that was to release it was killed. The audit knows it.
         events = np.frombuffer(raw, dtype=EVENT)
         if row[1] >= len(events) or int(events["kind"][row[1]]) != kind:
-            raise Violation(f"{told.name}: row {row} is told as of kind {kind}, and is not")
+            raise Violation(f"{record.name}: row {row} is told as of kind {kind}, and is not")
         event = events[row[1]]
         owner = event["session_id"] if row[2] == 0 else event["maker_session_id"]
-        if int(owner) != told.session_id or (row[2] and kind not in _TWO_SIDED):
-            raise Violation(f"{told.name}: row {row} is another session's")
+        if int(owner) != record.session_id or (row[2] and kind not in _TWO_SIDED):
+            raise Violation(f"{record.name}: row {row} is another session's")
 
 
 def _rows(batch: orders_pb2.ReportBatch) -> list[tuple[Row, int]]:

@@ -27,7 +27,7 @@ class _Watch:
     mute: bool = False
     """What the watcher knows of the peer's media driver."""
     known_life: int = 0
-    told_down: bool = False
+    reported_down: bool = False
     broken_since_ns: int | None = None
 
 
@@ -109,8 +109,8 @@ class Watching:
             # It hung before; now its connection has ended as well.
             watch.broken_since_ns = None
             self._post(watch, self._down_event(watch, ev.Down.EOF))
-        elif not watch.known_life and not watch.told_down:
-            watch.told_down = True
+        elif not watch.known_life and not watch.reported_down:
+            watch.reported_down = True
             self._post(watch, self._down_event(watch, ev.Down.UNREACHED))
 
     def _connect(self, watch: _Watch) -> None:

@@ -4,7 +4,7 @@ import re
 from ast import literal_eval
 from typing import Final
 
-Told = tuple[str, str, str]
+DeliveryMark = tuple[str, str, str]
 """Kind of process, its number, what it does."""
 
 _SUBJECT: Final = re.compile(r"(sequencer|engine|gateway|client)-(\d+)(?:'s|:)? (.+)")
@@ -27,16 +27,16 @@ _DROPPED: Final = (
 )  # fmt: skip
 
 
-def in_words(text: str) -> Told | None:
+def in_words(text: str) -> DeliveryMark | None:
     """A line for the transcript; None: not worth one."""
     found = _SUBJECT.fullmatch(text)
     if found is None:
         return None
     kind, number, what = found.groups()
-    told = _seen(what)
-    if told is None and what.startswith(_DROPPED):
+    delivered = _seen(what)
+    if delivered is None and what.startswith(_DROPPED):
         return None
-    return kind, number, _DIGEST.sub("(digest)", told or _with_fields(what))
+    return kind, number, _DIGEST.sub("(digest)", delivered or _with_fields(what))
 
 
 def _with_fields(what: str) -> str:

@@ -23,7 +23,7 @@ from lockstep.trials.stories import wording
 from lockstep.trials.stories.narrator import Narrator
 
 
-class ToldNetwork(Network):
+class StoryNetwork(Network):
     """Writes down what is sent, as far as it is news."""
 
     narrator: Narrator
@@ -99,7 +99,7 @@ class ToldNetwork(Network):
         return f"tells gateways that it is open, reign {reign}" if reign else "tells gateways that it is closed"
 
 
-class ToldJudge(Judge):
+class StoryJudge(Judge):
     """Judges as ever, and writes down what the processes decide before its eyes."""
 
     narrator: Narrator
@@ -138,7 +138,7 @@ class ToldJudge(Judge):
         super().on_journaled(host, write)
 
 
-class ToldSequencer(SequencerHost):
+class StorySequencer(SequencerHost):
     """May be halted."""
 
     def note(self, note: ev.Note) -> None:
@@ -151,7 +151,7 @@ class ToldSequencer(SequencerHost):
         self.kernel.note(f"{self.name}: to the operator: {what}")
 
 
-class ToldEngine(EngineHost):
+class StoryEngine(EngineHost):
     """May stop for good."""
 
     def notice(self, notice: Notice) -> None:
@@ -159,7 +159,7 @@ class ToldEngine(EngineHost):
         self.kernel.note(f"{self.name}: {notice.event}: {notice.detail}")
 
 
-class ToldClient(ClientHost):
+class StoryClient(ClientHost):
     """Its session may fail."""
 
     def on_failed(self, failure: Failure) -> None:

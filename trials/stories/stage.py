@@ -25,7 +25,7 @@ from lockstep.trials.simulation.world import Violation
 from lockstep.trials.stories import wording
 from lockstep.trials.stories.narrator import Narrator
 from lockstep.trials.stories.notes import in_words
-from lockstep.trials.stories.parts import ToldClient, ToldEngine, ToldJudge, ToldNetwork, ToldSequencer
+from lockstep.trials.stories.parts import StoryClient, StoryEngine, StoryJudge, StoryNetwork, StorySequencer
 from lockstep.v1 import orders_pb2
 
 _PATIENCE_NS: Final = 20 * SECOND
@@ -78,10 +78,10 @@ class StillKernel(Kernel):
 class Theatre(Cluster):
     """Two sequencers, three engines, two gateways."""
 
-    network_type = ToldNetwork
-    judge_type = ToldJudge
-    sequencer_type = ToldSequencer
-    engine_type = ToldEngine
+    network_type = StoryNetwork
+    judge_type = StoryJudge
+    sequencer_type = StorySequencer
+    engine_type = StoryEngine
     kernel: StillKernel
 
     def __init__(self, *, engines: int, clients: int, seed: int) -> None:
@@ -89,8 +89,8 @@ class Theatre(Cluster):
         self._engines, self._clients = engines, clients
         self.narrator = Narrator(kernel)
         super().__init__(kernel, encode=False)
-        assert isinstance(self.network, ToldNetwork)
-        assert isinstance(self.judge, ToldJudge)
+        assert isinstance(self.network, StoryNetwork)
+        assert isinstance(self.judge, StoryJudge)
         self.network.narrator = self.judge.narrator = self.narrator
         self._judge_streams, self.network.on_stream_message = self.network.on_stream_message, self._on_message
         kernel.noted, kernel.looked = self._on_note, self._look
@@ -115,7 +115,7 @@ class Theatre(Cluster):
 
     def make_clients(self, gateways: list[int]) -> list[ClientHost]:
         """See `Cluster`."""
-        return [ToldClient(self, number, tuple(gateways)) for number in range(1, self._clients + 1)]
+        return [StoryClient(self, number, tuple(gateways)) for number in range(1, self._clients + 1)]
 
     def _on_message(self, pipe: Pipe, message: bytes, up: bool) -> None:
         self._judge_streams(pipe, message, up)
@@ -127,9 +127,9 @@ class Theatre(Cluster):
             self.narrator.tell("gateway", str(pipe.gateway.id), f"to client {pipe.client.id}: {said}")
 
     def _on_note(self, text: str) -> None:
-        told = in_words(text)
-        if told is not None:
-            self.narrator.tell(*told)
+        delivered = in_words(text)
+        if delivered is not None:
+            self.narrator.tell(*delivered)
 
     def _look(self) -> None:
         for host in self.sequencers:

@@ -372,11 +372,11 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
         for name in instruments:
             found = await self.resolve(name, tick_needed=False)
             ids.append(instrument_id(found, name))
-        subscription = AsyncSubscription(self._channels, ids, feeds, depth, self._told())
+        subscription = AsyncSubscription(self._channels, ids, feeds, depth, self._reported())
         self._subscriptions.add(subscription)
         return subscription
 
-    def _told(self) -> tuple[int, int]:
+    def _reported(self) -> tuple[int, int]:
         """(epoch, seq): how far the cluster was when this client was told of it last."""
         sessions = [shell.machine for shell in self._shells if not shell.machine.ended]
         return max(self._stamp, *((machine.epoch, machine.last_seen.seq) for machine in sessions), (0, 0))
@@ -409,12 +409,12 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
                 if code != Code.OK:
                     raise Refused(refusal_code(error, code), f"{method}: {details}") from error
                 last = f"{self._channels.address(address)}: {error.code().name} {details}"
-                told_s = retry_after_ms(error) / 1000
+                wanted_s = retry_after_ms(error) / 1000
                 self._channels.on_break(address, details)
             if self._address == address:
                 self._address += 1
             chance = random.random()  # noqa: S311 - spreads clients in time, keeps no secret
-            pause = max(pause_s(_BACKOFF_FIRST_S, _BACKOFF_MOST_S, tries, chance), told_s * (1 + chance))
+            pause = max(pause_s(_BACKOFF_FIRST_S, _BACKOFF_MOST_S, tries, chance), wanted_s * (1 + chance))
             tries += 1
             await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
         raise Unavailable(

@@ -195,10 +195,10 @@ class MarketMachine:
         epoch = update.stamp.epoch
         if epoch < self.epoch:
             raise FeedGap(f"gateway speaks of epoch {epoch}, but epoch {self.epoch} was seen: it was left behind")
-        told = self._on_message(update)
+        reported = self._on_message(update)
         if update.trades_through:
             self._pass((update.trades_through, _LAST_INDEX), epoch)
-        return told
+        return reported
 
     def _on_message(self, update: market_data_pb2.MarketDataUpdate) -> MarketUpdate | None:
         kind = update.WhichOneof("update")

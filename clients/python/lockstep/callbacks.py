@@ -57,12 +57,12 @@ def check_callback(name: str, callback: Callable[..., Any] | None) -> None:
             raise TypeError(f"{name} is a generator function, {callback!r}: {_INSTEAD}")
 
 
-def call_plain(callback: Callable[[T], object], told: T) -> None:
+def call_plain(callback: Callable[[T], object], reported: T) -> None:
     """Call it. What it raises comes out as a LockstepError, also an exit or a cancellation: these would end the loop's
     thread or task in silence. So does a coroutine or a generator that it returns: none of its text has run.
     """
     try:
-        returned = callback(told)
+        returned = callback(reported)
     except _CallbackFault:
         raise
     except BaseException as error:

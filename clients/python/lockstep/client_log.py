@@ -77,7 +77,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Reported:
     """Report rows (`ROW`), in order."""
 
     rows: NDArray[np.void] = field(repr=False)
@@ -90,7 +90,7 @@ class Resumed:
     after: ReportId
 
 
-Block = Sent | Told | Resumed
+Block = Sent | Reported | Resumed
 
 
 class ClientLog:
@@ -129,7 +129,7 @@ class ClientLog:
         for parcel in parcels:
             self._write(BlockKind.SENT, _SENT.pack(parcel.first_no, parcel.count, now_ns))
 
-    def told(self, batch: ReportColumns) -> None:
+    def reported(self, batch: ReportColumns) -> None:
         """Write down what the owner is about to be handed."""
         self._write(BlockKind.REPORTS, rows_of(batch).tobytes())
 
@@ -217,7 +217,7 @@ class ClientLogReader:
         if kind == BlockKind.SENT and len(payload) == _SENT.size:
             return Sent(*_SENT.unpack(payload))
         if kind == BlockKind.REPORTS and len(payload) % ROW.itemsize == 0:
-            return Told(np.frombuffer(payload, ROW))
+            return Reported(np.frombuffer(payload, ROW))
         if kind == BlockKind.RESUMED and len(payload) == _RESUMED.size:
             return Resumed(ReportId(*_RESUMED.unpack(payload)))
         raise ClientLogFault(f"{self.path}: unknown block of kind {kind} and {len(payload)} bytes at {self.offset}")

@@ -188,8 +188,8 @@ class AsyncSubscription:
         self.resubscriptions += 1
         self._address += 1
         chance = random.random()  # noqa: S311 - spreads clients in time, keeps no secret
-        told_s = ended.retry_after_ms / 1000 * (1 + chance)
-        self._pause_s = max(pause_s(_BACKOFF_FIRST_S, _BACKOFF_MOST_S, self._tries, chance), told_s)
+        wanted_s = ended.retry_after_ms / 1000 * (1 + chance)
+        self._pause_s = max(pause_s(_BACKOFF_FIRST_S, _BACKOFF_MOST_S, self._tries, chance), wanted_s)
         self._tries += 1
         self._machine.on_subscribed()
 

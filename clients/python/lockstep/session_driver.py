@@ -18,7 +18,7 @@ from lockstep.session_events import (
     Closed,
     Connect,
     Effects,
-    NextNumberTold,
+    NextNumberReported,
     Opened,
     RefusalArrived,
     Reported,
@@ -127,7 +127,7 @@ class SessionDriver:
             ports.log_sent(effects.send)
             ports.send(effects.send)
         if effects.reports is not None:
-            ports.log_told(effects.reports)
+            ports.log_reported(effects.reports)
             ports.deliver(effects.reports)
         if effects.failure is not None:
             ports.on_failed(effects.failure)
@@ -154,8 +154,8 @@ def _event(conn: int, message: bytes) -> SessionEvent | None:
             said = orders_pb2.Refusal.FromString(response.refusal)
             return RefusalArrived(conn, said.from_no, said.code, said.text, said.retryable, said.retry_after_ms)
         case "next_number":
-            told = orders_pb2.NextNumber.FromString(response.next_number)
-            return NextNumberTold(conn, told.next_no, told.executed_no if told.HasField("executed_no") else -1)
+            said = orders_pb2.NextNumber.FromString(response.next_number)
+            return NextNumberReported(conn, said.next_no, said.executed_no if said.HasField("executed_no") else -1)
         case "reports":
             return Reported(conn, decode_reports(orders_pb2.Reports.FromString(response.reports)))
         case _:

@@ -188,7 +188,7 @@ class Welcomed:
 
 
 @dataclass(frozen=True, slots=True)
-class NextNumberTold:
+class NextNumberReported:
     """The gateway has brought all reports up to the Hello, and expects this number next."""
 
     conn: int
@@ -235,7 +235,7 @@ class Closed:
     """The owner wants no more of it. What is unanswered stays unanswered."""
 
 
-SessionEvent = Opened | Ticked | Welcomed | NextNumberTold | Reported | RefusalArrived | StreamEnded | Closed
+SessionEvent = Opened | Ticked | Welcomed | NextNumberReported | Reported | RefusalArrived | StreamEnded | Closed
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from lockstep.session_events import (
     Counters,
     Effects,
     Failure,
-    NextNumberTold,
+    NextNumberReported,
     Opened,
     Parcel,
     RefusalArrived,
@@ -93,9 +93,9 @@ class SessionMachine:
         self._taken_up = taken_up
         self._has_past = taken_up or checkpoint.next_no > 1 or checkpoint.connection > 0
         """Whether numbers may have been given out before this process."""
-        self._awaits_told = False
+        self._awaits_next_no = False
         """Whether the gateway is going to say, on this connection, which number it expects next."""
-        self._told_no = 0
+        self._reported_no = 0
         """That number; 0: it has not said."""
         self._quiet_at = NEVER
         """When a gateway that does not say so is believed to have brought all reports: it was quiet for so long."""
@@ -139,14 +139,14 @@ class SessionMachine:
         """Whether new commands may be numbered: a session that was taken up must know first how far it had come."""
         if self.state is not State.OPEN:
             return False
-        if self._awaits_told and not self._numbered:
-            return 0 < self._told_no <= self.next_no
+        if self._awaits_next_no and not self._numbered:
+            return 0 < self._reported_no <= self.next_no
         return self._quiet or not self._must_guess
 
     @property
     def _must_guess(self) -> bool:
         """Whether the session was taken up at a gateway, of an older version, that does not say how far it had come."""
-        return self._taken_up and not self._numbered and not self._awaits_told
+        return self._taken_up and not self._numbered and not self._awaits_next_no
 
     def holds(self, conn: int) -> bool:
         """Whether this is the connection that it has, or is making."""
@@ -233,7 +233,7 @@ class SessionMachine:
                 effects = self._on_ticked(now_ns)
             case Welcomed():
                 effects = self._on_welcomed(event, now_ns)
-            case NextNumberTold():
+            case NextNumberReported():
                 effects = self._on_next_number(event)
             case RefusalArrived():
                 effects = self._on_refusal(event, now_ns)
@@ -274,11 +274,11 @@ class SessionMachine:
         # A gateway that names no bounds has none of its own.
         self._credit = self._window = event.credit or self.limits.max_unanswered
         self._max_batch = event.max_batch or self.limits.batch_rows
-        self._awaits_told, self._told_no = event.next_number_follows, 0
+        self._awaits_next_no, self._reported_no = event.next_number_follows, 0
         self._quiet, self._quiet_at = False, now_ns + self.limits.settle_ns
         return self._with_sends(NOTHING, now_ns)
 
-    def _on_next_number(self, event: NextNumberTold) -> Effects:
+    def _on_next_number(self, event: NextNumberReported) -> Effects:
         if event.conn != self.conn or self.state is not State.OPEN:
             self.counters.late_messages += 1
             return NOTHING
@@ -290,7 +290,7 @@ class SessionMachine:
                 f"session {self.session_id:#x} only up to {event.executed_no}: it is a checkpoint of another cluster, "
                 "or of a history that this one has given up",
             )
-        self._told_no = event.next_no
+        self._reported_no = event.next_no
         return NOTHING
 
     def _on_stream_ended(self, event: StreamEnded, now_ns: int) -> Effects:
@@ -447,8 +447,8 @@ class SessionMachine:
         pause_ns = self.limits.pause_ns(self._failed_tries, spread_ppm)
         self._failed_tries += 1
         # Who is told when to come again comes then, or a little later; never earlier.
-        told_ns = retry_after_ms * (1_000_000 + spread_ppm)
-        self._connect_at = now_ns + max(pause_ns, told_ns)
+        answered_with_ns = retry_after_ms * (1_000_000 + spread_ppm)
+        self._connect_at = now_ns + max(pause_ns, answered_with_ns)
         return Effects(disconnect=self.conn)
 
     def _enter_foreign(self, said: str) -> Effects:

@@ -49,7 +49,7 @@ class Ports(Protocol):
         """Write down what is about to be sent."""
         return
 
-    def log_told(self, batch: ReportColumns) -> None:
+    def log_reported(self, batch: ReportColumns) -> None:
         """Write down what is about to be handed out."""
         return
 

@@ -262,10 +262,10 @@ class SessionShell(Ports):
         self._outbox.parcels.extend(parcels)
         self._outbox.filled.set()
 
-    def log_told(self, batch: ReportColumns) -> None:
+    def log_reported(self, batch: ReportColumns) -> None:
         """See `Ports`."""
         if self._options.log is not None:
-            self._options.log.told(batch)
+            self._options.log.reported(batch)
 
     def deliver(self, batch: ReportColumns) -> None:
         """See `Ports`."""

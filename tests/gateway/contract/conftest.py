@@ -153,7 +153,7 @@ def failure() -> Callable[[Callable[[], Any]], tuple[grpc.StatusCode, dict[str, 
     def of(call: Callable[[], Any]) -> tuple[grpc.StatusCode, dict[str, str]]:
         with pytest.raises(grpc.RpcError) as failed:
             call()
-        told = {key: value for key, value in failed.value.trailing_metadata() if key.startswith("lockstep-")}
-        return failed.value.code(), told
+        delivered = {key: value for key, value in failed.value.trailing_metadata() if key.startswith("lockstep-")}
+        return failed.value.code(), delivered
 
     return of

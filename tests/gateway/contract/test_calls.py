@@ -151,9 +151,9 @@ def test_first_outcome_is_given_for_the_latest_8192_numbers_and_duplicate_alone_
             tif=[common_pb2.TIME_IN_FORCE_IOC], account=[desk.alice], instrument=[desk.instrument], price_ticks=[50],
             quantity_lots=[1],
         ))  # fmt: skip
-        told = 0
-        while told < 2 * 2048:
-            told += client.expect("report_batch").count
+        delivered = 0
+        while delivered < 2 * 2048:
+            delivered += client.expect("report_batch").count
     oldest = desk.place(2, tif=3, price_ticks=50, quantity_lots=1)
     assert (oldest.duplicate, kinds(oldest)) == (True, [ACCEPTED, EventKind.CANCELED])
     assert {row.session_no for row in oldest.reports} == {2}
@@ -182,8 +182,8 @@ def test_reply_holds_what_answers_the_command_and_not_the_sessions_own_maker_leg
     reply = desk.place(2, side=SELL, account=desk.bob)
     assert [(row.kind, row.leg, row.session_no) for row in reply.reports] == [(ACCEPTED, 0, 2), (TRADE, 0, 2)]
     assert event_ids(desk.place(2, side=SELL, account=desk.bob)) == event_ids(reply)
-    told = stream.rows(4)
-    assert [(row.kind, row.leg) for row in told] == [(ACCEPTED, 0), (ACCEPTED, 0), (TRADE, 0), (TRADE, 1)]
+    delivered = stream.rows(4)
+    assert [(row.kind, row.leg) for row in delivered] == [(ACCEPTED, 0), (ACCEPTED, 0), (TRADE, 0), (TRADE, 1)]
 
 
 def test_stamp_of_a_reply_names_its_first_event_and_is_not_behind_it(desk):
@@ -254,10 +254,10 @@ FAILURES = {
 def test_every_failed_call_names_a_code_and_a_pause(desk, failure, monkeypatch, case):
     monkeypatch.setattr(single_call, "GAP_PATIENCE_NS", 50_000_000)
     call, status, code = FAILURES[case]
-    failed, told = failure(call(desk))
-    assert (failed, int(told["lockstep-code"])) == (status, code)
-    assert int(told["lockstep-retry-after-ms"]) == 0
-    assert ("lockstep-seq" in told) is (status is STATUS.NOT_FOUND)
+    failed, delivered = failure(call(desk))
+    assert (failed, int(delivered["lockstep-code"])) == (status, code)
+    assert int(delivered["lockstep-retry-after-ms"]) == 0
+    assert ("lockstep-seq" in delivered) is (status is STATUS.NOT_FOUND)
 
 
 def test_not_found_says_as_of_when(desk, failure):
@@ -268,21 +268,21 @@ def test_not_found_says_as_of_when(desk, failure):
         subscribe(desk, instruments=[2**31], feeds=[L2]),
     )
     for call in calls:
-        _status, told = failure(call)
-        assert int(told["lockstep-epoch"]) == desk.cluster.epoch
-        assert int(told["lockstep-seq"]) >= reply.stamp.event_id.seq
+        _status, delivered = failure(call)
+        assert int(delivered["lockstep-epoch"]) == desk.cluster.epoch
+        assert int(delivered["lockstep-seq"]) >= reply.stamp.event_id.seq
 
 
 def test_without_a_leader_calls_are_unavailable_with_a_pause(desk, failure):
     desk.cluster.leave_office()
     try:
         desk.gateway.wait_until(lambda status: "no sequencer" in status.why)
-        status, told = failure(lambda: desk.place(1))
+        status, delivered = failure(lambda: desk.place(1))
     finally:
         desk.cluster.take_office(1)
         desk.gateway.wait_serving()
-    assert (status, int(told["lockstep-code"])) == (grpc.StatusCode.UNAVAILABLE, Code.UNAVAILABLE)
-    assert int(told["lockstep-retry-after-ms"]) == 50
+    assert (status, int(delivered["lockstep-code"])) == (grpc.StatusCode.UNAVAILABLE, Code.UNAVAILABLE)
+    assert int(delivered["lockstep-retry-after-ms"]) == 50
     assert kinds(desk.place(1)) == [ACCEPTED]
 
 
@@ -301,9 +301,9 @@ def test_call_that_is_not_answered_in_time_is_unavailable_and_its_key_gives_the_
     assert single_call.ANSWER_PATIENCE_NS == 5_000_000_000, "docs/client-protocol.md says so"
     monkeypatch.setattr(single_call, "ANSWER_PATIENCE_NS", 200_000_000)
     desk.cluster.hold_submits = True
-    status, told = failure(lambda: desk.place(1))
+    status, delivered = failure(lambda: desk.place(1))
     desk.cluster.hold_submits = False
-    assert (status, int(told["lockstep-code"])) == (grpc.StatusCode.UNAVAILABLE, Code.UNAVAILABLE)
+    assert (status, int(delivered["lockstep-code"])) == (grpc.StatusCode.UNAVAILABLE, Code.UNAVAILABLE)
     monkeypatch.undo()
     assert kinds(desk.place(1)) == [ACCEPTED]
 

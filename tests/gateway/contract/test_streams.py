@@ -259,10 +259,10 @@ def test_duplicates_are_told_again_like_every_other_row(desk):
     client.send(command=desk.order(1))
     client.rows(1)
     client.send(command=desk.order(1))
-    told = client.rows(1)
+    delivered = client.rows(1)
     again = desk.stream(next_no=2)
     assert answers(again.rows(2)) == [(ACCEPTED, 1), (DUPLICATE, 1)]
-    assert told[0].kind == DUPLICATE
+    assert delivered[0].kind == DUPLICATE
 
 
 def test_last_event_seen_means_both_of_its_legs(desk):
@@ -291,15 +291,15 @@ def test_epochs_and_seqs_of_stamps_never_fall_and_old_events_carry_the_present_e
     desk.gateway.wait_until(lambda status: status.epoch == epoch + 1)
     again = desk.raw_stream(last_seen=rows[0].event_id, last_epoch=epoch, next_no=6)
     stamps: list[tuple[int, int]] = []
-    told: list[common_pb2.ExecutionReport] = []
-    while len(told) < 4:
+    delivered: list[common_pb2.ExecutionReport] = []
+    while len(delivered) < 4:
         said = again.next()
         part = getattr(said, said.WhichOneof("message"))
         stamps.append((part.stamp.epoch, part.stamp.seq))
-        told += getattr(part, "reports", ())
+        delivered += getattr(part, "reports", ())
     assert stamps == sorted(stamps)
-    assert ids(told) == ids(rows[1:])
-    assert {row.epoch for row in told} == {epoch + 1}
+    assert ids(delivered) == ids(rows[1:])
+    assert {row.epoch for row in delivered} == {epoch + 1}
     assert stamps[0][0] == epoch + 1
 
 
@@ -318,12 +318,12 @@ def test_history_that_was_given_up_is_refused_for_good(desk):
     epoch = desk.cluster.epoch
     desk.cluster.take_office(desk.cluster.leader)
     desk.gateway.wait_until(lambda status: status.epoch == epoch + 1)
-    desk.cluster.parted_at = rows[1].event_id.seq
+    desk.cluster.diverged_at = rows[1].event_id.seq
     try:
         again = desk.stream(last_seen=rows[2].event_id, last_epoch=epoch, next_no=6)
         refusal = again.expect("refusal")
     finally:
-        desk.cluster.parted_at = 0
+        desk.cluster.diverged_at = 0
     assert (refusal.code, refusal.retryable, refusal.from_no) == (Code.REPORTS_GONE, False, 0)
     assert f"from seq {rows[1].event_id.seq} on is void" in refusal.text
     assert ended(again) == (grpc.StatusCode.OUT_OF_RANGE, Code.REPORTS_GONE)

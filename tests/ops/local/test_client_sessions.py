@@ -56,8 +56,8 @@ def test_commands_still_on_their_way_when_the_session_is_taken_up_keep_their_num
             again = client.session(resume=checkpoint, timeout_s=20.0)
             handle = again.place(account=1, side="buy", client_order_id=1000, **TERMS)
             assert handle.result(20).outcome.client_order_id == 1000
-            told = [row.client_order_id for row in again.reports(timeout_s=0.1)]
-            assert told == [*range(1, handle.session_no), 1000]
+            reported = [row.client_order_id for row in again.reports(timeout_s=0.1)]
+            assert reported == [*range(1, handle.session_no), 1000]
             again.mass_cancel(account=1).result(20)
             again.close()
 
@@ -93,13 +93,13 @@ def test_trades_of_the_time_when_its_gateway_was_down_come_to_a_blocking_subscri
             return session.place(account=2, side="buy", **TERMS).result(20).reports[1].seq
 
         traded = [trade()]
-        told = [feed.next(20)]
+        reported = [feed.next(20)]
         cluster.signal("gateway-1", signal.SIGKILL)
         traded += [trade() for _ in range(3)]
-        told.append(feed.next(60))
+        reported.append(feed.next(60))
         traded.append(trade())
-        told += [feed.next(20) for _ in range(3)]
-        assert [update.seq for update in told if isinstance(update, PublicTrade)] == traded
+        reported += [feed.next(20) for _ in range(3)]
+        assert [update.seq for update in reported if isinstance(update, PublicTrade)] == traded
         assert (feed.trades_missed, feed.resubscriptions > 0) == (0, True)
         feed.close()
         session.close()

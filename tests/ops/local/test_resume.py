@@ -12,11 +12,11 @@ from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
 from lockstep.runtime import config
+from lockstep.runtime.delivery_mark_file import DeliveryMarkFile
 from lockstep.runtime.process import EnvironmentFault
-from lockstep.runtime.told_mark import ToldMark
 from lockstep.stream.batch import stamp_batch
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.records import COMMAND
-from lockstep.stream.told import Told
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"
 
@@ -174,18 +174,23 @@ def test_a_promise_that_no_cluster_can_reach_keeps_nothing_from_starting(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("uuid", "told", "known"),
-    [("u-1", Told(3, 9), 9), ("u-1", Told(3, 7), 7), ("u-1", Told(2, 9), 7), ("u-2", Told(3, 9), 7)],
+    ("uuid", "delivered", "known"),
+    [
+        ("u-1", DeliveryMark(3, 9), 9),
+        ("u-1", DeliveryMark(3, 7), 7),
+        ("u-1", DeliveryMark(2, 9), 7),
+        ("u-2", DeliveryMark(3, 9), 7),
+    ],
     ids=["told more", "all is there", "a higher epoch is behind it", "another cluster's"],
 )
 def test_cluster_waits_where_a_gateway_told_of_more_than_the_longest_log_holds(
-    tmp_path: Path, uuid: str, told: Told, known: int
+    tmp_path: Path, uuid: str, delivered: DeliveryMark, known: int
 ) -> None:
     make_engine(tmp_path, 1, count=5)
     make_engine(tmp_path, 2, count=7)
     (tmp_path / "gateway-1").mkdir()
-    mark = ToldMark(tmp_path / "gateway-1")
-    mark.begin(uuid, told)
+    mark = DeliveryMarkFile(tmp_path / "gateway-1")
+    mark.begin(uuid, delivered)
     mark.close()
     found = examine(tmp_path, engines=2)
     assert found is not None

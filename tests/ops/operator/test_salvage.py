@@ -41,8 +41,8 @@ def opened(data_dir: Path) -> tuple[int, bool]:
     try:
         store = SnapshotStore(data_dir)
         machine = restore(journal, ReplicaOptions(1, (1, 2)), implementation("native"), lambda: None, store)
-        assert scrub(journal, machine.standing.applied_seq) is None
-        return machine.standing.applied_seq, machine.standing.joined
+        assert scrub(journal, machine.replica_state.applied_seq) is None
+        return machine.replica_state.applied_seq, machine.replica_state.joined
     finally:
         journal.close()
 
@@ -80,8 +80,8 @@ def test_what_can_be_read_is_kept_under_a_new_identity_that_is_not_joined(yard: 
     kept = tuple(journal.raw_batches(1))
     assert kept == yard.held.batches[: len(kept)]
     machine = restore(journal, ReplicaOptions(1, (1, 2)), ReferenceEngine, lambda: None)
-    assert machine.standing.applied_seq == done.tip.seq
-    assert not machine.standing.joined
+    assert machine.replica_state.applied_seq == done.tip.seq
+    assert not machine.replica_state.joined
     journal.close()
 
 

@@ -37,13 +37,13 @@ def silent(name: str) -> MemberStatus:
 
 
 def leader(name: str = "sequencer-1", epoch: int = 4, **fields: Any) -> MemberStatus:
-    told = {"seq": 1000, "primary": 1, "in_sync": [1, 2], **fields}
-    return answer(name, role=cluster_pb2.ROLE_LEADER, epoch=epoch, **told)
+    reported = {"seq": 1000, "primary": 1, "in_sync": [1, 2], **fields}
+    return answer(name, role=cluster_pb2.ROLE_LEADER, epoch=epoch, **reported)
 
 
 def engine(member: int, role: int, **fields: Any) -> MemberStatus:
-    told = {"epoch": 4, "seq": 1000, "digest": b"d", "in_sync": [1, 2], **fields}
-    return answer(f"engine-{member}", role=role, **told)
+    reported = {"epoch": 4, "seq": 1000, "digest": b"d", "in_sync": [1, 2], **fields}
+    return answer(f"engine-{member}", role=role, **reported)
 
 
 def test_the_leader_of_the_highest_epoch_speaks_for_the_cluster(topology: Topology) -> None:
@@ -85,16 +85,16 @@ def test_other_digests_at_other_seqs_or_of_learners_prove_nothing(topology: Topo
 
 
 def test_what_the_leader_says_of_an_engine_counts(topology: Topology) -> None:
-    told = [cluster_pb2.EngineView(member=2, acked_seq=9, digest_equal=False, why_not_eligible="its disk stalls")]
-    rows = (leader(engines=told), engine(1, cluster_pb2.ROLE_PRIMARY), engine(2, cluster_pb2.ROLE_STANDBY))
+    reported = [cluster_pb2.EngineView(member=2, acked_seq=9, digest_equal=False, why_not_eligible="its disk stalls")]
+    rows = (leader(engines=reported), engine(1, cluster_pb2.ROLE_PRIMARY), engine(2, cluster_pb2.ROLE_STANDBY))
     seen = view_of(ClusterStatus(rows), topology).engine(2)
     assert seen is not None
     assert (seen.digest_equal, seen.leader_objects) == (False, "its disk stalls")
 
 
 def test_a_learner_that_the_leader_has_not_compared_yet_contradicts_nobody(topology: Topology) -> None:
-    told = [cluster_pb2.EngineView(member=2, acked_seq=9, digest_equal=False)]
-    rows = (leader(engines=told, in_sync=[1]), engine(2, cluster_pb2.ROLE_LEARNER))
+    reported = [cluster_pb2.EngineView(member=2, acked_seq=9, digest_equal=False)]
+    rows = (leader(engines=reported, in_sync=[1]), engine(2, cluster_pb2.ROLE_LEARNER))
     seen = view_of(ClusterStatus(rows), topology).engine(2)
     assert seen is not None
     assert seen.digest_equal

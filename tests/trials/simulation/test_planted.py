@@ -29,9 +29,9 @@ from lockstep.replica.commit import CommitGate
 from lockstep.replica.driver import ReplicaDriver
 from lockstep.replica.evidence import Verdict, Wholeness
 from lockstep.replica.machine import ReplicaMachine
+from lockstep.replica.pending_answers import PendingAnswers
+from lockstep.replica.replica_state import ReplicaState
 from lockstep.replica.snapshot_file import encode_snapshot_file
-from lockstep.replica.standing import Standing
-from lockstep.replica.untold import Untold
 from lockstep.runtime import inquiry
 from lockstep.runtime.inquiry import EventSearch
 from lockstep.sequencer import events as ev
@@ -41,24 +41,24 @@ from lockstep.sequencer.agreement import Agreement
 from lockstep.sequencer.candidacy import Backoff, Candidacy, Driver
 from lockstep.sequencer.clock import StampClock
 from lockstep.sequencer.config_record import plan_grow, plan_takeover
+from lockstep.sequencer.config_store import ConfigStore, Purpose
 from lockstep.sequencer.driver import SequencerDriver
-from lockstep.sequencer.hold import ConfigHold, Purpose
 from lockstep.sequencer.intake import Intake as SequencerIntake
 from lockstep.sequencer.machine import SequencerMachine
 from lockstep.sequencer.membership import Membership
+from lockstep.sequencer.operator_requests import Proposal
 from lockstep.sequencer.patience import Patience
 from lockstep.sequencer.reign import Reign
 from lockstep.sequencer.takeover import Takeover
 from lockstep.sequencer.window import Window
-from lockstep.sequencer.wishes import Proposal
 from lockstep.session_machine import SessionMachine, State
 from lockstep.stream import arrival
 from lockstep.stream.codes import Code
 from lockstep.stream.content import contents_of
+from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.messages import Release, Submit
 from lockstep.stream.records import CommandKind
-from lockstep.stream.told import Told
 from lockstep.trials.simulation import accepted_loss, callers, engine_snapshots, enquiries, snapshot_round
 from lockstep.trials.simulation.aimed import EVERY
 from lockstep.trials.simulation.client_losses import is_taken_up
@@ -69,7 +69,7 @@ from lockstep.trials.simulation.sequencer_host import SequencerHost
 from lockstep.v1 import replication_pb2
 from tests.restamped import restamped
 
-_REAL_ACK = Standing.ack
+_REAL_ACK = ReplicaState.ack
 Plant = Callable[[pytest.MonkeyPatch], None]
 BUGS: dict[str, tuple[tuple[int, ...], Plant]] = {}
 
@@ -99,9 +99,8 @@ def bug(
 def ack_before_journal_sync(patch: pytest.MonkeyPatch) -> None:
     def perform(self: ReplicaDriver, effects: Any) -> None:
         if effects.journal is not None:
-            self._ports.write(
-                effects.journal, (self.machine.standing.applied_seq, self.machine.standing.digest), lambda: None
-            )
+            state = self.machine.replica_state
+            self._ports.write(effects.journal, (state.applied_seq, state.digest), lambda: None)
         self._finish(effects)
 
     patch.setattr(ReplicaDriver, "_perform", perform)
@@ -125,7 +124,7 @@ def grow_in_etcd_first(patch: pytest.MonkeyPatch) -> None:
 
     def plan(self: Membership, config: Any, peers: Any, agreement: Any, attempt: str, now_ns: int) -> Any:
         proposal = real(self, config, peers, agreement, attempt, now_ns)
-        if proposal is None and self.wish is None:
+        if proposal is None and self.open_request is None:
             member = self.candidate(config, peers, agreement, agreement.committed, now_ns)
             if member:
                 return Proposal(plan_grow(config, member=member, attempt=attempt), Purpose.GROW)
@@ -269,14 +268,14 @@ def client_takes_repeats(patch: pytest.MonkeyPatch) -> None:
 
 @bug(40)
 def ambiguous_swap_taken_for_won(patch: pytest.MonkeyPatch) -> None:
-    real = ConfigHold.on_event
+    real = ConfigStore.on_event
 
-    def on_event(self: ConfigHold, event: Any, now_ns: int, out: Any) -> Any:
+    def on_event(self: ConfigStore, event: Any, now_ns: int, out: Any) -> Any:
         if isinstance(event, ev.CasAmbiguous):
             event = ev.CasWon(event.attempt, self.mod_revision + 1)
         return real(self, event, now_ns, out)
 
-    patch.setattr(ConfigHold, "on_event", on_event)
+    patch.setattr(ConfigStore, "on_event", on_event)
 
 
 @bug(20)
@@ -308,7 +307,7 @@ def lower_epoch_accepted(patch: pytest.MonkeyPatch) -> None:
 
     def on_stream(self: ReplicaMachine, received: Any, out: Any) -> None:
         # Whoever sends it, a frame that fits is taken.
-        own = self.standing
+        own = self.replica_state
         if received.leader_epoch < own.promised and received.sender != own.promised_to:
             own.head.follows = received.sender
             promised = own.promised, own.promised_to
@@ -352,8 +351,8 @@ def release_goes_on_when_digests_differ(patch: pytest.MonkeyPatch) -> None:
 
 def _gateways_are_not_asked(patch: pytest.MonkeyPatch) -> None:
     """What gateways told is a witness of its own, that sees what others miss: without it each is on its own."""
-    patch.setattr(Takeover, "on_told", lambda _self, _told, _now_ns: None)
-    patch.setattr(Reign, "on_told", lambda _self, _told, _out: None)
+    patch.setattr(Takeover, "on_delivered", lambda _self, _delivered, _now_ns: None)
+    patch.setattr(Reign, "on_delivered", lambda _self, _delivered, _out: None)
 
 
 @bug(45, first=8)
@@ -408,10 +407,10 @@ def silent_engine_not_removed_before_opening(patch: pytest.MonkeyPatch) -> None:
 def blank_journal_believed(patch: pytest.MonkeyPatch) -> None:
     real = ReplicaDriver._answer_fence
     patch.setattr(ReplicaDriver, "_answer_fence", lambda self, said: real(self, replace(said, blank=False)))
-    patch.setattr(Standing, "ack", _joined_ack)
+    patch.setattr(ReplicaState, "ack", _joined_ack)
 
 
-def _joined_ack(self: Standing, entries: Any, *, rewinds: bool = False) -> Any:
+def _joined_ack(self: ReplicaState, entries: Any, *, rewinds: bool = False) -> Any:
     joined, self.joined = self.joined, True
     try:
         return _REAL_ACK(self, entries, rewinds=rewinds)
@@ -430,7 +429,7 @@ def snapshot_without_epoch_table(patch: pytest.MonkeyPatch) -> None:
 @bug(79, act=15)
 def journal_joined_without_its_cluster(patch: pytest.MonkeyPatch) -> None:
     def execute(self: ReplicaMachine, journaled: Any) -> Any:
-        own = self.standing
+        own = self.replica_state
         batch = own.execution.execute(journaled, own.committed_seq)
         self._committing.add(batch)
         if own.execution.taken_in and not own.joined:
@@ -527,7 +526,7 @@ def mute_leader_stays(patch: pytest.MonkeyPatch) -> None:
 
 @bug(51, act=3)
 def state_of_a_given_up_tail_told(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Untold, "give_up_after", lambda _self, _seq: [])
+    patch.setattr(PendingAnswers, "give_up_after", lambda _self, _seq: [])
 
 
 def _blind_streams(patch: pytest.MonkeyPatch) -> None:
@@ -595,7 +594,7 @@ def receipts_epoch_believed_without_asking(patch: pytest.MonkeyPatch) -> None:
 @bug(20, act=4)
 def digest_believed_without_asking(patch: pytest.MonkeyPatch) -> None:
     def on_mismatch(self: ReplicaMachine, mismatch: Any, out: Any) -> None:
-        if self.standing.live:
+        if self.replica_state.live:
             self._on_contradiction(mismatch.member, mismatch.text, out)
 
     patch.setattr(ReplicaMachine, "_on_mismatch", on_mismatch)
@@ -608,7 +607,9 @@ def release_believed_beyond_its_events(patch: pytest.MonkeyPatch) -> None:
 
 @bug(20, act=4)
 def promise_on_a_heartbeats_word_alone(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Standing, "may_lead", lambda self, received: self.explained(received.leader_epoch, received.sender))
+    patch.setattr(
+        ReplicaState, "may_lead", lambda self, received: self.explained(received.leader_epoch, received.sender)
+    )
 
 
 def find(seeds: Iterable[int]) -> str:
@@ -625,12 +626,12 @@ def every_page_is_asked_for_under_the_epoch_of_the_first(patch: pytest.MonkeyPat
     real = EventSearch._on_page
 
     def on_page(self: EventSearch, replies: Any, now_ns: int) -> Any:
-        told = self._told_epoch
+        delivered = self._delivered_epoch
         todo = real(self, replies, now_ns)
-        self._told_epoch = told
+        self._delivered_epoch = delivered
         for call in todo.calls:
             assert isinstance(call.request, replication_pb2.FetchEventsRequest)
-            call.request.told_epoch = told
+            call.request.delivered_epoch = delivered
         return todo
 
     patch.setattr(EventSearch, "_on_page", on_page)
@@ -665,7 +666,7 @@ def client_goes_on_behind_what_was_given_up(patch: pytest.MonkeyPatch) -> None:
     real = Resumption.step
 
     def step(self: Resumption, event: Any, now_ns: int, *, epoch: int, delivered_seq: int) -> Any:
-        self.told_epoch = 0
+        self.delivered_epoch = 0
         return real(self, event, now_ns, epoch=epoch, delivered_seq=delivered_seq)
 
     patch.setattr(Resumption, "step", step)
@@ -683,7 +684,7 @@ def accepted_loss_not_heard_of(patch: pytest.MonkeyPatch) -> None:
 
 @bug(105, only=enquiries.is_due, first=88)
 def gateway_that_starts_answers_older_than_it_told(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(GatewayDriver, "_least", lambda self: Told(self.machine.epoch, self.machine.delivered_seq))
+    patch.setattr(GatewayDriver, "_least", lambda self: DeliveryMark(self.machine.epoch, self.machine.delivered_seq))
 
 
 @bug(105, only=enquiries.is_due, first=88)
@@ -697,10 +698,10 @@ def answer_stamped_with_less_than_it_tells(patch: pytest.MonkeyPatch) -> None:
 
     def answer(self: Any, call: Any) -> None:
         real(self, call)
-        _, (_, reply, digest) = self._untold._waiting.pop()
-        committed = self.machine.standing.committed_seq
+        _, (_, reply, digest) = self._pending_answers._waiting.pop()
+        committed = self.machine.replica_state.committed_seq
         reply.stamp.seq = committed
-        self._untold.add(committed, (call, reply, self._ports.disk.digest(committed) or digest))
+        self._pending_answers.add(committed, (call, reply, self._ports.disk.digest(committed) or digest))
 
     patch.setattr(ReplicaDriver, "_answer_query", answer)
 

@@ -68,8 +68,8 @@ def test_rows_in_order_are_right_and_kept_for_the_audit():
     wire = welcomed(seen=(1, 1))
     wire.rows((2, 0, 0), (2, 0, 1), (2, 1, 0))
     wire.rows((3, 0, 0), epoch=4)
-    (told,) = wire.judge.streams
-    assert told.rows == [(2, 0, 0), (2, 0, 1), (2, 1, 0), (3, 0, 0)]
+    (delivered,) = wire.judge.streams
+    assert delivered.rows == [(2, 0, 0), (2, 0, 1), (2, 1, 0), (3, 0, 0)]
 
 
 @pytest.mark.parametrize("wrong", [(2, 1, 1), (2, 1, 0), (2, 0, 1), (1, 9, 1)])
@@ -126,15 +126,15 @@ def test_anything_after_a_refusal_that_ends_the_stream_is_seen():
 
 
 def test_next_number_that_nobody_asked_for_or_that_was_executed_is_seen():
-    told = orders_pb2.NextNumber(stamp=stamp(3, 5), next_no=4, executed_no=3)
+    delivered = orders_pb2.NextNumber(stamp=stamp(3, 5), next_no=4, executed_no=3)
     asked = welcomed(asks=True)
-    asked.say(next_number=told)
+    asked.say(next_number=delivered)
     for wire in (asked, welcomed()):
         with pytest.raises(Violation, match="not asked for, or comes again"):
-            wire.say(next_number=told)
-    told.executed_no = 4
+            wire.say(next_number=delivered)
+    delivered.executed_no = 4
     with pytest.raises(Violation, match="number 4 was executed"):
-        welcomed(asks=True).say(next_number=told)
+        welcomed(asks=True).say(next_number=delivered)
 
 
 def test_epoch_and_stamped_seq_that_fall_are_seen():
@@ -181,9 +181,9 @@ def test_reports_gone_for_who_was_told_nothing_of_it_or_from_another_seq_on_is_s
         text = f"what was told from seq {first_seq} on is void"
         wire.say(refusal=orders_pb2.Refusal(stamp=stamp(5, 5), code=common_pb2.CODE_REPORTS_GONE, text=text))
 
-    for told in ({"seen": (5, 0), "last_epoch": 4, "loss": True}, {"seen": (7, 0), "last_epoch": 4}):
+    for delivered in ({"seen": (5, 0), "last_epoch": 4, "loss": True}, {"seen": (7, 0), "last_epoch": 4}):
         with pytest.raises(Violation, match="is refused: what was told"):
-            gone(turned_away(**told), 6)
+            gone(turned_away(**delivered), 6)
     gone(turned_away(seen=(7, 0), last_epoch=4, loss=True), 6)
     with pytest.raises(Violation, match="from seq 6 on things were given up"):
         gone(turned_away(seen=(7, 0), last_epoch=4, loss=True), 8)

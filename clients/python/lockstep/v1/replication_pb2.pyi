@@ -86,16 +86,16 @@ class FetchJournalReply(_message.Message):
     def __init__(self, batches: _Optional[_Iterable[bytes]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., committed_seq: _Optional[int] = ..., epochs: _Optional[_Iterable[_Union[EpochEntry, _Mapping]]] = ..., in_sync: bool = ..., digest: _Optional[bytes] = ..., first_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ...) -> None: ...
 
 class FetchEventsRequest(_message.Message):
-    __slots__ = ("after", "session_id", "to_seq", "told_epoch")
+    __slots__ = ("after", "session_id", "to_seq", "delivered_epoch")
     AFTER_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     TO_SEQ_FIELD_NUMBER: _ClassVar[int]
-    TOLD_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_EPOCH_FIELD_NUMBER: _ClassVar[int]
     after: _common_pb2.EventId
     session_id: int
     to_seq: int
-    told_epoch: int
-    def __init__(self, after: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., session_id: _Optional[int] = ..., to_seq: _Optional[int] = ..., told_epoch: _Optional[int] = ...) -> None: ...
+    delivered_epoch: int
+    def __init__(self, after: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., session_id: _Optional[int] = ..., to_seq: _Optional[int] = ..., delivered_epoch: _Optional[int] = ...) -> None: ...
 
 class FetchEventsReply(_message.Message):
     __slots__ = ("epoch", "events", "through_seq", "committed_seq", "paused")
@@ -132,11 +132,11 @@ class FetchSnapshotReply(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., digest: _Optional[bytes] = ..., chunk: _Optional[bytes] = ..., total_bytes: _Optional[int] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
-    __slots__ = ("order", "account", "session_id", "told", "open_orders", "all_orders", "accounts_after", "instruments_after", "limit", "caller")
+    __slots__ = ("order", "account", "session_id", "delivered", "open_orders", "all_orders", "accounts_after", "instruments_after", "limit", "caller")
     ORDER_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
-    TOLD_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_FIELD_NUMBER: _ClassVar[int]
     OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
     ALL_ORDERS_FIELD_NUMBER: _ClassVar[int]
     ACCOUNTS_AFTER_FIELD_NUMBER: _ClassVar[int]
@@ -146,14 +146,14 @@ class QueryRequest(_message.Message):
     order: _orders_pb2.OrderRef
     account: int
     session_id: int
-    told: Told
+    delivered: DeliveryMark
     open_orders: OrderCursor
     all_orders: OrderCursor
     accounts_after: int
     instruments_after: int
     limit: int
     caller: int
-    def __init__(self, order: _Optional[_Union[_orders_pb2.OrderRef, _Mapping]] = ..., account: _Optional[int] = ..., session_id: _Optional[int] = ..., told: _Optional[_Union[Told, _Mapping]] = ..., open_orders: _Optional[_Union[OrderCursor, _Mapping]] = ..., all_orders: _Optional[_Union[OrderCursor, _Mapping]] = ..., accounts_after: _Optional[int] = ..., instruments_after: _Optional[int] = ..., limit: _Optional[int] = ..., caller: _Optional[int] = ...) -> None: ...
+    def __init__(self, order: _Optional[_Union[_orders_pb2.OrderRef, _Mapping]] = ..., account: _Optional[int] = ..., session_id: _Optional[int] = ..., delivered: _Optional[_Union[DeliveryMark, _Mapping]] = ..., open_orders: _Optional[_Union[OrderCursor, _Mapping]] = ..., all_orders: _Optional[_Union[OrderCursor, _Mapping]] = ..., accounts_after: _Optional[int] = ..., instruments_after: _Optional[int] = ..., limit: _Optional[int] = ..., caller: _Optional[int] = ...) -> None: ...
 
 class OrderCursor(_message.Message):
     __slots__ = ("account", "order_id")
@@ -163,7 +163,7 @@ class OrderCursor(_message.Message):
     order_id: int
     def __init__(self, account: _Optional[int] = ..., order_id: _Optional[int] = ...) -> None: ...
 
-class Told(_message.Message):
+class DeliveryMark(_message.Message):
     __slots__ = ("epoch", "seq")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -172,12 +172,12 @@ class Told(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class QueryReply(_message.Message):
-    __slots__ = ("stamp", "primary", "orders", "session_last_no", "parted_at", "order_rows", "account_rows", "position_rows", "instrument_rows", "more", "next", "cluster_uuid")
+    __slots__ = ("stamp", "primary", "orders", "session_last_no", "diverged_at", "order_rows", "account_rows", "position_rows", "instrument_rows", "more", "next", "cluster_uuid")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     PRIMARY_FIELD_NUMBER: _ClassVar[int]
     ORDERS_FIELD_NUMBER: _ClassVar[int]
     SESSION_LAST_NO_FIELD_NUMBER: _ClassVar[int]
-    PARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    DIVERGED_AT_FIELD_NUMBER: _ClassVar[int]
     ORDER_ROWS_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ROWS_FIELD_NUMBER: _ClassVar[int]
     POSITION_ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -189,7 +189,7 @@ class QueryReply(_message.Message):
     primary: bool
     orders: _containers.RepeatedCompositeFieldContainer[_orders_pb2.Order]
     session_last_no: int
-    parted_at: int
+    diverged_at: int
     order_rows: bytes
     account_rows: bytes
     position_rows: bytes
@@ -197,4 +197,4 @@ class QueryReply(_message.Message):
     more: bool
     next: OrderCursor
     cluster_uuid: str
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., primary: bool = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ..., session_last_no: _Optional[int] = ..., parted_at: _Optional[int] = ..., order_rows: _Optional[bytes] = ..., account_rows: _Optional[bytes] = ..., position_rows: _Optional[bytes] = ..., instrument_rows: _Optional[bytes] = ..., more: bool = ..., next: _Optional[_Union[OrderCursor, _Mapping]] = ..., cluster_uuid: _Optional[str] = ...) -> None: ...
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., primary: bool = ..., orders: _Optional[_Iterable[_Union[_orders_pb2.Order, _Mapping]]] = ..., session_last_no: _Optional[int] = ..., diverged_at: _Optional[int] = ..., order_rows: _Optional[bytes] = ..., account_rows: _Optional[bytes] = ..., position_rows: _Optional[bytes] = ..., instrument_rows: _Optional[bytes] = ..., more: bool = ..., next: _Optional[_Union[OrderCursor, _Mapping]] = ..., cluster_uuid: _Optional[str] = ...) -> None: ...

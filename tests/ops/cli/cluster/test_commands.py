@@ -184,6 +184,6 @@ def test_a_lost_engine_is_reported_and_its_cold_journal_is_sound(
         assert "sound" in bare("journal", "verify", cold, "--engine", engine).text
     dumped = bare("journal", "dump", cold, "--limit", 1000, "--json", "-")
     assert dumped.code == 0
-    told = json.loads(dumped.out)
-    assert (told["member"], told["epochs"][0]["cause"]) == (2, "bootstrap")
-    assert any("SET_PHASE instrument=1" in row["command"] for row in told["commands"])
+    reported = json.loads(dumped.out)
+    assert (reported["member"], reported["epochs"][0]["cause"]) == (2, "bootstrap")
+    assert any("SET_PHASE instrument=1" in row["command"] for row in reported["commands"])

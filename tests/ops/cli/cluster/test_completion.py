@@ -48,10 +48,10 @@ def test_engines_of_the_configuration_are_completed(complete: Callable[[str], li
 
 
 def test_the_completion_command_prints_what_a_shell_reads() -> None:
-    for shell, told in (("bash", "complete -o nosort"), ("zsh", "compdef"), ("fish", "complete --no-files")):
+    for shell, reported in (("bash", "complete -o nosort"), ("zsh", "compdef"), ("fish", "complete --no-files")):
         command = [sys.executable, "-m", "lockstep.ops.cli.main", "completion", shell]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert told in done.stdout
+        assert reported in done.stdout
         assert "_LOCKSTEP_COMPLETE" in done.stdout
 
 

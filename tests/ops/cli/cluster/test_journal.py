@@ -117,11 +117,11 @@ def test_directories_that_hold_no_journal_or_another_clusters_are_named(
     assert (done.code, "are of different clusters" in done.text) == (2, True)
 
 
-def rebuilt(told: dict) -> list[Batch]:
+def rebuilt(reported: dict) -> list[Batch]:
     """The batches that a dump tells of, from its JSON alone."""
-    records = {row["seq"]: command_from_json(row["fields"]) for row in told["commands"]}
+    records = {row["seq"]: command_from_json(row["fields"]) for row in reported["commands"]}
     frames = []
-    for batch in told["batches"]:
+    for batch in reported["batches"]:
         seqs = range(batch["first_seq"], batch["first_seq"] + batch["count"])
         frames.append(batch_from_json(batch, np.frombuffer(b"".join(records[seq] for seq in seqs), COMMAND)))
     return frames
@@ -132,15 +132,15 @@ def test_a_dump_as_json_is_the_whole_journal_and_what_the_engine_made_of_it(
 ) -> None:
     done = bare("journal", "dump", copies[0], "--from", 1, "--limit", 100_000, "--events", "--json", "-")
     assert done.code == 0
-    told = json.loads(done.out, parse_int=lambda digits: int(float(digits)))
-    frames = rebuilt(told)
+    reported = json.loads(done.out, parse_int=lambda digits: int(float(digits)))
+    frames = rebuilt(reported)
     with closing(Journal(copies[0], 0)) as journal:
         assert [made.raw for made in frames] == list(journal.raw_batches(1))
     # Somebody else executes it, and comes to the same events and digests.
-    events = {row["seq"]: [event_from_json(event["fields"]) for event in row["events"]] for row in told["commands"]}
+    events = {row["seq"]: [event_from_json(event["fields"]) for event in row["events"]] for row in reported["commands"]}
     engine, digest = implementation("reference")(), GENESIS
     compared = 0
-    for batch, made in zip(told["batches"], frames, strict=True):
+    for batch, made in zip(reported["batches"], frames, strict=True):
         found = engine.apply(made.records, first_seq=made.first_seq, timestamp_ns=made.timestamp_ns)
         listed = [event for seq in range(made.first_seq, made.last_seq + 1) for event in events[seq]]
         assert [event.tobytes() for event in found] == listed
@@ -149,7 +149,7 @@ def test_a_dump_as_json_is_the_whole_journal_and_what_the_engine_made_of_it(
             assert digest.hex() == batch["digest"]
             compared += 1
     assert compared > 5
-    assert "ACCEPTED" in {event["fields"]["kind"] for row in told["commands"] for event in row["events"]}
+    assert "ACCEPTED" in {event["fields"]["kind"] for row in reported["commands"] for event in row["events"]}
 
 
 def test_a_dump_of_an_archived_tail_holds_every_kind_of_command_byte_for_byte(bare: Operate, tmp_path: Path) -> None:
@@ -164,10 +164,10 @@ def test_a_dump_of_an_archived_tail_holds_every_kind_of_command_byte_for_byte(ba
     path.write_bytes(b"".join(struct.pack("<I", len(one.raw)) + one.raw for one in made))
     out = tmp_path / "dump.json"
     assert bare("journal", "dump", path, "--limit", 10_000, "--json", out).code == 0
-    told = json.loads(out.read_text())
-    assert [one.raw for one in rebuilt(told)] == [one.raw for one in made]
-    assert told["count"] == len(records)
-    assert {row["kind"] for row in told["commands"]} == {kind.name for kind in CommandKind}
+    reported = json.loads(out.read_text())
+    assert [one.raw for one in rebuilt(reported)] == [one.raw for one in made]
+    assert reported["count"] == len(records)
+    assert {row["kind"] for row in reported["commands"]} == {kind.name for kind in CommandKind}
     # The archive itself is an input.
     again = bare("journal", "dump", path, "--json", path)
     assert (again.code, "is the directory, which is read" in again.text) == (2, True)

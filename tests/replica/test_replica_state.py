@@ -43,8 +43,8 @@ def test_blank_journal_says_so_in_a_settled_cluster_and_its_acks_do_not_count(ne
     said = wiped.stream(first).ack
     assert (said.acked_seq, said.journal, said.unjoined) == (1, 77, True)
     primary.acks(said)
-    assert primary.machine.standing.committed_seq == 0
-    assert wiped.machine.standing.role is Role.LEARNER
+    assert primary.machine.replica_state.committed_seq == 0
+    assert wiped.machine.replica_state.role is Role.LEARNER
 
 
 def test_new_journal_is_taken_in_by_the_first_fence_of_a_new_cluster(new_node):
@@ -59,12 +59,12 @@ def test_only_a_growth_that_names_the_own_journal_takes_it_in(new_node, sequence
     node.step(FenceRequested(1, "uuid-1", 1, 1, settled=True))
     node.stream(sequencer.epoch_start(1, primary=1), sequencer.control(CommandKind.GROW, member=2, journal=76))
     node.stream(sequencer.control(CommandKind.GROW, member=2))
-    assert not node.machine.standing.joined
+    assert not node.machine.replica_state.joined
     effects = node.stream(sequencer.control(CommandKind.GROW, member=2, journal=77))
-    assert node.machine.standing.joined
+    assert node.machine.replica_state.joined
     assert not effects.ack.unjoined
     assert any(each.journal is not None and each.journal.joined for each in node.effects)
-    assert node.machine.standing.role is Role.STANDBY
+    assert node.machine.replica_state.role is Role.STANDBY
 
 
 def test_journal_fed_by_the_stream_alone_learns_its_cluster_before_it_is_joined(new_node, sequencer):
@@ -72,10 +72,10 @@ def test_journal_fed_by_the_stream_alone_learns_its_cluster_before_it_is_joined(
     high, low = split_uuid(CLUSTER)
     grow = {"member": 2, "journal": 77}
     node.stream(sequencer.epoch_start(1, primary=1), sequencer.control(CommandKind.GROW, **grow))
-    assert not node.machine.standing.joined  # neither record names the cluster
+    assert not node.machine.replica_state.joined  # neither record names the cluster
     node.stream(sequencer.control(CommandKind.GROW, cluster_high=high, cluster_low=low, **grow))
     writes = [effects.journal for effects in node.effects if effects.journal is not None]
-    assert node.machine.standing.joined
+    assert node.machine.replica_state.joined
     assert [write.cluster_uuid for write in writes if write.joined or write.cluster_uuid] == [CLUSTER]
 
 
@@ -83,9 +83,9 @@ def test_epoch_start_tells_the_cluster_also_when_it_is_replayed(new_node, sequen
     node = new_node(2)
     high, low = split_uuid(CLUSTER)
     node.stream(sequencer.control(CommandKind.EPOCH_START, in_sync=2, primary=1, cluster_high=high, cluster_low=low))
-    assert node.machine.standing.cluster_uuid == CLUSTER
+    assert node.machine.replica_state.cluster_uuid == CLUSTER
     node.restart()  # as if the name had not reached the disk
-    assert node.machine.standing.cluster_uuid == CLUSTER
+    assert node.machine.replica_state.cluster_uuid == CLUSTER
     assert node.step(Tick()).journal.cluster_uuid == CLUSTER
 
 
@@ -97,9 +97,9 @@ def test_stream_of_another_cluster_is_dropped_and_told_of_once(pair, sequencer):
     foreign = sequencer.control(CommandKind.EPOCH_START, cluster_high=high, cluster_low=low + 1)
     effects = standby.stream(foreign, foreign)
     assert (
-        standby.machine.standing.promised,
-        standby.machine.standing.head.seq,
-        standby.machine.standing.stale_frames,
+        standby.machine.replica_state.promised,
+        standby.machine.replica_state.head.seq,
+        standby.machine.replica_state.stale_frames,
     ) == (1, 1, 2)
     assert [notice.event for notice in effects.notices] == ["foreign_stream"]
 
@@ -108,7 +108,7 @@ def test_blank_engine_alone_in_the_required_set_commits_nothing_and_is_not_live_
     node = blank(new_node)
     node.step(FenceRequested(1, "uuid-1", 1, 1, settled=True))
     node.stream(sequencer.epoch_start(2, primary=2), sequencer.commands(3))
-    assert (node.machine.standing.committed_seq, node.machine.standing.role) == (0, Role.LEARNER)
+    assert (node.machine.replica_state.committed_seq, node.machine.replica_state.role) == (0, Role.LEARNER)
 
 
 # ---- snapshots of peers ---------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def test_learner_takes_a_snapshot_that_is_far_ahead(new_node):
 
 def test_snapshot_that_is_of_no_use_is_left_and_the_next_peer_asked(new_node, sequencer):
     node = new_node(2)
-    node.machine.standing.cluster_uuid = "uuid-1"
+    node.machine.replica_state.cluster_uuid = "uuid-1"
     node.step(Tick())
     node.step(PeerLogBehind(1))
     assert node.step(PeerSnapshot(1, "other", base_at(40, (1, 1)))).install is None
@@ -158,12 +158,12 @@ def test_divergent_tail_is_archived_before_a_snapshot_takes_its_place(new_node, 
 def test_snapshot_that_contradicts_what_is_committed_here_stops_the_engine(pair, sequencer):
     _, standby = pair
     standby.restart()
-    standby.machine.standing.committed_seq = 1
+    standby.machine.replica_state.committed_seq = 1
     standby.step(Tick())
     standby.step(PeerLogBehind(1))
     effects = standby.step(PeerSnapshot(1, "uuid-1", base_at(40, (2, 1))))
     assert effects.install is None
-    assert "committed commands were lost" in standby.machine.standing.diverged
+    assert "committed commands were lost" in standby.machine.replica_state.diverged
 
 
 # ---- acknowledgement policy -----------------------------------------------------------------------------------------
@@ -178,9 +178,9 @@ def test_a_write_is_synced_unless_all_of_it_is_under_the_policy_replicated(new_n
     node.step(FenceRequested(1, "uuid-1", 2, 1))
     assert not node.stream(relaxed).journal.synced
     assert not node.stream(sequencer.commands(2)).journal.synced
-    assert node.machine.standing.execution.policy == AckPolicy.REPLICATED
+    assert node.machine.replica_state.execution.policy == AckPolicy.REPLICATED
     node.restart()
-    assert node.machine.standing.head.policy == AckPolicy.REPLICATED
+    assert node.machine.replica_state.head.policy == AckPolicy.REPLICATED
     node.step(FenceRequested(2, "uuid-1", 3, 1))
     assert node.stream(sequencer.epoch_start(1, primary=1, epoch=3)).journal.synced
 
@@ -192,13 +192,14 @@ def fence(epoch, sequencer=1):
 @pytest.mark.parametrize("epoch", [6, 51, 2**47, 2**48, 2**62, 2**64 - 1])
 def test_a_fence_far_above_the_promise_that_its_sequencer_does_not_stand_by_changes_nothing(pair, epoch):
     primary, _standby = pair
-    before = (primary.machine.standing.promised, primary.machine.standing.cluster_uuid)
-    effects = primary.step(FenceRequested(1, primary.machine.standing.cluster_uuid or CLUSTER, epoch, 1, settled=True))
+    before = (primary.machine.replica_state.promised, primary.machine.replica_state.cluster_uuid)
+    cluster = primary.machine.replica_state.cluster_uuid or CLUSTER
+    effects = primary.step(FenceRequested(1, cluster, epoch, 1, settled=True))
     (answer,) = effects.fence_answers
     assert not answer.accepted
     assert "liveness link" in answer.refusal
     assert effects.journal is None
-    assert (primary.machine.standing.promised, primary.machine.standing.cluster_uuid) == before
+    assert (primary.machine.replica_state.promised, primary.machine.replica_state.cluster_uuid) == before
 
 
 def test_a_fence_far_above_the_promise_is_obeyed_once_its_sequencer_says_that_it_is_there(new_node):
@@ -207,7 +208,7 @@ def test_a_fence_far_above_the_promise_is_obeyed_once_its_sequencer_says_that_it
     assert node.step(fence(51, sequencer=1)).fence_answers[0].refusal
     assert node.step(fence(52, sequencer=2)).fence_answers[0].refusal
     assert node.step(fence(51, sequencer=2)).fence_answers[0].accepted
-    assert node.machine.standing.promised == 51
+    assert node.machine.replica_state.promised == 51
 
 
 @pytest.mark.parametrize("said", [0, 50, 2**64 - 1])
@@ -218,21 +219,22 @@ def test_one_stream_frame_of_a_leader_that_nobody_knows_is_dropped_and_the_strea
     _primary, standby = pair
     standby.stream(sequencer.epoch_start(1, 2, primary=1))
     standby.step(SequencerSaid(1, said))
-    promised, stale = standby.machine.standing.promised, standby.machine.standing.stale_frames
+    promised, stale = standby.machine.replica_state.promised, standby.machine.replica_state.stale_frames
     if said < leader or leader > 2**48:
         beat = stamp_batch(no_commands(), epoch=leader, first_seq=sequencer.next_seq, timestamp_ns=0)
         standby.stream(Stream(1, leader, 0, beat))
-        assert (standby.machine.standing.promised, standby.machine.standing.stale_frames) == (promised, stale + 1)
-    before = standby.machine.standing.applied_seq
+        state = standby.machine.replica_state
+        assert (state.promised, state.stale_frames) == (promised, stale + 1)
+    before = standby.machine.replica_state.applied_seq
     standby.stream(sequencer.commands(3))
-    assert standby.machine.standing.applied_seq == before + 3
+    assert standby.machine.replica_state.applied_seq == before + 3
 
 
 @pytest.mark.parametrize("promised", [2**48, 2**63, 2**64 - 1])
 def test_engine_starts_with_an_absurd_promise_on_its_disk_and_says_what_to_do(promised):
     machine = ReplicaMachine(ReplicaOptions(1, (1, 2)), ReferenceEngine(), Restored(promise=(promised, 1)))
     machine.start()
-    assert "repair-promise" in machine.standing.why()
+    assert "repair-promise" in machine.replica_state.why()
     (answer,) = machine.step(fence(5), 0).fence_answers
     assert (answer.accepted, answer.promised) == (False, promised)
 
@@ -245,14 +247,14 @@ def test_a_heartbeat_of_an_epoch_that_its_sequencer_does_not_say_itself_is_no_re
     primary.step(SequencerSaid(1, 1))
     odd = new_sequencer(1, 1 + ahead, sequencer.next_seq)
     primary.stream(odd.heartbeat())
-    assert primary.machine.standing.promised == 1
+    assert primary.machine.replica_state.promised == 1
     primary.step(SequencerSaid(1, 1 + ahead))
     primary.stream(odd.heartbeat())
-    assert primary.machine.standing.promised == 1 + ahead
+    assert primary.machine.replica_state.promised == 1 + ahead
 
 
 def test_the_record_that_opens_an_epoch_counts_before_its_sequencer_is_heard_to_be_there(pair, sequencer):
     primary, _ = pair
     primary.step(SequencerSaid(1, 1))
     primary.stream(sequencer.epoch_start(1, 2, primary=1, epoch=2))
-    assert (primary.machine.standing.promised, primary.machine.standing.epoch) == (2, 2)
+    assert (primary.machine.replica_state.promised, primary.machine.replica_state.epoch) == (2, 2)

@@ -6,7 +6,7 @@ from typing import Any
 
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.events import EpochCause
-from lockstep.sequencer.wishes import why_not_eligible
+from lockstep.sequencer.operator_requests import why_not_eligible
 from lockstep.stream.records import CONTROL, AckPolicy, CommandKind
 
 Build = Callable[..., Any]
@@ -366,7 +366,7 @@ def test_forced_failover_takes_the_log_that_is_there_and_forgets_what_was_known(
     play.promise(2, 9)
     play.tell(ev.ForceFailoverRequested(2, 2))
     play.wins()
-    assert play.machine.hold.config.known_seq == 0
+    assert play.machine.config_store.config.known_seq == 0
     play.promise(2, 9)
     assert play.machine.reign is not None
 

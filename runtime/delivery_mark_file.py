@@ -12,7 +12,7 @@ from typing import Final
 from crc32c import crc32c
 
 from lockstep.runtime.faults import EnvironmentFault, disk_text
-from lockstep.stream.told import Told
+from lockstep.stream.delivery_mark import DeliveryMark
 
 _BODY: Final = struct.Struct("<QQQ36s")
 """Count, epoch, seq, cluster uuid as text."""
@@ -20,45 +20,45 @@ _CRC: Final = struct.Struct("<I")
 _SLOT: Final = 64
 
 
-def told_path(data_dir: Path) -> Path:
+def delivery_mark_path(data_dir: Path) -> Path:
     """Where it lies in a gateway's data directory."""
-    return data_dir / "told"
+    return data_dir / "delivered"
 
 
-def read_told(data_dir: Path) -> tuple[str, Told]:
+def read_delivery_mark(data_dir: Path) -> tuple[str, DeliveryMark]:
     """The cluster's uuid and how far its clients were told; empty if nothing is known.
 
     Raises:
         OSError: it can't be read.
     """
     try:
-        raw = told_path(data_dir).read_bytes()
+        raw = delivery_mark_path(data_dir).read_bytes()
     except FileNotFoundError:
-        return "", Told()
-    _count, uuid, told = _newest(raw)
-    return uuid, told
+        return "", DeliveryMark()
+    _count, uuid, delivered = _newest(raw)
+    return uuid, delivered
 
 
-class ToldMark:
+class DeliveryMarkFile:
     """The file, open for writing. Raises EnvironmentFault."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._path = told_path(data_dir)
+        self._path = delivery_mark_path(data_dir)
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._count, self.uuid, self.told = _newest(os.pread(self._file, 2 * _SLOT, 0))
+            self._count, self.uuid, self.delivered = _newest(os.pread(self._file, 2 * _SLOT, 0))
         except OSError as error:
             raise EnvironmentFault(disk_text("open", self._path, error)) from error
 
-    def begin(self, uuid: str, told: Told) -> None:
+    def begin(self, uuid: str, delivered: DeliveryMark) -> None:
         """What was told before means nothing any more, or is part of this."""
-        self.uuid, self.told = uuid, told
+        self.uuid, self.delivered = uuid, delivered
         self._put()
 
-    def advance(self, told: Told) -> None:
+    def advance(self, delivered: DeliveryMark) -> None:
         """Clients are about to be told so much."""
-        if told > self.told:
-            self.told = told
+        if delivered > self.delivered:
+            self.delivered = delivered
             self._put()
 
     def close(self) -> None:
@@ -67,19 +67,19 @@ class ToldMark:
 
     def _put(self) -> None:
         self._count += 1
-        body = _BODY.pack(self._count, self.told.epoch, self.told.seq, self.uuid.encode())
+        body = _BODY.pack(self._count, self.delivered.epoch, self.delivered.seq, self.uuid.encode())
         try:
             os.pwrite(self._file, _CRC.pack(crc32c(body)) + body, self._count % 2 * _SLOT)
         except OSError as error:
             raise EnvironmentFault(disk_text("write", self._path, error)) from error
 
 
-def _newest(raw: bytes) -> tuple[int, str, Told]:
-    newest = (0, "", Told())
+def _newest(raw: bytes) -> tuple[int, str, DeliveryMark]:
+    newest = (0, "", DeliveryMark())
     for start in (0, _SLOT):
         body = raw[start + _CRC.size : start + _CRC.size + _BODY.size]
         if len(body) == _BODY.size and raw[start : start + _CRC.size] == _CRC.pack(crc32c(body)):
             count, epoch, seq, uuid = _BODY.unpack(body)
             if count > newest[0]:
-                newest = (count, uuid.rstrip(b"\0").decode(errors="replace"), Told(epoch, seq))
+                newest = (count, uuid.rstrip(b"\0").decode(errors="replace"), DeliveryMark(epoch, seq))
     return newest

@@ -1,6 +1,6 @@
 """What a replica is at a moment: its log, its promise, its state and role, what follows from them, and its invariants.
 
-`ReplicaMachine` holds one and moves it on; others read it (`machine.standing`).
+`ReplicaMachine` holds one and moves it on; others read it (`machine.replica_state`).
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from lockstep.stream.digest import Digest
 from lockstep.stream.messages import ACK_ENTRY, Ack, Stream
 
 
-class Standing:
+class ReplicaState:
     """See the module. Only the machine that holds it writes to it."""
 
     def __init__(self, options: ReplicaOptions, engine: MatchingEngine, restored: Restored | None = None) -> None:
@@ -72,7 +72,7 @@ class Standing:
         return Role.PRIMARY if self.primary == self.options.member else Role.STANDBY
 
     @property
-    def told_role(self) -> Role:
+    def reported_role(self) -> Role:
         """What others are told that it does: after a start nothing but learning, until it knows of the present reign.
 
         Its log may end in an epoch whose roles are over; the leader has given them to others meanwhile.

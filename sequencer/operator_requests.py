@@ -1,7 +1,7 @@
 """What operators ask a leading sequencer for: whether it can be done now, and the config change that does it.
 
-Every wish ends as one swap of the config; those that the engines have to know of begin an epoch. Pure functions: the
-membership keeps the one wish that is open.
+Every request ends as one swap of the config; those that the engines have to know of begin an epoch. Pure functions: the
+membership keeps the one request that is open.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from lockstep.sequencer.config_record import (
     plan_policy,
     plan_promote,
 )
+from lockstep.sequencer.config_store import Purpose
 from lockstep.sequencer.events import (
     AckPolicyRequested,
     EpochCause,
@@ -24,7 +25,6 @@ from lockstep.sequencer.events import (
     OperatorRequest,
     SwitchPrimaryRequested,
 )
-from lockstep.sequencer.hold import Purpose
 from lockstep.sequencer.peers import Peers
 
 
@@ -40,18 +40,18 @@ class Proposal:
     """When the loss that it answers was first seen; 0: nothing was lost."""
 
 
-def concrete(wish: OperatorRequest, config: ConfigRecord, peers: Peers, now_ns: int) -> OperatorRequest:
-    """The wish with every choice made that it leaves open.
+def concrete(asked: OperatorRequest, config: ConfigRecord, peers: Peers, now_ns: int) -> OperatorRequest:
+    """The request with every choice made that it leaves open.
 
     Raises:
         PlanRefused: it can't be done now; the text says why.
     """
-    match wish:
+    match asked:
         case SwitchPrimaryRequested(request, 0):
             live = tuple(member for member in config.in_sync if member != config.primary and peers.engines[member].up)
             if not live:
                 raise PlanRefused(f"no other in-sync engine is up (in sync: {config.in_sync}): wait for one to rejoin")
-            wish = SwitchPrimaryRequested(request, peers.patience.steadiest_first(live, now_ns)[0])
+            asked = SwitchPrimaryRequested(request, peers.patience.steadiest_first(live, now_ns)[0])
         case SwitchPrimaryRequested(_, to):
             plan_promote(config, primary=to, attempt="probe")
             if not peers.engines[to].up:
@@ -61,7 +61,7 @@ def concrete(wish: OperatorRequest, config: ConfigRecord, peers: Peers, now_ns: 
         case ForceFailoverRequested(_, to):
             if to in config.in_sync and peers.engines[to].up and not config.paused:
                 raise PlanRefused(f"engine {to} is in sync: nothing needs to be lost; ask for a switchover")
-    return wish
+    return asked
 
 
 def _check_fence(config: ConfigRecord, peers: Peers, member: int, *, fenced: bool) -> None:
@@ -75,9 +75,9 @@ def _check_fence(config: ConfigRecord, peers: Peers, member: int, *, fenced: boo
             raise PlanRefused(f"no other in-sync engine is up: without engine {member} trading would stop")
 
 
-def is_fulfilled(wish: OperatorRequest, config: ConfigRecord) -> bool:
-    """Whether the config is as wished already."""
-    match wish:
+def is_fulfilled(asked: OperatorRequest, config: ConfigRecord) -> bool:
+    """Whether the config is as requested already."""
+    match asked:
         case SwitchPrimaryRequested(_, to):
             return config.primary == to != 0
         case FailoverModeRequested(_, automatic):
@@ -89,13 +89,13 @@ def is_fulfilled(wish: OperatorRequest, config: ConfigRecord) -> bool:
     return False
 
 
-def plan_wish(wish: OperatorRequest, config: ConfigRecord, attempt: str) -> Proposal:
+def plan_request(asked: OperatorRequest, config: ConfigRecord, attempt: str) -> Proposal:
     """The change that fulfils it.
 
     Raises:
         PlanRefused: things have changed since it was asked for.
     """
-    match wish:
+    match asked:
         case SwitchPrimaryRequested(_, to):
             record = plan_promote(config, primary=to, attempt=attempt)
             return Proposal(record, Purpose.SWITCH, EpochCause.SWITCHOVER)

@@ -1,7 +1,7 @@
 """Answers about the state after commands that are applied and not committed yet: held back until they are. Pure."""
 
 
-class Untold[A]:
+class PendingAnswers[A]:
     """Answers of type `A` by the seq whose state they tell. Bounded: the oldest are dropped, their callers gave up."""
 
     __slots__ = ("_limit", "_waiting")
@@ -20,10 +20,10 @@ class Untold[A]:
 
     def due(self, committed_seq: int) -> list[A]:
         """Those that may be told now; they are not held any longer."""
-        told = [answer for seq, answer in self._waiting if seq <= committed_seq]
-        if told:
+        delivered = [answer for seq, answer in self._waiting if seq <= committed_seq]
+        if delivered:
             self._waiting = [entry for entry in self._waiting if entry[0] > committed_seq]
-        return told
+        return delivered
 
     def give_up_after(self, seq: int) -> list[A]:
         """Those that tell of later commands: they were given up, and others will be committed under their seqs."""

@@ -5,7 +5,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Told:
+class DeliveryMark:
     """Events up to `seq` were delivered; the record there is of `epoch` or one before.
 
     Seq 0: nothing is known to have been told.
@@ -22,4 +22,4 @@ class Told:
         return f"seq {self.seq} of epoch {self.epoch}"
 
 
-NOTHING_TOLD: Final = Told()
+NOTHING_DELIVERED: Final = DeliveryMark()

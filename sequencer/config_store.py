@@ -71,7 +71,7 @@ class Settled:
 StoreEvent = ConfigSeen | ConfigUnreadable | CasWon | CasLost | CasAmbiguous | StoreDown
 
 
-class ConfigHold:
+class ConfigStore:
     """See the module. `identity` names this process's attempts."""
 
     __slots__ = (

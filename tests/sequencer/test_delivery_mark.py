@@ -7,7 +7,7 @@ import pytest
 
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.states import State
-from lockstep.stream.told import Told
+from lockstep.stream.delivery_mark import DeliveryMark
 
 Build = Callable[..., Any]
 
@@ -23,7 +23,7 @@ def alone(stage: Build, make_config: Build) -> Any:
 
 
 def test_log_that_ends_before_what_a_gateway_told_opens_nothing(alone: Any) -> None:
-    alone.tell(ev.GatewaySaid(1, 5, Told(4, 40)))
+    alone.tell(ev.GatewaySaid(1, 5, DeliveryMark(4, 40)))
     alone.promise(2, 30, tip_epoch=4)
     alone.pass_time(5000)
     assert alone.machine.reign is None
@@ -41,7 +41,7 @@ def test_gateway_that_speaks_after_the_answer_counts_too(stage: Build, make_conf
     play.wins()
     play.promise(1, 30, tip_epoch=4)
     assert play.machine.state is State.FENCING
-    play.tell(ev.GatewaySaid(1, 5, Told(4, 40)))
+    play.tell(ev.GatewaySaid(1, 5, DeliveryMark(4, 40)))
     play.pass_time(5000)
     assert play.machine.reign is None
     # The other one has it, and goes on without it.
@@ -50,29 +50,29 @@ def test_gateway_that_speaks_after_the_answer_counts_too(stage: Build, make_conf
 
 
 @pytest.mark.parametrize(
-    "told",
-    [Told(4, 30), Told(3, 31), Told(5, 99), Told(2**47, 99)],
+    "delivered",
+    [DeliveryMark(4, 30), DeliveryMark(3, 31), DeliveryMark(5, 99), DeliveryMark(2**47, 99)],
     ids=["all of it is there", "a higher epoch is behind it", "the epoch is just being claimed", "that never was"],
 )
-def test_what_contradicts_nothing_holds_nothing_up(alone: Any, told: Told) -> None:
-    alone.tell(ev.GatewaySaid(1, 5, told))
+def test_what_contradicts_nothing_holds_nothing_up(alone: Any, delivered: DeliveryMark) -> None:
+    alone.tell(ev.GatewaySaid(1, 5, delivered))
     alone.promise(2, 30, tip_epoch=4)
     assert alone.machine.reign is not None
 
 
 def test_operator_who_accepts_the_loss_goes_on_and_is_not_asked_again(alone: Any) -> None:
-    alone.tell(ev.GatewaySaid(1, 5, Told(4, 40)))
+    alone.tell(ev.GatewaySaid(1, 5, DeliveryMark(4, 40)))
     alone.promise(2, 30, tip_epoch=4)
     alone.tell(ev.ForceFailoverRequested(2, 2))
     alone.wins()
     alone.promise(2, 30, tip_epoch=4)
     assert alone.machine.reign is not None
-    assert alone.machine.hold.config.accepted_epoch == alone.machine.epoch
+    assert alone.machine.config_store.config.accepted_epoch == alone.machine.epoch
     alone.ack_all(2)
     alone.pass_time(50)
     alone.wins()  # the stream has told of the loss
     # The gateway still says so, as it may until it has begun anew.
-    alone.tell(ev.GatewaySaid(1, 6, Told(4, 40)))
+    alone.tell(ev.GatewaySaid(1, 6, DeliveryMark(4, 40)))
     alone.pass_time(100)
     assert (alone.machine.state, alone.machine.reign.why) == (State.LEADER, "")
 
@@ -82,7 +82,7 @@ def test_gateway_that_is_heard_only_after_the_opening_ends_the_reign_for_good(al
     assert alone.machine.reign is not None
     alone.ack_all(2)
     assert alone.tip >= 40  # by number alone nothing would be missed
-    alone.tell(ev.GatewaySaid(1, 5, Told(4, 40)))
+    alone.tell(ev.GatewaySaid(1, 5, DeliveryMark(4, 40)))
     before = alone.tip
     alone.submit(1, 3)
     assert alone.tip == before  # nothing is stamped any more
@@ -107,7 +107,7 @@ def test_gateway_that_is_heard_only_after_the_opening_ends_the_reign_for_good(al
 
 def test_first_reign_of_a_new_cluster_owes_nothing_to_what_another_one_told(stage: Build) -> None:
     play = stage(engines=(1, 2))
-    play.tell(ev.GatewaySaid(1, 5, Told(9, 1_000)))
+    play.tell(ev.GatewaySaid(1, 5, DeliveryMark(9, 1_000)))
     play.lead()
     assert play.machine.reign is not None
     assert play.machine.reign.why == ""
