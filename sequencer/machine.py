@@ -229,11 +229,10 @@ class SequencerMachine:
 
     def _narrow(self, takeover: Takeover, kept: tuple[int, ...], odd: tuple[int, ...], now_ns: int) -> None:
         config = takeover.config
-        known_seq = max(takeover.answers[engine].committed_seq for engine in kept)
+        known = max(takeover.answers[engine].committed_seq for engine in kept)
         prefer = self.peers.patience.steadiest_first(kept, now_ns)
         attempt = self.config_store.next_attempt()
-        record = plan_fence_result(config, answered=kept, odd=odd, attempt=attempt, prefer=prefer)
-        record = note_known(record, known_seq)
+        record = note_known(plan_fence_result(config, answered=kept, odd=odd, attempt=attempt, prefer=prefer), known)
         self._enter(Occasion.SET_CHANGES, "removing engines that did not answer the fence")
         if kept != config.in_sync:
             self._out.note(
@@ -351,8 +350,7 @@ class SequencerMachine:
         if self.reign is not None and not isinstance(asked, ev.ForceFailoverRequested):
             self.reign.request(asked, now_ns, self._out)
             return
-        reigning = self.reign is not None and not self.reign.why
-        config = self.config_store.config
+        config, reigning = self.config_store.config, self.reign is not None and not self.reign.why
         refusal = self._overrides.take(asked, config, self.peers, now_ns, reigning=reigning, why=self.why)
         if refusal:
             self._out.answer(OperatorAnswer(asked.request, refusal))

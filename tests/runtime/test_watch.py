@@ -35,7 +35,7 @@ import sys, time
 from lockstep.runtime.watch import WatchServer
 port, member, incarnation = map(int, sys.argv[1:])
 server = WatchServer("127.0.0.1", port, member, incarnation)
-server.set_status(1, 7, accepted_epoch=5, told=(6, 99))
+server.set_status(1, 7, accepted_epoch=5, delivered=(6, 99))
 print(server.port, flush=True)
 while True:
     server.poll(time.monotonic_ns())

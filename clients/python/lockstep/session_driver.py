@@ -154,8 +154,9 @@ def _event(conn: int, message: bytes) -> SessionEvent | None:
             said = orders_pb2.Refusal.FromString(response.refusal)
             return RefusalArrived(conn, said.from_no, said.code, said.text, said.retryable, said.retry_after_ms)
         case "next_number":
-            said = orders_pb2.NextNumber.FromString(response.next_number)
-            return NextNumberReported(conn, said.next_no, said.executed_no if said.HasField("executed_no") else -1)
+            number = orders_pb2.NextNumber.FromString(response.next_number)
+            executed_no = number.executed_no if number.HasField("executed_no") else -1
+            return NextNumberReported(conn, number.next_no, executed_no)
         case "reports":
             return Reported(conn, decode_reports(orders_pb2.Reports.FromString(response.reports)))
         case _:
