@@ -158,11 +158,11 @@ def test_row_ahead_of_its_stamp_and_stamp_ahead_of_what_is_committed_are_seen():
 def test_stream_that_goes_on_behind_what_was_given_up_is_seen():
     wire = welcomed(loss=True)
     wire.rows((2, 0, 0), (8, 0, 0), epoch=4)
-    with pytest.raises(Violation, match="given up with all from seq 6 on"):
+    with pytest.raises(Violation, match="discarded with all from seq 6 on"):
         wire.rows((9, 0, 0), epoch=5)
     wire = Wire(seen=(7, 0), last_epoch=4, loss=True)
     wire.welcome(epoch=5)
-    with pytest.raises(Violation, match="given up with all from seq 6 on"):
+    with pytest.raises(Violation, match="discarded with all from seq 6 on"):
         wire.rows((8, 0, 0), epoch=5)
     wire = welcomed(loss=True)
     wire.rows((2, 0, 0), epoch=4)
