@@ -155,7 +155,7 @@ $(PROTOC_VENV)/.installed: $(STAMP)
 	@touch $@
 
 # $(1): the folder that gets the generated code, as a tree of the package. What speaks to etcd is the cluster's alone: its
-# text is where its code is, and protoc is told under which name.
+# text is where its code is, and an argument names it to protoc.
 define protoc
 	@rm -rf $(1) && mkdir -p $(1)
 	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=$(1) $(PROTOS)
