@@ -42,7 +42,7 @@ demo: $(STAMP) ## Real local cluster: trade, kill -9 the primary and the sequenc
 COMPUTED := tests/trials/simulation tests/engine
 # These measure: deadlines on links, silences, wires between network namespaces. They have the machine to themselves.
 ALONE := tests/runtime/test_watch.py tests/runtime/test_transport.py tests/bench/test_bench_failover.py \
-  tests/trials/chaos/test_hosts.py tests/trials/chaos/test_run.py tests/ops/metrics/test_live_cluster.py
+  tests/trials/chaos/test_hosts.py tests/trials/chaos/test_run.py
 # The others wait more than they compute, most of them for clusters that they start: two files at a time.
 PYTEST = $(BIN)/python -m pytest -q -m 'not slow' --durations=10 --durations-min=5
 
@@ -155,7 +155,7 @@ $(PROTOC_VENV)/.installed: $(STAMP)
 	@touch $@
 
 # $(1): the folder that gets the generated code, as a tree of the package. What speaks to etcd is the cluster's alone: its
-# text is where its code is, and protoc is told under which name.
+# text is where its code is, and an argument names it to protoc.
 define protoc
 	@rm -rf $(1) && mkdir -p $(1)
 	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=$(1) $(PROTOS)

@@ -102,13 +102,13 @@ class Target:
 
     addresses: tuple[str, ...]
     pids: Callable[[], dict[str, int]] = dict
-    """Whose CPU is told."""
+    """The processes whose CPU is reported."""
     metrics: tuple[str, ...] = ()
     """host:port of the processes' figures."""
 
     @classmethod
     def local(cls, cluster: LocalCluster) -> "Target":
-        """A cluster on this machine, with all that can be told of it."""
+        """A cluster on this machine, with all that can be known of it."""
         parts = cluster.topology
         members = (*parts.gateways, *parts.sequencers, *parts.engines)
         metrics = tuple(f"{one.host}:{one.metrics_port}" for one in members)
@@ -181,7 +181,7 @@ def measure(plan: BenchPlan, mode: str, rate: int, target: Target) -> Phase:
     """
     seed = time.time_ns() % 2**31
     load = LoadPlan(target.addresses, mode, rate, plan.duration_s, plan.warm_up_s, plan.sessions, seed, plan.sheds)
-    # Its end of our pipe tells the generator that we have ended, however that came.
+    # Its end of our pipe shows the generator that we have ended, however that came.
     process = subprocess.Popen(
         [sys.executable, "-m", "lockstep.bench.load", json.dumps(asdict(load))],
         stdin=subprocess.PIPE,

@@ -87,7 +87,7 @@ class FailoverResult:
     orders: int
     unanswered: int
     refused_by_gateways: int
-    """Times that a client was told to wait and send again."""
+    """Times that a gateway asked a client to wait and send again."""
 
     def to_json(self) -> dict[str, object]:
         """For `--json`."""

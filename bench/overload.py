@@ -3,7 +3,7 @@
 First the rate is raised until the cluster does not keep up any more: the highest rate at which it did is saturation.
 Then shares and multiples of that are offered, by clients that do not give an order which finds no room when it is due:
 the gateways refuse what is too much (BUSY), and a client's room is what they take (`AsyncSession.room`). At the end
-the load falls to half of what can be done, and each second tells how soon everything is as before.
+the load falls to half of what can be done, and each second shows how soon everything is as before.
 """
 
 import os

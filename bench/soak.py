@@ -90,7 +90,7 @@ def run_soak(plan: SoakPlan, say: Callable[[str], None]) -> SoakResult:
     """Start a cluster and the loops beside it, let it trade, and count what it did to itself.
 
     Raises:
-        EnvironmentFault: the cluster does not start, or nobody tells its history at the end.
+        EnvironmentFault: the cluster does not start, or no process reports its history at the end.
     """
     say("starting a cluster")
     made = ClusterPlan(implementations=plan.implementations, snapshots=Snapshots(every_s=plan.snapshot_every_s))
@@ -179,7 +179,7 @@ def _epochs(cluster: LocalCluster) -> tuple[EpochBegun, ...]:
     for _ in range(_HISTORY_TRIES):
         with contextlib.suppress(EnvironmentFault, grpc.RpcError):
             return read_history(cluster.topology, view_of(cluster.status(), cluster.topology), 1)
-    raise EnvironmentFault("no process of the soaked cluster tells its history: it is starved beyond any answer")
+    raise EnvironmentFault("no process of the soaked cluster reports its history: it is starved beyond any answer")
 
 
 def _longest_ms(tape: Tape) -> float:

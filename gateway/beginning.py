@@ -1,4 +1,4 @@
-"""How a life of the gateway begins: where does the cluster stand, and has it what clients were told here? Pure.
+"""How a life of the gateway begins: where does the cluster stand, and has it all that was delivered here? Pure.
 
 Its states are the first table of `states.py`.
 """

@@ -1,6 +1,6 @@
-"""Clients' single calls: each waits its turn, is taken in and answered, the same in the process and in the simulation.
+"""Clients' single calls: each waits its turn, is admitted and answered, the same in the process and in the simulation.
 
-Who carries the calls (gRPC, the simulated network) gives each to `begin`, and `drop`s it when its caller has gone.
+What carries the calls (gRPC, the simulated network) gives each to `begin`, and `drop`s it when its caller has gone.
 """
 
 from collections import deque
@@ -58,7 +58,7 @@ class OpenCall:
     machine: SingleCall
     session: Session | None = None
     record: Any = None
-    """As it was taken in."""
+    """As it was admitted."""
     reports: ReportRows | None = None
     timer: Timer | None = None
     pages: list[Page] = field(default_factory=list)
@@ -87,7 +87,7 @@ class CallDriver:
         return len(self._open)
 
     def begin(self, client: Client, command: orders_pb2.Command, key: Key, done: Done) -> OpenCall:
-        """Take a call in. `done` is called once, now or later, unless it is dropped. `key` (0, 0): it has none.
+        """Admit a call. `done` is called once, now or later, unless it is dropped. `key` (0, 0): it has none.
 
         The client may use the key's session.
         """
@@ -105,7 +105,7 @@ class CallDriver:
         return call
 
     def drop(self, call: OpenCall) -> None:
-        """Its caller has gone. What was taken in is executed all the same."""
+        """Its caller has gone. What was admitted is executed all the same."""
         if call in self._open:
             self._close(call)
 
@@ -125,7 +125,7 @@ class CallDriver:
             self.on_progress(session_id)
 
     def on_progress(self, session_id: int) -> None:
-        """Commands of the session were taken in, here or elsewhere: it may be a call's turn."""
+        """Commands of the session were admitted, here or elsewhere: it may be a call's turn."""
         early = self._early.get(session_id)
         session = self._machine.sessions.get(session_id)
         if early is None or session is None:
@@ -146,7 +146,7 @@ class CallDriver:
             for call in list(calls):
                 call.reports = ReportRows(reports.rows[mine], reports.legs[mine])
                 self._stop_waiting(call)
-                # With the loop's next turn: what a call takes in must not be stepped in the middle of a delivery.
+                # With the loop's next turn: a call must not admit a command in the middle of a delivery.
                 self._set_timer(call, self._ports.now_ns(), partial(self._on_answer, call))
 
     def _on_answer(self, call: OpenCall) -> None:

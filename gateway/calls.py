@@ -1,4 +1,4 @@
-"""What every call of a client goes through before it does anything: who is it, and how is it told that it failed."""
+"""What every call of a client goes through before it does anything: who calls, and how a failure is reported."""
 
 from typing import Any, Final, NoReturn
 

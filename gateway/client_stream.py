@@ -54,10 +54,10 @@ class ClientStream:
         self.resumption = resumption
         self.wakeup = asyncio.Event()
         self.past_known = asyncio.Event()
-        """Set when it is known whether the session had a past; no command of the stream is taken in before."""
+        """Set when it is known whether the session had a past; no command of the stream is admitted before."""
         self.end: StreamEnd | None = None
         self.asks_next_no = False
-        """The client wants to be told which number comes next, once it has all earlier reports."""
+        """The client asks which number comes next; the answer follows all earlier reports."""
         self.welcomed = False
         self.closed = False
         """Nobody reads it any more."""
@@ -97,7 +97,7 @@ class ClientStream:
     def put_live(self, reports: ReportRows) -> None:
         """Reports of a release, behind the boundary of the resumption."""
         if self._ahead:
-            # Another gateway was faster, and has told them.
+            # Another gateway was faster, and has delivered them.
             unseen = self._unseen(reports)
             self._ahead = not len(unseen)
             reports = unseen

@@ -1,8 +1,9 @@
-"""How far this gateway has told its clients, beside what the cluster has: who took office without it must hear of it.
+"""How far this gateway has delivered events, compared with what the cluster has: a leader that lacks some must hear it.
 
-An engine's disk may be an older one, put back; no other engine may be left to say so. But a gateway that told clients
-knows, also after its own restart. It says so in its heartbeats to the sequencers; and where the cluster's history lacks
-some of it, it does not begin, until that is found, or an operator has accepted the loss. Pure, but for the mark.
+An engine's disk may be an older one, put back, and no other engine may be left to say so. But a gateway knows what it
+has delivered, also after its own restart. It says so in its heartbeats to the sequencers. Where the cluster's history
+lacks some of it, the gateway does not begin until that is found, or an operator has accepted the loss. Pure, but for
+the mark.
 """
 
 from typing import Protocol
@@ -19,10 +20,10 @@ class Mark(Protocol):
     delivered: DeliveryMark
 
     def begin(self, uuid: str, delivered: DeliveryMark) -> None:
-        """What was told before means nothing any more, or is part of this."""
+        """What was delivered before means nothing any more, or is part of this."""
 
     def advance(self, delivered: DeliveryMark) -> None:
-        """Clients are about to be told so much."""
+        """Events up to there are about to be delivered."""
 
 
 class Delivered:
@@ -31,14 +32,14 @@ class Delivered:
     def __init__(self, mark: Mark) -> None:
         self._mark = mark
         self.said = DeliveryMark()
-        """What heartbeats say; nothing before it is known that the cluster is the one that was told of."""
+        """What heartbeats say; nothing before it is known that this is the cluster whose events were delivered."""
         self._accepted_epoch = 0
         self.why = ""
         """Why this gateway does not begin; empty if it may."""
 
     @property
     def noted(self) -> DeliveryMark:
-        """How far clients were told by the lives before; only of these, while it is not known whether it is history."""
+        """How far events were delivered; by earlier lives alone while it is not known whether that is still history."""
         return self._mark.delivered
 
     def on_accepted(self, epoch: int) -> None:
@@ -46,7 +47,7 @@ class Delivered:
         self._accepted_epoch = max(self._accepted_epoch, epoch)
 
     def accepted(self, delivered_epoch: int) -> bool:
-        """Whether the loss of something that was told under this epoch was accepted."""
+        """Whether an operator has accepted the loss of something that was delivered under this epoch."""
         return delivered_epoch < self._accepted_epoch
 
     def to_compare(self, reply: replication_pb2.QueryReply) -> DeliveryMark | None:
@@ -60,7 +61,7 @@ class Delivered:
         return delivered if now.epoch > delivered.epoch else None
 
     def may_begin(self, reply: replication_pb2.QueryReply, diverged_at: int = 0) -> bool:
-        """Whether the history that answered holds all that was told here, or the loss was accepted.
+        """Whether the history that answered holds all that was delivered here, or the loss was accepted.
 
         `diverged_at`: what an engine said to `to_compare`.
         """
@@ -69,8 +70,8 @@ class Delivered:
             diverged_at = now.seq + 1
         if diverged_at:
             self.why = (
-                f"clients of this gateway were told of commands up to {delivered}, and the cluster, which is at {now}, "
-                f"lacks those from seq {diverged_at} on: it waits for an engine that has them, or an operator who "
+                f"this gateway has reported commands up to {delivered}, and the cluster, which is at {now}, lacks "
+                f"those from seq {diverged_at} on: it waits for an engine that has them, or an operator who "
                 "accepts the loss (`lockstep cluster failover --force --accept-data-loss`)"
             )
             return False
@@ -79,7 +80,7 @@ class Delivered:
         return True
 
     def on_delivered(self, delivered: DeliveryMark) -> None:
-        """Clients are about to be told up to there. Raises EnvironmentFault."""
+        """Events up to there are about to be delivered. Raises EnvironmentFault."""
         self._mark.advance(delivered)
         self.said = self._mark.delivered
 

@@ -5,8 +5,9 @@ Hello here, SESSION_CLOSED when its stream has ended and none was opened here wi
 the connection, which the client numbers: what they do is decided in the sequenced state, where the highest number that
 was opened counts, so that what comes late of an earlier connection does nothing.
 
-Who is watched is written to the intake log together with the command that says so (`take_changes`), so a gateway that
-is killed goes on with it: every session has its whole time again, from the moment at which it could say Hello.
+Which sessions are watched is written to the intake log together with the command that says so (`take_changes`), so a
+gateway that is killed goes on with it: every session has its whole time again, from the moment at which it could say
+Hello.
 """
 
 from collections.abc import Iterable

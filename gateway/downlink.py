@@ -4,10 +4,10 @@ RELEASE frames come from whichever engine is primary. After a failover the new o
 on; an old one that does not know yet that it was replaced carries an older epoch and is dropped. What is missing is
 fetched: every engine keeps all committed events.
 
-An operator may have had the cluster go on without commands that were told (rule 7). Seqs then mean other commands than
-they did. So each frame names the record before its first, by epoch. Where that is another one than was delivered, the
-frame counts for nothing and the engines are asked; an engine that is asked is told under which epoch was delivered what
-comes before, and says whether that is its history.
+An operator may have had the cluster go on without commands whose events were delivered (rule 7). Seqs then mean other
+commands than they did. So each frame names the record before its first, by epoch. Where that is another one than was
+delivered, the frame counts for nothing and the gateway asks the engines. The question names the epoch under which the
+events before were delivered; the engine answers whether that is its history.
 """
 
 from dataclasses import dataclass, field
@@ -53,8 +53,8 @@ class LeftBehind:
 
     after_seq: int
     diverged: bool
-    """The cluster goes on, in `epoch`, without commands up to `after_seq` that were told here. Else they were cut from
-    every journal before this gateway had them."""
+    """The cluster goes on, in `epoch`, without commands up to `after_seq` whose events were delivered here. Else they
+    were cut from every journal before this gateway had them."""
     epoch: int
     delivered_epoch: int
     first_seq: int = 0
@@ -99,7 +99,7 @@ class Downlink:
 
     @property
     def delivered(self) -> DeliveryMark:
-        """How far clients were told: `delivered_seq`, and an epoch that its record is of, or one before."""
+        """How far events were delivered: `delivered_seq`, and an epoch that its record is of, or one before."""
         stamped = self._stamped[-1][1] if self._stamped else 0
         return DeliveryMark(max(self._delivered_epoch, stamped), self.delivered_seq)
 
@@ -123,7 +123,7 @@ class Downlink:
             self.stale += 1
             return Delivery()
         if self._parts(release):
-            # One frame does not say so for the cluster: the engines are asked whether what was told is history.
+            # One frame does not say so for the cluster: the engines are asked whether what was delivered is history.
             return Delivery(fetch=self._plan_fetch(self.delivered_seq, release))
         self.epoch = release.epoch
         self.primary = release.sender
@@ -133,7 +133,7 @@ class Downlink:
         return Delivery(self._take(release))
 
     def _explained(self, release: Release) -> bool:
-        """Whether a higher epoch may be believed, and told to clients, who then drop what is of a lower one: some
+        """Whether a higher epoch may be believed and shown to clients, which then drop what is of a lower one: some
         sequencer says that it is there, or the frame has the event that begins it. Where none was heard, a few more."""
         if release.epoch <= max(self.epoch, self.said) or not self.epoch:
             return True
@@ -148,7 +148,7 @@ class Downlink:
             return False
         if not self._stamped:
             # What was delivered in an earlier life is not known here (its clients ask for themselves), until a frame
-            # tells all epochs up to it.
+            # names all epochs up to it.
             if max(release.last_seq, before) >= self.delivered_seq:
                 begun = [entry for entry in _epochs_of(release.events) if entry[0] <= self.delivered_seq]
                 self._stamped = [(before, release.parent_epoch), *begun]

@@ -64,7 +64,7 @@ class GatewayDriver:
         self.primary = 0
         """Engine to ask first; 0: not known."""
         self.stopping = False
-        """Nothing is taken in or sent any more."""
+        """Nothing is admitted or sent any more."""
         self.counters = {"frames_sent": 0, "commands": 0, "reports": 0, "refusals": 0, "send_failures": 0}
         self._ports = ports
         self._engines = tuple(engines)
@@ -143,7 +143,7 @@ class GatewayDriver:
         self.machine.step(Said(sequencer, epoch, leads), self._ports.now_ns())
 
     def submit(self, session_id: int, records: Commands, *, admin: bool) -> Refused | None:
-        """Take commands in (`admin`: for an admin principal); what was not. They leave with this turn of the loop."""
+        """Admit commands (`admin`: for an admin principal); what was refused. They leave with this turn of the loop."""
         session = self.machine.sessions.get(session_id)
         assert session is not None, "commands of a session that was never opened"
         admission = self.machine.step(Submitted(session, records, admin), self._ports.now_ns()).admission
@@ -207,7 +207,7 @@ class GatewayDriver:
 
     def _deliver(self, events: Events, routed: Routed | None) -> None:
         assert self.machine.downlink is not None, "events before the start"
-        # Noted before anybody is told.
+        # Noted before anything is delivered.
         self.delivered.on_delivered(self.machine.downlink.delivered)
         if routed is not None:
             self.counters["reports"] += self.streams.deliver(routed)
@@ -243,12 +243,12 @@ class GatewayDriver:
     # ---- questions -----------------------------------------------------------------------------------------------
 
     def _least(self) -> DeliveryMark:
-        """An answer that is older would take back what this gateway has told clients, in whichever of its lives."""
+        """An older answer would take back what this gateway has delivered to clients, in whichever of its lives."""
         machine = self.machine
         return self.delivered.noted if machine.downlink is None else DeliveryMark(machine.epoch, machine.delivered_seq)
 
     def look_up(self, request: replication_pb2.QueryRequest) -> LookUp:
-        """Something committed, as new as everything that clients of this gateway have been told, or newer."""
+        """Something committed, at least as new as everything that this gateway has delivered to clients."""
         least = self._least()
         return LookUp(self.engines(), request, min_epoch=least.epoch, min_seq=least.seq)
 
@@ -265,7 +265,7 @@ class GatewayDriver:
         if self.stopping:
             return Code.SHUTTING_DOWN, "this gateway is being stopped"
         if self.machine.downlink is None:
-            return Code.UNAVAILABLE, self.delivered.why or "no engine has told yet where the cluster stands"
+            return Code.UNAVAILABLE, self.delivered.why or "no engine has said yet where the cluster stands"
         if self.machine.why_closed(self._ports.now_ns()) is not None:
             return Code.UNAVAILABLE, "no sequencer leads the cluster at the moment"
         return None

@@ -41,7 +41,7 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """What was taken in may leave; see `GatewayMachine.flush_due_ns`."""
+    """What was admitted may leave; see `GatewayMachine.flush_due_ns`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ class NotFetched:
 class HelloSaid:
     """A client opens a stream, whose token `stream` is. Answered by `Effects.opened`.
 
-    `connection` 0: it has no number. `last_seen`: the last event that the client knows, told under `last_epoch` (0: not
-    known). What is to be said of it to the cluster leaves before the stream's first command, or with the next tick.
+    `connection` 0: it has no number. `last_seen`: the last event that the client knows, delivered under `last_epoch`
+    (0: not known). What the cluster has to hear of the stream leaves before its first command, or with the next tick.
     """
 
     session_id: int
@@ -103,7 +103,7 @@ class StreamClosed:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """Older events that a resuming client is told: what they answer, it will never send again."""
+    """Older events that are delivered to a resuming client: what they answer, it will never send again."""
 
     routed: Routed
 

@@ -18,7 +18,7 @@ from lockstep.v1 import cluster_pb2
 
 _UNDER_WAY: Final = 65_536
 _COUNTERS: Final = (
-    ("commands", "Commands taken in.", "commands"),
+    ("commands", "Commands admitted.", "commands"),
     ("reports", "Reports given to clients' streams.", "reports"),
     ("send_failures", "Frames that the way to the sequencer did not take.", "send_failures"),
     ("resent", "Frames sent again.", "entries_resent"),
@@ -26,7 +26,7 @@ _COUNTERS: Final = (
     ("damaged_frames", "Frames that were damaged.", "damaged_frames"),
 )
 _GAUGES: Final = (
-    ("unanswered", "Commands taken in and not answered."),
+    ("unanswered", "Commands admitted and not answered."),
     ("sessions", "Sessions known."),
     ("streams", "Client streams open."),
     ("subscribers", "Market data subscribers."),
@@ -68,7 +68,7 @@ class GatewayFigures:
         self._released_ns = 0
 
     def on_submit(self, admission: Admission) -> None:
-        """Commands of one message were taken in or refused."""
+        """Commands of one message were admitted or refused."""
         if not self._came_ns and (admission.taken or admission.repeated):
             self._came_ns = time.monotonic_ns()
         if admission.refused is not None:
@@ -163,7 +163,7 @@ class GatewayFigures:
         yield counter("lockstep_gateway_events_total", "Events delivered.", self.events)
         yield counters(
             "lockstep_gateway_refusals_total",
-            "Messages not taken in, by code; clients come again.",
+            "Messages not admitted, by code; clients come again.",
             "code",
             self.refusals,
         )

@@ -1,8 +1,8 @@
 """How many sessions are opened at once, and when those come again that are turned away. Pure.
 
-A handshake costs the gateway and an engine work: what the session missed is looked up and sent. A thousand clients
-that come back at one moment must not each get a thousandth of it and give up in the middle; so a bounded number is
-served at a time, and each of the others is told a time of its own, at the pace at which handshakes were done lately.
+A handshake costs the gateway and an engine work: they look up and send what the session missed. A thousand clients
+that come back at one moment must not each get a thousandth of it and give up in the middle. So the gateway serves a
+bounded number at a time. It gives each of the others a time to come again, at the pace of the latest handshakes.
 """
 
 from typing import Final

@@ -60,7 +60,7 @@ class Inlet:
         self._loop.add_reader(watch.fileno(), self._watched)
 
     def poll(self) -> None:
-        """Take in what has come, up to a bound; what is left comes in the loop's next turn."""
+        """Handle what has come, up to a bound; what is left comes in the loop's next turn."""
         more, now_ns = False, time.monotonic_ns()
         if now_ns >= self._heard_due_ns:
             self._heard_due_ns = now_ns + _HEARD_NS

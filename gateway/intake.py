@@ -1,4 +1,4 @@
-"""The intake log: what this gateway has taken in and not yet seen answered, on disk.
+"""The intake log: what this gateway has admitted and not yet seen answered, on disk.
 
 A command is written here before it leaves, so a gateway that is killed and started again sends the rest of it again,
 also where the client is gone by then. Beside the commands stand the sessions that want their orders canceled when their

@@ -1,6 +1,6 @@
 """All that a gateway decides, in one pure machine: sessions, the way to the sequencer, the way back.
 
-The driver tells it what happens (`events.py`) and does what `Effects` say. There is no clock, socket, thread or store
+The driver reports what happens (`events.py`) and does what `Effects` say. There is no clock, socket, thread or store
 in here; the same machine runs in a simulated cluster.
 
 Commands that come between two `Flushed` leave together: one entry in the intake log and one message for up to
@@ -198,11 +198,11 @@ class GatewayMachine:
         return OpenedStream(opened.previous_stream, opened.credit, resumption)
 
     def why_closed(self, now_ns: int) -> Code | None:
-        """Why no command is taken in now; None if they are."""
+        """Why no command is admitted now; None if they are."""
         return Code.UNAVAILABLE if self.downlink is None else self.uplink.closed(now_ns)
 
     def _submit(self, submitted: Submitted, now_ns: int) -> Admission:
-        """Take commands in as far as numbering and room allow."""
+        """Admit commands as far as numbering and room allow."""
         session, records = submitted.session, submitted.records
         if not submitted.admin and has_administration(records):
             return Admission(refused=Refused(session.expected, Code.NOT_ENTITLED))
@@ -253,7 +253,7 @@ class GatewayMachine:
         self._outbox_commands += len(records)
 
     def _announce(self, now_ns: int) -> bool:
-        """Take in what is to be said of sessions, as far as there is room; whether it was anything."""
+        """Admit what the gateway itself has to say of sessions, as far as there is room; whether it was anything."""
         planned = self.disconnects.plan(now_ns)
         if not planned or self._own is None:
             return False
@@ -264,7 +264,7 @@ class GatewayMachine:
         return taken > 0
 
     def _flush(self, now_ns: int) -> Effects:
-        """Commands taken in since the last time go out."""
+        """Commands admitted since the last time go out."""
         self._flushed_ns = now_ns
         if not self._outbox:
             return NOTHING

@@ -1,7 +1,7 @@
 """Which number a session's next command has, for a client that can't know: its checkpoint may be too old. Pure.
 
 Commands of the former owner may be executed and not yet reported here, or in flight through this gateway. An in-sync
-engine knows the former (it acknowledged them before anybody was told), the gateway's own session table the latter.
+engine knows the former (it acknowledged them before any report went out), the gateway's own session table the latter.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ PATIENCE_NS: Final = 3_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Tell the client."""
+    """Answer the client."""
 
     next_no: int
     executed_no: int

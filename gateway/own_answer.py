@@ -1,6 +1,6 @@
 """Whether an answer is to a command, or to another one of the same number that somebody else brought in. Pure.
 
-An engine gives a number one outcome, and tells each gateway of it, whoever's command it was. What an event says of its
+An engine gives a number one outcome, and reports it to each gateway, whosever command it was. What an event says of its
 command is compared; the engine itself compares the whole content, and is asked again where something differs.
 """
 

@@ -33,7 +33,7 @@ async def require_cursor(context: Any, cursor: int, highest: int) -> None:
 async def list_page(
     shell: GatewayShell, client: Client, request: replication_pb2.QueryRequest, min_seq: int, context: Any
 ) -> replication_pb2.QueryReply:
-    """One page, of one engine, as of `min_seq` and everything that was told here, or later.
+    """One page, of one engine, as of `min_seq` and everything that was delivered here, or later.
 
     What is slow is waited for as long as the caller does, and not asked for a second time.
     """

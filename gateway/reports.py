@@ -1,6 +1,6 @@
 """Which session gets which event, and events as execution reports. Pure; columns all the way, never a row.
 
-An event belongs to the session whose command it answers, or whose order it tells of (leg 0), and to `maker_session_id`
+An event belongs to the session whose command it answers, or whose order it concerns (leg 0), and to `maker_session_id`
 where that is set (leg 1): the maker of a trade, or the owner of an order that somebody else canceled, reduced or
 replaced, or that came to its end by itself (expired). A session that stands on both
 sides of a trade gets both rows, leg 0 first.

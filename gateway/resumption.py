@@ -32,7 +32,7 @@ PATIENCE_NS: Final = 3_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class AskWhetherLost:
-    """Is what was told up to `delivered_seq` under `delivered_epoch` still history? Answered by `Compared`."""
+    """Is what was delivered up to `delivered_seq` under `delivered_epoch` still history? Answered by `Compared`."""
 
     delivered_epoch: int
     delivered_seq: int
@@ -74,7 +74,7 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The first seq at which history differs from what the client was told; 0: it does not."""
+    """The first seq at which history differs from what the client has received; 0: it does not."""
 
     diverged_at: int
 
@@ -101,7 +101,7 @@ class FetchedAll:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No engine can answer just now; `gone`: it was cut from every journal, up to before `first_seq` (0: not told)."""
+    """No engine can answer just now; `gone`: it was cut from every journal, up to before `first_seq` (0: not known)."""
 
     text: str
     gone: bool = False
@@ -130,7 +130,7 @@ class Effects:
 
     end: End | None = None
     take_commands: bool = False
-    """From here on the stream's commands are taken in."""
+    """From here on the stream's commands are admitted."""
     release: bool = False
     """From here on live reports go out: first those that waited."""
     ask: Ask | None = None
@@ -161,7 +161,7 @@ class Resumption:
         """`boundary`: last seq delivered when the stream took the session. `seen`, `delivered_epoch`: of its Hello."""
         self.boundary = boundary
         self.seen = seen
-        """The last event that the client knows: it is told later ones only, wherever they come from."""
+        """The last event that the client knows: it receives later ones only, wherever they come from."""
         self.after = seen
         """The last event fetched."""
         self.state = State.NEW
@@ -196,8 +196,8 @@ class Resumption:
                 return self._end(
                     Owed.VOID,
                     Code.REPORTS_GONE,
-                    f"what was told from seq {event.diverged_at} on is void: an operator had to let the cluster go on "
-                    f"without it (epoch {epoch})",
+                    f"what was delivered from seq {event.diverged_at} on is void: an operator had to let the cluster "
+                    f"go on without it (epoch {epoch})",
                 )
             case Fetched():
                 self.after = max(self.after, event.last)
@@ -222,7 +222,7 @@ class Resumption:
     def _go_on(self, now_ns: int, epoch: int, delivered_seq: int) -> Effects:
         """The first thing that still stands between the client and its live reports."""
         if self.seen[0] and 0 < self.delivered_epoch < epoch:
-            # Told under a lower epoch: what the client has seen may have been given up since (rule 7).
+            # Delivered under a lower epoch: what the client has seen may have been discarded since (rule 7).
             self._move(Owed.CERTAINTY)
             return Effects(ask=AskWhetherLost(self.delivered_epoch, self.seen[0], epoch))
         if self.seen[0] > delivered_seq or self.delivered_epoch > epoch:
@@ -241,7 +241,7 @@ class Resumption:
             return self._end(
                 Owed.TOO_LONG,
                 Code.UNAVAILABLE,
-                f"this gateway has delivered seq {delivered_seq} of epoch {epoch}, its client was told seq "
+                f"this gateway has delivered seq {delivered_seq} of epoch {epoch}, its client has seen seq "
                 f"{self.seen[0]} of epoch {self.delivered_epoch}: it is behind, try another one or come again",
             )
         return Effects(deadline_ns=now_ns + LOOK_AGAIN_NS)
@@ -253,7 +253,7 @@ class Resumption:
                 Owed.NO_ANSWER,
                 Code.REPORTS_GONE,
                 f"the reports after seq {self.after[0]} were cut from every engine's journal, the oldest that are kept "
-                f"are of seq {first}: what happened to this session before seq {first} can't be told any more",
+                f"are of seq {first}: what happened to this session before seq {first} can't be reported any more",
             )
         if now_ns >= self._give_up_ns:
             return self._end(Owed.NO_ANSWER, Code.UNAVAILABLE, f"earlier reports can't be fetched now: {failed.text}")

@@ -94,13 +94,13 @@ class MarketDataService:
         return request.last_seen.seq, request.last_seen.index
 
     async def _come_up_to(self, epoch: int, seq: int, context: Any) -> None:
-        """Wait until this gateway is not behind what its client was told; `epoch` 0: under which, is not known."""
+        """Wait until this gateway is not behind what its client has received; `epoch` 0: under which, is not known."""
         machine = self._shell.machine
         give_up_s = asyncio.get_running_loop().time() + _BEHIND_PATIENCE_S
         while epoch > machine.epoch or (epoch in (0, machine.epoch) and seq > machine.delivered_seq):
             if asyncio.get_running_loop().time() > give_up_s:
                 text = (
-                    f"this gateway is at seq {machine.delivered_seq} of epoch {machine.epoch}, its client was told of "
+                    f"this gateway is at seq {machine.delivered_seq} of epoch {machine.epoch}, its client has seen "
                     f"seq {seq} of epoch {epoch}: ask another gateway, or leave last_seen and at_least out if the "
                     "cluster is a new one"
                 )

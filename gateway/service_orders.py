@@ -25,7 +25,7 @@ from lockstep.v1 import orders_pb2, replication_pb2
 
 SERVICE: Final = "lockstep.v1.OrderEntry"
 HELLO_PATIENCE_S: float = 30.0
-"""A stream that says nothing for so long ends. Whoever was stopped in between may come again."""
+"""A stream that says nothing for so long ends. A client that was stopped in between may come again."""
 _TOO_MANY: Final = "too many sessions are open, or are being opened at once; come again when the metadata says"
 
 

@@ -40,20 +40,20 @@ class Session:
     session_id: int
     client: str
     expected: int
-    """The next number that was not taken in yet; at least 1."""
+    """The next number that was not admitted yet; at least 1."""
     answered: int
     """The highest number that an event has answered."""
     stream: int = NO_STREAM
     """Token of the stream that owns the session; NO_STREAM: none is open."""
     refused_at: int = 0
-    """The number at which the client was told to come again; later ones are dropped until it came. 0: none."""
+    """The number that the client was asked to send again; later ones are dropped until it came. 0: none."""
     in_flight_to: int = 0
-    """Highest number that was taken in here and that no answer has passed; 0: none is in flight. What a Hello claims
+    """Highest number that was admitted here and that no answer has passed; 0: none is in flight. What a Hello claims
     does not change it."""
 
     @property
     def unanswered(self) -> int:
-        """Commands taken in and not answered."""
+        """Commands admitted and not answered."""
         return self.expected - 1 - self.answered
 
     def move_on(self, next_no: int) -> None:
@@ -80,7 +80,7 @@ class Admission:
     """In flight already."""
     taken: int = 0
     refused: Refused | None = None
-    """Why the rest was not taken; None also where the client has been told before."""
+    """Why the rest was not admitted; None also where the client has heard so before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,11 +104,11 @@ class GatewayShell(Ports):
 
     @property
     def stopping(self) -> bool:
-        """Nothing is taken in any more."""
+        """Nothing is admitted any more."""
         return self.driver.stopping
 
     async def end_streams(self) -> None:
-        """Tell every client to go elsewhere; nothing is taken in from here on."""
+        """Send every client elsewhere; nothing is admitted from here on."""
         self.driver.stopping = True
         self.driver.streams.finish_all(Code.SHUTTING_DOWN)
         self.market.end()
@@ -142,7 +142,7 @@ class GatewayShell(Ports):
             self.failed.set()
 
     async def query(self, request: replication_pb2.QueryRequest) -> replication_pb2.QueryReply:
-        """Committed state, as new as everything that clients of this gateway have been told, or newer.
+        """Committed state, at least as new as everything that this gateway has delivered to clients.
 
         Raises:
             EnginesUnavailable: no engine answered that has it.
@@ -287,17 +287,17 @@ class GatewayShell(Ports):
         if not why.diverged:
             text = (
                 "events were cut from every journal before this gateway had them: starting anew at what is committed "
-                "now; clients resume, or are told from where to reconcile"
+                "now; clients resume, or hear from where to reconcile"
             )
             self._log.error(text, after_seq=why.after_seq, first_seq=why.first_seq)
             return
         text = (
-            "as an operator has accepted: starting anew at what is committed now; clients that know of them are told "
-            "to reconcile"
+            "as an operator has accepted: starting anew at what is committed now; clients that know of them get "
+            "REPORTS_GONE and reconcile"
             if accepted
-            else "and no operator is known to have accepted that: sequencers are told; see `lockstep cluster status`"
+            else "and no operator is known to have accepted that: sequencers hear of it; see `lockstep cluster status`"
         )
-        lost = "the cluster goes on without commands that were told here"
+        lost = "the cluster goes on without commands that were delivered here"
         self._log.error(f"{lost}, {text}", delivered_seq=why.after_seq, epoch=why.epoch)
 
     def note(self, text: str, **values: Any) -> None:

@@ -15,7 +15,7 @@ from lockstep.stream.codes import Code
 
 ANSWER_PATIENCE_NS: Final = 5_000_000_000
 GAP_PATIENCE_NS: Final = 1_000_000_000
-"""For the numbers below: since one of the session was taken in, or another call of it came."""
+"""For the numbers below: since one of the session was admitted, or another call of it came."""
 LOOK_NS: Final = 100_000_000
 """After so long without anything of the session an engine is asked: what is known of it here may be of a former life,
 whose last entries died with the host."""
@@ -48,7 +48,7 @@ class TurnedAway:
 class Answered:
     """The number that was awaited has been answered; `original`: by pointing to an outcome of before (0: forgotten).
 
-    Not `own`: what is told is of another command that somebody brought in under this number.
+    Not `own`: the answer is that of another command, which somebody brought in under this number.
     """
 
     original: int | None = None
@@ -91,7 +91,7 @@ class Effects:
     ask_outcome: int = 0
     """Fetch what came of the command at this seq; answered by `Found`."""
     succeeds: bool = False
-    """The client is told what came of it."""
+    """The client gets what came of it."""
     fails: TurnedAway | None = None
     deadline_ns: int = 0
 
@@ -113,7 +113,7 @@ class SingleCall:
     def __init__(self, number: int) -> None:
         """`number`: of its key; 0: it has none."""
         self.number = number
-        """Under which the command is, or will be, taken in; 0: not known yet."""
+        """Under which the command is, or will be, admitted; 0: not known yet."""
         self.state = State.NEW
         self._keyed = number != 0
         self._stands_ns = 0
@@ -126,7 +126,7 @@ class SingleCall:
 
     @property
     def over(self) -> bool:
-        """Its client has been told."""
+        """Its client has its answer."""
         return self.state is State.OVER
 
     def step(self, event: Event, now_ns: int, session: Session | None) -> Effects:

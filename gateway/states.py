@@ -9,14 +9,14 @@ from typing import Final
 
 
 class Beginning(Enum):
-    """How a life begins: where does the cluster stand, and has it what clients were told here?"""
+    """How a life begins: where does the cluster stand, and has it all that was delivered here?"""
 
     PAUSE = "pause"
     """Engines may come later than this gateway."""
     POLL = "poll"
     """For the newest answer of all engines."""
     COMPARE = "compare"
-    """For an engine's word on whether what was told is still history."""
+    """For an engine's word on whether what was delivered is still history."""
     OVER = "over"
 
 
@@ -25,9 +25,9 @@ class Learnt(Enum):
 
     TIME = "the time has come"
     NO_ANSWER = "nobody answers, or none with a history"
-    SOMETHING_DELIVERED = "clients were told something before"
-    IS_HISTORY = "the cluster has what was told"
-    LACKS = "the cluster lacks some of what was told"
+    SOMETHING_DELIVERED = "something was delivered to clients before"
+    IS_HISTORY = "the cluster has what was delivered"
+    LACKS = "the cluster lacks some of what was delivered"
 
 
 BEGINNINGS: Final[dict[tuple[Beginning, Learnt], Beginning]] = {
@@ -86,7 +86,7 @@ class Came(Enum):
     OTHER_HISTORY = "a release of another history, it seems"
     FETCHED = "fetched"
     NOT_NOW = "nobody can say now"
-    LOST = "cut from every journal, or given up by the cluster"
+    LOST = "cut from every journal, or discarded by the cluster"
     PAUSE_OVER = "the pause is over"
 
 
@@ -106,9 +106,9 @@ class Resuming(Enum):
 
     NEW = "new"
     DOUBT = "doubt"
-    """For an engine's word on whether what the client was told is still history."""
+    """For an engine's word on whether what the client has received is still history."""
     BEHIND = "behind"
-    """For this gateway's delivery of what the client was told elsewhere."""
+    """For this gateway's delivery of what the client has received elsewhere."""
     PAST = "past"
     """For an engine's word on whether the session has executed anything."""
     FETCH = "fetch"
@@ -122,15 +122,15 @@ class Resuming(Enum):
 class Owed(Enum):
     """What moves it: what stands between the client and its live reports, or does no longer."""
 
-    CERTAINTY = "told under a lower epoch, so it may have been given up"
-    OUR_OWN = "the client was told more than was delivered here"
+    CERTAINTY = "delivered under a lower epoch, so it may have been discarded"
+    OUR_OWN = "the client has received more than was delivered here"
     A_COUNT = "nothing was seen: has it a past?"
     REPORTS = "earlier reports"
     NOTHING = "nothing, it knows all"
     NO_PAST = "the session has executed nothing"
     FETCHED = "all was fetched"
     ROOM = "too many reports wait for the client"
-    VOID = "what it was told was given up"
+    VOID = "what it received was discarded"
     NO_ANSWER = "nobody can answer, for too long"
     TOO_LONG = "this gateway stays behind"
 

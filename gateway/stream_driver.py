@@ -1,6 +1,6 @@
 """Clients' session streams: opened, resumed, read and closed, the same in the process and in the simulation.
 
-Who carries the messages (a gRPC call, a simulated pipe) gives them to `on_message` once `ClientStream.past_known` is
+What carries the messages (a gRPC call, a simulated pipe) gives them to `on_message` once `ClientStream.past_known` is
 set, takes what is to be written from the stream when its `wakeup` is set, says `on_drained` when nothing waits any
 more, and calls `close` at the end.
 """
@@ -82,7 +82,7 @@ class StreamDriver:
         return len(self._streams)
 
     def finish_all(self, code: Code, text: str = "") -> None:
-        """Tell every client to go elsewhere."""
+        """Send every client elsewhere."""
         for stream in list(self._streams.values()):
             stream.finish(grpc.StatusCode.UNAVAILABLE, text or REFUSAL_TEXTS[code], code)
 
@@ -299,7 +299,7 @@ class StreamDriver:
     # ---- the next number -----------------------------------------------------------------------------------------
 
     def _number(self, stream: ClientStream, numbering: Numbering) -> None:
-        """All earlier reports are in the stream; a client that asked is told which number comes next."""
+        """All earlier reports are in the stream; a client that asked gets the number that comes next."""
         if not stream.asks_next_no or stream.over:
             self.handshakes.end(stream.token, self._ports.now_ns())
             return

@@ -1,7 +1,7 @@
 """The way to the sequencer: link numbers, reigns, and sending again. Pure.
 
-Every command that was taken in stands here until it is answered and, if it was sent, until the sequencer has said that
-it got it. Entries keep the order in which the gateway took them in, so every session's commands stay in order however
+Every command that was admitted stands here until it is answered and, if it was sent, until the sequencer has said that
+it got it. Entries keep the order in which the gateway admitted them, so every session's commands stay in order however
 often they are sent again.
 
 * A *reign* is one term of office of one sequencer. With each new one, link numbers begin again at 1, and everything
@@ -27,7 +27,7 @@ from lockstep.stream.records import Commands
 
 NO_LEADER: Final = 0
 _MS: Final = 1_000_000
-# A heartbeat that tells of a new epoch comes a few ms after it began.
+# A heartbeat that names a new epoch comes a few ms after it began.
 _DISOWN_NS: Final = 250 * _MS
 _REIGNS_KEPT: Final = 256
 _LOOK_NS: Final = 100 * _MS
@@ -82,7 +82,7 @@ class Uplink:
         silence_ns: int = 1000 * _MS,
         first_key: int = 1,
     ) -> None:
-        """`silence_ns`: without a receipt for so long nothing new is taken in. `first_key`: of the intake log."""
+        """`silence_ns`: without a receipt for so long nothing new is admitted. `first_key`: of the intake log."""
         self.gateway = gateway
         self.incarnation = incarnation
         self.leader: Leader | None = None
@@ -142,18 +142,18 @@ class Uplink:
         return [records for records in found if len(records)]
 
     def closed(self, now_ns: int) -> Code | None:
-        """Why nothing new is taken in; None if it is."""
+        """Why nothing new is admitted; None if it is."""
         if self.leader is None or now_ns - self._heard_ns > self._silence_ns:
             return Code.UNAVAILABLE
         return None
 
     def room(self) -> int:
-        """Commands that may be taken in now: the sequencer's credit, and the bound on what stands here."""
+        """Commands that may be admitted now: the sequencer's credit, and the bound on what stands here."""
         credit = self._credit - (self._next_link - self._acked_link) - self._waiting_commands
         return max(0, min(credit, self._max_commands - self._commands))
 
     def enqueue(self, records: Commands, runs: tuple[tuple[Session, int], ...]) -> Entry:
-        """Take commands in, behind all others. At most one frame's worth."""
+        """Admit commands, behind all others. At most one frame's worth."""
         entry = Entry(self._next_key, records, runs)
         self._next_key += 1
         self._waiting.append(entry)
@@ -162,7 +162,7 @@ class Uplink:
         return entry
 
     def restore(self, stored: Iterable[tuple[int, Commands]], sessions: SessionTable) -> None:
-        """What the intake log of the former life still holds, oldest first. Call it before anything is taken in."""
+        """What the intake log of the former life still holds, oldest first. Call it before anything is admitted."""
         for key, records in stored:
             highest: dict[int, int] = {}
             for session_id, number in zip(records["session_id"].tolist(), records["session_no"].tolist(), strict=True):
@@ -322,7 +322,7 @@ class Uplink:
     def _look_for_passed_over(self, now_ns: int) -> None:
         """A link keeps order, so what is unanswered before something answered was never taken, whatever a receipt said.
 
-        Of what nothing follows only time can tell: two seconds in which the cluster commits; the wait doubles.
+        Where nothing follows, only time decides: two seconds in which the cluster commits; the wait doubles.
         """
         if now_ns < self._look_due_ns:
             return

@@ -181,7 +181,7 @@ _MAX_NAME_BYTES: Final = 32
 
 
 def admin_record(command: orders_pb2.Command, *, session_id: int, gateway: int, allowed: bool, now_ns: int) -> Commands:
-    """An administrative command as one record, viewed as COMMAND; REFUSED if it is not allowed or can't be told.
+    """An administrative command as one record, viewed as COMMAND; REFUSED if it is not allowed or can't be expressed.
 
     Only what a record can't hold is refused; the engine judges the values.
     """

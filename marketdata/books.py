@@ -7,7 +7,7 @@ displayed: hidden orders, market orders that gather for an auction (the price at
 orders that wait outside the book are in none.
 
 The books show the state between two bursts of events only. Within one, an order that trades on entry stands in its
-level for a moment (it is ACCEPTED before its trades are told); after it, it does not.
+level for a moment (it is ACCEPTED before its trades are reported); after it, it does not.
 """
 
 from collections.abc import Iterable, Iterator

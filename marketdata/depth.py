@@ -1,10 +1,10 @@
 """The part of a book that one subscriber sees: the best `depth` levels of each side, and how it moves. Pure.
 
 Events touch levels, but a window also changes where nothing was touched: when a level inside it goes, the one behind
-it moves in; when one comes inside, the last moves out. So what was told is remembered as a reach: the worst price of a
-full window, or none where the window had room, so that everything was told. What is told next is every touched level
-within the old reach, and the levels between the old reach and the new one. Both ends are looked up in the book, so it
-costs what changed and not what is shown.
+it moves in; when one comes inside, the last moves out. So what was delivered is remembered as a reach: the worst price
+of a full window, or none where the window had room, so that everything was delivered. What follows next is every
+touched level within the old reach, and the levels between the old reach and the new one. Both ends are looked up in the
+book, so it costs what changed and not what is shown.
 
 Depth 0 is a window without an end: its reach is none for ever.
 """
@@ -30,7 +30,7 @@ def is_within(side: int, price_ticks: int, reach: Reach) -> bool:
 
 
 class Window:
-    """What one subscriber was told of one instrument's levels, and what it has to be told.
+    """What one subscriber has of one instrument's levels, and what is still to be delivered.
 
     Invariant: as of the last `begin` or `take`, the subscriber has exactly the book's levels within the reaches.
     """
@@ -44,7 +44,7 @@ class Window:
         self._touched: dict[tuple[int, int], None] = {}
 
     def begin(self, books: Books, instrument: int) -> None:
-        """The subscriber is told all that is to be seen now, and forgets what it had."""
+        """The subscriber gets all that is to be seen now, and forgets what it had."""
         self._touched.clear()
         for side in _SIDES:
             self._reaches[side] = books.reach(instrument, side, self._depth)
@@ -57,7 +57,7 @@ class Window:
 
     @property
     def touched(self) -> bool:
-        """Whether there is something to be told."""
+        """Whether there is something to deliver."""
         return bool(self._touched)
 
     @property

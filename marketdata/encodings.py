@@ -1,9 +1,9 @@
 """Market data as bytes of `MarketDataUpdate`, made once and shared by all subscribers. Pure.
 
-A message is a head (instrument, feed, seqs: its subscriber's own) and a body (a book, levels, best prices, a trade: the
-same for all that are told the same). Protobuf lets both be written one after the other. Bodies of whole books are kept
-until the book changes, within a bound; bodies of changes as long as the books stand still. Levels, of which there are
-many, are written field by field, which takes a tenth of the time that messages would.
+A message is a head (instrument, feed, seqs: its subscriber's own) and a body (a book, levels, best prices, a trade: one
+for all subscribers that get the same). Protobuf lets both be written one after the other. Bodies of whole books are
+kept until the book changes, within a bound; bodies of changes as long as the books stand still. Levels, of which there
+are many, are written field by field, which takes a tenth of the time that messages would.
 """
 
 import struct
@@ -112,7 +112,7 @@ def encode_trade(trade: Print) -> bytes:
 
 
 def encode_missed(missed: Missed) -> bytes:
-    """Body that says which trades can't be told."""
+    """Body that says which trades can't be delivered."""
     message = market_data_pb2.TradesMissed(
         after=common_pb2.EventId(seq=missed.after[0], index=missed.after[1]),
         through_seq=missed.through_seq,
@@ -167,8 +167,8 @@ class Encodings:
     def change(self, instrument: int, depth: int, previous_seq: int, levels: Sequence[Level]) -> bytes:
         """Body of what changed since the message of `previous_seq`, at that depth.
 
-        Who was told of the same instrument, at the same depth, as of the same seq, has been told the same, and is told
-        the same now.
+        Subscribers that have the same instrument, at the same depth, as of the same seq, have received the same, and
+        get the same now.
         """
         if self._changes_seq != self.books.seq:
             self._changes.clear()

@@ -1,14 +1,14 @@
-"""What one market-data subscriber still has to be told. Pure.
+"""What is still to be delivered to one market-data subscriber. Pure.
 
-Book changes are conflated: a level or a best price that changes twice before the subscriber reads has its last value
-told once, and a subscriber for whom too many levels wait gets a new snapshot instead. A subscriber with a limited depth
+Book changes are conflated: of a level or a best price that changes twice before the subscriber reads, only the last
+value is delivered. A subscriber for whom too many levels wait gets a new snapshot instead. One with a limited depth
 has exactly the best levels of each side after each message (see `depth.py`). Trades are never conflated (see
 `tape.py`); their queue is bounded, and a subscriber that lets it overflow must subscribe again, from the last it has.
 
 Each message of an instrument and feed names the seq of the one before it, so that a subscriber sees for itself that it
 has missed none.
 
-What is told is taken in turns of bounded work: a subscriber to everything has thousands of books to be told at once.
+Messages are made in turns of bounded work: a subscriber to everything may wait for thousands of books at once.
 """
 
 from collections import OrderedDict
@@ -39,7 +39,7 @@ _EMPTY_BOOK: Final = market_data_pb2.MarketDataUpdate(snapshot=market_data_pb2.B
 
 
 class Subscription:
-    """Invariant: an instrument has a snapshot told or waiting before any change of it is told."""
+    """Invariant: an instrument has a snapshot delivered or waiting before any change of it is delivered."""
 
     def __init__(
         self, instruments: Iterable[int], feeds: Iterable[int], depth: int, last_seen: EventKey | None = None
@@ -50,7 +50,7 @@ class Subscription:
         wanted_feeds = tuple(feeds)
         self._feeds = tuple(feed for feed in FEEDS if feed in wanted_feeds)
         self._depth = depth
-        # Instruments of which something is to be told, in order of first change.
+        # Instruments of which something is to be delivered, in order of first change.
         self._snapshots: OrderedDict[int, None] = OrderedDict()
         self._levels: OrderedDict[int, None] = OrderedDict()
         self._best: OrderedDict[int, None] = OrderedDict()
@@ -63,7 +63,7 @@ class Subscription:
 
     @property
     def has_tape(self) -> bool:
-        """Whether trades are told."""
+        """Whether trades are delivered."""
         return TRADES in self._feeds
 
     def wants(self, instrument: int) -> bool:
@@ -108,7 +108,7 @@ class Subscription:
 
     @property
     def waiting(self) -> bool:
-        """Something is to be told."""
+        """Something is to be delivered."""
         return bool(self._snapshots or self._levels or self._best or self._tapes_wait or len(self.tape))
 
     @property
@@ -117,9 +117,9 @@ class Subscription:
         return bool(self._tapes) and self.tape.state is not TapeState.DOUBT
 
     def take(self, view: Encodings, epoch: int, *, most: int = MOST_IN_TURN, progress: bool = False) -> list[bytes]:
-        """Messages of what is to be told, as of the books: some of it, if `waiting` is still true afterwards.
+        """Messages of what is to be delivered, as of the books: some of it, if `waiting` is still true afterwards.
 
-        `progress`: if there is nothing else, how far the trades were told.
+        `progress`: if there is nothing else, how far trades were delivered.
         """
         turn = _Turn(view, epoch, most)
         self._take_best(turn)

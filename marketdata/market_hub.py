@@ -5,7 +5,7 @@ subscribers keeps none. The first subscriber makes it load the live orders from 
 the primary has better things to do), page by page, and follow the events from the first page on.
 
 Orders go through the same loop. So what takes long is done in turns: the books are loaded one page of orders at a time,
-and of what all subscribers together have to be told, one turn's work is done every few milliseconds.
+and of what is to be delivered to all subscribers together, one turn's work is done every few milliseconds.
 """
 
 import asyncio
@@ -85,7 +85,7 @@ class MarketHub:
             unknown = [instrument for instrument in wanted if instrument not in self.instruments]
             if unknown:
                 return unknown
-            # At one moment: what comes from here on is told live, and what was before is not.
+            # At one moment: what comes from here on is delivered live, and what was before is not.
             self._subscribers[subscription] = wake
             subscription.tape.begin(self.view.books.seq, in_doubt=in_doubt)
             subscription.begin(self.instruments)
@@ -102,7 +102,7 @@ class MarketHub:
             wake.set()
 
     async def take(self, subscription: Subscription, epoch: int, *, progress: bool = False) -> list[bytes]:
-        """Messages of what a subscription is to be told: all, or a part, when it is this subscription's turn.
+        """Messages of what is to be delivered to a subscription: all, or a part, when it is its turn.
 
         A part is made at the most every few milliseconds, for all subscribers together.
         """
@@ -141,7 +141,7 @@ class MarketHub:
             assert books is not None, "there is a page, if an empty one"
             view = Encodings(books)
             await self._catch_up(view)
-            # No event comes between the last that was buffered and the first that is taken in as it comes.
+            # No event comes between the last that was buffered and the first that is applied as it comes.
             self.view = view
             # A full collection would walk all orders again and again, half a second where there are 500 000.
             gc.collect(0)

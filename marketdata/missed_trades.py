@@ -32,7 +32,7 @@ class MissedTrades:
     async def bring(self, subscription: Subscription, wake: asyncio.Event, last_epoch: int) -> str:
         """Put all trades since the last that the subscriber has into its tape, and let the live ones follow.
 
-        `last_epoch`: the one under which it was told. `wake` is set whenever something was put in.
+        `last_epoch`: the one under which it was delivered. `wake` is set whenever something was put in.
 
         Returns:
             Why they can't be had now; empty: they are in.

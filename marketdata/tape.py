@@ -1,12 +1,12 @@
-"""The trades that one subscriber is told: in increasing event id, each once, also across its connections. Pure.
+"""The trades that one subscriber gets: in increasing event id, each once, also across its connections. Pure.
 
-A subscriber that comes back says which trade it has last. Live trades follow from the moment at which it is taken in;
+A subscriber that comes back says which trade it has last. Live trades follow from the moment at which it is admitted;
 `begin` fixes that moment, and holds them back. What lies between is fetched and put in with `on_fetched`, and `release`
-lets the live ones follow. So there is one boundary, and whatever is put in twice, or was told elsewhere, is dropped by
-its id. What can't be had is said in its place.
+lets the live ones follow. So there is one boundary, and whatever is put in twice, or was delivered elsewhere, is
+dropped by its id. What can't be had is said in its place.
 
-States: DOUBT (the subscriber may know of commands that were given up since; `void` or `trust` ends it), CATCHING_UP,
-LIVE, and OVERFLOWED, from which there is no way back: nothing more is taken in, and the subscriber comes again for it.
+States: DOUBT (the subscriber may know of commands that were discarded since; `void` or `trust` ends it), CATCHING_UP,
+LIVE, and OVERFLOWED, from which there is no way back: nothing more is put in, and the subscriber comes again for it.
 """
 
 from collections import deque
@@ -34,7 +34,8 @@ class TapeState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Trades after `after` with seqs up to `through_seq` can't be told; those told from `void_from_seq` on are void."""
+    """Trades after `after` with seqs up to `through_seq` can't be delivered; those delivered from `void_from_seq` on
+    are void."""
 
     after: EventKey
     through_seq: int
@@ -53,12 +54,12 @@ class Tape:
         self.state = TapeState.LIVE
         self.after: EventKey = last_seen or (0, 0)
         self.began = self.after
-        """What is told are the trades after this."""
+        """The trades after this one are delivered."""
         self.boundary = 0
         """Seq up to which trades are older than the subscription."""
 
     def begin(self, through_seq: int, *, in_doubt: bool = False) -> None:
-        """From the next seq on trades come live. `in_doubt`: what was seen was told under a lower epoch."""
+        """From the next seq on trades come live. `in_doubt`: what was seen was delivered under a lower epoch."""
         self.boundary = through_seq
         if self._last_seen is None:
             self.after = self.began = (through_seq, LAST_INDEX)
@@ -99,7 +100,7 @@ class Tape:
             self.after = (through_seq, LAST_INDEX)
 
     def void(self, from_seq: int, text: str) -> None:
-        """What was told from this seq on is not history any more; what is there now is wanted."""
+        """What was delivered from this seq on is not history any more; what is there now is wanted."""
         assert self.state is TapeState.DOUBT, "only what is in doubt can turn out to be void"
         self.after = self.began = min(self.after, (from_seq - 1, LAST_INDEX))
         self._queue.append(Missed(self.after, from_seq - 1, text, from_seq))

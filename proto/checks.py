@@ -1,4 +1,4 @@
-"""What a schema may not say, told in words: else a slip of the pen gets into eight files, or is dropped in silence."""
+"""What a schema may not say, named in words: else a slip of the pen gets into eight files, or is dropped in silence."""
 
 import re
 from collections import Counter

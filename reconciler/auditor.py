@@ -181,7 +181,7 @@ class Auditor:
             try:
                 if peer.begins_at_first():
                     return None
-                # Running engines tell their state of now: one of them is enough.
+                # Running engines report their state of now: one of them is enough.
                 start = None if found and peer.source.live else peer.source.snapshot()
             except (SourceAway, SourceDamaged):
                 continue
@@ -263,7 +263,7 @@ class Auditor:
             breaks += self._ledger.book(each.batch, each.events)
             self._note_roles(each)
             self._range.add(each)
-            # Replicas tell their balances after some command; these are the books' after the same one.
+            # Replicas report their balances after some command; these are the books' after the same one.
             breaks += self._compare_balances(each.batch.last_seq)
         fills = fills_of(events)
         self._work.add_fills(fills)

@@ -90,7 +90,7 @@ def fill_sum(fills: Fills) -> int:
 def compare_report_rows(
     session_id: int, expected: Sequence[Any], seen: Sequence[Any], last: tuple[int, int, int]
 ) -> list[Break]:
-    """R12, R13, R14: the rows a session must have been told up to its last one, against those that it was told.
+    """R12, R13, R14: the rows a session must have received up to its last one, against those that it received.
 
     Args:
         session_id: the session.
@@ -104,7 +104,7 @@ def compare_report_rows(
         event_id = row[:3]
         subject = f"session {session_id} report {event_id[0]}.{event_id[1]}.{event_id[2]}"
         if event_id <= last:
-            text = f"told again, or out of order: after {last[0]}.{last[1]}.{last[2]}"
+            text = f"delivered again, or out of order: after {last[0]}.{last[1]}.{last[2]}"
             breaks.append(Break(Rule.REPEATED_REPORT, subject, text, event_id[0]))
             continue
         last = event_id
@@ -112,11 +112,11 @@ def compare_report_rows(
             breaks.append(_lost(session_id, expected[place]))
             place += 1
         if place == len(expected) or expected[place][:3] != event_id:
-            text = "the client was told it, the journal does not lead to it"
+            text = "the client received it, the journal does not lead to it"
             breaks.append(Break(Rule.CLIENT_INVENTED, subject, text, event_id[0]))
             continue
         if tuple(expected[place]) != tuple(row):
-            text = f"the client was told {_terms(row)}; the journal leads to {_terms(expected[place])}"
+            text = f"the client received {_terms(row)}; the journal leads to {_terms(expected[place])}"
             breaks.append(Break(Rule.CLIENT_INVENTED, subject, text, event_id[0]))
         place += 1
     return breaks
@@ -134,7 +134,7 @@ def _terms(row: Any) -> str:
 
 
 def concerning(events: Events) -> Events:
-    """Events that some session is told: no control events (other fields stand at the place of the ids)."""
+    """Events that go to some session: no control events (other fields stand at the place of the ids)."""
     reported: Events = events[(events["kind"] < _CONTROL_KINDS) & (events["kind"] != EventKind.DUPLICATE)]
     return reported
 
@@ -165,7 +165,7 @@ class Waiting:
 
     @property
     def received_ns(self) -> int:
-        """When the gateway took it in, Unix time by its clock."""
+        """When the gateway admitted it, Unix time by its clock."""
         return int(self.command["received_ns"][0])
 
 
@@ -192,7 +192,7 @@ def orphan_break(entry: Waiting, now_ns: int) -> Break:
     """The break that an orphan is."""
     subject = f"{entry.gateway} session {entry.session_id} number {entry.session_no}"
     age_s = (now_ns - entry.received_ns) // SECOND_NS
-    return Break(Rule.ORPHAN, subject, f"taken in {age_s} s ago and unknown to the stream")
+    return Break(Rule.ORPHAN, subject, f"admitted {age_s} s ago and unknown to the stream")
 
 
 @dataclass(frozen=True, slots=True)

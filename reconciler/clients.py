@@ -1,4 +1,4 @@
-"""Client logs against what the journal leads to: what was told, what was not, and what was sent."""
+"""Client logs against what the journal leads to: what was delivered, what was not, and what was sent."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -121,7 +121,7 @@ class ClientLogs:
     def _compare_reported(self, position: ClientPosition, block: Reported) -> list[Break]:
         rows = [tuple(row) for row in block.rows[block.rows["kind"] != EventKind.DUPLICATE].tolist()]
         if position.resumed:
-            # Written twice: the owner was told again what came after his checkpoint.
+            # Written twice: what came after the owner's checkpoint was delivered again.
             rows = [row for row in rows if row[:3] > position.last]
             position.resumed = not rows
         rows = [row for row in rows if row[0] > position.since_seq]

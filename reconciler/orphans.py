@@ -1,4 +1,4 @@
-"""What is done about a command that a gateway took in and that never came into the stream.
+"""What is done about a command that a gateway admitted and that never came into the stream.
 
 *resubmit* sends it through a gateway that serves, under its own session number, so it is executed once at most, also
 if its own gateway comes back and sends it as well. *cancel* sends something under that number that every gateway

@@ -24,7 +24,7 @@ from lockstep.runtime.topology import Topology
 
 _SECOND_NS: Final = 1_000_000_000
 _LAST_PASSES_S: Final = 1.5
-"""Who supervises it gives it a few seconds for its end."""
+"""A supervisor gives it a few seconds for its end."""
 _BETWEEN_LAST_S: Final = 0.1
 
 

@@ -166,7 +166,7 @@ def repeated_fills(history: Events) -> int:
     """Trades that stand twice in a history, and trades beyond the quantity of their order."""
     trades = history[history["kind"] == EventKind.TRADE]
     repeated = len(trades) - len(np.unique(trades[["seq", "index"]]))
-    # `leaves_lots` falls with each fill of an order; equal leaves would be one fill told twice.
+    # `leaves_lots` falls with each fill of an order; equal leaves would be one fill reported twice.
     taker = np.unique(trades[["order_id", "leaves_lots", "seq"]])
     maker = np.unique(trades[["maker_order_id", "maker_leaves_lots", "seq"]])
     return repeated + (len(trades) - len(taker)) + (len(trades) - len(maker))

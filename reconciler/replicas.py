@@ -1,6 +1,6 @@
 """All replicas' accounts of the history against each other and against the reconciler's own execution.
 
-A chunk of batches is agreed on before it is executed: replicas whose bytes differ are told apart by the digests that
+A chunk of batches is agreed on before it is executed: replicas whose bytes differ are distinguished by the digests that
 they stored when they executed them, so the one that was changed afterwards is the one that is blamed. A replica that
 was away is compared from where it was left; the first difference is found by bisecting the digest chains.
 """
@@ -279,7 +279,7 @@ class Panel:
         mine, right = peer.source.digest_at(through_seq), lead.source.digest_at(through_seq)
         base = min(max(_base_seq(peer), _base_seq(lead)), through_seq)
         if peer.checked_seq < base:
-            # What one of them had is gone. The chain, which goes on from it, tells whether it was the same.
+            # What one of them had is gone. The chain, which goes on from it, shows whether it was the same.
             if mine is None or right is None:
                 raise SourceCut(f"{peer.name}: what it held up to seq {base} was cut, and it stored no digests since")
             if mine != right and peer.source.digest_at(base) != lead.source.digest_at(base):
@@ -319,7 +319,7 @@ class Panel:
         """Find replicas whose results differ at commands that are not committed, or not by them, for that very reason.
 
         Such a replica says that it is not in sync. One that is not for another reason may hold other commands, the tail
-        of a leader that lost its office: that is no break, and given up by itself.
+        of a leader that lost its office: that is no break, and the replica discards it by itself.
         """
         answering = [peer for peer in self.peers if peer.source.live and peer.tip is not None and not peer.diverged_seq]
         answering.sort(key=lambda peer: (not peer.usable, -peer.checked_seq))

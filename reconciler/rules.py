@@ -25,7 +25,7 @@ class Rule(StrEnum):
 
 
 TITLES: Final[dict[Rule, str]] = {
-    Rule.ORPHAN: "what a gateway took in reaches the stream",
+    Rule.ORPHAN: "what a gateway admitted reaches the stream",
     Rule.LOST_COMMAND: "what a client sent is held by a gateway or the stream",
     Rule.DOUBLE_EXECUTION: "each number of a session is executed once",
     Rule.SESSION_GAP: "a session's numbers are executed without a gap",
@@ -36,9 +36,9 @@ TITLES: Final[dict[Rule, str]] = {
     Rule.JOURNAL_DAMAGED: "journals are readable, contiguous and in order",
     Rule.JOURNALS_DIFFER: "all replicas hold the same commands, as first executed",
     Rule.RESULTS_DIFFER: "all replicas compute the same events from the same commands",
-    Rule.CLIENT_INVENTED: "clients were told only what follows from the journal",
-    Rule.LOST_REPORT: "clients were told everything that concerns them",
-    Rule.REPEATED_REPORT: "clients were told everything once",
+    Rule.CLIENT_INVENTED: "clients received only what follows from the journal",
+    Rule.LOST_REPORT: "clients received everything that concerns them",
+    Rule.REPEATED_REPORT: "clients received everything once",
 }
 """Each invariant in a sentence; a break of it says that the sentence is false."""
 

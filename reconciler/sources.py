@@ -103,11 +103,11 @@ class ReplicaSource(Protocol):
         ...
 
     def session_events(self, session_id: int, to_seq: int) -> Iterator[Events] | None:
-        """Events that concern a session, from the first on; None if it can't tell."""
+        """Events that concern a session, from the first on; None if it can't say."""
         ...
 
     def balances(self) -> Balances | None:
-        """The balances of some accounts, the next ones each time; None if it can't tell."""
+        """The balances of some accounts, the next ones each time; None if it can't say."""
         ...
 
     def snapshot(self) -> Start | None:
@@ -115,7 +115,7 @@ class ReplicaSource(Protocol):
         ...
 
     def close(self) -> None:
-        """Give it up."""
+        """Release it."""
         ...
 
 
@@ -282,7 +282,7 @@ class ColdJournal:
 
     def tip(self) -> Tip:
         summary = self._summary
-        # Until the cluster took it in, a journal is no account of what was committed, whatever it holds.
+        # Until the cluster has admitted it, a journal is no account of what was committed, whatever it holds.
         return Tip(summary.tip_seq, summary.committed_seq, summary.joined, summary.cluster_uuid, summary.base_seq + 1)
 
     def raw_batches(self, from_seq: int, to_seq: int) -> list[bytes]:

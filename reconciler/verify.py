@@ -66,7 +66,7 @@ def verify_journal(
     finally:
         source.close()
     found: dict[str, Any] = {
-        # An engine that began on an empty disk and was fed by the stream alone has not been told whose it is.
+        # An engine that began on an empty disk and was fed by the stream alone may not know which cluster's it is.
         **({"cluster_uuid": source.tip_uuid} if source.tip_uuid else {}),
         **figures.figures(),
         **state_figures(twin.engine.state_digest(), ledger.amounts),
@@ -112,7 +112,7 @@ def _execute(
 
 
 def first_divergent_command(directories: Sequence[Path], to_seq: int) -> str:
-    """Where two journals part, in words; empty if they are equal up to a seq. Unreadable ones are left out."""
+    """Where two journals diverge, in words; empty if they are equal up to a seq. Unreadable ones are left out."""
     sources: list[ColdJournal] = []
     try:
         for directory in directories:
@@ -146,6 +146,6 @@ def _parting(left: ColdJournal, right: ColdJournal, to_seq: int) -> str:
                 rows = decode(right.name, other).records
                 level = min(len(rows), batch.count)
                 offset = next((i for i in range(level) if rows[i] != batch.records[i]), 0)
-                return f"{left.name} and {right.name} part at seq {batch.first_seq + offset}"
+                return f"{left.name} and {right.name} diverge at seq {batch.first_seq + offset}"
             seq = batch.last_seq + 1
     return ""

@@ -46,7 +46,7 @@ class ClientPosition:
     last: tuple[int, int, int]
     """(seq, index, leg) of the last row compared."""
     since_seq: int
-    """What the session must have been told is known from the command after this one on."""
+    """What the session must have received is known from the command after this one on."""
     resumed: bool = False
     """The session was taken up: rows up to `last` may stand in the log again."""
 
@@ -90,7 +90,7 @@ class Work:
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of this function
 
     def close(self) -> None:
-        """Give up what came after the last checkpoint, and close."""
+        """Discard what came after the last checkpoint, and close."""
         self._db.execute("ROLLBACK")
         self._db.close()
 
@@ -116,7 +116,7 @@ class Work:
         )
 
     def expect(self, events: Events, session_ids: Iterable[int]) -> None:
-        """Note what sessions must be told of these events."""
+        """Note which of these events sessions must receive."""
         for session in sorted(sessions_of(events).intersection(session_ids)):
             rows = rows_for_session(session, events).tolist()
             self._db.executemany(
@@ -125,7 +125,7 @@ class Work:
             )
 
     def expected(self, session_id: int, through: tuple[int, int, int]) -> list[tuple[int, ...]]:
-        """Take what a session must have been told up to a report id, ascending; it is not given again."""
+        """Take what a session must have received up to a report id, ascending; it is not given again."""
         parameters = (_blob(session_id), *through)
         rows = self._db.execute(
             "SELECT seq, event_index, leg, kind, session_no, order_id, price_ticks, quantity_lots FROM expected "

@@ -1,4 +1,4 @@
-"""What an engine gives up is moved into its `archive` folder, never deleted: tails of journals, and whole ones."""
+"""What an engine discards is moved into its `archive` folder, never deleted: tails of journals, and whole ones."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from lockstep.replica.rocks import JournalFault
 from lockstep.runtime.faults import disk_text
 from lockstep.stream.batch import Batch
 
-# The journal last: without it the rest is nobody's. The witness after it: it tells of what was there.
+# The journal last: without it the rest is nobody's. The witness after it: it records what was there.
 _PARTS: Final = ("snapshots", "derived", "journal", "witness", "damage")
 
 

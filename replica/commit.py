@@ -66,7 +66,7 @@ class CommitGate:
     def __init__(self, member: int, engines: tuple[int, ...]) -> None:
         self._member = member
         self.joined = True
-        """Whether the own acks count. Those of a journal that the cluster has not taken in yet do not."""
+        """Whether the own acks count. Those of a journal that the cluster has not admitted yet do not."""
         self._peers = {engine: _Peer() for engine in engines if engine != member}
         self._digests: dict[int, Digest] = {}
         # Who is required, from which seq on. Empty before the first EPOCH_START.
@@ -103,7 +103,7 @@ class CommitGate:
             del digests[oldest]
 
     def on_ack(self, ack: Ack, applied_seq: int, epochs: list[EpochEntry]) -> Mismatch | None:
-        """Another engine's acks. A mismatch is only told of an engine that is required."""
+        """Another engine's acks. A mismatch is only reported of an engine that is required."""
         peer = self._peers.get(ack.sender)
         if peer is None or not ack.count or ack.unjoined:
             return None
@@ -155,7 +155,7 @@ class CommitGate:
         return reached
 
     def delivered(self, member: int, seq: int, digest: bytes) -> Mismatch | None:
-        """A peer itself, asked, has told its digest: how it differs, if it does and this engine has one there."""
+        """A peer itself, asked, has said its digest: how it differs, if it does and this engine has one there."""
         own = self._digests.get(seq)
         return Mismatch(member, seq, own, digest) if own is not None and digest and digest != own else None
 

@@ -7,7 +7,7 @@ from lockstep.replica.replica_state import ReplicaState
 
 
 class Committing:
-    """Moves `Standing.committed_seq` on; by whole batches only, so that a release never ends inside one."""
+    """Moves `ReplicaState.committed_seq` on; by whole batches only, so that a release never ends inside one."""
 
     __slots__ = ("_batches", "_leader_seq", "_replica_state", "_restored_seq")
 

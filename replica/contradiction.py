@@ -2,8 +2,8 @@
 
 Two engines that differ can't know who is right: both stop. Of three or more, one that is contradicted by half of the
 in-sync set or more stops; one that only a minority contradicts goes on executing and acknowledging, so that the
-sequencer sees who is the odd one and removes it. Nothing is released meanwhile: a commit needs the equal digest of
-every in-sync engine.
+sequencer sees which engines are the minority and removes them. Nothing is released meanwhile: a commit needs the equal
+digest of every in-sync engine.
 
 Odd ACKs are no contradiction, however many come: an engine repeats its newest digest all the time, and digests are
 chained, so what it says next confirms the difference or takes it back. Only a difference that has stood for

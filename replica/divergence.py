@@ -1,4 +1,4 @@
-"""Where two journals part, told from their epoch tables alone.
+"""Where two journals have diverged, found from their epoch tables alone.
 
 An epoch is opened once, by one sequencer, at one seq, so `(epoch, seq)` names one record for ever. If two logs have the
 same epoch at one seq they are therefore equal up to that seq, and the table "epoch -> first seq" is all that has to be
@@ -28,7 +28,7 @@ class PlanKind(Enum):
     APPEND = "append"
     """The own log is a prefix of the peer's (or equal): go on after the own tip."""
     TRUNCATE = "truncate"
-    """The own tail is divergent: give it up after `Plan.common_seq`."""
+    """The own tail is divergent: discard it after `Plan.common_seq`."""
     WAIT = "wait"
     """The peer's log is shorter or the one that is wrong: nothing can be learnt from it now."""
 
@@ -53,8 +53,8 @@ def diverged_at(table: Sequence[EpochEntry], delivered_epoch: int, delivered_seq
     """First seq of this history that is not what was delivered up to `delivered_seq` under epochs up to
     `delivered_epoch`; 0: none.
 
-    What is told is committed, and every later epoch begins behind all that was committed before it, unless an operator
-    accepted the loss of some.
+    What is delivered is committed, and every later epoch begins behind all that was committed before it, unless an
+    operator accepted the loss of some.
     """
     for entry in table:
         if entry.epoch > delivered_epoch:

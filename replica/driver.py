@@ -36,7 +36,7 @@ from lockstep.v1 import common_pb2, replication_pb2
 _TICK_NS: Final = 5_000_000
 
 Answer = tuple[QueryCall, replication_pb2.QueryReply, Digest]
-"""Who waits for it, the answer, and the digest of the state that it tells."""
+"""Who waits for it, the answer, and the digest of the state that it shows."""
 
 
 class ReplicaDriver:
@@ -211,7 +211,7 @@ class ReplicaDriver:
 
     def _take_query(self, call: QueryCall) -> None:
         taken = self._reads.add(call.request.caller, call, listing=is_listing(call.request))
-        # A caller that has gone meanwhile is told nothing.
+        # A caller that has gone meanwhile gets no answer.
         if not taken and call.done.set_running_or_notify_cancel():
             call.done.set_exception(TooManyQueries())
 

@@ -164,7 +164,7 @@ class JournalWrite:
     committed_seq: int = 0
     """A hint for the next start; it may be stale but never too high."""
     joined: bool = False
-    """The cluster has taken this journal in: to be stored, synced."""
+    """The cluster has admitted this journal: to be stored, synced."""
     synced: bool = True
     """Whether `batches` have to be synced before they are acked; False only under the policy REPLICATED."""
 

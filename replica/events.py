@@ -71,7 +71,7 @@ def after_event(events: Events, seq: int, index: int) -> Events:
 
 
 def of_session(events: Events, session_id: int) -> Events:
-    """Events that a session is told: its own, and those where it stands on the other side."""
+    """Events that go to a session: its own, and those where it stands on the other side."""
     kinds = events["kind"]
     # The overlays of admin and control events have other fields at the place of these ids.
     own = (events["session_id"] == session_id) & (kinds < _FIRST_CONTROL)

@@ -7,8 +7,8 @@ anything is acknowledged. At a start the two are compared here:
 
 * A journal that ends before its mark, holds another record there, or has forgotten a promise, is DAMAGED. It is never
   opened for writing, so nothing of it is lost further, and counts for nothing in the cluster.
-* What is missing behind the last *synced* mark after the machine itself went down is a torn tail: nobody was told of
-  it. Under the policy REPLICATED somebody may have been: the journal is UNSYNCED, and no in-sync log any more.
+* What is missing behind the last *synced* mark after the machine itself went down is a torn tail: it was reported to
+  nobody. Under the policy REPLICATED it may have been: the journal is UNSYNCED, and no in-sync log any more.
 
 Pure: no clock, no I/O.
 """
@@ -46,7 +46,7 @@ class Mark:
     promised: int
     """Epoch of the promise, always synced."""
     joined: bool
-    """The cluster had taken the journal in."""
+    """The cluster had admitted the journal."""
     unsynced: bool
     """Something behind `synced` may have been acknowledged: the policy REPLICATED was in force."""
     applied_seq: int = 0
@@ -147,7 +147,7 @@ def _missing(found: Found, mark: Mark, needed: Tip) -> str:
     if found.promised < mark.promised:
         return f"it knows of a promise of epoch {found.promised}; epoch {mark.promised} was promised"
     if mark.joined and not found.joined:
-        return "it has forgotten that the cluster took it in"
+        return "it has forgotten that the cluster admitted it"
     return ""
 
 

@@ -49,7 +49,7 @@ class Execution:
         self.sequencer = 0
         """Who stamped the last EPOCH_START executed."""
         self.taken_in = False
-        """A control record has named the own journal: the cluster has taken it in."""
+        """A control record has named the own journal: the cluster has admitted it."""
         self.cluster_uuid = ""
         """The cluster that the last EPOCH_START or GROW executed names; empty: none did."""
         if base is not None:

@@ -129,7 +129,7 @@ class Fetches:
     ) -> Iterator[replication_pb2.FetchEventsReply | None]:
         """Committed events after an id, of one session or of all: a page of what is found within a moment.
 
-        OUT_OF_RANGE: the journal was cut behind them; FAILED_PRECONDITION: what comes before them was given up.
+        OUT_OF_RANGE: the journal was cut behind them; FAILED_PRECONDITION: what comes before them was discarded.
         """
         view = self._view()
         to_seq = min(request.to_seq or view.committed_seq, view.committed_seq)

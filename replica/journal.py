@@ -8,7 +8,7 @@ Column families:
 | meta | text | identity, base seq, promise, committed seq (a hint), epoch table | log; all but the hint always synced |
 
 The base seq is the one before the first that the journal holds: what is up to there is in snapshots only. The epoch
-table is never cut. A new journal draws a random identity and is `blank` until the cluster has taken it in.
+table is never cut. A new journal draws a random identity and is `blank` until the cluster has admitted it.
 
 One burst is one WriteBatch and one sync, then one mark in the witness (`evidence.py`): a journal that lacks some of
 what was marked is never opened for writing. A write that fails leaves unknown what is on the disk, so it is terminal.
@@ -81,7 +81,7 @@ class Journal(StoredJournal):
 
     @property
     def marks(self) -> Marks:
-        """What the witness is told."""
+        """What the witness records."""
         assert self._marks is not None, "not open"
         return self._marks
 
@@ -270,7 +270,7 @@ class Journal(StoredJournal):
             self._write(batch, self._synced)
 
     def _disown(self) -> None:
-        """Make it another journal with the same content, one that the cluster has not taken in."""
+        """Make it another journal with the same content, one that the cluster has not admitted."""
         batch = WriteBatch(raw_mode=True)
         meta = self._handles["meta"]
         self.identity = secrets.randbits(63) | 1

@@ -72,7 +72,7 @@ class ReplicaMachine:
         self._fences: list[FenceRequested] = []
         # Acks of an epoch whose first record is not here yet: until then they may be about other records.
         self._early_acks: deque[Ack] = deque(maxlen=_EARLY_ACKS)
-        self._joining = False  # taken in, and not stored yet
+        self._joining = False  # admitted, and not stored yet
         self._naming = False  # learnt from the stream which cluster it is, and not stored yet
         self._foreign = ""  # another cluster whose stream came here
         self._ack_entries: list[tuple[int, bytes]] = []
@@ -267,7 +267,7 @@ class ReplicaMachine:
         if required:
             out.ask = out.ask or self._contradictions.ask(mismatch, out.now_ns)
         else:
-            # Not required: its log, not its engine, is the likelier culprit, and comparing the logs will tell.
+            # Not required: its log, not its engine, is the likelier culprit, and comparing the logs will show it.
             self._leave_stream(Occasion.CONTRADICTED, out, mismatch.text)
 
     def _on_peer_digest(self, delivered: PeerDigest, out: Outbox) -> None:
@@ -309,7 +309,7 @@ class ReplicaMachine:
             text = f"fenced by sequencer {request.sequencer} for epoch {request.epoch}"
             self._go_live(Occasion.FENCED, request.sequencer, out, text)
             own.head.follows = request.sequencer
-        # The answer tells the tip and its digest, so what is on its way to the disk has to get there first.
+        # The answer names the tip and its digest, so what is on its way to the disk has to get there first.
         if self._pending:
             self._fences.append(request)
         else:

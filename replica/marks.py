@@ -35,13 +35,13 @@ class JournalSummary:
     journal: int = 0
     """Its identity: a random number, drawn when it was created."""
     joined: bool = True
-    """The cluster has taken it in. What a journal holds before that is no in-sync log."""
+    """The cluster has admitted it. What a journal holds before that is no in-sync log."""
     base_seq: int = 0
     """The seq before the first one that it holds."""
     witnessed: bool = True
     """Marks of it were written, so that there has to be one."""
     disowned: bool = False
-    """It was another journal, which the cluster had taken in, and may lack what that one held."""
+    """It was another journal, which the cluster had admitted, and may lack what that one held."""
 
     def found(self) -> Found:
         """What is compared with the newest mark."""
@@ -73,7 +73,7 @@ def note_damage(data_dir: Path, why: str) -> None:
 
 
 class Marks:
-    """What the witness is told. Two threads come here: the main loop's, and the one that syncs in the background.
+    """What the witness records. Two threads come here: the main loop's, and the one that syncs in the background.
 
     Invariant: `synced` is never behind `tip`, and nothing in a mark is on the disk before the journal has it there.
 
@@ -118,7 +118,7 @@ class Marks:
                 self._put(sync=True)
 
     def begin_anew(self, tip: Tip, promised: int = 0, cluster_uuid: str = "") -> None:
-        """The journal ends here from now on, on the disk: what was behind is given up."""
+        """The journal ends here from now on, on the disk: what was behind is discarded."""
         with self._lock, file_faults("write", self.path):
             self.tip = self.synced = tip
             self._applied, self._unsynced_acks = (0, b""), False
@@ -162,7 +162,7 @@ def check_owner(data_dir: Path, layout: int, known_layout: int, stored: int, mem
 
 
 def examine(data_dir: Path, member: int, summarize: Callable[[Path], JournalSummary | None]) -> tuple[Said, Verdict]:
-    """What the journal of an engine that does not run is worth, told without changing anything.
+    """What the journal of an engine that does not run is worth, found without changing anything.
 
     `summarize`: what the journal in a data directory says of itself, read only; None if there is none.
 

@@ -71,7 +71,7 @@ def rebuild(data_dir: Path, member: int, remains: Remains, *, disown: bool) -> M
         data_dir: of an engine that does not run.
         member: the engine.
         remains: of `find_remains`.
-        disown: it may lack what was acknowledged, so it becomes one that the cluster has not taken in.
+        disown: it may lack what was acknowledged, so it becomes one that the cluster has not admitted.
 
     Raises:
         JournalFault: the disk does not take it, or another process has the journal; nothing was changed.

@@ -46,7 +46,7 @@ class Outbox:
     rewind: Rewind | None = None
 
     def effects(self, replica_state: ReplicaState, ack: Ack | None, *, named: bool, joined: bool) -> Effects:
-        """Frozen. `named`, `joined`: the journal has learnt which cluster's it is, or was taken in."""
+        """Frozen. `named`, `joined`: the journal has learnt which cluster's it is, or was admitted."""
         journal = None
         if self.batches or self.promise or named or joined:
             journal = JournalWrite(

@@ -2,7 +2,7 @@
 
 
 class PendingAnswers[A]:
-    """Answers of type `A` by the seq whose state they tell. Bounded: the oldest are dropped, their callers gave up."""
+    """Answers of type `A` by the seq whose state they show. Bounded: the oldest are dropped, their callers gave up."""
 
     __slots__ = ("_limit", "_waiting")
 
@@ -19,14 +19,14 @@ class PendingAnswers[A]:
         del self._waiting[: -self._limit]
 
     def due(self, committed_seq: int) -> list[A]:
-        """Those that may be told now; they are not held any longer."""
+        """Those that may be delivered now; they are not held any longer."""
         delivered = [answer for seq, answer in self._waiting if seq <= committed_seq]
         if delivered:
             self._waiting = [entry for entry in self._waiting if entry[0] > committed_seq]
         return delivered
 
     def give_up_after(self, seq: int) -> list[A]:
-        """Those that tell of later commands: they were given up, and others will be committed under their seqs."""
+        """Answers that show later commands: these were discarded, and others will be committed under their seqs."""
         gone = [answer for at, answer in self._waiting if at > seq]
         self._waiting = [entry for entry in self._waiting if entry[0] <= seq]
         return gone

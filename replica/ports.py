@@ -61,7 +61,7 @@ class Ports(Protocol):
         """Have the journal begin after a peer's snapshot; where the archive of the own tail is (`had_more`)."""
 
     def rebuild(self) -> ReplicaMachine:
-        """A machine restored from the journal, for the present one. What sequencers say is told anew."""
+        """A machine restored from the journal, for the present one. It has to hear anew what sequencers say."""
 
     def send_ack(self, ack: Ack, primary: int) -> None:
         """To every other engine and to every sequencer. Only the primary waits for it."""

@@ -31,7 +31,7 @@ class Reads[C]:
         return len(self.lookups) + len(self.listings)
 
     def add(self, caller: int, call: C, *, listing: bool) -> bool:
-        """Take one in; False: too many wait."""
+        """Admit one; False: too many wait."""
         queue = self.listings if listing else self.lookups
         if len(queue) >= MAX_WAITING:
             return False

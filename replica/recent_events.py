@@ -1,9 +1,9 @@
 """The newest events in memory, in parts that can be looked through quickly.
 
-The main loop adds batches, and many of them hold the events of a single command. Whoever misses some comes with others:
+The main loop adds batches, and many of them hold the events of a single command. Readers that miss some come together:
 five hundred sessions that return together look through the same thousands of batches. So the first reader of a batch
-joins it with its neighbours, into parts of some thousand events, and all later ones read those. Only who misses the
-very newest, as a gateway does that finds a gap in a failover, gets just these, and waits for nobody's joining.
+joins it with its neighbours, into parts of some thousand events, and all later ones read those. Only a reader that
+misses the very newest, like a gateway that finds a gap in a failover, gets just these, and waits for nobody's joining.
 """
 
 import threading

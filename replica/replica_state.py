@@ -46,7 +46,7 @@ class ReplicaState:
         self.journal = restored.journal
         """Identity of the journal."""
         self.joined = self.gate.joined = restored.joined
-        """Whether the cluster has taken this journal in. Until then no ack of this engine counts for a commit."""
+        """Whether the cluster has admitted this journal. Until then no ack of this engine counts for a commit."""
         self.noted_role = Role.LEARNER
         """The role at the end of the last step."""
         self.heard = 0
@@ -73,7 +73,7 @@ class ReplicaState:
 
     @property
     def reported_role(self) -> Role:
-        """What others are told that it does: after a start nothing but learning, until it knows of the present reign.
+        """The role that it reports to others: after a start nothing but learning, until it knows of the present reign.
 
         Its log may end in an epoch whose roles are over; the leader has given them to others meanwhile.
         """
@@ -82,7 +82,7 @@ class ReplicaState:
 
     @property
     def in_sync(self) -> bool:
-        """Live, required by the stream, and with a journal that the cluster has taken in."""
+        """Live, required by the stream, and with a journal that the cluster has admitted."""
         return self.live and self.joined and bool(self.in_sync_bits >> self.options.member & 1) and not self.diverged
 
     @property

@@ -2,7 +2,7 @@
 
 Nothing is deleted. Where a peer holds all that the journal is known to have held, the journal is moved into the archive
 and the engine begins with a new, blank one: to the cluster that is a lost disk, and its answer counts for nothing until
-it has been taken in again. Where no peer does, the damaged journal may be the only trace of what was acknowledged: it
+it has been admitted again. Where no peer does, the damaged journal may be the only trace of what was acknowledged: it
 stays where it is, untouched, and a person decides.
 """
 
@@ -90,7 +90,7 @@ def advice(data_dir: Path, member: int, damage: JournalDamaged, said: Iterable[P
     needed = f"; it held {damage.needed}" if damage.needed.seq and str(damage.needed) not in damage.why else ""
     return (
         f"{damage.why}{needed}. No peer is known to hold what it did: {peers}. This engine stops, and nothing was "
-        f"changed; it may be the only one that has what clients were told, so do not delete {data_dir}. "
+        f"changed; it may be the only one that has what clients received, so do not delete {data_dir}. "
         "(1) Start an engine that has it: this one then begins anew from there by itself. "
         "(2) Put back a copy of the whole data directory that is not older than the damage. "
         f"(3) To go on with what can be read, and lose the rest: `lockstep cluster journal salvage {data_dir}`, "

@@ -33,7 +33,7 @@ def restore(
 ) -> ReplicaMachine:
     """The machine as it was when the journal was last written. `alive` is called now and then: a replay may be long.
 
-    `progress`: told the last seq replayed, and the journal's last.
+    `progress`: is called with the last seq replayed, and the journal's last.
 
     Raises:
         BrokenInvariant: the engine now computes something else than it did.
@@ -137,7 +137,7 @@ def _engine_at(
 
 
 def _derived_reaches(journal: Journal, head: SnapshotHead) -> bool:
-    """Whether events and digests up to a snapshot are all there, and tell the same history.
+    """Whether events and digests up to a snapshot are all there, and are of the same history.
 
     Raises:
         BrokenInvariant: the snapshot's digest is not the one that was computed when its last batch was first executed.

@@ -25,9 +25,9 @@ def plan_cut(oldest: Mapping[int, int], *, engines: tuple[int, ...], committed_s
 def plan_retirement(seqs: Sequence[int], *, keep: int, startable_seq: int) -> tuple[int, ...]:
     """Snapshots to delete.
 
-    An engine starts from a snapshot only if its stored events reach it, or clients that missed some could not be told
-    them any more. Those it has flushed some time after the snapshot was taken, and not while it was down: until then
-    the newest one that they are known to reach stays as well.
+    An engine starts from a snapshot only if its stored events reach it. Otherwise clients that missed some events could
+    not receive them any more. The engine flushes its events some time after the snapshot was taken, and not while it is
+    down. Until then the newest snapshot that flushed events are known to reach stays as well.
 
     Args:
         seqs: of all verified snapshots, ascending.

@@ -46,7 +46,7 @@ class Scrubber:
     """Goes over a journal and its derived data again and again until it is closed or has found something."""
 
     def __init__(self, journal: Journal, committed_seq: Callable[[], int], *, first_s: float = _FIRST_S) -> None:
-        """`committed_seq`: what is behind it may still be given up, and is left alone."""
+        """`committed_seq`: what is behind it may still be discarded, and is left alone."""
         self._journal = journal
         self._committed_seq = committed_seq
         self._first_s = first_s

@@ -40,7 +40,7 @@ class TooManyQueries(Exception):
 
 
 class HistoryGivenUp(Exception):
-    """What was to be told when it is committed was of a tail that this engine has given up."""
+    """An answer that waited for its commit was of a tail that this engine has discarded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
         except TooManyQueries:
             raise busy(f"engine {self._member} answers others; ask again") from None
         except HistoryGivenUp:
-            text = f"engine {self._member} has given up the commands after which it was to tell its state: ask again"
+            text = f"engine {self._member} has discarded the commands after which it was to say its state: ask again"
             raise Refusal(grpc.StatusCode.UNAVAILABLE, text) from None
         except TimeoutError:
             why = self._view().why

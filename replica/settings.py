@@ -1,4 +1,4 @@
-"""What a replica's machine is told when it is made."""
+"""What a replica's machine gets when it is made."""
 
 from dataclasses import dataclass
 
@@ -62,6 +62,6 @@ class Restored:
     journal: int = 0
     """The journal's identity, a random number; another disk has another one."""
     joined: bool = True
-    """Whether the cluster has taken this journal in. What a new journal holds is no in-sync log, whatever it holds."""
+    """Whether the cluster has admitted this journal. What a new journal holds is no in-sync log, whatever it holds."""
     base: Base | None = None
     """State to begin with; None: seq 1 is the first to be replayed."""

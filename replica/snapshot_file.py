@@ -11,7 +11,7 @@ on who took it, or when.
 | checksums | BLAKE3-256 of the state, then BLAKE3-128 of the head before it |
 | state | `lockstep.engine.snapshot_format` |
 
-The epoch table is not decoration: by it a replica tells whether its journal, or a peer's, continues this state.
+The epoch table is not decoration: it shows a replica whether its journal, or a peer's, continues this state.
 """  # noqa: E501 - a table
 
 import struct

@@ -192,7 +192,7 @@ class SnapshotStore:
         return tuple(int(path.stem) for path in gone)
 
     def remove_after(self, seq: int) -> None:
-        """Delete snapshots beyond `seq`: of a history that was given up."""
+        """Delete snapshots beyond `seq`: of a history that was discarded."""
         if self.startable_seq > seq:
             self.note_startable(seq)
         for path in self._paths(VERIFIED, UNVERIFIED):
@@ -285,7 +285,7 @@ def usable(
 ) -> tuple[SnapshotHead, ...]:
     """Those snapshots from which a journal can be continued, newest first.
 
-    It is told by the epoch table: a snapshot whose table is the journal's up to its seq is of the journal's history.
+    The epoch table says so: a snapshot whose table is the journal's up to its seq is of the journal's history.
 
     Args:
         heads: of verified snapshots.

@@ -1,8 +1,8 @@
 """What an engine says while it starts: how far the replay of its journal is, to whoever asks for its status.
 
 An engine serves once its state is there. Where that takes longer than a moment, a small server answers at its address
-until then, so that operators and supervisors see that it works, and on what. Whoever wants something of the engine
-itself is told to come again: UNAVAILABLE, as from one that is not there, and not that there is no such method.
+until then, so that operators and supervisors see that it works, and on what. Calls to the engine itself are refused
+with UNAVAILABLE, as if it were not there: the caller comes again. "No such method" would read as "never".
 """
 
 import contextlib
@@ -84,7 +84,7 @@ class Starting:
         with self._guard:
             if self._over:
                 return
-            # An address that is taken is told when the engine itself wants it.
+            # An address that is taken is reported when the engine itself wants it.
             with contextlib.suppress(EnvironmentFault):
                 self._server = start_grpc_server(
                     self._member.grpc_address,

@@ -1,7 +1,7 @@
 """The states of a replica's log, what moves it from one to the next, and where to: the whole table.
 
 The diagram in `DESIGN.md` is drawn from it. The role (learner, standby, primary) is no state of its own: it follows
-from this one and from what the executed stream says (`Standing.role`).
+from this one and from what the executed stream says (`ReplicaState.role`).
 """
 
 from enum import Enum

@@ -14,7 +14,7 @@ class ReplicaView:
     """The replica at the end of one turn of its main loop."""
 
     role: Role
-    """As it is told: after a start a learner until it knows of the present reign."""
+    """As it is reported: after a start a learner until it knows of the present reign."""
     live: bool
     in_sync: bool
     """Live and required by the stream."""
@@ -32,7 +32,7 @@ class ReplicaView:
     counters: tuple[tuple[str, int], ...] = ()
     member: int = 0
     joined: bool = True
-    """The cluster has taken the journal in."""
+    """The cluster has admitted the journal."""
     policy: int = 0
     """Acknowledgement policy in force at `applied_seq`."""
 

@@ -1,6 +1,6 @@
 """What every call of every gRPC server goes through before its method's own code, and around it.
 
-Whoever holds calls and does nothing with them must cost nobody else anything: least of all a sequencer that has to
+A caller that holds calls and does nothing with them must cost no other anything: least of all a sequencer that has to
 fence. So calls are coroutines of one loop, and:
 
 * a call that has not said yet what it asks for is waited for a while, beside a bounded number of others;
@@ -8,8 +8,9 @@ fence. So calls are coroutines of one loop, and:
 * what may block, an operator's order, runs in threads, of which there are as many as those methods have places;
 * what is asked in order to take over, and to see how things stand, waits for no place of others.
 
-Bytes that are no message of the method are the caller's fault, and told so: INVALID_ARGUMENT and MALFORMED_BATCH. gRPC
-itself says INTERNAL or UNKNOWN there, which reads as a fault of the server, and logs a traceback each time.
+Bytes that are no message of the method are the caller's fault, and the answer says so: INVALID_ARGUMENT and
+MALFORMED_BATCH. gRPC itself says INTERNAL or UNKNOWN there, which reads as a fault of the server, and logs a traceback
+each time.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ _UNDECODABLE: Final = _Undecodable()
 
 
 class _Mute:
-    """Calls that have not said yet what they ask for: the oldest of too many is given up."""
+    """Calls that have not said yet what they ask for: the oldest of too many is ended."""
 
     def __init__(self) -> None:
         self._waiting: dict[asyncio.Timeout, None] = {}
@@ -254,7 +255,7 @@ class _Call:
             raise busy("too many calls of this method at once; try again")
 
     async def end(self) -> None:
-        """Tell the refusal, if there is one. Somebody who takes nothing is not reached, until that end is gone."""
+        """Send the refusal, if there is one. Somebody who takes nothing is not reached, until that end is gone."""
         refusal = self._refusal
         if refusal is not None:
             with _gone_ends_quietly():

@@ -1,7 +1,7 @@
-"""How far a gateway has told its clients, in a file of its own: two slots of 64 bytes, written in turn and in place.
+"""How far a gateway has delivered, in a file of its own: two slots of 64 bytes, written in turn and in place.
 
-Written before clients are told, once for each burst, and not synced: it survives the death of the process, not that of
-the host. Whoever continues a cluster's data directory reads it as well.
+The gateway writes it before it delivers, once for each burst, without a sync: it survives the death of the process, not
+that of the host. Whoever continues a cluster's data directory reads it as well.
 """
 
 import os
@@ -26,7 +26,7 @@ def delivery_mark_path(data_dir: Path) -> Path:
 
 
 def read_delivery_mark(data_dir: Path) -> tuple[str, DeliveryMark]:
-    """The cluster's uuid and how far its clients were told; empty if nothing is known.
+    """The cluster's uuid and how far the gateway has delivered; empty if nothing is known.
 
     Raises:
         OSError: it can't be read.
@@ -51,12 +51,12 @@ class DeliveryMarkFile:
             raise EnvironmentFault(disk_text("open", self._path, error)) from error
 
     def begin(self, uuid: str, delivered: DeliveryMark) -> None:
-        """What was told before means nothing any more, or is part of this."""
+        """What was delivered before means nothing any more, or is part of this."""
         self.uuid, self.delivered = uuid, delivered
         self._put()
 
     def advance(self, delivered: DeliveryMark) -> None:
-        """Clients are about to be told so much."""
+        """Events up to there are about to be delivered."""
         if delivered > self.delivered:
             self.delivered = delivered
             self._put()

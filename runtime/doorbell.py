@@ -86,7 +86,7 @@ class Doorbell:
         self._ringer.close()
 
     def hear(self) -> None:
-        """Takes in the rings that wait, for an owner that waits for the descriptor itself."""
+        """Consume the rings that wait, for an owner that waits for the descriptor itself."""
         try:
             while True:
                 self._socket.recv(1)

@@ -8,7 +8,7 @@ holds up another's links. Three things are added to the driver itself:
   defaults below). Nothing may infer a failure from them: they only bound how long a dead process costs memory.
 * A claim file, `<directory>.pid`, with two locks: one byte is held by the process that has the directory, the next
   byte once its driver is ready and the file names it. The kernel drops both with the process, so one `fcntl` call
-  tells a client whether its driver lives. Aeron's own clients notice nothing for seconds.
+  shows a client whether its driver lives. Aeron's own clients notice nothing for seconds.
 * Care with the directory, because the driver deletes it at start: one that is not Aeron's is refused.
 
 Use a directory in `/dev/shm` (`default_directory`). On a disk the kernel writes dirty pages back under the mapped

@@ -1,4 +1,4 @@
-"""What an engine tells in pages, to the end of what was asked for: it answers for a moment, then others have a turn."""
+"""An engine's answers in pages, to the end of what was asked for: it answers for a moment, then others have a turn."""
 
 import time
 from collections.abc import Iterator

@@ -57,7 +57,7 @@ class EventsGone(EnginesUnavailable):
     def __init__(self, text: str, first_seq: int) -> None:
         super().__init__(text)
         self.first_seq = first_seq
-        """From this seq on events can be had; 0: not told."""
+        """From this seq on events can be had; 0: not known."""
 
 
 def fault_of(call: Call, code: grpc.StatusCode) -> Fault:
@@ -84,7 +84,7 @@ class Engines:
         """Engine to ask first; 0: not known."""
 
     async def play(self, inquiry: Inquiry, client: str | None = None) -> AsyncGenerator[Todo]:
-        """The inquiry's steps that bring pages, or its end. Who goes away before the end ends what is under way.
+        """The inquiry's steps that bring pages, or its end. A caller that leaves before the end ends what is under way.
 
         `client`: whose turn it is that each page of events waits for; None: nobody's.
 
@@ -171,7 +171,7 @@ class Engines:
         return await self.end_of(OnePage(engines, request, min_epoch=min_epoch, min_seq=min_seq, timeout_ns=timeout_ns))
 
     async def diverged_at(self, *, delivered_epoch: int, delivered_seq: int, min_epoch: int) -> int:
-        """The first seq at which history differs from what was told up to `delivered_seq`; 0: it is the same.
+        """The first seq at which history differs from what was delivered up to `delivered_seq`; 0: it is the same.
 
         Raises:
             EnginesUnavailable: none answered that has heard of `min_epoch`.

@@ -5,8 +5,8 @@ something is only looked up, the next one soon after, because an engine that han
 list is asked of one engine: what is slow would only be slower if two did it. An answer of a lower epoch or seq than one
 that was delivered comes from an engine that was left behind, and does not count.
 
-Who plays an `Inquiry` makes the calls that `step` returns, and steps it with what comes of each, and at its deadline:
-`runtime/engines.py` over gRPC, `trials/simulation/questions.py` over the simulated network.
+The owner of an `Inquiry` makes the calls that `step` returns, and steps it with what comes of each, and at its
+deadline: `runtime/engines.py` over gRPC, `trials/simulation/questions.py` over the simulated network.
 
 | inquiry | asks | ends with |
 | --- | --- | --- |
@@ -50,7 +50,7 @@ class Fault(Enum):
     GONE = "gone"
     """What is asked for was cut from its journal for good."""
     DIVERGED = "diverged"
-    """Its history is another one than what the caller was told."""
+    """Its history is another one than what the caller has received."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A call failed. `first_seq`: from there on events can be had, where some were cut (0: not told)."""
+    """A call failed. `first_seq`: from there on events can be had, where some were cut (0: not known)."""
 
     engine: int
     fault: Fault
@@ -309,7 +309,7 @@ class EventSearch:
         paused = False
         for reply in replies:
             if reply.epoch < self._min_epoch:
-                # It may be of a history that was given up.
+                # It may be of a history that was discarded.
                 paused = False
                 break
             events = np.frombuffer(reply.events, dtype=EVENT)
@@ -318,7 +318,7 @@ class EventSearch:
             pages.append(Page(events, self._after))
             paused = reply.paused
         if pages and self._delivered_epoch:
-            # An epoch may have begun on the way: what comes after the page was told under this one, or a lower one.
+            # An epoch may have begun on the way: the page was delivered under this one, or a lower one.
             self._delivered_epoch = max(self._delivered_epoch, *(reply.epoch for reply in replies))
         if pages and self._after >= (self._to_seq, LAST_INDEX):
             return Todo(pages=tuple(pages), done=True)

@@ -35,7 +35,7 @@ Identity = tuple[int, int] | tuple[int, int, str]
 
 
 class OutputFault(BadInput):
-    """A command can't write where it was told to; the text names the place, the option and the remedy."""
+    """A command can't write where it should; the text names the place, the option and the remedy."""
 
 
 class WriteFault(EnvironmentFault):
@@ -366,7 +366,7 @@ def _replace(part: Path, path: Path) -> None:
 
 
 def file_identities(path: Path) -> set[Identity]:
-    """What tells a file from others, whether it is there or not: every path to it gives the same."""
+    """What distinguishes a file from others, whether it is there or not: every path to it gives the same."""
     found = _stat(path)
     real = Path(os.path.realpath(path))
     parent = _stat(real.parent)
@@ -402,7 +402,7 @@ def _regular_identity(fd: int) -> set[Identity]:
 
 
 def _descriptor_identity(fd: int) -> set[Identity]:
-    # Two outputs may not share a pipe either; what every process shares (a terminal, /dev/null) tells nothing apart.
+    # Two outputs may not share a pipe either; what every process shares (a terminal, /dev/null) distinguishes nothing.
     found = os.fstat(fd)
     shared = stat.S_ISCHR(found.st_mode) and fd != 1
     return set() if shared else {(found.st_dev, found.st_ino)}

@@ -14,7 +14,7 @@ from typing import Final
 from lockstep.stream.turns import FairQueue
 
 GIVES_WAY_AFTER_S: Final = 1.0
-"""Whoever has kept its call waiting for so long gives its place to others."""
+"""A caller that has kept its call waiting for so long loses its place to others."""
 WAIT_S: Final = 3.0
 """A call waits for a place for so long at the most."""
 MAX_WAITING: Final = 128
@@ -114,7 +114,7 @@ class Places:
         self._hand_on()
 
     def _hand_on(self) -> None:
-        """What is free, or given up, to those who wait."""
+        """Hand places that are free, or are again, to those who wait."""
         loop = asyncio.get_running_loop()
         while len(self._waiting):
             caller, turn = self._waiting.first()

@@ -38,7 +38,7 @@ class Courtesy:
         self._nice = nice if self.returns else min(nice, _MILD)
         self._session_nice = nice
         self.gives: bool | None = None
-        """What it was told last; None: nothing yet."""
+        """Whether it was last asked to give way; None: nothing yet."""
         self._session_gives: bool | None = None
 
     def give(self) -> None:

@@ -116,7 +116,7 @@ class ClusterService(cluster_pb2_grpc.ClusterServicer):
     async def GetStatus(  # noqa: N802 - gRPC's name
         self, request: cluster_pb2.GetStatusRequest, context: Any
     ) -> cluster_pb2.GetStatusReply:
-        """Status of this process. All who ask while it is being made are told the same."""
+        """Status of this process. All who ask while it is being made get the same."""
         del request, context
         if self._asked is None or self._asked.done():
             said = self._status()

@@ -215,7 +215,7 @@ class InboundLink:
     """The receiving end of a link.
 
     A sender that restarts is a new sender to Aeron: messages of its former life that were not polled yet may arrive
-    between those of the new one. Epochs and incarnations above this layer tell them apart.
+    between those of the new one. Epochs and incarnations above this layer distinguish them.
     """
 
     __slots__ = ("_arrived", "_parts", "_subscription", "link", "received")

@@ -55,7 +55,7 @@ class PeerStatus:
     accepted_epoch: int = 0
     """A sequencer's: epoch of the newest forced failover with accepted data loss; 0: it knows of none."""
     delivered_epoch: int = 0
-    """A gateway's, with `delivered_seq`: how far clients were told, and under which epoch that was."""
+    """A gateway's, with `delivered_seq`: how far it has delivered, and under which epoch that was."""
     delivered_seq: int = 0
     wall_ms: int = field(default=0, compare=False)
     """Its wall clock when the heartbeat was sent: Unix time in ms below 2**48; 0: it does not say."""
@@ -177,7 +177,7 @@ class _Wire:
 class WatchServer:
     """Lets peers watch this process. `host` and `port` to listen on (port 0: any; see `.port`).
 
-    Each heartbeat carries the time that `wall_ns` tells when it is sent.
+    Each heartbeat carries the time that `wall_ns` shows when it is sent.
 
     Raises OSError if the address can't be bound; the text names it.
     """
@@ -255,7 +255,7 @@ class WatchServer:
         return len(ready)
 
     def close(self) -> None:
-        """Ends every connection, which tells the watchers at once."""
+        """End every connection, which the watchers notice at once."""
         for fd in list(self._wires):
             self._drop(fd)
         self._listener.close()
@@ -466,7 +466,7 @@ class PeerWatch:
         self._report_down(reason, events)
 
     def _report_down(self, reason: DownReason, events: list[PeerEvent]) -> None:
-        # A peer that hung and then is gone has crashed: stronger evidence, worth telling.
+        # A peer that hung and then is gone has crashed: stronger evidence, worth reporting.
         stronger = self.down_reason is DownReason.HANG and reason in (DownReason.EOF, DownReason.REFUSED)
         if self.up or self.down_reason is None or stronger:
             events.append(PeerDown(self.name, reason, 0 if self.status is None else self.status.incarnation))

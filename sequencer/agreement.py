@@ -5,7 +5,7 @@ window follows it. `confirmed`: it acknowledged that in this reign with a digest
 committed seq follows it. Digests are chained, so agreement at one seq is agreement about everything before it.
 
 Where digests differ at a seq, nothing more is confirmed. If most of the required engines have one digest there, the
-others are the odd ones, and once they are out of the config the rest goes on. That takes a difference that stands: an
+others are the minority, and once they are out of the config the rest goes on. Only a difference that lasts counts: an
 engine that later has the digest of the others has never had another one, whoever said so in its name.
 """
 
@@ -15,7 +15,7 @@ from lockstep.stream.digest import DIGEST_SIZE
 from lockstep.stream.messages import Ack
 from lockstep.stream.records import bits_to_members
 
-# Digests kept for comparing: twice what a learner may lag when it is taken in, in batches.
+# Digests kept for comparing: twice what a learner may lag when it is admitted, in batches.
 _KEPT = 8192
 # An engine repeats its newest digest every ten milliseconds.
 _STANDS_NS = 500_000_000
@@ -68,7 +68,7 @@ class Agreement:
                 self._claims[engine] = (seqs[-1], digests[-1])
             return
         if ack.unjoined:
-            # Listed, and with a new journal: it is being taken in, or has lost its disk.
+            # Listed, and with a new journal: it is being admitted, or has lost its disk.
             self.unjoined.setdefault(engine, now_ns)
             return
         self.unjoined.pop(engine, None)
@@ -199,7 +199,7 @@ class Agreement:
         return ()
 
     def resolve(self, odd: tuple[int, ...]) -> None:
-        """The odd ones are out: what they said no longer counts."""
+        """The minority is out: what it said no longer counts."""
         kept = ~sum(1 << engine for engine in odd)
         for seq in list(self._digests):
             ballots = {self._digests[seq]: self._voters[seq], **self._others.get(seq, {})}

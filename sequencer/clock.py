@@ -12,7 +12,7 @@ included: one that at least half of the clocks have reached. Then
   where it is, as fast as real time does, while the leader's own clock says so;
 * no stamp is lower than the one before (`window.py`). After a step back stamped time stands until the clocks reach it.
 
-Where every clock that is heard is wrong in the same way, there is nothing to tell it by.
+Where every clock that is heard is wrong in the same way, nothing shows it.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ LOOK_NS: Final = 100_000_000
 TOLERANCE_NS: Final = 1_000_000_000
 """How far the leader's own clock is followed without the others; well above the age of a heartbeat."""
 STEP_NS: Final = 500_000_000
-"""From here on a difference is worth telling an operator."""
+"""From here on a difference is worth reporting to an operator."""
 _SILENT_NS: Final = 10_000_000_000
 _LATEST_NS: Final = 2**63 - 1 - 10 * 366 * 86_400 * 1_000_000_000
 """Stamps are signed 64-bit numbers: whatever the clocks say, ten years are left for time to go on in."""
@@ -56,7 +56,7 @@ class StampClock:
         """Offset of the time that at least half of the clocks have reached."""
 
     def look(self, now_ns: int, wall_ns: int, others: Iterable[tuple[str, int]], stamped_ns: int, out: Outbox) -> None:
-        """Take in what the own clock says, and what others have said since the last look.
+        """Read what the own clock says, and what others have said since the last look.
 
         `others`: (name, Unix ns); `stamped_ns`: the last stamp of this reign, 0 while this sequencer does not lead.
         """
@@ -108,7 +108,7 @@ class StampClock:
         self._offset_ns = max(held_ns, min(self._own_ns, before_ns))
 
     def _forget_silent(self, now_ns: int) -> None:
-        """Who fell silent no longer votes, unless it contradicted the own clock: that does not become right by it."""
+        """A silent process no longer votes, unless it contradicted the own clock: silence does not make that right."""
         for name, heard in tuple(self._heard.items()):
             if now_ns - heard.at_ns > _SILENT_NS and not heard.contradicts:
                 del self._heard[name]

@@ -84,16 +84,16 @@ class ConfigRecord:
     founding: bool = False
     """No reign has been opened yet: an engine with a blank journal has lost nothing."""
     data_loss: bool = False
-    """An operator gave commands up that an engine outside may hold, and no EPOCH_START has said so yet."""
+    """An operator discarded commands that an engine outside may hold, and no EPOCH_START has said so yet."""
     known_seq: int = 0
     """0..2^63: at least so much was committed when this was written; an in-sync log that ends before it lacks some."""
 
     lost_epoch: int = 0
     lost_seq: int = 0
-    """Clients were told of commands up to there, and a reign was opened on a log that lacks some of them: from then on
-    only a log that has them counts. 0: nothing is known to be lost."""
+    """Clients have reports of commands up to there, and a reign was opened on a log that lacks some of them: from then
+    on only a log that has them counts. 0: nothing is known to be lost."""
     accepted_epoch: int = 0
-    """Epoch of the newest forced failover: what was told under epochs before is nobody's claim any more."""
+    """Epoch of the newest forced failover: what was delivered under epochs before is nobody's claim any more."""
 
     def __post_init__(self) -> None:
         try:
@@ -279,7 +279,7 @@ def plan_promote(config: ConfigRecord, *, primary: int, attempt: str) -> ConfigR
 
 
 def plan_grow(config: ConfigRecord, *, member: int, attempt: str) -> ConfigRecord:
-    """Take a learner in, once the stream has announced it and it has acknowledged that. The epoch stays."""
+    """Admit a learner, once the stream has announced it and it has acknowledged that. The epoch stays."""
     if member in config.in_sync:
         raise PlanRefused(f"engine {member} is in sync already")
     if member in config.fenced:
@@ -293,7 +293,7 @@ def plan_grow(config: ConfigRecord, *, member: int, attempt: str) -> ConfigRecor
 
 
 def plan_evict(config: ConfigRecord, *, members: tuple[int, ...], attempt: str) -> ConfigRecord:
-    """Remove engines under a new epoch and keep them out: an operator's order, or the odd ones of a contradiction."""
+    """Remove engines under a new epoch and keep them out: an operator's order, or the minority of a contradiction."""
     shrunk = plan_shrink(config, lost=members, prefer=config.in_sync, attempt=attempt)
     return replace(shrunk, fenced=tuple(sorted({*config.fenced, *members})))
 
@@ -317,7 +317,7 @@ def plan_policy(config: ConfigRecord, *, policy: AckPolicy, attempt: str) -> Con
 
 
 def plan_settled(config: ConfigRecord, *, attempt: str) -> ConfigRecord:
-    """The stream has told of the data loss. The epoch stays."""
+    """The stream has reported the data loss. The epoch stays."""
     return replace(config, data_loss=False, attempt=attempt)
 
 
@@ -327,7 +327,7 @@ def note_known(record: ConfigRecord, committed_seq: int) -> ConfigRecord:
 
 
 def plan_lost(config: ConfigRecord, *, lost: DeliveryMark, attempt: str) -> ConfigRecord:
-    """Clients were told of what this reign's log lacks (seq 0: it is found again). The epoch stays."""
+    """Clients have reports of what this reign's log lacks (seq 0: it is found again). The epoch stays."""
     return replace(config, lost_epoch=lost.epoch, lost_seq=lost.seq, attempt=attempt)
 
 

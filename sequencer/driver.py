@@ -1,7 +1,7 @@
-"""Does what the sequencer's machine says, and tells it what has come: the same in the process and in the simulation.
+"""Does what the sequencer's machine says, and gives it what has come: the same in the process and in the simulation.
 
 Order of a turn: what happened elsewhere; frames, acknowledgements first; the clocks; the time; what heartbeats say. All
-that is asked or sent goes over `Ports`. Heartbeats repeat; the machine is told of each change once.
+that is asked or sent goes over `Ports`. Heartbeats repeat; the machine hears of each change once.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ class SequencerDriver:
         self._now_ns = ports.now_ns()
         self._look_due_ns = 0
         self._beats_due_ns = 0
-        # What the machine was told of each peer.
+        # What the machine has heard of each peer.
         self._mute: dict[int, bool] = {}
         self._stalled_ns: dict[int, int] = {}
         self._promised: dict[int, int] = {}
@@ -63,12 +63,12 @@ class SequencerDriver:
     def _on_event(self, event: ev.Event) -> None:
         match event:
             case ev.EngineUp():
-                # Whoever answers a fence has told its time before.
+                # Whoever answers a fence has said its time before.
                 self._look_due_ns = 0
                 self._ports.warm(event.engine)
             case ev.SequencerUp():
                 self._look_due_ns = 0
-                # What it says of its driver is told anew.
+                # The machine has to hear anew what it says of its driver.
                 self._mute.pop(event.sequencer, None)
             case ev.GatewaySaid():
                 self._incarnations[event.gateway] = event.incarnation
@@ -109,7 +109,7 @@ class SequencerDriver:
                     self.step(ev.SequencerMute(sequencer, mute))
 
     def _on_gateway(self, beat: GatewayBeat) -> None:
-        """Which life of it this is, and how far it has told clients. What it tells of this very reign is no news to its
+        """Which life of it this is, and how far it has delivered. What it says of this very reign is no news to its
         leader."""
         reign = self.machine.reign
         delivered = beat.delivered

@@ -1,4 +1,4 @@
-"""What a sequencer's state machine is told and what it answers: the seam between `machine` and `shell`.
+"""What a sequencer's state machine hears and what it answers: the seam between `machine` and `shell`.
 
 Events carry facts, never commands to the machine; effects are orders to the shell, never facts. All values are frozen.
 """

@@ -198,7 +198,7 @@ def _of_reign(reign: "Reign", engines: tuple[int, ...]) -> Families:
         "Last seq that all in-sync engines have acknowledged alike.",
         agreement.committed,
     )
-    yield gauge("lockstep_sequencer_queued", "Commands taken in and not yet stamped.", reign.intake.queued)
+    yield gauge("lockstep_sequencer_queued", "Commands admitted and not yet stamped.", reign.intake.queued)
     yield gauge("lockstep_sequencer_credit", "Commands that each gateway may send now.", reign.credit)
     yield gauge(
         "lockstep_digests_equal",

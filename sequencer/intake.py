@@ -51,7 +51,7 @@ class Intake:
         return self._links
 
     def on_submit(self, submitted: Submit, reign: int, said: int) -> None:
-        """Take a frame in, as far as it is new and next.
+        """Admit a frame, as far as it is new and next.
 
         `said`: the incarnation that the gateway itself says on its liveness link; 0: none. No frame of another one
         counts, so that one odd frame neither shuts the gateway out nor speaks for one that is not there.

@@ -106,7 +106,7 @@ class SequencerMachine:
         return 0 if self.config_store.config is None else self.config_store.config.epoch
 
     def step(self, event: Event, now_ns: int) -> Effects:
-        """Take one event in.
+        """Handle one event.
 
         Raises:
             BrokenInvariant: the machine found itself contradicted, and must stop.
@@ -157,7 +157,7 @@ class SequencerMachine:
             case ev.FenceAnswered() | ev.FenceFailed() | ev.JournalFetched() | ev.JournalFetchFailed():
                 self._on_engine_answer(event, now_ns)
             case _:
-                assert not isinstance(event, ev.SubmitReceived | ev.ClocksRead), "taken in by step"
+                assert not isinstance(event, ev.SubmitReceived | ev.ClocksRead), "handled by step"
                 self._on_operator(event, now_ns)
 
     def _go_on(self, now_ns: int) -> None:
@@ -212,7 +212,7 @@ class SequencerMachine:
         contradiction = takeover.contradiction()
         if contradiction is not None and not contradiction.odd:
             self.why = contradiction.why
-            # Another answer may tell who is right, or the acknowledgements of all at the end of the log.
+            # Another answer may show who is right, or the acknowledgements of all at the end of the log.
             if contradiction.undecided and answered == config.in_sync and not config.founding:
                 self._recover(now_ns)
             elif all(engine in takeover.answers or engine in takeover.blank for engine in config.in_sync):

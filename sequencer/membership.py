@@ -81,7 +81,7 @@ class Membership:
                 return Proposal(record, Purpose.EVICT, EpochCause.REPLICA_DIVERGED, agreement.diverged_ns)
         lost = self._lost(config, peers, agreement, now_ns)
         left = tuple(member for member in config.in_sync if member not in lost)
-        # Where engines contradict each other, a lost one may be the one that tells who is right.
+        # Where engines contradict each other, a lost one may be the one that decides who is right.
         removable = lost and left and not config.paused and not agreement.diverged
         self.doubted = tuple(
             member
@@ -145,7 +145,7 @@ class Membership:
         return 0
 
     def on_removed(self, members: tuple[int, ...], peers: Peers, now_ns: int) -> None:
-        """They are out. Where that was in vain lately, they are not taken in again at once either."""
+        """They are out. Where that was without effect lately, they are not admitted again at once either."""
         self._grow_not_before_ns = max(self._grow_not_before_ns, grow_not_before_ns(peers, now_ns))
         for engine in members:
             if peers.engines[engine].up:
@@ -171,12 +171,12 @@ class Membership:
 
 
 def grow_not_before_ns(peers: Peers, now_ns: int) -> int:
-    """When an engine may be taken in that was removed now: at once, but where removals were in vain lately."""
+    """When an engine that was removed now may be admitted: at once, unless removals were without effect lately."""
     return now_ns + 2 * peers.patience.extra_ns(now_ns)
 
 
 def _check_left(asked: OperatorRequest, config: ConfigRecord, lost: tuple[int, ...]) -> None:
-    """Who is to carry the cluster on after a request must not be lost.
+    """The engine that is to carry the cluster on after a request must not be lost.
 
     Raises:
         PlanRefused: nobody that is left, or the one that is to lead, has been heard.

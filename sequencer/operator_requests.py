@@ -35,7 +35,7 @@ class Proposal:
     record: ConfigRecord
     purpose: Purpose
     cause: EpochCause | None = None
-    """Of the epoch that begins with it; None: the stream does not tell of it."""
+    """Of the epoch that begins with it; None: the stream does not name it."""
     since_ns: int = 0
     """When the loss that it answers was first seen; 0: nothing was lost."""
 

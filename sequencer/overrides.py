@@ -55,7 +55,7 @@ class Overrides:
         reigning: bool,
         why: str,
     ) -> str:
-        """Take an order in; returns its refusal. `reigning`: this sequencer leads, and nothing stalls it."""
+        """Admit an order; returns its refusal. `reigning`: this sequencer leads, and nothing stalls it."""
         if config is None:
             return f"sequencer {self._member} does not lead ({why}): ask the one that does"
         if self.force is not None or self.resume is not None:
@@ -117,7 +117,7 @@ class Overrides:
             self._claimed, self.resume = self.resume, None
 
     def opened(self, config: ConfigRecord, seq: int, out: Outbox) -> None:
-        """The reign is open: whoever ordered it is told."""
+        """The reign is open: whoever ordered it gets an answer."""
         if self._claimed is not None:
             out.answer(OperatorAnswer(self._claimed.request, primary=config.primary, epoch=config.epoch, seq=seq))
             self._claimed = None

@@ -2,10 +2,10 @@
 
 A connection that ends proves a death, and is acted on at once. Silence proves little: on a starved host everybody
 falls silent for a while, and a failover for that only adds to the load. So each failover for silence is judged by what
-comes after it. Where the one that was given up is back soon, it was in vain: the next silence has to last longer before
-it counts, twice as long each time, and that for whoever is silent, because it is the host that is short of time. A
-minute without such a thing takes one doubling back; the first silence of a calm cluster is acted on at its deadline.
-Who has been connected for less than three seconds has just started, and is given more time than that.
+comes after it. Where the process that was replaced is back soon, the failover was without effect. The next silence then
+has to last longer before it counts, twice as long each time, whoever is silent, because it is the host that is short of
+time. A minute without such a failover takes one doubling back; the first silence of a calm cluster is acted on at its
+deadline. A process that has been connected for less than three seconds has just started, and gets more time than that.
 
 Stops that are too short for any of that are kept as well, by engine: where there is a choice of the next primary, it
 falls on one that was steady.
@@ -17,7 +17,7 @@ from typing import Final
 from lockstep.sequencer.settings import MS, Settings
 
 VAIN: Final = 5
-"""Times `hang_ms` within which one that was given up has to be back for that to have been in vain."""
+"""Times `hang_ms`: if the process that was replaced is back within that, the failover was without effect."""
 _LONGEST: Final = 4
 """Doublings at the most: a silence counts then 15 times `hang_ms` after its deadline (3 s as delivered)."""
 _FRESH_NS: Final = 3_000 * MS
@@ -61,7 +61,7 @@ class Patience:
         self._turn_ns: int | None = None  # its own last turn
         self._own_stop_ns: int | None = None  # when it last went on after a long stop of its own
         self.in_vain = 0
-        """Failovers for silence, its own or another's, that were in vain, since the process started."""
+        """Failovers for silence, its own or another's, that were without effect, since the process started."""
 
     def extra_ns(self, now_ns: int, *, connected_ns: int | None = None) -> int:
         """How long a silence has to last beyond its deadline before it counts as a loss.
@@ -101,7 +101,7 @@ class Patience:
             self._raise(now_ns)
 
     def on_deposed(self, now_ns: int) -> None:
-        """Another took over from this process: in vain, unless it stood still for long itself."""
+        """Another took over from this process: without effect, unless it stood still for long itself."""
         self.on_turn(now_ns)
         if self._own_stop_ns is None or now_ns - self._own_stop_ns >= VAIN * self.hang_ns:
             self._raise(now_ns)

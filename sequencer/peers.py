@@ -68,12 +68,12 @@ class Peers:
         self.gateways: dict[int, int] = {}
         """By gateway: the incarnation that it says itself; 0 or missing: it was not heard, or has ended."""
         self.delivered: dict[int, DeliveryMark] = {}
-        """By gateway: how far it says that clients were told; kept when it is gone."""
+        """By gateway: how far it says that it has delivered; kept when it is gone."""
         self.highest_promised = 0
         """Highest epoch that any peer was heard to know: a new epoch is above it, even if etcd was wiped."""
 
     def on_event(self, event: Evidence, now_ns: int) -> None:
-        """Take evidence in. What is said of a peer that is not configured means nothing."""
+        """Note evidence. What is said of a peer that is not configured means nothing."""
         match event:
             case ev.EngineUp(engine, epoch) if engine in self.engines:
                 self._on_up(self.engines[engine], ("engine", engine), epoch, now_ns)

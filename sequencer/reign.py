@@ -1,4 +1,4 @@
-"""The time in which this sequencer leads: stamp, send, send again, take acks in, give credit, say what changes.
+"""The time in which this sequencer leads: stamp, send, send again, count acks, give credit, say what changes.
 
 A reign may span several epochs (each loss of an engine and each switch of the primary begins one); all of them are this
 leader's, so no fence is needed between them. The reign is named after the epoch in which the leader took office.
@@ -68,7 +68,7 @@ class Reign:
         self._gateway_count = max(1, len(settings.gateways))
         self._recovered = DeliveryMark(recovery.tip_epoch, recovery.tip_seq)
         self.lost = DeliveryMark()
-        """Clients were told of so much, and this reign was opened without it: it stamps nothing more and ends."""
+        """Clients have reports up to there, and this reign was opened without: it stamps nothing more and ends."""
         self.config = config
         self.office_epoch = config.epoch
         """The epoch in which this leader took office: the reign's name."""
@@ -167,16 +167,16 @@ class Reign:
         )
 
     def on_submit(self, submitted: Submit) -> None:
-        """Take commands in; the next tick stamps them."""
+        """Admit commands; the next tick stamps them."""
         self.intake.on_submit(submitted, self.office_epoch, self._peers.gateways.get(submitted.sender, 0))
 
     def on_ack(self, ack: Ack, now_ns: int, out: Outbox) -> bool:
-        """Take an ack in; whether it means nothing here."""
+        """Note an ack; whether it means nothing here."""
         if ack.sender not in self._peers.engines:
             return True
         self._peers.engines[ack.sender].journal = ack.journal
         if ack.epoch > self.window.epoch:
-            # Its liveness link tells what it has promised, if it is so.
+            # Its liveness link says what it has promised, if it is so.
             return True
         if ack.epoch < self.office_epoch:
             return False
@@ -205,12 +205,12 @@ class Reign:
         return False
 
     def on_delivered(self, delivered: DeliveryMark, out: Outbox) -> None:
-        """A gateway has told clients so much. It may be heard only now of what an older log, put back, lacks."""
+        """A gateway has delivered so much. Only now may it be heard that an older log, put back, lacks some of it."""
         if not self.config.accepted_epoch <= delivered.epoch < self.office_epoch or delivered <= self.lost:
             return
         if self._recovered.seq and delivered.misses(self._recovered.epoch, self._recovered.seq):
             self.lost = delivered
-            out.note("this reign lacks what clients were told", Level.ERROR, why=self.why)
+            out.note("this reign lacks what was delivered to clients", Level.ERROR, why=self.why)
 
     def refused_by(self, engine: int, promised: int) -> str:
         """Why this leader must step down, if it must, as an engine says that it has promised so much."""
@@ -229,8 +229,8 @@ class Reign:
         self._receipts(now_ns, out)
 
     def request(self, asked: OperatorRequest, now_ns: int, out: Outbox) -> None:
-        """Take an operator's request in; it is answered now or when it has come true."""
-        # Who asks for a switch expects that something changes, and is told if it can't.
+        """Admit an operator's request; it is answered now or when it has come true."""
+        # Who asks for a switch expects that something changes, and hears if it can't.
         fulfilled = not isinstance(asked, SwitchPrimaryRequested) and is_fulfilled(asked, self.config)
         if fulfilled and self.membership.open_request is None:
             out.answer(OperatorAnswer(asked.request, primary=self.config.primary, epoch=self.window.epoch))
@@ -270,8 +270,8 @@ class Reign:
         lost = ", ".join(str(engine) for engine in self.membership.stalled_on)
         if self.lost.seq:
             return (
-                f"clients were told of commands up to {self.lost}, and this reign was opened at {self._recovered}: a "
-                "disk is an earlier one, put back"
+                f"clients have reports of commands up to {self.lost}, and this reign was opened at "
+                f"{self._recovered}: a disk is an earlier one, put back"
             )
         if self.agreement.diverged:
             return f"DIVERGED: {self.agreement.diverged}"
@@ -288,8 +288,8 @@ class Reign:
         if not silent:
             return ""
         return (
-            f"in-sync engines are silent ({silent}): failovers for that were in vain lately, so they are given some "
-            "seconds to come back"
+            f"in-sync engines are silent ({silent}): failovers for that were without effect lately, so they are given "
+            "some seconds to come back"
         )
 
     def announce_learner(self, now_ns: int, out: Outbox) -> None:

@@ -306,7 +306,7 @@ class SequencerShell(Ports):
 
 
 def _event_of(kind: ProcessKind, member: int, event: watch.PeerEvent) -> ev.Event | None:
-    """What a liveness link says, as the machine is told it."""
+    """What a liveness link says, as an event of the machine."""
     if isinstance(event, watch.PeerUp):
         if kind is ProcessKind.GATEWAY:
             return ev.GatewaySaid(member, event.incarnation, _delivery_mark(event.status))

@@ -38,7 +38,7 @@ class Occasion(Enum):
     PROMISED_MORE = "an engine has promised more"
     DEPOSED = "the config names another"
     OVERRIDDEN = "an operator decides otherwise"
-    LOSS_FOUND = "the log lacks what clients were told"
+    LOSS_FOUND = "the log lacks what was delivered to clients"
 
 
 TRANSITIONS: Final[dict[tuple[State, Occasion], State]] = {

@@ -2,7 +2,7 @@
 
 The asyncio client lives in the process' loop for gRPC. Everything a takeover needs is warm before it is needed: one
 channel per member is connected, the config is watched and its revision known, the presence lease is held. A lease
-proves nothing here; it only tells a candidate that starts late that a leader it has not reached yet is probably alive.
+proves nothing here; it only shows a candidate that starts late that a leader not yet reached is probably alive.
 """
 
 import asyncio
@@ -101,7 +101,7 @@ class StoreLink:
         return not self.reachable and time.monotonic() - self._away_since_s > _AWAY_S
 
     def start(self) -> None:
-        """Connect; the first event tells what stands in etcd."""
+        """Connect; the first event says what stands in etcd."""
         self._work = asyncio.run_coroutine_threadsafe(self._main(), self._loop)
         self._work.add_done_callback(self._on_end)
 

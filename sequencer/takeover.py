@@ -3,11 +3,11 @@
 One in-sync engine's answer is enough to know every committed command, because each of them had to acknowledge it. So
 the longest log among those that answered wins, whoever else is silent; the silent ones are removed in etcd before
 anything is opened. Logs of in-sync engines are prefixes of each other; where they are not, the cluster has diverged,
-and a human looks, unless most of the in-sync engines agree: then the odd ones are removed like silent ones.
+and a human looks, unless most of the in-sync engines agree: then the minority is removed like silent engines.
 
 An engine with a blank journal was wiped: what it acknowledged is gone, so its answer says nothing. Only before the
 first reign of all is a blank journal complete. The same goes for one whose log ends before what the config record knows
-to be committed, or before what a gateway says that it has told its clients of.
+to be committed, or before what a gateway says that it has delivered to its clients.
 """
 
 from collections.abc import Iterable
@@ -134,7 +134,7 @@ class Takeover:
             self._first_answer_ns = now_ns
 
     def on_delivered(self, delivered: Iterable[DeliveryMark], now_ns: int) -> None:
-        """Gateways have told clients so much: a log that ends before lacks some of it."""
+        """Gateways have delivered so much: a log that ends before lacks some of it."""
         self._delivered = tuple(delivered)
         for engine, answer in list(self.answers.items()):
             if self._lacks(answer) is not None:
@@ -153,12 +153,12 @@ class Takeover:
             return None
         lost = DeliveryMark(config.lost_epoch, config.lost_seq)
         if lost.seq and (answer.tip_epoch > lost.epoch or answer.tip_seq < lost.seq):
-            return f"clients were told of commands up to {lost}, which it lacks"
-        # Of an epoch that never was a gateway can't have told anything.
+            return f"clients have reports of commands up to {lost}, which it lacks"
+        # A gateway can't have delivered anything of an epoch that never was.
         claims = [delivered for delivered in self._delivered if config.accepted_epoch <= delivered.epoch < config.epoch]
         for delivered in claims:
             if delivered.misses(answer.tip_epoch, answer.tip_seq):
-                return f"clients were told of commands up to {delivered}"
+                return f"clients have reports of commands up to {delivered}"
         return None
 
     def on_failed(self, event: FenceFailed, now_ns: int) -> None:
@@ -265,7 +265,7 @@ class Takeover:
         )
 
     def fetch_failed(self, now_ns: int) -> bool:
-        """Try again a little later; true when the source should be given up."""
+        """Try again a little later; true when the source should be abandoned."""
         self.fetching = False
         self.fetch_due_ns = now_ns + _RETRY_NS
         self.fetch_failures += 1

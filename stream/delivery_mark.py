@@ -1,4 +1,4 @@
-"""How far a gateway has told clients of what is committed: evidence that no engine's disk can lose."""
+"""How far a gateway has delivered what is committed: evidence that no engine's disk can lose."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,7 @@ from typing import Final
 class DeliveryMark:
     """Events up to `seq` were delivered; the record there is of `epoch` or one before.
 
-    Seq 0: nothing is known to have been told.
+    Seq 0: nothing is known to have been delivered.
     """
 
     epoch: int = 0

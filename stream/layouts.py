@@ -17,7 +17,7 @@ _COMMAND_HEAD = [
     ("tif", "u1"),  # `TimeInForce`
     ("stp", "u1"),  # `SelfTradePrevention`
     ("flags", "u1"),  # `OrderFlag`, `MassCancelFlag` or `AccountFlag`, by kind
-    ("gateway", "<u2"),  # member id of the gateway that took the command in
+    ("gateway", "<u2"),  # member id of the gateway that admitted the command
     ("session_id", "<u8"),
     ("session_no", "<u8"),  # the session's own numbering: 1, 2, 3 ...
     ("account", "<u4"),
@@ -166,7 +166,7 @@ CONTROL: Final = np.dtype(
         ("cause", "<u2"),
         ("policy", "u1"),  # `AckPolicy`, EPOCH_START: in force from this seq on
         ("_reserved", "V7"),
-        ("journal", "<u8"),  # GROW: identity of the journal it takes in; EPOCH_START: only when that is forced
+        ("journal", "<u8"),  # GROW: identity of the journal it admits; EPOCH_START: only when that is forced
         ("previous", "<u8"),  # EPOCH_START: epoch of the record before it; 0: unknown, or there is none
         ("cluster_high", "<u8"),  # EPOCH_START, GROW: the cluster's uuid (`identity.py`); 0 in both: not named
         ("cluster_low", "<u8"),

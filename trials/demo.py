@@ -126,7 +126,7 @@ class _Kill:
 
 
 def run_demo(plan: DemoPlan, say: Callable[[str], None]) -> DemoResult:
-    """Start a cluster, trade, kill, prove; `say` is told what happens.
+    """Start a cluster, trade, kill, prove; `say` is called with what happens.
 
     Raises:
         EnvironmentFault: the cluster does not start, or does not recover in time.

@@ -128,7 +128,7 @@ class Trader:
 
     @property
     def refusals(self) -> int:
-        """Times that a gateway told this session to wait and send again."""
+        """Times that a gateway asked this session to wait and send again."""
         assert self._session is not None
         return self._session.counters.refusals
 

@@ -1,7 +1,8 @@
 """Order-flow files (FLOW.csv): a text format for people and tools, read as a stream of columns.
 
-A file is read twice: `check_flow` goes through all of it first, so that a mistake in the last line is told before the
-first order is sent; `read_flow` then yields the same rows in chunks of NumPy columns. Neither holds the file in memory.
+A file is read twice: `check_flow` goes through all of it first, so that a mistake in the last line is reported before
+the first order is sent; `read_flow` then yields the same rows in chunks of NumPy columns. Neither holds the file in
+memory.
 `flow_names` has what stands above the rows, `flow_rows` what a row means, `flow_fields` its numbers and words.
 
 Every mistake is one `FlowError` with file, line, thing and remedy.
@@ -46,7 +47,7 @@ class FlowSummary:
     commands: int
     by_action: Mapping[str, int]
     version: tuple[int, ...] = ()
-    """Tells whether the file is still the one that was checked."""
+    """Whether the file is still the one that was checked."""
 
 
 @dataclass(frozen=True, slots=True)

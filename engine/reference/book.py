@@ -15,7 +15,7 @@ from lockstep.engine.reference.words import BUY, CONTINUOUS, HIDDEN, LIMIT, SELL
 
 PPM: Final = 10**6
 DEFAULT_MARGIN_PPM: Final = (500_000, 250_000)
-"""Initial and maintenance margin of an instrument that was told no other (*Margin accounts*)."""
+"""Initial and maintenance margin of an instrument that was given no other (*Margin accounts*)."""
 
 
 class Level:

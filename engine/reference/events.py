@@ -1,7 +1,7 @@
 """*Who gets a report*: outcomes as EVENT records. One function per kind, so that what a kind carries is said once.
 
 Every event names the command that it answers (`session_id`, `session_no`). When the order concerned belongs to
-another session, that one stands in `maker_session_id`, so that a gateway can tell both. Reports about an order echo
+another session, that one stands in `maker_session_id`, so that both get a report. Reports about an order echo
 the order; refusals echo what the command said.
 """
 

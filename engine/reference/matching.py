@@ -82,7 +82,7 @@ def _trade(state: State, taker: Order, maker: Order, *, session_no: int, out: Ou
 
 
 def _prevent(state: State, taker: Order, maker: Order, asker: Asker, out: Output) -> None:
-    """*Matching*, "Self-trade prevention" in place of a trade; the maker is told first."""
+    """*Matching*, "Self-trade prevention" in place of a trade; the maker's report comes first."""
     if taker.stp == DECREMENT:
         lots = min(taker.leaves, maker.leaves)
         _take_off_maker(state, maker, lots, asker, out)

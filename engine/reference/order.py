@@ -57,7 +57,7 @@ class Order:
         self.tif = terms.tif
         self.stp = terms.stp
         self.flags = terms.flags
-        # What the client named; a market order's is its protection, 0 if it has none. This is what everybody is told.
+        # What the client named; a market order's is its protection, 0 if it has none. This is what all reports show.
         self.price = terms.price_ticks
         # Where it stands in the book: its price; a market order that gathers stands at what it is held to.
         self.held = terms.price_ticks

@@ -153,8 +153,8 @@ def failover(json_file: Output | None, engine: str, rounds: int, faults: tuple[s
     result = run_failover_bench(plan, lambda text: console.print(text, highlight=False))
     console.print(_failover_table(result))
     console.print(
-        f"{result.orders} orders, {result.unanswered} unanswered, {result.refused_by_gateways} times told to send "
-        f"again; usual silence between reports: 99 % under {result.usual_p99_ms} ms\nleft out: {LEFT_OUT}",
+        f"{result.orders} orders, {result.unanswered} unanswered, {result.refused_by_gateways} refusals to be "
+        f"sent again; usual silence between reports: 99 % under {result.usual_p99_ms} ms\nleft out: {LEFT_OUT}",
         highlight=False,
     )
     write_json(json_file, result.to_json())

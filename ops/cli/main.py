@@ -103,7 +103,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except BrokenPipeError:
-        # The reader of our output (such as `head`) has gone; nobody is left to tell.
+        # The reader of our output (such as `head`) has gone; nobody is left to hear of it.
         return 1
     except OSError as error:
         click.echo(f"lockstep: {os_error_text(error)}", err=True)

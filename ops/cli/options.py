@@ -188,7 +188,7 @@ def _outputs_and_inputs(values: Mapping[str, object]) -> tuple[list[Output], lis
                 paths.append((_WORDS.get(name, f"the {name.replace('_', ' ')}"), path))
     config_path = values.get("config_path")
     if outputs and isinstance(config_path, Path):
-        # A configuration that can't be read is the command's to tell, if it needs one.
+        # A configuration that can't be read is the command's to report, if it needs one.
         with contextlib.suppress(ConfigError):
             paths += named_paths(load(config_path))
     return outputs, paths

@@ -95,7 +95,7 @@ TRADING_DASHBOARD: Final = Dashboard(
         ),
         Panel(
             "Pushed back by gateways",
-            "Messages not taken in; clients come again by themselves.",
+            "Messages not admitted; clients come again by themselves.",
             "ops",
             (rate("lockstep_gateway_refusals_total", by="code"),),
         ),
@@ -111,13 +111,13 @@ TRADING_DASHBOARD: Final = Dashboard(
         ),
         Panel(
             "Unanswered",
-            "Commands taken in by each gateway that have no answer yet.",
+            "Commands admitted by each gateway that have no answer yet.",
             "none",
             (value("lockstep_gateway_unanswered"),),
         ),
         Panel(
-            "Taken in and reported",
-            "Commands taken in and reports given out a second, by gateway.",
+            "Admitted and reported",
+            "Commands admitted and reports given out a second, by gateway.",
             "ops",
             (
                 rate("lockstep_gateway_commands_total", by="member", legend="{{member}} commands"),

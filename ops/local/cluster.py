@@ -111,7 +111,7 @@ class LocalCluster:
     ) -> None:
         """Start everything and wait until every gateway takes orders, or until `should_stop` says so.
 
-        `timeout_s`: how long nothing may come any further; `on_wait`: told now and then what is waited for.
+        `timeout_s`: how long nothing may come any further; `on_wait`: called now and then with what is waited for.
 
         Raises:
             EnvironmentFault: something is in the way (busy port, directory in use). All that was started is stopped.

@@ -29,7 +29,7 @@ class EtcdKeeper:
         self._started_s = time.monotonic()
         self._delay_s = _FIRST_RESTART_S
         self._due_s: float | None = None
-        """When to start it; None while it runs, or is given up."""
+        """When to start it; None while it runs, or is no longer kept up."""
         self._down = False
 
     def mind(self) -> None:

@@ -1,4 +1,4 @@
-"""Ports of a local cluster: finding free ones, and telling a busy one before anything is started."""
+"""Ports of a local cluster: finding free ones, and reporting a busy one before anything is started."""
 
 import random
 import socket

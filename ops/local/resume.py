@@ -8,8 +8,8 @@ as learners and drop what was never committed.
 
 A journal that is damaged (`replica/evidence.py`) is none. It may have held the newest orders: then nothing is started,
 unless another one holds all that it did. Where what is left of such a journal is the longest log, the cluster starts
-and waits for an operator who accepts the loss. So it does where a gateway has noted that its clients were told of more
-than the longest log holds: a directory is an older copy then.
+and waits for an operator who accepts the loss. So it does where a gateway has noted that it delivered more than the
+longest log holds: a directory is an older copy then.
 
 A production cluster has an etcd that lasts and needs none of this.
 """
@@ -50,7 +50,7 @@ class Found:
     """The engine with the longest log."""
     engines: tuple[int, ...]
     known_seq: int = 0
-    """Last seq of that log, or the last that clients were told of, where that is beyond it: then nobody opens."""
+    """Last seq of that log, or the last that was delivered to clients, where that is beyond it: then nobody opens."""
 
 
 def examine(data_dir: Path, *, engines: int) -> Found | None:
@@ -93,7 +93,7 @@ def examine(data_dir: Path, *, engines: int) -> Found | None:
 
 
 def _delivered_beyond(data_dir: Path, uuid: str, longest: JournalSummary) -> int:
-    """Last seq that a gateway told its clients of and that the longest journal lacks; 0: there is none.
+    """Last seq that a gateway delivered and that the longest journal lacks; 0: there is none.
 
     Raises:
         EnvironmentFault: a gateway's note can't be read.

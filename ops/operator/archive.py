@@ -1,4 +1,4 @@
-"""Tails of journals that were given up: the archives that `Journal.truncate` writes, read back batch by batch."""
+"""Discarded tails of journals: the archives that `Journal.truncate` writes, read back batch by batch."""
 
 import struct
 from collections.abc import Iterator

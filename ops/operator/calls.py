@@ -117,7 +117,7 @@ def read_history(topology: Topology, view: ClusterView, from_epoch: int) -> tupl
     """All epochs from one on, from the foremost engine's journal and what leaders wrote to etcd.
 
     Raises:
-        EnvironmentFault: no process can tell.
+        EnvironmentFault: no process can say.
     """
     recorded, reported = _recorded(view, from_epoch)
     engines = sorted((e for e in view.engines if e.up), key=lambda e: (not e.in_sync, -e.epoch, -e.seq))
@@ -162,7 +162,7 @@ def _journaled(address: str, from_epoch: int) -> list[EpochBegun]:
                 batches = [raw for reply in _fetch(stub, entry.first_seq) for raw in reply.batches]
             except grpc.RpcError as error:
                 if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.OUT_OF_RANGE:
-                    # Truncated away; etcd may still tell of it.
+                    # Truncated away; etcd may still know of it.
                     continue
                 raise
             begun = from_batch(decode_batch(batches[0])) if batches else None

@@ -122,7 +122,7 @@ class ClockFacts:
     """What the leader would stamp; 0: none leads, or it does not say."""
     asked_ns: int = 0
     answered_ns: int = 0
-    """Between these moments of this host's clock the processes told their times."""
+    """Between these moments of this host's clock the processes reported their times."""
     clocks: tuple[tuple[str, int], ...] = ()
     """(process, its host's clock)."""
     leader_says: str = ""
@@ -306,7 +306,7 @@ def _judge_stamped(facts: ClockFacts) -> Finding | None:
     elif facts.newest_stamp_ns:
         apart_ns = facts.newest_stamp_ns - facts.now_ns
         if apart_ns < 0 and (not facts.stamps or -apart_ns <= STAMP_AGE_NS):
-            # Nobody stamps now, or just did: that it lies behind tells nothing.
+            # Nobody stamps now, or just did: that it lies behind means nothing.
             return Finding("clocks", "stamped time", Grade.OK, f"the last stamp is {-apart_ns / 1e9:.1f} s old")
     else:
         return None
@@ -328,7 +328,7 @@ def _judge_stamped(facts: ClockFacts) -> Finding | None:
 
 
 def _apart(answered_with_ns: int, asked_ns: int, answered_ns: int) -> int:
-    """How far a time that was told between two moments is ahead of the later one, or (negative) behind the earlier."""
+    """How far a time that was reported between two moments is ahead of the later, or (negative) behind the earlier."""
     return max(0, answered_with_ns - answered_ns) or min(0, answered_with_ns - asked_ns)
 
 

@@ -165,7 +165,7 @@ def verify(
         source: the journal.
         engine: a fresh one, or one that has a snapshot's state.
         base: what the chain was at that snapshot; None: execution begins at seq 1.
-        on_batch: is told the seq and the chain digest after each proved batch; the engine stands there.
+        on_batch: gets the seq and the chain digest after each proved batch; the engine stands there.
 
     Raises:
         JournalFault: the database itself can't be read.

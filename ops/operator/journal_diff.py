@@ -1,7 +1,7 @@
-"""Where two journals part: the first command that differs, in what it is or in what came of it. Pure over its sources.
+"""Where two journals diverge: the first command that differs, in itself or in its outcome. Pure over its sources.
 
-Three kinds of difference mean three things. Other *commands* at one seq: a tail that a reign gave up (harmless where it
-was never committed, and archived when that engine returns). Other *stamps* of the same commands: the same. The same
+Three kinds of difference mean three things. Other *commands* at one seq: a tail that a reign discarded (harmless where
+it was never committed, and archived when that engine returns). Other *stamps* of the same commands: the same. The same
 commands with other *outcomes*: an engine computed something else, which must never be.
 """
 

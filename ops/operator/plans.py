@@ -91,7 +91,7 @@ def objections(engine: EngineSeen) -> str:
     if not engine.digest_equal:
         return "has computed something else than another engine at the same seq: it must be kept for examination"
     if engine.blank:
-        return "has a new journal that the cluster has not taken in: what it held is not there any more"
+        return "has a new journal that the cluster has not admitted: what it held is not there any more"
     if not engine.in_sync:
         return f"is not in sync, so it may lack committed commands ({_behind(engine)})"
     if engine.leader_objects:
@@ -337,7 +337,7 @@ def _failover_with_loss(view: ClusterView, candidate: int, accepted: bool) -> Fa
         else "COMMITTED COMMANDS MAY BE LOST (nobody who answers knows of one, but the lost engines may)"
     )
     consequence = (
-        f"engine-{chosen} goes on alone from seq {engine.seq}. {loss}: clients were told of fills that then never "
+        f"engine-{chosen} goes on alone from seq {engine.seq}. {loss}: clients have reports of fills that then never "
         f"happened. What {gone} still holds beyond that is archived when it returns, not used"
     )
     if not accepted:

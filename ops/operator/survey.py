@@ -210,7 +210,7 @@ def _clock(topology: Topology, status: ClusterStatus) -> ClockFacts:
 
 
 def _newest_stamp(address: str) -> int:
-    """Stamped time of an engine's last command; 0: it does not tell."""
+    """Stamped time of an engine's last command; 0: it does not say."""
     with grpc.insecure_channel(address, options=list(CHANNEL_OPTIONS)) as channel:
         stub = replication_pb2_grpc.ReplicationStub(channel)
         try:

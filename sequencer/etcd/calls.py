@@ -31,7 +31,7 @@ type Attempt[Answer] = Callable[[Member, float, Metadata], Awaitable[Answer]]
 _LOG = logging.getLogger(__name__)
 _RETRY_FIRST_S = 0.01
 _RETRY_MOST_S = 0.04
-# A try is given up and repeated long before the call's deadline: what a follower has forwarded to a leader that just
+# A try is abandoned and repeated long before the call's deadline: what a follower has forwarded to a leader that just
 # died is lost, and the follower would wait some 7 s for it.
 _TRY_FIRST_S = 0.1
 _LOGIN_HEDGE_S = 1.0  # a login costs the server 65 ms of CPU: a second one is worth it only if the first is stuck

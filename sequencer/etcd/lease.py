@@ -67,7 +67,7 @@ class EtcdLease:
         try:
             await self._caller.race(attempt, _REVOKE_TIMEOUT_S, writes=True)
         except StoreError:
-            return  # already gone, or nobody to tell: it ends by itself
+            return  # already gone, or no member answers: it ends by itself
 
     async def _keep(self) -> None:
         """Feed one stream until it breaks, then one at another member, until the lease is dead."""

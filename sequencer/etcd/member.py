@@ -164,7 +164,7 @@ class Stream[Request: Message, Reply: Message]:
         try:
             await self._call.write(request)
         except asyncio.InvalidStateError:
-            # gRPC's way to say that the call has ended since the last use; the end itself is told by a read.
+            # gRPC's way to say that the call has ended since the last use; a read reports the end itself.
             await self.receive()
             raise StreamEnded from None
 

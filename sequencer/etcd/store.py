@@ -165,7 +165,7 @@ class ConfigStore(Protocol):
         """Write unconditionally, at most once; returns the revision. Raises `StoreUnavailable` or `StoreAmbiguous`."""
 
     async def delete(self, key: bytes) -> bool:
-        """Delete, at most once; tells whether the key existed. Raises `StoreUnavailable` or `StoreAmbiguous`."""
+        """Delete, at most once; whether the key existed. Raises `StoreUnavailable` or `StoreAmbiguous`."""
 
     def watch(self, key: bytes) -> AsyncIterator[Versioned | Deleted]:
         """Yield the key's present state, then each change, for ever.

@@ -14,7 +14,7 @@ APPLY, REPORT = HOPS["engines: apply"], HOPS["gateway: message to report"]
 
 
 class Process:
-    """Something that counts durations, and tells them."""
+    """Something that counts durations, and reports them."""
 
     def __init__(self) -> None:
         self.counted = Latencies()

@@ -218,7 +218,7 @@ class FakeGateway(
 
     def refuse(self, out: asyncio.Queue[Any], number: int, code: Any) -> None:
         refusal = orders_pb2.Refusal(
-            stamp=self.stamp(), from_no=number, code=code, text="told so", retryable=1100 <= code < 1200
+            stamp=self.stamp(), from_no=number, code=code, text="said so", retryable=1100 <= code < 1200
         )
         out.put_nowait(orders_pb2.SessionResponse(refusal=refusal))
 

@@ -1,4 +1,4 @@
-"""A session's log holds what was sent and told, survives being cut off, and tells damage from being cut off."""
+"""A session's log holds what was sent and received, survives being cut off, and distinguishes that from damage."""
 
 import errno
 from typing import Any

@@ -58,7 +58,7 @@ def test_every_later_call_says_why_the_session_failed_between_two_calls(run_with
             session = await client.session()
             gateway.swallow_reports = True
             handle = await session.place(**TERMS)
-            refuse(gateway, session.session_id, common_pb2.CODE_REPORTS_GONE, "what was told from seq 7 on is void")
+            refuse(gateway, session.session_id, common_pb2.CODE_REPORTS_GONE, "what came from seq 7 on is void")
             await until(lambda: session.shell.machine.ended)
             for _ in range(2):
                 for name, call in ASYNC_CALLS.items():
@@ -162,7 +162,7 @@ async def _outcome(handle: Any) -> Any:
 def test_session_whose_log_can_not_be_written_ends_with_that_reason(
     run_with_gateways: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, part: str
 ) -> None:
-    # What is sent is written down by a timer, what is told by the reader of the stream.
+    # What is sent is written down by a timer, what is received by the reader of the stream.
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 

@@ -1,7 +1,7 @@
 """Random sequences of commands: every invariant after each, and a twin matcher of a few lines that must agree.
 
 The twin knows nothing of levels, keys, maps or caches: it keeps one list of open orders and searches all of it. It
-is told which orders were accepted and replaced (the accounts decide that) and must predict every trade and the book.
+hears which orders were accepted and replaced (the accounts decide that) and must predict every trade and the book.
 """
 
 from collections.abc import Callable

@@ -159,7 +159,7 @@ def test_refused_order_keeps_its_number_for_its_content(venue: Any, make_command
 
 
 def test_what_the_way_adds_is_not_content(venue: Any, make_command: Make) -> None:
-    """The same command by another gateway, taken in later, and as another way of sending it fills the record."""
+    """The same command by another gateway, admitted later, and as another way of sending it fills the record."""
     row = order(make_command, gateway=1, received_ns=5, tag=3)
     venue.send(row)
     row["gateway"], row["received_ns"], row["tag"], row["order_id"] = 2**16 - 1, 2**62, 4, 5

@@ -132,7 +132,7 @@ class StubCluster:
         self.cut_after = 0
         """Events of seqs up to this one can't be fetched any more."""
         self.diverged_at = 0
-        """What an engine says of the history that a client was told under an earlier epoch; 0: it is the same."""
+        """What an engine says of the history that a client received under an earlier epoch; 0: it is the same."""
         self.hold_submits = False
         self.submits: list[Submit] = []
         self.queries: list[str] = []

@@ -1,4 +1,4 @@
-"""A gateway compares what it told its clients with what the cluster has, before it begins."""
+"""A gateway compares what it delivered to its clients with what the cluster has, before it begins."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from lockstep.v1 import common_pb2, replication_pb2
 
 
 def compare(delivered: Delivered, epoch: int, seq: int, diverged: int = 0, uuid: str = "u-1") -> bool:
-    """Whether it begins, where an engine says that history parts from what was told at `diverged` (0: nowhere)."""
+    """Whether it begins, where an engine says that history differs from what was delivered, at `diverged` (0: no)."""
     reply = replication_pb2.QueryReply(stamp=common_pb2.Stamp(epoch=epoch, seq=seq), cluster_uuid=uuid)
     asked = delivered.to_compare(reply)
     assert asked is None or (asked.epoch < epoch and asked.seq)
@@ -39,8 +39,8 @@ def test_does_not_begin_below_what_it_told_and_says_so(tmp_path: Path) -> None:
     again = restarted(tmp_path)
     assert not compare(again, 3, 30)
     assert again.said == DeliveryMark(3, 40)
-    assert "told of commands up to seq 40 of epoch 3" in again.why
-    # A later epoch that went on from there keeps what was told, too.
+    assert "reported commands up to seq 40 of epoch 3" in again.why
+    # A later epoch that went on from there keeps what was delivered, too.
     assert not compare(again, 5, 90, diverged=31)
     assert (again.said, read_delivery_mark(tmp_path)[1]) == (DeliveryMark(3, 40), DeliveryMark(3, 40))
     # The right disk is back.

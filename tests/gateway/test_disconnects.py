@@ -59,7 +59,7 @@ class Rig:
         return self.tokens
 
     def answer(self, session_id, connection, gateway, *, no=1, says=3):
-        """The cluster tells who has the session now, to what gateway `says` said of it."""
+        """The cluster says who has the session now, to what gateway `says` said of it."""
         self.seq += 1
         event = np.zeros(1, dtype=SETTING_EVENT)
         event["seq"], event["kind"] = self.seq, EventKind.SESSION_OPENED

@@ -1,4 +1,4 @@
-"""Odd RECEIPT and RELEASE frames at a gateway: none stops it, and afterwards it takes commands in and sends them."""
+"""Odd RECEIPT and RELEASE frames at a gateway: none stops it, and afterwards it admits commands and sends them."""
 
 from random import Random
 

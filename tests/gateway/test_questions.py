@@ -16,7 +16,7 @@ ORDERS = replication_pb2.QueryRequest(open_orders=replication_pb2.OrderCursor(ac
 
 
 class Mark:
-    """Of a gateway whose former life has told up to seq 40 of epoch 3."""
+    """Of a gateway whose former life has delivered up to seq 40 of epoch 3."""
 
     uuid = "u-1"
     delivered = DeliveryMark(3, 40)

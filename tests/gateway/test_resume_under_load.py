@@ -88,7 +88,7 @@ def read_some(gateway, seen, next_no, count, *, columnar):
 def test_stream_that_is_resumed_again_and_again_under_load_tells_each_event_once(gateway, cluster, order, columnar):
     first = gateway.session(S1)
     first.expect("welcome")
-    # One order that everybody trades with: its owner is told of each fill, and never gives another command.
+    # One order that everybody trades with: its owner gets a report of each fill, and never gives another command.
     first.send(command=order(1, quantity_lots=1_000_000))
     accepted = first.rows(1)[0].event_id
     first.close()

@@ -214,7 +214,7 @@ def test_returning_subscriber_gets_the_trades_that_it_missed_once_then_the_live_
     ("fields", "status", "text"),
     [
         ({"feeds": [L2]}, grpc.StatusCode.INVALID_ARGUMENT, "ask for it too"),
-        ({"feeds": [TRADES]}, grpc.StatusCode.UNAVAILABLE, "was told of seq 999 of epoch 0"),
+        ({"feeds": [TRADES]}, grpc.StatusCode.UNAVAILABLE, "has seen seq 999 of epoch 0"),
         ({"feeds": [TRADES], "last_epoch": 44}, grpc.StatusCode.UNAVAILABLE, "of epoch 44: ask another gateway"),
     ],
 )

@@ -53,7 +53,7 @@ def test_credit_bounds_what_is_unanswered(table, session):
     assert admission.taken == 10
     assert admission.refused is not None
     assert (admission.refused.from_no, admission.refused.code) == (11, Code.BUSY)
-    assert admit(table, session, 13, 2).refused is None, "it has been told already"
+    assert admit(table, session, 13, 2).refused is None, "it has heard so already"
     table.on_answers([S], [4])
     assert admit(table, session, 11, 4).taken == 4
 

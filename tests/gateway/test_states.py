@@ -53,7 +53,7 @@ MS = 1_000_000
 
 
 class Mark:
-    """The note on disk: told up to seq 9 of epoch 2."""
+    """The note on disk: delivered up to seq 9 of epoch 2."""
 
     uuid = "u"
     delivered = DeliveryMark(2, 9)

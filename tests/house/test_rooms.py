@@ -99,7 +99,7 @@ def test_a_circle_would_be_found() -> None:
 
 
 def test_every_room_says_what_it_is_for() -> None:
-    """`proto` and `cli` are told of where they stand: in `proto/`, in `ops/DESIGN.md`."""
+    """`proto` and `cli` are described where they stand: in `proto/`, in `ops/DESIGN.md`."""
     missing = [room for room in MAY_IMPORT if room not in ("proto", "cli") and not (ROOT / room / "DESIGN.md").exists()]
     assert not missing
 

@@ -1,4 +1,4 @@
-"""Books drawn from events are the engine's own, whatever it was told."""
+"""Books drawn from events are the engine's own, whatever commands it executed."""
 
 import numpy as np
 import pytest

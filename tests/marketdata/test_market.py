@@ -1,4 +1,4 @@
-"""What a subscriber is told, fast or slow."""
+"""What a subscriber receives, fast or slow."""
 
 import numpy as np
 import pytest
@@ -99,7 +99,7 @@ def test_too_many_trades_that_wait_end_the_subscription_but_none_of_those_is_los
     first, *trades = decode(subscription.take(Encodings(books), 1, most=10**9))
     assert first.WhichOneof("update") == "snapshot"
     assert [update.trade.event_id.index for update in trades] == list(range(MAX_TRADES + burst))
-    # So it does not say that all were told.
+    # So it does not say that all were delivered.
     assert not any(update.trades_through for update in trades)
 
 

@@ -1,4 +1,4 @@
-"""Books are loaded and told in turns that leave room for orders, and nothing that comes meanwhile is left out."""
+"""Books are loaded and delivered in turns that leave room for orders, and nothing that comes meanwhile is left out."""
 
 import asyncio
 from itertools import pairwise
@@ -81,7 +81,7 @@ def accepted(seq, instrument, price):
 
 
 class Client:
-    """Reads all that its subscription is told."""
+    """Reads all that its subscription receives."""
 
     def __init__(self, hub, feeds=(L2,)):
         self.hub = hub

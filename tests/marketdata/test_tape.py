@@ -1,4 +1,4 @@
-"""A subscriber that comes back again and again has every trade once, in order, or is told which it can't have."""
+"""A subscriber that comes back again and again has every trade once, in order, or hears which it can't have."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,7 +29,7 @@ def histories(draw):
 
 
 class Wire:
-    """What one client was told, over all of its streams."""
+    """What one client received, over all of its streams."""
 
     def __init__(self):
         self.trades = []

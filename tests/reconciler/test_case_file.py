@@ -10,7 +10,7 @@ from lockstep.reconciler.rules import Break, Rule
 from lockstep.runtime.process import EnvironmentFault
 
 ONE = Break(Rule.ALTERED_FILL, "fill 7.1", "price_ticks is 5, the journal leads to 6", 7)
-OTHER = Break(Rule.ORPHAN, "gateway-1 session 1 number 2", "taken in 60 s ago")
+OTHER = Break(Rule.ORPHAN, "gateway-1 session 1 number 2", "admitted 60 s ago")
 
 
 @pytest.fixture

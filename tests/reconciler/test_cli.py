@@ -79,7 +79,7 @@ def test_journal_that_was_changed_does_not_bear_the_certificate_out(clean, run_h
     assert "engine-1: bears it out" in done.stdout
     assert "engine-2: DOES NOT BEAR IT OUT" in done.stdout
     assert "end_digest: the certificate says" in done.stdout
-    assert f"engine-1 and engine-2 part at seq {seq}" in done.stdout
+    assert f"engine-1 and engine-2 diverge at seq {seq}" in done.stdout
 
 
 def test_changed_certificate_is_refused_as_input(clean, run_here) -> None:

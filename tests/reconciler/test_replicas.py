@@ -101,7 +101,7 @@ def test_different_commands_that_are_not_committed_are_no_break(files, panel_of,
 
 
 class Truncated(Running):
-    """A journal without its beginning, of an engine that tells its state as of then."""
+    """A journal without its beginning, of an engine that reports its state as of then."""
 
     def __init__(self, data_dir: Path, committed_seq: int, state: Start | None) -> None:
         super().__init__(data_dir, committed_seq)
@@ -206,7 +206,7 @@ def test_work_that_a_crash_interrupted_is_done_again_without_false_breaks(files)
     with closing(CaseFile(files.own, create=True)) as case:
         crashed = Auditor(files.setup(), case)
         crashed.run_pass(everything=True)
-        # What a process that dies leaves: an open transaction, which SQLite gives up.
+        # What a process that dies leaves: an open transaction, which SQLite rolls back.
         crashed._work._db.close()
         crashed._downstream.close()
         for peer in crashed._panel.peers:

@@ -107,7 +107,7 @@ def wrong_core(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_engine_that_computes_wrong_fees_is_found_by_r11_at_its_first_wrong_fill(
     tmp_path, running, wrong_core, engines
 ) -> None:
-    """Of two, both stop; of three, two go on. The reconciler runs beside and tells who is wrong in both cases."""
+    """Of two, both stop; of three, two go on. The reconciler runs beside and says who is wrong in both cases."""
     names = ("native", "reference", "reference")[:engines]
     plan = ClusterPlan(
         engines, implementations=names, restart=False, data_dir=tmp_path / "cluster", reconcile=True, timing=CALM

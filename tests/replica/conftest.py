@@ -62,7 +62,7 @@ class Sequencer:
 
 @dataclass
 class Node:
-    """A machine and a disk that keeps what it was told; effects are collected."""
+    """A machine and a disk that keeps what was written to it; effects are collected."""
 
     member: int
     engines: tuple[int, ...] = (1, 2)
@@ -121,7 +121,7 @@ class Node:
         return self.step(AckFrames(tuple(ack for ack in frames if ack is not None) * times))
 
     def acks_that_stand(self, ack: Ack, *, delivered: bytes | None = None) -> Effects:
-        """An engine repeats it for a while, is asked, and tells the same (or `delivered`) itself."""
+        """An engine repeats it for a while, is asked, and says the same (or `delivered`) itself."""
         self.acks(ack)
         self.wait(100)
         asked = self.acks(ack, times=1).ask

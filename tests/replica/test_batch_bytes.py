@@ -114,7 +114,7 @@ def test_a_batch_is_the_same_bytes_wherever_it_lies(tmp_path, stack):
     assert list(three.journal.raw_batches(1)) == stamped
     assert three.machine.replica_state.digest == digest
 
-    # What is given up again, and what an operator reads of a stopped engine.
+    # What is discarded again, and what an operator reads of a stopped engine.
     archive = two.journal.truncate(1)
     assert [batch.raw for batch in archived_batches(archive)] == stamped[1:]
     journals[3].close()

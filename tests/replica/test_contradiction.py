@@ -1,4 +1,4 @@
-"""Engines with different digests: two stop both, of three the odd one stops and the others go on without it."""
+"""Engines with different digests: two stop both, of three the minority stops and the others go on without it."""
 
 from dataclasses import replace
 

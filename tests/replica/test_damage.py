@@ -79,7 +79,7 @@ def test_journal_that_was_left_alone_opens_as_it_was(killed):
 
 
 def test_unsynced_tail_that_the_machine_took_with_it_is_no_damage(killed, monkeypatch):
-    """Under SYNCED nobody was told of it."""
+    """Under SYNCED it was reported to nobody."""
     monkeypatch.setattr(witness, "boot_id", lambda: b"another boot....")
     journal = Journal(killed, 1)
     assert (journal.summary().joined, journal.notices) == (True, [])

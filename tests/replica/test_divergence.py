@@ -1,4 +1,4 @@
-"""Where two logs part."""
+"""Where two logs diverge."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_epoch_at_a_seq_is_that_of_the_last_entry_at_or_before_it():
         (1, 10, 0),  # epoch 3 begins behind it
         (1, 11, 11),  # another record stands there now
         (1, 500, 11),
-        (2, 15, 11),  # told under an epoch that this history never had
+        (2, 15, 11),  # delivered under an epoch that this history never had
         (3, 15, 0),
         (3, 20, 20),
         (4, 500, 0),

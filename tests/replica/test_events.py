@@ -106,7 +106,7 @@ def test_history_is_not_searched_where_a_session_has_no_part_in_it(journal):
     assert search(store, 77, 1, 1000) == ([90, 700], 1000, 16)
     assert search(store, 78, 1, 1000) == ([], 1000, 0)
     seqs, through, _ = search(store, 6, 40, 52)
-    assert (seqs, through) == (list(range(40, 53)), 52), "the other side of a trade is told as well"
+    assert (seqs, through) == (list(range(40, 53)), 52), "the other side of a trade gets it as well"
 
 
 def test_what_was_stored_without_an_index_is_searched(journal):

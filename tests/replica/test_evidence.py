@@ -35,7 +35,7 @@ def test_journal_that_holds_more_than_its_mark_is_whole_because_the_mark_comes_a
         ({"epochs": (EpochEntry(1, 1), EpochEntry(2, 60))}, "at seq 100 it has a record of epoch 2"),
         ({"tip": Tip(4, 140)}, "its epoch table says 3 for its last record, seq 140 of epoch 4"),
         ({"promised": 3}, "promise of epoch 3; epoch 4 was promised"),
-        ({"joined": False}, "forgotten that the cluster took it in"),
+        ({"joined": False}, "forgotten that the cluster admitted it"),
         ({"journal": 8}, "it is journal 8 .* the witness beside it is of journal 7"),
     ],
 )

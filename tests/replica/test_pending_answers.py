@@ -1,4 +1,4 @@
-"""What is told of the state after a command is told only if that command is committed."""
+"""An answer about the state after a command is delivered only if that command is committed."""
 
 from lockstep.replica.pending_answers import PendingAnswers
 

@@ -230,7 +230,7 @@ def test_killed_standby_comes_back_as_learner_from_its_peer_and_grows(trading):
     rig.window.clear()
     rig.start(2)
     rig.until(rig.at(2, 37, cluster_pb2.ROLE_LEARNER), "catch-up of engine 2")
-    # Epoch 2 begins at seq 17: nothing after it can have been told under epoch 1.
+    # Epoch 2 begins at seq 17: nothing after it can have been delivered under epoch 1.
     last = common_pb2.EventId(seq=16, index=2**32 - 1)
     assert events_of(rig, 1, after=last, delivered_epoch=1)["seq"].tolist()[0] == 17
     last.seq = 17

@@ -135,7 +135,7 @@ def test_an_account_that_is_asked_for_is_that_one_or_none():
 
 
 def test_a_query_beyond_what_may_wait_whose_caller_has_gone_stops_no_loop():
-    """It was told TooManyQueries, which a cancelled future takes for an error of who tells it."""
+    """It is answered TooManyQueries, which a cancelled future takes for an error of who answers it."""
     driver = object.__new__(ReplicaDriver)
     driver._reads = Reads()
     calls = [QueryCall(replication_pb2.QueryRequest(account=1)) for _ in range(MAX_WAITING + 2)]

@@ -97,7 +97,7 @@ def test_peers_are_asked_until_one_holds_it_or_nobody_waits_any_more(peer_at):
     topology = topology_of({1: 1, 2: short})
     patience = iter((True, True, False))
     holder, said = find_holder(topology, topology.engines[0], DAMAGE, waiting=lambda: next(patience))
-    assert (holder, [*patience]) == (None, []), "it asked until it was told to wait no more"
+    assert (holder, [*patience]) == (None, []), "it asked until it had to wait no more"
     assert said == (PeerSays(2, Tip(2, 60), "u"),)
 
 

@@ -67,7 +67,7 @@ def test_query_of_a_caller_that_has_gone_is_not_answered_by_the_main_loop(servic
     ("said", "code", "text"),
     [
         (TooManyQueries(), grpc.StatusCode.RESOURCE_EXHAUSTED, "ask again"),
-        (HistoryGivenUp(), grpc.StatusCode.UNAVAILABLE, "given up"),
+        (HistoryGivenUp(), grpc.StatusCode.UNAVAILABLE, "discarded"),
     ],
 )
 def test_what_the_loop_refuses_is_told(service, posted, said, code, text):

@@ -230,7 +230,7 @@ def test_a_stream_of_which_nothing_is_taken_is_ended_and_its_code_with_it(served
     call = stub.FetchSnapshot(replication_pb2.FetchSnapshotRequest())
     until(lambda: served.replication.open == 1)
     until(lambda: served.replication.open == 0, 5)
-    assert refusal(call) == BUSY, "it is told as soon as somebody takes what came before"
+    assert refusal(call) == BUSY, "it hears so as soon as somebody takes what came before"
     # A connection's buffers hold several megabytes, and are filled again when half of them was taken.
     monkeypatch.setattr(call_guard, "STALLED_S", 2)
     whole = stub.FetchSnapshot(replication_pb2.FetchSnapshotRequest(seq=60))

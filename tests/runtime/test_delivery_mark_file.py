@@ -1,4 +1,4 @@
-"""The note of how far clients were told: what was written last is read, whatever happens to the page written after."""
+"""The note of how far a gateway delivered: what was written last is read, whatever happens to what is written after."""
 
 from pathlib import Path
 

@@ -134,7 +134,7 @@ def search(*engines, after=10, to_seq=30, min_epoch=5, delivered_epoch=3):
 
 
 def test_pages_follow_each_other_and_only_the_first_is_asked_for_under_the_epoch_that_was_told():
-    """An epoch may begin within a page: what comes behind it was never told under the one before."""
+    """An epoch may begin within a page: what comes behind it was never delivered under the one before."""
     fetch, begun = search(1, 2)
     assert begun.calls[0].request.delivered_epoch == 3
     more = fetch.step(Answered(1, [page(11, 20, paused=True)]), 5)
@@ -170,7 +170,7 @@ def test_the_next_engine_goes_on_where_one_has_no_more():
 
 @pytest.mark.parametrize("to_seq", [30, 10])
 def test_an_engine_that_has_not_heard_of_the_epoch_is_not_believed(to_seq):
-    """Also where nothing but its word on what was told is wanted (`to_seq` 10)."""
+    """Also where nothing but its word on what was delivered is wanted (`to_seq` 10)."""
     fetch, _ = search(1, 2, to_seq=to_seq)
     assert asked(fetch.step(Answered(1, [page(11, 30, epoch=4)]), 5)) == [2]
     assert fetch.step(failed(2, Fault.DIVERGED), 6).end == NoAnswer(Fault.DIVERGED, "engine 2: no")

@@ -77,7 +77,7 @@ class Stage:
     # engines
 
     def promise(self, engine: int, tip: int = 0, **fields: object) -> ev.Effects:
-        """An engine accepts the fence and tells its tip."""
+        """An engine accepts the fence and reports its tip."""
         answer = ev.FenceAnswered(
             engine=engine, epoch=self.epoch, accepted=True, promised=self.epoch, tip_epoch=1 if tip else 0,
             tip_seq=tip, tip_digest=digest_at(tip),

@@ -1,4 +1,4 @@
-"""What gateways have told clients is evidence: no reign is opened below it, but on an operator's word."""
+"""What gateways have delivered is evidence: no reign is opened below it, but on an operator's word."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ def test_log_that_ends_before_what_a_gateway_told_opens_nothing(alone: Any) -> N
     alone.promise(2, 30, tip_epoch=4)
     alone.pass_time(5000)
     assert alone.machine.reign is None
-    assert "its log ends at seq 30, while clients were told of commands up to seq 40 of epoch 4" in alone.machine.why
+    assert "its log ends at seq 30, while clients have reports of commands up to seq 40 of epoch 4" in alone.machine.why
     assert "--accept-data-loss" in alone.machine.why
     # The right directory is put back.
     alone.promise(2, 40, tip_epoch=4)
@@ -70,7 +70,7 @@ def test_operator_who_accepts_the_loss_goes_on_and_is_not_asked_again(alone: Any
     assert alone.machine.config_store.config.accepted_epoch == alone.machine.epoch
     alone.ack_all(2)
     alone.pass_time(50)
-    alone.wins()  # the stream has told of the loss
+    alone.wins()  # the stream has reported the loss
     # The gateway still says so, as it may until it has begun anew.
     alone.tell(ev.GatewaySaid(1, 6, DeliveryMark(4, 40)))
     alone.pass_time(100)
@@ -95,7 +95,7 @@ def test_gateway_that_is_heard_only_after_the_opening_ends_the_reign_for_good(al
     alone.promise(2, before, tip_epoch=5)
     alone.pass_time(5000)
     assert alone.machine.reign is None
-    assert "clients were told of commands up to seq 40 of epoch 4, which it lacks" in alone.machine.why
+    assert "clients have reports of commands up to seq 40 of epoch 4, which it lacks" in alone.machine.why
     # The disk that has them comes back: the config forgets the loss.
     alone.promise(2, 44, tip_epoch=4)
     assert alone.machine.reign is not None

@@ -1,4 +1,4 @@
-"""Silence: at once a loss on a calm cluster, later and later on one whose failovers for it were in vain."""
+"""Silence: at once a loss on a calm cluster, later and later on one whose failovers for it were without effect."""
 
 from collections.abc import Callable
 from typing import Any

@@ -64,7 +64,7 @@ class Gateway:
         self.first_open_ns: dict[int, int] = {}
 
     def poll(self) -> None:
-        """Take receipts in, and say on the liveness links that this is incarnation 9."""
+        """Read receipts, and say on the liveness links that this is incarnation 9."""
         self.watch.poll(time.monotonic_ns())
         for sequencer, link in self.receipts.items():
             link.poll(lambda raw, sequencer=sequencer: self.on_receipt(sequencer, decode(raw, Receipt)), 64)
@@ -79,7 +79,7 @@ class Gateway:
         """Poll until something holds."""
         end = time.monotonic() + timeout_s
         while not condition():
-            assert time.monotonic() < end, f"waited in vain; last receipts {self.last}"
+            assert time.monotonic() < end, f"waited without effect; last receipts {self.last}"
             self.poll()
             time.sleep(0.0002)
 
@@ -296,7 +296,7 @@ def test_cluster_survives_the_death_of_leader_and_primary(cluster: Cluster, gate
 
 
 def ask(call: Callable[..., Any], request: Any) -> Any:
-    """As an operator does, who is told to try again where etcd is slow."""
+    """As an operator does, who has to try again where etcd is slow."""
     end = time.monotonic() + 30
     while True:
         try:

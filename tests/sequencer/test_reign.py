@@ -555,7 +555,7 @@ def test_while_two_contradict_each_other_the_third_is_waited_for(stage: Build) -
     play.ack(2, 6)
     play.tell(ev.EngineDown(3, ev.Down.EOF))
     play.pass_time(3000)
-    assert not play.pending_cas, "the one that could tell who is right was removed"
+    assert not play.pending_cas, "the one that could show who is right was removed"
     play.tell(ev.EngineUp(3, 1))
     play.ack(3, 6)
     assert play.pending_cas.record.in_sync == (2, 3)
@@ -637,7 +637,7 @@ def test_silence_is_no_new_start_and_an_end_is_a_loss_at_any_age(stage: Build) -
     play.tell(ev.EngineDown(2, ev.Down.HANG))
     play.pass_time(50)
     play.tell(ev.EngineUp(2, play.epoch))
-    assert play.machine.peers.patience.in_vain == 0, "nobody was given up"
+    assert play.machine.peers.patience.in_vain == 0, "nobody was replaced"
     play.ack_all(1, 2)
     play.pass_time(300)
     waits = play.pending_cas is None
@@ -739,7 +739,7 @@ def test_engine_removed_for_its_silence_in_vain_is_not_taken_in_again_at_once(st
     play.pass_time(300)
     play.tell(ev.EngineUp(2, play.epoch))
     play.pass_time(20)
-    # The first time it is taken in at once; the second removal was made after a lesson.
+    # The first time it is admitted at once; the second removal was made after a lesson.
     grow(play, 2)
     play.tell(ev.EngineDown(2, ev.Down.HANG))
     play.pass_time(210)
@@ -755,7 +755,7 @@ def test_engine_removed_for_its_silence_in_vain_is_not_taken_in_again_at_once(st
 
 
 def grow(play: Any, engine: int) -> None:
-    """A learner has caught up and is taken in."""
+    """A learner has caught up and is admitted."""
     for _ in range(100):
         play.ack(1, play.tip)
         play.ack(engine, play.tip)
@@ -763,7 +763,7 @@ def grow(play: Any, engine: int) -> None:
         if play.pending_cas is not None:
             play.wins()
             return
-    raise AssertionError("the learner was never taken in")
+    raise AssertionError("the learner was never admitted")
 
 
 def test_one_ack_with_a_wrong_digest_is_taken_back_by_the_engines_next_one(stage: Build) -> None:

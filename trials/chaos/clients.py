@@ -1,4 +1,4 @@
-"""The client processes of a chaos run, from the outside: started, told to stop, waited for."""
+"""The client processes of a chaos run, from the outside: started, asked to stop, waited for."""
 
 import select
 import subprocess

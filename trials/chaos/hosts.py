@@ -96,7 +96,7 @@ class Hosts:
         return ("nsenter", f"--net=/proc/{self._anchors[number - 1].pid}/ns/net", "--")
 
     def cut(self, number: int) -> None:
-        """Nothing comes into or out of a host any more; nobody is told."""
+        """Nothing comes into or out of a host any more; nobody hears of it."""
         with self._changing:
             self._cut.add(number)
             self._arrange(number)

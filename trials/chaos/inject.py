@@ -69,8 +69,8 @@ class Injector:
     ) -> None:
         """Who can be hit.
 
-        `small_disk`: the engine that has one, and it; `clocks`: of each host; `on_target`: told what is about to be
-        hit.
+        `small_disk`: the engine that has one, and it; `clocks`: of each host; `on_target`: called with what is about to
+        be hit.
         """
         self._cluster = cluster
         self._etcd = etcd

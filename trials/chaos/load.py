@@ -1,6 +1,6 @@
 """One client process of a chaos run: sessions that trade through the real SDK and write down all that they do.
 
-It is told what to do by lines on standard input and says how far it is on standard output:
+It reads what to do from lines on standard input and says how far it is on standard output:
 
 | it reads | it does | it says |
 | --- | --- | --- |

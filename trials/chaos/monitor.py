@@ -1,4 +1,4 @@
-"""The cluster's health through a run, as its processes tell it to anybody who asks."""
+"""The cluster's health through a run, as its processes report it to anybody who asks."""
 
 import threading
 import time

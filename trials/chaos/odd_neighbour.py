@@ -4,7 +4,7 @@ It opens publications on the links of a running cluster, as their senders do, an
 fields on them. It knows what any process may ask: epochs, seqs, incarnations. So its frames are odd in a few fields,
 and right in all others.
 
-What it does not send is a frame that is right in every field and false: nobody can tell that from its sender's own word
+What it does not send is a frame that is right in every field and false: nobody can know that from its sender's own word
 (`fits_in_every_field`). Who may use the links at all is a matter of the host.
 """
 

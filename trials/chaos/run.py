@@ -313,7 +313,7 @@ class _Run:
 
     @staticmethod
     def _wait_for_order(under_way: Sequence[Future[Done]]) -> None:
-        """Two faults may overlap, and a third waits: more at once is no longer told apart afterwards."""
+        """Two faults may overlap, and a third waits: more at once could not be distinguished afterwards."""
         while sum(not future.done() for future in under_way) > 1:
             time.sleep(0.02)
 

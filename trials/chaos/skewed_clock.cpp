@@ -70,7 +70,7 @@ timespec moved(const timespec& time, std::int64_t by_ns) {
   return {static_cast<time_t>(ns / kSecond), static_cast<long>(ns % kSecond)};
 }
 
-// What the kernel is to be told for a deadline that was reckoned on the skewed clock.
+// What the kernel has to get for a deadline that was reckoned on the skewed clock.
 timespec true_deadline(const timespec& deadline) { return moved(deadline, -offset()); }
 
 }  // namespace

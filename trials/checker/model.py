@@ -114,7 +114,7 @@ def no_outcome(events: Events) -> NDArray[np.bool_]:
 
 
 def reports_for(session_id: int, events: Events) -> ReportRows:
-    """The rows that a session has to be told for these events, in order."""
+    """The rows that a session has to receive for these events, in order."""
     reported = events[(events["kind"] < EventKind.EPOCH_STARTED) & ~no_outcome(events)]
     own = reported[reported["session_id"] == session_id]
     other = reported[np.isin(reported["kind"], TWO_SIDED)]

@@ -27,7 +27,7 @@ class Promise(StrEnum):
     NO_FILL_DOUBLED = "no_fill_doubled"
     """No fill counts twice, and no order trades more than it has."""
     FILLS_MATCH = "fills_match"
-    """Buyer and seller were told of the same price and quantity."""
+    """Reports to buyer and seller show the same price and quantity."""
     LINEARIZABLE = "linearizable"
     """A command that was answered before another was given stands before it in the stream."""
     SESSION_ORDER = "session_order"

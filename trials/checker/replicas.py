@@ -83,11 +83,12 @@ def check_fills(events: Events, whose: str) -> list[Violation]:
     overdrawn = int(((trades["leaves_lots"] < 0) | (trades["maker_leaves_lots"] < 0)).sum())
     if not repeated + overdrawn:
         return []
-    return [Violation(Promise.NO_FILL_DOUBLED, repeated + overdrawn, f"fills told twice or beyond an order: {whose}")]
+    text = f"fills reported twice or beyond an order: {whose}"
+    return [Violation(Promise.NO_FILL_DOUBLED, repeated + overdrawn, text)]
 
 
 def check_two_sides(histories: Sequence[SessionHistory]) -> list[Violation]:
-    """Whenever both sides of a fill were told of it, they were told the same."""
+    """Whenever a fill was reported to both of its sides, the reports are the same."""
     rows = np.concatenate([history.seen for history in histories])
     trades = rows[rows["kind"] == EventKind.TRADE]
     taker, maker = trades[trades["leg"] == 0], trades[trades["leg"] == 1]
@@ -102,7 +103,7 @@ def check_two_sides(histories: Sequence[SessionHistory]) -> list[Violation]:
     if not wrong.any():
         return []
     shown = ", ".join(str(case.item()) for case in common[wrong][:3])
-    text = f"two sides were told of different fills: (seq, index) {shown}"
+    text = f"two sides have reports of different fills: (seq, index) {shown}"
     return [Violation(Promise.FILLS_MATCH, int(wrong.sum()), text)]
 
 

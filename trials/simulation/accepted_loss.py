@@ -1,9 +1,10 @@
 """One more act, in one run of thirteen, behind the others: the only engines that have everything are lost for good.
 
 An operator forces a failover to an engine that was out of the set, and accepts the loss. What must come of it: exactly
-what that engine lacked is gone, and nothing else; nobody leads before the operator has said so; gateways that told some
-of it start anew; whoever was told of it hears REPORTS_GONE and from which seq on, before he is told anything else, and
-nobody else hears it; the cluster converges and trades on. `judge.py`, `stream_judge.py` and `audit.py` look.
+what that engine lacked is gone, and nothing else. Nobody leads before the operator has said so. Gateways that delivered
+some of it start anew. A client that received some of it hears REPORTS_GONE and from which seq on, before it receives
+anything else; no other client hears that. The cluster converges and trades on. `judge.py`, `stream_judge.py` and
+`audit.py` look.
 """
 
 from typing import Final
@@ -77,7 +78,7 @@ def play(kernel: Kernel, cluster: Cluster) -> None:
         del cluster.network.lossy[stream]
     losses = [(loss.first_seq, loss.last_seq) for loss in cluster.judge.losses]
     if not losses or losses[-1][0] != kept_seq + 1:
-        raise Violation(f"{survivor.name} had everything up to seq {kept_seq}; given up is {losses}")
+        raise Violation(f"{survivor.name} had everything up to seq {kept_seq}; discarded is {losses}")
     stage.wait(stage.dice.choice((0, 20, 500)))
     _mend(stage, deaf, burnt)
     stage.wait_until(lambda: all(client.done or client.failure for client in cluster.clients), _PATIENCE_NS)
@@ -88,7 +89,7 @@ def play(kernel: Kernel, cluster: Cluster) -> None:
 
 
 def _deafen_a_gateway(stage: Stage) -> GatewayHost | None:
-    """In some runs no release comes to one of two gateways any more: what is lost, its clients were never told."""
+    """In some runs no release comes to one of two gateways any more: it never delivered what is lost."""
     gateways = stage.cluster.gateways
     if len(gateways) < 2 or stage.dice.random() < 0.5:
         return None
@@ -122,7 +123,7 @@ def _burn(stage: Stage, survivor: EngineHost) -> list[Host]:
         engine.disk.wipe()
         cluster.judge.on_wiped(engine.id)
     for host in down:
-        # A gateway is soon back, and compares what it told with what it finds.
+        # A gateway is soon back, and compares what it delivered with what it finds.
         if isinstance(host, GatewayHost):
             stage.kernel.after(dice.choice((30, 700)) * MS, host.start)
     return [host for host in down if not isinstance(host, GatewayHost)]

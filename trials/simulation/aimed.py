@@ -51,7 +51,7 @@ def _swap_is_swallowed(stage: Stage) -> None:
 def _silent_at_the_fence(stage: Stage) -> None:
     """The leader dies while an in-sync engine hangs: it is out in etcd before anything is opened without it.
 
-    In one of two runs that engine alone has the leader's last records, and holds answers back that tell of them.
+    In one of two runs that engine alone has the leader's last records, and holds answers back that show them.
     """
     victim, leader, network = stage.an_engine(), stage.leader, stage.cluster.network
     if stage.dice.choice((True, False)):
@@ -155,7 +155,7 @@ def _earlier_disk_is_put_back(stage: Stage) -> None:
 
 
 def _older_disk_of_the_same_epoch_is_put_back(stage: Stage) -> None:
-    """Everything but the gateways goes down after more was told; the first engine back has its disk of just before."""
+    """All but the gateways go down after more was delivered; the first engine back has its disk of just before."""
     kernel, cluster = stage.kernel, stage.cluster
     victims = [host for host in cluster.engines if history_elsewhere(host, cluster.engines)]
     if not victims:
@@ -200,7 +200,7 @@ def _deposed_leader_goes_on(stage: Stage) -> None:
 
 
 def _new_disk_is_filled_by_the_stream(stage: Stage) -> None:
-    """An engine with a new disk reaches no other engine: what it knows when it is taken in, the stream has told it."""
+    """An engine with a new disk reaches no other engine: what it knows when it is admitted, it has from the stream."""
     engines = stage.cluster.engines
     victims = [host for host in engines if history_elsewhere(host, engines)]
     if not victims:
@@ -297,7 +297,7 @@ def _wrong_clock_takes_over(stage: Stage) -> None:
 
 
 def _starved_host(stage: Stage) -> None:
-    """Everybody stands still for longer than the deadline now and then: failovers in vain get rarer, and soon stop."""
+    """Everybody stands still for longer than the deadline now and then: needless failovers get rarer, and soon stop."""
     hosts = stage.clocks
     before = stage.config.epoch
     for _ in range(_STOPS):
@@ -334,7 +334,7 @@ def _unsteady_standby(stage: Stage) -> None:
 
 
 def _gateway_misses_epochs(stage: Stage) -> None:
-    """No release comes to one gateway while others are told of two epochs and what happens in them: it fetches both."""
+    """No release comes to one gateway while others get two epochs and what happens in them: it fetches both."""
     network, cluster = stage.cluster.network, stage.cluster
     gateway = stage.dice.choice(cluster.gateways)
     links = [(engine.name, gateway.name) for engine in cluster.engines]
@@ -372,7 +372,7 @@ def _frames_are_forged(stage: Stage) -> None:
     for gateway in cluster.gateways:
         why = gateway.machine.why_closed(kernel.now_ns)
         if why is not None:
-            raise Violation(f"{gateway.name} takes nothing in long after the last forged frame: {why.name}")
+            raise Violation(f"{gateway.name} admits nothing long after the last forged frame: {why.name}")
 
 
 _ACTS: Final = {

@@ -1,4 +1,4 @@
-"""The audit at the end of a run: the committed history, executed once more, against what everybody was told.
+"""The audit at the end of a run: the committed history, executed once more, against all that was delivered.
 
 It is the outside checker: it takes the committed batches and what the clients wrote down, and nothing else.
 """
@@ -31,7 +31,7 @@ _BOTH_LEGS = 255
 
 
 class Said(NamedTuple):
-    """What was told in a run."""
+    """What was delivered and answered in a run."""
 
     streams: Sequence[StreamRecord]
     """What was written to each session stream."""
@@ -92,7 +92,7 @@ def audit(
 
 
 class _History:
-    """Committed commands, executed once more: who has to be told what."""
+    """Committed commands, executed once more: who has to receive what."""
 
     def __init__(self, clients: Sequence[ClientHost], answers: Sequence[Answer]) -> None:
         self.engine = ReferenceEngine()
@@ -109,7 +109,7 @@ class _History:
     def replay(
         self, log: Sequence[Batch], digests: Sequence[bytes], released: dict[int, bytes], losses: Sequence[Loss]
     ) -> None:
-        """Execute `log`. `losses`: what was given up on the way."""
+        """Execute `log`. `losses`: what was discarded on the way."""
         digest = GENESIS
         self._answers.on_state(self.engine, 0, 0)
         for position, batch in enumerate(log):
@@ -127,7 +127,7 @@ class _History:
         self._answers.end()
 
     def _collect(self, events: Events, lost: frozenset[int]) -> None:
-        """Who has to be told what, and which numbers were executed. `lost`: sessions with commands given up before."""
+        """Who has to receive what, and which numbers were executed. `lost`: sessions with commands discarded before."""
         for event in events:
             kind = int(event["kind"])
             seq, index, session = int(event["seq"]), int(event["index"]), int(event["session_id"])
@@ -201,7 +201,7 @@ def _check_released(released: dict[int, bytes], events: Events) -> None:
 
 
 def _collect_wire(events: Events, wire: dict[int, list[Row]]) -> None:
-    """Every row of every session, as a stream has to tell it."""
+    """Every row of every session, as a stream has to deliver it."""
     columns = (events[name].tolist() for name in ("kind", "seq", "index", "session_id", "maker_session_id"))
     for kind, seq, index, session, other in zip(*columns, strict=True):
         if session and kind < EventKind.EPOCH_STARTED:
@@ -237,7 +237,7 @@ def _check_stream(stream: StreamRecord, delivered: list[Row]) -> None:
     if stream.rows != wanted:
         place = next((at for at, row in enumerate(wanted) if stream.rows[at] != row), len(wanted))
         raise Violation(
-            f"{stream.name}: as row {place + 1} it told {stream.rows[place]}, due was "
+            f"{stream.name}: as row {place + 1} it delivered {stream.rows[place]}, due was "
             f"{wanted[place] if place < len(wanted) else 'none'}"
         )
 

@@ -1,4 +1,4 @@
-"""Whether what single calls were told is what happened: the one outcome of a key, and of what had none, too."""
+"""Whether the replies to single calls are what happened: the one outcome of a key, and of what had none, too."""
 
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EventKind, Events
@@ -17,7 +17,7 @@ class CallAudit:
 
     def __init__(self) -> None:
         self._outcomes: dict[tuple[int, int], list[Row]] = {}
-        """By (session, number): what its owner is told of it, each with its event id."""
+        """By (session, number): the reports of it to its owner, each with its event id."""
         self._at: dict[tuple[int, int], list[Row]] = {}
         """The same by (seq, number)."""
 
@@ -47,7 +47,7 @@ class CallAudit:
         if truth and truth[0][6] != mine and len(said) == 1 and said[0][3] == Code.KEY_REUSED:
             return
         if said != truth or any(row[6] != mine for row in said):
-            raise Violation(f"{reply.gateway} tells the call {reply.key} of order {mine}: {said}; history has {truth}")
+            raise Violation(f"{reply.gateway} answers call {reply.key} with order {mine}: {said}; history has {truth}")
 
 
 def _row(report: common_pb2.ExecutionReport) -> Row:

@@ -4,7 +4,7 @@ A call that fails or is not answered is made again with its key, perhaps elsewhe
 at two gateways at once, some again when they have been answered, some before the one below them is. To some keys
 somebody gives another command at the same time. What each reply says is the audit's matter: the one outcome of its key,
 however often it was asked for, or that the key stands for another command. Calls without a key are made once, and what
-they are told has to be history, too.
+their replies say has to be history, too.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ NO_KEY: Final[Key] = (0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a call was told. `key` (0, 0): it had none."""
+    """What the reply to a call says. `key` (0, 0): it had none."""
 
     gateway: str
     key: Key

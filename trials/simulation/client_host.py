@@ -37,7 +37,7 @@ class ClientHost(Host, Ports):
         self._limits = session_limits(world.kernel, id)
         self.grace_ms = self._limits.cancel_on_disconnect_ms
         self._taken_up = is_taken_up(world.kernel.seed)
-        # What is under way at another gateway than its own, nobody can tell a client that knows less.
+        # A client that knows less can't learn from anybody what is under way at another gateway than its own.
         careless = self._taken_up and len(addresses) == 1
         dice = Random(world.kernel.seed ^ id ^ 0xC4EC)  # noqa: S311 - repeatable on purpose
         self.owner = Owner(self.name, self.session_id, dice if careless else None)
@@ -80,7 +80,7 @@ class ClientHost(Host, Ports):
         return 50 * MS
 
     def on_turn(self) -> None:
-        """Take in what came, give what is due, write the checkpoint down."""
+        """Handle what came, give what is due, write the checkpoint down."""
         inbox, self.inbox = self.inbox, []
         for kind, pipe, *rest in inbox:
             if kind == "ended":

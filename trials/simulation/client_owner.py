@@ -1,7 +1,7 @@
-"""Who owns a simulated session: what he is going to give, what he gave, and what he wrote down of what he was told.
+"""Who owns a simulated session: what he is going to give, what he gave, and what he wrote down of what he received.
 
 All of it outlives the session's process. A careless owner keeps few checkpoints, and goes on from an old one: then he
-gives again what had never left, and is told again what he has forgotten.
+gives again what had never left, and receives again what he has forgotten.
 """
 
 from bisect import bisect_right
@@ -114,7 +114,7 @@ class Owner:
         for seq, index, leg, number in rows:
             row = (seq, index, leg)
             if self.seen and row <= self.seen[-1]:
-                raise Violation(f"{self._name} was told {row} after {self.seen[-1]}")
+                raise Violation(f"{self._name} received {row} after {self.seen[-1]}")
             self.seen.append(row)
             if leg == 0 and number:
                 self.answers.setdefault(number, seq)

@@ -98,7 +98,7 @@ class Cluster(World):
         return max(engine.disk.base_seq for engine in self.engines)
 
     def is_growing(self, engine: int) -> bool:
-        """Whether a leader is about to take this engine in."""
+        """Whether a leader is about to admit this engine."""
         for host in self.sequencers:
             if not host.alive:
                 continue
@@ -110,7 +110,7 @@ class Cluster(World):
         return False
 
     def _slowest(self) -> int:
-        """Up to which seq every gateway and every client has been told everything."""
+        """Up to which seq every gateway and every client has received everything."""
         delivered = [client.owner.delivered_seq for client in self.clients]
         return min(delivered + [gateway.machine.delivered_seq if gateway.life else 0 for gateway in self.gateways])
 

@@ -1,5 +1,5 @@
 """Simulated disks. What was written and not synced is gone after a power cut; a write is atomic, all or nothing. A bit
-may flip: then the journal ends earlier than it did, as RocksDB reads it, and only the mark apart from it tells.
+may flip: then the journal ends earlier than it did, as RocksDB reads it, and only the mark apart from it shows it.
 
 `Disk` answers as `lockstep.replica.journal.Journal` does, so that the real restore, event store and gRPC service of an
 engine run on it. Events and digests bypass the log in the real journal, so they are lost with the process here.
@@ -280,18 +280,18 @@ class Disk:
 
 
 class DeliveryNote:
-    """One gateway's note of how far its clients were told: it survives the process, like its intake log."""
+    """One gateway's note of how far it has delivered: it survives the process, like its intake log."""
 
     def __init__(self) -> None:
         self.uuid = ""
         self.delivered = DeliveryMark()
 
     def begin(self, uuid: str, delivered: DeliveryMark) -> None:
-        """What was told before means nothing any more, or is part of this."""
+        """What was delivered before means nothing any more, or is part of this."""
         self.uuid, self.delivered = uuid, delivered
 
     def advance(self, delivered: DeliveryMark) -> None:
-        """Clients are about to be told so much."""
+        """Events up to there are about to be delivered."""
         self.delivered = max(self.delivered, delivered)
 
 

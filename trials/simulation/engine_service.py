@@ -22,7 +22,7 @@ class ServingHost(Host):
     fetches: Fetches
     """Of its present life."""
     slowest: Callable[[], int] = staticmethod(lambda: 0)
-    """Up to which seq every gateway and every client has been told everything."""
+    """Up to which seq every gateway and every client has received everything."""
 
     def serve_fence(self, request: replication_pb2.FenceRequest, answer: Done) -> None:
         """`Replication.Fence`."""
@@ -47,7 +47,7 @@ class ServingHost(Host):
         except Refusal as refusal:
             answer(None, "", str(refusal))
             return
-        # Where a snapshot takes a log's place, its events go; a client that is behind could not be told them any more.
+        # Where a snapshot takes a log's place, its events go; a client that is behind could not get them any more.
         if replies[0].snapshot_seq > self.slowest():
             replies[0].snapshot_seq = 0
         answer(replies, self.fetches.cluster_uuid, "")
@@ -69,7 +69,7 @@ class ServingHost(Host):
                 case None:
                     answer(said.result(), "")
                 case HistoryGivenUp():
-                    answer(None, "UNAVAILABLE: given up")
+                    answer(None, "UNAVAILABLE: discarded")
                 case TooManyQueries():
                     answer(None, "RESOURCE_EXHAUSTED: too many wait")
 

@@ -1,9 +1,9 @@
 """Clients ask how things stand: in one run of seventeen, of any gateway, all the time, by dice of their own.
 
 The questions and answers are the public ones; the gateway's part is the real one (`GatewayDriver.look_up`, `one_page`,
-`listings.py`). How new an answer has to be is looked at when it comes: nothing that the gateway had told any client
-before is missing in it, in whichever of its lives, and nothing that the asker named with `min_seq`. Whether it is true
-is the audit's matter, which has the state at every stamp.
+`listings.py`). How new an answer has to be is looked at when it comes: nothing that the gateway had delivered to any
+client before is missing in it, in whichever of its lives, and nothing that the asker named with `min_seq`. Whether it
+is true is the audit's matter, which has the state at every stamp.
 """
 
 from dataclasses import dataclass, field
@@ -120,7 +120,7 @@ class Enquiries:
         stamp, judge = DeliveryMark(said.stamp.epoch, said.stamp.seq), self._world.judge
         older = stamp.seq < delivered.seq or stamp.epoch < delivered.epoch
         if older and judge.loss_of(delivered.epoch, delivered.seq) is None:
-            raise Violation(f"{gateway} has told {delivered}, and answers {type(question).__name__} as of {stamp}")
+            raise Violation(f"{gateway} has delivered {delivered}, and answers {type(question).__name__} as of {stamp}")
         if isinstance(question, accounts_pb2.ListOpenOrdersRequest) and stamp.seq < question.min_seq:
             raise Violation(f"{gateway} is asked for seq {question.min_seq} at least, and answers as of {stamp}")
 

@@ -1,7 +1,7 @@
 """What goes wrong: a schedule of faults, each with its end, drawn from the seed.
 
 Faults overlap freely, but for a wrong engine: where one is, the others are left alone, because of two that are left
-nobody could tell who is right. What operators have switched off is switched on again at the end. None of the faults
+nobody could know who is right. What operators have switched off is switched on again at the end. None of the faults
 breaks the protocol's assumptions: a disk keeps what was synced, but for one that is lost as a whole, and never the last
 whole one of the in-sync engines; etcd is linearizable, and messages are neither forged nor damaged.
 """
@@ -148,7 +148,7 @@ class Faults:
     def _force_if_nobody_is_left(self, config: ConfigRecord) -> None:
         """All that are listed have lost their disks, and another, lost to the leader for a moment, has everything.
 
-        Also where those have caught up since: a journal that the cluster has not taken in proves nothing to it.
+        Also where those have caught up since: a journal that the cluster has not admitted proves nothing to it.
         """
         judge, engines = self._cluster.judge, self._cluster.engines
         if config.founding or any(engine.disk.joined for engine in engines if engine.id in config.in_sync):

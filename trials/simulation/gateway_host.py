@@ -45,7 +45,7 @@ class GatewayHost(Host, Ports):
         return self.intake.incarnation
 
     def delivered(self) -> DeliveryMark:
-        """What its heartbeats say, too: how far clients were told, in this life and those before."""
+        """What its heartbeats say, too: how far it has delivered, in this life and those before."""
         return self.driver.delivered.said
 
     # ---- life ----------------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ class GatewayHost(Host, Ports):
     def at(self, due_ns: int, action: Callable[[], None]) -> HostTimer:
         """See `Ports`."""
         timer = HostTimer(self, action)
-        # In a busy loop one gets its turn late; frames and messages are taken in meanwhile.
+        # In a busy loop one gets its turn late; frames and messages come in meanwhile.
         late_ns = self.kernel.between(0, _LATE_NS)
         self.kernel.after(max(0, due_ns - self.kernel.now_ns) + late_ns, timer.ring)
         return timer
@@ -136,8 +136,8 @@ class GatewayHost(Host, Ports):
             self.note("was left behind by every journal")
             return
         if self.world.judge.loss_of(why.delivered_epoch, why.after_seq) is None:
-            raise Violation(f"{self.name} is told that what it delivered up to seq {why.after_seq} was given up")
-        text = f"what it told up to seq {why.after_seq} is no history any more"
+            raise Violation(f"{self.name} hears that what it delivered up to seq {why.after_seq} was discarded")
+        text = f"what it delivered up to seq {why.after_seq} is no history any more"
         self.note(f"starts anew: {text}" if accepted else f"waits: {text}, and nobody has accepted that")
 
     def note(self, text: str, **values: Any) -> None:

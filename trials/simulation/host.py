@@ -1,6 +1,6 @@
 """One simulated process: it lives, hangs, dies and comes back; it has an inbox and a clock of its own.
 
-A process takes in what has come in turns, like the real main loops. A turn begins a little after something has come, or
+A process handles what has come in turns, like the real main loops. A turn begins a little after something has come, or
 when the process wants to look at the time. While it is paused or waits for its disk, things pile up in its inbox.
 """
 
@@ -126,7 +126,7 @@ class Host:
         return 0
 
     def delivered(self) -> DeliveryMark:
-        """Gateways: how far clients were told, as its heartbeats say."""
+        """Gateways: how far it has delivered, as its heartbeats say."""
         return NOTHING_DELIVERED
 
     mute = False
@@ -139,7 +139,7 @@ class Host:
         """Lose what is not on the disk."""
 
     def on_turn(self) -> None:
-        """Take in what has come."""
+        """Handle what has come."""
 
 
 def hears(host: Host, peer: Host) -> bool:

@@ -52,7 +52,7 @@ class Judge:
         self.may_lose = False
         """An operator forces a failover to an engine that lacks something. Else a forced failover loses nothing."""
         self.losses: list[Loss] = []
-        """What was given up, in order."""
+        """What was discarded, in order."""
 
     def on_clock_set(self, skew_ns: int) -> None:
         """A clock that is not mad was set."""
@@ -110,7 +110,7 @@ class Judge:
         self._config = record
         if self.may_lose and before is not None and record.accepted_epoch > before.accepted_epoch:
             self._give_up(record)
-        # One that was taken in has caught up before; one that was listed all the time has not.
+        # One that was admitted has caught up before; one that was listed all the time has not.
         self._wiped = {
             member for member in self._wiped if member in record.in_sync and not self.holds_everything(member)
         }
@@ -127,7 +127,7 @@ class Judge:
             return
         history = tuple(self.log), tuple(self.digests), dict(self.released)
         self.losses.append(Loss(gone[0].first_seq, self.committed_seq, record.accepted_epoch, *history))
-        self._world.kernel.note(f"given up: seqs {gone[0].first_seq} to {self.committed_seq}")
+        self._world.kernel.note(f"discarded: seqs {gone[0].first_seq} to {self.committed_seq}")
         for batch in gone:
             del self._index[batch.first_seq], self._ends[batch.last_seq]
         del self.log[len(kept) :], self.digests[len(kept) :]
@@ -138,11 +138,11 @@ class Judge:
         self._compared = {engine: min(seq, self.committed_seq) for engine, seq in self._compared.items()}
 
     def loss_of(self, delivered_epoch: int, delivered_seq: int) -> Loss | None:
-        """The loss by which something that was told means nothing any more, if there is one."""
+        """The loss by which something that was delivered means nothing any more, if there is one."""
         return next((loss for loss in self.losses if loss.voids(delivered_epoch, delivered_seq)), None)
 
     def known_under(self, epoch: int) -> tuple[int, dict[int, bytes]]:
-        """What may be told under an epoch: up to which seq, and the events released. An old one knows what was."""
+        """What may be delivered under an epoch: up to which seq, and the events released. An old one knows what was."""
         loss = next((loss for loss in self.losses if epoch < loss.epoch), None)
         return (self.committed_seq, self.released) if loss is None else (loss.last_seq, loss.released)
 
@@ -201,7 +201,7 @@ class Judge:
             raise Violation(f"{host.name} takes another snapshot at seq {head.seq} than an engine before it")
 
     def on_truncated(self, host: StoringHost, after_seq: int) -> None:
-        """An engine gave up a tail."""
+        """An engine discarded a tail."""
         if host.disk.tip_seq > after_seq:
             raise Violation(f"{host.name} kept its tail after seq {after_seq}, up to {host.disk.tip_seq}")
         self._compared[host.id] = min(self._compared.get(host.id, 0), after_seq)
@@ -266,12 +266,12 @@ class Judge:
         return disk.tip_seq >= self.committed_seq and disk.epoch_at(self.committed_seq) == self.committed_epoch
 
     def on_delivered(self, host: EngineHost, seq: int, digest: bytes) -> None:
-        """An engine tells its state after a command: of the history that is committed, and no other."""
+        """An engine reports its state after a command: of the history that is committed, and no other."""
         if seq > self.committed_seq:
-            raise Violation(f"{host.name} tells its state at seq {seq}, committed is {self.committed_seq}")
+            raise Violation(f"{host.name} reports its state at seq {seq}, committed is {self.committed_seq}")
         # Batches are applied whole, so a state within a committed one is of another history, too.
         if seq and self._ends.get(seq) != digest:
-            raise Violation(f"{host.name} tells the state at seq {seq} of a history that was given up")
+            raise Violation(f"{host.name} reports the state at seq {seq} of a history that was discarded")
 
     def on_release(self, host: EngineHost, release: Release) -> None:
         """Events leave the cluster: only committed ones, and always the same ones."""

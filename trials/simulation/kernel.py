@@ -1,7 +1,7 @@
 """Virtual time: a heap of events, one source of chance, and a running hash of what happened.
 
 Everything that the simulation does is an action in this heap, in an order that depends on the seed alone. The hash
-takes in every message that is delivered, so two runs with equal hashes did the same.
+covers every message that is delivered, so two runs with equal hashes did the same.
 """
 
 import hashlib

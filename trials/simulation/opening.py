@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def may_start(host: "EngineHost", peers: "list[EngineHost]") -> bool:
-    """Whether it can start. A damaged journal is given up where a peer has all of it; else the engine stays down."""
+    """Whether it can start. A damaged journal is discarded where a peer has all of it; else the engine stays down."""
     verdict = host.disk.verdict()
     if verdict.wholeness is not Wholeness.DAMAGED:
         return True

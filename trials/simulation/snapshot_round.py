@@ -14,7 +14,7 @@ class SnapshotRound:
     """Now and then one engine's snapshotter takes a snapshot; in some runs journals are cut behind them."""
 
     def __init__(self, kernel: Kernel, engines: Sequence[EngineHost], slowest: Callable[[], int]) -> None:
-        """`slowest`: up to which seq every gateway and client has been told everything."""
+        """`slowest`: up to which seq every gateway and client has received everything."""
         self._kernel = kernel
         self._engines = engines
         self._slowest = slowest

@@ -33,7 +33,7 @@ class Store:
         self.revision = 0
         """Mod revision of the key."""
         self._present: dict[int, bool] = {}
-        self._seen: dict[str, tuple[int, int]] = {}  # watcher -> (life, revision told)
+        self._seen: dict[str, tuple[int, int]] = {}  # watcher -> (life, revision delivered)
 
     @property
     def record(self) -> ConfigRecord | None:

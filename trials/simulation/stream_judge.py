@@ -28,12 +28,12 @@ class StreamRecord:
     session_id: int
     seen: tuple[int, int]
     epoch: int
-    """Highest epoch said; at first the one that the client was told under."""
+    """Highest epoch said; at first the one that the client has seen."""
     seq: int = 0
     """Highest seq stamped."""
     rows: list[Row] = field(default_factory=list, repr=False)
     row_epoch: int = 0
-    """Epoch under which the last row was told, here or, at first, elsewhere."""
+    """Epoch under which the last row was delivered, here or, at first, elsewhere."""
     welcomed: bool = False
     asks: bool = False
     """The Hello asked for the next number, which was not said yet."""
@@ -125,12 +125,12 @@ class StreamJudge:
         record.epoch, record.seq = stamp.epoch, stamp.seq
 
     def _check_gone(self, record: StreamRecord, text: str) -> None:
-        """Only who was told what was given up is turned away for good, and is told from where on it is void."""
+        """Only a client that received what was discarded is turned away for good, and hears since when it is void."""
         loss = self._judge.loss_of(record.row_epoch, record.seen[0])
         if loss is None:
             raise Violation(f"{record.name} is refused: {text}")
         if f"from seq {loss.first_seq} on" not in text:
-            raise Violation(f"{record.name} is refused, but from seq {loss.first_seq} on things were given up: {text}")
+            raise Violation(f"{record.name} is refused, but from seq {loss.first_seq} on things were discarded: {text}")
 
     def _check_row(self, record: StreamRecord, row: Row, kind: int) -> None:
         before = record.rows[-1] if record.rows else (*record.seen, _BOTH_LEGS)
@@ -155,7 +155,7 @@ class StreamJudge:
             return  # fetched; the primary that was to release it was killed. The audit knows it.
         events = np.frombuffer(raw, dtype=EVENT)
         if row[1] >= len(events) or int(events["kind"][row[1]]) != kind:
-            raise Violation(f"{record.name}: row {row} is told as of kind {kind}, and is not")
+            raise Violation(f"{record.name}: row {row} is delivered as of kind {kind}, and is not")
         event = events[row[1]]
         owner = event["session_id"] if row[2] == 0 else event["maker_session_id"]
         if int(owner) != record.session_id or (row[2] and kind not in _TWO_SIDED):

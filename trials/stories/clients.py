@@ -25,7 +25,7 @@ def resume_at_another_gateway() -> Stage:
 def broken_connection() -> Stage:
     """A client's connection breaks before its report is there
 
-    Nothing happens to the order. The client resumes behind the last event that it has, and is told what it missed.
+    Nothing happens to the order. The client resumes behind the last event that it has, and receives what it missed.
     """
     stage = Stage()
     stage.open()
@@ -103,7 +103,7 @@ def no_leader() -> Stage:
     """Nobody leads for a while
 
     Both sequencers are down. The gateway refuses what comes then, for now, with UNAVAILABLE, and the client keeps it
-    and tries again. What was taken in before is sent when somebody leads.
+    and tries again. What was admitted before is sent when somebody leads.
     """
     stage = Stage()
     stage.open()

@@ -158,7 +158,7 @@ def lost_disk() -> Stage:
     """An in-sync engine loses its disk
 
     It is back before anybody has noticed, and blank: what it acknowledged is gone. It acks as a journal that counts
-    for nothing, learns from its peers, and is taken in under its new identity, which the GROW names.
+    for nothing, learns from its peers, and is admitted under its new identity, which the GROW names.
     """
     stage = Stage()
     stage.open()

@@ -27,7 +27,7 @@ class Narrator:
         self._lines: list[_Line] = []
         self._began_ns: int | None = None
         self.before: Callable[[], None] = lambda: None
-        """Done before each line: what has changed by itself is told first."""
+        """Done before each line: what has changed by itself is written first."""
         self._telling = False
 
     def begin(self) -> None:

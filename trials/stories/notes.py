@@ -1,4 +1,4 @@
-"""What the simulated processes note, as lines of a story; most of it is told better by what they send."""
+"""What the simulated processes note, as lines of a story; what they send says most of it better."""
 
 import re
 from ast import literal_eval

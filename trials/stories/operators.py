@@ -29,7 +29,7 @@ def switchover() -> Stage:
 def member_fenced() -> Stage:
     """An operator keeps an engine out, and lets it in again
 
-    Fenced, engine 3 goes on following the stream, but nothing waits for it and nobody takes it in.
+    Fenced, engine 3 goes on following the stream, but nothing waits for it and nobody admits it.
     """
     stage = Stage()
     stage.open()
@@ -66,8 +66,8 @@ def loss_accepted() -> Stage:
 
     Engine 3 was out of the set when the last order was committed; then everything burns down but engine 3. Nobody can
     lead until an operator forces a failover to engine 3 and accepts that what it lacks is gone. Look at the gateway,
-    which has told what is no history any more, and at the client, whose session ends rather than go on in another
-    history.
+    which has delivered what is no history any more, and at the client, whose session ends rather than go on in
+    another history.
     """
     stage = Stage()
     stage.open()

@@ -107,7 +107,7 @@ def silent_at_the_fence() -> Stage:
 
     Engines 1 and 2 promise at once, engine 3 does not. After the fence's deadline a second swap, under the same
     epoch, takes engine 3 out (NARROWING): it is out in etcd before anything is opened without it. When it goes on, it
-    is taken in again.
+    is admitted again.
     """
     stage = Stage()
     stage.open()

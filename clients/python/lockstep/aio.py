@@ -322,7 +322,7 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
         Raises:
             ValueError: `on_full` is neither, both callbacks are given, or `cancel_on_disconnect_s` is out of range.
             TypeError: `resume` is no Checkpoint, or a callback can't be called or is no plain function.
-            Unavailable, Refused: no gateway took the session in.
+            Unavailable, Refused: no gateway admitted the session.
         """
         if on_full not in ("block", "raise"):
             raise ValueError(f'on_full={on_full!r}; use "block" or "raise"')
@@ -377,7 +377,7 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
         return subscription
 
     def _reported(self) -> tuple[int, int]:
-        """(epoch, seq): how far the cluster was when this client was told of it last."""
+        """(epoch, seq): how far the cluster was when this client heard of it last."""
         sessions = [shell.machine for shell in self._shells if not shell.machine.ended]
         return max(self._stamp, *((machine.epoch, machine.last_seen.seq) for machine in sessions), (0, 0))
 

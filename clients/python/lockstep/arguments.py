@@ -29,7 +29,7 @@ I64: Final = 2**63 - 1
 MICROS: Final = 1_000_000
 MOST_NAME: Final = 32
 LONGEST_S: Final = 1_000_000
-"""Of what a call may be told to wait."""
+"""The longest time that a call may be asked to wait."""
 
 _DECIMAL: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 # Far beyond what 63 bits of ticks of any size can be worth, and small enough to count with.

@@ -24,11 +24,11 @@ def pause_s(first_s: float, most_s: float, tries: int, chance: float) -> float:
 
 
 class Patience:
-    """How soon a connection whose gateway is silent is given up: one for each gateway. Pure; seconds of one clock.
+    """How soon a connection whose gateway is silent is abandoned: one for each gateway. Pure; seconds of one clock.
 
-    On a host that is not starved half a second tells a dead gateway from a live one. Where a connection was given up
-    for silence, the next gets more time: with many clients on a busy host, giving up too soon makes the work (new
-    connections, sessions opened anew) that keeps the host busy.
+    On a host that is not starved half a second distinguishes a dead gateway from a live one. After a connection was
+    abandoned for silence, the next gets more time: with many clients on a busy host, giving up too soon makes the work
+    (new connections, sessions opened anew) that keeps the host busy.
     """
 
     STEPS: Final = ((500, 500), (1000, 2000), (2000, 5000))

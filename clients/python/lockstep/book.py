@@ -127,8 +127,8 @@ class TradesMissed:
 
     Attributes:
         instrument: whose; 0: of all instruments of the subscription.
-        after_seq, after_index: event id up to which trades were told.
-        until_seq: history up to which nothing is told; the trades behind it follow.
+        after_seq, after_index: event id up to which trades were delivered.
+        until_seq: history up to which nothing is delivered; the trades behind it follow.
         void_from_seq: not 0: trades that were handed out from this seq on are void, because an operator had to let the
             cluster go on without them. What was traded instead follows.
         text: why, where the gateway says so.
@@ -248,7 +248,7 @@ class MarketMachine:
         return Quote(update.instrument, update.seq, update.stamp.epoch, bid, ask)
 
     def _on_tape_begins(self, update: market_data_pb2.MarketDataUpdate) -> TradesMissed | None:
-        """The empty snapshot of the trades feed: what happened up to its seq is not told on this stream."""
+        """The empty snapshot of the trades feed: what happened up to its seq is not delivered on this stream."""
         epoch, before = update.stamp.epoch, self._resumed
         if self._through is None or update.seq > self._through[0]:
             self._pass((update.seq, _LAST_INDEX), epoch)

@@ -75,4 +75,4 @@ def call_plain(callback: Callable[[T], object], reported: T) -> None:
 
 
 class _CallbackFault(LockstepError):
-    """Of one callback, told once: `on_report` is called from within a callback of the shell."""
+    """Of one callback, reported once: `on_report` is called from within a callback of the shell."""

@@ -165,7 +165,7 @@ class Channels:
         self._open: dict[int, Any] = {}
         self._patience: dict[int, Patience] = {}
         self._replaced: list[Any] = []
-        """Channels whose connections were given up too soon; streams may still be on them."""
+        """Channels whose connections were abandoned too soon; streams may still be on them."""
         self.closed = False
 
     def address(self, index: int) -> str:
@@ -190,7 +190,7 @@ class Channels:
         return self._open[place]
 
     def on_break(self, index: int, reason: str) -> None:
-        """A call to address `index` broke; for silence, as gRPC's words tell, the next connection gets more time."""
+        """A call to address `index` broke; for silence, as gRPC's words show, the next connection gets more time."""
         place = index % len(self.addresses)
         if _SILENCE in reason and place in self._open and self._patience[place].on_silence(time.monotonic()):
             self._replaced.append(self._open.pop(place))

@@ -1,4 +1,4 @@
-"""A session's own record of what it sent and what it was told, in a file: the client's side of every later audit.
+"""A session's own record of what it sent and what it received, in a file: the client's side of every later audit.
 
 A block is written *before* the reports in it are handed to the owner, so what the owner acted on stands in the log; the
 last block may be cut short by the death of the process, and readers leave it out. The file is only ever appended to.

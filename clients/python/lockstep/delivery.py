@@ -149,7 +149,7 @@ class ReportQueue:
         return self._rows_in - self._rows_out >= self._limit_rows
 
     def put(self, batch: ReportColumns) -> None:
-        """Add a batch (loop thread). If nobody ever iterates, the queue is given up at its bound."""
+        """Add a batch (loop thread). If nobody ever iterates, the queue is dropped at its bound."""
         if self._dropped:
             return
         self._batches.append(batch)

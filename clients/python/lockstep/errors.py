@@ -60,9 +60,9 @@ class Refused(LockstepError):
     """The cluster refused a command or a call, and will refuse it again.
 
     Attributes:
-        code: why; the numeric range tells the stage that refused (see `lockstep.Code`).
+        code: why; the numeric range names the stage that refused (see `lockstep.Code`).
         text: the same in words.
-        report: the report that told so, if the refusal is part of the history (engine and risk refusals are).
+        report: the report that says so, if the refusal is part of the history (engine and risk refusals are).
     """
 
     def __init__(self, code: int, text: str = "", report: "Report | None" = None) -> None:
@@ -117,4 +117,4 @@ class ReportsNotKept(LockstepError):
 
 
 class ProtocolFault(LockstepError):
-    """A peer sent what the protocol does not allow; the text says what. The connection is given up."""
+    """A peer sent what the protocol does not allow; the text says what. The client closes the connection."""

@@ -67,7 +67,7 @@ def named_arguments(call: Callable[P, R]) -> Callable[P, R]:
             raise TypeError(f"{call.__name__}() got an unexpected keyword argument {unknown!r}; {hint}")
         return call(*args, **kwargs)
 
-    # Before Python 3.12 nothing can tell `inspect` that it makes a coroutine; calling it is the same.
+    # Before Python 3.12 nothing shows `inspect` that it makes a coroutine; calling it is the same.
     if sys.version_info >= (3, 12) and inspect.iscoroutinefunction(call):
         return inspect.markcoroutinefunction(checked)
     return checked

@@ -40,7 +40,7 @@ class LoopThread:
             with Runner(loop_factory=self._loop_factory) as runner:
                 self._loop = runner.get_loop()
                 runner.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - top of a thread: who waits for the loop is told
+        except BaseException as error:  # noqa: BLE001 - top of a thread: who waits for the loop hears it
             self._broken = error
             self._started.set()
 

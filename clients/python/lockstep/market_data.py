@@ -37,7 +37,7 @@ class _Break:
 
 
 class AsyncSubscription:
-    """Books, quotes and trades as they change. Iterate it; what you don't take in time is caught up by a snapshot.
+    """Books, quotes and trades as they change. Iterate it; a snapshot replaces what you don't take in time.
 
     Several tasks may ask at once: each update goes to one of them, in order. Books change only while somebody asks.
     Where trades can't be had after a break, a `TradesMissed` stands in their place among the updates.
@@ -56,7 +56,7 @@ class AsyncSubscription:
         depth: int,
         at_least: tuple[int, int] = (0, 0),
     ) -> None:
-        """`at_least`: (epoch, seq) of what the client was told already; no gateway that is behind it may answer."""
+        """`at_least`: (epoch, seq) of what the client has already; no gateway that is behind it may answer."""
         self._channels = channels
         self._request = market_data_pb2.SubscribeRequest(
             instruments=instruments, feeds=[f"FEED_{feed.name}" for feed in feeds], depth=depth
@@ -162,7 +162,7 @@ class AsyncSubscription:
                 return update
 
     async def _read(self) -> market_data_pb2.MarketDataUpdate | _Break:
-        """What the stream brings next. Who gives up waiting leaves the task to the next who asks."""
+        """What the stream brings next. A caller that stops waiting leaves the task to the next one."""
         if self._reading is None:
             self._reading = self._begin_reading()
         if not self._reading.done():

@@ -100,7 +100,7 @@ def ticks_to_price(instrument: Instrument, ticks: int) -> Decimal:
 
 
 def needs_reference(terms: OrderTerms) -> bool:
-    """Whether the terms hold a decimal price, which only the instrument's tick can tell in ticks."""
+    """Whether the terms hold a decimal price, which only the instrument's tick can convert to ticks."""
     return any(terms.get(name) is not None for name in ("price", "stop_price", "trail"))
 
 

@@ -36,7 +36,7 @@ class Reference:
         self._by_symbol: dict[str, Instrument] = {}
 
     def learn(self, instruments: Iterable[Instrument]) -> None:
-        """Take in what a gateway listed."""
+        """Add what a gateway listed."""
         for instrument in instruments:
             self._by_id[instrument.id] = instrument
             self._by_symbol[instrument.symbol] = instrument

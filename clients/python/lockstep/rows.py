@@ -106,7 +106,7 @@ class GivenColumns(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """The fields of a report, in the order of `REPORT_FIELDS`; `epoch` is the one under which it was told."""
+    """The fields of a report, in the order of `REPORT_FIELDS`; `epoch` is the one under which it was delivered."""
 
     seq: int
     index: int

@@ -1,4 +1,4 @@
-"""Does what the session machine says, over its ports, and tells it what has come: the same in every world.
+"""Does what the session machine says, over its ports, and gives it what has come: the same in every world.
 
 Any thread may submit: that numbers, under a lock, and asks for the timer to be set. All else happens in one thread, so
 all effects are done in one thread, in order. What leaves and what is handed out is written down before: what the owner
@@ -100,7 +100,7 @@ class SessionDriver:
             self._step(event)
 
     def on_ended(self, conn: int, reason: str, *, fatal_code: int = 0, retry_after_ms: int = 0) -> None:
-        """A connection is gone. `fatal_code`: why it is of no use to try again. That of one given up is no news."""
+        """A connection is gone. `fatal_code`: why it is of no use to try again. That of an abandoned one is no news."""
         if self.machine.holds(conn):
             self._step(StreamEnded(conn, reason, self._ports.jitter_ppm(), fatal_code, retry_after_ms))
 

@@ -178,7 +178,7 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True)
 class Welcomed:
-    """The gateway took the session in."""
+    """The gateway admitted the session."""
 
     conn: int
     epoch: int
@@ -249,7 +249,7 @@ class Connect:
     next_no: int
     cancel_on_disconnect_ms: int = 0
     last_epoch: int = 0
-    """Epoch under which `last_seen` was told; 0: nothing was."""
+    """Epoch under which `last_seen` was delivered; 0: nothing was."""
     asks_next_no: bool = False
     """Have the gateway say which number it expects next, once all earlier reports are there."""
 
@@ -294,4 +294,4 @@ class Counters:
     """DUPLICATE rows for commands that were answered already: the trace of a resend, not handed out."""
     stale_epochs: int = 0
     late_messages: int = 0
-    """Messages of a connection that was given up."""
+    """Messages of a connection that was abandoned."""

@@ -288,7 +288,7 @@ class SessionMachine:
                 _OUT_OF_ORDER,
                 f"the checkpoint counts the numbers up to {self._claimed_no} as answered, but the cluster has executed "
                 f"session {self.session_id:#x} only up to {event.executed_no}: it is a checkpoint of another cluster, "
-                "or of a history that this one has given up",
+                "or of a history that this one has discarded",
             )
         self._reported_no = event.next_no
         return NOTHING
@@ -446,7 +446,7 @@ class SessionMachine:
         spread_ppm = spread(self.session_id, self.conn) if jitter_ppm < 0 else jitter_ppm
         pause_ns = self.limits.pause_ns(self._failed_tries, spread_ppm)
         self._failed_tries += 1
-        # Who is told when to come again comes then, or a little later; never earlier.
+        # A gateway may name the time to come again: the client comes then, or a little later; never earlier.
         answered_with_ns = retry_after_ms * (1_000_000 + spread_ppm)
         self._connect_at = now_ns + max(pause_ns, answered_with_ns)
         return Effects(disconnect=self.conn)

@@ -42,7 +42,7 @@ class ShellOptions:
     on_batch: BatchCallback | None = None
     """Called in the loop's thread for each batch of reports; replaces the queue behind the iterators."""
     log: ClientLog | None = None
-    """Where it is written down what was sent and told; the shell closes it."""
+    """Where it is written down what was sent and received; the shell closes it."""
 
 
 class SessionShell(Ports):
@@ -237,7 +237,7 @@ class SessionShell(Ports):
         self._timer = None
         try:
             self._driver.on_time()
-        except Exception as error:  # noqa: BLE001 - top of a shell: who waits for the session is told
+        except Exception as error:  # noqa: BLE001 - top of a shell: who waits for the session hears it
             self._fail(error)
 
     def connect(self, conn: int, address: int, hello: bytes) -> None:
@@ -294,7 +294,7 @@ class SessionShell(Ports):
             listener()
 
     def _end(self, error: LockstepError, *, failed: bool) -> None:
-        """Tell everybody who waits for the session that it ended; the first reason stays."""
+        """Inform everybody who waits for the session that it ended; the first reason stays."""
         if self._reason is None:
             self._reason = error, failed
         if self._finished:
@@ -305,7 +305,7 @@ class SessionShell(Ports):
         self._moved.set()
         self._tell_room()
         if self._options.log is not None:
-            # Behind all that: nobody waits for a log that can't be closed. Who closes the session himself is told.
+            # Behind all that: nobody waits for a log that can't be closed. A caller of close() hears of it.
             with suppress(Exception) if failed else nullcontext():
                 self._options.log.close()
 

@@ -75,7 +75,7 @@ class CommandResult:
     @property
     def leaves_lots(self) -> int:
         """Still open of the order after this command."""
-        # Self-trade prevention and mass cancels tell of other orders of the session as well.
+        # Self-trade prevention and mass cancels report other orders of the session as well.
         mine = self.order_id
         return next(row.leaves_lots for row in reversed(self.reports) if row.order_id == mine)
 

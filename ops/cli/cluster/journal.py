@@ -77,7 +77,7 @@ def dump(
 ) -> int:
     """Show what a journal holds: identity, tip, promise, digest, epochs, and some of its commands.
 
-    Instead of DIR it takes an archived tail, DIR/archive/*.batches: commands that an engine gave up again.
+    Instead of DIR it takes an archived tail, DIR/archive/*.batches: commands that an engine discarded.
 
     With --json: every field of each command (`fields`), of each of its events (--events) and of the batches that they
     were stamped in, enough to build the journal again. Integers of 64 bits are texts.
@@ -288,7 +288,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
 @json_option
 @expected_errors
 def diff(left: Path, right: Path, config_path: Path, json_file: Output | None) -> int:
-    """Find the first command at which two journals part: other command, other stamp, or other outcome.
+    """Find the first command at which two journals diverge: other command, other stamp, or other outcome.
 
     Exit code 0 if neither contradicts the other (one may be longer), 1 if they part.
     """

@@ -129,7 +129,7 @@ def refuse(work: Work, refusal: Refusal, *, title: str = "why, for each engine")
 
 
 def confirm(question: str, *, force: bool) -> None:
-    """Ask, unless told not to.
+    """Ask, unless `force` is set.
 
     Raises:
         Refused: the answer is no, or nobody is there to answer.

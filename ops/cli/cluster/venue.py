@@ -73,7 +73,7 @@ def result_of(handle: Any) -> CommandResult:
 
 
 def value_before(topology: Topology, seq: int, name: Callable[[int], str]) -> str:
-    """What a phase or status was before the command at `seq` set it; "?" if no engine tells."""
+    """What a phase or status was before the command at `seq` set it; "?" if no engine says."""
     request = replication_pb2.FetchEventsRequest(after=common_pb2.EventId(seq=seq - 1, index=2**32 - 1), to_seq=seq)
     for engine in topology.engines:
         with grpc.insecure_channel(engine.grpc_address, options=list(CHANNEL_OPTIONS)) as channel:

@@ -351,7 +351,7 @@ def test_gateway_that_stays_behind_what_a_subscriber_was_told_ends_the_stream(de
         with pytest.raises(grpc.RpcError) as raised:
             next(desk.gateway.market.Subscribe(request, timeout=30))
         assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
-        assert f"its client was told of seq {stamp.seq} of epoch {stamp.epoch}" in raised.value.details()
+        assert f"its client has seen seq {stamp.seq} of epoch {stamp.epoch}" in raised.value.details()
 
 
 def test_book_of_a_seq_holds_every_event_up_to_that_seq(desk):

@@ -1,4 +1,4 @@
-"""docs/client-protocol.md, reports: who is told what, and what the fields of each kind mean."""
+"""docs/client-protocol.md, reports: who receives what, and what the fields of each kind mean."""
 
 import time
 
@@ -88,7 +88,7 @@ def test_order_that_another_session_replaced_is_that_sessions_from_then_on(desk)
     second.send(command=desk.order(2, side=SELL, account=desk.bob, quantity_lots=1))
     assert sides(second.rows(3)) == [(ACCEPTED, 0, 2), (TRADE, 0, 2), (TRADE, 1, 0)]
     first.send(command=desk.order(2))
-    assert sides(first.rows(1)) == [(ACCEPTED, 0, 2)], "the former owner is told no more of it"
+    assert sides(first.rows(1)) == [(ACCEPTED, 0, 2)], "the former owner receives no more of it"
 
 
 def test_owner_whose_order_prevention_reduced_or_canceled_in_another_session_gets_leg_1(desk):

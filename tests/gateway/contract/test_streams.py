@@ -147,7 +147,7 @@ def test_repetition_of_a_number_that_is_not_answered_yet_is_dropped(desk):
     for _ in range(3):
         client.send(command=desk.order(1))
     client.send(command=desk.order(2))
-    # What stands before a command on the stream was dealt with when that is taken in.
+    # What stands before a command on the stream was dealt with when that is admitted.
     desk.gateway.wait_until(lambda status: status.counters["unanswered"] == 2)
     desk.cluster.hold_submits = False
     assert answers(client.rows(2)) == [(ACCEPTED, 1), (ACCEPTED, 2)]

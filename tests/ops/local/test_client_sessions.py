@@ -1,4 +1,4 @@
-"""Sessions and subscriptions of the SDK in a real cluster with two gateways: taken up again, told of what they miss."""
+"""Sessions and subscriptions of the SDK in a real cluster with two gateways: taken up again, with what they missed."""
 
 import dataclasses
 import signal

@@ -340,10 +340,10 @@ def test_commands_that_an_operator_gave_up_are_told_to_be_void_to_those_who_were
                 failover = partial(run_cli, "cluster", "failover", *forced)
                 await asyncio.to_thread(until, lambda: failover().returncode == 0, "the other goes on without them")
 
-                with pytest.raises(SessionEnded, match=r"REPORTS_GONE.*what was told from seq \d+ on is void"):
+                with pytest.raises(SessionEnded, match=r"REPORTS_GONE.*what was delivered from seq \d+ on is void"):
                     await define(knows, 41)
                 assert await accounts(client) == [*range(1, 21), *range(101, 121)]
-                # Nothing that this one was told of is gone: it goes on, with its numbers and all.
+                # Nothing that this one received is gone: it goes on, with its numbers and all.
                 await define(knows_not, 121)
                 anew = await client.session(timeout_s=30.0)
                 await define(anew, 21)
@@ -351,4 +351,4 @@ def test_commands_that_an_operator_gave_up_are_told_to_be_void_to_those_who_were
 
         asyncio.run(go())
         log = (cluster.data_dir / "logs" / "gateway-1.log").read_text()
-        assert log.count("goes on without commands that were told here") == 1
+        assert log.count("goes on without commands that were delivered here") == 1

@@ -1,4 +1,4 @@
-"""Data directories of engines are put back whole from an earlier copy: nothing told since is lost in silence."""
+"""Data directories of engines are put back whole from an earlier copy: nothing delivered since is lost in silence."""
 
 import asyncio
 import shutil
@@ -62,7 +62,7 @@ def test_older_copy_under_a_living_gateway_opens_nothing(tmp_path: Path, until, 
         shutil.copytree(engine, copy)
         define(cluster, 101, 40)
         put(copy, keep=newest)
-        until(lambda: "clients were told of commands up to seq" in reasons(cluster), "it says why it waits")
+        until(lambda: "clients have reports of commands up to seq" in reasons(cluster), "it says why it waits")
         assert not leads(cluster)
         assert "--accept-data-loss" in run_cli("cluster", "doctor", *config).stdout
         # The right directory: nothing is lost.
@@ -71,7 +71,7 @@ def test_older_copy_under_a_living_gateway_opens_nothing(tmp_path: Path, until, 
         assert accounts(cluster) == {*range(1, 21), *range(101, 141)}
         # Once more, and the operator accepts it.
         put(copy)
-        until(lambda: "clients were told of commands up to seq" in reasons(cluster), "it says why it waits")
+        until(lambda: "clients have reports of commands up to seq" in reasons(cluster), "it says why it waits")
         forced = ("--candidate", "engine-1", "--force", "--accept-data-loss", *config)
         until(lambda: run_cli("cluster", "failover", *forced).returncode == 0, "an operator accepts the loss")
         until(lambda: accounts(cluster) == set(range(1, 21)), "it goes on without")

@@ -181,7 +181,7 @@ def test_a_promise_that_no_cluster_can_reach_keeps_nothing_from_starting(tmp_pat
         ("u-1", DeliveryMark(2, 9), 7),
         ("u-2", DeliveryMark(3, 9), 7),
     ],
-    ids=["told more", "all is there", "a higher epoch is behind it", "another cluster's"],
+    ids=["delivered more", "all is there", "a higher epoch is behind it", "another cluster's"],
 )
 def test_cluster_waits_where_a_gateway_told_of_more_than_the_longest_log_holds(
     tmp_path: Path, uuid: str, delivered: DeliveryMark, known: int

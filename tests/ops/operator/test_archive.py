@@ -1,4 +1,4 @@
-"""Reading the tail that a journal gave up."""
+"""Reading a tail that a journal discarded."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from lockstep.stream.records import ADMIN, COMMAND, CommandKind
 
 @pytest.fixture
 def archive(tmp_path):
-    """Seqs 3 to 6 of a journal of three batches, given up."""
+    """Seqs 3 to 6 of a journal of three batches, discarded."""
     frames = []
     for first_seq in (1, 3, 5):
         records = np.zeros(2, dtype=ADMIN)

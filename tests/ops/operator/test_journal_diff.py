@@ -1,4 +1,4 @@
-"""Where two journals part."""
+"""Where two journals diverge."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -78,7 +78,7 @@ def test_watch_goes_on_at_another_member_when_its_own_freezes(follower_first: An
             await asyncio.sleep(0.1)
             follower_first.freeze()
             await store.compare_and_swap(key, 0, b"after the freeze", timeout_s=5)
-            # Seen only because gRPC's keepalive fires: nothing else tells a frozen member from a quiet key.
+            # Seen only because gRPC's keepalive fires: nothing else distinguishes a frozen member from a quiet key.
             await asyncio.wait_for(following, 5)
 
     asyncio.run(scenario())

@@ -135,7 +135,7 @@ def stamped(records: Commands, *, epoch: int, first_seq: int, timestamp_ns: int)
 
 
 def heard(session_id: int, events: Events, heard_ns: int) -> np.ndarray:
-    """What a gateway tells a session of these events."""
+    """What a gateway reports to a session of these events."""
     routed = route(events, session_id)
     if routed is None:
         return np.zeros(0, SEEN)

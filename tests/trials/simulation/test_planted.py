@@ -350,7 +350,7 @@ def release_goes_on_when_digests_differ(patch: pytest.MonkeyPatch) -> None:
 
 
 def _gateways_are_not_asked(patch: pytest.MonkeyPatch) -> None:
-    """What gateways told is a witness of its own, that sees what others miss: without it each is on its own."""
+    """What gateways delivered is a witness of its own, that sees what others miss: without it each is on its own."""
     patch.setattr(Takeover, "on_delivered", lambda _self, _delivered, _now_ns: None)
     patch.setattr(Reign, "on_delivered", lambda _self, _delivered, _out: None)
 

@@ -13,7 +13,7 @@ FOUND = {
     189: "the same, with other engines",
     182: "two engines that had left the in-sync set asked each other, for ever, for frames that both lacked",
     1030: "an engine copied a divergent tail from another that did not know yet that it was out, as committed",
-    520: "a gateway did not learn the answers that it told a resuming client, and waited for commands that never come",
+    520: "a gateway did not learn the answers that it gave a resuming client, and waited for commands that never come",
     3087: "an engine acknowledged a divergent tail to a leader that had removed it, and stopped another engine",
     700244: "a gateway believed an engine with a new disk about where the cluster stands, and asked for what was cut",
     700838: "a fenced engine with a new disk never took a snapshot, although every journal had been cut",
@@ -29,12 +29,12 @@ FOUND = {
     26836: "the operator did not see that the engine that was left had a new disk, which the cluster does not believe",
     26225: "as 22800, after other faults",
     21035: "the judge took an engine with a new disk for empty for ever, and the operator forced a failover from it",
-    14521: "engines that lost power together waited for a command to tell that their logs end where the leader stands",
-    667: "a gateway cut off from the sequencers took an epoch back, and went on telling a stream under the one before",
+    14521: "engines that lost power together waited for a command to show that their logs end where the leader stands",
+    667: "a gateway cut off from the sequencers took an epoch back, and went on with a stream under the one before",
     391: "an engine that had stopped for good took one more contradiction for a reason to leave, and died of it",
     2293: "a gateway brought in orders of a session that was closed meanwhile, and nobody was left to cancel them",
     83: "a gateway whose host had died refused a number for ever, since its intake log knew less of the session",
-    9355: "a wiped engine took a fence for proof of its empty log, and asked the leader in vain, for ever",
+    9355: "a wiped engine took a fence for proof of its empty log, and asked the leader without effect, for ever",
 }
 
 

@@ -32,7 +32,7 @@ class Wire:
         world: Any = SimpleNamespace()
         judge = Judge(world)
         judge.committed_seq, judge.released = 9, {seq: events.tobytes() for seq in range(1, 10)}
-        # What was told of seqs 6 to 12 under epochs before 5 was given up.
+        # What was delivered of seqs 6 to 12 under epochs before 5 was discarded.
         judge.losses = [Loss(6, 12, 5, (), (), dict.fromkeys(range(1, 13), events.tobytes()))] if loss else []
         self.judge = StreamJudge(judge)
         self.released = judge.released
@@ -178,14 +178,14 @@ def test_reports_gone_for_who_was_told_nothing_of_it_or_from_another_seq_on_is_s
         return wire
 
     def gone(wire, first_seq):
-        text = f"what was told from seq {first_seq} on is void"
+        text = f"what was delivered from seq {first_seq} on is void"
         wire.say(refusal=orders_pb2.Refusal(stamp=stamp(5, 5), code=common_pb2.CODE_REPORTS_GONE, text=text))
 
     for delivered in ({"seen": (5, 0), "last_epoch": 4, "loss": True}, {"seen": (7, 0), "last_epoch": 4}):
-        with pytest.raises(Violation, match="is refused: what was told"):
+        with pytest.raises(Violation, match="is refused: what was delivered"):
             gone(turned_away(**delivered), 6)
     gone(turned_away(seen=(7, 0), last_epoch=4, loss=True), 6)
-    with pytest.raises(Violation, match="from seq 6 on things were given up"):
+    with pytest.raises(Violation, match="from seq 6 on things were discarded"):
         gone(turned_away(seen=(7, 0), last_epoch=4, loss=True), 8)
 
 

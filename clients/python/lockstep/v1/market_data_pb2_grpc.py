@@ -62,8 +62,8 @@ class MarketDataServicer(object):
         missed one and subscribes again.
 
         Trades come in strictly increasing event id, whichever their instruments are, each once. A client whose stream ended
-        says how far it got (`last_seen`) and is told the trades that it missed, in order, before later ones; where some
-        can't be told any more, a `missed` says so in their place.
+        says how far it got (`last_seen`) and gets the trades that it missed, in order, before later ones; where some can't
+        be delivered any more, a `missed` says so in their place.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

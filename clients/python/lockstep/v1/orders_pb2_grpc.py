@@ -74,7 +74,7 @@ class OrderEntryServicer(object):
         gateway answers with Welcome and then with reports in strictly increasing (seq, index, leg), each once. The stream may
         break at any moment: the client opens it again, at any gateway, says from which event on, and sends again what is
         unanswered. A number is executed once at the most, whatever is sent again. Of two streams at one gateway the later one
-        has the session; the earlier one is told SESSION_TAKEN_OVER and ends with ABORTED.
+        has the session; the earlier one gets SESSION_TAKEN_OVER and ends with ABORTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,7 +82,7 @@ class OrderEntryServicer(object):
 
     def Place(self, request, context):
         """Enters one order, with an idempotency key: the same key gives the same outcome, executed once. UNAVAILABLE after five
-        seconds without an answer: the command may still be executed, and the same key tells.
+        seconds without an answer: the command may still be executed, and the same key gives its outcome.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -8,7 +8,7 @@
 //     for (const lockstep::Event& event : events) ...
 //
 // `queries.hpp` says what stands in the books, `snapshot.hpp` writes and reads the state, `example.cpp` has all of it in
-// one program; `docs/engine-alone.md` tells the rest. One thread uses an engine.
+// one program; `docs/engine-alone.md` says the rest. One thread uses an engine.
 #pragma once
 
 #include "lockstep/admin.hpp"
@@ -44,7 +44,7 @@ public:
     }
 
 private:
-    // Commands are looked at ahead of their turn, in three steps, so that what they need from memory is there in time:
+    // The engine prefetches for later commands, in three steps, so that what they need from memory is there in time:
     // the slots of the id maps, then the order they name, then what that order points to. Hints only: a guess that is
     // wrong, or outdated when its command's turn comes, costs nothing but a wasted prefetch.
     static constexpr std::size_t kSlots = 12;

@@ -73,7 +73,7 @@ struct Previous {
     i64 leaves;
 };
 
-// ACCEPTED, REPLACED and TRIGGERED tell the order's terms (OrderEvent) where a TRADE speaks of its maker. Written as an
+// ACCEPTED, REPLACED and TRIGGERED hold the order's terms (OrderEvent) where a TRADE speaks of its maker. Written as an
 // Event, as that is one store of each word.
 inline void told(Step& step, const State& state, const Order& order, u8 kind, u64 session_no, i64 lots, u32 flags,
                  const Previous& before) {

@@ -193,7 +193,7 @@ inline void settle(State& state, Book& book, const Order& taker, const Order& ma
     report::trade(step, state, session_no, taker, maker, deal);
 }
 
-// Self-trade prevention in place of a trade; the maker is told first.
+// Self-trade prevention in place of a trade; the maker's report comes first.
 inline void prevent(State& state, Order& taker, Handle at, u64 session_no, Step& step) {
     Order& maker = state.orders[at];
     const Asker asker = {taker.session_id, session_no};

@@ -29,7 +29,7 @@ inline constexpr i64 kMaxQuantityLots = (i64{1} << 31) - 1;
 inline constexpr i64 kMaxPositionLots = i64{1} << 62;
 inline constexpr i64 kMaxUnitMicros = i64{1} << 40;
 inline constexpr i64 kPpm = 1'000'000;
-inline constexpr u32 kInitialMarginPpm = 500'000;  // of an instrument that was told no other
+inline constexpr u32 kInitialMarginPpm = 500'000;  // of an instrument that was given no other
 inline constexpr u32 kMaintenanceMarginPpm = 250'000;
 inline constexpr i64 kI64Max = INT64_MAX;
 

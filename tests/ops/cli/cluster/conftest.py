@@ -71,7 +71,7 @@ def operate(cluster: LocalCluster, tmp_path: Path) -> Operate:
         for _ in range(5):
             out.unlink(missing_ok=True)
             done = invoke([*map(str, arguments), "--config", str(cluster.config_path), "--json", str(out)], stdin)
-            # On a busy machine a leader may be deposed under an operator's hands; he is told to try again, and does.
+            # On a busy machine a leader may be deposed under an operator's hands; he is asked to try again, and does.
             if "try again" not in done.err or "Nothing was changed" not in done.err:
                 break
         return Done(done.code, done.out, done.err, json.loads(out.read_text()) if out.exists() else {})

@@ -118,7 +118,7 @@ def test_directories_that_hold_no_journal_or_another_clusters_are_named(
 
 
 def rebuilt(reported: dict) -> list[Batch]:
-    """The batches that a dump tells of, from its JSON alone."""
+    """The batches that a dump shows, from its JSON alone."""
     records = {row["seq"]: command_from_json(row["fields"]) for row in reported["commands"]}
     frames = []
     for batch in reported["batches"]:
