@@ -118,7 +118,7 @@ class Uplink:
         self._oldest_ns = 0
         self._committed = 0  # as the leader's last receipt says
         self._committed_then = 0  # when the oldest was sent
-        self._in_vain = 0  # times that it was sent again because it seemed to be passed over
+        self._without_effect = 0  # times that it was sent again because it seemed to be passed over
         self._fruitless = 0  # times in a row that everything went again and nothing was confirmed
 
     @property
@@ -330,15 +330,15 @@ class Uplink:
         waits = [entry for entry in self._sent if not entry.answered]
         if not waits or waits[0] is not self._oldest:
             self._oldest, self._oldest_ns = waits[0] if waits else None, now_ns
-            self._in_vain, self._committed_then = 0, self._committed
+            self._without_effect, self._committed_then = 0, self._committed
         if not waits or self.leader is None:
             return
         passed = any(entry.answered for entry in self._sent if entry.link_no > waits[0].link_no)
-        late = self._committed > self._committed_then and now_ns - self._oldest_ns >= _LATE_NS << self._in_vain
+        late = self._committed > self._committed_then and now_ns - self._oldest_ns >= _LATE_NS << self._without_effect
         late = late and self._acked_link == self._next_link
         if (passed and now_ns - self._oldest_ns >= _DISOWN_NS) or late:
             self._oldest_ns, self._committed_then = now_ns, self._committed
-            self._in_vain = min(self._in_vain + 1, _LONGEST_BACKOFF)
+            self._without_effect = min(self._without_effect + 1, _LONGEST_BACKOFF)
             self._renumber(self._next_link)
 
     def _rewind(self, link_no: int, now_ns: int) -> None:

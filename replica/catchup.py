@@ -60,7 +60,7 @@ class CatchUp:
         """Make the next request due now."""
         self._next_ns = 0
 
-    def in_vain(self, now_ns: int) -> None:
+    def without_effect(self, now_ns: int) -> None:
         """The answer did not help: another peer, after a pause."""
         self.under_way = False
         self.failed = True

@@ -154,7 +154,7 @@ class CommitGate:
             del self._segments[0]
         return reached
 
-    def delivered(self, member: int, seq: int, digest: bytes) -> Mismatch | None:
+    def on_digest(self, member: int, seq: int, digest: bytes) -> Mismatch | None:
         """A peer itself, asked, has said its digest: how it differs, if it does and this engine has one there."""
         own = self._digests.get(seq)
         return Mismatch(member, seq, own, digest) if own is not None and digest and digest != own else None

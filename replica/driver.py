@@ -29,7 +29,7 @@ from lockstep.replica.machine import ReplicaMachine
 from lockstep.replica.pending_answers import PendingAnswers
 from lockstep.replica.ports import Ports
 from lockstep.replica.reads import Reads
-from lockstep.replica.service import FenceCall, HistoryGivenUp, QueryCall, TooManyQueries
+from lockstep.replica.service import FenceCall, HistoryDiscarded, QueryCall, TooManyQueries
 from lockstep.stream.digest import Digest
 from lockstep.v1 import common_pb2, replication_pb2
 
@@ -191,7 +191,7 @@ class ReplicaDriver:
 
     def _begin_anew(self, kept_seq: int) -> None:
         for call, _, _ in self._pending_answers.give_up_after(kept_seq):
-            call.done.set_exception(HistoryGivenUp())
+            call.done.set_exception(HistoryDiscarded())
         self._events.clear()
         self.machine = self._ports.rebuild()
 

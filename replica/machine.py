@@ -134,7 +134,7 @@ class ReplicaMachine:
             case PeerDigest():
                 self._on_peer_digest(event, out)
             case PeerLogFailed():
-                self._catch_up.in_vain(now_ns)
+                self._catch_up.without_effect(now_ns)
             case PeerLogBehind():
                 self._on_peer_behind(event, out, now_ns)
             case PeerSnapshot():
@@ -272,7 +272,7 @@ class ReplicaMachine:
 
     def _on_peer_digest(self, delivered: PeerDigest, out: Outbox) -> None:
         own = self.replica_state
-        mismatch = own.gate.delivered(delivered.peer, delivered.seq, delivered.digest)
+        mismatch = own.gate.on_digest(delivered.peer, delivered.seq, delivered.digest)
         if mismatch is not None and own.live and own.in_sync_bits >> own.options.member & 1:
             self._on_contradiction(delivered.peer, mismatch.text, out)
 
@@ -323,14 +323,15 @@ class ReplicaMachine:
         if own.diverged or self._pending or not self._wants_fetch():
             return
         if own.cluster_uuid and log.cluster_uuid and log.cluster_uuid != own.cluster_uuid:
-            self._catch_up.in_vain(now_ns)
+            self._catch_up.without_effect(now_ns)
             return
         if not own.cluster_uuid and log.cluster_uuid:
             own.cluster_uuid = log.cluster_uuid
             out.adopt_uuid = True
         plan = plan_catch_up(tuple(own.head.epochs), own.head.seq, log.epochs, log.tip_seq, own.promised)
         if not log.in_sync or plan.kind is PlanKind.WAIT or (own.live and plan == Plan(PlanKind.APPEND, log.tip_seq)):
-            self._catch_up.in_vain(now_ns)  # a live replica asks for missing frames: this peer misses them as well
+            # A live replica asks for missing frames: this peer misses them as well.
+            self._catch_up.without_effect(now_ns)
         elif plan.kind is PlanKind.TRUNCATE:
             self._give_up_tail(plan.common_seq, log.peer, out)
         elif not own.live and log.snapshot_seq >= own.head.seq + own.options.snapshot_gap:
@@ -342,7 +343,7 @@ class ReplicaMachine:
         own = self.replica_state
         self._catch_up.under_way = False
         if own.diverged or not self._wants_fetch():
-            self._catch_up.in_vain(now_ns)
+            self._catch_up.without_effect(now_ns)
             return
         if own.live:
             # Neither the leader nor this peer has the frames any more: a fence does not bring them.
@@ -361,7 +362,7 @@ class ReplicaMachine:
         base = event.base
         foreign = bool(own.cluster_uuid) and event.cluster_uuid != own.cluster_uuid
         if foreign or own.live or own.diverged or self._pending or base.seq <= own.head.seq:
-            self._catch_up.in_vain(now_ns)
+            self._catch_up.without_effect(now_ns)
             return
         common = common_seq(tuple(own.head.epochs), own.head.seq, base.epochs, base.seq)
         if common < own.committed_seq:
@@ -399,7 +400,7 @@ class ReplicaMachine:
         own.head.follows = follows
         self._catch_up.expect(log)
         if own.head.seq < log.tip_seq and not self._pending:
-            self._catch_up.in_vain(now_ns)
+            self._catch_up.without_effect(now_ns)
         if not self._pending:
             self._check_expected(out)
             self._finish_catch_up(out)

@@ -20,10 +20,10 @@ class PendingAnswers[A]:
 
     def due(self, committed_seq: int) -> list[A]:
         """Those that may be delivered now; they are not held any longer."""
-        delivered = [answer for seq, answer in self._waiting if seq <= committed_seq]
-        if delivered:
+        due = [answer for seq, answer in self._waiting if seq <= committed_seq]
+        if due:
             self._waiting = [entry for entry in self._waiting if entry[0] > committed_seq]
-        return delivered
+        return due
 
     def give_up_after(self, seq: int) -> list[A]:
         """Answers that show later commands: these were discarded, and others will be committed under their seqs."""

@@ -39,7 +39,7 @@ class TooManyQueries(Exception):
     """More wait than the main loop lets wait."""
 
 
-class HistoryGivenUp(Exception):
+class HistoryDiscarded(Exception):
     """An answer that waited for its commit was of a tail that this engine has discarded."""
 
 
@@ -158,7 +158,7 @@ class ReplicationService(replication_pb2_grpc.ReplicationServicer):
                 return await asyncio.wrap_future(future)
         except TooManyQueries:
             raise busy(f"engine {self._member} answers others; ask again") from None
-        except HistoryGivenUp:
+        except HistoryDiscarded:
             text = f"engine {self._member} has discarded the commands after which it was to say its state: ask again"
             raise Refusal(grpc.StatusCode.UNAVAILABLE, text) from None
         except TimeoutError:

@@ -45,13 +45,13 @@ class _Heard:
 class StampClock:
     """See the module. `now_ns` is monotonic time; offsets are what is added to it to have Unix time."""
 
-    __slots__ = ("_delivered", "_heard", "_offset_ns", "_own_ns", "agreed_ns")
+    __slots__ = ("_heard", "_noted", "_offset_ns", "_own_ns", "agreed_ns")
 
     def __init__(self, now_ns: int, wall_ns: int) -> None:
         self._own_ns = _bounded(wall_ns) - now_ns
         self._heard: dict[str, _Heard] = {}
         self._offset_ns = self._own_ns
-        self._delivered = (False, False)  # outvoted, standing
+        self._noted = (False, False)  # outvoted, stands
         self.agreed_ns = self._own_ns
         """Offset of the time that at least half of the clocks have reached."""
 
@@ -115,9 +115,9 @@ class StampClock:
 
     def _tell(self, now_ns: int, stamped_ns: int, out: Outbox) -> None:
         outvoted = abs(self.apart_ns) > TOLERANCE_NS
-        replica_state = self.ahead_ns(now_ns, stamped_ns) >= STEP_NS
-        if (outvoted, replica_state) != self._delivered:
-            self._delivered = (outvoted, replica_state)
+        stands = self.ahead_ns(now_ns, stamped_ns) >= STEP_NS
+        if (outvoted, stands) != self._noted:
+            self._noted = (outvoted, stands)
             why = self.why(now_ns, stamped_ns)
             out.note("the time is as it should be" if not why else "wrong time", Level.WARNING, why=why)
 

@@ -48,7 +48,7 @@ class Patience:
 
     __slots__ = (
         "_calm_since_ns", "_level", "_own_stop_ns", "_raised_ns", "_silent", "_stops", "_turn_ns",
-        "hang_ns", "in_vain",
+        "hang_ns", "without_effect",
     )  # fmt: skip
 
     def __init__(self, settings: Settings) -> None:
@@ -60,7 +60,7 @@ class Patience:
         self._stops: dict[int, _Stops] = {}
         self._turn_ns: int | None = None  # its own last turn
         self._own_stop_ns: int | None = None  # when it last went on after a long stop of its own
-        self.in_vain = 0
+        self.without_effect = 0
         """Failovers for silence, its own or another's, that were without effect, since the process started."""
 
     def extra_ns(self, now_ns: int, *, connected_ns: int | None = None) -> int:
@@ -127,7 +127,7 @@ class Patience:
         return tuple(sorted(engines, key=lambda engine: self.unsteadiness(engine, now_ns)))
 
     def _raise(self, now_ns: int) -> None:
-        self.in_vain += 1
+        self.without_effect += 1
         self._calm_since_ns = now_ns
         # What stops a host stops several at once: that is one lesson.
         if self._raised_ns is None or now_ns - self._raised_ns >= VAIN * self.hang_ns:

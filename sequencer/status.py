@@ -54,7 +54,7 @@ def fill_status(
         counters = counters | {
             "credit": reign.credit,
             "patience_ms": machine.peers.patience.extra_ns(now_ns) // 1_000_000,
-            "failovers_in_vain": machine.peers.patience.in_vain,
+            "failovers_in_vain": machine.peers.patience.without_effect,
             "queued": reign.intake.queued,
             "resent_frames": reign.resent,
             "submit_drops": reign.intake.dropped,

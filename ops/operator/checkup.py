@@ -327,9 +327,9 @@ def _judge_stamped(facts: ClockFacts) -> Finding | None:
     return Finding("clocks", "stamped time", Grade.FAULT, text, remedy)
 
 
-def _apart(answered_with_ns: int, asked_ns: int, answered_ns: int) -> int:
+def _apart(said_ns: int, asked_ns: int, answered_ns: int) -> int:
     """How far a time that was reported between two moments is ahead of the later, or (negative) behind the earlier."""
-    return max(0, answered_with_ns - answered_ns) or min(0, answered_with_ns - asked_ns)
+    return max(0, said_ns - answered_ns) or min(0, said_ns - asked_ns)
 
 
 def _beside(apart_ns: int) -> str:

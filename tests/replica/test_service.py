@@ -12,7 +12,7 @@ from lockstep.ops.local.ports import free_ports
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.effects import FenceAnswer
 from lockstep.replica.fetches import Fetches
-from lockstep.replica.service import HistoryGivenUp, ReplicationService, TooManyQueries, register
+from lockstep.replica.service import HistoryDiscarded, ReplicationService, TooManyQueries, register
 from lockstep.replica.settings import Base
 from lockstep.replica.snapshot_file import encode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore
@@ -67,7 +67,7 @@ def test_query_of_a_caller_that_has_gone_is_not_answered_by_the_main_loop(servic
     ("said", "code", "text"),
     [
         (TooManyQueries(), grpc.StatusCode.RESOURCE_EXHAUSTED, "ask again"),
-        (HistoryGivenUp(), grpc.StatusCode.UNAVAILABLE, "discarded"),
+        (HistoryDiscarded(), grpc.StatusCode.UNAVAILABLE, "discarded"),
     ],
 )
 def test_what_the_loop_refuses_is_told(service, posted, said, code, text):

@@ -45,7 +45,7 @@ def test_each_failover_in_vain_doubles_the_silence_that_counts_up_to_a_bound(pat
         now_ms = silent_for(patience, extra_ms(patience, now_ms) + 300, now_ms + 1_500)
         seen.append(extra_ms(patience, now_ms))
     assert seen == [200, 600, 1_400, 3_000, 3_000, 3_000, 3_000]
-    assert patience.in_vain == 7
+    assert patience.without_effect == 7
 
 
 @pytest.mark.parametrize("peer", [ENGINE, ("engine", 3), RIVAL])
@@ -113,7 +113,7 @@ def test_silence_that_was_waited_out_keeps_the_patience_and_does_not_raise_it(pa
     for _ in range(10):
         now_ms = silent_for(patience, 150, now_ms + 50_000)
         assert extra_ms(patience, now_ms) == 200
-    assert patience.in_vain == 1
+    assert patience.without_effect == 1
 
 
 def test_engine_that_stops_again_and_again_is_chosen_last(patience: Patience) -> None:

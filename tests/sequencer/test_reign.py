@@ -637,7 +637,7 @@ def test_silence_is_no_new_start_and_an_end_is_a_loss_at_any_age(stage: Build) -
     play.tell(ev.EngineDown(2, ev.Down.HANG))
     play.pass_time(50)
     play.tell(ev.EngineUp(2, play.epoch))
-    assert play.machine.peers.patience.in_vain == 0, "nobody was replaced"
+    assert play.machine.peers.patience.without_effect == 0, "nobody was replaced"
     play.ack_all(1, 2)
     play.pass_time(300)
     waits = play.pending_cas is None

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 
 from lockstep.replica.effects import FenceAnswer
 from lockstep.replica.fetches import Fetches
-from lockstep.replica.service import FenceCall, HistoryGivenUp, QueryCall, TooManyQueries, fence_reply
+from lockstep.replica.service import FenceCall, HistoryDiscarded, QueryCall, TooManyQueries, fence_reply
 from lockstep.replica.turnstile import never
 from lockstep.runtime.refusal import Refusal
 from lockstep.trials.simulation.answers import a_page, all_of, answer_with
@@ -68,7 +68,7 @@ class ServingHost(Host):
             match said.exception():
                 case None:
                     answer(said.result(), "")
-                case HistoryGivenUp():
+                case HistoryDiscarded():
                     answer(None, "UNAVAILABLE: discarded")
                 case TooManyQueries():
                     answer(None, "RESOURCE_EXHAUSTED: too many wait")

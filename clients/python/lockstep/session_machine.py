@@ -447,8 +447,8 @@ class SessionMachine:
         pause_ns = self.limits.pause_ns(self._failed_tries, spread_ppm)
         self._failed_tries += 1
         # A gateway may name the time to come again: the client comes then, or a little later; never earlier.
-        answered_with_ns = retry_after_ms * (1_000_000 + spread_ppm)
-        self._connect_at = now_ns + max(pause_ns, answered_with_ns)
+        wanted_ns = retry_after_ms * (1_000_000 + spread_ppm)
+        self._connect_at = now_ns + max(pause_ns, wanted_ns)
         return Effects(disconnect=self.conn)
 
     def _enter_foreign(self, said: str) -> Effects:
