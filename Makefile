@@ -62,11 +62,12 @@ UNIT_TESTS = $(UNITS) $(addprefix --ignore=,$(NOT_UNITS))
 check: lint ## The inner loop: style, types, and the tests of machines and engines, which start nothing
 	@$(BIN)/python -m pytest -q -m 'not slow' -n auto --dist worksteal --durations=5 --durations-min=2 $(UNIT_TESTS)
 
-# The machines are judged by what the simulation does to them, too.
+# The machines are judged by what the simulation does to them, too. Some minutes.
 coverage: $(STAMP) ## Branch coverage of what decides, and of what does it: machines and drivers, 95 % at least
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run --parallel-mode -m pytest -q -m 'not slow' $(UNIT_TESTS)
-	@$(BIN)/python -m coverage run --parallel-mode -m pytest -q tests/trials/simulation/test_simulation.py
+	@$(BIN)/python -m coverage run -m pytest -q -m 'not slow' -n auto --dist worksteal $(UNIT_TESTS)
+	@$(BIN)/python -m coverage run -m pytest -q -m 'not slow' -n auto --dist worksteal \
+	  tests/trials/simulation/test_simulation.py tests/trials/simulation/test_regressions.py
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report --fail-under=95 --show-missing --skip-covered \
 	  --include="$$($(BIN)/python -m tests.house.core)"
