@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from lockstep.ops.local import child
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from tests import fork_server
 from tests.calm import CALM
 
 VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors" / "flash1"
@@ -29,6 +31,7 @@ class Vector:
 
 
 _LOG_LINES = 60
+child.launch = fork_server.launch
 
 
 @pytest.hookimpl(wrapper=True)

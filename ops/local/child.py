@@ -12,14 +12,49 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, Protocol
 
 from lockstep.runtime.stop_request import DIE_WITH_PARENT
 
 _TAIL_BYTES: Final = 4096
+
+
+class Process(Protocol):
+    """A running child: a part of `subprocess.Popen`."""
+
+    pid: int
+
+    @property
+    def stdin(self) -> IO[bytes] | None:
+        """The pipe whose end ends it."""
+
+    def poll(self) -> int | None:
+        """Exit code, -N for signal N; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end. Raises `subprocess.TimeoutExpired`."""
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+
+
+def execute(arguments: Sequence[str], environment: Mapping[str, str], log: int, prefix: Sequence[str]) -> Process:
+    """Start `lockstep` with these arguments; its output goes to the descriptor `log`."""
+    return subprocess.Popen(
+        [*prefix, sys.executable, "-m", "lockstep.ops.cli.main", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+launch = execute
+"""How children are started. Tests put something faster in its place."""
 
 
 @dataclass(slots=True)
@@ -35,7 +70,7 @@ class Child:
     starts: int = 0
     started_at: float = 0.0
     """Monotonic seconds."""
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _process: Process | None = field(default=None, repr=False)
 
     def start(self) -> None:
         """Start the process; its output is added to the log."""
@@ -43,14 +78,7 @@ class Child:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, DIE_WITH_PARENT: "1"}
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self.prefix, sys.executable, "-m", "lockstep.ops.cli.main", *self.arguments],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-            )
+            self._process = launch(self.arguments, environment, log.fileno(), self.prefix)
         self.starts += 1
         self.started_at = time.monotonic()
 
