@@ -65,7 +65,7 @@ check: lint ## The inner loop: style, types, and the tests of machines and engin
 # The machines are judged by what the simulation does to them, too. Some minutes.
 coverage: $(STAMP) ## Branch coverage of what decides, and of what does it: machines and drivers, 95 % at least
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m pytest -q -m 'not slow' -n auto --dist worksteal $(UNIT_TESTS)
+	@$(BIN)/python -m coverage run -m pytest -q -m 'not slow' -n auto --dist worksteal $(UNIT_TESTS) tests/ops/operator
 	@$(BIN)/python -m coverage run -m pytest -q -m 'not slow' -n auto --dist worksteal \
 	  tests/trials/simulation/test_simulation.py tests/trials/simulation/test_regressions.py
 	@$(BIN)/python -m coverage combine -q
