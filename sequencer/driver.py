@@ -42,8 +42,7 @@ class SequencerDriver:
         for event in ports.happenings():
             work += 1
             self._on_event(event)
-        # Only a leader counts acknowledgements; a candidate asks each engine anew when it takes over.
-        work += ports.poll(None if machine.reign is None else self._on_ack, self._on_submit)
+        work += ports.poll(self._on_ack, self._on_submit)
         if now_ns >= self._look_due_ns:
             self._look_due_ns = now_ns + LOOK_NS
             self.step(ev.ClocksRead(ports.wall_ns(), ports.clocks()))

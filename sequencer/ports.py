@@ -58,11 +58,8 @@ class Ports(Protocol):
     def happenings(self) -> Iterable[ev.Event]:
         """What has come of calls, of etcd, of operators, of the media driver, and of liveness links, in that order."""
 
-    def poll(self, on_ack: Callable[[Ack], None] | None, on_submit: Callable[[Submit], None]) -> int:
-        """The frames that have come, acknowledgements first: they make room for what is submitted. How many.
-
-        `on_ack` None: acknowledgements are dropped unread, and hardly count.
-        """
+    def poll(self, on_ack: Callable[[Ack], None], on_submit: Callable[[Submit], None]) -> int:
+        """The frames that have come, acknowledgements first: they make room for what is submitted. How many."""
 
     def clocks(self) -> tuple[tuple[str, int], ...]:
         """(Process, Unix ns) that heartbeats of engines and sequencers since the last call say."""

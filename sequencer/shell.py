@@ -96,8 +96,11 @@ class SequencerShell(Ports):
         self._driver_lost = False
         self._on_ack: Callable[[Ack], None] = lambda _frame: None
         self._on_submit: Callable[[Submit], None] = lambda _frame: None
-        self._acks = [(link, partial(self._on_ack_bytes, engine)) for engine, link in wires.acks.items()]
-        self._submits = [(link, partial(self._on_submit_bytes, gateway)) for gateway, link in wires.submits.items()]
+        # Acknowledgements first: they make room for what is submitted.
+        self._inbound = [
+            *((link, partial(self._on_ack_bytes, engine)) for engine, link in wires.acks.items()),
+            *((link, partial(self._on_submit_bytes, gateway)) for gateway, link in wires.submits.items()),
+        ]
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Loop until `stopping` says so. Raises EnvironmentFault, BrokenInvariant."""
@@ -157,19 +160,11 @@ class SequencerShell(Ports):
             if event is not None:
                 yield event
 
-    def poll(self, on_ack: Callable[[Ack], None] | None, on_submit: Callable[[Submit], None]) -> int:
+    def poll(self, on_ack: Callable[[Ack], None], on_submit: Callable[[Submit], None]) -> int:
         """See `Ports`."""
-        self._on_submit = on_submit
+        self._on_ack, self._on_submit = on_ack, on_submit
         work = 0
-        if on_ack is None:
-            for link, _ in self._acks:
-                # A full look is work: there is more.
-                work += link.poll(_drop, _FRAGMENTS_PER_POLL) // _FRAGMENTS_PER_POLL
-        else:
-            self._on_ack = on_ack
-            for link, on_bytes in self._acks:
-                work += link.poll(on_bytes, _FRAGMENTS_PER_POLL)
-        for link, on_bytes in self._submits:
+        for link, on_bytes in self._inbound:
             work += link.poll(on_bytes, _FRAGMENTS_PER_POLL)
         return work
 
@@ -323,10 +318,6 @@ def _event_of(kind: ProcessKind, member: int, event: watch.PeerEvent) -> ev.Even
     reason = _DOWN[event.reason] if event.incarnation else ev.Down.UNREACHED
     down = ev.EngineDown if kind is ProcessKind.ENGINE else ev.SequencerDown
     return down(member, reason)
-
-
-def _drop(_raw: bytes) -> None:
-    """What nobody reads."""
 
 
 def _delivery_mark(status: watch.PeerStatus) -> DeliveryMark:

@@ -98,11 +98,11 @@ class SequencerHost(Host, Ports):
         self._frames = [item for item in inbox if isinstance(item, Ack | Submit)]
         yield from (item for item in inbox if not isinstance(item, Ack | Submit))
 
-    def poll(self, on_ack: Callable[[Ack], None] | None, on_submit: Callable[[Submit], None]) -> int:
+    def poll(self, on_ack: Callable[[Ack], None], on_submit: Callable[[Submit], None]) -> int:
         """See `Ports`."""
         frames, self._frames = self._frames, []
         for frame in frames:
-            if isinstance(frame, Ack) and on_ack is not None:
+            if isinstance(frame, Ack):
                 on_ack(frame)
         for frame in frames:
             if isinstance(frame, Submit):
