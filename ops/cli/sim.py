@@ -1,6 +1,7 @@
 """`lockstep sim`: the whole cluster in one thread, from seeds, with everything going wrong."""
 
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ import click
 
 from lockstep.ops.cli.options import expected_errors, json_option, make_console, write_json
 from lockstep.runtime.output import Output
+from lockstep.runtime.stop_request import StopRequest
 from lockstep.trials.simulation.run import Outcome, simulate
 
 _PER_TASK: Final = 4
+_INTERRUPTED: Final = 130
 
 
 @click.command("sim")
@@ -32,9 +35,10 @@ def command(seeds: int, start: int, history: bool, keep_going: bool, jobs: int, 
     The real state machines of sequencers, engines, gateways and client sessions run against a simulated network, disks,
     clocks and etcd. One seed is one cluster, one order flow and one schedule of faults; the same seed always does the
     same. After the faults everything is healed and has to converge. Exit code 1 if a rule was broken; the line that
-    repeats the run is printed.
+    repeats the run is printed. Ctrl-C ends it, exit code 130, and prints how far it has come.
     """
     console = make_console(json_file)
+    stop = StopRequest.install()
     began = time.monotonic()
     faults: Counter[str] = Counter()
     violations: list[dict[str, object]] = []
@@ -53,6 +57,9 @@ def command(seeds: int, start: int, history: bool, keep_going: bool, jobs: int, 
             console.print(f"repeat with: {outcome.repeat} --history", markup=False, soft_wrap=True)
             if not keep_going:
                 break
+        if stop.requested:
+            console.print(f"stopped behind seed {seed}", highlight=False)
+            break
     seconds = time.monotonic() - began
     console.print(
         f"{done} seeds, {steps} steps, {commands} commands, {trades} trades, {faults.total()} faults, "
@@ -70,7 +77,7 @@ def command(seeds: int, start: int, history: bool, keep_going: bool, jobs: int, 
             "seconds": round(seconds, 3),
         },
     )
-    return 1 if violations else 0
+    return 1 if violations else _INTERRUPTED if stop.requested else 0
 
 
 def _outcomes(seeds: range, jobs: int) -> Iterator[Outcome]:
@@ -78,8 +85,13 @@ def _outcomes(seeds: range, jobs: int) -> Iterator[Outcome]:
     if jobs == 1 or len(seeds) <= _PER_TASK:
         yield from map(simulate, seeds)
         return
-    pool = ProcessPoolExecutor(jobs)
+    pool = ProcessPoolExecutor(jobs, initializer=_leave_interrupts_to_the_parent)
     try:
         yield from pool.map(simulate, seeds, chunksize=_PER_TASK)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    """Ctrl-C reaches every process of the terminal; what is simulated then is carried to its end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
