@@ -21,7 +21,7 @@ SEED ?= 1
 DURATION ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check coverage test acceptance test-all conformance native-checks lint format bench sim chaos damage proto proto-check docs dashboards clean
+.PHONY: help setup demo check coverage test acceptance test-all conformance native-checks lint format bench bench-peers sim chaos damage proto proto-check docs dashboards clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,8 +72,9 @@ coverage: $(STAMP) ## Branch coverage of what decides, and of what does it: mach
 	@$(BIN)/python -m coverage report --fail-under=95 --show-missing --skip-covered \
 	  --include="$$($(BIN)/python -m tests.house.core)"
 
-test: $(STAMP) ## Tests (some minutes; fetches a Prometheus and an etcd for those that need one)
+test: $(STAMP) ## Tests (some minutes; fetches the servers of others that some of them need)
 	@ops/setup/get-tools || true
+	@ops/setup/get-peers || true
 	@$(PYTEST) -n auto --dist worksteal $(COMPUTED)
 	@$(PYTEST) -n 2 --dist loadfile $(addprefix --ignore=,$(COMPUTED) $(ALONE))
 	@$(PYTEST) $(ALONE)
@@ -126,13 +127,25 @@ format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-bench: $(STAMP) ## Throughput and latency: both engines, the C++ core alone, a whole local cluster
+bench: $(STAMP) ## Throughput and latency: engines, a whole local cluster, overload, growth; build/bench has plots and tables
 	@$(BIN)/python bench/reference_engine.py
 	@$(BIN)/python bench/native_engine.py
 	@mkdir -p build && $(CXX) $(CXX_STRICT) -O3 bench/native_bench.cpp -o build/native_bench && build/native_bench
 	@$(CXX) $(CXX_STRICT) -O3 engine/native/example.cpp -o build/native_example && build/native_example
 	@$(BIN)/lockstep bench matching
-	@$(BIN)/lockstep bench cluster
+	@mkdir -p build/bench
+	@$(BIN)/lockstep bench cluster --json build/bench/cluster.json
+	@$(BIN)/lockstep bench overload --json build/bench/overload.json
+	@for axis in sessions instruments resting batch; do \
+	  $(BIN)/lockstep bench growth --axis $$axis --json build/bench/growth-$$axis.json || exit 1; \
+	done
+	@$(BIN)/python -m lockstep.bench.plots build/bench
+
+bench-peers: $(STAMP) ## Lockstep beside NATS JetStream, Redis and PostgreSQL as replicated logs (fetches their servers)
+	@ops/setup/get-peers || true
+	@mkdir -p build/bench
+	@$(BIN)/lockstep bench peers --json build/bench/peers.json
+	@$(BIN)/python -m lockstep.bench.plots build/bench
 
 sim: $(STAMP) ## The whole cluster simulated under faults (SEEDS=n, START=s)
 	@$(BIN)/lockstep sim --seeds $(SEEDS) --start $(or $(START),1)

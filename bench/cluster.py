@@ -19,6 +19,7 @@ from typing import Any, Final
 from lockstep.bench.hops import Look
 from lockstep.bench.load import MIX, LoadPlan
 from lockstep.bench.machine_watch import MachineStalls, MachineWatch
+from lockstep.bench.offering import Pace
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.process import EnvironmentFault
@@ -174,16 +175,32 @@ class _Beside:
 
 
 def measure(plan: BenchPlan, mode: str, rate: int, target: Target) -> Phase:
-    """One phase: the load generator runs, and the cluster's processes are looked at before and after.
+    """One phase of orders at a cluster.
 
     Raises:
         EnvironmentFault: the load generator fails.
     """
-    seed = time.time_ns() % 2**31
-    load = LoadPlan(target.addresses, mode, rate, plan.duration_s, plan.warm_up_s, plan.sessions, seed, plan.sheds)
+    load = LoadPlan(
+        mode, rate, plan.duration_s, plan.warm_up_s, plan.sheds,
+        addresses=target.addresses, sessions=plan.sessions, seed=new_seed(),
+    )  # fmt: skip
+    return measure_load("lockstep.bench.load", load, target)
+
+
+def new_seed() -> int:
+    """Of a phase: accounts and orders of two phases differ."""
+    return time.time_ns() % 2**31
+
+
+def measure_load(module: str, load: Pace, target: Target) -> Phase:
+    """One phase: the load generator, a module, runs, and the target's processes are looked at before and after.
+
+    Raises:
+        EnvironmentFault: the load generator fails.
+    """
     # Its end of our pipe shows the generator that we have ended, however that came.
     process = subprocess.Popen(
-        [sys.executable, "-m", "lockstep.bench.load", json.dumps(asdict(load))],
+        [sys.executable, "-m", module, json.dumps(asdict(load))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -207,8 +224,8 @@ def measure(plan: BenchPlan, mode: str, rate: int, target: Target) -> Phase:
         raise EnvironmentFault(f"the load generator ended with exit code {code}; its messages are above")
     orders = result["orders"]
     return Phase(
-        name=mode,
-        offered_per_s=rate,
+        name=load.mode,
+        offered_per_s=load.rate,
         sent_per_s=round(orders / result["seconds"]),
         answered_per_s=round(result["answered_in_time"] / result["seconds"]),
         orders=orders,

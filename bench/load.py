@@ -1,29 +1,23 @@
 """The load generator of `lockstep bench cluster`: a process that offers orders at a rate and times their reports.
 
-It says what it does in JSON lines on standard output: `measuring`, `measured`, then the result.
+When what is sent, and what it tells on standard output: `offering.py`.
 """
 
 import asyncio
 import contextlib
-import gc
 import json
-import os
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import uvloop
-from numpy.typing import NDArray
 
 from lockstep.admin import AdminCommand, DefineAccount, DefineInstrument
 from lockstep.aio import AsyncClient
-from lockstep.bench.latency import new_histogram, percentiles_us, record_us
-from lockstep.bench.pacing import Pacer
+from lockstep.bench.offering import MAX_BATCH, Pace, Times, end_with_parent, file_by_second, offer_and_measure, tell
 from lockstep.codes import REFUSING_KINDS, code_name
 from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.enums import CommandKind, EventKind, OrderType, Side, TimeInForce
@@ -35,40 +29,39 @@ MIX: Final = (
     "(filled ones among them are refused), 2 % replaces, 8 % IOC; 4 instruments, one account with unlimited funds for "
     "each session; ack policy synced, 2 engines"
 )
-_INSTRUMENTS: Final = 4
+INSTRUMENTS: Final = 4
 _MID_TICKS: Final = 10_000
 _REACH_TICKS: Final = 20
-_BATCH_INTERVAL_S: Final = 0.002
-_DRAIN_S: Final = 15.0
+_FAR_TICKS: Final = 1_000
+_FAR_LEVELS: Final = 1_000
+"""Price levels of either side of a book that resting orders lie on."""
 _RECENT: Final = 512
 _BLOCK: Final = 1024
-_MAX_BATCH: Final = 2048
 _COUNTED_AT_ONCE: Final = 32_768
-_NONE: Final = np.zeros(0, np.int64)
+_OPENED_AT_ONCE: Final = 50
+_SETUP_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class LoadPlan:
-    """What to offer."""
+class LoadPlan(Pace):
+    """What to offer, and where."""
 
-    addresses: tuple[str, ...]
-    mode: str
-    """`single`: each order is a message of its own; `batched`: what is due within 2 ms goes as one batch."""
-    rate: int
-    duration_s: float
-    warm_up_s: float
-    sessions: int
-    seed: int
-    sheds: bool = False
-    """Whether an order that finds no room when it is due (the gateways refuse what is too much), or is late already, is
-    not given at all."""
+    addresses: tuple[str, ...] = ()
+    sessions: int = 4
+    seed: int = 0
+    instruments: int = INSTRUMENTS
+    resting: int = 0
+    """Orders of a further account that rest before the first measured order, and are never reached."""
+    spreads: bool = False
+    """Whether the sessions are dealt to the addresses; otherwise all are at the first that answers."""
 
 
 class LoadSession:
     """One session's share of the load, and the times of its answers."""
 
-    def __init__(self, account: int, seed: int) -> None:
+    def __init__(self, account: int, seed: int, instruments: int = INSTRUMENTS) -> None:
         self.account = account
+        self._instruments = instruments
         self.answered_in_time = 0
         """Orders answered before the end of the phase."""
         self.fills = 0
@@ -79,11 +72,11 @@ class LoadSession:
         self.refused: Counter[str] = Counter()
         self._chance = np.random.default_rng(seed)
         self._next_id = 1
-        self._block = self._make(_BLOCK)
+        self._block = self.make(_BLOCK)
         self._taken = 0
         self._due_ns = np.zeros(1 << 16, np.int64)
         self._last_no = 0
-        self.seconds: dict[int, list[NDArray[np.int64]]] = {}
+        self.seconds: dict[int, list[Times]] = {}
         """Latencies in microseconds by the second in which the order was due; put into a histogram in the end."""
         self._arrived: list[tuple[int, ReportColumns]] = []
         self._arrived_rows = 0
@@ -96,7 +89,7 @@ class LoadSession:
             on_batch=self._on_batch, linger_ms=linger_ms, batch_rows=1024, max_unanswered=200_000, timeout_s=10.0
         )
 
-    async def send(self, due_ns: NDArray[np.int64]) -> None:
+    async def send(self, due_ns: Times) -> None:
         """Send one order for each time that has come."""
         assert self._session is not None
         count = len(due_ns)
@@ -111,7 +104,7 @@ class LoadSession:
     def room_for(self, count: int) -> int:
         """How many of so many orders the gateway takes now, in one batch; the others are counted as not given."""
         assert self._session is not None
-        taken = min(count, self._session.room, _MAX_BATCH)
+        taken = min(count, self._session.room, MAX_BATCH)
         if self.first_measured:
             self.shed += count - taken
         return taken
@@ -163,11 +156,7 @@ class LoadSession:
         numbers = number[outcome].astype(np.int64)
         self.fills += int(((kind == EventKind.TRADE) & (leg == 0)).sum())
         self.answered_in_time += int((came_ns[outcome] <= self._ended_ns).sum())
-        due_ns = self._due_ns[numbers]
-        latency_us = (came_ns[outcome] - due_ns) // 1000
-        second = due_ns // 1_000_000_000
-        for one in np.unique(second).tolist():
-            self.seconds.setdefault(one, []).append(latency_us[second == one])
+        file_by_second(self.seconds, self._due_ns[numbers], came_ns[outcome])
         refused = np.isin(kind[outcome], _REFUSING)
         for value, count in zip(*np.unique(code[outcome][refused], return_counts=True), strict=True):
             self.refused[code_name(int(value))] += int(count)
@@ -175,11 +164,11 @@ class LoadSession:
     def _orders(self, count: int) -> CommandColumns:
         """The next orders of the mix, cut from blocks: making them one by one would cost more than sending them."""
         if self._taken + count > len(self._block):
-            self._block, self._taken = self._make(max(count, _BLOCK)), 0
+            self._block, self._taken = self.make(max(count, _BLOCK)), 0
         self._taken += count
         return self._block.slice(self._taken - count, self._taken)
 
-    def _make(self, count: int) -> CommandColumns:
+    def make(self, count: int) -> CommandColumns:
         chance = self._chance
         dice = chance.random(count)
         cancels, replaces, immediate = dice < 0.40, (dice >= 0.40) & (dice < 0.42), dice >= 0.92
@@ -204,7 +193,7 @@ class LoadSession:
             order_type=np.where(new, OrderType.LIMIT, 0).astype("u1"),
             tif=np.where(new, np.where(immediate, TimeInForce.IOC, TimeInForce.GTC), 0).astype("u1"),
             account=self.account,
-            instrument=(ids % _INSTRUMENTS + 1).astype("<u4"),
+            instrument=(ids % self._instruments + 1).astype("<u4"),
             client_order_id=ids,
             price_ticks=np.where(cancels, 0, _MID_TICKS + sign * offset).astype("<i8"),
             quantity_lots=np.where(cancels, 0, chance.integers(1, 50, count)).astype("<i8"),
@@ -216,128 +205,72 @@ _REFUSING: Final = np.array([int(kind) for kind in REFUSING_KINDS], dtype=np.uin
 
 async def run_load(plan: LoadPlan) -> dict[str, Any]:
     """Offer the load; the result."""
-    async with AsyncClient(plan.addresses) as client:
-        first_account = await _define(client, plan.sessions)
-        sessions = [LoadSession(first_account + i, plan.seed + i) for i in range(plan.sessions)]
-        for session in sessions:
-            await session.open(client, linger_ms=0.0 if plan.mode == "single" else 0.2)
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        await _offer(plan, sessions, plan.warm_up_s)
-        for session in sessions:
-            session.measure()
-        _tell({"event": "measuring"})
-        started = time.monotonic()
-        await _offer(plan, sessions, plan.duration_s)
-        seconds = time.monotonic() - started
-        for session in sessions:
-            session.end(time.monotonic_ns())
-        _tell({"event": "measured"})
-        # Nothing is counted before the last answer has come: it would wait, and be timed, behind the counting.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DRAIN_S):
-                for session in sessions:
-                    await session.drain()
-        for session in sessions:
-            session.count()
-        result = _sum_up(sessions, seconds)
-        for session in sessions:
-            await session.close()
+    async with contextlib.AsyncExitStack() as clients:
+        ways = [(*plan.addresses[at:], *plan.addresses[:at]) for at in range(len(plan.addresses))]
+        at = [await clients.enter_async_context(AsyncClient(way)) for way in (ways if plan.spreads else ways[:1])]
+        first_account = await _define(at[0], plan)
+        await _rest(at[0], first_account + plan.sessions, plan)
+        sessions = [LoadSession(first_account + i, plan.seed + i, plan.instruments) for i in range(plan.sessions)]
+        for first in range(0, plan.sessions, _OPENED_AT_ONCE):
+            some = enumerate(sessions[first : first + _OPENED_AT_ONCE], first)
+            linger_ms = 0.0 if plan.mode == "single" else 0.2
+            await asyncio.gather(*(session.open(at[i % len(at)], linger_ms=linger_ms) for i, session in some))
+        result = await offer_and_measure(plan, sessions)
+        for first in range(0, plan.sessions, _OPENED_AT_ONCE):
+            await asyncio.gather(*(session.close() for session in sessions[first : first + _OPENED_AT_ONCE]))
     return result
 
 
-async def _define(client: AsyncClient, sessions: int) -> int:
+async def _define(client: AsyncClient, plan: LoadPlan) -> int:
+    """The first account of the sessions; the one behind the last is for what rests."""
     known = {item.symbol for item in await client.instruments()}
     accounts = await client.accounts()
     first = max((account.account for account in accounts), default=0) + 1
-    setup = await client.session(timeout_s=10.0)
+    setup = await client.session(timeout_s=_SETUP_S)
     commands: list[AdminCommand] = [
-        DefineInstrument(i, f"BENCH-{i}", 10_000) for i in range(1, _INSTRUMENTS + 1) if f"BENCH-{i}" not in known
+        DefineInstrument(i, f"BENCH-{i}", 10_000) for i in range(1, plan.instruments + 1) if f"BENCH-{i}" not in known
     ]
-    commands += [DefineAccount(first + i, f"BENCH-{first + i}", True, True) for i in range(sessions)]
+    commands += [DefineAccount(first + i, f"BENCH-{first + i}", True, True) for i in range(plan.sessions + 1)]
     for handle in [await setup.submit(command) for command in commands]:
         await handle
     await setup.close()
     return first
 
 
-async def _offer(plan: LoadPlan, sessions: Sequence[LoadSession], seconds: float) -> None:
-    total = round(plan.rate * seconds)
-    step_ns = 1e9 / plan.rate
-    # A turn is one message of one session: one order, or what has become due since the last turn.
-    turn_ns = step_ns if plan.mode == "single" else _BATCH_INTERVAL_S * 1e9 / len(sessions)
-    sent = turn = 0
-    pacer = Pacer()
-    start_ns = time.monotonic_ns()
-    while sent < total:
-        # A turn of the loop also when late, for the answers. What was missed is caught up, timed from its due time.
-        await pacer.until(round(start_ns + turn * turn_ns))
-        due = min(total, int((time.monotonic_ns() - start_ns) / step_ns) + 1)
-        # One that sheds gives no order late, not even where the lateness is its own.
-        rows = due - sent if plan.sheds else min(due - sent, 1 if plan.mode == "single" else _MAX_BATCH)
-        if rows > 0:
-            session = sessions[turn % len(sessions)]
-            given = session.room_for(rows) if plan.sheds else rows
-            if given:
-                # Those that are not given are the oldest: they would have been late.
-                await session.send(start_ns + (np.arange(sent + rows - given, sent + rows) * step_ns).astype(np.int64))
-            sent += rows
-        turn += 1
-    pacer.close()
-
-
-def _sum_up(sessions: Sequence[LoadSession], seconds: float) -> dict[str, Any]:
-    histogram = new_histogram()
-    refused: Counter[str] = Counter()
-    for session in sessions:
-        record_us(histogram, np.concatenate([part for parts in session.seconds.values() for part in parts] or [_NONE]))
-        refused.update(session.refused)
-    return {
-        "event": "result",
-        "seconds": seconds,
-        "orders": sum(session.orders for session in sessions),
-        "answered_in_time": sum(session.answered_in_time for session in sessions),
-        "unanswered": sum(session.unanswered for session in sessions),
-        "latency_us": percentiles_us(histogram),
-        "p99_by_second_us": _p99_by_second(sessions),
-        "refused": dict(refused),
-        "shed": sum(session.shed for session in sessions),
-        "fills": sum(session.fills for session in sessions),
-    }
-
-
-def _p99_by_second(sessions: Sequence[LoadSession]) -> list[int]:
-    """p99 of each whole second of the phase, in order: shows which seconds the machine was busy with something else."""
-    seconds = sorted({second for session in sessions for second in session.seconds})
-    return [
-        int(
-            np.percentile(
-                np.concatenate([part for session in sessions for part in session.seconds.get(second, [])]), 99
+async def _rest(client: AsyncClient, account: int, plan: LoadPlan) -> None:
+    """Fill the books far from the mid price, both sides alike."""
+    if not plan.resting:
+        return
+    session = await client.session(linger_ms=0.2, batch_rows=1024, timeout_s=_SETUP_S)
+    for first in range(0, plan.resting, _BLOCK):
+        ids = np.arange(first + 1, min(first + _BLOCK, plan.resting) + 1)
+        buys = ids % 2 == 0
+        away = _FAR_TICKS + (ids // (2 * plan.instruments)) % _FAR_LEVELS
+        await session.submit_columns(
+            CommandColumns(
+                count=len(ids),
+                kind=CommandKind.NEW_ORDER,
+                side=np.where(buys, Side.BUY, Side.SELL).astype("u1"),
+                order_type=OrderType.LIMIT,
+                tif=TimeInForce.GTC,
+                account=account,
+                instrument=(ids // 2 % plan.instruments + 1).astype("<u4"),
+                client_order_id=ids.astype("<u8"),
+                price_ticks=(_MID_TICKS + np.where(buys, -away, away)).astype("<i8"),
+                quantity_lots=1,
             )
         )
-        for second in seconds[1:-1]
-    ]
-
-
-def _tell(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
-
-
-def _end_with_parent() -> None:
-    # Nobody ever writes there: the read returns when the other end is closed.
-    os.read(0, 1)
-    os._exit(1)
+    await session.drain()
+    await session.close()
 
 
 def main() -> int:
     """Run the plan given as JSON in the first argument."""
     fields = json.loads(sys.argv[1])
     plan = LoadPlan(**{**fields, "addresses": tuple(fields["addresses"])})
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
-        _tell(uvloop.run(run_load(plan)))
+        tell(uvloop.run(run_load(plan)))
     except LockstepError as error:
         sys.stderr.write(f"load generator: {error}\n")
         return 1

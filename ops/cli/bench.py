@@ -16,6 +16,7 @@ from lockstep.bench.reconnect import ReconnectPlan, run_reconnect_bench
 from lockstep.bench.restart import RestartPlan, run_restart_bench
 from lockstep.bench.soak import LEFT_OUT as SOAK_LEFT_OUT
 from lockstep.bench.soak import SoakPlan, run_soak
+from lockstep.ops.cli.bench_compare import growth, peers
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
     Real,
@@ -32,6 +33,10 @@ from lockstep.runtime.output import Output
 @click.group("bench")
 def command() -> None:
     """Measure the cluster, or the matching engines alone, on this machine."""
+
+
+command.add_command(peers)
+command.add_command(growth)
 
 
 @command.command("cluster")

