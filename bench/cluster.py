@@ -19,6 +19,7 @@ from typing import Any, Final
 from lockstep.bench.hops import Look
 from lockstep.bench.load import MIX, LoadPlan
 from lockstep.bench.machine_watch import MachineStalls, MachineWatch
+from lockstep.bench.neighbours import busy_s
 from lockstep.bench.offering import Pace
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
@@ -76,6 +77,8 @@ class Phase:
     fills: int
     shed: int = 0
     """Orders that were not given, since the gateways took no more; only where the load sheds."""
+    other_cores: float = 0.0
+    """Cores that were busy with other programs than those whose CPU is told, on average."""
 
     @property
     def usual_p99_us(self) -> float:
@@ -158,6 +161,8 @@ class _Beside:
         self._look = Look(target.metrics)
         self._watch = MachineWatch()
         self._before = self._cpu()
+        self._busy_s, self._began = busy_s(), time.monotonic()
+        self.other_cores = 0.0
         self.stalls: MachineStalls | None = None
         self.cpu_s: dict[str, float] = {}
         self.hops: dict[str, dict[str, float]] = {}
@@ -168,9 +173,11 @@ class _Beside:
     def end(self) -> None:
         """The phase is over."""
         after = self._cpu()
+        busy, seconds = busy_s() - self._busy_s, time.monotonic() - self._began
         self.stalls = self._watch.stop()
         self.cpu_s = {name: after[name] - self._before[name] for name in after if name in self._before}
         self.cpu_s["total"] = sum(self.cpu_s.values())
+        self.other_cores = round(max(0.0, busy - self.cpu_s["total"]) / seconds, 2)
         self.hops = Look(self._target.metrics).since(self._look)
 
 
@@ -238,6 +245,7 @@ def measure_load(module: str, load: Pace, target: Target) -> Phase:
         refused=result["refused"],
         fills=result["fills"],
         shed=result["shed"],
+        other_cores=beside.other_cores,
     )
 
 

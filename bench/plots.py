@@ -172,7 +172,16 @@ def _peers(result: Result, folder: Path, name: str) -> list[str]:
         costs = [[one[f"{key}_us_per_record"] for one in figures] for key in ("servers", "load")]
         _bars(grid[row][1], systems, costs, ("servers", "load generator"))
         grid[row][1].set_title(f"{mode}: CPU us a record")
-        names = ("system", "answered/s", "unanswered", "p50 ms", "p99 ms", "servers us/record", "load generator us")
+        names = (
+            "system",
+            "answered/s",
+            "unanswered",
+            "p50 ms",
+            "p99 ms",
+            "servers us/record",
+            "load generator us",
+            "cores of others",
+        )
         rows = [
             (
                 one["system"],
@@ -182,6 +191,7 @@ def _peers(result: Result, folder: Path, name: str) -> list[str]:
                 _ms(one["p99_us"]),
                 one["servers_us_per_record"],
                 one["load_us_per_record"],
+                one["other_cores"],
             )
             for one in figures
         ]

@@ -15,6 +15,7 @@ from typing import Final
 
 from lockstep.bench.cluster import BenchPlan, Phase, Target, measure, measure_load, new_seed
 from lockstep.bench.load import MIX
+from lockstep.bench.neighbours import QUIET_CORES, wait_for_quiet
 from lockstep.bench.peers.load import PeerLoad
 from lockstep.bench.peers.servers import LeftOut
 from lockstep.bench.peers.systems import SYSTEMS, system
@@ -46,6 +47,8 @@ class PeersPlan:
     warm_up_s: float = 2.0
     sessions: int = 4
     rounds: int = 3
+    quiet_s: float = 0.0
+    """How long to wait at most before each system until other programs are quiet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Figures:
     """User and system time of all the system's processes."""
     load_us_per_record: float
     """The same of the load generator: what the client costs in Python."""
+    other_cores: float
+    """Cores that other programs had meanwhile."""
     phases: tuple[Phase, ...]
 
 
@@ -107,6 +112,8 @@ def run_peers_bench(plan: PeersPlan, say: Callable[[str], None]) -> PeersResult:
             if name in missing:
                 continue
             say(f"round {number + 1} of {plan.rounds}: {name}")
+            if plan.quiet_s and (cores := wait_for_quiet(plan.quiet_s)) > QUIET_CORES:
+                say(f"other programs use {cores:.1f} cores still")
             try:
                 about[name], measured = _lockstep(plan) if name == LOCKSTEP else measure_peer(plan, name)
             except LeftOut as reason:
@@ -175,6 +182,7 @@ def _figures(name: str, about: str, phases: list[Phase]) -> Figures:
         max_us=longest,
         servers_us_per_record=round(median(t - load for t, load in zip(totals, loads, strict=True)), 2),
         load_us_per_record=round(median(loads), 2),
+        other_cores=median(phase.other_cores for phase in phases),
         phases=tuple(phases),
     )
 

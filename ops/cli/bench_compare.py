@@ -33,9 +33,23 @@ from lockstep.runtime.output import Output
     "--duration", "duration_s", type=Real(1, 600), default=8.0, show_default=True, help="Seconds of each phase."
 )
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="Medians are taken of them.")
+@click.option(
+    "--quiet",
+    "quiet_s",
+    type=Real(0, 3600),
+    default=0.0,
+    show_default=True,
+    help="Seconds to wait at most before each system until other programs are quiet.",
+)
 @expected_errors
 def peers(
-    json_file: Output | None, peers: tuple[str, ...], mode: str, rate: int | None, duration_s: float, rounds: int
+    json_file: Output | None,
+    peers: tuple[str, ...],
+    mode: str,
+    rate: int | None,
+    duration_s: float,
+    rounds: int,
+    quiet_s: float,
 ) -> int:
     """Measure Lockstep beside NATS JetStream, Redis and PostgreSQL, each as an ordered replicated log.
 
@@ -48,7 +62,7 @@ def peers(
     console = make_console(json_file)
     modes = tuple(RATES) if mode == "both" else (mode,)
     rates = None if rate is None else dict.fromkeys(RATES, rate)
-    plan = PeersPlan(peers or tuple(SYSTEMS), modes, rates, duration_s, rounds=rounds)
+    plan = PeersPlan(peers or tuple(SYSTEMS), modes, rates, duration_s, rounds=rounds, quiet_s=quiet_s)
     result = run_peers_bench(plan, lambda text: console.print(text, highlight=False))
     for one in modes:
         console.print(_peers_table(result, one))
@@ -57,7 +71,8 @@ def peers(
     console.print("\n".join([*abouts, *missing]), highlight=False)
     console.print(
         f"a synced write of 4 KiB to this disk: {result.sync_us:.0f} us; records of {result.record_bytes} bytes; "
-        f"medians of {result.rounds} rounds; x: times Lockstep's\nmix: {result.mix}\nleft out: {result.left_out}",
+        f"medians of {result.rounds} rounds; x: times Lockstep's; "
+        f"others: cores that other programs had\nmix: {result.mix}\nleft out: {result.left_out}",
         highlight=False,
     )
     write_json(json_file, result.to_json())
@@ -69,7 +84,19 @@ def _peers_table(result: PeersResult, mode: str) -> Table:
     ours = result.of(LOCKSTEP, mode)
     offered = ours.offered_per_s if ours else 0
     table = Table(title=f"{mode}: {offered} records/s offered", title_justify="left", pad_edge=False)
-    figures = ("answered/s", "unanswered", "p50 ms", "x", "p99 ms", "x", "max ms", "servers us/record", "x", "load us")
+    figures = (
+        "answered/s",
+        "unanswered",
+        "p50 ms",
+        "x",
+        "p99 ms",
+        "x",
+        "max ms",
+        "servers us/record",
+        "x",
+        "load us",
+        "others",
+    )
     for name in ("system", *figures):
         table.add_column(name, justify="left" if name == "system" else "right")
 
@@ -90,6 +117,7 @@ def _peers_table(result: PeersResult, mode: str) -> Table:
                 f"{row.servers_us_per_record:.1f}",
                 ratio(row.servers_us_per_record, ours.servers_us_per_record),
                 f"{row.load_us_per_record:.1f}",
+                f"{row.other_cores:.1f}",
             )
     return table
 

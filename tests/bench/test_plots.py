@@ -25,7 +25,7 @@ def figures(system: str, mode: str) -> dict[str, Any]:
     return {
         "system": system, "about": f"{system} 1.2", "mode": mode, "offered_per_s": 1000, "answered_per_s": 999.5,
         "unanswered": 0, "p50_us": 1234.0, "p99_us": 5678.0, "max_us": 1e4, "servers_us_per_record": 100.5,
-        "load_us_per_record": 50.5,
+        "load_us_per_record": 50.5, "other_cores": 0.3,
     }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_each_result_has_its_table_and_its_plot(tmp_path: Path) -> None:
     assert "| single | 1000 | 1000 | 1.50 | 9.00 | 12.00 | 1500.5 |" in page
     assert "| 0.5 x | 45000 | 80000 | 1.50 | 9.00 |\n| 2 x |" in page
     assert "| 1000 | 19900 | 1.50 | 9.00 | 40.5 | 90000 |" in page
-    assert "| nats | 1000 | 0 | 1.23 | 5.68 | 100.5 | 50.5 |" in page
+    assert "| nats | 1000 | 0 | 1.23 | 5.68 | 100.5 | 50.5 | 0.3 |" in page
     assert "Not measured: redis: there is none" in page
     assert page.count("Mix: half of each. Left out: the network.") == len(RESULTS)
     widths = {len(line.split("|")) for line in page.split("## ")[1].splitlines() if line.startswith("|")}
