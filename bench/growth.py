@@ -43,7 +43,7 @@ class GrowthPlan:
 
     axis: str
     points: tuple[int, ...] = ()
-    """None: those of `AXES`."""
+    """Empty: those of `AXES`."""
     implementations: tuple[str, ...] = ("native",)
     duration_s: float = 5.0
     warm_up_s: float = 2.0
@@ -65,6 +65,8 @@ class GrowthPoint:
     """Of `too_much`."""
     accepted_p99_us: float
     unanswered: int
+    other_cores: float
+    """Cores that other programs had meanwhile, in the busier phase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ def run_growth_bench(plan: GrowthPlan, say: Callable[[str], None]) -> GrowthResu
         say(f"{plan.axis}: {value}")
         points.append(_point(plan, value))
     left_out = f"{LEFT_OUT}; {NOT_COVERED}"
-    return GrowthResult(plan.axis, tuple(points), plan.too_much, MIX, left_out, os.cpu_count() or 0)
+    mix = f"{MIX}; but for the {plan.axis}"
+    return GrowthResult(plan.axis, tuple(points), plan.too_much, mix, left_out, os.cpu_count() or 0)
 
 
 def _point(plan: GrowthPlan, value: int) -> GrowthPoint:
@@ -121,6 +124,7 @@ def _point(plan: GrowthPlan, value: int) -> GrowthPoint:
         accepted_per_s=flooded.answered_per_s,
         accepted_p99_us=flooded.latency_us.get("p99", 0.0),
         unanswered=steady.unanswered + flooded.unanswered,
+        other_cores=max(steady.other_cores, flooded.other_cores),
     )
 
 

@@ -132,7 +132,7 @@ def _growth(result: Result, folder: Path, name: str) -> list[str]:
     rate.set(ylabel="thousand/s", ylim=(0, None))
     for axes in (late, rate):
         _by_powers(axes, axis, values)
-    names = (axis, "answered/s", "p50 ms", "p99 ms", "CPU us/order", "accepted/s")
+    names = (axis, "answered/s", "p50 ms", "p99 ms", "CPU us/order", "accepted/s", "cores of others")
     rows = [
         (
             point["value"],
@@ -140,6 +140,7 @@ def _growth(result: Result, folder: Path, name: str) -> list[str]:
             *(_ms(point["latency_us"].get(key, 0)) for key in ("p50", "p99")),
             point["cpu_us_per_order"],
             point["accepted_per_s"],
+            point["other_cores"],
         )
         for point in points
     ]
@@ -192,6 +193,7 @@ def _peers(result: Result, folder: Path, name: str) -> list[str]:
                 one["servers_us_per_record"],
                 one["load_us_per_record"],
                 one["other_cores"],
+                one["rounds"],
             )
             for one in figures
         ]

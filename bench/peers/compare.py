@@ -1,7 +1,8 @@
 """`lockstep bench peers`: Lockstep beside systems that keep an ordered replicated log, in one run on one machine.
 
 Each system gets the same records at the same times in the same batches, one system after the other, in rounds: what the
-machine does meanwhile falls on all. Rates and latencies are medians of the rounds.
+machine does meanwhile falls on all. The figures are medians of the rounds in which other programs were quiet, of all
+where they never were.
 """
 
 import os
@@ -53,7 +54,7 @@ class PeersPlan:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One system, one mode: the median of the rounds, each figure for itself."""
+    """One system, one mode: the median of the rounds that count, each figure for itself."""
 
     system: str
     about: str
@@ -71,6 +72,8 @@ class Figures:
     """The same of the load generator: what the client costs in Python."""
     other_cores: float
     """Cores that other programs had meanwhile."""
+    rounds: int
+    """How many count: those in which these were less than `QUIET_CORES`, else all."""
     phases: tuple[Phase, ...]
 
 
@@ -166,7 +169,8 @@ def measure_peer(plan: PeersPlan, name: str) -> tuple[str, list[Phase]]:
     return running.about, phases
 
 
-def _figures(name: str, about: str, phases: list[Phase]) -> Figures:
+def _figures(name: str, about: str, measured: list[Phase]) -> Figures:
+    phases = [phase for phase in measured if phase.other_cores < QUIET_CORES] or measured
     loads = [phase.cpu_us_per_order.get(_LOAD, 0.0) for phase in phases]
     totals = [phase.cpu_us_per_order.get("total", 0.0) for phase in phases]
     p50, p99, longest = (median(phase.latency_us.get(key, 0.0) for phase in phases) for key in ("p50", "p99", "max"))
@@ -176,14 +180,15 @@ def _figures(name: str, about: str, phases: list[Phase]) -> Figures:
         mode=phases[0].name,
         offered_per_s=phases[0].offered_per_s,
         answered_per_s=median(phase.answered_per_s for phase in phases),
-        unanswered=sum(phase.unanswered for phase in phases),
+        unanswered=sum(phase.unanswered for phase in measured),
         p50_us=p50,
         p99_us=p99,
         max_us=longest,
         servers_us_per_record=round(median(t - load for t, load in zip(totals, loads, strict=True)), 2),
         load_us_per_record=round(median(loads), 2),
         other_cores=median(phase.other_cores for phase in phases),
-        phases=tuple(phases),
+        rounds=len(phases),
+        phases=tuple(measured),
     )
 
 

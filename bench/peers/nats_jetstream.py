@@ -55,6 +55,7 @@ def running(directory: Path) -> Iterator[Running]:
             config.write_text(text, encoding="utf-8")
             servers.append(Server(name, program, ["-c", str(config)], directory))
         for monitor in monitors:
+            # It answers here before it takes clients; `_make_stream` comes back to those that don't yet.
             settings = wait_until("a NATS server serves", servers, partial(_settings, monitor), OSError)
             if not settings.get("sync_always"):
                 raise LeftOut(f"NATS {found and found[0]} does not sync before it acknowledges; it needs a newer one")
@@ -77,7 +78,7 @@ async def _make_stream(urls: Mapping[str, str]) -> str:
 
     try:
         async with asyncio.timeout(START_S):
-            client = await nats.connect(list(urls.values()))
+            client = await nats.connect(list(urls.values()), error_cb=_ignore)
             stream = client.jetstream(timeout=2)
             while True:
                 # Refused until the servers have elected who places streams.
@@ -93,6 +94,10 @@ async def _make_stream(urls: Mapping[str, str]) -> str:
     except TimeoutError:
         raise LeftOut(f"NATS has no stream with {_REPLICAS} replicas within {START_S:.0f} s") from None
     return str(cluster.leader)
+
+
+async def _ignore(_error: Exception) -> None:
+    """Of a server that can't be reached yet; unless told otherwise the client writes each into the log."""
 
 
 @contextlib.asynccontextmanager

@@ -71,8 +71,8 @@ def peers(
     console.print("\n".join([*abouts, *missing]), highlight=False)
     console.print(
         f"a synced write of 4 KiB to this disk: {result.sync_us:.0f} us; records of {result.record_bytes} bytes; "
-        f"medians of {result.rounds} rounds; x: times Lockstep's; "
-        f"others: cores that other programs had\nmix: {result.mix}\nleft out: {result.left_out}",
+        f"medians of those of {result.rounds} rounds in which others were quiet, else of all; x: times Lockstep's; "
+        f"others: cores that other programs had; of: rounds that count\nmix: {result.mix}\nleft out: {result.left_out}",
         highlight=False,
     )
     write_json(json_file, result.to_json())
@@ -118,6 +118,7 @@ def _peers_table(result: PeersResult, mode: str) -> Table:
                 ratio(row.servers_us_per_record, ours.servers_us_per_record),
                 f"{row.load_us_per_record:.1f}",
                 f"{row.other_cores:.1f}",
+                str(row.rounds),
             )
     return table
 
@@ -158,7 +159,9 @@ def growth(
     plan = GrowthPlan(axis, points, IMPLEMENTATIONS[engine], duration_s, 0.5 if quick else 2.0, rate=rate)
     result = run_growth_bench(plan, lambda text: console.print(text, highlight=False))
     console.print(_growth_table(result))
-    console.print(f"mix: {result.mix}\nleft out: {result.left_out}", highlight=False)
+    console.print(
+        f"others: cores that other programs had\nmix: {result.mix}\nleft out: {result.left_out}", highlight=False
+    )
     write_json(json_file, result.to_json())
     return int(any(point.unanswered for point in result.points))
 
@@ -166,7 +169,17 @@ def growth(
 def _growth_table(result: GrowthResult) -> Table:
     title = f"by {result.axis}; accepted: of {result.too_much_per_s} orders/s offered"
     table = Table(title=title, title_justify="left", pad_edge=False)
-    names = ("offered/s", "answered/s", "p50 ms", "p99 ms", "max ms", "CPU us/order", "accepted/s", "p99 ms then")
+    names = (
+        "offered/s",
+        "answered/s",
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+        "CPU us/order",
+        "accepted/s",
+        "p99 ms then",
+        "others",
+    )
     for name in (result.axis, *names):
         table.add_column(name, justify="right")
     for point in result.points:
@@ -178,5 +191,6 @@ def _growth_table(result: GrowthResult) -> Table:
             f"{point.cpu_us_per_order:.1f}",
             str(point.accepted_per_s),
             f"{point.accepted_p99_us / 1000:.1f}",
+            f"{point.other_cores:.1f}",
         )
     return table

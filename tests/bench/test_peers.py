@@ -45,14 +45,14 @@ def test_what_can_not_be_had_is_named_and_does_not_stop_the_others(monkeypatch: 
                 name=mode, offered_per_s=100, sent_per_s=100, answered_per_s=90 + round_no, orders=100, unanswered=1,
                 latency_us={"p50": 10.0 * round_no, "p99": 100.0, "max": 200.0}, p99_by_second_us=(),
                 machine_stalls=None, cpu_us_per_order={"a": 5.0, "load generator": 2.0, "total": 7.0}, hops_us={},
-                refused={}, fills=0,
+                refused={}, fills=0, other_cores=0.1 if quiet == "all" or round_no < 3 else 1.5,
             )
             for mode in plan.modes
         ]  # fmt: skip
         return f"{name} 1", phases
 
     said = []
-    round_no = 1
+    round_no, quiet = 1, "all"
     monkeypatch.setattr(compare, "_lockstep", measured)
     monkeypatch.setattr(compare, "measure_peer", measured)
 
@@ -70,7 +70,11 @@ def test_what_can_not_be_had_is_named_and_does_not_stop_the_others(monkeypatch: 
     figures = result.of("nats", "batched")
     assert figures is not None
     assert (figures.answered_per_s, figures.unanswered, figures.p50_us) == (92, 3, 20.0)
-    assert (figures.servers_us_per_record, figures.load_us_per_record) == (5.0, 2.0)
+    assert (figures.servers_us_per_record, figures.load_us_per_record, figures.rounds) == (5.0, 2.0, 3)
+    quiet = "not the last"
+    figures = run_peers_bench(PeersPlan(peers=("nats",), rounds=3), say).of("nats", "batched")
+    assert figures is not None
+    assert (figures.p50_us, figures.unanswered, figures.rounds) == (15.0, 3, 2)
 
 
 def test_a_program_that_is_not_here_is_named_with_what_fetches_it() -> None:

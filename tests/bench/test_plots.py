@@ -15,7 +15,8 @@ SAID = {"mix": "half of each", "left_out": "the network"}
 def growth(axis: str, values: tuple[int, ...]) -> dict[str, Any]:
     points = [
         {"value": value, "offered_per_s": 20_000, "answered_per_s": 19_900, "latency_us": LATENCY,
-         "cpu_us_per_order": 40.5, "accepted_per_s": 90_000, "accepted_p99_us": 1e5, "unanswered": 0}
+         "cpu_us_per_order": 40.5, "accepted_per_s": 90_000, "accepted_p99_us": 1e5, "unanswered": 0,
+         "other_cores": 0.2}
         for value in values
     ]  # fmt: skip
     return {"axis": axis, "points": points, "too_much_per_s": 200_000, **SAID}
@@ -25,7 +26,7 @@ def figures(system: str, mode: str) -> dict[str, Any]:
     return {
         "system": system, "about": f"{system} 1.2", "mode": mode, "offered_per_s": 1000, "answered_per_s": 999.5,
         "unanswered": 0, "p50_us": 1234.0, "p99_us": 5678.0, "max_us": 1e4, "servers_us_per_record": 100.5,
-        "load_us_per_record": 50.5, "other_cores": 0.3,
+        "load_us_per_record": 50.5, "other_cores": 0.3, "rounds": 2,
     }  # fmt: skip
 
 
@@ -75,8 +76,8 @@ def test_each_result_has_its_table_and_its_plot(tmp_path: Path) -> None:
         assert ET.fromstring(drawn).tag.endswith("svg")
     assert "| single | 1000 | 1000 | 1.50 | 9.00 | 12.00 | 1500.5 |" in page
     assert "| 0.5 x | 45000 | 80000 | 1.50 | 9.00 |\n| 2 x |" in page
-    assert "| 1000 | 19900 | 1.50 | 9.00 | 40.5 | 90000 |" in page
-    assert "| nats | 1000 | 0 | 1.23 | 5.68 | 100.5 | 50.5 | 0.3 |" in page
+    assert "| 1000 | 19900 | 1.50 | 9.00 | 40.5 | 90000 | 0.2 |" in page
+    assert "| nats | 1000 | 0 | 1.23 | 5.68 | 100.5 | 50.5 | 0.3 | 2 |" in page
     assert "Not measured: redis: there is none" in page
     assert page.count("Mix: half of each. Left out: the network.") == len(RESULTS)
     widths = {len(line.split("|")) for line in page.split("## ")[1].splitlines() if line.startswith("|")}
