@@ -137,7 +137,8 @@ bench: $(STAMP) ## Throughput and latency: engines, a whole local cluster, overl
 	@$(BIN)/lockstep bench cluster --json build/bench/cluster.json
 	@$(BIN)/lockstep bench overload --json build/bench/overload.json
 	@for axis in sessions instruments resting batch; do \
-	  $(BIN)/lockstep bench growth --axis $$axis --json build/bench/growth-$$axis.json || exit 1; \
+	  $(BIN)/lockstep bench growth --axis $$axis --json build/bench/growth-$$axis.json || \
+	    echo "bench: growth by $$axis: orders stayed unanswered, or it failed"; \
 	done
 	@$(BIN)/python -m lockstep.bench.plots build/bench
 

@@ -34,7 +34,8 @@ def write_report(folder: Path) -> Path:
     mpl.use("svg")
     # The same figures give the same file.
     mpl.rcParams.update({"svg.hashsalt": "lockstep", "svg.fonttype": "none", "axes.spines.top": False})
-    mpl.rcParams.update({"axes.spines.right": False, "axes.grid": True, "grid.color": "#dddddd"})
+    mpl.rcParams.update({"axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True})
+    mpl.rcParams.update({"grid.color": "#dddddd"})
     parts = ["# Measured here", _machine()]
     for file in sorted(folder.glob("*.json")):
         result = json.loads(file.read_text(encoding="utf-8"))
@@ -209,7 +210,7 @@ def _bars(axes: Axes, names: Sequence[str], groups: Sequence[Sequence[float]], l
     for number, (values, color) in enumerate(zip(groups, (_BLUE, _RED), strict=True)):
         places = [place + (number - 0.5) * 0.38 for place in range(len(names))]
         bars = axes.bar(places, values, 0.36, color=color, label=str(labels[number]))
-        axes.bar_label(bars, fmt="%.3g", fontsize=8)
+        axes.bar_label(bars, fmt="%.4g", fontsize=8)
     axes.set_xticks(range(len(names)), names)
     axes.set_yscale("log")
     axes.legend(frameon=False)
