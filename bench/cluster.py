@@ -78,7 +78,7 @@ class Phase:
     shed: int = 0
     """Orders that were not given, since the gateways took no more; only where the load sheds."""
     other_cores: float = 0.0
-    """Cores that were busy with other programs than those whose CPU is told, on average."""
+    """Cores that were busy with other programs than those whose CPU is reported, on average."""
 
     @property
     def usual_p99_us(self) -> float:

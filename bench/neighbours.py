@@ -1,6 +1,6 @@
 """What other programs take of this machine's cores while something is measured, and waiting until they are quiet.
 
-Nothing is subtracted for them. A figure from beside a busy neighbour is told with how busy it was.
+Nothing is subtracted for them. A figure from beside a busy neighbour comes with how busy it was.
 """
 
 import os

@@ -38,7 +38,7 @@ def running(directory: Path) -> Iterator[Running]:
     """Three servers and the stream.
 
     Raises:
-        LeftOut: they don't come up, or don't sync as they are told to.
+        LeftOut: they don't come up, or don't sync as they are asked to.
     """
     program = find_program("nats-server")
     found = re.search(r"\d+\.\d+\.\d+", run(program, "--version"))
@@ -97,12 +97,12 @@ async def _make_stream(urls: Mapping[str, str]) -> str:
 
 
 async def _ignore(_error: Exception) -> None:
-    """Of a server that can't be reached yet; unless told otherwise the client writes each into the log."""
+    """Of a server that can't be reached yet; unless asked otherwise the client writes each into the log."""
 
 
 @contextlib.asynccontextmanager
 async def lanes(where: Mapping[str, Any], sessions: int, each: int) -> AsyncIterator[Lanes]:
-    """A connection for each session; its messages are told apart by the client."""
+    """A connection for each session; its messages are distinguished by the client."""
     import nats
 
     clients = [await nats.connect([where["leader"]]) for _ in range(sessions)]
