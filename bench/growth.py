@@ -1,6 +1,6 @@
 """How rate, latency and cost change as a cluster gets more of one thing: sessions, instruments, resting orders, rows.
 
-Each point has a cluster of its own and two phases: a steady rate, whose latency and CPU are reported, then more than the
+Each point has a cluster of its own and two phases: a steady rate, whose latency and CPU count, then more than the
 cluster can do, by clients that do not give what finds no room: what is accepted of that is its rate. Along all axes
 but `batch`, a batch leaves every 2.5 ms, of one session after the other: more sessions are more of them, and no more
 messages. How many messages a second a cluster can do is another question, which the axis `batch` asks.

@@ -39,7 +39,7 @@ from lockstep.sequencer.etcd import (
 )
 from lockstep.sequencer.history import decode_history, encode_history
 
-_START_TIMEOUT_S: Final = 5.0
+_START_TIMEOUT_S: Final = 10.0
 _RETRY_S: Final = 0.05
 _HISTORY_RETRY_S: Final = 1.0
 _LEASE_TTL_S: Final = 2
