@@ -6,6 +6,7 @@ otherwise: session, signals, exit code, log, environment; only its command line 
 that tests start through the command line are started as users start them.
 """
 
+import contextlib
 import multiprocessing
 import os
 import subprocess
@@ -74,9 +75,10 @@ class Forked:
         return code
 
     def send_signal(self, number: Signals) -> None:
-        """Send a signal."""
+        """Send a signal, if it runs. It may have ended without anybody knowing yet: the fork server waits for it."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
 
 def _become(arguments: tuple[str, ...], environment: dict[str, str], stdin: Connection, log: Connection) -> None:
