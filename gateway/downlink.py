@@ -80,6 +80,7 @@ class Downlink:
         self.said = 0
         """Highest epoch that a sequencer says that it is in; 0: none was heard. No engine can be above it for long."""
         self._ahead_since_ns: int | None = None
+        self._least_epoch = epoch
         self._delivered_epoch = epoch
         # (first seq, epoch) of what was delivered, as far back as it is known, ascending.
         self._stamped: list[tuple[int, int]] = []
@@ -100,8 +101,16 @@ class Downlink:
     @property
     def delivered(self) -> DeliveryMark:
         """How far events were delivered: `delivered_seq`, and an epoch that its record is of, or one before."""
-        stamped = self._stamped[-1][1] if self._stamped else 0
-        return DeliveryMark(max(self._delivered_epoch, stamped), self.delivered_seq)
+        return DeliveryMark(max(self._delivered_epoch, self._least_epoch), self.delivered_seq)
+
+    @property
+    def shown_epoch(self) -> int:
+        """What clients hear: never below the epoch in which the last of what was delivered began, whoever stands by it.
+
+        A gateway that hears the engines and no sequencer knows that epoch from the stream itself. A seq of it under a
+        lower epoch would be void: no history has it there.
+        """
+        return max(self.epoch, self._least_epoch)
 
     def on_time(self, now_ns: int) -> None:
         """An epoch that no sequencer stands by, long after a RELEASE brought it, was nobody's: it mutes no engine. And
@@ -161,8 +170,11 @@ class Downlink:
 
     def _delivered(self, events: Events, through_seq: int) -> None:
         self.delivered_seq = through_seq
-        self._delivered_epoch = self.epoch
-        self._stamped += _epochs_of(events)
+        begun = _epochs_of(events)
+        if begun:
+            self._least_epoch = max(self._least_epoch, begun[-1][1])
+        self._delivered_epoch = self.shown_epoch
+        self._stamped += begun
         del self._stamped[:-_MAX_EPOCHS]
 
     def _hold(self, release: Release) -> None:

@@ -160,8 +160,8 @@ class GatewayMachine:
 
     @property
     def epoch(self) -> int:
-        """The highest epoch under which events were released."""
-        return 0 if self.downlink is None else self.downlink.epoch
+        """The highest epoch under which events were released, as clients hear it."""
+        return 0 if self.downlink is None else self.downlink.shown_epoch
 
     @property
     def left_behind(self) -> LeftBehind | None:

@@ -110,6 +110,39 @@ def test_an_epoch_that_no_sequencer_says_yet_is_not_disowned_because_the_gateway
     assert downlink.epoch == 1, "nobody has said it for a quarter of a second of looking"
 
 
+def disowned(downlink: Downlink) -> Downlink:
+    """No sequencer has said for long that it is above epoch 1."""
+    downlink.said = 1
+    downlink.on_time(1_000 * MS)
+    downlink.on_time(1_300 * MS)
+    assert downlink.epoch == 1
+    return downlink
+
+
+def test_clients_never_hear_a_seq_under_a_lower_epoch_than_the_one_in_which_it_began():
+    downlink = Downlink(10, epoch=1)
+    downlink.on_release(release(11, 11, 11, epoch=3, begins=((11, 3),)))
+    disowned(downlink)
+    assert downlink.shown_epoch == 3, "the stream itself says that seq 11 is of epoch 3"
+    assert str(downlink.delivered) == "seq 11 of epoch 3"
+    downlink.on_release(release(12, 12, 12, epoch=1))
+    assert str(downlink.delivered) == "seq 12 of epoch 3"
+    fetch = downlink.on_release(release(15, 15, 15, epoch=1)).fetch
+    assert fetch is not None
+    assert fetch.delivered_epoch == 3, "else engines would take what was delivered for void"
+
+
+def test_an_epoch_of_which_nothing_was_delivered_is_taken_back():
+    downlink = Downlink(10, epoch=1)
+    downlink.on_release(release(11, 11, 11, epoch=1))
+    downlink.epoch = 4
+    assert disowned(downlink).shown_epoch == 1
+
+
+def test_a_gateway_that_starts_shows_no_lower_epoch_than_the_engine_that_it_began_with():
+    assert disowned(Downlink(10, epoch=2)).shown_epoch == 2
+
+
 def failed(downlink: Downlink, now_ms: int, **why) -> bool:
     """Whether it is left behind once a fetch of the gap has failed."""
     downlink.on_time(now_ms * MS)

@@ -34,6 +34,7 @@ FOUND = {
     391: "an engine that had stopped for good took one more contradiction for a reason to leave, and died of it",
     2293: "a gateway brought in orders of a session that was closed meanwhile, and nobody was left to cancel them",
     83: "a gateway whose host had died refused a number for ever, since its intake log knew less of the session",
+    70165: "a gateway that heard engines and no sequencer delivered seqs under a lower epoch than they have",
     9355: "a wiped engine took a fence for proof of its empty log, and asked the leader without effect, for ever",
 }
 
