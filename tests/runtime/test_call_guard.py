@@ -289,13 +289,13 @@ def test_who_takes_nothing_gives_its_place_to_who_does(served, monkeypatch):
     for taken in (1, 2):
         stub = replication_pb2_grpc.ReplicationStub(served.channel())
         idle.append(stub.FetchSnapshot(replication_pb2.FetchSnapshotRequest()))
-        # Each on a connection of its own: which of two that are begun at once comes first is open.
         until(lambda taken=taken: served.replication.open == taken)
     time.sleep(0.6)
     honest = replication_pb2_grpc.ReplicationStub(served.channel())
     assert len(list(honest.FetchSnapshot(replication_pb2.FetchSnapshotRequest(seq=20), timeout=30))) == 20
-    assert refusal(idle[0]) == BUSY
-    assert idle[1].is_active()
+    # Which of the two is up to the connections, which go on to fill their windows for a while. The other goes on.
+    ends = [refusal(call) for call in idle]
+    assert [end for end in ends if end[0] is not grpc.StatusCode.OK] == [BUSY]
 
 
 def test_status_that_a_loop_has_to_make_is_made_once_for_all_who_ask_meanwhile():
