@@ -1,6 +1,6 @@
 """The load generator of `lockstep bench cluster`: a process that offers orders at a rate and times their reports.
 
-When what is sent, and what it tells on standard output: `offering.py`.
+`offering.py` has what is sent when, and what it says on standard output.
 """
 
 import asyncio

@@ -171,8 +171,11 @@ class Downlink:
     def _delivered(self, events: Events, through_seq: int) -> None:
         self.delivered_seq = through_seq
         begun = _epochs_of(events)
-        if begun:
-            self._least_epoch = max(self._least_epoch, begun[-1][1])
+        for _, epoch in begun:
+            known = max(self.said, self._least_epoch)
+            # One odd frame that says that an epoch far above all others begins must not be shown for ever.
+            if epoch <= (known or epoch) + MAX_UNEXPLAINED_EPOCHS:
+                self._least_epoch = max(self._least_epoch, epoch)
         self._delivered_epoch = self.shown_epoch
         self._stamped += begun
         del self._stamped[:-_MAX_EPOCHS]

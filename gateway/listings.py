@@ -53,10 +53,10 @@ class FixedMessages:
 
     def encode(self, rows: NDArray[Any]) -> bytes:
         """Bytes of the field for all rows, in order."""
-        delivered = np.repeat(self._blank, len(rows))
+        page = np.repeat(self._blank, len(rows))
         for name in self._names:
-            delivered[name] = rows[name]
-        return delivered.tobytes()
+            page[name] = rows[name]
+        return page.tobytes()
 
 
 _ORDERS: Final = FixedMessages(accounts_pb2.ListOpenOrdersReply.DESCRIPTOR, "orders")
@@ -65,10 +65,10 @@ _POSITIONS: Final = FixedMessages(accounts_pb2.Account.DESCRIPTOR, "positions")
 
 def open_orders(reply: replication_pb2.QueryReply) -> accounts_pb2.ListOpenOrdersReply:
     """A page of one account's live orders."""
-    delivered = accounts_pb2.ListOpenOrdersReply.FromString(_ORDERS.encode(order_rows(reply.order_rows)))
-    delivered.stamp.CopyFrom(reply.stamp)
-    delivered.next_cursor = reply.next.order_id if reply.more else 0
-    return delivered
+    page = accounts_pb2.ListOpenOrdersReply.FromString(_ORDERS.encode(order_rows(reply.order_rows)))
+    page.stamp.CopyFrom(reply.stamp)
+    page.next_cursor = reply.next.order_id if reply.more else 0
+    return page
 
 
 def order(
@@ -89,7 +89,7 @@ def accounts(reply: replication_pb2.QueryReply, entitled: frozenset[int] | None 
     """A page of accounts; `entitled`: of these only (None: of all)."""
     rows = account_rows(reply.account_rows)
     positions = _POSITIONS.encode(position_rows(reply.position_rows))
-    delivered = []
+    found = []
     end = 0
     names = ("account", "flags", "name", "cash_micros", "reserved_micros", "status", "positions")
     columns = (rows[name].tolist() for name in names)
@@ -110,8 +110,8 @@ def accounts(reply: replication_pb2.QueryReply, entitled: frozenset[int] | None 
             day_trade_rule=bool(flags & AccountFlag.DAY_TRADE_RULE),
         )
         account.MergeFromString(positions[begin:end])
-        delivered.append(account)
-    return delivered
+        found.append(account)
+    return found
 
 
 def instruments(reply: replication_pb2.QueryReply) -> market_data_pb2.ListInstrumentsReply:
@@ -119,7 +119,7 @@ def instruments(reply: replication_pb2.QueryReply) -> market_data_pb2.ListInstru
     rows = instrument_rows(reply.instrument_rows)
     names = ("instrument", "symbol", "tick_micros", "lot_units", "phase", "last_price_ticks")
     columns = (rows[name].tolist() for name in names)
-    delivered = [
+    found = [
         common_pb2.Instrument(
             id=number,
             symbol=symbol.decode("ascii"),
@@ -131,4 +131,4 @@ def instruments(reply: replication_pb2.QueryReply) -> market_data_pb2.ListInstru
         for number, symbol, tick, lot, phase, last in zip(*columns, strict=True)
     ]
     next_cursor = reply.next.account if reply.more else 0
-    return market_data_pb2.ListInstrumentsReply(stamp=reply.stamp, instruments=delivered, next_cursor=next_cursor)
+    return market_data_pb2.ListInstrumentsReply(stamp=reply.stamp, instruments=found, next_cursor=next_cursor)

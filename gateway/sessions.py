@@ -176,8 +176,8 @@ class SessionTable:
         dropped = max(0, min(end_no, session.expected) - max(first_no, session.answered + 1))
         fresh = count - repeated - dropped
         if closed is not None:
-            delivered = self._tell(session, closed) if fresh else None
-            return Admission(0, dropped + repeated, 0, delivered)
+            refused = self._tell(session, closed) if fresh else None
+            return Admission(0, dropped + repeated, 0, refused)
         if repeated > room:
             return Admission(refused=Refused(first_no, Code.BUSY, _RETRY_MS[Code.BUSY]))
         taken = max(0, min(fresh, room - repeated, self._credit - session.unanswered))

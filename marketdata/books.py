@@ -260,8 +260,8 @@ class Books:
         self.seq = max(self.seq, through_seq)
         touched: dict[int, list[Print]] = {}
         columns = [rows[name].tolist() for name in _FIELDS]
-        delivered = rows.view(ORDER_EVENT)
-        terms = zip(*(delivered[name].tolist() for name in _TERMS), strict=True)
+        orders = rows.view(ORDER_EVENT)
+        terms = zip(*(orders[name].tolist() for name in _TERMS), strict=True)
         for kind, instrument, side, order_id, price, lots, leaves, maker, maker_leaves, flags, seq, index, at, (
             order_type,
             tif,

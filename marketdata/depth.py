@@ -67,19 +67,19 @@ class Window:
 
     def take(self, books: Books, instrument: int) -> tuple[Level, ...]:
         """New values of all levels that changed, came into the window or left it (no orders); those that go first."""
-        delivered: dict[tuple[int, int], Level] = {}
+        changed: dict[tuple[int, int], Level] = {}
         for side in _SIDES:
             before, reach = self._reaches[side], books.reach(instrument, side, self._depth)
             self._reaches[side] = reach
             if before is not None and not (reach is not None and is_within(side, reach, before)):
                 for level in books.levels_behind(instrument, side, before, reach):
-                    delivered[side, level.price_ticks] = level
+                    changed[side, level.price_ticks] = level
             elif reach is not None and reach != before:
                 for level in books.levels_behind(instrument, side, reach, before):
-                    delivered[side, level.price_ticks] = Level(side, level.price_ticks, 0, 0)
+                    changed[side, level.price_ticks] = Level(side, level.price_ticks, 0, 0)
             for touched_side, price in self._touched:
                 if touched_side == side:
                     shown = is_within(side, price, reach)
-                    delivered[side, price] = books.level(instrument, side, price) if shown else Level(side, price, 0, 0)
+                    changed[side, price] = books.level(instrument, side, price) if shown else Level(side, price, 0, 0)
         self._touched.clear()
-        return tuple(sorted(delivered.values(), key=lambda level: level.orders != 0))
+        return tuple(sorted(changed.values(), key=lambda level: level.orders != 0))

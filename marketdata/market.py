@@ -150,11 +150,11 @@ class Subscription:
             instrument, _ = self._tapes.popitem(last=False)
             self._say(turn, instrument, TRADES, _EMPTY_BOOK, seq=self.tape.began[0])
 
-    def _take_trade(self, turn: "_Turn", delivered: tuple[int, Print] | Missed) -> None:
-        if isinstance(delivered, Missed):
-            self._say(turn, _NO_INSTRUMENT, TRADES, encode_missed(delivered), seq=delivered.through_seq)
+    def _take_trade(self, turn: "_Turn", entry: tuple[int, Print] | Missed) -> None:
+        if isinstance(entry, Missed):
+            self._say(turn, _NO_INSTRUMENT, TRADES, encode_missed(entry), seq=entry.through_seq)
             return
-        instrument, trade = delivered
+        instrument, trade = entry
         if instrument in self._tapes:
             del self._tapes[instrument]
             self._say(turn, instrument, TRADES, _EMPTY_BOOK, seq=self.tape.began[0])

@@ -76,8 +76,8 @@ def of_session(events: Events, session_id: int) -> Events:
     # The overlays of admin and control events have other fields at the place of these ids.
     own = (events["session_id"] == session_id) & (kinds < _FIRST_CONTROL)
     other = (events["maker_session_id"] == session_id) & (kinds < _FIRST_ADMIN)
-    delivered: Events = events[own | other]
-    return delivered
+    found: Events = events[own | other]
+    return found
 
 
 def _clip(events: Events, from_seq: int, to_seq: int) -> Events:

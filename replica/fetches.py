@@ -143,8 +143,8 @@ class Fetches:
             self._journal.base_seq and begin < (self._journal.derived.first_seq or begin)
         ):
             first_seq = max(self._journal.base_seq + 1, self._journal.derived.first_seq)
-            delivered = ((FIRST_SEQ_KEY, str(first_seq)),)
-            raise Refusal(grpc.StatusCode.OUT_OF_RANGE, self._behind("events", begin), delivered)
+            metadata = ((FIRST_SEQ_KEY, str(first_seq)),)
+            raise Refusal(grpc.StatusCode.OUT_OF_RANGE, self._behind("events", begin), metadata)
         try:
             yield from self._page(request, view, to_seq, used_up)
         except JournalFault as fault:

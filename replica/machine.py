@@ -270,11 +270,11 @@ class ReplicaMachine:
             # Not required: its log, not its engine, is the likelier culprit, and comparing the logs will show it.
             self._leave_stream(Occasion.CONTRADICTED, out, mismatch.text)
 
-    def _on_peer_digest(self, delivered: PeerDigest, out: Outbox) -> None:
+    def _on_peer_digest(self, said: PeerDigest, out: Outbox) -> None:
         own = self.replica_state
-        mismatch = own.gate.on_digest(delivered.peer, delivered.seq, delivered.digest)
+        mismatch = own.gate.on_digest(said.peer, said.seq, said.digest)
         if mismatch is not None and own.live and own.in_sync_bits >> own.options.member & 1:
-            self._on_contradiction(delivered.peer, mismatch.text, out)
+            self._on_contradiction(said.peer, mismatch.text, out)
 
     def _on_contradiction(self, member: int, text: str, out: Outbox) -> None:
         news = self._contradictions.note(member, text)

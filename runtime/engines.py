@@ -227,5 +227,5 @@ def _error(end: NoAnswer) -> EnginesUnavailable:
 
 
 def _first_seq(error: grpc.aio.AioRpcError) -> int:
-    delivered = dict(error.trailing_metadata() or ()).get(FIRST_SEQ_KEY, "")
-    return int(delivered) if str(delivered).isdigit() else 0
+    first_seq = dict(error.trailing_metadata() or ()).get(FIRST_SEQ_KEY, "")
+    return int(first_seq) if str(first_seq).isdigit() else 0

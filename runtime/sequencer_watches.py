@@ -19,7 +19,7 @@ class SequencerWatches:
     def __init__(self, topology: Topology, identity: PeerStatus) -> None:
         self._set = WatchSet()
         self._names = {peer.name: peer.id for peer in topology.sequencers}
-        self._delivered: dict[str, tuple[int, int]] = {}
+        self._reported: dict[str, tuple[int, int]] = {}
         for peer in topology.sequencers:
             self._set.add(PeerWatch(peer.name, peer.host, peer.watch_port, identity=identity))
 
@@ -31,8 +31,8 @@ class SequencerWatches:
             status = self._set[name].status
             if status is None or status.member != sequencer:
                 continue
-            if (status.epoch, status.role) != self._delivered.get(name, (0, 0)):
-                self._delivered[name] = (status.epoch, status.role)
+            if (status.epoch, status.role) != self._reported.get(name, (0, 0)):
+                self._reported[name] = (status.epoch, status.role)
                 news.append((sequencer, status.epoch, status.role == cluster_pb2.ROLE_LEADER))
         return news
 
@@ -45,7 +45,7 @@ class SequencerWatches:
 
     def forget(self) -> None:
         """The machine is a new one: it hears everything again."""
-        self._delivered.clear()
+        self._reported.clear()
 
     def close(self) -> None:
         """End all links."""

@@ -96,6 +96,7 @@ def _peers_table(result: PeersResult, mode: str) -> Table:
         "x",
         "load us",
         "others",
+        "of",
     )
     for name in ("system", *figures):
         table.add_column(name, justify="left" if name == "system" else "right")

@@ -132,6 +132,23 @@ def test_clients_never_hear_a_seq_under_a_lower_epoch_than_the_one_in_which_it_b
     assert fetch.delivered_epoch == 3, "else engines would take what was delivered for void"
 
 
+def test_an_epoch_far_above_all_others_that_one_frame_says_to_begin_is_taken_back():
+    downlink = Downlink(10, epoch=1)
+    downlink.said = 1
+    downlink.on_release(release(11, 11, 11, epoch=2**40, begins=((11, 2**40),)))
+    assert disowned(downlink).shown_epoch == 1
+    assert str(downlink.delivered) == f"seq 11 of epoch {2**40}", "clients may have seen it so"
+
+
+def test_epochs_that_follow_each_other_are_believed_however_many():
+    downlink = Downlink(10, epoch=1)
+    downlink.said = 1
+    downlink.on_release(
+        release(11, 30, *range(11, 31), epoch=20, begins=tuple((seq, seq - 10) for seq in range(12, 31)))
+    )
+    assert disowned(downlink).shown_epoch == 20
+
+
 def test_an_epoch_of_which_nothing_was_delivered_is_taken_back():
     downlink = Downlink(10, epoch=1)
     downlink.on_release(release(11, 11, 11, epoch=1))

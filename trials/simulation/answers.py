@@ -15,11 +15,11 @@ _PAGE_SEQS: Final = 60
 def answer_with(answer: Done, ask: Callable[[], Any]) -> None:
     """What is read, or the refusal in words."""
     try:
-        delivered = ask()
+        value = ask()
     except Refusal as refusal:
         answer(None, str(refusal))
         return
-    answer(delivered, "")
+    answer(value, "")
 
 
 def all_of[R](replies: Iterator[R | None]) -> list[R]:

@@ -27,9 +27,9 @@ class CallAudit:
         for seq, index, session, *row in zip(*(events[name].tolist() for name in names), strict=True):
             counts = row[0] < _FIRST_CONTROL and row[0] != _DUPLICATE and row[1] != Code.KEY_REUSED
             if session and counts and row[2]:
-                delivered = self._outcomes.setdefault((session, row[2]), [])
-                delivered.append((seq, index, *row))
-                self._at[seq, row[2]] = delivered
+                outcomes = self._outcomes.setdefault((session, row[2]), [])
+                outcomes.append((seq, index, *row))
+                self._at[seq, row[2]] = outcomes
 
     def check(self, reply: Reply, cut_seq: int) -> None:
         """`cut_seq`: up to where a journal was cut. Raises Violation."""

@@ -28,11 +28,11 @@ class ServingHost(Host):
         """`Replication.Fence`."""
 
         def done(said: "Future[FenceAnswer]") -> None:
-            delivered = said.result()
-            if delivered.refusal:
-                answer(None, f"FAILED_PRECONDITION: {delivered.refusal}")
+            answered = said.result()
+            if answered.refusal:
+                answer(None, f"FAILED_PRECONDITION: {answered.refusal}")
                 return
-            answer(fence_reply(self.id, delivered), "")
+            answer(fence_reply(self.id, answered), "")
 
         call = FenceCall(request)
         call.done.add_done_callback(done)

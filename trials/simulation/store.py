@@ -127,8 +127,8 @@ class Store:
         if not self._reached(host):
             self._kernel.after(_RETRY_NS, self._tell, host, life)
             return
-        reported_life, delivered = self._seen.get(host.name, (0, -1))
-        if reported_life != life or delivered < self.revision:
+        reported_life, revision = self._seen.get(host.name, (0, -1))
+        if reported_life != life or revision < self.revision:
             self._seen[host.name] = (life, self.revision)
             host.post(ev.ConfigSeen(self.record, self.revision))
 

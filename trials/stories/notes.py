@@ -33,10 +33,10 @@ def in_words(text: str) -> DeliveryMark | None:
     if found is None:
         return None
     kind, number, what = found.groups()
-    delivered = _seen(what)
-    if delivered is None and what.startswith(_DROPPED):
+    event = _seen(what)
+    if event is None and what.startswith(_DROPPED):
         return None
-    return kind, number, _DIGEST.sub("(digest)", delivered or _with_fields(what))
+    return kind, number, _DIGEST.sub("(digest)", event or _with_fields(what))
 
 
 def _with_fields(what: str) -> str:

@@ -127,9 +127,9 @@ class Theatre(Cluster):
             self.narrator.tell("gateway", str(pipe.gateway.id), f"to client {pipe.client.id}: {said}")
 
     def _on_note(self, text: str) -> None:
-        delivered = in_words(text)
-        if delivered is not None:
-            self.narrator.tell(*delivered)
+        line = in_words(text)
+        if line is not None:
+            self.narrator.tell(*line)
 
     def _look(self) -> None:
         for host in self.sequencers:
