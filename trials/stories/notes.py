@@ -4,7 +4,7 @@ import re
 from ast import literal_eval
 from typing import Final
 
-DeliveryMark = tuple[str, str, str]
+Line = tuple[str, str, str]
 """Kind of process, its number, what it does."""
 
 _SUBJECT: Final = re.compile(r"(sequencer|engine|gateway|client)-(\d+)(?:'s|:)? (.+)")
@@ -27,7 +27,7 @@ _DROPPED: Final = (
 )  # fmt: skip
 
 
-def in_words(text: str) -> DeliveryMark | None:
+def in_words(text: str) -> Line | None:
     """A line for the transcript; None: not worth one."""
     found = _SUBJECT.fullmatch(text)
     if found is None:
