@@ -1,14 +1,15 @@
 """Takes snapshots beside a live engine: a process of its own that executes the engine's journal once more.
 
-It reads the journal as a RocksDB secondary, so the engine neither pauses nor knows; it runs only when a snapshot is
-due, and at a low priority until that is late. It goes no further than what the journal says is committed. A snapshot
-counts once it is verified: the one before, restored from its file into another engine, and the commands since then give
-the same bytes.
+It reads the journal as it is at a moment, without a trace, so the engine neither pauses nor knows. The witness beside
+the journal says how far that has come; the journal is opened only when a snapshot is due, and at a low priority until
+that is late. It goes no further than what the journal says is committed. A snapshot counts once it is verified: the one
+before, restored from its file into another engine, and the commands since then give the same bytes.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 from lockstep.engine.contract import EngineType, StreamGap
@@ -22,6 +23,7 @@ from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode
 from lockstep.replica.snapshots import REJECTED, UNVERIFIED, VERIFIED, SnapshotFault, SnapshotStore, usable
 from lockstep.replica.snapshotter_figures import SnapshotterFigures
 from lockstep.replica.stored_journal import StoredJournal
+from lockstep.replica.witness import read_witness, witness_path
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import MetricsServer
 from lockstep.runtime.priority import Courtesy
@@ -46,14 +48,16 @@ class SnapshotTaker:
 
     def __init__(
         self,
-        journal: StoredJournal,
+        data_dir: Path,
+        member: int,
         store: SnapshotStore,
         make: EngineType,
         plan: Snapshots,
         alive: Callable[[], None],
         figures: SnapshotterFigures,
     ) -> None:
-        self._journal = journal
+        self._data_dir = data_dir
+        self._member = member
         self._store = store
         self._make = make
         self._plan = plan
@@ -63,6 +67,7 @@ class SnapshotTaker:
         self._replayer: Replayer | None = None
         self._identity = 0
         self._taken_at_ns: int | None = None
+        self._asked = False
 
     def turn(self, now_ns: int) -> SnapshotHead | None:
         """Take a snapshot if one is due; what was taken. `now_ns` is a monotonic clock.
@@ -71,27 +76,35 @@ class SnapshotTaker:
             BrokenInvariant: the snapshot was not reproduced by executing the same commands again.
             JournalFault, SnapshotFault: a file can't be read or written.
         """
-        journal = self._journal
-        journal.catch_up()
-        uuid, committed = journal.cluster_uuid, journal.committed_hint
+        mark = read_witness(witness_path(self._data_dir)).mark
+        tip = 0 if mark is None else mark.written.seq
         if self._taken_at_ns is None:
             self._taken_at_ns = now_ns
-        if not uuid:
-            return None
         newest = max(self._store.verified_seqs(), default=0)
         self._note_newest(newest)
-        wanted = committed > newest and (self._store.asked() or self._due(committed - newest, now_ns))
-        self._figures.on_looked(committed, wanted=wanted, now_ns=now_ns)
-        if not wanted:
+        self._asked |= self._store.asked()
+        if not self._wanted(tip, newest, now_ns):
+            self._figures.on_looked(tip, wanted=False, now_ns=now_ns)
             return None
-        replayer = self._current_replayer()
+        with closing(StoredJournal(self._data_dir, self._member)) as journal:
+            # Commands that are not committed yet are not missing in a snapshot.
+            wanted = bool(journal.cluster_uuid) and self._wanted(journal.committed_hint, newest, now_ns)
+            self._figures.on_looked(tip, wanted=wanted, now_ns=now_ns)
+            return self._turn(journal, newest, now_ns) if wanted else None
+
+    def _wanted(self, seq: int, newest: int, now_ns: int) -> bool:
+        """Whether there is to be a snapshot, if it can be of this seq."""
+        return seq > newest and (self._asked or self._due(seq - newest, now_ns))
+
+    def _turn(self, journal: StoredJournal, newest: int, now_ns: int) -> SnapshotHead | None:
+        replayer = self._current_replayer(journal)
         if replayer is None:
             return None
-        self._run(replayer, committed)
+        self._run(journal, replayer, journal.committed_hint)
         if replayer.seq <= newest:
             return None
         self._taken_at_ns = now_ns
-        return self._take(replayer, uuid)
+        return self._take(journal, replayer)
 
     def _note_newest(self, seq: int) -> None:
         if seq == self._known_newest:
@@ -107,22 +120,21 @@ class SnapshotTaker:
         since_ns = now_ns - (self._taken_at_ns or 0)
         return by_count or (plan.every_s > 0 and since_ns >= plan.every_s * _SECOND_NS)
 
-    def _current_replayer(self) -> Replayer | None:
+    def _current_replayer(self, journal: StoredJournal) -> Replayer | None:
         """The engine of before, if the journal is still the same one and still leads on from it."""
-        journal, replayer = self._journal, self._replayer
+        replayer = self._replayer
         if replayer is not None and (journal.identity != self._identity or replayer.seq < journal.base_seq):
             replayer = None
         if replayer is None:
             self._identity = journal.identity
-            start = self._older_snapshot(journal.committed_hint)
+            start = self._older_snapshot(journal, journal.committed_hint)
             if start is None and journal.base_seq:
                 return None  # the engine is fetching the snapshot that its journal begins with
             replayer = Replayer(self._make, b"" if start is None else self._store.read(start.seq))
         self._replayer = replayer
         return replayer
 
-    def _older_snapshot(self, below_seq: int) -> SnapshotHead | None:
-        journal = self._journal
+    def _older_snapshot(self, journal: StoredJournal, below_seq: int) -> SnapshotHead | None:
         found = usable(
             self._store.heads(),
             cluster_uuid=journal.cluster_uuid,
@@ -132,23 +144,24 @@ class SnapshotTaker:
         )
         return found[0] if found else None
 
-    def _run(self, replayer: Replayer, through_seq: int) -> None:
-        for journaled in self._journal.batches(replayer.seq + 1):
+    def _run(self, journal: StoredJournal, replayer: Replayer, through_seq: int) -> None:
+        for journaled in journal.batches(replayer.seq + 1):
             if journaled.last_seq > through_seq:
                 return
             replayer.run(journaled)
             self._figures.replayed_seq = replayer.seq
             self._alive()
 
-    def _take(self, replayer: Replayer, uuid: str) -> SnapshotHead:
-        older = self._older_snapshot(replayer.seq - 1)
+    def _take(self, journal: StoredJournal, replayer: Replayer) -> SnapshotHead:
+        uuid = journal.cluster_uuid
+        older = self._older_snapshot(journal, replayer.seq - 1)
         raw = replayer.snapshot(uuid)
         self._alive()
         seq = replayer.seq
         self._store.write(raw, seq, verified=False)
         self._alive()
         again = Replayer(self._make, b"" if older is None else self._store.read(older.seq))
-        self._run(again, seq)
+        self._run(journal, again, seq)
         self._alive()
         if again.seq != seq or again.snapshot(uuid) != raw:
             self._store.mark(seq, UNVERIFIED, REJECTED)
@@ -161,6 +174,7 @@ class SnapshotTaker:
         self._store.retire(self._plan.keep)
         # Who asks goes on asking until a snapshot is far enough: what was asked meanwhile this one may have answered.
         self._store.asked()
+        self._asked = False
         self._note_newest(seq)
         return decode_head(raw)
 
@@ -217,21 +231,17 @@ def _follow(
 
     try:
         with store.tend():
-            journal = StoredJournal(member.data_dir, member.id, follow_in=member.data_dir / "snapshotter")
-            try:
-                taker = SnapshotTaker(journal, store, make, topology.snapshots, alive, figures)
-                while not stop.requested and _database(member) == database:
-                    started_ns = time.monotonic_ns()
-                    head = taker.turn(started_ns)
-                    if head is not None:
-                        took_ns = time.monotonic_ns() - started_ns
-                        figures.on_taken(took_ns)
-                        took_ms = took_ns // 1_000_000
-                        logger.info("snapshot", seq=head.seq, epoch=head.epoch, bytes=head.file_bytes, ms=took_ms)
-                    hold_to(courtesy, topology.snapshots, figures, logger)
-                    stop.wait(_POLL_S)
-            finally:
-                journal.close()
+            taker = SnapshotTaker(member.data_dir, member.id, store, make, topology.snapshots, alive, figures)
+            while not stop.requested and _database(member) == database:
+                started_ns = time.monotonic_ns()
+                head = taker.turn(started_ns)
+                if head is not None:
+                    took_ns = time.monotonic_ns() - started_ns
+                    figures.on_taken(took_ns)
+                    took_ms = took_ns // 1_000_000
+                    logger.info("snapshot", seq=head.seq, epoch=head.epoch, bytes=head.file_bytes, ms=took_ms)
+                hold_to(courtesy, topology.snapshots, figures, logger)
+                stop.wait(_POLL_S)
     except (JournalFault, SnapshotDamaged, SnapshotFault, BrokenInvariant, StreamGap) as fault:
         if not isinstance(fault, JournalFault | SnapshotDamaged) and _database(member) == database:
             raise

@@ -12,13 +12,13 @@ class SnapshotterFigures:
     """Plain numbers of one snapshotter process; see the module."""
 
     __slots__ = ("_wanted_ns", "committed_seq", "duration_ns", "faults", "following", "hurries", "replayed_seq",
-                 "seq", "size_bytes", "taken", "taken_ns")  # fmt: skip
+                 "seq", "size_bytes", "taken", "taken_ns", "tip_seq")  # fmt: skip
 
     def __init__(self) -> None:
         self.following = False
         """Whether it reads its engine's journal."""
-        self.committed_seq = 0
-        """Last committed seq of that journal, as far as it says so."""
+        self.tip_seq = 0
+        """Last seq in that journal."""
         self.replayed_seq = 0
         self.seq = 0
         """Of the newest verified snapshot; 0: there is none."""
@@ -33,10 +33,10 @@ class SnapshotterFigures:
         """A snapshot is so late that it does not give way to other processes any more."""
         self._wanted_ns = 0
 
-    def on_looked(self, committed_seq: int, *, wanted: bool, now_ns: int) -> None:
-        """The journal was read. `wanted`: a snapshot is due, or asked for. `now_ns`: the monotonic clock."""
+    def on_looked(self, tip_seq: int, *, wanted: bool, now_ns: int) -> None:
+        """The journal has come so far. `wanted`: a snapshot is due, or asked for. `now_ns`: the monotonic clock."""
         self.following = True
-        self.committed_seq = committed_seq
+        self.tip_seq = tip_seq
         self._wanted_ns = (self._wanted_ns or now_ns) if wanted else 0
 
     def on_newest(self, seq: int, taken_ns: int, size_bytes: int) -> None:
@@ -70,8 +70,8 @@ class SnapshotterFigures:
         )
         yield gauge(
             "lockstep_snapshotter_behind_commands",
-            "Committed commands that no verified snapshot holds: what a start would replay.",
-            max(0, self.committed_seq - self.seq),
+            "Journaled commands that no verified snapshot holds: what a start would replay.",
+            max(0, self.tip_seq - self.seq),
         )
         yield gauge(
             "lockstep_snapshotter_overdue_seconds",

@@ -47,21 +47,20 @@ class StoredJournal:
         data_dir: Path,
         member: int = 0,
         *,
-        follow_in: Path | None = None,
         access: AccessType | None = None,
         lenient: bool = False,
     ) -> None:
-        """Without `follow_in` and `access` it is read without a trace, as it is at this moment.
+        """Without `access` it is read without a trace, as it is at this moment, also beside the writing process.
+
+        RocksDB's way to follow a writer (a secondary) is not for a journal, whose log files are used again: where one
+        still holds what it held before, the secondary reads the same record for ever (10.x, and holds the interpreter).
 
         `member`: whose it has to be; 0: anybody's.
-        `follow_in`: read beside the writing process, with own files in this folder; `catch_up` shows the news.
         `access`: as RocksDB has it.
         `lenient`: see `open_untouched`.
         """
         self.data_dir = data_dir
         self.path = journal_path(data_dir)
-        if follow_in is not None:
-            access = AccessType.secondary(str(follow_in))
         with faults("open", self.path):
             families = {"commands": family_options(MEMTABLE_BYTES), "meta": family_options(1 << 20)}
             # A log file that is used again needs no new blocks: it halves the slowest syncs (p99 1.7 -> 0.7 ms).
@@ -99,13 +98,6 @@ class StoredJournal:
         with faults("close", self.path), ExitStack() as parts:
             for part in (self._db, self._meta, self._commands):
                 parts.callback(part.close)
-
-    def catch_up(self) -> None:
-        """See what the writing process has written since; only of a journal that follows another process."""
-        with faults("follow", self.path):
-            self._db.try_catch_up_with_primary()
-        self.base_seq = self._int("base_seq")
-        self.identity = self._int("journal")
 
     @property
     def committed_hint(self) -> int:

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import subprocess
+import sys
 import types
 from typing import Any
 
@@ -23,7 +25,6 @@ from lockstep.replica.snapshot_file import SnapshotDamaged, decode_head, decode_
 from lockstep.replica.snapshots import SnapshotFault, SnapshotStore, check_file, usable
 from lockstep.replica.snapshotter import SnapshotTaker
 from lockstep.replica.snapshotter_figures import SnapshotterFigures
-from lockstep.replica.stored_journal import StoredJournal
 from lockstep.runtime.priority import Courtesy
 from lockstep.runtime.process_log import open_log
 from lockstep.runtime.stop_request import StopRequest
@@ -51,9 +52,8 @@ def started(journal, store, engine=ReferenceEngine):
     return restore(journal, ReplicaOptions(1, (1, 2)), engine, lambda: None, store)
 
 
-def taker_of(data_dir, tmp_path, plan=EAGER, engine=ReferenceEngine):
-    follower = StoredJournal(data_dir, 1, follow_in=tmp_path / "follower")
-    return follower, SnapshotTaker(follower, SnapshotStore(data_dir), engine, plan, lambda: None, SnapshotterFigures())
+def taker_of(data_dir, plan=EAGER, engine=ReferenceEngine):
+    return SnapshotTaker(data_dir, 1, SnapshotStore(data_dir), engine, plan, lambda: None, SnapshotterFigures())
 
 
 def test_file_says_what_was_written():
@@ -160,7 +160,7 @@ def test_only_one_snapshotter_works_beside_an_engine(tmp_path):
 
 def test_both_engines_take_the_same_snapshot_while_the_journal_is_open_and_growing(tmp_path, sequencer):
     journal = filled(tmp_path / "data", sequencer)
-    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker = taker_of(tmp_path / "data")
     assert taker.turn(1).seq == 21
     first = SnapshotStore(tmp_path / "data").read(21)
     assert taker.turn(2) is None
@@ -168,7 +168,6 @@ def test_both_engines_take_the_same_snapshot_while_the_journal_is_open_and_growi
     assert taker.turn(3) is None  # what is not known to be committed is not taken
     journal.note_committed(25)
     assert taker.turn(4).seq == 25
-    follower.close()
     native = Replayer(NativeEngine)
     for journaled in journal.batches(1):
         if journaled.last_seq <= 21:
@@ -180,10 +179,9 @@ def test_both_engines_take_the_same_snapshot_while_the_journal_is_open_and_growi
 def test_asking_again_while_a_snapshot_is_taken_does_not_take_two(tmp_path, sequencer):
     journal = filled(tmp_path / "data", sequencer)
     store = SnapshotStore(tmp_path / "data")
-    follower = StoredJournal(tmp_path / "data", 1, follow_in=tmp_path / "follower")
     plan = Snapshots(every_commands=0, every_s=0)
     # `alive` is called in the middle of the work: there the operator's call asks once more.
-    taker = SnapshotTaker(follower, store, ReferenceEngine, plan, store.ask, SnapshotterFigures())
+    taker = SnapshotTaker(tmp_path / "data", 1, store, ReferenceEngine, plan, store.ask, SnapshotterFigures())
     store.ask()
     taken = taker.turn(1)
     assert taken is not None
@@ -191,34 +189,71 @@ def test_asking_again_while_a_snapshot_is_taken_does_not_take_two(tmp_path, sequ
     journal.write(JournalWrite((sequencer.commands(4).batch,), committed_seq=21), sync=True)
     journal.note_committed(25)
     assert taker.turn(2) is None
-    follower.close()
     journal.close()
 
 
 def test_figures_follow_what_the_taker_does(tmp_path, sequencer):
     journal = filled(tmp_path / "data", sequencer)
-    follower = StoredJournal(tmp_path / "data", 1, follow_in=tmp_path / "follower")
     figures = SnapshotterFigures()
     store = SnapshotStore(tmp_path / "data")
-    taker = SnapshotTaker(follower, store, ReferenceEngine, EAGER, lambda: None, figures)
+    taker = SnapshotTaker(tmp_path / "data", 1, store, ReferenceEngine, EAGER, lambda: None, figures)
     head = taker.turn(1)
     assert head is not None
-    assert (figures.following, figures.committed_seq, figures.replayed_seq) == (True, 21, 21)
+    assert (figures.following, figures.tip_seq, figures.replayed_seq) == (True, 21, 21)
     (stored,) = store.stored()
     assert (figures.seq, figures.size_bytes, figures.taken_ns) == (21, head.file_bytes, stored.taken_ns)
-    follower.close()
     # Another process begins with what is there.
-    follower, figures = StoredJournal(tmp_path / "data", 1, follow_in=tmp_path / "follower"), SnapshotterFigures()
-    assert SnapshotTaker(follower, store, ReferenceEngine, EAGER, lambda: None, figures).turn(2) is None
+    figures = SnapshotterFigures()
+    assert SnapshotTaker(tmp_path / "data", 1, store, ReferenceEngine, EAGER, lambda: None, figures).turn(2) is None
     assert (figures.seq, figures.taken_ns) == (21, stored.taken_ns)
-    follower.close()
     journal.close()
+
+
+def test_a_log_file_that_still_holds_what_it_held_before_is_read_to_its_end(tmp_path, sequencer):
+    """RocksDB uses log files again. A secondary reads such a one for ever; it took all the snapshotter's time."""
+    journal = filled(tmp_path / "data", sequencer)
+    for _ in range(20):
+        made = [sequencer.commands(2048).batch for _ in range(16)]
+        journal.write(JournalWrite(tuple(made), committed_seq=made[0].first_seq - 1), sync=False)
+    # Log files are used again once all that is in them lies in tables, the small entries, too.
+    for _ in range(60_000):
+        journal.note_committed(made[-1].last_seq)
+    # An orderly stop of the engine goes on to the next log file and writes nothing into it.
+    journal.close()
+    assert log_used_again(journal_path(tmp_path / "data"))
+    taken = subprocess.run(
+        [sys.executable, "-c", TAKE, str(tmp_path / "data")], timeout=60, check=True, capture_output=True, text=True
+    )
+    assert int(taken.stdout) == made[-1].last_seq
+
+
+TAKE = """
+import sys
+from pathlib import Path
+from lockstep.engine.native import NativeEngine
+from lockstep.replica.snapshots import SnapshotStore
+from lockstep.replica.snapshotter import SnapshotTaker
+from lockstep.replica.snapshotter_figures import SnapshotterFigures
+from lockstep.runtime.topology import Snapshots
+where, plan = Path(sys.argv[1]), Snapshots(every_commands=1, every_s=0)
+print(SnapshotTaker(where, 1, SnapshotStore(where), NativeEngine, plan, lambda: None, SnapshotterFigures()).turn(1).seq)
+"""
+
+
+def log_used_again(database):
+    """Whether the first record of some log file is of the log that the file was before."""
+    for path in database.glob("*.log"):
+        # Checksum, length, type; behind the head of a record in a log that is used again stands the log's number.
+        record = path.open("rb").read(11)
+        if len(record) == 11 and int.from_bytes(record[7:11], "little") != int(path.stem):
+            return True
+    return False
 
 
 def test_snapshots_come_when_due_or_asked_for(tmp_path, sequencer):
     journal = filled(tmp_path / "data", sequencer)
     store = SnapshotStore(tmp_path / "data")
-    follower, taker = taker_of(tmp_path / "data", tmp_path, Snapshots(every_commands=100, every_s=10, keep=1))
+    taker = taker_of(tmp_path / "data", Snapshots(every_commands=100, every_s=10, keep=1))
     assert taker.turn(0) is None
     store.ask()
     assert taker.turn(1).seq == 21
@@ -227,13 +262,12 @@ def test_snapshots_come_when_due_or_asked_for(tmp_path, sequencer):
     assert taker.turn(9_000_000_000) is None
     assert taker.turn(10_000_000_001).seq == 25
     assert store.verified_seqs() == (25,)
-    follower.close()
     journal.close()
 
 
 def test_snapshot_that_is_not_reproduced_is_rejected_loudly(tmp_path, sequencer, monkeypatch):
     journal = filled(tmp_path / "data", sequencer)
-    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker = taker_of(tmp_path / "data")
     calls = []
 
     def snapshot(self, uuid):
@@ -246,16 +280,14 @@ def test_snapshot_that_is_not_reproduced_is_rejected_loudly(tmp_path, sequencer,
         taker.turn(1)
     assert not SnapshotStore(tmp_path / "data").verified_seqs()
     assert [path.suffix for path in (tmp_path / "data" / "snapshots").iterdir()] == [".rejected"]
-    follower.close()
     journal.close()
 
 
 @pytest.mark.parametrize("engine", [ReferenceEngine, NativeEngine])
 def test_start_from_a_snapshot_and_the_tail_is_the_start_from_the_journal(tmp_path, sequencer, monkeypatch, engine):
     journal = filled(tmp_path / "data", sequencer, batches=3)
-    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker = taker_of(tmp_path / "data")
     taker.turn(1)
-    follower.close()
     for _ in range(2):
         journal.write(JournalWrite((sequencer.commands(4).batch,)), sync=True)
     whole = started(journal, None, engine).replica_state
@@ -279,9 +311,8 @@ def test_start_from_a_snapshot_and_the_tail_is_the_start_from_the_journal(tmp_pa
 def test_damaged_snapshot_is_passed_over_and_one_of_another_history_stops_the_start(tmp_path, sequencer):
     journal = filled(tmp_path / "data", sequencer)
     store = SnapshotStore(tmp_path / "data")
-    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker = taker_of(tmp_path / "data")
     taker.turn(1)
-    follower.close()
     raw = store.read(21)
     store.path(21).write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
     assert started(journal, store).replica_state.applied_seq == 21
@@ -296,9 +327,8 @@ def test_damaged_snapshot_is_passed_over_and_one_of_another_history_stops_the_st
 def test_snapshots_under_each_others_names_are_not_used(tmp_path, sequencer):
     journal = filled(tmp_path / "data", sequencer)
     store = SnapshotStore(tmp_path / "data")
-    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker = taker_of(tmp_path / "data")
     taker.turn(1)
-    follower.close()
     raw = store.read(21)
     store.path(21).rename(store.path(17))
     assert store.heads() == ()
@@ -344,9 +374,8 @@ class Misnamed:
 def test_damaged_snapshot_is_set_aside_and_nothing_is_cut_at_it(tmp_path, sequencer):
     journal = filled(tmp_path / "data", sequencer)
     store = SnapshotStore(tmp_path / "data")
-    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker = taker_of(tmp_path / "data")
     taker.turn(1)
-    follower.close()
     member = Member(ProcessKind.ENGINE, 1, "127.0.0.1", 0, 0, data_dir=tmp_path / "data")
     topology = Topology("t", (), tmp_path, (), (member,), (), snapshots=Snapshots(journal_keep_commands=1))
     said: list[Notice] = []
@@ -371,9 +400,8 @@ def test_damaged_snapshot_is_set_aside_and_nothing_is_cut_at_it(tmp_path, sequen
 def test_journal_whose_head_was_cut_starts_from_a_snapshot_and_not_without(tmp_path, sequencer):
     journal = filled(tmp_path / "data", sequencer)
     store = SnapshotStore(tmp_path / "data")
-    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker = taker_of(tmp_path / "data")
     taker.turn(1)
-    follower.close()
     with pytest.raises(JournalFault, match="lies across"):
         journal.drop_through(7)
     journal.drop_through(9)
@@ -390,9 +418,8 @@ def test_journal_whose_head_was_cut_starts_from_a_snapshot_and_not_without(tmp_p
 
 def test_journal_begins_anew_after_a_peers_snapshot(tmp_path, sequencer):
     journal = filled(tmp_path / "data", sequencer)
-    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker = taker_of(tmp_path / "data")
     head = taker.turn(1)
-    follower.close()
     raw = SnapshotStore(tmp_path / "data").read(21)
     journal.close()
     blank = Journal(tmp_path / "other", 2)
@@ -454,9 +481,8 @@ def test_snapshot_that_is_a_directory_is_passed_over_and_named(tmp_path, sequenc
     """By its name alone it would be the newest, and nothing newer would be taken."""
     journal = filled(tmp_path / "data", sequencer)
     store = SnapshotStore(tmp_path / "data")
-    follower, taker = taker_of(tmp_path / "data", tmp_path)
+    taker = taker_of(tmp_path / "data")
     assert taker.turn(1) is not None
-    follower.close()
     (good,) = store.verified_seqs()
     store.path(good + 1).mkdir()
     assert store.verified_seqs() == (good,)
