@@ -53,6 +53,10 @@ class BenchPlan:
     warm_up_s: float = _WARM_UP_S
     sheds: bool = False
     """See `LoadPlan`."""
+    token: str | None = None
+    client_number: int | None = None
+    first_account: int = 0
+    """The last three: see `LoadPlan`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +158,11 @@ def _phases(plan: BenchPlan, target: Target, say: Callable[[str], None]) -> list
 class _Beside:
     """What the cluster and the machine do during a phase."""
 
-    def __init__(self, target: Target, generator: int) -> None:
-        """`generator`: pid of the load generator."""
+    def __init__(self, target: Target, generator: int, look: Look) -> None:
+        """`generator`: pid of the load generator. `look`: at the processes' figures, shortly before."""
         self._target = target
         self._generator = generator
-        self._look = Look(target.metrics)
+        self._look = look
         self._watch = MachineWatch()
         self._before = self._cpu()
         self._busy_s, self._began = busy_s(), time.monotonic()
@@ -178,6 +182,9 @@ class _Beside:
         self.cpu_s = {name: after[name] - self._before[name] for name in after if name in self._before}
         self.cpu_s["total"] = sum(self.cpu_s.values())
         self.other_cores = round(max(0.0, busy - self.cpu_s["total"]) / seconds, 2)
+
+    def look(self) -> None:
+        """Every answer has come: nobody is disturbed any more."""
         self.hops = Look(self._target.metrics).since(self._look)
 
 
@@ -190,6 +197,7 @@ def measure(plan: BenchPlan, mode: str, rate: int, target: Target) -> Phase:
     load = LoadPlan(
         mode, rate, plan.duration_s, plan.warm_up_s, plan.sheds,
         addresses=target.addresses, sessions=plan.sessions, seed=new_seed(),
+        token=plan.token, client_number=plan.client_number, first_account=plan.first_account,
     )  # fmt: skip
     return measure_load("lockstep.bench.load", load, target)
 
@@ -215,17 +223,22 @@ def measure_load(module: str, load: Pace, target: Target) -> Phase:
         env={**os.environ, "GRPC_EXPERIMENTS": "-event_engine_client"},
     )
     assert process.stdout is not None
+    look = Look(())
     beside: _Beside | None = None
     result: dict[str, Any] = {}
     with process, process.stdout:
         for line in process.stdout:
             message = json.loads(line)
-            if message["event"] == "measuring":
-                beside = _Beside(target, process.pid)
+            if message["event"] == "warming up":
+                look = Look(target.metrics)
+            elif message["event"] == "measuring":
+                beside = _Beside(target, process.pid, look)
             elif message["event"] == "measured" and beside is not None:
                 beside.end()
             else:
                 result = message
+                if beside is not None:
+                    beside.look()
         code = process.wait()
     if code or not result or beside is None:
         raise EnvironmentFault(f"the load generator ended with exit code {code}; its messages are above")

@@ -38,11 +38,25 @@ class Look:
 
     def __init__(self, addresses: Sequence[str]) -> None:
         """`addresses`: host:port of the processes' metrics. Those that don't answer are left out."""
+        with ThreadPoolExecutor(max(1, len(addresses))) as pool:
+            self.pages = tuple(pool.map(_page, addresses))
+
+    def since(self, before: "Look") -> dict[str, dict[str, float]]:
+        """Hop -> p50, p99, mean, in microseconds, of what was counted after `before`. Hops without any are left out.
+
+        The pages are read here and not before: that takes a core for a while, which the orders of a phase would notice.
+        """
+        return hops_between(Counts(before.pages), Counts(self.pages))
+
+
+class Counts:
+    """The histograms of some pages, added up by name."""
+
+    def __init__(self, pages: Iterable[str]) -> None:
         self.buckets: dict[str, dict[float, float]] = {name: defaultdict(float) for name in HOPS.values()}
         self.sums: dict[str, float] = defaultdict(float)
-        with ThreadPoolExecutor(max(1, len(addresses))) as pool:
-            for text in pool.map(_page, addresses):
-                self._add(text)
+        for text in pages:
+            self._add(text)
 
     def _add(self, text: str) -> None:
         for family in text_string_to_metric_families(text):
@@ -54,17 +68,18 @@ class Look:
                 elif sample.name.endswith("_sum"):
                     self.sums[family.name] += sample.value
 
-    def since(self, before: "Look") -> dict[str, dict[str, float]]:
-        """Hop -> p50, p99, mean, in microseconds, of what was counted after `before`. Hops without any are left out."""
-        hops = {}
-        for hop, name in HOPS.items():
-            counted = {le: count - before.buckets[name].get(le, 0.0) for le, count in self.buckets[name].items()}
-            total = max(counted.values(), default=0.0)
-            if total:
-                figures = {"p50": quantile(counted, 0.5), "p99": quantile(counted, 0.99)}
-                figures["mean"] = (self.sums[name] - before.sums[name]) / total
-                hops[hop] = {key: round(seconds * 1e6, 1) for key, seconds in figures.items()}
-        return hops
+
+def hops_between(before: Counts, after: Counts) -> dict[str, dict[str, float]]:
+    """Hop -> p50, p99, mean, in microseconds."""
+    hops = {}
+    for hop, name in HOPS.items():
+        counted = {le: count - before.buckets[name].get(le, 0.0) for le, count in after.buckets[name].items()}
+        total = max(counted.values(), default=0.0)
+        if total:
+            figures = {"p50": quantile(counted, 0.5), "p99": quantile(counted, 0.99)}
+            figures["mean"] = (after.sums[name] - before.sums[name]) / total
+            hops[hop] = {key: round(seconds * 1e6, 1) for key, seconds in figures.items()}
+    return hops
 
 
 def quantile(buckets: Buckets, share: float) -> float:

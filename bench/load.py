@@ -17,7 +17,7 @@ import uvloop
 
 from lockstep.admin import AdminCommand, DefineAccount, DefineInstrument
 from lockstep.aio import AsyncClient
-from lockstep.bench.offering import MAX_BATCH, Pace, Times, end_with_parent, file_by_second, offer_and_measure, tell
+from lockstep.bench.offering import MAX_BATCH, Pace, Times, announce, end_with_parent, file_by_second, offer_and_measure
 from lockstep.codes import REFUSING_KINDS, code_name
 from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.enums import CommandKind, EventKind, OrderType, Side, TimeInForce
@@ -54,6 +54,11 @@ class LoadPlan(Pace):
     """Orders of a further account that rest before the first measured order, and are never reached."""
     spreads: bool = False
     """Whether the sessions are dealt to the addresses; otherwise all are at the first that answers."""
+    token: str | None = None
+    client_number: int | None = None
+    """Of a client that the cluster knows; None: it lets in everybody."""
+    first_account: int = 0
+    """Account of the first session; 0: behind those that there are."""
 
 
 class LoadSession:
@@ -207,7 +212,10 @@ async def run_load(plan: LoadPlan) -> dict[str, Any]:
     """Offer the load; the result."""
     async with contextlib.AsyncExitStack() as clients:
         ways = [(*plan.addresses[at:], *plan.addresses[:at]) for at in range(len(plan.addresses))]
-        at = [await clients.enter_async_context(AsyncClient(way)) for way in (ways if plan.spreads else ways[:1])]
+        at = [
+            await clients.enter_async_context(AsyncClient(way, token=plan.token, client_number=plan.client_number))
+            for way in (ways if plan.spreads else ways[:1])
+        ]
         first_account = await _define(at[0], plan)
         await _rest(at[0], first_account + plan.sessions, plan)
         sessions = [LoadSession(first_account + i, plan.seed + i, plan.instruments) for i in range(plan.sessions)]
@@ -225,7 +233,7 @@ async def _define(client: AsyncClient, plan: LoadPlan) -> int:
     """The first account of the sessions; the one behind the last is for what rests."""
     known = {item.symbol for item in await client.instruments()}
     accounts = await client.accounts()
-    first = max((account.account for account in accounts), default=0) + 1
+    first = plan.first_account or max((account.account for account in accounts), default=0) + 1
     setup = await client.session(timeout_s=_SETUP_S)
     commands: list[AdminCommand] = [
         DefineInstrument(i, f"BENCH-{i}", 10_000) for i in range(1, plan.instruments + 1) if f"BENCH-{i}" not in known
@@ -270,7 +278,7 @@ def main() -> int:
     plan = LoadPlan(**{**fields, "addresses": tuple(fields["addresses"])})
     end_with_parent()
     try:
-        tell(uvloop.run(run_load(plan)))
+        announce(uvloop.run(run_load(plan)))
     except LockstepError as error:
         sys.stderr.write(f"load generator: {error}\n")
         return 1

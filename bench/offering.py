@@ -2,8 +2,8 @@
 
 What a session is, its owner says (`Offered`): one of Lockstep's client, or connections to a system that it is compared
 with (`peers/`). Both are offered the same records at the same times and in the same batches, and counted alike. A load
-generator is a process of its own, which tells what it does in JSON lines on standard output: `measuring`, `measured`,
-then the result.
+generator is a process of its own, which tells what it does in JSON lines on standard output: `warming up`, `measuring`,
+`measured`, then the result.
 """
 
 import asyncio
@@ -28,6 +28,8 @@ from lockstep.bench.pacing import Pacer
 MAX_BATCH: Final = 2048
 _BATCH_INTERVAL_S: Final = 0.002
 _DRAIN_S: Final = 15.0
+_LOOK_S: Final = 0.8
+"""Before the measured phase: the owner looks at the cluster's figures meanwhile, which takes CPU."""
 _NONE: Final = np.zeros(0, np.int64)
 
 Times = NDArray[np.int64]
@@ -92,16 +94,19 @@ async def offer_and_measure(pace: Pace, sessions: Sequence[Offered]) -> dict[str
     gc.collect()
     gc.freeze()
     gc.disable()
-    await _offer(pace, sessions, pace.warm_up_s)
+    late_s = min(pace.warm_up_s, _LOOK_S)
+    await _offer(pace, sessions, pace.warm_up_s - late_s)
+    announce({"event": "warming up"})
+    await _offer(pace, sessions, late_s)
     for session in sessions:
         session.measure()
-    tell({"event": "measuring"})
+    announce({"event": "measuring"})
     started = time.monotonic()
     await _offer(pace, sessions, pace.duration_s)
     seconds = time.monotonic() - started
     for session in sessions:
         session.end(time.monotonic_ns())
-    tell({"event": "measured"})
+    announce({"event": "measured"})
     # Nothing is counted before the last answer has come: it would wait, and be timed, behind the counting.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_S):
@@ -179,7 +184,7 @@ def _p99_by_second(sessions: Sequence[Offered]) -> list[int]:
     ]
 
 
-def tell(message: dict[str, Any]) -> None:
+def announce(message: dict[str, Any]) -> None:
     """One line for the process that started this one."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()

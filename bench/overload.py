@@ -3,11 +3,14 @@
 First the rate is raised until the cluster does not keep up any more: the highest rate at which it did is saturation.
 Then shares and multiples of that are offered, by clients that do not give an order which finds no room when it is due:
 the gateways refuse what is too much (BUSY), and a client's room is what they take (`AsyncSession.room`). At the end
-the load falls to half of what can be done, and each second shows how soon everything is as before.
+the load falls to half of what can be done, and each second shows how soon everything is as before. Then a modest client
+offers single orders, first alone and then beside a greedy one that gives all that finds room:
+what the modest one notices is how fair the gateways are (`gateway/shares.py`).
 """
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -17,6 +20,7 @@ from lockstep.bench.load import MIX
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.process import EnvironmentFault
+from lockstep.runtime.topology import Client
 
 FACTORS: Final = (0.5, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
 _FIRST_RATE: Final = 20_000
@@ -26,6 +30,11 @@ _TRIES: Final = 2
 """The machine may have been busy with something else when it did not keep up once."""
 _KEPT_UP: Final = 0.97
 _CALM: Final = 0.5
+_MODEST_PER_S: Final = 200
+_GREEDY: Final = Client("greedy", token="bench-greedy", number=101, admin=True)  # noqa: S106  # of a cluster that lasts minutes
+_MODEST: Final = Client("modest", token="bench-modest", number=102, admin=True)  # noqa: S106
+_GREEDY_LONGER_S: Final = 2.0
+_MODEST_ACCOUNT: Final = 1_000_000
 _WARM_UP_S: Final = 1.0
 
 
@@ -66,6 +75,10 @@ class OverloadResult:
     """Half of saturation, right behind the last factor."""
     recovery_p99_by_second_us: Sequence[int]
     """Its whole seconds; none if the phase was too short for one."""
+    modest_alone: Point
+    """Of another client, with nobody else about; its factor is that of the greedy one."""
+    modest_beside: Point
+    """The same client beside a greedy one that offers the highest factor."""
     memory_mb: Mapping[str, tuple[int, int]]
     """By process: resident before the first phase, and at its highest."""
     mix: str
@@ -84,8 +97,12 @@ def run_overload_bench(plan: OverloadPlan, say: Callable[[str], None]) -> Overlo
         EnvironmentFault: the cluster does not start or can't do even the first rate, or the load generator fails.
     """
     say("starting a cluster")
-    with LocalCluster(ClusterPlan(implementations=plan.implementations)) as cluster:
-        load = BenchPlan(duration_s=plan.duration_s, sessions=plan.sessions, warm_up_s=_WARM_UP_S)
+    clients = (_GREEDY, _MODEST)
+    with LocalCluster(ClusterPlan(implementations=plan.implementations, clients=clients)) as cluster:
+        load = BenchPlan(
+            duration_s=plan.duration_s, sessions=plan.sessions, warm_up_s=_WARM_UP_S,
+            token=_GREEDY.token, client_number=_GREEDY.number,
+        )  # fmt: skip
 
         target = Target(tuple(cluster.gateway_addresses), cluster.pids)
 
@@ -100,10 +117,31 @@ def run_overload_bench(plan: OverloadPlan, say: Callable[[str], None]) -> Overlo
             points.append(_point(factor, offer(factor * saturation, sheds=True)))
         say("the load falls to half of what can be done")
         phase = offer(_CALM * saturation, sheds=True)
+        say("a modest client, alone and then beside a greedy one")
+        alone, beside = _modest(load, target, max(plan.factors), saturation)
         highest = _memory_mb(cluster.pids(), "VmHWM")
     memory = {name: (before[name], highest[name]) for name in before if name in highest}
     calm, seconds = _point(_CALM, phase), phase.p99_by_second_us
-    return OverloadResult(saturation, tuple(points), calm, seconds, memory, MIX, LEFT_OUT, os.cpu_count() or 0)
+    return OverloadResult(
+        saturation, tuple(points), calm, seconds, alone, beside, memory, MIX, LEFT_OUT, os.cpu_count() or 0
+    )
+
+
+def _modest(load: BenchPlan, target: Target, factor: float, saturation: int) -> tuple[Point, Point]:
+    """What a modest client gets, alone and beside a greedy one."""
+    plan = replace(load, sessions=1, token=_MODEST.token, client_number=_MODEST.number)
+
+    def offer(account: int) -> Point:
+        return _point(factor, measure(replace(plan, first_account=account), "single", _MODEST_PER_S, target))
+
+    alone = offer(_MODEST_ACCOUNT)
+    # The greedy one gives from before the modest one begins until after it has ended.
+    longer = replace(load, duration_s=load.duration_s + _GREEDY_LONGER_S, sheds=True)
+    with ThreadPoolExecutor(1) as pool:
+        greedy = pool.submit(measure, longer, "batched", round(factor * saturation), target)
+        beside = offer(_MODEST_ACCOUNT + 1_000)
+        greedy.result()
+    return alone, beside
 
 
 def _saturation(offer: Callable[..., Phase], say: Callable[[str], None]) -> int:

@@ -97,7 +97,7 @@ def _at_engines(kind: str, channels: list[grpc.Channel]) -> int:
         return sum(len(page.events) // EVENT.itemsize for page in pages)
     if kind == "journal":
         request = replication_pb2.FetchJournalRequest(from_seq=1)
-        return sum(len(page.frames) for page in stub.FetchJournal(request, timeout=_CALL_S))
+        return sum(len(page.batches) for page in stub.FetchJournal(request, timeout=_CALL_S))
     chunks = stub.FetchSnapshot(replication_pb2.FetchSnapshotRequest(), timeout=_CALL_S)
     return sum(1 for _ in chunks)
 

@@ -27,6 +27,7 @@ from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.enums import CommandKind, OrderType, Side, TimeInForce
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from lockstep.runtime.process import EnvironmentFault
 from lockstep.session import AsyncSession
 from lockstep.session_events import Checkpoint
 
@@ -88,7 +89,11 @@ def moved(phases: list[ReadPhase]) -> list[Moved]:
 
 
 def run_reads_bench(plan: ReadsPlan, say: Callable[[str], None]) -> list[ReadPhase]:
-    """The phases, in pairs: the load alone, and the same load beside one kind of read."""
+    """The phases, in pairs: the load alone, and the same load beside one kind of read.
+
+    Raises:
+        EnvironmentFault: the cluster does not start, or a reader fails.
+    """
     with LocalCluster(ClusterPlan(gateways=2, implementations=plan.implementations, restart=False)) as cluster:
         trading, reading = cluster.gateway_addresses
         say(f"filling: {plan.orders} orders in one account, {plan.accounts} accounts, {plan.instruments} instruments")
@@ -114,6 +119,8 @@ def _phase(plan: ReadsPlan, kind: str, trading: str, where: list[str]) -> ReadPh
         beside = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     latency, unanswered = uvloop.run(_load(plan, trading))
     said = beside.communicate()[0] if beside is not None else "{}"
+    if beside is not None and beside.returncode:
+        raise EnvironmentFault(f"the reader of {kind!r} ended with exit code {beside.returncode}; its error is above")
     return ReadPhase(kind, latency, unanswered, json.loads(said or "{}"))
 
 

@@ -72,7 +72,7 @@ class RestartFigures:
     left_out: str = LEFT_OUT
 
 
-def run_restart_bench(plan: RestartPlan, tell: Callable[[str], None]) -> RestartFigures:
+def run_restart_bench(plan: RestartPlan, say: Callable[[str], None]) -> RestartFigures:
     """Write a journal, start from it, and remove it.
 
     Raises:
@@ -86,7 +86,7 @@ def run_restart_bench(plan: RestartPlan, tell: Callable[[str], None]) -> Restart
         data_dir = Path(name)
         started = time.monotonic()
         written = _write(data_dir, plan)
-        tell(f"wrote {written} commands in {time.monotonic() - started:.0f} s")
+        say(f"wrote {written} commands in {time.monotonic() - started:.0f} s")
         opened_ms, loaded_ms, machine = _start(data_dir, make, SnapshotStore(data_dir))
         (head,) = SnapshotStore(data_dir).heads()
         replay_ms = _start(data_dir, make, None)[1] if plan.whole else 0

@@ -20,6 +20,7 @@ from lockstep.gateway.events import (
     Fetched,
     Flushed,
     NotFetched,
+    Offered,
     Said,
     SendFailed,
     Started,
@@ -29,7 +30,7 @@ from lockstep.gateway.events import (
 from lockstep.gateway.machine import GatewayMachine
 from lockstep.gateway.ports import Ports, Timer
 from lockstep.gateway.reports import Routed, stamp_message
-from lockstep.gateway.sessions import Refused
+from lockstep.gateway.sessions import Admission, Refused
 from lockstep.gateway.stream_driver import StreamDriver
 from lockstep.runtime.inquiry import (
     LAST_INDEX,
@@ -148,6 +149,18 @@ class GatewayDriver:
         assert session is not None, "commands of a session that was never opened"
         admission = self.machine.step(Submitted(session, records, admin), self._ports.now_ns()).admission
         assert admission is not None, "commands were looked at"
+        return self._admitted(session_id, admission)
+
+    def refuse_unread(self, session_id: int, first_no: int) -> Admission | None:
+        """What becomes of commands from this number on, if that is known before they are read."""
+        session = self.machine.sessions.get(session_id)
+        assert session is not None, "commands of a session that was never opened"
+        admission = self.machine.step(Offered(session, first_no), self._ports.now_ns()).admission
+        if admission is not None:
+            self._admitted(session_id, admission)
+        return admission
+
+    def _admitted(self, session_id: int, admission: Admission) -> Refused | None:
         if (admission.taken or admission.repeated) and self._flush is None:
             self._plan_flush()
         if admission.taken:

@@ -133,6 +133,14 @@ class Submitted:
     admin: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A message of a stream brings commands from this number on. Answered by `Effects.admission`; None: read it."""
+
+    session: Session
+    first_no: int
+
+
 Event = (
     Started
     | Came
@@ -146,6 +154,7 @@ Event = (
     | StreamClosed
     | Resumed
     | SessionNeeded
+    | Offered
     | Submitted
 )
 

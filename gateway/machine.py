@@ -24,6 +24,7 @@ from lockstep.gateway.events import (
     Flushed,
     HelloSaid,
     NotFetched,
+    Offered,
     OpenedStream,
     Resumed,
     Said,
@@ -102,6 +103,8 @@ class GatewayMachine:
         match event:
             case Submitted():
                 return Effects(admission=self._submit(event, now_ns))
+            case Offered():
+                return Effects(admission=self._refuse_unread(event, now_ns))
             case Came():
                 return self._on_messages(event, now_ns)
             case Flushed():
@@ -207,15 +210,24 @@ class GatewayMachine:
         if not submitted.admin and has_administration(records):
             return Admission(refused=Refused(session.expected, Code.NOT_ENTITLED))
         if session is self._own:
-            return self._take_in(session, records, self.why_closed(now_ns))
+            return self._take_in(session, records, now_ns, self.why_closed(now_ns))
         self._announce(now_ns)
         unsaid = Code.BUSY if self.disconnects.is_unsaid(session.session_id) else None
-        return self._take_in(session, records, self.why_closed(now_ns) or unsaid)
+        return self._take_in(session, records, now_ns, self.why_closed(now_ns) or unsaid)
 
-    def _take_in(self, session: Session, records: Commands, closed: Code | None) -> Admission:
-        room = self.uplink.room() - self._outbox_commands
-        first_no = int(records["session_no"][0])
-        admission = self.sessions.admit(session, first_no, len(records), room=max(0, room), closed=closed)
+    def _refuse_unread(self, offered: Offered, now_ns: int) -> Admission | None:
+        """Only for want of room: whoever is refused for another reason is to hear that one."""
+        if self.why_closed(now_ns) is not None:
+            return None
+        return self.sessions.refuse_unread(offered.session, offered.first_no, room=self._room(), now_ns=now_ns)
+
+    def _room(self) -> int:
+        """Commands for which there is room on the way to the sequencer."""
+        return max(0, self.uplink.room() - self._outbox_commands)
+
+    def _take_in(self, session: Session, records: Commands, now_ns: int, closed: Code | None) -> Admission:
+        room, first_no = self._room(), int(records["session_no"][0])
+        admission = self.sessions.admit(session, first_no, len(records), room=room, closed=closed, now_ns=now_ns)
         start = admission.repeated + admission.dropped
         if admission.repeated:
             self._put(session, records[: admission.repeated])
@@ -258,7 +270,7 @@ class GatewayMachine:
         if not planned or self._own is None:
             return False
         records = _announcement_records(planned, self._own, self.settings.gateway)
-        taken = self._take_in(self._own, records, self.why_closed(now_ns)).taken
+        taken = self._take_in(self._own, records, now_ns, self.why_closed(now_ns)).taken
         for announcement in planned[:taken]:
             self.disconnects.on_taken(announcement)
         return taken > 0

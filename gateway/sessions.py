@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from lockstep.gateway.shares import Retries, Shares
 from lockstep.stream.arrival import GATEWAY_CLIENT_BASE as GATEWAY_CLIENT_BASE
 from lockstep.stream.codes import Code
 
@@ -25,7 +26,7 @@ OWN_STREAM: Final = -1
 UNOWNED: Final = ""
 """Owner of a session that is known from the intake log only: the first client entitled to its id gets it."""
 
-_RETRY_MS: Final = {Code.BUSY: 5, Code.UNAVAILABLE: 50, Code.SESSION_GAP: 0}
+_RETRY_MS: Final = {Code.UNAVAILABLE: 50, Code.SESSION_GAP: 0}
 
 
 def own_session_id(gateway: int, incarnation: int) -> int:
@@ -50,6 +51,8 @@ class Session:
     in_flight_to: int = 0
     """Highest number that was admitted here and that no answer has passed; 0: none is in flight. What a Hello claims
     does not change it."""
+    counted: int = 0
+    """`unanswered` as the principal's share has it."""
 
     @property
     def unanswered(self) -> int:
@@ -99,6 +102,8 @@ class SessionTable:
         self._sessions: dict[int, Session] = {}
         self._credit = credit
         self._max_sessions = max_sessions
+        self.shares = Shares()
+        self._retries = Retries()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -118,6 +123,7 @@ class SessionTable:
         if next_no > session.expected:
             # It was elsewhere meanwhile; what it counts as answered needs no answer here.
             session.move_on(next_no)
+            self.count(session)
         previous, session.stream, session.refused_at = session.stream, stream, 0
         return Opened(previous, self._credit)
 
@@ -126,12 +132,13 @@ class SessionTable:
         session = self._sessions.get(session_id)
         if session is not None:
             if session.client == UNOWNED:
-                session.client = client
+                self._give(session, client)
             if session.client != client:
                 return Refused(next_no, Code.NOT_ENTITLED)
             if next_no > session.expected and not session.unanswered:
                 # An engine has executed so much. What is under way here is answered when its events come, not before.
                 session.move_on(next_no)
+                self.count(session)
             return session
         if len(self._sessions) >= self._max_sessions and not self._forget_one():
             return Refused(next_no, Code.BUSY, 1000)
@@ -144,6 +151,16 @@ class SessionTable:
         session = Session(session_id, UNOWNED, expected=next_no, answered=next_no - 1, stream=OWN_STREAM)
         self._sessions[session_id] = session
         return session
+
+    def count(self, session: Session) -> None:
+        """Bring its principal's share up to date with what is unanswered of it."""
+        self.shares.change(session.client, session.unanswered - session.counted)
+        session.counted = session.unanswered
+
+    def _give(self, session: Session, client: str) -> None:
+        self.shares.change(session.client, -session.counted)
+        session.client, session.counted = client, 0
+        self.count(session)
 
     def _forget_one(self) -> bool:
         for session_id, session in self._sessions.items():
@@ -163,26 +180,46 @@ class SessionTable:
         session.stream = NO_STREAM
         return True
 
-    def admit(self, session: Session, first_no: int, count: int, *, room: int, closed: Code | None) -> Admission:
+    def refuse_unread(self, session: Session, first_no: int, *, room: int, now_ns: int) -> Admission | None:
+        """What becomes of a message whose first number is this, if that needs no look into it; None: it does.
+
+        Where there is no room the gateway spends nothing on what it will refuse.
+        """
+        if first_no > session.expected and session.refused_at == session.expected:
+            return Admission()
+        if first_no == session.expected and self._room(session, room) <= 0:
+            return Admission(refused=self._refuse(session, Code.BUSY, now_ns))
+        return None
+
+    def _room(self, session: Session, room: int) -> int:
+        """Commands that this session may bring in, if the way to the sequencer takes so many."""
+        if session.stream != OWN_STREAM:
+            room = self.shares.room(session.client, room)
+        return min(room, self._credit - session.unanswered)
+
+    def admit(
+        self, session: Session, first_no: int, count: int, *, room: int, closed: Code | None, now_ns: int
+    ) -> Admission:
         """Decide about `count` commands numbered from `first_no`.
 
         `room` is what the way to the sequencer still takes; `closed` says why it takes nothing at all. Nothing is
         changed for what was not taken.
         """
         if first_no > session.expected:
-            return Admission(refused=self._tell(session, Code.SESSION_GAP))
+            return Admission(refused=self._refuse(session, Code.SESSION_GAP, now_ns))
         end_no = first_no + count
         repeated = max(0, min(end_no - 1, session.answered) - first_no + 1)
         dropped = max(0, min(end_no, session.expected) - max(first_no, session.answered + 1))
         fresh = count - repeated - dropped
         if closed is not None:
-            refused = self._tell(session, closed) if fresh else None
+            refused = self._refuse(session, closed, now_ns) if fresh else None
             return Admission(0, dropped + repeated, 0, refused)
         if repeated > room:
-            return Admission(refused=Refused(first_no, Code.BUSY, _RETRY_MS[Code.BUSY]))
-        taken = max(0, min(fresh, room - repeated, self._credit - session.unanswered))
+            return Admission(refused=Refused(first_no, Code.BUSY, self._retries.next_ms(now_ns)))
+        taken = max(0, min(fresh, self._room(session, room - repeated)))
         if fresh:
             session.expected += taken
+            self.count(session)
             session.in_flight_to = session.expected - 1 if taken else session.in_flight_to
         if taken == fresh:
             if fresh:
@@ -190,15 +227,16 @@ class SessionTable:
             return Admission(repeated, dropped, taken)
         if taken:
             session.refused_at = 0
-        return Admission(repeated, dropped, taken, self._tell(session, Code.BUSY))
+        return Admission(repeated, dropped, taken, self._refuse(session, Code.BUSY, now_ns))
 
-    def _tell(self, session: Session, code: Code) -> Refused | None:
+    def _refuse(self, session: Session, code: Code, now_ns: int) -> Refused | None:
         """The refusal, once: what the client had sent before it heard of it follows, and is dropped in silence."""
         gap = code is Code.SESSION_GAP
         if gap and session.refused_at == session.expected:
             return None
         session.refused_at = session.expected
-        return Refused(session.expected, code, _RETRY_MS.get(code, 50))
+        pause_ms = self._retries.next_ms(now_ns) if code is Code.BUSY else _RETRY_MS.get(code, 50)
+        return Refused(session.expected, code, pause_ms)
 
     def on_answers(self, session_ids: Sequence[int], numbers: Sequence[int]) -> None:
         """Engines have executed these sessions up to these numbers (0: says nothing)."""
@@ -211,6 +249,7 @@ class SessionTable:
             if number > session.answered:
                 session.answered = number
                 session.expected = max(session.expected, number + 1)
+                self.count(session)
 
     def on_out_of_order(self, session_id: int, number: int) -> None:
         """An engine refused a number as not the session's next: it is answered, but nothing beyond it is known."""
@@ -221,3 +260,4 @@ class SessionTable:
             session.in_flight_to = 0
         if session.answered < number < session.expected:
             session.answered = number
+            self.count(session)

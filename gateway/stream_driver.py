@@ -146,6 +146,11 @@ class StreamDriver:
             return
         try:
             request = decode_request(raw)
+            unread = self._driver.refuse_unread(stream.session_id, request.first_no) if request.first_no else None
+            if unread is not None:
+                if unread.refused is not None:
+                    self._refuse(stream, unread.refused)
+                return
             records = records_of(
                 request,
                 stream.session_id,
@@ -163,7 +168,10 @@ class StreamDriver:
             return
         refused = self._driver.submit(stream.session_id, records, admin=client.admin)
         if refused is not None:
-            stream.refuse(self._driver.stamp(), refused, REFUSAL_TEXTS[refused.code])
+            self._refuse(stream, refused)
+
+    def _refuse(self, stream: ClientStream, refused: Refused) -> None:
+        stream.refuse(self._driver.stamp(), refused, REFUSAL_TEXTS[refused.code])
 
     def deliver(self, routed: Routed) -> int:
         """Put reports into the streams of their sessions; how many there were."""

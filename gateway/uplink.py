@@ -177,6 +177,7 @@ class Uplink:
                     session = made if isinstance(made, Session) else Session(session_id, UNOWNED, first, first - 1)
                 session.expected = max(session.expected, number + 1)
                 session.in_flight_to = max(session.in_flight_to, number)
+                sessions.count(session)
                 runs.append((session, number))
             self._waiting.append(Entry(key, records, tuple(runs)))
             self._waiting_commands += len(records)

@@ -247,7 +247,7 @@ class _Process:
         )
         self._closers.append(shell.close)
         fetches = Fetches(member.id, self._journal, shell.events, lambda: shell.view, self._snapshots)
-        turnstile = Turnstile()
+        turnstile = Turnstile(calm=lambda: shell.calm)
         self._closers.append(turnstile.close)
         service = ReplicationService(member.id, fetches, turnstile, lambda: shell.view, shell.post)
         self._housekeeping = Housekeeping(

@@ -46,6 +46,7 @@ _ACK_FRAGMENTS: Final = 64
 _WATCH_NS: Final = 2_000_000
 _FIGURES_NS: Final = 5_000_000
 _GC_NS: Final = 1_000_000_000
+_CALM_NS: Final = 50_000_000
 
 
 class ReplicaShell(Ports):
@@ -81,6 +82,7 @@ class ReplicaShell(Ports):
         self._bad_frames = 0
         self.figures = EngineFigures()
         self._next_gc_ns = 0
+        self._applied_ns = 0
         self._next_figures_ns = 0
         self._next_watch_ns = self._next_heard_ns = 0
         peers = tuple(engine for engine in topology.engines if engine != member)
@@ -117,6 +119,11 @@ class ReplicaShell(Ports):
             self._ack_links[kind, receiver] = link
             if kind is LinkKind.ACK_TO_SEQUENCER:
                 self._sequencer_links[receiver] = link
+
+    @property
+    def calm(self) -> bool:
+        """No command was executed for a while. From any thread."""
+        return time.monotonic_ns() - self._applied_ns > _CALM_NS
 
     # ---- one turn -----------------------------------------------------------------------------------------------
 
@@ -285,6 +292,7 @@ class ReplicaShell(Ports):
 
     def on_applied(self, batches: tuple[AppliedBatch, ...], role: Role) -> None:
         """See `Ports`."""
+        self._applied_ns = time.monotonic_ns()
         self.figures.on_acked(batches, role)
 
     def on_apply_time(self, took_ns: int) -> None:

@@ -6,7 +6,8 @@ take what was read, it holds no thread.
 
 There are two lanes, each with a share and a thread of its own. What was said a moment ago is what gateways miss, what a
 replica that lost a frame asks its peers, and what a new leader asks: that does not wait behind searches of old days.
-Where a read begins decides its lane, not what its caller says of itself.
+Where a read begins decides its lane, not what its caller says of itself. While the loop has nothing to do, nobody has
+to be kept from anything, and the reads follow each other without a pause.
 """
 
 import asyncio
@@ -56,9 +57,9 @@ def never() -> bool:
 class Turnstile:
     """Belongs to one event loop."""
 
-    def __init__(self, sleep: Callable[[float], float] = float) -> None:
-        """`sleep`: how long a pause really is."""
-        self._lanes = {lane: _Queue(lane.value, sleep) for lane in Lane}
+    def __init__(self, sleep: Callable[[float], float] = float, *, calm: Callable[[], bool] = lambda: False) -> None:
+        """`sleep`: how long a pause really is. `calm`: whether the matching loop has nothing to do at the moment."""
+        self._lanes = {lane: _Queue(lane.value, sleep, calm) for lane in Lane}
 
     async def replies[R: Message](
         self, lane: Lane, caller: str, read: Callable[[UsedUp], Iterator[R | None]]
@@ -112,10 +113,11 @@ class _Slices[R: Message]:
 class _Queue:
     """Of one lane. Invariant: one turn at a time, and none before `_next_s`."""
 
-    def __init__(self, name: str, sleep: Callable[[float], float]) -> None:
+    def __init__(self, name: str, sleep: Callable[[float], float], calm: Callable[[], bool]) -> None:
         self._waiting: FairQueue[str, asyncio.Future[None]] = FairQueue()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"read-{name}")
         self._sleep = sleep
+        self._calm = calm
         self._free = True
         self._next_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -168,5 +170,6 @@ class _Queue:
 
     def _on_end(self, loop: asyncio.AbstractEventLoop, cost_ns: int) -> None:
         self._free = True
-        self._next_s = loop.time() + self._sleep(cost_ns * (SHARE - 1) / 1e9)
+        pause_s = 0.0 if self._calm() else cost_ns * (SHARE - 1) / 1e9
+        self._next_s = loop.time() + self._sleep(pause_s)
         self._begin_next(loop)

@@ -18,7 +18,7 @@ import numpy as np
 import uvloop
 
 from lockstep.bench.load import LoadSession
-from lockstep.bench.offering import Pace, Times, end_with_parent, file_by_second, offer_and_measure, tell
+from lockstep.bench.offering import Pace, Times, announce, end_with_parent, file_by_second, offer_and_measure
 from lockstep.bench.peers.lanes import Lane
 from lockstep.bench.peers.systems import System, system
 from lockstep.stream.records import COMMAND
@@ -184,7 +184,7 @@ def main() -> int:
     plan = PeerLoad(**json.loads(sys.argv[1]))
     end_with_parent()
     try:
-        tell(uvloop.run(run_load(plan)))
+        announce(uvloop.run(run_load(plan)))
     except Exception as error:  # noqa: BLE001  # whatever a client of a peer raises is said, and ends this process
         sys.stderr.write(f"load generator: {plan.peer}: {type(error).__name__}: {error}\n")
         return 1

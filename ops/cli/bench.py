@@ -9,7 +9,7 @@ from lockstep.bench import hops
 from lockstep.bench.cluster import BenchPlan, BenchResult, Phase, run_bench
 from lockstep.bench.failover import FAULTS, LEFT_OUT, FailoverPlan, FailoverResult, run_failover_bench
 from lockstep.bench.matching import MatchingFigures, MatchingPlan, machine, run_matching_bench
-from lockstep.bench.overload import FACTORS, OverloadPlan, OverloadResult, run_overload_bench
+from lockstep.bench.overload import FACTORS, OverloadPlan, OverloadResult, Point, run_overload_bench
 from lockstep.bench.reads import READS, ReadsPlan, moved, run_reads_bench
 from lockstep.bench.reconnect import LEFT_OUT as RECONNECT_LEFT_OUT
 from lockstep.bench.reconnect import ReconnectPlan, run_reconnect_bench
@@ -390,12 +390,21 @@ def overload(
     memory = ", ".join(f"{name} {before} -> {most}" for name, (before, most) in result.memory_mb.items())
     seconds = " ".join(f"{us / 1000:.1f}" for us in result.recovery_p99_by_second_us)
     console.print(
-        f"p99 by second at half of saturation, right behind: {seconds} ms\nmemory, MB resident: {memory}\n"
+        f"p99 by second at half of saturation, right behind: {seconds} ms\n"
+        f"a modest client (single orders): {_modest(result.modest_alone)} alone, {_modest(result.modest_beside)} "
+        f"beside a greedy one that offers {result.modest_beside.factor:g} x\nmemory, MB resident: {memory}\n"
         f"mix: {result.mix}\nleft out: {result.left_out}",
         highlight=False,
     )
     write_json(json_file, result.to_json())
-    return int(any(point.unanswered for point in (*result.points, result.calm)))
+    return int(
+        any(point.unanswered for point in (*result.points, result.calm, result.modest_alone, result.modest_beside))
+    )
+
+
+def _modest(point: Point) -> str:
+    p50, p99 = (point.latency_us.get(name, 0) / 1000 for name in ("p50", "p99"))
+    return f"{point.accepted_per_s}/s of {point.offered_per_s}/s, p50 {p50:.1f} and p99 {p99:.1f} ms"
 
 
 def _overload_table(result: OverloadResult) -> Table:

@@ -187,6 +187,7 @@ class LocalCluster:
             sequencers=members(ProcessKind.SEQUENCER, plan.sequencers),
             engines=members(ProcessKind.ENGINE, plan.engines),
             gateways=gateways,
+            clients=plan.clients,
             limits=plan.limits,
             timing=plan.timing,
             reconciler=Reconciler(

@@ -6,7 +6,7 @@ from typing import Final
 
 from lockstep.engine.implementations import DEFAULT
 from lockstep.ops.local import kept_config
-from lockstep.runtime.topology import Limits, Snapshots, Timing
+from lockstep.runtime.topology import Client, Limits, Snapshots, Timing
 
 DEFAULT_PORT: Final = 7450
 
@@ -32,6 +32,8 @@ class ClusterPlan:
     """Whether to start a process again that has died."""
     etcd_endpoints: tuple[str, ...] = ()
     """An etcd that runs already; empty: one is started here."""
+    clients: tuple[Client, ...] = ()
+    """Who may connect; empty: everybody, with every right."""
     limits: Limits = field(default_factory=Limits)
     timing: Timing = field(default_factory=Timing)
     snapshots: Snapshots = field(default_factory=Snapshots)

@@ -17,4 +17,10 @@ def test_what_is_too_much_is_refused_and_all_that_was_given_is_answered() -> Non
     assert result.calm.unanswered == 0
     assert {"gateway-1", "engine-1", "sequencer-1"} <= set(result.memory_mb)
     assert all(0 < before <= highest for before, highest in result.memory_mb.values())
-    assert said[-1] == "the load falls to half of what can be done"
+    for modest in (result.modest_alone, result.modest_beside):
+        assert modest.accepted_per_s > 0
+        assert modest.unanswered == 0
+    assert said[-2:] == [
+        "the load falls to half of what can be done",
+        "a modest client, alone and then beside a greedy one",
+    ]

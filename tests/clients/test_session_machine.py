@@ -296,14 +296,27 @@ def test_retryable_refusal_goes_back_once_whatever_follows_it() -> None:
     assert [number for parcel in sent for number in ids(parcel)] == list(range(5, 13))
 
 
+def widened() -> SessionMachine:
+    """One whose answers have opened its window to 512."""
+    machine = opened(SessionLimits(batch_rows=64, max_unanswered=1000))
+    machine.submit(CommandColumns(client_order_id=np.arange(1, 449)), 0)
+    sent = list(machine.step(Ticked(), 0).send)
+    for answered in (64, 192, 448):
+        assert sent[-1].end_no == answered + 1, "64, then twice as many each time"
+        sent += machine.step(Reported(1, accepted(answered, answered)), 0).send
+    assert machine.room == 512
+    return machine
+
+
 def test_what_a_busy_gateway_took_bounds_what_is_under_way_until_answers_widen_it() -> None:
-    machine = opened(SessionLimits(batch_rows=4, max_unanswered=100))
-    machine.submit(CommandColumns(client_order_id=np.arange(1, 41)), 0)
-    assert sum(parcel.count for parcel in machine.step(Ticked(), 0).send) == 40
-    machine.step(RefusalArrived(1, 17, Code.BUSY, "", True, 2), 0)
-    assert machine.step(Ticked(), 2 * MS) == NOTHING, "16 were taken: now 12 may be under way"
-    sent = machine.step(Reported(1, accepted(1, 16)), 2 * MS).send
-    assert (sent[0].first_no, sum(parcel.count for parcel in sent)) == (17, 14), "12, and an eighth of the 16 answered"
+    machine = widened()
+    machine.submit(CommandColumns(client_order_id=np.arange(449, 849)), 0)
+    machine.step(Ticked(), 0)
+    machine.step(RefusalArrived(1, 449 + 160, Code.BUSY, "", True, 2), 0)
+    assert machine.step(Ticked(), 2 * MS) == NOTHING, "160 were taken: now 120 may be under way"
+    sent = machine.step(Reported(1, accepted(608, 608)), 2 * MS).send
+    # 136 of the 160 answered make 256 of the window, half of what it was; of the other 24 an eighth counts.
+    assert (sent[0].first_no, sum(parcel.count for parcel in sent)) == (449 + 160, 240), "all that there are"
 
 
 def test_room_is_what_would_leave_at_once() -> None:
@@ -314,12 +327,15 @@ def test_room_is_what_would_leave_at_once() -> None:
     assert machine.room == 50
     machine.submit(CommandColumns(client_order_id=np.arange(1, 41)), 0)
     assert machine.room == 10
-    machine.step(Ticked(), 0)
-    machine.step(RefusalArrived(1, 17, Code.BUSY, "", True, 2), 0)
-    assert machine.room == 0
-    machine.step(Reported(1, accepted(1, 40)), 2 * MS)
-    assert machine.room == 12 + 40 // 8
     assert opened(SessionLimits(max_unanswered=20), credit=50).room == 20
+    machine = widened()
+    machine.submit(CommandColumns(client_order_id=np.arange(449, 849)), 0)
+    assert machine.room == 112
+    machine.step(Ticked(), 0)
+    machine.step(RefusalArrived(1, 449 + 160, Code.BUSY, "", True, 2), 0)
+    assert machine.room == 0
+    machine.step(Reported(1, accepted(848, 848)), 2 * MS)
+    assert machine.room == 256 + (400 - 136 + 7) // 8
 
 
 def test_pause_after_refusals_grows_until_something_is_answered() -> None:

@@ -19,8 +19,8 @@ def session(table):
     return table.get(S)
 
 
-def admit(table, session, first_no, count, room=1000, closed=None):
-    return table.admit(session, first_no, count, room=room, closed=closed)
+def admit(table, session, first_no, count, room=1000, closed=None, now_ns=0):
+    return table.admit(session, first_no, count, room=room, closed=closed, now_ns=now_ns)
 
 
 def test_next_numbers_are_taken(table, session):
@@ -91,7 +91,7 @@ def test_client_that_was_elsewhere_goes_on_from_there(table, session):
 def test_what_an_engine_has_executed_moves_the_session_on_unless_something_is_under_way(table, session):
     assert table.ensure(session.session_id, session.client, 9) is session
     assert (session.answered, session.expected) == (8, 9)
-    table.admit(session, 9, 2, room=10, closed=None)
+    table.admit(session, 9, 2, room=10, closed=None, now_ns=0)
     table.ensure(session.session_id, session.client, 20)
     assert (session.answered, session.expected) == (8, 11), "its answers are still to come"
     table.ensure(session.session_id, session.client, 5)

@@ -68,6 +68,20 @@ def test_a_read_gives_its_replies_in_order_and_a_slice_ends_where_its_time_does(
     assert all(pause_s >= (SHARE - 1) * SLICE_NS / 1e9 for pause_s in paused[0::2][:3])
 
 
+def test_nobody_is_kept_from_anything_while_the_loop_has_nothing_to_do(paused):
+    calm = [True, False]
+
+    def sleep(pause_s):
+        paused.append(pause_s)
+        return 0.0
+
+    made = Turnstile(sleep, calm=lambda: calm.pop(0))
+    assert len(asyncio.run(take(made, lambda _: iter([Reply(1, 1 << 20)])))) == 1
+    made.close()
+    assert paused[0] == 0
+    assert paused[1] > 0
+
+
 def test_what_is_sent_costs_time_as_what_is_computed_does(turnstile, paused):
     asyncio.run(take(turnstile, lambda _: iter([Reply(1, 1 << 20)])))
     assert paused[0] - paused[1] > (SHARE - 1) * 0.003

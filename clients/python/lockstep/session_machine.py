@@ -51,6 +51,7 @@ from lockstep.session_events import (
 from lockstep.session_parcels import Piece, joined
 from lockstep.session_rows import drop_seen, last_id, without_resends
 from lockstep.session_states import TRANSITIONS, Occasion, State
+from lockstep.session_window import Window
 
 __all__ = ["SessionMachine", "State"]
 
@@ -110,9 +111,7 @@ class SessionMachine:
         self._silences = 0
         """Gateways in a row that took the stream and never said Welcome."""
         self._address = 0
-        self._credit = 0
-        # Within the credit: what the gateway has room for beside its other clients, found as TCP finds it.
-        self._window = 0
+        self._window = Window()
         self._max_batch = 0
         self._check_contiguous()
 
@@ -126,7 +125,7 @@ class SessionMachine:
     @property
     def room(self) -> int:
         """Commands that would leave now; 0 while the gateway takes no more, or there is none."""
-        taken = min(self._credit, self._window, self.limits.max_unanswered)
+        taken = min(self._window.size, self.limits.max_unanswered)
         return max(0, self.first_unanswered + taken - self.next_no) if self.state is State.OPEN else 0
 
     @property
@@ -272,7 +271,7 @@ class SessionMachine:
         self._holds = 0
         self._hold_until = now_ns
         # A gateway that names no bounds has none of its own.
-        self._credit = self._window = event.credit or self.limits.max_unanswered
+        self._window.on_welcome(event.credit or self.limits.max_unanswered)
         self._max_batch = event.max_batch or self.limits.batch_rows
         self._awaits_next_no, self._reported_no = event.next_number_follows, 0
         self._quiet, self._quiet_at = False, now_ns + self.limits.settle_ns
@@ -321,7 +320,7 @@ class SessionMachine:
             return NOTHING
         self._cursor = target
         if code == Code.BUSY:
-            self._window = max(self.limits.batch_rows, (target - self.first_unanswered) * 3 // 4)
+            self._window.on_busy(target - self.first_unanswered)
         own_pause_ns = min(self.limits.hold_first_ns << min(self._holds, 20), self.limits.hold_most_ns)
         self._holds += 1
         if code in (Code.SESSION_GAP, _OUT_OF_ORDER) and self._holds % _RECONNECT_AFTER_GAPS == 0:
@@ -382,7 +381,7 @@ class SessionMachine:
             # A session taken up again from an old checkpoint: go on behind what its former owner had executed. What
             # the checkpoint holds has lower numbers, and these mean the same commands.
             self.next_no = self._cut_no = self._cursor = self._sent_no = answered_to
-        self._window = min(self._credit, self._window + (answered_to - self.first_unanswered + 7) // 8)
+        self._window.on_answered(answered_to - self.first_unanswered)
         self.first_unanswered = answered_to
         self._cursor = max(self._cursor, answered_to)
         self._holds = 0
@@ -394,7 +393,7 @@ class SessionMachine:
 
     def _room(self) -> int:
         """Rows that may be sent now."""
-        return self.first_unanswered + min(self._credit, self._window) - self._cursor
+        return self.first_unanswered + self._window.size - self._cursor
 
     def _with_sends(self, effects: Effects, now_ns: int) -> Effects:
         if self.state is not State.OPEN or now_ns < self._hold_until:

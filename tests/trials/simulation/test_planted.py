@@ -717,7 +717,7 @@ def call_is_told_that_it_is_a_repetition_and_not_of_what(patch: pytest.MonkeyPat
     patch.setattr(call_driver, "_original", lambda _call: None)
 
 
-@bug(60, only=callers.is_due)
+@bug(120, only=callers.is_due, first=64)
 def answer_to_anothers_command_is_taken_for_ones_own(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(call_driver, "is_answer_to", lambda _command, _event: True)
 

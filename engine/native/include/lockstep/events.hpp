@@ -75,8 +75,8 @@ struct Previous {
 
 // ACCEPTED, REPLACED and TRIGGERED hold the order's terms (OrderEvent) where a TRADE speaks of its maker. Written as an
 // Event, as that is one store of each word.
-inline void told(Step& step, const State& state, const Order& order, u8 kind, u64 session_no, i64 lots, u32 flags,
-                 const Previous& before) {
+inline void reported(Step& step, const State& state, const Order& order, u8 kind, u64 session_no, i64 lots, u32 flags,
+                     const Previous& before) {
     // A market order is unseen where it rests, in an auction; elsewhere there is nothing to be seen of it.
     const bool rests = (flags & event_flag::BOOKS) != 0;
     if (order.is_unseen() && (rests || !order.is_market())) flags |= event_flag::UNSEEN;
@@ -110,17 +110,17 @@ inline void told(Step& step, const State& state, const Order& order, u8 kind, u6
 }
 
 inline void accepted(Step& step, const State& state, const Order& order, u32 flags) {
-    told(step, state, order, event_kind::ACCEPTED, step.head().session_no, order.quantity, flags,
+    reported(step, state, order, event_kind::ACCEPTED, step.head().session_no, order.quantity, flags,
          {order.session_id, 0, 0});
 }
 
 inline void replaced(Step& step, const State& state, const Order& order, u32 flags, const Previous& before) {
-    told(step, state, order, event_kind::REPLACED, step.head().session_no, order.leaves, flags, before);
+    reported(step, state, order, event_kind::REPLACED, step.head().session_no, order.leaves, flags, before);
 }
 
 // A stop order was set off.
 inline void triggered(Step& step, const State& state, const Order& order, u32 flags) {
-    told(step, state, order, event_kind::TRIGGERED, 0, order.leaves, flags, {order.session_id, order.stop, 0});
+    reported(step, state, order, event_kind::TRIGGERED, 0, order.leaves, flags, {order.session_id, order.stop, 0});
 }
 
 // One match; both orders as they are after it.
