@@ -4,19 +4,19 @@ Its states are the first table of `states.py`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from lockstep.gateway.delivered import Delivered
 from lockstep.gateway.states import BEGINNINGS, Learnt, after
 from lockstep.gateway.states import Beginning as State
 from lockstep.runtime.inquiry import Inquiry, LookUp, Newest, NoAnswer
+from lockstep.stream.values import frozen
 from lockstep.v1 import replication_pb2
 
 PAUSE_NS: Final = 100_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One of these is to be done."""
 

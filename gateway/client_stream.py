@@ -5,7 +5,6 @@ large messages, and a client that is too slow for good loses its stream, never a
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import Final
 
 import grpc
@@ -14,6 +13,7 @@ from lockstep.gateway.reports import ReportRows, join, report_batch, report_mess
 from lockstep.gateway.resumption import LAST_INDEX, Resumption
 from lockstep.gateway.sessions import Refused
 from lockstep.stream.codes import Code, is_retryable
+from lockstep.stream.values import frozen
 from lockstep.v1 import common_pb2, orders_pb2
 from lockstep.wire.v1 import columns_pb2
 
@@ -27,7 +27,7 @@ class RowsOutOfOrder(RuntimeError):
     """A broken invariant: a report would go out twice, or behind a later one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamEnd:
     """How the gateway ends a stream."""
 

@@ -11,17 +11,17 @@ Hello.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from lockstep.stream.records import CommandKind
+from lockstep.stream.values import frozen
 
 MAX_GRACE_MS: Final = 3_600_000
 MAX_WATCHED: Final = 16_384
 _NS_PER_MS: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Announcement:
     """What the gateway has to say about a session."""
 
@@ -31,7 +31,7 @@ class Announcement:
     connection: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Watch:
     """What is kept of a session with cancel on disconnect."""
 

@@ -10,7 +10,7 @@ delivered, the frame counts for nothing and the gateway asks the engines. The qu
 events before were delivered; the engine answers whether that is its history.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from lockstep.stream.arrival import MAX_UNEXPLAINED_EPOCHS
 from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.messages import Release
 from lockstep.stream.records import CONTROL_EVENT, EventKind, Events
+from lockstep.stream.values import frozen
 
 _DISOWN_NS: Final = 250_000_000
 _FETCH_PAUSE_NS: Final = 100_000_000
@@ -31,7 +32,7 @@ _MAX_EPOCHS: Final = 256
 _EPOCH_STARTED: Final = int(EventKind.EPOCH_STARTED)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fetch:
     """Committed events to ask an engine for: seqs after `after_seq`, up to and including `to_seq`. Of a bounded number
     of seqs: a long gap is fetched in several steps."""
@@ -46,7 +47,7 @@ class Fetch:
     """Epoch under which `after_seq` was delivered; the engine says whether that is its history."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LeftBehind:
     """The gateway can't go on from what it has delivered: it starts anew at what is committed then, and its clients ask
     for what they know when they resume."""
@@ -61,7 +62,7 @@ class LeftBehind:
     """From there on there are events; 0: not known."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delivery:
     """What a step yields. `events` are in order and have never been delivered before."""
 

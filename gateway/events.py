@@ -1,7 +1,7 @@
 """What happens to a gateway's machine, and what it wants done. Values alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from lockstep.gateway.disconnects import Watch
@@ -11,11 +11,12 @@ from lockstep.gateway.resumption import EventId, Resumption
 from lockstep.gateway.sessions import Admission, Opened, Refused, Session
 from lockstep.stream.messages import Receipt, Release, Submit
 from lockstep.stream.records import Commands, Events
+from lockstep.stream.values import frozen
 
 # ---- what happens ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Started:
     """The cluster's committed seq and epoch are known: live delivery begins behind it.
 
@@ -27,29 +28,29 @@ class Started:
     own_last_no: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Came:
     """Messages of one poll of the links, in the order of their arrival."""
 
     messages: Sequence[Receipt | Release]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ticked:
     """Some milliseconds are over."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Flushed:
     """What was admitted may leave; see `GatewayMachine.flush_due_ns`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SendFailed:
     """The link to the sequencer did not take a message."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """A sequencer says on its own liveness link in which epoch it knows the cluster to be, and whether it leads."""
 
@@ -58,7 +59,7 @@ class Said:
     leads: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fetched:
     """The answer to `Effects.fetch`."""
 
@@ -66,7 +67,7 @@ class Fetched:
     through_seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotFetched:
     """No engine has what `Effects.fetch` asked for; see `Downlink.on_fetch_failed`, and `left_behind`."""
 
@@ -75,7 +76,7 @@ class NotFetched:
     first_seq: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HelloSaid:
     """A client opens a stream, whose token `stream` is. Answered by `Effects.opened`.
 
@@ -93,7 +94,7 @@ class HelloSaid:
     last_epoch: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamClosed:
     """A stream ended, in whichever way."""
 
@@ -101,14 +102,14 @@ class StreamClosed:
     stream: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resumed:
     """Older events that are delivered to a resuming client: what they answer, it will never send again."""
 
     routed: Routed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionNeeded:
     """A single call speaks for this session, whose next number is `next_no` if it is not known here.
 
@@ -120,7 +121,7 @@ class SessionNeeded:
     next_no: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Submitted:
     """Commands of one session, numbered one after the other. Answered by `Effects.admission`.
 
@@ -133,7 +134,7 @@ class Submitted:
     admin: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Offered:
     """A message of a stream brings commands from this number on. Answered by `Effects.admission`; None: read it."""
 
@@ -162,14 +163,14 @@ Event = (
 # ---- what is to be done ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenedStream(Opened):
     """A stream owns its session now: what is delivered from here on is live to it, all before is its resumption's."""
 
     resumption: Resumption
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Effects:
     """What is to be done, in the order of the fields; the first three only answer."""
 

@@ -8,7 +8,7 @@ Commands that come between two `Flushed` leave together: one entry in the intake
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -44,6 +44,7 @@ from lockstep.stream.codes import Code
 from lockstep.stream.content import NO_CONTENT, contents_of
 from lockstep.stream.messages import Receipt
 from lockstep.stream.records import COMMAND, SETTING_EVENT, Commands, EventKind, Events, join_records
+from lockstep.stream.values import frozen
 
 MAX_FRAME: Final = 1024
 FRAME_PATIENCE_NS: Final = 4_000_000
@@ -51,7 +52,7 @@ LONGEST_PATIENCE_NS: Final = 15_000_000
 _FULL_RETRY_MS: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """What the topology fixes for this gateway."""
 

@@ -4,18 +4,18 @@ Commands of the former owner may be executed and not yet reported here, or in fl
 engine knows the former (it acknowledged them before any report went out), the gateway's own session table the latter.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from lockstep.gateway.sessions import Session
 from lockstep.runtime.inquiry import NoAnswer
+from lockstep.stream.values import frozen
 from lockstep.v1 import replication_pb2
 
 RETRY_PAUSE_NS: Final = 50_000_000
 PATIENCE_NS: Final = 3_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Say:
     """Answer the client."""
 
@@ -23,14 +23,14 @@ class Say:
     executed_no: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GiveUp:
     """End the stream: no engine answers."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskAgain:
     """At that time."""
 

@@ -10,12 +10,12 @@ Commands of the stream are taken from FETCH or LIVE on: not while it is open whe
 history, nor while a session counts as new because it has given none.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from lockstep.gateway.states import RESUMINGS, Owed, after
 from lockstep.gateway.states import Resuming as State
 from lockstep.stream.codes import Code
+from lockstep.stream.values import frozen
 
 EventId = tuple[int, int]
 """(seq, index)"""
@@ -30,7 +30,7 @@ PATIENCE_NS: Final = 3_000_000_000
 # ---- what is asked, of an engine that has heard of `min_epoch` ---------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskWhetherLost:
     """Is what was delivered up to `delivered_seq` under `delivered_epoch` still history? Answered by `Compared`."""
 
@@ -39,14 +39,14 @@ class AskWhetherLost:
     min_epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskLastNumber:
     """The session's last executed number. Answered by `Counted`."""
 
     min_epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskEvents:
     """The session's events after an id, up to and including a seq. Answered by `Fetched`, at last `FetchedAll`."""
 
@@ -62,24 +62,24 @@ Ask = AskWhetherLost | AskLastNumber | AskEvents
 # ---- what happens ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Began:
     """The stream is open."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ticked:
     """The deadline of the last effects has come."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compared:
     """The first seq at which history differs from what the client has received; 0: it does not."""
 
     diverged_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counted:
     """The session's last executed number, as of a seq."""
 
@@ -87,19 +87,19 @@ class Counted:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fetched:
     """The events up to this one, or up to this seq's end, came, if there were any, and were put into the stream."""
 
     last: EventId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FetchedAll:
     """There are no more up to the boundary."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failed:
     """No engine can answer just now; `gone`: it was cut from every journal, up to before `first_seq` (0: not known)."""
 
@@ -108,7 +108,7 @@ class Failed:
     first_seq: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Drained:
     """Nothing waits for the client any more."""
 
@@ -116,7 +116,7 @@ class Drained:
 Event = Began | Ticked | Drained | Compared | Counted | Fetched | FetchedAll | Failed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class End:
     """The stream ends. REPORTS_GONE is said as a refusal; UNAVAILABLE asks the client to come again."""
 
@@ -124,7 +124,7 @@ class End:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Effects:
     """What is to be done, in the order of the fields."""
 

@@ -19,6 +19,7 @@ from typing import Final
 from lockstep.gateway.shares import Retries, Shares
 from lockstep.stream.arrival import GATEWAY_CLIENT_BASE as GATEWAY_CLIENT_BASE
 from lockstep.stream.codes import Code
+from lockstep.stream.values import frozen
 
 NO_STREAM: Final = 0
 OWN_STREAM: Final = -1
@@ -64,7 +65,7 @@ class Session:
         self.answered, self.expected = next_no - 1, next_no
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """Commands from `from_no` on were not taken."""
 
@@ -73,7 +74,7 @@ class Refused:
     retry_after_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Admission:
     """What becomes of a run of consecutive numbers: first `repeated`, then `dropped`, then `taken`, then the rest."""
 
@@ -86,7 +87,7 @@ class Admission:
     """Why the rest was not admitted; None also where the client has heard so before."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """A stream owns the session now."""
 

@@ -5,13 +5,13 @@ the command is executed once. A call without one gets the next number of a sessi
 the fifth table of `states.py`; what happens in a state that does not wait for it stops the process.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from lockstep.gateway.sessions import Refused, Session
 from lockstep.gateway.states import CALLINGS, Befell, after
 from lockstep.gateway.states import Calling as State
 from lockstep.stream.codes import Code
+from lockstep.stream.values import frozen
 
 ANSWER_PATIENCE_NS: Final = 5_000_000_000
 GAP_PATIENCE_NS: Final = 1_000_000_000
@@ -26,17 +26,17 @@ _RETRY_MS: Final = 50
 # ---- what happens ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Began:
     """It is this call's turn."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Learnt:
     """The session is known here now."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TurnedAway:
     """It can't go on: `text` says why, to its client."""
 
@@ -44,7 +44,7 @@ class TurnedAway:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answered:
     """The number that was awaited has been answered; `original`: by pointing to an outcome of before (0: forgotten).
 
@@ -55,12 +55,12 @@ class Answered:
     own: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """The outcome of before was found, or is nowhere to be had any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ticked:
     """The deadline of the last effects has come, or in TURN: the session has gone on.
 
@@ -76,7 +76,7 @@ Event = Began | Learnt | TurnedAway | Answered | Found | Ticked
 # ---- what is to be done ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Effects:
     """One of these, and when `Ticked` is due (0: it is not awaited)."""
 

@@ -24,6 +24,7 @@ from lockstep.stream.arrival import MAX_UNEXPLAINED_EPOCHS, has_administration
 from lockstep.stream.codes import Code
 from lockstep.stream.messages import Receipt, Submit
 from lockstep.stream.records import Commands
+from lockstep.stream.values import frozen
 
 NO_LEADER: Final = 0
 _MS: Final = 1_000_000
@@ -54,7 +55,7 @@ class Entry:
         return all(number <= session.answered for session, number in self.runs)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leader:
     """The sequencer in office."""
 

@@ -33,6 +33,7 @@ from lockstep.stream.records import (
     Side,
     TimeInForce,
 )
+from lockstep.stream.values import frozen
 
 Column = NDArray[Any]
 
@@ -78,7 +79,7 @@ class ColumnBatch:
     columns: Mapping[str, Column]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RowBatch:
     """One command, by fields: the lone order, for which columns of one row would cost several times as much.
 

@@ -6,7 +6,6 @@ would misread, so a batch is taken from it only if it has no unknown field, is e
 what came, and its byte columns stay below 128. Everything else is read by the public message.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +24,7 @@ from lockstep.stream.records import (
     MassCancelFlag,
     Phase,
 )
+from lockstep.stream.values import frozen
 from lockstep.v1 import orders_pb2
 from lockstep.wire.v1 import columns_pb2
 
@@ -38,7 +38,7 @@ class Unparsable(ValueError):
     """The bytes are no SessionRequest."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """One message of a session stream; exactly one is set."""
 

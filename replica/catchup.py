@@ -1,11 +1,10 @@
 """What a replica that asks its peers for their logs keeps in mind: whom to ask, when, what the answer must prove."""
 
-from dataclasses import dataclass
-
 from lockstep.replica.effects import FetchLog, PeerLog
+from lockstep.stream.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expected:
     """What a peer with an equal log has at a seq that is on its way here."""
 

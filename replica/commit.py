@@ -13,6 +13,7 @@ import numpy as np
 from lockstep.replica.divergence import EpochEntry, epoch_at
 from lockstep.stream.digest import Digest
 from lockstep.stream.messages import Ack
+from lockstep.stream.values import frozen
 
 # Own digests that are kept behind the committed seq, for peers that ack late.
 _HISTORY_BATCHES: Final = 4096
@@ -30,7 +31,7 @@ class _Peer:
     """Acked beyond the own applied seq: (seq, digest, epoch of the ack), ascending."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mismatch:
     """A peer's digest differs at a seq that both have applied."""
 
@@ -49,7 +50,7 @@ class Mismatch:
         return f"digest at seq {self.seq} is {self.own.hex()}, engine {self.member} has {self.theirs.hex()}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Segment:
     first_seq: int
     in_sync: int
@@ -108,7 +109,10 @@ class CommitGate:
         if peer is None or not ack.count or ack.unjoined:
             return None
         seqs = ack.entries["last_seq"]
-        newest = int(np.searchsorted(seqs, applied_seq, side="right")) - 1
+        if len(seqs) == 1:
+            newest = 0 if int(seqs[0]) <= applied_seq else -1
+        else:
+            newest = int(np.searchsorted(seqs, applied_seq, side="right")) - 1
         ahead = peer.ahead
         for i in range(newest + 1, len(seqs)):
             seq = int(seqs[i])

@@ -7,11 +7,12 @@ so knew every committed command; what the other log has there was never committe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 
+from lockstep.stream.values import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class EpochEntry:
     """The first seq that was stamped in an epoch."""
 
@@ -33,7 +34,7 @@ class PlanKind(Enum):
     """The peer's log is shorter or the one that is wrong: nothing can be learnt from it now."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """`common_seq`: the last seq up to which both logs are equal, 0 if none."""
 

@@ -4,7 +4,7 @@ The shell performs the fields of `Effects` from the top down. The order is part 
 another process could take for a promise or an acknowledgement leaves before the journal write above it is durable.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 
 from lockstep.replica.divergence import EpochEntry
@@ -13,6 +13,7 @@ from lockstep.stream.batch import Batch
 from lockstep.stream.digest import Digest
 from lockstep.stream.messages import Ack, Release, Stream
 from lockstep.stream.records import Events
+from lockstep.stream.values import frozen
 
 
 class Role(IntEnum):
@@ -29,28 +30,28 @@ class Role(IntEnum):
 # ---- events -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamFrames:
     """STREAM frames in the order in which they arrived, from any sequencer."""
 
     frames: tuple[Stream, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AckFrames:
     """ACK frames of other engines in the order in which they arrived."""
 
     frames: tuple[Ack, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Journaled:
     """The journal write of an earlier step is durable (as the ack policy defines it) through `seq`."""
 
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FenceRequested:
     """A sequencer that took over asks for the promise. `ticket` comes back in the answer."""
 
@@ -62,7 +63,7 @@ class FenceRequested:
     """The cluster was opened before, so a blank journal means a lost disk."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SequencerSaid:
     """What a sequencer says on its own liveness link: the epoch of the config that it knows."""
 
@@ -70,7 +71,7 @@ class SequencerSaid:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerLog:
     """A part of another engine's journal, as it was asked for by `FetchLog`.
 
@@ -95,7 +96,7 @@ class PeerLog:
         return PeerDigest(self.peer, self.batches[-1].last_seq if self.batches else self.tip_seq, self.digest)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerDigest:
     """What a peer says itself that its chain digest is after a seq, as it was asked for by `AskDigest`."""
 
@@ -104,21 +105,21 @@ class PeerDigest:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerLogFailed:
     """The peer did not answer, or not in time; or its snapshot could not be had."""
 
     peer: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerLogBehind:
     """The peer's journal begins later than the seq asked for: what is before is in its snapshots only."""
 
     peer: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerSnapshot:
     """A peer's snapshot has come, whole and checked, and lies beside the journal."""
 
@@ -127,7 +128,7 @@ class PeerSnapshot:
     base: Base
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tick:
     """Time has passed."""
 
@@ -150,7 +151,7 @@ Event = (
 # ---- effects ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalWrite:
     """One atomic write. With `batches` the shell answers `Journaled` once it is durable."""
 
@@ -169,7 +170,7 @@ class JournalWrite:
     """Whether `batches` have to be synced before they are acked; False only under the policy REPLICATED."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FenceAnswer:
     """What a Fence call gets. `refusal` is set if the caller belongs to another cluster."""
 
@@ -188,7 +189,7 @@ class FenceAnswer:
     """Identity of the journal."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AppliedBatch:
     """One stamped batch after the engine has executed it."""
 
@@ -199,7 +200,7 @@ class AppliedBatch:
     digest: Digest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rewind:
     """An ACK frame that asks for what is missing, for one sequencer only."""
 
@@ -207,7 +208,7 @@ class Rewind:
     frame: Ack
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FetchLog:
     """Ask one peer for its log from `from_seq`; the answer comes as `PeerLog` or `PeerLogFailed`."""
 
@@ -215,7 +216,7 @@ class FetchLog:
     from_seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskDigest:
     """Ask a peer for its digest after the batch that holds `seq`, or at its tip; the answer comes as `PeerDigest`, or
     not at all."""
@@ -224,14 +225,14 @@ class AskDigest:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FetchSnapshot:
     """Ask one peer for a snapshot; the answer comes as `PeerSnapshot` or `PeerLogFailed`."""
 
     peer: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Install:
     """Begin anew from a snapshot that has come: the own log is equal to its history up to `common_seq`."""
 
@@ -240,7 +241,7 @@ class Install:
     common_seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notice:
     """Something that a person reading the log wants to know."""
 
@@ -248,7 +249,7 @@ class Notice:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Effects:
     """What one step decided. The shell performs the fields in the order in which they stand here."""
 

@@ -18,6 +18,7 @@ from enum import Enum, auto
 
 from lockstep.replica.divergence import EpochTable, epoch_at
 from lockstep.stream.digest import Digest
+from lockstep.stream.values import frozen
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,7 +32,7 @@ class Tip:
         return f"seq {self.seq} of epoch {self.epoch}" if self.seq else "nothing"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mark:
     """What a journal was known to hold at a moment."""
 
@@ -55,7 +56,7 @@ class Mark:
     """Chain digest at `applied_seq`; empty if that is 0."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """What a journal that can be read says of itself."""
 
@@ -81,7 +82,7 @@ class Wholeness(Enum):
     DAMAGED = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """`why` says in words what is missing; `needed` is the last record that it must have held."""
 

@@ -6,7 +6,6 @@
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.replica.divergence import EpochTable
@@ -14,9 +13,10 @@ from lockstep.replica.effects import JournalWrite
 from lockstep.replica.evidence import Found, Mark, Tip, Verdict, Wholeness, judge
 from lockstep.replica.rocks import JournalDamaged, JournalFault, file_faults, in_use, lock_owner
 from lockstep.replica.witness import Said, Witness, read_witness, witness_path
+from lockstep.stream.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalSummary:
     """What a journal says of itself without being replayed."""
 

@@ -11,7 +11,6 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,13 +24,14 @@ from lockstep.replica.rocks import JournalDamaged, JournalFault, faults, file_fa
 from lockstep.replica.stored_journal import EPOCH_PREFIX, KEY, LAYOUT, PROMISE, StoredJournal, inspect
 from lockstep.replica.witness import read_witness, witness_path
 from lockstep.stream.batch import decode_batch
+from lockstep.stream.values import frozen
 
 _MENDED: Final = "mended"
 SALVAGED: Final = "salvage"
 _BATCH_BYTES: Final = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mended:
     """What was done."""
 

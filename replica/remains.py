@@ -8,7 +8,6 @@ Each batch says with its last seq where the next one lies, so one damaged table 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -21,9 +20,10 @@ from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.stored_journal import KEY, StoredJournal
 from lockstep.replica.witness import Said, read_witness, witness_path
 from lockstep.stream.batch import Batch, LayoutError, decode_batch
+from lockstep.stream.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remains:
     """The best of what is left."""
 

@@ -8,7 +8,6 @@ stays where it is, untouched, and a person decides.
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +17,7 @@ from lockstep.replica.evidence import Tip
 from lockstep.replica.rocks import JournalDamaged
 from lockstep.runtime.process import CHANNEL_OPTIONS
 from lockstep.runtime.topology import Member, Topology
+from lockstep.stream.values import frozen
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
 _PATIENCE_S: Final = 12.0
@@ -26,7 +26,7 @@ _PAUSE_S: Final = 0.25
 _TIMEOUT_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerSays:
     """What a peer answered. `tip` is None if it did not."""
 

@@ -10,13 +10,13 @@ it counts.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from lockstep.replica.divergence import epoch_at
 from lockstep.replica.journal import Journal
 from lockstep.replica.rocks import DerivedDamaged, JournalDamaged, JournalFault
 from lockstep.stream.digest import GENESIS, Digest, next_digest
+from lockstep.stream.values import frozen
 
 _FIRST_S: Final = 20.0
 _EVERY_S: Final = 6 * 3600.0
@@ -25,7 +25,7 @@ _STEP_BATCHES: Final = 8
 _STEP_PAUSE_S: Final = 0.02
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Damage:
     """What was found. `derived`: only what can be made again from the journal."""
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any, Final
 
@@ -22,12 +22,13 @@ from lockstep.runtime.refusal import Refusal, busy
 from lockstep.runtime.topology import MAX_MEMBER
 from lockstep.stream.arrival import MAX_EPOCH
 from lockstep.stream.identity import split_uuid
+from lockstep.stream.values import frozen
 from lockstep.v1 import replication_pb2, replication_pb2_grpc
 
 _DEFAULT_TIMEOUT_S: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FenceCall:
     """A Fence call that waits for the main loop."""
 
@@ -43,7 +44,7 @@ class HistoryDiscarded(Exception):
     """An answer that waited for its commit was of a tail that this engine has discarded."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueryCall:
     """A Query call; answered when the state that it shows is committed."""
 
@@ -51,7 +52,7 @@ class QueryCall:
     done: "Future[replication_pb2.QueryReply]" = field(default_factory=Future)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CutOrder:
     """The journal may be cut up to this seq."""
 

@@ -1,16 +1,15 @@
 """What a replica's machine gets when it is made."""
 
-from dataclasses import dataclass
-
 from lockstep.replica.divergence import EpochTable
 from lockstep.stream.digest import Digest
+from lockstep.stream.values import frozen
 
 
 class BrokenInvariant(AssertionError):
     """The replica's state contradicts itself or the journal; it must stop."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReplicaOptions:
     """Identity and repetition times."""
 
@@ -27,7 +26,7 @@ class ReplicaOptions:
     """A learner that is so many commands behind a peer's snapshot takes the snapshot instead of the log."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Base:
     """Where a machine begins that does not begin at seq 1: what the stream's head and roles were at a committed seq.
 
@@ -50,7 +49,7 @@ class Base:
     """Who opened the epoch of `seq`: a journal that begins here has to have promised that epoch to it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Restored:
     """What the journal remembered besides the frames, for a machine that starts."""
 

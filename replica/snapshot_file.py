@@ -15,7 +15,6 @@ The epoch table is not decoration: it shows a replica whether its journal, or a 
 """  # noqa: E501 - a table
 
 import struct
-from dataclasses import dataclass
 from typing import Final
 
 from blake3 import blake3
@@ -23,6 +22,7 @@ from blake3 import blake3
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.settings import Base
 from lockstep.stream.digest import Digest
+from lockstep.stream.values import frozen
 
 MAGIC: Final = b"LKSTFILE"
 VERSION: Final = 3
@@ -39,7 +39,7 @@ class SnapshotDamaged(ValueError):
     """The bytes are not a whole snapshot file of this version; the text says what is wrong with them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SnapshotHead:
     """What a snapshot file says before the state itself."""
 

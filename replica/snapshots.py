@@ -8,7 +8,6 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
@@ -22,6 +21,7 @@ from lockstep.replica.snapshot_file import (
     decode_snapshot_file,
 )
 from lockstep.runtime.faults import EnvironmentFault, disk_text
+from lockstep.stream.values import frozen
 
 VERIFIED: Final = ".snapshot"
 UNVERIFIED: Final = ".unverified"
@@ -34,7 +34,7 @@ class SnapshotFault(EnvironmentFault):
     """Snapshots can't be read or written; the text names the file and the remedy."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredSnapshot:
     """One snapshot file."""
 

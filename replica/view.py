@@ -1,15 +1,14 @@
 """What the replica's other threads may know of it: one immutable value that the main loop replaces."""
 
-from dataclasses import dataclass
-
 from lockstep.replica.divergence import EpochTable, epoch_at
 from lockstep.replica.effects import Role
 from lockstep.replica.machine import ReplicaMachine
 from lockstep.stream.digest import Digest
+from lockstep.stream.values import frozen
 from lockstep.v1 import replication_pb2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReplicaView:
     """The replica at the end of one turn of its main loop."""
 

@@ -16,7 +16,6 @@ small write, and what goes wrong with one page leaves the others. A mark is 176 
 
 import os
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,7 @@ from crc32c import crc32c
 
 from lockstep.replica.evidence import Mark, Tip
 from lockstep.runtime.boot import boot_id
+from lockstep.stream.values import frozen
 
 PAGES: Final = 64
 PAGE_BYTES: Final = 4096
@@ -34,7 +34,7 @@ _JOINED, _UNSYNCED, _HAS_DIGEST = 1, 2, 4
 _DIGEST_BYTES: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """What a witness says when it is read."""
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -10,6 +9,7 @@ import grpc
 
 from lockstep.runtime.channel_options import CHANNEL_OPTIONS
 from lockstep.runtime.topology import Topology
+from lockstep.stream.values import frozen
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 
 ROLES: Final[Mapping[int, str]] = {
@@ -17,7 +17,7 @@ ROLES: Final[Mapping[int, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemberStatus:
     """One process and its answer."""
 
@@ -61,7 +61,7 @@ class MemberStatus:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClusterStatus:
     """The answers of all processes, in the order of the topology."""
 

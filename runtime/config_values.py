@@ -6,10 +6,10 @@ Every number has bounds, every port, host, endpoint and path a form. A value tha
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from lockstep.runtime.faults import BadInput
+from lockstep.stream.values import frozen
 
 _SHOWN: Final = 80
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
@@ -23,7 +23,7 @@ class ConfigError(BadInput):
     """The configuration can't be used. The text names the file, the key and the remedy."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Key:
     """One known key of one section."""
 

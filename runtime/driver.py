@@ -27,13 +27,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 import pyaeron
 
 from lockstep.runtime.stop_request import StopRequest
+from lockstep.stream.values import frozen
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -53,7 +53,7 @@ class DriverRefused(RuntimeError):
     """The media driver can't start: directory in use, not Aeron's, or without room. The text names the remedy."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DriverOptions:
     """What the media driver is started with. Sizes in bytes, times in the unit of the name.
 

@@ -17,13 +17,13 @@ deadline: `runtime/engines.py` over gRPC, `trials/simulation/questions.py` over 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
 import numpy as np
 
 from lockstep.stream.records import EVENT, Events, join_records, no_events
+from lockstep.stream.values import frozen
 from lockstep.v1 import common_pb2, replication_pb2
 
 LAST_INDEX: Final = 2**32 - 1
@@ -53,12 +53,12 @@ class Fault(Enum):
     """Its history is another one than what the caller has received."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Began:
     """The first step."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answered:
     """A call was answered; one for events with a page of them."""
 
@@ -66,7 +66,7 @@ class Answered:
     reply: replication_pb2.QueryReply | Replies
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failed:
     """A call failed. `first_seq`: from there on events can be had, where some were cut (0: not known)."""
 
@@ -76,7 +76,7 @@ class Failed:
     first_seq: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Due:
     """The deadline of the last step has come."""
 
@@ -86,7 +86,7 @@ BEGAN: Final = Began()
 DUE: Final = Due()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """Ask this engine."""
 
@@ -95,7 +95,7 @@ class Call:
     timeout_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoAnswer:
     """No engine can answer now. The text says what each said; `first_seq` as in `Failed`."""
 
@@ -104,7 +104,7 @@ class NoAnswer:
     first_seq: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
     """Events, in order and of `EVENT`, and how far they reach; there may be none."""
 
@@ -112,7 +112,7 @@ class Page:
     through: EventKey
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Todo:
     """What is to be done, in the order of the fields."""
 

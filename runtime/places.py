@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lockstep.stream.turns import FairQueue
+from lockstep.stream.values import frozen
 
 GIVES_WAY_AFTER_S: Final = 1.0
 """A caller that has kept its call waiting for so long loses its place to others."""
@@ -21,7 +22,7 @@ MAX_WAITING: Final = 128
 _LOOK_S: Final = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limit:
     """Of one method."""
 

@@ -7,11 +7,12 @@ Every directed link is one Aeron publication with a stream id of its own (a dead
 own link). Two members on one host use shared memory, others UDP to the receiver's data port.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from pathlib import Path
 
 from lockstep.stream.members import MAX_MEMBER as MAX_MEMBER
+from lockstep.stream.values import frozen
 
 
 class ProcessKind(IntEnum):
@@ -33,7 +34,7 @@ class LinkKind(IntEnum):
     RELEASE = 6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """One process of the cluster."""
 
@@ -66,7 +67,7 @@ class Member:
         return f"{self.host}:{self.grpc_port}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Client:
     """A trading system that may connect: who it is and what it may trade."""
 
@@ -79,7 +80,7 @@ class Client:
     admin: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """Bounds. Nothing in the cluster grows without one of these."""
 
@@ -102,7 +103,7 @@ class Limits:
     """Commands whose events an engine keeps in memory for gap fetches before it goes to disk."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timing:
     """Deadlines, all in milliseconds unless the name says otherwise. None of them decides safety."""
 
@@ -127,7 +128,7 @@ class Timing:
     """Longest sleep of a busy process's poll loop, microseconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reconciler:
     """How the reconciler of the cluster runs (`lockstep.reconciler`); it is no member."""
 
@@ -148,7 +149,7 @@ class Reconciler:
     """0: no figures are served."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Snapshots:
     """When the snapshotter beside each engine takes one, and what is kept."""
 
@@ -163,7 +164,7 @@ class Snapshots:
     0: a journal is never cut."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Topology:
     """The whole cluster as configured."""
 
@@ -221,7 +222,7 @@ class Topology:
         return Link(name, channel, stream_id)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Link:
     """One directed link: an Aeron channel and stream id. Which end is which shows in how it is opened."""
 

@@ -16,10 +16,11 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum, auto
 
 from lockstep.stream.detector import HeartbeatDetector
+from lockstep.stream.values import frozen
 
 _FRAME = struct.Struct("<IHHBBHIQQQQQ")
 _MAGIC = 0x4857534C  # "LSWH"
@@ -42,7 +43,7 @@ class MalformedFrame(ValueError):
     """A heartbeat of a foreign protocol or version."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerStatus:
     """What a process says of itself in each heartbeat. `role` and `flags` mean what the processes agree on."""
 
@@ -74,7 +75,7 @@ class DownReason(Enum):
     """What answers there is not a Lockstep process of this version."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerUp:
     """The peer answers: for the first time, after it was down, or again in a new incarnation."""
 
@@ -83,7 +84,7 @@ class PeerUp:
     status: PeerStatus
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeerDown:
     """The peer went down. `incarnation` is that of its last life seen; 0 if it never answered."""
 
@@ -95,7 +96,7 @@ class PeerDown:
 PeerEvent = PeerUp | PeerDown
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WatchOptions:
     """Times of one watched link, in ns. See `HeartbeatDetector` for floor, cap and factor."""
 

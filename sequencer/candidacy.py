@@ -5,12 +5,11 @@ leader that works, again and again.
 Nothing here is about safety. Two that claim at once cost a failed swap; one that claims too soon costs a pause.
 """
 
-from dataclasses import dataclass
-
 from lockstep.sequencer.config_record import ConfigRecord
 from lockstep.sequencer.events import EpochCause
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.settings import MS, Settings
+from lockstep.stream.values import frozen
 
 _BOOTSTRAP_STAGGER_NS = 500 * MS
 _RANK_STAGGER_NS = 10 * MS
@@ -23,7 +22,7 @@ _UNCROWDED = 2
 """Epochs that begin within so long after faults that are over."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim:
     """A reason to claim now."""
 

@@ -16,10 +16,10 @@ Where every clock that is heard is wrong in the same way, nothing shows it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from lockstep.sequencer.events import Level, Outbox
+from lockstep.stream.values import frozen
 
 LOOK_NS: Final = 100_000_000
 """How often the clocks are read."""
@@ -32,7 +32,7 @@ _LATEST_NS: Final = 2**63 - 1 - 10 * 366 * 86_400 * 1_000_000_000
 """Stamps are signed 64-bit numbers: whatever the clocks say, ten years are left for time to go on in."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Heard:
     """Another process's clock."""
 

@@ -21,6 +21,7 @@ from lockstep.sequencer.events import (
     StoreDown,
 )
 from lockstep.sequencer.settings import MS
+from lockstep.stream.values import frozen
 
 _RETRY_NS = 50 * MS
 
@@ -58,7 +59,7 @@ class InFlight:
     ambiguous: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settled:
     """A swap has ended."""
 

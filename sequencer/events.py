@@ -11,6 +11,7 @@ from lockstep.stream.batch import Batch
 from lockstep.stream.delivery_mark import NOTHING_DELIVERED, DeliveryMark
 from lockstep.stream.messages import Ack, Receipt, Stream, Submit
 from lockstep.stream.records import AckPolicy
+from lockstep.stream.values import frozen
 
 
 class Down(StrEnum):
@@ -41,7 +42,7 @@ class EpochCause(IntEnum):
     """Most in-sync engines agree, another has computed something else and was removed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClocksRead:
     """What this host's wall clock says, and what those of others have said since the last time, in Unix ns."""
 
@@ -50,7 +51,7 @@ class ClocksRead:
     """(process, time) of other sequencers and engines."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConfigSeen:
     """The config key, read or watched. `record` is None where it does not exist."""
 
@@ -58,7 +59,7 @@ class ConfigSeen:
     mod_revision: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConfigUnreadable:
     """What stands in the config key is no config record."""
 
@@ -68,7 +69,7 @@ class ConfigUnreadable:
     """The newest record that stood there before, if etcd still knows it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CasWon:
     """The swap was applied; its write has this revision."""
 
@@ -76,7 +77,7 @@ class CasWon:
     mod_revision: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CasLost:
     """The swap was not applied; this is what stands there instead."""
 
@@ -85,21 +86,21 @@ class CasLost:
     mod_revision: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CasAmbiguous:
     """The swap may or may not have been applied, or may be later."""
 
     attempt: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreDown:
     """The swap was not applied and will not be: no etcd member could be reached."""
 
     attempt: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PresenceSeen:
     """Whether another sequencer's leased key is in etcd."""
 
@@ -107,7 +108,7 @@ class PresenceSeen:
     present: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EngineUp:
     """An engine answers on its liveness link; `epoch` is the highest it has promised."""
 
@@ -115,7 +116,7 @@ class EngineUp:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EnginePromised:
     """An engine says on its own liveness link which epoch it has promised. Only it itself is believed there: an ACK
     in its name may be anybody's."""
@@ -124,7 +125,7 @@ class EnginePromised:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GatewaySaid:
     """A gateway says on its own liveness link which life of it this is; 0: the link is down, so it says nothing."""
 
@@ -133,7 +134,7 @@ class GatewaySaid:
     delivered: DeliveryMark = NOTHING_DELIVERED
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EngineDown:
     """An engine's liveness link is down."""
 
@@ -141,7 +142,7 @@ class EngineDown:
     reason: Down
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EngineStalled:
     """An engine that answers stood still: no heartbeat of it came for so long, and that is over."""
 
@@ -149,7 +150,7 @@ class EngineStalled:
     for_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SequencerUp:
     """Another sequencer answers on its liveness link."""
 
@@ -157,7 +158,7 @@ class SequencerUp:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SequencerDown:
     """Another sequencer's liveness link is down."""
 
@@ -165,7 +166,7 @@ class SequencerDown:
     reason: Down
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SequencerMute:
     """Another sequencer says that its media driver is lost (it can send nothing), or is back."""
 
@@ -173,12 +174,12 @@ class SequencerMute:
     mute: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DriverDown:
     """This host's media driver is lost: no frame comes or goes."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DriverUp:
     """This process is attached to a live media driver again."""
 
@@ -202,7 +203,7 @@ class FenceAnswered:
     """Identity of its journal; 0: unknown."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FenceFailed:
     """No answer to `Fence(epoch)`; it may have been obeyed all the same."""
 
@@ -211,7 +212,7 @@ class FenceFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalFetched:
     """The journaled batches that were asked for, in order."""
 
@@ -220,7 +221,7 @@ class JournalFetched:
     batches: tuple[Batch, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalFetchFailed:
     """The batches could not be had."""
 
@@ -229,21 +230,21 @@ class JournalFetchFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SubmitReceived:
     """A SUBMIT frame from a gateway."""
 
     frame: Submit
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AckReceived:
     """An ACK frame from an engine."""
 
     frame: Ack
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SwitchPrimaryRequested:
     """An operator wants another primary. `to` 0: the sequencer chooses."""
 
@@ -251,7 +252,7 @@ class SwitchPrimaryRequested:
     to: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FailoverModeRequested:
     """An operator switches automatic failover off or on."""
 
@@ -259,7 +260,7 @@ class FailoverModeRequested:
     automatic: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AckPolicyRequested:
     """An operator wants another acknowledgement policy."""
 
@@ -267,7 +268,7 @@ class AckPolicyRequested:
     policy: AckPolicy
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemberFenceRequested:
     """An operator wants an engine out for good, or (`fenced` false) let in again."""
 
@@ -276,7 +277,7 @@ class MemberFenceRequested:
     fenced: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ForceFailoverRequested:
     """An operator wants this engine alone in sync, and accepts that commands may be lost."""
 
@@ -289,7 +290,7 @@ OperatorRequest = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tick:
     """Time has passed, or a cycle of polling has ended: stamp what has come in and do what is due."""
 
@@ -302,7 +303,7 @@ Event = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cas:
     """Write `record` if the config key's mod revision is `expected_mod_revision` (0: it must not exist)."""
 
@@ -310,7 +311,7 @@ class Cas:
     expected_mod_revision: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FenceOrder:
     """Send Fence(epoch) to an engine."""
 
@@ -321,7 +322,7 @@ class FenceOrder:
     """The cluster has been opened once: a blank journal has lost what it held."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FetchOrder:
     """Fetch the journal's batches `from_seq..to_seq` from an engine."""
 
@@ -331,7 +332,7 @@ class FetchOrder:
     to_seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamSend:
     """Send a STREAM frame to these engines."""
 
@@ -339,7 +340,7 @@ class StreamSend:
     frame: Stream
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReceiptSend:
     """Send a RECEIPT frame to a gateway."""
 
@@ -347,7 +348,7 @@ class ReceiptSend:
     frame: Receipt
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OperatorAnswer:
     """Outcome of an operator's request. `refused` is empty where it was done."""
 
@@ -382,7 +383,7 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Note:
     """One line for the log: what happened, with fields."""
 
@@ -391,7 +392,7 @@ class Note:
     fields: tuple[tuple[str, int | str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Effects:
     """Orders to the shell, to be carried out in the order of the fields."""
 

@@ -5,8 +5,6 @@ special case. Order matters: what restores progress (removing a lost engine) goe
 learner). Shrink goes to etcd first and then into the stream; grow into the stream first and then to etcd.
 """
 
-from dataclasses import dataclass
-
 from lockstep.sequencer.agreement import Agreement
 from lockstep.sequencer.config_record import ConfigRecord, PlanRefused, plan_evict, plan_grow, plan_settled, plan_shrink
 from lockstep.sequencer.config_store import Purpose
@@ -14,6 +12,7 @@ from lockstep.sequencer.events import EpochCause, MemberFenceRequested, Operator
 from lockstep.sequencer.operator_requests import Proposal, concrete, plan_request
 from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.settings import MS, Settings
+from lockstep.stream.values import frozen
 
 GROW_LAG = 4096
 """Commands that a learner may be behind when it is announced."""
@@ -23,7 +22,7 @@ _GROW_PATIENCE_NS = 2_000 * MS
 _GROW_PAUSE_NS = 500 * MS
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Growth:
     """A learner that the stream has announced and etcd does not list yet."""
 

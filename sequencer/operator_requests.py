@@ -4,8 +4,6 @@ Every request ends as one swap of the config; those that the engines have to kno
 membership keeps the one request that is open.
 """
 
-from dataclasses import dataclass
-
 from lockstep.sequencer.config_record import (
     ConfigRecord,
     PlanRefused,
@@ -26,9 +24,10 @@ from lockstep.sequencer.events import (
     SwitchPrimaryRequested,
 )
 from lockstep.sequencer.peers import Peers
+from lockstep.stream.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Proposal:
     """The next config to write."""
 

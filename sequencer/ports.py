@@ -4,16 +4,16 @@ Two worlds supply it: the process (`shell.py`) and the simulation (`trials/simul
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
 from lockstep.sequencer import events as ev
 from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.messages import Ack, Receipt, Stream, Submit
+from lockstep.stream.values import frozen
 from lockstep.v1 import replication_pb2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EngineBeat:
     """What an engine's heartbeats say by now."""
 
@@ -24,7 +24,7 @@ class EngineBeat:
     """How long it has stood still since this process began to watch it, in all."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SequencerBeat:
     """What another sequencer's heartbeats say by now."""
 
@@ -33,7 +33,7 @@ class SequencerBeat:
     """Its media driver is lost."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GatewayBeat:
     """What a gateway's heartbeats say by now, or its end."""
 

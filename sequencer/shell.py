@@ -7,7 +7,6 @@ one inbox. The loop sleeps on its doorbell, which the peers on this host, the in
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -30,6 +29,7 @@ from lockstep.stream.arrival import decode_from
 from lockstep.stream.batch import LayoutError
 from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.messages import Ack, Message, Receipt, Stream, Submit, encode
+from lockstep.stream.values import frozen
 from lockstep.v1 import cluster_pb2, replication_pb2
 
 _FRAGMENTS_PER_POLL: Final = 64
@@ -47,7 +47,7 @@ _DOWN: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wires:
     """Everything that the loop polls or sends on."""
 

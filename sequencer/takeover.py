@@ -11,7 +11,6 @@ to be committed, or before what a gateway says that it has delivered to its clie
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from lockstep.sequencer.agreement import odd_ones
 from lockstep.sequencer.config_record import ConfigRecord
@@ -20,6 +19,7 @@ from lockstep.sequencer.peers import Peers
 from lockstep.sequencer.settings import MS, Settings
 from lockstep.stream.batch import Batch
 from lockstep.stream.delivery_mark import DeliveryMark
+from lockstep.stream.values import frozen
 
 _RETRY_NS = 20 * MS
 # After a restart of everything the engines come one by one: those never reached yet get this long from our own start.
@@ -28,7 +28,7 @@ _BLANK_RETRY_NS = 500 * MS
 _FETCH_TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recovery:
     """Whose log wins, and which part of it the others lack."""
 
@@ -46,7 +46,7 @@ class Diverged(Exception):
     """In-sync engines hold different histories: a broken invariant."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contradiction:
     """In-sync engines have different digests at one seq."""
 

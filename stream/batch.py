@@ -21,13 +21,14 @@ Only the sequencer's window calls `stamp_batch` (`tests/house/test_batches.py`);
 """
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 from crc32c import crc32c
 
 from lockstep.stream.records import COMMAND, LAYOUT_VERSION, Commands
+from lockstep.stream.values import frozen
 
 BATCH_MAGIC: Final = 0x4253_4B4C  # "LKSB"
 BATCH_VERSION: Final = 1
@@ -46,7 +47,7 @@ class LayoutError(ValueError):
     """The bytes are not a batch or message of the version that this process speaks, or were damaged."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Batch:
     """One stamped batch. `raw` is all of it; the other fields are read from there. Equal bytes are equal batches."""
 

@@ -20,7 +20,7 @@ is noticed before a later one is stamped.
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from operator import attrgetter
 from typing import Any, Final, cast
 
@@ -29,13 +29,14 @@ from crc32c import crc32c
 
 from lockstep.stream.batch import Batch, LayoutError, decode_batch
 from lockstep.stream.records import COMMAND, EVENT, Commands, Events
+from lockstep.stream.values import frozen
 
 MESSAGE_MAGIC: Final = 0x4D53_4B4C  # "LKSM"
 ACK_ENTRY: Final = np.dtype([("last_seq", "<u8"), ("digest", "V16")])
 Entries = np.ndarray[tuple[int], np.dtype[np.void]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Submit:
     """A gateway's commands, for one sequencer in one reign."""
 
@@ -58,7 +59,7 @@ class Submit:
         return len(self.records)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Receipt:
     """What a sequencer has got of a gateway, and how much more it takes."""
 
@@ -80,7 +81,7 @@ class Receipt:
     """A SUBMIT was missing; send again from `next_link_no`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stream:
     """A stamped batch on its way to an engine; an empty one says where the stream stands."""
 
@@ -92,7 +93,7 @@ class Stream:
     batch: Batch
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ack:
     """What an engine has applied, with its digests."""
 
@@ -117,7 +118,7 @@ class Ack:
         return len(self.entries)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Release:
     """Committed events; an empty one says where the primary stands."""
 
