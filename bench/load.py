@@ -37,6 +37,8 @@ _FAR_LEVELS: Final = 1_000
 """Price levels of either side of a book that resting orders lie on."""
 _RECENT: Final = 512
 _BLOCK: Final = 1024
+_MADE_AT_ONCE: Final = 65_536
+"""Orders of all sessions: what numpy takes for a call is shared by many."""
 _COUNTED_AT_ONCE: Final = 32_768
 _OPENED_AT_ONCE: Final = 50
 _SETUP_S: Final = 120.0
@@ -64,8 +66,10 @@ class LoadPlan(Pace):
 class LoadSession:
     """One session's share of the load, and the times of its answers."""
 
-    def __init__(self, account: int, seed: int, instruments: int = INSTRUMENTS) -> None:
+    def __init__(self, account: int, seed: int, instruments: int = INSTRUMENTS, *, made: int = _BLOCK) -> None:
+        """`made`: orders that are made at once."""
         self.account = account
+        self._made = made
         self._instruments = instruments
         self.answered_in_time = 0
         """Orders answered before the end of the phase."""
@@ -77,7 +81,7 @@ class LoadSession:
         self.refused: Counter[str] = Counter()
         self._chance = np.random.default_rng(seed)
         self._next_id = 1
-        self._block = self.make(_BLOCK)
+        self._block = self.make(made)
         self._taken = 0
         self._due_ns = np.zeros(1 << 16, np.int64)
         self._last_no = 0
@@ -169,7 +173,7 @@ class LoadSession:
     def _orders(self, count: int) -> CommandColumns:
         """The next orders of the mix, cut from blocks: making them one by one would cost more than sending them."""
         if self._taken + count > len(self._block):
-            self._block, self._taken = self.make(max(count, _BLOCK)), 0
+            self._block, self._taken = self.make(max(count, self._made)), 0
         self._taken += count
         return self._block.slice(self._taken - count, self._taken)
 
@@ -218,7 +222,10 @@ async def run_load(plan: LoadPlan) -> dict[str, Any]:
         ]
         first_account = await _define(at[0], plan)
         await _rest(at[0], first_account + plan.sessions, plan)
-        sessions = [LoadSession(first_account + i, plan.seed + i, plan.instruments) for i in range(plan.sessions)]
+        made = max(_BLOCK, _MADE_AT_ONCE // plan.sessions)
+        sessions = [
+            LoadSession(first_account + i, plan.seed + i, plan.instruments, made=made) for i in range(plan.sessions)
+        ]
         for first in range(0, plan.sessions, _OPENED_AT_ONCE):
             some = enumerate(sessions[first : first + _OPENED_AT_ONCE], first)
             linger_ms = 0.0 if plan.mode == "single" else 0.2

@@ -68,7 +68,8 @@ class Inlet:
                 self._on_said(*said)
             self._on_accepted(self._sequencers.accepted_epoch)
         for link, collect in self._links:
-            more |= link.poll(collect, _FRAGMENTS) >= _FRAGMENTS
+            link.poll(collect, _FRAGMENTS)
+            more |= link.full
         frames = self._frames
         if frames:
             self._frames = []

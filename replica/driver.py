@@ -60,6 +60,11 @@ class ReplicaDriver:
         """No round is under way."""
         return self._round is None
 
+    @property
+    def has_lookups(self) -> bool:
+        """Queries wait that are due in the next turn."""
+        return bool(len(self._reads.lookups))
+
     def turn(self) -> int:
         """A round, or as much of it as comes before a write that takes time; how much work was done.
 

@@ -184,7 +184,8 @@ class _Process:
         bell, stop, shell, now = self._bell, self._stop, self._shell, time.monotonic_ns
         while not (stop.requested or self.reinit or self.reopen):
             now_ns = now()
-            bell.idle(shell.turn(now_ns))
+            work = shell.turn(now_ns)
+            bell.idle(work, drained=shell.drained)
             self._mind_driver(now_ns)
             if self._background.fault is not None:
                 raise self._background.fault

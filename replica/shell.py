@@ -46,6 +46,7 @@ _ACK_FRAGMENTS: Final = 64
 _WATCH_NS: Final = 2_000_000
 _FIGURES_NS: Final = 5_000_000
 _GC_NS: Final = 1_000_000_000
+_LITTLE: Final = 4
 _CALM_NS: Final = 50_000_000
 
 
@@ -91,6 +92,8 @@ class ReplicaShell(Ports):
         self._open_links(topology, member)
         self._batch: list[Stream] = []
         self._acks: list[Ack] = []
+        self.drained = False
+        """The last turn has taken all that had come."""
         self.view: ReplicaView = view_of(machine, ())
 
     @property
@@ -141,17 +144,20 @@ class ReplicaShell(Ports):
         Raises:
             JournalFault, BrokenInvariant, StreamGap: the replica must stop.
         """
+        self.drained = True
         work = self._driver.turn()
         if now_ns >= self._next_figures_ns:
             self._next_figures_ns = now_ns + _FIGURES_NS
             self.figures.trading.on_tick(now_ns)
         for link in (*self._ack_links.values(), *self._release_links):
             work += link.flush()
+            self.drained &= not link.pending_bytes
+        self.drained &= not self._driver.has_lookups
         self._publish()
         if now_ns >= self._next_watch_ns:
             self._next_watch_ns = now_ns + _WATCH_NS
             self._watch.poll(now_ns)
-        if not work and now_ns >= self._next_gc_ns:
+        if now_ns >= self._next_gc_ns and (not work or (self.drained and work <= _LITTLE)):
             # The collector never runs by itself: it would stop the process in the middle of a burst.
             self._next_gc_ns = now_ns + _GC_NS
             gc.collect(1)
@@ -177,6 +183,8 @@ class ReplicaShell(Ports):
                 if not stream.poll(take, _STREAM_FRAGMENTS):
                     break
                 commands += sum(frame.batch.count for frame in batch[before:])
+            else:
+                self.drained = False
         if batch:
             self._batch = []
             self.figures.on_received(batch)
@@ -186,6 +194,7 @@ class ReplicaShell(Ports):
         """See `Ports`."""
         for link, take in self._peer_acks:
             link.poll(take, _ACK_FRAGMENTS)
+            self.drained &= not link.full
         acks = self._acks
         if acks:
             self._acks = []

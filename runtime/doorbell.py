@@ -65,15 +65,15 @@ class Doorbell:
         """Wakes also when this descriptor becomes readable (an epoll's own descriptor will do)."""
         self._poll.register(fd, select.POLLIN)
 
-    def idle(self, work: int) -> None:
-        """Call it once per turn with the amount of work the turn has done: returns at once after work, else sleeps."""
-        if work > 0:
-            if self._poller is not None:
-                self._poller.idle(work)
-            return
+    def idle(self, work: int, *, drained: bool = False) -> None:
+        """Call it once per turn with the amount of work the turn has done: returns at once after work, else sleeps.
+
+        `drained`: the turn has taken all that had come when it began. Then it sleeps after work, too: whoever puts
+        something on a link rings behind that, so that what came meanwhile has rung, or is going to.
+        """
         if self._poller is not None:
-            self._poller.idle(0)
-        elif self._poll.poll(MAX_WAIT_MS):
+            self._poller.idle(work)
+        elif (not work or drained) and self._poll.poll(MAX_WAIT_MS):
             self.hear()
 
     def ring(self) -> None:

@@ -218,7 +218,7 @@ class InboundLink:
     between those of the new one. Epochs and incarnations above this layer distinguish them.
     """
 
-    __slots__ = ("_arrived", "_parts", "_subscription", "link", "received")
+    __slots__ = ("_arrived", "_parts", "_subscription", "full", "link", "received")
 
     def __init__(self, link: Link) -> None:
         self.link = link
@@ -227,6 +227,8 @@ class InboundLink:
         self._parts: dict[int, list[bytes]] = {}  # sender's session -> fragments of the message that it has begun
         self.received = 0
         """Messages handed to the handler since the link was made."""
+        self.full = False
+        """The last poll has taken as many fragments as it was to take: there may be more, which have rung already."""
 
     @property
     def connected(self) -> bool:
@@ -236,13 +238,17 @@ class InboundLink:
     def poll(self, handler: Callable[[bytes], None], limit: int) -> int:
         """Hands up to `limit` fragments' worth of whole messages to `handler`; returns how many messages.
 
-        A message of more than one fragment (64 KiB on IPC, the MTU on UDP) may take several polls; then a poll that
-        made progress returns 0. If the handler raises, those behind the one it failed on come with the next poll.
+        A message of more than one fragment (64 KiB on IPC, the MTU on UDP) is read to its end, as far as that has come:
+        0 means that there is no whole message. If the handler raises, those behind the one it failed on come with the
+        next poll.
         """
         # Collected first, so that the handler may raise, or close and rebuild this link, outside Aeron's callback.
         try:
             # Reassembled here: the binding's assembler lives for one poll and loses a message that spans two.
-            self._subscription.poll(self._collect, limit, assemble=False)
+            taken = self._subscription.poll(self._collect, limit, assemble=False)
+            while taken and not self._arrived:
+                taken = self._subscription.poll(self._collect, limit, assemble=False)
+            self.full = taken >= limit
         except pyaeron.ResourceClosed:
             return 0
         arrived = self._arrived

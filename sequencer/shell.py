@@ -94,6 +94,8 @@ class SequencerShell(Ports):
         self._announce_due_ns = 0
         self._beats_of: dict[str, int] = {}  # of each peer, up to the last look at the clocks
         self._driver_lost = False
+        self._drained = False
+        """The last turn has taken all that had come."""
         self._on_ack: Callable[[Ack], None] = lambda _frame: None
         self._on_submit: Callable[[Submit], None] = lambda _frame: None
         # Acknowledgements first: they make room for what is submitted.
@@ -105,17 +107,20 @@ class SequencerShell(Ports):
     def run(self, stopping: Callable[[], bool]) -> None:
         """Loop until `stopping` says so. Raises EnvironmentFault, BrokenInvariant."""
         while not stopping():
-            self._bell.idle(self.turn())
+            work = self.turn()
+            self._bell.idle(work, drained=self._drained)
 
     def turn(self) -> int:
         """One cycle; returns how many events came."""
         wires = self._wires
+        self._drained = True
         work = self._driver.turn()
         self.figures.on_turn(self._machine)
-        for outbound in wires.streams.values():
+        for outbound in (*wires.streams.values(), *wires.receipts.values()):
             outbound.flush()
-        for outbound in wires.receipts.values():
-            outbound.flush()
+            self._drained &= not outbound.pending_bytes
+        # What is due is not all done in one turn where that would keep what comes from being read.
+        self._drained &= not self._machine.work_due
         now_ns = time.monotonic_ns()
         if now_ns >= self._announce_due_ns:
             self._announce_due_ns = now_ns + _ANNOUNCE_NS
@@ -166,6 +171,7 @@ class SequencerShell(Ports):
         work = 0
         for link, on_bytes in self._inbound:
             work += link.poll(on_bytes, _FRAGMENTS_PER_POLL)
+            self._drained &= not link.full
         return work
 
     def clocks(self) -> tuple[tuple[str, int], ...]:

@@ -39,6 +39,23 @@ def test_it_does_not_sleep_after_work(bell: Doorbell) -> None:
     assert time.perf_counter() - start < 0.5
 
 
+def test_it_sleeps_after_work_where_all_that_had_come_was_taken_and_wakes_for_what_came_meanwhile(
+    bell: Doorbell, tmp_path: Path
+) -> None:
+    start = time.perf_counter()
+    bell.idle(1, drained=True)
+    assert time.perf_counter() - start >= (MAX_WAIT_MS - 1) / 1000
+    ringer = Ringer(bell_address(tmp_path, "engine-1"))
+    best_s = 1.0
+    for _ in range(20):
+        ringer.ring()
+        start = time.perf_counter()
+        bell.idle(1, drained=True)
+        best_s = min(best_s, time.perf_counter() - start)
+    ringer.close()
+    assert best_s < MAX_WAIT_MS / 2000
+
+
 def test_a_ring_before_the_sleep_is_not_missed(bell: Doorbell, tmp_path: Path) -> None:
     ringer = Ringer(bell_address(tmp_path, "engine-1"))
     best = MAX_WAIT_MS * 1.0

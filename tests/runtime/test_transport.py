@@ -91,6 +91,20 @@ def test_messages_of_all_sizes_arrive_whole_and_in_order(transport: Transport, u
     assert (outbound.sent, outbound.dropped, inbound.received) == (len(sent), 0, len(sent))
 
 
+def test_a_message_of_many_fragments_that_is_there_comes_with_one_poll(transport: Transport, until: Until) -> None:
+    """It has rung once: a reader that takes a fragment and sleeps would sleep once for each."""
+    outbound, inbound = pair(transport, ipc_link("whole", 1), until)
+    messages = [bytes([number]) * 300_000 for number in range(3)]
+    for message in messages:
+        assert outbound.send(message)
+    came: list[bytes] = []
+    for count in (1, 2, 3):
+        assert inbound.poll(came.append, 1) == 1
+        assert len(came) == count
+    assert came == messages
+    assert inbound.poll(came.append, 1) == 0
+
+
 def test_several_buffers_of_any_kind_become_one_message(transport: Transport, until: Until) -> None:
     outbound, inbound = pair(transport, ipc_link("parts", 2), until)
     column = np.arange(4, dtype="<u8")
