@@ -5,7 +5,7 @@ from lockstep.bench.overload import OverloadPlan, run_overload_bench
 
 def test_what_is_too_much_is_refused_and_all_that_was_given_is_answered() -> None:
     said: list[str] = []
-    plan = OverloadPlan(duration_s=2, factors=(4.0,), saturation=100_000)
+    plan = OverloadPlan(duration_s=1, factors=(4.0,), saturation=100_000)
     result = run_overload_bench(plan, said.append)
     (point,) = result.points
     assert point.offered_per_s == 400_000
