@@ -35,6 +35,7 @@ CHAPTERS = {
     "Results": ("values", "reference"),
     "Columns": ("columns",),
     "Market data": ("subscription", "market_data", "book"),
+    "Feeds": ("feeds", "feed_reader", "feed_book", "feed_machine"),
     "Administration": ("admin",),
     "Errors": ("errors",),
     "Words": ("enums", "codes"),
@@ -288,7 +289,7 @@ def services_page() -> Page:
         "Every service, message and enum of package `lockstep.v1`. What a client may rely on beyond them is in",
         "[client-protocol](../client-protocol.md).",
     )
-    files = ("orders", "accounts", "market_data", "cluster", "replication", "common")
+    files = ("orders", "accounts", "market_data", "feed", "cluster", "replication", "common")
     types: dict[str, str] = {}
     for name in files:
         text = (ROOT / f"proto/lockstep/v1/{name}.proto").read_text()
@@ -419,11 +420,12 @@ TABLES = {
     "gateway/DESIGN.md": (
         ("How a life begins:", "gateway.states.BEGINNINGS", "PAUSE"),
         ("The way to the sequencer:", "gateway.states.OFFICES", "VACANT"),
-        ("The way back:", "gateway.states.FOLLOWINGS", "IN_STEP"),
+        ("The way back:", "runtime.following.FOLLOWINGS", "IN_STEP"),
         ("A stream, from its Hello to live reports:", "gateway.states.RESUMINGS", "NEW"),
         ("A single call, to its outcome:", "gateway.states.CALLINGS", "NEW"),
     ),
     "clients/DESIGN.md": (("", "session_states.TRANSITIONS", "NEW"),),
+    "marketdata/DESIGN.md": (("", "marketdata.feed_beginning.BEGINNINGS", "PAUSE"),),
 }
 """By page: the tables of states that it shows, each with a heading and the first state."""
 

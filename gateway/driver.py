@@ -13,7 +13,6 @@ from lockstep.gateway.beginning import Beginning, Step
 from lockstep.gateway.call_driver import CallDriver
 from lockstep.gateway.delivered import Delivered, Mark
 from lockstep.gateway.disconnects import Watch
-from lockstep.gateway.downlink import Fetch
 from lockstep.gateway.events import (
     Came,
     Effects,
@@ -32,6 +31,7 @@ from lockstep.gateway.ports import Ports, Timer
 from lockstep.gateway.reports import Routed, stamp_message
 from lockstep.gateway.sessions import Admission, Refused
 from lockstep.gateway.stream_driver import StreamDriver
+from lockstep.runtime.downlink import Fetch
 from lockstep.runtime.inquiry import (
     LAST_INDEX,
     EventSearch,

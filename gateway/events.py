@@ -5,10 +5,10 @@ from dataclasses import field
 from typing import Final
 
 from lockstep.gateway.disconnects import Watch
-from lockstep.gateway.downlink import Fetch
 from lockstep.gateway.reports import Routed
 from lockstep.gateway.resumption import EventId, Resumption
 from lockstep.gateway.sessions import Admission, Opened, Refused, Session
+from lockstep.runtime.downlink import Fetch
 from lockstep.stream.messages import Receipt, Release, Submit
 from lockstep.stream.records import Commands, Events
 from lockstep.stream.values import frozen

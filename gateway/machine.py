@@ -14,7 +14,6 @@ from typing import Final
 import numpy as np
 
 from lockstep.gateway.disconnects import Announcement, Disconnects, Watch
-from lockstep.gateway.downlink import Delivery, Downlink, Fetch, LeftBehind
 from lockstep.gateway.events import (
     NOTHING,
     Came,
@@ -39,6 +38,7 @@ from lockstep.gateway.reports import Routed, route
 from lockstep.gateway.resumption import Resumption
 from lockstep.gateway.sessions import Admission, Refused, Session, SessionTable, own_session_id
 from lockstep.gateway.uplink import Uplink
+from lockstep.runtime.downlink import Delivery, Downlink, Fetch, LeftBehind
 from lockstep.stream.arrival import has_administration
 from lockstep.stream.codes import Code
 from lockstep.stream.content import NO_CONTENT, contents_of

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from lockstep.gateway.disconnects import Watch
-from lockstep.gateway.downlink import LeftBehind
 from lockstep.gateway.sessions import Admission
+from lockstep.runtime.downlink import LeftBehind
 from lockstep.runtime.inquiry import Inquiry, Todo
 from lockstep.stream.messages import Receipt, Release, Submit
 from lockstep.stream.records import Commands, Events

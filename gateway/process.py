@@ -12,11 +12,11 @@ import uvloop
 from grpc_health.v1 import health_pb2
 
 from lockstep.gateway import service_accounts, service_market_data, service_orders
-from lockstep.gateway.doorkeeper import Doorkeeper
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.shell import GatewayShell
 from lockstep.runtime.delivery_mark_file import DeliveryMarkFile
+from lockstep.runtime.doorkeeper import Doorkeeper
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import serve as serve_metrics
 from lockstep.runtime.private import make_private

@@ -36,6 +36,11 @@ class MarketDataService:
                 request_deserializer=market_data_pb2.ListInstrumentsRequest.FromString,
                 response_serializer=market_data_pb2.ListInstrumentsReply.SerializeToString,
             ),
+            "ListFeeds": grpc.unary_unary_rpc_method_handler(
+                self.list_feeds,
+                request_deserializer=market_data_pb2.ListFeedsRequest.FromString,
+                response_serializer=market_data_pb2.ListFeedsReply.SerializeToString,
+            ),
             "Subscribe": grpc.unary_stream_rpc_method_handler(
                 self.subscribe, request_deserializer=market_data_pb2.SubscribeRequest.FromString
             ),
@@ -50,6 +55,18 @@ class MarketDataService:
         await require_cursor(context, request.cursor, 2**32 - 1)
         asked = replication_pb2.QueryRequest(instruments_after=request.cursor, limit=request.limit)
         return listings.instruments(await list_page(self._shell, client, asked, request.min_seq, context))
+
+    async def list_feeds(
+        self, request: market_data_pb2.ListFeedsRequest, context: Any
+    ) -> market_data_pb2.ListFeedsReply:
+        """Where the feeds are, as configured; whether they serve is not known here."""
+        del request
+        await authenticate(context, self._shell.entitlements)
+        feeds = self._shell.topology.feeds
+        return market_data_pb2.ListFeedsReply(
+            addresses=[feed.grpc_address for feed in feeds],
+            websockets=[f"{feed.host}:{feed.http_port}" if feed.http_port else "" for feed in feeds],
+        )
 
     async def subscribe(self, request: market_data_pb2.SubscribeRequest, context: Any) -> None:
         """Snapshots, then increments until the client ends it. Messages are written as the bytes that they are."""

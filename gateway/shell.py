@@ -8,11 +8,9 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from lockstep.gateway.disconnects import Watch
-from lockstep.gateway.downlink import LeftBehind
 from lockstep.gateway.driver import GatewayDriver
 from lockstep.gateway.entitlement import Entitlements
 from lockstep.gateway.figures import GatewayFigures
-from lockstep.gateway.inlet import Inlet
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine
 from lockstep.gateway.ports import Ports, Timer
@@ -20,8 +18,10 @@ from lockstep.gateway.sessions import Admission
 from lockstep.marketdata.market_hub import MarketHub
 from lockstep.marketdata.missed_trades import MissedTrades
 from lockstep.runtime.delivery_mark_file import DeliveryMarkFile
+from lockstep.runtime.downlink import LeftBehind
 from lockstep.runtime.engines import Engines, EnginesUnavailable
 from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.inlet import Inlet
 from lockstep.runtime.inquiry import Fault, Inquiry, NoAnswer, Todo
 from lockstep.runtime.process_log import open_log
 from lockstep.runtime.topology import LinkKind, Member, Topology, can_ring, outbound_links

@@ -1,11 +1,14 @@
-"""The states of a gateway, as tables: its beginning, the ways to the sequencer and back, a stream, a single call.
+"""The states of a gateway, as tables: its beginning, the way to the sequencer, a stream, a single call.
 
-The diagrams in `DESIGN.md` are drawn from them. The ways do not wait for each other: without a leader events are still
-delivered, and while events are missing commands still leave.
+The way back has its table in `runtime/following.py`. The diagrams in `DESIGN.md` are drawn from all of them. The ways
+do not wait for each other: without a leader events are still delivered, and while events are missing commands still
+leave.
 """
 
 from enum import Enum
 from typing import Final
+
+from lockstep.runtime.following import after as after
 
 
 class Beginning(Enum):
@@ -65,40 +68,6 @@ OFFICES: Final[dict[tuple[Office, Heard], Office]] = {
     (Office.HELD, Heard.CLOSED): Office.VACANT,
     (Office.HELD, Heard.DISOWNED): Office.VACANT,
 }
-
-
-class Following(Enum):
-    """The way back: whether what comes continues what was delivered."""
-
-    IN_STEP = "in step"
-    FETCHING = "fetching"
-    """What is missing, or doubtful, is asked of an engine."""
-    PAUSING = "pausing"
-    """Before the same is asked again."""
-    LEFT_BEHIND = "left behind"
-    """This life ends; the next one begins at what is committed then."""
-
-
-class Came(Enum):
-    """What moves it."""
-
-    GAP = "a release leaves something out"
-    OTHER_HISTORY = "a release of another history, it seems"
-    FETCHED = "fetched"
-    NOT_NOW = "nobody can say now"
-    LOST = "cut from every journal, or discarded by the cluster"
-    PAUSE_OVER = "the pause is over"
-
-
-FOLLOWINGS: Final[dict[tuple[Following, Came], Following]] = {
-    (Following.IN_STEP, Came.GAP): Following.FETCHING,
-    (Following.IN_STEP, Came.OTHER_HISTORY): Following.FETCHING,
-    (Following.FETCHING, Came.FETCHED): Following.IN_STEP,
-    (Following.FETCHING, Came.NOT_NOW): Following.PAUSING,
-    (Following.FETCHING, Came.LOST): Following.LEFT_BEHIND,
-    (Following.PAUSING, Came.PAUSE_OVER): Following.IN_STEP,
-}
-"""Whether something is missing still shows with the next release, at the latest an empty one."""
 
 
 class Resuming(Enum):
@@ -224,14 +193,3 @@ CALLINGS: Final[dict[tuple[Calling, Befell], Calling]] = {
     (Calling.OUTCOME, Befell.FOUND): Calling.OVER,
     (Calling.OUTCOME, Befell.TURNED_AWAY): Calling.OVER,
 }
-
-
-def after[S: Enum, E: Enum](table: dict[tuple[S, E], S], state: S, occasion: E) -> S:
-    """The state behind an occasion.
-
-    Raises:
-        AssertionError: the table has no such row.
-    """
-    if (state, occasion) not in table:
-        raise AssertionError(f"{occasion.value}, in state {state.value}")
-    return table[state, occasion]

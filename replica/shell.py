@@ -116,7 +116,7 @@ class ReplicaShell(Ports):
                 self._peer_acks.append((inbound, partial(self._take_ack, sender)))
         for (kind, receiver), spec in outbound_links(topology, member).items():
             link = self._transport.outbound(spec, queue_limit_bytes=limit)
-            if kind is LinkKind.RELEASE:
+            if kind in (LinkKind.RELEASE, LinkKind.FEED):
                 self._release_links.append(link)
                 continue
             self._ack_links[kind, receiver] = link

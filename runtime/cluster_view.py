@@ -88,7 +88,16 @@ class ClusterStatus:
 
     def serving_gateways(self) -> int:
         """How many gateways take orders."""
-        return sum(1 for m in self.members if m.reply is not None and m.reply.role == cluster_pb2.ROLE_SERVING)
+        return self._serving(feeds=False)
+
+    def serving_feeds(self) -> int:
+        """How many feeds have caught up, and take readers."""
+        return self._serving(feeds=True)
+
+    def _serving(self, *, feeds: bool) -> int:
+        replies = (member.reply for member in self.members if member.reply is not None)
+        serving = (reply for reply in replies if reply.role == cluster_pb2.ROLE_SERVING)
+        return sum((reply.kind == cluster_pb2.PROCESS_KIND_FEED) is feeds for reply in serving)
 
     def waits_for_a_person(self) -> str:
         """In the words of a sequencer that takes over: what it does not decide itself; empty: nothing."""
@@ -111,15 +120,18 @@ class ClusterStatus:
                 found.append(f"{member.name}: {member.reply.why}")
         if self.serving_gateways() != len(topology.gateways):
             found.append(f"{self.serving_gateways()} of {len(topology.gateways)} gateways serve")
+        if self.serving_feeds() != len(topology.feeds):
+            found.append(f"{self.serving_feeds()} of {len(topology.feeds)} feeds serve")
         return tuple(found)
 
     def is_whole(self, topology: Topology) -> bool:
-        """Whether every process answers, a sequencer leads, every engine is in sync and every gateway serves."""
+        """Whether every process answers, a sequencer leads, every engine is in sync, every gateway and feed serves."""
         return (
             all(member.reply is not None for member in self.members)
             and self.in_sync() == tuple(sorted(engine.id for engine in topology.engines))
             and self.primary() is not None
             and self.serving_gateways() == len(topology.gateways)
+            and self.serving_feeds() == len(topology.feeds)
         )
 
 

@@ -69,6 +69,10 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("engine", "text", DEFAULT),
     ),
     "gateway": (*_MEMBER, Key("data_dir", "path", required=True)),
+    "feed": (
+        *(key for key in _MEMBER if key.name != "watch_port"),
+        Key("http_port", "port", 0),
+    ),
     "client": (
         Key("name", "text", required=True),
         Key("token", "token", required=True),
@@ -92,9 +96,9 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
     "timing": _tunables(Timing),
     "snapshots": _tunables(Snapshots),
 }
-"""Every section and key there is. `sequencer`, `engine`, `gateway` and `client` are repeated sections."""
+"""Every section and key there is. `sequencer`, `engine`, `gateway`, `feed` and `client` are repeated sections."""
 
-REPEATED: Final = frozenset({"sequencer", "engine", "gateway", "client"})
+REPEATED: Final = frozenset({"sequencer", "engine", "gateway", "feed", "client"})
 
 _LARGEST: Final = 1 << 20
 """Bytes of a configuration file."""
@@ -175,6 +179,7 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         udp_mtu=cluster["udp_mtu"],
         term_mib=cluster["term_mib"],
         reconciler=_reconciler(sections.one("reconciler"), base),
+        feeds=_members(sections, "feed", ProcessKind.FEED, base),
     )
     _check(topology, origin)
     if topology.aeron_dir == base or topology.aeron_dir in base.parents:
@@ -275,7 +280,7 @@ def _check_counts(topology: Topology, origin: str) -> None:
     for kind in ProcessKind:
         section = kind.name.lower()
         members = topology.members(kind)
-        if not members:
+        if not members and kind is not ProcessKind.FEED:
             raise ConfigError(f"{origin}: there is no {section}; add at least one [[{section}]] section")
         for member in members:
             if not 1 <= member.id <= MAX_MEMBER:
@@ -324,6 +329,7 @@ def _check_ports(topology: Topology, origin: str) -> None:
             ("watch_port", m.watch_port),
             ("metrics_port", m.metrics_port),
             ("snapshotter_metrics_port", m.snapshotter_metrics_port),
+            ("http_port", m.http_port),
         )
         if port
     ]
@@ -366,7 +372,7 @@ def render(topology: Topology, *, heading: str) -> str:
         "term_mib": topology.term_mib,
     }
     lines += _render_row("[cluster]", cluster, SECTIONS["cluster"])
-    for section, kind in (("sequencer", 1), ("engine", 2), ("gateway", 3)):
+    for section, kind in (("sequencer", 1), ("engine", 2), ("gateway", 3), ("feed", 4)):
         for member in topology.members(ProcessKind(kind)):
             row = {key.name: getattr(member, key.name) for key in SECTIONS[section]}
             if "data_dir" in row:

@@ -34,6 +34,7 @@ from lockstep.stream.records import Events
 from lockstep.v1 import replication_pb2, replication_pb2_grpc
 
 FIRST_SEQ_KEY: Final = "lockstep-first-seq"
+_SNAPSHOT_S: Final = 120.0
 _SEARCHES_AT_ONCE: Final = 2
 """Pages of history that one gateway has the engines search at once, for all its clients."""
 _FAULTS: Final = {
@@ -199,6 +200,38 @@ class Engines:
                     yield page.events, page.through
                 if isinstance(todo.end, NoAnswer):
                     raise _error(todo.end)
+
+    async def snapshot(self, engine: int) -> bytes | None:
+        """The newest verified snapshot file of an engine; None: it has none.
+
+        Raises:
+            EnginesUnavailable: it does not answer, or breaks off.
+        """
+        parts: list[bytes] = []
+        try:
+            request = replication_pb2.FetchSnapshotRequest()
+            async for reply in self._stubs[engine].FetchSnapshot(request, timeout=_SNAPSHOT_S):
+                parts.append(reply.chunk)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND and not parts:
+                return None
+            raise EnginesUnavailable(f"engine {engine}: {error.code().name} {error.details()}") from None
+        return b"".join(parts)
+
+    async def batch(self, engine: int, seq: int) -> bytes:
+        """The stamped batch that holds the command at `seq`, from an engine's journal.
+
+        Raises:
+            EnginesUnavailable: it does not answer, or does not have it.
+        """
+        request = replication_pb2.FetchJournalRequest(from_seq=seq, max_bytes=1)
+        try:
+            async for reply in self._stubs[engine].FetchJournal(request, timeout=FETCH_TIMEOUT_NS / 1e9):
+                if reply.batches:
+                    return bytes(reply.batches[0])
+        except grpc.aio.AioRpcError as error:
+            raise EnginesUnavailable(f"engine {engine}: {error.code().name} {error.details()}") from None
+        raise EnginesUnavailable(f"engine {engine}: no batch at seq {seq}")
 
     async def close(self) -> None:
         """Close all connections."""

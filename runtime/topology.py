@@ -21,6 +21,7 @@ class ProcessKind(IntEnum):
     SEQUENCER = 1
     ENGINE = 2
     GATEWAY = 3
+    FEED = 4
 
 
 class LinkKind(IntEnum):
@@ -32,6 +33,8 @@ class LinkKind(IntEnum):
     ACK_TO_ENGINE = 4
     ACK_TO_SEQUENCER = 5
     RELEASE = 6
+    FEED = 7
+    """As RELEASE, to a feed."""
 
 
 @frozen
@@ -43,14 +46,16 @@ class Member:
     """1..63, unique within its kind."""
     host: str
     grpc_port: int
-    watch_port: int
-    """TCP port of the liveness links (`lockstep.runtime.watch`)."""
+    watch_port: int = 0
+    """TCP port of the liveness links (`lockstep.runtime.watch`); a feed has none, since nobody watches it."""
     data_port: int = 0
     """UDP port for links from other hosts; unused while every member is on one host."""
     metrics_port: int = field(default=0, kw_only=True)
     """TCP port of the Prometheus exposition; 0: none."""
     snapshotter_metrics_port: int = field(default=0, kw_only=True)
     """Engine only: the same of the snapshotter beside it."""
+    http_port: int = field(default=0, kw_only=True)
+    """Feed only: TCP port of its WebSocket; 0: it has none."""
     data_dir: Path = Path()
     """Where an engine keeps its journal and a gateway its intake log."""
     engine: str = "native"
@@ -184,6 +189,8 @@ class Topology:
     term_mib: int = 16
     """Each link's buffers take up to three terms of so many MiB of the memory under `aeron_dir`. A power of two."""
     reconciler: Reconciler = Reconciler()
+    feeds: tuple[Member, ...] = ()
+    """Each has all market data; none is needed for trading."""
 
     def member(self, kind: ProcessKind, id: int) -> Member:
         """A member by kind and id.
@@ -204,10 +211,11 @@ class Topology:
             ProcessKind.SEQUENCER: self.sequencers,
             ProcessKind.ENGINE: self.engines,
             ProcessKind.GATEWAY: self.gateways,
+            ProcessKind.FEED: self.feeds,
         }[kind]
 
     def all_members(self) -> tuple[Member, ...]:
-        """Every process: sequencers, engines, gateways."""
+        """Every process: sequencers, engines, gateways, feeds."""
         return tuple(member for kind in ProcessKind for member in self.members(kind))
 
     def link(self, kind: LinkKind, source: Member, target: Member) -> "Link":
@@ -240,6 +248,7 @@ _ENDS = {
     LinkKind.ACK_TO_ENGINE: (ProcessKind.ENGINE, ProcessKind.ENGINE),
     LinkKind.ACK_TO_SEQUENCER: (ProcessKind.ENGINE, ProcessKind.SEQUENCER),
     LinkKind.RELEASE: (ProcessKind.ENGINE, ProcessKind.GATEWAY),
+    LinkKind.FEED: (ProcessKind.ENGINE, ProcessKind.FEED),
 }
 
 
@@ -278,6 +287,6 @@ def buffers(topology: Topology) -> int:
 
 
 def can_ring(topology: Topology, member: Member) -> bool:
-    """Whether every other member is on this one's host and can ring its doorbell."""
+    """Whether every other member that sends anything is on this one's host and can ring its doorbell."""
     members = (*topology.sequencers, *topology.engines, *topology.gateways)
     return all(other.host == member.host for other in members)

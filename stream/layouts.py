@@ -7,7 +7,7 @@ import numpy as np
 
 from lockstep.stream.enums import CommandKind, EventKind
 
-SCHEMA: Final = 0x1AAE910CAE78FE12
+SCHEMA: Final = 0x2FC928C73E76E81C
 """Names every place, width and number; the compiled core has the same one."""
 
 _COMMAND_HEAD = [

@@ -6,7 +6,7 @@
 | RECEIPT | sequencer -> gateway |
 | STREAM | sequencer -> engine |
 | ACK | engine -> engine, sequencer |
-| RELEASE | primary -> gateway |
+| RELEASE | primary -> gateway, feed |
 
 A message is an envelope and, for all but a RECEIPT, a payload. The envelope's first 16 bytes are those of every message
 (`PREFIX`); what follows is the message's own (`LAYOUTS`: its version, its fields, in their order on the wire, without

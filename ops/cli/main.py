@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "engine": "lockstep.ops.cli.engine",
     "snapshotter": "lockstep.ops.cli.snapshotter",
     "gateway": "lockstep.ops.cli.gateway",
+    "feed": "lockstep.ops.cli.feed",
     "completion": "lockstep.ops.cli.completion",
 }
 """Module of each command; its `command` is the click command."""

@@ -40,6 +40,9 @@ def _range(key: str) -> click.IntRange:
 @engine_option("native")
 @click.option("--gateways", type=click.IntRange(1, 9), default=1, show_default=True, help="Gateways.")
 @click.option(
+    "--feeds", type=click.IntRange(0, 9), default=1, show_default=True, help="Feeds: market data for everybody."
+)
+@click.option(
     "--port",
     type=click.IntRange(1024, 65_500),
     default=DEFAULT_PORT,
@@ -75,6 +78,7 @@ def command(
     engines: int,
     engine: str,
     gateways: int,
+    feeds: int,
     port: int,
     data_dir: Path,
     reconcile: bool,
@@ -83,8 +87,8 @@ def command(
 ) -> int:
     """Start a whole cluster on this machine and keep it running until Ctrl-C.
 
-    Starts etcd, the media driver, two sequencers, the engines and the gateways, each as a process of its own, and shows
-    what they do. Kill one of them (kill -9 PID) and watch another take over; it is started again by itself.
+    Starts etcd, the media driver, two sequencers, the engines, gateways and feeds, each as a process of its own, and
+    shows what they do. Kill one of them (kill -9 PID) and watch another take over; it is started again by itself.
 
     The data directory keeps all journals: the next `up` continues where this one ended. It keeps what its cluster.toml
     says, too (limits, timing, snapshots, clients, engines, edited by hand or not), but for what is said here; ports,
@@ -97,6 +101,7 @@ def command(
             engines=engines,
             implementations=IMPLEMENTATIONS[engine],
             gateways=gateways,
+            feeds=feeds,
             port=port,
             data_dir=data_dir,
             reconcile=reconcile,
@@ -118,8 +123,8 @@ def _run(plan: ClusterPlan, stop: StopRequest) -> int:
 
     cluster = LocalCluster(plan, on_incident=on_incident)
     click.echo(
-        f"starting 2 sequencers, {_count(plan.engines, 'engine')}, {_count(plan.gateways, 'gateway')} "
-        f"in {cluster.data_dir} ..."
+        f"starting 2 sequencers, {_count(plan.engines, 'engine')}, {_count(plan.gateways, 'gateway')}, "
+        f"{_count(plan.feeds, 'feed')} in {cluster.data_dir} ..."
     )
     try:
         cluster.start(should_stop=lambda: stop.requested, on_wait=lambda text: click.echo(f"waiting: {text}"))
@@ -144,6 +149,7 @@ def _continued(ctx: click.Context, plan: ClusterPlan, snapshots: dict[str, int])
             plan,
             engines=len(before.engines) if _is_default(ctx, "engines") else plan.engines,
             gateways=len(before.gateways) if _is_default(ctx, "gateways") else plan.gateways,
+            feeds=len(before.feeds) if _is_default(ctx, "feeds") else plan.feeds,
         )
     chosen = Chosen(engine=not _is_default(ctx, "engine"), snapshots=frozenset(snapshots))
     return replace(plan, snapshots=replace(Snapshots(), **snapshots), chosen=chosen)
@@ -159,6 +165,8 @@ def _count(number: int, what: str) -> str:
 
 def _greet(cluster: LocalCluster) -> None:
     click.echo(f"clients connect to: {', '.join(cluster.gateway_addresses)}")
+    for feed in cluster.topology.feeds:
+        click.echo(f"market data:        {feed.grpc_address} (gRPC)")
     click.echo(f"configuration:      {cluster.config_path}")
     click.echo(f"data and logs:      {cluster.data_dir}")
     for name, address in (_metrics(cluster) | _snapshotters(cluster)).items():

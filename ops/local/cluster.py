@@ -1,4 +1,4 @@
-"""A whole cluster on this machine, as real processes: etcd, media driver, sequencers, engines, gateways.
+"""A whole cluster on this machine, as real processes: etcd, media driver, sequencers, engines, gateways, feeds.
 
 `lockstep up`, the demo, replays with `--local` and end-to-end tests all run on this supervisor. It writes the
 configuration file that a deployment would write by hand, starts each process by the same command line, restarts those
@@ -28,7 +28,7 @@ from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
 from lockstep.ops.local.plan import ClusterPlan, Incident
 from lockstep.ops.local.ports import HOST, choose_ports
 from lockstep.ops.local.readiness import Readiness
-from lockstep.runtime.cluster_view import ClusterStatus, StatusProbe
+from lockstep.runtime.cluster_view import ClusterStatus, MemberStatus, StatusProbe
 from lockstep.runtime.driver import default_directory, driver_pid
 from lockstep.runtime.private import make_private
 from lockstep.runtime.process import EXIT_INVARIANT, EnvironmentFault
@@ -69,6 +69,10 @@ class _Parts:
     """Stay down until somebody starts them."""
 
 
+def _serving(status: ClusterStatus, kind: str) -> MemberStatus | None:
+    return next((m for m in status.members if m.role == "serving" and m.name.startswith(kind)), None)
+
+
 class LocalCluster:
     """A running local cluster. Use it as a context manager, or call `start` and `stop`."""
 
@@ -101,6 +105,11 @@ class LocalCluster:
     def gateway_addresses(self) -> tuple[str, ...]:
         """Where clients connect."""
         return tuple(gateway.grpc_address for gateway in self.topology.gateways)
+
+    @property
+    def feed_addresses(self) -> tuple[str, ...]:
+        """Where market data is to be had over gRPC."""
+        return tuple(feed.grpc_address for feed in self.topology.feeds)
 
     def start(
         self,
@@ -149,10 +158,11 @@ class LocalCluster:
             self._note("configuration", f"edited by hand: what it says stays in force, a copy is {copy}")
 
     def _choose_ports(self) -> tuple[int, ...]:
-        # The gateways' first, then gRPC, watch and metrics ports of all that have them, the snapshotters', the
-        # reconciler's, etcd's.
+        # The gateways' first, then gRPC, watch and metrics ports of all that have them, the snapshotters', the feeds',
+        # the reconciler's, etcd's.
         plan = self.plan
-        count = 3 * (plan.gateways + plan.sequencers + plan.engines) + plan.engines + plan.reconcile + 1
+        members = plan.gateways + plan.sequencers + plan.engines + plan.feeds
+        count = 3 * members + plan.engines + plan.reconcile + 1
         return choose_ports(plan.port, count)
 
     def _plan_topology(self, ports: tuple[int, ...]) -> Topology:
@@ -180,6 +190,7 @@ class LocalCluster:
             )
 
         gateways = members(ProcessKind.GATEWAY, plan.gateways)
+        feed_ports = iter(ports[3 * processes + plan.engines :])
         return Topology(
             name="local",
             etcd_endpoints=plan.etcd_endpoints or (f"{HOST}:{ports[-1]}",),
@@ -188,6 +199,17 @@ class LocalCluster:
             engines=members(ProcessKind.ENGINE, plan.engines),
             gateways=gateways,
             clients=plan.clients,
+            feeds=tuple(
+                Member(
+                    kind=ProcessKind.FEED,
+                    id=i,
+                    host=HOST,
+                    grpc_port=next(feed_ports),
+                    http_port=next(feed_ports),
+                    metrics_port=next(feed_ports),
+                )
+                for i in range(1, plan.feeds + 1)
+            ),
             limits=plan.limits,
             timing=plan.timing,
             reconciler=Reconciler(
@@ -279,7 +301,7 @@ class LocalCluster:
         return self._probe.ask(timeout_s=timeout_s)
 
     def wait_until_whole(self, timeout_s: float) -> bool:
-        """Wait until every process answers, all engines are in sync and all gateways serve; whether that came."""
+        """Wait until every process answers, all engines are in sync, gateways and feeds serve; whether that came."""
         deadline = time.monotonic() + timeout_s
         while not self.status().is_whole(self.topology):
             if time.monotonic() > deadline:
@@ -289,7 +311,7 @@ class LocalCluster:
         return True
 
     def find(self, role: str, patience_s: float = 10.0) -> str:
-        """Name of the process that has a role now: `primary`, `sequencer` (the leader), `standby`, `gateway`.
+        """Name of a process that has a role now: `primary`, `sequencer` (the leader), `standby`, `gateway`, `feed`.
 
         Raises:
             EnvironmentFault: no process says so, for that long.
@@ -301,7 +323,8 @@ class LocalCluster:
                 "primary": status.primary(),
                 "sequencer": status.leader(),
                 "standby": next((m for m in status.members if m.role == "standby"), None),
-                "gateway": next((m for m in status.members if m.role == "serving"), None),
+                "gateway": _serving(status, "gateway"),
+                "feed": _serving(status, "feed"),
             }[role]
             if chosen is not None:
                 return chosen.name
@@ -423,7 +446,7 @@ class LocalCluster:
         if self._watcher is not None:
             self._quiet.wait()
         # The reconciler between: it looks once more at engines that get nothing new.
-        for group in ("gateway", _RECONCILER, "sequencer", "engine"):
+        for group in ("feed", "gateway", _RECONCILER, "sequencer", "engine"):
             self._stop_children([c for name, c in self._parts.children.items() if name.startswith(group)])
         if self._parts.etcd is not None:
             self._parts.etcd.stop()

@@ -66,6 +66,7 @@ def keep(planned: Topology, before: Topology, chosen: Chosen) -> Topology:
         "sequencers": planned.sequencers,
         "engines": engines,
         "gateways": planned.gateways,
+        "feeds": planned.feeds,
         "snapshots": snapshots,
         "reconciler": replace(
             before.reconciler, host=planned.reconciler.host, metrics_port=planned.reconciler.metrics_port

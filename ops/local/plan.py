@@ -18,6 +18,7 @@ class ClusterPlan:
     engines: int = 2
     gateways: int = 1
     sequencers: int = 2
+    feeds: int = 0
     port: int | None = None
     """Port of the first gateway; the other processes take the next ones. None: free ports."""
     data_dir: Path | None = None

@@ -68,7 +68,7 @@ def survey(topology: Topology, status: ClusterStatus) -> tuple[Finding, ...]:
     findings += judge_identity(stored.record.uuid if stored.record is not None else "", reported)
     findings += judge_driver(_driver(topology))
     findings += judge_clock(_clock(topology, status))
-    findings += [judge_disk(_disk(member)) for member in _here(topology) if member.kind is not ProcessKind.SEQUENCER]
+    findings += [judge_disk(_disk(member)) for member in _here(topology) if member.data_dir != Path()]
     findings += [judge_reconciler(facts) for facts in _reconciler(topology)]
     findings += [judge_port(facts) for facts in _ports(topology, status)]
     hosts = {member.host for member in topology.all_members()}
@@ -169,8 +169,8 @@ def _ports(topology: Topology, status: ClusterStatus) -> list[PortFacts]:
         found.append(
             PortFacts(owner=member.name, address=member.grpc_address, purpose="gRPC", connects=grpc_up, answers=up)
         )
-        if member.kind is ProcessKind.GATEWAY:
-            # Nobody watches a gateway.
+        if member.kind in (ProcessKind.GATEWAY, ProcessKind.FEED):
+            # Nobody watches them.
             continue
         watch_up = _connects(member.host, member.watch_port)
         address = f"{member.host}:{member.watch_port}"

@@ -15,7 +15,7 @@ SHARED_MEMORY: Final = "shared_memory"
 def places(topology: Topology, member: Member) -> dict[str, Path]:
     """Where a member writes, by what it is."""
     found = {SHARED_MEMORY: topology.aeron_dir}
-    return found if member.kind is ProcessKind.SEQUENCER else {DATA: member.data_dir, **found}
+    return found if member.kind in (ProcessKind.SEQUENCER, ProcessKind.FEED) else {DATA: member.data_dir, **found}
 
 
 def free_space(where: Mapping[str, Path]) -> Families:

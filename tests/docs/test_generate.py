@@ -10,10 +10,11 @@ import pytest
 
 import lockstep
 from lockstep.gateway import figures as gateway_figures
-from lockstep.v1 import accounts_pb2, cluster_pb2, market_data_pb2, orders_pb2, replication_pb2
+from lockstep.marketdata import figures as feed_figures
+from lockstep.v1 import accounts_pb2, cluster_pb2, feed_pb2, market_data_pb2, orders_pb2, replication_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = (orders_pb2, accounts_pb2, market_data_pb2, cluster_pb2, replication_pb2)
+SERVICES = (orders_pb2, accounts_pb2, market_data_pb2, feed_pb2, cluster_pb2, replication_pb2)
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +90,15 @@ class Undescribed:
     pass
 
 
-FIGURES = ("runtime/metrics", "sequencer", "replica", "gateway", "reconciler")
+FIGURES = ("runtime/metrics", "sequencer", "replica", "gateway", "marketdata", "reconciler")
 
 
 def metrics_of_the_code() -> set[str]:
-    """Names that figures are yielded under, those of the gateway's two tables included."""
+    """Names that figures are yielded under, those of the tables of gateway and feed included."""
     names = {f"lockstep_gateway_{name}_total" for name, *_ in gateway_figures._COUNTERS}
     names |= {f"lockstep_gateway_{name}" for name, *_ in gateway_figures._GAUGES}
+    names |= {f"lockstep_feed_{name}_total" for name, *_ in feed_figures._COUNTERS}
+    names |= {f"lockstep_feed_{name}" for name, *_ in feed_figures._GAUGES}
     for folder in FIGURES:
         for path in (ROOT / folder).glob("*.py"):
             if path.stem.endswith("figures") or folder == "runtime/metrics":

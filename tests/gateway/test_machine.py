@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lockstep.gateway.downlink import Downlink
 from lockstep.gateway.events import Came, Flushed, Resumed, Said, Started, Submitted, Ticked
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.reports import route
+from lockstep.runtime.downlink import Downlink
 from lockstep.stream.codes import Code
 from lockstep.stream.messages import Receipt, Release
 from lockstep.stream.records import COMMAND, CONTROL_EVENT, EVENT, EventKind, no_events

@@ -7,7 +7,6 @@ import pytest
 from lockstep.gateway import single_call
 from lockstep.gateway.beginning import Beginning as Life
 from lockstep.gateway.delivered import Delivered
-from lockstep.gateway.downlink import Downlink
 from lockstep.gateway.resumption import (
     LAST_INDEX,
     PATIENCE_NS,
@@ -25,14 +24,11 @@ from lockstep.gateway.sessions import Refused, Session
 from lockstep.gateway.states import (
     BEGINNINGS,
     CALLINGS,
-    FOLLOWINGS,
     OFFICES,
     RESUMINGS,
     Befell,
     Beginning,
     Calling,
-    Came,
-    Following,
     Heard,
     Learnt,
     Office,
@@ -41,12 +37,14 @@ from lockstep.gateway.states import (
     after,
 )
 from lockstep.gateway.uplink import Uplink
+from lockstep.runtime.downlink import Downlink
+from lockstep.runtime.following import FOLLOWINGS, Came, Following
 from lockstep.runtime.inquiry import Fault, NoAnswer
 from lockstep.stream.codes import Code
 from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.v1 import common_pb2, replication_pb2
+from tests.runtime.test_downlink import events, release
 
-from .test_downlink import events, release
 from .test_uplink import receipt
 
 MS = 1_000_000
@@ -73,8 +71,14 @@ def taken(monkeypatch):
         rows.append((state, occasion))
         return after(table, state, occasion)
 
-    for module in ("beginning", "uplink", "downlink", "resumption", "single_call"):
-        monkeypatch.setattr(f"lockstep.gateway.{module}.after", noted)
+    for module in (
+        "gateway.beginning",
+        "gateway.uplink",
+        "runtime.downlink",
+        "gateway.resumption",
+        "gateway.single_call",
+    ):
+        monkeypatch.setattr(f"lockstep.{module}.after", noted)
     return rows
 
 

@@ -17,11 +17,15 @@ MACHINES = (
     "lockstep.gateway.numbering",
     "lockstep.gateway.resumption",
     "lockstep.runtime.inquiry",
+    "lockstep.runtime.downlink",
     "lockstep.gateway.validation",
     "lockstep.gateway.entitlement",
     "lockstep.marketdata.market",
+    "lockstep.marketdata.machine",
+    "lockstep.marketdata.feed_beginning",
     "lockstep.session_machine",
     "lockstep.book",
+    "lockstep.feed_machine",
     "lockstep.stream.detector",
     "lockstep.reconciler.books",
     "lockstep.reconciler.checks",
@@ -36,7 +40,7 @@ CONFIGURATION = ("runtime/topology.py",)
 """Data that machines are made with. It names paths, and opens none."""
 
 DRIVERS = (
-    "sequencer/driver.py", "replica/driver.py", "gateway/driver.py", "gateway/stream_driver.py",
+    "sequencer/driver.py", "replica/driver.py", "gateway/driver.py", "gateway/stream_driver.py", "marketdata/driver.py",
 )  # fmt: skip
 """What does what machines say, in both worlds."""
 

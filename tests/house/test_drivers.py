@@ -15,6 +15,7 @@ ROLES = {
     ),
     "sequencer": (("events.py", "machine.py"), ("driver.py",)),
     "replica": (("effects.py", "machine.py", "outbox.py"), ("driver.py",)),
+    "marketdata": (("feed_events.py", "machine.py"), ("driver.py",)),
     "clients/python/lockstep": (("session_events.py", "session_machine.py"), ("session_driver.py",)),
 }
 """Roles whose driver both worlds share: the modules that make effects, and those that do them."""

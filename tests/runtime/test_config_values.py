@@ -318,7 +318,7 @@ def test_links_of_one_host_are_counted() -> None:
     one_host = parse(TEXT)
     sequencers, engines, gateways = (len(m) for m in (one_host.sequencers, one_host.engines, one_host.gateways))
     both_ways = sequencers * gateways + sequencers * engines
-    assert buffers(one_host) == 2 * both_ways + engines * (engines - 1) + engines * gateways
+    assert buffers(one_host) == 2 * both_ways + engines * (engines - 1) + engines * (gateways + len(one_host.feeds))
     first, *others = one_host.engines
     apart = dataclasses.replace(one_host, engines=(dataclasses.replace(first, host="elsewhere"), *others))
     assert buffers(apart) == buffers(one_host)

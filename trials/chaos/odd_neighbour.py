@@ -52,6 +52,7 @@ _TYPES: Final[dict[LinkKind, type[Message]]] = {
     LinkKind.ACK_TO_ENGINE: Ack,
     LinkKind.ACK_TO_SEQUENCER: Ack,
     LinkKind.RELEASE: Release,
+    LinkKind.FEED: Release,
 }
 
 
@@ -158,6 +159,7 @@ def _honest(kind: LinkKind, source: int, moment: Moment, dice: Random) -> Messag
         LinkKind.RECEIPT: _receipt,
         LinkKind.STREAM: _stream,
         LinkKind.RELEASE: _release,
+        LinkKind.FEED: _release,
     }
     make = makers.get(kind, _ack)
     return make(source, moment, dice)

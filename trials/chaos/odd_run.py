@@ -84,7 +84,7 @@ def run(plan: OddPlan, say: Callable[[str], None]) -> OddResult:
     """
     with ExitStack() as stack:
         base = plan.data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockstep-odd-")))
-        wanted = ClusterPlan(gateways=2, implementations=("native", "reference"), data_dir=base / "cluster")
+        wanted = ClusterPlan(gateways=2, feeds=1, implementations=("native", "reference"), data_dir=base / "cluster")
         cluster = LocalCluster(wanted)
         stack.callback(cluster.stop)
         cluster.start(timeout_s=_START_S)

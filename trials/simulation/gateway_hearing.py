@@ -1,4 +1,4 @@
-"""What a simulated gateway hears on sequencers' liveness links, as `gateway/inlet.py` does in the process."""
+"""What a simulated gateway hears on sequencers' liveness links, as `runtime/inlet.py` does in the process."""
 
 from lockstep.gateway.driver import GatewayDriver
 from lockstep.trials.simulation.host import Host, hears

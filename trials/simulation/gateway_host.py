@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from lockstep.gateway.disconnects import Watch
-from lockstep.gateway.downlink import LeftBehind
 from lockstep.gateway.driver import GatewayDriver
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.ports import Ports
+from lockstep.runtime.downlink import LeftBehind
 from lockstep.runtime.inquiry import Inquiry, Todo
 from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.messages import Receipt, Release, Submit

@@ -68,6 +68,10 @@ if TYPE_CHECKING:
         SubscriptionEnded,
         Unavailable,
     )
+    from lockstep.feed_book import BookOrder, FeedBook, FeedState
+    from lockstep.feed_machine import Candle, FeedTrade
+    from lockstep.feed_reader import AsyncFeedReader
+    from lockstep.feeds import FeedReader
     from lockstep.market_data import AsyncSubscription
     from lockstep.orders import MarketTerms, OrderTerms, price_to_ticks, ticks_to_price
     from lockstep.reference import Instrument
@@ -84,11 +88,14 @@ __all__ = [
     "AdjustCash",
     "AdjustPosition",
     "AsyncClient",
+    "AsyncFeedReader",
     "AsyncSession",
     "AsyncSubscription",
     "Book",
+    "BookOrder",
     "CalledAfterFork",
     "CalledFromCallback",
+    "Candle",
     "Checkpoint",
     "Client",
     "Code",
@@ -102,6 +109,10 @@ __all__ = [
     "EventId",
     "EventKind",
     "Feed",
+    "FeedBook",
+    "FeedReader",
+    "FeedState",
+    "FeedTrade",
     "GatewayStatus",
     "Instrument",
     "Level",
@@ -208,6 +219,17 @@ _HOMES = {
         "SubscriptionEnded",
         "Unavailable",
     ),
+    "lockstep.feed_book": (
+        "BookOrder",
+        "FeedBook",
+        "FeedState",
+    ),
+    "lockstep.feed_machine": (
+        "Candle",
+        "FeedTrade",
+    ),
+    "lockstep.feed_reader": ("AsyncFeedReader",),
+    "lockstep.feeds": ("FeedReader",),
     "lockstep.market_data": ("AsyncSubscription",),
     "lockstep.orders": (
         "MarketTerms",

@@ -6,6 +6,7 @@ import secrets
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -22,6 +23,9 @@ from lockstep.client_log import ClientLog
 from lockstep.columns import ReportColumns
 from lockstep.enums import Code, Feed, Side
 from lockstep.errors import Refused, Unavailable
+from lockstep.feed_calls import FeedCalls
+from lockstep.feed_reader import AsyncFeedReader
+from lockstep.feeds import Feeds
 from lockstep.keywords import named_arguments
 from lockstep.lists import Lists
 from lockstep.market_data import AsyncSubscription
@@ -67,7 +71,7 @@ class _KeyLine:
     next_no: int = 1
 
 
-class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
+class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists, FeedCalls):
     """A client of one cluster, for asyncio.
 
     Args:
@@ -104,7 +108,8 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
         self._address = 0
         self._key_lines: list[_KeyLine] = []
         self._shells: list[SessionShell] = []
-        self._subscriptions: weakref.WeakSet[AsyncSubscription] = weakref.WeakSet()
+        self._subscriptions: weakref.WeakSet[AsyncSubscription | AsyncFeedReader[Any]] = weakref.WeakSet()
+        self._feeds = Feeds(self._list_feeds, partial(Channels, token=token, credentials=credentials))
 
     async def __aenter__(self) -> Self:
         """Itself."""
@@ -126,6 +131,7 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
         self._shells.clear()
         for subscription in tuple(self._subscriptions):
             await subscription.close("the client was closed")
+        await self._feeds.close()
         await self._channels.close()
 
     # ---- commands ----------------------------------------------------------------------------------------------
@@ -368,13 +374,15 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists):
             raise TypeError('instruments and feeds are sequences; for one of them write ["ACME"], feeds=[Feed.L2]')
         feeds = [word(Feed, "feed", feed) for feed in feeds]
         depth = integer("depth", depth, 0, U32)
-        ids = []
-        for name in instruments:
-            found = await self.resolve(name, tick_needed=False)
-            ids.append(instrument_id(found, name))
+        ids = await self._ids(instruments)
         subscription = AsyncSubscription(self._channels, ids, feeds, depth, self._reported())
         self._subscriptions.add(subscription)
         return subscription
+
+    async def _ids(self, instruments: Sequence[str | int]) -> list[int]:
+        if isinstance(instruments, str):
+            raise TypeError('instruments is a sequence; for one of them write ["ACME"]')
+        return [instrument_id(await self.resolve(name, tick_needed=False), name) for name in instruments]
 
     def _reported(self) -> tuple[int, int]:
         """(epoch, seq): how far the cluster was when this client heard of it last."""

@@ -157,6 +157,15 @@ class Feed(IntEnum):
     L2 = 2
     """Price levels."""
     TRADES = 3
+    L3 = 4
+    """Order by order, in the order of their queues. This and the following: of feed processes alone."""
+    CANDLES = 5
+    STATISTICS = 6
+    """Open, high, low, last, close, volume, average price of the day."""
+    STATUS = 7
+    """Phase, band, halts, indication of an auction."""
+    INSTRUMENTS = 8
+    """Definitions."""
 
 
 class Code(IntEnum):

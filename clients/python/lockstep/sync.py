@@ -20,10 +20,14 @@ from lockstep.admin import AdminCommand, checked_admin
 from lockstep.administration import Administration
 from lockstep.aio import AsyncClient
 from lockstep.arguments import Price, flag, instrument_name, wait_s
+from lockstep.book import TradesMissed
 from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.delivery import CommandHandle
 from lockstep.enums import Feed, Side
 from lockstep.errors import ReportsNotKept, SessionFull, Unavailable
+from lockstep.feed_book import FeedBook
+from lockstep.feed_machine import Candle, FeedTrade
+from lockstep.feeds import FeedReader
 from lockstep.keywords import named_arguments
 from lockstep.lists import BlockingLists, Lists
 from lockstep.loop_thread import LoopThread
@@ -205,6 +209,33 @@ class Client(MarketOrders[CommandResult], BlockingLists):
     ) -> "Subscription":
         """Market data of some instruments (none named: of all)."""
         return Subscription(self._loop, self._loop.run(self._client.subscribe(instruments, feeds, depth=depth)))
+
+    def books(
+        self, instruments: Sequence[str | int] = (), feed: Feed = Feed.L2, *, depth: int = 0, interval_ms: int = 100
+    ) -> "FeedReader[FeedBook]":
+        """Books from a feed, kept up to date, each with its state. See `AsyncClient.books`."""
+        opened = self._client.books(instruments, feed, depth=depth, interval_ms=interval_ms)
+        return FeedReader(self._loop, self._loop.run(opened))
+
+    def trades(
+        self, instruments: Sequence[str | int] = (), *, interval_ms: int = 100
+    ) -> "FeedReader[FeedTrade | TradesMissed]":
+        """Trades from now on, each once, in order, over every break. See `AsyncClient.trades`."""
+        return FeedReader(self._loop, self._loop.run(self._client.trades(instruments, interval_ms=interval_ms)))
+
+    def candles(
+        self, instruments: Sequence[str | int] = (), *, length_s: int = 60, interval_ms: int = 1000
+    ) -> "FeedReader[Candle]":
+        """Candles: the latest ones, then each again as it changes. See `AsyncClient.candles`."""
+        opened = self._client.candles(instruments, length_s=length_s, interval_ms=interval_ms)
+        return FeedReader(self._loop, self._loop.run(opened))
+
+    def list_candles(
+        self, instrument: str | int, *, length_s: int = 60, from_ns: int = 0, to_ns: int = 0, limit: int = 0
+    ) -> list[Candle]:
+        """Candles of an instrument, oldest first. See `AsyncClient.list_candles`."""
+        listing = self._client.list_candles(instrument, length_s=length_s, from_ns=from_ns, to_ns=to_ns, limit=limit)
+        return self._loop.run(listing)
 
 
 class Session(Administration[CommandHandle], MarketOrders[CommandHandle]):

@@ -19,7 +19,6 @@ from lockstep.gateway import call_driver, stream_driver
 from lockstep.gateway.call_driver import CallDriver
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.delivered import Delivered
-from lockstep.gateway.downlink import Downlink
 from lockstep.gateway.driver import GatewayDriver
 from lockstep.gateway.reports import ReportRows
 from lockstep.gateway.resumption import Began, Resumption
@@ -33,6 +32,7 @@ from lockstep.replica.pending_answers import PendingAnswers
 from lockstep.replica.replica_state import ReplicaState
 from lockstep.replica.snapshot_file import encode_snapshot_file
 from lockstep.runtime import inquiry
+from lockstep.runtime.downlink import Downlink
 from lockstep.runtime.inquiry import EventSearch
 from lockstep.sequencer import events as ev
 from lockstep.sequencer import machine as sequencer_machine

@@ -18,6 +18,7 @@ class ProcessKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PROCESS_KIND_SEQUENCER: _ClassVar[ProcessKind]
     PROCESS_KIND_ENGINE: _ClassVar[ProcessKind]
     PROCESS_KIND_GATEWAY: _ClassVar[ProcessKind]
+    PROCESS_KIND_FEED: _ClassVar[ProcessKind]
 
 class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -37,6 +38,7 @@ PROCESS_KIND_UNSPECIFIED: ProcessKind
 PROCESS_KIND_SEQUENCER: ProcessKind
 PROCESS_KIND_ENGINE: ProcessKind
 PROCESS_KIND_GATEWAY: ProcessKind
+PROCESS_KIND_FEED: ProcessKind
 ROLE_UNSPECIFIED: Role
 ROLE_CANDIDATE: Role
 ROLE_TAKING_OVER: Role

@@ -25,35 +25,39 @@ _sym_db = _symbol_database.Default()
 from lockstep.v1 import common_pb2 as lockstep_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dlockstep/v1/market_data.proto\x12\x0blockstep.v1\x1a\x18lockstep/v1/common.proto\"H\n\x16ListInstrumentsRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x06\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0f\n\x07min_seq\x18\x03 \x01(\x06\"|\n\x14ListInstrumentsReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12,\n\x0binstruments\x18\x02 \x03(\x0b\x32\x17.lockstep.v1.Instrument\x12\x13\n\x0bnext_cursor\x18\x03 \x01(\x06\"\xbb\x01\n\x10SubscribeRequest\x12\x13\n\x0binstruments\x18\x01 \x03(\x07\x12 \n\x05\x66\x65\x65\x64s\x18\x02 \x03(\x0e\x32\x11.lockstep.v1.Feed\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\r\x12\'\n\tlast_seen\x18\x04 \x01(\x0b\x32\x14.lockstep.v1.EventId\x12\x12\n\nlast_epoch\x18\x05 \x01(\x06\x12$\n\x08\x61t_least\x18\x06 \x01(\x0b\x32\x12.lockstep.v1.Stamp\"i\n\nPriceLevel\x12\x1f\n\x04side\x18\x01 \x01(\x0e\x32\x11.lockstep.v1.Side\x12\x13\n\x0bprice_ticks\x18\x02 \x01(\x10\x12\x15\n\rquantity_lots\x18\x03 \x01(\x10\x12\x0e\n\x06orders\x18\x04 \x01(\r\"\\\n\x0c\x42ookSnapshot\x12%\n\x04\x62ids\x18\x01 \x03(\x0b\x32\x17.lockstep.v1.PriceLevel\x12%\n\x04\x61sks\x18\x02 \x03(\x0b\x32\x17.lockstep.v1.PriceLevel\"5\n\nBookUpdate\x12\'\n\x06levels\x18\x01 \x03(\x0b\x32\x17.lockstep.v1.PriceLevel\"v\n\x0c\x42\x65stBidOffer\x12\x17\n\x0f\x62id_price_ticks\x18\x01 \x01(\x10\x12\x19\n\x11\x62id_quantity_lots\x18\x02 \x01(\x10\x12\x17\n\x0f\x61sk_price_ticks\x18\x03 \x01(\x10\x12\x19\n\x11\x61sk_quantity_lots\x18\x04 \x01(\x10\"\xc7\x01\n\x05Trade\x12&\n\x08\x65vent_id\x18\x01 \x01(\x0b\x32\x14.lockstep.v1.EventId\x12\x13\n\x0bprice_ticks\x18\x02 \x01(\x10\x12\x15\n\rquantity_lots\x18\x03 \x01(\x10\x12$\n\taggressor\x18\x04 \x01(\x0e\x32\x11.lockstep.v1.Side\x12\x16\n\x0etaker_order_id\x18\x05 \x01(\x06\x12\x16\n\x0emaker_order_id\x18\x06 \x01(\x06\x12\x14\n\x0ctimestamp_ns\x18\x07 \x01(\x10\"m\n\x0cTradesMissed\x12#\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x14.lockstep.v1.EventId\x12\x13\n\x0bthrough_seq\x18\x02 \x01(\x06\x12\x15\n\rvoid_from_seq\x18\x03 \x01(\x06\x12\x0c\n\x04text\x18\x04 \x01(\t\"\x84\x03\n\x10MarketDataUpdate\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x12\n\ninstrument\x18\x02 \x01(\x07\x12\x1f\n\x04\x66\x65\x65\x64\x18\x03 \x01(\x0e\x32\x11.lockstep.v1.Feed\x12\x0b\n\x03seq\x18\x04 \x01(\x06\x12\x14\n\x0cprevious_seq\x18\x05 \x01(\x06\x12-\n\x08snapshot\x18\x06 \x01(\x0b\x32\x19.lockstep.v1.BookSnapshotH\x00\x12\'\n\x04\x62ook\x18\x07 \x01(\x0b\x32\x17.lockstep.v1.BookUpdateH\x00\x12)\n\x04\x62\x65st\x18\x08 \x01(\x0b\x32\x19.lockstep.v1.BestBidOfferH\x00\x12#\n\x05trade\x18\t \x01(\x0b\x32\x12.lockstep.v1.TradeH\x00\x12+\n\x06missed\x18\n \x01(\x0b\x32\x19.lockstep.v1.TradesMissedH\x00\x12\x16\n\x0etrades_through\x18\x0b \x01(\x06\x42\x08\n\x06update*G\n\x04\x46\x65\x65\x64\x12\x14\n\x10\x46\x45\x45\x44_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x46\x45\x45\x44_L1\x10\x01\x12\x0b\n\x07\x46\x45\x45\x44_L2\x10\x02\x12\x0f\n\x0b\x46\x45\x45\x44_TRADES\x10\x03\x32\xb4\x01\n\nMarketData\x12Y\n\x0fListInstruments\x12#.lockstep.v1.ListInstrumentsRequest\x1a!.lockstep.v1.ListInstrumentsReply\x12K\n\tSubscribe\x12\x1d.lockstep.v1.SubscribeRequest\x1a\x1d.lockstep.v1.MarketDataUpdate0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dlockstep/v1/market_data.proto\x12\x0blockstep.v1\x1a\x18lockstep/v1/common.proto\"H\n\x16ListInstrumentsRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x06\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0f\n\x07min_seq\x18\x03 \x01(\x06\"|\n\x14ListInstrumentsReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12,\n\x0binstruments\x18\x02 \x03(\x0b\x32\x17.lockstep.v1.Instrument\x12\x13\n\x0bnext_cursor\x18\x03 \x01(\x06\"\x12\n\x10ListFeedsRequest\"7\n\x0eListFeedsReply\x12\x11\n\taddresses\x18\x01 \x03(\t\x12\x12\n\nwebsockets\x18\x02 \x03(\t\"\xbb\x01\n\x10SubscribeRequest\x12\x13\n\x0binstruments\x18\x01 \x03(\x07\x12 \n\x05\x66\x65\x65\x64s\x18\x02 \x03(\x0e\x32\x11.lockstep.v1.Feed\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\r\x12\'\n\tlast_seen\x18\x04 \x01(\x0b\x32\x14.lockstep.v1.EventId\x12\x12\n\nlast_epoch\x18\x05 \x01(\x06\x12$\n\x08\x61t_least\x18\x06 \x01(\x0b\x32\x12.lockstep.v1.Stamp\"i\n\nPriceLevel\x12\x1f\n\x04side\x18\x01 \x01(\x0e\x32\x11.lockstep.v1.Side\x12\x13\n\x0bprice_ticks\x18\x02 \x01(\x10\x12\x15\n\rquantity_lots\x18\x03 \x01(\x10\x12\x0e\n\x06orders\x18\x04 \x01(\r\"\\\n\x0c\x42ookSnapshot\x12%\n\x04\x62ids\x18\x01 \x03(\x0b\x32\x17.lockstep.v1.PriceLevel\x12%\n\x04\x61sks\x18\x02 \x03(\x0b\x32\x17.lockstep.v1.PriceLevel\"5\n\nBookUpdate\x12\'\n\x06levels\x18\x01 \x03(\x0b\x32\x17.lockstep.v1.PriceLevel\"v\n\x0c\x42\x65stBidOffer\x12\x17\n\x0f\x62id_price_ticks\x18\x01 \x01(\x10\x12\x19\n\x11\x62id_quantity_lots\x18\x02 \x01(\x10\x12\x17\n\x0f\x61sk_price_ticks\x18\x03 \x01(\x10\x12\x19\n\x11\x61sk_quantity_lots\x18\x04 \x01(\x10\"\xc7\x01\n\x05Trade\x12&\n\x08\x65vent_id\x18\x01 \x01(\x0b\x32\x14.lockstep.v1.EventId\x12\x13\n\x0bprice_ticks\x18\x02 \x01(\x10\x12\x15\n\rquantity_lots\x18\x03 \x01(\x10\x12$\n\taggressor\x18\x04 \x01(\x0e\x32\x11.lockstep.v1.Side\x12\x16\n\x0etaker_order_id\x18\x05 \x01(\x06\x12\x16\n\x0emaker_order_id\x18\x06 \x01(\x06\x12\x14\n\x0ctimestamp_ns\x18\x07 \x01(\x10\"m\n\x0cTradesMissed\x12#\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x14.lockstep.v1.EventId\x12\x13\n\x0bthrough_seq\x18\x02 \x01(\x06\x12\x15\n\rvoid_from_seq\x18\x03 \x01(\x06\x12\x0c\n\x04text\x18\x04 \x01(\t\"\x84\x03\n\x10MarketDataUpdate\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x12\n\ninstrument\x18\x02 \x01(\x07\x12\x1f\n\x04\x66\x65\x65\x64\x18\x03 \x01(\x0e\x32\x11.lockstep.v1.Feed\x12\x0b\n\x03seq\x18\x04 \x01(\x06\x12\x14\n\x0cprevious_seq\x18\x05 \x01(\x06\x12-\n\x08snapshot\x18\x06 \x01(\x0b\x32\x19.lockstep.v1.BookSnapshotH\x00\x12\'\n\x04\x62ook\x18\x07 \x01(\x0b\x32\x17.lockstep.v1.BookUpdateH\x00\x12)\n\x04\x62\x65st\x18\x08 \x01(\x0b\x32\x19.lockstep.v1.BestBidOfferH\x00\x12#\n\x05trade\x18\t \x01(\x0b\x32\x12.lockstep.v1.TradeH\x00\x12+\n\x06missed\x18\n \x01(\x0b\x32\x19.lockstep.v1.TradesMissedH\x00\x12\x16\n\x0etrades_through\x18\x0b \x01(\x06\x42\x08\n\x06update*\xa2\x01\n\x04\x46\x65\x65\x64\x12\x14\n\x10\x46\x45\x45\x44_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x46\x45\x45\x44_L1\x10\x01\x12\x0b\n\x07\x46\x45\x45\x44_L2\x10\x02\x12\x0f\n\x0b\x46\x45\x45\x44_TRADES\x10\x03\x12\x0b\n\x07\x46\x45\x45\x44_L3\x10\x04\x12\x10\n\x0c\x46\x45\x45\x44_CANDLES\x10\x05\x12\x13\n\x0f\x46\x45\x45\x44_STATISTICS\x10\x06\x12\x0f\n\x0b\x46\x45\x45\x44_STATUS\x10\x07\x12\x14\n\x10\x46\x45\x45\x44_INSTRUMENTS\x10\x08\x32\xfd\x01\n\nMarketData\x12Y\n\x0fListInstruments\x12#.lockstep.v1.ListInstrumentsRequest\x1a!.lockstep.v1.ListInstrumentsReply\x12G\n\tListFeeds\x12\x1d.lockstep.v1.ListFeedsRequest\x1a\x1b.lockstep.v1.ListFeedsReply\x12K\n\tSubscribe\x12\x1d.lockstep.v1.SubscribeRequest\x1a\x1d.lockstep.v1.MarketDataUpdate0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lockstep.v1.market_data_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FEED']._serialized_start=1542
-  _globals['_FEED']._serialized_end=1613
+  _globals['_FEED']._serialized_start=1620
+  _globals['_FEED']._serialized_end=1782
   _globals['_LISTINSTRUMENTSREQUEST']._serialized_start=72
   _globals['_LISTINSTRUMENTSREQUEST']._serialized_end=144
   _globals['_LISTINSTRUMENTSREPLY']._serialized_start=146
   _globals['_LISTINSTRUMENTSREPLY']._serialized_end=270
-  _globals['_SUBSCRIBEREQUEST']._serialized_start=273
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=460
-  _globals['_PRICELEVEL']._serialized_start=462
-  _globals['_PRICELEVEL']._serialized_end=567
-  _globals['_BOOKSNAPSHOT']._serialized_start=569
-  _globals['_BOOKSNAPSHOT']._serialized_end=661
-  _globals['_BOOKUPDATE']._serialized_start=663
-  _globals['_BOOKUPDATE']._serialized_end=716
-  _globals['_BESTBIDOFFER']._serialized_start=718
-  _globals['_BESTBIDOFFER']._serialized_end=836
-  _globals['_TRADE']._serialized_start=839
-  _globals['_TRADE']._serialized_end=1038
-  _globals['_TRADESMISSED']._serialized_start=1040
-  _globals['_TRADESMISSED']._serialized_end=1149
-  _globals['_MARKETDATAUPDATE']._serialized_start=1152
-  _globals['_MARKETDATAUPDATE']._serialized_end=1540
-  _globals['_MARKETDATA']._serialized_start=1616
-  _globals['_MARKETDATA']._serialized_end=1796
+  _globals['_LISTFEEDSREQUEST']._serialized_start=272
+  _globals['_LISTFEEDSREQUEST']._serialized_end=290
+  _globals['_LISTFEEDSREPLY']._serialized_start=292
+  _globals['_LISTFEEDSREPLY']._serialized_end=347
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=350
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=537
+  _globals['_PRICELEVEL']._serialized_start=539
+  _globals['_PRICELEVEL']._serialized_end=644
+  _globals['_BOOKSNAPSHOT']._serialized_start=646
+  _globals['_BOOKSNAPSHOT']._serialized_end=738
+  _globals['_BOOKUPDATE']._serialized_start=740
+  _globals['_BOOKUPDATE']._serialized_end=793
+  _globals['_BESTBIDOFFER']._serialized_start=795
+  _globals['_BESTBIDOFFER']._serialized_end=913
+  _globals['_TRADE']._serialized_start=916
+  _globals['_TRADE']._serialized_end=1115
+  _globals['_TRADESMISSED']._serialized_start=1117
+  _globals['_TRADESMISSED']._serialized_end=1226
+  _globals['_MARKETDATAUPDATE']._serialized_start=1229
+  _globals['_MARKETDATAUPDATE']._serialized_end=1617
+  _globals['_MARKETDATA']._serialized_start=1785
+  _globals['_MARKETDATA']._serialized_end=2038
 # @@protoc_insertion_point(module_scope)

@@ -13,10 +13,20 @@ class Feed(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FEED_L1: _ClassVar[Feed]
     FEED_L2: _ClassVar[Feed]
     FEED_TRADES: _ClassVar[Feed]
+    FEED_L3: _ClassVar[Feed]
+    FEED_CANDLES: _ClassVar[Feed]
+    FEED_STATISTICS: _ClassVar[Feed]
+    FEED_STATUS: _ClassVar[Feed]
+    FEED_INSTRUMENTS: _ClassVar[Feed]
 FEED_UNSPECIFIED: Feed
 FEED_L1: Feed
 FEED_L2: Feed
 FEED_TRADES: Feed
+FEED_L3: Feed
+FEED_CANDLES: Feed
+FEED_STATISTICS: Feed
+FEED_STATUS: Feed
+FEED_INSTRUMENTS: Feed
 
 class ListInstrumentsRequest(_message.Message):
     __slots__ = ("cursor", "limit", "min_seq")
@@ -37,6 +47,18 @@ class ListInstrumentsReply(_message.Message):
     instruments: _containers.RepeatedCompositeFieldContainer[_common_pb2.Instrument]
     next_cursor: int
     def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., instruments: _Optional[_Iterable[_Union[_common_pb2.Instrument, _Mapping]]] = ..., next_cursor: _Optional[int] = ...) -> None: ...
+
+class ListFeedsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListFeedsReply(_message.Message):
+    __slots__ = ("addresses", "websockets")
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    WEBSOCKETS_FIELD_NUMBER: _ClassVar[int]
+    addresses: _containers.RepeatedScalarFieldContainer[str]
+    websockets: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, addresses: _Optional[_Iterable[str]] = ..., websockets: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SubscribeRequest(_message.Message):
     __slots__ = ("instruments", "feeds", "depth", "last_seen", "last_epoch", "at_least")

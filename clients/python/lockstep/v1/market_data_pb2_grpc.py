@@ -39,6 +39,11 @@ class MarketDataStub(object):
                 request_serializer=lockstep_dot_v1_dot_market__data__pb2.ListInstrumentsRequest.SerializeToString,
                 response_deserializer=lockstep_dot_v1_dot_market__data__pb2.ListInstrumentsReply.FromString,
                 _registered_method=True)
+        self.ListFeeds = channel.unary_unary(
+                '/lockstep.v1.MarketData/ListFeeds',
+                request_serializer=lockstep_dot_v1_dot_market__data__pb2.ListFeedsRequest.SerializeToString,
+                response_deserializer=lockstep_dot_v1_dot_market__data__pb2.ListFeedsReply.FromString,
+                _registered_method=True)
         self.Subscribe = channel.unary_stream(
                 '/lockstep.v1.MarketData/Subscribe',
                 request_serializer=lockstep_dot_v1_dot_market__data__pb2.SubscribeRequest.SerializeToString,
@@ -51,6 +56,13 @@ class MarketDataServicer(object):
 
     def ListInstruments(self, request, context):
         """Reference data of the instruments, by id, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFeeds(self, request, context):
+        """Where the cluster's feeds are, which have complete market data (MarketFeed).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,6 +88,11 @@ def add_MarketDataServicer_to_server(servicer, server):
                     servicer.ListInstruments,
                     request_deserializer=lockstep_dot_v1_dot_market__data__pb2.ListInstrumentsRequest.FromString,
                     response_serializer=lockstep_dot_v1_dot_market__data__pb2.ListInstrumentsReply.SerializeToString,
+            ),
+            'ListFeeds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFeeds,
+                    request_deserializer=lockstep_dot_v1_dot_market__data__pb2.ListFeedsRequest.FromString,
+                    response_serializer=lockstep_dot_v1_dot_market__data__pb2.ListFeedsReply.SerializeToString,
             ),
             'Subscribe': grpc.unary_stream_rpc_method_handler(
                     servicer.Subscribe,
@@ -110,6 +127,33 @@ class MarketData(object):
             '/lockstep.v1.MarketData/ListInstruments',
             lockstep_dot_v1_dot_market__data__pb2.ListInstrumentsRequest.SerializeToString,
             lockstep_dot_v1_dot_market__data__pb2.ListInstrumentsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFeeds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lockstep.v1.MarketData/ListFeeds',
+            lockstep_dot_v1_dot_market__data__pb2.ListFeedsRequest.SerializeToString,
+            lockstep_dot_v1_dot_market__data__pb2.ListFeedsReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,7 +7,7 @@
 namespace lockstep {
 
 // Names every place, width and number of the schema; stream/layouts.py has the same one.
-inline constexpr u64 kSchema = 0x1AAE910CAE78FE12;
+inline constexpr u64 kSchema = 0x2FC928C73E76E81C;
 
 namespace command_kind {
 enum : u8 {

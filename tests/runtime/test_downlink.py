@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lockstep.gateway.downlink import Downlink, Fetch, LeftBehind
+from lockstep.runtime.downlink import Downlink, Fetch, LeftBehind
 from lockstep.stream.messages import Release
 from lockstep.stream.records import CONTROL_EVENT, EVENT, EventKind
 

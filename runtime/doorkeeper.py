@@ -8,12 +8,12 @@ from typing import Any
 
 import grpc
 
-from lockstep.gateway.calls import abort
-from lockstep.gateway.entitlement import Entitlements, Unauthenticated
+from lockstep.runtime.client_calls import abort
+from lockstep.runtime.tokens import Entitlements, Unauthenticated
 
 
 class Doorkeeper(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the package ships no types
-    """Of the gateway's own `services`; health, status and reflection are open to everybody."""
+    """Of the process' own `services`; health, status and reflection are open to everybody."""
 
     def __init__(self, entitlements: Entitlements, services: tuple[str, ...]) -> None:
         self._entitlements = entitlements

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from lockstep.gateway.states import FOLLOWINGS, Came, Following, after
+from lockstep.runtime.following import FOLLOWINGS, Came, Following, after
 from lockstep.stream.arrival import MAX_UNEXPLAINED_EPOCHS
 from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.messages import Release
@@ -49,13 +49,13 @@ class Fetch:
 
 @frozen
 class LeftBehind:
-    """The gateway can't go on from what it has delivered: it starts anew at what is committed then, and its clients ask
-    for what they know when they resume."""
+    """Whoever follows can't go on from what it has delivered: it starts anew at what is committed then, and its clients
+    ask for what they know when they resume."""
 
     after_seq: int
     diverged: bool
     """The cluster goes on, in `epoch`, without commands up to `after_seq` whose events were delivered here. Else they
-    were cut from every journal before this gateway had them."""
+    were cut from every journal before they came here."""
     epoch: int
     delivered_epoch: int
     first_seq: int = 0
@@ -108,7 +108,7 @@ class Downlink:
     def shown_epoch(self) -> int:
         """What clients hear: never below the epoch in which the last of what was delivered began, whoever stands by it.
 
-        A gateway that hears the engines and no sequencer knows that epoch from the stream itself. A seq of it under a
+        Who hears the engines and no sequencer knows that epoch from the stream itself. A seq of it under a
         lower epoch would be void: no history has it there.
         """
         return max(self.epoch, self._least_epoch)

@@ -5,10 +5,10 @@ import asyncio
 import grpc
 import pytest
 
-from lockstep.gateway.doorkeeper import Doorkeeper
-from lockstep.gateway.entitlement import Entitlements
 from lockstep.ops.local.ports import free_ports
+from lockstep.runtime.doorkeeper import Doorkeeper
 from lockstep.runtime.process import MAX_REQUEST_BYTES, start_aio_grpc_server
+from lockstep.runtime.tokens import Entitlements
 from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
 from lockstep.v1 import accounts_pb2, accounts_pb2_grpc, cluster_pb2

@@ -1,0 +1,144 @@
+"""gRPC `MarketFeed`: streams of market data, and candles."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final, NoReturn
+
+import grpc
+
+from lockstep.marketdata.candles import LENGTHS_S
+from lockstep.marketdata.feed_encoding import candle_message, encode_closing
+from lockstep.marketdata.feed_events import Refusal
+from lockstep.marketdata.feed_subscriptions import FeedRefused, Wanted, wanted_of
+from lockstep.marketdata.shell import FeedShell
+from lockstep.runtime.client_calls import abort, authenticate
+from lockstep.stream.codes import Code
+from lockstep.v1 import feed_pb2
+
+SERVICE: Final = "lockstep.v1.MarketFeed"
+MOST_CANDLES: Final = 1_000
+MAX_SUBSCRIPTIONS: Final = 64
+_BEHIND_PATIENCE_S: Final = 3.0
+_BEHIND_PAUSE_S: Final = 0.02
+_STATUS: Final = {
+    int(Code.UNAVAILABLE): grpc.StatusCode.UNAVAILABLE,
+    int(Code.SHUTTING_DOWN): grpc.StatusCode.UNAVAILABLE,
+    int(Code.BUSY): grpc.StatusCode.RESOURCE_EXHAUSTED,
+    int(Code.UNKNOWN_INSTRUMENT): grpc.StatusCode.NOT_FOUND,
+}
+
+
+class CallWriter:
+    """The way to one call. One message is under way at a time; the next frame is made when it was taken."""
+
+    def __init__(self) -> None:
+        self.frames: asyncio.Queue[bytes] = asyncio.Queue(maxsize=2)
+        self.refusal: Refusal | None = None
+
+    def write(self, frame: bytes) -> bool:
+        """See `Writer`."""
+        self.frames.put_nowait(frame)
+        return False
+
+    def end(self, refusal: Refusal) -> None:
+        """See `Writer`."""
+        self.refusal = refusal
+        if self.frames.empty():
+            self.frames.put_nowait(encode_closing(refusal.code, refusal.text, refusal.retry_after_ms))
+
+
+class MarketFeedService:
+    """Any client may see everything."""
+
+    def __init__(self, shell: FeedShell) -> None:
+        self._shell = shell
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add the service. Frames are written as the bytes that they are."""
+        handlers = {
+            "Follow": grpc.unary_stream_rpc_method_handler(
+                self.follow, request_deserializer=feed_pb2.FollowRequest.FromString
+            ),
+            "ListCandles": grpc.unary_unary_rpc_method_handler(
+                self.list_candles,
+                request_deserializer=feed_pb2.ListCandlesRequest.FromString,
+                response_serializer=feed_pb2.ListCandlesReply.SerializeToString,
+            ),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+    async def follow(self, request: feed_pb2.FollowRequest, context: Any) -> None:
+        """Snapshots, then increments until the client ends it."""
+        await authenticate(context, self._shell.entitlements)
+        if not 1 <= len(request.subscriptions) <= MAX_SUBSCRIPTIONS:
+            text = f"1 to {MAX_SUBSCRIPTIONS} subscriptions, not {len(request.subscriptions)}"
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text, Code.FIELD_OUT_OF_RANGE)
+        try:
+            wanted = [wanted_of(one) for one in request.subscriptions]
+        except FeedRefused as refused:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(refused), refused.code)
+        await self._come_up_to(request.at_least.epoch, request.at_least.seq, context)
+        writer, driver = CallWriter(), self._shell.driver
+        entered = self._shell.guarded(lambda: driver.enter(writer))
+        if isinstance(entered, Refusal):
+            await _refuse(context, entered)
+        try:
+            await self._write(entered, wanted, writer, context)
+        finally:
+            self._shell.guarded(lambda: driver.leave(entered))
+
+    async def _write(self, reader: int, wanted: Sequence[Wanted], writer: CallWriter, context: Any) -> None:
+        driver = self._shell.driver
+        for one in wanted:
+            refusal = self._shell.guarded(partial(driver.subscribe, reader, one))
+            if refusal is not None:
+                await _refuse(context, refusal)
+        while True:
+            await context.write(await writer.frames.get())
+            if writer.refusal is not None:
+                await _refuse(context, writer.refusal)
+            if writer.frames.empty():
+                self._shell.guarded(lambda: driver.on_ready(reader))
+
+    async def _come_up_to(self, epoch: int, seq: int, context: Any) -> None:
+        """Wait until this feed is not behind what its client has received; `epoch` 0: under which, is not known."""
+        machine = self._shell.machine
+        give_up_s = asyncio.get_running_loop().time() + _BEHIND_PATIENCE_S
+        while epoch > machine.epoch or (epoch in (0, machine.epoch) and seq > machine.seq):
+            if asyncio.get_running_loop().time() > give_up_s:
+                text = (
+                    f"this feed is at seq {machine.seq} of epoch {machine.epoch}, its client has seen {seq} of {epoch}"
+                )
+                await abort(context, grpc.StatusCode.UNAVAILABLE, text)
+            await asyncio.sleep(_BEHIND_PAUSE_S)
+
+    async def list_candles(self, request: feed_pb2.ListCandlesRequest, context: Any) -> feed_pb2.ListCandlesReply:
+        """Candles, oldest first, gaps filled."""
+        await authenticate(context, self._shell.entitlements)
+        hub = self._shell.machine.hub
+        if hub is None or not self._shell.machine.serves:
+            await abort(context, grpc.StatusCode.UNAVAILABLE, self._shell.why_not_serving())
+        if request.candle_s not in LENGTHS_S:
+            text = f"no candles of {request.candle_s} s; there are {', '.join(map(str, LENGTHS_S))}"
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text)
+        fold = hub.fold
+        if request.instrument not in fold.statuses.definitions:
+            text = f"unknown instrument {request.instrument}; FEED_INSTRUMENTS tells which there are"
+            await abort(context, grpc.StatusCode.NOT_FOUND, text, Code.UNKNOWN_INSTRUMENT)
+        limit = request.limit if 0 < request.limit <= MOST_CANDLES else MOST_CANDLES
+        to_ns = min(request.to_ns or fold.timestamp_ns + 1, fold.timestamp_ns + 1)
+        bars = fold.candles.listed(
+            request.instrument, request.candle_s, from_ns=max(request.from_ns, 0), to_ns=to_ns, most=limit
+        )
+        return feed_pb2.ListCandlesReply(
+            epoch=self._shell.machine.epoch,
+            seq=fold.seq,
+            candles=map(candle_message, bars),
+            since_seq=fold.candles.since_seq,
+        )
+
+
+async def _refuse(context: Any, refusal: Refusal) -> NoReturn:
+    status = _STATUS.get(refusal.code, grpc.StatusCode.INVALID_ARGUMENT)
+    await abort(context, status, refusal.text, Code(refusal.code), retry_after_ms=refusal.retry_after_ms)
