@@ -1,6 +1,7 @@
 """The config value and its legal steps."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,13 +13,17 @@ from lockstep.sequencer.config_record import (
     ConfigRecord,
     PlanRefused,
     decode_config,
+    decode_config_of,
     encode_config,
+    plan_bootstrap,
     plan_fence_result,
+    plan_fenced,
     plan_grow,
     plan_promote,
     plan_shrink,
     plan_takeover,
 )
+from lockstep.stream.arrival import MAX_STORED_EPOCH
 
 Make = Callable[..., ConfigRecord]
 
@@ -119,3 +124,42 @@ def test_record_that_a_person_writes_needs_no_checksum(make_config: Callable[...
         decode_config(json.dumps(value).encode())
     del value["crc32c"]
     assert decode_config(json.dumps(value).encode()).primary == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"attempt": ""}, "attempt must not be empty"),
+        ({"epoch": 2**49}, "is outside 1..2^49"),
+        ({"sequencer": 0}, "sequencer 0 is outside"),
+        ({"known_seq": -1}, "known_seq -1 is outside"),
+        ({"learners": (70,)}, "must be ascending, unique"),
+    ],
+)
+def test_record_with_a_value_out_of_bounds_cannot_be_made(
+    make_config: Make, change: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        make_config(**change)
+
+
+def test_record_of_a_cluster_names_its_engines_and_an_epoch_that_can_be(make_config: Make) -> None:
+    assert decode_config_of(encode_config(make_config()), (1, 2, 3)) == make_config()
+    with pytest.raises(ConfigError, match="which the configuration lacks"):
+        decode_config_of(encode_config(make_config()), (1,))
+    with pytest.raises(ConfigError, match="none that a cluster can have reached"):
+        decode_config_of(encode_config(make_config(epoch=MAX_STORED_EPOCH + 1)), (1, 2, 3))
+
+
+def test_what_makes_no_sense_is_refused_with_the_reason(make_config: Make) -> None:
+    config = make_config()
+    with pytest.raises(PlanRefused, match="at least one configured engine"):
+        plan_bootstrap(uuid=config.uuid, engines=(), sequencer=1, highest_promised=0, attempt="a")
+    with pytest.raises(PlanRefused, match="nothing to remove"):
+        plan_shrink(config, lost=(63,), prefer=(1,), attempt="a")
+    with pytest.raises(PlanRefused, match="in sync already"):
+        plan_grow(config, member=config.primary, attempt="a")
+    with pytest.raises(PlanRefused, match="is fenced"):
+        plan_grow(make_config(fenced=(63,)), member=63, attempt="a")
+    with pytest.raises(PlanRefused, match="has to be evicted"):
+        plan_fenced(config, member=config.primary, fenced=True, attempt="a")

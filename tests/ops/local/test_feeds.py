@@ -100,7 +100,8 @@ def test_books_and_trades_are_whole_over_failovers_and_the_loss_of_feeds(cluster
             await expect_engines_books(client, readers)
             assert all(not reader.checksum_errors for reader in readers)
             seen: list[FeedTrade] = []
-            while not seen or (seen[-1].seq, seen[-1].index) < traded[-1]:
+            # In order within an instrument; behind a loss one may be whole before another.
+            while len(seen) < len(traded):
                 item = await tape.next(10)
                 assert isinstance(item, FeedTrade), item
                 seen.append(item)
@@ -129,7 +130,8 @@ def test_candles_are_what_the_tape_comes_to(cluster: LocalCluster) -> None:
                 trades.append(item)
             candles = await client.list_candles("I1", length_s=1, from_ns=begin_ns)
             assert [one.open_ns for one in candles] == [candles[0].open_ns + i * 10**9 for i in range(len(candles))]
-            for candle in candles[:-1]:
+            # The first one's second began before, with trades of the test before this one perhaps.
+            for candle in candles[1:-1]:
                 inside = [one for one in trades if candle.open_ns <= one.timestamp_ns < candle.open_ns + 10**9]
                 assert candle.trades == len(inside)
                 assert candle.volume_lots == sum(one.quantity_lots for one in inside)

@@ -14,7 +14,8 @@ def topology(tmp_path: Path) -> Topology:
     def members(kind: ProcessKind) -> tuple[Member, ...]:
         return (Member(kind, 1, "h", 1, 2, data_dir=tmp_path / kind.name),)
 
-    sequencers, engines, gateways = map(members, ProcessKind)
+    kinds = (ProcessKind.SEQUENCER, ProcessKind.ENGINE, ProcessKind.GATEWAY)
+    sequencers, engines, gateways = map(members, kinds)
     return Topology("t", (), tmp_path / "aeron", sequencers, engines, gateways)
 
 
