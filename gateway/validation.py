@@ -163,6 +163,8 @@ def build_records(
         records[name] = column
     if "kind" not in columns:
         records["kind"] = _NEW
+    if "flags" in columns:
+        records["flags"][records["kind"] == _REPLACE] = 0
     records["session_id"] = session_id
     records["session_no"] = np.arange(batch.first_no, batch.first_no + batch.count, dtype=np.uint64)
     records["gateway"] = gateway
@@ -179,6 +181,8 @@ def _build_row(batch: RowBatch, head: Mapping[str, int], *, allowed: bool, admin
         raise ShapeError(Code.MALFORMED_BATCH, "first_no is 0; session numbers count from 1")
     row = {**batch.row, **head}
     row.setdefault("kind", _NEW)
+    if row["kind"] == _REPLACE:
+        row["flags"] = 0
     code = _fault_of_row(row, allowed=allowed, admin=admin)
     if code:
         row = {name: row.get(name, 0) for name in _KEPT_OF_REFUSED} | {"kind": _REFUSED, "tag": int(code)}

@@ -86,6 +86,15 @@ class OrderFlag(IntFlag):
     HIDDEN = 2
 
 
+class ReplaceFlag(IntFlag):
+    """Bits of `flags` of a REPLACE. The binary door sets them; in what comes over gRPC they are 0."""
+
+    TOTAL = 64
+    """`quantity_lots` counts what the order has traded already; where nothing is left, the order ends."""
+    CUT = 128
+    """Prices stay as they are, and the quantity only falls: refused where it would not."""
+
+
 class MassCancelFlag(IntFlag):
     """Bits of `flags` of a MASS_CANCEL."""
 
@@ -223,6 +232,9 @@ class Code(IntEnum):
     FIELD_OUT_OF_RANGE = 1009
     MISSING_FIELD = 1010
     REPORTS_GONE = 1011
+    NOTED = 1012
+    """Nothing was refused: under this number a door put down the name that its client gave an order, or used the number
+    up (docs/ouch.md)."""
 
     # 1100-1199 gateway: nothing is wrong with the request, nothing was executed, no session number was used; retry.
     SESSION_GAP = 1101

@@ -7,7 +7,7 @@ import numpy as np
 
 from lockstep.stream.enums import CommandKind, EventKind
 
-SCHEMA: Final = 0x2FC928C73E76E81C
+SCHEMA: Final = 0x4631FB81B8EBA875
 """Names every place, width and number; the compiled core has the same one."""
 
 _COMMAND_HEAD = [
@@ -16,7 +16,7 @@ _COMMAND_HEAD = [
     ("order_type", "u1"),  # `OrderType`
     ("tif", "u1"),  # `TimeInForce`
     ("stp", "u1"),  # `SelfTradePrevention`
-    ("flags", "u1"),  # `OrderFlag`, `MassCancelFlag` or `AccountFlag`, by kind
+    ("flags", "u1"),  # `OrderFlag`, `ReplaceFlag`, `MassCancelFlag` or `AccountFlag`, by kind
     ("gateway", "<u2"),  # member id of the gateway that admitted the command
     ("session_id", "<u8"),
     ("session_no", "<u8"),  # the session's own numbering: 1, 2, 3 ...
@@ -57,7 +57,7 @@ COMMAND: Final = np.dtype(
         *_COMMAND_HEAD,
         ("price_ticks", "<i8"),  # REPLACE: the new price
         ("stop_price_ticks", "<i8"),  # REPLACE: the new one of an order that waits; 0: as it is
-        ("quantity_lots", "<i8"),  # REPLACE: the new open quantity
+        ("quantity_lots", "<i8"),  # REPLACE: the new open quantity, or with TOTAL the new quantity
         ("display_lots", "<i8"),  # an iceberg's peak
         ("min_lots", "<i8"),  # must trade on entry
         ("expire_ns", "<i8"),
@@ -290,6 +290,7 @@ KINDS: Final[dict[CommandKind, tuple[np.dtype[np.void], tuple[str, ...]]]] = {
     CommandKind.REPLACE: (
         COMMAND,
         (
+            "flags",
             "account",
             "client_order_id",
             "order_id",

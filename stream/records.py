@@ -30,6 +30,7 @@ from lockstep.stream.enums import MassCancelFlag as MassCancelFlag
 from lockstep.stream.enums import OrderFlag as OrderFlag
 from lockstep.stream.enums import OrderType as OrderType
 from lockstep.stream.enums import Phase as Phase
+from lockstep.stream.enums import ReplaceFlag as ReplaceFlag
 from lockstep.stream.enums import SelfTradePrevention as SelfTradePrevention
 from lockstep.stream.enums import Side as Side
 from lockstep.stream.enums import TimeInForce as TimeInForce

@@ -13,10 +13,10 @@ from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.records import OrderCommand
 from lockstep.engine.reference.state import State
 from lockstep.engine.reference.stops import after_trading, cascade
-from lockstep.engine.reference.words import CONTINUOUS, MARKET
+from lockstep.engine.reference.words import CONTINUOUS, CUT, MARKET, TOTAL
 from lockstep.engine.reference.worth import lot_micros_of, worth_of
 from lockstep.stream.codes import Code
-from lockstep.stream.records import EventKind
+from lockstep.stream.records import MAX_QUANTITY_LOTS, EventKind
 
 CHECKS: Final[tuple[Check, ...]] = (
     checks.account_status,
@@ -58,7 +58,15 @@ def replace(state: State, command: OrderCommand, out: Output) -> None:
     if order is None:
         events.refused(out, command, EventKind.REPLACE_REJECTED, Code.UNKNOWN_ORDER)
         return
-    wanted = _with_new_terms(order, command)
+    open_lots = _open_lots(order, command)
+    if command.flags & CUT and open_lots >= order.leaves:
+        events.refused(out, command, EventKind.REPLACE_REJECTED, Code.BAD_QUANTITY)
+        return
+    if open_lots < 1 <= command.quantity_lots:
+        state.withdraw(order)
+        events.taken_off(out, order, events.asker_of(command), lots=order.leaves, code=Code.CANCEL_REQUESTED)
+        return
+    wanted = _with_new_terms(order, command, open_lots)
     entry = Entry(state, wanted, out.now_ns, worth=worth_of(wanted))
     entry.lessens = _lessens(order, wanted)
     entry.freed_lots = order.leaves
@@ -76,12 +84,21 @@ def replace(state: State, command: OrderCommand, out: Output) -> None:
         _move(state, order, wanted, before, command.session_no, out)
 
 
-def _with_new_terms(order: Order, command: OrderCommand) -> Order:
+def _open_lots(order: Order, command: OrderCommand) -> int:
+    """The open quantity that is asked for. A total that no order may have stays what it is: check 7 refuses it."""
+    lots = command.quantity_lots
+    is_total = command.flags & TOTAL and 1 <= lots <= MAX_QUANTITY_LOTS
+    return lots - (order.quantity - order.leaves) if is_total else lots
+
+
+def _with_new_terms(order: Order, command: OrderCommand, open_lots: int) -> Order:
     """The order as it would be."""
     wanted = order.copy()
-    wanted.price = wanted.held = command.price_ticks
-    wanted.stop_price = command.stop_price_ticks or order.stop_price
-    wanted.quantity = wanted.leaves = command.quantity_lots
+    if not command.flags & CUT:
+        wanted.price = wanted.held = command.price_ticks
+        wanted.stop_price = command.stop_price_ticks or order.stop_price
+    wanted.leaves = open_lots
+    wanted.quantity = command.quantity_lots
     wanted.lot_micros = lot_micros_of(wanted)
     return wanted
 
@@ -94,7 +111,8 @@ def _lessens(order: Order, wanted: Order) -> bool:
 
 def _refusal(entry: Entry, command: OrderCommand, order: Order) -> Code | None:
     """*Replace*, "Checks", from the second on, in their order; None: it may have the new terms."""
-    if order.order_type == MARKET or (command.stop_price_ticks and order.place != WAITS_FOR_STOP):
+    new_stop = 0 if command.flags & CUT else command.stop_price_ticks
+    if order.order_type == MARKET or (new_stop and order.place != WAITS_FOR_STOP):
         return Code.NOT_SUPPORTED
     return first_refusal(entry, CHECKS_IF_IT_LESSENS if entry.lessens else CHECKS)
 

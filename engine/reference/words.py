@@ -11,6 +11,7 @@ from lockstep.stream.records import (
     OrderFlag,
     OrderType,
     Phase,
+    ReplaceFlag,
     SelfTradePrevention,
     Side,
     TimeInForce,
@@ -55,3 +56,6 @@ KILLED: Final = int(AccountStatus.KILLED)
 
 POST_ONLY: Final = int(OrderFlag.POST_ONLY)
 HIDDEN: Final = int(OrderFlag.HIDDEN)
+
+TOTAL: Final = int(ReplaceFlag.TOTAL)
+CUT: Final = int(ReplaceFlag.CUT)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lockstep.stream.codes import Code
-from lockstep.stream.records import I64_MAX, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, EventFlag, EventKind
+from lockstep.stream.records import I64_MAX, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, EventFlag, EventKind, ReplaceFlag
 
 ACME = 7
 ALICE, BOB, CAROL, HOUSE = 1, 2, 3, 9
@@ -217,3 +217,57 @@ def test_mass_cancel_of_nothing_says_zero_and_of_an_unknown_account_is_refused(v
     assert (event.kind, event.quantity_lots, event.index) == (EventKind.MASS_CANCELED, 0, 0)
     (event,) = venue.mass_cancel(99)
     assert (event.kind, event.code) == (EventKind.REJECTED, Code.UNKNOWN_ACCOUNT)
+
+
+TOTAL, CUT = int(ReplaceFlag.TOTAL), int(ReplaceFlag.CUT)
+
+
+def test_a_total_counts_what_has_traded(venue: Any) -> None:
+    venue.new(ALICE, "B", 10, 100, cid=1)
+    venue.new(BOB, "S", 4, 100)
+    (event,) = venue.replace(ALICE, 1, 100, 8, flags=TOTAL)
+    assert (event.kind, event.leaves_lots, event.previous_leaves_lots) == (EventKind.REPLACED, 4, 6)
+    assert event.flags == EventFlag.BOOKS, "less: it keeps its place"
+    (event,) = venue.replace(ALICE, 1, 99, 20, flags=TOTAL)
+    assert (event.kind, event.leaves_lots, event.price_ticks) == (EventKind.REPLACED, 16, 99)
+    venue.new(BOB, "S", 6, 99)
+    (event,) = venue.replace(ALICE, 1, 99, 15, flags=TOTAL)
+    assert event.leaves_lots == 5, "15 in all, of which 4 and 6 have traded"
+
+
+@pytest.mark.parametrize(("lots", "taken_off"), [(4, 6), (1, 6)])
+def test_a_total_that_has_traded_already_ends_the_order(venue: Any, lots: int, taken_off: int) -> None:
+    venue.new(ALICE, "B", 10, 100, cid=1)
+    venue.new(BOB, "S", 4, 100)
+    (event,) = venue.replace(ALICE, 1, 100, lots, flags=TOTAL)
+    assert (event.kind, event.code, event.quantity_lots) == (EventKind.CANCELED, Code.CANCEL_REQUESTED, taken_off)
+    assert venue.book() == ([], [])
+    assert venue.cash_of(ALICE)[1] == 0
+
+
+@pytest.mark.parametrize("lots", [0, -1, MAX_QUANTITY_LOTS + 1])
+def test_a_total_that_no_order_may_have_is_refused(venue: Any, lots: int) -> None:
+    venue.new(ALICE, "B", 10, 100, cid=1)
+    venue.new(BOB, "S", 4, 100)
+    (event,) = venue.replace(ALICE, 1, 100, lots, flags=TOTAL)
+    assert (event.kind, event.code) == (EventKind.REPLACE_REJECTED, Code.BAD_QUANTITY)
+
+
+def test_a_cut_keeps_the_price_and_only_takes_off(venue: Any) -> None:
+    venue.new(ALICE, "B", 10, 100, cid=1)
+    venue.new(BOB, "S", 4, 100)
+    for lots in (10, 11, MAX_QUANTITY_LOTS):
+        (event,) = venue.replace(ALICE, 1, 777, lots, flags=TOTAL | CUT)
+        assert (event.kind, event.code) == (EventKind.REPLACE_REJECTED, Code.BAD_QUANTITY)
+    (event,) = venue.replace(ALICE, 1, 777, 9, stop_price_ticks=5, flags=TOTAL | CUT)
+    assert (event.kind, event.leaves_lots, event.price_ticks) == (EventKind.REPLACED, 5, 100)
+    (event,) = venue.replace(ALICE, 1, 0, 3, flags=CUT)
+    assert (event.kind, event.leaves_lots, event.price_ticks) == (EventKind.REPLACED, 3, 100)
+    (event,) = venue.replace(ALICE, 1, 0, 3, flags=CUT)
+    assert (event.kind, event.code) == (EventKind.REPLACE_REJECTED, Code.BAD_QUANTITY)
+
+
+def test_a_cut_of_a_waiting_stop_keeps_its_stop_price(venue: Any) -> None:
+    venue.new(ALICE, "B", 10, 0, cid=1, order_type=3, stop_price_ticks=150)
+    (event,) = venue.replace(ALICE, 1, 0, 4, stop_price_ticks=160, flags=CUT)
+    assert (event.kind, event.leaves_lots, event.stop_price_ticks) == (EventKind.REPLACED, 4, 150)

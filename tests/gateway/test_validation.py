@@ -189,3 +189,13 @@ def test_a_lone_command_becomes_the_record_that_a_column_of_one_row_becomes(row,
 def test_a_lone_command_numbered_zero_is_refused_whole():
     with pytest.raises(ShapeError):
         build_records(RowBatch(0, {}), session_id=9, gateway=2, accounts=None, max_rows=10, now_ns=77)
+
+
+def test_flags_of_a_replace_are_not_a_clients_to_set():
+    """Doors have some (`ReplaceFlag`); a client's are ignored, as every other term of a replace is."""
+    records = build(2, kind=[3, 1], order_id=[5, 0], flags=[192, 1])
+    assert codes(records) == [0, 0]
+    assert records["flags"].tolist() == [0, 1]
+    row = {"kind": 3, "order_id": 5, "account": 4, "price_ticks": 5, "flags": 192}
+    (record,) = build_records(RowBatch(1, row), session_id=9, gateway=2, accounts=None, max_rows=10, now_ns=77)
+    assert (record["kind"], record["flags"]) == (3, 0)

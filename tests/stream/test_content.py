@@ -16,7 +16,7 @@ WANTED = {
         "quantity_lots", "display_lots", "min_lots", "expire_ns", "trail_ticks",
     },
     CommandKind.CANCEL: {*ORDER, "kind", "order_id"},
-    CommandKind.REPLACE: {*ORDER, "kind", "order_id", "price_ticks", "stop_price_ticks", "quantity_lots"},
+    CommandKind.REPLACE: {*ORDER, "kind", "flags", "order_id", "price_ticks", "stop_price_ticks", "quantity_lots"},
     CommandKind.MASS_CANCEL: {"kind", "side", "flags", "account", "instrument", "order_id"},
     CommandKind.ADJUST_CASH: set(NAMES) - {"gateway", "session_id", "session_no", "received_ns", "tag"},
 }  # fmt: skip

@@ -185,6 +185,9 @@ class Code(IntEnum):
     FIELD_OUT_OF_RANGE = 1009
     MISSING_FIELD = 1010
     REPORTS_GONE = 1011
+    NOTED = 1012
+    """Nothing was refused: under this number a door put down the name that its client gave an order, or used the number
+    up (docs/ouch.md)."""
 
     # 1100-1199 gateway: nothing is wrong with the request, nothing was executed, no session number was used; retry.
     SESSION_GAP = 1101

@@ -117,6 +117,10 @@ def stream(count: int, seed: int, *, first_seq: int) -> Commands:
     rows["instrument"][(rows["kind"] == CommandKind.MASS_CANCEL) & few] = 0
     rows["side"][(rows["kind"] == CommandKind.MASS_CANCEL) & ~few] = 0
     _dress(rows, pick)
+    # Dice of its own, so that the other fields stay what they were.
+    flags = np.random.default_rng((seed, 1)).choice((0, 64, 128, 192), count, p=[0.7, 0.1, 0.1, 0.1])
+    replaces = rows["kind"] == CommandKind.REPLACE
+    rows["flags"][replaces] = flags[replaces]
     _strew(rows, pick)
     _number(rows, pick)
     return rows

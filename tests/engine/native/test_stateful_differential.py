@@ -190,9 +190,10 @@ class Engines(RuleBasedStateMachine):
     def cancel(self, pick: int) -> None:
         self.send(COMMAND, CommandKind.CANCEL, **self.some_order(pick))
 
-    @rule(pick=PICKS, price=MOSTLY_PRICES, lots=MOSTLY_LOTS)
-    def replace(self, pick: int, price: int, lots: int) -> None:
-        self.send(COMMAND, CommandKind.REPLACE, **self.some_order(pick), price_ticks=price, quantity_lots=lots)
+    @rule(pick=PICKS, price=MOSTLY_PRICES, lots=MOSTLY_LOTS, flags=st.sampled_from((0, 0, 64, 128, 192)))
+    def replace(self, pick: int, price: int, lots: int, flags: int) -> None:
+        order = self.some_order(pick)
+        self.send(COMMAND, CommandKind.REPLACE, **order, price_ticks=price, quantity_lots=lots, flags=flags)
 
     @rule(pick=PICKS, lots=SMALL)
     def lessen(self, pick: int, lots: int) -> None:

@@ -117,6 +117,7 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_FIELD_OUT_OF_RANGE: _ClassVar[Code]
     CODE_MISSING_FIELD: _ClassVar[Code]
     CODE_REPORTS_GONE: _ClassVar[Code]
+    CODE_NOTED: _ClassVar[Code]
     CODE_SESSION_GAP: _ClassVar[Code]
     CODE_BUSY: _ClassVar[Code]
     CODE_UNAVAILABLE: _ClassVar[Code]
@@ -263,6 +264,7 @@ CODE_SESSION_TAKEN_OVER: Code
 CODE_FIELD_OUT_OF_RANGE: Code
 CODE_MISSING_FIELD: Code
 CODE_REPORTS_GONE: Code
+CODE_NOTED: Code
 CODE_SESSION_GAP: Code
 CODE_BUSY: Code
 CODE_UNAVAILABLE: Code

@@ -7,7 +7,7 @@
 namespace lockstep {
 
 // Names every place, width and number of the schema; stream/layouts.py has the same one.
-inline constexpr u64 kSchema = 0x2FC928C73E76E81C;
+inline constexpr u64 kSchema = 0x4631FB81B8EBA875;
 
 namespace command_kind {
 enum : u8 {
@@ -81,6 +81,13 @@ namespace order_flag {
 enum : u8 {
     POST_ONLY = 1,
     HIDDEN = 2,
+};
+}
+
+namespace replace_flag {
+enum : u8 {
+    TOTAL = 64,
+    CUT = 128,
 };
 }
 
@@ -173,6 +180,27 @@ enum : u32 {
 namespace code {
 enum : u16 {
     OK = 0,
+    MALFORMED_BATCH = 1001,
+    UNKNOWN_ENUM_VALUE = 1002,
+    PRICE_OUT_OF_RANGE = 1003,
+    QUANTITY_OUT_OF_RANGE = 1004,
+    BATCH_TOO_LARGE = 1005,
+    NOT_ENTITLED = 1006,
+    UNAUTHENTICATED = 1007,
+    SESSION_TAKEN_OVER = 1008,
+    FIELD_OUT_OF_RANGE = 1009,
+    MISSING_FIELD = 1010,
+    REPORTS_GONE = 1011,
+    NOTED = 1012,
+    SESSION_GAP = 1101,
+    BUSY = 1102,
+    UNAVAILABLE = 1103,
+    SHUTTING_DOWN = 1104,
+    STALE_CONNECTION = 1105,
+    NOT_LEADER = 2001,
+    WINDOW_FULL = 2002,
+    STALE_EPOCH = 2003,
+    LINK_GAP = 2004,
     UNKNOWN_ACCOUNT = 3001,
     INSUFFICIENT_CASH = 3002,
     INSUFFICIENT_POSITION = 3003,

@@ -312,6 +312,14 @@ inline Handle addressed_order(const State& state, const CommandHead& head) {
     return at != kNone && state.orders[at].account == account ? at : kNone;
 }
 
+// What a cancel does, and a replace that leaves nothing open.
+inline void end_at_request(State& state, Handle at, Step& step) {
+    const Order& order = state.orders[at];
+    state.displace(at);
+    report::taken_off(step, state, asker_of(step), order, order.leaves, code::CANCEL_REQUESTED);
+    state.forget(at);
+}
+
 // CANCEL: take a live order out of its place.
 inline void cancel(State& state, Step& step) {
     const Handle at = addressed_order(state, step.head());
@@ -319,10 +327,7 @@ inline void cancel(State& state, Step& step) {
         report::refused(step, event_kind::CANCEL_REJECTED, code::UNKNOWN_ORDER);
         return;
     }
-    const Order& order = state.orders[at];
-    state.displace(at);
-    report::taken_off(step, state, asker_of(step), order, order.leaves, code::CANCEL_REQUESTED);
-    state.forget(at);
+    end_at_request(state, at, step);
 }
 
 // REFUSED: a gateway said no; the stream keeps its answer, with the code from `tag`.

@@ -12,6 +12,12 @@ struct Wanted {
     bool lessens;  // so that the order keeps its place
 };
 
+// The open quantity that is asked for. A total that no order may have stays what it is: check 7 refuses it.
+inline i64 open_lots(const Order& order, u8 flags, i64 lots) {
+    const bool total = (flags & replace_flag::TOTAL) != 0 && orders::is_quantity(lots);
+    return total ? lots - (order.quantity - order.leaves) : lots;
+}
+
 // Quantity and prices by themselves.
 inline Code terms_refusal(const Order& order, const Wanted& wanted) {
     const bool limited = order.order_type == order_type::LIMIT || order.order_type == order_type::STOP_LIMIT;
@@ -82,14 +88,20 @@ inline void replace(State& state, Step& step) {
     const Handle at = orders::addressed_order(state, head);
     if (at == kNone) return report::refused(step, event_kind::REPLACE_REJECTED, code::UNKNOWN_ORDER);
     Order& order = state.orders[at];
-    const bool same_stop = terms.stop_price_ticks == 0 || terms.stop_price_ticks == order.stop;
-    const bool lessens = terms.price_ticks == order.price && terms.quantity_lots <= order.leaves && same_stop;
-    const Wanted wanted = {terms.price_ticks, terms.stop_price_ticks, terms.quantity_lots, lessens};
+    const i64 lots = open_lots(order, head.flags, terms.quantity_lots);
+    const bool cut = (head.flags & replace_flag::CUT) != 0;
+    if (cut && lots >= order.leaves) return report::refused(step, event_kind::REPLACE_REJECTED, code::BAD_QUANTITY);
+    if (lots < 1 && terms.quantity_lots >= 1) return orders::end_at_request(state, at, step);
+    const i64 price = cut ? order.price : terms.price_ticks;
+    const i64 stop = cut ? 0 : terms.stop_price_ticks;
+    const bool same_stop = stop == 0 || stop == order.stop;
+    const bool lessens = price == order.price && lots <= order.leaves && same_stop;
+    const Wanted wanted = {price, stop, lots, lessens};
     const Code code = refusal(state, order, wanted, step.now_ns);
     if (code != code::OK) return report::refused(step, event_kind::REPLACE_REJECTED, code);
     const report::Previous previous = {order.session_id, order.price, order.leaves};
     order.session_id = head.session_id;
-    order.quantity = wanted.lots;
+    order.quantity = terms.quantity_lots;
     if (lessens) return lessen(state, order, wanted.lots, previous, step);
     Book& book = state.books[order.book];
     const Place place = static_cast<Place>(order.place);
