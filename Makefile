@@ -11,12 +11,13 @@ PROTOS := $(wildcard proto/lockstep/v1/*.proto proto/lockstep/wire/v1/*.proto)
 SERVICES := $(addprefix proto/lockstep/v1/,accounts.proto cluster.proto feed.proto market_data.proto \
   orders.proto replication.proto)
 CLIENT := clients/python
-CODE := proto stream runtime engine sequencer replica marketdata gateway reconciler clients trials bench ops tests \
+CODE := proto stream runtime engine sequencer replica marketdata gateway edge reconciler clients trials bench ops tests \
   docs/generate.py
 
-NATIVE := $(wildcard engine/native/*.cpp engine/native/*.hpp engine/native/include/lockstep/*.hpp) trials/chaos/skewed_clock.cpp
+NATIVE := $(wildcard engine/native/*.cpp engine/native/*.hpp engine/native/include/lockstep/*.hpp edge/soup/native/*.?pp) \
+  trials/chaos/skewed_clock.cpp
 CXX_STRICT := -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Werror \
-  -Iengine/native/include -Iengine/native
+  -Iengine/native/include -Iengine/native -Iedge/soup/native
 SEEDS ?= 500
 SEED ?= 1
 DURATION ?= 120
@@ -49,12 +50,13 @@ PYTEST = $(BIN)/python -m pytest -q -m 'not slow' --durations=10 --durations-min
 
 # What neither starts processes nor serves: the machines, the engines, and what they are made of.
 UNITS := tests/stream tests/engine tests/proto tests/house tests/marketdata tests/sequencer tests/replica tests/gateway \
-  tests/clients tests/runtime
+  tests/edge tests/clients tests/runtime
 NOT_UNITS := $(wildcard tests/*/test_*process.py) tests/sequencer/etcd tests/house/test_servers.py \
   $(addprefix tests/engine/,test_all_features.py test_engine_alone.py test_extremes.py) \
   $(addprefix tests/replica/test_,damage.py paced_reads.py service.py starting.py scrub.py) \
   $(addprefix tests/gateway/,contract test_books_all_features.py test_cancel_on_disconnect.py test_resume_under_load.py \
     test_service_market_data.py test_service_orders.py test_client_stream.py) \
+  $(addprefix tests/edge/soup/test_door,.py _clients.py _failover.py) \
   $(addprefix tests/clients/test_,async_client.py market_data.py ownership.py sync_client.py) \
   $(addprefix tests/runtime/test_,call_guard.py driver.py half_open.py priority.py stop_request.py watch.py transport.py \
     config_values.py)
@@ -202,4 +204,4 @@ dashboards: $(STAMP) ## Write the JSON of the Grafana dashboards
 clean: ## Remove everything that make has built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	rm -f engine/native/_core.*.so trials/chaos/skewed_clock.so
+	rm -f engine/native/_core.*.so edge/soup/native/_codec.*.so trials/chaos/skewed_clock.so

@@ -208,6 +208,14 @@ class ClientStream:
         self._after_rows.clear()
         return messages
 
+    def take_rows(self) -> ReportRows | None:
+        """The rows that wait, for who makes other messages of them than these; None: none do."""
+        if not self._rows:
+            return None
+        rows, self._rows = join(self._rows), []
+        self._count -= len(rows)
+        return rows
+
     def _encode(self, rows: ReportRows, epoch: int, seq: int) -> list[bytes]:
         stamp = stamp_message(epoch, seq)
         if self.columnar:

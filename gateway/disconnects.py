@@ -85,9 +85,9 @@ class Disconnects:
 
     def is_stale(self, session_id: int, connection: int) -> bool:
         """The session said Hello here with that number or a higher one."""
-        return connection <= self._connection_here(session_id)
+        return connection <= self.connection_here(session_id)
 
-    def _connection_here(self, session_id: int) -> int:
+    def connection_here(self, session_id: int) -> int:
         """0: nothing is known of one."""
         watch = self._watched.get(session_id)
         return watch.connection if watch is not None else self._numbered.get(session_id, 0)
@@ -131,7 +131,7 @@ class Disconnects:
 
         Whether the stream that is open here is one that the client has left: it is not watched any more then.
         """
-        here = self._connection_here(session_id)
+        here = self.connection_here(session_id)
         if not here or connection < here or (has_it and connection == here):
             return False
         self._due_ns.pop(session_id, None)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, Protocol
 
@@ -42,13 +43,27 @@ class _Service(Protocol):
     def register(self, server: grpc.aio.Server) -> None: ...
 
 
-def run(topology: Topology, member: Member) -> int:
+class Door(Protocol):
+    """Another way to a gateway's sessions, in its process."""
+
+    async def start(self) -> None:
+        """Listen."""
+
+    async def stop(self) -> None:
+        """End all connections, before the gateway's streams are ended."""
+
+
+MakeDoor = Callable[[GatewayShell], Door | None]
+"""The door that this gateway has, if its configuration wants it."""
+
+
+def run(topology: Topology, member: Member, doors: Sequence[MakeDoor] = ()) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     log = open_log(member.name)
     stop = StopRequest.install()
 
     def work() -> None:
-        failure = uvloop.run(serve(topology, member, stop))
+        failure = uvloop.run(serve(topology, member, stop, doors))
         if failure is not None:
             raise failure
         log.info("stopped", reason=stop.reason)
@@ -56,7 +71,9 @@ def run(topology: Topology, member: Member) -> int:
     return run_to_end(member.name, log, work)
 
 
-async def serve(topology: Topology, member: Member, stop: StopRequest) -> BaseException | None:
+async def serve(
+    topology: Topology, member: Member, stop: StopRequest, doors: Sequence[MakeDoor] = ()
+) -> BaseException | None:
     """Run one gateway until `stop`; what broke, if it ended by itself.
 
     Raises:
@@ -65,6 +82,9 @@ async def serve(topology: Topology, member: Member, stop: StopRequest) -> BaseEx
     while True:
         async with AsyncExitStack() as stack:
             shell = await _start(topology, member, stack)
+            for door in filter(None, (make(shell) for make in doors)):
+                await door.start()
+                stack.push_async_callback(door.stop)
             gc.collect()
             gc.freeze()
             gc.set_threshold(*_GC_THRESHOLDS)

@@ -73,6 +73,8 @@ class GatewayShell(Ports):
         self.failed = asyncio.Event()
         self.on_serving: Callable[[bool], None] = lambda _serving: None
         """Called when the gateway begins or ceases to serve."""
+        self.listeners: list[Callable[[Events], None]] = []
+        """Who else wants each burst of events, once it has been delivered: the doors."""
         self._serving = False
         self._intake = intake
         self._transport = transport
@@ -204,11 +206,11 @@ class GatewayShell(Ports):
         return self.driver.stamp()
 
     def _on_burst(self, frames: list[Receipt | Release]) -> None:
-        self._guarded(lambda: self.driver.on_frames(frames))
+        self.guarded(lambda: self.driver.on_frames(frames))
         self.engines.primary = self.driver.primary
 
-    def _guarded(self, action: Callable[[], None]) -> None:
-        """Called by the loop itself, which would log what it raises and go on."""
+    def guarded(self, action: Callable[[], None]) -> None:
+        """Called by the loop itself, which would log what it raises and go on: what it raises ends the process."""
         try:
             action()
         except Exception as failure:
@@ -229,8 +231,8 @@ class GatewayShell(Ports):
         """See `Ports`."""
         wait_s = (due_ns - time.monotonic_ns()) / 1e9
         if wait_s <= 0:
-            return self._loop.call_soon(self._guarded, action)
-        return self._loop.call_later(wait_s, self._guarded, action)
+            return self._loop.call_soon(self.guarded, action)
+        return self._loop.call_later(wait_s, self.guarded, action)
 
     def send(self, sequencer: int, frame: Submit) -> bool:
         """See `Ports`."""
@@ -281,6 +283,8 @@ class GatewayShell(Ports):
         """See `Ports`."""
         self.figures.on_delivered(len(events), self.machine.sessions)
         self.market.on_events(events, self.machine.delivered_seq)
+        for listener in self.listeners:
+            listener(events)
 
     def on_left_behind(self, why: LeftBehind, *, accepted: bool) -> None:
         """See `Ports`."""

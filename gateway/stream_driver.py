@@ -88,8 +88,11 @@ class StreamDriver:
 
     # ---- opening and closing -------------------------------------------------------------------------------------
 
-    def open(self, client: str, hello: orders_pb2.Hello) -> ClientStream | Refused:
-        """A client's Hello: its stream owns the session now, another one that did is ended."""
+    def open(
+        self, client: str, hello: orders_pb2.Hello, make: type[ClientStream] = ClientStream
+    ) -> ClientStream | Refused:
+        """A client's Hello: its stream owns the session now, another one that did is ended. `make`: what it is to
+        be."""
         token = next(self._tokens)
         now_ns = self._ports.now_ns()
         retry_after_ms = self.handshakes.begin(token, now_ns)
@@ -115,7 +118,7 @@ class StreamDriver:
             refused = Refused(0, Code.SESSION_TAKEN_OVER)
             previous.refuse(self._driver.stamp(), refused, REFUSAL_TEXTS[refused.code])
             previous.finish(grpc.StatusCode.ABORTED, REFUSAL_TEXTS[refused.code], refused.code)
-        stream = ClientStream(token, hello.session_id, opened.resumption, columnar=hello.columnar, client=client)
+        stream = make(token, hello.session_id, opened.resumption, columnar=hello.columnar, client=client)
         self._streams[hello.session_id] = stream
         stream.asks_next_no = hello.asks_next_no
         # With the loop's next turn: events may be delivered meanwhile, and are live to it.

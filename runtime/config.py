@@ -30,6 +30,7 @@ from lockstep.runtime.topology import (
 )
 
 ACK_POLICIES: Final = ("synced", "replicated")
+SELF_TRADE: Final = ("none", "cancel_newest", "cancel_oldest", "cancel_both", "decrement")
 ORPHAN_POLICIES: Final = ("flag", "resubmit", "cancel")
 GATEWAY_CLIENT_BASE: Final = 0x7FFF0000
 """Client numbers from here on are the gateways' own (`lockstep.gateway.sessions`, which is not for every process)."""
@@ -68,7 +69,7 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("data_dir", "path", required=True),
         Key("engine", "text", DEFAULT),
     ),
-    "gateway": (*_MEMBER, Key("data_dir", "path", required=True)),
+    "gateway": (*_MEMBER, Key("soup", "endpoint", ""), Key("data_dir", "path", required=True)),
     "feed": (
         *(key for key in _MEMBER if key.name != "watch_port"),
         Key("http_port", "port", 0),
@@ -79,6 +80,10 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("number", "number", required=True, high=GATEWAY_CLIENT_BASE - 1),
         Key("accounts", "list of numbers", []),
         Key("admin", "yes/no", False),
+        Key("soup_user", "soup user", ""),
+        Key("soup_password", "soup password", ""),
+        Key("soup_cancel_ms", "number", 0, high=3_600_000),
+        Key("soup_self_trade", "text", "none"),
     ),
     "reconciler": (
         Key("data_dir", "path", "reconciler"),
@@ -168,10 +173,7 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         sequencers=_members(sections, "sequencer", ProcessKind.SEQUENCER, base),
         engines=_members(sections, "engine", ProcessKind.ENGINE, base),
         gateways=_members(sections, "gateway", ProcessKind.GATEWAY, base),
-        clients=tuple(
-            Client(row["name"], row["token"], row["number"], tuple(row["accounts"]), row["admin"])
-            for row in sections.many("client")
-        ),
+        clients=tuple(Client(**{**row, "accounts": tuple(row["accounts"])}) for row in sections.many("client")),
         ack_policy=cluster["ack_policy"],
         limits=Limits(**sections.one("limits")),
         timing=Timing(**sections.one("timing")),
@@ -274,6 +276,21 @@ def _check(topology: Topology, origin: str) -> None:
     _unique(origin, "client name", ((c.name, "a client") for c in topology.clients))
     _unique(origin, "client number", ((str(c.number), c.name) for c in topology.clients))
     _unique(origin, "client token", ((c.token, c.name) for c in topology.clients), show=False)
+    _check_soup(topology, origin)
+
+
+def _check_soup(topology: Topology, origin: str) -> None:
+    """Clients of the binary door."""
+    for client in topology.clients:
+        if bool(client.soup_user) is not bool(client.soup_password):
+            raise ConfigError(f"{origin}: client {client.name!r} has one of soup_user and soup_password; give it both")
+        if client.soup_self_trade not in SELF_TRADE:
+            raise ConfigError(
+                f"{origin}: soup_self_trade {client.soup_self_trade!r} of client {client.name!r} is unknown; "
+                f"use one of: {', '.join(SELF_TRADE)}"
+            )
+    users = ((c.soup_user, c.name) for c in topology.clients if c.soup_user)
+    _unique(origin, "soup_user", users)
 
 
 def _check_counts(topology: Topology, origin: str) -> None:
@@ -337,6 +354,7 @@ def _check_ports(topology: Topology, origin: str) -> None:
         taken.append(
             (f"{topology.reconciler.host}:{topology.reconciler.metrics_port}", "metrics_port of the reconciler")
         )
+    taken += [(m.soup, f"soup of {m.name}") for m in topology.gateways if m.soup]
     _unique(origin, "etcd endpoint", ((endpoint, "etcd_endpoints") for endpoint in topology.etcd_endpoints))
     taken += [(endpoint, "etcd_endpoints") for endpoint in topology.etcd_endpoints]
     _unique(origin, "address", taken)
@@ -395,11 +413,16 @@ def render(topology: Topology, *, heading: str) -> str:
 
 
 def _render_row(title: str, row: Mapping[str, object], keys: tuple[Key, ...]) -> list[str]:
-    optional_ports = {key.name for key in keys if key.kind == "port" and not key.required}
+    kinds = ("port", "endpoint", "soup user", "soup password")
+    may_be_absent = {key.name for key in keys if key.kind in kinds and not key.required}
     return [
         "",
         title,
-        *(f"{name} = {_toml(value)}" for name, value in row.items() if not (name in optional_ports and value == 0)),
+        *(
+            f"{name} = {_toml(value)}"
+            for name, value in row.items()
+            if value not in (0, "") or name not in may_be_absent
+        ),
     ]
 
 

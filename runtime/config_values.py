@@ -14,6 +14,8 @@ from lockstep.stream.values import frozen
 _SHOWN: Final = 80
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 _TOKEN: Final = re.compile(r"[!-~]{1,4096}\Z")
+_SOUP_USER: Final = re.compile(r"[!-~]{0,6}\Z")
+_SOUP_PASSWORD: Final = re.compile(r"[!-~]{0,10}\Z")
 _LONGEST_PATH: Final = 1024
 _LONGEST_NAME: Final = 128
 _U32_MAX: Final = 2**32 - 1
@@ -102,6 +104,18 @@ CHECKS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
     "path": ("a path in quotes, of at most 1024 bytes", is_path),
     "host": ("a host name or an IPv4 address in quotes", is_host),
     "token": ("a text of printable ASCII characters in quotes, without blanks", lambda v: bool(_matches(_TOKEN, v))),
+    "soup user": (
+        "at most 6 printable ASCII characters in quotes, without blanks",
+        lambda v: bool(_matches(_SOUP_USER, v)),
+    ),
+    "soup password": (
+        "at most 10 printable ASCII characters in quotes, without blanks",
+        lambda v: bool(_matches(_SOUP_PASSWORD, v)),
+    ),
+    "endpoint": (
+        'a host:port text such as "10.0.0.1:7460", or "" for none',
+        lambda v: v == "" or is_endpoint(v),
+    ),
     "number": ("a whole number, 0 or more", lambda v: _is_integer(v) and v >= 0),
     "port": ("a port from 1 to 65535", lambda v: _is_integer(v) and 0 < v < 65_536),
     "yes/no": ("true or false", lambda v: isinstance(v, bool)),
@@ -128,8 +142,8 @@ def check_value(key: Key, value: Any, where: str) -> None:
         ConfigError: it may not.
     """
     wanted, accepts = CHECKS[key.kind]
-    # A token is a secret, also one of the wrong form.
-    found = "" if key.kind == "token" else f", not {shown(value)}"
+    # A secret is one also in the wrong form.
+    found = "" if key.kind in ("token", "soup password") else f", not {shown(value)}"
     if not accepts(value):
         raise ConfigError(f"{where}: {key.name!r} must be {wanted}{found}")
     if key.kind != "number":

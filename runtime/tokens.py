@@ -51,3 +51,19 @@ class Entitlements:
         if found is None:
             raise Unauthenticated("no client of this cluster has this token")
         return found
+
+    def of_soup_user(self, user: str, password: str) -> Client:
+        """The client of a login to the binary door.
+
+        Raises:
+            Unauthenticated: no client has this user and password.
+        """
+        found: Client | None = None
+        for client in self._clients:
+            same_user = hmac.compare_digest(client.soup_user.encode(), user.encode())
+            same_password = hmac.compare_digest(client.soup_password.encode(), password.encode())
+            if same_user and same_password and client.soup_user:
+                found = client
+        if found is None:
+            raise Unauthenticated("no client of this cluster has this user and password")
+        return found

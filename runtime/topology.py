@@ -58,6 +58,8 @@ class Member:
     """Feed only: TCP port of its WebSocket; 0: it has none."""
     data_dir: Path = Path()
     """Where an engine keeps its journal and a gateway its intake log."""
+    soup: str = field(default="", kw_only=True)
+    """Gateway only: host:port of the binary door (docs/ouch.md); empty: it has none."""
     engine: str = "native"
     """Engine only: which implementation of the contract (`lockstep.engine.implementations`)."""
 
@@ -83,6 +85,14 @@ class Client:
     accounts: tuple[int, ...] = ()
     """Account ids that it may trade; empty: all."""
     admin: bool = False
+    soup_user: str = ""
+    """Its name at the binary door, at most 6 characters; empty: it has none, and can't log in there."""
+    soup_password: str = field(default="", repr=False)
+    """At most 10 characters."""
+    soup_cancel_ms: int = 0
+    """Its orders are canceled when its connection to the binary door is gone for so long; 0: they stay."""
+    soup_self_trade: str = "none"
+    """Self-trade prevention of orders that come by the binary door."""
 
 
 @frozen

@@ -69,6 +69,9 @@ def _range(key: str) -> click.IntRange:
     help="Commands that a journal keeps at least; 0: it is not cut.",
 )
 @click.option("--reconcile", is_flag=True, help="Run a reconciler beside; see `lockstep reconcile`.")
+@click.option(
+    "--soup", is_flag=True, help="Give each gateway the binary door: OUCH 4.2 over SoupBinTCP (docs/ouch.md)."
+)
 @click.option("--no-restart", is_flag=True, help="Leave processes down that die.")
 @expected_errors
 @click.pass_context
@@ -82,6 +85,7 @@ def command(
     port: int,
     data_dir: Path,
     reconcile: bool,
+    soup: bool,
     no_restart: bool,
     **snapshots: int | None,
 ) -> int:
@@ -105,6 +109,7 @@ def command(
             port=port,
             data_dir=data_dir,
             reconcile=reconcile,
+            soup=soup,
             restart=not no_restart,
         ),
         {_SNAPSHOT_KEYS[name]: value for name, value in snapshots.items() if value is not None},
@@ -167,6 +172,8 @@ def _greet(cluster: LocalCluster) -> None:
     click.echo(f"clients connect to: {', '.join(cluster.gateway_addresses)}")
     for feed in cluster.topology.feeds:
         click.echo(f"market data:        {feed.grpc_address} (gRPC)")
+    if cluster.soup_addresses:
+        click.echo(f"OUCH 4.2:           {', '.join(cluster.soup_addresses)} (SoupBinTCP)")
     click.echo(f"configuration:      {cluster.config_path}")
     click.echo(f"data and logs:      {cluster.data_dir}")
     for name, address in (_metrics(cluster) | _snapshotters(cluster)).items():

@@ -111,6 +111,11 @@ class LocalCluster:
         """Where market data is to be had over gRPC."""
         return tuple(feed.grpc_address for feed in self.topology.feeds)
 
+    @property
+    def soup_addresses(self) -> tuple[str, ...]:
+        """The gateways' binary doors; none without `soup` in the plan."""
+        return tuple(gateway.soup for gateway in self.topology.gateways if gateway.soup)
+
     def start(
         self,
         *,
@@ -159,10 +164,11 @@ class LocalCluster:
 
     def _choose_ports(self) -> tuple[int, ...]:
         # The gateways' first, then gRPC, watch and metrics ports of all that have them, the snapshotters', the feeds',
-        # the reconciler's, etcd's.
+        # the binary doors', the reconciler's, etcd's.
         plan = self.plan
         members = plan.gateways + plan.sequencers + plan.engines + plan.feeds
         count = 3 * members + plan.engines + plan.reconcile + 1
+        count += plan.gateways * plan.soup
         return choose_ports(plan.port, count)
 
     def _plan_topology(self, ports: tuple[int, ...]) -> Topology:
@@ -172,6 +178,7 @@ class LocalCluster:
         watch_ports = iter(ports[processes:])
         metrics_ports = iter(ports[2 * processes :])
         snapshotter_ports = iter(ports[3 * processes :])
+        soup_ports = iter(ports[3 * (processes + plan.feeds) + plan.engines :])
 
         def members(kind: ProcessKind, count: int) -> tuple[Member, ...]:
             return tuple(
@@ -183,6 +190,7 @@ class LocalCluster:
                     watch_port=next(watch_ports),
                     metrics_port=next(metrics_ports),
                     snapshotter_metrics_port=next(snapshotter_ports) if kind is ProcessKind.ENGINE else 0,
+                    soup=f"{HOST}:{next(soup_ports)}" if plan.soup and kind is ProcessKind.GATEWAY else "",
                     data_dir=Path() if kind is ProcessKind.SEQUENCER else self.data_dir / f"{kind.name.lower()}-{i}",
                     engine=self._implementation(i),
                 )

@@ -17,11 +17,12 @@ MAY_IMPORT = {
     "replica": "runtime stream engine proto",
     "marketdata": "runtime stream engine proto",
     "gateway": "runtime stream engine marketdata proto",
+    "edge": "runtime stream engine gateway proto",
     "reconciler": "runtime stream engine replica clients proto",
     "ops": "runtime stream engine sequencer replica reconciler clients proto",
-    "trials": "runtime stream engine sequencer replica marketdata gateway reconciler clients proto ops",
-    "bench": "runtime stream engine sequencer replica marketdata gateway reconciler clients proto ops trials",
-    "cli": "runtime stream engine sequencer replica marketdata gateway reconciler clients proto ops trials bench",
+    "trials": "runtime stream engine sequencer replica marketdata gateway edge reconciler clients proto ops",
+    "bench": "runtime stream engine sequencer replica marketdata gateway edge reconciler clients proto ops trials",
+    "cli": "runtime stream engine sequencer replica marketdata gateway edge reconciler clients proto ops trials bench",
 }
 """The rooms of the house, lowest first. `proto` is the generated code, `cli` is `ops/cli`, which nobody imports."""
 

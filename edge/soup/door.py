@@ -1,0 +1,173 @@
+"""The binary door of a gateway: listens, knows instruments and connections, and ends with the gateway.
+
+It is a client of the gateway's session machinery in the same process, and adds no decision to it (docs/adr/0020).
+"""
+
+import asyncio
+import secrets
+import time
+from typing import Any, Final
+
+import numpy as np
+
+from lockstep.edge.soup.link import Link
+from lockstep.edge.soup.logins import Principal
+from lockstep.edge.soup.native import Codec, Instruments
+from lockstep.engine.pages import INSTRUMENT_COLUMNS
+from lockstep.gateway.shell import GatewayShell
+from lockstep.runtime.engines import EnginesUnavailable
+from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.process_log import open_log
+from lockstep.stream.layouts import DEFINITION_EVENT
+from lockstep.stream.records import SETTING_EVENT, EventKind, Events
+from lockstep.v1 import replication_pb2
+
+MAX_CONNECTIONS: Final = 1024
+_FIRST_ADMIN: Final = 64
+_TICK_S: Final = 0.25
+_RETRY_S: Final = 0.1
+_PAGE_S: Final = 3.0
+_KEPT_NUMBERS: Final = 65_536
+_BACKLOG: Final = 256
+
+
+class Door:
+    """See the module. Invariant: `by_session` has the links whose stream is open, each session once."""
+
+    def __init__(self, shell: GatewayShell, address: str) -> None:
+        """`address`: host:port."""
+        self.shell = shell
+        self.address = address
+        self.by_session: dict[int, Link] = {}
+        self.counters = {"messages_in": 0, "logins": 0, "turned_away": 0}
+        self.ready = False
+        """All instruments are known."""
+        self._instruments = Instruments()
+        self._links: set[Link] = set()
+        self._connections: dict[int, int] = {}
+        """Session -> the highest connection that is known."""
+        self._server: asyncio.Server | None = None
+        self._log = open_log(shell.member.name)
+
+    # ---- life ----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            EnvironmentFault: the address can't be had.
+        """
+        self.shell.listeners.append(self.on_events)
+        host, _, port = self.address.rpartition(":")
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(
+                lambda: Link(self), host.strip("[]"), int(port), backlog=_BACKLOG, reuse_address=True
+            )
+        except OSError as error:
+            text = f"the address of `soup`, {self.address}, can't be listened on ({error.strerror or error})"
+            raise EnvironmentFault(f"{text}; stop the program that uses it, or choose another address") from error
+        self.shell.spawn(self._learn_instruments())
+        self.shell.spawn(self._tick_forever())
+
+    async def stop(self) -> None:
+        """End all connections: clients come again, here or elsewhere."""
+        if self._server is not None:
+            self._server.close()
+        for link in list(self._links):
+            link.end("this gateway is being stopped; log in to another one")
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now_ns = time.monotonic_ns()
+            for link in list(self._links):
+                link.on_tick(now_ns)
+
+    async def _learn_instruments(self) -> None:
+        """Those that were defined before; later ones come as events."""
+        while self.shell.machine.downlink is None:  # noqa: ASYNC110 - the machine has no event for it
+            # Before that nobody says what is defined behind a page.
+            await asyncio.sleep(_RETRY_S)
+        after, more = 0, True
+        while more:
+            try:
+                request = replication_pb2.QueryRequest(instruments_after=after)
+                reply = await self.shell.list_page(request, min_seq=0, timeout_s=_PAGE_S)
+            except EnginesUnavailable:
+                await asyncio.sleep(_RETRY_S)
+                continue
+            for row in np.frombuffer(reply.instrument_rows, dtype=INSTRUMENT_COLUMNS):
+                self._define(row["instrument"], row["symbol"], row["tick_micros"], row["lot_units"])
+            after, more = reply.next.account, reply.more
+        self.ready = True
+
+    def _define(self, number: Any, symbol: bytes, tick_micros: Any, units: Any) -> None:
+        if not self._instruments.define(int(number), bytes(symbol), int(tick_micros), int(units)):
+            self._log.info("an instrument can't be traded over OUCH", instrument=int(number), symbol=symbol.decode())
+
+    # ---- events --------------------------------------------------------------------------------------------------
+
+    def on_events(self, events: Events) -> None:
+        """A burst was delivered to the streams."""
+        kinds = events["kind"]
+        if kinds.max(initial=0) < _FIRST_ADMIN:
+            return
+        defined = kinds == EventKind.INSTRUMENT_DEFINED
+        if defined.any():
+            for row in np.frombuffer(events[defined].tobytes(), dtype=DEFINITION_EVENT):
+                self._define(row["instrument"], row["name"], row["tick_micros"], row["lot_units"])
+        opened = kinds == EventKind.SESSION_OPENED
+        if opened.any():
+            here = self.shell.member.id
+            for row in np.frombuffer(events[opened].tobytes(), dtype=SETTING_EVENT):
+                session, connection = int(row["of_session"]), int(row["connection"])
+                self.on_connection(session, connection)
+                link = self.by_session.get(session)
+                if link is not None and int(row["value"]) == here and connection == link.connection_no:
+                    link.on_announced()
+
+    def on_connection(self, session_id: int, connection: int) -> None:
+        """The session has had a connection of this number."""
+        known = self._connections.pop(session_id, 0)
+        self._connections[session_id] = max(known, connection)
+        if len(self._connections) > _KEPT_NUMBERS:
+            del self._connections[next(iter(self._connections))]
+
+    def next_connection(self, session_id: int) -> int:
+        """A number above all that are known: as a rule the time in milliseconds, so that all gateways count alike."""
+        here = self.shell.machine.disconnects.connection_here(session_id)
+        return max(time.time_ns() // 1_000_000, self._connections.get(session_id, 0) + 1, here + 1)
+
+    # ---- links ---------------------------------------------------------------------------------------------------
+
+    def take_in(self, link: Link) -> bool:
+        """A connection was made; whether there is room for it."""
+        if len(self._links) >= MAX_CONNECTIONS or self.shell.stopping:
+            self.counters["turned_away"] += 1
+            return False
+        self._links.add(link)
+        return True
+
+    def let_go(self, link: Link) -> None:
+        """A connection is over."""
+        self._links.discard(link)
+
+    def codec(self, principal: Principal, max_tokens: int) -> Codec:
+        """For a session that is opened."""
+        self.counters["logins"] += 1
+        return Codec(
+            self._instruments,
+            session_id=principal.session_id,
+            gateway=self.shell.member.id,
+            account=principal.account,
+            accounts=principal.client.accounts,
+            stp=int(principal.self_trade),
+            max_tokens=max_tokens,
+            seed=secrets.randbits(64),
+        )
+
+    def note(self, link: Link, why: str) -> None:
+        """For the log, which has room for what clients do wrong at debug level alone."""
+        session = 0 if link.principal is None else link.principal.session_id
+        self._log.debug("soup connection ends", session=session, why=why)

@@ -1,0 +1,62 @@
+"""Who logs in, and to which session. Pure.
+
+A session's name is its number in decimal: the lower 32 bits of the session's id. The upper ones are the client's
+number.
+"""
+
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+from lockstep.edge.soup.packets import Login
+from lockstep.gateway.entitlement import OPEN_CLIENT, Entitlements, Unauthenticated
+from lockstep.gateway.sessions import GATEWAY_CLIENT_BASE
+from lockstep.runtime.topology import Client
+from lockstep.stream.records import SelfTradePrevention
+
+CURRENT: Final = 1
+"""The session of a login that names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who logged in, and what of."""
+
+    client: Client
+    session_id: int
+    account: int
+    """Of orders that name no firm."""
+    self_trade: SelfTradePrevention
+
+    @property
+    def session(self) -> int:
+        """Its name, as a number."""
+        return self.session_id & 0xFFFF_FFFF
+
+
+def principal_of(login: Login, entitlements: Entitlements) -> Principal:
+    """Who logs in.
+
+    In a cluster that lists no clients everybody may: a user's name that is a number stands for the client and the
+    account of that number, any other for a client number that follows from it, and account 1.
+
+    Raises:
+        Unauthenticated: nobody whom this cluster knows.
+    """
+    session = login.session or CURRENT
+    if entitlements.open:
+        number = _open_number(login.user)
+        account = number if login.user.isdecimal() else 1
+        return Principal(OPEN_CLIENT, number << 32 | session, account, SelfTradePrevention.NONE)
+    client = entitlements.of_soup_user(login.user, login.password)
+    account = client.accounts[0] if client.accounts else client.number
+    prevention = SelfTradePrevention[client.soup_self_trade.upper()]
+    return Principal(client, client.number << 32 | session, account, prevention)
+
+
+def _open_number(user: str) -> int:
+    if user.isdecimal() and 0 < int(user) < GATEWAY_CLIENT_BASE:
+        return int(user)
+    if not user:
+        raise Unauthenticated("the login names no user")
+    return zlib.crc32(user.encode()) % (GATEWAY_CLIENT_BASE - 1) + 1
