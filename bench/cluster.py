@@ -21,6 +21,8 @@ from lockstep.bench.load import MIX, LoadPlan
 from lockstep.bench.machine_watch import MachineStalls, MachineWatch
 from lockstep.bench.neighbours import busy_s
 from lockstep.bench.offering import Pace
+from lockstep.bench.ouch_load import MIX as OUCH_MIX
+from lockstep.bench.ouch_load import OuchPlan
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.process import EnvironmentFault
@@ -57,6 +59,8 @@ class BenchPlan:
     client_number: int | None = None
     first_account: int = 0
     """The last three: see `LoadPlan`."""
+    door: str = "grpc"
+    """`grpc` or `ouch`: which way orders come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,8 @@ class Target:
     """The processes whose CPU is reported."""
     metrics: tuple[str, ...] = ()
     """host:port of the processes' figures."""
+    doors: tuple[str, ...] = ()
+    """Binary doors of the gateways."""
 
     @classmethod
     def local(cls, cluster: LocalCluster) -> "Target":
@@ -120,7 +126,7 @@ class Target:
         parts = cluster.topology
         members = (*parts.gateways, *parts.sequencers, *parts.engines)
         metrics = tuple(f"{one.host}:{one.metrics_port}" for one in members)
-        return cls(tuple(cluster.gateway_addresses), cluster.pids, metrics)
+        return cls(tuple(cluster.gateway_addresses), cluster.pids, metrics, cluster.soup_addresses)
 
 
 def run_bench(plan: BenchPlan, say: Callable[[str], None]) -> BenchResult:
@@ -133,10 +139,11 @@ def run_bench(plan: BenchPlan, say: Callable[[str], None]) -> BenchResult:
         phases = _phases(plan, Target(plan.addresses), say)
     else:
         say("starting a cluster")
-        with LocalCluster(ClusterPlan(implementations=plan.implementations)) as cluster:
+        with LocalCluster(ClusterPlan(implementations=plan.implementations, soup=plan.door == "ouch")) as cluster:
             phases = _phases(plan, Target.local(cluster), say)
     engines = "" if plan.addresses else f"; matching engines: {', '.join(plan.implementations)}"
-    return BenchResult(tuple(phases), MIX + engines, LEFT_OUT, os.cpu_count() or 0)
+    mix = OUCH_MIX if plan.door == "ouch" else MIX
+    return BenchResult(tuple(phases), mix + engines, LEFT_OUT, os.cpu_count() or 0)
 
 
 def _phases(plan: BenchPlan, target: Target, say: Callable[[str], None]) -> list[Phase]:
@@ -194,6 +201,12 @@ def measure(plan: BenchPlan, mode: str, rate: int, target: Target) -> Phase:
     Raises:
         EnvironmentFault: the load generator fails.
     """
+    if plan.door == "ouch":
+        ouch = OuchPlan(
+            mode, rate, plan.duration_s, plan.warm_up_s, plan.sheds,
+            addresses=target.addresses, doors=target.doors, sessions=plan.sessions, seed=new_seed(),
+        )  # fmt: skip
+        return measure_load("lockstep.bench.ouch_load", ouch, target)
     load = LoadPlan(
         mode, rate, plan.duration_s, plan.warm_up_s, plan.sheds,
         addresses=target.addresses, sessions=plan.sessions, seed=new_seed(),

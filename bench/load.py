@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import uvloop
@@ -220,7 +220,7 @@ async def run_load(plan: LoadPlan) -> dict[str, Any]:
             await clients.enter_async_context(AsyncClient(way, token=plan.token, client_number=plan.client_number))
             for way in (ways if plan.spreads else ways[:1])
         ]
-        first_account = await _define(at[0], plan)
+        first_account = await define(at[0], plan, plan.first_account)
         await _rest(at[0], first_account + plan.sessions, plan)
         made = max(_BLOCK, _MADE_AT_ONCE // plan.sessions)
         sessions = [
@@ -236,11 +236,23 @@ async def run_load(plan: LoadPlan) -> dict[str, Any]:
     return result
 
 
-async def _define(client: AsyncClient, plan: LoadPlan) -> int:
-    """The first account of the sessions; the one behind the last is for what rests."""
+class Wanted(Protocol):
+    """What of a plan concerns the definitions."""
+
+    @property
+    def sessions(self) -> int:
+        """Each has an account."""
+
+    @property
+    def instruments(self) -> int:
+        """How many there are to be."""
+
+
+async def define(client: AsyncClient, plan: Wanted, first_account: int = 0) -> int:
+    """Instruments and accounts. Returns the sessions' first account; the one behind the last is for what rests."""
     known = {item.symbol for item in await client.instruments()}
     accounts = await client.accounts()
-    first = plan.first_account or max((account.account for account in accounts), default=0) + 1
+    first = first_account or max((account.account for account in accounts), default=0) + 1
     setup = await client.session(timeout_s=_SETUP_S)
     commands: list[AdminCommand] = [
         DefineInstrument(i, f"BENCH-{i}", 10_000) for i in range(1, plan.instruments + 1) if f"BENCH-{i}" not in known

@@ -64,6 +64,13 @@ command.add_command(growth)
     "--sessions", type=click.IntRange(1, 64), default=4, show_default=True, help="Sessions that share the rate."
 )
 @click.option("--saturate", is_flag=True, help="Then raise the batched rate until the cluster does not follow.")
+@click.option(
+    "--door",
+    type=click.Choice(["grpc", "ouch"]),
+    default="grpc",
+    show_default=True,
+    help="grpc: the client's sessions; ouch: OUCH 4.2 over the binary door, of a cluster started for this.",
+)
 @address_option("Measure a running cluster instead of one started for this (repeatable).")
 @expected_errors
 def cluster(
@@ -74,6 +81,7 @@ def cluster(
     mode: str,
     sessions: int,
     saturate: bool,
+    door: str,
     addresses: tuple[str, ...],
 ) -> int:
     """Measure order-to-report latency and throughput of a whole cluster, open loop.
@@ -83,6 +91,8 @@ def cluster(
 
     Exit code 1 if an order stayed unanswered.
     """
+    if door == "ouch" and addresses:
+        raise click.UsageError("--door ouch measures a cluster that is started for it: leave --address out")
     console = make_console(json_file)
     plan = BenchPlan(
         IMPLEMENTATIONS[engine],
@@ -92,6 +102,7 @@ def cluster(
         sessions=sessions,
         saturate=saturate,
         addresses=addresses,
+        door=door,
     )
     result = run_bench(plan, lambda text: console.print(text, highlight=False))
     console.print(_table(result))
