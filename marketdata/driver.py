@@ -205,8 +205,10 @@ class FeedDriver:
         self._step(BandLearnt(instrument, seq, band_ppm))
 
     def _fetch(self, wanted: Fetch) -> None:
+        # Who released last lives; but it is not to be kept from its work by a feed that reads a whole history.
+        first = in_order(self._engines, first=wanted.engine or self.primary)
         search = EventSearch(
-            in_order(self._engines, first=wanted.engine or self.primary),
+            first if self.machine.serves else self.engines(),
             after=(wanted.after_seq, LAST_INDEX),
             to_seq=wanted.to_seq,
             min_epoch=wanted.epoch,

@@ -6,6 +6,7 @@ tell every command up to `MAX_WAITING_BYTES` wait as they are. One that is not r
 reason. Each turn begins with another reader, so that nobody is served first for ever.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,8 +15,9 @@ from lockstep.marketdata.feed_encoding import encode_heartbeat, encode_recovery
 from lockstep.marketdata.feed_sources import BOOK_FEEDS, STATUS, STATUS_FEEDS, TRADE_FEEDS, source_of
 from lockstep.marketdata.feed_streams import NOTHING_YET, Snapshots, Stream
 from lockstep.marketdata.feed_subscriptions import INTERVALS_MS, FeedRefused, Wanted
-from lockstep.marketdata.market_fold import Changes, MarketFold, each_seq
+from lockstep.marketdata.market_fold import Changes, MarketFold
 from lockstep.marketdata.market_status import MARKET
+from lockstep.marketdata.order_books import OrderBook
 from lockstep.stream.codes import Code
 from lockstep.stream.records import Events
 
@@ -44,7 +46,7 @@ class Reader:
         """By instrument and feed."""
         self.open_feeds: list[Wanted] = []
         """Of all instruments, those that are defined later too."""
-        self.owed: dict[ReaderStream, int] = {}
+        self.owed: OrderedDict[ReaderStream, int] = OrderedDict()
         """To be caught up, with the seq from which on."""
         self.ahead: dict[ReaderStream, int] = {}
         """Of a later seq than what was published; nothing is told until that is passed."""
@@ -216,18 +218,18 @@ class FeedHub:
 
     def on_events(self, events: Events, through_seq: int) -> None:
         """Committed events, each once, in order."""
-        if not self._immediate:
-            self._note(self.fold.apply(events, through_seq))
-            return
-        # Somebody wants to see what each command did.
-        for part, seq in each_seq(events, through_seq):
-            self._note(self.fold.apply(part, seq))
+        # Whether somebody wants to see what each command did to the books.
+        on_book = self._on_book if self._immediate else None
+        self._note(self.fold.apply(events, through_seq, on_book))
+
+    def _on_book(self, book: OrderBook) -> None:
+        self._touch(book.instrument, BOOK_FEEDS)
 
     def _note(self, changes: Changes) -> None:
         for instrument in changes.new:
             self._begin(instrument)
         for book in changes.books:
-            self._touch(book.instrument, BOOK_FEEDS)
+            self._on_book(book)
         for instrument in dict.fromkeys([trade.instrument for trade in changes.trades]):
             self._touch(instrument, TRADE_FEEDS)
         for instrument in changes.statuses:
@@ -349,8 +351,7 @@ class FeedHub:
     def _catch_up(self, reader: Reader) -> None:
         """As far as there is room; a large part may go beyond that, but no other behind it."""
         while reader.owed and reader.bytes < MAX_WAITING_BYTES:
-            stream = next(iter(reader.owed))
-            seq = reader.owed.pop(stream)
+            stream, seq = reader.owed.popitem(last=False)
             epoch = reader.recovering.pop(stream, None)
             refused = "" if epoch is None or self.fold.is_history(epoch, seq) else _DISCARDED
             part, position, whole = stream.catch_up(

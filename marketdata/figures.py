@@ -17,6 +17,7 @@ _COUNTERS: Final = (
     ("recovered", "Streams that went on behind what their reader had."),
     ("not_recovered", "Streams that began anew, though their reader had something."),
     ("slow", "Readers that were closed because they took nothing."),
+    ("handshakes_refused", "WebSocket handshakes refused: too many a second, or connections in all."),
     ("frames", "Frames written."),
     ("frame_bytes", "Bytes of them."),
     ("snapshots", "Snapshots made."),

@@ -4,7 +4,7 @@ It begins empty at the begin of a history, or with the state of a snapshot. Two 
 say the same, whichever bursts the events came in.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -74,8 +74,12 @@ class MarketFold:
         """All that are defined."""
         return list(self.statuses.definitions)
 
-    def apply(self, events: Events, through_seq: int) -> Changes:
-        """Take events behind `seq`, in order: all of them up to `through_seq`."""
+    def apply(self, events: Events, through_seq: int, on_book: Callable[[OrderBook], None] | None = None) -> Changes:
+        """Take events behind `seq`, in order: all of them up to `through_seq`.
+
+        `on_book` is called for each book that a command has changed, after that command, while the books are as of it;
+        then there are none among the changes.
+        """
         if not len(events):
             self.books.apply(events, through_seq)
             return Changes()
@@ -89,7 +93,14 @@ class MarketFold:
         statuses, new = self.statuses.apply(events, trades)
         self._note_epochs(events[kinds == _EPOCH_STARTED])
         self.timestamp_ns = max(self.timestamp_ns, int(events["timestamp_ns"][-1]))
-        return Changes(self.books.apply(events, through_seq), trades, statuses, new)
+        changes = Changes([], trades, statuses, new)
+        if on_book is None:
+            changes.books = self.books.apply(events, through_seq)
+            return changes
+        for books in self.books.apply_each(events, through_seq):
+            for book in books:
+                on_book(book)
+        return changes
 
     def _note_epochs(self, begins: Events) -> None:
         if len(begins):
@@ -103,12 +114,3 @@ class MarketFold:
         An operator may have had the cluster go on without some of what was told (rule 7 of docs/protocol.md).
         """
         return all(first > seq for first, began in self._epochs if began > epoch)
-
-
-def each_seq(events: Events, through_seq: int) -> Iterator[tuple[Events, int]]:
-    """The events of each seq by themselves, in order, each with its seq; the last one's reaches to `through_seq`."""
-    seqs = events["seq"]
-    starts = [0, *(np.flatnonzero(seqs[1:] != seqs[:-1]) + 1).tolist()] if len(events) else []
-    ends: Iterable[int] = (*starts[1:], len(events))
-    for start, end in zip(starts, ends, strict=False):
-        yield events[start:end], through_seq if end == len(events) else int(seqs[start])

@@ -9,7 +9,8 @@ of a bid. The rules of what is displayed are those of `books.py`. A book is read
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -30,11 +31,13 @@ from lockstep.stream.records import (
 
 MAX_TOUCHED: Final = 65_536
 """Levels, and orders, of one book whose last change is known. What changed before them all is told by a snapshot."""
+_SURPLUS: Final = MAX_TOUCHED // 4
 
 _FIELDS: Final = (
     "kind", "instrument", "side", "order_id", "price_ticks", "quantity_lots", "leaves_lots", "maker_order_id",
     "maker_leaves_lots", "flags", "seq",
 )  # fmt: skip
+_SEQ_OF: Final = itemgetter(_FIELDS.index("seq"))
 _TERMS: Final = ("order_type", "tif", "order_flags", "display_lots")
 _BUY: Final = int(Side.BUY)
 _SELL: Final = int(Side.SELL)
@@ -168,18 +171,22 @@ class OrderBook:
 
     def settle(self) -> None:
         """What is dirty has changed by now."""
+        self.levels_touched = self._settled(self.dirty_levels, self.levels_touched)
+        self.orders_touched = self._settled(self.dirty_orders, self.orders_touched)
+
+    def _settled(self, dirty: dict[int, None], touched: dict[int, int]) -> dict[int, int]:
         seq = self.changed
-        for dirty, touched in (
-            (self.dirty_levels, self.levels_touched),
-            (self.dirty_orders, self.orders_touched),
-        ):
-            for name in dirty:
-                touched.pop(name, None)
-                touched[name] = seq
-            dirty.clear()
-            while len(touched) > MAX_TOUCHED:
-                first = next(iter(touched))
-                self.floor = max(self.floor, touched.pop(first))
+        for name in dirty:
+            touched.pop(name, None)
+            touched[name] = seq
+        dirty.clear()
+        if len(touched) <= MAX_TOUCHED + _SURPLUS:
+            return touched
+        # Many at once: the first of a dict is far away when many before it were taken out.
+        items = list(touched.items())
+        gone = len(items) - MAX_TOUCHED
+        self.floor = max(self.floor, items[gone - 1][1])
+        return dict(items[gone:])
 
 
 class OrderBooks:
@@ -237,24 +244,40 @@ class OrderBooks:
         Returns:
             The books whose display changed.
         """
+        rows = self._rows(events)
+        self.seq = max(self.seq, through_seq)
+        self._apply_rows(rows)
+        return self._take_changed()
+
+    def apply_each(self, events: Events, through_seq: int) -> Iterator[list[OrderBook]]:
+        """The same command by command: after each, the books whose display it changed."""
+        for seq, rows in groupby(self._rows(events), key=_SEQ_OF):
+            self.seq = seq
+            self._apply_rows(rows)
+            yield self._take_changed()
+        self.seq = max(self.seq, through_seq)
+
+    def _rows(self, events: Events) -> Iterable[tuple[Any, ...]]:
+        """What concerns books, and was not applied: the fields of each event, then its terms."""
         kinds = events["kind"]
         stands = (events["flags"] & _STANDS) != 0
         rows = events[(_WANTED[kinds] | (_NEW[kinds] & stands)) & (events["seq"] > self.seq)]
-        self.seq = max(self.seq, through_seq)
         if not len(rows):
-            return []
-        columns = [rows[name].tolist() for name in _FIELDS]
+            return ()
         orders = rows.view(ORDER_EVENT)
-        self._apply_rows(zip(*columns, *(orders[name].tolist() for name in _TERMS), strict=True))
+        terms = zip(*(orders[name].tolist() for name in _TERMS), strict=True)
+        return zip(*(rows[name].tolist() for name in _FIELDS), terms, strict=True)
+
+    def _take_changed(self) -> list[OrderBook]:
         changed = [book for book in self._dirty if book.dirty_levels]
         self._dirty.clear()
         for book in changed:
             book.settle()
         return changed
 
-    def _apply_rows(self, rows: Iterable[tuple[int, ...]]) -> None:
+    def _apply_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
         known, dirty = self._orders, self._dirty
-        for kind, instrument, side, order_id, price, lots, leaves, maker_id, maker_leaves, flags, seq, *terms in rows:
+        for kind, instrument, side, order_id, price, lots, leaves, maker_id, maker_leaves, flags, seq, terms in rows:
             if kind == _TRADE:
                 maker = known[maker_id]
                 if flags & _AUCTION:
@@ -284,7 +307,7 @@ class OrderBooks:
                 self._stand(order_id, instrument, -price if side == _BUY else price, leaves, flags, seq, terms)
 
     def _stand(
-        self, order_id: int, instrument: int, key: int, leaves: int, flags: int, seq: int, terms: list[int]
+        self, order_id: int, instrument: int, key: int, leaves: int, flags: int, seq: int, terms: tuple[int, ...]
     ) -> None:
         """ACCEPTED or TRIGGERED with a remainder that rests or waits, or REPLACED of one that waits."""
         order_type, tif, order_flags, display = terms

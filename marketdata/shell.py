@@ -64,6 +64,8 @@ class FeedShell(Ports):
         self.failure: BaseException | None = None
         """A broken invariant; the process must end."""
         self.failed = asyncio.Event()
+        self.handshakes_refused = 0
+        """By doors that have too many at once."""
         self.on_serving: Callable[[bool], None] = lambda _serving: None
         """Called when the feed begins or ceases to serve."""
         self._serving = False
@@ -249,6 +251,7 @@ class FeedShell(Ports):
         """For `Cluster.GetStatus`."""
         why = self.why_not_serving()
         counters = {"readers": self.driver.readers, "damaged_frames": self._inlet.damaged}
+        counters["handshakes_refused"] = self.handshakes_refused
         hub, downlink = self.machine.hub, self.machine.downlink
         if hub is not None and downlink is not None:
             counts = hub.counts

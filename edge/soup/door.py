@@ -1,6 +1,6 @@
 """The binary door of a gateway: listens, knows instruments and connections, and ends with the gateway.
 
-It is a client of the gateway's session machinery in the same process, and adds no decision to it (docs/adr/0020).
+It is a client of the gateway's session machinery in the same process, and adds no decision to it (docs/adr/0022).
 """
 
 import asyncio

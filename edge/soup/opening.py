@@ -14,7 +14,7 @@ first:
    (docs/engine.md, *Used numbers*).
 
 Behind the answer to the last of them, everything that the client has sent before either is among the session's events,
-or will never be executed. docs/adr/0020 has the argument at length.
+or will never be executed. docs/adr/0022 has the argument at length.
 """
 
 from dataclasses import dataclass

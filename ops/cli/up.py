@@ -171,7 +171,7 @@ def _count(number: int, what: str) -> str:
 def _greet(cluster: LocalCluster) -> None:
     click.echo(f"clients connect to: {', '.join(cluster.gateway_addresses)}")
     for feed in cluster.topology.feeds:
-        click.echo(f"market data:        {feed.grpc_address} (gRPC)")
+        click.echo(f"market data:        {feed.grpc_address} (gRPC), ws://{feed.host}:{feed.http_port}/feed")
     if cluster.soup_addresses:
         click.echo(f"OUCH 4.2:           {', '.join(cluster.soup_addresses)} (SoupBinTCP)")
     click.echo(f"configuration:      {cluster.config_path}")

@@ -5,7 +5,6 @@ import random
 import numpy as np
 
 from lockstep.engine.implementations import implementation
-from lockstep.marketdata.feed_sources import L1
 from lockstep.stream.records import Side
 from tests.all_features import INSTRUMENTS, burst, opening
 
@@ -39,6 +38,14 @@ class Flow:
         self.now_ns += 7
 
 
+def each_seq(events, through_seq):
+    """The events of each seq by themselves, in order, each with its seq; the last one's reaches to `through_seq`."""
+    seqs = events["seq"]
+    starts = [0, *(np.flatnonzero(seqs[1:] != seqs[:-1]) + 1).tolist()]
+    for start, end in zip(starts, (*starts[1:], len(events)), strict=True):
+        yield events[start:end], through_seq if end == len(events) else int(seqs[start])
+
+
 def levels_of(engine, instrument, depth=1_000):
     """(price, lots, orders) of both sides, as the engine has them."""
     view = engine.book(instrument, depth)
@@ -61,4 +68,4 @@ def queues_of(engine, instrument, depth=1_000):
     return found
 
 
-__all__ = ["INSTRUMENTS", "L1", "Flow", "levels_of", "queues_of"]
+__all__ = ["INSTRUMENTS", "Flow", "each_seq", "levels_of", "queues_of"]

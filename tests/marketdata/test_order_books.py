@@ -9,11 +9,11 @@ from crc32c import crc32c
 from lockstep.engine.implementations import NAMES
 from lockstep.engine.snapshot_format import decode_snapshot
 from lockstep.marketdata.book_checksum import checksum_of
-from lockstep.marketdata.market_fold import MarketFold, each_seq
+from lockstep.marketdata.market_fold import MarketFold
 from lockstep.marketdata.order_books import OrderBooks
 from lockstep.stream.records import EventFlag, EventKind, Side
 
-from .flows import INSTRUMENTS, Flow, levels_of, queues_of
+from .flows import INSTRUMENTS, Flow, each_seq, levels_of, queues_of
 
 
 def levels_in(books, number):
@@ -79,6 +79,25 @@ def test_bursts_of_any_size_give_the_same_books(seed):
             assert in_bursts.book(number).changed == one_by_one.book(number).changed
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_burst_command_by_command_shows_what_each_of_them_did(seed):
+    flow = Flow(seed)
+    whole, each = OrderBooks(0), OrderBooks(0)
+    whole.apply(flow.first, flow.seq)
+    each.apply(flow.first, flow.seq)
+    for _ in range(60):
+        wanted, parts = [], []
+        for events in flow.each():
+            parts.append(events)
+            for book in whole.apply(events, flow.seq):
+                wanted.append((flow.seq, book.instrument, checksum_of(book, orders=True)))
+        told = []
+        for books in each.apply_each(np.concatenate(parts), flow.seq):
+            told += [(each.seq, book.instrument, checksum_of(book, orders=True)) for book in books]
+        assert told == wanted
+        assert each.seq == flow.seq
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_books_that_begin_with_a_snapshot_go_on_as_if_they_had_always_been_there(seed):
     flow = Flow(seed)
@@ -116,3 +135,19 @@ def test_nothing_is_left_of_orders_that_ended():
     resting = {row.order_id for row in decode_snapshot(flow.engine.snapshot()).orders if row.place == 0}
     assert set(books._orders) == resting
     assert len(books) == len(resting)
+
+
+def test_what_is_known_of_the_past_is_bounded_and_says_where_it_begins(monkeypatch):
+    monkeypatch.setattr("lockstep.marketdata.order_books.MAX_TOUCHED", 20)
+    monkeypatch.setattr("lockstep.marketdata.order_books._SURPLUS", 5)
+    flow = Flow(2)
+    books = OrderBooks(0)
+    books.apply(flow.first, flow.seq)
+    for _ in range(300):
+        books.apply(flow.next(), flow.seq)
+        for number in INSTRUMENTS:
+            book = books.book(number)
+            for touched in (book.levels_touched, book.orders_touched):
+                assert len(touched) <= 25
+                assert list(touched.values()) == sorted(touched.values())
+    assert min(books.book(number).floor for number in INSTRUMENTS) > 0

@@ -11,7 +11,16 @@ from lockstep.ops.cli.options import Real
 from .conftest import COMMANDS, RunHere, required_words
 
 OPERATED = {path: command for path, command in COMMANDS.items() if path[0] in ("cluster", "reconcile", "status")}
-WITHOUT_JSON = {("up",), ("metrics-targets",), ("driver",), ("sequencer",), ("engine",), ("snapshotter",), ("gateway",)}
+WITHOUT_JSON = {
+    ("up",),
+    ("metrics-targets",),
+    ("driver",),
+    ("sequencer",),
+    ("engine",),
+    ("snapshotter",),
+    ("gateway",),
+    ("feed",),
+}
 WITHOUT_CONFIG = {("up",), ("demo",), ("sim",), ("chaos",), *(path for path in COMMANDS if path[0] == "bench")}
 
 

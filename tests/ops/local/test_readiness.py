@@ -18,7 +18,7 @@ def topology(tmp_path: Path) -> Topology:
     def members(kind: ProcessKind) -> tuple[Member, ...]:
         return (Member(kind, id=1, host="h", grpc_port=100 * kind, watch_port=0),)
 
-    sequencers, engines, gateways = map(members, ProcessKind)
+    sequencers, engines, gateways, _ = map(members, ProcessKind)
     return Topology("t", ("h:1",), tmp_path, sequencers, engines, gateways)
 
 

@@ -18,7 +18,7 @@ def topology(tmp_path) -> Topology:
     def members(kind: ProcessKind) -> tuple[Member, ...]:
         return tuple(Member(kind, id=i, host="h", grpc_port=100 * kind + i, watch_port=0) for i in (1, 2))
 
-    sequencers, engines, gateways = map(members, ProcessKind)
+    sequencers, engines, gateways, _ = map(members, ProcessKind)
     return Topology("t", ("h:1",), tmp_path, sequencers, engines, gateways)
 
 

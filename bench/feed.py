@@ -1,0 +1,180 @@
+"""`lockstep bench feed`: many readers of one feed while a cluster trades: how old what they get is, and its cost.
+
+The readers are processes of their own with plain WebSockets (`feed_readers.py`), each following every instrument at a
+depth of ten; the load is that of `bench cluster`, in batches. Delay is counted from the sequencer's stamp to the
+arrival in the reader's process, so it holds the way through the cluster and the interval in which changes are gathered.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lockstep.bench.feed_readers import ReadersPlan
+from lockstep.bench.load import LoadPlan
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
+from lockstep.runtime.process import EnvironmentFault
+from lockstep.v1 import cluster_pb2
+
+_SESSIONS: Final = 4
+_READER_PROCESSES: Final = 2
+_CHECKED: Final = 8
+"""Readers of each process that apply and check everything."""
+_TICKS: Final = 100
+_SETTLE_S: Final = 1.0
+_PATIENCE_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class FeedBenchPlan:
+    """How much of everything."""
+
+    implementations: tuple[str, ...]
+    subscribers: int = 100
+    instruments: int = 10
+    rate: int = 1_000
+    """Orders a second."""
+    interval_ms: int = 100
+    duration_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class FeedBenchResult:
+    """What came of it. `cpu_us_per_frame`: of the feed's process, all that it does divided by the frames written."""
+
+    subscribers: int
+    delivered_per_s: int
+    """Frames; one has all instruments of an interval."""
+    delay_ms: dict[str, float]
+    cpu_us_per_frame: float
+    checksum_errors: int
+    gaps: int
+    recovered: int
+    feed_cores: float
+    connect_s: float
+    """Until the last reader had its first frame."""
+    orders_per_s: int
+    closed: tuple[str, ...]
+    """Why readers' connections ended, if any did."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def run_feed_bench(plan: FeedBenchPlan, say: Callable[[str], None]) -> FeedBenchResult:
+    """Start a cluster with one feed, its readers and the load, and measure.
+
+    Raises:
+        EnvironmentFault: a process of it fails.
+    """
+    with LocalCluster(ClusterPlan(feeds=1, implementations=plan.implementations, restart=False)) as cluster:
+        load = LoadPlan(
+            mode="batched", rate=plan.rate, duration_s=plan.duration_s, warm_up_s=2.0, sheds=True,
+            addresses=cluster.gateway_addresses, sessions=_SESSIONS, instruments=plan.instruments,
+        )  # fmt: skip
+        with contextlib.ExitStack() as stack:
+            loading = _start(stack, "lockstep.bench.load", load)
+            _wait_for(loading, "measuring")
+            say(f"{plan.rate} orders/s in {plan.instruments} instruments; {plan.subscribers} readers connect")
+            (feed,) = cluster.topology.feeds
+            readers = [
+                _start(stack, "lockstep.bench.feed_readers", one) for one in _shares(plan, feed.host, feed.http_port)
+            ]
+            connect_s = max(_wait_for(process, "connected")["seconds"] for process in readers)
+            time.sleep(_SETTLE_S)
+            say(f"all are live after {connect_s:.1f} s; measuring")
+            _tell(readers, "measure")
+            begin = _Cost(cluster, feed.name)
+            _wait_for(loading, "measured")
+            end = _Cost(cluster, feed.name)
+            _tell(readers, "end")
+            results = [_wait_for(process, "result") for process in readers]
+            offered = json.loads(_rest(loading))
+        return _sum_up(plan, results, begin, end, connect_s, offered)
+
+
+def _shares(plan: FeedBenchPlan, host: str, port: int) -> Iterator[ReadersPlan]:
+    processes = min(_READER_PROCESSES, plan.subscribers)
+    for number in range(processes):
+        readers = plan.subscribers // processes + (number < plan.subscribers % processes)
+        instruments = tuple(range(1, plan.instruments + 1))
+        yield ReadersPlan(host, port, readers, min(_CHECKED, readers), instruments, plan.interval_ms)
+
+
+def _start(stack: contextlib.ExitStack, module: str, plan: Any) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, json.dumps(asdict(plan))],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return process
+
+
+def _wait_for(process: "subprocess.Popen[str]", event: str) -> dict[str, Any]:
+    assert process.stdout is not None, "it is a pipe"
+    for line in process.stdout:
+        message: dict[str, Any] = json.loads(line)
+        if message.get("event") == event:
+            return message
+    raise EnvironmentFault(f"a process of the bench ended before {event!r}; its messages are above")
+
+
+def _rest(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None, "it is a pipe"
+    lines = process.stdout.read().splitlines()
+    if not lines:
+        raise EnvironmentFault("the load generator ended without a result; its messages are above")
+    return lines[-1]
+
+
+def _tell(processes: "list[subprocess.Popen[str]]", word: str) -> None:
+    for process in processes:
+        assert process.stdin is not None, "it is a pipe"
+        process.stdin.write(word + "\n")
+        process.stdin.flush()
+
+
+class _Cost:
+    """CPU and frames of the feed so far."""
+
+    def __init__(self, cluster: LocalCluster, name: str) -> None:
+        self.at_s = time.monotonic()
+        fields = Path(f"/proc/{cluster.pids()[name]}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        self.cpu_s = (int(fields[11]) + int(fields[12])) / _TICKS
+        status = next(member.reply for member in cluster.status().members if member.name == name)
+        counters = (status or cluster_pb2.GetStatusReply()).counters
+        self.frames = counters["frames"]
+
+
+def _sum_up(
+    plan: FeedBenchPlan,
+    results: list[dict[str, Any]],
+    begin: _Cost,
+    end: _Cost,
+    connect_s: float,
+    offered: dict[str, Any],
+) -> FeedBenchResult:
+    seconds = end.at_s - begin.at_s
+    frames, cpu_s = end.frames - begin.frames, end.cpu_s - begin.cpu_s
+    worst = max(results, key=lambda result: result["delay_ms"]["p99"])
+    return FeedBenchResult(
+        subscribers=plan.subscribers,
+        delivered_per_s=round(sum(result["frames"] / result["seconds"] for result in results)),
+        delay_ms=worst["delay_ms"],
+        cpu_us_per_frame=round(cpu_s * 1e6 / frames, 2) if frames else 0.0,
+        checksum_errors=sum(result["checksum_errors"] for result in results),
+        gaps=sum(result["gaps"] for result in results),
+        recovered=sum(result["recovered"] for result in results),
+        feed_cores=round(cpu_s / seconds, 3),
+        connect_s=connect_s,
+        orders_per_s=round(offered["orders"] / offered["seconds"]),
+        closed=tuple(sorted({why for result in results for why in result["closed"]})),
+    )

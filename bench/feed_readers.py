@@ -1,0 +1,209 @@
+"""The readers of `lockstep bench feed`: a process with many WebSockets that says how old what it gets is.
+
+Each reader follows every instrument. Some of them (`checked`) are clients as the package has them, which apply every
+update and compare every checksum. Of the others, so that the readers do not cost more than the feed, only the age of
+each frame is read.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import struct
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import uvloop
+
+from lockstep.bench.offering import tell
+from lockstep.book import FeedGap
+from lockstep.enums import Feed
+from lockstep.feed_machine import FeedMachine
+from lockstep.v1 import feed_pb2
+
+_AGE_AT: Final = 54
+"""Where an update's timestamp lies in its head, and below whether it is a snapshot (`marketdata/feed_encoding.py`)."""
+_AGE: Final = struct.Struct("<q")
+_UPDATE: Final = 0x0A
+_SNAPSHOT_AT: Final = 68
+_CONNECTING_AT_ONCE: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ReadersPlan:
+    """Whom to connect to, and how many."""
+
+    host: str
+    port: int
+    readers: int
+    checked: int
+    instruments: tuple[int, ...]
+    interval_ms: int
+    depth: int = 10
+
+
+class Reader(asyncio.Protocol):
+    """One WebSocket, with no more of the protocol than a server's data frames need."""
+
+    def __init__(self, plan: ReadersPlan, ages: "Ages", machine: FeedMachine | None) -> None:
+        self._plan = plan
+        self._ages = ages
+        self.machine = machine
+        self.live = asyncio.get_running_loop().create_future()
+        self.closed = ""
+        self.frames = 0
+        self.gaps = 0
+        self._buffer = bytearray()
+        self._open = False
+
+    def connection_made(self, transport: Any) -> None:
+        """Ask for a WebSocket."""
+        self._transport = transport
+        key = base64.b64encode(os.urandom(16)).decode()
+        transport.write(
+            f"GET /feed HTTP/1.1\r\nHost: {self._plan.host}:{self._plan.port}\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+
+    def data_received(self, data: bytes) -> None:
+        """The answer, then frames."""
+        self._buffer += data
+        if not self._open:
+            head, found, rest = bytes(self._buffer).partition(b"\r\n\r\n")
+            if not found:
+                return
+            if not head.startswith(b"HTTP/1.1 101"):
+                self.closed = head.partition(b"\r\n")[0].decode()
+                self._transport.close()
+                return
+            self._open = True
+            self._buffer = bytearray(rest)
+            self._subscribe()
+        self._take_frames()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """It is over."""
+        self.closed = self.closed or f"closed: {error}"
+        if not self.live.done():
+            self.live.set_result(False)
+
+    def _subscribe(self) -> None:
+        asked = feed_pb2.FeedRequest()
+        asked.subscribe.feed = feed_pb2.Subscription(feed="FEED_L2").feed
+        asked.subscribe.depth = self._plan.depth
+        asked.subscribe.interval_ms = self._plan.interval_ms
+        asked.subscribe.instruments.extend(self._plan.instruments)
+        payload = asked.SerializeToString()
+        mask = b"\x01\x02\x03\x04"
+        masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+        size = len(payload)
+        head = bytes((0x82, 0x80 | size)) if size < 126 else struct.pack(">BBH", 0x82, 0x80 | 126, size)
+        self._transport.write(head + mask + masked)
+
+    def _take_frames(self) -> None:
+        buffer = self._buffer
+        at = 0
+        while len(buffer) - at >= 2:
+            size, body = buffer[at + 1], at + 2
+            if size == 126:
+                body += 2
+                if len(buffer) < body:
+                    break
+                size = struct.unpack_from(">H", buffer, at + 2)[0]
+            elif size == 127:
+                body += 8
+                if len(buffer) < body:
+                    break
+                size = struct.unpack_from(">Q", buffer, at + 2)[0]
+            if len(buffer) < body + size:
+                break
+            if buffer[at] == 0x82:
+                self._on_frame(bytes(buffer[body : body + size]))
+            at = body + size
+        del buffer[:at]
+
+    def _on_frame(self, frame: bytes) -> None:
+        if not self.live.done():
+            self.live.set_result(True)
+        if not frame or frame[0] != _UPDATE:
+            return
+        self.frames += 1
+        head = 2 if frame[1] < 128 else 3 if frame[2] < 128 else 4
+        if len(frame) > head + _SNAPSHOT_AT and not frame[head + _SNAPSHOT_AT]:
+            self._ages.add(time.time_ns() - _AGE.unpack_from(frame, head + _AGE_AT)[0])
+        if self.machine is not None:
+            try:
+                self.machine.on_frame(feed_pb2.FeedFrame.FromString(frame))
+            except FeedGap:
+                self.gaps += 1
+
+
+class Ages:
+    """How old updates are when they come, while somebody measures."""
+
+    def __init__(self) -> None:
+        self.measuring = False
+        self.taken: list[int] = []
+
+    def add(self, age_ns: int) -> None:
+        """One more."""
+        if self.measuring:
+            self.taken.append(age_ns)
+
+    def percentiles_ms(self) -> dict[str, float]:
+        """p50, p99 and the most."""
+        if not self.taken:
+            return {"p50": 0.0, "p99": 0.0, "max": 0.0}
+        p50, p99, most = np.percentile(np.array(self.taken), (50, 99, 100)) / 1e6
+        return {"p50": round(float(p50), 2), "p99": round(float(p99), 2), "max": round(float(most), 2)}
+
+
+async def _run(plan: ReadersPlan) -> None:
+    loop = asyncio.get_running_loop()
+    ages = Ages()
+    readers: list[Reader] = []
+    begin_s = loop.time()
+    for number in range(plan.readers):
+        machine = FeedMachine(Feed.L2, plan.depth) if number < plan.checked else None
+        _, reader = await loop.create_connection(lambda m=machine: Reader(plan, ages, m), plan.host, plan.port)  # type: ignore[misc]
+        readers.append(reader)
+        if number % _CONNECTING_AT_ONCE == _CONNECTING_AT_ONCE - 1:
+            await asyncio.gather(*(one.live for one in readers))
+    await asyncio.gather(*(one.live for one in readers))
+    tell({"event": "connected", "seconds": round(loop.time() - begin_s, 3)})
+    # "measure" and "end" come as lines.
+    await loop.run_in_executor(None, sys.stdin.readline)
+    before = sum(reader.frames for reader in readers)
+    ages.measuring = True
+    measured_s = loop.time()
+    await loop.run_in_executor(None, sys.stdin.readline)
+    seconds = loop.time() - measured_s
+    ages.measuring = False
+    machines = [reader.machine for reader in readers if reader.machine is not None]
+    tell(
+        {
+            "event": "result",
+            "seconds": seconds,
+            "frames": sum(reader.frames for reader in readers) - before,
+            "delay_ms": ages.percentiles_ms(),
+            "checksum_errors": sum(machine.checksum_errors for machine in machines),
+            "gaps": sum(reader.gaps for reader in readers),
+            "recovered": sum(machine.recovered for machine in machines),
+            "closed": sorted({reader.closed for reader in readers if reader.closed}),
+        }
+    )
+
+
+def main() -> int:
+    """Run the plan given as JSON in the first argument."""
+    fields = json.loads(sys.argv[1])
+    plan = ReadersPlan(**{**fields, "instruments": tuple(fields["instruments"])})
+    uvloop.run(_run(plan))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""`lockstep bench feed`: many readers of market data."""
+
+import click
+
+from lockstep.bench.feed import FeedBenchPlan, run_feed_bench
+from lockstep.marketdata.feed_subscriptions import INTERVALS_MS
+from lockstep.ops.cli.options import (
+    IMPLEMENTATIONS,
+    Real,
+    engine_option,
+    expected_errors,
+    json_option,
+    make_console,
+    write_json,
+)
+from lockstep.runtime.output import Output
+
+
+@click.command("feed")
+@json_option
+@engine_option("native")
+@click.option("--subscribers", type=click.IntRange(1, 9_000), default=100, show_default=True, help="WebSockets.")
+@click.option(
+    "--instruments", type=click.IntRange(1, 1_000), default=10, show_default=True, help="Each reader follows them all."
+)
+@click.option("--rate", type=click.IntRange(10, 100_000), default=1_000, show_default=True, help="Orders a second.")
+@click.option(
+    "--interval",
+    "interval_ms",
+    type=click.Choice([str(interval) for interval in INTERVALS_MS]),
+    default="100",
+    show_default=True,
+    help="Milliseconds in which changes are gathered; 0: every command is told.",
+)
+@click.option(
+    "--duration", "duration_s", type=Real(1, 600), default=10.0, show_default=True, help="Seconds that are measured."
+)
+@expected_errors
+def feed(
+    json_file: Output | None,
+    engine: str,
+    subscribers: int,
+    instruments: int,
+    rate: int,
+    interval_ms: str,
+    duration_s: float,
+) -> int:
+    """Measure how old market data is when many readers get it, and what that costs the feed.
+
+    A local cluster with one feed, the load of `bench cluster` in batches, and readers over WebSockets, each following
+    every instrument ten levels deep. The delay is from the sequencer's stamp to the reader's process, the interval
+    included; of two processes of readers the worse counts.
+
+    Exit code 1 if a book was wrong, a message missing, or a connection ended.
+    """
+    console = make_console(json_file)
+    plan = FeedBenchPlan(IMPLEMENTATIONS[engine], subscribers, instruments, rate, int(interval_ms), duration_s)
+    result = run_feed_bench(plan, lambda text: console.print(text, highlight=False))
+    delay = result.delay_ms
+    console.print(
+        f"{result.subscribers} readers: {result.delivered_per_s} frames/s, delay p50 {delay['p50']:.1f}, "
+        f"p99 {delay['p99']:.1f}, max {delay['max']:.1f} ms; the feed takes {result.feed_cores:g} cores, "
+        f"{result.cpu_us_per_frame:g} us for each frame\n"
+        f"{result.checksum_errors} wrong checksums, {result.gaps} gaps; {result.orders_per_s} orders/s"
+        + "".join(f"\na connection ended: {why}" for why in result.closed),
+        highlight=False,
+    )
+    write_json(json_file, result.to_json())
+    return 1 if result.checksum_errors or result.gaps or result.closed else 0
