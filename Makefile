@@ -104,8 +104,14 @@ build/sanitized/fuzz: $(NATIVE)
 	@$(CXX) $(CXX_STRICT) -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 	  engine/native/fuzz_driver.cpp -o $@
 
-native-checks: build/sanitized/_core.so build/sanitized/fuzz ## The native core under sanitizers, a fuzzer, clang-tidy
+build/sanitized/ouch-fuzz: $(NATIVE)
+	@mkdir -p build/sanitized
+	@$(CXX) $(CXX_STRICT) -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+	  edge/soup/native/fuzz_driver.cpp -o $@
+
+native-checks: build/sanitized/_core.so build/sanitized/fuzz build/sanitized/ouch-fuzz ## The native core under sanitizers, a fuzzer, clang-tidy
 	@build/sanitized/fuzz 1 400000
+	@build/sanitized/ouch-fuzz 1 400000
 	@LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=tests \
 	  timeout 300 $(BIN)/python -m pytest -q -p native_core --native-core build/sanitized/_core.so \
 	  tests/engine/native/test_flash1_vectors.py tests/engine/native/test_engine.py \
@@ -123,7 +129,8 @@ lint: $(STAMP) proto-check ## Style, types and generated code
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@ops/setup/check-types $(BIN)/mypy
-	@for file in bench/native_bench.cpp engine/native/example.cpp engine/native/fuzz_driver.cpp trials/chaos/skewed_clock.cpp; do \
+	@for file in bench/native_bench.cpp engine/native/example.cpp engine/native/fuzz_driver.cpp edge/soup/native/fuzz_driver.cpp \
+	  trials/chaos/skewed_clock.cpp; do \
 	  $(CXX) $(CXX_STRICT) -fsyntax-only $$file || exit 1; done
 
 format: $(STAMP) ## Format the code

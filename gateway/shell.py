@@ -75,6 +75,8 @@ class GatewayShell(Ports):
         """Called when the gateway begins or ceases to serve."""
         self.listeners: list[Callable[[Events], None]] = []
         """Who else wants each burst of events, once it has been delivered: the doors."""
+        self.door_counters: list[Callable[[], dict[str, int]]] = []
+        """What doors count, for `status`."""
         self._serving = False
         self._intake = intake
         self._transport = transport
@@ -325,6 +327,8 @@ class GatewayShell(Ports):
             "stale_receipts": uplink.stale_receipts,
             "damaged_frames": self._inlet.damaged,
         }
+        for count in self.door_counters:
+            counters |= count()
         if self.machine.downlink is not None:
             downlink = self.machine.downlink
             counters |= {"gaps": downlink.gaps, "repeats": downlink.repeats, "stale_releases": downlink.stale}

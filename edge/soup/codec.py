@@ -117,10 +117,10 @@ class Codec:
     def decode(self, data: bytes, next_no: int, room: int, now_ns: int) -> tuple[int, int, int, bytes]:
         """Whole packets of `data`, as many as fit into `room` commands numbered from `next_no`.
 
-        Returns bytes consumed, client's messages among them, a `Halt`, and COMMAND records.
+        Returns bytes consumed, packets looked at, a `Halt`, and COMMAND records.
         """
         reading = _Reading(next_no, now_ns)
-        at = messages = 0
+        at = packets = 0
         halt = Halt.NONE
         while halt is Halt.NONE and len(data) - at >= 2:
             length = int.from_bytes(data[at : at + 2], "big")
@@ -134,15 +134,15 @@ class Codec:
                 if len(reading.commands) + 2 > room:
                     break
                 halt = self._message(text, reading)
-                messages += 1
             elif kind == b"O":
                 halt = Halt.LOGOUT
             elif kind not in (b"R", b"+"):
                 halt = Halt.UNKNOWN_PACKET
+            packets += 1
             if halt > Halt.LOGOUT:
                 break
             at += 2 + length
-        return at, messages, int(halt), self._records(reading)
+        return at, packets, int(halt), self._records(reading)
 
     def _records(self, reading: _Reading) -> bytes:
         records = np.zeros(len(reading.commands), dtype=COMMAND)

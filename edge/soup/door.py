@@ -39,7 +39,7 @@ class Door:
         self.shell = shell
         self.address = address
         self.by_session: dict[int, Link] = {}
-        self.counters = {"messages_in": 0, "logins": 0, "turned_away": 0}
+        self.counters = {"soup_packets": 0, "soup_logins": 0, "soup_turned_away": 0}
         self.ready = False
         """All instruments are known."""
         self._instruments = Instruments()
@@ -58,6 +58,7 @@ class Door:
             EnvironmentFault: the address can't be had.
         """
         self.shell.listeners.append(self.on_events)
+        self.shell.door_counters.append(lambda: {**self.counters, "soup_connections": len(self._links)})
         host, _, port = self.address.rpartition(":")
         loop = asyncio.get_running_loop()
         try:
@@ -144,7 +145,7 @@ class Door:
     def take_in(self, link: Link) -> bool:
         """A connection was made; whether there is room for it."""
         if len(self._links) >= MAX_CONNECTIONS or self.shell.stopping:
-            self.counters["turned_away"] += 1
+            self.counters["soup_turned_away"] += 1
             return False
         self._links.add(link)
         return True
@@ -155,7 +156,7 @@ class Door:
 
     def codec(self, principal: Principal, max_tokens: int) -> Codec:
         """For a session that is opened."""
-        self.counters["logins"] += 1
+        self.counters["soup_logins"] += 1
         return Codec(
             self._instruments,
             session_id=principal.session_id,

@@ -18,7 +18,8 @@ from lockstep.edge.soup.logins import Principal, principal_of
 from lockstep.edge.soup.native import Codec
 from lockstep.edge.soup.opening import WINDOW, Opening, Seal
 from lockstep.edge.soup.ouch import HALT_TEXTS, TOP, Halt
-from lockstep.edge.soup.packets import NO_SUCH_SESSION, NOT_AUTHORIZED, Login
+from lockstep.edge.soup.pace import Pace
+from lockstep.edge.soup.packets import NO_SUCH_SESSION, NOT_AUTHORIZED, Login, whole_packet
 from lockstep.edge.soup.stream import SoupStream
 from lockstep.gateway.entitlement import Unauthenticated
 from lockstep.gateway.sessions import Refused
@@ -65,6 +66,7 @@ class Link(asyncio.Protocol):
         self._scanned = False
         self._wanted = 0
         self._unadmitted: Commands | None = None
+        self._pace = Pace()
         self._stale_retries = 0
         self._cut_ns = 0
         """When a connection that was ended is cut off, whether or not all was written."""
@@ -316,18 +318,22 @@ class Link(asyncio.Protocol):
             self._unread += data
         pending: bytes | bytearray = self._unread or data
         room = WINDOW - session.unanswered
-        if self._unadmitted is not None or room < 2 or not self._opening.on_answered(session.answered):
+        early = self._pace.wait_ns(time.monotonic_ns()) > 0 or not self._opening.on_answered(session.answered)
+        if early or self._unadmitted is not None or room < 2:
             self._keep(pending, 0)
             self._set_deaf(len(self._unread) > 0)
             return
-        consumed, messages, halt, raw = codec.decode(pending, session.expected, room, time.time_ns())
-        self._door.counters["messages_in"] += messages
+        consumed, packets, halt, raw = codec.decode(pending, session.expected, room, time.time_ns())
+        self._door.counters["soup_packets"] += packets
         self._keep(pending, consumed)
         if raw:
             self._submit(np.frombuffer(raw, dtype=COMMAND))
         if halt == Halt.NONE:
+            wait_ns = self._pace.take(packets, time.monotonic_ns())
+            if wait_ns:
+                self._shell.at(time.monotonic_ns() + wait_ns, self._plan_flush)
             # A whole packet is left where there was no room for it.
-            self._set_deaf(len(self._unread) >= 2 and len(self._unread) >= 2 + int.from_bytes(self._unread[:2], "big"))
+            self._set_deaf(wait_ns > 0 or whole_packet(self._unread))
         elif halt == Halt.LOGOUT:
             self._perform(self.machine.step(soup.Ended(), time.monotonic_ns()))
         else:

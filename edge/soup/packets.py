@@ -65,6 +65,11 @@ def _number(text: str, largest: int, what: str) -> int:
     return int(text)
 
 
+def whole_packet(buffer: bytes | bytearray) -> bool:
+    """Whether it begins with one."""
+    return len(buffer) >= 2 and len(buffer) >= 2 + int.from_bytes(buffer[:2], "big")
+
+
 def accepted(session: int, sequence: int) -> bytes:
     """Login Accepted: the next sequenced packet has this number."""
     return _packet(b"A", f"{session:>10}{sequence:>20}".encode("ascii"))

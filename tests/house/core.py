@@ -24,6 +24,7 @@ MACHINES = (
     "lockstep.edge.soup.connection",
     "lockstep.edge.soup.logins",
     "lockstep.edge.soup.opening",
+    "lockstep.edge.soup.pace",
     "lockstep.marketdata.market",
     "lockstep.marketdata.machine",
     "lockstep.marketdata.feed_beginning",

@@ -34,7 +34,7 @@ nb::bytes bytes_of(const void* data, std::size_t size) {
 nb::tuple decode(ouch::Codec& self, nb::handle data, u64 next_no, std::size_t room, i64 now_ns) {
     const View view(data);
     const ouch::Read read = self.decode(view.data(), view.size(), next_no, room, now_ns);
-    return nb::make_tuple(read.consumed, read.messages, static_cast<int>(read.halt),
+    return nb::make_tuple(read.consumed, read.packets, static_cast<int>(read.halt),
                           bytes_of(read.commands.data(), read.commands.size() * sizeof(Command)));
 }
 

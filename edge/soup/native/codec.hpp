@@ -29,7 +29,7 @@ enum class Note : u8 { NONE = 0, ENTER, REPLACE, CANCEL };
 
 struct Read {
     std::size_t consumed = 0;
-    std::size_t messages = 0;
+    std::size_t packets = 0;
     Halt halt = Halt::NONE;
     std::vector<Command> commands;
 };
@@ -144,12 +144,12 @@ public:
             if (packet[2] == 'U') {
                 if (read.commands.size() + 2 > room) break;
                 read.halt = message(packet + 3, length - 1);
-                ++read.messages;
             } else if (packet[2] == 'O') {
                 read.halt = Halt::LOGOUT;
             } else if (packet[2] != 'R' && packet[2] != '+') {
                 read.halt = Halt::UNKNOWN_PACKET;
             }
+            ++read.packets;
             if (read.halt > Halt::LOGOUT) break;
             read.consumed += 2 + length;
         }
@@ -592,7 +592,8 @@ private:
     static u64 seconds_of(const OrderEvent& order) {
         if (order.tif == tif::IOC || order.tif == tif::FOK) return 0;
         if (order.tif != tif::GTD) return kDay;
-        const i64 seconds = (order.expire_ns - order.timestamp_ns + kNsPerSecond - 1) / kNsPerSecond;
+        const i64 left_ns = order.expire_ns - order.timestamp_ns;
+        const i64 seconds = left_ns / kNsPerSecond + (left_ns % kNsPerSecond > 0 ? 1 : 0);
         return seconds < 1 ? 1 : seconds > kLastSecond ? u64{kLastSecond} : static_cast<u64>(seconds);
     }
 

@@ -309,14 +309,14 @@ def test_expiry_is_a_timeout_and_a_mass_cancel_supervisory(venue, codec):
 
 def test_packets_that_are_not_whole_wait(venue, codec):
     raw = unsequenced(enter("A"), enter("B"))
-    consumed, count, halt, records = codec.decode(raw[:-1], 10, 100, 0)
-    assert (consumed, count, halt, len(records)) == (52, 1, Halt.NONE, 128)
+    consumed, packets, halt, records = codec.decode(raw[:-1], 10, 100, 0)
+    assert (consumed, packets, halt, len(records)) == (52, 1, Halt.NONE, 128)
 
 
 def test_no_more_messages_are_read_than_there_is_room_for(codec):
     raw = unsequenced(*(enter(f"T{at}") for at in range(10)))
-    consumed, count, halt, records = codec.decode(raw, 1, 4, 0)
-    assert (count, halt, len(records) // 128) == (3, Halt.NONE, 3)
+    consumed, packets, halt, records = codec.decode(raw, 1, 4, 0)
+    assert (packets, halt, len(records) // 128) == (3, Halt.NONE, 3)
     assert consumed == 3 * 52
 
 

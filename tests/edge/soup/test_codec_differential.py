@@ -38,12 +38,13 @@ def random_message(dice: Random, used: list[str]) -> bytes:
             dice.choice("AYNPLMZ") if odd else "Y", dice.choice("YN") if odd else "N",
             dice.choice((0, 1)) if odd else 0, dice.choice("NOCH") if odd else "N",
         )[: dice.choice((48, 49))]  # fmt: skip
+    # Mostly of orders that there were.
+    named = dice.choice(used[-12:]) if dice.random() < 0.9 else name
     if die < 0.75:
-        return replace(
-            name, other, shares, price, dice.choice((0, 60, 99_998)), dice.choice("YYYYN"), dice.choice((0, 0, 0, 1))
-        )
+        tif = dice.choice((0, 60, 99_998)) if dice.random() < 0.2 else 99_998
+        return replace(named, other, shares, price, tif, dice.choice("YYYYYYN"), int(dice.random() < 0.1))
     if die < 0.95:
-        return cancel(name, dice.choice((0, shares)))
+        return cancel(named, dice.choice((0, shares, 5)))
     return modify(name, shares)
 
 
