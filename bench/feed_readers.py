@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 import uvloop
 
-from lockstep.bench.offering import tell
+from lockstep.bench.offering import announce
 from lockstep.book import FeedGap
 from lockstep.enums import Feed
 from lockstep.feed_machine import FeedMachine
@@ -173,7 +173,7 @@ async def _run(plan: ReadersPlan) -> None:
         if number % _CONNECTING_AT_ONCE == _CONNECTING_AT_ONCE - 1:
             await asyncio.gather(*(one.live for one in readers))
     await asyncio.gather(*(one.live for one in readers))
-    tell({"event": "connected", "seconds": round(loop.time() - begin_s, 3)})
+    announce({"event": "connected", "seconds": round(loop.time() - begin_s, 3)})
     # "measure" and "end" come as lines.
     await loop.run_in_executor(None, sys.stdin.readline)
     before = sum(reader.frames for reader in readers)
@@ -183,7 +183,7 @@ async def _run(plan: ReadersPlan) -> None:
     seconds = loop.time() - measured_s
     ages.measuring = False
     machines = [reader.machine for reader in readers if reader.machine is not None]
-    tell(
+    announce(
         {
             "event": "result",
             "seconds": seconds,
