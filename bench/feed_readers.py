@@ -1,8 +1,8 @@
 """The readers of `lockstep bench feed`: a process with many WebSockets that says how old what it gets is.
 
-Each reader follows every instrument. Some of them (`checked`) are clients as the package has them, which apply every
-update and compare every checksum. Of the others, so that the readers do not cost more than the feed, only the age of
-each frame is read.
+Each reader follows every instrument, also those that are defined later. Some of them (`checked`) are clients as the
+package has them, which apply every update and compare every checksum. Of the others, so that the readers do not cost
+more than the feed, only the age of each frame is read.
 """
 
 import asyncio
@@ -40,7 +40,6 @@ class ReadersPlan:
     port: int
     readers: int
     checked: int
-    instruments: tuple[int, ...]
     interval_ms: int
     depth: int = 10
 
@@ -95,7 +94,6 @@ class Reader(asyncio.Protocol):
         asked.subscribe.feed = feed_pb2.Subscription(feed="FEED_L2").feed
         asked.subscribe.depth = self._plan.depth
         asked.subscribe.interval_ms = self._plan.interval_ms
-        asked.subscribe.instruments.extend(self._plan.instruments)
         payload = asked.SerializeToString()
         mask = b"\x01\x02\x03\x04"
         masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
@@ -199,8 +197,7 @@ async def _run(plan: ReadersPlan) -> None:
 
 def main() -> int:
     """Run the plan given as JSON in the first argument."""
-    fields = json.loads(sys.argv[1])
-    plan = ReadersPlan(**{**fields, "instruments": tuple(fields["instruments"])})
+    plan = ReadersPlan(**json.loads(sys.argv[1]))
     uvloop.run(_run(plan))
     return 0
 
