@@ -29,6 +29,7 @@ MIX: Final = (
 )
 _MID_TICKS: Final = 10_000
 _REACH_TICKS: Final = 20
+_MOST_SHARES: Final = 50
 _RECENT: Final = 512
 _BLOCK: Final = 4096
 _COUNTED_AT_ONCE: Final = 1 << 20
@@ -235,7 +236,7 @@ class OuchSession(asyncio.Protocol):
         sign = np.where(buys ^ (chance.random(count) < 0.25), -1, 1)
         # A tick is a cent: a hundred ten-thousandths.
         price = (_MID_TICKS + sign * offset) * 100
-        shares = chance.integers(1, 50, count)
+        shares = chance.integers(1, _MOST_SHARES, count)
         news = timed & ~replaces
         enter = _blank(_ENTER, b"O", int(news.sum()))
         enter["token"], enter["side"] = _tokens(ids[news]), np.where(buys[news], b"B", b"S")
@@ -246,6 +247,8 @@ class OuchSession(asyncio.Protocol):
         enter["cross"], enter["customer"] = b"N", b"N"
         replace = _blank(_REPLACE, b"U", int(replaces.sum()))
         replace["existing"], replace["token"] = _tokens(recent[replaces]), _tokens(ids[replaces])
+        # More than any order has: what has traded counts, and a total that leaves nothing would have no answer.
+        shares += _MOST_SHARES
         replace["shares"], replace["price"], replace["tif"] = shares[replaces], price[replaces], _DAY
         replace["display"], replace["sweep"] = b"Y", b"N"
         cancel = _blank(_CANCEL, b"X", int(cancels.sum()))

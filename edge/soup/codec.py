@@ -261,11 +261,9 @@ class Codec:
     # ---- to the client -------------------------------------------------------------------------------------------
 
     def encode(self, rows: Events, legs: NDArray[np.uint8], emit_from: int) -> bytes:
-        """Sequenced packets of what happened to the session, from message `emit_from` on. `rows`: as `route` gives
-        them.
+        """Sequenced packets of what happened to the session, from message `emit_from` on.
 
-        Raises:
-            RuntimeError: of an instrument that OUCH can't name.
+        `rows`, `legs`: as `gateway/reports.py` has them, shape (n,) both.
         """
         self._out, self._emit_from = [], emit_from
         orders = np.frombuffer(rows.tobytes(), dtype=ORDER_EVENT)
@@ -306,7 +304,9 @@ class Codec:
         return ouch.unpacked(bits)
 
     def _on_accepted(self, row: Any, order: Any, other_leg: bool) -> None:
-        token = None if other_leg else self._token_of(row)
+        # The session may have given an order of another instrument over gRPC.
+        known = not other_leg and self._instruments.knows(int(row["instrument"]))
+        token = self._token_of(row) if known else None
         if token is None:
             return
         bits = int(row["client_order_id"])

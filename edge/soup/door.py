@@ -13,6 +13,7 @@ import numpy as np
 from lockstep.edge.soup.link import Link
 from lockstep.edge.soup.logins import Principal
 from lockstep.edge.soup.native import Codec, Instruments
+from lockstep.edge.soup.pace import LOGINS_AT_ONCE, LOGINS_PER_S, Pace
 from lockstep.engine.pages import INSTRUMENT_COLUMNS
 from lockstep.gateway.shell import GatewayShell
 from lockstep.runtime.engines import EnginesUnavailable
@@ -46,6 +47,7 @@ class Door:
         self._links: set[Link] = set()
         self._connections: dict[int, int] = {}
         """Session -> the highest connection that is known."""
+        self._logins: dict[int, Pace] = {}
         self._server: asyncio.Server | None = None
         self._log = open_log(shell.member.name)
 
@@ -134,6 +136,14 @@ class Door:
         self._connections[session_id] = max(known, connection)
         if len(self._connections) > _KEPT_NUMBERS:
             del self._connections[next(iter(self._connections))]
+
+    def logins_of(self, session_id: int) -> Pace:
+        """How often it may be logged in to."""
+        pace = self._logins.pop(session_id, None) or Pace(LOGINS_PER_S, LOGINS_AT_ONCE)
+        self._logins[session_id] = pace
+        if len(self._logins) > _KEPT_NUMBERS:
+            del self._logins[next(iter(self._logins))]
+        return pace
 
     def next_connection(self, session_id: int) -> int:
         """A number above all that are known: as a rule the time in milliseconds, so that all gateways count alike."""

@@ -36,16 +36,13 @@ class Instruments:
         self._by_name.setdefault(name.ljust(8), id)
         return True
 
-    def get(self, id: int) -> Instrument:
-        """By id.
+    def knows(self, id: int) -> bool:
+        """Whether it can be spoken of."""
+        return id in self._by_id
 
-        Raises:
-            RuntimeError: it can't be spoken of here.
-        """
-        found = self._by_id.get(id)
-        if found is None:
-            raise RuntimeError(f"an order of instrument {id}, which OUCH can't name")
-        return found
+    def get(self, id: int) -> Instrument:
+        """By id; it is known."""
+        return self._by_id[id]
 
     def named(self, name: bytes) -> int:
         """Its id; 0: there is none of that name."""

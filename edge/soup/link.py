@@ -18,7 +18,7 @@ from lockstep.edge.soup.logins import Principal, principal_of
 from lockstep.edge.soup.native import Codec
 from lockstep.edge.soup.opening import WINDOW, Opening, Seal
 from lockstep.edge.soup.ouch import HALT_TEXTS, TOP, Halt
-from lockstep.edge.soup.pace import Pace
+from lockstep.edge.soup.pace import PACKETS_AT_ONCE, PACKETS_PER_S, Pace
 from lockstep.edge.soup.packets import NO_SUCH_SESSION, NOT_AUTHORIZED, Login, whole_packet
 from lockstep.edge.soup.stream import SoupStream
 from lockstep.gateway.entitlement import Unauthenticated
@@ -66,7 +66,7 @@ class Link(asyncio.Protocol):
         self._scanned = False
         self._wanted = 0
         self._unadmitted: Commands | None = None
-        self._pace = Pace()
+        self._pace = Pace(PACKETS_PER_S, PACKETS_AT_ONCE)
         self._stale_retries = 0
         self._cut_ns = 0
         """When a connection that was ended is cut off, whether or not all was written."""
@@ -184,6 +184,11 @@ class Link(asyncio.Protocol):
             else:
                 self._later(_WAIT_MS, self._open)
             return
+        logins = self._door.logins_of(self.principal.session_id)
+        wait_ns = logins.wait_ns(time.monotonic_ns())
+        if wait_ns:
+            self._later(wait_ns // _MS, self._open)
+            return
         client = self.principal.client
         self.connection_no = self._door.next_connection(self.principal.session_id)
         hello = orders_pb2.Hello(
@@ -197,6 +202,7 @@ class Link(asyncio.Protocol):
             self._on_refused(opened)
             return
         assert isinstance(opened, SoupStream), "made as one"
+        logins.take(1, time.monotonic_ns())
         self._stream, self._opening, self._scanned = opened, Opening(), False
         self._codec = self._door.codec(self.principal, MAX_TOKENS)
         opened.on_change = self._plan_flush

@@ -423,7 +423,8 @@ private:
 
     void on_accepted(const Event& row, bool other_leg) {
         Token token;
-        if (other_leg || !token_of(row, token)) return;
+        // The session may have given an order of another instrument over gRPC.
+        if (other_leg || instruments_.find(row.instrument) == nullptr || !token_of(row, token)) return;
         OrderEvent order;
         std::memcpy(static_cast<void*>(&order), &row, sizeof order);
         orders_.use(token, row.client_order_id);
@@ -554,7 +555,7 @@ private:
 
     const Instrument& instrument_of(u32 id) const {
         const Instrument* found = instruments_.find(id);
-        if (found == nullptr) throw std::runtime_error("an order of instrument " + std::to_string(id) + ", which OUCH can't name");
+        if (found == nullptr) throw std::logic_error("a live order of an instrument that is not known");
         return *found;
     }
     static u64 shares_of(i64 lots, const Instrument& instrument) {

@@ -1,0 +1,82 @@
+"""What a door keeps of connections and sessions, and how much."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lockstep.edge.soup import door as soup
+from lockstep.edge.soup.door import MAX_CONNECTIONS, Door
+from lockstep.stream.records import DEFINITION_EVENT, EVENT, SETTING_EVENT, EventKind
+
+SESSION = 5 << 32 | 1
+
+
+@pytest.fixture
+def door() -> Door:
+    disconnects = SimpleNamespace(connection_here=lambda session: 2**50 if session == SESSION + 1 else 0)
+    shell: Any = SimpleNamespace(
+        member=SimpleNamespace(id=2, name="gateway-2"), stopping=False, machine=SimpleNamespace(disconnects=disconnects)
+    )
+    return Door(shell, "127.0.0.1:1")
+
+
+def opened(session: int, connection: int, gateway: int):
+    row = np.zeros(1, dtype=SETTING_EVENT)
+    row["kind"], row["of_session"] = EventKind.SESSION_OPENED, session
+    row["connection"], row["value"] = connection, gateway
+    return row.view(EVENT)
+
+
+def test_no_more_connections_are_taken_in_than_there_is_room_for(door):
+    links: list[Any] = [object() for _ in range(MAX_CONNECTIONS + 1)]
+    assert all(door.take_in(link) for link in links[:-1])
+    assert not door.take_in(links[-1])
+    assert door.counters["soup_turned_away"] == 1
+    door.let_go(links[0])
+    assert door.take_in(links[-1])
+
+
+def test_a_gateway_that_is_being_stopped_takes_none_in(door):
+    door.shell.stopping = True
+    link: Any = object()
+    assert not door.take_in(link)
+
+
+def test_a_connection_number_is_above_all_that_were_heard_of(door):
+    assert door.next_connection(SESSION) < 2**45, "milliseconds"
+    door.on_events(opened(SESSION, 2**48, 1))
+    door.on_events(opened(SESSION, 7, 1))
+    assert door.next_connection(SESSION) == 2**48 + 1
+    assert door.next_connection(SESSION + 1) == 2**50 + 1, "what the intake log knows of"
+
+
+def test_a_link_is_told_of_its_own_announcement_alone(door):
+    told: list[int] = []
+    link: Any = SimpleNamespace(connection_no=30, on_announced=lambda: told.append(30))
+    door.by_session[SESSION] = link
+    for session, connection, gateway in ((SESSION, 29, 2), (SESSION, 30, 1), (SESSION + 1, 30, 2), (SESSION, 31, 2)):
+        door.on_events(opened(session, connection, gateway))
+    assert not told
+    door.on_events(opened(SESSION, 30, 2))
+    assert told == [30]
+
+
+def test_instruments_are_known_as_they_are_defined(door):
+    row = np.zeros(1, dtype=DEFINITION_EVENT)
+    row["kind"], row["instrument"], row["name"] = EventKind.INSTRUMENT_DEFINED, 9, b"ACME"
+    row["tick_micros"], row["lot_units"] = 10_000, 1
+    door.on_events(row.view(EVENT))
+    row["instrument"], row["name"] = 10, b"NINE-LETTERS"
+    door.on_events(row.view(EVENT))
+    assert len(door._instruments) == 1
+
+
+def test_what_is_kept_of_sessions_is_bounded(door, monkeypatch):
+    monkeypatch.setattr(soup, "_KEPT_NUMBERS", 3)
+    for session in range(10):
+        door.on_connection(session, 1)
+        door.logins_of(session)
+    assert len(door._connections) == len(door._logins) == 3
+    assert door.logins_of(9) is door.logins_of(9)
