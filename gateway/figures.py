@@ -24,12 +24,16 @@ _COUNTERS: Final = (
     ("resent", "Frames sent again.", "entries_resent"),
     ("fetches", "Gaps in the releases, fetched from an engine.", "gaps"),
     ("damaged_frames", "Frames that were damaged.", "damaged_frames"),
+    ("soup_packets", "Packets that clients of the binary door sent.", "soup_packets"),
+    ("soup_logins", "Logins to sessions at the binary door.", "soup_logins"),
+    ("soup_turned_away", "Connections to the binary door for which there was no room.", "soup_turned_away"),
 )
 _GAUGES: Final = (
     ("unanswered", "Commands admitted and not answered."),
     ("sessions", "Sessions known."),
     ("streams", "Client streams open."),
     ("subscribers", "Market data subscribers."),
+    ("soup_connections", "Connections to the binary door."),
 )
 
 

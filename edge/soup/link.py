@@ -339,7 +339,7 @@ class Link(asyncio.Protocol):
             if wait_ns:
                 self._shell.at(time.monotonic_ns() + wait_ns, self._plan_flush)
             # A whole packet is left where there was no room for it.
-            self._set_deaf(wait_ns > 0 or whole_packet(self._unread))
+            self._set_deaf(wait_ns > 0 or self._unadmitted is not None or whole_packet(self._unread))
         elif halt == Halt.LOGOUT:
             self._perform(self.machine.step(soup.Ended(), time.monotonic_ns()))
         else:

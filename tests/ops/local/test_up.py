@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -216,3 +217,15 @@ def test_an_edited_file_stays_in_force_and_its_comments_are_kept(first, again):
 def test_a_directory_that_others_could_enter_is_closed_when_it_is_continued(again):
     assert "data" not in {Path(path).name for path in again["open"]}
     assert not {path for path in again["open"] if Path(path).name.startswith(("engine-", "gateway-", "cluster"))}
+
+
+def test_soup_gives_each_gateway_the_binary_door_and_says_where(tmp_path: Path) -> None:
+    with up(tmp_path / "data", tmp_path / "said", "--soup", "--gateways", "2", "--engines", "1") as running:
+        said = re.search(r"OUCH 4\.2: +(\S+), (\S+) \(SoupBinTCP\)", running.said())
+        assert said is not None
+        assert said.groups() == tuple(gateway.soup for gateway in running.topology.gateways)
+        for address in said.groups():
+            host, _, port = address.rpartition(":")
+            with socket.create_connection((host, int(port)), timeout=10) as connection:
+                connection.sendall(b"\0\x01R")
+                assert connection.recv(100) == b"\0\2JA", "whoever does not log in is rejected"
