@@ -78,6 +78,11 @@ class ClientStream:
         return self._count
 
     @property
+    def has_rows(self) -> bool:
+        """Whether any can be written now. Live ones can't while older ones are being fetched."""
+        return bool(self._rows)
+
+    @property
     def over(self) -> bool:
         """Nothing more is to be put in."""
         return self.closed or self.end is not None

@@ -118,7 +118,7 @@ class OrderEntryService:
             stream.wakeup.clear()
             for message in stream.take(machine.epoch, machine.delivered_seq):
                 await context.write(message)
-            if stream.pending_rows == 0:
+            if not stream.has_rows:
                 self._streams.on_drained(stream)
             if stream.wakeup.is_set():
                 continue

@@ -1,8 +1,8 @@
 """Clients' session streams: opened, resumed, read and closed, the same in the process and in the simulation.
 
 What carries the messages (a gRPC call, a simulated pipe) gives them to `on_message` once `ClientStream.past_known` is
-set, takes what is to be written from the stream when its `wakeup` is set, says `on_drained` when nothing waits any
-more, and calls `close` at the end.
+set, takes what is to be written from the stream when its `wakeup` is set, says `on_drained` when no rows are left that
+can be written, and calls `close` at the end.
 """
 
 import itertools

@@ -245,7 +245,7 @@ class Link(asyncio.Protocol):
                 if raw:
                     self._write(raw)
                     self.machine.step(soup.Wrote(), time.monotonic_ns())
-            if not stream.pending_rows:
+            if not stream.has_rows:
                 self._driver.streams.on_drained(stream)
         if stream.end is not None:
             self._on_stream_end(stream)

@@ -42,6 +42,19 @@ def test_live_reports_wait_from_the_making_of_the_stream_on():
     assert delivered(stream) == [(11, 0, 0), (12, 0, 0), (12, 0, 1), (13, 0, 0)]
 
 
+def test_live_reports_that_wait_for_older_ones_do_not_keep_a_stream_from_being_drained():
+    """The older ones are fetched when it is drained: each would wait for the other."""
+    stream = opened()
+    stream.put_resumed(rows((5, 0)))
+    stream.put_live(rows((11, 0)))
+    assert stream.has_rows
+    delivered(stream)
+    assert not stream.has_rows
+    assert stream.pending_rows == 1
+    stream.release_live()
+    assert stream.has_rows
+
+
 @pytest.mark.parametrize("wrong", [(10, 1), (10, 0), (9, 7)])
 def test_row_that_would_be_told_twice_or_late_is_a_broken_invariant(wrong):
     stream = opened()
