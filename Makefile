@@ -129,8 +129,8 @@ lint: $(STAMP) proto-check ## Style, types and generated code
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@ops/setup/check-types $(BIN)/mypy
-	@for file in bench/native_bench.cpp engine/native/example.cpp engine/native/fuzz_driver.cpp edge/soup/native/fuzz_driver.cpp \
-	  trials/chaos/skewed_clock.cpp; do \
+	@for file in bench/native_bench.cpp bench/bare_flows.cpp engine/native/example.cpp engine/native/fuzz_driver.cpp \
+	  edge/soup/native/fuzz_driver.cpp trials/chaos/skewed_clock.cpp; do \
 	  $(CXX) $(CXX_STRICT) -fsyntax-only $$file || exit 1; done
 
 format: $(STAMP) ## Format the code
@@ -141,9 +141,11 @@ bench: $(STAMP) ## Throughput and latency: engines, a whole local cluster, overl
 	@$(BIN)/python bench/reference_engine.py
 	@$(BIN)/python bench/native_engine.py
 	@mkdir -p build && $(CXX) $(CXX_STRICT) -O3 bench/native_bench.cpp -o build/native_bench && build/native_bench
+	@mkdir -p build/bench
+	@$(CXX) $(CXX_STRICT) -O3 bench/bare_flows.cpp -o build/bare_flows && \
+	  $(BIN)/python bench/bare_flows.py --json build/bench/bare_flows.json
 	@$(CXX) $(CXX_STRICT) -O3 engine/native/example.cpp -o build/native_example && build/native_example
 	@$(BIN)/lockstep bench matching
-	@mkdir -p build/bench
 	@$(BIN)/lockstep bench cluster --json build/bench/cluster.json
 	@$(BIN)/lockstep bench overload --json build/bench/overload.json
 	@for axis in sessions instruments resting batch; do \
