@@ -14,7 +14,7 @@ from lockstep import Client
 from tests.edge.soup.conftest import Trader, trading
 from tests.edge.soup.ouch_messages import enter
 
-MAKER, PRIMARY, GATEWAYS, HUNG, LATE = "30", "31", "32", "33", "34"
+MAKER, PRIMARY, GATEWAYS, HUNG, LATE, LONG = "30", "31", "32", "33", "34", "35"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def take(number: int) -> bytes:
 
 def position(cluster, account: int) -> int:
     with Client(cluster.gateway_addresses) as client:
-        return next(one.quantity_lots for one in client.account(account).positions if one.instrument == 1)
+        return sum(one.quantity_lots for one in client.account(account).positions if one.instrument == 1)
 
 
 def judge(cluster, trader: Trader, sent: int) -> None:
@@ -162,3 +162,69 @@ def test_what_a_dead_gateway_had_not_sent_is_never_executed_beside_what_was_sent
         judge(cluster, trader, 21)
 
     asyncio.run(trade())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_tokens_hold_over_many_failures_of_everything(cluster, liquidity, seed):
+    """Gateways, primaries and leaders die or hang in turn; of what is not answered some is sent again, now or later."""
+
+    async def trade():
+        dice = Random(seed)
+        addresses = list(cluster.soup_addresses)
+        trader = Trader(LONG, session=str(20261200 + seed))
+        sent: list[bytes] = []
+        before = await asyncio.to_thread(position, cluster, int(LONG))
+        here = await trader.connect_somewhere(dice.choice(addresses))
+        for _ in range(12):
+            trader.send(*(fresh(sent, seed) for _ in range(dice.randrange(1, 60))))
+            await asyncio.sleep(dice.random() * 0.02)
+            await hurt(cluster, f"gateway-{addresses.index(here) + 1}", dice)
+            trader.send(*(fresh(sent, seed) for _ in range(dice.randrange(20))))
+            if dice.random() < 0.7:
+                await trader.close()
+                here = await trader.connect_somewhere(*dice.sample(addresses, 2), patience_s=60)
+                some = dice.sample(unanswered(trader, sent), k=dice.randrange(len(unanswered(trader, sent)) + 1))
+                trader.send(*some)
+            if dice.random() < 0.7:
+                assert await asyncio.to_thread(cluster.wait_until_whole, 60)
+        assert await asyncio.to_thread(cluster.wait_until_whole, 60)
+        await trader.close()
+        await trader.connect_somewhere(*addresses, patience_s=60)
+        trader.send(*sent)
+        await trader.until(1 + 2 * len(sent), patience_s=60)
+        await asyncio.sleep(0.5)
+        await trader.close()
+        counts = Counter((one["type"], one["token"]) for one in trader.said[1:])
+        assert set(counts.values()) == {1}
+        assert len(trader.said) == 1 + 2 * len(sent)
+        assert await asyncio.to_thread(position, cluster, int(LONG)) - before == len(sent)
+
+    asyncio.run(trade())
+
+
+def fresh(sent: list[bytes], seed: int) -> bytes:
+    """A new order; every third has a token that the stream has to note."""
+    number = len(sent)
+    sent.append(enter(f"s{seed} {number}" if number % 3 else f"S{seed} {number}", "B", 1, price=2_000_000, tif=0))
+    return sent[-1]
+
+
+def unanswered(trader: Trader, sent: list[bytes]) -> list[bytes]:
+    accepted = {one["token"].encode() for one in trader.said if one["type"] == "A"}
+    return [order for order in sent if order[1:15] not in accepted]
+
+
+async def hurt(cluster, gateway: str, dice: Random) -> None:
+    """Something dies, or hangs for a moment."""
+    what = dice.choice((gateway, gateway, "primary", "sequencer", "both"))
+    names = [gateway] if what in (gateway, "both") else []
+    if what != gateway:
+        role = "sequencer" if what == "both" else what
+        names.append(await asyncio.to_thread(cluster.find, role, 60))
+    for name in names:
+        if dice.random() < 0.7:
+            cluster.kill(name)
+        else:
+            cluster.signal(name, signal.SIGSTOP)
+            asyncio.get_running_loop().call_later(0.3 + dice.random(), cluster.signal, name, signal.SIGCONT)
