@@ -42,7 +42,8 @@ class FeedCalls(ABC):
     async def trades(
         self, instruments: Sequence[str | int] = (), *, interval_ms: int = 100
     ) -> AsyncFeedReader[FeedTrade | TradesMissed]:
-        """Trades of some instruments (none named: of all) from now on, each once, in order, over every break."""
+        """Trades of some instruments (none named: of all) from now on, over every break: each once, those of an
+        instrument in order."""
         ids = await self._ids(instruments)
         return await self._reader(self._feeds.trades(ids, interval_ms, self._reported()))
 

@@ -220,7 +220,7 @@ class Client(MarketOrders[CommandResult], BlockingLists):
     def trades(
         self, instruments: Sequence[str | int] = (), *, interval_ms: int = 100
     ) -> "FeedReader[FeedTrade | TradesMissed]":
-        """Trades from now on, each once, in order, over every break. See `AsyncClient.trades`."""
+        """Trades from now on, each once, over every break. See `AsyncClient.trades`."""
         return FeedReader(self._loop, self._loop.run(self._client.trades(instruments, interval_ms=interval_ms)))
 
     def candles(
