@@ -146,7 +146,7 @@ class Link(asyncio.Protocol):
             self._transport.write(raw)
 
     def _set_deaf(self, deaf: bool) -> None:
-        if deaf is self._deaf or self._transport is None:
+        if deaf is self._deaf or self._transport is None or self.machine.state is State.OVER:
             return
         self._deaf = deaf
         if deaf:

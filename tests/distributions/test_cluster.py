@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 LOOKS_ROUND = """
 import sys
-import lockstep, lockstep.gateway, lockstep.replica.process, lockstep.engine.native._core
+import lockstep, lockstep.gateway, lockstep.replica.process, lockstep.engine.native._core, lockstep.edge.soup.door
 from lockstep import Client
 
 for module in (lockstep, lockstep.gateway, lockstep.engine.native._core):
@@ -26,7 +26,8 @@ def test_wheel_and_sdist_hold_the_cluster_and_not_the_client(cluster: Built) -> 
     with zipfile.ZipFile(cluster.wheel) as wheel:
         files = wheel.namelist()
     compiled = [name.rpartition("/")[0] for name in files if name.endswith(".so")]
-    assert sorted(compiled) == ["lockstep/engine/native", "lockstep/trials/chaos"], "the wheel's own builds, no other"
+    expected = ["lockstep/edge/soup/native", "lockstep/engine/native", "lockstep/trials/chaos"]
+    assert sorted(compiled) == expected, "the wheel's own builds, no other"
     folders = {init.parent.name for init in ROOT.glob("*/__init__.py")}
     assert {name.split("/")[1] for name in files if name.startswith("lockstep/")} == folders
     assert not [name for name in files if name.endswith(".pkg")]
