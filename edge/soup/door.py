@@ -41,6 +41,8 @@ class Door:
         self.address = address
         self.by_session: dict[int, Link] = {}
         self.counters = {"soup_packets": 0, "soup_logins": 0, "soup_turned_away": 0}
+        self.tokens = 0
+        """Used ones of all open sessions."""
         self.ready = False
         """All instruments are known."""
         self._instruments = Instruments()

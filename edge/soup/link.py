@@ -31,13 +31,16 @@ if TYPE_CHECKING:
     from lockstep.edge.soup.door import Door
 
 MAX_TOKENS: Final = 1 << 20
-"""Tokens that one session may use; about 100 bytes of memory each, at the gateway that has it."""
+"""Tokens that one session may use. Each takes 64 bytes of the gateway that has the session."""
+MAX_TOKENS_IN_ALL: Final = 1 << 23
+"""Of all sessions that are open at one door."""
 _UNREAD_BYTES: Final = 1 << 16
 _WRITE_HIGH: Final = 1 << 18
 _NEVER: Final = 2**64 - 1
 _STALE_RETRIES: Final = 3
 _LAST_WORDS_NS: Final = 5_000_000_000
 _WAIT_MS: Final = 50
+_GUESS_MS: Final = 500
 _MS: Final = 1_000_000
 
 
@@ -66,6 +69,8 @@ class Link(asyncio.Protocol):
         self._scanned = False
         self._wanted = 0
         self._unadmitted: Commands | None = None
+        self._tokens = 0
+        """Used ones, as the door counts them."""
         self._pace = Pace(PACKETS_PER_S, PACKETS_AT_ONCE)
         self._stale_retries = 0
         self._cut_ns = 0
@@ -163,7 +168,8 @@ class Link(asyncio.Protocol):
         try:
             self.principal = principal_of(login, self._shell.entitlements)
         except Unauthenticated as error:
-            self._reject(NOT_AUTHORIZED, str(error))
+            # Not at once: passwords are short, and guessing them is to take its time.
+            self._later(_GUESS_MS, partial(self._reject, NOT_AUTHORIZED, str(error)))
             return
         self._wanted = login.sequence
         self._open()
@@ -216,6 +222,9 @@ class Link(asyncio.Protocol):
 
     def _leave_stream(self) -> None:
         stream, self._stream, self._unadmitted = self._stream, None, None
+        self._codec = None
+        self._door.tokens -= self._tokens
+        self._tokens = 0
         if stream is not None:
             stream.on_change = _nothing
             self._driver.streams.close(stream)
@@ -249,8 +258,24 @@ class Link(asyncio.Protocol):
                 self._driver.streams.on_drained(stream)
         if stream.end is not None:
             self._on_stream_end(stream)
+        elif not self._has_room(codec):
+            self._on_full()
         elif not stream.pending_rows:
             self._go_on(stream)
+
+    def _has_room(self, codec: Codec) -> bool:
+        """Whether the door may hold the tokens that it does."""
+        used = codec.used
+        self._door.tokens += used - self._tokens
+        self._tokens = used
+        return self._door.tokens <= MAX_TOKENS_IN_ALL
+
+    def _on_full(self) -> None:
+        text = "this gateway holds as many tokens of open sessions as it may: log in elsewhere, or to a new session"
+        if self.machine.state is State.OPENING:
+            self._reject(NO_SUCH_SESSION, text)
+        else:
+            self.end(text)
 
     def _accept(self, sequence: int) -> None:
         if self.machine.state is State.OPENING and self.principal is not None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lockstep.edge.soup import link
 from lockstep.edge.soup.connection import State
 from lockstep.edge.soup.door import Door
 from lockstep.edge.soup.link import Link
@@ -15,6 +16,7 @@ from lockstep.gateway.client_stream import StreamEnd
 from lockstep.gateway.entitlement import Entitlements
 from lockstep.gateway.resumption import Resumption
 from lockstep.gateway.sessions import Refused, Session
+from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EVENT, SETTING_EVENT, EventKind
 from tests.edge.soup.ouch_messages import enter, messages, packet, packets, unsequenced
@@ -219,6 +221,31 @@ def test_a_clock_that_was_ahead_elsewhere_is_overtaken(gateway):
     assert len(gateway.streams) == 2
     assert gateway.link.connection_no == first + 10_001
     assert gateway.link.machine.state is State.OPENING
+
+
+def test_a_door_holds_no_more_tokens_than_it_may(opened, monkeypatch):
+    monkeypatch.setattr(link, "MAX_TOKENS_IN_ALL", 2)
+    opened.link.data_received(unsequenced(enter("A", price=900_000), enter("B", price=900_000)))
+    opened.execute()
+    opened.run()
+    assert opened.door.tokens == 2
+    opened.wire.take()
+    opened.link.data_received(unsequenced(enter("C", price=900_000)))
+    opened.execute()
+    opened.run()
+    said = list(packets(opened.wire.take()))
+    assert said[-1][0] == b"+"
+    assert opened.wire.closed
+    assert opened.door.tokens == 0, "they are not held any more"
+
+
+def test_a_wrong_password_is_rejected_after_a_while(gateway):
+    gateway.door.shell.entitlements = Entitlements((Client("desk", "token", 5, soup_user="1", soup_password="right"),))
+    gateway.link.data_received(LOGIN)
+    assert (gateway.wire.written, len(gateway.timers)) == (b"", 1)
+    gateway.run()
+    assert (gateway.wire.take(), gateway.wire.closed) == (packet(b"J", b"A"), True)
+    assert not gateway.streams
 
 
 def test_a_connection_that_does_not_take_its_last_words_is_cut_off(opened):
