@@ -1,0 +1,41 @@
+"""Readers of a feed are measured as they read: their frames, and whether what they have is right."""
+
+import struct
+
+from lockstep.bench import feed_readers
+from lockstep.bench.feed import FeedBenchPlan, run_feed_bench
+from lockstep.marketdata.feed_encoding import encode_head, frame_of
+from lockstep.v1 import feed_pb2
+
+
+def test_the_age_and_the_kind_of_an_update_lie_where_the_readers_look() -> None:
+    for snapshot in (False, True):
+        head = encode_head(
+            instrument=7, feed=2, depth=10, candle_s=0, epoch=3, first_seq=11, last_seq=12, previous_last_seq=10,
+            timestamp_ns=123_456_789, checksum=5, snapshot=snapshot,
+        )  # fmt: skip
+        assert struct.unpack_from("<q", head, feed_readers._AGE_AT) == (123_456_789,)
+        assert head[feed_readers._SNAPSHOT_AT] == snapshot
+        (update,) = feed_pb2.FeedFrame.FromString(frame_of(head, b"")).updates
+        assert (update.instrument, update.last_seq, update.timestamp_ns, update.snapshot) == (
+            7, 12, 123_456_789, snapshot,
+        )  # fmt: skip
+
+
+def test_a_small_run_delivers_to_all_and_finds_nothing_wrong() -> None:
+    said: list[str] = []
+    plan = FeedBenchPlan(("native",), subscribers=5, instruments=3, rate=100, interval_ms=10, duration_s=2.0)
+    result = run_feed_bench(plan, said.append)
+    assert (result.checksum_errors, result.gaps, result.closed) == (0, 0, ())
+    assert result.delivered_per_s > 0
+    assert 0 < result.delay_ms["p50"] <= result.delay_ms["p99"] <= result.delay_ms["max"]
+    assert {
+        "subscribers",
+        "delivered_per_s",
+        "delay_ms",
+        "cpu_us_per_frame",
+        "checksum_errors",
+        "gaps",
+        "recovered",
+    } <= set(result.to_json())
+    assert len(said) == 2
