@@ -332,6 +332,8 @@ class FeedHub:
         self._pending.clear()
         self._turn = (self._turn + _STRIDE) % len(waiting)
         frames = []
+        # Readers of the same get the same frame. By identity: what is in it holds the parts alive that its key names.
+        made: dict[tuple[int, ...], tuple[bytes, list[bytes]]] = {}
         for reader in (*waiting[self._turn :], *waiting[: self._turn]):
             if not reader.ready:
                 continue
@@ -340,9 +342,12 @@ class FeedHub:
                 if reader.owed:
                     self._pending[reader] = None
             if reader.parts:
-                frame = b"".join(reader.parts)
-                reader.parts.clear()
-                reader.bytes = 0
+                parts, reader.parts, reader.bytes = reader.parts, [], 0
+                key = tuple(map(id, parts))
+                known = made.get(key)
+                if known is None:
+                    known = made[key] = (b"".join(parts), parts)
+                frame = known[0]
                 frames.append((reader.number, frame))
                 self.counts.frames += 1
                 self.counts.frame_bytes += len(frame)

@@ -69,7 +69,7 @@ class SocketWriter:
         """See `Writer`."""
         if self._transport.is_closing():
             return False
-        self._transport.write(frame_of(frame) if self._json is None else self._json.of(frame))
+        self._transport.write(self._door.framed(frame) if self._json is None else self._json.of(frame))
         if not self.full:
             return True
         self._door.blocked[self] = None
@@ -98,9 +98,16 @@ class WebSocketDoor:
         self.blocked: dict[SocketWriter, None] = {}
         """Those whose buffers are full."""
         self._spoken: set[Any] = set()
+        self._last = self._last_framed = b""
         application = web.Application()
         application.router.add_get(PATH, self.serve)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=_HELLO_S)
+
+    def framed(self, frame: bytes) -> bytes:
+        """A frame of the feed as one of a WebSocket; the same one for all who get it in a row."""
+        if frame is not self._last:
+            self._last, self._last_framed = frame, frame_of(frame)
+        return self._last_framed
 
     async def open(self, host: str, port: int) -> None:
         """Listen. Raises EnvironmentFault: the port can't be had."""
