@@ -176,15 +176,12 @@ async def _run(plan: ReadersPlan) -> None:
     await loop.run_in_executor(None, sys.stdin.readline)
     before = sum(reader.frames for reader in readers)
     ages.measuring = True
-    measured_s = loop.time()
     await loop.run_in_executor(None, sys.stdin.readline)
-    seconds = loop.time() - measured_s
     ages.measuring = False
     machines = [reader.machine for reader in readers if reader.machine is not None]
     announce(
         {
             "event": "result",
-            "seconds": seconds,
             "frames": sum(reader.frames for reader in readers) - before,
             "delay_ms": ages.percentiles_ms(),
             "checksum_errors": sum(machine.checksum_errors for machine in machines),
