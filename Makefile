@@ -45,7 +45,7 @@ COMPUTED := tests/trials/simulation tests/engine
 # These measure: deadlines on links, silences, wires between network namespaces. They have the machine to themselves.
 ALONE := tests/runtime/test_watch.py tests/runtime/test_transport.py tests/bench/test_bench_failover.py \
   tests/trials/chaos/test_hosts.py tests/trials/chaos/test_run.py
-# The others wait more than they compute, most of them for clusters that they start: two files at a time.
+# The others wait more than they compute, most of them for clusters that they start: three files at a time on two cores.
 PYTEST = $(BIN)/python -m pytest -q -m 'not slow' --durations=10 --durations-min=5
 
 # What neither starts processes nor serves: the machines, the engines, and what they are made of.
@@ -79,7 +79,7 @@ test: $(STAMP) ## Tests (some minutes; fetches the servers of others that some o
 	@ops/setup/get-tools || true
 	@ops/setup/get-peers || true
 	@$(PYTEST) -n auto --dist worksteal $(COMPUTED)
-	@$(PYTEST) -n 2 --dist loadfile $(addprefix --ignore=,$(COMPUTED) $(ALONE))
+	@$(PYTEST) -n 3 --dist loadfile $(addprefix --ignore=,$(COMPUTED) $(ALONE))
 	@$(PYTEST) $(ALONE)
 
 acceptance: $(STAMP) ## Long scenarios on whole clusters, and a thousand seeds: what `make test` has in short
