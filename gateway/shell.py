@@ -13,7 +13,7 @@ from lockstep.gateway.entitlement import Entitlements
 from lockstep.gateway.figures import GatewayFigures
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine
-from lockstep.gateway.ports import Ports, Timer
+from lockstep.gateway.ports import Ports
 from lockstep.gateway.sessions import Admission
 from lockstep.marketdata.market_hub import MarketHub
 from lockstep.marketdata.missed_trades import MissedTrades
@@ -21,6 +21,7 @@ from lockstep.runtime.delivery_mark_file import DeliveryMarkFile
 from lockstep.runtime.downlink import LeftBehind
 from lockstep.runtime.engines import Engines, EnginesUnavailable
 from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.guarded_loop import GuardedLoop
 from lockstep.runtime.inlet import Inlet
 from lockstep.runtime.inquiry import Fault, Inquiry, NoAnswer, Todo
 from lockstep.runtime.process_log import open_log
@@ -39,7 +40,7 @@ _POLL_S: Final = 0.001
 _LISTINGS_AT_ONCE: Final = 2
 
 
-class GatewayShell(Ports):
+class GatewayShell(GuardedLoop, Ports):
     """Supplies the driver's `Ports`. Made, started and stopped in one asyncio loop."""
 
     def __init__(
@@ -52,6 +53,7 @@ class GatewayShell(Ports):
         watch: WatchServer,
         delivered: DeliveryMarkFile,
     ) -> None:
+        super().__init__()
         self.topology = topology
         self.member = member
         self.machine = machine
@@ -68,9 +70,6 @@ class GatewayShell(Ports):
             engines=tuple(engine.id for engine in topology.engines),
             max_batch=topology.limits.client_batch,
         )
-        self.failure: BaseException | None = None
-        """A broken invariant, or a disk that fails; the process must end."""
-        self.failed = asyncio.Event()
         self.on_serving: Callable[[bool], None] = lambda _serving: None
         """Called when the gateway begins or ceases to serve."""
         self.listeners: list[Callable[[Events], None]] = []
@@ -90,8 +89,6 @@ class GatewayShell(Ports):
         on_accepted = self.driver.delivered.on_accepted
         self._inlet = Inlet(topology, member, transport, watch, self._on_burst, self.driver.on_said, on_accepted)
         self._tick_s = TICK_S if can_ring(topology, member) else _POLL_S
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.get_running_loop()
         self.figures = GatewayFigures()
 
     # ---- life ----------------------------------------------------------------------------------------------------
@@ -121,29 +118,11 @@ class GatewayShell(Ports):
     async def stop(self) -> None:
         """End everything, in order. Call it when no call is open any more."""
         await self.end_streams()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.end_tasks()
         self._inlet.close()
         self._transport.close()
         self._intake.close()
         await self.engines.close()
-
-    def spawn(self, work: Any) -> None:
-        """Run a coroutine beside; an unexpected exception in it ends the process."""
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._fail(task.exception())
-
-    def _fail(self, failure: BaseException | None) -> None:
-        if self.failure is None:
-            self.failure = failure
-            self.failed.set()
 
     async def query(self, request: replication_pb2.QueryRequest) -> replication_pb2.QueryReply:
         """Committed state, at least as new as everything that this gateway has delivered to clients.
@@ -211,14 +190,6 @@ class GatewayShell(Ports):
         self.guarded(lambda: self.driver.on_frames(frames))
         self.engines.primary = self.driver.primary
 
-    def guarded(self, action: Callable[[], None]) -> None:
-        """Called by the loop itself, which would log what it raises and go on: what it raises ends the process."""
-        try:
-            action()
-        except Exception as failure:
-            self._fail(failure)
-            raise
-
     # ---- the driver's ports --------------------------------------------------------------------------------------
 
     def now_ns(self) -> int:
@@ -228,13 +199,6 @@ class GatewayShell(Ports):
     def wall_ns(self) -> int:
         """See `Ports`."""
         return time.time_ns()
-
-    def at(self, due_ns: int, action: Callable[[], None]) -> Timer:
-        """See `Ports`."""
-        wait_s = (due_ns - time.monotonic_ns()) / 1e9
-        if wait_s <= 0:
-            return self._loop.call_soon(self.guarded, action)
-        return self._loop.call_later(wait_s, self.guarded, action)
 
     def send(self, sequencer: int, frame: Submit) -> bool:
         """See `Ports`."""
@@ -248,7 +212,7 @@ class GatewayShell(Ports):
         except EnvironmentFault as fault:
             if self.failure is None:
                 # Clients move to another gateway now, not when this one has ended.
-                self._fail(fault)
+                self.fail(fault)
                 self.driver.stopping = True
                 self._show_status(time.monotonic_ns())
                 self._log.error("serves_nobody", text=str(fault))

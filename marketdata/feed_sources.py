@@ -4,6 +4,8 @@ A source keeps nothing of its own: the fold knows when each level, order, trade 
 it as of any seq, from this feed or from another one, is brought to the present by what changed since.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from lockstep.marketdata.book_checksum import checksum_of
@@ -75,7 +77,7 @@ class Source(Protocol):
         """
 
 
-class _Plain:
+class _Plain(ABC):
     """Without windows and checksums."""
 
     depth = candle_s = 0
@@ -86,9 +88,9 @@ class _Plain:
         self.instrument = instrument
         self.feed = feed
 
+    @abstractmethod
     def changed(self) -> int:
         """See `Source`."""
-        raise NotImplementedError
 
     def checksum(self) -> int:
         """See `Source`."""
@@ -98,9 +100,9 @@ class _Plain:
         """See `Source`."""
         return None, None
 
+    @abstractmethod
     def whole(self) -> bytes:
         """See `Source`."""
-        raise NotImplementedError
 
     def since(self, seq: int, reach: Reach | None) -> bytes | None:
         """See `Source`."""
@@ -347,7 +349,7 @@ def source_of(fold: MarketFold, instrument: int, feed: int, parameter: int) -> S
     if feed == CANDLES:
         assert parameter in LENGTHS_S, "asked for by nobody who was admitted"
         return CandleSeries(fold, instrument, parameter)
-    plain = {
+    plain: dict[int, Callable[[MarketFold, int], Source]] = {
         L1: Best,
         L3: Orders,
         TRADES: Trades,

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from lockstep.marketdata.driver import FeedDriver
 from lockstep.marketdata.feed_events import Refusal
-from lockstep.marketdata.feed_ports import Ports, Timer
+from lockstep.marketdata.feed_ports import Ports
 from lockstep.marketdata.figures import FeedFigures
 from lockstep.marketdata.machine import FeedMachine
 from lockstep.marketdata.snapshot_reader import Snapshot, SnapshotUnreadable, read_snapshot
 from lockstep.runtime.downlink import LeftBehind
 from lockstep.runtime.engines import Engines, EnginesUnavailable
+from lockstep.runtime.guarded_loop import GuardedLoop
 from lockstep.runtime.inlet import Inlet
 from lockstep.runtime.inquiry import Fault, Inquiry, NoAnswer, Todo, in_order
 from lockstep.runtime.process_log import open_log
@@ -34,7 +35,7 @@ _POLL_S: Final = 0.001
 _RETRY_MS: Final = 50
 
 
-class FeedShell(Ports):
+class FeedShell(GuardedLoop, Ports):
     """Supplies the driver's `Ports`. Made, started and stopped in one asyncio loop."""
 
     def __init__(
@@ -48,6 +49,7 @@ class FeedShell(Ports):
         begin_is_gone: bool = False,
     ) -> None:
         """The last two: see `FeedBeginning`."""
+        super().__init__()
         self.topology = topology
         self.member = member
         self.entitlements = Entitlements(topology.clients)
@@ -61,9 +63,6 @@ class FeedShell(Ports):
             begin_is_gone=begin_is_gone,
         )
         self.figures = FeedFigures()
-        self.failure: BaseException | None = None
-        """A broken invariant; the process must end."""
-        self.failed = asyncio.Event()
         self.handshakes_refused = 0
         """By doors that have too many at once."""
         self.on_serving: Callable[[bool], None] = lambda _serving: None
@@ -75,8 +74,6 @@ class FeedShell(Ports):
         identity = PeerStatus(member.id, incarnation)
         self._inlet = Inlet(topology, member, transport, identity, self._on_burst, self._on_said, lambda _epoch: None)
         self._tick_s = _TICK_S if can_ring(topology, member) else _POLL_S
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.get_running_loop()
 
     # ---- life ----------------------------------------------------------------------------------------------------
 
@@ -99,28 +96,10 @@ class FeedShell(Ports):
     async def stop(self) -> None:
         """End everything, in order. Call it when no reader is connected any more."""
         self.end_readers()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.end_tasks()
         self._inlet.close()
         self._transport.close()
         await self.engines.close()
-
-    def spawn(self, work: Any) -> None:
-        """Run a coroutine beside; an unexpected exception in it ends the process."""
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._fail(task.exception())
-
-    def _fail(self, failure: BaseException | None) -> None:
-        if self.failure is None:
-            self.failure = failure
-            self.failed.set()
 
     async def _tick_forever(self) -> None:
         while True:
@@ -164,26 +143,11 @@ class FeedShell(Ports):
     def _on_said(self, _sequencer: int, epoch: int, _leads: bool) -> None:
         self.driver.on_said(epoch)
 
-    def guarded[T](self, action: Callable[[], T]) -> T:
-        """Call the driver for the loop, or for a door, which would log what it raises and go on."""
-        try:
-            return action()
-        except Exception as failure:
-            self._fail(failure)
-            raise
-
     # ---- the driver's ports --------------------------------------------------------------------------------------
 
     def now_ns(self) -> int:
         """See `Ports`."""
         return time.monotonic_ns()
-
-    def at(self, due_ns: int, action: Callable[[], None]) -> Timer:
-        """See `Ports`."""
-        wait_s = (due_ns - time.monotonic_ns()) / 1e9
-        if wait_s <= 0:
-            return self._loop.call_soon(self.guarded, action)
-        return self._loop.call_later(wait_s, self.guarded, action)
 
     def ask(self, inquiry: Inquiry, heard: Callable[[Todo], bool]) -> None:
         """See `Ports`."""
