@@ -15,7 +15,10 @@ def may_use_session(client: Client, session_id: int) -> str:
     if number >= GATEWAY_CLIENT_BASE:
         return f"session_id {session_id}: client numbers from {GATEWAY_CLIENT_BASE:#x} on belong to the gateways"
     if client is not OPEN_CLIENT and number != client.number:
-        return f"session_id {session_id} has client number {number} in its upper 32 bits; yours is {client.number}"
+        return (
+            f"session_id {session_id} has client number {number} in its upper 32 bits; yours is {client.number}: give "
+            f"it to the client with the token (client_number={client.number})"
+        )
     return ""
 
 

@@ -25,6 +25,8 @@ MAX_READERS: Final = 10_000
 MAX_STREAMS: Final = 16_384
 """Of one reader."""
 MAX_WAITING_BYTES: Final = 64 << 10
+RECOVER_NS: Final = 2_000_000_000
+"""So long a reader that has been further waits for this feed to come there; then it begins anew."""
 SLOW_NS: Final = 10_000_000_000
 HEARTBEAT_NS: Final = 1_000_000_000
 _MS: Final = 1_000_000
@@ -108,7 +110,8 @@ class FeedHub:
         self._immediate = 0
         self._pending: dict[Reader, None] = {}
         # Readers that may have something that is still to come here.
-        self._early: dict[Reader, None] = {}
+        self._early: dict[Reader, int] = {}
+        """Readers that come from a feed that is further -> until when they wait for this one; 0: not begun."""
         self._turn = 0
         self._heartbeat_ns = 0
 
@@ -184,10 +187,10 @@ class FeedHub:
             return
         epoch, seq = position
         reader.recovering[stream] = epoch
-        if seq > self.fold.seq:
+        if self._is_beyond(epoch, seq):
             # It comes from a feed that is further.
             reader.ahead[stream] = seq
-            self._early[reader] = None
+            self._early[reader] = 0
         else:
             reader.owed[stream] = seq
 
@@ -261,7 +264,7 @@ class FeedHub:
                 for stream in streams:
                     self._publish(stream)
         for reader in list(self._early):
-            self._reach(reader)
+            self._reach(reader, now_ns)
         if now_ns - self._heartbeat_ns >= HEARTBEAT_NS:
             self._heartbeat_ns = now_ns
             beat = encode_heartbeat(self.epoch, self.fold.seq, self.fold.timestamp_ns)
@@ -270,11 +273,16 @@ class FeedHub:
                     reader.put(beat)
                     self._pending[reader] = None
 
-    def _reach(self, reader: Reader) -> None:
-        """This feed has come, perhaps, to where a reader has been before."""
+    def _is_beyond(self, epoch: int, seq: int) -> bool:
+        """This feed has not come there yet: another one may have."""
+        return seq > self.fold.seq or epoch > self.epoch
+
+    def _reach(self, reader: Reader, now_ns: int) -> None:
+        """This feed has come, perhaps, to where a reader has been before; or it has waited for that long enough."""
+        until_ns = self._early[reader] = self._early[reader] or now_ns + RECOVER_NS
         early = [stream for stream in reader.recovering if stream in reader.ahead]
         for stream in early:
-            if reader.ahead[stream] <= self.fold.seq:
+            if now_ns >= until_ns or not self._is_beyond(reader.recovering[stream], reader.ahead[stream]):
                 reader.owed[stream] = reader.ahead.pop(stream)
                 self._pending[reader] = None
         if not any(stream in reader.ahead for stream in early):
@@ -358,7 +366,7 @@ class FeedHub:
         while reader.owed and reader.bytes < MAX_WAITING_BYTES:
             stream, seq = reader.owed.popitem(last=False)
             epoch = reader.recovering.pop(stream, None)
-            refused = "" if epoch is None or self.fold.is_history(epoch, seq) else _DISCARDED
+            refused = "" if epoch is None else self._why_void(epoch, seq)
             part, position, whole = stream.catch_up(
                 NOTHING_YET if refused else seq, self.snapshots, self.epoch, self.fold.timestamp_ns
             )
@@ -370,6 +378,12 @@ class FeedHub:
                 self.counts.deliveries += 1
             if position != stream.published:
                 reader.ahead[stream] = position
+
+    def _why_void(self, epoch: int, seq: int) -> str:
+        """Why a reader can't go on from there; empty if it may."""
+        if self._is_beyond(epoch, seq):
+            return _BEYOND
+        return "" if self.fold.is_history(epoch, seq) else _OTHER_HISTORY
 
     def _answer(self, reader: Reader, stream: ReaderStream, *, recovered: bool, reason: str) -> None:
         instrument, feed, *_ = stream.key
@@ -392,5 +406,9 @@ class FeedHub:
             self._pending[reader] = None
 
 
-_DISCARDED: Final = "an operator had the cluster go on without what was told: it is void"
+_BEYOND: Final = "this feed has not come there in 2 s, nor heard of that epoch: nobody told it, or a feed that is gone"
+_OTHER_HISTORY: Final = (
+    "no position of the cluster's history: that epoch ended before that seq, unless an operator had the cluster go on "
+    "without what was told there"
+)
 _NOT_KNOWN: Final = "this feed does not know any more, or not yet, what changed behind that seq"

@@ -20,6 +20,8 @@ def request_of(message: bytes | str) -> feed_pb2.FeedRequest:
     Raises:
         FeedRefused: it is neither, or asks for nothing.
     """
+    if isinstance(message, str) and not message.lstrip().startswith("{"):
+        raise FeedRefused(Code.MALFORMED_BATCH, "no FeedRequest: text is a JSON object here")
     try:
         if isinstance(message, str):
             request = json_format.Parse(message, feed_pb2.FeedRequest(), max_recursion_depth=8)

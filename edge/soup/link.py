@@ -37,6 +37,9 @@ MAX_TOKENS_IN_ALL: Final = 1 << 23
 _UNREAD_BYTES: Final = 1 << 16
 _WRITE_HIGH: Final = 1 << 18
 _NEVER: Final = 2**64 - 1
+_END_TEXTS: Final[dict[Code | None, str]] = dict.fromkeys(
+    (Code.STALE_CONNECTION, Code.SESSION_TAKEN_OVER), "another connection has logged in to this session"
+)
 _STALE_RETRIES: Final = 3
 _LAST_WORDS_NS: Final = 5_000_000_000
 _WAIT_MS: Final = 50
@@ -292,7 +295,7 @@ class Link(asyncio.Protocol):
         elif opening:
             self._reject(NO_SUCH_SESSION, stream.end.text)
         else:
-            self.end(stream.end.text)
+            self.end(_END_TEXTS.get(stream.end.code, stream.end.text))
 
     def _go_on(self, stream: SoupStream) -> None:
         """Everything that happened was taken: towards orders, or more of them."""

@@ -28,7 +28,8 @@ def test_cluster_without_clients_is_open():
 
 def test_session_id_carries_the_clients_number():
     assert may_use_session(ALICE, (4 << 32) | 8) == ""
-    assert "yours is 4" in may_use_session(ALICE, (5 << 32) | 8)
+    assert "yours is 4" in (why := may_use_session(ALICE, (5 << 32) | 8))
+    assert "client_number=4" in why, "what cures it"
     assert "is 0" in may_use_session(ALICE, 0)
     assert "gateways" in may_use_session(OPEN_CLIENT, (0x7FFF0001 << 32) | 1)
 

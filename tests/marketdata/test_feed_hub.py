@@ -240,6 +240,7 @@ def test_what_was_told_of_another_history_is_not_continued():
     flow = Flow(2)
     hub = begin(flow)
     hub.fold._epochs.append((flow.seq + 1, 3))
+    hub.epoch = 3
     client = Client(hub, L2)
     client.machine._streams.clear()
     deliver(hub, [client])
@@ -254,6 +255,46 @@ def test_what_was_told_of_another_history_is_not_continued():
     client.connect(hub)
     deliver(hub, [client])
     assert client.machine.restarted == 1
+
+
+@pytest.mark.parametrize(("epoch", "seq"), [(1, 10**9), (99, 5), (99, 10**9)])
+def test_a_position_to_which_no_feed_has_come_is_answered_in_bounded_time(epoch, seq):
+    flow = Flow(2)
+    hub = begin(flow)
+    hub.on_events(flow.next(), flow.seq)
+    client = Client(hub, L2)
+    deliver(hub, [client])
+    hub.leave(client.number)
+    client.machine.on_broken()
+    for number in INSTRUMENTS:
+        client.machine._streams[number].epoch, client.machine._streams[number].seq = epoch, seq
+    client.connect(hub)
+    hub.on_time(1)
+    deliver(hub, [client])
+    assert (client.machine.recovered, client.machine.restarted) == (0, 0), "another feed may be further"
+    hub.on_time(1 + feed_hub.RECOVER_NS)
+    deliver(hub, [client])
+    assert (client.machine.recovered, client.machine.restarted) == (0, len(INSTRUMENTS))
+
+
+def test_a_reader_from_a_feed_that_has_heard_of_a_later_epoch_goes_on_as_soon_as_this_one_has():
+    flow = Flow(2)
+    hub = begin(flow)
+    hub.on_events(flow.next(), flow.seq)
+    client = Client(hub, L2)
+    deliver(hub, [client])
+    hub.leave(client.number)
+    client.machine.on_broken()
+    for number in INSTRUMENTS:
+        client.machine._streams[number].epoch = 2
+    client.connect(hub)
+    hub.on_time(1)
+    deliver(hub, [client])
+    assert client.machine.recovered == 0
+    hub.epoch = 2
+    hub.on_time(2)
+    deliver(hub, [client])
+    assert (client.machine.recovered, client.machine.restarted) == (len(INSTRUMENTS), 0)
 
 
 def test_a_feed_that_began_later_says_that_it_does_not_know():

@@ -207,7 +207,7 @@ def test_nothing_is_numbered_once_the_stream_has_ended(opened):
     opened.run()
     assert opened.link.machine.state is State.OVER
     assert opened.wire.closed
-    assert list(packets(opened.wire.take())) == [(b"+", b"a later connection")]
+    assert list(packets(opened.wire.take())) == [(b"+", b"another connection has logged in to this session")]
 
 
 def test_a_clock_that_was_ahead_elsewhere_is_overtaken(gateway):
