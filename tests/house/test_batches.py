@@ -12,6 +12,8 @@ from lockstep.stream.records import COMMAND, LAYOUT_VERSION
 from tests.house.core import ROOT
 from tests.house.test_rooms import modules
 
+from .syntax import nodes
+
 STAMPS = {
     "sequencer/window.py": "the sequencer stamps",
     "ops/operator/record_json.py": "a journal's entry made again from a dump, for whoever rebuilds one",
@@ -25,7 +27,7 @@ def _calls(name: str) -> set[str]:
     """Modules that call a function or class of this name."""
     found = set()
     for path in modules().values():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == name:
                 found.add(path.relative_to(ROOT).as_posix())
     return {path for path in found if not path.startswith(PLAYERS)}
@@ -40,7 +42,7 @@ def test_nobody_makes_a_batch_whose_fields_are_not_those_of_its_bytes() -> None:
     """`dataclasses.replace` would leave `raw` as it was."""
     stamp = {"first_seq", "timestamp_ns", "records", "raw"}
     for path in modules().values():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "replace":
                 assert not stamp & {keyword.arg for keyword in node.keywords}, f"{path}:{node.lineno}"
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from .syntax import nodes
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "client-protocol.md").read_text()
 RULES = dict(re.findall(r"(?ms)^\*\*(C\d+)\.\*\*(.*?)(?=^\*\*C\d|^## |\Z)", TEXT))
@@ -15,7 +17,7 @@ def _tests(folder: Path) -> set[str]:
     return {
         node.name
         for path in folder.rglob("test_*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
     }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from .core import CORE, ROOT
+from .syntax import nodes
 
 FORBIDDEN = frozenset(
     {
@@ -20,9 +21,9 @@ SECONDS = ("clients/python/lockstep/arguments.py", "clients/python/lockstep/back
 """Reached by the session machine for other things: seconds that users give, and pauses of shells, are floats there."""
 
 
-def _imports(tree: ast.Module) -> list[tuple[int, str]]:
+def _imports(path: Path) -> list[tuple[int, str]]:
     names = []
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -32,7 +33,7 @@ def _imports(tree: ast.Module) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_core_module_has_no_clock_io_or_randomness(path: Path) -> None:
-    names = _imports(ast.parse(path.read_text()))
+    names = _imports(path)
     found = [(line, name) for line, name in names if name in FORBIDDEN or name.split(".")[0] in FORBIDDEN]
     assert not found, f"forbidden in a core module: {found}"
 
@@ -44,7 +45,7 @@ def test_core_module_has_no_clock_io_or_randomness(path: Path) -> None:
 )
 def test_core_module_computes_in_integers(path: Path) -> None:
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, float):
             found.append((node.lineno, repr(node.value)))
         if isinstance(node, ast.Div) or (isinstance(node, ast.Name) and node.id == "float"):
@@ -55,7 +56,7 @@ def test_core_module_computes_in_integers(path: Path) -> None:
 @pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_core_module_takes_no_order_from_sets_hashes_or_addresses(path: Path) -> None:
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.For | ast.comprehension) and isinstance(node.iter, ast.Set | ast.SetComp):
             found.append((getattr(node, "lineno", 0), "iterates over a set"))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("hash", "id"):

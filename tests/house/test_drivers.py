@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from .syntax import nodes
 from .test_rooms import modules
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ def test_every_machine_that_is_named_is_there() -> None:
 @pytest.mark.parametrize("path", READERS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_drivers_know_what_effects_there_are(path: Path) -> None:
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom) and node.module in _modules():
             found += [node.lineno for alias in node.names if alias.name == "Effects"]
         if isinstance(node, ast.Attribute) and ast.unparse(node) == "ev.Effects":
@@ -58,7 +59,7 @@ def test_only_drivers_step_the_machines(path: Path) -> None:
     """Who calls a machine for its effects has to do them."""
     found = [
         (node.lineno, ast.unparse(node.func))
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in STEPS

@@ -8,6 +8,7 @@ import pytest
 
 from lockstep.orders import OrderTerms
 
+from .syntax import nodes, nodes_of
 from .test_size import ROOT, _sources
 
 MONEY = "clients/python/lockstep/arguments.py"
@@ -47,7 +48,7 @@ def deciding_expressions(tree: ast.AST) -> Iterator[ast.expr]:
 def truth_tests_of_numbers(source: str, *, fields: frozenset[str] = frozenset()) -> list[str]:
     """Where a number that may be absent is tested for truth: an argument, a local, one of `fields`, an order's term."""
     found = []
-    for function in ast.walk(ast.parse(source)):
+    for function in nodes_of(source):
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         arguments = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
@@ -72,7 +73,7 @@ def optional_fields(source: str) -> frozenset[str]:
     """Fields of classes, and terms of orders, that may be absent."""
     return TERMS | {
         node.target.id
-        for owner in ast.walk(ast.parse(source))
+        for owner in nodes_of(source)
         if isinstance(owner, ast.ClassDef)
         for node in owner.body
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and may_be_absent(node.annotation)
@@ -122,7 +123,7 @@ def test_decimals_are_made_and_reckoned_with_in_one_place() -> None:
     for path in program_sources():
         if path == ROOT / MONEY:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
                 name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
                 if name in ("Decimal", "getcontext", "setcontext", "localcontext", "quantize", "normalize", "scaleb"):

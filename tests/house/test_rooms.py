@@ -3,7 +3,10 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+
+from .syntax import nodes
 
 ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "clients/python/lockstep"
@@ -68,9 +71,10 @@ def imported(tree: ast.AST, known: Modules) -> Iterator[str]:
         yield from imported(node, known)
 
 
+@cache
 def all_imports() -> Imports:
     known = modules()
-    return {name: set(imported(ast.parse(file.read_text()), known)) for name, file in known.items()}
+    return {name: set(imported(nodes(file)[0], known)) for name, file in known.items()}
 
 
 def test_no_arrow_goes_up() -> None:

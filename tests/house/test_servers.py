@@ -4,6 +4,7 @@ import ast
 
 from lockstep.runtime import process
 
+from .syntax import nodes, nodes_of
 from .test_size import ROOT, _sources
 
 HOME = "runtime/process.py"
@@ -11,8 +12,13 @@ SERVERS = ("grpc.server", "grpc.aio.server", "aio.server", "grpc.experimental.ai
 
 
 def calls_of(source: str, names: tuple[str, ...]) -> list[ast.Call]:
+    last = {name.rpartition(".")[2] for name in names}
     return [
-        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and ast.unparse(node.func) in names
+        node
+        for node in nodes_of(source)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", getattr(node.func, "id", "")) in last
+        and ast.unparse(node.func) in names
     ]
 
 
@@ -42,7 +48,7 @@ def test_no_handler_of_the_servers_waits_in_their_loop() -> None:
         f"{path.relative_to(ROOT)} {node.name}"
         for path in _sources()
         if not path.is_relative_to(ROOT / "tests")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("Servicer") for base in node.bases)
         for method in node.body
         if isinstance(method, ast.FunctionDef) and method.name[:1].isupper()

@@ -4,6 +4,8 @@ import ast
 import subprocess
 from pathlib import Path
 
+from .syntax import nodes
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULE_LINES = 500
 FUNCTION_LINES = 60
@@ -31,7 +33,7 @@ def test_no_function_is_longer_than_a_screen() -> None:
     long = [
         f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
         for path in _sources()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or node.lineno) - node.lineno > FUNCTION_LINES
     ]

@@ -32,7 +32,7 @@ from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore
 from tests.frozen import freeze
 
 LOAD_S = 600
-RATE = 200
+RATE = 60
 # Enough for rates over a minute to stand on many samples.
 DATA_S = 20
 # On a busy machine everything takes its time; nothing here is about speed.
