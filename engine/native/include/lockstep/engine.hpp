@@ -32,9 +32,10 @@ public:
         if (timestamp_ns < state_.last_timestamp_ns) throw std::logic_error("time went back");
         if (count == 0) return;
         out.reserve(out.size() + count + count / 4);
+        const bool far = are_slots_far();
         const bool ahead = is_beyond_caches();
         for (std::size_t at = 0; at < count; ++at) {
-            if (at + kSlots < count) look_at_slots(commands[at + kSlots].head, first_seq + at + kSlots);
+            if (far && at + kSlots < count) look_at_slots(commands[at + kSlots].head, first_seq + at + kSlots);
             if (ahead) look_at_orders(commands, at, count);
             Step step{commands[at], first_seq + at, timestamp_ns, out};
             admit(step);
@@ -50,10 +51,13 @@ private:
     static constexpr std::size_t kSlots = 12;
     static constexpr std::size_t kOrder = 8;
     static constexpr std::size_t kNeighbours = 4;
-    // With fewer orders and books than these, all but the slots is near anyway, and looking costs more than it saves.
+    // With fewer orders and books than these, all but the slots is near anyway, and looking costs more than it saves;
+    // with smaller maps than that, the slots are, too.
     static constexpr std::size_t kManyOrders = 16384;
     static constexpr Handle kManyBooks = 256;
+    static constexpr std::size_t kLargeMap = std::size_t{128} << 10;
 
+    bool are_slots_far() const { return state_.by_order_id.bytes() > kLargeMap; }
     bool is_beyond_caches() const {
         return state_.by_order_id.size() >= kManyOrders || state_.books.end() > kManyBooks;
     }
@@ -126,7 +130,7 @@ private:
     }
 
     // Exactly once in: a session's next number is executed, a lower one is a repetition, a higher one is refused.
-    void admit(Step& step) {
+    [[gnu::always_inline]] void admit(Step& step) {
         const CommandHead& head = step.head();
         if (head.kind >= kFirstControl) {
             dispatch(step);
@@ -137,8 +141,19 @@ private:
         if (session != nullptr && head.session_no == last_no + 1 && head.session_no != 0) [[likely]] {
             if (session->is_full()) [[unlikely]]
                 state_.widen(*session, last_no + 1);
-            session->advance(step.seq, content_of(step.command));
-            dispatch(step);
+            // As nearly all are; and nearly all are one of these three.
+            switch (head.kind) {
+                case command_kind::NEW_ORDER:
+                    session->advance(step.seq, content::of_new_order(step.command));
+                    return orders::new_order(state_, step);
+                case command_kind::CANCEL:
+                    session->advance(step.seq, content::sum_of<content::kOfCancel>(step.command));
+                    return orders::cancel(state_, step);
+                case command_kind::REPLACE:
+                    session->advance(step.seq, content::sum_of<content::kOfReplace>(step.command));
+                    return replacing::replace(state_, step);
+                default: session->advance(step.seq, content_of(step.command)); return dispatch(step);
+            }
         } else if (head.session_id == 0 && head.kind >= kFirstAdmin) {
             dispatch(step);
         } else if (head.session_id == 0 || (head.session_no > last_no && head.session_no - last_no > 1)) {

@@ -132,6 +132,8 @@ struct Book {
     } indexed;  // what of it is in the sums of the market
 
     bool is_in_index() const { return index_weight != 0 && close != 0; }
+    // It trades, and no rule of its own looks at the price of an order, or adds to its worth.
+    bool is_unruled() const { return phase == phase::CONTINUOUS && (band_ppm | collar_ppm | fee_ppm) == 0; }
     // Price at which positions are valued, 0 if not known.
     i64 mark() const { return last != 0 ? last : reference; }
     void set_fees(i32 maker_ppm, u32 taker_ppm) {
@@ -269,6 +271,8 @@ struct Account {
     bool margin_called;
     u8 unused;
     Handle positions;  // list of all
+    Handle latest_book;  // the book that it was asked about last, and its position there
+    Handle latest_position;
     char name[32];
     Limits limits;
     i64 day_trades[4];  // business days of the latest ones, oldest first; 0: none
@@ -278,6 +282,11 @@ struct Account {
     bool goes_short() const { return (flags & (account_flag::UNLIMITED_POSITIONS | account_flag::SHORT_SALES)) != 0; }
     bool is_on_margin() const { return (flags & account_flag::MARGIN) != 0; }
     bool has_day_trade_rule() const { return (flags & account_flag::DAY_TRADE_RULE) != 0; }
+    // No rule but that of its funds looks at its orders.
+    bool is_unruled() const {
+        return status == account_status::ACTIVE && !is_limited &&
+               (flags & (account_flag::MARGIN | account_flag::DAY_TRADE_RULE)) == 0;
+    }
 };
 
 // The market-wide breaker: falls of the index at which everything halts, and the level reached on `day`.

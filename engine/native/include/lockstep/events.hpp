@@ -4,6 +4,7 @@
 // in `maker_session_id`. Reports about an order echo the order; refusals echo what the command said.
 #pragma once
 
+#include "lockstep/content.hpp"
 #include "lockstep/state.hpp"
 
 namespace lockstep {
@@ -17,31 +18,33 @@ public:
     ~EventBuffer() { std::free(events_); }
 
     const Event* data() const { return events_; }
-    std::size_t size() const { return size_; }
+    std::size_t size() const { return static_cast<std::size_t>(next_ - events_); }
     const Event* begin() const { return events_; }
-    const Event* end() const { return events_ + size_; }
-    void clear() { size_ = 0; }
+    const Event* end() const { return next_; }
+    void clear() { next_ = events_; }
 
     void reserve(std::size_t count) {
-        if (count > capacity_) enlarge(count);
+        if (count > static_cast<std::size_t>(full_ - events_)) enlarge(count);
     }
-    Event& add() {
-        if (size_ == capacity_) [[unlikely]]
-            enlarge(2 * capacity_ + 64);
-        return events_[size_++];
+    [[gnu::always_inline]] Event& add() {
+        if (next_ == full_) [[unlikely]]
+            enlarge(2 * size() + 64);
+        return *next_++;
     }
 
 private:
-    void enlarge(std::size_t count) {
+    [[gnu::noinline]] void enlarge(std::size_t count) {
+        const std::size_t size_now = size();
         void* larger = std::realloc(events_, count * sizeof(Event));
         if (larger == nullptr) throw std::bad_alloc();
         events_ = static_cast<Event*>(larger);
-        capacity_ = count;
+        next_ = events_ + size_now;
+        full_ = events_ + count;
     }
 
     Event* events_ = nullptr;
-    std::size_t size_ = 0;
-    std::size_t capacity_ = 0;
+    Event* next_ = nullptr;
+    Event* full_ = nullptr;
 };
 
 // One command on its way through the engine: its stamp, and where its events go.
@@ -73,10 +76,19 @@ struct Previous {
     i64 leaves;
 };
 
+// The numbers that clients know an order's instrument and account by.
+struct Numbers {
+    u32 instrument;
+    u32 account;
+};
+inline Numbers numbers_of(const State& state, const Order& order) {
+    return {state.books[order.book].instrument, state.accounts[order.account].account};
+}
+
 // ACCEPTED, REPLACED and TRIGGERED hold the order's terms (OrderEvent) where a TRADE speaks of its maker. Written as an
 // Event, as that is one store of each word.
-inline void reported(Step& step, const State& state, const Order& order, u8 kind, u64 session_no, i64 lots, u32 flags,
-                     const Previous& before) {
+[[gnu::always_inline]] inline void reported(Step& step, const Numbers& numbers, const Order& order, u8 kind,
+                                            u64 session_no, i64 lots, u32 flags, const Previous& before) {
     // A market order is unseen where it rests, in an auction; elsewhere there is nothing to be seen of it.
     const bool rests = (flags & event_flag::BOOKS) != 0;
     if (order.is_unseen() && (rests || !order.is_market())) flags |= event_flag::UNSEEN;
@@ -86,8 +98,8 @@ inline void reported(Step& step, const State& state, const Order& order, u8 kind
         .kind = kind,
         .side = order.side,
         .code = 0,
-        .instrument = state.books[order.book].instrument,
-        .account = state.accounts[order.account].account,
+        .instrument = numbers.instrument,
+        .account = numbers.account,
         .session_id = order.session_id,
         .session_no = session_no,
         .order_id = order.order_id,
@@ -110,17 +122,19 @@ inline void reported(Step& step, const State& state, const Order& order, u8 kind
 }
 
 inline void accepted(Step& step, const State& state, const Order& order, u32 flags) {
-    reported(step, state, order, event_kind::ACCEPTED, step.head().session_no, order.quantity, flags,
+    reported(step, numbers_of(state, order), order, event_kind::ACCEPTED, step.head().session_no, order.quantity, flags,
          {order.session_id, 0, 0});
 }
 
 inline void replaced(Step& step, const State& state, const Order& order, u32 flags, const Previous& before) {
-    reported(step, state, order, event_kind::REPLACED, step.head().session_no, order.leaves, flags, before);
+    reported(step, numbers_of(state, order), order, event_kind::REPLACED, step.head().session_no, order.leaves, flags,
+             before);
 }
 
 // A stop order was set off.
 inline void triggered(Step& step, const State& state, const Order& order, u32 flags) {
-    reported(step, state, order, event_kind::TRIGGERED, 0, order.leaves, flags, {order.session_id, order.stop, 0});
+    reported(step, numbers_of(state, order), order, event_kind::TRIGGERED, 0, order.leaves, flags,
+             {order.session_id, order.stop, 0});
 }
 
 // One match; both orders as they are after it.
@@ -165,16 +179,16 @@ inline void trade(Step& step, const State& state, u64 session_no, const Order& t
 
 // CANCELED: `lots` of the order were taken off and nothing of it is open any more; `code` says why. With `leaves` > 0
 // it is REDUCED: the order lives on with so many.
-inline void taken_off(Step& step, const State& state, const Asker& asker, const Order& order, i64 lots, Code code,
-                      i64 leaves = 0) {
+[[gnu::always_inline]] inline void taken_off(Step& step, const Numbers& numbers, const Asker& asker, const Order& order,
+                                             i64 lots, Code code, i64 leaves = 0) {
     step.out.add() = {
         .seq = step.seq,
         .index = step.index++,
         .kind = leaves != 0 ? u8{event_kind::REDUCED} : u8{event_kind::CANCELED},
         .side = order.side,
         .code = code,
-        .instrument = state.books[order.book].instrument,
-        .account = state.accounts[order.account].account,
+        .instrument = numbers.instrument,
+        .account = numbers.account,
         .session_id = asker.session_id,
         .session_no = asker.session_no,
         .order_id = order.order_id,
@@ -194,6 +208,11 @@ inline void taken_off(Step& step, const State& state, const Asker& asker, const 
         .original_seq = 0,
         .previous_leaves_lots = 0,
     };
+}
+
+inline void taken_off(Step& step, const State& state, const Asker& asker, const Order& order, i64 lots, Code code,
+                      i64 leaves = 0) {
+    taken_off(step, numbers_of(state, order), asker, order, lots, code, leaves);
 }
 
 // Kinds whose `order_id` is a session's.

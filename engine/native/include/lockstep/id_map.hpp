@@ -28,10 +28,11 @@ public:
         std::size_t capacity = kSmallest;
         while (capacity < 2 * expected) capacity *= 2;
         table_ = Table(capacity);
+        room_ = capacity / 2;
     }
 
     template <class IsKey>
-    Handle find(u32 hash, IsKey&& is_key) const {
+    [[gnu::always_inline]] Handle find(u32 hash, IsKey&& is_key) const {
         const std::size_t at = table_.locate(hash, is_key);
         if (at != kMissing) return table_.slots[at].handle;
         if (old_.used != 0) [[unlikely]] {
@@ -42,16 +43,14 @@ public:
     }
 
     // The key must not be in the map.
-    void insert(u32 hash, Handle handle) {
-        if (2 * (table_.used + old_.used + 1) > table_.capacity()) [[unlikely]]
-            grow();
-        if (old_.used != 0) [[unlikely]]
-            move_some();
+    [[gnu::always_inline]] void insert(u32 hash, Handle handle) {
+        if (table_.used >= room_) [[unlikely]]
+            make_room();
         table_.put({hash, handle});
     }
 
     // The handle must be in the map under this hash.
-    void erase(u32 hash, Handle handle) {
+    [[gnu::always_inline]] void erase(u32 hash, Handle handle) {
         const auto is_it = [handle](Handle other) { return other == handle; };
         std::size_t at = table_.locate(hash, is_it);
         if (at != kMissing) {
@@ -74,6 +73,8 @@ public:
     }
 
     std::size_t size() const { return table_.used + old_.used; }
+    // Bytes of its table, which are read in no order.
+    std::size_t bytes() const { return table_.capacity() * sizeof(Slot); }
 
 private:
     static constexpr std::size_t kSmallest = 64;
@@ -102,7 +103,7 @@ private:
         std::size_t capacity() const { return slots ? mask + 1 : 0; }
 
         template <class IsKey>
-        std::size_t locate(u32 hash, IsKey&& is_key) const {
+        [[gnu::always_inline]] std::size_t locate(u32 hash, IsKey&& is_key) const {
             for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
                 const Slot slot = slots[at];
                 if (slot.handle == kNone) return kMissing;
@@ -118,7 +119,7 @@ private:
         }
 
         // Close the gap with the entries behind it that may stand there.
-        void remove(std::size_t gap) {
+        [[gnu::always_inline]] void remove(std::size_t gap) {
             --used;
             for (std::size_t at = (gap + 1) & mask; slots[at].handle != kNone; at = (at + 1) & mask) {
                 const std::size_t home = slots[at].hash & mask;
@@ -130,6 +131,13 @@ private:
             slots[gap] = {0, kNone};
         }
     };
+
+    void make_room() {
+        if (2 * (size() + 1) > table_.capacity()) grow();
+        move_some();
+        // While entries are left to move, each insertion comes here.
+        room_ = old_.used != 0 ? 0 : table_.capacity() / 2;
+    }
 
     void grow() {
         while (old_.used != 0) move_some();
@@ -155,6 +163,7 @@ private:
     Table table_;
     Table old_;
     std::size_t cursor_ = 0;
+    std::size_t room_ = 0;  // how many entries are inserted without a further look
 };
 
 // From the numbers that an operator gives to handles. Most begin at 1 and go up, so the low ones are looked up in an
@@ -164,7 +173,7 @@ public:
     explicit NumberMap(std::size_t expected = 0) : low_(std::min(expected + 1, kLow)) {}
 
     template <class IsKey>
-    Handle find(u32 number, IsKey&& is_key) const {
+    [[gnu::always_inline]] Handle find(u32 number, IsKey&& is_key) const {
         if (number < low_.size()) [[likely]]
             return low_[number];
         return number < kLow ? kNone : high_.find(hash_id(number), is_key);

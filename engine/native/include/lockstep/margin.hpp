@@ -70,10 +70,14 @@ inline i128 initial(const State& state, const Account& account, Handle but = kNo
     return required;
 }
 
-// The position of an order's account, or an empty one if there is none yet.
-inline const Position& position_of(const State& state, const Order& order) {
+// A position, or an empty one if there is none yet.
+inline const Position& position_at(const State& state, Handle at) {
     static constexpr Position kEmpty = {};
-    return order.position != kNone ? state.positions[order.position] : kEmpty;
+    return at != kNone ? state.positions[at] : kEmpty;
+}
+// The position of an order's account.
+inline const Position& position_of(const State& state, const Order& order) {
+    return position_at(state, order.position);
 }
 
 // The position on an order's own side if all live orders of that side are filled; it opens if that is above 0.

@@ -4,7 +4,7 @@
 // with the same code.
 #pragma once
 
-#include "lockstep/phases.hpp"
+#include "lockstep/unruled.hpp"
 
 namespace lockstep::orders {
 
@@ -30,8 +30,7 @@ inline bool has_shape(const CommandHead& head) {
 
 // Whether the order has none of the optional fields.
 inline bool is_plain(const CommandHead& head, const OrderTerms& terms) {
-    return (head.stp | head.flags) == 0 &&
-           (terms.stop_price_ticks | terms.display_lots | terms.min_lots | terms.expire_ns | terms.trail_ticks) == 0;
+    return (head.stp | head.flags) == 0 && has_no_options(terms);
 }
 
 // Whether the optional fields may stand with the type and time in force, and with each other.
@@ -83,12 +82,8 @@ inline i64 gathering_price(const Book& book, u8 side, i64 protection) {
 inline bool has_limit(u8 type) {
     return type == order_type::LIMIT || type == order_type::STOP_LIMIT;
 }
-inline bool is_price(i64 ticks) {
-    return ticks >= 1 && ticks <= kMaxPriceTicks;
-}
-inline bool is_quantity(i64 lots) {
-    return lots >= 1 && lots <= kMaxQuantityLots;
-}
+using unruled::is_price;
+using unruled::is_quantity;
 
 // Stop price to begin with: a trailing stop that came without one takes it from the last price.
 inline i64 first_stop(const Book& book, const CommandHead& head, const OrderTerms& terms) {
@@ -257,8 +252,8 @@ inline void admit(State& state, Order& order, Step& step) {
     }
 }
 
-// NEW_ORDER. The exchange id of the order is the seq of this command.
-inline void new_order(State& state, Step& step) {
+// NEW_ORDER with all checks.
+[[gnu::noinline]] inline void checked_new_order(State& state, Step& step) {
     const CommandHead& head = step.head();
     const OrderTerms& terms = step.command.order;
     const Handle owner = state.find_account(head.account);
@@ -303,8 +298,13 @@ inline void new_order(State& state, Step& step) {
     report::refused(step, event_kind::REJECTED, code);
 }
 
+// NEW_ORDER. The exchange id of the order is the seq of this command.
+inline void new_order(State& state, Step& step) {
+    if (!unruled::new_order(state, step)) checked_new_order(state, step);
+}
+
 // The live order of the command's account that it names, by exchange id or else by client id.
-inline Handle addressed_order(const State& state, const CommandHead& head) {
+[[gnu::always_inline]] inline Handle addressed_order(const State& state, const CommandHead& head) {
     const Handle account = state.find_account(head.account);
     if (account == kNone) return kNone;
     if (head.order_id == 0) return state.find_client_order(account, head.client_order_id);
@@ -313,11 +313,13 @@ inline Handle addressed_order(const State& state, const CommandHead& head) {
 }
 
 // What a cancel does, and a replace that leaves nothing open.
-inline void end_at_request(State& state, Handle at, Step& step) {
+[[gnu::always_inline]] inline void end_at_request(State& state, Handle at, Step& step) {
     const Order& order = state.orders[at];
-    state.displace(at);
-    report::taken_off(step, state, asker_of(step), order, order.leaves, code::CANCEL_REQUESTED);
-    state.forget(at);
+    const State::Home home = state.home_of(order);
+    state.displace(at, home);
+    const report::Numbers numbers = {home.book.instrument, home.account.account};
+    report::taken_off(step, numbers, asker_of(step), order, order.leaves, code::CANCEL_REQUESTED);
+    state.forget(at, home);
 }
 
 // CANCEL: take a live order out of its place.

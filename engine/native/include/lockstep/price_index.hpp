@@ -10,7 +10,7 @@
 namespace lockstep {
 
 struct PriceNode {
-    u64 bits;          // bit d: child[d] is there
+    u64 bits;          // bit d: child[d] is there; the others are none
     Handle above;      // none of the root
     u32 unused;
     Handle child[64];  // of the lowest nodes: levels
@@ -21,83 +21,54 @@ class PriceIndex {
 public:
     // The level at a price, or none.
     Handle find(const PriceNodes& nodes, i64 price) const {
-        if (root_ == kNone || outside(price)) return kNone;
+        if (outside(price)) return kNone;
         Handle at = root_;
-        for (unsigned height = height_;;) {
-            const PriceNode& node = nodes[at];
-            const unsigned digit = digit_of(price, --height);
-            if ((node.bits >> digit & 1) == 0) return kNone;
-            at = node.child[digit];
-            if (height == 0) return at;
-        }
+        for (unsigned height = height_; height != 0 && at != kNone;) at = nodes[at].child[digit_of(price, --height)];
+        return at;
     }
 
     // The place for the level at a price, made if it is missing; kNone stands in a new one. `leaf` is the node that it
     // is in.
-    Handle& slot(PriceNodes& nodes, i64 price, Handle& leaf) {
-        if (root_ == kNone || outside(price)) [[unlikely]]
+    [[gnu::always_inline]] Handle& slot(PriceNodes& nodes, i64 price, Handle& leaf) {
+        if (outside(price)) [[unlikely]]
             heighten(nodes, price);
         Handle at = root_;
         for (unsigned height = height_ - 1; height != 0; --height) {
             const unsigned digit = digit_of(price, height);
-            if ((nodes[at].bits >> digit & 1) == 0) {
-                const Handle below = make(nodes);
-                nodes[below].above = at;
-                nodes[at].child[digit] = below;
-                nodes[at].bits |= u64{1} << digit;
-            }
-            at = nodes[at].child[digit];
+            const Handle below = nodes[at].child[digit];
+            at = below != kNone ? below : hang(nodes, at, digit);
         }
         leaf = at;
-        PriceNode& node = nodes[at];
         const unsigned digit = digit_of(price, 0);
-        if ((node.bits >> digit & 1) == 0) {
-            node.bits |= u64{1} << digit;
-            node.child[digit] = kNone;
-        }
-        return node.child[digit];
+        nodes[at].bits |= u64{1} << digit;
+        return nodes[at].child[digit];
     }
 
     // Remove a price that is there, from its leaf; nodes that become empty are given back, except the root.
-    void erase(PriceNodes& nodes, Handle leaf, i64 price) {
-        Handle at = leaf;
-        for (unsigned height = 0;; ++height) {
-            PriceNode& node = nodes[at];
-            node.bits &= ~(u64{1} << digit_of(price, height));
-            if (node.bits != 0 || at == root_) return;
-            const Handle above = node.above;
-            nodes.give_back(at);
-            at = above;
-        }
+    [[gnu::always_inline]] void erase(PriceNodes& nodes, Handle leaf, i64 price) {
+        PriceNode& node = nodes[leaf];
+        const unsigned digit = digit_of(price, 0);
+        node.child[digit] = kNone;
+        node.bits &= ~(u64{1} << digit);
+        if (node.bits == 0) prune(nodes, leaf, price);
     }
 
-    // The level at the nearest price above (`up`) or below the given one, which need not be there itself.
-    Handle next(const PriceNodes& nodes, i64 price, bool up) const {
-        if (root_ == kNone) return kNone;
-        Handle at = root_;
-        Handle turn = kNone;
-        unsigned turn_height = 0;
-        u64 turn_bits = 0;
-        for (unsigned height = height_ - 1;; --height) {
-            const PriceNode& node = nodes[at];
+    // The level at the nearest price above (`up`) or below one that is there, from that one's leaf: it is mostly near.
+    static Handle next(const PriceNodes& nodes, Handle leaf, i64 price, bool up) {
+        unsigned height = 0;
+        for (Handle at = leaf; at != kNone; at = nodes[at].above) {
+            const u64 bits = nodes[at].bits;
             const unsigned digit = digit_of(price, height);
-            const u64 beyond = up ? node.bits & ~((u64{2} << digit) - 1) : node.bits & ((u64{1} << digit) - 1);
-            if (height == 0) {
-                if (beyond != 0) return node.child[first_of(beyond, up)];
-                break;
+            const u64 beyond = up ? bits & ~((u64{2} << digit) - 1) : bits & ((u64{1} << digit) - 1);
+            if (beyond == 0) {
+                ++height;
+                continue;
             }
-            if (beyond != 0) {
-                turn = at;
-                turn_height = height;
-                turn_bits = beyond;
-            }
-            if ((node.bits >> digit & 1) == 0) break;
-            at = node.child[digit];
+            at = nodes[at].child[first_of(beyond, up)];
+            while (height-- != 0) at = nodes[at].child[first_of(nodes[at].bits, up)];
+            return at;
         }
-        if (turn == kNone) return kNone;
-        at = nodes[turn].child[first_of(turn_bits, up)];
-        while (turn_height-- > 0) at = nodes[at].child[first_of(nodes[at].bits, up)];
-        return at;
+        return kNone;
     }
 
 private:
@@ -113,13 +84,35 @@ private:
     bool outside(i64 price) const { return price >> (kDigitBits * height_) != 0; }
 
     static Handle make(PriceNodes& nodes) {
+        // Its children are none: memory is zero to begin with, and what is given back is empty.
         const Handle at = nodes.take();
         nodes[at].bits = 0;
         nodes[at].above = kNone;
         return at;
     }
 
-    void heighten(PriceNodes& nodes, i64 price) {
+    // Give back an empty node, and those above that it leaves empty.
+    [[gnu::noinline]] void prune(PriceNodes& nodes, Handle at, i64 price) {
+        for (unsigned height = 1; nodes[at].bits == 0 && at != root_; ++height) {
+            const Handle above = nodes[at].above;
+            nodes.give_back(at);
+            at = above;
+            const unsigned digit = digit_of(price, height);
+            nodes[at].child[digit] = kNone;
+            nodes[at].bits &= ~(u64{1} << digit);
+        }
+    }
+
+    // A new node below one.
+    [[gnu::noinline]] static Handle hang(PriceNodes& nodes, Handle above, unsigned digit) {
+        const Handle at = make(nodes);
+        nodes[at].above = above;
+        nodes[above].child[digit] = at;
+        nodes[above].bits |= u64{1} << digit;
+        return at;
+    }
+
+    [[gnu::noinline]] void heighten(PriceNodes& nodes, i64 price) {
         if (root_ == kNone) root_ = make(nodes);
         while (height_ == 0 || outside(price)) {
             if (height_ != 0 && nodes[root_].bits != 0) {

@@ -75,18 +75,13 @@ inline void lessen(State& state, Order& order, i64 lots, const report::Previous&
     report::replaced(step, state, order, resting ? event_flag::BOOKS : event_flag::WAITS, previous);
 }
 
-// New price and new open quantity, and for an order that waits for it a new stop price.
+// REPLACE with all checks: new price and new open quantity, and for an order that waits for it a new stop price.
 //
 // Less at the same price keeps the order's place; anything else puts it behind, and may trade. The order belongs to
 // the session that replaced it from then on, as that is the one that gets its further reports.
-inline void replace(State& state, Step& step) {
+[[gnu::noinline]] inline void checked_replace(State& state, Step& step, Handle at) {
     const CommandHead& head = step.head();
     const OrderTerms& terms = step.command.order;
-    if (state.is_closed(head.session_id)) [[unlikely]] {
-        return report::refused(step, event_kind::REPLACE_REJECTED, code::SESSION_CLOSED);
-    }
-    const Handle at = orders::addressed_order(state, head);
-    if (at == kNone) return report::refused(step, event_kind::REPLACE_REJECTED, code::UNKNOWN_ORDER);
     Order& order = state.orders[at];
     const i64 lots = open_lots(order, head.flags, terms.quantity_lots);
     const bool cut = (head.flags & replace_flag::CUT) != 0;
@@ -122,6 +117,16 @@ inline void replace(State& state, Step& step) {
     if (book.phase != phase::CONTINUOUS) return state.place(at);
     const i64 before = book.last;
     if (matching::enter(state, order, at, head.session_no, step)) phases::aftermath(state, book, before, step);
+}
+
+// REPLACE.
+inline void replace(State& state, Step& step) {
+    if (state.is_closed(step.head().session_id)) [[unlikely]] {
+        return report::refused(step, event_kind::REPLACE_REJECTED, code::SESSION_CLOSED);
+    }
+    const Handle at = orders::addressed_order(state, step.head());
+    if (at == kNone) return report::refused(step, event_kind::REPLACE_REJECTED, code::UNKNOWN_ORDER);
+    if (!unruled::replace(state, step, at)) checked_replace(state, step, at);
 }
 
 }  // namespace lockstep::replacing

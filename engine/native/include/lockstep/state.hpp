@@ -96,10 +96,10 @@ public:
     // Its orders were canceled because its client was gone, and no later connection of it has been opened.
     bool is_closed(u64 session_id) const { return !closed_sessions.empty() && closed_sessions.contains(session_id); }
 
-    Handle find_account(u32 id) const {
+    [[gnu::always_inline]] Handle find_account(u32 id) const {
         return account_numbers.find(id, [&](Handle at) { return accounts[at].account == id; });
     }
-    Handle find_book(u32 id) const {
+    [[gnu::always_inline]] Handle find_book(u32 id) const {
         return instrument_numbers.find(id, [&](Handle at) { return books[at].instrument == id; });
     }
     Handle find_session(u64 id) const {
@@ -109,13 +109,28 @@ public:
         return by_order_id.find(hash_id(id), [&](Handle at) { return orders[at].order_id == id; });
     }
     // Client id 0 means none, so no order is ever found under it.
-    Handle find_client_order(Handle account, u64 id) const {
+    [[gnu::always_inline]] Handle find_client_order(Handle account, u64 id) const {
+        return find_client_order(account, id, hash_pair(accounts[account].account, id));
+    }
+    [[gnu::always_inline]] Handle find_client_order(Handle account, u64 id, u32 hash) const {
         if (id == 0) return kNone;
-        return by_client_id.find(hash_pair(accounts[account].account, id), [&](Handle at) {
+        return by_client_id.find(hash, [&](Handle at) {
             return orders[at].client_order_id == id && orders[at].account == account;
         });
     }
-    Handle find_position(Handle account, Handle book) const {
+    // Most orders of an account are for the same instrument as the one before.
+    [[gnu::always_inline]] Handle find_position(Handle account, Handle book) {
+        Account& owner = accounts[account];
+        if (owner.latest_book == book) [[likely]]
+            return owner.latest_position;
+        const Handle found = look_up_position(account, book);
+        if (found != kNone) {
+            owner.latest_book = book;
+            owner.latest_position = found;
+        }
+        return found;
+    }
+    Handle look_up_position(Handle account, Handle book) const {
         return position_ids.find(hash_pair(account, book), [&](Handle at) {
             return positions[at].account == account && positions[at].book == book;
         });
@@ -184,21 +199,37 @@ public:
     // The record that orders are written to before they are accepted. Nothing knows of it until it is filed.
     Order& draft() { return orders[draft_]; }
 
+    // What an order's handles name, looked up once for all that is done to it.
+    struct Home {
+        Account& account;
+        Position& position;
+        Book& book;
+
+        Half& half(const Order& order) const { return book.halves[order.side - side::BUY]; }
+    };
+    Home home_of(const Order& order) { return {accounts[order.account], positions[order.position], books[order.book]}; }
+
     // Keep the draft, which is to rest or wait, and file it under its ids.
     Handle file() {
+        const Home home = home_of(draft());
+        return file(home, hash_pair(home.account.account, draft().client_order_id));
+    }
+    [[gnu::always_inline]] Handle file(const Home& home, u32 client_hash) {
         const Handle at = std::exchange(draft_, blank_order());
         const Order& order = orders[at];
-        Account& account = accounts[order.account];
+        Account& account = home.account;
+        const Handle newest = account.orders;
         OrderLinks& link = links[at];
-        link.account_next = account.orders;
+        link.account_next = newest;
         link.account_previous = kNone;
-        (account.orders != kNone ? links[account.orders].account_previous : account.oldest) = at;
+        (newest != kNone ? links[newest].account_previous : account.oldest) = at;
         account.orders = at;
         ++account.live;
-        ++books[order.book].live;
+        ++home.book.live;
         by_order_id.insert(hash_id(order.order_id), at);
-        if (order.client_order_id != 0) by_client_id.insert(hash_pair(account.account, order.client_order_id), at);
-        if (order.tif == tif::GTD) expiries.emplace(std::pair(order.expire_ns, order.order_id), at);
+        if (order.client_order_id != 0) by_client_id.insert(client_hash, at);
+        if (order.tif == tif::GTD) [[unlikely]]
+            expiries.emplace(std::pair(order.expire_ns, order.order_id), at);
         return at;
     }
 
@@ -229,64 +260,65 @@ public:
     }
 
     // Drop an order that has left its place; its client id is free again.
-    void forget(Handle at) {
+    void forget(Handle at) { forget(at, home_of(orders[at])); }
+    [[gnu::always_inline]] void forget(Handle at, const Home& home) {
         Order& order = orders[at];
         const OrderLinks link = links[at];
-        Account& account = accounts[order.account];
-        if (link.account_previous != kNone) {
-            links[link.account_previous].account_next = link.account_next;
-        } else {
-            account.orders = link.account_next;
-        }
+        Account& account = home.account;
+        (link.account_previous != kNone ? links[link.account_previous].account_next : account.orders) =
+            link.account_next;
         (link.account_next != kNone ? links[link.account_next].account_previous : account.oldest) =
             link.account_previous;
-        if (order.marked != 0) {
+        if (order.marked != 0) [[unlikely]] {
             order.marked = 0;
             const Handle newer = link.account_previous;
             if (bookmarks.move(at, newer) && newer != kNone) orders[newer].marked = 1;
         }
         --account.live;
-        --books[order.book].live;
+        --home.book.live;
         by_order_id.erase(hash_id(order.order_id), at);
         if (order.client_order_id != 0) by_client_id.erase(hash_pair(account.account, order.client_order_id), at);
-        if (order.tif == tif::GTD) expiries.erase({order.expire_ns, order.order_id});
+        if (order.tif == tif::GTD) [[unlikely]]
+            expiries.erase({order.expire_ns, order.order_id});
         order.place = kGone;
         orders.give_back(at);
     }
 
     // Bind what `lots` of a live order need; negative lots release it.
-    void reserve(const Order& order, i64 lots) {
-        Account& account = accounts[order.account];
-        Position& position = positions[order.position];
+    void reserve(const Order& order, i64 lots) { reserve(order, lots, home_of(order)); }
+    static void reserve(const Order& order, i64 lots, const Home& home) {
         const i64 value = order.lot_micros * lots;
         if (order.side == side::BUY) {
-            account.reserved += value;
-            position.buying += lots;
+            home.account.reserved += value;
+            home.position.buying += lots;
         } else {
-            account.receivable += value;
-            position.reserved += lots;
+            home.account.receivable += value;
+            home.position.reserved += lots;
         }
     }
 
-    Half& own(const Order& order) { return books[order.book].halves[order.side == side::BUY ? 0 : 1]; }
-
     // Put a filed order behind the others of its price; what it needs is bound already.
-    void join(Handle at) {
+    void join(Handle at) { join(at, home_of(orders[at])); }
+    [[gnu::always_inline]] void join(Handle at, const Home& home) {
         Order& order = orders[at];
-        Half& half = own(order);
-        order.level = level_at(half, order.side, order.held);
+        Half& half = home.half(order);
+        const Handle where = level_at(half, order.side, order.held);
+        order.level = where;
         order.place = kInBook;
-        Level& level = levels[order.level];
+        Level& level = levels[where];
         append(level.queues[order.is_hidden() ? 1 : 0], at);
         level.quantity += order.leaves;
         ++level.orders;
-        if (order.is_unseen()) ++half.unseen;
-        if (order.display != 0) order.show_peak();
+        if (order.is_unseen()) [[unlikely]] {
+            ++half.unseen;
+            if (order.display != 0) order.show_peak();
+        }
     }
     // The same, and bind what it needs.
-    void place(Handle at) {
-        join(at);
-        reserve(orders[at], orders[at].leaves);
+    void place(Handle at) { place(at, home_of(orders[at])); }
+    [[gnu::always_inline]] void place(Handle at, const Home& home) {
+        join(at, home);
+        reserve(orders[at], orders[at].leaves, home);
     }
 
     // Let a filed order wait outside the book, and bind what it needs.
@@ -316,28 +348,35 @@ public:
     }
 
     // Take an order out of its level; its open lots and what it bound stay.
-    void unlink(Handle at) {
+    void unlink(Handle at) { unlink(at, home_of(orders[at])); }
+    [[gnu::always_inline]] void unlink(Handle at, const Home& home) {
         Order& order = orders[at];
         Level& level = levels[order.level];
-        detach(level.queues[order.is_hidden() ? 1 : 0], at);
-        level.quantity -= order.leaves;
-        if (order.is_unseen()) --own(order).unseen;
+        Half& half = home.half(order);
+        if (order.is_unseen()) [[unlikely]]
+            --half.unseen;
         order.shown = 0;
-        if (--level.orders == 0) drop(own(order), order.level);
+        if (--level.orders == 0) {
+            drop(half, order.level);
+        } else {
+            detach(level.queues[order.is_hidden() ? 1 : 0], at);
+            level.quantity -= order.leaves;
+        }
         order.level = kNone;
     }
 
     // Take a live order out of its place and release what it bound; its open lots stay readable.
-    void displace(Handle at) {
+    void displace(Handle at) { displace(at, home_of(orders[at])); }
+    [[gnu::always_inline]] void displace(Handle at, const Home& home) {
         Order& order = orders[at];
-        if (order.place == kInBook) {
-            unlink(at);
+        if (order.place == kInBook) [[likely]] {
+            unlink(at, home);
         } else if (order.place == kWaitsForStop) {
             remove_stop(at);
         } else {
             waiting[order.book]->for_close.erase(order.queue_no);
         }
-        reserve(order, -order.leaves);
+        reserve(order, -order.leaves, home);
     }
 
     // Lower a resting order's open lots to `leaves` (> 0) without moving it; what it bound stays.
@@ -362,23 +401,24 @@ private:
     Handle draft_ = kNone;
 
     // The level at a price, made if there is none.
-    Handle level_at(Half& half, u8 side, i64 price) {
+    [[gnu::always_inline]] Handle level_at(Half& half, u8 side, i64 price) {
         Handle leaf = kNone;
         Handle& slot = half.index.slot(nodes, price, leaf);
         if (slot != kNone) return slot;
         const Handle at = slot = levels.take();
         Handle better = kNone;
-        if (half.best != kNone && !is_better(side, price, levels[half.best].price)) {
-            better = half.index.next(nodes, price, side == side::BUY);
+        Handle* behind = &half.best;
+        if (*behind != kNone && !is_better(side, price, levels[*behind].price)) {
+            better = PriceIndex::next(nodes, leaf, price, side == side::BUY);
+            behind = &levels[better].worse;
         }
-        Handle& behind = better != kNone ? levels[better].worse : half.best;
-        levels[at] = {price, 0, {}, 0, better, behind, leaf};
-        if (behind != kNone) levels[behind].better = at;
-        behind = at;
+        levels[at] = {price, 0, {}, 0, better, *behind, leaf};
+        if (*behind != kNone) levels[*behind].better = at;
+        *behind = at;
         return at;
     }
     // Remove an empty level.
-    void drop(Half& half, Handle at) {
+    [[gnu::always_inline]] void drop(Half& half, Handle at) {
         const Level& level = levels[at];
         (level.better != kNone ? levels[level.better].worse : half.best) = level.worse;
         if (level.worse != kNone) levels[level.worse].better = level.better;
@@ -386,9 +426,10 @@ private:
         levels.give_back(at);
     }
 
-    Handle blank_order() {
+    [[gnu::always_inline]] Handle blank_order() {
         const Handle at = orders.take();
-        while (links.end() <= at) links.take();
+        if (links.end() <= at) [[unlikely]]
+            links.take();
         orders[at].place = kGone;
         return at;
     }
