@@ -57,6 +57,7 @@ NOT_UNITS := $(wildcard tests/*/test_*process.py) tests/sequencer/etcd tests/hou
   $(addprefix tests/gateway/,contract test_books_all_features.py test_cancel_on_disconnect.py test_resume_under_load.py \
     test_service_market_data.py test_service_orders.py test_client_stream.py) \
   $(addprefix tests/edge/soup/test_door,.py _clients.py _failover.py) \
+  $(addprefix tests/edge/rest/,owasp $(addprefix test_,curl.py door.py failover.py schemathesis.py)) \
   $(addprefix tests/clients/test_,async_client.py market_data.py ownership.py sync_client.py) \
   $(addprefix tests/runtime/test_,call_guard.py driver.py half_open.py priority.py stop_request.py watch.py transport.py \
     config_values.py)
@@ -162,6 +163,9 @@ bench-peers: $(STAMP) ## Lockstep beside NATS JetStream, Redis and PostgreSQL as
 
 sim: $(STAMP) ## The whole cluster simulated under faults (SEEDS=n, START=s)
 	@$(BIN)/lockstep sim --seeds $(SEEDS) --start $(or $(START),1)
+
+rest-schemathesis: $(STAMP) ## schemathesis at the REST door, all checks (EXAMPLES=n for each operation; some minutes)
+	@LOCKSTEP_SCHEMATHESIS_EXAMPLES=$(or $(EXAMPLES),500) $(BIN)/python -m pytest -q -s tests/edge/rest/test_schemathesis.py
 
 odd-frames: $(STAMP) ## 180 000 odd frames at the machines, 120 000 on the links of a real cluster that trades on (SEED=s)
 	@LOCKSTEP_ODD_FRAMES=60000 $(BIN)/python -m pytest -q tests/sequencer/test_odd_frames.py \

@@ -1,5 +1,5 @@
-"""Write the reference pages: `api/client.md`, `api/services.md`, the commands of `operations/reference.md`, and the
-state diagrams of the rooms' `DESIGN.md`.
+"""Write the reference pages: `api/client.md`, `api/services.md`, the commands of `operations/reference.md`, the state
+diagrams of the rooms' `DESIGN.md`, and the REST door's OpenAPI document.
 
 `make docs` runs it, `--check` only compares. The pages come from docstrings, from comments of `proto/`, from the
 command line and from the tables of states. It needs nothing but what the cluster needs anyway.
@@ -13,11 +13,13 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import click
 
 import lockstep
+from lockstep.edge.rest import openapi
 from lockstep.ops.cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -454,10 +456,12 @@ def pages() -> tuple[dict[Path, str], list[str]]:
     """What each file should hold, and what the sources lack."""
     client, services, commands = client_page(), services_page(), commands_table()
     reference = ROOT / "docs/operations/reference.md"
+    protos = sorted((ROOT / "proto/lockstep/v1").glob("*.proto"))
     files = {
         ROOT / "docs/api/client.md": client.text(),
         ROOT / "docs/api/services.md": services.text(),
         reference: _between_marks(reference, commands.text()),
+        ROOT / "edge/rest/openapi.json": openapi.text_of(map(Path.read_text, protos), version("lockstep-cluster")),
     }
     for name, tables in TABLES.items():
         files[ROOT / name] = _between_marks(ROOT / name, diagrams(tables))

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.gateway.validation import ShapeError, build_records
-from lockstep.gateway.wire import ADMIN_COMMANDS, Request, Unparsable, admin_record, command_columns
+from lockstep.gateway.wire import ADMIN_COMMANDS, Request, Unparsable, admin_record, command_columns, note_record
 from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
 from lockstep.stream.records import Commands
@@ -34,6 +34,8 @@ def records_of(
     if command is not None:
         if command.session_no == 0:
             raise ShapeError(Code.MALFORMED_BATCH, "session_no is 0; session numbers count from 1")
+        if command.WhichOneof("command") == "note":
+            return note_record(command, session_id=session_id, gateway=gateway, now_ns=now_ns)
         if command.WhichOneof("command") in ADMIN_COMMANDS:
             return admin_record(command, session_id=session_id, gateway=gateway, allowed=client.admin, now_ns=now_ns)
         batch = command_columns(command)

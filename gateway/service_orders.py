@@ -44,6 +44,7 @@ class OrderEntryService:
             "Cancel": (self.cancel, orders_pb2.CancelRequest.FromString, reply),
             "Replace": (self.replace, orders_pb2.ReplaceRequest.FromString, reply),
             "MassCancel": (self.mass_cancel, orders_pb2.MassCancelRequest.FromString, reply),
+            "Note": (self.note, orders_pb2.NoteRequest.FromString, reply),
             "GetOrder": (
                 self.get_order,
                 orders_pb2.GetOrderRequest.FromString,
@@ -162,6 +163,15 @@ class OrderEntryService:
         present = request.HasField("mass_cancel")
         command = orders_pb2.Command(mass_cancel=request.mass_cancel) if present else None
         return await self._execute(request.key, command, "mass_cancel", context)
+
+    async def note(self, request: orders_pb2.NoteRequest, context: Any) -> orders_pb2.CommandReply:
+        """A name under a number."""
+        command = orders_pb2.Command(note=request.note) if request.HasField("note") else None
+        if request.key.session_no == 0:
+            client = await authenticate(context, self._shell.entitlements)
+            text = f"client {client.name!r} puts a name down under no number: key.session_no is 0"
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text, Code.MISSING_FIELD)
+        return await self._execute(request.key, command, "note", context)
 
     async def _execute(
         self, key: orders_pb2.IdempotencyKey, command: orders_pb2.Command | None, field: str, context: Any

@@ -204,6 +204,23 @@ def admin_record(command: orders_pb2.Command, *, session_id: int, gateway: int, 
     return refused
 
 
+def note_record(command: orders_pb2.Command, *, session_id: int, gateway: int, now_ns: int) -> Commands:
+    """A name that is put down, as a REFUSED record, which has no effect and comes back in its event."""
+    record = np.zeros(1, dtype=COMMAND)
+    for name, value in {
+        "kind": CommandKind.REFUSED,
+        "gateway": gateway,
+        "session_id": session_id,
+        "session_no": command.session_no,
+        "order_id": command.note.high,
+        "client_order_id": command.note.low,
+        "received_ns": now_ns,
+        "tag": Code.NOTED,
+    }.items():
+        record[name] = value
+    return record
+
+
 def _fill(record: Commands, which: str, message: Any) -> Code:
     """Put the message's fields into the record; why they can't be, if so."""
     if which == "define_instrument":

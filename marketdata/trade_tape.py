@@ -72,6 +72,16 @@ class Tape:
         kept = self._kept.get(instrument, ())
         return list(kept)[-SHOWN:]
 
+    def before(self, instrument: int, event: tuple[int, int] | None, most: int) -> list[TradePrint]:
+        """The latest ones before the event (None: of all) that are kept, the latest first, at most so many."""
+        found: list[TradePrint] = []
+        for trade in reversed(self._kept.get(instrument, ())):
+            if len(found) == most:
+                break
+            if event is None or (trade.seq, trade.number) < event:
+                found.append(trade)
+        return found
+
     def changed(self, instrument: int) -> int:
         """Seq of the last trade; where the tape began, if there was none."""
         kept = self._kept.get(instrument)

@@ -8,16 +8,18 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final
+from weakref import WeakSet
 
 from aiohttp import WSMsgType, web
 
 from lockstep.edge.http.admission import Rate
 from lockstep.edge.http.frames import close_frame, frame_of
 from lockstep.edge.http.requests import JsonFrames, request_of
+from lockstep.edge.rest.door import RestDoor
 from lockstep.marketdata.feed_encoding import encode_closing
 from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused, wanted_of
@@ -49,6 +51,8 @@ _BACKLOG: Final = 1_024
 _CLOSE_CODES: Final = {int(Code.SHUTTING_DOWN): 1001, int(Code.UNAVAILABLE): 1013, int(Code.BUSY): 4008}
 _WRONG: Final = 4000
 """What a client asked for can't be had; the reason says why."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class SocketWriter:
@@ -91,16 +95,20 @@ class SocketWriter:
 class WebSocketDoor:
     """All WebSockets of one feed. Belongs to one loop."""
 
-    def __init__(self, shell: FeedShell) -> None:
+    def __init__(self, shell: FeedShell, also: Sequence[Callable[[web.Application], None]] = ()) -> None:
+        """`also`: what else stands on this server, each puts its paths into it."""
         self._shell = shell
         self._handshakes = Rate(HANDSHAKES_PER_S, HANDSHAKE_BURST)
         self._json = JsonFrames()
         self.blocked: dict[SocketWriter, None] = {}
         """Those whose buffers are full."""
-        self._spoken: set[Any] = set()
+        self._spoken: WeakSet[Any] = WeakSet()
+        """Connections that have asked for something."""
         self._last = self._last_framed = b""
-        application = web.Application()
+        application = web.Application(middlewares=[self._hear])
         application.router.add_get(PATH, self.serve)
+        for add_to in also:
+            add_to(application)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=_HELLO_S)
 
     def framed(self, frame: bytes) -> bytes:
@@ -154,16 +162,14 @@ class WebSocketDoor:
 
     # ---- one connection ------------------------------------------------------------------------------------------
 
+    @web.middleware
+    async def _hear(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._spoken.add(request.transport)
+        return await handler(request)
+
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """`GET /feed`."""
         transport: Any = request.transport
-        self._spoken.add(transport)
-        try:
-            return await self._serve(request, transport)
-        finally:
-            self._spoken.discard(transport)
-
-    async def _serve(self, request: web.Request, transport: Any) -> web.StreamResponse:
         wait_ns = self._handshakes.wait_ns(time.monotonic_ns())
         if wait_ns:
             self._shell.handshakes_refused += 1
@@ -252,9 +258,11 @@ def _drop(protocol: Any) -> None:
 
 
 async def open_door(shell: FeedShell, stack: AsyncExitStack) -> None:
-    """Open the WebSocket of a feed, if it has a port. See `marketdata.process.Door`."""
+    """Open the WebSocket and the REST door of a feed, if it has a port. See `marketdata.process.Door`."""
     member = shell.member
     if member.http_port:
-        door = WebSocketDoor(shell)
+        rest = RestDoor(shell)
+        stack.push_async_callback(rest.close)
+        door = WebSocketDoor(shell, also=(rest.add_to,))
         await door.open(member.host, member.http_port)
         stack.push_async_callback(door.close)

@@ -172,6 +172,7 @@ def _greet(cluster: LocalCluster) -> None:
     click.echo(f"clients connect to: {', '.join(cluster.gateway_addresses)}")
     for feed in cluster.topology.feeds:
         click.echo(f"market data:        {feed.grpc_address} (gRPC), ws://{feed.host}:{feed.http_port}/feed")
+        click.echo(f"REST:               http://{feed.host}:{feed.http_port}/v1, described at /docs (docs/rest.md)")
     if cluster.soup_addresses:
         click.echo(f"OUCH 4.2:           {', '.join(cluster.soup_addresses)} (SoupBinTCP)")
     click.echo(f"configuration:      {cluster.config_path}")

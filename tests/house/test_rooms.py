@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "replica": "runtime stream engine proto",
     "marketdata": "runtime stream engine proto",
     "gateway": "runtime stream engine marketdata proto",
-    "edge": "runtime stream engine gateway marketdata proto",
+    "edge": "runtime stream engine gateway marketdata clients proto",
     "reconciler": "runtime stream engine replica clients proto",
     "ops": "runtime stream engine sequencer replica reconciler clients proto",
     "trials": "runtime stream engine sequencer replica marketdata gateway edge reconciler clients proto ops",

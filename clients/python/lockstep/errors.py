@@ -52,6 +52,11 @@ _REMEDIES: dict[int, str] = {
 }
 
 
+def remedy_of(code: int) -> str:
+    """What to do about a refusal, in a sentence; empty: nothing general can be said."""
+    return _REMEDIES.get(code, "")
+
+
 class LockstepError(Exception):
     """Base of everything that this package raises on purpose (besides ValueError and TypeError for bad arguments)."""
 
@@ -69,7 +74,7 @@ class Refused(LockstepError):
         self.code = code
         self.text = text
         self.report = report
-        remedy = _REMEDIES.get(code)
+        remedy = remedy_of(code)
         parts = [f"{code_name(code)} ({code})"]
         if text:
             parts.append(text)

@@ -385,3 +385,45 @@ def test_instruments_of_all_replies_carry_their_stamp(desk):
     assert desk.instrument in [instrument.id for instrument in reply.instruments]
     assert isinstance(reply.stamp, common_pb2.Stamp)
     assert reply.stamp.epoch == desk.cluster.epoch
+
+
+# ---- notes ---------------------------------------------------------------------------------------------------------
+
+
+def note(desk, number, high, low, key=None):
+    request = orders_pb2.NoteRequest(key=desk.key(number) if key is None else key)
+    request.note.high, request.note.low = high, low
+    return desk.gateway.orders.Note(request, timeout=30)
+
+
+def test_note_uses_its_number_up_and_shows_its_name(desk):
+    high, low = 2**64 - 1, 2**63 + 5
+    reply = note(desk, 1, high, low)
+    row = reply.reports[0]
+    assert (row.kind, row.code, row.session_no) == (EventKind.REJECTED, Code.NOTED, 1)
+    assert (row.order_id, row.client_order_id, row.account) == (high, low, 0)
+    assert kinds(desk.place(2)) == [ACCEPTED]
+
+
+def test_of_two_notes_under_one_number_each_sees_the_first(desk):
+    first, other = note(desk, 1, 7, 8), note(desk, 1, 9, 9)
+    assert (first.duplicate, other.duplicate) == (False, True)
+    assert event_ids(other) == event_ids(first)
+    assert (other.reports[0].order_id, other.reports[0].client_order_id) == (7, 8)
+    late = desk.place(1)
+    assert [(row.kind, row.code) for row in late.reports] == [(EventKind.REJECTED, Code.NOTED)]
+    assert late.duplicate, "an order under a noted number has no effect, and its caller sees why"
+
+
+def test_note_needs_a_key_and_a_session_of_its_client(desk):
+    for key in (orders_pb2.IdempotencyKey(), orders_pb2.IdempotencyKey(session_id=desk.key(1).session_id)):
+        with pytest.raises(grpc.RpcError) as failed:
+            note(desk, 0, 1, 2, key)
+        assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    foreign = orders_pb2.IdempotencyKey(session_id=0x7FFF_0000 << 32 | 1, session_no=1)
+    with pytest.raises(grpc.RpcError) as failed:
+        note(desk, 0, 1, 2, foreign)
+    assert failed.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    with pytest.raises(grpc.RpcError) as failed:
+        desk.gateway.orders.Note(orders_pb2.NoteRequest(key=desk.key(1)), timeout=30)
+    assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT

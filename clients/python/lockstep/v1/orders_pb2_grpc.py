@@ -59,6 +59,11 @@ class OrderEntryStub(object):
                 request_serializer=lockstep_dot_v1_dot_orders__pb2.MassCancelRequest.SerializeToString,
                 response_deserializer=lockstep_dot_v1_dot_orders__pb2.CommandReply.FromString,
                 _registered_method=True)
+        self.Note = channel.unary_unary(
+                '/lockstep.v1.OrderEntry/Note',
+                request_serializer=lockstep_dot_v1_dot_orders__pb2.NoteRequest.SerializeToString,
+                response_deserializer=lockstep_dot_v1_dot_orders__pb2.CommandReply.FromString,
+                _registered_method=True)
         self.GetOrder = channel.unary_unary(
                 '/lockstep.v1.OrderEntry/GetOrder',
                 request_serializer=lockstep_dot_v1_dot_orders__pb2.GetOrderRequest.SerializeToString,
@@ -109,6 +114,16 @@ class OrderEntryServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Note(self, request, context):
+        """Puts a name down under a number of a session. Nothing is executed; the number is used up, and what is reported is
+        REJECTED with code NOTED, with the name's halves in order_id and client_order_id. Which name a number has is decided
+        by who comes first: the reply shows it. For doors whose clients name their commands by words of their own. A key is
+        needed; UNAVAILABLE as for Place.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetOrder(self, request, context):
         """A live order as of the stamp; NOT_FOUND (with a stamp, too) if it is unknown, filled or canceled.
         """
@@ -142,6 +157,11 @@ def add_OrderEntryServicer_to_server(servicer, server):
             'MassCancel': grpc.unary_unary_rpc_method_handler(
                     servicer.MassCancel,
                     request_deserializer=lockstep_dot_v1_dot_orders__pb2.MassCancelRequest.FromString,
+                    response_serializer=lockstep_dot_v1_dot_orders__pb2.CommandReply.SerializeToString,
+            ),
+            'Note': grpc.unary_unary_rpc_method_handler(
+                    servicer.Note,
+                    request_deserializer=lockstep_dot_v1_dot_orders__pb2.NoteRequest.FromString,
                     response_serializer=lockstep_dot_v1_dot_orders__pb2.CommandReply.SerializeToString,
             ),
             'GetOrder': grpc.unary_unary_rpc_method_handler(
@@ -284,6 +304,33 @@ class OrderEntry(object):
             target,
             '/lockstep.v1.OrderEntry/MassCancel',
             lockstep_dot_v1_dot_orders__pb2.MassCancelRequest.SerializeToString,
+            lockstep_dot_v1_dot_orders__pb2.CommandReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Note(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lockstep.v1.OrderEntry/Note',
+            lockstep_dot_v1_dot_orders__pb2.NoteRequest.SerializeToString,
             lockstep_dot_v1_dot_orders__pb2.CommandReply.FromString,
             options,
             channel_credentials,

@@ -1,0 +1,214 @@
+"""The REST door: routes, who may come in, bounds, and answers, on the server of a feed. See docs/rest.md."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
+from hashlib import blake2b
+from importlib.resources import files
+from typing import Final
+
+from aiohttp import web
+
+from lockstep.edge.http.admission import Rate
+from lockstep.edge.rest.answers import Answer, Answers, Asked
+from lockstep.edge.rest.inputs import body_of, body_schema, checked, key_of, parameters_of
+from lockstep.edge.rest.operations import KEY_HEADER, OPERATIONS, PREFIX, Operation
+from lockstep.edge.rest.principal import principal_of, require_account
+from lockstep.edge.rest.problems import TYPE, Problem
+from lockstep.marketdata.shell import FeedShell
+from lockstep.runtime.process_log import open_log
+from lockstep.runtime.topology import Client
+from lockstep.stream.codes import Code
+
+MAX_BODY_BYTES: Final = 16 << 10
+BODY_S: Final = 5.0
+"""A body that is not there by then is not waited for."""
+MAX_REQUESTS: Final = 512
+"""Under way at once, of all."""
+MAX_REQUESTS_OF_ONE: Final = 128
+"""Under way at once, of one client."""
+COMMANDS_PER_S: Final = 500
+COMMAND_BURST: Final = 1_000
+READS_PER_S: Final = 1_000
+READ_BURST: Final = 2_000
+LOGINS_PER_S: Final = 50
+LOGIN_BURST: Final = 200
+"""Of those that failed, of all callers: tokens are not to be guessed at leisure."""
+_NS: Final = 1_000_000_000
+_JSON: Final = "application/json"
+_HEADERS: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Server": "lockstep"}
+_PAGE_HEADERS: Final = {
+    **_HEADERS,
+    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; script-src 'self'; style-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
+_FILES: Final = {
+    "/openapi.json": ("openapi.json", _JSON),
+    "/docs": ("viewer.html", "text/html"),
+    "/docs/viewer.js": ("viewer.js", "text/javascript"),
+    "/docs/viewer.css": ("viewer.css", "text/css"),
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class RestDoor:
+    """One door of a feed. Belongs to the feed's loop."""
+
+    def __init__(self, shell: FeedShell) -> None:
+        self._shell = shell
+        self._answers = Answers(shell)
+        self._under_way: Counter[str] = Counter()
+        self._budgets: dict[tuple[str, bool], Rate] = {}
+        self._failed_logins = Rate(LOGINS_PER_S, LOGIN_BURST)
+        self._log = open_log(shell.member.name)
+        self.counters = {"rest_requests": 0, "rest_turned_away": 0}
+
+    def add_to(self, application: web.Application) -> None:
+        """Put the door's paths into a server that is not set up yet."""
+        inner = web.Application(middlewares=[self._explained])
+        for operation in OPERATIONS:
+            handler = partial(self._serve, operation)
+            inner.router.add_route(operation.method, operation.path, handler)
+            if operation.method == "GET":
+                inner.router.add_route("HEAD", operation.path, handler)
+        application.add_subapp(PREFIX, inner)
+        folder = files("lockstep.edge.rest")
+        for path, (name, kind) in _FILES.items():
+            page = partial(_page, (folder / name).read_bytes(), kind)
+            application.router.add_get(path, page)
+
+    async def close(self) -> None:
+        """End what the door has open."""
+        await self._answers.close()
+
+    # ---- one request ---------------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def _explained(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Whatever ends a request is a problem document."""
+        self.counters["rest_requests"] += 1
+        try:
+            return await handler(request)
+        except Problem as problem:
+            return _problem(problem)
+        except web.HTTPException as error:
+            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+            text = f"there is no {request.method} {request.path[:200]}"
+            remedy = "see /openapi.json for what there is"
+            return _problem(Problem(Code.NOT_SUPPORTED, text, status=error.status, headers=headers, remedy=remedy))
+        except Exception:  # noqa: BLE001 - the top of a shell
+            # A fault of the door's own. What others read and trade here goes on.
+            self._log.exception("a request failed", method=request.method, path=request.path[:200])
+            return _problem(Problem(Code.UNAVAILABLE, "the door failed; the log says how", status=500))
+
+    async def _serve(self, operation: Operation, request: web.Request) -> web.StreamResponse:
+        client, authorization = self._who(request)
+        name = client.name
+        if self._under_way.total() >= MAX_REQUESTS or self._under_way[name] >= MAX_REQUESTS_OF_ONE:
+            self.counters["rest_turned_away"] += 1
+            raise Problem(Code.BUSY, "too many requests are under way; nothing was executed")
+        self._within_budget(name, operation.keyed)
+        self._under_way[name] += 1
+        try:
+            return await self._answered(operation, request, client, authorization)
+        finally:
+            self._under_way[name] -= 1
+            if not self._under_way[name]:
+                del self._under_way[name]
+
+    def _who(self, request: web.Request) -> tuple[Client, str | None]:
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.partition("://")[2] != request.host:
+            text = f"pages of {origin[:200]} may not use this door; serve them from {request.host[:200]}"
+            raise Problem(Code.NOT_ENTITLED, text)
+        try:
+            return principal_of(request.headers, self._shell.entitlements)
+        except Problem:
+            wait_ns = self._failed_logins.wait_ns(time.monotonic_ns())
+            if wait_ns:
+                raise self._too_fast(wait_ns, "too many requests without a known token") from None
+            raise
+
+    def _within_budget(self, name: str, commands: bool) -> None:
+        """Raises Problem: 429, with the time after which the next one is in the budget again."""
+        budget = self._budgets.get((name, commands))
+        if budget is None:
+            sizes = (COMMANDS_PER_S, COMMAND_BURST) if commands else (READS_PER_S, READ_BURST)
+            budget = self._budgets[name, commands] = Rate(*sizes)
+        wait_ns = budget.wait_ns(time.monotonic_ns())
+        if wait_ns:
+            text = f"more than {COMMANDS_PER_S} commands" if commands else f"more than {READS_PER_S} reads"
+            raise self._too_fast(wait_ns, f"{text} a second; nothing was executed")
+
+    def _too_fast(self, wait_ns: int, text: str) -> Problem:
+        self.counters["rest_turned_away"] += 1
+        return Problem(Code.BUSY, text, retry_after_s=1 + wait_ns // _NS)
+
+    async def _answered(
+        self, operation: Operation, request: web.Request, client: Client, authorization: str | None
+    ) -> web.StreamResponse:
+        values = parameters_of(operation, request.match_info, list(request.query.items()))
+        if "account" in values:
+            require_account(client, values["account"])
+        key, body = "", {}
+        if operation.keyed:
+            keys = request.headers.getall(KEY_HEADER, [None])
+            if len(keys) > 1:
+                raise Problem(Code.FIELD_OUT_OF_RANGE, f"{KEY_HEADER} stands twice", field=KEY_HEADER)
+            key = key_of(keys[0])
+            raw = await _body(request, json_wanted=bool(operation.body))
+            if operation.body:
+                body = checked(body_schema(operation.body), body_of(raw), "")
+        answer = await self._answers.of(Asked(operation, client, authorization, values, key, body))
+        return _respond(operation, request, answer)
+
+
+async def _body(request: web.Request, *, json_wanted: bool) -> bytes:
+    """What was sent, bounded in bytes and time."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(Code.MALFORMED_BATCH, "send the body as it is, without Content-Encoding", status=415)
+    if json_wanted and request.content_type != _JSON:
+        raise Problem(Code.MALFORMED_BATCH, f"the body has to be {_JSON}", status=415)
+    too_long = Problem(Code.BATCH_TOO_LARGE, f"a body has at most {MAX_BODY_BYTES} bytes", status=413)
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise too_long
+    parts: list[bytes] = []
+    length = 0
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.content.iter_any():
+                parts.append(part)
+                length += len(part)
+                if length > MAX_BODY_BYTES:
+                    raise too_long
+    except TimeoutError:
+        raise Problem(Code.MALFORMED_BATCH, f"the body did not come within {BODY_S:.0f} s", status=408) from None
+    return b"".join(parts)
+
+
+def _respond(operation: Operation, request: web.Request, answer: Answer) -> web.Response:
+    raw = json.dumps(answer.body, separators=(",", ":")).encode()
+    headers = {**_HEADERS, "Lockstep-Epoch": str(answer.epoch), "Lockstep-Seq": str(answer.seq)}
+    if operation.keyed:
+        return web.Response(
+            body=raw, status=operation.status, headers={**headers, **answer.headers}, content_type=_JSON
+        )
+    headers["ETag"] = tag = f'"{blake2b(raw, digest_size=12).hexdigest()}"'
+    wanted = {one.strip().removeprefix("W/") for one in request.headers.get("If-None-Match", "").split(",")}
+    if tag in wanted or "*" in wanted:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=raw, headers=headers, content_type=_JSON)
+
+
+def _problem(problem: Problem) -> web.Response:
+    headers = {**_HEADERS, **problem.headers}
+    return web.Response(body=problem.body(), status=problem.status, headers=headers, content_type=TYPE)
+
+
+async def _page(raw: bytes, kind: str, request: web.Request) -> web.Response:
+    del request
+    return web.Response(body=raw, content_type=kind, charset=None if kind == _JSON else "utf-8", headers=_PAGE_HEADERS)

@@ -1,0 +1,53 @@
+"""API2:2023 Broken Authentication: no operation without a known token, and tokens are not guessed at leisure."""
+
+import base64
+import json
+
+import pytest
+
+from lockstep.edge.rest.door import LOGIN_BURST
+from tests.edge.rest.owasp.conftest import EVERY, request
+
+JWT_NONE = (
+    ".".join(
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+        for part in ({"alg": "none", "typ": "JWT"}, {"sub": "alice", "exp": 4102444800})
+    )
+    + "."
+)
+WRONG = [
+    "Bearer", "Bearer ", "Bearer wrong", "Bearer alice-token-", "Bearer alice", "Basic YWxpY2U6YWxpY2UtdG9rZW4=",
+    "alice-token", f"Bearer {JWT_NONE}", "Bearer alice-token, bob-token", "Bearer null", "Bearer ALICE-TOKEN",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", EVERY, ids=lambda one: one.name)
+def test_no_operation_is_open(nobody, operation):
+    answer = request(nobody, operation)
+    assert (answer.status, answer.json["code"]) == (401, "UNAUTHENTICATED")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("said", WRONG)
+def test_what_is_no_known_token_is_refused(nobody, said):
+    assert nobody.get("/v1/accounts", Authorization=said).status == 401
+
+
+def test_a_token_in_the_address_or_the_body_does_not_count(nobody):
+    for name in ("token", "access_token", "authorization"):
+        assert nobody.get(f"/v1/accounts?{name}=alice-token").status == 401
+    assert nobody.ask("POST", "/v1/accounts/1/orders", {"token": "alice-token"}, key="x").status == 401
+
+
+def test_guessing_is_slowed_down_and_those_with_a_token_do_not_notice(nobody, alice):
+    answers = [nobody.get("/v1/cluster", Authorization=f"Bearer guess-{number}") for number in range(LOGIN_BURST + 300)]
+    assert {one.status for one in answers} == {401, 429}
+    assert all("Retry-After" in one.headers for one in answers if one.status == 429)
+    assert alice.get("/v1/cluster").status == 200
+
+
+def test_no_answer_holds_a_token(nobody, alice):
+    for answer in (nobody.get("/v1/accounts", Authorization="Bearer secret-guess"), alice.get("/v1/cluster")):
+        said = answer.raw.decode() + str(answer.headers)
+        assert "secret-guess" not in said
+        assert "alice-token" not in said

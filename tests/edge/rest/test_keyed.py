@@ -1,0 +1,141 @@
+"""Keys at several doors that fail: each is executed once, and answered the same by every door."""
+
+import asyncio
+from random import Random
+
+import pytest
+
+from lockstep.edge.rest import keyed
+from lockstep.edge.rest.keyed import KeyedCommands, KeyReused, Unanswered
+from lockstep.edge.rest.lanes import FILLER, Lane, name_of, session_of
+from lockstep.runtime.tokens import OPEN_CLIENT
+from lockstep.stream.codes import Code
+from lockstep.v1 import orders_pb2
+from tests.edge.rest.world import Gateway, World, accepted, buy, shell_of
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch):
+    """Time in which other doors may come is drawn, not waited for."""
+    for name, value in {"_PAUSE_S": 0.0005, "_LOOK_S": 0.0005, "_FOREIGN_S": 0.002}.items():
+        monkeypatch.setattr(keyed, name, value)
+
+
+def door(world: World) -> KeyedCommands:
+    return KeyedCommands(shell_of(world), Gateway(world))  # type: ignore[arg-type]
+
+
+async def place(at: KeyedCommands, key: str, lots: int = 1):
+    return await at.execute(OPEN_CLIENT, None, name_of(key, str(lots).encode()), "Place", buy(lots))
+
+
+def said(outcome):
+    return [report.SerializeToString() for report in outcome.reports]
+
+
+def test_a_key_is_executed_once_and_has_the_same_outcome_at_every_door():
+    async def run():
+        world = World(Random(1))
+        doors = [door(world), door(world)]
+        first = await place(doors[0], "a")
+        again = [await place(one, "a") for one in (*doors, door(world))]
+        assert not first.repeated
+        assert all(one.repeated for one in again)
+        assert {tuple(said(one)) for one in again} == {tuple(said(first))}
+        assert accepted(world) == 1
+
+    asyncio.run(run())
+
+
+def test_a_key_for_another_request_is_refused_at_every_door():
+    async def run():
+        world = World(Random(1))
+        doors = [door(world), door(world)]
+        await place(doors[0], "a", 1)
+        for one in doors:
+            with pytest.raises(KeyReused):
+                await place(one, "a", 2)
+        assert accepted(world) == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_doors_that_lose_calls_and_die_execute_each_key_once(seed):
+    """Four doors, a few keys that share lanes, each asked for many times; doors die in the middle of what they do."""
+
+    async def run():
+        dice = Random(seed)
+        world = World(dice, loss=dice.choice((0.0, 0.1, 0.3)))
+        doors = [door(world) for _ in range(4)]
+        keys = [f"key {number}" for number in range(dice.randint(1, 40))]
+        outcomes: dict[str, set[tuple[bytes, ...]]] = {}
+
+        async def client(number: int) -> None:
+            own = Random(seed * 100 + number)
+            for _ in range(12):
+                key, at = own.choice(keys), own.randrange(len(doors))
+                task = asyncio.ensure_future(place(doors[at], key))
+                try:
+                    outcome = await asyncio.wait_for(task, own.choice((0.003, 5)))
+                except TimeoutError:
+                    # It dies with what it had in hand; another one has its address.
+                    doors[at] = door(world)
+                    continue
+                except Unanswered:
+                    continue
+                outcomes.setdefault(key, set()).add(tuple(said(outcome)))
+
+        await asyncio.gather(*(client(number) for number in range(6)))
+        world.loss = 0.0
+        for key in keys:
+            for _ in range(2):
+                outcomes.setdefault(key, set()).add(tuple(said(await place(door(world), key))))
+        while world.late:
+            await world.pause()
+        assert all(len(one) == 1 for one in outcomes.values()), outcomes
+        assert accepted(world) == len(keys)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_note_whose_door_died_is_passed_after_a_while_and_its_key_is_free():
+    async def run():
+        world = World(Random(3))
+        dead, other = name_of("dead", b"1"), None
+        for number in range(1000):
+            other = name_of(f"other {number}", b"1")
+            if other.lane == dead.lane:
+                break
+        session_id = session_of(0, dead.lane)
+        note = orders_pb2.Note(high=dead.high, low=dead.low)
+        world.apply(session_id, orders_pb2.Command(session_no=1, note=note))
+        await place(door(world), f"other {number}")
+        assert world.last_no(session_id) == 4, "the dead one's note, a filler, the other's note and command"
+        late = world.apply(session_id, orders_pb2.Command(session_no=2, new_order=buy().order))
+        assert late.rows["original_seq"][0], "what comes late has no effect"
+        assert accepted(world) == 1
+        await place(door(world), "dead")
+        assert accepted(world) == 2
+
+    asyncio.run(run())
+
+
+def test_as_many_keys_are_known_as_are_promised_and_later_ones_make_room(monkeypatch):
+    monkeypatch.setattr("lockstep.edge.rest.lanes.KEPT_KEYS", 3)
+    lane = Lane()
+    names = [name_of(f"{number}", b"") for number in range(6)]
+    for at, name in enumerate(names):
+        lane.on_outcome(2 * at + 1, 2 * at + 1, name.high, name.low, Code.NOTED)
+        lane.on_outcome(2 * at + 2, 2 * at + 2, 9, 0, 0)
+    assert [lane.find(name.key) is not None for name in names] == [False] * 3 + [True] * 3
+    assert len(lane) == 3
+
+
+def test_names_are_told_apart_and_none_is_the_filler():
+    names = [name_of(f"{number}", b"x") for number in range(20_000)]
+    assert len({(name.high, name.low) for name in names}) == len(names)
+    assert all((name.high, name.low) != FILLER for name in names)
+    counts = [sum(name.lane == lane for name in names) for lane in range(16)]
+    assert min(counts) > 1_000, "keys spread over all lanes"
+    assert name_of("1", b"x").high != name_of("1", b"y").high
