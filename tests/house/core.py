@@ -20,6 +20,8 @@ MACHINES = (
     "lockstep.runtime.downlink",
     "lockstep.gateway.validation",
     "lockstep.gateway.entitlement",
+    "lockstep.edge.rest.lanes",
+    "lockstep.edge.rest.prices",
     "lockstep.edge.soup.codec",
     "lockstep.edge.soup.connection",
     "lockstep.edge.soup.logins",

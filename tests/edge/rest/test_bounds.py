@@ -1,0 +1,124 @@
+"""The door's bounds, in one process without a cluster: budgets, requests under way, its own faults, idle connections."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+
+from lockstep.edge.http import websocket
+from lockstep.edge.http.websocket import WebSocketDoor
+from lockstep.edge.rest import door
+from lockstep.edge.rest.door import RestDoor
+from lockstep.ops.local.ports import free_ports
+from lockstep.runtime.topology import Client
+from tests.edge.http.test_websocket import Shell
+
+CLIENTS = (Client("alice", "alice-token", 1, (1,)), Client("bob", "bob-token", 2, (2,)))
+
+
+def served(test: Any) -> None:
+    """Run `await test(site)` at a door that has market data and no gateway."""
+
+    async def run() -> None:
+        shell: Any = Shell(clients=CLIENTS)
+        shell.topology = SimpleNamespace(gateways=())
+        shell.member = SimpleNamespace(id=1, name="feed-1")
+        shell.why_not_serving = lambda: ""
+        rest = RestDoor(shell)
+        server = WebSocketDoor(shell, also=(rest.add_to,))
+        (port,) = free_ports(1)
+        await server.open("127.0.0.1", port)
+        try:
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http, asyncio.timeout(60):
+                await test(SimpleNamespace(rest=rest, http=http, port=port, shell=shell))
+        finally:
+            for task in shell.tasks:
+                task.cancel()
+            await server.close()
+            await rest.close()
+
+    asyncio.run(run())
+
+
+async def get(site: Any, path: str, who: str = "alice") -> tuple[int, dict[str, Any], Any]:
+    async with site.http.get(path, headers={"Authorization": f"Bearer {who}-token"}) as answer:
+        return answer.status, await answer.json(content_type=None), answer.headers
+
+
+def test_a_client_beyond_its_budget_is_429_and_others_are_not(monkeypatch):
+    monkeypatch.setattr(door, "READS_PER_S", 1)
+    monkeypatch.setattr(door, "READ_BURST", 3)
+
+    async def test(site: Any) -> None:
+        statuses = [(await get(site, "/v1/cluster"))[0] for _ in range(5)]
+        assert statuses.count(200) >= 3
+        status, problem, headers = await get(site, "/v1/cluster")
+        if status == 200:  # a second had gone by
+            status, problem, headers = await get(site, "/v1/cluster")
+        assert (status, problem["code"]) == (429, "BUSY")
+        assert 1 <= int(headers["Retry-After"]) <= 3
+        assert (await get(site, "/v1/cluster", "bob"))[0] == 200
+
+    served(test)
+
+
+def test_requests_that_wait_are_bounded_for_one_and_for_all(monkeypatch):
+    monkeypatch.setattr(door, "MAX_REQUESTS_OF_ONE", 2)
+    monkeypatch.setattr(door, "MAX_REQUESTS", 3)
+
+    async def test(site: Any) -> None:
+        waiting = [asyncio.ensure_future(get(site, "/v1/cluster?min_seq=999999999")) for _ in range(2)]
+        while site.rest.counters["rest_requests"] < 2:  # noqa: ASYNC110 - a counter has none
+            await asyncio.sleep(0.005)
+        status, problem, _ = await get(site, "/v1/cluster")
+        assert (status, problem["code"]) == (429, "BUSY")
+        other = asyncio.ensure_future(get(site, "/v1/cluster?min_seq=999999999", "bob"))
+        while site.rest.counters["rest_requests"] < 4:  # noqa: ASYNC110 - a counter has none
+            await asyncio.sleep(0.005)
+        assert (await get(site, "/v1/cluster", "bob"))[0] == 429
+        assert {(await one)[0] for one in (*waiting, other)} == {409}
+        assert (await get(site, "/v1/cluster"))[0] == 200, "nothing is left of those that are over"
+
+    served(test)
+
+
+def test_a_fault_of_the_door_is_500_and_says_nothing_of_itself():
+    async def test(site: Any) -> None:
+        site.shell.machine.hub.fold.statuses = None
+        status, problem, _ = await get(site, "/v1/instruments")
+        assert (status, problem["status"]) == (500, 500)
+        assert "NoneType" not in str(problem)
+
+    served(test)
+
+
+def test_a_connection_that_has_asked_stays_and_one_that_has_not_is_closed(monkeypatch):
+    monkeypatch.setattr(websocket, "_HELLO_S", 0.3)
+
+    async def test(site: Any) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        for _ in range(4):
+            writer.write(b"GET /v1/cluster HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice-token\r\n\r\n")
+            assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+            await asyncio.sleep(0.15)
+        # Half of a request is no request.
+        writer.write(b"GET /v1/clus")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+    served(test)
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/docs/viewer.js", "/docs/viewer.css"])
+def test_pages_are_served_from_memory_without_a_token(path):
+    async def test(site: Any) -> None:
+        async with site.http.get(path) as answer:
+            assert answer.status == 200
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+    served(test)
