@@ -1,4 +1,4 @@
-"""The door's bounds, in one process without a cluster: budgets, requests under way, its own faults, idle connections."""
+"""The door's bounds, in one process without a cluster: budgets, requests under way, own faults, idle connections."""
 
 import asyncio
 from types import SimpleNamespace

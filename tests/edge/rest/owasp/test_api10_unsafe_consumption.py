@@ -11,6 +11,13 @@ from lockstep.runtime.topology import Member, ProcessKind
 from lockstep.stream.codes import Code
 from lockstep.v1 import orders_pb2
 
+UNANSWERED = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
+
 
 class Odd:
     """A gateway that answers as it pleases."""
@@ -63,7 +70,9 @@ def test_odd_metadata_of_a_gateway_does_no_harm_and_takes_no_longer(metadata):
 def test_every_status_of_a_gateway_is_an_answer_or_no_answer(status):
     async def run() -> None:
         ended = await asyncio.wait_for(answered(Odd(status, (("lockstep-code", "1009"),))), 10)
-        assert ended.status is status
+        # Of those that are asked for again the last attempt may end with the time that is left.
+        assert ended.unanswered is (status in UNANSWERED)
+        assert ended.unanswered or ended.status is status
 
     asyncio.run(run())
 

@@ -16,7 +16,7 @@ def order(bob):
 def test_every_operation_that_takes_an_id_is_in_the_matrix():
     with_ids = [one for one in EVERY if any(x in one.path for x in ("{account}", "{order_id}"))]
     assert with_ids == WITH_ACCOUNT
-    assert set(WITH_ORDER) <= set(WITH_ACCOUNT)
+    assert all(one in WITH_ACCOUNT for one in WITH_ORDER)
 
 
 @pytest.mark.parametrize("operation", WITH_ACCOUNT, ids=lambda one: one.name)
