@@ -6,6 +6,7 @@ before, and written to the transport in one call, once per turn and connection.
 
 import asyncio
 import contextlib
+import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +16,8 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from aiohttp import WSMsgType, web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import server_logger
 
 from lockstep.edge.http.admission import Rate
 from lockstep.edge.http.frames import close_frame, frame_of
@@ -53,6 +56,17 @@ _WRONG: Final = 4000
 """What a client asked for can't be had; the reason says why."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class OfOurOwn(logging.Filter):
+    """Keeps what clients send that is no HTTP out of the log: it would fill it, with whatever they like."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """See `logging.Filter`."""
+        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_OF_OUR_OWN: Final = OfOurOwn()
 
 
 class SocketWriter:
@@ -105,6 +119,7 @@ class WebSocketDoor:
         self._spoken: WeakSet[Any] = WeakSet()
         """Connections that have asked for something."""
         self._last = self._last_framed = b""
+        server_logger.addFilter(_OF_OUR_OWN)
         application = web.Application(middlewares=[self._hear])
         application.router.add_get(PATH, self.serve)
         for add_to in also:

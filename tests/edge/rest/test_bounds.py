@@ -114,6 +114,18 @@ def test_a_connection_that_has_asked_stays_and_one_that_has_not_is_closed(monkey
     served(test)
 
 
+def test_what_is_no_http_is_refused_and_not_written_into_the_log(caplog):
+    async def test(site: Any) -> None:
+        for said in (b"secret" * 4_000, b"GET / HTTP/1.1\r\nX: " + b"secret" * 4_000 + b"\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+            writer.write(said)
+            assert b" 400 " in await reader.readline()
+            writer.close()
+
+    served(test)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/docs/viewer.js", "/docs/viewer.css"])
 def test_pages_are_served_from_memory_without_a_token(path):
     async def test(site: Any) -> None:

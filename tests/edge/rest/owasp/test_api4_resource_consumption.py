@@ -58,7 +58,8 @@ def test_bombs_of_headers_are_refused(alice, head):
             said = sock.recv(64)
         except OSError:
             said = b""
-        assert said[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 431", b"HTTP/1.1 401"), said
+        # Before the request is read aiohttp knows no version, and says 1.0.
+        assert said[:12] in (b"", b"HTTP/1.0 400", b"HTTP/1.1 400", b"HTTP/1.1 431"), said
     assert alice.get("/v1/cluster").status == 200
 
 
