@@ -1,7 +1,7 @@
 """How the native core's speed depends on the number of books and of resting orders: a table and two plots.
 
 Runs `build/native_bench` (`make bench` builds it) for each point and writes `engine-speed.md` with its SVG plots into a
-folder, `docs` by default.
+folder, `docs` by default. What the page has of the plain book (`bench/bare_flows.py --page`) stays.
 
     .venv/bin/python bench/scaling.py [--program FILE] [--out FOLDER] [--commands N]
 """
@@ -18,6 +18,7 @@ BOOKS = (1, 10, 100, 1_000, 5_000)
 RESTING = (1_000, 10_000, 100_000, 1_000_000)
 MANY_RESTING = 100_000
 """Resting orders of all books together while the number of books changes."""
+PLAIN_BOOK = "\n## Beside a plain book\n"
 WIDTH, HEIGHT, LEFT, BOTTOM = 640, 320, 60, 40
 
 
@@ -105,7 +106,9 @@ One book:
 
 ![by books](engine-speed-books.svg)
 """
-    (arguments.out / "engine-speed.md").write_text(text)
+    page = arguments.out / "engine-speed.md"
+    _, heading, beside = page.read_text().partition(PLAIN_BOOK) if page.exists() else ("", "", "")
+    page.write_text(text + heading + beside)
 
 
 if __name__ == "__main__":
