@@ -63,7 +63,7 @@ class FeedDriver:
 
     @property
     def left_behind(self) -> bool:
-        """It can't go on from what it has told."""
+        """It can't go on from what it has reported."""
         return self.machine.left_behind is not None
 
     @property
@@ -183,6 +183,8 @@ class FeedDriver:
             writer = self._writers.pop(reader, None)
             if writer is not None:
                 writer.end(refusal)
+        if effects.datagrams:
+            self._ports.send_datagrams(effects.datagrams)
         if effects.fetch is not None:
             self._fetch(effects.fetch)
         for instrument, seq in effects.bands:

@@ -36,7 +36,7 @@ class Learnt(Enum):
     """What moves it."""
 
     TIME = "the time has come"
-    NO_ANSWER = "nobody answers, or none with a history as new as what was told before"
+    NO_ANSWER = "nobody answers, or none with a history as new as what was reported before"
     SHORT = "the history can be read from its begin"
     LONG = "the history is long, or its begin is gone"
     SNAPSHOT = "a snapshot, or no engine has one"
@@ -79,7 +79,7 @@ class FeedBeginning:
     """See the module."""
 
     def __init__(self, engines: Callable[[], list[int]], *, least_epoch: int = 0, begin_is_gone: bool = False) -> None:
-        """`engines`: in the order in which they are asked. `least_epoch`: of what an earlier life has told.
+        """`engines`: in the order in which they are asked. `least_epoch`: of what an earlier life has reported.
 
         `begin_is_gone`: that life found that the journals were cut.
         """
@@ -103,7 +103,7 @@ class FeedBeginning:
         epoch, seq = end.stamp.epoch, end.stamp.seq
         # An engine without an epoch has a new disk, and knows nothing of where the cluster stands.
         if not epoch or epoch < self._least_epoch:
-            text = f"the engines that answer are of epoch {epoch}, {self._least_epoch or 'none'} was told"
+            text = f"the engines that answer are of epoch {epoch}, {self._least_epoch or 'none'} was reported"
             return self._pause(Learnt.NO_ANSWER, text, now_ns)
         self._stamp = epoch, seq
         if seq > HISTORY_COMMANDS or self._begin_is_gone:

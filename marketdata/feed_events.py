@@ -157,8 +157,10 @@ class Effects:
     """(Reader, frame), in the order in which they are written."""
     closings: tuple[tuple[int, Refusal], ...] = ()
     """Readers whose connections are to be ended, with the reason."""
+    datagrams: Sequence[bytes] = field(default=(), repr=False)
+    """Of the line, in order."""
     fetch: Fetch | None = None
-    """Committed events to ask an engine for, and whether those that were told are its history."""
+    """Committed events to ask an engine for, and whether those that were reported are its history."""
     bands: tuple[tuple[int, int], ...] = ()
     """(Instrument, seq) of commands whose bands are to be read in a journal."""
 

@@ -2,7 +2,7 @@
 
 A reader is *ready* while whoever writes to it takes more. For one that is not, nothing waits but the seq at which each
 of its streams stands: from there it is caught up with the latest values when it is ready again. Only of streams that
-tell every command up to `MAX_WAITING_BYTES` wait as they are. One that is not ready for too long is closed, with the
+report every command up to `MAX_WAITING_BYTES` wait as they are. One that is not ready for too long is closed, with the
 reason. Each turn begins with another reader, so that nobody is served first for ever.
 """
 
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lockstep.marketdata.feed_encoding import encode_heartbeat, encode_recovery
-from lockstep.marketdata.feed_sources import BOOK_FEEDS, STATUS, STATUS_FEEDS, TRADE_FEEDS, source_of
+from lockstep.marketdata.feed_line import CONTENT, FeedLine, span_of
+from lockstep.marketdata.feed_sources import BOOK_FEEDS, INSTRUMENTS, STATUS, STATUS_FEEDS, TRADE_FEEDS, source_of
 from lockstep.marketdata.feed_streams import NOTHING_YET, Snapshots, Stream
 from lockstep.marketdata.feed_subscriptions import INTERVALS_MS, FeedRefused, Wanted
 from lockstep.marketdata.market_fold import Changes, MarketFold
@@ -51,7 +52,7 @@ class Reader:
         self.owed: OrderedDict[ReaderStream, int] = OrderedDict()
         """To be caught up, with the seq from which on."""
         self.ahead: dict[ReaderStream, int] = {}
-        """Of a later seq than what was published; nothing is told until that is passed."""
+        """Of a later seq than what was published; nothing is reported until that is passed."""
         self.recovering: dict[ReaderStream, int] = {}
         """Those that it asked to have continued, with the epoch of what it has."""
         self.parts: list[bytes] = []
@@ -87,7 +88,7 @@ class Counts:
 
 @dataclass(slots=True)
 class _Due:
-    """Of one interval: streams whose source has changed, and when they are told."""
+    """Of one interval: streams whose source has changed, and when they are reported."""
 
     at_ns: int = 0
     streams: dict[ReaderStream, None] = field(default_factory=dict)
@@ -99,7 +100,7 @@ class FeedHub:
     def __init__(self, fold: MarketFold) -> None:
         self.fold = fold
         self.epoch = 0
-        """Under which everything is told."""
+        """Under which everything is reported."""
         self.snapshots = Snapshots()
         self.counts = Counts()
         self.readers: dict[int, Reader] = {}
@@ -114,11 +115,41 @@ class FeedHub:
         """Readers that come from a feed that is further -> until when they wait for this one; 0: not begun."""
         self._turn = 0
         self._heartbeat_ns = 0
+        self.line: FeedLine | None = None
+        """What is sent as datagrams, if anything is."""
 
     @property
     def streams(self) -> int:
-        """How many are told."""
+        """How many are reported."""
         return len(self._streams)
+
+    # ---- the line ------------------------------------------------------------------------------------------------
+
+    def open_line(self) -> None:
+        """Begin to report every command to a line."""
+        self.line = FeedLine(self.fold.seq)
+        for instrument in self.fold.instruments():
+            self._put_on_line(instrument)
+
+    def _put_on_line(self, instrument: int) -> None:
+        for feed in CONTENT:
+            self._stream((instrument, feed, 0, 0)).on_line = True
+
+    def _tell_line_of(self, line: FeedLine, instrument: int) -> None:
+        """An instrument is new: its definition says that its book and its tape are empty."""
+        self._put_on_line(instrument)
+        source = self._stream((instrument, INSTRUMENTS, 0, 0)).source
+        line.put(source.changed(), self.snapshots.of(source, self.epoch, self.fold.timestamp_ns))
+
+    def line_snapshots(self) -> list[bytes]:
+        """Each stream of the line as it is now, and, last, where the line goes on."""
+        assert self.line is not None, "asked for by nobody who was admitted"
+        found = [
+            self.snapshots.of(stream.source, self.epoch, self.fold.timestamp_ns)
+            for stream in self._streams.values()
+            if stream.on_line
+        ]
+        return [*found, span_of(self.epoch, 0, self.line.seq)]
 
     # ---- readers -------------------------------------------------------------------------------------------------
 
@@ -147,7 +178,7 @@ class FeedHub:
         known = self.fold.statuses.definitions
         unknown = [one for one in wanted.instruments if one not in known and not wanted.may_be_market(one)]
         if unknown:
-            text = f"unknown instruments {unknown[:10]}; FEED_INSTRUMENTS tells which there are"
+            text = f"unknown instruments {unknown[:10]}; FEED_INSTRUMENTS has those that there are"
             raise FeedRefused(Code.UNKNOWN_INSTRUMENT, text)
         instruments = wanted.instruments or ((MARKET,) if wanted.feed == STATUS else ()) + tuple(known)
         more = sum((instrument, wanted.feed) not in reader.streams for instrument in instruments)
@@ -209,7 +240,7 @@ class FeedHub:
         del reader.streams[instrument, feed]
         for apart in (reader.owed, reader.ahead, reader.recovering):
             apart.pop(stream, None)
-        if not stream.readers:
+        if not (stream.readers or stream.on_line):
             del self._streams[stream.key]
             del self._told[instrument, feed][stream]
             if interval_ms:
@@ -221,9 +252,12 @@ class FeedHub:
 
     def on_events(self, events: Events, through_seq: int) -> None:
         """Committed events, each once, in order."""
-        # Whether somebody wants to see what each command did to the books.
-        on_book = self._on_book if self._immediate else None
-        self._note(self.fold.apply(events, through_seq, on_book))
+        if not self._immediate and self.line is None:
+            self._note(self.fold.apply(events, through_seq))
+            return
+        # Somebody wants to see what each command did.
+        for changes in self.fold.apply_each(events, through_seq, self._on_book):
+            self._note(changes)
 
     def _on_book(self, book: OrderBook) -> None:
         self._touch(book.instrument, BOOK_FEEDS)
@@ -240,6 +274,8 @@ class FeedHub:
 
     def _begin(self, instrument: int) -> None:
         """An instrument is defined: readers of all follow it, too."""
+        if self.line is not None:
+            self._tell_line_of(self.line, instrument)
         for reader in self.readers.values():
             for wanted in reader.open_feeds:
                 if (instrument, wanted.feed) not in reader.streams and len(reader.streams) < MAX_STREAMS:
@@ -258,7 +294,7 @@ class FeedHub:
         """Tell what is due; close who is too slow: `slow` has them."""
         for interval_ms, due in self._due.items():
             if now_ns >= due.at_ns:
-                # At multiples of the interval, so that feeds on one host tell at the same times.
+                # At multiples of the interval, so that feeds on one host report at the same times.
                 due.at_ns = (now_ns // (interval_ms * _MS) + 1) * interval_ms * _MS
                 streams, due.streams = due.streams, {}
                 for stream in streams:
@@ -292,6 +328,8 @@ class FeedHub:
     def due_ns(self) -> int:
         """When `on_time` has something to do next, at the latest."""
         waiting = [due.at_ns for due in self._due.values() if due.streams]
+        if self.line is not None:
+            waiting.append(self.line.due_ns)
         return min(waiting, default=self._heartbeat_ns + HEARTBEAT_NS)
 
     def slow(self, now_ns: int) -> list[int]:
@@ -309,6 +347,8 @@ class FeedHub:
             return
         size, pending = len(part), self._pending
         self.counts.updates += 1
+        if stream.on_line and self.line is not None:
+            self.line.put(stream.published, part)
         for reader in stream.readers:
             if reader.owed or reader.ahead:
                 if stream in reader.owed:
@@ -406,9 +446,11 @@ class FeedHub:
             self._pending[reader] = None
 
 
-_BEYOND: Final = "this feed has not come there in 2 s, nor heard of that epoch: nobody told it, or a feed that is gone"
+_BEYOND: Final = (
+    "this feed has not come there in 2 s, nor heard of that epoch: nobody reported it, or a feed that is gone"
+)
 _OTHER_HISTORY: Final = (
     "no position of the cluster's history: that epoch ended before that seq, unless an operator had the cluster go on "
-    "without what was told there"
+    "without what was reported there"
 )
 _NOT_KNOWN: Final = "this feed does not know any more, or not yet, what changed behind that seq"

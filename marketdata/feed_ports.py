@@ -47,6 +47,10 @@ class Ports(Protocol):
     def fetch_band(self, seq: int, heard: Callable[[int], None]) -> None:
         """Which band the command at `seq` has set, in millionths; `heard` is not called if that can't be read."""
 
+    def send_datagrams(self, datagrams: Sequence[bytes]) -> None:
+        """Send these on the feed's line."""
+        return
+
     def on_events(self, count: int, took_ns: int) -> None:
         """So many events were taken in."""
         return

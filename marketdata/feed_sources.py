@@ -1,4 +1,4 @@
-"""What can be told of one instrument by one feed: all of it, or what changed behind a seq. Pure.
+"""What can be reported of one instrument by one feed: all of it, or what changed behind a seq. Pure.
 
 A source keeps nothing of its own: the fold knows when each level, order, trade and candle changed last. So whoever has
 it as of any seq, from this feed or from another one, is brought to the present by what changed since.
@@ -56,7 +56,7 @@ class Source(Protocol):
     depth: int
     candle_s: int
     latest: bool
-    """It is told whole each time, and only if it differs from what was told before."""
+    """It is reported whole each time, and only if it differs from what was reported before."""
 
     def changed(self) -> int:
         """Seq at which it changed last."""
@@ -162,8 +162,8 @@ class Levels(_Plain):
     def since(self, seq: int, reach: Reach | None) -> bytes | None:
         """Of the window as it is now: levels that changed, and those that were not in the reader's before.
 
-        What has left the window for better levels is not told: the reader cuts its book to the depth. What is gone is
-        told if the reader may have had it.
+        What has left the window for better levels is not reported: the reader cuts its book to the depth. What is gone
+        is reported if the reader may have had it.
         """
         book = self._book
         if seq < book.floor:

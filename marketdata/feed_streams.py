@@ -1,4 +1,4 @@
-"""Streams: what is told of one source, at one pace, to all who follow it at that pace. Pure.
+"""Streams: what is reported of one source, at one pace, to all who follow it at that pace. Pure.
 
 Each update is made once and handed to all. A reader that is at another seq than the stream (it joins, it comes back, it
 was slow) is caught up with what changed since its own, made once for all who are there; until then it gets nothing of
@@ -67,8 +67,8 @@ def _frame(
 class Stream[R]:
     """One source at one pace. Invariant: every reader that is not set apart has it as of `published`."""
 
-    __slots__ = ("_catch_ups", "_catch_ups_of", "_looked", "_reach", "_shown", "interval_ms", "key", "published",
-                 "readers", "source")  # fmt: skip
+    __slots__ = ("_catch_ups", "_catch_ups_of", "_looked", "_reach", "_shown", "interval_ms", "key", "on_line",
+                 "published", "readers", "source")  # fmt: skip
 
     def __init__(self, key: tuple[int, int, int, int], source: Source) -> None:
         """`key`: instrument, feed, depth or candle length, interval in ms."""
@@ -76,6 +76,8 @@ class Stream[R]:
         self.source = source
         self.interval_ms = key[3]
         self.readers: dict[R, None] = {}
+        self.on_line = False
+        """It is reported whether it has readers or not: it is part of the feed's line."""
         self.published = self._looked = source.changed()
         self._reach: Reach | None = source.reach()
         self._shown = source.whole() if source.latest else b""
@@ -83,7 +85,7 @@ class Stream[R]:
         self._catch_ups_of = (0, 0)
 
     def publish(self, snapshots: Snapshots, epoch: int, timestamp_ns: int) -> bytes:
-        """What is told to all: (a part of) a frame; empty if nothing has changed for them."""
+        """What is reported to all: (a part of) a frame; empty if nothing has changed for them."""
         source = self.source
         changed = source.changed()
         if changed <= self._looked:

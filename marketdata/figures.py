@@ -21,13 +21,17 @@ _COUNTERS: Final = (
     ("frames", "Frames written."),
     ("frame_bytes", "Bytes of them."),
     ("snapshots", "Snapshots made."),
+    ("datagrams", "Datagrams of the line sent."),
+    ("datagrams_dropped", "Datagrams that nobody was there for, or too many at once."),
+    ("datagrams_too_long", "Datagrams whose updates did not fit: receivers fetch them."),
     ("gaps", "Gaps in the releases, fetched from an engine."),
     ("damaged_frames", "Frames of the cluster that were damaged."),
 )
 _GAUGES: Final = (
     ("readers", "Readers connected."),
-    ("streams", "Streams told."),
+    ("streams", "Streams reported."),
     ("orders", "Orders in the books."),
+    ("line_kept_bytes", "Bytes of the line that can be had again."),
 )
 
 
@@ -52,7 +56,7 @@ class FeedFigures:
                 return
 
     def on_told(self, count: int, took_ns: int) -> None:
-        """Events were folded, and what is told at once was written."""
+        """Events were folded, and what is reported at once was written."""
         if count:
             self.events += count
             self.told.add(took_ns)
@@ -64,7 +68,7 @@ class FeedFigures:
         yield gauge("lockstep_role", "Role code, as in lockstep.v1.Role: 8 serving, 9 waiting.", status.role)
         yield gauge("lockstep_epoch", "Highest epoch under which events were released.", status.epoch)
         yield gauge("lockstep_feed_serving", "1: has caught up, and takes readers.", status.role == 8)
-        yield gauge("lockstep_feed_told_seq", "Last seq that was told.", status.seq)
+        yield gauge("lockstep_feed_told_seq", "Last seq that was reported.", status.seq)
         yield gauge(
             "lockstep_driver_up", "1: the media driver is attached and beats.", transport.state is DriverState.LIVE
         )
@@ -81,7 +85,7 @@ class FeedFigures:
         )
         yield histogram(
             "lockstep_feed_fold_seconds",
-            "To take in a burst of events, and to write what is told at once.",
+            "To take in a burst of events, and to write what is reported at once.",
             self.told,
         )
         yield counter("lockstep_feed_events_total", "Events taken in.", self.events)

@@ -1,4 +1,4 @@
-"""All that a feed decides, in one pure machine: what follows what was told, what it means, and who is sent what.
+"""All that a feed decides, in one pure machine: what follows what was reported, what it means, and who is sent what.
 
 The driver reports what happens (`feed_events.py`) and does what `Effects` say.
 """
@@ -39,10 +39,12 @@ _RETRY_MS: Final = 200
 class FeedMachine:
     """See the module. Before `Started`, and until it has come as far as the cluster was then, nobody is served.
 
-    Invariants, looked at after each step: what was told is never taken back; the fold is where the downlink is.
+    Invariants, looked at after each step: what was reported is never taken back; the fold is where the downlink is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_line: bool = False) -> None:
+        """`has_line`: every command is sent as datagrams, too, from when the feed serves."""
+        self._has_line = has_line
         self.downlink: Downlink | None = None
         self.hub: FeedHub | None = None
         self._serves_from_seq = 0
@@ -52,7 +54,7 @@ class FeedMachine:
 
     @property
     def seq(self) -> int:
-        """The last seq that was told; 0 before `Started`."""
+        """The last seq that was reported; 0 before `Started`."""
         return 0 if self.downlink is None else self.downlink.delivered_seq
 
     @property
@@ -78,7 +80,7 @@ class FeedMachine:
     def step(self, event: Event, now_ns: int) -> Effects:
         """Take one event, at a time of a monotonic clock."""
         effects = self._on(event, now_ns)
-        assert self.seq >= self._told_seq, f"told up to {self._told_seq}, now {self.seq}"
+        assert self.seq >= self._told_seq, f"reported up to {self._told_seq}, now {self.seq}"
         if self.hub is not None:
             assert self.hub.fold.seq == self.seq, f"the fold is at {self.hub.fold.seq}, the downlink at {self.seq}"
         self._told_seq = self.seq
@@ -87,12 +89,12 @@ class FeedMachine:
     def _on(self, event: Event, now_ns: int) -> Effects:
         match event:
             case Came():
-                return self._on_releases(event)
+                return self._on_releases(event, now_ns)
             case Ticked():
                 return self._on_ticked(now_ns)
             case Fetched():
                 assert self.downlink is not None, "events were fetched before the start"
-                return self._tell(self.downlink.on_fetched(event.events, event.through_seq))
+                return self._tell(self.downlink.on_fetched(event.events, event.through_seq), now_ns)
             case Started():
                 self._start(event)
                 return NOTHING
@@ -127,7 +129,7 @@ class FeedMachine:
 
     # ---- events --------------------------------------------------------------------------------------------------
 
-    def _on_releases(self, came: Came) -> Effects:
+    def _on_releases(self, came: Came, now_ns: int) -> Effects:
         if self.downlink is None:
             return NOTHING
         parts: list[Events] = []
@@ -136,9 +138,9 @@ class FeedMachine:
             delivery = self.downlink.on_release(release)
             parts.extend(delivery.events)
             fetch = fetch or delivery.fetch
-        return self._tell(Delivery(tuple(parts), fetch))
+        return self._tell(Delivery(tuple(parts), fetch), now_ns)
 
-    def _tell(self, delivery: Delivery) -> Effects:
+    def _tell(self, delivery: Delivery, now_ns: int) -> Effects:
         hub, downlink = self.hub, self.downlink
         assert hub is not None, "events before the start"
         assert downlink is not None, "events before the start"
@@ -149,7 +151,10 @@ class FeedMachine:
                 hub.fold.apply(no_events(), downlink.delivered_seq)
             return Effects(fetch=delivery.fetch)
         hub.on_events(join_records(delivery.events), downlink.delivered_seq)
-        return Effects(frames=hub.take_frames(), fetch=delivery.fetch, bands=self._unknown_bands(hub))
+        datagrams = [] if hub.line is None else hub.line.send(downlink.delivered_seq, hub.epoch, now_ns)
+        return Effects(
+            frames=hub.take_frames(), datagrams=datagrams, fetch=delivery.fetch, bands=self._unknown_bands(hub)
+        )
 
     def _unknown_bands(self, hub: FeedHub) -> tuple[tuple[int, int], ...]:
         """Commands that set a band and were not read yet."""
@@ -165,12 +170,16 @@ class FeedMachine:
         self.downlink.on_time(now_ns)
         self.hub.epoch = self.downlink.shown_epoch
         self.hub.on_time(now_ns)
+        if self._has_line and self.hub.line is None and self.serves:
+            self.hub.open_line()
+        line = self.hub.line
+        datagrams = [] if line is None else line.on_time(self.seq, self.epoch, now_ns)
         closings = []
         for reader in self.hub.slow(now_ns):
             self.hub.leave(reader)
             self.hub.counts.slow += 1
             closings.append((reader, _TOO_SLOW))
-        return Effects(frames=self.hub.take_frames(), closings=tuple(closings))
+        return Effects(frames=self.hub.take_frames(), closings=tuple(closings), datagrams=datagrams)
 
     # ---- readers -------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ It begins empty at the begin of a history, or with the state of a snapshot. Two 
 say the same, whichever bursts the events came in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from lockstep.engine.snapshot_format import ORDER_COLUMNS, StateImage, encode_order
 from lockstep.marketdata.candles import Candles, DayStatistics, bars_of
-from lockstep.marketdata.market_status import MARKET, Definition, Status, Statuses
+from lockstep.marketdata.market_status import MARKET, Definition, Status, Statuses, concerns_status
 from lockstep.marketdata.order_books import OrderBook, OrderBooks
 from lockstep.marketdata.trade_tape import Tape, TradePrint, prints_of
 from lockstep.stream.records import CONTROL_EVENT, EventKind, Events
@@ -97,10 +97,29 @@ class MarketFold:
         if on_book is None:
             changes.books = self.books.apply(events, through_seq)
             return changes
+        end_ns = self.timestamp_ns
+        stamps = dict(zip(events["seq"].tolist(), events["timestamp_ns"].tolist(), strict=True))
         for books in self.books.apply_each(events, through_seq):
+            self.timestamp_ns = stamps[self.books.seq]
             for book in books:
                 on_book(book)
+        self.timestamp_ns = end_ns
         return changes
+
+    def apply_each(self, events: Events, through_seq: int, on_book: Callable[[OrderBook], None]) -> Iterator[Changes]:
+        """The same, so that what is no book is reported command by command, too: `seq` is the one that did it.
+
+        So what is reported does not depend on the bursts in which the events came.
+        """
+        seqs = events["seq"]
+        begin = 0
+        for seq in np.unique(seqs[(events["kind"] == _TRADE) | concerns_status(events)]).tolist():
+            first, end = np.searchsorted(seqs, seq, "left"), np.searchsorted(seqs, seq, "right")
+            if first > begin:
+                yield self.apply(events[begin:first], seq - 1, on_book)
+            yield self.apply(events[first:end], seq, on_book)
+            begin = end
+        yield self.apply(events[begin:], through_seq, on_book)
 
     def _note_epochs(self, begins: Events) -> None:
         if len(begins):
@@ -109,8 +128,8 @@ class MarketFold:
             del self._epochs[:-_MAX_EPOCHS]
 
     def is_history(self, epoch: int, seq: int) -> bool:
-        """Whether what was told up to `seq`, under `epoch`, is part of this history: no later epoch begins before.
+        """Whether what was reported up to `seq`, under `epoch`, is part of this history: no later epoch begins before.
 
-        An operator may have had the cluster go on without some of what was told (rule 7 of docs/protocol.md).
+        An operator may have had the cluster go on without some of what was reported (rule 7 of docs/protocol.md).
         """
         return all(first > seq for first, began in self._epochs if began > epoch)

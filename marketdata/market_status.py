@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lockstep.marketdata.trade_tape import TradePrint
 from lockstep.stream.records import DEFINITION_EVENT, SETTING_EVENT, EventFlag, EventKind, Events, Phase
@@ -65,6 +66,12 @@ class Status:
         return self.reference_ticks - width, self.reference_ticks + width
 
 
+def concerns_status(events: Events) -> NDArray[np.bool_]:
+    """Which events change a status, besides trades of auctions."""
+    concerned: NDArray[np.bool_] = _WANTED[events["kind"]]
+    return concerned
+
+
 class Statuses:
     """Of all instruments."""
 
@@ -87,7 +94,7 @@ class Statuses:
         return Status(self._start) if found is None else found
 
     def learn_band(self, instrument: int, band_ppm: int, seq: int) -> None:
-        """What the command at `seq` has set; it is told with the next events, which are of a later seq."""
+        """What the command at `seq` has set; it is reported with the next events, which are of a later seq."""
         if self.limits_set.get(instrument) == seq:
             self._learnt[instrument] = band_ppm, seq
 

@@ -2,7 +2,7 @@
 
 `books.py` keeps levels for a gateway that has subscribers; a feed keeps this always: it has also who stands where in a
 queue (docs/engine.md, "Matching"), and when each level and order changed last. So what somebody at an earlier seq lacks
-can be told from any seq on, without a queue for him: that is all that conflation, slow readers and recovery need.
+can be reported from any seq on, without a queue for him: that is all that conflation, slow readers and recovery need.
 
 Both halves of a book are kept best first, under one signed number: `key` is the price of an offer, and minus the price
 of a bid. The rules of what is displayed are those of `books.py`. A book is read between two commands, never within one.
@@ -30,7 +30,7 @@ from lockstep.stream.records import (
 )
 
 MAX_TOUCHED: Final = 65_536
-"""Levels, and orders, of one book whose last change is known. What changed before them all is told by a snapshot."""
+"""Levels, and orders, of one book whose last change is known. For what changed before them all there is a snapshot."""
 _SURPLUS: Final = MAX_TOUCHED // 4
 
 _FIELDS: Final = (

@@ -11,6 +11,7 @@ from lockstep.marketdata.candles import LENGTHS_S
 from lockstep.marketdata.feed_encoding import candle_message, encode_closing
 from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused, Wanted, wanted_of
+from lockstep.marketdata.service_line import LineCalls
 from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime.client_calls import abort, authenticate
 from lockstep.stream.codes import Code
@@ -53,6 +54,7 @@ class MarketFeedService:
 
     def __init__(self, shell: FeedShell) -> None:
         self._shell = shell
+        self._line_calls = LineCalls(shell)
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the service. Frames are written as the bytes that they are."""
@@ -65,6 +67,7 @@ class MarketFeedService:
                 request_deserializer=feed_pb2.ListCandlesRequest.FromString,
                 response_serializer=feed_pb2.ListCandlesReply.SerializeToString,
             ),
+            **self._line_calls.handlers(),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
@@ -124,7 +127,7 @@ class MarketFeedService:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text)
         fold = hub.fold
         if request.instrument not in fold.statuses.definitions:
-            text = f"unknown instrument {request.instrument}; FEED_INSTRUMENTS tells which there are"
+            text = f"unknown instrument {request.instrument}; FEED_INSTRUMENTS has those that there are"
             await abort(context, grpc.StatusCode.NOT_FOUND, text, Code.UNKNOWN_INSTRUMENT)
         limit = request.limit if 0 < request.limit <= MOST_CANDLES else MOST_CANDLES
         to_ns = min(request.to_ns or fold.timestamp_ns + 1, fold.timestamp_ns + 1)

@@ -11,6 +11,7 @@ from lockstep.marketdata.driver import FeedDriver
 from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_ports import Ports
 from lockstep.marketdata.figures import FeedFigures
+from lockstep.marketdata.line_sender import LineSender
 from lockstep.marketdata.machine import FeedMachine
 from lockstep.marketdata.snapshot_reader import Snapshot, SnapshotUnreadable, read_snapshot
 from lockstep.runtime.downlink import LeftBehind
@@ -54,7 +55,7 @@ class FeedShell(GuardedLoop, Ports):
         self.member = member
         self.entitlements = Entitlements(topology.clients)
         self.engines = Engines(topology.engines)
-        self.machine = FeedMachine()
+        self.machine = FeedMachine(has_line=bool(member.udp))
         self.driver = FeedDriver(
             self.machine,
             self,
@@ -72,6 +73,7 @@ class FeedShell(GuardedLoop, Ports):
         self._transport = transport
         self._log = open_log(member.name)
         identity = PeerStatus(member.id, incarnation)
+        self._line = LineSender(member, transport) if member.udp else None
         self._inlet = Inlet(topology, member, transport, identity, self._on_burst, self._on_said, lambda _epoch: None)
         self._tick_s = _TICK_S if can_ring(topology, member) else _POLL_S
 
@@ -84,13 +86,15 @@ class FeedShell(GuardedLoop, Ports):
 
     @property
     def left_behind(self) -> bool:
-        """It can't go on from what it has told, and has to start anew."""
+        """It can't go on from what it has reported, and has to start anew."""
         return self.driver.left_behind
 
     def end_readers(self) -> None:
         """Send every reader elsewhere."""
         self.driver.stopping = True
-        text = "this feed is being stopped" if not self.left_behind else "this feed begins anew: what it told is void"
+        text = (
+            "this feed is being stopped" if not self.left_behind else "this feed begins anew: what it reported is void"
+        )
         self.driver.end_all(Refusal(int(Code.SHUTTING_DOWN), text, _RETRY_MS))
 
     async def stop(self) -> None:
@@ -107,6 +111,8 @@ class FeedShell(GuardedLoop, Ports):
             self._check_links(time.monotonic_ns())
             self._inlet.poll()
             self.driver.on_tick()
+            if self._line is not None:
+                self._line.flush()
             self._show_status()
 
     def _check_links(self, now_ns: int) -> None:
@@ -194,6 +200,11 @@ class FeedShell(GuardedLoop, Ports):
                 heard(int(batch.records.view(RULES)["band_ppm"][at]))
                 return
 
+    def send_datagrams(self, datagrams: Sequence[bytes]) -> None:
+        """See `Ports`."""
+        if self._line is not None:
+            self._line.send(datagrams)
+
     def on_events(self, count: int, took_ns: int) -> None:
         """See `Ports`."""
         self.figures.on_told(count, took_ns)
@@ -201,7 +212,7 @@ class FeedShell(GuardedLoop, Ports):
     def on_left_behind(self, why: LeftBehind) -> None:
         """See `Ports`."""
         text = (
-            "the cluster goes on without commands whose events were told here: starting anew"
+            "the cluster goes on without commands whose events were reported here: starting anew"
             if why.diverged
             else "events were cut from every journal before they came here: starting anew from a snapshot"
         )
@@ -221,6 +232,9 @@ class FeedShell(GuardedLoop, Ports):
             counts = hub.counts
             counters |= {name: getattr(counts, name) for name in type(counts).__slots__}
             counters |= {"streams": hub.streams, "orders": len(hub.fold.books), "snapshots": hub.snapshots.made}
+            if hub.line is not None and self._line is not None:
+                counters |= {"datagrams": self._line.sent, "datagrams_dropped": self._line.dropped}
+                counters |= {"datagrams_too_long": hub.line.too_long, "line_kept_bytes": hub.line.kept_bytes}
             counters |= {"gaps": downlink.gaps, "repeats": downlink.repeats, "stale_releases": downlink.stale}
         return cluster_pb2.GetStatusReply(
             kind=cluster_pb2.PROCESS_KIND_FEED,

@@ -7,6 +7,7 @@ apart. A mistake is one `ConfigError` that names the file, the key and the remed
 Relative paths are relative to the file's own folder, so a cluster directory can be moved as a whole.
 """
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -73,6 +74,7 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
     "feed": (
         *(key for key in _MEMBER if key.name != "watch_port"),
         Key("http_port", "port", 0),
+        Key("udp", "endpoint", ""),
     ),
     "client": (
         Key("name", "text", required=True),
@@ -277,6 +279,22 @@ def _check(topology: Topology, origin: str) -> None:
     _unique(origin, "client number", ((str(c.number), c.name) for c in topology.clients))
     _unique(origin, "client token", ((c.token, c.name) for c in topology.clients), show=False)
     _check_soup(topology, origin)
+    _check_lines(topology, origin)
+
+
+def _check_lines(topology: Topology, origin: str) -> None:
+    """What feeds send as datagrams."""
+    for feed in topology.feeds:
+        host = feed.udp.rpartition(":")[0]
+        try:
+            group = ipaddress.IPv4Address(host) if host else None
+        except ValueError:
+            continue
+        if group is not None and group.is_multicast and int(group) % 2 == 0:
+            raise ConfigError(
+                f"{origin}: udp {feed.udp!r} of {feed.name} is an even multicast group, and Aeron sends to odd ones "
+                f"only (the next one is for its receivers' answers); use {group + 1}"
+            )
 
 
 def _check_soup(topology: Topology, origin: str) -> None:

@@ -56,6 +56,8 @@ class Member:
     """Engine only: the same of the snapshotter beside it."""
     http_port: int = field(default=0, kw_only=True)
     """Feed only: TCP port of its WebSocket; 0: it has none."""
+    udp: str = field(default="", kw_only=True)
+    """Feed only: host:port of its line (docs/udp.md), a multicast group or an address of its host; empty: none."""
     data_dir: Path = Path()
     """Where an engine keeps its journal and a gateway its intake log."""
     soup: str = field(default="", kw_only=True)

@@ -79,6 +79,11 @@ class SocketWriter:
         self.reader = 0
 
     @property
+    def gone(self) -> bool:
+        """Whether the connection is being closed."""
+        return self._transport.is_closing()
+
+    @property
     def full(self) -> bool:
         """Whether enough waits in the connection's buffer."""
         return self._transport.get_write_buffer_size() > _HIGH_BYTES
@@ -168,7 +173,7 @@ class WebSocketDoor:
             _drop(protocol)
 
     async def _watch(self) -> None:
-        """Notice whose buffer has room again: the transport tells it to aiohttp alone."""
+        """Notice whose buffer has room again: the transport says so to aiohttp alone."""
         while True:
             await asyncio.sleep(_LOOK_S)
             for writer in [one for one in self.blocked if not one.full]:
@@ -236,18 +241,31 @@ class WebSocketDoor:
         rate = Rate(MESSAGES_PER_S, MESSAGE_BURST)
         async for message in connection:
             if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+                if message.type is WSMsgType.ERROR:
+                    await self._let_read(writer)
                 return
             if rate.wait_ns(time.monotonic_ns()):
                 text = f"more than {MESSAGES_PER_S} messages a second; name several instruments in one"
                 self._end(writer, Refusal(int(Code.BUSY), text, 1000))
                 return
-            try:
-                refusal = self._on_request(writer, request_of(message.data))
-            except FeedRefused as refused:
-                refusal = Refusal(int(refused.code), str(refused), refused.retry_after_ms)
+            refusal = self._on_message(writer, message.data)
             if refusal is not None:
                 self._end(writer, refusal)
                 return
+
+    def _on_message(self, writer: SocketWriter, message: bytes | str) -> Refusal | None:
+        try:
+            return self._on_request(writer, request_of(message))
+        except FeedRefused as refused:
+            return Refusal(int(refused.code), str(refused), refused.retry_after_ms)
+
+    async def _let_read(self, writer: SocketWriter) -> None:
+        """aiohttp has said what was wrong (a message too long, say). With the rest of it unread the connection would be
+        reset, and its client might never read why."""
+        for _ in range(round(_ABORT_S / _LOOK_S)):
+            if writer.gone:
+                return
+            await asyncio.sleep(_LOOK_S)
 
     def _end(self, writer: SocketWriter, refusal: Refusal) -> None:
         self._shell.guarded(lambda: self._shell.driver.leave(writer.reader))

@@ -69,6 +69,7 @@ def _range(key: str) -> click.IntRange:
     help="Commands that a journal keeps at least; 0: it is not cut.",
 )
 @click.option("--reconcile", is_flag=True, help="Run a reconciler beside; see `lockstep reconcile`.")
+@click.option("--udp", is_flag=True, help="Have each feed send everything as UDP datagrams, too (docs/udp.md).")
 @click.option(
     "--soup", is_flag=True, help="Give each gateway the binary door: OUCH 4.2 over SoupBinTCP (docs/ouch.md)."
 )
@@ -85,6 +86,7 @@ def command(
     port: int,
     data_dir: Path,
     reconcile: bool,
+    udp: bool,
     soup: bool,
     no_restart: bool,
     **snapshots: int | None,
@@ -109,6 +111,7 @@ def command(
             port=port,
             data_dir=data_dir,
             reconcile=reconcile,
+            udp=udp,
             soup=soup,
             restart=not no_restart,
         ),
@@ -172,6 +175,8 @@ def _greet(cluster: LocalCluster) -> None:
     click.echo(f"clients connect to: {', '.join(cluster.gateway_addresses)}")
     for feed in cluster.topology.feeds:
         click.echo(f"market data:        {feed.grpc_address} (gRPC), ws://{feed.host}:{feed.http_port}/feed")
+        if feed.udp:
+            click.echo(f"                    {feed.udp} (UDP)")
         click.echo(f"REST:               http://{feed.host}:{feed.http_port}/v1, described at /docs (docs/rest.md)")
     if cluster.soup_addresses:
         click.echo(f"OUCH 4.2:           {', '.join(cluster.soup_addresses)} (SoupBinTCP)")

@@ -164,11 +164,11 @@ class LocalCluster:
 
     def _choose_ports(self) -> tuple[int, ...]:
         # The gateways' first, then gRPC, watch and metrics ports of all that have them, the snapshotters', the feeds',
-        # the binary doors', the reconciler's, etcd's.
+        # the binary doors', the lines', the reconciler's, etcd's.
         plan = self.plan
         members = plan.gateways + plan.sequencers + plan.engines + plan.feeds
         count = 3 * members + plan.engines + plan.reconcile + 1
-        count += plan.gateways * plan.soup
+        count += plan.gateways * plan.soup + plan.feeds * plan.udp
         return choose_ports(plan.port, count)
 
     def _plan_topology(self, ports: tuple[int, ...]) -> Topology:
@@ -178,7 +178,9 @@ class LocalCluster:
         watch_ports = iter(ports[processes:])
         metrics_ports = iter(ports[2 * processes :])
         snapshotter_ports = iter(ports[3 * processes :])
-        soup_ports = iter(ports[3 * (processes + plan.feeds) + plan.engines :])
+        others = 3 * (processes + plan.feeds) + plan.engines
+        soup_ports = iter(ports[others:])
+        udp_ports = iter(ports[others + plan.gateways * plan.soup :])
 
         def members(kind: ProcessKind, count: int) -> tuple[Member, ...]:
             return tuple(
@@ -215,6 +217,7 @@ class LocalCluster:
                     grpc_port=next(feed_ports),
                     http_port=next(feed_ports),
                     metrics_port=next(feed_ports),
+                    udp=f"{HOST}:{next(udp_ports)}" if plan.udp else "",
                 )
                 for i in range(1, plan.feeds + 1)
             ),

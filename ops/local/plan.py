@@ -27,6 +27,8 @@ class ClusterPlan:
     """Matching engine of engine 1, 2 ..., from the start again when there are more engines than names."""
     reconcile: bool = False
     """Whether to run a reconciler beside, with its figures on a port of its own."""
+    udp: bool = False
+    """Whether each feed sends a line, on a port of its own."""
     soup: bool = False
     """Whether each gateway has the binary door, on a port of its own."""
     certificate_seconds: int = 60

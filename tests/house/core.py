@@ -33,6 +33,8 @@ MACHINES = (
     "lockstep.session_machine",
     "lockstep.book",
     "lockstep.feed_machine",
+    "lockstep.feed_arbiter",
+    "lockstep.line_machine",
     "lockstep.stream.detector",
     "lockstep.reconciler.books",
     "lockstep.reconciler.checks",

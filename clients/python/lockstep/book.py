@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from lockstep.enums import Feed, Side
 from lockstep.v1 import market_data_pb2
@@ -147,7 +147,15 @@ MarketUpdate = Book | Quote | PublicTrade | TradesMissed
 
 
 class FeedGap(Exception):
-    """A message is missing, or the gateway was left behind: subscribe again. The text says which."""
+    """A message is missing, or the gateway was left behind: subscribe again. The text says which.
+
+    Attributes:
+        items: of a feed's frame, what came before that.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.items: list[Any] = []
 
 
 _ANY: Final = -1

@@ -1,4 +1,4 @@
-"""Books as a feed tells them, which know whether they are good. Pure."""
+"""Books as a feed reports them, which know whether they are good. Pure."""
 
 import struct
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ class FeedState(Enum):
     """Whether what a stream shows is good."""
 
     LIVE = "live"
-    """It is what the feed has told, without a gap, and its checksum is right."""
+    """It is what the feed has reported, without a gap, and its checksum is right."""
     RECOVERING = "recovering"
     """Something is missing, or the connection is: it is brought to the present. Do not trade on it."""
 
@@ -39,7 +39,7 @@ class FeedBook(Book):
     Attributes:
         state: LIVE or RECOVERING.
         depth: levels of each side that it has; 0: all.
-        timestamp_ns: stamped time of what was told last, Unix ns.
+        timestamp_ns: stamped time of what was reported last, Unix ns.
     """
 
     __slots__ = ("_by_id", "_queues", "depth", "state", "timestamp_ns")
@@ -62,10 +62,16 @@ class FeedBook(Book):
         return self._by_id.get(order_id)
 
     def clear(self) -> None:
-        """Forget everything: a snapshot follows."""
-        self.apply_snapshot((), ())
-        self._by_id.clear()
-        self._queues.clear()
+        """Forget everything: a snapshot follows. A book that shows this one (`show`) stays as it is."""
+        self._levels, self._prices = {Side.BUY: {}, Side.SELL: {}}, {Side.BUY: [], Side.SELL: []}
+        self._by_id, self._queues = {}, {}
+
+    def show(self, other: "FeedBook") -> None:
+        """Be as another book is, and remain so while its stream goes on. Nothing is copied."""
+        # Of its own kind, and in the same module.
+        self._levels, self._prices = other._levels, other._prices  # noqa: SLF001
+        self._by_id, self._queues = other._by_id, other._queues  # noqa: SLF001
+        self.seq, self.epoch, self.timestamp_ns = other.seq, other.epoch, other.timestamp_ns
 
     def apply_levels(self, rows: Iterable[Any]) -> None:
         """Take levels (`BookLevel`), and keep the best ones as the depth says."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from lockstep.book import TradesMissed
+from lockstep.channel import Channels
 from lockstep.enums import Feed
 from lockstep.errors import LockstepError
 from lockstep.feed_book import FeedBook
@@ -24,7 +25,13 @@ class FeedCalls(ABC):
     _timeout_s: float
 
     async def books(
-        self, instruments: Sequence[str | int] = (), feed: Feed = Feed.L2, *, depth: int = 0, interval_ms: int = 100
+        self,
+        instruments: Sequence[str | int] = (),
+        feed: Feed = Feed.L2,
+        *,
+        depth: int = 0,
+        interval_ms: int = 100,
+        legs: int = 1,
     ) -> AsyncFeedReader[FeedBook]:
         """Books of some instruments (none named: of all) from a feed, kept up to date, each with its state.
 
@@ -32,27 +39,37 @@ class FeedCalls(ABC):
             feed: L1 (best prices), L2 (levels) or L3 (order by order, in the order of the queues).
             depth: levels of each side in L2: 1, 5, 10, 20, or 0 for all.
             interval_ms: changes come at most once in so many milliseconds: 10, 100, 1000; 0: with every command.
+            legs: from how many feeds at once it is read, 1 to 3: the first copy counts, and as long as one feed lives
+                nothing is missing and nothing RECOVERING. Each leg costs what a reader costs.
 
         Raises:
             TypeError, ValueError: an argument is wrong. Refused: unknown symbol, or the cluster has no feed.
         """
         ids = await self._ids(instruments)
-        return await self._reader(self._feeds.books(ids, feed, depth, interval_ms, self._reported()))
+        return await self._reader(self._feeds.books(ids, feed, depth, interval_ms, legs, self._reported()))
 
     async def trades(
-        self, instruments: Sequence[str | int] = (), *, interval_ms: int = 100
+        self, instruments: Sequence[str | int] = (), *, interval_ms: int = 100, legs: int = 1
     ) -> AsyncFeedReader[FeedTrade | TradesMissed]:
         """Trades of some instruments (none named: of all) from now on, over every break: each once, those of an
-        instrument in order."""
+        instrument in order. `legs`: see `books`."""
         ids = await self._ids(instruments)
-        return await self._reader(self._feeds.trades(ids, interval_ms, self._reported()))
+        return await self._reader(self._feeds.trades(ids, interval_ms, legs, self._reported()))
 
     async def candles(
-        self, instruments: Sequence[str | int] = (), *, length_s: int = 60, interval_ms: int = 1000
+        self,
+        instruments: Sequence[str | int] = (),
+        *,
+        length_s: int = 60,
+        interval_ms: int = 1000,
+        legs: int = 1,
     ) -> AsyncFeedReader[Candle]:
-        """Candles of some instruments (none named: of all): the latest ones, then each again as it changes."""
+        """Candles of some instruments (none named: of all): the latest ones, then each again as it changes.
+
+        `legs`: see `books`.
+        """
         ids = await self._ids(instruments)
-        return await self._reader(self._feeds.candles(ids, length_s, interval_ms, self._reported()))
+        return await self._reader(self._feeds.candles(ids, length_s, interval_ms, legs, self._reported()))
 
     async def list_candles(
         self, instrument: str | int, *, length_s: int = 60, from_ns: int = 0, to_ns: int = 0, limit: int = 0
@@ -64,6 +81,10 @@ class FeedCalls(ABC):
         """
         (number,) = await self._ids((instrument,))
         return await self._feeds.list_candles(number, length_s, from_ns, to_ns, limit, self._timeout_s)
+
+    async def feed_channels(self) -> Channels:
+        """Connections to all feeds, for `UdpFeed`. Raises Refused: the cluster has none."""
+        return await self._feeds.channels()
 
     async def _reader(self, reader: AsyncFeedReader[T]) -> AsyncFeedReader[T]:
         self._subscriptions.add(reader)

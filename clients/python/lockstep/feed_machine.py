@@ -91,6 +91,27 @@ class FeedMachine:
         live = bool(self._streams) and all(stream.live for stream in self._streams.values())
         return FeedState.LIVE if live else FeedState.RECOVERING
 
+    @property
+    def instruments(self) -> "tuple[int, ...]":
+        """Those whose streams are known."""
+        return tuple(self._streams)
+
+    def is_live(self, instrument: int) -> bool:
+        """Whether a stream is whole now."""
+        stream = self._streams.get(instrument)
+        return stream is not None and stream.live
+
+    def position(self, instrument: int) -> "int | None":
+        """Up to where a stream is good; None: nothing is known."""
+        stream = self._streams.get(instrument)
+        return None if stream is None else stream.seq
+
+    def go_on_from(self, instrument: int, seq: int, epoch: int) -> None:
+        """What was up to there has come by another way. The stream is to be broken."""
+        stream = self._streams.setdefault(instrument, _Stream())
+        assert not stream.live, "a stream that is whole goes on from where it is"
+        stream.seq, stream.epoch = seq, epoch
+
     def on_broken(self) -> "list[FeedBook]":
         """The connection is gone: nothing is live any more. The books that were."""
         turned = []
@@ -109,13 +130,17 @@ class FeedMachine:
         """Take a frame; what it says to who follows, in order: books, trades, candles.
 
         Raises:
-            FeedGap: something is missing or wrong; connect again. What came before it was taken.
+            FeedGap: something is missing or wrong; connect again. What came before it was taken, and is its `items`.
         """
         for recovery in frame.recoveries:
             self._on_recovery(recovery)
         found: list[Any] = []
-        for update in frame.updates:
-            found += self._on_update(update)
+        try:
+            for update in frame.updates:
+                found += self._on_update(update)
+        except FeedGap as gap:
+            gap.items = found
+            raise
         if frame.HasField("heartbeat"):
             self._hear(frame.heartbeat.epoch)
             self.seq = frame.heartbeat.seq

@@ -1,8 +1,9 @@
 """Market data of the cluster's feeds over real connections: connects again, elsewhere, and goes on where it was.
 
-Unlike a subscription at a gateway, a reader is kept up to date by itself, by a task: so a book that it shows is as the
-feed says, or is not LIVE. It is RECOVERING from the moment at which the connection is known to be gone, or the feed has
-said nothing for three seconds, until what was missed is in.
+A reader has one leg, or several that read the same from different feeds (`FeedArbiter`): then the loss of a feed is
+nothing that its user notices. Unlike a subscription at a gateway, a reader is kept up to date by itself, by tasks: so a
+book that it shows is as the feeds say, or is not LIVE. It is RECOVERING from the moment at which the last connection is
+known to be gone, or a feed has said nothing for three seconds, until what was missed is in.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from lockstep.book import FeedGap
 from lockstep.channel import Channels, fatal_code, retry_after_ms
 from lockstep.enums import Code
 from lockstep.errors import LockstepError, Refused, SubscriptionEnded, Unavailable
+from lockstep.feed_arbiter import FeedArbiter
 from lockstep.feed_book import FeedBook, FeedState
 from lockstep.feed_machine import FeedMachine
 from lockstep.newer_asyncio import timeout
@@ -54,58 +56,59 @@ class AsyncFeedReader(Generic[T]):
         self,
         find: Callable[[], Awaitable[Channels]],
         subscription: feed_pb2.Subscription,
-        machine: FeedMachine,
+        machines: "tuple[FeedMachine, ...]",
         at_least: "tuple[int, int]" = (0, 0),
     ) -> None:
-        """`find`: connections to the feeds. `at_least`: (epoch, seq) of what the client has already."""
+        """`find`: connections to the feeds. `machines`: one for each leg. `at_least`: (epoch, seq) of the client."""
         self._at_least = at_least
         self._find = find
         self._subscription = subscription
-        self._machine = machine
+        self._arbiter = FeedArbiter(machines)
         self._ready = asyncio.Event()
         self._room = asyncio.Event()
         self._dirty: dict[int, FeedBook] = {}
         self._items: deque[Any] = deque()
-        self._tries = 0
-        self._address = random.randrange(64)  # noqa: S311 - spreads readers over the feeds, keeps no secret
         self._reason: LockstepError | None = None
         self.breaks = 0
-        """How often it had to connect again."""
+        """How often it had to connect again, all legs together."""
         self.last_break = ""
         """Why it did the last time."""
-        self._task: asyncio.Task[None] = asyncio.get_running_loop().create_task(self._run())
+        turn = random.randrange(64)  # noqa: S311 - spreads readers over the feeds, keeps no secret
+        self._legs = [_Leg(number, turn) for number in range(len(machines))]
+        loop = asyncio.get_running_loop()
+        self._tasks: list[asyncio.Task[None]] = [loop.create_task(self._run(leg)) for leg in self._legs]
 
     # ---- what it shows -------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> FeedState:
         """LIVE if everything that it follows is."""
-        return self._machine.state
+        return self._arbiter.state
 
     @property
     def seq(self) -> int:
         """How far the feed is, as it said last."""
-        return self._machine.seq
+        return self._arbiter.seq
 
     @property
     def epoch(self) -> int:
         """Highest epoch heard."""
-        return self._machine.epoch
+        return self._arbiter.epoch
 
     @property
     def recovered(self) -> int:
         """Streams (of an instrument each) that went on after a break with exactly what was missed."""
-        return self._machine.recovered
+        return self._arbiter.total("recovered")
 
     @property
     def restarted(self) -> int:
         """Streams that began anew with a snapshot after a break, since no feed knew any more what was missed."""
-        return self._machine.restarted
+        return self._arbiter.total("restarted")
 
     @property
     def checksum_errors(self) -> int:
         """Books that were wrong, and were asked for anew."""
-        return self._machine.checksum_errors
+        return self._arbiter.total("checksum_errors")
 
     def book(self, instrument: int) -> "FeedBook | None":
         """The book of an instrument, by its id; None: there is none yet.
@@ -113,7 +116,7 @@ class AsyncFeedReader(Generic[T]):
         Raises:
             TypeError, ValueError: this is no id.
         """
-        return self._machine.books.get(integer("instrument", instrument, 0, U32))
+        return self._arbiter.books.get(integer("instrument", instrument, 0, U32))
 
     async def __aiter__(self) -> AsyncIterator[T]:
         """Without end; ends when it is closed meanwhile.
@@ -160,8 +163,9 @@ class AsyncFeedReader(Generic[T]):
     async def close(self, reason: str = "the reader was closed") -> None:
         """End it. Whoever waits gets SubscriptionEnded with that reason."""
         self._end(SubscriptionEnded(f"{reason}; ask the client for another one"))
-        self._task.cancel()
-        await asyncio.wait((self._task,))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
 
     def raise_if_ended(self) -> None:
         """Raises what ended it, if anything did."""
@@ -169,19 +173,22 @@ class AsyncFeedReader(Generic[T]):
         if reason is not None:
             raise Refused(reason.code, reason.text) if isinstance(reason, Refused) else type(reason)(*reason.args)
 
+    # ---- the legs ------------------------------------------------------------------------------------------------
+
     def _end(self, reason: LockstepError) -> None:
         if self._reason is None:
             self._reason = reason
-        self._machine.on_broken()
+        for leg in range(len(self._legs)):
+            self._arbiter.on_broken(leg)
         self._ready.set()
 
-    # ---- the task ------------------------------------------------------------------------------------------------
-
-    async def _run(self) -> None:
+    async def _run(self, leg: "_Leg") -> None:
         try:
             while True:
-                pause = await self._one_connection()
+                pause = await self._one_connection(leg)
                 await asyncio.sleep(pause)
+        except _NoFeedLeft:
+            return
         except LockstepError as error:
             self._end(error)
         except asyncio.CancelledError:
@@ -189,40 +196,44 @@ class AsyncFeedReader(Generic[T]):
         except Exception as error:  # noqa: BLE001 - top of a task: who waits for the reader hears it
             self._end(LockstepError(f"reading a feed raised {error!r}; ask the client for another reader"))
 
-    async def _one_connection(self) -> float:
+    async def _one_connection(self, leg: "_Leg") -> float:
         """Follow until it breaks; how long to wait then. Raises Refused: no feed will ever serve this."""
         wanted_s = 0.0
         try:
-            await self._follow()
+            await self._follow(leg)
         except FeedGap as gap:
-            self._on_break(str(gap))
+            self._show(gap.items)
+            self._on_break(leg, str(gap))
         except asyncio.TimeoutError:
-            self._on_break(f"the feed said nothing for {_SILENCE_S:g} s")
+            self._on_break(leg, f"the feed said nothing for {_SILENCE_S:g} s")
         except Unavailable as error:
-            self._on_break(str(error))
+            self._on_break(leg, str(error))
         except grpc.aio.AioRpcError as error:
             details = error.details() or error.code().name
             code = Code.UNKNOWN_INSTRUMENT if error.code() is grpc.StatusCode.NOT_FOUND else fatal_code(error.code())
             if code != Code.OK:
                 raise Refused(code, details) from None
             wanted_s = retry_after_ms(error) / 1000
-            self._on_break(f"{error.code().name} {details}")
+            self._on_break(leg, f"{error.code().name} {details}")
         chance = random.random()  # noqa: S311 - spreads readers in time
-        self._tries += 1
-        return max(pause_s(_BACKOFF_FIRST_S, _BACKOFF_MOST_S, self._tries - 1, chance), wanted_s * (1 + chance))
+        leg.tries += 1
+        return max(pause_s(_BACKOFF_FIRST_S, _BACKOFF_MOST_S, leg.tries - 1, chance), wanted_s * (1 + chance))
 
-    def _on_break(self, reason: str) -> None:
+    def _on_break(self, leg: "_Leg", reason: str) -> None:
         self.breaks += 1
         self.last_break = reason
-        self._address += 1
-        self._show(self._machine.on_broken())
+        leg.turn += 1
+        self._show(self._arbiter.on_broken(leg.number))
 
-    async def _follow(self) -> None:
+    async def _follow(self, leg: "_Leg") -> None:
         channels = await self._find()
+        place = leg.place(len(channels.addresses), len(self._legs))
         request = feed_pb2.FollowRequest(subscriptions=[self._subscription])
-        request.subscriptions[0].recover.extend(self._machine.positions())
-        request.at_least.epoch, request.at_least.seq = self._at_least
-        stub = feed_pb2_grpc.MarketFeedStub(channels.channel(self._address))
+        request.subscriptions[0].recover.extend(self._arbiter.positions(leg.number))
+        # Not behind what the client has, nor behind what another leg has shown.
+        at_least = self._at_least if len(self._legs) == 1 else max(self._at_least, (self.epoch, self.seq))
+        request.at_least.epoch, request.at_least.seq = at_least
+        stub = feed_pb2_grpc.MarketFeedStub(channels.channel(place))
         call = stub.Follow(request, metadata=channels.metadata)
         try:
             while True:
@@ -230,8 +241,8 @@ class AsyncFeedReader(Generic[T]):
                     frame: Any = await call.read()
                 if frame is grpc.aio.EOF:
                     raise Unavailable("the feed ended the stream")
-                self._tries = 0
-                self._show(self._machine.on_frame(frame))
+                leg.tries = 0
+                self._show(self._arbiter.on_frame(leg.number, frame))
                 while len(self._items) >= _MAX_WAITING:
                     self._room.clear()
                     await self._room.wait()
@@ -247,3 +258,23 @@ class AsyncFeedReader(Generic[T]):
                 self._items.append(item)
         if items:
             self._ready.set()
+
+
+class _NoFeedLeft(Exception):
+    """There are more legs than feeds."""
+
+
+class _Leg:
+    """One way to the feeds: to all of them in turn, or, of several legs, to feeds that no other leg goes to."""
+
+    def __init__(self, number: int, turn: int) -> None:
+        self.number = number
+        self.turn = turn
+        self.tries = 0
+
+    def place(self, feeds: int, legs: int) -> int:
+        """The feed to connect to now, of so many."""
+        mine = range(self.number, feeds, legs)
+        if not mine:
+            raise _NoFeedLeft
+        return mine[self.turn % len(mine)]

@@ -19,6 +19,7 @@ T = TypeVar("T")
 _BOOK_FEEDS: Final = (Feed.L1, Feed.L2, Feed.L3)
 _DEPTHS: Final = (0, 1, 5, 10, 20)
 _INTERVALS_MS: Final = (0, 10, 100, 1000)
+_LEGS: Final = (1, 2, 3)
 LENGTHS_S: Final = (1, 10, 60, 300, 900, 3600, 14400, 86400)
 """Lengths of candles, seconds."""
 
@@ -28,6 +29,12 @@ def _one_of(name: str, value: int, choices: "tuple[int, ...]") -> int:
     if value not in choices:
         raise ValueError(f"{name}={value}; there are {', '.join(map(str, choices))}")
     return value
+
+
+def _machines(legs: int, feed: Feed, depth: int = 0) -> "tuple[FeedMachine, ...]":
+    if integer("legs", legs, 0, U32) not in _LEGS:
+        raise ValueError(f"legs={legs}; there are {', '.join(map(str, _LEGS))}")
+    return tuple(FeedMachine(feed, depth) for _ in range(legs))
 
 
 class Feeds:
@@ -46,7 +53,10 @@ class Feeds:
         if self._channels is None:
             reply = await self._ask()
             if not reply.addresses:
-                text = "this cluster runs no feed; add [[feed]] to its configuration, or use subscribe()"
+                text = (
+                    "this cluster runs no feed: start one (`lockstep up --feeds 1`, or a [[feed]] in its configuration "
+                    "and `lockstep feed`), or use subscribe(), which gateways answer"
+                )
                 raise Refused(Code.NOT_SUPPORTED, text)
             self._channels = self._connect(tuple(reply.addresses))
         return self._channels
@@ -57,7 +67,13 @@ class Feeds:
             await self._channels.close()
 
     def books(
-        self, instruments: "Sequence[int]", feed: Feed, depth: int, interval_ms: int, at_least: "tuple[int, int]"
+        self,
+        instruments: "Sequence[int]",
+        feed: Feed,
+        depth: int,
+        interval_ms: int,
+        legs: int,
+        at_least: "tuple[int, int]",
     ) -> "AsyncFeedReader[FeedBook]":
         """See `AsyncClient.books`."""
         feed = word(Feed, "feed", feed)
@@ -68,22 +84,22 @@ class Feeds:
             raise ValueError(f"depth={depth}: is of Feed.L2; leave it out")
         asked = self._subscription(instruments, feed, interval_ms)
         asked.depth = depth
-        return AsyncFeedReader(self.channels, asked, FeedMachine(feed, depth), at_least)
+        return AsyncFeedReader(self.channels, asked, _machines(legs, feed, depth), at_least)
 
     def trades(
-        self, instruments: "Sequence[int]", interval_ms: int, at_least: "tuple[int, int]"
+        self, instruments: "Sequence[int]", interval_ms: int, legs: int, at_least: "tuple[int, int]"
     ) -> "AsyncFeedReader[FeedTrade | TradesMissed]":
         """See `AsyncClient.trades`."""
         asked = self._subscription(instruments, Feed.TRADES, interval_ms)
-        return AsyncFeedReader(self.channels, asked, FeedMachine(Feed.TRADES), at_least)
+        return AsyncFeedReader(self.channels, asked, _machines(legs, Feed.TRADES), at_least)
 
     def candles(
-        self, instruments: "Sequence[int]", length_s: int, interval_ms: int, at_least: "tuple[int, int]"
+        self, instruments: "Sequence[int]", length_s: int, interval_ms: int, legs: int, at_least: "tuple[int, int]"
     ) -> "AsyncFeedReader[Candle]":
         """See `AsyncClient.candles`."""
         asked = self._subscription(instruments, Feed.CANDLES, interval_ms)
         asked.candle_s = _one_of("length_s", length_s, LENGTHS_S)
-        return AsyncFeedReader(self.channels, asked, FeedMachine(Feed.CANDLES), at_least)
+        return AsyncFeedReader(self.channels, asked, _machines(legs, Feed.CANDLES), at_least)
 
     def _subscription(self, instruments: "Sequence[int]", feed: Feed, interval_ms: int) -> feed_pb2.Subscription:
         return feed_pb2.Subscription(

@@ -211,23 +211,35 @@ class Client(MarketOrders[CommandResult], BlockingLists):
         return Subscription(self._loop, self._loop.run(self._client.subscribe(instruments, feeds, depth=depth)))
 
     def books(
-        self, instruments: Sequence[str | int] = (), feed: Feed = Feed.L2, *, depth: int = 0, interval_ms: int = 100
+        self,
+        instruments: Sequence[str | int] = (),
+        feed: Feed = Feed.L2,
+        *,
+        depth: int = 0,
+        interval_ms: int = 100,
+        legs: int = 1,
     ) -> "FeedReader[FeedBook]":
         """Books from a feed, kept up to date, each with its state. See `AsyncClient.books`."""
-        opened = self._client.books(instruments, feed, depth=depth, interval_ms=interval_ms)
+        opened = self._client.books(instruments, feed, depth=depth, interval_ms=interval_ms, legs=legs)
         return FeedReader(self._loop, self._loop.run(opened))
 
     def trades(
-        self, instruments: Sequence[str | int] = (), *, interval_ms: int = 100
+        self, instruments: Sequence[str | int] = (), *, interval_ms: int = 100, legs: int = 1
     ) -> "FeedReader[FeedTrade | TradesMissed]":
         """Trades from now on, each once, over every break. See `AsyncClient.trades`."""
-        return FeedReader(self._loop, self._loop.run(self._client.trades(instruments, interval_ms=interval_ms)))
+        opened = self._client.trades(instruments, interval_ms=interval_ms, legs=legs)
+        return FeedReader(self._loop, self._loop.run(opened))
 
     def candles(
-        self, instruments: Sequence[str | int] = (), *, length_s: int = 60, interval_ms: int = 1000
+        self,
+        instruments: Sequence[str | int] = (),
+        *,
+        length_s: int = 60,
+        interval_ms: int = 1000,
+        legs: int = 1,
     ) -> "FeedReader[Candle]":
         """Candles: the latest ones, then each again as it changes. See `AsyncClient.candles`."""
-        opened = self._client.candles(instruments, length_s=length_s, interval_ms=interval_ms)
+        opened = self._client.candles(instruments, length_s=length_s, interval_ms=interval_ms, legs=legs)
         return FeedReader(self._loop, self._loop.run(opened))
 
     def list_candles(

@@ -52,18 +52,32 @@ class FeedRequest(_message.Message):
     def __init__(self, subscribe: _Optional[_Union[Subscription, _Mapping]] = ..., unsubscribe: _Optional[_Union[Subscription, _Mapping]] = ..., ping: _Optional[int] = ...) -> None: ...
 
 class FeedFrame(_message.Message):
-    __slots__ = ("updates", "recoveries", "heartbeat", "closing", "pong")
+    __slots__ = ("updates", "recoveries", "heartbeat", "closing", "pong", "line")
     UPDATES_FIELD_NUMBER: _ClassVar[int]
     RECOVERIES_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     CLOSING_FIELD_NUMBER: _ClassVar[int]
     PONG_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
     updates: _containers.RepeatedCompositeFieldContainer[FeedUpdate]
     recoveries: _containers.RepeatedCompositeFieldContainer[Recovery]
     heartbeat: Heartbeat
     closing: Closing
     pong: int
-    def __init__(self, updates: _Optional[_Iterable[_Union[FeedUpdate, _Mapping]]] = ..., recoveries: _Optional[_Iterable[_Union[Recovery, _Mapping]]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ..., pong: _Optional[int] = ...) -> None: ...
+    line: LineSpan
+    def __init__(self, updates: _Optional[_Iterable[_Union[FeedUpdate, _Mapping]]] = ..., recoveries: _Optional[_Iterable[_Union[Recovery, _Mapping]]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ..., pong: _Optional[int] = ..., line: _Optional[_Union[LineSpan, _Mapping]] = ...) -> None: ...
+
+class LineSpan(_message.Message):
+    __slots__ = ("epoch", "previous_seq", "seq", "fetch")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    FETCH_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    previous_seq: int
+    seq: int
+    fetch: bool
+    def __init__(self, epoch: _Optional[int] = ..., previous_seq: _Optional[int] = ..., seq: _Optional[int] = ..., fetch: bool = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("epoch", "seq", "timestamp_ns")
@@ -308,3 +322,37 @@ class ListCandlesReply(_message.Message):
     candles: _containers.RepeatedCompositeFieldContainer[Candle]
     since_seq: int
     def __init__(self, epoch: _Optional[int] = ..., seq: _Optional[int] = ..., candles: _Optional[_Iterable[_Union[Candle, _Mapping]]] = ..., since_seq: _Optional[int] = ...) -> None: ...
+
+class DescribeLineRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DescribeLineReply(_message.Message):
+    __slots__ = ("channel", "stream_id", "feeds", "epoch", "seq", "oldest_seq")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    STREAM_ID_FIELD_NUMBER: _ClassVar[int]
+    FEEDS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    channel: str
+    stream_id: int
+    feeds: _containers.RepeatedScalarFieldContainer[_market_data_pb2.Feed]
+    epoch: int
+    seq: int
+    oldest_seq: int
+    def __init__(self, channel: _Optional[str] = ..., stream_id: _Optional[int] = ..., feeds: _Optional[_Iterable[_Union[_market_data_pb2.Feed, str]]] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., oldest_seq: _Optional[int] = ...) -> None: ...
+
+class RetransmitRequest(_message.Message):
+    __slots__ = ("after_seq", "through_seq", "epoch")
+    AFTER_SEQ_FIELD_NUMBER: _ClassVar[int]
+    THROUGH_SEQ_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    after_seq: int
+    through_seq: int
+    epoch: int
+    def __init__(self, after_seq: _Optional[int] = ..., through_seq: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class JoinLineRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

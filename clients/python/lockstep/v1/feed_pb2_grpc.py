@@ -44,6 +44,21 @@ class MarketFeedStub(object):
                 request_serializer=lockstep_dot_v1_dot_feed__pb2.ListCandlesRequest.SerializeToString,
                 response_deserializer=lockstep_dot_v1_dot_feed__pb2.ListCandlesReply.FromString,
                 _registered_method=True)
+        self.DescribeLine = channel.unary_unary(
+                '/lockstep.v1.MarketFeed/DescribeLine',
+                request_serializer=lockstep_dot_v1_dot_feed__pb2.DescribeLineRequest.SerializeToString,
+                response_deserializer=lockstep_dot_v1_dot_feed__pb2.DescribeLineReply.FromString,
+                _registered_method=True)
+        self.Retransmit = channel.unary_stream(
+                '/lockstep.v1.MarketFeed/Retransmit',
+                request_serializer=lockstep_dot_v1_dot_feed__pb2.RetransmitRequest.SerializeToString,
+                response_deserializer=lockstep_dot_v1_dot_feed__pb2.FeedFrame.FromString,
+                _registered_method=True)
+        self.JoinLine = channel.unary_stream(
+                '/lockstep.v1.MarketFeed/JoinLine',
+                request_serializer=lockstep_dot_v1_dot_feed__pb2.JoinLineRequest.SerializeToString,
+                response_deserializer=lockstep_dot_v1_dot_feed__pb2.FeedFrame.FromString,
+                _registered_method=True)
 
 
 class MarketFeedServicer(object):
@@ -63,6 +78,27 @@ class MarketFeedServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DescribeLine(self, request, context):
+        """Where this feed sends its line (UDP, docs/udp.md), and what is in it. NOT_FOUND: it has none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Retransmit(self, request, context):
+        """Frames of the line again, of the last 60 seconds. OUT_OF_RANGE: `after_seq` lies before that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def JoinLine(self, request, context):
+        """Every stream of the line as it is now, for who joins; the last frame has the `line`: where to go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MarketFeedServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +111,21 @@ def add_MarketFeedServicer_to_server(servicer, server):
                     servicer.ListCandles,
                     request_deserializer=lockstep_dot_v1_dot_feed__pb2.ListCandlesRequest.FromString,
                     response_serializer=lockstep_dot_v1_dot_feed__pb2.ListCandlesReply.SerializeToString,
+            ),
+            'DescribeLine': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeLine,
+                    request_deserializer=lockstep_dot_v1_dot_feed__pb2.DescribeLineRequest.FromString,
+                    response_serializer=lockstep_dot_v1_dot_feed__pb2.DescribeLineReply.SerializeToString,
+            ),
+            'Retransmit': grpc.unary_stream_rpc_method_handler(
+                    servicer.Retransmit,
+                    request_deserializer=lockstep_dot_v1_dot_feed__pb2.RetransmitRequest.FromString,
+                    response_serializer=lockstep_dot_v1_dot_feed__pb2.FeedFrame.SerializeToString,
+            ),
+            'JoinLine': grpc.unary_stream_rpc_method_handler(
+                    servicer.JoinLine,
+                    request_deserializer=lockstep_dot_v1_dot_feed__pb2.JoinLineRequest.FromString,
+                    response_serializer=lockstep_dot_v1_dot_feed__pb2.FeedFrame.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -131,6 +182,87 @@ class MarketFeed(object):
             '/lockstep.v1.MarketFeed/ListCandles',
             lockstep_dot_v1_dot_feed__pb2.ListCandlesRequest.SerializeToString,
             lockstep_dot_v1_dot_feed__pb2.ListCandlesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeLine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lockstep.v1.MarketFeed/DescribeLine',
+            lockstep_dot_v1_dot_feed__pb2.DescribeLineRequest.SerializeToString,
+            lockstep_dot_v1_dot_feed__pb2.DescribeLineReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Retransmit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/lockstep.v1.MarketFeed/Retransmit',
+            lockstep_dot_v1_dot_feed__pb2.RetransmitRequest.SerializeToString,
+            lockstep_dot_v1_dot_feed__pb2.FeedFrame.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def JoinLine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/lockstep.v1.MarketFeed/JoinLine',
+            lockstep_dot_v1_dot_feed__pb2.JoinLineRequest.SerializeToString,
+            lockstep_dot_v1_dot_feed__pb2.FeedFrame.FromString,
             options,
             channel_credentials,
             insecure,
