@@ -6,15 +6,19 @@ arrival in the reader's process, so it holds the way through the cluster and the
 """
 
 import contextlib
+import importlib.util
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
+from lockstep.bench.feed_peer import PeerPlan
 from lockstep.bench.feed_readers import ReadersPlan
 from lockstep.bench.load import LoadPlan
 from lockstep.ops.local.cluster import LocalCluster
@@ -27,6 +31,7 @@ _READER_PROCESSES: Final = 2
 _CHECKED: Final = 8
 """Readers of each process that apply and check everything."""
 _TICKS: Final = 100
+_HOST: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,14 @@ class FeedBenchResult:
     connect_s: float
     """Until the last reader had its first frame, of a feed that has nothing else to do."""
     orders_per_s: int
+    spread_ms: dict[str, float]
+    """Between the first and the last reader of the same frame."""
+    reader_mean_ms: dict[str, float]
+    """Mean delay of the reader that is served best and of the one that is served worst."""
+    frame_bytes: int
+    peer: dict[str, float] | None
+    """A plain `websockets.broadcast` server with as many readers and frames of this size: its CPU for a frame, its
+    frames a second, and how many times as much a frame costs there. None: the library is not installed."""
     closed: tuple[str, ...]
     """Why readers' connections ended, if any did."""
 
@@ -97,14 +110,45 @@ def run_feed_bench(plan: FeedBenchPlan, say: Callable[[str], None]) -> FeedBench
             _tell(readers, "end")
             results = [_wait_for(process, "result") for process in readers]
             offered = json.loads(_rest(loading))
-        return _sum_up(plan, results, begin, end, connect_s, offered)
+        feed_result = _sum_up(plan, results, begin, end, connect_s, offered)
+    if importlib.util.find_spec("websockets") is None:
+        say("NO PEER: the library websockets is not installed (extra `peers`)")
+        return feed_result
+    return replace(feed_result, peer=_measure_peer(plan, feed_result, say))
 
 
-def _shares(plan: FeedBenchPlan, host: str, port: int) -> Iterator[ReadersPlan]:
+def _measure_peer(plan: FeedBenchPlan, result: FeedBenchResult, say: Callable[[str], None]) -> dict[str, float]:
+    """The same frames to the same readers, by a plain server."""
+    with contextlib.ExitStack() as stack:
+        wanted = PeerPlan(_HOST, result.frame_bytes, max(0.1, result.delivered_per_s / plan.subscribers))
+        peer = _start(stack, "lockstep.bench.feed_peer", wanted)
+        port = _wait_for(peer, "listening")["port"]
+        readers = [_start(stack, "lockstep.bench.feed_readers", one) for one in _shares(plan, _HOST, port, checked=0)]
+        for process in readers:
+            _wait_for(process, "connected")
+        say(f"the peer, websockets.broadcast: {wanted.frames_per_s:.1f} frames/s of {wanted.frame_bytes} bytes to each")
+        _tell([peer, *readers], "measure")
+        begin_s = time.monotonic()
+        time.sleep(plan.duration_s)
+        _tell([peer, *readers], "end")
+        seconds = time.monotonic() - begin_s
+        found = _wait_for(peer, "result")
+        for process in readers:
+            _wait_for(process, "result")
+    cpu_us = found["cpu_s"] * 1e6 / found["frames"] if found["frames"] else 0.0
+    ours = result.cpu_us_per_frame
+    return {
+        "cpu_us_per_frame": round(cpu_us, 2),
+        "delivered_per_s": round(found["frames"] / seconds),
+        "times_as_much": round(cpu_us / ours, 2) if ours else 0.0,
+    }
+
+
+def _shares(plan: FeedBenchPlan, host: str, port: int, checked: int = _CHECKED) -> Iterator[ReadersPlan]:
     processes = min(_READER_PROCESSES, plan.subscribers)
     for number in range(processes):
         readers = plan.subscribers // processes + (number < plan.subscribers % processes)
-        yield ReadersPlan(host, port, readers, min(_CHECKED, readers), plan.interval_ms)
+        yield ReadersPlan(host, port, readers, min(checked, readers), plan.interval_ms)
 
 
 def _start(stack: contextlib.ExitStack, module: str, plan: Any) -> "subprocess.Popen[str]":
@@ -151,6 +195,7 @@ class _Cost:
         status = next(member.reply for member in cluster.status().members if member.name == name)
         counters = (status or cluster_pb2.GetStatusReply()).counters
         self.frames = counters["frames"]
+        self.bytes = counters["frame_bytes"]
 
 
 def _sum_up(
@@ -175,5 +220,28 @@ def _sum_up(
         feed_cores=round(cpu_s / seconds, 3),
         connect_s=connect_s,
         orders_per_s=round(offered["orders"] / offered["seconds"]),
+        spread_ms=_spread_ms(plan, results),
+        reader_mean_ms=_means_ms(results),
+        frame_bytes=round((end.bytes - begin.bytes) / frames) if frames else 0,
+        peer=None,
         closed=tuple(sorted({why for result in results for why in result["closed"]})),
     )
+
+
+def _spread_ms(plan: FeedBenchPlan, results: list[dict[str, Any]]) -> dict[str, float]:
+    """Of the frames that every reader had while it was measured."""
+    turns: dict[str, list[int]] = {}
+    for result in results:
+        for seq, (first, last, count) in result["turns"].items():
+            known = turns.setdefault(seq, [first, last, 0])
+            known[0], known[1], known[2] = min(known[0], first), max(known[1], last), known[2] + count
+    spreads = [last - first for first, last, count in turns.values() if count == plan.subscribers]
+    if not spreads:
+        return {"p50": 0.0, "p99": 0.0, "max": 0.0}
+    p50, p99, most = np.percentile(np.array(spreads), (50, 99, 100)) / 1e6
+    return {"p50": round(float(p50), 2), "p99": round(float(p99), 2), "max": round(float(most), 2)}
+
+
+def _means_ms(results: list[dict[str, Any]]) -> dict[str, float]:
+    bounds = [mean for result in results for mean in result["means_ms"]]
+    return {"best": round(min(bounds, default=0.0), 2), "worst": round(max(bounds, default=0.0), 2)}

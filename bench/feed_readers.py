@@ -27,6 +27,11 @@ from lockstep.v1 import feed_pb2
 _AGE_AT: Final = 54
 """Where an update's timestamp lies in its head, and below whether it is a snapshot (`marketdata/feed_encoding.py`)."""
 _AGE: Final = struct.Struct("<q")
+_SEQ_AT: Final = 36
+"""The same of its last seq: by the first update of a frame the readers know that they got the same one."""
+_SEQ: Final = struct.Struct("<Q")
+_MOST_TURNS: Final = 20_000
+"""Frames of which is written down when each reader had them."""
 _UPDATE: Final = 0x0A
 _SNAPSHOT_AT: Final = 68
 _CONNECTING_AT_ONCE: Final = 50
@@ -54,6 +59,8 @@ class Reader(asyncio.Protocol):
         self.live = asyncio.get_running_loop().create_future()
         self.closed = ""
         self.frames = 0
+        self.aged = self.age_ns = 0
+        """Frames whose age was read while somebody measured, and the sum of the ages."""
         self.gaps = 0
         self._buffer = bytearray()
         self._open = False
@@ -130,8 +137,12 @@ class Reader(asyncio.Protocol):
             return
         self.frames += 1
         head = 2 if frame[1] < 128 else 3 if frame[2] < 128 else 4
-        if len(frame) > head + _SNAPSHOT_AT and not frame[head + _SNAPSHOT_AT]:
-            self._ages.add(time.time_ns() - _AGE.unpack_from(frame, head + _AGE_AT)[0])
+        if self._ages.measuring and len(frame) > head + _SNAPSHOT_AT and not frame[head + _SNAPSHOT_AT]:
+            now_ns = time.time_ns()
+            age_ns = now_ns - _AGE.unpack_from(frame, head + _AGE_AT)[0]
+            self._ages.add(_SEQ.unpack_from(frame, head + _SEQ_AT)[0], now_ns, age_ns)
+            self.aged += 1
+            self.age_ns += age_ns
         if self.machine is not None:
             try:
                 self.machine.on_frame(feed_pb2.FeedFrame.FromString(frame))
@@ -145,11 +156,18 @@ class Ages:
     def __init__(self) -> None:
         self.measuring = False
         self.taken: list[int] = []
+        self.turns: dict[int, list[int]] = {}
+        """By the last seq of a frame's first update: when the first and the last reader had it, and how many did."""
 
-    def add(self, age_ns: int) -> None:
+    def add(self, seq: int, now_ns: int, age_ns: int) -> None:
         """One more."""
-        if self.measuring:
-            self.taken.append(age_ns)
+        self.taken.append(age_ns)
+        turn = self.turns.get(seq)
+        if turn is not None:
+            turn[1] = now_ns
+            turn[2] += 1
+        elif len(self.turns) < _MOST_TURNS:
+            self.turns[seq] = [now_ns, now_ns, 1]
 
     def percentiles_ms(self) -> dict[str, float]:
         """p50, p99 and the most."""
@@ -184,12 +202,19 @@ async def _run(plan: ReadersPlan) -> None:
             "event": "result",
             "frames": sum(reader.frames for reader in readers) - before,
             "delay_ms": ages.percentiles_ms(),
+            "turns": ages.turns,
+            "means_ms": _bounds([reader.age_ns / reader.aged / 1e6 for reader in readers if reader.aged]),
             "checksum_errors": sum(machine.checksum_errors for machine in machines),
             "gaps": sum(reader.gaps for reader in readers),
             "recovered": sum(machine.recovered for machine in machines),
             "closed": sorted({reader.closed for reader in readers if reader.closed}),
         }
     )
+
+
+def _bounds(values: list[float]) -> list[float]:
+    """The least and the greatest; none of none."""
+    return [min(values), max(values)] if values else []
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 import click
 
-from lockstep.bench.feed import FeedBenchPlan, run_feed_bench
+from lockstep.bench.feed import FeedBenchPlan, FeedBenchResult, run_feed_bench
 from lockstep.marketdata.feed_subscriptions import INTERVALS_MS
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
@@ -49,7 +49,8 @@ def feed(
 
     A local cluster with one feed, the load of `bench cluster` in batches, and readers over WebSockets, each following
     every instrument ten levels deep. The delay is from the sequencer's stamp to the reader's process, the interval
-    included; of two processes of readers the worse counts.
+    included; of two processes of readers the worse counts. Then a plain server on the library websockets broadcasts
+    frames of the same size to as many readers, and its CPU is measured the same way (with the extra `peers`).
 
     Exit code 1 if a book was wrong, a message missing, or a connection ended.
     """
@@ -61,9 +62,24 @@ def feed(
         f"{result.subscribers} readers: {result.delivered_per_s} frames/s, delay p50 {delay['p50']:.1f}, "
         f"p99 {delay['p99']:.1f}, max {delay['max']:.1f} ms; the feed takes {result.feed_cores:g} cores, "
         f"{result.cpu_us_per_frame:g} us for each frame\n"
-        f"{result.checksum_errors} wrong checksums, {result.gaps} gaps; {result.orders_per_s} orders/s"
+        f"between the first reader of a frame and the last p50 {result.spread_ms['p50']:.2f}, "
+        f"p99 {result.spread_ms['p99']:.2f} ms; mean delay of the reader served best "
+        f"{result.reader_mean_ms['best']:.1f}, "
+        f"worst {result.reader_mean_ms['worst']:.1f} ms\n"
+        + _peer_text(result)
+        + f"{result.checksum_errors} wrong checksums, {result.gaps} gaps; {result.orders_per_s} orders/s"
         + "".join(f"\na connection ended: {why}" for why in result.closed),
         highlight=False,
     )
     write_json(json_file, result.to_json())
     return 1 if result.checksum_errors or result.gaps or result.closed else 0
+
+
+def _peer_text(result: FeedBenchResult) -> str:
+    peer = result.peer
+    if peer is None:
+        return ""
+    return (
+        f"websockets.broadcast with frames of {result.frame_bytes} bytes: {peer['cpu_us_per_frame']:g} us for each "
+        f"frame, {peer['times_as_much']:g} times as much; {peer['delivered_per_s']:.0f} frames/s\n"
+    )

