@@ -157,7 +157,7 @@ def test_the_clients_books_are_the_engines_at_every_event(cluster: LocalCluster,
                 await client.books(names, Feed.L3, interval_ms=0),
                 await client.books(names, interval_ms=0, legs=2),
                 await client.books(names, Feed.L3, interval_ms=0, legs=2),
-                await client.books(names, depth=5, interval_ms=10, legs=2),
+                await client.books(names, depth=10, interval_ms=10, legs=2),
             ]
             over = asyncio.Event()
             await until(lambda: all(leg.state is FeedState.LIVE for leg in Recorder.made), "never live")
