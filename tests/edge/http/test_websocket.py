@@ -285,3 +285,14 @@ def test_a_feed_that_stops_says_so_to_all() -> None:
             assert ws.close_code == 1001
 
     served(test)
+
+
+def test_a_message_that_is_too_long_ends_with_its_code_though_the_rest_of_it_is_on_its_way() -> None:
+    async def test(here: Any) -> None:
+        async with here.http.ws_connect(here.url) as ws:
+            sending = asyncio.ensure_future(ws.send_bytes(bytes(20 * websocket.MAX_MESSAGE_BYTES)))
+            message = await ws.receive()
+            assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1009)
+            sending.cancel()
+
+    served(test)
