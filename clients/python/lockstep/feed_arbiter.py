@@ -54,7 +54,7 @@ class FeedArbiter:
     @property
     def state(self) -> FeedState:
         """LIVE if every stream is whole in some leg, and there is one."""
-        known = {instrument for leg in self.legs for instrument in leg.instruments}
+        known = dict.fromkeys(instrument for leg in self.legs for instrument in leg.instruments)
         return FeedState.LIVE if known and all(map(self._is_live, known)) else FeedState.RECOVERING
 
     def _is_live(self, instrument: int) -> bool:
@@ -127,7 +127,8 @@ class FeedArbiter:
         if self.feed in _BOOKS:
             merged = self._merge_books(leg, items, anew)
         elif self.feed is Feed.TRADES:
-            merged = self._merge_trades(leg, items, anew, {update.instrument for update in frame.updates})
+            touched = dict.fromkeys(update.instrument for update in frame.updates)
+            merged = self._merge_trades(leg, items, anew, touched)
         else:
             merged = self._merge_rest(leg, items)
         self._settle(recovery.instrument for recovery in frame.recoveries)
@@ -177,7 +178,7 @@ class FeedArbiter:
 
     # ---- trades --------------------------------------------------------------------------------------------------
 
-    def _merge_trades(self, leg: int, items: "list[Any]", anew: "set[int]", touched: "set[int]") -> "list[Any]":
+    def _merge_trades(self, leg: int, items: "list[Any]", anew: "set[int]", touched: "dict[int, None]") -> "list[Any]":
         found: list[Any] = []
         for instrument in touched:
             rows = [one for one in items if one.instrument == instrument]
@@ -246,7 +247,7 @@ class FeedArbiter:
                     continue
                 self._last[item.instrument] = key
             found.append(item)
-        for instrument in {item.instrument for item in items}:
+        for instrument in dict.fromkeys(item.instrument for item in items):
             position = machine.position(instrument)
             if position is not None:
                 through = self._through.get(instrument, (0, 0))
