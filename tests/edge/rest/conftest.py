@@ -1,9 +1,11 @@
 """Clusters with REST doors, and a caller that knows nothing of Lockstep: `urllib` alone."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -80,6 +82,17 @@ class Caller:
     def place(self, key: str, account: int = 1, **terms: Any) -> Answer:
         order = {"instrument": "ACME", "side": "buy", "quantity_lots": 1, "price": "101.50", "tif": "gtc", **terms}
         return self.ask("POST", f"/v1/accounts/{account}/orders", order, key=key)
+
+    def place_until_answered(self, key: str, account: int = 1, patience_s: float = 60, **terms: Any) -> Answer:
+        """Repeats what had no answer, as a client would. On a busy machine an answer takes its time."""
+        give_up_s = time.monotonic() + patience_s
+        while True:
+            with suppress(OSError):
+                answer = self.place(key, account, **terms)
+                if answer.status not in (429, 503):
+                    return answer
+            assert time.monotonic() < give_up_s, f"{key} has no answer"
+            time.sleep(0.02)
 
 
 def base_of(cluster: LocalCluster, feed: int = 0) -> str:

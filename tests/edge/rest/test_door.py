@@ -131,7 +131,9 @@ def test_sixty_orders_at_once_over_both_doors_are_one_each(alice, alice_elsewher
 
     def send(number: int) -> None:
         callers = (alice, alice_elsewhere)
-        answers[number] = [callers[(number + turn) % 2].place(f"burst-{number}", price="90") for turn in range(3)]
+        answers[number] = [
+            callers[(number + turn) % 2].place_until_answered(f"burst-{number}", price="90") for turn in range(3)
+        ]
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(60)]
     for thread in threads:

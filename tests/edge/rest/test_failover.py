@@ -69,7 +69,8 @@ class Trader:
         for number, answer in self.answers.items():
             assert answer.status == 201, answer
             assert answer.json["filled_lots"] == 1
-            again = self.doors[number % 2].place(f"{self.name}-{number}", self.account, price="1.00", tif="ioc")
+            key = f"{self.name}-{number}"
+            again = self.doors[number % 2].place_until_answered(key, self.account, price="1.00", tif="ioc")
             assert (again.status, again.raw) == (201, answer.raw)
         assert len({answer.json["order_id"] for answer in self.answers.values()}) == orders
         held = self.doors[0].get(f"/v1/accounts/{self.account}/positions").json["positions"]
