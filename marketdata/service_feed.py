@@ -7,8 +7,8 @@ from typing import Any, Final, NoReturn
 
 import grpc
 
-from lockstep.marketdata.candles import LENGTHS_S
-from lockstep.marketdata.feed_encoding import candle_message, encode_closing
+from lockstep.marketdata.candle_query import listed_candles
+from lockstep.marketdata.feed_encoding import encode_closing
 from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused, Wanted, wanted_of
 from lockstep.marketdata.service_line import LineCalls
@@ -18,7 +18,6 @@ from lockstep.stream.codes import Code
 from lockstep.v1 import feed_pb2
 
 SERVICE: Final = "lockstep.v1.MarketFeed"
-MOST_CANDLES: Final = 1_000
 MAX_SUBSCRIPTIONS: Final = 64
 _BEHIND_PATIENCE_S: Final = 3.0
 _BEHIND_PAUSE_S: Final = 0.02
@@ -119,27 +118,10 @@ class MarketFeedService:
     async def list_candles(self, request: feed_pb2.ListCandlesRequest, context: Any) -> feed_pb2.ListCandlesReply:
         """Candles, oldest first, gaps filled."""
         await authenticate(context, self._shell.entitlements)
-        hub = self._shell.machine.hub
-        if hub is None or not self._shell.machine.serves:
-            await abort(context, grpc.StatusCode.UNAVAILABLE, self._shell.why_not_serving())
-        if request.candle_s not in LENGTHS_S:
-            text = f"no candles of {request.candle_s} s; there are {', '.join(map(str, LENGTHS_S))}"
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text)
-        fold = hub.fold
-        if request.instrument not in fold.statuses.definitions:
-            text = f"unknown instrument {request.instrument}; FEED_INSTRUMENTS has those that there are"
-            await abort(context, grpc.StatusCode.NOT_FOUND, text, Code.UNKNOWN_INSTRUMENT)
-        limit = request.limit if 0 < request.limit <= MOST_CANDLES else MOST_CANDLES
-        to_ns = min(request.to_ns or fold.timestamp_ns + 1, fold.timestamp_ns + 1)
-        bars = fold.candles.listed(
-            request.instrument, request.candle_s, from_ns=max(request.from_ns, 0), to_ns=to_ns, most=limit
-        )
-        return feed_pb2.ListCandlesReply(
-            epoch=self._shell.machine.epoch,
-            seq=fold.seq,
-            candles=map(candle_message, bars),
-            since_seq=fold.candles.since_seq,
-        )
+        try:
+            return listed_candles(self._shell, request)
+        except FeedRefused as refused:
+            await _refuse(context, Refusal(int(refused.code), str(refused), refused.retry_after_ms))
 
 
 async def _refuse(context: Any, refusal: Refusal) -> NoReturn:

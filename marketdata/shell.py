@@ -68,6 +68,8 @@ class FeedShell(GuardedLoop, Ports):
         """By doors that have too many at once."""
         self.on_serving: Callable[[bool], None] = lambda _serving: None
         """Called when the feed begins or ceases to serve."""
+        self.on_burst: Callable[[Sequence[Release]], None] = lambda _releases: None
+        """Called with the releases of each burst, before they are told."""
         self._serving = False
         self._incarnation = incarnation
         self._transport = transport
@@ -143,6 +145,7 @@ class FeedShell(GuardedLoop, Ports):
     def _on_burst(self, frames: list[Receipt | Release]) -> None:
         releases = [frame for frame in frames if isinstance(frame, Release)]
         self.figures.on_releases(releases)
+        self.on_burst(releases)
         self.guarded(lambda: self.driver.on_frames(releases))
         self.engines.primary = self.driver.primary
 

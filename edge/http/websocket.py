@@ -10,7 +10,6 @@ import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final
 from weakref import WeakSet
@@ -22,7 +21,6 @@ from aiohttp.log import server_logger
 from lockstep.edge.http.admission import Rate
 from lockstep.edge.http.frames import close_frame, frame_of
 from lockstep.edge.http.requests import JsonFrames, request_of
-from lockstep.edge.rest.door import RestDoor
 from lockstep.marketdata.feed_encoding import encode_closing
 from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused, wanted_of
@@ -44,6 +42,8 @@ MESSAGE_BURST: Final = 200
 MAX_MESSAGE_BYTES: Final = 256 << 10
 _HELLO_S: Final = 5.0
 """A connection that has asked for nothing by then is closed."""
+_IDLE_S: Final = 30.0
+"""One that has asked, and then asks for nothing for so long, is closed. A browser keeps some for its next request."""
 _HIGH_BYTES: Final = 64 << 10
 """Above this, what waits in a connection's buffer is enough."""
 _SEND_BUFFER_BYTES: Final = 128 << 10
@@ -72,10 +72,16 @@ _OF_OUR_OWN: Final = OfOurOwn()
 class SocketWriter:
     """The way to one WebSocket."""
 
-    def __init__(self, door: "WebSocketDoor", transport: asyncio.Transport, json: JsonFrames | None) -> None:
-        self._door = door
+    def __init__(
+        self,
+        blocked: "dict[SocketWriter, None]",
+        transport: asyncio.Transport,
+        framed: Callable[[bytes], bytes],
+    ) -> None:
+        """`blocked`: those whose buffers are full; `framed`: a frame of the feed as this connection gets it."""
+        self._blocked = blocked
         self._transport = transport
-        self._json = json
+        self._framed = framed
         self.reader = 0
 
     @property
@@ -92,19 +98,28 @@ class SocketWriter:
         """See `Writer`."""
         if self._transport.is_closing():
             return False
-        self._transport.write(self._door.framed(frame) if self._json is None else self._json.of(frame))
+        self._transport.write(self._framed(frame))
         if not self.full:
             return True
-        self._door.blocked[self] = None
+        self._blocked[self] = None
         return False
+
+    def say(self, message: bytes) -> None:
+        """Write a whole message that is none of the feed's."""
+        if not self._transport.is_closing():
+            self._transport.write(frame_of(message))
+
+    def say_if_room(self, message: bytes) -> None:
+        """The same for what a later message replaces: a connection that takes nothing does without."""
+        if not self.full:
+            self.say(message)
 
     def end(self, refusal: Refusal) -> None:
         """See `Writer`."""
-        self._door.blocked.pop(self, None)
+        self._blocked.pop(self, None)
         if self._transport.is_closing():
             return
-        closing = encode_closing(refusal.code, refusal.text, refusal.retry_after_ms)
-        self._transport.write(frame_of(closing) if self._json is None else self._json.of(closing))
+        self._transport.write(self._framed(encode_closing(refusal.code, refusal.text, refusal.retry_after_ms)))
         self._transport.write(close_frame(_CLOSE_CODES.get(refusal.code, _WRONG), refusal.text))
         self._transport.close()
         # One that takes nothing would keep its buffer for ever.
@@ -129,7 +144,7 @@ class WebSocketDoor:
         application.router.add_get(PATH, self.serve)
         for add_to in also:
             add_to(application)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=_HELLO_S)
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=_IDLE_S)
 
     def framed(self, frame: bytes) -> bytes:
         """A frame of the feed as one of a WebSocket; the same one for all who get it in a row."""
@@ -189,43 +204,74 @@ class WebSocketDoor:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """`GET /feed`."""
-        transport: Any = request.transport
-        wait_ns = self._handshakes.wait_ns(time.monotonic_ns())
-        if wait_ns:
-            self._shell.handshakes_refused += 1
-            seconds = str(1 + wait_ns // 1_000_000_000)
-            return web.Response(status=503, text="too many come at once; try again", headers={"Retry-After": seconds})
-        refused = self._who(request)
+        refused = self.refused(request) or self._who(request)
         if refused is not None:
             return refused
-        if not web.WebSocketResponse(protocols=(PROTOCOL,)).can_prepare(request).ok:
+        connection = await self.upgrade(request, PROTOCOL, MAX_MESSAGE_BYTES)
+        if isinstance(connection, web.WebSocketResponse):
+            transport: Any = request.transport
+            framed = self._json.of if request.query.get("format") == "json" else self.framed
+            await self._serve(connection, SocketWriter(self.blocked, transport, framed))
+        return connection
+
+    def _crowded(self) -> web.Response | None:
+        """Too many handshakes a second, if so."""
+        wait_ns = self._handshakes.wait_ns(time.monotonic_ns())
+        if not wait_ns:
+            return None
+        self._shell.handshakes_refused += 1
+        seconds = str(1 + wait_ns // 1_000_000_000)
+        return web.Response(status=503, text="too many come at once; try again", headers={"Retry-After": seconds})
+
+    def _foreign(self, request: web.Request) -> web.Response | None:
+        """Why a page of another host may not come in, if it is one."""
+        origin = request.headers.get("Origin")
+        if origin is None or origin.partition("://")[2] == request.host:
+            return None
+        text = f"pages of {origin} may not read this feed; serve them from {request.host}"
+        return web.Response(status=403, text=text)
+
+    def refused(self, request: web.Request) -> web.Response | None:
+        """Why a handshake is refused whoever it is, if it is: too many come, or a page of another host."""
+        return self._crowded() or self._foreign(request)
+
+    async def upgrade(self, request: web.Request, protocol: str, most_bytes: int) -> web.StreamResponse:
+        """The WebSocket, or an answer that it takes one."""
+        if not web.WebSocketResponse(protocols=(protocol,)).can_prepare(request).ok:
             return web.Response(status=426, text="this is a WebSocket", headers={"Upgrade": "websocket"})
-        sock = transport.get_extra_info("socket")
+        sock = None if request.transport is None else request.transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        connection = web.WebSocketResponse(protocols=(PROTOCOL,), max_msg_size=MAX_MESSAGE_BYTES, compress=False)
+        connection = web.WebSocketResponse(protocols=(protocol,), max_msg_size=most_bytes, compress=False)
         await connection.prepare(request)
-        writer = SocketWriter(self, transport, self._json if request.query.get("format") == "json" else None)
-        entered = self._shell.guarded(lambda: self._shell.driver.enter(writer))
-        if isinstance(entered, Refusal):
-            writer.end(entered)
-            return connection
-        writer.reader = entered
+        return connection
+
+    async def _serve(self, connection: web.WebSocketResponse, writer: SocketWriter) -> None:
+        if not self.enter(writer):
+            return
         try:
             await self._listen(connection, writer)
         finally:
-            self.blocked.pop(writer, None)
-            self._shell.guarded(lambda: self._shell.driver.leave(entered))
-            with contextlib.suppress(ConnectionError):
-                await connection.close()
-        return connection
+            await self.leave(connection, writer)
+
+    def enter(self, writer: SocketWriter) -> bool:
+        """Make it a reader of the feed; if it can't be one, it is told why."""
+        entered = self._shell.guarded(lambda: self._shell.driver.enter(writer))
+        if isinstance(entered, Refusal):
+            writer.end(entered)
+            return False
+        writer.reader = entered
+        return True
+
+    async def leave(self, connection: web.WebSocketResponse, writer: SocketWriter) -> None:
+        """The end of a reader and of its connection."""
+        self.blocked.pop(writer, None)
+        self._shell.guarded(lambda: self._shell.driver.leave(writer.reader))
+        with contextlib.suppress(ConnectionError):
+            await connection.close()
 
     def _who(self, request: web.Request) -> web.Response | None:
         """Why not, if the client may not come in; None: it may."""
-        origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2] != request.host:
-            text = f"pages of {origin} may not read this feed; serve them from {request.host}"
-            return web.Response(status=403, text=text)
         said = request.headers.get("Authorization")
         for word in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
             if word.strip().startswith(_BEARER):
@@ -246,16 +292,16 @@ class WebSocketDoor:
                 return
             if rate.wait_ns(time.monotonic_ns()):
                 text = f"more than {MESSAGES_PER_S} messages a second; name several instruments in one"
-                self._end(writer, Refusal(int(Code.BUSY), text, 1000))
+                self.end(writer, Refusal(int(Code.BUSY), text, 1000))
                 return
             refusal = self._on_message(writer, message.data)
             if refusal is not None:
-                self._end(writer, refusal)
+                self.end(writer, refusal)
                 return
 
     def _on_message(self, writer: SocketWriter, message: bytes | str) -> Refusal | None:
         try:
-            return self._on_request(writer, request_of(message))
+            return self.on_request(writer, request_of(message))
         except FeedRefused as refused:
             return Refusal(int(refused.code), str(refused), refused.retry_after_ms)
 
@@ -267,11 +313,13 @@ class WebSocketDoor:
                 return
             await asyncio.sleep(_LOOK_S)
 
-    def _end(self, writer: SocketWriter, refusal: Refusal) -> None:
+    def end(self, writer: SocketWriter, refusal: Refusal) -> None:
+        """End a reader's connection with a reason."""
         self._shell.guarded(lambda: self._shell.driver.leave(writer.reader))
         writer.end(refusal)
 
-    def _on_request(self, writer: SocketWriter, request: feed_pb2.FeedRequest) -> Refusal | None:
+    def on_request(self, writer: SocketWriter, request: feed_pb2.FeedRequest) -> Refusal | None:
+        """Do what a reader asks for; why it can't be had, if so. Raises FeedRefused: it is wrong in itself."""
         driver, reader = self._shell.driver, writer.reader
         work: Callable[[], Refusal | None]
         match request.WhichOneof("request"):
@@ -288,14 +336,3 @@ class WebSocketDoor:
 def _drop(protocol: Any) -> None:
     if protocol.transport is not None:
         protocol.transport.abort()
-
-
-async def open_door(shell: FeedShell, stack: AsyncExitStack) -> None:
-    """Open the WebSocket and the REST door of a feed, if it has a port. See `marketdata.process.Door`."""
-    member = shell.member
-    if member.http_port:
-        rest = RestDoor(shell)
-        stack.push_async_callback(rest.close)
-        door = WebSocketDoor(shell, also=(rest.add_to,))
-        await door.open(member.host, member.http_port)
-        stack.push_async_callback(door.close)

@@ -21,7 +21,7 @@ def command(config_path: Path, member_id: int) -> int:
     Stop it with SIGTERM or Ctrl-C. Logs go to standard error; LOCKSTEP_LOG sets the level (debug, info, warning).
     """
     # Imported late: the help must not pay for a whole process.
-    from lockstep.edge.http.websocket import open_door
+    from lockstep.edge.http.door import open_door
     from lockstep.marketdata.process import run
 
     return run(*load_member(config_path, ProcessKind.FEED, member_id), doors=(open_door,))

@@ -3,6 +3,8 @@
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +19,10 @@ from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.kept_config import Chosen, read
 from lockstep.ops.local.plan import DEFAULT_PORT, ClusterPlan, Incident
 from lockstep.runtime.config_values import BOUNDS
+from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.stop_request import StopRequest
 from lockstep.runtime.topology import Snapshots
+from lockstep.trials.demo_market import DEMO_RATE, DemoMarket, DemoMarketPlan
 
 _REFRESH_S = 0.5
 _SHOWN_INCIDENTS = 6
@@ -73,6 +77,19 @@ def _range(key: str) -> click.IntRange:
 @click.option(
     "--soup", is_flag=True, help="Give each gateway the binary door: OUCH 4.2 over SoupBinTCP (docs/ouch.md)."
 )
+@click.option(
+    "--demo-market",
+    is_flag=True,
+    help="Have a market maker and noise traders trade in it, and an account to trade with (docs/page.md).",
+)
+@click.option(
+    "--demo-rate",
+    type=click.IntRange(20, 5_000),
+    default=DEMO_RATE,
+    show_default=True,
+    help="Commands a second of the demo market.",
+)
+@click.option("--demo-seed", type=int, default=1, show_default=True, help="Seed of its flow.")
 @click.option("--no-restart", is_flag=True, help="Leave processes down that die.")
 @expected_errors
 @click.pass_context
@@ -88,6 +105,9 @@ def command(
     reconcile: bool,
     udp: bool,
     soup: bool,
+    demo_market: bool,
+    demo_rate: int,
+    demo_seed: int,
     no_restart: bool,
     **snapshots: int | None,
 ) -> int:
@@ -117,10 +137,10 @@ def command(
         ),
         {_SNAPSHOT_KEYS[name]: value for name, value in snapshots.items() if value is not None},
     )
-    return _run(plan, stop)
+    return _run(plan, stop, DemoMarketPlan(seed=demo_seed, rate=demo_rate) if demo_market else None)
 
 
-def _run(plan: ClusterPlan, stop: StopRequest) -> int:
+def _run(plan: ClusterPlan, stop: StopRequest, demo: DemoMarketPlan | None) -> int:
     live_table = sys.stdout.isatty()
     printed = threading.Lock()
 
@@ -128,6 +148,11 @@ def _run(plan: ClusterPlan, stop: StopRequest) -> int:
         if not live_table:
             with printed:
                 click.echo(_line(incident))
+
+    def say(text: str) -> None:
+        incident = Incident(time.time(), "demo market", text)
+        cluster.incidents.append(incident)
+        on_incident(incident)
 
     cluster = LocalCluster(plan, on_incident=on_incident)
     click.echo(
@@ -138,15 +163,34 @@ def _run(plan: ClusterPlan, stop: StopRequest) -> int:
         cluster.start(should_stop=lambda: stop.requested, on_wait=lambda text: click.echo(f"waiting: {text}"))
         if not stop.requested:
             _greet(cluster)
-            if live_table:
-                _show_table(cluster, stop, Console(stderr=False))
-            else:
-                _show_lines(cluster, stop)
+            with _demo_market(cluster, demo, say):
+                if live_table:
+                    _show_table(cluster, stop, Console(stderr=False))
+                else:
+                    _show_lines(cluster, stop)
         click.echo(f"stopping ({stop.reason})")
     finally:
         cluster.stop()
     click.echo("stopped")
     return 0
+
+
+@contextmanager
+def _demo_market(cluster: LocalCluster, plan: DemoMarketPlan | None, say: Callable[[str], None]) -> Iterator[None]:
+    """While it is entered the demo market trades, if there is to be one."""
+    if plan is None:
+        yield
+        return
+    if cluster.topology.clients:
+        raise EnvironmentFault(
+            f"--demo-market trades without tokens, and {cluster.config_path} lists clients; choose another --data-dir"
+        )
+    market = DemoMarket(replace(plan, addresses=cluster.gateway_addresses), say)
+    market.start()
+    try:
+        yield
+    finally:
+        market.stop()
 
 
 def _continued(ctx: click.Context, plan: ClusterPlan, snapshots: dict[str, int]) -> ClusterPlan:
@@ -172,6 +216,8 @@ def _count(number: int, what: str) -> str:
 
 
 def _greet(cluster: LocalCluster) -> None:
+    for feed in cluster.topology.feeds[:1]:
+        click.echo(f"trading page:       http://{feed.host}:{feed.http_port}/")
     click.echo(f"clients connect to: {', '.join(cluster.gateway_addresses)}")
     for feed in cluster.topology.feeds:
         click.echo(f"market data:        {feed.grpc_address} (gRPC), ws://{feed.host}:{feed.http_port}/feed")
