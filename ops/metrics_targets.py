@@ -6,7 +6,7 @@ from lockstep.runtime.topology import Topology
 
 
 def scrape_targets(topology: Topology) -> str:
-    """JSON: each process with a port for it, snapshotters and the reconciler too, and each etcd member by itself.
+    """JSON: each process with a port for it, snapshotters, reconciler and ledger too, and each etcd member by itself.
 
     The labels `cluster`, `kind` and `member` are those that rules and dashboards select by.
     """
@@ -23,6 +23,8 @@ def scrape_targets(topology: Topology) -> str:
     reconciler = topology.reconciler
     if reconciler.metrics_port:
         rows.append((f"{reconciler.host}:{reconciler.metrics_port}", "reconciler", "reconciler"))
+    if topology.ledger.metrics_port:
+        rows.append((f"{topology.ledger.host}:{topology.ledger.metrics_port}", "ledger", "ledger"))
     rows += [(address, "etcd", f"etcd-{number}") for number, address in enumerate(topology.etcd_endpoints, 1)]
     groups = [
         {"targets": [address], "labels": {"cluster": topology.name, "kind": kind, "member": member}}

@@ -21,6 +21,7 @@ from lockstep.runtime.config_values import ConfigError as ConfigError
 from lockstep.runtime.topology import (
     MAX_MEMBER,
     Client,
+    Ledger,
     Limits,
     Member,
     ProcessKind,
@@ -99,6 +100,13 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("host", "host", "127.0.0.1"),
         Key("metrics_port", "port", 0),
     ),
+    "ledger": (
+        Key("data_dir", "path", "ledger"),
+        Key("database", "database", ""),
+        Key("host", "host", "127.0.0.1"),
+        Key("grpc_port", "port", 0),
+        Key("metrics_port", "port", 0),
+    ),
     "limits": _tunables(Limits),
     "timing": _tunables(Timing),
     "snapshots": _tunables(Snapshots),
@@ -146,6 +154,7 @@ def named_paths(topology: Topology) -> list[tuple[str, Path]]:
         *((f"data_dir of {member.name}", member.data_dir) for member in members),
         ("aeron_dir", topology.aeron_dir),
         ("data_dir of the reconciler", wanted.data_dir),
+        ("data_dir of the ledger", topology.ledger.data_dir),
         ("key_file", wanted.key_file),
         ("client_logs", wanted.client_logs),
     ]
@@ -184,6 +193,7 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         term_mib=cluster["term_mib"],
         reconciler=_reconciler(sections.one("reconciler"), base),
         feeds=_members(sections, "feed", ProcessKind.FEED, base),
+        ledger=_ledger(sections.one("ledger"), base),
     )
     _check(topology, origin)
     if topology.aeron_dir == base or topology.aeron_dir in base.parents:
@@ -246,6 +256,10 @@ _RECONCILER_PATHS: Final = ("data_dir", "key_file", "client_logs")
 
 def _reconciler(row: dict[str, Any], base: Path) -> Reconciler:
     return Reconciler(**{name: base / value if name in _RECONCILER_PATHS else value for name, value in row.items()})
+
+
+def _ledger(row: dict[str, Any], base: Path) -> Ledger:
+    return Ledger(**{name: base / value if name == "data_dir" else value for name, value in row.items()})
 
 
 def _check_reconciler(topology: Topology, origin: str) -> None:
@@ -340,7 +354,8 @@ def _check_directories(topology: Topology, origin: str) -> None:
     """The media driver deletes its directory when it starts, and `reinit` moves files away: none holds another."""
     wanted = topology.reconciler
     owned = [(f"data_dir of {member.name}", member.data_dir) for member in (*topology.engines, *topology.gateways)]
-    owned += [("aeron_dir", topology.aeron_dir), ("data_dir of the reconciler", wanted.data_dir)]
+    owned += [("aeron_dir", topology.aeron_dir), ("data_dir of the ledger", topology.ledger.data_dir)]
+    owned.append(("data_dir of the reconciler", wanted.data_dir))
     places = [(what, Path(os.path.normpath(path))) for what, path in owned]
     for what, path in places:
         for other, outer in places:
@@ -372,6 +387,12 @@ def _check_ports(topology: Topology, origin: str) -> None:
         taken.append(
             (f"{topology.reconciler.host}:{topology.reconciler.metrics_port}", "metrics_port of the reconciler")
         )
+    ledger = topology.ledger
+    taken += [
+        (f"{ledger.host}:{port}", f"{name} of the ledger")
+        for name, port in (("grpc_port", ledger.grpc_port), ("metrics_port", ledger.metrics_port))
+        if port
+    ]
     taken += [(m.soup, f"soup of {m.name}") for m in topology.gateways if m.soup]
     _unique(origin, "etcd endpoint", ((endpoint, "etcd_endpoints") for endpoint in topology.etcd_endpoints))
     taken += [(endpoint, "etcd_endpoints") for endpoint in topology.etcd_endpoints]
@@ -421,6 +442,9 @@ def render(topology: Topology, *, heading: str) -> str:
     reconciler = {key.name: getattr(topology.reconciler, key.name) for key in SECTIONS["reconciler"]}
     reconciler |= {name: str(Path(reconciler[name]).absolute()) for name in _RECONCILER_PATHS}
     lines += _render_row("[reconciler]", reconciler, SECTIONS["reconciler"])
+    ledger = {key.name: getattr(topology.ledger, key.name) for key in SECTIONS["ledger"]}
+    ledger["data_dir"] = str(topology.ledger.data_dir.absolute())
+    lines += _render_row("[ledger]", ledger, SECTIONS["ledger"])
     for section, values in (
         ("limits", topology.limits),
         ("timing", topology.timing),
@@ -431,7 +455,7 @@ def render(topology: Topology, *, heading: str) -> str:
 
 
 def _render_row(title: str, row: Mapping[str, object], keys: tuple[Key, ...]) -> list[str]:
-    kinds = ("port", "endpoint", "soup user", "soup password")
+    kinds = ("port", "endpoint", "soup user", "soup password", "database")
     may_be_absent = {key.name for key in keys if key.kind in kinds and not key.required}
     return [
         "",

@@ -116,6 +116,10 @@ CHECKS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
         'a host:port text such as "10.0.0.1:7460", or "" for none',
         lambda v: v == "" or is_endpoint(v),
     ),
+    "database": (
+        'a URL such as "postgresql://user@host/name" in quotes, or "" for SQLite',
+        lambda v: v == "" or (is_text(v) and v.startswith(("postgresql://", "postgres://"))),
+    ),
     "number": ("a whole number, 0 or more", lambda v: _is_integer(v) and v >= 0),
     "port": ("a port from 1 to 65535", lambda v: _is_integer(v) and 0 < v < 65_536),
     "yes/no": ("true or false", lambda v: isinstance(v, bool)),
@@ -143,7 +147,7 @@ def check_value(key: Key, value: Any, where: str) -> None:
     """
     wanted, accepts = CHECKS[key.kind]
     # A secret is one also in the wrong form.
-    found = "" if key.kind in ("token", "soup password") else f", not {shown(value)}"
+    found = "" if key.kind in ("token", "soup password", "database") else f", not {shown(value)}"
     if not accepts(value):
         raise ConfigError(f"{where}: {key.name!r} must be {wanted}{found}")
     if key.kind != "number":

@@ -167,6 +167,15 @@ class Output:
         with self.stream() as stream:
             stream.write(text)
 
+    def write_bytes(self, content: bytes) -> None:
+        """Put bytes there as a whole.
+
+        Raises:
+            WriteFault: it failed; the file is as it was before.
+        """
+        with self.stream() as stream:
+            stream.write_bytes(content)
+
     def stream(self) -> "OutputStream":
         """Begin to write piece by piece. Use it as a context manager: its regular end puts the file into its place.
 
@@ -230,6 +239,19 @@ class OutputStream:
         """
         try:
             return self._file.write(text)
+        except OSError as error:
+            raise self._fault(error) from error
+
+    def write_bytes(self, content: bytes) -> None:
+        """Add bytes; text that was written before comes first.
+
+        Raises:
+            WriteFault: they can't be written.
+        """
+        assert isinstance(self._file, TextIOWrapper), "no file of ours"
+        try:
+            self._file.flush()
+            self._file.buffer.write(content)
         except OSError as error:
             raise self._fault(error) from error
 

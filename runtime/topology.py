@@ -167,6 +167,21 @@ class Reconciler:
 
 
 @frozen
+class Ledger:
+    """How the ledger of the cluster runs (`lockstep.posttrade.ledger`); it is no member."""
+
+    data_dir: Path = Path("ledger")
+    database: str = field(default="", repr=False)
+    """URL of a PostgreSQL database; empty: SQLite files in `data_dir`."""
+    host: str = "127.0.0.1"
+    """Address of the host it runs on, where clients ask it and Prometheus reads its figures."""
+    grpc_port: int = 0
+    """0: nobody can ask it."""
+    metrics_port: int = 0
+    """0: no figures are served."""
+
+
+@frozen
 class Snapshots:
     """When the snapshotter beside each engine takes one, and what is kept."""
 
@@ -203,6 +218,7 @@ class Topology:
     reconciler: Reconciler = Reconciler()
     feeds: tuple[Member, ...] = ()
     """Each has all market data; none is needed for trading."""
+    ledger: Ledger = Ledger()
 
     def member(self, kind: ProcessKind, id: int) -> Member:
         """A member by kind and id.

@@ -18,6 +18,7 @@ from lockstep.bench.soak import LEFT_OUT as SOAK_LEFT_OUT
 from lockstep.bench.soak import SoakPlan, run_soak
 from lockstep.ops.cli.bench_compare import growth, peers
 from lockstep.ops.cli.bench_feed import feed
+from lockstep.ops.cli.bench_ledger import ledger
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
     Real,
@@ -39,6 +40,7 @@ def command() -> None:
 command.add_command(peers)
 command.add_command(growth)
 command.add_command(feed)
+command.add_command(ledger)
 
 
 @command.command("cluster")

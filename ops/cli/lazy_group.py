@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-_EXTRAS: Final = {"hdrh": ("hdrhistogram", "bench")}
+_EXTRAS: Final = {"hdrh": ("hdrhistogram", "bench"), "sqlalchemy": ("SQLAlchemy", "posttrade")}
 """What only some commands import, as the package to install and the extra that brings it."""
 _SENTENCE: Final = 200
 """Longer than any command's first sentence: what click would cut, wraps."""

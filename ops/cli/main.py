@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "status": "lockstep.ops.cli.cluster.status",
     "cluster": "lockstep.ops.cli.cluster",
     "reconcile": "lockstep.ops.cli.reconcile",
+    "ledger": "lockstep.ops.cli.ledger",
+    "audit": "lockstep.ops.cli.audit",
     "replay": "lockstep.ops.cli.replay",
     "bench": "lockstep.ops.cli.bench",
     "sim": "lockstep.ops.cli.sim",

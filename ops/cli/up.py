@@ -74,6 +74,7 @@ def _range(key: str) -> click.IntRange:
 )
 @click.option("--reconcile", is_flag=True, help="Run a reconciler beside; see `lockstep reconcile`.")
 @click.option("--udp", is_flag=True, help="Have each feed send everything as UDP datagrams, too (docs/udp.md).")
+@click.option("--ledger", is_flag=True, help="Run a ledger beside: what everybody owns; see `lockstep ledger`.")
 @click.option(
     "--soup", is_flag=True, help="Give each gateway the binary door: OUCH 4.2 over SoupBinTCP (docs/ouch.md)."
 )
@@ -104,6 +105,7 @@ def command(
     data_dir: Path,
     reconcile: bool,
     udp: bool,
+    ledger: bool,
     soup: bool,
     demo_market: bool,
     demo_rate: int,
@@ -132,6 +134,7 @@ def command(
             data_dir=data_dir,
             reconcile=reconcile,
             udp=udp,
+            ledger=ledger,
             soup=soup,
             restart=not no_restart,
         ),
@@ -234,6 +237,9 @@ def _greet(cluster: LocalCluster) -> None:
         reconciler = cluster.topology.reconciler
         click.echo(f"reconciler:         figures at 127.0.0.1:{reconciler.metrics_port}, client logs in ", nl=False)
         click.echo(str(reconciler.client_logs))
+    if cluster.plan.ledger:
+        ledger = cluster.topology.ledger
+        click.echo(f"ledger:             {ledger.host}:{ledger.grpc_port} (gRPC), in {ledger.data_dir}")
     click.echo("Ctrl-C stops the cluster.")
 
 

@@ -15,7 +15,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
@@ -25,6 +24,7 @@ from lockstep.ops.local.child import Child, describe_exit
 from lockstep.ops.local.data_dir import lock_data_dir
 from lockstep.ops.local.etcd_keeper import EtcdKeeper
 from lockstep.ops.local.etcd_server import EtcdError, LocalEtcd
+from lockstep.ops.local.parts import FIRST_RESTART_S, Parts, Restart
 from lockstep.ops.local.plan import ClusterPlan, Incident
 from lockstep.ops.local.ports import HOST, choose_ports
 from lockstep.ops.local.readiness import Readiness
@@ -32,41 +32,19 @@ from lockstep.runtime.cluster_view import ClusterStatus, MemberStatus, StatusPro
 from lockstep.runtime.driver import default_directory, driver_pid
 from lockstep.runtime.private import make_private
 from lockstep.runtime.process import EXIT_INVARIANT, EnvironmentFault
-from lockstep.runtime.topology import Member, ProcessKind, Reconciler, Topology
+from lockstep.runtime.topology import Ledger, Member, ProcessKind, Reconciler, Topology
 
 _DRIVER: Final = "driver"
 _RECONCILER: Final = "reconciler"
+_LEDGER: Final = "ledger"
 _WATCH_S: Final = 0.05
 _ASK_S: Final = 0.2
 _SAY_S: Final = 2.0
-_FIRST_RESTART_S: Final = 0.2
 _LONGEST_RESTART_S: Final = 5.0
 _SHORT_LIFE_S: Final = 5.0
 _STOP_GRACE_S: Final = 4.0
 # A starved machine starts even this one late, and waiting costs nothing.
 _DRIVER_GRACE_S: Final = 30.0
-
-
-@dataclass(slots=True)
-class _Restart:
-    """When a dead child is started again."""
-
-    due: float = 0.0
-    delay: float = _FIRST_RESTART_S
-
-
-@dataclass(slots=True)
-class _Parts:
-    """What runs, in the order in which it was started."""
-
-    etcd: LocalEtcd | None = None
-    keeper: EtcdKeeper | None = None
-    children: dict[str, Child] = field(default_factory=dict)
-    restarts: dict[str, _Restart] = field(default_factory=dict)
-    given_up: set[str] = field(default_factory=set)
-    """Ended with a broken invariant."""
-    held: set[str] = field(default_factory=set)
-    """Stay down until somebody starts them."""
 
 
 def _serving(status: ClusterStatus, kind: str) -> MemberStatus | None:
@@ -83,7 +61,7 @@ class LocalCluster:
         self.config_path = self.data_dir / "cluster.toml"
         self.incidents: list[Incident] = []
         self._on_incident = on_incident
-        self._parts = _Parts()
+        self._parts = Parts()
         self._lock: IO[str] | None = None
         self._guard = threading.RLock()
         self._watcher: threading.Thread | None = None
@@ -150,6 +128,8 @@ class LocalCluster:
                 self._add_snapshotter(engine)
             if self.plan.reconcile:
                 self._add(_RECONCILER, "reconcile", "run", "--config", str(self.config_path))
+            if self.plan.ledger:
+                self._add(_LEDGER, "ledger", "run", "--config", str(self.config_path))
             self._wait_until_serving(timeout_s, should_stop, on_wait)
         except BaseException:
             self.stop()
@@ -164,11 +144,11 @@ class LocalCluster:
 
     def _choose_ports(self) -> tuple[int, ...]:
         # The gateways' first, then gRPC, watch and metrics ports of all that have them, the snapshotters', the feeds',
-        # the binary doors', the lines', the reconciler's, etcd's.
+        # the binary doors', the lines', the ledger's, the reconciler's, etcd's.
         plan = self.plan
         members = plan.gateways + plan.sequencers + plan.engines + plan.feeds
         count = 3 * members + plan.engines + plan.reconcile + 1
-        count += plan.gateways * plan.soup + plan.feeds * plan.udp
+        count += plan.gateways * plan.soup + plan.feeds * plan.udp + 2 * plan.ledger
         return choose_ports(plan.port, count)
 
     def _plan_topology(self, ports: tuple[int, ...]) -> Topology:
@@ -181,6 +161,7 @@ class LocalCluster:
         others = 3 * (processes + plan.feeds) + plan.engines
         soup_ports = iter(ports[others:])
         udp_ports = iter(ports[others + plan.gateways * plan.soup :])
+        ledger_ports = ports[others + plan.gateways * plan.soup + plan.feeds * plan.udp :]
 
         def members(kind: ProcessKind, count: int) -> tuple[Member, ...]:
             return tuple(
@@ -230,6 +211,11 @@ class LocalCluster:
                 certificate_seconds=plan.certificate_seconds,
                 metrics_port=ports[-2] if plan.reconcile else 0,
             ),
+            ledger=Ledger(
+                data_dir=self.data_dir / _LEDGER,
+                grpc_port=ledger_ports[0] if plan.ledger else 0,
+                metrics_port=ledger_ports[1] if plan.ledger else 0,
+            ),
             snapshots=plan.snapshots,
         )
 
@@ -260,7 +246,7 @@ class LocalCluster:
     def _add(self, name: str, *arguments: str, prefix: tuple[str, ...] = ()) -> None:
         child = Child(name, arguments, self._log(name), prefix)
         self._parts.children[name] = child
-        self._parts.restarts[name] = _Restart()
+        self._parts.restarts[name] = Restart()
         child.start()
 
     def _add_member(self, member: Member) -> None:
@@ -390,7 +376,7 @@ class LocalCluster:
                 name
                 for name, child in self._parts.children.items()
                 if not child.running
-                or (self._parts.restarts[name].delay > _FIRST_RESTART_S and now - child.started_at < _SHORT_LIFE_S)
+                or (self._parts.restarts[name].delay > FIRST_RESTART_S and now - child.started_at < _SHORT_LIFE_S)
             )
 
     def restart(self, name: str) -> None:
@@ -429,7 +415,7 @@ class LocalCluster:
         restart = self._parts.restarts[child.name]
         now = time.monotonic()
         short = now - child.started_at < _SHORT_LIFE_S
-        restart.delay = min(restart.delay * 2, _LONGEST_RESTART_S) if short else _FIRST_RESTART_S
+        restart.delay = min(restart.delay * 2, _LONGEST_RESTART_S) if short else FIRST_RESTART_S
         restart.due = now + restart.delay
         text = describe_exit(code)
         if code == EXIT_INVARIANT:
@@ -457,7 +443,7 @@ class LocalCluster:
         if self._watcher is not None:
             self._quiet.wait()
         # The reconciler between: it looks once more at engines that get nothing new.
-        for group in ("feed", "gateway", _RECONCILER, "sequencer", "engine"):
+        for group in ("feed", "gateway", _RECONCILER, _LEDGER, "sequencer", "engine"):
             self._stop_children([c for name, c in self._parts.children.items() if name.startswith(group)])
         if self._parts.etcd is not None:
             self._parts.etcd.stop()

@@ -71,6 +71,12 @@ def keep(planned: Topology, before: Topology, chosen: Chosen) -> Topology:
         "reconciler": replace(
             before.reconciler, host=planned.reconciler.host, metrics_port=planned.reconciler.metrics_port
         ),
+        "ledger": replace(
+            before.ledger,
+            host=planned.ledger.host,
+            grpc_port=planned.ledger.grpc_port,
+            metrics_port=planned.ledger.metrics_port,
+        ),
     }
     return replace(before, **of_this_run)  # type: ignore[arg-type]  # one type for each field
 

@@ -29,6 +29,8 @@ class ClusterPlan:
     """Whether to run a reconciler beside, with its figures on a port of its own."""
     udp: bool = False
     """Whether each feed sends a line, on a port of its own."""
+    ledger: bool = False
+    """Whether to run a ledger beside, with ports of its own."""
     soup: bool = False
     """Whether each gateway has the binary door, on a port of its own."""
     certificate_seconds: int = 60

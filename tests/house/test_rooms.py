@@ -21,11 +21,17 @@ MAY_IMPORT = {
     "marketdata": "runtime stream engine proto",
     "gateway": "runtime stream engine marketdata proto",
     "edge": "runtime stream engine gateway marketdata clients proto",
-    "reconciler": "runtime stream engine replica clients proto",
-    "ops": "runtime stream engine sequencer replica reconciler clients proto",
-    "trials": "runtime stream engine sequencer replica marketdata gateway edge reconciler clients proto ops",
-    "bench": "runtime stream engine sequencer replica marketdata gateway edge reconciler clients proto ops trials",
-    "cli": "runtime stream engine sequencer replica marketdata gateway edge reconciler clients proto ops trials bench",
+    "posttrade": "runtime stream engine proto",
+    "reconciler": "runtime stream engine replica posttrade clients proto",
+    "ops": "runtime stream engine sequencer replica posttrade reconciler clients proto",
+    "trials": "runtime stream engine sequencer replica marketdata gateway edge posttrade reconciler clients proto ops",
+    "bench": (
+        "runtime stream engine sequencer replica marketdata gateway edge posttrade reconciler clients proto ops trials"
+    ),
+    "cli": (
+        "runtime stream engine sequencer replica marketdata gateway edge posttrade reconciler clients proto ops trials "
+        "bench"
+    ),
 }
 """The rooms of the house, lowest first. `proto` is the generated code, `cli` is `ops/cli`, which nobody imports."""
 

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from lockstep.feed_machine import Candle, FeedTrade
     from lockstep.feed_reader import AsyncFeedReader
     from lockstep.feeds import FeedReader
+    from lockstep.ledger import LedgerClient, Statement
     from lockstep.market_data import AsyncSubscription
     from lockstep.orders import MarketTerms, OrderTerms, price_to_ticks, ticks_to_price
     from lockstep.reference import Instrument
@@ -115,6 +116,7 @@ __all__ = [
     "FeedTrade",
     "GatewayStatus",
     "Instrument",
+    "LedgerClient",
     "Level",
     "LockstepError",
     "MarketTerms",
@@ -146,6 +148,7 @@ __all__ = [
     "SetPriceLimits",
     "SetRiskLimits",
     "Side",
+    "Statement",
     "Subscription",
     "SubscriptionEnded",
     "TimeInForce",
@@ -230,6 +233,10 @@ _HOMES = {
     ),
     "lockstep.feed_reader": ("AsyncFeedReader",),
     "lockstep.feeds": ("FeedReader",),
+    "lockstep.ledger": (
+        "LedgerClient",
+        "Statement",
+    ),
     "lockstep.market_data": ("AsyncSubscription",),
     "lockstep.orders": (
         "MarketTerms",

@@ -1,0 +1,158 @@
+"""`lockstep audit`: what happened, provably."""
+
+import json
+from pathlib import Path
+
+import click
+
+from lockstep.ops.cli.lazy_group import PlainGroup
+from lockstep.ops.cli.options import (
+    DEFAULT_DATA_DIR,
+    Failure,
+    InputFault,
+    config_option,
+    expected_errors,
+    json_option,
+    on_stdout,
+    output_option,
+    write_json,
+)
+from lockstep.runtime.config import load
+from lockstep.runtime.output import Output
+
+_trail = click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+
+
+@click.group("audit", cls=PlainGroup)
+def command() -> None:
+    """The audit trail: one record for each command and each event, hashed, chained and signed.
+
+    `run` follows a cluster and writes it; the others need its files alone. docs/audit.md explains it.
+    """
+
+
+@command.command("run")
+@config_option
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_DATA_DIR / "audit",
+    show_default=True,
+    help="Where the trail is written.",
+)
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Ed25519 key that manifests are signed with; made if it is missing. Default: key.pem in the data directory.",
+)
+@click.option(
+    "--segment-commands",
+    type=click.IntRange(1, 10_000_000),
+    default=50_000,
+    show_default=True,
+    help="Commands of a segment, about; it also ends with each hour.",
+)
+@click.option("--metrics-port", type=click.IntRange(1, 65_535), help="Where Prometheus reads its figures.")
+@expected_errors
+def run_command(
+    config_path: Path, data_dir: Path, key_file: Path | None, segment_commands: int, metrics_port: int | None
+) -> int:
+    """Write the audit trail of a cluster, until SIGTERM or Ctrl-C."""
+    # Imported late: the help must not pay for a whole process.
+    from lockstep.posttrade.audit.process import run
+
+    topology = load(config_path)
+    return run(
+        topology,
+        data_dir,
+        key_file or data_dir / "key.pem",
+        segment_commands,
+        ("127.0.0.1", 0 if metrics_port is None else metrics_port),
+    )
+
+
+@command.command("verify")
+@_trail
+@click.option("--fingerprint", default="", help="Fingerprint of the key that must have signed (hexadecimal digits).")
+@json_option
+@expected_errors
+def verify_command(directory: Path, fingerprint: str, json_file: Output | None) -> int:
+    """Verify the trail in DIRECTORY from its files alone: signatures, the chain, every record.
+
+    Exit code 1 if anything was changed, dropped, added or reordered; each such place is named.
+    """
+    from lockstep.posttrade.audit.verify import verify
+
+    if not directory.is_dir():
+        raise InputFault(f"{directory}: there is no such directory")
+    verdict = verify(directory, fingerprint=fingerprint)
+    write_json(
+        json_file,
+        {
+            "manifests": verdict.manifests,
+            "records": verdict.records,
+            "first_seq": verdict.first_seq,
+            "last_seq": verdict.last_seq,
+            "fingerprint": verdict.fingerprint,
+            "findings": [{"place": one.place, "what": one.what, "text": one.text} for one in verdict.findings],
+            "unsealed": list(verdict.unsealed),
+        },
+    )
+    say = not on_stdout(json_file)
+    for one in verdict.findings if say else ():
+        click.echo(f"{one.place}: {one.what}: {one.text}")
+    if say:
+        click.echo(
+            f"{verdict.manifests} manifests, {verdict.records} records, seq {verdict.first_seq} to {verdict.last_seq}; "
+            f"key {verdict.fingerprint}; {len(verdict.findings) or 'no'} findings"
+        )
+        for name in verdict.unsealed:
+            click.echo(f"{name} is not sealed, and not part of what is proven")
+    return 1 if verdict.findings else 0
+
+
+@command.command("prove")
+@_trail
+@click.argument("record")
+@output_option("--out", "out", "Write the proof to a file")
+@expected_errors
+def prove_command(directory: Path, record: str, out: Output | None) -> int:
+    """Prove that RECORD (its id, SEQ.INDEX of an event, or SEQ of a command) is in the trail in DIRECTORY.
+
+    The proof has the record, its way to the root of its segment, and the signed manifest: `lockstep audit check` needs
+    nothing else.
+    """
+    from lockstep.posttrade.audit.manifest import ManifestFault
+    from lockstep.posttrade.audit.verify import NoSuchRecord, prove
+
+    try:
+        text = json.dumps(prove(directory, record), indent=2) + "\n"
+    except NoSuchRecord as error:
+        raise Failure(str(error)) from error
+    except ManifestFault as error:
+        raise Failure(f"a manifest in {directory} can't be read: {error}") from error
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        out.write(text)
+    return 0
+
+
+@command.command("check")
+@click.argument("proof", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--fingerprint", default="", help="Fingerprint of the key that must have signed (hexadecimal digits).")
+@expected_errors
+def check_command(proof: Path, fingerprint: str) -> int:
+    """Check a PROOF that `lockstep audit prove` wrote. Exit code 1 if it proves nothing."""
+    from lockstep.posttrade.audit.manifest import ManifestFault
+    from lockstep.posttrade.audit.verify import check_proof
+
+    try:
+        record, signed_by = check_proof(json.loads(proof.read_text(encoding="utf-8")))
+    except (ManifestFault, ValueError) as error:
+        raise Failure(f"{proof}: {error}") from error
+    if fingerprint and fingerprint.lower() != signed_by:
+        raise Failure(f"{proof}: signed by another key than {fingerprint}: {signed_by}")
+    click.echo(json.dumps(record, indent=2))
+    click.echo(f"sealed by key {signed_by}", err=True)
+    return 0

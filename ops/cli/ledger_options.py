@@ -1,0 +1,96 @@
+"""What the subcommands of `lockstep ledger` share: which ledger, of which time."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lockstep.ops.cli.options import Failure, config_option
+from lockstep.posttrade.ledger.place import LedgerPlace, place_of
+from lockstep.posttrade.ledger.queries import UnknownAccount, UnknownOrder, View, view_of
+from lockstep.runtime.config import load
+from lockstep.runtime.topology import Topology
+
+
+class Time(click.ParamType[int]):
+    """A time: ISO 8601 (UTC where it names no zone), or nanoseconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if text.isdecimal() and len(text) > 8:
+            return int(text)
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail(
+                f"{text!r} is no time; write 2026-11-30, 2026-11-30T14:00:00, or nanoseconds since 1970", param, ctx
+            )
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
+
+
+def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--database", help="URL of PostgreSQL, instead of what the configuration names."),
+        click.option(
+            "--data-dir",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="The ledger's directory. Default: the one of the configuration.",
+        ),
+        config_option,
+    ):
+        function = option(function)
+    return function
+
+
+def period_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    function = click.option("--to", "to_ns", type=Time(), default="0000000000", help="Before this time.")(function)
+    return click.option("--from", "from_ns", type=Time(), default="0000000000", help="From this time on.")(function)
+
+
+account_argument = click.argument("account", type=click.IntRange(1, 2**32 - 1))
+
+
+def topology_of(config_path: Path, data_dir: Path | None, database: str | None) -> Topology:
+    topology = load(config_path)
+    wanted = topology.ledger
+    changed = dataclasses.replace(
+        wanted,
+        data_dir=data_dir or wanted.data_dir,
+        # A directory of one's own is a ledger of one's own.
+        database=database if database is not None else "" if data_dir is not None else wanted.database,
+    )
+    return dataclasses.replace(topology, ledger=changed)
+
+
+def ledger_place(config_path: Path, data_dir: Path | None, database: str | None) -> LedgerPlace:
+    if data_dir is not None and database is None:
+        return place_of("", data_dir)
+    wanted = topology_of(config_path, data_dir, database).ledger
+    return place_of(wanted.database, wanted.data_dir)
+
+
+@contextmanager
+def ledger_view(config_path: Path, data_dir: Path | None, database: str | None) -> Iterator[View]:
+    from sqlalchemy.exc import DBAPIError
+
+    place = ledger_place(config_path, data_dir, database)
+    generation = place.current()
+    with closing(place.open(generation, write=False)):
+        pass
+    reader = place.reader(generation)
+    try:
+        with view_of(reader) as view:
+            yield view
+    except (UnknownAccount, UnknownOrder) as error:
+        raise Failure(str(error)) from error
+    except DBAPIError as error:
+        raise Failure(f"the ledger can't be read: {str(error.orig).splitlines()[0]}") from error
+    finally:
+        reader.dispose()

@@ -1,0 +1,1 @@
+"""What comes after the fill: followers of the committed stream."""

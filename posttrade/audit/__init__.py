@@ -1,0 +1,1 @@
+"""The audit trail: what happened, provably, years later."""

@@ -1,0 +1,101 @@
+"""Manifests: what stands in a segment of the audit trail, signed, each naming the one before it.
+
+A manifest is canonical JSON (sorted keys, no blanks). Its body follows from the stream alone, but for the program's
+version and the key; Ed25519 signatures are deterministic, so the same trail with the same key has the same bytes.
+"""
+
+import base64
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from lockstep.runtime.faults import EnvironmentFault
+
+VERSION: Final = 1
+NOTHING: Final = "0" * 64
+"""Stands for the manifest before the first one."""
+
+
+class ManifestFault(ValueError):
+    """It is no manifest, or its signature is wrong. The text says which."""
+
+
+def canonical(content: dict[str, Any]) -> bytes:
+    """The bytes that are signed and hashed."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def fingerprint_of(public: bytes) -> str:
+    """Of a key, to be given through another channel."""
+    return hashlib.sha256(public).hexdigest()
+
+
+def hash_of(manifest: bytes) -> str:
+    """What the next manifest names it by."""
+    return hashlib.sha256(manifest).hexdigest()
+
+
+def signing_key(path: Path) -> Ed25519PrivateKey:
+    """The key in a file; made at the first start, readable by its owner alone.
+
+    Raises:
+        EnvironmentFault: it can't be read, or is none.
+    """
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            key = Ed25519PrivateKey.generate()
+            pem = key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            part = path.with_name(path.name + ".new")
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(pem)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        found = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError) as error:
+        raise EnvironmentFault(f"the key {path} can't be used: {error}; restore it, or name another") from error
+    if not isinstance(found, Ed25519PrivateKey):
+        raise EnvironmentFault(f"the key {path} is not of Ed25519; name another")
+    return found
+
+
+def sign(body: dict[str, Any], key: Ed25519PrivateKey) -> bytes:
+    """A manifest with this body."""
+    public = key.public_key().public_bytes_raw()
+    content = {
+        "body": body,
+        "public_key": base64.b64encode(public).decode(),
+        "signature": base64.b64encode(key.sign(canonical(body))).decode(),
+    }
+    return canonical(content)
+
+
+def read(raw: bytes) -> tuple[dict[str, Any], str]:
+    """(body, fingerprint of the key that signed it).
+
+    Raises:
+        ManifestFault: it is none, or the signature is wrong.
+    """
+    try:
+        content = json.loads(raw)
+        body = content["body"]
+        public = base64.b64decode(content["public_key"], validate=True)
+        signature = base64.b64decode(content["signature"], validate=True)
+        if not isinstance(body, dict) or body["version"] != VERSION:
+            raise ManifestFault(f"it is not of version {VERSION}")
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, canonical(body))
+    except InvalidSignature:
+        raise ManifestFault("its signature is wrong") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ManifestFault(f"it is no manifest: {error}") from error
+    return body, fingerprint_of(public)

@@ -1,0 +1,220 @@
+"""The audit trail as a follower's sink: files in a directory, sealed segment by segment.
+
+`segment-<first seq>.jsonl` holds records, one a line; `segment-<first seq>.leaves` the hash of each, so that a record
+that was changed can be named; `manifest-<number>.json` seals both. The manifest is the transaction: it names the
+position behind the segment, and it comes into its place by one rename when everything that it names is on the disk.
+What is there without a manifest was not finished, and is written again.
+
+A segment ends with the batch that brings it to `segment_commands` commands, or before the first batch that is stamped
+in another hour: so segments follow from the stream alone.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from lockstep.posttrade.audit import manifest, merkle
+from lockstep.posttrade.audit.records import VERSION, Instruments, encode, records_of
+from lockstep.posttrade.chunks import Chunk, EpochBegin, Position
+from lockstep.runtime.faults import EnvironmentFault
+from lockstep.stream.batch import Batch
+from lockstep.stream.digest import GENESIS, Digest, next_digest
+from lockstep.stream.records import Events
+
+SEGMENT_COMMANDS: Final = 50_000
+_HOUR_NS: Final = 3_600 * 10**9
+_INSTRUMENTS: Final = "instruments.json"
+
+
+def manifest_name(number: int) -> str:
+    """Of the number-th manifest, from 1."""
+    return f"manifest-{number:010d}.json"
+
+
+def segment_name(first_seq: int) -> str:
+    """Of the segment that begins there."""
+    return f"segment-{first_seq:020d}.jsonl"
+
+
+def leaves_name(segment: str) -> str:
+    """The file of a segment's leaf hashes."""
+    return segment.removesuffix(".jsonl") + ".leaves"
+
+
+class AuditTrail:
+    """See `posttrade.follower.Sink`. What is not sealed yet is read again after a restart.
+
+    Raises:
+        EnvironmentFault: the directory can't be used, or holds no trail that can be continued.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        key: Ed25519PrivateKey,
+        step: Callable[[str], None] | None = None,
+        *,
+        segment_commands: int = SEGMENT_COMMANDS,
+    ) -> None:
+        self.directory = directory
+        self._key = key
+        self._step = step or (lambda _what: None)
+        self._segment_commands = segment_commands
+        self._number = 0
+        self._previous = manifest.NOTHING
+        self._digest: Digest = GENESIS
+        self._position = Position()
+        self._epochs: list[EpochBegin] = []
+        self._instruments = Instruments()
+        self.rows = 0
+        """Records written by this process."""
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._continue()
+        except OSError as error:
+            raise EnvironmentFault(f"the audit trail {directory} can't be used: {error.strerror}") from error
+        self._file: IO[bytes] | None = None
+        self._leaves: list[bytes] = []
+        self._counts = {"commands": 0, "events": 0}
+        self._first: Batch | None = None
+
+    def _continue(self) -> None:
+        found = sorted(self.directory.glob("manifest-*.json"))
+        if not found:
+            return
+        raw = found[-1].read_bytes()
+        try:
+            body, _ = manifest.read(raw)
+        except manifest.ManifestFault as fault:
+            text = f"{found[-1]}: {fault}; `lockstep audit verify {self.directory}` says what else is wrong"
+            raise EnvironmentFault(text) from fault
+        if body["records_version"] != VERSION:
+            text = f"{self.directory} has records of version {body['records_version']}, this program writes {VERSION}"
+            raise EnvironmentFault(f"{text}: begin a new directory")
+        self._number, self._previous = int(body["number"]), manifest.hash_of(raw)
+        self._digest = Digest(bytes.fromhex(body["engine_digest"]))
+        self._position = Position(body["last_seq"], body["last_epoch"], body["last_ns"])
+        self._epochs = [EpochBegin(*one) for one in body["epochs"]]
+        known = json.loads((self.directory / _INSTRUMENTS).read_bytes())
+        # It may be ahead of the manifest, by what was not sealed any more.
+        self._instruments.known = {
+            int(number): (tick, lot, symbol)
+            for number, (tick, lot, symbol, seq) in known.items()
+            if seq <= self._position.seq
+        }
+        self._instruments.defined = {
+            int(number): row[3] for number, row in known.items() if row[3] <= self._position.seq
+        }
+
+    def position(self) -> Position:
+        """See `Sink`."""
+        return self._position
+
+    def epochs(self) -> list[EpochBegin]:
+        """See `Sink`."""
+        return list(self._epochs)
+
+    def apply(self, chunk: Chunk) -> Position:
+        """See `Sink`."""
+        seqs = chunk.events["seq"]
+        for batch in chunk.batches:
+            if self._first is not None and batch.timestamp_ns // _HOUR_NS != self._first.timestamp_ns // _HOUR_NS:
+                self._seal()
+            begin, end = (int(np.searchsorted(seqs, at)) for at in (batch.first_seq, batch.last_seq + 1))
+            self._add(batch, chunk.events[begin:end])
+            if self._counts["commands"] >= self._segment_commands:
+                self._seal()
+        return self._position
+
+    def _add(self, batch: Batch, events: Events) -> None:
+        if self._file is None:
+            self._step("segment")
+            self._first = batch
+            self._file = (self.directory / segment_name(batch.first_seq)).open("wb")
+        part = Chunk((batch,), events, batch.last_seq, batch.last_seq, batch.epoch)
+        for _, record in records_of(part, self._instruments):
+            line = encode(record)
+            self._file.write(line + b"\n")
+            self._leaves.append(merkle.leaf_hash(line))
+        self._epochs += part.epochs()
+        self._digest = next_digest(self._digest, batch.raw, events.tobytes())
+        self._counts["commands"] += batch.count
+        self._counts["events"] += len(events)
+        self.rows += batch.count + len(events)
+        self._position = part.end()
+
+    def _seal(self) -> None:
+        assert self._file is not None, "no segment was begun"
+        assert self._first is not None, "no segment was begun"
+        name = segment_name(self._first.first_seq)
+        self._step("records")
+        _sync(self._file)
+        self._file.close()
+        self._step("leaves")
+        self._put(leaves_name(name), b"".join(self._leaves))
+        self._step("instruments")
+        known = {
+            str(number): [*self._instruments.known[number], self._instruments.defined[number]]
+            for number in sorted(self._instruments.known)
+        }
+        self._put(_INSTRUMENTS, manifest.canonical(known))
+        self._step("manifest")
+        raw = manifest.sign(self._body(name), self._key)
+        self._put(manifest_name(self._number + 1), raw, self._step)
+        self._step("sealed")
+        self._number, self._previous = self._number + 1, manifest.hash_of(raw)
+        self._file, self._first, self._leaves = None, None, []
+        self._counts = {"commands": 0, "events": 0}
+
+    def _body(self, name: str) -> dict[str, Any]:
+        assert self._first is not None, "no segment was begun"
+        return {
+            "version": manifest.VERSION,
+            "records_version": VERSION,
+            "number": self._number + 1,
+            "previous": self._previous,
+            "segment": name,
+            "sha256": hashlib.sha256((self.directory / name).read_bytes()).hexdigest(),
+            "root": merkle.root_of(self._leaves).hex(),
+            "records": len(self._leaves),
+            **self._counts,
+            "first_seq": self._first.first_seq,
+            "last_seq": self._position.seq,
+            "last_epoch": self._position.epoch,
+            "last_ns": self._position.timestamp_ns,
+            "epochs": [[one.epoch, one.first_seq] for one in self._epochs],
+            "engine_digest": self._digest.hex(),
+            "software": metadata.version("lockstep-cluster"),
+        }
+
+    def _put(self, name: str, content: bytes, step: Callable[[str], None] | None = None) -> None:
+        part = self.directory / f"{name}.part"
+        with part.open("wb") as file:
+            file.write(content)
+            _sync(file)
+        if step is not None:
+            step("rename")
+        part.replace(self.directory / name)
+        handle = os.open(self.directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def close(self) -> None:
+        """See `Sink`. What is not sealed stays unfinished."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())

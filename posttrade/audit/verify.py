@@ -1,0 +1,243 @@
+"""Checking an audit trail from its files alone, and proving that a record is in it.
+
+Nothing of the cluster is needed, and no journal. What is found is named: which manifest, which segment, which record.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lockstep.posttrade.audit import manifest, merkle
+from lockstep.posttrade.audit.trail import leaves_name, manifest_name
+
+_HASH: Final = 32
+_MOST_FINDINGS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it was sealed."""
+
+    place: str
+    """Manifest or segment, and where in it."""
+    what: str
+    """`changed`, `dropped`, `added`, `reordered`, or what is wrong with a manifest."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check of a trail came to."""
+
+    manifests: int
+    records: int
+    first_seq: int
+    last_seq: int
+    fingerprint: str
+    findings: tuple[Finding, ...]
+    unsealed: tuple[str, ...]
+    """Segments without a manifest: not finished, and no part of what is proven."""
+
+
+class NoSuchRecord(LookupError):
+    """No sealed segment has it."""
+
+
+def verify(directory: Path, *, fingerprint: str = "") -> Verdict:
+    """Check signatures, the chain of manifests, and every record of every segment.
+
+    `fingerprint`: of the key that must have signed, known from elsewhere; empty: that of the first manifest.
+    """
+    found = _Check(directory, fingerprint.lower())
+    found.run()
+    return Verdict(
+        found.manifests, found.records, found.first_seq, found.last_seq, found.fingerprint,
+        tuple(found.findings[:_MOST_FINDINGS]), found.unsealed(),
+    )  # fmt: skip
+
+
+class _Check:
+    def __init__(self, directory: Path, fingerprint: str) -> None:
+        self.directory = directory
+        self.fingerprint = fingerprint
+        self.manifests = self.records = self.first_seq = self.last_seq = 0
+        self.findings: list[Finding] = []
+        self._previous = manifest.NOTHING
+        self._sealed: set[str] = set()
+
+    def find(self, place: str, what: str, text: str) -> None:
+        self.findings.append(Finding(place, what, text))
+
+    def run(self) -> None:
+        names = sorted(path.name for path in self.directory.glob("manifest-*.json"))
+        if not names:
+            self.find(str(self.directory), "empty", "there is no manifest here")
+        last = int(names[-1].removeprefix("manifest-").removesuffix(".json")) if names else 0
+        for number in range(1, last + 1):
+            name = manifest_name(number)
+            if name in names:
+                self._manifest(number, name)
+            else:
+                self.find(name, "dropped", f"manifest {number} is missing")
+                self._previous = ""
+
+    def unsealed(self) -> tuple[str, ...]:
+        there = {path.name for path in self.directory.glob("segment-*.jsonl")}
+        return tuple(sorted(there - self._sealed))
+
+    def _manifest(self, number: int, name: str) -> None:
+        raw = (self.directory / name).read_bytes()
+        try:
+            body, fingerprint = manifest.read(raw)
+        except manifest.ManifestFault as fault:
+            self.find(name, "manifest", str(fault))
+            self._previous = manifest.hash_of(raw)
+            return
+        self.fingerprint = self.fingerprint or fingerprint
+        if fingerprint != self.fingerprint:
+            self.find(name, "key", f"signed by {fingerprint}, not by {self.fingerprint}")
+        if body["number"] != number:
+            self.find(name, "reordered", f"it is manifest {body['number']}")
+        if self._previous and body["previous"] != self._previous:
+            self.find(name, "chain", "the manifest before it is not the one that it names")
+        if self.last_seq and body["first_seq"] != self.last_seq + 1:
+            self.find(name, "chain", f"begins at seq {body['first_seq']}, the one before ended at {self.last_seq}")
+        self._previous = manifest.hash_of(raw)
+        self.first_seq = self.first_seq or int(body["first_seq"])
+        self.last_seq = int(body["last_seq"])
+        self.manifests += 1
+        self._segment(body)
+
+    def _segment(self, body: dict[str, Any]) -> None:
+        name = str(body["segment"])
+        self._sealed.add(name)
+        try:
+            content = (self.directory / name).read_bytes()
+        except OSError as error:
+            self.find(name, "dropped", f"the segment can't be read: {error.strerror}")
+            return
+        lines = content.split(b"\n")[:-1] if content.endswith(b"\n") else content.split(b"\n")
+        self.records += len(lines)
+        hashes = [merkle.leaf_hash(line) for line in lines]
+        if merkle.root_of(hashes).hex() == body["root"] and hashlib.sha256(content).hexdigest() == body["sha256"]:
+            return
+        sealed = self._leaves(name, body)
+        if sealed is None:
+            self.find(name, "changed", "its records are not those that were sealed")
+            return
+        before = len(self.findings)
+        for what, place, text in differences(sealed, hashes, lines):
+            self.find(f"{name} record {place}", what, text)
+        if len(self.findings) == before:
+            self.find(name, "changed", "the file has other bytes around its records")
+
+    def _leaves(self, name: str, body: dict[str, Any]) -> list[bytes] | None:
+        """The hashes that were sealed, if they can still be believed: the root says so."""
+        try:
+            raw = (self.directory / leaves_name(name)).read_bytes()
+        except OSError as error:
+            self.find(leaves_name(name), "dropped", f"can't be read: {error.strerror}")
+            return None
+        leaves = [raw[at : at + _HASH] for at in range(0, len(raw), _HASH)]
+        if merkle.root_of(leaves).hex() == body["root"]:
+            return leaves
+        self.find(leaves_name(name), "changed", "these are not the hashes that were sealed")
+        return None
+
+
+def name_of(line: bytes) -> str:
+    """How a record is named: what it says of itself."""
+    try:
+        record = json.loads(line)
+        return f"{record['what']} {record['seq']}.{record['index']} ({record['kind']}, id {record['id']})"
+    except (ValueError, KeyError, TypeError):
+        return "a record that can't be read"
+
+
+def differences(sealed: list[bytes], found: list[bytes], lines: list[bytes]) -> Iterator[tuple[str, int, str]]:
+    """(what, number of the record from 1, text) of each place where records are not as sealed."""
+    missing, extra = Counter(sealed) - Counter(found), Counter(found) - Counter(sealed)
+    if not missing and not extra:
+        for place, (was, now) in enumerate(zip(sealed, found, strict=True), 1):
+            if was != now:
+                yield "reordered", place, f"{name_of(lines[place - 1])} stood at {sealed.index(now) + 1}"
+        return
+    one = other = 0
+    while one < len(sealed) or other < len(found):
+        gone = one < len(sealed) and missing[sealed[one]] > 0
+        new = other < len(found) and extra[found[other]] > 0
+        if gone and new:
+            yield "changed", other + 1, f"{name_of(lines[other])} is not what was sealed there"
+        elif gone:
+            behind = name_of(lines[other - 1]) if other else "the beginning"
+            yield "dropped", one + 1, f"a record is missing behind {behind}"
+        elif new:
+            yield "added", other + 1, f"{name_of(lines[other])} was never sealed"
+        if gone:
+            missing[sealed[one]] -= 1
+        if new:
+            extra[found[other]] -= 1
+        one += gone or not new
+        other += new or not gone
+
+
+# ---- inclusion proofs --------------------------------------------------------------------------------------------
+
+
+def prove(directory: Path, wanted: str) -> dict[str, Any]:
+    """An inclusion proof of a record, which `check_proof` checks without the trail.
+
+    `wanted`: the record's id, or `seq.index` of an event, or `seq` of a command.
+
+    Raises:
+        NoSuchRecord: no sealed segment has it.
+    """
+    for path in sorted(directory.glob("manifest-*.json")):
+        raw = path.read_bytes()
+        body, _ = manifest.read(raw)
+        seq = wanted.split(".")[0]
+        if seq.isdecimal() and not body["first_seq"] <= int(seq) <= body["last_seq"]:
+            continue
+        lines = (directory / body["segment"]).read_bytes().split(b"\n")[:-1]
+        for place, line in enumerate(lines):
+            if seq.encode() in line and _is(json.loads(line), wanted):
+                leaves = [merkle.leaf_hash(one) for one in lines]
+                return {
+                    "record": line.decode(),
+                    "place": place,
+                    "size": len(lines),
+                    "proof": [one.hex() for one in merkle.proof_of(leaves, place)],
+                    "manifest": raw.decode(),
+                }
+    raise NoSuchRecord(f"no sealed segment in {directory} has the record {wanted}")
+
+
+def _is(record: dict[str, Any], wanted: str) -> bool:
+    if record["id"] == wanted:
+        return True
+    seq, _, index = wanted.partition(".")
+    what = "event" if index else "command"
+    return (str(record["seq"]), record["what"], str(record["index"])) == (seq, what, index or "0")
+
+
+def check_proof(proof: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """(the record, fingerprint of the key that sealed it).
+
+    Raises:
+        ManifestFault: the manifest is none, or the proof does not lead to its root.
+    """
+    try:
+        body, fingerprint = manifest.read(str(proof["manifest"]).encode())
+        record: dict[str, Any] = json.loads(proof["record"])
+        leaf = merkle.leaf_hash(str(proof["record"]).encode())
+        hashes = [bytes.fromhex(one) for one in proof["proof"]]
+        root = merkle.root_by(leaf, int(proof["place"]), int(proof["size"]), hashes)
+    except (KeyError, TypeError, ValueError) as error:
+        raise manifest.ManifestFault(f"it is no proof: {error}") from error
+    if root is None or root.hex() != body["root"] or proof["size"] != body["records"]:
+        raise manifest.ManifestFault("it does not lead to the root that the manifest names")
+    return record, fingerprint

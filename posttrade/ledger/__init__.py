@@ -1,0 +1,1 @@
+"""The ledger: what everybody owns, and how it came to be."""

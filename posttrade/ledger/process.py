@@ -1,0 +1,148 @@
+"""The ledger process: a follower whose sink is the ledger, and who asks it."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from typing import Final
+
+import uvloop
+
+from lockstep.posttrade.follower import Sink, SinkAway
+from lockstep.posttrade.ledger.place import LedgerPlace, place_of
+from lockstep.posttrade.ledger.service import SERVICE, LedgerService
+from lockstep.posttrade.ledger.sink import LedgerSink
+from lockstep.posttrade.shell import FollowerShell
+from lockstep.runtime.doorkeeper import Doorkeeper
+from lockstep.runtime.ending import run_to_end
+from lockstep.runtime.metrics.disk import DATA, free_space
+from lockstep.runtime.metrics.families import Families
+from lockstep.runtime.metrics.server import MetricsServer
+from lockstep.runtime.process import StopRequest, open_log, start_aio_grpc_server
+from lockstep.runtime.tokens import Entitlements
+from lockstep.runtime.topology import Topology
+from lockstep.v1 import cluster_pb2
+
+NAME: Final = "ledger"
+REBUILD: Final = "`lockstep ledger rebuild` makes it anew from what the cluster has, beside this one"
+_STOP_POLL_S: Final = 0.05
+_LOOK_S: Final = 1.0
+"""Between two looks at which generation counts."""
+_GRACE_S: Final = 1.0
+
+
+def run(topology: Topology) -> int:
+    """Follow until SIGTERM or SIGINT; the exit code."""
+    log = open_log(NAME)
+    stop = StopRequest.install()
+
+    def work() -> None:
+        place = place_of(topology.ledger.database, topology.ledger.data_dir)
+        with holding(place, "run"):
+            failure = uvloop.run(serve(topology, place, stop))
+        if failure is not None:
+            raise failure
+        log.info("stopped", reason=stop.reason)
+
+    return run_to_end(NAME, log, work)
+
+
+@contextmanager
+def holding(place: LedgerPlace, what: str) -> Iterator[None]:
+    """Nobody else does this at the place meanwhile."""
+    lock = place.hold(what)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+def open_sink(place: LedgerPlace, generation: int) -> Sink:
+    """One generation's sink."""
+    return LedgerSink(place.open(generation))
+
+
+async def serve(topology: Topology, place: LedgerPlace, stop: StopRequest) -> BaseException | None:
+    """Run one ledger until `stop`; what broke, if it ended by itself. A rebuilt generation is taken up in passing."""
+    while True:
+        async with AsyncExitStack() as stack:
+            generation = place.current()
+            shell = FollowerShell(NAME, topology, partial(open_sink, place, generation), rebuild=REBUILD)
+            stack.push_async_callback(shell.stop)
+            await _open(topology, place, generation, shell, stack)
+            shell.start()
+            look_s = time.monotonic() + _LOOK_S
+            while not (stop.requested or shell.failed.is_set()):
+                await asyncio.sleep(_STOP_POLL_S)
+                if time.monotonic() >= look_s:
+                    look_s = time.monotonic() + _LOOK_S
+                    if await asyncio.to_thread(_generation, place, generation) != generation:
+                        break
+        if stop.requested or shell.failed.is_set():
+            return shell.failure
+
+
+def _generation(place: LedgerPlace, used: int) -> int:
+    try:
+        return place.current()
+    except SinkAway:
+        return used
+
+
+async def _open(
+    topology: Topology, place: LedgerPlace, generation: int, shell: FollowerShell, stack: AsyncExitStack
+) -> None:
+    wanted = topology.ledger
+    if wanted.metrics_port:
+
+        def everything() -> Families:
+            yield from shell.figures.families(shell.machine)
+            yield from free_space({DATA: wanted.data_dir})
+
+        stack.callback(MetricsServer(wanted.host, wanted.metrics_port, everything).close)
+    if wanted.grpc_port:
+        entitlements = Entitlements(topology.clients)
+        reader = await asyncio.to_thread(place.reader, generation)
+        stack.callback(reader.dispose)
+        service = LedgerService(shell, reader, entitlements)
+        stack.callback(service.close)
+        server, health = await start_aio_grpc_server(
+            f"{wanted.host}:{wanted.grpc_port}",
+            service.register,
+            (SERVICE,),
+            partial(_status, shell),
+            interceptors=(Doorkeeper(entitlements, (SERVICE,)),),
+        )
+        stack.push_async_callback(server.stop, _GRACE_S)
+        shell.spawn(_show(shell, health))
+
+
+async def _show(shell: FollowerShell, health: object) -> None:
+    from grpc_health.v1 import health_pb2
+
+    reply = health_pb2.HealthCheckResponse
+    said = None
+    while True:
+        status = reply.SERVING if shell.caught_up else reply.NOT_SERVING
+        if status != said:
+            said = status
+            for name in ("", SERVICE):
+                await health.set(name, status)  # type: ignore[attr-defined]  # the package ships no types
+        await asyncio.sleep(_STOP_POLL_S)
+
+
+def _status(shell: FollowerShell) -> cluster_pb2.GetStatusReply:
+    machine = shell.machine
+    why = shell.why_not_serving()
+    return cluster_pb2.GetStatusReply(
+        role=cluster_pb2.ROLE_WAITING if why else cluster_pb2.ROLE_SERVING,
+        epoch=machine.position.epoch,
+        seq=machine.position.seq,
+        committed_seq=machine.committed_seq,
+        counters={"rows": shell.figures.rows, "events": shell.figures.events, "lag_commands": machine.lag_commands},
+        why=why,
+        pid=os.getpid(),
+    )

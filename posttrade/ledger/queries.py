@@ -1,0 +1,276 @@
+"""What a ledger is asked, in SQLAlchemy Core. Each view is of one position: a query never mixes two."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, Select, func, select, text, tuple_
+
+from lockstep.posttrade.chunks import Position
+from lockstep.posttrade.ledger import schema
+from lockstep.posttrade.ledger.books import AccountRow, Instrument
+from lockstep.posttrade.ledger.rows import columns_of
+from lockstep.stream.records import AccountFlag, Side
+
+MOST_ROWS: Final = 1_000
+DAY_NS: Final = 86_400 * 10**9
+_PPM: Final = 1_000_000
+_O, _E, _B = schema.ORDERS.c, schema.ENTRIES.c, schema.BALANCES.c
+
+
+class UnknownAccount(LookupError):
+    """The ledger has no such account."""
+
+
+class UnknownOrder(LookupError):
+    """The ledger has no such order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A position, valued at the mark. Money in micros."""
+
+    instrument: int
+    symbol: str
+    lots: int
+    reserved_lots: int
+    cost: int
+    mark_ticks: int
+    """Price of the latest trade, or before the first one the reference price; 0: none is known."""
+    value: int
+    realised: int
+    unrealised: int
+    """0 where there is no mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """What an account has as of `position`. Money in micros."""
+
+    position: Position
+    account: AccountRow
+    cash: int
+    reserved: int
+    """Bound by live buys."""
+    equity: int
+    buying_power: int
+    """Cash that is not reserved; of a margin account equity above the initial margin of positions and orders."""
+    fees: int
+    """Paid in all."""
+    holdings: tuple[Holding, ...]
+
+    @property
+    def unlimited(self) -> bool:
+        """Its cash may go below zero: its buying power is no bound."""
+        return bool(self.account.flags & AccountFlag.UNLIMITED_CASH)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which rows of a history. 0: not asked for. Newest first."""
+
+    instrument: int = 0
+    state: int = 0
+    side: int = 0
+    from_ns: int = 0
+    to_ns: int = 0
+    before: tuple[int, ...] = field(default=())
+    """Cursor: rows before this key."""
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows by column name, newest first; `next`: where the next page begins, empty: this was the last one."""
+
+    rows: tuple[dict[str, Any], ...]
+    next: tuple[int, ...]
+
+
+class View:
+    """A ledger as of one position."""
+
+    def __init__(self, connection: Connection, position: Position) -> None:
+        self.connection = connection
+        self.position = position
+        self._instruments: dict[int, Instrument] | None = None
+
+    def rows(self, query: Select[Any]) -> list[dict[str, Any]]:
+        """Rows by column name."""
+        return [dict(row) for row in self.connection.execute(query).mappings()]
+
+    def instruments(self) -> dict[int, Instrument]:
+        """All, by number."""
+        if self._instruments is None:
+            columns = [schema.INSTRUMENTS.c[name] for name in columns_of("instruments")]
+            self._instruments = {row[0]: Instrument(*row) for row in self.connection.execute(select(*columns))}
+        return self._instruments
+
+    def account(self, account: int) -> AccountRow:
+        """Its row.
+
+        Raises:
+            UnknownAccount: there is none.
+        """
+        columns = [schema.ACCOUNTS.c[name] for name in columns_of("accounts")]
+        found = self.connection.execute(select(*columns).where(schema.ACCOUNTS.c.account == account)).first()
+        if found is None:
+            raise UnknownAccount(f"this ledger has no account {account}, as of seq {self.position.seq}")
+        return AccountRow(*found)
+
+    def portfolio(self, account: int, *, fifo: bool = False) -> Portfolio:
+        """What it has. `fifo`: cost and profit by first in, first out, in place of average cost.
+
+        Raises:
+            UnknownAccount: there is none.
+        """
+        own = self.account(account)
+        rows = self.rows(select(schema.BALANCES).where(_B.account == account).order_by(_B.instrument))
+        bound = self._bound(account)
+        fifo_costs = self._fifo_costs(account) if fifo else {}
+        cash = next((row["amount"] for row in rows if row["instrument"] == schema.CASH), 0)
+        instruments = self.instruments()
+        holdings = tuple(
+            _holding(row, instruments[row["instrument"]], bound, fifo_costs if fifo else None)
+            for row in rows
+            if row["instrument"] != schema.CASH
+        )
+        reserved = sum(micros for (_, side), (_, micros) in bound.items() if side == Side.BUY)
+        equity = cash + sum(one.value for one in holdings)
+        power = cash - reserved
+        if own.flags & AccountFlag.MARGIN:
+            power = equity - self._initial_margin(holdings, bound)
+        fees = self.connection.execute(select(func.sum(_E.fee_micros)).where(_E.account == account)).scalar()
+        return Portfolio(self.position, own, cash, reserved, equity, power, int(fees or 0), holdings)
+
+    def _bound(self, account: int) -> dict[tuple[int, int], tuple[int, int]]:
+        """By (instrument, side): open lots of live orders, and the micros that they bind."""
+        lots, micros = func.sum(_O.leaves_lots), func.sum(_O.leaves_lots * _O.lot_micros)
+        query = select(_O.instrument, _O.side, lots, micros).where(_O.account == account, _O.state == schema.LIVE)
+        found = self.connection.execute(query.group_by(_O.instrument, _O.side))
+        return {(number, side): (int(lots), int(micros)) for number, side, lots, micros in found}
+
+    def _fifo_costs(self, account: int) -> dict[int, int]:
+        one = schema.LOTS.c
+        query = select(one.instrument, func.sum(one.open_micros)).where(one.account == account, one.open_lots != 0)
+        return {number: int(micros) for number, micros in self.connection.execute(query.group_by(one.instrument))}
+
+    def _initial_margin(self, holdings: Sequence[Holding], bound: dict[tuple[int, int], tuple[int, int]]) -> int:
+        """Docs/engine.md, *Margin accounts*: of the largest position that open orders may make of each one."""
+        required = 0
+        held = {one.instrument: one for one in holdings}
+        for number in sorted(held.keys() | {number for number, _ in bound}):
+            instrument = self.instruments()[number]
+            lots = held[number].lots if number in held else 0
+            buys, sells = (bound.get((number, side), (0, 0))[0] for side in (Side.BUY, Side.SELL))
+            most = max(abs(lots + buys), abs(lots - sells)) * _mark(instrument) * instrument.unit
+            required += -(-most * instrument.initial_margin_ppm // _PPM)
+        return required
+
+    # ---- history --------------------------------------------------------------------------------------------------
+
+    def orders(self, account: int, wanted: Filter) -> Page:
+        """An account's orders."""
+        query = select(schema.ORDERS).where(_O.account == account)
+        for column, value in ((_O.instrument, wanted.instrument), (_O.state, wanted.state), (_O.side, wanted.side)):
+            query = query.where(column == value) if value else query
+        query = query.where(_O.entered_ns >= wanted.from_ns) if wanted.from_ns else query
+        query = query.where(_O.entered_ns < wanted.to_ns) if wanted.to_ns else query
+        if wanted.before:
+            query = query.where(_O.order_id < wanted.before[0])
+        return self._page(query.order_by(_O.order_id.desc()), wanted, ("order_id",))
+
+    def trades(self, account: int, wanted: Filter) -> Page:
+        """An account's sides of trades."""
+        query = select(schema.ENTRIES).where(_E.account == account, _E.kind == schema.TRADE)
+        query = query.where(_E.instrument == wanted.instrument) if wanted.instrument else query
+        if wanted.side:
+            query = query.where(_E.lots > 0 if wanted.side == Side.BUY else _E.lots < 0)
+        query = query.where(_E.timestamp_ns >= wanted.from_ns) if wanted.from_ns else query
+        query = query.where(_E.timestamp_ns < wanted.to_ns) if wanted.to_ns else query
+        key = (_E.seq, _E.event_index, _E.leg)
+        if wanted.before:
+            query = query.where(tuple_(*key) < tuple_(*wanted.before))
+        return self._page(query.order_by(*(one.desc() for one in key)), wanted, ("seq", "event_index", "leg"))
+
+    def _page(self, query: Select[Any], wanted: Filter, key: Sequence[str]) -> Page:
+        limit = min(max(wanted.limit, 1), MOST_ROWS)
+        rows = self.rows(query.limit(limit + 1))
+        more = len(rows) > limit
+        rows = rows[:limit]
+        return Page(tuple(rows), tuple(rows[-1][name] for name in key) if more else ())
+
+    def order(self, order_id: int) -> tuple[dict[str, Any], tuple[dict[str, Any], ...]]:
+        """An order and all that happened to it, in order.
+
+        Raises:
+            UnknownOrder: there is none.
+        """
+        found = self.rows(select(schema.ORDERS).where(_O.order_id == order_id))
+        if not found:
+            raise UnknownOrder(f"this ledger has no order {order_id}, as of seq {self.position.seq}")
+        one = schema.ORDER_EVENTS.c
+        query = select(schema.ORDER_EVENTS).where(one.order_id == order_id).order_by(one.seq, one.event_index)
+        return found[0], tuple(self.rows(query.limit(MOST_ROWS)))
+
+    def lots(self, account: int, instrument: int) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
+        """(open lots, latest closings) of a position, first in, first out: what explains its profit."""
+        one, closing = schema.LOTS.c, schema.LOT_CLOSINGS.c
+        query = select(schema.LOTS).where(one.account == account, one.instrument == instrument, one.open_lots != 0)
+        open_lots = self.rows(query.order_by(one.seq, one.event_index, one.leg).limit(MOST_ROWS))
+        query = select(schema.LOT_CLOSINGS).where(closing.account == account, closing.instrument == instrument)
+        closings = self.rows(query.order_by(closing.seq.desc(), closing.event_index.desc()).limit(MOST_ROWS))
+        return tuple(open_lots), tuple(closings)
+
+    def days(self, account: int, from_ns: int, to_ns: int) -> list[dict[str, Any]]:
+        """Sums of each day (UTC) and instrument (0: cash that came or went) with anything booked."""
+        day = (_E.timestamp_ns - _E.timestamp_ns % DAY_NS).label("day_ns")
+        bought = func.sum(func.abs(_E.lots)).filter(_E.kind == schema.TRADE, _E.lots > 0)
+        sold = func.sum(func.abs(_E.lots)).filter(_E.kind == schema.TRADE, _E.lots < 0)
+        query = (
+            select(
+                day,
+                _E.instrument,
+                func.count().filter(_E.kind == schema.TRADE).label("trades"),
+                func.coalesce(bought, 0).label("bought_lots"),
+                func.coalesce(sold, 0).label("sold_lots"),
+                func.sum(_E.cash_micros).label("cash_micros"),
+                func.sum(_E.fee_micros).label("fee_micros"),
+                func.sum(_E.profit_micros).label("profit_micros"),
+            )
+            .where(_E.account == account, _E.timestamp_ns >= from_ns, _E.timestamp_ns < to_ns)
+            .group_by(text("day_ns"), _E.instrument)
+            .order_by(text("day_ns"), _E.instrument)
+            .limit(MOST_ROWS)
+        )
+        whole = ("bought_lots", "sold_lots", "cash_micros", "fee_micros", "profit_micros")
+        return [{**row, **{name: int(row[name]) for name in whole}} for row in self.rows(query)]
+
+
+def _mark(instrument: Instrument) -> int:
+    return instrument.last_price_ticks or instrument.reference_price_ticks
+
+
+def _holding(
+    row: dict[str, Any],
+    instrument: Instrument,
+    bound: dict[tuple[int, int], tuple[int, int]],
+    fifo_costs: dict[int, int] | None,
+) -> Holding:
+    number, lots, mark = row["instrument"], row["amount"], _mark(instrument)
+    cost = row["cost_micros"] if fifo_costs is None else fifo_costs.get(number, 0)
+    realised = row["profit_micros"] if fifo_costs is None else row["fifo_profit_micros"]
+    value = lots * mark * instrument.unit
+    unrealised = (value - cost if lots > 0 else value + cost) if mark and lots else 0
+    reserved = bound.get((number, Side.SELL), (0, 0))[0]
+    return Holding(number, instrument.symbol, lots, reserved, cost, mark, value, realised, unrealised)
+
+
+@contextmanager
+def view_of(engine: Engine) -> Iterator[View]:
+    """The ledger as it is now, held still until the end of the block."""
+    with engine.connect() as connection, connection.begin():
+        one = schema.POSITION.c
+        found = connection.execute(select(one.seq, one.epoch, one.timestamp_ns)).one()
+        yield View(connection, Position(*found))

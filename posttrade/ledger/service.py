@@ -1,0 +1,190 @@
+"""gRPC `Ledger`: the ledger's answers. Queries run in threads of their own; the loop follows the stream meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import grpc
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from lockstep.posttrade.ledger import messages
+from lockstep.posttrade.ledger.queries import Filter, UnknownAccount, UnknownOrder, View, view_of
+from lockstep.posttrade.ledger.statement import DoesNotAddUp, TooLong, statement_of
+from lockstep.posttrade.shell import FollowerShell, NotThere, TooManyWait
+from lockstep.runtime.client_calls import abort, authenticate
+from lockstep.runtime.tokens import Entitlements
+from lockstep.stream.codes import Code
+from lockstep.v1 import ledger_pb2, ledger_pb2_grpc
+
+SERVICE: Final = "lockstep.v1.Ledger"
+PATIENCE_S: Final = 1.0
+"""How long an answer waits for `min_seq`."""
+_THREADS: Final = 4
+MOST_CALLS: Final = 64
+_PART: Final = 500
+_END_NS: Final = 2**63 - 1
+
+
+class LedgerService(ledger_pb2_grpc.LedgerServicer):
+    """See proto/lockstep/v1/ledger.proto."""
+
+    def __init__(self, shell: FollowerShell, reader: Engine, entitlements: Entitlements) -> None:
+        self._shell = shell
+        self._reader = reader
+        self._entitlements = entitlements
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ledger-query")
+        self._calls = 0
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add the service."""
+        ledger_pb2_grpc.add_LedgerServicer_to_server(self, server)
+
+    def close(self) -> None:
+        """End its threads."""
+        self._threads.shutdown(cancel_futures=True)
+
+    async def _answer[T](self, context: Any, account: int, min_seq: int, ask: Callable[[View], T]) -> T:
+        """Who may see the account gets what `ask` finds, as of one position that is not before `min_seq`."""
+        client = await authenticate(context, self._entitlements)
+        if account and client.accounts and account not in client.accounts:
+            text = f"client {client.name!r} may not see account {account}"
+            await abort(context, grpc.StatusCode.PERMISSION_DENIED, text)
+        if self._calls >= MOST_CALLS:
+            await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "the ledger answers others; ask again")
+        self._calls += 1
+        try:
+            await self._shell.reached(min_seq, PATIENCE_S)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, ask)
+        except NotThere as error:
+            await abort(context, grpc.StatusCode.UNAVAILABLE, str(error))
+        except TooManyWait as error:
+            await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        except UnknownAccount as error:
+            await abort(context, grpc.StatusCode.NOT_FOUND, str(error), Code.UNKNOWN_ACCOUNT)
+        except UnknownOrder as error:
+            await abort(context, grpc.StatusCode.NOT_FOUND, str(error), Code.UNKNOWN_ORDER)
+        except (DoesNotAddUp, TooLong) as error:
+            await abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error), Code.NOT_SUPPORTED)
+        except (OperationalError, PoolTimeout) as error:
+            text = f"the ledger's database does not answer: {str(error.__cause__ or error).splitlines()[0]}"
+            await abort(context, grpc.StatusCode.UNAVAILABLE, text)
+        except messages.BadCursor as error:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        finally:
+            self._calls -= 1
+
+    def _look[T](self, ask: Callable[[View], T]) -> T:
+        with view_of(self._reader) as view:
+            return ask(view)
+
+    async def GetPortfolio(  # noqa: N802 - gRPC's name
+        self, request: ledger_pb2.GetPortfolioRequest, context: Any
+    ) -> ledger_pb2.GetPortfolioReply:
+        """What an account has."""
+
+        def ask(view: View) -> ledger_pb2.GetPortfolioReply:
+            return messages.portfolio(view.portfolio(request.account, fifo=request.fifo))
+
+        return await self._answer(context, request.account, request.min_seq, ask)
+
+    async def ListOrders(  # noqa: N802
+        self, request: ledger_pb2.ListLedgerRequest, context: Any
+    ) -> ledger_pb2.ListLedgerOrdersReply:
+        """A page of orders."""
+
+        def ask(view: View) -> ledger_pb2.ListLedgerOrdersReply:
+            view.account(request.account)
+            page = view.orders(request.account, _filter(request, 1))
+            orders = [messages.order(row) for row in page.rows]
+            return ledger_pb2.ListLedgerOrdersReply(
+                stamp=messages.stamp(view.position), orders=orders, next_cursor=messages.cursor_of(page.next)
+            )
+
+        return await self._answer(context, request.account, request.min_seq, ask)
+
+    async def ListTrades(  # noqa: N802
+        self, request: ledger_pb2.ListLedgerRequest, context: Any
+    ) -> ledger_pb2.ListLedgerTradesReply:
+        """A page of trades."""
+
+        def ask(view: View) -> ledger_pb2.ListLedgerTradesReply:
+            view.account(request.account)
+            page = view.trades(request.account, _filter(request, 3))
+            trades = [messages.trade(row) for row in page.rows]
+            return ledger_pb2.ListLedgerTradesReply(
+                stamp=messages.stamp(view.position), trades=trades, next_cursor=messages.cursor_of(page.next)
+            )
+
+        return await self._answer(context, request.account, request.min_seq, ask)
+
+    async def GetOrderHistory(  # noqa: N802
+        self, request: ledger_pb2.GetOrderHistoryRequest, context: Any
+    ) -> ledger_pb2.GetOrderHistoryReply:
+        """One order's life. Of an account that the client may not see it is as if there were none."""
+        client = await authenticate(context, self._entitlements)
+
+        def ask(view: View) -> ledger_pb2.GetOrderHistoryReply:
+            row, events = view.order(messages.signed(request.order_id))
+            if client.accounts and row["account"] not in client.accounts:
+                raise UnknownOrder(f"this ledger has no order {request.order_id}, as of seq {view.position.seq}")
+            return ledger_pb2.GetOrderHistoryReply(
+                stamp=messages.stamp(view.position),
+                order=messages.order(row),
+                events=[messages.order_event(one) for one in events],
+            )
+
+        return await self._answer(context, 0, request.min_seq, ask)
+
+    async def ListLots(self, request: ledger_pb2.ListLotsRequest, context: Any) -> ledger_pb2.ListLotsReply:  # noqa: N802
+        """What explains a position's profit."""
+
+        def ask(view: View) -> ledger_pb2.ListLotsReply:
+            view.account(request.account)
+            lots, closings = view.lots(request.account, request.instrument)
+            return ledger_pb2.ListLotsReply(
+                stamp=messages.stamp(view.position),
+                lots=[messages.lot(row) for row in lots],
+                closings=[messages.closing(row) for row in closings],
+            )
+
+        return await self._answer(context, request.account, request.min_seq, ask)
+
+    async def ListDays(self, request: ledger_pb2.ListDaysRequest, context: Any) -> ledger_pb2.ListDaysReply:  # noqa: N802
+        """Daily sums."""
+
+        def ask(view: View) -> ledger_pb2.ListDaysReply:
+            view.account(request.account)
+            rows = view.days(request.account, request.from_ns, request.to_ns or _END_NS)
+            return ledger_pb2.ListDaysReply(
+                stamp=messages.stamp(view.position), days=[messages.day(row) for row in rows]
+            )
+
+        return await self._answer(context, request.account, request.min_seq, ask)
+
+    async def GetStatement(  # noqa: N802
+        self, request: ledger_pb2.GetStatementRequest, context: Any
+    ) -> AsyncIterator[ledger_pb2.StatementPart]:
+        """The head, then the movements."""
+
+        def ask(view: View) -> Any:
+            return statement_of(view, request.account, request.from_ns, request.to_ns)
+
+        made = await self._answer(context, request.account, request.min_seq, ask)
+        yield messages.statement_head(made)
+        for begin in range(0, len(made.movements), _PART):
+            yield messages.statement_part(made, begin, begin + _PART)
+
+
+def _filter(request: ledger_pb2.ListLedgerRequest, numbers: int) -> Filter:
+    return Filter(
+        instrument=request.instrument,
+        state=request.state,
+        side=request.side,
+        from_ns=request.from_ns,
+        to_ns=request.to_ns,
+        before=messages.cursor_from(request.cursor, numbers),
+        limit=request.limit or 100,
+    )

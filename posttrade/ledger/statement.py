@@ -1,0 +1,162 @@
+"""Account statements: opening, movements, closing, of any period; refused where they do not add up. Pure, but for the
+reading of the view.
+
+A statement is a function of the ledger as of one position. Three accounts of the same money have to agree: the opening
+balance plus the movements, the sum of all entries up to the end of the period, and the balance that the ledger keeps,
+less what was booked behind the period.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from lockstep.posttrade.chunks import Position
+from lockstep.posttrade.ledger import schema
+from lockstep.posttrade.ledger.books import AccountRow, Instrument
+from lockstep.posttrade.ledger.queries import View
+
+MOST_MOVEMENTS: Final = 200_000
+_E, _B = schema.ENTRIES.c, schema.BALANCES.c
+
+
+class DoesNotAddUp(Exception):
+    """The ledger contradicts itself; no statement is made of it. The text says where."""
+
+
+class TooLong(Exception):
+    """More movements than one statement may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One entry, and what the account has behind it. Money in micros."""
+
+    seq: int
+    index: int
+    leg: int
+    timestamp_ns: int
+    kind: str
+    instrument: int
+    lots: int
+    price_ticks: int
+    fee: int
+    cash: int
+    """What came (below 0: went), the fee included."""
+    cash_after: int
+    lots_after: int
+    order_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """See the module. Balances by instrument, 0: cash in micros; those of nothing are left out."""
+
+    account: AccountRow
+    position: Position
+    from_ns: int
+    to_ns: int
+    opening: dict[int, int]
+    movements: tuple[Movement, ...] = field(repr=False)
+    closing: dict[int, int]
+    instruments: dict[int, Instrument] = field(repr=False)
+    paid_in: int
+    paid_out: int
+    bought: int
+    sold: int
+    fees: int
+    realised: int
+    """Profit of the period by average cost."""
+
+
+def statement_of(view: View, account: int, from_ns: int, to_ns: int) -> Statement:
+    """Entries stamped from `from_ns` up to but not at `to_ns`; 0: up to now.
+
+    Raises:
+        UnknownAccount: there is none.
+        DoesNotAddUp: see there.
+        TooLong: ask for a shorter period.
+    """
+    own = view.account(account)
+    to_ns = to_ns or view.position.timestamp_ns + 1
+    opening = _sums(view, account, from_ns)
+    query = select(schema.ENTRIES).where(_E.account == account, _E.timestamp_ns >= from_ns, _E.timestamp_ns < to_ns)
+    rows = view.rows(query.order_by(_E.seq, _E.event_index, _E.leg).limit(MOST_MOVEMENTS + 1))
+    if len(rows) > MOST_MOVEMENTS:
+        raise TooLong(f"more than {MOST_MOVEMENTS} movements; ask for a shorter period")
+    movements, closing = _book(rows, opening)
+    _check(view, account, to_ns, closing)
+    moved = [row for row in rows if row["kind"] == schema.CASH_MOVED]
+    trades = [row for row in rows if row["kind"] == schema.TRADE]
+    return Statement(
+        account=own,
+        position=view.position,
+        from_ns=from_ns,
+        to_ns=to_ns,
+        opening=opening,
+        movements=movements,
+        closing={number: amount for number, amount in closing.items() if amount},
+        instruments=view.instruments(),
+        paid_in=sum(row["cash_micros"] for row in moved if row["cash_micros"] > 0),
+        paid_out=-sum(row["cash_micros"] for row in moved if row["cash_micros"] < 0),
+        bought=-sum(row["cash_micros"] + row["fee_micros"] for row in trades if row["lots"] > 0),
+        sold=sum(row["cash_micros"] + row["fee_micros"] for row in trades if row["lots"] < 0),
+        fees=sum(row["fee_micros"] for row in trades),
+        realised=sum(row["profit_micros"] for row in rows),
+    )
+
+
+def _sums(view: View, account: int, to_ns: int) -> dict[int, int]:
+    """All entries before a time, added up."""
+    own = (_E.account == account, _E.timestamp_ns < to_ns)
+    cash = view.connection.execute(select(func.sum(_E.cash_micros)).where(*own)).scalar()
+    shares = view.connection.execute(select(_E.instrument, func.sum(_E.lots)).where(*own).group_by(_E.instrument))
+    found = {number: int(lots) for number, lots in shares if number != schema.CASH}
+    found[schema.CASH] = int(cash or 0)
+    return {number: amount for number, amount in sorted(found.items()) if amount}
+
+
+def _book(rows: list[dict[str, Any]], opening: dict[int, int]) -> tuple[tuple[Movement, ...], dict[int, int]]:
+    amounts = dict(opening)
+    made = []
+    for row in rows:
+        number = row["instrument"]
+        amounts[schema.CASH] = amounts.get(schema.CASH, 0) + row["cash_micros"]
+        if number != schema.CASH:
+            amounts[number] = amounts.get(number, 0) + row["lots"]
+        made.append(
+            Movement(
+                seq=row["seq"],
+                index=row["event_index"],
+                leg=row["leg"],
+                timestamp_ns=row["timestamp_ns"],
+                kind=schema.KINDS[row["kind"]],
+                instrument=number,
+                lots=row["lots"],
+                price_ticks=row["price_ticks"],
+                fee=row["fee_micros"],
+                cash=row["cash_micros"],
+                cash_after=amounts[schema.CASH],
+                lots_after=amounts[number] if number != schema.CASH else 0,
+                order_id=row["order_id"] % 2**64,
+            )
+        )
+    return tuple(made), amounts
+
+
+def _check(view: View, account: int, to_ns: int, closing: dict[int, int]) -> None:
+    rows = view.rows(select(_B.instrument, _B.amount).where(_B.account == account))
+    kept = {row["instrument"]: row["amount"] for row in rows}
+    upto, later = _sums(view, account, to_ns), _sums(view, account, 2**63 - 1)
+    for number in upto.keys() | later.keys():
+        kept[number] = kept.get(number, 0) - later.get(number, 0) + upto.get(number, 0)
+    accounts = {"all entries up to then": upto, "the balance that is kept, less what came later,": kept}
+    for name, amounts in accounts.items():
+        for number in sorted(amounts.keys() | closing.keys()):
+            one, other = closing.get(number, 0), amounts.get(number, 0)
+            if one != other:
+                what = f"lots of instrument {number}" if number else "cash"
+                raise DoesNotAddUp(
+                    f"account {account}, {what}: opening and movements lead to {one}, {name} to {other} "
+                    f"({other - one:+d}); rebuild this ledger (`lockstep ledger rebuild`), and keep it for a look"
+                )

@@ -1,0 +1,170 @@
+"""Whom a follower reads from, what it applies, and when it stops: the machine alone."""
+
+import pytest
+
+from lockstep.posttrade.chunks import Chunk, ChunkFault, Position, check
+from lockstep.posttrade.follower import (
+    GONE_PATIENCE_NS,
+    IDLE_NS,
+    RETRY_NS,
+    ROTATE_NS,
+    Answered,
+    Applied,
+    Due,
+    Failed,
+    FollowerMachine,
+    Started,
+    State,
+)
+from lockstep.runtime.inquiry import Fault
+from lockstep.stream.records import no_events
+from tests.posttrade.flows import History, history
+
+MADE = history(4, 60)
+
+
+def empty(seq: int, epoch: int = 1) -> Chunk:
+    return Chunk((), no_events(), seq, seq, epoch)
+
+
+BEGIN = Position()
+
+
+def begun(position: Position = BEGIN, engines=(1, 2, 3)):
+    machine = FollowerMachine(position, engines)
+    effects = machine.step(Started(), 0)
+    assert effects.read is not None
+    assert effects.read.after_seq == position.seq
+    return machine, effects.read
+
+
+def test_chunks_are_applied_in_order_one_at_a_time_while_the_next_is_read():
+    machine, read = begun()
+    first, second, third = MADE.chunk(0, 4), MADE.chunk(5, 9), MADE.chunk(10, 14)
+    effects = machine.step(Answered(read.engine, first), 1)
+    assert effects.apply is first
+    assert effects.read is not None
+    assert effects.read.after_seq == first.through_seq
+    effects = machine.step(Answered(effects.read.engine, second), 2)
+    assert (effects.apply, effects.read) == (None, None), "one waits: that is enough"
+    assert machine.position == Position()
+    effects = machine.step(Applied(first.end()), 3)
+    assert effects.apply is second
+    assert effects.read is not None
+    assert effects.read.after_seq == second.through_seq
+    machine.step(Answered(effects.read.engine, third), 4)
+    assert machine.position == first.end()
+    machine.step(Applied(second.end()), 5)
+    machine.step(Applied(third.end()), 6)
+    assert machine.position == third.end()
+    assert machine.lag_commands == 0
+
+
+def test_it_turns_to_a_standby_when_the_stream_names_the_primary():
+    machine, read = begun(engines=(1, 2))
+    assert read.engine == 1
+    effects = machine.step(Answered(1, MADE.chunk(0, 3)), 1)
+    assert effects.read is not None
+    assert effects.read.engine == 2
+
+
+def test_it_pauses_where_there_is_nothing_new_and_asks_another_engine_after_a_second():
+    machine, read = begun()
+    now_ns = 1
+    asked = set()
+    while now_ns < 4 * ROTATE_NS:
+        effects = machine.step(Answered(read.engine, empty(0)), now_ns)
+        assert effects.read is None
+        assert effects.deadline_ns == now_ns + IDLE_NS
+        assert machine.step(Due(), now_ns + 1).read is None, "too early"
+        now_ns = effects.deadline_ns
+        again = machine.step(Due(), now_ns).read
+        assert again is not None
+        read = again
+        asked.add(read.engine)
+    assert asked == {1, 2, 3}
+
+
+def test_an_engine_that_fails_or_is_of_a_lower_epoch_is_left_for_the_next():
+    machine, read = begun()
+    effects = machine.step(Failed(read.engine, Fault.UNAVAILABLE, "engine 1: away"), 1)
+    assert effects.deadline_ns == 1 + RETRY_NS
+    read = machine.step(Due(), effects.deadline_ns).read
+    assert read is not None
+    assert read.engine == 2
+    effects = machine.step(Answered(2, empty(0, epoch=5)), RETRY_NS + 2)
+    read = machine.step(Due(), effects.deadline_ns).read
+    assert read is not None
+    machine.step(Answered(read.engine, MADE.chunk(0, 3)), RETRY_NS * 9)
+    assert machine.faults["behind"] == 1
+    assert machine.position == Position(), "what is of a lower epoch than one heard of may be discarded"
+
+
+def test_what_does_not_continue_the_position_is_not_applied():
+    machine, read = begun()
+    effects = machine.step(Answered(read.engine, MADE.chunk(2, 4)), 1)
+    assert effects.apply is None
+    assert machine.faults["damaged"] == 1
+    assert "was expected" in machine.last_fault
+
+
+def test_given_up_history_stops_it_for_good():
+    machine, read = begun(MADE.chunk(0, 9).end())
+    effects = machine.step(Failed(read.engine, Fault.DIVERGED, "engine 1: history from seq 7 on is another"), 1)
+    assert effects.stop is not None
+    assert effects.stop.diverged
+    assert machine.state is State.STOPPED
+    assert machine.step(Due(), 10**12).read is None
+
+
+def test_history_that_was_cut_everywhere_stops_it_after_patience():
+    machine, read = begun()
+    now_ns = 1
+    while not machine.stopped:
+        effects = machine.step(Failed(read.engine, Fault.GONE, "cut", first_seq=500), now_ns)
+        if effects.stop:
+            break
+        now_ns = effects.deadline_ns
+        again = machine.step(Due(), now_ns).read
+        assert again is not None
+        read = again
+    assert machine.stopped is not None
+    assert not machine.stopped.diverged
+    assert now_ns >= GONE_PATIENCE_NS
+
+
+def test_one_engine_that_has_cut_is_no_reason_to_stop():
+    machine, read = begun(engines=(1, 2))
+    now_ns = 1
+    for _ in range(200):
+        gone = Failed(1, Fault.GONE, "cut", first_seq=500)
+        effects = machine.step(gone if read.engine == 1 else Answered(2, empty(0)), now_ns)
+        assert effects.stop is None
+        now_ns = effects.deadline_ns
+        again = machine.step(Due(), now_ns).read
+        assert again is not None
+        read = again
+
+
+@pytest.mark.parametrize("wrong", ["gap", "missing event", "order", "stranger", "short"])
+def test_a_chunk_that_does_not_fit_together_is_found(wrong):
+    whole = MADE.chunk(0, 9)
+    check(whole, Position())
+    batches, events = whole.batches, whole.events.copy()
+    through = whole.through_seq
+    if wrong == "gap":
+        batches = (*batches[:3], *batches[4:])
+    elif wrong == "missing event":
+        events = events[1:]
+    elif wrong == "order":
+        events[[3, 4]] = events[[4, 3]]
+    elif wrong == "stranger":
+        made = History(4)
+        made.epoch = 9
+        list(made.go_on(3))
+        whole = made.chunk(0, 5)
+        batches, events, through = whole.batches, whole.events, whole.through_seq
+    else:
+        through += 1
+    with pytest.raises(ChunkFault):
+        check(Chunk(batches, events, through, through, 1), Position())
