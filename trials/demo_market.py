@@ -126,7 +126,8 @@ class _Flow:
     def on_report(self, report: Report) -> None:
         """Of any of the sessions."""
         if is_end(report.kind, report.leaves_lots):
-            for flow in (*self.makers, *self.noise):
+            flows: list[MakerFlow | NoiseFlow] = [*self.makers, *self.noise]
+            for flow in flows:
                 flow.on_ended(report.client_order_id)
 
     def step(self) -> None:
