@@ -20,6 +20,7 @@ import uvloop
 
 from lockstep.aio import AsyncClient
 from lockstep.errors import Refused, Unavailable
+from lockstep.runtime.access.dialing import open_channel
 from lockstep.runtime.channel_options import CHANNEL_OPTIONS
 from lockstep.runtime.engine_pages import event_pages
 from lockstep.runtime.topology import Topology
@@ -52,7 +53,7 @@ def stream_id(number: int) -> int:
 
 def take_snapshot(topology: Topology) -> None:
     """Have one taken beside the first engine, to be read afterwards."""
-    with grpc.insecure_channel(topology.engines[0].grpc_address) as channel:
+    with open_channel(topology.engines[0].grpc_address, CHANNEL_OPTIONS) as channel:
         cluster_pb2_grpc.ClusterStub(channel).TakeSnapshot(cluster_pb2.TakeSnapshotRequest(), timeout=_SNAPSHOT_S)
 
 
@@ -110,7 +111,7 @@ async def _read(kind: str, seconds: float, where: list[str]) -> dict[str, Any]:
         return await _again(seconds, _spin)
     gateway, *engines = where
     if kind in ("events", "journal", "snapshot", "status"):
-        channels = [grpc.insecure_channel(address, CHANNEL_OPTIONS) for address in engines]
+        channels = [open_channel(address, CHANNEL_OPTIONS) for address in engines]
 
         async def once() -> int:
             return _at_engines(kind, channels)

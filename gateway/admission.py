@@ -1,24 +1,32 @@
 """What a message of a session asks for, as command records: columns, single commands, administration. Pure."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.gateway.validation import ShapeError, build_records
 from lockstep.gateway.wire import ADMIN_COMMANDS, Request, Unparsable, admin_record, command_columns, note_record
-from lockstep.runtime.topology import Client
+from lockstep.runtime.access.permissions import MASS_CANCELERS, roles_for_command
+from lockstep.runtime.access.roles import Role
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.stream.records import Commands
 
+_NONE: Final = np.empty(0, dtype=np.uint32)
 
-def accounts_of(client: Client) -> NDArray[np.uint32] | None:
-    """The accounts that a client may act for; None: all."""
+
+def accounts_of(client: Principal) -> NDArray[np.uint32] | None:
+    """The accounts that a client may enter orders for; None: all."""
+    if Role.TRADER not in client.rights:
+        return _NONE
     return np.array(client.accounts, dtype=np.uint32) if client.accounts else None
 
 
 def records_of(
     request: Request,
     session_id: int,
-    client: Client,
+    client: Principal,
     accounts: NDArray[np.uint32] | None,
     *,
     gateway: int,
@@ -34,10 +42,12 @@ def records_of(
     if command is not None:
         if command.session_no == 0:
             raise ShapeError(Code.MALFORMED_BATCH, "session_no is 0; session numbers count from 1")
-        if command.WhichOneof("command") == "note":
+        which = command.WhichOneof("command")
+        if which == "note":
             return note_record(command, session_id=session_id, gateway=gateway, now_ns=now_ns)
-        if command.WhichOneof("command") in ADMIN_COMMANDS:
-            return admin_record(command, session_id=session_id, gateway=gateway, allowed=client.admin, now_ns=now_ns)
+        if which in ADMIN_COMMANDS:
+            allowed = client.may(roles_for_command(which))
+            return admin_record(command, session_id=session_id, gateway=gateway, allowed=allowed, now_ns=now_ns)
         batch = command_columns(command)
     elif request.batch is not None:
         batch = request.batch
@@ -50,5 +60,5 @@ def records_of(
         accounts=accounts,
         max_rows=max_rows,
         now_ns=now_ns,
-        admin=client.admin,
+        admin=client.may(MASS_CANCELERS),
     )

@@ -29,8 +29,9 @@ from lockstep.gateway.single_call import (
 from lockstep.gateway.stream_driver import REFUSAL_TEXTS
 from lockstep.gateway.validation import ShapeError
 from lockstep.gateway.wire import Request
+from lockstep.runtime.access.permissions import MASS_CANCELERS
 from lockstep.runtime.inquiry import LAST_INDEX, EventSearch, Fault, NoAnswer, Page, Todo, joined
-from lockstep.runtime.topology import Client
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EventKind
 from lockstep.v1 import orders_pb2, replication_pb2
@@ -50,7 +51,7 @@ _RETRY_MS: Final = 50
 class OpenCall:
     """One call that is open. Belongs to the driver; `key` (0, 0): it has none."""
 
-    client: Client
+    client: Principal
     command: orders_pb2.Command
     key: Key
     done: Done
@@ -86,7 +87,7 @@ class CallDriver:
         """How many are open."""
         return len(self._open)
 
-    def begin(self, client: Client, command: orders_pb2.Command, key: Key, done: Done) -> OpenCall:
+    def begin(self, client: Principal, command: orders_pb2.Command, key: Key, done: Done) -> OpenCall:
         """Admit a call. `done` is called once, now or later, unless it is dropped. `key` (0, 0): it has none.
 
         The client may use the key's session.
@@ -256,7 +257,7 @@ class CallDriver:
             return
         call.record = records[0]
         self._wait(call, number)
-        refused = self._driver.submit(call.session_id, records, admin=call.client.admin)
+        refused = self._driver.submit(call.session_id, records, admin=call.client.may(MASS_CANCELERS))
         if refused is not None:
             self._step(call, TurnedAway(refused, REFUSAL_TEXTS[refused.code]))
 

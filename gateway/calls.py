@@ -10,7 +10,7 @@ from lockstep.runtime.client_calls import EPOCH_METADATA as EPOCH_METADATA
 from lockstep.runtime.client_calls import SEQ_METADATA as SEQ_METADATA
 from lockstep.runtime.client_calls import abort as abort
 from lockstep.runtime.client_calls import authenticate as authenticate
-from lockstep.runtime.topology import Client
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code, is_retryable
 
 _STATUS: Final = {
@@ -28,7 +28,7 @@ async def abort_refused(context: Any, refused: Refused, text: str) -> NoReturn:
     await abort(context, status, named, refused.code, retry_after_ms=refused.retry_after_ms)
 
 
-async def require_account(context: Any, client: Client, account: int) -> None:
+async def require_account(context: Any, client: Principal, account: int) -> None:
     """PERMISSION_DENIED unless the client may act for the account."""
     if not may_trade(client, account):
         await abort(

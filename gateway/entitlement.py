@@ -4,10 +4,10 @@ from lockstep.gateway.sessions import GATEWAY_CLIENT_BASE
 from lockstep.runtime.tokens import OPEN_CLIENT as OPEN_CLIENT
 from lockstep.runtime.tokens import Entitlements as Entitlements
 from lockstep.runtime.tokens import Unauthenticated as Unauthenticated
-from lockstep.runtime.topology import Client
+from lockstep.runtime.topology import Principal
 
 
-def may_use_session(client: Client, session_id: int) -> str:
+def may_use_session(client: Principal, session_id: int) -> str:
     """Why the client may not use the session id; empty if it may."""
     number = session_id >> 32
     if session_id == 0:
@@ -22,6 +22,6 @@ def may_use_session(client: Client, session_id: int) -> str:
     return ""
 
 
-def may_trade(client: Client, account: int) -> bool:
+def may_trade(client: Principal, account: int) -> bool:
     """Whether the client may act for the account."""
     return not client.accounts or account in client.accounts

@@ -17,7 +17,6 @@ from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.shell import GatewayShell
 from lockstep.runtime.delivery_mark_file import DeliveryMarkFile
-from lockstep.runtime.doorkeeper import Doorkeeper
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import serve as serve_metrics
 from lockstep.runtime.private import make_private
@@ -124,7 +123,11 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     transport = Transport(topology.aeron_dir)
     shell = GatewayShell(topology, member, machine, intake, transport, watch, delivered)
     stack.push_async_callback(shell.stop)
-    stack.callback(serve_metrics(topology, member, lambda: shell.figures.families(shell.status(), transport)))
+    stack.callback(
+        serve_metrics(
+            topology, member, lambda: shell.figures.families(shell.status(), transport), shell.entrance.refuse_scrape
+        )
+    )
     parts: tuple[_Service, ...] = (
         service_orders.OrderEntryService(shell),
         service_accounts.AccountsService(shell),
@@ -135,10 +138,8 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
         for part in parts:
             part.register(server)
 
-    doorkeeper = Doorkeeper(shell.entitlements, SERVICES)
-    server, health = await start_aio_grpc_server(
-        member.grpc_address, register, SERVICES, shell.status, interceptors=(doorkeeper,)
-    )
+    access = shell.entrance.guard()
+    server, health = await start_aio_grpc_server(member.grpc_address, register, SERVICES, shell.status, access=access)
     stack.push_async_callback(server.stop, _STOP_GRACE_S)
     stack.push_async_callback(shell.end_streams)
 

@@ -9,7 +9,7 @@ import grpc
 from lockstep.gateway.calls import abort
 from lockstep.gateway.shell import GatewayShell
 from lockstep.runtime.engines import EnginesBusy, EnginesUnavailable
-from lockstep.runtime.topology import Client
+from lockstep.runtime.topology import Principal
 from lockstep.runtime.turns import TooManyWait
 from lockstep.stream.codes import Code
 from lockstep.v1 import replication_pb2
@@ -31,7 +31,7 @@ async def require_cursor(context: Any, cursor: int, highest: int) -> None:
 
 
 async def list_page(
-    shell: GatewayShell, client: Client, request: replication_pb2.QueryRequest, min_seq: int, context: Any
+    shell: GatewayShell, client: Principal, request: replication_pb2.QueryRequest, min_seq: int, context: Any
 ) -> replication_pb2.QueryReply:
     """One page, of one engine, as of `min_seq` and everything that was delivered here, or later.
 

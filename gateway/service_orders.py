@@ -19,7 +19,7 @@ from lockstep.gateway.single_call import TurnedAway
 from lockstep.gateway.stream_driver import REFUSAL_TEXTS
 from lockstep.gateway.wire import Unparsable, decode_request
 from lockstep.runtime.engines import EnginesUnavailable
-from lockstep.runtime.topology import Client
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.v1 import orders_pb2, replication_pb2
 
@@ -77,7 +77,7 @@ class OrderEntryService:
         if stream.end is not None:
             await abort(context, stream.end.status, stream.end.text, stream.end.code)
 
-    async def _open(self, client: Client, context: Any) -> ClientStream:
+    async def _open(self, client: Principal, context: Any) -> ClientStream:
         try:
             async with asyncio.timeout(HELLO_PATIENCE_S):
                 raw = await context.read()
@@ -130,7 +130,7 @@ class OrderEntryService:
             if stream.half_closed and self._streams.has_all_answers(stream):
                 return
 
-    async def _read(self, stream: ClientStream, client: Client, context: Any) -> None:
+    async def _read(self, stream: ClientStream, client: Principal, context: Any) -> None:
         accounts = accounts_of(client)
         await stream.past_known.wait()
         while stream.end is None:

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.driver import GatewayDriver
-from lockstep.gateway.entitlement import Entitlements
 from lockstep.gateway.figures import GatewayFigures
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine
@@ -17,6 +16,7 @@ from lockstep.gateway.ports import Ports
 from lockstep.gateway.sessions import Admission
 from lockstep.marketdata.market_hub import MarketHub
 from lockstep.marketdata.missed_trades import MissedTrades
+from lockstep.runtime.access.entering import enter
 from lockstep.runtime.delivery_mark_file import DeliveryMarkFile
 from lockstep.runtime.downlink import LeftBehind
 from lockstep.runtime.engines import Engines, EnginesUnavailable
@@ -57,7 +57,9 @@ class GatewayShell(GuardedLoop, Ports):
         self.topology = topology
         self.member = member
         self.machine = machine
-        self.entitlements = Entitlements(topology.clients)
+        self._log = open_log(member.name)
+        self.entrance = enter(topology, member.name, self._log)
+        self.entitlements, self.trail = self.entrance.entitlements, self.entrance.trail
         self.engines = Engines(topology.engines)
         self.listings = Turns(_LISTINGS_AT_ONCE)
         self.market = MarketHub(self.engines, lambda: machine.delivered_seq, lambda: machine.epoch)
@@ -85,7 +87,6 @@ class GatewayShell(GuardedLoop, Ports):
             if kind is LinkKind.SUBMIT
         }
         self._watch = watch
-        self._log = open_log(member.name)
         on_accepted = self.driver.delivered.on_accepted
         self._inlet = Inlet(topology, member, transport, watch, self._on_burst, self.driver.on_said, on_accepted)
         self._tick_s = TICK_S if can_ring(topology, member) else _POLL_S

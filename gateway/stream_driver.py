@@ -40,8 +40,9 @@ from lockstep.gateway.resumption import (
 from lockstep.gateway.sessions import Refused
 from lockstep.gateway.validation import ShapeError
 from lockstep.gateway.wire import Unparsable, decode_request
+from lockstep.runtime.access.permissions import MASS_CANCELERS
 from lockstep.runtime.inquiry import EventSearch, Fault, LookUp, NoAnswer, Todo
-from lockstep.runtime.topology import Client
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.stream.records import Events
 from lockstep.v1 import orders_pb2, replication_pb2
@@ -143,7 +144,9 @@ class StreamDriver:
 
     # ---- messages ------------------------------------------------------------------------------------------------
 
-    def on_message(self, stream: ClientStream, raw: bytes, client: Client, accounts: NDArray[np.uint32] | None) -> None:
+    def on_message(
+        self, stream: ClientStream, raw: bytes, client: Principal, accounts: NDArray[np.uint32] | None
+    ) -> None:
         """A message of the stream's client, behind its Hello. `accounts`: see `accounts_of`."""
         if stream.end is not None:
             return
@@ -169,7 +172,7 @@ class StreamDriver:
         except ShapeError as error:
             stream.refuse(self._driver.stamp(), Refused(request.first_no, error.code), str(error))
             return
-        refused = self._driver.submit(stream.session_id, records, admin=client.admin)
+        refused = self._driver.submit(stream.session_id, records, admin=client.may(MASS_CANCELERS))
         if refused is not None:
             self._refuse(stream, refused)
 

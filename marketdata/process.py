@@ -12,7 +12,6 @@ from grpc_health.v1 import health_pb2
 
 from lockstep.marketdata.service_feed import SERVICE, MarketFeedService
 from lockstep.marketdata.shell import FeedShell
-from lockstep.runtime.doorkeeper import Doorkeeper
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import serve as serve_metrics
 from lockstep.runtime.process import StopRequest, open_log, start_aio_grpc_server
@@ -83,14 +82,18 @@ async def serve(
 
 async def _open(shell: FeedShell, transport: Transport, doors: Sequence[Door], stack: AsyncExitStack) -> None:
     topology, member = shell.topology, shell.member
-    stack.callback(serve_metrics(topology, member, lambda: shell.figures.families(shell.status(), transport)))
+    stack.callback(
+        serve_metrics(
+            topology, member, lambda: shell.figures.families(shell.status(), transport), shell.entrance.refuse_scrape
+        )
+    )
     service = MarketFeedService(shell)
     server, health = await start_aio_grpc_server(
         member.grpc_address,
         service.register,
         (SERVICE,),
         shell.status,
-        interceptors=(Doorkeeper(shell.entitlements, (SERVICE,)),),
+        access=shell.entrance.guard(),
     )
     stack.push_async_callback(server.stop, _STOP_GRACE_S)
     for door in doors:

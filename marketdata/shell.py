@@ -14,13 +14,13 @@ from lockstep.marketdata.figures import FeedFigures
 from lockstep.marketdata.line_sender import LineSender
 from lockstep.marketdata.machine import FeedMachine
 from lockstep.marketdata.snapshot_reader import Snapshot, SnapshotUnreadable, read_snapshot
+from lockstep.runtime.access.entering import enter
 from lockstep.runtime.downlink import LeftBehind
 from lockstep.runtime.engines import Engines, EnginesUnavailable
 from lockstep.runtime.guarded_loop import GuardedLoop
 from lockstep.runtime.inlet import Inlet
 from lockstep.runtime.inquiry import Fault, Inquiry, NoAnswer, Todo, in_order
 from lockstep.runtime.process_log import open_log
-from lockstep.runtime.tokens import Entitlements
 from lockstep.runtime.topology import Member, Topology, can_ring
 from lockstep.runtime.transport import DriverState, DriverUnavailable, Transport
 from lockstep.runtime.watch import PeerStatus
@@ -53,7 +53,9 @@ class FeedShell(GuardedLoop, Ports):
         super().__init__()
         self.topology = topology
         self.member = member
-        self.entitlements = Entitlements(topology.clients)
+        self._log = open_log(member.name)
+        self.entrance = enter(topology, member.name, self._log)
+        self.entitlements, self.trail = self.entrance.entitlements, self.entrance.trail
         self.engines = Engines(topology.engines)
         self.machine = FeedMachine(has_line=bool(member.udp))
         self.driver = FeedDriver(
@@ -73,7 +75,6 @@ class FeedShell(GuardedLoop, Ports):
         self._serving = False
         self._incarnation = incarnation
         self._transport = transport
-        self._log = open_log(member.name)
         identity = PeerStatus(member.id, incarnation)
         self._line = LineSender(member, transport) if member.udp else None
         self._inlet = Inlet(topology, member, transport, identity, self._on_burst, self._on_said, lambda _epoch: None)

@@ -16,6 +16,7 @@ import grpc
 
 from lockstep.reconciler.checks import Waiting
 from lockstep.reconciler.setup import CANCEL, RESUBMIT
+from lockstep.runtime.access.dialing import open_channel
 from lockstep.runtime.cluster_view import rpc_text
 from lockstep.runtime.process import CHANNEL_OPTIONS
 from lockstep.runtime.topology import Topology
@@ -37,7 +38,7 @@ class OrphanDesk:
         self._tokens = {client.number: client.token for client in topology.clients}
         self._open = not topology.clients
         self._channels = [
-            grpc.insecure_channel(gateway.grpc_address, options=list(CHANNEL_OPTIONS)) for gateway in topology.gateways
+            open_channel(gateway.grpc_address, CHANNEL_OPTIONS, named=False) for gateway in topology.gateways
         ]
         self._tried: dict[tuple[int, int], tuple[float, str]] = {}
 

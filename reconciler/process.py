@@ -14,6 +14,8 @@ from lockstep.reconciler.orphans import OrphanDesk
 from lockstep.reconciler.rules import Rule
 from lockstep.reconciler.setup import FLAG, AuditSetup
 from lockstep.reconciler.sources import LiveEngine
+from lockstep.runtime.access.dialing import introduce
+from lockstep.runtime.access.entering import enter
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.faults import disk_text
 from lockstep.runtime.metrics.disk import DATA, free_space
@@ -39,6 +41,7 @@ def _show(figures: ReconcilerFigures, result: PassResult, case: CaseFile) -> Non
 def setup_of(topology: Topology, *, replicas: bool = True) -> AuditSetup:
     """What the configuration says. Without `replicas` nothing is connected to."""
     wanted = topology.reconciler
+    introduce(topology)
     return AuditSetup(
         data_dir=wanted.data_dir,
         cluster=topology.name,
@@ -93,6 +96,7 @@ def run(topology: Topology) -> int:
 
 def _serve(topology: Topology, stop: StopRequest, log: ProcessLog) -> None:
     wanted = topology.reconciler
+    entrance = enter(topology, "reconciler", log)
     figures = ReconcilerFigures(Rule)
     with ExitStack() as served:
 
@@ -101,7 +105,7 @@ def _serve(topology: Topology, stop: StopRequest, log: ProcessLog) -> None:
             yield from free_space({DATA: wanted.data_dir})
 
         if wanted.metrics_port:
-            server = MetricsServer(wanted.host, wanted.metrics_port, everything)
+            server = MetricsServer(wanted.host, wanted.metrics_port, everything, entrance.refuse_scrape)
             served.callback(server.close)
         _work(topology, figures, stop, log)
 

@@ -24,6 +24,7 @@ from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode
 from lockstep.replica.snapshots import SnapshotStore, usable
 from lockstep.replica.stored_journal import StoredJournal
 from lockstep.replica.untouched import open_untouched
+from lockstep.runtime.access.dialing import open_channel
 from lockstep.runtime.cluster_view import rpc_text
 from lockstep.runtime.engine_pages import event_pages
 from lockstep.runtime.process import CHANNEL_OPTIONS
@@ -135,7 +136,7 @@ class LiveEngine:
     def __init__(self, member: Member) -> None:
         self.name = member.name
         self.member = member.id
-        self._channel = grpc.insecure_channel(member.grpc_address, options=list(CHANNEL_OPTIONS))
+        self._channel = open_channel(member.grpc_address, CHANNEL_OPTIONS)
         self._stub = replication_pb2_grpc.ReplicationStub(self._channel)
         self._uuid = ""
         self._balances_after = 0

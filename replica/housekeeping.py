@@ -17,6 +17,7 @@ from lockstep.replica.rocks import JournalFault
 from lockstep.replica.snapshot_file import SnapshotDamaged, check_snapshot_file
 from lockstep.replica.snapshots import REJECTED, VERIFIED, SnapshotFault, SnapshotStore
 from lockstep.replica.view import ReplicaView
+from lockstep.runtime.access.dialing import open_channel
 from lockstep.runtime.process import CHANNEL_OPTIONS
 from lockstep.runtime.topology import Member, Topology
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
@@ -49,7 +50,7 @@ class Housekeeping:
         self._cut = cut
         self._on_notice = on_notice
         self._peers = {
-            engine.id: grpc.insecure_channel(engine.grpc_address, options=list(CHANNEL_OPTIONS))
+            engine.id: open_channel(engine.grpc_address, CHANNEL_OPTIONS)
             for engine in topology.engines
             if engine != member
         }

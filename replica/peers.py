@@ -21,6 +21,7 @@ from lockstep.replica.effects import (
 from lockstep.replica.fetches import UUID_KEY
 from lockstep.replica.snapshot_file import SnapshotDamaged, SnapshotHead, decode_snapshot_file
 from lockstep.replica.snapshots import SnapshotStore
+from lockstep.runtime.access.dialing import open_channel
 from lockstep.runtime.channel_options import CHANNEL_OPTIONS, PATIENT_OPTIONS
 from lockstep.runtime.topology import Member
 from lockstep.stream.batch import Batch, LayoutError, decode_batch
@@ -145,6 +146,6 @@ class PeerFetcher:
     def _stub(self, peer: int, *, patient: bool = False) -> replication_pb2_grpc.ReplicationStub:
         if (peer, patient) not in self._channels:
             address = self._peers[peer].grpc_address
-            options = list(PATIENT_OPTIONS if patient else CHANNEL_OPTIONS)
-            self._channels[peer, patient] = grpc.insecure_channel(address, options=options)
+            options = PATIENT_OPTIONS if patient else CHANNEL_OPTIONS
+            self._channels[peer, patient] = open_channel(address, options)
         return replication_pb2_grpc.ReplicationStub(self._channels[peer, patient])

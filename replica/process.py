@@ -30,6 +30,7 @@ from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.starting import Starting
 from lockstep.replica.turnstile import Turnstile
 from lockstep.replica.view import ReplicaView
+from lockstep.runtime.access.entering import enter
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import serve as serve_metrics
 from lockstep.runtime.private import make_private
@@ -199,8 +200,9 @@ class _Process:
             raise EnvironmentFault(
                 f"unknown ack_policy {topology.ack_policy!r}; known are {' and '.join(map(repr, _ACK_POLICIES))}"
             )
+        self._entrance = enter(topology, member.name, self._logger)
         started_ns = time.monotonic_ns()
-        with Starting(member, self._logger) as starting:
+        with Starting(member, self._logger, self._entrance.guard()) as starting:
             self._journal = Journal(member.data_dir, member.id)
             if make_private(member.data_dir):
                 self._logger.warning("made_private", directory=str(member.data_dir))
@@ -269,12 +271,16 @@ class _Process:
             register(service),
             ["lockstep.v1.Replication"],
             self._own_status,
+            access=self._entrance.guard(),
             operations=administration.operations(),
         )
         self._closers.append(lambda: server.stop(0.2))
         self._closers.append(
             serve_metrics(
-                topology, member, lambda: shell.figures.families(shell.view, self._transport, self._known_damage())
+                topology,
+                member,
+                lambda: shell.figures.families(shell.view, self._transport, self._known_damage()),
+                self._entrance.refuse_scrape,
             )
         )
         # What exists now lives as long as the process; the rest is collected when the loop has nothing to do.

@@ -15,6 +15,7 @@ import grpc
 
 from lockstep.replica.evidence import Tip
 from lockstep.replica.rocks import JournalDamaged
+from lockstep.runtime.access.dialing import open_channel
 from lockstep.runtime.process import CHANNEL_OPTIONS
 from lockstep.runtime.topology import Member, Topology
 from lockstep.stream.values import frozen
@@ -62,7 +63,7 @@ def find_holder(
     Waits for peers that are not up yet, as long as `waiting()` and no longer than some seconds.
     """
     peers = tuple(engine for engine in topology.engines if engine != member)
-    channels = {peer.id: grpc.insecure_channel(peer.grpc_address, options=list(CHANNEL_OPTIONS)) for peer in peers}
+    channels = {peer.id: open_channel(peer.grpc_address, CHANNEL_OPTIONS) for peer in peers}
     deadline = time.monotonic() + _PATIENCE_S
     try:
         while True:

@@ -24,6 +24,7 @@ from lockstep.replica.snapshots import REJECTED, UNVERIFIED, VERIFIED, SnapshotF
 from lockstep.replica.snapshotter_figures import SnapshotterFigures
 from lockstep.replica.stored_journal import StoredJournal
 from lockstep.replica.witness import read_witness, witness_path
+from lockstep.runtime.access.entering import Entrance, enter
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import MetricsServer
 from lockstep.runtime.priority import Courtesy
@@ -181,7 +182,8 @@ class SnapshotTaker:
 
 def run(topology: Topology, member: Member) -> int:
     """Take snapshots beside engine `member` until asked to stop; the exit code, as of an engine."""
-    logger = open_log(f"snapshotter-{member.id}")
+    name = f"snapshotter-{member.id}"
+    logger = open_log(name)
     # Files appear whole or not at all, the journal is only read, and the kernel gives the lock back. In the middle of a
     # snapshot, and with the little CPU that it is given on a starved host, an orderly end would take many seconds.
     stop = StopRequest.install(at_once=True)
@@ -190,22 +192,22 @@ def run(topology: Topology, member: Member) -> int:
     figures = SnapshotterFigures()
 
     def cut() -> None:
-        with suppress(Stopped), _served(member, figures):
+        with suppress(Stopped), _served(member, figures, enter(topology, name, logger)):
             make = implementation(member.engine)
             while not stop.requested:
                 _follow(topology, member, make, figures, stop, logger, courtesy)
                 stop.wait(_POLL_S)
         logger.info("stopped", reason=stop.reason)
 
-    return run_to_end(f"snapshotter-{member.id}", logger, cut)
+    return run_to_end(name, logger, cut)
 
 
 @contextmanager
-def _served(member: Member, figures: SnapshotterFigures) -> Iterator[None]:
+def _served(member: Member, figures: SnapshotterFigures, entrance: Entrance) -> Iterator[None]:
     if not member.snapshotter_metrics_port:
         yield
         return
-    with closing(MetricsServer(member.host, member.snapshotter_metrics_port, figures.families)):
+    with closing(MetricsServer(member.host, member.snapshotter_metrics_port, figures.families, entrance.refuse_scrape)):
         yield
 
 

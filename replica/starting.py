@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn, Self
 
 import grpc
 
+from lockstep.runtime.access.guard import AccessGuard
 from lockstep.runtime.process import OPERATIONS, EnvironmentFault, ProcessLog, start_grpc_server
 from lockstep.runtime.refusal import Refusal
 from lockstep.runtime.topology import Member
@@ -30,9 +31,10 @@ _STREAMS: Final = ("FetchJournal", "FetchEvents", "FetchSnapshot")
 class Starting:
     """A context: from the opening of the journal to the end of the replay."""
 
-    def __init__(self, member: Member, logger: ProcessLog) -> None:
+    def __init__(self, member: Member, logger: ProcessLog, access: AccessGuard) -> None:
         self._member = member
         self._logger = logger
+        self._access = access
         self._seq = 0
         self._to_seq = 0
         self._guard = threading.Lock()
@@ -91,6 +93,7 @@ class Starting:
                     self._register,
                     (),
                     self.status,
+                    access=self._access,
                     operations=dict.fromkeys(OPERATIONS, self._refuse),
                     ready=False,
                 )

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 import grpc
 
 from lockstep.runtime.tokens import Entitlements, Unauthenticated
-from lockstep.runtime.topology import Client
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import CODE_METADATA, RETRY_METADATA, Code
 from lockstep.v1 import common_pb2
 
@@ -47,13 +47,17 @@ async def abort(
     raise AssertionError("abort returns never")
 
 
-async def authenticate(context: Any, entitlements: Entitlements) -> Client:
-    """The client that makes the call; UNAUTHENTICATED ends it."""
-    authorization: str | None = None
+def authorization_of(context: Any) -> str | None:
+    """What a call shows of who makes it."""
     for key, value in context.invocation_metadata() or ():
         if key == "authorization":
-            authorization = value if isinstance(value, str) else None
+            return value if isinstance(value, str) else None
+    return None
+
+
+async def authenticate(context: Any, entitlements: Entitlements) -> Principal:
+    """The principal that makes the call; UNAUTHENTICATED ends it."""
     try:
-        return entitlements.authenticate(authorization)
+        return entitlements.authenticate(authorization_of(context))
     except Unauthenticated as error:
         await abort(context, grpc.StatusCode.UNAUTHENTICATED, str(error))

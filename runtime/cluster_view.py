@@ -7,6 +7,7 @@ from typing import Final, Self
 
 import grpc
 
+from lockstep.runtime.access.dialing import introduce, open_channel
 from lockstep.runtime.channel_options import CHANNEL_OPTIONS
 from lockstep.runtime.topology import Topology
 from lockstep.stream.values import frozen
@@ -141,14 +142,13 @@ class StatusProbe:
     def __init__(self, members: tuple[tuple[str, str], ...]) -> None:
         """`members`: (name, gRPC address) of each process; an empty name is asked from the process."""
         self._members = members
-        self._channels = {
-            address: grpc.insecure_channel(address, options=list(CHANNEL_OPTIONS)) for _, address in members
-        }
+        self._channels = {address: open_channel(address, CHANNEL_OPTIONS) for _, address in members}
         self._stubs = {address: cluster_pb2_grpc.ClusterStub(channel) for address, channel in self._channels.items()}
 
     @classmethod
     def of(cls, topology: Topology) -> Self:
         """A probe of all members of a topology."""
+        introduce(topology)
         return cls(tuple((m.name, m.grpc_address) for m in topology.all_members()))
 
     def ask(self, *, timeout_s: float = 1.0) -> ClusterStatus:

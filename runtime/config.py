@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockstep.engine.implementations import DEFAULT, NAMES
+from lockstep.runtime.access.roles import Role
 from lockstep.runtime.config_values import BOUNDS, Key, check_value, shown
 from lockstep.runtime.config_values import ConfigError as ConfigError
 from lockstep.runtime.topology import (
     MAX_MEMBER,
+    Access,
     Client,
     Ledger,
     Limits,
@@ -34,8 +36,9 @@ from lockstep.runtime.topology import (
 ACK_POLICIES: Final = ("synced", "replicated")
 SELF_TRADE: Final = ("none", "cancel_newest", "cancel_oldest", "cancel_both", "decrement")
 ORPHAN_POLICIES: Final = ("flag", "resubmit", "cancel")
-GATEWAY_CLIENT_BASE: Final = 0x7FFF0000
-"""Client numbers from here on are the gateways' own (`lockstep.gateway.sessions`, which is not for every process)."""
+ANONYMOUS: Final = ("loopback", "never")
+OPERATOR_NUMBERS: Final = 0x7FFE0000
+"""Client numbers from here on are operators' (`lockstep.runtime.tokens`) and the gateways' own."""
 
 
 def _tunables(cls: type[Limits] | type[Timing] | type[Snapshots]) -> tuple[Key, ...]:
@@ -80,13 +83,19 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
     "client": (
         Key("name", "text", required=True),
         Key("token", "token", required=True),
-        Key("number", "number", required=True, high=GATEWAY_CLIENT_BASE - 1),
+        Key("number", "number", required=True, high=OPERATOR_NUMBERS - 1),
         Key("accounts", "list of numbers", []),
         Key("admin", "yes/no", False),
+        Key("roles", "list of roles", []),
         Key("soup_user", "soup user", ""),
         Key("soup_password", "soup password", ""),
         Key("soup_cancel_ms", "number", 0, high=3_600_000),
         Key("soup_self_trade", "text", "none"),
+    ),
+    "access": (
+        Key("key_file", "path", "cluster.key"),
+        Key("audit_dir", "path", "audit"),
+        Key("anonymous", "text", "loopback"),
     ),
     "reconciler": (
         Key("data_dir", "path", "reconciler"),
@@ -157,6 +166,8 @@ def named_paths(topology: Topology) -> list[tuple[str, Path]]:
         ("data_dir of the ledger", topology.ledger.data_dir),
         ("key_file", wanted.key_file),
         ("client_logs", wanted.client_logs),
+        ("key_file of [access]", topology.access.key_file),
+        ("audit_dir", topology.access.audit_dir),
     ]
 
 
@@ -184,7 +195,7 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         sequencers=_members(sections, "sequencer", ProcessKind.SEQUENCER, base),
         engines=_members(sections, "engine", ProcessKind.ENGINE, base),
         gateways=_members(sections, "gateway", ProcessKind.GATEWAY, base),
-        clients=tuple(Client(**{**row, "accounts": tuple(row["accounts"])}) for row in sections.many("client")),
+        clients=tuple(_client(row) for row in sections.many("client")),
         ack_policy=cluster["ack_policy"],
         limits=Limits(**sections.one("limits")),
         timing=Timing(**sections.one("timing")),
@@ -192,6 +203,7 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         udp_mtu=cluster["udp_mtu"],
         term_mib=cluster["term_mib"],
         reconciler=_reconciler(sections.one("reconciler"), base),
+        access=_access(sections.one("access"), base),
         feeds=_members(sections, "feed", ProcessKind.FEED, base),
         ledger=_ledger(sections.one("ledger"), base),
     )
@@ -251,6 +263,16 @@ def _members(sections: _Sections, section: str, kind: ProcessKind, base: Path) -
     return tuple(members)
 
 
+def _client(row: dict[str, Any]) -> Client:
+    roles = tuple(Role(name) for name in row["roles"])
+    return Client(**{**row, "accounts": tuple(row["accounts"]), "roles": roles})
+
+
+def _access(row: dict[str, Any], base: Path) -> Access:
+    return Access(**{name: base / value if name in _ACCESS_PATHS else value for name, value in row.items()})
+
+
+_ACCESS_PATHS: Final = ("key_file", "audit_dir")
 _RECONCILER_PATHS: Final = ("data_dir", "key_file", "client_logs")
 
 
@@ -275,6 +297,11 @@ def _check_reconciler(topology: Topology, origin: str) -> None:
 def _check(topology: Topology, origin: str) -> None:
     _check_counts(topology, origin)
     _check_reconciler(topology, origin)
+    if topology.access.anonymous not in ANONYMOUS:
+        raise ConfigError(
+            f"{origin}: anonymous {topology.access.anonymous!r} in [access] is unknown; use one of: "
+            f"{', '.join(ANONYMOUS)}"
+        )
     if topology.ack_policy not in ACK_POLICIES:
         raise ConfigError(
             f"{origin}: ack_policy {topology.ack_policy!r} is unknown; use one of: {', '.join(ACK_POLICIES)}"
@@ -437,8 +464,11 @@ def render(topology: Topology, *, heading: str) -> str:
             lines += _render_row(f"[[{section}]]", row, SECTIONS[section])
     for client in topology.clients:
         row = {key.name: getattr(client, key.name) for key in SECTIONS["client"]}
-        row["accounts"] = list(client.accounts)
+        row |= {"accounts": list(client.accounts), "roles": [role.value for role in client.roles]}
         lines += _render_row("[[client]]", row, SECTIONS["client"])
+    access = {key.name: getattr(topology.access, key.name) for key in SECTIONS["access"]}
+    access |= {name: str(Path(access[name]).absolute()) for name in _ACCESS_PATHS}
+    lines += _render_row("[access]", access, SECTIONS["access"])
     reconciler = {key.name: getattr(topology.reconciler, key.name) for key in SECTIONS["reconciler"]}
     reconciler |= {name: str(Path(reconciler[name]).absolute()) for name in _RECONCILER_PATHS}
     lines += _render_row("[reconciler]", reconciler, SECTIONS["reconciler"])

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from lockstep.runtime.access.roles import GRANTABLE
 from lockstep.runtime.faults import BadInput
 from lockstep.stream.values import frozen
 
@@ -126,6 +127,10 @@ CHECKS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
     "list of endpoints": (
         'a list of host:port texts such as ["10.0.0.1:2379", "10.0.0.2:2379"], not empty',
         lambda v: isinstance(v, list) and len(v) > 0 and all(is_endpoint(x) for x in v),
+    ),
+    "list of roles": (
+        f'a list of roles such as ["trader"]; there are: {", ".join(GRANTABLE)}',
+        lambda v: isinstance(v, list) and all(x in GRANTABLE for x in v),
     ),
     "list of numbers": (
         "a list of whole numbers such as [1, 2]",

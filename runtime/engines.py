@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import grpc
 
+from lockstep.runtime.access.dialing import open_aio_channel
 from lockstep.runtime.inquiry import (
     BEGAN,
     DUE,
@@ -73,10 +74,7 @@ class Engines:
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = tuple(member.id for member in members)
-        self._channels = {
-            member.id: grpc.aio.insecure_channel(member.grpc_address, options=list(CHANNEL_OPTIONS))
-            for member in members
-        }
+        self._channels = {member.id: open_aio_channel(member.grpc_address, CHANNEL_OPTIONS) for member in members}
         self._stubs: dict[int, Any] = {
             member: replication_pb2_grpc.ReplicationStub(channel) for member, channel in self._channels.items()
         }

@@ -20,6 +20,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from lockstep.runtime.access.guard import AccessGuard
 from lockstep.runtime.call_guard import CallGuard
 from lockstep.runtime.channel_options import CHANNEL_OPTIONS as CHANNEL_OPTIONS
 from lockstep.runtime.channel_options import MAX_MESSAGE_BYTES
@@ -153,6 +154,7 @@ def start_grpc_server(
     services: Sequence[str],
     status: StatusSource,
     *,
+    access: AccessGuard,
     operations: Mapping[str, Operation] | None = None,
     ready: bool = True,
 ) -> RunningServer:
@@ -167,7 +169,7 @@ def start_grpc_server(
     async def start() -> RunningServer:
         guard = CallGuard()
         cluster = ClusterService(status, operations)
-        server, probe = await _start(PEERS_OPTIONS, address, register, services, cluster, guard)
+        server, probe = await _start(PEERS_OPTIONS, address, register, services, cluster, (access, guard))
         await _show(probe, ("", *services, _CLUSTER), serving=ready)
         return RunningServer(server, guard.settled)
 
@@ -179,7 +181,8 @@ async def start_aio_grpc_server(
     register: Callable[[grpc.aio.Server], None],
     services: Sequence[str],
     status: StatusSource,
-    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    *,
+    access: AccessGuard,
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
     """Start a server for clients in this event loop, with the given services, health, reflection and Cluster.
 
@@ -189,7 +192,7 @@ async def start_aio_grpc_server(
         EnvironmentFault: the address cannot be bound.
     """
     cluster = ClusterService(status)
-    server, probe = await _start(CLIENTS_OPTIONS, address, register, services, cluster, CallGuard(), interceptors)
+    server, probe = await _start(CLIENTS_OPTIONS, address, register, services, cluster, (access, CallGuard()))
     await _show(probe, ("", *services), serving=False)
     return server, probe
 
@@ -200,10 +203,9 @@ async def _start(
     register: Callable[[grpc.aio.Server], None],
     services: Sequence[str],
     cluster: ClusterService,
-    guard: CallGuard,
-    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    guards: tuple[AccessGuard, CallGuard],
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
-    server = grpc.aio.server(options=list(options), interceptors=(*interceptors, guard))
+    server = grpc.aio.server(options=list(options), interceptors=guards)
     register(server)
     cluster_pb2_grpc.add_ClusterServicer_to_server(cluster, server)
     probe = health.aio.HealthServicer()

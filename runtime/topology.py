@@ -7,12 +7,25 @@ Every directed link is one Aeron publication with a stream id of its own (a dead
 own link). Two members on one host use shared memory, others UDP to the receiver's data port.
 """
 
+import ipaddress
 from dataclasses import field
 from enum import IntEnum
+from functools import cache
 from pathlib import Path
 
+from lockstep.runtime.access.roles import Role
 from lockstep.stream.members import MAX_MEMBER as MAX_MEMBER
 from lockstep.stream.values import frozen
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can be reached from its own machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 class ProcessKind(IntEnum):
@@ -77,16 +90,17 @@ class Member:
 
 
 @frozen
-class Client:
-    """A trading system that may connect: who it is and what it may trade."""
+class Principal:
+    """Who calls, by whatever door and whatever credential: its roles, and what it may do that with."""
 
     name: str
-    token: str = field(repr=False)
+    token: str = field(default="", repr=False)
     number: int = 0
     """Upper 32 bits of its session ids."""
     accounts: tuple[int, ...] = ()
-    """Account ids that it may trade; empty: all."""
+    """Account ids that it may trade or see; empty: all."""
     admin: bool = False
+    """Whether it is an administrator beside what `roles` says."""
     soup_user: str = ""
     """Its name at the binary door, at most 6 characters; empty: it has none, and can't log in there."""
     soup_password: str = field(default="", repr=False)
@@ -95,6 +109,40 @@ class Client:
     """Its orders are canceled when its connection to the binary door is gone for so long; 0: they stay."""
     soup_self_trade: str = "none"
     """Self-trade prevention of orders that come by the binary door."""
+    roles: tuple[Role, ...] = ()
+    """Empty: a trader."""
+
+    @property
+    def rights(self) -> frozenset[Role]:
+        """All its roles."""
+        return _rights(self.roles, self.admin)
+
+    def may(self, roles: frozenset[Role]) -> bool:
+        """Whether it has one of these roles."""
+        return not roles.isdisjoint(self.rights)
+
+
+@cache
+def _rights(roles: tuple[Role, ...], admin: bool) -> frozenset[Role]:
+    # Asked for with each message of a session. There are no more of these than sets of roles.
+    named = frozenset(roles or (Role.TRADER,))
+    return named | {Role.ADMINISTRATOR} if admin else named
+
+
+Client = Principal
+"""One that stands in the configuration as a `[[client]]`, with its token."""
+
+
+@frozen
+class Access:
+    """How callers are known (docs/access.md)."""
+
+    key_file: Path = Path()
+    """The cluster's key, by which members and operators identify themselves; empty: there is none."""
+    audit_dir: Path = Path()
+    """Where each process writes who was refused and who did what; empty: nowhere."""
+    anonymous: str = "loopback"
+    """Whether a cluster on loopback that lists no clients lets everybody in: "loopback", or "never"."""
 
 
 @frozen
@@ -207,7 +255,7 @@ class Topology:
     engines: tuple[Member, ...]
     gateways: tuple[Member, ...]
     clients: tuple[Client, ...] = ()
-    """Empty: every client is let in and may do everything (development only)."""
+    """Empty: on loopback everybody is let in and may do everything, unless `access` says otherwise."""
     ack_policy: str = "synced"
     limits: Limits = Limits()
     timing: Timing = Timing()
@@ -219,6 +267,17 @@ class Topology:
     feeds: tuple[Member, ...] = ()
     """Each has all market data; none is needed for trading."""
     ledger: Ledger = Ledger()
+    access: Access = Access()
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether every address is this machine's own, which no other machine reaches."""
+        return all(is_loopback(member.host) for member in self.all_members())
+
+    @property
+    def open(self) -> bool:
+        """Whether everybody may do everything: on loopback, where no client is listed."""
+        return not self.clients and self.access.anonymous == "loopback" and self.on_loopback
 
     def member(self, kind: ProcessKind, id: int) -> Member:
         """A member by kind and id.

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import grpc
 
+from lockstep.runtime.access.dialing import open_channel
 from lockstep.runtime.process import CHANNEL_OPTIONS
 from lockstep.runtime.topology import Member
 from lockstep.sequencer import events as ev
@@ -28,8 +29,7 @@ class EngineCalls:
     def __init__(self, engines: tuple[Member, ...], inbox: Inbox) -> None:
         self._inbox = inbox
         self._channels = {
-            engine.id: grpc.insecure_channel(engine.grpc_address, options=[*CHANNEL_OPTIONS, *_NEVER_IDLE])
-            for engine in engines
+            engine.id: open_channel(engine.grpc_address, [*CHANNEL_OPTIONS, *_NEVER_IDLE]) for engine in engines
         }
         self._stubs = {
             engine: replication_pb2_grpc.ReplicationStub(channel) for engine, channel in self._channels.items()

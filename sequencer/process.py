@@ -10,7 +10,9 @@ from contextlib import ExitStack
 from os import getpid
 from typing import Any, Final
 
+from lockstep.runtime.access.entering import enter
 from lockstep.runtime.ending import run_to_end
+from lockstep.runtime.metrics.families import Families
 from lockstep.runtime.metrics.server import serve as serve_metrics
 from lockstep.runtime.process import (
     EnvironmentFault,
@@ -59,6 +61,7 @@ def run(topology: Topology, member: Member) -> int:
 
 
 def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: ProcessLog) -> SequencerShell:
+    entrance = enter(topology, member.name, logger)
     incarnation = time.time_ns()
     identity = f"{member.name}-{secrets.token_hex(6)}"
     draw = random.SystemRandom()
@@ -84,6 +87,7 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
         lambda _server: None,
         (),
         lambda: ask_status(inbox),
+        access=entrance.guard(),
         operations=operations(inbox, store),
     )
     stack.callback(server.stop, _STOP_GRACE_S)
@@ -101,7 +105,11 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
         ),
     )
     configured = tuple(engine.id for engine in topology.engines)
-    stack.callback(serve_metrics(topology, member, lambda: shell.figures.families(machine, wires, store, configured)))
+
+    def families() -> Families:
+        return shell.figures.families(machine, wires, store, configured)
+
+    stack.callback(serve_metrics(topology, member, families, entrance.refuse_scrape))
     return shell
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from lockstep.engine.pages import instrument_rows
 from lockstep.reconciler.books import holdings_of_rows
 from lockstep.reconciler.proof import Balances
+from lockstep.runtime.access.dialing import open_channel
 from lockstep.runtime.cluster_view import StatusProbe, rpc_text
 from lockstep.runtime.engine_pages import event_pages, query_pages
 from lockstep.runtime.process import CHANNEL_OPTIONS, EnvironmentFault
@@ -53,7 +54,7 @@ def collect(topology: Topology, *, settle_s: float = 15.0) -> tuple[EngineEviden
     through = _wait_level(topology, settle_s)
     found = []
     for engine in topology.engines:
-        with grpc.insecure_channel(engine.grpc_address, options=list(CHANNEL_OPTIONS)) as channel:
+        with open_channel(engine.grpc_address, CHANNEL_OPTIONS) as channel:
             try:
                 found.append(_read(engine, replication_pb2_grpc.ReplicationStub(channel), through))
             except grpc.RpcError as error:

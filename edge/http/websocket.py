@@ -25,6 +25,7 @@ from lockstep.marketdata.feed_encoding import encode_closing
 from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused, wanted_of
 from lockstep.marketdata.shell import FeedShell
+from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.tokens import Unauthenticated
 from lockstep.stream.codes import Code
@@ -278,9 +279,14 @@ class WebSocketDoor:
                 # A browser can send no header of its own with a WebSocket.
                 said = f"Bearer {word.strip()[len(_BEARER) :]}"
         try:
-            self._shell.entitlements.authenticate(said)
+            principal = self._shell.entitlements.authenticate(said)
         except Unauthenticated as error:
+            self._shell.trail.refusal(PATH, "", str(request.remote), str(error))
             return web.Response(status=401, text=str(error), headers={"WWW-Authenticate": "Bearer"})
+        if not principal.may(FEED_SOCKET):
+            text = f"{principal.name!r} has no role that may read market data"
+            self._shell.trail.refusal(PATH, principal.name, str(request.remote), text)
+            return web.Response(status=403, text=text)
         return None
 
     async def _listen(self, connection: web.WebSocketResponse, writer: SocketWriter) -> None:

@@ -171,11 +171,16 @@ class Link(asyncio.Protocol):
         try:
             self.principal = principal_of(login, self._shell.entitlements)
         except Unauthenticated as error:
+            self._shell.trail.refusal("OUCH login", login.user, self._peer(), str(error))
             # Not at once: passwords are short, and guessing them is to take its time.
             self._later(_GUESS_MS, partial(self._reject, NOT_AUTHORIZED, str(error)))
             return
         self._wanted = login.sequence
         self._open()
+
+    def _peer(self) -> str:
+        found = None if self._transport is None else self._transport.get_extra_info("peername")
+        return "{}:{}".format(*found[:2]) if found else ""
 
     def _reject(self, reason: bytes, text: str) -> None:
         self._perform(self.machine.step(soup.Rejected(reason, text), time.monotonic_ns()))

@@ -11,7 +11,8 @@ from typing import Final
 from lockstep.edge.soup.packets import Login
 from lockstep.gateway.entitlement import OPEN_CLIENT, Entitlements, Unauthenticated
 from lockstep.gateway.sessions import GATEWAY_CLIENT_BASE
-from lockstep.runtime.topology import Client
+from lockstep.runtime import topology
+from lockstep.runtime.access.permissions import ORDER_DOOR
 from lockstep.stream.records import SelfTradePrevention
 
 CURRENT: Final = 1
@@ -22,7 +23,7 @@ CURRENT: Final = 1
 class Principal:
     """Who logged in, and what of."""
 
-    client: Client
+    client: topology.Principal
     session_id: int
     account: int
     """Of orders that name no firm."""
@@ -49,6 +50,8 @@ def principal_of(login: Login, entitlements: Entitlements) -> Principal:
         account = number if login.user.isdecimal() else 1
         return Principal(OPEN_CLIENT, number << 32 | session, account, SelfTradePrevention.NONE)
     client = entitlements.of_soup_user(login.user, login.password)
+    if not client.may(ORDER_DOOR):
+        raise Unauthenticated(f"{client.name!r} is no trader: this door takes orders")
     account = client.accounts[0] if client.accounts else client.number
     prevention = SelfTradePrevention[client.soup_self_trade.upper()]
     return Principal(client, client.number << 32 | session, account, prevention)

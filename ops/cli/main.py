@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "demo": "lockstep.ops.cli.demo",
     "status": "lockstep.ops.cli.cluster.status",
     "cluster": "lockstep.ops.cli.cluster",
+    "access": "lockstep.ops.cli.access",
     "reconcile": "lockstep.ops.cli.reconcile",
     "ledger": "lockstep.ops.cli.ledger",
     "audit": "lockstep.ops.cli.audit",

@@ -240,6 +240,8 @@ def _greet(cluster: LocalCluster) -> None:
     if cluster.plan.ledger:
         ledger = cluster.topology.ledger
         click.echo(f"ledger:             {ledger.host}:{ledger.grpc_port} (gRPC), in {ledger.data_dir}")
+    if cluster.topology.open:
+        click.echo("access:             everybody on this machine may do everything (docs/access.md closes it)")
     click.echo("Ctrl-C stops the cluster.")
 
 

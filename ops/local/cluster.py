@@ -217,6 +217,7 @@ class LocalCluster:
                 metrics_port=ledger_ports[1] if plan.ledger else 0,
             ),
             snapshots=plan.snapshots,
+            access=plan.access(self.data_dir),
         )
 
     def _implementation(self, engine: int) -> str:

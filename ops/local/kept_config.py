@@ -11,6 +11,7 @@ from typing import Final
 
 from lockstep.ops.local.config_file import HEADING, require_own, write_config
 from lockstep.runtime import config
+from lockstep.runtime.access.cluster_key import make_key
 from lockstep.runtime.output import put_whole
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.runtime.topology import Topology
@@ -50,6 +51,8 @@ def settle(data_dir: Path, planned: Topology, chosen: Chosen | None) -> tuple[To
     """
     before = None if chosen is None else read(data_dir)
     topology = planned if before is None or chosen is None else keep(planned, before, chosen)
+    if not topology.open:
+        make_key(topology.access.key_file)
     return topology, write(data_dir, topology, before)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from lockstep.engine.implementations import DEFAULT
 from lockstep.ops.local import kept_config
-from lockstep.runtime.topology import Client, Limits, Snapshots, Timing
+from lockstep.runtime.topology import Access, Client, Limits, Snapshots, Timing
 
 DEFAULT_PORT: Final = 7450
 
@@ -41,11 +41,17 @@ class ClusterPlan:
     """An etcd that runs already; empty: one is started here."""
     clients: tuple[Client, ...] = ()
     """Who may connect; empty: everybody, with every right."""
+    anonymous: str = "loopback"
+    """See `Access`."""
     limits: Limits = field(default_factory=Limits)
     timing: Timing = field(default_factory=Timing)
     snapshots: Snapshots = field(default_factory=Snapshots)
     chosen: kept_config.Chosen | None = None
     """What the operator says here; the rest is as `cluster.toml` of the data directory says. None: the plan counts."""
+
+    def access(self, data_dir: Path) -> Access:
+        """Key and audit trail in the data directory."""
+        return Access(key_file=data_dir / "cluster.key", audit_dir=data_dir / "audit", anonymous=self.anonymous)
 
 
 @dataclass(frozen=True, slots=True)

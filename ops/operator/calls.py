@@ -10,6 +10,7 @@ import grpc
 from lockstep.ops.operator.history import EpochBegun, from_batch, from_entry, join
 from lockstep.ops.operator.stored_config import read_config
 from lockstep.ops.operator.view import ClusterView, view_of
+from lockstep.runtime.access.dialing import open_channel
 from lockstep.runtime.channel_options import PATIENT_OPTIONS
 from lockstep.runtime.cluster_view import ClusterStatus, StatusProbe, rpc_text
 from lockstep.runtime.faults import EnvironmentFault
@@ -86,7 +87,7 @@ def change(address: str, method: str, request: Any, *, timeout_s: float = CALL_T
         OutcomeUnknown: nobody can say whether it was done.
         EnvironmentFault: the process is of a version that does not know the method.
     """
-    with grpc.insecure_channel(address, options=list(PATIENT_OPTIONS)) as channel:
+    with open_channel(address, PATIENT_OPTIONS) as channel:
         try:
             return getattr(cluster_pb2_grpc.ClusterStub(channel), method)(request, timeout=timeout_s)
         except grpc.RpcError as error:
@@ -109,7 +110,7 @@ def ask(address: str, method: str, request: Any, *, timeout_s: float = CALL_TIME
     Raises:
         grpc.RpcError: it fails.
     """
-    with grpc.insecure_channel(address, options=list(PATIENT_OPTIONS)) as channel:
+    with open_channel(address, PATIENT_OPTIONS) as channel:
         return getattr(cluster_pb2_grpc.ClusterStub(channel), method)(request, timeout=timeout_s)
 
 
@@ -152,7 +153,7 @@ def _recorded(view: ClusterView, from_epoch: int) -> tuple[tuple[EpochBegun, ...
 def _journaled(address: str, from_epoch: int) -> list[EpochBegun]:
     """The EPOCH_STARTs that an engine's journal still holds: one small fetch for each."""
     found = []
-    with grpc.insecure_channel(address, options=list(PATIENT_OPTIONS)) as channel:
+    with open_channel(address, PATIENT_OPTIONS) as channel:
         stub = replication_pb2_grpc.ReplicationStub(channel)
         table = next(iter(_fetch(stub, _BEYOND_EVERY_TIP)), replication_pb2.FetchJournalReply())
         for entry in table.epochs:

@@ -42,6 +42,7 @@ from lockstep.ops.operator.checkup import (
 from lockstep.ops.operator.stored_config import read_config
 from lockstep.ops.operator.view import view_of
 from lockstep.reconciler.case_file import CASE_FILE, CaseFile
+from lockstep.runtime.access.dialing import open_channel
 from lockstep.runtime.cluster_view import ClusterStatus
 from lockstep.runtime.driver import driver_pid
 from lockstep.runtime.process import CHANNEL_OPTIONS, EnvironmentFault
@@ -211,7 +212,7 @@ def _clock(topology: Topology, status: ClusterStatus) -> ClockFacts:
 
 def _newest_stamp(address: str) -> int:
     """Stamped time of an engine's last command; 0: it does not say."""
-    with grpc.insecure_channel(address, options=list(CHANNEL_OPTIONS)) as channel:
+    with open_channel(address, CHANNEL_OPTIONS) as channel:
         stub = replication_pb2_grpc.ReplicationStub(channel)
         try:
             beyond = replication_pb2.FetchJournalRequest(from_seq=2**63)

@@ -30,6 +30,8 @@ _BREATH_S: Final = 0.0002
 _LAST_SCRAPE_S: Final = 0.1
 
 Source = Callable[[], Families]
+Check = Callable[[str | None, str], tuple[HTTPStatus, str] | None]
+"""`(authorization, peer)` -> why the figures are not for this reader, or None."""
 
 
 class _One(Collector):
@@ -55,7 +57,7 @@ def exposition(source: Source) -> bytes:
 class MetricsServer:
     """Serves one source until it is closed."""
 
-    def __init__(self, host: str, port: int, source: Source) -> None:
+    def __init__(self, host: str, port: int, source: Source, check: Check) -> None:
         """
         Raises:
             EnvironmentFault: the port cannot be had.
@@ -67,7 +69,7 @@ class MetricsServer:
             yield from process.collect()
 
         try:
-            self._server = HTTPServer((host, port), _handler(everything))
+            self._server = HTTPServer((host, port), _handler(everything, check))
         except OSError as error:
             raise EnvironmentFault(
                 f"cannot serve metrics on {host}:{port}: {error.strerror}; "
@@ -96,7 +98,7 @@ class MetricsServer:
         self._server.server_close()
 
 
-def serve(topology: Topology, member: Member, source: Source) -> Callable[[], None]:
+def serve(topology: Topology, member: Member, source: Source, check: Check) -> Callable[[], None]:
     """Serve a member's metrics, and the room on its disks, if it has a `metrics_port`; returns what ends it.
 
     Raises:
@@ -110,10 +112,10 @@ def serve(topology: Topology, member: Member, source: Source) -> Callable[[], No
         yield from source()
         yield from free_space(where)
 
-    return MetricsServer(member.host, member.metrics_port, everything).close
+    return MetricsServer(member.host, member.metrics_port, everything, check).close
 
 
-def _handler(source: Source) -> type[BaseHTTPRequestHandler]:
+def _handler(source: Source, check: Check) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         """Answers GET /metrics."""
 
@@ -124,9 +126,23 @@ def _handler(source: Source) -> type[BaseHTTPRequestHandler]:
             if self.path.partition("?")[0] != PATH:
                 self.send_error(HTTPStatus.NOT_FOUND, f"only {PATH} is served here")
                 return
+            refused = check(self.headers.get("Authorization"), self.client_address[0])
+            if refused is not None:
+                self._refuse(*refused)
+                return
             body = exposition(source)
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", _CONTENT_TYPE)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def _refuse(self, status: HTTPStatus, text: str) -> None:
+            body = f"{text}\n".encode()
+            self.send_response(status)
+            if status is HTTPStatus.UNAUTHORIZED:
+                self.send_header("WWW-Authenticate", "Bearer")
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -9,6 +9,7 @@ from lockstep.bench.hops import HOPS, Look, in_lines, quantile
 from lockstep.runtime.metrics.families import Families, histogram
 from lockstep.runtime.metrics.server import MetricsServer
 from lockstep.runtime.metrics.tally import Latencies
+from tests.everybody import any_reader
 
 APPLY, REPORT = HOPS["engines: apply"], HOPS["gateway: message to report"]
 
@@ -18,7 +19,7 @@ class Process:
 
     def __init__(self) -> None:
         self.counted = Latencies()
-        self._server = MetricsServer("127.0.0.1", 0, self._families)
+        self._server = MetricsServer("127.0.0.1", 0, self._families, any_reader)
         self.address = f"127.0.0.1:{self._server.port}"
         self._open = True
 

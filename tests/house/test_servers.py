@@ -35,10 +35,11 @@ def test_no_other_module_starts_a_server() -> None:
 def test_the_one_call_there_guards_every_call_and_is_given_the_options_of_all() -> None:
     (call,) = calls_of((ROOT / HOME).read_text(), SERVERS)
     given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
-    assert given["interceptors"] == "(*interceptors, guard)"
+    assert given["interceptors"] == "guards"
     assert given["options"] == "list(options)"
     starts = calls_of((ROOT / HOME).read_text(), ("_start",))
     assert {ast.unparse(start.args[0]) for start in starts} == {"PEERS_OPTIONS", "CLIENTS_OPTIONS"}
+    assert {ast.unparse(start.args[-1]) for start in starts} == {"(access, guard)", "(access, CallGuard())"}
     assert set(process.SERVER_OPTIONS) <= set(process.CLIENTS_OPTIONS) & set(process.PEERS_OPTIONS)
 
 

@@ -26,6 +26,7 @@ from lockstep.stream.batch import stamp_batch
 from lockstep.stream.digest import GENESIS
 from lockstep.stream.records import COMMAND, EVENT, EventKind
 from lockstep.v1 import cluster_pb2, replication_pb2, replication_pb2_grpc
+from tests.everybody import open_guard
 
 FRAMES, IN_ONE = 64, 512
 UUID = "c1a5e000-0000-4000-8000-000000000001"
@@ -59,7 +60,7 @@ def address(tmp_path):
         call.done.set_result(FenceAnswer(1, True, 1, 0, 0, b"", 0, 0))
 
     service = ReplicationService(1, fetches, turnstile, lambda: view, promise)
-    server = start_grpc_server(address, register(service), (), cluster_pb2.GetStatusReply)
+    server = start_grpc_server(address, register(service), (), cluster_pb2.GetStatusReply, access=open_guard())
     yield address
     server.stop(0)
     turnstile.close()

@@ -22,6 +22,7 @@ from lockstep.runtime.process import start_grpc_server
 from lockstep.runtime.refusal import Refusal
 from lockstep.stream.digest import Digest
 from lockstep.v1 import cluster_pb2, replication_pb2, replication_pb2_grpc
+from tests.everybody import open_guard
 
 LISTING = replication_pb2.QueryRequest(accounts_after=0)
 UUID = "c1a5e000-0000-4000-8000-000000000001"
@@ -124,7 +125,7 @@ def engine(tmp_path):
     fetches = Fetches(1, unused, unused, lambda: view, store)
     address = f"127.0.0.1:{free_ports(1)[0]}"
     made = ReplicationService(1, fetches, turnstile, lambda: view, promise)
-    server = start_grpc_server(address, register(made), (), cluster_pb2.GetStatusReply)
+    server = start_grpc_server(address, register(made), (), cluster_pb2.GetStatusReply, access=open_guard())
     yield address, raw
     server.stop(0)
     turnstile.close()

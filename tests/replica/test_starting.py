@@ -12,6 +12,7 @@ from lockstep.replica.starting import Starting
 from lockstep.runtime.process_log import open_log
 from lockstep.runtime.topology import Member, ProcessKind
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, replication_pb2, replication_pb2_grpc
+from tests.everybody import open_guard
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def ask(member: Member) -> cluster_pb2.GetStatusReply:
 
 
 def test_a_long_replay_tells_how_far_it_is_and_leaves_the_address_free(member: Member) -> None:
-    with Starting(member, open_log("engine-3")) as one:
+    with Starting(member, open_log("engine-3"), open_guard()) as one:
         assert "opens its journal" in ask(member).why
         one.on_replayed(250, 1000)
         said = ask(member)
@@ -52,7 +53,10 @@ METHODS = [
 def test_who_wants_more_than_the_status_is_told_to_come_again(member: Member) -> None:
     every = replication_pb2.DESCRIPTOR.services_by_name["Replication"].methods
     assert {name for name, _ in METHODS} == {method.name for method in every}, "a method has no answer here"
-    with Starting(member, open_log("engine-3")) as one, grpc.insecure_channel(member.grpc_address) as channel:
+    with (
+        Starting(member, open_log("engine-3"), open_guard()) as one,
+        grpc.insecure_channel(member.grpc_address) as channel,
+    ):
         ask(member)
         one.on_replayed(1, 4)
         stubs = replication_pb2_grpc.ReplicationStub(channel), cluster_pb2_grpc.ClusterStub(channel)
@@ -74,13 +78,16 @@ ENGINE = cluster_pb2.PROCESS_KIND_ENGINE
 def test_a_start_that_is_over_at_once_opens_nothing(member: Member, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     monkeypatch.setattr(starting, "start_grpc_server", lambda *_args, **_options: opened.append(1))
-    with Starting(member, open_log("engine-3")) as one:
+    with Starting(member, open_log("engine-3"), open_guard()) as one:
         one.on_replayed(1, 1)
     time.sleep(0.7)
     assert not opened
 
 
 def test_an_address_that_is_taken_does_not_disturb_the_replay(member: Member) -> None:
-    with socket.create_server(("127.0.0.1", member.grpc_port)), Starting(member, open_log("engine-3")) as one:
+    with (
+        socket.create_server(("127.0.0.1", member.grpc_port)),
+        Starting(member, open_log("engine-3"), open_guard()) as one,
+    ):
         time.sleep(0.8)
         one.on_replayed(1, 2)

@@ -16,6 +16,7 @@ from lockstep.runtime.places import Limit
 from lockstep.runtime.process import start_grpc_server
 from lockstep.stream.codes import Code
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc, replication_pb2, replication_pb2_grpc
+from tests.everybody import open_guard
 
 BIG = 1 << 20
 HELD = 80
@@ -57,6 +58,7 @@ class Served:
             ("lockstep.v1.Replication",),
             cluster_pb2.GetStatusReply,
             operations={"TakeSnapshot": self.take, "Reinit": self.refuse, "SetAckPolicy": self.refuse_late},
+            access=open_guard(),
         )
         self._stack = contextlib.ExitStack()
 
@@ -306,7 +308,7 @@ def test_status_that_a_loop_has_to_make_is_made_once_for_all_who_ask_meanwhile()
         return asked[-1]
 
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    server = start_grpc_server(address, lambda _server: None, (), status)
+    server = start_grpc_server(address, lambda _server: None, (), status, access=open_guard())
     try:
         with grpc.insecure_channel(address) as channel:
             stub = cluster_pb2_grpc.ClusterStub(channel)
@@ -340,5 +342,7 @@ def test_a_server_that_ends_with_calls_held_frees_its_address(served):
         served.server.stop(0.2)
         assert time.monotonic() - began_s < 5
         call.cancel()
-    server = start_grpc_server(served.address, lambda _server: None, (), cluster_pb2.GetStatusReply)
+    server = start_grpc_server(
+        served.address, lambda _server: None, (), cluster_pb2.GetStatusReply, access=open_guard()
+    )
     server.stop(0)

@@ -16,6 +16,7 @@ from lockstep.ops.local.ports import free_ports
 from lockstep.runtime import process
 from lockstep.runtime.channel_options import CHANNEL_OPTIONS
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
+from tests.everybody import open_guard
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
@@ -63,7 +64,9 @@ def longest_mute_s(options) -> float:
 @contextmanager
 def threaded_server():
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    server = process.start_grpc_server(address, lambda _server: None, (), cluster_pb2.GetStatusReply)
+    server = process.start_grpc_server(
+        address, lambda _server: None, (), cluster_pb2.GetStatusReply, access=open_guard()
+    )
     try:
         yield address
     finally:
@@ -75,7 +78,9 @@ def clients_server():
     address = f"127.0.0.1:{free_ports(1)[0]}"
     loop = asyncio.new_event_loop()
     server, _ = loop.run_until_complete(
-        process.start_aio_grpc_server(address, lambda _server: None, (), cluster_pb2.GetStatusReply)
+        process.start_aio_grpc_server(
+            address, lambda _server: None, (), cluster_pb2.GetStatusReply, access=open_guard()
+        )
     )
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -270,7 +275,9 @@ def test_a_restarted_peer_is_reached_within_a_third_of_a_second():
         call = stub.GetStatus.future(cluster_pb2.GetStatusRequest(), timeout=20, wait_for_ready=True)
         # As many refusals as make its pauses as long as they get.
         time.sleep(2)
-        server = process.start_grpc_server(address, lambda _server: None, (), cluster_pb2.GetStatusReply)
+        server = process.start_grpc_server(
+            address, lambda _server: None, (), cluster_pb2.GetStatusReply, access=open_guard()
+        )
         try:
             begin = time.monotonic()
             call.result(timeout=30)

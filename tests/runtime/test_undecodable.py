@@ -21,6 +21,7 @@ from lockstep.v1 import (
     orders_pb2_grpc,
     replication_pb2_grpc,
 )
+from tests.everybody import open_guard
 
 NO_MESSAGE = b"\x0a\xff\xff\xff\xff\x0f"
 """A field that is longer than what follows."""
@@ -71,7 +72,7 @@ def register(server) -> None:
 @contextmanager
 def peers_server():
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    server = start_grpc_server(address, register, tuple(SERVICES), cluster_pb2.GetStatusReply)
+    server = start_grpc_server(address, register, tuple(SERVICES), cluster_pb2.GetStatusReply, access=open_guard())
     try:
         yield address
     finally:
@@ -84,7 +85,9 @@ def clients_server():
     loop = asyncio.new_event_loop()
 
     async def start():
-        return await start_aio_grpc_server(address, register, tuple(SERVICES), cluster_pb2.GetStatusReply)
+        return await start_aio_grpc_server(
+            address, register, tuple(SERVICES), cluster_pb2.GetStatusReply, access=open_guard()
+        )
 
     server, _ = loop.run_until_complete(start())
     thread = threading.Thread(target=loop.run_forever)

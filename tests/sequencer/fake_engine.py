@@ -26,6 +26,7 @@ from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.messages import ACK_ENTRY, Ack, Stream, decode, encode
 from lockstep.stream.records import CONTROL, CommandKind, bits_to_members
 from lockstep.v1 import cluster_pb2, replication_pb2, replication_pb2_grpc
+from tests.everybody import open_guard
 
 
 class FakeEngine(replication_pb2_grpc.ReplicationServicer):
@@ -56,6 +57,7 @@ class FakeEngine(replication_pb2_grpc.ReplicationServicer):
             lambda server: replication_pb2_grpc.add_ReplicationServicer_to_server(self, server),
             ("lockstep.v1.Replication",),
             cluster_pb2.GetStatusReply,
+            access=open_guard(),
         )
 
     def run(self) -> None:

@@ -26,11 +26,16 @@ from lockstep.aio import AsyncClient
 from lockstep.columns import CommandColumns, ReportColumns
 from lockstep.errors import LockstepError
 from lockstep.rows import COMMAND_DTYPES, REPORT_DTYPES
+from lockstep.runtime.topology import Principal
 from lockstep.session import AsyncSession
 from lockstep.trials.checker.history import SEEN, SENT, SeenRows, SentRows, SessionHistory, save_history
 from lockstep.trials.demo_trader import OrderFlow
 
 _OPEN_S: Final = 20.0
+
+
+TRADER: Final = Principal(name="chaos", token="-".join(("chaos", "of", "one", "machine")), number=1, admin=True)
+"""Hosts are no loopback: a cluster of several lets nobody in whom it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +147,7 @@ async def _run(plan: LoadPlan) -> int:
     orders = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     recorders = [_Recorder(plan, account) for account in plan.accounts]
-    async with AsyncClient(plan.addresses) as client:
+    async with AsyncClient(plan.addresses, token=TRADER.token, client_number=TRADER.number) as client:
         for recorder in recorders:
             await recorder.open(client)
         try:

@@ -31,7 +31,7 @@ from lockstep.trials.chaos.findings import ChaosResult, count_answers, describe_
 from lockstep.trials.chaos.hosted import HostedCluster
 from lockstep.trials.chaos.hosts import OUTSIDE, Hosts
 from lockstep.trials.chaos.inject import Done, Injector
-from lockstep.trials.chaos.load import LoadPlan
+from lockstep.trials.chaos.load import TRADER, LoadPlan
 from lockstep.trials.chaos.monitor import HealthMonitor
 from lockstep.trials.chaos.reconciled import ONE_CERTIFICATE_S, Reconciliation, finish
 from lockstep.trials.chaos.schedule import Fault, Kind, Schedule, plan_faults
@@ -201,6 +201,7 @@ def _cluster(plan: ChaosPlan, base: Path, etcd: EtcdMembers, site: _Site) -> Loc
         snapshots=_SNAPSHOTS,
         reconcile=plan.reconcile,
         certificate_seconds=ONE_CERTIFICATE_S,
+        clients=(TRADER,),
     )
     return LocalCluster(wanted) if site.hosts is None else HostedCluster(wanted, site.hosts, site.clocks)
 
@@ -264,7 +265,8 @@ class _Run:
         )
 
     async def _fund(self) -> int:
-        async with AsyncClient(self._cluster.gateway_addresses) as client:
+        addresses = self._cluster.gateway_addresses
+        async with AsyncClient(addresses, token=TRADER.token, client_number=TRADER.number) as client:
             return await fund(client, len(self._plan.accounts))
 
     def _load_plans(self, directory: Path) -> tuple[LoadPlan, ...]:

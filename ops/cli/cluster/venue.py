@@ -13,9 +13,11 @@ from lockstep.errors import Refused as CommandRefused
 from lockstep.errors import Unavailable
 from lockstep.ops.cli.cluster.steps import Refused, Unknown
 from lockstep.ops.cli.options import Failure
+from lockstep.runtime.access.dialing import introduce, open_channel
 from lockstep.runtime.channel_options import CHANNEL_OPTIONS
 from lockstep.runtime.config import load
 from lockstep.runtime.engine_pages import event_pages
+from lockstep.runtime.tokens import number_of
 from lockstep.runtime.topology import Topology
 from lockstep.stream.records import SETTING_EVENT, EventKind
 from lockstep.sync import Client, Session
@@ -29,22 +31,25 @@ token_option = click.option(
     "--token",
     envvar="LOCKSTEP_TOKEN",
     show_envvar=True,
-    help="Token of an administrator; default: that of the first [[client]] with admin = true in the configuration.",
+    help="Token to act with; default: what the cluster's key makes of you, an operator.",
 )
 
 
 @contextmanager
 def venue(config_path: Path, token: str | None) -> Iterator[tuple[Topology, Client, Session]]:
-    """A session with the administrator's entitlement.
+    """A session with an operator's rights.
 
     Raises:
         Refused: the cluster refuses a command or the token. Failure: no gateway takes it. Unknown: no answer came.
     """
     topology = load(config_path)
-    chosen = token or next((client.token for client in topology.clients if client.admin), None)
+    identity = introduce(topology)
+    own = identity.token if identity is not None else None
+    chosen = token or own or next((client.token for client in topology.clients if client.admin), None)
+    number = number_of(topology, chosen) if chosen else None
     addresses = tuple(gateway.grpc_address for gateway in topology.gateways)
     try:
-        with Client(addresses, token=chosen, timeout_s=_TIMEOUT_S) as client:
+        with Client(addresses, token=chosen, client_number=number, timeout_s=_TIMEOUT_S) as client:
             session = _open(client, addresses)
             try:
                 yield topology, client, session
@@ -76,7 +81,7 @@ def value_before(topology: Topology, seq: int, name: Callable[[int], str]) -> st
     """What a phase or status was before the command at `seq` set it; "?" if no engine says."""
     request = replication_pb2.FetchEventsRequest(after=common_pb2.EventId(seq=seq - 1, index=2**32 - 1), to_seq=seq)
     for engine in topology.engines:
-        with grpc.insecure_channel(engine.grpc_address, options=list(CHANNEL_OPTIONS)) as channel:
+        with open_channel(engine.grpc_address, CHANNEL_OPTIONS) as channel:
             stub = replication_pb2_grpc.ReplicationStub(channel)
             try:
                 raw = b"".join(reply.events for reply in event_pages(stub, request, timeout_s=2.0))

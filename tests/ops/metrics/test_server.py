@@ -13,6 +13,7 @@ from lockstep.runtime.metrics.families import Families, counters, gauge, histogr
 from lockstep.runtime.metrics.server import MetricsServer
 from lockstep.runtime.metrics.tally import Latencies
 from lockstep.runtime.process import EnvironmentFault
+from tests.everybody import any_reader
 
 
 def some_families() -> Families:
@@ -25,7 +26,7 @@ def some_families() -> Families:
 
 @pytest.fixture
 def server() -> Iterator[MetricsServer]:
-    running = MetricsServer("127.0.0.1", 0, some_families)
+    running = MetricsServer("127.0.0.1", 0, some_families, any_reader)
     yield running
     running.close()
 
@@ -51,14 +52,14 @@ def test_a_scrape_reads_every_family_and_the_process_itself(server: MetricsServe
 
 
 def test_closing_is_immediate_and_frees_the_port() -> None:
-    first = MetricsServer("127.0.0.1", 0, some_families)
+    first = MetricsServer("127.0.0.1", 0, some_families, any_reader)
     get(first)
     with socket.create_connection(("127.0.0.1", first.port)):
         # A reader that asks for nothing.
         began = time.monotonic()
         first.close()
         assert time.monotonic() - began < 2
-    again = MetricsServer("127.0.0.1", first.port, some_families)
+    again = MetricsServer("127.0.0.1", first.port, some_families, any_reader)
     get(again)
     again.close()
 
@@ -70,4 +71,4 @@ def test_any_other_path_is_not_found(server: MetricsServer) -> None:
 
 def test_a_busy_port_is_an_error_that_names_it_and_the_remedy(server: MetricsServer) -> None:
     with pytest.raises(EnvironmentFault, match=rf"127.0.0.1:{server.port}.*metrics_port"):
-        MetricsServer("127.0.0.1", server.port, some_families)
+        MetricsServer("127.0.0.1", server.port, some_families, any_reader)

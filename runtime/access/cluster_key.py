@@ -1,0 +1,132 @@
+"""The cluster's key: a file on each of its hosts, by which members and operators identify themselves to every process.
+
+A token is made of it without asking anybody, so nothing of a failover waits for a server that knows identities. It says
+who and until when, and carries an HMAC-SHA256 (RFC 2104) of that and of the cluster's name. Whoever can read the file
+can act as any member and as an operator, but not as a trader.
+"""
+
+import contextlib
+import hmac
+import os
+import secrets
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from lockstep.runtime.access.roles import Role
+from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.private import make_private
+from lockstep.stream.values import frozen
+
+PREFIX: Final = "lsk1."
+KEY_BYTES: Final = 32
+LIFETIME_S: Final = 24 * 3600
+"""Long, so that a host whose clock is wrong by hours can still fence: a key is changed by changing the file."""
+_LONGEST: Final = 256
+_ROLES: Final = {role.value: role for role in (Role.MEMBER, Role.OPERATOR)}
+_SEQUENCERS: Final = "sequencer-"
+
+
+class NotByThisKey(ValueError):
+    """The token is not one of this cluster's key, or is over."""
+
+
+@frozen
+class Holder:
+    """Who identifies itself by the key."""
+
+    name: str
+    role: Role
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """A sequencer is a member that may fence."""
+        if self.role is Role.MEMBER and self.name.startswith(_SEQUENCERS):
+            return (Role.MEMBER, Role.SEQUENCER)
+        return (self.role,)
+
+
+def mint(key: bytes, cluster: str, holder: Holder, now_s: int) -> str:
+    """A token of the holder, good for `LIFETIME_S`."""
+    text = f"{PREFIX}{holder.role.value}.{_plain(holder.name)}.{now_s + LIFETIME_S}"
+    return f"{text}.{_mac(key, cluster, text)}"
+
+
+def verify(key: bytes, cluster: str, token: str, now_s: int) -> Holder:
+    """Who made a token.
+
+    Raises:
+        NotByThisKey: it was made by another key or for another cluster, or its time is over.
+    """
+    text, _, mac = token.rpartition(".")
+    fields = text.removeprefix(PREFIX).split(".")
+    if len(token) > _LONGEST or not token.startswith(PREFIX) or len(fields) != 3:
+        raise NotByThisKey("the token is not of the form that the cluster's key gives")
+    if not hmac.compare_digest(_mac(key, cluster, text).encode(), mac.encode()):
+        raise NotByThisKey("the token was made with another cluster's key: compare key_file of both hosts")
+    role, name, until = fields
+    if role not in _ROLES or not until.isdecimal():
+        raise NotByThisKey("the token names no role that the cluster's key gives")
+    if not now_s < int(until) <= now_s + 2 * LIFETIME_S:
+        raise NotByThisKey("the token's time is over, or the clocks of the two hosts are a day apart")
+    return Holder(name, _ROLES[role])
+
+
+def load_key(path: Path) -> bytes | None:
+    """The key in a file; None: there is no such file.
+
+    Raises:
+        EnvironmentFault: it can't be read, or holds no key.
+    """
+    try:
+        text = path.read_text(encoding="ascii").strip()
+        make_private(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise EnvironmentFault(f"the cluster's key {path} can't be read ({error}); it is its owner's alone") from error
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise EnvironmentFault(
+            f"{path} holds no key of a cluster ({KEY_BYTES} bytes in hex); copy the file of another host of the cluster"
+        )
+    return key
+
+
+def make_key(path: Path) -> bytes:
+    """The key in a file, which is made if it is not there. Several processes may do this at once.
+
+    Raises:
+        EnvironmentFault: it can't be written, or holds no key.
+    """
+    found = load_key(path)
+    if found is not None:
+        return found
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # Whole from the first moment, and never over another process's.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
+    except OSError as error:
+        raise EnvironmentFault(f"the cluster's key {path} can't be made: {error.strerror}") from error
+    made = load_key(path)
+    assert made is not None, "it was made or found just now"
+    return made
+
+
+def _mac(key: bytes, cluster: str, text: str) -> str:
+    return hmac.new(key, f"{cluster}\n{text}".encode(), sha256).hexdigest()
+
+
+def _plain(name: str) -> str:
+    """A name as it can stand in a token."""
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "_" for letter in name)[:64]

@@ -1,0 +1,139 @@
+"""Who it is comes first, then whether it may; and what can't be decoded is the caller's fault."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import grpc
+import pytest
+
+from lockstep.ops.local.ports import free_ports
+from lockstep.runtime.access.guard import AccessGuard, caller
+from lockstep.runtime.access.roles import Role
+from lockstep.runtime.access.trail import Trail
+from lockstep.runtime.process import MAX_REQUEST_BYTES, start_aio_grpc_server, start_grpc_server
+from lockstep.runtime.tokens import Entitlements
+from lockstep.runtime.topology import Principal
+from lockstep.stream.codes import Code
+from lockstep.v1 import accounts_pb2, accounts_pb2_grpc, cluster_pb2, cluster_pb2_grpc
+
+TRADER = Principal(name="a", token="secret", number=1)
+READER = Principal(name="reader", token="reads", number=2, roles=(Role.MARKET_DATA,))
+OPERATOR = Principal(name="ada", token="runs", number=3, roles=(Role.OPERATOR,))
+KNOWN = Entitlements((TRADER, READER, OPERATOR))
+ALLOWED = (("authorization", "Bearer secret"),)
+METHOD = "/lockstep.v1.Accounts/GetAccount"
+
+
+class Accounts(accounts_pb2_grpc.AccountsServicer):
+    async def GetAccount(self, _request, _context):  # noqa: N802
+        assert caller() is TRADER
+        return accounts_pb2.GetAccountReply()
+
+
+def call(raw: bytes, metadata, method: str = METHOD, trail: Path = Path()) -> tuple[grpc.StatusCode, str]:
+    """Status and code of one call with these bytes as its request."""
+
+    async def run():
+        address = f"127.0.0.1:{free_ports(1)[0]}"
+
+        def register(target):
+            accounts_pb2_grpc.add_AccountsServicer_to_server(Accounts(), target)
+
+        server, _ = await start_aio_grpc_server(
+            address,
+            register,
+            ("lockstep.v1.Accounts",),
+            cluster_pb2.GetStatusReply,
+            access=AccessGuard(KNOWN, Trail(trail, "gateway-1")),
+        )
+        try:
+            async with grpc.aio.insecure_channel(address) as channel:
+                await channel.unary_unary(method)(raw, metadata=metadata, timeout=30)
+        except grpc.aio.AioRpcError as error:
+            return error.code(), dict(error.trailing_metadata()).get("lockstep-code", "")
+        finally:
+            await server.stop(0)
+        return grpc.StatusCode.OK, ""
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("raw", [b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x07" * 100])
+def test_bytes_that_are_no_message_are_an_invalid_argument_with_a_code(raw):
+    assert call(raw, ALLOWED) == (grpc.StatusCode.INVALID_ARGUMENT, str(int(Code.MALFORMED_BATCH)))
+
+
+@pytest.mark.parametrize("metadata", [(), (("authorization", "Bearer wrong"),), (("authorization", "secret"),)])
+@pytest.mark.parametrize("raw", [b"", b"\xff"])
+def test_who_it_is_is_looked_at_before_what_is_asked(raw, metadata):
+    assert call(raw, metadata)[0] is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("raw", [b"", b"\xff"])
+def test_a_wrong_role_is_denied_before_what_is_asked_is_read(raw):
+    denied = call(raw, (("authorization", "Bearer reads"),))
+    assert denied == (grpc.StatusCode.PERMISSION_DENIED, str(int(Code.NOT_ENTITLED)))
+
+
+def test_a_method_that_nobody_knows_is_unimplemented_for_everybody():
+    for metadata in ((), ALLOWED):
+        assert call(b"", metadata, "/lockstep.v1.Accounts/Steal")[0] is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_request_beyond_the_limit_is_not_taken():
+    assert call(b"\x00" * (MAX_REQUEST_BYTES + 1), ALLOWED)[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_an_honest_call_is_served():
+    assert call(b"", ALLOWED)[0] is grpc.StatusCode.OK
+
+
+def test_health_is_said_to_everybody():
+    assert call(b"", (), "/grpc.health.v1.Health/Check")[0] is grpc.StatusCode.OK
+
+
+def test_refusals_stand_in_the_trail_and_no_token_does(tmp_path: Path):
+    call(b"", (("authorization", "Bearer my-other-secret"),), trail=tmp_path)
+    call(b"", (("authorization", "Bearer reads"),), trail=tmp_path)
+    text = (tmp_path / "gateway-1.jsonl").read_text()
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert [(row["event"], row["who"], row["what"]) for row in rows] == [
+        ("refused", "", METHOD),
+        ("refused", "reader", METHOD),
+    ]
+    assert "my-other-secret" not in text
+    assert '"reads"' not in text
+
+
+def test_what_an_operator_does_stands_in_the_trail_with_what_came_of_it(tmp_path: Path):
+    def refuse(_request, context):
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not now")
+
+    def done(_request, _context):
+        return cluster_pb2.OperatorReply()
+
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    server = start_grpc_server(
+        address,
+        lambda _server: None,
+        (),
+        cluster_pb2.GetStatusReply,
+        access=AccessGuard(KNOWN, Trail(tmp_path, "sequencer-1")),
+        operations={"SetAutomaticFailover": done, "FenceMember": refuse},
+    )
+    try:
+        with grpc.insecure_channel(address) as channel:
+            stub, mine = cluster_pb2_grpc.ClusterStub(channel), (("authorization", "Bearer runs"),)
+            stub.SetAutomaticFailover(cluster_pb2.SetAutomaticFailoverRequest(), metadata=mine, timeout=30)
+            with pytest.raises(grpc.RpcError):
+                stub.FenceMember(cluster_pb2.FenceMemberRequest(), metadata=mine, timeout=30)
+    finally:
+        server.stop(0)
+    rows = [json.loads(line) for line in (tmp_path / "sequencer-1.jsonl").read_text().splitlines()]
+    assert [(row["who"], row["what"].rpartition("/")[2], row["outcome"]) for row in rows] == [
+        ("ada", "SetAutomaticFailover", "asked"),
+        ("ada", "SetAutomaticFailover", "done"),
+        ("ada", "FenceMember", "asked"),
+        ("ada", "FenceMember", "refused: not now"),
+    ]
