@@ -51,7 +51,7 @@ PYTEST = $(BIN)/python -m pytest -q -m 'not slow' --durations=10 --durations-min
 # What neither starts processes nor serves: the machines, the engines, and what they are made of.
 UNITS := tests/stream tests/engine tests/proto tests/house tests/marketdata tests/sequencer tests/replica tests/gateway \
   tests/edge tests/clients tests/runtime
-NOT_UNITS := $(wildcard tests/*/test_*process.py) tests/sequencer/etcd tests/house/test_servers.py \
+NOT_UNITS := $(wildcard tests/*/test_*process.py) tests/runtime/etcd tests/house/test_servers.py \
   $(addprefix tests/engine/,test_all_features.py test_engine_alone.py test_extremes.py) \
   $(addprefix tests/replica/test_,damage.py paced_reads.py service.py starting.py scrub.py) \
   $(addprefix tests/gateway/,contract test_books_all_features.py test_cancel_on_disconnect.py test_resume_under_load.py \
@@ -191,7 +191,7 @@ define protoc
 	@rm -rf $(1) && mkdir -p $(1)
 	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=$(1) $(PROTOS)
 	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Iproto --grpc_python_out=$(1) $(SERVICES)
-	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Ilockstep/sequencer=sequencer --python_out=$(1) --pyi_out=$(1) sequencer/etcd/etcd_subset.proto
+	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -Ilockstep/runtime=runtime --python_out=$(1) --pyi_out=$(1) runtime/etcd/etcd_subset.proto
 endef
 
 proto: $(PROTOC_VENV)/.installed ## Generate the Python code of proto/

@@ -31,7 +31,7 @@ NOTE = "<!-- Written by docs/generate.py (`make docs`) from {}. Change it there.
 WIDTH = 110
 
 CHAPTERS = {
-    "Clients": ("sync.Client", "aio.AsyncClient"),
+    "Clients": ("sync.Client", "aio.AsyncClient", "tls"),
     "Sessions": ("sync.Session", "session.AsyncSession", "delivery", "session_events"),
     "Orders": ("rows", "orders"),
     "Results": ("values", "reference"),

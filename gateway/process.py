@@ -125,7 +125,11 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     stack.push_async_callback(shell.stop)
     stack.callback(
         serve_metrics(
-            topology, member, lambda: shell.figures.families(shell.status(), transport), shell.entrance.refuse_scrape
+            topology,
+            member,
+            lambda: shell.figures.families(shell.status(), transport),
+            shell.entrance.refuse_scrape,
+            shell.entrance.ssl_context(),
         )
     )
     parts: tuple[_Service, ...] = (
@@ -139,7 +143,14 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
             part.register(server)
 
     access = shell.entrance.guard()
-    server, health = await start_aio_grpc_server(member.grpc_address, register, SERVICES, shell.status, access=access)
+    server, health = await start_aio_grpc_server(
+        member.grpc_address,
+        register,
+        SERVICES,
+        shell.status,
+        access=access,
+        credentials=shell.entrance.credentials(mutual=False),
+    )
     stack.push_async_callback(server.stop, _STOP_GRACE_S)
     stack.push_async_callback(shell.end_streams)
 

@@ -98,6 +98,7 @@ class GatewayShell(GuardedLoop, Ports):
         """Begin to work; it serves as soon as an engine and a leading sequencer are heard of."""
         self.driver.start()
         self.spawn(self._tick_forever())
+        self.spawn(self.entrance.principals.run())
 
     @property
     def left_behind(self) -> bool:

@@ -84,7 +84,11 @@ async def _open(shell: FeedShell, transport: Transport, doors: Sequence[Door], s
     topology, member = shell.topology, shell.member
     stack.callback(
         serve_metrics(
-            topology, member, lambda: shell.figures.families(shell.status(), transport), shell.entrance.refuse_scrape
+            topology,
+            member,
+            lambda: shell.figures.families(shell.status(), transport),
+            shell.entrance.refuse_scrape,
+            shell.entrance.ssl_context(),
         )
     )
     service = MarketFeedService(shell)
@@ -94,6 +98,7 @@ async def _open(shell: FeedShell, transport: Transport, doors: Sequence[Door], s
         (SERVICE,),
         shell.status,
         access=shell.entrance.guard(),
+        credentials=shell.entrance.credentials(mutual=False),
     )
     stack.push_async_callback(server.stop, _STOP_GRACE_S)
     for door in doors:

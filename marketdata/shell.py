@@ -86,6 +86,7 @@ class FeedShell(GuardedLoop, Ports):
         """Begin to work; it serves as soon as it has come as far as the cluster is."""
         self.driver.start()
         self.spawn(self._tick_forever())
+        self.spawn(self.entrance.principals.run())
 
     @property
     def left_behind(self) -> bool:

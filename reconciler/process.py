@@ -97,15 +97,19 @@ def run(topology: Topology) -> int:
 def _serve(topology: Topology, stop: StopRequest, log: ProcessLog) -> None:
     wanted = topology.reconciler
     entrance = enter(topology, "reconciler", log)
+    stop_following = entrance.follow()
     figures = ReconcilerFigures(Rule)
     with ExitStack() as served:
+        served.callback(stop_following)
 
         def everything() -> Families:
             yield from figures.families()
             yield from free_space({DATA: wanted.data_dir})
 
         if wanted.metrics_port:
-            server = MetricsServer(wanted.host, wanted.metrics_port, everything, entrance.refuse_scrape)
+            server = MetricsServer(
+                wanted.host, wanted.metrics_port, everything, entrance.refuse_scrape, entrance.ssl_context()
+            )
             served.callback(server.close)
         _work(topology, figures, stop, log)
 

@@ -201,8 +201,11 @@ class _Process:
                 f"unknown ack_policy {topology.ack_policy!r}; known are {' and '.join(map(repr, _ACK_POLICIES))}"
             )
         self._entrance = enter(topology, member.name, self._logger)
+        self._closers.append(self._entrance.follow())
         started_ns = time.monotonic_ns()
-        with Starting(member, self._logger, self._entrance.guard()) as starting:
+        with Starting(
+            member, self._logger, self._entrance.guard(), self._entrance.credentials(mutual=True)
+        ) as starting:
             self._journal = Journal(member.data_dir, member.id)
             if make_private(member.data_dir):
                 self._logger.warning("made_private", directory=str(member.data_dir))
@@ -272,6 +275,7 @@ class _Process:
             ["lockstep.v1.Replication"],
             self._own_status,
             access=self._entrance.guard(),
+            credentials=self._entrance.credentials(mutual=True),
             operations=administration.operations(),
         )
         self._closers.append(lambda: server.stop(0.2))
@@ -281,6 +285,7 @@ class _Process:
                 member,
                 lambda: shell.figures.families(shell.view, self._transport, self._known_damage()),
                 self._entrance.refuse_scrape,
+                self._entrance.ssl_context(),
             )
         )
         # What exists now lives as long as the process; the rest is collected when the loop has nothing to do.

@@ -207,8 +207,10 @@ def _served(member: Member, figures: SnapshotterFigures, entrance: Entrance) -> 
     if not member.snapshotter_metrics_port:
         yield
         return
-    with closing(MetricsServer(member.host, member.snapshotter_metrics_port, figures.families, entrance.refuse_scrape)):
+    stop, port, tls = entrance.follow(), member.snapshotter_metrics_port, entrance.ssl_context()
+    with closing(MetricsServer(member.host, port, figures.families, entrance.refuse_scrape, tls)):
         yield
+    stop()
 
 
 def _follow(

@@ -31,10 +31,11 @@ _STREAMS: Final = ("FetchJournal", "FetchEvents", "FetchSnapshot")
 class Starting:
     """A context: from the opening of the journal to the end of the replay."""
 
-    def __init__(self, member: Member, logger: ProcessLog, access: AccessGuard) -> None:
+    def __init__(self, member: Member, logger: ProcessLog, access: AccessGuard, credentials: Any = None) -> None:
         self._member = member
         self._logger = logger
         self._access = access
+        self._credentials = credentials
         self._seq = 0
         self._to_seq = 0
         self._guard = threading.Lock()
@@ -94,6 +95,7 @@ class Starting:
                     (),
                     self.status,
                     access=self._access,
+                    credentials=self._credentials,
                     operations=dict.fromkeys(OPERATIONS, self._refuse),
                     ready=False,
                 )

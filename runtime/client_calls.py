@@ -58,6 +58,6 @@ def authorization_of(context: Any) -> str | None:
 async def authenticate(context: Any, entitlements: Entitlements) -> Principal:
     """The principal that makes the call; UNAUTHENTICATED ends it."""
     try:
-        return entitlements.authenticate(authorization_of(context))
+        return await entitlements.identify(authorization_of(context))
     except Unauthenticated as error:
         await abort(context, grpc.StatusCode.UNAUTHENTICATED, str(error))

@@ -21,6 +21,8 @@ from lockstep.runtime.config_values import BOUNDS, Key, check_value, shown
 from lockstep.runtime.config_values import ConfigError as ConfigError
 from lockstep.runtime.topology import (
     MAX_MEMBER,
+    OPERATOR_NUMBERS,
+    PLAINTEXT_WORDS,
     Access,
     Client,
     Ledger,
@@ -30,6 +32,7 @@ from lockstep.runtime.topology import (
     Reconciler,
     Snapshots,
     Timing,
+    Tls,
     Topology,
 )
 
@@ -37,8 +40,6 @@ ACK_POLICIES: Final = ("synced", "replicated")
 SELF_TRADE: Final = ("none", "cancel_newest", "cancel_oldest", "cancel_both", "decrement")
 ORPHAN_POLICIES: Final = ("flag", "resubmit", "cancel")
 ANONYMOUS: Final = ("loopback", "never")
-OPERATOR_NUMBERS: Final = 0x7FFE0000
-"""Client numbers from here on are operators' (`lockstep.runtime.tokens`) and the gateways' own."""
 
 
 def _tunables(cls: type[Limits] | type[Timing] | type[Snapshots]) -> tuple[Key, ...]:
@@ -95,7 +96,13 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
     "access": (
         Key("key_file", "path", "cluster.key"),
         Key("audit_dir", "path", "audit"),
+        Key("jwks_file", "optional path", ""),
         Key("anonymous", "text", "loopback"),
+    ),
+    "tls": (
+        Key("cert_dir", "optional path", ""),
+        Key("etcd", "yes/no", True),
+        Key("plaintext", "optional text", ""),
     ),
     "reconciler": (
         Key("data_dir", "path", "reconciler"),
@@ -204,6 +211,7 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         term_mib=cluster["term_mib"],
         reconciler=_reconciler(sections.one("reconciler"), base),
         access=_access(sections.one("access"), base),
+        tls=_tls(sections.one("tls"), base),
         feeds=_members(sections, "feed", ProcessKind.FEED, base),
         ledger=_ledger(sections.one("ledger"), base),
     )
@@ -269,10 +277,15 @@ def _client(row: dict[str, Any]) -> Client:
 
 
 def _access(row: dict[str, Any], base: Path) -> Access:
-    return Access(**{name: base / value if name in _ACCESS_PATHS else value for name, value in row.items()})
+    paths = {name: base / row[name] if row[name] else Path() for name in _ACCESS_PATHS}
+    return Access(**{**row, **paths})
 
 
-_ACCESS_PATHS: Final = ("key_file", "audit_dir")
+def _tls(row: dict[str, Any], base: Path) -> Tls:
+    return Tls(**{**row, "cert_dir": base / row["cert_dir"] if row["cert_dir"] else Path()})
+
+
+_ACCESS_PATHS: Final = ("key_file", "audit_dir", "jwks_file")
 _RECONCILER_PATHS: Final = ("data_dir", "key_file", "client_logs")
 
 
@@ -312,6 +325,8 @@ def _check(topology: Topology, origin: str) -> None:
                 f"{origin}: engine {engine.id} wants the unknown implementation {engine.engine!r}; "
                 f"use one of: {', '.join(NAMES)}"
             )
+    if topology.tls.plaintext not in ("", PLAINTEXT_WORDS):
+        raise ConfigError(f'{origin}: plaintext in [tls] is "", or in these words: "{PLAINTEXT_WORDS}"')
     _check_relations(topology, origin)
     _check_ports(topology, origin)
     _unique(origin, "data_dir", ((str(m.data_dir), m.name) for m in (*topology.engines, *topology.gateways)))
@@ -467,8 +482,11 @@ def render(topology: Topology, *, heading: str) -> str:
         row |= {"accounts": list(client.accounts), "roles": [role.value for role in client.roles]}
         lines += _render_row("[[client]]", row, SECTIONS["client"])
     access = {key.name: getattr(topology.access, key.name) for key in SECTIONS["access"]}
-    access |= {name: str(Path(access[name]).absolute()) for name in _ACCESS_PATHS}
+    access |= {name: str(path.absolute()) if (path := access[name]).name else "" for name in _ACCESS_PATHS}
     lines += _render_row("[access]", access, SECTIONS["access"])
+    tls = {key.name: getattr(topology.tls, key.name) for key in SECTIONS["tls"]}
+    tls["cert_dir"] = str(topology.tls.cert_dir.absolute()) if topology.tls.on else ""
+    lines += _render_row("[tls]", tls, SECTIONS["tls"])
     reconciler = {key.name: getattr(topology.reconciler, key.name) for key in SECTIONS["reconciler"]}
     reconciler |= {name: str(Path(reconciler[name]).absolute()) for name in _RECONCILER_PATHS}
     lines += _render_row("[reconciler]", reconciler, SECTIONS["reconciler"])
@@ -485,7 +503,7 @@ def render(topology: Topology, *, heading: str) -> str:
 
 
 def _render_row(title: str, row: Mapping[str, object], keys: tuple[Key, ...]) -> list[str]:
-    kinds = ("port", "endpoint", "soup user", "soup password", "database")
+    kinds = ("port", "endpoint", "soup user", "soup password", "database", "optional path", "optional text")
     may_be_absent = {key.name for key in keys if key.kind in kinds and not key.required}
     return [
         "",

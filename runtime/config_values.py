@@ -103,6 +103,8 @@ CHECKS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
     "text": ("a text in quotes, without control characters", is_text),
     "name": ("a text in quotes, of at most 128 characters, without slashes", is_name),
     "path": ("a path in quotes, of at most 1024 bytes", is_path),
+    "optional text": ('a text in quotes, or "" for none', lambda v: v == "" or is_text(v)),
+    "optional path": ('a path in quotes, of at most 1024 bytes, or "" for none', lambda v: v == "" or is_path(v)),
     "host": ("a host name or an IPv4 address in quotes", is_host),
     "token": ("a text of printable ASCII characters in quotes, without blanks", lambda v: bool(_matches(_TOKEN, v))),
     "soup user": (

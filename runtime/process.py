@@ -155,12 +155,14 @@ def start_grpc_server(
     status: StatusSource,
     *,
     access: AccessGuard,
+    credentials: Any = None,
     operations: Mapping[str, Operation] | None = None,
     ready: bool = True,
 ) -> RunningServer:
     """Start a server with the given services, health (not serving if not `ready`), reflection and Cluster.
 
     It runs in the process' loop for gRPC, which the services' code must not block; operations run in threads.
+    `credentials`: of TLS (`Entrance.credentials`); None: plaintext.
 
     Raises:
         EnvironmentFault: the address cannot be bound.
@@ -169,7 +171,7 @@ def start_grpc_server(
     async def start() -> RunningServer:
         guard = CallGuard()
         cluster = ClusterService(status, operations)
-        server, probe = await _start(PEERS_OPTIONS, address, register, services, cluster, (access, guard))
+        server, probe = await _start(PEERS_OPTIONS, address, credentials, register, services, cluster, (access, guard))
         await _show(probe, ("", *services, _CLUSTER), serving=ready)
         return RunningServer(server, guard.settled)
 
@@ -183,6 +185,7 @@ async def start_aio_grpc_server(
     status: StatusSource,
     *,
     access: AccessGuard,
+    credentials: Any = None,
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
     """Start a server for clients in this event loop, with the given services, health, reflection and Cluster.
 
@@ -192,7 +195,9 @@ async def start_aio_grpc_server(
         EnvironmentFault: the address cannot be bound.
     """
     cluster = ClusterService(status)
-    server, probe = await _start(CLIENTS_OPTIONS, address, register, services, cluster, (access, CallGuard()))
+    server, probe = await _start(
+        CLIENTS_OPTIONS, address, credentials, register, services, cluster, (access, CallGuard())
+    )
     await _show(probe, ("", *services), serving=False)
     return server, probe
 
@@ -200,6 +205,7 @@ async def start_aio_grpc_server(
 async def _start(
     options: Sequence[tuple[str, int]],
     address: str,
+    credentials: Any,
     register: Callable[[grpc.aio.Server], None],
     services: Sequence[str],
     cluster: ClusterService,
@@ -211,7 +217,7 @@ async def _start(
     probe = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(probe, server)
     reflection.enable_server_reflection(_service_names(services), server)
-    _bind(server, address)
+    _bind(server, address, credentials)
     await server.start()
     return server, probe
 
@@ -229,9 +235,12 @@ def _service_names(services: Sequence[str]) -> tuple[str, ...]:
     return (*services, _CLUSTER, health.SERVICE_NAME, reflection.SERVICE_NAME)
 
 
-def _bind(server: grpc.aio.Server, address: str) -> None:
+def _bind(server: grpc.aio.Server, address: str, credentials: Any) -> None:
     try:
-        port = server.add_insecure_port(address)
+        if credentials is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, credentials)
     except RuntimeError as error:
         raise EnvironmentFault(_busy(address)) from error
     if port == 0:

@@ -1,47 +1,91 @@
 """Who calls: what a caller shows, and the principal that it stands for. The same for every process and every door.
 
-What is shown is a bearer token: a client's of the configuration, or one made with the cluster's key
-(`access/cluster_key.py`) by a member or an operator. Nothing is hashed slowly here, and what was found is remembered:
-a call costs one look into a dictionary.
+What is shown is a bearer token, of four kinds, told apart by how it begins:
+
+* a client's of the configuration;
+* one made with the cluster's key by a member or an operator (`access/cluster_key.py`): `lsk1.`;
+* an API key, of which only the hash is stored (`access/registry.py`): `lk1.`;
+* a JWT, signed with a key that a principal has registered, or that an issuer has published: `eyJ`.
+
+What was verified once is remembered, so a call costs one look into a dictionary. An API key that was not seen before is
+hashed slowly, in a thread and a few at a time (`identify`); `authenticate`, which never waits, does not know it then.
 """
 
+import asyncio
 import hmac
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Final, Self
 
+from lockstep.runtime.access import jwt_login
 from lockstep.runtime.access.cluster_key import PREFIX, Holder, NotByThisKey, load_key, make_key, verify
+from lockstep.runtime.access.jwt_login import JwtKeys, NoSuchLogin
+from lockstep.runtime.access.registry import Credential, Entry, Registry
 from lockstep.runtime.access.roles import GRANTABLE
+from lockstep.runtime.access.secret_hash import KEY_PREFIX, fingerprint, key_id, key_number, matches
+from lockstep.runtime.rate import Rate
+from lockstep.runtime.topology import OPERATOR_NUMBERS as OPERATOR_NUMBERS
 from lockstep.runtime.topology import Principal, Topology
 
 OPEN_CLIENT: Final = Principal(name="", token="", number=0, accounts=(), admin=True, roles=GRANTABLE)
 """Stands for every caller of a cluster that lets everybody in: all accounts, all session ids, every role."""
-OPERATOR_NUMBERS: Final = 0x7FFE0000
-"""Client numbers from here up to the gateways' are operators'."""
 
+_NOBODY: Final = "no client of this cluster has this token"
 _SCHEME: Final = "bearer "
 _LONGEST: Final = 4096 + len(_SCHEME)
-_REMEMBERED: Final = 1024
+_REMEMBERED: Final = 4096
+_HOLDER_S: Final = 60.0
+HASHES_AT_ONCE: Final = 2
+HASHES_WAITING: Final = 64
+GUESSES_PER_S: Final = 1
+GUESSES_AT_ONCE: Final = 10
+"""Of wrong secrets for one API key or user."""
 
 
 class Unauthenticated(ValueError):
     """The call names no known principal. The text says what is missing."""
 
 
+class Unverified(Unauthenticated):
+    """It may be somebody's secret, which has to be hashed first: `identify` does."""
+
+    def __init__(self, secret: str, entry: Entry, credential: Credential) -> None:
+        super().__init__("this API key was not seen before, and is being looked at: try again")
+        self.secret = secret
+        self.entry = entry
+        self.credential = credential
+
+
 class Entitlements:
-    """The principals by what they show. `key`, `cluster`: of the cluster's key; empty: nobody comes by it."""
+    """The principals by what they show. `key`, `cluster`: of the cluster's key; empty: nobody comes by it.
+
+    Belongs to one event loop; `authenticate` may be called from any thread.
+    """
 
     def __init__(
-        self, clients: Iterable[Principal], *, anonymous: bool = True, key: bytes = b"", cluster: str = ""
+        self,
+        clients: Iterable[Principal],
+        *,
+        anonymous: bool = True,
+        key: bytes = b"",
+        cluster: str = "",
+        issuers: JwtKeys | None = None,
     ) -> None:
         self._clients = tuple(clients)
         self._open = anonymous and not self._clients
         self._key = key
         self._cluster = cluster
-        self._by_digest = {_digest(client.token): client for client in self._clients if client.token}
-        self._holders: dict[str, tuple[Principal, float]] = {}
-        """By token: who made it, and until when that need not be looked at again."""
+        self._issuers = issuers or JwtKeys(())
+        self._by_digest = {fingerprint(client.token): client for client in self._clients if client.token}
+        self._verified: dict[bytes, tuple[Principal, float]] = {}
+        """By fingerprint: whose it is, and until when (Unix time) that need not be looked at again."""
+        self._registry = Registry()
+        self._by_credential: dict[str, tuple[Entry, Credential]] = {}
+        self._watching: dict[object, tuple[Principal, Callable[[], None]]] = {}
+        self._guesses: dict[str, Rate] = {}
+        self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
+        self._waiting = 0
 
     @classmethod
     def of(cls, topology: Topology) -> Self:
@@ -56,7 +100,8 @@ class Entitlements:
         key = None
         if path.name:
             key = make_key(path) if topology.on_loopback else load_key(path)
-        return cls(topology.clients, anonymous=False, key=key or b"", cluster=topology.name)
+        issuers = jwt_login.load_keys(topology.access.jwks_file) if topology.access.jwks_file.name else None
+        return cls(topology.clients, anonymous=False, key=key or b"", cluster=topology.name, issuers=issuers)
 
     @property
     def open(self) -> bool:
@@ -64,53 +109,184 @@ class Entitlements:
         return self._open
 
     @property
-    def has_key(self) -> bool:
-        """Members and operators can be known."""
-        return bool(self._key)
+    def key(self) -> bytes:
+        """The cluster's; empty: this process has none."""
+        return self._key
+
+    # ---- principals that come and go ---------------------------------------------------------------------------------
+
+    def replace(self, registry: Registry) -> None:
+        """From now on these are the principals beside those of the configuration; who is none any more is ended."""
+        self._registry = registry
+        self._by_credential = {one.id: (entry, one) for entry in registry.entries for one in entry.credentials}
+        self._verified.clear()
+        self._guesses = {one: rate for one, rate in self._guesses.items() if one in self._by_credential}
+        self.end_over()
+
+    def end_over(self) -> None:
+        """End what principals have open that are over: revoked, changed, or past their time."""
+        now_ns = time.time_ns()
+        for token, (principal, end) in list(self._watching.items()):
+            if principal.credential and not self._stands(principal, now_ns):
+                # Once: what is being ended may take a while.
+                self._watching.pop(token, None)
+                end()
+
+    def _stands(self, principal: Principal, now_ns: int) -> bool:
+        entry, credential = self._by_credential.get(principal.credential, (None, None))
+        if entry is None or credential is None:
+            # By an issuer's JWT: as long as there is a principal of the name.
+            named = {one.name: one for one in self._registry.entries}.get(principal.name)
+            by_issuer = principal.credential.startswith(jwt_login.ISSUED)
+            return by_issuer and named is not None and jwt_login.principal_of(named, principal.credential) == principal
+        return not 0 < credential.until_ns <= now_ns and entry.principal(credential) == principal
+
+    def watch(self, principal: Principal, end: Callable[[], None]) -> Callable[[], None]:
+        """Something of a principal is open: `end` is called when the principal is one no more.
+
+        Returns what is to be called when it is closed; as often as one likes.
+        """
+        token = object()
+        self._watching[token] = principal, end
+
+        def unwatch() -> None:
+            self._watching.pop(token, None)
+
+        return unwatch
+
+    def stores_user(self, user: str) -> bool:
+        """Whether a stored principal has this name at the binary door: then its password takes a slow hash."""
+        return any(one.kind == "password" and one.user == user for _, one in self._by_credential.values())
+
+    # ---- who calls -----------------------------------------------------------------------------------------------
 
     def authenticate(self, authorization: str | None) -> Principal:
-        """The principal whose token the `authorization` metadata carries.
+        """The principal whose token the `authorization` metadata carries, as far as that shows at once.
 
         Raises:
-            Unauthenticated: there is none, or nobody has this token.
+            Unverified: it takes a slow hash to know. Unauthenticated: there is none, or nobody has this token.
         """
         if self._open:
             return OPEN_CLIENT
         if authorization is None:
             raise Unauthenticated("no `authorization` metadata; send `authorization: Bearer <token>`")
-        if not authorization[: len(_SCHEME)].lower() == _SCHEME:
+        if authorization[: len(_SCHEME)].lower() != _SCHEME:
             raise Unauthenticated("`authorization` metadata must be `Bearer <token>`")
         if len(authorization) > _LONGEST:
             raise Unauthenticated("the token is longer than any")
         token = authorization[len(_SCHEME) :].strip()
-        if token.startswith(PREFIX):
-            return self._holder(token)
+        print_ = fingerprint(token)
         # By its digest: how long it takes says nothing about the tokens that there are.
-        found = self._by_digest.get(_digest(token))
-        if found is None:
-            raise Unauthenticated("no client of this cluster has this token")
+        found = self._by_digest.get(print_)
+        if found is not None:
+            return found
+        known, until_s = self._verified.get(print_, (None, 0.0))
+        if known is not None and time.time() < until_s:
+            return known
+        return self._first_seen(token, print_)
+
+    def _first_seen(self, token: str, print_: bytes) -> Principal:
+        if token.startswith(PREFIX):
+            return self._remember(print_, self._holder(token), time.time() + _HOLDER_S)
+        if token.startswith(KEY_PREFIX):
+            entry, credential = self._credential(key_id(token), "key")
+            raise Unverified(token, entry, credential)
+        if token.startswith(jwt_login.BEGINNING):
+            try:
+                principal, until_s = jwt_login.verify(token, self._registry, self._issuers, self._cluster)
+            except NoSuchLogin as error:
+                raise Unauthenticated(str(error)) from None
+            return self._remember(print_, principal, until_s)
+        raise Unauthenticated(_NOBODY)
+
+    async def identify(self, authorization: str | None) -> Principal:
+        """As `authenticate`, and an API key that was not seen before is hashed meanwhile.
+
+        Raises:
+            Unauthenticated: there is no token, or nobody has this one.
+        """
+        try:
+            return self.authenticate(authorization)
+        except Unverified as unverified:
+            return await self._verify(unverified)
+
+    def authenticate_slowly(self, authorization: str | None) -> Principal:
+        """The same for a thread that may wait, such as that of the figures.
+
+        Raises:
+            Unauthenticated: there is no token, or nobody has this one.
+        """
+        try:
+            return self.authenticate(authorization)
+        except Unverified as unverified:
+            credential = unverified.credential
+            if self._too_many_guesses(credential) or not matches(unverified.secret, credential.secret):
+                raise Unauthenticated(_NOBODY) from None
+            return self._verified_now(credential, fingerprint(unverified.secret))
+
+    async def identify_soup_user(self, user: str, password: str) -> Principal:
+        """The principal of a login to the binary door.
+
+        Raises:
+            Unauthenticated: nobody has this user and password.
+        """
+        for entry, credential in self._by_credential.values():
+            if credential.kind == "password" and credential.user == user:
+                known, until_s = self._verified.get(fingerprint(f"{user}\n{password}"), (None, 0.0))
+                if known is not None and time.time() < until_s:
+                    return known
+                return await self._verify(Unverified(password, entry, credential), fingerprint(f"{user}\n{password}"))
+        return self.of_soup_user(user, password)
+
+    async def _verify(self, asked: Unverified, print_: bytes | None = None) -> Principal:
+        credential = asked.credential
+        if self._waiting >= HASHES_WAITING or self._too_many_guesses(credential):
+            raise Unauthenticated("too many logins at once; try again in a second")
+        self._waiting += 1
+        try:
+            async with self._hashing:
+                same = await asyncio.to_thread(matches, asked.secret, credential.secret)
+        finally:
+            self._waiting -= 1
+        if not same:
+            raise Unauthenticated(_NOBODY)
+        return self._verified_now(credential, print_ or fingerprint(asked.secret))
+
+    def _verified_now(self, credential: Credential, print_: bytes) -> Principal:
+        # It may have been revoked while it was hashed.
+        entry, credential = self._credential(credential.id, credential.kind)
+        until_s = credential.until_ns / 1e9 if credential.until_ns else float("inf")
+        return self._remember(print_, entry.principal(credential), until_s)
+
+    def _too_many_guesses(self, credential: Credential) -> bool:
+        rate = self._guesses.setdefault(credential.id, Rate(GUESSES_PER_S, GUESSES_AT_ONCE))
+        return bool(rate.wait_ns(time.monotonic_ns()))
+
+    def _credential(self, id: str, kind: str) -> tuple[Entry, Credential]:
+        found = self._by_credential.get(id)
+        if found is None or found[1].kind != kind:
+            raise Unauthenticated(_NOBODY)
+        if 0 < found[1].until_ns <= time.time_ns():
+            raise Unauthenticated("this token's time is over; get a new one: lockstep access rotate")
         return found
 
+    def _remember(self, print_: bytes, principal: Principal, until_s: float) -> Principal:
+        if len(self._verified) >= _REMEMBERED:
+            del self._verified[next(iter(self._verified))]
+        self._verified[print_] = principal, until_s
+        return principal
+
     def _holder(self, token: str) -> Principal:
-        now_s = time.time()
-        found, until_s = self._holders.get(token, (None, 0.0))
-        if found is not None and now_s < until_s:
-            return found
         if not self._key:
             raise Unauthenticated("this process has no cluster key to compare the token with: see key_file in [access]")
         try:
-            holder = verify(self._key, self._cluster, token, int(now_s))
+            holder = verify(self._key, self._cluster, token, int(time.time()))
         except NotByThisKey as error:
             raise Unauthenticated(str(error)) from None
-        if len(self._holders) >= _REMEMBERED:
-            self._holders.clear()
-        principal = principal_of_holder(holder)
-        # Not for its whole life: a clock that was set is noticed.
-        self._holders[token] = principal, now_s + 60
-        return principal
+        return principal_of_holder(holder)
 
     def of_soup_user(self, user: str, password: str) -> Principal:
-        """The principal of a login to the binary door.
+        """The configured client of a login to the binary door.
 
         Raises:
             Unauthenticated: nobody has this user and password.
@@ -141,8 +317,4 @@ def number_of(topology: Topology, token: str) -> int:
     if token.startswith(PREFIX):
         name = token.removeprefix(PREFIX).split(".")[1:2]
         return number_of_holder(name[0]) if name else 0
-    return next((client.number for client in topology.clients if client.token == token), 0)
-
-
-def _digest(token: str) -> bytes:
-    return sha256(token.encode()).digest()
+    return key_number(token) or next((client.number for client in topology.clients if client.token == token), 0)

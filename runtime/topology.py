@@ -12,10 +12,14 @@ from dataclasses import field
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from lockstep.runtime.access.roles import Role
 from lockstep.stream.members import MAX_MEMBER as MAX_MEMBER
 from lockstep.stream.values import frozen
+
+OPERATOR_NUMBERS: Final = 0x7FFE0000
+"""Client numbers from here on are operators' (`lockstep.runtime.tokens`), and the gateways' own."""
 
 
 def is_loopback(host: str) -> bool:
@@ -111,6 +115,8 @@ class Principal:
     """Self-trade prevention of orders that come by the binary door."""
     roles: tuple[Role, ...] = ()
     """Empty: a trader."""
+    credential: str = ""
+    """Which of its credentials was shown; empty: of one that stands in the configuration."""
 
     @property
     def rights(self) -> frozenset[Role]:
@@ -139,10 +145,33 @@ class Access:
 
     key_file: Path = Path()
     """The cluster's key, by which members and operators identify themselves; empty: there is none."""
+    jwks_file: Path = Path()
+    """Public keys of issuers whose JWTs are believed; empty: of nobody."""
     audit_dir: Path = Path()
     """Where each process writes who was refused and who did what; empty: nowhere."""
     anonymous: str = "loopback"
     """Whether a cluster on loopback that lists no clients lets everybody in: "loopback", or "never"."""
+
+
+PLAINTEXT_WORDS: Final = "anybody on the network may read and change what is said"
+"""What `plaintext` of [tls] has to say before a cluster that spans hosts runs without certificates."""
+
+
+@frozen
+class Tls:
+    """Certificates (docs/tls.md)."""
+
+    cert_dir: Path = Path()
+    """Where `ca.pem` and `<name>.pem` of this host's processes are; empty: nothing is encrypted."""
+    etcd: bool = True
+    """Whether etcd is spoken to by TLS as well, where there are certificates."""
+    plaintext: str = ""
+    """`PLAINTEXT_WORDS`, or empty: then plaintext goes no further than loopback."""
+
+    @property
+    def on(self) -> bool:
+        """Whether there are certificates."""
+        return bool(self.cert_dir.name)
 
 
 @frozen
@@ -268,6 +297,7 @@ class Topology:
     """Each has all market data; none is needed for trading."""
     ledger: Ledger = Ledger()
     access: Access = Access()
+    tls: Tls = Tls()
 
     @property
     def on_loopback(self) -> bool:

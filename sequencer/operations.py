@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import grpc
 
+from lockstep.runtime.etcd import StoreError
 from lockstep.runtime.process import Operation
 from lockstep.sequencer import events as ev
-from lockstep.sequencer.etcd import StoreError
 from lockstep.sequencer.status import history_entry
 from lockstep.sequencer.store_link import Inbox, StoreLink
 from lockstep.stream.records import AckPolicy

@@ -62,6 +62,7 @@ def run(topology: Topology, member: Member) -> int:
 
 def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: ProcessLog) -> SequencerShell:
     entrance = enter(topology, member.name, logger)
+    stack.callback(entrance.follow())
     incarnation = time.time_ns()
     identity = f"{member.name}-{secrets.token_hex(6)}"
     draw = random.SystemRandom()
@@ -88,6 +89,7 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
         (),
         lambda: ask_status(inbox),
         access=entrance.guard(),
+        credentials=entrance.credentials(mutual=True),
         operations=operations(inbox, store),
     )
     stack.callback(server.stop, _STOP_GRACE_S)
@@ -109,7 +111,7 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
     def families() -> Families:
         return shell.figures.families(machine, wires, store, configured)
 
-    stack.callback(serve_metrics(topology, member, families, entrance.refuse_scrape))
+    stack.callback(serve_metrics(topology, member, families, entrance.refuse_scrape, entrance.ssl_context()))
     return shell
 
 

@@ -12,6 +12,18 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, wait
 from typing import Any, Final
 
+from lockstep.runtime.access.etcd_access import etcd_options
+from lockstep.runtime.etcd import (
+    CasWon,
+    Deleted,
+    EtcdStore,
+    StoreAmbiguous,
+    StoreError,
+    StoreLeaseEnded,
+    StoreRefused,
+    StoreUnavailable,
+    Versioned,
+)
 from lockstep.runtime.grpc_loop import grpc_loop
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.runtime.topology import Topology
@@ -24,18 +36,6 @@ from lockstep.sequencer.config_record import (
     encode_config,
     history_key,
     presence_key,
-)
-from lockstep.sequencer.etcd import (
-    CasWon,
-    Deleted,
-    EtcdOptions,
-    EtcdStore,
-    StoreAmbiguous,
-    StoreError,
-    StoreLeaseEnded,
-    StoreRefused,
-    StoreUnavailable,
-    Versioned,
 )
 from lockstep.sequencer.history import decode_history, encode_history
 
@@ -76,6 +76,7 @@ class StoreLink:
 
     def __init__(self, topology: Topology, member: int, identity: str, inbox: Inbox) -> None:
         self._endpoints = topology.etcd_endpoints
+        self._topology = topology
         self._cluster = topology.name
         self._key = config_key(topology.name)
         self._presence = presence_key(topology.name, member)
@@ -137,7 +138,7 @@ class StoreLink:
 
     async def _main(self) -> None:
         try:
-            async with EtcdStore(EtcdOptions(endpoints=self._endpoints)) as store:
+            async with EtcdStore(etcd_options(self._topology)) as store:
                 self._store = store
                 await self._first_read(store)
                 for work in (self._watch_config(store), self._keep_presence(store)):

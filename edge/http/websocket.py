@@ -18,7 +18,6 @@ from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 
-from lockstep.edge.http.admission import Rate
 from lockstep.edge.http.frames import close_frame, frame_of
 from lockstep.edge.http.requests import JsonFrames, request_of
 from lockstep.marketdata.feed_encoding import encode_closing
@@ -27,7 +26,9 @@ from lockstep.marketdata.feed_subscriptions import FeedRefused, wanted_of
 from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.rate import Rate
 from lockstep.runtime.tokens import Unauthenticated
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.v1 import feed_pb2
 
@@ -55,6 +56,8 @@ _BACKLOG: Final = 1_024
 _CLOSE_CODES: Final = {int(Code.SHUTTING_DOWN): 1001, int(Code.UNAVAILABLE): 1013, int(Code.BUSY): 4008}
 _WRONG: Final = 4000
 """What a client asked for can't be had; the reason says why."""
+
+GONE: Final = Refusal(int(Code.UNAUTHENTICATED), "the credential was revoked, changed, or is over: log in again", 0)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -158,7 +161,9 @@ class WebSocketDoor:
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(self._connection, host, port, backlog=_BACKLOG)
+            self._server = await loop.create_server(
+                self._connection, host, port, backlog=_BACKLOG, ssl=self._shell.entrance.ssl_context()
+            )
         except OSError as error:
             await self._runner.cleanup()
             remedy = "stop the program that uses it or choose another http_port"
@@ -205,14 +210,17 @@ class WebSocketDoor:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """`GET /feed`."""
-        refused = self.refused(request) or self._who(request)
+        refused = self.refused(request)
         if refused is not None:
             return refused
+        principal = await self._who(request)
+        if isinstance(principal, web.Response):
+            return principal
         connection = await self.upgrade(request, PROTOCOL, MAX_MESSAGE_BYTES)
         if isinstance(connection, web.WebSocketResponse):
             transport: Any = request.transport
             framed = self._json.of if request.query.get("format") == "json" else self.framed
-            await self._serve(connection, SocketWriter(self.blocked, transport, framed))
+            await self._serve(connection, SocketWriter(self.blocked, transport, framed), principal)
         return connection
 
     def _crowded(self) -> web.Response | None:
@@ -247,12 +255,14 @@ class WebSocketDoor:
         await connection.prepare(request)
         return connection
 
-    async def _serve(self, connection: web.WebSocketResponse, writer: SocketWriter) -> None:
+    async def _serve(self, connection: web.WebSocketResponse, writer: SocketWriter, principal: Principal) -> None:
         if not self.enter(writer):
             return
+        unwatch = self._shell.entitlements.watch(principal, lambda: self.end(writer, GONE))
         try:
             await self._listen(connection, writer)
         finally:
+            unwatch()
             await self.leave(connection, writer)
 
     def enter(self, writer: SocketWriter) -> bool:
@@ -271,15 +281,15 @@ class WebSocketDoor:
         with contextlib.suppress(ConnectionError):
             await connection.close()
 
-    def _who(self, request: web.Request) -> web.Response | None:
-        """Why not, if the client may not come in; None: it may."""
+    async def _who(self, request: web.Request) -> Principal | web.Response:
+        """Who comes in, or why not."""
         said = request.headers.get("Authorization")
         for word in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
             if word.strip().startswith(_BEARER):
                 # A browser can send no header of its own with a WebSocket.
                 said = f"Bearer {word.strip()[len(_BEARER) :]}"
         try:
-            principal = self._shell.entitlements.authenticate(said)
+            principal = await self._shell.entitlements.identify(said)
         except Unauthenticated as error:
             self._shell.trail.refusal(PATH, "", str(request.remote), str(error))
             return web.Response(status=401, text=str(error), headers={"WWW-Authenticate": "Bearer"})
@@ -287,7 +297,7 @@ class WebSocketDoor:
             text = f"{principal.name!r} has no role that may read market data"
             self._shell.trail.refusal(PATH, principal.name, str(request.remote), text)
             return web.Response(status=403, text=text)
-        return None
+        return principal
 
     async def _listen(self, connection: web.WebSocketResponse, writer: SocketWriter) -> None:
         rate = Rate(MESSAGES_PER_S, MESSAGE_BURST)

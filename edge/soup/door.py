@@ -67,7 +67,12 @@ class Door:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                lambda: Link(self), host.strip("[]"), int(port), backlog=_BACKLOG, reuse_address=True
+                lambda: Link(self),
+                host.strip("[]"),
+                int(port),
+                backlog=_BACKLOG,
+                reuse_address=True,
+                ssl=self.shell.entrance.ssl_context(),
             )
         except OSError as error:
             text = f"the address of `soup`, {self.address}, can't be listened on ({error.strerror or error})"

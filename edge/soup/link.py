@@ -14,7 +14,7 @@ import numpy as np
 
 from lockstep.edge.soup import connection as soup
 from lockstep.edge.soup.connection import Connection, State
-from lockstep.edge.soup.logins import Principal, principal_of
+from lockstep.edge.soup.logins import Principal, principal_of, stored_principal_of
 from lockstep.edge.soup.native import Codec
 from lockstep.edge.soup.opening import WINDOW, Opening, Seal
 from lockstep.edge.soup.ouch import HALT_TEXTS, TOP, Halt
@@ -53,6 +53,7 @@ class Link(asyncio.Protocol):
 
     def __init__(self, door: "Door") -> None:
         self.principal: Principal | None = None
+        self._unwatch: Callable[[], None] = _nothing
         self.connection_no = 0
         """Of the session, as it was announced to the cluster."""
         self.machine = Connection(time.monotonic_ns())
@@ -94,6 +95,7 @@ class Link(asyncio.Protocol):
         self._shell.guarded(self._on_lost)
 
     def _on_lost(self) -> None:
+        self._unwatch()
         self.machine.step(soup.Ended(), time.monotonic_ns())
         self._transport = None
         self._leave_stream()
@@ -168,13 +170,34 @@ class Link(asyncio.Protocol):
     # ---- logging in ----------------------------------------------------------------------------------------------
 
     def _log_in(self, login: Login) -> None:
-        try:
-            self.principal = principal_of(login, self._shell.entitlements)
-        except Unauthenticated as error:
-            self._shell.trail.refusal("OUCH login", login.user, self._peer(), str(error))
-            # Not at once: passwords are short, and guessing them is to take its time.
-            self._later(_GUESS_MS, partial(self._reject, NOT_AUTHORIZED, str(error)))
+        if self._shell.entitlements.stores_user(login.user):
+            self._shell.spawn(self._log_in_stored(login))
             return
+        try:
+            principal = principal_of(login, self._shell.entitlements)
+        except Unauthenticated as error:
+            self._on_unknown(login, error)
+        else:
+            self._on_known(login, principal)
+
+    async def _log_in_stored(self, login: Login) -> None:
+        try:
+            principal = await stored_principal_of(login, self._shell.entitlements)
+        except Unauthenticated as error:
+            self._on_unknown(login, error)
+        else:
+            self._on_known(login, principal)
+
+    def _on_unknown(self, login: Login, error: Unauthenticated) -> None:
+        self._shell.trail.refusal("OUCH login", login.user, self._peer(), str(error))
+        # Not at once: passwords are short, and guessing them is to take its time.
+        self._later(_GUESS_MS, partial(self._reject, NOT_AUTHORIZED, str(error)))
+
+    def _on_known(self, login: Login, principal: Principal) -> None:
+        self.principal = principal
+        if principal.client.credential:
+            gone = partial(self.end, "this login was revoked, changed, or is over")
+            self._unwatch = self._shell.entitlements.watch(principal.client, gone)
         self._wanted = login.sequence
         self._open()
 

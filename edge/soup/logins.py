@@ -49,7 +49,25 @@ def principal_of(login: Login, entitlements: Entitlements) -> Principal:
         number = _open_number(login.user)
         account = number if login.user.isdecimal() else 1
         return Principal(OPEN_CLIENT, number << 32 | session, account, SelfTradePrevention.NONE)
-    client = entitlements.of_soup_user(login.user, login.password)
+    return of_client(login, entitlements.of_soup_user(login.user, login.password))
+
+
+async def stored_principal_of(login: Login, entitlements: Entitlements) -> Principal:
+    """The same of one that is stored, whose password is hashed.
+
+    Raises:
+        Unauthenticated: nobody whom this cluster knows.
+    """
+    return of_client(login, await entitlements.identify_soup_user(login.user, login.password))
+
+
+def of_client(login: Login, client: topology.Principal) -> Principal:
+    """What a client logs in to.
+
+    Raises:
+        Unauthenticated: it may not enter orders.
+    """
+    session = login.session or CURRENT
     if not client.may(ORDER_DOOR):
         raise Unauthenticated(f"{client.name!r} is no trader: this door takes orders")
     account = client.accounts[0] if client.accounts else client.number

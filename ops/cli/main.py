@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "status": "lockstep.ops.cli.cluster.status",
     "cluster": "lockstep.ops.cli.cluster",
     "access": "lockstep.ops.cli.access",
+    "certs": "lockstep.ops.cli.certs",
     "reconcile": "lockstep.ops.cli.reconcile",
     "ledger": "lockstep.ops.cli.ledger",
     "audit": "lockstep.ops.cli.audit",

@@ -21,6 +21,7 @@ from lockstep.ops.local.plan import DEFAULT_PORT, ClusterPlan, Incident
 from lockstep.runtime.config_values import BOUNDS
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.stop_request import StopRequest
+from lockstep.runtime.tls.authority import CA
 from lockstep.runtime.topology import Snapshots
 from lockstep.trials.demo_market import DEMO_RATE, DemoMarket, DemoMarketPlan
 
@@ -79,6 +80,9 @@ def _range(key: str) -> click.IntRange:
     "--soup", is_flag=True, help="Give each gateway the binary door: OUCH 4.2 over SoupBinTCP (docs/ouch.md)."
 )
 @click.option(
+    "--secure", is_flag=True, help="Encrypt everything, and let nobody in whom the cluster does not know (docs/tls.md)."
+)
+@click.option(
     "--demo-market",
     is_flag=True,
     help="Have a market maker and noise traders trade in it, and an account to trade with (docs/page.md).",
@@ -107,6 +111,7 @@ def command(
     udp: bool,
     ledger: bool,
     soup: bool,
+    secure: bool,
     demo_market: bool,
     demo_rate: int,
     demo_seed: int,
@@ -136,6 +141,7 @@ def command(
             udp=udp,
             ledger=ledger,
             soup=soup,
+            secure=secure,
             restart=not no_restart,
         ),
         {_SNAPSHOT_KEYS[name]: value for name, value in snapshots.items() if value is not None},
@@ -219,20 +225,22 @@ def _count(number: int, what: str) -> str:
 
 
 def _greet(cluster: LocalCluster) -> None:
+    secure = cluster.topology.tls.on
+    scheme, socket = ("https", "wss") if secure else ("http", "ws")
     for feed in cluster.topology.feeds[:1]:
-        click.echo(f"trading page:       http://{feed.host}:{feed.http_port}/")
+        click.echo(f"trading page:       {scheme}://{feed.host}:{feed.http_port}/")
     click.echo(f"clients connect to: {', '.join(cluster.gateway_addresses)}")
     for feed in cluster.topology.feeds:
-        click.echo(f"market data:        {feed.grpc_address} (gRPC), ws://{feed.host}:{feed.http_port}/feed")
+        click.echo(f"market data:        {feed.grpc_address} (gRPC), {socket}://{feed.host}:{feed.http_port}/feed")
         if feed.udp:
             click.echo(f"                    {feed.udp} (UDP)")
-        click.echo(f"REST:               http://{feed.host}:{feed.http_port}/v1, described at /docs (docs/rest.md)")
+        click.echo(f"REST:               {scheme}://{feed.host}:{feed.http_port}/v1, described at /docs (docs/rest.md)")
     if cluster.soup_addresses:
         click.echo(f"OUCH 4.2:           {', '.join(cluster.soup_addresses)} (SoupBinTCP)")
     click.echo(f"configuration:      {cluster.config_path}")
     click.echo(f"data and logs:      {cluster.data_dir}")
     for name, address in (_metrics(cluster) | _snapshotters(cluster)).items():
-        click.echo(f"metrics:            http://{address}/metrics ({name})")
+        click.echo(f"metrics:            {scheme}://{address}/metrics ({name})")
     if cluster.plan.reconcile:
         reconciler = cluster.topology.reconciler
         click.echo(f"reconciler:         figures at 127.0.0.1:{reconciler.metrics_port}, client logs in ", nl=False)
@@ -242,7 +250,19 @@ def _greet(cluster: LocalCluster) -> None:
         click.echo(f"ledger:             {ledger.host}:{ledger.grpc_port} (gRPC), in {ledger.data_dir}")
     if cluster.topology.open:
         click.echo("access:             everybody on this machine may do everything (docs/access.md closes it)")
+    if secure:
+        _tell_how_to_connect(cluster)
     click.echo("Ctrl-C stops the cluster.")
+
+
+def _tell_how_to_connect(cluster: LocalCluster) -> None:
+    config, ca = cluster.config_path, cluster.topology.tls.cert_dir / CA
+    click.echo("access:             encrypted, and for nobody yet; let somebody in, from another terminal:")
+    click.echo(f"  lockstep access create desk --role trader --role administrator --config {config}")
+    click.echo(f"  export LOCKSTEP_TOKEN=$(lockstep access issue desk --config {config})")
+    click.echo("and in Python, with the client number that `create` has shown:")
+    click.echo(f'  Client("{cluster.gateway_addresses[0]}", token=os.environ["LOCKSTEP_TOKEN"], client_number=1,')
+    click.echo(f'         credentials=lockstep.tls_credentials("{ca}"))')
 
 
 def _metrics(cluster: LocalCluster) -> dict[str, str]:

@@ -218,6 +218,7 @@ class LocalCluster:
             ),
             snapshots=plan.snapshots,
             access=plan.access(self.data_dir),
+            tls=plan.tls(self.data_dir),
         )
 
     def _implementation(self, engine: int) -> str:
@@ -239,7 +240,8 @@ class LocalCluster:
         directory = self.data_dir / "etcd"
         directory.mkdir(exist_ok=True)
         try:
-            etcd = self._parts.etcd = LocalEtcd.start(directory, port)
+            tls = self.topology.tls.cert_dir if self.topology.tls.on else None
+            etcd = self._parts.etcd = LocalEtcd.start(directory, port, cert_dir=tls)
             self._parts.keeper = EtcdKeeper(etcd, lambda text: self._note("etcd", text), restart=self.plan.restart)
         except EtcdError as error:
             raise EnvironmentFault(str(error)) from error

@@ -31,7 +31,8 @@ from typing import IO, Self
 
 import grpc
 
-from lockstep.sequencer.etcd import etcd_subset_pb2 as pb
+from lockstep.ops.local.etcd_tls import probe_channel, with_tls
+from lockstep.runtime.etcd import etcd_subset_pb2 as pb
 
 _READY_TIMEOUT_S = 15.0
 _STOP_GRACE_S = 3.0
@@ -162,6 +163,8 @@ class LocalEtcd:
     _process: subprocess.Popen[bytes] = field(repr=False)
     _lock: IO[bytes] = field(repr=False)
     _command: Sequence[str] = field(repr=False)
+    cert_dir: Path | None = None
+    """Where its certificate is; None: plaintext."""
 
     @staticmethod
     def start(
@@ -172,17 +175,18 @@ class LocalEtcd:
         binary: EtcdBinary | None = None,
         extra_flags: Sequence[str] = (),
         ready_timeout_s: float = _READY_TIMEOUT_S,
+        cert_dir: Path | None = None,
     ) -> "LocalEtcd":
         """Start one server and wait until it serves. Blocks; `client_port=0` takes a free port.
 
         `disposable` servers begin empty each time. Others continue with what `data_dir` holds, which only a version
         that keeps writes may do. The log is `data_dir/etcd.log`. Raises `EtcdNotFound`, `EtcdUnfit`,
-        `EtcdStartFailed`.
+        `EtcdStartFailed`. `cert_dir`: clients need a certificate of the authority there, and get `etcd.pem`'s.
         """
         chosen = binary or find_etcd()
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             port, peer_port = _ports(client_port)
-            server = _launch(chosen, data_dir, disposable, port, peer_port, extra_flags)
+            server = _launch(chosen, data_dir, disposable, port, peer_port, extra_flags, cert_dir)
             try:
                 server.wait_ready(ready_timeout_s)
             except EtcdStartFailed:
@@ -226,7 +230,7 @@ class LocalEtcd:
     def wait_ready(self, timeout_s: float = _READY_TIMEOUT_S) -> None:
         """Wait until the server answers and knows a leader. Raises `EtcdStartFailed`."""
         deadline = time.monotonic() + timeout_s
-        with grpc.insecure_channel(self.endpoint, options=_PROBE_OPTIONS) as channel:
+        with probe_channel(self.endpoint, self.cert_dir, _PROBE_OPTIONS) as channel:
             status = channel.unary_unary(
                 "/etcdserverpb.Maintenance/Status",
                 request_serializer=pb.StatusRequest.SerializeToString,
@@ -353,13 +357,17 @@ def _launch(
     client_port: int,
     peer_port: int,
     extra_flags: Sequence[str],
+    cert_dir: Path | None,
 ) -> LocalEtcd:
     """Start the only member of a cluster; does not wait for it."""
     lock = _lock_directory(data_dir)
     try:
         store, token = _choose_store(binary, data_dir, disposable)
         seat = _Seat("local", client_port, peer_port, store)
-        return _spawn(binary, data_dir, _flags(seat, (seat,), token), extra_flags, lock, resumable=not disposable)
+        flags = with_tls(_flags(seat, (seat,), token), cert_dir)
+        server = _spawn(binary, data_dir, flags, extra_flags, lock, resumable=not disposable)
+        server.cert_dir = cert_dir
+        return server
     except BaseException:
         lock.close()
         raise
@@ -376,7 +384,7 @@ def _spawn(
 ) -> LocalEtcd:
     arguments = [f"--{name}={value}" for name, value in flags.items()]
     command = [*_die_with_parent(), str(binary.path), *arguments, *extra_flags]
-    endpoint = flags["advertise-client-urls"].removeprefix("http://")
+    endpoint = flags["advertise-client-urls"].removeprefix("http://").removeprefix("https://")
     return LocalEtcd(binary, data_dir, endpoint, resumable, _run(command, data_dir, "wb"), lock, command)
 
 

@@ -14,6 +14,7 @@ from lockstep.runtime import config
 from lockstep.runtime.access.cluster_key import make_key
 from lockstep.runtime.output import put_whole
 from lockstep.runtime.process import EnvironmentFault
+from lockstep.runtime.tls.authority import CA, issue, make_authority, names_of
 from lockstep.runtime.topology import Topology
 
 FILE: Final = "cluster.toml"
@@ -53,6 +54,12 @@ def settle(data_dir: Path, planned: Topology, chosen: Chosen | None) -> tuple[To
     topology = planned if before is None or chosen is None else keep(planned, before, chosen)
     if not topology.open:
         make_key(topology.access.key_file)
+    if topology.tls.on and not (topology.tls.cert_dir / CA).exists():
+        make_authority(topology.tls.cert_dir, topology.name)
+    if topology.tls.on:
+        for name, hosts in names_of(topology).items():
+            if not (topology.tls.cert_dir / f"{name}.pem").exists():
+                issue(topology.tls.cert_dir, topology.name, name, hosts)
     return topology, write(data_dir, topology, before)
 
 
@@ -71,6 +78,7 @@ def keep(planned: Topology, before: Topology, chosen: Chosen) -> Topology:
         "gateways": planned.gateways,
         "feeds": planned.feeds,
         "snapshots": snapshots,
+        **({"tls": planned.tls, "access": planned.access} if planned.tls.on else {}),
         "reconciler": replace(
             before.reconciler, host=planned.reconciler.host, metrics_port=planned.reconciler.metrics_port
         ),

@@ -6,7 +6,7 @@ from typing import Final
 
 from lockstep.engine.implementations import DEFAULT
 from lockstep.ops.local import kept_config
-from lockstep.runtime.topology import Access, Client, Limits, Snapshots, Timing
+from lockstep.runtime.topology import Access, Client, Limits, Snapshots, Timing, Tls
 
 DEFAULT_PORT: Final = 7450
 
@@ -43,6 +43,8 @@ class ClusterPlan:
     """Who may connect; empty: everybody, with every right."""
     anonymous: str = "loopback"
     """See `Access`."""
+    secure: bool = False
+    """Whether everything is encrypted, with certificates of an authority of its own, and nobody is let in unknown."""
     limits: Limits = field(default_factory=Limits)
     timing: Timing = field(default_factory=Timing)
     snapshots: Snapshots = field(default_factory=Snapshots)
@@ -51,7 +53,12 @@ class ClusterPlan:
 
     def access(self, data_dir: Path) -> Access:
         """Key and audit trail in the data directory."""
-        return Access(key_file=data_dir / "cluster.key", audit_dir=data_dir / "audit", anonymous=self.anonymous)
+        anonymous = "never" if self.secure else self.anonymous
+        return Access(key_file=data_dir / "cluster.key", audit_dir=data_dir / "audit", anonymous=anonymous)
+
+    def tls(self, data_dir: Path) -> Tls:
+        """Certificates in the data directory, if there are to be any."""
+        return Tls(cert_dir=data_dir / "certs") if self.secure else Tls()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,13 @@ from lockstep.replica.mend import finish, is_mendable
 from lockstep.replica.rescue import PeerSays
 from lockstep.replica.rocks import JournalDamaged
 from lockstep.runtime import config
+from lockstep.runtime.access.etcd_access import etcd_options
 from lockstep.runtime.delivery_mark_file import delivery_mark_path, read_delivery_mark
+from lockstep.runtime.etcd import CasWon, EtcdStore, StoreError
 from lockstep.runtime.faults import disk_text
 from lockstep.runtime.process import EnvironmentFault
 from lockstep.runtime.topology import Topology
 from lockstep.sequencer.config_record import ConfigRecord, config_key, encode_config
-from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore, StoreError
 from lockstep.stream.arrival import MAX_EPOCH
 
 _WRITE_TIMEOUT_S: Final = 5.0
@@ -204,7 +205,7 @@ def restore(topology: Topology, found: Found) -> None:
 
 async def _write(topology: Topology, record: ConfigRecord) -> None:
     try:
-        async with EtcdStore(EtcdOptions(endpoints=topology.etcd_endpoints)) as store:
+        async with EtcdStore(etcd_options(topology)) as store:
             outcome = await store.compare_and_swap(
                 config_key(topology.name), 0, encode_config(record), None, _WRITE_TIMEOUT_S
             )

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final
 
 from lockstep.ops.operator.view import ClusterView
-from lockstep.sequencer.etcd import MemberStatus, MemberUnreachable
+from lockstep.runtime.etcd import MemberStatus, MemberUnreachable
 
 LOW_DISK_BYTES: Final = 1 << 30
 """A journal that can't be written ends its engine."""

@@ -4,9 +4,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
+from lockstep.runtime.access.etcd_access import etcd_options
+from lockstep.runtime.etcd import EtcdStore, MemberStatus, MemberUnreachable, StoreError
 from lockstep.runtime.topology import Topology
 from lockstep.sequencer.config_record import ConfigError, ConfigRecord, config_key, decode_config
-from lockstep.sequencer.etcd import EtcdOptions, EtcdStore, MemberStatus, MemberUnreachable, StoreError
 
 _TIMEOUT_S: Final = 2.0
 # An etcd with default settings calls faster pings an attack.
@@ -30,7 +31,7 @@ def read_config(topology: Topology, *, with_members: bool = False) -> StoredConf
 
 
 async def _read(topology: Topology, with_members: bool) -> StoredConfig:
-    options = EtcdOptions(endpoints=topology.etcd_endpoints, call_timeout_s=_TIMEOUT_S, keepalive_time_s=_KEEPALIVE_S)
+    options = etcd_options(topology, call_timeout_s=_TIMEOUT_S, keepalive_time_s=_KEEPALIVE_S)
     async with EtcdStore(options) as store:
         members = await store.status() if with_members else ()
         try:

@@ -6,16 +6,21 @@ cluster that lets everybody in, or of none that was introduced, is called withou
 
 import getpass
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Self
 
 import grpc
 
 from lockstep.runtime.access.cluster_key import LIFETIME_S, Holder, load_key, mint
 from lockstep.runtime.access.roles import Role
+from lockstep.runtime.tls.authority import OPERATOR
+from lockstep.runtime.tls.material import Material
 from lockstep.runtime.topology import Topology
+from lockstep.stream.values import frozen
 
 Metadata = tuple[tuple[str, str | bytes], ...]
+_LOOK_S: Final = 5.0
+"""How often it is looked whether the certificate was replaced."""
 _RENEW_S: Final = LIFETIME_S // 2
 
 
@@ -52,7 +57,16 @@ class Identity:
         return self._metadata
 
 
-_known: dict[str, Identity] = {}
+@frozen
+class _Way:
+    """How an address is called."""
+
+    identity: Identity | None
+    material: Material | None
+
+
+_PLAIN: Final = _Way(None, None)
+_ways: dict[str, _Way] = {}
 """By address."""
 
 
@@ -62,22 +76,24 @@ def introduce(topology: Topology, member: str = "") -> Identity | None:
     Returns what it is known by; None: the cluster lets everybody in, or there is no key to be known by here.
 
     Raises:
-        EnvironmentFault: the cluster's key can't be read.
+        EnvironmentFault: the cluster's key, or the certificate, can't be read.
     """
     addresses = [one.grpc_address for one in topology.all_members()]
     path = topology.access.key_file
     key = load_key(path) if path.name and not topology.open else None
-    before = _known.get(addresses[0])
-    if not member and before is not None and before.is_member_of(key, topology.name):
-        return before
-    if key is None:
-        for address in addresses:
-            _known.pop(address, None)
-        return None
+    before = _ways.get(addresses[0], _PLAIN)
+    if not member and before.identity is not None and before.identity.is_member_of(key, topology.name):
+        return before.identity
     holder = Holder(member, Role.MEMBER) if member else Holder(_person(), Role.OPERATOR)
-    identity = Identity(key, topology.name, holder)
-    _known.update(dict.fromkeys(addresses, identity))
+    identity = Identity(key, topology.name, holder) if key is not None else None
+    material = Material(topology.tls.cert_dir, member or OPERATOR) if topology.tls.on else None
+    _ways.update(dict.fromkeys(addresses, _Way(identity, material)))
     return identity
+
+
+def material_for(topology: Topology) -> Material | None:
+    """The certificate by which this process was introduced to a cluster."""
+    return _ways.get(topology.all_members()[0].grpc_address, _PLAIN).material
 
 
 def _person() -> str:
@@ -89,51 +105,96 @@ def _person() -> str:
 
 def open_channel(address: str, options: Sequence[tuple[str, int]], *, named: bool = True) -> Any:
     """A `grpc.Channel` to a process of the cluster. Not `named`: its calls say themselves who makes them."""
-    channel = grpc.insecure_channel(address, options=list(options))
-    return _named(channel, address) if named else channel
+    return _open(grpc, address, options, named=named)
 
 
 def open_aio_channel(address: str, options: Sequence[tuple[str, int]]) -> Any:
     """A `grpc.aio.Channel` to a process of the cluster."""
-    return _named(grpc.aio.insecure_channel(address, options=list(options)), address)
+    return _open(grpc.aio, address, options, named=True)
 
 
-def _named(channel: Any, address: str) -> Any:
-    identity = _known.get(address)
-    return channel if identity is None else _NamedChannel(channel, identity)
+def _open(kind: Any, address: str, options: Sequence[tuple[str, int]], *, named: bool) -> Any:
+    way = _ways.get(address, _PLAIN)
+    identity, material = way.identity if named else None, way.material
+
+    def make() -> Any:
+        if material is None:
+            return kind.insecure_channel(address, options=list(options))
+        return kind.secure_channel(address, material.channel_credentials(), options=list(options))
+
+    return make() if identity is None and material is None else _Channel(make, identity, material)
 
 
-class _NamedChannel:
-    """A channel whose calls say who makes them. gRPC's interceptors do the same at several times the cost."""
+class _Channel:
+    """A channel whose calls say who makes them, and which is opened anew when the certificate was replaced.
 
-    def __init__(self, channel: Any, identity: Identity) -> None:
-        self._channel = channel
+    gRPC's interceptors do the first at several times the cost. Channels that were replaced stay open until this is
+    closed: something may still be under way on them.
+    """
+
+    def __init__(self, make: Callable[[], Any], identity: Identity | None, material: Material | None) -> None:
+        self._make = make
         self._identity = identity
+        self._material = material
+        self._opened = [make()]
+        self.generation = self._seen = material.generation if material is not None else 0
+        self._look_s = time.monotonic() + _LOOK_S
+
+    @property
+    def metadata(self) -> Metadata:
+        """What goes with a call."""
+        return self._identity.metadata if self._identity is not None else ()
+
+    def current(self) -> Any:
+        """The channel for a call that is made now."""
+        if self._material is not None and time.monotonic() > self._look_s:
+            self._look_s = time.monotonic() + _LOOK_S
+            self._material.refresh()
+            if self._material.generation != self._seen:
+                self._seen = self._material.generation
+                self._opened.append(self._make())
+                self.generation = self._seen
+        return self._opened[-1]
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._channel, name)
         if name not in ("unary_unary", "unary_stream", "stream_unary", "stream_stream"):
-            return found
-        return lambda *args, **kwargs: _NamedCall(found(*args, **kwargs), self._identity)
+            return getattr(self._opened[-1], name)
+        return lambda *args, **kwargs: _Call(self, name, args, kwargs)
+
+    def close(self) -> Any:
+        """Close all that was opened; to be awaited if it is asyncio's."""
+        for replaced in self._opened[:-1]:
+            if isinstance(replaced, grpc.Channel):
+                replaced.close()
+        return self._opened[-1].close()
 
     def __enter__(self) -> Self:
-        self._channel.__enter__()
+        self._opened[-1].__enter__()
         return self
 
     def __exit__(self, *error: Any) -> Any:
-        return self._channel.__exit__(*error)
+        return self._opened[-1].__exit__(*error)
 
 
-class _NamedCall:
+class _Call:
     """A method of a channel."""
 
-    def __init__(self, call: Any, identity: Identity) -> None:
-        self._call = call
-        self._identity = identity
+    def __init__(self, channel: _Channel, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._channel = channel
+        self._made_of = kind, args, kwargs
+        self._generation = -1
+        self._call: Any = None
+
+    def _now(self) -> Any:
+        current = self._channel.current()
+        if self._generation != self._channel.generation:
+            kind, args, kwargs = self._made_of
+            self._call, self._generation = getattr(current, kind)(*args, **kwargs), self._channel.generation
+        return self._call
 
     def __call__(self, *args: Any, metadata: Metadata | None = None, **options: Any) -> Any:
-        return self._call(*args, metadata=(*(metadata or ()), *self._identity.metadata), **options)
+        return self._now()(*args, metadata=(*(metadata or ()), *self._channel.metadata), **options)
 
     def future(self, *args: Any, metadata: Metadata | None = None, **options: Any) -> Any:
         """See `grpc.UnaryUnaryMultiCallable`."""
-        return self._call.future(*args, metadata=(*(metadata or ()), *self._identity.metadata), **options)
+        return self._now().future(*args, metadata=(*(metadata or ()), *self._channel.metadata), **options)

@@ -1,15 +1,22 @@
 """What each process does first: it says who it is, and learns whom it may believe."""
 
+import asyncio
+import ssl
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
-from lockstep.runtime.access.dialing import introduce
+from lockstep.runtime.access.dialing import introduce, material_for
+from lockstep.runtime.access.following import PrincipalsFollower
 from lockstep.runtime.access.guard import AccessGuard
 from lockstep.runtime.access.permissions import METRICS
 from lockstep.runtime.access.trail import Trail
+from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.grpc_loop import grpc_loop
 from lockstep.runtime.process_log import ProcessLog
+from lockstep.runtime.tls.material import Material
 from lockstep.runtime.tokens import Entitlements, Unauthenticated
-from lockstep.runtime.topology import Topology
+from lockstep.runtime.topology import PLAINTEXT_WORDS, Topology
 from lockstep.stream.values import frozen
 
 OPEN_TEXT: Final = (
@@ -24,17 +31,34 @@ class Entrance:
 
     entitlements: Entitlements
     trail: Trail
+    principals: PrincipalsFollower
+    """To be run in the loop that serves the process' calls."""
+    material: Material | None
+    """Its certificate; None: nothing is encrypted."""
+
+    def follow(self) -> Callable[[], object]:
+        """Follow the principals in the loop of this process' gRPC server; returns what ends that."""
+        work = asyncio.run_coroutine_threadsafe(self.principals.run(), grpc_loop())
+        return work.cancel
 
     def guard(self) -> AccessGuard:
         """What stands before every call of its gRPC server."""
         return AccessGuard(self.entitlements, self.trail)
+
+    def credentials(self, *, mutual: bool) -> Any:
+        """Of its gRPC server; None: plaintext. `mutual`: callers need a certificate."""
+        return None if self.material is None else self.material.server_credentials(mutual=mutual)
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Of its other servers; None: plaintext."""
+        return None if self.material is None else self.material.ssl_context()
 
     def refuse_scrape(self, authorization: str | None, peer: str) -> tuple[HTTPStatus, str] | None:
         """Why the figures are not for somebody; None: they are. From any thread."""
         if self.entitlements.open:
             return None
         try:
-            principal = self.entitlements.authenticate(authorization)
+            principal = self.entitlements.authenticate_slowly(authorization)
         except Unauthenticated as error:
             self.trail.refusal("/metrics", "", peer, str(error))
             return HTTPStatus.UNAUTHORIZED, str(error)
@@ -51,11 +75,19 @@ def enter(topology: Topology, name: str, log: ProcessLog) -> Entrance:
     Raises:
         EnvironmentFault: the cluster's key can't be had.
     """
+    tls = topology.tls
+    if not tls.on and not topology.on_loopback and tls.plaintext != PLAINTEXT_WORDS:
+        raise EnvironmentFault(
+            "this cluster spans hosts and has no certificates: make some with `lockstep certs init` and name their "
+            f'directory in cert_dir of [tls]; or accept it there in words: plaintext = "{PLAINTEXT_WORDS}"'
+        )
     entitlements = Entitlements.of(topology)
     introduce(topology, name)
+    material = material_for(topology)
     if entitlements.open:
         log.warning("open_to_everybody", text=OPEN_TEXT)
-    elif not entitlements.has_key:
+    elif not entitlements.key:
         path = topology.access.key_file
         log.error("no_cluster_key", text=f"{path} is missing: no member or operator is let in here, nor elsewhere")
-    return Entrance(entitlements, Trail(topology.access.audit_dir, name))
+    trail = Trail(topology.access.audit_dir, name)
+    return Entrance(entitlements, trail, PrincipalsFollower(topology, entitlements, trail, log, material), material)

@@ -53,13 +53,16 @@ class AccessGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the pack
         inner = getattr(handler, shape)
         assert handler.request_streaming, f"{method}: its message would be read before anybody asks who it is from"
         assert inspect.iscoroutinefunction(inner), f"{method}: a generator could not be refused"
-        audited = method in AUDITED
+        audited, streams = method in AUDITED, handler.response_streaming
 
         async def serve(requests: Any, context: Any) -> Any:
             principal = await self._admit(method, allowed, context)
             _CALLER.set(principal)
             if audited:
                 return await self._watched(method, principal, inner(requests, context), context)
+            if streams and principal.credential:
+                await self._while_known(method, principal, inner(requests, context), context)
+                return None
             return await inner(requests, context)
 
         return handler._replace(**{shape: serve})
@@ -69,7 +72,7 @@ class AccessGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the pack
         if self._entitlements.open and allowed is not None:
             return OPEN_CLIENT
         try:
-            principal = self._entitlements.authenticate(authorization_of(context))
+            principal = await self._entitlements.identify(authorization_of(context))
         except Unauthenticated as error:
             self._trail.refusal(method, "", context.peer(), str(error))
             await abort(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
@@ -80,6 +83,23 @@ class AccessGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the pack
             self._trail.refusal(method, principal.name, context.peer(), text)
             await abort(context, grpc.StatusCode.PERMISSION_DENIED, text)
         return principal
+
+    async def _while_known(self, method: str, principal: Principal, serving: Awaitable[Any], context: Any) -> None:
+        """A stream lasts all day; it ends when its principal is revoked."""
+        limit = asyncio.timeout(None)
+        unwatch = self._entitlements.watch(principal, lambda: limit.reschedule(0))
+        try:
+            async with limit:
+                await serving
+                return
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        finally:
+            unwatch()
+        text = f"the credential of {principal.name!r} was revoked, changed, or is over: log in again"
+        self._trail.refusal(method, principal.name, context.peer(), text)
+        await abort(context, grpc.StatusCode.UNAUTHENTICATED, text)
 
     async def _watched(self, method: str, principal: Principal, serving: Awaitable[Any], context: Any) -> Any:
         """Written down before it is done, and with what came of it."""

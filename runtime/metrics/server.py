@@ -5,6 +5,7 @@ loop that trades waits for one family at the most, a tenth of a millisecond, nev
 """
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -54,10 +55,32 @@ def exposition(source: Source) -> bytes:
     return b"".join(parts)
 
 
+class _Server(HTTPServer):
+    """Of one port; with `tls` its connections are encrypted."""
+
+    def __init__(
+        self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(address, handler)
+        self._tls = tls
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """The next connection. Raises OSError, which its caller expects: it says nothing, or no TLS."""
+        connection, peer = super().get_request()
+        if self._tls is None:
+            return connection, peer
+        connection.settimeout(_READ_TIMEOUT_S)
+        try:
+            return self._tls.wrap_socket(connection, server_side=True), peer
+        except OSError:
+            connection.close()
+            raise
+
+
 class MetricsServer:
     """Serves one source until it is closed."""
 
-    def __init__(self, host: str, port: int, source: Source, check: Check) -> None:
+    def __init__(self, host: str, port: int, source: Source, check: Check, tls: ssl.SSLContext | None = None) -> None:
         """
         Raises:
             EnvironmentFault: the port cannot be had.
@@ -69,7 +92,7 @@ class MetricsServer:
             yield from process.collect()
 
         try:
-            self._server = HTTPServer((host, port), _handler(everything, check))
+            self._server = _Server((host, port), _handler(everything, check), tls)
         except OSError as error:
             raise EnvironmentFault(
                 f"cannot serve metrics on {host}:{port}: {error.strerror}; "
@@ -98,7 +121,9 @@ class MetricsServer:
         self._server.server_close()
 
 
-def serve(topology: Topology, member: Member, source: Source, check: Check) -> Callable[[], None]:
+def serve(
+    topology: Topology, member: Member, source: Source, check: Check, tls: ssl.SSLContext | None = None
+) -> Callable[[], None]:
     """Serve a member's metrics, and the room on its disks, if it has a `metrics_port`; returns what ends it.
 
     Raises:
@@ -112,7 +137,7 @@ def serve(topology: Topology, member: Member, source: Source, check: Check) -> C
         yield from source()
         yield from free_space(where)
 
-    return MetricsServer(member.host, member.metrics_port, everything, check).close
+    return MetricsServer(member.host, member.metrics_port, everything, check, tls).close
 
 
 def _handler(source: Source, check: Check) -> type[BaseHTTPRequestHandler]:

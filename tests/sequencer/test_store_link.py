@@ -13,9 +13,9 @@ from lockstep.ops.cli.cluster.repair import _repair
 from lockstep.ops.cli.cluster.steps import Refused
 from lockstep.ops.local.etcd_server import LocalEtcd
 from lockstep.runtime import config
+from lockstep.runtime.etcd import EtcdOptions, EtcdStore
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.config_record import config_key, encode_config, plan_bootstrap
-from lockstep.sequencer.etcd import EtcdOptions, EtcdStore
 from lockstep.sequencer.store_link import Inbox, StoreLink
 
 EXAMPLE = Path(config.__file__).resolve().parent / "cluster.example.toml"

@@ -15,7 +15,7 @@ from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime import config
 from lockstep.runtime.driver import driver_pid
 from lockstep.runtime.process import EnvironmentFault
-from lockstep.runtime.topology import Member, Topology
+from lockstep.runtime.topology import PLAINTEXT_WORDS, Member, Tls, Topology
 from lockstep.trials.chaos.clocks import HostClock
 from lockstep.trials.chaos.hosts import Hosts
 
@@ -66,6 +66,8 @@ class HostedCluster(LocalCluster):
             sequencers=placed(planned.sequencers),
             engines=placed(planned.engines),
             gateways=placed(planned.gateways),
+            # Namespaces of this machine.
+            tls=Tls(plaintext=PLAINTEXT_WORDS),
         )
 
     def _start_driver(self) -> None:

@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from lockstep.session_events import Checkpoint, ReportId
     from lockstep.subscription import Subscription
     from lockstep.sync import Client, Session
+    from lockstep.tls import tls_credentials
     from lockstep.values import Account, CommandResult, EventId, GatewayStatus, Order, Position, Report
 
 __all__ = [
@@ -159,6 +160,7 @@ __all__ = [
     "is_retryable",
     "price_to_ticks",
     "ticks_to_price",
+    "tls_credentials",
 ]
 
 # Names are loaded when they are first used: the cluster's own processes live in this namespace too, and an engine that
@@ -256,6 +258,7 @@ _HOMES = {
         "Client",
         "Session",
     ),
+    "lockstep.tls": ("tls_credentials",),
     "lockstep.values": (
         "Account",
         "CommandResult",

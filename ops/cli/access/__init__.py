@@ -9,6 +9,13 @@ from lockstep.ops.cli.lazy_group import LazyGroup
 _HERE: Final = "lockstep.ops.cli.access"
 
 COMMANDS: Final = {
+    "create": f"{_HERE}.principals:create_command",
+    "list": f"{_HERE}.principals:list_command",
+    "issue": f"{_HERE}.principals:issue",
+    "rotate": f"{_HERE}.principals:rotate",
+    "revoke": f"{_HERE}.principals:revoke_command",
+    "password": f"{_HERE}.principals:password_command",
+    "public-key": f"{_HERE}.principals:public_key",
     "key": f"{_HERE}.key",
     "trail": f"{_HERE}.trail",
 }
@@ -17,4 +24,7 @@ COMMANDS: Final = {
 
 @click.group("access", cls=LazyGroup, modules=COMMANDS)
 def command() -> None:
-    """Who may do what in a cluster: its key, and the trail of what was refused and done (docs/access.md)."""
+    """Who may do what in a cluster: principals, its key, and the trail of what was refused and done (docs/access.md).
+
+    Principals stand in etcd and are written with the cluster's key. A change is in force everywhere within a second.
+    """

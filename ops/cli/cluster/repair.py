@@ -13,7 +13,9 @@ from lockstep.ops.cli.options import Failure, config_option, json_option
 from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
 from lockstep.replica.rocks import JournalFault
+from lockstep.runtime.access.etcd_access import etcd_options
 from lockstep.runtime.config import load
+from lockstep.runtime.etcd import CasWon, EtcdStore, StoreError
 from lockstep.runtime.output import Output
 from lockstep.runtime.topology import ProcessKind, Topology
 from lockstep.sequencer.config_record import (
@@ -24,7 +26,6 @@ from lockstep.sequencer.config_record import (
     encode_config,
     plan_repair,
 )
-from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore, StoreError
 from lockstep.sequencer.store_link import last_good
 from lockstep.stream.arrival import MAX_EPOCH
 
@@ -59,7 +60,7 @@ def repair_config(config_path: Path, dry_run: bool, json_file: Output | None) ->
 
 async def _repair(topology: Topology, highest: int, uuid: str, dry_run: bool) -> ConfigRecord:
     key, engines = config_key(topology.name), tuple(engine.id for engine in topology.engines)
-    async with EtcdStore(EtcdOptions(endpoints=topology.etcd_endpoints)) as store:
+    async with EtcdStore(etcd_options(topology)) as store:
         found = await store.get(key)
         if found is None:
             raise Refused("the config key does not exist: restore etcd's backup, or start a new cluster")

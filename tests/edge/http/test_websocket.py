@@ -26,7 +26,7 @@ from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
 from lockstep.stream.messages import Release
 from lockstep.v1 import feed_pb2
-from tests.everybody import NO_TRAIL
+from tests.everybody import NO_TRAIL, PLAIN
 from tests.marketdata.flows import INSTRUMENTS, Flow, levels_of
 
 
@@ -37,7 +37,7 @@ class Shell:
         self.flow = Flow(1)
         self.machine = Machine()
         self.driver = FeedDriver(self.machine, self, engines=(1,), least_epoch=0, begin_is_gone=False)  # type: ignore[arg-type]
-        self.entitlements, self.trail = Entitlements(clients), NO_TRAIL
+        self.entitlements, self.trail, self.entrance = Entitlements(clients), NO_TRAIL, PLAIN
         self.handshakes_refused = 0
         self.tasks: list[asyncio.Task] = []
         self.driver._step(Started(Start(self.flow.seq, 1)))

@@ -21,7 +21,7 @@ from lockstep.stream.codes import Code
 from lockstep.stream.records import EVENT, SETTING_EVENT, EventKind
 from tests.edge.soup.ouch_messages import enter, messages, packet, packets, unsequenced
 from tests.edge.soup.venue import Venue
-from tests.everybody import NO_TRAIL
+from tests.everybody import NO_TRAIL, PLAIN
 
 SESSION = 1 << 32 | 1
 LOGIN = packet(b"L", b"1     " + b" " * 20 + b"1".rjust(20))
@@ -74,7 +74,7 @@ class Gateway:
         )  # fmt: skip
         shell: Any = SimpleNamespace(
             driver=driver, machine=machine, member=SimpleNamespace(id=3, name="gateway-3"), stopping=False,
-            entitlements=Entitlements(()), trail=NO_TRAIL, guarded=lambda action: action(), at=self.at,
+            entitlements=Entitlements(()), trail=NO_TRAIL, entrance=PLAIN, guarded=lambda action: action(), at=self.at,
         )  # fmt: skip
         self.door = Door(shell, "127.0.0.1:1")
         self.door.ready = True

@@ -22,7 +22,7 @@ from lockstep.ops.local.etcd_server import (
     LocalEtcdCluster,
     find_etcd,
 )
-from lockstep.sequencer.etcd import EtcdOptions, EtcdStore, MemberStatus, Versioned
+from lockstep.runtime.etcd import EtcdOptions, EtcdStore, MemberStatus, Versioned
 from tests.frozen import freeze
 
 

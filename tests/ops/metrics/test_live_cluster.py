@@ -26,9 +26,9 @@ from lockstep.replica.effects import JournalWrite
 from lockstep.replica.journal import Journal
 from lockstep.replica.rocks import JournalFault
 from lockstep.replica.snapshots import SnapshotStore
+from lockstep.runtime.etcd import CasWon, EtcdOptions, EtcdStore
 from lockstep.runtime.topology import Snapshots
 from lockstep.sequencer.config_record import config_key
-from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore
 from tests.frozen import freeze
 
 LOAD_S = 600

@@ -16,7 +16,7 @@ from lockstep.ops.operator.checkup import (
     PortFacts,
     ReconcilerFacts,
 )
-from lockstep.sequencer.etcd import MemberStatus, MemberUnreachable
+from lockstep.runtime.etcd import MemberStatus, MemberUnreachable
 
 GIB = 1 << 30
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lockstep.ops.local.etcd_server import find_etcd
-from lockstep.sequencer.etcd import CasWon, EtcdOptions, EtcdStore, MemberStatus, StoreUnavailable, TlsOptions
+from lockstep.runtime.etcd import CasWon, EtcdOptions, EtcdStore, MemberStatus, StoreUnavailable, TlsOptions
 
 
 @pytest.mark.parametrize(

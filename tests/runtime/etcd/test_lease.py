@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lockstep.ops.local.etcd_server import LocalEtcd
-from lockstep.sequencer.etcd import Deleted, EtcdOptions, EtcdStore, StoreLeaseEnded, Versioned
-from lockstep.sequencer.etcd import etcd_subset_pb2 as pb
+from lockstep.runtime.etcd import Deleted, EtcdOptions, EtcdStore, StoreLeaseEnded, Versioned
+from lockstep.runtime.etcd import etcd_subset_pb2 as pb
 
 
 def test_kept_lease_outlives_its_ttl_and_its_keys_go_when_it_is_closed(options: EtcdOptions, key: bytes) -> None:

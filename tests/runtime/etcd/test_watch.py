@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.ops.local.etcd_server import LocalEtcd, LocalEtcdCluster
-from lockstep.sequencer.etcd import Deleted, EtcdOptions, EtcdStore, Versioned
+from lockstep.runtime.etcd import Deleted, EtcdOptions, EtcdStore, Versioned
 
 
 async def _until(watch: AsyncIterator[Versioned | Deleted], value: bytes) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.sequencer.etcd.store import prefix_end
+from lockstep.runtime.etcd.store import prefix_end
 
 
 @pytest.mark.parametrize(

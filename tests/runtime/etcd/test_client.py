@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lockstep.ops.local.etcd_server import LocalEtcd, LocalEtcdCluster
-from lockstep.sequencer.etcd import (
+from lockstep.runtime.etcd import (
     CasLost,
     CasWon,
     EtcdOptions,

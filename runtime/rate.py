@@ -1,7 +1,7 @@
-"""How many come in: handshakes a second, connections in all, messages of one connection. Pure.
+"""How often something may happen. Pure.
 
-Each is a GCRA (generic cell rate algorithm, ITU-T I.371): one number, the time at which the next would be due if all
-had come evenly. So it is exact over any window, and nothing is counted.
+A GCRA (generic cell rate algorithm, ITU-T I.371): one number, the time at which the next would be due if all had come
+evenly. So it is exact over any window, and nothing is counted.
 """
 
 from typing import Final

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.ops.local.etcd_server import LocalEtcd, LocalEtcdCluster
-from lockstep.sequencer.etcd import EtcdOptions, EtcdStore, MemberStatus
+from lockstep.runtime.etcd import EtcdOptions, EtcdStore, MemberStatus
 from tests.frozen import freeze
 
 

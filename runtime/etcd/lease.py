@@ -11,10 +11,10 @@ import time
 
 import grpc
 
-from lockstep.sequencer.etcd import etcd_subset_pb2 as pb
-from lockstep.sequencer.etcd.calls import Caller
-from lockstep.sequencer.etcd.member import Member, Metadata, Stream, StreamEnded, Verdict, judge
-from lockstep.sequencer.etcd.store import StoreError
+from lockstep.runtime.etcd import etcd_subset_pb2 as pb
+from lockstep.runtime.etcd.calls import Caller
+from lockstep.runtime.etcd.member import Member, Metadata, Stream, StreamEnded, Verdict, judge
+from lockstep.runtime.etcd.store import StoreError
 
 _LOG = logging.getLogger(__name__)
 _REVOKE_TIMEOUT_S = 0.5

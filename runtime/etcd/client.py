@@ -7,12 +7,12 @@ from typing import Self
 
 import grpc
 
-from lockstep.sequencer.etcd import etcd_subset_pb2 as pb
-from lockstep.sequencer.etcd.calls import Caller
-from lockstep.sequencer.etcd.lease import EtcdLease, grant_lease
-from lockstep.sequencer.etcd.member import Member, Metadata, describe
-from lockstep.sequencer.etcd.options import EtcdOptions
-from lockstep.sequencer.etcd.store import (
+from lockstep.runtime.etcd import etcd_subset_pb2 as pb
+from lockstep.runtime.etcd.calls import Caller
+from lockstep.runtime.etcd.lease import EtcdLease, grant_lease
+from lockstep.runtime.etcd.member import Member, Metadata, describe
+from lockstep.runtime.etcd.options import EtcdOptions
+from lockstep.runtime.etcd.store import (
     CasLost,
     CasWon,
     Deleted,
@@ -21,7 +21,7 @@ from lockstep.sequencer.etcd.store import (
     Versioned,
     prefix_end,
 )
-from lockstep.sequencer.etcd.watch import from_wire, watch_key
+from lockstep.runtime.etcd.watch import from_wire, watch_key
 
 
 class EtcdStore:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.ops.local.etcd_server import LocalEtcd
-from lockstep.sequencer.etcd import EtcdOptions, EtcdStore, StoreRefused
+from lockstep.runtime.etcd import EtcdOptions, EtcdStore, StoreRefused
 
 _TOKEN_TTL_S = 1
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.edge.http.admission import Rate
+from lockstep.runtime.rate import Rate
 
 SECOND = 1_000_000_000
 

@@ -15,9 +15,9 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from lockstep.sequencer.etcd import etcd_subset_pb2 as pb
-from lockstep.sequencer.etcd.options import EtcdOptions, target
-from lockstep.sequencer.etcd.store import StoreClosed
+from lockstep.runtime.etcd import etcd_subset_pb2 as pb
+from lockstep.runtime.etcd.options import EtcdOptions, target
+from lockstep.runtime.etcd.store import StoreClosed
 
 type Metadata = tuple[tuple[str, str], ...]
 

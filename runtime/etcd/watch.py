@@ -14,10 +14,10 @@ from collections.abc import AsyncGenerator
 
 import grpc
 
-from lockstep.sequencer.etcd import etcd_subset_pb2 as pb
-from lockstep.sequencer.etcd.calls import Caller
-from lockstep.sequencer.etcd.member import Member, Metadata, Stream, StreamEnded, Verdict, judge
-from lockstep.sequencer.etcd.store import Deleted, StoreRefused, StoreUnavailable, Versioned
+from lockstep.runtime.etcd import etcd_subset_pb2 as pb
+from lockstep.runtime.etcd.calls import Caller
+from lockstep.runtime.etcd.member import Member, Metadata, Stream, StreamEnded, Verdict, judge
+from lockstep.runtime.etcd.store import Deleted, StoreRefused, StoreUnavailable, Versioned
 
 _REREAD_TIMEOUT_S = 1.0
 _PAUSE_S = 0.01

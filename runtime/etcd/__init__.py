@@ -4,9 +4,9 @@
 client has asyncio, TLS, several endpoints, deadlines per call, hedged writes, `hasleader` and token refresh together.
 """
 
-from lockstep.sequencer.etcd.client import EtcdStore
-from lockstep.sequencer.etcd.options import EtcdOptions, TlsOptions
-from lockstep.sequencer.etcd.store import (
+from lockstep.runtime.etcd.client import EtcdStore
+from lockstep.runtime.etcd.options import EtcdOptions, TlsOptions
+from lockstep.runtime.etcd.store import (
     CasLost,
     CasWon,
     ConfigStore,

@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import grpc
 
-from lockstep.sequencer.etcd import etcd_subset_pb2 as pb
-from lockstep.sequencer.etcd.member import Member, Metadata, Verdict, describe, judge, names_ended_lease
-from lockstep.sequencer.etcd.options import EtcdOptions
-from lockstep.sequencer.etcd.store import (
+from lockstep.runtime.etcd import etcd_subset_pb2 as pb
+from lockstep.runtime.etcd.member import Member, Metadata, Verdict, describe, judge, names_ended_lease
+from lockstep.runtime.etcd.options import EtcdOptions
+from lockstep.runtime.etcd.store import (
     StoreAmbiguous,
     StoreError,
     StoreLeaseEnded,

@@ -1,0 +1,25 @@
+"""How this process speaks to the cluster's etcd: by TLS with its own certificate, where there is one."""
+
+from typing import Any
+
+from lockstep.runtime.access.dialing import introduce, material_for
+from lockstep.runtime.etcd import EtcdOptions, TlsOptions
+from lockstep.runtime.topology import Topology
+
+
+def etcd_options(topology: Topology, **options: Any) -> EtcdOptions:
+    """Options of a client of etcd."""
+    return EtcdOptions(endpoints=topology.etcd_endpoints, tls=etcd_tls(topology), **options)
+
+
+def etcd_tls(topology: Topology) -> TlsOptions | None:
+    """What etcd is shown; None: it is spoken to in plaintext."""
+    if not topology.tls.on or not topology.tls.etcd:
+        return None
+    material = material_for(topology)
+    if material is None:
+        introduce(topology)
+        material = material_for(topology)
+    assert material is not None, "introduced just now"
+    material.refresh()
+    return TlsOptions(ca=material.ca, cert=material.certificate, key=material.key)

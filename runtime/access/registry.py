@@ -1,0 +1,249 @@
+"""The principals that are made while the cluster runs, and how they change. Pure.
+
+All stand in one document in etcd, so that a change is one compare-and-swap and every process sees the same whole.
+Secrets are not in it: of a key or password only its hash. The document carries an HMAC by the cluster's key, so that
+whoever can write to etcd, and has not the key, can make no principal; and a version, so that an older one is noticed.
+"""
+
+import hmac
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, field, replace
+from hashlib import sha256
+from typing import Any, Final
+
+from lockstep.runtime.access.roles import GRANTABLE, Role
+from lockstep.runtime.topology import OPERATOR_NUMBERS, Principal
+from lockstep.stream.values import frozen
+
+MAX_PRINCIPALS: Final = 1_000
+MAX_CREDENTIALS: Final = 8
+"""Of one principal."""
+MAX_BYTES: Final = 1 << 20
+"""Of the document; etcd takes a little more."""
+KEPT_CHANGES: Final = 200
+_NAME: Final = 64
+
+
+class RegistryRefused(ValueError):
+    """The change can't be made; the text says why."""
+
+
+class RegistryForged(ValueError):
+    """The document was not written by somebody who has the cluster's key."""
+
+
+@frozen
+class Credential:
+    """What a principal shows: an API key or a password (by its hash), or the public key that signs its logins."""
+
+    id: str
+    kind: str
+    """"key", "password" or "public-key"."""
+    secret: str = field(repr=False)
+    """A hash (`secret_hash.py`), or a public key as PEM."""
+    made_ns: int = 0
+    until_ns: int = 0
+    """When it ends; 0: never."""
+    user: str = ""
+    """Of a password: the name at the binary door."""
+
+
+@frozen
+class Entry:
+    """One principal."""
+
+    name: str
+    roles: tuple[str, ...]
+    number: int
+    accounts: tuple[int, ...] = ()
+    credentials: tuple[Credential, ...] = ()
+
+    def principal(self, credential: Credential) -> Principal:
+        """As whom a call is made that shows the credential."""
+        roles = tuple(Role(role) for role in self.roles)
+        return Principal(
+            name=self.name, number=self.number, accounts=self.accounts, roles=roles, credential=credential.id
+        )
+
+
+@frozen
+class Change:
+    """Who changed what."""
+
+    at_ns: int
+    by: str
+    what: str
+
+
+@frozen
+class Registry:
+    """Invariants: names, numbers, users and credentials' ids are unique; no number is an operator's or a gateway's."""
+
+    version: int = 0
+    entries: tuple[Entry, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+    def entry(self, name: str) -> Entry:
+        """A principal by name.
+
+        Raises:
+            RegistryRefused: there is none.
+        """
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        known = ", ".join(entry.name for entry in self.entries) or "none"
+        raise RegistryRefused(f"there is no principal {name!r}; there are: {known}")
+
+
+Edit = Callable[[Registry], Registry]
+
+
+def changed(before: Registry, edit: Edit, *, by: str, what: str, now_ns: int) -> Registry:
+    """The registry after an edit, with the line that says so.
+
+    Raises:
+        RegistryRefused: it can't be made.
+    """
+    after = edit(before)
+    changes = (*after.changes, Change(now_ns, by, what))[-KEPT_CHANGES:]
+    after = replace(after, version=before.version + 1, changes=changes)
+    _check(after)
+    return after
+
+
+def create(
+    name: str, roles: Iterable[str], accounts: Iterable[int], number: int = 0, taken: Iterable[int] = ()
+) -> Edit:
+    """Add a principal. `number` 0: the lowest that is free; `taken`: of the configuration's clients."""
+
+    def edit(registry: Registry) -> Registry:
+        used = {*taken, *(entry.number for entry in registry.entries)}
+        chosen = number or next(free for free in range(1, len(used) + 2) if free not in used)
+        if chosen in used:
+            raise RegistryRefused(f"client number {chosen} is another principal's")
+        made = Entry(name, tuple(roles), chosen, tuple(accounts))
+        return replace(registry, entries=(*registry.entries, made))
+
+    return edit
+
+
+def grant(name: str, credential: Credential, *, end_others_ns: int = 0) -> Edit:
+    """Give a principal a credential. `end_others_ns`: when its others of the kind end; 0: as before."""
+
+    def edit(registry: Registry) -> Registry:
+        entry = registry.entry(name)
+        kept = tuple(
+            replace(one, until_ns=end_others_ns)
+            if end_others_ns and one.kind == credential.kind and not 0 < one.until_ns <= end_others_ns
+            else one
+            for one in entry.credentials
+            if not 0 < one.until_ns <= credential.made_ns
+        )
+        return _with(registry, replace(entry, credentials=(*kept, credential)))
+
+    return edit
+
+
+def revoke(name: str, credential: str = "") -> Edit:
+    """Take a principal away, or one of its credentials."""
+
+    def edit(registry: Registry) -> Registry:
+        entry = registry.entry(name)
+        if not credential:
+            return replace(registry, entries=tuple(one for one in registry.entries if one is not entry))
+        left = tuple(one for one in entry.credentials if one.id != credential)
+        if len(left) == len(entry.credentials):
+            has = ", ".join(one.id for one in entry.credentials) or "none"
+            raise RegistryRefused(f"{name!r} has no credential {credential!r}; it has: {has}")
+        return _with(registry, replace(entry, credentials=left))
+
+    return edit
+
+
+def _with(registry: Registry, entry: Entry) -> Registry:
+    return replace(registry, entries=tuple(entry if one.name == entry.name else one for one in registry.entries))
+
+
+def _check(registry: Registry) -> None:
+    for entry in registry.entries:
+        if not entry.name.isprintable() or not 0 < len(entry.name) <= _NAME or set(entry.name) & set("/. "):
+            raise RegistryRefused(
+                f"the name {entry.name!r} is not 1 to {_NAME} letters without blanks, dots and slashes"
+            )
+        unknown = [role for role in entry.roles if role not in GRANTABLE]
+        if unknown or not entry.roles:
+            raise RegistryRefused(f"{unknown or 'no role'}: use one or several of {', '.join(GRANTABLE)}")
+        if not 0 < entry.number < OPERATOR_NUMBERS:
+            raise RegistryRefused(f"client number {entry.number} is outside 1 to {OPERATOR_NUMBERS - 1}")
+        if len(entry.credentials) > MAX_CREDENTIALS:
+            raise RegistryRefused(f"{entry.name!r} has {MAX_CREDENTIALS} credentials: revoke one first")
+    if len(registry.entries) > MAX_PRINCIPALS:
+        raise RegistryRefused(f"there are {MAX_PRINCIPALS} principals, and no more may be")
+    _unique("name", (entry.name for entry in registry.entries))
+    _unique("client number", (entry.number for entry in registry.entries))
+    credentials = [one for entry in registry.entries for one in entry.credentials]
+    _unique("credential", (one.id for one in credentials))
+    _unique("user of the binary door", (one.user for one in credentials if one.user))
+
+
+def _unique(what: str, values: Iterable[object]) -> None:
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            raise RegistryRefused(f"the {what} {value!r} is there already")
+        seen.add(value)
+
+
+# ---- the document ----------------------------------------------------------------------------------------------------
+
+
+def encode(registry: Registry, key: bytes) -> bytes:
+    """The document.
+
+    Raises:
+        RegistryRefused: it is too long for etcd.
+    """
+    body = json.dumps(asdict(registry), separators=(",", ":"), sort_keys=True)
+    raw = json.dumps({"v": 1, "mac": _mac(key, body), "registry": body}).encode()
+    if len(raw) > MAX_BYTES:
+        raise RegistryRefused(f"the principals take {len(raw)} bytes, and {MAX_BYTES} are the most")
+    return raw
+
+
+def decode(raw: bytes | None, key: bytes) -> Registry:
+    """The registry of a document; None: there is none yet.
+
+    Raises:
+        RegistryForged: it was not written by somebody who has the key, or is none.
+    """
+    if raw is None:
+        return Registry()
+    try:
+        outer = json.loads(raw)
+        body = str(outer["registry"])
+        genuine = outer["v"] == 1 and hmac.compare_digest(_mac(key, body), str(outer["mac"]))
+        if not genuine:
+            raise RegistryForged("the principals in etcd were not written with this cluster's key")
+        inner = json.loads(body)
+        entries = tuple(_entry(row) for row in inner["entries"])
+        return Registry(inner["version"], entries, tuple(Change(**row) for row in inner["changes"]))
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, RegistryForged):
+            raise
+        raise RegistryForged(f"the principals in etcd can't be read ({error})") from None
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    credentials = tuple(Credential(**one) for one in row["credentials"])
+    return Entry(row["name"], tuple(row["roles"]), row["number"], tuple(row["accounts"]), credentials)
+
+
+def _mac(key: bytes, body: str) -> str:
+    return hmac.new(key, b"principals\n" + body.encode(), sha256).hexdigest()
+
+
+def registry_key(cluster: str) -> bytes:
+    """Where the document stands in etcd."""
+    return f"/lockstep/{cluster}/access".encode()

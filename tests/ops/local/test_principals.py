@@ -1,0 +1,171 @@
+"""Principals of a running cluster: made, rotated and revoked by the command line, in effect everywhere at once."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from lockstep.aio import AsyncClient
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
+from lockstep.runtime.access.secret_hash import key_number
+from lockstep.v1 import feed_pb2, feed_pb2_grpc, market_data_pb2, market_data_pb2_grpc
+from tests.calm import CALM
+
+_SOON_S = 30.0
+"""On a busy machine; how fast it is on a quiet one is in docs/access.md."""
+Access = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def closed() -> Iterator[LocalCluster]:
+    with LocalCluster(ClusterPlan(timing=CALM, feeds=1, anonymous="never")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def access(closed: LocalCluster, run_cli) -> Access:
+    def run(*arguments: object) -> str:
+        done = run_cli("access", *arguments, "--config", closed.config_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return str(done.stdout)
+
+    return run
+
+
+def metadata(token: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {token}"),)
+
+
+def instruments(cluster: LocalCluster, token: str) -> grpc.StatusCode:
+    """The status of a call at the gateway."""
+    with grpc.insecure_channel(cluster.gateway_addresses[0]) as channel:
+        stub = market_data_pb2_grpc.MarketDataStub(channel)
+        try:
+            stub.ListInstruments(market_data_pb2.ListInstrumentsRequest(), metadata=metadata(token), timeout=30)
+        except grpc.RpcError as error:
+            return error.code()
+    return grpc.StatusCode.OK
+
+
+def wait_for(wanted: grpc.StatusCode, cluster: LocalCluster, token: str) -> float:
+    """Until calls with the token end so; how long it took, seconds."""
+    began_s = time.monotonic()
+    while (found := instruments(cluster, token)) is not wanted:
+        assert time.monotonic() - began_s < _SOON_S, found
+        time.sleep(0.02)
+    return time.monotonic() - began_s
+
+
+def issue(access: Access, name: str, *roles: str) -> str:
+    access("create", name, *(word for role in roles for word in ("--role", role)))
+    return access("issue", name).strip()
+
+
+def follow(channel: grpc.Channel, token: str) -> Any:
+    """A stream of the feed that has brought something; a feed may hear of a new key a moment after the gateway."""
+    wanted = feed_pb2.Subscription(feed=market_data_pb2.FEED_INSTRUMENTS)
+    request, began_s = feed_pb2.FollowRequest(subscriptions=(wanted,)), time.monotonic()
+    while True:
+        following = feed_pb2_grpc.MarketFeedStub(channel).Follow(request, metadata=metadata(token), timeout=120)
+        try:
+            next(following)
+        except grpc.RpcError:
+            assert time.monotonic() - began_s < _SOON_S
+            time.sleep(0.05)
+        else:
+            return following
+
+
+def test_nobody_is_let_in_before_there_is_a_principal(closed: LocalCluster):
+    assert instruments(closed, "anything") is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_key_works_at_once_and_its_end_ends_what_is_open(closed: LocalCluster, access: Access):
+    """Streams at a gateway and at a feed end by themselves, and the trail says who did it."""
+    token = issue(access, "reader", "market-data")
+    wait_for(grpc.StatusCode.OK, closed, token)
+    with grpc.insecure_channel(closed.feed_addresses[0]) as channel:
+        following = follow(channel, token)
+        began_s = time.monotonic()
+        access("revoke", "reader")
+        with pytest.raises(grpc.RpcError) as ended:
+            for _ in following:
+                pass
+        assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert time.monotonic() - began_s < _SOON_S
+    wait_for(grpc.StatusCode.UNAUTHENTICATED, closed, token)
+    trail = (closed.data_dir / "audit" / "gateway-1.jsonl").read_text()
+    assert "revoke reader" in trail
+    assert token not in trail
+
+
+def test_a_rotated_key_overlaps_and_a_session_trades_on(closed: LocalCluster, access: Access):
+    old = issue(access, "desk", "trader", "administrator")
+    wait_for(grpc.StatusCode.OK, closed, old)
+
+    async def trade() -> None:
+        async with AsyncClient(
+            closed.gateway_addresses, token=old, client_number=key_number(old), timeout_s=30
+        ) as client:
+            session = await client.session(timeout_s=30)
+            await (await session.define_account(account=1, name="A", unlimited_cash=True, unlimited_positions=True))
+            new = await asyncio.to_thread(access, "rotate", "desk")
+            await asyncio.to_thread(wait_for, grpc.StatusCode.OK, closed, new.strip())
+            # Its session is not ended by the key that has come beside it.
+            await (await session.define_account(account=2, name="B", unlimited_cash=True, unlimited_positions=True))
+            await session.close()
+
+    asyncio.run(trade())
+    assert instruments(closed, old) is grpc.StatusCode.OK, "for an hour"
+
+
+def test_a_machine_logs_in_with_a_token_that_it_signs_itself(closed: LocalCluster, access: Access, tmp_path: Path):
+    private = Ed25519PrivateKey.generate()
+    path = tmp_path / "machine.pem"
+    path.write_bytes(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    access("create", "machine", "--role", "market-data")
+    kid = access("public-key", "machine", path).split()[1].rstrip(",")
+    now = int(time.time())
+    claims = {"sub": "machine", "aud": closed.topology.name, "iat": now, "exp": now + 300}
+    wait_for(grpc.StatusCode.OK, closed, jwt.encode(claims, private, algorithm="EdDSA", headers={"kid": kid}))
+
+
+def test_the_list_shows_everything_but_secrets(closed: LocalCluster, access: Access, run_cli):
+    token = issue(access, "watcher", "monitor")
+    listed = json.loads(access("list", "--json", "-"))
+    found = {one["name"]: one for one in listed["principals"]}
+    assert found["watcher"]["roles"] == ["monitor"]
+    assert found["watcher"]["credentials"][0]["id"] == token.split(".")[2]
+    assert token.rpartition(".")[2] not in json.dumps(listed)
+    assert any("issue a key of watcher" in line["what"] for line in listed["changes"])
+    refused = run_cli("access", "create", "watcher", "--role", "trader", "--config", closed.config_path)
+    assert refused.returncode == 2
+    assert "is there already" in refused.stderr
+
+
+def test_no_secret_is_in_any_log_or_file_of_the_cluster_that_others_could_read(closed: LocalCluster, access: Access):
+    token = issue(access, "secret", "auditor")
+    wait_for(grpc.StatusCode.OK, closed, token)
+    secret, key = token.rpartition(".")[2], (closed.data_dir / "cluster.key").read_text().strip()
+    for path in closed.data_dir.rglob("*"):
+        if path.is_file() and path.suffix in (".log", ".jsonl", ".toml"):
+            text = path.read_text(errors="replace")
+            assert secret not in text, path
+            assert key not in text, path
+        assert path.stat().st_mode & 0o077 == 0 or path.is_socket() or not path.exists(), path
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = process.read_bytes()
+        except OSError:
+            continue
+        assert secret.encode() not in line
+        assert key.encode() not in line

@@ -1,0 +1,237 @@
+"""`lockstep up --secure`: a whole cluster whose every connection but Aeron's is encrypted, and what it refuses."""
+
+import asyncio
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from aiohttp import ClientSession
+
+from lockstep import tls_credentials
+from lockstep.aio import AsyncClient
+from lockstep.ops.local.cluster import LocalCluster
+from lockstep.ops.local.plan import ClusterPlan
+from lockstep.runtime.access.secret_hash import key_number
+from lockstep.runtime.tls.authority import CA, issue, make_authority
+from lockstep.runtime.topology import ProcessKind
+from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
+from tests.calm import CALM
+
+PATIENCE_S = 30
+
+
+@pytest.fixture(scope="module")
+def secure() -> Iterator[LocalCluster]:
+    with LocalCluster(ClusterPlan(timing=CALM, feeds=1, soup=True, secure=True)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def token(secure: LocalCluster, run_cli) -> str:
+    config = ("--config", secure.config_path)
+    done = run_cli(
+        "access", "create", "desk", "--role", "trader", "--role", "administrator", "--role", "monitor", *config
+    )
+    assert done.returncode == 0, done.stderr
+    done = run_cli("access", "issue", "desk", *config)
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout).strip()
+
+
+def ca_of(cluster: LocalCluster) -> Path:
+    return cluster.topology.tls.cert_dir / CA
+
+
+def ports(cluster: LocalCluster) -> dict[str, tuple[str, int]]:
+    """Every TCP port of the cluster that TLS is spoken on."""
+    topology = cluster.topology
+    found = {f"{m.name} grpc": (m.host, m.grpc_port) for m in topology.all_members()}
+    found |= {f"{m.name} metrics": (m.host, m.metrics_port) for m in topology.all_members()}
+    found |= {f"snapshotter-{e.id} metrics": (e.host, e.snapshotter_metrics_port) for e in topology.engines}
+    found |= {f"{f.name} http": (f.host, f.http_port) for f in topology.feeds}
+    for name, address in [(f"{g.name} soup", g.soup) for g in topology.gateways] + [
+        ("etcd", topology.etcd_endpoints[0])
+    ]:
+        host, _, port = address.rpartition(":")
+        found[name] = host, int(port)
+    return found
+
+
+def handshake(where: tuple[str, int], context: ssl.SSLContext) -> str:
+    """The version of TLS that is agreed on, after what comes first: with TLS 1.3 a refusal comes only then."""
+    with (
+        socket.create_connection(where, timeout=PATIENCE_S) as raw,
+        context.wrap_socket(raw, server_hostname="127.0.0.1") as tls,
+    ):
+        return str(tls.version())
+
+
+def trusting(cluster: LocalCluster, name: str = "") -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(ca_of(cluster)))
+    if name:
+        context.load_cert_chain(cluster.topology.tls.cert_dir / f"{name}.pem")
+    return context
+
+
+def test_every_port_speaks_tls_of_the_clusters_authority_and_nothing_older_than_1_2(secure: LocalCluster):
+    for name, where in ports(secure).items():
+        assert handshake(where, trusting(secure, "operator")) in ("TLSv1.2", "TLSv1.3"), name
+        with pytest.raises(ssl.SSLCertVerificationError):
+            handshake(where, ssl.create_default_context())
+        old = trusting(secure, "operator")
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.raises(OSError):
+            handshake(where, old)
+
+
+def test_plaintext_is_not_understood_anywhere(secure: LocalCluster):
+    for name, where in ports(secure).items():
+        with socket.create_connection(where, timeout=PATIENCE_S) as raw:
+            raw.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            said = b""
+            while chunk := _recv(raw):
+                said += chunk
+        assert not said.startswith(b"HTTP/1.0 200"), name
+        assert b"lockstep" not in said, name
+
+
+def _recv(raw: socket.socket) -> bytes:
+    try:
+        return raw.recv(4096)
+    except OSError:
+        return b""
+
+
+def status(cluster: LocalCluster, kind: ProcessKind, credentials: grpc.ChannelCredentials) -> grpc.StatusCode:
+    member = cluster.topology.members(kind)[0]
+    with grpc.secure_channel(member.grpc_address, credentials) as channel:
+        try:
+            cluster_pb2_grpc.ClusterStub(channel).GetStatus(cluster_pb2.GetStatusRequest(), timeout=10)
+        except grpc.RpcError as error:
+            return error.code()
+    return grpc.StatusCode.OK
+
+
+def test_sequencers_and_engines_take_nobody_without_a_certificate_of_the_authority(
+    secure: LocalCluster, tmp_path: Path
+):
+    make_authority(tmp_path, "another")
+    foreign = issue(tmp_path, "another", "operator", ())
+    for kind in (ProcessKind.SEQUENCER, ProcessKind.ENGINE):
+        own = secure.topology.tls.cert_dir / "operator.pem"
+        assert status(secure, kind, tls_credentials(ca_of(secure), own)) is grpc.StatusCode.UNAUTHENTICATED, "no token"
+        assert status(secure, kind, tls_credentials(ca_of(secure))) is grpc.StatusCode.UNAVAILABLE
+        assert status(secure, kind, tls_credentials(ca_of(secure), foreign)) is grpc.StatusCode.UNAVAILABLE
+
+
+def test_figures_websocket_and_operators_work(secure: LocalCluster, token: str, run_cli):
+    feed = secure.topology.feeds[0]
+    connection = http.client.HTTPSConnection(feed.host, feed.metrics_port, timeout=PATIENCE_S, context=trusting(secure))
+    connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {token}"})
+    assert b"lockstep" in connection.getresponse().read()
+
+    async def listen() -> str:
+        url = f"https://{feed.host}:{feed.http_port}/feed?format=json"
+        headers = {"Authorization": f"Bearer {token}"}
+        async with (
+            ClientSession() as session,
+            session.ws_connect(url, headers=headers, ssl=trusting(secure)) as socket_,
+        ):
+            await socket_.send_str('{"ping": 7}')
+            return str(await socket_.receive_str(timeout=PATIENCE_S))
+
+    assert "7" in asyncio.run(listen())
+    done = run_cli("cluster", "doctor", "--config", secure.config_path)
+    assert "gRPC" in done.stdout or done.returncode in (0, 1)
+    done = run_cli("cluster", "switchover", "--config", secure.config_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_certificates_are_rotated_under_load_and_no_order_is_refused(secure: LocalCluster, token: str, run_cli):
+    """All of them, twice; a primary is killed afterwards, so that everybody has to connect with the new ones."""
+    stop, answers = threading.Event(), []
+
+    async def trade() -> None:
+        credentials = tls_credentials(ca_of(secure))
+        async with AsyncClient(
+            secure.gateway_addresses,
+            token=token,
+            client_number=key_number(token),
+            credentials=credentials,
+            timeout_s=60,
+        ) as client:
+            session = await client.session(timeout_s=60)
+            await (await session.define_account(account=1, name="A", unlimited_cash=True, unlimited_positions=True))
+            await (await session.define_instrument(id=1, symbol="ACME", tick="0.01"))
+            while not stop.is_set():
+                handle = await session.place(
+                    account=1, instrument=1, side="buy", quantity_lots=1, price_ticks=100, tif="ioc"
+                )
+                answers.append(await handle)
+                await asyncio.sleep(0.01)
+            await session.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(trade()))
+    thread.start()
+    try:
+        for _ in range(2):
+            before = handshake_certificate(secure)
+            done = run_cli("certs", "rotate", "--config", secure.config_path)
+            assert done.returncode == 0, done.stderr
+            deadline = time.monotonic() + PATIENCE_S
+            while handshake_certificate(secure) == before:
+                assert time.monotonic() < deadline, "the gateway shows the old certificate"
+                time.sleep(0.05)
+        secure.kill(secure.find("primary"))
+        assert secure.wait_until_whole(90)
+        count = len(answers)
+        deadline = time.monotonic() + PATIENCE_S
+        while len(answers) < count + 5:
+            assert time.monotonic() < deadline, "trading goes on"
+            time.sleep(0.05)
+    finally:
+        stop.set()
+        thread.join(60)
+    assert len(answers) > 10
+
+
+def handshake_certificate(cluster: LocalCluster) -> bytes:
+    gateway = cluster.topology.gateways[0]
+    with (
+        socket.create_connection((gateway.host, gateway.grpc_port), timeout=PATIENCE_S) as raw,
+        trusting(cluster).wrap_socket(raw, server_hostname="127.0.0.1") as tls,
+    ):
+        return tls.getpeercert(binary_form=True) or b""
+
+
+def test_sslyze_finds_nothing_old_or_weak(secure: LocalCluster):
+    """Its verdict on Mozilla's intermediate profile, for one port of each server: gRPC, HTTP, binary door, etcd."""
+    pytest.importorskip("sslyze")
+    known = ports(secure)
+    certificate = secure.topology.tls.cert_dir / "operator.pem"
+    for name in ("gateway-1 grpc", "engine-1 metrics", "feed-1 http", "gateway-1 soup"):
+        host, port = known[name]
+        done = subprocess.run(
+            [sys.executable, "-m", "sslyze", "--json_out=-", "--mozilla_config=disable", f"--cert={certificate}",
+             f"--key={certificate}", f"{host}:{port}"],
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        (result,) = json.loads(done.stdout)["server_scan_results"]
+        scan = result["scan_result"]
+        for version in ("ssl_2_0", "ssl_3_0", "tls_1_0", "tls_1_1"):
+            assert not scan[f"{version}_cipher_suites"]["result"]["accepted_cipher_suites"], (name, version)
+        accepted = scan["tls_1_2_cipher_suites"]["result"]["accepted_cipher_suites"]
+        assert all("ECDHE" in suite["cipher_suite"]["name"] for suite in accepted), name
+        assert not scan["heartbleed"]["result"]["is_vulnerable_to_heartbleed"]
+        assert not scan["tls_compression"]["result"]["supports_compression"]
+        assert not scan["session_renegotiation"]["result"]["is_vulnerable_to_client_renegotiation_dos"]

@@ -1,0 +1,289 @@
+"""API keys, passwords and signed logins: who is let in, and when no more."""
+
+import asyncio
+import base64
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from lockstep.runtime import tokens
+from lockstep.runtime.access.following import PrincipalsFollower
+from lockstep.runtime.access.jwt_login import JwtKeys, load_keys
+from lockstep.runtime.access.registry import Credential, Registry, changed, create, encode, grant, revoke
+from lockstep.runtime.access.roles import Role
+from lockstep.runtime.access.secret_hash import hash_secret, key_id, key_number, make_key, matches
+from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.process_log import open_log
+from lockstep.runtime.tokens import Entitlements, Unauthenticated, Unverified
+from lockstep.runtime.topology import Principal
+from tests.everybody import NO_TRAIL
+
+KEY = b"k" * 32
+TOKEN, KEY_ID = make_key(7)
+OWN, ISSUER = ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
+
+
+def pem(private) -> str:
+    return private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def made(*edits) -> Registry:
+    registry = Registry()
+    for edit in edits:
+        registry = changed(registry, edit, by="ada", what="", now_ns=1)
+    return registry
+
+
+DESK = made(
+    create("desk", ["trader"], [1, 2], 7),
+    grant("desk", Credential(KEY_ID, "key", hash_secret(TOKEN))),
+    grant("desk", Credential("kid-1", "public-key", pem(OWN))),
+    grant("desk", Credential("user-DESK", "password", hash_secret("secret"), user="DESK")),
+)
+
+
+@pytest.fixture
+def known() -> Entitlements:
+    found = Entitlements(
+        (Principal("static", "static-token", 1),),
+        key=KEY,
+        cluster="c",
+        issuers=JwtKeys([("issuer-1", ISSUER.public_key())]),
+    )
+    found.replace(DESK)
+    return found
+
+
+def identify(known: Entitlements, token: str) -> Principal:
+    return asyncio.run(known.identify(f"Bearer {token}"))
+
+
+def signed(private=OWN, kid: str | None = "kid-1", algorithm: str = "EdDSA", **claims: object) -> str:
+    now = int(time.time())
+    body = {"sub": "desk", "aud": "c", "iat": now, "exp": now + 300} | claims
+    body = {name: value for name, value in body.items() if value is not None}
+    return jwt.encode(body, private, algorithm=algorithm, headers={"kid": kid} if kid else {})
+
+
+# ---- API keys -------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_says_its_number_and_id_and_is_stored_as_a_hash_with_salt():
+    assert (key_number(TOKEN), key_id(TOKEN)) == (7, KEY_ID)
+    first, second = hash_secret(TOKEN), hash_secret(TOKEN)
+    assert first != second
+    assert TOKEN.rpartition(".")[2] not in first
+    assert matches(TOKEN, first)
+    assert not matches(TOKEN + "x", first)
+
+
+def test_a_key_is_hashed_once_and_then_known_at_once(known: Entitlements):
+    with pytest.raises(Unverified):
+        known.authenticate(f"Bearer {TOKEN}")
+    found = identify(known, TOKEN)
+    assert (found.name, found.number, found.accounts) == ("desk", 7, (1, 2))
+    assert known.authenticate(f"Bearer {TOKEN}") is found
+    assert known.authenticate("Bearer static-token").name == "static", "as before"
+
+
+def test_the_figures_thread_hashes_by_itself(known: Entitlements):
+    assert known.authenticate_slowly(f"Bearer {TOKEN}").name == "desk"
+    with pytest.raises(Unauthenticated):
+        known.authenticate_slowly(f"Bearer {TOKEN}x")
+
+
+@pytest.mark.parametrize(
+    "token", [TOKEN + "x", TOKEN[:-1], TOKEN.replace(KEY_ID, "0" * 12), "lk1.7..", "lk1.", "lk1.7.x"]
+)
+def test_a_wrong_key_is_nobodys(known: Entitlements, token: str):
+    with pytest.raises(Unauthenticated):
+        identify(known, token)
+
+
+def test_guessing_is_bounded_and_what_was_verified_goes_on(known: Entitlements):
+    identify(known, TOKEN)
+    hashed = []
+
+    def count(secret: str, stored: str) -> bool:
+        hashed.append(secret)
+        return False
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tokens, "matches", count)
+        patched.setattr(time, "monotonic_ns", lambda: 10**12)
+        for number in range(100):
+            with pytest.raises(Unauthenticated):
+                identify(known, f"{TOKEN}{number}")
+    assert len(hashed) <= tokens.GUESSES_AT_ONCE
+    assert known.authenticate(f"Bearer {TOKEN}").name == "desk"
+
+
+def test_a_revoked_key_is_nobodys_at_once_and_what_it_has_open_is_ended(known: Entitlements):
+    principal, ended = identify(known, TOKEN), []
+    unwatch = known.watch(principal, lambda: ended.append(1))
+    known.watch(known.authenticate("Bearer static-token"), lambda: ended.append(2))
+    known.replace(changed(DESK, create("other", ["auditor"], []), by="a", what="", now_ns=1))
+    assert not ended, "others change"
+    known.replace(changed(DESK, revoke("desk", KEY_ID), by="a", what="", now_ns=1))
+    known.end_over()
+    assert ended == [1], "once"
+    with pytest.raises(Unauthenticated):
+        identify(known, TOKEN)
+    unwatch()
+    unwatch()
+    known.replace(Registry(version=9))
+    assert ended == [1]
+
+
+def test_who_has_other_roles_now_logs_in_again(known: Entitlements):
+    principal, ended = identify(known, TOKEN), []
+    known.watch(principal, lambda: ended.append(1))
+    (entry,) = DESK.entries
+    known.replace(replace(DESK, entries=(replace(entry, roles=("auditor",)),)))
+    assert ended
+    assert identify(known, TOKEN).rights == {Role.AUDITOR}
+
+
+def test_a_key_ends_when_its_time_is_over(known: Entitlements, monkeypatch: pytest.MonkeyPatch):
+    until_ns = time.time_ns() + 3_600_000_000_000
+    known.replace(
+        made(create("m", ["monitor"], [], 7), grant("m", Credential(KEY_ID, "key", hash_secret(TOKEN), 0, until_ns)))
+    )
+    principal, ended = identify(known, TOKEN), []
+    known.watch(principal, lambda: ended.append(1))
+    known.end_over()
+    assert not ended
+    monkeypatch.setattr(time, "time", lambda: until_ns / 1e9 + 1)
+    monkeypatch.setattr(time, "time_ns", lambda: until_ns + 1)
+    known.end_over()
+    assert ended
+    with pytest.raises(Unauthenticated, match="time is over"):
+        identify(known, TOKEN)
+
+
+def test_the_binary_doors_password_is_hashed_too(known: Entitlements):
+    assert known.stores_user("DESK")
+    assert asyncio.run(known.identify_soup_user("DESK", "secret")).name == "desk"
+    with pytest.raises(Unauthenticated):
+        asyncio.run(known.identify_soup_user("DESK", "wrong"))
+    with pytest.raises(Unauthenticated):
+        identify(known, "secret")
+
+
+# ---- signed logins --------------------------------------------------------------------------------------------------
+
+
+def test_a_login_signed_with_the_registered_key_is_the_principals(known: Entitlements):
+    found = identify(known, signed())
+    assert (found.name, found.number, found.accounts, found.credential) == ("desk", 7, (1, 2), "kid-1")
+
+
+def test_an_issuers_token_names_a_principal_and_gives_it_nothing(known: Entitlements):
+    token = signed(ISSUER, "issuer-1", "ES256", roles=["administrator"], accounts=[], admin=True, number=99)
+    found = identify(known, token)
+    assert (found.name, found.rights, found.accounts, found.number) == ("desk", frozenset((Role.TRADER,)), (1, 2), 7)
+    ended: list[int] = []
+    known.watch(found, lambda: ended.append(1))
+    known.replace(DESK)
+    assert not ended
+    known.replace(Registry())
+    assert ended
+
+
+def unsigned(**header: str) -> str:
+    def part(value: object) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    now = int(time.time())
+    return f"{part(header)}.{part({'sub': 'desk', 'aud': 'c', 'iat': now, 'exp': now + 60})}."
+
+
+OTHER = ed25519.Ed25519PrivateKey.generate()
+NOW = int(time.time())
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        unsigned(alg="none", kid="kid-1"),
+        unsigned(alg="EdDSA", kid="kid-1"),
+        # The public key as the secret of an HMAC: the token must not choose the algorithm.
+        jwt.api_jws.PyJWS().encode(
+            json.dumps({"sub": "desk", "aud": "c", "iat": NOW, "exp": NOW + 60}).encode(),
+            b"0" * 64, algorithm="HS256", headers={"kid": "kid-1"},
+        ),
+        signed(ISSUER, "kid-1", "ES256"),
+        signed(rsa.generate_private_key(65537, 2048), "issuer-1", "RS256"),
+        signed(OTHER),
+        signed(kid=None),
+        signed(kid="unknown"),
+        signed(kid="../../etc/passwd"),
+        signed(aud="another"),
+        signed(aud=None),
+        signed(aud=["c", "another"]),
+        signed(exp=NOW - 3600, iat=NOW - 3700),
+        signed(exp=None),
+        signed(iat=None),
+        signed(iat=NOW + 3600, exp=NOW + 3700),
+        signed(nbf=NOW + 3600),
+        signed(exp=NOW + 86_400),
+        signed(exp=10**30),
+        signed(sub=None),
+        signed(sub="root"),
+        signed(ISSUER, "issuer-1", "ES256", sub="nobody"),
+        signed(ISSUER, "issuer-1", "ES256", exp=NOW + 30 * 86_400),
+        signed()[:-4] + "AAAA",
+        "eyJ", "eyJ..", "eyJhbGciOiJFZERTQSJ9", "eyJ" + "a" * 4000,
+    ],
+)  # fmt: skip
+def test_no_other_token_is_taken(known: Entitlements, token: str):
+    with pytest.raises(Unauthenticated):
+        identify(known, token)
+
+
+def test_issuers_keys_come_from_a_file(tmp_path: Path):
+    row = {**json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(OWN.public_key())), "kid": "a"}
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [row]}))
+    assert list(load_keys(tmp_path / "jwks.json").by_id) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        '{"keys": []}',
+        '{"keys": [{"kty": "oct", "k": "AAAA", "kid": "a"}]}',
+        json.dumps({"keys": [json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(OWN.public_key()))]}),
+        json.dumps({"keys": [{**json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(OWN)), "kid": "a"}]}),
+    ],
+)
+def test_a_file_of_other_keys_is_an_error(tmp_path: Path, text: str):
+    (tmp_path / "jwks.json").write_text(text)
+    with pytest.raises(EnvironmentFault, match="JWKS"):
+        load_keys(tmp_path / "jwks.json")
+
+
+# ---- from etcd ------------------------------------------------------------------------------------------------------
+
+
+class _Topology:
+    etcd_endpoints = ()
+    name = "c"
+
+
+def test_a_forged_or_older_document_changes_nothing(known: Entitlements):
+    follower = PrincipalsFollower(_Topology(), known, NO_TRAIL, open_log("test"))  # type: ignore[arg-type]  # two fields
+    known.replace(Registry())
+    newer = changed(DESK, revoke("desk", KEY_ID), by="a", what="", now_ns=1)
+    follower.take(encode(newer, KEY))
+    for raw in (encode(DESK, KEY), encode(replace(DESK, version=99), b"x" * 32), b"{}", None):
+        follower.take(raw)
+        with pytest.raises(Unauthenticated):
+            identify(known, TOKEN)
