@@ -13,6 +13,8 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from lockstep.runtime.access.dialing import headers_for
+
 HOPS: Final[Mapping[str, str]] = {
     "gateway: message to intake log": "lockstep_gateway_receive_to_intake_seconds",
     "gateway: message, to the leader": "lockstep_sequencer_receive_to_intake_seconds",
@@ -97,7 +99,8 @@ def quantile(buckets: Buckets, share: float) -> float:
 
 def _page(address: str) -> str:
     try:
-        with urllib.request.urlopen(f"http://{address}/metrics", timeout=_PATIENCE_S) as reply:
+        asked = urllib.request.Request(f"http://{address}/metrics", headers=headers_for(address))
+        with urllib.request.urlopen(asked, timeout=_PATIENCE_S) as reply:  # noqa: S310 - http alone
             text: str = reply.read().decode()
             return text
     except OSError:

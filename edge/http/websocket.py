@@ -18,6 +18,7 @@ from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 
+from lockstep.edge.http.admission import Rate
 from lockstep.edge.http.frames import close_frame, frame_of
 from lockstep.edge.http.requests import JsonFrames, request_of
 from lockstep.marketdata.feed_encoding import encode_closing
@@ -26,7 +27,6 @@ from lockstep.marketdata.feed_subscriptions import FeedRefused, wanted_of
 from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.faults import EnvironmentFault
-from lockstep.runtime.rate import Rate
 from lockstep.runtime.tokens import Unauthenticated
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code

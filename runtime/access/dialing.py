@@ -87,6 +87,7 @@ def introduce(topology: Topology, member: str = "") -> Identity | None:
     holder = Holder(member, Role.MEMBER) if member else Holder(_person(), Role.OPERATOR)
     identity = Identity(key, topology.name, holder) if key is not None else None
     material = Material(topology.tls.cert_dir, member or OPERATOR) if topology.tls.on else None
+    addresses += [f"{one.host}:{one.metrics_port}" for one in topology.all_members() if one.metrics_port]
     _ways.update(dict.fromkeys(addresses, _Way(identity, material)))
     return identity
 
@@ -94,6 +95,12 @@ def introduce(topology: Topology, member: str = "") -> Identity | None:
 def material_for(topology: Topology) -> Material | None:
     """The certificate by which this process was introduced to a cluster."""
     return _ways.get(topology.all_members()[0].grpc_address, _PLAIN).material
+
+
+def headers_for(address: str) -> dict[str, str]:
+    """What a reader of the figures at an address shows."""
+    identity = _ways.get(address, _PLAIN).identity
+    return {} if identity is None else {"Authorization": f"Bearer {identity.token}"}
 
 
 def _person() -> str:

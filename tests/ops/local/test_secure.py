@@ -15,9 +15,11 @@ from pathlib import Path
 import grpc
 import pytest
 from aiohttp import ClientSession
+from click.testing import CliRunner
 
 from lockstep import tls_credentials
 from lockstep.aio import AsyncClient
+from lockstep.ops.cli.main import cli
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.access.secret_hash import key_number
@@ -26,7 +28,7 @@ from lockstep.runtime.topology import ProcessKind
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 from tests.calm import CALM
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +38,18 @@ def secure() -> Iterator[LocalCluster]:
 
 
 @pytest.fixture(scope="module")
-def token(secure: LocalCluster, run_cli) -> str:
-    config = ("--config", secure.config_path)
-    done = run_cli(
-        "access", "create", "desk", "--role", "trader", "--role", "administrator", "--role", "monitor", *config
-    )
-    assert done.returncode == 0, done.stderr
-    done = run_cli("access", "issue", "desk", *config)
-    assert done.returncode == 0, done.stderr
-    return str(done.stdout).strip()
+def token(secure: LocalCluster) -> str:
+    roles = [word for role in ("trader", "administrator", "monitor") for word in ("--role", role)]
+    command(secure, "access", "create", "desk", *roles)
+    return command(secure, "access", "issue", "desk").splitlines()[-1]
+
+
+def command(cluster: LocalCluster, *arguments: str) -> str:
+    """What a command prints, run in this process: a starved machine starts others slowly."""
+    done = CliRunner().invoke(cli, [*arguments, "--config", str(cluster.config_path)], standalone_mode=False)
+    assert done.exception is None, done.output
+    assert done.return_value in (0, None), done.output
+    return done.output
 
 
 def ca_of(cluster: LocalCluster) -> Path:
@@ -134,7 +139,7 @@ def test_sequencers_and_engines_take_nobody_without_a_certificate_of_the_authori
         assert status(secure, kind, tls_credentials(ca_of(secure), foreign)) is grpc.StatusCode.UNAVAILABLE
 
 
-def test_figures_websocket_and_operators_work(secure: LocalCluster, token: str, run_cli):
+def test_figures_websocket_and_operators_work(secure: LocalCluster, token: str):
     feed = secure.topology.feeds[0]
     connection = http.client.HTTPSConnection(feed.host, feed.metrics_port, timeout=PATIENCE_S, context=trusting(secure))
     connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {token}"})
@@ -151,13 +156,10 @@ def test_figures_websocket_and_operators_work(secure: LocalCluster, token: str, 
             return str(await socket_.receive_str(timeout=PATIENCE_S))
 
     assert "7" in asyncio.run(listen())
-    done = run_cli("cluster", "doctor", "--config", secure.config_path)
-    assert "gRPC" in done.stdout or done.returncode in (0, 1)
-    done = run_cli("cluster", "switchover", "--config", secure.config_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert "primary" in command(secure, "cluster", "switchover")
 
 
-def test_certificates_are_rotated_under_load_and_no_order_is_refused(secure: LocalCluster, token: str, run_cli):
+def test_certificates_are_rotated_under_load_and_no_order_is_refused(secure: LocalCluster, token: str):
     """All of them, twice; a primary is killed afterwards, so that everybody has to connect with the new ones."""
     stop, answers = threading.Event(), []
 
@@ -186,8 +188,7 @@ def test_certificates_are_rotated_under_load_and_no_order_is_refused(secure: Loc
     try:
         for _ in range(2):
             before = handshake_certificate(secure)
-            done = run_cli("certs", "rotate", "--config", secure.config_path)
-            assert done.returncode == 0, done.stderr
+            command(secure, "certs", "rotate")
             deadline = time.monotonic() + PATIENCE_S
             while handshake_certificate(secure) == before:
                 assert time.monotonic() < deadline, "the gateway shows the old certificate"
