@@ -1,9 +1,7 @@
 """Who may do what: session ids and accounts, as the topology lists them. Who calls is in `runtime/tokens.py`. Pure."""
 
 from lockstep.gateway.sessions import GATEWAY_CLIENT_BASE
-from lockstep.runtime.tokens import OPEN_CLIENT as OPEN_CLIENT
-from lockstep.runtime.tokens import Entitlements as Entitlements
-from lockstep.runtime.tokens import Unauthenticated as Unauthenticated
+from lockstep.runtime.access.callers import OPEN_CLIENT
 from lockstep.runtime.topology import Principal
 
 

@@ -123,6 +123,13 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     transport = Transport(topology.aeron_dir)
     shell = GatewayShell(topology, member, machine, intake, transport, watch, delivered)
     stack.push_async_callback(shell.stop)
+    await _open(shell, transport, stack)
+    shell.start()
+    return shell
+
+
+async def _open(shell: GatewayShell, transport: Transport, stack: AsyncExitStack) -> None:
+    topology, member = shell.topology, shell.member
     stack.callback(
         serve_metrics(
             topology,
@@ -142,13 +149,12 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
         for part in parts:
             part.register(server)
 
-    access = shell.entrance.guard()
     server, health = await start_aio_grpc_server(
         member.grpc_address,
         register,
         SERVICES,
         shell.status,
-        access=access,
+        access=shell.entrance.guard(),
         credentials=shell.entrance.credentials(mutual=False),
     )
     stack.push_async_callback(server.stop, _STOP_GRACE_S)
@@ -160,8 +166,6 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
         shell.spawn(_set_health(health, status))
 
     shell.on_serving = show
-    shell.start()
-    return shell
 
 
 def _watch_server(member: Member, incarnation: int) -> WatchServer:

@@ -268,6 +268,14 @@ class _Process:
         self._closers.append(self._housekeeping.close)
         self._scrubber = Scrubber(self._journal, lambda: shell.view.committed_seq)
         self._closers.append(self._scrubber.close)
+        self._serve(shell, service)
+        # What exists now lives as long as the process; the rest is collected when the loop has nothing to do.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+
+    def _serve(self, shell: ReplicaShell, service: ReplicationService) -> None:
+        topology, member = self._topology, self._member
         administration = EngineAdministration(self._snapshots, lambda: shell.view, self._ask_reinit)
         server = start_grpc_server(
             member.grpc_address,
@@ -288,10 +296,6 @@ class _Process:
                 self._entrance.ssl_context(),
             )
         )
-        # What exists now lives as long as the process; the rest is collected when the loop has nothing to do.
-        gc.collect()
-        gc.freeze()
-        gc.disable()
 
     def _own_status(self) -> cluster_pb2.GetStatusReply:
         return self._status(self._shell.view)

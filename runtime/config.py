@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockstep.engine.implementations import DEFAULT, NAMES
+from lockstep.runtime import config_access
 from lockstep.runtime.access.roles import Role
 from lockstep.runtime.config_values import BOUNDS, Key, check_value, shown
 from lockstep.runtime.config_values import ConfigError as ConfigError
 from lockstep.runtime.topology import (
     MAX_MEMBER,
     OPERATOR_NUMBERS,
-    PLAINTEXT_WORDS,
-    Access,
     Client,
     Ledger,
     Limits,
@@ -32,14 +31,12 @@ from lockstep.runtime.topology import (
     Reconciler,
     Snapshots,
     Timing,
-    Tls,
     Topology,
 )
 
 ACK_POLICIES: Final = ("synced", "replicated")
 SELF_TRADE: Final = ("none", "cancel_newest", "cancel_oldest", "cancel_both", "decrement")
 ORPHAN_POLICIES: Final = ("flag", "resubmit", "cancel")
-ANONYMOUS: Final = ("loopback", "never")
 
 
 def _tunables(cls: type[Limits] | type[Timing] | type[Snapshots]) -> tuple[Key, ...]:
@@ -93,17 +90,7 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("soup_cancel_ms", "number", 0, high=3_600_000),
         Key("soup_self_trade", "text", "none"),
     ),
-    "access": (
-        Key("key_file", "path", "cluster.key"),
-        Key("audit_dir", "path", "audit"),
-        Key("jwks_file", "optional path", ""),
-        Key("anonymous", "text", "loopback"),
-    ),
-    "tls": (
-        Key("cert_dir", "optional path", ""),
-        Key("etcd", "yes/no", True),
-        Key("plaintext", "optional text", ""),
-    ),
+    **config_access.SECTIONS,
     "reconciler": (
         Key("data_dir", "path", "reconciler"),
         Key("key_file", "path", "reconciler/key.pem"),
@@ -210,8 +197,8 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         udp_mtu=cluster["udp_mtu"],
         term_mib=cluster["term_mib"],
         reconciler=_reconciler(sections.one("reconciler"), base),
-        access=_access(sections.one("access"), base),
-        tls=_tls(sections.one("tls"), base),
+        access=config_access.access_of(sections.one("access"), base),
+        tls=config_access.tls_of(sections.one("tls"), base),
         feeds=_members(sections, "feed", ProcessKind.FEED, base),
         ledger=_ledger(sections.one("ledger"), base),
     )
@@ -276,16 +263,6 @@ def _client(row: dict[str, Any]) -> Client:
     return Client(**{**row, "accounts": tuple(row["accounts"]), "roles": roles})
 
 
-def _access(row: dict[str, Any], base: Path) -> Access:
-    paths = {name: base / row[name] if row[name] else Path() for name in _ACCESS_PATHS}
-    return Access(**{**row, **paths})
-
-
-def _tls(row: dict[str, Any], base: Path) -> Tls:
-    return Tls(**{**row, "cert_dir": base / row["cert_dir"] if row["cert_dir"] else Path()})
-
-
-_ACCESS_PATHS: Final = ("key_file", "audit_dir", "jwks_file")
 _RECONCILER_PATHS: Final = ("data_dir", "key_file", "client_logs")
 
 
@@ -310,11 +287,7 @@ def _check_reconciler(topology: Topology, origin: str) -> None:
 def _check(topology: Topology, origin: str) -> None:
     _check_counts(topology, origin)
     _check_reconciler(topology, origin)
-    if topology.access.anonymous not in ANONYMOUS:
-        raise ConfigError(
-            f"{origin}: anonymous {topology.access.anonymous!r} in [access] is unknown; use one of: "
-            f"{', '.join(ANONYMOUS)}"
-        )
+    config_access.check(topology, origin)
     if topology.ack_policy not in ACK_POLICIES:
         raise ConfigError(
             f"{origin}: ack_policy {topology.ack_policy!r} is unknown; use one of: {', '.join(ACK_POLICIES)}"
@@ -325,8 +298,6 @@ def _check(topology: Topology, origin: str) -> None:
                 f"{origin}: engine {engine.id} wants the unknown implementation {engine.engine!r}; "
                 f"use one of: {', '.join(NAMES)}"
             )
-    if topology.tls.plaintext not in ("", PLAINTEXT_WORDS):
-        raise ConfigError(f'{origin}: plaintext in [tls] is "", or in these words: "{PLAINTEXT_WORDS}"')
     _check_relations(topology, origin)
     _check_ports(topology, origin)
     _unique(origin, "data_dir", ((str(m.data_dir), m.name) for m in (*topology.engines, *topology.gateways)))
@@ -481,12 +452,8 @@ def render(topology: Topology, *, heading: str) -> str:
         row = {key.name: getattr(client, key.name) for key in SECTIONS["client"]}
         row |= {"accounts": list(client.accounts), "roles": [role.value for role in client.roles]}
         lines += _render_row("[[client]]", row, SECTIONS["client"])
-    access = {key.name: getattr(topology.access, key.name) for key in SECTIONS["access"]}
-    access |= {name: str(path.absolute()) if (path := access[name]).name else "" for name in _ACCESS_PATHS}
-    lines += _render_row("[access]", access, SECTIONS["access"])
-    tls = {key.name: getattr(topology.tls, key.name) for key in SECTIONS["tls"]}
-    tls["cert_dir"] = str(topology.tls.cert_dir.absolute()) if topology.tls.on else ""
-    lines += _render_row("[tls]", tls, SECTIONS["tls"])
+    for section, row in config_access.rows(topology).items():
+        lines += _render_row(f"[{section}]", row, SECTIONS[section])
     reconciler = {key.name: getattr(topology.reconciler, key.name) for key in SECTIONS["reconciler"]}
     reconciler |= {name: str(Path(reconciler[name]).absolute()) for name in _RECONCILER_PATHS}
     lines += _render_row("[reconciler]", reconciler, SECTIONS["reconciler"])

@@ -19,17 +19,15 @@ from hashlib import sha256
 from typing import Final, Self
 
 from lockstep.runtime.access import jwt_login
+from lockstep.runtime.access.callers import OPEN_CLIENT as OPEN_CLIENT
+from lockstep.runtime.access.callers import Unauthenticated as Unauthenticated
 from lockstep.runtime.access.cluster_key import PREFIX, Holder, NotByThisKey, load_key, make_key, verify
 from lockstep.runtime.access.jwt_login import JwtKeys, NoSuchLogin
 from lockstep.runtime.access.registry import Credential, Entry, Registry
-from lockstep.runtime.access.roles import GRANTABLE
 from lockstep.runtime.access.secret_hash import KEY_PREFIX, fingerprint, key_id, key_number, matches
 from lockstep.runtime.rate import Rate
 from lockstep.runtime.topology import OPERATOR_NUMBERS as OPERATOR_NUMBERS
 from lockstep.runtime.topology import Principal, Topology
-
-OPEN_CLIENT: Final = Principal(name="", token="", number=0, accounts=(), admin=True, roles=GRANTABLE)
-"""Stands for every caller of a cluster that lets everybody in: all accounts, all session ids, every role."""
 
 _NOBODY: Final = "no client of this cluster has this token"
 _SCHEME: Final = "bearer "
@@ -41,10 +39,6 @@ HASHES_WAITING: Final = 64
 GUESSES_PER_S: Final = 1
 GUESSES_AT_ONCE: Final = 10
 """Of wrong secrets for one API key or user."""
-
-
-class Unauthenticated(ValueError):
-    """The call names no known principal. The text says what is missing."""
 
 
 class Unverified(Unauthenticated):

@@ -19,7 +19,7 @@ from lockstep.edge.rest.problems import Problem, refused
 from lockstep.edge.rest.reads import Reads, Stamped
 from lockstep.edge.rest.shapes import Json, json_of
 from lockstep.marketdata.shell import FeedShell
-from lockstep.runtime.topology import Client
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EventKind, Side
 from lockstep.v1 import orders_pb2
@@ -44,7 +44,7 @@ class Asked:
     """A request whose form is right, of a client that may see the account that it names."""
 
     operation: Operation
-    client: Client
+    client: Principal
     authorization: str | None
     values: Mapping[str, Any]
     key: str

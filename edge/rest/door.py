@@ -12,15 +12,15 @@ from typing import Final
 
 from aiohttp import web
 
-from lockstep.edge.http.admission import Rate
 from lockstep.edge.rest.answers import Answer, Answers, Asked
 from lockstep.edge.rest.inputs import body_of, body_schema, checked, key_of, parameters_of
 from lockstep.edge.rest.operations import KEY_HEADER, OPERATIONS, PREFIX, Operation
-from lockstep.edge.rest.principal import principal_of, require_account
+from lockstep.edge.rest.principal import principal_of, require_account, require_role
 from lockstep.edge.rest.problems import TYPE, Problem
 from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime.process_log import open_log
-from lockstep.runtime.topology import Client
+from lockstep.runtime.rate import Rate
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 
 MAX_BODY_BYTES: Final = 16 << 10
@@ -106,7 +106,7 @@ class RestDoor:
             return _problem(Problem(Code.UNAVAILABLE, "the door failed; the log says how", status=500))
 
     async def _serve(self, operation: Operation, request: web.Request) -> web.StreamResponse:
-        client, authorization = self._who(request)
+        client, authorization = await self._who(operation, request)
         name = client.name
         if self._under_way.total() >= MAX_REQUESTS or self._under_way[name] >= MAX_REQUESTS_OF_ONE:
             self.counters["rest_turned_away"] += 1
@@ -120,18 +120,25 @@ class RestDoor:
             if not self._under_way[name]:
                 del self._under_way[name]
 
-    def _who(self, request: web.Request) -> tuple[Client, str | None]:
+    async def _who(self, operation: Operation, request: web.Request) -> tuple[Principal, str | None]:
         origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2] != request.host:
             text = f"pages of {origin[:200]} may not use this door; serve them from {request.host[:200]}"
             raise Problem(Code.NOT_ENTITLED, text)
         try:
-            return principal_of(request.headers, self._shell.entitlements)
-        except Problem:
+            client, authorization = await principal_of(request.headers, self._shell.entitlements)
+        except Problem as problem:
+            self._shell.trail.refusal(operation.path, "", str(request.remote), problem.text)
             wait_ns = self._failed_logins.wait_ns(time.monotonic_ns())
             if wait_ns:
                 raise self._too_fast(wait_ns, "too many requests without a known token") from None
             raise
+        try:
+            require_role(client, operation)
+        except Problem as problem:
+            self._shell.trail.refusal(operation.path, client.name, str(request.remote), problem.text)
+            raise
+        return client, authorization
 
     def _within_budget(self, name: str, commands: bool) -> None:
         """Raises Problem: 429, with the time after which the next one is in the budget again."""
@@ -149,7 +156,7 @@ class RestDoor:
         return Problem(Code.BUSY, text, retry_after_s=1 + wait_ns // _NS)
 
     async def _answered(
-        self, operation: Operation, request: web.Request, client: Client, authorization: str | None
+        self, operation: Operation, request: web.Request, client: Principal, authorization: str | None
     ) -> web.StreamResponse:
         values = parameters_of(operation, request.match_info, list(request.query.items()))
         if "account" in values:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import grpc
 
+from lockstep.runtime.access.dialing import open_aio_channel
 from lockstep.runtime.channel_options import CHANNEL_OPTIONS
 from lockstep.runtime.topology import Member
 from lockstep.stream.codes import CODE_METADATA, RETRY_METADATA, Code
@@ -49,7 +50,7 @@ class Gateways:
 
     def __init__(self, members: Sequence[Member], first: int = 0) -> None:
         """`first`: which one is asked first, so that not all doors ask the same."""
-        self._channels = [grpc.aio.insecure_channel(one.grpc_address, options=list(CHANNEL_OPTIONS)) for one in members]
+        self._channels = [open_aio_channel(one.grpc_address, CHANNEL_OPTIONS, named=False) for one in members]
         self._stubs = [{name: make(channel) for name, make in _STUBS.items()} for channel in self._channels]
         self._at = first % max(1, len(members))
 

@@ -14,7 +14,7 @@ from lockstep.gateway.reports import report_messages, route
 from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime.engines import EnginesUnavailable, EventsGone
 from lockstep.runtime.inquiry import Page, joined
-from lockstep.runtime.topology import Client
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EventKind
 from lockstep.v1 import common_pb2, orders_pb2, replication_pb2
@@ -83,7 +83,7 @@ class KeyedCommands:
         """The highest seq of an outcome that was given to anybody."""
 
     async def execute(
-        self, client: Client, authorization: str | None, name: Name, method: str, request: Any
+        self, client: Principal, authorization: str | None, name: Name, method: str, request: Any
     ) -> Outcome:
         """The outcome of the key's command: `request` to the gateway's `method`, or what it was used for before.
 

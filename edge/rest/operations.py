@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from lockstep.edge.rest.prices import PRICE_PATTERN
 from lockstep.marketdata.candles import LENGTHS_S
+from lockstep.runtime.access.permissions import METHODS, Roles
 
 PREFIX: Final = "/v1"
 DIGITS: Final = r"^(0|[1-9][0-9]{0,18})$"
@@ -47,6 +48,24 @@ class Operation:
         """It gives a command, and has an idempotency key."""
         return self.method == "POST"
 
+    @property
+    def roles(self) -> Roles:
+        """Who may ask for it: those who may call the method of gRPC that does the same."""
+        return METHODS[f"/lockstep.v1.{_LIKE_COMMANDS.get(self.name) or _LIKE_READS[self.tag]}"]
+
+
+_LIKE_COMMANDS: Final = {
+    "placeOrder": "OrderEntry/Place",
+    "cancelOrder": "OrderEntry/Cancel",
+    "replaceOrder": "OrderEntry/Replace",
+    "massCancel": "OrderEntry/MassCancel",
+}
+_LIKE_READS: Final = {
+    "orders": "Accounts/ListOpenOrders",
+    "accounts": "Accounts/ListAccounts",
+    "market data": "MarketFeed/Follow",
+    "cluster": "Cluster/GetStatus",
+}
 
 ACCOUNT: Final = Parameter(
     "account", "path", {"type": "integer", "minimum": 1, "maximum": _U32}, "Number of the account."

@@ -1,15 +1,16 @@
-"""Who makes a request, and what it may see: bearer tokens today, as gRPC has them. The one place that knows."""
+"""Who makes a request, and what it may do and see: bearer tokens, as gRPC has them. The one place that knows."""
 
 from collections.abc import Mapping
 
+from lockstep.edge.rest.operations import Operation
 from lockstep.edge.rest.problems import Problem
 from lockstep.gateway.entitlement import may_trade
 from lockstep.runtime.tokens import Entitlements, Unauthenticated
-from lockstep.runtime.topology import Client
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 
 
-def principal_of(headers: Mapping[str, str], entitlements: Entitlements) -> tuple[Client, str | None]:
+async def principal_of(headers: Mapping[str, str], entitlements: Entitlements) -> tuple[Principal, str | None]:
     """The client that calls, and the credential to show to a gateway on its behalf.
 
     Raises:
@@ -17,12 +18,21 @@ def principal_of(headers: Mapping[str, str], entitlements: Entitlements) -> tupl
     """
     said = headers.get("Authorization")
     try:
-        return entitlements.authenticate(said), said
+        return await entitlements.identify(said), said
     except Unauthenticated as error:
         raise Problem(Code.UNAUTHENTICATED, str(error), headers={"WWW-Authenticate": "Bearer"}) from None
 
 
-def require_account(client: Client, account: int) -> None:
+def require_role(client: Principal, operation: Operation) -> None:
+    """Raises:
+    Problem: 403, if the client's roles do not allow the operation.
+    """
+    if not client.may(operation.roles):
+        has, needs = ", ".join(sorted(client.rights)), ", ".join(sorted(operation.roles))
+        raise Problem(Code.NOT_ENTITLED, f"{client.name!r} has the role {has}; {operation.name} is for: {needs}")
+
+
+def require_account(client: Principal, account: int) -> None:
     """Raises:
     Problem: 403, if the client may not act for the account, or see it.
     """

@@ -14,15 +14,15 @@ import numpy as np
 
 from lockstep.edge.soup import connection as soup
 from lockstep.edge.soup.connection import Connection, State
-from lockstep.edge.soup.logins import Principal, principal_of, stored_principal_of
+from lockstep.edge.soup.logins import Principal, of_client, principal_of
 from lockstep.edge.soup.native import Codec
 from lockstep.edge.soup.opening import WINDOW, Opening, Seal
 from lockstep.edge.soup.ouch import HALT_TEXTS, TOP, Halt
 from lockstep.edge.soup.pace import PACKETS_AT_ONCE, PACKETS_PER_S, Pace
 from lockstep.edge.soup.packets import NO_SUCH_SESSION, NOT_AUTHORIZED, Login, whole_packet
 from lockstep.edge.soup.stream import SoupStream
-from lockstep.gateway.entitlement import Unauthenticated
 from lockstep.gateway.sessions import Refused
+from lockstep.runtime.access.callers import Unauthenticated
 from lockstep.stream.codes import Code
 from lockstep.stream.records import COMMAND, CommandKind, Commands
 from lockstep.v1 import orders_pb2
@@ -182,7 +182,8 @@ class Link(asyncio.Protocol):
 
     async def _log_in_stored(self, login: Login) -> None:
         try:
-            principal = await stored_principal_of(login, self._shell.entitlements)
+            client = await self._shell.entitlements.identify_soup_user(login.user, login.password)
+            principal = of_client(login, client)
         except Unauthenticated as error:
             self._on_unknown(login, error)
         else:

@@ -6,12 +6,12 @@ number.
 
 import zlib
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from lockstep.edge.soup.packets import Login
-from lockstep.gateway.entitlement import OPEN_CLIENT, Entitlements, Unauthenticated
 from lockstep.gateway.sessions import GATEWAY_CLIENT_BASE
 from lockstep.runtime import topology
+from lockstep.runtime.access.callers import OPEN_CLIENT, Unauthenticated
 from lockstep.runtime.access.permissions import ORDER_DOOR
 from lockstep.stream.records import SelfTradePrevention
 
@@ -35,7 +35,18 @@ class Principal:
         return self.session_id & 0xFFFF_FFFF
 
 
-def principal_of(login: Login, entitlements: Entitlements) -> Principal:
+class Users(Protocol):
+    """Whom the cluster's configuration knows (`runtime/tokens.py`)."""
+
+    @property
+    def open(self) -> bool:
+        """Everybody may do everything."""
+
+    def of_soup_user(self, user: str, password: str) -> topology.Principal:
+        """Raises Unauthenticated: nobody has this user and password."""
+
+
+def principal_of(login: Login, users: Users) -> Principal:
     """Who logs in.
 
     In a cluster that lists no clients everybody may: a user's name that is a number stands for the client and the
@@ -45,20 +56,11 @@ def principal_of(login: Login, entitlements: Entitlements) -> Principal:
         Unauthenticated: nobody whom this cluster knows.
     """
     session = login.session or CURRENT
-    if entitlements.open:
+    if users.open:
         number = _open_number(login.user)
         account = number if login.user.isdecimal() else 1
         return Principal(OPEN_CLIENT, number << 32 | session, account, SelfTradePrevention.NONE)
-    return of_client(login, entitlements.of_soup_user(login.user, login.password))
-
-
-async def stored_principal_of(login: Login, entitlements: Entitlements) -> Principal:
-    """The same of one that is stored, whose password is hashed.
-
-    Raises:
-        Unauthenticated: nobody whom this cluster knows.
-    """
-    return of_client(login, await entitlements.identify_soup_user(login.user, login.password))
+    return of_client(login, users.of_soup_user(login.user, login.password))
 
 
 def of_client(login: Login, client: topology.Principal) -> Principal:

@@ -32,7 +32,7 @@ from lockstep.runtime.cluster_view import ClusterStatus, MemberStatus, StatusPro
 from lockstep.runtime.driver import default_directory, driver_pid
 from lockstep.runtime.private import make_private
 from lockstep.runtime.process import EXIT_INVARIANT, EnvironmentFault
-from lockstep.runtime.topology import Ledger, Member, ProcessKind, Reconciler, Topology
+from lockstep.runtime.topology import Member, ProcessKind, Topology
 
 _DRIVER: Final = "driver"
 _RECONCILER: Final = "reconciler"
@@ -204,18 +204,8 @@ class LocalCluster:
             ),
             limits=plan.limits,
             timing=plan.timing,
-            reconciler=Reconciler(
-                data_dir=self.data_dir / _RECONCILER,
-                key_file=self.data_dir / _RECONCILER / "key.pem",
-                client_logs=self.data_dir / "client-logs",
-                certificate_seconds=plan.certificate_seconds,
-                metrics_port=ports[-2] if plan.reconcile else 0,
-            ),
-            ledger=Ledger(
-                data_dir=self.data_dir / _LEDGER,
-                grpc_port=ledger_ports[0] if plan.ledger else 0,
-                metrics_port=ledger_ports[1] if plan.ledger else 0,
-            ),
+            reconciler=plan.reconciler(self.data_dir, ports[-2]),
+            ledger=plan.ledger_of(self.data_dir, ledger_ports),
             snapshots=plan.snapshots,
             access=plan.access(self.data_dir),
             tls=plan.tls(self.data_dir),

@@ -6,7 +6,7 @@ from typing import Final
 
 from lockstep.engine.implementations import DEFAULT
 from lockstep.ops.local import kept_config
-from lockstep.runtime.topology import Access, Client, Limits, Snapshots, Timing, Tls
+from lockstep.runtime.topology import Access, Client, Limits, Reconciler, Snapshots, Timing, Tls
 
 DEFAULT_PORT: Final = 7450
 
@@ -50,6 +50,16 @@ class ClusterPlan:
     snapshots: Snapshots = field(default_factory=Snapshots)
     chosen: kept_config.Chosen | None = None
     """What the operator says here; the rest is as `cluster.toml` of the data directory says. None: the plan counts."""
+
+    def reconciler(self, data_dir: Path, port: int) -> Reconciler:
+        """Its files in the data directory, its figures on the port, if it is to run."""
+        return Reconciler(
+            data_dir=data_dir / "reconciler",
+            key_file=data_dir / "reconciler" / "key.pem",
+            client_logs=data_dir / "client-logs",
+            certificate_seconds=self.certificate_seconds,
+            metrics_port=port if self.reconcile else 0,
+        )
 
     def access(self, data_dir: Path) -> Access:
         """Key and audit trail in the data directory."""

@@ -115,9 +115,9 @@ def open_channel(address: str, options: Sequence[tuple[str, int]], *, named: boo
     return _open(grpc, address, options, named=named)
 
 
-def open_aio_channel(address: str, options: Sequence[tuple[str, int]]) -> Any:
-    """A `grpc.aio.Channel` to a process of the cluster."""
-    return _open(grpc.aio, address, options, named=True)
+def open_aio_channel(address: str, options: Sequence[tuple[str, int]], *, named: bool = True) -> Any:
+    """A `grpc.aio.Channel` to a process of the cluster. Not `named`: see `open_channel`."""
+    return _open(grpc.aio, address, options, named=named)
 
 
 def _open(kind: Any, address: str, options: Sequence[tuple[str, int]], *, named: bool) -> Any:

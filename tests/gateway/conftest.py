@@ -316,6 +316,8 @@ class GatewayUnderTest:
         self.outcome: Any = None
         self._thread = threading.Thread(target=self._run, name="gateway")
         self.channel = grpc.insecure_channel(self.member.grpc_address)
+        shown = topology.clients[0].token if topology.clients else ""
+        self._metadata = (("authorization", f"Bearer {shown}"),) if shown else ()
         self.orders = orders_pb2_grpc.OrderEntryStub(self.channel)
         self.accounts = accounts_pb2_grpc.AccountsStub(self.channel)
         self.market = market_data_pb2_grpc.MarketDataStub(self.channel)
@@ -337,7 +339,8 @@ class GatewayUnderTest:
         self.channel.close()
 
     def status(self) -> cluster_pb2.GetStatusReply:
-        return self.cluster.GetStatus(cluster_pb2.GetStatusRequest(), timeout=30, wait_for_ready=True)
+        request = cluster_pb2.GetStatusRequest()
+        return self.cluster.GetStatus(request, metadata=self._metadata, timeout=30, wait_for_ready=True)
 
     def wait_until(
         self, condition: Callable[[cluster_pb2.GetStatusReply], object], limit_s: float = 5

@@ -2,7 +2,8 @@
 
 import pytest
 
-from lockstep.gateway.entitlement import OPEN_CLIENT, Entitlements, Unauthenticated, may_trade, may_use_session
+from lockstep.gateway.entitlement import may_trade, may_use_session
+from lockstep.runtime.tokens import OPEN_CLIENT, Entitlements, Unauthenticated
 from lockstep.runtime.topology import Client
 
 ALICE = Client("alice", "secret", 4, (1, 2))

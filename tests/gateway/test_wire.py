@@ -180,7 +180,7 @@ def test_administration_is_a_record_of_its_layout(message, layout, fields):
 
 def test_every_command_of_the_protocol_but_orders_needs_the_admin_entitlement():
     (oneof,) = orders_pb2.Command.DESCRIPTOR.oneofs
-    orders = {"new_order", "cancel", "replace", "mass_cancel"}
+    orders = {"new_order", "cancel", "replace", "mass_cancel", "note"}
     assert {field.name for field in oneof.fields} - orders == set(ADMIN_COMMANDS)
     for name in ADMIN_COMMANDS:
         message = getattr(orders_pb2, "".join(part.title() for part in name.split("_")))()

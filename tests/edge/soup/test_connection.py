@@ -6,7 +6,7 @@ from lockstep.edge.soup import connection as soup
 from lockstep.edge.soup.connection import DEAD_NS, HEARTBEAT_NS, LOGIN_NS, MOVES, OPENING_NS, Befell, Connection, State
 from lockstep.edge.soup.logins import CURRENT, principal_of
 from lockstep.edge.soup.packets import BadLogin, Login, login_of
-from lockstep.gateway.entitlement import OPEN_CLIENT, Entitlements, Unauthenticated
+from lockstep.runtime.tokens import OPEN_CLIENT, Entitlements, Unauthenticated
 from lockstep.runtime.topology import Client
 from lockstep.stream.records import SelfTradePrevention
 from tests.edge.soup.ouch_messages import packet

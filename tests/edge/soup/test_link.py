@@ -13,9 +13,9 @@ from lockstep.edge.soup.link import Link
 from lockstep.edge.soup.opening import WINDOW
 from lockstep.edge.soup.stream import SoupStream
 from lockstep.gateway.client_stream import StreamEnd
-from lockstep.gateway.entitlement import Entitlements
 from lockstep.gateway.resumption import Resumption
 from lockstep.gateway.sessions import Refused, Session
+from lockstep.runtime.tokens import Entitlements
 from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
 from lockstep.stream.records import EVENT, SETTING_EVENT, EventKind
@@ -29,6 +29,9 @@ LOGIN = packet(b"L", b"1     " + b" " * 20 + b"1".rjust(20))
 
 class Wire:
     """The transport."""
+
+    def get_extra_info(self, _name: str) -> tuple[str, int]:
+        return ("127.0.0.1", 1)
 
     def __init__(self) -> None:
         self.written, self.reads, self.closed = b"", True, False

@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from lockstep.edge.rest.operations import OPERATIONS, PREFIX, Operation
 from lockstep.errors import Refused
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
@@ -142,10 +143,10 @@ def test_wrong_credentials_are_as_good_as_none(closed: LocalCluster, authorizati
                 assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED, (member.name, method)
 
 
-def get(host: str, port: int, path: str, token: str | None, **headers: str) -> int:
+def get(host: str, port: int, path: str, token: str | None, method: str = "GET", **headers: str) -> int:
     connection = http.client.HTTPConnection(host, port, timeout=30)
     try:
-        connection.request("GET", path, headers={**({"Authorization": f"Bearer {token}"} if token else {}), **headers})
+        connection.request(method, path, headers={**({"Authorization": f"Bearer {token}"} if token else {}), **headers})
         return connection.getresponse().status
     finally:
         connection.close()
@@ -182,6 +183,21 @@ def test_the_feeds_websocket_is_for_readers(closed: LocalCluster):
     for role, token in tokens(closed).items():
         may = role in FEED_SOCKET
         assert get(feed.host, feed.http_port, "/feed", token, **UPGRADE) == (101 if may else 403), role
+
+
+def rest(cluster: LocalCluster, operation: Operation, token: str | None) -> int:
+    """The status of a request that says nothing: 400 for whoever may ask."""
+    feed, path = cluster.topology.feeds[0], operation.path.format(account=1, order_id=1, instrument="ACME")
+    return get(feed.host, feed.http_port, f"{PREFIX}{path}?nothing=1", token, operation.method)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_an_operation_of_the_rest_door_is_for_its_roles(closed: LocalCluster, operation: Operation):
+    assert rest(closed, operation, None) == 401
+    assert rest(closed, operation, "wrong") == 401
+    for role, token in tokens(closed).items():
+        may = role in operation.roles or (role is Role.SEQUENCER and Role.MEMBER in operation.roles)
+        assert rest(closed, operation, token) == (400 if may else 403), role
 
 
 def soup_login(address: str, user: str, password: str) -> bytes:
@@ -222,6 +238,12 @@ def rows(cluster: LocalCluster) -> Iterator[tuple[str, str, str, str]]:
     feed = cluster.topology.feeds[0]
     opened = {role for role, t in known.items() if get(feed.host, feed.http_port, "/feed", t, **UPGRADE) == 101}
     yield "feed", "http_port", "WebSocket `/feed`", words(set(opened))
+    for operation in OPERATIONS:
+        answered = {role for role, token in known.items() if rest(cluster, operation, token) == 400}
+        yield "feed", "http_port", f"REST `{operation.method} {PREFIX}{operation.path}`", words(set(answered))
+    for path in ("/docs", "/openapi.json"):
+        public = get(feed.host, feed.http_port, path, None) == 200
+        yield "feed", "http_port", f"HTTP `GET {path}`", "everybody" if public else "nobody"
     address = cluster.soup_addresses[0]
     logged_in = {c.roles[0] for c in CLIENTS if soup_login(address, c.soup_user, c.soup_password) == b"A"}
     yield "gateway", "soup", "OUCH 4.2 over SoupBinTCP: a login", words(set(logged_in))
