@@ -10,6 +10,7 @@ from lockstep.engine.contract import MatchingEngine
 from lockstep.engine.implementations import implementation
 from lockstep.posttrade.chunks import Chunk
 from lockstep.posttrade.follower import Failed, Read
+from lockstep.runtime.access.dialing import open_aio_channel
 from lockstep.runtime.inquiry import LAST_INDEX, Fault
 from lockstep.runtime.process import CHANNEL_OPTIONS
 from lockstep.runtime.topology import Member
@@ -32,10 +33,7 @@ class EngineReader:
     """Connections to all engines, of one asyncio loop, made at once and kept."""
 
     def __init__(self, engines: Sequence[Member]) -> None:
-        self._channels = {
-            engine.id: grpc.aio.insecure_channel(engine.grpc_address, options=list(CHANNEL_OPTIONS))
-            for engine in engines
-        }
+        self._channels = {engine.id: open_aio_channel(engine.grpc_address, CHANNEL_OPTIONS) for engine in engines}
         self._stubs: dict[int, Any] = {
             engine: replication_pb2_grpc.ReplicationStub(channel) for engine, channel in self._channels.items()
         }

@@ -9,6 +9,7 @@ import grpc
 
 from lockstep.edge.http.page_frames import page_frame
 from lockstep.edge.http.release_gap import ReleaseGap
+from lockstep.runtime.access.dialing import open_aio_channel
 from lockstep.runtime.channel_options import CHANNEL_OPTIONS
 from lockstep.runtime.cluster_view import ClusterStatus, MemberStatus, rpc_text
 from lockstep.runtime.topology import ProcessKind, Topology
@@ -73,8 +74,7 @@ class ClusterWatch:
     async def _ask(self) -> ClusterStatus:
         members = self._topology.all_members()
         if not self._channels:
-            options = list(CHANNEL_OPTIONS)
-            self._channels = [grpc.aio.insecure_channel(one.grpc_address, options=options) for one in members]
+            self._channels = [open_aio_channel(one.grpc_address, CHANNEL_OPTIONS) for one in members]
             self._stubs = [cluster_pb2_grpc.ClusterStub(channel) for channel in self._channels]
         return ClusterStatus(
             tuple(

@@ -10,20 +10,22 @@ import grpc
 from aiohttp import WSMsgType, web
 from google.protobuf.message import DecodeError
 
-from lockstep.edge.http.admission import Rate
 from lockstep.edge.http.frames import frame_of
 from lockstep.edge.http.page_frames import answer, failure, page_frame
 from lockstep.edge.http.relay import Gateways, Overfull, Relay, ended
-from lockstep.edge.http.websocket import MESSAGE_BURST, MESSAGES_PER_S, SocketWriter, WebSocketDoor
+from lockstep.edge.http.websocket import GONE, MESSAGE_BURST, MESSAGES_PER_S, SocketWriter, WebSocketDoor
 from lockstep.marketdata.candle_query import listed_candles
 from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused
 from lockstep.marketdata.shell import FeedShell
-from lockstep.runtime.tokens import OPEN_CLIENT, Unauthenticated
-from lockstep.runtime.topology import Client
+from lockstep.runtime.access.callers import OPEN_CLIENT, Unauthenticated
+from lockstep.runtime.access.permissions import FEED_SOCKET
+from lockstep.runtime.rate import Rate
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.v1 import page_pb2
 
+_PATH: Final = "/page"
 QUESTIONS_AT_ONCE: Final = 4
 SIGN_IN_S: Final = 10.0
 _DRAIN_PAUSE_S: Final = 0.01
@@ -54,11 +56,13 @@ class PageSocket:
         self._door = door
         self._gateways = gateways
         self._connection = connection
+        self._peer = str(request.remote)
         self._token = ""
-        self._client: Client | None = None
+        self._client: Principal | None = None
         self._on_signed_in = on_signed_in
         self._relay: Relay | None = None
         self._relaying: asyncio.Task[None] | None = None
+        self._unwatch: Callable[[], None] = _nothing
         self._questions: set[asyncio.Task[None]] = set()
         self._last = self._last_framed = b""
 
@@ -77,6 +81,7 @@ class PageSocket:
             await self._listen()
         finally:
             patience.cancel()
+            self._unwatch()
             for task in (*self._questions, *filter(None, (self._relaying,))):
                 task.cancel()
             await self._door.leave(self._connection, self.writer)
@@ -91,7 +96,7 @@ class PageSocket:
         if self._shell.entitlements.open:
             self._enter(OPEN_CLIENT)
 
-    def _enter(self, client: Client) -> None:
+    def _enter(self, client: Principal) -> None:
         self._client = client
         said = page_pb2.SignedIn(name=client.name, client_number=client.number, any_number=client is OPEN_CLIENT)
         self.writer.say(page_frame("signed_in", said.SerializeToString()))
@@ -113,7 +118,7 @@ class PageSocket:
                 self._end(Code.BUSY, f"more than {MESSAGES_PER_S} messages a second from this page", 1_000)
                 return
             try:
-                refusal = self._on_request(page_pb2.PageRequest.FromString(message.data))
+                refusal = await self._on_request(page_pb2.PageRequest.FromString(message.data))
             except DecodeError:
                 refusal = Refusal(int(Code.MALFORMED_BATCH), "no PageRequest; load the page again", 0)
             except FeedRefused as refused:
@@ -122,11 +127,11 @@ class PageSocket:
                 self._door.end(self.writer, refusal)
                 return
 
-    def _on_request(self, request: page_pb2.PageRequest) -> Refusal | None:
+    async def _on_request(self, request: page_pb2.PageRequest) -> Refusal | None:
         """Do what the page asks for; why the connection ends, if it does."""
         asked = request.WhichOneof("request")
         if asked == "sign_in":
-            return self._on_sign_in(request.sign_in.token)
+            return await self._on_sign_in(request.sign_in.token)
         if self._client is None:
             return Refusal(int(Code.UNAUTHENTICATED), "the first message is a SignIn with the client's token", 0)
         match asked:
@@ -142,14 +147,21 @@ class PageSocket:
                 return Refusal(int(Code.MISSING_FIELD), "a PageRequest asks for something; load the page again", 0)
         return None
 
-    def _on_sign_in(self, token: str) -> Refusal | None:
+    async def _on_sign_in(self, token: str) -> Refusal | None:
+        entitlements, trail = self._shell.entitlements, self._shell.trail
         try:
             # Metadata takes no other characters, and no token has them.
-            client = self._shell.entitlements.authenticate(f"Bearer {token}" if token.isascii() else None)
+            client = await entitlements.identify(f"Bearer {token}" if token.isascii() else None)
         except Unauthenticated as error:
+            trail.refusal(_PATH, "", self._peer, str(error))
             return Refusal(int(Code.UNAUTHENTICATED), str(error), 0)
+        if not client.may(FEED_SOCKET):
+            text = f"{client.name!r} has no role that may read market data"
+            trail.refusal(_PATH, client.name, self._peer, text)
+            return Refusal(int(Code.NOT_ENTITLED), text, 0)
         if self._client is None:
             self._token = token
+            self._unwatch = entitlements.watch(client, lambda: self._door.end(self.writer, GONE))
             self._enter(client)
         return None
 
@@ -221,3 +233,7 @@ class PageSocket:
             self.writer.say(failure(number, how.code, how.text, how.retry_after_ms))
         else:
             self.writer.say(answer(number, asked, reply))
+
+
+def _nothing() -> None:
+    """Nobody is signed in yet."""

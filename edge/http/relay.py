@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import grpc
 
+from lockstep.runtime.access.dialing import open_aio_channel
 from lockstep.runtime.channel_options import CHANNEL_OPTIONS
 from lockstep.stream.codes import CODE_METADATA, RETRY_METADATA, Code
 from lockstep.v1 import page_pb2
@@ -40,7 +41,7 @@ class Gateways:
     def _channel(self, address: str) -> Any:
         found = self._channels.get(address)
         if found is None:
-            found = self._channels[address] = grpc.aio.insecure_channel(address, options=list(CHANNEL_OPTIONS))
+            found = self._channels[address] = open_aio_channel(address, CHANNEL_OPTIONS, named=False)
         return found
 
     async def ask(self, method: str, request: bytes, token: str) -> bytes:

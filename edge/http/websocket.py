@@ -12,13 +12,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
-from weakref import WeakSet
 
 from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 
-from lockstep.edge.http.admission import Rate
 from lockstep.edge.http.frames import close_frame, frame_of
 from lockstep.edge.http.requests import JsonFrames, request_of
 from lockstep.marketdata.feed_encoding import encode_closing
@@ -27,6 +25,7 @@ from lockstep.marketdata.feed_subscriptions import FeedRefused, wanted_of
 from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.rate import Rate
 from lockstep.runtime.tokens import Unauthenticated
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
@@ -140,8 +139,8 @@ class WebSocketDoor:
         self._json = JsonFrames()
         self.blocked: dict[SocketWriter, None] = {}
         """Those whose buffers are full."""
-        self._spoken: WeakSet[Any] = WeakSet()
-        """Connections that have asked for something."""
+        self._mute: set[Any] = set()
+        """Protocols of new connections that have asked for nothing yet."""
         self._last = self._last_framed = b""
         server_logger.addFilter(_OF_OUR_OWN)
         application = web.Application(middlewares=[self._hear])
@@ -185,12 +184,14 @@ class WebSocketDoor:
             self._shell.handshakes_refused += 1
             loop.call_soon(_drop, protocol)
         else:
+            self._mute.add(protocol)
             loop.call_later(_HELLO_S, self._expect_hello, protocol)
         made: asyncio.BaseProtocol = protocol
         return made
 
     def _expect_hello(self, protocol: Any) -> None:
-        if protocol.transport is not None and protocol.transport not in self._spoken:
+        if protocol in self._mute:
+            self._mute.discard(protocol)
             _drop(protocol)
 
     async def _watch(self) -> None:
@@ -205,7 +206,7 @@ class WebSocketDoor:
 
     @web.middleware
     async def _hear(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self._spoken.add(request.transport)
+        self._mute.discard(request.protocol)
         return await handler(request)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:

@@ -190,9 +190,10 @@ def _demo_market(cluster: LocalCluster, plan: DemoMarketPlan | None, say: Callab
     if plan is None:
         yield
         return
-    if cluster.topology.clients:
+    if not cluster.topology.open:
         raise EnvironmentFault(
-            f"--demo-market trades without tokens, and {cluster.config_path} lists clients; choose another --data-dir"
+            f"--demo-market trades without tokens, and {cluster.config_path} does not let everybody in; choose another "
+            "--data-dir, without --secure"
         )
     market = DemoMarket(replace(plan, addresses=cluster.gateway_addresses), say)
     market.start()

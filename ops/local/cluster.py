@@ -228,7 +228,7 @@ class LocalCluster:
 
     def _start_etcd(self, port: int) -> None:
         directory = self.data_dir / "etcd"
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         try:
             tls = self.topology.tls.cert_dir if self.topology.tls.on else None
             etcd = self._parts.etcd = LocalEtcd.start(directory, port, cert_dir=tls)

@@ -1,12 +1,13 @@
 """What a local cluster consists of, and what happened to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from lockstep.engine.implementations import DEFAULT
 from lockstep.ops.local import kept_config
-from lockstep.runtime.topology import Access, Client, Limits, Reconciler, Snapshots, Timing, Tls
+from lockstep.runtime.topology import Access, Client, Ledger, Limits, Reconciler, Snapshots, Timing, Tls
 
 DEFAULT_PORT: Final = 7450
 
@@ -60,6 +61,11 @@ class ClusterPlan:
             certificate_seconds=self.certificate_seconds,
             metrics_port=port if self.reconcile else 0,
         )
+
+    def ledger_of(self, data_dir: Path, ports: Sequence[int]) -> Ledger:
+        """Its files in the data directory, itself and its figures on the first two ports, if it is to run."""
+        grpc_port, metrics_port = ports[:2] if self.ledger else (0, 0)
+        return Ledger(data_dir=data_dir / "ledger", grpc_port=grpc_port, metrics_port=metrics_port)
 
     def access(self, data_dir: Path) -> Access:
         """Key and audit trail in the data directory."""

@@ -13,6 +13,7 @@ from lockstep.posttrade.audit.trail import AuditTrail
 from lockstep.posttrade.follower import Sink
 from lockstep.posttrade.held import hold_directory
 from lockstep.posttrade.shell import FollowerShell
+from lockstep.runtime.access.entering import Entrance, enter
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.disk import DATA, free_space
 from lockstep.runtime.metrics.families import Families
@@ -41,7 +42,7 @@ def run(topology: Topology, directory: Path, key_file: Path, segment_commands: i
                 return AuditTrail(directory, key, segment_commands=segment_commands)
 
             make = partial(FollowerShell, NAME, topology, opener, rebuild=_REBUILD)
-            failure = uvloop.run(_serve(make, directory, metrics, stop))
+            failure = uvloop.run(_serve(make, directory, metrics, enter(topology, NAME, log), stop))
         if failure is not None:
             raise failure
         log.info("stopped", reason=stop.reason)
@@ -50,7 +51,7 @@ def run(topology: Topology, directory: Path, key_file: Path, segment_commands: i
 
 
 async def _serve(
-    make: "partial[FollowerShell]", directory: Path, metrics: tuple[str, int], stop: StopRequest
+    make: "partial[FollowerShell]", directory: Path, metrics: tuple[str, int], entrance: Entrance, stop: StopRequest
 ) -> BaseException | None:
     async with AsyncExitStack() as stack:
         shell = make()
@@ -61,8 +62,10 @@ async def _serve(
                 yield from shell.figures.families(shell.machine)
                 yield from free_space({DATA: directory})
 
-            stack.callback(MetricsServer(*metrics, everything).close)
+            check, tls = entrance.refuse_scrape, entrance.ssl_context()
+            stack.callback(MetricsServer(*metrics, everything, check, tls).close)
         shell.start()
+        shell.spawn(entrance.principals.run())
         while not (stop.requested or shell.failed.is_set()):  # noqa: ASYNC110 - a signal can't wake this loop
             await asyncio.sleep(_STOP_POLL_S)
     return shell.failure

@@ -15,13 +15,12 @@ from lockstep.posttrade.ledger.place import LedgerPlace, place_of
 from lockstep.posttrade.ledger.service import SERVICE, LedgerService
 from lockstep.posttrade.ledger.sink import LedgerSink
 from lockstep.posttrade.shell import FollowerShell
-from lockstep.runtime.doorkeeper import Doorkeeper
+from lockstep.runtime.access.entering import Entrance, enter
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.disk import DATA, free_space
 from lockstep.runtime.metrics.families import Families
 from lockstep.runtime.metrics.server import MetricsServer
 from lockstep.runtime.process import StopRequest, open_log, start_aio_grpc_server
-from lockstep.runtime.tokens import Entitlements
 from lockstep.runtime.topology import Topology
 from lockstep.v1 import cluster_pb2
 
@@ -67,13 +66,15 @@ def open_sink(place: LedgerPlace, generation: int) -> Sink:
 
 async def serve(topology: Topology, place: LedgerPlace, stop: StopRequest) -> BaseException | None:
     """Run one ledger until `stop`; what broke, if it ended by itself. A rebuilt generation is taken up in passing."""
+    entrance = enter(topology, NAME, open_log(NAME))
     while True:
         async with AsyncExitStack() as stack:
             generation = place.current()
             shell = FollowerShell(NAME, topology, partial(open_sink, place, generation), rebuild=REBUILD)
             stack.push_async_callback(shell.stop)
-            await _open(topology, place, generation, shell, stack)
+            await _open(topology, place, generation, shell, entrance, stack)
             shell.start()
+            shell.spawn(entrance.principals.run())
             look_s = time.monotonic() + _LOOK_S
             while not (stop.requested or shell.failed.is_set()):
                 await asyncio.sleep(_STOP_POLL_S)
@@ -93,7 +94,12 @@ def _generation(place: LedgerPlace, used: int) -> int:
 
 
 async def _open(
-    topology: Topology, place: LedgerPlace, generation: int, shell: FollowerShell, stack: AsyncExitStack
+    topology: Topology,
+    place: LedgerPlace,
+    generation: int,
+    shell: FollowerShell,
+    entrance: Entrance,
+    stack: AsyncExitStack,
 ) -> None:
     wanted = topology.ledger
     if wanted.metrics_port:
@@ -102,19 +108,20 @@ async def _open(
             yield from shell.figures.families(shell.machine)
             yield from free_space({DATA: wanted.data_dir})
 
-        stack.callback(MetricsServer(wanted.host, wanted.metrics_port, everything).close)
+        check, tls = entrance.refuse_scrape, entrance.ssl_context()
+        stack.callback(MetricsServer(wanted.host, wanted.metrics_port, everything, check, tls).close)
     if wanted.grpc_port:
-        entitlements = Entitlements(topology.clients)
         reader = await asyncio.to_thread(place.reader, generation)
         stack.callback(reader.dispose)
-        service = LedgerService(shell, reader, entitlements)
+        service = LedgerService(shell, reader, entrance.entitlements)
         stack.callback(service.close)
         server, health = await start_aio_grpc_server(
             f"{wanted.host}:{wanted.grpc_port}",
             service.register,
             (SERVICE,),
             partial(_status, shell),
-            interceptors=(Doorkeeper(entitlements, (SERVICE,)),),
+            access=entrance.guard(),
+            credentials=entrance.credentials(mutual=False),
         )
         stack.push_async_callback(server.stop, _GRACE_S)
         shell.spawn(_show(shell, health))

@@ -14,6 +14,7 @@ from lockstep.posttrade.ledger.place import LedgerPlace
 from lockstep.posttrade.ledger.process import NAME, REBUILD, holding, open_sink
 from lockstep.posttrade.ledger.sink import LedgerSink
 from lockstep.posttrade.shell import FollowerShell
+from lockstep.runtime.access.dialing import introduce
 from lockstep.runtime.process import EnvironmentFault, StopRequest
 from lockstep.runtime.topology import Topology
 
@@ -66,6 +67,7 @@ def rebuild_from_engines(
 async def _follow(
     topology: Topology, place: LedgerPlace, generation: int, stop: StopRequest, say: Callable[[Position, int], None]
 ) -> Position:
+    introduce(topology)
     shell = FollowerShell(NAME, topology, partial(open_sink, place, generation), rebuild=REBUILD)
     try:
         shell.start()

@@ -87,7 +87,8 @@ def introduce(topology: Topology, member: str = "") -> Identity | None:
     holder = Holder(member, Role.MEMBER) if member else Holder(_person(), Role.OPERATOR)
     identity = Identity(key, topology.name, holder) if key is not None else None
     material = Material(topology.tls.cert_dir, member or OPERATOR) if topology.tls.on else None
-    addresses += [f"{one.host}:{one.metrics_port}" for one in topology.all_members() if one.metrics_port]
+    figures = (*topology.all_members(), topology.reconciler, topology.ledger)
+    addresses += [f"{one.host}:{one.metrics_port}" for one in figures if one.metrics_port]
     _ways.update(dict.fromkeys(addresses, _Way(identity, material)))
     return identity
 

@@ -27,6 +27,7 @@ LEAF_DAYS: Final = 365
 _BACKDATE: Final = timedelta(hours=1)
 """For hosts whose clocks are behind."""
 OPERATOR, ETCD, RECONCILER = "operator", "etcd", "reconciler"
+LEDGER, AUDIT = "ledger", "audit"
 
 
 def make_authority(directory: Path, cluster: str) -> None:
@@ -91,7 +92,8 @@ def names_of(topology: Topology) -> dict[str, tuple[str, ...]]:
     """Whoever needs a certificate in a cluster, with the hosts where it is found."""
     found = {member.name: _hosts(member.host) for member in topology.all_members()}
     found |= {f"snapshotter-{engine.id}": _hosts(engine.host) for engine in topology.engines}
-    found[RECONCILER] = _hosts(topology.reconciler.host)
+    found[RECONCILER] = found[AUDIT] = _hosts(topology.reconciler.host)
+    found[LEDGER] = _hosts(topology.ledger.host)
     found[ETCD] = tuple(sorted({host for end in topology.etcd_endpoints for host in _hosts(end.rpartition(":")[0])}))
     found[OPERATOR] = ()
     return found

@@ -21,6 +21,7 @@ from lockstep.posttrade.ledger.place import SqlitePlace
 from lockstep.posttrade.ledger.rebuild import rebuild_from_chunks
 from lockstep.posttrade.reading import executed
 from lockstep.replica.stored_journal import StoredJournal
+from lockstep.runtime.access.dialing import headers_for
 from lockstep.runtime.topology import Client
 
 PATIENCE_S = 90
@@ -170,7 +171,9 @@ def test_figures_show_how_far_it_is(traded):
     port = traded.topology.ledger.metrics_port
 
     def page() -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as found:
+        address = f"127.0.0.1:{port}"
+        asked = urllib.request.Request(f"http://{address}/metrics", headers=headers_for(address))
+        with urllib.request.urlopen(asked) as found:
             return found.read().decode()
 
     wait_for(lambda: "lockstep_ledger_lag_commands 0.0" in page(), "the ledger's end of the stream")

@@ -17,7 +17,10 @@ from pathlib import Path
 import grpc
 import numpy as np
 
+from lockstep.runtime.access.guard import AccessGuard
+from lockstep.runtime.access.trail import Trail
 from lockstep.runtime.process import start_grpc_server
+from lockstep.runtime.tokens import Entitlements
 from lockstep.runtime.topology import LinkKind, ProcessKind, Topology, inbound_links, outbound_links
 from lockstep.runtime.transport import Transport
 from lockstep.runtime.watch import WatchServer
@@ -26,7 +29,6 @@ from lockstep.stream.digest import GENESIS, next_digest
 from lockstep.stream.messages import ACK_ENTRY, Ack, Stream, decode, encode
 from lockstep.stream.records import CONTROL, CommandKind, bits_to_members
 from lockstep.v1 import cluster_pb2, replication_pb2, replication_pb2_grpc
-from tests.everybody import open_guard
 
 
 class FakeEngine(replication_pb2_grpc.ReplicationServicer):
@@ -57,7 +59,7 @@ class FakeEngine(replication_pb2_grpc.ReplicationServicer):
             lambda server: replication_pb2_grpc.add_ReplicationServicer_to_server(self, server),
             ("lockstep.v1.Replication",),
             cluster_pb2.GetStatusReply,
-            access=open_guard(),
+            access=AccessGuard(Entitlements(()), Trail(Path(), "")),
         )
 
     def run(self) -> None:

@@ -54,15 +54,27 @@ class LedgerClient:
         ValueError: an argument can't be right.
     """
 
-    def __init__(self, address: str, *, token: "str | None" = None, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        token: "str | None" = None,
+        credentials: "grpc.ChannelCredentials | None" = None,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> None:
         """
         Args:
             address: `host:port` of the ledger.
             token: of a configured client; None where the cluster lists none.
+            credentials: TLS credentials (`tls_credentials`); None: the connection is plaintext.
             timeout_s: how long an answer may take.
         """
         (parsed,) = parse_addresses((address,))
-        self._channel = grpc.insecure_channel(parsed, options=[("grpc.max_receive_message_length", _MOST)])
+        options = [("grpc.max_receive_message_length", _MOST)]
+        if credentials is None:
+            self._channel = grpc.insecure_channel(parsed, options=options)
+        else:
+            self._channel = grpc.secure_channel(parsed, credentials, options=options)
         self._stub: Any = ledger_pb2_grpc.LedgerStub(self._channel)
         self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
         self._timeout_s = timeout_s

@@ -20,6 +20,7 @@ WITHOUT_JSON = {
     ("snapshotter",),
     ("gateway",),
     ("feed",),
+    *(path for path in COMMANDS if path[0] in ("access", "certs") and path != ("access", "list")),
 }
 WITHOUT_CONFIG = {("up",), ("demo",), ("sim",), ("chaos",), *(path for path in COMMANDS if path[0] == "bench")}
 

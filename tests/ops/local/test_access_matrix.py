@@ -20,7 +20,7 @@ from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.access.cluster_key import Holder, load_key, mint
 from lockstep.runtime.access.permissions import FEED_SOCKET, METHODS, METRICS, ORDER_DOOR, PUBLIC
 from lockstep.runtime.access.roles import GRANTABLE, Role
-from lockstep.runtime.topology import Client, Member, ProcessKind
+from lockstep.runtime.topology import Client, ProcessKind
 from lockstep.stream.codes import Code
 from lockstep.sync import Client as SyncClient
 from tests.calm import CALM
@@ -47,7 +47,9 @@ EXTRA = {
 
 @pytest.fixture(scope="module")
 def closed() -> Iterator[LocalCluster]:
-    with LocalCluster(ClusterPlan(timing=CALM, clients=CLIENTS, feeds=1, soup=True, reconcile=True)) as running:
+    with LocalCluster(
+        ClusterPlan(timing=CALM, clients=CLIENTS, feeds=1, soup=True, reconcile=True, ledger=True)
+    ) as running:
         yield running
 
 
@@ -67,6 +69,15 @@ def methods_of(kind: ProcessKind) -> list[str]:
     services = {f"lockstep.v1.{name}" for name in ("Cluster", *EXTRA[kind])}
     services |= {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
     return [method for method in METHODS if method.split("/")[1] in services and not method.endswith("Health/List")]
+
+
+def servers(cluster: LocalCluster) -> Iterator[tuple[str, str, list[str]]]:
+    """(kind, address, methods) of every gRPC server; whoever is no member is last."""
+    for member in cluster.topology.all_members():
+        yield member.kind.name.lower(), member.grpc_address, methods_of(member.kind)
+    ledger = cluster.topology.ledger
+    own = [method for method in METHODS if method.startswith("/lockstep.v1.Ledger/")]
+    yield "ledger", f"{ledger.host}:{ledger.grpc_port}", [*own, "/lockstep.v1.Cluster/GetStatus"]
 
 
 def answer(channel: grpc.Channel, method: str, token: str | None) -> tuple[grpc.StatusCode, int]:
@@ -105,9 +116,9 @@ def words(let_in: set[Role | None]) -> str:
 
 def test_every_rpc_of_every_process_is_open_to_its_roles_alone(closed: LocalCluster):
     known = tokens(closed)
-    for member in closed.topology.all_members():
-        with grpc.insecure_channel(member.grpc_address) as channel:
-            for method in methods_of(member.kind):
+    for name, address, methods in servers(closed):
+        with grpc.insecure_channel(address) as channel:
+            for method in methods:
                 let_in, allowed = who_may(channel, method, known), METHODS[method]
                 if allowed is PUBLIC:
                     assert None in let_in, method
@@ -115,7 +126,7 @@ def test_every_rpc_of_every_process_is_open_to_its_roles_alone(closed: LocalClus
                 wanted = {role for role in known if role in allowed}
                 if Role.MEMBER in allowed:
                     wanted.add(Role.SEQUENCER)
-                assert let_in == wanted, f"{method} of {member.name}"
+                assert let_in == wanted, f"{method} of {name}"
 
 
 @pytest.mark.parametrize(
@@ -132,15 +143,15 @@ def test_every_rpc_of_every_process_is_open_to_its_roles_alone(closed: LocalClus
     ],
 )
 def test_wrong_credentials_are_as_good_as_none(closed: LocalCluster, authorization: str):
-    for member in closed.topology.all_members():
-        with grpc.insecure_channel(member.grpc_address) as channel:
-            for method in methods_of(member.kind):
+    for name, address, methods in servers(closed):
+        with grpc.insecure_channel(address) as channel:
+            for method in methods:
                 if METHODS[method] is PUBLIC:
                     continue
                 call = channel.stream_stream(method)
                 with pytest.raises(grpc.RpcError) as refused:
                     list(call(iter((UNDECODABLE,)), metadata=(("authorization", authorization),), timeout=30))
-                assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED, (member.name, method)
+                assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED, (name, method)
 
 
 def get(host: str, port: int, path: str, token: str | None, method: str = "GET", **headers: str) -> int:
@@ -156,7 +167,7 @@ def metrics_ports(cluster: LocalCluster) -> dict[str, int]:
     topology = cluster.topology
     found = {member.name: member.metrics_port for member in topology.all_members()}
     found |= {f"snapshotter-{engine.id}": engine.snapshotter_metrics_port for engine in topology.engines}
-    return found | {"reconciler": topology.reconciler.metrics_port}
+    return found | {"reconciler": topology.reconciler.metrics_port, "ledger": topology.ledger.metrics_port}
 
 
 def test_figures_are_for_those_who_watch(closed: LocalCluster):
@@ -225,15 +236,16 @@ def test_the_binary_door_is_for_traders(closed: LocalCluster):
 def rows(cluster: LocalCluster) -> Iterator[tuple[str, str, str, str]]:
     """(process, port, protocol, who may), as it was observed."""
     known = tokens(cluster)
-    firsts: dict[ProcessKind, Member] = {}
-    for member in cluster.topology.all_members():
-        firsts.setdefault(member.kind, member)
-    for kind, member in firsts.items():
-        with grpc.insecure_channel(member.grpc_address) as channel:
-            for method in methods_of(kind):
+    firsts: dict[str, tuple[str, list[str]]] = {}
+    for kind, address, methods in servers(cluster):
+        firsts.setdefault(kind, (address, methods))
+    for kind, (address, methods) in firsts.items():
+        with grpc.insecure_channel(address) as channel:
+            for method in methods:
                 let_in = who_may(channel, method, known)
-                yield kind.name.lower(), "grpc_port", f"gRPC `{method[1:]}`", words(let_in)
-    readers = {role for role, token in known.items() if get("127.0.0.1", member.metrics_port, "/metrics", token) == 200}
+                yield kind, "grpc_port", f"gRPC `{method[1:]}`", words(let_in)
+    port = cluster.topology.gateways[0].metrics_port
+    readers = {role for role, token in known.items() if get("127.0.0.1", port, "/metrics", token) == 200}
     yield "every process", "metrics_port", "HTTP `GET /metrics`", words(set(readers))
     feed = cluster.topology.feeds[0]
     opened = {role for role, t in known.items() if get(feed.host, feed.http_port, "/feed", t, **UPGRADE) == 101}
@@ -241,7 +253,7 @@ def rows(cluster: LocalCluster) -> Iterator[tuple[str, str, str, str]]:
     for operation in OPERATIONS:
         answered = {role for role, token in known.items() if rest(cluster, operation, token) == 400}
         yield "feed", "http_port", f"REST `{operation.method} {PREFIX}{operation.path}`", words(set(answered))
-    for path in ("/docs", "/openapi.json"):
+    for path in ("/", "/docs", "/openapi.json"):
         public = get(feed.host, feed.http_port, path, None) == 200
         yield "feed", "http_port", f"HTTP `GET {path}`", "everybody" if public else "nobody"
     address = cluster.soup_addresses[0]

@@ -17,9 +17,12 @@ from lockstep.runtime.access.permissions import (
 )
 from lockstep.runtime.access.roles import GRANTABLE, Role
 from lockstep.runtime.topology import Principal
-from lockstep.v1 import accounts_pb2, cluster_pb2, feed_pb2, market_data_pb2, orders_pb2, replication_pb2
+from lockstep.v1 import accounts_pb2, cluster_pb2, feed_pb2, ledger_pb2, market_data_pb2, orders_pb2, replication_pb2
 
-FILES = (accounts_pb2, cluster_pb2, feed_pb2, market_data_pb2, orders_pb2, replication_pb2, health_pb2, reflection_pb2)
+FILES = (
+    accounts_pb2, cluster_pb2, feed_pb2, ledger_pb2, market_data_pb2, orders_pb2, replication_pb2, health_pb2,
+    reflection_pb2,
+)  # fmt: skip
 DEFINED = {
     f"/{service.full_name}/{method.name}"
     for file in FILES
@@ -59,8 +62,10 @@ def test_engines_are_fenced_by_sequencers_alone():
 
 def test_an_auditor_changes_nothing():
     """Everything that it may call reads."""
-    readers = ("Get", "List", "Fetch", "Query", "Subscribe", "Follow", "DescribeLine", "Retransmit", "JoinLine")
-    readers += ("ServerReflectionInfo",)
+    readers = (
+        "Get", "List", "Fetch", "Query", "Subscribe", "Follow", "DescribeLine", "Retransmit", "JoinLine",
+        "ServerReflectionInfo",
+    )  # fmt: skip
     allowed = [method.rpartition("/")[2] for method, roles in METHODS.items() if Role.AUDITOR in roles]
     assert allowed
     assert not [name for name in allowed if not name.startswith(readers)]

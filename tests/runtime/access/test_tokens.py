@@ -99,7 +99,9 @@ def test_the_figures_thread_hashes_by_itself(known: Entitlements):
 
 
 @pytest.mark.parametrize(
-    "token", [TOKEN + "x", TOKEN[:-1], TOKEN.replace(KEY_ID, "0" * 12), "lk1.7..", "lk1.", "lk1.7.x"]
+    "token",
+    [TOKEN + "x", TOKEN[:-1], TOKEN.replace(KEY_ID, "0" * 12), "lk1.7..", "lk1.", "lk1.7.x"],
+    ids=lambda _token: "key",  # another one in each process of a parallel run
 )
 def test_a_wrong_key_is_nobodys(known: Entitlements, token: str):
     with pytest.raises(Unauthenticated):
@@ -241,6 +243,7 @@ NOW = int(time.time())
         signed()[:-4] + "AAAA",
         "eyJ", "eyJ..", "eyJhbGciOiJFZERTQSJ9", "eyJ" + "a" * 4000,
     ],
+    ids=lambda _token: "token",
 )  # fmt: skip
 def test_no_other_token_is_taken(known: Entitlements, token: str):
     with pytest.raises(Unauthenticated):
@@ -263,6 +266,7 @@ def test_issuers_keys_come_from_a_file(tmp_path: Path):
         json.dumps({"keys": [json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(OWN.public_key()))]}),
         json.dumps({"keys": [{**json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(OWN)), "kid": "a"}]}),
     ],
+    ids=lambda _text: "keys",
 )
 def test_a_file_of_other_keys_is_an_error(tmp_path: Path, text: str):
     (tmp_path / "jwks.json").write_text(text)

@@ -2,8 +2,8 @@
 
 import threading
 
-from lockstep.edge.http.admission import Rate
 from lockstep.edge.rest.door import COMMAND_BURST, COMMANDS_PER_S
+from lockstep.runtime.rate import Rate
 
 
 def test_an_order_that_is_sent_a_hundred_times_is_one(alice):
