@@ -96,6 +96,7 @@ def test_a_fault_of_the_door_is_500_and_says_nothing_of_itself():
 
 def test_a_connection_that_has_asked_stays_and_one_that_has_not_is_closed(monkeypatch):
     monkeypatch.setattr(websocket, "_HELLO_S", 0.3)
+    monkeypatch.setattr(websocket, "_IDLE_S", 0.3)
 
     async def test(site: Any) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
