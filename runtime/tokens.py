@@ -34,6 +34,7 @@ _SCHEME: Final = "bearer "
 _LONGEST: Final = 4096 + len(_SCHEME)
 _REMEMBERED: Final = 4096
 _HOLDER_S: Final = 60.0
+_HEAR_S: Final = 3.0
 HASHES_AT_ONCE: Final = 2
 HASHES_WAITING: Final = 64
 GUESSES_PER_S: Final = 1
@@ -80,6 +81,8 @@ class Entitlements:
         self._guesses: dict[str, Rate] = {}
         self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
         self._waiting = 0
+        self._heard = asyncio.Event()
+        """The stored principals were told of once."""
 
     @classmethod
     def of(cls, topology: Topology) -> Self:
@@ -112,6 +115,7 @@ class Entitlements:
     def replace(self, registry: Registry) -> None:
         """From now on these are the principals beside those of the configuration; who is none any more is ended."""
         self._registry = registry
+        self._heard.set()
         self._by_credential = {one.id: (entry, one) for entry in registry.entries for one in entry.credentials}
         self._verified.clear()
         self._guesses = {one: rate for one, rate in self._guesses.items() if one in self._by_credential}
@@ -199,10 +203,29 @@ class Entitlements:
         Raises:
             Unauthenticated: there is no token, or nobody has this one.
         """
+        if not self._heard.is_set() and self._may_be_stored(authorization):
+            await self._hear()
         try:
             return self.authenticate(authorization)
         except Unverified as unverified:
             return await self._verify(unverified)
+
+    def _may_be_stored(self, authorization: str | None) -> bool:
+        token = (authorization or "")[len(_SCHEME) :].strip()
+        return bool(self._key) and token.startswith((KEY_PREFIX, jwt_login.BEGINNING))
+
+    async def _hear(self) -> None:
+        """A process that has just started learns a moment later who is stored: nobody is sent away for that."""
+        if self._waiting >= HASHES_WAITING:
+            return
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(_HEAR_S):
+                await self._heard.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._waiting -= 1
 
     def authenticate_slowly(self, authorization: str | None) -> Principal:
         """The same for a thread that may wait, such as that of the figures.

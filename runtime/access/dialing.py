@@ -87,8 +87,9 @@ def introduce(topology: Topology, member: str = "") -> Identity | None:
     holder = Holder(member, Role.MEMBER) if member else Holder(_person(), Role.OPERATOR)
     identity = Identity(key, topology.name, holder) if key is not None else None
     material = Material(topology.tls.cert_dir, member or OPERATOR) if topology.tls.on else None
-    figures = (*topology.all_members(), topology.reconciler, topology.ledger)
-    addresses += [f"{one.host}:{one.metrics_port}" for one in figures if one.metrics_port]
+    served = [(one.host, one.metrics_port) for one in topology.all_members()]
+    served += [(one.host, one.metrics_port) for one in (topology.reconciler, topology.ledger)]
+    addresses += [f"{host}:{port}" for host, port in served if port]
     _ways.update(dict.fromkeys(addresses, _Way(identity, material)))
     return identity
 

@@ -92,6 +92,16 @@ def test_a_key_is_hashed_once_and_then_known_at_once(known: Entitlements):
     assert known.authenticate("Bearer static-token").name == "static", "as before"
 
 
+def test_a_process_that_has_just_started_sends_nobody_away_before_it_knows_who_is_stored():
+    fresh = Entitlements((), anonymous=False, key=KEY, cluster="c")
+
+    async def come() -> Principal:
+        asyncio.get_running_loop().call_later(0.05, fresh.replace, DESK)
+        return await fresh.identify(f"Bearer {TOKEN}")
+
+    assert asyncio.run(come()).name == "desk"
+
+
 def test_the_figures_thread_hashes_by_itself(known: Entitlements):
     assert known.authenticate_slowly(f"Bearer {TOKEN}").name == "desk"
     with pytest.raises(Unauthenticated):
