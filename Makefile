@@ -198,13 +198,13 @@ proto: $(PROTOC_VENV)/.installed ## Generate the Python code of proto/
 	@$(PROTOC_VENV)/bin/python proto/generate.py
 	$(call protoc,build/generated)
 	@cp -R build/generated/lockstep/v1 build/generated/lockstep/wire $(CLIENT)/lockstep/
-	@cp -R build/generated/lockstep/sequencer .
+	@cp -R build/generated/lockstep/runtime .
 
 proto-check: $(PROTOC_VENV)/.installed ## Check that the generated code is current
 	@$(PROTOC_VENV)/bin/python proto/generate.py --check
 	$(call protoc,build/generated)
 	@cd build/generated/lockstep && find . -type f | sed 's#^\./##' | sort | while read -r file; do \
-	  case $$file in sequencer/*) place=$$file;; *) place=$(CLIENT)/lockstep/$$file;; esac; \
+	  case $$file in runtime/*) place=$$file;; *) place=$(CLIENT)/lockstep/$$file;; esac; \
 	  cmp -s "$$file" "../../../$$place" || { echo "$$place is not what its .proto says; run 'make proto'"; exit 1; }; \
 	done
 
