@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Final
 
 from lockstep.posttrade.audit.uuid7 import record_id
@@ -73,7 +72,8 @@ def stamp_text(timestamp_ns: int) -> str:
 
 def decimal_text(micros: int) -> str:
     """Micros as decimal text in units of the currency, without trailing zeros."""
-    return f"{(Decimal(micros) / _MICROS).normalize():f}"
+    whole, rest = divmod(abs(micros), _MICROS)
+    return ("-" if micros < 0 else "") + f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
 
 
 def encode(record: dict[str, Any]) -> bytes:

@@ -20,9 +20,20 @@ WITHOUT_JSON = {
     ("snapshotter",),
     ("gateway",),
     ("feed",),
+    *(("ledger", name) for name in ("run", "rebuild", "statement", "export")),
+    *(("audit", name) for name in ("run", "prove", "check")),
     *(path for path in COMMANDS if path[0] in ("access", "certs") and path != ("access", "list")),
 }
-WITHOUT_CONFIG = {("up",), ("demo",), ("sim",), ("chaos",), *(path for path in COMMANDS if path[0] == "bench")}
+FROM_FILES = {("audit", "verify"), ("audit", "prove"), ("audit", "check")}
+"""A trail is proven from its files alone."""
+WITHOUT_CONFIG = {
+    ("up",),
+    ("demo",),
+    ("sim",),
+    ("chaos",),
+    *FROM_FILES,
+    *(path for path in COMMANDS if path[0] == "bench"),
+}
 
 
 def options(command: click.Command) -> set[str]:
