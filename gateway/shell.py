@@ -34,7 +34,6 @@ from lockstep.stream.messages import Receipt, Release, Submit, encode
 from lockstep.stream.records import Commands, Events
 from lockstep.v1 import cluster_pb2, common_pb2, replication_pb2
 
-TICK_S: Final = 0.010
 # Where some sender is on another host, and cannot ring.
 _POLL_S: Final = 0.001
 _LISTINGS_AT_ONCE: Final = 2
@@ -89,7 +88,7 @@ class GatewayShell(GuardedLoop, Ports):
         self._watch = watch
         on_accepted = self.driver.delivered.on_accepted
         self._inlet = Inlet(topology, member, transport, watch, self._on_burst, self.driver.on_said, on_accepted)
-        self._tick_s = TICK_S if can_ring(topology, member) else _POLL_S
+        self._tick_s = topology.timing.heartbeat_ms / 2_000 if can_ring(topology, member) else _POLL_S
         self.figures = GatewayFigures()
 
     # ---- life ----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ doorbell beside it: a Unix datagram socket of the receiver, to which the sender 
 message. The receiver sleeps in `poll` on it, and wakes within some ten microseconds.
 
 A ring carries nothing and may be lost (a receiver that is busy, or gone): the receiver looks at its links before it
-sleeps and never sleeps longer than `MAX_WAIT_MS`. Links from other hosts cannot ring; a process that has some polls as
+sleeps and never sleeps longer than it was told. Links from other hosts cannot ring; a process that has some polls as
 `lockstep.runtime.idle` does.
 """
 
@@ -16,10 +16,11 @@ import hashlib
 import select
 import socket
 from pathlib import Path
+from typing import Final
 
 from lockstep.runtime.idle import Idle
 
-MAX_WAIT_MS = 5
+MAX_WAIT_MS: Final = 5
 # The smallest that the kernel grants: after a few rings that nobody has heard, further ones are dropped by the sender.
 _SEND_BUFFER = 1
 
@@ -37,11 +38,14 @@ def bell_address(directory: Path | str, name: str) -> bytes:
 class Doorbell:
     """The receiver's end. `idle` and `watch` belong to one thread, `ring` may be called from any.
 
-    `poll_us`: longest sleep in microseconds if some link cannot ring; None: all can.
+    `poll_us`: longest sleep in microseconds if some link cannot ring; None: all can. `wait_ms`: longest sleep then.
     """
 
-    def __init__(self, directory: Path | str, name: str, *, poll_us: int | None = None) -> None:
+    def __init__(
+        self, directory: Path | str, name: str, *, poll_us: int | None = None, wait_ms: int = MAX_WAIT_MS
+    ) -> None:
         """Raises DoorbellTaken."""
+        self._wait_ms = wait_ms
         self._address = bell_address(directory, name)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
@@ -73,7 +77,7 @@ class Doorbell:
         """
         if self._poller is not None:
             self._poller.idle(work)
-        elif (not work or drained) and self._poll.poll(MAX_WAIT_MS):
+        elif (not work or drained) and self._poll.poll(self._wait_ms):
             self.hear()
 
     def ring(self) -> None:

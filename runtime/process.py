@@ -99,7 +99,11 @@ def open_doorbell(topology: Topology, member: Member) -> Doorbell:
     """
     try:
         return Doorbell(
-            topology.aeron_dir, member.name, poll_us=None if can_ring(topology, member) else topology.timing.park_us
+            topology.aeron_dir,
+            member.name,
+            poll_us=None if can_ring(topology, member) else topology.timing.park_us,
+            # Timers are looked at between two sleeps: the shortest that matters is that of heartbeats.
+            wait_ms=max(1, topology.timing.heartbeat_ms // 4),
         )
     except DoorbellTaken as error:
         raise EnvironmentFault(str(error)) from error

@@ -13,6 +13,7 @@ hashed slowly, in a thread and a few at a time (`identify`); `authenticate`, whi
 
 import asyncio
 import hmac
+import threading
 import time
 from collections.abc import Callable, Iterable
 from hashlib import sha256
@@ -75,6 +76,8 @@ class Entitlements:
         self._by_digest = {fingerprint(client.token): client for client in self._clients if client.token}
         self._verified: dict[bytes, tuple[Principal, float]] = {}
         """By fingerprint: whose it is, and until when (Unix time) that need not be looked at again."""
+        self._remembering = threading.Lock()
+        """The thread of the figures identifies callers too."""
         self._registry = Registry()
         self._by_credential: dict[str, tuple[Entry, Credential]] = {}
         self._watching: dict[object, tuple[Principal, Callable[[], None]]] = {}
@@ -117,7 +120,8 @@ class Entitlements:
         self._registry = registry
         self._heard.set()
         self._by_credential = {one.id: (entry, one) for entry in registry.entries for one in entry.credentials}
-        self._verified.clear()
+        with self._remembering:
+            self._verified.clear()
         self._guesses = {one: rate for one, rate in self._guesses.items() if one in self._by_credential}
         self.end_over()
 
@@ -288,9 +292,10 @@ class Entitlements:
         return found
 
     def _remember(self, print_: bytes, principal: Principal, until_s: float) -> Principal:
-        if len(self._verified) >= _REMEMBERED:
-            del self._verified[next(iter(self._verified))]
-        self._verified[print_] = principal, until_s
+        with self._remembering:
+            if len(self._verified) >= _REMEMBERED:
+                del self._verified[next(iter(self._verified))]
+            self._verified[print_] = principal, until_s
         return principal
 
     def _holder(self, token: str) -> Principal:

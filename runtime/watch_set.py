@@ -8,7 +8,7 @@ import socket
 from lockstep.runtime.watch import PeerEvent, PeerStatus, PeerWatch
 
 # How often the peers' own timers (heartbeats, deadlines, reconnects) are looked at.
-_SWEEP_NS = 2_000_000
+_SWEEP_NS = 4_000_000
 
 
 class WatchSet:
@@ -48,13 +48,15 @@ class WatchSet:
         return self._epoll.fileno()
 
     def poll(self, now_ns: int) -> list[PeerEvent]:
-        """Polls the peers if one has something or a sweep of the timers is due (every 2 ms); returns what changed."""
+        """Polls the peers that have something, and all when a sweep of the timers is due; returns what changed."""
         ready = [self._names[fd] for fd, _mask in self._epoll.poll(0)]
         events: list[PeerEvent] = []
-        if not ready and now_ns < self._sweep_due_ns:
-            return events
-        self._sweep_due_ns = now_ns + _SWEEP_NS
-        for name, watch in self._watches.items():
+        polled = ready
+        if now_ns >= self._sweep_due_ns:
+            self._sweep_due_ns = now_ns + _SWEEP_NS
+            polled = list(self._watches)
+        for name in polled:
+            watch = self._watches[name]
             events += watch.poll(now_ns, readable=name in ready)
             sock, _fd, connecting = self._registered.get(name, (None, -1, watch.connecting))
             if sock is not watch.sock or connecting is not watch.connecting:

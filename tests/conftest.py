@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
 from lockstep.ops.local import child
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from tests import fork_server
 from tests.calm import CALM
+from tests.scheduling import LoadSharedScheduling
 
 VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors" / "flash1"
 
@@ -32,6 +34,12 @@ class Vector:
 
 _LOG_LINES = 60
 child.launch = fork_server.launch
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSharedScheduling | None:
+    """Under `--dist loadfile`."""
+    return LoadSharedScheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -58,8 +58,8 @@ def test_there_is_a_value_for_every_administrative_message() -> None:
         orders_pb2.SessionRequest.FromString(encode_admin(command, 1)).command.WhichOneof("command")
         for command in COMMANDS
     }
-    orders = {"new_order", "cancel", "replace", "mass_cancel"}
-    assert written == {field.name for field in oneof.fields} - orders
+    of_traders = {"new_order", "cancel", "replace", "mass_cancel", "note"}
+    assert written == {field.name for field in oneof.fields} - of_traders
 
 
 def test_message_that_is_no_administration_is_named() -> None:

@@ -52,6 +52,8 @@ from lockstep.v1 import (
 
 ACME, ALICE, BOB = 7, 1, 2
 RECEIPT_NS = 5_000_000
+LIMIT_S = 30.0
+"""How long a test waits for what has to come. Nothing is measured by it: a busy machine may need much of it."""
 _gateway_ids = itertools.count(1)
 
 
@@ -343,7 +345,7 @@ class GatewayUnderTest:
         return self.cluster.GetStatus(request, metadata=self._metadata, timeout=30, wait_for_ready=True)
 
     def wait_until(
-        self, condition: Callable[[cluster_pb2.GetStatusReply], object], limit_s: float = 5
+        self, condition: Callable[[cluster_pb2.GetStatusReply], object], limit_s: float = LIMIT_S
     ) -> cluster_pb2.GetStatusReply:
         give_up_s = time.monotonic() + limit_s
         while True:
@@ -385,17 +387,17 @@ class SessionClient:
     def send(self, **message: Any) -> None:
         self._requests.put(orders_pb2.SessionRequest(**message))
 
-    def next(self, limit_s: float = 5) -> Any:
+    def next(self, limit_s: float = LIMIT_S) -> Any:
         response = self.responses.get(timeout=limit_s)
         assert response is not None, f"the stream ended: {self.error}"
         return response
 
-    def expect(self, kind: str, limit_s: float = 5) -> Any:
+    def expect(self, kind: str, limit_s: float = LIMIT_S) -> Any:
         response = self.next(limit_s)
         assert response.WhichOneof("message") == kind, response
         return getattr(response, kind)
 
-    def rows(self, count: int, limit_s: float = 5) -> list[Any]:
+    def rows(self, count: int, limit_s: float = LIMIT_S) -> list[Any]:
         """The next `count` report rows, from plain or columnar messages."""
         while len(self._rows) < count:
             response = self.next(limit_s)
@@ -407,7 +409,7 @@ class SessionClient:
         rows, self._rows = self._rows[:count], self._rows[count:]
         return rows
 
-    def ended(self, limit_s: float = 5) -> grpc.StatusCode:
+    def ended(self, limit_s: float = LIMIT_S) -> grpc.StatusCode:
         """Reads to the end; its status."""
         while self.error is None and self.responses.get(timeout=limit_s) is not None:
             pass

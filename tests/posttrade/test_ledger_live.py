@@ -23,6 +23,7 @@ from lockstep.posttrade.reading import executed
 from lockstep.replica.stored_journal import StoredJournal
 from lockstep.runtime.access.dialing import headers_for
 from lockstep.runtime.topology import Client
+from tests.calm import CALM
 
 PATIENCE_S = 90
 ROUNDS = 120
@@ -96,7 +97,7 @@ def traded(tmp_path_factory):
         Client("one", "t-1", 1, admin=True),
         Client("two", "t-2", 2, accounts=(2,)),
     )
-    plan = ClusterPlan(data_dir=root, ledger=True, clients=clients)
+    plan = ClusterPlan(timing=CALM, data_dir=root, ledger=True, clients=clients)
     cluster = LocalCluster(plan)
     try:
         cluster.start()

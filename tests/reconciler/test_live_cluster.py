@@ -21,6 +21,7 @@ from lockstep.reconciler.orphans import OrphanDesk
 from lockstep.reconciler.process import setup_of
 from lockstep.reconciler.setup import CANCEL, RESUBMIT
 from lockstep.stream.records import COMMAND, CommandKind, OrderType, Side, TimeInForce
+from tests.calm import CALM
 
 PATIENCE_S = 60
 
@@ -55,7 +56,7 @@ async def chaos(cluster: LocalCluster, logs: Path, flow) -> None:
 def after_chaos(tmp_path_factory, flow, running):
     """(data directory, metrics page) of a cluster that was reconciled through a chaos run and stopped."""
     root = tmp_path_factory.mktemp("chaos") / "cluster"
-    plan = ClusterPlan(gateways=2, implementations=("native", "reference"), data_dir=root, reconcile=True)
+    plan = ClusterPlan(timing=CALM, gateways=2, implementations=("native", "reference"), data_dir=root, reconcile=True)
     with running(plan) as cluster:
         logs = cluster.topology.reconciler.client_logs
         asyncio.run(chaos(cluster, logs, flow))
@@ -150,7 +151,7 @@ def live_orders(cluster: LocalCluster) -> set[int]:
 
 def test_orphans_of_a_dead_gateway_are_flagged_resubmitted_or_canceled(tmp_path, flow, running) -> None:
     fund, _trade, _hear_out = flow
-    with running(ClusterPlan(gateways=2, restart=False, data_dir=tmp_path / "cluster")) as cluster:
+    with running(ClusterPlan(timing=CALM, gateways=2, restart=False, data_dir=tmp_path / "cluster")) as cluster:
         wanted = cluster.topology.reconciler
         session_id = asyncio.run(one_order(cluster, wanted.client_logs, fund))
         cluster.kill("gateway-2")
@@ -191,7 +192,7 @@ def test_session_that_is_taken_up_again_goes_on_in_its_log(tmp_path, flow, runni
             await again.close()
             return again.session_id
 
-    with running(ClusterPlan(data_dir=tmp_path / "cluster")) as cluster:
+    with running(ClusterPlan(timing=CALM, data_dir=tmp_path / "cluster")) as cluster:
         wanted = cluster.topology.reconciler
         session_id = asyncio.run(run(cluster, wanted.client_logs))
         (log,) = wanted.client_logs.iterdir()

@@ -15,6 +15,7 @@ import pytest
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.trials.demo_market import DemoMarket, DemoMarketPlan
+from tests.calm import CALM
 from tests.edge.http.chromium import axe, chromium
 
 PATIENCE_MS = 120_000
@@ -28,7 +29,7 @@ PHONE = {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def market() -> Iterator[Any]:
     """A cluster with a market that is alive, and a browser."""
-    with chromium() as browser, LocalCluster(ClusterPlan(feeds=1)) as cluster:
+    with chromium() as browser, LocalCluster(ClusterPlan(timing=CALM, feeds=1)) as cluster:
         said: list[str] = []
         market = DemoMarket(DemoMarketPlan(cluster.gateway_addresses, auctions=bool(SHOTS)), said.append)
         market.start()

@@ -14,6 +14,7 @@ from lockstep import Client
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.topology import Client as Principal
+from tests.calm import CALM
 
 CLIENTS = (
     Principal(name="operator", token="operator-token", number=9, admin=True),
@@ -119,7 +120,7 @@ def define(cluster: LocalCluster, token: str | None) -> None:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
     """Two gateways, two feeds with doors, one engine of each kind, three clients."""
-    plan = ClusterPlan(gateways=2, feeds=2, implementations=("native", "reference"), clients=CLIENTS)
+    plan = ClusterPlan(timing=CALM, gateways=2, feeds=2, implementations=("native", "reference"), clients=CLIENTS)
     with LocalCluster(plan) as running:
         define(running, OPERATOR)
         for feed in range(2):

@@ -11,6 +11,7 @@ import pytest
 
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from tests.calm import CALM
 from tests.edge.rest.conftest import Caller, base_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,7 +26,7 @@ def commands() -> list[str]:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_commands_of_the_page_do_what_it_says(tmp_path):
     assert len(commands()) == 6
-    with LocalCluster(ClusterPlan(feeds=1)) as cluster:
+    with LocalCluster(ClusterPlan(timing=CALM, feeds=1)) as cluster:
         example = ROOT / "clients/python/examples/quick_start.py"
         subprocess.run([sys.executable, example, cluster.gateway_addresses[0]], check=True, timeout=60)
         script = "set -euo pipefail\n" + "\necho\n".join(commands())

@@ -17,6 +17,7 @@ from lockstep.edge.rest.lanes import name_of, session_of
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.v1 import orders_pb2, orders_pb2_grpc
+from tests.calm import CALM
 from tests.edge.rest.conftest import CLIENTS, OPERATOR, Answer, Caller, base_of, define, wait_until_served
 
 ORDERS = 150
@@ -25,7 +26,7 @@ CANCELS: Any = [2]
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    plan = ClusterPlan(gateways=2, feeds=2, implementations=("native", "reference"), clients=CLIENTS)
+    plan = ClusterPlan(timing=CALM, gateways=2, feeds=2, implementations=("native", "reference"), clients=CLIENTS)
     with LocalCluster(plan) as running:
         define(running, OPERATOR)
         for feed in range(2):

@@ -12,6 +12,7 @@ from nasdaq_protocols import soup
 from lockstep import Client, DefineAccount, DefineInstrument
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from tests.calm import CALM
 from tests.edge.soup.ouch_messages import messages, packet
 
 ACCOUNTS = range(1, 40)
@@ -19,7 +20,7 @@ ACCOUNTS = range(1, 40)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    plan = ClusterPlan(gateways=2, soup=True, implementations=("native", "reference"))
+    plan = ClusterPlan(timing=CALM, gateways=2, soup=True, implementations=("native", "reference"))
     with LocalCluster(plan) as running:
         with Client(running.gateway_addresses[0]) as client, client.session() as session:
             handles = [

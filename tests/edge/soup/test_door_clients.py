@@ -13,6 +13,7 @@ from lockstep.ops.local.kept_config import Chosen
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime import config
 from lockstep.runtime import topology as parts
+from tests.calm import CALM
 from tests.edge.soup.conftest import Trader
 from tests.edge.soup.ouch_messages import enter
 
@@ -27,7 +28,7 @@ ADMIN = parts.Client("admin", "token-3", 9, admin=True)
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     data_dir = tmp_path_factory.mktemp("clients")
-    plan = ClusterPlan(soup=True, data_dir=data_dir, chosen=Chosen())
+    plan = ClusterPlan(timing=CALM, soup=True, data_dir=data_dir, chosen=Chosen())
     with LocalCluster(plan) as first:
         listed = replace(first.topology, clients=(DESK, CAREFUL, ADMIN))
     (data_dir / "cluster.toml").write_text(config.render(listed, heading=HEADING))

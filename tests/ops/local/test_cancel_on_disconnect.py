@@ -11,6 +11,7 @@ import pytest
 from lockstep import Checkpoint, Client
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from tests.calm import CALM
 
 GRACE_S = 2.0
 TRADER = """
@@ -26,7 +27,7 @@ time.sleep(600)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(ClusterPlan(gateways=2, implementations=("native", "reference"))) as running:
+    with LocalCluster(ClusterPlan(timing=CALM, gateways=2, implementations=("native", "reference"))) as running:
         with Client(running.gateway_addresses) as client, client.session(timeout_s=20.0) as session:
             session.define_instrument(id=1, symbol="ACME", tick="0.01")
             for account in range(1, 5):

@@ -10,13 +10,14 @@ import pytest
 from lockstep import Checkpoint, Client, Feed, PublicTrade, Refused, Unavailable
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from tests.calm import CALM
 
 TERMS: dict[str, Any] = {"instrument": "ACME", "quantity_lots": 1, "price_ticks": 100}
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(ClusterPlan(gateways=2, implementations=("native", "reference"))) as running:
+    with LocalCluster(ClusterPlan(timing=CALM, gateways=2, implementations=("native", "reference"))) as running:
         with Client(running.gateway_addresses) as client, client.session(timeout_s=20.0) as session:
             session.define_instrument(id=1, symbol="ACME", tick="0.01")
             for account in (1, 2):

@@ -17,6 +17,7 @@ from lockstep.errors import Refused
 from lockstep.feed_machine import FeedMachine
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from tests.calm import CALM
 from tests.ops.local.engine_books import Books, books_of, journal_of
 
 INSTRUMENTS = (1, 2)
@@ -57,7 +58,7 @@ class Recorder(FeedMachine):
 
 @pytest.fixture
 def cluster() -> Iterator[LocalCluster]:
-    plan = ClusterPlan(engines=3, gateways=2, feeds=2, implementations=("native", "reference"))
+    plan = ClusterPlan(timing=CALM, engines=3, gateways=2, feeds=2, implementations=("native", "reference"))
     with LocalCluster(plan) as running:
         with Client(running.gateway_addresses) as client, client.session(timeout_s=20.0) as session:
             for number in INSTRUMENTS:

@@ -13,13 +13,14 @@ from lockstep import AsyncClient, Book, Client, EventKind, Feed, FeedState, Feed
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.v1 import feed_pb2, feed_pb2_grpc
+from tests.calm import CALM
 
 INSTRUMENTS = (1, 2)
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    plan = ClusterPlan(engines=3, gateways=2, feeds=2, implementations=("native", "reference"))
+    plan = ClusterPlan(timing=CALM, engines=3, gateways=2, feeds=2, implementations=("native", "reference"))
     with LocalCluster(plan) as running:
         with Client(running.gateway_addresses) as client, client.session(timeout_s=20.0) as session:
             for number in INSTRUMENTS:

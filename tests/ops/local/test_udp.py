@@ -18,6 +18,7 @@ from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.udp import UdpFeed
 from lockstep.v1 import feed_pb2
+from tests.calm import CALM
 
 FEEDS = ("FEED_L2", "FEED_TRADES", "FEED_INSTRUMENTS")
 
@@ -32,7 +33,7 @@ driver.close()
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(ClusterPlan(feeds=2, udp=True)) as running:
+    with LocalCluster(ClusterPlan(timing=CALM, feeds=2, udp=True)) as running:
         with Client(running.gateway_addresses) as client, client.session(timeout_s=20.0) as session:
             session.define_instrument(id=1, symbol="I1", tick="0.01")
             for account in (1, 2):

@@ -7,6 +7,7 @@ import pytest
 from lockstep.edge.rest.operations import OPERATIONS, PREFIX, Operation
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from tests.calm import CALM
 from tests.edge.rest.conftest import CLIENTS, OPERATOR, Caller, base_of, define, wait_until_served
 
 BODIES = {
@@ -18,7 +19,7 @@ BODIES = {
 
 @pytest.fixture(scope="package")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(ClusterPlan(feeds=1, clients=CLIENTS)) as running:
+    with LocalCluster(ClusterPlan(timing=CALM, feeds=1, clients=CLIENTS)) as running:
         define(running, OPERATOR)
         wait_until_served(running)
         yield running

@@ -2,10 +2,11 @@
 
 import base64
 import json
+import time
 
 import pytest
 
-from lockstep.edge.rest.door import LOGIN_BURST
+from lockstep.edge.rest.door import LOGIN_BURST, LOGINS_PER_S
 from tests.edge.rest.owasp.conftest import EVERY, request
 
 JWT_NONE = (
@@ -40,8 +41,12 @@ def test_a_token_in_the_address_or_the_body_does_not_count(nobody):
 
 
 def test_guessing_is_slowed_down_and_those_with_a_token_do_not_notice(nobody, alice):
+    begin_s = time.monotonic()
     answers = [nobody.get("/v1/cluster", Authorization=f"Bearer guess-{number}") for number in range(LOGIN_BURST + 300)]
-    assert {one.status for one in answers} == {401, 429}
+    passed_s = time.monotonic() - begin_s
+    assert {one.status for one in answers} <= {401, 429}
+    # A machine on which three hundred questions take six seconds may ask them all.
+    assert [one.status for one in answers].count(401) <= LOGIN_BURST + LOGINS_PER_S * passed_s + 1
     assert all("Retry-After" in one.headers for one in answers if one.status == 429)
     assert alice.get("/v1/cluster").status == 200
 
