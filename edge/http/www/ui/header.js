@@ -92,5 +92,5 @@ function Epoch() {
     }
     setSeen(stand.epoch);
   }, [stand.epoch]);
-  return html`<span class=${`chip ${flash ? "flash" : ""}`} data-epoch=${stand.epoch} title="Each failover begins a new epoch">Epoch ${stand.epoch || "–"}</span>`;
+  return html`<span class=${`chip ${flash ? "flash" : ""}`} data-epoch=${stand.epoch} title="Each failover begins a new epoch"><span class="wide">Epoch</span>${stand.epoch || "–"}</span>`;
 }

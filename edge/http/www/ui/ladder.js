@@ -40,13 +40,14 @@ function Level({ side, level, instrument, most, mine }) {
   const text = format.price(instrument, level.price);
   // Who clicks an offer wants to buy there.
   const take = () => set("draft", { price: level.price, side: side === Side.SELL ? Side.BUY : Side.SELL });
-  const label = `${SIDES[side]} ${format.lots(level.lots)} at ${text}${mine ? `, ${format.lots(mine)} of them mine` : ""}`;
+  // Who listens to the page hears what stands in the row, and then what it is.
+  const rest = ` lots, ${SIDES[side]}${mine ? `, ${format.lots(mine)} of them mine` : ""}`;
   return html`
-    <button class="level" tabindex="-1" aria-label=${label} onClick=${take}>
+    <button class="level" tabindex="-1" onClick=${take}>
       <span class="depth" style=${{ transform: `scaleX(${Math.min(1, level.lots / most).toFixed(3)})` }}></span>
-      <span class="mine">${mine ? html`<i>${format.lots(mine)}</i>` : ""}</span>
+      <span class="mine" aria-hidden="true">${mine ? html`<i>${format.lots(mine)}</i>` : ""}</span>
       <span class=${side === Side.BUY ? "buy" : "sell"}>${text}</span>
-      <span>${format.lots(level.lots)}</span>
+      <span>${format.lots(level.lots)}<span class="hidden-text">${rest}</span></span>
     </button>
   `;
 }
