@@ -47,9 +47,10 @@ def check(topology: Topology, origin: str) -> None:
 
 
 def rows(topology: Topology) -> dict[str, dict[str, Any]]:
-    """The values of both sections, by name, as they are written. Paths are absolute."""
+    """The values of both sections, by name, as they are written. Paths are absolute; what is not set is left out."""
     access = {key.name: getattr(topology.access, key.name) for key in SECTIONS["access"]}
     access |= {name: str(path.absolute()) if (path := access[name]).name else "" for name in _PATHS}
+    access = {name: value for name, value in access.items() if value}
     tls = {key.name: getattr(topology.tls, key.name) for key in SECTIONS["tls"]}
     tls["cert_dir"] = str(topology.tls.cert_dir.absolute()) if topology.tls.on else ""
     return {"access": access, "tls": tls}

@@ -239,7 +239,7 @@ def test_frames_at_a_thousand_updates_a_second(visit: Any, market: Any) -> None:
         print(f"\n{len(gaps)} frames: p50 {p50:.1f} ms, p95 {p95:.1f} ms, longest {gaps[-1]:.0f} ms; seq +{told}")
         assert told > 0
         # The figure is for a machine of one's own; this only finds a page that hangs.
-        assert p95 < 500
+        assert gaps[-1] < 10_000
     finally:
         busy.stop()
 

@@ -10,7 +10,18 @@ from lockstep.ops.local.config_file import HEADING
 from lockstep.ops.local.kept_config import Chosen
 from lockstep.runtime import config
 from lockstep.runtime.process import EnvironmentFault
-from lockstep.runtime.topology import Client, Limits, Member, ProcessKind, Reconciler, Snapshots, Timing, Topology
+from lockstep.runtime.topology import (
+    Access,
+    Client,
+    Ledger,
+    Limits,
+    Member,
+    ProcessKind,
+    Reconciler,
+    Snapshots,
+    Timing,
+    Topology,
+)
 
 
 def _data_dir(folder: Path, kind: ProcessKind, number: int) -> Path:
@@ -30,6 +41,8 @@ def planned(folder: Path, first_port: int = 7000, engines: int = 2) -> Topology:
     return Topology(
         "local", (f"127.0.0.1:{first_port}",), folder / f"driver-{first_port}",
         members(ProcessKind.SEQUENCER, 2), members(ProcessKind.ENGINE, engines), members(ProcessKind.GATEWAY, 1),
+        ledger=Ledger(folder / "ledger"),
+        access=Access(key_file=folder / "cluster.key", audit_dir=folder / "audit"),
         reconciler=Reconciler(folder / "r", folder / "r" / "key.pem", folder / "logs", metrics_port=first_port + 9),
     )  # fmt: skip
 
