@@ -86,7 +86,7 @@ async def _measure(plan: ReconnectPlan, cluster: LocalCluster, say: Callable[[st
     sessions = await asyncio.gather(*(_open(client, gate) for client in clients))
     await wait_whole(cluster, "before the kill")
     epoch = _epoch(cluster)
-    before = sum(session.counters.connections for session in sessions)
+    before = [session.counters.connections for session in sessions]
     say(f"kill -9 of {_GATEWAY}")
     cpu_s, began = time.process_time(), time.monotonic()
     await asyncio.to_thread(cluster.kill, _GATEWAY)
@@ -94,17 +94,17 @@ async def _measure(plan: ReconnectPlan, cluster: LocalCluster, say: Callable[[st
     cpu_s = time.process_time() - cpu_s
     answered = sorted(seconds for seconds in took if seconds is not None)
     p50, p99 = (float(np.percentile(answered, of)) if answered else 0.0 for of in (50, 99))
-    connections = sum(session.counters.connections for session in sessions) - before
+    anew = [session.counters.connections - begun for session, begun in zip(sessions, before, strict=True)]
     epochs = _epoch(cluster) - epoch
     await asyncio.gather(*(client.close() for client in clients))
     return ReconnectResult(
         clients=plan.clients,
-        moved=plan.clients // 2,
+        moved=sum(count > 0 for count in anew),
         unanswered=plan.clients - len(answered),
         p50_s=round(p50, 2),
         p99_s=round(p99, 2),
         last_s=round(answered[-1] if answered else 0.0, 2),
-        connections=connections,
+        connections=sum(anew),
         client_cpu_s=round(cpu_s, 2),
         epochs=epochs,
     )

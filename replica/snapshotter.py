@@ -24,7 +24,6 @@ from lockstep.replica.snapshots import REJECTED, UNVERIFIED, VERIFIED, SnapshotF
 from lockstep.replica.snapshotter_figures import SnapshotterFigures
 from lockstep.replica.stored_journal import StoredJournal
 from lockstep.replica.witness import read_witness, witness_path
-from lockstep.runtime.access.entering import Entrance, enter
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import MetricsServer
 from lockstep.runtime.priority import Courtesy
@@ -192,7 +191,7 @@ def run(topology: Topology, member: Member) -> int:
     figures = SnapshotterFigures()
 
     def cut() -> None:
-        with suppress(Stopped), _served(member, figures, enter(topology, name, logger)):
+        with suppress(Stopped), _served(topology, member, figures, logger):
             make = implementation(member.engine)
             while not stop.requested:
                 _follow(topology, member, make, figures, stop, logger, courtesy)
@@ -203,7 +202,11 @@ def run(topology: Topology, member: Member) -> int:
 
 
 @contextmanager
-def _served(member: Member, figures: SnapshotterFigures, entrance: Entrance) -> Iterator[None]:
+def _served(topology: Topology, member: Member, figures: SnapshotterFigures, logger: ProcessLog) -> Iterator[None]:
+    # Who may read figures is asked of etcd, by gRPC, which takes as long to load as all the rest of this process.
+    from lockstep.runtime.access.entering import enter
+
+    entrance = enter(topology, f"snapshotter-{member.id}", logger)
     if not member.snapshotter_metrics_port:
         yield
         return
