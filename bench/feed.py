@@ -7,9 +7,6 @@ arrival in the reader's process, so it holds the way through the cluster and the
 
 import contextlib
 import importlib.util
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -18,18 +15,17 @@ from typing import Any, Final
 
 import numpy as np
 
+from lockstep.bench.child import Child, tell_all
 from lockstep.bench.feed_peer import PeerPlan
 from lockstep.bench.feed_readers import ReadersPlan
 from lockstep.bench.load import LoadPlan
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
-from lockstep.runtime.process import EnvironmentFault
 from lockstep.v1 import cluster_pb2
 
 _SESSIONS: Final = 4
 _READER_PROCESSES: Final = 2
-_CHECKED: Final = 8
-"""Readers of each process that apply and check everything."""
+CHECKED: Final = 8
 _TICKS: Final = 100
 _HOST: Final = "127.0.0.1"
 
@@ -96,20 +92,22 @@ def run_feed_bench(plan: FeedBenchPlan, say: Callable[[str], None]) -> FeedBench
         with contextlib.ExitStack() as stack:
             (feed,) = cluster.topology.feeds
             readers = [
-                _start(stack, "lockstep.bench.feed_readers", one) for one in _shares(plan, feed.host, feed.http_port)
+                Child(stack, "lockstep.bench.feed_readers", one)
+                for one in shares(plan.subscribers, plan.interval_ms, feed.host, feed.http_port)
             ]
-            connect_s = max(_wait_for(process, "connected")["seconds"] for process in readers)
+            tell_all(readers, "connect")
+            connect_s = max(process.wait_for("connected")["seconds"] for process in readers)
             say(f"{plan.subscribers} readers are connected after {connect_s:.1f} s")
-            loading = _start(stack, "lockstep.bench.load", load)
-            _wait_for(loading, "measuring")
+            loading = Child(stack, "lockstep.bench.load", load)
+            loading.wait_for("measuring")
             say(f"{plan.rate} orders/s in {plan.instruments} instruments")
-            _tell(readers, "measure")
+            tell_all(readers, "measure")
             begin = _Cost(cluster, feed.name)
-            _wait_for(loading, "measured")
+            loading.wait_for("measured")
             end = _Cost(cluster, feed.name)
-            _tell(readers, "end")
-            results = [_wait_for(process, "result") for process in readers]
-            offered = json.loads(_rest(loading))
+            tell_all(readers, "end")
+            results = [process.wait_for("result") for process in readers]
+            offered = loading.last()
         feed_result = _sum_up(plan, results, begin, end, connect_s, offered)
     if importlib.util.find_spec("websockets") is None:
         say("NO PEER: the library websockets is not installed (extra `peers`)")
@@ -121,20 +119,24 @@ def _measure_peer(plan: FeedBenchPlan, result: FeedBenchResult, say: Callable[[s
     """The same frames to the same readers, by a plain server."""
     with contextlib.ExitStack() as stack:
         wanted = PeerPlan(_HOST, result.frame_bytes, max(0.1, result.delivered_per_s / plan.subscribers))
-        peer = _start(stack, "lockstep.bench.feed_peer", wanted)
-        port = _wait_for(peer, "listening")["port"]
-        readers = [_start(stack, "lockstep.bench.feed_readers", one) for one in _shares(plan, _HOST, port, checked=0)]
+        peer = Child(stack, "lockstep.bench.feed_peer", wanted)
+        port = peer.wait_for("listening")["port"]
+        readers = [
+            Child(stack, "lockstep.bench.feed_readers", one)
+            for one in shares(plan.subscribers, plan.interval_ms, _HOST, port, checked=0)
+        ]
+        tell_all(readers, "connect")
         for process in readers:
-            _wait_for(process, "connected")
+            process.wait_for("connected")
         say(f"the peer, websockets.broadcast: {wanted.frames_per_s:.1f} frames/s of {wanted.frame_bytes} bytes to each")
-        _tell([peer, *readers], "measure")
+        tell_all([peer, *readers], "measure")
         begin_s = time.monotonic()
         time.sleep(plan.duration_s)
-        _tell([peer, *readers], "end")
+        tell_all([peer, *readers], "end")
         seconds = time.monotonic() - begin_s
-        found = _wait_for(peer, "result")
+        found = peer.wait_for("result")
         for process in readers:
-            _wait_for(process, "result")
+            process.wait_for("result")
     cpu_us = found["cpu_s"] * 1e6 / found["frames"] if found["frames"] else 0.0
     ours = result.cpu_us_per_frame
     return {
@@ -144,45 +146,12 @@ def _measure_peer(plan: FeedBenchPlan, result: FeedBenchResult, say: Callable[[s
     }
 
 
-def _shares(plan: FeedBenchPlan, host: str, port: int, checked: int = _CHECKED) -> Iterator[ReadersPlan]:
-    processes = min(_READER_PROCESSES, plan.subscribers)
+def shares(subscribers: int, interval_ms: int, host: str, port: int, checked: int = CHECKED) -> Iterator[ReadersPlan]:
+    """The plan of each process of readers; `checked`: readers of each that apply and check everything."""
+    processes = min(_READER_PROCESSES, subscribers)
     for number in range(processes):
-        readers = plan.subscribers // processes + (number < plan.subscribers % processes)
-        yield ReadersPlan(host, port, readers, min(checked, readers), plan.interval_ms)
-
-
-def _start(stack: contextlib.ExitStack, module: str, plan: Any) -> "subprocess.Popen[str]":
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, json.dumps(asdict(plan))],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    stack.callback(process.wait)
-    stack.callback(process.kill)
-    return process
-
-
-def _wait_for(process: "subprocess.Popen[str]", event: str) -> dict[str, Any]:
-    assert process.stdout is not None, "it is a pipe"
-    for line in process.stdout:
-        message: dict[str, Any] = json.loads(line)
-        if message.get("event") == event:
-            return message
-    raise EnvironmentFault(f"a process of the bench ended before {event!r}; its messages are above")
-
-
-def _rest(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None, "it is a pipe"
-    lines = process.stdout.read().splitlines()
-    if not lines:
-        raise EnvironmentFault("the load generator ended without a result; its messages are above")
-    return lines[-1]
-
-
-def _tell(processes: "list[subprocess.Popen[str]]", word: str) -> None:
-    for process in processes:
-        assert process.stdin is not None, "it is a pipe"
-        process.stdin.write(word + "\n")
-        process.stdin.flush()
+        readers = subscribers // processes + (number < subscribers % processes)
+        yield ReadersPlan(host, port, readers, min(checked, readers), interval_ms)
 
 
 class _Cost:

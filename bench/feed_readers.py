@@ -64,6 +64,7 @@ class Reader(asyncio.Protocol):
         self.gaps = 0
         self._buffer = bytearray()
         self._open = False
+        self._stalls = False
 
     def connection_made(self, transport: Any) -> None:
         """Ask for a WebSocket."""
@@ -88,6 +89,9 @@ class Reader(asyncio.Protocol):
             self._open = True
             self._buffer = bytearray(rest)
             self._subscribe()
+            if self._stalls:
+                self._transport.pause_reading()
+                return
         self._take_frames()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -95,6 +99,16 @@ class Reader(asyncio.Protocol):
         self.closed = self.closed or f"closed: {error}"
         if not self.live.done():
             self.live.set_result(False)
+
+    def stall(self) -> None:
+        """Read nothing from now on."""
+        self._stalls = True
+        if self._open:
+            self._transport.pause_reading()
+
+    def leave(self) -> None:
+        """Without a word, as a process that dies."""
+        self._transport.abort()
 
     def _subscribe(self) -> None:
         asked = feed_pb2.FeedRequest()
@@ -159,6 +173,10 @@ class Ages:
         self.turns: dict[int, list[int]] = {}
         """By the last seq of a frame's first update: when the first and the last reader had it, and how many did."""
 
+    def begin(self) -> None:
+        """Measure, and forget what was measured before."""
+        self.taken, self.turns, self.measuring = [], {}, True
+
     def add(self, seq: int, now_ns: int, age_ns: int) -> None:
         """One more."""
         self.taken.append(age_ns)
@@ -177,39 +195,83 @@ class Ages:
         return {"p50": round(float(p50), 2), "p99": round(float(p99), 2), "max": round(float(most), 2)}
 
 
-async def _run(plan: ReadersPlan) -> None:
-    loop = asyncio.get_running_loop()
-    ages = Ages()
-    readers: list[Reader] = []
-    begin_s = loop.time()
-    for number in range(plan.readers):
-        machine = FeedMachine(Feed.L2, plan.depth) if number < plan.checked else None
-        _, reader = await loop.create_connection(lambda m=machine: Reader(plan, ages, m), plan.host, plan.port)  # type: ignore[misc]
-        readers.append(reader)
-        if number % _CONNECTING_AT_ONCE == _CONNECTING_AT_ONCE - 1:
-            await asyncio.gather(*(one.live for one in readers))
-    await asyncio.gather(*(one.live for one in readers))
-    announce({"event": "connected", "seconds": round(loop.time() - begin_s, 3)})
-    # "measure" and "end" come as lines.
-    await loop.run_in_executor(None, sys.stdin.readline)
-    before = sum(reader.frames for reader in readers)
-    ages.measuring = True
-    await loop.run_in_executor(None, sys.stdin.readline)
-    ages.measuring = False
-    machines = [reader.machine for reader in readers if reader.machine is not None]
-    announce(
-        {
+class Readers:
+    """Does what it is told: `connect`, `measure`, `end` (of measuring), `stall`, `leave`; says what came of it."""
+
+    def __init__(self, plan: ReadersPlan) -> None:
+        self._plan = plan
+        self._ages = Ages()
+        self._readers: list[Reader] = []
+        self._stalled: list[Reader] = []
+        self._came_before = False
+        self._frames_before = 0
+
+    async def run(self) -> None:
+        """Until there are no more words."""
+        loop = asyncio.get_running_loop()
+        while word := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
+            match word:
+                case "connect":
+                    announce({"event": "connected", "seconds": await self._connect()})
+                case "measure":
+                    self._measure()
+                case "end":
+                    announce(self._measured())
+                case "stall":
+                    self._stalled.append(await self._open(None))
+                    self._stalled[-1].stall()
+                    announce({"event": "stalled"})
+                case "leave":
+                    announce({"event": "left", "stalled": [one.closed for one in self._leave()]})
+
+    async def _open(self, machine: FeedMachine | None) -> Reader:
+        loop, plan, ages = asyncio.get_running_loop(), self._plan, self._ages
+        _, reader = await loop.create_connection(lambda: Reader(plan, ages, machine), plan.host, plan.port)
+        return reader
+
+    async def _connect(self) -> float:
+        """Seconds until the last is live. The first time so many at once; those that come again do so at one moment."""
+        loop = asyncio.get_running_loop()
+        begin_s = loop.time()
+        opened: list[asyncio.Future[Reader]] = []
+        for number in range(self._plan.readers):
+            machine = FeedMachine(Feed.L2, self._plan.depth) if number < self._plan.checked else None
+            opened.append(asyncio.ensure_future(self._open(machine)))
+            if not self._came_before and number % _CONNECTING_AT_ONCE == _CONNECTING_AT_ONCE - 1:
+                await asyncio.gather(*(one.live for one in await asyncio.gather(*opened)))
+        self._readers = await asyncio.gather(*opened)
+        await asyncio.gather(*(one.live for one in self._readers))
+        self._came_before = True
+        return round(loop.time() - begin_s, 3)
+
+    def _leave(self) -> list[Reader]:
+        """Everybody goes; those that had stalled."""
+        stalled, self._stalled = self._stalled, []
+        for one in (*self._readers, *stalled):
+            one.leave()
+        self._readers = []
+        return stalled
+
+    def _measure(self) -> None:
+        for one in self._readers:
+            one.aged = one.age_ns = 0
+        self._frames_before = sum(one.frames for one in self._readers)
+        self._ages.begin()
+
+    def _measured(self) -> dict[str, Any]:
+        self._ages.measuring = False
+        machines = [one.machine for one in self._readers if one.machine is not None]
+        return {
             "event": "result",
-            "frames": sum(reader.frames for reader in readers) - before,
-            "delay_ms": ages.percentiles_ms(),
-            "turns": ages.turns,
-            "means_ms": _bounds([reader.age_ns / reader.aged / 1e6 for reader in readers if reader.aged]),
+            "frames": sum(one.frames for one in self._readers) - self._frames_before,
+            "delay_ms": self._ages.percentiles_ms(),
+            "turns": self._ages.turns,
+            "means_ms": _bounds([one.age_ns / one.aged / 1e6 for one in self._readers if one.aged]),
             "checksum_errors": sum(machine.checksum_errors for machine in machines),
-            "gaps": sum(reader.gaps for reader in readers),
+            "gaps": sum(one.gaps for one in self._readers),
             "recovered": sum(machine.recovered for machine in machines),
-            "closed": sorted({reader.closed for reader in readers if reader.closed}),
+            "closed": sorted({one.closed for one in self._readers if one.closed}),
         }
-    )
 
 
 def _bounds(values: list[float]) -> list[float]:
@@ -220,7 +282,7 @@ def _bounds(values: list[float]) -> list[float]:
 def main() -> int:
     """Run the plan given as JSON in the first argument."""
     plan = ReadersPlan(**json.loads(sys.argv[1]))
-    uvloop.run(_run(plan))
+    uvloop.run(Readers(plan).run())
     return 0
 
 

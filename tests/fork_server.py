@@ -31,6 +31,12 @@ _CONTEXT.set_forkserver_preload(
         "lockstep.replica.snapshotter",
         "lockstep.sequencer.process",
         "lockstep.gateway.process",
+        "lockstep.edge.soup",
+        "lockstep.marketdata.process",
+        "lockstep.edge.http.door",
+        "lockstep.ops.cli.reconcile",
+        "lockstep.reconciler.process",
+        "lockstep.posttrade.ledger.process",
     ]
 )
 # multiprocessing looks at all children whenever one starts, and a status is read once.

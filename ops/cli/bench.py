@@ -17,7 +17,7 @@ from lockstep.bench.restart import RestartPlan, run_restart_bench
 from lockstep.bench.soak import LEFT_OUT as SOAK_LEFT_OUT
 from lockstep.bench.soak import SoakPlan, run_soak
 from lockstep.ops.cli.bench_compare import growth, peers
-from lockstep.ops.cli.bench_feed import feed
+from lockstep.ops.cli.bench_feed import feed, feed_crowd
 from lockstep.ops.cli.bench_ledger import ledger
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
@@ -40,6 +40,7 @@ def command() -> None:
 command.add_command(peers)
 command.add_command(growth)
 command.add_command(feed)
+command.add_command(feed_crowd)
 command.add_command(ledger)
 
 

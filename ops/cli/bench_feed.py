@@ -3,6 +3,7 @@
 import click
 
 from lockstep.bench.feed import FeedBenchPlan, FeedBenchResult, run_feed_bench
+from lockstep.bench.feed_crowd import CrowdPlan, run_crowd_bench
 from lockstep.marketdata.feed_subscriptions import INTERVALS_MS
 from lockstep.ops.cli.options import (
     IMPLEMENTATIONS,
@@ -83,3 +84,49 @@ def _peer_text(result: FeedBenchResult) -> str:
         f"websockets.broadcast with frames of {result.frame_bytes} bytes: {peer['cpu_us_per_frame']:g} us for each "
         f"frame, {peer['times_as_much']:g} times as much; {peer['delivered_per_s']:.0f} frames/s\n"
     )
+
+
+@click.command("feed-crowd")
+@json_option
+@engine_option("native")
+@click.option("--subscribers", type=click.IntRange(1, 9_000), default=1_000, show_default=True, help="WebSockets.")
+@click.option(
+    "--instruments", type=click.IntRange(1, 1_000), default=10, show_default=True, help="Each reader follows them all."
+)
+@click.option(
+    "--rate",
+    type=click.IntRange(10, 100_000),
+    default=10_000,
+    show_default=True,
+    help="Orders a second, but where as many are given as are taken.",
+)
+@click.option("--phase", "phase_s", type=Real(1, 120), default=5.0, show_default=True, help="Seconds of each phase.")
+@click.option("--rounds", type=click.IntRange(1, 50), default=3, show_default=True, help="Of each question.")
+@expected_errors
+def feed_crowd(
+    json_file: Output | None,
+    engine: str,
+    subscribers: int,
+    instruments: int,
+    rate: int,
+    phase_s: float,
+    rounds: int,
+) -> int:
+    """Measure what a crowd of readers does to others.
+
+    A local cluster with one feed, and readers over WebSockets at 100 ms, each following every instrument ten levels
+    deep. Asked in turn, with and without: how much later the others get theirs when one reader stops reading; how many
+    orders are taken beside the readers, of as many as the cluster takes without them; and how long it takes until the
+    last reader has its books again when all lose their connection at one moment.
+    """
+    console = make_console(json_file)
+    plan = CrowdPlan(IMPLEMENTATIONS[engine], subscribers, instruments, rate, phase_s=phase_s, rounds=rounds)
+    result = run_crowd_bench(plan, lambda text: console.print(text, highlight=False))
+    console.print(
+        f"one reader that stops moves the others' p99 by {result.stalled_moves:g}; beside {subscribers} readers "
+        f"{result.orders_kept:.0%} of the orders are taken; after the loss of all connections the last reader is live "
+        f"after {max(result.reconnect_s):g} s",
+        highlight=False,
+    )
+    write_json(json_file, result.to_json())
+    return 0

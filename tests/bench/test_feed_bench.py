@@ -2,8 +2,11 @@
 
 import struct
 
+import pytest
+
 from lockstep.bench import feed_readers
 from lockstep.bench.feed import FeedBenchPlan, run_feed_bench
+from lockstep.bench.feed_crowd import CrowdPlan, run_crowd_bench
 from lockstep.marketdata.feed_encoding import encode_head, frame_of
 from lockstep.v1 import feed_pb2
 
@@ -45,3 +48,15 @@ def test_a_small_run_delivers_to_all_and_finds_nothing_wrong() -> None:
     assert result.peer is not None, "the extra `peers` is part of `dev`"
     assert result.peer["cpu_us_per_frame"] > 0
     assert len(said) == 3
+
+
+@pytest.mark.slow
+def test_a_small_crowd_is_asked_everything_and_comes_back() -> None:
+    said: list[str] = []
+    result = run_crowd_bench(
+        CrowdPlan(("native",), subscribers=6, instruments=2, rate=200, phase_s=1.0, rounds=1), said.append
+    )
+    assert len(said) == 3
+    assert min(*result.p99_ms, *result.p99_beside_stalled_ms, *result.reconnect_s) > 0
+    assert min(*result.orders_per_s_alone, *result.orders_per_s_beside) > 0
+    assert len(result.stalled_ends) == 1

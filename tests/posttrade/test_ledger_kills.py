@@ -57,6 +57,7 @@ def test_sqlite_has_whole_chunks_wherever_the_ledger_is_killed(tmp_path, expecte
     store.close()
 
 
+@pytest.mark.slow
 def test_postgres_has_whole_chunks_wherever_the_ledger_is_killed(postgres, expected):
     url = postgres.url
 

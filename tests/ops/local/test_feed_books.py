@@ -129,11 +129,14 @@ def check(machine: Recorder, books: dict[int, Books]) -> None:
 
 
 def missing(machines: list[Recorder], books: dict[int, Books]) -> dict[int, list[int]]:
-    """Changes of the engine's book that none of these has shown by themselves."""
+    """Changes of the engine's book that none of these has shown by themselves since both were told of changes."""
     found = {}
     for number in INSTRUMENTS:
         shown = {one.last for machine in machines for one in machine.seen if one.instrument == number}
-        first = min(one.last for machine in machines for one in machine.seen if one.instrument == number)
+        first = max(
+            next(one.last for one in machine.seen if one.instrument == number and not one.snapshot)
+            for machine in machines
+        )
         found[number] = [seq for seq in books[number].seqs if seq > first and seq not in shown]
     return found
 
