@@ -201,7 +201,7 @@ class Limits:
 class Timing:
     """Deadlines, all in milliseconds unless the name says otherwise. None of them decides safety."""
 
-    heartbeat_ms: int = 20
+    heartbeat_ms: int = 50
     hang_ms: int = 200
     """A peer that is silent for so long, or for four times the longest recent gap (up to ten times this), is hung."""
     fence_ms: int = 100
@@ -209,7 +209,7 @@ class Timing:
     bootstrap_ms: int = 10_000
     """How long the very first leader waits for all configured engines."""
     etcd_timeout_ms: int = 1000
-    receipt_ms: int = 10
+    receipt_ms: int = 20
     """Interval of the leader's receipts and of the primary's empty releases while nothing happens."""
     resend_ms: int = 250
     """A gateway sends unanswered commands again when neither a receipt nor an event has come for so long."""

@@ -221,7 +221,7 @@ def stage() -> Callable[..., Stage]:
     def build(member: int = 1, engines: tuple[int, ...] = (1, 2), tick_ms: int = 0, **limits: int) -> Stage:
         settings = Settings(
             member=member, identity=f"sequencer-{member}-x", fresh_uuid=CLUSTER, sequencers=(1, 2, 3),
-            engines=engines, gateways=(1, 2), limits=Limits(**limits), timing=Timing(tick_ms=tick_ms),
+            engines=engines, gateways=(1, 2), limits=Limits(**limits), timing=Timing(tick_ms=tick_ms, receipt_ms=10),
             jitter_ns=(20 * MS,),
         )  # fmt: skip
         return Stage(SequencerMachine(settings, START_NS, START_NS))
