@@ -56,10 +56,12 @@ class EnginesBusy(EnginesUnavailable):
 class EventsGone(EnginesUnavailable):
     """No engine has the events, and some say that they were cut from their journals for good."""
 
-    def __init__(self, text: str, first_seq: int) -> None:
+    def __init__(self, text: str, first_seq: int, *, everywhere: bool = False) -> None:
         super().__init__(text)
         self.first_seq = first_seq
         """From this seq on events can be had; 0: not known."""
+        self.everywhere = everywhere
+        """Each engine has said so. Else one that did not answer may have them."""
 
 
 def fault_of(call: Call, code: grpc.StatusCode) -> Fault:
@@ -253,7 +255,7 @@ async def _next(under_way: "set[asyncio.Task[Happening]]", happened: deque[Happe
 
 def _error(end: NoAnswer) -> EnginesUnavailable:
     if end.fault is Fault.GONE:
-        return EventsGone(end.text, end.first_seq)
+        return EventsGone(end.text, end.first_seq, everywhere=end.everywhere)
     return EnginesBusy(end.text) if end.fault is Fault.BUSY else EnginesUnavailable(end.text)
 
 

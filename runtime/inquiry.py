@@ -102,6 +102,8 @@ class NoAnswer:
     fault: Fault
     text: str
     first_seq: int = 0
+    everywhere: bool = False
+    """GONE: each engine has said so. Else one that did not answer may have it."""
 
 
 @frozen
@@ -274,6 +276,7 @@ class EventSearch:
     ) -> None:
         """`session_id`: 0: of all. `delivered_epoch`: under which `after` was delivered; 0: not known, or not asked."""
         self._left = list(engines)
+        self._engines = len(self._left)
         self._after = after
         self._to_seq = to_seq
         self._session_id = session_id
@@ -334,7 +337,8 @@ class EventSearch:
             if not self._left:
                 text = "; ".join(self._said) or "the topology lists no engine"
                 fault = Fault.GONE if self._begins else Fault.UNAVAILABLE
-                return Todo(pages=pages, end=NoAnswer(fault, text, min(self._begins, default=0)))
+                everywhere = 0 < len(self._begins) == self._engines
+                return Todo(pages=pages, end=NoAnswer(fault, text, min(self._begins, default=0), everywhere))
             self._engine = self._left.pop(0)
         self._busy_until_ns = now_ns + FETCH_TIMEOUT_NS
         return Todo(pages=pages, calls=(self._call(),))

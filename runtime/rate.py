@@ -29,3 +29,7 @@ class Rate:
             return early_ns
         self._due_ns = max(self._due_ns, now_ns) + self._interval_ns
         return 0
+
+    def give_back(self) -> None:
+        """What was admitted last does not count after all."""
+        self._due_ns -= self._interval_ns

@@ -15,7 +15,7 @@ import asyncio
 import hmac
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from typing import Final, Self
 
@@ -53,6 +53,10 @@ class Unverified(Unauthenticated):
         self.credential = credential
 
 
+def _until_s(credential: Credential) -> float:
+    return credential.until_ns / 1e9 if credential.until_ns else float("inf")
+
+
 class Entitlements:
     """The principals by what they show. `key`, `cluster`: of the cluster's key; empty: nobody comes by it.
 
@@ -74,8 +78,11 @@ class Entitlements:
         self._cluster = cluster
         self._issuers = issuers or JwtKeys(())
         self._by_digest = {fingerprint(client.token): client for client in self._clients if client.token}
-        self._verified: dict[bytes, tuple[Principal, float]] = {}
-        """By fingerprint: whose it is, and until when (Unix time) that need not be looked at again."""
+        self._verified: dict[bytes, tuple[Principal, float, str]] = {}
+        """By fingerprint: whose it is, until when (Unix time) that need not be looked at again, and the stored hash
+        that it was compared with, if that took a slow one."""
+        self._verifying: dict[bytes, asyncio.Task[Principal]] = {}
+        """By fingerprint: those that are being hashed."""
         self._remembering = threading.Lock()
         """The thread of the figures identifies callers too."""
         self._registry = Registry()
@@ -121,9 +128,18 @@ class Entitlements:
         self._heard.set()
         self._by_credential = {one.id: (entry, one) for entry in registry.entries for one in entry.credentials}
         with self._remembering:
-            self._verified.clear()
+            self._verified = dict(self._still_good())
         self._guesses = {one: rate for one, rate in self._guesses.items() if one in self._by_credential}
         self.end_over()
+
+    def _still_good(self) -> Iterator[tuple[bytes, tuple[Principal, float, str]]]:
+        """Of what took a slow hash: a change of somebody else makes nobody prove a secret again."""
+        for print_, (principal, _, secret) in self._verified.items():
+            entry, credential = self._by_credential.get(principal.credential, (None, None))
+            if entry is None or credential is None or not secret or credential.secret != secret:
+                continue
+            if entry.principal(credential) == principal:
+                yield print_, (principal, _until_s(credential), secret)
 
     def end_over(self) -> None:
         """End what principals have open that are over: revoked, changed, or past their time."""
@@ -174,18 +190,20 @@ class Entitlements:
             raise Unauthenticated("no `authorization` metadata; send `authorization: Bearer <token>`")
         if authorization[: len(_SCHEME)].lower() != _SCHEME:
             raise Unauthenticated("`authorization` metadata must be `Bearer <token>`")
-        if len(authorization) > _LONGEST:
-            raise Unauthenticated("the token is longer than any")
+        if len(authorization) > _LONGEST or not authorization.isascii():
+            raise Unauthenticated("the token is longer than any, or has letters that none has")
         token = authorization[len(_SCHEME) :].strip()
         print_ = fingerprint(token)
         # By its digest: how long it takes says nothing about the tokens that there are.
         found = self._by_digest.get(print_)
         if found is not None:
             return found
-        known, until_s = self._verified.get(print_, (None, 0.0))
-        if known is not None and time.time() < until_s:
-            return known
-        return self._first_seen(token, print_)
+        return self._known(print_) or self._first_seen(token, print_)
+
+    def _known(self, print_: bytes) -> Principal | None:
+        """Who showed this before, while that is good."""
+        principal, until_s, _ = self._verified.get(print_, (None, 0.0, ""))
+        return principal if time.time() < until_s else None
 
     def _first_seen(self, token: str, print_: bytes) -> Principal:
         if token.startswith(PREFIX):
@@ -243,6 +261,7 @@ class Entitlements:
             credential = unverified.credential
             if self._too_many_guesses(credential) or not matches(unverified.secret, credential.secret):
                 raise Unauthenticated(_NOBODY) from None
+            self._guesses[credential.id].give_back()
             return self._verified_now(credential, fingerprint(unverified.secret))
 
     async def identify_soup_user(self, user: str, password: str) -> Principal:
@@ -253,13 +272,26 @@ class Entitlements:
         """
         for entry, credential in self._by_credential.values():
             if credential.kind == "password" and credential.user == user:
-                known, until_s = self._verified.get(fingerprint(f"{user}\n{password}"), (None, 0.0))
-                if known is not None and time.time() < until_s:
-                    return known
-                return await self._verify(Unverified(password, entry, credential), fingerprint(f"{user}\n{password}"))
+                print_ = fingerprint(f"{user}\n{password}")
+                return self._known(print_) or await self._verify(Unverified(password, entry, credential), print_)
         return self.of_soup_user(user, password)
 
     async def _verify(self, asked: Unverified, print_: bytes | None = None) -> Principal:
+        """Calls that show the same at the same time wait for one hash."""
+        print_ = print_ or fingerprint(asked.secret)
+        running = self._verifying.get(print_)
+        if running is None:
+            running = self._verifying[print_] = asyncio.ensure_future(self._hash(asked, print_))
+            running.add_done_callback(lambda done: self._hashed(print_, done))
+        return await asyncio.shield(running)
+
+    def _hashed(self, print_: bytes, done: "asyncio.Task[Principal]") -> None:
+        self._verifying.pop(print_, None)
+        if not done.cancelled():
+            # Whoever asked may have gone.
+            done.exception()
+
+    async def _hash(self, asked: Unverified, print_: bytes) -> Principal:
         credential = asked.credential
         if self._waiting >= HASHES_WAITING or self._too_many_guesses(credential):
             raise Unauthenticated("too many logins at once; try again in a second")
@@ -271,13 +303,15 @@ class Entitlements:
             self._waiting -= 1
         if not same:
             raise Unauthenticated(_NOBODY)
-        return self._verified_now(credential, print_ or fingerprint(asked.secret))
+        if credential.id in self._guesses:
+            # Only what is wrong is a guess.
+            self._guesses[credential.id].give_back()
+        return self._verified_now(credential, print_)
 
     def _verified_now(self, credential: Credential, print_: bytes) -> Principal:
         # It may have been revoked while it was hashed.
         entry, credential = self._credential(credential.id, credential.kind)
-        until_s = credential.until_ns / 1e9 if credential.until_ns else float("inf")
-        return self._remember(print_, entry.principal(credential), until_s)
+        return self._remember(print_, entry.principal(credential), _until_s(credential), credential.secret)
 
     def _too_many_guesses(self, credential: Credential) -> bool:
         rate = self._guesses.setdefault(credential.id, Rate(GUESSES_PER_S, GUESSES_AT_ONCE))
@@ -291,11 +325,11 @@ class Entitlements:
             raise Unauthenticated("this token's time is over; get a new one: lockstep access rotate")
         return found
 
-    def _remember(self, print_: bytes, principal: Principal, until_s: float) -> Principal:
+    def _remember(self, print_: bytes, principal: Principal, until_s: float, secret: str = "") -> Principal:
         with self._remembering:
             if len(self._verified) >= _REMEMBERED:
                 del self._verified[next(iter(self._verified))]
-            self._verified[print_] = principal, until_s
+            self._verified[print_] = principal, until_s, secret
         return principal
 
     def _holder(self, token: str) -> Principal:

@@ -8,6 +8,7 @@ own link). Two members on one host use shared memory, others UDP to the receiver
 """
 
 import ipaddress
+from collections.abc import Iterator
 from dataclasses import field
 from enum import IntEnum
 from functools import cache
@@ -302,7 +303,18 @@ class Topology:
     @property
     def on_loopback(self) -> bool:
         """Whether every address is this machine's own, which no other machine reaches."""
-        return all(is_loopback(member.host) for member in self.all_members())
+        return all(is_loopback(host) for host in self._hosts())
+
+    def _hosts(self) -> Iterator[str]:
+        """Of all addresses that somebody can connect to."""
+        for member in self.all_members():
+            yield member.host
+            if member.soup:
+                yield member.soup.rpartition(":")[0]
+        if self.ledger.grpc_port or self.ledger.metrics_port:
+            yield self.ledger.host
+        if self.reconciler.metrics_port:
+            yield self.reconciler.host
 
     @property
     def open(self) -> bool:

@@ -1,12 +1,12 @@
 """The trading page: its files, and the WebSocket that it speaks over (docs/page.md)."""
 
-import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from aiohttp import web
 
 from lockstep.edge.http.cluster_watch import ClusterWatch
+from lockstep.edge.http.hosts import strange_host
 from lockstep.edge.http.page_socket import PageSocket
 from lockstep.edge.http.relay import Gateways
 from lockstep.edge.http.site import HEADERS, File, read_site
@@ -69,22 +69,8 @@ class Page:
         return answer
 
     def _strange_host(self, request: web.Request) -> web.Response | None:
-        """Why not, if the page was asked for by a name that might be anybody's.
-
-        Where no tokens are needed, being asked is all the proof there is. A page of another host can have its own name
-        resolve to this machine (DNS rebinding), and the browser then takes it for the same origin. An address, and the
-        names that the configuration has, can't be bent so.
-        """
-        if not self._shell.entitlements.open:
-            return None
-        name = request.url.host or ""
-        if name in ("localhost", self._shell.member.host) or _is_address(name):
-            return None
-        text = (
-            f"this page is not served as {name}: the cluster lists no clients, so only an address, localhost or the "
-            "feed's configured host will do; list clients with tokens to serve it by name"
-        )
-        return web.Response(status=421, text=text)
+        why = strange_host(self._shell, request)
+        return web.Response(status=421, text=f"this page is {why}") if why else None
 
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
         """`GET /page`."""
@@ -120,11 +106,3 @@ class Page:
         self._pages.add(page)
         if self._cluster.state:
             page.writer.say(self._cluster.state)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

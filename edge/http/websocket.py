@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 
 from lockstep.edge.http.frames import close_frame, frame_of
+from lockstep.edge.http.hosts import strange_host
 from lockstep.edge.http.requests import JsonFrames, request_of
 from lockstep.marketdata.feed_encoding import encode_closing
 from lockstep.marketdata.feed_events import Refusal
@@ -243,6 +244,9 @@ class WebSocketDoor:
 
     def refused(self, request: web.Request) -> web.Response | None:
         """Why a handshake is refused whoever it is, if it is: too many come, or a page of another host."""
+        strange = strange_host(self._shell, request)
+        if strange:
+            return web.Response(status=421, text=f"this feed is {strange}")
         return self._crowded() or self._foreign(request)
 
     async def upgrade(self, request: web.Request, protocol: str, most_bytes: int) -> web.StreamResponse:

@@ -12,6 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
+from lockstep.edge.http.hosts import strange_host
 from lockstep.edge.rest.answers import Answer, Answers, Asked
 from lockstep.edge.rest.inputs import body_of, body_schema, checked, key_of, parameters_of
 from lockstep.edge.rest.operations import KEY_HEADER, OPERATIONS, PREFIX, Operation
@@ -121,6 +122,9 @@ class RestDoor:
                 del self._under_way[name]
 
     async def _who(self, operation: Operation, request: web.Request) -> tuple[Principal, str | None]:
+        strange = strange_host(self._shell, request)
+        if strange:
+            raise Problem(Code.NOT_ENTITLED, strange)
         origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2] != request.host:
             text = f"pages of {origin[:200]} may not use this door; serve them from {request.host[:200]}"

@@ -229,7 +229,8 @@ def _input(field: Field, value: Any, tick_micros: int) -> int:
         case Kind.WORD:
             return next(number for number, word in words_of(field.descriptor.enum_type).items() if word == value)
         case Kind.DIGITS:
-            return min(int(value), I64_MAX)
+            signed = field.descriptor.type == field.descriptor.TYPE_SFIXED64
+            return min(int(value), I64_MAX) if signed else int(value)
         case _:
             return int(value)
 

@@ -163,14 +163,17 @@ class KeyedCommands:
             )
             try:
                 async with aclosing(search) as pages:  # type: ignore[type-var]  # it is an async generator
-                    async for events, through in pages:
+                    async for raw, through in pages:
+                        # Those of others that met a resting order of this session have numbers of theirs.
+                        events = raw[raw["session_id"] == session_id]
                         if cut and lane.next_no == 1:
                             lane.skip_to(events)
                         lane.take(events, through)
                 break
             except EventsGone as gone:
-                if cut or not gone.first_seq:
-                    raise
+                if cut or not gone.first_seq or not gone.everywhere:
+                    # An engine that does not answer now may have it: what it knows must not be executed again.
+                    raise EnginesUnavailable(str(gone)) from None
                 cut = True
                 lane.through = (gone.first_seq - 1, LAST_INDEX)
         if cut and lane.next_no == 1:
@@ -233,9 +236,9 @@ class _Attempt:
             except NotTheLanes:
                 self._forget()
                 why = "the session of this key is not as it was known"
-            except EventsGone as gone:
-                raise ReportsCut(str(gone)) from None
             except EnginesUnavailable as error:
+                if isinstance(error, EventsGone) and error.everywhere:
+                    raise ReportsCut(str(error)) from None
                 why = f"no engine answers: {error}"
             except CallEnded as ended:
                 if ended.code is Code.SESSION_GAP:

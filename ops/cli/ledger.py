@@ -200,13 +200,15 @@ def statement_command(
     out: Output | None,
 ) -> int:
     """Statement of ACCOUNT: opening, movements, closing. Exit code 1, and nothing written, if they do not add up."""
-    from lockstep.posttrade.ledger.statement import DoesNotAddUp, TooLong, statement_of
+    from lockstep.posttrade.ledger.statement import DoesNotAddUp, PeriodEndsFirst, TooLong, statement_of
 
     if form == "pdf" and (out is None or out.on_stdout):
         raise InputFault("a PDF goes into a file: name it with --out")
     try:
         with ledger_view(config_path, data_dir, database) as view:
             made = statement_of(view, account, from_ns, to_ns)
+    except PeriodEndsFirst as error:
+        raise InputFault(f"{error}; give --from before --to") from error
     except (DoesNotAddUp, TooLong) as error:
         raise Failure(str(error)) from error
     _write(made, form, out)

@@ -38,6 +38,13 @@ def manifest_name(number: int) -> str:
     return f"manifest-{number:010d}.json"
 
 
+def manifest_number(name: str) -> int | None:
+    """Of a manifest's file; None: no manifest has this name."""
+    digits = name.removeprefix("manifest-").removesuffix(".json")
+    number = int(digits) if digits.isascii() and digits.isdigit() else 0
+    return number if number and manifest_name(number) == name else None
+
+
 def segment_name(first_seq: int) -> str:
     """Of the segment that begins there."""
     return f"segment-{first_seq:020d}.jsonl"
@@ -86,15 +93,25 @@ class AuditTrail:
         self._first: Batch | None = None
 
     def _continue(self) -> None:
-        found = sorted(self.directory.glob("manifest-*.json"))
+        found = [(manifest_number(path.name), path) for path in self.directory.glob("manifest-*.json")]
         if not found:
             return
-        raw = found[-1].read_bytes()
+        for number, path in found:
+            if number is None:
+                raise EnvironmentFault(f"{path}: no manifest has this name; move it out of the trail")
+        number, newest = max(found, key=lambda one: one[0] or 0)
+        raw = newest.read_bytes()
         try:
-            body, _ = manifest.read(raw)
+            body, fingerprint = manifest.read(raw)
+            if body["number"] != number:
+                raise manifest.ManifestFault(f"it is manifest {body['number']} under another name")
         except manifest.ManifestFault as fault:
-            text = f"{found[-1]}: {fault}; `lockstep audit verify {self.directory}` says what else is wrong"
+            text = f"{newest}: {fault}; `lockstep audit verify {self.directory}` says what else is wrong"
             raise EnvironmentFault(text) from fault
+        own = manifest.fingerprint_of(self._key.public_key().public_bytes_raw())
+        if fingerprint != own:
+            text = f"{self.directory} is signed with the key {fingerprint}, and this one is {own}"
+            raise EnvironmentFault(f"{text}: restore that key (--key-file), or begin a new directory")
         if body["records_version"] != VERSION:
             text = f"{self.directory} has records of version {body['records_version']}, this program writes {VERSION}"
             raise EnvironmentFault(f"{text}: begin a new directory")

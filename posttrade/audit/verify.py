@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockstep.posttrade.audit import manifest, merkle
-from lockstep.posttrade.audit.trail import leaves_name, manifest_name
+from lockstep.posttrade.audit.trail import leaves_name, manifest_name, manifest_number
 
 _HASH: Final = 32
 _MOST_FINDINGS: Final = 100
@@ -73,17 +73,23 @@ class _Check:
         self.findings.append(Finding(place, what, text))
 
     def run(self) -> None:
-        names = sorted(path.name for path in self.directory.glob("manifest-*.json"))
-        if not names:
-            self.find(str(self.directory), "empty", "there is no manifest here")
-        last = int(names[-1].removeprefix("manifest-").removesuffix(".json")) if names else 0
-        for number in range(1, last + 1):
-            name = manifest_name(number)
-            if name in names:
-                self._manifest(number, name)
+        numbers = []
+        for path in self.directory.glob("manifest-*.json"):
+            number = manifest_number(path.name)
+            if number is None:
+                self.find(path.name, "manifest", "no manifest has this name")
             else:
-                self.find(name, "dropped", f"manifest {number} is missing")
+                numbers.append(number)
+        if not numbers:
+            self.find(str(self.directory), "empty", "there is no manifest here")
+        wanted = 1
+        for number in sorted(numbers):
+            if number > wanted:
+                missing = f"manifest {wanted} is" if number == wanted + 1 else f"manifests {wanted} to {number - 1} are"
+                self.find(manifest_name(wanted), "dropped", f"{missing} missing")
                 self._previous = ""
+            self._manifest(number, manifest_name(number))
+            wanted = number + 1
 
     def unsealed(self) -> tuple[str, ...]:
         there = {path.name for path in self.directory.glob("segment-*.jsonl")}

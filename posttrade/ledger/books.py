@@ -15,6 +15,8 @@ from lockstep.posttrade.ledger.rows import Ints, none, width_of
 
 MOST_HOLDINGS: Final = 400_000
 MOST_LOTS: Final = 2_000_000
+DEFAULT_MARGIN_PPM: Final = (500_000, 250_000)
+"""Initial and maintenance margin until SET_MARGIN says another, as the engines have it (docs/engine.md)."""
 _SHIFT: Final = 32
 _LOW: Final = 2**32 - 1
 
@@ -42,8 +44,8 @@ class Instrument:
     lot_units: int
     maker_fee_ppm: int = 0
     taker_fee_ppm: int = 0
-    initial_margin_ppm: int = 0
-    maintenance_margin_ppm: int = 0
+    initial_margin_ppm: int = DEFAULT_MARGIN_PPM[0]
+    maintenance_margin_ppm: int = DEFAULT_MARGIN_PPM[1]
     last_price_ticks: int = 0
     last_trade_ns: int = 0
     reference_price_ticks: int = 0

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Index, MetaData, Table, Text
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the tables and of how they follow from the stream: another one is rebuilt, never converted."""
 
 WORLD: Final = -1

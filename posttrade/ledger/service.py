@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from lockstep.posttrade.ledger import messages
 from lockstep.posttrade.ledger.queries import Filter, UnknownAccount, UnknownOrder, View, view_of
-from lockstep.posttrade.ledger.statement import DoesNotAddUp, TooLong, statement_of
+from lockstep.posttrade.ledger.statement import DoesNotAddUp, PeriodEndsFirst, TooLong, statement_of
 from lockstep.posttrade.shell import FollowerShell, NotThere, TooManyWait
 from lockstep.runtime.client_calls import abort, authenticate
 from lockstep.runtime.tokens import Entitlements
@@ -71,7 +71,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
         except (OperationalError, PoolTimeout) as error:
             text = f"the ledger's database does not answer: {str(error.__cause__ or error).splitlines()[0]}"
             await abort(context, grpc.StatusCode.UNAVAILABLE, text)
-        except messages.BadCursor as error:
+        except (messages.BadCursor, PeriodEndsFirst) as error:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         finally:
             self._calls -= 1

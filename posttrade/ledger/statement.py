@@ -28,6 +28,10 @@ class TooLong(Exception):
     """More movements than one statement may have."""
 
 
+class PeriodEndsFirst(ValueError):
+    """The dates are the wrong way round."""
+
+
 @dataclass(frozen=True, slots=True)
 class Movement:
     """One entry, and what the account has behind it. Money in micros."""
@@ -76,9 +80,12 @@ def statement_of(view: View, account: int, from_ns: int, to_ns: int) -> Statemen
         UnknownAccount: there is none.
         DoesNotAddUp: see there.
         TooLong: ask for a shorter period.
+        PeriodEndsFirst: it ends before it begins.
     """
     own = view.account(account)
-    to_ns = to_ns or view.position.timestamp_ns + 1
+    to_ns = to_ns or max(from_ns, view.position.timestamp_ns + 1)
+    if to_ns < from_ns:
+        raise PeriodEndsFirst(f"the period ends ({to_ns}) before it begins ({from_ns})")
     opening = _sums(view, account, from_ns)
     query = select(schema.ENTRIES).where(_E.account == account, _E.timestamp_ns >= from_ns, _E.timestamp_ns < to_ns)
     rows = view.rows(query.order_by(_E.seq, _E.event_index, _E.leg).limit(MOST_MOVEMENTS + 1))

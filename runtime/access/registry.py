@@ -83,6 +83,8 @@ class Registry:
     version: int = 0
     entries: tuple[Entry, ...] = ()
     changes: tuple[Change, ...] = ()
+    retired: tuple[int, ...] = ()
+    """Client numbers of revoked principals. Engines keep sessions for ever, and a session is its client number's."""
 
     def entry(self, name: str) -> Entry:
         """A principal by name.
@@ -116,13 +118,13 @@ def changed(before: Registry, edit: Edit, *, by: str, what: str, now_ns: int) ->
 def create(
     name: str, roles: Iterable[str], accounts: Iterable[int], number: int = 0, taken: Iterable[int] = ()
 ) -> Edit:
-    """Add a principal. `number` 0: the lowest that is free; `taken`: of the configuration's clients."""
+    """Add a principal. `number` 0: the lowest that nobody has or had; `taken`: of the configuration's clients."""
 
     def edit(registry: Registry) -> Registry:
-        used = {*taken, *(entry.number for entry in registry.entries)}
+        used = {*taken, *registry.retired, *(entry.number for entry in registry.entries)}
         chosen = number or next(free for free in range(1, len(used) + 2) if free not in used)
         if chosen in used:
-            raise RegistryRefused(f"client number {chosen} is another principal's")
+            raise RegistryRefused(f"client number {chosen} is another principal's, or was a revoked one's")
         made = Entry(name, tuple(roles), chosen, tuple(accounts))
         return replace(registry, entries=(*registry.entries, made))
 
@@ -152,7 +154,8 @@ def revoke(name: str, credential: str = "") -> Edit:
     def edit(registry: Registry) -> Registry:
         entry = registry.entry(name)
         if not credential:
-            return replace(registry, entries=tuple(one for one in registry.entries if one is not entry))
+            left_over = tuple(one for one in registry.entries if one is not entry)
+            return replace(registry, entries=left_over, retired=(*registry.retired, entry.number))
         left = tuple(one for one in entry.credentials if one.id != credential)
         if len(left) == len(entry.credentials):
             has = ", ".join(one.id for one in entry.credentials) or "none"
@@ -221,6 +224,8 @@ def decode(raw: bytes | None, key: bytes) -> Registry:
     if raw is None:
         return Registry()
     try:
+        if len(raw) > MAX_BYTES:
+            raise RegistryForged(f"what stands for the principals in etcd has {len(raw)} bytes, and they never do")
         outer = json.loads(raw)
         body = str(outer["registry"])
         genuine = outer["v"] == 1 and hmac.compare_digest(_mac(key, body), str(outer["mac"]))
@@ -228,8 +233,9 @@ def decode(raw: bytes | None, key: bytes) -> Registry:
             raise RegistryForged("the principals in etcd were not written with this cluster's key")
         inner = json.loads(body)
         entries = tuple(_entry(row) for row in inner["entries"])
-        return Registry(inner["version"], entries, tuple(Change(**row) for row in inner["changes"]))
-    except (ValueError, KeyError, TypeError) as error:
+        changes, retired = tuple(Change(**row) for row in inner["changes"]), tuple(inner.get("retired", ()))
+        return Registry(inner["version"], entries, changes, retired)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, RegistryForged):
             raise
         raise RegistryForged(f"the principals in etcd can't be read ({error})") from None

@@ -14,6 +14,7 @@ from lockstep.posttrade.audit.trail import AuditTrail, leaves_name
 from lockstep.posttrade.audit.uuid7 import record_id, uuid7
 from lockstep.posttrade.audit.verify import NoSuchRecord, check_proof, prove, verify
 from lockstep.posttrade.chunks import Position
+from lockstep.runtime.faults import EnvironmentFault
 from lockstep.stream.digest import GENESIS, next_digest
 from tests.posttrade.flows import history
 from tests.posttrade.kill_steps import Step, kill_at_every_step
@@ -240,6 +241,25 @@ def test_a_manifest_that_is_missing_or_changed_is_found(copied, at):
     raw = paths[at + 1].read_bytes()
     paths[at + 1].write_bytes(raw.replace(b'"records":', b'"records":1', 1))
     assert "its signature is wrong" in {finding.text for finding in verify(copied).findings}
+
+
+@pytest.mark.parametrize("name", ["manifest-1.json", "manifest-9999999999.json", "manifest-x.json", "manifest-+1.json"])
+def test_a_file_that_looks_like_a_manifest_hides_nothing(copied, name):
+    (newest,) = sorted(copied.glob("segment-*.jsonl"))[-1:]
+    newest.write_bytes(newest.read_bytes().replace(b'"', b"'", 1))
+    before = verify(copied)
+    (copied / name).write_bytes(b"")
+    after = verify(copied)
+    assert after.manifests >= before.manifests
+    assert {finding.place for finding in before.findings} < {finding.place for finding in after.findings}
+    assert len(after.findings) <= len(before.findings) + 2
+    with pytest.raises(EnvironmentFault):
+        build(copied, ())
+
+
+def test_a_trail_goes_on_with_its_own_key_alone(copied):
+    with pytest.raises(EnvironmentFault, match="restore that key"):
+        AuditTrail(copied, Ed25519PrivateKey.generate())
 
 
 def test_a_missing_segment_and_one_that_no_manifest_names_are_said(copied):

@@ -83,7 +83,8 @@ def test_chaos_leaves_no_break_and_the_stopping_reconciler_certifies_it(after_ch
     assert [from_seq for from_seq, _, _ in certificates] == [1, *(to_seq + 1 for to_seq in ends[:-1])]
     assert ends[-1] == facts["verified_seq"]
     bodies = [json.loads(text)["body"] for _, _, text in certificates]
-    assert sorted(bodies[-1]["compared"]["replicas"]) == ["engine-1", "engine-2"]
+    # The last may be of the little that came behind the one before it.
+    assert {name for body in bodies for name in body["compared"]["replicas"]} == {"engine-1", "engine-2"}
     assert len({str(epoch) for body in bodies for epoch in body["epochs"]}) >= 3
 
 

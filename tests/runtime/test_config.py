@@ -2,6 +2,7 @@
 
 import itertools
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,18 @@ def test_client_tokens_stay_out_of_errors() -> None:
     with pytest.raises(ConfigError) as caught:
         parse(MINIMAL + row.format("a", 1) + row.format("b", 2))
     assert "hunter2" not in str(caught.value)
+
+
+def test_an_address_of_any_door_beyond_loopback_opens_nothing_to_everybody() -> None:
+    topology = replace(config.load(EXAMPLE), clients=())
+    topology = replace(topology, ledger=replace(topology.ledger, host="127.0.0.1"))
+    assert topology.open
+    (gateway, *others) = topology.gateways
+    beyond = "10.0.0.5"
+    for other in (
+        replace(topology, gateways=(replace(gateway, soup=f"{beyond}:7460"), *others)),
+        replace(topology, ledger=replace(topology.ledger, host=beyond, grpc_port=1, metrics_port=0)),
+        replace(topology, ledger=replace(topology.ledger, host=beyond, grpc_port=0, metrics_port=1)),
+        replace(topology, reconciler=replace(topology.reconciler, host=beyond, metrics_port=1)),
+    ):
+        assert not other.open

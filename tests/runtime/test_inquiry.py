@@ -181,4 +181,7 @@ def test_what_was_cut_from_journals_is_gone_only_if_no_engine_has_it():
     assert asked(fetch.step(failed(1, Fault.GONE, first_seq=50), 1)) == [2]
     assert asked(fetch.step(failed(2, Fault.GONE, first_seq=40), 2)) == [3]
     end = fetch.step(failed(3), 3).end
-    assert (end.fault, end.first_seq) == (Fault.GONE, 40)
+    assert (end.fault, end.first_seq, end.everywhere) == (Fault.GONE, 40, False)
+    fetch, _ = search(1, 2)
+    fetch.step(failed(1, Fault.GONE, first_seq=50), 1)
+    assert fetch.step(failed(2, Fault.GONE, first_seq=40), 2).end.everywhere

@@ -2,16 +2,18 @@
 
 import asyncio
 from random import Random
+from typing import Any
 
 import pytest
 
 from lockstep.edge.rest import keyed
 from lockstep.edge.rest.keyed import KeyedCommands, KeyReused, Unanswered
 from lockstep.edge.rest.lanes import FILLER, Lane, name_of, session_of
+from lockstep.runtime.engines import EventsGone
 from lockstep.runtime.tokens import OPEN_CLIENT
 from lockstep.stream.codes import Code
 from lockstep.v1 import orders_pb2
-from tests.edge.rest.world import Gateway, World, accepted, buy, shell_of
+from tests.edge.rest.world import ACCOUNT, INSTRUMENT, Gateway, World, accepted, buy, shell_of
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +45,57 @@ def test_a_key_is_executed_once_and_has_the_same_outcome_at_every_door():
         assert all(one.repeated for one in again)
         assert {tuple(said(one)) for one in again} == {tuple(said(first))}
         assert accepted(world) == 1
+
+    asyncio.run(run())
+
+
+def test_what_others_do_to_a_lanes_orders_under_numbers_of_theirs_is_no_number_of_the_lane():
+    async def run():
+        world = World(Random(1))
+        own: dict[str, Any] = {"account": ACCOUNT, "instrument": INSTRUMENT}
+        world._admin(adjust_position=orders_pb2.AdjustPosition(**own, quantity_lots=9))
+        doors = [door(world), door(world)]
+        first = await place(doors[0], "a", 3)
+        resting = first.reports[0].order_id
+        other = 99
+        terms: dict[str, Any] = {**own, "order_type": 1, "tif": 2, "price_ticks": 100}
+        for number in range(1, 9):
+            side: Any = 1 if number < 6 else 2
+            command: dict[str, Any] = {"new_order": orders_pb2.NewOrder(quantity_lots=1, side=side, **terms)}
+            if number == 8:
+                order = orders_pb2.OrderRef(account=ACCOUNT, order_id=resting)
+                command = {"cancel": orders_pb2.CancelOrder(order=order)}
+            world.apply(other, orders_pb2.Command(session_no=number, **command))
+        for one in (*doors, door(world)):
+            assert said(await place(one, "a", 3)) == said(first)
+        for number, one in enumerate((*doors, door(world))):
+            assert not (await place(one, f"b{number}")).repeated
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_what_an_engine_that_is_down_may_have_is_not_taken_for_gone(monkeypatch, everywhere):
+    async def run():
+        world = World(Random(1))
+        await place(door(world), "a")
+        late = door(world)
+        whole = late._shell.engines.events
+
+        async def events(*, after, **words):
+            if after[0] < world.last_no(7):
+                raise EventsGone("cut", len(world.log) + 1, everywhere=everywhere)
+            async for page in whole(after=after, **words):
+                yield page
+
+        monkeypatch.setattr(late._shell.engines, "events", events)
+        monkeypatch.setattr(keyed, "PATIENCE_S", 0.2)
+        if everywhere:
+            assert not (await place(late, "a")).repeated, "nobody knows of it any more"
+        else:
+            with pytest.raises(Unanswered):
+                await place(late, "a")
+        assert accepted(world) == 1 + everywhere
 
     asyncio.run(run())
 

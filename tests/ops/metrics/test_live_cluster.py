@@ -169,7 +169,7 @@ def test_the_figures_of_a_snapshotter_are_those_of_its_files(watched: Watched) -
             for name in ("snapshot_seq", "snapshot_bytes", "snapshot_time_seconds")
         ]
         return [[float(s.seq), float(s.head.file_bytes), s.taken_ns / 1e9] for s in newest] == [
-            [values[0] for values in seen]
+            [value for values in seen for value in values[:1]]
         ]
 
     prometheus.wait_for("the newest snapshot", agree)

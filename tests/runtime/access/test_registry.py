@@ -41,6 +41,14 @@ def test_a_principal_has_the_lowest_number_that_is_free_of_all():
     assert made.version == 2
 
 
+def test_the_number_of_a_revoked_principal_and_so_its_sessions_go_to_nobody():
+    made = after(DESK, revoke("desk"), create("next", ["trader"], []))
+    assert [entry.number for entry in made.entries] == [2]
+    with pytest.raises(RegistryRefused, match="was a revoked one's"):
+        after(create("other", ["trader"], [], 1), registry=made)
+    assert decode(encode(made, KEY), KEY) == made
+
+
 def test_what_it_is_known_as_names_the_credential():
     made = after(DESK, grant("desk", key("k1")))
     principal = made.entry("desk").principal(made.entry("desk").credentials[0])
@@ -103,7 +111,17 @@ def tampered(raw: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"{}", b"[]", b'{"v":1,"mac":"","registry":"{}"}', b"\xff", tampered(encode(after(DESK), KEY))]
+    "raw",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"v":1,"mac":"","registry":"{}"}',
+        b"\xff",
+        tampered(encode(after(DESK), KEY)),
+        b"[" * 100_000,
+        b" " * 2**21,
+    ],
 )
 def test_whoever_writes_to_etcd_without_the_key_makes_no_principal(raw: bytes):
     with pytest.raises(RegistryForged):

@@ -92,6 +92,42 @@ def test_a_key_is_hashed_once_and_then_known_at_once(known: Entitlements):
     assert known.authenticate("Bearer static-token").name == "static", "as before"
 
 
+def test_a_change_of_somebody_else_makes_nobody_prove_a_secret_again(known: Entitlements):
+    found = identify(known, TOKEN)
+    known.replace(changed(DESK, create("other", ["auditor"], []), by="a", what="", now_ns=1))
+    assert known.authenticate(f"Bearer {TOKEN}") == found
+    known.replace(changed(DESK, revoke("desk", KEY_ID), by="a", what="", now_ns=1))
+    with pytest.raises(Unauthenticated):
+        known.authenticate(f"Bearer {TOKEN}")
+
+
+def test_many_calls_that_show_a_good_key_at_once_wait_for_one_hash(known: Entitlements, monkeypatch):
+    hashed = []
+
+    def count(secret: str, stored: str) -> bool:
+        hashed.append(secret)
+        return matches(secret, stored)
+
+    monkeypatch.setattr(tokens, "matches", count)
+
+    async def run() -> list[Principal]:
+        return await asyncio.gather(*(known.identify(f"Bearer {TOKEN}") for _ in range(50)))
+
+    assert {one.name for one in asyncio.run(run())} == {"desk"}
+    assert len(hashed) == 1
+    for number in range(3 * tokens.GUESSES_AT_ONCE):
+        # Each is a change that makes it prove its secret again: what is right is no guess.
+        (entry,) = DESK.entries
+        known.replace(replace(DESK, version=number + 9, entries=(replace(entry, accounts=(number,)),)))
+        assert identify(known, TOKEN).accounts == (number,)
+
+
+def test_letters_that_no_token_has_are_nobodys(known: Entitlements):
+    for odd in ("\udcff", "\u00e9", "lk1.7.\udcff"):
+        with pytest.raises(Unauthenticated):
+            identify(known, odd)
+
+
 def test_a_process_that_has_just_started_sends_nobody_away_before_it_knows_who_is_stored():
     fresh = Entitlements((), anonymous=False, key=KEY, cluster="c")
 
