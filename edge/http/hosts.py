@@ -14,10 +14,8 @@ from lockstep.marketdata.shell import FeedShell
 
 def strange_host(shell: FeedShell, request: web.Request) -> str:
     """Why a request is not served under the name that it asks for; empty: it is."""
-    if not shell.entitlements.open:
-        return ""
     name = request.url.host or ""
-    if name in ("localhost", shell.member.host) or _is_address(name):
+    if _is_address(name) or not shell.entitlements.open or name in ("localhost", shell.member.host):
         return ""
     return (
         f"not served as {name[:200]}: the cluster lists no clients, so only an address, localhost or the feed's "

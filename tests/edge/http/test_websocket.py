@@ -252,7 +252,7 @@ def test_one_that_takes_nothing_costs_no_queue_and_is_closed_with_a_reason(monke
         await asyncio.get_running_loop().sock_connect(small, (host, int(port)))
         reader, writer = await asyncio.open_connection(sock=small, limit=1024)
         writer.write(
-            b"GET /feed HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"GET /feed HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         payload = ask(feed="FEED_L3", interval_ms=0)
