@@ -53,14 +53,18 @@ class CrowdResult:
     p99_beside_stalled_ms: list[float]
     stalled_moves: float
     """The second's median by the first's."""
-    stalled_ends: list[str]
-    """What the feed did to the connection of each reader that had stopped; empty: it stood until the phase ended."""
     orders_per_s_alone: list[int]
     orders_per_s_beside: list[int]
     orders_kept: float
     """The second's median by the first's."""
     reconnect_s: list[float]
-    """From the loss of all connections until the last reader had a snapshot of every book."""
+    """From the loss of all connections until the last reader had its first frame."""
+    turned_away: int
+    """Handshakes that the feed refused, so many came at once; they came again."""
+    checksum_errors: int
+    gaps: int
+    closed: list[str]
+    """Why connections of readers ended while they were measured, if any did."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -85,18 +89,21 @@ def run_crowd_bench(plan: CrowdPlan, say: Callable[[str], None]) -> CrowdResult:
         crowd = _Crowd(plan, cluster, readers, say)
         alone, beside = crowd.count_orders()
         with crowd.load(plan.rate):
-            calm, stalled, ends = crowd.stall_one()
+            calm, stalled = crowd.stall_one()
             again = crowd.lose_all()
     return CrowdResult(
         subscribers=plan.subscribers,
         p99_ms=calm,
         p99_beside_stalled_ms=stalled,
         stalled_moves=round(median(stalled) / median(calm), 3) if median(calm) else 0.0,
-        stalled_ends=ends,
         orders_per_s_alone=alone,
         orders_per_s_beside=beside,
         orders_kept=round(median(beside) / median(alone), 3) if median(alone) else 0.0,
         reconnect_s=again,
+        turned_away=crowd.turned_away,
+        checksum_errors=crowd.checksum_errors,
+        gaps=crowd.gaps,
+        closed=sorted(crowd.closed),
     )
 
 
@@ -108,6 +115,8 @@ class _Crowd:
         self._cluster = cluster
         self._readers = readers
         self._say = say
+        self.turned_away = self.checksum_errors = self.gaps = 0
+        self.closed: set[str] = set()
 
     def count_orders(self) -> tuple[list[int], list[int]]:
         """Orders a second that are taken without a reader and beside all of them."""
@@ -120,9 +129,9 @@ class _Crowd:
             self._say(f"{alone[-1]} orders/s alone, {beside[-1]} beside {self._plan.subscribers} readers")
         return alone, beside
 
-    def stall_one(self) -> tuple[list[float], list[float], list[str]]:
-        """p99 of the delay while all read, and while one more does not; and how its connection ended."""
-        calm, stalled, ends = [], [], []
+    def stall_one(self) -> tuple[list[float], list[float]]:
+        """p99 of the delay while all read, and while one more does not."""
+        calm, stalled = [], []
         for _ in range(self._plan.rounds):
             self._connect()
             time.sleep(_SETTLE_S)
@@ -130,9 +139,9 @@ class _Crowd:
             self._readers[0].tell("stall")
             self._readers[0].wait_for("stalled")
             stalled.append(self._p99_ms())
-            ends += [why for left in self._ask("leave", "left") for why in left["stalled"]]
+            self._ask("leave", "left")
             self._say(f"p99 {calm[-1]} ms, beside a reader that has stopped {stalled[-1]} ms")
-        return calm, stalled, ends
+        return calm, stalled
 
     def lose_all(self) -> list[float]:
         """Seconds until the last of those who come again at once is live."""
@@ -168,12 +177,18 @@ class _Crowd:
         return round(float(result["orders"]) / float(result["seconds"]))
 
     def _connect(self) -> float:
-        return max(float(said["seconds"]) for said in self._ask("connect", "connected"))
+        said = self._ask("connect", "connected")
+        self.turned_away = sum(one["turned_away"] for one in said)
+        return max(float(one["seconds"]) for one in said)
 
     def _p99_ms(self) -> float:
         tell_all(self._readers, "measure")
         time.sleep(self._plan.phase_s)
-        p99_ms = max(float(said["delay_ms"]["p99"]) for said in self._ask("end", "result"))
+        results = self._ask("end", "result")
+        self.checksum_errors += sum(one["checksum_errors"] for one in results)
+        self.gaps += sum(one["gaps"] for one in results)
+        self.closed |= {why for one in results for why in one["closed"]}
+        p99_ms = max(float(one["delay_ms"]["p99"]) for one in results)
         if not p99_ms:
             raise EnvironmentFault("no reader had a frame in a whole phase: the machine is too slow for so many")
         return p99_ms

@@ -35,6 +35,9 @@ _MOST_TURNS: Final = 20_000
 _UPDATE: Final = 0x0A
 _SNAPSHOT_AT: Final = 68
 _CONNECTING_AT_ONCE: Final = 50
+_PATIENCE_S: Final = 120.0
+_AGAIN_S: Final = 0.1
+"""After which somebody whom the feed has turned away comes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,6 @@ class Reader(asyncio.Protocol):
         self.gaps = 0
         self._buffer = bytearray()
         self._open = False
-        self._stalls = False
 
     def connection_made(self, transport: Any) -> None:
         """Ask for a WebSocket."""
@@ -89,9 +91,6 @@ class Reader(asyncio.Protocol):
             self._open = True
             self._buffer = bytearray(rest)
             self._subscribe()
-            if self._stalls:
-                self._transport.pause_reading()
-                return
         self._take_frames()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -102,9 +101,7 @@ class Reader(asyncio.Protocol):
 
     def stall(self) -> None:
         """Read nothing from now on."""
-        self._stalls = True
-        if self._open:
-            self._transport.pause_reading()
+        self._transport.pause_reading()
 
     def leave(self) -> None:
         """Without a word, as a process that dies."""
@@ -205,6 +202,7 @@ class Readers:
         self._stalled: list[Reader] = []
         self._came_before = False
         self._frames_before = 0
+        self._turned_away = 0
 
     async def run(self) -> None:
         """Until there are no more words."""
@@ -212,7 +210,8 @@ class Readers:
         while word := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
             match word:
                 case "connect":
-                    announce({"event": "connected", "seconds": await self._connect()})
+                    seconds = await self._connect()
+                    announce({"event": "connected", "seconds": seconds, "turned_away": self._turned_away})
                 case "measure":
                     self._measure()
                 case "end":
@@ -222,35 +221,40 @@ class Readers:
                     self._stalled[-1].stall()
                     announce({"event": "stalled"})
                 case "leave":
-                    announce({"event": "left", "stalled": [one.closed for one in self._leave()]})
+                    self._leave()
+                    announce({"event": "left"})
 
     async def _open(self, machine: FeedMachine | None) -> Reader:
+        """One that is live. Who is turned away comes again."""
         loop, plan, ages = asyncio.get_running_loop(), self._plan, self._ages
-        _, reader = await loop.create_connection(lambda: Reader(plan, ages, machine), plan.host, plan.port)
-        return reader
+        while True:
+            try:
+                _, reader = await loop.create_connection(lambda: Reader(plan, ages, machine), plan.host, plan.port)
+            except OSError:
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            if await reader.live:
+                return reader
+            self._turned_away += 1
+            await asyncio.sleep(_AGAIN_S)
 
     async def _connect(self) -> float:
         """Seconds until the last is live. The first time so many at once; those that come again do so at one moment."""
         loop = asyncio.get_running_loop()
         begin_s = loop.time()
-        opened: list[asyncio.Future[Reader]] = []
-        for number in range(self._plan.readers):
-            machine = FeedMachine(Feed.L2, self._plan.depth) if number < self._plan.checked else None
-            opened.append(asyncio.ensure_future(self._open(machine)))
-            if not self._came_before and number % _CONNECTING_AT_ONCE == _CONNECTING_AT_ONCE - 1:
-                await asyncio.gather(*(one.live for one in await asyncio.gather(*opened)))
-        self._readers = await asyncio.gather(*opened)
-        await asyncio.gather(*(one.live for one in self._readers))
+        at_once = self._plan.readers if self._came_before else _CONNECTING_AT_ONCE
+        for begin in range(0, self._plan.readers, at_once):
+            numbers = range(begin, min(begin + at_once, self._plan.readers))
+            machines = [FeedMachine(Feed.L2, self._plan.depth) if n < self._plan.checked else None for n in numbers]
+            async with asyncio.timeout(_PATIENCE_S):
+                self._readers += await asyncio.gather(*map(self._open, machines))
         self._came_before = True
         return round(loop.time() - begin_s, 3)
 
-    def _leave(self) -> list[Reader]:
-        """Everybody goes; those that had stalled."""
-        stalled, self._stalled = self._stalled, []
-        for one in (*self._readers, *stalled):
+    def _leave(self) -> None:
+        for one in (*self._readers, *self._stalled):
             one.leave()
-        self._readers = []
-        return stalled
+        self._readers, self._stalled = [], []
 
     def _measure(self) -> None:
         for one in self._readers:

@@ -36,6 +36,7 @@ from lockstep.v1 import cluster_pb2, common_pb2, replication_pb2
 
 # Where some sender is on another host, and cannot ring.
 _POLL_S: Final = 0.001
+_LONGEST_TICK_S: Final = 0.1
 _LISTINGS_AT_ONCE: Final = 2
 
 
@@ -88,7 +89,8 @@ class GatewayShell(GuardedLoop, Ports):
         self._watch = watch
         on_accepted = self.driver.delivered.on_accepted
         self._inlet = Inlet(topology, member, transport, watch, self._on_burst, self.driver.on_said, on_accepted)
-        self._tick_s = topology.timing.heartbeat_ms / 2_000 if can_ring(topology, member) else _POLL_S
+        tick_s = min(_LONGEST_TICK_S, topology.timing.heartbeat_ms / 2_000)
+        self._tick_s = tick_s if can_ring(topology, member) else _POLL_S
         self.figures = GatewayFigures()
 
     # ---- life ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ before, restored from its file into another engine, and the commands since then 
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -203,17 +203,23 @@ def run(topology: Topology, member: Member) -> int:
 
 @contextmanager
 def _served(topology: Topology, member: Member, figures: SnapshotterFigures, logger: ProcessLog) -> Iterator[None]:
+    """While its figures can be read, if they can."""
+    with ExitStack() as stack:
+        if member.snapshotter_metrics_port:
+            _serve(topology, member, figures, logger, stack)
+        yield
+
+
+def _serve(
+    topology: Topology, member: Member, figures: SnapshotterFigures, logger: ProcessLog, stack: ExitStack
+) -> None:
     # Who may read figures is asked of etcd, by gRPC, which takes as long to load as all the rest of this process.
     from lockstep.runtime.access.entering import enter
 
     entrance = enter(topology, f"snapshotter-{member.id}", logger)
-    if not member.snapshotter_metrics_port:
-        yield
-        return
-    stop, port, tls = entrance.follow(), member.snapshotter_metrics_port, entrance.ssl_context()
-    with closing(MetricsServer(member.host, port, figures.families, entrance.refuse_scrape, tls)):
-        yield
-    stop()
+    stack.callback(entrance.follow())
+    port, tls = member.snapshotter_metrics_port, entrance.ssl_context()
+    stack.enter_context(closing(MetricsServer(member.host, port, figures.families, entrance.refuse_scrape, tls)))
 
 
 def _follow(

@@ -91,6 +91,10 @@ _ELSEWHERE: Final = (
 )
 
 
+_LONGEST_SLEEP_MS: Final = 50
+"""However rare heartbeats are: other deadlines come meanwhile, and a ring may be lost."""
+
+
 def open_doorbell(topology: Topology, member: Member) -> Doorbell:
     """The doorbell that a member's loop sleeps on.
 
@@ -102,8 +106,8 @@ def open_doorbell(topology: Topology, member: Member) -> Doorbell:
             topology.aeron_dir,
             member.name,
             poll_us=None if can_ring(topology, member) else topology.timing.park_us,
-            # Timers are looked at between two sleeps: the shortest that matters is that of heartbeats.
-            wait_ms=max(1, topology.timing.heartbeat_ms // 4),
+            # Timers are looked at between two sleeps; those of heartbeats are due most often.
+            wait_ms=min(_LONGEST_SLEEP_MS, max(1, topology.timing.heartbeat_ms // 4)),
         )
     except DoorbellTaken as error:
         raise EnvironmentFault(str(error)) from error

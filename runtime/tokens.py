@@ -261,7 +261,6 @@ class Entitlements:
             credential = unverified.credential
             if self._too_many_guesses(credential) or not matches(unverified.secret, credential.secret):
                 raise Unauthenticated(_NOBODY) from None
-            self._guesses[credential.id].give_back()
             return self._verified_now(credential, fingerprint(unverified.secret))
 
     async def identify_soup_user(self, user: str, password: str) -> Principal:
@@ -303,14 +302,17 @@ class Entitlements:
             self._waiting -= 1
         if not same:
             raise Unauthenticated(_NOBODY)
-        if credential.id in self._guesses:
-            # Only what is wrong is a guess.
-            self._guesses[credential.id].give_back()
         return self._verified_now(credential, print_)
 
-    def _verified_now(self, credential: Credential, print_: bytes) -> Principal:
-        # It may have been revoked while it was hashed.
-        entry, credential = self._credential(credential.id, credential.kind)
+    def _verified_now(self, hashed: Credential, print_: bytes) -> Principal:
+        rate = self._guesses.get(hashed.id)
+        if rate is not None:
+            # Only what is wrong is a guess.
+            rate.give_back()
+        # It may have been revoked while it was hashed, or have another secret by now.
+        entry, credential = self._credential(hashed.id, hashed.kind)
+        if credential.secret != hashed.secret:
+            raise Unauthenticated(_NOBODY)
         return self._remember(print_, entry.principal(credential), _until_s(credential), credential.secret)
 
     def _too_many_guesses(self, credential: Credential) -> bool:

@@ -118,6 +118,8 @@ def feed_crowd(
     deep. Asked in turn, with and without: how much later the others get theirs when one reader stops reading; how many
     orders are taken beside the readers, of as many as the cluster takes without them; and how long it takes until the
     last reader has its books again when all lose their connection at one moment.
+
+    Exit code 1 if a book was wrong, a message missing, or a connection ended.
     """
     console = make_console(json_file)
     plan = CrowdPlan(IMPLEMENTATIONS[engine], subscribers, instruments, rate, phase_s=phase_s, rounds=rounds)
@@ -125,8 +127,10 @@ def feed_crowd(
     console.print(
         f"one reader that stops moves the others' p99 by {result.stalled_moves:g}; beside {subscribers} readers "
         f"{result.orders_kept:.0%} of the orders are taken; after the loss of all connections the last reader is live "
-        f"after {max(result.reconnect_s):g} s",
+        f"after {max(result.reconnect_s):g} s, {result.turned_away} handshakes were turned away\n"
+        f"{result.checksum_errors} wrong checksums, {result.gaps} gaps"
+        + "".join(f"\na connection ended: {why}" for why in result.closed),
         highlight=False,
     )
     write_json(json_file, result.to_json())
-    return 0
+    return 1 if result.checksum_errors or result.gaps or result.closed else 0

@@ -11,13 +11,15 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import select
 
+from lockstep.engine.reference.book import DEFAULT_MARGIN_PPM
 from lockstep.posttrade.ledger import schema
 from lockstep.posttrade.ledger.beancount_export import beancount_lines
+from lockstep.posttrade.ledger.books import Instrument
 from lockstep.posttrade.ledger.place import SqlitePlace
 from lockstep.posttrade.ledger.queries import Filter, UnknownAccount, UnknownOrder, view_of
 from lockstep.posttrade.ledger.rebuild import rebuild_from_chunks
 from lockstep.posttrade.ledger.sink import LedgerSink
-from lockstep.posttrade.ledger.statement import DoesNotAddUp, statement_of
+from lockstep.posttrade.ledger.statement import DoesNotAddUp, PeriodEndsFirst, statement_of
 from lockstep.posttrade.ledger.statement_forms import as_csv, as_json, as_pdf, as_text, money
 from tests.all_features import ACCOUNTS
 from tests.posttrade.flows import history
@@ -168,6 +170,20 @@ def test_statements_of_any_period_add_up_and_meet_each_other(view):
     assert tuple(move for part in parts for move in part.movements) == whole.movements
     assert whole.closing.get(0, 0) == whole.paid_in - whole.paid_out - whole.bought + whole.sold - whole.fees
     assert parts[-1].closing == whole.closing
+
+
+def test_a_period_that_ends_before_it_begins_is_refused_and_one_behind_everything_is_empty(view):
+    account = ACCOUNTS[0]
+    last_ns = view.position.timestamp_ns
+    with pytest.raises(PeriodEndsFirst):
+        statement_of(view, account, last_ns, 1)
+    late = statement_of(view, account, last_ns + 10**9, 0)
+    assert (late.movements, late.opening) == ((), late.closing)
+
+
+def test_what_nobody_set_is_as_the_engines_have_it():
+    untouched = Instrument(1, 1, 1)
+    assert (untouched.initial_margin_ppm, untouched.maintenance_margin_ppm) == DEFAULT_MARGIN_PPM
 
 
 def test_a_ledger_that_was_tampered_with_gives_no_statement(place, tmp_path):

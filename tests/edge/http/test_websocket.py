@@ -38,6 +38,7 @@ class Shell:
         self.machine = Machine()
         self.driver = FeedDriver(self.machine, self, engines=(1,), least_epoch=0, begin_is_gone=False)  # type: ignore[arg-type]
         self.entitlements, self.trail, self.entrance = Entitlements(clients), NO_TRAIL, PLAIN
+        self.member = SimpleNamespace(host="127.0.0.1")
         self.handshakes_refused = 0
         self.tasks: list[asyncio.Task] = []
         self.driver._step(Started(Start(self.flow.seq, 1)))
@@ -192,6 +193,18 @@ def test_pages_of_other_hosts_and_plain_requests_are_refused() -> None:
         await (await site.http.ws_connect(site.url, headers={"Origin": own})).close()
         async with site.http.get(site.url) as answer:
             assert answer.status == 426
+
+    served(test)
+
+
+@pytest.mark.parametrize("strange", ["evil.example", "127.0.0.1.evil.example"])
+def test_where_no_tokens_are_needed_no_name_of_somebody_elses_is_served(strange) -> None:
+    """A page whose name was made to resolve to this machine has an `Origin` that is like its `Host`."""
+
+    async def test(site: Any) -> None:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await site.http.ws_connect(site.url, headers={"Origin": f"http://{strange}", "Host": strange})
+        assert refused.value.status == 421
 
     served(test)
 

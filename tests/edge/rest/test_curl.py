@@ -38,4 +38,8 @@ def test_the_commands_of_the_page_do_what_it_says(tmp_path):
         assert '"symbol":"ACME"' in done.stdout
         assert '"kind":"replaced"' in done.stdout
         assert '"kind":"canceled"' in done.stdout
-        assert Caller(base_of(cluster), None).get("/v1/accounts/1/orders").json["orders"] == []
+        nobody = Caller(base_of(cluster), None)
+        assert nobody.get("/v1/accounts/1/orders").json["orders"] == []
+        # A page whose name was made to resolve to this machine, where everybody may do everything.
+        strange = nobody.get("/v1/accounts/1/orders", Host="evil.example", Origin="http://evil.example")
+        assert (strange.status, strange.json["code"]) == (403, "NOT_ENTITLED")

@@ -133,3 +133,8 @@ def test_a_key_may_stand_in_quotes():
     for wrong in (None, "", "a b", "x" * 256, "é"):
         with pytest.raises(Problem):
             key_of(wrong)
+
+
+def test_an_id_of_the_client_is_taken_as_it_is_up_to_the_greatest():
+    body = {"instrument": "ACME", "side": "buy", "quantity_lots": 1, "price": "1", "client_order_id": str(2**64 - 1)}
+    assert order_of(4, 7, 10_000, body).client_order_id == 2**64 - 1

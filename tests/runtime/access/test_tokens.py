@@ -122,6 +122,20 @@ def test_many_calls_that_show_a_good_key_at_once_wait_for_one_hash(known: Entitl
         assert identify(known, TOKEN).accounts == (number,)
 
 
+def test_a_secret_that_was_changed_while_it_was_hashed_is_nobodys(known: Entitlements, monkeypatch):
+    (entry,) = DESK.entries
+    other = tuple(replace(one, secret=hash_secret("other")) if one.id == KEY_ID else one for one in entry.credentials)
+    after = replace(DESK, version=DESK.version + 1, entries=(replace(entry, credentials=other),))
+
+    def slow(secret: str, stored: str) -> bool:
+        known.replace(after)
+        return matches(secret, stored)
+
+    monkeypatch.setattr(tokens, "matches", slow)
+    with pytest.raises(Unauthenticated):
+        identify(known, TOKEN)
+
+
 def test_letters_that_no_token_has_are_nobodys(known: Entitlements):
     for odd in ("\udcff", "\u00e9", "lk1.7.\udcff"):
         with pytest.raises(Unauthenticated):
