@@ -1,6 +1,8 @@
 """Command groups: one whose list of commands is whole sentences, and one that imports a subcommand when it is used."""
 
+import ast
 import importlib
+import importlib.util
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -24,11 +26,16 @@ class PlainGroup(click.Group):
         """Write the list of commands."""
         rows = []
         for name in self.list_commands(ctx):
-            command = self.get_command(ctx, name)
-            if command is not None and not command.hidden:
-                rows.append((name, command.get_short_help_str(_SENTENCE)))
+            sentence = self.sentence_of(ctx, name)
+            if sentence is not None:
+                rows.append((name, sentence))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def sentence_of(self, ctx: click.Context, name: str) -> str | None:
+        """What a command does; None: it is not listed."""
+        command = self.get_command(ctx, name)
+        return None if command is None or command.hidden else command.get_short_help_str(_SENTENCE)
 
 
 class LazyGroup(PlainGroup):
@@ -42,6 +49,15 @@ class LazyGroup(PlainGroup):
         """Names, in the order of `modules`; nothing is imported."""
         del ctx
         return list(self._modules)
+
+    def sentence_of(self, ctx: click.Context, name: str) -> str | None:
+        """See `PlainGroup`. Read from the source where that is enough: to import all commands takes seconds."""
+        if all(importlib.util.find_spec(package) for package in _EXTRAS):
+            module, _, attribute = self._modules[name].partition(":")
+            text = _described(module, attribute or "command")
+            if text:
+                return click.Command(name, help=text).get_short_help_str(_SENTENCE)
+        return super().sentence_of(ctx, name)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a subcommand; if its extra is not installed, one that says so."""
@@ -58,6 +74,22 @@ class LazyGroup(PlainGroup):
             return _absent(cmd_name, *_EXTRAS[wanted])
         assert isinstance(command, click.Command)
         return command
+
+
+def _described(module: str, function: str) -> str | None:
+    """What a command says of itself, without importing its module; None: that can't be seen from the source."""
+    spec = importlib.util.find_spec(module)
+    get_source = getattr(spec.loader, "get_source", None) if spec is not None else None
+    source = get_source(module) if get_source is not None else None
+    for node in ast.parse(source).body if source else ():
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            calls = [call for call in node.decorator_list if isinstance(call, ast.Call)]
+            given = {keyword.arg: keyword.value for call in calls for keyword in call.keywords}
+            short = given.get("short_help")
+            if isinstance(short, ast.Constant):
+                return str(short.value)
+            return None if given.keys() & {"hidden", "deprecated", "short_help"} else ast.get_docstring(node)
+    return None
 
 
 def _absent(name: str, package: str, extra: str) -> click.Command:

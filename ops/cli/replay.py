@@ -90,7 +90,11 @@ Exit code 1 if an answer is missing, repeated or out of order.
 """
 
 
-@click.command("replay", help=_HELP)
+@click.command(
+    "replay",
+    help=_HELP,
+    short_help="Send the order-flow file FLOW (.csv or .csv.gz) through a cluster and write what came back.",
+)
 @click.argument("flow", type=click.Path(path_type=Path))
 @click.option("--local", is_flag=True, help="Start a cluster of its own for this replay (temporary, free ports).")
 @address_option("Gateway to connect to (repeatable).")

@@ -27,6 +27,7 @@ def replay(run_cli: Callable, vector: Vector, folder: Path, *extra: str) -> tupl
     return fills(out), json.loads(result.read_text())
 
 
+@pytest.mark.slow
 def test_fills_of_a_flow_equal_the_vectors_trades(run_cli: Callable, flash1: Callable, tmp_path: Path) -> None:
     vector = flash1("normal", 3000)
     found, result = replay(run_cli, vector, tmp_path)

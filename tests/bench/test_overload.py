@@ -1,8 +1,11 @@
 """More is offered than a cluster can do: it refuses, answers all that it took, and goes on."""
 
+import pytest
+
 from lockstep.bench.overload import OverloadPlan, run_overload_bench
 
 
+@pytest.mark.slow
 def test_what_is_too_much_is_refused_and_all_that_was_given_is_answered() -> None:
     said: list[str] = []
     plan = OverloadPlan(duration_s=1, factors=(4.0,), saturation=100_000)

@@ -18,6 +18,7 @@ RATES = {"single": 200, "batched": 5_000}
 SHORT = PeersPlan(rates=RATES, duration_s=1, warm_up_s=0.2, rounds=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_peer_answers_all_that_it_is_offered_and_its_log_has_it(name: str) -> None:
     """That the log has it, the load generator sees to."""

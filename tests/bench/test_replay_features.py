@@ -67,9 +67,8 @@ def test_every_column_of_the_file_is_in_the_commands(flow: Path) -> None:
 KILLS = ("--kill", "primary@5", "--kill", "sequencer@9")
 
 
-@pytest.mark.parametrize(
-    "kills", [pytest.param((), id="quiet"), pytest.param(KILLS, id="with kills", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [pytest.param((), id="quiet"), pytest.param(KILLS, id="with kills")])
 def test_fills_are_what_the_rules_say(run_cli: Callable, flow: Path, tmp_path: Path, kills: tuple[str, ...]) -> None:
     out, reports, result = tmp_path / "fills.csv", tmp_path / "reports.csv", tmp_path / "result.json"
     files = ("--fills", out, "--reports", reports, "--json", result)

@@ -101,11 +101,11 @@ def administer(venue: Any, pick: random.Random) -> list[Any]:
     return list(pick.choice(commands)())
 
 
-LATER = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 12)]
+LATER = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 12)]
 """With `make conformance`."""
 
 
-@pytest.mark.parametrize("seed", [*range(3), *LATER])
+@pytest.mark.parametrize("seed", [0, *LATER])
 def test_random_commands_over_all_features_keep_all_invariants(make_venue: Callable[[], Any], seed: int) -> None:
     pick = random.Random(seed)
     venue = make_venue()

@@ -137,7 +137,7 @@ def test_random_commands_keep_all_invariants_and_agree_with_the_twin(make_venue:
     run_state_machine_as_test(
         Seeded,
         settings=settings(
-            max_examples=80,
+            max_examples=40,
             stateful_step_count=60,
             deadline=None,
             derandomize=True,

@@ -84,7 +84,9 @@ def read_some(gateway, seen, next_no, count, *, columnar):
     return rows
 
 
-@pytest.mark.parametrize("columnar", [True, False], ids=["columns", "rows"])
+@pytest.mark.parametrize(
+    "columnar", [pytest.param(True, id="columns"), pytest.param(False, id="rows", marks=pytest.mark.slow)]
+)
 def test_stream_that_is_resumed_again_and_again_under_load_tells_each_event_once(gateway, cluster, order, columnar):
     first = gateway.session(S1)
     first.expect("welcome")

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from .test_rooms import all_imports, modules, room_of
+from .test_rooms import imports_of, modules, room_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,14 +55,14 @@ DRIVERS = (
 
 
 def _core() -> list[Path]:
-    known, imports = modules(), all_imports()
+    known = modules()
     reached: set[str] = set()
     ahead = list(MACHINES)
     while ahead:
         module = ahead.pop()
         if module not in reached and module in known and room_of(module) != "proto":
             reached.add(module)
-            ahead += imports[module]
+            ahead += imports_of(module)
     assert reached >= set(MACHINES), f"there is no {set(MACHINES) - reached}"
     found = {known[module] for module in reached} | {ROOT / judge for judge in JUDGES}
     return sorted(path for path in found if str(path.relative_to(ROOT)) not in CONFIGURATION)

@@ -6,6 +6,12 @@ from pathlib import Path
 
 
 @cache
+def tree(path: Path) -> ast.Module:
+    """A file's syntax, for those who need a few of its nodes only."""
+    return ast.parse(path.read_text())
+
+
+@cache
 def nodes_of(source: str) -> tuple[ast.AST, ...]:
     """Every node of a module, the module itself first, in the order of `ast.walk`."""
     return tuple(ast.walk(ast.parse(source)))

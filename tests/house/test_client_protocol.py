@@ -1,12 +1,9 @@
 """Each rule of docs/client-protocol.md names tests that exist, and each test of the contract belongs to a rule."""
 
-import ast
 import re
 from pathlib import Path
 
 import pytest
-
-from .syntax import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "client-protocol.md").read_text()
@@ -15,10 +12,9 @@ RULES = dict(re.findall(r"(?ms)^\*\*(C\d+)\.\*\*(.*?)(?=^\*\*C\d|^## |\Z)", TEXT
 
 def _tests(folder: Path) -> set[str]:
     return {
-        node.name
+        name
         for path in folder.rglob("test_*.py")
-        for node in nodes(path)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+        for name in re.findall(r"(?m)^ *(?:async )?def (test_\w+)\(", path.read_text())
     }
 
 

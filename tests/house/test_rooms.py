@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from .syntax import nodes
+from .syntax import tree
 
 ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "clients/python/lockstep"
@@ -39,6 +39,7 @@ Modules = dict[str, Path]
 Imports = dict[str, set[str]]
 
 
+@cache
 def modules() -> Modules:
     found: Modules = {}
     for room in MAY_IMPORT:
@@ -63,9 +64,9 @@ def room_of(module: str) -> str:
     return first if first in MAY_IMPORT else "clients"
 
 
-def imported(tree: ast.AST, known: Modules) -> Iterator[str]:
+def imported(block: ast.AST, known: Modules) -> Iterator[str]:
     """Modules of ours that are imported, wherever it stands, but for what only type checkers see."""
-    for node in ast.iter_child_nodes(tree):
+    for node in _statements(block):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lockstep"):
@@ -77,10 +78,23 @@ def imported(tree: ast.AST, known: Modules) -> Iterator[str]:
         yield from imported(node, known)
 
 
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Those that stand directly in it, and the branches of `try` and `match`: no import stands in an expression."""
+    for field in ("body", "handlers", "orelse", "finalbody", "cases"):
+        below = getattr(node, field, ())
+        yield from below if isinstance(below, list) else ()
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    """Modules of ours that it imports itself."""
+    known = modules()
+    return frozenset(imported(tree(known[module]), known))
+
+
 @cache
 def all_imports() -> Imports:
-    known = modules()
-    return {name: set(imported(nodes(file)[0], known)) for name, file in known.items()}
+    return {name: set(imports_of(name)) for name in modules()}
 
 
 def test_no_arrow_goes_up() -> None:

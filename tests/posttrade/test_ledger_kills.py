@@ -76,6 +76,7 @@ def test_postgres_has_whole_chunks_wherever_the_ledger_is_killed(postgres, expec
     store.close()
 
 
+@pytest.mark.slow
 def test_postgres_killed_in_the_middle_of_each_step_loses_and_doubles_nothing(postgres, expected):
     chunks = list(history(SEED, BURSTS).chunks(SIZE))
     armed: list[str] = []

@@ -70,6 +70,7 @@ def after_chaos(tmp_path_factory, flow, running):
     return root, metrics
 
 
+@pytest.mark.slow
 def test_chaos_leaves_no_break_and_the_stopping_reconciler_certifies_it(after_chaos) -> None:
     root, _metrics = after_chaos
     with closing(CaseFile(root / "reconciler")) as case:
@@ -88,6 +89,7 @@ def test_chaos_leaves_no_break_and_the_stopping_reconciler_certifies_it(after_ch
     assert len({str(epoch) for body in bodies for epoch in body["epochs"]}) >= 3
 
 
+@pytest.mark.slow
 def test_metrics_have_the_agreed_names(after_chaos) -> None:
     _root, metrics = after_chaos
     for line in (
@@ -100,6 +102,7 @@ def test_metrics_have_the_agreed_names(after_chaos) -> None:
         assert f"\n{line}" in metrics
 
 
+@pytest.mark.slow
 def test_certificate_of_the_chaos_run_is_borne_out_by_the_journals_alone(after_chaos, run_cli, tmp_path) -> None:
     root, _metrics = after_chaos
     file = tmp_path / "certificate.json"

@@ -133,6 +133,7 @@ def test_primary_gateways_and_a_door_die_and_every_key_is_one_order(cluster):
     trader.judge(ORDERS)
 
 
+@pytest.mark.slow
 def test_a_hung_gateway_executes_nothing_twice_when_it_goes_on(cluster):
     trader = Trader(cluster, 2, "hung")
 

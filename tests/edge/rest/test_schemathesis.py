@@ -29,7 +29,7 @@ def test_schemathesis_finds_nothing(cluster, tmp_path, pinned):
     config.write_text((HERE / "schemathesis.toml").read_text() + (PINNED if pinned else ""))
     command = [
         Path(sys.executable).with_name("schemathesis"), "--config-file", config, "run",
-        f"{base_of(cluster)}/openapi.json", "--checks", "all", "--max-examples", str(EXAMPLES or 8), "--phases", PHASES,
+        f"{base_of(cluster)}/openapi.json", "--checks", "all", "--max-examples", str(EXAMPLES or 3), "--phases", PHASES,
         "--header", f"Authorization: Bearer {OPERATOR}",
         "--generation-database", "none", "--seed", "7", "--no-color", "--suppress-health-check", "all",
     ]  # fmt: skip

@@ -75,6 +75,7 @@ async def resend(trader: Trader, sent: list[int], dice: Random) -> None:
     trader.send(*(take(number) for number in again))
 
 
+@pytest.mark.slow
 def test_killed_gateways_lose_and_double_nothing_though_they_come_back_with_what_was_under_way(cluster, liquidity):
     async def trade():
         dice = Random(1)

@@ -60,6 +60,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClockedCluster
         yield running
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_an_hour_behind_follows_its_clocks_when_they_are_set_right(
     cluster: ClockedCluster, until
 ) -> None:

@@ -36,6 +36,7 @@ def accounts(addresses: tuple[str, ...]) -> list[str]:
     return asyncio.run(go())
 
 
+@pytest.mark.slow
 def test_cluster_survives_kills_and_its_data_directory_is_continued(tmp_path: Path) -> None:
     plan = ClusterPlan(data_dir=tmp_path / "data")
     with LocalCluster(plan) as cluster:

@@ -57,6 +57,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory):
         yield started
 
 
+@pytest.mark.slow
 def test_engine_with_a_flipped_bit_takes_everything_from_its_peer_and_says_so(cluster: LocalCluster, until) -> None:
     define(cluster.gateway_addresses, 1)
     name = cluster.find("standby")

@@ -148,7 +148,12 @@ async def until(condition, what: str, patience_s: float = 30.0) -> None:
         await asyncio.sleep(0.05)
 
 
-def test_the_clients_books_are_the_engines_at_every_event(cluster: LocalCluster, monkeypatch) -> None:
+SOME = ("primary", "feed-1", "sequencer")
+ALL = ("primary", "gateway", "sequencer", "feed-1", "feed-2", "primary")
+
+
+@pytest.mark.parametrize("victims", [SOME, pytest.param(ALL, marks=pytest.mark.slow)], ids=["some", "all"])
+def test_the_clients_books_are_the_engines_at_every_event(cluster: LocalCluster, monkeypatch, victims) -> None:
     """Readers of one feed go on at another one, some commands later; readers of two feeds miss nothing."""
     monkeypatch.setattr(client_feeds, "FeedMachine", Recorder)
     Recorder.made = []
@@ -167,7 +172,7 @@ def test_the_clients_books_are_the_engines_at_every_event(cluster: LocalCluster,
             await until(lambda: all(leg.state is FeedState.LIVE for leg in Recorder.made), "never live")
             noticed = asyncio.ensure_future(watch(readers[2:], over))
             trading = asyncio.ensure_future(trade(client, over, seed=5))
-            for victim in ("primary", "gateway", "sequencer", "feed-1", "feed-2", "primary"):
+            for victim in victims:
                 await asyncio.sleep(0.7)
                 name = victim if victim[-1].isdigit() else await asyncio.to_thread(cluster.find, victim, 20.0)
                 await asyncio.to_thread(cluster.kill, name)
@@ -189,10 +194,12 @@ def test_the_clients_books_are_the_engines_at_every_event(cluster: LocalCluster,
             return readers, commands
 
     _readers, commands = asyncio.run(run())
-    assert commands > 200
+    assert commands > 100
     batches = journal_of(cluster.topology.engines[0].grpc_address)
     books = books_of(batches, INSTRUMENTS)
-    assert len({batch.epoch for batch in batches}) >= 4, "three failovers"
+    assert len({batch.epoch for batch in batches}) > sum(
+        not victim.startswith(("feed", "gateway")) for victim in victims
+    )
     assert len(Recorder.made) == 8
     for machine in Recorder.made:
         check(machine, books)

@@ -90,7 +90,7 @@ def journals(data_dir: Path) -> list[list[bytes]]:
     return found
 
 
-@pytest.mark.parametrize("role", ["standby", "primary"])
+@pytest.mark.parametrize("role", [pytest.param("standby", marks=pytest.mark.slow), "primary"])
 def test_engine_that_hangs_is_evicted_and_comes_back_in_sync_by_itself(watched, role, start_load, until) -> None:
     cluster = watched.cluster
     load = start_load(cluster.gateway_addresses)
@@ -308,6 +308,7 @@ def test_snapshot_transfer_is_seen_and_survives_the_death_of_the_peer_that_serve
         assert watched.account_names() == acknowledged + 8_000
 
 
+@pytest.mark.slow
 def test_commands_that_an_operator_gave_up_are_told_to_be_void_to_those_who_were_told_of_them(
     tmp_path: Path, run_cli, until
 ) -> None:

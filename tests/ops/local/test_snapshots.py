@@ -22,6 +22,7 @@ def at_one_seq(said: list[cluster_pb2.GetStatusReply]) -> list[cluster_pb2.GetSt
     return said if len({one.seq for one in said}) == 1 else []
 
 
+@pytest.mark.slow
 def test_lost_disk_comes_back_by_a_snapshot_while_orders_go_on(tmp_path: Path, start_load, until) -> None:
     plan = ClusterPlan(
         data_dir=tmp_path / "data", implementations=("native", "reference"), restart=False, snapshots=PLAN, timing=CALM

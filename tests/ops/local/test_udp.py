@@ -143,7 +143,7 @@ def differences(read: list[feed_pb2.FeedUpdate], found: list[feed_pb2.FeedUpdate
     return wrong
 
 
-@pytest.mark.parametrize("share", [0.01, 0.1])
+@pytest.mark.parametrize("share", [0.01, pytest.param(0.1, marks=pytest.mark.slow)])
 def test_a_lossy_line_is_what_a_websocket_reads_also_when_one_feed_dies(cluster, lossy_driver, share) -> None:
     directory = lossy_driver(share)
     assert cluster.wait_until_whole(30)

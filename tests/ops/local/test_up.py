@@ -206,6 +206,7 @@ def test_snapshot_options_of_up_are_in_force_and_stand_in_the_file(first):
     assert first["snapshots"]
 
 
+@pytest.mark.slow
 def test_an_edited_file_stays_in_force_and_its_comments_are_kept(first, again):
     assert (again["topology"].snapshots.every_commands, again["topology"].snapshots.keep) == (20, 7)
     assert again["topology"].timing.resend_ms == 333
@@ -214,11 +215,13 @@ def test_an_edited_file_stays_in_force_and_its_comments_are_kept(first, again):
     assert again["topology"].gateways != first["topology"].gateways, "ports are those of the run"
 
 
+@pytest.mark.slow
 def test_a_directory_that_others_could_enter_is_closed_when_it_is_continued(again):
     assert "data" not in {Path(path).name for path in again["open"]}
     assert not {path for path in again["open"] if Path(path).name.startswith(("engine-", "gateway-", "cluster"))}
 
 
+@pytest.mark.slow
 def test_soup_gives_each_gateway_the_binary_door_and_says_where(tmp_path: Path) -> None:
     with up(tmp_path / "data", tmp_path / "said", "--soup", "--gateways", "2", "--engines", "1") as running:
         said = re.search(r"OUCH 4\.2: +(\S+), (\S+) \(SoupBinTCP\)", running.said())

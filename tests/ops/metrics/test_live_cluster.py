@@ -177,6 +177,7 @@ def test_the_figures_of_a_snapshotter_are_those_of_its_files(watched: Watched) -
     assert prometheus.values(f"lockstep_snapshotter_following{of_one}") == [1]
 
 
+@pytest.mark.slow
 def test_killing_the_primary_fires_the_failover_alerts(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
     prometheus, cluster = watched.prometheus, watched.cluster
     lost = 'sum (lockstep_sequencer_epochs_total{cause="primary_lost"})'
@@ -203,6 +204,7 @@ def test_killing_the_primary_fires_the_failover_alerts(watched: Watched, capsys:
     prometheus.wait_for("end of the alerts", lambda: not others & prometheus.firing())
 
 
+@pytest.mark.slow
 def test_killing_the_leader_fires_the_alert_with_its_cause_and_fills_the_last_panels(watched: Watched) -> None:
     wait_until_whole(watched.cluster)
     leader = watched.cluster.find("sequencer")

@@ -11,11 +11,11 @@ from lockstep.stream.records import COMMAND
 from lockstep.trials.chaos.odd_neighbour import Moment, fits_in_every_field
 from lockstep.trials.chaos.odd_run import OddPlan, run
 
-FRAMES = 4_000
+FRAMES = 2_000
 
 
 def test_a_cluster_trades_on_through_odd_frames_on_every_link() -> None:
-    result = run(OddPlan(seed=Random().randrange(2**32), frames=FRAMES, rate=100, most_s=15), lambda _: None)
+    result = run(OddPlan(seed=Random().randrange(2**32), frames=FRAMES, rate=100, most_s=8), lambda _: None)
     assert not result.problems
     assert not result.verdict.violations
     assert result.verdict.acknowledged == result.verdict.commands > 0

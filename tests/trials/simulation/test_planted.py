@@ -367,7 +367,7 @@ def blank_in_sync_engine_believed(patch: pytest.MonkeyPatch) -> None:
     _gateways_are_not_asked(patch)
 
 
-@bug(21, act=5)
+@bug(21, act=5, first=21)
 def damaged_journal_believed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Disk, "verdict", lambda _self: Verdict(Wholeness.WHOLE))
 
@@ -426,7 +426,7 @@ def snapshot_without_epoch_table(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(replayer, "encode_snapshot_file", encode)
 
 
-@bug(79, act=15)
+@bug(79, act=15, first=31)
 def journal_joined_without_its_cluster(patch: pytest.MonkeyPatch) -> None:
     def execute(self: ReplicaMachine, journaled: Any) -> Any:
         own = self.replica_state
@@ -648,7 +648,7 @@ def a_page_is_taken_for_all_of_the_events(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(EventSearch, "_on_page", on_page)
 
 
-@bug(120, only=is_taken_up)
+@bug(120, only=is_taken_up, first=117)
 def session_taken_up_numbers_before_its_past_is_known(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SessionMachine, "may_number", property(lambda self: self.state is State.OPEN))
 
