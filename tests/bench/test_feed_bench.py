@@ -26,6 +26,7 @@ def test_the_age_and_the_kind_of_an_update_lie_where_the_readers_look() -> None:
         assert struct.unpack_from("<Q", head, feed_readers._SEQ_AT) == (12,)
 
 
+@pytest.mark.slow
 def test_a_small_run_delivers_to_all_and_finds_nothing_wrong() -> None:
     said: list[str] = []
     plan = FeedBenchPlan(("native",), subscribers=5, instruments=3, rate=100, interval_ms=10, duration_s=2.0)

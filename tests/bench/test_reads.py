@@ -19,7 +19,8 @@ def test_each_kind_is_compared_with_the_load_alone_of_its_own_rounds() -> None:
 ROWS = {"open_orders": 300, "instruments": 20, "status": 2}
 
 
-@pytest.mark.parametrize("reads", [("open_orders", "journal"), pytest.param(READS, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("reads", [("open_orders", "events", "journal"), READS])
 def test_every_kind_is_answered(reads: tuple[str, ...]) -> None:
     plan = ReadsPlan(
         ("native",), reads, orders=300, accounts=50, instruments=20, rate=50, duration_s=0.4, rounds=1,

@@ -1,8 +1,11 @@
 """`bench reconnect` at a small size: every client comes back, half of them from the gateway that died."""
 
+import pytest
+
 from lockstep.bench.reconnect import ReconnectPlan, run_reconnect_bench
 
 
+@pytest.mark.slow
 def test_every_client_trades_again() -> None:
     result = run_reconnect_bench(ReconnectPlan(clients=20, patience_s=30), lambda _text: None)
     # Ten, where all have stayed at the gateway that they began at.

@@ -109,6 +109,7 @@ def test_last_in_sync_engine_with_a_flipped_bit_stops_and_says_what_to_do(
     assert accounts(cluster.gateway_addresses) == [*before, *range(101, 141), *range(201, 241)]
 
 
+@pytest.mark.slow
 def test_salvaged_journal_counts_only_after_a_forced_failover(cluster: LocalCluster, until, run_cli) -> None:
     last, other = cluster.find("primary"), cluster.find("standby")
     cluster.kill(other)

@@ -90,7 +90,8 @@ def journals(data_dir: Path) -> list[list[bytes]]:
     return found
 
 
-@pytest.mark.parametrize("role", [pytest.param("standby", marks=pytest.mark.slow), "primary"])
+@pytest.mark.slow
+@pytest.mark.parametrize("role", ["standby", "primary"])
 def test_engine_that_hangs_is_evicted_and_comes_back_in_sync_by_itself(watched, role, start_load, until) -> None:
     cluster = watched.cluster
     load = start_load(cluster.gateway_addresses)
