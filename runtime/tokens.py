@@ -16,6 +16,7 @@ import hmac
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from hashlib import sha256
 from typing import Final, Self
 
@@ -145,12 +146,16 @@ class Entitlements:
         """End what principals have open that are over: revoked, changed, or past their time."""
         now_ns = time.time_ns()
         for token, (principal, end) in list(self._watching.items()):
-            if principal.credential and not self._stands(principal, now_ns):
+            if can_end(principal) and not self._stands(principal, now_ns):
                 # Once: what is being ended may take a while.
                 self._watching.pop(token, None)
                 end()
 
     def _stands(self, principal: Principal, now_ns: int) -> bool:
+        if 0 < principal.until_ns <= now_ns:
+            return False
+        if not principal.credential:
+            return True
         entry, credential = self._by_credential.get(principal.credential, (None, None))
         if entry is None or credential is None:
             # By an issuer's JWT: as long as there is a principal of the name.
@@ -213,10 +218,10 @@ class Entitlements:
             raise Unverified(token, entry, credential)
         if token.startswith(jwt_login.BEGINNING):
             try:
-                principal, until_s = jwt_login.verify(token, self._registry, self._issuers, self._cluster)
+                principal = jwt_login.verify(token, self._registry, self._issuers, self._cluster)
             except NoSuchLogin as error:
                 raise Unauthenticated(str(error)) from None
-            return self._remember(print_, principal, until_s)
+            return self._remember(print_, principal, principal.until_ns / 1e9)
         raise Unauthenticated(_NOBODY)
 
     async def identify(self, authorization: str | None) -> Principal:
@@ -341,7 +346,8 @@ class Entitlements:
             holder = verify(self._key, self._cluster, token, int(time.time()))
         except NotByThisKey as error:
             raise Unauthenticated(str(error)) from None
-        return principal_of_holder(holder)
+        # A call that is made later shows a newer one; what is open a day after this one was made is not made anew.
+        return replace(principal_of_holder(holder), until_ns=holder.until_s * 1_000_000_000)
 
     def of_soup_user(self, user: str, password: str) -> Principal:
         """The configured client of a login to the binary door.
@@ -358,6 +364,11 @@ class Entitlements:
         if found is None:
             raise Unauthenticated("no client of this cluster has this user and password")
         return found
+
+
+def can_end(principal: Principal) -> bool:
+    """Whether what it has open may have to be ended: all but what a client of the configuration has."""
+    return bool(principal.credential or principal.until_ns)
 
 
 def principal_of_holder(holder: Holder) -> Principal:

@@ -118,6 +118,9 @@ class Principal:
     """Empty: a trader."""
     credential: str = ""
     """Which of its credentials was shown; empty: of one that stands in the configuration."""
+    until_ns: int = field(default=0, compare=False)
+    """When what was shown is over, and what it opened ends (Unix time): of a JWT or a token of the cluster's key; 0:
+    not before the credential."""
 
     @property
     def rights(self) -> frozenset[Role]:

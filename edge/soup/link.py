@@ -23,6 +23,7 @@ from lockstep.edge.soup.packets import NO_SUCH_SESSION, NOT_AUTHORIZED, Login, w
 from lockstep.edge.soup.stream import SoupStream
 from lockstep.gateway.sessions import Refused
 from lockstep.runtime.access.callers import Unauthenticated
+from lockstep.runtime.tokens import can_end
 from lockstep.stream.codes import Code
 from lockstep.stream.records import COMMAND, CommandKind, Commands
 from lockstep.v1 import orders_pb2
@@ -196,7 +197,7 @@ class Link(asyncio.Protocol):
 
     def _on_known(self, login: Login, principal: Principal) -> None:
         self.principal = principal
-        if principal.client.credential:
+        if can_end(principal.client):
             gone = partial(self.end, "this login was revoked, changed, or is over")
             self._unwatch = self._shell.entitlements.watch(principal.client, gone)
         self._wanted = login.sequence

@@ -9,6 +9,7 @@ import contextlib
 import hmac
 import os
 import secrets
+from dataclasses import field
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -37,6 +38,8 @@ class Holder:
 
     name: str
     role: Role
+    until_s: int = field(default=0, compare=False)
+    """Unix time at which the token that it showed is over; 0: it has shown none."""
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -69,7 +72,7 @@ def verify(key: bytes, cluster: str, token: str, now_s: int) -> Holder:
         raise NotByThisKey("the token names no role that the cluster's key gives")
     if not now_s < int(until) <= now_s + 2 * LIFETIME_S:
         raise NotByThisKey("the token's time is over, or the clocks of the two hosts are a day apart")
-    return Holder(name, _ROLES[role])
+    return Holder(name, _ROLES[role], int(until))
 
 
 def load_key(path: Path) -> bytes | None:

@@ -14,7 +14,7 @@ import grpc
 from lockstep.runtime.access.permissions import AUDITED, PUBLIC, Roles, roles_for
 from lockstep.runtime.access.trail import Trail
 from lockstep.runtime.client_calls import abort, authorization_of
-from lockstep.runtime.tokens import OPEN_CLIENT, Entitlements, Unauthenticated
+from lockstep.runtime.tokens import OPEN_CLIENT, Entitlements, Unauthenticated, can_end
 from lockstep.runtime.topology import Principal
 
 _CALLER: ContextVar[Principal] = ContextVar("caller")
@@ -60,7 +60,7 @@ class AccessGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the pack
             _CALLER.set(principal)
             if audited:
                 return await self._watched(method, principal, inner(requests, context), context)
-            if streams and principal.credential:
+            if streams and can_end(principal):
                 await self._while_known(method, principal, inner(requests, context), context)
                 return None
             return await inner(requests, context)
@@ -85,7 +85,7 @@ class AccessGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the pack
         return principal
 
     async def _while_known(self, method: str, principal: Principal, serving: Awaitable[Any], context: Any) -> None:
-        """A stream lasts all day; it ends when its principal is revoked."""
+        """A stream lasts all day; it ends when its principal is revoked, or what it has shown is over."""
         limit = asyncio.timeout(None)
         unwatch = self._entitlements.watch(principal, lambda: limit.reschedule(0))
         try:

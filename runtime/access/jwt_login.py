@@ -11,6 +11,7 @@ those that the principal has here; nothing in the token gives any.
 import json
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ BEGINNING: Final = "eyJ"
 ISSUED: Final = "jwt:"
 """How the credential of an issuer's token begins."""
 LEEWAY_S: Final = 30
+"""For clocks that differ: a token is good, and what it opened stays open, for so long behind its `exp`."""
 OWN_LIFE_S: Final = 600
 ISSUED_LIFE_S: Final = 24 * 3600
 _MAX_KEYS: Final = 64
@@ -102,8 +104,8 @@ def _algorithm_of(key: PublicKey) -> str:
     return "EdDSA" if isinstance(key, Ed25519PublicKey) else "ES256"
 
 
-def verify(token: str, registry: Registry, issuers: JwtKeys, audience: str) -> tuple[Principal, float]:
-    """Whose token it is, and until when (Unix time).
+def verify(token: str, registry: Registry, issuers: JwtKeys, audience: str) -> Principal:
+    """Whose token it is; `until_ns` says until when.
 
     Raises:
         NoSuchLogin: it lets nobody in.
@@ -119,15 +121,15 @@ def verify(token: str, registry: Registry, issuers: JwtKeys, audience: str) -> t
     if key is None:
         raise NoSuchLogin("the JWT's kid is of no key that is known here")
     claims = _claims(token, key, audience, OWN_LIFE_S if own is not None else ISSUED_LIFE_S)
-    until_s = float(claims["exp"])
+    until_ns = int((claims["exp"] + LEEWAY_S) * 1e9)
     if own is not None:
         entry, credential = own
         if claims["sub"] != entry.name:
             raise NoSuchLogin("the JWT's sub is not whose key it is signed with")
-        return entry.principal(credential), until_s
+        return replace(entry.principal(credential), until_ns=until_ns)
     for entry in registry.entries:
         if entry.name == claims["sub"]:
-            return principal_of(entry, f"{ISSUED}{key_id}"), until_s
+            return replace(principal_of(entry, f"{ISSUED}{key_id}"), until_ns=until_ns)
     raise NoSuchLogin("the JWT's sub is no principal of this cluster: lockstep access create")
 
 
@@ -160,6 +162,9 @@ def _claims(token: str, key: PublicKey, audience: str, longest_s: int) -> dict[s
         raise NoSuchLogin(f"the JWT is not taken: {error}") from None
     except (ValueError, TypeError, OverflowError):
         raise NoSuchLogin("the JWT's claims can't be read") from None
+    # PyJWT takes digits in a string for a number.
+    if not all(isinstance(claims[name], int | float) for name in ("exp", "iat")):
+        raise NoSuchLogin("the JWT's exp and iat are no numbers")
     if not 0 < claims["exp"] - claims["iat"] <= longest_s:
         raise NoSuchLogin(f"the JWT lives longer than {longest_s} s: make it anew more often")
     return claims

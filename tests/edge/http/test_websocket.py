@@ -1,6 +1,7 @@
 """The WebSocket door over real sockets: what it says and refuses, its bounds, and a reader that takes nothing."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -8,7 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from lockstep.edge.http import websocket
 from lockstep.edge.http.websocket import WebSocketDoor
@@ -21,6 +25,8 @@ from lockstep.marketdata.feed_beginning import Start
 from lockstep.marketdata.feed_events import Refusal, Started
 from lockstep.marketdata.machine import FeedMachine as Machine
 from lockstep.ops.local.ports import free_ports
+from lockstep.runtime.access.jwt_login import LEEWAY_S
+from lockstep.runtime.access.registry import Credential, Entry, Registry
 from lockstep.runtime.tokens import Entitlements
 from lockstep.runtime.topology import Client
 from lockstep.stream.codes import Code
@@ -182,6 +188,28 @@ def test_clients_with_tokens_show_them_in_a_header_or_as_a_subprotocol() -> None
                 assert (await ws.receive()).type is aiohttp.WSMsgType.BINARY
 
     served(test, clients=(Client("a", "secret", 1),))
+
+
+def test_a_reader_that_came_by_a_signed_login_is_sent_away_when_that_is_over() -> None:
+    private, end = Ed25519PrivateKey.generate(), int(time.time()) + 4 - LEEWAY_S
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    entry = Entry("machine", ("market-data",), 7, (), (Credential("kid-1", "public-key", public),))
+    claims = {"sub": "machine", "aud": "c", "iat": end - 60, "exp": end}
+    token = jwt.encode(claims, private, algorithm="EdDSA", headers={"kid": "kid-1"})
+
+    async def test(site: Any) -> None:
+        known = site.shell.entitlements = Entitlements((), anonymous=False, key=b"k" * 32, cluster="c")
+        known.replace(Registry(1, (entry,)))
+        async with site.http.ws_connect(site.url, headers={"Authorization": f"Bearer {token}"}) as ws:
+            while not ws.closed:
+                # As a process does twice a second.
+                known.end_over()
+                with contextlib.suppress(TimeoutError):
+                    await ws.receive(timeout=0.1)
+            assert ws.close_code == 4000
+            assert time.time() >= end + LEEWAY_S
+
+    served(test)
 
 
 def test_pages_of_other_hosts_and_plain_requests_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +19,9 @@ from lockstep.aio import AsyncClient
 from lockstep.ops.cli.main import cli
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
+from lockstep.runtime.access.jwt_login import LEEWAY_S
 from lockstep.runtime.access.secret_hash import key_number
-from lockstep.v1 import feed_pb2, feed_pb2_grpc, market_data_pb2, market_data_pb2_grpc
+from lockstep.v1 import feed_pb2, feed_pb2_grpc, market_data_pb2, market_data_pb2_grpc, orders_pb2, orders_pb2_grpc
 from tests.calm import CALM
 
 _SOON_S = 30.0
@@ -43,6 +45,11 @@ def access(closed: LocalCluster) -> Access:
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="module")
+def passing(closed: LocalCluster, access: Access, tmp_path_factory: pytest.TempPathFactory) -> "Passing":
+    return Passing(closed, access, tmp_path_factory.mktemp("passing"))
 
 
 def metadata(token: str) -> tuple[tuple[str, str], ...]:
@@ -141,6 +148,85 @@ def test_a_machine_logs_in_with_a_token_that_it_signs_itself(closed: LocalCluste
     now = int(time.time())
     claims = {"sub": "machine", "aud": closed.topology.name, "iat": now, "exp": now + 300}
     wait_for(grpc.StatusCode.OK, closed, jwt.encode(claims, private, algorithm="EdDSA", headers={"kid": kid}))
+
+
+_LIFE_S = 5.0
+"""Of the token below; a busy machine opens a stream in a second."""
+
+
+class Passing:
+    """A machine whose logins are over in a few seconds."""
+
+    def __init__(self, cluster: LocalCluster, access: Access, folder: Path) -> None:
+        self.private = Ed25519PrivateKey.generate()
+        path = folder / "passing.pem"
+        path.write_bytes(self.private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        access("create", "passing", "--role", "trader")
+        self.kid = access("public-key", "passing", path).split()[1].rstrip(",")
+        self.audience = cluster.topology.name
+        self.over_s = 0.0
+
+    def token(self) -> str:
+        """One that lets in for `_LIFE_S` more."""
+        end = int(time.time() + _LIFE_S) - LEEWAY_S
+        self.over_s = end + LEEWAY_S
+        claims = {"sub": "passing", "aud": self.audience, "iat": end - 300, "exp": end}
+        return jwt.encode(claims, self.private, algorithm="EdDSA", headers={"kid": self.kid})
+
+
+def _subscribed(cluster: LocalCluster, token: str) -> Any:
+    channel = grpc.insecure_channel(cluster.gateway_addresses[0])
+    request = market_data_pb2.SubscribeRequest(feeds=(market_data_pb2.FEED_L1,))
+    return channel, market_data_pb2_grpc.MarketDataStub(channel).Subscribe(request, metadata=metadata(token))
+
+
+def _followed(cluster: LocalCluster, token: str) -> Any:
+    channel = grpc.insecure_channel(cluster.feed_addresses[0])
+    wanted = feed_pb2.Subscription(feed=market_data_pb2.FEED_INSTRUMENTS)
+    request = feed_pb2.FollowRequest(subscriptions=(wanted,))
+    return channel, feed_pb2_grpc.MarketFeedStub(channel).Follow(request, metadata=metadata(token))
+
+
+def _session(cluster: LocalCluster, token: str, number: int) -> Any:
+    hello = orders_pb2.Hello(session_id=number << 32 | 1, next_no=1, connection=time.time_ns())
+    said = threading.Event()
+
+    def requests() -> Iterator[Any]:
+        yield orders_pb2.SessionRequest(hello=hello)
+        said.wait(4 * _SOON_S)
+
+    channel = grpc.insecure_channel(cluster.gateway_addresses[0])
+    return channel, orders_pb2_grpc.OrderEntryStub(channel).Session(requests(), metadata=metadata(token))
+
+
+def read_until(stream: Any, deadline_s: float) -> None:
+    for _ in stream:
+        assert time.time() < deadline_s, "it goes on behind its token's end"
+
+
+@pytest.mark.parametrize("door", ["orders", "subscription", "feed"])
+def test_what_a_signed_login_opened_ends_when_it_is_over(
+    closed: LocalCluster, access: Access, passing: Passing, door: str
+):
+    number = next(
+        one["number"] for one in json.loads(access("list", "--json", "-"))["principals"] if one["name"] == "passing"
+    )
+    began_s = time.monotonic()
+    while True:
+        token = passing.token()
+        over_s = passing.over_s
+        if door == "orders":
+            channel, stream = _session(closed, token, number)
+        else:
+            channel, stream = (_subscribed if door == "subscription" else _followed)(closed, token)
+        with channel, pytest.raises(grpc.RpcError) as ended:
+            read_until(stream, over_s + _SOON_S)
+        assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        if "log in again" in str(ended.value.details()):
+            assert time.time() >= over_s
+            return
+        # It was over before it was looked at, or the process has not heard of the machine yet.
+        assert time.monotonic() - began_s < _SOON_S
 
 
 def test_the_list_shows_everything_but_secrets(closed: LocalCluster, access: Access, run_cli):

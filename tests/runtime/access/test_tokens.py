@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from lockstep.runtime import tokens
+from lockstep.runtime.access.cluster_key import Holder, mint
 from lockstep.runtime.access.following import PrincipalsFollower
-from lockstep.runtime.access.jwt_login import JwtKeys, load_keys
+from lockstep.runtime.access.jwt_login import LEEWAY_S, JwtKeys, load_keys
 from lockstep.runtime.access.registry import Credential, Registry, changed, create, encode, grant, revoke
 from lockstep.runtime.access.roles import Role
 from lockstep.runtime.access.secret_hash import hash_secret, key_id, key_number, make_key, matches
@@ -258,6 +259,38 @@ def test_an_issuers_token_names_a_principal_and_gives_it_nothing(known: Entitlem
     assert ended
 
 
+@pytest.mark.parametrize(
+    "token",
+    [
+        lambda: signed(),
+        lambda: signed(ISSUER, "issuer-1", "ES256"),
+        lambda: mint(KEY, "c", Holder("ada", Role.OPERATOR), int(time.time())),
+    ],
+    ids=["its own", "an issuer's", "an operator's"],
+)
+def test_what_a_token_opened_ends_with_it(known: Entitlements, monkeypatch: pytest.MonkeyPatch, token):
+    shown = token()
+    principal, ended = identify(known, shown), []
+    known.watch(principal, lambda: ended.append(1))
+    known.replace(replace(DESK, version=9))
+    assert not ended, "a change of somebody else ends nothing"
+    until_ns = principal.until_ns
+    assert 0 < until_ns - time.time_ns() <= 48 * 3600 * 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: until_ns - 1)
+    known.end_over()
+    assert not ended
+    monkeypatch.setattr(time, "time_ns", lambda: until_ns)
+    known.end_over()
+    assert ended == [1]
+
+
+def test_a_login_lets_in_and_stays_for_as_long_behind_its_end(known: Entitlements):
+    """Clocks differ; a token that still lets in must not end a moment later what it opened."""
+    now = int(time.time())
+    principal = identify(known, signed(iat=now - 100, exp=now - LEEWAY_S // 2))
+    assert principal.until_ns == (now - LEEWAY_S // 2 + LEEWAY_S) * 10**9
+
+
 def unsigned(**header: str) -> str:
     def part(value: object) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
@@ -296,6 +329,8 @@ NOW = int(time.time())
         signed(nbf=NOW + 3600),
         signed(exp=NOW + 86_400),
         signed(exp=10**30),
+        signed(exp=str(NOW + 60)),
+        signed(iat=str(NOW)),
         signed(sub=None),
         signed(sub="root"),
         signed(ISSUER, "issuer-1", "ES256", sub="nobody"),
