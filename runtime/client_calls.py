@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 import grpc
 
-from lockstep.runtime.tokens import Entitlements, Unauthenticated
+from lockstep.runtime.tokens import Entitlements, TooManyLogins, Unauthenticated
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import CODE_METADATA, RETRY_METADATA, Code
 from lockstep.v1 import common_pb2
@@ -55,9 +55,16 @@ def authorization_of(context: Any) -> str | None:
     return None
 
 
+async def abort_unknown(context: Any, error: Unauthenticated) -> NoReturn:
+    """End the call of somebody who is not known, or not looked at now."""
+    if isinstance(error, TooManyLogins):
+        await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), retry_after_ms=1_000 * error.RETRY_S)
+    await abort(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
+
+
 async def authenticate(context: Any, entitlements: Entitlements) -> Principal:
     """The principal that makes the call; UNAUTHENTICATED ends it."""
     try:
         return await entitlements.identify(authorization_of(context))
     except Unauthenticated as error:
-        await abort(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
+        await abort_unknown(context, error)

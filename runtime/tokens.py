@@ -22,6 +22,7 @@ from typing import Final, Self
 
 from lockstep.runtime.access import jwt_login
 from lockstep.runtime.access.callers import OPEN_CLIENT as OPEN_CLIENT
+from lockstep.runtime.access.callers import TooManyLogins as TooManyLogins
 from lockstep.runtime.access.callers import Unauthenticated as Unauthenticated
 from lockstep.runtime.access.cluster_key import PREFIX, Holder, NotByThisKey, load_key, make_key, verify
 from lockstep.runtime.access.jwt_login import JwtKeys, NoSuchLogin
@@ -32,6 +33,7 @@ from lockstep.runtime.topology import OPERATOR_NUMBERS as OPERATOR_NUMBERS
 from lockstep.runtime.topology import Principal, Topology
 
 _NOBODY: Final = "no client of this cluster has this token"
+_NO_USER: Final = "no client of this cluster has this user and password"
 _SCHEME: Final = "bearer "
 _LONGEST: Final = 4096 + len(_SCHEME)
 _REMEMBERED: Final = 4096
@@ -90,6 +92,9 @@ class Entitlements:
         self._by_credential: dict[str, tuple[Entry, Credential]] = {}
         self._watching: dict[object, tuple[Principal, Callable[[], None]]] = {}
         self._guesses: dict[str, Rate] = {}
+        """By credential, or by name of a configured client at the binary door."""
+        self._logged_in: dict[bytes, None] = {}
+        """Fingerprints of what configured clients have shown at the binary door, with the host that they came from."""
         self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
         self._waiting = 0
         self._heard = asyncio.Event()
@@ -130,7 +135,8 @@ class Entitlements:
         self._by_credential = {one.id: (entry, one) for entry in registry.entries for one in entry.credentials}
         with self._remembering:
             self._verified = dict(self._still_good())
-        self._guesses = {one: rate for one, rate in self._guesses.items() if one in self._by_credential}
+        kept = self._by_credential.keys() | {_guesses_at(client) for client in self._clients}
+        self._guesses = {one: rate for one, rate in self._guesses.items() if one in kept}
         self.end_over()
 
     def _still_good(self) -> Iterator[tuple[bytes, tuple[Principal, float, str]]]:
@@ -258,27 +264,31 @@ class Entitlements:
         """The same for a thread that may wait, such as that of the figures.
 
         Raises:
-            Unauthenticated: there is no token, or nobody has this one.
+            Unauthenticated: there is no token, or nobody has this one. TooManyLogins: see there.
         """
         try:
             return self.authenticate(authorization)
         except Unverified as unverified:
             credential = unverified.credential
-            if self._too_many_guesses(credential) or not matches(unverified.secret, credential.secret):
+            self._count_guess(credential.id)
+            if not matches(unverified.secret, credential.secret):
                 raise Unauthenticated(_NOBODY) from None
             return self._verified_now(credential, fingerprint(unverified.secret))
 
-    async def identify_soup_user(self, user: str, password: str) -> Principal:
-        """The principal of a login to the binary door.
+    async def identify_soup_user(self, user: str, password: str, host: str = "") -> Principal:
+        """The principal of a login to the binary door, from a host.
+
+        Who guesses keeps nobody out who has logged in from that host before. Elsewhere each is counted: passwords are
+        short.
 
         Raises:
-            Unauthenticated: nobody has this user and password.
+            Unauthenticated: nobody has this user and password. TooManyLogins: see there.
         """
         for entry, credential in self._by_credential.values():
             if credential.kind == "password" and credential.user == user:
-                print_ = fingerprint(f"{user}\n{password}")
+                print_ = _soup_print(user, password, host)
                 return self._known(print_) or await self._verify(Unverified(password, entry, credential), print_)
-        return self.of_soup_user(user, password)
+        return self.of_soup_user(user, password, host)
 
     async def _verify(self, asked: Unverified, print_: bytes | None = None) -> Principal:
         """Calls that show the same at the same time wait for one hash."""
@@ -297,8 +307,9 @@ class Entitlements:
 
     async def _hash(self, asked: Unverified, print_: bytes) -> Principal:
         credential = asked.credential
-        if self._waiting >= HASHES_WAITING or self._too_many_guesses(credential):
-            raise Unauthenticated("too many logins at once; try again in a second")
+        if self._waiting >= HASHES_WAITING:
+            raise TooManyLogins
+        self._count_guess(credential.id)
         self._waiting += 1
         try:
             async with self._hashing:
@@ -310,19 +321,24 @@ class Entitlements:
         return self._verified_now(credential, print_)
 
     def _verified_now(self, hashed: Credential, print_: bytes) -> Principal:
-        rate = self._guesses.get(hashed.id)
-        if rate is not None:
-            # Only what is wrong is a guess.
-            rate.give_back()
+        self._uncount_guess(hashed.id)
         # It may have been revoked while it was hashed, or have another secret by now.
         entry, credential = self._credential(hashed.id, hashed.kind)
         if credential.secret != hashed.secret:
             raise Unauthenticated(_NOBODY)
         return self._remember(print_, entry.principal(credential), _until_s(credential), credential.secret)
 
-    def _too_many_guesses(self, credential: Credential) -> bool:
-        rate = self._guesses.setdefault(credential.id, Rate(GUESSES_PER_S, GUESSES_AT_ONCE))
-        return bool(rate.wait_ns(time.monotonic_ns()))
+    def _count_guess(self, at: str) -> None:
+        """Raises TooManyLogins: there were as many already."""
+        rate = self._guesses.setdefault(at, Rate(GUESSES_PER_S, GUESSES_AT_ONCE))
+        if rate.wait_ns(time.monotonic_ns()):
+            raise TooManyLogins
+
+    def _uncount_guess(self, at: str) -> None:
+        """Only what is wrong is a guess."""
+        rate = self._guesses.get(at)
+        if rate is not None:
+            rate.give_back()
 
     def _credential(self, id: str, kind: str) -> tuple[Entry, Credential]:
         found = self._by_credential.get(id)
@@ -349,21 +365,35 @@ class Entitlements:
         # A call that is made later shows a newer one; what is open a day after this one was made is not made anew.
         return replace(principal_of_holder(holder), until_ns=holder.until_s * 1_000_000_000)
 
-    def of_soup_user(self, user: str, password: str) -> Principal:
-        """The configured client of a login to the binary door.
+    def of_soup_user(self, user: str, password: str, host: str = "") -> Principal:
+        """The configured client of a login to the binary door, from a host.
 
         Raises:
-            Unauthenticated: nobody has this user and password.
+            Unauthenticated: nobody has this user and password. TooManyLogins: see there.
         """
-        found: Principal | None = None
-        for client in self._clients:
-            same_user = hmac.compare_digest(client.soup_user.encode(), user.encode())
-            same_password = hmac.compare_digest(client.soup_password.encode(), password.encode())
-            if same_user and same_password and client.soup_user:
-                found = client
-        if found is None:
-            raise Unauthenticated("no client of this cluster has this user and password")
-        return found
+        client = next((one for one in self._clients if one.soup_password and one.soup_user == user), None)
+        if client is None:
+            raise Unauthenticated(_NO_USER)
+        print_, at = _soup_print(user, password, host), _guesses_at(client)
+        if print_ in self._logged_in:
+            return client
+        self._count_guess(at)
+        if not hmac.compare_digest(client.soup_password.encode(), password.encode()):
+            raise Unauthenticated(_NO_USER)
+        self._uncount_guess(at)
+        if len(self._logged_in) >= _REMEMBERED:
+            del self._logged_in[next(iter(self._logged_in))]
+        self._logged_in[print_] = None
+        return client
+
+
+def _guesses_at(client: Principal) -> str:
+    # No credential's id has a blank.
+    return f"user {client.soup_user}"
+
+
+def _soup_print(user: str, password: str, host: str) -> bytes:
+    return fingerprint(repr((user, password, host)))
 
 
 def can_end(principal: Principal) -> bool:

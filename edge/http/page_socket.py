@@ -18,7 +18,7 @@ from lockstep.marketdata.candle_query import listed_candles
 from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused
 from lockstep.marketdata.shell import FeedShell
-from lockstep.runtime.access.callers import OPEN_CLIENT, Unauthenticated
+from lockstep.runtime.access.callers import OPEN_CLIENT, TooManyLogins, Unauthenticated
 from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.rate import Rate
 from lockstep.runtime.topology import Principal
@@ -154,6 +154,8 @@ class PageSocket:
             client = await entitlements.identify(f"Bearer {token}" if token.isascii() else None)
         except Unauthenticated as error:
             trail.refusal(_PATH, "", self._peer, str(error))
+            if isinstance(error, TooManyLogins):
+                return Refusal(int(Code.BUSY), str(error), 1_000 * error.RETRY_S)
             return Refusal(int(Code.UNAUTHENTICATED), str(error), 0)
         if not client.may(FEED_SOCKET):
             text = f"{client.name!r} has no role that may read market data"

@@ -27,7 +27,7 @@ from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.rate import Rate
-from lockstep.runtime.tokens import Unauthenticated
+from lockstep.runtime.tokens import TooManyLogins, Unauthenticated
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.v1 import feed_pb2
@@ -297,6 +297,8 @@ class WebSocketDoor:
             principal = await self._shell.entitlements.identify(said)
         except Unauthenticated as error:
             self._shell.trail.refusal(PATH, "", str(request.remote), str(error))
+            if isinstance(error, TooManyLogins):
+                return web.Response(status=429, text=str(error), headers={"Retry-After": str(error.RETRY_S)})
             return web.Response(status=401, text=str(error), headers={"WWW-Authenticate": "Bearer"})
         if not principal.may(FEED_SOCKET):
             text = f"{principal.name!r} has no role that may read market data"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from lockstep.edge.rest.operations import Operation
 from lockstep.edge.rest.problems import Problem
 from lockstep.gateway.entitlement import may_trade
-from lockstep.runtime.tokens import Entitlements, Unauthenticated
+from lockstep.runtime.tokens import Entitlements, TooManyLogins, Unauthenticated
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 
@@ -14,11 +14,13 @@ async def principal_of(headers: Mapping[str, str], entitlements: Entitlements) -
     """The client that calls, and the credential to show to a gateway on its behalf.
 
     Raises:
-        Problem: 401.
+        Problem: 401; 429: too many log in, or have shown a wrong secret of the same principal.
     """
     said = headers.get("Authorization")
     try:
         return await entitlements.identify(said), said
+    except TooManyLogins as error:
+        raise Problem(Code.BUSY, f"{error}; nothing was executed", retry_after_s=error.RETRY_S) from None
     except Unauthenticated as error:
         raise Problem(Code.UNAUTHENTICATED, str(error), headers={"WWW-Authenticate": "Bearer"}) from None
 

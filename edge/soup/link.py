@@ -175,7 +175,7 @@ class Link(asyncio.Protocol):
             self._shell.spawn(self._log_in_stored(login))
             return
         try:
-            principal = principal_of(login, self._shell.entitlements)
+            principal = principal_of(login, self._shell.entitlements, self._host())
         except Unauthenticated as error:
             self._on_unknown(login, error)
         else:
@@ -183,7 +183,8 @@ class Link(asyncio.Protocol):
 
     async def _log_in_stored(self, login: Login) -> None:
         try:
-            client = await self._shell.entitlements.identify_soup_user(login.user, login.password)
+            known = self._shell.entitlements
+            client = await known.identify_soup_user(login.user, login.password, self._host())
             principal = of_client(login, client)
         except Unauthenticated as error:
             self._on_unknown(login, error)
@@ -206,6 +207,9 @@ class Link(asyncio.Protocol):
     def _peer(self) -> str:
         found = None if self._transport is None else self._transport.get_extra_info("peername")
         return "{}:{}".format(*found[:2]) if found else ""
+
+    def _host(self) -> str:
+        return self._peer().rpartition(":")[0]
 
     def _reject(self, reason: bytes, text: str) -> None:
         self._perform(self.machine.step(soup.Rejected(reason, text), time.monotonic_ns()))

@@ -42,12 +42,12 @@ class Users(Protocol):
     def open(self) -> bool:
         """Everybody may do everything."""
 
-    def of_soup_user(self, user: str, password: str) -> topology.Principal:
+    def of_soup_user(self, user: str, password: str, host: str) -> topology.Principal:
         """Raises Unauthenticated: nobody has this user and password."""
 
 
-def principal_of(login: Login, users: Users) -> Principal:
-    """Who logs in.
+def principal_of(login: Login, users: Users, host: str = "") -> Principal:
+    """Who logs in, from a host.
 
     In a cluster that lists no clients everybody may: a user's name that is a number stands for the client and the
     account of that number, any other for a client number that follows from it, and account 1.
@@ -60,7 +60,7 @@ def principal_of(login: Login, users: Users) -> Principal:
         number = _open_number(login.user)
         account = number if login.user.isdecimal() else 1
         return Principal(OPEN_CLIENT, number << 32 | session, account, SelfTradePrevention.NONE)
-    return of_client(login, users.of_soup_user(login.user, login.password))
+    return of_client(login, users.of_soup_user(login.user, login.password, host))
 
 
 def of_client(login: Login, client: topology.Principal) -> Principal:

@@ -11,3 +11,12 @@ OPEN_CLIENT: Final = Principal(name="", token="", number=0, accounts=(), admin=T
 
 class Unauthenticated(ValueError):
     """The call names no known principal. The text says what is missing."""
+
+
+class TooManyLogins(Unauthenticated):
+    """Whether it is somebody is not looked at now: so many others wait, or were wrong. `RETRY_S` later it is."""
+
+    RETRY_S: Final = 1
+
+    def __init__(self) -> None:
+        super().__init__("too many logins at once; try again in a second")

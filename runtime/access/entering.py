@@ -15,7 +15,7 @@ from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.grpc_loop import grpc_loop
 from lockstep.runtime.process_log import ProcessLog
 from lockstep.runtime.tls.material import Material
-from lockstep.runtime.tokens import Entitlements, Unauthenticated
+from lockstep.runtime.tokens import Entitlements, TooManyLogins, Unauthenticated
 from lockstep.runtime.topology import PLAINTEXT_WORDS, Topology
 from lockstep.stream.values import frozen
 
@@ -61,7 +61,8 @@ class Entrance:
             principal = self.entitlements.authenticate_slowly(authorization)
         except Unauthenticated as error:
             self.trail.refusal("/metrics", "", peer, str(error))
-            return HTTPStatus.UNAUTHORIZED, str(error)
+            late = isinstance(error, TooManyLogins)
+            return HTTPStatus.TOO_MANY_REQUESTS if late else HTTPStatus.UNAUTHORIZED, str(error)
         if principal.may(METRICS):
             return None
         text = f"{principal.name!r} has no role that may read figures: {', '.join(sorted(METRICS))}"

@@ -13,7 +13,7 @@ import grpc
 
 from lockstep.runtime.access.permissions import AUDITED, PUBLIC, Roles, roles_for
 from lockstep.runtime.access.trail import Trail
-from lockstep.runtime.client_calls import abort, authorization_of
+from lockstep.runtime.client_calls import abort, abort_unknown, authorization_of
 from lockstep.runtime.tokens import OPEN_CLIENT, Entitlements, Unauthenticated, can_end
 from lockstep.runtime.topology import Principal
 
@@ -75,7 +75,7 @@ class AccessGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the pack
             principal = await self._entitlements.identify(authorization_of(context))
         except Unauthenticated as error:
             self._trail.refusal(method, "", context.peer(), str(error))
-            await abort(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
+            await abort_unknown(context, error)
         if allowed is None or not principal.may(allowed):
             has = ", ".join(sorted(principal.rights))
             needs = ", ".join(sorted(allowed or ())) or "nobody"

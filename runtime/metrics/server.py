@@ -167,6 +167,8 @@ def _handler(source: Source, check: Check) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             if status is HTTPStatus.UNAUTHORIZED:
                 self.send_header("WWW-Authenticate", "Bearer")
+            if status is HTTPStatus.TOO_MANY_REQUESTS:
+                self.send_header("Retry-After", "1")
             self.send_header("Content-Type", "text/plain; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -21,7 +21,7 @@ from lockstep.runtime.access.roles import Role
 from lockstep.runtime.access.secret_hash import hash_secret, key_id, key_number, make_key, matches
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.process_log import open_log
-from lockstep.runtime.tokens import Entitlements, Unauthenticated, Unverified
+from lockstep.runtime.tokens import Entitlements, TooManyLogins, Unauthenticated, Unverified
 from lockstep.runtime.topology import Principal
 from tests.everybody import NO_TRAIL
 
@@ -237,6 +237,48 @@ def test_the_binary_doors_password_is_hashed_too(known: Entitlements):
         asyncio.run(known.identify_soup_user("DESK", "wrong"))
     with pytest.raises(Unauthenticated):
         identify(known, "secret")
+
+
+@pytest.fixture
+def desks() -> Entitlements:
+    clients = (Principal("a", "t1", 1, soup_user="A", soup_password="right"), Principal("b", "t2", 2, soup_user="B"))
+    return Entitlements(clients)
+
+
+def log_in(known: Entitlements, user: str, password: str, host: str) -> str:
+    try:
+        return asyncio.run(known.identify_soup_user(user, password, host)).name
+    except TooManyLogins:
+        return "too many"
+    except Unauthenticated:
+        return "nobody"
+
+
+@pytest.mark.parametrize("user", ["A", "DESK"], ids=["configured", "stored"])
+def test_guesses_at_the_binary_doors_password_are_bounded_and_keep_nobody_out_who_was_there(
+    known: Entitlements, desks: Entitlements, monkeypatch: pytest.MonkeyPatch, user: str
+):
+    found, right = (desks, "right") if user == "A" else (known, "secret")
+    monkeypatch.setattr(time, "monotonic_ns", lambda: 10**12)
+    monkeypatch.setattr(tokens, "matches", lambda secret, _stored: secret == "secret")
+    name = log_in(found, user, right, "10.0.0.1")
+    assert name in ("a", "desk")
+    said = [log_in(found, user, f"guess {number}", "10.0.0.9") for number in range(50)]
+    assert said.count("nobody") == tokens.GUESSES_AT_ONCE
+    assert set(said[tokens.GUESSES_AT_ONCE :]) == {"too many"}
+    assert log_in(found, user, right, "10.0.0.9") == "too many", (
+        "what is guessed then does not show whether it is right"
+    )
+    assert log_in(found, user, right, "10.0.0.1") == name, "it has logged in from there before"
+    monkeypatch.setattr(time, "monotonic_ns", lambda: 10**12 + 10**9)
+    assert log_in(found, user, right, "10.0.0.9") == name
+    found.replace(DESK)
+    assert log_in(found, user, "wrong", "10.0.0.9") in ("nobody", "too many")
+
+
+def test_who_has_no_password_at_the_binary_door_is_let_in_by_none(desks: Entitlements):
+    for user, password in (("B", ""), ("", ""), ("C", "")):
+        assert log_in(desks, user, password, "h") == "nobody"
 
 
 # ---- signed logins --------------------------------------------------------------------------------------------------
