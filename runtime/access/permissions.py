@@ -21,8 +21,11 @@ PUBLIC: Final[Roles] = frozenset()
 _READERS: Final = EVERY - {Role.MONITOR}
 _ACCOUNTS: Final = _roles(Role.TRADER, Role.RISK, Role.AUDITOR, Role.ADMINISTRATOR, Role.MEMBER)
 _SESSIONS: Final = _roles(Role.TRADER, Role.RISK, Role.OPERATOR, Role.ADMINISTRATOR)
-_CANCELERS: Final = _roles(Role.TRADER, Role.RISK, Role.ADMINISTRATOR)
 _TRADERS: Final = _roles(Role.TRADER)
+MASS_CANCELERS: Final = _roles(Role.RISK, Role.OPERATOR, Role.ADMINISTRATOR)
+"""Who may cancel for any account, for all at once, and use the kill switch: by a session, a single call or REST."""
+_CANCELERS: Final = MASS_CANCELERS | _TRADERS
+"""A trader for its own accounts."""
 _OPERATORS: Final = _roles(Role.OPERATOR)
 _HISTORY: Final = _roles(Role.MEMBER, Role.OPERATOR, Role.AUDITOR)
 
@@ -36,7 +39,8 @@ METHODS: Final[Mapping[str, Roles]] = {
     "/lockstep.v1.OrderEntry/GetOrder": _ACCOUNTS,
     "/lockstep.v1.Accounts/GetAccount": _ACCOUNTS,
     "/lockstep.v1.Accounts/ListAccounts": _ACCOUNTS,
-    "/lockstep.v1.Accounts/ListOpenOrders": _ACCOUNTS,
+    # Whoever pulls the kill switch sees what it took off; an operator may read the journal in any case.
+    "/lockstep.v1.Accounts/ListOpenOrders": _ACCOUNTS | _OPERATORS,
     "/lockstep.v1.Ledger/GetPortfolio": _ACCOUNTS,
     "/lockstep.v1.Ledger/ListOrders": _ACCOUNTS,
     "/lockstep.v1.Ledger/ListTrades": _ACCOUNTS,
@@ -96,8 +100,6 @@ COMMANDS: Final[Mapping[str, Roles]] = {
     "set_market_breaker": _LIMITERS,
 }
 """Administrative commands of a session that more than administrators may give; all others are theirs alone."""
-MASS_CANCELERS: Final = _roles(Role.RISK, Role.OPERATOR, Role.ADMINISTRATOR)
-"""Who may cancel for any account, for all at once, and use the kill switch. Nobody else administers."""
 
 
 def roles_for(method: str) -> Roles | None:

@@ -14,7 +14,7 @@ class Role(StrEnum):
     RISK = "risk-officer"
     """Reads every account, cancels anybody's orders, blocks accounts, sets risk limits; enters no order."""
     OPERATOR = "operator"
-    """Runs the cluster: switchover, fencing, snapshots, halts."""
+    """Runs the cluster: switchover, fencing, snapshots, halts; the kill switch."""
     AUDITOR = "auditor"
     """Reads everything, changes nothing."""
     MONITOR = "monitor"

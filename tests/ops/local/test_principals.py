@@ -229,6 +229,30 @@ def test_what_a_signed_login_opened_ends_when_it_is_over(
         assert time.monotonic() - began_s < _SOON_S
 
 
+def test_the_kill_switch_is_the_operators(closed: LocalCluster, access: Access):
+    """Whom the cluster's key makes an operator pulls it and lifts it, with no other token."""
+    token = issue(access, "maker", "trader", "administrator")
+    wait_for(grpc.StatusCode.OK, closed, token)
+
+    async def trade() -> None:
+        async with AsyncClient(
+            closed.gateway_addresses, token=token, client_number=key_number(token), timeout_s=30
+        ) as client:
+            session = await client.session(timeout_s=30)
+            await (await session.define_instrument(id=9, symbol="NINE", tick="0.01"))
+            await (await session.define_account(account=9, name="N", unlimited_cash=True, unlimited_positions=True))
+            await (await session.place(account=9, instrument=9, side="buy", quantity_lots=1, price="1.00", tif="gtc"))
+            await session.close()
+
+    asyncio.run(trade())
+    for words in (("9",), ("9", "--lift")):
+        arguments = ["cluster", "kill-switch", *words, "--json", "-", "--config", str(closed.config_path)]
+        done = CliRunner().invoke(cli, arguments, standalone_mode=False)
+        assert done.exception is None, done.output
+        said = json.loads(done.stdout)
+        assert (said["orders_before"], said["orders_after"]) == ((1, 0) if len(words) == 1 else (0, 0))
+
+
 def test_the_list_shows_everything_but_secrets(closed: LocalCluster, access: Access, run_cli):
     token = issue(access, "watcher", "monitor")
     listed = json.loads(access("list", "--json", "-"))

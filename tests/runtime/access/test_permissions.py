@@ -4,6 +4,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+from lockstep.edge.rest.operations import OPERATIONS
 from lockstep.gateway.wire import ADMIN_COMMANDS
 from lockstep.runtime.access.permissions import (
     AUDITED,
@@ -77,6 +78,16 @@ def test_an_auditor_changes_nothing():
 def test_balances_and_definitions_are_administrators_alone():
     for name in ("define_instrument", "define_account", "adjust_cash", "adjust_position", "transfer_position"):
         assert roles_for_command(name) == {Role.ADMINISTRATOR}, name
+
+
+def test_whoever_may_mass_cancel_in_a_session_may_by_every_other_way():
+    assert METHODS["/lockstep.v1.OrderEntry/MassCancel"] == MASS_CANCELERS | {Role.TRADER}
+    assert METHODS["/lockstep.v1.OrderEntry/Session"] >= MASS_CANCELERS
+    (rest,) = [one for one in OPERATIONS if one.name == "massCancel"]
+    assert rest.roles == METHODS["/lockstep.v1.OrderEntry/MassCancel"]
+    # What the command that pulls the kill switch calls.
+    assert METHODS["/lockstep.v1.Accounts/ListOpenOrders"] >= MASS_CANCELERS
+    assert roles_for_command("set_account_status") >= MASS_CANCELERS
 
 
 def test_commands_with_rows_of_their_own_are_commands():
