@@ -163,6 +163,8 @@ class StoreLink:
             await work
         except StoreRefused as error:
             self._inbox.put(EnvironmentFault(f"etcd at {', '.join(self._endpoints)}: {error}"))
+        except Exception as error:  # noqa: BLE001 - the top of a task: one that dies unseen leaves a sequencer blind
+            self._inbox.put(error)
 
     async def _first_read(self, store: EtcdStore) -> None:
         try:

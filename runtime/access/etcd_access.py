@@ -1,5 +1,6 @@
 """How this process speaks to the cluster's etcd: by TLS with its own certificate, where there is one."""
 
+from functools import partial
 from typing import Any
 
 from lockstep.runtime.access.dialing import introduce, material_for
@@ -9,7 +10,9 @@ from lockstep.runtime.topology import Topology
 
 def etcd_options(topology: Topology, **options: Any) -> EtcdOptions:
     """Options of a client of etcd."""
-    return EtcdOptions(endpoints=topology.etcd_endpoints, tls=etcd_tls(topology), **options)
+    tls = etcd_tls(topology)
+    newer = None if tls is None else partial(etcd_tls, topology)
+    return EtcdOptions(endpoints=topology.etcd_endpoints, tls=tls, newer_tls=newer, **options)
 
 
 def etcd_tls(topology: Topology) -> TlsOptions | None:

@@ -16,7 +16,7 @@ import grpc
 
 from lockstep.runtime.etcd import etcd_subset_pb2 as pb
 from lockstep.runtime.etcd.member import Member, Metadata, Verdict, describe, judge, names_ended_lease
-from lockstep.runtime.etcd.options import EtcdOptions
+from lockstep.runtime.etcd.options import EtcdOptions, TlsOptions
 from lockstep.runtime.etcd.store import (
     StoreAmbiguous,
     StoreError,
@@ -61,7 +61,7 @@ class Caller:
         self._token = ""
         """Login token, "" while there is none or no login is needed."""
         self._login_lock = asyncio.Lock()
-        self._refresher: asyncio.Task[None] | None = None
+        self._refreshers: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         """Begin to connect to every member and log in if there are credentials.
@@ -73,12 +73,14 @@ class Caller:
             _ = member.connected  # starts the connection attempt
         if self._options.user is not None:
             await self.renew_token(stale="")
-            self._refresher = asyncio.create_task(self._refresh_token())
+            self._refreshers.append(asyncio.create_task(self._refresh_token()))
+        if self._options.newer_tls is not None:
+            self._refreshers.append(asyncio.create_task(self._follow_tls(self._options.newer_tls)))
 
     async def close(self) -> None:
-        if self._refresher is not None:
-            self._refresher.cancel()
-            await asyncio.gather(self._refresher, return_exceptions=True)
+        for task in self._refreshers:
+            task.cancel()
+        await asyncio.gather(*self._refreshers, return_exceptions=True)
         await asyncio.gather(*(member.close() for member in self._members))
 
     @property
@@ -190,6 +192,24 @@ class Caller:
             except StoreError as error:
                 # The old token may live on; if not, the call that finds out logs in by itself.
                 _LOG.warning("etcd login not renewed, trying again later: %s", error)
+
+    async def _follow_tls(self, newer: Callable[[], TlsOptions | None]) -> None:
+        """Connect anew when certificates were replaced: with the first ones nobody would be let in for ever."""
+        used: dict[Member, TlsOptions | None] = dict.fromkeys(self._members, self._options.tls)
+        while True:
+            await asyncio.sleep(self._options.tls_look_s)
+            try:
+                tls = newer()
+                behind = [member for member in self._members if used[member] != tls]
+                done = await asyncio.gather(*(member.renew(tls) for member in behind))
+            except Exception:  # noqa: BLE001 - the top of a task that must not end
+                _LOG.exception("etcd: the replaced certificate can't be used, trying again")
+                continue
+            for member, renewed in zip(behind, done, strict=True):
+                if renewed:
+                    used[member] = tls
+                else:
+                    _LOG.warning("etcd %s does not answer by the replaced certificate, trying again", member.endpoint)
 
     def _order(self) -> list[int]:
         """Indices of all members, the preferred one first."""

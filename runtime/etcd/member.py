@@ -6,17 +6,21 @@ status need to name the member. Two settings are here because the obvious ones d
 - gRPC's keepalive never fires unless `grpc.http2.ping_timeout_ms` is set too: a frozen member would stay connected
   for ever.
 - a member that has lost its quorum keeps streams open in silence; metadata `hasleader` makes it say so after about 2 s.
+
+A channel keeps the certificate that it was opened with for as long as it lives, also when it connects anew. So one with
+a newer certificate takes its place as soon as it is connected (`Member.renew`).
 """
 
 import asyncio
 import enum
+from collections.abc import Coroutine
 from typing import Any
 
 import grpc
 from google.protobuf.message import Message
 
 from lockstep.runtime.etcd import etcd_subset_pb2 as pb
-from lockstep.runtime.etcd.options import EtcdOptions, target
+from lockstep.runtime.etcd.options import EtcdOptions, TlsOptions, target
 from lockstep.runtime.etcd.store import StoreClosed
 
 type Metadata = tuple[tuple[str, str], ...]
@@ -25,6 +29,8 @@ REQUIRE_LEADER: Metadata = (("hasleader", "true"),)
 _RECONNECT_MIN_MS = 100
 _RECONNECT_MAX_MS = 500
 _NEVER_IDLE_MS = 2**31 - 1
+_RENEW_S = 2.0
+"""For a new channel to connect while the one before does its work."""
 
 
 class Verdict(enum.Enum):
@@ -68,7 +74,15 @@ class Member:
 
     def __init__(self, endpoint: str, options: EtcdOptions) -> None:
         self.endpoint = endpoint
-        self._channel = _open_channel(endpoint, options)
+        self._options = options
+        self._retired: set[asyncio.Task[None]] = set()
+        """Channels that were replaced, until what runs on them has had its time."""
+        self._replaced = asyncio.Event()
+        """The channel is another one now."""
+        self._use(_open_channel(endpoint, options, options.tls))
+
+    def _use(self, channel: Any) -> None:
+        self._channel = channel
         unary, stream = self._channel.unary_unary, self._channel.stream_stream
         self._range = _method(unary, "/etcdserverpb.KV/Range", pb.RangeResponse)
         self._put = _method(unary, "/etcdserverpb.KV/Put", pb.PutResponse)
@@ -89,7 +103,25 @@ class Member:
     async def until_connected(self) -> None:
         """Wait, without limit, for the channel to be up: requests before fail unsent. Raises `StoreClosed`."""
         while (state := self._state()) is not grpc.ChannelConnectivity.READY:
-            await self._channel.wait_for_state_change(state)
+            await _either(self._channel.wait_for_state_change(state), self._replaced.wait())
+
+    async def renew(self, tls: TlsOptions | None) -> bool:
+        """Make calls by a channel with these certificates from now on; what runs has a few seconds to end.
+
+        False: nobody answers by the new channel, and by the one before somebody does. Nothing has changed then.
+        """
+        channel = _open_channel(self.endpoint, self._options, tls)
+        if not await _comes_up(channel, _RENEW_S) and self._state() is grpc.ChannelConnectivity.READY:
+            await channel.close()
+            return False
+        # Longer than any call: a call that is cut off looks as if its caller had been cancelled.
+        retired = asyncio.create_task(_retire(self._channel, 2 * self._options.call_timeout_s))
+        self._retired.add(retired)
+        retired.add_done_callback(self._retired.discard)
+        self._use(channel)
+        self._replaced.set()
+        self._replaced = asyncio.Event()
+        return True
 
     def _state(self) -> Any:
         try:
@@ -102,6 +134,9 @@ class Member:
 
     async def close(self) -> None:
         """Close the channel; running calls end as cancelled."""
+        for task in self._retired:
+            task.cancel()
+        await asyncio.gather(*self._retired, return_exceptions=True)
         await self._channel.close()
 
     async def range(self, request: pb.RangeRequest, timeout_s: float, metadata: Metadata) -> pb.RangeResponse:
@@ -196,7 +231,36 @@ def _method(kind: Any, path: str, reply: type[Message]) -> Any:
     return kind(path, request_serializer=_encode, response_deserializer=reply.FromString)
 
 
-def _open_channel(endpoint: str, options: EtcdOptions) -> Any:
+async def _either(*works: Coroutine[Any, Any, object]) -> None:
+    """Wait for one of them."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _comes_up(channel: Any, patience_s: float) -> bool:
+    try:
+        async with asyncio.timeout(patience_s):
+            while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+                await channel.wait_for_state_change(state)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _retire(channel: Any, patience_s: float) -> None:
+    """Streams on it end then, as if the connection had been lost, and are opened on the new one."""
+    try:
+        await asyncio.sleep(patience_s)
+    finally:
+        await channel.close()
+
+
+def _open_channel(endpoint: str, options: EtcdOptions, tls: TlsOptions | None) -> Any:
     ping_timeout_ms = round(options.keepalive_timeout_s * 1000)
     settings = [
         ("grpc.keepalive_time_ms", round(options.keepalive_time_s * 1000)),
@@ -214,7 +278,7 @@ def _open_channel(endpoint: str, options: EtcdOptions) -> Any:
         ("grpc.enable_http_proxy", 0),
         ("grpc.use_local_subchannel_pool", 1),
     ]
-    if options.tls is None:
+    if tls is None:
         return grpc.aio.insecure_channel(target(endpoint), options=settings)
-    credentials = grpc.ssl_channel_credentials(options.tls.ca, options.tls.key, options.tls.cert)
+    credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.cert)
     return grpc.aio.secure_channel(target(endpoint), credentials, options=settings)

@@ -5,7 +5,12 @@ own local etcd does). An etcd with its default of 5 s answers faster pings with 
 `keepalive_time_s=5` there, at the price of noticing a frozen member later.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+_TIMES = (
+    "call_timeout_s", "hedge_after_s", "token_refresh_s", "keepalive_time_s", "keepalive_timeout_s", "tls_look_s",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +35,10 @@ class EtcdOptions:
     endpoints: tuple[str, ...]
     """`host:port` of every member, optionally with http:// or https://. One channel is kept to each."""
     tls: TlsOptions | None = None
+    newer_tls: Callable[[], TlsOptions | None] | None = field(default=None, repr=False)
+    """Asked every `tls_look_s`: what `tls` is by now. Connections are made anew when it has changed. None: it never
+    does. It must not block."""
+    tls_look_s: float = 1.0
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     call_timeout_s: float = 2.0
@@ -59,7 +68,7 @@ class EtcdOptions:
                 raise ValueError(f"etcd endpoint {endpoint!r} is plain http but TLS options are set: use https://")
         if (self.user is None) != (self.password is None):
             raise ValueError("etcd: give both user and password, or neither")
-        for name in ("call_timeout_s", "hedge_after_s", "token_refresh_s", "keepalive_time_s", "keepalive_timeout_s"):
+        for name in _TIMES:
             if getattr(self, name) <= 0:
                 raise ValueError(f"etcd: {name} must be positive")
 

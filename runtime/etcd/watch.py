@@ -10,6 +10,8 @@ A watch that the server refuses is created first and cancelled a moment later; i
 
 import asyncio
 import contextlib
+import logging
+import time
 from collections.abc import AsyncGenerator
 
 import grpc
@@ -21,25 +23,56 @@ from lockstep.runtime.etcd.store import Deleted, StoreRefused, StoreUnavailable,
 
 _REREAD_TIMEOUT_S = 1.0
 _PAUSE_S = 0.01
+_SAY_AGAIN_S = 60.0
+_LOG = logging.getLogger(__name__)
 
 
 class _Cancelled(Exception):
     """The server ended the watch; the reason is the argument."""
 
 
+class _Silence:
+    """Says that nothing is heard of a key, when that begins, now and then while it lasts, and when it is over."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._since_s = 0.0
+        """Since when nobody answers; 0: somebody does."""
+        self._say_s = 0.0
+
+    def on_none(self, error: StoreUnavailable) -> None:
+        now_s = time.monotonic()
+        self._since_s = self._since_s or now_s
+        if now_s >= self._say_s:
+            self._say_s = now_s + _SAY_AGAIN_S
+            _LOG.warning("nothing is heard of changes of %s since %.0f s: %s", self._key, now_s - self._since_s, error)
+
+    def on_answer(self) -> None:
+        if self._since_s:
+            _LOG.warning("%s is heard of again after %.0f s", self._key, time.monotonic() - self._since_s)
+        self._since_s = self._say_s = 0.0
+
+
 async def watch_key(caller: Caller, key: bytes) -> AsyncGenerator[Versioned | Deleted]:
     """See `ConfigStore.watch`. Raises `StoreRefused` if the key may not be read."""
     reported: Versioned | Deleted | None = None
     member_index = 0
+    silence = _Silence(key)
     while True:
         try:
             state, revision = await _read(caller, key)
-        except StoreUnavailable:
-            continue  # it has waited for its whole timeout already
+        except StoreUnavailable as error:
+            silence.on_none(error)  # it has waited for its whole timeout already
+            continue
+        silence.on_answer()
         if _is_news(state, reported):
             reported = state
             yield state
-        member = await caller.connected_member(caller.order_from(member_index))
+        try:
+            async with asyncio.timeout(_REREAD_TIMEOUT_S):
+                member = await caller.connected_member(caller.order_from(member_index))
+        except TimeoutError:
+            continue  # the read finds out, and says, what is the matter
         token = caller.token
         stream = member.watch_stream(caller.metadata)
         try:

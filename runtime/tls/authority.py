@@ -57,7 +57,7 @@ def make_authority(directory: Path, cluster: str) -> None:
     _write(directory / CA, made.public_bytes(Encoding.PEM))
 
 
-def issue(directory: Path, cluster: str, name: str, hosts: Iterable[str], days: int = LEAF_DAYS) -> Path:
+def issue(directory: Path, cluster: str, name: str, hosts: Iterable[str], days: float = LEAF_DAYS) -> Path:
     """Make `<name>.pem`, or make it anew, with a new key; the file.
 
     Raises:
@@ -112,7 +112,7 @@ def _san(host: str) -> x509.GeneralName:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: float
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (

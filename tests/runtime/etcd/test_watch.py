@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lockstep.ops.local.etcd_server import LocalEtcd, LocalEtcdCluster
 from lockstep.runtime.etcd import Deleted, EtcdOptions, EtcdStore, Versioned
 
@@ -106,5 +108,29 @@ def test_watch_outlives_a_server_that_comes_back_empty(tmp_path: Path) -> None:
                 assert isinstance(state, Versioned)
                 assert state.value == b"after"
                 await watch.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_watch_that_nobody_answers_says_so_and_when_it_is_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        first = LocalEtcd.start(tmp_path)
+        port = int(first.endpoint.rpartition(":")[2])
+        async with EtcdStore(EtcdOptions(endpoints=(first.endpoint,))) as store:
+            watch = store.watch(b"k")
+            assert isinstance(await anext(watch), Deleted)
+            following = asyncio.ensure_future(anext(watch))
+            first.kill()
+            first.stop()
+            async with asyncio.timeout(30):
+                while "nothing is heard" not in caplog.text:  # noqa: ASYNC110 - a log has no event
+                    await asyncio.sleep(0.05)
+            with LocalEtcd.start(tmp_path, client_port=port):
+                await store.put(b"k", b"after")
+                assert isinstance(await asyncio.wait_for(following, 30), Versioned)
+                assert "is heard of again" in caplog.text
+            assert caplog.text.count("nothing is heard") == 1
 
     asyncio.run(scenario())
