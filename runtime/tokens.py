@@ -128,10 +128,14 @@ class Entitlements:
 
     # ---- principals that come and go ---------------------------------------------------------------------------------
 
-    def replace(self, registry: Registry) -> None:
-        """From now on these are the principals beside those of the configuration; who is none any more is ended."""
+    def replace(self, registry: Registry, *, heard: bool = True) -> None:
+        """From now on these are the principals beside those of the configuration; who is none any more is ended.
+
+        Not `heard`: they are what this process knew in an earlier life, and there may be newer ones.
+        """
         self._registry = registry
-        self._heard.set()
+        if heard:
+            self._heard.set()
         self._by_credential = {one.id: (entry, one) for entry in registry.entries for one in entry.credentials}
         with self._remembering:
             self._verified = dict(self._still_good())
@@ -256,6 +260,9 @@ class Entitlements:
             async with asyncio.timeout(_HEAR_S):
                 await self._heard.wait()
         except TimeoutError:
+            if self._registry.version:
+                # etcd does not answer: nobody else waits for it, those that were known are taken as they are.
+                self._heard.set()
             return
         finally:
             self._waiting -= 1

@@ -3,12 +3,14 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from concurrent.futures import Future
 from http import HTTPStatus
 from typing import Any, Final
 
 from lockstep.runtime.access.dialing import introduce, material_for
 from lockstep.runtime.access.following import PrincipalsFollower
 from lockstep.runtime.access.guard import AccessGuard
+from lockstep.runtime.access.kept import KeptDocument
 from lockstep.runtime.access.permissions import METRICS
 from lockstep.runtime.access.trail import Trail
 from lockstep.runtime.faults import EnvironmentFault
@@ -35,11 +37,18 @@ class Entrance:
     """To be run in the loop that serves the process' calls."""
     material: Material | None
     """Its certificate; None: nothing is encrypted."""
+    log: ProcessLog
 
     def follow(self) -> Callable[[], object]:
         """Follow the principals in the loop of this process' gRPC server; returns what ends that."""
         work = asyncio.run_coroutine_threadsafe(self.principals.run(), grpc_loop())
+        work.add_done_callback(self._on_end)
         return work.cancel
+
+    def _on_end(self, work: "Future[None]") -> None:
+        if not work.cancelled():
+            text = "this process does not hear of principals any more: restart it"
+            self.log.critical("principals_not_followed", text=text, exc_info=work.exception())
 
     def guard(self) -> AccessGuard:
         """What stands before every call of its gRPC server."""
@@ -90,5 +99,9 @@ def enter(topology: Topology, name: str, log: ProcessLog) -> Entrance:
     elif not entitlements.key:
         path = topology.access.key_file
         log.error("no_cluster_key", text=f"{path} is missing: no member or operator is let in here, nor elsewhere")
-    trail = Trail(topology.access.audit_dir, name)
-    return Entrance(entitlements, trail, PrincipalsFollower(topology, entitlements, trail, log, material), material)
+    directory = topology.access.audit_dir
+    trail = Trail(directory, name)
+    kept = KeptDocument(directory, name) if directory.name else None
+    follower = PrincipalsFollower(topology, entitlements, trail, log, material, kept)
+    follower.begin()
+    return Entrance(entitlements, trail, follower, material, log)

@@ -1,14 +1,16 @@
 """The principals in etcd, followed by a process: a change is in force everywhere as soon as etcd has told of it.
 
-While etcd does not answer, those that were known stay; nobody new comes. That is decided for trading: a cluster without
-etcd trades on, and so do its clients.
+While etcd does not answer, those that were known stay, also those that were known before a restart; nobody new comes.
+That is decided for trading: a cluster without etcd trades on, and so do its clients.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from lockstep.runtime.access.etcd_access import etcd_options
-from lockstep.runtime.access.registry import Registry, RegistryForged, decode, registry_key
+from lockstep.runtime.access.kept import KeptDocument
+from lockstep.runtime.access.registry import Registry, RegistryForged, decode, registry_key, why_not_after
 from lockstep.runtime.access.trail import Trail
 from lockstep.runtime.etcd import EtcdStore, StoreError, Versioned
 from lockstep.runtime.process_log import ProcessLog
@@ -19,10 +21,14 @@ from lockstep.runtime.topology import Topology
 _LOOK_S: Final = 0.5
 """How often it is looked whose time is over."""
 _RETRY_S: Final = 1.0
+RESTORE: Final = "if it was put back on purpose: lockstep access restore"
 
 
 class PrincipalsFollower:
-    """Of one process; `run` for as long as it lives, in the loop that serves its calls."""
+    """Of one process; `run` for as long as it lives, in the loop that serves its calls.
+
+    Invariant: what is in force is the newest that was seen, in this life of the process or before.
+    """
 
     def __init__(
         self,
@@ -31,21 +37,56 @@ class PrincipalsFollower:
         trail: Trail,
         log: ProcessLog,
         material: Material | None = None,
+        kept: KeptDocument | None = None,
     ) -> None:
+        """`kept`: where the newest is written to disk; None: nowhere."""
         self._topology = topology
         self._material = material
         self._key = registry_key(topology.name)
         self._entitlements = entitlements
         self._trail = trail
         self._log = log
-        self._version = 0
+        self._kept = kept
+        self._known = Registry()
+        self._on_disk: bytes | None = None
+
+    def begin(self) -> None:
+        """Take what was kept by an earlier life of the process. Before anybody calls."""
+        if self._kept is None or not self._follows:
+            return
+        try:
+            self._on_disk = self._kept.load()
+            registry = decode(self._on_disk, self._entitlements.key, self._topology.name)
+        except (OSError, RegistryForged) as error:
+            # As after a change of the cluster's key. Whoever can write here could take the file away as well.
+            text = f"{self._kept.path}: {error}; what stands in etcd is believed whatever was known here before"
+            self._log.error("kept_principals_unusable", text=text)
+            self._trail.note("kept_principals_unusable", why=str(error))
+            return
+        self._known = registry
+        self._entitlements.replace(registry, heard=False)
+
+    @property
+    def _follows(self) -> bool:
+        return bool(self._entitlements.key) and not self._entitlements.open
 
     async def run(self) -> None:
         """Follow, for ever."""
         async with asyncio.TaskGroup() as both:
-            both.create_task(self._look())
-            if self._entitlements.key and not self._entitlements.open:
-                both.create_task(self._follow())
+            both.create_task(self._for_ever(self._look))
+            if self._follows:
+                both.create_task(self._for_ever(self._follow))
+
+    async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Nothing that goes wrong once may leave a process with whom it knew then."""
+        while True:
+            try:
+                await work()
+            except StoreError as error:
+                self._log.error("principals_unknown", text=f"etcd refuses to tell of principals: {error}")
+            except Exception:  # noqa: BLE001 - the top of a task that must not end
+                self._log.exception("principals_not_followed", text=f"it is tried again in {_RETRY_S:g} s")
+            await asyncio.sleep(_RETRY_S)
 
     async def _look(self) -> None:
         while True:
@@ -55,28 +96,40 @@ class PrincipalsFollower:
                 self._log.info("certificate_replaced", file=str(self._material.file))
 
     async def _follow(self) -> None:
-        while True:
-            try:
-                async with EtcdStore(etcd_options(self._topology)) as store:
-                    async for state in store.watch(self._key):
-                        self.take(state.value if isinstance(state, Versioned) else None)
-            except StoreError as error:
-                self._log.error("principals_unknown", text=f"etcd refuses to tell of principals: {error}")
-            await asyncio.sleep(_RETRY_S)
+        async with EtcdStore(etcd_options(self._topology)) as store:
+            async for state in store.watch(self._key):
+                raw = state.value if isinstance(state, Versioned) else None
+                if self.take(raw):
+                    # In a thread: a disk that is slow must not hold up what else is done in this loop.
+                    await asyncio.to_thread(self._keep, raw)
 
-    def take(self, raw: bytes | None) -> None:
-        """What stands in etcd now."""
+    def take(self, raw: bytes | None) -> bool:
+        """What stands in etcd now; whether it is believed."""
         try:
-            registry = decode(raw, self._entitlements.key)
+            registry = decode(raw, self._entitlements.key, self._topology.name)
         except RegistryForged as error:
             self._refuse(str(error))
-            return
-        if registry.version < self._version:
-            self._refuse(f"version {registry.version} of the principals after {self._version}: somebody put it back")
-            return
-        self._version = registry.version
+            return False
+        why = why_not_after(self._known, registry)
+        if why:
+            self._refuse(f"{why}; {RESTORE}")
+            return False
+        self._known = registry
         self._entitlements.replace(registry)
         self._note(registry)
+        return True
+
+    def _keep(self, raw: bytes | None) -> None:
+        if self._kept is None or raw is None or raw == self._on_disk:
+            return
+        try:
+            self._kept.store(raw)
+        except OSError as error:
+            # A disk that is full must stop nobody from trading.
+            text = f"{self._kept.path}: {error.strerror}; after a restart an older document in etcd is not noticed"
+            self._log.error("principals_not_kept", text=text)
+        else:
+            self._on_disk = raw
 
     def _refuse(self, why: str) -> None:
         self._log.error("principals_refused", text=f"{why}; those that were known stay")

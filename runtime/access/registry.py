@@ -1,13 +1,15 @@
 """The principals that are made while the cluster runs, and how they change. Pure.
 
 All stand in one document in etcd, so that a change is one compare-and-swap and every process sees the same whole.
-Secrets are not in it: of a key or password only its hash. The document carries an HMAC by the cluster's key, so that
-whoever can write to etcd, and has not the key, can make no principal; and a version, so that an older one is noticed.
+Secrets are not in it: of a key or password only its hash. The document carries an HMAC by the cluster's key over the
+cluster's name and all of it, so that whoever can write to etcd, and has not the key, can make no principal; a version,
+so that an older one is noticed; and with each change the digest of what was changed, so that a history that goes on
+from an older one is noticed, too (`why_not_after`).
 """
 
 import hmac
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, field, replace
 from hashlib import sha256
 from typing import Any, Final
@@ -22,6 +24,7 @@ MAX_CREDENTIALS: Final = 8
 MAX_BYTES: Final = 1 << 20
 """Of the document; etcd takes a little more."""
 KEPT_CHANGES: Final = 200
+_FORMAT: Final = 2
 _NAME: Final = 64
 
 
@@ -74,6 +77,8 @@ class Change:
     at_ns: int
     by: str
     what: str
+    before: str = ""
+    """Digest of the registry that was changed."""
 
 
 @frozen
@@ -85,6 +90,8 @@ class Registry:
     changes: tuple[Change, ...] = ()
     retired: tuple[int, ...] = ()
     """Client numbers of revoked principals. Engines keep sessions for ever, and a session is its client number's."""
+    restored_ns: int = 0
+    """When an older document was last put in force on purpose; whatever was restored later comes after it."""
 
     def entry(self, name: str) -> Entry:
         """A principal by name.
@@ -109,7 +116,7 @@ def changed(before: Registry, edit: Edit, *, by: str, what: str, now_ns: int) ->
         RegistryRefused: it can't be made.
     """
     after = edit(before)
-    changes = (*after.changes, Change(now_ns, by, what))[-KEPT_CHANGES:]
+    changes = (*after.changes, Change(now_ns, by, what, digest(before)))[-KEPT_CHANGES:]
     after = replace(after, version=before.version + 1, changes=changes)
     _check(after)
     return after
@@ -165,6 +172,45 @@ def revoke(name: str, credential: str = "") -> Edit:
     return edit
 
 
+def restore(now_ns: int, others: Sequence[Registry] = ()) -> Edit:
+    """Put a document in force though a newer one, or one with another history, was known.
+
+    `others`: those that are known. Client numbers that stand in them are given to nobody, as those of revoked ones.
+    """
+    known = {number for one in others for number in (*one.retired, *(entry.number for entry in one.entries))}
+    latest_ns = max((one.restored_ns for one in others), default=0)
+
+    def edit(registry: Registry) -> Registry:
+        lost = known - {entry.number for entry in registry.entries} - set(registry.retired)
+        at_ns = max(now_ns, registry.restored_ns + 1, latest_ns + 1)
+        return replace(registry, restored_ns=at_ns, retired=(*registry.retired, *sorted(lost)))
+
+    return edit
+
+
+def why_not_after(known: Registry, found: Registry) -> str:
+    """Why what was found can't have come after what is known; empty: it can.
+
+    What is known of version 0 is nothing, and everything comes after it.
+    """
+    if (found.restored_ns, found.version) < (known.restored_ns, known.version):
+        return f"version {found.version} of the principals came after {known.version}: somebody put it back"
+    steps = found.version - known.version
+    if found.restored_ns == known.restored_ns and known.version and steps <= len(found.changes):
+        before = found.changes[-steps].before if steps else digest(found)
+        if before != digest(known):
+            return (
+                f"version {found.version} of the principals does not go on from the {known.version} that is known "
+                "here: somebody put an older one back, and it was changed then"
+            )
+    return ""
+
+
+def digest(registry: Registry) -> str:
+    """By which a registry is known again."""
+    return sha256(_body(registry).encode()).hexdigest()[:32]
+
+
 def _with(registry: Registry, entry: Entry) -> Registry:
     return replace(registry, entries=tuple(entry if one.name == entry.name else one for one in registry.entries))
 
@@ -202,43 +248,47 @@ def _unique(what: str, values: Iterable[object]) -> None:
 # ---- the document ----------------------------------------------------------------------------------------------------
 
 
-def encode(registry: Registry, key: bytes) -> bytes:
-    """The document.
+def encode(registry: Registry, key: bytes, cluster: str) -> bytes:
+    """The document of a cluster.
 
     Raises:
         RegistryRefused: it is too long for etcd.
     """
-    body = json.dumps(asdict(registry), separators=(",", ":"), sort_keys=True)
-    raw = json.dumps({"v": 1, "mac": _mac(key, body), "registry": body}).encode()
+    body = _body(registry)
+    raw = json.dumps({"v": _FORMAT, "mac": _mac(key, cluster, body), "registry": body}).encode()
     if len(raw) > MAX_BYTES:
         raise RegistryRefused(f"the principals take {len(raw)} bytes, and {MAX_BYTES} are the most")
     return raw
 
 
-def decode(raw: bytes | None, key: bytes) -> Registry:
-    """The registry of a document; None: there is none yet.
+def _body(registry: Registry) -> str:
+    return json.dumps(asdict(registry), separators=(",", ":"), sort_keys=True)
+
+
+def decode(raw: bytes | None, key: bytes, cluster: str) -> Registry:
+    """The registry of a cluster's document; None: there is none yet.
 
     Raises:
-        RegistryForged: it was not written by somebody who has the key, or is none.
+        RegistryForged: it was not written for this cluster by somebody who has the key, or is none.
     """
     if raw is None:
         return Registry()
     try:
         if len(raw) > MAX_BYTES:
-            raise RegistryForged(f"what stands for the principals in etcd has {len(raw)} bytes, and they never do")
+            raise RegistryForged(f"what stands for the principals has {len(raw)} bytes, and they never do")
         outer = json.loads(raw)
         body = str(outer["registry"])
-        genuine = outer["v"] == 1 and hmac.compare_digest(_mac(key, body), str(outer["mac"]))
+        genuine = outer["v"] == _FORMAT and hmac.compare_digest(_mac(key, cluster, body), str(outer["mac"]))
         if not genuine:
-            raise RegistryForged("the principals in etcd were not written with this cluster's key")
+            raise RegistryForged(f"the principals were not written with this cluster's key for {cluster!r}")
         inner = json.loads(body)
         entries = tuple(_entry(row) for row in inner["entries"])
-        changes, retired = tuple(Change(**row) for row in inner["changes"]), tuple(inner.get("retired", ()))
-        return Registry(inner["version"], entries, changes, retired)
+        changes = tuple(Change(**row) for row in inner["changes"])
+        return Registry(inner["version"], entries, changes, tuple(inner["retired"]), inner["restored_ns"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, RegistryForged):
             raise
-        raise RegistryForged(f"the principals in etcd can't be read ({error})") from None
+        raise RegistryForged(f"the principals can't be read ({error})") from None
 
 
 def _entry(row: dict[str, Any]) -> Entry:
@@ -246,8 +296,9 @@ def _entry(row: dict[str, Any]) -> Entry:
     return Entry(row["name"], tuple(row["roles"]), row["number"], tuple(row["accounts"]), credentials)
 
 
-def _mac(key: bytes, body: str) -> str:
-    return hmac.new(key, b"principals\n" + body.encode(), sha256).hexdigest()
+def _mac(key: bytes, cluster: str, body: str) -> str:
+    # As JSON the name has no line's end: nothing of it passes for a part of the body.
+    return hmac.new(key, f"principals\n{json.dumps(cluster)}\n{body}".encode(), sha256).hexdigest()
 
 
 def registry_key(cluster: str) -> bytes:

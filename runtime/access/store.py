@@ -1,13 +1,17 @@
 """Changing the principals in etcd: read, edit, compare-and-swap, again if somebody was quicker."""
 
 import asyncio
+import contextlib
 import getpass
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 from lockstep.runtime.access.cluster_key import load_key
 from lockstep.runtime.access.etcd_access import etcd_options
+from lockstep.runtime.access.kept import kept_in
+from lockstep.runtime.access.kept import load as load_kept
 from lockstep.runtime.access.registry import (
     Edit,
     Registry,
@@ -17,7 +21,9 @@ from lockstep.runtime.access.registry import (
     decode,
     encode,
     registry_key,
+    why_not_after,
 )
+from lockstep.runtime.access.registry import restore as registry_restore
 from lockstep.runtime.etcd import CasWon, EtcdStore, StoreError
 from lockstep.runtime.faults import BadInput, EnvironmentFault
 from lockstep.runtime.topology import Topology
@@ -39,9 +45,57 @@ def change(topology: Topology, edit: Edit, what: str) -> Registry:
     """Make a change; returns what stands in etcd then. Every process has it within a second.
 
     Raises:
-        BadInput: it can't be made. EnvironmentFault: as `read`, or the outcome is not known.
+        BadInput: it can't be made. EnvironmentFault: as `read`, or what stands in etcd is older than what processes of
+            this host know, or the outcome is not known.
     """
     return asyncio.run(_with_store(topology, _change(topology, edit, what)))
+
+
+def restore(topology: Topology, wanted: Registry, what: str) -> Registry:
+    """Put principals in force, whatever processes know and whatever stands in etcd. Returns what stands there then.
+
+    Raises:
+        EnvironmentFault: etcd does not answer, or the outcome is not known.
+    """
+    edit = registry_restore(time.time_ns(), [known for _, known in _known_here(topology, _key_of(topology))])
+    return asyncio.run(_with_store(topology, _change(topology, edit, what, wanted)))
+
+
+def put_back(topology: Topology) -> int:
+    """Put the newest that processes of this host have kept into an etcd that holds none; its version, 0: there is none.
+
+    For a cluster whose etcd begins empty each time.
+
+    Raises:
+        EnvironmentFault: etcd does not take it.
+    """
+    key = load_key(topology.access.key_file) if topology.access.key_file.name and not topology.open else None
+    known = [registry for _, registry in _known_here(topology, key)] if key is not None else []
+    if key is None or not known:
+        return 0
+    newest = max(known, key=lambda one: (one.restored_ns, one.version))
+    raw = encode(newest, key, topology.name)
+
+    async def work(store: EtcdStore) -> Registry:
+        await store.compare_and_swap(registry_key(topology.name), 0, raw)
+        return newest
+
+    return asyncio.run(_with_store(topology, work)).version
+
+
+def read_file(topology: Topology, path: Path) -> Registry:
+    """What a process has kept.
+
+    Raises:
+        BadInput: it can't be read, or was not written with the cluster's key.
+    """
+    try:
+        raw = load_kept(path)
+        if raw is None:
+            raise BadInput(f"{path} is not there; processes keep theirs in {topology.access.audit_dir}")
+        return decode(raw, _key_of(topology), topology.name)
+    except (OSError, RegistryForged) as error:
+        raise BadInput(f"{path}: {error}; name a file that a process of this cluster has kept") from None
 
 
 async def _with_store(topology: Topology, work: Callable[[EtcdStore], object]) -> Registry:
@@ -72,22 +126,48 @@ def _key_of(topology: Topology) -> bytes:
 def _read(topology: Topology) -> Callable[[EtcdStore], object]:
     async def work(store: EtcdStore) -> Registry:
         found = await store.get(registry_key(topology.name))
-        return decode(found.value if found else None, _key_of(topology))
+        return decode(found.value if found else None, _key_of(topology), topology.name)
 
     return work
 
 
-def _change(topology: Topology, edit: Edit, what: str) -> Callable[[EtcdStore], object]:
+def _change(topology: Topology, edit: Edit, what: str, wanted: Registry | None = None) -> Callable[[EtcdStore], object]:
+    """`wanted`: what is changed; None: what stands in etcd, if that is what this host knows or newer."""
+
     async def work(store: EtcdStore) -> Registry:
         key, by = _key_of(topology), getpass.getuser()
         for _ in range(_TRIES):
             found = await store.get(registry_key(topology.name))
-            before = decode(found.value if found else None, key)
+            before = wanted
+            if before is None:
+                before = decode(found.value if found else None, key, topology.name)
+                _check_is_newest(topology, key, before)
             after = changed(before, edit, by=by, what=what, now_ns=time.time_ns())
             revision = found.mod_revision if found else 0
-            outcome = await store.compare_and_swap(registry_key(topology.name), revision, encode(after, key))
+            raw = encode(after, key, topology.name)
+            outcome = await store.compare_and_swap(registry_key(topology.name), revision, raw)
             if isinstance(outcome, CasWon):
                 return after
         raise EnvironmentFault("others change the principals all the time; try again")
 
     return work
+
+
+def _known_here(topology: Topology, key: bytes) -> Iterator[tuple[Path, Registry]]:
+    """What processes of this host have kept. Of what can't be read its own process says what is the matter."""
+    for path in kept_in(topology.access.audit_dir):
+        with contextlib.suppress(OSError, RegistryForged):
+            yield path, decode(load_kept(path), key, topology.name)
+
+
+def _check_is_newest(topology: Topology, key: bytes, found: Registry) -> None:
+    """Raises:
+    EnvironmentFault: a process of this host knows a newer document. It would refuse what is made of the older one.
+    """
+    for path, known in _known_here(topology, key):
+        why = why_not_after(known, found)
+        if why:
+            raise EnvironmentFault(
+                f"{why} ({path}). Nothing was changed. `lockstep access restore --file {path}` puts the newest back; "
+                "if etcd was restored from a backup on purpose, `lockstep access restore` takes what stands there"
+            )

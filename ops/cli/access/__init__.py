@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "revoke": f"{_HERE}.principals:revoke_command",
     "password": f"{_HERE}.principals:password_command",
     "public-key": f"{_HERE}.principals:public_key",
+    "restore": f"{_HERE}.restore",
     "key": f"{_HERE}.key",
     "trail": f"{_HERE}.trail",
 }

@@ -20,12 +20,15 @@ from lockstep.ops.cli.main import cli
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.access.jwt_login import LEEWAY_S
+from lockstep.runtime.access.registry import registry_key
 from lockstep.runtime.access.secret_hash import key_number
+from lockstep.runtime.etcd import EtcdOptions, EtcdStore
 from lockstep.v1 import feed_pb2, feed_pb2_grpc, market_data_pb2, market_data_pb2_grpc, orders_pb2, orders_pb2_grpc
 from tests.calm import CALM
 
 _SOON_S = 30.0
 """On a busy machine; how fast it is on a quiet one is in docs/access.md."""
+_AWAY = grpc.StatusCode.UNAVAILABLE
 Access = Callable[..., str]
 
 
@@ -229,6 +232,63 @@ def test_what_a_signed_login_opened_ends_when_it_is_over(
         assert time.monotonic() - began_s < _SOON_S
 
 
+def in_etcd(cluster: LocalCluster, put: bytes | None = None) -> bytes:
+    """What stands for the principals in etcd; `put`: what somebody writes there first, without asking anybody."""
+
+    async def run() -> bytes:
+        key = registry_key(cluster.topology.name)
+        async with EtcdStore(EtcdOptions(endpoints=cluster.topology.etcd_endpoints, call_timeout_s=30)) as store:
+            if put is not None:
+                await store.put(key, put)
+            found = await store.get(key)
+            assert found is not None
+            return found.value
+
+    return asyncio.run(run())
+
+
+def test_an_older_document_is_refused_also_by_a_process_that_has_started_anew(closed: LocalCluster, access: Access):
+    """And an operator can put it in force on purpose, or the newest one back."""
+    token, kept = issue(access, "leaver", "market-data"), closed.data_dir / "audit" / "gateway-1.principals"
+    wait_for(grpc.StatusCode.OK, closed, token)
+    older = in_etcd(closed)
+    access("revoke", "leaver")
+    wait_for(grpc.StatusCode.UNAUTHENTICATED, closed, token)
+    newest = in_etcd(closed)
+    deadline_s = time.monotonic() + _SOON_S
+    while kept.read_bytes() != newest:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+    in_etcd(closed, older)
+    closed.kill_and_hold("gateway-1")
+    trail = closed.data_dir / "audit" / "gateway-1.jsonl"
+    refusals = trail.read_text().count("principals_refused")
+    closed.restart("gateway-1")
+    while trail.read_text().count("principals_refused") == refusals or instruments(closed, token) is _AWAY:
+        assert time.monotonic() < deadline_s + _SOON_S, "it says that it refuses it"
+        time.sleep(0.05)
+    assert instruments(closed, token) is grpc.StatusCode.UNAUTHENTICATED
+    words = ["access", "create", "somebody", "--role", "auditor", "--config", str(closed.config_path)]
+    refused = CliRunner().invoke(cli, words, standalone_mode=False)
+    assert "put it back" in str(refused.exception)
+
+    access("restore", "--file", kept, "--force")
+    new = issue(access, "joiner", "market-data")
+    wait_for(grpc.StatusCode.OK, closed, new)
+    assert instruments(closed, token) is grpc.StatusCode.UNAUTHENTICATED
+
+    in_etcd(closed, older)
+    access("restore", "--force")
+    wait_for(grpc.StatusCode.OK, closed, token)
+    wait_for(grpc.StatusCode.UNAUTHENTICATED, closed, new)
+    listed = json.loads(access("list", "--json", "-"))
+    assert "restore version" in listed["changes"][-1]["what"]
+    access("create", "later", "--role", "auditor")
+    numbers = {one["name"]: one["number"] for one in json.loads(access("list", "--json", "-"))["principals"]}
+    assert numbers["later"] != int(new.split(".")[1]), "the number of who was lost goes to nobody"
+
+
 def test_the_kill_switch_is_the_operators(closed: LocalCluster, access: Access):
     """Whom the cluster's key makes an operator pulls it and lifts it, with no other token."""
     token = issue(access, "maker", "trader", "administrator")
@@ -287,3 +347,27 @@ def test_no_secret_is_in_any_log_or_file_of_the_cluster_that_others_could_read(c
             continue
         assert secret.encode() not in line
         assert key.encode() not in line
+
+
+def test_principals_are_there_after_a_restart_of_everything_with_an_empty_etcd(tmp_path: Path):
+    """`lockstep up` gives a cluster a new etcd each time; what its processes have kept is put there first."""
+    plan = ClusterPlan(timing=CALM, data_dir=tmp_path / "data", anonymous="never")
+    words = ["--config", str(tmp_path / "data" / "cluster.toml")]
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(cli, ["access", *arguments, *words], standalone_mode=False)
+        assert done.exception is None, done.output
+        return done.stdout
+
+    with LocalCluster(plan) as first:
+        run("create", "keeper", "--role", "market-data")
+        token = run("issue", "keeper").strip()
+        wait_for(grpc.StatusCode.OK, first, token)
+        kept, deadline_s = first.data_dir / "audit" / "gateway-1.principals", time.monotonic() + _SOON_S
+        while not kept.exists() or token.split(".")[2] not in kept.read_text():
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
+    with LocalCluster(plan) as second:
+        wait_for(grpc.StatusCode.OK, second, token)
+        run("create", "next", "--role", "auditor")
+        assert "keeper" in run("list")

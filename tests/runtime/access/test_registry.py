@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lockstep.runtime.access.registry import (
+    KEPT_CHANGES,
     MAX_CREDENTIALS,
     Credential,
     Registry,
@@ -15,7 +16,9 @@ from lockstep.runtime.access.registry import (
     decode,
     encode,
     grant,
+    restore,
     revoke,
+    why_not_after,
 )
 from lockstep.runtime.access.roles import Role
 
@@ -46,7 +49,7 @@ def test_the_number_of_a_revoked_principal_and_so_its_sessions_go_to_nobody():
     assert [entry.number for entry in made.entries] == [2]
     with pytest.raises(RegistryRefused, match="was a revoked one's"):
         after(create("other", ["trader"], [], 1), registry=made)
-    assert decode(encode(made, KEY), KEY) == made
+    assert decode(encode(made, KEY, "c"), KEY, "c") == made
 
 
 def test_what_it_is_known_as_names_the_credential():
@@ -100,8 +103,8 @@ def test_who_changed_what_is_kept():
 
 def test_the_document_comes_back_as_it_was():
     made = after(DESK, grant("desk", key("a")))
-    assert decode(encode(made, KEY), KEY) == made
-    assert decode(None, KEY) == Registry()
+    assert decode(encode(made, KEY, "c"), KEY, "c") == made
+    assert decode(None, KEY, "c") == Registry()
 
 
 def tampered(raw: bytes) -> bytes:
@@ -117,14 +120,54 @@ def tampered(raw: bytes) -> bytes:
         b"{}",
         b"[]",
         b'{"v":1,"mac":"","registry":"{}"}',
+        b'{"v":2,"mac":"","registry":"{}"}',
         b"\xff",
-        tampered(encode(after(DESK), KEY)),
+        tampered(encode(after(DESK), KEY, "c")),
         b"[" * 100_000,
         b" " * 2**21,
     ],
 )
 def test_whoever_writes_to_etcd_without_the_key_makes_no_principal(raw: bytes):
     with pytest.raises(RegistryForged):
-        decode(raw, KEY)
+        decode(raw, KEY, "c")
+
+
+@pytest.mark.parametrize(("key", "cluster"), [(b"x" * 32, "c"), (KEY, "other"), (KEY, "c\n"), (KEY, "")])
+def test_a_document_of_another_key_or_cluster_is_nobodys(key: bytes, cluster: str):
     with pytest.raises(RegistryForged):
-        decode(encode(after(DESK), b"x" * 32), KEY)
+        decode(encode(after(DESK), key, cluster), KEY, "c")
+
+
+def test_what_came_later_is_taken_and_what_was_put_back_is_not():
+    first = after(DESK)
+    second = after(revoke("desk"), registry=first)
+    third = after(create("next", ["auditor"], []), registry=second)
+    for known, found in ((NONE, first), (first, second), (first, third), (second, second), (NONE, NONE)):
+        assert not why_not_after(known, found)
+    for known, found in ((second, first), (third, second), (first, NONE)):
+        assert "put it back" in why_not_after(known, found)
+
+
+def test_a_history_that_goes_on_from_an_older_document_is_noticed_however_long_it_grows():
+    """Somebody puts an older one back, and administrators, who see nothing wrong, change it until it is the newest."""
+    old = after(DESK)
+    known = after(revoke("desk"), registry=old)
+    grown = old
+    for number in range(KEPT_CHANGES):
+        grown = after(create(f"p{number}", ["auditor"], []), registry=grown)
+        assert why_not_after(known, grown)
+    assert "does not go on" in why_not_after(known, grown)
+
+
+def test_what_is_restored_on_purpose_comes_after_all_that_is_known_and_no_number_is_given_again():
+    old = after(DESK)
+    known = after(create("b", ["auditor"], []), revoke("desk"), create("c", ["auditor"], []), registry=old)
+    restored = after(restore(10, [known]), registry=old)
+    assert [entry.name for entry in restored.entries] == ["desk"]
+    assert set(restored.retired) == {2, 3}
+    assert not why_not_after(known, restored)
+    assert not why_not_after(restored, after(create("d", ["auditor"], []), registry=restored))
+    assert why_not_after(restored, after(create("d", ["auditor"], []), registry=known)), "what it replaced is over"
+    again = after(restore(5, [restored]), registry=old)
+    assert not why_not_after(restored, again), "also by a clock that is behind"
+    assert decode(encode(again, KEY, "c"), KEY, "c") == again

@@ -14,16 +14,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from lockstep.runtime import tokens
 from lockstep.runtime.access.cluster_key import Holder, mint
-from lockstep.runtime.access.following import PrincipalsFollower
 from lockstep.runtime.access.jwt_login import LEEWAY_S, JwtKeys, load_keys
-from lockstep.runtime.access.registry import Credential, Registry, changed, create, encode, grant, revoke
+from lockstep.runtime.access.registry import Credential, Registry, changed, create, grant, revoke
 from lockstep.runtime.access.roles import Role
 from lockstep.runtime.access.secret_hash import hash_secret, key_id, key_number, make_key, matches
 from lockstep.runtime.faults import EnvironmentFault
-from lockstep.runtime.process_log import open_log
 from lockstep.runtime.tokens import Entitlements, TooManyLogins, Unauthenticated, Unverified
 from lockstep.runtime.topology import Principal
-from tests.everybody import NO_TRAIL
 
 KEY = b"k" * 32
 TOKEN, KEY_ID = make_key(7)
@@ -409,22 +406,3 @@ def test_a_file_of_other_keys_is_an_error(tmp_path: Path, text: str):
     (tmp_path / "jwks.json").write_text(text)
     with pytest.raises(EnvironmentFault, match="JWKS"):
         load_keys(tmp_path / "jwks.json")
-
-
-# ---- from etcd ------------------------------------------------------------------------------------------------------
-
-
-class _Topology:
-    etcd_endpoints = ()
-    name = "c"
-
-
-def test_a_forged_or_older_document_changes_nothing(known: Entitlements):
-    follower = PrincipalsFollower(_Topology(), known, NO_TRAIL, open_log("test"))  # type: ignore[arg-type]  # two fields
-    known.replace(Registry())
-    newer = changed(DESK, revoke("desk", KEY_ID), by="a", what="", now_ns=1)
-    follower.take(encode(newer, KEY))
-    for raw in (encode(DESK, KEY), encode(replace(DESK, version=99), b"x" * 32), b"{}", None):
-        follower.take(raw)
-        with pytest.raises(Unauthenticated):
-            identify(known, TOKEN)

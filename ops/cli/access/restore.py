@@ -1,0 +1,38 @@
+"""`lockstep access restore`: put an older document of the principals in force on purpose."""
+
+from pathlib import Path
+
+import click
+
+from lockstep.ops.cli.cluster.steps import confirm, force_option
+from lockstep.ops.cli.options import config_option, expected_errors
+from lockstep.runtime.access.store import read, read_file, restore
+from lockstep.runtime.config import load
+
+
+@click.command("restore")
+@config_option
+@click.option(
+    "--file", "file", type=click.Path(path_type=Path, dir_okay=False),
+    help="Take what a process has kept (NAME.principals in audit_dir) and put it into etcd.",
+)  # fmt: skip
+@force_option
+@expected_errors
+def command(config_path: Path, file: Path | None, force: bool) -> int:
+    """Put principals in force that processes refuse since they know newer ones: those that stand in etcd, or in a file.
+
+    After etcd was restored from a backup on purpose: without --file, what was changed since the backup is lost. After
+    somebody put an older document back, or etcd was wiped: with --file, nothing is lost. Who was revoked since then is
+    back, so look at the list before you go ahead.
+    """
+    topology = load(config_path)
+    found = read(topology) if file is None else read_file(topology, file)
+    where = "etcd" if file is None else str(file)
+    newest = f", changed last by {found.changes[-1].by}: {found.changes[-1].what}" if found.changes else ""
+    click.echo(f"version {found.version} in {where}{newest}", err=True)
+    for entry in found.entries:
+        click.echo(f"  {entry.name}: {', '.join(entry.roles)}, {len(entry.credentials)} credentials", err=True)
+    confirm("put these in force, and no others?", force=force)
+    after = restore(topology, found, f"restore version {found.version} from {where}")
+    click.echo(f"in force as version {after.version}: {len(after.entries)} principals")
+    return 0

@@ -1,0 +1,72 @@
+"""The newest principals that a process has seen, on its disk: so that an older document in etcd is noticed by a process
+that has just started, too, and the last good one is in force while etcd has none that can be believed.
+
+The file holds the document as it stood in etcd, with its HMAC and without a secret.
+"""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from lockstep.runtime.access.registry import MAX_BYTES
+
+SUFFIX: Final = ".principals"
+
+
+class KeptDocument:
+    """Of one process: `<directory>/<name>.principals`."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.path = directory / f"{name}{SUFFIX}"
+
+    def load(self) -> bytes | None:
+        """What was kept last; None: nothing was.
+
+        Raises:
+            OSError: it can't be read.
+        """
+        return load(self.path)
+
+    def store(self, raw: bytes) -> None:
+        """Keep a document: whole, and still there after a loss of power. It waits for the disk.
+
+        Raises:
+            OSError: it can't be written; the one before is there as it was.
+        """
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        try:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
+        directory = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def load(path: Path) -> bytes | None:
+    """A kept document; None: there is none.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+
+
+def kept_in(directory: Path) -> list[Path]:
+    """What the processes of this host have kept."""
+    return sorted(directory.glob(f"*{SUFFIX}")) if directory.name else []
