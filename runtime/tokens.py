@@ -26,7 +26,7 @@ from lockstep.runtime.access.callers import TooManyLogins as TooManyLogins
 from lockstep.runtime.access.callers import Unauthenticated as Unauthenticated
 from lockstep.runtime.access.cluster_key import PREFIX, Holder, NotByThisKey, load_key, make_key, verify
 from lockstep.runtime.access.jwt_login import JwtKeys, NoSuchLogin
-from lockstep.runtime.access.registry import Credential, Entry, Registry
+from lockstep.runtime.access.registry import Credential, Entry, Registry, clashes
 from lockstep.runtime.access.secret_hash import KEY_PREFIX, fingerprint, key_id, key_number, matches
 from lockstep.runtime.rate import Rate
 from lockstep.runtime.topology import OPERATOR_NUMBERS as OPERATOR_NUMBERS
@@ -89,6 +89,10 @@ class Entitlements:
         self._remembering = threading.Lock()
         """The thread of the figures identifies callers too."""
         self._registry = Registry()
+        self.clashes: dict[str, str] = {}
+        """Stored principals that are not let in, since a client of the configuration has their number, name or user."""
+        self.revived: tuple[str, ...] = ()
+        """Clients of the configuration with the number, and so with the sessions, of a principal that was revoked."""
         self._by_credential: dict[str, tuple[Entry, Credential]] = {}
         self._watching: dict[object, tuple[Principal, Callable[[], None]]] = {}
         self._guesses: dict[str, Rate] = {}
@@ -133,6 +137,9 @@ class Entitlements:
 
         Not `heard`: they are what this process knew in an earlier life, and there may be newer ones.
         """
+        self.clashes = clashes(registry, self._clients)
+        self.revived = tuple(client.name for client in self._clients if client.number in registry.retired)
+        registry = replace(registry, entries=tuple(one for one in registry.entries if one.name not in self.clashes))
         self._registry = registry
         if heard:
             self._heard.set()

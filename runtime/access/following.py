@@ -21,6 +21,7 @@ from lockstep.runtime.topology import Topology
 _LOOK_S: Final = 0.5
 """How often it is looked whose time is over."""
 _RETRY_S: Final = 1.0
+_ANEW: Final = "make the principal anew after lockstep access revoke"
 RESTORE: Final = "if it was put back on purpose: lockstep access restore"
 
 
@@ -65,6 +66,7 @@ class PrincipalsFollower:
             return
         self._known = registry
         self._entitlements.replace(registry, heard=False)
+        self._note_clashes()
 
     @property
     def _follows(self) -> bool:
@@ -140,3 +142,14 @@ class PrincipalsFollower:
             newest = registry.changes[-1]
             self._trail.note("principals", version=registry.version, by=newest.by, what=newest.what)
         self._log.info("principals", version=registry.version, count=len(registry.entries))
+        self._note_clashes()
+
+    def _note_clashes(self) -> None:
+        for name, why in self._entitlements.clashes.items():
+            text = f"the stored principal {name!r} is not let in: {why}; give the client another one, or {_ANEW} {name}"
+            self._log.error("principal_clashes", text=text)
+            self._trail.note("principal_clashes", who=name, why=why)
+        for name in self._entitlements.revived:
+            why = "it has the client number of a principal that was revoked, and so its sessions"
+            self._log.error("client_has_a_revoked_number", text=f"the [[client]] {name!r}: {why}; give it another one")
+            self._trail.note("client_has_a_revoked_number", who=name, why=why)

@@ -206,6 +206,25 @@ def why_not_after(known: Registry, found: Registry) -> str:
     return ""
 
 
+def clashes(registry: Registry, clients: Iterable[Principal]) -> dict[str, str]:
+    """Stored principals that have something of a client of the configuration, by name, and what it is.
+
+    A session is its client number's, a budget its name's: two who share one would have each other's.
+    """
+    found: dict[str, str] = {}
+    for client in clients:
+        for entry in registry.entries:
+            users = {one.user for one in entry.credentials if one.user}
+            shared = [
+                *([f"client number {client.number}"] if entry.number == client.number else ()),
+                *(["name"] if entry.name == client.name else ()),
+                *([f"user {client.soup_user!r} of the binary door"] if client.soup_user in users else ()),
+            ]
+            if shared:
+                found[entry.name] = f"it has the {' and the '.join(shared)} of the [[client]] {client.name!r}"
+    return found
+
+
 def digest(registry: Registry) -> str:
     """By which a registry is known again."""
     return sha256(_body(registry).encode()).hexdigest()[:32]

@@ -1,6 +1,7 @@
 """What a process makes of the principals' documents that it is given, now and in an earlier life."""
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from lockstep.runtime import tokens
 from lockstep.runtime.access.following import PrincipalsFollower
+from lockstep.runtime.access.jwt_login import JwtKeys
 from lockstep.runtime.access.kept import KeptDocument
 from lockstep.runtime.access.registry import Registry, changed, encode, restore, revoke
 from lockstep.runtime.access.trail import Trail
@@ -15,8 +17,9 @@ from lockstep.runtime.etcd import StoreRefused
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.process_log import open_log
 from lockstep.runtime.tokens import Entitlements, Unauthenticated
+from lockstep.runtime.topology import Principal
 from tests.everybody import NO_TRAIL
-from tests.runtime.access.test_tokens import DESK, KEY, KEY_ID, TOKEN, identify, known
+from tests.runtime.access.test_tokens import DESK, ISSUER, KEY, KEY_ID, TOKEN, identify, known, signed
 
 __all__ = ["known"]
 
@@ -36,6 +39,51 @@ def nobody() -> Entitlements:
 
 
 REVOKED = changed(DESK, revoke("desk", KEY_ID), by="a", what="", now_ns=1)
+
+
+# ---- beside the clients of the configuration -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("client", "why"),
+    [
+        (Principal("x", "t", 7), "client number 7"),
+        (Principal("desk", "t", 8), "the name"),
+        (Principal("x", "t", 8, soup_user="DESK", soup_password="p"), "user 'DESK'"),
+    ],
+)
+def test_a_client_of_the_configuration_comes_before_a_stored_principal_with_something_of_its_own(
+    tmp_path: Path, client: Principal, why: str
+):
+    found = Entitlements((client,), key=KEY, cluster="c", issuers=JwtKeys([("issuer-1", ISSUER.public_key())]))
+    follower = following(found, None, Trail(tmp_path, "test"))
+    assert follower.take(encode(DESK, KEY, "c"))
+    for token in (TOKEN, signed(), signed(ISSUER, "issuer-1", "ES256")):
+        with pytest.raises(Unauthenticated):
+            identify(found, token)
+    assert identify(found, "t") == client
+    assert not found.stores_user("DESK")
+    line = json.loads((tmp_path / "test.jsonl").read_text().splitlines()[-1])
+    assert (line["event"], line["who"]) == ("principal_clashes", "desk")
+    assert why in line["why"]
+
+
+def test_a_client_with_the_number_of_a_revoked_principal_is_let_in_and_said(tmp_path: Path):
+    found = Entitlements((Principal("x", "t", 7),), key=KEY, cluster="c")
+    following(found, None, Trail(tmp_path, "test")).take(
+        encode(changed(DESK, revoke("desk"), by="a", what="", now_ns=1), KEY, "c")
+    )
+    assert identify(found, "t").number == 7
+    assert "client_has_a_revoked_number" in (tmp_path / "test.jsonl").read_text()
+
+
+def test_what_a_principal_has_open_ends_when_a_client_has_its_number(known: Entitlements):
+    principal, ended = identify(known, TOKEN), []
+    known.watch(principal, lambda: ended.append(1))
+    known.replace(replace(DESK, version=9, entries=(replace(DESK.entries[0], number=1),)))
+    assert ended
+    with pytest.raises(Unauthenticated):
+        identify(known, TOKEN)
 
 
 def test_a_forged_or_older_document_changes_nothing(known: Entitlements):
