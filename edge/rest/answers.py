@@ -1,8 +1,6 @@
 """What each operation answers."""
 
-import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,9 +9,9 @@ import grpc
 
 from lockstep.edge.rest.gateways import CallEnded, Gateways
 from lockstep.edge.rest.inputs import I64_MAX, order_of, price_ticks
-from lockstep.edge.rest.keyed import KeyedCommands, KeyReused, Outcome, ReportsCut, Unanswered
+from lockstep.edge.rest.keyed import KeyedCommands, KeyReused, Outcome, Reports, ReportsCut, Unanswered
 from lockstep.edge.rest.lanes import name_of
-from lockstep.edge.rest.market import MarketJson
+from lockstep.edge.rest.market import Behind, MarketJson
 from lockstep.edge.rest.operations import PREFIX, Operation
 from lockstep.edge.rest.problems import Problem, refused
 from lockstep.edge.rest.reads import Reads, Stamped
@@ -24,9 +22,6 @@ from lockstep.stream.codes import Code
 from lockstep.stream.records import EventKind, Side
 from lockstep.v1 import orders_pb2
 
-MIN_SEQ_S: Final = 2.0
-"""How long a read waits for its `min_seq`."""
-_LOOK_S: Final = 0.002
 _REFUSALS: Final = tuple(
     int(kind) for kind in (EventKind.REJECTED, EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED)
 )
@@ -120,7 +115,7 @@ class Answers:
             raise Problem(Code.REPORTS_GONE, f"it was executed, once; its reports are kept no more: {cut}") from None
         except Unanswered as unanswered:
             raise Problem(unanswered.code, str(unanswered)) from None
-        return self._told(asked, outcome)
+        return await self._told(asked, outcome)
 
     async def _request(self, asked: Asked) -> tuple[str, Any]:
         account = asked.values["account"]
@@ -134,7 +129,10 @@ class Answers:
                 return "Cancel", orders_pb2.CancelRequest(cancel=orders_pb2.CancelOrder(order=_ref(asked)))
             case "replaceOrder":
                 # An order is of one instrument for life, whose tick the price is counted in.
-                tick = self._market.tick_of(await self._reads.instrument_of(account, int(asked.values["order_id"])))
+                instrument = await self._reads.instrument_of(
+                    asked.authorization, account, int(asked.values["order_id"]), self._commands.answered_seq
+                )
+                tick = self._market.tick_of(instrument)
                 stop = body.get("stop_price")
                 replace = orders_pb2.ReplaceOrder(
                     order=_ref(asked),
@@ -152,11 +150,12 @@ class Answers:
                 )
                 return "MassCancel", orders_pb2.MassCancelRequest(mass_cancel=every)
 
-    def _told(self, asked: Asked, outcome: Outcome) -> Answer:
+    async def _told(self, asked: Asked, outcome: Outcome) -> Answer:
         """An outcome as it is answered: the same each time."""
         reports = outcome.reports
         first = reports[0]
-        shown = [json_of(one, self._market.tick_of) for one in reports]
+        last_seq = reports[-1].event_id.seq
+        shown = (await self._reads.shown(last_seq, lambda: {"reports": self._json_of(reports)}))["reports"]
         seq = first.event_id.seq
         replayed = {"Idempotency-Replayed": "true" if outcome.repeated else "false"}
         if first.kind in _REFUSALS:
@@ -175,12 +174,15 @@ class Answers:
             headers["Location"] = f"{PREFIX}/accounts/{first.account}/orders/{first.order_id}"
         return Answer(body, outcome.epoch, seq, headers)
 
+    def _json_of(self, reports: Reports) -> list[Json]:
+        return [json_of(one, self._market.tick_of) for one in reports]
+
     # ---- reads ---------------------------------------------------------------------------------------------------
 
     async def _read(self, asked: Asked) -> Stamped:
         min_seq = int(asked.values["min_seq"])
         own_seq = self._commands.answered_seq
-        await self._reach(max(min_seq, own_seq))
+        await self._reads.reach(max(min_seq, own_seq))
         if self._shell.machine.seq < min_seq:
             text = f"the cluster is at seq {self._shell.machine.seq}, not at {min_seq} yet"
             raise Problem(Code.UNAVAILABLE, text, status=409, retry_after_s=1)
@@ -190,12 +192,6 @@ class Answers:
         body = self._market_answer(asked)
         machine = self._shell.machine
         return Stamped(body, machine.epoch, machine.seq)
-
-    async def _reach(self, seq: int) -> None:
-        """Wait until the feed has come so far, for a while."""
-        give_up_s = time.monotonic() + MIN_SEQ_S
-        while self._shell.machine.seq < seq and time.monotonic() < give_up_s:  # noqa: ASYNC110 - the feed has none
-            await asyncio.sleep(_LOOK_S)
 
     def _market_answer(self, asked: Asked) -> Json:
         values, market = asked.values, self._market
@@ -221,7 +217,8 @@ class Answers:
 
     async def _account(self, asked: Asked, min_seq: int) -> Stamped:
         found, stamp = await self._reads.account(asked.authorization, asked.values["account"], min_seq)
-        return Stamped(json_of(found, self._market.tick_of), stamp.epoch, stamp.seq)
+        shown = await self._reads.shown(stamp.seq, lambda: json_of(found, self._market.tick_of))
+        return Stamped(shown, stamp.epoch, stamp.seq)
 
     async def _positions(self, asked: Asked, min_seq: int) -> Stamped:
         found = await self._account(asked, min_seq)
@@ -229,6 +226,9 @@ class Answers:
 
     async def _portfolio(self, asked: Asked, min_seq: int) -> Stamped:
         found, stamp = await self._reads.account(asked.authorization, asked.values["account"], min_seq)
+        if not await self._reads.reach(stamp.seq):
+            at = self._shell.machine.seq
+            raise Behind(f"the feed that this door stands on is at seq {at}, and has no prices as of {stamp.seq} yet")
         body = self._market.portfolio(found, json_of(found, self._market.tick_of))
         return Stamped(body, stamp.epoch, stamp.seq)
 
@@ -237,22 +237,23 @@ class Answers:
         page = await self._reads.open_orders(
             asked.authorization, values["account"], int(values["cursor"]), values["limit"], min_seq
         )
-        body = {
-            "orders": [json_of(one, self._market.tick_of) for one in page.orders],
-            "next_cursor": str(page.next_cursor) if page.next_cursor else None,
-        }
-        return Stamped(body, page.stamp.epoch, page.stamp.seq)
+
+        def make() -> Json:
+            return {
+                "orders": [json_of(one, self._market.tick_of) for one in page.orders],
+                "next_cursor": str(page.next_cursor) if page.next_cursor else None,
+            }
+
+        return Stamped(await self._reads.shown(page.stamp.seq, make), page.stamp.epoch, page.stamp.seq)
 
     async def _order(self, asked: Asked, min_seq: int) -> Stamped:
         account, order_id = asked.values["account"], int(asked.values["order_id"])
         return await self._reads.order(asked.authorization, account, order_id, min_seq)
 
     async def _history(self, asked: Asked, min_seq: int) -> Stamped:
-        del min_seq  # what the feed has come to is history
         values = asked.values
-        return await self._reads.history(
-            values["account"], int(values["order_id"]), int(values["cursor"]), values["limit"]
-        )
+        order = values["account"], int(values["order_id"])
+        return await self._reads.history(asked.authorization, *order, int(values["cursor"]), values["limit"], min_seq)
 
 
 def _ref(asked: Asked) -> orders_pb2.OrderRef:

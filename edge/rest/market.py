@@ -17,6 +17,13 @@ from lockstep.v1 import common_pb2, feed_pb2
 _MOST_BOOKS: Final = 1_024
 
 
+class Behind(Problem):
+    """503: the feed that the door stands on has not come as far as what is to be shown. As a rule it soon has."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(Code.UNAVAILABLE, text)
+
+
 def _made[T](kind: type[T], /, **fields: Any) -> T:
     """A message; enums as the plain numbers that the fold has."""
     return kind(**fields)
@@ -42,10 +49,19 @@ class MarketJson:
         return hub.fold
 
     def tick_of(self, instrument: int) -> int:
-        """An instrument's tick in millionths."""
+        """An instrument's tick in millionths; 1 of 0, which is none.
+
+        Raises:
+            Behind: the feed has not heard of the instrument. A price with a tick that was guessed is a wrong price.
+        """
+        if not instrument:
+            return 1
         hub = self._shell.machine.hub
         found = None if hub is None else hub.fold.statuses.definitions.get(instrument)
-        return 1 if found is None else found.tick_micros
+        if found is None:
+            why = self._shell.why_not_serving() or f"it is at seq {self._shell.machine.seq}"
+            raise Behind(f"the feed that this door stands on does not know instrument {instrument} yet: {why}")
+        return found.tick_micros
 
     def resolve(self, name: str) -> int:
         """Number of an instrument by symbol or number.
@@ -197,10 +213,8 @@ feed_pb2.TapeTrade,
         positions: list[Json] = []
         worth = gain = realised = 0
         for held, said in zip(account.positions, shown["positions"], strict=True):
-            definition = fold.statuses.definitions.get(held.instrument)
-            symbol, tick, units = ("", 1, 1) if definition is None else (
-                definition.symbol, definition.tick_micros, definition.lot_units
-            )  # fmt: skip
+            tick, definition = self.tick_of(held.instrument), fold.statuses.definitions[held.instrument]
+            symbol, units = definition.symbol, definition.lot_units
             price = self._last(fold, held.instrument) * tick
             value = held.quantity_lots * units * price
             # The cost of a short position is what it was sold for.

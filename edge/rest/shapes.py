@@ -69,7 +69,7 @@ LEFT_OUT: Final = frozenset(
 )
 Json = dict[str, Any]
 TickOf = Callable[[int], int]
-"""An instrument's tick in millionths of the currency unit; of an unknown one 1."""
+"""An instrument's tick in millionths of the currency unit; 1 of 0, which is none."""
 
 
 @frozen
