@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import grpc
@@ -102,11 +103,13 @@ class Answers:
     async def _command(self, asked: Asked) -> Answer:
         why = self._shell.why_not_serving()
         if why:
-            raise Problem(Code.UNAVAILABLE, f"{why}; nothing was executed")
+            raise Problem(Code.UNAVAILABLE, f"{why}; nothing was executed by this request")
         name = name_of(asked.key, asked.content)
-        method, request = await self._request(asked)
         try:
-            outcome = await self._commands.execute(asked.client, asked.authorization, name, method, request)
+            # What the key stands for comes first: what the request would mean now does not matter if it had an outcome.
+            outcome = await self._commands.execute(
+                asked.client, asked.authorization, name, partial(self._request, asked)
+            )
         except KeyReused:
             raise Problem(
                 Code.KEY_REUSED, "the key was used before, for another request; nothing was executed"

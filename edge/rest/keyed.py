@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lockstep.edge.rest.gateways import CallEnded, Gateways
 from lockstep.edge.rest.lanes import FILLER, LAST_INDEX, Lane, Name, NotTheLanes, Use, session_of
+from lockstep.edge.rest.problems import Problem
 from lockstep.gateway.reports import report_messages, route
 from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime.engines import EnginesUnavailable, EventsGone
@@ -24,7 +25,10 @@ PATIENCE_S: Final = 12.0
 _LANE_WAITS: Final = 64
 """Commands of one lane that wait for each other."""
 _MOST_KEYS: Final = 1 << 21
-"""Keys in memory, of all lanes; a lane that is not in use goes first, and is read again when it is."""
+"""Keys in memory, of all lanes; a lane that is not in use goes, and is read again when it is. Those that are being
+opened may come to it, `_OPENING_AT_ONCE` times `KEPT_KEYS`."""
+_MOST_LANES: Final = 8_192
+_OPENING_AT_ONCE: Final = 8
 _FOREIGN_S: Final = 0.25
 """How long another door has for the command behind its note."""
 _LOOK_S: Final = 0.01
@@ -32,6 +36,8 @@ _PAUSE_S: Final = 0.05
 _DUPLICATE: Final = int(EventKind.DUPLICATE)
 
 Reports = list[common_pb2.ExecutionReport]
+Make = Callable[[], Awaitable[tuple[str, Any]]]
+"""Makes a command: the gateway's method, and the request to it without its key."""
 
 
 class KeyReused(Exception):
@@ -70,6 +76,8 @@ class _OpenLane:
     """Its events were read, so that `lane` is as of some moment."""
     foreign_since_s: float = 0.0
     """Since when a key of another door is pending; 0: none is."""
+    counted: int = 0
+    """Its keys among those that the door has counted."""
 
 
 class KeyedCommands:
@@ -79,13 +87,16 @@ class KeyedCommands:
         self._shell = shell
         self._gateways = gateways
         self._lanes: OrderedDict[int, _OpenLane] = OrderedDict()
+        self._keys = 0
+        """Of all lanes."""
+        self._opening = asyncio.Semaphore(_OPENING_AT_ONCE)
         self.answered_seq = 0
         """The highest seq of an outcome that was given to anybody."""
 
-    async def execute(
-        self, client: Principal, authorization: str | None, name: Name, method: str, request: Any
-    ) -> Outcome:
-        """The outcome of the key's command: `request` to the gateway's `method`, or what it was used for before.
+    async def execute(self, client: Principal, authorization: str | None, name: Name, make: Make) -> Outcome:
+        """The outcome of the key's command: what `make` makes, or what it was used for before.
+
+        `make` is asked only if the key has no outcome yet. What it raises uses up no key.
 
         Raises:
             CallEnded: a gateway refused it; nothing was executed.
@@ -94,7 +105,7 @@ class KeyedCommands:
         give_up_s = time.monotonic() + PATIENCE_S
         session_id = session_of(client.number, name.lane)
         async with self._turn(session_id, give_up_s) as open_lane:
-            attempt = _Attempt(self, open_lane, authorization, name, method, request, give_up_s)
+            attempt = _Attempt(self, open_lane, authorization, name, make, give_up_s)
             outcome = await attempt.run()
         self.answered_seq = max(self.answered_seq, outcome.reports[-1].event_id.seq)
         return outcome
@@ -104,7 +115,7 @@ class KeyedCommands:
         """The lane, for one at a time."""
         open_lane = self._lanes.get(session_id)
         if open_lane is None:
-            self._make_room()
+            self._require_room()
             open_lane = self._lanes[session_id] = _OpenLane(session_id)
         self._lanes.move_to_end(session_id)
         if open_lane.waiting >= _LANE_WAITS:
@@ -123,15 +134,33 @@ class KeyedCommands:
                 open_lane.lock.release()
         finally:
             open_lane.waiting -= 1
+            self._count(open_lane)
+            self._has_room()
 
-    def _make_room(self) -> None:
-        kept = sum(len(one.lane) for one in self._lanes.values())
-        for session_id, open_lane in list(self._lanes.items()):
-            if kept <= _MOST_KEYS and len(self._lanes) < _MOST_KEYS >> 8:
-                return
+    def _count(self, open_lane: _OpenLane) -> None:
+        self._keys += len(open_lane.lane) - open_lane.counted
+        open_lane.counted = len(open_lane.lane)
+
+    def _has_room(self) -> bool:
+        """Whether one lane more may be opened; those that nobody uses go for it, the one first that was used first."""
+        if self._fits:
+            return True
+        for open_lane in list(self._lanes.values()):
             if not open_lane.waiting:
-                kept -= len(open_lane.lane)
-                del self._lanes[session_id]
+                self._keys -= open_lane.counted
+                del self._lanes[open_lane.session_id]
+                if self._fits:
+                    return True
+        return False
+
+    @property
+    def _fits(self) -> bool:
+        return self._keys <= _MOST_KEYS and len(self._lanes) < _MOST_LANES
+
+    def _require_room(self) -> None:
+        """Raises Unanswered: all lanes are in use, and have as many keys as this door holds."""
+        if not self._has_room():
+            raise Unanswered(Code.BUSY, "this door holds as many keys as it may; nothing was executed by this request")
 
     # ---- what the attempts need ----------------------------------------------------------------------------------
 
@@ -140,16 +169,39 @@ class KeyedCommands:
         patience_s = max(0.05, give_up_s - time.monotonic())
         return await self._gateways.call("OrderEntry", method, request, authorization, patience_s=patience_s)
 
-    async def read(self, open_lane: _OpenLane) -> None:
-        """Take the lane's events that are not in yet.
+    async def read(self, open_lane: _OpenLane, *, newest: bool = False) -> None:
+        """Take the lane's events that are not in yet, as far as the feed is; `newest`: as far as the engines are.
 
         Raises:
             EnginesUnavailable: they can't be had now.
             NotTheLanes: the history is another one.
+            Unanswered: there is no room for it.
         """
+        if open_lane.known:
+            await self._read(open_lane, await self._newest_seq(open_lane.session_id) if newest else 0)
+            return
+        # From its beginning: a lane has many keys, so few at once are read, and each looks whether there is room.
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._opening.acquire()
+        except TimeoutError:
+            raise Unanswered(Code.BUSY, "too many keys are being looked up; nothing was executed") from None
+        try:
+            self._require_room()
+            await self._read(open_lane)
+        finally:
+            self._opening.release()
+            self._count(open_lane)
+
+    async def _newest_seq(self, session_id: int) -> int:
+        asked = replication_pb2.QueryRequest(session_id=session_id)
+        reply = await self._shell.engines.query(asked, min_epoch=self._shell.machine.epoch)
+        return int(reply.stamp.seq)
+
+    async def _read(self, open_lane: _OpenLane, least_seq: int = 0) -> None:
         engines, machine = self._shell.engines, self._shell.machine
         lane, session_id = open_lane.lane, open_lane.session_id
-        to_seq = max(machine.seq, self.answered_seq)
+        to_seq = max(machine.seq, self.answered_seq, least_seq)
         cut = False
         while True:
             if lane.through >= (to_seq, LAST_INDEX):
@@ -213,16 +265,17 @@ class _Attempt:
         open_lane: _OpenLane,
         authorization: str | None,
         name: Name,
-        method: str,
-        request: Any,
+        make: Make,
         give_up_s: float,
     ) -> None:
         self._commands = commands
         self._open = open_lane
         self._authorization = authorization
         self._name = name
-        self._method = method
-        self._request = request
+        self._make = make
+        self._made: tuple[str, Any] | None = None
+        self._is_newest = False
+        """The lane was read up to what an engine has committed."""
         self._give_up_s = give_up_s
 
     async def run(self) -> Outcome:
@@ -263,9 +316,12 @@ class _Attempt:
                 raise KeyReused
             if use.seq:
                 return await self._before(use)
-            return await self._command(use.number)
+            return await self._command(use.number) if await self._can_be_asked() else None
         if lane.pending is not None:
             await self._wait_for_other()
+            return None
+        # Before the key is noted: what can't be asked for uses up none.
+        if not await self._can_be_asked():
             return None
         await self._note(self._name.high, self._name.low)
         return None
@@ -276,8 +332,27 @@ class _Attempt:
             raise NotTheLanes("an outcome is not where it was")
         return Outcome(reports, reports[0].epoch, repeated=True)
 
+    async def _can_be_asked(self) -> bool:
+        """Whether there is a command to send; False: there is more to be known of the lane first.
+
+        Raises:
+            Problem: what the request means can't be asked for, and its key has no outcome.
+        """
+        if self._made is None:
+            try:
+                self._made = await self._make()
+            except Problem:
+                if self._is_newest:
+                    raise
+                # The feed may be behind what was executed under this key; the engines are not.
+                await self._commands.read(self._open, newest=True)
+                self._is_newest = True
+                return False
+        return True
+
     async def _command(self, number: int) -> Outcome | None:
-        reply = await self._call(self._method, self._request, number)
+        assert self._made is not None, "asked for before"
+        reply = await self._call(*self._made, number)
         first = reply.reports[0]
         if int(first.code) == Code.KEY_REUSED:
             raise KeyReused
@@ -325,4 +400,4 @@ class _Attempt:
         return True
 
     def _forget(self) -> None:
-        self._open.lane, self._open.known = Lane(), False
+        self._open.lane, self._open.known, self._is_newest = Lane(), False, False

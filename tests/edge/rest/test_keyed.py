@@ -1,7 +1,9 @@
 """Keys at several doors that fail: each is executed once, and answered the same by every door."""
 
 import asyncio
+import time
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from lockstep.edge.rest import keyed
 from lockstep.edge.rest.keyed import KeyedCommands, KeyReused, Unanswered
 from lockstep.edge.rest.lanes import FILLER, Lane, name_of, session_of
+from lockstep.edge.rest.problems import Problem
 from lockstep.runtime.engines import EventsGone
 from lockstep.runtime.tokens import OPEN_CLIENT
 from lockstep.stream.codes import Code
@@ -28,7 +31,15 @@ def door(world: World) -> KeyedCommands:
 
 
 async def place(at: KeyedCommands, key: str, lots: int = 1):
-    return await at.execute(OPEN_CLIENT, None, name_of(key, str(lots).encode()), "Place", buy(lots))
+    async def make() -> tuple[str, Any]:
+        return "Place", buy(lots)
+
+    return await at.execute(OPEN_CLIENT, None, name_of(key, str(lots).encode()), make)
+
+
+async def impossible() -> tuple[str, Any]:
+    """What the request means can't be said: the instrument is gone, say, or the order's history."""
+    raise Problem(Code.UNKNOWN_ORDER, "gone")
 
 
 def said(outcome):
@@ -192,3 +203,97 @@ def test_names_are_told_apart_and_none_is_the_filler():
     counts = [sum(name.lane == lane for name in names) for lane in range(16)]
     assert min(counts) > 1_000, "keys spread over all lanes"
     assert name_of("1", b"x").high != name_of("1", b"y").high
+
+
+def test_a_repeated_key_has_its_outcome_whatever_the_request_would_mean_now():
+    async def run():
+        world = World(Random(1))
+        first, name = await place(door(world), "a"), name_of("a", b"1")
+        for one in (door(world), door(world)):
+            assert said(await one.execute(OPEN_CLIENT, None, name, impossible)) == said(first)
+            with pytest.raises(KeyReused):
+                await one.execute(OPEN_CLIENT, None, name_of("a", b"2"), impossible)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("behind", [1, 2, 5])
+def test_a_repeated_key_has_its_outcome_also_where_the_feed_is_behind_it(behind: int):
+    async def run():
+        world = World(Random(1))
+        first, late = await place(door(world), "a"), door(world)
+        machine: Any = SimpleNamespace(epoch=1, seq=len(world.log) - behind)
+        late._shell.machine = machine
+        assert said(await late.execute(OPEN_CLIENT, None, name_of("a", b"1"), impossible)) == said(first)
+        with pytest.raises(Problem):
+            await late.execute(OPEN_CLIENT, None, name_of("b", b"1"), impossible)
+
+    asyncio.run(run())
+
+
+def test_what_can_not_be_asked_for_uses_up_no_key():
+    async def run():
+        world = World(Random(1))
+        at, name = door(world), name_of("a", b"1")
+        with pytest.raises(Problem):
+            await at.execute(OPEN_CLIENT, None, name, impossible)
+        assert world.last_no(session_of(0, name.lane)) == 0
+        assert not (await place(at, "a")).repeated
+
+    asyncio.run(run())
+
+
+def kept(at: KeyedCommands) -> int:
+    return sum(len(one.lane) for one in at._lanes.values())
+
+
+def test_keys_in_memory_are_bounded_whether_or_not_a_lane_is_opened(monkeypatch):
+    monkeypatch.setattr(keyed, "_MOST_KEYS", 20)
+
+    async def run():
+        world = World(Random(1))
+        at = door(world)
+        outcomes = {}
+        for number in range(120):
+            outcomes[f"key {number}"] = said(await place(at, f"key {number}"))
+            assert kept(at) == at._keys <= 20
+        for key, outcome in outcomes.items():
+            assert said(await place(at, key)) == outcome
+            assert kept(at) == at._keys <= 20
+        assert accepted(world) == 120
+
+    asyncio.run(run())
+
+
+def test_lanes_in_memory_are_bounded(monkeypatch):
+    monkeypatch.setattr(keyed, "_MOST_LANES", 4)
+
+    async def run():
+        world = World(Random(1))
+        at = door(world)
+        for number in range(60):
+            await place(at, f"key {number}")
+            assert len(at._lanes) < 4
+        assert accepted(world) == 60
+
+    asyncio.run(run())
+
+
+def test_where_all_lanes_are_in_use_and_full_no_other_one_is_opened(monkeypatch):
+    monkeypatch.setattr(keyed, "_MOST_KEYS", 0)
+
+    async def run():
+        world = World(Random(1))
+        at = door(world)
+        held = name_of("a", b"1")
+        other = next(f"{number}" for number in range(1000) if name_of(f"{number}", b"1").lane != held.lane)
+        async with at._turn(session_of(0, held.lane), time.monotonic() + 60) as lane:
+            lane.lane.on_outcome(1, 1, held.high, held.low, Code.NOTED)
+            at._count(lane)
+            with pytest.raises(Unanswered) as full:
+                await place(at, other)
+            assert full.value.code is Code.BUSY
+        assert not at._lanes
+        assert not (await place(at, other)).repeated
+
+    asyncio.run(run())

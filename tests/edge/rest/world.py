@@ -124,9 +124,10 @@ class Engines:
         parts = [part for part in parts if len(part)]
         yield (join_records(parts) if parts else no_events()), (to_seq, 2**32 - 1)
 
-    async def query(self, request: Any, *, min_epoch: int, min_seq: int) -> Any:
+    async def query(self, request: Any, *, min_epoch: int, min_seq: int = 0) -> Any:
         del min_epoch, min_seq
-        return replication_pb2.QueryReply(session_last_no=self.world.last_no(request.session_id))
+        stamp = common_pb2.Stamp(epoch=1, seq=len(self.world.log))
+        return replication_pb2.QueryReply(stamp=stamp, session_last_no=self.world.last_no(request.session_id))
 
 
 def of_session(events: Any, session_id: int) -> Any:
