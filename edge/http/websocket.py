@@ -159,10 +159,15 @@ class WebSocketDoor:
     async def open(self, host: str, port: int) -> None:
         """Listen. Raises EnvironmentFault: the port can't be had."""
         await self._runner.setup()
-        loop = asyncio.get_running_loop()
+        loop, tls = asyncio.get_running_loop(), self._shell.entrance.ssl_context()
         try:
             self._server = await loop.create_server(
-                self._connection, host, port, backlog=_BACKLOG, ssl=self._shell.entrance.ssl_context()
+                self._connection,
+                host,
+                port,
+                backlog=_BACKLOG,
+                ssl=tls,
+                ssl_handshake_timeout=_HELLO_S if tls is not None else None,
             )
         except OSError as error:
             await self._runner.cleanup()

@@ -6,6 +6,7 @@ It is a client of the gateway's session machinery in the same process, and adds 
 import asyncio
 import secrets
 import time
+from collections import Counter
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +25,12 @@ from lockstep.stream.records import SETTING_EVENT, EventKind, Events
 from lockstep.v1 import replication_pb2
 
 MAX_CONNECTIONS: Final = 1024
+MAX_UNKNOWN: Final = 256
+"""That have not logged in; the oldest of more is ended. So those who are known find room, however many only connect."""
+MAX_OF_HOST: Final = 512
+MAX_OF_CLIENT: Final = 128
+_HANDSHAKE_S: Final = 5.0
+"""For TLS to be agreed on: before that nobody counts a connection."""
 _FIRST_ADMIN: Final = 64
 _TICK_S: Final = 0.25
 _RETRY_S: Final = 0.1
@@ -47,6 +54,10 @@ class Door:
         """All instruments are known."""
         self._instruments = Instruments()
         self._links: set[Link] = set()
+        self._unknown: dict[Link, None] = {}
+        """Those that have not logged in, oldest first."""
+        self._of: Counter[tuple[str, str]] = Counter()
+        """Connections of each ("host", name) and ("client", name)."""
         self._connections: dict[int, int] = {}
         """Session -> the highest connection that is known."""
         self._logins: dict[int, Pace] = {}
@@ -64,7 +75,7 @@ class Door:
         self.shell.listeners.append(self.on_events)
         self.shell.door_counters.append(lambda: {**self.counters, "soup_connections": len(self._links)})
         host, _, port = self.address.rpartition(":")
-        loop = asyncio.get_running_loop()
+        loop, tls = asyncio.get_running_loop(), self.shell.entrance.ssl_context()
         try:
             self._server = await loop.create_server(
                 lambda: Link(self),
@@ -72,7 +83,8 @@ class Door:
                 int(port),
                 backlog=_BACKLOG,
                 reuse_address=True,
-                ssl=self.shell.entrance.ssl_context(),
+                ssl=tls,
+                ssl_handshake_timeout=_HANDSHAKE_S if tls is not None else None,
             )
         except OSError as error:
             text = f"the address of `soup`, {self.address}, can't be listened on ({error.strerror or error})"
@@ -159,17 +171,41 @@ class Door:
 
     # ---- links ---------------------------------------------------------------------------------------------------
 
-    def take_in(self, link: Link) -> bool:
+    def take_in(self, link: Link, host: str) -> bool:
         """A connection was made; whether there is room for it."""
-        if len(self._links) >= MAX_CONNECTIONS or self.shell.stopping:
+        full = len(self._links) >= MAX_CONNECTIONS or self._of["host", host] >= MAX_OF_HOST
+        if full or self.shell.stopping:
             self.counters["soup_turned_away"] += 1
             return False
         self._links.add(link)
+        self._unknown[link] = None
+        self._of["host", host] += 1
+        if len(self._unknown) > MAX_UNKNOWN:
+            oldest = next(iter(self._unknown))
+            del self._unknown[oldest]
+            self.counters["soup_turned_away"] += 1
+            oldest.end("too many connections that have not logged in")
         return True
 
-    def let_go(self, link: Link) -> None:
-        """A connection is over."""
+    def knows(self, link: Link, client: str) -> bool:
+        """A connection has logged in; whether its client may have one more."""
+        if self._of["client", client] >= MAX_OF_CLIENT:
+            self.counters["soup_turned_away"] += 1
+            return False
+        self._unknown.pop(link, None)
+        self._of["client", client] += 1
+        return True
+
+    def let_go(self, link: Link, host: str, client: str | None) -> None:
+        """A connection is over. `client`: that it was known as; None: as none."""
+        if link not in self._links:
+            return
         self._links.discard(link)
+        self._unknown.pop(link, None)
+        for key in (("host", host), *((("client", client),) if client is not None else ())):
+            self._of[key] -= 1
+            if not self._of[key]:
+                del self._of[key]
 
     def codec(self, principal: Principal, max_tokens: int) -> Codec:
         """For a session that is opened."""

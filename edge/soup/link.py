@@ -54,6 +54,10 @@ class Link(asyncio.Protocol):
 
     def __init__(self, door: "Door") -> None:
         self.principal: Principal | None = None
+        self.host = ""
+        """Where it comes from."""
+        self._known_as: str | None = None
+        """As which client the door counts it; None: as none."""
         self._unwatch: Callable[[], None] = _nothing
         self.connection_no = 0
         """Of the session, as it was announced to the cluster."""
@@ -87,7 +91,8 @@ class Link(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_HIGH)
-        if not self._door.take_in(self):
+        self.host = self._peer().rpartition(":")[0]
+        if not self._door.take_in(self, self.host):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -100,7 +105,7 @@ class Link(asyncio.Protocol):
         self.machine.step(soup.Ended(), time.monotonic_ns())
         self._transport = None
         self._leave_stream()
-        self._door.let_go(self)
+        self._door.let_go(self, self.host, self._known_as)
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`. Rows wait in the stream meanwhile, which ends when there are too many."""
@@ -175,7 +180,7 @@ class Link(asyncio.Protocol):
             self._shell.spawn(self._log_in_stored(login))
             return
         try:
-            principal = principal_of(login, self._shell.entitlements, self._host())
+            principal = principal_of(login, self._shell.entitlements, self.host)
         except Unauthenticated as error:
             self._on_unknown(login, error)
         else:
@@ -184,7 +189,7 @@ class Link(asyncio.Protocol):
     async def _log_in_stored(self, login: Login) -> None:
         try:
             known = self._shell.entitlements
-            client = await known.identify_soup_user(login.user, login.password, self._host())
+            client = await known.identify_soup_user(login.user, login.password, self.host)
             principal = of_client(login, client)
         except Unauthenticated as error:
             self._on_unknown(login, error)
@@ -197,7 +202,10 @@ class Link(asyncio.Protocol):
         self._later(_GUESS_MS, partial(self._reject, NOT_AUTHORIZED, str(error)))
 
     def _on_known(self, login: Login, principal: Principal) -> None:
-        self.principal = principal
+        if not self._door.knows(self, principal.client.name):
+            self._reject(NOT_AUTHORIZED, "the client has as many connections as one may have")
+            return
+        self.principal, self._known_as = principal, principal.client.name
         if can_end(principal.client):
             gone = partial(self.end, "this login was revoked, changed, or is over")
             self._unwatch = self._shell.entitlements.watch(principal.client, gone)
@@ -207,9 +215,6 @@ class Link(asyncio.Protocol):
     def _peer(self) -> str:
         found = None if self._transport is None else self._transport.get_extra_info("peername")
         return "{}:{}".format(*found[:2]) if found else ""
-
-    def _host(self) -> str:
-        return self._peer().rpartition(":")[0]
 
     def _reject(self, reason: bytes, text: str) -> None:
         self._perform(self.machine.step(soup.Rejected(reason, text), time.monotonic_ns()))

@@ -8,10 +8,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import ProcessCollector
 from prometheus_client.core import Metric
@@ -27,6 +28,8 @@ PATH: Final = "/metrics"
 _CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 # One scrape at a time: a reader that says nothing must not keep Prometheus out for long.
 _READ_TIMEOUT_S: Final = 1.0
+_WHOLE_S: Final = 5.0
+"""For one reader, from its first byte to its last: one that sends a letter a second, or takes one, is cut off."""
 _BREATH_S: Final = 0.0002
 _LAST_SCRAPE_S: Final = 0.1
 
@@ -70,11 +73,37 @@ class _Server(HTTPServer):
         if self._tls is None:
             return connection, peer
         connection.settimeout(_READ_TIMEOUT_S)
+        secured = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         try:
-            return self._tls.wrap_socket(connection, server_side=True), peer
+            with _cut_off(secured):
+                secured.do_handshake()
         except OSError:
-            connection.close()
+            secured.close()
             raise
+        return secured, peer
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """See `socketserver.BaseServer`."""
+        with _cut_off(request):
+            super().finish_request(request, client_address)
+
+
+@contextmanager
+def _cut_off(connection: socket.socket) -> Iterator[None]:
+    """End the connection when it has taken too long."""
+    timer = threading.Timer(_WHOLE_S, _shut_down, (connection,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _shut_down(connection: socket.socket) -> None:
+    with suppress(OSError):
+        # Not that of TLS, which says good-bye first: nobody may be there to hear it.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 class MetricsServer:

@@ -7,8 +7,19 @@ import numpy as np
 import pytest
 
 from lockstep.edge.soup import door as soup
-from lockstep.edge.soup.door import MAX_CONNECTIONS, Door
+from lockstep.edge.soup.door import MAX_CONNECTIONS, MAX_OF_CLIENT, MAX_OF_HOST, MAX_UNKNOWN, Door
 from lockstep.stream.records import DEFINITION_EVENT, EVENT, SETTING_EVENT, EventKind
+
+
+class Link:
+    """A connection, as far as the door looks at it."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def end(self, why: str) -> None:
+        self.ended.append(why)
+
 
 SESSION = 5 << 32 | 1
 
@@ -30,18 +41,53 @@ def opened(session: int, connection: int, gateway: int):
 
 
 def test_no_more_connections_are_taken_in_than_there_is_room_for(door):
-    links: list[Any] = [object() for _ in range(MAX_CONNECTIONS + 1)]
-    assert all(door.take_in(link) for link in links[:-1])
-    assert not door.take_in(links[-1])
+    links = [Link() for _ in range(MAX_CONNECTIONS + 1)]
+    for number, link in enumerate(links[:-1]):
+        assert door.take_in(link, f"host {number % 8}")
+        assert door.knows(link, f"client {number % 16}")
+    assert not door.take_in(links[-1], "host 9")
     assert door.counters["soup_turned_away"] == 1
-    door.let_go(links[0])
-    assert door.take_in(links[-1])
+    door.let_go(links[0], "host 0", "client 0")
+    assert door.take_in(links[-1], "host 9")
+
+
+def test_of_those_that_only_connect_the_oldest_makes_room_and_who_is_known_stays(door):
+    known = Link()
+    assert door.take_in(known, "a")
+    assert door.knows(known, "alice")
+    links = [Link() for _ in range(2 * MAX_UNKNOWN)]
+    for number, link in enumerate(links):
+        assert door.take_in(link, f"host {number % 8}")
+    assert [bool(link.ended) for link in links] == [True] * MAX_UNKNOWN + [False] * MAX_UNKNOWN
+    assert not known.ended
+
+
+def test_connections_of_one_host_and_of_one_client_are_bounded_and_counted_back(door):
+    links = [Link() for _ in range(MAX_OF_HOST)]
+    for number, link in enumerate(links):
+        assert door.take_in(link, "a")
+        assert door.knows(link, f"client {number % 8}")
+    late = Link()
+    assert not door.take_in(late, "a")
+    assert door.take_in(late, "b")
+    mine = [Link() for _ in range(MAX_OF_CLIENT)]
+    for link in mine:
+        assert door.take_in(link, "b")
+        assert door.knows(link, "alice")
+    assert not door.knows(late, "alice")
+    door.let_go(mine[0], "b", "alice")
+    assert door.knows(late, "alice")
+    for link in (*links, *mine[1:], late):
+        client = f"client {links.index(link) % 8}" if link in links else "alice"
+        door.let_go(link, "a" if link in links else "b", client)
+        door.let_go(link, "a" if link in links else "b", client)
+    assert not door._of
+    assert not door._unknown
 
 
 def test_a_gateway_that_is_being_stopped_takes_none_in(door):
     door.shell.stopping = True
-    link: Any = object()
-    assert not door.take_in(link)
+    assert not door.take_in(Link(), "a")
 
 
 def test_a_connection_number_is_above_all_that_were_heard_of(door):

@@ -1,6 +1,7 @@
 """The exposition server as Prometheus sees it."""
 
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -72,3 +73,30 @@ def test_any_other_path_is_not_found(server: MetricsServer) -> None:
 def test_a_busy_port_is_an_error_that_names_it_and_the_remedy(server: MetricsServer) -> None:
     with pytest.raises(EnvironmentFault, match=rf"127.0.0.1:{server.port}.*metrics_port"):
         MetricsServer("127.0.0.1", server.port, some_families, any_reader)
+
+
+@pytest.mark.parametrize("slow", ["a letter at a time", "taking nothing"])
+def test_a_slow_reader_keeps_others_out_for_a_bounded_time(
+    server: MetricsServer, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    monkeypatch.setattr("lockstep.runtime.metrics.server._WHOLE_S", 1.5)
+    with socket.create_connection(("127.0.0.1", server.port)) as reader:
+        reader.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+        stop = threading.Event()
+
+        def drip() -> None:
+            while not stop.wait(0.2):
+                try:
+                    reader.sendall(b"a")
+                except OSError:
+                    return
+
+        dripping = threading.Thread(target=drip, daemon=True)
+        if slow == "a letter at a time":
+            dripping.start()
+        began_s = time.monotonic()
+        try:
+            assert "lockstep_epoch 7" in get(server)
+        finally:
+            stop.set()
+        assert time.monotonic() - began_s < 20
