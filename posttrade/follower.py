@@ -167,8 +167,8 @@ class FollowerMachine:
     gap or overlap; after `stopped` nothing is read or applied.
     """
 
-    def __init__(self, position: Position, engines: tuple[int, ...]) -> None:
-        """`engines`: ids of all, at least one."""
+    def __init__(self, position: Position, engines: tuple[int, ...], *, known_epoch: int = 0) -> None:
+        """`engines`: ids of all, at least one. `known_epoch`: the cluster has come to it, whatever engines say."""
         assert engines, "a follower of no engine"
         self.position = position
         """What is stored."""
@@ -176,7 +176,7 @@ class FollowerMachine:
         self.stopped: Stop | None = None
         self.committed_seq = position.seq
         """How far the cluster is known to be."""
-        self.known_epoch = position.epoch
+        self.known_epoch = max(position.epoch, known_epoch)
         self.reads = 0
         self.turns = 0
         """How often it went to another engine."""

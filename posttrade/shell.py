@@ -11,14 +11,20 @@ from lockstep.posttrade.figures import FollowerFigures
 from lockstep.posttrade.follower import MAX_WAITING, Failed, FollowerMachine, HistoryGone, Read, Sink, SinkAway, Stop
 from lockstep.posttrade.follower_driver import FollowerDriver, Ports
 from lockstep.posttrade.reading import EngineReader
+from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.guarded_loop import GuardedLoop
-from lockstep.runtime.process_log import open_log
+from lockstep.runtime.process_log import ProcessLog, open_log
+from lockstep.runtime.stop_request import StopRequest
 from lockstep.runtime.topology import Topology
 
 _FIRST_RETRY_S: Final = 0.05
 _LONGEST_RETRY_S: Final = 2.0
 FRESH_NS: Final = 2_000_000_000
 """So far behind is not "caught up" any more."""
+
+
+AWAY_S: Final = 600.0
+"""So long a follower waits for what it stores in; then it ends, and whoever watches it decides."""
 
 
 class TooManyWait(Exception):
@@ -29,17 +35,53 @@ class NotThere(Exception):
     """The follower did not come to a seq in time. The text says how far it is."""
 
 
+async def when_there[T](log: ProcessLog, stop: StopRequest, ask: Callable[[], T]) -> T | None:
+    """What `ask` gives, called in a thread, once that is not away any more; None: the process was asked to stop.
+
+    Raises:
+        EnvironmentFault: it was away for `AWAY_S`.
+    """
+    pause_s, give_up_s = _FIRST_RETRY_S, time.monotonic() + AWAY_S
+    while not stop.requested:
+        try:
+            return await asyncio.to_thread(ask)
+        except SinkAway as away:
+            if time.monotonic() >= give_up_s:
+                raise _given_up(away) from away
+            log.warning("what is stored does not answer", said=str(away), again_in_s=pause_s)
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 2, _LONGEST_RETRY_S)
+    return None
+
+
+def _given_up(away: SinkAway) -> EnvironmentFault:
+    return EnvironmentFault(f"{away}; it was waited for {AWAY_S:.0f} s: bring it back, then start this process again")
+
+
 class FollowerShell(GuardedLoop, Ports):
     """Supplies the driver's `Ports`. Made, started and stopped in one asyncio loop."""
 
-    def __init__(self, name: str, topology: Topology, opener: Callable[[], Sink], *, rebuild: str) -> None:
-        """`opener`: opens the sink, also after its database was away. `rebuild`: the command that makes it anew."""
+    def __init__(
+        self,
+        name: str,
+        topology: Topology,
+        opener: Callable[[], Sink],
+        *,
+        rebuild: str,
+        sink: Sink | None = None,
+        known_epoch: int = 0,
+    ) -> None:
+        """`opener`: opens the sink, also after its database was away. `rebuild`: the command that makes it anew.
+
+        `sink`: it was opened already. `known_epoch`: see `FollowerMachine`.
+        """
         super().__init__()
         self.name = name
         self.figures = FollowerFigures(name)
         self.reader = EngineReader(topology.engines)
-        self.sink = opener()
-        self.machine = FollowerMachine(self.sink.position(), tuple(engine.id for engine in topology.engines))
+        self.sink = opener() if sink is None else sink
+        engines = tuple(engine.id for engine in topology.engines)
+        self.machine = FollowerMachine(self.sink.position(), engines, known_epoch=known_epoch)
         self.driver = FollowerDriver(self.machine, self, self._on_applied)
         self._opener = opener
         self._rebuild = rebuild
@@ -124,11 +166,14 @@ class FollowerShell(GuardedLoop, Ports):
 
     async def _apply(self, chunk: Chunk, stored: Callable[[Position], None]) -> None:
         begin_ns, before, pause_s = time.monotonic_ns(), self.machine.position, _FIRST_RETRY_S
+        give_up_s = time.monotonic() + AWAY_S
         while True:
             try:
                 position = await self._loop.run_in_executor(self._worker, self._applied, chunk, before)
                 break
             except SinkAway as away:
+                if time.monotonic() >= give_up_s:
+                    raise _given_up(away) from away
                 self.figures.away += 1
                 self._log.warning("what is stored does not answer", said=str(away), again_in_s=pause_s)
                 await asyncio.sleep(pause_s)

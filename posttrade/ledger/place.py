@@ -7,11 +7,13 @@ counts: replacing a small file (SQLite), or a row (PostgreSQL). Whoever uses the
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
+from uuid import uuid4
 
 from lockstep.posttrade.held import hold_directory
-from lockstep.posttrade.ledger.store import LedgerAway, Store
+from lockstep.posttrade.ledger.store import LedgerUnreadable, Reached, Store
 from lockstep.posttrade.ledger.store_sqlite import SqliteStore
 from lockstep.runtime.process import EnvironmentFault
 
@@ -34,6 +36,10 @@ class LedgerPlace(ABC):
     @abstractmethod
     def open(self, generation: int, step: Step = None, *, write: bool = True) -> Store:
         """One generation's tables; made if they are missing. `write`: not for whoever only reads, beside a writer."""
+
+    @abstractmethod
+    def reached(self, generation: int) -> Reached | None:
+        """How far one generation is, of whatever version; None: there is none, or it can't be read at all."""
 
     @abstractmethod
     def swap(self, generation: int) -> None:
@@ -99,7 +105,16 @@ class SqlitePlace(LedgerPlace):
         path = self.path(generation)
         if not write and not path.exists():
             raise EnvironmentFault(f"there is no ledger in {self.directory}; `lockstep ledger run` makes one")
-        return SqliteStore(path, step)
+        return SqliteStore(path, step, write=write)
+
+    def reached(self, generation: int) -> Reached | None:
+        """See `LedgerPlace`."""
+        path = self.path(generation)
+        try:
+            with closing(SqliteStore(path, write=False, any_version=True)) as store:
+                return store.reached()
+        except LedgerUnreadable:
+            return None
 
     def swap(self, generation: int) -> None:
         """See `LedgerPlace`."""
@@ -149,6 +164,7 @@ class PostgresPlace(LedgerPlace):
     def __init__(self, url: str, directory: Path) -> None:
         self._url = url
         self._lock_place = SqlitePlace(directory)
+        self._owner = uuid4().hex
         try:
             import psycopg  # noqa: F401
         except ImportError as error:
@@ -158,16 +174,20 @@ class PostgresPlace(LedgerPlace):
     def _run(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[int, ...]]:
         import psycopg
 
-        try:
-            with psycopg.connect(self._url, connect_timeout=10) as connection:
-                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
-                connection.execute(
-                    f"CREATE TABLE IF NOT EXISTS {_SCHEMA}.current (id bigint PRIMARY KEY, generation bigint NOT NULL)"
-                )
-                cursor = connection.execute(sql, values)
-                return cursor.fetchall() if cursor.description else []
-        except psycopg.OperationalError as error:
-            raise LedgerAway(f"PostgreSQL does not answer: {str(error).splitlines()[0]}") from error
+        from lockstep.posttrade.ledger.postgres_link import ANSWER_S, away, connect, limited
+
+        with closing(connect(self._url, "lockstep-ledger place")) as connection:
+            try:
+                with away(), limited(connection, ANSWER_S), connection.transaction():
+                    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
+                    connection.execute(
+                        f"CREATE TABLE IF NOT EXISTS {_SCHEMA}.current "
+                        "(id bigint PRIMARY KEY, generation bigint NOT NULL)"
+                    )
+                    cursor = connection.execute(sql, values)
+                    return cursor.fetchall() if cursor.description else []
+            except psycopg.Error as error:
+                raise EnvironmentFault(f"the ledger's database can't be used: {error}; see --database") from error
 
     def current(self) -> int:
         """See `LedgerPlace`."""
@@ -178,7 +198,17 @@ class PostgresPlace(LedgerPlace):
         """See `LedgerPlace`."""
         from lockstep.posttrade.ledger.store_postgres import PostgresStore
 
-        return PostgresStore(self._url, f"{_SCHEMA}_{generation}", step, write=write)
+        return PostgresStore(self._url, f"{_SCHEMA}_{generation}", step, write=write, owner=self._owner)
+
+    def reached(self, generation: int) -> Reached | None:
+        """See `LedgerPlace`."""
+        from lockstep.posttrade.ledger.store_postgres import PostgresStore
+
+        try:
+            with closing(PostgresStore(self._url, f"{_SCHEMA}_{generation}", write=False, any_version=True)) as store:
+                return store.reached()
+        except LedgerUnreadable:
+            return None
 
     def swap(self, generation: int) -> None:
         """See `LedgerPlace`."""
@@ -200,8 +230,10 @@ class PostgresPlace(LedgerPlace):
         """See `LedgerPlace`."""
         from sqlalchemy import create_engine
 
+        from lockstep.posttrade.ledger.postgres_link import link_values
+
         url = self._url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1)
         return create_engine(
-            url, pool_size=4, max_overflow=0, pool_timeout=10, pool_pre_ping=True, isolation_level="REPEATABLE READ",
-            connect_args={"options": f"-csearch_path={_SCHEMA}_{generation}", "connect_timeout": 10},
+            url, pool_size=4, max_overflow=0, pool_timeout=10, isolation_level="REPEATABLE READ",
+            connect_args={"options": f"-csearch_path={_SCHEMA}_{generation}", **link_values(self._url)},
         )  # fmt: skip

@@ -14,7 +14,7 @@ from lockstep.posttrade.follower import Sink, SinkAway
 from lockstep.posttrade.ledger.place import LedgerPlace, place_of
 from lockstep.posttrade.ledger.service import SERVICE, LedgerService
 from lockstep.posttrade.ledger.sink import LedgerSink
-from lockstep.posttrade.shell import FollowerShell
+from lockstep.posttrade.shell import FollowerShell, when_there
 from lockstep.runtime.access.entering import Entrance, enter
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.disk import DATA, free_space
@@ -66,11 +66,16 @@ def open_sink(place: LedgerPlace, generation: int) -> Sink:
 
 async def serve(topology: Topology, place: LedgerPlace, stop: StopRequest) -> BaseException | None:
     """Run one ledger until `stop`; what broke, if it ended by itself. A rebuilt generation is taken up in passing."""
-    entrance = enter(topology, NAME, open_log(NAME))
+    log = open_log(NAME)
+    entrance = enter(topology, NAME, log)
     while True:
         async with AsyncExitStack() as stack:
-            generation = place.current()
-            shell = FollowerShell(NAME, topology, partial(open_sink, place, generation), rebuild=REBUILD)
+            opened = await when_there(log, stop, partial(_open_current, place))
+            if opened is None:
+                return None
+            generation, sink = opened
+            opener = partial(open_sink, place, generation)
+            shell = FollowerShell(NAME, topology, opener, rebuild=REBUILD, sink=sink)
             stack.push_async_callback(shell.stop)
             await _open(topology, place, generation, shell, entrance, stack)
             shell.start()
@@ -84,6 +89,11 @@ async def serve(topology: Topology, place: LedgerPlace, stop: StopRequest) -> Ba
                         break
         if stop.requested or shell.failed.is_set():
             return shell.failure
+
+
+def _open_current(place: LedgerPlace) -> tuple[int, Sink]:
+    generation = place.current()
+    return generation, open_sink(place, generation)
 
 
 def _generation(place: LedgerPlace, used: int) -> int:

@@ -1,11 +1,14 @@
 """What a ledger is asked, in SQLAlchemy Core. Each view is of one position: a query never mixes two."""
 
+import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Select, func, select, text, tuple_
+from sqlalchemy.exc import DBAPIError
 
 from lockstep.posttrade.chunks import Position
 from lockstep.posttrade.ledger import schema
@@ -15,6 +18,7 @@ from lockstep.stream.records import AccountFlag, Side
 
 MOST_ROWS: Final = 1_000
 DAY_NS: Final = 86_400 * 10**9
+_AGAIN_S: Final = 0.5
 _PPM: Final = 1_000_000
 _O, _E, _B = schema.ORDERS.c, schema.ENTRIES.c, schema.BALANCES.c
 
@@ -25,6 +29,10 @@ class UnknownAccount(LookupError):
 
 class UnknownOrder(LookupError):
     """The ledger has no such order."""
+
+
+class TooSlow(Exception):
+    """The answer takes longer than it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,9 +276,66 @@ def _holding(
 
 
 @contextmanager
-def view_of(engine: Engine) -> Iterator[View]:
-    """The ledger as it is now, held still until the end of the block."""
-    with engine.connect() as connection, connection.begin():
+def view_of(engine: Engine, limit_s: float | None = None) -> Iterator[View]:
+    """The ledger as it is now, held still until the end of the block.
+
+    Raises:
+        TooSlow: the block takes longer than `limit_s`.
+    """
+    with _live(engine, limit_s) as connection, _limited(connection, limit_s), connection.begin():
         one = schema.POSITION.c
         found = connection.execute(select(one.seq, one.epoch, one.timestamp_ns)).one()
         yield View(connection, Position(*found))
+
+
+def _live(engine: Engine, limit_s: float | None) -> Connection:
+    """A connection that answers: one of the pool may lead to a server that is gone."""
+    connection = engine.connect()
+    try:
+        with _limited(connection, limit_s):
+            connection.exec_driver_sql("SELECT 1")
+            connection.rollback()
+    except DBAPIError as error:
+        connection.close()
+        if not error.connection_invalidated:
+            raise
+        return engine.connect()
+    return connection
+
+
+@contextmanager
+def _limited(connection: Connection, limit_s: float | None) -> Iterator[None]:
+    """End what the block asks for, where it takes longer. A server that hangs would hold its thread for ever."""
+    if limit_s is None:
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    done, late = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        wait_s = limit_s
+        while not done.wait(wait_s):
+            wait_s = _AGAIN_S
+            late.set()
+            _end(driver)
+
+    watcher = threading.Thread(target=watch, name="ledger-limit", daemon=True)
+    watcher.start()
+    try:
+        yield
+    except DBAPIError as error:
+        if late.is_set():
+            raise TooSlow(f"the answer takes longer than {limit_s:g} s; ask for a shorter period") from error
+        raise
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _end(driver: Any) -> None:
+    if isinstance(driver, sqlite3.Connection):
+        driver.interrupt()
+    else:
+        from lockstep.posttrade.ledger.postgres_link import cut
+
+        cut(driver)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from lockstep.posttrade.ledger import messages
-from lockstep.posttrade.ledger.queries import Filter, UnknownAccount, UnknownOrder, View, view_of
+from lockstep.posttrade.ledger.queries import Filter, TooSlow, UnknownAccount, UnknownOrder, View, view_of
 from lockstep.posttrade.ledger.statement import DoesNotAddUp, PeriodEndsFirst, TooLong, statement_of
 from lockstep.posttrade.shell import FollowerShell, NotThere, TooManyWait
 from lockstep.runtime.client_calls import abort, authenticate
@@ -22,6 +22,8 @@ from lockstep.v1 import ledger_pb2, ledger_pb2_grpc
 SERVICE: Final = "lockstep.v1.Ledger"
 PATIENCE_S: Final = 1.0
 """How long an answer waits for `min_seq`."""
+QUERY_S: Final = 20.0
+"""How long one answer may keep the database."""
 _THREADS: Final = 4
 MOST_CALLS: Final = 64
 _PART: Final = 500
@@ -66,7 +68,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
             await abort(context, grpc.StatusCode.NOT_FOUND, str(error), Code.UNKNOWN_ACCOUNT)
         except UnknownOrder as error:
             await abort(context, grpc.StatusCode.NOT_FOUND, str(error), Code.UNKNOWN_ORDER)
-        except (DoesNotAddUp, TooLong) as error:
+        except (DoesNotAddUp, TooLong, TooSlow) as error:
             await abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error), Code.NOT_SUPPORTED)
         except (OperationalError, PoolTimeout) as error:
             text = f"the ledger's database does not answer: {str(error.__cause__ or error).splitlines()[0]}"
@@ -77,7 +79,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
             self._calls -= 1
 
     def _look[T](self, ask: Callable[[View], T]) -> T:
-        with view_of(self._reader) as view:
+        with view_of(self._reader, QUERY_S) as view:
             return ask(view)
 
     async def GetPortfolio(  # noqa: N802 - gRPC's name

@@ -6,6 +6,7 @@ killed: then none of it is there. `step` is called before each of them, for the 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from lockstep.posttrade.chunks import EpochBegin, Position
@@ -29,8 +30,20 @@ class LedgerForeign(EnvironmentFault):
     """What is there is no ledger of this version. The text says what to do."""
 
 
+class LedgerUnreadable(EnvironmentFault):
+    """There is none, or what is there can't be read at all. The text says what to do."""
+
+
 class LedgerAway(SinkAway):
     """The database does not answer now; what was to be stored is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far a ledger is, and over which epochs it came there."""
+
+    position: Position
+    epochs: tuple[EpochBegin, ...]
 
 
 class Store(ABC):
@@ -137,6 +150,11 @@ class Store(ABC):
             )
         seq, epoch, timestamp_ns, _ = found[0]
         return Position(seq, epoch, timestamp_ns)
+
+    def reached(self) -> Reached:
+        """As stored, of whatever version."""
+        seq, epoch, timestamp_ns = self.rows("SELECT seq, epoch, timestamp_ns FROM position")[0]
+        return Reached(Position(seq, epoch, timestamp_ns), tuple(self.epochs()))
 
     def epochs(self) -> list[EpochBegin]:
         """As stored, ascending."""

@@ -5,24 +5,50 @@ failure the last ones may be missing, all of each, and are read from the engines
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from lockstep.posttrade.chunks import Position
+from lockstep.posttrade.chunks import EpochBegin, Position
 from lockstep.posttrade.ledger import schema
 from lockstep.posttrade.ledger.books import parts_of
 from lockstep.posttrade.ledger.lots import Holding
-from lockstep.posttrade.ledger.rows import Ints, columns_of
-from lockstep.posttrade.ledger.store import KEYS, LedgerForeign, Store, holding_of, lot_of
-from lockstep.runtime.process import EnvironmentFault
+from lockstep.posttrade.ledger.rows import Ints, Rows, columns_of
+from lockstep.posttrade.ledger.store import KEYS, LedgerAway, LedgerUnreadable, Store, holding_of, lot_of
+from lockstep.runtime.faults import EnvironmentFault, disk_text
 
 _CACHE_KIB: Final = 65_536
 _CHECKPOINT_PAGES: Final = 16_384
 _PATIENCE_S: Final = 20.0
+_LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DISK: Final = (
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_AUTH, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_PROTOCOL,
+)  # fmt: skip
+
+
+def fault_of(action: str, path: Path, error: sqlite3.Error) -> Exception:
+    """What an error of SQLite means: by its code, because Python raises one class for a full disk and a wrong query.
+
+    A lock of another program passes; what a disk refuses an operator mends; anything else is as it was raised.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _LOCKED:
+        text = f"the ledger {path} is locked by another program; end that one (`fuser {path}` names it)"
+        return LedgerAway(text)
+    if code in _DAMAGED:
+        text = f"the ledger {path} is damaged or none: {error}; keep a copy for a look, and `lockstep ledger rebuild`"
+        return LedgerUnreadable(f"{text} makes it anew")
+    if code in _DISK:
+        return EnvironmentFault(disk_text(action, f"the ledger {path}", error))
+    if action == "open" and code == sqlite3.SQLITE_ERROR:
+        return LedgerUnreadable(f"{path} is no ledger of this program: {error}; move it away, or rebuild it")
+    return error
 
 
 def _statements() -> list[str]:
@@ -42,38 +68,77 @@ class SqliteStore(Store):
     """See the module.
 
     Raises:
-        EnvironmentFault: the file can't be used.
+        EnvironmentFault: the file can't be used: a full or failing disk, no right to write, damage.
+        LedgerAway: another program has it locked.
+        LedgerUnreadable: there is none to read.
         LedgerForeign: it is of another version.
     """
 
-    def __init__(self, path: Path, step: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        step: Callable[[str], None] | None = None,
+        *,
+        write: bool = True,
+        any_version: bool = False,
+        patience_s: float = _PATIENCE_S,
+    ) -> None:
+        """`write`: not for one that only reads. `patience_s`: how long to wait for a lock of another program."""
         super().__init__(step)
         self.path = path
+        self._db: sqlite3.Connection
+        with self._faults("open"):
+            if not write and not path.exists():
+                raise LedgerUnreadable(f"there is no ledger {path}; `lockstep ledger run` makes one")
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=patience_s)
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE_S)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-            # A page that many commits change is copied into the file once.
-            self._db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
-            self._db.execute("BEGIN IMMEDIATE")
-            for statement in _statements():
-                self._db.execute(statement)
-            self._db.execute("INSERT OR IGNORE INTO position VALUES (1, 0, 0, 0, ?)", (schema.VERSION,))
-            self._db.execute("COMMIT")
-            self.position()
-        except sqlite3.Error as error:
-            raise EnvironmentFault(f"the ledger {path} can't be used: {error}; move it away, or rebuild it") from error
-        except LedgerForeign:
+            with self._faults("open"):
+                self._prepare(write=write)
+            if not any_version:
+                self.position()
+        except BaseException:
             self._db.close()
             raise
 
+    def _prepare(self, *, write: bool) -> None:
+        if not write:
+            self._db.execute("PRAGMA query_only=ON")
+            self._db.execute("SELECT count(*) FROM position")
+            return
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        # A page that many commits change is copied into the file once.
+        self._db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        self._db.execute("BEGIN IMMEDIATE")
+        for statement in _statements():
+            self._db.execute(statement)
+        self._db.execute("INSERT OR IGNORE INTO position VALUES (1, 0, 0, 0, ?)", (schema.VERSION,))
+        self._db.execute("COMMIT")
+
+    @contextmanager
+    def _faults(self, action: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise fault_of(action, self.path, error) from error
+
+    def write(self, rows: Rows, epochs: Sequence[EpochBegin], before: Position, after: Position) -> None:
+        """See `Store`."""
+        with self._faults("write"):
+            super().write(rows, epochs, before, after)
+
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """See `Store`."""
-        return self._db.execute(sql, tuple(values)).fetchall()
+        with self._faults("read"):
+            return self._db.execute(sql, tuple(values)).fetchall()
 
     def holdings(self, keys: list[int]) -> dict[int, Holding]:
         """See `Store`."""
+        with self._faults("read"):
+            return self._holdings(keys)
+
+    def _holdings(self, keys: list[int]) -> dict[int, Holding]:
         found: dict[int, Holding] = {}
         for key in keys:
             place = parts_of(key)
@@ -96,7 +161,11 @@ class SqliteStore(Store):
 
     def _rollback(self) -> None:
         if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+            try:
+                self._db.execute("ROLLBACK")
+            except sqlite3.Error:
+                # What was raised before says what is wrong; without a connection there is no transaction.
+                self._db.close()
 
     def _insert(self, table: str, rows: Ints) -> None:
         if len(rows):

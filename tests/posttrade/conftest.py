@@ -75,9 +75,24 @@ class Postgres:
             assert time.monotonic() < deadline, "killed processes are still there"
             time.sleep(0.01)
 
+    def freeze(self) -> None:
+        """SIGSTOP to all of it: connections stay, and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on where it was."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._server is not None, "it was not started"
+        for pid in self._server.pids().values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def stop(self) -> None:
         """End it."""
         if self._server is not None:
+            self.thaw()
             self._server.stop()
 
 
