@@ -1,6 +1,8 @@
 """Making a ledger anew beside the one that is used, and putting it in its place.
 
-The running ledger goes on meanwhile, and takes up the new generation within a second of the swap.
+The running ledger goes on meanwhile, and takes up the new generation within a second of the swap. Nobody is to see the
+ledger go back: what is swapped in is as far as the one that counts, whatever a single engine says the end is. The one
+exception is a ledger of history that the cluster goes on without, which a rebuild is the remedy for.
 """
 
 import asyncio
@@ -13,21 +15,45 @@ from lockstep.posttrade.chunks import Chunk, Position, check
 from lockstep.posttrade.ledger.place import LedgerPlace
 from lockstep.posttrade.ledger.process import NAME, REBUILD, holding, open_sink
 from lockstep.posttrade.ledger.sink import LedgerSink
+from lockstep.posttrade.ledger.store import Reached
 from lockstep.posttrade.shell import FollowerShell
 from lockstep.runtime.access.dialing import introduce
 from lockstep.runtime.process import EnvironmentFault, StopRequest
 from lockstep.runtime.topology import Topology
 
 _LOOK_S: Final = 0.05
+_BEHIND_LOOK_S: Final = 0.5
 _SAY_S: Final = 2.0
+BEHIND_S: Final = 60.0
+"""So long without a step further, while the ledger that counts is ahead: then the engines have no more."""
 
 
 class Stopped(EnvironmentFault):
     """It was stopped before it was done; nothing has changed."""
 
 
+class Behind(EnvironmentFault):
+    """What was made is not as far as the ledger that counts; nothing has changed. The text says what to do."""
+
+
+def is_behind(made: Reached, live: Reached | None) -> bool:
+    """Whether a rebuilt ledger would take back what the one that counts has shown.
+
+    A ledger whose last records were stamped under an epoch that the rebuilt history has ended before them holds what
+    the cluster goes on without: such a one is no measure.
+    """
+    if live is None:
+        return False
+    later = (one for one in made.epochs if one.epoch > live.position.epoch)
+    return made.position.seq < live.position.seq and all(one.first_seq > live.position.seq for one in later)
+
+
 def rebuild_from_chunks(place: LedgerPlace, chunks: Iterable[Chunk], *, keep: bool = False) -> Position:
-    """From a history that is read here; the position that it leads to. `keep`: the generation of before stays."""
+    """From a history that is read here; the position that it leads to. `keep`: the generation of before stays.
+
+    Raises:
+        Behind: the history ends before the ledger that counts.
+    """
     with holding(place, "rebuild"):
         before = place.current()
         place.discard(before + 1)
@@ -36,11 +62,18 @@ def rebuild_from_chunks(place: LedgerPlace, chunks: Iterable[Chunk], *, keep: bo
             for chunk in chunks:
                 check(chunk, sink.position())
                 sink.apply(chunk)
-            position = sink.position()
+            made = sink.store.reached()
         finally:
             sink.close()
+        live = place.reached(before)
+        if live is not None and is_behind(made, live):
+            place.discard(before + 1)
+            raise Behind(
+                f"this history ends at seq {made.position.seq}, the ledger that counts is at {live.position.seq}: "
+                "nothing was swapped; name a newer journal, or rebuild from the running engines (without --journal)"
+            )
         _finish(place, before, keep=keep)
-        return position
+        return made.position
 
 
 def rebuild_from_engines(
@@ -51,39 +84,72 @@ def rebuild_from_engines(
     *,
     keep: bool = False,
 ) -> Position:
-    """From the engines, until it has come as far as they are.
+    """From the engines, until it has come as far as they are, and as the ledger that counts.
 
     Raises:
         Stopped: `stop` was requested.
+        Behind: the engines have less than the ledger that counts.
     """
     with holding(place, "rebuild"):
         before = place.current()
         place.discard(before + 1)
-        position = asyncio.run(_follow(topology, place, before + 1, stop, say))
-        _finish(place, before, keep=keep)
-        return position
+        return asyncio.run(_follow(topology, place, before, stop, say, keep=keep))
 
 
 async def _follow(
-    topology: Topology, place: LedgerPlace, generation: int, stop: StopRequest, say: Callable[[Position, int], None]
+    topology: Topology,
+    place: LedgerPlace,
+    before: int,
+    stop: StopRequest,
+    say: Callable[[Position, int], None],
+    *,
+    keep: bool,
 ) -> Position:
     introduce(topology)
-    shell = FollowerShell(NAME, topology, partial(open_sink, place, generation), rebuild=REBUILD)
+    live = await asyncio.to_thread(place.reached, before)
+    opener = partial(open_sink, place, before + 1)
+    # An engine that was left behind ends early; the ledger that counts knows of a higher epoch than it.
+    shell = FollowerShell(NAME, topology, opener, rebuild=REBUILD, known_epoch=live.position.epoch if live else 0)
     try:
         shell.start()
-        said_s = time.monotonic()
-        while not shell.caught_up or shell.machine.lag_commands:
+        said_s = moved_s = time.monotonic()
+        seq = -1
+        while True:
             if stop.requested:
                 raise Stopped(f"stopped ({stop.reason}); the ledger is as it was")
             if shell.failed.is_set() and shell.failure is not None:
                 raise shell.failure
-            if time.monotonic() - said_s >= _SAY_S:
-                said_s = time.monotonic()
-                say(shell.machine.position, shell.machine.committed_seq)
+            now_s = time.monotonic()
+            if shell.machine.position.seq != seq:
+                seq, moved_s = shell.machine.position.seq, now_s
+            if shell.caught_up and not shell.machine.lag_commands:
+                live = await asyncio.to_thread(_still_ahead, place, before)
+                if live is None:
+                    # While it still follows, so that what is swapped in is as new as can be.
+                    await asyncio.to_thread(_finish, place, before, keep=keep)
+                    return shell.machine.position
+                if now_s - moved_s > BEHIND_S:
+                    raise Behind(_no_further(live, shell.machine.position))
+                await asyncio.sleep(_BEHIND_LOOK_S)
+            if now_s - said_s >= _SAY_S:
+                said_s = now_s
+                say(shell.machine.position, max(shell.machine.committed_seq, live.position.seq if live else 0))
             await asyncio.sleep(_LOOK_S)
-        return shell.machine.position
     finally:
         await shell.stop()
+
+
+def _still_ahead(place: LedgerPlace, before: int) -> Reached | None:
+    """The ledger that counts, if it is ahead of what was made."""
+    live, made = place.reached(before), place.reached(before + 1)
+    return live if made is None or is_behind(made, live) else None
+
+
+def _no_further(live: Reached, made: Position) -> str:
+    return (
+        f"the engines that answer have nothing behind seq {made.seq}, the ledger that counts is at "
+        f"{live.position.seq}: nothing was swapped; bring back the engines that have the rest, and rebuild again"
+    )
 
 
 def _finish(place: LedgerPlace, before: int, *, keep: bool) -> None:
