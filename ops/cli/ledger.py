@@ -128,6 +128,7 @@ def status_command(
     place = ledger_place(config_path, data_dir, database)
     generation = place.current()
     with closing(place.open(generation, write=False)) as store:
+        store.hold_still()
         position = store.position()
         facts: dict[str, Any] = {"generation": generation, **dataclasses.asdict(position)}
         for table in ("orders", "entries", "lots", "balances", "accounts", "instruments"):

@@ -9,7 +9,7 @@ import click
 from lockstep.ops.cli.ledger_options import account_argument, ledger_view, period_options, place_options
 from lockstep.ops.cli.options import InputFault, expected_errors, json_option, make_console, on_stdout, write_json
 from lockstep.ops.cli.tables import plain_table
-from lockstep.posttrade.ledger.queries import Filter, Page
+from lockstep.posttrade.ledger.queries import MOST_ROWS, Filter, Page, Part
 from lockstep.posttrade.ledger.statement_forms import money, stamp_text
 from lockstep.runtime.output import Output
 from lockstep.stream.records import EventKind, Side
@@ -18,10 +18,19 @@ _STATES = {"live": 1, "filled": 2, "canceled": 3, "rejected": 4}
 _SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
 
 
+def _page_options(rows: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def added(function: Callable[..., Any]) -> Callable[..., Any]:
+        text = "Rows of the page."
+        limit = click.option("--limit", type=click.IntRange(1, MOST_ROWS), default=rows, show_default=True, help=text)
+        cursor = click.option("--cursor", default="", help="Where the page begins: what the page before said.")
+        return cursor(limit(function))
+
+    return added
+
+
 def _history_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Rows of the page."),
-        click.option("--cursor", default="", help="Where the page begins: what the page before said."),
+        _page_options(50),
         click.option("--side", type=click.Choice(tuple(_SIDES)), help="Only of this side."),
         click.option("--instrument", type=click.IntRange(1, 2**32 - 1), default=None, help="Only of this instrument."),
     ):
@@ -37,9 +46,9 @@ def _filter(values: dict[str, Any], numbers: int) -> Filter:
     except BadCursor as error:
         raise InputFault(str(error)) from error
     return Filter(
-        instrument=0 if values["instrument"] is None else values["instrument"],
+        instrument=values.get("instrument") or 0,
         state=_STATES.get(values.get("state") or "", 0),
-        side=_SIDES.get(values["side"] or "", 0),
+        side=_SIDES.get(values.get("side") or "", 0),
         from_ns=values["from_ns"],
         to_ns=values["to_ns"],
         before=before,
@@ -110,7 +119,7 @@ def order_command(
     """The whole life of the order ORDER_ID (the seq of its command)."""
     with ledger_view(config_path, data_dir, database) as view:
         row, events = view.order(order_id)
-    write_json(json_file, {"order": row, "events": list(events)})
+    write_json(json_file, {"order": row, "events": list(events.rows), "more_events": events.more})
     if on_stdout(json_file):
         return 0
     for name, value in row.items():
@@ -118,13 +127,14 @@ def order_command(
     table = plain_table("events")
     for name in ("time", "event", "kind", "code", "price", "lots", "open", "fee"):
         table.add_column(name, no_wrap=True)
-    for one in events:
+    for one in events.rows:
         kind = EventKind(one["kind"]).name
         place = f"{one['seq']}.{one['event_index']}"
         numbers = (one["price_ticks"], one["quantity_lots"], one["leaves_lots"])
         code = str(one["code"] or "")
         table.add_row(stamp_text(one["timestamp_ns"]), place, kind, code, *map(str, numbers), money(one["fee_micros"]))
     make_console(json_file).print(table)
+    _say_more(events, "events")
     return 0
 
 
@@ -178,14 +188,15 @@ def lots_command(
     with ledger_view(config_path, data_dir, database) as view:
         view.account(account)
         lots, closings = view.lots(account, instrument)
-    write_json(json_file, {"lots": list(lots), "closings": list(closings)})
+    more = {"more_lots": lots.more, "more_closings": closings.more}
+    write_json(json_file, {"lots": list(lots.rows), "closings": list(closings.rows), **more})
     if on_stdout(json_file):
         return 0
     console = make_console(json_file)
     table = plain_table("open lots, oldest first")
     for name in ("time", "event", "lots", "open", "cost of what is open"):
         table.add_column(name, no_wrap=True)
-    for row in lots:
+    for row in lots.rows:
         place = f"{row['seq']}.{row['event_index']}"
         numbers = (str(row["lots"]), str(row["open_lots"]), money(row["open_micros"]))
         table.add_row(stamp_text(row["timestamp_ns"]), place, *numbers)
@@ -193,18 +204,26 @@ def lots_command(
     table = plain_table("closings, newest first")
     for name in ("time", "event", "opened by", "lots", "cost", "proceeds", "profit"):
         table.add_column(name, no_wrap=True)
-    for row in closings:
+    for row in closings.rows:
         places = (f"{row['seq']}.{row['event_index']}", f"{row['lot_seq']}.{row['lot_index']}", str(row["lots"]))
         amounts = (money(row["cost_micros"]), money(row["proceeds_micros"]), money(row["profit_micros"]))
         table.add_row(stamp_text(row["timestamp_ns"]), *places, *amounts)
     console.print(table)
+    _say_more(lots, "open lots")
+    _say_more(closings, "closings")
     return 0
+
+
+def _say_more(part: Part, what: str) -> None:
+    if part.more:
+        click.echo(f"there are more than these {len(part.rows)} {what}")
 
 
 @click.command("days")
 @place_options
 @account_argument
 @period_options
+@_page_options(MOST_ROWS)
 @json_option
 @expected_errors
 def days_command(
@@ -212,25 +231,28 @@ def days_command(
     data_dir: Path | None,
     database: str | None,
     account: int,
-    from_ns: int,
-    to_ns: int,
     json_file: Output | None,
+    **values: Any,
 ) -> int:
-    """Sums of each day (UTC) and instrument of ACCOUNT."""
+    """Sums of each day (UTC) and instrument of ACCOUNT, oldest first."""
+    from lockstep.posttrade.ledger.messages import cursor_of
+
     with ledger_view(config_path, data_dir, database) as view:
         view.account(account)
-        rows = view.days(account, from_ns, to_ns or 2**63 - 1)
-    write_json(json_file, {"days": rows})
+        page = view.days(account, _filter(values, 2))
+    write_json(json_file, {"days": list(page.rows), "next_cursor": cursor_of(page.next)})
     if on_stdout(json_file):
         return 0
     table = plain_table("")
     for name in ("day", "instrument", "trades", "bought", "sold", "cash", "fees", "profit"):
         table.add_column(name, no_wrap=True)
-    for row in rows:
+    for row in page.rows:
         numbers = (row["instrument"] or "cash", row["trades"], row["bought_lots"], row["sold_lots"])
         amounts = (money(row["cash_micros"]), money(row["fee_micros"]), money(row["profit_micros"]))
         table.add_row(stamp_text(row["day_ns"])[:10], *map(str, numbers), *amounts)
     make_console(json_file).print(table)
+    if page.next:
+        click.echo(f"more: --cursor {cursor_of(page.next)}")
     return 0
 
 

@@ -12,6 +12,7 @@ from itertools import groupby
 from sqlalchemy import select
 
 from lockstep.posttrade.ledger import schema
+from lockstep.posttrade.ledger.books import amount_of
 from lockstep.posttrade.ledger.queries import View
 from lockstep.posttrade.ledger.statement_forms import money
 
@@ -67,7 +68,7 @@ def _balances(view: View) -> Iterator[str]:
     last = view.position.timestamp_ns // 10**9
     day = f"{datetime.fromtimestamp(last, UTC) + timedelta(days=1):%Y-%m-%d}"
     for row in view.connection.execute(select(schema.BALANCES)).mappings():
-        number = row["instrument"]
-        amount = money(row["amount"]) if number == schema.CASH else str(row["amount"])
-        if row["amount"]:
+        number, held = row["instrument"], amount_of(row["amount"], row["amount_high"])
+        amount = money(held) if number == schema.CASH else str(held)
+        if held:
             yield f"{day} balance {_name(row['account'], number)}  {amount} {_commodity(number)}"

@@ -21,6 +21,17 @@ _SHIFT: Final = 32
 _LOW: Final = 2**32 - 1
 
 
+def halves_of(amount: int) -> tuple[int, int]:
+    """(low, high) of an amount as `balances` has it: low a signed number of 64 bits, high 0 where that is all."""
+    low = (amount + 2**63) % 2**64 - 2**63
+    return low, (amount - low) >> 64
+
+
+def amount_of(low: int, high: int) -> int:
+    """And back."""
+    return (high << 64) + low
+
+
 class LedgerBroken(Exception):
     """The books do not balance, or differ from what the stream states: nothing after this can be believed."""
 
@@ -128,7 +139,8 @@ class Books:
         for key in self.changed:
             account, instrument = parts_of(key)
             one = self.holdings[key]
-            balances.append((account, instrument, one.amount, one.cost, one.profit, one.fifo_profit, one.updated_seq))
+            amount = halves_of(one.amount)
+            balances.append((account, instrument, *amount, one.cost, one.profit, one.fifo_profit, one.updated_seq))
             seen = {(lot.seq, lot.index, lot.leg): lot for lot in one.touched}
             lots += [
                 (account, instrument, *place, lot.lots, lot.micros, lot.open_lots, lot.open_micros, lot.timestamp_ns)

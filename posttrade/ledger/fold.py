@@ -8,6 +8,7 @@ their commands, and their events state what the account has then: where the two 
 What comes of a history does not depend on how it was cut into chunks.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from lockstep.posttrade.chunks import Chunk
 from lockstep.posttrade.ledger import schema
 from lockstep.posttrade.ledger.books import AccountRow, Books, Instrument, LedgerBroken, key_of
+from lockstep.posttrade.ledger.lots import I64_MAX, clamped
 from lockstep.posttrade.ledger.orders import Context, order_rows
 from lockstep.posttrade.ledger.rows import Ints, Rows, none, width_of
 from lockstep.stream.records import (
@@ -175,7 +177,7 @@ def _move(commands: Commands, events: Events, first_seq: int, books: Books, rows
         else:
             at = row[1] - first_seq
             _adjust(definitions[place], commands[at : at + 1], books, made)
-    entries, closings = _signed(made.entries, "entries"), _signed(made.closings, "lot_closings")
+    entries, closings = signed_rows(made.entries, "entries"), signed_rows(made.closings, "lot_closings")
     _check_sums(entries)
     # In the order of their keys, so that neighbours go into the same page of a tree.
     rows.entries = entries[np.lexsort(entries[:, 3::-1].T)]
@@ -184,9 +186,10 @@ def _move(commands: Commands, events: Events, first_seq: int, books: Books, rows
 
 def _keys(moving: Events) -> list[int]:
     trades = moving[moving["kind"] == _TRADE]
-    accounts = np.concatenate((moving["account"], trades["maker_account"])).astype(np.int64)
-    numbers = np.concatenate((moving["instrument"], trades["instrument"])).astype(np.int64)
-    keys = np.unique(np.concatenate((accounts << 32 | numbers, accounts << 32))).tolist()
+    # Without a sign: the upper half of all account numbers would be below 0, where the system's accounts are.
+    accounts = np.concatenate((moving["account"], trades["maker_account"])).astype(np.uint64) << np.uint64(32)
+    numbers = np.concatenate((moving["instrument"], trades["instrument"])).astype(np.uint64)
+    keys = np.unique(np.concatenate((accounts | numbers, accounts))).tolist()
     outside = [key_of(schema.WORLD, number) for number in np.unique(numbers).tolist()]
     return [*keys, *outside, key_of(schema.WORLD, 0), key_of(schema.HOUSE, 0)]
 
@@ -214,10 +217,11 @@ def _trade(row: tuple[int, ...], books: Books, made: _Entries) -> None:
     if taker_fee or maker_fee:
         fees = taker_fee + maker_fee
         books.change(key_of(schema.HOUSE, 0), seq).amount += fees
-        made.entries.append((schema.HOUSE, seq, index, 2, schema.FEE, number, 0, fees, 0, 0, 0, 0, 0, 0, stamp))
+        for leg, part in enumerate(parts_that_fit(fees), 2):
+            made.entries.append((schema.HOUSE, seq, index, leg, schema.FEE, number, 0, part, 0, 0, 0, 0, 0, 0, stamp))
     instrument.last_price_ticks, instrument.last_trade_ns = price, stamp
     instrument.trades += 1
-    instrument.volume_lots += lots
+    instrument.volume_lots = clamped(instrument.volume_lots + lots)
     books.changed_instruments.add(number)
 
 
@@ -226,19 +230,21 @@ def _adjust(event: Any, command: Commands, books: Books, made: _Entries) -> None
     account, number, stamp = int(event["account"]), int(event["instrument"]), int(event["timestamp_ns"])
     if kind == _CASH_ADJUSTED:
         amount = int(command.view(ADMIN)[0]["amount_micros"])
-        for leg, one, change in ((0, account, amount), (1, schema.WORLD, -amount)):
-            books.change(key_of(one, 0), seq).amount += change
+        books.change(key_of(account, 0), seq).amount += amount
+        books.change(key_of(schema.WORLD, 0), seq).amount -= amount
+        sides = [(account, amount), *((schema.WORLD, part) for part in parts_that_fit(-amount))]
+        for leg, (one, change) in enumerate(sides):
             made.entries.append((one, seq, index, leg, schema.CASH_MOVED, 0, 0, change, 0, 0, 0, 0, 0, 0, stamp))
         _stated(books, key_of(account, 0), int(event["amount_micros"]), seq)
         return
     key = key_of(account, number)
-    held = books.holdings[key].amount
     if kind == _POSITION_ADJUSTED:
         lots = int(command.view(ADMIN)[0]["quantity_lots"])
-        cost = books.change(key, seq).adjust(held + lots)
+        cost = books.change(key, seq).adjust(books.holdings[key].amount + lots)
         made.shares(key, (seq, index, 0, stamp), schema.SHARES_MOVED, lots, 0, free=True)
         books.change(key_of(schema.WORLD, number), seq).amount -= lots
-        for leg, one, change, out in ((0, account, lots, cost), (1, schema.WORLD, -lots, 0)):
+        moved = [(account, lots, cost), *((schema.WORLD, part, 0) for part in parts_that_fit(-lots))]
+        for leg, (one, change, out) in enumerate(moved):
             made.entries.append(
                 (one, seq, index, leg, schema.SHARES_MOVED, number, change, 0, 0, 0, 0, 0, out, 0, stamp)
             )
@@ -258,7 +264,8 @@ def _transfer(event: Any, lots: int, books: Books, made: _Entries) -> None:
         change, cost = -lots, holding.adjust(holding.amount - lots)
         books.transferred = (cost, sum(lot.open_micros for lot in holding.lots))
         made.shares(key, place, schema.TRANSFER, change, 0, free=True)
-        books.transferred = (cost, books.transferred[1] - sum(lot.open_micros for lot in holding.lots))
+        left = sum(lot.open_micros for lot in holding.lots)
+        books.transferred = (cost, clamped(books.transferred[1] - left))
         profit = 0
     else:
         change = lots
@@ -267,12 +274,21 @@ def _transfer(event: Any, lots: int, books: Books, made: _Entries) -> None:
     made.entries.append((account, seq, index, 0, schema.TRANSFER, number, change, 0, 0, 0, 0, 0, cost, profit, stamp))
 
 
+def parts_that_fit(amount: int) -> Iterator[int]:
+    """An amount as entries have it: one, but for what the other side of the lowest number of 64 bits is."""
+    while abs(amount) > I64_MAX:
+        part = I64_MAX if amount > 0 else -I64_MAX
+        yield part
+        amount -= part
+    yield amount
+
+
 def _stated(books: Books, key: int, stated: int, seq: int) -> None:
-    held = books.holdings[key].amount
-    if held != stated:
+    amount = books.holdings[key].amount
+    if amount != stated:
         account, number = key >> 32, key & 0xFFFFFFFF
         what = f"lots of instrument {number}" if number else "micros"
-        raise LedgerBroken(f"at seq {seq} account {account} has {held} {what}; the stream states {stated}")
+        raise LedgerBroken(f"at seq {seq} account {account} has {amount} {what}; the stream states {stated}")
 
 
 def _check_sums(entries: Ints) -> None:
@@ -290,7 +306,7 @@ def _check_sums(entries: Ints) -> None:
             raise LedgerBroken(f"{what} of event {kept[at, 1]}.{kept[at, 2]} do not add up to zero")
 
 
-def _signed(rows: list[tuple[int, ...]], table: str) -> Ints:
+def signed_rows(rows: list[tuple[int, ...]], table: str) -> Ints:
     """Numbers of 64 bits without a sign as signed ones of the same bits."""
     if not rows:
         return none(width_of(table))

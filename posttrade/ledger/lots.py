@@ -15,6 +15,11 @@ from typing import Final
 I64_MAX: Final = 2**63 - 1
 
 
+def clamped(amount: int) -> int:
+    """At 2^63 - 1 on either side, as the engines hold cost and profit."""
+    return max(-I64_MAX, min(amount, I64_MAX))
+
+
 @dataclass(slots=True)
 class Lot:
     """What one event brought in: `lots` below 0 were sold short. `micros` is what they cost, or brought."""
@@ -66,7 +71,7 @@ class Holding:
         out = self.cost * closed // abs(held)
         part = value * closed // abs(lots)
         profit = part - out if lots < 0 else out - part
-        self.profit = max(-I64_MAX, min(self.profit + profit, I64_MAX))
+        self.profit = clamped(self.profit + profit)
         self.cost = self.cost - out if abs(lots) <= abs(held) else min(value - part, I64_MAX)
         return out, profit
 
@@ -102,7 +107,7 @@ class Holding:
             if not lot.open_lots:
                 queue.popleft()
             closings.append(Closing(lot, closed, cost, part, profit))
-            self.fifo_profit += profit
+            self.fifo_profit = clamped(self.fifo_profit + profit)
             left -= closed
             money -= 0 if free else part
         if left:

@@ -1,10 +1,11 @@
-"""Answers of the ledger as messages. Pure."""
+"""Answers of the ledger as messages; sums that leave 64 bits are held at their end, as everywhere. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from lockstep.posttrade.chunks import Position
 from lockstep.posttrade.ledger import schema
+from lockstep.posttrade.ledger.lots import clamped
 from lockstep.posttrade.ledger.queries import Portfolio
 from lockstep.posttrade.ledger.statement import Statement
 from lockstep.stream.records import Side
@@ -63,22 +64,22 @@ def portfolio(made: Portfolio) -> ledger_pb2.GetPortfolioReply:
         name=made.account.name,
         status=made.account.status,  # type: ignore[arg-type]  # a number is one
         cash_micros=made.cash,
-        reserved_micros=made.reserved,
-        equity_micros=made.equity,
-        buying_power_micros=made.buying_power,
+        reserved_micros=clamped(made.reserved),
+        equity_micros=clamped(made.equity),
+        buying_power_micros=clamped(made.buying_power),
         unlimited_cash=made.unlimited,
-        fees_micros=made.fees,
+        fees_micros=clamped(made.fees),
         positions=[
             ledger_pb2.LedgerPosition(
                 instrument=one.instrument,
                 symbol=one.symbol,
                 quantity_lots=one.lots,
                 reserved_lots=one.reserved_lots,
-                cost_micros=one.cost,
+                cost_micros=clamped(one.cost),
                 mark_ticks=one.mark_ticks,
-                value_micros=one.value,
-                realised_micros=one.realised,
-                unrealised_micros=one.unrealised,
+                value_micros=clamped(one.value),
+                realised_micros=clamped(one.realised),
+                unrealised_micros=clamped(one.unrealised),
             )
             for one in made.holdings
         ],
@@ -137,7 +138,7 @@ def closing(row: Row) -> ledger_pb2.LedgerClosing:
 
 def day(row: Row) -> ledger_pb2.LedgerDay:
     """See the message."""
-    return ledger_pb2.LedgerDay(**row)
+    return ledger_pb2.LedgerDay(**{name: clamped(value) for name, value in row.items()})
 
 
 def _balances(made: Statement, amounts: Mapping[int, int]) -> list[ledger_pb2.LedgerBalance]:
@@ -158,12 +159,12 @@ def statement_head(made: Statement) -> ledger_pb2.StatementPart:
         to_ns=made.to_ns,
         opening=_balances(made, made.opening),
         closing=_balances(made, made.closing),
-        paid_in_micros=made.paid_in,
-        paid_out_micros=made.paid_out,
-        bought_micros=made.bought,
-        sold_micros=made.sold,
-        fees_micros=made.fees,
-        realised_micros=made.realised,
+        paid_in_micros=clamped(made.paid_in),
+        paid_out_micros=clamped(made.paid_out),
+        bought_micros=clamped(made.bought),
+        sold_micros=clamped(made.sold),
+        fees_micros=clamped(made.fees),
+        realised_micros=clamped(made.realised),
         movements=len(made.movements),
     )
     return ledger_pb2.StatementPart(stamp=stamp(made.position), head=head)

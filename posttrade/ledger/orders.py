@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.posttrade.ledger import schema
+from lockstep.posttrade.ledger.lots import I64_MAX
 from lockstep.posttrade.ledger.rows import ORDER_ADD, ORDER_SET, ORDER_TERMS, Ints, Rows, columns_of
 from lockstep.stream.records import EVENT, ORDER_EVENT, CommandKind, Commands, EventKind, Events, OrderType, Side
 
@@ -25,6 +26,8 @@ _LIFE: Final = (_ACCEPTED, _CANCELED, _REPLACED, _REDUCED, _TRIGGERED)
 """Kinds that change an order, but for trades."""
 _ASKED: Final = (int(EventKind.CANCEL_REJECTED), int(EventKind.REPLACE_REJECTED))
 _PPM: Final = 1_000_000
+_HALF: Final = 32
+_LOW: Final = 2**32 - 1
 _MARKET: Final = int(OrderType.MARKET)
 _NEW: Final = {name: place for place, name in enumerate(columns_of("orders"))}
 _LAST: Final = {name: place for place, name in enumerate(ORDER_SET)}
@@ -184,7 +187,15 @@ def _by_order(touches: Ints) -> tuple[Ints, Ints, Ints]:
     # id, seq, index, leaves, state, code, stamp -> in the order of ORDER_SET.
     found = last[:, [3, 4, 5, 1, 2, 6]]
     assert tuple(_LAST) == ("leaves_lots", "state", "code", "updated_seq", "updated_index", "updated_ns")
-    return kept[begins, 0], found, np.add.reduceat(kept[:, 7:], begins, axis=0)
+    return kept[begins, 0], found, _sums(kept[:, 7:], begins)
+
+
+def _sums(columns: Ints, begins: NDArray[np.intp]) -> Ints:
+    """Sums from each beginning to the next one, held at 2^63 - 1 on either side: in two halves, which do not wrap."""
+    low = np.add.reduceat(columns & _LOW, begins, axis=0)
+    high = np.add.reduceat(columns >> _HALF, begins, axis=0) + (low >> _HALF)
+    found = np.where(high >= 2**31, I64_MAX, (high << _HALF) + (low & _LOW))
+    return np.where(high < -(2**31), -I64_MAX, np.maximum(found, -I64_MAX))
 
 
 def _terms(events: Events, kinds: NDArray[np.uint8], context: Context) -> tuple[Ints, Ints]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Select, func, select, text, tuple_
+from sqlalchemy import Connection, Engine, Select, and_, func, select, text, true, tuple_
 from sqlalchemy.exc import DBAPIError
 
 from lockstep.posttrade.chunks import Position
@@ -76,7 +76,7 @@ class Portfolio:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which rows of a history. 0: not asked for. Newest first."""
+    """Which rows of a history. 0: not asked for. Newest first, but days: oldest first."""
 
     instrument: int = 0
     state: int = 0
@@ -84,16 +84,24 @@ class Filter:
     from_ns: int = 0
     to_ns: int = 0
     before: tuple[int, ...] = field(default=())
-    """Cursor: rows before this key."""
+    """Cursor: rows before this key; days: behind it."""
     limit: int = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows by column name, newest first; `next`: where the next page begins, empty: this was the last one."""
+    """Rows by column name, in the order of the list; `next`: where the next page begins, empty: this was the last."""
 
     rows: tuple[dict[str, Any], ...]
     next: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The first `MOST_ROWS` rows, by column name, and whether there are more."""
+
+    rows: tuple[dict[str, Any], ...]
+    more: bool
 
 
 class View:
@@ -149,8 +157,8 @@ class View:
         power = cash - reserved
         if own.flags & AccountFlag.MARGIN:
             power = equity - self._initial_margin(holdings, bound)
-        fees = self.connection.execute(select(func.sum(_E.fee_micros)).where(_E.account == account)).scalar()
-        return Portfolio(self.position, own, cash, reserved, equity, power, int(fees or 0), holdings)
+        ((fees,),) = sum_by(self.connection, (), _E.fee_micros, _E.account == account)
+        return Portfolio(self.position, own, cash, reserved, equity, power, fees, holdings)
 
     def _bound(self, account: int) -> dict[tuple[int, int], tuple[int, int]]:
         """By (instrument, side): open lots of live orders, and the micros that they bind."""
@@ -161,8 +169,9 @@ class View:
 
     def _fifo_costs(self, account: int) -> dict[int, int]:
         one = schema.LOTS.c
-        query = select(one.instrument, func.sum(one.open_micros)).where(one.account == account, one.open_lots != 0)
-        return {number: int(micros) for number, micros in self.connection.execute(query.group_by(one.instrument))}
+        return dict(
+            sum_by(self.connection, (one.instrument,), one.open_micros, one.account == account, one.open_lots != 0)
+        )
 
     def _initial_margin(self, holdings: Sequence[Holding], bound: dict[tuple[int, int], tuple[int, int]]) -> int:
         """Docs/engine.md, *Margin accounts*: of the largest position that open orders may make of each one."""
@@ -209,8 +218,8 @@ class View:
         rows = rows[:limit]
         return Page(tuple(rows), tuple(rows[-1][name] for name in key) if more else ())
 
-    def order(self, order_id: int) -> tuple[dict[str, Any], tuple[dict[str, Any], ...]]:
-        """An order and all that happened to it, in order.
+    def order(self, order_id: int) -> tuple[dict[str, Any], "Part"]:
+        """An order and what happened to it, in order.
 
         Raises:
             UnknownOrder: there is none.
@@ -220,40 +229,62 @@ class View:
             raise UnknownOrder(f"this ledger has no order {order_id}, as of seq {self.position.seq}")
         one = schema.ORDER_EVENTS.c
         query = select(schema.ORDER_EVENTS).where(one.order_id == order_id).order_by(one.seq, one.event_index)
-        return found[0], tuple(self.rows(query.limit(MOST_ROWS)))
+        return found[0], self._part(query)
 
-    def lots(self, account: int, instrument: int) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
+    def lots(self, account: int, instrument: int) -> tuple["Part", "Part"]:
         """(open lots, latest closings) of a position, first in, first out: what explains its profit."""
         one, closing = schema.LOTS.c, schema.LOT_CLOSINGS.c
         query = select(schema.LOTS).where(one.account == account, one.instrument == instrument, one.open_lots != 0)
-        open_lots = self.rows(query.order_by(one.seq, one.event_index, one.leg).limit(MOST_ROWS))
+        open_lots = self._part(query.order_by(one.seq, one.event_index, one.leg))
         query = select(schema.LOT_CLOSINGS).where(closing.account == account, closing.instrument == instrument)
-        closings = self.rows(query.order_by(closing.seq.desc(), closing.event_index.desc()).limit(MOST_ROWS))
-        return tuple(open_lots), tuple(closings)
+        return open_lots, self._part(query.order_by(closing.seq.desc(), closing.event_index.desc()))
 
-    def days(self, account: int, from_ns: int, to_ns: int) -> list[dict[str, Any]]:
-        """Sums of each day (UTC) and instrument (0: cash that came or went) with anything booked."""
-        day = (_E.timestamp_ns - _E.timestamp_ns % DAY_NS).label("day_ns")
-        bought = func.sum(func.abs(_E.lots)).filter(_E.kind == schema.TRADE, _E.lots > 0)
-        sold = func.sum(func.abs(_E.lots)).filter(_E.kind == schema.TRADE, _E.lots < 0)
-        query = (
-            select(
-                day,
-                _E.instrument,
-                func.count().filter(_E.kind == schema.TRADE).label("trades"),
-                func.coalesce(bought, 0).label("bought_lots"),
-                func.coalesce(sold, 0).label("sold_lots"),
-                func.sum(_E.cash_micros).label("cash_micros"),
-                func.sum(_E.fee_micros).label("fee_micros"),
-                func.sum(_E.profit_micros).label("profit_micros"),
-            )
-            .where(_E.account == account, _E.timestamp_ns >= from_ns, _E.timestamp_ns < to_ns)
-            .group_by(text("day_ns"), _E.instrument)
-            .order_by(text("day_ns"), _E.instrument)
-            .limit(MOST_ROWS)
+    def _part(self, query: Select[Any]) -> "Part":
+        rows = self.rows(query.limit(MOST_ROWS + 1))
+        return Part(tuple(rows[:MOST_ROWS]), more=len(rows) > MOST_ROWS)
+
+    def days(self, account: int, wanted: Filter) -> Page:
+        """Sums of each day (UTC) and instrument (0: cash that came or went) with anything booked, oldest first."""
+        day = _E.timestamp_ns - _E.timestamp_ns % DAY_NS
+        traded = _E.kind == schema.TRADE
+        sums = {
+            "bought_lots": (func.abs(_E.lots), and_(traded, _E.lots > 0)),
+            "sold_lots": (func.abs(_E.lots), and_(traded, _E.lots < 0)),
+            "cash_micros": (_E.cash_micros, true()),
+            "fee_micros": (_E.fee_micros, true()),
+            "profit_micros": (_E.profit_micros, true()),
+        }
+        columns = [half for name, (column, where) in sums.items() for half in _halves(name, column, where)]
+        query = select(day.label("day_ns"), _E.instrument, func.count().filter(traded).label("trades"), *columns).where(
+            _E.account == account, _E.timestamp_ns >= wanted.from_ns
         )
-        whole = ("bought_lots", "sold_lots", "cash_micros", "fee_micros", "profit_micros")
-        return [{**row, **{name: int(row[name]) for name in whole}} for row in self.rows(query)]
+        query = query.where(_E.timestamp_ns < wanted.to_ns) if wanted.to_ns else query
+        query = query.where(_E.instrument == wanted.instrument) if wanted.instrument else query
+        if wanted.before:
+            query = query.where(tuple_(day, _E.instrument) > tuple_(*wanted.before))
+        query = query.group_by(text("day_ns"), _E.instrument).order_by(text("day_ns"), _E.instrument)
+        page = self._page(query, wanted, ("day_ns", "instrument"))
+        same = ("day_ns", "instrument", "trades")
+        rows = [{**{one: row[one] for one in same}, **{name: _whole(row, name) for name in sums}} for row in page.rows]
+        return Page(tuple(rows), page.next)
+
+
+def _halves(name: str, column: Any, where: Any) -> tuple[Any, Any]:
+    """Two sums that don't leave 64 bits, of whose parts `_whole` makes the true one."""
+    high = func.sum(column.op(">>")(32)).filter(where)
+    low = func.sum(column.op("&")(2**32 - 1)).filter(where)
+    return high.label(f"{name}_high"), low.label(f"{name}_low")
+
+
+def _whole(row: Any, name: str) -> int:
+    return (int(row[f"{name}_high"] or 0) << 32) + int(row[f"{name}_low"] or 0)
+
+
+def sum_by(connection: Connection, keys: Sequence[Any], column: Any, *where: Any) -> list[tuple[Any, ...]]:
+    """Exact sums of a column, each behind its keys."""
+    query = select(*keys, *_halves("sum", column, true())).where(*where)
+    rows = connection.execute(query.group_by(*keys) if keys else query).mappings()
+    return [(*(row[key.name] for key in keys), _whole(row, "sum")) for row in rows]
 
 
 def _mark(instrument: Instrument) -> int:

@@ -4,6 +4,10 @@ Every column but a few names is a 64-bit integer, so that what is written often 
 databases round differently. Amounts keep their unit at the end of the name, as everywhere. Numbers of 64 bits without
 a sign (session ids, order ids, a client's names) stand as the signed number of the same bits.
 
+Balances of accounts fit 64 bits, because the engines see to that. What the outside world and the exchange have is a sum
+over all accounts and does not: `amount_high` times 2^64 and `amount` are that number, and `amount_high` is 0 where it
+fits. All other sums are held at 2^63 - 1 on either side, as the engines hold cost and profit.
+
 A row is keyed by the event that made it: (seq, index), and where an event makes several of a kind, the leg. All keys of
 `entries`, `lots` and `lot_closings` begin with the account, which is how they are asked for.
 """
@@ -12,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Index, MetaData, Table, Text
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the tables and of how they follow from the stream: another one is rebuilt, never converted."""
 
 WORLD: Final = -1
@@ -85,7 +89,7 @@ BALANCES: Final = _table(
     METADATA,
     "balances",
     "account instrument",
-    "amount cost_micros profit_micros fifo_profit_micros updated_seq",
+    "amount amount_high cost_micros profit_micros fifo_profit_micros updated_seq",
 )
 LOTS: Final = _table(
     METADATA,

@@ -1,7 +1,7 @@
 """gRPC `Ledger`: the ledger's answers. Queries run in threads of their own; the loop follows the stream meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -11,8 +11,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from lockstep.posttrade.ledger import messages
-from lockstep.posttrade.ledger.queries import Filter, TooSlow, UnknownAccount, UnknownOrder, View, view_of
-from lockstep.posttrade.ledger.statement import DoesNotAddUp, PeriodEndsFirst, TooLong, statement_of
+from lockstep.posttrade.ledger.queries import MOST_ROWS, Filter, TooSlow, UnknownAccount, UnknownOrder, View, view_of
+from lockstep.posttrade.ledger.statement import DoesNotAddUp, PeriodEndsFirst, Statement, TooLong, statement_of
 from lockstep.posttrade.shell import FollowerShell, NotThere, TooManyWait
 from lockstep.runtime.client_calls import abort, authenticate
 from lockstep.runtime.tokens import Entitlements
@@ -26,8 +26,12 @@ QUERY_S: Final = 20.0
 """How long one answer may keep the database."""
 _THREADS: Final = 4
 MOST_CALLS: Final = 64
+MOST_STATEMENTS: Final = 4
+"""Under way at once: the longest is some tens of megabytes."""
+TAKEN_S: Final = 30.0
+"""So long its client has to take a statement."""
+_AGAIN_MS: Final = 1_000
 _PART: Final = 500
-_END_NS: Final = 2**63 - 1
 
 
 class LedgerService(ledger_pb2_grpc.LedgerServicer):
@@ -39,6 +43,8 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
         self._entitlements = entitlements
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ledger-query")
         self._calls = 0
+        self._statements = 0
+        """Under way: each holds what it has not yet sent."""
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the service."""
@@ -135,7 +141,8 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
             return ledger_pb2.GetOrderHistoryReply(
                 stamp=messages.stamp(view.position),
                 order=messages.order(row),
-                events=[messages.order_event(one) for one in events],
+                events=[messages.order_event(one) for one in events.rows],
+                more_events=events.more,
             )
 
         return await self._answer(context, 0, request.min_seq, ask)
@@ -148,36 +155,68 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
             lots, closings = view.lots(request.account, request.instrument)
             return ledger_pb2.ListLotsReply(
                 stamp=messages.stamp(view.position),
-                lots=[messages.lot(row) for row in lots],
-                closings=[messages.closing(row) for row in closings],
+                lots=[messages.lot(row) for row in lots.rows],
+                closings=[messages.closing(row) for row in closings.rows],
+                more_lots=lots.more,
+                more_closings=closings.more,
             )
 
         return await self._answer(context, request.account, request.min_seq, ask)
 
     async def ListDays(self, request: ledger_pb2.ListDaysRequest, context: Any) -> ledger_pb2.ListDaysReply:  # noqa: N802
-        """Daily sums."""
+        """A page of daily sums."""
 
         def ask(view: View) -> ledger_pb2.ListDaysReply:
             view.account(request.account)
-            rows = view.days(request.account, request.from_ns, request.to_ns or _END_NS)
+            wanted = Filter(
+                from_ns=request.from_ns,
+                to_ns=request.to_ns,
+                before=messages.cursor_from(request.cursor, 2),
+                limit=request.limit or MOST_ROWS,
+            )
+            page = view.days(request.account, wanted)
             return ledger_pb2.ListDaysReply(
-                stamp=messages.stamp(view.position), days=[messages.day(row) for row in rows]
+                stamp=messages.stamp(view.position),
+                days=[messages.day(row) for row in page.rows],
+                next_cursor=messages.cursor_of(page.next),
             )
 
         return await self._answer(context, request.account, request.min_seq, ask)
 
     async def GetStatement(  # noqa: N802
         self, request: ledger_pb2.GetStatementRequest, context: Any
-    ) -> AsyncIterator[ledger_pb2.StatementPart]:
-        """The head, then the movements."""
+    ) -> None:
+        """The head, then the movements: to few at once, each of whom has to take them in time."""
 
-        def ask(view: View) -> Any:
+        def ask(view: View) -> Statement:
             return statement_of(view, request.account, request.from_ns, request.to_ns)
 
-        made = await self._answer(context, request.account, request.min_seq, ask)
-        yield messages.statement_head(made)
-        for begin in range(0, len(made.movements), _PART):
-            yield messages.statement_part(made, begin, begin + _PART)
+        if self._statements >= MOST_STATEMENTS:
+            await abort(
+                context, grpc.StatusCode.RESOURCE_EXHAUSTED, "the ledger writes statements of others; ask again"
+            )
+        self._statements += 1
+        try:
+            made = await self._answer(context, request.account, request.min_seq, ask)
+            taken = await self._send(context, made)
+        finally:
+            self._statements -= 1
+        if not taken:
+            # Its place is free: whoever takes nothing is not reached by this either, until it goes.
+            del made
+            text = f"the statement was not taken within {TAKEN_S:.0f} s; read it faster, or ask for a shorter period"
+            await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, text, retry_after_ms=_AGAIN_MS)
+
+    async def _send(self, context: Any, made: Statement) -> bool:
+        """Whether its client has taken it in time."""
+        try:
+            async with asyncio.timeout(TAKEN_S):
+                await context.write(messages.statement_head(made))
+                for begin in range(0, len(made.movements), _PART):
+                    await context.write(messages.statement_part(made, begin, begin + _PART))
+        except TimeoutError:
+            return False
+        return True
 
 
 def _filter(request: ledger_pb2.ListLedgerRequest, numbers: int) -> Filter:

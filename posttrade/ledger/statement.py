@@ -9,12 +9,12 @@ less what was booked behind the period.
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from lockstep.posttrade.chunks import Position
 from lockstep.posttrade.ledger import schema
 from lockstep.posttrade.ledger.books import AccountRow, Instrument
-from lockstep.posttrade.ledger.queries import View
+from lockstep.posttrade.ledger.queries import View, sum_by
 
 MOST_MOVEMENTS: Final = 200_000
 _E, _B = schema.ENTRIES.c, schema.BALANCES.c
@@ -116,10 +116,9 @@ def statement_of(view: View, account: int, from_ns: int, to_ns: int) -> Statemen
 def _sums(view: View, account: int, to_ns: int) -> dict[int, int]:
     """All entries before a time, added up."""
     own = (_E.account == account, _E.timestamp_ns < to_ns)
-    cash = view.connection.execute(select(func.sum(_E.cash_micros)).where(*own)).scalar()
-    shares = view.connection.execute(select(_E.instrument, func.sum(_E.lots)).where(*own).group_by(_E.instrument))
-    found = {number: int(lots) for number, lots in shares if number != schema.CASH}
-    found[schema.CASH] = int(cash or 0)
+    shares = sum_by(view.connection, (_E.instrument,), _E.lots, *own)
+    found = {number: lots for number, lots in shares if number != schema.CASH}
+    ((found[schema.CASH],),) = sum_by(view.connection, (), _E.cash_micros, *own)
     return {number: amount for number, amount in sorted(found.items()) if amount}
 
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 from lockstep.posttrade.chunks import EpochBegin, Position
 from lockstep.posttrade.follower import SinkAway
 from lockstep.posttrade.ledger import schema
-from lockstep.posttrade.ledger.books import AccountRow, Instrument
-from lockstep.posttrade.ledger.lots import Holding, Lot
+from lockstep.posttrade.ledger.books import AccountRow, Instrument, amount_of
+from lockstep.posttrade.ledger.lots import I64_MAX, Holding, Lot
 from lockstep.posttrade.ledger.rows import ORDER_ADD, ORDER_SET, ORDER_TERMS, Ints, Rows, columns_of
 from lockstep.runtime.faults import EnvironmentFault
 
@@ -61,6 +61,10 @@ class Store(ABC):
     @abstractmethod
     def holdings(self, keys: list[int]) -> dict[int, Holding]:
         """See `books.Loader`."""
+
+    @abstractmethod
+    def hold_still(self) -> None:
+        """Have all queries from here on see one state, for a store that only reads."""
 
     @abstractmethod
     def close(self) -> None:
@@ -171,10 +175,18 @@ class Store(ABC):
         return {row[0]: AccountRow(*row) for row in self.rows(f"SELECT {names} FROM accounts")}  # noqa: S608
 
 
+def added(column: str, more: str) -> str:
+    """SQL: a column and more of it, held at 2^63 - 1 on either side."""
+    return (
+        f"CASE WHEN {more} > 0 AND {column} > {I64_MAX} - {more} THEN {I64_MAX} "
+        f"WHEN {more} < 0 AND {column} < -{I64_MAX} - {more} THEN -{I64_MAX} ELSE {column} + {more} END"
+    )
+
+
 def holding_of(row: Sequence[int]) -> Holding:
-    """From amount, cost, profit, profit under FIFO, seq of the last change."""
-    amount, cost, profit, fifo_profit, seq = row
-    return Holding(amount, cost, profit, fifo_profit, updated_seq=seq)
+    """From both halves of the amount, cost, profit, profit under FIFO, seq of the last change."""
+    low, high, cost, profit, fifo_profit, seq = row
+    return Holding(amount_of(low, high), cost, profit, fifo_profit, updated_seq=seq)
 
 
 def lot_of(row: Sequence[int]) -> Lot:

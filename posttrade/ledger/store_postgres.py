@@ -21,7 +21,7 @@ from lockstep.posttrade.ledger.books import key_of, parts_of
 from lockstep.posttrade.ledger.lots import Holding
 from lockstep.posttrade.ledger.postgres_link import ANSWER_S, DEAD_S, away, connect, limited
 from lockstep.posttrade.ledger.rows import Ints, columns_of
-from lockstep.posttrade.ledger.store import KEYS, LedgerTaken, LedgerUnreadable, Store, holding_of, lot_of
+from lockstep.posttrade.ledger.store import KEYS, LedgerTaken, LedgerUnreadable, Store, added, holding_of, lot_of
 from lockstep.runtime.faults import EnvironmentFault
 
 if TYPE_CHECKING:
@@ -163,6 +163,11 @@ class PostgresStore(Store):
                 found[key_of(account, instrument)].lots.append(lot_of(row))
         return found
 
+    def hold_still(self) -> None:
+        """See `Store`."""
+        with self._asking():
+            self._db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
     def close(self) -> None:
         """See `Store`."""
         self._db.close()
@@ -217,7 +222,7 @@ class PostgresStore(Store):
         name = f"changed_{table}_{len(put)}_{len(add)}"
         self._fresh(name, (key, *put, *add), rows)
         changes = [f"{column} = n.{column}" for column in put] + [
-            f"{column} = o.{column} + n.{column}" for column in add
+            f"{column} = {added(f'o.{column}', f'n.{column}')}" for column in add
         ]
         with self._asking():
             sql = f"UPDATE {table} o SET {', '.join(changes)} FROM {name} n WHERE o.{key} = n.{key}"  # noqa: S608
@@ -253,7 +258,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
 """
 _ASKED: Final = "JOIN unnest(%s::bigint[], %s::bigint[]) AS k(a, i) ON t.account = k.a AND t.instrument = k.i"
 _BALANCES: Final = (
-    "SELECT t.account, t.instrument, amount, cost_micros, profit_micros, fifo_profit_micros, updated_seq "
+    "SELECT t.account, t.instrument, amount, amount_high, cost_micros, profit_micros, fifo_profit_micros, updated_seq "
     "FROM balances t " + _ASKED
 )
 _OPEN_LOTS: Final = (

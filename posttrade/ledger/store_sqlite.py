@@ -18,7 +18,7 @@ from lockstep.posttrade.ledger import schema
 from lockstep.posttrade.ledger.books import parts_of
 from lockstep.posttrade.ledger.lots import Holding
 from lockstep.posttrade.ledger.rows import Ints, Rows, columns_of
-from lockstep.posttrade.ledger.store import KEYS, LedgerAway, LedgerUnreadable, Store, holding_of, lot_of
+from lockstep.posttrade.ledger.store import KEYS, LedgerAway, LedgerUnreadable, Store, added, holding_of, lot_of
 from lockstep.runtime.faults import EnvironmentFault, disk_text
 
 _CACHE_KIB: Final = 65_536
@@ -149,6 +149,13 @@ class SqliteStore(Store):
                     holding.lots.extend(map(lot_of, self._db.execute(_OPEN_LOTS, place)))
         return found
 
+    def hold_still(self) -> None:
+        """See `Store`."""
+        with self._faults("read"):
+            self._db.execute("BEGIN")
+            # The state is the one of the first query.
+            self._db.execute("SELECT seq FROM position").fetchall()
+
     def close(self) -> None:
         """See `Store`."""
         self._db.close()
@@ -179,7 +186,7 @@ class SqliteStore(Store):
         if not len(rows):
             return
         changes = [f"{name}=?{place}" for place, name in enumerate(put, 2)]
-        changes += [f"{name}={name}+?{place}" for place, name in enumerate(add, 2 + len(put))]
+        changes += [f"{name}={added(name, f'?{place}')}" for place, name in enumerate(add, 2 + len(put))]
         self._db.executemany(f"UPDATE {table} SET {', '.join(changes)} WHERE {key}=?1", rows.tolist())  # noqa: S608
 
     def _put(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -200,7 +207,7 @@ def _upsert(table: str) -> str:
 
 
 _BALANCE: Final = (
-    "SELECT amount, cost_micros, profit_micros, fifo_profit_micros, updated_seq FROM balances "
+    "SELECT amount, amount_high, cost_micros, profit_micros, fifo_profit_micros, updated_seq FROM balances "
     "WHERE account=? AND instrument=?"
 )
 _OPEN_LOTS: Final = (

@@ -85,7 +85,7 @@ def test_both_policies_lead_to_the_same_sum_where_shares_only_trade(tmp_path):
             for average, fifo in pairs:
                 seen += abs(average.realised)
                 # Average cost rounds down at each closing.
-                closings = len(view.lots(account, average.instrument)[1])
+                closings = len(view.lots(account, average.instrument)[1].rows)
                 off = average.realised + average.unrealised - fifo.realised - fifo.unrealised
                 assert abs(off) <= closings
     assert seen > 0
@@ -135,8 +135,10 @@ def test_an_order_and_its_life(view):
     row = next(
         row for row in view.orders(ACCOUNTS[0], Filter(state=schema.CANCELED, limit=1000)).rows if row["filled_lots"]
     )
-    order, events = view.order(row["order_id"])
+    order, part = view.order(row["order_id"])
+    events = part.rows
     assert order == row
+    assert not part.more
     assert events[0]["kind"] == 1
     assert sum(one["quantity_lots"] for one in events if one["kind"] == 3) == row["filled_lots"]
     assert sum(one["fee_micros"] for one in events) == row["fees_micros"]
@@ -151,7 +153,7 @@ def test_what_is_not_there_is_said(view):
 
 def test_days_add_up_to_the_balance(view):
     account = ACCOUNTS[2]
-    days = view.days(account, 0, 2**63 - 1)
+    days = view.days(account, Filter(limit=1000)).rows
     made = view.portfolio(account)
     assert sum(day["cash_micros"] for day in days) == made.cash
     assert sum(day["fee_micros"] for day in days) == made.fees

@@ -161,10 +161,26 @@ class LedgerClient:
         reply: ledger_pb2.ListLotsReply = self._ask(self._stub.ListLots, request)
         return reply
 
-    def days(self, account: int, *, from_ns: int = 0, to_ns: int = 0) -> "tuple[ledger_pb2.LedgerDay, ...]":
-        """Sums by day (UTC) and instrument."""
-        request = ledger_pb2.ListDaysRequest(account=_account(account), from_ns=from_ns, to_ns=to_ns)
-        return tuple(self._ask(self._stub.ListDays, request).days)
+    def days(
+        self, account: int, *, from_ns: int = 0, to_ns: int = 0, min_seq: int = 0
+    ) -> "Iterator[ledger_pb2.LedgerDay]":
+        """Sums by day (UTC) and instrument, oldest first; fetched page by page as they are taken.
+
+        Args:
+            account: whose.
+            from_ns: booked from this stamp on.
+            to_ns: booked before this stamp; 0: up to now.
+            min_seq: not before this seq.
+        """
+        request = ledger_pb2.ListDaysRequest(
+            account=_account(account), from_ns=from_ns, to_ns=to_ns, min_seq=_seq(min_seq)
+        )
+        while True:
+            reply = self._ask(self._stub.ListDays, request)
+            yield from reply.days
+            if not reply.next_cursor:
+                return
+            request.cursor = reply.next_cursor
 
     def statement(self, account: int, *, from_ns: int = 0, to_ns: int = 0, min_seq: int = 0) -> Statement:
         """Opening, movements, closing of a period: entries stamped from `from_ns` up to but not at `to_ns` (0: now).

@@ -39,7 +39,7 @@ class LedgerPosition(_message.Message):
     def __init__(self, instrument: _Optional[int] = ..., symbol: _Optional[str] = ..., quantity_lots: _Optional[int] = ..., reserved_lots: _Optional[int] = ..., cost_micros: _Optional[int] = ..., mark_ticks: _Optional[int] = ..., value_micros: _Optional[int] = ..., realised_micros: _Optional[int] = ..., unrealised_micros: _Optional[int] = ...) -> None: ...
 
 class GetPortfolioReply(_message.Message):
-    __slots__ = ("stamp", "account", "name", "status", "cash_micros", "reserved_micros", "equity_micros", "buying_power_micros", "unlimited_cash", "fees_micros", "positions")
+    __slots__ = ("stamp", "account", "name", "status", "cash_micros", "reserved_micros", "equity_micros", "buying_power_micros", "unlimited_cash", "fees_micros", "positions", "opened_seq")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +51,7 @@ class GetPortfolioReply(_message.Message):
     UNLIMITED_CASH_FIELD_NUMBER: _ClassVar[int]
     FEES_MICROS_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    OPENED_SEQ_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     account: int
     name: str
@@ -62,7 +63,8 @@ class GetPortfolioReply(_message.Message):
     unlimited_cash: bool
     fees_micros: int
     positions: _containers.RepeatedCompositeFieldContainer[LedgerPosition]
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., account: _Optional[int] = ..., name: _Optional[str] = ..., status: _Optional[_Union[_common_pb2.AccountStatus, str]] = ..., cash_micros: _Optional[int] = ..., reserved_micros: _Optional[int] = ..., equity_micros: _Optional[int] = ..., buying_power_micros: _Optional[int] = ..., unlimited_cash: bool = ..., fees_micros: _Optional[int] = ..., positions: _Optional[_Iterable[_Union[LedgerPosition, _Mapping]]] = ...) -> None: ...
+    opened_seq: int
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., account: _Optional[int] = ..., name: _Optional[str] = ..., status: _Optional[_Union[_common_pb2.AccountStatus, str]] = ..., cash_micros: _Optional[int] = ..., reserved_micros: _Optional[int] = ..., equity_micros: _Optional[int] = ..., buying_power_micros: _Optional[int] = ..., unlimited_cash: bool = ..., fees_micros: _Optional[int] = ..., positions: _Optional[_Iterable[_Union[LedgerPosition, _Mapping]]] = ..., opened_seq: _Optional[int] = ...) -> None: ...
 
 class ListLedgerRequest(_message.Message):
     __slots__ = ("account", "instrument", "state", "side", "from_ns", "to_ns", "cursor", "limit", "min_seq")
@@ -171,14 +173,16 @@ class LedgerOrderEvent(_message.Message):
     def __init__(self, event_id: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., kind: _Optional[_Union[_common_pb2.EventKind, str]] = ..., code: _Optional[_Union[_common_pb2.Code, str]] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., leaves_lots: _Optional[int] = ..., fee_micros: _Optional[int] = ..., timestamp_ns: _Optional[int] = ...) -> None: ...
 
 class GetOrderHistoryReply(_message.Message):
-    __slots__ = ("stamp", "order", "events")
+    __slots__ = ("stamp", "order", "events", "more_events")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    MORE_EVENTS_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     order: LedgerOrder
     events: _containers.RepeatedCompositeFieldContainer[LedgerOrderEvent]
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., order: _Optional[_Union[LedgerOrder, _Mapping]] = ..., events: _Optional[_Iterable[_Union[LedgerOrderEvent, _Mapping]]] = ...) -> None: ...
+    more_events: bool
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., order: _Optional[_Union[LedgerOrder, _Mapping]] = ..., events: _Optional[_Iterable[_Union[LedgerOrderEvent, _Mapping]]] = ..., more_events: bool = ...) -> None: ...
 
 class LedgerTrade(_message.Message):
     __slots__ = ("event_id", "leg", "instrument", "side", "price_ticks", "quantity_lots", "fee_micros", "cash_micros", "profit_micros", "order_id", "client_order_id", "timestamp_ns")
@@ -263,26 +267,34 @@ class LedgerClosing(_message.Message):
     def __init__(self, event_id: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., opened_by: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., lots: _Optional[int] = ..., cost_micros: _Optional[int] = ..., proceeds_micros: _Optional[int] = ..., profit_micros: _Optional[int] = ..., timestamp_ns: _Optional[int] = ...) -> None: ...
 
 class ListLotsReply(_message.Message):
-    __slots__ = ("stamp", "lots", "closings")
+    __slots__ = ("stamp", "lots", "closings", "more_lots", "more_closings")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     LOTS_FIELD_NUMBER: _ClassVar[int]
     CLOSINGS_FIELD_NUMBER: _ClassVar[int]
+    MORE_LOTS_FIELD_NUMBER: _ClassVar[int]
+    MORE_CLOSINGS_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     lots: _containers.RepeatedCompositeFieldContainer[LedgerLot]
     closings: _containers.RepeatedCompositeFieldContainer[LedgerClosing]
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., lots: _Optional[_Iterable[_Union[LedgerLot, _Mapping]]] = ..., closings: _Optional[_Iterable[_Union[LedgerClosing, _Mapping]]] = ...) -> None: ...
+    more_lots: bool
+    more_closings: bool
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., lots: _Optional[_Iterable[_Union[LedgerLot, _Mapping]]] = ..., closings: _Optional[_Iterable[_Union[LedgerClosing, _Mapping]]] = ..., more_lots: bool = ..., more_closings: bool = ...) -> None: ...
 
 class ListDaysRequest(_message.Message):
-    __slots__ = ("account", "from_ns", "to_ns", "min_seq")
+    __slots__ = ("account", "from_ns", "to_ns", "min_seq", "cursor", "limit")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     FROM_NS_FIELD_NUMBER: _ClassVar[int]
     TO_NS_FIELD_NUMBER: _ClassVar[int]
     MIN_SEQ_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
     account: int
     from_ns: int
     to_ns: int
     min_seq: int
-    def __init__(self, account: _Optional[int] = ..., from_ns: _Optional[int] = ..., to_ns: _Optional[int] = ..., min_seq: _Optional[int] = ...) -> None: ...
+    cursor: str
+    limit: int
+    def __init__(self, account: _Optional[int] = ..., from_ns: _Optional[int] = ..., to_ns: _Optional[int] = ..., min_seq: _Optional[int] = ..., cursor: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class LedgerDay(_message.Message):
     __slots__ = ("day_ns", "instrument", "trades", "bought_lots", "sold_lots", "cash_micros", "fee_micros", "profit_micros")
@@ -305,12 +317,14 @@ class LedgerDay(_message.Message):
     def __init__(self, day_ns: _Optional[int] = ..., instrument: _Optional[int] = ..., trades: _Optional[int] = ..., bought_lots: _Optional[int] = ..., sold_lots: _Optional[int] = ..., cash_micros: _Optional[int] = ..., fee_micros: _Optional[int] = ..., profit_micros: _Optional[int] = ...) -> None: ...
 
 class ListDaysReply(_message.Message):
-    __slots__ = ("stamp", "days")
+    __slots__ = ("stamp", "days", "next_cursor")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     DAYS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
     stamp: _common_pb2.Stamp
     days: _containers.RepeatedCompositeFieldContainer[LedgerDay]
-    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., days: _Optional[_Iterable[_Union[LedgerDay, _Mapping]]] = ...) -> None: ...
+    next_cursor: str
+    def __init__(self, stamp: _Optional[_Union[_common_pb2.Stamp, _Mapping]] = ..., days: _Optional[_Iterable[_Union[LedgerDay, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
 
 class GetStatementRequest(_message.Message):
     __slots__ = ("account", "from_ns", "to_ns", "min_seq")
@@ -363,7 +377,7 @@ class LedgerMovement(_message.Message):
     def __init__(self, event_id: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., leg: _Optional[int] = ..., kind: _Optional[str] = ..., instrument: _Optional[int] = ..., lots: _Optional[int] = ..., price_ticks: _Optional[int] = ..., fee_micros: _Optional[int] = ..., cash_micros: _Optional[int] = ..., cash_after_micros: _Optional[int] = ..., lots_after: _Optional[int] = ..., order_id: _Optional[int] = ..., timestamp_ns: _Optional[int] = ...) -> None: ...
 
 class StatementHead(_message.Message):
-    __slots__ = ("account", "name", "from_ns", "to_ns", "opening", "closing", "paid_in_micros", "paid_out_micros", "bought_micros", "sold_micros", "fees_micros", "realised_micros", "movements")
+    __slots__ = ("account", "name", "from_ns", "to_ns", "opening", "closing", "paid_in_micros", "paid_out_micros", "bought_micros", "sold_micros", "fees_micros", "realised_micros", "movements", "opened_seq", "opened_epoch", "taken_over_micros")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     FROM_NS_FIELD_NUMBER: _ClassVar[int]
@@ -377,6 +391,9 @@ class StatementHead(_message.Message):
     FEES_MICROS_FIELD_NUMBER: _ClassVar[int]
     REALISED_MICROS_FIELD_NUMBER: _ClassVar[int]
     MOVEMENTS_FIELD_NUMBER: _ClassVar[int]
+    OPENED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    OPENED_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_OVER_MICROS_FIELD_NUMBER: _ClassVar[int]
     account: int
     name: str
     from_ns: int
@@ -390,7 +407,10 @@ class StatementHead(_message.Message):
     fees_micros: int
     realised_micros: int
     movements: int
-    def __init__(self, account: _Optional[int] = ..., name: _Optional[str] = ..., from_ns: _Optional[int] = ..., to_ns: _Optional[int] = ..., opening: _Optional[_Iterable[_Union[LedgerBalance, _Mapping]]] = ..., closing: _Optional[_Iterable[_Union[LedgerBalance, _Mapping]]] = ..., paid_in_micros: _Optional[int] = ..., paid_out_micros: _Optional[int] = ..., bought_micros: _Optional[int] = ..., sold_micros: _Optional[int] = ..., fees_micros: _Optional[int] = ..., realised_micros: _Optional[int] = ..., movements: _Optional[int] = ...) -> None: ...
+    opened_seq: int
+    opened_epoch: int
+    taken_over_micros: int
+    def __init__(self, account: _Optional[int] = ..., name: _Optional[str] = ..., from_ns: _Optional[int] = ..., to_ns: _Optional[int] = ..., opening: _Optional[_Iterable[_Union[LedgerBalance, _Mapping]]] = ..., closing: _Optional[_Iterable[_Union[LedgerBalance, _Mapping]]] = ..., paid_in_micros: _Optional[int] = ..., paid_out_micros: _Optional[int] = ..., bought_micros: _Optional[int] = ..., sold_micros: _Optional[int] = ..., fees_micros: _Optional[int] = ..., realised_micros: _Optional[int] = ..., movements: _Optional[int] = ..., opened_seq: _Optional[int] = ..., opened_epoch: _Optional[int] = ..., taken_over_micros: _Optional[int] = ...) -> None: ...
 
 class StatementPart(_message.Message):
     __slots__ = ("stamp", "head", "movements")

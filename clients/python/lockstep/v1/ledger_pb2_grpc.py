@@ -110,7 +110,7 @@ class LedgerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListDays(self, request, context):
-        """Sums by day (UTC) and instrument.
+        """Sums by day (UTC) and instrument, oldest first, in pages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
