@@ -48,6 +48,8 @@ class Chunk:
     """How far the engine knew the cluster to be committed."""
     epoch: int
     """The highest epoch in the engine's journal."""
+    in_sync: bool = True
+    """Whether the engine counts itself among those that hold everything that is committed."""
 
     @property
     def first_seq(self) -> int:

@@ -12,6 +12,10 @@ It applies only what an engine knows to be committed. An operator may have had t
 were committed and applied here (forced failover with loss). Each read names the epoch under which the follower's last
 record was stamped, and the engine says whether that is its history (DIVERGED). What is stored can't be taken back then:
 the follower stops, and is rebuilt.
+
+Engines cut their journals behind snapshots, each by itself. That what follows is gone is believed when every engine
+that is in sync and answers says so; one that is away is waited for, a minute at most, and one that answers and has
+not cut it is reason enough to go on asking.
 """
 
 from enum import Enum
@@ -31,8 +35,8 @@ IDLE_NS: Final = 50_000_000
 RETRY_NS: Final = 100_000_000
 ROTATE_NS: Final = 1_000_000_000
 """So long without anything new from one engine, then another one is asked."""
-GONE_PATIENCE_NS: Final = 3_000_000_000
-"""An engine that does not answer now may still have what the others have cut."""
+GONE_PATIENCE_NS: Final = 60_000_000_000
+"""An engine that does not answer now may still have what the others have cut: so long it is waited for."""
 MAX_WAITING: Final = 1_024
 """Reads that wait for a seq at once, for whoever serves them."""
 _EPOCH_STARTED: Final = int(EventKind.EPOCH_STARTED)
@@ -90,6 +94,18 @@ READINGS: Final[dict[tuple[State, Came], State]] = {
     (State.READING, Came.ANSWER): State.PAUSED,
     (State.PAUSED, Came.LOST): State.STOPPED,
 }
+
+
+class _Word(Enum):
+    """What an engine says of what follows the last chunk."""
+
+    HAS = "in sync, and has not cut it"
+    CUT = "has cut it"
+    OUT = "not in sync: no word that counts"
+
+
+_WORDS: Final = {Fault.GONE: _Word.CUT, Fault.BUSY: _Word.HAS}
+"""Of faults. Who is busy lives, and may have it."""
 
 
 @frozen
@@ -190,8 +206,11 @@ class FollowerMachine:
         self._waiting: Chunk | None = None
         self._due_ns = 0
         self._fresh_ns: int | None = None
-        self._gone: dict[int, int] = {}
-        self._gone_since_ns = 0
+        self._words: dict[int, _Word] = {}
+        """What each engine last said of what follows."""
+        self._begins: dict[int, int] = {}
+        """Of those that have cut it: from where on they have something."""
+        self._cut_since_ns = 0
 
     @property
     def engine(self) -> int:
@@ -228,16 +247,17 @@ class FollowerMachine:
     def _on_chunk(self, answered: Answered, now_ns: int) -> None:
         chunk = answered.chunk
         if chunk.epoch < self.known_epoch:
+            self._hear(answered.engine, _Word.OUT, now_ns)
             text = f"engine {answered.engine}: is of epoch {chunk.epoch}, {self.known_epoch} is known"
             self._fault("behind", text, now_ns)
             return
         self.known_epoch = chunk.epoch
         self.committed_seq = max(self.committed_seq, chunk.committed_seq)
-        self._gone.clear()
         if not chunk.batches:
+            self._hear(answered.engine, _Word.HAS if chunk.in_sync else _Word.OUT, now_ns)
             self._due_ns = now_ns + IDLE_NS
             assert self._fresh_ns is not None, "set by the first step"
-            if now_ns - self._fresh_ns >= ROTATE_NS:
+            if now_ns - self._fresh_ns >= ROTATE_NS or self._begins:
                 self._next_engine(now_ns)
             return
         try:
@@ -246,6 +266,8 @@ class FollowerMachine:
             self._fault("damaged", f"engine {answered.engine}: {fault}", now_ns)
             return
         self._fresh_ns = now_ns
+        self._words.clear()
+        self._begins.clear()
         self._read = chunk.end()
         assert self._waiting is None, "read while a chunk waited"
         self._waiting = chunk
@@ -257,13 +279,35 @@ class FollowerMachine:
             self._move(Came.LOST)
             return
         if failed.fault is Fault.GONE:
-            self._gone_since_ns = self._gone_since_ns if self._gone else now_ns
-            self._gone[failed.engine] = failed.first_seq
-            if now_ns - self._gone_since_ns >= GONE_PATIENCE_NS:
-                self.stopped = Stop(diverged=False, after_seq=self._read.seq, text=failed.text)
-                self._move(Came.LOST)
-                return
+            self._begins[failed.engine] = failed.first_seq
+        self._hear(failed.engine, _WORDS.get(failed.fault), now_ns)
+        if self._is_gone(now_ns):
+            self.stopped = Stop(diverged=False, after_seq=self._read.seq, text=self._gone_text(failed.text))
+            self._move(Came.LOST)
+            return
         self._fault(failed.fault.value, failed.text, now_ns)
+
+    def _hear(self, engine: int, word: "_Word | None", now_ns: int) -> None:
+        """`word`: None: it does not answer. What it had cut before, it has not got back."""
+        if _Word.CUT not in self._words.values() or (word is None and self._words.get(engine) is _Word.HAS):
+            self._cut_since_ns = now_ns
+        if word is not None:
+            self._words[engine] = word
+        elif self._words.get(engine) is _Word.HAS:
+            del self._words[engine]
+
+    def _is_gone(self, now_ns: int) -> bool:
+        """Whether all that are in sync and answer have cut what follows."""
+        words = self._words.values()
+        if _Word.CUT not in words or _Word.HAS in words:
+            return False
+        return len(words) == len(self._engines) or now_ns - self._cut_since_ns >= GONE_PATIENCE_NS
+
+    def _gone_text(self, said: str) -> str:
+        begins = [seq for seq in self._begins.values() if seq]
+        text = f"{said}; there is history from seq {min(begins)} on" if begins else said
+        silent = [engine for engine in self._engines if engine not in self._words]
+        return f"{text}; no answer from engine {', '.join(map(str, silent))}" if silent else text
 
     def _fault(self, kind: str, text: str, now_ns: int) -> None:
         self.faults[kind] += 1

@@ -51,7 +51,7 @@ class EngineReader:
             return Failed(wanted.engine, Fault.UNAVAILABLE, f"engine {wanted.engine}: {error}")
 
     async def _read(self, stub: Any, wanted: Read) -> Chunk:
-        batches, epoch, committed_seq = await self._batches(stub, wanted.after_seq)
+        batches, epoch, committed_seq, in_sync = await self._batches(stub, wanted.after_seq)
         to_seq = min(committed_seq, batches[-1].last_seq if batches else wanted.after_seq)
         to_seq = max((batch.last_seq for batch in batches if batch.last_seq <= to_seq), default=wanted.after_seq)
         # Where nothing is new the question is asked all the same: whether what was applied is this engine's history.
@@ -60,18 +60,20 @@ class EngineReader:
         through = whole[-1].last_seq if whole else wanted.after_seq
         if len(events) and int(events["seq"][-1]) > through:
             events = events[events["seq"] <= through]
-        return Chunk(whole, events, through, committed_seq, epoch)
+        return Chunk(whole, events, through, committed_seq, epoch, in_sync)
 
-    async def _batches(self, stub: Any, after_seq: int) -> tuple[list[Batch], int, int]:
+    async def _batches(self, stub: Any, after_seq: int) -> tuple[list[Batch], int, int, bool]:
         request = replication_pb2.FetchJournalRequest(from_seq=after_seq + 1, max_bytes=CHUNK_BYTES)
         batches: list[Batch] = []
         epoch = committed_seq = 0
+        in_sync = False
         async for reply in stub.FetchJournal(request, timeout=_TIMEOUT_S):
             batches.extend(decode_batch(bytes(raw)) for raw in reply.batches)
             epoch = max(epoch, reply.tip.epoch, *(entry.epoch for entry in reply.epochs))
             committed_seq = max(committed_seq, reply.committed_seq)
+            in_sync = reply.in_sync
         # The first one may have begun before.
-        return [batch for batch in batches if batch.first_seq > after_seq], epoch, committed_seq
+        return [batch for batch in batches if batch.first_seq > after_seq], epoch, committed_seq, in_sync
 
     async def _events(self, stub: Any, wanted: Read, to_seq: int, committed_seq: int) -> tuple[Events, int, int]:
         parts: list[Events] = []

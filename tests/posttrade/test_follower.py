@@ -117,20 +117,102 @@ def test_given_up_history_stops_it_for_good():
     assert machine.step(Due(), 10**12).read is None
 
 
-def test_history_that_was_cut_everywhere_stops_it_after_patience():
-    machine, read = begun()
-    now_ns = 1
-    while not machine.stopped:
-        effects = machine.step(Failed(read.engine, Fault.GONE, "cut", first_seq=500), now_ns)
-        if effects.stop:
-            break
+def run(machine, read, answer, *, for_ns: int):
+    """Have engines answer for so long, or until it stops; the effects of the last step, and when that was."""
+    begin_ns = now_ns = 1
+    while True:
+        effects = machine.step(answer(read.engine, now_ns), now_ns)
+        if effects.stop is not None or now_ns - begin_ns > for_ns:
+            return effects, now_ns
         now_ns = effects.deadline_ns
         again = machine.step(Due(), now_ns).read
         assert again is not None
         read = again
-    assert machine.stopped is not None
-    assert not machine.stopped.diverged
-    assert now_ns >= GONE_PATIENCE_NS
+
+
+def cut(engine: int):
+    return Failed(engine, Fault.GONE, f"engine {engine}: cut", first_seq=500 + engine)
+
+
+def away(engine: int):
+    return Failed(engine, Fault.UNAVAILABLE, f"engine {engine}: away")
+
+
+def test_history_that_all_engines_have_cut_stops_it_at_once():
+    machine, read = begun()
+    effects, now_ns = run(machine, read, lambda engine, _: cut(engine), for_ns=GONE_PATIENCE_NS)
+    assert effects.stop is not None
+    assert not effects.stop.diverged
+    assert "there is history from seq 501 on" in effects.stop.text
+    assert now_ns < 10 * RETRY_NS
+
+
+def test_engines_that_are_away_are_waited_for_and_not_for_ever():
+    def answer(engine, _):
+        return cut(engine) if engine == 1 else away(engine)
+
+    machine, read = begun()
+    effects, now_ns = run(machine, read, answer, for_ns=2 * GONE_PATIENCE_NS)
+    assert effects.stop is not None
+    assert "no answer from engine 2, 3" in effects.stop.text
+    assert GONE_PATIENCE_NS <= now_ns < GONE_PATIENCE_NS + 10 * RETRY_NS
+
+
+def test_an_engine_that_comes_back_with_what_the_others_have_cut_is_read():
+    machine, read = begun()
+    back_ns = GONE_PATIENCE_NS - 10 * RETRY_NS
+    chunk = MADE.chunk(0, 3)
+
+    def answer(engine, now_ns):
+        if engine != 3:
+            return cut(engine)
+        return away(3) if now_ns < back_ns else Answered(3, chunk)
+
+    now_ns = 1
+    while machine.position.seq == 0:
+        effects = machine.step(answer(read.engine, now_ns), now_ns)
+        assert effects.stop is None
+        if effects.apply is not None:
+            machine.step(Applied(chunk.end()), now_ns)
+            break
+        now_ns = effects.deadline_ns
+        read = machine.step(Due(), now_ns).read
+        assert read is not None
+    assert machine.position == chunk.end()
+
+
+def test_who_is_not_in_sync_or_of_a_lower_epoch_is_no_hope():
+    out = Chunk((), no_events(), 0, 0, 5, in_sync=False)
+
+    def answer(engine, _):
+        return cut(1) if engine == 1 else Answered(engine, out if engine == 2 else empty(0, epoch=4))
+
+    machine, read = begun()
+    effects, now_ns = run(machine, read, answer, for_ns=GONE_PATIENCE_NS)
+    assert effects.stop is not None
+    assert now_ns < GONE_PATIENCE_NS // 10
+
+
+def test_an_engine_that_had_it_and_went_away_is_waited_for_from_then_on():
+    went_ns = GONE_PATIENCE_NS * 3 // 2
+
+    def answer(engine, now_ns):
+        return cut(1) if engine == 1 else Answered(2, empty(0)) if now_ns < went_ns else away(2)
+
+    machine, read = begun(engines=(1, 2))
+    effects, now_ns = run(machine, read, answer, for_ns=4 * GONE_PATIENCE_NS)
+    assert effects.stop is not None
+    assert now_ns >= went_ns + GONE_PATIENCE_NS
+
+
+@pytest.mark.parametrize("fault", [Fault.BUSY])
+def test_who_is_busy_lives_and_may_have_it(fault):
+    def answer(engine, _):
+        return cut(1) if engine == 1 else Failed(2, fault, "engine 2: others first")
+
+    machine, read = begun(engines=(1, 2))
+    effects, _ = run(machine, read, answer, for_ns=2 * GONE_PATIENCE_NS)
+    assert effects.stop is None
 
 
 def test_one_engine_that_has_cut_is_no_reason_to_stop():
