@@ -1,5 +1,6 @@
 """`lockstep audit`: what happened, provably."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def command() -> None:
 @click.option(
     "--key-file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Ed25519 key that manifests are signed with; made if it is missing. Default: key.pem in the data directory.",
+    help="Ed25519 key that manifests are signed with; made for an empty trail. Default: beside the data directory, its "
+    "name with .key.pem.",
 )
 @click.option(
     "--segment-commands",
@@ -55,7 +57,11 @@ def command() -> None:
 @click.option("--metrics-port", type=click.IntRange(1, 65_535), help="Where Prometheus reads its figures.")
 @expected_errors
 def run_command(
-    config_path: Path, data_dir: Path, key_file: Path | None, segment_commands: int, metrics_port: int | None
+    config_path: Path,
+    data_dir: Path,
+    key_file: Path | None,
+    segment_commands: int,
+    metrics_port: int | None,
 ) -> int:
     """Write the audit trail of a cluster, until SIGTERM or Ctrl-C."""
     # Imported late: the help must not pay for a whole process.
@@ -65,7 +71,7 @@ def run_command(
     return run(
         topology,
         data_dir,
-        key_file or data_dir / "key.pem",
+        key_file,
         segment_commands,
         ("127.0.0.1", 0 if metrics_port is None else metrics_port),
     )
@@ -74,18 +80,21 @@ def run_command(
 @command.command("verify")
 @_trail
 @click.option("--fingerprint", default="", help="Fingerprint of the key that must have signed (hexadecimal digits).")
+@click.option("--head", default="", help="Hash of a manifest that must be there: what `audit head` printed once.")
+@click.option("--last-seq", type=click.IntRange(1, 2**62), default=None, help="The trail must reach this seq.")
 @json_option
 @expected_errors
-def verify_command(directory: Path, fingerprint: str, json_file: Output | None) -> int:
+def verify_command(directory: Path, fingerprint: str, head: str, last_seq: int | None, json_file: Output | None) -> int:
     """Verify the trail in DIRECTORY from its files alone: signatures, the chain, every record.
 
-    Exit code 1 if anything was changed, dropped, added or reordered; each such place is named.
+    Exit code 1 if anything was changed, dropped, added or reordered; each such place is named. That the tail was cut
+    off only --head or --last-seq can show.
     """
     from lockstep.posttrade.audit.verify import verify
 
     if not directory.is_dir():
         raise InputFault(f"{directory}: there is no such directory")
-    verdict = verify(directory, fingerprint=fingerprint)
+    verdict = verify(directory, fingerprint=fingerprint, head=head, last_seq=last_seq or 0)
     write_json(
         json_file,
         {
@@ -94,6 +103,7 @@ def verify_command(directory: Path, fingerprint: str, json_file: Output | None) 
             "first_seq": verdict.first_seq,
             "last_seq": verdict.last_seq,
             "fingerprint": verdict.fingerprint,
+            "head": verdict.head,
             "findings": [{"place": one.place, "what": one.what, "text": one.text} for one in verdict.findings],
             "unsealed": list(verdict.unsealed),
         },
@@ -106,9 +116,29 @@ def verify_command(directory: Path, fingerprint: str, json_file: Output | None) 
             f"{verdict.manifests} manifests, {verdict.records} records, seq {verdict.first_seq} to {verdict.last_seq}; "
             f"key {verdict.fingerprint}; {len(verdict.findings) or 'no'} findings"
         )
+        click.echo(f"head {verdict.head}")
         for name in verdict.unsealed:
             click.echo(f"{name} is not sealed, and not part of what is proven")
     return 1 if verdict.findings else 0
+
+
+@command.command("head")
+@_trail
+@json_option
+@expected_errors
+def head_command(directory: Path, json_file: Output | None) -> int:
+    """Print the hash of the newest manifest in DIRECTORY, to be kept elsewhere for `lockstep audit verify --head`."""
+    from lockstep.posttrade.audit.manifest import ManifestFault
+    from lockstep.posttrade.audit.verify import head_of
+
+    try:
+        found = head_of(directory)
+    except ManifestFault as error:
+        raise Failure(f"{directory} has no end that can be named: {error}") from error
+    write_json(json_file, dataclasses.asdict(found))
+    if not on_stdout(json_file):
+        click.echo(f"{found.hash}  manifest {found.number}, up to seq {found.last_seq}, key {found.fingerprint}")
+    return 0
 
 
 @command.command("prove")

@@ -41,32 +41,54 @@ def hash_of(manifest: bytes) -> str:
     return hashlib.sha256(manifest).hexdigest()
 
 
-def signing_key(path: Path) -> Ed25519PrivateKey:
-    """The key in a file; made at the first start, readable by its owner alone.
+def default_key(directory: Path) -> Path:
+    """Where the key of a trail lies unless somebody names another place: beside the trail, never in it.
+
+    Whoever is given the trail, to look at or to keep, is not given what it could be sealed anew with.
+    """
+    whole = directory.resolve()
+    return whole.with_name(f"{whole.name}.key.pem")
+
+
+def old_key(directory: Path) -> Path:
+    """Where it lay before."""
+    return directory / "key.pem"
+
+
+def signing_key(path: Path, *, make: bool = True) -> Ed25519PrivateKey:
+    """The key in a file, readable by its owner alone. `make`: make it, if it is missing: for a trail that is empty.
 
     Raises:
-        EnvironmentFault: it can't be read, or is none.
+        EnvironmentFault: it is missing, can't be read, or is none.
     """
     try:
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            key = Ed25519PrivateKey.generate()
-            pem = key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            part = path.with_name(path.name + ".new")
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(pem)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
+            if not make:
+                raise EnvironmentFault(
+                    f"the key {path} is missing, and there is a trail that it signed: restore it, or name where it is "
+                    "(--key-file); a trail with another key needs another directory"
+                )
+            _make(path)
         found = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError) as error:
         raise EnvironmentFault(f"the key {path} can't be used: {error}; restore it, or name another") from error
     if not isinstance(found, Ed25519PrivateKey):
         raise EnvironmentFault(f"the key {path} is not of Ed25519; name another")
     return found
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    part = path.with_name(path.name + ".new")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
 
 
 def sign(body: dict[str, Any], key: Ed25519PrivateKey) -> bytes:

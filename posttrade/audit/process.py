@@ -1,24 +1,27 @@
 """The audit process: a follower whose sink is the audit trail."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import uvloop
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from lockstep.posttrade.audit.manifest import signing_key
-from lockstep.posttrade.audit.trail import AuditTrail
+from lockstep.posttrade.audit.manifest import default_key, old_key, signing_key
+from lockstep.posttrade.audit.trail import AuditTrail, has_trail
 from lockstep.posttrade.follower import Sink
 from lockstep.posttrade.held import hold_directory
 from lockstep.posttrade.shell import FollowerShell
 from lockstep.runtime.access.entering import Entrance, enter
 from lockstep.runtime.ending import run_to_end
+from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.metrics.disk import DATA, free_space
 from lockstep.runtime.metrics.families import Families
 from lockstep.runtime.metrics.server import MetricsServer
 from lockstep.runtime.process import StopRequest, open_log
+from lockstep.runtime.process_log import ProcessLog
 from lockstep.runtime.topology import Topology
 
 NAME: Final = "audit"
@@ -29,20 +32,30 @@ _REBUILD: Final = (
 _STOP_POLL_S: Final = 0.05
 
 
-def run(topology: Topology, directory: Path, key_file: Path, segment_commands: int, metrics: tuple[str, int]) -> int:
-    """Follow until SIGTERM or SIGINT; the exit code. `metrics`: host and port of its figures; 0: none."""
+def run(
+    topology: Topology,
+    directory: Path,
+    key_file: Path | None,
+    segment_commands: int,
+    metrics: tuple[str, int],
+) -> int:
+    """Follow until SIGTERM or SIGINT; the exit code.
+
+    `key_file`: None: beside the trail. `metrics`: host and port of its figures; 0: none.
+    """
     log = open_log(NAME)
     stop = StopRequest.install()
 
     def work() -> None:
         with hold_directory(directory, NAME):
-            key = signing_key(key_file)
+            key = trail_key(directory, key_file, log)
 
             def opener() -> Sink:
                 return AuditTrail(directory, key, segment_commands=segment_commands)
 
-            make = partial(FollowerShell, NAME, topology, opener, rebuild=_REBUILD)
-            failure = uvloop.run(_serve(make, directory, metrics, enter(topology, NAME, log), stop))
+            entrance = enter(topology, NAME, log)
+            serving = _serve(opener, topology, directory, metrics, entrance, stop)
+            failure = uvloop.run(serving)
         if failure is not None:
             raise failure
         log.info("stopped", reason=stop.reason)
@@ -50,11 +63,39 @@ def run(topology: Topology, directory: Path, key_file: Path, segment_commands: i
     return run_to_end(NAME, log, work)
 
 
+def trail_key(directory: Path, key_file: Path | None, log: ProcessLog) -> Ed25519PrivateKey:
+    """The key that signs a trail; made where there is neither a key nor a trail.
+
+    Raises:
+        EnvironmentFault: it is missing or can't be used; it is to be made inside the trail.
+    """
+    path = key_file or default_key(directory)
+    if key_file is None and not path.exists() and old_key(directory).exists():
+        path = old_key(directory)
+    inside = path.resolve().is_relative_to(directory.resolve())
+    if inside and not path.exists():
+        raise EnvironmentFault(
+            f"the key {path} would lie in the trail that it signs: name a place outside (--key-file)"
+        )
+    if inside:
+        log.warning(
+            "key_in_trail", key=str(path),
+            text=f"whoever is given this trail is given its key: stop this process, move the key to "
+            f"{default_key(directory)}, start it again",
+        )  # fmt: skip
+    return signing_key(path, make=not has_trail(directory))
+
+
 async def _serve(
-    make: "partial[FollowerShell]", directory: Path, metrics: tuple[str, int], entrance: Entrance, stop: StopRequest
+    opener: Callable[[], Sink],
+    topology: Topology,
+    directory: Path,
+    metrics: tuple[str, int],
+    entrance: Entrance,
+    stop: StopRequest,
 ) -> BaseException | None:
     async with AsyncExitStack() as stack:
-        shell = make()
+        shell = FollowerShell(NAME, topology, opener, rebuild=_REBUILD)
         stack.push_async_callback(shell.stop)
         if metrics[1]:
 

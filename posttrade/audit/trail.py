@@ -55,6 +55,11 @@ def leaves_name(segment: str) -> str:
     return segment.removesuffix(".jsonl") + ".leaves"
 
 
+def has_trail(directory: Path) -> bool:
+    """Whether anything of a trail is there."""
+    return any(path for pattern in ("manifest-*", "segment-*") for path in directory.glob(pattern))
+
+
 class AuditTrail:
     """See `posttrade.follower.Sink`. What is not sealed yet is read again after a restart.
 

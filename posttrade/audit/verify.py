@@ -25,7 +25,7 @@ class Finding:
     place: str
     """Manifest or segment, and where in it."""
     what: str
-    """`changed`, `dropped`, `added`, `reordered`, or what is wrong with a manifest."""
+    """`changed`, `dropped`, `added`, `reordered`, `cut`, or what is wrong with a manifest."""
     text: str
 
 
@@ -41,22 +41,54 @@ class Verdict:
     findings: tuple[Finding, ...]
     unsealed: tuple[str, ...]
     """Segments without a manifest: not finished, and no part of what is proven."""
+    head: str
+    """Hash of the newest manifest: whoever keeps it elsewhere sees later whether the tail was cut off."""
 
 
 class NoSuchRecord(LookupError):
     """No sealed segment has it."""
 
 
-def verify(directory: Path, *, fingerprint: str = "") -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a trail, as it is to be kept elsewhere."""
+
+    number: int
+    hash: str
+    last_seq: int
+    fingerprint: str
+
+
+def head_of(directory: Path) -> Head:
+    """From the newest manifest.
+
+    Raises:
+        ManifestFault: there is none, or it can't be believed.
+    """
+    numbers = [number for path in directory.glob("manifest-*.json") if (number := manifest_number(path.name))]
+    if not numbers:
+        raise manifest.ManifestFault(f"there is no manifest in {directory}")
+    raw = (directory / manifest_name(max(numbers))).read_bytes()
+    body, fingerprint = manifest.read(raw)
+    return Head(int(body["number"]), manifest.hash_of(raw), int(body["last_seq"]), fingerprint)
+
+
+def verify(directory: Path, *, fingerprint: str = "", head: str = "", last_seq: int = 0) -> Verdict:
     """Check signatures, the chain of manifests, and every record of every segment.
 
+    A chain proves nothing about what was cut off at its end: that can only be seen by somebody who knows how far it
+    went once.
+
     `fingerprint`: of the key that must have signed, known from elsewhere; empty: that of the first manifest.
+    `head`: hash of a manifest that has to be there (`head_of`), known from elsewhere. `last_seq`: it has to reach
+    there.
     """
     found = _Check(directory, fingerprint.lower())
     found.run()
+    found.reaches(head.lower(), last_seq)
     return Verdict(
         found.manifests, found.records, found.first_seq, found.last_seq, found.fingerprint,
-        tuple(found.findings[:_MOST_FINDINGS]), found.unsealed(),
+        tuple(found.findings[:_MOST_FINDINGS]), found.unsealed(), found.head,
     )  # fmt: skip
 
 
@@ -66,6 +98,8 @@ class _Check:
         self.fingerprint = fingerprint
         self.manifests = self.records = self.first_seq = self.last_seq = 0
         self.findings: list[Finding] = []
+        self.head = ""
+        self._hashes: set[str] = set()
         self._previous = manifest.NOTHING
         self._sealed: set[str] = set()
 
@@ -91,6 +125,15 @@ class _Check:
             self._manifest(number, manifest_name(number))
             wanted = number + 1
 
+    def reaches(self, head: str, last_seq: int) -> None:
+        """Whether it goes as far as somebody has known it to go."""
+        if head and head not in self._hashes:
+            text = f"no manifest has the hash {head}: what followed was cut off or replaced, or it is of another trail"
+            self.find(str(self.directory), "cut", text)
+        if self.last_seq < last_seq:
+            text = f"it ends at seq {self.last_seq}, and has to reach seq {last_seq}: its tail was cut off"
+            self.find(str(self.directory), "cut", text)
+
     def unsealed(self) -> tuple[str, ...]:
         there = {path.name for path in self.directory.glob("segment-*.jsonl")}
         return tuple(sorted(there - self._sealed))
@@ -112,7 +155,8 @@ class _Check:
             self.find(name, "chain", "the manifest before it is not the one that it names")
         if self.last_seq and body["first_seq"] != self.last_seq + 1:
             self.find(name, "chain", f"begins at seq {body['first_seq']}, the one before ended at {self.last_seq}")
-        self._previous = manifest.hash_of(raw)
+        self._previous = self.head = manifest.hash_of(raw)
+        self._hashes.add(self.head)
         self.first_seq = self.first_seq or int(body["first_seq"])
         self.last_seq = int(body["last_seq"])
         self.manifests += 1

@@ -9,12 +9,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lockstep.posttrade.audit import manifest, merkle
+from lockstep.posttrade.audit.process import trail_key
 from lockstep.posttrade.audit.records import decimal_text, stamp_text
-from lockstep.posttrade.audit.trail import AuditTrail, leaves_name
+from lockstep.posttrade.audit.trail import AuditTrail, leaves_name, manifest_name
 from lockstep.posttrade.audit.uuid7 import record_id, uuid7
-from lockstep.posttrade.audit.verify import NoSuchRecord, check_proof, prove, verify
+from lockstep.posttrade.audit.verify import NoSuchRecord, check_proof, head_of, prove, verify
 from lockstep.posttrade.chunks import Position
 from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.process_log import open_log
 from lockstep.stream.digest import GENESIS, next_digest
 from tests.posttrade.flows import history
 from tests.posttrade.kill_steps import Step, kill_at_every_step
@@ -307,3 +309,85 @@ def test_killed_at_every_step_it_seals_what_was_never_killed_has_sealed(whole, t
     )  # fmt: skip
     assert set(STEPS) <= set(died)
     assert sealed(directory) == expected
+
+
+# ---- the end of a trail, and its key -----------------------------------------------------------------------------
+
+
+def cut_tail(directory: Path, keep: int) -> None:
+    """As somebody does it who has the directory: the last segments go, with all that names them."""
+    for path in sorted(directory.glob("manifest-*.json"))[keep:]:
+        name = manifest.read(path.read_bytes())[0]["segment"]
+        for gone in (path, directory / name, directory / leaves_name(name)):
+            gone.unlink()
+
+
+def test_a_tail_that_was_cut_off_is_seen_by_who_knows_how_far_the_trail_went(copied):
+    whole = head_of(copied)
+    manifests = len(list(copied.glob("manifest-*.json")))
+    assert (whole.number, whole.last_seq) == (manifests, verify(copied).last_seq)
+    assert verify(copied).head == whole.hash
+    assert verify(copied, head=whole.hash.upper(), last_seq=whole.last_seq).findings == ()
+    cut_tail(copied, manifests - 2)
+    assert verify(copied).findings == (), "nothing in the files shows it"
+    found = verify(copied, head=whole.hash).findings
+    assert [one.what for one in found] == ["cut"]
+    assert f"no manifest has the hash {whole.hash}" in found[0].text
+    shorter = head_of(copied)
+    found = verify(copied, last_seq=shorter.last_seq + 1).findings
+    assert [one.what for one in found] == ["cut"]
+    assert f"ends at seq {shorter.last_seq}" in found[0].text
+    # What was known at an earlier time stands in the middle of a longer trail.
+    assert verify(copied, head=shorter.hash, last_seq=shorter.last_seq).findings == ()
+
+
+def test_an_end_that_was_sealed_anew_is_another_end(copied):
+    whole = head_of(copied)
+    path = sorted(copied.glob("manifest-*.json"))[-1]
+    body, _ = manifest.read(path.read_bytes())
+    path.write_bytes(manifest.sign(body | {"software": "0.0"}, KEY))
+    assert verify(copied).findings == ()
+    assert [one.what for one in verify(copied, head=whole.hash).findings] == ["cut"]
+
+
+def test_there_is_no_end_where_there_is_no_manifest(tmp_path):
+    with pytest.raises(manifest.ManifestFault, match="no manifest"):
+        head_of(tmp_path)
+
+
+def test_a_key_lies_beside_the_trail_and_is_made_for_an_empty_one_alone(tmp_path):
+    directory = tmp_path / "trail"
+    directory.mkdir()
+    log = open_log("audit")
+    key = trail_key(directory, None, log)
+    path = manifest.default_key(directory)
+    assert path == tmp_path / "trail.key.pem"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not list(directory.iterdir())
+    assert trail_key(directory, None, log).private_bytes_raw() == key.private_bytes_raw()
+    trail = AuditTrail(directory, key, segment_commands=COMMANDS)
+    for chunk in history(SEED, 60).chunks(SIZE):
+        trail.apply(chunk)
+    trail.close()
+    path.unlink()
+    with pytest.raises(EnvironmentFault, match=r"trail\.key\.pem is missing, and there is a trail that it signed"):
+        trail_key(directory, None, log)
+    assert not path.exists(), "no other one was made in its place"
+
+
+def test_a_key_inside_the_trail_is_used_with_a_warning_and_none_is_made_there(tmp_path, capsys):
+    directory = tmp_path / "trail"
+    directory.mkdir()
+    log = open_log("audit")
+    with pytest.raises(EnvironmentFault, match="would lie in the trail that it signs"):
+        trail_key(directory, directory / "mine.pem", log)
+    old = manifest.signing_key(manifest.old_key(directory))
+    (directory / manifest_name(1)).write_bytes(b"{}")
+    assert trail_key(directory, None, log).private_bytes_raw() == old.private_bytes_raw()
+    said = capsys.readouterr().err
+    assert "key_in_trail" in said
+    assert str(manifest.default_key(directory)) in said
+    # Moved, as the warning has it, it is the same key, and nothing is said.
+    manifest.old_key(directory).rename(manifest.default_key(directory))
+    assert trail_key(directory, None, log).private_bytes_raw() == old.private_bytes_raw()
+    assert "key_in_trail" not in capsys.readouterr().err

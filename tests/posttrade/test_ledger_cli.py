@@ -106,6 +106,11 @@ def test_a_trail_is_verified_a_record_proven_and_the_proof_checked(directory, tm
     verdict = json.loads(said("audit", "verify", trail, "--json", "-"))
     assert verdict["findings"] == []
     assert "no findings" in said("audit", "verify", trail, "--fingerprint", verdict["fingerprint"])
+    head = json.loads(said("audit", "head", trail, "--json", "-"))
+    assert said("audit", "head", trail).startswith(head["hash"])
+    assert "no findings" in said("audit", "verify", trail, "--head", head["hash"], "--last-seq", head["last_seq"])
+    assert "was cut off" in said("audit", "verify", trail, "--last-seq", head["last_seq"] + 1, code=1)
+    assert "no end that can be named" in said("audit", "head", tmp_path, code=1)
     proof = tmp_path / "proof.json"
     said("audit", "prove", trail, 5, "--out", proof)
     assert '"seq": 5' in said("audit", "check", proof, "--fingerprint", verdict["fingerprint"])

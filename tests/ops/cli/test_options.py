@@ -24,7 +24,7 @@ WITHOUT_JSON = {
     *(("audit", name) for name in ("run", "prove", "check")),
     *(path for path in COMMANDS if path[0] in ("access", "certs") and path != ("access", "list")),
 }
-FROM_FILES = {("audit", "verify"), ("audit", "prove"), ("audit", "check")}
+FROM_FILES = {("audit", "verify"), ("audit", "prove"), ("audit", "check"), ("audit", "head")}
 """A trail is proven from its files alone."""
 WITHOUT_CONFIG = {
     ("up",),
