@@ -30,9 +30,9 @@ from lockstep.marketdata.feed_events import (
 from lockstep.marketdata.feed_ports import Ports, Timer, Writer
 from lockstep.marketdata.feed_subscriptions import Wanted
 from lockstep.marketdata.machine import FeedMachine
-from lockstep.marketdata.snapshot_reader import Snapshot
 from lockstep.runtime.downlink import Fetch
 from lockstep.runtime.inquiry import LAST_INDEX, EventSearch, Fault, NoAnswer, Page, Todo, in_order, joined
+from lockstep.runtime.snapshot_reader import Snapshot
 from lockstep.stream.codes import Code
 from lockstep.stream.messages import Release
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from lockstep.marketdata.snapshot_reader import Snapshot
 from lockstep.runtime.following import after
 from lockstep.runtime.inquiry import Inquiry, Newest, NoAnswer
+from lockstep.runtime.snapshot_reader import Snapshot
 from lockstep.v1 import replication_pb2
 
 PAUSE_NS: Final = 100_000_000

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from lockstep.marketdata.feed_events import Refusal
-from lockstep.marketdata.snapshot_reader import Snapshot
 from lockstep.runtime.downlink import LeftBehind
 from lockstep.runtime.inquiry import Inquiry, Todo
+from lockstep.runtime.snapshot_reader import Snapshot
 
 
 class Timer(Protocol):

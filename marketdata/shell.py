@@ -13,7 +13,6 @@ from lockstep.marketdata.feed_ports import Ports
 from lockstep.marketdata.figures import FeedFigures
 from lockstep.marketdata.line_sender import LineSender
 from lockstep.marketdata.machine import FeedMachine
-from lockstep.marketdata.snapshot_reader import Snapshot, SnapshotUnreadable, read_snapshot
 from lockstep.runtime.access.entering import enter
 from lockstep.runtime.downlink import LeftBehind
 from lockstep.runtime.engines import Engines, EnginesUnavailable
@@ -21,6 +20,7 @@ from lockstep.runtime.guarded_loop import GuardedLoop
 from lockstep.runtime.inlet import Inlet
 from lockstep.runtime.inquiry import Fault, Inquiry, NoAnswer, Todo, in_order
 from lockstep.runtime.process_log import open_log
+from lockstep.runtime.snapshot_reader import Snapshot, SnapshotUnreadable, read_snapshot
 from lockstep.runtime.topology import Member, Topology, can_ring
 from lockstep.runtime.transport import DriverState, DriverUnavailable, Transport
 from lockstep.runtime.watch import PeerStatus

@@ -24,6 +24,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from lockstep.posttrade.chunks import Chunk, ChunkFault, EpochBegin, Position, check
+from lockstep.posttrade.opening import Opening
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.following import after
 from lockstep.runtime.inquiry import Fault
@@ -59,6 +60,10 @@ class Sink(Protocol):
 
     def epochs(self) -> list[EpochBegin]:
         """All epochs up to there."""
+        ...
+
+    def begin(self, opening: Opening) -> Position:
+        """Where nothing is stored yet: begin with an engine's snapshot, in one transaction, instead of at seq 1."""
         ...
 
     def apply(self, chunk: Chunk) -> Position:

@@ -15,12 +15,15 @@ from lockstep.runtime.inquiry import LAST_INDEX, Fault
 from lockstep.runtime.process import CHANNEL_OPTIONS
 from lockstep.runtime.topology import Member
 from lockstep.stream.batch import Batch, LayoutError, decode_batch
+from lockstep.stream.digest import Digest
 from lockstep.stream.records import EVENT, Events, join_records, no_events
 from lockstep.v1 import common_pb2, replication_pb2, replication_pb2_grpc
 
 CHUNK_BYTES: Final = 1 << 20
 """Of commands in one chunk, about: eight thousand."""
 _TIMEOUT_S: Final = 5.0
+_SNAPSHOT_TIMEOUT_S: Final = 600.0
+"""Engines give away some tens of megabytes a second at the most, whoever asks."""
 _FIRST_SEQ_KEY: Final = "lockstep-first-seq"
 _FAULTS: Final = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: Fault.BUSY,
@@ -93,15 +96,47 @@ class EngineReader:
             if not paused or through >= to_seq:
                 return (join_records(parts) if parts else no_events()), through, committed_seq
 
-    async def snapshot(self, engine: int) -> bytes | None:
-        """The newest verified snapshot file of an engine; None: it has none, or does not answer."""
-        parts: list[bytes] = []
+    async def snapshot_tip(self, engine: int) -> int | None:
+        """Seq of the newest verified snapshot of an engine; None: it has none, or does not answer."""
+        call = self._stubs[engine].FetchSnapshot(replication_pb2.FetchSnapshotRequest(), timeout=_TIMEOUT_S)
         try:
-            async for reply in self._stubs[engine].FetchSnapshot(replication_pb2.FetchSnapshotRequest(), timeout=120.0):
-                parts.append(reply.chunk)
+            async for reply in call:
+                return int(reply.seq)
         except grpc.aio.AioRpcError:
             return None
+        finally:
+            call.cancel()
+        return None
+
+    async def snapshot(self, engine: int, seq: int) -> bytes:
+        """A snapshot file of an engine; what came of it, where the engine breaks off."""
+        request = replication_pb2.FetchSnapshotRequest(seq=seq)
+        parts: list[bytes] = []
+        try:
+            async for reply in self._stubs[engine].FetchSnapshot(request, timeout=_SNAPSHOT_TIMEOUT_S):
+                parts.append(reply.chunk)
+        except grpc.aio.AioRpcError:
+            return b""
         return b"".join(parts)
+
+    async def digest_at(self, engine: int, seq: int) -> Digest | None:
+        """An engine's chain digest behind the batch that ends at a seq; None: it does not say."""
+        request = replication_pb2.FetchJournalRequest(from_seq=seq, max_bytes=1)
+        try:
+            async for reply in self._stubs[engine].FetchJournal(request, timeout=_TIMEOUT_S):
+                if reply.batches and reply.digest and decode_batch(bytes(reply.batches[-1])).last_seq == seq:
+                    return Digest(reply.digest)
+        except (grpc.aio.AioRpcError, LayoutError):
+            pass
+        found = self._stubs[engine].FetchSnapshot(replication_pb2.FetchSnapshotRequest(seq=seq), timeout=_TIMEOUT_S)
+        try:
+            async for reply in found:
+                return Digest(reply.digest) if reply.digest else None
+        except grpc.aio.AioRpcError:
+            return None
+        finally:
+            found.cancel()
+        return None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -109,12 +144,16 @@ class EngineReader:
             await channel.close()
 
 
-def executed(batches: Iterator[Batch], engine: str = "native", *, commands: int = 8_192) -> Iterator[Chunk]:
-    """Chunks of a history from its first command, with the events that an engine makes of it here.
+def executed(
+    batches: Iterator[Batch], engine: str = "native", *, commands: int = 8_192, state: bytes = b""
+) -> Iterator[Chunk]:
+    """Chunks of a history, with the events that an engine makes of it here.
 
-    For journals at rest, and for tests: nobody else's events are needed to rebuild what a follower stores.
+    For journals at rest, and for tests: nobody else's events are needed to rebuild what a follower stores. `state`: a
+    snapshot in the engines' format that the first batch continues; empty: it is the first command's.
     """
-    own: MatchingEngine = implementation(engine)()
+    make = implementation(engine)
+    own: MatchingEngine = make.restore(state) if state else make()
     held: list[Batch] = []
     made: list[Events] = []
     for batch in batches:

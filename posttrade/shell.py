@@ -10,6 +10,7 @@ from lockstep.posttrade.chunks import Chunk, Position
 from lockstep.posttrade.figures import FollowerFigures
 from lockstep.posttrade.follower import MAX_WAITING, Failed, FollowerMachine, HistoryGone, Read, Sink, SinkAway, Stop
 from lockstep.posttrade.follower_driver import FollowerDriver, Ports
+from lockstep.posttrade.opening_fetch import fetch_opening
 from lockstep.posttrade.reading import EngineReader
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.guarded_loop import GuardedLoop
@@ -54,6 +55,23 @@ async def when_there[T](log: ProcessLog, stop: StopRequest, ask: Callable[[], T]
     return None
 
 
+async def begin_with_snapshot(sink: Sink, topology: Topology, log: ProcessLog) -> None:
+    """Have a follower that has stored nothing begin with the newest snapshot that an engine has.
+
+    Raises:
+        NoOpening: there is none.
+    """
+    if sink.position().seq:
+        log.info("has_begun", seq=sink.position().seq, text="it goes on from there, and needs no snapshot")
+        return
+    reader = EngineReader(topology.engines)
+    try:
+        opening = await fetch_opening(reader, [engine.id for engine in topology.engines], log)
+    finally:
+        await reader.close()
+    await asyncio.to_thread(sink.begin, opening)
+
+
 def _given_up(away: SinkAway) -> EnvironmentFault:
     return EnvironmentFault(f"{away}; it was waited for {AWAY_S:.0f} s: bring it back, then start this process again")
 
@@ -68,12 +86,14 @@ class FollowerShell(GuardedLoop, Ports):
         opener: Callable[[], Sink],
         *,
         rebuild: str,
+        begin: str = "",
         sink: Sink | None = None,
         known_epoch: int = 0,
     ) -> None:
         """`opener`: opens the sink, also after its database was away. `rebuild`: the command that makes it anew.
 
-        `sink`: it was opened already. `known_epoch`: see `FollowerMachine`.
+        `begin`: what to do where history is cut before it came there. `sink`: it was opened already. `known_epoch`: see
+        `FollowerMachine`.
         """
         super().__init__()
         self.name = name
@@ -85,6 +105,7 @@ class FollowerShell(GuardedLoop, Ports):
         self.driver = FollowerDriver(self.machine, self, self._on_applied)
         self._opener = opener
         self._rebuild = rebuild
+        self._begin = begin or rebuild
         self._stale = False
         self._log = open_log(name)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-sink")
@@ -203,12 +224,12 @@ class FollowerShell(GuardedLoop, Ports):
 
     def stopped(self, why: Stop) -> None:
         """See `Ports`."""
-        what = (
-            f"the cluster goes on without commands up to seq {why.after_seq} that the {self.name} has stored"
-            if why.diverged
-            else f"what follows seq {why.after_seq} was cut from every journal before the {self.name} came there"
-        )
-        self.fail(HistoryGone(f"{what} ({why.text}); {self._rebuild}"))
+        if why.diverged:
+            what = f"the cluster goes on without commands up to seq {why.after_seq} that the {self.name} has stored"
+            self.fail(HistoryGone(f"{what} ({why.text}); {self._rebuild}"))
+            return
+        what = f"what follows seq {why.after_seq} was cut from every journal before the {self.name} came there"
+        self.fail(HistoryGone(f"{what} ({why.text}); {self._begin}"))
 
     def _on_applied(self, chunk: Chunk) -> None:
         seq = chunk.through_seq

@@ -55,6 +55,11 @@ def command() -> None:
     help="Commands of a segment, about; it also ends with each hour.",
 )
 @click.option("--metrics-port", type=click.IntRange(1, 65_535), help="Where Prometheus reads its figures.")
+@click.option(
+    "--from-snapshot",
+    is_flag=True,
+    help="An empty trail begins behind an engine's newest snapshot, and says that what lies before is not in it.",
+)
 @expected_errors
 def run_command(
     config_path: Path,
@@ -62,6 +67,7 @@ def run_command(
     key_file: Path | None,
     segment_commands: int,
     metrics_port: int | None,
+    from_snapshot: bool,
 ) -> int:
     """Write the audit trail of a cluster, until SIGTERM or Ctrl-C."""
     # Imported late: the help must not pay for a whole process.
@@ -74,6 +80,7 @@ def run_command(
         key_file,
         segment_commands,
         ("127.0.0.1", 0 if metrics_port is None else metrics_port),
+        from_snapshot=from_snapshot,
     )
 
 
@@ -104,6 +111,7 @@ def verify_command(directory: Path, fingerprint: str, head: str, last_seq: int |
             "last_seq": verdict.last_seq,
             "fingerprint": verdict.fingerprint,
             "head": verdict.head,
+            "begins_behind": verdict.begins_behind,
             "findings": [{"place": one.place, "what": one.what, "text": one.text} for one in verdict.findings],
             "unsealed": list(verdict.unsealed),
         },
@@ -117,6 +125,10 @@ def verify_command(directory: Path, fingerprint: str, head: str, last_seq: int |
             f"key {verdict.fingerprint}; {len(verdict.findings) or 'no'} findings"
         )
         click.echo(f"head {verdict.head}")
+        if verdict.begins_behind:
+            click.echo(
+                f"it begins behind the snapshot at seq {verdict.begins_behind}: what lies before is not in this trail"
+            )
         for name in verdict.unsealed:
             click.echo(f"{name} is not sealed, and not part of what is proven")
     return 1 if verdict.findings else 0

@@ -33,6 +33,8 @@ from lockstep.posttrade.ledger.statement_forms import FORMS, money
 from lockstep.runtime.output import Output
 
 if TYPE_CHECKING:
+    from lockstep.posttrade.chunks import Position
+    from lockstep.posttrade.ledger.place import LedgerPlace
     from lockstep.posttrade.ledger.statement import Statement
 
 
@@ -52,9 +54,19 @@ def command() -> None:
 @click.option(
     "--metrics-port", type=click.IntRange(1, 65_535), help="Where its figures are, instead of the configured port."
 )
+@click.option(
+    "--from-snapshot",
+    is_flag=True,
+    help="An empty ledger begins with the balances of an engine's newest snapshot, not with the first command.",
+)
 @expected_errors
 def run_command(
-    config_path: Path, data_dir: Path | None, database: str | None, grpc_port: int | None, metrics_port: int | None
+    config_path: Path,
+    data_dir: Path | None,
+    database: str | None,
+    grpc_port: int | None,
+    metrics_port: int | None,
+    from_snapshot: bool,
 ) -> int:
     """Run one ledger: it follows the cluster, and answers over gRPC. Any number may run, each with its own directory.
 
@@ -71,7 +83,7 @@ def run_command(
         grpc_port=(0 if own else ledger.grpc_port) if grpc_port is None else grpc_port,
         metrics_port=(0 if own else ledger.metrics_port) if metrics_port is None else metrics_port,
     )
-    return run(dataclasses.replace(topology, ledger=ledger))
+    return run(dataclasses.replace(topology, ledger=ledger), from_snapshot=from_snapshot)
 
 
 @command.command("rebuild")
@@ -82,36 +94,73 @@ def run_command(
     help="Data directory of an engine at rest, or its name in the configuration. Default: from the running engines.",
 )
 @click.option("--keep", is_flag=True, help="Keep all generations of before.")
+@click.option(
+    "--from-snapshot",
+    is_flag=True,
+    help="Begin with the balances of a snapshot: the engines' newest one, or the oldest in the --journal directory.",
+)
 @expected_errors
 def rebuild_command(
-    config_path: Path, data_dir: Path | None, database: str | None, journal: Path | None, keep: bool
+    config_path: Path,
+    data_dir: Path | None,
+    database: str | None,
+    journal: Path | None,
+    keep: bool,
+    from_snapshot: bool,
 ) -> int:
     """Make the ledger anew beside the one that is used, then put it in its place.
 
-    A running ledger takes it up by itself.
+    A running ledger takes it up by itself. Nothing is swapped in that is behind the ledger that counts.
     """
-    from lockstep.posttrade.ledger.rebuild import rebuild_from_chunks, rebuild_from_engines
-    from lockstep.posttrade.reading import executed
-    from lockstep.replica.stored_journal import StoredJournal
+    from lockstep.posttrade.ledger.rebuild import rebuild_from_engines
     from lockstep.runtime.stop_request import StopRequest
 
     place = ledger_place(config_path, data_dir, database)
     if journal is not None:
-        with closing(StoredJournal(named_directory(journal, config_path))) as stored:
-            if stored.base_seq:
-                raise Failure(f"{journal} begins behind seq {stored.base_seq}: a ledger can't be made of a part")
-            committed = stored.committed_hint
-            batches = (batch for batch in stored.batches(1) if batch.last_seq <= committed)
-            position = rebuild_from_chunks(place, executed(batches), keep=keep)
+        position = _from_journal(place, named_directory(journal, config_path), keep=keep, from_snapshot=from_snapshot)
     else:
         topology = topology_of(config_path, data_dir, database)
 
         def say(position: Any, committed_seq: int) -> None:
             click.echo(f"seq {position.seq} of {committed_seq}", err=True)
 
-        position = rebuild_from_engines(topology, place, StopRequest.install(), say, keep=keep)
+        position = rebuild_from_engines(
+            topology, place, StopRequest.install(), say, keep=keep, from_snapshot=from_snapshot
+        )
     click.echo(f"rebuilt up to seq {position.seq}; generation {place.current()} counts now")
     return 0
+
+
+def _from_journal(place: "LedgerPlace", directory: Path, *, keep: bool, from_snapshot: bool) -> "Position":
+    from lockstep.posttrade.ledger.rebuild import rebuild_from_chunks
+    from lockstep.posttrade.opening import opening_of
+    from lockstep.posttrade.reading import executed
+    from lockstep.replica.snapshot_file import decode_head
+    from lockstep.replica.snapshots import SnapshotStore, usable
+    from lockstep.replica.stored_journal import StoredJournal
+    from lockstep.runtime.snapshot_reader import read_snapshot
+
+    with closing(StoredJournal(directory)) as stored:
+        committed, opening, state = stored.committed_hint, None, b""
+        if from_snapshot:
+            summary, store = stored.summary(), SnapshotStore(directory)
+            heads = usable(
+                store.heads(), cluster_uuid=summary.cluster_uuid, epochs=summary.epochs, tip_seq=summary.tip_seq,
+                base_seq=summary.base_seq,
+            )  # fmt: skip
+            if not heads:
+                raise Failure(f"{directory} has no snapshot that its journal continues")
+            # The oldest, so that as much as possible is in the ledger.
+            raw = store.read(heads[-1].seq)
+            opening, state = opening_of(read_snapshot(raw)), raw[decode_head(raw).head_bytes :]
+        elif stored.base_seq:
+            raise Failure(
+                f"{directory} begins behind seq {stored.base_seq}: add --from-snapshot to begin with the balances of "
+                "its oldest snapshot, or name a journal that has all"
+            )
+        first_seq = opening.position.seq + 1 if opening else 1
+        batches = (batch for batch in stored.batches(first_seq) if batch.last_seq <= committed)
+        return rebuild_from_chunks(place, executed(batches, state=state), keep=keep, opening=opening)
 
 
 @command.command("status")
@@ -124,6 +173,7 @@ def status_command(
 ) -> int:
     """How far the ledger is, and how much it holds."""
     from lockstep.posttrade.ledger.digest import table_digests
+    from lockstep.posttrade.ledger.queries import Opened
 
     place = ledger_place(config_path, data_dir, database)
     generation = place.current()
@@ -131,6 +181,8 @@ def status_command(
         store.hold_still()
         position = store.position()
         facts: dict[str, Any] = {"generation": generation, **dataclasses.asdict(position)}
+        for row in store.rows("SELECT seq, epoch, timestamp_ns, digest FROM openings"):
+            facts["begins_with"] = Opened(*row).text
         for table in ("orders", "entries", "lots", "balances", "accounts", "instruments"):
             facts[table] = store.rows(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608 - names of ours
         if digest:
@@ -160,6 +212,8 @@ def portfolio_command(
     if on_stdout(json_file):
         return 0
     click.echo(f"account {account} {made.account.name}, as of seq {made.position.seq}")
+    if made.opened is not None:
+        click.echo(made.opened.text)
     power = "without bound" if made.unlimited else money(made.buying_power)
     for name, text in (
         ("cash", money(made.cash)),

@@ -13,7 +13,7 @@ from lockstep.posttrade.audit.manifest import default_key, old_key, signing_key
 from lockstep.posttrade.audit.trail import AuditTrail, has_trail
 from lockstep.posttrade.follower import Sink
 from lockstep.posttrade.held import hold_directory
-from lockstep.posttrade.shell import FollowerShell
+from lockstep.posttrade.shell import FollowerShell, begin_with_snapshot
 from lockstep.runtime.access.entering import Entrance, enter
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.faults import EnvironmentFault
@@ -29,6 +29,10 @@ _REBUILD: Final = (
     "move the directory to where it is kept, and `lockstep audit run --data-dir NEW` makes a new trail of what the "
     "cluster has now"
 )
+_BEGIN: Final = (
+    "keep this trail, and `lockstep audit run --from-snapshot --data-dir NEW` begins another one behind an engine's "
+    "newest snapshot, which says that what lies before is not in it"
+)
 _STOP_POLL_S: Final = 0.05
 
 
@@ -38,10 +42,13 @@ def run(
     key_file: Path | None,
     segment_commands: int,
     metrics: tuple[str, int],
+    *,
+    from_snapshot: bool = False,
 ) -> int:
     """Follow until SIGTERM or SIGINT; the exit code.
 
-    `key_file`: None: beside the trail. `metrics`: host and port of its figures; 0: none.
+    `key_file`: None: beside the trail. `metrics`: host and port of its figures; 0: none. `from_snapshot`: an empty
+    trail begins behind an engine's snapshot.
     """
     log = open_log(NAME)
     stop = StopRequest.install()
@@ -54,7 +61,7 @@ def run(
                 return AuditTrail(directory, key, segment_commands=segment_commands)
 
             entrance = enter(topology, NAME, log)
-            serving = _serve(opener, topology, directory, metrics, entrance, stop)
+            serving = _serve(opener, topology, directory, metrics, entrance, stop, from_snapshot=from_snapshot)
             failure = uvloop.run(serving)
         if failure is not None:
             raise failure
@@ -93,9 +100,14 @@ async def _serve(
     metrics: tuple[str, int],
     entrance: Entrance,
     stop: StopRequest,
+    *,
+    from_snapshot: bool,
 ) -> BaseException | None:
     async with AsyncExitStack() as stack:
-        shell = FollowerShell(NAME, topology, opener, rebuild=_REBUILD)
+        sink = opener()
+        if from_snapshot:
+            await begin_with_snapshot(sink, topology, open_log(NAME))
+        shell = FollowerShell(NAME, topology, opener, rebuild=_REBUILD, begin=_BEGIN, sink=sink)
         stack.push_async_callback(shell.stop)
         if metrics[1]:
 

@@ -5,6 +5,10 @@ that was changed can be named; `manifest-<number>.json` seals both. The manifest
 position behind the segment, and it comes into its place by one rename when everything that it names is on the disk.
 What is there without a manifest was not finished, and is written again.
 
+Where the engines' journals begin behind a snapshot, so does the trail: `opening.json` has the state's place, the
+engines' digest there and the instruments that records need, and every manifest names its hash. What lies before is not
+in such a trail, and it says so.
+
 A segment ends with the batch that brings it to `segment_commands` commands, or before the first batch that is stamped
 in another hour: so segments follow from the stream alone.
 """
@@ -23,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lockstep.posttrade.audit import manifest, merkle
 from lockstep.posttrade.audit.records import VERSION, Instruments, encode, records_of
 from lockstep.posttrade.chunks import Chunk, EpochBegin, Position
+from lockstep.posttrade.opening import Opening
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.stream.batch import Batch
 from lockstep.stream.digest import GENESIS, Digest, next_digest
@@ -31,6 +36,7 @@ from lockstep.stream.records import Events
 SEGMENT_COMMANDS: Final = 50_000
 _HOUR_NS: Final = 3_600 * 10**9
 _INSTRUMENTS: Final = "instruments.json"
+OPENING: Final = "opening.json"
 
 
 def manifest_name(number: int) -> str:
@@ -57,7 +63,7 @@ def leaves_name(segment: str) -> str:
 
 def has_trail(directory: Path) -> bool:
     """Whether anything of a trail is there."""
-    return any(path for pattern in ("manifest-*", "segment-*") for path in directory.glob(pattern))
+    return any(path for pattern in ("manifest-*", "segment-*", OPENING) for path in directory.glob(pattern))
 
 
 class AuditTrail:
@@ -85,6 +91,8 @@ class AuditTrail:
         self._position = Position()
         self._epochs: list[EpochBegin] = []
         self._instruments = Instruments()
+        self._opening: dict[str, Any] | None = None
+        """What manifests say of the snapshot that it begins behind."""
         self.rows = 0
         """Records written by this process."""
         try:
@@ -98,6 +106,7 @@ class AuditTrail:
         self._first: Batch | None = None
 
     def _continue(self) -> None:
+        self._open()
         found = [(manifest_number(path.name), path) for path in self.directory.glob("manifest-*.json")]
         if not found:
             return
@@ -120,6 +129,9 @@ class AuditTrail:
         if body["records_version"] != VERSION:
             text = f"{self.directory} has records of version {body['records_version']}, this program writes {VERSION}"
             raise EnvironmentFault(f"{text}: begin a new directory")
+        if body.get("opening") != self._opening:
+            text = f"{self.directory / OPENING} is not the one that {newest.name} names"
+            raise EnvironmentFault(f"{text}; restore it: nothing can be continued without")
         self._number, self._previous = int(body["number"]), manifest.hash_of(raw)
         self._digest = Digest(bytes.fromhex(body["engine_digest"]))
         self._position = Position(body["last_seq"], body["last_epoch"], body["last_ns"])
@@ -134,6 +146,44 @@ class AuditTrail:
         self._instruments.defined = {
             int(number): row[3] for number, row in known.items() if row[3] <= self._position.seq
         }
+
+    def _open(self) -> None:
+        """Stand where `opening.json` says, if there is one."""
+        try:
+            raw = (self.directory / OPENING).read_bytes()
+        except FileNotFoundError:
+            return
+        try:
+            said = json.loads(raw)
+            self._opening = opening_entry(raw)
+            self._position = Position(said["seq"], said["epoch"], said["timestamp_ns"])
+            self._digest = Digest(bytes.fromhex(said["engine_digest"]))
+            self._epochs = [EpochBegin(*one) for one in said["epochs"]]
+            self._instruments.known = {int(number): tuple(row) for number, row in said["instruments"].items()}
+        except (ValueError, KeyError, TypeError) as error:
+            raise EnvironmentFault(f"{self.directory / OPENING} can't be read: {error}; restore it") from error
+        self._instruments.defined = dict.fromkeys(self._instruments.known, self._position.seq)
+
+    def begin(self, opening: Opening) -> Position:
+        """See `Sink`. It is on the disk when this returns: the trail begins there, whenever it is started again."""
+        assert self._position == Position(), f"this trail has begun: it is at seq {self._position.seq}"
+        instruments = {
+            str(row.instrument): [row.tick_micros, row.lot_units, row.symbol.decode("ascii")]
+            for row in opening.image.instruments
+        }
+        said = {
+            "version": VERSION,
+            "seq": opening.position.seq,
+            "epoch": opening.position.epoch,
+            "timestamp_ns": opening.position.timestamp_ns,
+            "engine_digest": opening.digest.hex(),
+            "state_sum": opening.state_sum,
+            "epochs": [[one.epoch, one.first_seq] for one in opening.epochs],
+            "instruments": instruments,
+        }
+        self._put(OPENING, manifest.canonical(said))
+        self._open()
+        return self._position
 
     def position(self) -> Position:
         """See `Sink`."""
@@ -214,6 +264,7 @@ class AuditTrail:
             "epochs": [[one.epoch, one.first_seq] for one in self._epochs],
             "engine_digest": self._digest.hex(),
             "software": metadata.version("lockstep-cluster"),
+            **({} if self._opening is None else {"opening": self._opening}),
         }
 
     def _put(self, name: str, content: bytes, step: Callable[[str], None] | None = None) -> None:
@@ -235,6 +286,13 @@ class AuditTrail:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def opening_entry(raw: bytes) -> dict[str, Any]:
+    """What every manifest says of the file `opening.json`: behind which seq the trail begins, and the file's hash."""
+    said = json.loads(raw)
+    same = {name: said[name] for name in ("seq", "epoch", "engine_digest", "state_sum")}
+    return {**same, "sha256": hashlib.sha256(raw).hexdigest()}
 
 
 def _sync(file: IO[bytes]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockstep.posttrade.audit import manifest, merkle
-from lockstep.posttrade.audit.trail import leaves_name, manifest_name, manifest_number
+from lockstep.posttrade.audit.trail import OPENING, leaves_name, manifest_name, manifest_number
 
 _HASH: Final = 32
 _MOST_FINDINGS: Final = 100
@@ -43,6 +43,9 @@ class Verdict:
     """Segments without a manifest: not finished, and no part of what is proven."""
     head: str
     """Hash of the newest manifest: whoever keeps it elsewhere sees later whether the tail was cut off."""
+    begins_behind: int
+    """0: it begins with the first command. Else the seq of the snapshot that it begins with: what was before is not in
+    this trail."""
 
 
 class NoSuchRecord(LookupError):
@@ -88,7 +91,7 @@ def verify(directory: Path, *, fingerprint: str = "", head: str = "", last_seq: 
     found.reaches(head.lower(), last_seq)
     return Verdict(
         found.manifests, found.records, found.first_seq, found.last_seq, found.fingerprint,
-        tuple(found.findings[:_MOST_FINDINGS]), found.unsealed(), found.head,
+        tuple(found.findings[:_MOST_FINDINGS]), found.unsealed(), found.head, found.begins_behind,
     )  # fmt: skip
 
 
@@ -99,8 +102,10 @@ class _Check:
         self.manifests = self.records = self.first_seq = self.last_seq = 0
         self.findings: list[Finding] = []
         self.head = ""
+        self.begins_behind = 0
         self._hashes: set[str] = set()
         self._previous = manifest.NOTHING
+        self._opening: dict[str, Any] | None = None
         self._sealed: set[str] = set()
 
     def find(self, place: str, what: str, text: str) -> None:
@@ -155,12 +160,35 @@ class _Check:
             self.find(name, "chain", "the manifest before it is not the one that it names")
         if self.last_seq and body["first_seq"] != self.last_seq + 1:
             self.find(name, "chain", f"begins at seq {body['first_seq']}, the one before ended at {self.last_seq}")
+        self._begins(number, name, body)
         self._previous = self.head = manifest.hash_of(raw)
         self._hashes.add(self.head)
         self.first_seq = self.first_seq or int(body["first_seq"])
         self.last_seq = int(body["last_seq"])
         self.manifests += 1
         self._segment(body)
+
+    def _begins(self, number: int, name: str, body: dict[str, Any]) -> None:
+        """Where the trail begins, and that every manifest says the same of it."""
+        opening = body.get("opening")
+        if number > 1:
+            if self.manifests and opening != self._opening:
+                self.find(name, "chain", "it says that the trail begins elsewhere than the manifests before it")
+            return
+        self._opening = opening
+        self.begins_behind = int(opening["seq"]) if opening else 0
+        if body["first_seq"] != self.begins_behind + 1:
+            text = f"the trail begins at seq {body['first_seq']}, and nothing says what lies before it"
+            self.find(name, "chain", text)
+        if opening is None:
+            return
+        try:
+            raw = (self.directory / OPENING).read_bytes()
+        except OSError as error:
+            self.find(OPENING, "dropped", f"can't be read: {error.strerror}")
+            return
+        if hashlib.sha256(raw).hexdigest() != opening["sha256"]:
+            self.find(OPENING, "changed", f"it is not the one that {name} names")
 
     def _segment(self, body: dict[str, Any]) -> None:
         name = str(body["segment"])

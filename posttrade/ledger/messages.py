@@ -69,6 +69,7 @@ def portfolio(made: Portfolio) -> ledger_pb2.GetPortfolioReply:
         buying_power_micros=clamped(made.buying_power),
         unlimited_cash=made.unlimited,
         fees_micros=clamped(made.fees),
+        opened_seq=made.opened.seq if made.opened else 0,
         positions=[
             ledger_pb2.LedgerPosition(
                 instrument=one.instrument,
@@ -166,6 +167,9 @@ def statement_head(made: Statement) -> ledger_pb2.StatementPart:
         fees_micros=clamped(made.fees),
         realised_micros=clamped(made.realised),
         movements=len(made.movements),
+        opened_seq=made.opened.seq if made.opened else 0,
+        opened_epoch=made.opened.epoch if made.opened else 0,
+        taken_over_micros=made.taken_over,
     )
     return ledger_pb2.StatementPart(stamp=stamp(made.position), head=head)
 

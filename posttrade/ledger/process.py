@@ -14,7 +14,7 @@ from lockstep.posttrade.follower import Sink, SinkAway
 from lockstep.posttrade.ledger.place import LedgerPlace, place_of
 from lockstep.posttrade.ledger.service import SERVICE, LedgerService
 from lockstep.posttrade.ledger.sink import LedgerSink
-from lockstep.posttrade.shell import FollowerShell, when_there
+from lockstep.posttrade.shell import FollowerShell, begin_with_snapshot, when_there
 from lockstep.runtime.access.entering import Entrance, enter
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.disk import DATA, free_space
@@ -26,21 +26,25 @@ from lockstep.v1 import cluster_pb2
 
 NAME: Final = "ledger"
 REBUILD: Final = "`lockstep ledger rebuild` makes it anew from what the cluster has, beside this one"
+BEGIN: Final = (
+    "`lockstep ledger rebuild --from-snapshot` begins anew with the balances of an engine's snapshot (what was before "
+    "is not in it then), `lockstep ledger rebuild --journal` from an archive of journals has it all"
+)
 _STOP_POLL_S: Final = 0.05
 _LOOK_S: Final = 1.0
 """Between two looks at which generation counts."""
 _GRACE_S: Final = 1.0
 
 
-def run(topology: Topology) -> int:
-    """Follow until SIGTERM or SIGINT; the exit code."""
+def run(topology: Topology, *, from_snapshot: bool = False) -> int:
+    """Follow until SIGTERM or SIGINT; the exit code. `from_snapshot`: a ledger that is empty begins with one."""
     log = open_log(NAME)
     stop = StopRequest.install()
 
     def work() -> None:
         place = place_of(topology.ledger.database, topology.ledger.data_dir)
         with holding(place, "run"):
-            failure = uvloop.run(serve(topology, place, stop))
+            failure = uvloop.run(serve(topology, place, stop, from_snapshot=from_snapshot))
         if failure is not None:
             raise failure
         log.info("stopped", reason=stop.reason)
@@ -64,7 +68,9 @@ def open_sink(place: LedgerPlace, generation: int) -> Sink:
     return LedgerSink(place.open(generation))
 
 
-async def serve(topology: Topology, place: LedgerPlace, stop: StopRequest) -> BaseException | None:
+async def serve(
+    topology: Topology, place: LedgerPlace, stop: StopRequest, *, from_snapshot: bool = False
+) -> BaseException | None:
     """Run one ledger until `stop`; what broke, if it ended by itself. A rebuilt generation is taken up in passing."""
     log = open_log(NAME)
     entrance = enter(topology, NAME, log)
@@ -74,8 +80,10 @@ async def serve(topology: Topology, place: LedgerPlace, stop: StopRequest) -> Ba
             if opened is None:
                 return None
             generation, sink = opened
+            if from_snapshot:
+                await begin_with_snapshot(sink, topology, log)
             opener = partial(open_sink, place, generation)
-            shell = FollowerShell(NAME, topology, opener, rebuild=REBUILD, sink=sink)
+            shell = FollowerShell(NAME, topology, opener, rebuild=REBUILD, begin=BEGIN, sink=sink)
             stack.push_async_callback(shell.stop)
             await _open(topology, place, generation, shell, entrance, stack)
             shell.start()

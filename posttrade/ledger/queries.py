@@ -36,6 +36,25 @@ class TooSlow(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """A ledger that begins with the balances of an engine's snapshot: what was before is not in it."""
+
+    seq: int
+    epoch: int
+    timestamp_ns: int
+    digest: str
+    """The engines' chain behind it, hexadecimal."""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return (
+            f"opening balances from the snapshot at seq {self.seq}, epoch {self.epoch} (chain digest {self.digest}); "
+            "what was before is not in this ledger"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Holding:
     """A position, valued at the mark. Money in micros."""
 
@@ -67,6 +86,8 @@ class Portfolio:
     fees: int
     """Paid in all."""
     holdings: tuple[Holding, ...]
+    opened: Opened | None = None
+    """Where the ledger begins, if that is not the first command: fees are of since then."""
 
     @property
     def unlimited(self) -> bool:
@@ -116,6 +137,12 @@ class View:
         """Rows by column name."""
         return [dict(row) for row in self.connection.execute(query).mappings()]
 
+    def opening(self) -> Opened | None:
+        """What it begins with; None: with the first command."""
+        one = schema.OPENINGS.c
+        found = self.connection.execute(select(one.seq, one.epoch, one.timestamp_ns, one.digest)).first()
+        return None if found is None else Opened(*found)
+
     def instruments(self) -> dict[int, Instrument]:
         """All, by number."""
         if self._instruments is None:
@@ -158,7 +185,7 @@ class View:
         if own.flags & AccountFlag.MARGIN:
             power = equity - self._initial_margin(holdings, bound)
         ((fees,),) = sum_by(self.connection, (), _E.fee_micros, _E.account == account)
-        return Portfolio(self.position, own, cash, reserved, equity, power, fees, holdings)
+        return Portfolio(self.position, own, cash, reserved, equity, power, fees, holdings, self.opening())
 
     def _bound(self, account: int) -> dict[tuple[int, int], tuple[int, int]]:
         """By (instrument, side): open lots of live orders, and the micros that they bind."""

@@ -13,12 +13,13 @@ from typing import Final
 
 from lockstep.posttrade.chunks import Chunk, Position, check
 from lockstep.posttrade.ledger.place import LedgerPlace
-from lockstep.posttrade.ledger.process import NAME, REBUILD, holding, open_sink
+from lockstep.posttrade.ledger.process import BEGIN, NAME, REBUILD, holding, open_sink
 from lockstep.posttrade.ledger.sink import LedgerSink
 from lockstep.posttrade.ledger.store import Reached
-from lockstep.posttrade.shell import FollowerShell
+from lockstep.posttrade.opening import Opening
+from lockstep.posttrade.shell import FollowerShell, begin_with_snapshot
 from lockstep.runtime.access.dialing import introduce
-from lockstep.runtime.process import EnvironmentFault, StopRequest
+from lockstep.runtime.process import EnvironmentFault, StopRequest, open_log
 from lockstep.runtime.topology import Topology
 
 _LOOK_S: Final = 0.05
@@ -48,8 +49,12 @@ def is_behind(made: Reached, live: Reached | None) -> bool:
     return made.position.seq < live.position.seq and all(one.first_seq > live.position.seq for one in later)
 
 
-def rebuild_from_chunks(place: LedgerPlace, chunks: Iterable[Chunk], *, keep: bool = False) -> Position:
-    """From a history that is read here; the position that it leads to. `keep`: the generation of before stays.
+def rebuild_from_chunks(
+    place: LedgerPlace, chunks: Iterable[Chunk], *, keep: bool = False, opening: Opening | None = None
+) -> Position:
+    """From a history that is read here; the position that it leads to.
+
+    `keep`: the generation of before stays. `opening`: what it begins with, where it does not begin at seq 1.
 
     Raises:
         Behind: the history ends before the ledger that counts.
@@ -59,6 +64,8 @@ def rebuild_from_chunks(place: LedgerPlace, chunks: Iterable[Chunk], *, keep: bo
         place.discard(before + 1)
         sink = LedgerSink(place.open(before + 1))
         try:
+            if opening is not None:
+                sink.begin(opening)
             for chunk in chunks:
                 check(chunk, sink.position())
                 sink.apply(chunk)
@@ -83,8 +90,11 @@ def rebuild_from_engines(
     say: Callable[[Position, int], None],
     *,
     keep: bool = False,
+    from_snapshot: bool = False,
 ) -> Position:
     """From the engines, until it has come as far as they are, and as the ledger that counts.
+
+    `from_snapshot`: from the newest snapshot on, and not from seq 1.
 
     Raises:
         Stopped: `stop` was requested.
@@ -93,7 +103,7 @@ def rebuild_from_engines(
     with holding(place, "rebuild"):
         before = place.current()
         place.discard(before + 1)
-        return asyncio.run(_follow(topology, place, before, stop, say, keep=keep))
+        return asyncio.run(_follow(topology, place, before, stop, say, keep=keep, from_snapshot=from_snapshot))
 
 
 async def _follow(
@@ -104,12 +114,21 @@ async def _follow(
     say: Callable[[Position, int], None],
     *,
     keep: bool,
+    from_snapshot: bool,
 ) -> Position:
     introduce(topology)
     live = await asyncio.to_thread(place.reached, before)
     opener = partial(open_sink, place, before + 1)
+    sink = await asyncio.to_thread(opener)
+    if from_snapshot:
+        try:
+            await begin_with_snapshot(sink, topology, open_log(NAME))
+        except BaseException:
+            sink.close()
+            raise
     # An engine that was left behind ends early; the ledger that counts knows of a higher epoch than it.
-    shell = FollowerShell(NAME, topology, opener, rebuild=REBUILD, known_epoch=live.position.epoch if live else 0)
+    known_epoch = live.position.epoch if live else 0
+    shell = FollowerShell(NAME, topology, opener, rebuild=REBUILD, begin=BEGIN, sink=sink, known_epoch=known_epoch)
     try:
         shell.start()
         said_s = moved_s = time.monotonic()

@@ -63,3 +63,5 @@ class Rows:
     """Replaced."""
     accounts: list[tuple[Any, ...]] = field(default_factory=list)
     """Replaced."""
+    openings: list[tuple[Any, ...]] = field(default_factory=list)
+    """The one with which a ledger begins."""

@@ -34,7 +34,7 @@ TRANSFER: Final = 4
 FEE: Final = 5
 OPENING: Final = 6
 KINDS: Final = {
-    TRADE: "trade", CASH_MOVED: "cash", SHARES_MOVED: "shares", TRANSFER: "transfer", FEE: "fee", OPENING: "opening",
+    TRADE: "trade", CASH_MOVED: "cash", SHARES_MOVED: "shares", TRANSFER: "transfer", FEE: "fee", OPENING: "snapshot",
 }  # fmt: skip
 
 # States of an order.
@@ -55,6 +55,8 @@ def _table(metadata: MetaData, name: str, keys: str, columns: str, text: str = "
 METADATA: Final = MetaData()
 POSITION: Final = _table(METADATA, "position", "id", "seq epoch timestamp_ns version")
 EPOCHS: Final = _table(METADATA, "epochs", "epoch", "first_seq")
+OPENINGS: Final = _table(METADATA, "openings", "seq", "epoch timestamp_ns", "digest state_sum")
+"""One row where the ledger begins with an engine's snapshot (`opening.py`), none where with the first command."""
 INSTRUMENTS: Final = _table(
     METADATA,
     "instruments",

@@ -3,7 +3,9 @@
 from lockstep.posttrade.chunks import Chunk, EpochBegin, Position
 from lockstep.posttrade.ledger.books import Books
 from lockstep.posttrade.ledger.fold import fold
+from lockstep.posttrade.ledger.opening import opening_rows
 from lockstep.posttrade.ledger.store import Store
+from lockstep.posttrade.opening import Opening
 
 
 class LedgerSink:
@@ -24,6 +26,15 @@ class LedgerSink:
     def epochs(self) -> list[EpochBegin]:
         """See `Sink`."""
         return self.store.epochs()
+
+    def begin(self, opening: Opening) -> Position:
+        """Have an empty ledger begin with an engine's snapshot."""
+        assert self._position == Position(), f"this ledger has begun: it is at seq {self._position.seq}"
+        rows = opening_rows(opening)
+        self.store.write(rows, opening.epochs, self._position, opening.position)
+        self.rows += sum(len(getattr(rows, name)) for name in rows.__slots__)
+        self.reload()
+        return self._position
 
     def apply(self, chunk: Chunk) -> Position:
         """See `Sink`.

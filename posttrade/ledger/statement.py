@@ -14,7 +14,7 @@ from sqlalchemy import select
 from lockstep.posttrade.chunks import Position
 from lockstep.posttrade.ledger import schema
 from lockstep.posttrade.ledger.books import AccountRow, Instrument
-from lockstep.posttrade.ledger.queries import View, sum_by
+from lockstep.posttrade.ledger.queries import Opened, View, sum_by
 
 MOST_MOVEMENTS: Final = 200_000
 _E, _B = schema.ENTRIES.c, schema.BALANCES.c
@@ -71,6 +71,10 @@ class Statement:
     fees: int
     realised: int
     """Profit of the period by average cost."""
+    opened: Opened | None = None
+    """Where the ledger begins, if that is not the first command."""
+    taken_over: int = 0
+    """Cash that the snapshot gave it in this period."""
 
 
 def statement_of(view: View, account: int, from_ns: int, to_ns: int) -> Statement:
@@ -110,6 +114,8 @@ def statement_of(view: View, account: int, from_ns: int, to_ns: int) -> Statemen
         sold=sum(row["cash_micros"] + row["fee_micros"] for row in trades if row["lots"] < 0),
         fees=sum(row["fee_micros"] for row in trades),
         realised=sum(row["profit_micros"] for row in rows),
+        opened=view.opening(),
+        taken_over=sum(row["cash_micros"] for row in rows if row["kind"] == schema.OPENING),
     )
 
 

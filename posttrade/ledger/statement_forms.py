@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -61,7 +62,9 @@ def _row(made: Statement, one: Movement) -> tuple[str, ...]:
 
 
 def _sums(made: Statement) -> tuple[tuple[str, int], ...]:
+    opened = () if made.opened is None else (("opening balance of the snapshot", made.taken_over),)
     return (
+        *opened,
         ("paid in", made.paid_in),
         ("paid out", made.paid_out),
         ("bought", made.bought),
@@ -77,6 +80,7 @@ def _head(made: Statement) -> tuple[tuple[str, str], ...]:
         ("from", stamp_text(made.from_ns) if made.from_ns else "the beginning"),
         ("to", stamp_text(made.to_ns)),
         ("as of", f"seq {made.position.seq}, epoch {made.position.epoch}, {stamp_text(made.position.timestamp_ns)}"),
+        *(() if made.opened is None else (("begins with", made.opened.text),)),
     )
 
 
@@ -126,6 +130,7 @@ def as_json(made: Statement) -> str:
         "from_ns": made.from_ns,
         "to_ns": made.to_ns,
         "as_of": {"seq": made.position.seq, "epoch": made.position.epoch},
+        "begins_with": None if made.opened is None else asdict(made.opened),
         "opening": balances(made.opening),
         "closing": balances(made.closing),
         "sums": dict(_sums(made)),

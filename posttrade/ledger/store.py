@@ -131,6 +131,7 @@ class Store(ABC):
             self._step("definitions")
             self._put("instruments", rows.instruments)
             self._put("accounts", rows.accounts)
+            self._put("openings", rows.openings)
             self._put("epochs", [(one.epoch, one.first_seq) for one in epochs])
             self._step("commit")
             self._commit()
