@@ -13,6 +13,7 @@ from lockstep.stream.records import (
     MAX_PRICE_TICKS,
     RULES,
     SETTING,
+    THROTTLE,
     TRANSFER,
     AccountFlag,
     AccountStatus,
@@ -26,6 +27,7 @@ _LIMITS: Final = Layout(LIMITS)
 _MARKET: Final = Layout(MARKET)
 _RULES: Final = Layout(RULES)
 _SETTING: Final = Layout(SETTING)
+_THROTTLE: Final = Layout(THROTTLE)
 _TRANSFER: Final = Layout(TRANSFER)
 _MOST_UNIT_MICROS: Final = 2**40
 _MOST_LOTS: Final = 2**62
@@ -258,6 +260,17 @@ class AdminCommands(CommandRows):
             "pause_ns": whole("pause_ns", pause_ns, 0, _MOST_NS),
         }
         return self._add(_MARKET, CommandKind.SET_MARKET_BREAKER, fields)
+
+    def set_throttle(self, *, instrument: int = 0, orders_per_second: int = 0, burst_orders: int = 0) -> int:
+        """How many orders an instrument, or (0) the market, takes in a second, so many at once; 0: as many as come."""
+        if (orders_per_second == 0) != (burst_orders == 0):
+            raise ValueError("orders_per_second and burst_orders go together: give both, or neither")
+        fields = {
+            "instrument": whole("instrument", instrument, 0, U32),
+            "orders_per_second": whole("orders_per_second", orders_per_second, 0, 10**9),
+            "burst_orders": whole("burst_orders", burst_orders, 0, 10**9),
+        }
+        return self._add(_THROTTLE, CommandKind.SET_THROTTLE, fields)
 
     def tick(self) -> int:
         """Time has come to the stamp of this batch: orders end, phases change, auctions say what they would give.

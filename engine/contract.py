@@ -245,7 +245,7 @@ class EngineType(Protocol):
         """An engine in the state of a snapshot.
 
         Raises:
-            SnapshotError: the bytes are not a canonical snapshot of this version.
+            SnapshotError: the bytes are not a canonical snapshot of this version or the one before.
         """
         ...
 

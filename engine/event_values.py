@@ -153,7 +153,7 @@ class DefinitionEvent:
 class SettingEvent:
     """Events of SETTING commands, of sessions and margin calls. Kinds: PHASE_CHANGED, ACCOUNT_STATUS_SET,
     RISK_LIMITS_SET, FEES_SET, PRICE_LIMITS_SET, MARGIN_SET, INDEX_SET, MARKET_BREAKER_SET, MARKET_HALTED,
-    MARGIN_CALLED, SESSION_OPENED."""
+    MARGIN_CALLED, SESSION_OPENED, THROTTLE_SET."""
 
     seq: int
     """(seq, index) is the event id: the same on every replica, for ever."""
@@ -217,5 +217,6 @@ CLASSES: Final[dict[EventKind, type[AnyEvent]]] = {
     EventKind.MARKET_HALTED: SettingEvent,
     EventKind.MARGIN_CALLED: SettingEvent,
     EventKind.SESSION_OPENED: SettingEvent,
+    EventKind.THROTTLE_SET: SettingEvent,
 }
 """Of each kind."""

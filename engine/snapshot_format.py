@@ -4,13 +4,13 @@ All numbers are little endian, nothing is padded to alignment, and nothing deriv
 levels and client-id maps follow from the orders). Sections stand one after the other:
 
 * header, once: magic `LKSTSNAP`, version u32, last_seq u64, last_timestamp_ns i64, pot of fees in micros (16 bytes,
-  unsigned), the market's breaker: levels 1 to 3 ppm u32 each, pause_ns i64, day i64 and level u8 reached, until_ns i64;
-  then the number of rows of each of the six sections, u64 each;
+  unsigned), the market's breaker: levels 1 to 3 ppm u32 each, pause_ns i64, day i64 and level u8 reached, until_ns
+  i64; the market's throttle: orders_per_second, burst_orders and tat ns i64 each (all 0 if it has none); then the
+  number of rows of each of the seven sections, u64 each;
 * instruments, by id: id u32, symbol 32 bytes (NUL padded), tick_micros i64, lot_units i64, phase u8, next_phase u8,
   until_ns i64 (both 0 if none follows), reference price i64, last price i64, maker fee ppm i32, taker fee ppm, band
-  ppm, collar ppm, breaker ppm, u32 each, breaker window_ns i64, breaker pause_ns i64, breaker phase u8, open window's
-  start ns i64 and price i64 (both 0 if none is open), initial and maintenance margin ppm u32 each, index weight i64,
-  previous close i64;
+  ppm, collar ppm, breaker ppm, u32 each, breaker window_ns i64, breaker pause_ns i64, breaker phase u8, initial and
+  maintenance margin ppm u32 each, index weight i64, previous close i64, its throttle as the market's;
 * accounts, by id: id u32, flags u32, name 32 bytes (NUL padded), cash_micros i64, status u8, the limits
   (max_order_lots, max_order_micros, max_position_lots, max_orders_per_day, orders_per_second, burst_orders,
   max_orders_per_trade, max_concentration_ppm) i64 each, the counters (day, orders of the day, trades of the day, tat
@@ -28,32 +28,50 @@ levels and client-id maps follow from the orders). Sections stand one after the 
   quantity_lots i64, leaves_lots i64, place u8 (0 book, 1 waits for its stop price, 2 waits for the closing auction),
   stp u8, flags u8, display_lots i64, shown_lots i64 (an iceberg's peak in the book, else 0), expire_ns i64,
   stop_price_ticks i64 (as it stands now; of triggered orders as it was), trail_ticks i64, lot_micros i64 (what one lot
-  reserves).
+  reserves);
+* stood prices (the spans of breakers), by instrument, those for the highest price first, then those for the lowest, in
+  the order of their queue: instrument u32, which queue u8 (0 highest, 1 lowest), price i64, until ns i64; at most 1 024
+  of one queue.
 
 The order of the orders in the book is their priority: best price first; at one price the displayed ones in their queue,
 then the hidden ones in theirs. Stops: buys by (stop price, order id), sells by (-stop price, order id). Orders for the
 closing auction: as they came to wait, both sides together. The state digest of an engine is BLAKE2b-128 over these
 bytes.
+
+Version 7 had no throttles and six sections, and of each instrument, behind the breaker's phase, the start ns i64 and
+price i64 of the window that its breaker had opened (both 0: none). It is read as if that price had stood until the
+start, and the last price since: what came between was not kept.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from lockstep.stream.records import REMEMBERED_NUMBERS
 
 MAGIC: Final = b"LKSTSNAP"
-VERSION: Final = 7
+VERSION: Final = 8
+HIGHEST, LOWEST = 0, 1
+"""Queues of stood prices."""
 
-_HEADER: Final = struct.Struct("<8sIQq16s3IqqBqQQQQQQ")
-_INSTRUMENT: Final = struct.Struct("<I32sqqBBqqqi4IqqBqqIIqq")
+_PREVIOUS: Final = 7
+_HEADER_7: Final = struct.Struct("<Qq16s3IqqBq6Q")
+_INSTRUMENT_7: Final = struct.Struct("<I32sqqBBqqqi4IqqBqqIIqq")
+_WINDOW_7: Final = slice(15, 17)
+"""Of an instrument's fields behind its symbol: start and price of the breaker's open window."""
+
+_PREFIX: Final = struct.Struct("<8sI")
+_HEADER: Final = struct.Struct("<Qq16s3IqqBqqqq7Q")
+_INSTRUMENT: Final = struct.Struct("<I32sqqBBqqqi4IqqBIIqqqqq")
 _ACCOUNT: Final = struct.Struct("<II32sqB16qB")
 _POSITION: Final = struct.Struct("<IIqqqq")
 _SESSION: Final = struct.Struct("<QQI")
 _OWNER: Final = struct.Struct("<QQH")
 _ORDER: Final = struct.Struct("<QQQIIBBBqqqqBBBqqqqqq")
+_STOOD: Final = struct.Struct("<IBqq")
 _OUTCOME_SIZE: Final = 16
 _FEES_SIZE: Final = 16
 
@@ -63,7 +81,7 @@ class SnapshotError(ValueError):
 
 
 class MarketRow(NamedTuple):
-    """The market-wide breaker: its terms, the level reached and on which day, and until when the market is halted."""
+    """The market-wide breaker: terms, level reached and on which day, until when all is halted; its throttle."""
 
     level1_ppm: int
     level2_ppm: int
@@ -72,6 +90,9 @@ class MarketRow(NamedTuple):
     day: int
     level: int
     until_ns: int
+    orders_per_second: int = 0
+    burst_orders: int = 0
+    throttle_tat_ns: int = 0
 
 
 class InstrumentRow(NamedTuple):
@@ -94,12 +115,13 @@ class InstrumentRow(NamedTuple):
     breaker_window_ns: int
     breaker_pause_ns: int
     breaker_phase: int
-    window_start_ns: int
-    window_ticks: int
     initial_margin_ppm: int
     maintenance_margin_ppm: int
     index_weight: int
     close_ticks: int
+    orders_per_second: int = 0
+    burst_orders: int = 0
+    throttle_tat_ns: int = 0
 
 
 class AccountRow(NamedTuple):
@@ -182,6 +204,15 @@ class OrderRow(NamedTuple):
     lot_micros: int
 
 
+class StoodRow(NamedTuple):
+    """A price that stood within the span of an instrument's breaker (`lockstep.engine.reference.stood`)."""
+
+    instrument: int
+    queue: int
+    price_ticks: int
+    until_ns: int
+
+
 _NUMPY_TYPES: Final = {"Q": "<u8", "I": "<u4", "B": "u1", "q": "<i8"}
 ORDER_COLUMNS: Final = np.dtype(
     [(name, _NUMPY_TYPES[letter]) for name, letter in zip(OrderRow._fields, _ORDER.format[1:], strict=True)]
@@ -203,14 +234,16 @@ class StateImage:
     sessions: tuple[SessionRow, ...]
     owners: tuple[OwnerRow, ...]
     orders: tuple[OrderRow, ...]
+    stood: tuple[StoodRow, ...]
 
 
 def encode_snapshot(image: StateImage) -> bytes:
     """Bytes of a snapshot."""
-    sections = (image.instruments, image.accounts, image.positions, image.sessions, image.owners, image.orders)
-    counts = map(len, sections)
+    owned = (image.positions, image.sessions, image.owners, image.orders)
+    counts = map(len, (image.instruments, image.accounts, *owned, image.stood))
     fees = image.fees_micros.to_bytes(_FEES_SIZE, "little")
-    parts = [_HEADER.pack(MAGIC, VERSION, image.last_seq, image.last_timestamp_ns, fees, *image.market, *counts)]
+    parts = [_PREFIX.pack(MAGIC, VERSION)]
+    parts += [_HEADER.pack(image.last_seq, image.last_timestamp_ns, fees, *image.market, *counts)]
     parts += [_INSTRUMENT.pack(*row) for row in image.instruments]
     parts += [_ACCOUNT.pack(*row) for row in image.accounts]
     parts += [_POSITION.pack(*row) for row in image.positions]
@@ -220,6 +253,7 @@ def encode_snapshot(image: StateImage) -> bytes:
         parts.append(session.outcomes)
     parts += [_OWNER.pack(*row) for row in image.owners]
     parts += [encode_order(row) for row in image.orders]
+    parts += [_STOOD.pack(*row) for row in image.stood]
     return b"".join(parts)
 
 
@@ -249,40 +283,99 @@ class _Reader:
 
 
 def decode_snapshot(raw: bytes) -> StateImage:
-    """Content of a snapshot.
+    """Content of a snapshot of this version, or of the one before.
 
     Raises:
         SnapshotError: wrong magic, version or length.
     """
     reader = _Reader(raw)
-    last_seq, last_timestamp_ns, fees, *rest = _header(reader)
-    market, counts = MarketRow(*rest[:7]), rest[7:]
+    magic, version = _PREFIX.unpack(reader.take(_PREFIX.size))
+    if magic != MAGIC:
+        raise SnapshotError("not an engine snapshot: it does not start with LKSTSNAP")
+    if version not in (_PREVIOUS, VERSION):
+        known = f"{_PREVIOUS} and {VERSION}"
+        raise SnapshotError(f"snapshot has version {version}, this program reads {known}; use the one that wrote it")
+    return _content(reader) if version == VERSION else _content_7(reader)
+
+
+def in_this_version(raw: bytes) -> bytes:
+    """The same state as this version writes it; bytes that are of this version, or of none, come back as they are.
+
+    Raises:
+        SnapshotError: of the version before, and damaged.
+    """
+    if len(raw) < _PREFIX.size or _PREFIX.unpack_from(raw) != (MAGIC, _PREVIOUS):
+        return raw
+    return encode_snapshot(decode_snapshot(raw))
+
+
+def _content(reader: _Reader) -> StateImage:
+    last_seq, last_timestamp_ns, fees, *rest = _HEADER.unpack(reader.take(_HEADER.size))
+    market, counts = MarketRow(*rest[:10]), rest[10:]
     instruments = tuple(
         InstrumentRow(number, symbol.rstrip(b"\0"), *rest)
         for number, symbol, *rest in _INSTRUMENT.iter_unpack(reader.take(counts[0] * _INSTRUMENT.size))
     )
+    owned = _owned(reader, counts[1:6])
+    stood = tuple(map(StoodRow._make, _STOOD.iter_unpack(reader.take(counts[6] * _STOOD.size))))
+    _at_end(reader)
+    pot = int.from_bytes(fees, "little")
+    return StateImage(last_seq, last_timestamp_ns, pot, market, instruments, *owned, stood)
+
+
+def _content_7(reader: _Reader) -> StateImage:
+    last_seq, last_timestamp_ns, fees, *rest = _HEADER_7.unpack(reader.take(_HEADER_7.size))
+    market, counts = MarketRow(*rest[:7]), rest[7:]
+    instruments: list[InstrumentRow] = []
+    stood: list[StoodRow] = []
+    for number, symbol, *fields in _INSTRUMENT_7.iter_unpack(reader.take(counts[0] * _INSTRUMENT_7.size)):
+        start_ns, opened_at = fields[_WINDOW_7]
+        del fields[_WINDOW_7]
+        row = InstrumentRow(number, symbol.rstrip(b"\0"), *fields)
+        instruments.append(row)
+        if opened_at:
+            stood += _span_of_window(row, opened_at, start_ns, last_timestamp_ns)
+    owned = _owned(reader, counts[1:])
+    _at_end(reader)
+    pot = int.from_bytes(fees, "little")
+    return StateImage(last_seq, last_timestamp_ns, pot, market, tuple(instruments), *owned, tuple(stood))
+
+
+def _span_of_window(row: InstrumentRow, opened_at: int, start_ns: int, now_ns: int) -> list[StoodRow]:
+    """A window of version 7 as a span: its price stood until its start, and the last one since."""
+    queues: list[StoodRow] = []
+    for queue, is_further in ((HIGHEST, opened_at > row.last_ticks), (LOWEST, opened_at < row.last_ticks)):
+        if is_further:
+            queues.append(StoodRow(row.instrument, queue, opened_at, start_ns))
+        queues.append(StoodRow(row.instrument, queue, row.last_ticks, now_ns))
+    return queues
+
+
+_Owned = tuple[
+    tuple[AccountRow, ...],
+    tuple[PositionRow, ...],
+    tuple[SessionRow, ...],
+    tuple[OwnerRow, ...],
+    tuple[OrderRow, ...],
+]
+
+
+def _owned(reader: _Reader, counts: Sequence[int]) -> _Owned:
+    """The sections between instruments and stood prices."""
     accounts = tuple(
         AccountRow(number, flags, name.rstrip(b"\0"), *rest)
-        for number, flags, name, *rest in _ACCOUNT.iter_unpack(reader.take(counts[1] * _ACCOUNT.size))
+        for number, flags, name, *rest in _ACCOUNT.iter_unpack(reader.take(counts[0] * _ACCOUNT.size))
     )
-    positions = tuple(map(PositionRow._make, _POSITION.iter_unpack(reader.take(counts[2] * _POSITION.size))))
-    sessions = tuple(_session(reader) for _ in range(counts[3]))
-    owners = tuple(map(OwnerRow._make, _OWNER.iter_unpack(reader.take(counts[4] * _OWNER.size))))
-    orders = tuple(map(OrderRow._make, _ORDER.iter_unpack(reader.take(counts[5] * _ORDER.size))))
+    positions = tuple(map(PositionRow._make, _POSITION.iter_unpack(reader.take(counts[1] * _POSITION.size))))
+    sessions = tuple(_session(reader) for _ in range(counts[2]))
+    owners = tuple(map(OwnerRow._make, _OWNER.iter_unpack(reader.take(counts[3] * _OWNER.size))))
+    orders = tuple(map(OrderRow._make, _ORDER.iter_unpack(reader.take(counts[4] * _ORDER.size))))
+    return accounts, positions, sessions, owners, orders
+
+
+def _at_end(reader: _Reader) -> None:
     if reader.rest:
         raise SnapshotError(f"snapshot has {reader.rest} bytes after its end")
-    pot = int.from_bytes(fees, "little")
-    sections = (instruments, accounts, positions, sessions, owners, orders)
-    return StateImage(last_seq, last_timestamp_ns, pot, market, *sections)
-
-
-def _header(reader: _Reader) -> tuple[Any, ...]:
-    magic, version, *rest = _HEADER.unpack(reader.take(_HEADER.size))
-    if magic != MAGIC:
-        raise SnapshotError("not an engine snapshot: it does not start with LKSTSNAP")
-    if version != VERSION:
-        raise SnapshotError(f"snapshot has version {version}, this program reads {VERSION}; use the one that wrote it")
-    return tuple(rest)
 
 
 def _session(reader: _Reader) -> SessionRow:

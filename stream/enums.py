@@ -33,6 +33,8 @@ class CommandKind(IntEnum):
     SESSION_OPENED = 78
     """Cancel on disconnect: the session in `order_id` is at the gateway in `gateway` now, by the connection in
     `client_order_id`, unless a later one of it (a higher number) was opened before."""
+    SET_THROTTLE = 79
+    """How many orders an instrument, or (instrument 0) the market, takes in a second."""
     EPOCH_START = 192
     GROW = 193
     GROW_REVOKED = 194
@@ -192,6 +194,7 @@ class EventKind(IntEnum):
     SESSION_OPENED = 80
     """Session `of_session` is at gateway `value` now, by `connection`; before at `previous_value` (0: at none that
     cancels for it). If the command had no effect, both are who has it."""
+    THROTTLE_SET = 81
     EPOCH_STARTED = 192
     GROWN = 193
     GROW_WITHDRAWN = 194
@@ -269,6 +272,11 @@ class Code(IntEnum):
     INSUFFICIENT_MARGIN = 3017
     MARGIN_CALL = 3018
     DAY_TRADER = 3019
+    INSTRUMENT_THROTTLED = 3020
+    """Too many orders for the instrument just now, of whomever. Nothing is wrong with this one: send it again later,
+    under a new number."""
+    MARKET_THROTTLED = 3021
+    """The same of the whole market."""
 
     # 4000-4999 engine.
     UNKNOWN_INSTRUMENT = 4001

@@ -7,7 +7,7 @@ import numpy as np
 
 from lockstep.stream.enums import CommandKind, EventKind
 
-SCHEMA: Final = 0x4631FB81B8EBA875
+SCHEMA: Final = 0xD29F8EF7263962CC
 """Names every place, width and number; the compiled core has the same one."""
 
 _COMMAND_HEAD = [
@@ -154,6 +154,17 @@ TRANSFER: Final = np.dtype(
     ]
 )
 """Shares from account (the giver) to account."""
+
+THROTTLE: Final = np.dtype(
+    [
+        *_COMMAND_HEAD,
+        ("orders_per_second", "<i8"),  # 0: as many as come
+        ("burst_orders", "<i8"),  # at once
+        ("_reserved", "V48"),
+        *_COMMAND_TAIL,
+    ]
+)
+"""How many orders an instrument or the market takes."""
 
 CONTROL: Final = np.dtype(
     [
@@ -340,6 +351,7 @@ KINDS: Final[dict[CommandKind, tuple[np.dtype[np.void], tuple[str, ...]]]] = {
     CommandKind.SET_INDEX: (MARKET, ("instrument", "index_weight", "close_price_ticks")),
     CommandKind.SET_MARKET_BREAKER: (MARKET, ("level1_ppm", "level2_ppm", "level3_ppm", "pause_ns")),
     CommandKind.TRANSFER_POSITION: (TRANSFER, ("account", "instrument", "to_account", "quantity_lots")),
+    CommandKind.SET_THROTTLE: (THROTTLE, ("instrument", "orders_per_second", "burst_orders")),
     CommandKind.EPOCH_START: (
         CONTROL,
         (
@@ -408,6 +420,7 @@ EVENT_LAYOUTS: Final[dict[EventKind, np.dtype[np.void]]] = {
     EventKind.MARKET_HALTED: SETTING_EVENT,
     EventKind.MARGIN_CALLED: SETTING_EVENT,
     EventKind.SESSION_OPENED: SETTING_EVENT,
+    EventKind.THROTTLE_SET: SETTING_EVENT,
 }
 
 COMMAND_COLUMNS: Final = (

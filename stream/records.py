@@ -48,6 +48,7 @@ from lockstep.stream.layouts import ORDER_EVENT as ORDER_EVENT
 from lockstep.stream.layouts import RULES as RULES
 from lockstep.stream.layouts import SETTING as SETTING
 from lockstep.stream.layouts import SETTING_EVENT as SETTING_EVENT
+from lockstep.stream.layouts import THROTTLE as THROTTLE
 from lockstep.stream.layouts import TRANSFER as TRANSFER
 from lockstep.stream.members import MAX_MEMBER as MAX_MEMBER
 

@@ -18,6 +18,8 @@ _STATUS: Final = {
     Code.REPORTS_GONE: 410,
     Code.KEY_REUSED: 422,
     Code.BUSY: 429,
+    Code.INSTRUMENT_THROTTLED: 429,
+    Code.MARKET_THROTTLED: 429,
     Code.UNAVAILABLE: 503,
     Code.SHUTTING_DOWN: 503,
 }

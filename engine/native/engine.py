@@ -29,7 +29,7 @@ from lockstep.engine.contract import (
 from lockstep.engine.native._core import SCHEMA as CORE_SCHEMA
 from lockstep.engine.native._core import NativeCore, SnapshotDamaged
 from lockstep.engine.pages import MAX_POSITIONS, AccountsPage, InstrumentsPage, OrdersPage
-from lockstep.engine.snapshot_format import SnapshotError
+from lockstep.engine.snapshot_format import SnapshotError, in_this_version
 from lockstep.stream.digest import DIGEST_SIZE
 from lockstep.stream.layouts import SCHEMA
 from lockstep.stream.records import COMMAND, EVENT, MAX_PRICE_TICKS, Commands, Events, Side, no_events
@@ -143,11 +143,11 @@ class NativeEngine:
             sizes: as of a new engine; they are no part of the state, so give them again.
 
         Raises:
-            SnapshotError: the bytes are not a canonical snapshot of this version.
+            SnapshotError: the bytes are not a canonical snapshot of this version or the one before.
         """
         engine = cls(sizes)
         try:
-            engine._core.restore(raw)
+            engine._core.restore(in_this_version(raw))
         except SnapshotDamaged as damaged:
             raise SnapshotError(str(damaged)) from None
         return engine

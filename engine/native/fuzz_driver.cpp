@@ -106,7 +106,7 @@ private:
 
 u8 some_kind(Random& random) {
     constexpr u8 kKinds[] = {2,  2,  3,  3,  4,  5,  64, 65, 66, 66,  67,  67,
-                             68, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 195, 195, 192};
+                             68, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 195, 195, 192};
     if (random.below(100) < 70) return command_kind::NEW_ORDER;
     return kKinds[random.below(std::size(kKinds))];
 }
@@ -156,6 +156,20 @@ Command some_command(Random& random) {
         if (head.kind == command_kind::SET_INDEX) {
             command.market.index_weight = static_cast<i64>(random.below(5));
             command.market.close_price_ticks = static_cast<i64>(random.below(60));
+        }
+        if (head.kind == command_kind::SET_THROTTLE && random.below(4) != 0) {
+            const bool is_set = random.below(3) == 0;
+            head.instrument = static_cast<u32>(random.below(4));
+            command.throttle = {};
+            command.throttle.orders_per_second = is_set ? static_cast<i64>(1 + random.below(1'000'000'000)) : 0;
+            command.throttle.burst_orders = is_set ? static_cast<i64>(1 + random.below(20)) : 0;
+        }
+        if (head.kind == command_kind::SET_PRICE_LIMITS && random.below(2) == 0) {
+            command.rules = {};
+            command.rules.breaker_ppm = static_cast<i64>(1 + random.below(900'000));
+            command.rules.breaker_window_ns = static_cast<i64>(1 + random.below(3'000));
+            command.rules.breaker_pause_ns = static_cast<i64>(1 + random.below(40));
+            command.rules.breaker_phase = random.below(2) == 0 ? phase::HALT : phase::VOLATILITY_AUCTION;
         }
         if (head.kind == command_kind::SET_MARKET_BREAKER) {
             command.market = {};

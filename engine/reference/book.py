@@ -10,7 +10,9 @@ from typing import Final, NamedTuple
 
 from sortedcontainers import SortedDict, SortedKeyList
 
+from lockstep.engine.reference.limits import Throttle
 from lockstep.engine.reference.order import IN_BOOK, Order
+from lockstep.engine.reference.stood import Extremes
 from lockstep.engine.reference.words import BUY, CONTINUOUS, HIDDEN, LIMIT, SELL, STOP_LIMIT
 
 PPM: Final = 10**6
@@ -122,11 +124,13 @@ class Book:
         "close",
         "collar_ppm",
         "for_close",
+        "highest",
         "index_weight",
         "initial_ppm",
         "instrument_id",
         "last",
         "lot_units",
+        "lowest",
         "maintenance_ppm",
         "maker_fee_ppm",
         "next_phase",
@@ -136,11 +140,10 @@ class Book:
         "stop_sells",
         "symbol",
         "taker_fee_ppm",
+        "throttle",
         "tick_micros",
         "unit",
         "until_ns",
-        "window_price",
-        "window_start_ns",
     )
 
     def __init__(self, *, instrument_id: int, symbol: bytes, tick_micros: int, lot_units: int) -> None:
@@ -168,8 +171,9 @@ class Book:
         self.maker_fee_ppm = self.taker_fee_ppm = 0
         self.band_ppm = self.collar_ppm = 0
         self.breaker_ppm = self.breaker_window_ns = self.breaker_pause_ns = self.breaker_phase = 0
-        # The breaker's open window; price 0: none is open.
-        self.window_start_ns = self.window_price = 0
+        # Of the prices that stood within the breaker's span; empty: none did.
+        self.highest, self.lowest = Extremes(is_highest=True), Extremes(is_highest=False)
+        self.throttle = Throttle()
         self.initial_ppm, self.maintenance_ppm = DEFAULT_MARGIN_PPM
         # Part of the market's index, and the close that it is measured from.
         self.index_weight = self.close = 0
@@ -187,6 +191,11 @@ class Book:
         ppm = max(self.maker_fee_ppm, self.taker_fee_ppm) if side == BUY else max(-self.maker_fee_ppm, 0)
         value = price * self.unit
         return value + -(-value * ppm // PPM)
+
+    def begin_span(self) -> None:
+        """No price has stood yet (*Price limits*, "Breaker")."""
+        self.highest.clear()
+        self.lowest.clear()
 
     def band(self) -> "Span | None":
         """Lowest and highest price that limits may have; None: no band (*Price limits*, "Band")."""

@@ -1,6 +1,6 @@
 """What stops trading after a matching step that traded: an instrument's breaker, the market-wide one."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from lockstep.engine.reference import events
 from lockstep.engine.reference.book import PPM, Book
@@ -15,21 +15,34 @@ from lockstep.engine.reference.words import CLOSED, CONTINUOUS, HALT, VOLATILITY
 _CLOSING_LEVEL: Final = 3
 
 
-def look_at_breakers(state: State, book: Book, last_before: int, out: Output) -> None:
-    """After each matching step that traded, `last_before` being the price of the latest trade before it."""
+class Step(NamedTuple):
+    """A matching step that traded: price of the latest trade before it (0: none was), and of its first one."""
+
+    last_before: int
+    first: int
+
+
+def look_at_breakers(state: State, book: Book, step: Step, out: Output) -> None:
+    """After each matching step that traded."""
     if book.phase == CONTINUOUS:
-        _look_at_breaker(state, book, last_before, out)
+        _look_at_breaker(state, book, step, out)
     _look_at_market(state, book, out)
 
 
-def _look_at_breaker(state: State, book: Book, last_before: int, out: Output) -> None:
-    """*Price limits*, "Breaker": pause an instrument whose price has moved too far within the window."""
+def _look_at_breaker(state: State, book: Book, step: Step, out: Output) -> None:
+    """*Price limits*, "Breaker": pause an instrument whose price has moved too far within the span."""
     if not book.breaker_ppm:
         return
-    if not book.window_price or out.now_ns - book.window_start_ns >= book.breaker_window_ns:
-        book.window_price = last_before or book.last
-        book.window_start_ns = out.now_ns
-    if abs(book.last - book.window_price) * PPM > book.breaker_ppm * book.window_price:
+    for extremes in (book.highest, book.lowest):
+        if not extremes.rows and step.last_before:
+            extremes.stand(step.last_before, out.now_ns)
+        extremes.forget(out.now_ns, book.breaker_window_ns)
+        # A step's prices go one way: these two are its extremes.
+        extremes.stand(step.first, out.now_ns)
+        extremes.stand(book.last, out.now_ns)
+    high, low = book.highest.furthest, book.lowest.furthest
+    ppm = book.breaker_ppm
+    if (high - book.last) * PPM > ppm * high or (book.last - low) * PPM > ppm * low:
         until_ns = out.now_ns + book.breaker_pause_ns
         enter_phase(state, book, Change(book.breaker_phase, CONTINUOUS, until_ns), NOBODY, out)
 

@@ -247,6 +247,16 @@ def order_to_trade(entry: Entry) -> Code | None:
     return Code.ORDER_TO_TRADE_RATIO if limits is not None and limits.are_trades_missing(entry.now_ns) else None
 
 
+def instrument_throttle(entry: Entry) -> Code | None:
+    """*New order* check 25a; *Throttles*."""
+    return None if entry.book.throttle.has_token(entry.now_ns) else Code.INSTRUMENT_THROTTLED
+
+
+def market_throttle(entry: Entry) -> Code | None:
+    """*New order* check 25b; *Throttles*."""
+    return None if entry.state.market.throttle.has_token(entry.now_ns) else Code.MARKET_THROTTLED
+
+
 def post_only(entry: Entry) -> Code | None:
     """*New order* check 26; a replace asks it in CONTINUOUS."""
     order, book = entry.order, entry.book

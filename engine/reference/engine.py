@@ -31,7 +31,7 @@ from lockstep.engine.reference.records import AnyCommand, read_command
 from lockstep.engine.reference.replace import replace
 from lockstep.engine.reference.sessions import FORGOTTEN, Outcome, Session
 from lockstep.engine.reference.state import State
-from lockstep.engine.snapshot_format import SnapshotError, decode_snapshot, encode_snapshot
+from lockstep.engine.snapshot_format import SnapshotError, decode_snapshot, encode_snapshot, in_this_version
 from lockstep.stream.codes import Code
 from lockstep.stream.content import NO_CONTENT, contents_of
 from lockstep.stream.digest import DIGEST_SIZE
@@ -65,6 +65,7 @@ HANDLERS: Final[dict[int, Handler]] = {
     CommandKind.SET_MARGIN: settings.set_margin,
     CommandKind.SET_INDEX: settings.set_index,
     CommandKind.SET_MARKET_BREAKER: settings.set_market_breaker,
+    CommandKind.SET_THROTTLE: settings.set_throttle,
     CommandKind.EPOCH_START: admin.control,
     CommandKind.GROW: admin.control,
     CommandKind.GROW_REVOKED: admin.control,
@@ -156,8 +157,9 @@ class ReferenceEngine:
         """An engine in the state of a snapshot.
 
         Raises:
-            SnapshotError: the bytes are not a canonical snapshot of this version.
+            SnapshotError: the bytes are not a canonical snapshot of this version or the one before.
         """
+        raw = in_this_version(raw)
         engine = cls()
         engine._state = image.state_of(decode_snapshot(raw))
         # The format is canonical, so what was understood must give the same bytes again.

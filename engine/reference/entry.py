@@ -37,3 +37,9 @@ class Entry:
         # Of a replace: whether it lessens; what the order that there is has open and has reserved itself.
         self.lessens = False
         self.freed_lots = self.freed_micros = 0
+
+
+def take_tokens(entry: Entry) -> None:
+    """*Throttles*: a new order, or a replace that does not lessen, was accepted."""
+    entry.book.throttle.take_token(entry.now_ns)
+    entry.state.market.throttle.take_token(entry.now_ns)

@@ -2,11 +2,14 @@
 
 from lockstep.engine.reference.accounts import Account, Position
 from lockstep.engine.reference.book import Book
-from lockstep.engine.reference.limits import NO_LIMITS, Limits, LimitValues
+from lockstep.engine.reference.limits import NO_LIMITS, Limits, LimitValues, Throttle
 from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.sessions import Session
 from lockstep.engine.reference.state import Owner, State
+from lockstep.engine.reference.stood import MOST_STOOD, Stood
 from lockstep.engine.snapshot_format import (
+    HIGHEST,
+    LOWEST,
     AccountRow,
     InstrumentRow,
     MarketRow,
@@ -16,7 +19,9 @@ from lockstep.engine.snapshot_format import (
     SessionRow,
     SnapshotError,
     StateImage,
+    StoodRow,
 )
+from lockstep.stream.records import MAX_PRICE_TICKS
 
 
 def image_of(state: State) -> StateImage:
@@ -44,6 +49,12 @@ def image_of(state: State) -> StateImage:
             for session_id, owner in sorted(state.owners.items())
         ),
         orders=tuple(order_row(order) for book in books for order in book.live_orders()),
+        stood=tuple(
+            StoodRow(book.instrument_id, queue, *stood)
+            for book in books
+            for queue, extremes in ((HIGHEST, book.highest), (LOWEST, book.lowest))
+            for stood in extremes.rows
+        ),
     )
 
 
@@ -58,6 +69,7 @@ def _market_row(state: State) -> MarketRow:
         day=market.day,
         level=market.level,
         until_ns=market.until_ns,
+        **_throttle_fields(market.throttle),
     )
 
 
@@ -80,13 +92,20 @@ def _instrument_row(book: Book) -> InstrumentRow:
         breaker_window_ns=book.breaker_window_ns,
         breaker_pause_ns=book.breaker_pause_ns,
         breaker_phase=book.breaker_phase,
-        window_start_ns=book.window_start_ns,
-        window_ticks=book.window_price,
         initial_margin_ppm=book.initial_ppm,
         maintenance_margin_ppm=book.maintenance_ppm,
         index_weight=book.index_weight,
         close_ticks=book.close,
+        **_throttle_fields(book.throttle),
     )
+
+
+def _throttle_fields(throttle: Throttle) -> dict[str, int]:
+    return {
+        "orders_per_second": throttle.orders_per_second,
+        "burst_orders": throttle.burst_orders,
+        "throttle_tat_ns": throttle.tat_ns,
+    }
 
 
 def _account_row(account: Account) -> AccountRow:
@@ -178,6 +197,8 @@ def state_of(image: StateImage) -> State:
         position.opened = held.opened_day
     for row in image.orders:
         _restore_order(state, row)
+    for stood in image.stood:
+        _restore_stood(state, stood)
     return state
 
 
@@ -187,6 +208,12 @@ def _restore_market(state: State, row: MarketRow) -> None:
     market.day = row.day
     market.level = row.level
     market.until_ns = row.until_ns
+    _restore_throttle(market.throttle, row)
+
+
+def _restore_throttle(throttle: Throttle, row: MarketRow | InstrumentRow) -> None:
+    throttle.set(row.orders_per_second, row.burst_orders)
+    throttle.tat_ns = row.throttle_tat_ns
 
 
 def _book_of(row: InstrumentRow) -> Book:
@@ -204,12 +231,11 @@ def _book_of(row: InstrumentRow) -> Book:
     book.breaker_window_ns = row.breaker_window_ns
     book.breaker_pause_ns = row.breaker_pause_ns
     book.breaker_phase = row.breaker_phase
-    book.window_start_ns = row.window_start_ns
-    book.window_price = row.window_ticks
     book.initial_ppm = row.initial_margin_ppm
     book.maintenance_ppm = row.maintenance_margin_ppm
     book.index_weight = row.index_weight
     book.close = row.close_ticks
+    _restore_throttle(book.throttle, row)
     return book
 
 
@@ -242,6 +268,18 @@ def _restore_order(state: State, row: OrderRow) -> None:
         state.wait(order, row.place)
     else:
         raise SnapshotError(f"snapshot order {row.order_id} is at place {row.place}, which this program does not know")
+
+
+def _restore_stood(state: State, row: StoodRow) -> None:
+    book = state.books.get(row.instrument)
+    if book is None or row.queue not in (HIGHEST, LOWEST):
+        raise SnapshotError(f"snapshot row {row} names an instrument that is not in the snapshot, or no queue")
+    if not 1 <= row.price_ticks <= MAX_PRICE_TICKS:
+        raise SnapshotError(f"snapshot row {row} has a price out of range")
+    extremes = book.highest if row.queue == HIGHEST else book.lowest
+    extremes.rows.append(Stood(row.price_ticks, row.until_ns))
+    if len(extremes.rows) > MOST_STOOD:
+        raise SnapshotError(f"snapshot has more than {MOST_STOOD} prices in a queue of a breaker's span")
 
 
 def _known(state: State, row: PositionRow | OrderRow) -> tuple[Account, Book]:

@@ -78,3 +78,29 @@ class Limits:
         if day != self.day:
             self.day = day
             self.orders_today = self.trades_today = 0
+
+
+class Throttle:
+    """*Throttles*: how many orders an instrument, or the market, takes; a token bucket as an account's."""
+
+    __slots__ = ("burst_orders", "orders_per_second", "tat_ns")
+
+    def __init__(self) -> None:
+        self.set(0, 0)
+
+    def set(self, orders_per_second: int, burst_orders: int) -> None:
+        """New terms, and a full bucket; 0: takes as many as come."""
+        self.orders_per_second = orders_per_second
+        self.burst_orders = burst_orders
+        self.tat_ns = 0
+
+    def has_token(self, now_ns: int) -> bool:
+        """Whether one more order is taken."""
+        if not self.orders_per_second:
+            return True
+        return self.tat_ns - now_ns <= (self.burst_orders - 1) * (SECOND_NS // self.orders_per_second)
+
+    def take_token(self, now_ns: int) -> None:
+        """An order was taken."""
+        if self.orders_per_second:
+            self.tat_ns = max(self.tat_ns, now_ns) + SECOND_NS // self.orders_per_second

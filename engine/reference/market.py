@@ -3,20 +3,24 @@
 from collections.abc import Iterable
 
 from lockstep.engine.reference.book import PPM, Book
-from lockstep.engine.reference.limits import DAY_NS
+from lockstep.engine.reference.limits import DAY_NS, Throttle
 
 Levels = tuple[int, int, int]
 """Falls of levels 1, 2 and 3 in millionths of the previous close; 0: no such level."""
 
 
 class Market:
-    """The breaker's terms; the level reached on `day`; until when (level 1, 2) the market is halted."""
+    """The breaker's terms; the level reached on `day`; until when (level 1, 2) the market is halted.
 
-    __slots__ = ("day", "level", "levels", "pause_ns", "until_ns")
+    And how many orders all instruments together take.
+    """
+
+    __slots__ = ("day", "level", "levels", "pause_ns", "throttle", "until_ns")
 
     def __init__(self) -> None:
         self.set((0, 0, 0), 0)
         self.until_ns = 0
+        self.throttle = Throttle()
 
     def set(self, levels: Levels, pause_ns: int) -> None:
         """New terms; the level reached is 0 again, a halt goes on."""

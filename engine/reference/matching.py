@@ -19,23 +19,24 @@ from lockstep.engine.reference.worth import on_paper
 from lockstep.stream.codes import Code
 
 
-def enter(state: State, order: Order, *, session_no: int, out: Output, minimum: int = 0) -> bool:
+def enter(state: State, order: Order, *, session_no: int, out: Output, minimum: int = 0) -> int:
     """*New order*, "Then" 2 and 3: trade an order that is not in the book as far as it goes; then what is left.
 
-    Whether anything was traded. The caller has said that the order was accepted, replaced or triggered.
+    Price of its first trade, 0 if there was none. The caller has said that the order was accepted, replaced or
+    triggered.
     """
     code = _too_little(order, minimum)
-    traded = code is None and match(state, order, session_no=session_no, out=out)
+    first = match(state, order, session_no=session_no, out=out) if code is None else 0
     if not order.leaves:
-        return traded
+        return first
     if code is None and order.rests:
         state.rest(order)
-        return traded
+        return first
     if code is None:
         code = Code.IOC_REMAINDER if order.order_type == LIMIT else Code.NO_LIQUIDITY
     lots, order.leaves = order.leaves, 0
     events.taken_off(out, order, Asker(order.session_id, session_no), lots=lots, code=code)
-    return traded
+    return first
 
 
 def _too_little(order: Order, minimum: int) -> Code | None:
@@ -46,12 +47,15 @@ def _too_little(order: Order, minimum: int) -> Code | None:
     return Code.FOK_UNFILLABLE if order.tif == FOK else Code.MIN_QUANTITY
 
 
-def match(state: State, taker: Order, *, session_no: int, out: Output) -> bool:
-    """Trade while the taker has lots and the best opposite price is within its limit; whether it traded."""
+def match(state: State, taker: Order, *, session_no: int, out: Output) -> int:
+    """Trade while the taker has lots and the best opposite price is within its limit.
+
+    Price of the first trade, 0 if there was none; each further one is no better for the taker.
+    """
     book = taker.book
     half = book.opposite(taker.side)
     limit = book.limit_of(taker.side, taker.order_type, taker.price)
-    traded = False
+    first = 0
     while taker.leaves:
         level = half.best()
         if level is None or not is_within(level.price, limit, taker.side):
@@ -61,8 +65,8 @@ def match(state: State, taker: Order, *, session_no: int, out: Output) -> bool:
             _prevent(state, taker, maker, Asker(taker.session_id, session_no), out)
         else:
             _trade(state, taker, maker, session_no=session_no, out=out)
-            traded = True
-    return traded
+            first = first or level.price
+    return first
 
 
 def _trade(state: State, taker: Order, maker: Order, *, session_no: int, out: Output) -> None:

@@ -8,8 +8,9 @@ from typing import Final
 from lockstep.engine.reference import checks, events
 from lockstep.engine.reference.accounts import Account
 from lockstep.engine.reference.book import Book
+from lockstep.engine.reference.breakers import Step
 from lockstep.engine.reference.checks import Check, first_refusal
-from lockstep.engine.reference.entry import Entry
+from lockstep.engine.reference.entry import Entry, take_tokens
 from lockstep.engine.reference.events import BOOKS, WAITS
 from lockstep.engine.reference.matching import enter
 from lockstep.engine.reference.order import WAITS_FOR_CLOSE, WAITS_FOR_STOP, Order
@@ -47,6 +48,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks.daily_orders,
     checks.order_rate,
     checks.order_to_trade,
+    checks.instrument_throttle,
+    checks.market_throttle,
     checks.post_only,
 )
 """5 to 26."""
@@ -91,6 +94,7 @@ def _admit(entry: Entry, session_no: int, out: Output) -> None:
     state, order, book = entry.state, entry.order, entry.order.book
     if order.account.limits is not None:
         order.account.limits.count_order(out.now_ns)
+    take_tokens(entry)
     if order.is_stop:
         events.accepted(out, order, session_no=session_no, flags=WAITS)
         state.wait(order, WAITS_FOR_STOP)
@@ -104,5 +108,6 @@ def _admit(entry: Entry, session_no: int, out: Output) -> None:
     else:
         events.accepted(out, order, session_no=session_no, flags=BOOKS if order.rests else 0)
         last_before = book.last
-        if enter(state, order, session_no=session_no, out=out, minimum=entry.minimum):
-            after_trading(state, book, last_before, out)
+        first = enter(state, order, session_no=session_no, out=out, minimum=entry.minimum)
+        if first:
+            after_trading(state, book, Step(last_before, first), out)

@@ -37,7 +37,7 @@ def enter_phase(state: State, book: Book, change: Change, asker: Asker, out: Out
     """*Phases*, "A change of phase does, in order", 1 to 4."""
     previous = book.phase
     book.phase, book.next_phase, book.until_ns = change
-    book.window_start_ns = book.window_price = 0
+    book.begin_span()
     events.phase_changed(out, book, asker, previous=previous)
     if book.phase == CONTINUOUS or (book.phase == CLOSED and previous in AUCTIONS):
         uncross(state, book, asker, out)

@@ -191,6 +191,28 @@ class TransferCommand(NamedTuple):
     tag: int
 
 
+class ThrottleCommand(NamedTuple):
+    """How many orders an instrument or the market takes."""
+
+    kind: int
+    side: int
+    order_type: int
+    tif: int
+    stp: int
+    flags: int
+    gateway: int
+    session_id: int
+    session_no: int
+    account: int
+    instrument: int
+    client_order_id: int
+    order_id: int
+    orders_per_second: int
+    burst_orders: int
+    received_ns: int
+    tag: int
+
+
 class ControlCommand(NamedTuple):
     """What the sequencer itself says in the stream."""
 
@@ -228,6 +250,7 @@ AnyCommand = (
     | RuleCommand
     | MarketCommand
     | TransferCommand
+    | ThrottleCommand
     | ControlCommand
 )
 
@@ -238,6 +261,7 @@ _LIMITS: Final = Struct("<BBBBBBHQQIIQQqqqqqqqqqQ")
 _RULES: Final = Struct("<BBBBBBHQQIIQQqqqqqqqqqQ")
 _MARKET: Final = Struct("<BBBBBBHQQIIQQqqqqqqqqqQ")
 _TRANSFER: Final = Struct("<BBBBBBHQQIIQQI4xq48xqQ")
+_THROTTLE: Final = Struct("<BBBBBBHQQIIQQqq48xqQ")
 _CONTROL: Final = Struct("<BBBBBBHQQIIQQQQHHHHB7xQQQQ16x")
 _EVENT: Final = Struct("<QIBBHIIQQQQqqqQQQIIqqqqQq")
 _ORDER_EVENT: Final = Struct("<QIBBHIIQQQQqqq8xqQBBBBIqq8xqqq")
@@ -266,6 +290,7 @@ _COMMANDS: Final[dict[int, tuple[type[AnyCommand], Struct]]] = {
     CommandKind.SET_INDEX: (MarketCommand, _MARKET),
     CommandKind.SET_MARKET_BREAKER: (MarketCommand, _MARKET),
     CommandKind.TRANSFER_POSITION: (TransferCommand, _TRANSFER),
+    CommandKind.SET_THROTTLE: (ThrottleCommand, _THROTTLE),
     CommandKind.EPOCH_START: (ControlCommand, _CONTROL),
     CommandKind.GROW: (ControlCommand, _CONTROL),
     CommandKind.GROW_REVOKED: (ControlCommand, _CONTROL),

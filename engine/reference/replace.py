@@ -3,9 +3,10 @@
 from typing import Final
 
 from lockstep.engine.reference import checks, events
+from lockstep.engine.reference.breakers import Step
 from lockstep.engine.reference.cancel import addressed_order
 from lockstep.engine.reference.checks import Check, first_refusal
-from lockstep.engine.reference.entry import Entry
+from lockstep.engine.reference.entry import Entry, take_tokens
 from lockstep.engine.reference.events import BOOKS, LOST_PRIORITY, WAITS, Before
 from lockstep.engine.reference.matching import enter
 from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_STOP, Order
@@ -36,6 +37,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks.concentration,
     checks.funds,
     checks.balances,
+    checks.instrument_throttle,
+    checks.market_throttle,
     checks.post_only,
 )
 CHECKS_IF_IT_LESSENS: Final[tuple[Check, ...]] = (
@@ -81,6 +84,7 @@ def replace(state: State, command: OrderCommand, out: Output) -> None:
     if entry.lessens:
         _lessen(order, wanted, before, command.session_no, out)
     else:
+        take_tokens(entry)
         _move(state, order, wanted, before, command.session_no, out)
 
 
@@ -147,5 +151,6 @@ def _move(state: State, order: Order, wanted: Order, before: Before, session_no:
         state.rest(order)
     else:
         last_before = book.last
-        if enter(state, order, session_no=session_no, out=out):
-            after_trading(state, book, last_before, out)
+        first = enter(state, order, session_no=session_no, out=out)
+        if first:
+            after_trading(state, book, Step(last_before, first), out)

@@ -9,7 +9,13 @@ from lockstep.engine.reference.limits import NO_LIMITS, SECOND_NS, Limits, Limit
 from lockstep.engine.reference.mass import cancel_all
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.phases import Change
-from lockstep.engine.reference.records import LimitCommand, MarketCommand, RuleCommand, SettingCommand
+from lockstep.engine.reference.records import (
+    LimitCommand,
+    MarketCommand,
+    RuleCommand,
+    SettingCommand,
+    ThrottleCommand,
+)
 from lockstep.engine.reference.schedule import change_phase
 from lockstep.engine.reference.state import State
 from lockstep.engine.reference.words import BANNED, HALT, VOLATILITY_AUCTION
@@ -121,7 +127,7 @@ def _has_live_orders(book: Book) -> bool:
 
 
 def set_price_limits(state: State, command: RuleCommand, out: Output) -> None:
-    """SET_PRICE_LIMITS: an instrument's band, collar and breaker, whose window starts anew."""
+    """SET_PRICE_LIMITS: an instrument's band, collar and breaker, whose span begins anew."""
     book = state.books.get(command.instrument)
     if book is None:
         admin_refused(out, command, Code.UNKNOWN_INSTRUMENT)
@@ -134,7 +140,7 @@ def set_price_limits(state: State, command: RuleCommand, out: Output) -> None:
         book.breaker_window_ns = command.breaker_window_ns
         book.breaker_pause_ns = command.breaker_pause_ns
         book.breaker_phase = command.breaker_phase
-        book.window_start_ns = book.window_price = 0
+        book.begin_span()
         events.setting(out, command, EventKind.PRICE_LIMITS_SET)
 
 
@@ -193,3 +199,17 @@ def set_market_breaker(state: State, command: MarketCommand, out: Output) -> Non
     else:
         state.market.set(levels, command.pause_ns)
         events.setting(out, command, EventKind.MARKET_BREAKER_SET)
+
+
+def set_throttle(state: State, command: ThrottleCommand, out: Output) -> None:
+    """SET_THROTTLE: how many orders an instrument, or (id 0) the market, takes in a second."""
+    rate, burst = command.orders_per_second, command.burst_orders
+    book = state.books.get(command.instrument)
+    if book is None and command.instrument:
+        admin_refused(out, command, Code.UNKNOWN_INSTRUMENT)
+    elif not 0 <= rate <= SECOND_NS or not 0 <= burst <= SECOND_NS or (rate > 0) != (burst > 0):
+        admin_refused(out, command, Code.BAD_DEFINITION)
+    else:
+        throttle = state.market.throttle if book is None else book.throttle
+        throttle.set(rate, burst)
+        events.setting(out, command, EventKind.THROTTLE_SET)

@@ -4,7 +4,7 @@ from typing import Final
 
 from lockstep.engine.reference import checks, events
 from lockstep.engine.reference.book import Book
-from lockstep.engine.reference.breakers import look_at_breakers
+from lockstep.engine.reference.breakers import Step, look_at_breakers
 from lockstep.engine.reference.checks import Check, first_refusal
 from lockstep.engine.reference.entry import Entry
 from lockstep.engine.reference.events import Asker
@@ -26,9 +26,9 @@ def first_stop_price(book: Book, *, side: int, trail: int) -> int:
     return book.last + trail if side == BUY else book.last - trail
 
 
-def after_trading(state: State, book: Book, last_before: int, out: Output) -> None:
+def after_trading(state: State, book: Book, step: Step, out: Output) -> None:
     """After a matching step that traded: breakers, then stops (*Price limits*, *Market-wide breaker*, *Stops*)."""
-    look_at_breakers(state, book, last_before, out)
+    look_at_breakers(state, book, step, out)
     cascade(state, book, out)
 
 
@@ -43,8 +43,9 @@ def cascade(state: State, book: Book, out: Output) -> None:
         if order is None:
             return
         last_before = book.last
-        if _set_off(state, order, out):
-            look_at_breakers(state, book, last_before, out)
+        first = _set_off(state, order, out)
+        if first:
+            look_at_breakers(state, book, Step(last_before, first), out)
 
 
 def _follow(book: Book) -> None:
@@ -70,8 +71,8 @@ def next_set_off(book: Book) -> Order | None:
     return None
 
 
-def _set_off(state: State, order: Order, out: Output) -> bool:
-    """*Stops* 3 and 4: let a waiting stop order go; whether it traded."""
+def _set_off(state: State, order: Order, out: Output) -> int:
+    """*Stops* 3 and 4: let a waiting stop order go; price of its first trade, 0 if there was none."""
     state.withdraw(order)
     events.triggered(out, order)
     is_limited = order.order_type == STOP_LIMIT
@@ -81,4 +82,4 @@ def _set_off(state: State, order: Order, out: Output) -> bool:
         return enter(state, order, session_no=0, out=out)
     lots, order.leaves = order.leaves, 0
     events.taken_off(out, order, Asker(order.session_id, 0), lots=lots, code=code)
-    return False
+    return 0

@@ -98,6 +98,7 @@ COMMANDS: Final[Mapping[str, Roles]] = {
     "set_risk_limits": _LIMITERS,
     "set_price_limits": _LIMITERS,
     "set_market_breaker": _LIMITERS,
+    "set_throttle": _LIMITERS,
 }
 """Administrative commands of a session that more than administrators may give; all others are theirs alone."""
 

@@ -22,6 +22,7 @@ from lockstep.admin import (
     SetPhase,
     SetPriceLimits,
     SetRiskLimits,
+    SetThrottle,
     TransferPosition,
     checked_admin,
     decode_admin,
@@ -44,6 +45,7 @@ COMMANDS: list[AdminCommand] = [
     SetMargin(7, 2, 1),
     SetIndex(7, 3, 4),
     SetMarketBreaker(1, 2, 3, 4),
+    SetThrottle(7, 2, 3),
 ]
 
 

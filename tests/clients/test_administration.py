@@ -27,6 +27,8 @@ def calls(session: Administration[Any]) -> Iterator[Any]:
     yield session.set_margin(instrument=7, initial_margin_ppm=2, maintenance_margin_ppm=1)
     yield session.set_index(instrument="ACME", index_weight=3, close_price_ticks=4)
     yield session.set_market_breaker(SetMarketBreaker(level1_ppm=70_000, pause_ns=9))
+    yield session.set_throttle(instrument="ACME", orders_per_second=1_000, burst_orders=20)
+    yield session.set_throttle(orders_per_second=9, burst_orders=8)
     yield session.set_price_limits(instrument=7, band_ppm=3, breaker_phase="volatility_auction")
 
 
@@ -46,6 +48,8 @@ EXPECTED = [
     {"set_margin": pb.SetMargin(instrument=7, initial_margin_ppm=2, maintenance_margin_ppm=1)},
     {"set_index": pb.SetIndex(instrument=7, index_weight=3, close_price_ticks=4)},
     {"set_market_breaker": pb.SetMarketBreaker(level1_ppm=70_000, pause_ns=9)},
+    {"set_throttle": pb.SetThrottle(instrument=7, orders_per_second=1_000, burst_orders=20)},
+    {"set_throttle": pb.SetThrottle(orders_per_second=9, burst_orders=8)},
     {"set_price_limits": pb.SetPriceLimits(instrument=7, band_ppm=3, breaker_phase=5)},  # type: ignore[arg-type]
 ]  # fmt: skip
 

@@ -82,6 +82,7 @@ SESSION: dict[str, Call] = {
     "margin 2^63": lambda face: face.set_margin(instrument=7, initial_margin_ppm=2**63, maintenance_margin_ppm=1),
     "weight": lambda face: face.set_index(instrument=7, index_weight="3"),
     "band": lambda face: face.set_price_limits(instrument=7, band_ppm=-(2**64)),
+    "rate 2.5": lambda face: face.set_throttle(instrument=7, orders_per_second=2.5, burst_orders=1),
     "limits made of a dict": lambda face: face.set_risk_limits({"account": 4}),
     "breaker None": lambda face: face.set_market_breaker(None),
     "row with 300": lambda face: face.submit(CommandRow(kind=300)),

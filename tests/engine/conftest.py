@@ -52,6 +52,7 @@ SETTINGS = (
     EventKind.MARKET_HALTED,
     EventKind.MARGIN_CALLED,
     EventKind.SESSION_OPENED,
+    EventKind.THROTTLE_SET,
 )
 ORDERS = (EventKind.ACCEPTED, EventKind.REPLACED, EventKind.TRIGGERED)
 

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
-from lockstep.stream.records import AccountFlag, CommandKind, EventKind, Phase
+from lockstep.stream.records import COMMAND, THROTTLE, AccountFlag, CommandKind, EventKind, Phase
 
 ACME, OTHER = 7, 8
 CONNECTIONS = itertools.count(1)
@@ -50,6 +51,13 @@ def lose(venue: Any, session: int) -> list[Any]:
         *venue.close_session(session, connection=opened),
         *venue.open_session(session, connection=next(CONNECTIONS)),
     ]
+
+
+def throttle(venue: Any, instrument: int, rate: int = 0, burst: int = 0) -> list[Any]:
+    row = np.zeros(1, dtype=THROTTLE)
+    row["kind"], row["instrument"] = CommandKind.SET_THROTTLE, instrument
+    row["orders_per_second"], row["burst_orders"] = rate, burst
+    return list(venue.send(row.view(COMMAND), session=0))
 
 
 def administer(venue: Any, pick: random.Random) -> list[Any]:
@@ -94,6 +102,8 @@ def administer(venue: Any, pick: random.Random) -> list[Any]:
             breaker_pause_ns=60,
             breaker_phase=pick.choice((Phase.HALT, Phase.VOLATILITY_AUCTION)),
         ),
+        lambda: throttle(venue, pick.choice((ACME, OTHER, 0)), *pick.choice(((10**8, 2), (10**9, 9)))),
+        *[lambda: [event for number in (ACME, OTHER, 0) for event in throttle(venue, number)]] * 2,
         lambda: venue.transfer(account, other, pick.randint(1, 30)),
         lambda: venue.pay_in(account, pick.randint(-20_000, 20_000)),
         lambda: venue.move_in(account, pick.randint(-20, 20)),

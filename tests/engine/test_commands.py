@@ -178,6 +178,7 @@ def test_wrong_terms_are_a_value_error_that_says_what_to_give(change: dict[str, 
         ("set_margin", {"instrument": 1, "initial_ppm": 5, "maintenance_ppm": 6}, "must be in 1..5"),
         ("set_market_breaker", {"level1_ppm": 5, "level2_ppm": 5, "pause_ns": 1}, "must rise"),
         ("set_market_breaker", {"level1_ppm": 5}, "pause_ns goes with"),
+        ("set_throttle", {"orders_per_second": 5}, "go together"),
     ],
 )
 def test_other_wrong_arguments_are_value_errors(method: str, arguments: dict[str, Any], says: str) -> None:
@@ -204,6 +205,8 @@ def test_every_administrative_command_is_obeyed(engine_type: type[Any]) -> None:
     put.set_margin(instrument=1, initial_ppm=500_000, maintenance_ppm=250_000)
     put.set_index(instrument=1, weight=3, close_price_ticks=100)
     put.set_market_breaker(level1_ppm=70_000, level2_ppm=130_000, level3_ppm=200_000, pause_ns=10)
+    put.set_throttle(instrument=1, orders_per_second=1_000, burst_orders=10)
+    put.set_throttle(orders_per_second=10**9, burst_orders=10**9)
     events = list(driver.events(40))
     refused = [event for event in events if event.kind in (EventKind.ADMIN_REJECTED, EventKind.REJECTED)]
     assert not refused

@@ -159,8 +159,8 @@ def test_damaged_snapshot_is_refused_by_name(venue: Any) -> None:
 def test_snapshot_that_is_not_canonical_is_refused(venue: Any) -> None:
     raw = busy(venue).engine.snapshot()
     row = struct.calcsize("<II32sqB16qB")
-    header = struct.calcsize("<8sIQq16s3IqqBqQQQQQ")
-    at = header + 2 * struct.calcsize("<I32sqqBBqqqi4IqqBqqIIqq")
+    header = struct.calcsize("<8sIQq16s3IqqBqqqq7Q")
+    at = header + len(decode_snapshot(raw).instruments) * struct.calcsize("<I32sqqBBqqqi4IqqBIIqqqqq")
     swapped = raw[:at] + raw[at + row : at + 2 * row] + raw[at : at + row] + raw[at + 2 * row :]
     assert swapped != raw
     with pytest.raises(SnapshotError, match="canonical"):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         SetPhase,
         SetPriceLimits,
         SetRiskLimits,
+        SetThrottle,
         TransferPosition,
     )
     from lockstep.aio import AsyncClient
@@ -148,6 +149,7 @@ __all__ = [
     "SetPhase",
     "SetPriceLimits",
     "SetRiskLimits",
+    "SetThrottle",
     "Side",
     "Statement",
     "Subscription",
@@ -179,6 +181,7 @@ _HOMES = {
         "SetPhase",
         "SetPriceLimits",
         "SetRiskLimits",
+        "SetThrottle",
         "TransferPosition",
     ),
     "lockstep.aio": ("AsyncClient",),

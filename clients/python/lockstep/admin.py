@@ -171,6 +171,15 @@ class SetMarketBreaker(_Checked):
     pause_ns: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SetThrottle(_Checked):
+    """How many orders an instrument, or (0) the market, takes in a second, and so many at once; 0: all that come."""
+
+    instrument: int = 0
+    orders_per_second: int = 0
+    burst_orders: int = 0
+
+
 AdminCommand = (
     DefineInstrument
     | DefineAccount
@@ -185,6 +194,7 @@ AdminCommand = (
     | SetMargin
     | SetIndex
     | SetMarketBreaker
+    | SetThrottle
 )
 
 # Field of a Command -> value whose fields are called as those of the message.
@@ -201,6 +211,7 @@ _VALUES: Final[dict[str, type[Any]]] = {
     "set_margin": SetMargin,
     "set_index": SetIndex,
     "set_market_breaker": SetMarketBreaker,
+    "set_throttle": SetThrottle,
 }
 _FIELDS: Final = {value: name for name, value in _VALUES.items()}
 

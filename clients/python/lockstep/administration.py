@@ -18,6 +18,7 @@ from lockstep.admin import (
     SetPhase,
     SetPriceLimits,
     SetRiskLimits,
+    SetThrottle,
     TransferPosition,
 )
 from lockstep.arguments import Price, micros, word
@@ -141,3 +142,12 @@ class Administration(ABC, Generic[Handle]):
     def set_market_breaker(self, breaker: SetMarketBreaker) -> Handle:
         """At which falls of the index the whole market halts or closes."""
         return self.administer(0, lambda _: breaker)
+
+    @named_arguments
+    def set_throttle(self, *, instrument: str | int = 0, orders_per_second: int = 0, burst_orders: int = 0) -> Handle:
+        """How many orders an instrument, or (0) the market, takes in a second, and so many at once; 0: all that come.
+
+        What comes beyond is refused, INSTRUMENT_THROTTLED or MARKET_THROTTLED: nothing is wrong with it, and it may be
+        sent again later, as a new command.
+        """
+        return self.administer(instrument, lambda number: SetThrottle(number, orders_per_second, burst_orders))

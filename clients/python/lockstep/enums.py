@@ -126,6 +126,7 @@ class EventKind(IntEnum):
     MARGIN_CALLED = 79
     """A margin account's equity fell under its maintenance margin, or is back at it."""
     SESSION_OPENED = 80
+    THROTTLE_SET = 81
     EPOCH_STARTED = 192
     GROWN = 193
     GROW_WITHDRAWN = 194
@@ -222,6 +223,11 @@ class Code(IntEnum):
     INSUFFICIENT_MARGIN = 3017
     MARGIN_CALL = 3018
     DAY_TRADER = 3019
+    INSTRUMENT_THROTTLED = 3020
+    """Too many orders for the instrument just now, of whomever. Nothing is wrong with this one: send it again later,
+    under a new number."""
+    MARKET_THROTTLED = 3021
+    """The same of the whole market."""
 
     # 4000-4999 engine.
     UNKNOWN_INSTRUMENT = 4001

@@ -28,6 +28,8 @@ _REMEDIES: dict[int, str] = {
     Code.DAILY_ORDER_LIMIT: "the account has entered its max_orders_per_day; wait for the next day (UTC)",
     Code.ORDER_RATE: "send slower: at most orders_per_second, burst_orders at once",
     Code.ORDER_TO_TRADE_RATIO: "the account enters too many orders for its trades (max_orders_per_trade)",
+    Code.INSTRUMENT_THROTTLED: "too many orders for this instrument just now: send it again later, as a new command",
+    Code.MARKET_THROTTLED: "too many orders for the market just now: send it again later, as a new command",
     Code.PRICE_COLLAR: "the price is too far from the last one; correct it",
     Code.BAD_PRICE: "a limit price must be a positive number of ticks; stop and trailing stop orders have none",
     Code.BAD_QUANTITY: "the quantity must be 1 to 2147483647 lots",

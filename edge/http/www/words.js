@@ -103,6 +103,8 @@ const CODES = {
   INSUFFICIENT_MARGIN: ["There is not enough margin.", "Send less, or close positions."],
   MARGIN_CALL: ["The account is under a margin call.", "Close positions or add cash first."],
   DAY_TRADER: ["The day-trade rule forbids it.", "Keep the position until tomorrow."],
+  INSTRUMENT_THROTTLED: ["Too many orders for this instrument just now.", "Wait a second and send it again."],
+  MARKET_THROTTLED: ["Too many orders for the market just now.", "Wait a second and send it again."],
   UNKNOWN_INSTRUMENT: ["There is no such instrument.", "Choose one from the list."],
   BAD_PRICE: ["This order can't have that price.", "Set a limit price, or a protection price in an auction."],
   BAD_QUANTITY: ["This is no quantity.", "Enter at least one lot."],

@@ -16,6 +16,7 @@ from lockstep.stream.records import (
     MARKET,
     RULES,
     SETTING,
+    THROTTLE,
     TRANSFER,
     AccountFlag,
     CommandKind,
@@ -54,6 +55,9 @@ OFTEN = {
     int(CommandKind.SET_PRICE_LIMITS): 2.0,
     int(CommandKind.SET_INDEX): 2.0,
     int(CommandKind.SET_MARGIN): 6.0,
+    int(CommandKind.SET_THROTTLE): 2.0,
+    int(CommandKind.SESSION_OPENED): 3.0,
+    int(CommandKind.SESSION_CLOSED): 3.0,
 }
 """How often administrative kinds come, others being 1: enough to undo what would stop all trading."""
 ORDER_KINDS = (CommandKind.NEW_ORDER, CommandKind.CANCEL, CommandKind.REPLACE, CommandKind.MASS_CANCEL)
@@ -173,10 +177,15 @@ def _strew(rows: Commands, pick: np.random.Generator) -> None:
         rows[at : at + 1] = _other(pick)
     # Connections count up slowly, and some come late.
     (opened,) = np.nonzero(np.isin(rows["kind"], (CommandKind.SESSION_OPENED, CommandKind.SESSION_CLOSED)))
-    rows["client_order_id"][opened] = 1 + np.arange(len(opened)) // 16 - (rows["instrument"][opened] == 1)
-    rows["gateway"][opened] = (rows["gateway"][opened] + 1) // 2
+    turns = np.arange(len(opened))
+    rows["client_order_id"][opened] = 1 + turns // 16 - (rows["instrument"][opened] == 1)
+    rows["gateway"][opened] = np.where(turns % 7, 1, rows["gateway"][opened])
     # A session that is closed takes no orders: most of them are opened again at once.
-    rows["kind"][opened[np.arange(len(opened)) % 16 != 15]] = CommandKind.SESSION_OPENED
+    rows["kind"][opened[turns % 16 != 15]] = CommandKind.SESSION_OPENED
+    again = turns[(turns % 16 == 0) & (turns > 0)]
+    rows["order_id"][opened[again]] = rows["order_id"][opened[again - 1]]
+    rows["client_order_id"][opened[again]] = 1 + again // 16
+    rows["gateway"][opened[again]] = 1
     for at in np.flatnonzero(pick.random(count) < 0.001):
         rows[at : at + 1] = np.frombuffer(pick.bytes(COMMAND.itemsize), dtype=COMMAND)
 
@@ -200,6 +209,8 @@ def _other(pick: np.random.Generator) -> Commands:
         return _rules(row, pick)
     if kind in (CommandKind.SET_MARGIN, CommandKind.SET_INDEX, CommandKind.SET_MARKET_BREAKER):
         return _market(row, pick)
+    if kind == CommandKind.SET_THROTTLE:
+        return _throttle(row, pick)
     if kind == CommandKind.TRANSFER_POSITION:
         moved = row.view(TRANSFER)
         moved["to_account"] = pick.integers(0, len(ACCOUNTS) + 2)
@@ -265,6 +276,16 @@ def _rules(row: Commands, pick: np.random.Generator) -> Commands:
         rules["breaker_pause_ns"] = pick.choice([1, 30, 100])
         rules["breaker_phase"] = pick.choice([4, 5, 5, 3])
     return rules.view(COMMAND)
+
+
+def _throttle(row: Commands, pick: np.random.Generator) -> Commands:
+    throttle = row.view(THROTTLE)
+    # Stamps come every 7 ns: half of the orders, nearly all, none for long; mostly none is set.
+    throttle["orders_per_second"] = pick.choice([0, 0, 0, 10**8, 10**9, 10**6, -1, 10**9 + 1])
+    throttle["burst_orders"] = pick.choice([1, 3, 40]) * (throttle["orders_per_second"][0] != 0) + (
+        pick.random() < 0.05
+    )
+    return throttle.view(COMMAND)
 
 
 def _market(row: Commands, pick: np.random.Generator) -> Commands:

@@ -15,6 +15,7 @@ from lockstep.stream.records import (
     LIMITS,
     RULES,
     SETTING,
+    THROTTLE,
     TRANSFER,
     AccountStatus,
     CommandKind,
@@ -83,9 +84,17 @@ def order_fields(draw: st.DrawFn) -> dict[str, int]:
 
 @st.composite
 def settings_of_the_market(draw: st.DrawFn) -> Setting:
-    """Phase, fees or price limits of an instrument."""
-    kind = draw(st.sampled_from([CommandKind.SET_PHASE, CommandKind.SET_FEES, CommandKind.SET_PRICE_LIMITS]))
+    """Phase, fees, price limits or throttle of an instrument."""
+    kind = draw(
+        st.sampled_from(
+            [CommandKind.SET_PHASE, CommandKind.SET_FEES, CommandKind.SET_PRICE_LIMITS, CommandKind.SET_THROTTLE]
+        )
+    )
     instrument = draw(INSTRUMENTS)
+    if kind == CommandKind.SET_THROTTLE:
+        rate, burst = draw(st.sampled_from([(0, 0), (0, 0), (10**8, 1), (10**9, 4), (10**7, 2), (1, 0), (0, -1)]))
+        at = instrument * draw(st.integers(0, 1))
+        return THROTTLE, kind, {"instrument": at, "orders_per_second": rate, "burst_orders": burst}
     if kind == CommandKind.SET_FEES:
         maker, taker = draw(st.sampled_from([(0, 0), (777, 12_345), (100_000, 100_000), (-1, 0)]))
         return RULES, kind, {"instrument": instrument, "maker_fee_ppm": maker, "taker_fee_ppm": taker}

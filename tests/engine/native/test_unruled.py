@@ -12,6 +12,7 @@ from lockstep.stream.records import (
     LIMITS,
     RULES,
     SETTING,
+    THROTTLE,
     AccountStatus,
     CommandKind,
     Commands,
@@ -63,8 +64,8 @@ def numbered(rows: list[Any], first: int = 1) -> Commands:
 def rule(pick: np.random.Generator) -> Iterator[Any]:
     """A rule that begins or ends; most of them end."""
     account, book, ends = int(pick.choice(ACCOUNTS)), int(pick.choice(BOOKS)), pick.random() < 0.6
-    match int(pick.integers(6)):
-        case 0:
+    match int(pick.integers(8)):
+        case 0 | 7:
             limits = {} if ends else {str(pick.choice(["max_order_lots", "max_position_lots"])): 40}
             yield setting(CommandKind.SET_RISK_LIMITS, LIMITS, account=account, **limits)
         case 1:
@@ -79,6 +80,9 @@ def rule(pick: np.random.Generator) -> Iterator[Any]:
             terms = {} if ends else moved
             yield setting(CommandKind.SET_PRICE_LIMITS, RULES, instrument=book, **terms)
         case 4:
+            rate = {} if ends else {"orders_per_second": 10**9, "burst_orders": 3}
+            yield setting(CommandKind.SET_THROTTLE, THROTTLE, instrument=int(pick.choice((0, book))), **rate)
+        case 5:
             yield plain(CommandKind.MASS_CANCEL, account=0, instrument=book)
             fees = {} if ends else {"maker_fee_ppm": -100, "taker_fee_ppm": 700}
             yield setting(CommandKind.SET_FEES, RULES, instrument=book, **fees)
@@ -119,7 +123,7 @@ def test_orders_give_the_same_while_rules_come_and_go(pair: Any, seed: int) -> N
     pick = np.random.default_rng(seed)
     rows: list[Any] = []
     while len(rows) < COUNT:
-        rows.extend(rule(pick) if pick.random() < 0.01 else [order(pick)])
+        rows.extend(rule(pick) if pick.random() < 0.015 else [order(pick)])
     commands = numbered(rows)
     seen: set[int] = set()
     codes: set[int] = set()

@@ -98,6 +98,7 @@ class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_KIND_MARKET_HALTED: _ClassVar[EventKind]
     EVENT_KIND_MARGIN_CALLED: _ClassVar[EventKind]
     EVENT_KIND_SESSION_OPENED: _ClassVar[EventKind]
+    EVENT_KIND_THROTTLE_SET: _ClassVar[EventKind]
     EVENT_KIND_EPOCH_STARTED: _ClassVar[EventKind]
     EVENT_KIND_GROWN: _ClassVar[EventKind]
     EVENT_KIND_GROW_WITHDRAWN: _ClassVar[EventKind]
@@ -146,6 +147,8 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_INSUFFICIENT_MARGIN: _ClassVar[Code]
     CODE_MARGIN_CALL: _ClassVar[Code]
     CODE_DAY_TRADER: _ClassVar[Code]
+    CODE_INSTRUMENT_THROTTLED: _ClassVar[Code]
+    CODE_MARKET_THROTTLED: _ClassVar[Code]
     CODE_UNKNOWN_INSTRUMENT: _ClassVar[Code]
     CODE_BAD_PRICE: _ClassVar[Code]
     CODE_BAD_QUANTITY: _ClassVar[Code]
@@ -248,6 +251,7 @@ EVENT_KIND_MARKET_BREAKER_SET: EventKind
 EVENT_KIND_MARKET_HALTED: EventKind
 EVENT_KIND_MARGIN_CALLED: EventKind
 EVENT_KIND_SESSION_OPENED: EventKind
+EVENT_KIND_THROTTLE_SET: EventKind
 EVENT_KIND_EPOCH_STARTED: EventKind
 EVENT_KIND_GROWN: EventKind
 EVENT_KIND_GROW_WITHDRAWN: EventKind
@@ -293,6 +297,8 @@ CODE_SHORT_SALE: Code
 CODE_INSUFFICIENT_MARGIN: Code
 CODE_MARGIN_CALL: Code
 CODE_DAY_TRADER: Code
+CODE_INSTRUMENT_THROTTLED: Code
+CODE_MARKET_THROTTLED: Code
 CODE_UNKNOWN_INSTRUMENT: Code
 CODE_BAD_PRICE: Code
 CODE_BAD_QUANTITY: Code

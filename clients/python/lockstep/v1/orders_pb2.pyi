@@ -246,6 +246,16 @@ class SetMarketBreaker(_message.Message):
     pause_ns: int
     def __init__(self, level1_ppm: _Optional[int] = ..., level2_ppm: _Optional[int] = ..., level3_ppm: _Optional[int] = ..., pause_ns: _Optional[int] = ...) -> None: ...
 
+class SetThrottle(_message.Message):
+    __slots__ = ("instrument", "orders_per_second", "burst_orders")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    BURST_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    instrument: int
+    orders_per_second: int
+    burst_orders: int
+    def __init__(self, instrument: _Optional[int] = ..., orders_per_second: _Optional[int] = ..., burst_orders: _Optional[int] = ...) -> None: ...
+
 class TransferPosition(_message.Message):
     __slots__ = ("account", "to_account", "instrument", "quantity_lots")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -259,7 +269,7 @@ class TransferPosition(_message.Message):
     def __init__(self, account: _Optional[int] = ..., to_account: _Optional[int] = ..., instrument: _Optional[int] = ..., quantity_lots: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("session_no", "new_order", "cancel", "replace", "mass_cancel", "define_instrument", "define_account", "adjust_cash", "adjust_position", "set_phase", "set_account_status", "set_risk_limits", "set_fees", "set_price_limits", "transfer_position", "set_margin", "set_index", "set_market_breaker", "note")
+    __slots__ = ("session_no", "new_order", "cancel", "replace", "mass_cancel", "define_instrument", "define_account", "adjust_cash", "adjust_position", "set_phase", "set_account_status", "set_risk_limits", "set_fees", "set_price_limits", "transfer_position", "set_margin", "set_index", "set_market_breaker", "note", "set_throttle")
     SESSION_NO_FIELD_NUMBER: _ClassVar[int]
     NEW_ORDER_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
@@ -279,6 +289,7 @@ class Command(_message.Message):
     SET_INDEX_FIELD_NUMBER: _ClassVar[int]
     SET_MARKET_BREAKER_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    SET_THROTTLE_FIELD_NUMBER: _ClassVar[int]
     session_no: int
     new_order: NewOrder
     cancel: CancelOrder
@@ -298,7 +309,8 @@ class Command(_message.Message):
     set_index: SetIndex
     set_market_breaker: SetMarketBreaker
     note: Note
-    def __init__(self, session_no: _Optional[int] = ..., new_order: _Optional[_Union[NewOrder, _Mapping]] = ..., cancel: _Optional[_Union[CancelOrder, _Mapping]] = ..., replace: _Optional[_Union[ReplaceOrder, _Mapping]] = ..., mass_cancel: _Optional[_Union[MassCancelOrders, _Mapping]] = ..., define_instrument: _Optional[_Union[DefineInstrument, _Mapping]] = ..., define_account: _Optional[_Union[DefineAccount, _Mapping]] = ..., adjust_cash: _Optional[_Union[AdjustCash, _Mapping]] = ..., adjust_position: _Optional[_Union[AdjustPosition, _Mapping]] = ..., set_phase: _Optional[_Union[SetPhase, _Mapping]] = ..., set_account_status: _Optional[_Union[SetAccountStatus, _Mapping]] = ..., set_risk_limits: _Optional[_Union[SetRiskLimits, _Mapping]] = ..., set_fees: _Optional[_Union[SetFees, _Mapping]] = ..., set_price_limits: _Optional[_Union[SetPriceLimits, _Mapping]] = ..., transfer_position: _Optional[_Union[TransferPosition, _Mapping]] = ..., set_margin: _Optional[_Union[SetMargin, _Mapping]] = ..., set_index: _Optional[_Union[SetIndex, _Mapping]] = ..., set_market_breaker: _Optional[_Union[SetMarketBreaker, _Mapping]] = ..., note: _Optional[_Union[Note, _Mapping]] = ...) -> None: ...
+    set_throttle: SetThrottle
+    def __init__(self, session_no: _Optional[int] = ..., new_order: _Optional[_Union[NewOrder, _Mapping]] = ..., cancel: _Optional[_Union[CancelOrder, _Mapping]] = ..., replace: _Optional[_Union[ReplaceOrder, _Mapping]] = ..., mass_cancel: _Optional[_Union[MassCancelOrders, _Mapping]] = ..., define_instrument: _Optional[_Union[DefineInstrument, _Mapping]] = ..., define_account: _Optional[_Union[DefineAccount, _Mapping]] = ..., adjust_cash: _Optional[_Union[AdjustCash, _Mapping]] = ..., adjust_position: _Optional[_Union[AdjustPosition, _Mapping]] = ..., set_phase: _Optional[_Union[SetPhase, _Mapping]] = ..., set_account_status: _Optional[_Union[SetAccountStatus, _Mapping]] = ..., set_risk_limits: _Optional[_Union[SetRiskLimits, _Mapping]] = ..., set_fees: _Optional[_Union[SetFees, _Mapping]] = ..., set_price_limits: _Optional[_Union[SetPriceLimits, _Mapping]] = ..., transfer_position: _Optional[_Union[TransferPosition, _Mapping]] = ..., set_margin: _Optional[_Union[SetMargin, _Mapping]] = ..., set_index: _Optional[_Union[SetIndex, _Mapping]] = ..., set_market_breaker: _Optional[_Union[SetMarketBreaker, _Mapping]] = ..., note: _Optional[_Union[Note, _Mapping]] = ..., set_throttle: _Optional[_Union[SetThrottle, _Mapping]] = ...) -> None: ...
 
 class CommandBatch(_message.Message):
     __slots__ = ("first_no", "count", "kind", "side", "order_type", "tif", "stp", "flags", "account", "instrument", "client_order_id", "order_id", "price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks", "tag")

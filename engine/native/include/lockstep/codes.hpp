@@ -7,7 +7,7 @@
 namespace lockstep {
 
 // Names every place, width and number of the schema; stream/layouts.py has the same one.
-inline constexpr u64 kSchema = 0x4631FB81B8EBA875;
+inline constexpr u64 kSchema = 0xD29F8EF7263962CC;
 
 namespace command_kind {
 enum : u8 {
@@ -31,6 +31,7 @@ enum : u8 {
     SET_INDEX = 76,
     SET_MARKET_BREAKER = 77,
     SESSION_OPENED = 78,
+    SET_THROTTLE = 79,
     EPOCH_START = 192,
     GROW = 193,
     GROW_REVOKED = 194,
@@ -160,6 +161,7 @@ enum : u8 {
     MARKET_HALTED = 78,
     MARGIN_CALLED = 79,
     SESSION_OPENED = 80,
+    THROTTLE_SET = 81,
     EPOCH_STARTED = 192,
     GROWN = 193,
     GROW_WITHDRAWN = 194,
@@ -220,6 +222,8 @@ enum : u16 {
     INSUFFICIENT_MARGIN = 3017,
     MARGIN_CALL = 3018,
     DAY_TRADER = 3019,
+    INSTRUMENT_THROTTLED = 3020,
+    MARKET_THROTTLED = 3021,
     UNKNOWN_INSTRUMENT = 4001,
     BAD_PRICE = 4002,
     BAD_QUANTITY = 4003,

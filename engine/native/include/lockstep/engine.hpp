@@ -221,6 +221,7 @@ private:
             case command_kind::SET_MARGIN: return settings::set_margin(state_, step);
             case command_kind::SET_INDEX: return settings::set_index(state_, step);
             case command_kind::SET_MARKET_BREAKER: return settings::set_market_breaker(state_, step);
+            case command_kind::SET_THROTTLE: return settings::set_throttle(state_, step);
             case command_kind::EPOCH_START: return report::control(step, event_kind::EPOCH_STARTED);
             case command_kind::GROW: return report::control(step, event_kind::GROWN);
             case command_kind::GROW_REVOKED: return report::control(step, event_kind::GROW_WITHDRAWN);

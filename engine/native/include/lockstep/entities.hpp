@@ -9,6 +9,7 @@
 
 #include "lockstep/codes.hpp"
 #include "lockstep/price_index.hpp"
+#include "lockstep/stood.hpp"
 
 namespace lockstep {
 
@@ -93,6 +94,24 @@ struct Half {
     u32 unseen = 0;       // orders here of which the book shows less than the whole; queries look for them only if there are any
 };
 
+// How many orders an instrument, or the market, takes; 0 is as many as come. A token bucket, kept as its theoretical
+// arrival time.
+struct Throttle {
+    static constexpr i64 kSecondNs = 1'000'000'000;
+
+    i64 orders_per_second;
+    i64 burst_orders;
+    i64 tat_ns;
+
+    bool is_set() const { return orders_per_second != 0; }
+    bool has_token(i64 now_ns) const {
+        return !is_set() || i128{tat_ns} - now_ns <= i128{burst_orders - 1} * (kSecondNs / orders_per_second);
+    }
+    void take_token(i64 now_ns) {
+        if (is_set()) tat_ns = (tat_ns > now_ns ? tat_ns : now_ns) + kSecondNs / orders_per_second;
+    }
+};
+
 // One instrument's market. `halves[0]` are the bids, `halves[1]` the asks; in CONTINUOUS they are never crossed
 // between two commands.
 struct Book {
@@ -103,9 +122,9 @@ struct Book {
     i64 reference;
     Half halves[2];
     u8 phase;
+    u8 throttled;  // by its own throttle, or the market's
     u8 next_phase;
     u8 breaker_phase;
-    u8 has_band;  // band_ppm is set
     i32 maker_fee_ppm;  // below 0: a rebate
     u32 taker_fee_ppm;
     u32 band_ppm;
@@ -120,11 +139,10 @@ struct Book {
     i64 until_ns;
     i64 breaker_window_ns;
     i64 breaker_pause_ns;
-    i64 window_start_ns;  // of the breaker's open window
-    i64 window_price;     // 0: none is open
     i64 tick_micros;
     i64 lot_units;
     char symbol[32];
+    Throttle throttle;
     struct {
         i64 weight;
         i64 close;
@@ -133,7 +151,9 @@ struct Book {
 
     bool is_in_index() const { return index_weight != 0 && close != 0; }
     // It trades, and no rule of its own looks at the price of an order, or adds to its worth.
-    bool is_unruled() const { return phase == phase::CONTINUOUS && (band_ppm | collar_ppm | fee_ppm) == 0; }
+    bool is_unruled() const {
+        return (phase | throttled << 8) == phase::CONTINUOUS && (band_ppm | collar_ppm | fee_ppm) == 0;
+    }
     // Price at which positions are valued, 0 if not known.
     i64 mark() const { return last != 0 ? last : reference; }
     void set_fees(i32 maker_ppm, u32 taker_ppm) {
@@ -143,12 +163,13 @@ struct Book {
     }
 };
 
-// Orders outside the book of one instrument, in the order in which they are set off.
+// Orders outside the book of one instrument, in the order in which they are set off; and what its breaker remembers.
 struct Waiting {
     using ByStop = std::map<std::pair<i64, u64>, Handle>;  // buys by (stop, id), sells by (-stop, id)
     ByStop stops[2];
     std::map<u64, Handle> trailing;
     std::map<u64, Handle> for_close;  // by queue_no
+    Span span;
 };
 
 // Lots held of one instrument, and what they cost. `reserved` and `buying` are the open lots of the account's live
@@ -298,6 +319,7 @@ struct Market {
     i64 until_ns;  // of a halt by level 1 or 2
     i128 base;     // the index at the previous close, and now; sums over all books' `indexed`
     i128 now;
+    Throttle throttle;  // of all instruments together
 
     bool is_set() const { return (levels[0] | levels[1] | levels[2]) != 0; }
     u8 level_reached(i64 now_ns) const { return Limits::day_of(now_ns) == day ? level : u8{0}; }

@@ -218,11 +218,12 @@ inline void prevent(State& state, Order& taker, Handle at, u64 session_no, Step&
     }
 }
 
-// Match a taker as far as its limit goes; whether it traded.
-inline bool take(State& state, Order& taker, i64 limit, u64 session_no, Step& step) {
+// Match a taker as far as its limit goes; the price of its first trade, 0 if there was none. Each further one is no
+// better for it.
+inline i64 take(State& state, Order& taker, i64 limit, u64 session_no, Step& step) {
     Book& book = state.books[taker.book];
     Half& half = book.halves[taker.side == side::BUY ? 1 : 0];
-    bool traded = false;
+    i64 first = 0;
     while (taker.leaves != 0 && half.best != kNone) {
         Level& level = state.levels[half.best];
         if (!reaches(taker.side, limit, level.price)) break;
@@ -234,7 +235,7 @@ inline bool take(State& state, Order& taker, i64 limit, u64 session_no, Step& st
         }
         const i64 lots = std::min(taker.leaves, maker.shown != 0 ? maker.shown : maker.leaves);
         taker.leaves -= lots;
-        traded = true;
+        if (first == 0) first = level.price;
         if (lots == maker.leaves) {
             state.unlink(at);
             maker.leaves = 0;
@@ -250,36 +251,36 @@ inline bool take(State& state, Order& taker, i64 limit, u64 session_no, Step& st
         }
         settle(state, book, taker, maker, lots, session_no, step);
     }
-    return traded;
+    return first;
 }
 
 // Trade an order that is not in the book as far as it goes; then it rests, or its remainder is canceled. `filed` is its
-// handle if it was live before (replaced or triggered). Returns whether anything was traded. The caller has said that
-// the order was accepted, replaced or triggered.
-inline bool enter(State& state, Order& order, Handle filed, u64 session_no, Step& step, i64 min_lots = 0) {
+// handle if it was live before (replaced or triggered). Returns the price of its first trade, 0 if there was none. The
+// caller has said that the order was accepted, replaced or triggered.
+inline i64 enter(State& state, Order& order, Handle filed, u64 session_no, Step& step, i64 min_lots = 0) {
     const Book& book = state.books[order.book];
     const Half& half = book.halves[order.side == side::BUY ? 1 : 0];
     const i64 limit = limit_of(book, order);
     const Asker asker = {order.session_id, session_no};
     const bool whole = order.tif == tif::FOK;
     const i64 needed = whole ? order.leaves : min_lots;
-    bool traded = false;
+    i64 first = 0;
     if (needed != 0 && paper::reach(state, order, limit, order.leaves).lots < needed) {
         report::taken_off(step, state, asker, order, order.leaves, whole ? code::FOK_UNFILLABLE : code::MIN_QUANTITY);
         order.leaves = 0;
     } else if (half.best != kNone && reaches(order.side, limit, state.levels[half.best].price)) {
-        traded = take(state, order, limit, session_no, step);
+        first = take(state, order, limit, session_no, step);
     }
     if (order.leaves != 0) {
         if (rests(order.order_type, order.tif)) {
             state.place(filed != kNone ? filed : state.file());
-            return traded;
+            return first;
         }
         const Code why = order.order_type == order_type::LIMIT ? code::IOC_REMAINDER : code::NO_LIQUIDITY;
         report::taken_off(step, state, asker, order, order.leaves, why);
     }
     if (filed != kNone) state.forget(filed);
-    return traded;
+    return first;
 }
 
 // Book and report a trade of two orders of the book at the auction's price.

@@ -161,6 +161,19 @@ inline bool crosses(const State& state, const Order& order, i64 price) {
     return best != kNone && reaches(order.side, price, state.levels[best].price);
 }
 
+// Whether the instrument, then the market, takes one more order now.
+inline Code throttle_refusal(const State& state, const Book& book, i64 now_ns) {
+    if (book.throttled == 0) return code::OK;
+    if (!book.throttle.has_token(now_ns)) return code::INSTRUMENT_THROTTLED;
+    return state.market.throttle.has_token(now_ns) ? Code{code::OK} : Code{code::MARKET_THROTTLED};
+}
+// It was taken.
+inline void take_tokens(State& state, Book& book, i64 now_ns) {
+    if (book.throttled == 0) return;
+    book.throttle.take_token(now_ns);
+    state.market.throttle.take_token(now_ns);
+}
+
 inline bool is_worth_too_much(const Account& account, i128 worth) {
     return account.is_limited && account.limits.max_order_micros != 0 && worth > account.limits.max_order_micros;
 }
@@ -190,6 +203,7 @@ inline Code entry_refusal(const State& state, const Order& order, i128 worth, i6
     if (code != code::OK) return code;
     code = funds::funds_refusal(state, order, valued_at(state.books[order.book], order), lots, worth, {});
     if (code == code::OK && account.is_limited) code = account.limits.count_refusal(now_ns);
+    if (code == code::OK) code = throttle_refusal(state, state.books[order.book], now_ns);
     if (code == code::OK && (order.flags & order_flag::POST_ONLY) != 0 && crosses(state, order, order.price)) {
         code = code::WOULD_TRADE;
     }
@@ -246,9 +260,8 @@ inline void admit(State& state, Order& order, Step& step) {
         report::accepted(step, state, order, rests(order.order_type, order.tif) ? u32{event_flag::BOOKS} : 0);
         const i64 before = book.last;
         const i64 min_lots = step.command.order.min_lots;
-        if (matching::enter(state, order, kNone, step.head().session_no, step, min_lots)) {
-            phases::aftermath(state, book, before, step);
-        }
+        const i64 first = matching::enter(state, order, kNone, step.head().session_no, step, min_lots);
+        if (first != 0) phases::aftermath(state, book, {before, first}, step);
     }
 }
 
@@ -270,7 +283,7 @@ inline void admit(State& state, Order& order, Step& step) {
         code = code::UNKNOWN_INSTRUMENT;
     } else {
         Account& account = state.accounts[owner];
-        const Book& book = state.books[number];
+        Book& book = state.books[number];
         code = funds::status_refusal(account);
         if (code == code::OK) code = phase_refusal(book.phase, head, terms);
         if (code == code::OK) code = terms_refusal(book, account, step, plain);
@@ -290,6 +303,7 @@ inline void admit(State& state, Order& order, Step& step) {
                 order.lot_micros = static_cast<i64>(lot_micros);
                 if (order.position == kNone) order.position = state.position_of(owner, number);
                 if (account.is_limited) account.limits.count_order(step.now_ns);
+                take_tokens(state, book, step.now_ns);
                 admit(state, order, step);
                 return;
             }

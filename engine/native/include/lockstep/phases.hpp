@@ -162,7 +162,7 @@ inline void change_phase(State& state, Book& book, const Schedule& schedule, con
     book.phase = phase;
     book.next_phase = schedule.next_phase;
     book.until_ns = schedule.until_ns;
-    book.window_start_ns = book.window_price = 0;
+    state.waiting[number]->span.clear();
     report::phase_changed(step, asker, book, previous);
     if (phase == phase::CONTINUOUS || (phase == phase::CLOSED && is_auction(previous))) {
         uncross(state, book, asker, step);
@@ -178,15 +178,31 @@ inline void change_phase(State& state, Book& book, const Schedule& schedule, con
     }
 }
 
-// Pause an instrument whose price has moved too far within the window; `before` is the last price before the step.
-inline void check_breaker(State& state, Book& book, i64 before, Step& step) {
+// A matching step that traded: the last price before it (0: none), and the price of its first trade.
+struct Traded {
+    i64 before;
+    i64 first;
+};
+
+// The prices that a step made stand from now on. They go one way: its first and its last are its extremes.
+template <bool kHighest>
+void remember(Extremes<kHighest>& extremes, const Book& book, const Traded& traded, i64 now_ns) {
+    if (extremes.empty() && traded.before != 0) extremes.stand(traded.before, now_ns);
+    extremes.forget(now_ns, book.breaker_window_ns);
+    extremes.stand(traded.first, now_ns);
+    extremes.stand(book.last, now_ns);
+}
+
+// Pause an instrument whose price has moved too far within the span.
+inline void check_breaker(State& state, Book& book, const Traded& traded, Step& step) {
     if (book.breaker_ppm == 0 || book.phase != phase::CONTINUOUS) return;
-    if (book.window_price == 0 || i128{step.now_ns} - book.window_start_ns >= book.breaker_window_ns) {
-        book.window_price = before != 0 ? before : book.last;
-        book.window_start_ns = step.now_ns;
-    }
-    const i128 moved = Position::magnitude(book.last - book.window_price);
-    if (moved * kPpm > i128{book.breaker_ppm} * book.window_price) {
+    Span& span = state.waiting[state.find_book(book.instrument)]->span;
+    remember(span.highest, book, traded, step.now_ns);
+    remember(span.lowest, book, traded, step.now_ns);
+    const i64 high = span.highest.furthest();
+    const i64 low = span.lowest.furthest();
+    const i128 ppm = book.breaker_ppm;
+    if (i128{high - book.last} * kPpm > ppm * high || i128{book.last - low} * kPpm > ppm * low) {
         const i64 until_ns = step.now_ns + book.breaker_pause_ns;
         change_phase(state, book, {book.breaker_phase, phase::CONTINUOUS, until_ns}, kNobody, step);
     }
@@ -230,8 +246,8 @@ inline void check_market(State& state, Book& book, Step& step) {
     }
 }
 
-// Let a waiting stop order go; whether it traded.
-inline bool trigger(State& state, Handle at, Step& step) {
+// Let a waiting stop order go; the price of its first trade, 0 if there was none.
+inline i64 trigger(State& state, Handle at, Step& step) {
     Order& order = state.orders[at];
     const bool limited = order.order_type == order_type::STOP_LIMIT;
     state.displace(at);
@@ -241,7 +257,7 @@ inline bool trigger(State& state, Handle at, Step& step) {
     if (code != code::OK) {
         report::taken_off(step, state, {order.session_id, 0}, order, order.leaves, code);
         state.forget(at);
-        return false;
+        return 0;
     }
     return matching::enter(state, order, at, 0, step);
 }
@@ -278,15 +294,16 @@ inline void set_off_stops(State& state, Book& book, Step& step) {
         const Handle at = next_stop(waiting, book.last);
         if (at == kNone) return;
         const i64 before = book.last;
-        if (!trigger(state, at, step)) continue;
-        check_breaker(state, book, before, step);
+        const i64 first = trigger(state, at, step);
+        if (first == 0) continue;
+        check_breaker(state, book, {before, first}, step);
         check_market(state, book, step);
     }
 }
 
-// After a matching step that traded, `before` being the last price before it: breaker, then stops.
-inline void aftermath(State& state, Book& book, i64 before, Step& step) {
-    check_breaker(state, book, before, step);
+// After a matching step that traded: breaker, then stops.
+inline void aftermath(State& state, Book& book, const Traded& traded, Step& step) {
+    check_breaker(state, book, traded, step);
     check_market(state, book, step);
     set_off_stops(state, book, step);
 }

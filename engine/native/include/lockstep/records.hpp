@@ -197,6 +197,21 @@ static_assert(offsetof(TransferTerms, reserved2) == 16);
 static_assert(offsetof(TransferTerms, received_ns) == 64);
 static_assert(offsetof(TransferTerms, tag) == 72);
 
+// How many orders an instrument or the market takes.
+struct ThrottleTerms {
+    i64 orders_per_second;
+    i64 burst_orders;
+    u8 reserved[48];
+    i64 received_ns;
+    u64 tag;
+};
+static_assert(sizeof(ThrottleTerms) == 80 && std::is_trivially_copyable_v<ThrottleTerms>);
+static_assert(offsetof(ThrottleTerms, orders_per_second) == 0);
+static_assert(offsetof(ThrottleTerms, burst_orders) == 8);
+static_assert(offsetof(ThrottleTerms, reserved) == 16);
+static_assert(offsetof(ThrottleTerms, received_ns) == 64);
+static_assert(offsetof(ThrottleTerms, tag) == 72);
+
 // What the sequencer itself says in the stream.
 struct ControlTerms {
     u64 epoch;
@@ -239,6 +254,7 @@ struct Command {
         RuleTerms rules;
         MarketTerms market;
         TransferTerms transfer;
+        ThrottleTerms throttle;
         ControlTerms control;
     };
 };

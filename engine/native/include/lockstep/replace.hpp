@@ -62,6 +62,7 @@ inline Code refusal(const State& state, const Order& order, const Wanted& wanted
         code = funds::exposure_refusal(state, order, wanted.lots, worth, order.leaves, now_ns);
     }
     if (code == code::OK) code = funds::funds_refusal(state, order, wanted.price, wanted.lots, worth, freed);
+    if (code == code::OK) code = orders::throttle_refusal(state, book, now_ns);
     const bool post_only = (order.flags & order_flag::POST_ONLY) != 0 && book.phase == phase::CONTINUOUS;
     if (code == code::OK && post_only && orders::crosses(state, order, wanted.price)) return code::WOULD_TRADE;
     return code;
@@ -99,6 +100,7 @@ inline void lessen(State& state, Order& order, i64 lots, const report::Previous&
     order.quantity = terms.quantity_lots;
     if (lessens) return lessen(state, order, wanted.lots, previous, step);
     Book& book = state.books[order.book];
+    orders::take_tokens(state, book, step.now_ns);
     const Place place = static_cast<Place>(order.place);
     state.displace(at);
     order.price = order.held = wanted.price;
@@ -116,7 +118,8 @@ inline void lessen(State& state, Order& order, i64 lots, const report::Previous&
     report::replaced(step, state, order, event_flag::BOOKS | event_flag::LOST_PRIORITY, previous);
     if (book.phase != phase::CONTINUOUS) return state.place(at);
     const i64 before = book.last;
-    if (matching::enter(state, order, at, head.session_no, step)) phases::aftermath(state, book, before, step);
+    const i64 first = matching::enter(state, order, at, head.session_no, step);
+    if (first != 0) phases::aftermath(state, book, {before, first}, step);
 }
 
 // REPLACE.

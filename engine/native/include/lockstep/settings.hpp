@@ -123,7 +123,7 @@ inline void set_price_limits(State& state, Step& step) {
     book.breaker_window_ns = terms.breaker_window_ns;
     book.breaker_pause_ns = terms.breaker_pause_ns;
     book.breaker_phase = static_cast<u8>(terms.breaker_phase);
-    book.window_start_ns = book.window_price = 0;
+    state.waiting[at]->span.clear();
     report::setting(step, event_kind::PRICE_LIMITS_SET);
 }
 
@@ -175,6 +175,21 @@ inline void set_market_breaker(State& state, Step& step) {
     state.market.pause_ns = terms.pause_ns;
     state.market.day = state.market.level = 0;
     report::setting(step, event_kind::MARKET_BREAKER_SET);
+}
+
+// SET_THROTTLE: how many orders an instrument, or (id 0) the market, takes in a second.
+inline void set_throttle(State& state, Step& step) {
+    const i64 rate = step.command.throttle.orders_per_second;
+    const i64 burst = step.command.throttle.burst_orders;
+    const u32 instrument = step.head().instrument;
+    const Handle at = state.find_book(instrument);
+    if (at == kNone && instrument != 0) return refuse(step, code::UNKNOWN_INSTRUMENT);
+    if (!within(rate, 0, Throttle::kSecondNs) || !within(burst, 0, Throttle::kSecondNs) || (rate != 0) != (burst != 0)) {
+        return refuse(step, code::BAD_DEFINITION);
+    }
+    (at != kNone ? state.books[at].throttle : state.market.throttle) = {rate, burst, 0};
+    for (Handle each = 1; each < state.books.end(); ++each) state.rethrottle(state.books[each]);
+    report::setting(step, event_kind::THROTTLE_SET);
 }
 
 }  // namespace lockstep::settings

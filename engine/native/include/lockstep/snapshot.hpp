@@ -9,7 +9,7 @@
 namespace lockstep::snapshot {
 
 inline constexpr char kMagic[8] = {'L', 'K', 'S', 'T', 'S', 'N', 'A', 'P'};
-inline constexpr u32 kVersion = 7;
+inline constexpr u32 kVersion = 8;
 
 // The bytes are not a snapshot that this version can restore.
 class Error : public std::runtime_error {
@@ -75,8 +75,14 @@ inline void put_orders(Bytes& out, const State& state, Handle number) {
 inline void put_instrument(Bytes& out, const Book& book) {
     put(out, book.instrument, book.symbol, book.tick_micros, book.lot_units, book.phase, book.next_phase, book.until_ns,
         book.reference, book.last, book.maker_fee_ppm, book.taker_fee_ppm, book.band_ppm, book.collar_ppm,
-        book.breaker_ppm, book.breaker_window_ns, book.breaker_pause_ns, book.breaker_phase, book.window_start_ns,
-        book.window_price, book.initial_ppm, book.maintenance_ppm, book.index_weight, book.close);
+        book.breaker_ppm, book.breaker_window_ns, book.breaker_pause_ns, book.breaker_phase, book.initial_ppm,
+        book.maintenance_ppm, book.index_weight, book.close, book.throttle.orders_per_second,
+        book.throttle.burst_orders, book.throttle.tat_ns);
+}
+
+template <bool kHighest>
+void put_stood(Bytes& out, u32 instrument, const Extremes<kHighest>& extremes) {
+    for (const Stood& one : extremes) put(out, instrument, u8{kHighest ? 0 : 1}, one.price, one.until_ns);
 }
 
 inline void put_account(Bytes& out, const Account& account) {
@@ -99,14 +105,18 @@ inline Bytes encode(const State& state) {
         return (one.quantity | one.cost | one.realised | one.opened) == 0;
     });
     constexpr std::size_t kOrderBytes = 118;
+    constexpr std::size_t kStoodBytes = 21;
     std::size_t session_bytes = 0;
     for (const Handle at : sessions) session_bytes += 20 + state.sessions[at].kept() * sizeof(Outcome);
+    std::size_t stood = 0;
+    for (const Handle at : books) stood += state.waiting[at]->span.highest.size() + state.waiting[at]->span.lowest.size();
     Bytes out;
-    out.reserve(256 + state.by_order_id.size() * kOrderBytes + accounts.size() * 192 + session_bytes);
+    out.reserve(256 + stood * kStoodBytes + state.by_order_id.size() * kOrderBytes + accounts.size() * 192 + session_bytes);
     const Market& market = state.market;
     put(out, kMagic, kVersion, state.last_seq, state.last_timestamp_ns, state.fees, market.levels, market.pause_ns,
-        market.day, market.level, market.until_ns, u64{books.size()}, u64{accounts.size()}, u64{positions.size()}, u64{sessions.size()},
-        u64{state.owners.size()}, u64{state.by_order_id.size()});
+        market.day, market.level, market.until_ns, market.throttle.orders_per_second, market.throttle.burst_orders,
+        market.throttle.tat_ns, u64{books.size()}, u64{accounts.size()}, u64{positions.size()}, u64{sessions.size()},
+        u64{state.owners.size()}, u64{state.by_order_id.size()}, u64{stood});
     for (const Handle at : books) put_instrument(out, state.books[at]);
     for (const Handle at : accounts) put_account(out, state.accounts[at]);
     for (const Handle at : positions) {
@@ -117,6 +127,10 @@ inline Bytes encode(const State& state) {
     for (const Handle at : sessions) put_session(out, state.sessions[at]);
     for (const auto& [session_id, owner] : state.owners) put(out, session_id, owner.connection, owner.gateway);
     for (const Handle at : books) put_orders(out, state, at);
+    for (const Handle at : books) {
+        put_stood(out, state.books[at].instrument, state.waiting[at]->span.highest);
+        put_stood(out, state.books[at].instrument, state.waiting[at]->span.lowest);
+    }
     return out;
 }
 
@@ -166,6 +180,13 @@ inline std::string text_of(const char (&name)[32]) {
     return std::string(name, length);
 }
 
+inline void take_throttle(Reader& reader, Throttle& throttle) {
+    reader.take_into(throttle.orders_per_second, throttle.burst_orders, throttle.tat_ns);
+    require(settings::within(throttle.orders_per_second, 0, Throttle::kSecondNs) &&
+                settings::within(throttle.burst_orders, 0, Throttle::kSecondNs),
+            "snapshot has a throttle out of range");
+}
+
 inline void take_instrument(Reader& reader, State& state) {
     const u32 id = reader.take<u32>();
     char symbol[32];
@@ -177,8 +198,10 @@ inline void take_instrument(Reader& reader, State& state) {
     Book& book = state.books[state.add_book(id, symbol, text_of(symbol), tick, lot)];
     reader.take_into(book.phase, book.next_phase, book.until_ns, book.reference, book.last, book.maker_fee_ppm,
                      book.taker_fee_ppm, book.band_ppm, book.collar_ppm, book.breaker_ppm, book.breaker_window_ns,
-                     book.breaker_pause_ns, book.breaker_phase, book.window_start_ns, book.window_price,
-                     book.initial_ppm, book.maintenance_ppm, book.index_weight, book.close);
+                     book.breaker_pause_ns, book.breaker_phase, book.initial_ppm, book.maintenance_ppm,
+                     book.index_weight, book.close);
+    take_throttle(reader, book.throttle);
+    state.rethrottle(book);
     book.set_fees(book.maker_fee_ppm, book.taker_fee_ppm);
     require(book.fee_ppm <= settings::kMaxFeePpm && book.last >= 0 && book.last <= kMaxPriceTicks &&
                 book.reference >= 0 && book.reference <= kMaxPriceTicks,
@@ -293,6 +316,22 @@ inline void take_order(Reader& reader, State& state) {
     }
 }
 
+template <bool kHighest>
+void take_stood(Extremes<kHighest>& extremes, const Stood& row) {
+    extremes.restore(row);
+    require(extremes.size() <= Extremes<kHighest>::kMost, "snapshot has a breaker's span of more prices than it may hold");
+}
+
+inline void take_stood_price(Reader& reader, State& state) {
+    Span& span = state.waiting[known_book(state, reader.take<u32>())]->span;
+    const u8 queue = reader.take<u8>();
+    Stood row = {};
+    reader.take_into(row.price, row.until_ns);
+    require(queue <= 1, "snapshot has a price in a queue that is neither of the highest nor of the lowest");
+    require(orders::is_price(row.price), "snapshot has a breaker's span with a price out of range");
+    queue == 0 ? take_stood(span.highest, row) : take_stood(span.lowest, row);
+}
+
 // Bring a new engine into the state of a snapshot.
 inline void restore(Engine& engine, std::string_view raw) {
     State& state = engine.state();
@@ -312,11 +351,12 @@ inline void restore(Engine& engine, std::string_view raw) {
     Market& market = state.market;
     for (u32& level : market.levels) level = reader.take<u32>();
     reader.take_into(market.pause_ns, market.day, market.level, market.until_ns);
-    u64 counts[6];
+    take_throttle(reader, market.throttle);
+    u64 counts[7];
     for (u64& count : counts) count = reader.take<u64>();
-    void (*const takers[])(Reader&, State&) = {take_instrument, take_account, take_position,
-                                               take_session,    take_owner,   take_order};
-    for (int section = 0; section < 6; ++section) {
+    void (*const takers[])(Reader&, State&) = {take_instrument, take_account, take_position,   take_session,
+                                               take_owner,      take_order,   take_stood_price};
+    for (int section = 0; section < 7; ++section) {
         for (u64 row = 0; row < counts[section]; ++row) takers[section](reader, state);
     }
     state.sort_account_orders();

@@ -163,6 +163,7 @@ public:
         book.lot_units = lot_units;
         book.unit_micros = tick_micros * lot_units;
         book.phase = phase::CONTINUOUS;
+        book.throttled = market.throttle.is_set();
         book.initial_ppm = kInitialMarginPpm;
         book.maintenance_ppm = kMaintenanceMarginPpm;
         waiting.resize(at + std::size_t{1});
@@ -296,6 +297,9 @@ public:
             home.position.reserved += lots;
         }
     }
+
+    // Whether an order has to ask for a token there, after a throttle was set.
+    void rethrottle(Book& book) const { book.throttled = book.throttle.is_set() || market.throttle.is_set(); }
 
     // Put a filed order behind the others of its price; what it needs is bound already.
     void join(Handle at) { join(at, home_of(orders[at])); }
