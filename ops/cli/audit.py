@@ -18,6 +18,7 @@ from lockstep.ops.cli.options import (
     output_option,
     write_json,
 )
+from lockstep.ops.cli.periods import period_options
 from lockstep.runtime.config import load
 from lockstep.runtime.output import Output
 
@@ -150,6 +151,40 @@ def head_command(directory: Path, json_file: Output | None) -> int:
     write_json(json_file, dataclasses.asdict(found))
     if not on_stdout(json_file):
         click.echo(f"{found.hash}  manifest {found.number}, up to seq {found.last_seq}, key {found.fingerprint}")
+    return 0
+
+
+@command.command("export")
+@_trail
+@click.option("--format", "form", type=click.Choice(("rts24", "rts22", "cat")), required=True, help="Which form.")
+@period_options
+@click.option("--mic", default="", help="Market identifier code (ISO 10383) of the exchange.")
+@click.option("--currency", default="", help="Currency (ISO 4217) of all prices.")
+@output_option("--out", "out", "Write it to a file")
+@expected_errors
+def export_command(
+    directory: Path, form: str, from_ns: int, to_ns: int, mic: str, currency: str, out: Output | None
+) -> int:
+    """Write what the trail in DIRECTORY has of orders and trades in a regulator's shape: `rts24`, `rts22` or `cat`.
+
+    Only sealed records count, and each segment is checked first. docs/audit-exports.md has the fields.
+    """
+    from lockstep.posttrade.audit.export_forms import Venue, lines_of
+    from lockstep.posttrade.audit.manifest import ManifestFault
+    from lockstep.posttrade.audit.order_steps import sealed_records, steps_of, within
+
+    if not directory.is_dir():
+        raise InputFault(f"{directory}: there is no such directory")
+    steps = within(steps_of(sealed_records(directory)), from_ns, to_ns)
+    try:
+        lines = lines_of(form, steps, Venue(mic, currency))
+        if out is None:
+            for line in lines:
+                click.echo(line, nl=False)
+        else:
+            out.write("".join(lines))
+    except (ManifestFault, OSError) as error:
+        raise Failure(f"{directory} can't be exported: {error}") from error
     return 0
 
 

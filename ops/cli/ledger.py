@@ -14,7 +14,6 @@ from lockstep.ops.cli.ledger_options import (
     account_argument,
     ledger_place,
     ledger_view,
-    period_options,
     place_options,
     topology_of,
 )
@@ -28,6 +27,7 @@ from lockstep.ops.cli.options import (
     output_option,
     write_json,
 )
+from lockstep.ops.cli.periods import period_options
 from lockstep.ops.cli.tables import plain_table
 from lockstep.posttrade.ledger.statement_forms import FORMS, money
 from lockstep.runtime.output import Output

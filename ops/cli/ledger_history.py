@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from lockstep.ops.cli.ledger_options import account_argument, ledger_view, period_options, place_options
+from lockstep.ops.cli.ledger_options import account_argument, ledger_view, place_options
 from lockstep.ops.cli.options import InputFault, expected_errors, json_option, make_console, on_stdout, write_json
+from lockstep.ops.cli.periods import period_options
 from lockstep.ops.cli.tables import plain_table
 from lockstep.posttrade.ledger.queries import MOST_ROWS, Filter, Page, Part
 from lockstep.posttrade.ledger.statement_forms import money, stamp_text

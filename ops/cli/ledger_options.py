@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +13,6 @@ from lockstep.posttrade.ledger.place import LedgerPlace, place_of
 from lockstep.posttrade.ledger.queries import UnknownAccount, UnknownOrder, View, view_of
 from lockstep.runtime.config import load
 from lockstep.runtime.topology import Topology
-
-
-class Time(click.ParamType[int]):
-    """A time: ISO 8601 (UTC where it names no zone), or nanoseconds since 1970."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        text = str(value)
-        if text.isdecimal() and len(text) > 8:
-            return int(text)
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            self.fail(
-                f"{text!r} is no time; write 2026-11-30, 2026-11-30T14:00:00, or nanoseconds since 1970", param, ctx
-            )
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
 
 
 def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,11 +27,6 @@ def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return function
-
-
-def period_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    function = click.option("--to", "to_ns", type=Time(), default="0000000000", help="Before this time.")(function)
-    return click.option("--from", "from_ns", type=Time(), default="0000000000", help="From this time on.")(function)
 
 
 account_argument = click.argument("account", type=click.IntRange(1, 2**32 - 1))

@@ -21,10 +21,10 @@ WITHOUT_JSON = {
     ("gateway",),
     ("feed",),
     *(("ledger", name) for name in ("run", "rebuild", "statement", "export")),
-    *(("audit", name) for name in ("run", "prove", "check")),
+    *(("audit", name) for name in ("run", "prove", "check", "export")),
     *(path for path in COMMANDS if path[0] in ("access", "certs") and path != ("access", "list")),
 }
-FROM_FILES = {("audit", "verify"), ("audit", "prove"), ("audit", "check"), ("audit", "head")}
+FROM_FILES = {("audit", "verify"), ("audit", "prove"), ("audit", "check"), ("audit", "head"), ("audit", "export")}
 """A trail is proven from its files alone."""
 WITHOUT_CONFIG = {
     ("up",),
