@@ -36,7 +36,7 @@ def listed_candles(feed: Feed, request: feed_pb2.ListCandlesRequest) -> feed_pb2
         raise FeedRefused(Code.FIELD_OUT_OF_RANGE, text)
     fold = hub.fold
     if request.instrument not in fold.statuses.definitions:
-        text = f"unknown instrument {request.instrument}; FEED_INSTRUMENTS tells which there are"
+        text = f"unknown instrument {request.instrument}; FEED_INSTRUMENTS says which there are"
         raise FeedRefused(Code.UNKNOWN_INSTRUMENT, text)
     limit = request.limit if 0 < request.limit <= MOST_CANDLES else MOST_CANDLES
     to_ns = min(request.to_ns or fold.timestamp_ns + 1, fold.timestamp_ns + 1)

@@ -106,7 +106,7 @@ class FeedHub:
         self.readers: dict[int, Reader] = {}
         self._streams: dict[StreamKey, ReaderStream] = {}
         # By instrument and feed.
-        self._told: dict[tuple[int, int], dict[ReaderStream, None]] = {}
+        self._streams_of: dict[tuple[int, int], dict[ReaderStream, None]] = {}
         self._due = {interval_ms: _Due() for interval_ms in INTERVALS_MS if interval_ms}
         self._immediate = 0
         self._pending: dict[Reader, None] = {}
@@ -135,7 +135,7 @@ class FeedHub:
         for feed in CONTENT:
             self._stream((instrument, feed, 0, 0)).on_line = True
 
-    def _tell_line_of(self, line: FeedLine, instrument: int) -> None:
+    def _announce_on_line(self, line: FeedLine, instrument: int) -> None:
         """An instrument is new: its definition says that its book and its tape are empty."""
         self._put_on_line(instrument)
         source = self._stream((instrument, INSTRUMENTS, 0, 0)).source
@@ -230,7 +230,7 @@ class FeedHub:
         if stream is None:
             instrument, feed, parameter, interval_ms = key
             stream = self._streams[key] = Stream(key, source_of(self.fold, instrument, feed, parameter))
-            self._told.setdefault((instrument, feed), {})[stream] = None
+            self._streams_of.setdefault((instrument, feed), {})[stream] = None
             self._immediate += not interval_ms
         return stream
 
@@ -242,7 +242,7 @@ class FeedHub:
             apart.pop(stream, None)
         if not (stream.readers or stream.on_line):
             del self._streams[stream.key]
-            del self._told[instrument, feed][stream]
+            del self._streams_of[instrument, feed][stream]
             if interval_ms:
                 self._due[interval_ms].streams.pop(stream, None)
             else:
@@ -275,7 +275,7 @@ class FeedHub:
     def _begin(self, instrument: int) -> None:
         """An instrument is defined: readers of all follow it, too."""
         if self.line is not None:
-            self._tell_line_of(self.line, instrument)
+            self._announce_on_line(self.line, instrument)
         for reader in self.readers.values():
             for wanted in reader.open_feeds:
                 if (instrument, wanted.feed) not in reader.streams and len(reader.streams) < MAX_STREAMS:
@@ -284,14 +284,14 @@ class FeedHub:
 
     def _touch(self, instrument: int, feeds: Iterable[int]) -> None:
         for feed in feeds:
-            for stream in self._told.get((instrument, feed), ()):
+            for stream in self._streams_of.get((instrument, feed), ()):
                 if stream.interval_ms:
                     self._due[stream.interval_ms].streams[stream] = None
                 else:
                     self._publish(stream)
 
     def on_time(self, now_ns: int) -> None:
-        """Tell what is due; close who is too slow: `slow` has them."""
+        """Report what is due; close who is too slow: `slow` has them."""
         for interval_ms, due in self._due.items():
             if now_ns >= due.at_ns:
                 # At multiples of the interval, so that feeds on one host report at the same times.

@@ -169,20 +169,20 @@ class Levels(_Plain):
         if seq < book.floor:
             return None
         now = self.reach()
-        told, gone = _touched_levels(book, seq, now, reach)
+        changed, gone = _touched_levels(book, seq, now, reach)
         if self.depth:
             for side, was, is_now in zip((_BUY, _SELL), reach or (None, None), now, strict=True):
                 if reach is None:
-                    told.update(dict.fromkeys(level.key for level in book.best(side, self.depth)))
+                    changed.update(dict.fromkeys(level.key for level in book.best(side, self.depth)))
                 elif was is not None and (is_now is None or is_now > was):
-                    told.update(dict.fromkeys(level.key for level in book.between(side, was, is_now)))
-        found = (book.level(key) for key in told)
+                    changed.update(dict.fromkeys(level.key for level in book.between(side, was, is_now)))
+        found = (book.level(key) for key in changed)
         return b"".join(gone) + encode_levels(level for level in found if level is not None)
 
 
 def _touched_levels(book: OrderBook, seq: int, now: Reach, was: Reach | None) -> tuple[dict[int, None], list[bytes]]:
     """Keys of the levels in the window that changed behind a seq, and what is to be said of those that are gone."""
-    told: dict[int, None] = {}
+    changed: dict[int, None] = {}
     gone: list[bytes] = []
     bid_now, ask_now = now
     bid_was, ask_was = was or (None, None)
@@ -194,8 +194,8 @@ def _touched_levels(book: OrderBook, seq: int, now: Reach, was: Reach | None) ->
             if before is None or key <= before:
                 gone.append(encode_level(_BUY if key < 0 else _SELL, abs(key), 0, 0))
         elif through is None or key <= through:
-            told[key] = None
-    return told, gone
+            changed[key] = None
+    return changed, gone
 
 
 class Orders(_Plain):

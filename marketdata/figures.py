@@ -38,11 +38,11 @@ _GAUGES: Final = (
 class FeedFigures:
     """Plain numbers of one feed process; see the module."""
 
-    __slots__ = ("_released_ns", "events", "stamp", "told")
+    __slots__ = ("_released_ns", "events", "folded", "stamp")
 
     def __init__(self) -> None:
         self.stamp = Latencies()
-        self.told = Latencies()
+        self.folded = Latencies()
         self.events = 0
         self._released_ns = 0
 
@@ -55,11 +55,11 @@ class FeedFigures:
                 self.stamp.add(max(0, time.time_ns() - int(release.events["timestamp_ns"][0])))
                 return
 
-    def on_told(self, count: int, took_ns: int) -> None:
+    def on_folded(self, count: int, took_ns: int) -> None:
         """Events were folded, and what is reported at once was written."""
         if count:
             self.events += count
-            self.told.add(took_ns)
+            self.folded.add(took_ns)
 
     def families(self, status: cluster_pb2.GetStatusReply, transport: Transport) -> Families:
         """For a scrape, from any thread."""
@@ -68,7 +68,7 @@ class FeedFigures:
         yield gauge("lockstep_role", "Role code, as in lockstep.v1.Role: 8 serving, 9 waiting.", status.role)
         yield gauge("lockstep_epoch", "Highest epoch under which events were released.", status.epoch)
         yield gauge("lockstep_feed_serving", "1: has caught up, and takes readers.", status.role == 8)
-        yield gauge("lockstep_feed_told_seq", "Last seq that was reported.", status.seq)
+        yield gauge("lockstep_feed_reported_seq", "Last seq that was reported.", status.seq)
         yield gauge(
             "lockstep_driver_up", "1: the media driver is attached and beats.", transport.state is DriverState.LIVE
         )
@@ -86,7 +86,7 @@ class FeedFigures:
         yield histogram(
             "lockstep_feed_fold_seconds",
             "To take in a burst of events, and to write what is reported at once.",
-            self.told,
+            self.folded,
         )
         yield counter("lockstep_feed_events_total", "Events taken in.", self.events)
         for name, text in _COUNTERS:

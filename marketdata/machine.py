@@ -48,7 +48,7 @@ class FeedMachine:
         self.downlink: Downlink | None = None
         self.hub: FeedHub | None = None
         self._serves_from_seq = 0
-        self._told_seq = 0
+        self._reported_seq = 0
         self._said = 0
         self._bands: dict[int, int] = {}
 
@@ -80,10 +80,10 @@ class FeedMachine:
     def step(self, event: Event, now_ns: int) -> Effects:
         """Take one event, at a time of a monotonic clock."""
         effects = self._on(event, now_ns)
-        assert self.seq >= self._told_seq, f"reported up to {self._told_seq}, now {self.seq}"
+        assert self.seq >= self._reported_seq, f"reported up to {self._reported_seq}, now {self.seq}"
         if self.hub is not None:
             assert self.hub.fold.seq == self.seq, f"the fold is at {self.hub.fold.seq}, the downlink at {self.seq}"
-        self._told_seq = self.seq
+        self._reported_seq = self.seq
         return effects
 
     def _on(self, event: Event, now_ns: int) -> Effects:
@@ -94,7 +94,7 @@ class FeedMachine:
                 return self._on_ticked(now_ns)
             case Fetched():
                 assert self.downlink is not None, "events were fetched before the start"
-                return self._tell(self.downlink.on_fetched(event.events, event.through_seq), now_ns)
+                return self._deliver(self.downlink.on_fetched(event.events, event.through_seq), now_ns)
             case Started():
                 self._start(event)
                 return NOTHING
@@ -125,7 +125,7 @@ class FeedMachine:
         self.hub = FeedHub(MarketFold(seq, image, epoch))
         self.hub.epoch = epoch
         self._serves_from_seq = max(seq, started.start.committed_seq)
-        self._told_seq = seq
+        self._reported_seq = seq
 
     # ---- events --------------------------------------------------------------------------------------------------
 
@@ -138,9 +138,9 @@ class FeedMachine:
             delivery = self.downlink.on_release(release)
             parts.extend(delivery.events)
             fetch = fetch or delivery.fetch
-        return self._tell(Delivery(tuple(parts), fetch), now_ns)
+        return self._deliver(Delivery(tuple(parts), fetch), now_ns)
 
-    def _tell(self, delivery: Delivery, now_ns: int) -> Effects:
+    def _deliver(self, delivery: Delivery, now_ns: int) -> Effects:
         hub, downlink = self.hub, self.downlink
         assert hub is not None, "events before the start"
         assert downlink is not None, "events before the start"

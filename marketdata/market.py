@@ -126,7 +126,7 @@ class Subscription:
         self._take_levels(turn)
         self._take_trades(turn)
         self._take_snapshots(turn)
-        self._tell_progress(turn, alone=progress)
+        self._report_progress(turn, alone=progress)
         return turn.messages
 
     def _take_best(self, turn: "_Turn") -> None:
@@ -173,7 +173,7 @@ class Subscription:
                 body = turn.view.book(instrument, self._depth)
                 self._say(turn, instrument, L2, body, levels=turn.view.encoded_levels - made)
 
-    def _tell_progress(self, turn: "_Turn", *, alone: bool) -> None:
+    def _report_progress(self, turn: "_Turn", *, alone: bool) -> None:
         seq = turn.books.seq
         if not self.has_tape or self.tape.state is not TapeState.LIVE or len(self.tape) or seq <= self._through:
             return

@@ -71,7 +71,7 @@ class FeedShell(GuardedLoop, Ports):
         self.on_serving: Callable[[bool], None] = lambda _serving: None
         """Called when the feed begins or ceases to serve."""
         self.on_burst: Callable[[Sequence[Release]], None] = lambda _releases: None
-        """Called with the releases of each burst, before they are told."""
+        """Called with the releases of each burst, before they are reported."""
         self._serving = False
         self._incarnation = incarnation
         self._transport = transport
@@ -212,7 +212,7 @@ class FeedShell(GuardedLoop, Ports):
 
     def on_events(self, count: int, took_ns: int) -> None:
         """See `Ports`."""
-        self.figures.on_told(count, took_ns)
+        self.figures.on_folded(count, took_ns)
 
     def on_left_behind(self, why: LeftBehind) -> None:
         """See `Ports`."""

@@ -24,11 +24,11 @@ from lockstep.marketdata.feed_events import (
 from lockstep.marketdata.feed_sources import L1
 from lockstep.marketdata.feed_subscriptions import Wanted
 from lockstep.marketdata.machine import FeedMachine
-from lockstep.runtime.snapshot_reader import Snapshot, SnapshotUnreadable, read_snapshot
 from lockstep.replica.divergence import EpochEntry
 from lockstep.replica.settings import Base
 from lockstep.replica.snapshot_file import encode_snapshot_file
 from lockstep.runtime.inquiry import Fault, NoAnswer
+from lockstep.runtime.snapshot_reader import Snapshot, SnapshotUnreadable, read_snapshot
 from lockstep.stream.codes import Code
 from lockstep.stream.digest import Digest
 from lockstep.stream.messages import Release
