@@ -12,6 +12,9 @@ from lockstep.edge.http.websocket import WebSocketDoor
 from lockstep.edge.rest import door
 from lockstep.edge.rest.door import RestDoor
 from lockstep.ops.local.ports import free_ports
+from lockstep.runtime import tokens
+from lockstep.runtime.access.registry import Credential, Entry, Registry
+from lockstep.runtime.access.secret_hash import hash_secret, make_key
 from lockstep.runtime.topology import Client
 from tests.edge.http.test_websocket import Shell
 
@@ -60,6 +63,35 @@ def test_a_client_beyond_its_budget_is_429_and_others_are_not(monkeypatch):
         assert (status, problem["code"]) == (429, "BUSY")
         assert 1 <= int(headers["Retry-After"]) <= 3
         assert (await get(site, "/v1/cluster", "bob"))[0] == 200
+
+    served(test)
+
+
+def test_too_many_wrong_secrets_of_one_key_are_429_with_a_pause_at_every_http_door(monkeypatch):
+    token, key_id = make_key(7)
+    entry = Entry("desk", ("trader",), 7, (), (Credential(key_id, "key", hash_secret(token)),))
+    hashed = []
+
+    def wrong(secret: str, _stored: str) -> bool:
+        hashed.append(secret)
+        return False
+
+    monkeypatch.setattr(tokens, "matches", wrong)
+    monkeypatch.setattr(tokens, "GUESSES_PER_S", 0.000001)
+
+    async def test(site: Any) -> None:
+        site.shell.entitlements.replace(Registry(1, (entry,)))
+        for number in range(tokens.GUESSES_AT_ONCE + 5):
+            shown = {"Authorization": f"Bearer {token}{number}"}
+            late = number >= tokens.GUESSES_AT_ONCE
+            path = "/feed" if number % 2 else "/v1/cluster"
+            async with site.http.get(path, headers=shown) as answer:
+                assert answer.status == (429 if late else 401), number
+                assert answer.headers.get("Retry-After") == ("1" if late else None)
+                if late and path != "/feed":
+                    assert (await answer.json(content_type=None))["code"] == "BUSY"
+        assert len(hashed) == tokens.GUESSES_AT_ONCE
+        assert (await get(site, "/v1/cluster"))[0] == 200, "others do not notice"
 
     served(test)
 
