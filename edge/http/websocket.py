@@ -9,6 +9,7 @@ import contextlib
 import logging
 import socket
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -24,6 +25,7 @@ from lockstep.marketdata.feed_encoding import encode_closing
 from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused, wanted_of
 from lockstep.marketdata.shell import FeedShell
+from lockstep.runtime import half_open
 from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.rate import Rate
@@ -42,6 +44,8 @@ MAX_CONNECTIONS: Final = 12_000
 MESSAGES_PER_S: Final = 50
 MESSAGE_BURST: Final = 200
 MAX_MESSAGE_BYTES: Final = 256 << 10
+MAX_READERS_OF_ONE: Final = 2_000
+"""WebSockets of one principal, where the cluster knows who reads."""
 _HELLO_S: Final = 5.0
 """A connection that has asked for nothing by then is closed."""
 _IDLE_S: Final = 30.0
@@ -140,6 +144,8 @@ class WebSocketDoor:
         self._json = JsonFrames()
         self.blocked: dict[SocketWriter, None] = {}
         """Those whose buffers are full."""
+        self._readers: Counter[str] = Counter()
+        """WebSockets of each principal."""
         self._mute: set[Any] = set()
         """Protocols of new connections that have asked for nothing yet."""
         self._last = self._last_framed = b""
@@ -173,6 +179,7 @@ class WebSocketDoor:
             await self._runner.cleanup()
             remedy = "stop the program that uses it or choose another http_port"
             raise EnvironmentFault(f"cannot listen on {host}:{port}: {error.strerror}; {remedy}") from error
+        half_open.end_half_open(self._server.sockets)
         self._shell.spawn(self._watch())
 
     async def close(self) -> None:
@@ -223,6 +230,9 @@ class WebSocketDoor:
         principal = await self._who(request)
         if isinstance(principal, web.Response):
             return principal
+        if self._readers[principal.name] >= MAX_READERS_OF_ONE and not self._shell.entitlements.open:
+            text = f"{MAX_READERS_OF_ONE} WebSockets of {principal.name!r} are open at this feed"
+            return web.Response(status=429, text=text, headers={"Retry-After": "5"})
         connection = await self.upgrade(request, PROTOCOL, MAX_MESSAGE_BYTES)
         if isinstance(connection, web.WebSocketResponse):
             transport: Any = request.transport
@@ -269,10 +279,14 @@ class WebSocketDoor:
         if not self.enter(writer):
             return
         unwatch = self._shell.entitlements.watch(principal, lambda: self.end(writer, GONE))
+        self._readers[principal.name] += 1
         try:
             await self._listen(connection, writer)
         finally:
             unwatch()
+            self._readers[principal.name] -= 1
+            if not self._readers[principal.name]:
+                del self._readers[principal.name]
             await self.leave(connection, writer)
 
     def enter(self, writer: SocketWriter) -> bool:

@@ -19,6 +19,7 @@ from lockstep.engine.pages import INSTRUMENT_COLUMNS
 from lockstep.gateway.shell import GatewayShell
 from lockstep.runtime.engines import EnginesUnavailable
 from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.half_open import end_half_open
 from lockstep.runtime.process_log import open_log
 from lockstep.stream.layouts import DEFINITION_EVENT
 from lockstep.stream.records import SETTING_EVENT, EventKind, Events
@@ -89,6 +90,7 @@ class Door:
         except OSError as error:
             text = f"the address of `soup`, {self.address}, can't be listened on ({error.strerror or error})"
             raise EnvironmentFault(f"{text}; stop the program that uses it, or choose another address") from error
+        end_half_open(self._server.sockets)
         self.shell.spawn(self._learn_instruments())
         self.shell.spawn(self._tick_forever())
 

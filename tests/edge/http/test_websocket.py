@@ -5,6 +5,7 @@ import contextlib
 import json
 import socket
 import time
+import zlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -336,5 +337,25 @@ def test_a_message_that_is_too_long_ends_with_its_code_though_the_rest_of_it_is_
             message = await ws.receive()
             assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1009)
             sending.cancel()
+
+    served(test)
+
+
+def test_nothing_is_unpacked_so_nothing_grows_when_it_is() -> None:
+    """Compression is not agreed on, and a frame that says that it is compressed ends the connection."""
+
+    async def test(site: Any) -> None:
+        headers = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
+        async with site.http.ws_connect(site.url, headers=headers) as ws:
+            assert ws._response.headers.get("Sec-WebSocket-Extensions") is None
+            # FIN, RSV1, binary; masked with zeros: what would be a deflated frame.
+            raw = zlib.compress(bytes(1 << 20))[2:-4]
+            ws._response.connection.transport.write(
+                bytes((0xC2, 0x80 | 126)) + len(raw).to_bytes(2, "big") + bytes(4) + raw
+            )
+            while (message := await ws.receive()).type is aiohttp.WSMsgType.BINARY:
+                pass
+            assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+            assert ws.close_code == 1002
 
     served(test)

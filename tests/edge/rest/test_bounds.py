@@ -1,6 +1,8 @@
 """The door's bounds, in one process without a cluster: budgets, requests under way, own faults, idle connections."""
 
 import asyncio
+import contextlib
+import socket
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +14,7 @@ from lockstep.edge.http.websocket import WebSocketDoor
 from lockstep.edge.rest import door
 from lockstep.edge.rest.door import RestDoor
 from lockstep.ops.local.ports import free_ports
-from lockstep.runtime import tokens
+from lockstep.runtime import half_open, tokens
 from lockstep.runtime.access.registry import Credential, Entry, Registry
 from lockstep.runtime.access.secret_hash import hash_secret, make_key
 from lockstep.runtime.topology import Client
@@ -35,7 +37,7 @@ def served(test: Any) -> None:
         await server.open("127.0.0.1", port)
         try:
             async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http, asyncio.timeout(60):
-                await test(SimpleNamespace(rest=rest, http=http, port=port, shell=shell))
+                await test(SimpleNamespace(rest=rest, http=http, port=port, shell=shell, server=server))
         finally:
             for task in shell.tasks:
                 task.cancel()
@@ -143,6 +145,77 @@ def test_a_connection_that_has_asked_stays_and_one_that_has_not_is_closed(monkey
         writer.write(b"GET /v1/clus")
         assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
+
+    served(test)
+
+
+@pytest.mark.parametrize(
+    "before", [b"", b"GET /v1/cluster HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice-token\r\n\r\n"]
+)
+def test_a_request_that_comes_a_letter_at_a_time_is_waited_for_no_longer_than_one_that_stays_away(monkeypatch, before):
+    monkeypatch.setattr(websocket, "_HELLO_S", 0.5)
+    monkeypatch.setattr(websocket, "_IDLE_S", 0.5)
+
+    async def test(site: Any) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        if before:
+            writer.write(before)
+            await reader.readuntil(b"}")
+        writer.write(b"GET /v1/cluster HTTP/1.1\r\nX: ")
+        ended = asyncio.ensure_future(reader.read())
+        for _ in range(200):
+            writer.write(b"a")
+            await asyncio.sleep(0.05)
+            if ended.done():
+                break
+        assert ended.done()
+        writer.close()
+
+    served(test)
+
+
+def test_a_client_that_takes_no_answer_is_gone_after_a_while(monkeypatch):
+    """It asks for much and reads nothing: the door would keep the answers for ever."""
+    monkeypatch.setattr(half_open, "GONE_AFTER_S", 3)
+
+    async def test(site: Any) -> None:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setblocking(False)
+        with sock:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", site.port))
+            for _ in range(200):
+                with contextlib.suppress(BlockingIOError):
+                    sock.send(b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 4)
+            while not site.server._runner.server.connections:  # noqa: ASYNC110 - the server has no event
+                await asyncio.sleep(0.01)
+            async with asyncio.timeout(40):
+                while site.server._runner.server.connections:  # noqa: ASYNC110 - the server has no event
+                    await asyncio.sleep(0.1)
+
+    served(test)
+
+
+def test_one_client_has_a_bounded_number_of_websockets(monkeypatch):
+    monkeypatch.setattr(websocket, "MAX_READERS_OF_ONE", 2)
+
+    async def test(site: Any) -> None:
+        def shown(who: str) -> dict[str, str]:
+            return {"Authorization": f"Bearer {who}-token"}
+
+        first = await site.http.ws_connect("/feed", headers=shown("alice"))
+        async with site.http.ws_connect("/feed", headers=shown("alice")):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await site.http.ws_connect("/feed", headers=shown("alice"))
+            assert refused.value.headers is not None
+            assert (refused.value.status, refused.value.headers["Retry-After"]) == (429, "5")
+            async with site.http.ws_connect("/feed", headers=shown("bob")):
+                await first.close()
+            async with asyncio.timeout(20):
+                while site.server._readers["alice"] > 1:  # noqa: ASYNC110 - the door has no event
+                    await asyncio.sleep(0.01)
+            async with site.http.ws_connect("/feed", headers=shown("alice")):
+                pass
 
     served(test)
 

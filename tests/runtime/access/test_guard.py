@@ -31,7 +31,9 @@ class Accounts(accounts_pb2_grpc.AccountsServicer):
         return accounts_pb2.GetAccountReply()
 
 
-def call(raw: bytes, metadata, method: str = METHOD, trail: Path = Path()) -> tuple[grpc.StatusCode, str]:
+def call(
+    raw: bytes, metadata, method: str = METHOD, trail: Path = Path(), compression: grpc.Compression | None = None
+) -> tuple[grpc.StatusCode, str]:
     """Status and code of one call with these bytes as its request."""
 
     async def run():
@@ -49,7 +51,7 @@ def call(raw: bytes, metadata, method: str = METHOD, trail: Path = Path()) -> tu
         )
         try:
             async with grpc.aio.insecure_channel(address) as channel:
-                await channel.unary_unary(method)(raw, metadata=metadata, timeout=30)
+                await channel.unary_unary(method)(raw, metadata=metadata, timeout=30, compression=compression)
         except grpc.aio.AioRpcError as error:
             return error.code(), dict(error.trailing_metadata()).get("lockstep-code", "")
         finally:
@@ -91,6 +93,17 @@ def test_a_method_that_nobody_knows_is_unimplemented_for_everybody():
 
 def test_a_request_beyond_the_limit_is_not_taken():
     assert call(b"\x00" * (MAX_REQUEST_BYTES + 1), ALLOWED)[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_request_that_is_beyond_the_limit_only_when_it_is_unpacked_is_not_taken():
+    """64 MiB of nothing are 64 KiB on the wire."""
+    bomb = b"\x00" * (64 << 20)
+    assert call(bomb, ALLOWED, compression=grpc.Compression.Gzip)[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_metadata_has_a_bound():
+    for metadata in ((*ALLOWED, ("x", "a" * 100_000)), (*ALLOWED, *((f"x{number}", "a") for number in range(2_000)))):
+        assert call(b"", metadata)[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_an_honest_call_is_served():
