@@ -77,7 +77,8 @@ def rebuild_from_chunks(
             place.discard(before + 1)
             raise Behind(
                 f"this history ends at seq {made.position.seq}, the ledger that counts is at {live.position.seq}: "
-                "nothing was swapped; name a newer journal, or rebuild from the running engines (without --journal)"
+                "nothing was swapped; name a newer journal, or rebuild from the running engines (without --journal); "
+                "if that ledger is of another cluster, name another --data-dir"
             )
         _finish(place, before, keep=keep)
         return made.position
@@ -167,7 +168,8 @@ def _still_ahead(place: LedgerPlace, before: int) -> Reached | None:
 def _no_further(live: Reached, made: Position) -> str:
     return (
         f"the engines that answer have nothing behind seq {made.seq}, the ledger that counts is at "
-        f"{live.position.seq}: nothing was swapped; bring back the engines that have the rest, and rebuild again"
+        f"{live.position.seq}: nothing was swapped; bring back the engines that have the rest, and rebuild again; if "
+        "that ledger is of another cluster, name another --data-dir"
     )
 
 

@@ -111,7 +111,7 @@ def test_postgres_killed_in_the_middle_of_each_step_loses_and_doubles_nothing(po
 def test_a_second_writer_is_refused(postgres, tmp_path):
     first = PostgresStore(postgres.url, "twice")
     with pytest.raises(LedgerTaken, match="another process writes"):
-        PostgresStore(postgres.url, "twice")
+        PostgresStore(postgres.url, "twice", patience_s=0.5)
     first.close()
     chunks = list(history(SEED, 10).chunks(5))
     one, other = (LedgerSink(SqliteStore(tmp_path / "twice.db")) for _ in range(2))

@@ -14,7 +14,7 @@ from lockstep.posttrade.ledger.rebuild import Behind, Stopped, is_behind, rebuil
 from lockstep.posttrade.ledger.sink import LedgerSink
 from lockstep.posttrade.ledger.store import Reached
 from lockstep.runtime.process import StopRequest
-from tests.posttrade.flows import history
+from tests.posttrade.flows import epoch_start, history
 from tests.posttrade.served import ServedEngine, served, topology_of
 
 MADE = history(17, 160)
@@ -108,6 +108,27 @@ def test_one_engines_word_for_the_end_is_not_taken_where_the_live_ledger_is_ahea
     assert place.current() == 2
     with closing(place.open(1, write=False)) as one, closing(place.open(2, write=False)) as two:
         assert table_digests(one) == table_digests(two)
+
+
+def test_a_ledger_of_given_up_history_is_replaced_by_a_shorter_one(tmp_path):
+    """An operator had the cluster go on from the middle, without what the ledger has stored since then."""
+    place = SqlitePlace(tmp_path / "ledger")
+    stored = live_ledger(place)
+    other = history(17, 60)
+    assert other.batches[40].raw == MADE.batches[40].raw
+    other.epoch = stored.epoch + 1
+    other.stamp(epoch_start(other.epoch, previous=stored.epoch))
+    for _ in other.go_on(5):
+        pass
+    assert other.batches[-1].last_seq < stored.seq
+    engine = ServedEngine(1, other, len(other.batches))
+    stop = StopRequest()
+    with served(engine):
+        thread, ended = begun(topology_of(place.directory, engine), place, stop)
+        until(lambda: bool(ended), "the rebuild's end")
+        thread.join(PATIENCE_S)
+    assert ended == [Position(other.batches[-1].last_seq, other.batches[-1].epoch, other.batches[-1].timestamp_ns)]
+    assert place.current() == 2
 
 
 def test_a_rebuild_that_can_come_no_further_says_so_and_swaps_nothing(tmp_path, monkeypatch):

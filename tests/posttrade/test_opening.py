@@ -27,6 +27,7 @@ from lockstep.posttrade.ledger.rebuild import rebuild_from_chunks, rebuild_from_
 from lockstep.posttrade.ledger.sink import LedgerSink
 from lockstep.posttrade.ledger.statement import statement_of
 from lockstep.posttrade.ledger.statement_forms import as_csv, as_json, as_text
+from lockstep.posttrade.ledger.store import Store
 from lockstep.posttrade.ledger.store_postgres import PostgresStore
 from lockstep.posttrade.ledger.store_sqlite import SqliteStore
 from lockstep.posttrade.opening import opening_of
@@ -41,6 +42,7 @@ from tests.all_features import ACCOUNTS
 from tests.posttrade.flows import History, history
 from tests.posttrade.served import ServedEngine, digests_of, served, snapshot_of, topology_of
 from tests.posttrade.test_ledger_fold import compare
+from tests.posttrade.test_ledger_kills import STEPS
 
 PATIENCE_S = 60.0
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -100,6 +102,34 @@ def test_the_rows_are_the_same_in_both_databases_and_however_the_rest_is_cut(tmp
         assert table_digests(three.store) == expected
     with pytest.raises(AssertionError, match="has begun"), closing(LedgerSink(SqliteStore(tmp_path / "a.db"))) as again:
         again.begin(opening_at(MADE, AT))
+
+
+class Died(Exception):
+    """Where a process dies."""
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_wherever_it_dies_while_it_begins_nothing_is_there_and_it_begins_again(tmp_path, request, database):
+    armed: list[str] = []
+
+    def step(what: str) -> None:
+        if armed and armed[0] == what:
+            raise Died
+
+    if database == "sqlite":
+        store: Store = SqliteStore(tmp_path / "ledger.db", step)
+    else:
+        store = PostgresStore(request.getfixturevalue("postgres").url, "dies", step)
+    with closing(store):
+        empty = table_digests(store)
+        opening = opening_at(MADE, AT)
+        for what in STEPS[:-1]:
+            armed[:] = [what]
+            with pytest.raises(Died):
+                LedgerSink(store).begin(opening)
+            assert table_digests(store) == empty, what
+        armed.clear()
+        assert LedgerSink(store).begin(opening) == opening.position
 
 
 @pytest.fixture(scope="module")
