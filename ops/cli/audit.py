@@ -183,7 +183,7 @@ def export_command(
                 click.echo(line, nl=False)
         else:
             out.write("".join(lines))
-    except (ManifestFault, OSError) as error:
+    except ManifestFault as error:
         raise Failure(f"{directory} can't be exported: {error}") from error
     return 0
 

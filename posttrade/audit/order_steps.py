@@ -104,9 +104,9 @@ def sealed_records(directory: Path) -> Iterator[Record]:
         raise manifest.ManifestFault(f"{directory} has no manifests, or not all: `lockstep audit verify` says which")
     previous = manifest.NOTHING
     for number in numbers:
-        raw = (directory / manifest_name(number)).read_bytes()
+        raw = _bytes_of(directory / manifest_name(number))
         body, _ = manifest.read(raw)
-        content = (directory / str(body["segment"])).read_bytes()
+        content = _bytes_of(directory / str(body["segment"]))
         lines = content.splitlines()
         root = merkle.root_of([merkle.leaf_hash(line) for line in lines]).hex()
         whole = root == body["root"] and hashlib.sha256(content).hexdigest() == body["sha256"]
@@ -115,6 +115,13 @@ def sealed_records(directory: Path) -> Iterator[Record]:
             raise manifest.ManifestFault(f"{text}: `lockstep audit verify` says what was changed")
         previous = manifest.hash_of(raw)
         yield from map(json.loads, lines)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise manifest.ManifestFault(f"{path.name} can't be read: {error.strerror}") from error
 
 
 def steps_of(records: Iterator[Record]) -> Iterator[Step]:

@@ -5,6 +5,7 @@ import io
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import Any, Final
 
 from lockstep.posttrade.ledger import schema
@@ -12,6 +13,8 @@ from lockstep.posttrade.ledger.statement import Movement, Statement
 
 FORMS: Final = ("text", "csv", "json", "pdf")
 _MICROS: Final = 1_000_000
+_HEAD_WIDTH: Final = 110
+"""Characters of a line of the head, on paper."""
 _COLUMNS: Final = (
     "time", "event", "kind", "instrument", "lots", "price", "fee", "cash", "cash_after", "lots_after", "order_id",
 )  # fmt: skip
@@ -155,7 +158,7 @@ def as_pdf(made: Statement) -> bytes:
     styles = getSampleStyleSheet()
     small = TableStyle([("FONTSIZE", (0, 0), (-1, -1), 7), ("LINEBELOW", (0, 0), (-1, 0), 0.5, colors.black)])
     parts = [Paragraph(f"Statement of account {made.account.account}", styles["Title"])]
-    parts.append(Table([list(row) for row in _head(made)], hAlign="LEFT"))
+    parts.append(Table([[name, "\n".join(wrap(value, _HEAD_WIDTH))] for name, value in _head(made)], hAlign="LEFT"))
     for title, rows in (
         ("Opening", [(_symbol(made, n), _amount(n, a)) for n, a in made.opening.items()]),
         ("Closing", [(_symbol(made, n), _amount(n, a)) for n, a in made.closing.items()]),

@@ -193,6 +193,9 @@ def test_nothing_is_exported_of_what_is_not_as_it_was_sealed(tmp_path):
         list(sealed_records(directory))
     done = CliRunner().invoke(cli, ["audit", "export", str(directory), "--format", "cat"], standalone_mode=False)
     assert "can't be exported" in str(done.exception)
+    path.unlink()
+    with pytest.raises(ManifestFault, match="can't be read: No such file"):
+        list(sealed_records(directory))
 
 
 def test_the_command_writes_a_file(whole, tmp_path):
