@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Select, and_, func, select, text, true, tuple_
+from sqlalchemy import Connection, Engine, Integer, Select, and_, func, literal_column, select, text, true, tuple_
 from sqlalchemy.exc import DBAPIError
 
 from lockstep.posttrade.chunks import Position
@@ -20,6 +20,8 @@ MOST_ROWS: Final = 1_000
 DAY_NS: Final = 86_400 * 10**9
 _AGAIN_S: Final = 0.5
 _PPM: Final = 1_000_000
+_HALF: Final = literal_column("32", Integer)
+"""Not a parameter: it would be a bigint, by which PostgreSQL shifts nothing."""
 _O, _E, _B = schema.ORDERS.c, schema.ENTRIES.c, schema.BALANCES.c
 
 
@@ -298,7 +300,7 @@ class View:
 
 def _halves(name: str, column: Any, where: Any) -> tuple[Any, Any]:
     """Two sums that don't leave 64 bits, of whose parts `_whole` makes the true one."""
-    high = func.sum(column.op(">>")(32)).filter(where)
+    high = func.sum(column.op(">>")(_HALF)).filter(where)
     low = func.sum(column.op("&")(2**32 - 1)).filter(where)
     return high.label(f"{name}_high"), low.label(f"{name}_low")
 

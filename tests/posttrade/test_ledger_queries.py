@@ -15,7 +15,7 @@ from lockstep.engine.reference.book import DEFAULT_MARGIN_PPM
 from lockstep.posttrade.ledger import schema
 from lockstep.posttrade.ledger.beancount_export import beancount_lines
 from lockstep.posttrade.ledger.books import Instrument
-from lockstep.posttrade.ledger.place import SqlitePlace
+from lockstep.posttrade.ledger.place import PostgresPlace, SqlitePlace
 from lockstep.posttrade.ledger.queries import Filter, UnknownAccount, UnknownOrder, view_of
 from lockstep.posttrade.ledger.rebuild import rebuild_from_chunks
 from lockstep.posttrade.ledger.sink import LedgerSink
@@ -61,6 +61,25 @@ def test_portfolio_is_what_the_engine_says(view):
             assert one.unrealised == (one.value - one.cost if one.lots > 0 else one.value + one.cost) * bool(one.lots)
         assert made.equity == made.cash + sum(one.value for one in made.holdings)
         assert made.position.seq == MADE.engine.last_seq
+
+
+def test_postgresql_answers_what_sqlite_answers(view, postgres, tmp_path):
+    other = PostgresPlace(postgres.url, tmp_path)
+    sink = LedgerSink(other.open(1))
+    for chunk in MADE.chunks(25):
+        sink.apply(chunk)
+    sink.close()
+    reader = other.reader(1)
+    with view_of(reader) as there:
+        for account in ACCOUNTS:
+            for fifo in (False, True):
+                assert there.portfolio(account, fifo=fifo) == view.portfolio(account, fifo=fifo)
+            first = view.days(account, Filter(limit=2))
+            assert there.days(account, Filter(limit=2)) == first
+            rest = Filter(before=first.next)
+            assert there.days(account, rest) == view.days(account, rest)
+            assert statement_of(there, account, 0, 0) == statement_of(view, account, 0, 0)
+    reader.dispose()
 
 
 def test_both_policies_lead_to_the_same_sum_where_shares_only_trade(tmp_path):
