@@ -25,6 +25,8 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lockstep.posttrade.audit import manifest, merkle
+from lockstep.posttrade.audit.known import INSTRUMENTS, known_bytes, known_from, known_hash, learn_sealed
+from lockstep.posttrade.audit.manifest import ManifestFault
 from lockstep.posttrade.audit.records import VERSION, Instruments, encode, records_of
 from lockstep.posttrade.chunks import Chunk, EpochBegin, Position
 from lockstep.posttrade.opening import Opening
@@ -35,7 +37,6 @@ from lockstep.stream.records import Events
 
 SEGMENT_COMMANDS: Final = 50_000
 _HOUR_NS: Final = 3_600 * 10**9
-_INSTRUMENTS: Final = "instruments.json"
 OPENING: Final = "opening.json"
 
 
@@ -136,16 +137,29 @@ class AuditTrail:
         self._digest = Digest(bytes.fromhex(body["engine_digest"]))
         self._position = Position(body["last_seq"], body["last_epoch"], body["last_ns"])
         self._epochs = [EpochBegin(*one) for one in body["epochs"]]
-        known = json.loads((self.directory / _INSTRUMENTS).read_bytes())
-        # It may be ahead of the manifest, by what was not sealed any more.
-        self._instruments.known = {
-            int(number): (tick, lot, symbol)
-            for number, (tick, lot, symbol, seq) in known.items()
-            if seq <= self._position.seq
-        }
-        self._instruments.defined = {
-            int(number): row[3] for number, row in known.items() if row[3] <= self._position.seq
-        }
+        self._know(newest.name, body.get("instruments"))
+
+    def _know(self, newest: str, wanted: str | None) -> None:
+        """Take what records need of instruments: what the newest manifest names, or what sealed records say."""
+        path = self.directory / INSTRUMENTS
+        anew = wanted is None or not path.exists()
+        if anew:
+            from lockstep.posttrade.audit.order_steps import sealed_records
+
+            try:
+                learn_sealed(self._instruments, sealed_records(self.directory))
+            except ManifestFault as fault:
+                raise EnvironmentFault(f"{path} can't be made anew: {fault}; restore it") from fault
+        else:
+            try:
+                self._instruments = known_from(path.read_bytes(), self._position.seq)
+            except ValueError as error:
+                raise EnvironmentFault(f"{path}: {error}; move it away: it is made anew from the records") from error
+        if wanted is not None and known_hash(self._instruments) != wanted:
+            text = f"{path} is not the one that {newest} names"
+            raise EnvironmentFault(f"{text}; keep it for a look, move it away: it is made anew from the records")
+        if anew:
+            self._put(INSTRUMENTS, known_bytes(self._instruments))
 
     def _open(self) -> None:
         """Stand where `opening.json` says, if there is one."""
@@ -232,11 +246,7 @@ class AuditTrail:
         self._step("leaves")
         self._put(leaves_name(name), b"".join(self._leaves))
         self._step("instruments")
-        known = {
-            str(number): [*self._instruments.known[number], self._instruments.defined[number]]
-            for number in sorted(self._instruments.known)
-        }
-        self._put(_INSTRUMENTS, manifest.canonical(known))
+        self._put(INSTRUMENTS, known_bytes(self._instruments))
         self._step("manifest")
         raw = manifest.sign(self._body(name), self._key)
         self._put(manifest_name(self._number + 1), raw, self._step)
@@ -263,6 +273,7 @@ class AuditTrail:
             "last_ns": self._position.timestamp_ns,
             "epochs": [[one.epoch, one.first_seq] for one in self._epochs],
             "engine_digest": self._digest.hex(),
+            "instruments": known_hash(self._instruments),
             "software": metadata.version("lockstep-cluster"),
             **({} if self._opening is None else {"opening": self._opening}),
         }

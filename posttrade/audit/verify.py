@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockstep.posttrade.audit import manifest, merkle
+from lockstep.posttrade.audit.known import INSTRUMENTS, known_from, known_hash
 from lockstep.posttrade.audit.trail import OPENING, leaves_name, manifest_name, manifest_number
 
 _HASH: Final = 32
@@ -106,6 +107,7 @@ class _Check:
         self._hashes: set[str] = set()
         self._previous = manifest.NOTHING
         self._opening: dict[str, Any] | None = None
+        self._newest: dict[str, Any] = {}
         self._sealed: set[str] = set()
 
     def find(self, place: str, what: str, text: str) -> None:
@@ -129,6 +131,7 @@ class _Check:
                 self._previous = ""
             self._manifest(number, manifest_name(number))
             wanted = number + 1
+        self._known()
 
     def reaches(self, head: str, last_seq: int) -> None:
         """Whether it goes as far as somebody has known it to go."""
@@ -166,6 +169,7 @@ class _Check:
         self.first_seq = self.first_seq or int(body["first_seq"])
         self.last_seq = int(body["last_seq"])
         self.manifests += 1
+        self._newest = body
         self._segment(body)
 
     def _begins(self, number: int, name: str, body: dict[str, Any]) -> None:
@@ -189,6 +193,21 @@ class _Check:
             return
         if hashlib.sha256(raw).hexdigest() != opening["sha256"]:
             self.find(OPENING, "changed", f"it is not the one that {name} names")
+
+    def _known(self) -> None:
+        """What the trail is continued with. A manifest of before names none: then it is made of the records."""
+        wanted = self._newest.get("instruments")
+        if wanted is None:
+            return
+        try:
+            found = known_hash(known_from((self.directory / INSTRUMENTS).read_bytes(), self.last_seq))
+        except OSError as error:
+            self.find(INSTRUMENTS, "dropped", f"can't be read: {error.strerror}")
+        except ValueError as error:
+            self.find(INSTRUMENTS, "changed", str(error))
+        else:
+            if found != wanted:
+                self.find(INSTRUMENTS, "changed", "it is not the one that the newest manifest names")
 
     def _segment(self, body: dict[str, Any]) -> None:
         name = str(body["segment"])

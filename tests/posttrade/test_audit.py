@@ -264,6 +264,50 @@ def test_a_trail_goes_on_with_its_own_key_alone(copied):
         AuditTrail(copied, Ed25519PrivateKey.generate())
 
 
+def test_instruments_that_were_changed_are_found_and_nothing_is_sealed_with_them(copied):
+    path = copied / "instruments.json"
+    raw = path.read_bytes()
+    number, row = next(iter(json.loads(raw).items()))
+    ahead = json.loads(raw) | {"4711": [1, 1, "LATER", verify(copied).last_seq + 1]}
+    path.write_bytes(manifest.canonical(ahead))
+    assert verify(copied).findings == ()
+    AuditTrail(copied, KEY, segment_commands=COMMANDS).close()
+    path.write_bytes(manifest.canonical(json.loads(raw) | {number: [row[0] * 10, row[1], "FALSE", row[3]]}))
+    assert [(one.place, one.what) for one in verify(copied).findings] == [(path.name, "changed")]
+    with pytest.raises(EnvironmentFault, match="not the one that manifest-"):
+        AuditTrail(copied, KEY)
+    path.write_bytes(b"[" * 100_000)
+    assert [(one.place, one.what) for one in verify(copied).findings] == [(path.name, "changed")]
+    with pytest.raises(EnvironmentFault, match="can't be read"):
+        AuditTrail(copied, KEY)
+    # Without it, the sealed records say the same.
+    path.unlink()
+    assert [(one.place, one.what) for one in verify(copied).findings] == [(path.name, "dropped")]
+    AuditTrail(copied, KEY, segment_commands=COMMANDS).close()
+    assert verify(copied).findings == ()
+
+
+def test_a_trail_whose_manifests_name_no_instruments_goes_on_with_those_of_its_records(whole, copied):
+    previous = manifest.NOTHING
+    for at in sorted(copied.glob("manifest-*.json")):
+        body, _ = manifest.read(at.read_bytes())
+        del body["instruments"]
+        at.write_bytes(manifest.sign(body | {"previous": previous}, KEY))
+        previous = manifest.hash_of(at.read_bytes())
+    (copied / "instruments.json").write_bytes(b'{"7":[1,1,"FALSE",1]}')
+    made = history(SEED, BURSTS + 120)
+    trail = AuditTrail(copied, KEY, segment_commands=COMMANDS)
+    for chunk in made.chunks(1):
+        if chunk.first_seq > trail.position().seq:
+            trail.apply(chunk)
+    trail.close()
+    build(copied.parent / "whole", 1, made=made)
+    segments = sorted(path.name for path in copied.glob("segment-*"))
+    assert len(segments) > len(list(whole.glob("segment-*")))
+    assert all((copied / name).read_bytes() == (copied.parent / "whole" / name).read_bytes() for name in segments)
+    assert verify(copied).findings == ()
+
+
 def test_a_missing_segment_and_one_that_no_manifest_names_are_said(copied):
     first_segment(copied).unlink()
     (copied / "segment-99999999999999999999.jsonl").write_bytes(b"{}\n")
