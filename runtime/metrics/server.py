@@ -1,15 +1,17 @@
 """One HTTP server for each process, on its `metrics_port`: GET /metrics is the exposition that Prometheus reads.
 
-It has a thread of its own, and a scrape is written family by family with the interpreter handed over in between: the
-loop that trades waits for one family at the most, a tenth of a millisecond, never for a whole scrape.
+It has threads of its own, one for each connection, few of them (`readers.py`), and reads figures for one of them
+at a time. A scrape is written family by family with the interpreter handed over in between: the loop that trades waits
+for one family at the most, a tenth of a millisecond, never for a whole scrape.
 """
 
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, Final
@@ -22,14 +24,14 @@ from prometheus_client.registry import Collector
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.metrics.disk import free_space, places
 from lockstep.runtime.metrics.families import Families
+from lockstep.runtime.metrics.readers import Readers, cut_off_after
 from lockstep.runtime.topology import Member, Topology
 
 PATH: Final = "/metrics"
 _CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-# One scrape at a time: a reader that says nothing must not keep Prometheus out for long.
 _READ_TIMEOUT_S: Final = 1.0
 _WHOLE_S: Final = 5.0
-"""For one reader, from its first byte to its last: one that sends a letter a second, or takes one, is cut off."""
+"""For one reader to take its answer: one that takes a letter a second is cut off."""
 _BREATH_S: Final = 0.0002
 _LAST_SCRAPE_S: Final = 0.1
 
@@ -59,51 +61,67 @@ def exposition(source: Source) -> bytes:
 
 
 class _Server(HTTPServer):
-    """Of one port; with `tls` its connections are encrypted."""
+    """Of one port; with `tls` its connections are encrypted. Each connection has a thread, of a bounded number."""
 
     def __init__(
         self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None
     ) -> None:
         super().__init__(address, handler)
         self._tls = tls
+        self.readers = Readers()
+        self.checking, self.exposing = threading.Lock(), threading.Lock()
+        """Held while a reader's credential is looked at, and while figures are read: one at a time."""
+        self.closing = False
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        """The next connection. Raises OSError, which its caller expects: it says nothing, or no TLS."""
+        """The next connection. Raises OSError, which its caller expects: it is gone."""
         connection, peer = super().get_request()
+        connection.settimeout(_READ_TIMEOUT_S)
         if self._tls is None:
             return connection, peer
-        connection.settimeout(_READ_TIMEOUT_S)
-        secured = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         try:
-            with _cut_off(secured):
-                secured.do_handshake()
+            return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), peer
         except OSError:
-            secured.close()
+            connection.close()
             raise
-        return secured, peer
 
-    def finish_request(self, request: Any, client_address: Any) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
         """See `socketserver.BaseServer`."""
-        with _cut_off(request):
-            super().finish_request(request, client_address)
+        self.readers.enter(request, client_address[0])
+        try:
+            threading.Thread(
+                target=self._serve_one, args=(request, client_address), name="metrics-reader", daemon=True
+            ).start()
+        except RuntimeError:
+            self.readers.leave(request)
+            raise
+
+    def _serve_one(self, request: Any, client_address: Any) -> None:
+        try:
+            if self._tls is not None:
+                request.do_handshake()
+            self.finish_request(request, client_address)
+        except Exception:  # noqa: BLE001 - the top of a thread
+            self.handle_error(request, client_address)
+        finally:
+            self.readers.leave(request)
+            self.shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """See `socketserver.BaseServer`. A connection that broke is worth no line: anybody could fill the disk."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager
 def _cut_off(connection: socket.socket) -> Iterator[None]:
-    """End the connection when it has taken too long."""
-    timer = threading.Timer(_WHOLE_S, _shut_down, (connection,))
-    timer.daemon = True
-    timer.start()
+    """End the connection when its reader takes too long to take the answer."""
+    connection.settimeout(_WHOLE_S)
+    timer = cut_off_after(_WHOLE_S, connection)
     try:
         yield
     finally:
         timer.cancel()
-
-
-def _shut_down(connection: socket.socket) -> None:
-    with suppress(OSError):
-        # Not that of TLS, which says good-bye first: nobody may be there to hear it.
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 class MetricsServer:
@@ -127,7 +145,6 @@ class MetricsServer:
                 f"cannot serve metrics on {host}:{port}: {error.strerror}; "
                 "stop the program that uses it, or choose another metrics_port in the cluster's configuration"
             ) from error
-        self._closing = False
         self._thread = threading.Thread(target=self._serve, name="metrics", daemon=True)
         self._thread.start()
 
@@ -138,15 +155,18 @@ class MetricsServer:
 
     def _serve(self) -> None:
         # `serve_forever` would look for its end twice a second, and an engine that stops has no such time.
-        while not self._closing:
+        while not self._server.closing:
             self._server.handle_request()
 
     def close(self) -> None:
         """End the thread and free the port; does not wait for a slow reader."""
-        self._closing = True
+        self._server.closing = True
+        self._server.readers.end_mute()
         # Wakes the thread.
         self._server.socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(_LAST_SCRAPE_S)
+        if self._server.exposing.acquire(timeout=_LAST_SCRAPE_S):
+            self._server.exposing.release()
         self._server.server_close()
 
 
@@ -175,33 +195,45 @@ def _handler(source: Source, check: Check) -> type[BaseHTTPRequestHandler]:
 
         timeout = _READ_TIMEOUT_S
 
+        server: _Server
+
+        def parse_request(self) -> bool:
+            """Whether the whole request is there and is to be answered."""
+            return super().parse_request() and self.server.readers.on_headers(self.connection)
+
         def do_GET(self) -> None:
             """Write the exposition."""
             if self.path.partition("?")[0] != PATH:
                 self.send_error(HTTPStatus.NOT_FOUND, f"only {PATH} is served here")
                 return
-            refused = check(self.headers.get("Authorization"), self.client_address[0])
+            # No time of these two is the reader's.
+            with self.server.checking:
+                refused = check(self.headers.get("Authorization"), self.client_address[0])
             if refused is not None:
                 self._refuse(*refused)
                 return
-            body = exposition(source)
+            with self.server.exposing:
+                if self.server.closing:
+                    return
+                body = exposition(source)
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", _CONTENT_TYPE)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self._finish(body)
 
         def _refuse(self, status: HTTPStatus, text: str) -> None:
-            body = f"{text}\n".encode()
             self.send_response(status)
             if status is HTTPStatus.UNAUTHORIZED:
                 self.send_header("WWW-Authenticate", "Bearer")
             if status is HTTPStatus.TOO_MANY_REQUESTS:
                 self.send_header("Retry-After", "1")
             self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self._finish(f"{text}\n".encode())
+
+        def _finish(self, body: bytes) -> None:
             self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            with _cut_off(self.connection):
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Scrapes are not worth a log line."""

@@ -1,6 +1,8 @@
 """The exposition server as Prometheus sees it."""
 
+import contextlib
 import socket
+import struct
 import threading
 import time
 import urllib.error
@@ -11,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lockstep.runtime.metrics.families import Families, counters, gauge, histogram
+from lockstep.runtime.metrics.readers import Readers
 from lockstep.runtime.metrics.server import MetricsServer
 from lockstep.runtime.metrics.tally import Latencies
 from lockstep.runtime.process import EnvironmentFault
@@ -100,3 +103,69 @@ def test_a_slow_reader_keeps_others_out_for_a_bounded_time(
         finally:
             stop.set()
         assert time.monotonic() - began_s < 20
+
+
+def test_those_that_say_nothing_do_not_keep_others_out(server: MetricsServer) -> None:
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        dripping = []
+        for _ in range(12):
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            one.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+            dripping.append(one)
+
+        def drip() -> None:
+            while not stop.wait(0.2):
+                for one in dripping:
+                    with contextlib.suppress(OSError):
+                        one.sendall(b"a")
+
+        threading.Thread(target=drip, daemon=True).start()
+        began_s = time.monotonic()
+        try:
+            for _ in range(3):
+                assert "lockstep_epoch 7" in get(server)
+            assert time.monotonic() - began_s < 1.2
+            # Their headers have no more time than others' than that.
+            for one in dripping:
+                one.settimeout(5)
+                with contextlib.suppress(ConnectionError):
+                    assert one.recv(1) == b""
+        finally:
+            stop.set()
+
+
+def test_a_connection_that_breaks_leaves_no_line(server: MetricsServer, capfd: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", server.port)) as reader:
+            reader.sendall(b"GET /metr")
+            time.sleep(0.05)
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    time.sleep(0.2)
+    get(server)
+    assert capfd.readouterr().err == ""
+
+
+def test_the_time_that_a_credential_takes_to_check_is_not_the_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockstep.runtime.metrics.server._WHOLE_S", 0.3)
+
+    def slowly(authorization: str | None, peer: str) -> None:
+        time.sleep(0.8)
+
+    running = MetricsServer("127.0.0.1", 0, some_families, slowly)
+    try:
+        assert "lockstep_epoch 7" in get(running)
+    finally:
+        running.close()
+
+
+def test_an_address_elsewhere_has_two_connections_that_say_nothing() -> None:
+    with contextlib.ExitStack() as stack:
+        pairs = [socket.socketpair() for _ in range(3)]
+        for one in (end for pair in pairs for end in pair):
+            stack.enter_context(one)
+        readers = Readers()
+        for ours, _ in pairs:
+            readers.enter(ours, "192.0.2.7")
+        assert pairs[0][1].recv(1) == b""
+        assert [readers.on_headers(ours) for ours, _ in pairs] == [False, True, True]
