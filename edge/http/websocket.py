@@ -17,6 +17,7 @@ from typing import Any, Final
 from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
+from aiohttp.web_protocol import PayloadAccessError, RequestPayloadError
 
 from lockstep.edge.http.frames import close_frame, frame_of
 from lockstep.edge.http.hosts import strange_host
@@ -66,12 +67,15 @@ GONE: Final = Refusal(int(Code.UNAUTHENTICATED), "the credential was revoked, ch
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+_NO_HTTP: Final = (HttpProcessingError, RequestPayloadError, PayloadAccessError)
+
+
 class OfOurOwn(logging.Filter):
     """Keeps what clients send that is no HTTP out of the log: it would fill it, with whatever they like."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """See `logging.Filter`."""
-        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+        return not (record.exc_info and isinstance(record.exc_info[1], _NO_HTTP))
 
 
 _OF_OUR_OWN: Final = OfOurOwn()

@@ -240,3 +240,18 @@ def test_pages_are_served_from_memory_without_a_token(path):
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
     served(test)
+
+
+def test_a_body_that_is_not_the_gzip_that_it_says_leaves_no_line(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(site: Any) -> None:
+        for path in ("/nope", "/v1/nope", "/v1/accounts/1/orders", "/feed"):
+            for length in (b"Content-Length: 2\r\n\r\nxx", b"Transfer-Encoding: chunked\r\n\r\n2\r\nxx\r\n0\r\n\r\n"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+                writer.write(b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n" % path.encode())
+                writer.write(b"Content-Encoding: gzip\r\n" + length)
+                assert b"HTTP/1.1 4" in await reader.readline()
+                writer.close()
+        await asyncio.sleep(0.1)
+
+    served(test)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
