@@ -99,6 +99,12 @@ def run_command(
     is_flag=True,
     help="Begin with the balances of a snapshot: the engines' newest one, or the oldest in the --journal directory.",
 )
+@click.option(
+    "--lose-history",
+    is_flag=True,
+    help="Replace a ledger that begins earlier, too: what it has of before is in no answer any more. Its generation "
+    "stays.",
+)
 @expected_errors
 def rebuild_command(
     config_path: Path,
@@ -107,17 +113,20 @@ def rebuild_command(
     journal: Path | None,
     keep: bool,
     from_snapshot: bool,
+    lose_history: bool,
 ) -> int:
     """Make the ledger anew beside the one that is used, then put it in its place.
 
-    A running ledger takes it up by itself. Nothing is swapped in that is behind the ledger that counts.
+    A running ledger takes it up by itself. Nothing is swapped in that is behind the ledger that counts, or that
+    begins later (but see --lose-history).
     """
     from lockstep.posttrade.ledger.rebuild import rebuild_from_engines
     from lockstep.runtime.stop_request import StopRequest
 
     place = ledger_place(config_path, data_dir, database)
     if journal is not None:
-        position = _from_journal(place, named_directory(journal, config_path), keep=keep, from_snapshot=from_snapshot)
+        directory = named_directory(journal, config_path)
+        position = _from_journal(place, directory, keep=keep, from_snapshot=from_snapshot, lose_history=lose_history)
     else:
         topology = topology_of(config_path, data_dir, database)
 
@@ -125,13 +134,16 @@ def rebuild_command(
             click.echo(f"seq {position.seq} of {committed_seq}", err=True)
 
         position = rebuild_from_engines(
-            topology, place, StopRequest.install(), say, keep=keep, from_snapshot=from_snapshot
-        )
+            topology, place, StopRequest.install(), say, keep=keep, from_snapshot=from_snapshot,
+            lose_history=lose_history,
+        )  # fmt: skip
     click.echo(f"rebuilt up to seq {position.seq}; generation {place.current()} counts now")
     return 0
 
 
-def _from_journal(place: "LedgerPlace", directory: Path, *, keep: bool, from_snapshot: bool) -> "Position":
+def _from_journal(
+    place: "LedgerPlace", directory: Path, *, keep: bool, from_snapshot: bool, lose_history: bool
+) -> "Position":
     from lockstep.posttrade.ledger.rebuild import rebuild_from_chunks
     from lockstep.posttrade.opening import opening_of
     from lockstep.posttrade.reading import executed
@@ -160,7 +172,9 @@ def _from_journal(place: "LedgerPlace", directory: Path, *, keep: bool, from_sna
             )
         first_seq = opening.position.seq + 1 if opening else 1
         batches = (batch for batch in stored.batches(first_seq) if batch.last_seq <= committed)
-        return rebuild_from_chunks(place, executed(batches, state=state), keep=keep, opening=opening)
+        return rebuild_from_chunks(
+            place, executed(batches, state=state), keep=keep, opening=opening, lose_history=lose_history
+        )
 
 
 @command.command("status")

@@ -28,7 +28,8 @@ NAME: Final = "ledger"
 REBUILD: Final = "`lockstep ledger rebuild` makes it anew from what the cluster has, beside this one"
 BEGIN: Final = (
     "`lockstep ledger rebuild --from-snapshot` begins anew with the balances of an engine's snapshot (what was before "
-    "is not in it then), `lockstep ledger rebuild --journal` from an archive of journals has it all"
+    "is not in it then; a ledger that has it is replaced with `--lose-history` only), `lockstep ledger rebuild "
+    "--journal` from an archive of journals has it all"
 )
 _STOP_POLL_S: Final = 0.05
 _LOOK_S: Final = 1.0

@@ -7,11 +7,12 @@ exception is a ledger of history that the cluster goes on without, which a rebui
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final
 
 from lockstep.posttrade.chunks import Chunk, Position, check
+from lockstep.posttrade.follower import Sink
 from lockstep.posttrade.ledger.place import LedgerPlace
 from lockstep.posttrade.ledger.process import BEGIN, NAME, REBUILD, holding, open_sink
 from lockstep.posttrade.ledger.sink import LedgerSink
@@ -37,6 +38,27 @@ class Behind(EnvironmentFault):
     """What was made is not as far as the ledger that counts; nothing has changed. The text says what to do."""
 
 
+class LosesHistory(EnvironmentFault):
+    """What would be made begins later than the ledger that counts; nothing has changed. The text says what to do."""
+
+
+def loses_history(made: Reached, live: Reached | None) -> bool:
+    """Whether a rebuilt ledger lacks a beginning that the one that counts has."""
+    return live is not None and live.position.seq > 0 and made.begins_behind > live.begins_behind
+
+
+def _refuse_loss(place: LedgerPlace, before: int) -> None:
+    made, live = place.reached(before + 1), place.reached(before)
+    if made is None or live is None or not loses_history(made, live):
+        return
+    begin = f"behind seq {live.begins_behind}" if live.begins_behind else "with the first command"
+    raise LosesHistory(
+        f"the ledger that counts begins {begin}, this one would begin behind seq {made.begins_behind}: nothing was "
+        "swapped; rebuild without --from-snapshot, or from an archive of journals (--journal) that has more; to have "
+        "the history between count no more, add --lose-history"
+    )
+
+
 def is_behind(made: Reached, live: Reached | None) -> bool:
     """Whether a rebuilt ledger would take back what the one that counts has shown.
 
@@ -50,13 +72,20 @@ def is_behind(made: Reached, live: Reached | None) -> bool:
 
 
 def rebuild_from_chunks(
-    place: LedgerPlace, chunks: Iterable[Chunk], *, keep: bool = False, opening: Opening | None = None
+    place: LedgerPlace,
+    chunks: Iterable[Chunk],
+    *,
+    keep: bool = False,
+    opening: Opening | None = None,
+    lose_history: bool = False,
 ) -> Position:
     """From a history that is read here; the position that it leads to.
 
     `keep`: the generation of before stays. `opening`: what it begins with, where it does not begin at seq 1.
+    `lose_history`: it may begin later than the ledger that counts.
 
     Raises:
+        LosesHistory: it would begin later than the ledger that counts.
         Behind: the history ends before the ledger that counts.
     """
     with holding(place, "rebuild"):
@@ -66,10 +95,16 @@ def rebuild_from_chunks(
         try:
             if opening is not None:
                 sink.begin(opening)
+            if not lose_history:
+                _refuse_loss(place, before)
             for chunk in chunks:
                 check(chunk, sink.position())
                 sink.apply(chunk)
             made = sink.store.reached()
+        except LosesHistory:
+            sink.close()
+            place.discard(before + 1)
+            raise
         finally:
             sink.close()
         live = place.reached(before)
@@ -92,19 +127,48 @@ def rebuild_from_engines(
     *,
     keep: bool = False,
     from_snapshot: bool = False,
+    lose_history: bool = False,
 ) -> Position:
     """From the engines, until it has come as far as they are, and as the ledger that counts.
 
-    `from_snapshot`: from the newest snapshot on, and not from seq 1.
+    `from_snapshot`: from the newest snapshot on, and not from seq 1. `lose_history`: see `rebuild_from_chunks`.
 
     Raises:
+        LosesHistory: it would begin later than the ledger that counts.
         Stopped: `stop` was requested.
         Behind: the engines have less than the ledger that counts.
     """
     with holding(place, "rebuild"):
         before = place.current()
         place.discard(before + 1)
-        return asyncio.run(_follow(topology, place, before, stop, say, keep=keep, from_snapshot=from_snapshot))
+        begin = partial(_begin, topology, place, before, from_snapshot=from_snapshot, lose_history=lose_history)
+        try:
+            return asyncio.run(_follow(topology, place, before, stop, say, begin, keep=keep))
+        except LosesHistory:
+            place.discard(before + 1)
+            raise
+
+
+async def _begin(
+    topology: Topology,
+    place: LedgerPlace,
+    before: int,
+    *,
+    from_snapshot: bool,
+    lose_history: bool,
+) -> Sink:
+    """The new generation, at its beginning."""
+    sink = await asyncio.to_thread(open_sink, place, before + 1)
+    if not from_snapshot:
+        return sink
+    try:
+        await begin_with_snapshot(sink, topology, open_log(NAME))
+        if not lose_history:
+            await asyncio.to_thread(_refuse_loss, place, before)
+    except BaseException:
+        sink.close()
+        raise
+    return sink
 
 
 async def _follow(
@@ -113,20 +177,14 @@ async def _follow(
     before: int,
     stop: StopRequest,
     say: Callable[[Position, int], None],
+    begin: Callable[[], Awaitable[Sink]],
     *,
     keep: bool,
-    from_snapshot: bool,
 ) -> Position:
     introduce(topology)
     live = await asyncio.to_thread(place.reached, before)
+    sink = await begin()
     opener = partial(open_sink, place, before + 1)
-    sink = await asyncio.to_thread(opener)
-    if from_snapshot:
-        try:
-            await begin_with_snapshot(sink, topology, open_log(NAME))
-        except BaseException:
-            sink.close()
-            raise
     # An engine that was left behind ends early; the ledger that counts knows of a higher epoch than it.
     known_epoch = live.position.epoch if live else 0
     shell = FollowerShell(NAME, topology, opener, rebuild=REBUILD, begin=BEGIN, sink=sink, known_epoch=known_epoch)
@@ -175,6 +233,10 @@ def _no_further(live: Reached, made: Position) -> str:
 
 def _finish(place: LedgerPlace, before: int, *, keep: bool) -> None:
     place.swap(before + 1)
-    if not keep and before > 1:
-        # The one that was used just now stays until the next rebuild: somebody may be reading it.
+    if keep or before == 1:
+        return
+    # The one that was used just now stays until the next rebuild: somebody may be reading it. One that begins earlier
+    # than the one that counts stays for good: nobody else may have what is in it.
+    old, made = place.reached(before - 1), place.reached(before + 1)
+    if made is None or not loses_history(made, old):
         place.discard(before - 1)

@@ -44,6 +44,8 @@ class Reached:
 
     position: Position
     epochs: tuple[EpochBegin, ...]
+    begins_behind: int = 0
+    """The seq of the snapshot that it begins with; 0: it begins with the first command."""
 
 
 class Store(ABC):
@@ -57,6 +59,10 @@ class Store(ABC):
     @abstractmethod
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query; `?` stands for each value."""
+
+    @abstractmethod
+    def has_table(self, name: str) -> bool:
+        """Whether there is such a one: older versions had not all."""
 
     @abstractmethod
     def holdings(self, keys: list[int]) -> dict[int, Holding]:
@@ -159,7 +165,10 @@ class Store(ABC):
     def reached(self) -> Reached:
         """As stored, of whatever version."""
         seq, epoch, timestamp_ns = self.rows("SELECT seq, epoch, timestamp_ns FROM position")[0]
-        return Reached(Position(seq, epoch, timestamp_ns), tuple(self.epochs()))
+        behind = 0
+        if self.has_table("openings"):
+            ((behind,),) = self.rows("SELECT coalesce(max(seq), 0) FROM openings")
+        return Reached(Position(seq, epoch, timestamp_ns), tuple(self.epochs()), behind)
 
     def epochs(self) -> list[EpochBegin]:
         """As stored, ascending."""

@@ -151,6 +151,10 @@ class PostgresStore(Store):
         with self._asking():
             return self._db.execute(sql.replace("?", "%s"), tuple(values)).fetchall()
 
+    def has_table(self, name: str) -> bool:
+        """See `Store`."""
+        return self.rows("SELECT to_regclass(?) IS NOT NULL", (name,)) == [(True,)]
+
     def holdings(self, keys: list[int]) -> dict[int, Holding]:
         """See `Store`."""
         places = [parts_of(key) for key in keys]

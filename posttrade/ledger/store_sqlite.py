@@ -133,6 +133,10 @@ class SqliteStore(Store):
         with self._faults("read"):
             return self._db.execute(sql, tuple(values)).fetchall()
 
+    def has_table(self, name: str) -> bool:
+        """See `Store`."""
+        return bool(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
+
     def holdings(self, keys: list[int]) -> dict[int, Holding]:
         """See `Store`."""
         with self._faults("read"):

@@ -20,10 +20,10 @@ from lockstep.posttrade.chunks import check
 from lockstep.posttrade.follower import HistoryGone, Sink
 from lockstep.posttrade.ledger.beancount_export import beancount_lines
 from lockstep.posttrade.ledger.digest import table_digests
-from lockstep.posttrade.ledger.place import SqlitePlace
+from lockstep.posttrade.ledger.place import LedgerPlace, SqlitePlace, place_of
 from lockstep.posttrade.ledger.process import serve
 from lockstep.posttrade.ledger.queries import view_of
-from lockstep.posttrade.ledger.rebuild import rebuild_from_chunks, rebuild_from_engines
+from lockstep.posttrade.ledger.rebuild import LosesHistory, rebuild_from_chunks, rebuild_from_engines
 from lockstep.posttrade.ledger.sink import LedgerSink
 from lockstep.posttrade.ledger.statement import statement_of
 from lockstep.posttrade.ledger.statement_forms import as_csv, as_json, as_text
@@ -271,6 +271,42 @@ def test_a_rebuild_from_a_history_behind_a_snapshot_is_measured_as_any_other(tmp
     assert position.seq == MADE.batches[-1].last_seq
     with closing(place.open(2, write=False)) as made, closing(both[1].open(1, write=False)) as other:
         assert table_digests(made) == table_digests(other)
+
+
+def behind(place: LedgerPlace, batches: int, *, lose_history: bool = False) -> None:
+    opening = opening_at(MADE, batches)
+    rebuild_from_chunks(place, MADE.chunks(30, begin=batches), opening=opening, lose_history=lose_history)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_a_ledger_that_begins_earlier_is_replaced_on_request_only_and_never_removed(tmp_path, request, database):
+    url = request.getfixturevalue("postgres").url if database == "postgres" else ""
+    place = place_of(url, tmp_path)
+    rebuild_from_chunks(place, MADE.chunks(30))
+    assert place.current() == 2, "an empty one is no loss"
+    with pytest.raises(LosesHistory, match=f"begins with the first command, .* behind seq {SEQ}: nothing was swapped"):
+        behind(place, AT)
+    assert (place.current(), place.reached(3)) == (2, None)
+    behind(place, AT, lose_history=True)
+    with pytest.raises(LosesHistory, match=f"begins behind seq {SEQ}"):
+        behind(place, AT + 3)
+    for _ in range(2):
+        behind(place, AT)
+    kept = {number: found.begins_behind for number in range(1, 6) if (found := place.reached(number)) is not None}
+    assert kept == {2: 0, 4: SEQ, 5: SEQ}
+
+
+def test_a_rebuild_from_the_engines_snapshot_does_not_replace_whole_history(tmp_path):
+    engines = engines_of_cut_history()
+    place = SqlitePlace(tmp_path)
+    rebuild_from_chunks(place, MADE.chunks(30))
+    topology = topology_of(tmp_path, *engines)
+    with served(*engines):
+        with pytest.raises(LosesHistory, match="add --lose-history"):
+            rebuild_from_engines(topology, place, StopRequest(), lambda *_: None, from_snapshot=True)
+        assert (place.current(), place.reached(3)) == (2, None)
+        rebuild_from_engines(topology, place, StopRequest(), lambda *_: None, from_snapshot=True, lose_history=True)
+    assert place.current() == 3
 
 
 # ---- the audit trail ---------------------------------------------------------------------------------------------
