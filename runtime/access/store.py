@@ -141,7 +141,7 @@ def _change(topology: Topology, edit: Edit, what: str, wanted: Registry | None =
             before = wanted
             if before is None:
                 before = decode(found.value if found else None, key, topology.name)
-                _check_is_newest(topology, key, before)
+                check_is_newest(topology, before)
             after = changed(before, edit, by=by, what=what, now_ns=time.time_ns())
             revision = found.mod_revision if found else 0
             raw = encode(after, key, topology.name)
@@ -160,14 +160,41 @@ def _known_here(topology: Topology, key: bytes) -> Iterator[tuple[Path, Registry
             yield path, decode(load_kept(path), key, topology.name)
 
 
-def _check_is_newest(topology: Topology, key: bytes, found: Registry) -> None:
+def newest_kept(topology: Topology) -> tuple[Path, Registry] | None:
+    """The newest that processes of this host have kept; None: they have kept nothing that can be read.
+
+    Raises:
+        EnvironmentFault: the cluster's key is missing.
+    """
+    known = list(_known_here(topology, _key_of(topology)))
+    return max(known, key=lambda one: (one[1].restored_ns, one[1].version), default=None)
+
+
+def why_not_in_force(topology: Topology, found: Registry) -> str:
+    """Why what stands in etcd is not in force on this host, and what to do about it; empty: it is.
+
+    Raises:
+        EnvironmentFault: the cluster's key is missing.
+    """
+    for path, known in _known_here(topology, _key_of(topology)):
+        why = why_not_after(known, found)
+        if why:
+            newest = newest_kept(topology)
+            best = path if newest is None else newest[0]
+            remedy = f"`lockstep access restore --file {best}` puts the newest back"
+            if not found.version:
+                return f"etcd holds no principals, and version {known.version} is known here ({path}). {remedy}"
+            return (
+                f"{why} ({path}). {remedy}; if etcd was restored from a backup on purpose, "
+                "`lockstep access restore` takes what stands there"
+            )
+    return ""
+
+
+def check_is_newest(topology: Topology, found: Registry) -> None:
     """Raises:
     EnvironmentFault: a process of this host knows a newer document. It would refuse what is made of the older one.
     """
-    for path, known in _known_here(topology, key):
-        why = why_not_after(known, found)
-        if why:
-            raise EnvironmentFault(
-                f"{why} ({path}). Nothing was changed. `lockstep access restore --file {path}` puts the newest back; "
-                "if etcd was restored from a backup on purpose, `lockstep access restore` takes what stands there"
-            )
+    why = why_not_in_force(topology, found)
+    if why:
+        raise EnvironmentFault(f"nothing was changed: {why}")

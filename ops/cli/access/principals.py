@@ -8,10 +8,10 @@ from typing import Any, Final
 import click
 
 from lockstep.ops.cli.options import InputFault, config_option, expected_errors, json_option, make_console, write_json
-from lockstep.runtime.access.registry import Credential, Registry, create, grant, revoke
+from lockstep.runtime.access.registry import Credential, Registry, RegistryRefused, create, grant, revoke
 from lockstep.runtime.access.roles import GRANTABLE
 from lockstep.runtime.access.secret_hash import hash_secret, make_key
-from lockstep.runtime.access.store import change, read
+from lockstep.runtime.access.store import change, check_is_newest, read, why_not_in_force
 from lockstep.runtime.config import load
 from lockstep.runtime.output import Output
 from lockstep.runtime.topology import OPERATOR_NUMBERS
@@ -58,7 +58,11 @@ def create_command(
 @expected_errors
 def list_command(config_path: Path, changes: bool, json_file: Output | None) -> int:
     """List principals, what they may do, and what they log in with. No secret is stored, so none is shown."""
-    registry = read(load(config_path))
+    topology = load(config_path)
+    registry = read(topology)
+    why = why_not_in_force(topology, registry)
+    if why:
+        click.echo(f"not in force: {why}", err=True)
     console = make_console(json_file)
     for entry in registry.entries:
         accounts = ", ".join(map(str, entry.accounts)) or "all accounts"
@@ -101,8 +105,12 @@ def rotate(name: str, config_path: Path, days: int, overlap_s: int) -> int:
 
 def _issue(name: str, config_path: Path, days: int, *, overlap_s: int | None) -> int:
     topology = load(config_path)
-    entry, now_ns = read(topology).entry(name), time.time_ns()
-    token, key_id = make_key(entry.number)
+    registry, now_ns = read(topology), time.time_ns()
+    check_is_newest(topology, registry)
+    try:
+        token, key_id = make_key(registry.entry(name).number)
+    except RegistryRefused as error:
+        raise InputFault(str(error)) from None
     credential = Credential(key_id, "key", hash_secret(token), now_ns, now_ns + days * _DAY_NS)
     end_ns = 0 if overlap_s is None else now_ns + overlap_s * 1_000_000_000
     change(

@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 
 from lockstep.ops.cli.cluster.steps import confirm, force_option
-from lockstep.ops.cli.options import config_option, expected_errors
-from lockstep.runtime.access.store import read, read_file, restore
+from lockstep.ops.cli.options import InputFault, config_option, expected_errors
+from lockstep.runtime.access.store import newest_kept, read, read_file, restore
 from lockstep.runtime.config import load
+from lockstep.runtime.topology import Topology
 
 
 @click.command("restore")
@@ -27,6 +28,8 @@ def command(config_path: Path, file: Path | None, force: bool) -> int:
     """
     topology = load(config_path)
     found = read(topology) if file is None else read_file(topology, file)
+    if file is None and not found.version:
+        raise InputFault(_nothing_in_etcd(topology))
     where = "etcd" if file is None else str(file)
     newest = f", changed last by {found.changes[-1].by}: {found.changes[-1].what}" if found.changes else ""
     click.echo(f"version {found.version} in {where}{newest}", err=True)
@@ -36,3 +39,17 @@ def command(config_path: Path, file: Path | None, force: bool) -> int:
     after = restore(topology, found, f"restore version {found.version} from {where}")
     click.echo(f"in force as version {after.version}: {len(after.entries)} principals")
     return 0
+
+
+def _nothing_in_etcd(topology: Topology) -> str:
+    kept = newest_kept(topology)
+    if kept is None:
+        return (
+            "etcd holds no principals, and processes of this host have kept none: use a host that has some, "
+            "or make the first one with `lockstep access create`"
+        )
+    path, newest = kept
+    return (
+        f"etcd holds no principals, and nothing was changed; put back version {newest.version}, the newest that "
+        f"processes of this host have kept: `lockstep access restore --file {path}`"
+    )
