@@ -18,6 +18,7 @@ from lockstep.ops.cli.tables import status_table, summary_line
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.kept_config import Chosen, read
 from lockstep.ops.local.plan import DEFAULT_PORT, ClusterPlan, Incident
+from lockstep.runtime.access.store import read as read_principals
 from lockstep.runtime.config_values import BOUNDS
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.stop_request import StopRequest
@@ -258,7 +259,13 @@ def _greet(cluster: LocalCluster) -> None:
 
 def _tell_how_to_connect(cluster: LocalCluster) -> None:
     config, ca = cluster.config_path, cluster.topology.tls.cert_dir / CA
-    click.echo("access:             encrypted, and for nobody yet; let somebody in, from another terminal:")
+    known = len(read_principals(cluster.topology).entries)
+    if known:
+        whom = f"{_count(known, 'principal')} of before (`lockstep access list --config {config}`)"
+        click.echo(f"access:             encrypted, and for {whom}")
+        click.echo("let others in, from another terminal:")
+    else:
+        click.echo("access:             encrypted, and for nobody yet; let somebody in, from another terminal:")
     click.echo(f"  lockstep access create desk --role trader --role administrator --config {config}")
     click.echo(f"  export LOCKSTEP_TOKEN=$(lockstep access issue desk --config {config})")
     click.echo("and in Python, with the client number that `create` has shown:")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -12,6 +13,7 @@ from lockstep.ops.local.config_file import write_config
 from lockstep.ops.local.kept_config import Chosen
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime import config
+from lockstep.runtime.access.registry import Entry, Registry
 from lockstep.runtime.config_values import BOUNDS
 from lockstep.runtime.topology import Snapshots
 
@@ -70,3 +72,22 @@ def test_a_directory_that_is_continued_has_as_many_processes_as_before(
     assert plan.chosen == Chosen()
     assert plan_of(monkeypatch, *where, "--engines", "2").engines == 2
     assert plan_of(monkeypatch, *where, "--engine", "reference").chosen == Chosen(engine=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [((), "for nobody yet"), (("a",), "for 1 principal of before"), (("a", "b"), "for 2 principals of")],
+)
+def test_a_secure_cluster_says_how_many_may_come_in(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    names: tuple[str, ...],
+    text: str,
+) -> None:
+    entries = tuple(Entry(name, ("trader",), number, (), ()) for number, name in enumerate(names, 1))
+    monkeypatch.setattr(up, "read_principals", lambda _: Registry(1, entries))
+    topology = SimpleNamespace(tls=SimpleNamespace(cert_dir=tmp_path))
+    cluster = SimpleNamespace(topology=topology, config_path=tmp_path, gateway_addresses=("127.0.0.1:1",))
+    up._tell_how_to_connect(cluster)  # type: ignore[arg-type]
+    assert f"encrypted, and {text}" in capsys.readouterr().out
