@@ -9,7 +9,7 @@ from typing import Any, Final
 import grpc
 
 from lockstep.edge.rest.gateways import CallEnded, Gateways
-from lockstep.edge.rest.inputs import I64_MAX, order_of, price_ticks
+from lockstep.edge.rest.inputs import I64_MAX, as_meant, order_of, price_ticks
 from lockstep.edge.rest.keyed import KeyedCommands, KeyReused, Outcome, Reports, ReportsCut, Unanswered
 from lockstep.edge.rest.lanes import name_of
 from lockstep.edge.rest.market import Behind, MarketJson
@@ -49,7 +49,7 @@ class Asked:
     @property
     def content(self) -> bytes:
         """What tells it from other requests under the same key, however it was written."""
-        said = [self.operation.name, dict(self.values), dict(self.body)]
+        said = [self.operation.name, dict(self.values), as_meant(self.operation.body, self.body)]
         return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
 
 

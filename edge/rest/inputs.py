@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from lockstep.edge.rest.operations import BODIES, DIGITS, KEY_PATTERN, MOST_LOTS, Operation, Parameter
-from lockstep.edge.rest.prices import PRICE_PATTERN, ticks_of
+from lockstep.edge.rest.prices import PRICE_PATTERN, shortest, ticks_of
 from lockstep.edge.rest.problems import Problem, refused
 from lockstep.edge.rest.shapes import Field, Kind, fields_of, words_of
 from lockstep.stream.codes import Code
@@ -150,6 +150,13 @@ def _checked_integer(schema: Mapping[str, Any], value: Any, pointer: str) -> int
 
 def _wrong(pointer: str, wanted: str) -> Problem:
     return Problem(Code.FIELD_OUT_OF_RANGE, f"{pointer} has to be {wanted}", field=pointer)
+
+
+def as_meant(name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """A checked body, the same for all ways to write it: prices without zeros at the end. `name`: of its schema."""
+    properties = body_schema(name)["properties"] if name else {}
+    prices = {one for one, schema in properties.items() if schema.get("pattern") == PRICE_PATTERN}
+    return {one: shortest(value) if one in prices else value for one, value in body.items()}
 
 
 # ---- parameters --------------------------------------------------------------------------------------------------

@@ -26,6 +26,13 @@ def price_of(ticks: int, tick_micros: int) -> str:
     return decimal_of(ticks * tick_micros)
 
 
+def shortest(price: str) -> str:
+    """A price without zeros at the end: the same text for all ways to write it."""
+    whole, _, rest = price.partition(".")
+    rest = rest.rstrip("0")
+    return f"{whole}.{rest}" if rest else whole
+
+
 def ticks_of(price: str, tick_micros: int) -> int | None:
     """A price in ticks; None: it is no whole number of them.
 

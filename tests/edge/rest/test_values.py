@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockstep.edge.rest.answers import Asked
 from lockstep.edge.rest.inputs import body_of, body_schema, checked, key_of, order_of, parameters_of
 from lockstep.edge.rest.openapi import MESSAGES
 from lockstep.edge.rest.operations import OPERATIONS
 from lockstep.edge.rest.prices import decimal_of, price_of, ticks_of
 from lockstep.edge.rest.problems import Problem, refused
 from lockstep.edge.rest.shapes import Kind, fields_of, json_of, words_of
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.stream.records import MAX_PRICE_TICKS
 from lockstep.v1 import common_pb2, feed_pb2, orders_pb2
@@ -52,6 +54,21 @@ def test_money_is_exact_with_its_sign(value, per_unit):
 def test_what_is_no_price_is_refused(text):
     with pytest.raises(ValueError, match="decimal string"):
         ticks_of(text, 1)
+
+
+def test_how_a_price_is_written_does_not_make_another_request_under_a_key():
+    def content(name: str, **body: Any) -> bytes:
+        operation = next(one for one in OPERATIONS if one.name == name)
+        return Asked(operation, Principal("a", "t", 1), None, {"account": 1}, "k", body).content
+
+    for name in ("placeOrder", "replaceOrder"):
+        for one, other in (("101.50", "101.5"), ("100.00", "100"), ("0.0", "0"), ("0.010000", "0.01")):
+            assert content(name, price=one, stop_price=other) == content(name, price=other, stop_price=one)
+        assert content(name, price="100") != content(name, price="10")
+    # A symbol is no price.
+    assert content("placeOrder", instrument="1.50") != content("placeOrder", instrument="1.5")
+    assert content("massCancel", instrument="1.50") != content("massCancel", instrument="1.5")
+    assert content("cancelOrder") == content("cancelOrder")
 
 
 def test_a_price_between_two_ticks_is_none():
