@@ -269,7 +269,7 @@ def statement_command(
     out: Output | None,
 ) -> int:
     """Statement of ACCOUNT: opening, movements, closing. Exit code 1, and nothing written, if they do not add up."""
-    from lockstep.posttrade.ledger.statement import DoesNotAddUp, PeriodEndsFirst, TooLong, statement_of
+    from lockstep.posttrade.ledger.statement import DoesNotAddUp, NotKnown, PeriodEndsFirst, TooLong, statement_of
 
     if form == "pdf" and (out is None or out.on_stdout):
         raise InputFault("a PDF goes into a file: name it with --out")
@@ -278,6 +278,9 @@ def statement_command(
             made = statement_of(view, account, from_ns, to_ns)
     except PeriodEndsFirst as error:
         raise InputFault(f"{error}; give --from before --to") from error
+    except NotKnown as error:
+        text = f"{error}; give --from {error.from_ns} (nanoseconds since 1970) or later, and --to behind it"
+        raise InputFault(text) from error
     except (DoesNotAddUp, TooLong) as error:
         raise Failure(str(error)) from error
     _write(made, form, out)

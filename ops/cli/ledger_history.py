@@ -11,7 +11,8 @@ from lockstep.ops.cli.options import InputFault, expected_errors, json_option, m
 from lockstep.ops.cli.periods import period_options
 from lockstep.ops.cli.tables import plain_table
 from lockstep.posttrade.ledger.queries import MOST_ROWS, Filter, Page, Part
-from lockstep.posttrade.ledger.statement_forms import money, stamp_text
+from lockstep.posttrade.ledger.statement import stamp_text
+from lockstep.posttrade.ledger.statement_forms import money
 from lockstep.runtime.output import Output
 from lockstep.stream.records import EventKind, Side
 

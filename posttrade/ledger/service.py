@@ -12,7 +12,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from lockstep.posttrade.ledger import messages
 from lockstep.posttrade.ledger.queries import MOST_ROWS, Filter, TooSlow, UnknownAccount, UnknownOrder, View, view_of
-from lockstep.posttrade.ledger.statement import DoesNotAddUp, PeriodEndsFirst, Statement, TooLong, statement_of
+from lockstep.posttrade.ledger.statement import (
+    DoesNotAddUp,
+    NotKnown,
+    PeriodEndsFirst,
+    Statement,
+    TooLong,
+    statement_of,
+)
 from lockstep.posttrade.shell import FollowerShell, NotThere, TooManyWait
 from lockstep.runtime.client_calls import abort, authenticate
 from lockstep.runtime.tokens import Entitlements
@@ -79,6 +86,9 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
         except (OperationalError, PoolTimeout) as error:
             text = f"the ledger's database does not answer: {str(error.__cause__ or error).splitlines()[0]}"
             await abort(context, grpc.StatusCode.UNAVAILABLE, text)
+        except NotKnown as error:
+            text = f"{error}; ask from {error.from_ns} on"
+            await abort(context, grpc.StatusCode.FAILED_PRECONDITION, text, Code.NOT_SUPPORTED)
         except (messages.BadCursor, PeriodEndsFirst) as error:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         finally:

@@ -7,6 +7,7 @@ less what was booked behind the period.
 """
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -20,6 +21,12 @@ MOST_MOVEMENTS: Final = 200_000
 _E, _B = schema.ENTRIES.c, schema.BALANCES.c
 
 
+def stamp_text(timestamp_ns: int) -> str:
+    """UTC to the microsecond, as RTS 24 writes it."""
+    seconds, rest = divmod(timestamp_ns, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+
+
 class DoesNotAddUp(Exception):
     """The ledger contradicts itself; no statement is made of it. The text says where."""
 
@@ -30,6 +37,15 @@ class TooLong(Exception):
 
 class PeriodEndsFirst(ValueError):
     """The dates are the wrong way round."""
+
+
+class NotKnown(ValueError):
+    """The period begins before the ledger does."""
+
+    def __init__(self, opened: Opened) -> None:
+        super().__init__(f"nothing is known before seq {opened.seq}, {stamp_text(opened.timestamp_ns)}")
+        self.from_ns = opened.timestamp_ns
+        """The earliest time that a period may begin at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +92,28 @@ class Statement:
     taken_over: int = 0
     """Cash that the snapshot gave it in this period."""
 
+    @property
+    def over(self) -> bool:
+        """Whether it ends no later than what the ledger has seen; else more may come into it."""
+        return self.to_ns <= self.position.timestamp_ns + 1
+
 
 def statement_of(view: View, account: int, from_ns: int, to_ns: int) -> Statement:
-    """Entries stamped from `from_ns` up to but not at `to_ns`; 0: up to now.
+    """Entries stamped from `from_ns` (0: from where the ledger begins) up to but not at `to_ns`; 0: up to now.
 
     Raises:
         UnknownAccount: there is none.
         DoesNotAddUp: see there.
         TooLong: ask for a shorter period.
         PeriodEndsFirst: it ends before it begins.
+        NotKnown: the ledger begins with a snapshot behind its beginning.
     """
-    own = view.account(account)
+    own, opened = view.account(account), view.opening()
     to_ns = to_ns or max(from_ns, view.position.timestamp_ns + 1)
     if to_ns < from_ns:
         raise PeriodEndsFirst(f"the period ends ({to_ns}) before it begins ({from_ns})")
+    if opened is not None and (0 < from_ns < opened.timestamp_ns or to_ns <= opened.timestamp_ns):
+        raise NotKnown(opened)
     opening = _sums(view, account, from_ns)
     query = select(schema.ENTRIES).where(_E.account == account, _E.timestamp_ns >= from_ns, _E.timestamp_ns < to_ns)
     rows = view.rows(query.order_by(_E.seq, _E.event_index, _E.leg).limit(MOST_MOVEMENTS + 1))
@@ -114,7 +138,7 @@ def statement_of(view: View, account: int, from_ns: int, to_ns: int) -> Statemen
         sold=sum(row["cash_micros"] + row["fee_micros"] for row in trades if row["lots"] < 0),
         fees=sum(row["fee_micros"] for row in trades),
         realised=sum(row["profit_micros"] for row in rows),
-        opened=view.opening(),
+        opened=opened,
         taken_over=sum(row["cash_micros"] for row in rows if row["kind"] == schema.OPENING),
     )
 

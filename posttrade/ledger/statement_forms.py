@@ -4,12 +4,11 @@ import csv
 import io
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 from textwrap import wrap
 from typing import Any, Final
 
 from lockstep.posttrade.ledger import schema
-from lockstep.posttrade.ledger.statement import Movement, Statement
+from lockstep.posttrade.ledger.statement import Movement, Statement, stamp_text
 
 FORMS: Final = ("text", "csv", "json", "pdf")
 _MICROS: Final = 1_000_000
@@ -25,12 +24,6 @@ def money(micros: int) -> str:
     sign = "-" if micros < 0 else ""
     whole, rest = divmod(abs(micros), _MICROS)
     return f"{sign}{whole}.{rest:06d}"
-
-
-def stamp_text(timestamp_ns: int) -> str:
-    """UTC to the microsecond, as RTS 24 writes it."""
-    seconds, rest = divmod(timestamp_ns, 10**9)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
 
 
 def _symbol(made: Statement, number: int) -> str:
@@ -82,9 +75,14 @@ def _head(made: Statement) -> tuple[tuple[str, str], ...]:
         ("account", f"{made.account.account} {made.account.name}"),
         ("from", stamp_text(made.from_ns) if made.from_ns else "the beginning"),
         ("to", stamp_text(made.to_ns)),
+        *(() if made.over else (("not over", _not_over(made)),)),
         ("as of", f"seq {made.position.seq}, epoch {made.position.epoch}, {stamp_text(made.position.timestamp_ns)}"),
         *(() if made.opened is None else (("begins with", made.opened.text),)),
     )
+
+
+def _not_over(made: Statement) -> str:
+    return f"this ledger has seen up to {stamp_text(made.position.timestamp_ns)}: more may come into the period"
 
 
 def as_text(made: Statement) -> str:
@@ -132,6 +130,7 @@ def as_json(made: Statement) -> str:
         "name": made.account.name,
         "from_ns": made.from_ns,
         "to_ns": made.to_ns,
+        "over": made.over,
         "as_of": {"seq": made.position.seq, "epoch": made.position.epoch},
         "begins_with": None if made.opened is None else asdict(made.opened),
         "opening": balances(made.opening),

@@ -25,7 +25,7 @@ from lockstep.posttrade.ledger.process import serve
 from lockstep.posttrade.ledger.queries import view_of
 from lockstep.posttrade.ledger.rebuild import LosesHistory, rebuild_from_chunks, rebuild_from_engines
 from lockstep.posttrade.ledger.sink import LedgerSink
-from lockstep.posttrade.ledger.statement import statement_of
+from lockstep.posttrade.ledger.statement import NotKnown, statement_of
 from lockstep.posttrade.ledger.statement_forms import as_csv, as_json, as_text
 from lockstep.posttrade.ledger.store import Store
 from lockstep.posttrade.ledger.store_postgres import PostgresStore
@@ -186,6 +186,24 @@ def test_status_portfolio_and_statement_on_the_command_line_say_it(both):
     words = f"opening balances from the snapshot at seq {SEQ}, epoch "
     for command in (("status",), ("portfolio", 1), ("statement", 1)):
         assert words in said("ledger", *command, "--data-dir", part.directory)
+
+
+def test_a_statement_of_a_time_that_the_ledger_does_not_know_is_refused(both):
+    reader = both[1].reader(1)
+    stamp = MADE.batches[AT - 1].timestamp_ns
+    words = f"nothing is known before seq {SEQ}, "
+    with view_of(reader) as part:
+        for begin, end in ((1, stamp - 5), (1, stamp), (0, stamp), (stamp - 1, 0), (1, 2**62)):
+            with pytest.raises(NotKnown, match=words) as refused:
+                statement_of(part, 1, begin, end)
+        made = statement_of(part, 1, refused.value.from_ns, 0)
+        assert made == replace(statement_of(part, 1, 0, 0), from_ns=stamp)
+    reader.dispose()
+    done = CliRunner().invoke(
+        cli, ["ledger", "statement", "1", "--from", "1999-01-01", "--data-dir", str(both[1].directory)]
+    )
+    assert done.exit_code == 2
+    assert f"give --from {stamp}" in done.output
 
 
 def engines_of_cut_history() -> tuple[ServedEngine, ServedEngine]:
