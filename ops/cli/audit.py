@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import click
@@ -23,6 +24,23 @@ from lockstep.runtime.config import load
 from lockstep.runtime.output import Output
 
 _trail = click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+
+
+class Sha256(click.ParamType[str]):
+    """A SHA-256 in 64 hexadecimal digits; colons between them are taken out."""
+
+    name = "hex"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        digits = str(value).replace(":", "").lower()
+        if not re.fullmatch("[0-9a-f]{64}", digits):
+            self.fail(f"{str(value)[:80]!r} is no SHA-256; give all of its 64 hexadecimal digits", param, ctx)
+        return digits
+
+
+_fingerprint = click.option(
+    "--fingerprint", type=Sha256(), help="Fingerprint of the key that must have signed (64 hexadecimal digits)."
+)
 
 
 @click.group("audit", cls=PlainGroup)
@@ -87,12 +105,14 @@ def run_command(
 
 @command.command("verify")
 @_trail
-@click.option("--fingerprint", default="", help="Fingerprint of the key that must have signed (hexadecimal digits).")
-@click.option("--head", default="", help="Hash of a manifest that must be there: what `audit head` printed once.")
+@_fingerprint
+@click.option("--head", type=Sha256(), help="Hash of a manifest that must be there: what `audit head` printed once.")
 @click.option("--last-seq", type=click.IntRange(1, 2**62), default=None, help="The trail must reach this seq.")
 @json_option
 @expected_errors
-def verify_command(directory: Path, fingerprint: str, head: str, last_seq: int | None, json_file: Output | None) -> int:
+def verify_command(
+    directory: Path, fingerprint: str | None, head: str | None, last_seq: int | None, json_file: Output | None
+) -> int:
     """Verify the trail in DIRECTORY from its files alone: signatures, the chain, every record.
 
     Exit code 1 if anything was changed, dropped, added or reordered; each such place is named. That the tail was cut
@@ -217,18 +237,18 @@ def prove_command(directory: Path, record: str, out: Output | None) -> int:
 
 @command.command("check")
 @click.argument("proof", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--fingerprint", default="", help="Fingerprint of the key that must have signed (hexadecimal digits).")
+@_fingerprint
 @expected_errors
-def check_command(proof: Path, fingerprint: str) -> int:
+def check_command(proof: Path, fingerprint: str | None) -> int:
     """Check a PROOF that `lockstep audit prove` wrote. Exit code 1 if it proves nothing."""
     from lockstep.posttrade.audit.manifest import ManifestFault
     from lockstep.posttrade.audit.verify import check_proof
 
     try:
         record, signed_by = check_proof(json.loads(proof.read_text(encoding="utf-8")))
-    except (ManifestFault, ValueError) as error:
+    except (ManifestFault, ValueError, RecursionError) as error:
         raise Failure(f"{proof}: {error}") from error
-    if fingerprint and fingerprint.lower() != signed_by:
+    if fingerprint is not None and fingerprint != signed_by:
         raise Failure(f"{proof}: signed by another key than {fingerprint}: {signed_by}")
     click.echo(json.dumps(record, indent=2))
     click.echo(f"sealed by key {signed_by}", err=True)

@@ -94,12 +94,17 @@ def _make(path: Path) -> None:
 def sign(body: dict[str, Any], key: Ed25519PrivateKey) -> bytes:
     """A manifest with this body."""
     public = key.public_key().public_bytes_raw()
-    content = {
-        "body": body,
-        "public_key": base64.b64encode(public).decode(),
-        "signature": base64.b64encode(key.sign(canonical(body))).decode(),
-    }
-    return canonical(content)
+    return _whole(body, public, key.sign(canonical(body)))
+
+
+def _whole(body: dict[str, Any], public: bytes, signature: bytes) -> bytes:
+    return canonical(
+        {
+            "body": body,
+            "public_key": base64.b64encode(public).decode(),
+            "signature": base64.b64encode(signature).decode(),
+        }
+    )
 
 
 def read(raw: bytes) -> tuple[dict[str, Any], str]:
@@ -116,8 +121,11 @@ def read(raw: bytes) -> tuple[dict[str, Any], str]:
         if not isinstance(body, dict) or body["version"] != VERSION:
             raise ManifestFault(f"it is not of version {VERSION}")
         Ed25519PublicKey.from_public_bytes(public).verify(signature, canonical(body))
+        if raw != _whole(body, public, signature):
+            # The hash that names a manifest is of bytes: others that say the same are another manifest.
+            raise ManifestFault("its bytes are not the ones that were sealed")
     except InvalidSignature:
         raise ManifestFault("its signature is wrong") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ManifestFault(f"it is no manifest: {error}") from error
     return body, fingerprint_of(public)

@@ -39,6 +39,7 @@ class Verdict:
     first_seq: int
     last_seq: int
     fingerprint: str
+    """Of the key that the first manifest is signed with."""
     findings: tuple[Finding, ...]
     unsealed: tuple[str, ...]
     """Segments without a manifest: not finished, and no part of what is proven."""
@@ -77,19 +78,19 @@ def head_of(directory: Path) -> Head:
     return Head(int(body["number"]), manifest.hash_of(raw), int(body["last_seq"]), fingerprint)
 
 
-def verify(directory: Path, *, fingerprint: str = "", head: str = "", last_seq: int = 0) -> Verdict:
+def verify(directory: Path, *, fingerprint: str | None = None, head: str | None = None, last_seq: int = 0) -> Verdict:
     """Check signatures, the chain of manifests, and every record of every segment.
 
     A chain proves nothing about what was cut off at its end: that can only be seen by somebody who knows how far it
     went once.
 
-    `fingerprint`: of the key that must have signed, known from elsewhere; empty: that of the first manifest.
+    `fingerprint`: of the key that must have signed, known from elsewhere; None: that of the first manifest.
     `head`: hash of a manifest that has to be there (`head_of`), known from elsewhere. `last_seq`: it has to reach
     there.
     """
-    found = _Check(directory, fingerprint.lower())
+    found = _Check(directory, None if fingerprint is None else fingerprint.lower())
     found.run()
-    found.reaches(head.lower(), last_seq)
+    found.reaches(None if head is None else head.lower(), last_seq)
     return Verdict(
         found.manifests, found.records, found.first_seq, found.last_seq, found.fingerprint,
         tuple(found.findings[:_MOST_FINDINGS]), found.unsealed(), found.head, found.begins_behind,
@@ -97,9 +98,10 @@ def verify(directory: Path, *, fingerprint: str = "", head: str = "", last_seq: 
 
 
 class _Check:
-    def __init__(self, directory: Path, fingerprint: str) -> None:
+    def __init__(self, directory: Path, wanted: str | None) -> None:
         self.directory = directory
-        self.fingerprint = fingerprint
+        self.wanted = wanted
+        self.fingerprint = ""
         self.manifests = self.records = self.first_seq = self.last_seq = 0
         self.findings: list[Finding] = []
         self.head = ""
@@ -133,9 +135,9 @@ class _Check:
             wanted = number + 1
         self._known()
 
-    def reaches(self, head: str, last_seq: int) -> None:
+    def reaches(self, head: str | None, last_seq: int) -> None:
         """Whether it goes as far as somebody has known it to go."""
-        if head and head not in self._hashes:
+        if head is not None and head not in self._hashes:
             text = f"no manifest has the hash {head}: what followed was cut off or replaced, or it is of another trail"
             self.find(str(self.directory), "cut", text)
         if self.last_seq < last_seq:
@@ -155,8 +157,9 @@ class _Check:
             self._previous = manifest.hash_of(raw)
             return
         self.fingerprint = self.fingerprint or fingerprint
-        if fingerprint != self.fingerprint:
-            self.find(name, "key", f"signed by {fingerprint}, not by {self.fingerprint}")
+        wanted = self.fingerprint if self.wanted is None else self.wanted
+        if fingerprint != wanted:
+            self.find(name, "key", f"signed by {fingerprint}, not by {wanted}")
         if body["number"] != number:
             self.find(name, "reordered", f"it is manifest {body['number']}")
         if self._previous and body["previous"] != self._previous:
@@ -251,7 +254,7 @@ def name_of(line: bytes) -> str:
     try:
         record = json.loads(line)
         return f"{record['what']} {record['seq']}.{record['index']} ({record['kind']}, id {record['id']})"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "a record that can't be read"
 
 
@@ -333,7 +336,7 @@ def check_proof(proof: dict[str, Any]) -> tuple[dict[str, Any], str]:
         leaf = merkle.leaf_hash(str(proof["record"]).encode())
         hashes = [bytes.fromhex(one) for one in proof["proof"]]
         root = merkle.root_by(leaf, int(proof["place"]), int(proof["size"]), hashes)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise manifest.ManifestFault(f"it is no proof: {error}") from error
     if root is None or root.hex() != body["root"] or proof["size"] != body["records"]:
         raise manifest.ManifestFault("it does not lead to the root that the manifest names")

@@ -308,6 +308,60 @@ def test_a_trail_whose_manifests_name_no_instruments_goes_on_with_those_of_its_r
     assert verify(copied).findings == ()
 
 
+def again(raw: bytes, what: str) -> bytes:
+    """Other bytes that say the same, under the same signature."""
+    content = json.loads(raw)
+    match what:
+        case "newline":
+            return raw + b"\n"
+        case "twice":
+            return raw.replace(b'{"body":', b'{"body":{},"body":', 1)
+        case "more":
+            return manifest.canonical(content | {"zzz": 1})
+        case "blank":
+            return json.dumps(content, sort_keys=True).encode()
+    # Bits of the last digit that base64 does not use.
+    return raw.replace(content["signature"].encode(), content["signature"].replace("A==", "B==").encode())
+
+
+@pytest.mark.parametrize("what", ["newline", "twice", "more", "blank", "base64"])
+def test_a_newest_manifest_of_other_bytes_is_found(copied, what):
+    path = sorted(copied.glob("manifest-*.json"))[-1]
+    body, _ = manifest.read(path.read_bytes())
+    while what == "base64" and b'A=="' not in path.read_bytes():
+        body["software"] += "."
+        path.write_bytes(manifest.sign(body, KEY))
+    changed = again(path.read_bytes(), what)
+    assert changed != path.read_bytes()
+    path.write_bytes(changed)
+    assert (path.name, "manifest") in {(one.place, one.what) for one in verify(copied).findings}
+    with pytest.raises(manifest.ManifestFault, match="not the ones that were sealed"):
+        head_of(copied)
+
+
+def test_what_is_nested_too_deep_is_a_finding_and_no_proof(copied):
+    deep = "[" * 100_000
+    path = sorted(copied.glob("manifest-*.json"))[-1]
+    path.write_text(deep)
+    segment = first_segment(copied)
+    lines = segment.read_bytes().splitlines()
+    segment.write_bytes(b"\n".join([*lines[:3], deep.encode(), *lines[4:]]) + b"\n")
+    places = {one.place for one in verify(copied).findings}
+    assert {path.name, f"{segment.name} record 4"} <= places
+    proof = prove(copied, "1")
+    for name in ("record", "manifest"):
+        with pytest.raises(manifest.ManifestFault):
+            check_proof({**proof, name: deep})
+
+
+def test_the_key_that_was_found_is_named_beside_the_one_that_was_wanted(copied):
+    own, wanted = verify(copied).fingerprint, "0" * 64
+    verdict = verify(copied, fingerprint=wanted)
+    assert verdict.fingerprint == own
+    assert {one.text for one in verdict.findings} == {f"signed by {own}, not by {wanted}"}
+    assert {one.what for one in verify(copied, fingerprint="", head="").findings} == {"key", "cut"}
+
+
 def test_a_missing_segment_and_one_that_no_manifest_names_are_said(copied):
     first_segment(copied).unlink()
     (copied / "segment-99999999999999999999.jsonl").write_bytes(b"{}\n")

@@ -94,6 +94,22 @@ def test_a_statement_of_an_account_that_is_not_there_is_refused(directory):
     assert "there is no ledger" in said("ledger", "portfolio", 1, "--data-dir", directory / "nowhere", code=1)
 
 
+@pytest.mark.parametrize("time", ["2500-01-01", "9223372036854775808", "9" * 5000, "1969-12-31"])
+def test_times_that_64_bits_do_not_hold_are_refused(directory, time):
+    for option in ("--from", "--to"):
+        for command in ("statement", "trades", "days"):
+            text = said("ledger", command, 1, "--data-dir", directory / "ledger", option, time, code=2)
+            assert "write a time from 1970 to 2262" in text
+
+
+def test_a_period_that_is_not_over_is_said(directory):
+    common = ("ledger", "statement", 1, "--data-dir", directory / "ledger")
+    assert "more may come into the period" in said(*common, "--to", "2262-01-01")
+    assert json.loads(said(*common, "--to", "2262-01-01", "--format", "json"))["over"] is False
+    assert "more may come" not in said(*common)
+    assert "more may come" not in said(*common, "--to", MADE.batches[-1].timestamp_ns)
+
+
 def test_status_shows_digests_and_export_writes_all(directory):
     content = json.loads(said("ledger", "status", "--digest", "--data-dir", directory / "ledger", "--json", "-"))
     assert content["seq"] == MADE.engine.last_seq
@@ -116,6 +132,26 @@ def test_a_trail_is_verified_a_record_proven_and_the_proof_checked(directory, tm
     assert '"seq": 5' in said("audit", "check", proof, "--fingerprint", verdict["fingerprint"])
     assert "another key" in said("audit", "check", proof, "--fingerprint", "00" * 32, code=1)
     assert "no sealed segment" in said("audit", "prove", trail, "99999999", code=1)
+
+
+def test_a_fingerprint_or_head_that_is_none_is_no_accusation(directory, tmp_path):
+    trail, proof = directory / "trail", tmp_path / "proof.json"
+    verdict = json.loads(said("audit", "verify", trail, "--json", "-"))
+    own, head = verdict["fingerprint"], verdict["head"]
+    said("audit", "prove", trail, 5, "--out", proof)
+    for wrong in ("", own[:16], own + "0", "x" * 64):
+        for words in (
+            ("verify", trail, "--fingerprint"),
+            ("verify", trail, "--head"),
+            ("check", proof, "--fingerprint"),
+        ):
+            assert "give all of its 64 hexadecimal digits" in said("audit", *words, wrong, code=2)
+    colons = ":".join(own[at : at + 2] for at in range(0, 64, 2)).upper()
+    assert "no findings" in said("audit", "verify", trail, "--fingerprint", colons, "--head", head.upper())
+    said("audit", "check", proof, "--fingerprint", colons)
+    assert f"key {own}" in said("audit", "verify", trail, "--fingerprint", "0" * 64, code=1)
+    proof.write_text("[" * 100_000)
+    said("audit", "check", proof, code=1)
 
 
 def test_a_tampered_trail_is_exit_code_1_and_named(directory, tmp_path):
