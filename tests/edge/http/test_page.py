@@ -252,6 +252,24 @@ def test_a_token_that_does_not_come_ends_the_connection(monkeypatch: pytest.Monk
     served(test, clients=(SECRET,))
 
 
+def test_a_stranger_hears_names_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_socket, "SIGN_IN_S", 0.3)
+
+    async def test(site: Any) -> None:
+        async with connect(site) as ws:
+            first = page_pb2.PageFrame.FromString((await ws.receive()).data)
+            assert first.greeting.needs_token
+            assert [field.name for field, _ in first.greeting.ListFields()] == ["cluster", "needs_token", "feed"]
+            site.shell.trade()
+            site.shell.driver.on_tick()
+            second = page_pb2.PageFrame.FromString((await ws.receive()).data)
+            assert second.feed.HasField("closing")
+
+    served(test, clients=(SECRET,))
+    for page in ("docs/access.md", "SECURITY.md"):
+        assert "`/page`" in (Path(__file__).parents[3] / page).read_text()
+
+
 # ---- market data -----------------------------------------------------------------------------------------------------
 
 
