@@ -188,7 +188,8 @@ class Answers:
         await self._reads.reach(max(min_seq, own_seq))
         if self._shell.machine.seq < min_seq:
             text = f"the cluster is at seq {self._shell.machine.seq}, not at {min_seq} yet"
-            raise Problem(Code.UNAVAILABLE, text, status=409, retry_after_s=1)
+            remedy = "ask again in a second; the min_seq is the seq of an answer of this cluster, no later one"
+            raise Problem(Code.UNAVAILABLE, text, status=409, retry_after_s=1, remedy=remedy)
         own = self._own.get(asked.operation.name)
         if own is not None:
             return await own(asked, max(min_seq, own_seq))
@@ -265,4 +266,4 @@ def _ref(asked: Asked) -> orders_pb2.OrderRef:
 
 def _problem_of(ended: CallEnded) -> Problem:
     status = _STATUS.get(ended.status, 503 if ended.unanswered else 0)
-    return Problem(ended.code, str(ended), status=status)
+    return Problem(ended.code, str(ended), status=status, retry_after_s=-(-ended.retry_after_ms // 1000))

@@ -124,11 +124,12 @@ class RestDoor:
     async def _who(self, operation: Operation, request: web.Request) -> tuple[Principal, str | None]:
         strange = strange_host(self._shell, request)
         if strange:
-            raise Problem(Code.NOT_ENTITLED, strange)
+            raise Problem(Code.NOT_ENTITLED, strange, remedy="use the door's address, or list clients with tokens")
         origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2] != request.host:
             text = f"pages of {origin[:200]} may not use this door; serve them from {request.host[:200]}"
-            raise Problem(Code.NOT_ENTITLED, text)
+            remedy = "serve the page from the door's own host, or call from a program, which sends no Origin"
+            raise Problem(Code.NOT_ENTITLED, text, remedy=remedy)
         try:
             client, authorization = await principal_of(request.headers, self._shell.entitlements)
         except Problem as problem:
@@ -184,7 +185,8 @@ async def _body(request: web.Request, *, json_wanted: bool) -> bytes:
         raise Problem(Code.MALFORMED_BATCH, "send the body as it is, without Content-Encoding", status=415)
     if json_wanted and request.content_type != _JSON:
         raise Problem(Code.MALFORMED_BATCH, f"the body has to be {_JSON}", status=415)
-    too_long = Problem(Code.BATCH_TOO_LARGE, f"a body has at most {MAX_BODY_BYTES} bytes", status=413)
+    text = f"a body has at most {MAX_BODY_BYTES} bytes"
+    too_long = Problem(Code.BATCH_TOO_LARGE, text, status=413, remedy="send one command in a body, and nothing else")
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise too_long
     parts: list[bytes] = []

@@ -22,7 +22,21 @@ async def principal_of(headers: Mapping[str, str], entitlements: Entitlements) -
     except TooManyLogins as error:
         raise Problem(Code.BUSY, f"{error}; nothing was executed", retry_after_s=error.RETRY_S) from None
     except Unauthenticated as error:
-        raise Problem(Code.UNAUTHENTICATED, str(error), headers={"WWW-Authenticate": "Bearer"}) from None
+        raise Problem(
+            Code.UNAUTHENTICATED, str(error), headers={"WWW-Authenticate": "Bearer"}, remedy=_another_token(said)
+        ) from None
+
+
+def _another_token(said: str | None) -> str:
+    """What to do about a credential that lets nobody in; empty: none was shown."""
+    if said is None:
+        return ""
+    if said.lower().startswith("bearer eyj"):
+        return "sign a new JWT, with the time as it is now: it is good until its exp, and lives for minutes"
+    return (
+        "show a token as it was printed: `lockstep access issue` and `rotate` make one, "
+        "and [[client]] of the configuration has others"
+    )
 
 
 def require_role(client: Principal, operation: Operation) -> None:
@@ -31,7 +45,8 @@ def require_role(client: Principal, operation: Operation) -> None:
     """
     if not client.may(operation.roles):
         has, needs = ", ".join(sorted(client.rights)), ", ".join(sorted(operation.roles))
-        raise Problem(Code.NOT_ENTITLED, f"{client.name!r} has the role {has}; {operation.name} is for: {needs}")
+        text = f"{client.name!r} has the role {has}; {operation.name} is for: {needs}"
+        raise Problem(Code.NOT_ENTITLED, text, remedy=f"call as a principal that has one of the roles {needs}")
 
 
 def require_account(client: Principal, account: int) -> None:
@@ -39,4 +54,5 @@ def require_account(client: Principal, account: int) -> None:
     Problem: 403, if the client may not act for the account, or see it.
     """
     if not may_trade(client, account):
-        raise Problem(Code.NOT_ENTITLED, f"client {client.name!r} is not entitled to account {account}")
+        text = f"client {client.name!r} is not entitled to account {account}"
+        raise Problem(Code.NOT_ENTITLED, text, remedy="name an account of your own; /v1/accounts lists them")

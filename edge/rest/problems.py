@@ -47,10 +47,12 @@ class Problem(Exception):
         *,
         status: int = 0,
         retry_after_s: int = 0,
+        remedy: str = "",
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> None:
-        """`status`: 0: as the code has it. `retry_after_s`: 0: no need to say. `more`: further members."""
+        """`status`: 0: as the code has it. `retry_after_s`: 0: no need to say. `remedy`: of this cause; empty: as the
+        code has it. `more`: further members."""
         super().__init__(text)
         self.code = code
         self.text = text
@@ -59,11 +61,11 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         if self.retry_after_s:
             self.headers["Retry-After"] = str(self.retry_after_s)
+        self.remedy = remedy or _REMEDIES.get(code) or remedy_of(code)
         self.more = more
 
     def document(self) -> dict[str, Any]:
         """Its JSON."""
-        remedy = _REMEDIES.get(self.code) or remedy_of(self.code)
         return {
             "type": _URN + self.code.name.lower().replace("_", "-"),
             "title": self.code.name.replace("_", " ").capitalize(),
@@ -71,7 +73,7 @@ class Problem(Exception):
             "detail": self.text,
             "code": self.code.name,
             "number": int(self.code),
-            **({"remedy": remedy} if remedy else {}),
+            **({"remedy": self.remedy} if self.remedy else {}),
             **self.more,
         }
 

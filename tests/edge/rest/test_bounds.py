@@ -16,18 +16,20 @@ from lockstep.edge.rest.door import RestDoor
 from lockstep.ops.local.ports import free_ports
 from lockstep.runtime import half_open, tokens
 from lockstep.runtime.access.registry import Credential, Entry, Registry
+from lockstep.runtime.access.roles import Role
 from lockstep.runtime.access.secret_hash import hash_secret, make_key
 from lockstep.runtime.topology import Client
 from tests.edge.http.test_websocket import Shell
 
 CLIENTS = (Client("alice", "alice-token", 1, (1,)), Client("bob", "bob-token", 2, (2,)))
+WATCHER = Client("watcher", "watcher-token", 3, (), roles=(Role.MONITOR,))
 
 
-def served(test: Any) -> None:
+def served(test: Any, clients: tuple[Client, ...] = CLIENTS) -> None:
     """Run `await test(site)` at a door that has market data and no gateway."""
 
     async def run() -> None:
-        shell: Any = Shell(clients=CLIENTS)
+        shell: Any = Shell(clients=clients)
         shell.topology = SimpleNamespace(gateways=())
         shell.member = SimpleNamespace(id=1, name="feed-1")
         shell.why_not_serving = lambda: ""
@@ -255,3 +257,29 @@ def test_a_body_that_is_not_the_gzip_that_it_says_leaves_no_line(caplog: pytest.
 
     served(test)
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status", "remedy"),
+    [
+        ("GET", "/v1/accounts/1", {"Authorization": "Bearer watcher-token"}, 403, "roles administrator, auditor"),
+        ("GET", "/v1/accounts/2", {}, 403, "/v1/accounts lists them"),
+        ("GET", "/v1/cluster", {"Origin": "http://evil.example"}, 403, "sends no Origin"),
+        ("GET", "/v1/cluster", {"Authorization": "Bearer eyJ.eyJ.x"}, 401, "sign a new JWT"),
+        ("GET", "/v1/cluster", {"Authorization": "Bearer lk1.7.x"}, 401, "`lockstep access issue`"),
+        ("GET", "/v1/cluster", {"Authorization": ""}, 401, "show a token"),
+        ("GET", "/v1/cluster?min_seq=999999999", {}, 409, "ask again in a second"),
+        ("POST", "/v1/accounts/1/orders", {"Idempotency-Key": "k"}, 413, "one command in a body"),
+    ],
+)
+def test_a_remedy_is_of_the_cause(method: str, path: str, headers: dict[str, str], status: int, remedy: str) -> None:
+    async def test(site: Any) -> None:
+        shown = {"Authorization": "Bearer alice-token", "Content-Type": "application/json", **headers}
+        data = b" " * (door.MAX_BODY_BYTES + 1) if method == "POST" else None
+        async with site.http.request(method, path, headers=shown, data=data) as answer:
+            problem = await answer.json(content_type=None)
+            assert (answer.status, problem["status"]) == (status, status)
+            assert remedy in problem["remedy"]
+            assert answer.headers.get("Retry-After") == ("1" if status == 409 else None)
+
+    served(test, (*CLIENTS, WATCHER))
