@@ -16,7 +16,8 @@ in another hour: so segments follow from the stream alone.
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, Final
@@ -30,7 +31,7 @@ from lockstep.posttrade.audit.manifest import ManifestFault
 from lockstep.posttrade.audit.records import VERSION, Instruments, encode, records_of
 from lockstep.posttrade.chunks import Chunk, EpochBegin, Position
 from lockstep.posttrade.opening import Opening
-from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.faults import EnvironmentFault, disk_text
 from lockstep.stream.batch import Batch
 from lockstep.stream.digest import GENESIS, Digest, next_digest
 from lockstep.stream.records import Events
@@ -100,7 +101,7 @@ class AuditTrail:
             directory.mkdir(parents=True, exist_ok=True)
             self._continue()
         except OSError as error:
-            raise EnvironmentFault(f"the audit trail {directory} can't be used: {error.strerror}") from error
+            raise EnvironmentFault(disk_text("use", f"the audit trail {directory}", error)) from error
         self._file: IO[bytes] | None = None
         self._leaves: list[bytes] = []
         self._counts = {"commands": 0, "events": 0}
@@ -223,12 +224,15 @@ class AuditTrail:
         if self._file is None:
             self._step("segment")
             self._first = batch
-            self._file = (self.directory / segment_name(batch.first_seq)).open("wb")
+            path = self.directory / segment_name(batch.first_seq)
+            with _faults("write", path):
+                self._file = path.open("wb")
         part = Chunk((batch,), events, batch.last_seq, batch.last_seq, batch.epoch)
-        for _, record in records_of(part, self._instruments):
-            line = encode(record)
-            self._file.write(line + b"\n")
-            self._leaves.append(merkle.leaf_hash(line))
+        with _faults("write", self._file.name):
+            for _, record in records_of(part, self._instruments):
+                line = encode(record)
+                self._file.write(line + b"\n")
+                self._leaves.append(merkle.leaf_hash(line))
         self._epochs += part.epochs()
         self._digest = next_digest(self._digest, batch.raw, events.tobytes())
         self._counts["commands"] += batch.count
@@ -241,8 +245,9 @@ class AuditTrail:
         assert self._first is not None, "no segment was begun"
         name = segment_name(self._first.first_seq)
         self._step("records")
-        _sync(self._file)
-        self._file.close()
+        with _faults("write", self._file.name):
+            _sync(self._file)
+            self._file.close()
         self._step("leaves")
         self._put(leaves_name(name), b"".join(self._leaves))
         self._step("instruments")
@@ -263,7 +268,7 @@ class AuditTrail:
             "number": self._number + 1,
             "previous": self._previous,
             "segment": name,
-            "sha256": hashlib.sha256((self.directory / name).read_bytes()).hexdigest(),
+            "sha256": self._hash_of(name),
             "root": merkle.root_of(self._leaves).hex(),
             "records": len(self._leaves),
             **self._counts,
@@ -278,24 +283,31 @@ class AuditTrail:
             **({} if self._opening is None else {"opening": self._opening}),
         }
 
+    def _hash_of(self, segment: str) -> str:
+        path = self.directory / segment
+        with _faults("read", path):
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+
     def _put(self, name: str, content: bytes, step: Callable[[str], None] | None = None) -> None:
         part = self.directory / f"{name}.part"
-        with part.open("wb") as file:
+        with _faults("write", part), part.open("wb") as file:
             file.write(content)
             _sync(file)
         if step is not None:
             step("rename")
-        part.replace(self.directory / name)
-        handle = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        with _faults("write", self.directory / name):
+            part.replace(self.directory / name)
+            handle = os.open(self.directory, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
     def close(self) -> None:
         """See `Sink`. What is not sealed stays unfinished."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
             self._file = None
 
 
@@ -304,6 +316,15 @@ def opening_entry(raw: bytes) -> dict[str, Any]:
     said = json.loads(raw)
     same = {name: said[name] for name in ("seq", "epoch", "engine_digest", "state_sum")}
     return {**same, "sha256": hashlib.sha256(raw).hexdigest()}
+
+
+@contextmanager
+def _faults(action: str, path: Path | str) -> Iterator[None]:
+    """What the disk refuses, with the file and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentFault(disk_text(action, f"the audit trail's {path}", error)) from error
 
 
 def _sync(file: IO[bytes]) -> None:
