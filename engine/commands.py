@@ -20,6 +20,10 @@ from lockstep.stream.records import (
 
 _COMMAND: Final = Layout(COMMAND)
 _MOST_PEAKS: Final = 1000
+_NOT_OF_A_CHILD: Final = ("flags", "display_lots", "min_lots")
+_NO_PARENT: Final = (
+    "parent_id is for plain orders that rest: DAY, GTC, GTD, no post_only, hidden, display_lots, min_lots"
+)
 _RESTS: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 _TIFS: Final = {
     OrderType.LIMIT: tuple(TimeInForce),
@@ -27,6 +31,7 @@ _TIFS: Final = {
     OrderType.STOP: _RESTS,
     OrderType.STOP_LIMIT: _RESTS,
     OrderType.TRAILING_STOP: _RESTS,
+    OrderType.OCO: _RESTS,
 }
 
 
@@ -65,6 +70,7 @@ class CommandBuilder(AdminCommands):
         min_lots: int = 0,
         stp: SelfTradePrevention | str = SelfTradePrevention.NONE,
         tag: int = 0,
+        parent_id: int = 0,
     ) -> int:
         """A limit order: it trades at `price_ticks` or better, and what is left rests, as `tif` says.
 
@@ -83,6 +89,7 @@ class CommandBuilder(AdminCommands):
             min_lots: cancel it unless so many trade at once. For DAY, GTC, GTD, IOC; not with `post_only`.
             stp: what happens instead of a trade with an order of the same account.
             tag: free for you; the engine does not look at it.
+            parent_id: client order id of the account's order that it waits for. For DAY, GTC, GTD, without options.
         """
         tif = word(TimeInForce, "tif", tif)
         flags = OrderFlag.POST_ONLY * switch("post_only", post_only) + OrderFlag.HIDDEN * switch("hidden", hidden)
@@ -99,13 +106,10 @@ class CommandBuilder(AdminCommands):
             "flags": flags,
             "display_lots": display,
             "min_lots": least,
+            "parent_id": whole("parent_id", parent_id, 0, U64),
         }
         lots = whole("quantity_lots", quantity_lots, 1, MAX_QUANTITY_LOTS)
-        if display and not display <= lots <= _MOST_PEAKS * display:
-            raise ValueError(
-                f"display_lots is {display} of {lots}: it must be at most the quantity, and at least a "
-                f"{_MOST_PEAKS}th of it"
-            )
+        _check_display(display, lots)
         return self._order(
             OrderType.LIMIT, account, instrument, side, lots, client_order_id, tif, expire_ns, stp, tag, terms
         )
@@ -154,6 +158,7 @@ class CommandBuilder(AdminCommands):
         expire_ns: int = 0,
         stp: SelfTradePrevention | str = SelfTradePrevention.NONE,
         tag: int = 0,
+        parent_id: int = 0,
     ) -> int:
         """An order that waits until a trade reaches its stop price; then a market order, or one with a limit.
 
@@ -162,7 +167,10 @@ class CommandBuilder(AdminCommands):
             limit_price_ticks: it trades no worse than this, and what is left rests; None: a market order.
             tif: DAY, GTC or GTD.
         """
-        terms = {"stop_price_ticks": whole("stop_price_ticks", stop_price_ticks, 1, MAX_PRICE_TICKS)}
+        terms = {
+            "stop_price_ticks": whole("stop_price_ticks", stop_price_ticks, 1, MAX_PRICE_TICKS),
+            "parent_id": whole("parent_id", parent_id, 0, U64),
+        }
         order_type = OrderType.STOP
         if limit_price_ticks is not None:
             order_type = OrderType.STOP_LIMIT
@@ -198,6 +206,46 @@ class CommandBuilder(AdminCommands):
         kind = OrderType.TRAILING_STOP
         return self._order(
             kind, account, instrument, side, quantity_lots, client_order_id, tif, expire_ns, stp, tag, terms
+        )
+
+    def oco(
+        self,
+        *,
+        account: int,
+        instrument: int,
+        side: Side | str,
+        price_ticks: int,
+        stop_price_ticks: int,
+        quantity_lots: int,
+        client_order_id: int = 0,
+        tif: TimeInForce | str = TimeInForce.GTC,
+        expire_ns: int = 0,
+        stp: SelfTradePrevention | str = SelfTradePrevention.NONE,
+        tag: int = 0,
+        parent_id: int = 0,
+    ) -> int:
+        """One cancels the other: a limit order that becomes a market order when a trade reaches its stop price.
+
+        So one order takes the profit or stops the loss of a position, and its lots are bound once.
+
+        Args as of `stop`, and:
+            price_ticks: its limit, until it is set off.
+            stop_price_ticks: of a buy above the limit, of a sell below it.
+        """
+        side = word(Side, "side", side)
+        terms = {
+            "price_ticks": whole("price_ticks", price_ticks, 1, MAX_PRICE_TICKS),
+            "stop_price_ticks": whole("stop_price_ticks", stop_price_ticks, 1, MAX_PRICE_TICKS),
+            "parent_id": whole("parent_id", parent_id, 0, U64),
+        }
+        if (stop_price_ticks <= price_ticks) if side is Side.BUY else (stop_price_ticks >= price_ticks):
+            where = "above" if side is Side.BUY else "below"
+            raise ValueError(
+                f"stop_price_ticks is {stop_price_ticks} and price_ticks {price_ticks}: the stop price of a "
+                f"{side.name} must be {where} its limit"
+            )
+        return self._order(
+            OrderType.OCO, account, instrument, side, quantity_lots, client_order_id, tif, expire_ns, stp, tag, terms
         )
 
     def cancel(self, *, account: int, order_id: int = 0, client_order_id: int = 0, tag: int = 0) -> int:
@@ -277,6 +325,8 @@ class CommandBuilder(AdminCommands):
         if dated != (expire_ns != 0):
             raise ValueError("expire_ns and tif GTD go together: give both, or neither")
         lots = whole("quantity_lots", quantity_lots, 1, MAX_QUANTITY_LOTS)
+        if terms.get("parent_id") and (tif not in _RESTS or any(terms.get(name) for name in _NOT_OF_A_CHILD)):
+            raise ValueError(_NO_PARENT)
         if terms.get("min_lots", 0) > lots:
             raise ValueError(f"min_lots is {terms['min_lots']} of {lots}: it must be at most the quantity")
         fields = {
@@ -293,6 +343,12 @@ class CommandBuilder(AdminCommands):
             **terms,
         }
         return self._add(_COMMAND, CommandKind.NEW_ORDER, fields)
+
+
+def _check_display(display: int, lots: int) -> None:
+    if display and not display <= lots <= _MOST_PEAKS * display:
+        most = f"it must be at most the quantity, and at least a {_MOST_PEAKS}th of it"
+        raise ValueError(f"display_lots is {display} of {lots}: {most}")
 
 
 def _address(account: int, order_id: int, client_order_id: int) -> dict[str, Any]:

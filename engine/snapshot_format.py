@@ -23,24 +23,25 @@ levels and client-id maps follow from the orders). Sections stand one after the 
 * owners (cancel on disconnect), by session: session id u64, its highest connection u64, gateway u16 that may close it
   (0: has closed it);
 * orders, by instrument, place, side (buys first) and priority: order_id u64, client_order_id u64, session_id u64,
-  account u32, instrument u32, side u8, order_type u8, tif u8, price_ticks i64 (as its client named it, 0: not at all),
-  held_ticks i64 (where it stands in the book: its price, but of a market order what protection and band hold it to),
-  quantity_lots i64, leaves_lots i64, place u8 (0 book, 1 waits for its stop price, 2 waits for the closing auction),
-  stp u8, flags u8, display_lots i64, shown_lots i64 (an iceberg's peak in the book, else 0), expire_ns i64,
-  stop_price_ticks i64 (as it stands now; of triggered orders as it was), trail_ticks i64, lot_micros i64 (what one lot
-  reserves);
+  account u32, instrument u32, side u8, order_type u8, tif u8, price_ticks i64 (as its client named it, 0: not at
+  all), held_ticks i64 (where it stands in the book: its price, but of a market order what protection and band hold it
+  to), quantity_lots i64, leaves_lots i64, place u8 (0 book, 1 waits for its stop price, 2 for the closing auction, 3
+  for its parent), stp u8, flags u8, display_lots i64, shown_lots i64 (an iceberg's peak in the book, else 0),
+  expire_ns i64, stop_price_ticks i64 (as it stands now; of triggered orders as it was), trail_ticks i64, lot_micros
+  i64 (what one lot reserves), of one that waits for its parent: order id of that u64 (0: it has ended) and lots i64
+  that it has traded since;
 * stood prices (the spans of breakers), by instrument, those for the highest price first, then those for the lowest, in
   the order of their queue: instrument u32, which queue u8 (0 highest, 1 lowest), price i64, until ns i64; at most 1 024
   of one queue.
 
-The order of the orders in the book is their priority: best price first; at one price the displayed ones in their queue,
-then the hidden ones in theirs. Stops: buys by (stop price, order id), sells by (-stop price, order id). Orders for the
-closing auction: as they came to wait, both sides together. The state digest of an engine is BLAKE2b-128 over these
-bytes.
+The order of the orders in the book is their priority: best price first; at one price the displayed ones in their
+queue, then the hidden ones in theirs. Stops: buys by (stop price, order id), sells by (-stop price, order id). Orders
+for the closing auction: as they came to wait, both sides together. Orders for their parent: by order id. The state
+digest of an engine is BLAKE2b-128 over these bytes.
 
-Version 7 had no throttles and six sections, and of each instrument, behind the breaker's phase, the start ns i64 and
-price i64 of the window that its breaker had opened (both 0: none). It is read as if that price had stood until the
-start, and the last price since: what came between was not kept.
+Version 7 had no throttles, no parents of orders and six sections, and of each instrument, behind the breaker's phase,
+the start ns i64 and price i64 of the window that its breaker had opened (both 0: none). It is read as if that price
+had stood until the start, and the last price since: what came between was not kept.
 """
 
 import struct
@@ -60,6 +61,7 @@ HIGHEST, LOWEST = 0, 1
 _PREVIOUS: Final = 7
 _HEADER_7: Final = struct.Struct("<Qq16s3IqqBq6Q")
 _INSTRUMENT_7: Final = struct.Struct("<I32sqqBBqqqi4IqqBqqIIqq")
+_ORDER_7: Final = struct.Struct("<QQQIIBBBqqqqBBBqqqqqq")
 _WINDOW_7: Final = slice(15, 17)
 """Of an instrument's fields behind its symbol: start and price of the breaker's open window."""
 
@@ -70,7 +72,7 @@ _ACCOUNT: Final = struct.Struct("<II32sqB16qB")
 _POSITION: Final = struct.Struct("<IIqqqq")
 _SESSION: Final = struct.Struct("<QQI")
 _OWNER: Final = struct.Struct("<QQH")
-_ORDER: Final = struct.Struct("<QQQIIBBBqqqqBBBqqqqqq")
+_ORDER: Final = struct.Struct("<QQQIIBBBqqqqBBBqqqqqqQq")
 _STOOD: Final = struct.Struct("<IBqq")
 _OUTCOME_SIZE: Final = 16
 _FEES_SIZE: Final = 16
@@ -202,6 +204,8 @@ class OrderRow(NamedTuple):
     stop_price_ticks: int
     trail_ticks: int
     lot_micros: int
+    parent_id: int = 0
+    parent_lots: int = 0
 
 
 class StoodRow(NamedTuple):
@@ -316,7 +320,7 @@ def _content(reader: _Reader) -> StateImage:
         InstrumentRow(number, symbol.rstrip(b"\0"), *rest)
         for number, symbol, *rest in _INSTRUMENT.iter_unpack(reader.take(counts[0] * _INSTRUMENT.size))
     )
-    owned = _owned(reader, counts[1:6])
+    owned = _owned(reader, counts[1:6], _ORDER)
     stood = tuple(map(StoodRow._make, _STOOD.iter_unpack(reader.take(counts[6] * _STOOD.size))))
     _at_end(reader)
     pot = int.from_bytes(fees, "little")
@@ -335,7 +339,7 @@ def _content_7(reader: _Reader) -> StateImage:
         instruments.append(row)
         if opened_at:
             stood += _span_of_window(row, opened_at, start_ns, last_timestamp_ns)
-    owned = _owned(reader, counts[1:])
+    owned = _owned(reader, counts[1:], _ORDER_7)
     _at_end(reader)
     pot = int.from_bytes(fees, "little")
     return StateImage(last_seq, last_timestamp_ns, pot, market, tuple(instruments), *owned, tuple(stood))
@@ -360,7 +364,7 @@ _Owned = tuple[
 ]
 
 
-def _owned(reader: _Reader, counts: Sequence[int]) -> _Owned:
+def _owned(reader: _Reader, counts: Sequence[int], of_order: struct.Struct) -> _Owned:
     """The sections between instruments and stood prices."""
     accounts = tuple(
         AccountRow(number, flags, name.rstrip(b"\0"), *rest)
@@ -369,7 +373,7 @@ def _owned(reader: _Reader, counts: Sequence[int]) -> _Owned:
     positions = tuple(map(PositionRow._make, _POSITION.iter_unpack(reader.take(counts[1] * _POSITION.size))))
     sessions = tuple(_session(reader) for _ in range(counts[2]))
     owners = tuple(map(OwnerRow._make, _OWNER.iter_unpack(reader.take(counts[3] * _OWNER.size))))
-    orders = tuple(map(OrderRow._make, _ORDER.iter_unpack(reader.take(counts[4] * _ORDER.size))))
+    orders = tuple(OrderRow(*row) for row in of_order.iter_unpack(reader.take(counts[4] * of_order.size)))
     return accounts, positions, sessions, owners, orders
 
 

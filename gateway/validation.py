@@ -52,7 +52,7 @@ _BLOCK: Final = int(MassCancelFlag.BLOCK)
 _ROW_FIELDS: Final = tuple(COMMAND.names or ())
 # Of a REFUSED record; of the others `refuse_rows` sets two and clears the rest.
 _KEPT_OF_REFUSED: Final = (
-    "gateway", "session_id", "session_no", "account", "instrument", "client_order_id", "order_id", "amount_micros",
+    "gateway", "session_id", "session_no", "account", "instrument", "client_order_id", "order_id", "parent_id",
     "received_ns",
 )  # fmt: skip
 _CLEARED_OF_REFUSED: Final = tuple(name for name in _ROW_FIELDS if name not in ("kind", "tag", *_KEPT_OF_REFUSED))

@@ -7,7 +7,7 @@ import numpy as np
 
 from lockstep.stream.enums import CommandKind, EventKind
 
-SCHEMA: Final = 0xD29F8EF7263962CC
+SCHEMA: Final = 0x98523B225629D6F8
 """Names every place, width and number; the compiled core has the same one."""
 
 _COMMAND_HEAD = [
@@ -62,7 +62,7 @@ COMMAND: Final = np.dtype(
         ("min_lots", "<i8"),  # must trade on entry
         ("expire_ns", "<i8"),
         ("trail_ticks", "<i8"),  # distance of a trailing stop
-        ("amount_micros", "<i8"),
+        ("parent_id", "<u8"),  # NEW_ORDER: client order id of the live order whose fill it waits for; 0: none
         *_COMMAND_TAIL,
     ]
 )
@@ -295,6 +295,7 @@ KINDS: Final[dict[CommandKind, tuple[np.dtype[np.void], tuple[str, ...]]]] = {
             "min_lots",
             "expire_ns",
             "trail_ticks",
+            "parent_id",
         ),
     ),
     CommandKind.CANCEL: (COMMAND, ("account", "client_order_id", "order_id")),
@@ -442,5 +443,6 @@ COMMAND_COLUMNS: Final = (
     "expire_ns",
     "trail_ticks",
     "tag",
+    "parent_id",
 )
 """Fields that a client gives by columns, in the order of the wire."""

@@ -31,7 +31,7 @@ from lockstep.bench.replay.flow_names import Names
 from lockstep.bench.replay.flow_rows import ACTIONS, NO_TIME, OPTIONAL, REQUIRED, FlowRow, RowParser
 
 _SMALL: Final = ("kind", "side", "order_type", "tif", "stp", "flags", "phase")
-_UNSIGNED: Final = ("client_order_id", "tag")
+_UNSIGNED: Final = ("client_order_id", "parent_id", "tag")
 _DTYPES: Final = {
     name: np.dtype(np.uint8 if name in _SMALL else np.uint64 if name in _UNSIGNED else np.int64)
     for name in FlowRow._fields
@@ -74,6 +74,8 @@ class FlowChunk:
     min_lots: NDArray[np.int64]
     expire_ns: NDArray[np.int64]
     trail_ticks: NDArray[np.int64]
+    parent_id: NDArray[np.uint64]
+    """Client order id of the order that it waits for; 0: of none."""
     tag: NDArray[np.uint64]
     phase: NDArray[np.uint8]
     """Of a SET_PHASE, whose new reference price is in `price_ticks`; else 0."""

@@ -33,6 +33,7 @@ OPTIONAL: Final = (
     "block",
     "phase",
     "protection_price",
+    "parent_order_id",
 )
 ACTIONS: Final = {
     "N": CommandKind.NEW_ORDER,
@@ -51,9 +52,9 @@ _TYPES: Final = {kind.name.lower(): int(kind) for kind in OrderType}
 _TIFS: Final = {tif.name.lower(): int(tif) for tif in TimeInForce}
 _STPS: Final = {stp.name.lower(): int(stp) for stp in SelfTradePrevention}
 _PHASES: Final = {phase.name.lower(): int(phase) for phase in Phase}
-_ORDERS_ONLY: Final = ("hidden", "trail", "expire_ns", "protection_price")
-_LIMITED: Final = (OrderType.LIMIT, OrderType.STOP_LIMIT)
-_STOPS: Final = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
+_ORDERS_ONLY: Final = ("hidden", "trail", "expire_ns", "protection_price", "parent_order_id")
+_LIMITED: Final = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.OCO)
+_STOPS: Final = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP, OrderType.OCO)
 
 
 class FlowRow(NamedTuple):
@@ -75,6 +76,7 @@ class FlowRow(NamedTuple):
     min_lots: int = 0
     expire_ns: int = 0
     trail_ticks: int = 0
+    parent_id: int = 0
     tag: int = 0
     phase: int = 0
     time_ns: int = NO_TIME
@@ -105,6 +107,7 @@ class _Fields(NamedTuple):
     block: str
     phase: str
     protection_price: str
+    parent_order_id: str
 
 
 if _Fields._fields != (*REQUIRED, *OPTIONAL):
@@ -168,6 +171,7 @@ class RowParser:
             quantity(line.min_quantity, instrument, "min_quantity") if line.min_quantity else 0,
             self._expiry(tif, line.expire_ns),
             self._trail(order_type, line.trail, instrument),
+            self._parent(line.parent_order_id),
         )
 
     def _change(self, kind: CommandKind, line: _Fields) -> FlowRow:
@@ -259,7 +263,7 @@ class RowParser:
         return self._names.price(protection, instrument, "protection_price") if protection else 0
 
     def _stop_price(self, order_type: int, text: str, instrument: int) -> int:
-        if order_type in (OrderType.STOP, OrderType.STOP_LIMIT) or (order_type in _STOPS and text):
+        if order_type in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.OCO) or (order_type in _STOPS and text):
             return self._names.price(text, instrument, "stop_price")
         if text:
             raise self._place.error(
@@ -275,6 +279,9 @@ class RowParser:
                 f"trail {shown(text)} on an order that does not trail", "leave it empty, or use type trailing_stop"
             )
         return 0
+
+    def _parent(self, text: str) -> int:
+        return file_id_to_client(self._place.whole(text, "parent_order_id", 0, U64_MAX - 1)) if text else 0
 
     def _expiry(self, tif: int, text: str) -> int:
         if tif == TimeInForce.GTD:

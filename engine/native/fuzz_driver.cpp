@@ -179,6 +179,15 @@ Command some_command(Random& random) {
     } else {
         command.order.price_ticks = 1 + static_cast<i64>(random.below(40));
         command.order.quantity_lots = some_number(random);
+        if (head.order_type == order_type::OCO) {
+            const i64 away = static_cast<i64>(random.below(12)) - 1;
+            words[1] = words[0] + (head.side == side::BUY ? away : -away);
+        }
+        if (random.below(10) == 0) {
+            command.order.parent_id = random.below(30);
+            head.tif = tif::GTC;
+            head.flags = 0;
+        }
         for (i64* extra : {&words[1], &words[3], &words[4], &words[5], &words[6]}) {
             if (random.below(12) == 0) *extra = some_number(random);
         }

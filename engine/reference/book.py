@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 from sortedcontainers import SortedDict, SortedKeyList
 
 from lockstep.engine.reference.limits import Throttle
-from lockstep.engine.reference.order import IN_BOOK, Order
+from lockstep.engine.reference.order import IN_BOOK, LIMITED_TYPES, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.stood import Extremes
-from lockstep.engine.reference.words import BUY, CONTINUOUS, HIDDEN, LIMIT, SELL, STOP_LIMIT
+from lockstep.engine.reference.words import BUY, CONTINUOUS, HIDDEN, SELL
 
 PPM: Final = 10**6
 DEFAULT_MARGIN_PPM: Final = (500_000, 250_000)
@@ -124,6 +124,7 @@ class Book:
         "close",
         "collar_ppm",
         "for_close",
+        "for_parent",
         "highest",
         "index_weight",
         "initial_ppm",
@@ -155,7 +156,7 @@ class Book:
         self.unit = tick_micros * lot_units
         self.bids = Half(BUY)
         self.asks = Half(SELL)
-        # Stop orders that wait, in the order in which they are set off (*Stops* 2).
+        # Orders with a stop price, in the order in which they are set off (*Stops* 2). OCO orders rest above, too.
         self.stop_buys: SortedKeyList[Order, tuple[int, int]] = SortedKeyList(
             key=lambda order: (order.stop_price, order.order_id)
         )
@@ -164,6 +165,8 @@ class Book:
         )
         # AT_CLOSE orders that wait for the closing auction, by order id, in the order in which they will rest.
         self.for_close: dict[int, Order] = {}
+        # *Contingent orders* that wait, by order id, in that order.
+        self.for_parent: SortedDict[int, Order] = SortedDict()
         self.phase = CONTINUOUS
         self.next_phase = self.until_ns = 0
         # Price of the latest trade; price that auctions and limits are measured by. 0: none.
@@ -206,7 +209,7 @@ class Book:
     def limit_of(self, side: int, order_type: int, price: int) -> int | None:
         """How far a taker may go; None: without limit (*Matching*)."""
         limit = price or None
-        band = None if order_type in (LIMIT, STOP_LIMIT) else self.band()
+        band = None if order_type in LIMITED_TYPES else self.band()
         if band is None:
             return limit
         if side == BUY:
@@ -222,11 +225,11 @@ class Book:
         return self.asks if side == BUY else self.bids
 
     def stops_of(self, side: int) -> "SortedKeyList[Order, tuple[int, int]]":
-        """Stop orders of this side, the next one first. A stop price in it changes only while its order is out."""
+        """Orders of this side with a stop price, the next one first. It changes only while its order is out."""
         return self.stop_buys if side == BUY else self.stop_sells
 
     def stops(self) -> Iterator[Order]:
-        """All stop orders that wait."""
+        """All orders with a stop price that may be set off."""
         return chain(self.stop_buys, self.stop_sells)
 
     def live_orders(self) -> Iterator[Order]:
@@ -234,8 +237,9 @@ class Book:
         for half in (self.bids, self.asks):
             for level in half.best_first():
                 yield from level.by_priority()
-        yield from self.stops()
+        yield from (order for order in self.stops() if order.place == WAITS_FOR_STOP)
         yield from self.for_close.values()
+        yield from self.for_parent.values()
 
 
 class Span(NamedTuple):

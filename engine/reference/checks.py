@@ -12,7 +12,7 @@ from lockstep.engine.reference import margin
 from lockstep.engine.reference.accounts import MAX_POSITION_LOTS
 from lockstep.engine.reference.book import PPM, around
 from lockstep.engine.reference.entry import Entry
-from lockstep.engine.reference.order import is_within
+from lockstep.engine.reference.order import LIMITED_TYPES, MOST_CHILDREN, WAITS_FOR_PARENT, is_within
 from lockstep.engine.reference.terms import is_taken_in
 from lockstep.engine.reference.words import (
     BANNED,
@@ -23,11 +23,9 @@ from lockstep.engine.reference.words import (
     GTD,
     HALT,
     KILLED,
-    LIMIT,
     MARKET,
     POST_ONLY,
     RESTRICTED,
-    STOP_LIMIT,
     TRAILING_STOP,
 )
 from lockstep.engine.reference.worth import gathers, limit_in_funds
@@ -38,7 +36,6 @@ Check = Callable[[Entry], Code | None]
 
 DISPLAY_RATIO: Final = 1000
 """An iceberg shows at least this part of its quantity, so that nobody makes one command yield countless trades."""
-_LIMITED: Final = (LIMIT, STOP_LIMIT)
 _BARRED: Final[dict[int, Code]] = {
     RESTRICTED: Code.ACCOUNT_RESTRICTED,
     BANNED: Code.ACCOUNT_BANNED,
@@ -78,7 +75,7 @@ def quantity(entry: Entry) -> Code | None:
 def price(entry: Entry) -> Code | None:
     """*New order* check 8."""
     order = entry.order
-    if order.order_type in _LIMITED:
+    if order.order_type in LIMITED_TYPES:
         good = 1 <= order.price <= MAX_PRICE_TICKS
     elif order.order_type == MARKET:
         good = 0 <= order.price <= MAX_PRICE_TICKS and (order.held > 0 or not gathers(order))
@@ -90,11 +87,13 @@ def price(entry: Entry) -> Code | None:
 def stop_price(entry: Entry) -> Code | None:
     """*New order* check 9."""
     order = entry.order
-    if not order.is_stop:
+    if not order.is_stop and not order.is_oco:
         return None
     good = 1 <= order.stop_price <= MAX_PRICE_TICKS
     if order.order_type == TRAILING_STOP:
         good = good and 1 <= order.trail <= MAX_PRICE_TICKS
+    elif order.is_oco:
+        good = good and (order.stop_price > order.price if order.side == BUY else order.stop_price < order.price)
     return None if good else Code.BAD_STOP_PRICE
 
 
@@ -126,7 +125,7 @@ def expiry(entry: Entry) -> Code | None:
 def band(entry: Entry) -> Code | None:
     """*New order* check 13: limits stay within the band (*Price limits*)."""
     order = entry.order
-    within = entry.book.band() if order.order_type in _LIMITED else None
+    within = entry.book.band() if order.order_type in LIMITED_TYPES else None
     if within is None or within.low <= order.price <= within.high:
         return None
     return Code.OUTSIDE_BAND
@@ -136,7 +135,7 @@ def collar(entry: Entry) -> Code | None:
     """*New order* check 14: no limit is absurdly good for the others (*Price limits*)."""
     order, book = entry.order, entry.book
     center = book.last or book.reference
-    if not book.collar_ppm or not center or order.order_type not in _LIMITED:
+    if not book.collar_ppm or not center or order.order_type not in LIMITED_TYPES:
         return None
     allowed = around(center, book.collar_ppm)
     too_far = order.price > allowed.high if order.side == BUY else order.price < allowed.low
@@ -164,6 +163,20 @@ def client_id(entry: Entry) -> Code | None:
     """*New order* check 18."""
     # 0 is no id, and nothing is filed under it.
     return Code.DUPLICATE_ORDER_ID if entry.order.client_order_id in entry.account.by_client_id else None
+
+
+def parent(entry: Entry) -> Code | None:
+    """*New order* check 18a; *Contingent orders*."""
+    if not entry.parent_id:
+        return None
+    one = entry.parent
+    good = (
+        one is not None
+        and one.book is entry.book
+        and one.place != WAITS_FOR_PARENT
+        and len(one.children) < MOST_CHILDREN
+    )
+    return None if good else Code.BAD_PARENT
 
 
 def close_only(entry: Entry) -> Code | None:

@@ -25,6 +25,7 @@ from lockstep.engine.contract import (
 from lockstep.engine.pages import AccountsPage, InstrumentsPage, OrdersPage
 from lockstep.engine.reference import admin, events, image, mass, pages, schedule, settings, views
 from lockstep.engine.reference.cancel import cancel, gateway_refusal
+from lockstep.engine.reference.families import let_children_go
 from lockstep.engine.reference.new_order import new_order
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.records import AnyCommand, read_command
@@ -81,6 +82,7 @@ def execute(state: State, command: AnyCommand, out: Output) -> None:
         events.refused(out, command, EventKind.REJECTED, Code.UNKNOWN_COMMAND)
     else:
         handler(state, command, out)
+        let_children_go(state, out)
 
 
 class ReferenceEngine:

@@ -18,6 +18,8 @@ class Entry:
         "minimum",
         "now_ns",
         "order",
+        "parent",
+        "parent_id",
         "position",
         "state",
         "worth",
@@ -33,6 +35,9 @@ class Entry:
         self.now_ns = now_ns
         # What must trade on entry.
         self.minimum = minimum
+        # Of a *contingent* order: the client order id that it names as its parent, and the live order of that name.
+        self.parent_id = 0
+        self.parent: Order | None = None
         self.worth = worth
         # Of a replace: whether it lessens; what the order that there is has open and has reserved itself.
         self.lessens = False

@@ -198,6 +198,31 @@ def triggered(out: Output, order: Order) -> None:
     )
 
 
+def let_go(out: Output, order: Order, *, flags: int) -> None:
+    """TRIGGERED: an order's parent has ended, and it goes to the market (*Contingent orders* 3)."""
+    records.order_event(
+        out,
+        kind=EventKind.TRIGGERED,
+        side=order.side,
+        instrument=order.book.instrument_id,
+        account=order.account.account_id,
+        session_id=order.session_id,
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
+        price_ticks=order.price,
+        quantity_lots=order.leaves,
+        leaves_lots=order.leaves,
+        stop_price_ticks=order.stop_price,
+        order_type=order.order_type,
+        tif=order.tif,
+        stp=order.stp,
+        order_flags=order.flags,
+        flags=flags,
+        display_lots=order.display,
+        expire_ns=order.expire_ns,
+    )
+
+
 def indicative(out: Output, book: Book, *, price: int, volume: int, imbalance: int) -> None:
     """INDICATIVE: what an auction would give now; `imbalance` is demand - supply (*Phases*)."""
     surplus = BUY if imbalance > 0 else SELL

@@ -3,7 +3,7 @@
 from lockstep.engine.reference.accounts import Account, Position
 from lockstep.engine.reference.book import Book
 from lockstep.engine.reference.limits import NO_LIMITS, Limits, LimitValues, Throttle
-from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_STOP, Order
+from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_PARENT, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.sessions import Session
 from lockstep.engine.reference.state import Owner, State
 from lockstep.engine.reference.stood import MOST_STOOD, Stood
@@ -165,6 +165,8 @@ def order_row(order: Order) -> OrderRow:
         stop_price_ticks=order.stop_price,
         trail_ticks=order.trail,
         lot_micros=order.lot_micros,
+        parent_id=order.parent.order_id if order.parent is not None else 0,
+        parent_lots=order.parent_lots,
     )
 
 
@@ -266,6 +268,12 @@ def _restore_order(state: State, row: OrderRow) -> None:
         order.shown = row.shown_lots
     elif row.place in (WAITS_FOR_STOP, WAITS_FOR_CLOSE):
         state.wait(order, row.place)
+    elif row.place == WAITS_FOR_PARENT:
+        state.wait(order, row.place)
+        order.parent_lots = row.parent_lots
+        order.parent = state.orders[row.parent_id] if row.parent_id else None
+        if order.parent is not None:
+            order.parent.children.append(order)
     else:
         raise SnapshotError(f"snapshot order {row.order_id} is at place {row.place}, which this program does not know")
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 from lockstep.engine.reference.book import Book, Half
 from lockstep.engine.reference.engine import ReferenceEngine
-from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_STOP, Order
+from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_CLOSE, WAITS_FOR_PARENT, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.state import State
 from lockstep.engine.reference.stops import next_set_off
 from lockstep.stream.records import I64_MAX, REMEMBERED_NUMBERS, OrderType, Phase, Side
@@ -87,16 +87,35 @@ def _check_waiting(book: Book, live: dict[int, Order]) -> None:
         turns = [(order.stop_price if side == Side.BUY else -order.stop_price, order.order_id) for order in stops]
         _require(turns == sorted(turns), f"stops of book {book.instrument_id} are not in their order: {turns}")
         _require(all(order.side == side for order in stops), f"a stop of book {book.instrument_id} is on a wrong side")
-    stops_by_id = {order.order_id: order for order in book.stops()}
-    for place, waiting in ((WAITS_FOR_STOP, stops_by_id), (WAITS_FOR_CLOSE, book.for_close)):
+    beside = {order.order_id: order for order in book.stops() if order.is_oco}
+    of_both = {number: order for number, order in live.items() if order.book is book and order.is_oco}
+    _require(beside == of_both, f"OCO orders of book {book.instrument_id} are not both in it and among its stops")
+    stops_by_id = {order.order_id: order for order in book.stops() if not order.is_oco}
+    places = ((WAITS_FOR_STOP, stops_by_id), (WAITS_FOR_CLOSE, book.for_close), (WAITS_FOR_PARENT, book.for_parent))
+    for place, waiting in places:
         for order_id, order in waiting.items():
             _require(order.order_id == order_id, f"order {order.order_id} is filed under {order_id}")
             _require(order_id not in live, f"order {order_id} waits twice")
             _require(order.place == place and order.book is book, f"order {order_id} waits at a wrong place")
-            _require(order.is_stop == (place == WAITS_FOR_STOP), f"order {order_id} waits for the wrong thing")
+            is_right = order.is_stop == (place == WAITS_FOR_STOP) or place == WAITS_FOR_PARENT
+            _require(is_right, f"order {order_id} waits for the wrong thing")
             live[order_id] = order
     if book.phase == Phase.CONTINUOUS and book.last:
         _require(next_set_off(book) is None, "a stop order that is reached waits on")
+
+
+def _check_children(state: State, waiting: list[Order]) -> None:
+    """Orders of one account that wait for their parent."""
+    for child in waiting:
+        what = f"child {child.order_id}"
+        _require(state.children.get(child.order_id) is child, f"{what} is not among those that wait")
+        _require(0 < child.leaves <= child.quantity, f"{what} has {child.leaves} lots open")
+        if child.parent is None:
+            _require(child.book.phase != Phase.CONTINUOUS, f"{what} could go to the market and waits on")
+            continue
+        _require(state.orders.get(child.parent.order_id) is child.parent, f"the parent of {what} is not live")
+        _require(child in child.parent.children, f"{what} is unknown to its parent")
+        _require(child.parent.account is child.account and child.parent.book is child.book, f"{what}: whose is it?")
 
 
 def _check_sessions(state: State) -> None:
@@ -110,11 +129,14 @@ def _check_sessions(state: State) -> None:
 
 
 def _check_accounts(state: State, live: dict[int, Order]) -> None:
+    _require(all(order_id in live for order_id in state.children), "a child waits that is not live")
     for number, account in state.accounts.items():
         own = {order_id: order for order_id, order in live.items() if order.account is account}
         _require(own == account.orders, f"account {number}: its map of live orders is wrong")
         by_client_id = {order.client_order_id: order for order in own.values() if order.client_order_id}
         _require(by_client_id == account.by_client_id, f"account {number}: its map of client ids is wrong")
+        _check_children(state, [order for order in own.values() if not order.binds])
+        own = {order_id: order for order_id, order in own.items() if order.binds}
         buys = sum(o.lot_micros * o.leaves for o in own.values() if o.side == Side.BUY)
         sells = sum(o.lot_micros * o.leaves for o in own.values() if o.side == Side.SELL)
         _require(buys == account.reserved, f"account {number} reserves {account.reserved}, its buys need {buys}")

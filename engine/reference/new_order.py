@@ -5,7 +5,7 @@ The order of the checks is part of the specification: two engines must refuse th
 
 from typing import Final
 
-from lockstep.engine.reference import checks, events
+from lockstep.engine.reference import checks, events, families
 from lockstep.engine.reference.accounts import Account
 from lockstep.engine.reference.book import Book
 from lockstep.engine.reference.breakers import Step
@@ -39,6 +39,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks.worth_range,
     checks.order_worth,
     checks.client_id,
+    checks.parent,
     checks.close_only,
     checks.position_limit,
     checks.day_trader,
@@ -53,6 +54,10 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks.post_only,
 )
 """5 to 26."""
+CHECKS_OF_A_CHILD: Final[tuple[Check, ...]] = tuple(
+    check for check in CHECKS if check not in (*families.CHECKS[3:], checks.post_only)
+)
+"""*Contingent orders*: what binds and exposes is asked when it goes to the market."""
 
 
 def new_order(state: State, command: OrderCommand, out: Output) -> None:
@@ -71,7 +76,9 @@ def new_order(state: State, command: OrderCommand, out: Output) -> None:
     else:
         order = _order_of(command, account, book, out.seq)
         entry = Entry(state, order, out.now_ns, worth=worth_of(order), minimum=command.min_lots)
-        code = first_refusal(entry, CHECKS)
+        entry.parent_id = command.parent_id
+        entry.parent = account.by_client_id.get(command.parent_id)
+        code = first_refusal(entry, CHECKS_OF_A_CHILD if command.parent_id else CHECKS)
         if code is None:
             _admit(entry, command.session_no, out)
             return
@@ -95,7 +102,10 @@ def _admit(entry: Entry, session_no: int, out: Output) -> None:
     if order.account.limits is not None:
         order.account.limits.count_order(out.now_ns)
     take_tokens(entry)
-    if order.is_stop:
+    if entry.parent is not None:
+        events.accepted(out, order, session_no=session_no, flags=WAITS)
+        families.adopt(state, order, entry.parent)
+    elif order.is_stop:
         events.accepted(out, order, session_no=session_no, flags=WAITS)
         state.wait(order, WAITS_FOR_STOP)
         cascade(state, book, out)
@@ -111,3 +121,5 @@ def _admit(entry: Entry, session_no: int, out: Output) -> None:
         first = enter(state, order, session_no=session_no, out=out, minimum=entry.minimum)
         if first:
             after_trading(state, book, Step(last_before, first), out)
+        elif order.is_oco:
+            cascade(state, book, out)

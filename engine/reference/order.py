@@ -2,7 +2,19 @@
 
 from typing import TYPE_CHECKING, Final
 
-from lockstep.engine.reference.words import BUY, DAY, GTC, GTD, HIDDEN, LIMIT, MARKET, STOP, STOP_LIMIT
+from lockstep.engine.reference.words import (
+    BUY,
+    DAY,
+    GTC,
+    GTD,
+    HIDDEN,
+    LIMIT,
+    MARKET,
+    OCO,
+    STOP,
+    STOP_LIMIT,
+    TRAILING_STOP,
+)
 
 if TYPE_CHECKING:
     from lockstep.engine.reference.accounts import Account
@@ -12,9 +24,13 @@ if TYPE_CHECKING:
 
     Terms = OrderCommand | OrderRow
 
-IN_BOOK, WAITS_FOR_STOP, WAITS_FOR_CLOSE = 0, 1, 2
+IN_BOOK, WAITS_FOR_STOP, WAITS_FOR_CLOSE, WAITS_FOR_PARENT = 0, 1, 2, 3
 """Places of a live order."""
+MOST_CHILDREN: Final = 4
+"""Of one parent (*Contingent orders*)."""
 RESTING_TIFS: Final = (DAY, GTC, GTD)
+LIMITED_TYPES: Final = (LIMIT, STOP_LIMIT, OCO)
+"""Types whose price is a limit."""
 
 
 class Order:
@@ -23,6 +39,7 @@ class Order:
     __slots__ = (
         "account",
         "book",
+        "children",
         "client_order_id",
         "display",
         "expire_ns",
@@ -32,6 +49,8 @@ class Order:
         "lot_micros",
         "order_id",
         "order_type",
+        "parent",
+        "parent_lots",
         "place",
         "position",
         "price",
@@ -73,6 +92,10 @@ class Order:
         # What one lot reserves while the order is live (buy), or brings in at the most as a maker (sell).
         self.lot_micros = 0
         self.place = IN_BOOK
+        # *Contingent orders*: the live order that it waits for, and what that has traded since; its own children.
+        self.parent: Order | None = None
+        self.parent_lots = 0
+        self.children: list[Order] = []
 
     def copy(self) -> "Order":
         """Another one with the same terms, for a look at how it would be with others."""
@@ -84,12 +107,22 @@ class Order:
     @property
     def rests(self) -> bool:
         """Whether what does not trade rests in the book (*New order*, "Then" 1)."""
-        return self.order_type in (LIMIT, STOP_LIMIT) and self.tif in RESTING_TIFS
+        return self.order_type in LIMITED_TYPES and self.tif in RESTING_TIFS
 
     @property
     def is_stop(self) -> bool:
-        """STOP, STOP_LIMIT, TRAILING_STOP."""
-        return self.order_type >= STOP
+        """STOP, STOP_LIMIT, TRAILING_STOP: it waits outside the book for its stop price."""
+        return self.order_type in (STOP, STOP_LIMIT, TRAILING_STOP)
+
+    @property
+    def is_oco(self) -> bool:
+        """It rests in the book and is set off by its stop price from there (*Stops*, "OCO")."""
+        return self.order_type == OCO
+
+    @property
+    def binds(self) -> bool:
+        """Whether funds or lots are bound for it while it is live; one that waits for its parent has none yet."""
+        return self.place != WAITS_FOR_PARENT
 
     @property
     def is_hidden(self) -> bool:

@@ -38,6 +38,7 @@ def enter_phase(state: State, book: Book, change: Change, asker: Asker, out: Out
     previous = book.phase
     book.phase, book.next_phase, book.until_ns = change
     book.begin_span()
+    state.are_children_due = True
     events.phase_changed(out, book, asker, previous=previous)
     if book.phase == CONTINUOUS or (book.phase == CLOSED and previous in AUCTIONS):
         uncross(state, book, asker, out)

@@ -31,7 +31,7 @@ class OrderCommand(NamedTuple):
     min_lots: int
     expire_ns: int
     trail_ticks: int
-    amount_micros: int
+    parent_id: int
     received_ns: int
     tag: int
 
@@ -254,7 +254,7 @@ AnyCommand = (
     | ControlCommand
 )
 
-_COMMAND: Final = Struct("<BBBBBBHQQIIQQqqqqqqqqqQ")
+_COMMAND: Final = Struct("<BBBBBBHQQIIQQqqqqqqqQqQ")
 _ADMIN: Final = Struct("<BBBBBBHQQIIQQ32sqqqqqQ")
 _SETTING: Final = Struct("<BBBBBBHQQIIQQBB6xqq40xqQ")
 _LIMITS: Final = Struct("<BBBBBBHQQIIQQqqqqqqqqqQ")

@@ -9,7 +9,7 @@ from lockstep.engine.reference.checks import Check, first_refusal
 from lockstep.engine.reference.entry import Entry, take_tokens
 from lockstep.engine.reference.events import BOOKS, LOST_PRIORITY, WAITS, Before
 from lockstep.engine.reference.matching import enter
-from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_STOP, Order
+from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_PARENT, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.records import OrderCommand
 from lockstep.engine.reference.state import State
@@ -116,7 +116,11 @@ def _lessens(order: Order, wanted: Order) -> bool:
 def _refusal(entry: Entry, command: OrderCommand, order: Order) -> Code | None:
     """*Replace*, "Checks", from the second on, in their order; None: it may have the new terms."""
     new_stop = 0 if command.flags & CUT else command.stop_price_ticks
-    if order.order_type == MARKET or (new_stop and order.place != WAITS_FOR_STOP):
+    if (
+        order.order_type == MARKET
+        or order.place == WAITS_FOR_PARENT
+        or (new_stop and order.place != WAITS_FOR_STOP and not order.is_oco)
+    ):
         return Code.NOT_SUPPORTED
     return first_refusal(entry, CHECKS_IF_IT_LESSENS if entry.lessens else CHECKS)
 
@@ -154,3 +158,5 @@ def _move(state: State, order: Order, wanted: Order, before: Before, session_no:
         first = enter(state, order, session_no=session_no, out=out)
         if first:
             after_trading(state, book, Step(last_before, first), out)
+        elif order.is_oco:
+            cascade(state, book, out)

@@ -4,6 +4,7 @@ from lockstep.engine.reference import events, margin
 from lockstep.engine.reference.auction import equilibrium
 from lockstep.engine.reference.book import Book
 from lockstep.engine.reference.events import NOBODY, Asker
+from lockstep.engine.reference.families import let_children_go
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.phases import AUCTIONS, Change, enter_phase
 from lockstep.engine.reference.records import ControlCommand
@@ -15,11 +16,12 @@ from lockstep.stream.records import EventKind
 
 
 def tick(state: State, command: ControlCommand, out: Output) -> None:
-    """TICK: *Time* 1 to 5."""
+    """TICK: *Time* 1 to 6."""
     _expire_orders(state, out)
     _follow_schedules(state, out)
     margin.call(state, out)
     _say_what_auctions_would_give(state, out)
+    let_children_go(state, out)
     events.control(out, command, EventKind.TICKED)
 
 

@@ -28,6 +28,8 @@ def settle(state: State, *, taker: Order, maker: Order, lots: int, price: int, r
     for order in (maker, taker):
         order.account.cash += -value if order.side == BUY else value
         order.position.trade(_signed(order, lots), value)
+        for child in order.children:
+            child.parent_lots += lots
         if order.account.limits is not None:
             order.account.limits.count_trade(now_ns)
     fees = Fees(taker=_fee(value, rates.taker_ppm), maker=_fee(value, rates.maker_ppm))

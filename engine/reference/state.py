@@ -7,7 +7,7 @@ from sortedcontainers import SortedDict
 from lockstep.engine.reference.accounts import Account
 from lockstep.engine.reference.book import Book
 from lockstep.engine.reference.market import Market
-from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_STOP, Order
+from lockstep.engine.reference.order import IN_BOOK, WAITS_FOR_PARENT, WAITS_FOR_STOP, Order
 from lockstep.engine.reference.sessions import Session
 
 
@@ -24,7 +24,9 @@ class State:
     __slots__ = (
         "account_names",
         "accounts",
+        "are_children_due",
         "books",
+        "children",
         "fees",
         "last_seq",
         "last_timestamp_ns",
@@ -50,6 +52,9 @@ class State:
         # All fees that were ever paid, in micros.
         self.fees = 0
         self.market = Market()
+        # *Contingent orders* that wait, by order id; whether one of them may be due, as a parent or a phase has ended.
+        self.children: SortedDict[int, Order] = SortedDict()
+        self.are_children_due = False
 
     def is_closed(self, session_id: int) -> bool:
         """*Cancel on disconnect*: its client was gone, and no later connection of it has been opened."""
@@ -59,20 +64,29 @@ class State:
     def rest(self, order: Order) -> None:
         """Put an order with open lots behind its price level, and bind what it needs."""
         order.book.own(order.side).add(order)
+        if order.is_oco:
+            order.book.stops_of(order.side).add(order)
         self._register(order)
 
     def wait(self, order: Order, place: int) -> None:
-        """Keep an order outside the book until its stop price or the closing auction, and bind what it needs."""
+        """Keep an order outside the book until its stop price, the closing auction or its parent's end.
+
+        What it needs is bound, unless it waits for its parent.
+        """
         order.place = place
         if place == WAITS_FOR_STOP:
             order.book.stops_of(order.side).add(order)
+        elif place == WAITS_FOR_PARENT:
+            order.book.for_parent[order.order_id] = order
+            self.children[order.order_id] = order
         else:
             order.book.for_close[order.order_id] = order
         self._register(order)
 
     def _register(self, order: Order) -> None:
         account = order.account
-        account.reserve(order, order.leaves)
+        if order.binds:
+            account.reserve(order, order.leaves)
         self.orders[order.order_id] = order
         account.orders[order.order_id] = order
         if order.client_order_id:
@@ -84,14 +98,24 @@ class State:
             order.book.own(order.side).remove(order)
         elif order.place == WAITS_FOR_STOP:
             order.book.stops_of(order.side).remove(order)
+        elif order.place == WAITS_FOR_PARENT:
+            del order.book.for_parent[order.order_id]
+            del self.children[order.order_id]
+            if order.parent is not None:
+                order.parent.children.remove(order)
         else:
             del order.book.for_close[order.order_id]
-        order.account.reserve(order, -order.leaves)
+        if order.binds:
+            order.account.reserve(order, -order.leaves)
         self.forget(order)
 
     def forget(self, order: Order) -> None:
         """Drop an order that left its place from all maps; its client id is free again."""
         account = order.account
+        if order.children:
+            self.are_children_due = True
+        if order.is_oco and order.place == IN_BOOK:
+            order.book.stops_of(order.side).remove(order)
         del self.orders[order.order_id]
         del account.orders[order.order_id]
         if order.client_order_id:

@@ -12,7 +12,7 @@ from lockstep.engine.reference.matching import enter
 from lockstep.engine.reference.order import Order
 from lockstep.engine.reference.output import Output
 from lockstep.engine.reference.state import State
-from lockstep.engine.reference.words import BUY, CONTINUOUS, STOP_LIMIT
+from lockstep.engine.reference.words import BUY, CONTINUOUS, STOP, STOP_LIMIT
 from lockstep.engine.reference.worth import worth_at_once
 
 CHECKS: Final[tuple[Check, ...]] = (checks.worth_range, checks.funds, checks.balances)
@@ -75,6 +75,9 @@ def _set_off(state: State, order: Order, out: Output) -> int:
     """*Stops* 3 and 4: let a waiting stop order go; price of its first trade, 0 if there was none."""
     state.withdraw(order)
     events.triggered(out, order)
+    if order.is_oco:
+        # Its limit is over: what is left of it is a market order.
+        order.order_type, order.price, order.held = STOP, 0, 0
     is_limited = order.order_type == STOP_LIMIT
     worth = order.lot_micros * order.leaves if is_limited else worth_at_once(order)
     code = first_refusal(Entry(state, order, out.now_ns, worth=worth), CHECKS)

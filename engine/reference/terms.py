@@ -20,6 +20,7 @@ from lockstep.engine.reference.words import (
     IOC,
     LIMIT,
     MARKET,
+    OCO,
     OPENING_AUCTION,
     POST_ONLY,
     PRE_OPEN,
@@ -42,7 +43,14 @@ def make_an_order(terms: OrderCommand) -> bool:
         and not terms.flags & ~(POST_ONLY | HIDDEN)
         and (not terms.expire_ns or terms.tif == GTD)
         and _fit_their_type(terms)
+        and (not terms.parent_id or _make_a_child(terms))
     )
+
+
+def _make_a_child(terms: OrderCommand) -> bool:
+    """*Contingent orders*: the terms of an order that waits for its parent."""
+    plain = not (terms.flags or terms.display_lots or terms.min_lots)
+    return plain and terms.order_type in (LIMIT, STOP, STOP_LIMIT, OCO) and terms.tif in RESTING_TIFS
 
 
 def _fit_their_type(terms: OrderCommand) -> bool:
@@ -53,7 +61,7 @@ def _fit_their_type(terms: OrderCommand) -> bool:
         return False
     if terms.order_type == MARKET:
         return _make_a_market_order(terms)
-    if terms.order_type in (STOP, STOP_LIMIT):
+    if terms.order_type in (STOP, STOP_LIMIT, OCO):
         return terms.tif in RESTING_TIFS and not terms.min_lots and not terms.trail_ticks
     return terms.order_type == TRAILING_STOP and terms.tif in RESTING_TIFS and not terms.min_lots
 

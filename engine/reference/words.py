@@ -25,6 +25,7 @@ MARKET: Final = int(OrderType.MARKET)
 STOP: Final = int(OrderType.STOP)
 STOP_LIMIT: Final = int(OrderType.STOP_LIMIT)
 TRAILING_STOP: Final = int(OrderType.TRAILING_STOP)
+OCO: Final = int(OrderType.OCO)
 
 DAY: Final = int(TimeInForce.DAY)
 GTC: Final = int(TimeInForce.GTC)

@@ -42,6 +42,9 @@ def lot_micros_of(order: Order) -> int:
     if order.order_type == MARKET and not gathers(order):
         return 0
     price = limit_in_funds(order) or order.stop_price
+    if order.is_oco and order.side == BUY:
+        # It must be able to pay the dearer of the two.
+        price = order.stop_price
     return order.book.lot_micros(order.side, price)
 
 

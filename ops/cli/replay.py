@@ -62,15 +62,16 @@ action is N (new), C (cancel), R (replace: new price and new open quantity), M (
 and side, as far as they are given) or P (bring instrument, or all, into a phase; price: reference price).
 
 \b
-type: limit, market, stop, stop_limit, trailing_stop
+type: limit, market, stop, stop_limit, trailing_stop, oco
 tif:  day, gtc, ioc, fok, gtd, at_open, at_close
 
 Optional columns, empty where they do not apply:
 
 \b
-  stop_price        of stop and stop_limit (trailing_stop: the first one; R: the new one)
+  stop_price        of stop, stop_limit and oco (trailing_stop: the first one; R: the new one)
   trail             of trailing_stop: its distance, a price
   protection_price  of market: it trades no further than that
+  parent_order_id   order_id of a live order of the account: it waits until that has ended
   expire_ns         of gtd: nanoseconds since 1970
   display_quantity  of an iceberg; min_quantity: must trade on entry
   hidden            1: nothing of it is displayed; post_only 1: it may not take

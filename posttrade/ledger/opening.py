@@ -88,9 +88,11 @@ def _lots(image: StateImage, seq: int, stamp: int) -> Ints:
     return _sorted(made, "lots", 5)
 
 
+_WAITS_FOR_PARENT: Final = 3
+"""`place` of such an order (`engine/snapshot_format.py`)."""
 _SAME: Final = (
     "account", "instrument", "session_id", "client_order_id", "side", "order_type", "tif", "stp", "flags",
-    "price_ticks", "stop_price_ticks", "display_lots", "expire_ns", "lot_micros", "leaves_lots",
+    "price_ticks", "stop_price_ticks", "display_lots", "expire_ns", "leaves_lots",
 )  # fmt: skip
 
 
@@ -98,6 +100,8 @@ def _orders(image: StateImage, seq: int, stamp: int) -> Ints:
     def made(row: OrderRow) -> tuple[int, ...]:
         values = {name: getattr(row, name) for name in _SAME} | {
             "order_id": row.order_id,
+            # A child binds nothing before its parent has ended.
+            "lot_micros": 0 if row.place == _WAITS_FOR_PARENT else row.lot_micros,
             "quantity_lots": row.leaves_lots,
             "state": schema.LIVE,
             "entered_ns": stamp,

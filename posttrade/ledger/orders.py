@@ -29,6 +29,7 @@ _PPM: Final = 1_000_000
 _HALF: Final = 32
 _LOW: Final = 2**32 - 1
 _MARKET: Final = int(OrderType.MARKET)
+_OCO: Final = int(OrderType.OCO)
 _NEW: Final = {name: place for place, name in enumerate(columns_of("orders"))}
 _LAST: Final = {name: place for place, name in enumerate(ORDER_SET)}
 
@@ -120,7 +121,8 @@ def _new(commands: Commands, events: Events, first_seq: int, context: Context, p
     accepted = said.view(ORDER_EVENT)
     for name in ("order_type", "tif", "stp", "price_ticks", "stop_price_ticks", "display_lots", "expire_ns"):
         put(name, np.where(refused, new[:, _NEW[name]], _column(accepted, name)))
-    put("lot_micros", np.where(refused, 0, _lot_micros(said, context, places)))
+    # A child binds nothing before its parent has ended; its TRIGGERED says that it has.
+    put("lot_micros", np.where(refused | (asked["parent_id"] != 0), 0, _lot_micros(said, context, places)))
     put("canceled_lots", np.where(refused, new[:, _NEW["quantity_lots"]], 0))
     put("state", np.where(refused, schema.REJECTED, schema.LIVE))
     put("code", _column(said, "code"))
@@ -137,6 +139,9 @@ def _lot_micros(said: Events, context: Context, places: NDArray[np.intp]) -> Int
     orders = said.view(ORDER_EVENT)
     price = np.where(orders["price_ticks"] != 0, orders["price_ticks"], orders["stop_price_ticks"])
     price = np.where(orders["order_type"] == _MARKET, 0, price)
+    # An OCO buy must be able to pay the dearer of its two prices.
+    dearer = (orders["order_type"] == _OCO) & (said["side"] == Side.BUY)
+    price = np.where(dearer, orders["stop_price_ticks"], price)
     ppm = np.where(said["side"] == Side.BUY, context.buy_ppm[places], context.sell_ppm[places])
     value = price * context.unit[places]
     # Rounded up, in two parts so that no product leaves 64 bits.

@@ -14,7 +14,7 @@ from lockstep.posttrade.chunks import Position
 from lockstep.posttrade.ledger import schema
 from lockstep.posttrade.ledger.books import AccountRow, Instrument
 from lockstep.posttrade.ledger.rows import columns_of
-from lockstep.stream.records import AccountFlag, Side
+from lockstep.stream.records import AccountFlag, OrderType, Side
 
 MOST_ROWS: Final = 1_000
 DAY_NS: Final = 86_400 * 10**9
@@ -193,6 +193,8 @@ class View:
         """By (instrument, side): open lots of live orders, and the micros that they bind."""
         lots, micros = func.sum(_O.leaves_lots), func.sum(_O.leaves_lots * _O.lot_micros)
         query = select(_O.instrument, _O.side, lots, micros).where(_O.account == account, _O.state == schema.LIVE)
+        # Those that wait for their parent bind nothing yet.
+        query = query.where((_O.lot_micros != 0) | (_O.order_type == int(OrderType.MARKET)))
         found = self.connection.execute(query.group_by(_O.instrument, _O.side))
         return {(number, side): (int(lots), int(micros)) for number, side, lots, micros in found}
 

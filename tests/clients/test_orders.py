@@ -153,7 +153,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         quantity_lots=np.int16(5),  # type: ignore[arg-type]
         terms={"price_ticks": np.int64(100), "post_only": np.True_, "tag": np.uint64(2**64 - 1)},  # type: ignore[typeddict-item]
     )
-    assert made == (1, 2, 1, 2, 0, 1, 1, 7, 0, 0, 100, 5, 0, 0, 0, 0, 0, 2**64 - 1)
+    assert made == (1, 2, 1, 2, 0, 1, 1, 7, 0, 0, 100, 5, 0, 0, 0, 0, 0, 2**64 - 1, 0)
     assert {type(value) for value in made} == {int}
 
 

@@ -19,7 +19,7 @@ ON_MARGIN = ((20, AccountFlag.MARGIN), (21, AccountFlag.MARGIN | AccountFlag.SHO
 
 def new_order(venue: Any, pick: random.Random) -> list[Any]:
     """Any order, most of them sensible."""
-    order_type = pick.choices((1, 2, 3, 4, 5), (60, 10, 10, 10, 10))[0]
+    order_type = pick.choices((1, 2, 3, 4, 5, 6), (56, 10, 10, 10, 10, 8))[0]
     tif = pick.choices((1, 2, 3, 4, 5, 6, 7), (20, 40, 10, 8, 12, 4, 6))[0]
     lots = pick.randint(1, 40)
     fields: dict[str, Any] = {"order_type": order_type, "tif": tif, "stp": pick.choice((0, 1, 2, 3, 4, 4, 4))}
@@ -36,9 +36,13 @@ def new_order(venue: Any, pick: random.Random) -> list[Any]:
         fields |= [{"display_lots": pick.randint(1, lots)}, {"flags": 1}, {"flags": 2}, {"min_lots": lots // 2}, {}][
             min(extra, 4)
         ]
-    price = pick.randint(95, 105) if order_type in (1, 4) else 0
+    price = pick.randint(95, 105) if order_type in (1, 4, 6) else 0
     instrument = pick.choice((ACME, ACME, ACME, OTHER))
     terms = {"cid": pick.randint(0, 12), "session": pick.choice((100, 200)), "instrument": instrument}
+    if pick.random() < 0.15:
+        fields["parent_id"] = pick.randint(1, 12)
+        for extra_term in ("display_lots", "flags", "min_lots"):
+            fields.pop(extra_term, None)
     return list(venue.new(pick.choice(ACCOUNTS), pick.choice("BS"), lots, price, **terms, **fields))
 
 

@@ -169,7 +169,7 @@ def test_snapshot_that_is_not_canonical_is_refused(venue: Any) -> None:
 
 def test_snapshot_with_an_order_of_nobody_is_refused(venue: Any) -> None:
     raw = busy(venue).engine.snapshot()
-    order = struct.calcsize("<QQQIIBBBqqqqBBBqqqqqq")
+    order = struct.calcsize("<QQQIIBBBqqqqBBBqqqqqqQq")
     at = len(raw) - order + 24
     with pytest.raises(SnapshotError, match="not in the snapshot"):
         ReferenceEngine.restore(raw[:at] + struct.pack("<I", 77) + raw[at + 4 :])

@@ -60,7 +60,7 @@ def test_wrong_shape_is_refused_whole(fields, code):
     [
         ({"side": [1, 0, 1]}, Code.MISSING_FIELD),
         ({"side": [1, 3, 1]}, Code.UNKNOWN_ENUM_VALUE),
-        ({"order_type": [1, 6, 1]}, Code.UNKNOWN_ENUM_VALUE),
+        ({"order_type": [1, 7, 1]}, Code.UNKNOWN_ENUM_VALUE),
         ({"tif": [1, 8, 1]}, Code.UNKNOWN_ENUM_VALUE),
         ({"stp": [0, 5, 0]}, Code.UNKNOWN_ENUM_VALUE),
         ({"tif": [1, 256, 1]}, Code.UNKNOWN_ENUM_VALUE),

@@ -44,12 +44,16 @@ def test_a_new_field_of_a_command_is_in_every_file_after_one_run(proto: Path) ->
 
 
 def test_a_new_column_is_in_the_protocol_and_in_the_client(proto: Path) -> None:
-    _change(proto / "columns.toml", '"trail_ticks", "tag",\n]', '"trail_ticks", "tag", "amount_micros",\n]')
+    _change(
+        proto / "columns.toml",
+        '"trail_ticks", "tag",\n  "parent_id",\n]',
+        '"trail_ticks", "tag",\n  "parent_id", "received_ns",\n]',
+    )
     assert _generate(proto).returncode == 0
     for name, line in (
-        ("proto/lockstep/v1/orders.proto", "repeated sfixed64 amount_micros = 21;"),
-        ("proto/lockstep/wire/v1/columns.proto", "bytes amount_micros = 21;"),
-        ("clients/python/lockstep/rows.py", "    amount_micros: int = 0"),
+        ("proto/lockstep/v1/orders.proto", "repeated sfixed64 received_ns = 22;"),
+        ("proto/lockstep/wire/v1/columns.proto", "bytes received_ns = 22;"),
+        ("clients/python/lockstep/rows.py", "    received_ns: int = 0"),
     ):
         assert line in (proto.parent / name).read_text()
 

@@ -28,6 +28,8 @@ class OrderType(IntEnum):
     STOP = 3
     STOP_LIMIT = 4
     TRAILING_STOP = 5
+    OCO = 6
+    """One cancels the other: a limit order that becomes a market order when its stop price is reached."""
 
 
 class TimeInForce(IntEnum):
@@ -251,6 +253,9 @@ class Code(IntEnum):
     BAD_MINIMUM = 4019
     KEY_REUSED = 4020
     """The session number was used before, for a command with other content; this one had no effect."""
+    BAD_PARENT = 4022
+    """The order to wait for is not live, or of another instrument, waits for one itself, or has four children
+    already."""
     SESSION_CLOSED = 4021
     """An order, or a replace, of a session whose orders were canceled because its client was gone, and that was not
     opened again."""
@@ -267,3 +272,5 @@ class Code(IntEnum):
     DISCONNECTED = 5009
     AUCTION_ENDED = 5010
     ACCOUNT_BLOCKED = 5011
+    PARENT_ENDED = 5012
+    """The order that it waited for ended: without a trade (CANCELED), or with fewer lots than its own (REDUCED)."""

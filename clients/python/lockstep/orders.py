@@ -30,12 +30,14 @@ class OrderTerms(MarketTerms, total=False):
     Prices: `price` is money for one unit (Decimal, str or int), `price_ticks` the same in ticks; give one of them. The
     same holds for `stop_price` and for `trail`, the distance of a trailing stop.
 
-    `order_type` follows from these: TRAILING_STOP with a trail, STOP or STOP_LIMIT with a stop price, else LIMIT with a
-    price. Never MARKET: say `order_type="market"`, or call `place_market`. `tif` is GTD if there is an `expire_ns`
-    (nanoseconds since 1970), IOC for a market order, else GTC. `display_lots` makes an iceberg, `hidden` an order that
-    is not displayed at all. `min_lots` must trade on entry, or the order is canceled. `stp` says what happens if the
-    order would trade with its own account's. `client_order_id` must be unique among the account's live orders (0:
-    none). `tag` is free for the client.
+    `order_type` follows from these: TRAILING_STOP with a trail, STOP or STOP_LIMIT with a stop price, else LIMIT with
+    a price. Never MARKET: say `order_type="market"`, or call `place_market`. Never OCO (one cancels the other: a limit
+    order that becomes a market order at its stop price): say `order_type="oco"` with both prices. `tif` is GTD if
+    there is an `expire_ns` (nanoseconds since 1970), IOC for a market order, else GTC. `display_lots` makes an
+    iceberg, `hidden` an order that is not displayed at all. `min_lots` must trade on entry, or the order is canceled.
+    `stp` says what happens if the order would trade with its own account's. `client_order_id` must be unique among the
+    account's live orders (0: none). `tag` is free for the client. `parent_id` is the client order id of another order
+    of the account, which this one waits for: when that has ended, this one goes to the market with what it traded.
 
     On the wire 0 says that there is no stop price, trail, display or expiry, so 0 is refused where one of these is
     given (ValueError): an order that should wait would trade at once.
@@ -50,13 +52,14 @@ class OrderTerms(MarketTerms, total=False):
     expire_ns: int
     trail: Price | None
     trail_ticks: int | None
+    parent_id: int
 
 
 _TERMS: Final = frozenset(OrderTerms.__annotations__)
 _KNOWN: Final = f"there are: {', '.join(sorted(_TERMS))}"
 _NEEDED_BY: Final = {
-    "price": (OrderType.LIMIT, OrderType.STOP_LIMIT),
-    "stop_price": (OrderType.STOP, OrderType.STOP_LIMIT),
+    "price": (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.OCO),
+    "stop_price": (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.OCO),
     "trail": (OrderType.TRAILING_STOP,),
 }
 # Fields whose 0 says on the wire that there is none, and what to do instead of giving 0.
@@ -69,7 +72,7 @@ _NEVER_ZERO: Final = {
 _NEW_ORDER: Final = int(CommandKind.NEW_ORDER)
 _FLAGS: Final = {"post_only": int(OrderFlag.POST_ONLY), "hidden": int(OrderFlag.HIDDEN)}
 _NOT_NEGATIVE: Final = ("price_ticks", "min_lots")
-_IDS: Final = ("client_order_id", "tag")
+_IDS: Final = ("client_order_id", "tag", "parent_id")
 _NO_TYPE: Final = (
     "an order without a price must say what it is: give price=... or price_ticks=... for a limit order, "
     'order_type="market" (or place_market) for a market order'

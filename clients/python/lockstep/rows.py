@@ -30,6 +30,7 @@ COMMAND_DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "expire_ns": np.dtype("<i8"),
     "trail_ticks": np.dtype("<i8"),
     "tag": np.dtype("<u8"),
+    "parent_id": np.dtype("<u8"),
 }
 REPORT_DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "seq": np.dtype("<u8"),
@@ -79,6 +80,7 @@ class CommandRow(NamedTuple):
     expire_ns: int = 0
     trail_ticks: int = 0
     tag: int = 0
+    parent_id: int = 0
 
 
 class GivenColumns(TypedDict, total=False):
@@ -102,6 +104,7 @@ class GivenColumns(TypedDict, total=False):
     expire_ns: ColumnLike
     trail_ticks: ColumnLike
     tag: ColumnLike
+    parent_id: ColumnLike
 
 
 @dataclass(frozen=True, slots=True)

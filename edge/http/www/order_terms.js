@@ -7,8 +7,8 @@ import { TIFS_OF } from "./words.js";
 export const POST_ONLY = 1;
 export const HIDDEN = 2;
 
-export const NEEDS_PRICE = new Set([OrderType.LIMIT, OrderType.STOP_LIMIT]);
-export const NEEDS_STOP = new Set([OrderType.STOP, OrderType.STOP_LIMIT]);
+export const NEEDS_PRICE = new Set([OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.OCO]);
+export const NEEDS_STOP = new Set([OrderType.STOP, OrderType.STOP_LIMIT, OrderType.OCO]);
 const RESTING = new Set([TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD]);
 
 export const BLANK = {

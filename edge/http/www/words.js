@@ -24,6 +24,7 @@ export const TYPES = {
   [OrderType.STOP]: "Stop",
   [OrderType.STOP_LIMIT]: "Stop limit",
   [OrderType.TRAILING_STOP]: "Trailing stop",
+  [OrderType.OCO]: "Limit or stop (OCO)",
 };
 
 export const TIFS = {
@@ -45,6 +46,7 @@ export const TIFS_OF = {
   [OrderType.STOP]: STANDING,
   [OrderType.STOP_LIMIT]: STANDING,
   [OrderType.TRAILING_STOP]: STANDING,
+  [OrderType.OCO]: STANDING,
 };
 
 export const PREVENTIONS = {
@@ -116,7 +118,7 @@ const CODES = {
   BAD_EXPIRY: ["The time is over already.", "Choose a later time."],
   WRONG_PHASE: ["The phase of the market does not take this order.", "Wait for the next phase, or send an order that rests."],
   OUTSIDE_BAND: ["The price is outside of the band.", "Choose a price within the band shown above the ladder."],
-  BAD_STOP_PRICE: ["The stop price is not possible.", "A trailing stop needs a last price, and a trail that leaves one."],
+  BAD_STOP_PRICE: ["The stop price is not possible.", "A trailing stop needs a last price, and a trail that leaves one; an OCO buy has it above its limit, a sell below."],
   BAD_DISPLAY: ["The displayed part is not possible.", "At least a thousandth of the quantity, at most all of it."],
   BAD_MINIMUM: ["The minimum is not possible.", "At most the quantity."],
   KEY_REUSED: ["The number was used for another command.", "Nothing was done; the first command stands."],

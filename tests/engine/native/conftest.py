@@ -104,12 +104,12 @@ def stream(count: int, seed: int, *, first_seq: int) -> Commands:
     rows = np.zeros(count, dtype=COMMAND)
     rows["kind"] = pick.choice(ORDER_KINDS, count, p=[0.7, 0.16, 0.1375, 0.0025])
     rows["side"] = pick.integers(Side.BUY, Side.SELL + 1, count)
-    rows["order_type"] = pick.choice(list(OrderType), count, p=[0.82, 0.08, 0.04, 0.04, 0.02])
+    rows["order_type"] = pick.choice(list(OrderType), count, p=[0.77, 0.08, 0.04, 0.04, 0.02, 0.05])
     rows["tif"] = pick.choice(list(TimeInForce), count, p=[0.2, 0.5, 0.1, 0.1, 0.06, 0.02, 0.02])
     rows["account"] = pick.integers(1, len(ACCOUNTS) + 1, count)
     rows["instrument"] = pick.choice(list(INSTRUMENTS), count, p=[0.6, 0.35, 0.05])
     rows["client_order_id"] = pick.integers(0, 40, count)
-    limited = np.isin(rows["order_type"], (OrderType.LIMIT, OrderType.STOP_LIMIT))
+    limited = np.isin(rows["order_type"], (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.OCO))
     protected = (rows["order_type"] == OrderType.MARKET) & (pick.random(count) < 0.3)
     rows["price_ticks"] = np.where(
         limited | protected | (rows["kind"] == CommandKind.REPLACE), 1_000 + pick.integers(-15, 16, count), 0
@@ -121,10 +121,14 @@ def stream(count: int, seed: int, *, first_seq: int) -> Commands:
     rows["instrument"][(rows["kind"] == CommandKind.MASS_CANCEL) & few] = 0
     rows["side"][(rows["kind"] == CommandKind.MASS_CANCEL) & ~few] = 0
     _dress(rows, pick)
+    _marry(rows, np.random.default_rng((seed, 4)))
     # Dice of its own, so that the other fields stay what they were.
     flags = np.random.default_rng((seed, 1)).choice((0, 64, 128, 192), count, p=[0.7, 0.1, 0.1, 0.1])
     replaces = rows["kind"] == CommandKind.REPLACE
     rows["flags"][replaces] = flags[replaces]
+    # A few of them with a stop price, for those that have one.
+    moved = replaces & (np.random.default_rng((seed, 2)).random(count) < 0.05)
+    rows["stop_price_ticks"][moved] = 1_000 + np.random.default_rng((seed, 3)).integers(-20, 21, int(moved.sum()))
     _strew(rows, pick)
     _number(rows, pick)
     return rows
@@ -144,6 +148,10 @@ def _dress(rows: Commands, pick: np.random.Generator) -> None:
     rows["tif"][(kind == OrderType.MARKET) & (tif > TimeInForce.FOK) & some(0.9)] = TimeInForce.IOC
     stops = np.isin(kind, (OrderType.STOP, OrderType.STOP_LIMIT)) & some(0.98)
     rows["stop_price_ticks"][stops] = 1_000 + pick.integers(-20, 21, int(stops.sum()))
+    ocos = (kind == OrderType.OCO) & some(0.98)
+    # Mostly beyond the limit, and not reached yet.
+    away = pick.integers(-3, 26, int(ocos.sum())) * np.where(rows["side"][ocos] == Side.BUY, 1, -1)
+    rows["stop_price_ticks"][ocos] = rows["price_ticks"][ocos] + away
     trails = (kind == OrderType.TRAILING_STOP) & some(0.98)
     rows["trail_ticks"][trails] = pick.integers(1, 15, int(trails.sum()))
     begun = trails & some(0.3)
@@ -160,6 +168,21 @@ def _dress(rows: Commands, pick: np.random.Generator) -> None:
     rows["expire_ns"][dated] = FIRST_NS + 7 * (np.flatnonzero(dated) // 200 + pick.integers(-2, 12, int(dated.sum())))
 
 
+def _marry(rows: Commands, pick: np.random.Generator) -> None:
+    """Some new orders wait for another one of their account: mostly plain ones, for one that came just before."""
+    count = len(rows)
+    new = np.flatnonzero((rows["kind"] == CommandKind.NEW_ORDER) & (pick.random(count) < 0.08))
+    rows["parent_id"][new] = pick.integers(0, 40, len(new))
+    plain = new[pick.random(len(new)) < 0.9]
+    rows["flags"][plain] = rows["display_lots"][plain] = rows["min_lots"][plain] = 0
+    rows["tif"][plain] = TimeInForce.GTC
+    for at in plain[plain > 0]:
+        before = rows[at - 1]
+        if before["kind"] == CommandKind.NEW_ORDER and before["client_order_id"] and pick.random() < 0.8:
+            rows["account"][at], rows["instrument"][at] = before["account"], before["instrument"]
+            rows["parent_id"][at] = before["client_order_id"]
+
+
 def _strew(rows: Commands, pick: np.random.Generator) -> None:
     """Rare things: extreme and meaningless values, other kinds, raw bytes."""
     count = len(rows)
@@ -168,7 +191,7 @@ def _strew(rows: Commands, pick: np.random.Generator) -> None:
         rows[name][rare] = pick.choice(RARE, int(rare.sum()))
         spread = pick.random(count) < 0.02
         rows[name][spread] = pick.integers(1, 2**40, int(spread.sum())) >> pick.integers(0, 40, int(spread.sum()))
-    for name, top in (("side", 4), ("order_type", 6), ("tif", 9), ("stp", 5), ("flags", 4), ("account", 12)):
+    for name, top in (("side", 4), ("order_type", 8), ("tif", 9), ("stp", 5), ("flags", 4), ("account", 12)):
         rare = pick.random(count) < 0.003
         rows[name][rare] = pick.integers(0, top, int(rare.sum()))
     for name in ("stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks"):

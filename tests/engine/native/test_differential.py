@@ -48,7 +48,7 @@ def test_a_stream_over_days_reaches_every_kind_of_event_and_every_code(pair: Any
     kinds = {int(kind) for kind in EventKind} - {EventKind.ACCOUNT_DEFINED}
     codes = {int(code) for code in Code if code >= Code.UNKNOWN_ACCOUNT}
     pair.step_ns = DAY_NS // 16
-    rows = make_stream(120_000, 3, first_seq=pair.reference.last_seq + 1)
+    rows = make_stream(120_000, 7, first_seq=pair.reference.last_seq + 1)
     for at in range(0, len(rows), 100):
         events = pair.apply(rows[at : at + 100])
         kinds -= set(events["kind"].tolist())

@@ -46,7 +46,7 @@ PICKS = st.integers(0, 50)
 ACCOUNTS_KNOWN = range(1, 7)
 Setting = tuple[np.dtype[Any], int, dict[str, int]]
 """Overlay, kind and fields of a command."""
-STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
+STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.OCO)
 
 
 @st.composite
@@ -59,7 +59,7 @@ def order_fields(draw: st.DrawFn) -> dict[str, int]:
         "stp": draw(st.sampled_from([SelfTradePrevention.NONE, *SelfTradePrevention])),
         "quantity_lots": draw(MOSTLY_LOTS),
     }
-    if order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+    if order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.OCO):
         fields["price_ticks"] = draw(MOSTLY_PRICES)
     elif order_type == OrderType.MARKET and draw(st.booleans()):
         fields["price_ticks"] = draw(PRICES)  # protection
@@ -180,6 +180,27 @@ class Engines(RuleBasedStateMachine):
             fields = {**fields, "expire_ns": self.pair.now_ns + ns}
         names = {"account": account, "instrument": instrument, "side": side, "client_order_id": client_id}
         self.send(COMMAND, CommandKind.NEW_ORDER, **names, **fields)
+
+    @rule(fields=order_fields(), pick=PICKS, side=SIDES, client_id=CLIENT_IDS)
+    def child(self, fields: dict[str, int], pick: int, side: Side, client_id: int) -> None:
+        """An order that waits for a live one, now and then for none."""
+        live = [
+            view
+            for account in ACCOUNTS_KNOWN
+            for view in self.pair.reference.open_orders(account)
+            if view.client_order_id
+        ]
+        if not live:
+            return
+        parent = live[pick % len(live)]
+        names = {"account": parent.account, "instrument": parent.instrument, "side": side}
+        if pick % 5:
+            fields = {**fields, "tif": TimeInForce.GTC, "flags": 0, "display_lots": 0, "min_lots": 0}
+        if fields["tif"] == TimeInForce.GTD:
+            fields = {**fields, "expire_ns": self.pair.now_ns + pick}
+        parent_id = parent.client_order_id if pick else 77
+        ids = {"client_order_id": client_id, "parent_id": parent_id}
+        self.send(COMMAND, CommandKind.NEW_ORDER, **names, **ids, **fields)
 
     @rule(account=ACCOUNTS, side=SIDES, price=PRICES, lots=LOTS)
     def plain_order(self, account: int, side: Side, price: int, lots: int) -> None:

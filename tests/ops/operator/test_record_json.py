@@ -91,7 +91,7 @@ def test_an_order_says_all_its_terms_in_words_and_exact_numbers() -> None:
         "flags": ["POST_ONLY", "HIDDEN"], "gateway": 2, "session_id": "18446744073709551615",
         "session_no": "9007199254740993", "account": 7, "instrument": 9, "client_order_id": "9223372036854775808",
         "order_id": "0", "price_ticks": "101", "stop_price_ticks": "99", "quantity_lots": "5", "display_lots": "2",
-        "min_lots": "1", "expire_ns": "1800000000000000001", "trail_ticks": "4", "amount_micros": "0",
+        "min_lots": "1", "expire_ns": "1800000000000000001", "trail_ticks": "4", "parent_id": "0",
         "received_ns": "1700000000000000001", "tag": "18446744073709551614",
     }  # fmt: skip
     text = describe_command(made)

@@ -27,6 +27,7 @@ class OrderType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORDER_TYPE_STOP: _ClassVar[OrderType]
     ORDER_TYPE_STOP_LIMIT: _ClassVar[OrderType]
     ORDER_TYPE_TRAILING_STOP: _ClassVar[OrderType]
+    ORDER_TYPE_OCO: _ClassVar[OrderType]
 
 class TimeInForce(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -169,6 +170,7 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_BAD_DISPLAY: _ClassVar[Code]
     CODE_BAD_MINIMUM: _ClassVar[Code]
     CODE_KEY_REUSED: _ClassVar[Code]
+    CODE_BAD_PARENT: _ClassVar[Code]
     CODE_SESSION_CLOSED: _ClassVar[Code]
     CODE_CANCEL_REQUESTED: _ClassVar[Code]
     CODE_IOC_REMAINDER: _ClassVar[Code]
@@ -181,6 +183,7 @@ class Code(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CODE_DISCONNECTED: _ClassVar[Code]
     CODE_AUCTION_ENDED: _ClassVar[Code]
     CODE_ACCOUNT_BLOCKED: _ClassVar[Code]
+    CODE_PARENT_ENDED: _ClassVar[Code]
 COMMAND_KIND_UNSPECIFIED: CommandKind
 COMMAND_KIND_NEW_ORDER: CommandKind
 COMMAND_KIND_CANCEL: CommandKind
@@ -195,6 +198,7 @@ ORDER_TYPE_MARKET: OrderType
 ORDER_TYPE_STOP: OrderType
 ORDER_TYPE_STOP_LIMIT: OrderType
 ORDER_TYPE_TRAILING_STOP: OrderType
+ORDER_TYPE_OCO: OrderType
 TIME_IN_FORCE_UNSPECIFIED: TimeInForce
 TIME_IN_FORCE_DAY: TimeInForce
 TIME_IN_FORCE_GTC: TimeInForce
@@ -319,6 +323,7 @@ CODE_BAD_STOP_PRICE: Code
 CODE_BAD_DISPLAY: Code
 CODE_BAD_MINIMUM: Code
 CODE_KEY_REUSED: Code
+CODE_BAD_PARENT: Code
 CODE_SESSION_CLOSED: Code
 CODE_CANCEL_REQUESTED: Code
 CODE_IOC_REMAINDER: Code
@@ -331,6 +336,7 @@ CODE_EXPIRED: Code
 CODE_DISCONNECTED: Code
 CODE_AUCTION_ENDED: Code
 CODE_ACCOUNT_BLOCKED: Code
+CODE_PARENT_ENDED: Code
 
 class EventId(_message.Message):
     __slots__ = ("seq", "index")

@@ -15,7 +15,7 @@ class IdempotencyKey(_message.Message):
     def __init__(self, session_id: _Optional[int] = ..., session_no: _Optional[int] = ...) -> None: ...
 
 class NewOrder(_message.Message):
-    __slots__ = ("account", "instrument", "side", "order_type", "tif", "stp", "flags", "client_order_id", "price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks", "tag")
+    __slots__ = ("account", "instrument", "side", "order_type", "tif", "stp", "flags", "client_order_id", "price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks", "tag", "parent_id")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     SIDE_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class NewOrder(_message.Message):
     EXPIRE_NS_FIELD_NUMBER: _ClassVar[int]
     TRAIL_TICKS_FIELD_NUMBER: _ClassVar[int]
     TAG_FIELD_NUMBER: _ClassVar[int]
+    PARENT_ID_FIELD_NUMBER: _ClassVar[int]
     account: int
     instrument: int
     side: _common_pb2.Side
@@ -48,7 +49,8 @@ class NewOrder(_message.Message):
     expire_ns: int
     trail_ticks: int
     tag: int
-    def __init__(self, account: _Optional[int] = ..., instrument: _Optional[int] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., tif: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., stp: _Optional[_Union[_common_pb2.SelfTradePrevention, str]] = ..., flags: _Optional[int] = ..., client_order_id: _Optional[int] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., stop_price_ticks: _Optional[int] = ..., display_lots: _Optional[int] = ..., min_lots: _Optional[int] = ..., expire_ns: _Optional[int] = ..., trail_ticks: _Optional[int] = ..., tag: _Optional[int] = ...) -> None: ...
+    parent_id: int
+    def __init__(self, account: _Optional[int] = ..., instrument: _Optional[int] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., tif: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., stp: _Optional[_Union[_common_pb2.SelfTradePrevention, str]] = ..., flags: _Optional[int] = ..., client_order_id: _Optional[int] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., stop_price_ticks: _Optional[int] = ..., display_lots: _Optional[int] = ..., min_lots: _Optional[int] = ..., expire_ns: _Optional[int] = ..., trail_ticks: _Optional[int] = ..., tag: _Optional[int] = ..., parent_id: _Optional[int] = ...) -> None: ...
 
 class OrderRef(_message.Message):
     __slots__ = ("account", "order_id", "client_order_id")
@@ -313,7 +315,7 @@ class Command(_message.Message):
     def __init__(self, session_no: _Optional[int] = ..., new_order: _Optional[_Union[NewOrder, _Mapping]] = ..., cancel: _Optional[_Union[CancelOrder, _Mapping]] = ..., replace: _Optional[_Union[ReplaceOrder, _Mapping]] = ..., mass_cancel: _Optional[_Union[MassCancelOrders, _Mapping]] = ..., define_instrument: _Optional[_Union[DefineInstrument, _Mapping]] = ..., define_account: _Optional[_Union[DefineAccount, _Mapping]] = ..., adjust_cash: _Optional[_Union[AdjustCash, _Mapping]] = ..., adjust_position: _Optional[_Union[AdjustPosition, _Mapping]] = ..., set_phase: _Optional[_Union[SetPhase, _Mapping]] = ..., set_account_status: _Optional[_Union[SetAccountStatus, _Mapping]] = ..., set_risk_limits: _Optional[_Union[SetRiskLimits, _Mapping]] = ..., set_fees: _Optional[_Union[SetFees, _Mapping]] = ..., set_price_limits: _Optional[_Union[SetPriceLimits, _Mapping]] = ..., transfer_position: _Optional[_Union[TransferPosition, _Mapping]] = ..., set_margin: _Optional[_Union[SetMargin, _Mapping]] = ..., set_index: _Optional[_Union[SetIndex, _Mapping]] = ..., set_market_breaker: _Optional[_Union[SetMarketBreaker, _Mapping]] = ..., note: _Optional[_Union[Note, _Mapping]] = ..., set_throttle: _Optional[_Union[SetThrottle, _Mapping]] = ...) -> None: ...
 
 class CommandBatch(_message.Message):
-    __slots__ = ("first_no", "count", "kind", "side", "order_type", "tif", "stp", "flags", "account", "instrument", "client_order_id", "order_id", "price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks", "tag")
+    __slots__ = ("first_no", "count", "kind", "side", "order_type", "tif", "stp", "flags", "account", "instrument", "client_order_id", "order_id", "price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks", "tag", "parent_id")
     FIRST_NO_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -334,6 +336,7 @@ class CommandBatch(_message.Message):
     EXPIRE_NS_FIELD_NUMBER: _ClassVar[int]
     TRAIL_TICKS_FIELD_NUMBER: _ClassVar[int]
     TAG_FIELD_NUMBER: _ClassVar[int]
+    PARENT_ID_FIELD_NUMBER: _ClassVar[int]
     first_no: int
     count: int
     kind: _containers.RepeatedScalarFieldContainer[_common_pb2.CommandKind]
@@ -354,7 +357,8 @@ class CommandBatch(_message.Message):
     expire_ns: _containers.RepeatedScalarFieldContainer[int]
     trail_ticks: _containers.RepeatedScalarFieldContainer[int]
     tag: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, first_no: _Optional[int] = ..., count: _Optional[int] = ..., kind: _Optional[_Iterable[_Union[_common_pb2.CommandKind, str]]] = ..., side: _Optional[_Iterable[_Union[_common_pb2.Side, str]]] = ..., order_type: _Optional[_Iterable[_Union[_common_pb2.OrderType, str]]] = ..., tif: _Optional[_Iterable[_Union[_common_pb2.TimeInForce, str]]] = ..., stp: _Optional[_Iterable[_Union[_common_pb2.SelfTradePrevention, str]]] = ..., flags: _Optional[_Iterable[int]] = ..., account: _Optional[_Iterable[int]] = ..., instrument: _Optional[_Iterable[int]] = ..., client_order_id: _Optional[_Iterable[int]] = ..., order_id: _Optional[_Iterable[int]] = ..., price_ticks: _Optional[_Iterable[int]] = ..., quantity_lots: _Optional[_Iterable[int]] = ..., stop_price_ticks: _Optional[_Iterable[int]] = ..., display_lots: _Optional[_Iterable[int]] = ..., min_lots: _Optional[_Iterable[int]] = ..., expire_ns: _Optional[_Iterable[int]] = ..., trail_ticks: _Optional[_Iterable[int]] = ..., tag: _Optional[_Iterable[int]] = ...) -> None: ...
+    parent_id: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, first_no: _Optional[int] = ..., count: _Optional[int] = ..., kind: _Optional[_Iterable[_Union[_common_pb2.CommandKind, str]]] = ..., side: _Optional[_Iterable[_Union[_common_pb2.Side, str]]] = ..., order_type: _Optional[_Iterable[_Union[_common_pb2.OrderType, str]]] = ..., tif: _Optional[_Iterable[_Union[_common_pb2.TimeInForce, str]]] = ..., stp: _Optional[_Iterable[_Union[_common_pb2.SelfTradePrevention, str]]] = ..., flags: _Optional[_Iterable[int]] = ..., account: _Optional[_Iterable[int]] = ..., instrument: _Optional[_Iterable[int]] = ..., client_order_id: _Optional[_Iterable[int]] = ..., order_id: _Optional[_Iterable[int]] = ..., price_ticks: _Optional[_Iterable[int]] = ..., quantity_lots: _Optional[_Iterable[int]] = ..., stop_price_ticks: _Optional[_Iterable[int]] = ..., display_lots: _Optional[_Iterable[int]] = ..., min_lots: _Optional[_Iterable[int]] = ..., expire_ns: _Optional[_Iterable[int]] = ..., trail_ticks: _Optional[_Iterable[int]] = ..., tag: _Optional[_Iterable[int]] = ..., parent_id: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("session_id", "last_seen", "next_no", "columnar", "cancel_on_disconnect_ms", "connection", "last_epoch", "asks_next_no")

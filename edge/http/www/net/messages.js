@@ -75,6 +75,7 @@ export const Code = Object.freeze({
   BAD_DISPLAY: 4018,
   BAD_MINIMUM: 4019,
   KEY_REUSED: 4020,
+  BAD_PARENT: 4022,
   SESSION_CLOSED: 4021,
   CANCEL_REQUESTED: 5001,
   IOC_REMAINDER: 5002,
@@ -87,6 +88,7 @@ export const Code = Object.freeze({
   DISCONNECTED: 5009,
   AUCTION_ENDED: 5010,
   ACCOUNT_BLOCKED: 5011,
+  PARENT_ENDED: 5012,
 });
 
 export const EventKind = Object.freeze({
@@ -146,6 +148,7 @@ export const OrderType = Object.freeze({
   STOP: 3,
   STOP_LIMIT: 4,
   TRAILING_STOP: 5,
+  OCO: 6,
 });
 
 export const Phase = Object.freeze({
@@ -242,6 +245,7 @@ export const NewOrder = message("NewOrder", {
   14: ["expire_ns", "sfixed64"],
   15: ["trail_ticks", "sfixed64"],
   16: ["tag", "fixed64"],
+  17: ["parent_id", "fixed64"],
 });
 
 export const OrderRef = message("OrderRef", {

@@ -7,7 +7,7 @@
 namespace lockstep {
 
 // Names every place, width and number of the schema; stream/layouts.py has the same one.
-inline constexpr u64 kSchema = 0xD29F8EF7263962CC;
+inline constexpr u64 kSchema = 0x98523B225629D6F8;
 
 namespace command_kind {
 enum : u8 {
@@ -53,6 +53,7 @@ enum : u8 {
     STOP = 3,
     STOP_LIMIT = 4,
     TRAILING_STOP = 5,
+    OCO = 6,
 };
 }
 
@@ -244,6 +245,7 @@ enum : u16 {
     BAD_DISPLAY = 4018,
     BAD_MINIMUM = 4019,
     KEY_REUSED = 4020,
+    BAD_PARENT = 4022,
     SESSION_CLOSED = 4021,
     CANCEL_REQUESTED = 5001,
     IOC_REMAINDER = 5002,
@@ -256,6 +258,7 @@ enum : u16 {
     DISCONNECTED = 5009,
     AUCTION_ENDED = 5010,
     ACCOUNT_BLOCKED = 5011,
+    PARENT_ENDED = 5012,
 };
 }
 

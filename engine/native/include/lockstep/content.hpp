@@ -56,7 +56,7 @@ constexpr Words make_mask_without_options() {
     constexpr std::size_t kTerms = offsetof(Command, order);
     for (const std::size_t option : {offsetof(OrderTerms, stop_price_ticks), offsetof(OrderTerms, display_lots),
                                      offsetof(OrderTerms, min_lots), offsetof(OrderTerms, expire_ns),
-                                     offsetof(OrderTerms, trail_ticks)}) {
+                                     offsetof(OrderTerms, trail_ticks), offsetof(OrderTerms, parent_id)}) {
         mask[(kTerms + option) / sizeof(u64)] = 0;
     }
     return mask;
@@ -67,20 +67,23 @@ inline constexpr Words kWithoutOptions = make_mask_without_options();
 
 // Whether an order's command has none of the terms that few orders have.
 inline bool has_no_options(const OrderTerms& terms) {
-    return (terms.stop_price_ticks | terms.display_lots | terms.min_lots | terms.expire_ns | terms.trail_ticks) == 0;
+    return (static_cast<u64>(terms.stop_price_ticks | terms.display_lots | terms.min_lots | terms.expire_ns |
+                             terms.trail_ticks) |
+            terms.parent_id) == 0;
 }
 
 namespace content {
 
-inline u64 of_new_order(const Command& command) {
-    return has_no_options(command.order) ? sum_of<kWithoutOptions>(command) : sum_of<kOfNewOrder>(command);
+// `bare`: it has no options.
+inline u64 of_new_order(const Command& command, bool bare) {
+    return bare ? sum_of<kWithoutOptions>(command) : sum_of<kOfNewOrder>(command);
 }
 
 }  // namespace content
 
 inline u64 content_of(const Command& command) {
     switch (command.head.kind) {
-        case command_kind::NEW_ORDER: return content::of_new_order(command);
+        case command_kind::NEW_ORDER: return content::of_new_order(command, has_no_options(command.order));
         case command_kind::CANCEL: return content::sum_of<content::kOfCancel>(command);
         case command_kind::REPLACE: return content::sum_of<content::kOfReplace>(command);
         case command_kind::MASS_CANCEL: return content::sum_of<content::kOfMassCancel>(command);

@@ -143,9 +143,11 @@ private:
                 state_.widen(*session, last_no + 1);
             // As nearly all are; and nearly all are one of these three.
             switch (head.kind) {
-                case command_kind::NEW_ORDER:
-                    session->advance(step.seq, content::of_new_order(step.command));
-                    return orders::new_order(state_, step);
+                case command_kind::NEW_ORDER: {
+                    const bool bare = has_no_options(step.command.order);
+                    session->advance(step.seq, content::of_new_order(step.command, bare));
+                    return orders::new_order(state_, step, bare);
+                }
                 case command_kind::CANCEL:
                     session->advance(step.seq, content::sum_of<content::kOfCancel>(step.command));
                     return orders::cancel(state_, step);
@@ -200,8 +202,14 @@ private:
     }
 
     void dispatch(Step& step) {
+        carry_out(step);
+        if (state_.children_due) families::let_children_go(state_, step);
+    }
+
+    void carry_out(Step& step) {
         switch (step.head().kind) {
-            case command_kind::NEW_ORDER: return orders::new_order(state_, step);
+            case command_kind::NEW_ORDER:
+                return orders::new_order(state_, step, has_no_options(step.command.order));
             case command_kind::CANCEL: return orders::cancel(state_, step);
             case command_kind::REPLACE: return replacing::replace(state_, step);
             case command_kind::MASS_CANCEL: return orders::mass_cancel(state_, step);

@@ -14,7 +14,14 @@
 namespace lockstep {
 
 // Where a live order is; `kGone` marks records that hold none.
-enum Place : u8 { kInBook = 0, kWaitsForStop = 1, kWaitsForClose = 2, kGone = 255 };
+enum Place : u8 { kInBook = 0, kWaitsForStop = 1, kWaitsForClose = 2, kWaitsForParent = 3, kGone = 255 };
+
+// Bits of `Order::marked`. Nearly all orders have none, which is asked once, when one is forgotten.
+enum Mark : u8 {
+    kBookmarked = 1,  // a listing may go on here
+    kHasStop = 2,     // in the book, and among the stops: an OCO order
+    kIsParent = 4,    // others wait for its end
+};
 
 // An order from its acceptance on. It is live while it rests in a level or waits.
 struct alignas(64) Order {
@@ -33,7 +40,7 @@ struct alignas(64) Order {
     u8 stp;
     u8 flags;
     u8 place;
-    u8 marked;  // a listing may go on here
+    u8 marked;  // `Mark`s: what else knows of it
     u8 unused;
     // Second line.
     i64 lot_micros;  // what one lot reserves while the order is live (buy), or brings in at the least (sell)
@@ -48,6 +55,7 @@ struct alignas(64) Order {
 
     bool is_hidden() const { return (flags & order_flag::HIDDEN) != 0; }
     bool is_market() const { return order_type == order_type::MARKET; }
+    bool is_oco() const { return order_type == order_type::OCO; }
     // Whether the book shows less than the whole of it, wherever it stands there.
     bool is_unseen() const { return display != 0 || is_hidden() || is_market(); }
     // Whether a client named the price at which it stands in the book; the band or one tick are nobody's price.
@@ -163,12 +171,24 @@ struct Book {
     }
 };
 
+// An order that waits for the end of another one. While that is live, what it has traded since is `lots` and what it has
+// traded and lost in all (`quantity - leaves`); afterwards it is `lots`.
+struct Child {
+    Handle at;
+    u64 parent_id;  // 0: it has ended
+    i64 lots;
+    bool orphaned;  // which is still to be looked at
+
+    static constexpr std::size_t kMost = 4;  // of one parent
+};
+
 // Orders outside the book of one instrument, in the order in which they are set off; and what its breaker remembers.
 struct Waiting {
     using ByStop = std::map<std::pair<i64, u64>, Handle>;  // buys by (stop, id), sells by (-stop, id)
-    ByStop stops[2];
-    std::map<u64, Handle> trailing;
-    std::map<u64, Handle> for_close;  // by queue_no
+    ByStop stops[2];  // OCO orders too, which are in the book as well
+    std::map<u64, Handle> trailing;  // of these, by order id
+    std::map<u64, Handle> for_close;   // by queue_no
+    std::map<u64, Handle> for_parent;  // by order id
     Span span;
 };
 

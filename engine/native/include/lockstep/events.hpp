@@ -137,6 +137,12 @@ inline void triggered(Step& step, const State& state, const Order& order, u32 fl
              {order.session_id, order.stop, 0});
 }
 
+// The parent of an order has ended, and it goes to the market.
+inline void let_go(Step& step, const State& state, const Order& order, u32 flags) {
+    reported(step, numbers_of(state, order), order, event_kind::TRIGGERED, 0, order.leaves, flags,
+             {order.session_id, 0, 0});
+}
+
 // One match; both orders as they are after it.
 struct Deal {
     i64 lots;

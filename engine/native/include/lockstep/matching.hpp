@@ -26,7 +26,7 @@ inline Band around(i64 center, u32 ppm) {
 
 // How far a taker may go: its limit; what has none is held by the band.
 inline i64 limit_of(const Book& book, u8 side, u8 type, i64 price) {
-    if (type == order_type::LIMIT || type == order_type::STOP_LIMIT) return price;
+    if (type == order_type::LIMIT || type == order_type::STOP_LIMIT || type == order_type::OCO) return price;
     const bool buying = side == side::BUY;
     i64 limit = buying ? INT64_MAX : INT64_MIN;
     if (price != 0) limit = price;
@@ -40,7 +40,7 @@ inline i64 limit_of(const Book& book, const Order& order) {
     return limit_of(book, order.side, order.order_type, order.price);
 }
 
-// Whether what is left of an order after matching rests.
+// Whether what is left of an order after matching rests, and nothing else. (An OCO order waits for its stop price, too.)
 inline bool rests(u8 type, u8 tif) {
     return (type == order_type::LIMIT || type == order_type::STOP_LIMIT) &&
            (tif == tif::DAY || tif == tif::GTC || tif == tif::GTD);
@@ -204,6 +204,7 @@ inline void prevent(State& state, Order& taker, Handle at, u64 session_no, Step&
         if (left != 0) {
             state.reserve(maker, -lots);
             state.reduce(maker, left);
+            state.discount(maker, lots);
             report::taken_off(step, state, asker, maker, lots, code::SELF_TRADE, left);
         } else {
             state.displace(at);
@@ -214,6 +215,7 @@ inline void prevent(State& state, Order& taker, Handle at, u64 session_no, Step&
     if (taker.stp != stp::CANCEL_OLDEST) {
         if (!decrement) lots = taker.leaves;
         taker.leaves -= lots;
+        state.discount(taker, lots);
         report::taken_off(step, state, asker, taker, lots, code::SELF_TRADE, taker.leaves);
     }
 }
@@ -274,6 +276,12 @@ inline i64 enter(State& state, Order& order, Handle filed, u64 session_no, Step&
     if (order.leaves != 0) {
         if (rests(order.order_type, order.tif)) {
             state.place(filed != kNone ? filed : state.file());
+            return first;
+        }
+        if (order.is_oco()) {
+            const Handle at = filed != kNone ? filed : state.file();
+            state.place(at);
+            state.join_stops(at);
             return first;
         }
         const Code why = order.order_type == order_type::LIMIT ? code::IOC_REMAINDER : code::NO_LIQUIDITY;

@@ -11,6 +11,10 @@ namespace lockstep::orders {
 // An iceberg shows at least this part of its quantity.
 inline constexpr i64 kDisplayRatio = 1000;
 
+inline bool has_limit(u8 type) {
+    return type == order_type::LIMIT || type == order_type::STOP_LIMIT || type == order_type::OCO;
+}
+
 inline bool rests_by_tif(u8 tif) {
     return tif == tif::DAY || tif == tif::GTC || tif == tif::GTD;
 }
@@ -23,14 +27,10 @@ inline bool has_shape(const CommandHead& head) {
         case order_type::MARKET: return head.tif >= tif::DAY && head.tif <= tif::AT_CLOSE && head.tif != tif::GTD;
         case order_type::STOP:
         case order_type::STOP_LIMIT:
-        case order_type::TRAILING_STOP: return rests_by_tif(head.tif);
+        case order_type::TRAILING_STOP:
+        case order_type::OCO: return rests_by_tif(head.tif);
         default: return false;
     }
-}
-
-// Whether the order has none of the optional fields.
-inline bool is_plain(const CommandHead& head, const OrderTerms& terms) {
-    return (head.stp | head.flags) == 0 && has_no_options(terms);
 }
 
 // Whether the optional fields may stand with the type and time in force, and with each other.
@@ -44,6 +44,10 @@ inline bool extras_fit(const CommandHead& head, const OrderTerms& terms) {
     if (terms.stop_price_ticks != 0 && (type == order_type::LIMIT || type == order_type::MARKET)) return false;
     if (head.flags != 0 || terms.display_lots != 0) {
         if (type != order_type::LIMIT || !rests_by_tif(head.tif) || (terms.display_lots != 0 && hidden)) return false;
+    }
+    if (terms.parent_id != 0) {
+        const bool may_wait = has_limit(type) || type == order_type::STOP;
+        if (!may_wait || !rests_by_tif(head.tif) || (head.flags | terms.display_lots | terms.min_lots) != 0) return false;
     }
     if (terms.min_lots == 0) return true;
     if (type == order_type::MARKET) return head.tif <= tif::IOC;
@@ -79,8 +83,9 @@ inline i64 gathering_price(const Book& book, u8 side, i64 protection) {
     return limit == INT64_MAX ? 0 : std::min(limit, kMaxPriceTicks);
 }
 
-inline bool has_limit(u8 type) {
-    return type == order_type::LIMIT || type == order_type::STOP_LIMIT;
+// Whether the stop price of an OCO order is beyond its limit, where the market goes when it goes away from that.
+inline bool is_beyond(u8 side, i64 stop, i64 price) {
+    return side == side::BUY ? stop > price : stop < price;
 }
 using unruled::is_price;
 using unruled::is_quantity;
@@ -95,6 +100,9 @@ inline bool stop_is_good(const Book& book, const CommandHead& head, const OrderT
     if (head.order_type == order_type::TRAILING_STOP) {
         if (!is_price(terms.trail_ticks)) return false;
         if (terms.stop_price_ticks == 0 && book.last == 0) return false;
+    }
+    if (head.order_type == order_type::OCO && !is_beyond(head.side, terms.stop_price_ticks, terms.price_ticks)) {
+        return false;
     }
     return is_price(first_stop(book, head, terms));
 }
@@ -136,12 +144,13 @@ inline Code special_terms_refusal(const Book& book, const Step& step) {
 }
 
 // Quantity, prices, expiry, and what price limits and the account's order size say to them.
-inline Code terms_refusal(const Book& book, const Account& account, const Step& step, bool plain) {
+template <bool kPlain>
+inline Code terms_refusal(const Book& book, const Account& account, const Step& step) {
     const CommandHead& head = step.head();
     const i64 lots = step.command.order.quantity_lots;
     const i64 price = step.command.order.price_ticks;
     if (!is_quantity(lots)) return code::BAD_QUANTITY;
-    if (plain && head.order_type == order_type::LIMIT && head.tif != tif::GTD) [[likely]] {
+    if (kPlain && head.order_type == order_type::LIMIT && head.tif != tif::GTD) [[likely]] {
         if (!is_price(price)) return code::BAD_PRICE;
     } else if (const Code code = special_terms_refusal(book, step); code != code::OK) {
         return code;
@@ -186,31 +195,57 @@ inline bool is_at_once(const Book& book, const Order& order) {
 // The price that an order is valued at before it trades, 0 if it has none. Of an order for an auction: a buy must be able
 // to pay what it is held to; what a sell without a protection brings is not known, the mark is the best guess.
 inline i64 valued_at(const Book& book, const Order& order) {
+    if (order.order_type == order_type::LIMIT) [[likely]]
+        return order.price;
+    // An OCO buy must be able to pay the dearer of its two prices.
+    if (order.is_oco() && order.side == side::BUY) return order.stop;
     if (!order.is_market()) return order.price;
     if (!gathers(book, order.tif)) return 0;
     return order.side == side::BUY || order.is_named() ? order.held : book.mark();
 }
 
+// The live order that one names as its parent.
+inline Handle parent_of(const State& state, const Order& order, u64 parent_id) {
+    return state.find_client_order(order.account, parent_id);
+}
+
+// Why an order can't wait for the one that it names.
+inline Code parent_refusal(const State& state, const Order& order, u64 parent_id) {
+    const Handle at = parent_of(state, order, parent_id);
+    if (at == kNone) return code::BAD_PARENT;
+    const Order& parent = state.orders[at];
+    const bool good = parent.book == order.book && parent.place != kWaitsForParent &&
+                      state.children_of(parent.order_id) < Child::kMost;
+    return good ? Code{code::OK} : Code{code::BAD_PARENT};
+}
+
 // Why an order with good terms can't be taken: its worth, its id, the account's funds and limits.
-inline Code entry_refusal(const State& state, const Order& order, i128 worth, i64 now_ns) {
+template <bool kPlain>
+inline Code entry_refusal(const State& state, const Order& order, i128 worth, u64 parent_id, i64 now_ns) {
     const Account& account = state.accounts[order.account];
     const i64 lots = order.quantity;
     if (worth > kI64Max) return code::OVERFLOW_;
     if (is_worth_too_much(account, worth)) return code::ORDER_WORTH_TOO_MUCH;
     if (state.find_client_order(order.account, order.client_order_id) != kNone) return code::DUPLICATE_ORDER_ID;
     Code code = code::OK;
-    if (funds::has_exposure_rules(account)) code = funds::exposure_refusal(state, order, lots, worth, 0, now_ns);
-    if (code != code::OK) return code;
-    code = funds::funds_refusal(state, order, valued_at(state.books[order.book], order), lots, worth, {});
+    if (!kPlain && parent_id != 0) [[unlikely]] {
+        // What it binds and exposes is looked at when it goes to the market.
+        code = parent_refusal(state, order, parent_id);
+    } else {
+        if (funds::has_exposure_rules(account)) code = funds::exposure_refusal(state, order, lots, worth, 0, now_ns);
+        if (code != code::OK) return code;
+        code = funds::funds_refusal(state, order, valued_at(state.books[order.book], order), lots, worth, {});
+    }
     if (code == code::OK && account.is_limited) code = account.limits.count_refusal(now_ns);
     if (code == code::OK) code = throttle_refusal(state, state.books[order.book], now_ns);
-    if (code == code::OK && (order.flags & order_flag::POST_ONLY) != 0 && crosses(state, order, order.price)) {
+    if (!kPlain && code == code::OK && (order.flags & order_flag::POST_ONLY) != 0 && crosses(state, order, order.price)) {
         code = code::WOULD_TRADE;
     }
     return code;
 }
 
 // The order that the command describes, in the state's draft; its account and book are known.
+template <bool kPlain>
 inline Order& draft_of(State& state, const Step& step, Handle account, Handle book) {
     const CommandHead& head = step.head();
     const OrderTerms& terms = step.command.order;
@@ -227,15 +262,15 @@ inline Order& draft_of(State& state, const Step& step, Handle account, Handle bo
     order.side = head.side;
     order.order_type = head.order_type;
     order.tif = head.tif;
-    order.stp = head.stp;
-    order.flags = head.flags;
+    order.stp = kPlain ? u8{0} : head.stp;
+    order.flags = kPlain ? u8{0} : head.flags;
     order.lot_micros = 0;
     order.quantity = terms.quantity_lots;
-    order.display = static_cast<i32>(terms.display_lots);
+    order.display = kPlain ? 0 : static_cast<i32>(terms.display_lots);
     order.shown = 0;
-    order.expire_ns = terms.expire_ns;
-    order.stop = first_stop(state.books[book], head, terms);
-    order.trail = terms.trail_ticks;
+    order.expire_ns = kPlain ? 0 : terms.expire_ns;
+    order.stop = kPlain ? 0 : first_stop(state.books[book], head, terms);
+    order.trail = kPlain ? 0 : terms.trail_ticks;
     order.queue_no = 0;
     if (order.is_market() && gathers(state.books[book], order.tif)) {
         order.held = gathering_price(state.books[book], order.side, order.price);
@@ -243,10 +278,31 @@ inline Order& draft_of(State& state, const Step& step, Handle account, Handle bo
     return order;
 }
 
+// An OCO order trades as far as its limit goes; what is left rests, and its stop price may be reached already.
+inline void admit_oco(State& state, Order& order, Step& step) {
+    Book& book = state.books[order.book];
+    report::accepted(step, state, order, event_flag::BOOKS);
+    if (book.phase != phase::CONTINUOUS) {
+        const Handle at = state.file();
+        state.place(at);
+        return state.join_stops(at);
+    }
+    const i64 before = book.last;
+    const i64 first = matching::enter(state, order, kNone, step.head().session_no, step);
+    if (first != 0) return phases::aftermath(state, book, {before, first}, step);
+    phases::set_off_stops(state, book, step);
+}
+
 // An order that passed all checks goes where it belongs: to the other side, into the book, or to wait.
+template <bool kPlain>
 inline void admit(State& state, Order& order, Step& step) {
     Book& book = state.books[order.book];
-    if (order.stop != 0) {
+    if (const u64 parent_id = step.command.order.parent_id; !kPlain && parent_id != 0) {
+        report::accepted(step, state, order, event_flag::WAITS);
+        const Handle parent = parent_of(state, order, parent_id);
+        state.wait_for_parent(state.file(), parent, 0);
+    } else if (!kPlain && order.stop != 0) {
+        if (order.is_oco()) return admit_oco(state, order, step);
         report::accepted(step, state, order, event_flag::WAITS);
         state.wait(state.file(), kWaitsForStop);
         phases::set_off_stops(state, book, step);
@@ -259,23 +315,23 @@ inline void admit(State& state, Order& order, Step& step) {
     } else {
         report::accepted(step, state, order, rests(order.order_type, order.tif) ? u32{event_flag::BOOKS} : 0);
         const i64 before = book.last;
-        const i64 min_lots = step.command.order.min_lots;
+        const i64 min_lots = kPlain ? 0 : step.command.order.min_lots;
         const i64 first = matching::enter(state, order, kNone, step.head().session_no, step, min_lots);
         if (first != 0) phases::aftermath(state, book, {before, first}, step);
     }
 }
 
-// NEW_ORDER with all checks.
+// NEW_ORDER with all checks. A plain one has no flags, no self-trade prevention and no options.
+template <bool kPlain>
 [[gnu::noinline]] inline void checked_new_order(State& state, Step& step) {
     const CommandHead& head = step.head();
     const OrderTerms& terms = step.command.order;
     const Handle owner = state.find_account(head.account);
     const Handle number = state.find_book(head.instrument);
     Code code = code::OK;
-    const bool plain = is_plain(head, terms);
     if (state.is_closed(head.session_id)) [[unlikely]] {
         code = code::SESSION_CLOSED;
-    } else if (!has_shape(head) || !(plain || extras_fit(head, terms))) {
+    } else if (!has_shape(head) || !(kPlain || extras_fit(head, terms))) {
         code = code::NOT_SUPPORTED;
     } else if (owner == kNone) {
         code = code::UNKNOWN_ACCOUNT;
@@ -286,9 +342,9 @@ inline void admit(State& state, Order& order, Step& step) {
         Book& book = state.books[number];
         code = funds::status_refusal(account);
         if (code == code::OK) code = phase_refusal(book.phase, head, terms);
-        if (code == code::OK) code = terms_refusal(book, account, step, plain);
+        if (code == code::OK) code = terms_refusal<kPlain>(book, account, step);
         if (code == code::OK) {
-            Order& order = draft_of(state, step, owner, number);
+            Order& order = draft_of<kPlain>(state, step, owner, number);
             i128 worth = 0;
             i128 lot_micros = 0;
             if (is_at_once(book, order)) {
@@ -298,13 +354,13 @@ inline void admit(State& state, Order& order, Step& step) {
                 lot_micros = lot_micros_of(book, order.side, price != 0 ? price : order.stop);
                 worth = lot_micros * order.quantity;
             }
-            code = entry_refusal(state, order, worth, step.now_ns);
+            code = entry_refusal<kPlain>(state, order, worth, terms.parent_id, step.now_ns);
             if (code == code::OK) {
                 order.lot_micros = static_cast<i64>(lot_micros);
                 if (order.position == kNone) order.position = state.position_of(owner, number);
                 if (account.is_limited) account.limits.count_order(step.now_ns);
                 take_tokens(state, book, step.now_ns);
-                admit(state, order, step);
+                admit<kPlain>(state, order, step);
                 return;
             }
         }
@@ -312,9 +368,16 @@ inline void admit(State& state, Order& order, Step& step) {
     report::refused(step, event_kind::REJECTED, code);
 }
 
-// NEW_ORDER. The exchange id of the order is the seq of this command.
-inline void new_order(State& state, Step& step) {
-    if (!unruled::new_order(state, step)) checked_new_order(state, step);
+// NEW_ORDER. The exchange id of the order is the seq of this command. `bare`: its terms have no options.
+inline void new_order(State& state, Step& step, bool bare) {
+    if (unruled::new_order(state, step, bare)) return;
+    if (bare && (step.head().stp | step.head().flags) == 0) {
+        checked_new_order<true>(state, step);
+    } else {
+        checked_new_order<false>(state, step);
+    }
+    if (state.children_due) [[unlikely]]
+        families::let_children_go(state, step);
 }
 
 // The live order of the command's account that it names, by exchange id or else by client id.
@@ -327,13 +390,20 @@ inline void new_order(State& state, Step& step) {
 }
 
 // What a cancel does, and a replace that leaves nothing open.
+template <bool kMayBeMarked = true>
 [[gnu::always_inline]] inline void end_at_request(State& state, Handle at, Step& step) {
     const Order& order = state.orders[at];
     const State::Home home = state.home_of(order);
     state.displace(at, home);
     const report::Numbers numbers = {home.book.instrument, home.account.account};
     report::taken_off(step, numbers, asker_of(step), order, order.leaves, code::CANCEL_REQUESTED);
-    state.forget(at, home);
+    state.forget<kMayBeMarked>(at, home);
+}
+
+// The same of an order that others know of.
+[[gnu::noinline]] inline void end_marked_at_request(State& state, Handle at, Step& step) {
+    end_at_request(state, at, step);
+    families::let_children_go(state, step);
 }
 
 // CANCEL: take a live order out of its place.
@@ -343,7 +413,9 @@ inline void cancel(State& state, Step& step) {
         report::refused(step, event_kind::CANCEL_REJECTED, code::UNKNOWN_ORDER);
         return;
     }
-    end_at_request(state, at, step);
+    if (state.orders[at].marked != 0) [[unlikely]]
+        return end_marked_at_request(state, at, step);
+    end_at_request<false>(state, at, step);
 }
 
 // REFUSED: a gateway said no; the stream keeps its answer, with the code from `tag`.

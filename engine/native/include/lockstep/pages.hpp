@@ -42,7 +42,7 @@ inline void put_orders_of(State& state, Handle owner, Orders& page, std::size_t&
     }
     page.more = at != kNone;
     if (!page.more) return;
-    state.orders[at].marked = 1;
+    state.orders[at].marked |= kBookmarked;
     state.bookmarks.keep(page.account, page.after, at);
 }
 

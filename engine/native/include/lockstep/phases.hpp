@@ -6,6 +6,13 @@
 
 #include "lockstep/funds.hpp"
 
+namespace lockstep::families {
+
+// The last thing that a command does: children whose parent has ended (`families.hpp`).
+inline void let_children_go(State& state, Step& step);
+
+}  // namespace lockstep::families
+
 namespace lockstep::phases {
 
 inline bool is_auction(u8 phase) {
@@ -114,9 +121,12 @@ Chosen orders_of_book(const State& state, Handle number, IsChosen&& is_chosen) {
                 for (Handle at = queue.head; at != kNone; at = state.links[at].next) consider(at);
             }
         }
-        for (const auto& [_, at] : state.waiting[number]->stops[side - 1]) consider(at);
+        for (const auto& [_, at] : state.waiting[number]->stops[side - 1]) {
+            if (state.orders[at].place == kWaitsForStop) consider(at);
+        }
     }
     for (const auto& [_, at] : state.waiting[number]->for_close) consider(at);
+    for (const auto& [_, at] : state.waiting[number]->for_parent) consider(at);
     std::sort(chosen.begin(), chosen.end());
     return chosen;
 }
@@ -163,6 +173,7 @@ inline void change_phase(State& state, Book& book, const Schedule& schedule, con
     book.next_phase = schedule.next_phase;
     book.until_ns = schedule.until_ns;
     state.waiting[number]->span.clear();
+    state.children_due = true;
     report::phase_changed(step, asker, book, previous);
     if (phase == phase::CONTINUOUS || (phase == phase::CLOSED && is_auction(previous))) {
         uncross(state, book, asker, step);
@@ -251,7 +262,13 @@ inline i64 trigger(State& state, Handle at, Step& step) {
     Order& order = state.orders[at];
     const bool limited = order.order_type == order_type::STOP_LIMIT;
     state.displace(at);
+    state.leave_stops(at);
     report::triggered(step, state, order, limited ? u32{event_flag::BOOKS} : 0);
+    if (order.is_oco()) {
+        // Its limit is over: what is left of it is a market order.
+        order.order_type = order_type::STOP;
+        order.price = order.held = 0;
+    }
     const i128 worth = limited ? i128{order.lot_micros} * order.leaves : funds::market_worth(state, order);
     const Code code = funds::funds_refusal(state, order, order.price, order.leaves, worth, {});
     if (code != code::OK) {
@@ -333,6 +350,7 @@ inline void tick(State& state, Step& step) {
         const Equilibrium now = equilibrium(state, book);
         report::indicative(step, book, now.price, now.volume, now.imbalance);
     }
+    families::let_children_go(state, step);
     report::control(step, event_kind::TICKED);
 }
 

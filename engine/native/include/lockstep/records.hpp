@@ -49,7 +49,7 @@ struct OrderTerms {
     i64 min_lots;
     i64 expire_ns;
     i64 trail_ticks;
-    i64 amount_micros;
+    u64 parent_id;
     i64 received_ns;
     u64 tag;
 };
@@ -61,7 +61,7 @@ static_assert(offsetof(OrderTerms, display_lots) == 24);
 static_assert(offsetof(OrderTerms, min_lots) == 32);
 static_assert(offsetof(OrderTerms, expire_ns) == 40);
 static_assert(offsetof(OrderTerms, trail_ticks) == 48);
-static_assert(offsetof(OrderTerms, amount_micros) == 56);
+static_assert(offsetof(OrderTerms, parent_id) == 56);
 static_assert(offsetof(OrderTerms, received_ns) == 64);
 static_assert(offsetof(OrderTerms, tag) == 72);
 
@@ -510,7 +510,7 @@ inline constexpr std::array<u64, 16> kOfNewOrder = {
     0x0000FFFFFFFFFFFF, 0x0000000000000000, 0x0000000000000000, 0xFFFFFFFFFFFFFFFF,
     0xFFFFFFFFFFFFFFFF, 0x0000000000000000, 0xFFFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF,
     0xFFFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF,
-    0xFFFFFFFFFFFFFFFF, 0x0000000000000000, 0x0000000000000000, 0x0000000000000000,
+    0xFFFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 0x0000000000000000, 0x0000000000000000,
 };
 inline constexpr std::array<u64, 16> kOfCancel = {
     0x00000000000000FF, 0x0000000000000000, 0x0000000000000000, 0x00000000FFFFFFFF,

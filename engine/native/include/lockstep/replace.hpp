@@ -18,12 +18,19 @@ inline i64 open_lots(const Order& order, u8 flags, i64 lots) {
     return total ? lots - (order.quantity - order.leaves) : lots;
 }
 
+// The price by which it reserves: its limit if it has one, but of an OCO buy the dearer of the two.
+inline i64 valued_at(const Order& order, i64 price, i64 stop) {
+    return price == 0 || (order.is_oco() && order.side == side::BUY) ? stop : price;
+}
+
 // Quantity and prices by themselves.
 inline Code terms_refusal(const Order& order, const Wanted& wanted) {
-    const bool limited = order.order_type == order_type::LIMIT || order.order_type == order_type::STOP_LIMIT;
+    const bool limited = orders::has_limit(order.order_type);
     if (!orders::is_quantity(wanted.lots)) return code::BAD_QUANTITY;
     if (limited ? !orders::is_price(wanted.price) : wanted.price != 0) return code::BAD_PRICE;
-    return wanted.stop != 0 && !orders::is_price(wanted.stop) ? code::BAD_STOP_PRICE : code::OK;
+    if (wanted.stop != 0 && !orders::is_price(wanted.stop)) return code::BAD_STOP_PRICE;
+    const i64 stop = wanted.stop != 0 ? wanted.stop : order.stop;
+    return order.is_oco() && !orders::is_beyond(order.side, stop, wanted.price) ? code::BAD_STOP_PRICE : code::OK;
 }
 
 // Display quantity, price limits and size of an order that asks for more than it has.
@@ -44,8 +51,8 @@ inline Code refusal(const State& state, const Order& order, const Wanted& wanted
     const Book& book = state.books[order.book];
     const Account& account = state.accounts[order.account];
     Code code = code::OK;
-    if (order.is_market()) return code::NOT_SUPPORTED;
-    if (wanted.stop != 0 && order.place != kWaitsForStop) return code::NOT_SUPPORTED;
+    if (order.is_market() || order.place == kWaitsForParent) return code::NOT_SUPPORTED;
+    if (wanted.stop != 0 && order.place != kWaitsForStop && !order.is_oco()) return code::NOT_SUPPORTED;
     if (!wanted.lessens) code = funds::status_refusal(account);
     if (code != code::OK) return code;
     if (book.phase == phase::HALT || book.phase == phase::CLOSED) return code::WRONG_PHASE;
@@ -53,7 +60,7 @@ inline Code refusal(const State& state, const Order& order, const Wanted& wanted
     if (code == code::OK && !wanted.lessens) code = new_terms_refusal(state, order, wanted);
     if (code != code::OK) return code;
     const i64 stop = wanted.stop != 0 ? wanted.stop : order.stop;
-    const i128 worth = lot_micros_of(book, order.side, wanted.price != 0 ? wanted.price : stop) * wanted.lots;
+    const i128 worth = lot_micros_of(book, order.side, valued_at(order, wanted.price, stop)) * wanted.lots;
     const funds::Freed freed = {order.leaves, order.lot_micros * order.leaves};
     if (worth > kI64Max) return code::OVERFLOW_;
     if (wanted.lessens) return funds::range_refusal(state, order, wanted.price, wanted.lots, worth, freed);
@@ -97,16 +104,18 @@ inline void lessen(State& state, Order& order, i64 lots, const report::Previous&
     if (code != code::OK) return report::refused(step, event_kind::REPLACE_REJECTED, code);
     const report::Previous previous = {order.session_id, order.price, order.leaves};
     order.session_id = head.session_id;
+    state.discount(order, terms.quantity_lots - lots - (order.quantity - order.leaves));
     order.quantity = terms.quantity_lots;
     if (lessens) return lessen(state, order, wanted.lots, previous, step);
     Book& book = state.books[order.book];
     orders::take_tokens(state, book, step.now_ns);
     const Place place = static_cast<Place>(order.place);
     state.displace(at);
+    state.leave_stops(at);
     order.price = order.held = wanted.price;
     if (wanted.stop != 0) order.stop = wanted.stop;
     order.leaves = wanted.lots;
-    order.lot_micros = static_cast<i64>(lot_micros_of(book, order.side, order.price != 0 ? order.price : order.stop));
+    order.lot_micros = static_cast<i64>(lot_micros_of(book, order.side, valued_at(order, order.price, order.stop)));
     if (place != kInBook) {
         // Orders for the closing auction are in a queue; those that wait for a stop price are not.
         const u32 lost = place == kWaitsForStop ? 0 : u32{event_flag::LOST_PRIORITY};
@@ -116,10 +125,15 @@ inline void lessen(State& state, Order& order, i64 lots, const report::Previous&
         return;
     }
     report::replaced(step, state, order, event_flag::BOOKS | event_flag::LOST_PRIORITY, previous);
-    if (book.phase != phase::CONTINUOUS) return state.place(at);
+    if (book.phase != phase::CONTINUOUS) {
+        state.place(at);
+        if (order.is_oco()) state.join_stops(at);
+        return;
+    }
     const i64 before = book.last;
     const i64 first = matching::enter(state, order, at, head.session_no, step);
-    if (first != 0) phases::aftermath(state, book, {before, first}, step);
+    if (first != 0) return phases::aftermath(state, book, {before, first}, step);
+    if (order.is_oco()) phases::set_off_stops(state, book, step);
 }
 
 // REPLACE.
@@ -129,7 +143,10 @@ inline void replace(State& state, Step& step) {
     }
     const Handle at = orders::addressed_order(state, step.head());
     if (at == kNone) return report::refused(step, event_kind::REPLACE_REJECTED, code::UNKNOWN_ORDER);
-    if (!unruled::replace(state, step, at)) checked_replace(state, step, at);
+    if (unruled::replace(state, step, at)) return;
+    checked_replace(state, step, at);
+    if (state.children_due) [[unlikely]]
+        families::let_children_go(state, step);
 }
 
 }  // namespace lockstep::replacing

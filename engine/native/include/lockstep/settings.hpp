@@ -1,7 +1,7 @@
 // Administrative commands that set how an instrument or an account is traded: phases, fees, limits, status.
 #pragma once
 
-#include "lockstep/replace.hpp"
+#include "lockstep/families.hpp"
 
 namespace lockstep::settings {
 

@@ -54,6 +54,9 @@ inline void put_order(Bytes& out, const State& state, Handle at) {
         state.books[order.book].instrument, order.side, order.order_type, order.tif, order.price, order.held,
         order.quantity, order.leaves, order.place, order.stp, order.flags, i64{order.display}, i64{order.shown},
         order.expire_ns, order.stop, order.trail, order.lot_micros);
+    if (order.place != kWaitsForParent) return put(out, u64{0}, i64{0});
+    const Child& child = state.children.at(order.order_id);
+    put(out, child.parent_id, state.traded_by_parent(child));
 }
 
 inline void put_orders(Bytes& out, const State& state, Handle number) {
@@ -67,9 +70,12 @@ inline void put_orders(Bytes& out, const State& state, Handle number) {
     }
     const Waiting& waiting = *state.waiting[number];
     for (const Waiting::ByStop& stops : waiting.stops) {
-        for (const auto& [_, at] : stops) put_order(out, state, at);
+        for (const auto& [_, at] : stops) {
+            if (state.orders[at].place == kWaitsForStop) put_order(out, state, at);
+        }
     }
     for (const auto& [_, at] : waiting.for_close) put_order(out, state, at);
+    for (const auto& [_, at] : waiting.for_parent) put_order(out, state, at);
 }
 
 inline void put_instrument(Bytes& out, const Book& book) {
@@ -104,7 +110,7 @@ inline Bytes encode(const State& state) {
         const Position& one = state.positions[at];
         return (one.quantity | one.cost | one.realised | one.opened) == 0;
     });
-    constexpr std::size_t kOrderBytes = 118;
+    constexpr std::size_t kOrderBytes = 134;
     constexpr std::size_t kStoodBytes = 21;
     std::size_t session_bytes = 0;
     for (const Handle at : sessions) session_bytes += 20 + state.sessions[at].kept() * sizeof(Outcome);
@@ -279,10 +285,26 @@ inline void take_owner(Reader& reader, State& state) {
 inline bool is_live_order(const Order& order) {
     const bool placed = order.place == kInBook || order.place == kWaitsForClose ? orders::is_price(order.held)
                         : order.place == kWaitsForStop                          ? orders::is_price(order.stop)
+                        : order.place == kWaitsForParent ? orders::is_price(order.price != 0 ? order.price : order.stop)
                                                                                 : false;
+    if (order.is_oco() && ((order.place != kInBook && order.place != kWaitsForParent) || !orders::is_price(order.stop))) return false;
     return placed && (order.is_named() || order.is_market()) && (order.side == side::BUY || order.side == side::SELL) && order.price >= 0 &&
            order.price <= kMaxPriceTicks && orders::is_quantity(order.quantity) && order.leaves >= 1 &&
            order.leaves <= order.quantity && order.lot_micros >= 0 && order.display >= 0 && order.trail >= 0;
+}
+
+// The draft is an order that waits for its parent, which stands before it.
+inline void take_child(State& state, u64 parent_id, i64 parent_lots) {
+    const Order& order = state.draft();
+    const Handle parent = parent_id != 0 ? state.find_order(parent_id) : kNone;
+    if (parent_id != 0) {
+        require(parent != kNone && state.orders[parent].account == order.account &&
+                    state.orders[parent].book == order.book && state.orders[parent].place != kWaitsForParent &&
+                    state.children_of(parent_id) < Child::kMost,
+                "snapshot has an order that waits for one that can't be its parent");
+    }
+    require(parent_lots >= 0, "snapshot has an order whose parent has traded less than nothing");
+    state.wait_for_parent(state.file(), parent, parent_lots);
 }
 
 inline void take_order(Reader& reader, State& state) {
@@ -296,6 +318,8 @@ inline void take_order(Reader& reader, State& state) {
     reader.take_into(order.side, order.order_type, order.tif, order.price, order.held, order.quantity, order.leaves,
                      order.place, order.stp, order.flags, display, shown, order.expire_ns, order.stop, order.trail,
                      order.lot_micros);
+    const u64 parent_id = reader.take<u64>();
+    const i64 parent_lots = reader.take<i64>();
     // Beyond 31 bits, they are not canonical, which the whole snapshot's bytes will say.
     order.display = static_cast<i32>(display);
     order.position = state.position_of(order.account, order.book);
@@ -304,13 +328,16 @@ inline void take_order(Reader& reader, State& state) {
     require(state.find_client_order(order.account, order.client_order_id) == kNone, "snapshot has a client id twice");
     const Account& account = state.accounts[order.account];
     const i128 value = i128{order.lot_micros} * order.leaves;
-    require(value + account.reserved <= kI64Max && value + account.receivable <= kI64Max,
+    const bool binds = order.place != kWaitsForParent;
+    require(!binds || (value + account.reserved <= kI64Max && value + account.receivable <= kI64Max),
             "snapshot has orders worth more than 64 bits");
     const Place where = static_cast<Place>(order.place);
+    if (where == kWaitsForParent) return take_child(state, parent_id, parent_lots);
     const Handle at = state.file();
     if (where == kInBook) {
         state.place(at);
         state.orders[at].shown = static_cast<i32>(shown);
+        if (state.orders[at].is_oco()) state.join_stops(at);
     } else {
         state.wait(at, where);
     }

@@ -75,6 +75,9 @@ public:
     std::vector<std::unique_ptr<Waiting>> waiting;
     std::map<std::pair<i64, u64>, Handle> expiries;
     u128 fees = 0;  // all that were ever paid, in micros
+    std::map<u64, Child> children;                // orders that wait for their parent, by order id
+    std::map<u64, std::vector<u64>> families;     // ids of the children of a live parent, by its id
+    bool children_due = false;                    // one of them may be, as a parent or a phase has ended
     std::map<u32, Handle> margin_accounts;  // by id
     std::map<u64, Owner> owners;  // by session; see set_owner
     std::unordered_set<u64> closed_sessions;  // those of `owners` that no gateway has
@@ -262,6 +265,7 @@ public:
 
     // Drop an order that has left its place; its client id is free again.
     void forget(Handle at) { forget(at, home_of(orders[at])); }
+    template <bool kMayBeMarked = true>
     [[gnu::always_inline]] void forget(Handle at, const Home& home) {
         Order& order = orders[at];
         const OrderLinks link = links[at];
@@ -270,11 +274,8 @@ public:
             link.account_next;
         (link.account_next != kNone ? links[link.account_next].account_previous : account.oldest) =
             link.account_previous;
-        if (order.marked != 0) [[unlikely]] {
-            order.marked = 0;
-            const Handle newer = link.account_previous;
-            if (bookmarks.move(at, newer) && newer != kNone) orders[newer].marked = 1;
-        }
+        if (kMayBeMarked && order.marked != 0) [[unlikely]]
+            unmark(at, link.account_previous);
         --account.live;
         --home.book.live;
         by_order_id.erase(hash_id(order.order_id), at);
@@ -377,6 +378,8 @@ public:
             unlink(at, home);
         } else if (order.place == kWaitsForStop) {
             remove_stop(at);
+        } else if (order.place == kWaitsForParent) {
+            return leave_parent(at);  // nothing is bound yet
         } else {
             waiting[order.book]->for_close.erase(order.queue_no);
         }
@@ -399,10 +402,85 @@ public:
         append(queue, at);
     }
 
+    // Put an order of the book among the stops, too; until it is forgotten, or `leave_stops`.
+    void join_stops(Handle at) {
+        add_stop(at);
+        orders[at].marked |= kHasStop;
+    }
+    void leave_stops(Handle at) {
+        if ((orders[at].marked & kHasStop) == 0) return;
+        remove_stop(at);
+        orders[at].marked &= static_cast<u8>(~kHasStop);
+    }
+
+    // A filed order waits for its parent's end. It binds nothing; `traded` is what the parent has traded since it came.
+    void wait_for_parent(Handle at, Handle parent, i64 traded) {
+        Order& order = orders[at];
+        order.place = kWaitsForParent;
+        waiting[order.book]->for_parent.emplace(order.order_id, at);
+        if (parent == kNone) {
+            children.emplace(order.order_id, Child{at, 0, traded, false});
+            return;
+        }
+        Order& one = orders[parent];
+        children.emplace(order.order_id, Child{at, one.order_id, traded - (one.quantity - one.leaves), false});
+        families[one.order_id].push_back(order.order_id);
+        one.marked |= kIsParent;
+    }
+    // Lots that the parent of a waiting order has traded since that came.
+    i64 traded_by_parent(const Child& child) const {
+        if (child.parent_id == 0) return child.lots;
+        const Order& parent = orders[find_order(child.parent_id)];
+        return child.lots + parent.quantity - parent.leaves;
+    }
+    std::size_t children_of(u64 order_id) const {
+        const auto family = families.find(order_id);
+        return family != families.end() ? family->second.size() : 0;
+    }
+    // `quantity - leaves` of an order changes by so much without a trade.
+    void discount(const Order& parent, i64 lots) {
+        if ((parent.marked & kIsParent) == 0) return;
+        for (const u64 child : families.at(parent.order_id)) children.at(child).lots -= lots;
+    }
+
     static bool is_better(u8 side, i64 price, i64 than) { return side == side::BUY ? price > than : price < than; }
 
 private:
     Handle draft_ = kNone;
+
+    void leave_parent(Handle at) {
+        const Order& order = orders[at];
+        waiting[order.book]->for_parent.erase(order.order_id);
+        const auto child = children.find(order.order_id);
+        if (child->second.parent_id != 0) {
+            const auto family = families.find(child->second.parent_id);
+            std::erase(family->second, order.order_id);
+            if (family->second.empty()) {
+                orders[find_order(child->second.parent_id)].marked &= static_cast<u8>(~kIsParent);
+                families.erase(family);
+            }
+        }
+        children.erase(child);
+    }
+    // A parent has ended.
+    void orphan(Handle at) {
+        const Order& order = orders[at];
+        const auto family = families.find(order.order_id);
+        for (const u64 id : family->second) {
+            Child& child = children.at(id);
+            child = {child.at, 0, child.lots + order.quantity - order.leaves, true};
+        }
+        families.erase(family);
+        children_due = true;
+    }
+    // A marked order is forgotten; `newer` is the next one of its account.
+    [[gnu::noinline]] void unmark(Handle at, Handle newer) {
+        leave_stops(at);
+        if ((orders[at].marked & kIsParent) != 0) orphan(at);
+        const bool bookmarked = (orders[at].marked & kBookmarked) != 0;
+        orders[at].marked = 0;
+        if (bookmarked && bookmarks.move(at, newer) && newer != kNone) orders[newer].marked |= kBookmarked;
+    }
 
     // The level at a price, made if there is none.
     [[gnu::always_inline]] Handle level_at(Half& half, u8 side, i64 price) {

@@ -17,11 +17,11 @@ inline bool is_quantity(i64 lots) {
     return lots >= 1 && lots <= kMaxQuantityLots;
 }
 
-// A limit order without an option, that rests or ends at once.
-inline bool is_plain(const CommandHead& head, const OrderTerms& terms) {
+// A limit order that rests or ends at once, without an option (`bare` says it of the terms).
+inline bool is_plain(const CommandHead& head, bool bare) {
     static_assert(side::BUY == 1 && side::SELL == 2 && tif::DAY == 1 && tif::GTC == 2 && tif::IOC == 3);
     return head.order_type == order_type::LIMIT && u8(head.side - side::BUY) <= side::SELL - side::BUY &&
-           u8(head.tif - tif::DAY) <= tif::IOC - tif::DAY && (head.stp | head.flags) == 0 && has_no_options(terms);
+           u8(head.tif - tif::DAY) <= tif::IOC - tif::DAY && (head.stp | head.flags) == 0 && bare;
 }
 
 // What an order at this price is worth to the funds of its account; whether that is within 64 bits.
@@ -50,9 +50,9 @@ inline bool crosses(const State& state, const Book& book, u8 side, i64 price) {
 }
 
 // NEW_ORDER that meets nobody: it rests, or ends at once.
-inline bool new_order(State& state, Step& step) {
+inline bool new_order(State& state, Step& step, bool bare) {
     const CommandHead& head = step.head();
-    if (!is_plain(head, step.command.order) || state.is_closed(head.session_id)) return false;
+    if (!is_plain(head, bare) || state.is_closed(head.session_id)) return false;
     const i64 price = step.command.order.price_ticks;
     const i64 lots = step.command.order.quantity_lots;
     const Handle owner = state.find_account(head.account);
@@ -106,7 +106,7 @@ inline bool replace(State& state, Step& step, Handle at) {
     const i64 lots = terms.quantity_lots;
     Order& order = state.orders[at];
     if (head.flags != 0 || terms.stop_price_ticks != 0 || !is_price(price) || !is_quantity(lots)) return false;
-    if (order.place != kInBook || (order.flags | order.display) != 0) return false;
+    if ((order.place | order.marked | order.flags | order.display) != kInBook) return false;
     if (!rests(order.order_type, order.tif)) return false;
     const State::Home home = state.home_of(order);
     const Account& account = home.account;

@@ -5,7 +5,7 @@ from typing import ClassVar as _ClassVar, Mapping as _Mapping, Optional as _Opti
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CommandBatch(_message.Message):
-    __slots__ = ("first_no", "count", "kind", "side", "order_type", "tif", "stp", "flags", "account", "instrument", "client_order_id", "order_id", "price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks", "tag")
+    __slots__ = ("first_no", "count", "kind", "side", "order_type", "tif", "stp", "flags", "account", "instrument", "client_order_id", "order_id", "price_ticks", "quantity_lots", "stop_price_ticks", "display_lots", "min_lots", "expire_ns", "trail_ticks", "tag", "parent_id")
     FIRST_NO_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,7 @@ class CommandBatch(_message.Message):
     EXPIRE_NS_FIELD_NUMBER: _ClassVar[int]
     TRAIL_TICKS_FIELD_NUMBER: _ClassVar[int]
     TAG_FIELD_NUMBER: _ClassVar[int]
+    PARENT_ID_FIELD_NUMBER: _ClassVar[int]
     first_no: int
     count: int
     kind: bytes
@@ -46,7 +47,8 @@ class CommandBatch(_message.Message):
     expire_ns: bytes
     trail_ticks: bytes
     tag: bytes
-    def __init__(self, first_no: _Optional[int] = ..., count: _Optional[int] = ..., kind: _Optional[bytes] = ..., side: _Optional[bytes] = ..., order_type: _Optional[bytes] = ..., tif: _Optional[bytes] = ..., stp: _Optional[bytes] = ..., flags: _Optional[bytes] = ..., account: _Optional[bytes] = ..., instrument: _Optional[bytes] = ..., client_order_id: _Optional[bytes] = ..., order_id: _Optional[bytes] = ..., price_ticks: _Optional[bytes] = ..., quantity_lots: _Optional[bytes] = ..., stop_price_ticks: _Optional[bytes] = ..., display_lots: _Optional[bytes] = ..., min_lots: _Optional[bytes] = ..., expire_ns: _Optional[bytes] = ..., trail_ticks: _Optional[bytes] = ..., tag: _Optional[bytes] = ...) -> None: ...
+    parent_id: bytes
+    def __init__(self, first_no: _Optional[int] = ..., count: _Optional[int] = ..., kind: _Optional[bytes] = ..., side: _Optional[bytes] = ..., order_type: _Optional[bytes] = ..., tif: _Optional[bytes] = ..., stp: _Optional[bytes] = ..., flags: _Optional[bytes] = ..., account: _Optional[bytes] = ..., instrument: _Optional[bytes] = ..., client_order_id: _Optional[bytes] = ..., order_id: _Optional[bytes] = ..., price_ticks: _Optional[bytes] = ..., quantity_lots: _Optional[bytes] = ..., stop_price_ticks: _Optional[bytes] = ..., display_lots: _Optional[bytes] = ..., min_lots: _Optional[bytes] = ..., expire_ns: _Optional[bytes] = ..., trail_ticks: _Optional[bytes] = ..., tag: _Optional[bytes] = ..., parent_id: _Optional[bytes] = ...) -> None: ...
 
 class ReportBatch(_message.Message):
     __slots__ = ("stamp", "count", "seq", "index", "leg", "kind", "code", "side", "account", "instrument", "session_no", "order_id", "client_order_id", "price_ticks", "quantity_lots", "leaves_lots", "counterparty_order_id", "fee_micros", "flags", "timestamp_ns", "previous_price_ticks", "previous_leaves_lots", "original_seq")

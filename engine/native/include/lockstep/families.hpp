@@ -1,0 +1,83 @@
+// Contingent orders: children that wait for the end of their parent, and go to the market with what it traded.
+#pragma once
+
+#include "lockstep/replace.hpp"
+
+namespace lockstep::families {
+
+// Why a child can't go to the market: what was not looked at when it came.
+inline Code refusal(const State& state, const Order& order, i64 now_ns) {
+    const Account& account = state.accounts[order.account];
+    const i128 worth = i128{order.lot_micros} * order.leaves;
+    Code code = funds::status_refusal(account);
+    if (code != code::OK) return code;
+    if (worth > kI64Max) return code::OVERFLOW_;
+    if (orders::is_worth_too_much(account, worth)) return code::ORDER_WORTH_TOO_MUCH;
+    if (funds::has_exposure_rules(account)) code = funds::exposure_refusal(state, order, order.leaves, worth, 0, now_ns);
+    if (code != code::OK) return code;
+    return funds::funds_refusal(state, order, order.price, order.leaves, worth, {});
+}
+
+// A child whose parent has ended: it ends too if that has traded nothing, and else has no more lots than that.
+inline void settle(State& state, Child& child, Step& step) {
+    const Handle at = child.at;
+    Order& order = state.orders[at];
+    const i64 lots = std::min(child.lots, order.leaves);
+    child.orphaned = false;
+    if (lots == 0) {
+        state.displace(at);
+        report::taken_off(step, state, kNobody, order, order.leaves, code::PARENT_ENDED);
+        return state.forget(at);
+    }
+    const i64 off = order.leaves - lots;
+    order.leaves = lots;
+    if (off != 0) report::taken_off(step, state, kNobody, order, off, code::PARENT_ENDED, lots);
+}
+
+// A child goes to the market, as a new order does.
+inline void send(State& state, Handle at, Step& step) {
+    Order& order = state.orders[at];
+    Book& book = state.books[order.book];
+    const bool waits = order.order_type == order_type::STOP || order.order_type == order_type::STOP_LIMIT;
+    state.displace(at);
+    report::let_go(step, state, order, waits ? event_flag::WAITS : event_flag::BOOKS);
+    const Code code = refusal(state, order, step.now_ns);
+    if (code != code::OK) {
+        report::taken_off(step, state, {order.session_id, 0}, order, order.leaves, code);
+        return state.forget(at);
+    }
+    if (waits) {
+        state.wait(at, kWaitsForStop);
+        return phases::set_off_stops(state, book, step);
+    }
+    const i64 before = book.last;
+    const bool oco = order.is_oco();
+    const i64 first = matching::enter(state, order, at, 0, step);
+    if (first != 0) return phases::aftermath(state, book, {before, first}, step);
+    if (oco) phases::set_off_stops(state, book, step);
+}
+
+// One child at a time, until none is due: first those whose parent has ended, then those that can go; by order id.
+inline void let_children_go(State& state, Step& step) {
+    while (state.children_due) {
+        Child* orphan = nullptr;
+        Child* ready = nullptr;
+        for (auto& [_, child] : state.children) {
+            if (child.orphaned) {
+                orphan = &child;
+                break;
+            }
+            const bool trades = state.books[state.orders[child.at].book].phase == phase::CONTINUOUS;
+            if (ready == nullptr && child.parent_id == 0 && trades) ready = &child;
+        }
+        if (orphan != nullptr) {
+            settle(state, *orphan, step);
+        } else if (ready != nullptr) {
+            send(state, ready->at, step);
+        } else {
+            state.children_due = false;
+        }
+    }
+}
+
+}  // namespace lockstep::families
