@@ -325,7 +325,7 @@ class CommandBuilder(AdminCommands):
         if dated != (expire_ns != 0):
             raise ValueError("expire_ns and tif GTD go together: give both, or neither")
         lots = whole("quantity_lots", quantity_lots, 1, MAX_QUANTITY_LOTS)
-        if terms.get("parent_id") and (tif not in _RESTS or any(terms.get(name) for name in _NOT_OF_A_CHILD)):
+        if terms.get("parent_id", 0) != 0 and (tif not in _RESTS or any(terms.get(name) for name in _NOT_OF_A_CHILD)):
             raise ValueError(_NO_PARENT)
         if terms.get("min_lots", 0) > lots:
             raise ValueError(f"min_lots is {terms['min_lots']} of {lots}: it must be at most the quantity")

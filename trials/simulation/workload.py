@@ -2,6 +2,7 @@
 
 from lockstep.admin import AdjustCash, AdjustPosition, DefineAccount, DefineInstrument
 from lockstep.columns import CommandColumns
+from lockstep.rows import COMMAND_FIELDS
 from lockstep.session_parcels import Piece
 from lockstep.stream.records import CommandKind, OrderType, Side, TimeInForce
 from lockstep.trials.simulation.client_host import ClientHost
@@ -10,7 +11,7 @@ from lockstep.trials.simulation.kernel import MS, Kernel
 _INSTRUMENTS = (1, 2)
 _CASH = 10_000_000_000
 _LOTS = 2_000
-_ROW_TAIL = (0,) * 6
+_ROW_TAIL = (0,) * (len(COMMAND_FIELDS) - 12)
 
 
 def set_up(clients: list[ClientHost], now_ns: int) -> dict[tuple[int, int], int]:

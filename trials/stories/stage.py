@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from lockstep.rows import COMMAND_FIELDS
 from lockstep.runtime.topology import Limits, Timing, Topology
 from lockstep.sequencer import events as ev
 from lockstep.sequencer.config_record import ConfigRecord
@@ -31,7 +32,7 @@ from lockstep.v1 import orders_pb2
 _PATIENCE_NS: Final = 20 * SECOND
 _SETTLED_MS: Final = 3_300
 """Nobody counts as just started then."""
-_ROW_TAIL: Final = (0,) * 6
+_ROW_TAIL: Final = (0,) * (len(COMMAND_FIELDS) - 12)
 
 
 class StillKernel(Kernel):

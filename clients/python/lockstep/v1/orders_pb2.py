@@ -4,15 +4,18 @@
 # source: lockstep/v1/orders.proto
 # Protobuf Python Version: 5.29.0
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 5, 29, 0, "", "lockstep/v1/orders.proto"
+    _runtime_version.Domain.PUBLIC,
+    5,
+    29,
+    0,
+    '',
+    'lockstep/v1/orders.proto'
 )
 # @@protoc_insertion_point(imports)
 
@@ -22,95 +25,93 @@ _sym_db = _symbol_database.Default()
 from lockstep.v1 import common_pb2 as lockstep_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x18lockstep/v1/orders.proto\x12\x0blockstep.v1\x1a\x18lockstep/v1/common.proto"8\n\x0eIdempotencyKey\x12\x12\n\nsession_id\x18\x01 \x01(\x06\x12\x12\n\nsession_no\x18\x02 \x01(\x06"\xb0\x03\n\x08NewOrder\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x12\n\ninstrument\x18\x02 \x01(\x07\x12\x1f\n\x04side\x18\x03 \x01(\x0e\x32\x11.lockstep.v1.Side\x12*\n\norder_type\x18\x04 \x01(\x0e\x32\x16.lockstep.v1.OrderType\x12%\n\x03tif\x18\x05 \x01(\x0e\x32\x18.lockstep.v1.TimeInForce\x12-\n\x03stp\x18\x06 \x01(\x0e\x32 .lockstep.v1.SelfTradePrevention\x12\r\n\x05\x66lags\x18\x07 \x01(\r\x12\x17\n\x0f\x63lient_order_id\x18\x08 \x01(\x06\x12\x13\n\x0bprice_ticks\x18\t \x01(\x10\x12\x15\n\rquantity_lots\x18\n \x01(\x10\x12\x18\n\x10stop_price_ticks\x18\x0b \x01(\x10\x12\x14\n\x0c\x64isplay_lots\x18\x0c \x01(\x10\x12\x10\n\x08min_lots\x18\r \x01(\x10\x12\x11\n\texpire_ns\x18\x0e \x01(\x10\x12\x13\n\x0btrail_ticks\x18\x0f \x01(\x10\x12\x0b\n\x03tag\x18\x10 \x01(\x06\x12\x11\n\tparent_id\x18\x11 \x01(\x06"F\n\x08OrderRef\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x10\n\x08order_id\x18\x02 \x01(\x06\x12\x17\n\x0f\x63lient_order_id\x18\x03 \x01(\x06"3\n\x0b\x43\x61ncelOrder\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.lockstep.v1.OrderRef"z\n\x0cReplaceOrder\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.lockstep.v1.OrderRef\x12\x13\n\x0bprice_ticks\x18\x02 \x01(\x10\x12\x15\n\rquantity_lots\x18\x03 \x01(\x10\x12\x18\n\x10stop_price_ticks\x18\x04 \x01(\x10"{\n\x10MassCancelOrders\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x12\n\ninstrument\x18\x02 \x01(\x07\x12\x1f\n\x04side\x18\x03 \x01(\x0e\x32\x11.lockstep.v1.Side\x12\x12\n\nsession_id\x18\x04 \x01(\x06\x12\r\n\x05\x62lock\x18\x05 \x01(\x08"!\n\x04Note\x12\x0c\n\x04high\x18\x01 \x01(\x06\x12\x0b\n\x03low\x18\x02 \x01(\x06"?\n\x10\x44\x65\x66ineInstrument\x12+\n\ninstrument\x18\x01 \x01(\x0b\x32\x17.lockstep.v1.Instrument"\xa0\x01\n\rDefineAccount\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eunlimited_cash\x18\x03 \x01(\x08\x12\x1b\n\x13unlimited_positions\x18\x04 \x01(\x08\x12\x0e\n\x06margin\x18\x05 \x01(\x08\x12\x13\n\x0bshort_sales\x18\x06 \x01(\x08\x12\x16\n\x0e\x64\x61y_trade_rule\x18\x07 \x01(\x08"4\n\nAdjustCash\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x15\n\ramount_micros\x18\x02 \x01(\x10"L\n\x0e\x41\x64justPosition\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x12\n\ninstrument\x18\x02 \x01(\x07\x12\x15\n\rquantity_lots\x18\x03 \x01(\x10"\x9a\x01\n\x08SetPhase\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12!\n\x05phase\x18\x02 \x01(\x0e\x32\x12.lockstep.v1.Phase\x12&\n\nnext_phase\x18\x03 \x01(\x0e\x32\x12.lockstep.v1.Phase\x12\x10\n\x08until_ns\x18\x04 \x01(\x10\x12\x1d\n\x15reference_price_ticks\x18\x05 \x01(\x10"O\n\x10SetAccountStatus\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12*\n\x06status\x18\x02 \x01(\x0e\x32\x1a.lockstep.v1.AccountStatus"\xf7\x01\n\rSetRiskLimits\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x16\n\x0emax_order_lots\x18\x02 \x01(\x10\x12\x18\n\x10max_order_micros\x18\x03 \x01(\x10\x12\x19\n\x11max_position_lots\x18\x04 \x01(\x10\x12\x1a\n\x12max_orders_per_day\x18\x05 \x01(\x10\x12\x19\n\x11orders_per_second\x18\x06 \x01(\x10\x12\x14\n\x0c\x62urst_orders\x18\x07 \x01(\x10\x12\x1c\n\x14max_orders_per_trade\x18\x08 \x01(\x10\x12\x1d\n\x15max_concentration_ppm\x18\t \x01(\x10"K\n\x07SetFees\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\x15\n\rmaker_fee_ppm\x18\x02 \x01(\x10\x12\x15\n\rtaker_fee_ppm\x18\x03 \x01(\x10"\xbf\x01\n\x0eSetPriceLimits\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\x10\n\x08\x62\x61nd_ppm\x18\x02 \x01(\x10\x12\x12\n\ncollar_ppm\x18\x03 \x01(\x10\x12\x13\n\x0b\x62reaker_ppm\x18\x04 \x01(\x10\x12\x19\n\x11\x62reaker_window_ns\x18\x05 \x01(\x10\x12\x18\n\x10\x62reaker_pause_ns\x18\x06 \x01(\x10\x12)\n\rbreaker_phase\x18\x07 \x01(\x0e\x32\x12.lockstep.v1.Phase"[\n\tSetMargin\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\x1a\n\x12initial_margin_ppm\x18\x02 \x01(\x10\x12\x1e\n\x16maintenance_margin_ppm\x18\x03 \x01(\x10"O\n\x08SetIndex\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\x14\n\x0cindex_weight\x18\x02 \x01(\x10\x12\x19\n\x11\x63lose_price_ticks\x18\x03 \x01(\x10"`\n\x10SetMarketBreaker\x12\x12\n\nlevel1_ppm\x18\x01 \x01(\x10\x12\x12\n\nlevel2_ppm\x18\x02 \x01(\x10\x12\x12\n\nlevel3_ppm\x18\x03 \x01(\x10\x12\x10\n\x08pause_ns\x18\x04 \x01(\x10"R\n\x0bSetThrottle\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\x19\n\x11orders_per_second\x18\x02 \x01(\x10\x12\x14\n\x0c\x62urst_orders\x18\x03 \x01(\x10"b\n\x10TransferPosition\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x12\n\nto_account\x18\x02 \x01(\x07\x12\x12\n\ninstrument\x18\x03 \x01(\x07\x12\x15\n\rquantity_lots\x18\x04 \x01(\x10"\xe9\x07\n\x07\x43ommand\x12\x12\n\nsession_no\x18\x01 \x01(\x06\x12*\n\tnew_order\x18\x02 \x01(\x0b\x32\x15.lockstep.v1.NewOrderH\x00\x12*\n\x06\x63\x61ncel\x18\x03 \x01(\x0b\x32\x18.lockstep.v1.CancelOrderH\x00\x12,\n\x07replace\x18\x04 \x01(\x0b\x32\x19.lockstep.v1.ReplaceOrderH\x00\x12\x34\n\x0bmass_cancel\x18\x05 \x01(\x0b\x32\x1d.lockstep.v1.MassCancelOrdersH\x00\x12:\n\x11\x64\x65\x66ine_instrument\x18\x06 \x01(\x0b\x32\x1d.lockstep.v1.DefineInstrumentH\x00\x12\x34\n\x0e\x64\x65\x66ine_account\x18\x07 \x01(\x0b\x32\x1a.lockstep.v1.DefineAccountH\x00\x12.\n\x0b\x61\x64just_cash\x18\x08 \x01(\x0b\x32\x17.lockstep.v1.AdjustCashH\x00\x12\x36\n\x0f\x61\x64just_position\x18\t \x01(\x0b\x32\x1b.lockstep.v1.AdjustPositionH\x00\x12*\n\tset_phase\x18\n \x01(\x0b\x32\x15.lockstep.v1.SetPhaseH\x00\x12;\n\x12set_account_status\x18\x0b \x01(\x0b\x32\x1d.lockstep.v1.SetAccountStatusH\x00\x12\x35\n\x0fset_risk_limits\x18\x0c \x01(\x0b\x32\x1a.lockstep.v1.SetRiskLimitsH\x00\x12(\n\x08set_fees\x18\r \x01(\x0b\x32\x14.lockstep.v1.SetFeesH\x00\x12\x37\n\x10set_price_limits\x18\x0e \x01(\x0b\x32\x1b.lockstep.v1.SetPriceLimitsH\x00\x12:\n\x11transfer_position\x18\x0f \x01(\x0b\x32\x1d.lockstep.v1.TransferPositionH\x00\x12,\n\nset_margin\x18\x10 \x01(\x0b\x32\x16.lockstep.v1.SetMarginH\x00\x12*\n\tset_index\x18\x11 \x01(\x0b\x32\x15.lockstep.v1.SetIndexH\x00\x12;\n\x12set_market_breaker\x18\x12 \x01(\x0b\x32\x1d.lockstep.v1.SetMarketBreakerH\x00\x12!\n\x04note\x18\x13 \x01(\x0b\x32\x11.lockstep.v1.NoteH\x00\x12\x30\n\x0cset_throttle\x18\x14 \x01(\x0b\x32\x18.lockstep.v1.SetThrottleH\x00\x42\t\n\x07\x63ommand"\x8f\x04\n\x0c\x43ommandBatch\x12\x10\n\x08\x66irst_no\x18\x01 \x01(\x06\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12&\n\x04kind\x18\x03 \x03(\x0e\x32\x18.lockstep.v1.CommandKind\x12\x1f\n\x04side\x18\x04 \x03(\x0e\x32\x11.lockstep.v1.Side\x12*\n\norder_type\x18\x05 \x03(\x0e\x32\x16.lockstep.v1.OrderType\x12%\n\x03tif\x18\x06 \x03(\x0e\x32\x18.lockstep.v1.TimeInForce\x12-\n\x03stp\x18\x07 \x03(\x0e\x32 .lockstep.v1.SelfTradePrevention\x12\r\n\x05\x66lags\x18\x08 \x03(\r\x12\x0f\n\x07\x61\x63\x63ount\x18\t \x03(\x07\x12\x12\n\ninstrument\x18\n \x03(\x07\x12\x17\n\x0f\x63lient_order_id\x18\x0b \x03(\x06\x12\x10\n\x08order_id\x18\x0c \x03(\x06\x12\x13\n\x0bprice_ticks\x18\r \x03(\x10\x12\x15\n\rquantity_lots\x18\x0e \x03(\x10\x12\x18\n\x10stop_price_ticks\x18\x0f \x03(\x10\x12\x14\n\x0c\x64isplay_lots\x18\x10 \x03(\x10\x12\x10\n\x08min_lots\x18\x11 \x03(\x10\x12\x11\n\texpire_ns\x18\x12 \x03(\x10\x12\x13\n\x0btrail_ticks\x18\x13 \x03(\x10\x12\x0b\n\x03tag\x18\x14 \x03(\x06\x12\x11\n\tparent_id\x18\x15 \x03(\x06"\xc6\x01\n\x05Hello\x12\x12\n\nsession_id\x18\x01 \x01(\x06\x12\'\n\tlast_seen\x18\x02 \x01(\x0b\x32\x14.lockstep.v1.EventId\x12\x0f\n\x07next_no\x18\x03 \x01(\x06\x12\x10\n\x08\x63olumnar\x18\x04 \x01(\x08\x12\x1f\n\x17\x63\x61ncel_on_disconnect_ms\x18\x05 \x01(\r\x12\x12\n\nconnection\x18\x06 \x01(\x06\x12\x12\n\nlast_epoch\x18\x07 \x01(\x06\x12\x14\n\x0c\x61sks_next_no\x18\x08 \x01(\x08"\x95\x01\n\x0eSessionRequest\x12#\n\x05hello\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.HelloH\x00\x12\'\n\x07\x63ommand\x18\x02 \x01(\x0b\x32\x14.lockstep.v1.CommandH\x00\x12*\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x19.lockstep.v1.CommandBatchH\x00\x42\t\n\x07message"}\n\x07Welcome\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x0f\n\x07gateway\x18\x02 \x01(\x07\x12\x0e\n\x06\x63redit\x18\x03 \x01(\r\x12\x11\n\tmax_batch\x18\x04 \x01(\r\x12\x1b\n\x13next_number_follows\x18\x05 \x01(\x08"j\n\nNextNumber\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x0f\n\x07next_no\x18\x02 \x01(\x06\x12\x18\n\x0b\x65xecuted_no\x18\x03 \x01(\x06H\x00\x88\x01\x01\x42\x0e\n\x0c_executed_no"[\n\x07Reports\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12-\n\x07reports\x18\x02 \x03(\x0b\x32\x1c.lockstep.v1.ExecutionReport"\x8c\x04\n\x0bReportBatch\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x0b\n\x03seq\x18\x03 \x03(\x06\x12\r\n\x05index\x18\x04 \x03(\x07\x12\x0b\n\x03leg\x18\x05 \x03(\r\x12$\n\x04kind\x18\x06 \x03(\x0e\x32\x16.lockstep.v1.EventKind\x12\x0c\n\x04\x63ode\x18\x07 \x03(\x07\x12\x1f\n\x04side\x18\x08 \x03(\x0e\x32\x11.lockstep.v1.Side\x12\x0f\n\x07\x61\x63\x63ount\x18\t \x03(\x07\x12\x12\n\ninstrument\x18\n \x03(\x07\x12\x12\n\nsession_no\x18\x0b \x03(\x06\x12\x10\n\x08order_id\x18\x0c \x03(\x06\x12\x17\n\x0f\x63lient_order_id\x18\r \x03(\x06\x12\x13\n\x0bprice_ticks\x18\x0e \x03(\x10\x12\x15\n\rquantity_lots\x18\x0f \x03(\x10\x12\x13\n\x0bleaves_lots\x18\x10 \x03(\x10\x12\x1d\n\x15\x63ounterparty_order_id\x18\x11 \x03(\x06\x12\x12\n\nfee_micros\x18\x12 \x03(\x10\x12\r\n\x05\x66lags\x18\x13 \x03(\x07\x12\x14\n\x0ctimestamp_ns\x18\x14 \x03(\x10\x12\x1c\n\x14previous_price_ticks\x18\x15 \x03(\x10\x12\x1c\n\x14previous_leaves_lots\x18\x16 \x03(\x10\x12\x14\n\x0coriginal_seq\x18\x17 \x03(\x06"\x97\x01\n\x07Refusal\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x0f\n\x07\x66rom_no\x18\x02 \x01(\x06\x12\x1f\n\x04\x63ode\x18\x03 \x01(\x0e\x32\x11.lockstep.v1.Code\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x11\n\tretryable\x18\x05 \x01(\x08\x12\x16\n\x0eretry_after_ms\x18\x06 \x01(\r"\xf9\x01\n\x0fSessionResponse\x12\'\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.lockstep.v1.WelcomeH\x00\x12\'\n\x07reports\x18\x02 \x01(\x0b\x32\x14.lockstep.v1.ReportsH\x00\x12\x30\n\x0creport_batch\x18\x03 \x01(\x0b\x32\x18.lockstep.v1.ReportBatchH\x00\x12\'\n\x07refusal\x18\x04 \x01(\x0b\x32\x14.lockstep.v1.RefusalH\x00\x12.\n\x0bnext_number\x18\x05 \x01(\x0b\x32\x17.lockstep.v1.NextNumberH\x00\x42\t\n\x07message"^\n\x0cPlaceRequest\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x1b.lockstep.v1.IdempotencyKey\x12$\n\x05order\x18\x02 \x01(\x0b\x32\x15.lockstep.v1.NewOrder"c\n\rCancelRequest\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x1b.lockstep.v1.IdempotencyKey\x12(\n\x06\x63\x61ncel\x18\x02 \x01(\x0b\x32\x18.lockstep.v1.CancelOrder"f\n\x0eReplaceRequest\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x1b.lockstep.v1.IdempotencyKey\x12*\n\x07replace\x18\x02 \x01(\x0b\x32\x19.lockstep.v1.ReplaceOrder"q\n\x11MassCancelRequest\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x1b.lockstep.v1.IdempotencyKey\x12\x32\n\x0bmass_cancel\x18\x02 \x01(\x0b\x32\x1d.lockstep.v1.MassCancelOrders"X\n\x0bNoteRequest\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x1b.lockstep.v1.IdempotencyKey\x12\x1f\n\x04note\x18\x02 \x01(\x0b\x32\x11.lockstep.v1.Note"s\n\x0c\x43ommandReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12-\n\x07reports\x18\x02 \x03(\x0b\x32\x1c.lockstep.v1.ExecutionReport\x12\x11\n\tduplicate\x18\x03 \x01(\x08"7\n\x0fGetOrderRequest\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.lockstep.v1.OrderRef"\xe4\x02\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\x06\x12\x17\n\x0f\x63lient_order_id\x18\x02 \x01(\x06\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\x07\x12\x12\n\ninstrument\x18\x04 \x01(\x07\x12\x12\n\nsession_id\x18\x05 \x01(\x06\x12\x1f\n\x04side\x18\x06 \x01(\x0e\x32\x11.lockstep.v1.Side\x12*\n\norder_type\x18\x07 \x01(\x0e\x32\x16.lockstep.v1.OrderType\x12%\n\x03tif\x18\x08 \x01(\x0e\x32\x18.lockstep.v1.TimeInForce\x12\x13\n\x0bprice_ticks\x18\t \x01(\x10\x12\x15\n\rquantity_lots\x18\n \x01(\x10\x12\x13\n\x0bleaves_lots\x18\x0b \x01(\x10\x12\x18\n\x10stop_price_ticks\x18\x0c \x01(\x10\x12\x14\n\x0c\x64isplay_lots\x18\r \x01(\x10\x12\x12\n\nshown_lots\x18\x0e \x01(\x10"U\n\rGetOrderReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12!\n\x05order\x18\x02 \x01(\x0b\x32\x12.lockstep.v1.Order2\xe5\x03\n\nOrderEntry\x12H\n\x07Session\x12\x1b.lockstep.v1.SessionRequest\x1a\x1c.lockstep.v1.SessionResponse(\x01\x30\x01\x12=\n\x05Place\x12\x19.lockstep.v1.PlaceRequest\x1a\x19.lockstep.v1.CommandReply\x12?\n\x06\x43\x61ncel\x12\x1a.lockstep.v1.CancelRequest\x1a\x19.lockstep.v1.CommandReply\x12\x41\n\x07Replace\x12\x1b.lockstep.v1.ReplaceRequest\x1a\x19.lockstep.v1.CommandReply\x12G\n\nMassCancel\x12\x1e.lockstep.v1.MassCancelRequest\x1a\x19.lockstep.v1.CommandReply\x12;\n\x04Note\x12\x18.lockstep.v1.NoteRequest\x1a\x19.lockstep.v1.CommandReply\x12\x44\n\x08GetOrder\x12\x1c.lockstep.v1.GetOrderRequest\x1a\x1a.lockstep.v1.GetOrderReplyb\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18lockstep/v1/orders.proto\x12\x0blockstep.v1\x1a\x18lockstep/v1/common.proto\"8\n\x0eIdempotencyKey\x12\x12\n\nsession_id\x18\x01 \x01(\x06\x12\x12\n\nsession_no\x18\x02 \x01(\x06\"\xb0\x03\n\x08NewOrder\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x12\n\ninstrument\x18\x02 \x01(\x07\x12\x1f\n\x04side\x18\x03 \x01(\x0e\x32\x11.lockstep.v1.Side\x12*\n\norder_type\x18\x04 \x01(\x0e\x32\x16.lockstep.v1.OrderType\x12%\n\x03tif\x18\x05 \x01(\x0e\x32\x18.lockstep.v1.TimeInForce\x12-\n\x03stp\x18\x06 \x01(\x0e\x32 .lockstep.v1.SelfTradePrevention\x12\r\n\x05\x66lags\x18\x07 \x01(\r\x12\x17\n\x0f\x63lient_order_id\x18\x08 \x01(\x06\x12\x13\n\x0bprice_ticks\x18\t \x01(\x10\x12\x15\n\rquantity_lots\x18\n \x01(\x10\x12\x18\n\x10stop_price_ticks\x18\x0b \x01(\x10\x12\x14\n\x0c\x64isplay_lots\x18\x0c \x01(\x10\x12\x10\n\x08min_lots\x18\r \x01(\x10\x12\x11\n\texpire_ns\x18\x0e \x01(\x10\x12\x13\n\x0btrail_ticks\x18\x0f \x01(\x10\x12\x0b\n\x03tag\x18\x10 \x01(\x06\x12\x11\n\tparent_id\x18\x11 \x01(\x06\"F\n\x08OrderRef\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x10\n\x08order_id\x18\x02 \x01(\x06\x12\x17\n\x0f\x63lient_order_id\x18\x03 \x01(\x06\"3\n\x0b\x43\x61ncelOrder\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.lockstep.v1.OrderRef\"z\n\x0cReplaceOrder\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.lockstep.v1.OrderRef\x12\x13\n\x0bprice_ticks\x18\x02 \x01(\x10\x12\x15\n\rquantity_lots\x18\x03 \x01(\x10\x12\x18\n\x10stop_price_ticks\x18\x04 \x01(\x10\"{\n\x10MassCancelOrders\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x12\n\ninstrument\x18\x02 \x01(\x07\x12\x1f\n\x04side\x18\x03 \x01(\x0e\x32\x11.lockstep.v1.Side\x12\x12\n\nsession_id\x18\x04 \x01(\x06\x12\r\n\x05\x62lock\x18\x05 \x01(\x08\"!\n\x04Note\x12\x0c\n\x04high\x18\x01 \x01(\x06\x12\x0b\n\x03low\x18\x02 \x01(\x06\"?\n\x10\x44\x65\x66ineInstrument\x12+\n\ninstrument\x18\x01 \x01(\x0b\x32\x17.lockstep.v1.Instrument\"\xa0\x01\n\rDefineAccount\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eunlimited_cash\x18\x03 \x01(\x08\x12\x1b\n\x13unlimited_positions\x18\x04 \x01(\x08\x12\x0e\n\x06margin\x18\x05 \x01(\x08\x12\x13\n\x0bshort_sales\x18\x06 \x01(\x08\x12\x16\n\x0e\x64\x61y_trade_rule\x18\x07 \x01(\x08\"4\n\nAdjustCash\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x15\n\ramount_micros\x18\x02 \x01(\x10\"L\n\x0e\x41\x64justPosition\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x12\n\ninstrument\x18\x02 \x01(\x07\x12\x15\n\rquantity_lots\x18\x03 \x01(\x10\"\x9a\x01\n\x08SetPhase\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12!\n\x05phase\x18\x02 \x01(\x0e\x32\x12.lockstep.v1.Phase\x12&\n\nnext_phase\x18\x03 \x01(\x0e\x32\x12.lockstep.v1.Phase\x12\x10\n\x08until_ns\x18\x04 \x01(\x10\x12\x1d\n\x15reference_price_ticks\x18\x05 \x01(\x10\"O\n\x10SetAccountStatus\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12*\n\x06status\x18\x02 \x01(\x0e\x32\x1a.lockstep.v1.AccountStatus\"\xf7\x01\n\rSetRiskLimits\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x16\n\x0emax_order_lots\x18\x02 \x01(\x10\x12\x18\n\x10max_order_micros\x18\x03 \x01(\x10\x12\x19\n\x11max_position_lots\x18\x04 \x01(\x10\x12\x1a\n\x12max_orders_per_day\x18\x05 \x01(\x10\x12\x19\n\x11orders_per_second\x18\x06 \x01(\x10\x12\x14\n\x0c\x62urst_orders\x18\x07 \x01(\x10\x12\x1c\n\x14max_orders_per_trade\x18\x08 \x01(\x10\x12\x1d\n\x15max_concentration_ppm\x18\t \x01(\x10\"K\n\x07SetFees\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\x15\n\rmaker_fee_ppm\x18\x02 \x01(\x10\x12\x15\n\rtaker_fee_ppm\x18\x03 \x01(\x10\"\xbf\x01\n\x0eSetPriceLimits\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\x10\n\x08\x62\x61nd_ppm\x18\x02 \x01(\x10\x12\x12\n\ncollar_ppm\x18\x03 \x01(\x10\x12\x13\n\x0b\x62reaker_ppm\x18\x04 \x01(\x10\x12\x19\n\x11\x62reaker_window_ns\x18\x05 \x01(\x10\x12\x18\n\x10\x62reaker_pause_ns\x18\x06 \x01(\x10\x12)\n\rbreaker_phase\x18\x07 \x01(\x0e\x32\x12.lockstep.v1.Phase\"[\n\tSetMargin\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\x1a\n\x12initial_margin_ppm\x18\x02 \x01(\x10\x12\x1e\n\x16maintenance_margin_ppm\x18\x03 \x01(\x10\"O\n\x08SetIndex\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\x14\n\x0cindex_weight\x18\x02 \x01(\x10\x12\x19\n\x11\x63lose_price_ticks\x18\x03 \x01(\x10\"`\n\x10SetMarketBreaker\x12\x12\n\nlevel1_ppm\x18\x01 \x01(\x10\x12\x12\n\nlevel2_ppm\x18\x02 \x01(\x10\x12\x12\n\nlevel3_ppm\x18\x03 \x01(\x10\x12\x10\n\x08pause_ns\x18\x04 \x01(\x10\"R\n\x0bSetThrottle\x12\x12\n\ninstrument\x18\x01 \x01(\x07\x12\x19\n\x11orders_per_second\x18\x02 \x01(\x10\x12\x14\n\x0c\x62urst_orders\x18\x03 \x01(\x10\"b\n\x10TransferPosition\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x07\x12\x12\n\nto_account\x18\x02 \x01(\x07\x12\x12\n\ninstrument\x18\x03 \x01(\x07\x12\x15\n\rquantity_lots\x18\x04 \x01(\x10\"\xe9\x07\n\x07\x43ommand\x12\x12\n\nsession_no\x18\x01 \x01(\x06\x12*\n\tnew_order\x18\x02 \x01(\x0b\x32\x15.lockstep.v1.NewOrderH\x00\x12*\n\x06\x63\x61ncel\x18\x03 \x01(\x0b\x32\x18.lockstep.v1.CancelOrderH\x00\x12,\n\x07replace\x18\x04 \x01(\x0b\x32\x19.lockstep.v1.ReplaceOrderH\x00\x12\x34\n\x0bmass_cancel\x18\x05 \x01(\x0b\x32\x1d.lockstep.v1.MassCancelOrdersH\x00\x12:\n\x11\x64\x65\x66ine_instrument\x18\x06 \x01(\x0b\x32\x1d.lockstep.v1.DefineInstrumentH\x00\x12\x34\n\x0e\x64\x65\x66ine_account\x18\x07 \x01(\x0b\x32\x1a.lockstep.v1.DefineAccountH\x00\x12.\n\x0b\x61\x64just_cash\x18\x08 \x01(\x0b\x32\x17.lockstep.v1.AdjustCashH\x00\x12\x36\n\x0f\x61\x64just_position\x18\t \x01(\x0b\x32\x1b.lockstep.v1.AdjustPositionH\x00\x12*\n\tset_phase\x18\n \x01(\x0b\x32\x15.lockstep.v1.SetPhaseH\x00\x12;\n\x12set_account_status\x18\x0b \x01(\x0b\x32\x1d.lockstep.v1.SetAccountStatusH\x00\x12\x35\n\x0fset_risk_limits\x18\x0c \x01(\x0b\x32\x1a.lockstep.v1.SetRiskLimitsH\x00\x12(\n\x08set_fees\x18\r \x01(\x0b\x32\x14.lockstep.v1.SetFeesH\x00\x12\x37\n\x10set_price_limits\x18\x0e \x01(\x0b\x32\x1b.lockstep.v1.SetPriceLimitsH\x00\x12:\n\x11transfer_position\x18\x0f \x01(\x0b\x32\x1d.lockstep.v1.TransferPositionH\x00\x12,\n\nset_margin\x18\x10 \x01(\x0b\x32\x16.lockstep.v1.SetMarginH\x00\x12*\n\tset_index\x18\x11 \x01(\x0b\x32\x15.lockstep.v1.SetIndexH\x00\x12;\n\x12set_market_breaker\x18\x12 \x01(\x0b\x32\x1d.lockstep.v1.SetMarketBreakerH\x00\x12!\n\x04note\x18\x13 \x01(\x0b\x32\x11.lockstep.v1.NoteH\x00\x12\x30\n\x0cset_throttle\x18\x14 \x01(\x0b\x32\x18.lockstep.v1.SetThrottleH\x00\x42\t\n\x07\x63ommand\"\x8f\x04\n\x0c\x43ommandBatch\x12\x10\n\x08\x66irst_no\x18\x01 \x01(\x06\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12&\n\x04kind\x18\x03 \x03(\x0e\x32\x18.lockstep.v1.CommandKind\x12\x1f\n\x04side\x18\x04 \x03(\x0e\x32\x11.lockstep.v1.Side\x12*\n\norder_type\x18\x05 \x03(\x0e\x32\x16.lockstep.v1.OrderType\x12%\n\x03tif\x18\x06 \x03(\x0e\x32\x18.lockstep.v1.TimeInForce\x12-\n\x03stp\x18\x07 \x03(\x0e\x32 .lockstep.v1.SelfTradePrevention\x12\r\n\x05\x66lags\x18\x08 \x03(\r\x12\x0f\n\x07\x61\x63\x63ount\x18\t \x03(\x07\x12\x12\n\ninstrument\x18\n \x03(\x07\x12\x17\n\x0f\x63lient_order_id\x18\x0b \x03(\x06\x12\x10\n\x08order_id\x18\x0c \x03(\x06\x12\x13\n\x0bprice_ticks\x18\r \x03(\x10\x12\x15\n\rquantity_lots\x18\x0e \x03(\x10\x12\x18\n\x10stop_price_ticks\x18\x0f \x03(\x10\x12\x14\n\x0c\x64isplay_lots\x18\x10 \x03(\x10\x12\x10\n\x08min_lots\x18\x11 \x03(\x10\x12\x11\n\texpire_ns\x18\x12 \x03(\x10\x12\x13\n\x0btrail_ticks\x18\x13 \x03(\x10\x12\x0b\n\x03tag\x18\x14 \x03(\x06\x12\x11\n\tparent_id\x18\x15 \x03(\x06\"\xc6\x01\n\x05Hello\x12\x12\n\nsession_id\x18\x01 \x01(\x06\x12\'\n\tlast_seen\x18\x02 \x01(\x0b\x32\x14.lockstep.v1.EventId\x12\x0f\n\x07next_no\x18\x03 \x01(\x06\x12\x10\n\x08\x63olumnar\x18\x04 \x01(\x08\x12\x1f\n\x17\x63\x61ncel_on_disconnect_ms\x18\x05 \x01(\r\x12\x12\n\nconnection\x18\x06 \x01(\x06\x12\x12\n\nlast_epoch\x18\x07 \x01(\x06\x12\x14\n\x0c\x61sks_next_no\x18\x08 \x01(\x08\"\x95\x01\n\x0eSessionRequest\x12#\n\x05hello\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.HelloH\x00\x12\'\n\x07\x63ommand\x18\x02 \x01(\x0b\x32\x14.lockstep.v1.CommandH\x00\x12*\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x19.lockstep.v1.CommandBatchH\x00\x42\t\n\x07message\"}\n\x07Welcome\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x0f\n\x07gateway\x18\x02 \x01(\x07\x12\x0e\n\x06\x63redit\x18\x03 \x01(\r\x12\x11\n\tmax_batch\x18\x04 \x01(\r\x12\x1b\n\x13next_number_follows\x18\x05 \x01(\x08\"j\n\nNextNumber\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x0f\n\x07next_no\x18\x02 \x01(\x06\x12\x18\n\x0b\x65xecuted_no\x18\x03 \x01(\x06H\x00\x88\x01\x01\x42\x0e\n\x0c_executed_no\"[\n\x07Reports\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12-\n\x07reports\x18\x02 \x03(\x0b\x32\x1c.lockstep.v1.ExecutionReport\"\x8c\x04\n\x0bReportBatch\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x0b\n\x03seq\x18\x03 \x03(\x06\x12\r\n\x05index\x18\x04 \x03(\x07\x12\x0b\n\x03leg\x18\x05 \x03(\r\x12$\n\x04kind\x18\x06 \x03(\x0e\x32\x16.lockstep.v1.EventKind\x12\x0c\n\x04\x63ode\x18\x07 \x03(\x07\x12\x1f\n\x04side\x18\x08 \x03(\x0e\x32\x11.lockstep.v1.Side\x12\x0f\n\x07\x61\x63\x63ount\x18\t \x03(\x07\x12\x12\n\ninstrument\x18\n \x03(\x07\x12\x12\n\nsession_no\x18\x0b \x03(\x06\x12\x10\n\x08order_id\x18\x0c \x03(\x06\x12\x17\n\x0f\x63lient_order_id\x18\r \x03(\x06\x12\x13\n\x0bprice_ticks\x18\x0e \x03(\x10\x12\x15\n\rquantity_lots\x18\x0f \x03(\x10\x12\x13\n\x0bleaves_lots\x18\x10 \x03(\x10\x12\x1d\n\x15\x63ounterparty_order_id\x18\x11 \x03(\x06\x12\x12\n\nfee_micros\x18\x12 \x03(\x10\x12\r\n\x05\x66lags\x18\x13 \x03(\x07\x12\x14\n\x0ctimestamp_ns\x18\x14 \x03(\x10\x12\x1c\n\x14previous_price_ticks\x18\x15 \x03(\x10\x12\x1c\n\x14previous_leaves_lots\x18\x16 \x03(\x10\x12\x14\n\x0coriginal_seq\x18\x17 \x03(\x06\"\x97\x01\n\x07Refusal\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12\x0f\n\x07\x66rom_no\x18\x02 \x01(\x06\x12\x1f\n\x04\x63ode\x18\x03 \x01(\x0e\x32\x11.lockstep.v1.Code\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x11\n\tretryable\x18\x05 \x01(\x08\x12\x16\n\x0eretry_after_ms\x18\x06 \x01(\r\"\xf9\x01\n\x0fSessionResponse\x12\'\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.lockstep.v1.WelcomeH\x00\x12\'\n\x07reports\x18\x02 \x01(\x0b\x32\x14.lockstep.v1.ReportsH\x00\x12\x30\n\x0creport_batch\x18\x03 \x01(\x0b\x32\x18.lockstep.v1.ReportBatchH\x00\x12\'\n\x07refusal\x18\x04 \x01(\x0b\x32\x14.lockstep.v1.RefusalH\x00\x12.\n\x0bnext_number\x18\x05 \x01(\x0b\x32\x17.lockstep.v1.NextNumberH\x00\x42\t\n\x07message\"^\n\x0cPlaceRequest\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x1b.lockstep.v1.IdempotencyKey\x12$\n\x05order\x18\x02 \x01(\x0b\x32\x15.lockstep.v1.NewOrder\"c\n\rCancelRequest\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x1b.lockstep.v1.IdempotencyKey\x12(\n\x06\x63\x61ncel\x18\x02 \x01(\x0b\x32\x18.lockstep.v1.CancelOrder\"f\n\x0eReplaceRequest\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x1b.lockstep.v1.IdempotencyKey\x12*\n\x07replace\x18\x02 \x01(\x0b\x32\x19.lockstep.v1.ReplaceOrder\"q\n\x11MassCancelRequest\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x1b.lockstep.v1.IdempotencyKey\x12\x32\n\x0bmass_cancel\x18\x02 \x01(\x0b\x32\x1d.lockstep.v1.MassCancelOrders\"X\n\x0bNoteRequest\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x1b.lockstep.v1.IdempotencyKey\x12\x1f\n\x04note\x18\x02 \x01(\x0b\x32\x11.lockstep.v1.Note\"s\n\x0c\x43ommandReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12-\n\x07reports\x18\x02 \x03(\x0b\x32\x1c.lockstep.v1.ExecutionReport\x12\x11\n\tduplicate\x18\x03 \x01(\x08\"7\n\x0fGetOrderRequest\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.lockstep.v1.OrderRef\"\xe4\x02\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\x06\x12\x17\n\x0f\x63lient_order_id\x18\x02 \x01(\x06\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\x07\x12\x12\n\ninstrument\x18\x04 \x01(\x07\x12\x12\n\nsession_id\x18\x05 \x01(\x06\x12\x1f\n\x04side\x18\x06 \x01(\x0e\x32\x11.lockstep.v1.Side\x12*\n\norder_type\x18\x07 \x01(\x0e\x32\x16.lockstep.v1.OrderType\x12%\n\x03tif\x18\x08 \x01(\x0e\x32\x18.lockstep.v1.TimeInForce\x12\x13\n\x0bprice_ticks\x18\t \x01(\x10\x12\x15\n\rquantity_lots\x18\n \x01(\x10\x12\x13\n\x0bleaves_lots\x18\x0b \x01(\x10\x12\x18\n\x10stop_price_ticks\x18\x0c \x01(\x10\x12\x14\n\x0c\x64isplay_lots\x18\r \x01(\x10\x12\x12\n\nshown_lots\x18\x0e \x01(\x10\"U\n\rGetOrderReply\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.lockstep.v1.Stamp\x12!\n\x05order\x18\x02 \x01(\x0b\x32\x12.lockstep.v1.Order2\xe5\x03\n\nOrderEntry\x12H\n\x07Session\x12\x1b.lockstep.v1.SessionRequest\x1a\x1c.lockstep.v1.SessionResponse(\x01\x30\x01\x12=\n\x05Place\x12\x19.lockstep.v1.PlaceRequest\x1a\x19.lockstep.v1.CommandReply\x12?\n\x06\x43\x61ncel\x12\x1a.lockstep.v1.CancelRequest\x1a\x19.lockstep.v1.CommandReply\x12\x41\n\x07Replace\x12\x1b.lockstep.v1.ReplaceRequest\x1a\x19.lockstep.v1.CommandReply\x12G\n\nMassCancel\x12\x1e.lockstep.v1.MassCancelRequest\x1a\x19.lockstep.v1.CommandReply\x12;\n\x04Note\x12\x18.lockstep.v1.NoteRequest\x1a\x19.lockstep.v1.CommandReply\x12\x44\n\x08GetOrder\x12\x1c.lockstep.v1.GetOrderRequest\x1a\x1a.lockstep.v1.GetOrderReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "lockstep.v1.orders_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lockstep.v1.orders_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_IDEMPOTENCYKEY"]._serialized_start = 67
-    _globals["_IDEMPOTENCYKEY"]._serialized_end = 123
-    _globals["_NEWORDER"]._serialized_start = 126
-    _globals["_NEWORDER"]._serialized_end = 558
-    _globals["_ORDERREF"]._serialized_start = 560
-    _globals["_ORDERREF"]._serialized_end = 630
-    _globals["_CANCELORDER"]._serialized_start = 632
-    _globals["_CANCELORDER"]._serialized_end = 683
-    _globals["_REPLACEORDER"]._serialized_start = 685
-    _globals["_REPLACEORDER"]._serialized_end = 807
-    _globals["_MASSCANCELORDERS"]._serialized_start = 809
-    _globals["_MASSCANCELORDERS"]._serialized_end = 932
-    _globals["_NOTE"]._serialized_start = 934
-    _globals["_NOTE"]._serialized_end = 967
-    _globals["_DEFINEINSTRUMENT"]._serialized_start = 969
-    _globals["_DEFINEINSTRUMENT"]._serialized_end = 1032
-    _globals["_DEFINEACCOUNT"]._serialized_start = 1035
-    _globals["_DEFINEACCOUNT"]._serialized_end = 1195
-    _globals["_ADJUSTCASH"]._serialized_start = 1197
-    _globals["_ADJUSTCASH"]._serialized_end = 1249
-    _globals["_ADJUSTPOSITION"]._serialized_start = 1251
-    _globals["_ADJUSTPOSITION"]._serialized_end = 1327
-    _globals["_SETPHASE"]._serialized_start = 1330
-    _globals["_SETPHASE"]._serialized_end = 1484
-    _globals["_SETACCOUNTSTATUS"]._serialized_start = 1486
-    _globals["_SETACCOUNTSTATUS"]._serialized_end = 1565
-    _globals["_SETRISKLIMITS"]._serialized_start = 1568
-    _globals["_SETRISKLIMITS"]._serialized_end = 1815
-    _globals["_SETFEES"]._serialized_start = 1817
-    _globals["_SETFEES"]._serialized_end = 1892
-    _globals["_SETPRICELIMITS"]._serialized_start = 1895
-    _globals["_SETPRICELIMITS"]._serialized_end = 2086
-    _globals["_SETMARGIN"]._serialized_start = 2088
-    _globals["_SETMARGIN"]._serialized_end = 2179
-    _globals["_SETINDEX"]._serialized_start = 2181
-    _globals["_SETINDEX"]._serialized_end = 2260
-    _globals["_SETMARKETBREAKER"]._serialized_start = 2262
-    _globals["_SETMARKETBREAKER"]._serialized_end = 2358
-    _globals["_SETTHROTTLE"]._serialized_start = 2360
-    _globals["_SETTHROTTLE"]._serialized_end = 2442
-    _globals["_TRANSFERPOSITION"]._serialized_start = 2444
-    _globals["_TRANSFERPOSITION"]._serialized_end = 2542
-    _globals["_COMMAND"]._serialized_start = 2545
-    _globals["_COMMAND"]._serialized_end = 3546
-    _globals["_COMMANDBATCH"]._serialized_start = 3549
-    _globals["_COMMANDBATCH"]._serialized_end = 4076
-    _globals["_HELLO"]._serialized_start = 4079
-    _globals["_HELLO"]._serialized_end = 4277
-    _globals["_SESSIONREQUEST"]._serialized_start = 4280
-    _globals["_SESSIONREQUEST"]._serialized_end = 4429
-    _globals["_WELCOME"]._serialized_start = 4431
-    _globals["_WELCOME"]._serialized_end = 4556
-    _globals["_NEXTNUMBER"]._serialized_start = 4558
-    _globals["_NEXTNUMBER"]._serialized_end = 4664
-    _globals["_REPORTS"]._serialized_start = 4666
-    _globals["_REPORTS"]._serialized_end = 4757
-    _globals["_REPORTBATCH"]._serialized_start = 4760
-    _globals["_REPORTBATCH"]._serialized_end = 5284
-    _globals["_REFUSAL"]._serialized_start = 5287
-    _globals["_REFUSAL"]._serialized_end = 5438
-    _globals["_SESSIONRESPONSE"]._serialized_start = 5441
-    _globals["_SESSIONRESPONSE"]._serialized_end = 5690
-    _globals["_PLACEREQUEST"]._serialized_start = 5692
-    _globals["_PLACEREQUEST"]._serialized_end = 5786
-    _globals["_CANCELREQUEST"]._serialized_start = 5788
-    _globals["_CANCELREQUEST"]._serialized_end = 5887
-    _globals["_REPLACEREQUEST"]._serialized_start = 5889
-    _globals["_REPLACEREQUEST"]._serialized_end = 5991
-    _globals["_MASSCANCELREQUEST"]._serialized_start = 5993
-    _globals["_MASSCANCELREQUEST"]._serialized_end = 6106
-    _globals["_NOTEREQUEST"]._serialized_start = 6108
-    _globals["_NOTEREQUEST"]._serialized_end = 6196
-    _globals["_COMMANDREPLY"]._serialized_start = 6198
-    _globals["_COMMANDREPLY"]._serialized_end = 6313
-    _globals["_GETORDERREQUEST"]._serialized_start = 6315
-    _globals["_GETORDERREQUEST"]._serialized_end = 6370
-    _globals["_ORDER"]._serialized_start = 6373
-    _globals["_ORDER"]._serialized_end = 6729
-    _globals["_GETORDERREPLY"]._serialized_start = 6731
-    _globals["_GETORDERREPLY"]._serialized_end = 6816
-    _globals["_ORDERENTRY"]._serialized_start = 6819
-    _globals["_ORDERENTRY"]._serialized_end = 7304
+  DESCRIPTOR._loaded_options = None
+  _globals['_IDEMPOTENCYKEY']._serialized_start=67
+  _globals['_IDEMPOTENCYKEY']._serialized_end=123
+  _globals['_NEWORDER']._serialized_start=126
+  _globals['_NEWORDER']._serialized_end=558
+  _globals['_ORDERREF']._serialized_start=560
+  _globals['_ORDERREF']._serialized_end=630
+  _globals['_CANCELORDER']._serialized_start=632
+  _globals['_CANCELORDER']._serialized_end=683
+  _globals['_REPLACEORDER']._serialized_start=685
+  _globals['_REPLACEORDER']._serialized_end=807
+  _globals['_MASSCANCELORDERS']._serialized_start=809
+  _globals['_MASSCANCELORDERS']._serialized_end=932
+  _globals['_NOTE']._serialized_start=934
+  _globals['_NOTE']._serialized_end=967
+  _globals['_DEFINEINSTRUMENT']._serialized_start=969
+  _globals['_DEFINEINSTRUMENT']._serialized_end=1032
+  _globals['_DEFINEACCOUNT']._serialized_start=1035
+  _globals['_DEFINEACCOUNT']._serialized_end=1195
+  _globals['_ADJUSTCASH']._serialized_start=1197
+  _globals['_ADJUSTCASH']._serialized_end=1249
+  _globals['_ADJUSTPOSITION']._serialized_start=1251
+  _globals['_ADJUSTPOSITION']._serialized_end=1327
+  _globals['_SETPHASE']._serialized_start=1330
+  _globals['_SETPHASE']._serialized_end=1484
+  _globals['_SETACCOUNTSTATUS']._serialized_start=1486
+  _globals['_SETACCOUNTSTATUS']._serialized_end=1565
+  _globals['_SETRISKLIMITS']._serialized_start=1568
+  _globals['_SETRISKLIMITS']._serialized_end=1815
+  _globals['_SETFEES']._serialized_start=1817
+  _globals['_SETFEES']._serialized_end=1892
+  _globals['_SETPRICELIMITS']._serialized_start=1895
+  _globals['_SETPRICELIMITS']._serialized_end=2086
+  _globals['_SETMARGIN']._serialized_start=2088
+  _globals['_SETMARGIN']._serialized_end=2179
+  _globals['_SETINDEX']._serialized_start=2181
+  _globals['_SETINDEX']._serialized_end=2260
+  _globals['_SETMARKETBREAKER']._serialized_start=2262
+  _globals['_SETMARKETBREAKER']._serialized_end=2358
+  _globals['_SETTHROTTLE']._serialized_start=2360
+  _globals['_SETTHROTTLE']._serialized_end=2442
+  _globals['_TRANSFERPOSITION']._serialized_start=2444
+  _globals['_TRANSFERPOSITION']._serialized_end=2542
+  _globals['_COMMAND']._serialized_start=2545
+  _globals['_COMMAND']._serialized_end=3546
+  _globals['_COMMANDBATCH']._serialized_start=3549
+  _globals['_COMMANDBATCH']._serialized_end=4076
+  _globals['_HELLO']._serialized_start=4079
+  _globals['_HELLO']._serialized_end=4277
+  _globals['_SESSIONREQUEST']._serialized_start=4280
+  _globals['_SESSIONREQUEST']._serialized_end=4429
+  _globals['_WELCOME']._serialized_start=4431
+  _globals['_WELCOME']._serialized_end=4556
+  _globals['_NEXTNUMBER']._serialized_start=4558
+  _globals['_NEXTNUMBER']._serialized_end=4664
+  _globals['_REPORTS']._serialized_start=4666
+  _globals['_REPORTS']._serialized_end=4757
+  _globals['_REPORTBATCH']._serialized_start=4760
+  _globals['_REPORTBATCH']._serialized_end=5284
+  _globals['_REFUSAL']._serialized_start=5287
+  _globals['_REFUSAL']._serialized_end=5438
+  _globals['_SESSIONRESPONSE']._serialized_start=5441
+  _globals['_SESSIONRESPONSE']._serialized_end=5690
+  _globals['_PLACEREQUEST']._serialized_start=5692
+  _globals['_PLACEREQUEST']._serialized_end=5786
+  _globals['_CANCELREQUEST']._serialized_start=5788
+  _globals['_CANCELREQUEST']._serialized_end=5887
+  _globals['_REPLACEREQUEST']._serialized_start=5889
+  _globals['_REPLACEREQUEST']._serialized_end=5991
+  _globals['_MASSCANCELREQUEST']._serialized_start=5993
+  _globals['_MASSCANCELREQUEST']._serialized_end=6106
+  _globals['_NOTEREQUEST']._serialized_start=6108
+  _globals['_NOTEREQUEST']._serialized_end=6196
+  _globals['_COMMANDREPLY']._serialized_start=6198
+  _globals['_COMMANDREPLY']._serialized_end=6313
+  _globals['_GETORDERREQUEST']._serialized_start=6315
+  _globals['_GETORDERREQUEST']._serialized_end=6370
+  _globals['_ORDER']._serialized_start=6373
+  _globals['_ORDER']._serialized_end=6729
+  _globals['_GETORDERREPLY']._serialized_start=6731
+  _globals['_GETORDERREPLY']._serialized_end=6816
+  _globals['_ORDERENTRY']._serialized_start=6819
+  _globals['_ORDERENTRY']._serialized_end=7304
 # @@protoc_insertion_point(module_scope)
