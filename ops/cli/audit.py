@@ -191,7 +191,8 @@ def export_command(
     """
     from lockstep.posttrade.audit.export_forms import Venue, lines_of
     from lockstep.posttrade.audit.manifest import ManifestFault
-    from lockstep.posttrade.audit.order_steps import sealed_records, steps_of, within
+    from lockstep.posttrade.audit.order_steps import steps_of, within
+    from lockstep.posttrade.audit.sealed import sealed_records
 
     if not directory.is_dir():
         raise InputFault(f"{directory}: there is no such directory")

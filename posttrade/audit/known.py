@@ -7,14 +7,12 @@ what was not sealed any more. Where it is missing, or a manifest of before names
 import hashlib
 import json
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any, Final
 
 from lockstep.posttrade.audit import manifest
-from lockstep.posttrade.audit.records import Instruments
+from lockstep.posttrade.audit.records import Instruments, micros_of
 
 INSTRUMENTS: Final = "instruments.json"
-_MICROS: Final = 1_000_000
 _DEFINED: Final = "INSTRUMENT_DEFINED"
 
 
@@ -52,6 +50,6 @@ def learn_sealed(instruments: Instruments, records: Iterable[dict[str, Any]]) ->
     for record in records:
         if record["kind"] != _DEFINED or record["instrument"] in instruments.known:
             continue
-        tick = int(Decimal(record.get("tick", "0")) * _MICROS)
+        tick = micros_of(record.get("tick", "0"))
         instruments.known[record["instrument"]] = tick, record.get("lot_units", 0), record.get("symbol", "")
         instruments.defined[record["instrument"]] = record["seq"]

@@ -26,6 +26,18 @@ class ManifestFault(ValueError):
     """It is no manifest, or its signature is wrong. The text says which."""
 
 
+def manifest_name(number: int) -> str:
+    """Of the number-th manifest, from 1."""
+    return f"manifest-{number:010d}.json"
+
+
+def manifest_number(name: str) -> int | None:
+    """Of a manifest's file; None: no manifest has this name."""
+    digits = name.removeprefix("manifest-").removesuffix(".json")
+    number = int(digits) if digits.isascii() and digits.isdigit() else 0
+    return number if number and manifest_name(number) == name else None
+
+
 def canonical(content: dict[str, Any]) -> bytes:
     """The bytes that are signed and hashed."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()

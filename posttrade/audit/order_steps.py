@@ -1,20 +1,15 @@
-"""What happened to each order, from sealed records alone: what regulators' forms are made of. Pure, but for the files.
+"""What happened to each order, from sealed records alone: what regulators' forms are made of. Pure.
 
 Records say what changed; a form wants the order as it was then. So live orders are carried along: their terms as their
 last record has them. Of an order that was live when a trail began behind a snapshot only that is known which its
 records say.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
-from lockstep.posttrade.audit import manifest, merkle
 from lockstep.posttrade.audit.records import stamp_text
-from lockstep.posttrade.audit.trail import manifest_name, manifest_number
 from lockstep.stream.records import EventFlag, OrderFlag, Phase
 
 Record = dict[str, Any]
@@ -91,37 +86,6 @@ class Step:
     def trade_id(self) -> str:
         """The same for both sides, and for ever: the record's id."""
         return str(self.record["id"]).replace("-", "") if self.traded else ""
-
-
-def sealed_records(directory: Path) -> Iterator[Record]:
-    """All records of a trail that are sealed, in order; each segment is checked before one of its records is given.
-
-    Raises:
-        ManifestFault: a manifest or a segment is missing, or not what was sealed.
-    """
-    numbers = sorted(number for path in directory.glob("manifest-*.json") if (number := manifest_number(path.name)))
-    if not numbers or numbers != list(range(1, len(numbers) + 1)):
-        raise manifest.ManifestFault(f"{directory} has no manifests, or not all: `lockstep audit verify` says which")
-    previous = manifest.NOTHING
-    for number in numbers:
-        raw = _bytes_of(directory / manifest_name(number))
-        body, _ = manifest.read(raw)
-        content = _bytes_of(directory / str(body["segment"]))
-        lines = content.splitlines()
-        root = merkle.root_of([merkle.leaf_hash(line) for line in lines]).hex()
-        whole = root == body["root"] and hashlib.sha256(content).hexdigest() == body["sha256"]
-        if body["previous"] != previous or not whole:
-            text = f"{manifest_name(number)} or its segment is not what was sealed"
-            raise manifest.ManifestFault(f"{text}: `lockstep audit verify` says what was changed")
-        previous = manifest.hash_of(raw)
-        yield from map(json.loads, lines)
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise manifest.ManifestFault(f"{path.name} can't be read: {error.strerror}") from error
 
 
 def steps_of(records: Iterator[Record]) -> Iterator[Step]:

@@ -76,6 +76,13 @@ def decimal_text(micros: int) -> str:
     return ("-" if micros < 0 else "") + f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
 
 
+def micros_of(text: str) -> int:
+    """What `decimal_text` has written."""
+    whole, _, rest = text.removeprefix("-").partition(".")
+    micros = int(whole) * _MICROS + int(rest.ljust(6, "0"))
+    return -micros if text.startswith("-") else micros
+
+
 def encode(record: dict[str, Any]) -> bytes:
     """The one line that a record is."""
     return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()

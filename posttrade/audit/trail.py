@@ -27,8 +27,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lockstep.posttrade.audit import manifest, merkle
 from lockstep.posttrade.audit.known import INSTRUMENTS, known_bytes, known_from, known_hash, learn_sealed
-from lockstep.posttrade.audit.manifest import ManifestFault
+from lockstep.posttrade.audit.manifest import ManifestFault, manifest_name, manifest_number
 from lockstep.posttrade.audit.records import VERSION, Instruments, encode, records_of
+from lockstep.posttrade.audit.sealed import sealed_records
 from lockstep.posttrade.chunks import Chunk, EpochBegin, Position
 from lockstep.posttrade.opening import Opening
 from lockstep.runtime.faults import EnvironmentFault, disk_text
@@ -39,18 +40,6 @@ from lockstep.stream.records import Events
 SEGMENT_COMMANDS: Final = 50_000
 _HOUR_NS: Final = 3_600 * 10**9
 OPENING: Final = "opening.json"
-
-
-def manifest_name(number: int) -> str:
-    """Of the number-th manifest, from 1."""
-    return f"manifest-{number:010d}.json"
-
-
-def manifest_number(name: str) -> int | None:
-    """Of a manifest's file; None: no manifest has this name."""
-    digits = name.removeprefix("manifest-").removesuffix(".json")
-    number = int(digits) if digits.isascii() and digits.isdigit() else 0
-    return number if number and manifest_name(number) == name else None
 
 
 def segment_name(first_seq: int) -> str:
@@ -145,8 +134,6 @@ class AuditTrail:
         path = self.directory / INSTRUMENTS
         anew = wanted is None or not path.exists()
         if anew:
-            from lockstep.posttrade.audit.order_steps import sealed_records
-
             try:
                 learn_sealed(self._instruments, sealed_records(self.directory))
             except ManifestFault as fault:

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from lockstep.posttrade.audit import manifest, merkle
 from lockstep.posttrade.audit.known import INSTRUMENTS, known_from, known_hash
-from lockstep.posttrade.audit.trail import OPENING, leaves_name, manifest_name, manifest_number
+from lockstep.posttrade.audit.manifest import manifest_name, manifest_number
+from lockstep.posttrade.audit.trail import OPENING, leaves_name
 
 _HASH: Final = 32
 _MOST_FINDINGS: Final = 100

@@ -9,9 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lockstep.posttrade.audit import manifest, merkle
+from lockstep.posttrade.audit.manifest import manifest_name
 from lockstep.posttrade.audit.process import trail_key
 from lockstep.posttrade.audit.records import decimal_text, stamp_text
-from lockstep.posttrade.audit.trail import AuditTrail, leaves_name, manifest_name
+from lockstep.posttrade.audit.trail import AuditTrail, leaves_name
 from lockstep.posttrade.audit.uuid7 import record_id, uuid7
 from lockstep.posttrade.audit.verify import NoSuchRecord, check_proof, head_of, prove, verify
 from lockstep.posttrade.chunks import Position

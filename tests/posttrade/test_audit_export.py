@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lockstep.ops.cli.main import cli
 from lockstep.posttrade.audit.export_forms import FIELDS, FORMATS, Venue, lines_of
 from lockstep.posttrade.audit.manifest import ManifestFault
-from lockstep.posttrade.audit.order_steps import Step, sealed_records, steps_of, within
+from lockstep.posttrade.audit.order_steps import Step, steps_of, within
+from lockstep.posttrade.audit.sealed import sealed_records
 from lockstep.posttrade.audit.trail import AuditTrail
 from lockstep.posttrade.audit.verify import verify
 from lockstep.posttrade.ledger.sink import LedgerSink

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from lockstep.posttrade.audit import manifest
-from lockstep.posttrade.audit.trail import AuditTrail, manifest_name
+from lockstep.posttrade.audit.manifest import manifest_name
+from lockstep.posttrade.audit.trail import AuditTrail
 from lockstep.posttrade.audit.verify import check_proof, head_of, prove, verify
 from lockstep.runtime.faults import EnvironmentFault
 from tests.posttrade.flows import history
