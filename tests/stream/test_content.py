@@ -13,7 +13,7 @@ ORDER = {"account", "client_order_id"}
 WANTED = {
     CommandKind.NEW_ORDER: {
         *ORDER, "kind", "side", "order_type", "tif", "stp", "flags", "instrument", "price_ticks", "stop_price_ticks",
-        "quantity_lots", "display_lots", "min_lots", "expire_ns", "trail_ticks",
+        "quantity_lots", "display_lots", "min_lots", "expire_ns", "trail_ticks", "parent_id",
     },
     CommandKind.CANCEL: {*ORDER, "kind", "order_id"},
     CommandKind.REPLACE: {*ORDER, "kind", "flags", "order_id", "price_ticks", "stop_price_ticks", "quantity_lots"},

@@ -190,7 +190,9 @@ def test_the_clients_books_are_the_engines_at_every_event(cluster: LocalCluster,
             for reader in readers:
                 assert reader.state is FeedState.LIVE
                 assert (reader.restarted, reader.checksum_errors) == (0, 0), reader.last_break
-                assert reader.breaks > 0
+                # Of those that read one feed only whose feed died has noticed.
+                assert reader.breaks > 0 or victims is SOME
+            assert sum(reader.breaks for reader in readers) > 0
             return readers, commands
 
     _readers, commands = asyncio.run(run())

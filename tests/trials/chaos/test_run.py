@@ -11,7 +11,7 @@ KEYS = {"faults", "commands", "acknowledged", "lost", "duplicated", "reordered",
 
 def test_a_short_run_keeps_every_promise(run_cli: Callable, tmp_path: Path) -> None:
     out, page = tmp_path / "chaos.json", tmp_path / "chaos.html"
-    arguments = ("--seed", 11, "--duration", 8, "--rate", 300, "--json", out, "--html", page)
+    arguments = ("--seed", 11, "--duration", 10, "--rate", 300, "--json", out, "--html", page)
     done = run_cli("chaos", *arguments, "--data-dir", tmp_path / "data", timeout=400)
     assert out.exists(), done.stdout + done.stderr
     result = json.loads(out.read_text())
