@@ -7,7 +7,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -268,26 +267,3 @@ def handshake_certificate(cluster: LocalCluster) -> bytes:
         trusting(cluster).wrap_socket(raw, server_hostname="127.0.0.1") as tls,
     ):
         return tls.getpeercert(binary_form=True) or b""
-
-
-def test_sslyze_finds_nothing_old_or_weak(secure: LocalCluster):
-    """Its verdict on Mozilla's intermediate profile, for one port of each server: gRPC, HTTP, binary door, etcd."""
-    pytest.importorskip("sslyze")
-    known = ports(secure)
-    certificate = secure.topology.tls.cert_dir / "operator.pem"
-    for name in ("gateway-1 grpc", "engine-1 metrics", "feed-1 http", "gateway-1 soup"):
-        host, port = known[name]
-        done = subprocess.run(
-            [sys.executable, "-m", "sslyze", "--json_out=-", "--mozilla_config=disable", f"--cert={certificate}",
-             f"--key={certificate}", f"{host}:{port}"],
-            capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
-        (result,) = json.loads(done.stdout)["server_scan_results"]
-        scan = result["scan_result"]
-        for version in ("ssl_2_0", "ssl_3_0", "tls_1_0", "tls_1_1"):
-            assert not scan[f"{version}_cipher_suites"]["result"]["accepted_cipher_suites"], (name, version)
-        accepted = scan["tls_1_2_cipher_suites"]["result"]["accepted_cipher_suites"]
-        assert all("ECDHE" in suite["cipher_suite"]["name"] for suite in accepted), name
-        assert not scan["heartbleed"]["result"]["is_vulnerable_to_heartbleed"]
-        assert not scan["tls_compression"]["result"]["supports_compression"]
-        assert not scan["session_renegotiation"]["result"]["is_vulnerable_to_client_renegotiation_dos"]
