@@ -125,12 +125,8 @@ class LedgerClient:
             account=_account(account), instrument=instrument, state=state, from_ns=from_ns, to_ns=to_ns,
             min_seq=_seq(min_seq), limit=1000,
         )  # fmt: skip
-        while True:
-            reply = self._ask(self._stub.ListOrders, request)
+        for reply in self._pages(self._stub.ListOrders, request):
             yield from reply.orders
-            if not reply.next_cursor:
-                return
-            request.cursor = reply.next_cursor
 
     def trades(
         self, account: int, *, instrument: int = 0, from_ns: int = 0, to_ns: int = 0, min_seq: int = 0
@@ -140,12 +136,8 @@ class LedgerClient:
             account=_account(account), instrument=instrument, from_ns=from_ns, to_ns=to_ns, min_seq=_seq(min_seq),
             limit=1000,
         )  # fmt: skip
-        while True:
-            reply = self._ask(self._stub.ListTrades, request)
+        for reply in self._pages(self._stub.ListTrades, request):
             yield from reply.trades
-            if not reply.next_cursor:
-                return
-            request.cursor = reply.next_cursor
 
     def order_history(self, order_id: int, *, min_seq: int = 0) -> "ledger_pb2.GetOrderHistoryReply":
         """One order and all that happened to it."""
@@ -175,12 +167,8 @@ class LedgerClient:
         request = ledger_pb2.ListDaysRequest(
             account=_account(account), from_ns=from_ns, to_ns=to_ns, min_seq=_seq(min_seq)
         )
-        while True:
-            reply = self._ask(self._stub.ListDays, request)
+        for reply in self._pages(self._stub.ListDays, request):
             yield from reply.days
-            if not reply.next_cursor:
-                return
-            request.cursor = reply.next_cursor
 
     def statement(self, account: int, *, from_ns: int = 0, to_ns: int = 0, min_seq: int = 0) -> Statement:
         """Opening, movements, closing of a period: entries stamped from `from_ns` up to but not at `to_ns` (0: now).
@@ -194,6 +182,15 @@ class LedgerClient:
         parts = self._ask(lambda *args, **named: list(self._stub.GetStatement(*args, **named)), request)
         movements = tuple(one for part in parts for one in part.movements)
         return Statement(parts[0].stamp.seq, parts[0].head, movements)
+
+    def _pages(self, method: Any, request: Any) -> "Iterator[Any]":
+        """Each reply as it is wanted, up to the last one."""
+        while True:
+            reply = self._ask(method, request)
+            yield reply
+            if not reply.next_cursor:
+                return
+            request.cursor = reply.next_cursor
 
     def _ask(self, method: Any, request: Any) -> Any:
         try:
