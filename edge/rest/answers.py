@@ -118,7 +118,7 @@ class Answers:
             raise Problem(Code.REPORTS_GONE, f"it was executed, once; its reports are kept no more: {cut}") from None
         except Unanswered as unanswered:
             raise Problem(unanswered.code, str(unanswered)) from None
-        return await self._told(asked, outcome)
+        return await self._answer_of(asked, outcome)
 
     async def _request(self, asked: Asked) -> tuple[str, Any]:
         account = asked.values["account"]
@@ -153,7 +153,7 @@ class Answers:
                 )
                 return "MassCancel", orders_pb2.MassCancelRequest(mass_cancel=every)
 
-    async def _told(self, asked: Asked, outcome: Outcome) -> Answer:
+    async def _answer_of(self, asked: Asked, outcome: Outcome) -> Answer:
         """An outcome as it is answered: the same each time."""
         reports = outcome.reports
         first = reports[0]
