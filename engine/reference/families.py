@@ -67,6 +67,8 @@ def _settle_orphan(state: State, child: Order, out: Output) -> None:
         child.parent.children.remove(child)
     child.parent = None
     off, child.leaves = child.leaves - lots, lots
+    # It has traded none of them, and a replace that says a total must not count them.
+    child.quantity -= off
     if off:
         events.taken_off(out, child, NOBODY, lots=off, code=Code.PARENT_ENDED, leaves=lots)
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <utility>
 
 #include "lockstep/codes.hpp"
@@ -177,7 +178,6 @@ struct Child {
     Handle at;
     u64 parent_id;  // 0: it has ended
     i64 lots;
-    bool orphaned;  // which is still to be looked at
 
     static constexpr std::size_t kMost = 4;  // of one parent
 };
@@ -189,6 +189,7 @@ struct Waiting {
     std::map<u64, Handle> trailing;  // of these, by order id
     std::map<u64, Handle> for_close;   // by queue_no
     std::map<u64, Handle> for_parent;  // by order id
+    std::set<u64> released;            // of these, whose parent has ended
     Span span;
 };
 

@@ -19,17 +19,21 @@ inline Code refusal(const State& state, const Order& order, i64 now_ns) {
 }
 
 // A child whose parent has ended: it ends too if that has traded nothing, and else has no more lots than that.
-inline void settle(State& state, Child& child, Step& step) {
+inline void settle(State& state, u64 id, Step& step) {
+    const Child& child = state.children.at(id);
     const Handle at = child.at;
     Order& order = state.orders[at];
     const i64 lots = std::min(child.lots, order.leaves);
-    child.orphaned = false;
+    state.orphans.erase(id);
     if (lots == 0) {
         state.displace(at);
         report::taken_off(step, state, kNobody, order, order.leaves, code::PARENT_ENDED);
         return state.forget(at);
     }
+    state.release(order);
     const i64 off = order.leaves - lots;
+    // It has traded none of them, and a replace that says a total must not count them.
+    order.quantity -= off;
     order.leaves = lots;
     if (off != 0) report::taken_off(step, state, kNobody, order, off, code::PARENT_ENDED, lots);
 }
@@ -60,20 +64,10 @@ inline void send(State& state, Handle at, Step& step) {
 // One child at a time, until none is due: first those whose parent has ended, then those that can go; by order id.
 inline void let_children_go(State& state, Step& step) {
     while (state.children_due) {
-        Child* orphan = nullptr;
-        Child* ready = nullptr;
-        for (auto& [_, child] : state.children) {
-            if (child.orphaned) {
-                orphan = &child;
-                break;
-            }
-            const bool trades = state.books[state.orders[child.at].book].phase == phase::CONTINUOUS;
-            if (ready == nullptr && child.parent_id == 0 && trades) ready = &child;
-        }
-        if (orphan != nullptr) {
-            settle(state, *orphan, step);
-        } else if (ready != nullptr) {
-            send(state, ready->at, step);
+        if (!state.orphans.empty()) {
+            settle(state, *state.orphans.begin(), step);
+        } else if (!state.ready.empty()) {
+            send(state, state.children.at(*state.ready.begin()).at, step);
         } else {
             state.children_due = false;
         }

@@ -173,7 +173,7 @@ inline void change_phase(State& state, Book& book, const Schedule& schedule, con
     book.next_phase = schedule.next_phase;
     book.until_ns = schedule.until_ns;
     state.waiting[number]->span.clear();
-    state.children_due = true;
+    state.look_at_released(number);
     report::phase_changed(step, asker, book, previous);
     if (phase == phase::CONTINUOUS || (phase == phase::CLOSED && is_auction(previous))) {
         uncross(state, book, asker, step);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -77,6 +78,8 @@ public:
     u128 fees = 0;  // all that were ever paid, in micros
     std::map<u64, Child> children;                // orders that wait for their parent, by order id
     std::map<u64, std::vector<u64>> families;     // ids of the children of a live parent, by its id
+    std::set<u64> orphans;                        // those whose parent has ended, still to be looked at
+    std::set<u64> ready;                          // those that wait for nothing any more: in books that trade
     bool children_due = false;                    // one of them may be, as a parent or a phase has ended
     std::map<u32, Handle> margin_accounts;  // by id
     std::map<u64, Owner> owners;  // by session; see set_owner
@@ -419,11 +422,12 @@ public:
         order.place = kWaitsForParent;
         waiting[order.book]->for_parent.emplace(order.order_id, at);
         if (parent == kNone) {
-            children.emplace(order.order_id, Child{at, 0, traded, false});
+            children.emplace(order.order_id, Child{at, 0, traded});
+            release(order);
             return;
         }
         Order& one = orders[parent];
-        children.emplace(order.order_id, Child{at, one.order_id, traded - (one.quantity - one.leaves), false});
+        children.emplace(order.order_id, Child{at, one.order_id, traded - (one.quantity - one.leaves)});
         families[one.order_id].push_back(order.order_id);
         one.marked |= kIsParent;
     }
@@ -436,6 +440,22 @@ public:
     std::size_t children_of(u64 order_id) const {
         const auto family = families.find(order_id);
         return family != families.end() ? family->second.size() : 0;
+    }
+    // A child's parent has ended, and it has been looked at: it goes as soon as its instrument trades.
+    void release(const Order& order) {
+        waiting[order.book]->released.insert(order.order_id);
+        if (books[order.book].phase == phase::CONTINUOUS) ready.insert(order.order_id);
+    }
+    // The phase of a book has changed.
+    void look_at_released(Handle book) {
+        children_due = true;
+        for (const u64 id : waiting[book]->released) {
+            if (books[book].phase == phase::CONTINUOUS) {
+                ready.insert(id);
+            } else {
+                ready.erase(id);
+            }
+        }
     }
     // `quantity - leaves` of an order changes by so much without a trade.
     void discount(const Order& parent, i64 lots) {
@@ -451,6 +471,9 @@ private:
     void leave_parent(Handle at) {
         const Order& order = orders[at];
         waiting[order.book]->for_parent.erase(order.order_id);
+        waiting[order.book]->released.erase(order.order_id);
+        ready.erase(order.order_id);
+        orphans.erase(order.order_id);
         const auto child = children.find(order.order_id);
         if (child->second.parent_id != 0) {
             const auto family = families.find(child->second.parent_id);
@@ -468,8 +491,9 @@ private:
         const auto family = families.find(order.order_id);
         for (const u64 id : family->second) {
             Child& child = children.at(id);
-            child = {child.at, 0, child.lots + order.quantity - order.leaves, true};
+            child = {child.at, 0, child.lots + order.quantity - order.leaves};
         }
+        orphans.insert(family->second.begin(), family->second.end());
         families.erase(family);
         children_due = true;
     }
