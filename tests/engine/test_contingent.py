@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lockstep.stream.codes import Code
-from lockstep.stream.records import EventFlag, EventKind, OrderType, Phase, TimeInForce
+from lockstep.stream.records import EventFlag, EventKind, OrderType, Phase, ReplaceFlag, TimeInForce
 
 ALICE, BOB, CAROL, HOUSE = 1, 2, 3, 9
 ACCEPTED, TRADE, CANCELED, REDUCED, REPLACED, TRIGGERED = (
@@ -262,3 +262,13 @@ def test_the_parents_name_is_what_a_session_number_stands_for(venue: Any, make_c
     same = make_command(1, **terms, parent_id=1)
     assert venue.send(same, number=number)[0].kind == EventKind.DUPLICATE
     assert venue.send(make_command(1, **terms), number=number)[0].code == Code.KEY_REUSED
+
+
+def test_a_total_does_not_count_what_the_end_of_the_parent_took_off(venue: Any) -> None:
+    """Nothing of the child has traded: a total of what it has left keeps that."""
+    venue.new(HOUSE, "B", 10, 100, cid=1)
+    venue.new(HOUSE, "S", 10, 110, cid=2, parent_id=1)
+    venue.new(BOB, "S", 3, 100)
+    assert seen(venue.cancel(HOUSE, 1))[1:] == [(REDUCED, 2, 7), (TRIGGERED, 2, 3)]
+    (event,) = venue.replace(HOUSE, 2, 111, 3, flags=ReplaceFlag.TOTAL)
+    assert (event.kind, event.leaves_lots) == (REPLACED, 3)
