@@ -34,7 +34,8 @@ def alice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdOptions]:
             "auth enable",
         ):
             subprocess.run([etcdctl, "--endpoints", server.endpoint, *line.split()], check=True, capture_output=True)
-        yield EtcdOptions(endpoints=(server.endpoint,), user="alice", password="alicepw")
+        # A login is a password's hash: on a starved host that takes longer than a token lives, and is done again.
+        yield EtcdOptions(endpoints=(server.endpoint,), user="alice", password="alicepw", call_timeout_s=30)
 
 
 def test_refreshed_token_never_expires_and_an_expired_one_is_replaced_on_demand(
