@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from xdist.remote import Producer
 
+from lockstep.ops.cli.main import run
 from lockstep.ops.local import child
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
@@ -67,6 +69,20 @@ def run_cli() -> RunCli:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def run_here() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`lockstep` in this process: starting Python takes longer than most commands. `run_cli` is the real thing."""
+
+    def go(*arguments: object) -> subprocess.CompletedProcess[str]:
+        words = list(map(str, arguments))
+        with CliRunner().isolation() as (out, err, _):
+            code = run(words)
+            sys.stdout.flush()
+            return subprocess.CompletedProcess(words, code, out.getvalue().decode(), err.getvalue().decode())
+
+    return go
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ Trades = list[tuple[int, ...]]
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bare") / "bare_flows"
     include = f"-I{ROOT}/engine/native/include"
-    subprocess.run(["c++", "-std=c++20", "-O1", include, ROOT / "bench/bare_flows.cpp", "-o", out], check=True)
+    subprocess.run(["c++", "-std=c++20", "-O0", include, ROOT / "bench/bare_flows.cpp", "-o", out], check=True)
     return out
 
 

@@ -253,7 +253,7 @@ def test_money_does_not_depend_on_the_decimal_context(tmp_path: Path) -> None:
     assert chunk.price_ticks.tolist() == [123456789]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.binary(max_size=300), gz=st.booleans(), auto=st.booleans(), whole=st.booleans())
 def test_no_bytes_lead_to_anything_but_one_message(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, gz: bool, auto: bool, whole: bool

@@ -134,6 +134,7 @@ def test_every_new_column_is_in_the_commands(tmp_path: Path) -> None:
     assert chunk.time_ns.tolist() == [1000] * 13 + [300_001_000, 600_001_000, 600_001_000]
 
 
+@pytest.mark.slow
 def test_auctions_expiry_hidden_trailing_protection_and_mass_cancel_do_what_the_rules_say(
     run_cli: Callable, tmp_path: Path
 ) -> None:

@@ -63,7 +63,7 @@ def free_port() -> int:
         return sock.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def aeron_dir() -> Iterator[Path]:
     base = Path(tempfile.mkdtemp(prefix="lockstep-gw-", dir=default_directory("x").parent))
     directory = base / "aeron"
@@ -434,7 +434,7 @@ def _as_rows(batch: orders_pb2.ReportBatch) -> list[common_pb2.ExecutionReport]:
     return rows
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def make_topology(aeron_dir: Path) -> Callable[[Path], Topology]:
     def make(directory: Path) -> Topology:
         def member(kind: ProcessKind, id: int) -> Member:

@@ -171,7 +171,7 @@ INTERESTING = {
 }
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     row=st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in INTERESTING.items()}),
     accounts=st.sampled_from([None, [4], [4, 5]]),

@@ -107,7 +107,7 @@ CHANGES = st.tuples(
 BURSTS = st.lists(CHANGES, min_size=1, max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.tuples(BURSTS, st.lists(st.integers(0, 5), max_size=3)), max_size=25),
     st.lists(st.integers(0, 14), max_size=6),

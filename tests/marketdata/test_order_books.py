@@ -12,6 +12,7 @@ from lockstep.marketdata.book_checksum import checksum_of
 from lockstep.marketdata.market_fold import MarketFold
 from lockstep.marketdata.order_books import OrderBooks
 from lockstep.stream.records import EventFlag, EventKind, Side
+from tests.seeds import seeds
 
 from .flows import INSTRUMENTS, Flow, each_seq, levels_of, queues_of
 
@@ -41,7 +42,7 @@ def checksum_by_hand(engine, number, *, orders=False):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_books_and_checksums_are_the_engines_after_every_command(name, seed):
     flow = Flow(seed, name)
     books = OrderBooks(0)
@@ -62,7 +63,7 @@ def test_books_and_checksums_are_the_engines_after_every_command(name, seed):
     assert flags == EventFlag.BOOKS | EventFlag.LOST_PRIORITY | EventFlag.AUCTION | EventFlag.WAITS | EventFlag.UNSEEN
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_bursts_of_any_size_give_the_same_books(seed):
     flow = Flow(seed)
     one_by_one, in_bursts = OrderBooks(0), OrderBooks(0)
@@ -79,7 +80,7 @@ def test_bursts_of_any_size_give_the_same_books(seed):
             assert in_bursts.book(number).changed == one_by_one.book(number).changed
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_a_burst_command_by_command_shows_what_each_of_them_did(seed):
     flow = Flow(seed)
     whole, each = OrderBooks(0), OrderBooks(0)
@@ -98,7 +99,7 @@ def test_a_burst_command_by_command_shows_what_each_of_them_did(seed):
         assert each.seq == flow.seq
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", seeds(6, quick=2))
 def test_books_that_begin_with_a_snapshot_go_on_as_if_they_had_always_been_there(seed):
     flow = Flow(seed)
     for _ in range(8):

@@ -48,7 +48,7 @@ class Wire:
                 self.last = self.trades[-1]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(histories(), st.data())
 def test_whatever_breaks_every_trade_is_told_once_or_said_to_be_missed(history, data):
     wire, tip, began = Wire(), 0, None

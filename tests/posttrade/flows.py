@@ -91,7 +91,7 @@ class History:
             at += size
 
 
-def history(seed: int, bursts: int, engine: str = "reference") -> History:
+def history(seed: int, bursts: int, engine: str = "native") -> History:
     made = History(seed, engine)
     for _ in made.go_on(bursts):
         pass

@@ -14,6 +14,7 @@ from lockstep.posttrade.ledger.store_sqlite import SqliteStore
 from lockstep.stream.records import EventKind
 from tests.all_features import ACCOUNTS
 from tests.posttrade.flows import History, history
+from tests.seeds import seeds
 
 
 def ledger(path):
@@ -55,7 +56,7 @@ def compare(sink: LedgerSink, engine) -> None:
     assert not any(any(rest) for rest in rows.values())
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_balances_positions_and_profit_are_the_engines_at_random_seqs(tmp_path, seed):
     made = History(seed)
     sink = ledger(tmp_path / "ledger.db")
@@ -71,7 +72,7 @@ def test_balances_positions_and_profit_are_the_engines_at_random_seqs(tmp_path, 
     sink.close()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 def test_the_rows_are_the_same_however_the_stream_is_cut(tmp_path, seed):
     made = history(seed, 500)
     digests = []

@@ -78,6 +78,7 @@ def look(place: SqlitePlace) -> tuple[Opened, dict[int, Portfolio]]:
     return opened, found
 
 
+@pytest.mark.slow
 def test_a_ledger_that_comes_too_late_says_what_to_do_and_that_is_right(cut, tmp_path):
     cluster, owned = cut
     words = ("--data-dir", str(tmp_path / "ledger"))

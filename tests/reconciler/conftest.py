@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
@@ -11,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from lockstep.admin import AdjustCash, AdjustPosition, AdminCommand, DefineAccount, DefineInstrument, SetFees
 from lockstep.aio import AsyncClient
 from lockstep.columns import CommandColumns
 from lockstep.engine.native import NativeEngine
 from lockstep.enums import CommandKind, OrderType, Side, TimeInForce
-from lockstep.ops.cli.main import run
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.reconciler.auditor import Auditor, PassResult
@@ -154,20 +150,6 @@ def run_cluster(plan: ClusterPlan) -> Iterator[LocalCluster]:
         yield cluster
     finally:
         cluster.stop()
-
-
-@pytest.fixture(scope="session")
-def run_here() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`lockstep` in this process: starting Python takes longer than most commands. `run_cli` is the real thing."""
-
-    def go(*arguments: object) -> subprocess.CompletedProcess[str]:
-        words = list(map(str, arguments))
-        with CliRunner().isolation() as (out, err, _):
-            code = run(words)
-            sys.stdout.flush()
-            return subprocess.CompletedProcess(words, code, out.getvalue().decode(), err.getvalue().decode())
-
-    return go
 
 
 @pytest.fixture(scope="session")

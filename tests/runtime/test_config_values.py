@@ -243,7 +243,7 @@ DOCUMENTS = st.dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(document=DOCUMENTS, keep=st.booleans())
 def test_no_values_lead_to_anything_but_a_configuration_error(document: dict[str, object], keep: bool) -> None:
     whole = tomllib.loads(TEXT) if keep else {}
@@ -266,7 +266,7 @@ def assert_usable(topology: Topology) -> None:
     assert all(is_endpoint(endpoint) for endpoint in topology.etcd_endpoints)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     at=st.integers(0, len(TEXT)),
     length=st.integers(0, 40),
@@ -289,7 +289,7 @@ def assert_same_when_written(topology: Topology) -> None:
     assert config.parse(rendered, origin="again", base=Path("/other")) == topology
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(raw=st.binary(max_size=200))
 def test_no_bytes_lead_to_anything_but_a_configuration_error(
     tmp_path_factory: pytest.TempPathFactory, raw: bytes

@@ -75,6 +75,7 @@ def test_a_cluster_that_is_an_hour_behind_follows_its_clocks_when_they_are_set_r
     until(lambda: [one.grade for one in cluster.findings().values()] == [Grade.OK], "the doctor is content")
 
 
+@pytest.mark.slow
 def test_clocks_that_are_set_back_leave_stamped_time_standing_and_orders_going(
     cluster: ClockedCluster, until, start_load
 ) -> None:

@@ -72,6 +72,7 @@ def test_engine_with_a_flipped_bit_takes_everything_from_its_peer_and_says_so(cl
     assert accounts(cluster.gateway_addresses) == list(range(1, 41))
 
 
+@pytest.mark.slow
 def test_last_in_sync_engine_with_a_flipped_bit_stops_and_says_what_to_do(
     cluster: LocalCluster, until, run_cli
 ) -> None:

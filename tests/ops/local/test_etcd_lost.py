@@ -49,6 +49,7 @@ def test_an_etcd_that_may_have_lost_writes_stays_down_and_everybody_says_so(
         load.end()
 
 
+@pytest.mark.slow
 def test_an_etcd_that_keeps_its_writes_is_started_again_and_failover_works_as_before(
     tmp_path: Path, until, start_load, monkeypatch: pytest.MonkeyPatch
 ) -> None:

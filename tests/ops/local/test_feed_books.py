@@ -152,7 +152,8 @@ SOME = ("primary", "feed-1", "sequencer")
 ALL = ("primary", "gateway", "sequencer", "feed-1", "feed-2", "primary")
 
 
-@pytest.mark.parametrize("victims", [SOME, pytest.param(ALL, marks=pytest.mark.slow)], ids=["some", "all"])
+@pytest.mark.slow
+@pytest.mark.parametrize("victims", [SOME, ALL], ids=["some", "all"])
 def test_the_clients_books_are_the_engines_at_every_event(cluster: LocalCluster, monkeypatch, victims) -> None:
     """Readers of one feed go on at another one, some commands later; readers of two feeds miss nothing."""
     monkeypatch.setattr(client_feeds, "FeedMachine", Recorder)

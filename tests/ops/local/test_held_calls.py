@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
+import pytest
 
 from lockstep.aio import AsyncClient
 from lockstep.ops.local.cluster import LocalCluster
@@ -59,6 +60,7 @@ def leader(cluster: LocalCluster) -> Any:
     return next(row for row in cluster.status().members if row.reply and row.reply.role == cluster_pb2.ROLE_LEADER)
 
 
+@pytest.mark.slow
 def test_calls_that_are_held_hide_nothing_and_keep_nobody_from_taking_over(start_load) -> None:
     with LocalCluster(ClusterPlan(restart=False)) as cluster:
         load = start_load(cluster.gateway_addresses)

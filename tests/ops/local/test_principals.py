@@ -349,6 +349,7 @@ def test_no_secret_is_in_any_log_or_file_of_the_cluster_that_others_could_read(c
         assert key.encode() not in line
 
 
+@pytest.mark.slow
 def test_principals_are_there_after_a_restart_of_everything_with_an_empty_etcd(tmp_path: Path):
     """`lockstep up` gives a cluster a new etcd each time; what its processes have kept is put there first."""
     plan = ClusterPlan(timing=CALM, data_dir=tmp_path / "data", anonymous="never")

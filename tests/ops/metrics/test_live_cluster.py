@@ -29,12 +29,13 @@ from lockstep.replica.snapshots import SnapshotStore
 from lockstep.runtime.etcd import CasWon, EtcdOptions, EtcdStore
 from lockstep.runtime.topology import Snapshots
 from lockstep.sequencer.config_record import config_key
+from tests.calm import CALM
 from tests.frozen import freeze
 
 LOAD_S = 600
 RATE = 60
 # Enough for rates over a minute to stand on many samples.
-DATA_S = 20
+DATA_S = 12
 # On a busy machine everything takes its time; nothing here is about speed.
 PATIENCE_S = 150
 
@@ -75,7 +76,8 @@ def wait_until_whole(cluster: LocalCluster) -> None:
 @pytest.fixture(scope="module")
 def watched(start_prometheus: Callable[[str], Any]) -> Iterator[Watched]:
     with contextlib.ExitStack() as stack:
-        cluster = LocalCluster(ClusterPlan(restart=False, reconcile=True, snapshots=Snapshots(every_commands=1000)))
+        plan = ClusterPlan(restart=False, reconcile=True, snapshots=Snapshots(every_commands=500), timing=CALM)
+        cluster = LocalCluster(plan)
         cluster.start(timeout_s=PATIENCE_S)
         stack.callback(cluster.stop)
         prometheus = start_prometheus(scrape_targets(cluster.topology))

@@ -14,7 +14,7 @@ from lockstep.runtime.etcd import EtcdOptions, EtcdStore, MemberStatus
 from tests.frozen import freeze
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEtcd]:
     """One server for all tests that do it no harm."""
     with LocalEtcd.start(tmp_path_factory.mktemp("shared")) as server:
@@ -47,7 +47,7 @@ def key(request: pytest.FixtureRequest) -> bytes:
     return b"/test/" + request.node.name.encode()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEtcdCluster]:
     """Three members that tests may freeze if they thaw them."""
     with LocalEtcdCluster.start(tmp_path_factory.mktemp("cluster")) as started:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from random import Random
 
 import numpy as np
+import pytest
 
 from lockstep.runtime.topology import LinkKind
 from lockstep.stream.messages import Submit
@@ -14,6 +15,7 @@ from lockstep.trials.chaos.odd_run import OddPlan, run
 FRAMES = 2_000
 
 
+@pytest.mark.slow
 def test_a_cluster_trades_on_through_odd_frames_on_every_link() -> None:
     result = run(OddPlan(seed=Random().randrange(2**32), frames=FRAMES, rate=100, most_s=8), lambda _: None)
     assert not result.problems
