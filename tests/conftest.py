@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 
 from lockstep.ops.cli.main import run
@@ -35,6 +36,9 @@ class Vector:
 
 
 _LOG_LINES = 60
+# How fast examples are made says something about the machine only.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 child.launch = fork_server.launch
 
 

@@ -166,7 +166,9 @@ def test_streams_whose_replies_nobody_takes_hold_nobody_up(served):
     ]
     time.sleep(0.3)
     served.assert_answers()
-    assert 0 < served.replication.open <= call_guard.LIMITS["/lockstep.v1.Replication/FetchSnapshot"].at_once
+    most = call_guard.LIMITS["/lockstep.v1.Replication/FetchSnapshot"].at_once
+    # One that gives its place up may end a moment behind the one that gets it.
+    until(lambda: 0 < served.replication.open <= most)
     for call in calls:
         call.cancel()
     until(lambda: served.replication.open == 0)

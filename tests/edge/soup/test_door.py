@@ -153,11 +153,16 @@ async def connection(address):
 # ---- tshark ------------------------------------------------------------------------------------------------------
 
 
+HEARTBEATS = {True: b"\x00\x01R", False: b"\x00\x01H"}
+"""By who says it: the client, the door."""
+
+
 class Relay:
     """Between a client and the door: keeps what each says, in order."""
 
     def __init__(self, address: str) -> None:
         self.spoken: list[tuple[bool, bytes]] = []
+        self.alive = {by_client: asyncio.Event() for by_client in HEARTBEATS}
         self._address = address
 
     async def __aenter__(self) -> str:
@@ -175,6 +180,8 @@ class Relay:
         with contextlib.suppress(ConnectionError):
             while raw := await reader.read(65_536):
                 self.spoken.append((by_client, raw))
+                if raw.endswith(HEARTBEATS[by_client]):
+                    self.alive[by_client].set()
                 writer.write(raw)
         writer.close()
 
@@ -191,7 +198,9 @@ def test_tshark_decodes_a_session_and_finds_nothing_malformed(cluster, tmp_path)
                 enter("long token ~14", "B", 1, price=900_000),
             )  # fmt: skip
             await trader.until(11)
-            await asyncio.sleep(2.2)
+            # Both sides are silent from now on, and say each second that they are there.
+            async with asyncio.timeout(30):
+                await asyncio.gather(*(said.wait() for said in relay.alive.values()))
             return Counter(one["type"] for one in trader.said)
 
     told = asyncio.run(trade())
