@@ -257,9 +257,10 @@ class CallDriver:
             return
         call.record = records[0]
         self._wait(call, number)
-        refused = self._driver.submit(call.session_id, records, admin=call.client.may(MASS_CANCELERS))
+        admin = call.client.may(MASS_CANCELERS)
+        refused = self._driver.submit(call.session_id, records, admin=admin, client=call.client)
         if refused is not None:
-            self._step(call, TurnedAway(refused, REFUSAL_TEXTS[refused.code]))
+            self._step(call, TurnedAway(refused, refused.text or REFUSAL_TEXTS[refused.code]))
 
     def _on_outcome(self, call: OpenCall, todo: Todo) -> bool:
         """The outcome that a DUPLICATE points to; the DUPLICATE itself where that was cut."""

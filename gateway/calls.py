@@ -14,6 +14,7 @@ from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code, is_retryable
 
 _STATUS: Final = {
+    Code.BUSY: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Code.NOT_ENTITLED: grpc.StatusCode.PERMISSION_DENIED,
     Code.SESSION_GAP: grpc.StatusCode.ABORTED,
     Code.STALE_CONNECTION: grpc.StatusCode.ABORTED,
@@ -21,7 +22,8 @@ _STATUS: Final = {
 
 
 async def abort_refused(context: Any, refused: Refused, text: str) -> NoReturn:
-    """End a unary call with a refusal: UNAVAILABLE if it may be tried again as it is, else by what was wrong."""
+    """End a unary call with a refusal: RESOURCE_EXHAUSTED where it is too much, UNAVAILABLE if it may be tried again as
+    it is for another reason, else by what was wrong."""
     default = grpc.StatusCode.UNAVAILABLE if is_retryable(refused.code) else grpc.StatusCode.INVALID_ARGUMENT
     status = _STATUS.get(refused.code, default)
     named = f"{refused.code.name}: {text}"

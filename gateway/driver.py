@@ -8,6 +8,7 @@ intake log and as few frames as possible. Clients' streams are in `stream_driver
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from lockstep.gateway.beginning import Beginning, Step
 from lockstep.gateway.call_driver import CallDriver
@@ -31,6 +32,7 @@ from lockstep.gateway.ports import Ports, Timer
 from lockstep.gateway.reports import Routed, stamp_message
 from lockstep.gateway.sessions import Admission, Refused
 from lockstep.gateway.stream_driver import StreamDriver
+from lockstep.runtime.budget import Allowance, Budget, Budgets, Cost, spread
 from lockstep.runtime.downlink import Fetch
 from lockstep.runtime.inquiry import (
     LAST_INDEX,
@@ -44,21 +46,42 @@ from lockstep.runtime.inquiry import (
     in_order,
     joined,
 )
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.stream.delivery_mark import DeliveryMark
 from lockstep.stream.messages import Receipt, Release
-from lockstep.stream.records import Commands, Events
+from lockstep.stream.records import CommandKind, Commands, Events
 from lockstep.v1 import common_pb2, replication_pb2
+
+_CANCELS: Final = (int(CommandKind.CANCEL), int(CommandKind.MASS_CANCEL))
+
+
+def _allowance(budget: Budget, session_id: int, records: Commands, now_ns: int) -> Allowance | None:
+    """How many of the commands are within their client's budget; None: all."""
+    kinds = records["kind"]
+    found = budget.allowance((kinds == _CANCELS[0]) | (kinds == _CANCELS[1]), now_ns)
+    if found is None:
+        return None
+    return Allowance(found.rows, spread(found.wait_ms, b"%d %d" % (session_id, int(records["session_no"][0]))))
 
 
 class GatewayDriver:
     """One life of a gateway. Ends when `left_behind` is set; then another one begins."""
 
     def __init__(
-        self, machine: GatewayMachine, ports: Ports, mark: Mark, *, engines: Sequence[int], max_batch: int
+        self,
+        machine: GatewayMachine,
+        ports: Ports,
+        mark: Mark,
+        *,
+        engines: Sequence[int],
+        max_batch: int,
+        budgets: Budgets | None = None,
     ) -> None:
-        """`engines`: ids of all. `max_batch`: rows that a client's message may have."""
+        """`engines`: ids of all. `max_batch`: rows that a client's message may have. `budgets`: of clients; None: they
+        have no bounds."""
         self.machine = machine
+        self._budgets = budgets
         self.delivered = Delivered(mark)
         self.streams = StreamDriver(self, ports, max_batch=max_batch)
         self.calls = CallDriver(self, ports, max_batch=max_batch)
@@ -143,13 +166,29 @@ class GatewayDriver:
         """A sequencer's heartbeat on its liveness link."""
         self.machine.step(Said(sequencer, epoch, leads), self._ports.now_ns())
 
-    def submit(self, session_id: int, records: Commands, *, admin: bool) -> Refused | None:
-        """Admit commands (`admin`: for an admin principal); what was refused. They leave with this turn of the loop."""
+    def submit(
+        self, session_id: int, records: Commands, *, admin: bool, client: Principal | None = None
+    ) -> Refused | None:
+        """Admit commands (`admin`: for an admin principal); what was refused. They leave with this turn of the loop.
+
+        `client`: out of whose budget; None: nobody's.
+        """
         session = self.machine.sessions.get(session_id)
         assert session is not None, "commands of a session that was never opened"
-        admission = self.machine.step(Submitted(session, records, admin), self._ports.now_ns()).admission
+        now_ns = self._ports.now_ns()
+        budget = None if client is None or self._budgets is None else self._budgets.of(client)
+        allowance = None if budget is None else _allowance(budget, session_id, records, now_ns)
+        admission = self.machine.step(Submitted(session, records, admin, allowance), now_ns).admission
         assert admission is not None, "commands were looked at"
+        if budget is not None:
+            budget.charge(Cost.COMMAND * (admission.taken + admission.repeated), now_ns)
         return self._admitted(session_id, admission)
+
+    def charge(self, client: Principal, points: int) -> None:
+        """A client has used so much of its budget."""
+        budget = None if self._budgets is None else self._budgets.of(client)
+        if budget is not None:
+            budget.charge(points, self._ports.now_ns())
 
     def refuse_unread(self, session_id: int, first_no: int) -> Admission | None:
         """What becomes of commands from this number on, if that is known before they are read."""

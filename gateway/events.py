@@ -8,6 +8,7 @@ from lockstep.gateway.disconnects import Watch
 from lockstep.gateway.reports import Routed
 from lockstep.gateway.resumption import EventId, Resumption
 from lockstep.gateway.sessions import Admission, Opened, Refused, Session
+from lockstep.runtime.budget import Allowance
 from lockstep.runtime.downlink import Fetch
 from lockstep.stream.messages import Receipt, Release, Submit
 from lockstep.stream.records import Commands, Events
@@ -132,6 +133,8 @@ class Submitted:
     session: Session
     records: Commands = field(repr=False)
     admin: bool = False
+    allowance: Allowance | None = None
+    """How many of them are within the client's budget; None: all."""
 
 
 @frozen

@@ -38,6 +38,7 @@ from lockstep.gateway.reports import Routed, route
 from lockstep.gateway.resumption import Resumption
 from lockstep.gateway.sessions import Admission, Refused, Session, SessionTable, own_session_id
 from lockstep.gateway.uplink import Uplink
+from lockstep.runtime.budget import Allowance
 from lockstep.runtime.downlink import Delivery, Downlink, Fetch, LeftBehind
 from lockstep.stream.arrival import has_administration
 from lockstep.stream.codes import Code
@@ -211,10 +212,10 @@ class GatewayMachine:
         if not submitted.admin and has_administration(records):
             return Admission(refused=Refused(session.expected, Code.NOT_ENTITLED))
         if session is self._own:
-            return self._take_in(session, records, now_ns, self.why_closed(now_ns))
+            return self._take_in(session, records, now_ns, self.why_closed(now_ns), submitted.allowance)
         self._announce(now_ns)
         unsaid = Code.BUSY if self.disconnects.is_unsaid(session.session_id) else None
-        return self._take_in(session, records, now_ns, self.why_closed(now_ns) or unsaid)
+        return self._take_in(session, records, now_ns, self.why_closed(now_ns) or unsaid, submitted.allowance)
 
     def _refuse_unread(self, offered: Offered, now_ns: int) -> Admission | None:
         """Only for want of room: whoever is refused for another reason is to hear that one."""
@@ -226,9 +227,18 @@ class GatewayMachine:
         """Commands for which there is room on the way to the sequencer."""
         return max(0, self.uplink.room() - self._outbox_commands)
 
-    def _take_in(self, session: Session, records: Commands, now_ns: int, closed: Code | None) -> Admission:
+    def _take_in(
+        self,
+        session: Session,
+        records: Commands,
+        now_ns: int,
+        closed: Code | None,
+        allowance: Allowance | None = None,
+    ) -> Admission:
         room, first_no = self._room(), int(records["session_no"][0])
-        admission = self.sessions.admit(session, first_no, len(records), room=room, closed=closed, now_ns=now_ns)
+        admission = self.sessions.admit(
+            session, first_no, len(records), room=room, closed=closed, now_ns=now_ns, allowance=allowance
+        )
         start = admission.repeated + admission.dropped
         if admission.repeated:
             self._put(session, records[: admission.repeated])

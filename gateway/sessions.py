@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockstep.gateway.shares import Retries, Shares
+from lockstep.runtime.budget import Allowance
 from lockstep.stream.arrival import GATEWAY_CLIENT_BASE as GATEWAY_CLIENT_BASE
 from lockstep.stream.codes import Code
 from lockstep.stream.values import frozen
@@ -26,6 +27,8 @@ OWN_STREAM: Final = -1
 """In place of a token: the gateway's own session, which is never forgotten."""
 UNOWNED: Final = ""
 """Owner of a session that is known from the intake log only: the first client entitled to its id gets it."""
+
+OVER_BUDGET: Final = "this client's budget is used up; send again from from_no, or cancel, for which some is kept"
 
 _RETRY_MS: Final = {Code.UNAVAILABLE: 50, Code.SESSION_GAP: 0}
 
@@ -72,6 +75,8 @@ class Refused:
     from_no: int
     code: Code
     retry_after_ms: int = 0
+    text: str = ""
+    """Why, if the code alone does not say it."""
 
 
 @frozen
@@ -94,6 +99,10 @@ class Opened:
     previous_stream: int
     """Token of the stream that lost it, NO_STREAM if none was open."""
     credit: int
+
+
+def _over_budget(from_no: int, allowance: Allowance) -> Refused:
+    return Refused(from_no, Code.BUSY, allowance.wait_ms, OVER_BUDGET)
 
 
 class SessionTable:
@@ -199,12 +208,20 @@ class SessionTable:
         return min(room, self._credit - session.unanswered)
 
     def admit(
-        self, session: Session, first_no: int, count: int, *, room: int, closed: Code | None, now_ns: int
+        self,
+        session: Session,
+        first_no: int,
+        count: int,
+        *,
+        room: int,
+        closed: Code | None,
+        now_ns: int,
+        allowance: Allowance | None = None,
     ) -> Admission:
         """Decide about `count` commands numbered from `first_no`.
 
-        `room` is what the way to the sequencer still takes; `closed` says why it takes nothing at all. Nothing is
-        changed for what was not taken.
+        `room` is what the way to the sequencer still takes; `closed` says why it takes nothing at all; `allowance`:
+        what its client's budget does, None: all. Nothing is changed for what was not taken.
         """
         if first_no > session.expected:
             return Admission(refused=self._refuse(session, Code.SESSION_GAP, now_ns))
@@ -217,7 +234,11 @@ class SessionTable:
             return Admission(0, dropped + repeated, 0, refused)
         if repeated > room:
             return Admission(refused=Refused(first_no, Code.BUSY, self._retries.next_ms(now_ns)))
+        if allowance is not None and repeated > allowance.rows:
+            return Admission(refused=_over_budget(first_no, allowance))
         taken = max(0, min(fresh, self._room(session, room - repeated)))
+        within = taken if allowance is None else max(0, min(taken, allowance.rows - repeated - dropped))
+        over_budget, taken = within < taken, within
         if fresh:
             session.expected += taken
             self.count(session)
@@ -228,6 +249,10 @@ class SessionTable:
             return Admission(repeated, dropped, taken)
         if taken:
             session.refused_at = 0
+        if over_budget:
+            assert allowance is not None, "it was the bound"
+            session.refused_at = session.expected
+            return Admission(repeated, dropped, taken, _over_budget(session.expected, allowance))
         return Admission(repeated, dropped, taken, self._refuse(session, Code.BUSY, now_ns))
 
     def _refuse(self, session: Session, code: Code, now_ns: int) -> Refused | None:

@@ -71,6 +71,7 @@ class GatewayShell(GuardedLoop, Ports):
             delivered,
             engines=tuple(engine.id for engine in topology.engines),
             max_batch=topology.limits.client_batch,
+            budgets=self.entitlements.budgets,
         )
         self.on_serving: Callable[[bool], None] = lambda _serving: None
         """Called when the gateway begins or ceases to serve."""

@@ -41,6 +41,7 @@ from lockstep.gateway.sessions import Refused
 from lockstep.gateway.validation import ShapeError
 from lockstep.gateway.wire import Unparsable, decode_request
 from lockstep.runtime.access.permissions import MASS_CANCELERS
+from lockstep.runtime.budget import BYTES_PER_POINT
 from lockstep.runtime.inquiry import EventSearch, Fault, LookUp, NoAnswer, Todo
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
@@ -172,12 +173,13 @@ class StreamDriver:
         except ShapeError as error:
             stream.refuse(self._driver.stamp(), Refused(request.first_no, error.code), str(error))
             return
-        refused = self._driver.submit(stream.session_id, records, admin=client.may(MASS_CANCELERS))
+        self._driver.charge(client, len(raw) // BYTES_PER_POINT)
+        refused = self._driver.submit(stream.session_id, records, admin=client.may(MASS_CANCELERS), client=client)
         if refused is not None:
             self._refuse(stream, refused)
 
     def _refuse(self, stream: ClientStream, refused: Refused) -> None:
-        stream.refuse(self._driver.stamp(), refused, REFUSAL_TEXTS[refused.code])
+        stream.refuse(self._driver.stamp(), refused, refused.text or REFUSAL_TEXTS[refused.code])
 
     def deliver(self, routed: Routed) -> int:
         """Put reports into the streams of their sessions; how many there were."""

@@ -89,6 +89,7 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("soup_password", "soup password", ""),
         Key("soup_cancel_ms", "number", 0, high=3_600_000),
         Key("soup_self_trade", "text", "none"),
+        Key("budget_per_s", "number", 0, high=10**9),
     ),
     **config_access.SECTIONS,
     "reconciler": (

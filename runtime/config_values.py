@@ -179,6 +179,7 @@ BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "client_batch": (1, 65_536),
     "link_queue_bytes": (2**20, 2**34),
     "event_window_commands": (1, 2**26),
+    "budget_per_s": (0, 10**9),
     "heartbeat_ms": (1, _HOUR_MS),
     "hang_ms": (1, _HOUR_MS),
     "fence_ms": (1, _HOUR_MS),

@@ -1,12 +1,14 @@
 """How a call is refused: the code that handles it raises, whatever serves it answers."""
 
+import random
 from typing import Final
 
 import grpc
 
+from lockstep.runtime.error_details import details
 from lockstep.stream.codes import CODE_METADATA, RETRY_METADATA, Code
 
-Metadata = tuple[tuple[str, str], ...]
+Metadata = tuple[tuple[str, str | bytes], ...]
 _BUSY_RETRY_MS: Final = 100
 
 
@@ -22,8 +24,15 @@ class Refusal(Exception):
 
 def busy(text: str) -> Refusal:
     """Nothing is wrong with the call; there are others before it."""
-    metadata = ((CODE_METADATA, str(int(Code.BUSY))), (RETRY_METADATA, str(_BUSY_RETRY_MS)))
-    return Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, text, metadata)
+    # Many hear this at the same moment; they are not to come again together.
+    pause_ms = _BUSY_RETRY_MS + random.randrange(_BUSY_RETRY_MS)  # noqa: S311 - keeps no secret
+    status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    metadata = (
+        (CODE_METADATA, str(int(Code.BUSY))),
+        (RETRY_METADATA, str(pause_ms)),
+        details(status, text, pause_ms),
+    )
+    return Refusal(status, text, metadata)
 
 
 def malformed(text: str) -> Refusal:

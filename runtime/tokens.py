@@ -28,6 +28,7 @@ from lockstep.runtime.access.cluster_key import PREFIX, Holder, NotByThisKey, lo
 from lockstep.runtime.access.jwt_login import JwtKeys, NoSuchLogin
 from lockstep.runtime.access.registry import Credential, Entry, Registry, clashes
 from lockstep.runtime.access.secret_hash import KEY_PREFIX, fingerprint, key_id, key_number, matches
+from lockstep.runtime.budget import Budgets
 from lockstep.runtime.rate import Rate
 from lockstep.runtime.topology import OPERATOR_NUMBERS as OPERATOR_NUMBERS
 from lockstep.runtime.topology import Principal, Topology
@@ -75,6 +76,8 @@ class Entitlements:
         cluster: str = "",
         issuers: JwtKeys | None = None,
     ) -> None:
+        self.budgets = Budgets()
+        """What each may ask of this process; no bounds, until `access/entering.py` has set them."""
         self._clients = tuple(clients)
         self._open = anonymous and not self._clients
         self._key = key

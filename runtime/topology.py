@@ -118,6 +118,8 @@ class Principal:
     """Empty: a trader."""
     credential: str = ""
     """Which of its credentials was shown; empty: of one that stands in the configuration."""
+    budget_per_s: int = 0
+    """Points a second that it may spend (`runtime/budget.py`), in the whole cluster; 0: as the configuration says."""
     until_ns: int = field(default=0, compare=False)
     """When what was shown is over, and what it opened ends (Unix time): of a JWT or a token of the cluster's key; 0:
     not before the credential."""
@@ -199,6 +201,8 @@ class Limits:
     """Bytes that wait for a back-pressured link before frames are dropped (and later fetched again)."""
     event_window_commands: int = 65_536
     """Commands whose events an engine keeps in memory for gap fetches before it goes to disk."""
+    budget_per_s: int = 500_000
+    """Points a second of one principal over all doors, in the whole cluster (docs/access.md); 0: there is no bound."""
 
 
 @frozen

@@ -13,13 +13,21 @@ from google.protobuf.message import DecodeError
 from lockstep.edge.http.frames import frame_of
 from lockstep.edge.http.page_frames import answer, failure, page_frame
 from lockstep.edge.http.relay import Gateways, Overfull, Relay, ended
-from lockstep.edge.http.websocket import GONE, MESSAGE_BURST, MESSAGES_PER_S, SocketWriter, WebSocketDoor
+from lockstep.edge.http.websocket import (
+    GONE,
+    MESSAGE_BURST,
+    MESSAGES_PER_S,
+    SocketWriter,
+    WebSocketDoor,
+    pause_s,
+)
 from lockstep.marketdata.candle_query import listed_candles
 from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused
 from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime.access.callers import OPEN_CLIENT, TooManyLogins, Unauthenticated
 from lockstep.runtime.access.permissions import FEED_SOCKET
+from lockstep.runtime.budget import BYTES_PER_POINT, Cost
 from lockstep.runtime.rate import Rate
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
@@ -117,6 +125,11 @@ class PageSocket:
             if rate.wait_ns(time.monotonic_ns()):
                 self._end(Code.BUSY, f"more than {MESSAGES_PER_S} messages a second from this page", 1_000)
                 return
+            points = Cost.MESSAGE + len(message.data) // BYTES_PER_POINT
+            wait_ns = 0 if self._client is None else self._door.spend(self._client, points)
+            if wait_ns:
+                self._end(Code.BUSY, "the budget of this client is used up; ask for less", 1_000 * pause_s(wait_ns))
+                return
             try:
                 refusal = await self._on_request(page_pb2.PageRequest.FromString(message.data))
             except DecodeError:
@@ -161,6 +174,9 @@ class PageSocket:
             text = f"{client.name!r} has no role that may read market data"
             trail.refusal(_PATH, client.name, self._peer, text)
             return Refusal(int(Code.NOT_ENTITLED), text, 0)
+        wait_ns = self._door.spend(client, Cost.LOGIN)
+        if wait_ns:
+            return Refusal(int(Code.BUSY), f"the budget of {client.name!r} is used up", 1_000 * pause_s(wait_ns))
         if self._client is None:
             self._token = token
             self._unwatch = entitlements.watch(client, lambda: self._door.end(self.writer, GONE))

@@ -7,6 +7,7 @@ before, and written to the transport in one call, once per turn and connection.
 import asyncio
 import contextlib
 import logging
+import random
 import socket
 import time
 from collections import Counter
@@ -28,6 +29,7 @@ from lockstep.marketdata.feed_subscriptions import FeedRefused, wanted_of
 from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime import half_open
 from lockstep.runtime.access.permissions import FEED_SOCKET
+from lockstep.runtime.budget import BYTES_PER_POINT, Cost
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.rate import Rate
 from lockstep.runtime.tokens import TooManyLogins, Unauthenticated
@@ -79,6 +81,11 @@ class OfOurOwn(logging.Filter):
 
 
 _OF_OUR_OWN: Final = OfOurOwn()
+
+
+def pause_s(wait_ns: int) -> int:
+    """`Retry-After`: whole seconds, one more for every other one, so that not all come again together."""
+    return 1 + wait_ns // 1_000_000_000 + random.randrange(2)  # noqa: S311 - keeps no secret
 
 
 class SocketWriter:
@@ -237,6 +244,10 @@ class WebSocketDoor:
         if self._readers[principal.name] >= MAX_READERS_OF_ONE and not self._shell.entitlements.open:
             text = f"{MAX_READERS_OF_ONE} WebSockets of {principal.name!r} are open at this feed"
             return web.Response(status=429, text=text, headers={"Retry-After": "5"})
+        wait_ns = self.spend(principal, Cost.LOGIN)
+        if wait_ns:
+            text = f"the budget of {principal.name!r} is used up; open fewer WebSockets a second"
+            return web.Response(status=429, text=text, headers={"Retry-After": str(pause_s(wait_ns))})
         connection = await self.upgrade(request, PROTOCOL, MAX_MESSAGE_BYTES)
         if isinstance(connection, web.WebSocketResponse):
             transport: Any = request.transport
@@ -250,8 +261,13 @@ class WebSocketDoor:
         if not wait_ns:
             return None
         self._shell.handshakes_refused += 1
-        seconds = str(1 + wait_ns // 1_000_000_000)
+        seconds = str(pause_s(wait_ns))
         return web.Response(status=503, text="too many come at once; try again", headers={"Retry-After": seconds})
+
+    def spend(self, principal: Principal, points: int) -> int:
+        """Take them out of the budget that it has over all doors; 0, or in how many nanoseconds they are there."""
+        budget = self._shell.entitlements.budgets.of(principal)
+        return 0 if budget is None else budget.take(points, time.monotonic_ns())
 
     def _foreign(self, request: web.Request) -> web.Response | None:
         """Why a page of another host may not come in, if it is one."""
@@ -285,7 +301,7 @@ class WebSocketDoor:
         unwatch = self._shell.entitlements.watch(principal, lambda: self.end(writer, GONE))
         self._readers[principal.name] += 1
         try:
-            await self._listen(connection, writer)
+            await self._listen(connection, writer, principal)
         finally:
             unwatch()
             self._readers[principal.name] -= 1
@@ -329,7 +345,7 @@ class WebSocketDoor:
             return web.Response(status=403, text=text)
         return principal
 
-    async def _listen(self, connection: web.WebSocketResponse, writer: SocketWriter) -> None:
+    async def _listen(self, connection: web.WebSocketResponse, writer: SocketWriter, principal: Principal) -> None:
         rate = Rate(MESSAGES_PER_S, MESSAGE_BURST)
         async for message in connection:
             if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
@@ -339,6 +355,11 @@ class WebSocketDoor:
             if rate.wait_ns(time.monotonic_ns()):
                 text = f"more than {MESSAGES_PER_S} messages a second; name several instruments in one"
                 self.end(writer, Refusal(int(Code.BUSY), text, 1000))
+                return
+            wait_ns = self.spend(principal, Cost.MESSAGE + len(message.data) // BYTES_PER_POINT)
+            if wait_ns:
+                text = f"the budget of {principal.name!r} is used up; ask for less"
+                self.end(writer, Refusal(int(Code.BUSY), text, 1_000 * pause_s(wait_ns)))
                 return
             refusal = self._on_message(writer, message.data)
             if refusal is not None:

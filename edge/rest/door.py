@@ -2,23 +2,26 @@
 
 import asyncio
 import json
+import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from hashlib import blake2b
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from lockstep.edge.http.hosts import strange_host
+from lockstep.edge.http.websocket import pause_s
 from lockstep.edge.rest.answers import Answer, Answers, Asked
 from lockstep.edge.rest.inputs import body_of, body_schema, checked, key_of, parameters_of
 from lockstep.edge.rest.operations import KEY_HEADER, OPERATIONS, PREFIX, Operation
 from lockstep.edge.rest.principal import principal_of, require_account, require_role
 from lockstep.edge.rest.problems import TYPE, Problem
 from lockstep.marketdata.shell import FeedShell
+from lockstep.runtime.budget import Budget, Cost, Left, used_up
 from lockstep.runtime.process_log import open_log
 from lockstep.runtime.rate import Rate
 from lockstep.runtime.topology import Principal
@@ -31,14 +34,12 @@ MAX_REQUESTS: Final = 512
 """Under way at once, of all."""
 MAX_REQUESTS_OF_ONE: Final = 128
 """Under way at once, of one client."""
-COMMANDS_PER_S: Final = 500
-COMMAND_BURST: Final = 1_000
-READS_PER_S: Final = 1_000
-READ_BURST: Final = 2_000
 LOGINS_PER_S: Final = 50
 LOGIN_BURST: Final = 200
 """Of those that failed, of all callers: tokens are not to be guessed at leisure."""
-_NS: Final = 1_000_000_000
+CANCELS: Final = frozenset({"cancelOrder", "massCancel"})
+"""They may spend what a budget keeps for them."""
+_MS: Final = 1_000_000
 _JSON: Final = "application/json"
 _HEADERS: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Server": "lockstep"}
 _PAGE_HEADERS: Final = {
@@ -63,7 +64,6 @@ class RestDoor:
         self._shell = shell
         self._answers = Answers(shell)
         self._under_way: Counter[str] = Counter()
-        self._budgets: dict[tuple[str, bool], Rate] = {}
         self._failed_logins = Rate(LOGINS_PER_S, LOGIN_BURST)
         self._log = open_log(shell.member.name)
         self.counters = {"rest_requests": 0, "rest_turned_away": 0}
@@ -112,10 +112,16 @@ class RestDoor:
         if self._under_way.total() >= MAX_REQUESTS or self._under_way[name] >= MAX_REQUESTS_OF_ONE:
             self.counters["rest_turned_away"] += 1
             raise Problem(Code.BUSY, "too many requests are under way; nothing was executed")
-        self._within_budget(name, operation.keyed)
+        budget = self._shell.entitlements.budgets.of(client)
+        limits = {} if budget is None else self._spend(budget, client, operation)
         self._under_way[name] += 1
         try:
-            return await self._answered(operation, request, client, authorization)
+            answer = await self._answered(operation, request, client, authorization)
+            answer.headers.update(limits)
+            return answer
+        except Problem as problem:
+            problem.headers.update(limits)
+            raise
         finally:
             self._under_way[name] -= 1
             if not self._under_way[name]:
@@ -145,20 +151,30 @@ class RestDoor:
             raise
         return client, authorization
 
-    def _within_budget(self, name: str, commands: bool) -> None:
-        """Raises Problem: 429, with the time after which the next one is in the budget again."""
-        budget = self._budgets.get((name, commands))
-        if budget is None:
-            sizes = (COMMANDS_PER_S, COMMAND_BURST) if commands else (READS_PER_S, READ_BURST)
-            budget = self._budgets[name, commands] = Rate(*sizes)
-        wait_ns = budget.wait_ns(time.monotonic_ns())
-        if wait_ns:
-            text = f"more than {COMMANDS_PER_S} commands" if commands else f"more than {READS_PER_S} reads"
-            raise self._too_fast(wait_ns, f"{text} a second; nothing was executed")
+    def _spend(self, budget: Budget, client: Principal, operation: Operation) -> dict[str, str]:
+        """Take the request out of its client's budget; the headers that say what is left.
 
-    def _too_fast(self, wait_ns: int, text: str) -> Problem:
+        Raises:
+            Problem: 429, with the time after which it is within the budget.
+        """
+        now_ns = time.monotonic_ns()
+        cost = Cost.KEYED if operation.keyed else Cost.QUERY
+        wait_ns = budget.take(cost, now_ns, cancels=operation.name in CANCELS)
+        left = budget.left(now_ns)
+        limits = limit_headers(left)
+        if wait_ns:
+            text = f"{used_up(client.name, budget)}; nothing was executed"
+            more = {"budget": {"left": left.points, "per_s": left.per_s, "at_once": left.at_once, "cost": int(cost)}}
+            raise self._too_fast(wait_ns, text, limits, **more)
+        return limits
+
+    def _too_fast(self, wait_ns: int, text: str, headers: Mapping[str, str] | None = None, **more: Any) -> Problem:
         self.counters["rest_turned_away"] += 1
-        return Problem(Code.BUSY, text, retry_after_s=1 + wait_ns // _NS)
+        pause_ms = -(-wait_ns // _MS)
+        pause_ms += random.randrange(1 + pause_ms // 4)  # noqa: S311 - keeps no secret
+        return Problem(
+            Code.BUSY, text, retry_after_s=pause_s(wait_ns), headers=headers, retry_after_ms=pause_ms, **more
+        )
 
     async def _answered(
         self, operation: Operation, request: web.Request, client: Principal, authorization: str | None
@@ -177,6 +193,15 @@ class RestDoor:
                 body = checked(body_schema(operation.body), body_of(raw), "")
         answer = await self._answers.of(Asked(operation, client, authorization, values, key, body))
         return _respond(operation, request, answer)
+
+
+def limit_headers(left: Left) -> dict[str, str]:
+    """What is left of a budget, as the IETF's draft of `RateLimit` fields has it (httpapi-ratelimit-headers)."""
+    window_s = -(-left.at_once // left.per_s)
+    return {
+        "RateLimit-Policy": f'"principal";q={left.at_once};w={window_s};qu="points"',
+        "RateLimit": f'"principal";r={left.points};t={left.full_in_s}',
+    }
 
 
 async def _body(request: web.Request, *, json_wanted: bool) -> bytes:

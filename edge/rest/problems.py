@@ -100,6 +100,18 @@ PROBLEM_SCHEMA: Final[dict[str, Any]] = {
         "number": {"type": "integer", "description": "The code's number; the range says who refused."},
         "remedy": {"type": "string", "description": "What to do."},
         "field": {"type": "string", "description": "What the request has wrong: a JSON pointer or a parameter."},
+        "retry_after_ms": {"type": "integer", "description": "When to come again, more exactly than Retry-After."},
+        "budget": {
+            "type": "object",
+            "description": "Where the client's budget stands at this process, in points.",
+            "required": ["left", "per_s", "at_once", "cost"],
+            "properties": {
+                "left": {"type": "integer", "description": "That may be spent at once."},
+                "per_s": {"type": "integer", "description": "That come back in a second."},
+                "at_once": {"type": "integer", "description": "That there are when nothing was spent lately."},
+                "cost": {"type": "integer", "description": "Of this request."},
+            },
+        },
         "seq": {"type": "string", "description": "Of a refused command: where the refusal stands in the history."},
         "reports": {
             "type": "array",

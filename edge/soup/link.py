@@ -23,6 +23,7 @@ from lockstep.edge.soup.packets import NO_SUCH_SESSION, NOT_AUTHORIZED, Login, w
 from lockstep.edge.soup.stream import SoupStream
 from lockstep.gateway.sessions import Refused
 from lockstep.runtime.access.callers import Unauthenticated
+from lockstep.runtime.budget import Cost
 from lockstep.runtime.tokens import can_end
 from lockstep.stream.codes import Code
 from lockstep.stream.records import COMMAND, CommandKind, Commands
@@ -238,6 +239,11 @@ class Link(asyncio.Protocol):
             self._later(wait_ns // _MS, self._open)
             return
         client = self.principal.client
+        budget = self._shell.entitlements.budgets.of(client)
+        wait_ns = 0 if budget is None else budget.take(Cost.LOGIN, time.monotonic_ns())
+        if wait_ns:
+            self._later(wait_ns // _MS, self._open)
+            return
         self.connection_no = self._door.next_connection(self.principal.session_id)
         hello = orders_pb2.Hello(
             session_id=self.principal.session_id,
@@ -420,7 +426,8 @@ class Link(asyncio.Protocol):
 
     def _submit(self, records: Commands) -> None:
         assert self._stream is not None, "commands of an open session"
-        refused = self._driver.submit(self._stream.session_id, records, admin=False)
+        client = None if self.principal is None else self.principal.client
+        refused = self._driver.submit(self._stream.session_id, records, admin=False, client=client)
         if refused is None:
             self._unadmitted = None
             return

@@ -13,12 +13,13 @@ from lockstep.runtime.access.guard import AccessGuard
 from lockstep.runtime.access.kept import KeptDocument
 from lockstep.runtime.access.permissions import METRICS
 from lockstep.runtime.access.trail import Trail
+from lockstep.runtime.budget import Budgets
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.grpc_loop import grpc_loop
 from lockstep.runtime.process_log import ProcessLog
 from lockstep.runtime.tls.material import Material
 from lockstep.runtime.tokens import Entitlements, TooManyLogins, Unauthenticated
-from lockstep.runtime.topology import PLAINTEXT_WORDS, Topology
+from lockstep.runtime.topology import PLAINTEXT_WORDS, ProcessKind, Topology
 from lockstep.stream.values import frozen
 
 OPEN_TEXT: Final = (
@@ -79,6 +80,15 @@ class Entrance:
         return HTTPStatus.FORBIDDEN, text
 
 
+def _sharers(topology: Topology, name: str) -> int:
+    """Processes of the same kind, among which a principal's budget is divided."""
+    for kind in (ProcessKind.GATEWAY, ProcessKind.FEED):
+        members = topology.members(kind)
+        if any(member.name == name for member in members):
+            return len(members)
+    return 1
+
+
 def enter(topology: Topology, name: str, log: ProcessLog) -> Entrance:
     """From here on this process is `name` to all others.
 
@@ -92,6 +102,7 @@ def enter(topology: Topology, name: str, log: ProcessLog) -> Entrance:
             f'directory in cert_dir of [tls]; or accept it there in words: plaintext = "{PLAINTEXT_WORDS}"'
         )
     entitlements = Entitlements.of(topology)
+    entitlements.budgets = Budgets(topology.limits.budget_per_s, _sharers(topology, name))
     introduce(topology, name)
     material = material_for(topology)
     if entitlements.open:

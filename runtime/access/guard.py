@@ -13,7 +13,8 @@ import grpc
 
 from lockstep.runtime.access.permissions import AUDITED, PUBLIC, Roles, roles_for
 from lockstep.runtime.access.trail import Trail
-from lockstep.runtime.client_calls import abort, abort_unknown, authorization_of
+from lockstep.runtime.budget import CANCELS, METHOD_COSTS
+from lockstep.runtime.client_calls import abort, abort_unknown, authorization_of, spend
 from lockstep.runtime.tokens import OPEN_CLIENT, Entitlements, Unauthenticated, can_end
 from lockstep.runtime.topology import Principal
 
@@ -54,10 +55,14 @@ class AccessGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the pack
         assert handler.request_streaming, f"{method}: its message would be read before anybody asks who it is from"
         assert inspect.iscoroutinefunction(inner), f"{method}: a generator could not be refused"
         audited, streams = method in AUDITED, handler.response_streaming
+        cost = METHOD_COSTS.get(method, 0)
 
         async def serve(requests: Any, context: Any) -> Any:
             principal = await self._admit(method, allowed, context)
             _CALLER.set(principal)
+            budget = self._entitlements.budgets.of(principal) if cost else None
+            if budget is not None:
+                await spend(context, principal, budget, cost, cancels=method in CANCELS)
             if audited:
                 return await self._watched(method, principal, inner(requests, context), context)
             if streams and can_end(principal):

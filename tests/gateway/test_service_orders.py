@@ -109,7 +109,7 @@ def test_client_that_asks_is_told_its_next_number_after_all_earlier_reports(gate
 def test_session_that_is_opened_beside_too_many_others_is_told_when_to_come_again(gateway, monkeypatch):
     monkeypatch.setattr(Handshakes, "begin", lambda _self, _token, _now_ns: 321)
     turned_away = gateway.session(S1)
-    assert turned_away.ended() is grpc.StatusCode.UNAVAILABLE
+    assert turned_away.ended() is grpc.StatusCode.RESOURCE_EXHAUSTED
     metadata = dict(turned_away.call.trailing_metadata())
     assert metadata["lockstep-code"] == str(int(Code.BUSY))
     assert metadata["lockstep-retry-after-ms"] == "321"

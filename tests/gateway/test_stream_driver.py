@@ -9,14 +9,18 @@ import pytest
 from lockstep.gateway import stream_driver
 from lockstep.gateway.client_stream import ClientStream
 from lockstep.gateway.driver import GatewayDriver
-from lockstep.gateway.events import Started
+from lockstep.gateway.events import Came, Said, Started
 from lockstep.gateway.machine import GatewayMachine, Settings
+from lockstep.gateway.sessions import Admission
+from lockstep.runtime.budget import Budgets
 from lockstep.runtime.inquiry import BEGAN, Answered, Call, EventSearch, Failed, Fault, Inquiry, Todo
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.stream.delivery_mark import DeliveryMark
-from lockstep.stream.records import EVENT, EventKind
+from lockstep.stream.records import EVENT, CommandKind, EventKind
 from lockstep.v1 import common_pb2, orders_pb2, replication_pb2
 from lockstep.wire.v1 import columns_pb2
+from tests.gateway.test_machine import receipt
 
 SESSION = 1 << 32 | 7
 MS = 1_000_000
@@ -85,6 +89,12 @@ class World:
 
     def note(self, text: str, **values: Any) -> None:
         del text, values
+
+    def wall_ns(self) -> int:
+        return self.now
+
+    def on_submit(self, admission: Admission) -> None:
+        del admission
 
 
 @pytest.fixture
@@ -217,3 +227,44 @@ def test_epoch_that_nobody_stands_by_ends_the_streams_that_were_told_of_it(world
     assert machine.epoch == 3
     assert stream.end is not None
     assert (stream.end.code, "stand by epoch 4" in stream.end.text) == (Code.UNAVAILABLE, True)
+
+
+def test_commands_beyond_the_budget_come_again_and_cancels_have_some_left(world: World) -> None:
+    alice = Principal(name="client", number=1, budget_per_s=10)
+    world.driver._budgets = Budgets(1)
+    machine = world.driver.machine
+    machine.step(Said(1, 3, leads=True), world.now)
+    machine.step(Came((receipt(reign=3),)), world.now)
+    stream = opened(world)
+    world.answer(counted(0))
+
+    def send(first: int, kinds: list[CommandKind]) -> orders_pb2.Refusal | None:
+        """What is refused of such commands."""
+        words = [f"COMMAND_KIND_{kind.name}" for kind in kinds]
+        one: Any = [1]
+        batch = orders_pb2.CommandBatch(
+            first_no=first, count=len(kinds), kind=words, side=one, order_type=one, tif=one, account=one,
+            instrument=one, client_order_id=one, price_ticks=one, quantity_lots=one,
+        )  # fmt: skip
+        raw = orders_pb2.SessionRequest(batch=batch).SerializeToString()
+        stream.take(3, 100)
+        world.driver.streams.on_message(stream, raw, alice, None)
+        said = [columns_pb2.SessionResponse.FromString(one) for one in stream.take(3, 100)]
+        refused = [orders_pb2.Refusal.FromString(one.refusal) for one in said if one.refusal]
+        return refused[0] if refused else None
+
+    order, cancel = CommandKind.NEW_ORDER, CommandKind.CANCEL
+    assert machine.why_closed(world.now) is None
+    refused = send(1, [order] * 30)
+    assert refused is not None
+    # 18 of 20: two are for cancels.
+    assert (refused.from_no, int(refused.code), refused.retryable) == (19, int(Code.BUSY), True)
+    assert "budget" in refused.text
+    assert 100 <= refused.retry_after_ms <= 150
+    assert send(19, [cancel, cancel, order]) is not None
+    assert machine.sessions.get(SESSION).expected == 21  # type: ignore[union-attr]
+    world.now += refused.retry_after_ms * MS
+    refused = send(21, [order])
+    assert refused is not None, "the cancels have used up what comes in that time"
+    world.now += refused.retry_after_ms * MS
+    assert send(21, [order]) is None

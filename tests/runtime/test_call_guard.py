@@ -120,12 +120,14 @@ def silence():
 
 
 def refusal(call, *, stream: bool = True) -> tuple[grpc.StatusCode, str, str]:
-    """How a call ended: status, code, and after how long it may be tried again."""
+    """How a call ended: status, code, and after how long it may be tried again, without what is added by chance."""
     with contextlib.suppress(grpc.RpcError):
         if stream:
             list(call)
     said = dict(call.trailing_metadata() or ())
-    return call.code(), said.get("lockstep-code", ""), said.get("lockstep-retry-after-ms", "")
+    pause = said.get("lockstep-retry-after-ms", "")
+    spread = pause.isdigit() and 100 <= int(pause) < 200
+    return call.code(), said.get("lockstep-code", ""), "100" if spread else pause
 
 
 BUSY = (grpc.StatusCode.RESOURCE_EXHAUSTED, str(int(Code.BUSY)), "100")

@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from lockstep.subscription import Subscription
     from lockstep.sync import Client, Session
     from lockstep.tls import tls_credentials
-    from lockstep.values import Account, CommandResult, EventId, GatewayStatus, Order, Position, Report
+    from lockstep.values import Account, Budget, CommandResult, EventId, GatewayStatus, Order, Position, Report
 
 __all__ = [
     "Account",
@@ -96,6 +96,7 @@ __all__ = [
     "AsyncSubscription",
     "Book",
     "BookOrder",
+    "Budget",
     "CalledAfterFork",
     "CalledFromCallback",
     "Candle",
@@ -264,6 +265,7 @@ _HOMES = {
     "lockstep.tls": ("tls_credentials",),
     "lockstep.values": (
         "Account",
+        "Budget",
         "CommandResult",
         "EventId",
         "GatewayStatus",

@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing_extensions import Self, Unpack
 from lockstep.arguments import LONGEST_S, U32, Price, bearer_token, instrument_name, integer, shown, span, word
 from lockstep.backoff import pause_s
 from lockstep.callbacks import batch_callback
-from lockstep.channel import Channels, fatal_code, parse_addresses, refusal_code, retry_after_ms
+from lockstep.channel import Channels, budget_of, fatal_code, parse_addresses, refusal_code, retry_after_ms
 from lockstep.client_log import ClientLog
 from lockstep.columns import ReportColumns
 from lockstep.enums import Code, Feed, Side
@@ -46,6 +46,7 @@ from lockstep.v1 import (
 )
 from lockstep.values import (
     Account,
+    Budget,
     CommandResult,
     GatewayStatus,
     Order,
@@ -103,6 +104,7 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists, FeedC
         self.client_number = integer("client_number", client_number, 0, U32)
         self.reference = Reference()
         self._stamp = 0, 0
+        self._budget: Budget | None = None
         self._channels = Channels(parse_addresses(addresses), token=token, credentials=credentials)
         self._timeout_s = span("timeout_s", timeout_s, 0, LONGEST_S)
         self._address = 0
@@ -133,6 +135,12 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists, FeedC
             await subscription.close("the client was closed")
         await self._feeds.close()
         await self._channels.close()
+
+    @property
+    def budget(self) -> Budget | None:
+        """What this client may still ask, as the latest call's answer said; None: no call has been answered, or there
+        is no bound. Calls and orders of all connections with the same credential spend it."""
+        return self._budget
 
     # ---- commands ----------------------------------------------------------------------------------------------
 
@@ -404,10 +412,12 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists, FeedC
         last = "silence"
         while (left := deadline - loop.time()) > 0:
             address = self._address
-            call: Callable[..., Awaitable[Any]] = getattr(stub(self._channels.channel(address)), method)
+            call: Callable[..., Any] = getattr(stub(self._channels.channel(address)), method)
             try:
                 timeout_s = left if patient else min(left, _ATTEMPT_S)
-                reply: Any = await call(request, timeout=timeout_s, metadata=self._channels.metadata)
+                under_way: Any = call(request, timeout=timeout_s, metadata=self._channels.metadata)
+                reply: Any = await under_way
+                self._budget = budget_of(await under_way.trailing_metadata()) or self._budget
                 if "stamp" in reply.DESCRIPTOR.fields_by_name:
                     self._stamp = max(self._stamp, (reply.stamp.epoch, reply.stamp.seq))
                 return reply
@@ -418,6 +428,7 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists, FeedC
                     raise Refused(refusal_code(error, code), f"{method}: {details}") from error
                 last = f"{self._channels.address(address)}: {error.code().name} {details}"
                 wanted_s = retry_after_ms(error) / 1000
+                self._budget = budget_of(error.trailing_metadata()) or self._budget
                 self._channels.on_break(address, details)
             if self._address == address:
                 self._address += 1

@@ -15,6 +15,7 @@ from lockstep.backoff import Patience
 from lockstep.enums import Code
 from lockstep.errors import CalledAfterFork, Unavailable
 from lockstep.ownership import Owner
+from lockstep.values import Budget
 
 _OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.max_receive_message_length", 64 << 20),
@@ -50,6 +51,7 @@ _SILENCE: Final = "ping timeout"
 _PORT: Final = re.compile(r"\d{1,5}", re.ASCII)
 _CODE_METADATA: Final = "lockstep-code"
 _RETRY_METADATA: Final = "lockstep-retry-after-ms"
+_BUDGET_METADATA: Final = ("lockstep-budget-left", "lockstep-budget-per-s", "lockstep-budget-at-once")
 # What a gateway says is bounded here: a wrong number must not keep a client away for hours.
 _MOST_RETRY_MS: Final = 10_000
 SESSION_METHOD: Final = "/lockstep.v1.OrderEntry/Session"
@@ -78,6 +80,12 @@ def retry_after_ms(error: Any) -> int:
         if key == _RETRY_METADATA and value.isdigit():
             return min(int(value), _MOST_RETRY_MS)
     return 0
+
+
+def budget_of(metadata: Any) -> Budget | None:
+    """Where the caller's budget stands, as a call's trailing metadata says; None: it does not."""
+    said = {key: int(value) for key, value in metadata or () if key in _BUDGET_METADATA and value.isdigit()}
+    return Budget(*(said[key] for key in _BUDGET_METADATA)) if len(said) == len(_BUDGET_METADATA) else None
 
 
 def fatal_code(status: grpc.StatusCode) -> Code:

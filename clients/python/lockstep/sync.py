@@ -40,7 +40,7 @@ from lockstep.session_events import Checkpoint, Counters, ReportId
 from lockstep.session_rows import last_id
 from lockstep.session_shell import SessionShell
 from lockstep.subscription import Subscription
-from lockstep.values import Account, CommandResult, GatewayStatus, Order, Report
+from lockstep.values import Account, Budget, CommandResult, GatewayStatus, Order, Report
 
 T = TypeVar("T")
 
@@ -160,6 +160,11 @@ class Client(MarketOrders[CommandResult], BlockingLists):
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.run(work)
+
+    @property
+    def budget(self) -> Budget | None:
+        """What this client may still ask; see `AsyncClient.budget`."""
+        return self._client.budget
 
     def status(self) -> GatewayStatus:
         """What the gateway says of itself and of the cluster."""

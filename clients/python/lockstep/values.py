@@ -20,6 +20,18 @@ class EventId:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What a client may still ask of the gateway that answered last, in points (docs/access.md of the cluster)."""
+
+    left: int
+    """That may be spent at once."""
+    per_s: int
+    """That come back in a second."""
+    at_once: int
+    """That there are when nothing was spent lately."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report(ReportRow):
     """One row of what happened to an order. `kind` and `code` are plain ints here; compare them with the enums.
 

@@ -18,6 +18,7 @@ from lockstep.runtime import half_open, tokens
 from lockstep.runtime.access.registry import Credential, Entry, Registry
 from lockstep.runtime.access.roles import Role
 from lockstep.runtime.access.secret_hash import hash_secret, make_key
+from lockstep.runtime.budget import Budgets
 from lockstep.runtime.topology import Client
 from tests.edge.http.test_websocket import Shell
 
@@ -54,18 +55,28 @@ async def get(site: Any, path: str, who: str = "alice") -> tuple[int, dict[str, 
         return answer.status, await answer.json(content_type=None), answer.headers
 
 
-def test_a_client_beyond_its_budget_is_429_and_others_are_not(monkeypatch):
-    monkeypatch.setattr(door, "READS_PER_S", 1)
-    monkeypatch.setattr(door, "READ_BURST", 3)
-
+def test_a_client_beyond_its_budget_is_429_at_every_door_and_others_are_not():
     async def test(site: Any) -> None:
-        statuses = [(await get(site, "/v1/cluster"))[0] for _ in range(5)]
-        assert statuses.count(200) >= 3
-        status, problem, headers = await get(site, "/v1/cluster")
-        if status == 200:  # a second had gone by
-            status, problem, headers = await get(site, "/v1/cluster")
-        assert (status, problem["code"]) == (429, "BUSY")
-        assert 1 <= int(headers["Retry-After"]) <= 3
+        site.shell.entitlements.budgets = Budgets(1_700)
+        status, _, headers = await get(site, "/v1/cluster")
+        assert (status, headers["RateLimit-Policy"]) == (200, '"principal";q=3400;w=2;qu="points"')
+        assert headers["RateLimit"] == '"principal";r=3150;t=1'
+        shown = {"Authorization": "Bearer alice-token"}
+        # A WebSocket is paid for by the same budget: now there is nothing left for reads, and for a second one.
+        async with site.http.ws_connect("/feed", headers=shown):
+            for _ in range(2):
+                status, problem, headers = await get(site, "/v1/cluster")
+                if status == 429:
+                    break
+            assert (status, problem["code"]) == (429, "BUSY")
+            assert 1 <= int(headers["Retry-After"]) <= 3
+            assert 1 <= problem["retry_after_ms"] <= 2_500
+            assert problem["budget"].items() >= {"per_s": 1_700, "at_once": 3_400, "cost": 250}.items()
+            assert problem["budget"]["left"] < 250 + 340, "a tenth is for cancels"
+            assert headers["RateLimit"].startswith('"principal";r=')
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await site.http.ws_connect("/feed", headers=shown)
+            assert refused.value.status == 429
         assert (await get(site, "/v1/cluster", "bob"))[0] == 200
 
     served(test)

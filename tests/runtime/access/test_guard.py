@@ -6,11 +6,15 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import QuotaFailure, RetryInfo
+from google.rpc.status_pb2 import Status
 
+from lockstep import AsyncClient, Budget, Unavailable
 from lockstep.ops.local.ports import free_ports
 from lockstep.runtime.access.guard import AccessGuard, caller
 from lockstep.runtime.access.roles import Role
 from lockstep.runtime.access.trail import Trail
+from lockstep.runtime.budget import Budgets
 from lockstep.runtime.process import MAX_REQUEST_BYTES, start_aio_grpc_server, start_grpc_server
 from lockstep.runtime.tokens import Entitlements, TooManyLogins
 from lockstep.runtime.topology import Principal
@@ -31,34 +35,40 @@ class Accounts(accounts_pb2_grpc.AccountsServicer):
         return accounts_pb2.GetAccountReply()
 
 
+async def serving(run, known: Entitlements = KNOWN, trail: Path = Path()):
+    """What `run(address)` returns, beside a server."""
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+
+    def register(target):
+        accounts_pb2_grpc.add_AccountsServicer_to_server(Accounts(), target)
+
+    server, _ = await start_aio_grpc_server(
+        address,
+        register,
+        ("lockstep.v1.Accounts",),
+        cluster_pb2.GetStatusReply,
+        access=AccessGuard(known, Trail(trail, "gateway-1")),
+    )
+    try:
+        return await run(address)
+    finally:
+        await server.stop(0)
+
+
 def call(
     raw: bytes, metadata, method: str = METHOD, trail: Path = Path(), compression: grpc.Compression | None = None
 ) -> tuple[grpc.StatusCode, str]:
     """Status and code of one call with these bytes as its request."""
 
-    async def run():
-        address = f"127.0.0.1:{free_ports(1)[0]}"
-
-        def register(target):
-            accounts_pb2_grpc.add_AccountsServicer_to_server(Accounts(), target)
-
-        server, _ = await start_aio_grpc_server(
-            address,
-            register,
-            ("lockstep.v1.Accounts",),
-            cluster_pb2.GetStatusReply,
-            access=AccessGuard(KNOWN, Trail(trail, "gateway-1")),
-        )
+    async def run(address: str) -> tuple[grpc.StatusCode, str]:
         try:
             async with grpc.aio.insecure_channel(address) as channel:
                 await channel.unary_unary(method)(raw, metadata=metadata, timeout=30, compression=compression)
         except grpc.aio.AioRpcError as error:
             return error.code(), dict(error.trailing_metadata()).get("lockstep-code", "")
-        finally:
-            await server.stop(0)
         return grpc.StatusCode.OK, ""
 
-    return asyncio.run(run())
+    return asyncio.run(serving(run, trail=trail))
 
 
 @pytest.mark.parametrize("raw", [b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x07" * 100])
@@ -108,6 +118,39 @@ def test_metadata_has_a_bound():
 
 def test_an_honest_call_is_served():
     assert call(b"", ALLOWED)[0] is grpc.StatusCode.OK
+
+
+def test_a_call_beyond_its_callers_budget_is_refused_with_details_that_others_libraries_read():
+    known = Entitlements((TRADER, READER, OPERATOR))
+    known.budgets = Budgets(250)
+
+    async def run(address: str) -> None:
+        async with AsyncClient(address, token="secret", client_number=1, timeout_s=0.05) as client:
+            await client.account(1)
+            assert client.budget == Budget(left=250, per_s=250, at_once=500)
+            with pytest.raises(Unavailable, match="the budget of 'a' is used up"):
+                await client.account(1)
+            assert client.budget is not None
+            assert client.budget.left < 300
+        async with grpc.aio.insecure_channel(address) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await channel.unary_unary(METHOD)(b"", metadata=ALLOWED, timeout=30)
+            said = dict(refused.value.trailing_metadata())
+            assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert said["lockstep-code"] == str(int(Code.BUSY))
+            pause_ms = int(said["lockstep-retry-after-ms"])
+            assert 1 <= pause_ms <= 2_500
+            status = Status.FromString(said["grpc-status-details-bin"])
+            retry, quota = RetryInfo(), QuotaFailure()
+            assert status.code == 8
+            assert status.details[0].Unpack(retry)
+            assert retry.retry_delay.ToMilliseconds() == pause_ms
+            assert status.details[1].Unpack(quota)
+            assert quota.violations[0].subject == "a"
+            # Nobody else's.
+            await channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=30)
+
+    asyncio.run(serving(run, known))
 
 
 def test_health_is_said_to_everybody():

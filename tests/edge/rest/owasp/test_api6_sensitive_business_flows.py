@@ -2,8 +2,7 @@
 
 import threading
 
-from lockstep.edge.rest.door import COMMAND_BURST, COMMANDS_PER_S
-from lockstep.runtime.rate import Rate
+from lockstep.runtime.budget import SECONDS_AT_ONCE, Budget, Cost
 
 
 def test_an_order_that_is_sent_a_hundred_times_is_one(alice):
@@ -19,9 +18,9 @@ def test_an_order_that_is_sent_a_hundred_times_is_one(alice):
 
 
 def test_the_budget_is_exact_over_any_span():
-    rate = Rate(COMMANDS_PER_S, COMMAND_BURST)
-    admitted = sum(rate.wait_ns(at_ms * 250_000) == 0 for at_ms in range(40_000))
-    assert COMMAND_BURST + 10 * COMMANDS_PER_S - 1 <= admitted <= COMMAND_BURST + 10 * COMMANDS_PER_S
+    budget = Budget(500 * Cost.KEYED)
+    admitted = sum(budget.take(Cost.KEYED, step * 250_000, cancels=True) == 0 for step in range(40_000))
+    assert 500 * (SECONDS_AT_ONCE + 10) - 1 <= admitted <= 500 * (SECONDS_AT_ONCE + 10)
 
 
 def test_the_exchanges_own_limits_hold_at_this_door(alice):
