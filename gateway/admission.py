@@ -1,5 +1,6 @@
 """What a message of a session asks for, as command records: columns, single commands, administration. Pure."""
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,16 @@ def accounts_of(client: Principal) -> NDArray[np.uint32] | None:
     if Role.TRADER not in client.rights:
         return _NONE
     return np.array(client.accounts, dtype=np.uint32) if client.accounts else None
+
+
+def instruments_of(client: Principal) -> NDArray[np.uint32] | None:
+    """The instruments that a client may enter orders for; None: all."""
+    return None if client.instruments is None else _numbers(client.instruments)
+
+
+@lru_cache(maxsize=256)
+def _numbers(instruments: tuple[int, ...]) -> NDArray[np.uint32]:
+    return np.array(instruments, dtype=np.uint32)
 
 
 def records_of(
@@ -61,4 +72,5 @@ def records_of(
         max_rows=max_rows,
         now_ns=now_ns,
         admin=client.may(MASS_CANCELERS),
+        instruments=instruments_of(client),
     )

@@ -10,6 +10,7 @@ from lockstep.runtime.client_calls import EPOCH_METADATA as EPOCH_METADATA
 from lockstep.runtime.client_calls import SEQ_METADATA as SEQ_METADATA
 from lockstep.runtime.client_calls import abort as abort
 from lockstep.runtime.client_calls import authenticate as authenticate
+from lockstep.runtime.client_calls import require_instruments as require_instruments
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code, is_retryable
 

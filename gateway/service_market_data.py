@@ -6,7 +6,7 @@ from typing import Any, Final
 import grpc
 
 from lockstep.gateway import listings
-from lockstep.gateway.calls import abort, authenticate
+from lockstep.gateway.calls import abort, authenticate, require_instruments
 from lockstep.gateway.reading import list_page, require_cursor
 from lockstep.gateway.shell import GatewayShell
 from lockstep.marketdata.encodings import FEEDS, TRADES
@@ -23,7 +23,7 @@ _BEHIND_PAUSE_S: Final = 0.02
 
 
 class MarketDataService:
-    """Any client may see all instruments."""
+    """Any client may see which instruments there are; books and trades of those that it is entitled to."""
 
     def __init__(self, shell: GatewayShell) -> None:
         self._shell = shell
@@ -70,7 +70,8 @@ class MarketDataService:
 
     async def subscribe(self, request: market_data_pb2.SubscribeRequest, context: Any) -> None:
         """Snapshots, then increments until the client ends it. Messages are written as the bytes that they are."""
-        await authenticate(context, self._shell.entitlements)
+        client = await authenticate(context, self._shell.entitlements)
+        await require_instruments(context, client, request.instruments)
         unknown_feeds = [feed for feed in request.feeds if feed not in FEEDS]
         if unknown_feeds or not request.feeds:
             text = f"unknown feeds {unknown_feeds}" if unknown_feeds else "name at least one feed"

@@ -138,8 +138,10 @@ def build_records(
     max_rows: int,
     now_ns: int,
     admin: bool = False,
+    instruments: NDArray[np.uint32] | None = None,
 ) -> Commands:
-    """The batch as COMMAND records; wrong rows as REFUSED. `accounts` are those that the client may use, None: all.
+    """The batch as COMMAND records; wrong rows as REFUSED. `accounts` are those that the client may use, None: all;
+    `instruments` those that it may enter orders for, None: all.
 
     `admin`: the client may also cancel for any account, for all of them at once, and use the kill switch.
 
@@ -149,6 +151,9 @@ def build_records(
     if isinstance(batch, RowBatch):
         allowed = accounts is None or batch.row.get("account", 0) in accounts
         head = {"session_id": session_id, "session_no": batch.first_no, "gateway": gateway, "received_ns": now_ns}
+        enters = batch.row.get("kind", _NEW) == _NEW
+        if enters and instruments is not None:
+            allowed = allowed and batch.row.get("instrument", 0) in instruments
         return _build_row(batch, head, allowed=allowed, admin=admin)
     check_shape(batch, max_rows)
     columns = batch.columns
@@ -169,6 +174,8 @@ def build_records(
     records["session_no"] = np.arange(batch.first_no, batch.first_no + batch.count, dtype=np.uint64)
     records["gateway"] = gateway
     records["received_ns"] = now_ns
+    if instruments is not None:
+        marks.add(strange_orders(records, instruments), Code.NOT_ENTITLED)
     mark_rows(records, columns, marks, accounts, admin=admin)
     if marks.codes is not None:
         refuse_rows(records, marks.codes)
@@ -222,6 +229,12 @@ def _fault_of_row(row: Mapping[str, int], *, allowed: bool, admin: bool) -> Code
             if not 0 <= get(name, 0) <= limit:
                 return code
     return Code.OK
+
+
+def strange_orders(records: Commands, instruments: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """New orders for other instruments than these. Whoever has an order may cancel and change it."""
+    strange: NDArray[np.bool_] = (records["kind"] == _NEW) & ~np.isin(records["instrument"], instruments)
+    return strange
 
 
 def refuse_rows(records: Commands, codes: NDArray[np.uint64]) -> None:

@@ -13,7 +13,7 @@ from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused, Wanted, wanted_of
 from lockstep.marketdata.service_line import LineCalls
 from lockstep.marketdata.shell import FeedShell
-from lockstep.runtime.client_calls import abort, authenticate
+from lockstep.runtime.client_calls import abort, authenticate, require_instruments
 from lockstep.stream.codes import Code
 from lockstep.v1 import feed_pb2
 
@@ -49,7 +49,7 @@ class CallWriter:
 
 
 class MarketFeedService:
-    """Any client may see everything."""
+    """Any client may see what it is entitled to: everything, or some instruments."""
 
     def __init__(self, shell: FeedShell) -> None:
         self._shell = shell
@@ -72,7 +72,7 @@ class MarketFeedService:
 
     async def follow(self, request: feed_pb2.FollowRequest, context: Any) -> None:
         """Snapshots, then increments until the client ends it."""
-        await authenticate(context, self._shell.entitlements)
+        client = await authenticate(context, self._shell.entitlements)
         if not 1 <= len(request.subscriptions) <= MAX_SUBSCRIPTIONS:
             text = f"1 to {MAX_SUBSCRIPTIONS} subscriptions, not {len(request.subscriptions)}"
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text, Code.FIELD_OUT_OF_RANGE)
@@ -80,6 +80,8 @@ class MarketFeedService:
             wanted = [wanted_of(one) for one in request.subscriptions]
         except FeedRefused as refused:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(refused), refused.code)
+        for subscription in request.subscriptions:
+            await require_instruments(context, client, subscription.instruments)
         await self._come_up_to(request.at_least.epoch, request.at_least.seq, context)
         writer, driver = CallWriter(), self._shell.driver
         entered = self._shell.guarded(lambda: driver.enter(writer))
@@ -117,7 +119,8 @@ class MarketFeedService:
 
     async def list_candles(self, request: feed_pb2.ListCandlesRequest, context: Any) -> feed_pb2.ListCandlesReply:
         """Candles, oldest first, gaps filled."""
-        await authenticate(context, self._shell.entitlements)
+        client = await authenticate(context, self._shell.entitlements)
+        await require_instruments(context, client, (request.instrument,))
         try:
             return listed_candles(self._shell, request)
         except FeedRefused as refused:

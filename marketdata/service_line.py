@@ -10,7 +10,7 @@ from lockstep.marketdata.feed_hub import FeedHub
 from lockstep.marketdata.feed_line import CONTENT, FeedLine
 from lockstep.marketdata.line_sender import STREAM_ID, channel_of
 from lockstep.marketdata.shell import FeedShell
-from lockstep.runtime.client_calls import abort, authenticate
+from lockstep.runtime.client_calls import abort, authenticate, require_instruments
 from lockstep.stream.codes import Code
 from lockstep.v1 import feed_pb2
 
@@ -45,7 +45,8 @@ class LineCalls:
     async def describe_line(self, request: feed_pb2.DescribeLineRequest, context: Any) -> feed_pb2.DescribeLineReply:
         """Where it is sent."""
         del request
-        await authenticate(context, self._shell.entitlements)
+        # A line is of all instruments.
+        await require_instruments(context, await authenticate(context, self._shell.entitlements), ())
         member = self._shell.member
         if not member.udp:
             text = "this feed sends no line; give it a `udp` in its [[feed]], or `lockstep up --udp`"
@@ -102,7 +103,8 @@ class LineCalls:
 
     async def _line(self, context: Any) -> tuple[FeedHub, FeedLine]:
         """The line, for a client that may have it now."""
-        await authenticate(context, self._shell.entitlements)
+        # A line is of all instruments.
+        await require_instruments(context, await authenticate(context, self._shell.entitlements), ())
         hub = self._shell.machine.hub
         if hub is None or hub.line is None:
             if self._shell.member.udp:

@@ -4,10 +4,12 @@ The same at gateways and feeds.
 """
 
 import time
+from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
 import grpc
 
+from lockstep.runtime.access.instruments import why_not
 from lockstep.runtime.budget import Budget, spread, used_up
 from lockstep.runtime.error_details import details
 from lockstep.runtime.refusal import Metadata
@@ -105,6 +107,13 @@ async def abort_unknown(context: Any, error: Unauthenticated) -> NoReturn:
     if isinstance(error, TooManyLogins):
         await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), retry_after_ms=1_000 * error.RETRY_S)
     await abort(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
+
+
+async def require_instruments(context: Any, client: Principal, instruments: Iterable[int]) -> None:
+    """PERMISSION_DENIED unless the client may have these; none named stands for all."""
+    why = why_not(client, instruments)
+    if why:
+        await abort(context, grpc.StatusCode.PERMISSION_DENIED, why)
 
 
 async def authenticate(context: Any, entitlements: Entitlements) -> Principal:

@@ -90,6 +90,7 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("soup_cancel_ms", "number", 0, high=3_600_000),
         Key("soup_self_trade", "text", "none"),
         Key("budget_per_s", "number", 0, high=10**9),
+        Key("instruments", "list of numbers", []),
     ),
     **config_access.SECTIONS,
     "reconciler": (
@@ -261,7 +262,8 @@ def _members(sections: _Sections, section: str, kind: ProcessKind, base: Path) -
 
 def _client(row: dict[str, Any]) -> Client:
     roles = tuple(Role(name) for name in row["roles"])
-    return Client(**{**row, "accounts": tuple(row["accounts"]), "roles": roles})
+    accounts, instruments = tuple(row["accounts"]), tuple(row["instruments"]) or None
+    return Client(**{**row, "accounts": accounts, "instruments": instruments, "roles": roles})
 
 
 _RECONCILER_PATHS: Final = ("data_dir", "key_file", "client_logs")
@@ -452,6 +454,7 @@ def render(topology: Topology, *, heading: str) -> str:
     for client in topology.clients:
         row = {key.name: getattr(client, key.name) for key in SECTIONS["client"]}
         row |= {"accounts": list(client.accounts), "roles": [role.value for role in client.roles]}
+        row["instruments"] = list(client.instruments or ())
         lines += _render_row("[[client]]", row, SECTIONS["client"])
     for section, row in config_access.rows(topology).items():
         lines += _render_row(f"[{section}]", row, SECTIONS[section])

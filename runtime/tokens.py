@@ -140,6 +140,7 @@ class Entitlements:
 
         Not `heard`: they are what this process knew in an earlier life, and there may be newer ones.
         """
+        registry = registry.resolved()
         self.clashes = clashes(registry, self._clients)
         self.revived = tuple(client.name for client in self._clients if client.number in registry.retired)
         registry = replace(registry, entries=tuple(one for one in registry.entries if one.name not in self.clashes))
@@ -181,7 +182,7 @@ class Entitlements:
             # By an issuer's JWT: as long as there is a principal of the name.
             named = {one.name: one for one in self._registry.entries}.get(principal.name)
             by_issuer = principal.credential.startswith(jwt_login.ISSUED)
-            return by_issuer and named is not None and jwt_login.principal_of(named, principal.credential) == principal
+            return by_issuer and named is not None and named.principal(principal.credential) == principal
         return not 0 < credential.until_ns <= now_ns and entry.principal(credential) == principal
 
     def watch(self, principal: Principal, end: Callable[[], None]) -> Callable[[], None]:

@@ -104,6 +104,8 @@ class Principal:
     """Upper 32 bits of its session ids."""
     accounts: tuple[int, ...] = ()
     """Account ids that it may trade or see; empty: all."""
+    instruments: tuple[int, ...] | None = None
+    """Instruments that it may trade, and whose market data and history it may read; None: all."""
     admin: bool = False
     """Whether it is an administrator beside what `roles` says."""
     soup_user: str = ""

@@ -26,6 +26,7 @@ from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused
 from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime.access.callers import OPEN_CLIENT, TooManyLogins, Unauthenticated
+from lockstep.runtime.access.instruments import why_not
 from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.budget import BYTES_PER_POINT, Cost
 from lockstep.runtime.rate import Rate
@@ -149,7 +150,7 @@ class PageSocket:
             return Refusal(int(Code.UNAUTHENTICATED), "the first message is a SignIn with the client's token", 0)
         match asked:
             case "feed":
-                return self._door.on_request(self.writer, request.feed)
+                return self._door.on_request(self.writer, request.feed, self._client)
             case "session":
                 return self._on_session(request.session.SerializeToString(), request.session.HasField("hello"))
             case "leave_session":
@@ -235,6 +236,10 @@ class PageSocket:
             task.add_done_callback(self._questions.discard)
 
     def _candles(self, question: page_pb2.Question) -> bytes:
+        assert self._client is not None, "signed in"
+        why = why_not(self._client, (question.candles.instrument,))
+        if why:
+            raise FeedRefused(Code.NOT_ENTITLED, why)
         return answer(question.id, "candles", listed_candles(self._shell, question.candles).SerializeToString())
 
     def _guarded_answer(self, number: int, make: Callable[[], bytes]) -> None:

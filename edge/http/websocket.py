@@ -28,6 +28,7 @@ from lockstep.marketdata.feed_events import Refusal
 from lockstep.marketdata.feed_subscriptions import FeedRefused, wanted_of
 from lockstep.marketdata.shell import FeedShell
 from lockstep.runtime import half_open
+from lockstep.runtime.access.instruments import why_not
 from lockstep.runtime.access.permissions import FEED_SOCKET
 from lockstep.runtime.budget import BYTES_PER_POINT, Cost
 from lockstep.runtime.faults import EnvironmentFault
@@ -361,14 +362,14 @@ class WebSocketDoor:
                 text = f"the budget of {principal.name!r} is used up; ask for less"
                 self.end(writer, Refusal(int(Code.BUSY), text, 1_000 * pause_s(wait_ns)))
                 return
-            refusal = self._on_message(writer, message.data)
+            refusal = self._on_message(writer, message.data, principal)
             if refusal is not None:
                 self.end(writer, refusal)
                 return
 
-    def _on_message(self, writer: SocketWriter, message: bytes | str) -> Refusal | None:
+    def _on_message(self, writer: SocketWriter, message: bytes | str, principal: Principal) -> Refusal | None:
         try:
-            return self.on_request(writer, request_of(message))
+            return self.on_request(writer, request_of(message), principal)
         except FeedRefused as refused:
             return Refusal(int(refused.code), str(refused), refused.retry_after_ms)
 
@@ -385,13 +386,17 @@ class WebSocketDoor:
         self._shell.guarded(lambda: self._shell.driver.leave(writer.reader))
         writer.end(refusal)
 
-    def on_request(self, writer: SocketWriter, request: feed_pb2.FeedRequest) -> Refusal | None:
+    def on_request(self, writer: SocketWriter, request: feed_pb2.FeedRequest, principal: Principal) -> Refusal | None:
         """Do what a reader asks for; why it can't be had, if so. Raises FeedRefused: it is wrong in itself."""
         driver, reader = self._shell.driver, writer.reader
         work: Callable[[], Refusal | None]
         match request.WhichOneof("request"):
             case "subscribe":
-                work = partial(driver.subscribe, reader, wanted_of(request.subscribe))
+                wanted = wanted_of(request.subscribe)
+                why = why_not(principal, request.subscribe.instruments)
+                if why:
+                    return Refusal(int(Code.NOT_ENTITLED), why, 0)
+                work = partial(driver.subscribe, reader, wanted)
             case "unsubscribe":
                 asked = request.unsubscribe
                 work = partial(driver.unsubscribe, reader, asked.feed, tuple(asked.instruments))

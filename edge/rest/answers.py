@@ -14,6 +14,7 @@ from lockstep.edge.rest.keyed import KeyedCommands, KeyReused, Outcome, Reports,
 from lockstep.edge.rest.lanes import name_of
 from lockstep.edge.rest.market import Behind, MarketJson
 from lockstep.edge.rest.operations import PREFIX, Operation
+from lockstep.edge.rest.principal import require_instrument
 from lockstep.edge.rest.problems import Problem, refused
 from lockstep.edge.rest.reads import Reads, Stamped
 from lockstep.edge.rest.shapes import Json, json_of
@@ -126,6 +127,7 @@ class Answers:
         match asked.operation.name:
             case "placeOrder":
                 instrument = self._market.resolve(body["instrument"])
+                require_instrument(asked.client, instrument)
                 order = order_of(account, instrument, self._market.tick_of(instrument), body)
                 return "Place", orders_pb2.PlaceRequest(order=order)
             case "cancelOrder":
@@ -190,6 +192,8 @@ class Answers:
             text = f"the cluster is at seq {self._shell.machine.seq}, not at {min_seq} yet"
             remedy = "ask again in a second; the min_seq is the seq of an answer of this cluster, no later one"
             raise Problem(Code.UNAVAILABLE, text, status=409, retry_after_s=1, remedy=remedy)
+        if "instrument" in asked.values and asked.client.instruments is not None:
+            require_instrument(asked.client, self._market.resolve(asked.values["instrument"]))
         own = self._own.get(asked.operation.name)
         if own is not None:
             return await own(asked, max(min_seq, own_seq))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from lockstep.edge.rest.operations import Operation
 from lockstep.edge.rest.problems import Problem
 from lockstep.gateway.entitlement import may_trade
+from lockstep.runtime.access.instruments import why_not
 from lockstep.runtime.tokens import Entitlements, TooManyLogins, Unauthenticated
 from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
@@ -56,3 +57,12 @@ def require_account(client: Principal, account: int) -> None:
     if not may_trade(client, account):
         text = f"client {client.name!r} is not entitled to account {account}"
         raise Problem(Code.NOT_ENTITLED, text, remedy="name an account of your own; /v1/accounts lists them")
+
+
+def require_instrument(client: Principal, instrument: int) -> None:
+    """Raises:
+    Problem: 403, if the client may not trade the instrument, or read its market data.
+    """
+    why = why_not(client, (instrument,))
+    if why:
+        raise Problem(Code.NOT_ENTITLED, why, remedy="name an instrument that you are entitled to")

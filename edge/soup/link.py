@@ -21,7 +21,9 @@ from lockstep.edge.soup.ouch import HALT_TEXTS, TOP, Halt
 from lockstep.edge.soup.pace import PACKETS_AT_ONCE, PACKETS_PER_S, Pace
 from lockstep.edge.soup.packets import NO_SUCH_SESSION, NOT_AUTHORIZED, Login, whole_packet
 from lockstep.edge.soup.stream import SoupStream
+from lockstep.gateway.admission import instruments_of
 from lockstep.gateway.sessions import Refused
+from lockstep.gateway.validation import refuse_rows, strange_orders
 from lockstep.runtime.access.callers import Unauthenticated
 from lockstep.runtime.budget import Cost
 from lockstep.runtime.tokens import can_end
@@ -406,7 +408,7 @@ class Link(asyncio.Protocol):
         self._door.counters["soup_packets"] += packets
         self._keep(pending, consumed)
         if raw:
-            self._submit(np.frombuffer(raw, dtype=COMMAND))
+            self._submit(self._entitled(np.frombuffer(raw, dtype=COMMAND)))
         if halt == Halt.NONE:
             wait_ns = self._pace.take(packets, time.monotonic_ns())
             if wait_ns:
@@ -417,6 +419,17 @@ class Link(asyncio.Protocol):
             self._perform(self.machine.step(soup.Ended(), time.monotonic_ns()))
         else:
             self.end(HALT_TEXTS[Halt(halt)])
+
+    def _entitled(self, records: Commands) -> Commands:
+        """The same with a refusal in place of each order for an instrument that the client may not trade."""
+        instruments = None if self.principal is None else instruments_of(self.principal.client)
+        if instruments is None:
+            return records
+        strange = strange_orders(records, instruments)
+        if strange.any():
+            records = records.copy()
+            refuse_rows(records, np.where(strange, np.uint64(Code.NOT_ENTITLED), np.uint64(0)))
+        return records
 
     def _keep(self, pending: bytes | bytearray, consumed: int) -> None:
         if pending is self._unread:

@@ -106,6 +106,8 @@ class Filter:
     side: int = 0
     from_ns: int = 0
     to_ns: int = 0
+    within: tuple[int, ...] | None = None
+    """Only these instruments; None: all that there are."""
     before: tuple[int, ...] = field(default=())
     """Cursor: rows before this key; days: behind it."""
     limit: int = 100
@@ -223,6 +225,7 @@ class View:
         query = select(schema.ORDERS).where(_O.account == account)
         for column, value in ((_O.instrument, wanted.instrument), (_O.state, wanted.state), (_O.side, wanted.side)):
             query = query.where(column == value) if value else query
+        query = query.where(_O.instrument.in_(wanted.within)) if wanted.within is not None else query
         query = query.where(_O.entered_ns >= wanted.from_ns) if wanted.from_ns else query
         query = query.where(_O.entered_ns < wanted.to_ns) if wanted.to_ns else query
         if wanted.before:
@@ -233,6 +236,7 @@ class View:
         """An account's sides of trades."""
         query = select(schema.ENTRIES).where(_E.account == account, _E.kind == schema.TRADE)
         query = query.where(_E.instrument == wanted.instrument) if wanted.instrument else query
+        query = query.where(_E.instrument.in_(wanted.within)) if wanted.within is not None else query
         if wanted.side:
             query = query.where(_E.lots > 0 if wanted.side == Side.BUY else _E.lots < 0)
         query = query.where(_E.timestamp_ns >= wanted.from_ns) if wanted.from_ns else query

@@ -21,8 +21,9 @@ from lockstep.posttrade.ledger.statement import (
     statement_of,
 )
 from lockstep.posttrade.shell import FollowerShell, NotThere, TooManyWait
-from lockstep.runtime.client_calls import abort, authenticate
+from lockstep.runtime.client_calls import abort, authenticate, require_instruments
 from lockstep.runtime.tokens import Entitlements
+from lockstep.runtime.topology import Principal
 from lockstep.stream.codes import Code
 from lockstep.v1 import ledger_pb2, ledger_pb2_grpc
 
@@ -94,6 +95,13 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
         finally:
             self._calls -= 1
 
+    async def _reader_of(self, instrument: int, context: Any) -> Principal:
+        """Who reads an instrument's history (0: all that it may read); PERMISSION_DENIED if it may not."""
+        client = await authenticate(context, self._entitlements)
+        if instrument:
+            await require_instruments(context, client, (instrument,))
+        return client
+
     def _look[T](self, ask: Callable[[View], T]) -> T:
         with view_of(self._reader, QUERY_S) as view:
             return ask(view)
@@ -112,10 +120,11 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
         self, request: ledger_pb2.ListLedgerRequest, context: Any
     ) -> ledger_pb2.ListLedgerOrdersReply:
         """A page of orders."""
+        client = await self._reader_of(request.instrument, context)
 
         def ask(view: View) -> ledger_pb2.ListLedgerOrdersReply:
             view.account(request.account)
-            page = view.orders(request.account, _filter(request, 1))
+            page = view.orders(request.account, _filter(request, 1, client))
             orders = [messages.order(row) for row in page.rows]
             return ledger_pb2.ListLedgerOrdersReply(
                 stamp=messages.stamp(view.position), orders=orders, next_cursor=messages.cursor_of(page.next)
@@ -127,10 +136,11 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
         self, request: ledger_pb2.ListLedgerRequest, context: Any
     ) -> ledger_pb2.ListLedgerTradesReply:
         """A page of trades."""
+        client = await self._reader_of(request.instrument, context)
 
         def ask(view: View) -> ledger_pb2.ListLedgerTradesReply:
             view.account(request.account)
-            page = view.trades(request.account, _filter(request, 3))
+            page = view.trades(request.account, _filter(request, 3, client))
             trades = [messages.trade(row) for row in page.rows]
             return ledger_pb2.ListLedgerTradesReply(
                 stamp=messages.stamp(view.position), trades=trades, next_cursor=messages.cursor_of(page.next)
@@ -146,7 +156,8 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
 
         def ask(view: View) -> ledger_pb2.GetOrderHistoryReply:
             row, events = view.order(messages.signed(request.order_id))
-            if client.accounts and row["account"] not in client.accounts:
+            strange = client.instruments is not None and row["instrument"] not in client.instruments
+            if strange or (client.accounts and row["account"] not in client.accounts):
                 raise UnknownOrder(f"this ledger has no order {request.order_id}, as of seq {view.position.seq}")
             return ledger_pb2.GetOrderHistoryReply(
                 stamp=messages.stamp(view.position),
@@ -159,6 +170,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
 
     async def ListLots(self, request: ledger_pb2.ListLotsRequest, context: Any) -> ledger_pb2.ListLotsReply:  # noqa: N802
         """What explains a position's profit."""
+        await self._reader_of(request.instrument, context)
 
         def ask(view: View) -> ledger_pb2.ListLotsReply:
             view.account(request.account)
@@ -229,9 +241,10 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
         return True
 
 
-def _filter(request: ledger_pb2.ListLedgerRequest, numbers: int) -> Filter:
+def _filter(request: ledger_pb2.ListLedgerRequest, numbers: int, client: Principal) -> Filter:
     return Filter(
         instrument=request.instrument,
+        within=client.instruments,
         state=request.state,
         side=request.side,
         from_ns=request.from_ns,

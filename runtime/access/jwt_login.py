@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from lockstep.runtime.access.registry import Credential, Entry, Registry
-from lockstep.runtime.access.roles import Role
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.topology import Principal
 
@@ -129,14 +128,8 @@ def verify(token: str, registry: Registry, issuers: JwtKeys, audience: str) -> P
         return replace(entry.principal(credential), until_ns=until_ns)
     for entry in registry.entries:
         if entry.name == claims["sub"]:
-            return replace(principal_of(entry, f"{ISSUED}{key_id}"), until_ns=until_ns)
+            return replace(entry.principal(f"{ISSUED}{key_id}"), until_ns=until_ns)
     raise NoSuchLogin("the JWT's sub is no principal of this cluster: lockstep access create")
-
-
-def principal_of(entry: Entry, credential: str) -> Principal:
-    """As whom a call is made that shows an issuer's token."""
-    roles = tuple(Role(role) for role in entry.roles)
-    return Principal(name=entry.name, number=entry.number, accounts=entry.accounts, roles=roles, credential=credential)
 
 
 def _registered(key_id: str, registry: Registry) -> tuple[Entry, Credential] | None:

@@ -9,7 +9,7 @@ from an older one is noticed, too (`why_not_after`).
 
 import hmac
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, field, replace
 from hashlib import sha256
 from typing import Any, Final
@@ -21,10 +21,13 @@ from lockstep.stream.values import frozen
 MAX_PRINCIPALS: Final = 1_000
 MAX_CREDENTIALS: Final = 8
 """Of one principal."""
+MAX_GROUPS: Final = 200
 MAX_BYTES: Final = 1 << 20
 """Of the document; etcd takes a little more."""
 KEPT_CHANGES: Final = 200
 _FORMAT: Final = 2
+_LIMITED_FORMAT: Final = 3
+"""Of a document in which somebody is limited to instruments: software that would not look at that refuses it."""
 _NAME: Final = 64
 
 
@@ -61,13 +64,32 @@ class Entry:
     number: int
     accounts: tuple[int, ...] = ()
     credentials: tuple[Credential, ...] = ()
+    instruments: tuple[int, ...] | None = None
+    """It is limited to these, and to those of its groups; None, and no groups: it may trade and read all."""
+    groups: tuple[str, ...] = ()
+    budget_per_s: int = 0
+    """0: as the configuration says."""
 
-    def principal(self, credential: Credential) -> Principal:
-        """As whom a call is made that shows the credential."""
-        roles = tuple(Role(role) for role in self.roles)
+    def principal(self, credential: Credential | str) -> Principal:
+        """As whom a call is made that shows the credential (an issuer's: by its name). Its groups are resolved."""
+        assert not self.groups, "Registry.resolved"
         return Principal(
-            name=self.name, number=self.number, accounts=self.accounts, roles=roles, credential=credential.id
+            name=self.name,
+            number=self.number,
+            accounts=self.accounts,
+            instruments=self.instruments,
+            roles=tuple(Role(role) for role in self.roles),
+            credential=credential if isinstance(credential, str) else credential.id,
+            budget_per_s=self.budget_per_s,
         )
+
+
+@frozen
+class Group:
+    """Instruments under one name."""
+
+    name: str
+    instruments: tuple[int, ...] = ()
 
 
 @frozen
@@ -92,6 +114,8 @@ class Registry:
     """Client numbers of revoked principals. Engines keep sessions for ever, and a session is its client number's."""
     restored_ns: int = 0
     """When an older document was last put in force on purpose; whatever was restored later comes after it."""
+    groups: tuple[Group, ...] = ()
+    """Of instruments."""
 
     def entry(self, name: str) -> Entry:
         """A principal by name.
@@ -104,6 +128,18 @@ class Registry:
                 return entry
         known = ", ".join(entry.name for entry in self.entries) or "none"
         raise RegistryRefused(f"there is no principal {name!r}; there are: {known}")
+
+    def resolved(self) -> "Registry":
+        """The same with each principal's instruments in place of its groups."""
+        of = {group.name: group.instruments for group in self.groups}
+
+        def plain(entry: Entry) -> Entry:
+            if not entry.groups:
+                return entry
+            found = {*(entry.instruments or ()), *(one for name in entry.groups for one in of[name])}
+            return replace(entry, instruments=tuple(sorted(found)), groups=())
+
+        return replace(self, entries=tuple(plain(entry) for entry in self.entries))
 
 
 Edit = Callable[[Registry], Registry]
@@ -123,7 +159,15 @@ def changed(before: Registry, edit: Edit, *, by: str, what: str, now_ns: int) ->
 
 
 def create(
-    name: str, roles: Iterable[str], accounts: Iterable[int], number: int = 0, taken: Iterable[int] = ()
+    name: str,
+    roles: Iterable[str],
+    accounts: Iterable[int],
+    number: int = 0,
+    taken: Iterable[int] = (),
+    *,
+    instruments: Iterable[int] | None = None,
+    groups: Iterable[str] = (),
+    budget_per_s: int = 0,
 ) -> Edit:
     """Add a principal. `number` 0: the lowest that nobody has or had; `taken`: of the configuration's clients."""
 
@@ -132,8 +176,38 @@ def create(
         chosen = number or next(free for free in range(1, len(used) + 2) if free not in used)
         if chosen in used:
             raise RegistryRefused(f"client number {chosen} is another principal's, or was a revoked one's")
-        made = Entry(name, tuple(roles), chosen, tuple(accounts))
+        listed = None if instruments is None else tuple(sorted(set(instruments)))
+        made = Entry(name, tuple(roles), chosen, tuple(accounts), (), listed, tuple(groups), budget_per_s)
         return replace(registry, entries=(*registry.entries, made))
+
+    return edit
+
+
+def alter(name: str, **fields: Any) -> Edit:
+    """Change what a principal may: `roles`, `accounts`, `instruments`, `groups`, `budget_per_s`; the others stay."""
+    assert fields.keys() <= {"roles", "accounts", "instruments", "groups", "budget_per_s"}, fields
+
+    def edit(registry: Registry) -> Registry:
+        entry = registry.entry(name)
+        after = replace(entry, **fields)
+        if after == entry:
+            raise RegistryRefused(f"{name!r} has all that already; nothing was changed")
+        return _with(registry, after)
+
+    return edit
+
+
+def regroup(name: str, instruments: Iterable[int] | None) -> Edit:
+    """Make a group of instruments, or give it others; None: take it away."""
+
+    def edit(registry: Registry) -> Registry:
+        others = tuple(group for group in registry.groups if group.name != name)
+        if instruments is not None:
+            return replace(registry, groups=(*others, Group(name, tuple(sorted(set(instruments))))))
+        if len(others) == len(registry.groups):
+            known = ", ".join(group.name for group in others) or "none"
+            raise RegistryRefused(f"there is no group {name!r}; there are: {known}")
+        return replace(registry, groups=others)
 
     return edit
 
@@ -172,15 +246,59 @@ def revoke(name: str, credential: str = "") -> Edit:
     return edit
 
 
-def restore(now_ns: int, others: Sequence[Registry] = ()) -> Edit:
+@frozen
+class Since:
+    """How a document that is to be restored differs from a newer one that is known."""
+
+    revoked: tuple[str, ...] = ()
+    """Principals that were revoked since."""
+    credentials: tuple[tuple[str, str], ...] = ()
+    """(principal, credential) that were."""
+    changed: tuple[str, ...] = ()
+    """Principals that may something else since."""
+
+
+def since(wanted: Registry, others: Sequence[Registry]) -> Since:
+    """What was taken away between a document and the newest that is known of it."""
+    newest = max(others, key=lambda one: (one.restored_ns, one.version), default=wanted)
+    if (newest.restored_ns, newest.version) <= (wanted.restored_ns, wanted.version):
+        return Since()
+    now = {entry.name: entry for entry in newest.resolved().entries}
+    revoked: list[str] = []
+    credentials: list[tuple[str, str]] = []
+    altered: list[str] = []
+    for entry in wanted.resolved().entries:
+        known = now.get(entry.name)
+        if known is None or known.number != entry.number:
+            revoked.append(entry.name)
+            continue
+        left = {one.id for one in known.credentials}
+        credentials += [(entry.name, one.id) for one in entry.credentials if one.id not in left]
+        if replace(known, credentials=()) != replace(entry, credentials=()):
+            altered.append(entry.name)
+    return Since(tuple(revoked), tuple(credentials), tuple(altered))
+
+
+def restore(now_ns: int, others: Sequence[Registry] = (), *, revoked_too: bool = False) -> Edit:
     """Put a document in force though a newer one, or one with another history, was known.
 
     `others`: those that are known. Client numbers that stand in them are given to nobody, as those of revoked ones.
+    Who was revoked since, as the newest of them says, is left out; `revoked_too`: it is back, with its credentials.
     """
     known = {number for one in others for number in (*one.retired, *(entry.number for entry in one.entries))}
     latest_ns = max((one.restored_ns for one in others), default=0)
 
     def edit(registry: Registry) -> Registry:
+        gone = Since() if revoked_too else since(registry, others)
+        kept = tuple(
+            replace(
+                entry,
+                credentials=tuple(one for one in entry.credentials if (entry.name, one.id) not in gone.credentials),
+            )
+            for entry in registry.entries
+            if entry.name not in gone.revoked
+        )
+        registry = replace(registry, entries=kept)
         lost = known - {entry.number for entry in registry.entries} - set(registry.retired)
         at_ns = max(now_ns, registry.restored_ns + 1, latest_ns + 1)
         return replace(registry, restored_ns=at_ns, retired=(*registry.retired, *sorted(lost)))
@@ -234,12 +352,19 @@ def _with(registry: Registry, entry: Entry) -> Registry:
     return replace(registry, entries=tuple(entry if one.name == entry.name else one for one in registry.entries))
 
 
+def _check_name(name: str) -> None:
+    if not name.isprintable() or not 0 < len(name) <= _NAME or set(name) & set("/. "):
+        raise RegistryRefused(f"the name {name!r} is not 1 to {_NAME} letters without blanks, dots and slashes")
+
+
 def _check(registry: Registry) -> None:
+    groups = {group.name for group in registry.groups}
+    for name in groups:
+        _check_name(name)
+    if len(groups) > MAX_GROUPS:
+        raise RegistryRefused(f"there are {MAX_GROUPS} groups, and no more may be")
     for entry in registry.entries:
-        if not entry.name.isprintable() or not 0 < len(entry.name) <= _NAME or set(entry.name) & set("/. "):
-            raise RegistryRefused(
-                f"the name {entry.name!r} is not 1 to {_NAME} letters without blanks, dots and slashes"
-            )
+        _check_name(entry.name)
         unknown = [role for role in entry.roles if role not in GRANTABLE]
         if unknown or not entry.roles:
             raise RegistryRefused(f"{unknown or 'no role'}: use one or several of {', '.join(GRANTABLE)}")
@@ -247,6 +372,9 @@ def _check(registry: Registry) -> None:
             raise RegistryRefused(f"client number {entry.number} is outside 1 to {OPERATOR_NUMBERS - 1}")
         if len(entry.credentials) > MAX_CREDENTIALS:
             raise RegistryRefused(f"{entry.name!r} has {MAX_CREDENTIALS} credentials: revoke one first")
+        missing = [name for name in entry.groups if name not in groups]
+        if missing:
+            raise RegistryRefused(f"{entry.name!r} has the group {missing[0]!r}, which there is not")
     if len(registry.entries) > MAX_PRINCIPALS:
         raise RegistryRefused(f"there are {MAX_PRINCIPALS} principals, and no more may be")
     _unique("name", (entry.name for entry in registry.entries))
@@ -274,14 +402,30 @@ def encode(registry: Registry, key: bytes, cluster: str) -> bytes:
         RegistryRefused: it is too long for etcd.
     """
     body = _body(registry)
-    raw = json.dumps({"v": _FORMAT, "mac": _mac(key, cluster, body), "registry": body}).encode()
+    limited = any(entry.instruments is not None or entry.groups for entry in registry.entries)
+    format_ = _LIMITED_FORMAT if limited else _FORMAT
+    raw = json.dumps({"v": format_, "mac": _mac(key, cluster, body), "registry": body}).encode()
     if len(raw) > MAX_BYTES:
         raise RegistryRefused(f"the principals take {len(raw)} bytes, and {MAX_BYTES} are the most")
     return raw
 
 
 def _body(registry: Registry) -> str:
-    return json.dumps(asdict(registry), separators=(",", ":"), sort_keys=True)
+    # What is not used is left out, so that a document of before has the digest that it had.
+    rows = asdict(registry)
+    rows["entries"] = [{key: one for key, one in row.items() if key not in _NEWER or one} for row in _given(rows)]
+    if not rows["groups"]:
+        del rows["groups"]
+    return json.dumps(rows, separators=(",", ":"), sort_keys=True)
+
+
+def _given(rows: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Limited to no instrument is something else than not limited."""
+    for row in rows["entries"]:
+        if row["instruments"] is None:
+            yield row
+        else:
+            yield {**row, "limited": True}
 
 
 def decode(raw: bytes | None, key: bytes, cluster: str) -> Registry:
@@ -297,13 +441,15 @@ def decode(raw: bytes | None, key: bytes, cluster: str) -> Registry:
             raise RegistryForged(f"what stands for the principals has {len(raw)} bytes, and they never do")
         outer = json.loads(raw)
         body = str(outer["registry"])
-        genuine = outer["v"] == _FORMAT and hmac.compare_digest(_mac(key, cluster, body), str(outer["mac"]))
+        known = outer["v"] in (_FORMAT, _LIMITED_FORMAT)
+        genuine = known and hmac.compare_digest(_mac(key, cluster, body), str(outer["mac"]))
         if not genuine:
             raise RegistryForged(f"the principals were not written with this cluster's key for {cluster!r}")
         inner = json.loads(body)
         entries = tuple(_entry(row) for row in inner["entries"])
         changes = tuple(Change(**row) for row in inner["changes"])
-        return Registry(inner["version"], entries, changes, tuple(inner["retired"]), inner["restored_ns"])
+        groups = tuple(Group(row["name"], tuple(row["instruments"])) for row in inner.get("groups", ()))
+        return Registry(inner["version"], entries, changes, tuple(inner["retired"]), inner["restored_ns"], groups)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, RegistryForged):
             raise
@@ -312,7 +458,19 @@ def decode(raw: bytes | None, key: bytes, cluster: str) -> Registry:
 
 def _entry(row: dict[str, Any]) -> Entry:
     credentials = tuple(Credential(**one) for one in row["credentials"])
-    return Entry(row["name"], tuple(row["roles"]), row["number"], tuple(row["accounts"]), credentials)
+    return Entry(
+        row["name"],
+        tuple(row["roles"]),
+        row["number"],
+        tuple(row["accounts"]),
+        credentials,
+        tuple(row.get("instruments", ())) if row.get("limited") else None,
+        tuple(row.get("groups", ())),
+        row.get("budget_per_s", 0),
+    )
+
+
+_NEWER: Final = ("instruments", "groups", "budget_per_s")
 
 
 def _mac(key: bytes, cluster: str, body: str) -> str:

@@ -17,10 +17,12 @@ from lockstep.runtime.access.registry import (
     Registry,
     RegistryForged,
     RegistryRefused,
+    Since,
     changed,
     decode,
     encode,
     registry_key,
+    since,
     why_not_after,
 )
 from lockstep.runtime.access.registry import restore as registry_restore
@@ -51,13 +53,22 @@ def change(topology: Topology, edit: Edit, what: str) -> Registry:
     return asyncio.run(_with_store(topology, _change(topology, edit, what)))
 
 
-def restore(topology: Topology, wanted: Registry, what: str) -> Registry:
+def revoked_since(topology: Topology, wanted: Registry) -> Since | None:
+    """What was taken away since, as processes of this host know; None: they know of nothing."""
+    known = [registry for _, registry in _known_here(topology, _key_of(topology))]
+    return since(wanted, known) if known else None
+
+
+def restore(topology: Topology, wanted: Registry, what: str, *, revoked_too: bool = False) -> Registry:
     """Put principals in force, whatever processes know and whatever stands in etcd. Returns what stands there then.
+
+    Who was revoked since, as processes of this host know, stays away, unless `revoked_too`.
 
     Raises:
         EnvironmentFault: etcd does not answer, or the outcome is not known.
     """
-    edit = registry_restore(time.time_ns(), [known for _, known in _known_here(topology, _key_of(topology))])
+    known = [registry for _, registry in _known_here(topology, _key_of(topology))]
+    edit = registry_restore(time.time_ns(), known, revoked_too=revoked_too)
     return asyncio.run(_with_store(topology, _change(topology, edit, what, wanted)))
 
 

@@ -1,5 +1,7 @@
 """Columns to records: what is refused whole, what row by row."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from lockstep.stream.records import CommandKind
 GOOD = {"side": [1], "order_type": [1], "tif": [1], "account": [4], "instrument": [7], "price_ticks": [5]}
 
 
-def build(count, accounts=None, first_no=1, admin=False, **columns):
+def build(count, accounts=None, first_no=1, admin=False, instruments=None, **columns):
     arrays = {
         name: np.array(values, dtype=np.int64 if max(values) > 255 and COLUMN_TYPES[name].itemsize == 1 else None)
         for name, values in {**GOOD, **columns}.items()
@@ -21,7 +23,9 @@ def build(count, accounts=None, first_no=1, admin=False, **columns):
         if (array.dtype == np.int64 and COLUMN_TYPES[name].itemsize > 1) or (array.max() < 128 and array.min() >= 0):
             arrays[name] = array.astype(COLUMN_TYPES[name])
     batch = ColumnBatch(first_no, count, arrays)
-    return build_records(batch, session_id=9, gateway=2, accounts=accounts, max_rows=10, now_ns=77, admin=admin)
+    return build_records(
+        batch, session_id=9, gateway=2, accounts=accounts, max_rows=10, now_ns=77, admin=admin, instruments=instruments
+    )
 
 
 def codes(records):
@@ -199,3 +203,22 @@ def test_flags_of_a_replace_are_not_a_clients_to_set():
     row = {"kind": 3, "order_id": 5, "account": 4, "price_ticks": 5, "flags": 192}
     (record,) = build_records(RowBatch(1, row), session_id=9, gateway=2, accounts=None, max_rows=10, now_ns=77)
     assert (record["kind"], record["flags"]) == (3, 0)
+
+
+def test_new_orders_are_for_the_clients_instruments_and_whoever_has_an_order_may_cancel_and_change_it():
+    own = np.array([7, 8], dtype=np.uint32)
+    records = build(3, instruments=own, instrument=[7, 9, 8], side=[1, 0, 0])
+    assert codes(records) == [0, Code.NOT_ENTITLED, Code.MISSING_FIELD]
+    kinds = [int(CommandKind.NEW_ORDER), int(CommandKind.CANCEL), int(CommandKind.REPLACE)]
+    records = build(3, instruments=own[:0], kind=kinds, order_id=[1])
+    assert codes(records) == [Code.NOT_ENTITLED, 0, 0]
+    terms = {"session_id": 9, "gateway": 2, "accounts": None, "max_rows": 10, "now_ns": 77, "instruments": own}
+    for instrument, kind in itertools.product((7, 9), kinds):
+        row = {name: values[0] for name, values in GOOD.items()} | {
+            "instrument": instrument,
+            "order_id": 1,
+            "kind": kind,
+        }
+        columns = {name: np.array([value], COLUMN_TYPES[name]) for name, value in row.items()}
+        one, other = build_records(RowBatch(3, row), **terms), build_records(ColumnBatch(3, 1, columns), **terms)
+        assert codes(one) == codes(other) == [Code.NOT_ENTITLED if (instrument, kind) == (9, kinds[0]) else 0]

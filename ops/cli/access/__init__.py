@@ -10,6 +10,8 @@ _HERE: Final = "lockstep.ops.cli.access"
 
 COMMANDS: Final = {
     "create": f"{_HERE}.principals:create_command",
+    "change": f"{_HERE}.rights:change_command",
+    "group": f"{_HERE}.rights:group_command",
     "list": f"{_HERE}.principals:list_command",
     "issue": f"{_HERE}.principals:issue",
     "rotate": f"{_HERE}.principals:rotate",

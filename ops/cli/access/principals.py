@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from lockstep.ops.cli.options import InputFault, config_option, expected_errors, json_option, make_console, write_json
-from lockstep.runtime.access.registry import Credential, Registry, RegistryRefused, create, grant, revoke
+from lockstep.runtime.access.registry import Credential, Entry, Registry, RegistryRefused, create, grant, revoke
 from lockstep.runtime.access.roles import GRANTABLE
 from lockstep.runtime.access.secret_hash import hash_secret, make_key
 from lockstep.runtime.access.store import change, check_is_newest, read, why_not_in_force
@@ -35,17 +35,42 @@ days_option = click.option(
 @click.option(
     "--number", type=click.IntRange(1, OPERATOR_NUMBERS - 1), help="Upper half of its session ids; default: a free one."
 )
+@click.option(
+    "--instrument",
+    "instruments",
+    multiple=True,
+    type=click.IntRange(1, _U32),
+    help="Number of one that it may trade and read; none, and no group: all.",
+)
+@click.option("--group", "groups", multiple=True, help="A group of instruments that it may trade and read.")
+@click.option("--budget", "budget_per_s", type=click.IntRange(1, 10**9), help="Points a second (docs/access.md).")
 @expected_errors
 def create_command(
-    name: str, config_path: Path, roles: tuple[str, ...], accounts: tuple[int, ...], number: int | None
+    name: str,
+    config_path: Path,
+    roles: tuple[str, ...],
+    accounts: tuple[int, ...],
+    number: int | None,
+    instruments: tuple[int, ...],
+    groups: tuple[str, ...],
+    budget_per_s: int | None,
 ) -> int:
     """Create the principal NAME, which nobody can log in as before it is given a key, a password or a public key."""
     topology = load(config_path)
     if any(client.name == name for client in topology.clients):
         raise InputFault(f"{name!r} is a [[client]] of {config_path}; take another name")
     taken = [client.number for client in topology.clients]
-    what = f"create {name}: {', '.join(roles)}"
-    after = change(topology, create(name, roles, accounts, number or 0, taken), what)
+    edit = create(
+        name,
+        roles,
+        accounts,
+        number or 0,
+        taken,
+        instruments=instruments or None,
+        groups=groups,
+        budget_per_s=budget_per_s or 0,
+    )
+    after = change(topology, edit, f"create {name}: {', '.join(roles)}")
     click.echo(f"created {name}, client number {after.entry(name).number}: {', '.join(roles)}")
     click.echo(f"next: `lockstep access issue {name}` gives it a key")
     return 0
@@ -65,11 +90,13 @@ def list_command(config_path: Path, changes: bool, json_file: Output | None) -> 
         click.echo(f"not in force: {why}", err=True)
     console = make_console(json_file)
     for entry in registry.entries:
-        accounts = ", ".join(map(str, entry.accounts)) or "all accounts"
-        console.print(f"{entry.name}  number {entry.number}  {', '.join(entry.roles)}  {accounts}", highlight=False)
+        console.print(f"{entry.name}  number {entry.number}  {may(entry)}", highlight=False)
         for one in entry.credentials:
             user = f" of user {one.user}" if one.user else ""
             console.print(f"  {one.kind} {one.id}{user}, {_until(one)}", highlight=False)
+    for group in registry.groups:
+        listed = ", ".join(map(str, group.instruments)) or "none"
+        console.print(f"group {group.name}: instruments {listed}", highlight=False)
     if not registry.entries:
         console.print("no principal is stored; `lockstep access create` makes one")
     if changes:
@@ -190,6 +217,18 @@ def public_key(name: str, file: Path, config_path: Path, days: int) -> int:
     return 0
 
 
+def may(entry: Entry) -> str:
+    """What a principal may do, in a line."""
+    limits = [*(f"group {name}" for name in entry.groups), *map(str, entry.instruments or ())]
+    free = entry.instruments is None and not entry.groups
+    words = [
+        ", ".join(entry.roles),
+        f"accounts {', '.join(map(str, entry.accounts))}" if entry.accounts else "all accounts",
+        "all instruments" if free else f"instruments {', '.join(limits) or 'none'}",
+    ]
+    return "  ".join((*words, *((f"{entry.budget_per_s} points/s",) if entry.budget_per_s else ())))
+
+
 def _until(credential: Credential) -> str:
     return f"good until {_time(credential.until_ns)}" if credential.until_ns else "good until it is revoked"
 
@@ -207,6 +246,9 @@ def _shown(registry: Registry) -> dict[str, Any]:
                 "number": entry.number,
                 "roles": list(entry.roles),
                 "accounts": list(entry.accounts),
+                "instruments": None if entry.instruments is None else list(entry.instruments),
+                "groups": list(entry.groups),
+                "budget_per_s": entry.budget_per_s,
                 "credentials": [
                     {"id": one.id, "kind": one.kind, "user": one.user, "made_ns": one.made_ns, "until_ns": one.until_ns}
                     for one in entry.credentials
@@ -214,5 +256,6 @@ def _shown(registry: Registry) -> dict[str, Any]:
             }
             for entry in registry.entries
         ],
+        "groups": [{"name": group.name, "instruments": list(group.instruments)} for group in registry.groups],
         "changes": [{"at_ns": line.at_ns, "by": line.by, "what": line.what} for line in registry.changes],
     }

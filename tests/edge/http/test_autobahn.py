@@ -16,6 +16,7 @@ from lockstep.edge.http.websocket import SocketWriter, WebSocketDoor
 from lockstep.marketdata import feed_hub
 from lockstep.marketdata.feed_events import Refusal
 from lockstep.ops.local.ports import free_ports
+from lockstep.runtime.topology import Principal
 
 from .test_websocket import Shell
 
@@ -31,7 +32,8 @@ PATIENCE_S = 240
 class EchoDoor(WebSocketDoor):
     """The door as it is, but for what it does with a whole message: it says the same, the way the feed speaks."""
 
-    def _on_message(self, writer: SocketWriter, message: Any) -> Refusal | None:
+    def _on_message(self, writer: SocketWriter, message: Any, principal: Principal) -> Refusal | None:
+        del principal
         kind, payload = (TEXT, message.encode()) if isinstance(message, str) else (BINARY, message)
         writer._transport.write(frame_of(payload, kind))
         return None

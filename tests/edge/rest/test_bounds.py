@@ -20,7 +20,9 @@ from lockstep.runtime.access.roles import Role
 from lockstep.runtime.access.secret_hash import hash_secret, make_key
 from lockstep.runtime.budget import Budgets
 from lockstep.runtime.topology import Client
-from tests.edge.http.test_websocket import Shell
+from lockstep.stream.codes import Code
+from lockstep.v1 import feed_pb2
+from tests.edge.http.test_websocket import Shell, ask
 
 CLIENTS = (Client("alice", "alice-token", 1, (1,)), Client("bob", "bob-token", 2, (2,)))
 WATCHER = Client("watcher", "watcher-token", 3, (), roles=(Role.MONITOR,))
@@ -294,3 +296,24 @@ def test_a_remedy_is_of_the_cause(method: str, path: str, headers: dict[str, str
             assert answer.headers.get("Retry-After") == ("1" if status == 409 else None)
 
     served(test, (*CLIENTS, WATCHER))
+
+
+def test_who_is_limited_to_instruments_reads_prices_of_no_others_at_any_http_door() -> None:
+    async def test(site: Any) -> None:
+        own, other = sorted(site.shell.machine.hub.fold.statuses.definitions)[:2]
+        assert own == 7
+        for path in ("book", "trades", "candles?seconds=60", ""):
+            assert (await get(site, f"/v1/instruments/{own}/{path}".rstrip("/"), "dora"))[0] == 200
+            status, problem, _ = await get(site, f"/v1/instruments/{other}/{path}".rstrip("/"), "dora")
+            assert (status, problem["code"]) == (403, "NOT_ENTITLED")
+        assert (await get(site, "/v1/instruments", "dora"))[0] == 200, "which there are is no secret"
+        headers = {"Authorization": "Bearer dora-token"}
+        for named, right in (([own], True), ([own, other], False), ([], False)):
+            async with site.http.ws_connect("/feed", headers=headers) as ws:
+                await ws.send_bytes(ask(feed="FEED_L2", depth=5, instruments=named))
+                frame = feed_pb2.FeedFrame.FromString((await ws.receive()).data)
+                assert frame.HasField("closing") is not right
+                if not right:
+                    assert frame.closing.code == int(Code.NOT_ENTITLED)
+
+    served(test, (*CLIENTS, Client("dora", "dora-token", 4, (4,), instruments=(7,))))

@@ -97,8 +97,9 @@ class Gateway:
         self.streams.append(make(1, SESSION, Resumption(0), columnar=False))
         return self.streams[-1]
 
-    def submit(self, _session_id: int, records: Any, *, admin: bool) -> Refused | None:
+    def submit(self, _session_id: int, records: Any, *, admin: bool, client: Any) -> Refused | None:
         assert not admin
+        assert client is not None
         self.submitted.append(records)
         if self.refuses:
             return self.refuses.pop(0)

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from lockstep import Code, Refused
 from lockstep.aio import AsyncClient
 from lockstep.ops.cli.main import cli
 from lockstep.ops.local.cluster import LocalCluster
@@ -280,6 +281,12 @@ def test_an_older_document_is_refused_also_by_a_process_that_has_started_anew(cl
 
     in_etcd(closed, older)
     access("restore", "--force")
+    names = [one["name"] for one in json.loads(access("list", "--json", "-"))["principals"]]
+    assert "leaver" not in names, "who was revoked since is not back without a word"
+    assert instruments(closed, token) is grpc.StatusCode.UNAUTHENTICATED
+
+    in_etcd(closed, older)
+    access("restore", "--revoked-too", "--force")
     wait_for(grpc.StatusCode.OK, closed, token)
     wait_for(grpc.StatusCode.UNAUTHENTICATED, closed, new)
     listed = json.loads(access("list", "--json", "-"))
@@ -287,6 +294,73 @@ def test_an_older_document_is_refused_also_by_a_process_that_has_started_anew(cl
     access("create", "later", "--role", "auditor")
     numbers = {one["name"]: one["number"] for one in json.loads(access("list", "--json", "-"))["principals"]}
     assert numbers["later"] != int(new.split(".")[1]), "the number of who was lost goes to nobody"
+
+
+def test_rights_change_in_force_at_once_with_the_same_key(closed: LocalCluster, access: Access):
+    """Roles, accounts, instruments by number and by group, without a restart."""
+    maker = issue(access, "definer", "trader", "administrator")
+    token = issue(access, "mover", "trader")
+    wait_for(grpc.StatusCode.OK, closed, maker)
+    wait_for(grpc.StatusCode.OK, closed, token)
+    addresses = closed.gateway_addresses
+
+    def subscribed(named: tuple[int, ...]) -> grpc.StatusCode:
+        with grpc.insecure_channel(addresses[0]) as channel:
+            stub = market_data_pb2_grpc.MarketDataStub(channel)
+            asked = market_data_pb2.SubscribeRequest(instruments=named, feeds=[market_data_pb2.FEED_L1])
+            call = stub.Subscribe(asked, metadata=metadata(token), timeout=30)
+            try:
+                next(call)
+            except grpc.RpcError as error:
+                return error.code()
+            return grpc.StatusCode.OK
+
+    async def run() -> None:
+        words: Any = {"timeout_s": 30}
+        free: Any = {"unlimited_cash": True, "unlimited_positions": True}
+        async with (
+            AsyncClient(addresses, token=maker, client_number=key_number(maker), **words) as definer,
+            AsyncClient(addresses, token=token, client_number=key_number(token), **words) as mover,
+        ):
+            session = await definer.session(timeout_s=30)
+            for number in (31, 32):
+                await (await session.define_instrument(id=number, symbol=f"M{number}", tick="0.01"))
+                await (await session.define_account(account=number, name=f"m{number}", **free))
+
+            async def placed(account: int, instrument: int) -> int:
+                """The code that refuses an order; 0: none does."""
+                terms: Any = {"side": "buy", "quantity_lots": 1, "price_ticks": 100, "tif": "gtc"}
+                try:
+                    await mover.place(account=account, instrument=instrument, **terms)
+                except Refused as error:
+                    return int(error.code)
+                return 0
+
+            async def change(*said: object, until: int, order: tuple[int, int]) -> None:
+                await asyncio.to_thread(access, *said)
+                began_s = time.monotonic()
+                while (found := await placed(*order)) != until:
+                    assert time.monotonic() - began_s < _SOON_S, found
+                    await asyncio.sleep(0.02)
+
+            no = int(Code.NOT_ENTITLED)
+            assert await placed(31, 31) == 0
+            await change("change", "mover", "--account", 31, until=no, order=(32, 31))
+            assert await placed(31, 31) == 0
+            await asyncio.to_thread(access, "group", "metals", "--instrument", 32)
+            await change("change", "mover", "--group", "metals", until=no, order=(31, 31))
+            assert await placed(31, 32) == 0
+            found = [await asyncio.to_thread(subscribed, named) for named in ((31,), (), (32,))]
+            assert found == [grpc.StatusCode.PERMISSION_DENIED] * 2 + [grpc.StatusCode.OK]
+            await change("group", "metals", "--instrument", 31, until=no, order=(31, 32))
+            assert await placed(31, 31) == 0
+            await change("change", "mover", "--all-instruments", "--all-accounts", until=0, order=(32, 32))
+            await change("change", "mover", "--role", "market-data", until=no, order=(32, 32))
+            await session.close()
+
+    asyncio.run(run())
+    listed = json.loads(access("list", "--json", "-"))
+    assert any("change mover: roles market-data" in line["what"] for line in listed["changes"])
 
 
 def test_the_kill_switch_is_the_operators(closed: LocalCluster, access: Access):

@@ -11,13 +11,17 @@ from lockstep.runtime.access.registry import (
     Registry,
     RegistryForged,
     RegistryRefused,
+    Since,
+    alter,
     changed,
     create,
     decode,
     encode,
     grant,
+    regroup,
     restore,
     revoke,
+    since,
     why_not_after,
 )
 from lockstep.runtime.access.roles import Role
@@ -162,7 +166,7 @@ def test_a_history_that_goes_on_from_an_older_document_is_noticed_however_long_i
 def test_what_is_restored_on_purpose_comes_after_all_that_is_known_and_no_number_is_given_again():
     old = after(DESK)
     known = after(create("b", ["auditor"], []), revoke("desk"), create("c", ["auditor"], []), registry=old)
-    restored = after(restore(10, [known]), registry=old)
+    restored = after(restore(10, [known], revoked_too=True), registry=old)
     assert [entry.name for entry in restored.entries] == ["desk"]
     assert set(restored.retired) == {2, 3}
     assert not why_not_after(known, restored)
@@ -171,3 +175,60 @@ def test_what_is_restored_on_purpose_comes_after_all_that_is_known_and_no_number
     again = after(restore(5, [restored]), registry=old)
     assert not why_not_after(restored, again), "also by a clock that is behind"
     assert decode(encode(again, KEY, "c"), KEY, "c") == again
+
+
+def test_a_group_limits_whoever_has_it_to_what_it_holds_now():
+    made = after(
+        regroup("tech", [3, 1]),
+        create("desk", ["trader"], [], instruments=[7], groups=["tech"]),
+        create("idle", ["trader"], [], groups=["tech"]),
+        create("free", ["trader"], []),
+    )
+
+    def instruments(registry: Registry) -> list[tuple[int, ...] | None]:
+        return [entry.principal("x").instruments for entry in registry.resolved().entries]
+
+    assert instruments(made) == [(1, 3, 7), (1, 3), None]
+    emptied = after(regroup("tech", []), registry=made)
+    assert instruments(emptied) == [(7,), (), None], "of an empty group nobody has anything, which is not all"
+    assert decode(encode(emptied, KEY, "c"), KEY, "c") == emptied
+    with pytest.raises(RegistryRefused, match="has the group 'tech', which there is not"):
+        after(regroup("tech", None), registry=made)
+    freed = after(alter("desk", groups=(), instruments=None), alter("idle", groups=()), registry=made)
+    assert after(regroup("tech", None), registry=freed).groups == ()
+    with pytest.raises(RegistryRefused, match="there is no group 'none'"):
+        after(regroup("none", None), registry=freed)
+
+
+def test_a_change_of_rights_is_one_change_and_nothing_else_moves():
+    made = after(DESK, grant("desk", key("k1")))
+    altered = after(alter("desk", roles=("auditor",), accounts=(9,), budget_per_s=5), registry=made)
+    entry, before = altered.entry("desk"), made.entry("desk")
+    assert (entry.number, entry.credentials) == (before.number, before.credentials)
+    principal = entry.principal(entry.credentials[0])
+    assert (principal.accounts, principal.rights, principal.budget_per_s) == ((9,), frozenset((Role.AUDITOR,)), 5)
+    with pytest.raises(RegistryRefused, match="has all that already"):
+        after(alter("desk", accounts=(9,)), registry=altered)
+    with pytest.raises(RegistryRefused, match="no role"):
+        after(alter("desk", roles=()), registry=altered)
+
+
+def test_a_document_that_limits_nobody_reads_as_before_and_software_that_would_not_look_refuses_one_that_does():
+    free, limited = after(DESK), after(create("desk", ["trader"], [], instruments=[1]))
+    outer = json.loads(encode(free, KEY, "c"))
+    assert outer["v"] == 2
+    assert set(json.loads(outer["registry"])["entries"][0]) == {"name", "roles", "number", "accounts", "credentials"}
+    assert json.loads(encode(limited, KEY, "c"))["v"] == 3
+
+
+def test_who_was_revoked_since_stays_revoked_when_an_older_document_is_restored():
+    older = after(DESK, grant("desk", key("k1")), grant("desk", key("k2")), create("gone", ["trader"], []))
+    newer = after(revoke("gone"), revoke("desk", "k1"), alter("desk", accounts=(1,)), registry=older)
+    assert since(older, [newer]) == Since(("gone",), (("desk", "k1"),), ("desk",))
+    assert since(newer, [older]) == Since()
+    kept = after(restore(10, [newer]), registry=older)
+    assert [(entry.name, [one.id for one in entry.credentials]) for entry in kept.entries] == [("desk", ["k2"])]
+    assert older.entry("gone").number in kept.retired
+    assert why_not_after(newer, kept) == ""
+    back = after(restore(10, [newer], revoked_too=True), registry=older)
+    assert {entry.name for entry in back.entries} == {"desk", "gone"}
