@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from lockstep.ops.cli import audit_keys
+from lockstep.ops.cli.audit_keys import keys_of, keys_option, master_option
 from lockstep.ops.cli.lazy_group import PlainGroup
 from lockstep.ops.cli.options import (
     DEFAULT_DATA_DIR,
@@ -66,6 +68,8 @@ def command() -> None:
     help="Ed25519 key that manifests are signed with; made for an empty trail. Default: beside the data directory, its "
     "name with .key.pem.",
 )
+@keys_option
+@master_option
 @click.option(
     "--segment-commands",
     type=click.IntRange(1, 10_000_000),
@@ -84,6 +88,8 @@ def run_command(
     config_path: Path,
     data_dir: Path,
     key_file: Path | None,
+    key_store: str | None,
+    master_key: Path | None,
     segment_commands: int,
     metrics_port: int | None,
     from_snapshot: bool,
@@ -99,6 +105,7 @@ def run_command(
         key_file,
         segment_commands,
         ("127.0.0.1", 0 if metrics_port is None else metrics_port),
+        keys=keys_of(key_store, master_key),
         from_snapshot=from_snapshot,
     )
 
@@ -180,23 +187,37 @@ def head_command(directory: Path, json_file: Output | None) -> int:
 @period_options
 @click.option("--mic", default="", help="Market identifier code (ISO 10383) of the exchange.")
 @click.option("--currency", default="", help="Currency (ISO 4217) of all prices.")
+@keys_option
+@master_option
 @output_option("--out", "out", "Write it to a file")
 @expected_errors
 def export_command(
-    directory: Path, form: str, from_ns: int, to_ns: int, mic: str, currency: str, out: Output | None
+    directory: Path,
+    form: str,
+    from_ns: int,
+    to_ns: int,
+    mic: str,
+    currency: str,
+    key_store: str | None,
+    master_key: Path | None,
+    out: Output | None,
 ) -> int:
     """Write what the trail in DIRECTORY has of orders and trades in a regulator's shape: `rts24`, `rts22` or `cat`.
 
-    Only sealed records count, and each segment is checked first. docs/audit-exports.md has the fields.
+    Only sealed records count, and each segment is checked first. docs/audit-exports.md has the fields. With --keys,
+    numbers of accounts and clients stand where pseudonyms do, but of those that were erased.
     """
     from lockstep.posttrade.audit.export_forms import Venue, lines_of
     from lockstep.posttrade.audit.manifest import ManifestFault
+    from lockstep.posttrade.audit.naming import open_keys, with_numbers
     from lockstep.posttrade.audit.order_steps import steps_of, within
     from lockstep.posttrade.audit.sealed import sealed_records
 
     if not directory.is_dir():
         raise InputFault(f"{directory}: there is no such directory")
-    steps = within(steps_of(sealed_records(directory)), from_ns, to_ns)
+    store = None if key_store is None else open_keys(keys_of(key_store, master_key), master=True)
+    records = sealed_records(directory) if store is None else with_numbers(sealed_records(directory), store)
+    steps = within(steps_of(records), from_ns, to_ns)
     try:
         lines = lines_of(form, steps, Venue(mic, currency))
         if out is None:
@@ -254,3 +275,7 @@ def check_command(proof: Path, fingerprint: str | None) -> int:
     click.echo(json.dumps(record, indent=2))
     click.echo(f"sealed by key {signed_by}", err=True)
     return 0
+
+
+for _one in audit_keys.COMMANDS:
+    command.add_command(_one)

@@ -25,9 +25,10 @@ class Order:
 
     order_id: int
     client_order_id: int = 0
-    account: int = 0
-    member: int = 0
-    """Number of the client whose session gave it."""
+    account: int | str = 0
+    """Its number, or its pseudonym; `member` likewise."""
+    member: int | str = 0
+    """The client whose session gave it."""
     instrument: int = 0
     symbol: str = ""
     side: str = ""
@@ -152,8 +153,8 @@ class _Walk:
         return Order(
             number,
             client_order_id=int(record.get(f"{maker}client_order_id", 0)),
-            account=int(record.get(f"{maker}account", 0)),
-            member=int(record.get(f"{maker}session_id", 0)) >> _MEMBER_SHIFT,
+            account=record.get(f"{maker}account", 0),
+            member=_member(record, maker),
             instrument=int(record.get("instrument", 0)),
             symbol=str(record.get("symbol", "")),
             side=_OTHER[side] if maker else side,
@@ -196,8 +197,8 @@ def _order(record: Record, order_id: int) -> Order:
     return Order(
         order_id=int(order_id),
         client_order_id=int(record.get("client_order_id", 0)),
-        account=int(record.get("account", 0)),
-        member=int(record.get("session_id", 0)) >> _MEMBER_SHIFT,
+        account=record.get("account", 0),
+        member=_member(record),
         instrument=int(record.get("instrument", 0)),
         symbol=str(record.get("symbol", "")),
         side=str(record.get("side", "")),
@@ -215,6 +216,13 @@ def _order(record: Record, order_id: int) -> Order:
         expire=str(record.get("expire_ns", "")),
         waits=record["what"] == "event" and bool(record.get("flags", 0) & EventFlag.WAITS),
     )
+
+
+def _member(record: Record, maker: str = "") -> int | str:
+    """Records with pseudonyms name the client apart from his session."""
+    if f"{maker}client" in record:
+        return str(record[f"{maker}client"])
+    return int(record.get(f"{maker}session_id", 0)) >> _MEMBER_SHIFT
 
 
 def _units(record: Record, name: str) -> int:

@@ -10,6 +10,7 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lockstep.posttrade.audit.manifest import default_key, old_key, signing_key
+from lockstep.posttrade.audit.naming import Keys, names_of
 from lockstep.posttrade.audit.trail import AuditTrail, has_trail
 from lockstep.posttrade.follower import Sink
 from lockstep.posttrade.held import hold_directory
@@ -26,8 +27,8 @@ from lockstep.runtime.topology import Topology
 
 NAME: Final = "audit"
 _REBUILD: Final = (
-    "move the directory to where it is kept, and `lockstep audit run --data-dir NEW` makes a new trail of what the "
-    "cluster has now"
+    "move the directory to where it is kept, and `lockstep audit run --data-dir NEW --keys KEYS --master-key FILE` "
+    "makes a new trail of what the cluster has now, with the same pseudonyms"
 )
 _BEGIN: Final = (
     "keep this trail, and `lockstep audit run --from-snapshot --data-dir NEW` begins another one behind an engine's "
@@ -43,12 +44,13 @@ def run(
     segment_commands: int,
     metrics: tuple[str, int],
     *,
+    keys: Keys | None = None,
     from_snapshot: bool = False,
 ) -> int:
     """Follow until SIGTERM or SIGINT; the exit code.
 
-    `key_file`: None: beside the trail. `metrics`: host and port of its figures; 0: none. `from_snapshot`: an empty
-    trail begins behind an engine's snapshot.
+    `key_file`, `keys`: None: beside the trail. `metrics`: host and port of its figures; 0: none. `from_snapshot`: an
+    empty trail begins behind an engine's snapshot.
     """
     log = open_log(NAME)
     stop = StopRequest.install()
@@ -58,7 +60,8 @@ def run(
             key = trail_key(directory, key_file, log)
 
             def opener() -> Sink:
-                return AuditTrail(directory, key, segment_commands=segment_commands)
+                names = names_of(directory, keys or Keys(), log)
+                return AuditTrail(directory, key, segment_commands=segment_commands, names=names)
 
             entrance = enter(topology, NAME, log)
             serving = _serve(opener, topology, directory, metrics, entrance, stop, from_snapshot=from_snapshot)

@@ -28,7 +28,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lockstep.posttrade.audit import manifest, merkle
 from lockstep.posttrade.audit.known import INSTRUMENTS, known_bytes, known_from, known_hash, learn_sealed
 from lockstep.posttrade.audit.manifest import ManifestFault, manifest_name, manifest_number
-from lockstep.posttrade.audit.records import VERSION, Instruments, encode, records_of
+from lockstep.posttrade.audit.pseudonyms import Pseudonyms
+from lockstep.posttrade.audit.records import PLAIN, VERSION, Instruments, encode, records_of
 from lockstep.posttrade.audit.sealed import sealed_records
 from lockstep.posttrade.chunks import Chunk, EpochBegin, Position
 from lockstep.posttrade.opening import Opening
@@ -39,6 +40,7 @@ from lockstep.stream.records import Events
 
 SEGMENT_COMMANDS: Final = 50_000
 _HOUR_NS: Final = 3_600 * 10**9
+_OPENING_VERSION: Final = 1
 OPENING: Final = "opening.json"
 
 
@@ -52,6 +54,15 @@ def leaves_name(segment: str) -> str:
     return segment.removesuffix(".jsonl") + ".leaves"
 
 
+def newest_body(directory: Path) -> dict[str, Any] | None:
+    """What the newest manifest says; None: there is none, or it can't be believed."""
+    numbers = [number for path in directory.glob("manifest-*.json") if (number := manifest_number(path.name))]
+    try:
+        return manifest.read((directory / manifest_name(max(numbers))).read_bytes())[0] if numbers else None
+    except (OSError, ManifestFault):
+        return None
+
+
 def has_trail(directory: Path) -> bool:
     """Whether anything of a trail is there."""
     return any(path for pattern in ("manifest-*", "segment-*", OPENING) for path in directory.glob(pattern))
@@ -59,6 +70,8 @@ def has_trail(directory: Path) -> bool:
 
 class AuditTrail:
     """See `posttrade.follower.Sink`. What is not sealed yet is read again after a restart.
+
+    `names`: where pseudonyms come from; None: records have numbers of accounts and clients, as those of version 1.
 
     Raises:
         EnvironmentFault: the directory can't be used, or holds no trail that can be continued.
@@ -71,9 +84,13 @@ class AuditTrail:
         step: Callable[[str], None] | None = None,
         *,
         segment_commands: int = SEGMENT_COMMANDS,
+        names: Pseudonyms | None = None,
     ) -> None:
         self.directory = directory
         self._key = key
+        self._names = names
+        self._registered = False
+        self._version = PLAIN if names is None else VERSION
         self._step = step or (lambda _what: None)
         self._segment_commands = segment_commands
         self._number = 0
@@ -117,9 +134,12 @@ class AuditTrail:
         if fingerprint != own:
             text = f"{self.directory} is signed with the key {fingerprint}, and this one is {own}"
             raise EnvironmentFault(f"{text}: restore that key (--key-file), or begin a new directory")
-        if body["records_version"] != VERSION:
-            text = f"{self.directory} has records of version {body['records_version']}, this program writes {VERSION}"
+        if body["records_version"] != self._version:
+            text = f"{self.directory} has records of version {body['records_version']}, not {self._version}"
             raise EnvironmentFault(f"{text}: begin a new directory")
+        if self._names is not None and body["key_store"] != self._names.store.store_id:
+            text = f"{self.directory} has pseudonyms of the key store {body['key_store']}"
+            raise EnvironmentFault(f"{text}, and this one is {self._names.store.store_id}: name that one (--keys)")
         if body.get("opening") != self._opening:
             text = f"{self.directory / OPENING} is not the one that {newest.name} names"
             raise EnvironmentFault(f"{text}; restore it: nothing can be continued without")
@@ -174,7 +194,7 @@ class AuditTrail:
             for row in opening.image.instruments
         }
         said = {
-            "version": VERSION,
+            "version": _OPENING_VERSION,
             "seq": opening.position.seq,
             "epoch": opening.position.epoch,
             "timestamp_ns": opening.position.timestamp_ns,
@@ -197,6 +217,11 @@ class AuditTrail:
 
     def apply(self, chunk: Chunk) -> Position:
         """See `Sink`."""
+        if self._names is not None:
+            if not self._registered:
+                self._names.go_on(self._position.seq, from_beginning=self._position == Position())
+                self._registered = True
+            self._names.announce(chunk.through_seq)
         seqs = chunk.events["seq"]
         for batch in chunk.batches:
             if self._first is not None and batch.timestamp_ns // _HOUR_NS != self._first.timestamp_ns // _HOUR_NS:
@@ -215,8 +240,11 @@ class AuditTrail:
             with _faults("write", path):
                 self._file = path.open("wb")
         part = Chunk((batch,), events, batch.last_seq, batch.last_seq, batch.epoch)
+        found = list(records_of(part, self._instruments))
+        if self._names is not None:
+            self._names.conceal(found)
         with _faults("write", self._file.name):
-            for _, record in records_of(part, self._instruments):
+            for _, record in found:
                 line = encode(record)
                 self._file.write(line + b"\n")
                 self._leaves.append(merkle.leaf_hash(line))
@@ -243,6 +271,9 @@ class AuditTrail:
         raw = manifest.sign(self._body(name), self._key)
         self._put(manifest_name(self._number + 1), raw, self._step)
         self._step("sealed")
+        if self._names is not None:
+            self._names.sealed(self._position.seq)
+            self._step("keys")
         self._number, self._previous = self._number + 1, manifest.hash_of(raw)
         self._file, self._first, self._leaves = None, None, []
         self._counts = {"commands": 0, "events": 0}
@@ -251,7 +282,7 @@ class AuditTrail:
         assert self._first is not None, "no segment was begun"
         return {
             "version": manifest.VERSION,
-            "records_version": VERSION,
+            "records_version": self._version,
             "number": self._number + 1,
             "previous": self._previous,
             "segment": name,
@@ -267,6 +298,7 @@ class AuditTrail:
             "engine_digest": self._digest.hex(),
             "instruments": known_hash(self._instruments),
             "software": metadata.version("lockstep-cluster"),
+            **({} if self._names is None else {"key_store": self._names.store.store_id}),
             **({} if self._opening is None else {"opening": self._opening}),
         }
 
@@ -292,6 +324,8 @@ class AuditTrail:
 
     def close(self) -> None:
         """See `Sink`. What is not sealed stays unfinished."""
+        if self._names is not None:
+            self._names.store.close()
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()

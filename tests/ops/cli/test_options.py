@@ -21,11 +21,12 @@ WITHOUT_JSON = {
     ("gateway",),
     ("feed",),
     *(("ledger", name) for name in ("run", "rebuild", "statement", "export")),
-    *(("audit", name) for name in ("run", "prove", "check", "export")),
+    *(("audit", name) for name in ("run", "prove", "check", "export", "query")),
+    *(("audit", name) for name in ("erase", "officer", "seal", "open", "consent", "reveal")),
     *(path for path in COMMANDS if path[0] in ("access", "certs") and path != ("access", "list")),
 }
-FROM_FILES = {("audit", "verify"), ("audit", "prove"), ("audit", "check"), ("audit", "head"), ("audit", "export")}
-"""A trail is proven from its files alone."""
+FROM_FILES = {path for path in COMMANDS if path[0] == "audit" and path != ("audit", "run")}
+"""A trail is proven, asked and kept from its files alone."""
 WITHOUT_CONFIG = {
     ("up",),
     ("demo",),

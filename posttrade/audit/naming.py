@@ -1,0 +1,87 @@
+"""Where the pseudonyms of a trail come from: its key store and master key, beside it unless somebody names others."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lockstep.posttrade.audit.keystore import KeyStore, key_store_url
+from lockstep.posttrade.audit.master import master_key
+from lockstep.posttrade.audit.pseudonyms import SUBJECT_FIELDS, Pseudonyms
+from lockstep.posttrade.audit.records import PLAIN
+from lockstep.posttrade.audit.trail import has_trail, newest_body
+from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.process_log import ProcessLog
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a command line says of them; None: beside the trail."""
+
+    store: str | None = None
+    """A file, or a PostgreSQL URL."""
+    master: Path | None = None
+
+
+def beside(directory: Path, ending: str) -> Path:
+    """A file beside a trail, never in it: whoever is given the trail is not given who is in it."""
+    whole = directory.resolve()
+    return whole.with_name(f"{whole.name}.{ending}")
+
+
+def names_of(directory: Path, keys: Keys, log: ProcessLog) -> Pseudonyms | None:
+    """The pseudonyms of the trail there; None: it began before there were any.
+
+    Raises:
+        EnvironmentFault: key store or master key are missing, can't be used, or lie in the trail.
+    """
+    body = newest_body(directory)
+    if body is not None and body["records_version"] == PLAIN:
+        log.warning(
+            "no_pseudonyms", trail=str(directory),
+            text="this trail began with numbers of accounts and clients, and goes on so: for pseudonyms keep it, and "
+            "begin a new directory",
+        )  # fmt: skip
+        return None
+    place = keys.store or str(beside(directory, "keys.db"))
+    master = keys.master or beside(directory, "master.key")
+    for path in (master, Path(place)):
+        if path.resolve().is_relative_to(directory.resolve()):
+            raise EnvironmentFault(f"{path} would lie in the trail that it names people of: name a place outside")
+    new = not has_trail(directory) and not KeyStore.there(place)
+    store = KeyStore(place, master_key(master, make=new), make=new)
+    return Pseudonyms(store, f"{socket.gethostname()}:{directory.resolve()}")
+
+
+def open_keys(keys: Keys, *, master: bool) -> KeyStore:
+    """For a command. `master`: it has to read keys.
+
+    Raises:
+        EnvironmentFault: there is none, or its master key is missing.
+    """
+    if keys.store is None:
+        raise EnvironmentFault("name the key store (--keys): a file, or a PostgreSQL URL")
+    if not master:
+        return KeyStore(keys.store, None)
+    path = keys.master
+    if path is None and key_store_url(keys.store).startswith("sqlite") and keys.store.endswith(".keys.db"):
+        path = Path(keys.store.removesuffix(".keys.db") + ".master.key")
+    if path is None:
+        raise EnvironmentFault("name the file of the master key (--master-key)")
+    return KeyStore(keys.store, master_key(path, make=False))
+
+
+def with_numbers(records: Iterator[dict[str, Any]], store: KeyStore) -> Iterator[dict[str, Any]]:
+    """Records with numbers in place of pseudonyms, but of those whose key is gone."""
+    known: dict[str, int | str] = {}
+    for record in records:
+        for name in SUBJECT_FIELDS:
+            said = record.get(name)
+            if not isinstance(said, str):
+                continue
+            if said not in known:
+                subject = store.subject_of(said)
+                known[said] = said if subject is None else subject.number
+            record[name] = known[said]
+        yield record

@@ -1,0 +1,301 @@
+"""Pseudonyms: the same for all followers, erased without a trace of whose they were, rebuilt to the same bytes."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from shamir_mnemonic import shamir as slip39
+
+from lockstep.posttrade.audit import keystore_log, shamir
+from lockstep.posttrade.audit.keystore import KeyStore, PseudonymGone, Subject, Wanted, pseudonym_of
+from lockstep.posttrade.audit.master import master_key
+from lockstep.posttrade.audit.naming import with_numbers
+from lockstep.posttrade.audit.pseudonyms import Pseudonyms
+from lockstep.posttrade.audit.sealed import sealed_records
+from lockstep.posttrade.audit.trail import AuditTrail
+from lockstep.posttrade.audit.verify import verify
+from lockstep.runtime.faults import EnvironmentFault
+from tests.posttrade.flows import history
+from tests.posttrade.kill_steps import Step, kill_at_every_step
+from tests.posttrade.test_audit import COMMANDS, KEY, STEPS, sealed
+
+MASTER = bytes(range(32))
+BURSTS = 130
+MADE = history(9, BURSTS)
+
+
+# ---- Shamir ------------------------------------------------------------------------------------------------------
+
+
+def test_the_field_is_that_of_fips_197():
+    assert shamir.multiply(0x57, 0x83) == 0xC1
+    assert shamir.multiply(0x57, 0x13) == 0xFE
+    assert all(shamir.multiply(one, shamir.inverse(one)) == 1 for one in range(1, 256))
+
+
+def test_the_published_shares_of_draft_mcgrew_tss():
+    secret = bytes.fromhex("7465737400")
+    shares = {1: bytes.fromhex("b9fa07e185"), 2: bytes.fromhex("f5409b4511")}
+    assert shamir.combine(shares) == secret
+    # The random octets that lead to them: one coefficient each.
+    random = bytes(one ^ other for one, other in zip(secret, shares[1], strict=True))
+    assert shamir.split(secret, 2, 2, random) == shares
+
+
+@pytest.mark.parametrize(("shares", "needed"), [(1, 1), (3, 2), (5, 3), (9, 9), (255, 2)])
+def test_any_shares_that_are_enough_give_the_secret_and_fewer_do_not(shares, needed):
+    secret, random = bytes(range(200, 232)), bytes(i * 37 % 251 for i in range(32 * (needed - 1)))
+    made = shamir.split(secret, shares, needed, random)
+    for at in range(0, shares - needed + 1, max(1, shares // 7)):
+        some = {x: made[x] for x in range(at + 1, at + 1 + needed)}
+        assert shamir.combine(some) == secret
+        # SLIP-39's reference implementation has the same field, and interpolates at any x.
+        raw = [slip39.RawShare(x, share) for x, share in some.items()]
+        assert slip39._interpolate(raw, 0) == secret
+        if needed > 1:
+            assert shamir.combine(dict(list(some.items())[1:])) != secret
+    with pytest.raises(shamir.SharesFault):
+        shamir.combine({0: secret})
+
+
+# ---- trails with pseudonyms --------------------------------------------------------------------------------------
+
+
+class Place:
+    """A key store, and trails that share it."""
+
+    def __init__(self, directory: Path, url: str = "") -> None:
+        self.directory = directory
+        self.url = url or str(directory / "keys.db")
+        KeyStore(self.url, MASTER, make=True).close()
+
+    def store(self) -> KeyStore:
+        return KeyStore(self.url, MASTER)
+
+    def trail(self, name: str, step: Step | None = None) -> AuditTrail:
+        names = Pseudonyms(self.store(), name)
+        return AuditTrail(self.directory / name, KEY, step, segment_commands=COMMANDS, names=names)
+
+    def build(self, name: str, size: int = 9, last: int = 10**9) -> Path:
+        trail = self.trail(name)
+        self.go_on(trail, size, last)
+        trail.close()
+        return self.directory / name
+
+    @staticmethod
+    def go_on(trail: AuditTrail, size: int = 9, last: int = 10**9) -> None:
+        begin = sum(batch.last_seq <= trail.position().seq for batch in MADE.batches)
+        for chunk in MADE.chunks(size, begin=begin):
+            if chunk.first_seq <= last:
+                trail.apply(chunk)
+
+    def pseudonyms(self, subject: Subject) -> list[str]:
+        with closing(self.store()) as store:
+            return [one.pseudonym for one in store.pseudonyms_of(subject)]
+
+    def erase(self, subject: Subject) -> tuple[int, int]:
+        with closing(self.store()) as store:
+            return store.erase([subject], "asked to be forgotten", "C-1")
+
+
+@pytest.fixture
+def place(tmp_path) -> Place:
+    return Place(tmp_path)
+
+
+ACCOUNT = Subject("account", 1)
+
+
+def records(directory: Path) -> list[dict]:
+    return list(sealed_records(directory))
+
+
+def test_two_followers_of_one_key_store_seal_the_same_bytes(place):
+    one, other = place.build("one"), place.build("other", 31)
+    assert sealed(one) == sealed(other)
+    assert len(sealed(one)) >= 6
+    assert verify(one).findings == ()
+    elsewhere = Place(place.directory / "elsewhere").build("one")
+    assert sealed(one) != sealed(elsewhere), "without the keys nobody comes to these pseudonyms"
+
+
+def test_followers_that_take_turns_seal_the_same_bytes(place):
+    trails = [place.trail("one"), place.trail("other")]
+    for chunk in MADE.chunks(5):
+        for trail in trails:
+            trail.apply(chunk)
+        trails.reverse()
+    for trail in trails:
+        trail.close()
+    assert sealed(place.directory / "one") == sealed(place.directory / "other")
+
+
+def test_no_record_has_a_number_of_an_account_or_client_and_all_else_is_as_it_was(place, tmp_path):
+    plain = AuditTrail(tmp_path / "plain", KEY, segment_commands=COMMANDS)
+    place.go_on(plain)
+    plain.close()
+    hidden = place.build("hidden")
+    with closing(place.store()) as store:
+        revealed = list(with_numbers(iter(records(hidden)), store))
+    was = records(tmp_path / "plain")
+    assert len(was) == len(revealed) > 500
+    accounts = 0
+    for hid, now, before in zip(records(hidden), revealed, was, strict=True):
+        for name in ("account", "to_account", "maker_account"):
+            assert now.get(name) == before.get(name)
+            assert isinstance(hid.get(name, ""), str)
+            accounts += name in hid
+        for session, (client, low) in {
+            "session_id": ("client", "session"), "maker_session_id": ("maker_client", "maker_session"),
+            "of_session": ("of_client", "of_session"),
+        }.items():  # fmt: skip
+            assert now.pop(client, 0) << 32 | now.pop(low, 0) == before.pop(session, 0)
+        assert now == before
+    assert accounts > 300
+
+
+def test_a_pseudonym_is_the_hmac_of_the_clients_random_key(place):
+    place.build("one")
+    (pseudonym,) = place.pseudonyms(ACCOUNT)
+    with closing(place.store()) as store, sqlite3.connect(place.url) as look:
+        (secret,) = look.execute("SELECT secret FROM audit_keys_keys WHERE pseudonym = ?", (pseudonym,)).fetchone()
+        clear = store._decrypt(secret, pseudonym.encode())
+        assert pseudonym_of(clear[:32], ACCOUNT) == pseudonym
+        assert store.subject_of(pseudonym) == ACCOUNT
+    assert clear[:32] not in Path(place.url).read_bytes(), "keys are encrypted where they lie"
+    with pytest.raises(EnvironmentFault, match="another master key"):
+        KeyStore(place.url, bytes(32))
+
+
+def test_a_trail_goes_on_with_its_own_key_store_alone(place):
+    place.build("one")
+    other = Place(place.directory / "elsewhere")
+    with pytest.raises(EnvironmentFault, match=r"name that one \(--keys\)"):
+        AuditTrail(place.directory / "one", KEY, names=Pseudonyms(other.store(), "one"))
+    with pytest.raises(EnvironmentFault, match="records of version 2, not 1"):
+        AuditTrail(place.directory / "one", KEY)
+
+
+# ---- erasure -----------------------------------------------------------------------------------------------------
+
+
+def test_erased_the_records_verify_and_nothing_leads_to_the_client_any_more(place):
+    directory = place.build("one")
+    before, (pseudonym,) = sealed(directory), place.pseudonyms(ACCOUNT)
+    with closing(place.store()) as store:
+        tag = store._tag(ACCOUNT)
+        store.forget_follower("one", "the trail is kept, and no follower goes on with it")
+    secret = sqlite3.connect(place.url).execute(
+        "SELECT secret FROM audit_keys_keys WHERE pseudonym = ?", (pseudonym,)
+    ).fetchone()[0]  # fmt: skip
+    assert place.erase(ACCOUNT) == (1, 1)
+    assert sealed(directory) == before
+    assert verify(directory).findings == ()
+    assert place.pseudonyms(ACCOUNT) == []
+    with closing(place.store()) as store:
+        assert store.subject_of(pseudonym) is None
+        lines = store.lines()
+        assert next(iter(with_numbers(iter([{"account": pseudonym}]), store))) == {"account": pseudonym}
+    raw = b"".join(path.read_bytes() for path in place.directory.glob("keys.db*"))
+    assert secret not in raw, "the key is overwritten, and in no file beside"
+    assert tag.encode() not in raw
+    assert pseudonym.encode() in raw, "a tombstone is left"
+    assert [json.loads(line)["what"] for line in lines] == ["made", "follower_forgotten", "erasure", "destroyed"]
+    assert not any(pseudonym in line or "account" in line for line in lines)
+    assert keystore_log.broken(lines) == 0
+
+
+def test_rebuilt_after_an_erasure_it_is_the_same_bytes(place):
+    before = sealed(place.build("one"))
+    (old,) = place.pseudonyms(ACCOUNT)
+    with closing(place.store()) as store:
+        store.forget_follower("one", "moved away")
+    assert place.erase(ACCOUNT) == (1, 1)
+    assert sealed(place.build("again", 13)) == before
+    # In the middle nobody knows any more whose pseudonym it was, and says so.
+    shutil.copytree(place.directory / "again", place.directory / "middle")
+    for path in sorted((place.directory / "middle").glob("manifest-*.json"))[2:]:
+        path.unlink()
+    with closing(place.store()) as store:
+        store.forget_follower("again", "done")
+    with pytest.raises(PseudonymGone, match="from the beginning in an empty one"):
+        place.build("middle")
+    assert old
+
+
+def test_who_comes_back_after_an_erasure_is_somebody_new_on_every_follower(place):
+    middle = MADE.batches[80].last_seq
+    one, other = place.trail("one"), place.trail("other")
+    place.go_on(one, 5, middle)
+    place.go_on(other, 3, MADE.batches[50].last_seq)
+    (old,) = place.pseudonyms(ACCOUNT)
+    assert place.erase(ACCOUNT) == (1, 0), "what is not sealed yet still needs it"
+    place.go_on(one)
+    assert old in place.pseudonyms(ACCOUNT), "the other one is behind"
+    place.go_on(other)
+    one.close()
+    other.close()
+    (new,) = place.pseudonyms(ACCOUNT)
+    assert new != old
+    assert sealed(place.directory / "one") == sealed(place.directory / "other")
+    found = [(record["seq"], record["account"]) for record in records(place.directory / "one") if "account" in record]
+    assert max(seq for seq, name in found if name == old) < min(seq for seq, name in found if name == new)
+    # And a rebuild, which has nothing but the tombstone, comes to the same.
+    assert sealed(place.build("again", 30)) == sealed(place.directory / "one")
+
+
+def test_a_follower_that_begins_later_changes_nothing_for_one_that_has_all(place):
+    with closing(place.store()) as store:
+        late = store.resolve([Wanted(ACCOUNT, 5_000, "5000.C.account", from_beginning=False)])
+        early = store.resolve([Wanted(ACCOUNT, 7, "7.C.account", from_beginning=True)])
+    assert late[0].pseudonym == early[0].pseudonym
+    assert early[0].from_seq == 7
+
+
+# ---- kills, and PostgreSQL ---------------------------------------------------------------------------------------
+
+
+def open_trail(place: str, step: Step) -> AuditTrail:
+    return Place(Path(place)).trail("killed", step)
+
+
+def test_killed_at_every_step_of_a_seal_it_has_the_same_pseudonyms(tmp_path):
+    steps = [*STEPS, "keys"]
+    died = kill_at_every_step(
+        "tests.posttrade.test_audit_keys:open_trail", str(tmp_path), seed=9, bursts=BURSTS, size=1, look=lambda: None,
+        steps=len(steps),
+    )  # fmt: skip
+    assert set(steps) <= set(died)
+    assert verify(tmp_path / "killed").findings == ()
+    assert sealed(tmp_path / "killed") == sealed(Place(tmp_path).build("whole"))
+
+
+def test_followers_share_keys_in_postgresql(postgres, tmp_path):
+    place = Place(tmp_path, postgres.url)
+    last = MADE.batches[39].last_seq
+    one, other = place.build("one", 4, last), place.build("other", 8, last)
+    assert sealed(one) == sealed(other)
+    (pseudonym,) = place.pseudonyms(ACCOUNT)
+    with closing(place.store()) as store:
+        assert store.subject_of(pseudonym) == ACCOUNT
+        store.forget_follower("one", "done")
+        store.forget_follower("other", "done")
+    assert place.erase(ACCOUNT) == (1, 1)
+    with closing(place.store()) as store:
+        assert store.subject_of(pseudonym) is None
+        assert keystore_log.broken(store.lines()) == 0
+
+
+def test_a_master_key_is_made_once_and_read_by_its_owner_alone(tmp_path):
+    path = tmp_path / "a" / "master.key"
+    with pytest.raises(EnvironmentFault, match="is missing: restore it"):
+        master_key(path, make=False)
+    made = master_key(path, make=True)
+    assert master_key(path, make=True) == made
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text("00")
+    with pytest.raises(EnvironmentFault, match="not 32"):
+        master_key(path, make=False)
