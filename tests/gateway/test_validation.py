@@ -1,6 +1,7 @@
 """Columns to records: what is refused whole, what row by row."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,7 +184,14 @@ INTERESTING = {
 )
 def test_a_lone_command_becomes_the_record_that_a_column_of_one_row_becomes(row, accounts, admin):
     allowed = None if accounts is None else np.array(accounts, dtype=np.uint32)
-    terms = {"session_id": 9, "gateway": 2, "accounts": allowed, "max_rows": 10, "now_ns": 77, "admin": admin}
+    terms: dict[str, Any] = {
+        "session_id": 9,
+        "gateway": 2,
+        "accounts": allowed,
+        "max_rows": 10,
+        "now_ns": 77,
+        "admin": admin,
+    }
     columns = {name: np.array([value], dtype=COLUMN_TYPES[name]) for name, value in row.items()}
     by_columns = build_records(ColumnBatch(3, 1, columns), **terms)
     by_fields = build_records(RowBatch(3, row), **terms)

@@ -296,6 +296,19 @@ def test_an_older_document_is_refused_also_by_a_process_that_has_started_anew(cl
     assert numbers["later"] != int(new.split(".")[1]), "the number of who was lost goes to nobody"
 
 
+def subscribed(address: str, token: str, named: tuple[int, ...]) -> grpc.StatusCode:
+    """How a subscription to these instruments is answered."""
+    with grpc.insecure_channel(address) as channel:
+        stub = market_data_pb2_grpc.MarketDataStub(channel)
+        asked = market_data_pb2.SubscribeRequest(instruments=named, feeds=[market_data_pb2.FEED_L1])
+        call = stub.Subscribe(asked, metadata=metadata(token), timeout=30)
+        try:
+            next(call)
+        except grpc.RpcError as error:
+            return error.code()
+        return grpc.StatusCode.OK
+
+
 def test_rights_change_in_force_at_once_with_the_same_key(closed: LocalCluster, access: Access):
     """Roles, accounts, instruments by number and by group, without a restart."""
     maker = issue(access, "definer", "trader", "administrator")
@@ -303,17 +316,6 @@ def test_rights_change_in_force_at_once_with_the_same_key(closed: LocalCluster, 
     wait_for(grpc.StatusCode.OK, closed, maker)
     wait_for(grpc.StatusCode.OK, closed, token)
     addresses = closed.gateway_addresses
-
-    def subscribed(named: tuple[int, ...]) -> grpc.StatusCode:
-        with grpc.insecure_channel(addresses[0]) as channel:
-            stub = market_data_pb2_grpc.MarketDataStub(channel)
-            asked = market_data_pb2.SubscribeRequest(instruments=named, feeds=[market_data_pb2.FEED_L1])
-            call = stub.Subscribe(asked, metadata=metadata(token), timeout=30)
-            try:
-                next(call)
-            except grpc.RpcError as error:
-                return error.code()
-            return grpc.StatusCode.OK
 
     async def run() -> None:
         words: Any = {"timeout_s": 30}
@@ -350,7 +352,7 @@ def test_rights_change_in_force_at_once_with_the_same_key(closed: LocalCluster, 
             await asyncio.to_thread(access, "group", "metals", "--instrument", 32)
             await change("change", "mover", "--group", "metals", until=no, order=(31, 31))
             assert await placed(31, 32) == 0
-            found = [await asyncio.to_thread(subscribed, named) for named in ((31,), (), (32,))]
+            found = [await asyncio.to_thread(subscribed, addresses[0], token, named) for named in ((31,), (), (32,))]
             assert found == [grpc.StatusCode.PERMISSION_DENIED] * 2 + [grpc.StatusCode.OK]
             await change("group", "metals", "--instrument", 31, until=no, order=(31, 32))
             assert await placed(31, 31) == 0
