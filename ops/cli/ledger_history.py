@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from lockstep.ops.cli.ledger_options import account_argument, ledger_view, place_options
+from lockstep.ops.cli.ledger_options import account_argument, instrument_of, ledger_view, place_options
 from lockstep.ops.cli.options import InputFault, expected_errors, json_option, make_console, on_stdout, write_json
 from lockstep.ops.cli.periods import period_options
 from lockstep.ops.cli.tables import plain_table
-from lockstep.posttrade.ledger.queries import MOST_ROWS, Filter, Page, Part
+from lockstep.posttrade.ledger.queries import MOST_ROWS, Filter, Page, Part, View
 from lockstep.posttrade.ledger.statement import stamp_text
 from lockstep.posttrade.ledger.statement_forms import money
 from lockstep.runtime.output import Output
@@ -34,13 +34,13 @@ def _history_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         _page_options(50),
         click.option("--side", type=click.Choice(tuple(_SIDES)), help="Only of this side."),
-        click.option("--instrument", type=click.IntRange(1, 2**32 - 1), default=None, help="Only of this instrument."),
+        click.option("--instrument", default=None, help="Only of this instrument, by symbol or number."),
     ):
         function = option(function)
     return period_options(function)
 
 
-def _filter(values: dict[str, Any], numbers: int) -> Filter:
+def _filter(view: View, values: dict[str, Any], numbers: int) -> Filter:
     from lockstep.posttrade.ledger.messages import BadCursor, cursor_from
 
     try:
@@ -48,7 +48,7 @@ def _filter(values: dict[str, Any], numbers: int) -> Filter:
     except BadCursor as error:
         raise InputFault(str(error)) from error
     return Filter(
-        instrument=values.get("instrument") or 0,
+        instrument=instrument_of(view, values.get("instrument")),
         state=_STATES.get(values.get("state") or "", 0),
         side=_SIDES.get(values.get("side") or "", 0),
         from_ns=values["from_ns"],
@@ -94,7 +94,7 @@ def orders_command(
     names = {number: name for name, number in _STATES.items()}
     with ledger_view(config_path, data_dir, database) as view:
         view.account(account)
-        page = view.orders(account, _filter(values, 1))
+        page = view.orders(account, _filter(view, values, 1))
     columns: dict[str, Callable[[dict[str, Any]], str]] = {
         "time": lambda row: stamp_text(row["entered_ns"]),
         "order": lambda row: str(row["order_id"]),
@@ -157,7 +157,7 @@ def trades_command(
     """Trades of ACCOUNT, newest first."""
     with ledger_view(config_path, data_dir, database) as view:
         view.account(account)
-        page = view.trades(account, _filter(values, 3))
+        page = view.trades(account, _filter(view, values, 3))
     columns: dict[str, Callable[[dict[str, Any]], str]] = {
         "time": lambda row: stamp_text(row["timestamp_ns"]),
         "event": lambda row: f"{row['seq']}.{row['event_index']}",
@@ -175,7 +175,7 @@ def trades_command(
 @click.command("lots")
 @place_options
 @account_argument
-@click.argument("instrument", type=click.IntRange(1, 2**32 - 1))
+@click.argument("instrument")
 @json_option
 @expected_errors
 def lots_command(
@@ -183,13 +183,13 @@ def lots_command(
     data_dir: Path | None,
     database: str | None,
     account: int,
-    instrument: int,
+    instrument: str,
     json_file: Output | None,
 ) -> int:
-    """Open lots of ACCOUNT in INSTRUMENT, and what closing others brought: its profit, explained."""
+    """Open lots of ACCOUNT in INSTRUMENT (symbol or number), and what closing others brought: its profit, explained."""
     with ledger_view(config_path, data_dir, database) as view:
         view.account(account)
-        lots, closings = view.lots(account, instrument)
+        lots, closings = view.lots(account, instrument_of(view, instrument))
     more = {"more_lots": lots.more, "more_closings": closings.more}
     write_json(json_file, {"lots": list(lots.rows), "closings": list(closings.rows), **more})
     if on_stdout(json_file):
@@ -241,7 +241,7 @@ def days_command(
 
     with ledger_view(config_path, data_dir, database) as view:
         view.account(account)
-        page = view.days(account, _filter(values, 2))
+        page = view.days(account, _filter(view, values, 2))
     write_json(json_file, {"days": list(page.rows), "next_cursor": cursor_of(page.next)})
     if on_stdout(json_file):
         return 0

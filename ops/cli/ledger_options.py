@@ -4,15 +4,18 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from lockstep.ops.cli.options import Failure, config_option
+from lockstep.ops.cli.options import Failure, InputFault, config_option
 from lockstep.posttrade.ledger.place import LedgerPlace, place_of
 from lockstep.posttrade.ledger.queries import UnknownAccount, UnknownOrder, View, view_of
 from lockstep.runtime.config import load
 from lockstep.runtime.topology import Topology
+
+_LONGEST_NUMBER: Final = 10
+_SHOWN: Final = 10
 
 
 def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,6 +33,25 @@ def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 account_argument = click.argument("account", type=click.IntRange(1, 2**32 - 1))
+
+
+def instrument_of(view: View, said: str | None) -> int:
+    """The number of an instrument that was named by symbol or number; 0: none was.
+
+    Raises:
+        InputFault: the ledger knows none of this name.
+    """
+    if said is None:
+        return 0
+    instruments = view.instruments()
+    by_symbol = {one.symbol: number for number, one in instruments.items()}
+    found = by_symbol.get(said)
+    if found is None and said.isascii() and said.isdigit() and len(said) <= _LONGEST_NUMBER:
+        found = int(said) if int(said) in instruments else None
+    if found is None:
+        known = ", ".join(sorted(by_symbol)[:_SHOWN]) or "none"
+        raise InputFault(f"this ledger has no instrument {said!r}; by symbol or number, such as: {known}")
+    return found
 
 
 def topology_of(config_path: Path, data_dir: Path | None, database: str | None) -> Topology:

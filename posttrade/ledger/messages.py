@@ -151,8 +151,36 @@ def _balances(made: Statement, amounts: Mapping[int, int]) -> list[ledger_pb2.Le
     ]
 
 
+class TooWide(ValueError):
+    """An amount that 64 bits don't hold."""
+
+
+def check_fits(made: Statement) -> None:
+    """Raises:
+    TooWide: a sum of the statement that the message could not say. A wrong number is none.
+    """
+    sums = {
+        "paid in": made.paid_in,
+        "paid out": made.paid_out,
+        "bought": made.bought,
+        "sold": made.sold,
+        "fees": made.fees,
+        "realised profit": made.realised,
+        "taken over": made.taken_over,
+        **{f"opening of {number or 'cash'}": amount for number, amount in made.opening.items()},
+        **{f"closing of {number or 'cash'}": amount for number, amount in made.closing.items()},
+        "cash after a movement": max((abs(one.cash_after) for one in made.movements), default=0),
+    }
+    for name, amount in sums.items():
+        if clamped(amount) != amount:
+            raise TooWide(
+                f"{name} of account {made.account.account} is {amount}, which 64 bits don't hold; ask for a shorter "
+                "period, or have it written by `lockstep ledger statement`"
+            )
+
+
 def statement_head(made: Statement) -> ledger_pb2.StatementPart:
-    """See the message."""
+    """See the message. It fits (`check_fits`)."""
     head = ledger_pb2.StatementHead(
         account=made.account.account,
         name=made.account.name,
@@ -160,16 +188,17 @@ def statement_head(made: Statement) -> ledger_pb2.StatementPart:
         to_ns=made.to_ns,
         opening=_balances(made, made.opening),
         closing=_balances(made, made.closing),
-        paid_in_micros=clamped(made.paid_in),
-        paid_out_micros=clamped(made.paid_out),
-        bought_micros=clamped(made.bought),
-        sold_micros=clamped(made.sold),
-        fees_micros=clamped(made.fees),
-        realised_micros=clamped(made.realised),
+        paid_in_micros=made.paid_in,
+        paid_out_micros=made.paid_out,
+        bought_micros=made.bought,
+        sold_micros=made.sold,
+        fees_micros=made.fees,
+        realised_micros=made.realised,
         movements=len(made.movements),
         opened_seq=made.opened.seq if made.opened else 0,
         opened_epoch=made.opened.epoch if made.opened else 0,
         taken_over_micros=made.taken_over,
+        not_over=not made.over,
     )
     return ledger_pb2.StatementPart(stamp=stamp(made.position), head=head)
 

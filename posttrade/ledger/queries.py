@@ -291,7 +291,10 @@ class View:
         }
         columns = [half for name, (column, where) in sums.items() for half in _halves(name, column, where)]
         query = select(day.label("day_ns"), _E.instrument, func.count().filter(traded).label("trades"), *columns).where(
-            _E.account == account, _E.timestamp_ns >= wanted.from_ns
+            # What the ledger begins with came on no day.
+            _E.account == account,
+            _E.timestamp_ns >= wanted.from_ns,
+            _E.kind != schema.OPENING,
         )
         query = query.where(_E.timestamp_ns < wanted.to_ns) if wanted.to_ns else query
         query = query.where(_E.instrument == wanted.instrument) if wanted.instrument else query

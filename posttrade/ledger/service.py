@@ -82,7 +82,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
             await abort(context, grpc.StatusCode.NOT_FOUND, str(error), Code.UNKNOWN_ACCOUNT)
         except UnknownOrder as error:
             await abort(context, grpc.StatusCode.NOT_FOUND, str(error), Code.UNKNOWN_ORDER)
-        except (DoesNotAddUp, TooLong, TooSlow) as error:
+        except (DoesNotAddUp, TooLong, TooSlow, messages.TooWide) as error:
             await abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error), Code.NOT_SUPPORTED)
         except (OperationalError, PoolTimeout) as error:
             text = f"the ledger's database does not answer: {str(error.__cause__ or error).splitlines()[0]}"
@@ -211,7 +211,9 @@ class LedgerService(ledger_pb2_grpc.LedgerServicer):
         """The head, then the movements: to few at once, each of whom has to take them in time."""
 
         def ask(view: View) -> Statement:
-            return statement_of(view, request.account, request.from_ns, request.to_ns)
+            made = statement_of(view, request.account, request.from_ns, request.to_ns)
+            messages.check_fits(made)
+            return made
 
         if self._statements >= MOST_STATEMENTS:
             await abort(

@@ -3,14 +3,15 @@ reading of the view.
 
 A statement is a function of the ledger as of one position. Three accounts of the same money have to agree: the opening
 balance plus the movements, the sum of all entries up to the end of the period, and the balance that the ledger keeps,
-less what was booked behind the period.
+less what was booked behind the period. And each movement has to agree with itself, as a trade's cash and fee with price
+and lots, and with what its order's life says of it.
 """
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, or_, select
 
 from lockstep.posttrade.chunks import Position
 from lockstep.posttrade.ledger import schema
@@ -18,7 +19,7 @@ from lockstep.posttrade.ledger.books import AccountRow, Instrument
 from lockstep.posttrade.ledger.queries import Opened, View, sum_by
 
 MOST_MOVEMENTS: Final = 200_000
-_E, _B = schema.ENTRIES.c, schema.BALANCES.c
+_E, _B, _V = schema.ENTRIES.c, schema.BALANCES.c, schema.ORDER_EVENTS.c
 
 
 def stamp_text(timestamp_ns: int) -> str:
@@ -119,6 +120,8 @@ def statement_of(view: View, account: int, from_ns: int, to_ns: int) -> Statemen
     rows = view.rows(query.order_by(_E.seq, _E.event_index, _E.leg).limit(MOST_MOVEMENTS + 1))
     if len(rows) > MOST_MOVEMENTS:
         raise TooLong(f"more than {MOST_MOVEMENTS} movements; ask for a shorter period")
+    _check_rows(view, account, rows)
+    _check_orders(view, account, from_ns, to_ns)
     movements, closing = _book(rows, opening)
     _check(view, account, to_ns, closing)
     moved = [row for row in rows if row["kind"] == schema.CASH_MOVED]
@@ -178,6 +181,48 @@ def _book(rows: list[dict[str, Any]], opening: dict[int, int]) -> tuple[tuple[Mo
             )
         )
     return tuple(made), amounts
+
+
+def _contradiction(account: int, row: dict[str, Any], why: str) -> DoesNotAddUp:
+    place = f"event {row['seq']}.{row['event_index']}"
+    return DoesNotAddUp(
+        f"account {account}, {place}: {why}; rebuild this ledger (`lockstep ledger rebuild`), and keep it for a look"
+    )
+
+
+def _check_rows(view: View, account: int, rows: list[dict[str, Any]]) -> None:
+    """What an entry says in one column follows from the others."""
+    instruments = view.instruments()
+    for row in rows:
+        kind, number, lots = row["kind"], row["instrument"], row["lots"]
+        cash, fee = row["cash_micros"], row["fee_micros"]
+        if kind not in schema.KINDS or (number != schema.CASH and number not in instruments):
+            raise _contradiction(account, row, f"an entry of kind {kind} and instrument {number}, which there is not")
+        if kind == schema.TRADE:
+            value = lots * row["price_ticks"] * (instruments[number].unit if number != schema.CASH else 0)
+            if not lots or cash + fee != -value:
+                text = f"cash {cash} and fee {fee} of a trade of {lots} lots, which are worth {value}"
+                raise _contradiction(account, row, text)
+        elif fee or (cash if number != schema.CASH and kind != schema.FEE else lots):
+            text = f"an entry of kind {schema.KINDS[kind]} has {lots} lots, cash {cash} and fee {fee}"
+            raise _contradiction(account, row, text)
+
+
+def _check_orders(view: View, account: int, from_ns: int, to_ns: int) -> None:
+    """Each trade stands in the life of its order as well, with the same price, lots and fee."""
+    own = and_(_E.account == account, _E.kind == schema.TRADE, _E.timestamp_ns >= from_ns, _E.timestamp_ns < to_ns)
+    same = and_(_V.order_id == _E.order_id, _V.seq == _E.seq, _V.event_index == _E.event_index)
+    other = or_(
+        _V.seq.is_(None),
+        _V.price_ticks != _E.price_ticks,
+        _V.quantity_lots != func.abs(_E.lots),
+        _V.fee_micros != _E.fee_micros,
+    )
+    columns = (_E.seq, _E.event_index, _E.order_id, _E.lots, _E.price_ticks, _E.fee_micros)
+    joined = schema.ENTRIES.outerjoin(schema.ORDER_EVENTS, same)
+    for row in view.rows(select(*columns).select_from(joined).where(own, other).limit(1)):
+        text = f"a trade of {row['lots']} lots at {row['price_ticks']} with fee {row['fee_micros']}"
+        raise _contradiction(account, row, f"{text}, of which order {row['order_id'] % 2**64} has another account")
 
 
 def _check(view: View, account: int, to_ns: int, closing: dict[int, int]) -> None:

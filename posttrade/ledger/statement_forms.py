@@ -101,7 +101,7 @@ def as_text(made: Statement) -> str:
 
 
 def as_csv(made: Statement) -> str:
-    """A row for each opening balance, movement and closing balance."""
+    """A row for each opening balance, movement and closing balance, and one if the period is not over."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -112,6 +112,10 @@ def as_csv(made: Statement) -> str:
             cash = money(amount) if number == schema.CASH else ""
             lots = "" if number == schema.CASH else amount
             writer.writerow((stamp_text(at), "", title, _symbol(made, number), "", "", "", "", cash, lots, ""))
+    if not made.over:
+        # Where a closing balance is no last word, the file says so.
+        at = stamp_text(made.position.timestamp_ns)
+        writer.writerow((at, f"{made.position.seq}", "not over", *("",) * (len(_COLUMNS) - 3)))
     return out.getvalue()
 
 

@@ -220,7 +220,7 @@ def test_new_orders_are_for_the_clients_instruments_and_whoever_has_an_order_may
     kinds = [int(CommandKind.NEW_ORDER), int(CommandKind.CANCEL), int(CommandKind.REPLACE)]
     records = build(3, instruments=own[:0], kind=kinds, order_id=[1])
     assert codes(records) == [Code.NOT_ENTITLED, 0, 0]
-    terms = {"session_id": 9, "gateway": 2, "accounts": None, "max_rows": 10, "now_ns": 77, "instruments": own}
+    terms: Any = {"session_id": 9, "gateway": 2, "accounts": None, "max_rows": 10, "now_ns": 77, "instruments": own}
     for instrument, kind in itertools.product((7, 9), kinds):
         row = {name: values[0] for name, values in GOOD.items()} | {
             "instrument": instrument,

@@ -11,6 +11,7 @@ from lockstep.ops.cli.main import cli
 from lockstep.posttrade.audit.manifest import signing_key
 from lockstep.posttrade.audit.trail import AuditTrail
 from lockstep.posttrade.ledger.place import SqlitePlace
+from lockstep.posttrade.ledger.queries import view_of
 from lockstep.posttrade.ledger.sink import LedgerSink
 from tests.posttrade.flows import history
 
@@ -71,6 +72,19 @@ def test_histories_are_shown_to_people(directory, command):
 
 def test_lots_explain_a_position(directory):
     assert "closings, newest first" in said("ledger", "lots", 1, 7, "--data-dir", directory / "ledger")
+
+
+def test_instruments_are_named_by_symbol_or_number(directory):
+    common = (2, "--data-dir", directory / "ledger")
+    rows = json.loads(said("ledger", "trades", *common, "--json", "-"))["rows"]
+    number = rows[0]["instrument"]
+    with view_of(SqlitePlace(directory / "ledger").reader(1)) as view:
+        symbol = view.instruments()[number].symbol
+    by_number = said("ledger", "trades", *common, "--instrument", number)
+    assert said("ledger", "trades", *common, "--instrument", symbol) == by_number
+    assert said("ledger", "lots", 2, symbol, *common[1:]) == said("ledger", "lots", 2, number, *common[1:])
+    for wrong in ("NONE", "4242", "9" * 5000):
+        assert "this ledger has no instrument" in said("ledger", "orders", *common, "--instrument", wrong, code=2)
 
 
 @pytest.mark.parametrize("form", ["text", "csv", "json", "pdf"])

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -15,6 +16,7 @@ from lockstep.engine.reference.book import DEFAULT_MARGIN_PPM
 from lockstep.posttrade.ledger import schema
 from lockstep.posttrade.ledger.beancount_export import beancount_lines
 from lockstep.posttrade.ledger.books import Instrument
+from lockstep.posttrade.ledger.messages import TooWide, check_fits, statement_head
 from lockstep.posttrade.ledger.place import PostgresPlace, SqlitePlace
 from lockstep.posttrade.ledger.queries import Filter, UnknownAccount, UnknownOrder, view_of
 from lockstep.posttrade.ledger.rebuild import rebuild_from_chunks
@@ -219,9 +221,58 @@ def test_a_ledger_that_was_tampered_with_gives_no_statement(place, tmp_path):
             first = "account = 1 AND seq = (SELECT min(seq) FROM entries WHERE account = 1 AND kind = 1)"
             target.execute(sql.replace("rowid_of", first))
         reader = other.reader(1)
-        with view_of(reader) as view, pytest.raises(DoesNotAddUp, match="account 1, cash"):
+        with view_of(reader) as view, pytest.raises(DoesNotAddUp, match="account 1, (cash|event)"):
             statement_of(view, 1, 0, 0)
         reader.dispose()
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("UPDATE entries SET fee_micros = fee_micros + 5 WHERE one_trade", "of a trade of"),
+        ("UPDATE entries SET price_ticks = price_ticks + 1 WHERE one_trade", "of a trade of"),
+        ("UPDATE order_events SET quantity_lots = quantity_lots + 1 WHERE its_event", "order .* has another account"),
+        ("UPDATE order_events SET fee_micros = fee_micros + 1 WHERE its_event", "order .* has another account"),
+        ("DELETE FROM order_events WHERE its_event", "order .* has another account"),
+        ("UPDATE entries SET kind = 9 WHERE one_trade", "kind 9"),
+        ("UPDATE entries SET instrument = 4242 WHERE one_trade", "instrument 4242"),
+        ("UPDATE entries SET lots = 3 WHERE account = 1 AND kind = 2", "kind cash has 3 lots"),
+        ("UPDATE entries SET cash_micros = 7 WHERE account = 1 AND kind = 3", "kind shares has"),
+    ],
+)
+def test_an_entry_that_contradicts_itself_or_its_order_gives_no_statement(place, tmp_path, sql, why):
+    other = SqlitePlace(tmp_path)
+    with sqlite3.connect(place.path(1)) as source, sqlite3.connect(other.path(1)) as target:
+        source.backup(target)
+        seq, index, leg, order = target.execute(
+            "SELECT seq, event_index, leg, order_id FROM entries WHERE account = 1 AND kind = 1 ORDER BY seq LIMIT 1"
+        ).fetchone()
+        one = f"account = 1 AND seq = {seq} AND event_index = {index} AND leg = {leg}"
+        event = f"order_id = {order} AND seq = {seq} AND event_index = {index}"
+        assert target.execute(sql.replace("one_trade", one).replace("its_event", event)).rowcount > 0
+    reader = other.reader(1)
+    with view_of(reader) as view, pytest.raises(DoesNotAddUp, match=why):
+        statement_of(view, 1, 0, 0)
+    reader.dispose()
+
+
+def test_a_period_that_is_not_over_says_so_in_csv_and_in_its_message(view):
+    account, last_ns = ACCOUNTS[0], view.position.timestamp_ns
+    for to_ns, over in ((last_ns + 10**9, False), (last_ns, True), (0, True)):
+        made = statement_of(view, account, 0, to_ns)
+        assert made.over is over
+        assert statement_head(made).head.not_over is not over
+        rows = list(csv.reader(io.StringIO(as_csv(made))))
+        assert ("not over" in [row[2] for row in rows]) is not over
+        assert len({len(row) for row in rows}) == 1
+
+
+def test_a_sum_that_64_bits_do_not_hold_is_refused_and_not_held_at_their_end(view):
+    made = statement_of(view, ACCOUNTS[0], 0, 0)
+    check_fits(made)
+    for wide in ({"paid_in": 2**63}, {"bought": 2**63}, {"realised": -(2**63)}, {"closing": {0: 2**63}}):
+        with pytest.raises(TooWide, match="64 bits don't hold"):
+            check_fits(replace(made, **wide))
 
 
 def test_statements_in_every_form_say_the_same(view):

@@ -377,7 +377,7 @@ class LedgerMovement(_message.Message):
     def __init__(self, event_id: _Optional[_Union[_common_pb2.EventId, _Mapping]] = ..., leg: _Optional[int] = ..., kind: _Optional[str] = ..., instrument: _Optional[int] = ..., lots: _Optional[int] = ..., price_ticks: _Optional[int] = ..., fee_micros: _Optional[int] = ..., cash_micros: _Optional[int] = ..., cash_after_micros: _Optional[int] = ..., lots_after: _Optional[int] = ..., order_id: _Optional[int] = ..., timestamp_ns: _Optional[int] = ...) -> None: ...
 
 class StatementHead(_message.Message):
-    __slots__ = ("account", "name", "from_ns", "to_ns", "opening", "closing", "paid_in_micros", "paid_out_micros", "bought_micros", "sold_micros", "fees_micros", "realised_micros", "movements", "opened_seq", "opened_epoch", "taken_over_micros")
+    __slots__ = ("account", "name", "from_ns", "to_ns", "opening", "closing", "paid_in_micros", "paid_out_micros", "bought_micros", "sold_micros", "fees_micros", "realised_micros", "movements", "opened_seq", "opened_epoch", "taken_over_micros", "not_over")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     FROM_NS_FIELD_NUMBER: _ClassVar[int]
@@ -394,6 +394,7 @@ class StatementHead(_message.Message):
     OPENED_SEQ_FIELD_NUMBER: _ClassVar[int]
     OPENED_EPOCH_FIELD_NUMBER: _ClassVar[int]
     TAKEN_OVER_MICROS_FIELD_NUMBER: _ClassVar[int]
+    NOT_OVER_FIELD_NUMBER: _ClassVar[int]
     account: int
     name: str
     from_ns: int
@@ -410,7 +411,8 @@ class StatementHead(_message.Message):
     opened_seq: int
     opened_epoch: int
     taken_over_micros: int
-    def __init__(self, account: _Optional[int] = ..., name: _Optional[str] = ..., from_ns: _Optional[int] = ..., to_ns: _Optional[int] = ..., opening: _Optional[_Iterable[_Union[LedgerBalance, _Mapping]]] = ..., closing: _Optional[_Iterable[_Union[LedgerBalance, _Mapping]]] = ..., paid_in_micros: _Optional[int] = ..., paid_out_micros: _Optional[int] = ..., bought_micros: _Optional[int] = ..., sold_micros: _Optional[int] = ..., fees_micros: _Optional[int] = ..., realised_micros: _Optional[int] = ..., movements: _Optional[int] = ..., opened_seq: _Optional[int] = ..., opened_epoch: _Optional[int] = ..., taken_over_micros: _Optional[int] = ...) -> None: ...
+    not_over: bool
+    def __init__(self, account: _Optional[int] = ..., name: _Optional[str] = ..., from_ns: _Optional[int] = ..., to_ns: _Optional[int] = ..., opening: _Optional[_Iterable[_Union[LedgerBalance, _Mapping]]] = ..., closing: _Optional[_Iterable[_Union[LedgerBalance, _Mapping]]] = ..., paid_in_micros: _Optional[int] = ..., paid_out_micros: _Optional[int] = ..., bought_micros: _Optional[int] = ..., sold_micros: _Optional[int] = ..., fees_micros: _Optional[int] = ..., realised_micros: _Optional[int] = ..., movements: _Optional[int] = ..., opened_seq: _Optional[int] = ..., opened_epoch: _Optional[int] = ..., taken_over_micros: _Optional[int] = ..., not_over: bool = ...) -> None: ...
 
 class StatementPart(_message.Message):
     __slots__ = ("stamp", "head", "movements")
