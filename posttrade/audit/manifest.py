@@ -5,9 +5,11 @@ version and the key; Ed25519 signatures are deterministic, so the same trail wit
 """
 
 import base64
+import errno
 import hashlib
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +38,19 @@ def manifest_number(name: str) -> int | None:
     digits = name.removeprefix("manifest-").removesuffix(".json")
     number = int(digits) if digits.isascii() and digits.isdigit() else 0
     return number if number and manifest_name(number) == name else None
+
+
+def bytes_of(path: Path) -> bytes:
+    """What a file of a trail holds. Somebody else may have made it: what is no regular file is not waited for.
+
+    Raises:
+        OSError: it is not there, can't be read, or is a pipe, a device or the like.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return file.read()
 
 
 def canonical(content: dict[str, Any]) -> bytes:

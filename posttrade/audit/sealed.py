@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.posttrade.audit import manifest, merkle
-from lockstep.posttrade.audit.manifest import manifest_name, manifest_number
+from lockstep.posttrade.audit.manifest import bytes_of, manifest_name, manifest_number
 
 
 def sealed_records(directory: Path) -> Iterator[dict[str, Any]]:
@@ -36,6 +36,6 @@ def sealed_records(directory: Path) -> Iterator[dict[str, Any]]:
 
 def _bytes_of(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return bytes_of(path)
     except OSError as error:
         raise manifest.ManifestFault(f"{path.name} can't be read: {error.strerror}") from error

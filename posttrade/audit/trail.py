@@ -42,6 +42,8 @@ SEGMENT_COMMANDS: Final = 50_000
 _HOUR_NS: Final = 3_600 * 10**9
 _OPENING_VERSION: Final = 1
 OPENING: Final = "opening.json"
+BEGUN: Final = "opening-signed.json"
+"""What `OPENING` holds, signed: for as long as no manifest names it."""
 
 
 def segment_name(first_seq: int) -> str:
@@ -117,12 +119,14 @@ class AuditTrail:
         self._open()
         found = [(manifest_number(path.name), path) for path in self.directory.glob("manifest-*.json")]
         if not found:
+            if self._opening is not None:
+                self._check_begun()
             return
         for number, path in found:
             if number is None:
                 raise EnvironmentFault(f"{path}: no manifest has this name; move it out of the trail")
         number, newest = max(found, key=lambda one: one[0] or 0)
-        raw = newest.read_bytes()
+        raw = manifest.bytes_of(newest)
         try:
             body, fingerprint = manifest.read(raw)
             if body["number"] != number:
@@ -149,6 +153,24 @@ class AuditTrail:
         self._epochs = [EpochBegin(*one) for one in body["epochs"]]
         self._know(newest.name, body.get("instruments"))
 
+    def _check_begun(self) -> None:
+        """That this trail's key has put its beginning down: no manifest names it yet, and anybody can make a file."""
+        path = self.directory / BEGUN
+        try:
+            body, fingerprint = manifest.read(manifest.bytes_of(path))
+        except (OSError, manifest.ManifestFault) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise EnvironmentFault(
+                f"{self.directory / OPENING} says where this trail begins, and no manifest names it, nor does {path}: "
+                f"{why}; move it away, and begin again (--from-snapshot)"
+            ) from error
+        own = manifest.fingerprint_of(self._key.public_key().public_bytes_raw())
+        if fingerprint != own or body.get("begins") != self._opening:
+            raise EnvironmentFault(
+                f"{self.directory / OPENING} is not where a trail with this key ({own}) was begun; move it away, and "
+                "begin again (--from-snapshot)"
+            )
+
     def _know(self, newest: str, wanted: str | None) -> None:
         """Take what records need of instruments: what the newest manifest names, or what sealed records say."""
         path = self.directory / INSTRUMENTS
@@ -160,7 +182,7 @@ class AuditTrail:
                 raise EnvironmentFault(f"{path} can't be made anew: {fault}; restore it") from fault
         else:
             try:
-                self._instruments = known_from(path.read_bytes(), self._position.seq)
+                self._instruments = known_from(manifest.bytes_of(path), self._position.seq)
             except ValueError as error:
                 raise EnvironmentFault(f"{path}: {error}; move it away: it is made anew from the records") from error
         if wanted is not None and known_hash(self._instruments) != wanted:
@@ -172,7 +194,7 @@ class AuditTrail:
     def _open(self) -> None:
         """Stand where `opening.json` says, if there is one."""
         try:
-            raw = (self.directory / OPENING).read_bytes()
+            raw = manifest.bytes_of(self.directory / OPENING)
         except FileNotFoundError:
             return
         try:
@@ -203,7 +225,10 @@ class AuditTrail:
             "epochs": [[one.epoch, one.first_seq] for one in opening.epochs],
             "instruments": instruments,
         }
-        self._put(OPENING, manifest.canonical(said))
+        raw = manifest.canonical(said)
+        # First: an opening without it is nobody's.
+        self._put(BEGUN, manifest.sign({"version": manifest.VERSION, "begins": opening_entry(raw)}, self._key))
+        self._put(OPENING, raw)
         self._open()
         return self._position
 

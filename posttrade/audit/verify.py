@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from lockstep.posttrade.audit import manifest, merkle
 from lockstep.posttrade.audit.known import INSTRUMENTS, known_from, known_hash
-from lockstep.posttrade.audit.manifest import manifest_name, manifest_number
+from lockstep.posttrade.audit.manifest import bytes_of, manifest_name, manifest_number
 from lockstep.posttrade.audit.trail import OPENING, leaves_name
 
 _HASH: Final = 32
@@ -74,7 +74,11 @@ def head_of(directory: Path) -> Head:
     numbers = [number for path in directory.glob("manifest-*.json") if (number := manifest_number(path.name))]
     if not numbers:
         raise manifest.ManifestFault(f"there is no manifest in {directory}")
-    raw = (directory / manifest_name(max(numbers))).read_bytes()
+    name = manifest_name(max(numbers))
+    try:
+        raw = bytes_of(directory / name)
+    except OSError as error:
+        raise manifest.ManifestFault(f"{name} can't be read: {error.strerror}") from error
     body, fingerprint = manifest.read(raw)
     return Head(int(body["number"]), manifest.hash_of(raw), int(body["last_seq"]), fingerprint)
 
@@ -150,7 +154,12 @@ class _Check:
         return tuple(sorted(there - self._sealed))
 
     def _manifest(self, number: int, name: str) -> None:
-        raw = (self.directory / name).read_bytes()
+        try:
+            raw = bytes_of(self.directory / name)
+        except OSError as error:
+            self.find(name, "manifest", f"can't be read: {error.strerror}")
+            self._previous = ""
+            return
         try:
             body, fingerprint = manifest.read(raw)
         except manifest.ManifestFault as fault:
@@ -191,7 +200,7 @@ class _Check:
         if opening is None:
             return
         try:
-            raw = (self.directory / OPENING).read_bytes()
+            raw = bytes_of(self.directory / OPENING)
         except OSError as error:
             self.find(OPENING, "dropped", f"can't be read: {error.strerror}")
             return
@@ -204,7 +213,7 @@ class _Check:
         if wanted is None:
             return
         try:
-            found = known_hash(known_from((self.directory / INSTRUMENTS).read_bytes(), self.last_seq))
+            found = known_hash(known_from(bytes_of(self.directory / INSTRUMENTS), self.last_seq))
         except OSError as error:
             self.find(INSTRUMENTS, "dropped", f"can't be read: {error.strerror}")
         except ValueError as error:
@@ -217,7 +226,7 @@ class _Check:
         name = str(body["segment"])
         self._sealed.add(name)
         try:
-            content = (self.directory / name).read_bytes()
+            content = bytes_of(self.directory / name)
         except OSError as error:
             self.find(name, "dropped", f"the segment can't be read: {error.strerror}")
             return
@@ -239,7 +248,7 @@ class _Check:
     def _leaves(self, name: str, body: dict[str, Any]) -> list[bytes] | None:
         """The hashes that were sealed, if they can still be believed: the root says so."""
         try:
-            raw = (self.directory / leaves_name(name)).read_bytes()
+            raw = bytes_of(self.directory / leaves_name(name))
         except OSError as error:
             self.find(leaves_name(name), "dropped", f"can't be read: {error.strerror}")
             return None
@@ -298,12 +307,12 @@ def prove(directory: Path, wanted: str) -> dict[str, Any]:
         NoSuchRecord: no sealed segment has it.
     """
     for path in sorted(directory.glob("manifest-*.json")):
-        raw = path.read_bytes()
+        raw = _believed(path)
         body, _ = manifest.read(raw)
         seq = wanted.split(".")[0]
         if seq.isdecimal() and not body["first_seq"] <= int(seq) <= body["last_seq"]:
             continue
-        lines = (directory / body["segment"]).read_bytes().split(b"\n")[:-1]
+        lines = _believed(directory / body["segment"]).split(b"\n")[:-1]
         for place, line in enumerate(lines):
             if seq.encode() in line and _is(json.loads(line), wanted):
                 leaves = [merkle.leaf_hash(one) for one in lines]
@@ -315,6 +324,13 @@ def prove(directory: Path, wanted: str) -> dict[str, Any]:
                     "manifest": raw.decode(),
                 }
     raise NoSuchRecord(f"no sealed segment in {directory} has the record {wanted}")
+
+
+def _believed(path: Path) -> bytes:
+    try:
+        return bytes_of(path)
+    except OSError as error:
+        raise manifest.ManifestFault(f"{path.name} can't be read: {error.strerror}") from error
 
 
 def _is(record: dict[str, Any], wanted: str) -> bool:

@@ -115,7 +115,11 @@ def rebuild_from_chunks(
                 "nothing was swapped; name a newer journal, or rebuild from the running engines (without --journal); "
                 "if that ledger is of another cluster, name another --data-dir"
             )
-        _finish(place, before, keep=keep)
+        try:
+            _finish(place, before, keep=keep, lose_history=lose_history)
+        except LosesHistory:
+            place.discard(before + 1)
+            raise
         return made.position
 
 
@@ -143,7 +147,8 @@ def rebuild_from_engines(
         place.discard(before + 1)
         begin = partial(_begin, topology, place, before, from_snapshot=from_snapshot, lose_history=lose_history)
         try:
-            return asyncio.run(_follow(topology, place, before, stop, say, begin, keep=keep))
+            swap = partial(_finish, place, before, keep=keep, lose_history=lose_history)
+            return asyncio.run(_follow(topology, place, before, stop, say, begin, swap))
         except LosesHistory:
             place.discard(before + 1)
             raise
@@ -178,8 +183,7 @@ async def _follow(
     stop: StopRequest,
     say: Callable[[Position, int], None],
     begin: Callable[[], Awaitable[Sink]],
-    *,
-    keep: bool,
+    swap: Callable[[], None],
 ) -> Position:
     introduce(topology)
     live = await asyncio.to_thread(place.reached, before)
@@ -204,7 +208,7 @@ async def _follow(
                 live = await asyncio.to_thread(_still_ahead, place, before)
                 if live is None:
                     # While it still follows, so that what is swapped in is as new as can be.
-                    await asyncio.to_thread(_finish, place, before, keep=keep)
+                    await asyncio.to_thread(swap)
                     return shell.machine.position
                 if now_s - moved_s > BEHIND_S:
                     raise Behind(_no_further(live, shell.machine.position))
@@ -231,7 +235,10 @@ def _no_further(live: Reached, made: Position) -> str:
     )
 
 
-def _finish(place: LedgerPlace, before: int, *, keep: bool) -> None:
+def _finish(place: LedgerPlace, before: int, *, keep: bool, lose_history: bool) -> None:
+    if not lose_history:
+        # Once more: what counts is not what it was when this began, hours ago, if somebody has restored it meanwhile.
+        _refuse_loss(place, before)
     place.swap(before + 1)
     if keep or before == 1:
         return

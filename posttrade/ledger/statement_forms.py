@@ -114,8 +114,8 @@ def as_csv(made: Statement) -> str:
             writer.writerow((stamp_text(at), "", title, _symbol(made, number), "", "", "", "", cash, lots, ""))
     if not made.over:
         # Where a closing balance is no last word, the file says so.
-        at = stamp_text(made.position.timestamp_ns)
-        writer.writerow((at, f"{made.position.seq}", "not over", *("",) * (len(_COLUMNS) - 3)))
+        seen = stamp_text(made.position.timestamp_ns)
+        writer.writerow((seen, f"{made.position.seq}", "not over", *("",) * (len(_COLUMNS) - 3)))
     return out.getvalue()
 
 

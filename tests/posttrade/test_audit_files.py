@@ -1,12 +1,14 @@
 """The files of an audit trail: instruments, other bytes of a manifest, what is nested too deep, a full disk."""
 
 import json
+import os
 import re
 
 import pytest
 
 from lockstep.posttrade.audit import manifest
 from lockstep.posttrade.audit.manifest import manifest_name
+from lockstep.posttrade.audit.sealed import sealed_records
 from lockstep.posttrade.audit.trail import AuditTrail
 from lockstep.posttrade.audit.verify import check_proof, head_of, prove, verify
 from lockstep.runtime.faults import EnvironmentFault
@@ -133,3 +135,36 @@ def test_a_full_disk_is_said_with_the_file_and_the_remedy(tmp_path, name):
     (tmp_path / name).unlink()
     build(tmp_path, SIZE)
     assert verify(tmp_path).findings == ()
+
+
+@pytest.mark.parametrize("pattern", ["manifest-*2.json", "segment-*.jsonl", "instruments.json"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_named_and_not_waited_for(copied, pattern, kind):
+    path = sorted(copied.glob(pattern))[0]
+    path.unlink()
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case _:
+            path.mkdir()
+    found = {(one.place, one.text.rpartition(": ")[2]) for one in verify(copied).findings}
+    why = "Is a directory" if kind == "folder" else "it is no regular file"
+    assert any(place == path.name and why in text for place, text in found), found
+    if path.name == "instruments.json":
+        with pytest.raises(EnvironmentFault):
+            AuditTrail(copied, KEY)
+    else:
+        with pytest.raises(manifest.ManifestFault):
+            list(sealed_records(copied))
+
+
+def test_a_newest_manifest_that_is_a_pipe_is_no_end_of_a_trail(copied):
+    path = max(copied.glob("manifest-*.json"))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(manifest.ManifestFault, match="no regular file"):
+        head_of(copied)
+    with pytest.raises(EnvironmentFault, match="no regular file"):
+        AuditTrail(copied, KEY)

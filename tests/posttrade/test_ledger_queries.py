@@ -221,7 +221,7 @@ def test_a_ledger_that_was_tampered_with_gives_no_statement(place, tmp_path):
             first = "account = 1 AND seq = (SELECT min(seq) FROM entries WHERE account = 1 AND kind = 1)"
             target.execute(sql.replace("rowid_of", first))
         reader = other.reader(1)
-        with view_of(reader) as view, pytest.raises(DoesNotAddUp, match="account 1, (cash|event)"):
+        with view_of(reader) as view, pytest.raises(DoesNotAddUp, match=r"account 1, (cash|event)"):
             statement_of(view, 1, 0, 0)
         reader.dispose()
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import shutil
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from lockstep.ops.cli.main import cli
 from lockstep.posttrade.audit import manifest
 from lockstep.posttrade.audit.trail import OPENING, AuditTrail
 from lockstep.posttrade.audit.verify import prove, verify
-from lockstep.posttrade.chunks import check
+from lockstep.posttrade.chunks import Chunk, check
 from lockstep.posttrade.follower import HistoryGone, Sink
 from lockstep.posttrade.ledger.beancount_export import beancount_lines
 from lockstep.posttrade.ledger.digest import table_digests
@@ -413,3 +415,44 @@ def test_the_audit_process_begins_behind_a_snapshot_of_served_engines(tmp_path):
         begin(topology, trail)
     assert trail.position() == replace(opening_at(MADE, AT).position)
     trail.close()
+
+
+def test_an_opening_that_somebody_has_put_there_is_not_where_a_trail_begins(tmp_path):
+    """Before the first manifest nothing names it, and anybody who can write there can make one."""
+    begun, other = tmp_path / "begun", tmp_path / "other"
+    for directory, key in ((begun, KEY), (other, Ed25519PrivateKey.generate())):
+        trail = AuditTrail(directory, key, segment_commands=150)
+        trail.begin(opening_at(MADE, AT))
+        trail.close()
+    AuditTrail(begun, KEY).close()
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    shutil.copy(begun / "opening.json", planted)
+    with pytest.raises(EnvironmentFault, match=r"no manifest names it.*begin again"):
+        AuditTrail(planted, KEY)
+    shutil.copy(other / "opening-signed.json", planted)
+    with pytest.raises(EnvironmentFault, match="not where a trail with this key"):
+        AuditTrail(planted, KEY)
+    shutil.copy(begun / "opening-signed.json", planted)
+    said = json.loads((planted / "opening.json").read_bytes())
+    (planted / "opening.json").write_bytes(manifest.canonical(said | {"seq": said["seq"] + 1}))
+    with pytest.raises(EnvironmentFault, match="not where a trail with this key"):
+        AuditTrail(planted, KEY)
+
+
+def test_the_loss_of_history_is_looked_at_again_before_the_swap(tmp_path, monkeypatch):
+    """What counts may have been restored while the new one was made."""
+    place = SqlitePlace(tmp_path)
+    rebuild_from_chunks(place, MADE.chunks(30, begin=AT), opening=opening_at(MADE, AT))
+    before = place.current()
+    reached = place.reached
+
+    def chunks() -> Iterator[Chunk]:
+        yield from MADE.chunks(30, begin=AT)
+        whole = replace(reached(before), begins_behind=0)
+        monkeypatch.setattr(SqlitePlace, "reached", lambda _, number: whole if number == before else reached(number))
+
+    with pytest.raises(LosesHistory, match="nothing was swapped"):
+        rebuild_from_chunks(place, chunks(), opening=opening_at(MADE, AT))
+    assert place.current() == before
+    assert not place.path(before + 1).exists()
