@@ -60,9 +60,19 @@ SERVER_OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.keepalive_permit_without_calls", 1),
 )
 
+MAX_CONNECTIONS: Final = 12_000
+"""Of clients, at one gRPC port."""
+
 # Clients may be many, and forget connections that they no longer use; one with a stream is in use. Only for them: the
 # cluster's own channels stay connected without calls, so that no takeover has to connect first.
-CLIENTS_OPTIONS: Final[Sequence[tuple[str, int]]] = (*SERVER_OPTIONS, ("grpc.max_connection_idle_ms", 600_000))
+CLIENTS_OPTIONS: Final[Sequence[tuple[str, int]]] = (
+    *SERVER_OPTIONS,
+    ("grpc.max_connection_idle_ms", 120_000),
+    # One that does not say within this time that it speaks HTTP/2, or TLS, is closed. gRPC itself waits two minutes.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    # Beyond it a connection is closed as soon as it is made.
+    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+)
 
 # Between the cluster's own processes a connection carries few calls at a time.
 PEERS_OPTIONS: Final[Sequence[tuple[str, int]]] = (*SERVER_OPTIONS, ("grpc.max_concurrent_streams", 256))

@@ -21,7 +21,7 @@ from aiohttp.log import server_logger
 from aiohttp.web_protocol import PayloadAccessError, RequestPayloadError
 
 from lockstep.edge.http.frames import close_frame, frame_of
-from lockstep.edge.http.hosts import strange_host
+from lockstep.edge.http.hosts import Hosts, strange_host
 from lockstep.edge.http.requests import JsonFrames, request_of
 from lockstep.marketdata.feed_encoding import encode_closing
 from lockstep.marketdata.feed_events import Refusal
@@ -158,8 +158,9 @@ class WebSocketDoor:
         """Those whose buffers are full."""
         self._readers: Counter[str] = Counter()
         """WebSockets of each principal."""
-        self._mute: set[Any] = set()
-        """Protocols of new connections that have asked for nothing yet."""
+        self._mute: dict[Any, None] = {}
+        """Protocols of new connections that have asked for nothing yet, oldest first."""
+        self._hosts = Hosts()
         self._last = self._last_framed = b""
         server_logger.addFilter(_OF_OUR_OWN)
         application = web.Application(middlewares=[self._hear])
@@ -177,6 +178,8 @@ class WebSocketDoor:
     async def open(self, host: str, port: int) -> None:
         """Listen. Raises EnvironmentFault: the port can't be had."""
         await self._runner.setup()
+        assert self._runner.server is not None, "it is set up"
+        self._hosts.count(self._runner.server, self._on_too_many)
         loop, tls = asyncio.get_running_loop(), self._shell.entrance.ssl_context()
         try:
             self._server = await loop.create_server(
@@ -205,18 +208,30 @@ class WebSocketDoor:
         assert server is not None, "the runner is set up"
         protocol: Any = server()
         loop = asyncio.get_running_loop()
-        if len(server.connections) >= MAX_CONNECTIONS:
-            self._shell.handshakes_refused += 1
+        full = len(server.connections) >= MAX_CONNECTIONS
+        oldest = next(iter(self._mute), None) if full else None
+        self._shell.handshakes_refused += full
+        if oldest is not None:
+            # Of those that only connect the oldest gives way: so whoever asks for something finds room.
+            del self._mute[oldest]
+            _drop(oldest)
+        if full and oldest is None:
             loop.call_soon(_drop, protocol)
         else:
-            self._mute.add(protocol)
+            self._mute[protocol] = None
             loop.call_later(_HELLO_S, self._expect_hello, protocol)
         made: asyncio.BaseProtocol = protocol
         return made
 
+    def _on_too_many(self, protocol: Any) -> None:
+        """One address has as many connections as it may."""
+        self._mute.pop(protocol, None)
+        self._shell.handshakes_refused += 1
+        _drop(protocol)
+
     def _expect_hello(self, protocol: Any) -> None:
         if protocol in self._mute:
-            self._mute.discard(protocol)
+            del self._mute[protocol]
             _drop(protocol)
 
     async def _watch(self) -> None:
@@ -231,7 +246,7 @@ class WebSocketDoor:
 
     @web.middleware
     async def _hear(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self._mute.discard(request.protocol)
+        self._mute.pop(request.protocol, None)
         return await handler(request)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:

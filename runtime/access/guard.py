@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import grpc
 
+from lockstep.runtime.access.open_streams import OpenStreams, host_of
 from lockstep.runtime.access.permissions import AUDITED, PUBLIC, Roles, roles_for
 from lockstep.runtime.access.trail import Trail
 from lockstep.runtime.budget import CANCELS, METHOD_COSTS
@@ -19,6 +20,7 @@ from lockstep.runtime.tokens import OPEN_CLIENT, Entitlements, Unauthenticated, 
 from lockstep.runtime.topology import Principal
 
 _CALLER: ContextVar[Principal] = ContextVar("caller")
+_FULL_RETRY_MS: Final = 1_000
 _WORDS: Final = {False: "unary", True: "stream"}
 
 
@@ -34,6 +36,7 @@ class AccessGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the pack
         self._entitlements = entitlements
         self._trail = trail
         self._made: dict[str, Any] = {}
+        self._open_streams = OpenStreams()
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         """The handler that serves the call."""
@@ -65,10 +68,20 @@ class AccessGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the pack
                 await spend(context, principal, budget, cost, cancels=method in CANCELS)
             if audited:
                 return await self._watched(method, principal, inner(requests, context), context)
-            if streams and can_end(principal):
-                await self._while_known(method, principal, inner(requests, context), context)
-                return None
-            return await inner(requests, context)
+            if not streams:
+                return await inner(requests, context)
+            host = host_of(context.peer())
+            full = self._open_streams.enter(principal, host)
+            if full:
+                await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, full, retry_after_ms=_FULL_RETRY_MS)
+            try:
+                if can_end(principal):
+                    await self._while_known(method, principal, inner(requests, context), context)
+                else:
+                    await inner(requests, context)
+            finally:
+                self._open_streams.leave(principal, host)
+            return None
 
         return handler._replace(**{shape: serve})
 

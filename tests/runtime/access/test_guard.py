@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import grpc
@@ -11,6 +12,7 @@ from google.rpc.status_pb2 import Status
 
 from lockstep import AsyncClient, Unavailable
 from lockstep.ops.local.ports import free_ports
+from lockstep.runtime import budget, process
 from lockstep.runtime.access.guard import AccessGuard, caller
 from lockstep.runtime.access.roles import Role
 from lockstep.runtime.access.trail import Trail
@@ -120,23 +122,21 @@ def test_an_honest_call_is_served():
     assert call(b"", ALLOWED)[0] is grpc.StatusCode.OK
 
 
-def test_a_call_beyond_its_callers_budget_is_refused_with_details_that_others_libraries_read():
+def test_a_call_beyond_its_callers_budget_is_refused_with_details_that_others_libraries_read(monkeypatch):
+    # Slow: what comes back while a busy machine takes its time is nothing.
+    monkeypatch.setattr(budget, "SECONDS_AT_ONCE", 500)
     known = Entitlements((TRADER, READER, OPERATOR))
-    # One query costs more than there ever is: all that there is, which takes nearly two seconds to be earned again.
-    known.budgets = Budgets(10)
+    known.budgets = Budgets(1)
 
     async def run(address: str) -> None:
-        async with AsyncClient(address, token="secret", client_number=1, timeout_s=30) as client:
+        async with AsyncClient(address, token="secret", client_number=1, timeout_s=3) as client:
             await client.account(1)
-            first = client.budget
-        assert first is not None
-        assert (first.per_s, first.at_once) == (10, 20)
-        assert first.left < 20
-        async with AsyncClient(address, token="secret", client_number=1, timeout_s=0.5) as client:
+            assert client.budget is not None
+            assert (client.budget.per_s, client.budget.at_once) == (1, 500)
+            assert 250 <= client.budget.left < 300
             with pytest.raises(Unavailable, match="the budget of 'a' is used up"):
                 await client.account(1)
-            assert client.budget is not None
-            assert client.budget.left < 20
+            assert client.budget.left < 300
         async with grpc.aio.insecure_channel(address) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await channel.unary_unary(METHOD)(b"", metadata=ALLOWED, timeout=30)
@@ -144,7 +144,7 @@ def test_a_call_beyond_its_callers_budget_is_refused_with_details_that_others_li
             assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert said["lockstep-code"] == str(int(Code.BUSY))
             pause_ms = int(said["lockstep-retry-after-ms"])
-            assert 1 <= pause_ms <= 5_000
+            assert 1 <= pause_ms <= 63_000
             status = Status.FromString(said["grpc-status-details-bin"])
             retry, quota = RetryInfo(), QuotaFailure()
             assert status.code == 8
@@ -206,3 +206,33 @@ def test_what_an_operator_does_stands_in_the_trail_with_what_came_of_it(tmp_path
         ("ada", "FenceMember", "asked"),
         ("ada", "FenceMember", "refused: not now"),
     ]
+
+
+def test_connections_are_bounded_and_one_that_says_nothing_is_closed(monkeypatch):
+    """Half-open, a letter at a time, or too many: none of them keeps a place for long."""
+    changed = {"grpc.server_handshake_timeout_ms": 500, "grpc.max_allowed_incoming_connections": 3}
+    options = tuple((name, changed.get(name, value)) for name, value in process.CLIENTS_OPTIONS)
+    assert set(changed) <= {name for name, _ in options}
+    monkeypatch.setattr(process, "CLIENTS_OPTIONS", options)
+
+    async def closed_after_s(reader: asyncio.StreamReader) -> float:
+        began_s = time.monotonic()
+        async with asyncio.timeout(30):
+            while await reader.read(1024):
+                pass
+        return time.monotonic() - began_s
+
+    async def run(address: str) -> None:
+        host, _, port = address.partition(":")
+        held = [await asyncio.open_connection(host, int(port)) for _ in range(3)]
+        for _, writer in held:
+            writer.write(b"PRI * HTTP/2.0\r\n")
+        beyond, _ = await asyncio.open_connection(host, int(port))
+        await closed_after_s(beyond)
+        for reader, writer in held:
+            assert await closed_after_s(reader) < 20
+            writer.close()
+        async with grpc.aio.insecure_channel(address) as channel:
+            await channel.unary_unary(METHOD)(b"", metadata=ALLOWED, timeout=30, wait_for_ready=True)
+
+    asyncio.run(serving(run))
