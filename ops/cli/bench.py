@@ -16,6 +16,7 @@ from lockstep.bench.reconnect import ReconnectPlan, run_reconnect_bench
 from lockstep.bench.restart import RestartPlan, run_restart_bench
 from lockstep.bench.soak import LEFT_OUT as SOAK_LEFT_OUT
 from lockstep.bench.soak import SoakPlan, run_soak
+from lockstep.ops.cli.bench_archive import archive
 from lockstep.ops.cli.bench_compare import growth, peers
 from lockstep.ops.cli.bench_feed import feed, feed_crowd
 from lockstep.ops.cli.bench_ledger import ledger
@@ -42,6 +43,7 @@ command.add_command(growth)
 command.add_command(feed)
 command.add_command(feed_crowd)
 command.add_command(ledger)
+command.add_command(archive)
 
 
 @command.command("cluster")

@@ -149,6 +149,12 @@ class InputFault(Failure):
     exit_code = EXIT_USAGE
 
 
+_OPTIONAL: Final = {
+    "sqlalchemy": "posttrade", "pyarrow": "archive", "boto3": "archive", "botocore": "archive", "moto": "dev",
+}  # fmt: skip
+"""What a command imports while it runs, by the extra that brings it."""
+
+
 def expected_errors[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """Turn the errors that a command may meet into messages and exit codes; check its outputs before it begins."""
 
@@ -161,6 +167,11 @@ def expected_errors[**P, R](function: Callable[P, R]) -> Callable[P, R]:
             raise InputFault(str(error)) from error
         except (EnvironmentFault, DriverRefused, LockstepError, TimeoutError) as error:
             raise Failure(str(error)) from error
+        except ModuleNotFoundError as missing:
+            wanted = (missing.name or "").split(".")[0]
+            if wanted not in _OPTIONAL:
+                raise
+            raise Failure(f"this needs {wanted}: install lockstep-cluster[{_OPTIONAL[wanted]}]") from missing
         except PermissionError as error:
             raise Failure(f"no permission: {error.filename}; choose another path") from error
         except BrokenPipeError:

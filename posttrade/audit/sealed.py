@@ -3,11 +3,24 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lockstep.posttrade.audit import manifest, merkle
 from lockstep.posttrade.audit.manifest import bytes_of, manifest_name, manifest_number
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSegment:
+    """One that is as it was sealed."""
+
+    body: dict[str, Any]
+    """Of its manifest."""
+    hash: str
+    """Of its manifest."""
+    lines: list[bytes]
+    """Its records."""
 
 
 def sealed_records(directory: Path) -> Iterator[dict[str, Any]]:
@@ -16,11 +29,21 @@ def sealed_records(directory: Path) -> Iterator[dict[str, Any]]:
     Raises:
         ManifestFault: a manifest or a segment is missing, or not what was sealed.
     """
+    for segment in sealed_segments(directory):
+        yield from map(json.loads, segment.lines)
+
+
+def sealed_segments(directory: Path, behind: int = 0, behind_hash: str = manifest.NOTHING) -> Iterator[SealedSegment]:
+    """The segments behind a manifest, whose hash is known, in order; each is checked before it is given.
+
+    Raises:
+        ManifestFault: a manifest or a segment is missing, or not what was sealed.
+    """
     numbers = sorted(number for path in directory.glob("manifest-*.json") if (number := manifest_number(path.name)))
     if not numbers or numbers != list(range(1, len(numbers) + 1)):
         raise manifest.ManifestFault(f"{directory} has no manifests, or not all: `lockstep audit verify` says which")
-    previous = manifest.NOTHING
-    for number in numbers:
+    previous = behind_hash
+    for number in numbers[behind:]:
         raw = _bytes_of(directory / manifest_name(number))
         body, _ = manifest.read(raw)
         content = _bytes_of(directory / str(body["segment"]))
@@ -31,7 +54,7 @@ def sealed_records(directory: Path) -> Iterator[dict[str, Any]]:
             text = f"{manifest_name(number)} or its segment is not what was sealed"
             raise manifest.ManifestFault(f"{text}: `lockstep audit verify` says what was changed")
         previous = manifest.hash_of(raw)
-        yield from map(json.loads, lines)
+        yield SealedSegment(body, previous, lines)
 
 
 def _bytes_of(path: Path) -> bytes:
