@@ -8,7 +8,7 @@ PROTOC_VENV := build/protoc
 # pyproject.toml admits, newer ones included.
 GRPC_TOOLS := grpcio-tools==1.71.2
 PROTOS := $(wildcard proto/lockstep/v1/*.proto proto/lockstep/wire/v1/*.proto)
-SERVICES := $(addprefix proto/lockstep/v1/,accounts.proto cluster.proto feed.proto ledger.proto market_data.proto \
+SERVICES := $(addprefix proto/lockstep/v1/,accounts.proto alerts.proto cluster.proto feed.proto ledger.proto market_data.proto \
   orders.proto replication.proto)
 CLIENT := clients/python
 CODE := proto stream runtime engine sequencer replica marketdata gateway edge posttrade reconciler clients trials bench ops tests \

@@ -39,6 +39,7 @@ CHAPTERS = {
     "Market data": ("subscription", "market_data", "book"),
     "Feeds": ("feeds", "feed_reader", "feed_book", "feed_machine"),
     "Ledger": ("ledger",),
+    "Alerts": ("alerts",),
     "Administration": ("admin",),
     "Errors": ("errors",),
     "Words": ("enums", "codes"),
@@ -292,7 +293,7 @@ def services_page() -> Page:
         "Every service, message and enum of package `lockstep.v1`. What a client may rely on beyond them is in",
         "[client-protocol](../client-protocol.md).",
     )
-    files = ("orders", "accounts", "market_data", "feed", "ledger", "cluster", "replication", "common")
+    files = ("orders", "accounts", "market_data", "feed", "ledger", "alerts", "cluster", "replication", "common")
     types: dict[str, str] = {}
     for name in files:
         text = (ROOT / f"proto/lockstep/v1/{name}.proto").read_text()

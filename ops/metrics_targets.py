@@ -6,7 +6,7 @@ from lockstep.runtime.topology import Topology
 
 
 def scrape_targets(topology: Topology) -> str:
-    """JSON: each process with a port for it, snapshotters, reconciler and ledger too, and each etcd member by itself.
+    """JSON: each process with a port for it (snapshotters, reconciler, ledger, alerts), and each etcd member.
 
     The labels `cluster`, `kind` and `member` are those that rules and dashboards select by.
     """
@@ -25,6 +25,8 @@ def scrape_targets(topology: Topology) -> str:
         rows.append((f"{reconciler.host}:{reconciler.metrics_port}", "reconciler", "reconciler"))
     if topology.ledger.metrics_port:
         rows.append((f"{topology.ledger.host}:{topology.ledger.metrics_port}", "ledger", "ledger"))
+    if topology.alerts.metrics_port:
+        rows.append((f"{topology.alerts.host}:{topology.alerts.metrics_port}", "alerts", "alerts"))
     rows += [(address, "etcd", f"etcd-{number}") for number, address in enumerate(topology.etcd_endpoints, 1)]
     groups = [
         {"targets": [address], "labels": {"cluster": topology.name, "kind": kind, "member": member}}

@@ -222,6 +222,25 @@ class FollowerShell(GuardedLoop, Ports):
             self.sink.close()
             raise
 
+    async def between[T](self, work: Callable[[Sink], T]) -> T:
+        """What `work` does with the sink, between two chunks, in the thread that applies.
+
+        Raises:
+            SinkAway: what is stored does not answer now.
+        """
+        return await self._loop.run_in_executor(self._worker, self._between, work)
+
+    def _between[T](self, work: Callable[[Sink], T]) -> T:
+        if self._stale:
+            self.sink = self._opener()
+            self._stale = False
+        try:
+            return work(self.sink)
+        except SinkAway:
+            self._stale = True
+            self.sink.close()
+            raise
+
     def stopped(self, why: Stop) -> None:
         """See `Ports`."""
         if why.diverged:

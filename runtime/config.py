@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockstep.engine.implementations import DEFAULT, NAMES
-from lockstep.runtime import config_access
+from lockstep.runtime import config_access, config_followers
 from lockstep.runtime.access.roles import Role
 from lockstep.runtime.config_values import BOUNDS, Key, check_value, shown
 from lockstep.runtime.config_values import ConfigError as ConfigError
@@ -24,7 +24,6 @@ from lockstep.runtime.topology import (
     MAX_MEMBER,
     OPERATOR_NUMBERS,
     Client,
-    Ledger,
     Limits,
     Member,
     ProcessKind,
@@ -105,13 +104,7 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
         Key("host", "host", "127.0.0.1"),
         Key("metrics_port", "port", 0),
     ),
-    "ledger": (
-        Key("data_dir", "path", "ledger"),
-        Key("database", "database", ""),
-        Key("host", "host", "127.0.0.1"),
-        Key("grpc_port", "port", 0),
-        Key("metrics_port", "port", 0),
-    ),
+    **config_followers.SECTIONS,
     "limits": _tunables(Limits),
     "timing": _tunables(Timing),
     "snapshots": _tunables(Snapshots),
@@ -202,7 +195,8 @@ def parse(text: str, *, origin: str, base: Path) -> Topology:
         access=config_access.access_of(sections.one("access"), base),
         tls=config_access.tls_of(sections.one("tls"), base),
         feeds=_members(sections, "feed", ProcessKind.FEED, base),
-        ledger=_ledger(sections.one("ledger"), base),
+        ledger=config_followers.ledger_of(sections.one("ledger"), base),
+        alerts=config_followers.alerts_of(sections.one("alerts"), base),
     )
     _check(topology, origin)
     if topology.aeron_dir == base or topology.aeron_dir in base.parents:
@@ -271,10 +265,6 @@ _RECONCILER_PATHS: Final = ("data_dir", "key_file", "client_logs")
 
 def _reconciler(row: dict[str, Any], base: Path) -> Reconciler:
     return Reconciler(**{name: base / value if name in _RECONCILER_PATHS else value for name, value in row.items()})
-
-
-def _ledger(row: dict[str, Any], base: Path) -> Ledger:
-    return Ledger(**{name: base / value if name == "data_dir" else value for name, value in row.items()})
 
 
 def _check_reconciler(topology: Topology, origin: str) -> None:
@@ -371,6 +361,7 @@ def _check_directories(topology: Topology, origin: str) -> None:
     wanted = topology.reconciler
     owned = [(f"data_dir of {member.name}", member.data_dir) for member in (*topology.engines, *topology.gateways)]
     owned += [("aeron_dir", topology.aeron_dir), ("data_dir of the ledger", topology.ledger.data_dir)]
+    owned.append(("data_dir of the alerts", topology.alerts.data_dir))
     owned.append(("data_dir of the reconciler", wanted.data_dir))
     places = [(what, Path(os.path.normpath(path))) for what, path in owned]
     for what, path in places:
@@ -403,12 +394,7 @@ def _check_ports(topology: Topology, origin: str) -> None:
         taken.append(
             (f"{topology.reconciler.host}:{topology.reconciler.metrics_port}", "metrics_port of the reconciler")
         )
-    ledger = topology.ledger
-    taken += [
-        (f"{ledger.host}:{port}", f"{name} of the ledger")
-        for name, port in (("grpc_port", ledger.grpc_port), ("metrics_port", ledger.metrics_port))
-        if port
-    ]
+    taken += config_followers.ports(topology)
     taken += [(m.soup, f"soup of {m.name}") for m in topology.gateways if m.soup]
     _unique(origin, "etcd endpoint", ((endpoint, "etcd_endpoints") for endpoint in topology.etcd_endpoints))
     taken += [(endpoint, "etcd_endpoints") for endpoint in topology.etcd_endpoints]
@@ -461,9 +447,8 @@ def render(topology: Topology, *, heading: str) -> str:
     reconciler = {key.name: getattr(topology.reconciler, key.name) for key in SECTIONS["reconciler"]}
     reconciler |= {name: str(Path(reconciler[name]).absolute()) for name in _RECONCILER_PATHS}
     lines += _render_row("[reconciler]", reconciler, SECTIONS["reconciler"])
-    ledger = {key.name: getattr(topology.ledger, key.name) for key in SECTIONS["ledger"]}
-    ledger["data_dir"] = str(topology.ledger.data_dir.absolute())
-    lines += _render_row("[ledger]", ledger, SECTIONS["ledger"])
+    for section, row in config_followers.rows(topology).items():
+        lines += _render_row(f"[{section}]", row, SECTIONS[section])
     for section, values in (
         ("limits", topology.limits),
         ("timing", topology.timing),

@@ -269,6 +269,25 @@ class Ledger:
 
 
 @frozen
+class Alerts:
+    """How the alerts of the cluster's users run (`lockstep.posttrade.alerts`); it is no member."""
+
+    data_dir: Path = Path("alerts")
+    host: str = "127.0.0.1"
+    """Address of the host it runs on, where clients ask it and Prometheus reads its figures."""
+    grpc_port: int = 0
+    """0: nobody can ask it."""
+    http_port: int = 0
+    """Of its WebSocket; 0: there is none."""
+    metrics_port: int = 0
+    """0: no figures are served."""
+    webhook_hosts: str = ""
+    """Names of hosts to which webhooks may go, with blanks between; `*.example.com`: all under it, `*`: all."""
+    webhook_networks: str = ""
+    """Networks that are not public, to which webhooks may go all the same, such as `10.1.0.0/16`."""
+
+
+@frozen
 class Snapshots:
     """When the snapshotter beside each engine takes one, and what is kept."""
 
@@ -306,6 +325,7 @@ class Topology:
     feeds: tuple[Member, ...] = ()
     """Each has all market data; none is needed for trading."""
     ledger: Ledger = Ledger()
+    alerts: Alerts = Alerts()
     access: Access = Access()
     tls: Tls = Tls()
 
@@ -322,6 +342,8 @@ class Topology:
                 yield member.soup.rpartition(":")[0]
         if self.ledger.grpc_port or self.ledger.metrics_port:
             yield self.ledger.host
+        if self.alerts.grpc_port or self.alerts.http_port or self.alerts.metrics_port:
+            yield self.alerts.host
         if self.reconciler.metrics_port:
             yield self.reconciler.host
 

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "access": "lockstep.ops.cli.access",
     "certs": "lockstep.ops.cli.certs",
     "reconcile": "lockstep.ops.cli.reconcile",
+    "alerts": "lockstep.ops.cli.alerts",
     "ledger": "lockstep.ops.cli.ledger",
     "audit": "lockstep.ops.cli.audit",
     "replay": "lockstep.ops.cli.replay",

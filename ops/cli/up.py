@@ -77,6 +77,7 @@ def _range(key: str) -> click.IntRange:
 @click.option("--reconcile", is_flag=True, help="Run a reconciler beside; see `lockstep reconcile`.")
 @click.option("--udp", is_flag=True, help="Have each feed send everything as UDP datagrams, too (docs/udp.md).")
 @click.option("--ledger", is_flag=True, help="Run a ledger beside: what everybody owns; see `lockstep ledger`.")
+@click.option("--alerts", is_flag=True, help="Run watchlists and alerts of users beside; see `lockstep alerts`.")
 @click.option(
     "--soup", is_flag=True, help="Give each gateway the binary door: OUCH 4.2 over SoupBinTCP (docs/ouch.md)."
 )
@@ -111,6 +112,7 @@ def command(
     reconcile: bool,
     udp: bool,
     ledger: bool,
+    alerts: bool,
     soup: bool,
     secure: bool,
     demo_market: bool,
@@ -141,6 +143,7 @@ def command(
             reconcile=reconcile,
             udp=udp,
             ledger=ledger,
+            alerts=alerts,
             soup=soup,
             secure=secure,
             restart=not no_restart,
@@ -250,6 +253,10 @@ def _greet(cluster: LocalCluster) -> None:
     if cluster.plan.ledger:
         ledger = cluster.topology.ledger
         click.echo(f"ledger:             {ledger.host}:{ledger.grpc_port} (gRPC), in {ledger.data_dir}")
+    if cluster.plan.alerts:
+        alerts = cluster.topology.alerts
+        click.echo(f"alerts:             {alerts.host}:{alerts.grpc_port} (gRPC), ", nl=False)
+        click.echo(f"{socket}://{alerts.host}:{alerts.http_port}/alerts (docs/alerts.md)")
     if cluster.topology.open:
         click.echo("access:             everybody on this machine may do everything (docs/access.md closes it)")
     if secure:

@@ -38,6 +38,7 @@ from lockstep.runtime.topology import Member, ProcessKind, Topology
 _DRIVER: Final = "driver"
 _RECONCILER: Final = "reconciler"
 _LEDGER: Final = "ledger"
+_ALERTS: Final = "alerts"
 _WATCH_S: Final = 0.05
 _ASK_S: Final = 0.2
 _SAY_S: Final = 2.0
@@ -132,6 +133,8 @@ class LocalCluster:
                 self._add(_RECONCILER, "reconcile", "run", "--config", str(self.config_path))
             if self.plan.ledger:
                 self._add(_LEDGER, "ledger", "run", "--config", str(self.config_path))
+            if self.plan.alerts:
+                self._add(_ALERTS, "alerts", "run", "--config", str(self.config_path))
             self._wait_until_serving(timeout_s, should_stop, on_wait)
         except BaseException:
             self.stop()
@@ -146,11 +149,11 @@ class LocalCluster:
 
     def _choose_ports(self) -> tuple[int, ...]:
         # The gateways' first, then gRPC, watch and metrics ports of all that have them, the snapshotters', the feeds',
-        # the binary doors', the lines', the ledger's, the reconciler's, etcd's.
+        # the binary doors', the lines', the ledger's, the alerts', the reconciler's, etcd's.
         plan = self.plan
         members = plan.gateways + plan.sequencers + plan.engines + plan.feeds
         count = 3 * members + plan.engines + plan.reconcile + 1
-        count += plan.gateways * plan.soup + plan.feeds * plan.udp + 2 * plan.ledger
+        count += plan.gateways * plan.soup + plan.feeds * plan.udp + 2 * plan.ledger + 3 * plan.alerts
         return choose_ports(plan.port, count)
 
     def _plan_topology(self, ports: tuple[int, ...]) -> Topology:
@@ -208,6 +211,7 @@ class LocalCluster:
             timing=plan.timing,
             reconciler=plan.reconciler(self.data_dir, ports[-2]),
             ledger=plan.ledger_of(self.data_dir, ledger_ports),
+            alerts=plan.alerts_of(self.data_dir, ledger_ports[2 * plan.ledger :]),
             snapshots=plan.snapshots,
             access=plan.access(self.data_dir),
             tls=plan.tls(self.data_dir),
@@ -438,7 +442,7 @@ class LocalCluster:
         if self._watcher is not None:
             self._quiet.wait()
         # The reconciler between: it looks once more at engines that get nothing new.
-        for group in ("feed", "gateway", _RECONCILER, _LEDGER, "sequencer", "engine"):
+        for group in ("feed", "gateway", _RECONCILER, _LEDGER, _ALERTS, "sequencer", "engine"):
             self._stop_children([c for name, c in self._parts.children.items() if name.startswith(group)])
         if self._parts.etcd is not None:
             self._parts.etcd.stop()

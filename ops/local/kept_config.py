@@ -88,6 +88,13 @@ def keep(planned: Topology, before: Topology, chosen: Chosen) -> Topology:
             grpc_port=planned.ledger.grpc_port,
             metrics_port=planned.ledger.metrics_port,
         ),
+        "alerts": replace(
+            before.alerts,
+            host=planned.alerts.host,
+            grpc_port=planned.alerts.grpc_port,
+            http_port=planned.alerts.http_port,
+            metrics_port=planned.alerts.metrics_port,
+        ),
     }
     return replace(before, **of_this_run)  # type: ignore[arg-type]  # one type for each field
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from lockstep.engine.implementations import DEFAULT
 from lockstep.ops.local import kept_config
-from lockstep.runtime.topology import Access, Client, Ledger, Limits, Reconciler, Snapshots, Timing, Tls
+from lockstep.runtime.topology import Access, Alerts, Client, Ledger, Limits, Reconciler, Snapshots, Timing, Tls
 
 DEFAULT_PORT: Final = 7450
 
@@ -32,6 +32,11 @@ class ClusterPlan:
     """Whether each feed sends a line, on a port of its own."""
     ledger: bool = False
     """Whether to run a ledger beside, with ports of its own."""
+    alerts: bool = False
+    """Whether to run the alerts of users beside, with ports of their own."""
+    webhook_hosts: str = ""
+    webhook_networks: str = ""
+    """Where their webhooks may go."""
     soup: bool = False
     """Whether each gateway has the binary door, on a port of its own."""
     certificate_seconds: int = 60
@@ -66,6 +71,14 @@ class ClusterPlan:
         """Its files in the data directory, itself and its figures on the first two ports, if it is to run."""
         grpc_port, metrics_port = ports[:2] if self.ledger else (0, 0)
         return Ledger(data_dir=data_dir / "ledger", grpc_port=grpc_port, metrics_port=metrics_port)
+
+    def alerts_of(self, data_dir: Path, ports: Sequence[int]) -> Alerts:
+        """Their file in the data directory, themselves on the first three ports, if they are to run."""
+        grpc_port, http_port, metrics_port = ports[:3] if self.alerts else (0, 0, 0)
+        return Alerts(
+            data_dir=data_dir / "alerts", grpc_port=grpc_port, http_port=http_port, metrics_port=metrics_port,
+            webhook_hosts=self.webhook_hosts, webhook_networks=self.webhook_networks,
+        )  # fmt: skip
 
     def access(self, data_dir: Path) -> Access:
         """Key and audit trail in the data directory."""

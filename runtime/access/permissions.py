@@ -29,6 +29,13 @@ _CANCELERS: Final = MASS_CANCELERS | _TRADERS
 _OPERATORS: Final = _roles(Role.OPERATOR)
 _HISTORY: Final = _roles(Role.MEMBER, Role.OPERATOR, Role.AUDITOR)
 
+_USERS: Final = _roles(Role.TRADER, Role.RISK, Role.AUDITOR, Role.ADMINISTRATOR)
+_OF_ALERTS: Final = (
+    "CreateAlert", "RemoveAlert", "ListAlerts", "ListFirings", "FollowFirings", "PutWatchlist", "RemoveWatchlist",
+    "ListWatchlists", "GetQuotes", "CreateWebhook", "RemoveWebhook", "ListWebhooks",
+)  # fmt: skip
+"""Each for what is the caller's own."""
+
 METHODS: Final[Mapping[str, Roles]] = {
     "/lockstep.v1.OrderEntry/Session": _SESSIONS,
     "/lockstep.v1.OrderEntry/Place": _TRADERS,
@@ -48,6 +55,7 @@ METHODS: Final[Mapping[str, Roles]] = {
     "/lockstep.v1.Ledger/ListLots": _ACCOUNTS,
     "/lockstep.v1.Ledger/ListDays": _ACCOUNTS,
     "/lockstep.v1.Ledger/GetStatement": _ACCOUNTS,
+    **{f"/lockstep.v1.Alerts/{name}": _USERS for name in _OF_ALERTS},
     "/lockstep.v1.MarketData/ListInstruments": _READERS,
     "/lockstep.v1.MarketData/ListFeeds": _READERS,
     "/lockstep.v1.MarketData/Subscribe": _READERS,
@@ -82,6 +90,8 @@ METRICS: Final = _roles(Role.MONITOR, Role.OPERATOR, Role.AUDITOR, Role.MEMBER)
 """Who may read `/metrics`."""
 FEED_SOCKET: Final = METHODS["/lockstep.v1.MarketFeed/Follow"]
 """Who may open the feed's WebSocket."""
+ALERT_SOCKET: Final = METHODS["/lockstep.v1.Alerts/FollowFirings"]
+"""Who may open the alerts' WebSocket."""
 ORDER_DOOR: Final = _TRADERS
 """Who may log in to the binary door."""
 

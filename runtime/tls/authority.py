@@ -27,7 +27,7 @@ LEAF_DAYS: Final = 365
 _BACKDATE: Final = timedelta(hours=1)
 """For hosts whose clocks are behind."""
 OPERATOR, ETCD, RECONCILER = "operator", "etcd", "reconciler"
-LEDGER, AUDIT = "ledger", "audit"
+LEDGER, ALERTS, AUDIT = "ledger", "alerts", "audit"
 
 
 def make_authority(directory: Path, cluster: str) -> None:
@@ -94,6 +94,7 @@ def names_of(topology: Topology) -> dict[str, tuple[str, ...]]:
     found |= {f"snapshotter-{engine.id}": _hosts(engine.host) for engine in topology.engines}
     found[RECONCILER] = found[AUDIT] = _hosts(topology.reconciler.host)
     found[LEDGER] = _hosts(topology.ledger.host)
+    found[ALERTS] = _hosts(topology.alerts.host)
     found[ETCD] = tuple(sorted({host for end in topology.etcd_endpoints for host in _hosts(end.rpartition(":")[0])}))
     found[OPERATOR] = ()
     return found

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         TransferPosition,
     )
     from lockstep.aio import AsyncClient
+    from lockstep.alerts import AlertsClient, AsyncAlertsClient
     from lockstep.book import Book, Level, PublicTrade, Quote, TradesMissed
     from lockstep.codes import code_name, is_retryable
     from lockstep.columns import CommandColumns, ReportColumns
@@ -90,6 +91,8 @@ __all__ = [
     "AccountStatus",
     "AdjustCash",
     "AdjustPosition",
+    "AlertsClient",
+    "AsyncAlertsClient",
     "AsyncClient",
     "AsyncFeedReader",
     "AsyncSession",
@@ -186,6 +189,10 @@ _HOMES = {
         "TransferPosition",
     ),
     "lockstep.aio": ("AsyncClient",),
+    "lockstep.alerts": (
+        "AlertsClient",
+        "AsyncAlertsClient",
+    ),
     "lockstep.book": (
         "Book",
         "Level",

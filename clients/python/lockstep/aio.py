@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 from typing_extensions import Self, Unpack
 
+from lockstep.alerts import AsyncAlertsClient
 from lockstep.arguments import LONGEST_S, U32, Price, bearer_token, instrument_name, integer, shown, span, word
 from lockstep.backoff import pause_s
 from lockstep.callbacks import batch_callback
@@ -106,6 +107,7 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists, FeedC
         self._stamp = 0, 0
         self._budget: Budget | None = None
         self._channels = Channels(parse_addresses(addresses), token=token, credentials=credentials)
+        self._token, self._credentials = token, credentials
         self._timeout_s = span("timeout_s", timeout_s, 0, LONGEST_S)
         self._address = 0
         self._key_lines: list[_KeyLine] = []
@@ -124,6 +126,11 @@ class AsyncClient(MarketOrders[Coroutine[Any, Any, CommandResult]], Lists, FeedC
         """Close the connections (in a process that was forked from the client's, nothing: they are not its own)."""
         if self._channels.owner.is_here:
             await self.close()
+
+    def alerts(self, address: str) -> AsyncAlertsClient:
+        """Watchlists and alerts of this client, at the address of the alerts process (`lockstep alerts run`). Close it
+        by itself."""
+        return AsyncAlertsClient(address, token=self._token, credentials=self._credentials, timeout_s=self._timeout_s)
 
     async def close(self) -> None:
         """Close the connections, sessions that are still open (without waiting for answers), and subscriptions."""

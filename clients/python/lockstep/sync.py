@@ -19,6 +19,7 @@ from typing_extensions import Self, Unpack
 from lockstep.admin import AdminCommand, checked_admin
 from lockstep.administration import Administration
 from lockstep.aio import AsyncClient
+from lockstep.alerts import AlertsClient
 from lockstep.arguments import Price, flag, instrument_name, wait_s
 from lockstep.book import TradesMissed
 from lockstep.columns import CommandColumns, ReportColumns
@@ -67,6 +68,7 @@ class Client(MarketOrders[CommandResult], BlockingLists):
         self._client = AsyncClient(
             addresses, token=token, client_number=client_number, credentials=credentials, timeout_s=timeout_s
         )
+        self._token, self._credentials, self._timeout_s = token, credentials, timeout_s
         self._loop = LoopThread(loop_factory)
 
     def __enter__(self) -> Self:
@@ -89,6 +91,12 @@ class Client(MarketOrders[CommandResult], BlockingLists):
             self._loop.close()
 
     @named_arguments
+    def alerts(self, address: str) -> AlertsClient:
+        """Watchlists and alerts of this client, at the address of the alerts process (`lockstep alerts run`). Close it
+        by itself."""
+        self._loop.owner.check_process("Client.alerts()")
+        return AlertsClient(address, token=self._token, credentials=self._credentials, timeout_s=self._timeout_s)
+
     def place(
         self, *, account: int, instrument: str | int, side: Side | str, quantity_lots: int, **terms: Unpack[OrderTerms]
     ) -> CommandResult:

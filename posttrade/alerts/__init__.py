@@ -1,0 +1,1 @@
+"""Watchlists and alerts of users: a follower of the committed stream."""

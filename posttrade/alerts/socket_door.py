@@ -1,0 +1,233 @@
+"""The alerts' WebSocket, `/alerts`: what fires, as JSON, in order, to whom it belongs.
+
+A client shows its token as at the feed: `Authorization: Bearer ...`, or, from a browser, the subprotocol `bearer.TOKEN`
+beside `lockstep.alerts`. `?after=N` begins behind firing N; without it, with what fires from now on. Whoever comes back
+says the number of the last one that it has seen, and misses none.
+"""
+
+import asyncio
+import ipaddress
+import json
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+from aiohttp import WSMsgType, web
+
+from lockstep.posttrade.alerts import messages
+from lockstep.posttrade.alerts.desk import Desk
+from lockstep.posttrade.alerts.hub import PAGE, Hub, pause, visible
+from lockstep.posttrade.alerts.limits import Refused
+from lockstep.posttrade.alerts.sender import Asker
+from lockstep.runtime.access.entering import Entrance
+from lockstep.runtime.access.permissions import ALERT_SOCKET
+from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.tokens import TooManyLogins, Unauthenticated
+from lockstep.runtime.topology import Principal
+
+PATH: Final = "/alerts"
+PROTOCOL: Final = "lockstep.alerts"
+_BEARER: Final = "bearer."
+TAKEN_S: Final = 30.0
+"""So long a client has to take a message."""
+_PING_S: Final = 20.0
+MOST_CONNECTIONS: Final = 3_000
+"""TCP connections, those without a WebSocket included."""
+HELLO_S: Final = 5.0
+"""A connection that has asked for nothing by then is closed."""
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_MOST_HEARD: Final = 1 << 10
+"""Bytes of one message of a client, which has nothing to say."""
+_GONE, _SLOW, _WRONG, _OVER = 4001, 4008, 4000, 1001
+
+
+class SocketDoor:
+    """See the module. Belongs to one loop."""
+
+    def __init__(self, host: str, ask: Asker, hub: Hub, entrance: Entrance) -> None:
+        self._host = host
+        self._ask = ask
+        self._hub = hub
+        self._entrance = entrance
+        self._open: set[web.WebSocketResponse] = set()
+        self._mute: set[Any] = set()
+        """Protocols of new connections that have asked for nothing yet."""
+        application = web.Application(middlewares=[self._heard])
+        application.router.add_get(PATH, self.serve)
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=10)
+
+    async def open(self, port: int) -> None:
+        """Listen.
+
+        Raises:
+            EnvironmentFault: the port can't be had.
+        """
+        await self._runner.setup()
+        tls = self._entrance.ssl_context()
+        try:
+            self._server = await asyncio.get_running_loop().create_server(
+                self._connection, self._host, port, backlog=256, ssl=tls,
+                ssl_handshake_timeout=None if tls is None else HELLO_S,
+            )  # fmt: skip
+        except OSError as error:
+            await self._runner.cleanup()
+            text = f"cannot listen on {self._host}:{port}: {error.strerror}; stop the program that uses it or choose "
+            raise EnvironmentFault(f"{text}another http_port") from error
+
+    async def close(self) -> None:
+        """Nobody comes in any more; those that are there are sent away."""
+        self._server.close()
+        for one in list(self._open):
+            await _end(one, _OVER, "this process ends")
+        await self._runner.cleanup()
+
+    def _connection(self) -> asyncio.BaseProtocol:
+        """The protocol of a new TCP connection, which has to ask for something soon."""
+        server = self._runner.server
+        assert server is not None, "the runner is set up"
+        protocol: Any = server()
+        loop = asyncio.get_running_loop()
+        if len(server.connections) >= MOST_CONNECTIONS:
+            loop.call_soon(_drop, protocol)
+        else:
+            self._mute.add(protocol)
+            loop.call_later(HELLO_S, self._expect_hello, protocol)
+        made: asyncio.BaseProtocol = protocol
+        return made
+
+    def _expect_hello(self, protocol: Any) -> None:
+        if protocol in self._mute:
+            self._mute.discard(protocol)
+            _drop(protocol)
+
+    @web.middleware
+    async def _heard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._mute.discard(request.protocol)
+        return await handler(request)
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """`GET /alerts`."""
+        refused = self._strange(request)
+        if refused is not None:
+            return refused
+        principal = await self._who(request)
+        if isinstance(principal, web.Response):
+            return principal
+        said = request.query.get("after")
+        if said is not None and not (said.isascii() and said.isdecimal() and len(said) < 19):
+            return web.Response(status=400, text="after is the number of a firing")
+        socket = web.WebSocketResponse(
+            protocols=(PROTOCOL,), max_msg_size=_MOST_HEARD, compress=False, heartbeat=_PING_S, timeout=1.0
+        )
+        if not socket.can_prepare(request).ok:
+            return web.Response(status=426, text="this is a WebSocket", headers={"Upgrade": "websocket"})
+        await socket.prepare(request)
+        self._open.add(socket)
+        try:
+            await self._follow(socket, principal, None if said is None else int(said))
+        finally:
+            self._open.discard(socket)
+        return socket
+
+    def _strange(self, request: web.Request) -> web.Response | None:
+        """Pages of other hosts, and, where no tokens are needed, names that may be bent to this machine."""
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.partition("://")[2] != request.host:
+            return web.Response(status=403, text=f"pages of {origin[:200]} may not read this")
+        name = request.url.host or ""
+        if not self._entrance.entitlements.open or name in ("localhost", self._host):
+            return None
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return web.Response(status=421, text="not served under this name: the cluster lists no clients")
+        return None
+
+    async def _who(self, request: web.Request) -> Principal | web.Response:
+        said = request.headers.get("Authorization")
+        for word in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
+            if word.strip().startswith(_BEARER):
+                said = f"Bearer {word.strip()[len(_BEARER) :]}"
+        trail = self._entrance.trail
+        try:
+            principal = await self._entrance.entitlements.identify(said)
+        except Unauthenticated as error:
+            trail.refusal(PATH, "", str(request.remote), str(error))
+            if isinstance(error, TooManyLogins):
+                return web.Response(status=429, text=str(error), headers={"Retry-After": str(error.RETRY_S)})
+            return web.Response(status=401, text=str(error), headers={"WWW-Authenticate": "Bearer"})
+        if not principal.may(ALERT_SOCKET):
+            text = f"{principal.name!r} has no role that may have alerts"
+            trail.refusal(PATH, principal.name, str(request.remote), text)
+            return web.Response(status=403, text=text)
+        return principal
+
+    async def _follow(self, socket: web.WebSocketResponse, principal: Principal, after: int | None) -> None:
+        try:
+            with self._hub.following(principal.number) as event:
+                writing = asyncio.ensure_future(self._write(socket, principal, after, event))
+                unwatch = self._entrance.entitlements.watch(principal, partial(_cancel, writing))
+                hearing = asyncio.ensure_future(_hear(socket))
+                try:
+                    await asyncio.wait((writing, hearing), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    unwatch()
+                    over = writing.cancelled()
+                    for work in (writing, hearing):
+                        work.cancel()
+                    await asyncio.gather(writing, hearing, return_exceptions=True)
+        except Refused as refused:
+            await _end(socket, _WRONG, str(refused))
+            return
+        if over:
+            await _end(socket, _GONE, "the credential was revoked, changed, or is over: log in again")
+        elif not socket.closed:
+            await _end(socket, _SLOW, "it took nothing for too long")
+
+    async def _write(
+        self, socket: web.WebSocketResponse, principal: Principal, after: int | None, event: asyncio.Event
+    ) -> None:
+        owner = principal.number
+        at = await self._ask(lambda desk: desk.last(owner)) if after is None else after
+        while not socket.closed:
+            event.clear()
+            begin = at
+
+            def look(desk: Desk, begin: int = begin) -> Any:
+                return desk.firings(owner, begin, PAGE)
+
+            page = await self._ask(look)
+            for firing, id_ in visible(page, principal.accounts):
+                try:
+                    async with asyncio.timeout(TAKEN_S):
+                        await socket.send_str(json.dumps(messages.firing_json(firing, id_), separators=(",", ":")))
+                except (TimeoutError, ConnectionError):
+                    return
+            if page.firings:
+                at = page.firings[-1][0].number
+            else:
+                await pause(event)
+
+
+async def _hear(socket: web.WebSocketResponse) -> None:
+    """Until the client has gone. What it says is passed over."""
+    async for message in socket:
+        if message.type is WSMsgType.ERROR:
+            return
+
+
+async def _end(socket: web.WebSocketResponse, code: int, text: str) -> None:
+    try:
+        async with asyncio.timeout(2.0):
+            await socket.close(code=code, message=text.encode()[:120])
+    except (TimeoutError, ConnectionError):
+        return
+
+
+def _cancel(work: "asyncio.Future[None]") -> None:
+    work.cancel()
+
+
+def _drop(protocol: Any) -> None:
+    if protocol.transport is not None:
+        protocol.transport.abort()
