@@ -7,17 +7,18 @@ the result says.
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 from lockstep.bench.hops import Look
-from lockstep.bench.load import MIX, LoadPlan
+from lockstep.bench.load import MIX, TOKEN_VARIABLE, LoadPlan
 from lockstep.bench.machine_watch import MachineStalls, MachineWatch
 from lockstep.bench.neighbours import busy_s
 from lockstep.bench.offering import Pace
@@ -26,6 +27,8 @@ from lockstep.bench.ouch_load import OuchPlan
 from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.process import EnvironmentFault
+from lockstep.runtime.tls.authority import CA
+from lockstep.runtime.topology import Principal
 
 LEFT_OUT: Final = (
     "the network (loopback only), other machines' clocks and disks, market data subscribers; load generator, etcd and "
@@ -36,6 +39,7 @@ _WARM_UP_S: Final = 2.0
 _SATURATION_STEP: Final = 1.4
 _SATURATION_STEPS: Final = 10
 _KEPT_UP: Final = 0.97
+_TRADER: Final = Principal(name="bench", token=secrets.token_hex(16), number=1, admin=True)
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -59,6 +63,8 @@ class BenchPlan:
     client_number: int | None = None
     first_account: int = 0
     """The last three: see `LoadPlan`."""
+    security: str = "plain"
+    """Of the cluster that is started: `plain`; `tls`: certificates, no seals; `sealed`: seals on every link as well."""
     door: str = "grpc"
     """`grpc` or `ouch`: which way orders come."""
 
@@ -119,6 +125,8 @@ class Target:
     """host:port of the processes' figures."""
     doors: tuple[str, ...] = ()
     """Binary doors of the gateways."""
+    ca_file: str = ""
+    """Where gateways speak TLS."""
 
     @classmethod
     def local(cls, cluster: LocalCluster) -> "Target":
@@ -126,6 +134,10 @@ class Target:
         parts = cluster.topology
         members = (*parts.gateways, *parts.sequencers, *parts.engines)
         metrics = tuple(f"{one.host}:{one.metrics_port}" for one in members)
+        if parts.tls.on:
+            # Figures are behind TLS and a role there, and the hops are left out.
+            ca_file = str(parts.tls.cert_dir / CA)
+            return cls(tuple(cluster.gateway_addresses), cluster.pids, doors=cluster.soup_addresses, ca_file=ca_file)
         return cls(tuple(cluster.gateway_addresses), cluster.pids, metrics, cluster.soup_addresses)
 
 
@@ -139,7 +151,12 @@ def run_bench(plan: BenchPlan, say: Callable[[str], None]) -> BenchResult:
         phases = _phases(plan, Target(plan.addresses), say)
     else:
         say("starting a cluster")
-        with LocalCluster(ClusterPlan(implementations=plan.implementations, soup=plan.door == "ouch")) as cluster:
+        wanted = ClusterPlan(implementations=plan.implementations, soup=plan.door == "ouch")
+        if plan.security != "plain":
+            seal = "all" if plan.security == "sealed" else "none"
+            wanted = replace(wanted, secure=True, seal=seal, clients=(_TRADER,))
+            plan = replace(plan, token=_TRADER.token, client_number=_TRADER.number)
+        with LocalCluster(wanted) as cluster:
             phases = _phases(plan, Target.local(cluster), say)
     engines = "" if plan.addresses else f"; matching engines: {', '.join(plan.implementations)}"
     mix = OUCH_MIX if plan.door == "ouch" else MIX
@@ -211,6 +228,7 @@ def measure(plan: BenchPlan, mode: str, rate: int, target: Target) -> Phase:
         mode, rate, plan.duration_s, plan.warm_up_s, plan.sheds,
         addresses=target.addresses, sessions=plan.sessions, seed=new_seed(),
         token=plan.token, client_number=plan.client_number, first_account=plan.first_account,
+        ca_file=target.ca_file,
     )  # fmt: skip
     return measure_load("lockstep.bench.load", load, target)
 
@@ -227,13 +245,15 @@ def measure_load(module: str, load: Pace, target: Target) -> Phase:
         EnvironmentFault: the load generator fails.
     """
     # Its end of our pipe shows the generator that we have ended, however that came.
+    said = asdict(load)
+    token = {TOKEN_VARIABLE: said.pop("token")} if said.get("token") else {}
     process = subprocess.Popen(
-        [sys.executable, "-m", module, json.dumps(asdict(load))],
+        [sys.executable, "-m", module, json.dumps(said)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         # What a client that cares for its own CPU would set (clients/python/README.md).
-        env={**os.environ, "GRPC_EXPERIMENTS": "-event_engine_client"},
+        env={**os.environ, "GRPC_EXPERIMENTS": "-event_engine_client", **token},
     )
     assert process.stdout is not None
     look = Look(())

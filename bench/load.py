@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import uvloop
 
+from lockstep import tls_credentials
 from lockstep.admin import AdminCommand, DefineAccount, DefineInstrument
 from lockstep.aio import AsyncClient
 from lockstep.bench.offering import MAX_BATCH, Pace, Times, announce, end_with_parent, file_by_second, offer_and_measure
@@ -30,6 +32,8 @@ MIX: Final = (
     "each session; ack policy synced, 2 engines"
 )
 INSTRUMENTS: Final = 4
+TOKEN_VARIABLE: Final = "LOCKSTEP_BENCH_TOKEN"  # noqa: S105 - a name
+"""A command line is for everybody on the machine to read."""
 _MID_TICKS: Final = 10_000
 _REACH_TICKS: Final = 20
 _FAR_TICKS: Final = 1_000
@@ -61,6 +65,8 @@ class LoadPlan(Pace):
     """Of a client that the cluster knows; None: it lets in everybody."""
     first_account: int = 0
     """Account of the first session; 0: behind those that there are."""
+    ca_file: str = ""
+    """Of the authority that gateways' certificates are believed by; empty: plaintext."""
 
 
 class LoadSession:
@@ -216,10 +222,12 @@ async def run_load(plan: LoadPlan) -> dict[str, Any]:
     """Offer the load; the result."""
     async with contextlib.AsyncExitStack() as clients:
         ways = [(*plan.addresses[at:], *plan.addresses[:at]) for at in range(len(plan.addresses))]
-        at = [
-            await clients.enter_async_context(AsyncClient(way, token=plan.token, client_number=plan.client_number))
-            for way in (ways if plan.spreads else ways[:1])
-        ]
+        credentials = tls_credentials(plan.ca_file) if plan.ca_file else None
+
+        def client(way: tuple[str, ...]) -> AsyncClient:
+            return AsyncClient(way, token=plan.token, client_number=plan.client_number, credentials=credentials)
+
+        at = [await clients.enter_async_context(client(way)) for way in (ways if plan.spreads else ways[:1])]
         first_account = await define(at[0], plan, plan.first_account)
         await _rest(at[0], first_account + plan.sessions, plan)
         made = max(_BLOCK, _MADE_AT_ONCE // plan.sessions)
@@ -292,9 +300,10 @@ async def _rest(client: AsyncClient, account: int, plan: LoadPlan) -> None:
 
 
 def main() -> int:
-    """Run the plan given as JSON in the first argument."""
+    """Run the plan given as JSON in the first argument; its token comes by the environment (`TOKEN_VARIABLE`)."""
     fields = json.loads(sys.argv[1])
-    plan = LoadPlan(**{**fields, "addresses": tuple(fields["addresses"])})
+    token = os.environ.pop(TOKEN_VARIABLE, None)
+    plan = LoadPlan(**{**fields, "addresses": tuple(fields["addresses"]), "token": token})
     end_with_parent()
     try:
         announce(uvloop.run(run_load(plan)))

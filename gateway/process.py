@@ -16,6 +16,8 @@ from lockstep.gateway import service_accounts, service_market_data, service_orde
 from lockstep.gateway.intake import IntakeLog
 from lockstep.gateway.machine import GatewayMachine, Settings
 from lockstep.gateway.shell import GatewayShell
+from lockstep.runtime.access.entering import enter
+from lockstep.runtime.access.link_seals import LinkSeals
 from lockstep.runtime.delivery_mark_file import DeliveryMarkFile
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import serve as serve_metrics
@@ -96,10 +98,11 @@ async def serve(
 
 async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> GatewayShell:
     await asyncio.to_thread(wait_for_driver, topology.aeron_dir, _DRIVER_PATIENCE_S)
+    entrance = enter(topology, member.name, open_log(member.name), member)
     intake = IntakeLog(member.data_dir, cluster=topology.name, gateway=member.id, now_s=int(time.time()))
     try:
         stored, watched = intake.unanswered(), intake.watched()
-        watch = _watch_server(member, intake.incarnation)
+        watch = _watch_server(member, intake.incarnation, entrance.seals)
         delivered = DeliveryMarkFile(member.data_dir)
         stack.callback(delivered.close)
     except EnvironmentFault:
@@ -120,8 +123,8 @@ async def _start(topology: Topology, member: Member, stack: AsyncExitStack) -> G
     )
     machine = GatewayMachine(settings)
     machine.restore(stored, watched)
-    transport = Transport(topology.aeron_dir)
-    shell = GatewayShell(topology, member, machine, intake, transport, watch, delivered)
+    transport = Transport(topology.aeron_dir, seals=entrance.seals)
+    shell = GatewayShell(topology, member, machine, intake, transport, watch, delivered, entrance)
     stack.push_async_callback(shell.stop)
     await _open(shell, transport, stack)
     shell.start()
@@ -134,7 +137,7 @@ async def _open(shell: GatewayShell, transport: Transport, stack: AsyncExitStack
         serve_metrics(
             topology,
             member,
-            lambda: shell.figures.families(shell.status(), transport),
+            lambda: (*shell.figures.families(shell.status(), transport), *shell.entrance.families()),
             shell.entrance.refuse_scrape,
             shell.entrance.ssl_context(),
         )
@@ -156,6 +159,7 @@ async def _open(shell: GatewayShell, transport: Transport, stack: AsyncExitStack
         shell.status,
         access=shell.entrance.guard(),
         credentials=shell.entrance.credentials(mutual=False),
+        seals=shell.entrance.seals,
     )
     stack.push_async_callback(server.stop, _STOP_GRACE_S)
     stack.push_async_callback(shell.end_streams)
@@ -168,9 +172,9 @@ async def _open(shell: GatewayShell, transport: Transport, stack: AsyncExitStack
     shell.on_serving = show
 
 
-def _watch_server(member: Member, incarnation: int) -> WatchServer:
+def _watch_server(member: Member, incarnation: int, seals: LinkSeals | None) -> WatchServer:
     try:
-        return WatchServer(member.host, member.watch_port, member.id, incarnation)
+        return WatchServer(member.host, member.watch_port, member.id, incarnation, seals=seals)
     except OSError as error:
         remedy = "stop the program that uses it or choose another watch_port"
         raise EnvironmentFault(f"{error.strerror}; {remedy}") from error

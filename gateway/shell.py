@@ -16,7 +16,7 @@ from lockstep.gateway.ports import Ports
 from lockstep.gateway.sessions import Admission
 from lockstep.marketdata.market_hub import MarketHub
 from lockstep.marketdata.missed_trades import MissedTrades
-from lockstep.runtime.access.entering import enter
+from lockstep.runtime.access.entering import Entrance
 from lockstep.runtime.delivery_mark_file import DeliveryMarkFile
 from lockstep.runtime.downlink import LeftBehind
 from lockstep.runtime.engines import Engines, EnginesUnavailable
@@ -52,13 +52,14 @@ class GatewayShell(GuardedLoop, Ports):
         transport: Transport,
         watch: WatchServer,
         delivered: DeliveryMarkFile,
+        entrance: Entrance,
     ) -> None:
         super().__init__()
         self.topology = topology
         self.member = member
         self.machine = machine
         self._log = open_log(member.name)
-        self.entrance = enter(topology, member.name, self._log)
+        self.entrance = entrance
         self.entitlements, self.trail = self.entrance.entitlements, self.entrance.trail
         self.engines = Engines(topology.engines)
         self.listings = Turns(_LISTINGS_AT_ONCE)
@@ -89,7 +90,9 @@ class GatewayShell(GuardedLoop, Ports):
         }
         self._watch = watch
         on_accepted = self.driver.delivered.on_accepted
-        self._inlet = Inlet(topology, member, transport, watch, self._on_burst, self.driver.on_said, on_accepted)
+        self._inlet = Inlet(
+            topology, member, transport, watch, self._on_burst, self.driver.on_said, on_accepted, entrance.seals
+        )
         tick_s = min(_LONGEST_TICK_S, topology.timing.heartbeat_ms / 2_000)
         self._tick_s = tick_s if can_ring(topology, member) else _POLL_S
         self.figures = GatewayFigures()
@@ -100,7 +103,7 @@ class GatewayShell(GuardedLoop, Ports):
         """Begin to work; it serves as soon as an engine and a leading sequencer are heard of."""
         self.driver.start()
         self.spawn(self._tick_forever())
-        self.spawn(self.entrance.principals.run())
+        self.spawn(self.entrance.run())
 
     @property
     def left_behind(self) -> bool:

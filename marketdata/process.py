@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2
 
 from lockstep.marketdata.service_feed import SERVICE, MarketFeedService
 from lockstep.marketdata.shell import FeedShell
+from lockstep.runtime.access.entering import enter
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.server import serve as serve_metrics
 from lockstep.runtime.process import StopRequest, open_log, start_aio_grpc_server
@@ -51,16 +52,18 @@ async def serve(
     Raises:
         EnvironmentFault, DriverUnavailable: something that an operator can mend.
     """
-    least_epoch, begin_is_gone = 0, False
+    least_epoch, begin_is_gone, log = 0, False, open_log(member.name)
     while True:
         async with AsyncExitStack() as stack:
             await asyncio.to_thread(wait_for_driver, topology.aeron_dir, _DRIVER_PATIENCE_S)
-            transport = Transport(topology.aeron_dir)
+            entrance = enter(topology, member.name, log, member)
+            transport = Transport(topology.aeron_dir, seals=entrance.seals)
             shell = FeedShell(
                 topology,
                 member,
                 transport,
                 secrets.randbits(_INCARNATION_BITS),
+                entrance,
                 least_epoch=least_epoch,
                 begin_is_gone=begin_is_gone,
             )
@@ -86,7 +89,7 @@ async def _open(shell: FeedShell, transport: Transport, doors: Sequence[Door], s
         serve_metrics(
             topology,
             member,
-            lambda: shell.figures.families(shell.status(), transport),
+            lambda: (*shell.figures.families(shell.status(), transport), *shell.entrance.families()),
             shell.entrance.refuse_scrape,
             shell.entrance.ssl_context(),
         )
@@ -99,6 +102,7 @@ async def _open(shell: FeedShell, transport: Transport, doors: Sequence[Door], s
         shell.status,
         access=shell.entrance.guard(),
         credentials=shell.entrance.credentials(mutual=False),
+        seals=shell.entrance.seals,
     )
     stack.push_async_callback(server.stop, _STOP_GRACE_S)
     for door in doors:

@@ -13,7 +13,7 @@ from lockstep.marketdata.feed_ports import Ports
 from lockstep.marketdata.figures import FeedFigures
 from lockstep.marketdata.line_sender import LineSender
 from lockstep.marketdata.machine import FeedMachine
-from lockstep.runtime.access.entering import enter
+from lockstep.runtime.access.entering import Entrance
 from lockstep.runtime.downlink import LeftBehind
 from lockstep.runtime.engines import Engines, EnginesUnavailable
 from lockstep.runtime.guarded_loop import GuardedLoop
@@ -45,6 +45,7 @@ class FeedShell(GuardedLoop, Ports):
         member: Member,
         transport: Transport,
         incarnation: int,
+        entrance: Entrance,
         *,
         least_epoch: int = 0,
         begin_is_gone: bool = False,
@@ -54,7 +55,7 @@ class FeedShell(GuardedLoop, Ports):
         self.topology = topology
         self.member = member
         self._log = open_log(member.name)
-        self.entrance = enter(topology, member.name, self._log)
+        self.entrance = entrance
         self.entitlements, self.trail = self.entrance.entitlements, self.entrance.trail
         self.engines = Engines(topology.engines)
         self.machine = FeedMachine(has_line=bool(member.udp))
@@ -77,7 +78,16 @@ class FeedShell(GuardedLoop, Ports):
         self._transport = transport
         identity = PeerStatus(member.id, incarnation)
         self._line = LineSender(member, transport) if member.udp else None
-        self._inlet = Inlet(topology, member, transport, identity, self._on_burst, self._on_said, lambda _epoch: None)
+        self._inlet = Inlet(
+            topology,
+            member,
+            transport,
+            identity,
+            self._on_burst,
+            self._on_said,
+            lambda _epoch: None,
+            entrance.seals,
+        )
         self._tick_s = _TICK_S if can_ring(topology, member) else _POLL_S
 
     # ---- life ----------------------------------------------------------------------------------------------------
@@ -86,7 +96,7 @@ class FeedShell(GuardedLoop, Ports):
         """Begin to work; it serves as soon as it has come as far as the cluster is."""
         self.driver.start()
         self.spawn(self._tick_forever())
-        self.spawn(self.entrance.principals.run())
+        self.spawn(self.entrance.run())
 
     @property
     def left_behind(self) -> bool:

@@ -200,7 +200,7 @@ class _Process:
             raise EnvironmentFault(
                 f"unknown ack_policy {topology.ack_policy!r}; known are {' and '.join(map(repr, _ACK_POLICIES))}"
             )
-        self._entrance = enter(topology, member.name, self._logger)
+        self._entrance = enter(topology, member.name, self._logger, member)
         self._closers.append(self._entrance.follow())
         started_ns = time.monotonic_ns()
         with Starting(
@@ -226,14 +226,15 @@ class _Process:
         self._background = BackgroundSync(self._journal)
         self._closers.append(self._background.close)
         wait_for_driver(topology.aeron_dir, _DRIVER_WAIT_S)
-        self._transport = Transport(topology.aeron_dir)
+        self._transport = Transport(topology.aeron_dir, seals=self._entrance.seals)
         self._closers.append(self._transport.close)
         self._open_shell(machine)
 
     def _open_shell(self, machine: ReplicaMachine) -> None:
         topology, member = self._topology, self._member
         try:
-            watch = WatchServer(member.host, member.watch_port, member.id, self._journal.incarnation)
+            seals = self._entrance.seals
+            watch = WatchServer(member.host, member.watch_port, member.id, self._journal.incarnation, seals=seals)
         except OSError as error:
             raise EnvironmentFault(f"{error.strerror}; stop what uses it or change `watch_port`") from error
         self._closers.append(watch.close)
@@ -250,6 +251,7 @@ class _Process:
             watch=watch,
             ring=bell.ring,
             on_notice=self._on_notice,
+            seals=seals,
         )
         self._closers.append(shell.close)
         fetches = Fetches(member.id, self._journal, shell.events, lambda: shell.view, self._snapshots)
@@ -284,6 +286,7 @@ class _Process:
             self._own_status,
             access=self._entrance.guard(),
             credentials=self._entrance.credentials(mutual=True),
+            seals=self._entrance.seals,
             operations=administration.operations(),
         )
         self._closers.append(lambda: server.stop(0.2))
@@ -291,7 +294,10 @@ class _Process:
             serve_metrics(
                 topology,
                 member,
-                lambda: shell.figures.families(shell.view, self._transport, self._known_damage()),
+                lambda: (
+                    *shell.figures.families(shell.view, self._transport, self._known_damage()),
+                    *self._entrance.families(),
+                ),
                 self._entrance.refuse_scrape,
                 self._entrance.ssl_context(),
             )

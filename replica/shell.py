@@ -31,6 +31,7 @@ from lockstep.replica.ports import Ports
 from lockstep.replica.service import Call, CutOrder, FenceCall, QueryCall
 from lockstep.replica.snapshots import SnapshotStore
 from lockstep.replica.view import ReplicaView, view_of
+from lockstep.runtime.seals import Seals
 from lockstep.runtime.sequencer_watches import SequencerWatches
 from lockstep.runtime.topology import LinkKind, Member, Topology, inbound_links, outbound_links
 from lockstep.runtime.transport import InboundLink, OutboundLink, Transport
@@ -66,6 +67,7 @@ class ReplicaShell(Ports):
         watch: WatchServer,
         ring: Callable[[], None],
         on_notice: Callable[[Notice], None],
+        seals: Seals | None = None,
     ) -> None:
         self.events = EventStore(journal, topology.limits.event_window_commands)
         self._journal = journal
@@ -87,7 +89,7 @@ class ReplicaShell(Ports):
         self._next_figures_ns = 0
         self._next_watch_ns = self._next_heard_ns = 0
         peers = tuple(engine for engine in topology.engines if engine != member)
-        self._sequencers = SequencerWatches(topology, watch.status)
+        self._sequencers = SequencerWatches(topology, watch.status, seals)
         self._fetcher = PeerFetcher(peers, store, self._put)
         self._open_links(topology, member)
         self._batch: list[Stream] = []

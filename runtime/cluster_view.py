@@ -55,6 +55,8 @@ class MemberStatus:
             "why": reply.why,
             "clock_ns": reply.clock_ns,
             "no_failover": reply.no_failover,
+            "key_epoch": reply.link_keys.sending,
+            "key_epochs": list(reply.link_keys.believed),
             "replayed_seq": reply.journal.replayed_seq,
             "replay_to_seq": reply.journal.replay_to_seq,
             "restore_bytes": reply.journal.restore_bytes,

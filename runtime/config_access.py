@@ -8,6 +8,7 @@ from lockstep.runtime.config_values import ConfigError, Key
 from lockstep.runtime.topology import PLAINTEXT_WORDS, Access, Tls, Topology
 
 ANONYMOUS: Final = ("loopback", "never")
+SEALS: Final = ("hosts", "all", "none")
 SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
     "access": (
         Key("key_file", "path", "cluster.key"),
@@ -18,6 +19,7 @@ SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {
     "tls": (
         Key("cert_dir", "optional path", ""),
         Key("etcd", "yes/no", True),
+        Key("seal", "text", "hosts"),
         Key("plaintext", "optional text", ""),
     ),
 }
@@ -42,6 +44,9 @@ def check(topology: Topology, origin: str) -> None:
     if said not in ANONYMOUS:
         words = ", ".join(ANONYMOUS)
         raise ConfigError(f"{origin}: anonymous {said!r} in [access] is unknown; use one of: {words}")
+    if topology.tls.seal not in SEALS:
+        words = ", ".join(SEALS)
+        raise ConfigError(f"{origin}: seal {topology.tls.seal!r} in [tls] is unknown; use one of: {words}")
     if topology.tls.plaintext not in ("", PLAINTEXT_WORDS):
         raise ConfigError(f'{origin}: plaintext in [tls] is "", or in these words: "{PLAINTEXT_WORDS}"')
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from lockstep.runtime.process import open_doorbell
+from lockstep.runtime.seals import Seals
 from lockstep.runtime.sequencer_watches import SequencerWatches
 from lockstep.runtime.topology import LinkKind, Member, Topology, inbound_links
 from lockstep.runtime.transport import InboundLink, Transport
@@ -42,8 +43,10 @@ class Inlet:
         on_frames: Callable[[list[Receipt | Release]], None],
         on_said: Callable[[int, int, bool], None],
         on_accepted: Callable[[int], None],
+        seals: Seals | None = None,
     ) -> None:
         """`watch`: where peers watch this process, or, if none does, what it says of itself to the sequencers.
+        `seals`: of its liveness links, if there are; `transport` has its own.
 
         Raises:
             DriverUnavailable, EnvironmentFault: another process has this member's name.
@@ -54,7 +57,8 @@ class Inlet:
         self._on_said = on_said
         self._on_accepted = on_accepted
         self._watch = watch if isinstance(watch, WatchServer) else None
-        self._sequencers = SequencerWatches(topology, watch.status if isinstance(watch, WatchServer) else watch)
+        status = watch.status if isinstance(watch, WatchServer) else watch
+        self._sequencers = SequencerWatches(topology, status, seals)
         self._heard_due_ns = 0
         self._bell = open_doorbell(topology, member)
         self._links: list[tuple[InboundLink, Callable[[bytes], None]]] = [

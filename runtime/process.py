@@ -21,6 +21,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from lockstep.runtime.access.guard import AccessGuard
+from lockstep.runtime.access.link_seals import LinkSeals
 from lockstep.runtime.call_guard import CallGuard
 from lockstep.runtime.channel_options import CHANNEL_OPTIONS as CHANNEL_OPTIONS
 from lockstep.runtime.channel_options import MAX_MESSAGE_BYTES
@@ -126,8 +127,14 @@ def open_doorbell(topology: Topology, member: Member) -> Doorbell:
 class ClusterService(cluster_pb2_grpc.ClusterServicer):
     """`lockstep.v1.Cluster` over a status callback and the operations that this process has, by method name."""
 
-    def __init__(self, status: StatusSource, operations: Mapping[str, Operation] | None = None) -> None:
+    def __init__(
+        self,
+        status: StatusSource,
+        operations: Mapping[str, Operation] | None = None,
+        seals: LinkSeals | None = None,
+    ) -> None:
         self._status = status
+        self._seals = seals
         self._asked: Future[cluster_pb2.GetStatusReply] | None = None
         for name, operation in (operations or {}).items():
             setattr(self, name, operation)
@@ -140,21 +147,25 @@ class ClusterService(cluster_pb2_grpc.ClusterServicer):
         if self._asked is None or self._asked.done():
             said = self._status()
             if not isinstance(said, Future):
-                return _timed(said)
+                return self._completed(said)
             self._asked = said
         try:
             # One that asked and has gone must not take the answer from the others.
             async with asyncio.timeout(_STATUS_S):
-                return _timed(await asyncio.shield(asyncio.wrap_future(self._asked)))
+                return self._completed(await asyncio.shield(asyncio.wrap_future(self._asked)))
         except TimeoutError:
             self._asked = None
             text = f"the main loop of this process has not answered within {_STATUS_S:g} s"
             raise Refusal(grpc.StatusCode.UNAVAILABLE, text) from None
 
-
-def _timed(reply: cluster_pb2.GetStatusReply) -> cluster_pb2.GetStatusReply:
-    reply.clock_ns = time.time_ns()
-    return reply
+    def _completed(self, reply: cluster_pb2.GetStatusReply) -> cluster_pb2.GetStatusReply:
+        reply.clock_ns = time.time_ns()
+        if self._seals is not None:
+            reply.link_keys.CopyFrom(self._seals.said())
+            for why, count in self._seals.drops.items():
+                if count:
+                    reply.counters[f"dropped_{why.value.replace(' ', '_')}"] = count
+        return reply
 
 
 async def _not_here(service: ClusterService, request: Any, context: Any) -> NoReturn:
@@ -174,13 +185,14 @@ def start_grpc_server(
     *,
     access: AccessGuard,
     credentials: Any = None,
+    seals: LinkSeals | None = None,
     operations: Mapping[str, Operation] | None = None,
     ready: bool = True,
 ) -> RunningServer:
     """Start a server with the given services, health (not serving if not `ready`), reflection and Cluster.
 
     It runs in the process' loop for gRPC, which the services' code must not block; operations run in threads.
-    `credentials`: of TLS (`Entrance.credentials`); None: plaintext.
+    `credentials`: of TLS (`Entrance.credentials`); None: plaintext. `seals`: of its links, whose keys the status names.
 
     Raises:
         EnvironmentFault: the address cannot be bound.
@@ -188,7 +200,7 @@ def start_grpc_server(
 
     async def start() -> RunningServer:
         guard = CallGuard()
-        cluster = ClusterService(status, operations)
+        cluster = ClusterService(status, operations, seals)
         server, probe = await _start(PEERS_OPTIONS, address, credentials, register, services, cluster, (access, guard))
         await _show(probe, ("", *services, _CLUSTER), serving=ready)
         return RunningServer(server, guard.settled)
@@ -204,6 +216,7 @@ async def start_aio_grpc_server(
     *,
     access: AccessGuard,
     credentials: Any = None,
+    seals: LinkSeals | None = None,
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
     """Start a server for clients in this event loop, with the given services, health, reflection and Cluster.
 
@@ -212,7 +225,7 @@ async def start_aio_grpc_server(
     Raises:
         EnvironmentFault: the address cannot be bound.
     """
-    cluster = ClusterService(status)
+    cluster = ClusterService(status, seals=seals)
     server, probe = await _start(
         CLIENTS_OPTIONS, address, credentials, register, services, cluster, (access, CallGuard())
     )

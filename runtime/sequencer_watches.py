@@ -3,6 +3,7 @@
 A frame or a fence speaks in a sequencer's name; here the sequencer itself does. Evidence for the machine, nothing more.
 """
 
+from lockstep.runtime.seals import Seals
 from lockstep.runtime.topology import Topology
 from lockstep.runtime.watch import PeerStatus, PeerWatch
 from lockstep.runtime.watch_set import WatchSet
@@ -10,18 +11,19 @@ from lockstep.v1 import cluster_pb2
 
 
 class SequencerWatches:
-    """Polled by the main loop. `identity`: what this process says of itself.
+    """Polled by the main loop. `identity`: what this process says of itself; `seals`: of its links, if there are.
 
     Raises:
         OSError: a sequencer's host has no address.
     """
 
-    def __init__(self, topology: Topology, identity: PeerStatus) -> None:
+    def __init__(self, topology: Topology, identity: PeerStatus, seals: Seals | None = None) -> None:
         self._set = WatchSet()
         self._names = {peer.name: peer.id for peer in topology.sequencers}
         self._reported: dict[str, tuple[int, int]] = {}
         for peer in topology.sequencers:
-            self._set.add(PeerWatch(peer.name, peer.host, peer.watch_port, identity=identity))
+            seal = seals.watching(peer) if seals is not None else None
+            self._set.add(PeerWatch(peer.name, peer.host, peer.watch_port, identity=identity, seal=seal))
 
     def heard(self, now_ns: int) -> list[tuple[int, int, bool]]:
         """News since the last call: (sequencer, epoch that it says it is in, whether it says that it leads)."""

@@ -173,6 +173,9 @@ class Tls:
     """Where `ca.pem` and `<name>.pem` of this host's processes are; empty: nothing is encrypted."""
     etcd: bool = True
     """Whether etcd is spoken to by TLS as well, where there are certificates."""
+    seal: str = "hosts"
+    """Where there are certificates: which Aeron links are sealed, and with them the liveness links. "hosts": those
+    between hosts; "all": those in shared memory as well; "none": not even the liveness links."""
     plaintext: str = ""
     """`PLAINTEXT_WORDS`, or empty: then plaintext goes no further than loopback."""
 
@@ -346,6 +349,11 @@ class Topology:
             yield self.alerts.host
         if self.reconciler.metrics_port:
             yield self.reconciler.host
+
+    @property
+    def sealed(self) -> bool:
+        """Whether links between its processes are sealed."""
+        return self.tls.on and self.tls.seal != "none"
 
     @property
     def open(self) -> bool:

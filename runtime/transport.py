@@ -28,6 +28,7 @@ import pyaeron
 from lockstep.runtime.doorbell import Ringer, bell_address
 from lockstep.runtime.driver import claim_path, driver_pid, environment, ready_held
 from lockstep.runtime.faults import EnvironmentFault
+from lockstep.runtime.seals import Open, Seal, Seals
 from lockstep.runtime.topology import Link
 
 _CLAIM_CHECK_NS = 20_000_000
@@ -96,10 +97,21 @@ def wait_for_driver(directory: Path | str, timeout_s: float) -> None:
 class OutboundLink:
     """The sending end of a link. Messages that leave arrive in order; see the module for which ones may be lost."""
 
-    __slots__ = ("_publication", "_queue", "_queue_limit_bytes", "_ringer", "dropped", "link", "pending_bytes", "sent")
+    __slots__ = (
+        "_publication",
+        "_queue",
+        "_queue_limit_bytes",
+        "_ringer",
+        "_seal",
+        "dropped",
+        "link",
+        "pending_bytes",
+        "sent",
+    )
 
-    def __init__(self, link: Link, queue_limit_bytes: int, directory: Path) -> None:
+    def __init__(self, link: Link, queue_limit_bytes: int, directory: Path, seal: Seal | None = None) -> None:
         self.link = link
+        self._seal = seal
         self._ringer = Ringer(bell_address(directory, link.bell)) if link.bell else None
         self._queue_limit_bytes = queue_limit_bytes
         self._publication: Any = None
@@ -122,6 +134,8 @@ class OutboundLink:
         True: offered, or queued behind back pressure (`flush` sends it later). False: dropped, because there is no
         receiver or the queue is full. Raises MessageTooLong.
         """
+        if self._seal is not None:
+            buffers = (self._seal(_as_bytes(buffers)), *buffers)
         if not self._queue or not self._drain():
             outcome = self._offer(buffers)
             if outcome is True:
@@ -211,6 +225,10 @@ class OutboundLink:
             self._publication.close()
 
 
+def _as_bytes(buffers: tuple[Buffer, ...]) -> tuple[bytes, ...]:
+    return tuple(buffer if type(buffer) is bytes else memoryview(buffer).tobytes() for buffer in buffers)
+
+
 class InboundLink:
     """The receiving end of a link.
 
@@ -218,10 +236,11 @@ class InboundLink:
     between those of the new one. Epochs and incarnations above this layer distinguish them.
     """
 
-    __slots__ = ("_arrived", "_parts", "_subscription", "full", "link", "received")
+    __slots__ = ("_arrived", "_open", "_parts", "_subscription", "full", "link", "received")
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, opened: Open | None = None) -> None:
         self.link = link
+        self._open = opened
         self._subscription: Any = None
         self._arrived: deque[bytes] = deque()
         self._parts: dict[int, list[bytes]] = {}  # sender's session -> fragments of the message that it has begun
@@ -239,8 +258,8 @@ class InboundLink:
         """Hands up to `limit` fragments' worth of whole messages to `handler`; returns how many messages.
 
         A message of more than one fragment (64 KiB on IPC, the MTU on UDP) is read to its end, as far as that has come:
-        0 means that there is no whole message. If the handler raises, those behind the one it failed on come with the
-        next poll.
+        0 means that there is no whole message. On a sealed link the handler gets what was opened. If it raises,
+        those behind the one it failed on come with the next poll.
         """
         # Collected first, so that the handler may raise, or close and rebuild this link, outside Aeron's callback.
         try:
@@ -251,12 +270,17 @@ class InboundLink:
             self.full = taken >= limit
         except pyaeron.ResourceClosed:
             return 0
-        arrived = self._arrived
+        arrived, opened = self._arrived, self._open
         count = 0
         while arrived:
+            message: Any = arrived.popleft()
+            if opened is not None:
+                message = opened(message)
+                if type(message) is not bytes:
+                    continue  # counted as dropped, and why, by the seals
             self.received += 1
             count += 1
-            handler(arrived.popleft())
+            handler(message)
         return count
 
     def _collect(self, view: Any, header: Any) -> None:
@@ -300,10 +324,20 @@ class Transport:
     Aeron itself gives the client up. `hang_ms` is the age of the driver's heartbeat that counts as HUNG (the driver
     renews it every 100 ms).
 
+    `seals`: of the links that are sealed; None: no link is.
+
     Raises DriverUnavailable if no driver is ready in `directory`; `wait_for_driver` waits for one.
     """
 
-    def __init__(self, directory: Path | str, *, driver_timeout_s: float = 10.0, hang_ms: int = 500) -> None:
+    def __init__(
+        self,
+        directory: Path | str,
+        *,
+        driver_timeout_s: float = 10.0,
+        hang_ms: int = 500,
+        seals: Seals | None = None,
+    ) -> None:
+        self._seals = seals
         self.directory = Path(directory)
         self._driver_timeout_ms = int(driver_timeout_s * 1000)
         self._hang_ms = hang_ms
@@ -330,7 +364,8 @@ class Transport:
 
     def outbound(self, link: Link, *, queue_limit_bytes: int) -> OutboundLink:
         """Opens the sending end of `link`. Takes some ms. Raises DriverUnavailable."""
-        end = OutboundLink(link, queue_limit_bytes, self.directory)
+        seal = self._seals.sealing(link) if self._seals is not None else None
+        end = OutboundLink(link, queue_limit_bytes, self.directory, seal)
         with self._driver_errors():
             end.attach(self._client)
         self._outbound.append(end)
@@ -338,7 +373,7 @@ class Transport:
 
     def inbound(self, link: Link) -> InboundLink:
         """Opens the receiving end of `link`. Takes some ms. Raises DriverUnavailable."""
-        end = InboundLink(link)
+        end = InboundLink(link, self._seals.opening(link) if self._seals is not None else None)
         with self._driver_errors():
             end.attach(self._client)
         self._inbound.append(end)

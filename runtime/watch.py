@@ -13,53 +13,30 @@ from __future__ import annotations
 import errno
 import select
 import socket
-import struct
 import time
 from collections.abc import Callable
-from dataclasses import field, replace
+from dataclasses import replace
 from enum import Enum, auto
 
+from lockstep.runtime.heartbeats import MalformedFrame as MalformedFrame
+from lockstep.runtime.heartbeats import PeerStatus as PeerStatus
+from lockstep.runtime.heartbeats import Wire, encode_status
+from lockstep.runtime.seals import Seals, WatchSeal
 from lockstep.stream.detector import HeartbeatDetector
 from lockstep.stream.values import frozen
 
-_FRAME = struct.Struct("<IHHBBHIQQQQQ")
-_MAGIC = 0x4857534C  # "LSWH"
-_VERSION = 2
-_PREFIX = struct.pack("<IH", _MAGIC, _VERSION)
-_READ_BYTES = 64 * _FRAME.size
 _MS = 1_000_000
-_LOW_BITS = 2**32 - 1
 _WALL_LIMIT_MS = 2**48 - 1
 _INTERVAL_NS = 20 * _MS
 _BACKLOG = 64
 # A gap of so many intervals shows that the peer stood still.
 _STALL = 3
+# In a cluster with sealed links: connections whose other end has not shown who it is. A member does so at once.
+_STRANGERS = 64
+_STRANGER_NS = 2_000 * _MS
 # A watcher that neither speaks nor closes is beyond a partition; it comes back with a new connection.
 _WATCHER_SILENCE_NS = 5_000 * _MS
 _IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK, errno.EINTR})
-
-
-class MalformedFrame(ValueError):
-    """A heartbeat of a foreign protocol or version."""
-
-
-@frozen
-class PeerStatus:
-    """What a process says of itself in each heartbeat. `role` and `flags` mean what the processes agree on."""
-
-    member: int
-    incarnation: int
-    role: int = 0
-    flags: int = 0
-    epoch: int = 0
-    """The highest that it knows of; an engine's is its promise."""
-    accepted_epoch: int = 0
-    """A sequencer's: epoch of the newest forced failover with accepted data loss; 0: it knows of none."""
-    delivered_epoch: int = 0
-    """A gateway's, with `delivered_seq`: how far it has delivered, and under which epoch that was."""
-    delivered_seq: int = 0
-    wall_ms: int = field(default=0, compare=False)
-    """Its wall clock when the heartbeat was sent: Unix time in ms below 2**48; 0: it does not say."""
 
 
 class DownReason(Enum):
@@ -112,73 +89,11 @@ class WatchOptions:
     """A connection silent for so long after its deadline is replaced (it may have died in a partition)."""
 
 
-def encode_status(status: PeerStatus) -> bytes:
-    """One heartbeat frame: little endian, fixed size."""
-    numbers = (status.incarnation, status.epoch, status.accepted_epoch, status.delivered_epoch, status.delivered_seq)
-    wall = (status.wall_ms >> 32, status.wall_ms & _LOW_BITS)
-    return _FRAME.pack(_MAGIC, _VERSION, status.member, status.role, status.flags, *wall, *numbers)
-
-
-def decode_status(frame: bytes | bytearray, offset: int = 0) -> PeerStatus:
-    """Reads one frame at `offset`; raises MalformedFrame."""
-    magic, version, member, role, flags, high, low, *numbers = _FRAME.unpack_from(frame, offset)
-    if magic != _MAGIC or version != _VERSION:
-        raise MalformedFrame(f"heartbeat with magic {magic:#x} version {version}, not {_MAGIC:#x} version {_VERSION}")
-    incarnation, epoch, accepted_epoch, delivered_epoch, delivered_seq = numbers
-    wall_ms = high << 32 | low
-    return PeerStatus(member, incarnation, role, flags, epoch, accepted_epoch, delivered_epoch, delivered_seq, wall_ms)
-
-
-class _Wire:
-    """One non-blocking connection that carries frames both ways."""
-
-    __slots__ = ("_inbox", "_outbox", "heard_ns", "send_due_ns", "sock")
-
-    def __init__(self, sock: socket.socket, now_ns: int) -> None:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock = sock
-        self.heard_ns = now_ns
-        self.send_due_ns = now_ns
-        self._inbox = bytearray()  # less than one frame between calls
-        self._outbox = b""  # rest of a frame that the kernel took in part
-
-    def receive(self, now_ns: int) -> PeerStatus | None:
-        """The newest whole frame that has arrived, if any. Raises EOFError at the end, OSError, MalformedFrame."""
-        newest: PeerStatus | None = None
-        while True:
-            try:
-                chunk = self.sock.recv(_READ_BYTES)
-            except BlockingIOError:
-                return newest
-            if not chunk:
-                raise EOFError
-            self._inbox += chunk
-            whole = len(self._inbox) // _FRAME.size * _FRAME.size
-            if whole:
-                self.heard_ns = now_ns
-                newest = decode_status(self._inbox, whole - _FRAME.size)
-                del self._inbox[:whole]
-            # Foreign bytes are found even if they end before a whole frame.
-            if not _PREFIX.startswith(self._inbox[: len(_PREFIX)]):
-                raise MalformedFrame("not a heartbeat of this version")
-            if len(chunk) < _READ_BYTES:
-                return newest
-
-    def send(self, frame: bytes) -> None:
-        """Sends one frame, or nothing if the other side does not read: a late beat says nothing. Raises OSError."""
-        data = self._outbox or frame
-        try:
-            taken = self.sock.send(data)
-        except BlockingIOError:
-            return
-        self._outbox = data[taken:]
-
-
 class WatchServer:
     """Lets peers watch this process. `host` and `port` to listen on (port 0: any; see `.port`).
 
-    Each heartbeat carries the time that `wall_ns` shows when it is sent.
+    Each heartbeat carries the time that `wall_ns` shows when it is sent. `seals`: nobody hears any who has not shown
+    that it is a member.
 
     Raises OSError if the address can't be bound; the text names it.
     """
@@ -192,12 +107,14 @@ class WatchServer:
         *,
         interval_ns: int = _INTERVAL_NS,
         wall_ns: Callable[[], int] = time.time_ns,
+        seals: Seals | None = None,
     ) -> None:
+        self._seals = seals
         self._interval_ns = interval_ns
         self._wall_ns = wall_ns
         self._status = PeerStatus(member, incarnation)
         self._announce = False
-        self._wires: dict[int, _Wire] = {}
+        self._wires: dict[int, Wire] = {}
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -270,7 +187,11 @@ class WatchServer:
                 return
             except ConnectionAbortedError:
                 continue
-            self._wires[sock.fileno()] = _Wire(sock, now_ns)
+            if self._seals is not None:
+                strangers = [fd for fd, wire in self._wires.items() if wire.stranger]
+                if len(strangers) >= _STRANGERS:
+                    self._drop(strangers[0])
+            self._wires[sock.fileno()] = Wire(sock, now_ns, seals=self._seals)
             self._epoll.register(sock.fileno(), select.EPOLLIN)
 
     def _read(self, fd: int, now_ns: int) -> None:
@@ -284,7 +205,7 @@ class WatchServer:
 
     def _beat(self, fd: int, frame: bytes, now_ns: int) -> None:
         wire = self._wires[fd]
-        if now_ns - wire.heard_ns > _WATCHER_SILENCE_NS:
+        if now_ns - wire.heard_ns > (_STRANGER_NS if wire.stranger else _WATCHER_SILENCE_NS):
             self._drop(fd)
             return
         try:
@@ -307,7 +228,7 @@ class PeerWatch:
     """Watches one peer: connects, reconnects with backoff, reports PeerUp and PeerDown, each only on a change.
 
     `identity` is what this side says of itself. The host name is resolved once, here. Poll it alone, or many through
-    a `WatchSet`. Raises OSError if the name does not resolve.
+    a `WatchSet`. `seal`: of this link, where links are sealed. Raises OSError if the name does not resolve.
     """
 
     def __init__(
@@ -318,8 +239,10 @@ class PeerWatch:
         *,
         identity: PeerStatus | None = None,
         options: WatchOptions | None = None,
+        seal: WatchSeal | None = None,
     ) -> None:
         self.name = name
+        self._seal = seal
         self.status: PeerStatus | None = None
         """The newest heartbeat's content; stays after the peer went down. None before the first."""
         self.beats = 0
@@ -334,7 +257,7 @@ class PeerWatch:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         self._family, self._address = found[0], found[4]
         self._phase = _Phase.IDLE
-        self._wire: _Wire | None = None
+        self._wire: Wire | None = None
         self._detector = self._new_detector()
         self._retry_ns = 0
         self._backoff_ns = self._options.backoff_min_ns
@@ -390,7 +313,7 @@ class PeerWatch:
 
     def _connect(self, now_ns: int, events: list[PeerEvent]) -> None:
         sock = socket.socket(self._family, socket.SOCK_STREAM)
-        self._wire = _Wire(sock, now_ns)
+        self._wire = Wire(sock, now_ns, seal=self._seal)
         self._phase = _Phase.CONNECTING
         # A peer that is known to hang keeps its attempt longer: each new one takes a place in its backlog.
         known_down = self.down_reason is not None

@@ -11,6 +11,7 @@ from os import getpid
 from typing import Any, Final
 
 from lockstep.runtime.access.entering import enter
+from lockstep.runtime.access.link_seals import LinkSeals
 from lockstep.runtime.ending import run_to_end
 from lockstep.runtime.metrics.families import Families
 from lockstep.runtime.metrics.server import serve as serve_metrics
@@ -61,7 +62,7 @@ def run(topology: Topology, member: Member) -> int:
 
 
 def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: ProcessLog) -> SequencerShell:
-    entrance = enter(topology, member.name, logger)
+    entrance = enter(topology, member.name, logger, member)
     stack.callback(entrance.follow())
     incarnation = time.time_ns()
     identity = f"{member.name}-{secrets.token_hex(6)}"
@@ -76,7 +77,7 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
     bell = open_doorbell(topology, member)
     stack.callback(bell.close)
     inbox = Inbox(bell.ring)
-    wires = _open_wires(topology, member, incarnation, stack)
+    wires = _open_wires(topology, member, incarnation, entrance.seals, stack)
     bell.watch(wires.watches.fileno())
     engines = EngineCalls(topology.engines, inbox)
     stack.callback(engines.close)
@@ -90,6 +91,7 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
         lambda: ask_status(inbox),
         access=entrance.guard(),
         credentials=entrance.credentials(mutual=True),
+        seals=entrance.seals,
         operations=operations(inbox, store),
     )
     stack.callback(server.stop, _STOP_GRACE_S)
@@ -109,17 +111,19 @@ def _assemble(topology: Topology, member: Member, stack: ExitStack, logger: Proc
     configured = tuple(engine.id for engine in topology.engines)
 
     def families() -> Families:
-        return shell.figures.families(machine, wires, store, configured)
+        return (*shell.figures.families(machine, wires, store, configured), *entrance.families())
 
     stack.callback(serve_metrics(topology, member, families, entrance.refuse_scrape, entrance.ssl_context()))
     return shell
 
 
-def _open_wires(topology: Topology, member: Member, incarnation: int, stack: ExitStack) -> Wires:
+def _open_wires(
+    topology: Topology, member: Member, incarnation: int, seals: LinkSeals | None, stack: ExitStack
+) -> Wires:
     timing, limits = topology.timing, topology.limits
     try:
         wait_for_driver(topology.aeron_dir, _DRIVER_WAIT_S)
-        transport = Transport(topology.aeron_dir)
+        transport = Transport(topology.aeron_dir, seals=seals)
         stack.callback(transport.close)
         outbound = {
             key: transport.outbound(link, queue_limit_bytes=limits.link_queue_bytes)
@@ -140,9 +144,10 @@ def _open_wires(topology: Topology, member: Member, incarnation: int, stack: Exi
     watched = [*topology.engines, *topology.gateways, *(peer for peer in topology.sequencers if peer.id != member.id)]
     try:
         for peer in watched:
-            watches.add(PeerWatch(peer.name, peer.host, peer.watch_port, identity=status, options=options))
+            seal = seals.watching(peer) if seals is not None else None
+            watches.add(PeerWatch(peer.name, peer.host, peer.watch_port, identity=status, options=options, seal=seal))
         watch_server = WatchServer(
-            member.host, member.watch_port, member.id, incarnation, interval_ns=options.interval_ns
+            member.host, member.watch_port, member.id, incarnation, interval_ns=options.interval_ns, seals=seals
         )
     except OSError as error:
         raise EnvironmentFault(

@@ -78,6 +78,13 @@ command.add_command(archive)
     show_default=True,
     help="grpc: the client's sessions; ouch: OUCH 4.2 over the binary door, of a cluster started for this.",
 )
+@click.option(
+    "--security",
+    type=click.Choice(["plain", "tls", "sealed"]),
+    default="plain",
+    show_default=True,
+    help="Of the cluster that is started: tls: certificates; sealed: and seals on every link, in memory, too.",
+)
 @address_option("Measure a running cluster instead of one started for this (repeatable).")
 @expected_errors
 def cluster(
@@ -89,6 +96,7 @@ def cluster(
     sessions: int,
     saturate: bool,
     door: str,
+    security: str,
     addresses: tuple[str, ...],
 ) -> int:
     """Measure order-to-report latency and throughput of a whole cluster, open loop.
@@ -100,6 +108,8 @@ def cluster(
     """
     if door == "ouch" and addresses:
         raise click.UsageError("--door ouch measures a cluster that is started for it: leave --address out")
+    if security != "plain" and (addresses or door == "ouch"):
+        raise click.UsageError("--security is of a cluster started for this, over gRPC: leave --address and --door out")
     console = make_console(json_file)
     plan = BenchPlan(
         IMPLEMENTATIONS[engine],
@@ -110,6 +120,7 @@ def cluster(
         saturate=saturate,
         addresses=addresses,
         door=door,
+        security=security,
     )
     result = run_bench(plan, lambda text: console.print(text, highlight=False))
     console.print(_table(result))

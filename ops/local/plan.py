@@ -51,6 +51,8 @@ class ClusterPlan:
     """See `Access`."""
     secure: bool = False
     """Whether everything is encrypted, with certificates of an authority of its own, and nobody is let in unknown."""
+    seal: str = "all"
+    """See `Tls`. A secure cluster on one machine does what one over hosts would do, so links in memory are sealed."""
     limits: Limits = field(default_factory=Limits)
     timing: Timing = field(default_factory=Timing)
     snapshots: Snapshots = field(default_factory=Snapshots)
@@ -87,7 +89,7 @@ class ClusterPlan:
 
     def tls(self, data_dir: Path) -> Tls:
         """Certificates in the data directory, if there are to be any."""
-        return Tls(cert_dir=data_dir / "certs") if self.secure else Tls()
+        return Tls(cert_dir=data_dir / "certs", seal=self.seal) if self.secure else Tls()
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ async def _serve(
             check, tls = entrance.refuse_scrape, entrance.ssl_context()
             stack.callback(MetricsServer(*metrics, everything, check, tls).close)
         shell.start()
-        shell.spawn(entrance.principals.run())
+        shell.spawn(entrance.run())
         while not (stop.requested or shell.failed.is_set()):  # noqa: ASYNC110 - a signal can't wake this loop
             await asyncio.sleep(_STOP_POLL_S)
     return shell.failure

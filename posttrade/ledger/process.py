@@ -88,7 +88,7 @@ async def serve(
             stack.push_async_callback(shell.stop)
             await _open(topology, place, generation, shell, entrance, stack)
             shell.start()
-            shell.spawn(entrance.principals.run())
+            shell.spawn(entrance.run())
             look_s = time.monotonic() + _LOOK_S
             while not (stop.requested or shell.failed.is_set()):
                 await asyncio.sleep(_STOP_POLL_S)

@@ -11,15 +11,18 @@ from lockstep.runtime.access.dialing import introduce, material_for
 from lockstep.runtime.access.following import PrincipalsFollower
 from lockstep.runtime.access.guard import AccessGuard
 from lockstep.runtime.access.kept import KeptDocument
+from lockstep.runtime.access.link_seals import LinkSeals, open_seals
 from lockstep.runtime.access.permissions import METRICS
 from lockstep.runtime.access.trail import Trail
 from lockstep.runtime.budget import Budgets
 from lockstep.runtime.faults import EnvironmentFault
 from lockstep.runtime.grpc_loop import grpc_loop
+from lockstep.runtime.metrics.families import Families
+from lockstep.runtime.metrics.links import link_families
 from lockstep.runtime.process_log import ProcessLog
 from lockstep.runtime.tls.material import Material
 from lockstep.runtime.tokens import Entitlements, TooManyLogins, Unauthenticated
-from lockstep.runtime.topology import PLAINTEXT_WORDS, ProcessKind, Topology
+from lockstep.runtime.topology import PLAINTEXT_WORDS, Member, ProcessKind, Topology
 from lockstep.stream.values import frozen
 
 OPEN_TEXT: Final = (
@@ -39,16 +42,35 @@ class Entrance:
     material: Material | None
     """Its certificate; None: nothing is encrypted."""
     log: ProcessLog
+    seals: LinkSeals | None = None
+    """Of its links; None: they are not sealed, or it has none."""
+
+    async def run(self) -> None:
+        """Follow the principals, and the keys of its links; for ever."""
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self.principals.run())
+                if self.seals is not None:
+                    both.create_task(self.seals.run())
+        finally:
+            if self.seals is not None:
+                self.seals.write_marks()
+
+    def families(self) -> Families:
+        """Figures of its links. From any thread."""
+        if self.seals is None:
+            return link_families({}, 0)
+        return link_families(self.seals.drops, self.seals.keys.sending)
 
     def follow(self) -> Callable[[], object]:
-        """Follow the principals in the loop of this process' gRPC server; returns what ends that."""
-        work = asyncio.run_coroutine_threadsafe(self.principals.run(), grpc_loop())
+        """Do so in the loop of this process' gRPC server; returns what ends that."""
+        work = asyncio.run_coroutine_threadsafe(self.run(), grpc_loop())
         work.add_done_callback(self._on_end)
         return work.cancel
 
     def _on_end(self, work: "Future[None]") -> None:
         if not work.cancelled():
-            text = "this process does not hear of principals any more: restart it"
+            text = "this process does not hear of principals and keys of links any more: restart it"
             self.log.critical("principals_not_followed", text=text, exc_info=work.exception())
 
     def guard(self) -> AccessGuard:
@@ -89,11 +111,11 @@ def _sharers(topology: Topology, name: str) -> int:
     return 1
 
 
-def enter(topology: Topology, name: str, log: ProcessLog) -> Entrance:
-    """From here on this process is `name` to all others.
+def enter(topology: Topology, name: str, log: ProcessLog, member: Member | None = None) -> Entrance:
+    """From here on this process is `name` to all others. `member`: whose links it has, if it has any.
 
     Raises:
-        EnvironmentFault: the cluster's key can't be had.
+        EnvironmentFault: the cluster's key, or the keys of its links, can't be had.
     """
     tls = topology.tls
     if not tls.on and not topology.on_loopback and tls.plaintext != PLAINTEXT_WORDS:
@@ -115,4 +137,5 @@ def enter(topology: Topology, name: str, log: ProcessLog) -> Entrance:
     kept = KeptDocument(directory, name) if directory.name else None
     follower = PrincipalsFollower(topology, entitlements, trail, log, material, kept)
     follower.begin()
-    return Entrance(entitlements, trail, follower, material, log)
+    seals = open_seals(topology, member, log, trail) if member is not None else None
+    return Entrance(entitlements, trail, follower, material, log, seals)

@@ -16,10 +16,10 @@ SUFFIX: Final = ".principals"
 
 
 class KeptDocument:
-    """Of one process: `<directory>/<name>.principals`."""
+    """Of one process: `<directory>/<name>.principals`, or what ends in another suffix."""
 
-    def __init__(self, directory: Path, name: str) -> None:
-        self.path = directory / f"{name}{SUFFIX}"
+    def __init__(self, directory: Path, name: str, suffix: str = SUFFIX) -> None:
+        self.path = directory / f"{name}{suffix}"
 
     def load(self) -> bytes | None:
         """What was kept last; None: nothing was.
@@ -29,8 +29,8 @@ class KeptDocument:
         """
         return load(self.path)
 
-    def store(self, raw: bytes) -> None:
-        """Keep a document: whole, and still there after a loss of power. It waits for the disk.
+    def store(self, raw: bytes, *, synced: bool = True) -> None:
+        """Keep a document: whole, and if `synced` still there after a loss of power. Then it waits for the disk.
 
         Raises:
             OSError: it can't be written; the one before is there as it was.
@@ -40,13 +40,16 @@ class KeptDocument:
         try:
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
+                if synced:
+                    file.flush()
+                    os.fsync(file.fileno())
             draft.replace(self.path)
         except OSError:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
             raise
+        if not synced:
+            return
         directory = os.open(self.path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)

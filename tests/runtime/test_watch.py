@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from lockstep.runtime.access.link_seals import LinkSeals
+from lockstep.runtime.heartbeats import decode_status, encode_status
 from lockstep.runtime.watch import (
     DownReason,
     MalformedFrame,
@@ -25,10 +28,9 @@ from lockstep.runtime.watch import (
     PeerUp,
     PeerWatch,
     WatchServer,
-    decode_status,
-    encode_status,
 )
 from lockstep.runtime.watch_set import WatchSet
+from tests.runtime.access.test_link_keys import pair
 
 PEER = """
 import sys, time
@@ -360,3 +362,68 @@ def test_a_set_reports_each_peers_fate_by_name(closing: ExitStack) -> None:
         many.add(PeerWatch("engine-0", "127.0.0.1", 1))
     many.remove("engine-0")
     assert silent(many.poll, 0.2)
+
+
+# ---- sealed ----------------------------------------------------------------------------------------------------------
+
+
+def sealed_ends(tmp_path: Path, closing: ExitStack) -> tuple[WatchServer, PeerWatch, LinkSeals]:
+    """An engine's server, a sequencer's watch of it, and the server's seals."""
+    watcher, watched, wanted = pair(tmp_path, "hosts", ("127.0.0.1", "127.0.0.1"))
+    server = WatchServer("127.0.0.1", 0, 1, 5, seals=watched)
+    seal = watcher.watching(wanted.engines[0])
+    one = PeerWatch("engine-1", "127.0.0.1", server.port, identity=PeerStatus(1, 7), seal=seal)
+    closing.callback(server.close)
+    closing.callback(one.close)
+    return server, one, watched
+
+
+def test_members_whose_link_is_sealed_hear_each_other(tmp_path: Path, closing: ExitStack) -> None:
+    server, one, seals = sealed_ends(tmp_path, closing)
+    start_s = time.monotonic()
+    while one.beats < 3:
+        assert time.monotonic() - start_s < 3
+        one.poll(time.monotonic_ns())
+        server.poll(time.monotonic_ns())
+    assert one.up
+    assert one.status == PeerStatus(1, 5)
+    one.close()
+    while not one.up or one.beats < 6:
+        assert time.monotonic() - start_s < 6
+        one.poll(time.monotonic_ns())
+        server.poll(time.monotonic_ns())
+    assert sum(seals.drops.values()) == server.malformed == 0
+
+
+def test_a_stranger_is_told_nothing_takes_nobodys_place_and_does_not_stay(tmp_path: Path, closing: ExitStack) -> None:
+    server, one, _seals = sealed_ends(tmp_path, closing)
+    callers = []
+    for _ in range(80):
+        callers.append(closing.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=3)))
+        server.poll(time.monotonic_ns())
+    start_s = time.monotonic()
+    while not one.up:
+        assert time.monotonic() - start_s < 3
+        server.poll(time.monotonic_ns())
+        one.poll(time.monotonic_ns())
+    assert server.watchers <= 65
+    server.poll(time.monotonic_ns() + 3 * 10**9)
+    assert server.watchers == 1
+    for caller in callers:
+        assert caller.recv(100) == b""
+
+
+def test_a_server_that_is_not_the_member_is_not_believed(tmp_path: Path, closing: ExitStack) -> None:
+    _server, one, _seals = sealed_ends(tmp_path, closing)
+    impostor = WatchServer("127.0.0.1", 0, 1, 5)
+    closing.callback(impostor.close)
+    one._address = ("127.0.0.1", impostor.port)
+    start_s = time.monotonic()
+    events: list[PeerEvent] = []
+    while not events:
+        assert time.monotonic() - start_s < 3
+        impostor.poll(time.monotonic_ns())
+        events = one.poll(time.monotonic_ns())
+    assert isinstance(events[0], PeerDown)
+    assert not one.up
+    assert one.status is None

@@ -66,8 +66,8 @@ class HostedCluster(LocalCluster):
             sequencers=placed(planned.sequencers),
             engines=placed(planned.engines),
             gateways=placed(planned.gateways),
-            # Namespaces of this machine.
-            tls=Tls(plaintext=PLAINTEXT_WORDS),
+            # Namespaces of this machine. Their etcd speaks plaintext.
+            tls=replace(planned.tls, etcd=False) if planned.tls.on else Tls(plaintext=PLAINTEXT_WORDS),
         )
 
     def _start_driver(self) -> None:

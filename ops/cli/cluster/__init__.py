@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "halt": f"{_HERE}.trading:halt",
     "resume-trading": f"{_HERE}.trading:resume_trading",
     "kill-switch": f"{_HERE}.kill_switch",
+    "rotate-keys": f"{_HERE}.rotate_keys",
     "journal": f"{_HERE}.journal",
     "snapshot": f"{_HERE}.snapshot",
     "repair-config": f"{_HERE}.repair:repair_config",

@@ -20,6 +20,7 @@ from lockstep.ops.cli.options import (
     write_json,
 )
 from lockstep.ops.cli.tables import status_table
+from lockstep.ops.operator.link_rotation import epochs_text, said_by
 from lockstep.ops.operator.view import view_of
 from lockstep.runtime.cluster_view import ClusterStatus, StatusProbe
 from lockstep.runtime.config import load
@@ -91,6 +92,9 @@ def _show(status: ClusterStatus, topology: Topology, json_file: Output | None) -
         console = make_console()
         console.print(topology_table(status, view, title=f"cluster {topology.name}", width=console.width))
         console.print(headline(view), highlight=False)
+        sealed = epochs_text(said_by(status))
+        if sealed:
+            console.print(sealed, highlight=False)
     write_json(json_file, status_json(status, view))
 
 

@@ -24,7 +24,9 @@ from lockstep.ops.local.cluster import LocalCluster
 from lockstep.ops.local.plan import ClusterPlan
 from lockstep.runtime.access.secret_hash import key_number
 from lockstep.runtime.tls.authority import CA, issue, make_authority
-from lockstep.runtime.topology import ProcessKind
+from lockstep.runtime.topology import LinkKind, ProcessKind
+from lockstep.runtime.transport import Transport
+from lockstep.stream.sealing import Drop
 from lockstep.v1 import cluster_pb2, cluster_pb2_grpc
 from tests.calm import CALM
 
@@ -218,8 +220,13 @@ def test_figures_websocket_and_operators_work(secure: LocalCluster, token: str):
     assert "primary" in command(secure, "cluster", "switchover")
 
 
-def test_certificates_are_rotated_under_load_and_no_order_is_refused(secure: LocalCluster, token: str):
-    """All of them, twice; a primary is killed afterwards, so that everybody has to connect with the new ones."""
+def test_certificates_and_keys_of_links_are_rotated_under_load_and_no_order_is_refused(
+    secure: LocalCluster, token: str
+):
+    """All of them, twice; a primary is killed afterwards, so that everybody has to connect with the new ones.
+
+    A frame that was dropped for its key would be counted by its receiver, which keeps its count as long as it lives.
+    """
     stop, answers = threading.Event(), []
 
     async def trade() -> None:
@@ -245,13 +252,15 @@ def test_certificates_are_rotated_under_load_and_no_order_is_refused(secure: Loc
     thread = threading.Thread(target=lambda: asyncio.run(trade()))
     thread.start()
     try:
-        for _ in range(2):
+        for number in (2, 3):
             before = handshake_certificate(secure)
             command(secure, "certs", "rotate")
+            assert f"epoch {number}, and no others" in command(secure, "cluster", "rotate-keys", "--timeout", "60")
             deadline = time.monotonic() + PATIENCE_S
             while handshake_certificate(secure) == before:
                 assert time.monotonic() < deadline, "the gateway shows the old certificate"
                 time.sleep(0.05)
+        assert dropped(secure) == {}
         secure.kill(secure.find("primary"))
         assert secure.wait_until_whole(90)
         count = len(answers)
@@ -263,6 +272,60 @@ def test_certificates_are_rotated_under_load_and_no_order_is_refused(secure: Loc
         stop.set()
         thread.join(60)
     assert len(answers) > 10
+
+
+def dropped(cluster: LocalCluster) -> dict[str, int]:
+    """What members have dropped at the doors of sealed links, by why."""
+    found: dict[str, int] = {}
+    for member in cluster.status(timeout_s=PATIENCE_S).members:
+        assert member.reply is not None, member.error
+        for why in Drop:
+            count = member.reply.counters[f"dropped_{why.value.replace(' ', '_')}"]
+            if count:
+                found[why.value] = found.get(why.value, 0) + count
+    return found
+
+
+def test_whoever_speaks_on_a_link_without_its_key_is_counted_and_not_heard(secure: LocalCluster, token: str):
+    """By the media driver of the cluster, and as somebody who watches a member."""
+    topology = secure.topology
+    engine = topology.engines[0]
+    leader = next(one for one in topology.sequencers if one.name == secure.find("sequencer"))
+    link = topology.link(LinkKind.STREAM, leader, engine)
+    before = dropped(secure)
+    transport = Transport(topology.aeron_dir)
+    try:
+        heard: list[bytes] = []
+        tap, end = transport.inbound(link), transport.outbound(link, queue_limit_bytes=1 << 20)
+        deadline = time.monotonic() + PATIENCE_S
+        while not heard:
+            assert time.monotonic() < deadline
+            tap.poll(heard.append, 1)
+        raw = heard[0]
+        frames = {
+            "replayed": raw,
+            "forged": raw[:-1] + bytes([raw[-1] ^ 1]),
+            "truncated": raw[:-1],
+            "unsealed": b"?" * 90,
+        }
+        for frame in frames.values():
+            while not end.send(frame):
+                assert time.monotonic() < deadline
+        with socket.create_connection((engine.host, engine.watch_port), timeout=PATIENCE_S) as call:
+            call.sendall(b"LSWH" * 28)
+            assert call.recv(100) == b"", "it is told nothing"
+        expected = {why: before.get(why, 0) + 1 for why in frames}
+        while not all(dropped(secure).get(why, 0) >= count for why, count in expected.items()):
+            assert time.monotonic() < deadline, (dropped(secure), expected)
+            time.sleep(0.05)
+    finally:
+        transport.close()
+    metrics = http.client.HTTPSConnection(engine.host, engine.metrics_port, context=trusting(secure))
+    metrics.request("GET", "/metrics", headers={"Authorization": f"Bearer {token}"})
+    said = metrics.getresponse().read().decode()
+    assert 'lockstep_link_frames_dropped_total{why="replayed"} 1.0' in said
+    assert "lockstep_link_key_epoch " in said
+    assert "links sealed with keys of epoch" in command(secure, "cluster", "status")
 
 
 def handshake_certificate(cluster: LocalCluster) -> bytes:

@@ -55,7 +55,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusReply(_message.Message):
-    __slots__ = ("kind", "member", "role", "epoch", "seq", "committed_seq", "digest", "primary", "in_sync", "learners", "incarnation", "pid", "cluster_uuid", "counters", "why", "ack_policy", "paused", "fenced", "engines", "journal", "clock_ns", "stamped_time", "no_failover")
+    __slots__ = ("kind", "member", "role", "epoch", "seq", "committed_seq", "digest", "primary", "in_sync", "learners", "incarnation", "pid", "cluster_uuid", "counters", "why", "ack_policy", "paused", "fenced", "engines", "journal", "clock_ns", "stamped_time", "no_failover", "link_keys")
     class CountersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +86,7 @@ class GetStatusReply(_message.Message):
     CLOCK_NS_FIELD_NUMBER: _ClassVar[int]
     STAMPED_TIME_FIELD_NUMBER: _ClassVar[int]
     NO_FAILOVER_FIELD_NUMBER: _ClassVar[int]
+    LINK_KEYS_FIELD_NUMBER: _ClassVar[int]
     kind: ProcessKind
     member: int
     role: Role
@@ -109,7 +110,18 @@ class GetStatusReply(_message.Message):
     clock_ns: int
     stamped_time: StampedTime
     no_failover: str
-    def __init__(self, kind: _Optional[_Union[ProcessKind, str]] = ..., member: _Optional[int] = ..., role: _Optional[_Union[Role, str]] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., committed_seq: _Optional[int] = ..., digest: _Optional[bytes] = ..., primary: _Optional[int] = ..., in_sync: _Optional[_Iterable[int]] = ..., learners: _Optional[_Iterable[int]] = ..., incarnation: _Optional[int] = ..., pid: _Optional[int] = ..., cluster_uuid: _Optional[str] = ..., counters: _Optional[_Mapping[str, int]] = ..., why: _Optional[str] = ..., ack_policy: _Optional[_Union[AckPolicy, str]] = ..., paused: bool = ..., fenced: _Optional[_Iterable[int]] = ..., engines: _Optional[_Iterable[_Union[EngineView, _Mapping]]] = ..., journal: _Optional[_Union[JournalState, _Mapping]] = ..., clock_ns: _Optional[int] = ..., stamped_time: _Optional[_Union[StampedTime, _Mapping]] = ..., no_failover: _Optional[str] = ...) -> None: ...
+    link_keys: LinkKeys
+    def __init__(self, kind: _Optional[_Union[ProcessKind, str]] = ..., member: _Optional[int] = ..., role: _Optional[_Union[Role, str]] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., committed_seq: _Optional[int] = ..., digest: _Optional[bytes] = ..., primary: _Optional[int] = ..., in_sync: _Optional[_Iterable[int]] = ..., learners: _Optional[_Iterable[int]] = ..., incarnation: _Optional[int] = ..., pid: _Optional[int] = ..., cluster_uuid: _Optional[str] = ..., counters: _Optional[_Mapping[str, int]] = ..., why: _Optional[str] = ..., ack_policy: _Optional[_Union[AckPolicy, str]] = ..., paused: bool = ..., fenced: _Optional[_Iterable[int]] = ..., engines: _Optional[_Iterable[_Union[EngineView, _Mapping]]] = ..., journal: _Optional[_Union[JournalState, _Mapping]] = ..., clock_ns: _Optional[int] = ..., stamped_time: _Optional[_Union[StampedTime, _Mapping]] = ..., no_failover: _Optional[str] = ..., link_keys: _Optional[_Union[LinkKeys, _Mapping]] = ...) -> None: ...
+
+class LinkKeys(_message.Message):
+    __slots__ = ("version", "sending", "believed")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SENDING_FIELD_NUMBER: _ClassVar[int]
+    BELIEVED_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    sending: int
+    believed: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, version: _Optional[int] = ..., sending: _Optional[int] = ..., believed: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class StampedTime(_message.Message):
     __slots__ = ("last_ns", "next_ns", "clock_ahead_ns", "why")
